@@ -1,0 +1,49 @@
+"""plumb: Docker's networking, rebuilt from the kernel up.
+
+    cnm, options, settings    what is asked for, as frozen values
+    things                    what must exist in the kernel because of it
+    drivers                   from the one to the other; each reads like the page that explains it
+    plan                      steps from what is to what shall be, and back
+    kernel                    the only door to the machine
+    store, engine             what is recorded; load, allot, narrate, plan, carry out, record
+    views, probes             print it, and try it with real traffic
+    cli                       Docker's words
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from plumb.errors import (
+    Broken,
+    Conflict,
+    Exhausted,
+    Invalid,
+    KernelRefused,
+    NotFound,
+    PlumbError,
+    StepFailed,
+    Unsupported,
+)
+
+if TYPE_CHECKING:
+    from plumb.cnm import Attachment, Endpoint, Network, Sandbox
+    from plumb.engine.host import Host
+    from plumb.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = ["Attachment", "Broken", "Conflict", "Endpoint", "Exhausted", "Host", "Invalid", "KernelRefused", "Network",
+           "NotFound", "PlumbError", "Sandbox", "Settings", "StepFailed", "Unsupported"]
+
+_WHERE = {"Host": "plumb.engine.host", "Settings": "plumb.settings", "Network": "plumb.cnm", "Sandbox": "plumb.cnm",
+          "Endpoint": "plumb.cnm", "Attachment": "plumb.cnm"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import plumb` costs next to nothing."""
+    if name in _WHERE:
+        from importlib import import_module
+
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'plumb' has no attribute {name!r}")

@@ -1,0 +1,308 @@
+"""The Container Network Model: what was asked for, as frozen values.
+
+    Sandbox ──< Endpoint >── Network
+
+A **network** is a group of endpoints that reach each other. A **sandbox** is one container's network stack: a
+network namespace with its DNS files. An **endpoint** joins one sandbox to one network. These are the words of
+Docker's libnetwork; a sandbox is what the command line, as its users do, calls a container.
+
+The values are the intent: names and addresses are already allotted in them, so that what must exist in the kernel
+follows from them alone. They do no I/O.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import NamedTuple
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+IPInterface = IPv4Interface | IPv6Interface
+Pairs = tuple[tuple[str, str], ...]
+"""A mapping with str keys as a frozen value, in the order in which it was given."""
+
+
+class GatewayMode(StrEnum):
+    """How a bridge network meets the rest of the world, per address family."""
+
+    NAT = "nat"
+    NAT_UNPROTECTED = "nat-unprotected"
+    ROUTED = "routed"
+    ISOLATED = "isolated"
+
+
+@dataclass(frozen=True)
+class BridgeOptions:
+    """The bridge driver's options (`-o com.docker.network.…`), parsed."""
+
+    name: str = ""
+    masquerade: bool = True
+    icc: bool = True
+    mode4: GatewayMode = GatewayMode.NAT
+    mode6: GatewayMode = GatewayMode.NAT
+    host_binding: IPv4Address | None = None
+    inhibit_ipv4: bool = False
+    trusted: tuple[str, ...] = ()
+    mtu: int | None = None
+    iface_prefix: str = "eth"
+    host_ipv4: IPv4Address | None = None
+    host_ipv6: IPv6Address | None = None
+    advertise_count: int = 3
+    advertise_interval: int = 1000
+
+    def mode(self, version: int) -> GatewayMode:
+        """The gateway mode of one address family."""
+        return self.mode4 if version == 4 else self.mode6
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A subnet of a network, and what of it is handed out.
+
+    Attributes:
+        subnet: the whole.
+        range: where dynamic addresses come from; None: from all of it.
+        gateway: the bridge's own address, or the router's.
+        aux: addresses that are spoken for, by name.
+        given: the user named the subnet (rather than plumb choosing one).
+    """
+
+    subnet: IPNetwork
+    range: IPNetwork | None = None
+    gateway: IPAddress | None = None
+    aux: tuple[tuple[str, IPAddress], ...] = ()
+    given: bool = True
+
+    @property
+    def router(self) -> IPAddress | None:
+        """Whom containers use as default gateway: `--aux-address DefaultGatewayIPv4=…` overrides the bridge."""
+        return dict(self.aux).get(f"DefaultGatewayIPv{self.subnet.version}", self.gateway)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, its subnets and gateways allotted.
+
+    Attributes:
+        id: 64 hex digits.
+        driver: "bridge", "host", "null", …
+        options: what was given with -o, as given.
+        bridge: the same, parsed, for a bridge network.
+        foreign: the bridge link was there before the network; it is used, never changed or deleted.
+        opens: the address families for which the host did not forward before plumb.
+        number: networks are numbered as they are made.
+    """
+
+    id: str
+    name: str
+    driver: str
+    pools: tuple[Pool, ...] = ()
+    ipv4: bool = True
+    ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    options: Pairs = ()
+    labels: Pairs = ()
+    bridge: BridgeOptions = field(default_factory=BridgeOptions)
+    foreign: bool = False
+    opens: tuple[int, ...] = ()
+    created: str = ""
+    number: int = 0
+
+    @property
+    def link(self) -> str:
+        """The bridge's link name: given, or br- and twelve digits of the id."""
+        return self.bridge.name or f"br-{self.id[:12]}"
+
+    @property
+    def predefined(self) -> bool:
+        """Whether it is one of the three that are always there."""
+        return self.name in PREDEFINED
+
+    @property
+    def default(self) -> bool:
+        """Whether it is the default bridge network, which differs from others in names and settings."""
+        return self.name == "bridge"
+
+    def pool(self, version: int) -> Pool | None:
+        """The subnet of one address family, if the network has it; bridge networks have one at most."""
+        return next((pool for pool in self.pools if pool.subnet.version == version), None)
+
+    def gateway(self, version: int) -> IPAddress | None:
+        """The default gateway that it offers to containers, None for an internal network."""
+        pool = self.pool(version)
+        if pool is None or self.internal:
+            return None
+        return pool.router
+
+
+PREDEFINED = frozenset({"bridge", "host", "none"})
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What was asked of a sandbox's place in a network; it outlives a stop, unlike the endpoint.
+
+    Attributes:
+        network: the network's id, or its name while the network is not there yet.
+        ip, ip6: addresses that were asked for.
+        link_local: further link-local addresses.
+        aliases: network-scoped names; None where they were not given at all.
+        gw_priority: the network with the highest provides the default gateway.
+        ifname: the exact interface name, empty: the network's prefix and the lowest free number.
+        sysctls: settings of the interface, `net/ipv4/conf/IFNAME/log_martians` and value.
+        driver_opts: the driver options as given.
+    """
+
+    network: str
+    ip: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+    link_local: tuple[IPAddress, ...] = ()
+    mac: str = ""
+    aliases: tuple[str, ...] | None = None
+    gw_priority: int = 0
+    ifname: str = ""
+    sysctls: Pairs = ()
+    driver_opts: Pairs = ()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A running sandbox's place in a network: names and addresses as they are.
+
+    Attributes:
+        id: 64 hex digits.
+        link: the link's name in the host; ifname: in the sandbox.
+        mac: aa:bb:cc:dd:ee:ff.
+        ip, ip6: addresses with the subnet's prefix length.
+    """
+
+    id: str
+    network: str
+    sandbox: str
+    link: str
+    ifname: str
+    mac: str
+    ip: IPv4Interface | None = None
+    ip6: IPv6Interface | None = None
+    link_local: tuple[IPAddress, ...] = ()
+    sysctls: Pairs = ()
+    gw_priority: int = 0
+    number: int = 0
+
+    @property
+    def ips(self) -> tuple[IPInterface, ...]:
+        """Its addresses in the network's subnets, IPv4 first."""
+        return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+
+class Status(StrEnum):
+    """Where a sandbox is in its life."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class PortBinding(NamedTuple):
+    """One published port as asked for: `-p [[ip:][first[-last]]:]port/protocol`; first None: any free port."""
+
+    port: int
+    protocol: str
+    host_ip: IPAddress | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A container as asked for, and where it is in its life.
+
+    Attributes:
+        mode: "network" for one with endpoints of its own, "host", "none", or "container:ID".
+        attachments: its networks; the first is the one that it was made with.
+        argv: its command; empty: it stays by itself until it is stopped.
+        exposed: ports as "80/tcp"; ports: those to publish.
+        extra_hosts: name and address, in order, for its hosts file.
+        owns_hostname: the host name was given, so that it is a DNS name too.
+        resolv_source: the host's resolv.conf as it was when the sandbox was started; hosts_source: the host's hosts
+            file, for one in host mode.
+    """
+
+    id: str
+    name: str
+    mode: str = "network"
+    attachments: tuple[Attachment, ...] = ()
+    hostname: str = ""
+    domainname: str = ""
+    owns_hostname: bool = False
+    mac: str = ""
+    argv: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    sysctls: Pairs = ()
+    exposed: tuple[str, ...] = ()
+    ports: tuple[PortBinding, ...] = ()
+    publish_all: bool = False
+    dns: tuple[IPAddress, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: Pairs = ()
+    links: tuple[tuple[str, str], ...] = ()
+    labels: Pairs = ()
+    auto_remove: bool = False
+    created: str = ""
+    number: int = 0
+    status: Status = Status.CREATED
+    started: str = ""
+    finished: str = ""
+    exit_code: int = 0
+    resolv_source: str = ""
+    hosts_source: str = ""
+
+    @property
+    def key(self) -> str:
+        """The sandbox id of Docker's NetworkSettings: not the container's, but as long-lived."""
+        return hashlib.sha256(f"sandbox {self.id}".encode()).hexdigest()
+
+    @property
+    def target(self) -> str:
+        """Whose network stack it shares ("container:ID"), or empty."""
+        return self.mode.partition(":")[2]
+
+    @property
+    def shares(self) -> bool:
+        """Whether it has no network stack of its own."""
+        return self.mode == "host" or bool(self.target)
+
+
+def ip_on(ip: IPAddress, prefixlen: int) -> IPInterface:
+    """An address with its subnet's prefix length."""
+    return IPv4Interface((ip, prefixlen)) if isinstance(ip, IPv4Address) else IPv6Interface((ip, prefixlen))
+
+
+def gateway_order(ends: list[tuple[Endpoint, Network]]) -> list[tuple[Endpoint, Network]]:
+    """Endpoints in the order in which they are asked for a default gateway, and names are looked up in.
+
+    Docker's order: higher gw-priority, then non-internal networks, then those with more address families, then
+    the network's name.
+    """
+    def rank(end: tuple[Endpoint, Network]) -> tuple[int, bool, int, str]:
+        endpoint, network = end
+        gateways = sum(network.gateway(ip.version) is not None for ip in endpoint.ips)
+        return -endpoint.gw_priority, network.internal, -gateways, network.name
+
+    return sorted(ends, key=rank)
+
+
+def gateway_of(ends: list[tuple[Endpoint, Network]], version: int) -> tuple[Endpoint, Network] | None:
+    """The endpoint that provides the default gateway of one address family; each family chooses for itself."""
+    for endpoint, network in gateway_order(ends):
+        if network.gateway(version) is not None and any(ip.version == version for ip in endpoint.ips):
+            return endpoint, network
+    return None

@@ -1,0 +1,61 @@
+"""A sandbox: one container's network stack, whatever networks it is on.
+
+A new network namespace has one link, `lo`, which is down. Raised, it brings 127.0.0.1/8 and ::1 by itself. Docker
+changes two settings in every namespace that it makes: any user may open a port below 1024 there (the container has
+its own ports, so there is nobody to protect), and any group may ping without privileges.
+
+Which of its networks leads outside is decided for each address family on its own (`cnm.gateway_of`), whenever a
+network comes or goes; the default route then moves, and is replaced in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
+
+from plumb.cnm import Endpoint, Network, Sandbox, gateway_of
+from plumb.layout import Layout
+from plumb.options import capabilities
+from plumb.things import Thing
+from plumb.things.layer3 import Route, Sysctl
+from plumb.things.links import Up
+from plumb.things.processes import Directory, File, Namespace, Process
+
+Ends = list[tuple[Endpoint, Network]]
+EVERYWHERE = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
+
+
+def files(box: Sandbox, layout: Layout, texts: dict[str, str]) -> Iterator[Thing]:
+    """The container's own resolv.conf, hosts and hostname, which its processes see in /etc."""
+    folder = layout.container(box.id)
+    yield Directory(folder)
+    for name, text in texts.items():
+        yield File(f"{folder}/{name}", text)
+
+
+def namespace(box: Sandbox, ns: str) -> Iterator[Thing]:
+    """Its network namespace, with `lo` up and its settings made."""
+    yield Namespace(ns)
+    settings = {"net/ipv4/ip_unprivileged_port_start": "0", "net/ipv4/ping_group_range": "0 2147483647"}
+    for name, value in {**settings, **dict(box.sysctls)}.items():
+        yield Sysctl(name, value, ns)
+    yield Up("lo", ns)
+
+
+def gateways(ends: Ends, ns: str) -> Iterator[Thing]:
+    """The default routes."""
+    for version in (4, 6):
+        chosen = gateway_of(ends, version)
+        if chosen is not None:
+            end, net = chosen
+            router = net.gateway(version)
+            assert router is not None
+            yield Route(EVERYWHERE[version], router, end.ifname, ns)
+
+
+def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Process]:
+    """The container's command, if it has one."""
+    if box.argv:
+        caps = capabilities(box.cap_add, box.cap_drop, box.privileged)
+        own, shared = layout.container(box.id), layout.container(box.target or box.id)
+        yield Process(box.id, own, shared, ns, box.argv, box.hostname, caps, box.environment, layout.root, config)

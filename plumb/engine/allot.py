@@ -1,0 +1,199 @@
+"""Allotting: what must be chosen before anything can be narrated. Ids, names, MACs, subnets, addresses.
+
+Once chosen, it is part of the intent, so that from then on everything follows from values.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from plumb.cnm import (
+    Attachment,
+    Endpoint,
+    GatewayMode,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Network,
+    Pool,
+    Sandbox,
+    ip_on,
+)
+from plumb.engine.operation import Operation
+from plumb.errors import Conflict, Exhausted, Invalid
+from plumb.options import address
+from plumb.services import ipam, names
+
+
+def new_id() -> str:
+    """64 random hex digits, as Docker's ids."""
+    return secrets.token_hex(32)
+
+
+def new_mac() -> str:
+    """A random, locally administered unicast MAC address."""
+    raw = bytearray(secrets.token_bytes(6))
+    raw[0] = (raw[0] & 0xFC) | 0x02
+    return raw.hex(":")
+
+
+def now() -> str:
+    """This moment, as Docker writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def host_file(name: str) -> str:
+    """A file of the host's /etc, empty where it cannot be read."""
+    try:
+        return Path("/etc", name).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def resolv_source() -> str:
+    """The host's resolv.conf; where that only points at systemd-resolved's stub, the file behind it."""
+    text = host_file("resolv.conf")
+    servers = [words[1] for line in text.splitlines() if (words := line.split())[:1] == ["nameserver"] and len(words) > 1]
+    behind = Path("/run/systemd/resolve/resolv.conf")
+    return behind.read_text(errors="replace") if servers == ["127.0.0.53"] and behind.exists() else text
+
+
+# -- networks ---------------------------------------------------------------
+
+
+def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Network:
+    """The network with a subnet for each of its families and a gateway in each, all handed out.
+
+    Args:
+        on_link: the networks that the host itself is attached to; those of the user's choice may overlap them.
+    """
+    others = [pool.subnet for other in op.all(Network) for pool in other.pools if other.id != net.id]
+    pools: list[Pool] = []
+    for pool in net.pools:
+        if pool.range is None and any(pool.subnet.version == o.version and pool.subnet.overlaps(o) for o in others):
+            raise Conflict("invalid pool request: Pool overlaps with other one on this address space",
+                           f"{pool.subnet} is in use: 'plumb network inspect' shows by which network")
+        pools.append(pool)
+    for version in (v for v, on in ((4, net.ipv4), (6, net.ipv6)) if on and net.pool(v) is None):
+        candidates = ipam.pools(op.settings.default_address_pools, version, host_id(op))
+        occupied = [*others, *on_link, *name_servers()]
+        pools.append(Pool(ipam.choose_subnet(candidates, occupied), given=False))
+    made = replace(net, pools=tuple(pools))
+    return replace(made, pools=tuple(_gateway(op, made, pool) for pool in pools))
+
+
+def name_servers() -> list[IPNetwork]:
+    """The host's name servers, which no subnet may hide."""
+    found = []
+    for line in resolv_source().splitlines():
+        words = line.split()
+        if words[:1] == ["nameserver"] and len(words) > 1:
+            try:
+                ip = address(words[1].partition("%")[0])
+            except Invalid:
+                continue
+            found.append(ip_on(ip, ip.max_prefixlen).network)
+    return found
+
+
+def host_id(op: Operation) -> str:
+    """The random id of this root, from which its IPv6 subnets are derived."""
+    known = op.store.meta("host") or op.remarks.get("host", "")
+    if not known:
+        known = new_id()
+        op.remark("host", known)
+    return known
+
+
+def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
+    """A subnet with its gateway chosen, and the gateway and the auxiliary addresses handed out."""
+    for name, ip in pool.aux:
+        if op.taken(pool.subnet, ip):
+            raise Conflict(f"failed to allocate secondary ip address ({name}:{ip}): Address already in use")
+        op.take_address(pool.subnet, ip, net.id)
+    if not needs_gateway(net, pool.subnet.version) and pool.gateway is None:
+        return pool
+    gateway = pool.gateway or ipam.lowest_free(pool, lambda ip: op.taken(pool.subnet, ip))
+    if gateway is None:
+        raise Exhausted(f"failed to allocate gateway in {pool.range or pool.subnet}: no available addresses on this pool")
+    if op.taken(pool.subnet, gateway):
+        raise Conflict(f"failed to allocate gateway ({gateway}): Address already in use")
+    op.take_address(pool.subnet, gateway, net.id)
+    return replace(pool, gateway=gateway)
+
+
+def needs_gateway(net: Network, version: int) -> bool:
+    """Whether an address is set aside for the host; else even a /31 has room for two containers."""
+    if net.bridge.mode(version) is GatewayMode.ISOLATED:
+        return False
+    return not (version == 4 and net.bridge.inhibit_ipv4 and net.internal)
+
+
+# -- endpoints ---------------------------------------------------------------
+
+
+def endpoint(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[str]) -> Endpoint:
+    """A new endpoint with everything chosen.
+
+    Args:
+        wish: what was asked for.
+        used: the interface names that the sandbox has already, or that are asked for by name.
+    """
+    ident = new_id()
+    six = net.ipv6 and names.has_ipv6(box) and ("net/ipv6/conf/IFNAME/disable_ipv6", "1") not in wish.sysctls
+    ip4 = _address(op, net, wish.ip, 4, ident) if net.ipv4 else None
+    ip6 = _address(op, net, wish.ip6, 6, ident) if six else None
+    mac = wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "") or new_mac()
+    return Endpoint(
+        ident, net.id, box.id, link="veth" + secrets.token_hex(4)[:7], ifname=interface_name(net, wish, used), mac=mac,
+        ip=ip4, ip6=ip6, link_local=wish.link_local, sysctls=wish.sysctls, gw_priority=wish.gw_priority,  # type: ignore[arg-type]  # _address gives the version asked for
+        number=op.number(Endpoint))
+
+
+def interface_name(net: Network, wish: Attachment, used: set[str]) -> str:
+    """The interface's name in the sandbox: as asked for, or the network's prefix and the lowest free number.
+
+    Raises:
+        Conflict: the name that was asked for is in use.
+    """
+    if wish.ifname:
+        if wish.ifname in used:
+            raise Conflict(f"cannot name the interface {wish.ifname}: file exists", "another interface of the container has it")
+        return wish.ifname
+    number = 0
+    while f"{net.bridge.iface_prefix}{number}" in used:
+        number += 1
+    return f"{net.bridge.iface_prefix}{number}"
+
+
+def _address(op: Operation, net: Network, wanted: IPAddress | None, version: int, owner: str) -> IPInterface | None:
+    pool = net.pool(version)
+    if pool is None:
+        return None
+    ip = _wanted(op, pool, wanted) if wanted is not None else _any(op, net, pool)
+    op.take_address(pool.subnet, ip, owner)
+    return ip_on(ip, pool.subnet.prefixlen)
+
+
+def _wanted(op: Operation, pool: Pool, ip: IPAddress) -> IPAddress:
+    if ip not in pool.subnet or ipam.reserved(ip, pool.subnet):
+        raise Invalid(f"invalid endpoint settings: no configured subnet contains IP address {ip}"
+                      if ip not in pool.subnet else f"requested address {ip} is out of range: it is reserved in {pool.subnet}")
+    if op.taken(pool.subnet, ip):
+        raise Conflict("Address already in use", f"somebody has {ip}: see 'plumb network inspect'")
+    return ip
+
+
+def _any(op: Operation, net: Network, pool: Pool) -> IPAddress:
+    span = str(pool.range or "")
+    ip = ipam.lowest_free(pool, lambda ip: op.taken(pool.subnet, ip), op.hint(pool.subnet, span))
+    if ip is None:
+        raise Exhausted(f"no available IPv{pool.subnet.version} addresses on this network's address pools: "
+                        f"{net.name} ({net.id})")
+    if int(ip) < int(pool.subnet.broadcast_address):
+        op.set_hint(pool.subnet, span, ip + 1)
+    return ip

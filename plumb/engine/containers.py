@@ -1,0 +1,270 @@
+"""Containers in the intent: create, start, stop, rm, and their places in networks."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from dataclasses import replace
+
+from plumb import options as opt
+from plumb.cnm import Attachment, Network, Sandbox, Status
+from plumb.engine import allot
+from plumb.engine.operation import Operation
+from plumb.errors import Conflict, Invalid, NotFound
+
+ADJECTIVES = ("brisk", "calm", "clear", "deft", "eager", "fair", "gentle", "keen", "lucid", "merry", "neat", "quick",
+              "sound", "steady", "tidy", "witty")
+NOUNS = ("baran", "cerf", "clark", "davies", "deering", "floyd", "jacobson", "kahn", "karels", "kleinrock", "licklider",
+         "metcalfe", "mockapetris", "perlman", "pouzin", "postel")
+"""Of people who made networks."""
+
+
+def random_name(op: Operation) -> str:
+    """A name for a container that was not given one, as Docker makes them up."""
+    while True:
+        name = f"{secrets.choice(ADJECTIVES)}_{secrets.choice(NOUNS)}"
+        if op.named(Sandbox, name) is None:
+            return name
+        name += str(secrets.randbelow(10))
+        if op.named(Sandbox, name) is None:
+            return name
+
+
+# -- create ---------------------------------------------------------------
+
+
+def create(op: Operation, wish: Sandbox) -> Sandbox:
+    """A new container, not started.
+
+    Args:
+        wish: what was asked for; its id, number and dates are chosen here, and so is its name if it has none.
+
+    Raises:
+        Conflict: the name is in use.
+        Invalid: what was asked for does not go together.
+    """
+    name = opt.object_name(wish.name, "container") if wish.name else random_name(op)
+    rival = op.named(Sandbox, name)
+    if rival is not None:
+        raise Conflict(f'Conflict. The container name "/{name}" is already in use by container "{rival.id}". '
+                       "You have to remove (or rename) that container to be able to reuse that name.")
+    ident = allot.new_id()
+    box = replace(wish, id=ident, name=name, created=allot.now(), number=op.number(Sandbox), status=Status.CREATED)
+    box = _settle_mode(op, box)
+    if not box.hostname:
+        box = replace(box, hostname=socket.gethostname() if box.mode == "host" else ident[:12])
+    box = replace(box, resolv_source=allot.resolv_source(),
+                  hosts_source=allot.host_file("hosts") if box.mode == "host" else "")
+    op.put(replace(box, links=tuple(_link(op, box, *link) for link in box.links)))
+    return box
+
+
+def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
+    """Where --network host, none and container:X lead, and what does not go with them."""
+    names = [wish.network for wish in box.attachments]
+    special = [name for name in names if name in ("host", "none") or name.startswith("container:")]
+    if special and len(names) > 1:
+        raise Invalid(f"conflicting options: the {special[0]} network cannot be joined together with others")
+    if not names:
+        box = replace(box, attachments=(Attachment("bridge"),))
+    for i, wish in enumerate(box.attachments):
+        default = wish.network in ("bridge", "default")
+        if default:
+            box = replace(box, attachments=(*box.attachments[:i], replace(wish, network="bridge"), *box.attachments[i + 1:]))
+        if (default or special) and (wish.ip or wish.ip6):
+            raise Invalid("user specified IP address is supported on user defined networks only")
+        if (default or special) and wish.aliases:
+            raise Invalid("network-scoped aliases are only supported for user-defined networks")
+    if len({wish.network for wish in box.attachments}) < len(box.attachments):
+        raise Invalid("a network is given twice")
+    if not special:
+        return box
+    return _special(op, replace(box, attachments=()), special[0])
+
+
+def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
+    if mode == "none":
+        return replace(box, mode="none")
+    conflicts = {"links": box.links, "custom MAC address": box.mac}
+    if mode.startswith("container:"):
+        conflicts |= {"hostname": box.hostname, "dns": box.dns or box.dns_search or box.dns_options,
+                      "custom host-to-IP mapping": box.extra_hosts, "port publishing": box.ports or box.publish_all,
+                      "port exposing": box.exposed, "sysctls": box.sysctls}
+    else:
+        conflicts |= {"sysctls": box.sysctls}
+    for what, given in conflicts.items():
+        if given:
+            raise Invalid(f"conflicting options: {what} and the network mode", f"the network stack is another's with --network {mode}")
+    if mode == "host":
+        return replace(box, mode="host")
+    reference = mode.removeprefix("container:")
+    if not reference:
+        raise Invalid("invalid container format container:<name|id>")
+    target = op.the_sandbox(reference)
+    if target.mode == "host":
+        return replace(box, mode="host", hostname=target.hostname)
+    owner = target.target or target.id
+    return replace(box, mode=f"container:{owner}", hostname=target.hostname)
+
+
+def _link(op: Operation, box: Sandbox, reference: str, alias: str) -> tuple[str, str]:
+    other = op.find(Sandbox, reference)
+    if other is None:
+        raise NotFound(f"could not get container for {reference}")
+    if not any(wish.network == "bridge" for wish in other.attachments):
+        raise Invalid(f"Cannot link to {reference}, as it does not belong to the default network")
+    if other.status is not Status.RUNNING:
+        raise Conflict(f"Cannot link to a non running container: /{other.name} AS /{box.name}/{alias}")
+    return other.id, alias
+
+
+# -- start, stop, rm ---------------------------------------------------------------
+
+
+def start(op: Operation, reference: str) -> Sandbox:
+    """Start a container: its namespace, its endpoints, its command.
+
+    Raises:
+        NotFound: it, or a network that it shall be on, is not there.
+        Conflict: an address that it asks for is taken.
+    """
+    box = op.the_sandbox(reference)
+    if box.status is Status.RUNNING:
+        return box
+    if box.target:
+        target = op.the_sandbox(box.target)
+        if target.status is not Status.RUNNING:
+            raise Conflict(f"cannot join network namespace of a non running container: {target.name}")
+    box = replace(box, status=Status.RUNNING, started=allot.now(), exit_code=0, resolv_source=allot.resolv_source())
+    used = {wish.ifname for wish in box.attachments if wish.ifname}
+    if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
+        raise Conflict("two interfaces of one container cannot have the same name")
+    for wish in box.attachments:
+        end = allot.endpoint(op, _network(op, wish), box, wish, used - {wish.ifname})
+        used.add(end.ifname)
+        op.put(end)
+    op.put(box)
+    return box
+
+
+def _network(op: Operation, wish: Attachment) -> Network:
+    return check_endpoint(op.the_network(wish.network), wish)
+
+
+def stop(op: Operation, reference: str, exit_code: int | None = None) -> Sandbox:
+    """Stop a container: its endpoints go, its configuration stays.
+
+    Args:
+        exit_code: how its command ended, if it ended by itself.
+    """
+    box = op.the_sandbox(reference)
+    if box.status is not Status.RUNNING:
+        return box
+    for end in op.endpoints(sandbox=box.id):
+        op.drop(end)
+    if exit_code is None:
+        exit_code = 143 if box.argv else 0          # 128 + SIGTERM
+    box = replace(box, status=Status.EXITED, finished=allot.now(), exit_code=exit_code)
+    op.put(box)
+    return box
+
+
+def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
+    """Take a container away.
+
+    Raises:
+        Conflict: it runs, and force is not given.
+    """
+    box = op.the_sandbox(reference)
+    if box.status is Status.RUNNING:
+        if not force:
+            raise Conflict(f'cannot remove container "/{box.name}": container is running: '
+                           "stop the container before removing or force remove")
+        stop(op, box.id)
+    op.drop(box)
+    return box
+
+
+# -- connect, disconnect ---------------------------------------------------------------
+
+
+def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sandbox:
+    """Put a container on one more network; at once if it runs, else when it starts.
+
+    Raises:
+        Conflict: it is on that network already, or can be on no other than its own.
+    """
+    net = op.the_network(network)
+    box = op.the_sandbox(container)
+    _check_joins(net, box)
+    wish = replace(wish, network=net.id if not net.default else "bridge", aliases=wish.aliases or ())
+    check_endpoint(net, wish)
+    if _attachment(box, net) is not None:
+        raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
+    box = replace(box, attachments=(*box.attachments, wish))
+    if box.status is Status.RUNNING:
+        used = {end.ifname for end in op.endpoints(sandbox=box.id)}
+        op.put(allot.endpoint(op, net, box, wish, used))
+    op.put(box)
+    return box
+
+
+def _check_joins(net: Network, box: Sandbox) -> None:
+    if net.name == "host" and box.mode != "host":
+        raise Invalid("cannot connect container to host network - container must be created in host network mode")
+    if box.shares:
+        raise Invalid("container sharing network namespace with another container or host cannot be connected to "
+                      "any other network")
+    if box.mode == "none" or net.name == "none":
+        raise Invalid("container cannot be connected to multiple networks with one of the networks in private (none) mode")
+
+
+def check_endpoint(net: Network, wish: Attachment) -> Network:
+    """The network, if an endpoint of it can have what is asked for.
+
+    Raises:
+        Invalid: it cannot, in Docker's words.
+    """
+    wrong = []
+    if net.default and (wish.ip or wish.ip6):
+        wrong.append("user-specified IP address is supported on user-defined networks only")
+    if net.default and wish.aliases:
+        wrong.append("network-scoped aliases are only supported for user-defined networks")
+    for ip in (wish.ip, wish.ip6):
+        pool = net.pool(ip.version) if ip else None
+        if ip and (pool is None or ip not in pool.subnet):
+            wrong.append(f"no configured subnet contains IP address {ip}")
+    if wrong:
+        raise Invalid(f"invalid config for network {net.name}: invalid endpoint settings: {'; '.join(wrong)}")
+    return net
+
+
+def _attachment(box: Sandbox, net: Network) -> Attachment | None:
+    """The container's place on that network, which may be recorded by id or by name."""
+    return next((wish for wish in box.attachments if wish.network in (net.id, net.name)), None)
+
+
+def disconnect(op: Operation, network: str, container: str, force: bool = False) -> Sandbox:
+    """Take a container off a network.
+
+    Args:
+        force: also where the network is not there any more.
+
+    Raises:
+        Conflict: it is not on that network.
+    """
+    box = op.the_sandbox(container)
+    net = op.find(Network, network) if force else op.the_network(network)
+    if net is not None and net.name == "host" and box.mode == "host":
+        raise Invalid("cannot disconnect container from host network - container was created in host network mode")
+    wish = _attachment(box, net) if net else next((w for w in box.attachments if w.network == network), None)
+    if wish is None:
+        raise Conflict(f"container {box.id} is not connected to network {net.name if net else network}")
+    for end in op.endpoints(sandbox=box.id):
+        if net is not None and end.network == net.id:
+            op.drop(end)
+    box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
+    op.put(box)
+    return box
+
+

@@ -1,0 +1,395 @@
+"""Host: the library's face. What the command line does, in a few lines of Python.
+
+    from plumb import Host
+
+    with Host("/tmp/lab") as host:
+        host.create_network("shop", subnet="10.9.0.0/24")
+        web = host.run("web", network="shop")
+        print(host.endpoints(web)[0].ip)        # 10.9.0.2/24
+        host.reset()
+
+The host is the network and mount namespace that the calling thread is in. Every method is one operation: one plan,
+carried out whole or not at all. Many verbs become one operation in a with block of `operation()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from plumb import options as opt
+from plumb import settings as settings_of
+from plumb.cnm import Attachment, Endpoint, Network, Sandbox, Status
+from plumb.engine import containers, mending, networks
+from plumb.engine.mending import Drift, OrderedKernel
+from plumb.engine.operation import OnSteps, Operation
+from plumb.errors import Broken, PlumbError, StepFailed
+from plumb.layout import Layout
+from plumb.plan import Step
+from plumb.services import ipam
+from plumb.settings import Settings
+from plumb.store.sqlite import Store
+
+if TYPE_CHECKING:
+    from plumb.things.processes import Process
+
+
+class Verbs:
+    """What one operation can do to the intent; `Host` has the same verbs, each as an operation of its own."""
+
+    def __init__(self, op: Operation, machine: networks.Machine) -> None:
+        self._op, self._machine = op, machine
+
+    def create_network(self, name: str, *, subnet: str | Sequence[str] = (), ip_range: str | Sequence[str] = (),
+                       gateway: str | Sequence[str] = (), aux_addresses: Mapping[str, str] | None = None, driver: str = "bridge",
+                       internal: bool = False, attachable: bool = False, ipv4: bool | None = None,
+                       ipv6: bool | None = None, options: Mapping[str, str] | None = None,
+                       labels: Mapping[str, str] | None = None) -> Network:
+        """`network create`: the arguments are the flags, subnets and addresses as text.
+
+        Raises:
+            Invalid, Conflict, Exhausted: it cannot be had; nothing has changed.
+        """
+        pools = ipam.plan_pools([opt.network(text) for text in _many(subnet)],
+                                [opt.network(text, "ip-range") for text in _many(ip_range)],
+                                [opt.address(text, "gateway") for text in _many(gateway)], aux_addresses or {})
+        return networks.create(self._op, self._machine, name, driver=driver, pools=pools, ipv4=ipv4, ipv6=ipv6,
+                               internal=internal, attachable=attachable, options=options, labels=labels)
+
+    def remove_network(self, network: str) -> Network:
+        """`network rm`."""
+        return networks.remove(self._op, network)
+
+    def prune_networks(self, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
+        """`network prune`."""
+        return networks.prune(self._op, keep)
+
+    def connect(self, network: str, container: str, wish: Attachment | None = None, **asked: Any) -> Sandbox:
+        """`network connect`: with ip=, ip6=, aliases=, mac_address=, gw_priority=, driver_opts=, or all in `wish`."""
+        return containers.connect(self._op, network, container, wish or opt.make_attachment(network, **asked))
+
+    def disconnect(self, network: str, container: str, force: bool = False) -> Sandbox:
+        """`network disconnect`."""
+        return containers.disconnect(self._op, network, container, force)
+
+    def create(self, name: str = "", *, network: str | Attachment | Iterable[str | Attachment] = (), command: Sequence[str] = (),
+               **asked: Any) -> Sandbox:
+        """`create`: a container that is not started; further arguments are fields of `cnm.Sandbox`."""
+        wishes = [network] if isinstance(network, str | Attachment) else network
+        attachments = tuple(opt.attachment(wish) if isinstance(wish, str) else wish for wish in wishes)
+        return containers.create(self._op, Sandbox("", name, attachments=attachments, argv=tuple(command), **asked))
+
+    def start(self, container: str) -> Sandbox:
+        """`start`."""
+        return containers.start(self._op, container)
+
+    def run(self, name: str = "", **asked: Any) -> Sandbox:
+        """`run -d`: create and start."""
+        return containers.start(self._op, self.create(name, **asked).id)
+
+    def stop(self, container: str) -> Sandbox:
+        """`stop`."""
+        return containers.stop(self._op, container)
+
+    def restart(self, container: str) -> Sandbox:
+        """`restart`: what was chosen by plumb may change, what was asked for stays."""
+        return containers.start(self._op, containers.stop(self._op, container).id)
+
+    def remove(self, container: str, force: bool = False) -> Sandbox:
+        """`rm`."""
+        return containers.remove(self._op, container, force)
+
+
+def _many(given: str | Sequence[str]) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given
+
+
+class Host:
+    """plumb under one root.
+
+    Args:
+        root: where its state lies; None: PLUMB_ROOT, or /var/lib/plumb.
+        settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file; None: PLUMB_CONFIG or
+            /etc/plumb/config.json.
+        kernel: another door than the machine's (tests: `kernel.memory.MemoryKernel`).
+        on_steps: is called with the steps of each operation before they are taken.
+        dry_run: work everything out, show it to `on_steps`, and change nothing.
+    """
+
+    def __init__(self, root: str | Path | None = None, *, settings: Settings | Mapping[str, Any] | str | Path | None = None,
+                 kernel: OrderedKernel | None = None, on_steps: OnSteps | None = None, dry_run: bool = False) -> None:
+        self.layout = Layout.of(root)
+        self._given, self._kernel = settings, kernel
+        self._on_steps, self._dry_run = on_steps, dry_run
+        self._store: Store | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store; what was built stays."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The host's settings."""
+        if isinstance(self._given, Settings):
+            return self._given
+        if isinstance(self._given, Mapping):
+            return settings_of.from_mapping(self._given)
+        return settings_of.load(str(self._given) if self._given else None)
+
+    @cached_property
+    def kernel(self) -> OrderedKernel:
+        """The door to the machine."""
+        if self._kernel is not None:
+            return self._kernel
+        from plumb.kernel.linux import LinuxKernel
+
+        return LinuxKernel()
+
+    @cached_property
+    def _machine(self) -> networks.Machine:
+        if self._kernel is not None:
+            return networks.Machine(lambda name: None, lambda: ())
+        from plumb.kernel import links
+
+        return networks.Machine(links.kind_of, links.on_link_networks)
+
+    # -- reading ---------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """The store, as readers need it: one that is not there reads as empty, and is not made."""
+        if self._store is None:
+            self._store = Store(self.layout)
+        return self._store
+
+    def _view(self) -> Operation:
+        return Operation(self.store, self.kernel if self._kernel else _NoKernel(), self.settings, self.layout)
+
+    def networks(self) -> list[Network]:
+        """All networks; the predefined ones also before anything was built."""
+        known = self.store.all(Network)
+        if known:
+            return known
+        default = [] if self.settings.bridge == "none" else [networks.default_network(self.settings, self.layout)]
+        return [*networks.others(self.layout), *default]
+
+    def containers(self) -> list[Sandbox]:
+        """All containers, running or not."""
+        return self.store.all(Sandbox)
+
+    def network(self, reference: str) -> Network:
+        """A network by id, name or prefix.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for net in self.networks():
+            if net.predefined and reference in (net.id, net.name):
+                return net
+        return self._view().the_network(reference)
+
+    def container(self, reference: str) -> Sandbox:
+        """A container by id, name or prefix.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._view().the_sandbox(reference)
+
+    def endpoints(self, of: Network | Sandbox) -> list[Endpoint]:
+        """The endpoints of a network, or of a running container."""
+        return self.store.endpoints(network=of.id) if isinstance(of, Network) else self.store.endpoints(sandbox=of.id)
+
+    def namespace(self, box: Sandbox) -> str:
+        """The file of a container's network namespace, "" for the host's own."""
+        return self._view().narrator.where(box)
+
+    # -- changing ---------------------------------------------------------------
+
+    @contextmanager
+    def operation(self) -> Iterator[Verbs]:
+        """Many verbs as one operation: planned together, carried out when the with block ends.
+
+        Raises:
+            StepFailed: a step failed; all is as before.
+        """
+        with self._turn() as op:
+            networks.ensure(op, self._machine)
+            yield Verbs(op, self._machine)
+            self._end(op)
+
+    @contextmanager
+    def _turn(self) -> Iterator[Operation]:
+        if self._dry_run and not Path(self.layout.database).exists():
+            yield self._operation(self.store)
+            return
+        if self._store is None or not Path(self.layout.database).exists():
+            self.close()
+            self._store = Store(self.layout, create=not self._dry_run)
+        with self.store.lock():
+            if not self._dry_run:
+                mending.recover(self.store, self.kernel)
+            yield self._operation(self.store)
+
+    def _operation(self, store: Store) -> Operation:
+        config = "" if self._given is None or not isinstance(self._given, str | Path) else str(self._given)
+        return Operation(store, self.kernel, self.settings, self.layout, config, self._on_steps)
+
+    def _end(self, op: Operation) -> None:
+        if self._dry_run:
+            if self._on_steps is not None:
+                self._on_steps(op.steps())
+            return
+        try:
+            op.carry_out()
+        except StepFailed:
+            raise
+        except BaseException:
+            mending.recover(self.store, self.kernel)      # interrupted: nobody knows how far it had come
+            raise
+        self._announce(op)
+
+    def _announce(self, op: Operation) -> None:
+        if self._kernel is not None:
+            return
+        fresh = [(end, net) for end in op.fresh_endpoints() if (net := op.network(end.network)) is not None]
+        if any(net.bridge.advertise_count for _, net in fresh):
+            from plumb.kernel import announcing
+
+            announcing.announce(fresh, self.layout)
+
+    def create_network(self, name: str, **asked: Any) -> Network:
+        """`network create`; see `Verbs.create_network`."""
+        with self.operation() as verbs:
+            return verbs.create_network(name, **asked)
+
+    def remove_network(self, network: str) -> Network:
+        """`network rm`."""
+        with self.operation() as verbs:
+            return verbs.remove_network(network)
+
+    def prune_networks(self, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
+        """`network prune`."""
+        with self.operation() as verbs:
+            return verbs.prune_networks(keep)
+
+    def connect(self, network: str, container: str, wish: Attachment | None = None, **asked: Any) -> Sandbox:
+        """`network connect`; see `Verbs.connect`."""
+        with self.operation() as verbs:
+            return verbs.connect(network, container, wish, **asked)
+
+    def disconnect(self, network: str, container: str, force: bool = False) -> Sandbox:
+        """`network disconnect`."""
+        with self.operation() as verbs:
+            return verbs.disconnect(network, container, force)
+
+    def create(self, name: str = "", **asked: Any) -> Sandbox:
+        """`create`; see `Verbs.create`."""
+        with self.operation() as verbs:
+            return verbs.create(name, **asked)
+
+    def start(self, container: str) -> Sandbox:
+        """`start`."""
+        with self.operation() as verbs:
+            return verbs.start(container)
+
+    def run(self, name: str = "", **asked: Any) -> Sandbox:
+        """`run -d`; see `Verbs.create`."""
+        with self.operation() as verbs:
+            return verbs.run(name, **asked)
+
+    def stop(self, container: str) -> Sandbox:
+        """`stop`."""
+        with self.operation() as verbs:
+            return verbs.stop(container)
+
+    def restart(self, container: str) -> Sandbox:
+        """`restart`."""
+        self.stop(container)
+        return self.start(container)
+
+    def remove(self, container: str, force: bool = False) -> Sandbox:
+        """`rm`."""
+        with self.operation() as verbs:
+            return verbs.remove(container, force)
+
+    def settle(self, container: str) -> None:
+        """A container's command has ended by itself: let go of its network, and of itself if it was run with --rm."""
+        from plumb.kernel import processes
+
+        with self._turn() as op:
+            box = op.find(Sandbox, container)
+            folder = self.layout.container(box.id) if box else ""
+            if box is None or box.status is not Status.RUNNING or processes.alive(folder)[0]:
+                return
+            code = processes.exit_code(folder)
+            containers.stop(op, box.id, exit_code=137 if code is None else code)
+            if box.auto_remove:
+                containers.remove(op, box.id)
+            self._end(op)
+
+    def command(self, box: Sandbox, argv: Sequence[str], *, privileged: bool = False, environment: Sequence[str] = ()) -> Process:
+        """A command as it would run in a running container, for `kernel.processes.join` and `spawn`."""
+        from plumb.drivers import sandbox
+
+        if box.status is not Status.RUNNING:
+            raise PlumbError(f"container {box.id} is not running", f"plumb start {box.name}")
+        wish = replace(box, argv=tuple(argv), privileged=box.privileged or privileged,
+                       environment=(*box.environment, *environment))
+        return next(sandbox.process(wish, self.namespace(box), self.layout, ""))
+
+    # -- mending ---------------------------------------------------------------
+
+    def check(self) -> list[Drift]:
+        """What is not as it should be; empty when all is well."""
+        return mending.check(self.store, self.kernel)
+
+    def repair(self) -> list[Drift]:
+        """Make it as it should be; what was not."""
+        with self._turn() as op:
+            found = mending.check(self.store, self.kernel)
+            if not self._dry_run:
+                mending.repair(op, self.kernel)
+        return found
+
+    def reset(self) -> None:
+        """Take away all that is plumb's under this root.
+
+        Raises:
+            Broken: some of it could not be; the message says what.
+        """
+        if not Path(self.layout.database).exists():
+            mending.clear(self.layout)
+            return
+        with self.store.lock():
+            errors = mending.reset(self.store, self.kernel, self.layout)
+        self.close()
+        if errors:
+            raise Broken(f"not all could be taken away: {'; '.join(map(str, errors))}", "mend that and reset again")
+
+    def steps_to_reset(self) -> list[Step]:
+        """What reset would do."""
+        return mending.steps_to_reset(self.store)
+
+
+class _NoKernel:
+    """For views of the intent alone, which never look at the kernel."""
+
+    def look(self, things: Sequence[Any]) -> list[Any]:
+        raise NotImplementedError
+
+    def take(self, steps: Sequence[Step]) -> None:
+        raise NotImplementedError

@@ -1,0 +1,188 @@
+"""Mending: what to do after a crash, a reboot, or a foreign hand.
+
+**recover**: somebody died over an operation. The journal says what there was before and what there was to be after.
+If something had already been taken away, what was asked for is finished; else what was begun is taken back. Either
+way the kernel is looked at first, since nobody knows how far it had come.
+
+**check** holds the kernel against what is recorded. **repair** makes it so. **reset** takes all that is plumb's away.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+from plumb.cnm import Endpoint, Network, Sandbox, Status
+from plumb.engine import containers
+from plumb.engine.narration import HOST_OWNER
+from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.errors import Broken, PlumbError
+from plumb.layout import Layout
+from plumb.plan import Kernel, Step, plan, take_all
+from plumb.store.sqlite import Store
+from plumb.things import Key, Thing
+from plumb.things.netfilter import Place, Rule
+from plumb.things.processes import Process
+
+
+class OrderedKernel(Kernel, Protocol):
+    """A kernel that can also say in which order rules stand."""
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """Those of these rules of one chain that are there, in the chain's order."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Something that is not as recorded.
+
+    Attributes:
+        thing: what is recorded.
+        state: "missing", "changed" or "out of order".
+        now: how it is, where it is there.
+    """
+
+    thing: Thing
+    state: str
+    now: Thing | None = None
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.thing}" + (f" (it is: {self.now})" if self.now not in (None, self.thing) else "")
+
+
+def look(kernel: Kernel, things: Sequence[Thing]) -> dict[Key, Thing]:
+    """Those of the things that are there, as they are."""
+    return {thing.key: thing for thing in kernel.look(things) if thing is not None}
+
+
+def recover(store: Store, kernel: Kernel) -> None:
+    """Finish or take back what somebody died over.
+
+    Raises:
+        Broken: that did not work; the journal keeps it.
+    """
+    for entry in store.unfinished():
+        before = {thing.key: thing for thing in entry.before}
+        after = {thing.key: thing for thing in entry.after}
+        there = look(kernel, [*{**before, **after}.values()])
+        forward = any(key not in after and not thing.standing for key, thing in before.items())
+        errors = take_all(plan(there.values(), (after if forward else before).values()), kernel)
+        if errors:
+            raise Broken(f"cannot {'finish' if forward else 'take back'} what was begun: {'; '.join(map(str, errors))}",
+                         "'plumb reset --force' takes all of plumb's away")
+        if forward:
+            store.finish(entry.number, entry.change)
+        else:
+            store.abandon(entry.number)
+
+
+# -- check and repair ---------------------------------------------------------------
+
+
+def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
+    """What is not as recorded."""
+    recorded = store.things()
+    found = []
+    for thing, now in zip(recorded, kernel.look(recorded), strict=True):
+        if now is None:
+            found.append(Drift(thing, "missing"))
+        elif now != thing:
+            found.append(Drift(thing, "changed", now))
+    return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, kernel)]
+
+
+def chains(things: Iterable[Thing]) -> list[list[Rule]]:
+    """The rules chain by chain, each in the order in which they should stand."""
+    def place(rule: Rule) -> Key:
+        return rule.key[:-1]
+
+    rules = sorted((thing for thing in things if isinstance(thing, Rule)), key=place)
+    found = []
+    for _, part in groupby(rules, key=place):
+        chain: list[Rule] = []
+        for rule in part:
+            chain.insert(0 if rule.place is Place.HEAD else len(chain), rule)
+        found.append(chain)
+    return found
+
+
+def disorder(recorded: Iterable[Thing], kernel: OrderedKernel) -> list[tuple[list[Rule], list[Thing]]]:
+    """The chains whose rules do not stand in their order: as they should, and as they do."""
+    found = []
+    for wanted in chains(recorded):
+        if len(wanted) > 1:
+            there = kernel.order(wanted)
+            if there != [rule for rule in wanted if rule in there]:
+                found.append((wanted, there))
+    return found
+
+
+def repair(op: Operation, kernel: OrderedKernel) -> None:
+    """Make the kernel what is recorded, and what the settings say now.
+
+    A command that has ended since (a crash, a reboot) is not started again: its container is stopped.
+    """
+    op.touch(HOST_OWNER)
+    for box in op.all(Sandbox):
+        if box.status is Status.RUNNING and box.argv and gone(op, box):
+            containers.stop(op, box.id, exit_code=137)
+        op.touch(sandbox_owner(box))
+    for net in op.all(Network):
+        op.touch(network_owner(net))
+    for end in op.all(Endpoint):
+        op.touch(endpoint_owner(end))
+    op.carry_out(now=lambda things: look(kernel, things))
+    for wanted, there in disorder(op.store.things(), kernel):
+        # Head and tail only come out right when they are put in as they came: so all of the chain, from the start.
+        again = [thing for thing in op.store.things() if thing in wanted]
+        kernel.take([*(Step(rule, None) for rule in there), *(Step(None, rule) for rule in again)])
+
+
+def gone(op: Operation, box: Sandbox) -> bool:
+    """Whether a container's command has ended."""
+    return any(isinstance(thing, Process) and now is None for thing, now in
+               _looked(op, [t for t in op.store.things(sandbox_owner(box)) if isinstance(t, Process)]))
+
+
+def _looked(op: Operation, things: Sequence[Thing]) -> Iterable[tuple[Thing, Thing | None]]:
+    return zip(things, op.kernel.look(things), strict=True)
+
+
+# -- reset ---------------------------------------------------------------
+
+
+def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
+    """Take all that is plumb's away, as far as it can be; what could not be is returned, and stays recorded."""
+    errors: list[PlumbError] = []
+    try:
+        recover(store, kernel)
+    except Broken as broken:
+        errors.append(broken)
+    errors += take_all(steps_to_reset(store), kernel)
+    if not errors:
+        clear(layout)
+    return errors
+
+
+def steps_to_reset(store: Store) -> list[Step]:
+    """From all that is recorded to what there was before plumb."""
+    recorded = store.things()
+    before = [store.previous(thing.key) for thing in recorded if thing.standing]
+    return plan(recorded, [thing for thing in before if thing is not None])
+
+
+def clear(layout: Layout) -> None:
+    """Remove plumb's own files under the root, and folders of the default root that are empty then."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(layout.database + suffix).unlink(missing_ok=True)
+    for folder in (layout.containers, layout.namespaces):
+        shutil.rmtree(folder, ignore_errors=True)
+    if layout.run != layout.root:
+        for folder in (layout.run, layout.root):
+            with suppress(OSError):
+                Path(folder).rmdir()

@@ -1,0 +1,111 @@
+"""Who needs which things: every thing that is recorded has owners, and goes when the last of them does.
+
+    host            what all bridge networks share
+    net:ID          a network
+    ctr:ID          a container: its files, and while it runs its namespace, default routes and command
+    ep:ID           an endpoint: a running container's place in a network
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from plumb.cnm import Endpoint, Network, Sandbox, Status
+from plumb.drivers import bridge, host, none, sandbox
+from plumb.drivers.sandbox import Ends
+from plumb.layout import Layout
+from plumb.services import names
+from plumb.settings import Settings
+from plumb.things import HOST, Thing
+
+HOST_OWNER = "host"
+NETWORKS: dict[str, Callable[[Network, Settings], Iterator[Thing]]] = {
+    "bridge": bridge.network, "host": host.network, "null": none.network}
+ENDPOINTS: dict[str, Callable[[Network, Endpoint, str, Settings], Iterator[Thing]]] = {"bridge": bridge.endpoint}
+
+
+class View(Protocol):
+    """The intent, as far as somebody asks."""
+
+    def network(self, ident: str) -> Network | None:
+        """A network by id."""
+
+    def sandbox(self, ident: str) -> Sandbox | None:
+        """A sandbox by id."""
+
+    def endpoint(self, ident: str) -> Endpoint | None:
+        """An endpoint by id."""
+
+    def ends(self, box: Sandbox) -> Ends:
+        """A sandbox's endpoints with their networks, in the order in which they were made."""
+
+
+class Narrator:
+    """Says what each owner needs.
+
+    Args:
+        view: the intent.
+        settings: the host's settings.
+        layout: where files lie.
+        config: the settings file, for what has to find it again.
+    """
+
+    def __init__(self, view: View, settings: Settings, layout: Layout, config: str = "") -> None:
+        self._view, self._settings, self._layout, self._config = view, settings, layout, config
+
+    def things(self, owner: str) -> list[Thing]:
+        """What that owner needs, in building order; nothing for one that is not there."""
+        kind, _, ident = owner.partition(":")
+        if kind == HOST_OWNER:
+            return list(bridge.host(self._settings))
+        narrate = {"net": self._network, "ctr": self._container, "ep": self._endpoint}[kind]
+        return list(narrate(ident))
+
+    def _network(self, ident: str) -> Iterator[Thing]:
+        net = self._view.network(ident)
+        if net is not None:
+            yield from NETWORKS[net.driver](net, self._settings)
+
+    def _endpoint(self, ident: str) -> Iterator[Thing]:
+        end = self._view.endpoint(ident)
+        net = self._view.network(end.network) if end else None
+        if end is not None and net is not None:
+            yield from ENDPOINTS[net.driver](net, end, self._layout.namespace(end.sandbox), self._settings)
+
+    def _container(self, ident: str) -> Iterator[Thing]:
+        box = self._view.sandbox(ident)
+        if box is None:
+            return
+        ends = self._view.ends(box)
+        yield from sandbox.files(box, self._layout, self.texts(box, ends))
+        if box.status is not Status.RUNNING:
+            return
+        ns = self.where(box)
+        if not box.shares:
+            yield from sandbox.namespace(box, ns)
+            yield from sandbox.gateways(ends, ns)
+        yield from sandbox.process(box, ns, self._layout, self._config)
+
+    def where(self, box: Sandbox) -> str:
+        """The namespace that a sandbox's processes are in."""
+        return HOST if box.mode == "host" else self._layout.namespace(box.target or box.id)
+
+    def texts(self, box: Sandbox, ends: Ends) -> dict[str, str]:
+        """What stands in its files; one that shares another's network stack shares its files."""
+        if box.target:
+            return {}
+        hosts = box.hosts_source if box.mode == "host" and not box.extra_hosts else names.hosts(box, ends, self._linked(box))
+        return {"resolv.conf": names.resolv_conf(box, ends, box.resolv_source, self._settings),
+                "hosts": hosts, "hostname": box.hostname + "\n"}
+
+    def _linked(self, box: Sandbox) -> Iterable[tuple[str, str]]:
+        """The addresses and names of the containers that it is linked to on the default network."""
+        for ident, alias in box.links:
+            other = self._view.sandbox(ident)
+            if other is None or other.status is not Status.RUNNING:
+                continue
+            known = " ".join(dict.fromkeys([alias, other.hostname, other.name]))
+            for end, net in self._view.ends(other):
+                if net.default:
+                    yield from ((str(ip.ip), known) for ip in end.ips)

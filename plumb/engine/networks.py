@@ -1,0 +1,264 @@
+"""Networks in the intent: create, rm, prune, and the three that are always there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from plumb import options as opt
+from plumb.cnm import (
+    PREDEFINED,
+    GatewayMode,
+    IPNetwork,
+    Network,
+    Pool,
+)
+from plumb.drivers.bridge import FORWARDING
+from plumb.engine import allot
+from plumb.engine.narration import HOST_OWNER
+from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.errors import Conflict, Invalid, NotFound
+from plumb.layout import Layout
+from plumb.settings import Settings
+from plumb.store import codec
+from plumb.things.layer3 import Sysctl
+
+DEFAULT_LINK = "plumb0"
+DRIVERS = ("bridge",)
+LATER = ("macvlan", "ipvlan", "overlay")
+KindOf = Callable[[str], str | None]
+OnLink = Callable[[], Sequence[IPNetwork]]
+
+
+class Machine:
+    """What networks need to know of the machine besides things: which links there are, what it is attached to."""
+
+    def __init__(self, kind_of: KindOf, on_link: OnLink) -> None:
+        self.kind_of, self.on_link = kind_of, on_link
+
+
+# -- create ---------------------------------------------------------------
+
+
+def create(op: Operation, machine: Machine, name: str, *, driver: str = "bridge", pools: Sequence[Pool] = (),
+           ipv4: bool | None = None, ipv6: bool | None = None, internal: bool = False, attachable: bool = False,
+           options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None) -> Network:
+    """A new network.
+
+    Args:
+        name: its name, unique.
+        pools: the subnets that were asked for; a family without one gets one from the default pools.
+        ipv4, ipv6: the families; None: as the options say, else IPv4 only.
+        options: the driver's options, Docker's labels.
+
+    Raises:
+        Invalid, Conflict, Exhausted: with Docker's words where it has some.
+    """
+    opt.network_name(name)
+    if name in PREDEFINED or name == "default":
+        raise Conflict(f"operation is not permitted on predefined {name} network")
+    if driver in ("host", "null", "none"):
+        raise Conflict(f'only one instance of "{driver}" network is allowed')
+    if driver not in DRIVERS:
+        raise NotFound(f'plugin "{driver}" not found', f"the {driver} driver is not built yet" if driver in LATER
+                       else f"drivers are {', '.join(DRIVERS)}, host and null")
+    if op.named(Network, name) is not None:
+        raise Conflict(f"network with name {name} already exists")
+    defaults = dict(dict(op.settings.default_network_opts).get(driver, ()))
+    given = {**{key: text for key, text in defaults.items() if key not in (opt.ENABLE4, opt.ENABLE6)}, **(options or {})}
+    both = {**defaults, **given}
+    net = Network(
+        allot.new_id(), name, driver, tuple(pools), ipv4=_family(both, opt.ENABLE4, ipv4, True),
+        ipv6=_family(both, opt.ENABLE6, ipv6, False), internal=internal or _family(given, opt.INTERNAL, None, False),
+        attachable=attachable, options=tuple(given.items()), labels=tuple((labels or {}).items()),
+        bridge=opt.bridge_options(given), created=allot.now(), number=op.number(Network))
+    net = complete(op, machine, check(net))
+    op.put(net)
+    return net
+
+
+def _family(options: Mapping[str, str], key: str, given: bool | None, default: bool) -> bool:
+    if given is not None:
+        return given
+    return opt.parsed(key, options[key], opt.boolean) if key in options else default
+
+
+def check(net: Network) -> Network:
+    """A network that makes sense in itself.
+
+    Raises:
+        Invalid: it does not.
+    """
+    if not (net.ipv4 or net.ipv6):
+        raise Invalid("IPv4 or IPv6 must be enabled")
+    for pool in net.pools:
+        if not (net.ipv4 if pool.subnet.version == 4 else net.ipv6):
+            raise Invalid(f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
+                          "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false")
+    for version in (4, 6):
+        if sum(pool.subnet.version == version for pool in net.pools) > 1:
+            raise Invalid("bridge driver doesn't support multiple subnets")
+        if net.bridge.mode(version) is GatewayMode.ISOLATED and not net.internal:
+            raise Invalid("gateway mode 'isolated' can only be used for an internal network", "add --internal")
+    for pool in net.pools:
+        routers = [name for name, _ in pool.aux if name.startswith("DefaultGatewayIPv")]
+        if routers and net.internal:
+            raise Invalid("no gateway can be set on an internal bridge network")
+    return net
+
+
+def complete(op: Operation, machine: Machine, net: Network) -> Network:
+    """The network with all that must be chosen, and no other network in its way."""
+    kind = machine.kind_of(net.bridge.name) if net.bridge.name else None
+    recorded = op.store.thing(("link", "", net.link)) is not None
+    for other in op.all(Network):
+        if other.driver == "bridge" and other.id != net.id and other.link == net.link:
+            raise Conflict(f"cannot create network {net.name} ({net.link}): conflicts with network {other.name} "
+                           f"({other.link}): networks have same bridge name")
+    if kind is not None and kind != "bridge" and not recorded:
+        raise Conflict(f"existing interface {net.link} is not a bridge", "choose another com.docker.network.bridge.name")
+    foreign = kind == "bridge" and not recorded
+    return allot.subnets(op, replace(net, foreign=foreign, opens=_opens(op, net)), machine.on_link())
+
+
+def _opens(op: Operation, net: Network) -> tuple[int, ...]:
+    """The families for which the host did not forward before plumb made it."""
+    found = []
+    for version in (v for v, on in ((4, net.ipv4), (6, net.ipv6)) if on):
+        if not op.settings.ip_forward or op.settings.ip_forward_no_drop:
+            continue
+        asked = Sysctl(FORWARDING[version], "1")
+        was = op.store.previous(asked.key) or op.kernel.look([asked])[0]
+        if isinstance(was, Sysctl) and was.value == "0":
+            found.append(version)
+    return tuple(found)
+
+
+# -- remove ---------------------------------------------------------------
+
+
+def remove(op: Operation, reference: str) -> Network:
+    """Take a network away.
+
+    Raises:
+        Conflict: it is predefined, or a running container is on it.
+        NotFound: there is none.
+    """
+    if reference in PREDEFINED:
+        raise Conflict(f"{reference} is a pre-defined network and cannot be removed")
+    net = op.the_network(reference)
+    if net.predefined:
+        raise Conflict(f"{net.name} is a pre-defined network and cannot be removed")
+    ends = op.endpoints(network=net.id)
+    if ends:
+        names = [(box.name if (box := op.sandbox(end.sandbox)) else "?", end.id[:12]) for end in ends]
+        active = ", ".join(f'name:"{name}" id:"{ident}"' for name, ident in names[:8])
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        raise Conflict(f"error while removing network: network {net.name} has active endpoints ({active}{more})",
+                       "stop or disconnect them first")
+    op.drop(net)
+    return net
+
+
+def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
+    """Take away all networks that nobody is on, but the predefined ones and those to keep."""
+    unused = [net for net in op.all(Network) if not net.predefined and not keep(net) and not op.endpoints(network=net.id)]
+    for net in unused:
+        op.drop(net)
+    return unused
+
+
+# -- the predefined ---------------------------------------------------------------
+
+
+def predefined_id(layout: Layout, name: str) -> str:
+    """The id of a predefined network: the same before it is built and after, and another for another root."""
+    return hashlib.sha256(f"{layout.root} {name}".encode()).hexdigest()
+
+
+def default_network(settings: Settings, layout: Layout) -> Network:
+    """The default network as the settings say it, subnets not chosen yet."""
+    options = {
+        opt.BRIDGE + "default_bridge": "true",
+        opt.BRIDGE + "enable_icc": str(settings.icc).lower(),
+        opt.BRIDGE + "enable_ip_masquerade": str(settings.ip_masq).lower(),
+        opt.BRIDGE + "host_binding_ipv4": str(settings.ip),
+        opt.BRIDGE + "name": settings.bridge or DEFAULT_LINK,
+        opt.PREFIX + "driver.mtu": str(settings.mtu or 1500),
+    }
+    pools = []
+    if settings.ipv6 and settings.fixed_cidr_v6:
+        pools.append(_with_router(Pool(settings.fixed_cidr_v6, settings.fixed_cidr_v6), settings.default_gateway_v6))
+    if settings.bip:
+        pools.append(_with_router(Pool(settings.bip.network, settings.fixed_cidr, settings.bip.ip), settings.default_gateway))
+    elif settings.fixed_cidr:
+        pools.append(_with_router(Pool(settings.fixed_cidr, settings.fixed_cidr), settings.default_gateway))
+    return Network(
+        predefined_id(layout, "bridge"), "bridge", "bridge", tuple(pools), ipv6=settings.ipv6, options=tuple(options.items()),
+        bridge=opt.bridge_options(options))
+
+
+def _with_router(pool: Pool, router: object) -> Pool:
+    if router is None:
+        return pool
+    ip = opt.address(str(router))
+    if ip not in pool.subnet:
+        raise Invalid(f"default gateway ip {ip} must be part of the network {pool.subnet}")
+    return replace(pool, aux=((f"DefaultGatewayIPv{ip.version}", ip),))
+
+
+def others(layout: Layout) -> tuple[Network, ...]:
+    """The networks host and none, which have nothing in the kernel."""
+    return (Network(predefined_id(layout, "host"), "host", "host", number=-2),
+            Network(predefined_id(layout, "none"), "none", "null", number=-1))
+
+
+def ensure(op: Operation, machine: Machine) -> None:
+    """What must be there before anything else: the predefined networks, as the settings say now.
+
+    The default network is made anew when its settings have changed and no container is on it. Other settings
+    (iptables, userland-proxy, …) change the things of all networks, which are all narrated again.
+    """
+    current = codec.dumps(op.settings)
+    if op.store.meta("settings") == current:
+        return
+    op.remark("settings", current)
+    op.touch(HOST_OWNER)
+    for net in others(op.layout):
+        if op.network(net.id) is None:
+            op.put(replace(net, created=allot.now()))
+    _ensure_default(op, machine)
+    for net in op.all(Network):
+        op.touch(network_owner(net))
+        for end in op.endpoints(network=net.id):
+            op.touch(endpoint_owner(end))
+            box = op.sandbox(end.sandbox)
+            if box is not None:
+                op.touch(sandbox_owner(box))
+
+
+def _ensure_default(op: Operation, machine: Machine) -> None:
+    wanted = default_network(op.settings, op.layout)
+    there = op.network(wanted.id)
+    if there is not None and op.endpoints(network=there.id):
+        return                                # Docker would have to restart; here it waits until nobody is on it
+    if op.settings.bridge == "none":
+        if there is not None:
+            op.drop(there)
+        return
+    if there is not None:
+        if not wanted.pool(4) and (kept := there.pool(4)) and not kept.given:
+            wanted = replace(wanted, pools=(*wanted.pools, Pool(kept.subnet, given=False)))
+        op.drop(there)
+        wanted = replace(wanted, created=there.created)
+    elif op.settings.bridge:
+        wanted = _adopt_address(op, machine, wanted)
+    op.put(complete(op, machine, check(replace(wanted, created=wanted.created or allot.now(), number=0))))
+
+
+def _adopt_address(op: Operation, machine: Machine, net: Network) -> Network:
+    """The setting `bridge` names a bridge of the administrator's, whose address is the gateway."""
+    if machine.kind_of(op.settings.bridge) != "bridge":
+        raise NotFound(f"bridge device with non default name {op.settings.bridge} must be created manually")
+    return net

@@ -1,0 +1,325 @@
+"""An operation under way: what the intent will be, the steps to it, and its end, good or bad.
+
+It reads the store through its own changes, so that many verbs can be one operation: a thousand containers are one
+plan, one line in the journal, and a few sends of netlink messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+from plumb.drivers.sandbox import Ends
+from plumb.engine.narration import Narrator
+from plumb.errors import Conflict, NotFound, PlumbError, StepFailed
+from plumb.layout import Layout
+from plumb.plan import Kernel, Step, carry_out, plan, take_all
+from plumb.settings import Settings
+from plumb.store.sqlite import Change, Store
+from plumb.things import Key, Thing
+
+T = TypeVar("T", Network, Sandbox, Endpoint)
+OnSteps = Callable[[Sequence[Step]], None]
+
+
+def network_owner(net: Network) -> str:
+    """The owner of a network's things."""
+    return f"net:{net.id}"
+
+
+def sandbox_owner(box: Sandbox) -> str:
+    """The owner of a container's things."""
+    return f"ctr:{box.id}"
+
+
+def endpoint_owner(end: Endpoint) -> str:
+    """The owner of an endpoint's things."""
+    return f"ep:{end.id}"
+
+
+class Operation:
+    """One change to the intent.
+
+    Args:
+        store, kernel, settings, layout: what it works with.
+        config: the settings file's path.
+        on_steps: is shown the steps before they are taken.
+    """
+
+    def __init__(self, store: Store, kernel: Kernel, settings: Settings, layout: Layout, config: str = "",
+                 on_steps: OnSteps | None = None) -> None:
+        self.store, self.kernel, self.settings, self.layout = store, kernel, settings, layout
+        self.narrator = Narrator(self, settings, layout, config)
+        self._on_steps = on_steps
+        self._put: dict[str, Network | Sandbox | Endpoint] = {}
+        self._names: dict[tuple[type, str], str] = {}
+        self._drop: dict[tuple[str, str], None] = {}
+        self._ends: dict[str, list[str]] = {}
+        self._touched: dict[str, None] = {}
+        self._addresses: dict[tuple[IPNetwork, IPAddress], str] = {}
+        self._released: dict[str, None] = {}
+        self._hints: dict[tuple[IPNetwork, str], IPAddress] = {}
+        self._numbers: dict[type, int] = {}
+        self.remarks: dict[str, str] = {}
+
+    # -- the view ---------------------------------------------------------------
+
+    def get(self, kind: type[T], ident: str) -> T | None:
+        """A network, sandbox or endpoint by its full id."""
+        found = self._put.get(ident)
+        if isinstance(found, kind):
+            return found
+        return None if (kind.__name__.lower(), ident) in self._drop else self.store.get(kind, ident)
+
+    def named(self, kind: type[T], name: str) -> T | None:
+        """A network or sandbox by its name."""
+        if (kind, name) in self._names:
+            return self.get(kind, self._names[kind, name])
+        found = self.store.named(kind, name)
+        return self.get(kind, found.id) if found else None
+
+    def all(self, kind: type[T]) -> list[T]:
+        """All of them."""
+        stored = [now for old in self.store.all(kind) if (now := self.get(kind, old.id)) is not None]
+        known = {value.id for value in stored}
+        return stored + [value for value in self._put.values() if isinstance(value, kind) and value.id not in known]
+
+    def network(self, ident: str) -> Network | None:
+        """A network by its id."""
+        return self.get(Network, ident)
+
+    def sandbox(self, ident: str) -> Sandbox | None:
+        """A sandbox by its id."""
+        return self.get(Sandbox, ident)
+
+    def endpoint(self, ident: str) -> Endpoint | None:
+        """An endpoint by its id."""
+        return self.get(Endpoint, ident)
+
+    def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
+        """The endpoints of a network or of a sandbox."""
+        idents = {end.id for end in self.store.endpoints(network=network, sandbox=sandbox)}
+        idents.update(self._ends.get(network or sandbox, ()))
+        found = [end for ident in idents if (end := self.endpoint(ident)) is not None]
+        return sorted(found, key=lambda end: end.number)
+
+    def ends(self, box: Sandbox) -> Ends:
+        """A sandbox's endpoints with their networks."""
+        pairs = [(end, self.network(end.network)) for end in self.endpoints(sandbox=box.id)]
+        return [(end, net) for end, net in pairs if net is not None]
+
+    def find(self, kind: type[T], reference: str) -> T | None:
+        """By full id, then exact name, then a prefix of the id that only one has.
+
+        Raises:
+            Conflict: several have it.
+        """
+        what = kind.__name__.lower()
+        if not reference:
+            return None
+        exact = self.get(kind, reference) or self.named(kind, reference.lstrip("/") if kind is Sandbox else reference)
+        if exact is not None:
+            return exact
+        if not all(digit in "0123456789abcdef" for digit in reference):
+            return None
+        stored = [now for old in self.store.prefixed(kind, reference) if (now := self.get(kind, old.id)) is not None]
+        fresh = [new for new in self._put.values() if isinstance(new, kind) and new.id.startswith(reference)]
+        matches = {value.id: value for value in [*stored, *fresh]}
+        if len(matches) > 1:
+            raise Conflict(f"{what} {reference} is ambiguous ({len(matches)} matches found based on ID prefix)")
+        return next(iter(matches.values()), None)
+
+    def the_network(self, reference: str) -> Network:
+        """A network by id, name or prefix.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.find(Network, reference)
+        if found is None:
+            raise NotFound(f"network {reference} not found", "'plumb network ls' shows those that there are")
+        return found
+
+    def the_sandbox(self, reference: str) -> Sandbox:
+        """A container by id, name or prefix.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.find(Sandbox, reference)
+        if found is None:
+            raise NotFound(f"No such container: {reference}", "'plumb ps -a' shows those that there are")
+        return found
+
+    def fresh_endpoints(self) -> list[Endpoint]:
+        """The endpoints that are new in this operation."""
+        return [value for value in self._put.values() if isinstance(value, Endpoint)]
+
+    # -- changes to the intent -----------------------------------------------------
+
+    def put(self, value: Network | Sandbox | Endpoint) -> None:
+        """Add or replace one; its things will be narrated anew."""
+        self._put[value.id] = value
+        self._drop.pop((type(value).__name__.lower(), value.id), None)
+        match value:
+            case Network():
+                self._names[Network, value.name] = value.id
+                self.touch(network_owner(value))
+            case Sandbox():
+                self._names[Sandbox, value.name] = value.id
+                self.touch(sandbox_owner(value))
+            case Endpoint():
+                self.touch(endpoint_owner(value))
+                for where in (value.network, value.sandbox):
+                    self._ends.setdefault(where, []).append(value.id)
+
+    def drop(self, value: Network | Sandbox | Endpoint) -> None:
+        """Remove one, its addresses and its things."""
+        self._put.pop(value.id, None)
+        self._drop[type(value).__name__.lower(), value.id] = None
+        self.release(value.id)
+        owner = {Network: network_owner, Sandbox: sandbox_owner, Endpoint: endpoint_owner}[type(value)](value)  # type: ignore[operator]  # the table pairs each type with its own function
+        self.touch(owner)
+
+    def touch(self, owner: str) -> None:
+        """An owner's things may have changed."""
+        self._touched[owner] = None
+
+    def number(self, kind: type[T]) -> int:
+        """The next number of a kind, of this operation's new ones too."""
+        self._numbers[kind] = self._numbers[kind] + 1 if kind in self._numbers else self.store.number(kind)
+        return self._numbers[kind]
+
+    def remark(self, key: str, value: str) -> None:
+        """Change a remark about the root."""
+        self.remarks[key] = value
+
+    # -- addresses ---------------------------------------------------------------
+
+    def taken(self, subnet: IPNetwork, ip: IPAddress) -> bool:
+        """Whether somebody has this address."""
+        owner = self._addresses.get((subnet, ip))
+        if owner is not None:
+            return True
+        return self.store.taken(subnet, ip) and not self._is_released(subnet, ip)
+
+    def _is_released(self, subnet: IPNetwork, ip: IPAddress) -> bool:
+        return bool(self._released) and self.store.holder(subnet, ip) in self._released
+
+    def take_address(self, subnet: IPNetwork, ip: IPAddress, owner: str) -> None:
+        """Hand out an address."""
+        self._addresses[subnet, ip] = owner
+
+    def release(self, owner: str) -> None:
+        """All addresses of an owner are free again."""
+        self._released[owner] = None
+        mine = [place for place, holder in self._addresses.items() if holder == owner]
+        for subnet, ip in mine:
+            del self._addresses[subnet, ip]
+        self._hints.clear()
+
+    def hint(self, subnet: IPNetwork, span: str) -> IPAddress | None:
+        """An address below which none of that range is free."""
+        if (subnet, span) in self._hints:
+            return self._hints[subnet, span]
+        return None if self._released else self.store.hint(subnet, span)
+
+    def set_hint(self, subnet: IPNetwork, span: str, ip: IPAddress) -> None:
+        """Remember that."""
+        self._hints[subnet, span] = ip
+
+    # -- its end ---------------------------------------------------------------
+
+    def work_out(self, now: Callable[[Sequence[Thing]], dict[Key, Thing]] | None = None) -> tuple[dict[Key, Thing], dict[Key, Thing], Change]:
+        """The things concerned before and after, and the change to the store.
+
+        Args:
+            now: what to take for the state before, instead of what is recorded (repair looks at the kernel).
+        """
+        recorded: dict[Key, Thing] = {}
+        wanted: dict[Key, Thing] = {}
+        owners: list[tuple[str, tuple[Key, ...]]] = []
+        for owner in self._touched:
+            recorded.update((thing.key, thing) for thing in self.store.things(owner))
+            mine = {thing.key: thing for thing in self.narrator.things(owner)}
+            wanted.update(mine)
+            owners.append((owner, tuple(mine)))
+        for key in [key for key in wanted if key not in recorded]:
+            shared = self.store.thing(key)
+            if shared is not None:
+                recorded[key] = shared
+        before, after = dict(recorded), dict(wanted)
+        self._keep_shared(recorded, after)
+        previous = self._previous(wanted, recorded, before)
+        if now is not None:
+            before = now([*{**recorded, **after}.values()])
+        things = tuple((thing, previous.get(key)) for key, thing in wanted.items() if recorded.get(key) != thing)
+        return before, after, self._change(things, tuple(owners))
+
+    def _keep_shared(self, recorded: dict[Key, Thing], after: dict[Key, Thing]) -> None:
+        """What others need stays; a standing thing that nobody needs becomes what it was before plumb."""
+        for key, thing in recorded.items():
+            if key in after:
+                continue
+            if any(owner not in self._touched for owner in self.store.owners(key)):
+                after[key] = thing
+            elif thing.standing:
+                was = self.store.previous(key)
+                if was is not None:
+                    after[key] = was
+
+    def _previous(self, wanted: dict[Key, Thing], recorded: dict[Key, Thing], before: dict[Key, Thing]) -> dict[Key, Thing]:
+        """What the standing things that are new to plumb are now; those of a new link or namespace go with it."""
+        made = made_by(wanted)
+        new = [thing for key, thing in wanted.items()
+               if thing.standing and key not in recorded and made.isdisjoint(thing.uses)]
+        found = {thing.key: was for thing, was in zip(new, self.kernel.look(new), strict=True) if was is not None}
+        before.update(found)
+        return found
+
+    def _change(self, things: tuple[tuple[Thing, Thing | None], ...],
+                owners: tuple[tuple[str, tuple[Key, ...]], ...]) -> Change:
+        return Change(
+            put=tuple(self._put.values()), drop=tuple(self._drop),
+            addresses=tuple((subnet, ip, owner) for (subnet, ip), owner in self._addresses.items()),
+            released=tuple(self._released),
+            hints=tuple((subnet, span, ip) for (subnet, span), ip in self._hints.items()),
+            things=things, owners=owners, meta=tuple(self.remarks.items()))
+
+    def steps(self) -> list[Step]:
+        """What would be done."""
+        before, after, _ = self.work_out()
+        return plan(before.values(), after.values())
+
+    def carry_out(self, now: Callable[[Sequence[Thing]], dict[Key, Thing]] | None = None,
+                  more: Iterable[Step] = ()) -> None:
+        """Do it: journal, kernel, record; or take it all back.
+
+        Raises:
+            StepFailed: a step failed; the kernel and the store are as before, but for what the message says.
+        """
+        before, after, change = self.work_out(now)
+        steps = [*plan(before.values(), after.values()), *more]
+        if self._on_steps is not None:
+            self._on_steps(steps)
+        number = self.store.begin(before.values(), after.values(), change)
+        try:
+            carry_out(steps, self.kernel)
+        except StepFailed as failure:
+            failure.stuck += restore(before, after, self.kernel)
+            self.store.abandon(number)
+            raise
+        self.store.finish(number, change)
+
+
+def made_by(things: dict[Key, Thing]) -> set[Key]:
+    """All keys that come with these."""
+    return {key for thing in things.values() for key in thing.makes}
+
+
+def restore(before: dict[Key, Thing], after: dict[Key, Thing], kernel: Kernel) -> list[PlumbError]:
+    """Bring back what went by itself together with something that was taken away; errors do not stop it."""
+    concerned = [*{**after, **before}.values()]
+    there = [thing for thing in kernel.look(concerned) if thing is not None]
+    return take_all(plan(there, before.values()), kernel)

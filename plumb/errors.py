@@ -1,0 +1,107 @@
+"""What can go wrong, as one tree.
+
+    PlumbError                 everything that plumb raises on purpose
+    ├── Invalid                what was asked for makes no sense: a flag, an option, an address
+    ├── NotFound               it names a network or a container that is not there
+    ├── Conflict               it is at odds with what is there: a name taken, a network in use
+    ├── Exhausted              nothing is left to hand out: addresses, subnets
+    ├── KernelRefused          the kernel (or a tool at its door) said no; errno and its words are kept
+    ├── Unsupported            this kernel or host cannot do it; the message names what is missing
+    ├── StepFailed             a step of a plan could not be taken; says which were
+    └── Broken                 the state under the root cannot be used as it is
+
+Every message says what was being done and what is wrong; `hint` says what to try:
+
+    try:
+        host.connect("web", "shop")
+    except plumb.PlumbError as error:
+        print(error, error.hint)
+"""
+
+from __future__ import annotations
+
+import errno as errnos
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plumb.plan import Step
+
+
+class PlumbError(Exception):
+    """The base of all; `hint` is one sentence of advice, or empty."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Invalid(PlumbError):
+    """What was asked for makes no sense."""
+
+
+class NotFound(PlumbError):
+    """A network or container of that name does not exist."""
+
+
+class Conflict(PlumbError):
+    """What was asked for is at odds with what exists."""
+
+
+class Exhausted(PlumbError):
+    """Nothing is left to hand out."""
+
+
+class Unsupported(PlumbError):
+    """This kernel or host cannot do it."""
+
+
+class Broken(PlumbError):
+    """The recorded state cannot be used as it is."""
+
+
+class KernelRefused(PlumbError):
+    """The kernel said no.
+
+    Args:
+        doing: what was being done, as in "add bridge lab0".
+        errno: the errno that came back, 0 where a tool gave only words.
+        said: the kernel's own words (netlink's extended acknowledgement, a tool's stderr).
+    """
+
+    def __init__(self, doing: str, errno: int = 0, said: str = "", hint: str = "") -> None:
+        name = errnos.errorcode.get(errno, "")
+        words = said or (os.strerror(errno) if errno else "no reason given")
+        super().__init__(f"cannot {doing}: {words}" + (f" ({name})" if name else ""), hint or HINTS.get(errno, ""))
+        self.errno = errno
+
+
+class StepFailed(PlumbError):
+    """A step of a plan could not be taken.
+
+    Attributes:
+        step: the one that failed.
+        done: the steps that were taken, in order; of those sent together with it some may stand behind it.
+        stuck: what could not be taken back afterwards.
+    """
+
+    def __init__(self, cause: PlumbError, step: Step, done: Sequence[Step]) -> None:
+        super().__init__(str(cause), cause.hint)
+        self.cause = cause
+        self.step = step
+        self.done = list(done)
+        self.stuck: list[PlumbError] = []
+
+    def __str__(self) -> str:
+        left = "".join(f"; while taking back: {error}" for error in self.stuck)
+        return super().__str__() + left
+
+
+HINTS = {
+    errnos.EPERM: "run it as root (sudo), with the capability NET_ADMIN",
+    errnos.EACCES: "run it as root (sudo)",
+    errnos.EEXIST: "something of that name is there which plumb did not make; it is left alone: choose another name",
+    errnos.EOPNOTSUPP: "this kernel does not have it; see 'plumb env'",
+    errnos.ENOSPC: "the kernel's limit for such objects is reached",
+}

@@ -1,0 +1,19 @@
+"""The only door to the machine.
+
+Netlink, namespaces, /proc/sys, iptables, files, processes: whatever touches the host is in this folder and
+nowhere else, and foreign errors become plumb's own here, once, with errno and the kernel's words kept.
+
+    linux.py              look at things and take steps, handing each to the one below that knows it
+    netlink.py            rtnetlink: many messages in one send, an answer for each
+    links.py              things as rtnetlink messages
+    namespaces.py         make, enter, hold network namespaces
+    sysctl.py             /proc/sys
+    firewall.py           one interface, several writers: which one this host uses
+    iptables_restore.py   the writer for hosts whose iptables is the nf_tables variant (and any other)
+    xtables.py            the writer through python-iptables, for the legacy tables
+    files.py              folders and files
+    processes.py          a sandbox's command: started, watched, ended
+    shim.py               runs beside each such command (standard library only)
+    announce.py           gratuitous ARP and neighbour advertisements
+    memory.py             the same door onto a dict, for tests
+"""

@@ -1,0 +1,117 @@
+"""Announcements: tell the segment which MAC address an IP address now has.
+
+An address that was somebody else's a moment ago is still in the neighbours' caches with the old MAC, and packets to
+it are lost until the entry ages. So a new interface says who it is: for IPv4 a broadcast ARP request for its own
+address (RFC 5227 calls it an ARP announcement), for IPv6 an unsolicited neighbour advertisement with the override
+flag (RFC 4861, 7.2.6). Docker sends three, a second apart, the first before the container starts; so does plumb:
+the first from the command itself, the others from a small process that is left behind for as long as that takes. It
+stops early for an interface that is gone or has another MAC.
+
+Standard library only: this file is also that process's script.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import ipaddress
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+CLONE_NEWNET = 0x40000000
+ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
+ALL_NODES = ipaddress.IPv6Address("ff02::1")
+OVERRIDE = 0x20000000
+SIOCGIFHWADDR = 0x8927
+
+
+class Target(NamedTuple):
+    """An interface and what it is to say."""
+
+    ns: str
+    dev: str
+    mac: str
+    ips: tuple[str, ...]
+    count: int
+    interval: int
+
+
+def arp(mac: bytes, ip: ipaddress.IPv4Address) -> bytes:
+    """A broadcast ARP request in which sender and target address are the same."""
+    body = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, mac, ip.packed, bytes(6), ip.packed)
+    return b"\xff" * 6 + mac + struct.pack("!H", ETH_P_ARP) + body
+
+
+def advertisement(mac: bytes, ip: ipaddress.IPv6Address) -> bytes:
+    """An unsolicited neighbour advertisement to all nodes."""
+    icmp = struct.pack("!BBHI16sBB6s", 136, 0, 0, OVERRIDE, ip.packed, 2, 1, mac)
+    pseudo = ip.packed + ALL_NODES.packed + struct.pack("!II", len(icmp), 58)
+    total = sum(struct.unpack(f"!{len(pseudo + icmp) // 2}H", pseudo + icmp))
+    total = (total >> 16) + (total & 0xFFFF)
+    checksum = ~(total + (total >> 16)) & 0xFFFF
+    header = struct.pack("!IHBB16s16s", 6 << 28, len(icmp), 58, 255, ip.packed, ALL_NODES.packed)
+    return b"\x33\x33\0\0\0\1" + mac + struct.pack("!H", ETH_P_IPV6) + header + icmp[:2] + struct.pack("!H", checksum) + icmp[4:]
+
+
+def frames(mac: str, ips: tuple[str, ...]) -> list[bytes]:
+    """One frame for each address."""
+    raw = bytes.fromhex(mac.replace(":", ""))
+    found = [ipaddress.ip_address(ip) for ip in ips]
+    return [arp(raw, ip) if isinstance(ip, ipaddress.IPv4Address) else advertisement(raw, ip) for ip in found]
+
+
+def say(target: Target) -> bool:
+    """Send a target's frames from the calling thread's namespace; False when it is not there any more."""
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+            wire.bind((target.dev, 0))
+            if wire.getsockname()[4] != bytes.fromhex(target.mac.replace(":", "")):
+                return False
+            for frame in frames(target.mac, target.ips):
+                wire.send(frame)
+    except OSError:
+        return False
+    return True
+
+
+def later(targets: list[Target]) -> None:
+    """Leave the rest of the announcements to a process of their own."""
+    rest = [target for target in targets if target.count > 1]
+    if rest:
+        child = subprocess.Popen([sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
+        assert child.stdin is not None
+        child.stdin.write(json.dumps(rest).encode())
+        child.stdin.close()
+        child.returncode = 0        # nobody waits for it
+
+
+def main() -> None:
+    """Announce what stdin says, at most a few seconds long."""
+    targets = [Target(*words) for words in json.load(sys.stdin)]
+    libc: Any = ctypes.CDLL(None, use_errno=True)
+    start = time.monotonic()
+    turns = sorted((target.interval * number / 1000, i) for i, target in enumerate(targets)
+                   for number in range(1, target.count))
+    gone: set[int] = set()
+    for moment, i in turns:
+        time.sleep(max(0.0, start + moment - time.monotonic()))
+        if i in gone:
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(targets[i].ns, os.O_RDONLY | os.O_CLOEXEC)
+            entered = libc.setns(descriptor, CLONE_NEWNET) == 0
+            os.close(descriptor)
+            if entered and say(targets[i]):
+                continue
+        gone.add(i)
+
+
+if __name__ == "__main__":
+    main()

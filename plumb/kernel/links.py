@@ -1,0 +1,362 @@
+"""Links, addresses and routes as rtnetlink messages, written and read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import singledispatch
+from ipaddress import IPv4Network, ip_address, ip_interface
+from typing import Any
+
+from plumb.errors import KernelRefused, PlumbError, StepFailed
+from plumb.kernel import netlink as nl
+from plumb.kernel.netlink import Answer, Message, RouteSocket
+from plumb.plan import Step
+from plumb.things import Thing
+from plumb.things.layer3 import Address, Route
+from plumb.things.links import Bridge, Up, Veth
+
+IFF_UP, IFF_RUNNING = 0x1, 0x40
+IFA_F_NODAD = 0x02
+MAIN_TABLE, PROTO_BOOT, SCOPE_UNIVERSE, SCOPE_LINK, UNICAST = 254, 3, 0, 253, 1
+GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
+NetnsFd = Callable[[str], int]
+
+
+def family(version: int) -> int:
+    """AF_INET or AF_INET6."""
+    return socket.AF_INET if version == 4 else socket.AF_INET6
+
+
+def index(dev: str) -> int:
+    """A link's index in the calling thread's namespace.
+
+    Raises:
+        OSError: ENODEV, there is no such link.
+    """
+    return socket.if_nametoindex(dev)
+
+
+def link(name: str, *attributes: tuple[str, object], up: bool | None = None) -> Any:
+    """A link message about the link of that name."""
+    body = nl.ifinfmsg()
+    body["attrs"] = [("IFLA_IFNAME", name), *attributes]
+    if up is not None:
+        body["flags"], body["change"] = (IFF_UP if up else 0), IFF_UP
+    return body
+
+
+# -- things as messages -------------------------------------------------------
+
+
+@singledispatch
+def adding(thing: Thing, descriptor: NetnsFd) -> list[Message]:
+    """The messages that make a thing."""
+    raise NotImplementedError(type(thing))
+
+
+@adding.register
+def _(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
+    kind = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]})
+    made = [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, ("IFLA_ADDRESS", thing.mac), kind))]
+    # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports' smallest.
+    return made + ([Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))] if thing.mtu else [])
+
+
+@adding.register
+def _(thing: Veth, descriptor: NetnsFd) -> list[Message]:
+    mtu = [("IFLA_MTU", thing.mtu)] if thing.mtu else []
+    peer = {"attrs": [("IFLA_IFNAME", thing.peer), ("IFLA_ADDRESS", thing.peer_mac), *mtu,
+                      ("IFLA_NET_NS_FD", descriptor(thing.peer_ns))]}
+    info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]})]}
+    body = link(thing.name, ("IFLA_MASTER", index(thing.master)), *mtu, ("IFLA_LINKINFO", info), up=thing.up)
+    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, body), *(_hairpin(thing) if thing.hairpin else [])]
+
+
+def _hairpin(thing: Veth) -> list[Message]:
+    """A bridge port's own settings go to the port, which is there only once the link is."""
+    data = {"attrs": [("IFLA_BRPORT_MODE", int(thing.hairpin))]}
+    info = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data)]}
+    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_LINKINFO", info)))]
+
+
+@adding.register
+def _(thing: Up, descriptor: NetnsFd) -> list[Message]:
+    return [Message(nl.NEWLINK, 0, link(thing.dev, up=True))]
+
+
+@adding.register
+def _(thing: Address, descriptor: NetnsFd) -> list[Message]:
+    return [Message(nl.NEWADDR, nl.CREATE | nl.EXCL, address(thing))]
+
+
+@adding.register
+def _(thing: Route, descriptor: NetnsFd) -> list[Message]:
+    return [Message(nl.NEWROUTE, nl.CREATE | nl.EXCL, route(thing))]
+
+
+@singledispatch
+def removing(thing: Thing) -> list[Message]:
+    """The messages that take a thing away."""
+    raise NotImplementedError(type(thing))
+
+
+@removing.register(Bridge)
+@removing.register(Veth)
+def _(thing: Bridge | Veth) -> list[Message]:
+    return [Message(nl.DELLINK, 0, link(thing.name))]
+
+
+@removing.register
+def _(thing: Up) -> list[Message]:
+    return [Message(nl.NEWLINK, 0, link(thing.dev, up=False))]
+
+
+@removing.register
+def _(thing: Address) -> list[Message]:
+    return [Message(nl.DELADDR, 0, address(thing))]
+
+
+@removing.register
+def _(thing: Route) -> list[Message]:
+    return [Message(nl.DELROUTE, 0, route(thing))]
+
+
+@singledispatch
+def changing(thing: Thing) -> list[Message]:
+    """The messages that bring a thing which is there into this state."""
+    raise NotImplementedError(type(thing))
+
+
+@changing.register
+def _(thing: Bridge) -> list[Message]:
+    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu or 1500), ("IFLA_ADDRESS", thing.mac)))]
+
+
+@changing.register
+def _(thing: Veth) -> list[Message]:
+    attributes = (("IFLA_MASTER", index(thing.master)), ("IFLA_MTU", thing.mtu or 1500))
+    return [Message(nl.NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *_hairpin(thing)]
+
+
+@changing.register
+def _(thing: Route) -> list[Message]:
+    return [Message(nl.NEWROUTE, nl.CREATE | nl.REPLACE, route(thing))]
+
+
+def address(thing: Address) -> Any:
+    """An address message."""
+    body = nl.ifaddrmsg()
+    ip = thing.ip
+    body["family"], body["prefixlen"], body["index"] = family(ip.version), ip.network.prefixlen, index(thing.dev)
+    body["attrs"] = [("IFA_LOCAL", str(ip.ip)), ("IFA_ADDRESS", str(ip.ip))]
+    if ip.version == 6:
+        body["flags"] = IFA_F_NODAD
+    elif ip.network.prefixlen < 31:
+        body["attrs"].append(("IFA_BROADCAST", str(ip.network.broadcast_address)))
+    return body
+
+
+def route(thing: Route) -> Any:
+    """A route message; `proto boot`, as for what is typed by hand."""
+    body = nl.rtmsg()
+    body["family"], body["dst_len"], body["table"] = family(thing.dst.version), thing.dst.prefixlen, MAIN_TABLE
+    body["proto"], body["scope"], body["type"] = PROTO_BOOT, SCOPE_UNIVERSE, UNICAST
+    body["attrs"] = [("RTA_GATEWAY", str(thing.via)), ("RTA_OIF", index(thing.dev))]
+    if thing.dst.prefixlen:
+        body["attrs"].append(("RTA_DST", str(thing.dst.network_address)))
+    return body
+
+
+# -- take ---------------------------------------------------------------------
+
+
+def take(steps: Sequence[Step], done: list[Step]) -> None:
+    """Take steps that are all about links, addresses and routes of the calling thread's namespace."""
+    descriptors: dict[str, int] = {}
+
+    def descriptor(path: str) -> int:
+        if path not in descriptors:
+            try:
+                descriptors[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise KernelRefused(f"open namespace {path}", error.errno or 0) from error
+        return descriptors[path]
+
+    waiting: list[tuple[Step, list[Message]]] = []
+    with RouteSocket() as kernel:
+        try:
+            for step in steps:
+                try:
+                    waiting.append((step, _messages(step, descriptor)))
+                except OSError as first:
+                    # A link that is only about to be made has no index yet: send what waits, and look again.
+                    _flush(kernel, waiting, done)
+                    try:
+                        waiting.append((step, _messages(step, descriptor)))
+                    except OSError as error:
+                        if step.after is None:
+                            done.append(step)
+                            continue
+                        refused = KernelRefused(str(step), error.errno or 0)
+                        raise StepFailed(refused, step, done) from first
+                if len(descriptors) >= nl.BATCH:
+                    _flush(kernel, waiting, done)
+                    _close(descriptors)
+            _flush(kernel, waiting, done)
+        except KernelRefused as refused:
+            _flush(kernel, waiting, done)
+            raise StepFailed(refused, step, done) from refused
+        finally:
+            _close(descriptors)
+
+
+def _close(descriptors: dict[str, int]) -> None:
+    while descriptors:
+        os.close(descriptors.popitem()[1])
+
+
+def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
+    if step.after is None:
+        assert step.before is not None
+        if isinstance(step.before, Bridge) and look_link(step.before) is None:
+            return []                     # a bridge of this name that is not ours is left alone
+        return removing(step.before)
+    if step.before is None or isinstance(step.after, Up):
+        return adding(step.after, descriptor)
+    return changing(step.after)
+
+
+def _flush(kernel: RouteSocket, waiting: list[tuple[Step, list[Message]]], done: list[Step]) -> None:
+    """Send what waits; note what was done, and raise the first refusal."""
+    sent, waiting[:] = waiting[:], []
+    answers = iter(kernel.ask([message for _, messages in sent for message in messages]))
+    failed: tuple[Step, Answer] | None = None
+    for step, messages in sent:
+        bad = next((a for a in [next(answers) for _ in messages] if not _fine(step, a)), None)
+        if bad is None:
+            done.append(step)
+        elif failed is None:
+            failed = step, bad
+    if failed:
+        step, answer = failed
+        raise StepFailed(_refusal(step, answer), step, done)
+
+
+def _fine(step: Step, answer: Answer) -> bool:
+    return answer.errno == 0 or (step.after is None and answer.errno in GONE)
+
+
+def _refusal(step: Step, answer: Answer) -> PlumbError:
+    return KernelRefused(str(step), answer.errno, answer.said)
+
+
+# -- look ---------------------------------------------------------------------
+
+
+def look_link(thing: Bridge | Veth) -> Thing | None:
+    """A bridge or veth as it is now; None where there is none, or one that is not plumb's."""
+    with RouteSocket() as kernel:
+        for found in kernel.get(nl.GETLINK, link(thing.name)):
+            info = found.get_attr("IFLA_LINKINFO")
+            kind = info.get_attr("IFLA_INFO_KIND") if info else None
+            mtu = found.get_attr("IFLA_MTU") if thing.mtu else None
+            if isinstance(thing, Bridge):
+                ours = kind == "bridge" and found.get_attr("IFLA_ADDRESS") == thing.mac
+                return replace(thing, mtu=mtu) if ours else None
+            port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
+            return replace(thing, mtu=mtu, master=_name(found.get_attr("IFLA_MASTER")),
+                           up=bool(found["flags"] & IFF_UP),
+                           hairpin=bool(port.get_attr("IFLA_BRPORT_MODE")) if port else False)
+    return None
+
+
+def _name(number: int | None) -> str:
+    try:
+        return socket.if_indextoname(number) if number else ""
+    except OSError:
+        return ""
+
+
+def look(thing: Thing) -> Thing | None:
+    """How a link, an address or a route is now."""
+    if isinstance(thing, Bridge | Veth):
+        return look_link(thing)
+    with RouteSocket() as kernel:
+        if isinstance(thing, Up):
+            links = kernel.get(nl.GETLINK, link(thing.dev))
+            return thing if any(found["flags"] & IFF_UP for found in links) else None
+        if isinstance(thing, Address):
+            return thing if thing.ip in addresses(kernel, thing.dev, thing.ip.version) else None
+        assert isinstance(thing, Route)
+        return _look_route(kernel, thing)
+
+
+def addresses(kernel: RouteSocket, dev: str, version: int) -> list[Any]:
+    """The addresses of one family on a link, as interfaces."""
+    body = nl.ifaddrmsg()
+    try:
+        body["family"], body["index"] = family(version), index(dev)
+    except OSError:
+        return []
+    return [ip_interface(f"{found.get_attr('IFA_LOCAL') or found.get_attr('IFA_ADDRESS')}/{found['prefixlen']}")
+            for found in kernel.get(nl.GETADDR, body, dump=True)]
+
+
+def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
+    for found in _main_table(kernel, thing.dst.version):
+        if found["dst_len"] != thing.dst.prefixlen or found["proto"] != PROTO_BOOT:
+            continue
+        via = found.get_attr("RTA_GATEWAY")
+        if via and (found.get_attr("RTA_DST") or str(thing.dst.network_address)) == str(thing.dst.network_address):
+            return replace(thing, via=ip_address(via), dev=_name(found.get_attr("RTA_OIF")))
+    return None
+
+
+def _main_table(kernel: RouteSocket, version: int) -> Iterator[Any]:
+    body = nl.rtmsg()
+    body["family"], body["table"] = family(version), MAIN_TABLE
+    for found in kernel.get(nl.GETROUTE, body, dump=True):
+        if (found.get_attr("RTA_TABLE") or found["table"]) == MAIN_TABLE:
+            yield found
+
+
+def on_link_networks() -> list[IPv4Network]:
+    """The IPv4 networks that the host is directly attached to: routes of the main table with scope link.
+
+    Docker keeps its own choice of subnets clear of them.
+    """
+    with RouteSocket() as kernel:
+        return [IPv4Network(f"{found.get_attr('RTA_DST')}/{found['dst_len']}") for found in _main_table(kernel, 4)
+                if found["scope"] == SCOPE_LINK and found.get_attr("RTA_DST") and found["dst_len"]]
+
+
+def kind_of(name: str) -> str | None:
+    """What kind of link this is ("bridge", "veth", "" for a real one); None where there is no such link."""
+    with RouteSocket() as kernel:
+        for found in kernel.get(nl.GETLINK, link(name)):
+            info = found.get_attr("IFLA_LINKINFO")
+            return (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
+    return None
+
+
+def await_running(devs: Sequence[str], seconds: float = 5.0) -> None:
+    """Wait until links are not only up but running, so that the first packet is not lost.
+
+    A veth runs when both its ends are up; the kernel says so a moment later, from its link-watch work queue.
+    """
+    deadline = time.monotonic() + seconds
+    with RouteSocket() as kernel:
+        for dev in devs:
+            while time.monotonic() < deadline:
+                found = kernel.get(nl.GETLINK, link(dev))
+                if not found or found[0]["flags"] & IFF_RUNNING:
+                    break
+                time.sleep(0.0005)
+
+
+

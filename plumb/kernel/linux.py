@@ -1,0 +1,130 @@
+"""The real kernel: steps handed to whoever knows their kind of thing, namespace by namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from plumb.errors import KernelRefused, PlumbError, StepFailed
+from plumb.kernel import files, links, namespaces, processes, sysctl
+from plumb.kernel.firewall import writer
+from plumb.plan import Step
+from plumb.things import Thing
+from plumb.things.layer3 import Address, Route, Sysctl
+from plumb.things.links import Bridge, Up, Veth
+from plumb.things.netfilter import Chain, Policy, Rule
+from plumb.things.processes import Directory, File, Namespace, Process
+
+MEDIUM: dict[type[Thing], str] = {
+    Bridge: "netlink", Veth: "netlink", Up: "netlink", Address: "netlink", Route: "netlink",
+    Sysctl: "sysctl",
+    Chain: "firewall", Rule: "firewall", Policy: "firewall",
+    Directory: "file", File: "file", Namespace: "namespace", Process: "process",
+}
+
+
+class LinuxKernel:
+    """The kernel of the machine, seen from the namespace that the calling thread is in."""
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """How these are now, read in one visit per namespace."""
+        found: dict[int, Thing | None] = {}
+        turns = sorted(range(len(things)), key=lambda i: (things[i].where, MEDIUM[type(things[i])]))
+        for where, visit in groupby(turns, key=lambda i: things[i].where):
+            mine = list(visit)
+            if where and not namespaces.is_namespace(where):
+                found.update(dict.fromkeys(mine))
+                continue
+            with namespaces.entered(where):
+                for medium, part in groupby(mine, key=lambda i: MEDIUM[type(things[i])]):
+                    numbers = list(part)
+                    found.update(zip(numbers, _look(medium, [things[i] for i in numbers]), strict=True))
+        return [found[i] for i in range(len(things))]
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Take the steps in order, neighbours of one kind together."""
+        done: list[Step] = []
+        for where, visit in groupby(steps, key=lambda step: step.thing.where):
+            mine = list(visit)
+            if where and all(step.after is None for step in mine) and not namespaces.is_namespace(where):
+                done += mine              # the namespace is gone, and all that was in it
+                continue
+            try:
+                with namespaces.entered(where):
+                    for medium, part in groupby(mine, key=lambda step: MEDIUM[type(step.thing)]):
+                        _take(medium, list(part), done)
+            except KernelRefused as refused:
+                raise StepFailed(refused, mine[0], done) from refused
+        self._settle(steps)
+
+    def _settle(self, steps: Sequence[Step]) -> None:
+        """Wait until new cables carry packets."""
+        new = [step.after.name for step in steps if isinstance(step.after, Veth) and step.before is None]
+        raised = {step.after.dev for step in steps if isinstance(step.after, Up) and step.after.ns}
+        peers = {step.after.peer for step in steps if isinstance(step.after, Veth)}
+        if new and raised & peers:
+            links.await_running(new)
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """Those of the rules of one chain that are there, in the chain's order."""
+        if not rules:
+            return []
+        with namespaces.entered(rules[0].where):
+            return writer().order(rules)
+
+
+def _look(medium: str, things: list[Thing]) -> list[Thing | None]:
+    if medium == "firewall":
+        return writer().look(things)
+    return [LOOK[medium](thing) for thing in things]
+
+
+def _take(medium: str, part: list[Step], done: list[Step]) -> None:
+    if medium == "netlink":
+        links.take(part, done)
+    elif medium == "firewall":
+        try:
+            writer().take(part, done)
+        except StepFailed:
+            raise
+        except PlumbError as refused:
+            raise StepFailed(refused, part[0], done) from refused
+    else:
+        for step in part:
+            try:
+                TAKE[medium](step)
+            except PlumbError as refused:
+                raise StepFailed(refused, step, done) from refused
+            done.append(step)
+
+
+def _take_namespace(step: Step) -> None:
+    assert isinstance(step.thing, Namespace)
+    if step.after is None:
+        namespaces.drop(step.thing.path)
+    else:
+        namespaces.make(step.thing.path)
+
+
+def _take_sysctl(step: Step) -> None:
+    if isinstance(step.after, Sysctl):
+        sysctl.write(step.after)
+
+
+def _look_namespace(thing: Thing) -> Thing | None:
+    assert isinstance(thing, Namespace)
+    return thing if namespaces.is_namespace(thing.path) else None
+
+
+def _look_sysctl(thing: Thing) -> Thing | None:
+    assert isinstance(thing, Sysctl)
+    return sysctl.look(thing)
+
+
+LOOK: dict[str, Callable[[Thing], Thing | None]] = {
+    "netlink": links.look, "sysctl": _look_sysctl, "file": files.look, "namespace": _look_namespace,
+    "process": processes.look,
+}
+TAKE: dict[str, Callable[[Step], None]] = {
+    "sysctl": _take_sysctl, "file": files.take, "namespace": _take_namespace, "process": processes.take,
+}

@@ -1,0 +1,60 @@
+"""The kernel's door onto a dict: for tests of logic that need no machine, and to try a plan out.
+
+It is stricter than the kernel: adding what is there is an error, and so is adding what uses something that is
+not. What uses a removed thing goes with it, as in the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from plumb.errors import KernelRefused, StepFailed
+from plumb.plan import Step
+from plumb.things import Key, Thing
+
+
+class MemoryKernel:
+    """Things that exist, by key.
+
+    Args:
+        things: what exists from the start.
+    """
+
+    def __init__(self, things: Iterable[Thing] = ()) -> None:
+        self.things: dict[Key, Thing] = {thing.key: thing for thing in things}
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """How these are now."""
+        return [self.things.get(thing.key) for thing in things]
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Take the steps in order."""
+        done: list[Step] = []
+        for step in steps:
+            wrong = self._wrong(step)
+            if wrong:
+                raise StepFailed(KernelRefused(str(step), said=wrong), step, done)
+            if step.after is not None:
+                self.things[step.after.key] = step.after
+            elif step.before is not None:
+                self._remove(step.before)
+            done.append(step)
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """Those of the rules that are there, in the order in which they came."""
+        return [rule for rule in rules if rule.key in self.things]
+
+    def _wrong(self, step: Step) -> str:
+        if step.after is None:
+            return ""
+        if step.before is None and step.after.key in self.things:
+            return "it is there already"
+        made = {key for thing in self.things.values() for key in thing.makes}
+        missing = [key for key in step.after.uses if key not in made]
+        return f"{' '.join(missing[0])} is not there" if missing else ""
+
+    def _remove(self, thing: Thing) -> None:
+        self.things.pop(thing.key, None)
+        gone = set(thing.makes)
+        for other in [other for other in self.things.values() if gone.intersection(other.uses)]:
+            self._remove(other)

@@ -1,0 +1,106 @@
+"""Network namespaces: make one, hold it by a file, step into it and back.
+
+`setns` and `unshare` are per thread, so everything here changes the calling thread alone, and changes it back.
+/proc/thread-self/ns/net is that thread's namespace; /proc/sys/net follows it, /sys does not (a sysfs shows the
+namespace in which it was mounted).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from plumb.errors import KernelRefused
+from plumb.things import HOST
+
+CLONE_NEWNET = 0x40000000
+MS_BIND, MNT_DETACH = 4096, 2
+NS_GET_NSTYPE = 0xB703
+SELF = "/proc/thread-self/ns/net"
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(function: str, *args: object, doing: str) -> None:
+    """Call a libc function that returns 0 or sets errno."""
+    if getattr(libc, function)(*args) != 0:
+        raise KernelRefused(doing, ctypes.get_errno())
+
+
+@contextmanager
+def entered(path: str) -> Iterator[None]:
+    """The calling thread in the namespace of that file, for the length of a with block; HOST is where it is.
+
+    Raises:
+        KernelRefused: the file does not exist or is no namespace's.
+    """
+    if path == HOST:
+        yield
+        return
+    home = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise KernelRefused(f"enter namespace {path}", error.errno or 0) from error
+        try:
+            call("setns", there, CLONE_NEWNET, doing=f"enter namespace {path}")
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            call("setns", home, CLONE_NEWNET, doing="return to the host's namespace")
+    finally:
+        os.close(home)
+
+
+def is_namespace(path: str) -> bool:
+    """Whether a network namespace is mounted on that file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return fcntl.ioctl(descriptor, NS_GET_NSTYPE) == CLONE_NEWNET
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def make(path: str) -> None:
+    """Make a namespace and mount it on a new file; nothing of it is left when that fails."""
+    doing = f"make namespace {path}"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if not isinstance(error, FileExistsError) or is_namespace(path):
+            raise KernelRefused(doing, error.errno or 0) from error
+        # An empty file is what a reboot, or a kill between these two calls, leaves behind.
+    home = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        call("unshare", CLONE_NEWNET, doing=doing)
+        try:
+            call("mount", SELF.encode(), path.encode(), b"none", MS_BIND, None, doing=doing)
+        finally:
+            call("setns", home, CLONE_NEWNET, doing="return to the host's namespace")
+    except KernelRefused:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(home)
+
+
+def drop(path: str) -> None:
+    """Let go of a namespace: the kernel takes it down when nobody else is in it."""
+    if is_namespace(path):
+        call("umount2", path.encode(), MNT_DETACH, doing=f"let go of namespace {path}")
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

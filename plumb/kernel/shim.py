@@ -1,0 +1,209 @@
+"""Runs beside a sandbox's command: enters the sandbox, starts the command, waits for it, writes down how it ended.
+
+This file is executed as a script by a fresh interpreter, and imported for `exec`; it uses the standard library only,
+so that it starts in a hundredth of a second and takes little memory for as long as it waits.
+
+What the command sees of its own: the network namespace; /etc/resolv.conf, /etc/hosts and /etc/hostname, bind-mounted
+in a mount namespace that nobody else has; /sys of its own network namespace; its host name, in a UTS namespace. The
+rest is the host's file system. Root in it has Docker's default capabilities: the bounding set limits what any
+program it executes can have.
+
+The command and whatever it leaves behind end together: the shim is the reaper of all its descendants, and kills
+those that outlive it; the command itself is killed by the kernel if the shim dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 24, 36
+LAST_CAPABILITY = 63
+FILES = ("resolv.conf", "hosts", "hostname")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(function: str, *args: object) -> None:
+    if getattr(_libc, function)(*args) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{function}: {os.strerror(number)}")
+
+
+def enter(spec: dict[str, Any]) -> None:
+    """Put the calling process into the sandbox, for good.
+
+    Args:
+        spec: `ns` (namespace file, "" for the host's), `files` (the folder with the three files), `hostname`, `capabilities` (numbers
+            that stay), `beside` (pid of the sandbox's command, whose mount and UTS namespaces are joined; 0 for new ones).
+    """
+    if spec["beside"]:
+        # By pidfd, so that a pid which is another process's by now cannot be entered by mistake.
+        _call("setns", os.pidfd_open(spec["beside"]), CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWNET)
+    else:
+        _enter_new(spec)
+    keep = set(spec["capabilities"])
+    for number in range(LAST_CAPABILITY + 1):
+        if number not in keep:
+            _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)     # EINVAL: this kernel has no such capability
+    _drop_held(keep)
+
+
+def _drop_held(keep: set[int]) -> None:
+    """Take the capabilities from the running process as well, not only from what it executes."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    low, high = (sum(1 << (n % 32) for n in keep if n // 32 == half) for half in (0, 1))
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    _call("capset", ctypes.byref(header), ctypes.byref(data))
+
+
+def _enter_new(spec: dict[str, Any]) -> None:
+    if spec["ns"]:
+        descriptor = os.open(spec["ns"], os.O_RDONLY | os.O_CLOEXEC)
+        _call("setns", descriptor, CLONE_NEWNET)
+        os.close(descriptor)
+    _call("unshare", CLONE_NEWNS | CLONE_NEWUTS)
+    _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    if spec["ns"]:
+        _own_sys()
+    for name in FILES:
+        source, target = f"{spec['files']}/{name}", f"/etc/{name}"
+        if os.path.exists(source) and os.path.exists(target):
+            _call("mount", source.encode(), target.encode(), None, MS_BIND, None)
+    _call("sethostname", spec["hostname"].encode(), len(spec["hostname"].encode()))
+
+
+def _own_sys() -> None:
+    """A sysfs shows the network namespace in which it is mounted; the host's cgroups stay as they are."""
+    cgroups = os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_CLOEXEC | os.O_PATH) if os.path.isdir("/sys/fs/cgroup") else -1
+    with contextlib.suppress(OSError):                       # a locked-down host: /sys stays the host's
+        _call("mount", b"sysfs", b"/sys", b"sysfs", 0, None)
+        if cgroups >= 0:
+            _call("mount", f"/proc/self/fd/{cgroups}".encode(), b"/sys/fs/cgroup", None, MS_BIND | MS_REC, None)
+    if cgroups >= 0:
+        os.close(cgroups)
+
+
+def started(pid: int) -> str:
+    """When a process was started, in clock ticks since boot: with its pid, what names it for good."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def execute(argv: list[str], environment: dict[str, str]) -> None:
+    """Become the command; 127 where it is not found and 126 where it cannot be run, as shells and Docker say it."""
+    try:
+        os.execvpe(argv[0], argv, environment)
+    except OSError as error:
+        sys.stderr.write(f"plumb: {argv[0]}: {error.strerror}\n")
+        sys.stderr.flush()
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def descendants(pid: int) -> list[int]:
+    """All children of a process, and theirs."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                for child in map(int, file.read().split()):
+                    found += [child, *descendants(child)]
+    return found
+
+
+def reap(main: int) -> int:
+    """Wait for the command, then end and reap whatever it left; its wait status."""
+    status = 0
+    while True:
+        pid, ended = os.waitpid(-1, 0)
+        if pid == main:
+            status = ended
+            break
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        for child in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            break
+    return status
+
+
+def main() -> int:
+    """Start the command that stdin describes (JSON), say its pid on descriptor 3, and see it through."""
+    spec = json.load(sys.stdin)
+    os.setsid()
+    _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    parent, ready = os.getpid(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        _run_child(spec, parent, ready)
+    os.close(ready[1])
+    with os.fdopen(ready[0], "rb") as failure:
+        said = failure.read().decode(errors="replace")
+    answer = f"- {said}" if said else f"{child} {started(child)} {parent} {started(parent)}"
+    if not said:
+        _write(f"{spec['folder']}/pid", answer)
+    os.write(3, answer.encode())
+    os.close(3)
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    status = reap(child)
+    if not said:
+        _write(f"{spec['folder']}/exit", str(os.waitstatus_to_exitcode(status)))
+        if not os.path.exists(f"{spec['folder']}/ending"):
+            # It ended by itself: the engine lets go of its network, as Docker does when a container exits.
+            os.chdir("/")
+            os.execve(spec["settle"][0], spec["settle"], {**os.environ, **spec["settle_environment"]})
+    return 0
+
+
+def _run_child(spec: dict[str, Any], parent: int, ready: tuple[int, int]) -> None:
+    try:
+        os.set_inheritable(ready[1], False)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        output = os.open(f"{spec['folder']}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        enter(spec)
+        _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+        for source, target in ((null, 0), (output, 1), (output, 2)):
+            os.dup2(source, target)
+        os.closerange(3, ready[1])
+        os.execvpe(spec["argv"][0], spec["argv"], spec["environment"])
+    except OSError as error:
+        os.write(ready[1], f"{error.errno} {spec['argv'][0]}: {error.strerror or error}".encode())
+    finally:
+        os._exit(127)
+
+
+def _write(path: str, text: str) -> None:
+    """Write a file that is either whole or not there."""
+    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.write(descriptor, text.encode())
+    os.close(descriptor)
+    os.rename(path + ".new", path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

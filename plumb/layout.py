@@ -1,0 +1,53 @@
+"""Where things lie on disk: everything under one root.
+
+The default root is split as distributions want it: what outlives a boot in /var/lib/plumb, namespace files and
+sockets in /run/plumb. An explicit root (PLUMB_ROOT, or an argument) holds everything. Two roots never meet.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_ROOT = "/var/lib/plumb"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths under a root."""
+
+    root: str
+
+    @classmethod
+    def of(cls, root: str | Path | None = None) -> Layout:
+        """The layout of that root, of PLUMB_ROOT, or of the default one."""
+        return cls(str(Path(root or os.environ.get("PLUMB_ROOT") or DEFAULT_ROOT).absolute()))
+
+    @property
+    def run(self) -> str:
+        """What a boot clears."""
+        return "/run/plumb" if self.root == DEFAULT_ROOT else self.root
+
+    @property
+    def database(self) -> str:
+        """The store."""
+        return f"{self.root}/plumb.db"
+
+    @property
+    def namespaces(self) -> str:
+        """The folder of namespace files."""
+        return f"{self.run}/netns"
+
+    @property
+    def containers(self) -> str:
+        """The folder with a folder for each container."""
+        return f"{self.root}/containers"
+
+    def namespace(self, sandbox: str) -> str:
+        """A sandbox's namespace file."""
+        return f"{self.namespaces}/{sandbox[:12]}"
+
+    def container(self, sandbox: str) -> str:
+        """The folder with a container's resolv.conf, hosts, hostname and output."""
+        return f"{self.containers}/{sandbox}"

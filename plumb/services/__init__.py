@@ -1,0 +1,1 @@
+"""Services: what a network offers besides wires. Each has a pure core; what does I/O is elsewhere."""

@@ -1,0 +1,114 @@
+"""Frozen values as JSON, by the types of their fields: what is written down is what is read back.
+
+Fields that have their default value are left out, so that a value of an earlier version reads as it was meant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+PLAIN = (str, int, bool, float, type(None))
+BY_TEXT: dict[frozenset[type], Callable[[str], Any]] = {
+    frozenset({IPv4Address}): IPv4Address, frozenset({IPv6Address}): IPv6Address,
+    frozenset({IPv4Interface}): IPv4Interface, frozenset({IPv6Interface}): IPv6Interface,
+    frozenset({IPv4Network}): IPv4Network, frozenset({IPv6Network}): IPv6Network,
+    frozenset({IPv4Address, IPv6Address}): ip_address,
+    frozenset({IPv4Interface, IPv6Interface}): ip_interface,
+    frozenset({IPv4Network, IPv6Network}): ip_network,
+}
+
+
+def dumps(value: object) -> str:
+    """A dataclass as JSON text."""
+    return json.dumps(plain(value), separators=(",", ":"))
+
+
+def loads(kind: type[T], text: str) -> T:
+    """The dataclass of that type from JSON text."""
+    return typing.cast(T, _decoder(kind)(json.loads(text)))
+
+
+def plain(value: Any) -> Any:
+    """A value as what JSON has."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return {name: plain(getattr(value, name)) for name, default in _fields(type(value))
+                if getattr(value, name) != default}
+    return str(value)
+
+
+@cache
+def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
+    """A dataclass's fields and their defaults, a field without one with a default that nothing equals."""
+    found = []
+    for field in dataclasses.fields(kind):
+        default = field.default
+        if default is dataclasses.MISSING:
+            factory = field.default_factory
+            default = object() if factory is dataclasses.MISSING else factory()
+        found.append((field.name, default))
+    return tuple(found)
+
+
+@cache
+def _decoder(hint: Any) -> Callable[[Any], Any]:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _union(arguments)
+    if origin is tuple:
+        return _tuple(arguments)
+    if hint in PLAIN or hint is Any:
+        return lambda value: value
+    if frozenset({hint}) in BY_TEXT:
+        return BY_TEXT[frozenset({hint})]
+    if isinstance(hint, type) and issubclass(hint, tuple):          # a NamedTuple
+        hints = typing.get_type_hints(hint)
+        parts = [_decoder(hints[name]) for name in hint._fields]    # type: ignore[attr-defined]  # no type says "NamedTuple"
+        return lambda value: hint(*(part(item) for part, item in zip(parts, value, strict=False)))
+    if dataclasses.is_dataclass(hint):
+        return _dataclass(typing.cast(type, hint))
+    return typing.cast(Callable[[Any], Any], hint)                  # an enum
+
+
+def _dataclass(kind: type) -> Callable[[Any], Any]:
+    hints = typing.get_type_hints(kind)
+    names = {field.name for field in dataclasses.fields(kind)}
+    return lambda value: kind(**{name: _decoder(hints[name])(item) for name, item in value.items() if name in names})
+
+
+def _tuple(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        one = _decoder(arguments[0])
+        return lambda value: tuple(one(item) for item in value)
+    parts = [_decoder(argument) for argument in arguments]
+    return lambda value: tuple(part(item) for part, item in zip(parts, value, strict=True))
+
+
+def _union(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
+    kinds = [kind for kind in arguments if kind is not type(None)]
+    one = _decoder(kinds[0]) if len(kinds) == 1 else BY_TEXT[frozenset(kinds)]
+    return lambda value: None if value is None else one(value)

@@ -1,0 +1,371 @@
+"""The store in an SQLite file: the default, for one host.
+
+Three kinds of things are kept: the intent (networks, sandboxes, endpoints, and who has which address), what of it
+exists in the kernel (things, by key, with their owners; of a sysctl or policy also what it was before), and the
+journal (what an operation that has begun may come to leave).
+
+Readers never wait: the file is in WAL mode. Writers take turns by a lock on the root folder, which the kernel lets
+go when its holder dies, however it dies. Commits do not wait for the disk: what they describe is gone after a power
+cut as well, and the WAL keeps the file whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+from plumb.errors import Broken, Conflict, Invalid
+from plumb.layout import Layout
+from plumb.store import codec
+from plumb.things import Key, Thing
+from plumb.things.layer3 import Address, Route, Sysctl
+from plumb.things.links import Bridge, Up, Veth
+from plumb.things.netfilter import Chain, Policy, Rule
+from plumb.things.processes import Directory, File, Namespace, Process
+
+T = TypeVar("T", Network, Sandbox, Endpoint)
+THINGS: dict[str, type[Thing]] = {kind.__name__: kind for kind in (
+    Address, Route, Sysctl, Bridge, Up, Veth, Chain, Policy, Rule, Directory, File, Namespace, Process)}
+VERSION = 1
+LOCK_SECONDS = 120
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
+CREATE TABLE sandbox (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
+CREATE TABLE endpoint (id TEXT PRIMARY KEY, network TEXT, sandbox TEXT, number INTEGER, json TEXT) WITHOUT ROWID;
+CREATE INDEX endpoint_network ON endpoint (network);
+CREATE INDEX endpoint_sandbox ON endpoint (sandbox);
+CREATE TABLE address (subnet TEXT, ip TEXT, owner TEXT, PRIMARY KEY (subnet, ip)) WITHOUT ROWID;
+CREATE INDEX address_owner ON address (owner);
+CREATE TABLE hint (subnet TEXT, span TEXT, ip TEXT, PRIMARY KEY (subnet, span)) WITHOUT ROWID;
+CREATE TABLE thing (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, json TEXT, previous TEXT);
+CREATE TABLE owner (owner TEXT, key TEXT, PRIMARY KEY (owner, key)) WITHOUT ROWID;
+CREATE INDEX owner_key ON owner (key);
+CREATE TABLE journal (number INTEGER PRIMARY KEY, json TEXT);
+"""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one operation does to the store, all at once, when its steps have been taken.
+
+    Attributes:
+        put: networks, sandboxes and endpoints to add or replace.
+        drop: (kind, id) of those to remove.
+        addresses: (subnet, address, owner) handed out; released: owners whose addresses are free again.
+        hints: (subnet, range, address): no address of the range below it is free.
+        things: what exists afterwards and did not before, or differs, with what a standing thing was before.
+        owners: for each owner touched, the keys that it has afterwards.
+        meta: remarks about the root.
+    """
+
+    put: tuple[Network | Sandbox | Endpoint, ...] = ()
+    drop: tuple[tuple[str, str], ...] = ()
+    addresses: tuple[tuple[IPNetwork, IPAddress, str], ...] = ()
+    released: tuple[str, ...] = ()
+    hints: tuple[tuple[IPNetwork, str, IPAddress], ...] = ()
+    things: tuple[tuple[Thing, Thing | None], ...] = ()
+    owners: tuple[tuple[str, tuple[Key, ...]], ...] = ()
+    meta: tuple[tuple[str, str], ...] = ()
+
+
+class Unfinished(NamedTuple):
+    """An operation that was begun: the things that it was about, before and after, and what it does to the store."""
+
+    number: int
+    before: list[Thing]
+    after: list[Thing]
+    change: Change
+
+
+class Store:
+    """The store under one root.
+
+    Args:
+        layout: where it is.
+        create: make it if it is not there; else a store that is not there reads as empty.
+    """
+
+    def __init__(self, layout: Layout, create: bool = False) -> None:
+        self._layout = layout
+        there = os.path.exists(layout.database)
+        if create and not there:
+            self._make_root()
+        where = layout.database if create or there else ":memory:"
+        try:
+            self._db = sqlite3.connect(where, isolation_level=None, timeout=30, check_same_thread=False)
+            self._prepare(where)
+        except sqlite3.Error as error:
+            raise Broken(f"the store {layout.database} cannot be used: {error}",
+                         "it is plumb's record of what exists: restore it, or remove the root by hand") from error
+
+    def _make_root(self) -> None:
+        try:
+            os.makedirs(self._layout.root, mode=0o700, exist_ok=True)
+            os.close(os.open(self._layout.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise Invalid(f"cannot make the root {self._layout.root}: {error.strerror}",
+                          "run it as root (sudo), or name another root with PLUMB_ROOT") from error
+
+    def _prepare(self, where: str) -> None:
+        if where != ":memory:":
+            self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = OFF")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            with self._transaction():
+                if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in SCHEMA.split(";"):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version = {VERSION}")
+        elif version != VERSION:
+            raise Broken(f"the store {where} is of version {version}, this plumb knows version {VERSION}",
+                         "use the plumb that made it, or reset with that one first")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """The writers' turn on this root, for the length of a with block.
+
+        Raises:
+            Conflict: somebody else has held it for two minutes.
+        """
+        descriptor = os.open(self._layout.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            deadline, pause = time.monotonic() + LOCK_SECONDS, 0.001
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise Conflict(f"another plumb is at work under {self._layout.root}") from None
+                    time.sleep(pause)
+                    pause = min(pause * 1.5, 0.02)
+            yield
+        finally:
+            os.close(descriptor)
+
+    # -- the intent ---------------------------------------------------------------
+
+    def get(self, kind: type[T], reference: str) -> T | None:
+        """A network, sandbox or endpoint by its id."""
+        return self._one(kind, "id = ?", reference)
+
+    def named(self, kind: type[T], name: str) -> T | None:
+        """A network or sandbox by its name."""
+        return self._one(kind, "name = ?", name)
+
+    def prefixed(self, kind: type[T], prefix: str) -> list[T]:
+        """Those whose id begins so."""
+        return self._all(kind, "id >= ? AND id < ?", prefix, prefix + "g")
+
+    def all(self, kind: type[T]) -> list[T]:
+        """All of them, in the order in which they were made."""
+        return self._all(kind, "1")
+
+    def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
+        """The endpoints of a network or of a sandbox, in the order in which they were made."""
+        return self._all(Endpoint, "network = ?", network) if network else self._all(Endpoint, "sandbox = ?", sandbox)
+
+    def _one(self, kind: type[T], where: str, *values: str) -> T | None:
+        found = self._all(kind, where, *values)
+        return found[0] if found else None
+
+    def _all(self, kind: type[T], where: str, *values: str) -> list[T]:
+        table = kind.__name__.lower()
+        rows = self._db.execute(f"SELECT json FROM {table} WHERE {where} ORDER BY number", values)
+        return [codec.loads(kind, text) for (text,) in rows]
+
+    def number(self, kind: type[T]) -> int:
+        """The next number of a kind."""
+        table = kind.__name__.lower()
+        return int(self._db.execute(f"SELECT coalesce(max(number), 0) + 1 FROM {table}").fetchone()[0])
+
+    # -- addresses ---------------------------------------------------------------
+
+    def taken(self, subnet: IPNetwork, ip: IPAddress) -> bool:
+        """Whether somebody has this address."""
+        row = self._db.execute("SELECT 1 FROM address WHERE subnet = ? AND ip = ?", (str(subnet), ip.packed.hex()))
+        return row.fetchone() is not None
+
+    def holder(self, subnet: IPNetwork, ip: IPAddress) -> str:
+        """Who has it."""
+        row = self._db.execute("SELECT owner FROM address WHERE subnet = ? AND ip = ?", (str(subnet), ip.packed.hex()))
+        found = row.fetchone()
+        return found[0] if found else ""
+
+    def count(self, subnet: IPNetwork, span: IPNetwork) -> int:
+        """How many addresses of a part of the subnet are handed out."""
+        ends = (span.network_address.packed.hex(), span.broadcast_address.packed.hex())
+        row = self._db.execute("SELECT count(*) FROM address WHERE subnet = ? AND ip BETWEEN ? AND ?", (str(subnet), *ends))
+        return int(row.fetchone()[0])
+
+    def hint(self, subnet: IPNetwork, span: str) -> IPAddress | None:
+        """An address below which none of that range is free."""
+        row = self._db.execute("SELECT ip FROM hint WHERE subnet = ? AND span = ?", (str(subnet), span)).fetchone()
+        return type(subnet.network_address)(bytes.fromhex(row[0])) if row else None
+
+    # -- what exists in the kernel ---------------------------------------------------
+
+    def things(self, owner: str | None = None) -> list[Thing]:
+        """What is recorded to exist, of one owner or altogether, in the order in which it came to be."""
+        query, values = "SELECT kind, json FROM thing ORDER BY number", ()
+        if owner is not None:
+            query, values = ("SELECT kind, json FROM thing NATURAL JOIN owner WHERE owner = ? ORDER BY number", (owner,))  # type: ignore[assignment]  # mypy takes () for the empty tuple's type
+        return [_thing(kind, text) for kind, text in self._db.execute(query, values)]
+
+    def thing(self, key: Key) -> Thing | None:
+        """What is recorded under a key."""
+        row = self._db.execute("SELECT kind, json FROM thing WHERE key = ?", (_key(key),)).fetchone()
+        return _thing(*row) if row else None
+
+    def previous(self, key: Key) -> Thing | None:
+        """What a standing thing was before plumb changed it."""
+        row = self._db.execute("SELECT kind, previous FROM thing WHERE key = ?", (_key(key),)).fetchone()
+        return _thing(row[0], row[1]) if row and row[1] else None
+
+    def owners(self, key: Key) -> list[str]:
+        """Who needs a thing."""
+        return [name for (name,) in self._db.execute("SELECT owner FROM owner WHERE key = ?", (_key(key),))]
+
+    # -- changes ---------------------------------------------------------------
+
+    def begin(self, before: Iterable[Thing], after: Iterable[Thing], change: Change) -> int:
+        """Write down what is about to be done, before it is done; the journal's number of it."""
+        text = json.dumps({"before": [_tagged(thing) for thing in before], "after": [_tagged(thing) for thing in after],
+                           "change": _change_to_json(change)}, separators=(",", ":"))
+        with self._transaction():
+            return int(self._db.execute("INSERT INTO journal (json) VALUES (?)", (text,)).lastrowid or 0)
+
+    def finish(self, number: int, change: Change) -> None:
+        """It was done: the change counts, the journal's line goes, in one transaction."""
+        with self._transaction():
+            self._apply(change)
+            self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
+
+    def abandon(self, number: int) -> None:
+        """It was taken back: the journal's line goes, nothing else."""
+        self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
+
+    def unfinished(self) -> list[Unfinished]:
+        """What was begun by somebody who died over it."""
+        found = []
+        for number, text in self._db.execute("SELECT number, json FROM journal ORDER BY number"):
+            entry = json.loads(text)
+            before, after = ([_untagged(value) for value in entry[side]] for side in ("before", "after"))
+            found.append(Unfinished(number, before, after, _change_from_json(entry["change"])))
+        return found
+
+    def _apply(self, change: Change) -> None:
+        db = self._db
+        for kind, ident in change.drop:
+            db.execute(f"DELETE FROM {kind} WHERE id = ?", (ident,))
+        for value in change.put:
+            _PUT[type(value)](db, value)
+        for owner in change.released:
+            self._release(owner)
+        db.executemany("INSERT INTO address VALUES (?, ?, ?)",
+                       [(str(subnet), ip.packed.hex(), owner) for subnet, ip, owner in change.addresses])
+        db.executemany("INSERT OR REPLACE INTO hint VALUES (?, ?, ?)",
+                       [(str(subnet), span, ip.packed.hex()) for subnet, span, ip in change.hints])
+        for thing, previous in change.things:
+            before = codec.dumps(previous) if previous is not None else None
+            db.execute("INSERT INTO thing (key, kind, json, previous) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO "
+                       "UPDATE SET json = excluded.json", (_key(thing.key), type(thing).__name__, codec.dumps(thing), before))
+        for owner, keys in change.owners:
+            self._own(owner, [_key(key) for key in keys])
+        db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", change.meta)
+
+    def _release(self, owner: str) -> None:
+        rows = self._db.execute("DELETE FROM address WHERE owner = ? RETURNING subnet, ip", (owner,)).fetchall()
+        for subnet, ip in rows:
+            self._db.execute("UPDATE hint SET ip = min(ip, ?) WHERE subnet = ?", (ip, subnet))
+
+    def _own(self, owner: str, keys: Iterable[str]) -> None:
+        wanted = set(keys)
+        had = {key for (key,) in self._db.execute("SELECT key FROM owner WHERE owner = ?", (owner,))}
+        self._db.executemany("INSERT INTO owner VALUES (?, ?)", [(owner, key) for key in wanted - had])
+        lost = [(key,) for key in had - wanted]
+        self._db.executemany("DELETE FROM owner WHERE owner = ? AND key = ?", [(owner, key) for (key,) in lost])
+        self._db.executemany("DELETE FROM thing WHERE key = ? AND NOT EXISTS "
+                             "(SELECT 1 FROM owner WHERE owner.key = thing.key)", lost)
+
+    def meta(self, key: str) -> str:
+        """A remark about the root: its id, the boot in which it was last at work."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else ""
+
+
+def _put_network(db: sqlite3.Connection, net: Network) -> None:
+    db.execute("INSERT OR REPLACE INTO network VALUES (?, ?, ?, ?)", (net.id, net.name, net.number, codec.dumps(net)))
+
+
+def _put_sandbox(db: sqlite3.Connection, box: Sandbox) -> None:
+    db.execute("INSERT OR REPLACE INTO sandbox VALUES (?, ?, ?, ?)", (box.id, box.name, box.number, codec.dumps(box)))
+
+
+def _put_endpoint(db: sqlite3.Connection, end: Endpoint) -> None:
+    db.execute("INSERT OR REPLACE INTO endpoint VALUES (?, ?, ?, ?, ?)",
+               (end.id, end.network, end.sandbox, end.number, codec.dumps(end)))
+
+
+_PUT: dict[type, Any] = {Network: _put_network, Sandbox: _put_sandbox, Endpoint: _put_endpoint}
+_KINDS: dict[str, type[Network | Sandbox | Endpoint]] = {kind.__name__.lower(): kind for kind in (Network, Sandbox, Endpoint)}
+
+
+def _key(key: Key) -> str:
+    return json.dumps(key, separators=(",", ":"))
+
+
+def _thing(kind: str, text: str) -> Thing:
+    return codec.loads(THINGS[kind], text)
+
+
+def _tagged(thing: Thing) -> Any:
+    return [type(thing).__name__, codec.plain(thing)]
+
+
+def _untagged(value: Any) -> Thing:
+    return _thing(value[0], json.dumps(value[1]))
+
+
+def _change_to_json(change: Change) -> Any:
+    return {
+        "put": [[type(value).__name__.lower(), codec.plain(value)] for value in change.put],
+        "drop": change.drop, "released": change.released,
+        "addresses": codec.plain(change.addresses), "hints": codec.plain(change.hints),
+        "things": [[_tagged(thing), _tagged(previous) if previous else None] for thing, previous in change.things],
+        "owners": change.owners, "meta": change.meta,
+    }
+
+
+def _change_from_json(found: Any) -> Change:
+    typed = codec.loads(Change, json.dumps({key: found[key] for key in ("drop", "addresses", "hints", "released", "owners", "meta")}))
+    return Change(
+        put=tuple(codec.loads(_KINDS[kind], json.dumps(value)) for kind, value in found["put"]),
+        drop=typed.drop, addresses=typed.addresses, hints=typed.hints, released=typed.released, owners=typed.owners,
+        things=tuple((_untagged(thing), _untagged(previous) if previous else None) for thing, previous in found["things"]),
+        meta=typed.meta)

@@ -1,0 +1,109 @@
+"""Layer 3: addresses, routes, and the kernel's settings (`ip address`, `ip route`, `sysctl`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import ClassVar
+
+from plumb.things import HOST, Key, Stage, Thing, lost_with
+
+
+@dataclass(frozen=True)
+class Address(Thing):
+    """`ip address add IP dev DEV`; IPv6 always `nodad`.
+
+    Duplicate address detection would leave the address tentative, so unusable, for a second. Whoever hands out
+    the addresses of a subnet knows that they are unique, so there is nothing to detect.
+    """
+
+    stage: ClassVar = Stage.ADDRESS
+    dev: str
+    ip: IPv4Interface | IPv6Interface
+    ns: str = HOST
+
+    @property
+    def key(self) -> Key:
+        return ("address", self.ns, self.dev, str(self.ip))
+
+    @property
+    def where(self) -> str:
+        return self.ns
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return lost_with(self.ns, self.dev)
+
+    def __str__(self) -> str:
+        return f"address {self.ip} on {self.dev}"
+
+
+@dataclass(frozen=True)
+class Route(Thing):
+    """`ip route replace DST via VIA dev DEV proto boot`.
+
+    Its key is the destination alone: a default route over another gateway is the same route in another state,
+    and is replaced in place, so that there is no moment without one.
+    """
+
+    stage: ClassVar = Stage.ROUTE
+    dst: IPv4Network | IPv6Network
+    via: IPv4Address | IPv6Address
+    dev: str
+    ns: str = HOST
+
+    @property
+    def key(self) -> Key:
+        return ("route", self.ns, str(self.dst))
+
+    @property
+    def where(self) -> str:
+        return self.ns
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return lost_with(self.ns, self.dev)
+
+    def __str__(self) -> str:
+        return f"route {'default' if self.dst.prefixlen == 0 else self.dst} via {self.via} dev {self.dev}"
+
+
+@dataclass(frozen=True)
+class Sysctl(Thing):
+    """`sysctl -w NAME=VALUE`, the name with slashes, since a link's name may hold dots.
+
+    A setting of one link (`net/ipv4/conf/eth0/…`) goes when the link goes; a setting of the whole namespace is
+    put back to what it was.
+    """
+
+    standing: ClassVar = True
+    name: str
+    value: str
+    ns: str = HOST
+
+    @property
+    def dev(self) -> str | None:
+        """The link whose setting it is, if it is one link's."""
+        words = self.name.split("/")
+        if len(words) == 5 and words[2] in ("conf", "neigh") and words[3] not in ("all", "default"):
+            return words[3]
+        return None
+
+    @property
+    def stage(self) -> Stage:  # type: ignore[override]  # mypy: a ClassVar in the base; here it follows from the name
+        return Stage.LINK_SYSCTL if self.dev or self.ns else Stage.SYSCTL
+
+    @property
+    def key(self) -> Key:
+        return ("sysctl", self.ns, self.name)
+
+    @property
+    def where(self) -> str:
+        return self.ns
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return lost_with(self.ns, self.dev)
+
+    def __str__(self) -> str:
+        return f"sysctl {self.name} = {self.value}"
