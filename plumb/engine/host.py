@@ -118,14 +118,16 @@ class Host:
             /etc/plumb/config.json.
         kernel: another door than the machine's (tests: `kernel.memory.MemoryKernel`).
         on_steps: is called with the steps of each operation before they are taken.
+        stays: the process goes on for a while (it is not one command that ends right after).
         dry_run: work everything out, show it to `on_steps`, and change nothing.
     """
 
     def __init__(self, root: str | Path | None = None, *, settings: Settings | Mapping[str, Any] | str | Path | None = None,
-                 kernel: OrderedKernel | None = None, on_steps: OnSteps | None = None, dry_run: bool = False) -> None:
+                 kernel: OrderedKernel | None = None, on_steps: OnSteps | None = None, dry_run: bool = False,
+                 stays: bool = True) -> None:
         self.layout = Layout.of(root)
         self._given, self._kernel = settings, kernel
-        self._on_steps, self._dry_run = on_steps, dry_run
+        self._on_steps, self._dry_run, self._stays = on_steps, dry_run, stays
         self._store: Store | None = None
 
     def __enter__(self) -> Self:
@@ -269,7 +271,7 @@ class Host:
         if any(net.bridge.advertise_count for _, net in fresh):
             from plumb.kernel import announcing
 
-            announcing.announce(fresh, self.layout)
+            announcing.announce(fresh, self.layout, self._stays)
 
     def create_network(self, name: str, **asked: Any) -> Network:
         """`network create`; see `Verbs.create_network`."""

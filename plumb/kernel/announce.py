@@ -4,15 +4,14 @@ An address that was somebody else's a moment ago is still in the neighbours' cac
 it are lost until the entry ages. So a new interface says who it is: for IPv4 a broadcast ARP request for its own
 address (RFC 5227 calls it an ARP announcement), for IPv6 an unsolicited neighbour advertisement with the override
 flag (RFC 4861, 7.2.6). Docker sends three, a second apart, the first before the container starts; so does plumb:
-the first from the command itself, the others from a small process that is left behind for as long as that takes. It
-stops early for an interface that is gone or has another MAC.
+the first at once, the others from a thread of the program or, behind a command that has ended, from a small process
+that stays for as long as that takes. They stop early for an interface that is gone or has another MAC.
 
 Standard library only: this file is also that process's script.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import ipaddress
 import json
@@ -66,51 +65,78 @@ def frames(mac: str, ips: tuple[str, ...]) -> list[bytes]:
     return [arp(raw, ip) if isinstance(ip, ipaddress.IPv4Address) else advertisement(raw, ip) for ip in found]
 
 
-def say(target: Target) -> bool:
-    """Send a target's frames from the calling thread's namespace; False when it is not there any more."""
+def say(target: Target) -> socket.socket | None:
+    """Send a target's frames from the calling thread's namespace; None when it is not there any more.
+
+    The socket that was used is returned open: closing a packet socket waits until every CPU has let go of it, which
+    takes a hundredth of a second, and is better done by somebody who has the time.
+    """
     try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
             wire.bind((target.dev, 0))
-            if wire.getsockname()[4] != bytes.fromhex(target.mac.replace(":", "")):
-                return False
-            for frame in frames(target.mac, target.ips):
-                wire.send(frame)
+            if wire.getsockname()[4] == bytes.fromhex(target.mac.replace(":", "")):
+                for frame in frames(target.mac, target.ips):
+                    wire.send(frame)
+                return wire
+        except OSError:
+            pass
+        wire.close()
+    except OSError:
+        pass
+    return None
+
+
+def say_in(target: Target) -> bool:
+    """Send a target's frames from its own namespace, in a thread or process that lives for nothing else."""
+    libc: Any = ctypes.CDLL(None, use_errno=True)
+    try:
+        descriptor = os.open(target.ns, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
-    return True
+    entered = libc.setns(descriptor, CLONE_NEWNET) == 0
+    os.close(descriptor)
+    wire = say(target) if entered else None
+    if wire is not None:
+        wire.close()
+    return wire is not None
 
 
-def later(targets: list[Target]) -> None:
-    """Leave the rest of the announcements to a process of their own."""
-    rest = [target for target in targets if target.count > 1]
-    if rest:
-        child = subprocess.Popen([sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
-        assert child.stdin is not None
-        child.stdin.write(json.dumps(rest).encode())
-        child.stdin.close()
-        child.returncode = 0        # nobody waits for it
+def see_through(targets: list[Target], said: int) -> None:
+    """Send what is left of the announcements; at most a few seconds long.
+
+    Args:
+        said: how many of each were sent already.
+    """
+    start = time.monotonic()
+    turns = sorted((target.interval * (number - said + 1) / 1000, i) for i, target in enumerate(targets)
+                   for number in range(said, target.count))
+    gone: set[int] = set()
+    for moment, i in turns:
+        time.sleep(max(0.0, start + moment - time.monotonic() - targets[i].interval / 1000 * (not said)))
+        if i not in gone and not say_in(targets[i]):
+            gone.add(i)
+
+
+def leave(targets: list[Target], said: int, sockets: list[socket.socket]) -> None:
+    """Leave the rest to a process of its own, and the sockets for it to close."""
+    child = subprocess.Popen([sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
+                             pass_fds=[wire.fileno() for wire in sockets])
+    assert child.stdin is not None
+    child.stdin.write(json.dumps([[wire.fileno() for wire in sockets], said, targets]).encode())
+    child.stdin.close()
+    child.returncode = 0            # nobody waits for it
+    for wire in sockets:
+        wire.close()
 
 
 def main() -> None:
-    """Announce what stdin says, at most a few seconds long."""
-    targets = [Target(*words) for words in json.load(sys.stdin)]
-    libc: Any = ctypes.CDLL(None, use_errno=True)
-    start = time.monotonic()
-    turns = sorted((target.interval * number / 1000, i) for i, target in enumerate(targets)
-                   for number in range(1, target.count))
-    gone: set[int] = set()
-    for moment, i in turns:
-        time.sleep(max(0.0, start + moment - time.monotonic()))
-        if i in gone:
-            continue
-        with contextlib.suppress(OSError):
-            descriptor = os.open(targets[i].ns, os.O_RDONLY | os.O_CLOEXEC)
-            entered = libc.setns(descriptor, CLONE_NEWNET) == 0
-            os.close(descriptor)
-            if entered and say(targets[i]):
-                continue
-        gone.add(i)
+    """Do what stdin says."""
+    inherited, said, targets = json.load(sys.stdin)
+    for descriptor in inherited:
+        os.close(descriptor)
+    see_through([Target(*words) for words in targets], said)
 
 
 if __name__ == "__main__":

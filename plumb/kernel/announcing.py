@@ -1,7 +1,9 @@
-"""Announce new endpoints: the first time at once, then by a process of its own (`announce.py`)."""
+"""Announce new endpoints: the first time at once, then in the background (`announce.py` says what and why)."""
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -11,16 +13,34 @@ from plumb.kernel import announce as wire
 from plumb.kernel.namespaces import entered
 from plumb.layout import Layout
 
+FEW = 64
+"""More endpoints than these at a time are announced in the background from the first, so that bulk work need not wait."""
 
-def announce(fresh: Iterable[tuple[Endpoint, Network]], layout: Layout) -> None:
-    """Announce endpoints, as their networks' options say. It is never fatal that this fails."""
-    targets = []
-    for end, net in fresh:
-        if not net.bridge.advertise_count or not end.ips:
-            continue
-        target = wire.Target(layout.namespace(end.sandbox), end.ifname, end.mac, tuple(str(ip.ip) for ip in end.ips),
-                             net.bridge.advertise_count, net.bridge.advertise_interval)
+
+def announce(fresh: Iterable[tuple[Endpoint, Network]], layout: Layout, stays: bool) -> None:
+    """Announce endpoints, as their networks' options say. It is never fatal that this fails.
+
+    Args:
+        stays: this process stays (a program that uses the library), so that a thread of it can do the rest.
+    """
+    targets = [
+        wire.Target(layout.namespace(end.sandbox), end.ifname, end.mac, tuple(str(ip.ip) for ip in end.ips),
+                    net.bridge.advertise_count, net.bridge.advertise_interval)
+        for end, net in fresh if net.bridge.advertise_count and end.ips]
+    sockets: list[socket.socket] = []
+    few = len(targets) <= FEW
+    for target in targets if few else ():
         with suppress(KernelRefused), entered(target.ns):
-            if wire.say(target):
-                targets.append(target)
-    wire.later(targets)
+            used = wire.say(target)
+            if used is not None:
+                sockets.append(used)
+    if targets and stays:
+        threading.Thread(target=_rest, args=(targets, int(few), sockets), daemon=True).start()
+    elif targets:
+        wire.leave(targets, int(few), sockets)
+
+
+def _rest(targets: list[wire.Target], said: int, sockets: list[socket.socket]) -> None:
+    for used in sockets:
+        used.close()
+    wire.see_through(targets, said)
