@@ -374,17 +374,18 @@ class Host:
             Broken: some of it could not be; the message says what.
         """
         if not Path(self.layout.database).exists():
-            mending.clear(self.layout)
+            return
+        if self._dry_run:
+            if self._on_steps is not None:
+                self._on_steps(mending.steps_to_reset(self.store))
             return
         with self.store.lock():
+            if self._on_steps is not None:
+                self._on_steps(mending.steps_to_reset(self.store))
             errors = mending.reset(self.store, self.kernel, self.layout)
         self.close()
         if errors:
             raise Broken(f"not all could be taken away: {'; '.join(map(str, errors))}", "mend that and reset again")
-
-    def steps_to_reset(self) -> list[Step]:
-        """What reset would do."""
-        return mending.steps_to_reset(self.store)
 
 
 class _NoKernel:

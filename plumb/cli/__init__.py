@@ -1,0 +1,107 @@
+"""The command line: Docker's words, and `plumb` where they have `docker`.
+
+A table of verbs; each is imported when it is used, so that no command pays for another. Errors are one line on stderr,
+with what to try; the exit status is Docker's: 125 for a `run` that failed, the command's own for one that ran, 1 else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from plumb.errors import PlumbError
+
+VERBS: dict[str, tuple[str, str]] = {
+    "network": ("plumb.cli.network", "Manage networks"),
+    "run": ("plumb.cli.container", "Create and run a container"),
+    "create": ("plumb.cli.container", "Create a container"),
+    "start": ("plumb.cli.container", "Start containers"),
+    "stop": ("plumb.cli.container", "Stop containers"),
+    "restart": ("plumb.cli.container", "Restart containers"),
+    "rm": ("plumb.cli.container", "Remove containers"),
+    "exec": ("plumb.cli.container", "Run a command in a running container"),
+    "ps": ("plumb.cli.show", "List containers"),
+    "inspect": ("plumb.cli.show", "Show containers or networks in Docker's JSON"),
+    "check": ("plumb.cli.mend", "Tell what is not as it should be"),
+    "repair": ("plumb.cli.mend", "Make it as it should be"),
+    "reset": ("plumb.cli.mend", "Remove all that is plumb's"),
+    "env": ("plumb.cli.mend", "Tell what this kernel and host can do"),
+    "version": ("plumb.cli.mend", "Show versions"),
+}
+HIDDEN = {"settle": "plumb.cli.mend"}
+
+
+class Verbs(click.Group):
+    """The verbs, imported when they are used."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """All verbs, in the table's order."""
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """One verb."""
+        where = VERBS[name][0] if name in VERBS else HIDDEN.get(name)
+        if where is None:
+            return None
+        found = getattr(import_module(where), name + "_", None) or getattr(import_module(where), name)
+        return found if isinstance(found, click.Command) else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help, without importing all verbs for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["--help"]})
+@click.option("--config", metavar="FILE", help="Settings, with the keys of Docker's daemon.json.")
+@click.pass_context
+def plumb(context: click.Context, config: str | None) -> None:
+    """Docker's networking, rebuilt from the kernel up."""
+    context.obj = config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    failed = 125 if first_verb(words) == "run" else 1
+    try:
+        result: Any = plumb.main(words, prog_name="plumb", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except PlumbError as error:
+        return complain(str(error), error.hint, failed)
+    except click.ClickException as error:
+        where = getattr(error, "ctx", None)
+        return complain(error.format_message(), f"see '{where.command_path} --help'" if where else "", failed)
+    except (click.Abort, KeyboardInterrupt):
+        return complain("interrupted", "", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except PermissionError as error:
+        return complain(f"{error.filename or 'the host'}: {error.strerror}", "run it as root (sudo)", failed)
+    except OSError as error:
+        return complain(f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}", "", failed)
+
+
+def first_verb(words: Sequence[str]) -> str:
+    """The verb of a command line."""
+    rest = iter(words)
+    for word in rest:
+        if word == "--config":
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
+def complain(message: str, hint: str, status: int) -> int:
+    """One line on stderr; the status, for return."""
+    line = " ".join(f"plumb: {message}".split())
+    print(line + (f"; {' '.join(hint.split())}" if hint else ""), file=sys.stderr)
+    return status

@@ -1,0 +1,94 @@
+"""What the verbs share: opening the host, --dry-run and --show-commands, printing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import click
+
+from plumb.engine.host import Host
+from plumb.plan import Step
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def changing(function: F) -> F:
+    """The options of every verb that changes something."""
+    function = click.option("--dry-run", is_flag=True, help="Print the equivalent commands and change nothing.")(function)
+    return click.option("--show-commands", is_flag=True, help="Print the equivalent commands as they are carried out.")(function)
+
+
+def opened(dry_run: bool = False, show_commands: bool = False) -> Host:
+    """The host that the command is about."""
+    show = _show if dry_run or show_commands else None
+    return Host(settings=click.get_current_context().find_root().obj, dry_run=dry_run, on_steps=show, stays=False)
+
+
+def _show(steps: Sequence[Step]) -> None:
+    from plumb.views.shell import commands
+
+    for line in commands(steps):
+        print(line)
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Print a line, unless it is empty."""
+    if text:
+        print(text)
+
+
+def template_option(function: F) -> F:
+    """--format and --json."""
+    function = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")(function)
+    return click.option("--format", "template", default="", help="table, json, or a Go template.")(function)
+
+
+def columns_of(known: dict[str, str], as_json: bool, template: str, rows: Sequence[dict[str, object]]) -> None:
+    """Print a listing."""
+    from plumb.views.tables import listing
+
+    sys.stdout.write(listing(rows, known, "json" if as_json else template))
+
+
+def for_each(names: Sequence[str], act: Callable[[str], str]) -> int:
+    """Do something for each name, print what comes back, report each error and go on; the exit status."""
+    from plumb.cli import complain
+    from plumb.errors import PlumbError
+
+    status = 0
+    for name in names:
+        try:
+            say(act(name))
+        except PlumbError as error:
+            status = complain(str(error), error.hint, 1)
+    return status
+
+
+def matches(filters: Sequence[str], known: dict[str, Callable[[str], bool]]) -> bool:
+    """Whether something passes --filter KEY=VALUE words: one of the values of each key.
+
+    Raises:
+        Invalid: a key that there is not.
+    """
+    from plumb.errors import Invalid
+    from plumb.options import nearest
+
+    asked: dict[str, list[bool]] = {}
+    for word in filters:
+        key, equals, value = word.partition("=")
+        if not equals or key not in known:
+            raise Invalid(f"invalid filter '{word}'", nearest(key, known) or f"there are {', '.join(known)}")
+        asked.setdefault(key, []).append(known[key](value))
+    return all(any(results) for results in asked.values())
+
+
+def has_label(labels: Sequence[tuple[str, str]]) -> Callable[[str], bool]:
+    """A filter on labels: KEY or KEY=VALUE."""
+    def passes(wanted: str) -> bool:
+        key, equals, value = wanted.partition("=")
+        return (key, value) in labels if equals else key in dict(labels)
+
+    return passes

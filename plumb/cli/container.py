@@ -1,0 +1,245 @@
+"""plumb run|create|start|stop|restart|rm|exec."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from plumb import options as opt
+from plumb.cli import common
+from plumb.cnm import Attachment, Sandbox
+from plumb.engine.host import Host
+from plumb.errors import Invalid, PlumbError
+
+COMMAND_FOLLOWS = {"allow_interspersed_args": False}
+"""Words behind the first that is no option are the command's."""
+
+Command = Callable[..., Any]
+OPTIONS: list[Callable[[Command], Command]] = [
+    click.option("--name", default="", help="A name for the container."),
+    click.option("--network", "--net", "network", multiple=True, help="A network, or name=N,ip=…,alias=…,driver-opt=…."),
+    click.option("--ip", default="", help="IPv4 address."),
+    click.option("--ip6", default="", help="IPv6 address."),
+    click.option("--mac-address", default=""),
+    click.option("--link-local-ip", multiple=True),
+    click.option("--network-alias", "--net-alias", "network_alias", multiple=True, help="Network-scoped alias."),
+    click.option("-h", "--hostname", default="", help="Host name."),
+    click.option("--domainname", default=""),
+    click.option("--dns", multiple=True, help="Name servers."),
+    click.option("--dns-search", multiple=True),
+    click.option("--dns-option", "--dns-opt", "dns_option", multiple=True),
+    click.option("--add-host", multiple=True, metavar="NAME:IP", help="A line for the hosts file."),
+    click.option("--link", multiple=True, metavar="NAME[:ALIAS]"),
+    click.option("-p", "--publish", multiple=True, help="Publish a port: [[IP:][PORT]:]PORT[/PROTOCOL]."),
+    click.option("-P", "--publish-all", is_flag=True, help="Publish all exposed ports."),
+    click.option("--expose", multiple=True, help="Expose a port or a range of ports."),
+    click.option("--cap-add", multiple=True),
+    click.option("--cap-drop", multiple=True),
+    click.option("--privileged", is_flag=True, help="All capabilities."),
+    click.option("--sysctl", multiple=True, metavar="NAME=VALUE", help="Settings of the network namespace."),
+    click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]"),
+    click.option("-l", "--label", multiple=True, metavar="KEY=VALUE"),
+    click.option("--rm", "auto_remove", is_flag=True, help="Remove it when its command ends."),
+    click.option("-i", "--interactive", is_flag=True, help="Keep the input open, as without -d it always is."),
+    click.option("-t", "--tty", is_flag=True, help="The command has the caller's terminal, as without -d it always does."),
+    click.argument("command", nargs=-1, type=click.UNPROCESSED),
+]
+
+
+def container_options(function: Command) -> Command:
+    """The options of run and create."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return common.changing(function)
+
+
+def wish_of(asked: dict[str, Any]) -> dict[str, Any]:
+    """The options of run and create as fields of a sandbox."""
+    sysctls = dict(opt.container_sysctl(text) for text in asked["sysctl"])
+    if asked["hostname"]:
+        opt.host_name(asked["hostname"])
+    return {
+        "name": asked["name"], "network": _attachments(asked), "command": asked["command"],
+        "mac": opt.mac(asked["mac_address"]) if asked["mac_address"] else "",
+        "hostname": asked["hostname"], "owns_hostname": bool(asked["hostname"]),
+        "domainname": opt.host_name(asked["domainname"]) if asked["domainname"] else "",
+        "dns": tuple(opt.address(text, "name server") for text in asked["dns"]), "dns_search": _words(asked["dns_search"], "search domain"),
+        "dns_options": _words(asked["dns_option"], "DNS option"), "extra_hosts": tuple(_extra_host(text) for text in asked["add_host"]),
+        "links": tuple(_link(text) for text in asked["link"]),
+        "ports": tuple(port for text in asked["publish"] for port in opt.published(text)), "publish_all": asked["publish_all"],
+        "exposed": tuple(dict.fromkeys(spec for text in asked["expose"] for spec in opt.exposed(text))),
+        "cap_add": tuple(opt.capability(text) for text in asked["cap_add"]),
+        "cap_drop": tuple(opt.capability(text) for text in asked["cap_drop"]), "privileged": asked["privileged"],
+        "sysctls": tuple(sysctls.items()), "environment": tuple(_variable(text) for text in asked["env"]),
+        "labels": opt.pairs(asked["label"], "label"), "auto_remove": asked["auto_remove"],
+    }
+
+
+def _words(texts: tuple[str, ...], what: str) -> tuple[str, ...]:
+    for text in texts:
+        if not text or len(text.split()) != 1 or not text.isprintable():
+            raise Invalid(f"invalid {what} {text!r}")
+    return texts
+
+
+def _variable(text: str) -> str:
+    import os
+
+    name, equals, _ = text.partition("=")
+    if not name or "\0" in text:
+        raise Invalid(f"invalid environment variable {text!r}")
+    return text if equals else f"{name}={os.environ.get(name, '')}"
+
+
+def _extra_host(text: str) -> tuple[str, str]:
+    name, separator, ip = text.partition("=") if "=" in text else text.partition(":")
+    if not separator or not name or len(name.split()) != 1:
+        raise Invalid(f"bad format for add-host: {text!r}", "it is written NAME:IP")
+    if ip == "host-gateway":
+        raise Invalid("--add-host with host-gateway is not built yet", "name the address: plumb0's own, 172.17.0.1 by default")
+    return name, str(opt.address(ip.strip("[]"), "address in add-host"))
+
+
+def _link(text: str) -> tuple[str, str]:
+    name, _, alias = text.partition(":")
+    return opt.object_name(name, "link"), opt.alias(alias or name)
+
+
+def _attachments(asked: dict[str, Any]) -> tuple[Attachment, ...]:
+    """The networks; --ip and its like go to the only one."""
+    wishes = [opt.attachment(text) for text in asked["network"]] or [Attachment("bridge")]
+    plain = {key: asked[key] for key in ("ip", "ip6", "link_local_ip", "network_alias") if asked[key]}
+    if plain and len(wishes) > 1:
+        flag = next(iter(plain)).replace("_", "-")
+        raise Invalid(f"--{flag} is ambiguous with several networks", f"write --network name={wishes[0].network},…")
+    if plain:
+        first = wishes[0]
+        made = opt.make_attachment(first.network, ip=asked["ip"], ip6=asked["ip6"], link_local=asked["link_local_ip"],
+                                   aliases=asked["network_alias"] or None)
+        wishes[0] = replace(first, ip=made.ip or first.ip, ip6=made.ip6 or first.ip6, link_local=first.link_local + made.link_local,
+                            aliases=first.aliases if made.aliases is None else (*(first.aliases or ()), *made.aliases))
+    return tuple(wishes)
+
+
+def warn(box: Sandbox) -> None:
+    """Say what was asked for and is not done."""
+    if box.ports or box.publish_all:
+        print("plumb: warning: published ports are recorded, but not opened: publishing is not built yet", file=sys.stderr)
+
+
+@click.command("run", context_settings=COMMAND_FOLLOWS)
+@click.option("-d", "--detach", is_flag=True, help="Do not wait for the command.")
+@container_options
+def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
+    """Create and run a container. Without a command, the sandbox just stays."""
+    wish = wish_of(asked)
+    argv = wish["command"]
+    foreground = bool(argv) and not detach
+    with common.opened(dry_run, show_commands) as host:
+        box = host.run(**{**wish, "command": () if foreground else argv})
+        if dry_run:
+            return 0
+        warn(box)
+        if not foreground:
+            print(box.id)
+            return 0
+        return _foreground(host, box, argv)
+
+
+def _foreground(host: Host, box: Sandbox, argv: tuple[str, ...]) -> int:
+    """Run the command here, then let the container stop as if the command had been its own."""
+    from plumb.kernel import processes
+
+    sys.stdout.flush()
+    try:
+        return processes.spawn(host.command(box, argv))
+    finally:
+        with host.operation() as verbs:
+            verbs.remove(box.id, force=True) if box.auto_remove else verbs.stop(box.id)
+
+
+@click.command("create", context_settings=COMMAND_FOLLOWS)
+@container_options
+def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
+    """Create a container without starting it."""
+    with common.opened(dry_run, show_commands) as host:
+        box = host.create(**wish_of(asked))
+        if not dry_run:
+            warn(box)
+            print(box.id)
+
+
+@click.command("start")
+@common.changing
+@click.argument("containers", nargs=-1, required=True)
+def start(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
+    """Start containers."""
+    with common.opened(dry_run, show_commands) as host:
+        return common.for_each(containers, lambda name: _named(host.start(name), name, dry_run))
+
+
+@click.command("stop")
+@common.changing
+@click.argument("containers", nargs=-1, required=True)
+def stop(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
+    """Stop containers: their commands end, their networks are let go, their configuration stays."""
+    with common.opened(dry_run, show_commands) as host:
+        return common.for_each(containers, lambda name: _named(host.stop(name), name, dry_run))
+
+
+@click.command("restart")
+@common.changing
+@click.argument("containers", nargs=-1, required=True)
+def restart(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
+    """Stop containers and start them again."""
+    with common.opened(dry_run, show_commands) as host:
+        return common.for_each(containers, lambda name: _named(host.restart(name), name, dry_run))
+
+
+@click.command("rm")
+@click.option("-f", "--force", is_flag=True, help="Also containers that run; no error for those that are not there.")
+@common.changing
+@click.argument("containers", nargs=-1, required=True)
+def rm(containers: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
+    """Remove containers."""
+    from plumb.errors import NotFound
+
+    with common.opened(dry_run, show_commands) as host:
+        def remove(name: str) -> str:
+            try:
+                return _named(host.remove(name, force), name, dry_run)
+            except NotFound:
+                if not force:
+                    raise
+                return ""
+
+        return common.for_each(containers, remove)
+
+
+def _named(box: Sandbox, name: str, dry_run: bool) -> str:
+    return "" if dry_run else name
+
+
+@click.command("exec", context_settings=COMMAND_FOLLOWS)
+@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]")
+@click.option("--privileged", is_flag=True, help="All capabilities.")
+@click.option("-i", "--interactive", is_flag=True, help="Keep the input open, as it always is.")
+@click.option("-t", "--tty", is_flag=True, help="The command has the caller's terminal, as it always does.")
+@click.argument("container")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(container: str, command: tuple[str, ...], env: tuple[str, ...], privileged: bool, interactive: bool, tty: bool) -> None:
+    """Run a command in a running container."""
+    from plumb.kernel import processes
+
+    with common.opened() as host:
+        process = host.command(host.container(container), command, privileged=privileged,
+                               environment=[_variable(text) for text in env])
+    sys.stdout.flush()
+    try:
+        processes.join(process)
+    except OSError as error:
+        raise PlumbError(f"cannot enter container {container}: {error}", "'plumb check' tells whether it is whole") from error

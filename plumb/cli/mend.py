@@ -1,0 +1,89 @@
+"""plumb check|repair|reset|env|version."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from plumb.cli import common
+from plumb.engine.mending import Drift
+
+
+@click.command("check")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def check(as_json: bool) -> int:
+    """Tell what is not as it should be. Exit status 1 if there is anything."""
+    with common.opened() as host:
+        found = host.check()
+    _print(found, as_json)
+    if found:
+        common.say("" if as_json else "'plumb repair' makes it as it should be")
+    return 1 if found else 0
+
+
+def _print(found: list[Drift], as_json: bool) -> None:
+    for drift in found:
+        print(json.dumps({"State": drift.state, "Key": drift.thing.key, "Thing": str(drift.thing),
+                          "Now": str(drift.now or "")}) if as_json else drift)
+
+
+@click.command("repair")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@common.changing
+def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
+    """Make it as it should be; print what was not."""
+    with common.opened(dry_run, show_commands) as host:
+        _print(host.repair(), as_json)
+
+
+@click.command("reset")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@common.changing
+def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
+    """Remove all that is plumb's under this root: the host is as it was before."""
+    if not (force or dry_run):
+        click.confirm("This will remove all containers and networks of plumb.\nAre you sure?", abort=True)
+    with common.opened(dry_run, show_commands) as host:
+        host.reset()
+
+
+@click.command("settle")
+@click.argument("container")
+def settle(container: str) -> None:
+    """Let go of the network of a container whose command has ended (called by its shim)."""
+    with common.opened() as host:
+        host.settle(container)
+
+
+@click.command("env")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def env(as_json: bool) -> None:
+    """Tell what this kernel and host can do, found out by trying in a scratch namespace."""
+    from plumb.kernel.abilities import abilities
+    from plumb.views.tables import table
+
+    found = abilities()
+    if as_json:
+        for ability in found:
+            print(json.dumps({"Feature": ability.name, "Able": ability.able, "Detail": ability.detail}))
+    else:
+        print(table([(ability.name, "yes" if ability.able else "no", ability.detail) for ability in found]), end="")
+
+
+@click.command("version")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+def version(as_json: bool) -> None:
+    """Show versions."""
+    import platform
+    from importlib.metadata import version as installed
+
+    from plumb import __version__
+
+    found = {"plumb": __version__, "python": platform.python_version(), "kernel": platform.release(),
+             **{name: installed(name) for name in ("pyroute2", "python-iptables", "scapy", "click")}}
+    if as_json:
+        print(json.dumps(found))
+    else:
+        for name, text in found.items():
+            print(f"{name:16} {text}")

@@ -1,0 +1,232 @@
+"""plumb network create|ls|inspect|rm|connect|disconnect|prune."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from plumb import options as opt
+from plumb.cli import common
+from plumb.cnm import Network
+from plumb.engine.host import Host
+from plumb.errors import Invalid, NotFound
+
+
+@click.group("network")
+def network() -> None:
+    """Manage networks."""
+
+
+@network.command("create")
+@click.option("-d", "--driver", default="bridge", show_default=True)
+@click.option("--subnet", multiple=True, help="Subnet in CIDR format.")
+@click.option("--ip-range", multiple=True, help="Allocate container addresses from a part of the subnet.")
+@click.option("--gateway", multiple=True, help="The bridge's own address.")
+@click.option("--aux-address", multiple=True, metavar="NAME=IP", help="Addresses that are spoken for.")
+@click.option("--internal", is_flag=True, help="Restrict external access to the network.")
+@click.option("--ipv4", "ipv4", type=str, default=None, is_flag=False, flag_value="true", help="IPv4 (default true).")
+@click.option("--ipv6", "ipv6", type=str, default=None, is_flag=False, flag_value="true", help="IPv6 (default false).")
+@click.option("--attachable", is_flag=True, help="Of no effect on one host, as in Docker.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver options.")
+@click.option("--label", multiple=True, metavar="KEY=VALUE")
+@common.changing
+@click.argument("name")
+def create(name: str, driver: str, subnet: tuple[str, ...], ip_range: tuple[str, ...], gateway: tuple[str, ...],
+           aux_address: tuple[str, ...], internal: bool, ipv4: str | None, ipv6: str | None, attachable: bool,
+           options: tuple[str, ...], label: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
+    """Create a network."""
+    with common.opened(dry_run, show_commands) as host:
+        net = host.create_network(
+            name, driver=driver, subnet=subnet, ip_range=ip_range, gateway=gateway,
+            aux_addresses=dict(opt.pairs(aux_address, "auxiliary address")), internal=internal, attachable=attachable,
+            ipv4=_switch("--ipv4", ipv4), ipv6=_switch("--ipv6", ipv6), options=dict(opt.pairs(options, "option")),
+            labels=dict(opt.pairs(label, "label")))
+        if not dry_run:
+            print(net.id)
+
+
+def _switch(flag: str, text: str | None) -> bool | None:
+    """A flag that can be given alone, or as --flag=false."""
+    try:
+        return None if text is None else opt.boolean(text)
+    except ValueError as error:
+        raise Invalid(f"invalid argument {text!r} for {flag}: {error}") from None
+
+
+COLUMNS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE"}
+
+
+@network.command("ls")
+@click.option("-q", "--quiet", is_flag=True, help="Only ids.")
+@click.option("--no-trunc", is_flag=True, help="Whole ids.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="dangling, driver, id, label, name, scope, type.")
+@common.template_option
+def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, template: str) -> None:
+    """List networks."""
+    from plumb.views import inspect as docker
+
+    with common.opened() as host:
+        found = [net for net in sorted(host.networks(), key=lambda net: net.name) if common.matches(filters, _filters(host, net))]
+    rows = [docker.network_row(net, truncate=not no_trunc) for net in found]
+    if quiet and not template:
+        template = "{{.ID}}"
+    common.columns_of(COLUMNS, as_json, template, rows)
+
+
+def _filters(host: Host, net: Network) -> dict[str, Callable[[str], bool]]:
+    return {
+        "dangling": lambda value: _truth(value) == (not net.predefined and not host.endpoints(net)),
+        "driver": lambda value: net.driver == value, "id": lambda value: value in net.id,
+        "label": common.has_label(net.labels), "name": lambda value: value in net.name,
+        "scope": lambda value: value == "local", "type": lambda value: _type(value, net)}
+
+
+def _truth(value: str) -> bool:
+    try:
+        return opt.boolean(value)
+    except ValueError as error:
+        raise Invalid(f"invalid filter 'dangling={value}': {error}") from None
+
+
+def _type(value: str, net: Network) -> bool:
+    if value not in ("builtin", "custom"):
+        raise Invalid(f"invalid filter: 'type'='{value}'", "it can be builtin or custom")
+    return (value == "builtin") == net.predefined
+
+
+def document(host: Host, net: Network) -> dict[str, Any]:
+    """A network in Docker's JSON."""
+    from plumb.views import inspect as docker
+
+    boxes = {box.id: box for box in host.containers()}
+    return docker.network(net, [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes])
+
+
+@network.command("inspect")
+@click.option("-f", "--format", "template", default="", help="json or a Go template.")
+@click.option("-v", "--verbose", is_flag=True, help="Services too, of which one host has none.")
+@click.argument("names", nargs=-1, required=True)
+def inspect(names: tuple[str, ...], template: str, verbose: bool) -> int:
+    """Show networks in Docker's JSON."""
+    from plumb.cli import complain
+
+    found, status = [], 0
+    with common.opened() as host:
+        for name in names:
+            try:
+                found.append(document(host, host.network(name)))
+            except NotFound as error:
+                status = complain(str(error), error.hint, 1)
+    print_documents(found, template)
+    return status
+
+
+def print_documents(found: list[dict[str, Any]], template: str) -> None:
+    """Print as a JSON array, or each by a template."""
+    from plumb.views.templates import render
+
+    if not template:
+        print(json.dumps(found, indent=4))
+    for one in found if template else ():
+        print(json.dumps(one) if template == "json" else render(template, one))
+
+
+@network.command("rm")
+@click.option("-f", "--force", is_flag=True, help="No error for networks that are not there.")
+@common.changing
+@click.argument("names", nargs=-1, required=True)
+def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
+    """Remove networks."""
+    with common.opened(dry_run, show_commands) as host:
+        def remove(name: str) -> str:
+            try:
+                host.remove_network(name)
+            except NotFound:
+                if not force:
+                    raise
+                return ""
+            return "" if dry_run else name
+
+        return common.for_each(names, remove)
+
+
+@network.command("connect")
+@click.option("--ip", default="", help="IPv4 address.")
+@click.option("--ip6", default="", help="IPv6 address.")
+@click.option("--alias", multiple=True, help="Network-scoped alias.")
+@click.option("--link-local-ip", multiple=True)
+@click.option("--driver-opt", multiple=True, metavar="KEY=VALUE")
+@click.option("--gw-priority", default="", help="The highest provides the default gateway.")
+@click.option("--mac-address", default="", hidden=True)
+@common.changing
+@click.argument("network_name", metavar="NETWORK")
+@click.argument("container")
+def connect(network_name: str, container: str, ip: str, ip6: str, alias: tuple[str, ...], link_local_ip: tuple[str, ...],
+            driver_opt: tuple[str, ...], gw_priority: str, mac_address: str, dry_run: bool, show_commands: bool) -> None:
+    """Connect a container to a network."""
+    wish = opt.make_attachment(network_name, ip=ip, ip6=ip6, aliases=alias, link_local=link_local_ip, gw_priority=gw_priority,
+                               mac_address=mac_address, driver_opts=opt.pairs(driver_opt, "driver option"))
+    with common.opened(dry_run, show_commands) as host:
+        host.connect(network_name, container, wish)
+
+
+@network.command("disconnect")
+@click.option("-f", "--force", is_flag=True, help="Also from a network that is not there any more.")
+@common.changing
+@click.argument("network_name", metavar="NETWORK")
+@click.argument("container")
+def disconnect(network_name: str, container: str, force: bool, dry_run: bool, show_commands: bool) -> None:
+    """Disconnect a container from a network."""
+    with common.opened(dry_run, show_commands) as host:
+        host.disconnect(network_name, container, force)
+
+
+@network.command("prune")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="label, label!, until.")
+@common.changing
+def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
+    """Remove all networks that no running container is on."""
+    if not (force or dry_run):
+        click.confirm("This will remove all custom networks not used by at least one container.\nAre you sure?", abort=True)
+
+    def keep(net: Network) -> bool:
+        return not all(_prunable(net, word) for word in filters)
+
+    with common.opened(dry_run, show_commands) as host:
+        gone = host.prune_networks(keep)
+    if gone and not dry_run:
+        print("Deleted Networks:", *(net.name for net in gone), sep="\n")
+
+
+def _prunable(net: Network, word: str) -> bool:
+    from datetime import UTC, datetime
+
+    key, equals, value = word.partition("=")
+    if key.endswith("!"):
+        key, negate = key[:-1], True
+    else:
+        negate = False
+    if not equals or key not in ("label", "until") or (negate and key == "until"):
+        raise Invalid(f"invalid filter '{word}'", "there are label, label! and until")
+    if key == "label":
+        return common.has_label(net.labels)(value) != negate
+    return datetime.fromisoformat(net.created.replace("Z", "+00:00")) < _moment(value, datetime.now(UTC))
+
+
+def _moment(text: str, now: Any) -> Any:
+    """A point in time: a date, or how long ago, like 1h30m."""
+    import re
+    from datetime import UTC, datetime, timedelta
+
+    units = {"h": "hours", "m": "minutes", "s": "seconds"}
+    if re.fullmatch(r"([0-9]+[hms])+", text):
+        return now - sum((timedelta(**{units[unit]: int(n)}) for n, unit in re.findall(r"([0-9]+)([hms])", text)), timedelta())
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f"invalid filter 'until={text}'", "a date like 2026-01-31T12:00:00, or how long ago, like 24h") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

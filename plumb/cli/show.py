@@ -1,0 +1,91 @@
+"""plumb ps|inspect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from plumb.cli import common
+from plumb.cli.network import document, print_documents
+from plumb.cnm import Network, Sandbox, Status
+from plumb.drivers.sandbox import Ends
+from plumb.engine.host import Host
+from plumb.errors import NotFound
+
+COLUMNS = {"ID": "CONTAINER ID", "Command": "COMMAND", "Status": "STATUS", "Networks": "NETWORKS",
+           "Addresses": "ADDRESSES", "Names": "NAMES"}
+
+
+@click.command("ps")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also those that do not run.")
+@click.option("-q", "--quiet", is_flag=True, help="Only ids.")
+@click.option("--no-trunc", is_flag=True, help="Whole ids and commands.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="id, label, name, network, status.")
+@common.template_option
+def ps(everything: bool, quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, template: str) -> None:
+    """List containers."""
+    from plumb.views import inspect as docker
+
+    with common.opened() as host:
+        known = {net.id: net for net in host.networks()}
+        found = [(box, ends_of(host, box, known)) for box in reversed(host.containers())]
+    shown = [(box, ends) for box, ends in found if common.matches(filters, _filters(box, ends))
+             and (everything or box.status is Status.RUNNING or any(word.startswith("status=") for word in filters))]
+    rows = [docker.container_row(box, ends, known, truncate=not no_trunc) for box, ends in shown]
+    if quiet and not template:
+        template = "{{.ID}}"
+    common.columns_of(COLUMNS, as_json, template, rows)
+
+
+def ends_of(host: Host, box: Sandbox, known: dict[str, Network]) -> Ends:
+    """A container's endpoints with their networks."""
+    return [(end, known[end.network]) for end in host.endpoints(box) if end.network in known]
+
+
+def _filters(box: Sandbox, ends: Ends) -> dict[str, Callable[[str], bool]]:
+    networks = {name for _, net in ends for name in (net.name, net.id)}
+    return {"id": lambda value: box.id.startswith(value), "label": common.has_label(box.labels),
+            "name": lambda value: value in box.name, "network": lambda value: value in networks,
+            "status": lambda value: value == box.status}
+
+
+@click.command("inspect")
+@click.option("-f", "--format", "template", default="", help="json or a Go template.")
+@click.option("--type", "kind", default="", type=click.Choice(["", "container", "network"]), help="Only of this type.")
+@click.argument("names", nargs=-1, required=True)
+def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
+    """Show containers, or networks, in Docker's JSON."""
+    from plumb.cli import complain
+
+    found: list[dict[str, Any]] = []
+    status = 0
+    with common.opened() as host:
+        known = {net.id: net for net in host.networks()}
+        for name in names:
+            try:
+                found.append(_document(host, name, kind, known))
+            except NotFound as error:
+                status = complain(str(error), error.hint, 1)
+    print_documents(found, template)
+    return status
+
+
+def _document(host: Host, name: str, kind: str, known: dict[str, Network]) -> dict[str, Any]:
+    from plumb.kernel import processes
+    from plumb.views import inspect as docker
+
+    try:
+        if kind == "network":
+            return document(host, host.network(name))
+        box = host.container(name)
+    except NotFound:
+        if kind:
+            raise
+        try:
+            return document(host, host.network(name))
+        except NotFound:
+            raise NotFound(f"No such object: {name}") from None
+    pid = processes.alive(host.layout.container(box.id))[0] if box.argv else 0
+    return docker.container(box, ends_of(host, box, known), known, host.layout, pid)

@@ -1,0 +1,1 @@
+"""Views: the same things to be read: as commands, as tables, as Docker's JSON."""

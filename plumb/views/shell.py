@@ -1,0 +1,213 @@
+"""Steps as the commands that one would type: `--dry-run`, `--show-commands`.
+
+They are no paraphrase: typed into a shell in a fresh network namespace, in this order, they make the same kernel
+state as plumb does (the tests do that). What is inside a sandbox is reached with nsenter.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from functools import singledispatch
+
+from plumb.plan import Step
+from plumb.things import Thing
+from plumb.things.layer3 import Address, Route, Sysctl
+from plumb.things.links import Bridge, Up, Veth
+from plumb.things.netfilter import Chain, Policy, Rule
+from plumb.things.processes import Directory, File, Namespace, Process
+
+
+def commands(steps: Iterable[Step]) -> Iterator[str]:
+    """The command lines of these steps."""
+    for step in steps:
+        for line in _lines(step):
+            where = step.thing.where
+            yield f"nsenter --net={shlex.quote(where)} {line}" if where else line
+
+
+def _lines(step: Step) -> list[str]:
+    if step.after is None:
+        return remove(step.thing)
+    return add(step.after) if step.before is None else change(step.after, step.before)
+
+
+@singledispatch
+def add(thing: Thing) -> list[str]:
+    """The commands that make it."""
+    raise NotImplementedError(type(thing))
+
+
+@singledispatch
+def remove(thing: Thing) -> list[str]:
+    """The commands that take it away."""
+    raise NotImplementedError(type(thing))
+
+
+@singledispatch
+def change(thing: Thing, before: Thing) -> list[str]:
+    """The commands that bring what is there into this state; for most, the same as making it."""
+    return add(thing)
+
+
+# -- links ---------------------------------------------------------------
+
+
+@add.register
+def _(thing: Bridge) -> list[str]:
+    made = [f"ip link add {thing.name} address {thing.mac} type bridge"]
+    return made + ([f"ip link set {thing.name} mtu {thing.mtu}"] if thing.mtu else [])
+
+
+@change.register
+def _(thing: Bridge, before: Thing) -> list[str]:
+    return [f"ip link set {thing.name} mtu {thing.mtu or 1500} address {thing.mac}"]
+
+
+@add.register
+def _(thing: Veth) -> list[str]:
+    mtu = f" mtu {thing.mtu}" if thing.mtu else ""
+    made = [f"ip link add {thing.name}{mtu} master {thing.master}{' up' if thing.up else ''} type veth "
+            f"peer name {thing.peer} address {thing.peer_mac}{mtu} netns {shlex.quote(thing.peer_ns)}"]
+    return made + ([f"ip link set {thing.name} type bridge_slave hairpin on"] if thing.hairpin else [])
+
+
+@change.register
+def _(thing: Veth, before: Thing) -> list[str]:
+    return [f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500} {'up' if thing.up else 'down'}",
+            f"ip link set {thing.name} type bridge_slave hairpin {'on' if thing.hairpin else 'off'}"]
+
+
+@remove.register(Bridge)
+@remove.register(Veth)
+def _(thing: Bridge | Veth) -> list[str]:
+    return [f"ip link del {thing.name}"]
+
+
+@add.register
+def _(thing: Up) -> list[str]:
+    return [f"ip link set {thing.dev} up"]
+
+
+@remove.register
+def _(thing: Up) -> list[str]:
+    return [f"ip link set {thing.dev} down"]
+
+
+# -- layer 3 ---------------------------------------------------------------
+
+
+@add.register
+def _(thing: Address) -> list[str]:
+    extra = " nodad" if thing.ip.version == 6 else " brd +" if thing.ip.network.prefixlen < 31 else ""
+    return [f"ip address add {thing.ip}{extra} dev {thing.dev}"]
+
+
+@remove.register
+def _(thing: Address) -> list[str]:
+    return [f"ip address del {thing.ip} dev {thing.dev}"]
+
+
+def _route(thing: Route) -> str:
+    destination = "default" if thing.dst.prefixlen == 0 else str(thing.dst)
+    return f"{destination} via {thing.via} dev {thing.dev} proto boot"
+
+
+@add.register
+def _(thing: Route) -> list[str]:
+    return [f"ip -{thing.dst.version} route add {_route(thing)}"]
+
+
+@change.register
+def _(thing: Route, before: Thing) -> list[str]:
+    return [f"ip -{thing.dst.version} route replace {_route(thing)}"]
+
+
+@remove.register
+def _(thing: Route) -> list[str]:
+    return [f"ip -{thing.dst.version} route del {_route(thing)}"]
+
+
+@add.register
+def _(thing: Sysctl) -> list[str]:
+    return [f"sysctl -qw {shlex.quote(f'{thing.name}={thing.value}')}"]
+
+
+# -- netfilter ---------------------------------------------------------------
+
+
+@add.register
+def _(thing: Chain) -> list[str]:
+    return [f"{thing.family} -w -t {thing.table} -N {thing.name}"]
+
+
+@remove.register
+def _(thing: Chain) -> list[str]:
+    flush = [] if thing.users else [f"{thing.family} -w -t {thing.table} -F {thing.name}"]
+    return [*flush, f"{thing.family} -w -t {thing.table} -X {thing.name}"]
+
+
+@add.register
+def _(thing: Rule) -> list[str]:
+    return [f"{thing.family} -w -t {thing.table} {thing.place} {thing.chain} {thing.spec}"]
+
+
+@remove.register
+def _(thing: Rule) -> list[str]:
+    return [f"{thing.family} -w -t {thing.table} -D {thing.chain} {thing.spec}"]
+
+
+@add.register
+def _(thing: Policy) -> list[str]:
+    return [f"{thing.family} -w -t {thing.table} -P {thing.chain} {thing.verdict}"]
+
+
+# -- sandboxes ---------------------------------------------------------------
+
+
+@add.register
+def _(thing: Namespace) -> list[str]:
+    folder, path = shlex.quote(thing.path.rpartition("/")[0]), shlex.quote(thing.path)
+    return [f"mkdir -p {folder}", f"touch {path}", f"unshare --net={path} true"]
+
+
+@remove.register
+def _(thing: Namespace) -> list[str]:
+    return [f"umount -l {shlex.quote(thing.path)}", f"rm {shlex.quote(thing.path)}"]
+
+
+@add.register
+def _(thing: Directory) -> list[str]:
+    return [f"mkdir -p {shlex.quote(thing.path)}"]
+
+
+@remove.register
+def _(thing: Directory) -> list[str]:
+    return [f"rm -r {shlex.quote(thing.path)}"]
+
+
+@add.register
+def _(thing: File) -> list[str]:
+    return [f"printf %s {shlex.quote(thing.text)} > {shlex.quote(thing.path)}"]
+
+
+@remove.register
+def _(thing: File) -> list[str]:
+    return [f"rm {shlex.quote(thing.path)}"]
+
+
+@add.register
+def _(thing: Process) -> list[str]:
+    mounts = " && ".join(f"mount --bind {shlex.quote(f'{thing.files}/{name}')} /etc/{name}"
+                         for name in ("resolv.conf", "hosts", "hostname"))
+    caps = ",".join(f"+{name.lower()}" for name in thing.capabilities)
+    enter = f"nsenter --net={shlex.quote(thing.ns)} " if thing.ns else ""
+    run = f"exec setpriv --bounding-set -all,{caps} {shlex.join(thing.argv)}"
+    inside = f"{mounts} && hostname {shlex.quote(thing.hostname)} && {run}"
+    output = shlex.quote(f"{thing.folder}/log")
+    return [f"{enter}unshare --mount --uts setsid sh -c {shlex.quote(inside)} < /dev/null >> {output} 2>&1 &"]
+
+
+@remove.register
+def _(thing: Process) -> list[str]:
+    return [f"kill $(cut -d' ' -f1 {shlex.quote(f'{thing.folder}/pid')})"]
