@@ -1,0 +1,190 @@
+"""Lab hosts: a fresh network namespace that plays the host, with a LAN beside it if asked for.
+
+    lan ── eth0 of the host    192.0.2.10/24, 2001:db8:2::10/64; the LAN's router is .1 and has 198.51.100.1, "the internet"
+
+The calling thread is in the host's namespace for the length of a with block; programs that it starts are as well.
+Nothing here ever touches the machine's own network: `refuse_the_machine` sees to it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from plumb import Host
+from plumb.cnm import Sandbox
+from plumb.kernel import namespaces
+from plumb.kernel.namespaces import entered
+
+ROUTER, HOST_IP, INTERNET = "192.0.2.1", "192.0.2.10", "198.51.100.1"
+ROUTER6, HOST_IP6, INTERNET6 = "2001:db8:2::1", "2001:db8:2::10", "2001:db8:64::1"
+
+
+def refuse_the_machine() -> None:
+    """Stop at once when this process is in the machine's own network namespace."""
+    if os.geteuid() != 0:
+        pytest.exit("the tests need root: sudo make test", 1)
+    outside = os.environ.get("PLUMB_TESTS_OUTSIDE", "")          # the namespace that the tests were started from
+    if not outside or os.readlink("/proc/self/ns/net") == outside:
+        pytest.exit("run 'make test': it gives the tests a network namespace of their own", 1)
+
+
+def sh(command: str, check: bool = True) -> str:
+    """Run a shell line where the calling thread is; what it printed."""
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    if check and ran.returncode:
+        raise AssertionError(f"{command}: {ran.stderr.strip()}")
+    return ran.stdout
+
+
+def within(namespace: str, command: str, check: bool = True) -> str:
+    """Run a shell line in a namespace; what it printed."""
+    with entered(namespace):
+        return sh(command, check)
+
+
+@dataclass
+class Lab:
+    """A host to build on.
+
+    Attributes:
+        root: plumb's root.
+        netns: the host's own namespace file; lan: the LAN's, empty without one.
+    """
+
+    root: Path
+    netns: str
+    lan: str = ""
+
+    def host(self, **asked: object) -> Host:
+        """plumb on this lab's root."""
+        return Host(self.root, **{"settings": {}, **asked})  # type: ignore[arg-type]  # the keywords are Host's own
+
+    def plumb(self, *argv: str, status: int | None = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the command line; status None takes any."""
+        import sys
+
+        repository = str(Path(__file__).parent.parent)
+        ran = subprocess.run([sys.executable, "-m", "plumb", *argv], capture_output=True, text=True, check=False, cwd="/",
+                             env={**os.environ, "PLUMB_ROOT": str(self.root), "PYTHONPATH": repository, **(env or {})})
+        assert status is None or ran.returncode == status, f"plumb {' '.join(argv)}: {ran.returncode}: {ran.stderr or ran.stdout}"
+        return ran
+
+    def inside(self, host: Host, box: Sandbox | str, command: str, check: bool = True) -> str:
+        """Run a shell line in a container's namespace."""
+        found = host.container(box) if isinstance(box, str) else box
+        return within(host.namespace(found), command, check)
+
+
+@contextmanager
+def lab(lan: bool = False) -> Iterator[Lab]:
+    """A lab host, gone with all that is in it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="plumb-lab-"))
+    netns, beside = f"{folder}/host", f"{folder}/lan" if lan else ""
+    made = [path for path in (netns, beside) if path]
+    try:
+        for path in made:
+            namespaces.make(path)
+        with entered(netns):
+            sh("ip link set lo up; sysctl -qw net.ipv6.conf.default.accept_dad=0")
+            if lan:
+                _attach(beside)
+            yield Lab(folder / "root", netns, beside)
+    finally:
+        for path in made:
+            namespaces.drop(path)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _attach(beside: str) -> None:
+    sh(f"ip link add eth0 type veth peer name port0 netns {beside}")
+    within(beside, f"""sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0
+        ip link set lo up; ip link set port0 up
+        ip addr add {ROUTER}/24 dev port0; ip addr add {ROUTER6}/64 dev port0 nodad
+        ip addr add {INTERNET}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad""")
+    sh(f"""ip link set eth0 up; ip addr add {HOST_IP}/24 dev eth0; ip addr add {HOST_IP6}/64 dev eth0 nodad
+        ip route add default via {ROUTER}; ip -6 route add default via {ROUTER6}""")
+
+
+# -- what a host looks like ---------------------------------------------------------------
+
+
+
+def state(sandboxes: dict[str, str] | None = None) -> dict[str, list[str]]:
+    """What there is in the calling thread's namespace, read with the system's own tools, as sorted lines.
+
+    Args:
+        sandboxes: label and namespace file of sandboxes to include.
+    """
+    found = {
+        "links": _links(), "addresses": _lines("ip -o address show scope global"), "routes": _lines("ip route; ip -6 route show proto boot"),
+        "sysctls": _lines("cd /proc/sys; grep -H . net/ipv4/ip_forward net/ipv6/conf/*/forwarding net/ipv6/conf/*/accept_ra "
+                          "net/ipv6/conf/*/disable_ipv6 net/ipv4/conf/*/route_localnet net/ipv4/ping_group_range "
+                          "net/ipv4/ip_unprivileged_port_start net/bridge/bridge-nf-call-*"),
+    }
+    for tool in ("iptables", "ip6tables"):
+        found[tool] = _rules(tool)
+    for label, path in (sandboxes or {}).items():
+        with entered(path):
+            found.update({f"{label} {what}": lines for what, lines in state().items()})
+    return found
+
+
+def _lines(command: str) -> list[str]:
+    return sorted(" ".join(line.split()) for line in sh(command, check=False).splitlines())
+
+
+def _links() -> list[str]:
+    """Links without what is the kernel's own choice: index, random MAC, counters."""
+    lines = _lines("ip -o -d link show")
+    keep = re.compile(r"^\d+: ([^:]+?)(@\S+)?: <([^>]*)> mtu (\d+).*?(master \S+|(?=state)).*?(hairpin (on|off)|$)")
+    found = []
+    for line in lines:
+        match = keep.match(line)
+        assert match is not None, line
+        flags = ",".join(sorted(set(match[3].split(",")) & {"UP", "LOWER_UP", "NOARP", "PROMISC"}))
+        found.append(" ".join(filter(None, (match[1], flags, "mtu", match[4], match[5], match[6]))))
+    return sorted(found)
+
+
+def _rules(tool: str) -> list[str]:
+    """Rules in their chains' order, and policies other than ACCEPT; chains that nobody fills are left out."""
+    found: list[str] = []
+    for variant in ("nft-", "legacy-"):
+        table = ""
+        for line in sh(f"{tool}-{variant}save", check=False).splitlines():
+            if line.startswith("*"):
+                table = line[1:]
+            elif line.startswith(":") and " ACCEPT " not in line:
+                found.append(f"{table} {line.split(' [')[0]}")
+            elif line.startswith("-A"):
+                found.append(f"{table} {line}")
+    return found
+
+
+def mounts() -> list[str]:
+    """What is mounted where this process lives."""
+    return sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def processes() -> set[str]:
+    """Processes of plumb's: shims and announcers, and what they run."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if "shim.py" in words or "announce.py" in words:
+                found.add(f"{entry.name} {words}")
+    return found
