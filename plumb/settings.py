@@ -18,6 +18,7 @@ from plumb import options as opt
 from plumb.cnm import IPAddress, IPNetwork, Pairs
 from plumb.errors import Invalid
 
+ANY4 = IPv4Address("0.0.0.0")
 DEFAULT_FILE = Path("/etc/plumb/config.json")
 
 
@@ -47,7 +48,7 @@ class Settings:
     default_gateway: IPv4Address | None = None
     default_gateway_v6: IPv6Address | None = None
     icc: bool = True
-    ip: IPv4Address = IPv4Address("0.0.0.0")
+    ip: IPv4Address = ANY4
     mtu: int | None = None
     userland_proxy: bool = True
     allow_direct_routing: bool = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -203,8 +205,6 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
 
 
 def _prunable(net: Network, word: str) -> bool:
-    from datetime import UTC, datetime
-
     key, equals, value = word.partition("=")
     if key.endswith("!"):
         key, negate = key[:-1], True
@@ -214,14 +214,11 @@ def _prunable(net: Network, word: str) -> bool:
         raise Invalid(f"invalid filter '{word}'", "there are label, label! and until")
     if key == "label":
         return common.has_label(net.labels)(value) != negate
-    return datetime.fromisoformat(net.created.replace("Z", "+00:00")) < _moment(value, datetime.now(UTC))
+    return datetime.fromisoformat(net.created) < _moment(value, datetime.now(UTC))
 
 
-def _moment(text: str, now: Any) -> Any:
+def _moment(text: str, now: datetime) -> datetime:
     """A point in time: a date, or how long ago, like 1h30m."""
-    import re
-    from datetime import UTC, datetime, timedelta
-
     units = {"h": "hours", "m": "minutes", "s": "seconds"}
     if re.fullmatch(r"([0-9]+[hms])+", text):
         return now - sum((timedelta(**{units[unit]: int(n)}) for n, unit in re.findall(r"([0-9]+)([hms])", text)), timedelta())

@@ -46,7 +46,7 @@ def ends_of(host: Host, box: Sandbox, known: dict[str, Network]) -> Ends:
 
 def _filters(box: Sandbox, ends: Ends) -> dict[str, Callable[[str], bool]]:
     networks = {name for _, net in ends for name in (net.name, net.id)}
-    return {"id": lambda value: box.id.startswith(value), "label": common.has_label(box.labels),
+    return {"id": box.id.startswith, "label": common.has_label(box.labels),
             "name": lambda value: value in box.name, "network": lambda value: value in networks,
             "status": lambda value: value == box.status}
 

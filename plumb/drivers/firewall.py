@@ -87,7 +87,7 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
         yield from rules(net, version, str(pool.subnet), settings)
 
 
-def _internal(net: Network, version: int, subnet: str, settings: Settings) -> Iterator[Thing]:
+def _internal(net: Network, version: int, subnet: str, _: Settings) -> Iterator[Thing]:
     """An internal network: its containers reach each other and the host's own address, nothing else."""
     tool, br = family(version), net.link
     verdict = "ACCEPT" if net.bridge.icc else "DROP"

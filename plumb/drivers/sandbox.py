@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from plumb.cnm import Endpoint, Network, Sandbox, gateway_of
+from plumb.cnm import Endpoint, IPNetwork, Network, Sandbox, gateway_of
 from plumb.layout import Layout
 from plumb.options import capabilities
 from plumb.things import Thing
@@ -22,7 +22,7 @@ from plumb.things.links import Up
 from plumb.things.processes import Directory, File, Namespace, Process
 
 Ends = list[tuple[Endpoint, Network]]
-EVERYWHERE = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
+EVERYWHERE: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
 
 def files(box: Sandbox, layout: Layout, texts: dict[str, str]) -> Iterator[Thing]:

@@ -85,7 +85,7 @@ def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
 def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
     if mode == "none":
         return replace(box, mode="none")
-    conflicts = {"links": box.links, "custom MAC address": box.mac}
+    conflicts: dict[str, object] = {"links": box.links, "custom MAC address": box.mac}
     if mode.startswith("container:"):
         conflicts |= {"hostname": box.hostname, "dns": box.dns or box.dns_search or box.dns_options,
                       "custom host-to-IP mapping": box.extra_hosts, "port publishing": box.ports or box.publish_all,

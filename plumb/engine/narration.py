@@ -1,9 +1,9 @@
 """Who needs which things: every thing that is recorded has owners, and goes when the last of them does.
 
-    host            what all bridge networks share
-    net:ID          a network
-    ctr:ID          a container: its files, and while it runs its namespace, default routes and command
-    ep:ID           an endpoint: a running container's place in a network
+host            what all bridge networks share
+net:ID          a network
+ctr:ID          a container: its files, and while it runs its namespace, default routes and command
+ep:ID           an endpoint: a running container's place in a network
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ plan, one line in the journal, and a few sends of netlink messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
@@ -20,6 +20,8 @@ from plumb.store.sqlite import Change, Store
 from plumb.things import Key, Thing
 
 T = TypeVar("T", Network, Sandbox, Endpoint)
+Things = dict[Key, Thing]
+Look = Callable[[Sequence[Thing]], Things]
 OnSteps = Callable[[Sequence[Step]], None]
 
 
@@ -115,19 +117,17 @@ class Operation:
         Raises:
             Conflict: several have it.
         """
-        what = kind.__name__.lower()
         if not reference:
             return None
-        exact = self.get(kind, reference) or self.named(kind, reference.lstrip("/") if kind is Sandbox else reference)
+        exact = self.get(kind, reference) or self.named(kind, reference) or self.named(kind, reference.removeprefix("/"))
         if exact is not None:
             return exact
         if not all(digit in "0123456789abcdef" for digit in reference):
             return None
-        stored = [now for old in self.store.prefixed(kind, reference) if (now := self.get(kind, old.id)) is not None]
-        fresh = [new for new in self._put.values() if isinstance(new, kind) and new.id.startswith(reference)]
-        matches = {value.id: value for value in [*stored, *fresh]}
+        idents = {old.id for old in self.store.prefixed(kind, reference)} | {i for i in self._put if i.startswith(reference)}
+        matches = {ident: found for ident in idents if (found := self.get(kind, ident)) is not None}
         if len(matches) > 1:
-            raise Conflict(f"{what} {reference} is ambiguous ({len(matches)} matches found based on ID prefix)")
+            raise Conflict(f"{kind.__name__.lower()} {reference} is ambiguous ({len(matches)} matches found based on ID prefix)")
         return next(iter(matches.values()), None)
 
     def the_network(self, reference: str) -> Network:
@@ -231,7 +231,7 @@ class Operation:
 
     # -- its end ---------------------------------------------------------------
 
-    def work_out(self, now: Callable[[Sequence[Thing]], dict[Key, Thing]] | None = None) -> tuple[dict[Key, Thing], dict[Key, Thing], Change]:
+    def work_out(self, now: Look | None = None) -> tuple[Things, Things, Change]:
         """The things concerned before and after, and the change to the store.
 
         Args:
@@ -292,15 +292,14 @@ class Operation:
         before, after, _ = self.work_out()
         return plan(before.values(), after.values())
 
-    def carry_out(self, now: Callable[[Sequence[Thing]], dict[Key, Thing]] | None = None,
-                  more: Iterable[Step] = ()) -> None:
+    def carry_out(self, now: Look | None = None) -> None:
         """Do it: journal, kernel, record; or take it all back.
 
         Raises:
             StepFailed: a step failed; the kernel and the store are as before, but for what the message says.
         """
         before, after, change = self.work_out(now)
-        steps = [*plan(before.values(), after.values()), *more]
+        steps = plan(before.values(), after.values())
         if self._on_steps is not None:
             self._on_steps(steps)
         number = self.store.begin(before.values(), after.values(), change)

@@ -37,7 +37,7 @@ class Target(NamedTuple):
     dev: str
     mac: str
     ips: tuple[str, ...]
-    count: int
+    times: int
     interval: int
 
 
@@ -110,7 +110,7 @@ def see_through(targets: list[Target], said: int) -> None:
     """
     start = time.monotonic()
     turns = sorted((target.interval * (number - said + 1) / 1000, i) for i, target in enumerate(targets)
-                   for number in range(said, target.count))
+                   for number in range(said, target.times))
     gone: set[int] = set()
     for moment, i in turns:
         time.sleep(max(0.0, start + moment - time.monotonic() - targets[i].interval / 1000 * (not said)))

@@ -26,7 +26,8 @@ def _message_classes() -> tuple[Any, Any, Any]:
     whole = sys.modules.get("pyroute2")
     if whole is None:
         found = importlib.util.find_spec("pyroute2")
-        assert found is not None and found.submodule_search_locations is not None
+        assert found is not None
+        assert found.submodule_search_locations is not None
         sys.modules["pyroute2"] = bare = types.ModuleType("pyroute2")
         bare.__path__ = list(found.submodule_search_locations)
     try:

@@ -148,8 +148,8 @@ def main() -> int:
     spec = json.load(sys.stdin)
     os.setsid()
     _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for caught in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(caught, signal.SIG_IGN)
     parent, ready = os.getpid(), os.pipe()
     child = os.fork()
     if child == 0:

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from enum import Enum
 from functools import cache
 from ipaddress import (
@@ -44,7 +44,7 @@ def dumps(value: object) -> str:
 
 def loads(kind: type[T], text: str) -> T:
     """The dataclass of that type from JSON text."""
-    return typing.cast(T, _decoder(kind)(json.loads(text)))
+    return typing.cast(T, _decoder(typing.cast(Hashable, kind))(json.loads(text)))
 
 
 def plain(value: Any) -> Any:
@@ -56,16 +56,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if dataclasses.is_dataclass(value):
-        return {name: plain(getattr(value, name)) for name, default in _fields(type(value))
+        return {name: plain(getattr(value, name)) for name, default in _fields(typing.cast(Hashable, type(value)))
                 if getattr(value, name) != default}
     return str(value)
 
 
 @cache
-def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
+def _fields(kind: Hashable) -> tuple[tuple[str, Any], ...]:
     """A dataclass's fields and their defaults, a field without one with a default that nothing equals."""
     found = []
-    for field in dataclasses.fields(kind):
+    for field in dataclasses.fields(typing.cast(Any, kind)):
         default = field.default
         if default is dataclasses.MISSING:
             factory = field.default_factory
@@ -75,7 +75,8 @@ def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
 
 
 @cache
-def _decoder(hint: Any) -> Callable[[Any], Any]:
+def _decoder(wanted: Hashable) -> Callable[[Any], Any]:
+    hint: Any = wanted
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return _union(arguments)

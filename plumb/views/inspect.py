@@ -136,7 +136,7 @@ def _ports(box: Sandbox) -> Json:
     """What is exposed; what is published is not built yet, so there is no binding to show."""
     if box.status is not Status.RUNNING or box.target:
         return {}
-    return {spec: None for spec in sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)})}
+    return dict.fromkeys(sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)}))
 
 
 def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:

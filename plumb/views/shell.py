@@ -67,9 +67,10 @@ def _(thing: Bridge, before: Thing) -> list[str]:
 @add.register
 def _(thing: Veth) -> list[str]:
     mtu = f" mtu {thing.mtu}" if thing.mtu else ""
-    made = [f"ip link add {thing.name}{mtu} master {thing.master}{' up' if thing.up else ''} type veth "
-            f"peer name {thing.peer} address {thing.peer_mac}{mtu} netns {shlex.quote(thing.peer_ns)}"]
-    return made + ([f"ip link set {thing.name} type bridge_slave hairpin on"] if thing.hairpin else [])
+    near = f"{thing.name}{mtu} master {thing.master}{' up' if thing.up else ''}"
+    far = f"{thing.peer} address {thing.peer_mac}{mtu} netns {shlex.quote(thing.peer_ns)}"
+    hairpin = [f"ip link set {thing.name} type bridge_slave hairpin on"] if thing.hairpin else []
+    return [f"ip link add {near} type veth peer name {far}", *hairpin]
 
 
 @change.register

@@ -12,11 +12,11 @@ Row = Mapping[str, Any]
 
 
 def listing(rows: Sequence[Row], columns: Mapping[str, str], template: str = "") -> str:
-    """Rows as Docker prints them.
+    r"""Rows as Docker prints them.
 
     Args:
         columns: heading by field, for the table.
-        template: "" or "table" for the table, "json" for one object a line, "table {{.A}}\\t{{.B}}" for a table of
+        template: "" or "table" for the table, "json" for one object a line, "table {{.A}}\t{{.B}}" for a table of
             those fields, or a template for each line.
     """
     if template == "json":

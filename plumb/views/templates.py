@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from plumb.errors import Invalid
@@ -85,15 +86,17 @@ def evaluate(expression: str, value: Any) -> Any:
         case "len", [one]:
             return len(one)
         case "index", [one, *keys]:
-            for key in keys:
-                one = one.get(key) if isinstance(one, Mapping) else one[int(key)]
-            return one
+            return reduce(_item, keys, one)
         case "join", [list() as items, str() as between]:
             return between.join(map(str, items))
         case "println", items:
             return " ".join(map(_text, items)) + "\n"
     raise Invalid(f"template parsing error: function {words[0]!r} not defined",
                   "there are json, len, index, join, println, and blocks of range, if and with")
+
+
+def _item(value: Any, key: Any) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else value[int(key)]
 
 
 def _argument(word: str, value: Any) -> Any:

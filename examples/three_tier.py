@@ -1,0 +1,117 @@
+"""The three-tier lab: a frontend, a backend that is cut off from the world, and a database that only it sees.
+
+    world ── host ── frontend-network ── frontend ── backend-network ── api ── database-network ── database
+                                                     (internal)              (internal)
+
+Run by `sudo make demo`, in a network and mount namespace of its own that plays the host. It builds the lab, prints
+what was built, tries who reaches whom with real traffic, holds that against what the networks promise, and takes
+everything down again.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+
+from plumb import Host
+from plumb.kernel import namespaces
+from plumb.probes.promises import HOST, WORLD, Member, promises
+from plumb.probes.traffic import Outcome, try_out
+from plumb.views.tables import table
+
+WORLD_IP = "198.51.100.1"
+STATE = """ip -o link | cut -d: -f2; ip -o address show scope global; ip route; ip -6 route show proto boot
+    iptables-save | grep -- -[AP]; ip6tables-save | grep -- -[AP]; sysctl net.ipv4.ip_forward; findmnt -n -o TARGET -t nsfs"""
+
+
+def main() -> int:
+    """Build, show, try, take down; the exit status says whether every promise was kept."""
+    with tempfile.TemporaryDirectory(prefix="plumb-demo-") as folder, ExitStack() as stack:
+        world = stack.enter_context(an_uplink(folder))
+        before = commands(STATE)
+        with Host(Path(folder, "root"), settings={}) as host:
+            build(host)
+            show(host)
+            outcomes = probe(host, world)
+            host.reset()
+        left = commands(STATE) != before
+    broken = [outcome for outcome in outcomes if not outcome.kept]
+    print(f"{len(outcomes)} promises tried with real traffic, {len(broken)} broken. "
+          + ("SOMETHING WAS LEFT BEHIND." if left else "Everything was taken down; the host is as it was."))
+    return 1 if broken or left else 0
+
+
+def build(host: Host) -> None:
+    """The lab, in one operation: all of it, or nothing."""
+    with host.operation() as lab:
+        lab.create_network("frontend-network")
+        lab.create_network("backend-network", internal=True)
+        lab.create_network("database-network", internal=True)
+        lab.run("database", network="database-network")
+        lab.run("api", network="backend-network")
+        lab.connect("database-network", "api")
+        lab.run("frontend", network="frontend-network")
+        lab.connect("backend-network", "frontend")
+
+
+def show(host: Host) -> None:
+    """What was built, as the system's own tools see it."""
+    rows = [("CONTAINER", "NETWORK", "INTERFACE", "ADDRESS", "MAC")]
+    for box in host.containers():
+        rows += [(box.name, host.network(end.network).name, end.ifname, str(end.ip), end.mac) for end in host.endpoints(box)]
+    print(table(rows))
+    for command in ("ip -br link show type bridge", "iptables -S PLUMB-FORWARD", "iptables -S PLUMB-INTERNAL",
+                    "iptables -t nat -S POSTROUTING"):
+        print(f"# {command}\n{commands(command)}")
+
+
+def probe(host: Host, world: str) -> list[Outcome]:
+    """Try all that is promised, and print who reaches whom."""
+    boxes = host.containers()
+    members: list[Member] = [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in boxes]
+    places = {HOST: "", WORLD: world, **{box.name: host.namespace(box) for box in boxes}}
+    outcomes = try_out(promises(members, [ip_address(WORLD_IP)]), places)
+    names = [*(box.name for box in boxes), HOST, WORLD]
+    reached: dict[tuple[str, str], bool] = {}
+    for outcome in outcomes:
+        pair = (outcome.promise.source, outcome.promise.target)
+        reached[pair] = reached.get(pair, False) or outcome.reached
+    rows = [["who reaches whom", *names]]
+    words = {True: "yes", False: "no", None: ""}
+    rows += [[source, *("-" if source == target else words[reached.get((source, target))] for target in names)]
+             for source in names[:-1]]
+    print(table(rows))
+    for outcome in outcomes:
+        if not outcome.kept:
+            print(f"BROKEN: {outcome.promise}")
+    return outcomes
+
+
+@contextmanager
+def an_uplink(folder: str) -> Iterator[str]:
+    """A router on a LAN with the host, behind which the world begins; its namespace file."""
+    world = f"{folder}/world"
+    namespaces.make(world)
+    commands(f"""ip link set lo up; ip link add eth0 type veth peer name lan netns {world}
+        nsenter --net={world} sh -c 'ip link set lo up; ip addr add {WORLD_IP}/32 dev lo
+            ip addr add 192.0.2.1/24 dev lan; ip link set lan up'
+        ip addr add 192.0.2.10/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1""")
+    try:
+        yield world
+    finally:
+        commands("ip link del eth0")
+        namespaces.drop(world)
+
+
+def commands(line: str) -> str:
+    """Run a shell line; what it printed."""
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

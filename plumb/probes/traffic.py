@@ -1,0 +1,192 @@
+"""Traffic: promises held against the kernel, with real sockets, all at once.
+
+A socket belongs to the namespace in which it was made, wherever it is used later. So one process can be at home in
+every sandbox: it opens a listener for each address that is asked for, a client for each question, and watches them
+all together. A handful of questions takes as long as ten thousand: until the last answer, or the deadline for those
+that must not come.
+"""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from plumb.cnm import IPAddress
+from plumb.kernel.namespaces import entered
+from plumb.probes.promises import Promise, Protocol
+
+TOKEN = b"plumb"
+AGAIN = 0.35
+"""Seconds after which a datagram that was not answered is sent once more: the first may wait for ARP in vain."""
+ECHO = {4: (8, 0), 6: (128, 129)}
+"""ICMP types of echo request and reply."""
+
+
+@dataclass
+class Outcome:
+    """A promise, and what really happened."""
+
+    promise: Promise
+    reached: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was kept."""
+        return self.reached == self.promise.reach
+
+
+@dataclass
+class _Client:
+    """A question under way."""
+
+    outcome: Outcome
+    socket: socket.socket
+    number: int
+    sent: float = field(default=0.0)
+
+
+def try_out(promises: Sequence[Promise], places: Mapping[str, str], seconds: float = 1.0) -> list[Outcome]:
+    """Try what is promised.
+
+    Args:
+        promises: what to try.
+        places: the namespace file of each name that the promises speak of ("" for the host's own).
+        seconds: how long to wait for what must not come.
+    """
+    outcomes = [Outcome(promise) for promise in promises]
+    with ExitStack() as stack, selectors.DefaultSelector() as watch:
+        ports = _listen(promises, places, stack, watch)
+        clients = [client for number, outcome in enumerate(outcomes)
+                   if (client := _ask(outcome, number, places, ports, stack, watch)) is not None]
+        _wait(clients, watch, time.monotonic() + seconds)
+    return outcomes
+
+
+# -- the answering side ---------------------------------------------------------------
+
+
+def _listen(promises: Sequence[Promise], places: Mapping[str, str], stack: ExitStack,
+            watch: selectors.BaseSelector) -> dict[tuple[str, IPAddress, Protocol], int]:
+    """A listener for each address and protocol; its port."""
+    ports: dict[tuple[str, IPAddress, Protocol], int] = {}
+    for promise in promises:
+        which = (promise.target, promise.address, promise.protocol)
+        if promise.protocol is Protocol.ICMP or which in ports:
+            continue
+        stream = promise.protocol is Protocol.TCP
+        with entered(places[promise.target]):
+            server = stack.enter_context(socket.socket(_family(promise.address), socket.SOCK_STREAM if stream else socket.SOCK_DGRAM))
+        server.setblocking(False)
+        server.bind((str(promise.address), 0))
+        if stream:
+            server.listen(1024)             # the kernel completes the handshake; nobody need accept
+        else:
+            watch.register(server, selectors.EVENT_READ, None)
+        ports[which] = server.getsockname()[1]
+    return ports
+
+
+def _echo(server: socket.socket) -> None:
+    data, peer = server.recvfrom(64)
+    server.sendto(data, peer)
+
+
+# -- the asking side ---------------------------------------------------------------
+
+
+def _ask(outcome: Outcome, number: int, places: Mapping[str, str], ports: Mapping[tuple[str, IPAddress, Protocol], int],
+         stack: ExitStack, watch: selectors.BaseSelector) -> _Client | None:
+    promise = outcome.promise
+    with entered(places[promise.source]):
+        client = _Client(outcome, stack.enter_context(_socket(promise)), number)
+    client.socket.setblocking(False)
+    port = ports.get((promise.target, promise.address, promise.protocol), 0)
+    failed = client.socket.connect_ex((str(promise.address), port))
+    if failed not in (0, errno.EINPROGRESS):
+        return None                         # no route: that is an answer too
+    if promise.protocol is Protocol.TCP:
+        watch.register(client.socket, selectors.EVENT_WRITE, client)
+        return client
+    watch.register(client.socket, selectors.EVENT_READ, client)
+    _send(client)
+    return client
+
+
+def _family(address: IPAddress) -> int:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def _socket(promise: Promise) -> socket.socket:
+    family = _family(promise.address)
+    if promise.protocol is Protocol.ICMP:
+        return socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6)
+    return socket.socket(family, socket.SOCK_STREAM if promise.protocol is Protocol.TCP else socket.SOCK_DGRAM)
+
+
+def _send(client: _Client) -> None:
+    """Send a question, or send it again."""
+    promise = client.outcome.promise
+    data = TOKEN + struct.pack("!I", client.number)
+    if promise.protocol is Protocol.ICMP:
+        data = _echo_request(promise.address.version, client.number, data)
+    try:
+        client.socket.send(data)
+    except OSError:
+        pass                                # an ICMP error for the one before; the deadline decides
+    client.sent = time.monotonic()
+
+
+def _echo_request(version: int, number: int, data: bytes) -> bytes:
+    """An echo request; the kernel fills in the checksum of ICMPv6 only."""
+    kind = ECHO[version][0]
+    body = struct.pack("!HH", number & 0xFFFF, 1) + data
+    if version == 6:
+        return struct.pack("!BBH", kind, 0, 0) + body
+    packet = struct.pack("!BBH", kind, 0, 0) + body + b"\0" * (len(body) % 2)
+    total = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
+    total = (total >> 16) + (total & 0xFFFF)
+    return struct.pack("!BBH", kind, 0, ~(total + (total >> 16)) & 0xFFFF) + body
+
+
+def _answered(client: _Client) -> bool:
+    """Whether what has come is the answer."""
+    promise = client.outcome.promise
+    if promise.protocol is Protocol.TCP:
+        return client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+    try:
+        data = client.socket.recv(2048)
+    except OSError:
+        return False
+    if promise.protocol is Protocol.UDP:
+        return data == TOKEN + struct.pack("!I", client.number)
+    body = data[(data[0] & 15) * 4:] if promise.address.version == 4 else data
+    return body[0] == ECHO[promise.address.version][1] and body[8:] .startswith(TOKEN + struct.pack("!I", client.number))
+
+
+def _wait(clients: Sequence[_Client], watch: selectors.BaseSelector, deadline: float) -> None:
+    """Watch until everything that must be reached was, and then a little for what must not be."""
+    open_ones = {client.number: client for client in clients}
+    while open_ones and (now := time.monotonic()) < deadline:
+        for key, _ in watch.select(min(AGAIN / 2, deadline - now)):
+            client = key.data
+            if client is None:
+                _echo(key.fileobj)          # type: ignore[arg-type]  # it was registered as a socket
+            elif _answered(client):
+                client.outcome.reached = True
+                _forget(client, watch, open_ones)
+            elif client.outcome.promise.protocol is Protocol.TCP:
+                _forget(client, watch, open_ones)
+        for client in open_ones.values():
+            if client.outcome.promise.protocol is not Protocol.TCP and time.monotonic() - client.sent > AGAIN:
+                _send(client)
+
+
+def _forget(client: _Client, watch: selectors.BaseSelector, open_ones: dict[int, _Client]) -> None:
+    watch.unregister(client.socket)
+    del open_ones[client.number]
