@@ -126,7 +126,7 @@ def state(sandboxes: dict[str, str] | None = None) -> dict[str, list[str]]:
         sandboxes: label and namespace file of sandboxes to include.
     """
     found = {
-        "links": _links(), "addresses": _lines("ip -o address show scope global"), "routes": _lines("ip route; ip -6 route show proto boot"),
+        "links": _links(), "addresses": _lines("ip -o address show scope global | cut -d: -f2- | cut -d'\\' -f1"), "routes": _lines("(ip route; ip -6 route show proto boot) | sed 's/ linkdown//'"),
         "sysctls": _lines("cd /proc/sys; grep -H . net/ipv4/ip_forward net/ipv6/conf/*/forwarding net/ipv6/conf/*/accept_ra "
                           "net/ipv6/conf/*/disable_ipv6 net/ipv4/conf/*/route_localnet net/ipv4/ping_group_range "
                           "net/ipv4/ip_unprivileged_port_start net/bridge/bridge-nf-call-*"),

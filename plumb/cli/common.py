@@ -29,7 +29,7 @@ def opened(dry_run: bool = False, show_commands: bool = False) -> Host:
 def _show(steps: Sequence[Step]) -> None:
     from plumb.views.shell import commands
 
-    for line in commands(steps):
+    for line in commands(steps, explain=True):
         print(line)
     sys.stdout.flush()
 

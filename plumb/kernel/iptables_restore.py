@@ -56,7 +56,7 @@ class IptablesRestore:
         there = self.look([_thing(step) for step in part])
         left = [step for step, now in zip(part, there, strict=True) if step.after is not None or now is not None]
         if len(left) < len(part):
-            _, again = self._restore(family, [self._lines(family, left)])
+            _, again = self._restore(family, [self._lines(family, left)]) if left else (0, None)
             if not again:
                 done += part
                 return

@@ -18,12 +18,18 @@ from plumb.things.netfilter import Chain, Policy, Rule
 from plumb.things.processes import Directory, File, Namespace, Process
 
 
-def commands(steps: Iterable[Step]) -> Iterator[str]:
-    """The command lines of these steps."""
+def commands(steps: Iterable[Step], explain: bool = False) -> Iterator[str]:
+    """The command lines of these steps.
+
+    Args:
+        explain: put a rule's reason behind it, as a comment.
+    """
     for step in steps:
+        why = getattr(step.after, "why", "")
+        comment = f"    # {why}" if explain and why else ""
         for line in _lines(step):
             where = step.thing.where
-            yield f"nsenter --net={shlex.quote(where)} {line}" if where else line
+            yield (f"nsenter --net={shlex.quote(where)} {line}" if where else line) + comment
 
 
 def _lines(step: Step) -> list[str]:

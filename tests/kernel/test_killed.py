@@ -16,8 +16,7 @@ from statistics import median
 
 import pytest
 
-from tests import labs
-from tests.kernel import MARK, fork_plumb, marked, plumb, wait_until
+from tests.kernel.trials import MARK, fork_plumb, host, marked, plumb, wait_until
 from tests.labs import Lab
 
 SEED = 20251121
@@ -27,25 +26,28 @@ COMMAND = ("-e", MARK, "sleep", "1000")
 
 @dataclass(frozen=True)
 class Case:
-    """A command to kill, what must be there for it, and how to be rid of it whether it was carried out or not."""
+    """A command to kill; what must be there for it; the next command, which undoes it whether it was carried out or not."""
 
     kills: int
     victim: tuple[str, ...]
-    needs: tuple[tuple[str, ...], ...] = ()
-    undo: tuple[tuple[str, ...], ...] = ()
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ("network", "prune", "-f")
 
 
-WORLD = (("network", "create", "base", *QUICK), ("network", "create", "other", *QUICK))
-BOX = ("run", "-d", "--name", "box", "--network", "base", *COMMAND)
-GONE = ("rm", "-f", "box")
+BUILDS = {
+    "base": ("network", "create", "base", *QUICK),
+    "other": ("network", "create", "other", *QUICK),
+    "box": ("run", "-d", "--name", "box", "--network", "base", *COMMAND),
+}
+REMOVE = ("rm", "-f", "box")
 CASES = {
-    "the first command on a root": Case(30, WORLD[0]),
-    "network create": Case(30, ("network", "create", "extra", "--ipv6", *QUICK), WORLD, (("network", "prune", "-f"),)),
-    "run without a command": Case(35, BOX[:-4], WORLD, (GONE,)),
-    "run with a command": Case(45, BOX, WORLD, (GONE,)),
-    "network connect": Case(30, ("network", "connect", "other", "box"), (*WORLD, BOX), (GONE,)),
-    "rm -f": Case(30, GONE, (*WORLD, BOX), (GONE,)),
-    "reset": Case(20, ("reset", "--force"), (*WORLD, BOX), (("reset", "--force"),)),
+    "the first command on a root": Case(20, BUILDS["base"]),
+    "network create": Case(30, ("network", "create", "extra", "--ipv6", *QUICK), ("base", "box")),
+    "run without a command": Case(35, BUILDS["box"][:-len(COMMAND)], ("base",), REMOVE),
+    "run with a command": Case(45, BUILDS["box"], ("base",), REMOVE),
+    "network connect": Case(30, ("network", "connect", "other", "box"), ("base", "other", "box"), REMOVE),
+    "rm -f": Case(40, REMOVE, ("base", "box"), REMOVE),
+    "reset": Case(10, ("reset", "--force"), ("base", "box"), REMOVE),
 }
 
 
@@ -56,15 +58,13 @@ def test_a_killed_command_leaves_nothing_that_cannot_be_made_good(name: str, lab
     case, chance = CASES[name], random.Random(f"{SEED} {name}")
     print(f"seed {SEED}")
     before = host(lab)
-    build(lab, case)
     took = duration(lab, case)
-    plumb(lab, "reset", "--force")
     for number in range(case.kills):
         build(lab, case)
         moment = chance.uniform(0, 1.1 * took)
         kill_after(moment, fork_plumb(lab, *case.victim))
         about = f"{name}, kill {number} after {moment * 1000:.1f} ms of {took * 1000:.1f} ms"
-        next_command_works(lab, about)
+        next_command_works(lab, case, about)
         if number % 10 == 9:
             plumb(lab, "reset", "--force")
             wait_until(lambda: not marked(lab), f"{about}: processes end: {marked(lab)}")
@@ -72,28 +72,25 @@ def test_a_killed_command_leaves_nothing_that_cannot_be_made_good(name: str, lab
 
 
 def build(lab: Lab, case: Case) -> None:
-    """Bring the host to where the command is to be killed: what it needs is there, what it does is not."""
-    known = lab.host()
-    if known.networks()[2:] and case.undo:
-        for argv in case.undo:
-            plumb(lab, *argv)
-    elif lab.root.exists() and not case.needs:
+    """What the command needs, as far as it is not there; nothing at all for the first command on a root."""
+    with lab.host() as known:
+        there = {value.name for value in [*known.networks(), *known.containers()]}
+    if not case.needs:
         plumb(lab, "reset", "--force")
-    names = {value.name for value in [*known.networks(), *known.containers()]}
-    known.close()
-    for argv in case.needs:
-        if not names.intersection(argv):
-            plumb(lab, *argv)
+    for name in case.needs:
+        if name not in there:
+            plumb(lab, *BUILDS[name])
 
 
 def duration(lab: Lab, case: Case) -> float:
     """How long the command takes when nobody kills it."""
     took = []
-    for _ in range(5):
+    for _ in range(3):
         build(lab, case)
         start = time.monotonic()
         plumb(lab, *case.victim)
         took.append(time.monotonic() - start)
+        plumb(lab, *case.after)
     return median(took)
 
 
@@ -104,17 +101,10 @@ def kill_after(seconds: float, pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def next_command_works(lab: Lab, about: str) -> None:
-    """One more command succeeds, and leaves a host on which all is as recorded."""
+def next_command_works(lab: Lab, case: Case, about: str) -> None:
+    """The next command succeeds, and leaves a host on which all is as recorded."""
     try:
-        plumb(lab, "network", "create", "next", "--internal", *QUICK)
-        plumb(lab, "network", "rm", "next")
+        plumb(lab, *case.after)
         plumb(lab, "check")
     except AssertionError as error:
         raise AssertionError(f"{about}: {error}") from error
-
-
-def host(lab: Lab) -> dict[str, list[str]]:
-    """The host as the system's own tools show it, and what lies under the root."""
-    left = [str(path) for path in lab.root.rglob("*")] if lab.root.exists() else []
-    return {**labs.state(), "mounts": labs.mounts(), "files": left}

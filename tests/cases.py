@@ -1,0 +1,215 @@
+"""Everything that can be built, as a table: a name, and how it is asked for.
+
+The four tests of every kernel feature (golden, replay, failure at every step, cut) go through all of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from plumb.cnm import Attachment
+from plumb.engine import allot
+from plumb.engine.host import Verbs
+from plumb.options import BRIDGE, PREFIX, attachment
+
+ENDPOINT = PREFIX + "endpoint."
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something to build.
+
+    Attributes:
+        build: asks for it.
+        settings: the host's settings (daemon.json's keys).
+        before: shell lines that are run on the host first.
+    """
+
+    build: Callable[[Verbs], None]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    before: str = ""
+
+
+def network(*boxes: str, **asked: Any) -> Callable[[Verbs], None]:
+    """A network n1 with these containers on it (c1 and c2 if none are named)."""
+    def build(verbs: Verbs) -> None:
+        verbs.create_network("n1", **asked)
+        for name in boxes or ("c1", "c2"):
+            verbs.run(name, network="n1")
+
+    return build
+
+
+def option(**options: str) -> Callable[[Verbs], None]:
+    """A network n1 (172.20.0.0/24) with these options of the bridge driver, and c1 and c2 on it."""
+    return network(subnet="172.20.0.0/24", options=_keys(options))
+
+
+def _keys(options: Mapping[str, str]) -> dict[str, str]:
+    driver = {"mtu": PREFIX + "driver.mtu", "container_iface_prefix": PREFIX + "container_iface_prefix",
+              "host_ipv4": PREFIX + "host_ipv4", "host_ipv6": PREFIX + "host_ipv6",
+              "advertise_addr_nmsgs": PREFIX + "advertise_addr_nmsgs"}
+    return {driver.get(key, BRIDGE + key): text for key, text in options.items()}
+
+
+def default_network(verbs: Verbs) -> None:
+    """Two containers on the default network."""
+    verbs.run("c1")
+    verbs.run("c2")
+
+
+def empty(verbs: Verbs) -> None:
+    """A network with nobody on it, its subnet chosen by plumb."""
+    verbs.create_network("n1")
+
+
+def two_networks(verbs: Verbs) -> None:
+    """c1 on n1 and n2, whose gateway it takes; c2 on n2 only."""
+    verbs.create_network("n1", subnet="172.20.0.0/24")
+    verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
+    verbs.run("c1", network="n1")
+    verbs.run("c2", network="n2")
+    verbs.connect("n2", "c1", gw_priority=5)
+
+
+def apart(verbs: Verbs) -> None:
+    """c1 and c2 on networks of their own."""
+    verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True)
+    verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
+    verbs.run("c1", network="n1")
+    verbs.run("c2", network="n2")
+
+
+def internal_and_other(verbs: Verbs) -> None:
+    """c1 on an internal network, c2 on an ordinary one."""
+    verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True, internal=True)
+    verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
+    verbs.run("c1", network="n1")
+    verbs.run("c2", network="n2")
+
+
+def routed_and_other(verbs: Verbs) -> None:
+    """c1 on a routed network, c2 on an ordinary one."""
+    modes = _keys({"gateway_mode_ipv4": "routed", "gateway_mode_ipv6": "routed"})
+    verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True, options=modes)
+    verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
+    verbs.run("c1", network="n1")
+    verbs.run("c2", network="n2")
+
+
+def unprotected_and_other(verbs: Verbs) -> None:
+    """c1 on an unprotected network, c2 on an ordinary one."""
+    modes = _keys({"gateway_mode_ipv4": "nat-unprotected", "gateway_mode_ipv6": "nat-unprotected"})
+    verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True, options=modes)
+    verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
+    verbs.run("c1", network="n1")
+    verbs.run("c2", network="n2")
+
+
+def wishes(verbs: Verbs) -> None:
+    """Everything that can be asked of an endpoint."""
+    verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True)
+    sysctls = f"{ENDPOINT}sysctls=net.ipv4.conf.IFNAME.log_martians=1"
+    verbs.run("c1", network=attachment(
+        f'name=n1,ip=172.20.0.77,ip6=fd00:20::77,mac-address=02:00:00:00:00:77,alias=db,link-local-ip=169.254.7.7,'
+        f'link-local-ip=fe80::77,driver-opt={ENDPOINT}ifname=front,"driver-opt={sysctls}"'))
+
+
+def modes(verbs: Verbs) -> None:
+    """none, host, container:c1, and settings of the sandbox."""
+    verbs.create_network("n1", subnet="172.20.0.0/24")
+    verbs.run("c1", network="n1", sysctls=(("net/ipv4/conf/all/log_martians", "1"),))
+    verbs.run("c2", network="none")
+    verbs.run("c3", network="host")
+    verbs.run("c4", network="container:c1")
+    verbs.create("c5", network="n1")
+
+
+def no_ipv6_inside(verbs: Verbs) -> None:
+    """A container without IPv6 on a network that has it."""
+    verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True)
+    verbs.run("c1", network="n1", sysctls=(("net/ipv6/conf/all/disable_ipv6", "1"),))
+
+
+def command(verbs: Verbs) -> None:
+    """A container with a command."""
+    verbs.create_network("n1", subnet="172.20.0.0/24")
+    verbs.run("c1", network=Attachment("n1"), command=("sleep", "1000"), hostname="box", cap_drop=("NET_RAW",))
+
+
+SNAT = "ip addr add 192.0.2.200/24 dev eth0; ip addr add 2001:db8:2::200/64 dev eth0 nodad"
+DUAL = ["172.20.0.0/24", "fd00:20::/64"]
+
+CASES: dict[str, Case] = {
+    "default": Case(default_network),
+    "default-bip": Case(default_network, {"bip": "10.77.0.1/24", "fixed-cidr": "10.77.0.128/25", "mtu": 1450, "icc": False}),
+    "default-ipv6": Case(default_network, {"ipv6": True, "fixed-cidr-v6": "fd00:17::/64", "default-gateway": "172.17.0.9",
+                                           "bip": "172.17.0.1/16"}),
+    "default-no-masquerade": Case(default_network, {"ip-masq": False}),
+    "user": Case(network(subnet="172.20.0.0/24")),
+    "empty": Case(empty),
+    "ipam": Case(network(subnet="172.20.0.0/16", ip_range="172.20.5.0/24", gateway="172.20.0.1",
+                         aux_addresses={"other": "172.20.5.1", "DefaultGatewayIPv4": "172.20.0.9"})),
+    "ipv6": Case(network(subnet=DUAL, ipv6=True)),
+    "ipv6-only": Case(network(subnet="fd00:20::/64", ipv4=False, ipv6=True)),
+    "ipv6-icc-off": Case(network(subnet=DUAL, ipv6=True, options=_keys({"enable_icc": "false"}))),
+    "internal": Case(network(subnet=DUAL, ipv6=True, internal=True)),
+    "internal-icc-off": Case(network(subnet="172.20.0.0/24", internal=True, options=_keys({"enable_icc": "false"}))),
+    "isolated": Case(network(subnet=DUAL, ipv6=True, internal=True,
+                             options=_keys({"gateway_mode_ipv4": "isolated", "gateway_mode_ipv6": "isolated"}))),
+    "isolated-31": Case(network(subnet="172.20.0.0/31", internal=True, options=_keys({"gateway_mode_ipv4": "isolated"}))),
+    "inhibit": Case(option(inhibit_ipv4="true")),
+    "icc-off": Case(option(enable_icc="false")),
+    "no-masquerade": Case(option(enable_ip_masquerade="false")),
+    "snat": Case(network(subnet=DUAL, ipv6=True, options=_keys({"host_ipv4": "192.0.2.200", "host_ipv6": "2001:db8:2::200"})), before=SNAT),
+    "name-mtu-prefix": Case(option(name="lab0", mtu="1400", container_iface_prefix="net")),
+    "foreign-bridge": Case(option(name="lab0"), before="ip link add lab0 type bridge; ip link set lab0 up"),
+    "routed": Case(routed_and_other),
+    "unprotected": Case(unprotected_and_other),
+    "trusted": Case(option(trusted_host_interfaces="eth0:lo0")),
+    "two-networks": Case(two_networks),
+    "apart": Case(apart),
+    "internal-and-other": Case(internal_and_other),
+    "direct-routing": Case(apart, {"allow-direct-routing": True}),
+    "fwmark": Case(network(subnet="172.20.0.0/24"), {"bridge-accept-fwmark": "0x10/0xff"}),
+    "no-iptables": Case(network(subnet=DUAL, ipv6=True), {"iptables": False, "ip6tables": False}),
+    "no-forwarding": Case(network(subnet="172.20.0.0/24"), {"ip-forward": False}),
+    "forwarding-before": Case(network(subnet="172.20.0.0/24"), before="sysctl -qw net.ipv4.ip_forward=1"),
+    "no-proxy": Case(network(subnet=DUAL, ipv6=True), {"userland-proxy": False}),
+    "wishes": Case(wishes),
+    "no-ipv6-inside": Case(no_ipv6_inside),
+    "modes": Case(modes),
+    "command": Case(command),
+}
+
+
+@contextmanager
+def fixed_ids() -> Iterator[None]:
+    """Ids, names and MACs in a row instead of at random, so that a plan can be compared as text."""
+    numbers = itertools.count(1)
+
+    class Counted:
+        """In place of the module secrets."""
+
+        @staticmethod
+        def token_hex(size: int) -> str:
+            """Hex digits that end in the number backwards, so that short prefixes differ."""
+            return f"{next(numbers):04x}"[::-1].ljust(2 * size, "0")
+
+        @staticmethod
+        def token_bytes(size: int) -> bytes:
+            """Bytes that end in the number."""
+            return next(numbers).to_bytes(size, "big")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(allot, "secrets", Counted)
+        patch.setattr(allot, "resolv_source", lambda: "nameserver 192.0.2.1\n")
+        patch.setattr(allot, "host_file", lambda name: "127.0.0.1 localhost\n")
+        patch.setattr("socket.gethostname", lambda: "labhost")
+        yield

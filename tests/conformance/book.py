@@ -1,0 +1,53 @@
+"""The scenarios, and what a Docker Engine did with each.
+
+A scenario is a fresh host and a few command lines. Its recording holds the host's and every container's kernel state,
+the files in the containers, what `inspect` says, and who reaches whom.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Recording = dict[str, Any]        # JSON; facts.py knows its shape
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Command lines for a fresh host.
+
+    Attributes:
+        steps: the command lines; one that begins with "@h2 " runs on h2, "NAME = LINE" keeps what LINE prints as $NAME.
+        daemon: settings, with the keys of Docker's daemon.json.
+        hosts: the hosts' names; host_setup: shell lines that run on h1 first; lan_routes: routes of the LAN's router.
+    """
+
+    name: str
+    steps: tuple[str, ...]
+    daemon: dict[str, Any]
+    hosts: tuple[str, ...]
+    host_setup: tuple[str, ...]
+    lan_routes: tuple[str, ...]
+
+
+def scenarios() -> dict[str, Scenario]:
+    """All scenarios of which there is a recording, in the book's order."""
+    book = tomllib.loads((HERE / "scenarios.toml").read_text())
+    return {name: Scenario(name, tuple(s["steps"]), s.get("daemon", {}), tuple(s.get("hosts", ("h1",))),
+                           tuple(s.get("host_setup", ())), tuple(s.get("lan_routes", ())))
+            for name, s in book.items() if _golden(name).exists()}
+
+
+def recorded(name: str) -> Recording:
+    """What Docker did in that scenario."""
+    found: Recording = json.loads(_golden(name).read_text())
+    return found
+
+
+def _golden(name: str) -> Path:
+    return HERE / "golden" / f"{name}.json"

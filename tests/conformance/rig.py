@@ -1,0 +1,150 @@
+r"""A throw-away lab: hosts on a LAN, all in namespaces, and plumb's command line on each host.
+
+    lan ──── sw0 ──┬── eth0 of h1    192.0.2.10/24, 2001:db8:2::10/64
+    192.0.2.1      └── eth0 of h2    192.0.2.11/24, 2001:db8:2::11/64, where a scenario asks for it
+    2001:db8:2::1
+    198.51.100.1 and 2001:db8:64::1 on lo: "the internet", which knows no way back to a container
+
+A host is a network, a mount and a UTS namespace: its resolv.conf names the LAN's resolver, its /run and /sys are its
+own, and it is called vm, as the recorded one was. A process that waits for its input to end holds them, so that a
+killed test leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.labs import INTERNET, INTERNET6, ROUTER, ROUTER6, within
+
+REPOSITORY = Path(__file__).parents[2]
+
+_LAN = f"""set -e
+    sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1 net.ipv6.conf.default.accept_dad=0
+    ip link set lo up; ip link add sw0 type bridge; ip link set sw0 up
+    ip addr add {ROUTER}/24 dev sw0; ip addr add {ROUTER6}/64 dev sw0 nodad
+    ip addr add {INTERNET}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad"""
+
+_MOUNTS = """set -e
+    hostname vm; ip link set lo up
+    mkdir cgroup; mount --rbind /sys/fs/cgroup cgroup; mount -t sysfs sysfs /sys; mount --rbind cgroup /sys/fs/cgroup
+    mount -t tmpfs tmpfs /run
+    resolv=$(readlink -m /etc/resolv.conf)
+    case $resolv in /run/*) mkdir -p "${resolv%/*}"; : >"$resolv";; esac
+    mount --bind resolv.conf "$resolv"; mount --bind hosts /etc/hosts"""
+
+_HOST = """set -e
+    sysctl -qw net.ipv6.conf.default.accept_dad=0
+    ip link add eth0 type veth peer name port{number} netns {lan}
+    ip link set eth0 up; ip addr add {v4}/24 dev eth0; ip addr add {v6}/64 dev eth0 nodad
+    ip route add default via {router}; ip -6 route add default via {router6}"""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host: what holds its namespaces, its addresses, and the folder with plumb's root and settings."""
+
+    name: str
+    pid: int
+    v4: str
+    v6: str
+    folder: Path
+
+    @property
+    def netns(self) -> str:
+        """The file of its network namespace."""
+        return f"/proc/{self.pid}/ns/net"
+
+    def plumb(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line on this host."""
+        env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PLUMB_ROOT": f"{self.folder}/root", "PLUMB_CONFIG": f"{self.folder}/daemon.json"}
+        return subprocess.run(["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "--", sys.executable, "-m", "plumb", *argv],
+                              capture_output=True, text=True, check=False, env=env, cwd="/")
+
+    def asked(self, *argv: str) -> str:
+        """What plumb prints; it must not refuse."""
+        ran = self.plumb(*argv)
+        assert ran.returncode == 0, f"plumb {' '.join(argv)}: {ran.stderr}"
+        return ran.stdout
+
+    def listed(self, *kind: str, listing: str) -> list[dict[str, Any]]:
+        """Every object of a kind, newest first, as `inspect` has it."""
+        ids = self.asked(*kind, listing, "-q", "--no-trunc").split()
+        found: list[dict[str, Any]] = json.loads(self.asked(*kind, "inspect", *ids)) if ids else []
+        return found
+
+    def container_netns(self, box: dict[str, Any], boxes: Sequence[dict[str, Any]]) -> str:
+        """The file of a container's network namespace, as this process sees it."""
+        mode: str = box["HostConfig"].get("NetworkMode", "")
+        if mode == "host":
+            return self.netns
+        if mode.startswith("container:"):
+            other = mode.removeprefix("container:")
+            return self.container_netns(next(b for b in boxes if other in (b["Id"], b["Name"].lstrip("/"))), boxes)
+        return f"/proc/{self.pid}/root{box['NetworkSettings']['SandboxKey']}"
+
+    def mounted(self) -> list[str]:
+        """The network namespaces that are mounted on this host, as this process sees them."""
+        text = Path(f"/proc/{self.pid}/mountinfo").read_text()
+        return [f"/proc/{self.pid}/root{path}" for path in re.findall(r" net:\[\d+\] (\S+) .* - nsfs ", text)]
+
+
+@dataclass
+class Rig:
+    """The lab: its hosts, and the LAN's namespace file."""
+
+    lan: str
+    hosts: dict[str, Host] = field(default_factory=dict)
+
+
+@contextmanager
+def rig(names: Sequence[str], daemon: dict[str, Any]) -> Iterator[Rig]:
+    """A lab with bare hosts of these names; the settings are every host's."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="plumb-rig-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        lan = stack.enter_context(_held("true", folder))
+        made = Rig(f"/proc/{lan}/ns/net")
+        within(made.lan, _LAN)
+        for number, name in enumerate(names):
+            made.hosts[name] = stack.enter_context(_host(folder / name, name, number, lan, daemon))
+            within(made.lan, f"ip link set port{number} master sw0 up")
+        yield made
+
+
+@contextmanager
+def _host(folder: Path, name: str, number: int, lan: int, daemon: dict[str, Any]) -> Iterator[Host]:
+    folder.mkdir()
+    (folder / "resolv.conf").write_text(f"nameserver {ROUTER}\n")
+    (folder / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
+    (folder / "daemon.json").write_text(json.dumps(daemon))
+    with _held(_MOUNTS, folder) as pid:
+        host = Host(name, pid, f"192.0.2.{10 + number}", f"2001:db8:2::{10 + number}", folder)
+        within(host.netns, _HOST.format(number=number, lan=lan, v4=host.v4, v6=host.v6, router=ROUTER, router6=ROUTER6))
+        try:
+            yield host
+        finally:
+            host.plumb("reset", "--force")      # it has been, unless the scenario broke off
+
+
+@contextmanager
+def _held(setup: str, folder: Path) -> Iterator[int]:
+    """Namespaces of their own, for as long as the process lives whose pid this gives."""
+    argv = ["unshare", "-n", "-m", "-u", "--propagation", "private", "sh", "-c", f"{setup}\necho ready; exec cat"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n", "the namespaces could not be made"
+        try:
+            yield holder.pid
+        finally:
+            holder.terminate()

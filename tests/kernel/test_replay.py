@@ -1,0 +1,63 @@
+"""Replay: the commands that plumb prints, typed into a shell on a fresh host, make what plumb makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from plumb.cnm import Status
+from plumb.kernel import namespaces
+from plumb.plan import Step
+from plumb.views.shell import commands
+from tests import labs
+from tests.cases import CASES, fixed_ids
+from tests.labs import Lab, sh, state
+
+TYPED = [name for name in CASES if name != "command"]
+"""A command's own process is no kernel state to compare; test_processes.py is about those."""
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_what_is_printed_does_what_plumb_does(name: str) -> None:
+    """For each case: same links, addresses, routes, sysctls and rules, on the host and in every sandbox."""
+    case = CASES[name]
+    lines: list[str] = []
+
+    def note(steps: Sequence[Step]) -> None:
+        lines.extend(commands(steps))
+
+    with labs.lab(lan=True) as lab:
+        sh(case.before or "true")
+        with fixed_ids(), lab.host(settings=case.settings, on_steps=note) as host:
+            with host.operation() as verbs:
+                case.build(verbs)
+            boxes = {box.name: host.namespace(box) for box in host.containers() if box.status is Status.RUNNING and not box.shares}
+            built, printed = state(boxes), list(lines)
+            host.reset()
+        sh("\n".join(["set -e", *printed]))
+        typed = state(boxes)
+        for path in boxes.values():
+            namespaces.drop(path)
+
+    assert typed == built
+
+
+def test_dry_run_prints_and_changes_nothing(lan: Lab) -> None:
+    """`--dry-run` prints the commands and leaves no trace, not even a root."""
+    before = state()
+    printed = lan.plumb("network", "create", "--dry-run", "n1").stdout
+
+    assert "type bridge" in printed
+    assert before == state()
+    assert not lan.root.exists()
+
+
+def test_show_commands_prints_and_does(lan: Lab) -> None:
+    """`--show-commands` prints the same and does it; standard output ends with the id."""
+    printed = lan.plumb("network", "create", "--show-commands", "n1").stdout
+
+    assert "-j MASQUERADE" in printed
+    assert len(printed.splitlines()[-1]) == 64
+    assert "MASQUERADE" in sh("iptables -t nat -S POSTROUTING")
+    lan.plumb("reset", "--force")
