@@ -117,43 +117,52 @@ def _attach(beside: str) -> None:
 
 # -- what a host looks like ---------------------------------------------------------------
 
+SYSCTLS = ("net/ipv4/ip_forward", "net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/accept_ra", "net/ipv6/conf/*/disable_ipv6",
+           "net/ipv4/conf/*/route_localnet", "net/ipv4/ping_group_range", "net/ipv4/ip_unprivileged_port_start",
+           "net/bridge/bridge-nf-call-*")
 
 
 def state(sandboxes: dict[str, str] | None = None) -> dict[str, list[str]]:
-    """What there is in the calling thread's namespace, read with the system's own tools, as sorted lines.
+    """What there is in the calling thread's namespace, read with the system's own tools, as lines.
 
     Args:
         sandboxes: label and namespace file of sandboxes to include.
     """
     found = {
-        "links": _links(), "addresses": _lines("ip -o address show scope global | cut -d: -f2- | cut -d'\\' -f1"), "routes": _lines("(ip route; ip -6 route show proto boot) | sed 's/ linkdown//'"),
-        "sysctls": _lines("cd /proc/sys; grep -H . net/ipv4/ip_forward net/ipv6/conf/*/forwarding net/ipv6/conf/*/accept_ra "
-                          "net/ipv6/conf/*/disable_ipv6 net/ipv4/conf/*/route_localnet net/ipv4/ping_group_range "
-                          "net/ipv4/ip_unprivileged_port_start net/bridge/bridge-nf-call-*"),
+        "links": sorted(_link(line) for line in _lines("ip", "-o", "-d", "link", "show")),
+        "addresses": sorted(line.partition(": ")[2].partition("\\")[0] for line in _lines("ip", "-o", "address", "show", "scope", "global")),
+        "routes": sorted(line.replace(" linkdown", "") for version in ("-4", "-6")
+                         for line in _lines("ip", version, "route", "show") if "fe80::/64" not in line),
+        "sysctls": sorted(f"{path}: {_read(path)}" for pattern in SYSCTLS for path in Path("/proc/sys").glob(pattern)),
+        "iptables": _rules("iptables"), "ip6tables": _rules("ip6tables"),
     }
-    for tool in ("iptables", "ip6tables"):
-        found[tool] = _rules(tool)
     for label, path in (sandboxes or {}).items():
         with entered(path):
             found.update({f"{label} {what}": lines for what, lines in state().items()})
     return found
 
 
-def _lines(command: str) -> list[str]:
-    return sorted(" ".join(line.split()) for line in sh(command, check=False).splitlines())
+def _lines(*argv: str) -> list[str]:
+    ran = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return [" ".join(line.split()) for line in ran.stdout.splitlines()]
 
 
-def _links() -> list[str]:
-    """Links without what is the kernel's own choice: index, random MAC, counters."""
-    lines = _lines("ip -o -d link show")
-    keep = re.compile(r"^\d+: ([^:]+?)(@\S+)?: <([^>]*)> mtu (\d+).*?(master \S+|(?=state)).*?(hairpin (on|off)|$)")
-    found = []
-    for line in lines:
-        match = keep.match(line)
-        assert match is not None, line
-        flags = ",".join(sorted(set(match[3].split(",")) & {"UP", "LOWER_UP", "NOARP", "PROMISC"}))
-        found.append(" ".join(filter(None, (match[1], flags, "mtu", match[4], match[5], match[6]))))
-    return sorted(found)
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""                           # the link went while we looked
+
+
+LINK = re.compile(r"^\d+: ([^:]+?)(@\S+)?: <([^>]*)> mtu (\d+).*?(master \S+|(?=state)).*?(hairpin (on|off)|$)")
+
+
+def _link(line: str) -> str:
+    """A link without what is the kernel's own choice: index, random MAC, counters."""
+    match = LINK.match(line)
+    assert match is not None, line
+    flags = ",".join(sorted(set(match[3].split(",")) & {"UP", "LOWER_UP", "NOARP", "PROMISC"}))
+    return " ".join(filter(None, (match[1], flags, "mtu", match[4], match[5], match[6])))
 
 
 def _rules(tool: str) -> list[str]:
@@ -161,7 +170,7 @@ def _rules(tool: str) -> list[str]:
     found: list[str] = []
     for variant in ("nft-", "legacy-"):
         table = ""
-        for line in sh(f"{tool}-{variant}save", check=False).splitlines():
+        for line in _lines(f"{tool}-{variant}save"):
             if line.startswith("*"):
                 table = line[1:]
             elif line.startswith(":") and " ACCEPT " not in line:
@@ -177,14 +186,15 @@ def mounts() -> list[str]:
 
 
 def processes() -> set[str]:
-    """Processes of plumb's: shims and announcers, and what they run."""
-    found = set()
+    """Processes of plumb's in this mount namespace: shims and announcers."""
+    found, here = set(), os.readlink("/proc/self/ns/mnt")
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                elsewhere = os.readlink(entry / "ns/mnt") != here
             except OSError:
                 continue
-            if "shim.py" in words or "announce.py" in words:
+            if not elsewhere and ("shim.py" in words or "announce.py" in words):
                 found.add(f"{entry.name} {words}")
     return found

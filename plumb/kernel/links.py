@@ -349,6 +349,8 @@ def await_running(devs: Sequence[str], seconds: float = 5.0) -> None:
 
     A veth runs when both its ends are up; the kernel says so a moment later, from its link-watch work queue.
     """
+    if not devs:
+        return
     deadline = time.monotonic() + seconds
     with RouteSocket() as kernel:
         for dev in devs:

@@ -58,12 +58,10 @@ class LinuxKernel:
         self._settle(steps)
 
     def _settle(self, steps: Sequence[Step]) -> None:
-        """Wait until new cables carry packets."""
-        new = [step.after.name for step in steps if isinstance(step.after, Veth) and step.before is None]
-        raised = {step.after.dev for step in steps if isinstance(step.after, Up) and step.after.ns}
-        peers = {step.after.peer for step in steps if isinstance(step.after, Veth)}
-        if new and raised & peers:
-            links.await_running(new)
+        """Wait until new cables whose both ends are up carry packets."""
+        raised = {(step.after.ns, step.after.dev) for step in steps if isinstance(step.after, Up)}
+        new = [step.after for step in steps if isinstance(step.after, Veth) and step.before is None]
+        links.await_running([veth.name for veth in new if (veth.peer_ns, veth.peer) in raised])
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
         """Those of the rules of one chain that are there, in the chain's order."""

@@ -67,7 +67,8 @@ class Host:
 
     def plumb(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run the command line on this host."""
-        env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PLUMB_ROOT": f"{self.folder}/root", "PLUMB_CONFIG": f"{self.folder}/daemon.json"}
+        env = {**os.environ, "PYTHONPATH": str(REPOSITORY),
+               "PLUMB_ROOT": f"{self.folder}/root", "PLUMB_CONFIG": f"{self.folder}/daemon.json"}
         return subprocess.run(["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "--", sys.executable, "-m", "plumb", *argv],
                               capture_output=True, text=True, check=False, env=env, cwd="/")
 
