@@ -122,6 +122,8 @@ _LAUNCH = ("import os,sys,runpy;fd=int(sys.argv[1]);os.dup2(fd,3);fd==3 or os.cl
 def end(folder: str, grace: float = GRACE) -> None:
     """End the command: SIGTERM, SIGKILL after a while; return when nothing of it is left."""
     command, keeper = alive(folder)
+    if keeper == os.getpid():
+        keeper = 0                  # this is the shim: it has become the command that settles
     Path(folder, "ending").touch()
     if command:
         _signal(command, signal.SIGTERM, grace) or _signal(command, signal.SIGKILL, 5.0)

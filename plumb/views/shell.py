@@ -195,7 +195,8 @@ def _(thing: Directory) -> list[str]:
 
 @add.register
 def _(thing: File) -> list[str]:
-    return [f"printf %s {shlex.quote(thing.text)} > {shlex.quote(thing.path)}"]
+    text = thing.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+    return [f"printf %b {shlex.quote(text)} > {shlex.quote(thing.path)}"]
 
 
 @remove.register

@@ -1,0 +1,48 @@
+# What one can do here. The targets want root: sudo make demo, sudo make test.
+# Everything runs in network and mount namespaces of its own; the machine's own network is never touched.
+
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+TOOLS   := iproute2 iptables nftables procps python3-venv
+OUTSIDE := $(shell readlink /proc/self/ns/net)
+# A namespace that plays the host: nothing in it but lo.
+LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
+
+.PHONY: demo test lint docs golden bench clean
+
+demo: $(BIN)/.plumb              ## build the three-tier lab, show it, try it, take it down
+	@$(LAB) $(BIN)/python examples/three_tier.py
+
+test: $(BIN)/.dev                ## the whole bar: lint, types, layers, docs, units, kernel, conformance
+	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m pytest $(ARGS)
+
+lint: $(BIN)/.dev                ## ruff and mypy alone
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+docs: $(BIN)/.dev                ## run the examples in README.md and docs/ again and write down what comes out
+	@PLUMB_UPDATE_DOCS=1 $(MAKE) --no-print-directory test ARGS=tests/test_docs.py
+
+golden: $(BIN)/.dev              ## write the plans in tests/golden anew (then read the difference)
+	@PLUMB_UPDATE_GOLDEN=1 $(MAKE) --no-print-directory test ARGS=tests/test_golden.py
+
+bench: $(BIN)/.dev               ## how long things take, beside ip, iptables-restore, netavark, CNI
+	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.bench $(ARGS)
+
+clean:                           ## remove what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# -- what that needs ---------------------------------------------------------------
+
+$(BIN)/.plumb: pyproject.toml
+	@for tool in ip iptables nft sysctl; do command -v $$tool >/dev/null || missing=1; done; \
+	 $(PYTHON) -c 'import ensurepip' 2>/dev/null || missing=1; \
+	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(TOOLS); fi
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.plumb
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
