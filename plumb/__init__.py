@@ -1,13 +1,13 @@
 """plumb: Docker's networking, rebuilt from the kernel up.
 
-cnm, options, settings    what is asked for, as frozen values
-things                    what must exist in the kernel because of it
-drivers                   from the one to the other; each reads like the page that explains it
-plan                      steps from what is to what shall be, and back
-kernel                    the only door to the machine
-store, engine             what is recorded; load, allot, narrate, plan, carry out, record
-views, probes             print it, and try it with real traffic
-cli                       Docker's words
+    cnm, options, settings    what is asked for, as frozen values
+    things                    what must exist in the kernel because of it
+    drivers                   from the one to the other; each reads like the page that explains it
+    plan                      steps from what is to what shall be, and back
+    kernel                    the only door to the machine
+    store, engine             what is recorded; load, allot, narrate, plan, carry out, record
+    views, probes             print it, and try it with real traffic
+    cli                       Docker's words
 """
 
 from __future__ import annotations

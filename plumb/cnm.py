@@ -281,12 +281,16 @@ class Sandbox:
         return self.mode == "host" or bool(self.target)
 
 
+Ends = list[tuple[Endpoint, Network]]
+"""A sandbox's endpoints with their networks."""
+
+
 def ip_on(ip: IPAddress, prefixlen: int) -> IPInterface:
     """An address with its subnet's prefix length."""
     return IPv4Interface((ip, prefixlen)) if isinstance(ip, IPv4Address) else IPv6Interface((ip, prefixlen))
 
 
-def gateway_order(ends: list[tuple[Endpoint, Network]]) -> list[tuple[Endpoint, Network]]:
+def gateway_order(ends: Ends) -> Ends:
     """Endpoints in the order in which they are asked for a default gateway, and names are looked up in.
 
     Docker's order: higher gw-priority, then non-internal networks, then those with more address families, then
@@ -300,7 +304,7 @@ def gateway_order(ends: list[tuple[Endpoint, Network]]) -> list[tuple[Endpoint, 
     return sorted(ends, key=rank)
 
 
-def gateway_of(ends: list[tuple[Endpoint, Network]], version: int) -> tuple[Endpoint, Network] | None:
+def gateway_of(ends: Ends, version: int) -> tuple[Endpoint, Network] | None:
     """The endpoint that provides the default gateway of one address family; each family chooses for itself."""
     for endpoint, network in gateway_order(ends):
         if network.gateway(version) is not None and any(ip.version == version for ip in endpoint.ips):

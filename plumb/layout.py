@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plumb.cnm import Sandbox
 
 DEFAULT_ROOT = "/var/lib/plumb"
 
@@ -47,6 +51,10 @@ class Layout:
     def namespace(self, sandbox: str) -> str:
         """A sandbox's namespace file."""
         return f"{self.namespaces}/{sandbox[:12]}"
+
+    def place(self, box: Sandbox) -> str:
+        """The namespace that a sandbox's processes are in: its own, another's that it shares, or "" for the host's."""
+        return "" if box.mode == "host" else self.namespace(box.target or box.id)
 
     def container(self, sandbox: str) -> str:
         """The folder with a container's resolv.conf, hosts, hostname and output."""

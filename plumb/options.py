@@ -6,7 +6,6 @@ was asked for. plumb refuses it and names the nearest key that exists.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -246,6 +245,8 @@ def bridge_options(options: Mapping[str, str]) -> BridgeOptions:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names what was probably meant."""
+    import difflib  # only for somebody who has mistyped
+
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else ""
 

@@ -100,7 +100,7 @@ def lab(lan: bool = False) -> Iterator[Lab]:
                 _attach(beside)
             yield Lab(folder / "root", netns, beside)
     finally:
-        for path in made:
+        for path in [*made, *map(str, (folder / "root/netns").glob("*"))]:
             namespaces.drop(path)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -161,7 +161,7 @@ def _link(line: str) -> str:
     """A link without what is the kernel's own choice: index, random MAC, counters."""
     match = LINK.match(line)
     assert match is not None, line
-    flags = ",".join(sorted(set(match[3].split(",")) & {"UP", "LOWER_UP", "NOARP", "PROMISC"}))
+    flags = ",".join(sorted(set(match[3].split(",")) & {"UP", "NOARP", "PROMISC"}))
     return " ".join(filter(None, (match[1], flags, "mtu", match[4], match[5], match[6])))
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from plumb.engine.host import Host
-from plumb.plan import Step
+from plumb.engine.reading import Reader
+
+if TYPE_CHECKING:
+    from plumb.engine.host import Host
+    from plumb.plan import Step
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -20,8 +23,15 @@ def changing(function: F) -> F:
     return click.option("--show-commands", is_flag=True, help="Print the equivalent commands as they are carried out.")(function)
 
 
+def read() -> Reader:
+    """The host that the command is about, to be read."""
+    return Reader(settings=click.get_current_context().find_root().obj)
+
+
 def opened(dry_run: bool = False, show_commands: bool = False) -> Host:
-    """The host that the command is about."""
+    """The host that the command is about, to be changed."""
+    from plumb.engine.host import Host
+
     show = _show if dry_run or show_commands else None
     return Host(settings=click.get_current_context().find_root().obj, dry_run=dry_run, on_steps=show, stays=False)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plumb import options as opt
 from plumb.cli import common
 from plumb.cnm import Network
-from plumb.engine.host import Host
+from plumb.engine.reading import Reader
 from plumb.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.group("network")
@@ -70,7 +72,7 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, tem
     """List networks."""
     from plumb.views import inspect as docker
 
-    with common.opened() as host:
+    with common.read() as host:
         found = [net for net in sorted(host.networks(), key=lambda net: net.name) if common.matches(filters, _filters(host, net))]
     rows = [docker.network_row(net, truncate=not no_trunc) for net in found]
     if quiet and not template:
@@ -78,7 +80,7 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, tem
     common.columns_of(COLUMNS, as_json, template, rows)
 
 
-def _filters(host: Host, net: Network) -> dict[str, Callable[[str], bool]]:
+def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
     return {
         "dangling": lambda value: _truth(value) == (not net.predefined and not host.endpoints(net)),
         "driver": lambda value: net.driver == value, "id": lambda value: value in net.id,
@@ -99,7 +101,7 @@ def _type(value: str, net: Network) -> bool:
     return (value == "builtin") == net.predefined
 
 
-def document(host: Host, net: Network) -> dict[str, Any]:
+def document(host: Reader, net: Network) -> dict[str, Any]:
     """A network in Docker's JSON."""
     from plumb.views import inspect as docker
 
@@ -116,7 +118,7 @@ def inspect(names: tuple[str, ...], template: str, verbose: bool) -> int:
     from plumb.cli import complain
 
     found, status = [], 0
-    with common.opened() as host:
+    with common.read() as host:
         for name in names:
             try:
                 found.append(document(host, host.network(name)))
@@ -205,6 +207,8 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
 
 
 def _prunable(net: Network, word: str) -> bool:
+    from datetime import UTC, datetime
+
     key, equals, value = word.partition("=")
     if key.endswith("!"):
         key, negate = key[:-1], True
@@ -219,6 +223,8 @@ def _prunable(net: Network, word: str) -> bool:
 
 def _moment(text: str, now: datetime) -> datetime:
     """A point in time: a date, or how long ago, like 1h30m."""
+    from datetime import UTC, datetime, timedelta
+
     units = {"h": "hours", "m": "minutes", "s": "seconds"}
     if re.fullmatch(r"([0-9]+[hms])+", text):
         return now - sum((timedelta(**{units[unit]: int(n)}) for n, unit in re.findall(r"([0-9]+)([hms])", text)), timedelta())

@@ -9,9 +9,8 @@ import click
 
 from plumb.cli import common
 from plumb.cli.network import document, print_documents
-from plumb.cnm import Network, Sandbox, Status
-from plumb.drivers.sandbox import Ends
-from plumb.engine.host import Host
+from plumb.cnm import Ends, Network, Sandbox, Status
+from plumb.engine.reading import Reader
 from plumb.errors import NotFound
 
 COLUMNS = {"ID": "CONTAINER ID", "Command": "COMMAND", "Status": "STATUS", "Networks": "NETWORKS",
@@ -28,7 +27,7 @@ def ps(everything: bool, quiet: bool, no_trunc: bool, filters: tuple[str, ...], 
     """List containers."""
     from plumb.views import inspect as docker
 
-    with common.opened() as host:
+    with common.read() as host:
         known = {net.id: net for net in host.networks()}
         found = [(box, ends_of(host, box, known)) for box in reversed(host.containers())]
     shown = [(box, ends) for box, ends in found if common.matches(filters, _filters(box, ends))
@@ -39,7 +38,7 @@ def ps(everything: bool, quiet: bool, no_trunc: bool, filters: tuple[str, ...], 
     common.columns_of(COLUMNS, as_json, template, rows)
 
 
-def ends_of(host: Host, box: Sandbox, known: dict[str, Network]) -> Ends:
+def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:
     """A container's endpoints with their networks."""
     return [(end, known[end.network]) for end in host.endpoints(box) if end.network in known]
 
@@ -61,7 +60,7 @@ def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
 
     found: list[dict[str, Any]] = []
     status = 0
-    with common.opened() as host:
+    with common.read() as host:
         known = {net.id: net for net in host.networks()}
         for name in names:
             try:
@@ -72,7 +71,7 @@ def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
     return status
 
 
-def _document(host: Host, name: str, kind: str, known: dict[str, Network]) -> dict[str, Any]:
+def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> dict[str, Any]:
     from plumb.kernel import processes
     from plumb.views import inspect as docker
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from plumb.cnm import Endpoint, IPNetwork, Network, Sandbox, gateway_of
+from plumb.cnm import Ends, IPNetwork, Sandbox, gateway_of
 from plumb.layout import Layout
 from plumb.options import capabilities
 from plumb.things import Thing
@@ -21,7 +21,6 @@ from plumb.things.layer3 import Route, Sysctl
 from plumb.things.links import Up
 from plumb.things.processes import Directory, File, Namespace, Process
 
-Ends = list[tuple[Endpoint, Network]]
 EVERYWHERE: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
 

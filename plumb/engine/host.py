@@ -19,18 +19,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from plumb import options as opt
-from plumb import settings as settings_of
-from plumb.cnm import Attachment, Endpoint, Network, Sandbox, Status
+from plumb.cnm import Attachment, Network, Sandbox, Status
 from plumb.engine import containers, mending, networks
-from plumb.engine.mending import Drift, OrderedKernel
+from plumb.engine.mending import Drift
 from plumb.engine.operation import OnSteps, Operation
+from plumb.engine.order import OrderedKernel
+from plumb.engine.reading import Reader
 from plumb.errors import Broken, PlumbError, StepFailed
-from plumb.layout import Layout
-from plumb.plan import Step
 from plumb.services import ipam
 from plumb.settings import Settings
 from plumb.store.sqlite import Store
@@ -109,7 +107,7 @@ def _many(given: str | Sequence[str]) -> Sequence[str]:
     return [given] if isinstance(given, str) else given
 
 
-class Host:
+class Host(Reader):
     """plumb under one root.
 
     Args:
@@ -125,31 +123,9 @@ class Host:
     def __init__(self, root: str | Path | None = None, *, settings: Settings | Mapping[str, Any] | str | Path | None = None,
                  kernel: OrderedKernel | None = None, on_steps: OnSteps | None = None, dry_run: bool = False,
                  stays: bool = True) -> None:
-        self.layout = Layout.of(root)
-        self._given, self._kernel = settings, kernel
+        super().__init__(root, settings=settings)
+        self._kernel = kernel
         self._on_steps, self._dry_run, self._stays = on_steps, dry_run, stays
-        self._store: Store | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the store; what was built stays."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
-
-    @cached_property
-    def settings(self) -> Settings:
-        """The host's settings."""
-        if isinstance(self._given, Settings):
-            return self._given
-        if isinstance(self._given, Mapping):
-            return settings_of.from_mapping(self._given)
-        return settings_of.load(str(self._given) if self._given else None)
 
     @cached_property
     def kernel(self) -> OrderedKernel:
@@ -167,57 +143,6 @@ class Host:
         from plumb.kernel import links
 
         return networks.Machine(links.kind_of, links.on_link_networks)
-
-    # -- reading ---------------------------------------------------------------
-
-    @property
-    def store(self) -> Store:
-        """The store, as readers need it: one that is not there reads as empty, and is not made."""
-        if self._store is None:
-            self._store = Store(self.layout)
-        return self._store
-
-    def _view(self) -> Operation:
-        return Operation(self.store, self.kernel if self._kernel else _NoKernel(), self.settings, self.layout)
-
-    def networks(self) -> list[Network]:
-        """All networks; the predefined ones also before anything was built."""
-        known = self.store.all(Network)
-        if known:
-            return known
-        default = [] if self.settings.bridge == "none" else [networks.default_network(self.settings, self.layout)]
-        return [*networks.others(self.layout), *default]
-
-    def containers(self) -> list[Sandbox]:
-        """All containers, running or not."""
-        return self.store.all(Sandbox)
-
-    def network(self, reference: str) -> Network:
-        """A network by id, name or prefix.
-
-        Raises:
-            NotFound: there is none.
-        """
-        for net in self.networks():
-            if net.predefined and reference in (net.id, net.name):
-                return net
-        return self._view().the_network(reference)
-
-    def container(self, reference: str) -> Sandbox:
-        """A container by id, name or prefix.
-
-        Raises:
-            NotFound: there is none.
-        """
-        return self._view().the_sandbox(reference)
-
-    def endpoints(self, of: Network | Sandbox) -> list[Endpoint]:
-        """The endpoints of a network, or of a running container."""
-        return self.store.endpoints(network=of.id) if isinstance(of, Network) else self.store.endpoints(sandbox=of.id)
-
-    def namespace(self, box: Sandbox) -> str:
-        """The file of a container's network namespace, "" for the host's own."""
-        return self._view().narrator.where(box)
 
     # -- changing ---------------------------------------------------------------
 
@@ -386,13 +311,3 @@ class Host:
         self.close()
         if errors:
             raise Broken(f"not all could be taken away: {'; '.join(map(str, errors))}", "mend that and reset again")
-
-
-class _NoKernel:
-    """For views of the intent alone, which never look at the kernel."""
-
-    def look(self, things: Sequence[Any]) -> list[Any]:
-        raise NotImplementedError
-
-    def take(self, steps: Sequence[Step]) -> None:
-        raise NotImplementedError

@@ -13,28 +13,19 @@ import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Protocol
 
 from plumb.cnm import Endpoint, Network, Sandbox, Status
 from plumb.engine import containers
 from plumb.engine.narration import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, PlumbError
 from plumb.layout import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
-from plumb.things.netfilter import Place, Rule
 from plumb.things.processes import Process
-
-
-class OrderedKernel(Kernel, Protocol):
-    """A kernel that can also say in which order rules stand."""
-
-    def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """Those of these rules of one chain that are there, in the chain's order."""
 
 
 @dataclass(frozen=True)
@@ -96,32 +87,6 @@ def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
     return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, kernel)]
 
 
-def chains(things: Iterable[Thing]) -> list[list[Rule]]:
-    """The rules chain by chain, each in the order in which they should stand."""
-    def place(rule: Rule) -> Key:
-        return rule.key[:-1]
-
-    rules = sorted((thing for thing in things if isinstance(thing, Rule)), key=place)
-    found = []
-    for _, part in groupby(rules, key=place):
-        chain: list[Rule] = []
-        for rule in part:
-            chain.insert(0 if rule.place is Place.HEAD else len(chain), rule)
-        found.append(chain)
-    return found
-
-
-def disorder(recorded: Iterable[Thing], kernel: OrderedKernel) -> list[tuple[list[Rule], list[Thing]]]:
-    """The chains whose rules do not stand in their order: as they should, and as they do."""
-    found = []
-    for wanted in chains(recorded):
-        if len(wanted) > 1:
-            there = kernel.order(wanted)
-            if there != [rule for rule in wanted if rule in there]:
-                found.append((wanted, there))
-    return found
-
-
 def repair(op: Operation, kernel: OrderedKernel) -> None:
     """Make the kernel what is recorded, and what the settings say now.
 
@@ -137,10 +102,7 @@ def repair(op: Operation, kernel: OrderedKernel) -> None:
     for end in op.all(Endpoint):
         op.touch(endpoint_owner(end))
     op.carry_out(now=lambda things: look(kernel, things))
-    for wanted, there in disorder(op.store.things(), kernel):
-        # Head and tail only come out right when they are put in as they came: so all of the chain, from the start.
-        again = [thing for thing in op.store.things() if thing in wanted]
-        kernel.take([*(Step(rule, None) for rule in there), *(Step(None, rule) for rule in again)])
+    kernel.take(reordering(op.store.things(), kernel))
 
 
 def gone(op: Operation, box: Sandbox) -> bool:

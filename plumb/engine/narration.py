@@ -1,9 +1,9 @@
 """Who needs which things: every thing that is recorded has owners, and goes when the last of them does.
 
-host            what all bridge networks share
-net:ID          a network
-ctr:ID          a container: its files, and while it runs its namespace, default routes and command
-ep:ID           an endpoint: a running container's place in a network
+    host            what all bridge networks share
+    net:ID          a network
+    ctr:ID          a container: its files, and while it runs its namespace, default routes and command
+    ep:ID           an endpoint: a running container's place in a network
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from plumb.cnm import Endpoint, Network, Sandbox, Status
+from plumb.cnm import Endpoint, Ends, Network, Sandbox, Status
 from plumb.drivers import bridge, host, none, sandbox
-from plumb.drivers.sandbox import Ends
 from plumb.layout import Layout
 from plumb.services import names
 from plumb.settings import Settings
-from plumb.things import HOST, Thing
+from plumb.things import Thing
 
 HOST_OWNER = "host"
 NETWORKS: dict[str, Callable[[Network, Settings], Iterator[Thing]]] = {
@@ -81,15 +80,11 @@ class Narrator:
         yield from sandbox.files(box, self._layout, self.texts(box, ends))
         if box.status is not Status.RUNNING:
             return
-        ns = self.where(box)
+        ns = self._layout.place(box)
         if not box.shares:
             yield from sandbox.namespace(box, ns)
             yield from sandbox.gateways(ends, ns)
         yield from sandbox.process(box, ns, self._layout, self._config)
-
-    def where(self, box: Sandbox) -> str:
-        """The namespace that a sandbox's processes are in."""
-        return HOST if box.mode == "host" else self._layout.namespace(box.target or box.id)
 
     def texts(self, box: Sandbox, ends: Ends) -> dict[str, str]:
         """What stands in its files; one that shares another's network stack shares its files."""

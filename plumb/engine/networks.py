@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,13 +17,11 @@ from plumb.drivers.bridge import FORWARDING
 from plumb.engine import allot
 from plumb.engine.narration import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.predefined import default_network, others
 from plumb.errors import Conflict, Invalid, NotFound
-from plumb.layout import Layout
-from plumb.settings import Settings
 from plumb.store import codec
 from plumb.things.layer3 import Sysctl
 
-DEFAULT_LINK = "plumb0"
 DRIVERS = ("bridge",)
 LATER = ("macvlan", "ipvlan", "overlay")
 KindOf = Callable[[str], str | None]
@@ -170,48 +167,6 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
 
 
 # -- the predefined ---------------------------------------------------------------
-
-
-def predefined_id(layout: Layout, name: str) -> str:
-    """The id of a predefined network: the same before it is built and after, and another for another root."""
-    return hashlib.sha256(f"{layout.root} {name}".encode()).hexdigest()
-
-
-def default_network(settings: Settings, layout: Layout) -> Network:
-    """The default network as the settings say it, subnets not chosen yet."""
-    options = {
-        opt.BRIDGE + "default_bridge": "true",
-        opt.BRIDGE + "enable_icc": str(settings.icc).lower(),
-        opt.BRIDGE + "enable_ip_masquerade": str(settings.ip_masq).lower(),
-        opt.BRIDGE + "host_binding_ipv4": str(settings.ip),
-        opt.BRIDGE + "name": settings.bridge or DEFAULT_LINK,
-        opt.PREFIX + "driver.mtu": str(settings.mtu or 1500),
-    }
-    pools = []
-    if settings.ipv6 and settings.fixed_cidr_v6:
-        pools.append(_with_router(Pool(settings.fixed_cidr_v6, settings.fixed_cidr_v6), settings.default_gateway_v6))
-    if settings.bip:
-        pools.append(_with_router(Pool(settings.bip.network, settings.fixed_cidr, settings.bip.ip), settings.default_gateway))
-    elif settings.fixed_cidr:
-        pools.append(_with_router(Pool(settings.fixed_cidr, settings.fixed_cidr), settings.default_gateway))
-    return Network(
-        predefined_id(layout, "bridge"), "bridge", "bridge", tuple(pools), ipv6=settings.ipv6, options=tuple(options.items()),
-        bridge=opt.bridge_options(options))
-
-
-def _with_router(pool: Pool, router: object) -> Pool:
-    if router is None:
-        return pool
-    ip = opt.address(str(router))
-    if ip not in pool.subnet:
-        raise Invalid(f"default gateway ip {ip} must be part of the network {pool.subnet}")
-    return replace(pool, aux=((f"DefaultGatewayIPv{ip.version}", ip),))
-
-
-def others(layout: Layout) -> tuple[Network, ...]:
-    """The networks host and none, which have nothing in the kernel."""
-    return (Network(predefined_id(layout, "host"), "host", "host", number=-2),
-            Network(predefined_id(layout, "none"), "none", "null", number=-1))
 
 
 def ensure(op: Operation, machine: Machine) -> None:

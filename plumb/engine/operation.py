@@ -7,19 +7,19 @@ plan, one line in the journal, and a few sends of netlink messages.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
-from plumb.drivers.sandbox import Ends
 from plumb.engine.narration import Narrator
-from plumb.errors import Conflict, NotFound, PlumbError, StepFailed
+from plumb.engine.order import OrderedKernel, reordering
+from plumb.engine.view import T, View
+from plumb.errors import PlumbError, StepFailed
 from plumb.layout import Layout
 from plumb.plan import Kernel, Step, carry_out, plan, take_all
 from plumb.settings import Settings
 from plumb.store.sqlite import Change, Store
 from plumb.things import Key, Thing
+from plumb.things.netfilter import Rule
 
-T = TypeVar("T", Network, Sandbox, Endpoint)
 Things = dict[Key, Thing]
 Look = Callable[[Sequence[Thing]], Things]
 OnSteps = Callable[[Sequence[Step]], None]
@@ -40,7 +40,7 @@ def endpoint_owner(end: Endpoint) -> str:
     return f"ep:{end.id}"
 
 
-class Operation:
+class Operation(View):
     """One change to the intent.
 
     Args:
@@ -49,9 +49,10 @@ class Operation:
         on_steps: is shown the steps before they are taken.
     """
 
-    def __init__(self, store: Store, kernel: Kernel, settings: Settings, layout: Layout, config: str = "",
+    def __init__(self, store: Store, kernel: OrderedKernel, settings: Settings, layout: Layout, config: str = "",
                  on_steps: OnSteps | None = None) -> None:
-        self.store, self.kernel, self.settings, self.layout = store, kernel, settings, layout
+        super().__init__(store)
+        self.kernel, self.settings, self.layout = kernel, settings, layout
         self.narrator = Narrator(self, settings, layout, config)
         self._on_steps = on_steps
         self._put: dict[str, Network | Sandbox | Endpoint] = {}
@@ -72,85 +73,32 @@ class Operation:
         found = self._put.get(ident)
         if isinstance(found, kind):
             return found
-        return None if (kind.__name__.lower(), ident) in self._drop else self.store.get(kind, ident)
+        return None if (kind.__name__.lower(), ident) in self._drop else super().get(kind, ident)
 
     def named(self, kind: type[T], name: str) -> T | None:
         """A network or sandbox by its name."""
         if (kind, name) in self._names:
             return self.get(kind, self._names[kind, name])
-        found = self.store.named(kind, name)
+        found = super().named(kind, name)
         return self.get(kind, found.id) if found else None
 
     def all(self, kind: type[T]) -> list[T]:
         """All of them."""
-        stored = [now for old in self.store.all(kind) if (now := self.get(kind, old.id)) is not None]
+        stored = [now for old in super().all(kind) if (now := self.get(kind, old.id)) is not None]
         known = {value.id for value in stored}
         return stored + [value for value in self._put.values() if isinstance(value, kind) and value.id not in known]
 
-    def network(self, ident: str) -> Network | None:
-        """A network by its id."""
-        return self.get(Network, ident)
-
-    def sandbox(self, ident: str) -> Sandbox | None:
-        """A sandbox by its id."""
-        return self.get(Sandbox, ident)
-
-    def endpoint(self, ident: str) -> Endpoint | None:
-        """An endpoint by its id."""
-        return self.get(Endpoint, ident)
+    def prefixed(self, prefix: str, kind: type[T]) -> list[T]:
+        """Those whose id begins so."""
+        idents = {old.id for old in super().prefixed(prefix, kind)} | {ident for ident in self._put if ident.startswith(prefix)}
+        return [found for ident in idents if (found := self.get(kind, ident)) is not None]
 
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
         """The endpoints of a network or of a sandbox."""
-        idents = {end.id for end in self.store.endpoints(network=network, sandbox=sandbox)}
+        idents = {end.id for end in super().endpoints(network=network, sandbox=sandbox)}
         idents.update(self._ends.get(network or sandbox, ()))
         found = [end for ident in idents if (end := self.endpoint(ident)) is not None]
         return sorted(found, key=lambda end: end.number)
-
-    def ends(self, box: Sandbox) -> Ends:
-        """A sandbox's endpoints with their networks."""
-        pairs = [(end, self.network(end.network)) for end in self.endpoints(sandbox=box.id)]
-        return [(end, net) for end, net in pairs if net is not None]
-
-    def find(self, kind: type[T], reference: str) -> T | None:
-        """By full id, then exact name, then a prefix of the id that only one has.
-
-        Raises:
-            Conflict: several have it.
-        """
-        if not reference:
-            return None
-        exact = self.get(kind, reference) or self.named(kind, reference) or self.named(kind, reference.removeprefix("/"))
-        if exact is not None:
-            return exact
-        if not all(digit in "0123456789abcdef" for digit in reference):
-            return None
-        idents = {old.id for old in self.store.prefixed(kind, reference)} | {i for i in self._put if i.startswith(reference)}
-        matches = {ident: found for ident in idents if (found := self.get(kind, ident)) is not None}
-        if len(matches) > 1:
-            raise Conflict(f"{kind.__name__.lower()} {reference} is ambiguous ({len(matches)} matches found based on ID prefix)")
-        return next(iter(matches.values()), None)
-
-    def the_network(self, reference: str) -> Network:
-        """A network by id, name or prefix.
-
-        Raises:
-            NotFound: there is none.
-        """
-        found = self.find(Network, reference)
-        if found is None:
-            raise NotFound(f"network {reference} not found", "'plumb network ls' shows those that there are")
-        return found
-
-    def the_sandbox(self, reference: str) -> Sandbox:
-        """A container by id, name or prefix.
-
-        Raises:
-            NotFound: there is none.
-        """
-        found = self.find(Sandbox, reference)
-        if found is None:
-            raise NotFound(f"No such container: {reference}", "'plumb ps -a' shows those that there are")
-        return found
 
     def fresh_endpoints(self) -> list[Endpoint]:
         """The endpoints that are new in this operation."""
@@ -307,6 +255,8 @@ class Operation:
             carry_out(steps, self.kernel)
         except StepFailed as failure:
             failure.stuck += restore(before, after, self.kernel)
+            if any(isinstance(step.before, Rule) for step in steps):
+                failure.stuck += take_all(reordering(self.store.things(), self.kernel), self.kernel)
             self.store.abandon(number)
             raise
         self.store.finish(number, change)

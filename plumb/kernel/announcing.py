@@ -14,19 +14,30 @@ from plumb.kernel.namespaces import entered
 from plumb.layout import Layout
 
 FEW = 64
-"""More endpoints than these at a time are announced in the background from the first, so that bulk work need not wait."""
+"""More endpoints than these at a time are announced once each, and in the background: an announcement goes to every port of
+the bridge, so that the work grows with the square of their number, and nobody can have known them before."""
 
 
 def announce(fresh: Iterable[tuple[Endpoint, Network]], layout: Layout, stays: bool) -> None:
     """Announce endpoints, as their networks' options say. It is never fatal that this fails.
 
     Args:
-        stays: this process stays (a program that uses the library), so that a thread of it can do the rest.
+        stays: this process stays (a program that uses the library), so that a thread of it can do it.
     """
     targets = [
         wire.Target(layout.namespace(end.sandbox), end.ifname, end.mac, tuple(str(ip.ip) for ip in end.ips),
                     net.bridge.advertise_count, net.bridge.advertise_interval)
         for end, net in fresh if net.bridge.advertise_count and end.ips]
+    if len(targets) > FEW:
+        targets = [target._replace(times=1) for target in targets]
+    if targets and stays:
+        threading.Thread(target=wire.see_through, args=(targets, 0), daemon=True).start()
+    elif targets:
+        _leave(targets)
+
+
+def _leave(targets: list[wire.Target]) -> None:
+    """The first now, as the command is about to end; the others behind it."""
     sockets: list[socket.socket] = []
     few = len(targets) <= FEW
     for target in targets if few else ():
@@ -34,13 +45,4 @@ def announce(fresh: Iterable[tuple[Endpoint, Network]], layout: Layout, stays: b
             used = wire.say(target)
             if used is not None:
                 sockets.append(used)
-    if targets and stays:
-        threading.Thread(target=_rest, args=(targets, int(few), sockets), daemon=True).start()
-    elif targets:
-        wire.leave(targets, int(few), sockets)
-
-
-def _rest(targets: list[wire.Target], said: int, sockets: list[socket.socket]) -> None:
-    for used in sockets:
-        used.close()
-    wire.see_through(targets, said)
+    wire.leave(targets, int(few), sockets)

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 
 from plumb.errors import KernelRefused, StepFailed, Unsupported
@@ -126,10 +127,16 @@ class IptablesRestore:
         return parse(ran.stdout)
 
     def _run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
-        command = shutil.which(argv[0], path=search_path())
-        if command is None:
-            raise Unsupported(f"cannot find {argv[0]}", "install iptables (Debian: apt install iptables)")
-        return subprocess.run([command, *argv[1:]], input=text, capture_output=True, text=True, check=False)
+        return subprocess.run([_command(argv[0]), *argv[1:]], input=text, capture_output=True, text=True, check=False)
+
+
+@cache
+def _command(name: str) -> str:
+    """Where a command is."""
+    found = shutil.which(name, path=search_path())
+    if found is None:
+        raise Unsupported(f"cannot find {name}", "install iptables (Debian: apt install iptables)")
+    return found
 
 
 def parse(text: str) -> Ruleset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from functools import singledispatch
 from ipaddress import IPv4Network, ip_address, ip_interface
 from typing import Any
 
-from plumb.errors import KernelRefused, PlumbError, StepFailed
+from plumb.errors import KernelRefused, StepFailed
 from plumb.kernel import netlink as nl
 from plumb.kernel.netlink import Answer, Message, RouteSocket
 from plumb.plan import Step
@@ -23,6 +24,8 @@ from plumb.things.links import Bridge, Up, Veth
 IFF_UP, IFF_RUNNING = 0x1, 0x40
 IFA_F_NODAD = 0x02
 MAIN_TABLE, PROTO_BOOT, SCOPE_UNIVERSE, SCOPE_LINK, UNICAST = 254, 3, 0, 253, 1
+MANY = 4
+"""Cables from this number on are removed together."""
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
 NetnsFd = Callable[[str], int]
 
@@ -177,47 +180,93 @@ def route(thing: Route) -> Any:
 
 def take(steps: Sequence[Step], done: list[Step]) -> None:
     """Take steps that are all about links, addresses and routes of the calling thread's namespace."""
-    descriptors: dict[str, int] = {}
-
-    def descriptor(path: str) -> int:
-        if path not in descriptors:
-            try:
-                descriptors[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                raise KernelRefused(f"open namespace {path}", error.errno or 0) from error
-        return descriptors[path]
-
-    waiting: list[tuple[Step, list[Message]]] = []
     with RouteSocket() as kernel:
+        cables = [step for step in steps if step.after is None and isinstance(step.before, Veth)]
+        removed = set(_remove_together(kernel, cables)) if len(cables) >= MANY else set()
+        done += removed
+        sender = _Sender(kernel, done)
         try:
             for step in steps:
-                try:
-                    waiting.append((step, _messages(step, descriptor)))
-                except OSError as first:
-                    # A link that is only about to be made has no index yet: send what waits, and look again.
-                    _flush(kernel, waiting, done)
-                    try:
-                        waiting.append((step, _messages(step, descriptor)))
-                    except OSError as error:
-                        if step.after is None:
-                            done.append(step)
-                            continue
-                        refused = KernelRefused(str(step), error.errno or 0)
-                        raise StepFailed(refused, step, done) from first
-                if len(descriptors) >= nl.BATCH:
-                    _flush(kernel, waiting, done)
-                    _close(descriptors)
-            _flush(kernel, waiting, done)
-        except KernelRefused as refused:
-            _flush(kernel, waiting, done)
-            raise StepFailed(refused, step, done) from refused
+                if step not in removed:
+                    sender.add(step)
+            sender.flush()
         finally:
-            _close(descriptors)
+            sender.close()
 
 
-def _close(descriptors: dict[str, int]) -> None:
-    while descriptors:
-        os.close(descriptors.popitem()[1])
+def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
+    """Remove many cables at a time: put them into a link group, and delete the group.
+
+    For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a second; for a group once.
+    """
+    group = ("IFLA_GROUP", secrets.randbelow(1 << 30) + (1 << 20))
+    names = [step.before.name for step in steps if isinstance(step.before, Veth)]
+    kernel.ask([Message(nl.NEWLINK, 0, link(name, group)) for name in names])
+    body = nl.ifinfmsg()
+    body["attrs"] = [group]
+    answer = kernel.ask([Message(nl.DELLINK, 0, body)])[0]
+    return steps if answer.errno == 0 or answer.errno in GONE else []
+
+
+class _Sender:
+    """Steps on their way to the kernel: they wait until there are enough, or until one needs to see those before it."""
+
+    def __init__(self, kernel: RouteSocket, done: list[Step]) -> None:
+        self._kernel, self._done = kernel, done
+        self._waiting: list[tuple[Step, list[Message]]] = []
+        self._descriptors: dict[str, int] = {}
+
+    def add(self, step: Step) -> None:
+        """Take a step, now or with the next ones."""
+        try:
+            self._waiting.append((step, _messages(step, self._descriptor)))
+        except OSError:
+            # A link that is only about to be made has no index yet: send what waits, and look again.
+            self.flush()
+            self._add_now(step)
+        except KernelRefused as refused:
+            self.flush()
+            raise StepFailed(refused, step, self._done) from refused
+        if len(self._descriptors) >= nl.BATCH:
+            self.flush()
+
+    def _add_now(self, step: Step) -> None:
+        try:
+            self._waiting.append((step, _messages(step, self._descriptor)))
+        except OSError as error:
+            if step.after is not None:
+                raise StepFailed(KernelRefused(str(step), error.errno or 0), step, self._done) from error
+            self._done.append(step)         # the link is gone, and what was on it
+
+    def flush(self) -> None:
+        """Send what waits; note what was done, and raise the first refusal."""
+        sent, self._waiting = self._waiting, []
+        answers = iter(self._kernel.ask([message for _, messages in sent for message in messages]))
+        self.close()
+        failed: tuple[Step, Answer] | None = None
+        for step, messages in sent:
+            bad = next((a for a in [next(answers) for _ in messages] if not _fine(step, a)), None)
+            if bad is None:
+                self._done.append(step)
+            elif failed is None:
+                failed = step, bad
+        if failed:
+            step, answer = failed
+            raise StepFailed(KernelRefused(str(step), answer.errno, answer.said), step, self._done)
+
+    def _descriptor(self, path: str) -> int:
+        """An open namespace file, for a message that names it by descriptor."""
+        if path not in self._descriptors:
+            try:
+                self._descriptors[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise KernelRefused(f"open namespace {path}", error.errno or 0) from error
+        return self._descriptors[path]
+
+    def close(self) -> None:
+        """Close the namespace files."""
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
 
 
 def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
@@ -231,28 +280,8 @@ def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
     return changing(step.after)
 
 
-def _flush(kernel: RouteSocket, waiting: list[tuple[Step, list[Message]]], done: list[Step]) -> None:
-    """Send what waits; note what was done, and raise the first refusal."""
-    sent, waiting[:] = waiting[:], []
-    answers = iter(kernel.ask([message for _, messages in sent for message in messages]))
-    failed: tuple[Step, Answer] | None = None
-    for step, messages in sent:
-        bad = next((a for a in [next(answers) for _ in messages] if not _fine(step, a)), None)
-        if bad is None:
-            done.append(step)
-        elif failed is None:
-            failed = step, bad
-    if failed:
-        step, answer = failed
-        raise StepFailed(_refusal(step, answer), step, done)
-
-
 def _fine(step: Step, answer: Answer) -> bool:
     return answer.errno == 0 or (step.after is None and answer.errno in GONE)
-
-
-def _refusal(step: Step, answer: Answer) -> PlumbError:
-    return KernelRefused(str(step), answer.errno, answer.said)
 
 
 # -- look ---------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Probes: what a network promises, and whether it keeps it.
 
-promises.py   who must reach whom and who must not, from the intent alone (pure)
-traffic.py    tries that with sockets, all at once
-packets.py    asks on the wire (the only module that imports scapy)
+    promises.py   who must reach whom and who must not, from the intent alone (pure)
+    traffic.py    tries that with sockets, all at once
+    packets.py    asks on the wire (the only module that imports scapy)
 """

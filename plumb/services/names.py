@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
-from plumb.cnm import Sandbox
-from plumb.drivers.sandbox import Ends
+from plumb.cnm import Ends, Sandbox
 from plumb.settings import Settings
 
 LOCALHOST4 = "127.0.0.1\tlocalhost\n"

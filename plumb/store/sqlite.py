@@ -19,21 +19,18 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
 from plumb.errors import Broken, Conflict, Invalid
 from plumb.layout import Layout
 from plumb.store import codec
-from plumb.things import Key, Thing
-from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Up, Veth
-from plumb.things.netfilter import Chain, Policy, Rule
-from plumb.things.processes import Directory, File, Namespace, Process
+
+if TYPE_CHECKING:
+    from plumb.things import Key, Thing
 
 T = TypeVar("T", Network, Sandbox, Endpoint)
-THINGS: dict[str, type[Thing]] = {kind.__name__: kind for kind in (
-    Address, Route, Sysctl, Bridge, Up, Veth, Chain, Policy, Rule, Directory, File, Namespace, Process)}
 VERSION = 1
 LOCK_SECONDS = 120
 
@@ -44,6 +41,8 @@ CREATE TABLE sandbox (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, jso
 CREATE TABLE endpoint (id TEXT PRIMARY KEY, network TEXT, sandbox TEXT, number INTEGER, json TEXT) WITHOUT ROWID;
 CREATE INDEX endpoint_network ON endpoint (network);
 CREATE INDEX endpoint_sandbox ON endpoint (sandbox);
+CREATE INDEX endpoint_number ON endpoint (number);
+CREATE INDEX sandbox_number ON sandbox (number);
 CREATE TABLE address (subnet TEXT, ip TEXT, owner TEXT, PRIMARY KEY (subnet, ip)) WITHOUT ROWID;
 CREATE INDEX address_owner ON address (owner);
 CREATE TABLE hint (subnet TEXT, span TEXT, ip TEXT, PRIMARY KEY (subnet, span)) WITHOUT ROWID;
@@ -341,7 +340,9 @@ def _key(key: Key) -> str:
 
 
 def _thing(kind: str, text: str) -> Thing:
-    return codec.loads(THINGS[kind], text)
+    from plumb.things.registry import KINDS  # not needed by those who only read the intent
+
+    return codec.loads(KINDS[kind], text)
 
 
 def _tagged(thing: Thing) -> Any:
@@ -363,9 +364,13 @@ def _change_to_json(change: Change) -> Any:
 
 
 def _change_from_json(found: Any) -> Change:
-    typed = codec.loads(Change, json.dumps({key: found[key] for key in ("drop", "addresses", "hints", "released", "owners", "meta")}))
+    def pairs(name: str) -> tuple[Any, ...]:
+        return tuple(tuple(item) for item in found[name])
+
     return Change(
         put=tuple(codec.loads(_KINDS[kind], json.dumps(value)) for kind, value in found["put"]),
-        drop=typed.drop, addresses=typed.addresses, hints=typed.hints, released=typed.released, owners=typed.owners,
-        things=tuple((_untagged(thing), _untagged(previous) if previous else None) for thing, previous in found["things"]),
-        meta=typed.meta)
+        drop=pairs("drop"), released=tuple(found["released"]), meta=pairs("meta"),
+        addresses=tuple((ip_network(net), ip_address(ip), owner) for net, ip, owner in found["addresses"]),
+        hints=tuple((ip_network(net), span, ip_address(ip)) for net, span, ip in found["hints"]),
+        owners=tuple((owner, tuple(tuple(key) for key in keys)) for owner, keys in found["owners"]),
+        things=tuple((_untagged(thing), _untagged(previous) if previous else None) for thing, previous in found["things"]))

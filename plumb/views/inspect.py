@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plumb.cnm import Attachment, Endpoint, Network, Pairs, Pool, PortBinding, Sandbox, Status
-from plumb.drivers.sandbox import Ends
+from plumb.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, PortBinding, Sandbox, Status
 from plumb.layout import Layout
 from plumb.services.names import dns_names
 

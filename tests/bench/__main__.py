@@ -1,0 +1,79 @@
+"""`python -m tests.bench`: measure, print one table, say which targets were reached."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import labs
+from tests.bench import alone, bulk, crowd, idle, others
+from tests.bench.figures import Report
+from tests.bench.places import MEMORY, beneath
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured.
+
+    Attributes:
+        rounds: of what is short; bulk_rounds: by size.
+        few, many: how many endpoints are there when one more connects.
+        present: how many containers the other tools have to live with.
+        seconds: after which no part begins another round.
+    """
+
+    rounds: int
+    bulk_rounds: dict[int, int]
+    few: int
+    many: int
+    present: int
+    seconds: float
+
+
+FULL = Extent(rounds=15, bulk_rounds={10: 7, 100: 5, 1000: 3}, few=10, many=1000, present=99, seconds=30)
+QUICK = Extent(rounds=2, bulk_rounds={10: 1, 50: 1}, few=10, many=50, present=9, seconds=2)
+
+
+def measure(extent: Extent) -> Report:
+    """The whole of it."""
+    report = Report()
+    alone.measure(report, extent.rounds, extent.seconds)
+    idle.measure(report, extent.rounds, extent.seconds)
+    bulk.measure(report, extent.bulk_rounds, 2 * extent.seconds)
+    crowd.measure(report, extent.few, extent.many, extent.rounds, extent.seconds)
+    others.measure(report, extent.present, extent.rounds, extent.seconds)
+    return report
+
+
+def main() -> None:
+    """Read the command line, measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="How long things take.")
+    parser.add_argument("--quick", action="store_true", help="few rounds and small sizes: does it all still run?")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--backend", choices=("nf_tables", "legacy"), help="the firewall to write (default: the host's)")
+    asked = parser.parse_args()
+    try:
+        labs.refuse_the_machine()
+    except pytest.exit.Exception as refused:
+        sys.exit(str(refused))
+    if asked.backend:
+        os.environ["PLUMB_IPTABLES"] = asked.backend
+    begun = time.monotonic()
+    with beneath(MEMORY):
+        report = measure(QUICK if asked.quick else FULL)
+    report.remarks.append(f"measured in {time.monotonic() - begun:.0f} s, on {os.cpu_count()} processors"
+                          + (", quickly: too few rounds to judge by" if asked.quick else ""))
+    sys.stdout.write(report.text() + "\n")
+    if asked.json:
+        Path(asked.json).write_text(json.dumps(report.plain(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

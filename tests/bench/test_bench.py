@@ -1,0 +1,66 @@
+"""The benches themselves still run; how fast they find plumb to be is for `make bench` to say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROWS = {
+    "one at a time": {"network create", "run -d", "network connect", "rm -f", "network rm"},
+    "nothing to change": {"plumb network ls", "python, nothing else", "import plumb", "from plumb import Host"},
+    "in bulk, per endpoint": {"10 endpoints", "50 endpoints"},
+    "of which the floor, per endpoint": {"10 endpoints", "50 endpoints"},
+    "one more, by the library": {"connect", "disconnect", "ip link add, into that bridge"},
+    "one more container": {"up, with 1 there", "down, with 1 there", "up, with 9 there", "down, with 9 there"},
+}
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    """What `python -m tests.bench --quick` prints, and the figures that it writes."""
+    figures = tmp_path_factory.mktemp("bench") / "figures.json"
+    ran = subprocess.run([sys.executable, "-m", "tests.bench", "--quick", "--json", str(figures)], capture_output=True, text=True,
+                         check=False, cwd=Path(__file__).parents[2])
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout, json.loads(figures.read_text())
+
+
+def test_the_table_has_every_row(quick: tuple[str, Any]) -> None:
+    """Every section and every row of the table is printed."""
+    printed = [line.strip() for line in quick[0].splitlines()]
+    for section, rows in ROWS.items():
+        for words in (section, *rows):
+            assert any(line.startswith(words) for line in printed), words
+
+
+def test_every_figure_was_measured(quick: tuple[str, Any]) -> None:
+    """The figures are those of the table, each with samples that took some time."""
+    found: dict[str, set[str]] = {}
+    for figure in quick[1]["figures"]:
+        found.setdefault(figure["section"], set()).add(figure["row"])
+        assert min(figure["samples"]) > 0, figure
+    assert found == ROWS
+
+
+def test_every_target_has_its_line(quick: tuple[str, Any]) -> None:
+    """Each target is printed, with whether it was reached."""
+    targets = quick[1]["targets"]
+    assert len(targets) == 7
+    for target in targets:
+        assert f"{'reached' if target['reached'] else 'MISSED '}  {target['target']}" in quick[0]
+
+
+def test_it_refuses_the_machines_own_network() -> None:
+    """Without a namespace of its own it says how to get one, and measures nothing."""
+    ran = subprocess.run([sys.executable, "-m", "tests.bench", "--quick"], capture_output=True, text=True, check=False,
+                         cwd=Path(__file__).parents[2], env={})
+    assert ran.returncode == 1
+    assert "make" in ran.stderr
+    assert ran.stdout == ""

@@ -1,0 +1,116 @@
+"""Failure at every step: whatever fails, and wherever, all is as before: the kernel, the store, the addresses.
+
+A kernel that refuses the k-th step stands in for whatever can go wrong there. For each case and each k the operation
+is tried on a real host, must fail with one error that names the step, and must leave nothing of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from plumb import Host, StepFailed
+from plumb.cnm import Endpoint, Network, Sandbox
+from plumb.engine.host import Verbs
+from plumb.errors import KernelRefused
+from plumb.kernel.linux import LinuxKernel
+from plumb.plan import Step
+from tests import labs
+from tests.cases import CASES
+from tests.labs import Lab, processes, sh, state
+
+Do = Callable[[Verbs], object]
+
+
+class Failing(LinuxKernel):
+    """The real kernel, which refuses one step.
+
+    Attributes:
+        at: the number of the step that is refused; below 0: none is.
+        refused: whether that has happened.
+        taken: how many steps were asked for altogether.
+    """
+
+    def __init__(self, at: int) -> None:
+        self.at, self.taken, self.refused = at, 0, False
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Take what comes before the step to refuse, then refuse it; what follows (the way back) is taken."""
+        left = self.at - self.taken
+        self.taken += len(steps)
+        if self.refused or not 0 <= left < len(steps):
+            return super().take(steps)
+        self.refused = True
+        super().take(steps[:left])
+        raise StepFailed(KernelRefused(str(steps[left]), said="refused by the test"), steps[left], steps[:left])
+
+
+def steps_of(lab: Lab, do: Do, settings: object) -> int:
+    """How many steps an operation has."""
+    counted: list[Step] = []
+    with Host(lab.root, settings=settings, dry_run=True, on_steps=counted.extend) as host, host.operation() as verbs:  # type: ignore[arg-type]  # settings as Host takes them
+        do(verbs)
+    return len(counted)
+
+
+def fail_everywhere(lab: Lab, do: Do, settings: object) -> None:
+    """Try an operation with each of its steps failing; after each, all must be as before."""
+    count = steps_of(lab, do, settings)
+    before, stored = state(), known(lab)
+
+    assert count > 0
+    for at in range(count):
+        assert not processes()
+        with Host(lab.root, settings=settings, kernel=Failing(at)) as host, pytest.raises(StepFailed, match="refused by the test") as caught:  # type: ignore[arg-type]
+            host.__dict__["_machine"] = Host(lab.root)._machine
+            with host.operation() as verbs:
+                do(verbs)
+
+        assert caught.value.stuck == []
+        assert state() == before, f"after the failure of step {at}: {caught.value.step}"
+        assert known(lab) == stored
+
+
+def known(lab: Lab) -> list[object]:
+    """What the store says."""
+    with lab.host() as host:
+        objects = [*host.store.all(Network), *host.store.all(Sandbox), *host.store.all(Endpoint)]
+        return [objects, host.store.things(), host.store.unfinished()]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_failed_build_leaves_nothing(name: str) -> None:
+    """Whatever step of whatever build fails, the host is as it was."""
+    case = CASES[name]
+    with labs.lab(lan=True) as lab:
+        sh(case.before or "true")
+        if not case.settings and name != "default":       # what all share was tried with the first of them
+            with lab.host() as host, host.operation():
+                pass
+        fail_everywhere(lab, case.build, case.settings)
+
+
+CHANGES: dict[str, Do] = {
+    "connect": lambda verbs: verbs.connect("n3", "c1", gw_priority=9),
+    "disconnect": lambda verbs: verbs.disconnect("n2", "c1"),
+    "stop": lambda verbs: verbs.stop("c1"),
+    "restart": lambda verbs: verbs.restart("c2"),
+    "rm": lambda verbs: verbs.remove("c1", force=True),
+    "network rm": lambda verbs: verbs.remove_network("n3"),
+    "prune and create": lambda verbs: (verbs.prune_networks(), verbs.create_network("n4", subnet="172.24.0.0/24")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_failed_change_leaves_all_as_it_was(name: str) -> None:
+    """Whatever step of a change to running containers fails, they run on as before."""
+    with labs.lab(lan=True) as lab:
+        with lab.host() as host, host.operation() as verbs:
+            CASES["two-networks"].build(verbs)
+            verbs.create_network("n3", subnet=["172.22.0.0/24", "fd00:22::/64"], ipv6=True)
+        fail_everywhere(lab, CHANGES[name], {})
+        with lab.host() as host:
+            assert "1 received" in lab.inside(host, "c1", f"ping -c1 -W2 {labs.INTERNET}")
+            assert host.check() == []
+            host.reset()
