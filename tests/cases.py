@@ -87,10 +87,11 @@ def apart(verbs: Verbs) -> None:
 
 
 def internal_and_other(verbs: Verbs) -> None:
-    """c1 on an internal network, c2 on an ordinary one."""
+    """c1 and c3 on an internal network, c2 on an ordinary one."""
     verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True, internal=True)
     verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
     verbs.run("c1", network="n1")
+    verbs.run("c3", network="n1")
     verbs.run("c2", network="n2")
 
 

@@ -59,15 +59,17 @@ class Promise:
         return f"{self.source} {verb} {self.target} {self.address} by {self.protocol}: {self.why}"
 
 
-def promises(members: Sequence[Member], world: Iterable[IPAddress] = ()) -> list[Promise]:
+def promises(members: Sequence[Member], world: Iterable[IPAddress] = (), *, routed_here: bool = False) -> list[Promise]:
     """All that is promised between these containers, the host and the world.
 
     Args:
         members: running containers with their endpoints and networks.
         world: addresses outside that the host itself reaches; one of each family at most.
+        routed_here: the world routes the containers' subnets to this host, so that it could come in by itself.
     """
-    return [promise for source in members for promise in
+    made = [promise for source in members for promise in
             [*_between(source, members), *_host(source), *_world(source, list(world))]]
+    return made + [promise for target in members for promise in _from_world(target)] if routed_here else made
 
 
 def _between(source: Member, members: Sequence[Member]) -> Iterator[Promise]:
@@ -123,6 +125,21 @@ def _host(source: Member) -> Iterator[Promise]:
                 yield Promise(HOST, box.name, ip.ip, protocol, there, why)
                 if there and pool.gateway is not None:
                     yield Promise(box.name, HOST, pool.gateway, protocol, True, why)
+
+
+def _from_world(target: Member) -> Iterator[Promise]:
+    box, ends = target
+    for end, net in ends:
+        for ip in end.ips:
+            mode = net.bridge.mode(ip.version)
+            way = gateway_of(ends, ip.version)
+            if not net.internal and (way is None or way[1].id != net.id):
+                continue                    # the answer would take another way
+            closed = net.internal or mode in (GatewayMode.NAT, GatewayMode.ISOLATED)
+            for protocol in Protocol:
+                verdict = (False, f"{net.name} is {'internal' if net.internal else 'behind NAT'}") if closed \
+                    else _by_mode(net, mode, protocol)
+                yield Promise(WORLD, box.name, ip.ip, protocol, *verdict)
 
 
 def _world(source: Member, world: Sequence[IPAddress]) -> Iterator[Promise]:

@@ -9,6 +9,7 @@ that must not come.
 from __future__ import annotations
 
 import errno
+import secrets
 import selectors
 import socket
 import struct
@@ -60,9 +61,10 @@ def try_out(promises: Sequence[Promise], places: Mapping[str, str], seconds: flo
         seconds: how long to wait for what must not come.
     """
     outcomes = [Outcome(promise) for promise in promises]
+    first = secrets.randbelow(1 << 31)      # a number used before would be an answer to connection tracking, not a question
     with ExitStack() as stack, selectors.DefaultSelector() as watch:
         ports = _listen(promises, places, stack, watch)
-        clients = [client for number, outcome in enumerate(outcomes)
+        clients = [client for number, outcome in enumerate(outcomes, first)
                    if (client := _ask(outcome, number, places, ports, stack, watch)) is not None]
         _wait(clients, watch, time.monotonic() + seconds)
     return outcomes

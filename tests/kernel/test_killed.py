@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import pytest
 
-from tests.kernel.trials import MARK, fork_plumb, host, marked, plumb, wait_until
+from tests import labs
+from tests.kernel.trials import MARK, end_all, fork_plumb, host, marked, plumb, wait_until
 from tests.labs import Lab
 
-SEED = 20251121
+SEED = int(os.environ.get("PLUMB_TESTS_SEED", "20251121"))
 QUICK = ("-o", "com.docker.network.advertise_addr_ms=100")
 COMMAND = ("-e", MARK, "sleep", "1000")
 
@@ -51,6 +55,12 @@ CASES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _nothing_runs_on(lab: Lab) -> Iterator[None]:
+    yield
+    end_all(lab)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_killed_command_leaves_nothing_that_cannot_be_made_good(name: str, lab: Lab) -> None:
@@ -74,7 +84,7 @@ def test_a_killed_command_leaves_nothing_that_cannot_be_made_good(name: str, lab
 def build(lab: Lab, case: Case) -> None:
     """What the command needs, as far as it is not there; nothing at all for the first command on a root."""
     with lab.host() as known:
-        there = {value.name for value in [*known.networks(), *known.containers()]}
+        there = {net.name for net in known.networks()} | {box.name for box in known.containers()}
     if not case.needs:
         plumb(lab, "reset", "--force")
     for name in case.needs:
@@ -108,3 +118,40 @@ def next_command_works(lab: Lab, case: Case, about: str) -> None:
         plumb(lab, "check")
     except AssertionError as error:
         raise AssertionError(f"{about}: {error}") from error
+
+
+@pytest.mark.slow
+def test_a_killed_repair_can_be_repeated(lab: Lab) -> None:
+    """A repair that is killed at any moment is finished by the next; the host is then as it was before the damage."""
+    chance = random.Random(SEED)
+    for name in ("base", "box"):
+        plumb(lab, *BUILDS[name])
+    before, took = labs.state(), 0.0
+    for number in range(15):
+        labs.sh("ip link del plumb0; iptables -F; iptables -t nat -F; iptables -t raw -F; sysctl -qw net.ipv4.ip_forward=0")
+        start = time.monotonic()
+        repair = fork_plumb(lab, "repair")
+        if number:
+            kill_after(chance.uniform(0, 1.1 * took), repair)
+            plumb(lab, "repair")
+        else:
+            os.waitpid(repair, 0)
+            took = time.monotonic() - start
+        plumb(lab, "check")
+        assert labs.state() == before, f"kill {number}"
+
+
+def test_what_a_killed_command_has_set_off_is_waited_for(lab: Lab, tmp_path: Path) -> None:
+    """An iptables-restore that outlives its killed plumb has ended before the next command looks at the kernel."""
+    plumb(lab, "network", "create", "base")
+    asked, slow = tmp_path / "asked", tmp_path / "iptables-restore"
+    slow.write_text(f"#!/bin/sh\ntouch {asked}\nsleep 0.5\nexec {shutil.which('iptables-restore')} \"$@\"\n")
+    slow.chmod(0o755)
+    victim = fork_plumb(lab, "network", "create", "extra", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    wait_until(asked.exists, "the command comes to the firewall")
+    kill_after(0, victim)
+    plumb(lab, "network", "create", "next")
+    wait_until(lambda: not marked(lab), "iptables-restore ends")
+    plumb(lab, "check")
+    plumb(lab, "network", "prune", "-f")
+    assert "-i br-" not in labs.sh("iptables-save")

@@ -7,10 +7,12 @@ their environment; and they run command lines in forks, which have everything im
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -44,24 +46,31 @@ def marked(lab: Lab) -> dict[int, str]:
     return found
 
 
+def end_all(lab: Lab) -> None:
+    """Kill what a test that failed has left running."""
+    for pid in marked(lab):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def host(lab: Lab) -> dict[str, list[str]]:
     """The host as the system's own tools show it, what is mounted, and what lies under the root."""
     left = [str(path) for path in lab.root.rglob("*")] if lab.root.exists() else []
     return {**labs.state(), "mounts": labs.mounts(), "files": left}
 
 
-def fork_plumb(lab: Lab, *argv: str) -> int:
+def fork_plumb(lab: Lab, *argv: str, env: dict[str, str] | None = None) -> int:
     """Run a command line in a fork of this process; its pid."""
     for needed in IMPORTED:
         import_module(needed)
     pid = os.fork()
     if pid == 0:
         try:
-            os.environ.update({"PLUMB_ROOT": str(lab.root), "PLUMB_CONFIG": "", MARK: str(lab.root)})
+            os.environ.update({"PLUMB_ROOT": str(lab.root), "PLUMB_CONFIG": "", MARK: str(lab.root), **(env or {})})
             os.setsid()
             _run(lab, argv)
         except BaseException:
-            traceback.print_exc(file=open(2, "w", closefd=False))
+            os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(70)
     return pid
@@ -73,7 +82,7 @@ def _run(lab: Lab, argv: tuple[str, ...]) -> None:
     output = os.open(output_of(lab), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)    # pytest has replaced them
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")           # pytest has replaced them
     status = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -85,7 +94,15 @@ def output_of(lab: Lab) -> Path:
     return lab.root.parent / "output"
 
 
-def plumb(lab: Lab, *argv: str) -> None:
-    """Run a command line in a fork and see that it succeeds."""
+def tried(lab: Lab, *argv: str) -> tuple[int, str]:
+    """Run a command line in a fork: its exit status, and what it printed."""
+    output_of(lab).unlink(missing_ok=True)
     status = os.waitstatus_to_exitcode(os.waitpid(fork_plumb(lab, *argv), 0)[1])
-    assert status == 0, f"plumb {' '.join(argv)}: {status}: {output_of(lab).read_text()[-2000:]}"
+    return status, output_of(lab).read_text()
+
+
+def plumb(lab: Lab, *argv: str) -> str:
+    """Run a command line in a fork and see that it succeeds; what it printed."""
+    status, printed = tried(lab, *argv)
+    assert status == 0, f"plumb {' '.join(argv)}: {status}: {printed}"
+    return printed

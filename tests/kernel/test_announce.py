@@ -1,0 +1,168 @@
+"""Announcements as a neighbour hears them: who has an address now says so, before anybody has to find out.
+
+A packet socket in the neighbour's namespace is opened first; then containers come, and what they say of their own
+accord is counted. A broadcast ARP request that asks for its sender's own address tells everybody that address's MAC;
+for IPv6 an unsolicited neighbour advertisement with the override flag does.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+
+from plumb.kernel.namespaces import entered
+from tests.kernel.trials import marked, plumb, wait_until
+from tests.labs import Lab
+
+ALL_PROTOCOLS, ARP, IPV6, NEIGHBOUR_ADVERTISEMENT = 0x0003, 0x0806, 0x86DD, 136
+OVERRIDE = 0x20000000
+SO_TIMESTAMPNS = 35
+MAC, OTHER_MAC = "02:00:00:00:00:aa", "02:00:00:00:00:bb"
+NMSGS, MS = "com.docker.network.advertise_addr_nmsgs", "com.docker.network.advertise_addr_ms"
+
+
+class Heard(NamedTuple):
+    """An announcement: when it came (by the kernel's wall clock), and of which address at which MAC."""
+
+    when: float
+    ip: str
+    mac: str
+
+
+@dataclass
+class Neighbour:
+    """A container that listens: its lab, and its packet socket."""
+
+    lab: Lab
+    wire: socket.socket
+
+    def hear(self, enough: Callable[[list[Heard]], bool], seconds: float = 5.0) -> list[Heard]:
+        """Listen until it is enough, or until nothing has come for some time."""
+        found: list[Heard] = []
+        deadline = time.monotonic() + seconds
+        while not enough(found) and time.monotonic() < deadline:
+            self.wire.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                frame, extra, _, _ = self.wire.recvmsg(2048, 64)
+            except TimeoutError:
+                break
+            whole, nanoseconds = struct.unpack("=qq", extra[0][2])
+            found += announcements(frame, whole + nanoseconds / 1e9)
+        return found
+
+    def rest(self) -> list[Heard]:
+        """What else was heard, when nobody is left who could say more."""
+        wait_until(lambda: not marked(self.lab), "the announcers end")
+        return self.hear(lambda found: False, 0.02)
+
+    def knows(self, version: int, ip: str) -> str:
+        """The MAC that the neighbour's kernel has for an address."""
+        with self.lab.host() as host:
+            line = self.lab.inside(host, "neighbour", f"ip -{version} neigh show {ip} dev eth0")
+        return line.split("lladdr ")[1].split()[0] if "lladdr " in line else ""
+
+
+def announcements(frame: bytes, when: float) -> list[Heard]:
+    """What a frame announces: one address or none."""
+    kind, mac = struct.unpack("!H", frame[12:14])[0], frame[6:12].hex(":")
+    if kind == ARP and frame[:6] == b"\xff" * 6:
+        hardware, protocol, _, _, op, sender, ip, _, target = struct.unpack("!HHBBH6s4s6s4s", frame[14:42])
+        if (hardware, protocol, op, ip) == (1, 0x0800, 1, target) and sender.hex(":") == mac:
+            return [Heard(when, str(ip_address(ip)), mac)]
+    if kind == IPV6 and frame[20] == 58 and frame[54] == NEIGHBOUR_ADVERTISEMENT:
+        flags, target, option, length, link = struct.unpack("!I16sBB6s", frame[58:86])
+        to_all = frame[:6] == bytes.fromhex("333300000001") and ip_address(frame[38:54]) == ip_address("ff02::1")
+        if to_all and frame[21] == 255 and flags == OVERRIDE and (option, length) == (2, 1) and link.hex(":") == mac:
+            return [Heard(when, str(ip_address(target)), mac)]
+    return []
+
+
+@pytest.fixture
+def neighbour(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Neighbour]:
+    """A neighbour on a dual-stack network whose containers announce themselves as often as the test says, every 100 ms."""
+    count = str(getattr(request, "param", 3))
+    plumb(lab, "network", "create", "net", "--subnet", "10.9.0.0/24", "--subnet", "2001:db8:9::/64", "--ipv6=true",
+          "-o", f"{NMSGS}={count}", "-o", f"{MS}=100")
+    plumb(lab, "run", "-d", "--name", "neighbour", "--network", "net")
+    wait_until(lambda: not marked(lab), "its own announcements end")
+    with lab.host() as host, entered(host.namespace(host.container("neighbour"))):
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
+        wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        wire.bind(("eth0", ALL_PROTOCOLS))
+    with wire:
+        yield Neighbour(lab, wire)
+
+
+def run(lab: Lab, mac: str = MAC) -> None:
+    """A new container with these addresses, by the command line."""
+    plumb(lab, "run", "-d", "--name", "new", "--network", "net", "--ip", "10.9.0.9", "--ip6", "2001:db8:9::9", "--mac-address", mac)
+
+
+def of(ip: str, heard: list[Heard]) -> list[Heard]:
+    """The announcements of one address."""
+    return [one for one in heard if one.ip == ip]
+
+
+@pytest.mark.parametrize("neighbour", [1, 2, 3], indirect=True)
+@pytest.mark.parametrize("ip", ["10.9.0.9", "2001:db8:9::9"])
+def test_a_new_endpoint_announces_its_addresses(ip: str, neighbour: Neighbour, request: pytest.FixtureRequest) -> None:
+    """As often as advertise_addr_nmsgs says, advertise_addr_ms apart, with its MAC; and not once more."""
+    count = request.node.callspec.params["neighbour"]
+    run(neighbour.lab)
+    heard = neighbour.hear(lambda found: len(of(ip, found)) == count)
+    assert [one.mac for one in of(ip, heard)] == [MAC] * count
+    times = [one.when for one in of(ip, heard)]
+    assert all(0.08 < later - sooner < 1 for sooner, later in pairwise(times))
+    assert of(ip, neighbour.rest()) == []
+
+
+def test_the_first_announcement_is_made_before_the_command_returns(neighbour: Neighbour) -> None:
+    """When `run` has returned, the neighbours know both addresses."""
+    run(neighbour.lab)
+    returned = time.time()
+    heard = neighbour.hear(lambda found: len(found) >= 4)
+    assert sorted(one.ip for one in heard if one.when < returned) == ["10.9.0.9", "2001:db8:9::9"]
+
+
+@pytest.mark.parametrize("neighbour", [0], indirect=True)
+def test_nothing_is_announced_with_a_count_of_zero(neighbour: Neighbour) -> None:
+    """advertise_addr_nmsgs=0 disables it: nothing is said, and nobody is left to say it later."""
+    run(neighbour.lab)
+    assert neighbour.rest() == []
+
+
+def test_a_connect_announces_too(neighbour: Neighbour) -> None:
+    """A running container that is connected to one more network announces its address there."""
+    plumb(neighbour.lab, "run", "-d", "--name", "new")
+    plumb(neighbour.lab, "network", "connect", "--ip", "10.9.0.9", "net", "new")
+    assert len(of("10.9.0.9", neighbour.hear(lambda found: len(of("10.9.0.9", found)) == 3))) == 3
+
+
+def test_a_program_announces_in_the_background(neighbour: Neighbour) -> None:
+    """A program that uses the library goes on at once, and a thread of it announces as often as a command would."""
+    with neighbour.lab.host() as host:
+        host.run("new", network="net", mac=MAC)
+        heard = neighbour.hear(lambda found: len(of("10.9.0.3", found)) == 3)
+    assert [one.mac for one in of("10.9.0.3", heard)] == [MAC] * 3
+    assert not marked(neighbour.lab)
+
+
+@pytest.mark.parametrize(("neighbour", "expected"), [(3, OTHER_MAC), (0, MAC)], indirect=["neighbour"])
+@pytest.mark.parametrize(("version", "ip"), [(4, "10.9.0.9"), (6, "2001:db8:9::9")])
+def test_a_stale_neighbour_entry_is_refreshed(version: int, ip: str, expected: str, neighbour: Neighbour) -> None:
+    """When an address moves to a container with another MAC, the neighbours have it at once; without announcements they do not."""
+    run(neighbour.lab)
+    with neighbour.lab.host() as host:
+        neighbour.lab.inside(host, "neighbour", f"ping -q -c1 -W2 {ip}")
+    assert neighbour.knows(version, ip) == MAC
+    plumb(neighbour.lab, "rm", "-f", "new")
+    run(neighbour.lab, OTHER_MAC)
+    assert neighbour.knows(version, ip) == expected

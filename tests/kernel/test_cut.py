@@ -1,0 +1,171 @@
+"""Cut: taking away any one thing that plumb made breaks a promise, so nothing is there for show, and the probes see it.
+
+For each case all promises are tried and must be kept; then one thing after the other is cut out of the kernel, the
+promises are tried again, and at least one must be broken; then the thing is put back. What no packet can tell is in a
+table, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from plumb import Host
+from plumb.cnm import Status
+from plumb.engine.host import Verbs
+from plumb.plan import Step
+from plumb.probes.promises import HOST, WORLD, Member, Promise, promises
+from plumb.probes.traffic import try_out
+from plumb.things import HOST as HOST_ITSELF
+from plumb.things import Thing
+from plumb.things.layer3 import Sysctl
+from plumb.things.links import Up
+from plumb.things.netfilter import Chain, Family, Policy, Rule
+from plumb.things.processes import Directory, File, Namespace
+from tests import cases, labs
+from tests.labs import Lab, sh, within
+
+PATIENCE = 0.25
+"""Seconds after which what was not reached is not reachable; between namespaces it takes less than one thousandth."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Something to cut into.
+
+    Attributes:
+        build: asks for it.
+        only: what to cut; all by default.
+        settings: the host's settings.
+        before, after: shell lines on the host, before and when it is built.
+    """
+
+    build: Callable[[Verbs], None]
+    only: Callable[[Thing], bool] = lambda thing: True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    before: str = ""
+    after: str = ""
+
+
+def rule_of(*words: str) -> Callable[[Thing], bool]:
+    """Only rules that contain one of these words."""
+    return lambda thing: isinstance(thing, Rule) and any(word in f"{thing.table} {thing.chain} {thing.spec}" for word in words)
+
+
+FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
+"""On a host that forwards already the FORWARD policy stays ACCEPT, and is no second wall."""
+SCENES = {
+    "one network": Scene(cases.network(subnet=cases.DUAL, ipv6=True)),
+    "default network": Scene(cases.default_network),
+    "two networks": Scene(cases.two_networks, lambda thing: thing.where != HOST_ITSELF),
+    "icc off": Scene(cases.network(subnet=cases.DUAL, ipv6=True, options={cases.BRIDGE + "enable_icc": "false"}),
+                     rule_of("-j DROP"), before=FORWARDS),
+    "icc off, on a host that did not forward": Scene(
+        cases.network(subnet=cases.DUAL, ipv6=True, options={cases.BRIDGE + "enable_icc": "false"}), rule_of("PLUMB-FORWARD -i br-")),
+    "internal": Scene(cases.internal_and_other, rule_of("INTERNAL", "-i br-")),
+    "an administrator who lets in everything": Scene(cases.apart, rule_of("raw PREROUTING"), after="""
+        iptables -A PLUMB-USER -j ACCEPT; ip6tables -A PLUMB-USER -j ACCEPT"""),
+    "direct routing allowed": Scene(cases.apart, rule_of("PLUMB !", "PLUMB-BRIDGE"), {"allow-direct-routing": True}),
+    "routed": Scene(cases.routed_and_other, rule_of("icmp", "PLUMB ! -i")),
+    "unprotected": Scene(cases.unprotected_and_other, rule_of("PLUMB ! -i")),
+}
+
+Reason = str
+UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
+    "it is about files and users, not about packets": lambda thing, _: isinstance(thing, Directory | File) or (
+        isinstance(thing, Sysctl) and thing.name.endswith(("ip_unprivileged_port_start", "ping_group_range"))),
+    "it keeps out what nobody sends here: router advertisements, link-local addresses": lambda thing, _: (
+        isinstance(thing, Sysctl) and thing.name.endswith(("accept_ra", "disable_ipv6"))),
+    "it is for links that are still to come": lambda thing, _: isinstance(thing, Sysctl) and "default" in thing.name,
+    "it is the administrator's to use": lambda thing, _: "PLUMB-USER" in str(thing),
+    "it leads to published ports, of which there are none here": lambda thing, _: (
+        isinstance(thing, Chain | Rule) and thing.table == "nat" and "POSTROUTING" not in str(thing)),
+    "another wall stands behind it: see the scene where that one is open": lambda thing, scene: (
+        isinstance(thing, Rule) and "DROP" in thing.spec and "INTERNAL" not in thing.chain and scene in (
+            SCENES["one network"], SCENES["default network"], SCENES["two networks"]))
+    or (isinstance(thing, Rule | Chain) and "PLUMB-BRIDGE" in str(thing) and scene in (
+        SCENES["one network"], SCENES["default network"], SCENES["two networks"])),
+    "there is no internal network here": lambda thing, scene: "PLUMB-INTERNAL" in str(thing) and scene is not SCENES["internal"],
+    "without a way out, and with its twin in the way of any answer, its own work does not show": lambda thing, scene: (
+        isinstance(thing, Rule) and thing.spec.startswith("! -d") and thing.chain == "PLUMB-INTERNAL" and scene is SCENES["internal"]),
+    "nobody has IPv6 here": lambda thing, scene: (
+        isinstance(thing, Rule) and thing.family is Family.V6 and scene is SCENES["default network"]),
+    "nobody is on that network": lambda thing, scene: "plumb0" in str(thing) and scene is not SCENES["default network"],
+    "it is about what is forwarded between others, of whom there are none here": lambda thing, _: isinstance(thing, Policy),
+    "its rules are cut one by one": lambda thing, _: isinstance(thing, Chain),
+    "the kernel keeps a namespace as long as somebody is in it": lambda thing, _: isinstance(thing, Namespace),
+    "nobody speaks to itself here": lambda thing, _: isinstance(thing, Up) and thing.dev == "lo",
+}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_thing_is_needed(name: str) -> None:
+    """Without any one of the things, some promise is broken."""
+    scene = SCENES[name]
+    with labs.lab(lan=True) as lab, lab.host(settings=scene.settings) as host:
+        sh(scene.before or "true")
+        with host.operation() as verbs:
+            scene.build(verbs)
+        sh(scene.after or "true")
+        made, places = promised(lab, host)
+
+        assert broken(made, places) == []
+        for thing in host.store.things():
+            if scene.only(thing) and not any(unseen(thing, scene) for unseen in UNSEEN.values()):
+                cut(host, thing)
+
+                assert broken(made, places), f"nobody misses {thing}"
+                mend(host, thing)
+
+        assert broken(made, places) == []
+        sh("iptables -F PLUMB-USER; ip6tables -F PLUMB-USER")
+        host.reset()
+
+
+def promised(lab: Lab, host: Host) -> tuple[list[Promise], dict[str, str]]:
+    """All promises of what runs here, and where to try them."""
+    running = [box for box in host.containers() if box.status is Status.RUNNING]
+    members: list[Member] = [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running]
+    within(lab.lan, "ip route replace 172.20.0.0/15 via 192.0.2.10; ip -6 route replace fd00::/16 via 2001:db8:2::10")
+    places = {HOST: "", WORLD: lab.lan, **{box.name: host.namespace(box) for box in running}}
+    world = [ip_address(labs.INTERNET), ip_address(labs.INTERNET6)]
+    return promises(members, world, routed_here=True), places
+
+
+def broken(made: Sequence[Promise], places: dict[str, str]) -> list[Promise]:
+    """The promises that are not kept; a listener that cannot even be opened at its address breaks one too."""
+    try:
+        return [outcome.promise for outcome in try_out(made, places, PATIENCE) if not outcome.kept]
+    except OSError:
+        return list(made)
+
+
+def cut(host: Host, thing: Thing) -> None:
+    """Take one thing out of the kernel."""
+    was = host.store.previous(thing.key) if thing.standing else None
+    host.kernel.take([Step(thing, was)])
+
+
+def mend(host: Host, thing: Thing) -> None:
+    """Put it back, with all that the kernel dropped together with it."""
+    host.repair()
+
+    assert host.check() == [], f"after the repair of {thing}"
+
+
+def test_every_reason_is_needed() -> None:
+    """Each reason in the table excuses something in some scene; one that excuses nothing is out of date."""
+    used = set()
+    for scene in SCENES.values():
+        with labs.lab(lan=True) as lab, lab.host(settings=scene.settings) as host:
+            sh(scene.before or "true")
+            with host.operation() as verbs:
+                scene.build(verbs)
+            used |= {reason for reason, unseen in UNSEEN.items() for thing in host.store.things() if scene.only(thing) and unseen(thing, scene)}
+            host.reset()
+
+    assert used == set(UNSEEN)

@@ -1,0 +1,267 @@
+"""The store: what is kept, who has which address, what exists and whose it is, and the journal."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from plumb.cnm import Endpoint, Network, Sandbox
+from plumb.errors import Broken, Conflict, Invalid
+from plumb.layout import Layout
+from plumb.store import sqlite
+from plumb.store.sqlite import Change, Store
+from plumb.things.layer3 import Sysctl
+from plumb.things.links import Bridge, Up
+
+NET = ip_network("10.9.0.0/24")
+NET6 = ip_network("fd09::/64")
+ONE, TWO, SIX = ip_address("10.9.0.1"), ip_address("10.9.0.2"), ip_address("fd09::1")
+BRIDGE, UP = Bridge("br0", "02:00:00:00:00:01"), Up("br0")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(Layout(str(tmp_path / "root")), create=True)
+    yield made
+    made.close()
+
+
+def net(ident: str, name: str = "n", number: int = 1) -> Network:
+    """A network."""
+    return Network(ident * 64, name, "bridge", number=number)
+
+
+def apply(store: Store, change: Change) -> None:
+    """One operation, begun and finished."""
+    store.finish(store.begin([], [], change), change)
+
+
+# -- the intent ---------------------------------------------------------------
+
+
+def test_what_was_put_is_found(store: Store) -> None:
+    """By id, by name, by a prefix, and in the order of numbers."""
+    apply(store, Change(put=(net("b", "second", 2), net("a", "first", 1))))
+    assert store.get(Network, "a" * 64) == store.named(Network, "first") == net("a", "first", 1)
+    assert [found.name for found in store.all(Network)] == ["first", "second"]
+    assert [found.name for found in store.prefixed(Network, "bb")] == ["second"]
+    assert store.prefixed(Network, "c") == []
+    assert store.get(Sandbox, "a" * 64) is None
+
+
+def test_put_again_is_replace(store: Store) -> None:
+    """The id says which."""
+    apply(store, Change(put=(net("a", "old"),)))
+    apply(store, Change(put=(net("a", "new"),)))
+    assert [found.name for found in store.all(Network)] == ["new"]
+
+
+def test_endpoints_of_a_network_and_of_a_sandbox(store: Store) -> None:
+    """In the order in which they were made."""
+    ends = [Endpoint(c * 64, network, box, "v" + c, "eth0", "02:00:00:00:00:01", number=i)
+            for i, (c, network, box) in enumerate((("1", "n", "x"), ("2", "n", "y"), ("3", "m", "x")))]
+    apply(store, Change(put=tuple(reversed(ends))))
+    assert store.endpoints(network="n") == ends[:2]
+    assert store.endpoints(sandbox="x") == [ends[0], ends[2]]
+
+
+def test_numbers_go_up(store: Store) -> None:
+    """One more than the highest."""
+    assert store.number(Network) == 1
+    apply(store, Change(put=(net("a", "a", 7),)))
+    assert store.number(Network) == 8
+
+
+def test_what_was_dropped_is_gone(store: Store) -> None:
+    """Only that one."""
+    apply(store, Change(put=(net("a", "a"), net("b", "b"))))
+    apply(store, Change(drop=(("network", "a" * 64),)))
+    assert [found.name for found in store.all(Network)] == ["b"]
+
+
+# -- addresses ---------------------------------------------------------------
+
+
+def test_addresses_have_owners(store: Store) -> None:
+    """Per subnet, so that networks may overlap."""
+    apply(store, Change(addresses=((NET, ONE, "a"), (NET6, SIX, "a"))))
+    assert store.taken(NET, ONE)
+    assert store.holder(NET, ONE) == "a"
+    assert not store.taken(NET, TWO)
+    assert not store.taken(ip_network("10.9.0.0/16"), ONE)
+
+
+def test_released_is_free_again(store: Store) -> None:
+    """All of one owner's, and the hint goes down to the lowest of them."""
+    apply(store, Change(addresses=((NET, ONE, "a"), (NET, TWO, "b")), hints=((NET, "", TWO + 1),)))
+    apply(store, Change(released=("b",)))
+    assert [store.taken(NET, ip) for ip in (ONE, TWO)] == [True, False]
+    assert store.hint(NET, "") == TWO
+    apply(store, Change(released=("a",)))
+    assert store.hint(NET, "") == ONE
+
+
+def test_an_address_is_nobody_s_twice(store: Store) -> None:
+    """The file itself refuses, and nothing of that change counts."""
+    apply(store, Change(addresses=((NET, ONE, "a"),)))
+    with pytest.raises(sqlite3.IntegrityError):
+        apply(store, Change(put=(net("a"),), addresses=((NET, ONE, "b"),)))
+    assert store.holder(NET, ONE) == "a"
+    assert store.all(Network) == []
+
+
+def test_counting_a_part(store: Store) -> None:
+    """Addresses compare by number, not by their text."""
+    ips = [ip_address(f"10.9.0.{n}") for n in (9, 10, 100, 200)]
+    apply(store, Change(addresses=tuple((NET, ip, "a") for ip in ips)))
+    assert store.count(NET, NET) == 4
+    assert store.count(NET, ip_network("10.9.0.0/25")) == 3
+    assert store.count(NET, ip_network("10.9.0.8/29")) == 2
+
+
+# -- what exists ---------------------------------------------------------------
+
+
+def test_a_thing_stays_while_somebody_owns_it(store: Store) -> None:
+    """It goes with its last owner."""
+    apply(store, Change(things=((BRIDGE, None), (UP, None)), owners=(("a", (BRIDGE.key, UP.key)), ("b", (BRIDGE.key,)))))
+    assert store.things() == store.things("a") == [BRIDGE, UP]
+    assert sorted(store.owners(BRIDGE.key)) == ["a", "b"]
+    apply(store, Change(owners=(("a", ()),)))
+    assert store.things() == store.things("b") == [BRIDGE]
+    apply(store, Change(owners=(("b", ()),)))
+    assert store.things() == []
+
+
+def test_what_a_standing_thing_was_is_remembered_from_the_first_time(store: Store) -> None:
+    """A second change does not make plumb's own value the one to go back to."""
+    zero, one, two = (Sysctl("net/ipv4/ip_forward", value) for value in "012")
+    apply(store, Change(things=((one, zero),), owners=(("a", (one.key,)),)))
+    apply(store, Change(things=((two, one),), owners=(("a", (one.key,)),)))
+    assert store.thing(one.key) == two
+    assert store.previous(one.key) == zero
+
+
+def test_remarks(store: Store) -> None:
+    """Empty until made."""
+    assert store.meta("host") == ""
+    apply(store, Change(meta=(("host", "x"),)))
+    assert store.meta("host") == "x"
+
+
+# -- the journal ---------------------------------------------------------------
+
+
+def test_what_was_begun_is_read_back_whole(store: Store) -> None:
+    """By whoever comes after, from the file alone."""
+    change = Change(put=(net("a"), Sandbox("b" * 64, "box")), drop=(("network", "c"),), addresses=((NET, ONE, "a"), (NET6, SIX, "a")),
+        released=("x",),
+                    hints=((NET, "10.9.0.0/25", TWO),), things=((BRIDGE, None), (Sysctl("a/b", "1"), Sysctl("a/b", "0"))), owners=(("o",
+                    (BRIDGE.key,)),),
+                    meta=(("k", "v"),))
+    number = store.begin([UP], [BRIDGE, UP], change)
+    assert store.unfinished() == [(number, [UP], [BRIDGE, UP], change)]
+    assert store.all(Network) == []
+
+
+def test_finished_counts_and_is_forgotten(store: Store) -> None:
+    """The change is there, the journal empty."""
+    change = Change(put=(net("a"),))
+    store.finish(store.begin([], [], change), change)
+    assert store.unfinished() == []
+    assert store.all(Network) == [net("a")]
+
+
+def test_abandoned_is_forgotten(store: Store) -> None:
+    """And nothing has changed."""
+    store.abandon(store.begin([], [], Change(put=(net("a"),))))
+    assert store.unfinished() == []
+    assert store.all(Network) == []
+
+
+# -- the file ---------------------------------------------------------------
+
+
+def test_a_store_that_is_not_there_reads_as_empty(tmp_path: Path) -> None:
+    """And is not made by reading."""
+    layout = Layout(str(tmp_path / "root"))
+    assert Store(layout).all(Network) == []
+    assert not (tmp_path / "root").exists()
+
+
+def test_the_root_is_root_s_own(tmp_path: Path) -> None:
+    """Nobody else reads it."""
+    layout = Layout(str(tmp_path / "a" / "root"))
+    Store(layout, create=True).close()
+    assert (os.stat(layout.root).st_mode & 0o777, os.stat(layout.database).st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_what_was_kept_outlives_the_process(tmp_path: Path) -> None:
+    """Another store on the same root reads it."""
+    layout = Layout(str(tmp_path))
+    first = Store(layout, create=True)
+    apply(first, Change(put=(net("a"),)))
+    assert Store(layout).all(Network) == [net("a")]
+    first.close()
+    assert Store(layout).all(Network) == [net("a")]
+
+
+def test_a_file_that_is_no_store(tmp_path: Path) -> None:
+    """It is said to be broken, and left as it is."""
+    layout = Layout(str(tmp_path))
+    Path(layout.database).write_bytes(b"not a database at all, " * 100)
+    with pytest.raises(Broken, match="cannot be used"):
+        Store(layout)
+    assert Path(layout.database).read_bytes().startswith(b"not a database")
+
+
+def test_a_store_of_a_later_version(tmp_path: Path) -> None:
+    """It is refused, not guessed at."""
+    layout = Layout(str(tmp_path))
+    Store(layout, create=True).close()
+    with sqlite3.connect(layout.database) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(Broken, match="version 99"):
+        Store(layout)
+
+
+def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file is in the way."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Invalid, match="cannot make the root"):
+        Store(Layout(str(tmp_path / "file" / "root")), create=True)
+
+
+def test_writers_take_turns(store: Store, tmp_path: Path) -> None:
+    """The second waits until the first has let go."""
+    other = Store(Layout(str(tmp_path / "root")))
+    seen: list[str] = []
+
+    def wait() -> None:
+        with other.lock():
+            seen.append("second")
+
+    with store.lock():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join(0.05)
+        seen.append("first")
+    thread.join(5)
+    assert seen == ["first", "second"]
+    other.close()
+
+
+def test_nobody_waits_for_ever(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while it is an error that says who is in the way."""
+    monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
+    other = Store(Layout(str(tmp_path / "root")))
+    with store.lock(), pytest.raises(Conflict, match="another plumb is at work"), other.lock():
+        pass
+    other.close()

@@ -1,0 +1,157 @@
+"""Docker's JSON, field by field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plumb import Host, options
+from plumb.kernel.memory import MemoryKernel
+from plumb.views import inspect as docker
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Host(tmp_path / "root", settings={}, kernel=MemoryKernel()) as made:
+        made.create_network("shop", subnet=["10.9.0.0/24", "fd09::/64"], ip_range="10.9.0.128/25", ipv6=True,
+            aux_addresses={"printer": "10.9.0.9"},
+                            options={"com.docker.network.driver.mtu": "1400"}, labels={"a": "b"})
+        yield made
+
+
+def container(host: Host, name: str) -> dict[str, Any]:
+    """`inspect NAME`."""
+    known = {net.id: net for net in host.networks()}
+    box = host.container(name)
+    return docker.container(box, [(end, known[end.network]) for end in host.endpoints(box)], known, host.layout)
+
+
+def network(host: Host, name: str) -> dict[str, Any]:
+    """`network inspect NAME`."""
+    net = host.network(name)
+    return docker.network(net, [(end, host.container(end.sandbox)) for end in host.endpoints(net)])
+
+
+NETWORK = ("Name", "Id", "Created", "Scope", "Driver", "EnableIPv4", "EnableIPv6", "IPAM", "Internal", "Attachable", "Ingress",
+    "ConfigFrom", "ConfigOnly",
+           "Options", "Labels", "Containers")
+ENDPOINT = ("IPAMConfig", "Links", "Aliases", "DriverOpts", "GwPriority", "NetworkID", "EndpointID", "Gateway", "IPAddress", "MacAddress",
+    "IPPrefixLen",
+            "IPv6Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen", "DNSNames")
+
+
+def test_a_network_s_fields(host: Host) -> None:
+    """Docker's, no more and no fewer."""
+    assert sorted(network(host, "shop")) == sorted(NETWORK)
+
+
+def test_a_network_s_addresses(host: Host) -> None:
+    """Gateways are bare addresses; what was not given is left out."""
+    assert network(host, "shop")["IPAM"] == {"Driver": "default", "Options": None, "Config": [
+        {"Subnet": "10.9.0.0/24", "IPRange": "10.9.0.128/25", "Gateway": "10.9.0.128", "AuxiliaryAddresses": {"printer": "10.9.0.9"}},
+        {"Subnet": "fd09::/64", "Gateway": "fd09::1"}]}
+
+
+def test_what_was_given_is_shown_as_given(host: Host) -> None:
+    """Options and labels."""
+    found = network(host, "shop")
+    assert (found["Options"], found["Labels"]) == ({"com.docker.network.driver.mtu": "1400"}, {"a": "b"})
+
+
+@pytest.mark.parametrize(("name", "driver"), [("host", "host"), ("none", "null")])
+def test_networks_without_addresses(host: Host, name: str, driver: str) -> None:
+    """Their configuration is null."""
+    found = network(host, name)
+    assert (found["Driver"], found["Scope"], found["IPAM"]["Config"]) == (driver, "local", None)
+
+
+def test_a_network_s_containers(host: Host) -> None:
+    """By id, addresses with their prefix length."""
+    box = host.run("web", network="shop")
+    end = host.endpoints(box)[0]
+    assert network(host, "shop")["Containers"] == {box.id: {
+        "Name": "web", "EndpointID": end.id, "MacAddress": end.mac, "IPv4Address": "10.9.0.129/24", "IPv6Address": "fd09::2/64"}}
+
+
+def test_a_running_container_s_network(host: Host) -> None:
+    """Everything that Docker tells of an endpoint."""
+    box = host.run("web", network=options.attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"), hostname="www1",
+        owns_hostname=True)
+    found = container(host, "web")["NetworkSettings"]["Networks"]["shop"]
+    end = host.endpoints(box)[0]
+    assert sorted(found) == sorted(ENDPOINT)
+    assert found == {
+        "IPAMConfig": {"IPv4Address": "10.9.0.200"}, "Links": None, "Aliases": ["www"], "DriverOpts": None, "GwPriority": 3,
+        "NetworkID": end.network,
+        "EndpointID": end.id, "Gateway": "10.9.0.128", "IPAddress": "10.9.0.200", "IPPrefixLen": 24, "MacAddress": end.mac,
+        "IPv6Gateway": "fd09::1",
+        "GlobalIPv6Address": "fd09::2", "GlobalIPv6PrefixLen": 64, "DNSNames": ["web", "www", box.id[:12], "www1"]}
+
+
+def test_a_stopped_container_has_wishes_only(host: Host) -> None:
+    """What was asked for is kept, what was so while it ran is empty."""
+    host.run("web", network=options.attachment("name=shop,ip=10.9.0.200,alias=www"))
+    host.stop("web")
+    settings = container(host, "web")["NetworkSettings"]
+    found = settings["Networks"]["shop"]
+    assert (found["IPAMConfig"], found["Aliases"]) == ({"IPv4Address": "10.9.0.200"}, ["www"])
+    assert (found["IPAddress"], found["IPPrefixLen"], found["Gateway"], found["EndpointID"], found["MacAddress"]) == ("", 0, "", "", "")
+    assert (settings["SandboxID"], settings["SandboxKey"], settings["Ports"]) == ("", "", {})
+
+
+def test_a_running_container_s_namespace(host: Host) -> None:
+    """SandboxKey is the file; one that shares has the other's; the host's own is called default."""
+    lead = host.run("lead", network="shop")
+    host.run("shared", network="container:lead")
+    host.run("on-host", network="host")
+    keys = {name: container(host, name)["NetworkSettings"]["SandboxKey"] for name in ("lead", "shared", "on-host")}
+    assert keys["lead"] == keys["shared"] == host.namespace(lead)
+    assert keys["on-host"].endswith("/netns/default")
+
+
+@pytest.mark.parametrize(("asked", "mode"), [("shop", "shop"), ("host", "host"), ("none", "none"), ("bridge", "bridge")])
+def test_network_mode(host: Host, asked: str, mode: str) -> None:
+    """The name of what it was made with."""
+    host.run("web", network=asked)
+    assert container(host, "web")["HostConfig"]["NetworkMode"] == mode
+
+
+def test_state(host: Host) -> None:
+    """Docker's words for its three ages."""
+    host.create("web", network="shop")
+    seen = [container(host, "web")["State"]["Status"]]
+    host.start("web")
+    seen.append(container(host, "web")["State"]["Status"])
+    host.stop("web")
+    assert [*seen, container(host, "web")["State"]["Status"]] == ["created", "running", "exited"]
+
+
+def test_the_name_has_a_slash(host: Host) -> None:
+    """As Docker's has."""
+    host.create("web", network="shop")
+    assert container(host, "web")["Name"] == "/web"
+
+
+def test_all_of_it_is_json(host: Host) -> None:
+    """Nothing of Python's is left in it."""
+    host.run("web", network=["shop", "bridge"], ports=options.published("127.0.0.1:8080:80"), dns=(options.address("1.1.1.1"),))
+    for found in (container(host, "web"), network(host, "shop")):
+        assert json.loads(json.dumps(found)) == found
+
+
+def test_rows(host: Host) -> None:
+    """Short ids, unless asked for."""
+    net, box = host.network("shop"), host.run("web", network="shop", command=("sleep", "1" * 40))
+    known = {net.id: net}
+    ends = [(end, net) for end in host.endpoints(box)]
+    assert docker.network_row(net)["ID"] == net.id[:12]
+    assert docker.network_row(net, truncate=False)["ID"] == net.id
+    row = docker.container_row(box, ends, known)
+    assert (row["ID"], row["Status"], row["Networks"], row["Addresses"]) == (box.id[:12], "Up", "shop", "10.9.0.129, fd09::2")
+    assert row["Command"] == '"sleep 1111111111111…"'
+    assert docker.container_row(replace(box, exit_code=3), ends, known, truncate=False)["Command"] == f'"sleep {"1" * 40}"'
