@@ -26,7 +26,8 @@ from plumb.views.tables import table
 
 WORLD_IP = "198.51.100.1"
 STATE = """ip -o link | cut -d: -f2; ip -o address show scope global; ip route; ip -6 route show proto boot
-    for table in filter nat raw; do iptables -t $table -S; ip6tables -t $table -S; done; sysctl net.ipv4.ip_forward; findmnt -n -o TARGET -t nsfs"""
+    for table in filter nat raw; do iptables -t $table -S; ip6tables -t $table -S; done; sysctl net.ipv4.ip_forward;
+    findmnt -n -o TARGET -t nsfs"""
 
 
 def main() -> int:

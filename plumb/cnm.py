@@ -92,6 +92,7 @@ class Network:
         options: what was given with -o, as given.
         bridge: the same, parsed, for a bridge network.
         foreign: the bridge link was there before the network; it is used, never changed or deleted.
+        kept: gateway addresses that it had already, which are left alone as well.
         opens: the address families for which the host did not forward before plumb.
         number: networks are numbered as they are made.
     """
@@ -108,6 +109,7 @@ class Network:
     labels: Pairs = ()
     bridge: BridgeOptions = field(default_factory=BridgeOptions)
     foreign: bool = False
+    kept: tuple[IPAddress, ...] = ()
     opens: tuple[int, ...] = ()
     created: str = ""
     number: int = 0
@@ -225,6 +227,7 @@ class Sandbox:
         mode: "network" for one with endpoints of its own, "host", "none", or "container:ID".
         attachments: its networks; the first is the one that it was made with.
         argv: its command; empty: it stays by itself until it is stopped.
+        foreground: whoever ran it is running the command, so that it is nobody's to start.
         exposed: ports as "80/tcp"; ports: those to publish.
         extra_hosts: name and address, in order, for its hosts file.
         owns_hostname: the host name was given, so that it is a DNS name too.
@@ -241,6 +244,7 @@ class Sandbox:
     owns_hostname: bool = False
     mac: str = ""
     argv: tuple[str, ...] = ()
+    foreground: bool = False
     environment: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()

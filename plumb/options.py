@@ -19,10 +19,11 @@ from ipaddress import (
 )
 from typing import Any, TypeVar
 
-from plumb.cnm import Attachment, BridgeOptions, GatewayMode, IPAddress, IPNetwork, Pairs, PortBinding
+from plumb.cnm import Attachment, BridgeOptions, GatewayMode, IPAddress, IPNetwork, Pairs
 from plumb.errors import Invalid
 
 T = TypeVar("T")
+A = TypeVar("A", IPv4Address, IPv6Address)
 PREFIX = "com.docker.network."
 BRIDGE = PREFIX + "bridge."
 
@@ -90,7 +91,9 @@ def link_name(text: str) -> str:
 
 
 def link_prefix(text: str) -> str:
-    """The start of a link name, to which a number is put."""
+    """The start of a link name, to which a number is put; eth where none is given."""
+    if not text:
+        return "eth"
     return link_name(text + "9999")[:-4]
 
 
@@ -102,6 +105,25 @@ def link_names(text: str) -> tuple[str, ...]:
 def ipv4(text: str) -> IPv4Address:
     """An IPv4 address."""
     return IPv4Address(text)
+
+
+def source4(text: str) -> IPv4Address:
+    """An IPv4 address that packets can come from."""
+    return _source(ipv4(text))
+
+
+def source6(text: str) -> IPv6Address:
+    """An IPv6 address that packets can come from."""
+    ip = _source(ipv6(text))
+    if ip.ipv4_mapped:
+        raise ValueError("it is an IPv4 address")
+    return ip
+
+
+def _source(ip: A) -> A:
+    if ip.is_multicast or ip.is_unspecified or ip.is_loopback:
+        raise ValueError("no packet can come from it")
+    return ip
 
 
 def ipv6(text: str) -> IPv6Address:
@@ -174,7 +196,7 @@ def network_name(text: str) -> str:
 
 def host_name(text: str) -> str:
     """A host name that sethostname and a hosts file can take."""
-    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62})", text):
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62})", text) or ".." in text:
         raise Invalid(f"invalid hostname {text!r}: it is 1 to 63 letters, digits, '-', '_' or '.'")
     return text
 
@@ -204,8 +226,8 @@ BRIDGE_KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
     BRIDGE + "trusted_host_interfaces": ("trusted", link_names),
     PREFIX + "driver.mtu": ("mtu", mtu),
     PREFIX + "container_iface_prefix": ("iface_prefix", link_prefix),
-    PREFIX + "host_ipv4": ("host_ipv4", ipv4),
-    PREFIX + "host_ipv6": ("host_ipv6", ipv6),
+    PREFIX + "host_ipv4": ("host_ipv4", source4),
+    PREFIX + "host_ipv6": ("host_ipv6", source6),
     PREFIX + "advertise_addr_nmsgs": ("advertise_count", between(0, 3)),
     PREFIX + "advertise_addr_ms": ("advertise_interval", between(100, 2000)),
 }
@@ -261,9 +283,9 @@ def interface_sysctls(text: str) -> Pairs:
     """`net.ipv4.conf.IFNAME.log_martians=1,…` as names with slashes, IFNAME still in them."""
     found = []
     for item in text.split(","):
-        name, equals, value = item.strip().partition("=")
+        name, _, value = item.strip().partition("=")
         words = name.split(".")
-        if not equals or len(words) < 5 or not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or "" in words:
+        if not value.strip() or not value.isprintable() or len(words) < 5 or not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or "" in words:
             raise ValueError(f"invalid sysctl {item!r}: it is written net.ipv4.conf.IFNAME.key=value")
         if words[0] != "net" or words[1] not in ("ipv4", "ipv6", "mpls"):
             raise ValueError(f"unrecognised network interface sysctl {name!r}: it begins with net.ipv4, net.ipv6 or net.mpls")
@@ -302,7 +324,7 @@ def attachment(text: str) -> Attachment:
     if "=" not in text:
         return Attachment(text)
     fields: dict[str, list[str]] = {}
-    for word in _comma_separated(text):
+    for word in comma_separated(text):
         key, equals, value = word.partition("=")
         if not equals or key.lower() not in ATTACHMENT_KEYS:
             raise Invalid(f"invalid field {word!r} in --network", nearest(key, ATTACHMENT_KEYS))
@@ -319,7 +341,7 @@ def _last(fields: Mapping[str, list[str]], key: str) -> str:
     return fields.get(key, [""])[-1]
 
 
-def _comma_separated(text: str) -> list[str]:
+def comma_separated(text: str) -> list[str]:
     """Words parted by commas; a word in double quotes may hold some."""
     words = re.findall(r'(?:[^,"]|"[^"]*")+', text)
     return [word.replace('"', "") for word in words]
@@ -364,127 +386,6 @@ def _is(parser: Callable[[str], object], text: str) -> bool:
 
 def alias(text: str) -> str:
     """A network-scoped name."""
-    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", text):
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", text) or ".." in text:
         raise Invalid(f"invalid alias {text!r}: it is a DNS name")
     return text
-
-
-# -- ports ---------------------------------------------------------------
-
-
-def exposed(text: str) -> tuple[str, ...]:
-    """`--expose 80`, `--expose 7000-7005/udp` as "80/tcp" words."""
-    ports, slash, protocol = text.partition("/")
-    first, last = port_range(ports, "expose")
-    return tuple(f"{port}/{_protocol(protocol if slash else 'tcp')}" for port in range(first, last + 1))
-
-
-def port_range(text: str, what: str) -> tuple[int, int]:
-    """`80` or `80-90`."""
-    first, dash, last = text.partition("-")
-    found = [int(word) if re.fullmatch("[0-9]{1,5}", word) else 0 for word in ([first, last] if dash else [first, first])]
-    if not all(0 < port < 65536 for port in found) or found[0] > found[1]:
-        raise Invalid(f"invalid {what}: {text}")
-    return found[0], found[1]
-
-
-def published(text: str) -> tuple[PortBinding, ...]:
-    """`-p [[HOSTIP:][HOSTPORT[-END]]:]PORT[-END][/PROTOCOL]`, or the long form `published=…,target=…`.
-
-    Raises:
-        Invalid: with Docker's words.
-    """
-    if "target=" in text:
-        return _published_long(text)
-    spec, slash, protocol = text.partition("/")
-    protocol = _protocol(protocol if slash else "tcp")
-    head, _, container = spec.rpartition(":")
-    host, _, ports = head.rpartition(":") if ":" in head else ("", "", head)
-    if head.endswith(":"):
-        host, ports = head[:-1], ""
-    if not container:
-        raise Invalid(f"no port specified: {text}<empty>")
-    where = address(host.strip("[]")) if host else None
-    return _bindings(container, ports, protocol, where)
-
-
-def _published_long(text: str) -> tuple[PortBinding, ...]:
-    fields = dict(pairs(_comma_separated(text), "published port"))
-    known = ("target", "published", "protocol", "host_ip", "mode")
-    for key in fields:
-        if key not in known:
-            raise Invalid(f"invalid field {key!r} in --publish", nearest(key, known))
-    where = address(fields["host_ip"].strip("[]")) if fields.get("host_ip") else None
-    return _bindings(fields["target"], fields.get("published", ""), _protocol(fields.get("protocol", "tcp")), where)
-
-
-def _bindings(container: str, host: str, protocol: str, where: IPAddress | None) -> tuple[PortBinding, ...]:
-    first, last = port_range(container, "containerPort")
-    if not host:
-        return tuple(PortBinding(port, protocol, where) for port in range(first, last + 1))
-    low, high = port_range(host, "hostPort")
-    if first == last:
-        return (PortBinding(first, protocol, where, low, high),)
-    if high - low != last - first:
-        raise Invalid(f"invalid ranges specified for container and host Ports: {container} and {host}")
-    return tuple(PortBinding(first + i, protocol, where, low + i, low + i) for i in range(last - first + 1))
-
-
-def _protocol(text: str) -> str:
-    if text.lower() not in ("tcp", "udp", "sctp"):
-        raise Invalid(f"invalid proto: {text}")
-    return text.lower()
-
-
-# -- containers ---------------------------------------------------------------
-
-
-CAPABILITIES = (
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-    "CHECKPOINT_RESTORE")
-"""In the kernel's numbering, from 0 (linux/capability.h)."""
-
-DEFAULT_CAPABILITIES = frozenset({
-    "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-    "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"})
-"""What Docker leaves to root in a container."""
-
-
-def capability(text: str) -> str:
-    """A capability by name, with or without CAP_, or ALL."""
-    name = text.upper().removeprefix("CAP_")
-    if name != "ALL" and name not in CAPABILITIES:
-        raise Invalid(f"invalid capability {text!r}", nearest(name, CAPABILITIES))
-    return name
-
-
-def capabilities(add: Iterable[str], drop: Iterable[str], privileged: bool = False) -> tuple[str, ...]:
-    """What a command may do: Docker's default set, less what is dropped, plus what is added."""
-    add, drop = set(add), set(drop)
-    start = set(CAPABILITIES) if privileged or "ALL" in add else set(DEFAULT_CAPABILITIES)
-    if "ALL" in drop:
-        start = set()
-    held = (start - drop) | (add - {"ALL"})
-    if "ALL" in add:
-        held |= set(CAPABILITIES) - drop
-    return tuple(name for name in CAPABILITIES if name in held)
-
-
-def container_sysctl(text: str) -> tuple[str, str]:
-    """`--sysctl net.ipv4.ip_forward=1`: a setting of the sandbox's own namespace, so one under net.
-
-    Raises:
-        Invalid: it is none, or one interface's, which belongs to the network's driver options.
-    """
-    name, equals, value = text.partition("=")
-    words = name.replace("/", ".").split(".")
-    if not equals or words[0] != "net" or len(words) < 3 or not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+", ".".join(words)):
-        raise Invalid(f"invalid sysctl {text!r}: only settings of the network namespace, net.…=VALUE, can be given")
-    if len(words) == 5 and words[2] in ("conf", "neigh") and words[3] not in ("all", "default", "lo"):
-        raise Invalid(f"interface specific sysctl setting {name!r} must be supplied using driver option "
-                      f"'{ENDPOINT}sysctls'")
-    return "/".join(words), value

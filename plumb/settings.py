@@ -174,7 +174,7 @@ def parse(text: str, where: str) -> Settings:
     """
     try:
         found = json.loads(text) if text.strip() else {}
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"{where} is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise Invalid(f"{where} must hold a JSON object")

@@ -130,7 +130,8 @@ def state(sandboxes: dict[str, str] | None = None) -> dict[str, list[str]]:
     """
     found = {
         "links": sorted(_link(line) for line in _lines("ip", "-o", "-d", "link", "show")),
-        "addresses": sorted(line.partition(": ")[2].partition("\\")[0] for line in _lines("ip", "-o", "address", "show", "scope", "global")),
+        "addresses": sorted(line.partition(": ")[2].partition("\\")[0]
+                            for line in _lines("ip", "-o", "address", "show", "scope", "global")),
         "routes": sorted(line.replace(" linkdown", "") for version in ("-4", "-6")
                          for line in _lines("ip", version, "route", "show") if "fe80::/64" not in line),
         "sysctls": sorted(f"{path}: {_read(path)}" for pattern in SYSCTLS for path in Path("/proc/sys").glob(pattern)),

@@ -29,7 +29,8 @@ FRESH = [Sysctl("net/ipv4/ip_forward", "0"), Sysctl("net/ipv6/conf/all/forwardin
 
 def planned(name: str) -> str:
     """The plan of a case on a fresh host, as text."""
-    case, taken = CASES[name], []
+    case = CASES[name]
+    taken: list[Step] = []
 
     def note(steps: Sequence[Step]) -> None:
         taken.extend(steps)

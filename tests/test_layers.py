@@ -17,7 +17,7 @@ MODULES = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesu
            for path in sorted((REPOSITORY / "plumb").rglob("*.py"))}
 LONGEST = 400
 
-VALUES = ("cnm", "errors", "options", "settings", "things", "layout")
+VALUES = ("container_options", "cnm", "errors", "options", "settings", "things", "layout")
 MACHINERY = (*VALUES, "plan", "drivers", "services", "kernel", "store", "engine", "probes")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "": ("cnm", "errors", "settings", "engine.host"),               # the public names, for type checkers; imported when they are used
@@ -26,11 +26,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "layout": ("cnm",),                                             # a sandbox's place, for type checkers
     "options": ("cnm", "errors"),                                   # they make values, and refuse what makes none
     "settings": ("cnm", "errors", "options"),
+    "container_options": ("cnm", "errors", "options"),
     "things": ("things",),
     "plan": ("errors", "things"),
-    "drivers": ("drivers", "cnm", "things", "settings", "layout", "options"),
+    "drivers": ("drivers", "cnm", "things", "settings", "layout", "options", "container_options"),
     "services": ("services", "cnm", "errors", "things", "settings", "options"),
-    "kernel": ("kernel", "errors", "plan", "things", "cnm", "layout", "options"),       # endpoints to announce, capabilities to number
+    "kernel": ("kernel", "errors", "plan", "things", "cnm", "layout", "options", "container_options"),
     "views": ("views", "errors", "cnm", "things", "plan", "layout", "services.names"),
     "probes": (*VALUES, "plan", "probes", "kernel"),
     "probes.promises": ("cnm", "things", "plan"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from plumb.errors import PlumbError
+from plumb.errors import Invalid, PlumbError
 
 VERBS: dict[str, tuple[str, str]] = {
     "network": ("plumb.cli.network", "Manage networks"),
@@ -33,6 +33,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "env": ("plumb.cli.mend", "Tell what this kernel and host can do"),
     "version": ("plumb.cli.mend", "Show versions"),
 }
+LONGEST = 1000
+"""Of a message that quotes what somebody pasted by mistake, the two ends are enough."""
 HIDDEN = {"settle": "plumb.cli.mend"}
 
 
@@ -62,6 +64,8 @@ class Verbs(click.Group):
 @click.pass_context
 def plumb(context: click.Context, config: str | None) -> None:
     """Docker's networking, rebuilt from the kernel up."""
+    if config is not None and not os.path.exists(config):
+        raise Invalid(f"settings file {config} does not exist")
     context.obj = config
 
 
@@ -75,9 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except PlumbError as error:
         return complain(str(error), error.hint, failed)
+    except UnicodeEncodeError:
+        return complain("the command line holds bytes that are no UTF-8", "", failed)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.ctx.get_help() if error.ctx else "")
+        return 0
     except click.ClickException as error:
         where = getattr(error, "ctx", None)
-        return complain(error.format_message(), f"see '{where.command_path} --help'" if where else "", failed)
+        return complain(error.format_message().rstrip("."), f"see '{where.command_path} --help'" if where else "", failed)
     except (click.Abort, KeyboardInterrupt):
         return complain("interrupted", "", 130)
     except BrokenPipeError:
@@ -103,5 +112,7 @@ def first_verb(words: Sequence[str]) -> str:
 def complain(message: str, hint: str, status: int) -> int:
     """One line on stderr; the status, for return."""
     line = " ".join(f"plumb: {message}".split())
+    if len(line) > LONGEST:
+        line = f"{line[:LONGEST // 2]} … {line[-LONGEST // 2:]}"
     print(line + (f"; {' '.join(hint.split())}" if hint else ""), file=sys.stderr)
     return status

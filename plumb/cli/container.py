@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from plumb import container_options as own
 from plumb import options as opt
 from plumb.cli import common
 from plumb.cnm import Attachment, Sandbox
@@ -59,7 +61,7 @@ def container_options(function: Command) -> Command:
 
 def wish_of(asked: dict[str, Any]) -> dict[str, Any]:
     """The options of run and create as fields of a sandbox."""
-    sysctls = dict(opt.container_sysctl(text) for text in asked["sysctl"])
+    sysctls = dict(own.container_sysctl(text) for text in asked["sysctl"])
     if asked["hostname"]:
         opt.host_name(asked["hostname"])
     return {
@@ -70,10 +72,10 @@ def wish_of(asked: dict[str, Any]) -> dict[str, Any]:
         "dns": tuple(opt.address(text, "name server") for text in asked["dns"]), "dns_search": _words(asked["dns_search"], "search domain"),
         "dns_options": _words(asked["dns_option"], "DNS option"), "extra_hosts": tuple(_extra_host(text) for text in asked["add_host"]),
         "links": tuple(_link(text) for text in asked["link"]),
-        "ports": tuple(port for text in asked["publish"] for port in opt.published(text)), "publish_all": asked["publish_all"],
-        "exposed": tuple(dict.fromkeys(spec for text in asked["expose"] for spec in opt.exposed(text))),
-        "cap_add": tuple(opt.capability(text) for text in asked["cap_add"]),
-        "cap_drop": tuple(opt.capability(text) for text in asked["cap_drop"]), "privileged": asked["privileged"],
+        "ports": tuple(port for text in asked["publish"] for port in own.published(text)), "publish_all": asked["publish_all"],
+        "exposed": tuple(dict.fromkeys(spec for text in asked["expose"] for spec in own.exposed(text))),
+        "cap_add": tuple(own.capability(text) for text in asked["cap_add"]),
+        "cap_drop": tuple(own.capability(text) for text in asked["cap_drop"]), "privileged": asked["privileged"],
         "sysctls": tuple(sysctls.items()), "environment": tuple(_variable(text) for text in asked["env"]),
         "labels": opt.pairs(asked["label"], "label"), "auto_remove": asked["auto_remove"],
     }
@@ -81,7 +83,7 @@ def wish_of(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _words(texts: tuple[str, ...], what: str) -> tuple[str, ...]:
     for text in texts:
-        if not text or len(text.split()) != 1 or not text.isprintable():
+        if not re.fullmatch(r"[A-Za-z0-9_.:/-]{1,253}", text):
             raise Invalid(f"invalid {what} {text!r}")
     return texts
 
@@ -97,7 +99,7 @@ def _variable(text: str) -> str:
 
 def _extra_host(text: str) -> tuple[str, str]:
     name, separator, ip = text.partition("=") if "=" in text else text.partition(":")
-    if not separator or not name or len(name.split()) != 1:
+    if not separator or not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", name):
         raise Invalid(f"bad format for add-host: {text!r}", "it is written NAME:IP")
     if ip == "host-gateway":
         raise Invalid("--add-host with host-gateway is not built yet", "name the address: plumb0's own, 172.17.0.1 by default")
@@ -140,7 +142,7 @@ def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
     argv = wish["command"]
     foreground = bool(argv) and not detach
     with common.opened(dry_run, show_commands) as host:
-        box = host.run(**{**wish, "command": () if foreground else argv})
+        box = host.run(**wish, foreground=foreground)
         if dry_run:
             return 0
         warn(box)
@@ -155,11 +157,13 @@ def _foreground(host: Host, box: Sandbox, argv: tuple[str, ...]) -> int:
     from plumb.kernel import processes
 
     sys.stdout.flush()
+    code = 137
     try:
-        return processes.spawn(host.command(box, argv))
+        code = processes.spawn(host.command(box, argv))
+        return code
     finally:
         with host.operation() as verbs:
-            verbs.remove(box.id, force=True) if box.auto_remove else verbs.stop(box.id)
+            verbs.remove(box.id, force=True) if box.auto_remove else verbs.stop(box.id, code)
 
 
 @click.command("create", context_settings=COMMAND_FOLLOWS)

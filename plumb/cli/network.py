@@ -24,15 +24,22 @@ def network() -> None:
     """Manage networks."""
 
 
-@network.command("create")
+class _WithSwitches(click.Command):
+    """A command whose --ipv4 and --ipv6 take a value only behind an equals sign: `--ipv6 NAME` is a flag and a name."""
+
+    def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
+        return super().parse_args(context, [f"{word}=true" if word in ("--ipv4", "--ipv6") else word for word in words])
+
+
+@network.command("create", cls=_WithSwitches)
 @click.option("-d", "--driver", default="bridge", show_default=True)
 @click.option("--subnet", multiple=True, help="Subnet in CIDR format.")
 @click.option("--ip-range", multiple=True, help="Allocate container addresses from a part of the subnet.")
 @click.option("--gateway", multiple=True, help="The bridge's own address.")
 @click.option("--aux-address", multiple=True, metavar="NAME=IP", help="Addresses that are spoken for.")
 @click.option("--internal", is_flag=True, help="Restrict external access to the network.")
-@click.option("--ipv4", "ipv4", type=str, default=None, is_flag=False, flag_value="true", help="IPv4 (default true).")
-@click.option("--ipv6", "ipv6", type=str, default=None, is_flag=False, flag_value="true", help="IPv6 (default false).")
+@click.option("--ipv4", "ipv4", type=str, default=None, help="IPv4 (default true).")
+@click.option("--ipv6", "ipv6", type=str, default=None, help="IPv6 (default false).")
 @click.option("--attachable", is_flag=True, help="Of no effect on one host, as in Docker.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver options.")
 @click.option("--label", multiple=True, metavar="KEY=VALUE")
@@ -197,8 +204,10 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
     if not (force or dry_run):
         click.confirm("This will remove all custom networks not used by at least one container.\nAre you sure?", abort=True)
 
+    tests = [_prunable(word) for word in filters]
+
     def keep(net: Network) -> bool:
-        return not all(_prunable(net, word) for word in filters)
+        return not all(passes(net) for passes in tests)
 
     with common.opened(dry_run, show_commands) as host:
         gone = host.prune_networks(keep)
@@ -206,7 +215,8 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
         print("Deleted Networks:", *(net.name for net in gone), sep="\n")
 
 
-def _prunable(net: Network, word: str) -> bool:
+def _prunable(word: str) -> Callable[[Network], bool]:
+    """A filter of prune."""
     from datetime import UTC, datetime
 
     key, equals, value = word.partition("=")
@@ -217,8 +227,9 @@ def _prunable(net: Network, word: str) -> bool:
     if not equals or key not in ("label", "until") or (negate and key == "until"):
         raise Invalid(f"invalid filter '{word}'", "there are label, label! and until")
     if key == "label":
-        return common.has_label(net.labels)(value) != negate
-    return datetime.fromisoformat(net.created) < _moment(value, datetime.now(UTC))
+        return lambda net: common.has_label(net.labels)(value) != negate
+    limit = _moment(value, datetime.now(UTC))
+    return lambda net: datetime.fromisoformat(net.created) < limit
 
 
 def _moment(text: str, now: datetime) -> datetime:
@@ -227,7 +238,10 @@ def _moment(text: str, now: datetime) -> datetime:
 
     units = {"h": "hours", "m": "minutes", "s": "seconds"}
     if re.fullmatch(r"([0-9]+[hms])+", text):
-        return now - sum((timedelta(**{units[unit]: int(n)}) for n, unit in re.findall(r"([0-9]+)([hms])", text)), timedelta())
+        try:
+            return now - sum((timedelta(**{units[unit]: int(n)}) for n, unit in re.findall(r"([0-9]+)([hms])", text)), timedelta())
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

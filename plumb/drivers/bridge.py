@@ -46,19 +46,20 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
     br = net.link
     if not net.foreign:
         yield Bridge(br, mac=bridge_mac(net), mtu=net.bridge.mtu)
-        # The host is this network's router. It does not take a container's word for where the world is.
-        yield Sysctl(f"net/ipv6/conf/{br}/accept_ra", "0")
+        if speaks_ipv6(net):
+            # The host is this network's router. It does not take a container's word for where the world is.
+            yield Sysctl(f"net/ipv6/conf/{br}/accept_ra", "0")
     if net.ipv6:
         isolated = net.bridge.mode6 is GatewayMode.ISOLATED
         yield Sysctl(f"net/ipv6/conf/{br}/disable_ipv6", "1" if isolated else "0")
     for pool in net.pools:
-        if pool.gateway is not None and has_address(net, pool.subnet.version):
+        if pool.gateway is not None and pool.gateway not in net.kept and has_address(net, pool.subnet.version):
             yield Address(br, ip_on(pool.gateway, pool.subnet.prefixlen))
 
     yield from firewall.network(net, settings)
     if not settings.userland_proxy and net.ipv4:
         # Without the proxy, 127.0.0.1:PORT is rewritten to a container too: the kernel must let it leave loopback.
-        yield Sysctl(f"net/ipv4/conf/{br}/route_localnet", "1")
+        yield Sysctl(f"net/ipv4/conf/{br}/route_localnet", "1", usual="0")
     for version in versions(net):
         if settings.firewall(version) and not (net.bridge.icc and settings.userland_proxy):
             # Containers on one bridge talk without the host's IP layer: only br_netfilter shows iptables their packets.
@@ -73,8 +74,9 @@ def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterat
     """One container's place on the bridge: the cable, its addresses, and the wall around them."""
     yield Veth(end.link, net.link, end.ifname, ns, end.mac, net.bridge.mtu, hairpin=not settings.userland_proxy)
     yield from firewall.endpoint(net, end, settings)
-    # Without an IPv6 address from us, it shall have none at all, not even a link-local one.
-    yield Sysctl(f"net/ipv6/conf/{end.ifname}/disable_ipv6", "0" if end.ip6 else "1", ns)
+    if speaks_ipv6(net):
+        # Without an IPv6 address from us, it shall have none at all, not even a link-local one.
+        yield Sysctl(f"net/ipv6/conf/{end.ifname}/disable_ipv6", "0" if end.ip6 else "1", ns)
     for ip in end.ips:
         yield Address(end.ifname, ip, ns)
     for extra in end.link_local:
@@ -82,6 +84,11 @@ def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterat
     for name, value in end.sysctls:
         yield Sysctl(name.replace("IFNAME", end.ifname), value, ns)
     yield Up(end.ifname, ns)
+
+
+def speaks_ipv6(net: Network) -> bool:
+    """Whether the kernel knows IPv6 on this network's links at all: below an MTU of 1280 it does not (RFC 8200)."""
+    return net.bridge.mtu is None or net.bridge.mtu >= 1280
 
 
 def has_address(net: Network, version: int) -> bool:

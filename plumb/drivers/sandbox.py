@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 from plumb.cnm import Ends, IPNetwork, Sandbox, gateway_of
+from plumb.container_options import capabilities
 from plumb.layout import Layout
-from plumb.options import capabilities
 from plumb.things import Thing
 from plumb.things.layer3 import Route, Sysctl
 from plumb.things.links import Up

@@ -74,7 +74,7 @@ def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Networ
     others = [pool.subnet for other in op.all(Network) for pool in other.pools if other.id != net.id]
     pools: list[Pool] = []
     for pool in net.pools:
-        if pool.range is None and any(pool.subnet.version == o.version and pool.subnet.overlaps(o) for o in others):
+        if any(pool.subnet.version == o.version and pool.subnet.overlaps(o) for o in others):
             raise Conflict("invalid pool request: Pool overlaps with other one on this address space",
                            f"{pool.subnet} is in use: 'plumb network inspect' shows by which network")
         pools.append(pool)

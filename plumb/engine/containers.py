@@ -61,16 +61,15 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
 
 def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
     """Where --network host, none and container:X lead, and what does not go with them."""
+    box = replace(box, attachments=tuple(replace(wish, network=_canonical(op, wish.network)) for wish in box.attachments))
     names = [wish.network for wish in box.attachments]
     special = [name for name in names if name in ("host", "none") or name.startswith("container:")]
     if special and len(names) > 1:
         raise Invalid(f"conflicting options: the {special[0]} network cannot be joined together with others")
     if not names:
         box = replace(box, attachments=(Attachment("bridge"),))
-    for i, wish in enumerate(box.attachments):
-        default = wish.network in ("bridge", "default")
-        if default:
-            box = replace(box, attachments=(*box.attachments[:i], replace(wish, network="bridge"), *box.attachments[i + 1:]))
+    for wish in box.attachments:
+        default = wish.network == "bridge"
         if (default or special) and (wish.ip or wish.ip6):
             raise Invalid("user specified IP address is supported on user defined networks only")
         if (default or special) and wish.aliases:
@@ -80,6 +79,14 @@ def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
     if not special:
         return box
     return _special(op, replace(box, attachments=()), special[0])
+
+
+def _canonical(op: Operation, reference: str) -> str:
+    """A network's one name in the intent: its id, the name of a predefined one, or what was said of one that is not there."""
+    if reference.startswith("container:"):
+        return reference
+    net = op.find(Network, "bridge" if reference == "default" else reference)
+    return reference if net is None else net.name if net.predefined else net.id
 
 
 def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
@@ -121,8 +128,11 @@ def _link(op: Operation, box: Sandbox, reference: str, alias: str) -> tuple[str,
 # -- start, stop, rm ---------------------------------------------------------------
 
 
-def start(op: Operation, reference: str) -> Sandbox:
+def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
     """Start a container: its namespace, its endpoints, its command.
+
+    Args:
+        foreground: whoever starts it will run the command.
 
     Raises:
         NotFound: it, or a network that it shall be on, is not there.
@@ -135,7 +145,7 @@ def start(op: Operation, reference: str) -> Sandbox:
         target = op.the_sandbox(box.target)
         if target.status is not Status.RUNNING:
             raise Conflict(f"cannot join network namespace of a non running container: {target.name}")
-    box = replace(box, status=Status.RUNNING, started=allot.now(), exit_code=0, resolv_source=allot.resolv_source())
+    box = replace(box, status=Status.RUNNING, foreground=foreground, started=allot.now(), exit_code=0, resolv_source=allot.resolv_source())
     used = {wish.ifname for wish in box.attachments if wish.ifname}
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
         raise Conflict("two interfaces of one container cannot have the same name")

@@ -86,13 +86,13 @@ class Verbs:
         """`start`."""
         return containers.start(self._op, container)
 
-    def run(self, name: str = "", **asked: Any) -> Sandbox:
-        """`run -d`: create and start."""
-        return containers.start(self._op, self.create(name, **asked).id)
+    def run(self, name: str = "", *, foreground: bool = False, **asked: Any) -> Sandbox:
+        """`run`: create and start; with `foreground` the caller will run the command (see `Host.command`)."""
+        return containers.start(self._op, self.create(name, **asked).id, foreground)
 
-    def stop(self, container: str) -> Sandbox:
-        """`stop`."""
-        return containers.stop(self._op, container)
+    def stop(self, container: str, exit_code: int | None = None) -> Sandbox:
+        """`stop`; with the exit code of a command that has ended by itself."""
+        return containers.stop(self._op, container, exit_code)
 
     def restart(self, container: str) -> Sandbox:
         """`restart`: what was chosen by plumb may change, what was asked for stays."""
@@ -163,13 +163,30 @@ class Host(Reader):
         if self._dry_run and not Path(self.layout.database).exists():
             yield self._operation(self.store)
             return
-        if self._store is None or not Path(self.layout.database).exists():
-            self.close()
-            self._store = Store(self.layout, create=not self._dry_run)
-        with self.store.lock():
+        fresh = not Path(self.layout.database).exists()
+        with self._my_turn(create=not self._dry_run) as store:
             if not self._dry_run:
-                mending.recover(self.store, self.kernel)
-            yield self._operation(self.store)
+                mending.recover(store, self.kernel)
+            try:
+                yield self._operation(store)
+            except PlumbError:
+                if fresh and not store.meta("settings"):
+                    made = store.meta("root") == "made"
+                    self.close()
+                    mending.clear(self.layout, made)      # refused before anything was done: not even a root is left
+                raise
+
+    @contextmanager
+    def _my_turn(self, create: bool) -> Iterator[Store]:
+        """The writers' turn, on the store that is under the root when it comes: a reset may have taken away the one before."""
+        while True:
+            if self._store is None or not self._store.current:
+                self.close()
+                self._store = Store(self.layout, create=create)
+            with self._store.lock():
+                if self._store.current:
+                    yield self._store
+                    return
 
     def _operation(self, store: Store) -> Operation:
         config = "" if self._given is None or not isinstance(self._given, str | Path) else str(self._given)
@@ -304,10 +321,10 @@ class Host(Reader):
             if self._on_steps is not None:
                 self._on_steps(mending.steps_to_reset(self.store))
             return
-        with self.store.lock():
+        with self._my_turn(create=True) as store:
             if self._on_steps is not None:
-                self._on_steps(mending.steps_to_reset(self.store))
-            errors = mending.reset(self.store, self.kernel, self.layout)
+                self._on_steps(mending.steps_to_reset(store))
+            errors = mending.reset(store, self.kernel, self.layout)
         self.close()
         if errors:
             raise Broken(f"not all could be taken away: {'; '.join(map(str, errors))}", "mend that and reset again")

@@ -57,6 +57,11 @@ def recover(store: Store, kernel: Kernel) -> None:
     Raises:
         Broken: that did not work; the journal keeps it.
     """
+    if store.meta("reset"):
+        errors = take_all(steps_to_reset(store), kernel)
+        if errors:
+            raise Broken(f"cannot finish the reset that was begun: {'; '.join(map(str, errors))}", "mend that and reset again")
+        store.empty()
     for entry in store.unfinished():
         before = {thing.key: thing for thing in entry.before}
         after = {thing.key: thing for thing in entry.after}
@@ -125,9 +130,13 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
         recover(store, kernel)
     except Broken as broken:
         errors.append(broken)
+    made = store.meta("root") == "made"
+    store.begin_reset()
     errors += take_all(steps_to_reset(store), kernel)
     if not errors:
-        clear(layout)
+        store.empty()
+        store.close()               # folds the WAL into the file: one that is left behind would be read into the next store
+        clear(layout, made)
     return errors
 
 
@@ -138,13 +147,16 @@ def steps_to_reset(store: Store) -> list[Step]:
     return plan(recorded, [thing for thing in before if thing is not None])
 
 
-def clear(layout: Layout) -> None:
-    """Remove plumb's own files under the root, and folders of the default root that are empty then."""
+def clear(layout: Layout, made: bool) -> None:
+    """Remove plumb's own files under the root.
+
+    Args:
+        made: the root itself was made by plumb, so it goes as well if it is empty then.
+    """
     for suffix in ("", "-wal", "-shm"):
         Path(layout.database + suffix).unlink(missing_ok=True)
     for folder in (layout.containers, layout.namespaces):
         shutil.rmtree(folder, ignore_errors=True)
-    if layout.run != layout.root:
-        for folder in (layout.run, layout.root):
-            with suppress(OSError):
-                Path(folder).rmdir()
+    for folder in {layout.run, layout.root} if made else ():
+        with suppress(OSError):
+            Path(folder).rmdir()

@@ -84,7 +84,8 @@ class Narrator:
         if not box.shares:
             yield from sandbox.namespace(box, ns)
             yield from sandbox.gateways(ends, ns)
-        yield from sandbox.process(box, ns, self._layout, self._config)
+        if not box.foreground:
+            yield from sandbox.process(box, ns, self._layout, self._config)
 
     def texts(self, box: Sandbox, ends: Ends) -> dict[str, str]:
         """What stands in its files; one that shares another's network stack shares its files."""

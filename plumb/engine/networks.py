@@ -9,9 +9,11 @@ from plumb import options as opt
 from plumb.cnm import (
     PREDEFINED,
     GatewayMode,
+    IPAddress,
     IPNetwork,
     Network,
     Pool,
+    ip_on,
 )
 from plumb.drivers.bridge import FORWARDING
 from plumb.engine import allot
@@ -20,7 +22,7 @@ from plumb.engine.operation import Operation, endpoint_owner, network_owner, san
 from plumb.engine.predefined import default_network, others
 from plumb.errors import Conflict, Invalid, NotFound
 from plumb.store import codec
-from plumb.things.layer3 import Sysctl
+from plumb.things.layer3 import Address, Sysctl
 
 DRIVERS = ("bridge",)
 LATER = ("macvlan", "ipvlan", "overlay")
@@ -93,6 +95,8 @@ def check(net: Network) -> Network:
         if not (net.ipv4 if pool.subnet.version == 4 else net.ipv6):
             raise Invalid(f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
                           "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false")
+    if net.ipv6 and net.bridge.mtu and net.bridge.mtu < 1280:
+        raise Invalid(f"invalid MTU number: {net.bridge.mtu}: IPv6 needs 1280 at least (RFC 8200)")
     for version in (4, 6):
         if sum(pool.subnet.version == version for pool in net.pools) > 1:
             raise Invalid("bridge driver doesn't support multiple subnets")
@@ -116,7 +120,15 @@ def complete(op: Operation, machine: Machine, net: Network) -> Network:
     if kind is not None and kind != "bridge" and not recorded:
         raise Conflict(f"existing interface {net.link} is not a bridge", "choose another com.docker.network.bridge.name")
     foreign = kind == "bridge" and not recorded
-    return allot.subnets(op, replace(net, foreign=foreign, opens=_opens(op, net)), machine.on_link())
+    net = allot.subnets(op, replace(net, foreign=foreign, opens=_opens(op, net)), machine.on_link())
+    return replace(net, kept=_kept(op, net)) if foreign else net
+
+
+def _kept(op: Operation, net: Network) -> tuple[IPAddress, ...]:
+    """The gateway addresses that a foreign bridge has already."""
+    wanted = [Address(net.link, ip_on(pool.gateway, pool.subnet.prefixlen)) for pool in net.pools if pool.gateway is not None]
+    there = zip(wanted, op.kernel.look(wanted), strict=True)
+    return tuple(address.ip.ip for address, now in there if now is not None)
 
 
 def _opens(op: Operation, net: Network) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ plan, one line in the journal, and a few sends of netlink messages.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
 from plumb.engine.narration import Narrator
@@ -16,8 +17,10 @@ from plumb.errors import PlumbError, StepFailed
 from plumb.layout import Layout
 from plumb.plan import Kernel, Step, carry_out, plan, take_all
 from plumb.settings import Settings
-from plumb.store.sqlite import Change, Store
+from plumb.store.change import Change
+from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
+from plumb.things.layer3 import Sysctl
 from plumb.things.netfilter import Rule
 
 Things = dict[Key, Thing]
@@ -214,6 +217,8 @@ class Operation(View):
                 after[key] = thing
             elif thing.standing:
                 was = self.store.previous(key)
+                if was is None and isinstance(thing, Sysctl) and thing.usual:
+                    was = replace(thing, value=thing.usual)
                 if was is not None:
                     after[key] = was
 

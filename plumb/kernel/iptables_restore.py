@@ -127,7 +127,9 @@ class IptablesRestore:
         return parse(ran.stdout)
 
     def _run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run([_command(argv[0]), *argv[1:]], input=text, capture_output=True, text=True, check=False)
+        # It inherits the store's lock: nobody's turn comes while it still writes, even if plumb is killed meanwhile.
+        return subprocess.run([_command(argv[0]), *argv[1:]], input=text, capture_output=True, text=True, check=False,
+                              close_fds=False)
 
 
 @cache

@@ -272,8 +272,8 @@ class _Sender:
 def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
     if step.after is None:
         assert step.before is not None
-        if isinstance(step.before, Bridge) and look_link(step.before) is None:
-            return []                     # a bridge of this name that is not ours is left alone
+        if isinstance(step.before, Bridge | Veth) and look_link(step.before) is None:
+            return []                     # a link of this name that is not ours is left alone
         return removing(step.before)
     if step.before is None or isinstance(step.after, Up):
         return adding(step.after, descriptor)
@@ -297,6 +297,8 @@ def look_link(thing: Bridge | Veth) -> Thing | None:
             if isinstance(thing, Bridge):
                 ours = kind == "bridge" and found.get_attr("IFLA_ADDRESS") == thing.mac
                 return replace(thing, mtu=mtu) if ours else None
+            if kind != "veth" or found.get_attr("IFLA_LINK_NETNSID") is None:
+                return None                   # ours leads to another namespace
             port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
             return replace(thing, mtu=mtu, master=_name(found.get_attr("IFLA_MASTER")),
                            up=bool(found["flags"] & IFF_UP),

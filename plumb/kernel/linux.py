@@ -88,6 +88,8 @@ def _take(medium: str, part: list[Step], done: list[Step]) -> None:
         except PlumbError as refused:
             raise StepFailed(refused, part[0], done) from refused
     else:
+        if medium == "namespace":
+            processes.sweep(step.thing.path for step in part if step.after is None and isinstance(step.thing, Namespace))
         for step in part:
             try:
                 TAKE[medium](step)

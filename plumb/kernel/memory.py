@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from plumb.errors import KernelRefused, StepFailed
 from plumb.plan import Step
 from plumb.things import Key, Thing
+from plumb.things.netfilter import Place, Rule
 
 
 class MemoryKernel:
@@ -41,8 +42,13 @@ class MemoryKernel:
             done.append(step)
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """Those of the rules that are there, in the order in which they came."""
-        return [rule for rule in rules if rule.key in self.things]
+        """Those of the rules of one chain that are there, in the order in which they stand."""
+        wanted = {rule.key for rule in rules}
+        chain: list[Thing] = []
+        for thing in self.things.values():
+            if isinstance(thing, Rule) and thing.key in wanted:
+                chain.insert(0 if thing.place is Place.HEAD else len(chain), thing)
+        return chain
 
     def _wrong(self, step: Step) -> str:
         if step.after is None:

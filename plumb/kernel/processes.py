@@ -13,12 +13,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from plumb.container_options import CAPABILITIES
 from plumb.errors import Invalid, KernelRefused
 from plumb.kernel import shim
-from plumb.options import CAPABILITIES
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.processes import Process
@@ -133,6 +135,24 @@ def end(folder: str, grace: float = GRACE) -> None:
         time.sleep(0.002)
     if keeper and shim.started(keeper):
         _signal(keeper, signal.SIGKILL, 5.0)
+
+
+def sweep(namespaces: Iterable[str]) -> None:
+    """Kill whatever plumb started in these network namespaces: by exec, or left behind when a shim or a run was killed.
+
+    What plumb starts has a mount namespace of its own; a shell that somebody took there with nsenter is left alone.
+    """
+    doomed, here = set(), os.stat("/proc/self/ns/mnt").st_ino
+    for path in namespaces:
+        with suppress(OSError):
+            found = os.stat(path)
+            doomed.add((found.st_dev, found.st_ino))
+    for entry in os.listdir("/proc") if doomed else ():
+        if entry.isdigit() and int(entry) != os.getpid():
+            with suppress(OSError):
+                found = os.stat(f"/proc/{entry}/ns/net")
+                if (found.st_dev, found.st_ino) in doomed and os.stat(f"/proc/{entry}/ns/mnt").st_ino != here:
+                    _signal(int(entry), signal.SIGKILL, 1.0)
 
 
 def _signal(pid: int, kind: signal.Signals, patience: float) -> bool:

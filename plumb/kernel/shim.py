@@ -60,6 +60,9 @@ def enter(spec: dict[str, Any]) -> None:
 def _drop_held(keep: set[int]) -> None:
     """Take the capabilities from the running process as well, not only from what it executes."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    held = (ctypes.c_uint32 * 6)()
+    _call("capget", ctypes.byref(header), ctypes.byref(held))
+    keep = {n for n in keep if held[1 + n // 32 * 3] >> n % 32 & 1}      # nobody can give more than there is
     low, high = (sum(1 << (n % 32) for n in keep if n // 32 == half) for half in (0, 1))
     data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     _call("capset", ctypes.byref(header), ctypes.byref(data))

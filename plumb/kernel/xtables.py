@@ -89,7 +89,7 @@ class Xtables:
             for step in part:
                 self._edit(table, step)
             table.commit()
-        except (iptc.IPTCError, ValueError) as error:
+        except (iptc.IPTCError, iptc.XTablesError, ValueError) as error:
             refused = KernelRefused(f"write {family} table {name} ({step})", 0, str(error))
             raise StepFailed(refused, step, done) from error
         done += part
@@ -123,8 +123,8 @@ class Xtables:
                 chain.insert_rule(rule) if thing.place is Place.HEAD else chain.append_rule(rule)
             case Rule():
                 if table.is_chain(thing.chain) or table.builtin_chain(thing.chain):
-                    chain, rule = iptc.Chain(table, thing.chain), translate(thing)
-                    if rule in chain.rules:
+                    chain, rule = iptc.Chain(table, thing.chain), self._translated(thing)
+                    if rule is not None and rule in chain.rules:
                         chain.delete_rule(rule)
             case Policy():
                 iptc.Chain(table, thing.chain).set_policy(thing.verdict)
@@ -172,7 +172,7 @@ class Xtables:
         """The rule, or None where it cannot be: a jump to a chain that is gone has no translation."""
         try:
             return translate(rule)
-        except _iptc().IPTCError:
+        except (_iptc().IPTCError, _iptc().XTablesError):
             return None
 
 
@@ -196,6 +196,8 @@ def translate(rule: Rule) -> Any:
         else:
             setattr(owner, word.removeprefix("--").replace("-", "_"), inverted + next(words))
         inverted = ""
+    # Some extensions fill in the last of it here (MASQUERADE its range's size): without it the rule is never found again.
+    made.final_check()
     return made
 
 

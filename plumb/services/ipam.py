@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from plumb.cnm import IPAddress, IPNetwork, Pool
 from plumb.errors import Exhausted, Invalid
@@ -120,6 +120,8 @@ def plan_pools(subnets: Sequence[IPNetwork], ranges: Sequence[IPNetwork], gatewa
     for name, text in aux.items():
         extra = address(text, "auxiliary address")
         pool = _holding(found.values(), extra, f"aux-address {text}")
+        if name.startswith("DefaultGatewayIPv") and name != f"DefaultGatewayIPv{extra.version}":
+            raise Invalid(f"invalid auxiliary address {name}: {extra} is an IPv{extra.version} address")
         if extra in {ip for _, ip in pool.aux} | {pool.gateway}:
             raise Invalid(f"failed to allocate secondary ip address ({name}:{extra}): Address already in use")
         extras = (*pool.aux, (name, usable(extra, pool.subnet, "auxiliary address")))
@@ -134,13 +136,17 @@ def _holding(candidates: Iterable[Pool], ip: IPAddress, what: str) -> Pool:
     raise Invalid(f"no matching subnet for {what}")
 
 
+NOBODYS = tuple(ip_network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "ff00::/8"))
+"""What no host's address can be in: "this network", loopback, multicast and reserved, IPv4 in IPv6's clothes."""
+
+
 def check_subnet(subnet: IPNetwork) -> IPNetwork:
     """A subnet that hosts can be in.
 
     Raises:
         Invalid: it is one of multicast, loopback or everything, or a part of the link-local subnet.
     """
-    if subnet.prefixlen == 0 or subnet.is_multicast or subnet.is_loopback or subnet.network_address.is_unspecified:
+    if any(subnet.version == never.version and subnet.overlaps(never) for never in NOBODYS):
         raise Invalid(f"invalid subnet {subnet}: no host can have an address in it")
     if subnet.version == 6 and subnet.overlaps(LINK_LOCAL6) and subnet != LINK_LOCAL6:
         raise Invalid(f"invalid subnet {subnet}: it clashes with the link-local subnet {LINK_LOCAL6}")

@@ -18,14 +18,13 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
 from plumb.errors import Broken, Conflict, Invalid
 from plumb.layout import Layout
 from plumb.store import codec
+from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
 
 if TYPE_CHECKING:
     from plumb.things import Key, Thing
@@ -53,39 +52,6 @@ CREATE TABLE journal (number INTEGER PRIMARY KEY, json TEXT);
 """
 
 
-@dataclass(frozen=True)
-class Change:
-    """What one operation does to the store, all at once, when its steps have been taken.
-
-    Attributes:
-        put: networks, sandboxes and endpoints to add or replace.
-        drop: (kind, id) of those to remove.
-        addresses: (subnet, address, owner) handed out; released: owners whose addresses are free again.
-        hints: (subnet, range, address): no address of the range below it is free.
-        things: what exists afterwards and did not before, or differs, with what a standing thing was before.
-        owners: for each owner touched, the keys that it has afterwards.
-        meta: remarks about the root.
-    """
-
-    put: tuple[Network | Sandbox | Endpoint, ...] = ()
-    drop: tuple[tuple[str, str], ...] = ()
-    addresses: tuple[tuple[IPNetwork, IPAddress, str], ...] = ()
-    released: tuple[str, ...] = ()
-    hints: tuple[tuple[IPNetwork, str, IPAddress], ...] = ()
-    things: tuple[tuple[Thing, Thing | None], ...] = ()
-    owners: tuple[tuple[str, tuple[Key, ...]], ...] = ()
-    meta: tuple[tuple[str, str], ...] = ()
-
-
-class Unfinished(NamedTuple):
-    """An operation that was begun: the things that it was about, before and after, and what it does to the store."""
-
-    number: int
-    before: list[Thing]
-    after: list[Thing]
-    change: Change
-
-
 class Store:
     """The store under one root.
 
@@ -97,12 +63,16 @@ class Store:
     def __init__(self, layout: Layout, create: bool = False) -> None:
         self._layout = layout
         there = os.path.exists(layout.database)
+        made = not os.path.exists(layout.root)
         if create and not there:
             self._make_root()
         where = layout.database if create or there else ":memory:"
         try:
             self._db = sqlite3.connect(where, isolation_level=None, timeout=30, check_same_thread=False)
             self._prepare(where)
+            self._file = _identity(layout.database)
+            if create and not there and made:
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('root', 'made')")
         except sqlite3.Error as error:
             raise Broken(f"the store {layout.database} cannot be used: {error}",
                          "it is plumb's record of what exists: restore it, or remove the root by hand") from error
@@ -130,6 +100,11 @@ class Store:
             raise Broken(f"the store {where} is of version {version}, this plumb knows version {VERSION}",
                          "use the plumb that made it, or reset with that one first")
 
+    @property
+    def current(self) -> bool:
+        """Whether this is still the file under the root: a reset takes it away, and who waited for its turn must open another."""
+        return self._file == _identity(self._layout.database)
+
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
@@ -151,7 +126,9 @@ class Store:
         Raises:
             Conflict: somebody else has held it for two minutes.
         """
-        descriptor = os.open(self._layout.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(self._layout.root, os.O_RDONLY | os.O_DIRECTORY)
+        # An iptables-restore inherits it: what a killed plumb has set off is waited for as well.
+        os.set_inheritable(descriptor, True)
         try:
             deadline, pause = time.monotonic() + LOCK_SECONDS, 0.001
             while True:
@@ -234,17 +211,17 @@ class Store:
         query, values = "SELECT kind, json FROM thing ORDER BY number", ()
         if owner is not None:
             query, values = ("SELECT kind, json FROM thing NATURAL JOIN owner WHERE owner = ? ORDER BY number", (owner,))  # type: ignore[assignment]  # mypy takes () for the empty tuple's type
-        return [_thing(kind, text) for kind, text in self._db.execute(query, values)]
+        return [thing_of(kind, text) for kind, text in self._db.execute(query, values)]
 
     def thing(self, key: Key) -> Thing | None:
         """What is recorded under a key."""
         row = self._db.execute("SELECT kind, json FROM thing WHERE key = ?", (_key(key),)).fetchone()
-        return _thing(*row) if row else None
+        return thing_of(*row) if row else None
 
     def previous(self, key: Key) -> Thing | None:
         """What a standing thing was before plumb changed it."""
         row = self._db.execute("SELECT kind, previous FROM thing WHERE key = ?", (_key(key),)).fetchone()
-        return _thing(row[0], row[1]) if row and row[1] else None
+        return thing_of(row[0], row[1]) if row and row[1] else None
 
     def owners(self, key: Key) -> list[str]:
         """Who needs a thing."""
@@ -254,8 +231,7 @@ class Store:
 
     def begin(self, before: Iterable[Thing], after: Iterable[Thing], change: Change) -> int:
         """Write down what is about to be done, before it is done; the journal's number of it."""
-        text = json.dumps({"before": [_tagged(thing) for thing in before], "after": [_tagged(thing) for thing in after],
-                           "change": _change_to_json(change)}, separators=(",", ":"))
+        text = write_entry(before, after, change)
         with self._transaction():
             return int(self._db.execute("INSERT INTO journal (json) VALUES (?)", (text,)).lastrowid or 0)
 
@@ -271,12 +247,8 @@ class Store:
 
     def unfinished(self) -> list[Unfinished]:
         """What was begun by somebody who died over it."""
-        found = []
-        for number, text in self._db.execute("SELECT number, json FROM journal ORDER BY number"):
-            entry = json.loads(text)
-            before, after = ([_untagged(value) for value in entry[side]] for side in ("before", "after"))
-            found.append(Unfinished(number, before, after, _change_from_json(entry["change"])))
-        return found
+        rows = self._db.execute("SELECT number, json FROM journal ORDER BY number").fetchall()
+        return [read_entry(number, text) for number, text in rows]
 
     def _apply(self, change: Change) -> None:
         db = self._db
@@ -312,10 +284,28 @@ class Store:
         self._db.executemany("DELETE FROM thing WHERE key = ? AND NOT EXISTS "
                              "(SELECT 1 FROM owner WHERE owner.key = thing.key)", lost)
 
+    def begin_reset(self) -> None:
+        """Write down that all is about to be taken away."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('reset', 'begun')")
+
+    def empty(self) -> None:
+        """All has been taken away: nothing is on record any more."""
+        with self._transaction():
+            for table in ("meta", "network", "sandbox", "endpoint", "address", "hint", "thing", "owner", "journal"):
+                self._db.execute(f"DELETE FROM {table}")
+
     def meta(self, key: str) -> str:
         """A remark about the root: its id, the boot in which it was last at work."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else ""
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _put_network(db: sqlite3.Connection, net: Network) -> None:
@@ -332,45 +322,7 @@ def _put_endpoint(db: sqlite3.Connection, end: Endpoint) -> None:
 
 
 _PUT: dict[type, Any] = {Network: _put_network, Sandbox: _put_sandbox, Endpoint: _put_endpoint}
-_KINDS: dict[str, type[Network | Sandbox | Endpoint]] = {kind.__name__.lower(): kind for kind in (Network, Sandbox, Endpoint)}
 
 
 def _key(key: Key) -> str:
     return json.dumps(key, separators=(",", ":"))
-
-
-def _thing(kind: str, text: str) -> Thing:
-    from plumb.things.registry import KINDS  # not needed by those who only read the intent
-
-    return codec.loads(KINDS[kind], text)
-
-
-def _tagged(thing: Thing) -> Any:
-    return [type(thing).__name__, codec.plain(thing)]
-
-
-def _untagged(value: Any) -> Thing:
-    return _thing(value[0], json.dumps(value[1]))
-
-
-def _change_to_json(change: Change) -> Any:
-    return {
-        "put": [[type(value).__name__.lower(), codec.plain(value)] for value in change.put],
-        "drop": change.drop, "released": change.released,
-        "addresses": codec.plain(change.addresses), "hints": codec.plain(change.hints),
-        "things": [[_tagged(thing), _tagged(previous) if previous else None] for thing, previous in change.things],
-        "owners": change.owners, "meta": change.meta,
-    }
-
-
-def _change_from_json(found: Any) -> Change:
-    def pairs(name: str) -> tuple[Any, ...]:
-        return tuple(tuple(item) for item in found[name])
-
-    return Change(
-        put=tuple(codec.loads(_KINDS[kind], json.dumps(value)) for kind, value in found["put"]),
-        drop=pairs("drop"), released=tuple(found["released"]), meta=pairs("meta"),
-        addresses=tuple((ip_network(net), ip_address(ip), owner) for net, ip, owner in found["addresses"]),
-        hints=tuple((ip_network(net), span, ip_address(ip)) for net, span, ip in found["hints"]),
-        owners=tuple((owner, tuple(tuple(key) for key in keys)) for owner, keys in found["owners"]),
-        things=tuple((_untagged(thing), _untagged(previous) if previous else None) for thing, previous in found["things"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import ClassVar
 
@@ -73,13 +73,14 @@ class Sysctl(Thing):
     """`sysctl -w NAME=VALUE`, the name with slashes, since a link's name may hold dots.
 
     A setting of one link (`net/ipv4/conf/eth0/…`) goes when the link goes; a setting of the whole namespace is
-    put back to what it was.
+    put back to what it was. `usual` is what it is on a new link, for one that may have to be put back while the link stays.
     """
 
     standing: ClassVar = True
     name: str
     value: str
     ns: str = HOST
+    usual: str = field(default="", compare=False)
 
     @property
     def dev(self) -> str | None:

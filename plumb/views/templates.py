@@ -79,8 +79,15 @@ def evaluate(expression: str, value: Any) -> Any:
         raise Invalid("template parsing error: missing value for command")
     if words[0].startswith("."):
         return field(words[0], value)
-    arguments = [_argument(word, value) for word in words[1:]]
-    match words[0], arguments:
+    try:
+        return _call(words[0], [_argument(word, value) for word in words[1:]])
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise Invalid(f"template parsing error: {expression!r}: {error}") from None
+
+
+def _call(function: str, arguments: list[Any]) -> Any:
+    """One of the functions."""
+    match function, arguments:
         case "json", [one]:
             return json.dumps(one)
         case "len", [one]:
@@ -91,12 +98,12 @@ def evaluate(expression: str, value: Any) -> Any:
             return between.join(map(str, items))
         case "println", items:
             return " ".join(map(_text, items)) + "\n"
-    raise Invalid(f"template parsing error: function {words[0]!r} not defined",
+    raise Invalid(f"template parsing error: function {function!r} not defined",
                   "there are json, len, index, join, println, and blocks of range, if and with")
 
 
 def _item(value: Any, key: Any) -> Any:
-    return value.get(key) if isinstance(value, Mapping) else value[int(key)]
+    return value.get(key, "") if isinstance(value, Mapping) else value[int(key)]
 
 
 def _argument(word: str, value: Any) -> Any:

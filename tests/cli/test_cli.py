@@ -32,10 +32,9 @@ def lines(lab: Lab, *argv: str) -> list[str]:
 # -- help and versions ---------------------------------------------------------------
 
 
-ALONE = pytest.mark.xfail(reason="the help that click raises for no arguments at all is complained about, in one line", strict=True)
 
 
-@pytest.mark.parametrize("argv", [pytest.param([], marks=ALONE), ["--help"]])
+@pytest.mark.parametrize("argv", [pytest.param([]), ["--help"]])
 def test_help_names_every_verb(shop: Lab, argv: list[str]) -> None:
     """With a line about each."""
     ran = shop.plumb(*argv, status=None)
@@ -174,7 +173,6 @@ def test_a_command_s_own_status(shop: Lab, argv: list[str], status: int) -> None
     assert shop.plumb(*argv, status=status).stderr == ""
 
 
-@pytest.mark.xfail(reason="a foreground run is stopped without its command's status, and its command is not recorded", strict=True)
 def test_a_foreground_run_is_remembered(lab: Lab) -> None:
     """What ran and how it ended is seen afterwards, as with -d."""
     lab.plumb("run", "--name", "a", "sh", "-c", "exit 7", status=7)
@@ -209,13 +207,11 @@ def test_a_prompt_that_is_not_answered_is_no_yes(shop: Lab) -> None:
     assert lines(shop, "network", "ls", "--filter", "type=custom", "--format", "{{.Name}}") == ["shop"]
 
 
-@pytest.mark.xfail(reason="filters are looked at only where a network could be pruned", strict=True)
 def test_a_wrong_filter_is_wrong_even_if_there_is_nothing_to_prune(lab: Lab) -> None:
     """A slip of the pen is told on the first day, not on the day when it matters."""
     lab.plumb("network", "prune", "--force", "--filter", "nonsense=1", status=1)
 
 
-@pytest.mark.xfail(reason="settings are read only when something is built", strict=True)
 def test_a_settings_file_that_is_not_there_is_told_to_readers_too(shop: Lab) -> None:
     """A slip in --config shows at once."""
     shop.plumb("--config", "/nonexistent", "network", "ls", status=1)

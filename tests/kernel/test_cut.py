@@ -17,6 +17,7 @@ import pytest
 from plumb import Host
 from plumb.cnm import Status
 from plumb.engine.host import Verbs
+from plumb.options import BRIDGE
 from plumb.plan import Step
 from plumb.probes.promises import HOST, WORLD, Member, Promise, promises
 from plumb.probes.traffic import try_out
@@ -62,10 +63,10 @@ SCENES = {
     "one network": Scene(cases.network(subnet=cases.DUAL, ipv6=True)),
     "default network": Scene(cases.default_network),
     "two networks": Scene(cases.two_networks, lambda thing: thing.where != HOST_ITSELF),
-    "icc off": Scene(cases.network(subnet=cases.DUAL, ipv6=True, options={cases.BRIDGE + "enable_icc": "false"}),
+    "icc off": Scene(cases.network(subnet=cases.DUAL, ipv6=True, options={BRIDGE + "enable_icc": "false"}),
                      rule_of("-j DROP"), before=FORWARDS),
     "icc off, on a host that did not forward": Scene(
-        cases.network(subnet=cases.DUAL, ipv6=True, options={cases.BRIDGE + "enable_icc": "false"}), rule_of("PLUMB-FORWARD -i br-")),
+        cases.network(subnet=cases.DUAL, ipv6=True, options={BRIDGE + "enable_icc": "false"}), rule_of("PLUMB-FORWARD -i br-")),
     "internal": Scene(cases.internal_and_other, rule_of("INTERNAL", "-i br-")),
     "an administrator who lets in everything": Scene(cases.apart, rule_of("raw PREROUTING"), after="""
         iptables -A PLUMB-USER -j ACCEPT; ip6tables -A PLUMB-USER -j ACCEPT"""),
@@ -165,7 +166,8 @@ def test_every_reason_is_needed() -> None:
             sh(scene.before or "true")
             with host.operation() as verbs:
                 scene.build(verbs)
-            used |= {reason for reason, unseen in UNSEEN.items() for thing in host.store.things() if scene.only(thing) and unseen(thing, scene)}
+            looked_at = [thing for thing in host.store.things() if scene.only(thing)]
+            used |= {reason for reason, unseen in UNSEEN.items() if any(unseen(thing, scene) for thing in looked_at)}
             host.reset()
 
     assert used == set(UNSEEN)

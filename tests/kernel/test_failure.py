@@ -62,14 +62,20 @@ def fail_everywhere(lab: Lab, do: Do, settings: object) -> None:
     assert count > 0
     for at in range(count):
         assert not processes()
-        with Host(lab.root, settings=settings, kernel=Failing(at)) as host, pytest.raises(StepFailed, match="refused by the test") as caught:  # type: ignore[arg-type]
+        with Host(lab.root, settings=settings, kernel=Failing(at)) as host:  # type: ignore[arg-type]  # settings as Host takes them
             host.__dict__["_machine"] = Host(lab.root)._machine
-            with host.operation() as verbs:
-                do(verbs)
+            with pytest.raises(StepFailed, match="refused by the test") as caught:
+                attempt(host, do)
 
         assert caught.value.stuck == []
         assert state() == before, f"after the failure of step {at}: {caught.value.step}"
         assert known(lab) == stored
+
+
+def attempt(host: Host, do: Do) -> None:
+    """One operation."""
+    with host.operation() as verbs:
+        do(verbs)
 
 
 def known(lab: Lab) -> list[object]:

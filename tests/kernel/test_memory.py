@@ -96,7 +96,6 @@ def test_rules_are_told_in_order() -> None:
     assert MemoryKernel(rules[:2]).order(rules) == rules[:2]
 
 
-@pytest.mark.xfail(reason="order() repeats the order that it is asked in", strict=True)
 def test_the_order_is_the_one_in_which_rules_came() -> None:
     """Whatever the order in which they are asked for."""
     rules = [Rule(Family.V4, "filter", "FORWARD", f"-i {dev} -j DROP") for dev in "abc"]

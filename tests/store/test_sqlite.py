@@ -15,7 +15,8 @@ from plumb.cnm import Endpoint, Network, Sandbox
 from plumb.errors import Broken, Conflict, Invalid
 from plumb.layout import Layout
 from plumb.store import sqlite
-from plumb.store.sqlite import Change, Store
+from plumb.store.change import Change
+from plumb.store.sqlite import Store
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Bridge, Up
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plumb import Host, options
+from plumb import Host, container_options, options
 from plumb.kernel.memory import MemoryKernel
 from plumb.views import inspect as docker
 
@@ -139,7 +139,7 @@ def test_the_name_has_a_slash(host: Host) -> None:
 
 def test_all_of_it_is_json(host: Host) -> None:
     """Nothing of Python's is left in it."""
-    host.run("web", network=["shop", "bridge"], ports=options.published("127.0.0.1:8080:80"), dns=(options.address("1.1.1.1"),))
+    host.run("web", network=["shop", "bridge"], ports=container_options.published("127.0.0.1:8080:80"), dns=(options.address("1.1.1.1"),))
     for found in (container(host, "web"), network(host, "shop")):
         assert json.loads(json.dumps(found)) == found
 
