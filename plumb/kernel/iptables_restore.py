@@ -128,14 +128,14 @@ class IptablesRestore:
 
     def _run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
         # It inherits the store's lock: nobody's turn comes while it still writes, even if plumb is killed meanwhile.
-        return subprocess.run([_command(argv[0]), *argv[1:]], input=text, capture_output=True, text=True, check=False,
+        return subprocess.run([_command(argv[0], search_path()), *argv[1:]], input=text, capture_output=True, text=True, check=False,
                               close_fds=False)
 
 
 @cache
-def _command(name: str) -> str:
+def _command(name: str, path: str) -> str:
     """Where a command is."""
-    found = shutil.which(name, path=search_path())
+    found = shutil.which(name, path=path)
     if found is None:
         raise Unsupported(f"cannot find {name}", "install iptables (Debian: apt install iptables)")
     return found

@@ -126,7 +126,8 @@ def end(folder: str, grace: float = GRACE) -> None:
     command, keeper = alive(folder)
     if keeper == os.getpid():
         keeper = 0                  # this is the shim: it has become the command that settles
-    Path(folder, "ending").touch()
+    with suppress(FileNotFoundError):       # the folder may be gone already, and all with it
+        Path(folder, "ending").touch()
     if command:
         _signal(command, signal.SIGTERM, grace) or _signal(command, signal.SIGKILL, 5.0)
     # The shim kills what the command left behind, and then writes how it ended.
