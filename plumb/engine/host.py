@@ -307,6 +307,8 @@ class Host(Reader):
             found = mending.check(self.store, self.kernel)
             if not self._dry_run:
                 mending.repair(op, self.kernel)
+            elif self._on_steps is not None:
+                self._on_steps(mending.steps_to_repair(op, self.kernel))
         return found
 
     def reset(self) -> None:

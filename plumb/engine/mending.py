@@ -93,7 +93,20 @@ def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
 
 
 def repair(op: Operation, kernel: OrderedKernel) -> None:
-    """Make the kernel what is recorded, and what the settings say now.
+    """Make the kernel what is recorded, and what the settings say now."""
+    touch_all(op)
+    op.carry_out(now=lambda things: look(kernel, things))
+    kernel.take(reordering(op.store.things(), kernel))
+
+
+def steps_to_repair(op: Operation, kernel: OrderedKernel) -> list[Step]:
+    """What repair would do."""
+    touch_all(op)
+    return [*op.steps(now=lambda things: look(kernel, things)), *reordering(op.store.things(), kernel)]
+
+
+def touch_all(op: Operation) -> None:
+    """Have everything narrated again.
 
     A command that has ended since (a crash, a reboot) is not started again: its container is stopped.
     """
@@ -106,8 +119,6 @@ def repair(op: Operation, kernel: OrderedKernel) -> None:
         op.touch(network_owner(net))
     for end in op.all(Endpoint):
         op.touch(endpoint_owner(end))
-    op.carry_out(now=lambda things: look(kernel, things))
-    kernel.take(reordering(op.store.things(), kernel))
 
 
 def gone(op: Operation, box: Sandbox) -> bool:

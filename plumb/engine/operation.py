@@ -58,6 +58,7 @@ class Operation(View):
         self.kernel, self.settings, self.layout = kernel, settings, layout
         self.narrator = Narrator(self, settings, layout, config)
         self._on_steps = on_steps
+        self._seen: dict[str, Network | Sandbox | Endpoint] = {}
         self._put: dict[str, Network | Sandbox | Endpoint] = {}
         self._names: dict[tuple[type, str], str] = {}
         self._drop: dict[tuple[str, str], None] = {}
@@ -73,16 +74,22 @@ class Operation(View):
 
     def get(self, kind: type[T], ident: str) -> T | None:
         """A network, sandbox or endpoint by its full id."""
-        found = self._put.get(ident)
-        if isinstance(found, kind):
-            return found
-        return None if (kind.__name__.lower(), ident) in self._drop else super().get(kind, ident)
+        if (kind.__name__.lower(), ident) in self._drop:
+            return None
+        found = self._put.get(ident) or self._seen.get(ident)
+        return found if isinstance(found, kind) else self._see(super().get(kind, ident))
+
+    def _see(self, found: T | None) -> T | None:
+        """What was read once is not read again: nobody else changes the store while the operation has its lock."""
+        if found is not None:
+            self._seen[found.id] = found
+        return found
 
     def named(self, kind: type[T], name: str) -> T | None:
         """A network or sandbox by its name."""
         if (kind, name) in self._names:
             return self.get(kind, self._names[kind, name])
-        found = super().named(kind, name)
+        found = self._see(super().named(kind, name))
         return self.get(kind, found.id) if found else None
 
     def all(self, kind: type[T]) -> list[T]:
@@ -98,7 +105,9 @@ class Operation(View):
 
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
         """The endpoints of a network or of a sandbox."""
-        idents = {end.id for end in super().endpoints(network=network, sandbox=sandbox)}
+        stored = super().endpoints(network=network, sandbox=sandbox)
+        self._seen.update((end.id, end) for end in stored)
+        idents = {end.id for end in stored}
         idents.update(self._ends.get(network or sandbox, ()))
         found = [end for ident in idents if (end := self.endpoint(ident)) is not None]
         return sorted(found, key=lambda end: end.number)
@@ -128,6 +137,7 @@ class Operation(View):
     def drop(self, value: Network | Sandbox | Endpoint) -> None:
         """Remove one, its addresses and its things."""
         self._put.pop(value.id, None)
+        self._seen.pop(value.id, None)
         self._drop[type(value).__name__.lower(), value.id] = None
         self.release(value.id)
         owner = {Network: network_owner, Sandbox: sandbox_owner, Endpoint: endpoint_owner}[type(value)](value)  # type: ignore[operator]  # the table pairs each type with its own function
@@ -240,9 +250,9 @@ class Operation(View):
             hints=tuple((subnet, span, ip) for (subnet, span), ip in self._hints.items()),
             things=things, owners=owners, meta=tuple(self.remarks.items()))
 
-    def steps(self) -> list[Step]:
+    def steps(self, now: Look | None = None) -> list[Step]:
         """What would be done."""
-        before, after, _ = self.work_out()
+        before, after, _ = self.work_out(now)
         return plan(before.values(), after.values())
 
     def carry_out(self, now: Look | None = None) -> None:

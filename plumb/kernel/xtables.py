@@ -192,7 +192,7 @@ def translate(rule: Rule) -> Any:
         elif word == "-j":
             owner = made.create_target(next(words))
         elif word in PLAIN:
-            setattr(made, PLAIN[word], inverted + next(words))
+            setattr(made, PLAIN[word], inverted + next(words).replace("ipv6-icmp", "icmpv6"))   # iptables' two names for it
         else:
             setattr(owner, word.removeprefix("--").replace("-", "_"), inverted + next(words))
         inverted = ""

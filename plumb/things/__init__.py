@@ -68,6 +68,21 @@ class Thing:
         return " ".join(self.key)
 
 
+class OnLink(Thing):
+    """A thing of one link, in the link's namespace: it goes when the link or the namespace goes."""
+
+    dev: str
+    ns: str
+
+    @property
+    def where(self) -> str:
+        return self.ns
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return lost_with(self.ns, self.dev)
+
+
 def link_key(where: str, dev: str) -> Key:
     """The key of a link, for what is lost together with it."""
     return ("link", where, dev)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import ClassVar
 
-from plumb.things import HOST, Key, Stage, Thing, lost_with
+from plumb.things import HOST, Key, OnLink, Stage, Thing, lost_with
 
 
 @dataclass(frozen=True)
-class Address(Thing):
+class Address(OnLink):
     """`ip address add IP dev DEV`; IPv6 always `nodad`.
 
     Duplicate address detection would leave the address tentative, so unusable, for a second. Whoever hands out
@@ -26,20 +26,12 @@ class Address(Thing):
     def key(self) -> Key:
         return ("address", self.ns, self.dev, str(self.ip))
 
-    @property
-    def where(self) -> str:
-        return self.ns
-
-    @property
-    def uses(self) -> tuple[Key, ...]:
-        return lost_with(self.ns, self.dev)
-
     def __str__(self) -> str:
         return f"address {self.ip} on {self.dev}"
 
 
 @dataclass(frozen=True)
-class Route(Thing):
+class Route(OnLink):
     """`ip route replace DST via VIA dev DEV proto boot`.
 
     Its key is the destination alone: a default route over another gateway is the same route in another state,
@@ -55,14 +47,6 @@ class Route(Thing):
     @property
     def key(self) -> Key:
         return ("route", self.ns, str(self.dst))
-
-    @property
-    def where(self) -> str:
-        return self.ns
-
-    @property
-    def uses(self) -> tuple[Key, ...]:
-        return lost_with(self.ns, self.dev)
 
     def __str__(self) -> str:
         return f"route {'default' if self.dst.prefixlen == 0 else self.dst} via {self.via} dev {self.dev}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from plumb.things import HOST, Key, Stage, Thing, link_key, lost_with
+from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Veth(Thing):
 
 
 @dataclass(frozen=True)
-class Up(Thing):
+class Up(OnLink):
     """`ip link set DEV up`: its absence is a link that is down."""
 
     dev: str
@@ -76,14 +76,6 @@ class Up(Thing):
     @property
     def key(self) -> Key:
         return ("up", self.ns, self.dev)
-
-    @property
-    def where(self) -> str:
-        return self.ns
-
-    @property
-    def uses(self) -> tuple[Key, ...]:
-        return lost_with(self.ns, self.dev)
 
     def __str__(self) -> str:
         return f"link {self.dev} up"
