@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from plumb import Host
+from plumb.engine.networks import Machine
 from plumb.kernel.memory import MemoryKernel
 from plumb.plan import Step
 from plumb.things.layer3 import Sysctl
@@ -38,7 +39,7 @@ def planned(name: str) -> str:
     now = [Sysctl("net/ipv4/ip_forward", "1")] if "ip_forward=1" in case.before else []
     with fixed_ids(), Host("/lab", settings=case.settings, kernel=MemoryKernel([*FRESH, *now]), on_steps=note, dry_run=True) as host:
         if "ip link add lab0" in case.before:
-            host.__dict__["_machine"] = type("Machine", (), {"kind_of": lambda _, name: "bridge", "on_link": lambda _: ()})()
+            host.__dict__["_machine"] = Machine(kind_of=lambda name: "bridge")
         with host.operation() as verbs:
             case.build(verbs)
     return "".join(line + "\n" for line in commands(taken, explain=True))

@@ -66,6 +66,8 @@ def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
     special = [name for name in names if name in ("host", "none") or name.startswith("container:")]
     if special and len(names) > 1:
         raise Invalid(f"conflicting options: the {special[0]} network cannot be joined together with others")
+    if op.settings.bridge == "none" and names in ([], ["bridge"]):
+        return replace(box, attachments=(), mode="none")          # as Docker: without a default network there is lo alone
     if not names:
         box = replace(box, attachments=(Attachment("bridge"),))
     for wish in box.attachments:

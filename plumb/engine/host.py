@@ -139,10 +139,10 @@ class Host(Reader):
     @cached_property
     def _machine(self) -> networks.Machine:
         if self._kernel is not None:
-            return networks.Machine(lambda name: None, lambda: ())
-        from plumb.kernel import links
+            return networks.Machine()
+        from plumb.kernel import survey
 
-        return networks.Machine(links.kind_of, links.on_link_networks)
+        return networks.Machine(survey.kind_of, survey.address_of, survey.on_link_networks)
 
     # -- changing ---------------------------------------------------------------
 

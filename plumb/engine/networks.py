@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface
 
 from plumb import options as opt
 from plumb.cnm import (
@@ -26,15 +27,21 @@ from plumb.things.layer3 import Address, Sysctl
 
 DRIVERS = ("bridge",)
 LATER = ("macvlan", "ipvlan", "overlay")
-KindOf = Callable[[str], str | None]
-OnLink = Callable[[], Sequence[IPNetwork]]
 
 
+@dataclass(frozen=True)
 class Machine:
-    """What networks need to know of the machine besides things: which links there are, what it is attached to."""
+    """What networks need to know of the machine besides things.
 
-    def __init__(self, kind_of: KindOf, on_link: OnLink) -> None:
-        self.kind_of, self.on_link = kind_of, on_link
+    Attributes:
+        kind_of: the kind of a link, None where there is none of that name.
+        address_of: a link's first IPv4 address.
+        on_link: the networks that the machine itself is attached to.
+    """
+
+    kind_of: Callable[[str], str | None] = lambda name: None
+    address_of: Callable[[str], IPv4Interface | None] = lambda name: None
+    on_link: Callable[[], Sequence[IPNetwork]] = lambda: ()
 
 
 # -- create ---------------------------------------------------------------
@@ -184,19 +191,20 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
 def ensure(op: Operation, machine: Machine) -> None:
     """What must be there before anything else: the predefined networks, as the settings say now.
 
-    The default network is made anew when its settings have changed and no container is on it. Other settings
+    The default network is made anew when its settings have changed, as soon as no container is on it. Other settings
     (iptables, userland-proxy, …) change the things of all networks, which are all narrated again.
     """
     current = codec.dumps(op.settings)
-    if op.store.meta("settings") == current:
-        return
-    op.remark("settings", current)
-    op.touch(HOST_OWNER)
-    for net in others(op.layout):
-        if op.network(net.id) is None:
-            op.put(replace(net, created=allot.now()))
-    _ensure_default(op, machine)
-    for net in op.all(Network):
+    changed = op.store.meta("settings") != current
+    if changed:
+        op.remark("settings", current)
+        op.touch(HOST_OWNER)
+        for net in others(op.layout):
+            if op.network(net.id) is None:
+                op.put(replace(net, created=allot.now()))
+    if op.store.meta("default") != current and _ensure_default(op, machine):
+        op.remark("default", current)
+    for net in op.all(Network) if changed else ():
         op.touch(network_owner(net))
         for end in op.endpoints(network=net.id):
             op.touch(endpoint_owner(end))
@@ -205,27 +213,34 @@ def ensure(op: Operation, machine: Machine) -> None:
                 op.touch(sandbox_owner(box))
 
 
-def _ensure_default(op: Operation, machine: Machine) -> None:
+def _ensure_default(op: Operation, machine: Machine) -> bool:
+    """Make the default network as the settings say; whether that could be done now."""
     wanted = default_network(op.settings, op.layout)
     there = op.network(wanted.id)
     if there is not None and op.endpoints(network=there.id):
-        return                                # Docker would have to restart; here it waits until nobody is on it
+        return False                          # Docker would have to restart; here it waits until nobody is on it
     if op.settings.bridge == "none":
         if there is not None:
             op.drop(there)
-        return
+        return True
+    if op.settings.bridge:
+        wanted = _adopt_address(op, machine, wanted)
     if there is not None:
         if not wanted.pool(4) and (kept := there.pool(4)) and not kept.given:
             wanted = replace(wanted, pools=(*wanted.pools, Pool(kept.subnet, given=False)))
         op.drop(there)
         wanted = replace(wanted, created=there.created)
-    elif op.settings.bridge:
-        wanted = _adopt_address(op, machine, wanted)
     op.put(complete(op, machine, check(replace(wanted, created=wanted.created or allot.now(), number=0))))
+    return True
 
 
 def _adopt_address(op: Operation, machine: Machine, net: Network) -> Network:
-    """The setting `bridge` names a bridge of the administrator's, whose address is the gateway."""
+    """The setting `bridge` names a bridge of the administrator's; the address that it has is the gateway."""
     if machine.kind_of(op.settings.bridge) != "bridge":
-        raise NotFound(f"bridge device with non default name {op.settings.bridge} must be created manually")
-    return net
+        raise NotFound(f"bridge device with non default name {op.settings.bridge} must be created manually",
+                       f"ip link add {op.settings.bridge} type bridge")
+    own = machine.address_of(op.settings.bridge)
+    if own is None:
+        return net
+    others4 = tuple(pool for pool in net.pools if pool.subnet.version != 4)
+    return replace(net, pools=(*others4, Pool(own.network, op.settings.fixed_cidr, own.ip)))

@@ -6,6 +6,9 @@ nowhere else, and foreign errors become plumb's own here, once, with errno and t
     linux.py              look at things and take steps, handing each to the one below that knows it
     netlink.py            rtnetlink: many messages in one send, an answer for each
     links.py              things as rtnetlink messages
+    survey.py             what networks need to know of the machine before anything is built
+    abilities.py          what this kernel can do, found out by trying
+    announcing.py         announces new endpoints with it
     namespaces.py         make, enter, hold network namespaces
     sysctl.py             /proc/sys
     firewall.py           one interface, several writers: which one this host uses

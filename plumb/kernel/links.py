@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import singledispatch
-from ipaddress import IPv4Network, ip_address, ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from plumb.errors import KernelRefused, StepFailed
@@ -340,7 +340,7 @@ def addresses(kernel: RouteSocket, dev: str, version: int) -> list[Any]:
 
 
 def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
-    for found in _main_table(kernel, thing.dst.version):
+    for found in main_table(kernel, thing.dst.version):
         if found["dst_len"] != thing.dst.prefixlen or found["proto"] != PROTO_BOOT:
             continue
         via = found.get_attr("RTA_GATEWAY")
@@ -349,31 +349,13 @@ def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
     return None
 
 
-def _main_table(kernel: RouteSocket, version: int) -> Iterator[Any]:
+def main_table(kernel: RouteSocket, version: int) -> Iterator[Any]:
+    """The routes of the main table, one family's."""
     body = nl.rtmsg()
     body["family"], body["table"] = family(version), MAIN_TABLE
     for found in kernel.get(nl.GETROUTE, body, dump=True):
         if (found.get_attr("RTA_TABLE") or found["table"]) == MAIN_TABLE:
             yield found
-
-
-def on_link_networks() -> list[IPv4Network]:
-    """The IPv4 networks that the host is directly attached to: routes of the main table with scope link.
-
-    Docker keeps its own choice of subnets clear of them.
-    """
-    with RouteSocket() as kernel:
-        return [IPv4Network(f"{found.get_attr('RTA_DST')}/{found['dst_len']}") for found in _main_table(kernel, 4)
-                if found["scope"] == SCOPE_LINK and found.get_attr("RTA_DST") and found["dst_len"]]
-
-
-def kind_of(name: str) -> str | None:
-    """What kind of link this is ("bridge", "veth", "" for a real one); None where there is no such link."""
-    with RouteSocket() as kernel:
-        for found in kernel.get(nl.GETLINK, link(name)):
-            info = found.get_attr("IFLA_LINKINFO")
-            return (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
-    return None
 
 
 def await_running(devs: Sequence[str], seconds: float = 5.0) -> None:
