@@ -4,7 +4,8 @@
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
-TOOLS   := iproute2 iptables nftables procps python3-venv
+# The compiler is for python-iptables, which has a small part in C.
+TOOLS   := iproute2 iptables iputils-ping nftables procps python3-venv python3-dev gcc libc6-dev
 OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
@@ -36,8 +37,9 @@ clean:                           ## remove what make made
 # -- what that needs ---------------------------------------------------------------
 
 $(BIN)/.plumb: pyproject.toml
-	@for tool in ip iptables nft sysctl; do command -v $$tool >/dev/null || missing=1; done; \
+	@for tool in ip iptables nft sysctl ping gcc; do command -v $$tool >/dev/null || missing=1; done; \
 	 $(PYTHON) -c 'import ensurepip' 2>/dev/null || missing=1; \
+	 $(PYTHON) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || missing=1; \
 	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(TOOLS); fi
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -e .

@@ -37,6 +37,9 @@ def measure(report: Report, sizes: dict[int, int], seconds: float) -> None:
     report.target(f"bulk of {large}, per endpoint, to the floor's", mine, table.median(large, FLOOR))
     report.target("the same, to the floor's on all processors at once (plumb is on one)", mine, table.median(large, ABREAST))
     report.target(f"bulk of {large}, per endpoint, to that of {small}", growth, 1.1, "times")
+    kernel = table.median(large, FLOOR) / table.median(small, FLOOR)
+    report.target("the same growth, to the floor's own (the kernel's: each port of a bridge makes the next one dearer)", growth,
+                  1.05 * kernel, "times")
     report.remarks.append("the floor: ip -batch, nsenter and iptables-restore, its input made from plumb's own steps; the same links, "
                           "addresses, routes, rules, sysctls and namespaces; no files, no record, no waiting for carrier; "
                           "all state is kept in memory, but where it says disk")
