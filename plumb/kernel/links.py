@@ -201,7 +201,7 @@ def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
     For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a second; for a group once.
     """
     group = ("IFLA_GROUP", secrets.randbelow(1 << 30) + (1 << 20))
-    names = [step.before.name for step in steps if isinstance(step.before, Veth)]
+    names = [step.before.name for step in steps if isinstance(step.before, Veth) and look_link(step.before) is not None]
     kernel.ask([Message(nl.NEWLINK, 0, link(name, group)) for name in names])
     body = nl.ifinfmsg()
     body["attrs"] = [group]
