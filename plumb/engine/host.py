@@ -170,7 +170,7 @@ class Host(Reader):
             try:
                 yield self._operation(store)
             except PlumbError:
-                if fresh and not store.meta("settings"):
+                if fresh and not store.meta("settings") and not store.unfinished():
                     made = store.meta("root") == "made"
                     self.close()
                     mending.clear(self.layout, made)      # refused before anything was done: not even a root is left

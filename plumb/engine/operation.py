@@ -272,7 +272,8 @@ class Operation(View):
             failure.stuck += restore(before, after, self.kernel)
             if any(isinstance(step.before, Rule) for step in steps):
                 failure.stuck += take_all(reordering(self.store.things(), self.kernel), self.kernel)
-            self.store.abandon(number)
+            if not failure.stuck:
+                self.store.abandon(number)          # else the journal keeps it, and the next command tries again
             raise
         self.store.finish(number, change)
 
