@@ -10,7 +10,7 @@ way the kernel is looked at first, since nobody knows how far it had come.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,6 @@ from plumb.layout import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
-from plumb.things.processes import Process
 
 
 @dataclass(frozen=True)
@@ -123,12 +122,7 @@ def touch_all(op: Operation) -> None:
 
 def gone(op: Operation, box: Sandbox) -> bool:
     """Whether a container's command has ended."""
-    return any(isinstance(thing, Process) and now is None for thing, now in
-               _looked(op, [t for t in op.store.things(sandbox_owner(box)) if isinstance(t, Process)]))
-
-
-def _looked(op: Operation, things: Sequence[Thing]) -> Iterable[tuple[Thing, Thing | None]]:
-    return zip(things, op.kernel.look(things), strict=True)
+    return any(now is None for now in op.kernel.look(list(op.narrator.process(box))))
 
 
 # -- reset ---------------------------------------------------------------

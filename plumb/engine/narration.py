@@ -17,6 +17,7 @@ from plumb.layout import Layout
 from plumb.services import names
 from plumb.settings import Settings
 from plumb.things import Thing
+from plumb.things.processes import Process
 
 HOST_OWNER = "host"
 NETWORKS: dict[str, Callable[[Network, Settings], Iterator[Thing]]] = {
@@ -85,7 +86,11 @@ class Narrator:
             yield from sandbox.namespace(box, ns)
             yield from sandbox.gateways(ends, ns)
         if not box.foreground:
-            yield from sandbox.process(box, ns, self._layout, self._config)
+            yield from self.process(box)
+
+    def process(self, box: Sandbox) -> Iterator[Process]:
+        """Its command, if it has one, whoever runs it."""
+        return sandbox.process(box, self._layout.place(box), self._layout, self._config)
 
     def texts(self, box: Sandbox, ends: Ends) -> dict[str, str]:
         """What stands in its files; one that shares another's network stack shares its files."""

@@ -183,16 +183,19 @@ def join(process: Process) -> None:
 
 
 def spawn(process: Process) -> int:
-    """Run a command in the sandbox in the foreground, with the caller's input and output; its exit status."""
+    """Run the sandbox's own command in the foreground, with the caller's input and output; its exit status."""
     child = os.fork()
     if child == 0:
         try:
-            join(process)
+            shim.enter(spec(process))
+            shim.execute(list(process.argv), environment(process))
         except OSError as error:
             sys.stderr.write(f"plumb: cannot enter the sandbox: {error.strerror}\n")
             sys.stderr.flush()
         finally:
             os._exit(126)
+    here = os.getpid()
+    Path(process.folder, "pid").write_text(f"{child} {shim.started(child)} {here} {shim.started(here)}")
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

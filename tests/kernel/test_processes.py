@@ -290,3 +290,17 @@ def test_restart_starts_the_command_anew(net: Lab) -> None:
     assert set(marked(net)) == set(new)
     assert tried(net, "check") == (0, "")
     plumb(net, "exec", "box", "ping", "-q", "-c1", "-W2", "10.9.0.1")
+
+
+def test_repair_settles_a_foreground_run_that_was_killed(net: Lab) -> None:
+    """kill -9 of `run` in the foreground leaves the container running with nobody in it; repair stops it."""
+    child = fork_plumb(net, "run", "--name", "box", "--network", "net", "-e", MARK, "sleep", "1000",
+                       env={MARK: str(net.root)})
+    wait_until(lambda: "sleep 1000" in " ".join(marked(net).values()), "the command runs")
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    end_all(net)
+    wait_until(lambda: not marked(net), "the command is gone")
+    plumb(net, "repair")
+
+    assert inspected(net)["State"]["Status"] == "exited"
