@@ -159,14 +159,14 @@ class Host(Reader):
             self._end(op)
 
     @contextmanager
-    def _turn(self) -> Iterator[Operation]:
+    def _turn(self, insist: bool = True) -> Iterator[Operation]:
         if self._dry_run and not Path(self.layout.database).exists():
             yield self._operation(self.store)
             return
         fresh = not Path(self.layout.database).exists()
         with self._my_turn(create=not self._dry_run) as store:
             if not self._dry_run:
-                mending.recover(store, self.kernel)
+                self._recover(store, insist)
             try:
                 yield self._operation(store)
             except PlumbError:
@@ -175,6 +175,15 @@ class Host(Reader):
                     self.close()
                     mending.clear(self.layout, made)      # refused before anything was done: not even a root is left
                 raise
+
+    def _recover(self, store: Store, insist: bool) -> None:
+        """Make good what somebody died over; who only wants to mend goes on without."""
+        try:
+            mending.recover(store, self.kernel)
+        except Broken:
+            if insist:
+                raise
+            mending.give_up(store, self.kernel)
 
     @contextmanager
     def _my_turn(self, create: bool) -> Iterator[Store]:
@@ -303,7 +312,7 @@ class Host(Reader):
 
     def repair(self) -> list[Drift]:
         """Make it as it should be; what was not."""
-        with self._turn() as op:
+        with self._turn(insist=False) as op:
             found = mending.check(self.store, self.kernel)
             if not self._dry_run:
                 mending.repair(op, self.kernel)

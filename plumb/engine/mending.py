@@ -69,11 +69,21 @@ def recover(store: Store, kernel: Kernel) -> None:
         errors = take_all(plan(there.values(), (after if forward else before).values()), kernel)
         if errors:
             raise Broken(f"cannot {'finish' if forward else 'take back'} what was begun: {'; '.join(map(str, errors))}",
-                         "'plumb reset --force' takes all of plumb's away")
+                         "'plumb repair' mends what can be mended, 'plumb reset --force' takes all of plumb's away")
         if forward:
             store.finish(entry.number, entry.change)
         else:
             store.abandon(entry.number)
+
+
+def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
+    """Let go of what can be neither finished nor taken back: what it left and nobody has on record is taken away."""
+    left = [thing for entry in store.unfinished() for thing in (*entry.before, *entry.after)
+            if not thing.standing and store.thing(thing.key) is None]
+    errors = take_all(plan(look(kernel, left).values(), []), kernel)
+    for entry in store.unfinished():
+        store.abandon(entry.number)
+    return errors
 
 
 # -- check and repair ---------------------------------------------------------------
@@ -133,8 +143,8 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
     errors: list[PlumbError] = []
     try:
         recover(store, kernel)
-    except Broken as broken:
-        errors.append(broken)
+    except Broken:
+        errors += give_up(store, kernel)
     made = store.meta("root") == "made"
     store.begin_reset()
     errors += take_all(steps_to_reset(store), kernel)

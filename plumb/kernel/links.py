@@ -143,8 +143,9 @@ def _(thing: Bridge) -> list[Message]:
 
 @changing.register
 def _(thing: Veth) -> list[Message]:
-    attributes = (("IFLA_MASTER", index(thing.master)), ("IFLA_MTU", thing.mtu or 1500))
-    return [Message(nl.NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *_hairpin(thing)]
+    attributes = (("IFLA_MASTER", index(thing.master) if thing.master else 0), ("IFLA_MTU", thing.mtu or 1500))
+    port = _hairpin(thing) if thing.master else []
+    return [Message(nl.NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *port]
 
 
 @changing.register
