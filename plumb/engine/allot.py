@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from plumb.cnm import (
     Attachment,
@@ -25,6 +24,7 @@ from plumb.cnm import (
 )
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted, Invalid
+from plumb.kernel.hostfiles import host_file, resolv_source
 from plumb.options import address
 from plumb.services import ipam, names
 
@@ -44,22 +44,6 @@ def new_mac() -> str:
 def now() -> str:
     """This moment, as Docker writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def host_file(name: str) -> str:
-    """A file of the host's /etc, empty where it cannot be read."""
-    try:
-        return Path("/etc", name).read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def resolv_source() -> str:
-    """The host's resolv.conf; where that only points at systemd-resolved's stub, the file behind it."""
-    text = host_file("resolv.conf")
-    servers = [words[1] for line in text.splitlines() if (words := line.split())[:1] == ["nameserver"] and len(words) > 1]
-    behind = Path("/run/systemd/resolve/resolv.conf")
-    return behind.read_text(errors="replace") if servers == ["127.0.0.53"] and behind.exists() else text
 
 
 # -- networks ---------------------------------------------------------------
@@ -197,3 +181,6 @@ def _any(op: Operation, net: Network, pool: Pool) -> IPAddress:
     if int(ip) < int(pool.subnet.broadcast_address):
         op.set_hint(pool.subnet, span, ip + 1)
     return ip
+
+
+__all__ = ["endpoint", "host_file", "name_servers", "new_id", "now", "resolv_source", "subnets"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from dataclasses import replace
 
 from plumb import options as opt
@@ -11,6 +10,7 @@ from plumb.cnm import Attachment, Network, Sandbox, Status
 from plumb.engine import allot
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, NotFound
+from plumb.kernel.hostfiles import host_name
 
 ADJECTIVES = ("brisk", "calm", "clear", "deft", "eager", "fair", "gentle", "keen", "lucid", "merry", "neat", "quick",
               "sound", "steady", "tidy", "witty")
@@ -52,7 +52,7 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     box = replace(wish, id=ident, name=name, created=allot.now(), number=op.number(Sandbox), status=Status.CREATED)
     box = _settle_mode(op, box)
     if not box.hostname:
-        box = replace(box, hostname=socket.gethostname() if box.mode == "host" else ident[:12])
+        box = replace(box, hostname=host_name() if box.mode == "host" else ident[:12])
     box = replace(box, resolv_source=allot.resolv_source(),
                   hosts_source=allot.host_file("hosts") if box.mode == "host" else "")
     op.put(replace(box, links=tuple(_link(op, box, *link) for link in box.links)))

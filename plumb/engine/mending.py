@@ -77,10 +77,10 @@ def recover(store: Store, kernel: Kernel) -> None:
 
 
 def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
-    """Let go of what can be neither finished nor taken back: what it left and nobody has on record is taken away."""
-    left = [thing for entry in store.unfinished() for thing in (*entry.before, *entry.after)
-            if not thing.standing and store.thing(thing.key) is None]
-    errors = take_all(plan(look(kernel, left).values(), []), kernel)
+    """Let go of what can be neither finished nor taken back: what it left and nobody has on record is as before."""
+    left = [thing for entry in store.unfinished() for thing in (*entry.before, *entry.after) if store.thing(thing.key) is None]
+    before = [thing for entry in store.unfinished() for thing in entry.before if thing.standing and store.thing(thing.key) is None]
+    errors = take_all(plan(look(kernel, left).values(), before), kernel)
     for entry in store.unfinished():
         store.abandon(entry.number)
     return errors

@@ -10,6 +10,7 @@ nowhere else, and foreign errors become plumb's own here, once, with errno and t
     abilities.py          what this kernel can do, found out by trying
     announcing.py         announces new endpoints with it
     namespaces.py         make, enter, hold network namespaces
+    hostfiles.py          the host's resolv.conf, hosts and name
     sysctl.py             /proc/sys
     firewall.py           one interface, several writers: which one this host uses
     iptables_restore.py   the writer for hosts whose iptables is the nf_tables variant (and any other)

@@ -1,4 +1,4 @@
-"""An operation's end: what cannot even be taken back stays in the journal."""
+"""An operation's end: what cannot even be taken back stays in the journal, and is made good as soon as it can be."""
 
 from __future__ import annotations
 
@@ -7,38 +7,61 @@ from pathlib import Path
 
 import pytest
 
-from plumb import Host, StepFailed
+from plumb import Broken, Host, StepFailed
 from plumb.errors import KernelRefused
 from plumb.kernel.memory import MemoryKernel
 from plumb.plan import Step
 from plumb.things.links import Bridge, Up
+from tests.test_golden import FRESH
 
 
 class Stuck(MemoryKernel):
-    """A kernel that raises no link, and then does not let go of bridges either."""
+    """A host that raises no link, and does not let go of bridges either, for a number of times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(FRESH)
+        self.times, self.raises = times, False
 
     def take(self, steps: Sequence[Step]) -> None:
         """Take steps until one of those comes."""
         for number, step in enumerate(steps):
-            if isinstance(step.after, Up) or (isinstance(step.before, Bridge) and step.after is None):
+            kept = self.times > 0 and isinstance(step.before, Bridge) and step.after is None
+            self.times -= kept
+            if kept or (isinstance(step.after, Up) and not self.raises):
                 raise StepFailed(KernelRefused(str(step), said="not today"), step, steps[:number])
             super().take([step])
 
 
+def fail(host: Host) -> None:
+    """An operation that fails, and is stuck."""
+    with pytest.raises(StepFailed, match=r"while taking back: .*remove bridge"):
+        host.create_network("n1")
+
+
 def test_what_is_stuck_is_taken_back_by_the_next_command(tmp_path: Path) -> None:
     """The error says what is stuck; the next command, on a kernel that lets go, takes it back before anything else."""
-    kernel = Stuck()
+    kernel = Stuck(times=4)
     with Host(tmp_path / "root", settings={}, kernel=kernel) as host:
-        with pytest.raises(StepFailed, match=r"while taking back: .*remove bridge"):
-            host.create_network("n1")
+        fail(host)
         assert any(isinstance(thing, Bridge) for thing in kernel.things.values())
         assert len(host.store.unfinished()) == 1
-
-    well = MemoryKernel(kernel.things.values())
-    with Host(tmp_path / "root", settings={}, kernel=well) as host:
+        kernel.times, kernel.raises = 0, True
         host.create_network("n2")
 
         assert host.store.unfinished() == []
         assert host.check() == []
         host.reset()
-    assert [thing for thing in well.things.values() if not thing.standing] == []
+    assert kernel.things == {thing.key: thing for thing in FRESH}
+
+
+def test_reset_goes_on_past_what_is_stuck(tmp_path: Path) -> None:
+    """Where taking back fails again, other commands say so; reset takes all away, and puts back what was."""
+    kernel = Stuck(times=1000)
+    with Host(tmp_path / "root", settings={}, kernel=kernel) as host:
+        fail(host)
+        with pytest.raises(Broken, match="cannot take back what was begun"):
+            host.create_network("n2")
+        kernel.times = 2
+        host.reset()
+
+    assert kernel.things == {thing.key: thing for thing in FRESH}
