@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from plumb import Broken, Host, StepFailed
+from plumb.engine import mending
 from plumb.errors import KernelRefused
 from plumb.kernel.memory import MemoryKernel
+from plumb.layout import Layout
 from plumb.plan import Step
+from plumb.store.change import Change
+from plumb.store.sqlite import Store
+from plumb.things.layer3 import Sysctl
 from plumb.things.links import Bridge, Up
 from tests.test_golden import FRESH
 
@@ -65,3 +70,16 @@ def test_reset_goes_on_past_what_is_stuck(tmp_path: Path) -> None:
         host.reset()
 
     assert kernel.things == {thing.key: thing for thing in FRESH}
+
+
+def test_what_is_given_up_is_as_before(tmp_path: Path) -> None:
+    """Of an operation that nobody can finish, what nobody has on record goes, and settings are put back."""
+    on, bridge = Sysctl("net/ipv4/ip_forward", "1"), Bridge("br0", "02:00:00:00:00:01")
+    kernel = MemoryKernel([*FRESH[1:], on, bridge])
+    store = Store(Layout(str(tmp_path / "root")), create=True)
+    store.begin([FRESH[0]], [on, bridge], Change())
+
+    assert mending.give_up(store, kernel) == []
+    assert kernel.things == {thing.key: thing for thing in FRESH}
+    assert store.unfinished() == []
+    store.close()
