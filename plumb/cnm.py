@@ -171,6 +171,21 @@ class Attachment:
     driver_opts: Pairs = ()
 
 
+class Port(NamedTuple):
+    """A published port as it is: a port of an endpoint, at an address and a port of the host.
+
+    Attributes:
+        port: the container's port.
+        protocol: "tcp", "udp" or "sctp".
+        host_ip, host_port: where it is published; port 0: nowhere, the network is routed and the port just open.
+    """
+
+    port: int
+    protocol: str
+    host_ip: IPAddress
+    host_port: int
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A running sandbox's place in a network: names and addresses as they are.
@@ -180,6 +195,7 @@ class Endpoint:
         link: the link's name in the host; ifname: in the sandbox.
         mac: aa:bb:cc:dd:ee:ff.
         ip, ip6: addresses with the subnet's prefix length.
+        ports: what is published of it, as long as it is the gateway of that address family.
     """
 
     id: str
@@ -193,12 +209,19 @@ class Endpoint:
     link_local: tuple[IPAddress, ...] = ()
     sysctls: Pairs = ()
     gw_priority: int = 0
+    ports: tuple[Port, ...] = ()
     number: int = 0
 
     @property
     def ips(self) -> tuple[IPInterface, ...]:
         """Its addresses in the network's subnets, IPv4 first."""
         return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+    def target(self, port: Port) -> IPAddress:
+        """The address that a published port leads to: of the same family, or IPv4 where there is no IPv6."""
+        found = self.ip if port.host_ip.version == 4 or self.ip6 is None else self.ip6
+        assert found is not None
+        return found.ip
 
 
 class Status(StrEnum):

@@ -29,11 +29,12 @@ class Stage(IntEnum):
     LINK = 2
     LINK_SYSCTL = 3
     ADDRESS = 4
-    RULE = 5        # the wall stands before anything moves
-    SYSCTL = 6      # forwarding, last of the host's own settings
-    UP = 7
-    ROUTE = 8
-    PROCESS = 9
+    PORT = 5        # a port that somebody else has is found out before the firewall sends packets there
+    RULE = 6        # the wall stands before anything moves
+    SYSCTL = 7      # forwarding, last of the host's own settings
+    UP = 8
+    ROUTE = 9
+    PROCESS = 10
 
 
 @dataclass(frozen=True)

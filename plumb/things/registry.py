@@ -6,7 +6,9 @@ from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
 from plumb.things.netfilter import Chain, Policy, Rule
+from plumb.things.ports import Agent, HostPort, Proxy
 from plumb.things.processes import Directory, File, Namespace, Process
 
 KINDS: dict[str, type[Thing]] = {kind.__name__: kind for kind in (
-    Address, Route, Sysctl, Bridge, Up, Veth, Chain, Policy, Rule, Directory, File, Namespace, Process)}
+    Address, Route, Sysctl, Bridge, Up, Veth, Chain, Policy, Rule, Directory, File, Namespace, Process,
+    Agent, HostPort, Proxy)}

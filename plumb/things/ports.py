@@ -1,0 +1,98 @@
+"""Published ports on the host's side: who holds the port, and who answers behind it.
+
+A published port is first of all a port of the host, and must be nobody else's. So it is really bound, by a process
+that stays: the agent. Whoever else tries to bind it, another container or a program of the host, gets "address already
+in use", and no program can take over a port whose packets the firewall rewrites before that program would see them.
+
+Most packets never meet that socket: DNAT in PREROUTING sends them to the container before the host looks for one. It is
+met by what DNAT leaves out: connections of the host to 127.0.0.1 and ::1, of a container to a port of its own network,
+and of IPv6 clients to a container that has IPv4 only. For those the socket is handed on by the user-land proxy, which
+speaks to the container in the host's name. (Docker runs a process `docker-proxy` for each port; here the agent holds all.)
+
+Until the firewall's rules are in place a filter on the socket drops whatever arrives, so that no connection begins on
+the wrong way; it stays on a port that has no proxy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import ClassVar
+
+from plumb.things import Key, Stage, Thing
+
+
+@dataclass(frozen=True)
+class Agent(Thing):
+    """The one background process of a root, which holds its sockets; it is there as long as something needs it.
+
+    Attributes:
+        folder: where its control socket and its pid file are.
+    """
+
+    stage: ClassVar = Stage.PORT
+    folder: str
+
+    @property
+    def key(self) -> Key:
+        return ("agent", self.folder)
+
+
+@dataclass(frozen=True)
+class HostPort(Thing):
+    """A port of the host that is bound, so that it is nobody else's.
+
+    Attributes:
+        agent: the folder of the agent that holds it.
+        protocol: "tcp", "udp" or "sctp".
+        ip, port: what is bound on the host.
+        to_ip, to_port: what is published there: connection tracking's entries for it are forgotten when it comes or goes.
+    """
+
+    stage: ClassVar = Stage.PORT
+    agent: str
+    protocol: str
+    ip: IPv4Address | IPv6Address
+    port: int
+    to_ip: IPv4Address | IPv6Address
+    to_port: int
+
+    @property
+    def key(self) -> Key:
+        return ("port", self.protocol, str(self.ip), str(self.port))
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return (("agent", self.agent),)
+
+    def __str__(self) -> str:
+        return f"port {at(self.ip, self.port)}/{self.protocol}"
+
+
+@dataclass(frozen=True)
+class Proxy(Thing):
+    """What arrives at a bound port is handed on to the container, in the host's name."""
+
+    stage: ClassVar = Stage.PROCESS
+    agent: str
+    protocol: str
+    ip: IPv4Address | IPv6Address
+    port: int
+    to_ip: IPv4Address | IPv6Address
+    to_port: int
+
+    @property
+    def key(self) -> Key:
+        return ("proxy", self.protocol, str(self.ip), str(self.port))
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return (("agent", self.agent), ("port", *self.key[1:]))
+
+    def __str__(self) -> str:
+        return f"proxy {at(self.ip, self.port)}/{self.protocol} to {at(self.to_ip, self.to_port)}"
+
+
+def at(ip: IPv4Address | IPv6Address, port: int) -> str:
+    """An address and a port, as Docker writes them: 0.0.0.0:80, [::]:80."""
+    return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
