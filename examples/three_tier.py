@@ -1,7 +1,7 @@
 """The three-tier lab: a frontend, a backend that is cut off from the world, and a database that only it sees.
 
-    world ── host ── frontend-network ── frontend ── backend-network ── api ── database-network ── database
-                                                     (internal)              (internal)
+    world ── host:8080 ── frontend-network ── frontend:80 ── backend-network ── api ── database-network ── database
+                                                             (internal)              (internal)
 
 Run by `sudo make demo`, in a network and mount namespace of its own that plays the host. It builds the lab, prints
 what was built, tries who reaches whom with real traffic, holds that against what the networks promise, and takes
@@ -21,10 +21,12 @@ from pathlib import Path
 from plumb import Host
 from plumb.kernel import namespaces
 from plumb.probes.promises import HOST, WORLD, Member, promises
+from plumb.probes.published import Outlook, published
 from plumb.probes.traffic import Outcome, try_out
+from plumb.views import exposure
 from plumb.views.tables import table
 
-WORLD_IP = "198.51.100.1"
+WORLD_IP, HOST_IP = "198.51.100.1", "192.0.2.10"
 STATE = """ip -o link | cut -d: -f2; ip -o address show scope global; ip route; ip -6 route show proto boot
     for table in filter nat raw; do iptables -t $table -S; ip6tables -t $table -S; done; sysctl net.ipv4.ip_forward;
     findmnt -n -o TARGET -t nsfs"""
@@ -56,7 +58,7 @@ def build(host: Host) -> None:
         lab.run("database", network="database-network")
         lab.run("api", network="backend-network")
         lab.connect("database-network", "api")
-        lab.run("frontend", network="frontend-network")
+        lab.run("frontend", network="frontend-network", publish="8080:80")
         lab.connect("backend-network", "frontend")
 
 
@@ -66,17 +68,23 @@ def show(host: Host) -> None:
     for box in host.containers():
         rows += [(box.name, host.network(end.network).name, end.ifname, str(end.ip), end.mac) for end in host.endpoints(box)]
     print(table(rows))
-    for command in ("ip -br link show type bridge", "iptables -S PLUMB-FORWARD", "iptables -S PLUMB-INTERNAL",
-                    "iptables -t nat -S POSTROUTING"):
+    for command in ("ip -br link show type bridge", "iptables -S PLUMB-FORWARD", "iptables -S PLUMB-INTERNAL", "iptables -S PLUMB",
+                    "iptables -t nat -S PLUMB", "iptables -t nat -S POSTROUTING"):
         print(f"# {command}\n{commands(command)}")
+    print(table([list(exposure.COLUMNS.values()), *(list(way.row.values()) for way in exposure.openings(members(host)))]))
+
+
+def members(host: Host) -> list[Member]:
+    """The containers with their endpoints and networks."""
+    return [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in host.containers()]
 
 
 def probe(host: Host, world: str) -> list[Outcome]:
     """Try all that is promised, and print who reaches whom."""
-    boxes = host.containers()
-    members: list[Member] = [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in boxes]
+    boxes, lab = host.containers(), members(host)
     places = {HOST: "", WORLD: world, **{box.name: host.namespace(box) for box in boxes}}
-    outcomes = try_out(promises(members, [ip_address(WORLD_IP)]), places)
+    made = [*promises(lab, [ip_address(WORLD_IP)]), *published(lab, Outlook([ip_address(HOST_IP)]))]
+    outcomes = try_out(made, places)
     names = [*(box.name for box in boxes), HOST, WORLD]
     reached: dict[tuple[str, str], bool] = {}
     for outcome in outcomes:
@@ -85,7 +93,7 @@ def probe(host: Host, world: str) -> list[Outcome]:
     rows = [["who reaches whom", *names]]
     words = {True: "yes", False: "no", None: ""}
     rows += [[source, *("-" if source == target else words[reached.get((source, target))] for target in names)]
-             for source in names[:-1]]
+             for source in names]
     print(table(rows))
     for outcome in outcomes:
         if not outcome.kept:
@@ -101,7 +109,7 @@ def an_uplink(folder: str) -> Iterator[str]:
     commands(f"""ip link set lo up; ip link add eth0 type veth peer name lan netns {world}
         nsenter --net={world} sh -c 'ip link set lo up; ip addr add {WORLD_IP}/32 dev lo
             ip addr add 192.0.2.1/24 dev lan; ip link set lan up'
-        ip addr add 192.0.2.10/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1""")
+        ip addr add {HOST_IP}/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1""")
     try:
         yield world
     finally:

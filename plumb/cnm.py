@@ -209,8 +209,8 @@ class Endpoint:
     link_local: tuple[IPAddress, ...] = ()
     sysctls: Pairs = ()
     gw_priority: int = 0
-    ports: tuple[Port, ...] = ()
     number: int = 0
+    ports: tuple[Port, ...] = ()
 
     @property
     def ips(self) -> tuple[IPInterface, ...]:

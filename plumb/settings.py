@@ -64,6 +64,11 @@ class Settings:
         """Whether plumb writes firewall rules for this address family."""
         return self.iptables if version == 4 else self.ip6tables
 
+    @property
+    def opens(self) -> bool:
+        """Whether plumb makes the host forward; with nftables it only looks whether the host does, as Docker."""
+        return self.ip_forward and self.firewall_backend == "iptables"
+
 
 # -- parsers: JSON in, a value or ValueError out ---------------------------------
 
@@ -133,10 +138,9 @@ def _pool(value: Any) -> AddressPool:
 
 
 def _backend(value: Any) -> str:
-    if value not in ("", "iptables"):
-        raise ValueError('it can be "iptables"; "nftables" is not built yet' if value == "nftables"
-                         else 'it can be "iptables"')
-    return "iptables"
+    if value not in ("", "iptables", "nftables"):
+        raise ValueError('it can be "iptables" or "nftables"')
+    return value or "iptables"
 
 
 def _fwmark(value: Any) -> str:

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -138,14 +139,49 @@ def no_ipv6_inside(verbs: Verbs) -> None:
     verbs.run("c1", network="n1", sysctls=(("net/ipv6/conf/all/disable_ipv6", "1"),))
 
 
+def published(*ports: str, **asked: Any) -> Callable[[Verbs], None]:
+    """A network n1 with c1, of which these ports are published, and c2."""
+    def build(verbs: Verbs) -> None:
+        verbs.create_network("n1", **asked)
+        verbs.run("c1", network="n1", publish=ports)
+        verbs.run("c2", network="n1")
+
+    return build
+
+
+def published_elsewhere(verbs: Verbs) -> None:
+    """c1 publishes through n2, its gateway, and is on the internal network n1; n1 is joined first."""
+    verbs.create_network("n1", subnet="172.20.0.0/24", internal=True)
+    verbs.create_network("n2", subnet=DUAL2, ipv6=True)
+    verbs.run("c1", network="n1", publish="8080:80")
+    verbs.connect("n2", "c1")
+
+
+def two_networks_published(verbs: Verbs) -> None:
+    """c1 on n1 and n2, and published through n2; c2 on n2, and published too."""
+    verbs.create_network("n1", subnet="172.20.0.0/24")
+    verbs.create_network("n2", subnet=DUAL2, ipv6=True)
+    verbs.run("c1", network="n1", publish=["8080:80", "8053:53/udp"])
+    verbs.run("c2", network="n2", publish="8081:80")
+    verbs.connect("n2", "c1", gw_priority=5)
+
+
 def command(verbs: Verbs) -> None:
     """A container with a command."""
     verbs.create_network("n1", subnet="172.20.0.0/24")
     verbs.run("c1", network=Attachment("n1"), command=("sleep", "1000"), hostname="box", cap_drop=("NET_RAW",))
 
 
+def nftables(build: Callable[[Verbs], None], settings: Mapping[str, Any] = MappingProxyType({}), before: str = "true") -> Case:
+    """The same with rules of nftables' own, on a host that forwards as it must."""
+    return Case(build, {"firewall-backend": "nftables", **settings}, f"{FORWARDS}; {before}")
+
+
+FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
 SNAT = "ip addr add 192.0.2.200/24 dev eth0; ip addr add 2001:db8:2::200/64 dev eth0 nodad"
 DUAL = ["172.20.0.0/24", "fd00:20::/64"]
+DUAL2 = ["172.21.0.0/24", "fd00:21::/64"]
+PORTS = ("8080:80", "8080:80/udp", "127.0.0.1:8081:81", "[::1]:8081:81", "192.0.2.10:8082:82/udp", "8083-8084:83-84")
 
 CASES: dict[str, Case] = {
     "default": Case(default_network),
@@ -187,6 +223,38 @@ CASES: dict[str, Case] = {
     "no-ipv6-inside": Case(no_ipv6_inside),
     "modes": Case(modes),
     "command": Case(command),
+    "published": Case(published(*PORTS, subnet=DUAL, ipv6=True)),
+    "published-v4": Case(published("8080:80", "80", subnet="172.20.0.0/24")),
+    "published-no-proxy": Case(published(*PORTS, subnet=DUAL, ipv6=True), {"userland-proxy": False}),
+    "published-routed": Case(published("8080:80", subnet=DUAL, ipv6=True, options=_keys({"gateway_mode_ipv4": "routed"}))),
+    "published-unprotected": Case(published("8080:80", subnet="172.20.0.0/24", options=_keys({"gateway_mode_ipv4": "nat-unprotected"}))),
+    "published-trusted": Case(published("8080:80", subnet="172.20.0.0/24", options=_keys({"trusted_host_interfaces": "eth0"}))),
+    "published-no-iptables": Case(published("8080:80", subnet=DUAL, ipv6=True), {"iptables": False, "ip6tables": False}),
+    "published-elsewhere": Case(published_elsewhere),
+    "two-networks-published": Case(two_networks_published),
+    "nft-default": nftables(default_network),
+    "nft-ipv6": nftables(network(subnet=DUAL, ipv6=True)),
+    "nft-ipv6-only": nftables(network(subnet="fd00:20::/64", ipv4=False, ipv6=True)),
+    "nft-internal": nftables(internal_and_other),
+    "nft-internal-icc-off": nftables(network(subnet=DUAL, ipv6=True, internal=True, options=_keys({"enable_icc": "false"}))),
+    "nft-icc-off": nftables(network(subnet=DUAL, ipv6=True, options=_keys({"enable_icc": "false"}))),
+    "nft-routed": nftables(routed_and_other),
+    "nft-unprotected": nftables(unprotected_and_other),
+    "nft-no-masquerade": nftables(option(enable_ip_masquerade="false")),
+    "nft-snat": nftables(network(subnet=DUAL, ipv6=True, options=_keys({"host_ipv4": "192.0.2.200", "host_ipv6": "2001:db8:2::200"})),
+                         before=SNAT),
+    "nft-trusted": nftables(option(trusted_host_interfaces="eth0:lo0")),
+    "nft-direct-routing": nftables(apart, {"allow-direct-routing": True}),
+    "nft-fwmark": nftables(network(subnet="172.20.0.0/24"), {"bridge-accept-fwmark": "0x10/0xff"}),
+    "nft-no-proxy": nftables(network(subnet=DUAL, ipv6=True), {"userland-proxy": False}),
+    "nft-ipv4-rules-only": nftables(network(subnet=DUAL, ipv6=True), {"ip6tables": False}),
+    "nft-no-forwarding": Case(network(subnet="172.20.0.0/24"), {"firewall-backend": "nftables", "ip-forward": False}),
+    "nft-published": nftables(published(*PORTS, subnet=DUAL, ipv6=True)),
+    "nft-published-v4": nftables(published("8080:80", "80", subnet="172.20.0.0/24")),
+    "nft-published-no-proxy": nftables(published(*PORTS, subnet=DUAL, ipv6=True), {"userland-proxy": False}),
+    "nft-published-routed": nftables(published("8080:80", subnet=DUAL, ipv6=True, options=_keys({"gateway_mode_ipv4": "routed"}))),
+    "nft-published-unprotected": nftables(published("8080:80", subnet="172.20.0.0/24",
+                                                    options=_keys({"gateway_mode_ipv4": "nat-unprotected"}))),
 }
 
 

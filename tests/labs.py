@@ -22,7 +22,7 @@ import pytest
 
 from plumb import Host
 from plumb.cnm import Sandbox
-from plumb.kernel import namespaces
+from plumb.kernel import agents, namespaces
 from plumb.kernel.namespaces import entered
 
 ROUTER, HOST_IP, INTERNET = "192.0.2.1", "192.0.2.10", "198.51.100.1"
@@ -100,6 +100,7 @@ def lab(lan: bool = False) -> Iterator[Lab]:
                 _attach(beside)
             yield Lab(folder / "root", netns, beside)
     finally:
+        agents.stop(str(folder / "root"))
         for path in [*made, *map(str, (folder / "root/netns").glob("*"))]:
             namespaces.drop(path)
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,7 +108,7 @@ def lab(lan: bool = False) -> Iterator[Lab]:
 
 def _attach(beside: str) -> None:
     sh(f"ip link add eth0 type veth peer name port0 netns {beside}")
-    within(beside, f"""sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0
+    within(beside, f"""sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.port0.accept_dad=0
         ip link set lo up; ip link set port0 up
         ip addr add {ROUTER}/24 dev port0; ip addr add {ROUTER6}/64 dev port0 nodad
         ip addr add {INTERNET}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad""")
@@ -135,7 +136,8 @@ def state(sandboxes: dict[str, str] | None = None) -> dict[str, list[str]]:
         "routes": sorted(line.replace(" linkdown", "") for version in ("-4", "-6")
                          for line in _lines("ip", version, "route", "show") if "fe80::/64" not in line),
         "sysctls": sorted(f"{path}: {_read(path)}" for pattern in SYSCTLS for path in Path("/proc/sys").glob(pattern)),
-        "iptables": _rules("iptables"), "ip6tables": _rules("ip6tables"),
+        "listeners": sorted(" ".join(line.split()[i] for i in (0, 4)) for line in _lines("ss", "-Hlntu")),
+        "iptables": _rules("iptables"), "ip6tables": _rules("ip6tables"), "nft": _native(),
     }
     for label, path in (sandboxes or {}).items():
         with entered(path):
@@ -181,13 +183,33 @@ def _rules(tool: str) -> list[str]:
     return found
 
 
+FRONT_ENDS = ("filter", "nat", "mangle", "raw", "security")
+
+
+def _native() -> list[str]:
+    """What is in nft's own tables, not those which iptables keeps there: chain by chain, the rules in their order."""
+    blocks: dict[str, list[str]] = {}
+    table = block = ""
+    for line in _lines("nft", "-s", "list", "ruleset"):
+        words = line.split()
+        if line.startswith("table "):
+            table = block = "" if words[2] in FRONT_ENDS else f"{words[1]} {words[2]}"
+        elif line.startswith(("chain ", "map ", "set ")):
+            block = f"{table} {words[0]} {words[1]}"
+        elif line == "}":
+            block = table
+        if table and line and line != "}":
+            blocks.setdefault(block, []).append(line)
+    return [f"{block}: {line}" for block in sorted(blocks) for line in blocks[block]]
+
+
 def mounts() -> list[str]:
     """What is mounted where this process lives."""
     return sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 def processes() -> set[str]:
-    """Processes of plumb's in this mount namespace: shims and announcers."""
+    """Processes of plumb's in this mount namespace: shims, announcers, agents."""
     found, here = set(), os.readlink("/proc/self/ns/mnt")
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -196,6 +218,6 @@ def processes() -> set[str]:
                 elsewhere = os.readlink(entry / "ns/mnt") != here
             except OSError:
                 continue
-            if not elsewhere and ("shim.py" in words or "announce.py" in words):
+            if not elsewhere and any(name in words for name in ("shim.py", "announce.py", "plumb.agent")):
                 found.add(f"{entry.name} {words}")
     return found

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from plumb import Host
-from plumb.engine.networks import Machine
+from plumb.engine.machine import Machine
 from plumb.kernel.memory import MemoryKernel
 from plumb.plan import Step
 from plumb.things.layer3 import Sysctl
@@ -22,8 +23,8 @@ from plumb.views.shell import commands
 from tests.cases import CASES, fixed_ids
 
 GOLDEN = Path(__file__).parent / "golden"
-FRESH = [Sysctl("net/ipv4/ip_forward", "0"), Sysctl("net/ipv6/conf/all/forwarding", "0"), Sysctl("net/ipv6/conf/default/forwarding", "0"),
-         Sysctl("net/bridge/bridge-nf-call-iptables", "0"), Sysctl("net/bridge/bridge-nf-call-ip6tables", "0"),
+FORWARDING = [Sysctl(f"net/{name}", "0") for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding")]
+FRESH = [*FORWARDING, Sysctl("net/bridge/bridge-nf-call-iptables", "0"), Sysctl("net/bridge/bridge-nf-call-ip6tables", "0"),
          *(Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family)]
 """A host that has not been touched."""
 
@@ -36,7 +37,7 @@ def planned(name: str) -> str:
     def note(steps: Sequence[Step]) -> None:
         taken.extend(steps)
 
-    now = [Sysctl("net/ipv4/ip_forward", "1")] if "ip_forward=1" in case.before else []
+    now = [replace(sysctl, value="1") for sysctl in FORWARDING if sysctl.name.replace("/", ".") + "=1" in case.before]
     with fixed_ids(), Host("/lab", settings=case.settings, kernel=MemoryKernel([*FRESH, *now]), on_steps=note, dry_run=True) as host:
         if "ip link add lab0" in case.before:
             host.__dict__["_machine"] = Machine(kind_of=lambda name: "bridge")

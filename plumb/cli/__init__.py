@@ -26,10 +26,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.container", "Run a command in a running container"),
     "ps": ("plumb.cli.show", "List containers"),
+    "port": ("plumb.cli.show", "Show published ports, or what is open to whom"),
     "inspect": ("plumb.cli.show", "Show containers or networks in Docker's JSON"),
     "check": ("plumb.cli.mend", "Tell what is not as it should be"),
     "repair": ("plumb.cli.mend", "Make it as it should be"),
     "reset": ("plumb.cli.mend", "Remove all that is plumb's"),
+    "agent": ("plumb.cli.agent", "Manage the process that holds the published ports"),
     "env": ("plumb.cli.mend", "Tell what this kernel and host can do"),
     "version": ("plumb.cli.mend", "Show versions"),
 }

@@ -13,7 +13,7 @@ import click
 from plumb import container_options as own
 from plumb import options as opt
 from plumb.cli import common
-from plumb.cnm import Attachment, Sandbox
+from plumb.cnm import Attachment, Sandbox, Status
 from plumb.engine.host import Host
 from plumb.errors import Invalid, PlumbError
 
@@ -127,10 +127,14 @@ def _attachments(asked: dict[str, Any]) -> tuple[Attachment, ...]:
     return tuple(wishes)
 
 
-def warn(box: Sandbox) -> None:
-    """Say what was asked for and is not done."""
-    if box.ports or box.publish_all:
-        print("plumb: warning: published ports are recorded, but not opened: publishing is not built yet", file=sys.stderr)
+def warn(host: Host, box: Sandbox) -> None:
+    """Say what was asked for and has no effect now."""
+    if not (box.ports or box.publish_all):
+        return
+    if box.mode == "host":
+        print("plumb: warning: published ports are discarded when using host network mode", file=sys.stderr)
+    elif box.ports and box.status is Status.RUNNING and not any(end.ports for end in host.endpoints(box)):
+        print("plumb: warning: no port is published: that begins when the container is on a network that leads outside", file=sys.stderr)
 
 
 @click.command("run", context_settings=COMMAND_FOLLOWS)
@@ -145,7 +149,7 @@ def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
         box = host.run(**wish, foreground=foreground)
         if dry_run:
             return 0
-        warn(box)
+        warn(host, box)
         if not foreground:
             print(box.id)
             return 0
@@ -173,7 +177,7 @@ def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
     with common.opened(dry_run, show_commands) as host:
         box = host.create(**wish_of(asked))
         if not dry_run:
-            warn(box)
+            warn(host, box)
             print(box.id)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from plumb.cli import common
 from plumb.engine.mending import Drift
+
+if TYPE_CHECKING:
+    from plumb.engine.obstacles import Obstacle
 
 
 @click.command("check")
@@ -15,11 +19,19 @@ from plumb.engine.mending import Drift
 def check(as_json: bool) -> int:
     """Tell what is not as it should be. Exit status 1 if there is anything."""
     with common.opened() as host:
-        found = host.check()
+        found, obstacles = host.check(), host.obstacles()
     _print(found, as_json)
     if found:
         common.say("" if as_json else "'plumb repair' makes it as it should be")
-    return 1 if found else 0
+    for obstacle in obstacles:
+        print(json.dumps(_in_the_way(obstacle)) if as_json else "\n  ".join([str(obstacle), *obstacle.advice]))
+    return 1 if found or obstacles else 0
+
+
+def _in_the_way(obstacle: Obstacle) -> dict[str, object]:
+    wall = obstacle.wall
+    return {"State": "walled off", "Key": ("wall", wall.tool, wall.family, wall.table, wall.chain), "Thing": str(wall), "Now": wall.why,
+            "Networks": [net.name for net in obstacle.networks], "Advice": obstacle.advice}
 
 
 def _print(found: list[Drift], as_json: bool) -> None:

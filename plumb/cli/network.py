@@ -1,4 +1,4 @@
-"""plumb network create|ls|inspect|rm|connect|disconnect|prune."""
+"""plumb network create|ls|inspect|ports|rm|connect|disconnect|prune."""
 
 from __future__ import annotations
 
@@ -143,6 +143,16 @@ def print_documents(found: list[dict[str, Any]], template: str) -> None:
         print(json.dumps(found, indent=4))
     for one in found if template else ():
         print(json.dumps(one) if template == "json" else render(template, one))
+
+
+@network.command("ports")
+@common.template_option
+@click.argument("names", nargs=-1)
+def ports(names: tuple[str, ...], as_json: bool, template: str) -> None:
+    """Show what of the containers of a network is open to whom; without a name, of all networks."""
+    from plumb.cli.show import show_openings
+
+    show_openings(names, as_json, template)
 
 
 @network.command("rm")

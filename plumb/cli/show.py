@@ -1,4 +1,4 @@
-"""plumb ps|inspect."""
+"""plumb ps|inspect|port."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plumb.engine.reading import Reader
 from plumb.errors import NotFound
 
 COLUMNS = {"ID": "CONTAINER ID", "Command": "COMMAND", "Status": "STATUS", "Networks": "NETWORKS",
-           "Addresses": "ADDRESSES", "Names": "NAMES"}
+           "Addresses": "ADDRESSES", "Ports": "PORTS", "Names": "NAMES"}
 
 
 @click.command("ps")
@@ -88,3 +88,45 @@ def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> 
             raise NotFound(f"No such object: {name}") from None
     pid = processes.alive(host.layout.container(box.id))[0] if box.argv else 0
     return docker.container(box, ends_of(host, box, known), known, host.layout, pid)
+
+
+@click.command("port")
+@common.template_option
+@click.argument("container", required=False)
+@click.argument("port", required=False, metavar="[PORT[/PROTOCOL]]")
+def port_(container: str | None, port: str | None, as_json: bool, template: str) -> None:
+    """Show a container's published ports; without a container, what is open to whom on this host."""
+    from plumb.services.ports import shown
+    from plumb.things.ports import at
+
+    if container is None:
+        show_openings((), as_json, template)
+        return
+    with common.read() as host:
+        box = host.container(container)
+        known = {net.id: net for net in host.networks()}
+        ports = shown(port for end, _ in ends_of(host, box, known) for port in end.ports)
+    wanted = "" if port is None else port if "/" in port else f"{port}/tcp"
+    rows: list[dict[str, object]] = [
+        {"Port": f"{one.port}/{one.protocol}", "HostIp": str(one.host_ip), "HostPort": str(one.host_port or ""),
+         "Host": at(one.host_ip, one.host_port).removesuffix(":0") + ("" if one.host_port else ":")}
+        for one in ports if wanted in ("", f"{one.port}/{one.protocol}")]
+    if wanted and not rows:
+        raise NotFound(f"no public port '{wanted}' published for {container}", f"'plumb port {container}' shows those that are")
+    if as_json or template:
+        common.columns_of({}, as_json, template, rows)
+    for row in rows if not (as_json or template) else ():
+        print(row["Host"] if wanted else f"{row['Port']} -> {row['Host']}")
+
+
+def show_openings(networks: tuple[str, ...], as_json: bool, template: str) -> None:
+    """Print what is open to whom, on all networks or on these."""
+    from plumb.views import exposure
+
+    with common.read() as host:
+        known = {net.id: net for net in host.networks()}
+        chosen = {host.network(name).id for name in networks} or set(known)
+        members = [(box, [(end, net) for end, net in ends_of(host, box, known) if net.id in chosen])
+                   for box in host.containers() if box.status is Status.RUNNING]
+        found = exposure.openings(members, direct=host.settings.allow_direct_routing, proxy=host.settings.userland_proxy)
+    common.columns_of(exposure.COLUMNS, as_json, template, [dict(opening.row) for opening in found])

@@ -12,9 +12,9 @@ plugged in as well, through the bridge's own address, which is the containers' g
                  host ── forwarding, firewall, NAT ── eth0 192.0.2.10 ── the world
 
 A packet from c1 to c2 stays on the switch. A packet from c1 to the world goes to the gateway, is routed by the host
-(so the host must forward), passes the firewall (`drivers/firewall.py`), and leaves with the host's address instead
-of c1's, which nobody outside knows. Answers come back by connection tracking. Nothing from outside reaches a
-container unless a port of it is published.
+(so the host must forward), passes the firewall (`drivers/firewall.py`, or `drivers/nftables.py` by the setting
+firewall-backend), and leaves with the host's address instead of c1's, which nobody outside knows. Answers come back by
+connection tracking. Nothing from outside reaches a container unless a port of it is published.
 
 The default network (`bridge`, with the link plumb0) is one of these, with settings of the host instead of options.
 
@@ -27,18 +27,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plumb.cnm import Endpoint, GatewayMode, Network, ip_on
-from plumb.drivers import firewall
+from plumb.drivers import firewall, nftables
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Sysctl
 from plumb.things.links import Bridge, Up, Veth
 
+FIREWALLS = {"iptables": firewall, "nftables": nftables}
+"""The back ends, by the setting firewall-backend."""
 LINK_LOCAL_PREFIX = {4: 16, 6: 64}
 
 
 def host(settings: Settings) -> Iterator[Thing]:
     """What is there once for all bridge networks."""
-    yield from firewall.host(settings)
+    yield from FIREWALLS[settings.firewall_backend].host(settings)
 
 
 def network(net: Network, settings: Settings) -> Iterator[Thing]:
@@ -56,7 +58,7 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
         if pool.gateway is not None and pool.gateway not in net.kept and has_address(net, pool.subnet.version):
             yield Address(br, ip_on(pool.gateway, pool.subnet.prefixlen))
 
-    yield from firewall.network(net, settings)
+    yield from FIREWALLS[settings.firewall_backend].network(net, settings)
     if not settings.userland_proxy and net.ipv4:
         # Without the proxy, 127.0.0.1:PORT is rewritten to a container too: the kernel must let it leave loopback.
         yield Sysctl(f"net/ipv4/conf/{br}/route_localnet", "1", usual="0")
@@ -64,7 +66,7 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
         if settings.firewall(version) and not (net.bridge.icc and settings.userland_proxy):
             # Containers on one bridge talk without the host's IP layer: only br_netfilter shows iptables their packets.
             yield Sysctl(BRIDGE_NETFILTER[version], "1")
-        if settings.ip_forward:
+        if settings.opens:
             yield from forwarding(version)
     if not net.foreign:
         yield Up(br)
@@ -73,7 +75,7 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
 def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterator[Thing]:
     """One container's place on the bridge: the cable, its addresses, and the wall around them."""
     yield Veth(end.link, net.link, end.ifname, ns, end.mac, net.bridge.mtu, hairpin=not settings.userland_proxy)
-    yield from firewall.endpoint(net, end, settings)
+    yield from FIREWALLS[settings.firewall_backend].endpoint(net, end, settings)
     if speaks_ipv6(net):
         # Without an IPv6 address from us, it shall have none at all, not even a link-local one.
         yield Sysctl(f"net/ipv6/conf/{end.ifname}/disable_ipv6", "0" if end.ip6 else "1", ns)

@@ -29,10 +29,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, GatewayMode, Network
+from plumb.cnm import Endpoint, GatewayMode, Network, Port
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.netfilter import Chain, Family, Place, Policy, Rule
+from plumb.things.ports import at
 
 CHAINS = ("PLUMB", "PLUMB-CT", "PLUMB-INTERNAL", "PLUMB-BRIDGE", "PLUMB-FORWARD")
 """Each after those that it jumps to: a chain can only be taken away when nothing jumps to it."""
@@ -144,3 +145,35 @@ def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]
                        why=f"{dev} is trusted to reach containers of {net.name} directly")
         yield Rule(tool, "raw", "PREROUTING", f"-d {address} ! -i {net.link} -j DROP",
                    why="containers are reached through published ports, not by routing to their addresses")
+    for port in end.ports:
+        yield from published(net, end, port, settings)
+
+
+def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> Iterator[Thing]:
+    """The rules of one published port: rewritten to the container, let through the wall, and nothing else.
+
+    There are none for an IPv6 address of the host and a container without IPv6: NAT stays within a family, so only the proxy
+    leads there. A routed port is just let through.
+    """
+    version, target = port.host_ip.version, end.target(port)
+    if target.version != version or not settings.firewall(version):
+        return
+    tool, br, own = family(version), net.link, f"{target}/{target.max_prefixlen}"
+    match, to = f"-p {port.protocol} -m {port.protocol} --dport", at(target, port.port)
+    where = "" if port.host_ip.is_unspecified else f"-d {port.host_ip}/{port.host_ip.max_prefixlen} "
+    if port.host_port and version == 4 and port.host_ip.is_loopback:
+        yield Rule(tool, "raw", "PREROUTING", f"{where}! -i lo {match} {port.host_port} -j DROP",
+                   why=f"{at(port.host_ip, port.host_port)} is this host's alone, whatever a neighbour routes here")
+    if port.host_port:
+        # A link-local client is on some link only, and could not be answered from another. What comes from the port's own
+        # bridge is left to the proxy: rewritten, it would go back where it came from, and the answer past the host.
+        link_local = "! -s fe80::/10 " if version == 6 else ""
+        own_bridge = f"! -i {br} " if settings.userland_proxy else ""
+        yield Rule(tool, "nat", "PLUMB", f"{link_local}{where}{own_bridge}{match} {port.host_port} -j DNAT --to-destination {to}",
+                   why=f"published: {at(port.host_ip, port.host_port)}/{port.protocol} is {net.name}'s {to}")
+    if port.host_port and not settings.userland_proxy:
+        yield Rule(tool, "nat", "POSTROUTING", f"-s {own} -d {own} {match} {port.port} -j MASQUERADE",
+                   why="a container that reaches itself through its published port must see the host, not itself")
+    if net.bridge.mode(version) is not GatewayMode.NAT_UNPROTECTED:
+        yield Rule(tool, "filter", "PLUMB", f"-d {own} ! -i {br} -o {br} {match} {port.port} -j ACCEPT", Place.HEAD,
+                   f"a hole in the wall: {port.port}/{port.protocol} is published")

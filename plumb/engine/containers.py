@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from plumb import options as opt
 from plumb.cnm import Attachment, Network, Sandbox, Status
-from plumb.engine import allot
+from plumb.engine import allot, publish
+from plumb.engine.machine import Machine
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, NotFound
 from plumb.kernel.hostfiles import host_name
@@ -130,15 +131,15 @@ def _link(op: Operation, box: Sandbox, reference: str, alias: str) -> tuple[str,
 # -- start, stop, rm ---------------------------------------------------------------
 
 
-def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
-    """Start a container: its namespace, its endpoints, its command.
+def start(op: Operation, machine: Machine, reference: str, foreground: bool = False) -> Sandbox:
+    """Start a container: its namespace, its endpoints, its published ports, its command.
 
     Args:
         foreground: whoever starts it will run the command.
 
     Raises:
         NotFound: it, or a network that it shall be on, is not there.
-        Conflict: an address that it asks for is taken.
+        Conflict: an address or a host port that it asks for is taken.
     """
     box = op.the_sandbox(reference)
     if box.status is Status.RUNNING:
@@ -156,6 +157,7 @@ def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
         used.add(end.ifname)
         op.put(end)
     op.put(box)
+    publish.publish(op, machine, box)
     return box
 
 
@@ -200,7 +202,7 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
 # -- connect, disconnect ---------------------------------------------------------------
 
 
-def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sandbox:
+def connect(op: Operation, machine: Machine, network: str, container: str, wish: Attachment) -> Sandbox:
     """Put a container on one more network; at once if it runs, else when it starts.
 
     Raises:
@@ -217,6 +219,7 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
     if box.status is Status.RUNNING:
         used = {end.ifname for end in op.endpoints(sandbox=box.id)}
         op.put(allot.endpoint(op, net, box, wish, used))
+        publish.publish(op, machine, box)
     op.put(box)
     return box
 
@@ -256,7 +259,7 @@ def _attachment(box: Sandbox, net: Network) -> Attachment | None:
     return next((wish for wish in box.attachments if wish.network in (net.id, net.name)), None)
 
 
-def disconnect(op: Operation, network: str, container: str, force: bool = False) -> Sandbox:
+def disconnect(op: Operation, machine: Machine, network: str, container: str, force: bool = False) -> Sandbox:
     """Take a container off a network.
 
     Args:
@@ -277,6 +280,7 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
             op.drop(end)
     box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
     op.put(box)
+    publish.publish(op, machine, box)
     return box
 
 

@@ -21,9 +21,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plumb import container_options
 from plumb import options as opt
-from plumb.cnm import Attachment, Network, Sandbox, Status
+from plumb.cnm import Attachment, Endpoint, Network, Sandbox, Status
 from plumb.engine import containers, mending, networks
+from plumb.engine.machine import Machine, this_machine
 from plumb.engine.mending import Drift
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.order import OrderedKernel
@@ -34,13 +36,14 @@ from plumb.settings import Settings
 from plumb.store.sqlite import Store
 
 if TYPE_CHECKING:
+    from plumb.engine.obstacles import Obstacle
     from plumb.things.processes import Process
 
 
 class Verbs:
     """What one operation can do to the intent; `Host` has the same verbs, each as an operation of its own."""
 
-    def __init__(self, op: Operation, machine: networks.Machine) -> None:
+    def __init__(self, op: Operation, machine: Machine) -> None:
         self._op, self._machine = op, machine
 
     def create_network(self, name: str, *, subnet: str | Sequence[str] = (), ip_range: str | Sequence[str] = (),
@@ -69,26 +72,36 @@ class Verbs:
 
     def connect(self, network: str, container: str, wish: Attachment | None = None, **asked: Any) -> Sandbox:
         """`network connect`: with ip=, ip6=, aliases=, mac_address=, gw_priority=, driver_opts=, or all in `wish`."""
-        return containers.connect(self._op, network, container, wish or opt.make_attachment(network, **asked))
+        return containers.connect(self._op, self._machine, network, container, wish or opt.make_attachment(network, **asked))
 
     def disconnect(self, network: str, container: str, force: bool = False) -> Sandbox:
         """`network disconnect`."""
-        return containers.disconnect(self._op, network, container, force)
+        return containers.disconnect(self._op, self._machine, network, container, force)
 
     def create(self, name: str = "", *, network: str | Attachment | Iterable[str | Attachment] = (), command: Sequence[str] = (),
-               **asked: Any) -> Sandbox:
-        """`create`: a container that is not started; further arguments are fields of `cnm.Sandbox`."""
+               publish: str | Sequence[str] = (), **asked: Any) -> Sandbox:
+        """`create`: a container that is not started.
+
+        Args:
+            name: its name; one is made up where none is given.
+            network: its networks, by name, as `--network` takes them, or as attachments.
+            command: its command, word by word.
+            publish: its published ports, as `-p` takes them.
+            asked: further fields of `cnm.Sandbox`.
+        """
         wishes = [network] if isinstance(network, str | Attachment) else network
+        if publish:
+            asked["ports"] = (*asked.get("ports", ()), *(port for text in _many(publish) for port in container_options.published(text)))
         attachments = tuple(opt.attachment(wish) if isinstance(wish, str) else wish for wish in wishes)
         return containers.create(self._op, Sandbox("", name, attachments=attachments, argv=tuple(command), **asked))
 
     def start(self, container: str) -> Sandbox:
         """`start`."""
-        return containers.start(self._op, container)
+        return containers.start(self._op, self._machine, container)
 
     def run(self, name: str = "", *, foreground: bool = False, **asked: Any) -> Sandbox:
         """`run`: create and start; with `foreground` the caller will run the command (see `Host.command`)."""
-        return containers.start(self._op, self.create(name, **asked).id, foreground)
+        return containers.start(self._op, self._machine, self.create(name, **asked).id, foreground)
 
     def stop(self, container: str, exit_code: int | None = None) -> Sandbox:
         """`stop`; with the exit code of a command that has ended by itself."""
@@ -96,7 +109,7 @@ class Verbs:
 
     def restart(self, container: str) -> Sandbox:
         """`restart`: what was chosen by plumb may change, what was asked for stays."""
-        return containers.start(self._op, containers.stop(self._op, container).id)
+        return containers.start(self._op, self._machine, containers.stop(self._op, container).id)
 
     def remove(self, container: str, force: bool = False) -> Sandbox:
         """`rm`."""
@@ -137,12 +150,8 @@ class Host(Reader):
         return LinuxKernel()
 
     @cached_property
-    def _machine(self) -> networks.Machine:
-        if self._kernel is not None:
-            return networks.Machine()
-        from plumb.kernel import survey
-
-        return networks.Machine(survey.kind_of, survey.address_of, survey.on_link_networks)
+    def _machine(self) -> Machine:
+        return this_machine() if self._kernel is None else Machine()
 
     # -- changing ---------------------------------------------------------------
 
@@ -309,6 +318,14 @@ class Host(Reader):
     def check(self) -> list[Drift]:
         """What is not as it should be; empty when all is well."""
         return mending.check(self.store, self.kernel)
+
+    def obstacles(self) -> list[Obstacle]:
+        """What stands in the way of the networks' packets and is not plumb's to mend: walls of other firewalls."""
+        if self._kernel is not None or not self.store.all(Endpoint):
+            return []
+        from plumb.engine.obstacles import obstacles
+
+        return obstacles(self.store, self.settings)
 
     def repair(self) -> list[Drift]:
         """Make it as it should be; what was not."""

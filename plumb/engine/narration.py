@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from plumb.cnm import Endpoint, Ends, Network, Sandbox, Status
-from plumb.drivers import bridge, host, none, sandbox
+from plumb.drivers import bridge, host, none, publishing, sandbox
 from plumb.layout import Layout
 from plumb.services import names
 from plumb.settings import Settings
@@ -72,6 +72,7 @@ class Narrator:
         net = self._view.network(end.network) if end else None
         if end is not None and net is not None:
             yield from ENDPOINTS[net.driver](net, end, self._layout.namespace(end.sandbox), self._settings)
+            yield from publishing.endpoint(end, self._layout.run, self._settings)
 
     def _container(self, ident: str) -> Iterator[Thing]:
         box = self._view.sandbox(ident)

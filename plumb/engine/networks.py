@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface
+from dataclasses import replace
 
 from plumb import options as opt
 from plumb.cnm import (
     PREDEFINED,
     GatewayMode,
     IPAddress,
-    IPNetwork,
     Network,
     Pool,
     ip_on,
 )
-from plumb.drivers.bridge import FORWARDING
+from plumb.drivers.bridge import FORWARDING, forwarding
 from plumb.engine import allot
+from plumb.engine.machine import Machine
 from plumb.engine.narration import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.predefined import default_network, others
-from plumb.errors import Conflict, Invalid, NotFound
+from plumb.errors import Conflict, Invalid, NotFound, Unsupported
 from plumb.store import codec
 from plumb.things.layer3 import Address, Sysctl
 
 DRIVERS = ("bridge",)
 LATER = ("macvlan", "ipvlan", "overlay")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What networks need to know of the machine besides things.
-
-    Attributes:
-        kind_of: the kind of a link, None where there is none of that name.
-        address_of: a link's first IPv4 address.
-        on_link: the networks that the machine itself is attached to.
-    """
-
-    kind_of: Callable[[str], str | None] = lambda name: None
-    address_of: Callable[[str], IPv4Interface | None] = lambda name: None
-    on_link: Callable[[], Sequence[IPNetwork]] = lambda: ()
 
 
 # -- create ---------------------------------------------------------------
@@ -128,6 +112,7 @@ def complete(op: Operation, machine: Machine, net: Network) -> Network:
         raise Conflict(f"existing interface {net.link} is not a bridge", "choose another com.docker.network.bridge.name")
     foreign = kind == "bridge" and not recorded
     net = allot.subnets(op, replace(net, foreign=foreign, opens=_opens(op, net)), machine.on_link())
+    suits_nftables(op, net)
     return replace(net, kept=_kept(op, net)) if foreign else net
 
 
@@ -142,13 +127,41 @@ def _opens(op: Operation, net: Network) -> tuple[int, ...]:
     """The families for which the host did not forward before plumb made it."""
     found = []
     for version in (v for v, on in ((4, net.ipv4), (6, net.ipv6)) if on):
-        if not op.settings.ip_forward or op.settings.ip_forward_no_drop:
+        if not op.settings.opens or op.settings.ip_forward_no_drop:
             continue
         asked = Sysctl(FORWARDING[version], "1")
         was = op.store.previous(asked.key) or op.kernel.look([asked])[0]
         if isinstance(was, Sysctl) and was.value == "0":
             found.append(version)
     return tuple(found)
+
+
+FORWARDS_NOT = {4: "IPv4 forwarding is disabled: check your host's firewalling and set sysctl net.ipv4.ip_forward=1",
+                6: "IPv6 global forwarding is disabled: check your host's firewalling and set sysctls "
+                   "net.ipv6.conf.all.forwarding=1 and net.ipv6.conf.default.forwarding=1"}
+
+
+def suits_nftables(op: Operation, net: Network) -> None:
+    """See whether a network can be with this host's back end, if that is nftables.
+
+    The host must forward by itself then: plumb has no policy there to keep the rest of it closed (Docker's rule).
+
+    Raises:
+        Unsupported: it does not, or does so only because plumb made it, for iptables.
+        Invalid: the bridge's name cannot be part of a chain's.
+    """
+    if op.settings.firewall_backend != "nftables" or net.driver != "bridge":
+        return
+    if "@" in net.link:
+        raise Invalid(f"invalid bridge name {net.link}: nftables has chains of that name, and none with '@' in it")
+    for version in (v for v, on in ((4, net.ipv4), (6, net.ipv6)) if on and op.settings.ip_forward):
+        wanted = list(forwarding(version))
+        was = [op.store.previous(asked.key) or now for asked, now in zip(wanted, op.kernel.look(wanted), strict=True)]
+        if any(isinstance(each, Sysctl) and each.value == "0" for each in was):
+            ours = op.store.thing(wanted[0].key) is not None
+            raise Unsupported(f'{FORWARDS_NOT[version]}, or disable this check using "ip-forward": false',
+                              "it is on only because plumb turned it on for the iptables back end, and goes off with that: first "
+                              'set "ip-forward": false, then the sysctl by hand, then firewall-backend' if ours else "")
 
 
 # -- remove ---------------------------------------------------------------
@@ -205,6 +218,7 @@ def ensure(op: Operation, machine: Machine) -> None:
     if op.store.meta("default") != current and _ensure_default(op, machine):
         op.remark("default", current)
     for net in op.all(Network) if changed else ():
+        suits_nftables(op, net)
         op.touch(network_owner(net))
         for end in op.endpoints(network=net.id):
             op.touch(endpoint_owner(end))

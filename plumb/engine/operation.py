@@ -16,12 +16,13 @@ from plumb.engine.view import T, View
 from plumb.errors import PlumbError, StepFailed
 from plumb.layout import Layout
 from plumb.plan import Kernel, Step, carry_out, plan, take_all
+from plumb.services.ports import clash
 from plumb.settings import Settings
 from plumb.store.change import Change
 from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
 from plumb.things.layer3 import Sysctl
-from plumb.things.netfilter import Rule
+from plumb.things.netfilter import InChain
 
 Things = dict[Key, Thing]
 Look = Callable[[Sequence[Thing]], Things]
@@ -67,6 +68,7 @@ class Operation(View):
         self._addresses: dict[tuple[IPNetwork, IPAddress], str] = {}
         self._released: dict[str, None] = {}
         self._hints: dict[tuple[IPNetwork, str], IPAddress] = {}
+        self._ports: dict[tuple[str, int], list[tuple[IPAddress, str]]] = {}
         self._numbers: dict[type, int] = {}
         self.remarks: dict[str, str] = {}
 
@@ -133,6 +135,8 @@ class Operation(View):
                 self.touch(endpoint_owner(value))
                 for where in (value.network, value.sandbox):
                     self._ends.setdefault(where, []).append(value.id)
+                for port in value.ports:
+                    self._ports.setdefault((port.protocol, port.host_port), []).append((port.host_ip, value.id))
 
     def drop(self, value: Network | Sandbox | Endpoint) -> None:
         """Remove one, its addresses and its things."""
@@ -155,6 +159,26 @@ class Operation(View):
     def remark(self, key: str, value: str) -> None:
         """Change a remark about the root."""
         self.remarks[key] = value
+
+    def remarked(self, key: str) -> str:
+        """A remark about the root, as it is now."""
+        return self.remarks.get(key) or self.store.meta(key)
+
+    # -- host ports ---------------------------------------------------------------
+
+    def publisher(self, protocol: str, ip: IPAddress, port: int) -> str:
+        """The endpoint that publishes a host port already, on this address or on one that includes it; "" if none does."""
+        known = (*self.store.ports(protocol, port), *self._ports.get((protocol, port), ()))
+        return next((owner for where, owner in known if clash(where, ip) and self._publishes(owner, protocol, where, port)), "")
+
+    def gives_back(self, protocol: str, ip: IPAddress, port: int) -> bool:
+        """Whether a host port is bound by plumb still, and given back in this operation."""
+        return any(clash(where, ip) and not self._publishes(owner, protocol, where, port)
+                   for where, owner in self.store.ports(protocol, port))
+
+    def _publishes(self, endpoint: str, protocol: str, ip: IPAddress, port: int) -> bool:
+        end = self.endpoint(endpoint)
+        return end is not None and any((own.protocol, own.host_ip, own.host_port) == (protocol, ip, port) for own in end.ports)
 
     # -- addresses ---------------------------------------------------------------
 
@@ -269,8 +293,9 @@ class Operation(View):
         try:
             carry_out(steps, self.kernel)
         except StepFailed as failure:
-            failure.stuck += restore(before, after, self.kernel)
-            if any(isinstance(step.before, Rule) for step in steps):
+            # What could not be undone step by step, since what it stands on came back later, can be by now.
+            failure.stuck = restore(before, after, self.kernel)
+            if any(isinstance(step.before, InChain) for step in steps):
                 failure.stuck += take_all(reordering(self.store.things(), self.kernel), self.kernel)
             if not failure.stuck:
                 self.store.abandon(number)          # else the journal keeps it, and the next command tries again

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from plumb.plan import Kernel, Step
 from plumb.things import Key, Thing
-from plumb.things.netfilter import Place, Rule
+from plumb.things.netfilter import InChain, standing
 
 
 class OrderedKernel(Kernel, Protocol):
@@ -22,24 +22,16 @@ class OrderedKernel(Kernel, Protocol):
         """Those of these rules of one chain that are there, in the chain's order."""
 
 
-def chains(things: Iterable[Thing]) -> list[list[Rule]]:
+def chains(things: Iterable[Thing]) -> list[list[InChain]]:
     """The rules chain by chain, each in the order in which they came to be."""
-    def place(rule: Rule) -> Key:
+    def place(rule: InChain) -> Key:
         return rule.key[:-1]
 
-    rules = sorted((thing for thing in things if isinstance(thing, Rule)), key=place)
+    rules = sorted((thing for thing in things if isinstance(thing, InChain)), key=place)
     return [list(part) for _, part in groupby(rules, key=place)]
 
 
-def standing(rules: Iterable[Rule]) -> list[Rule]:
-    """The rules of a chain in the order in which they should stand."""
-    chain: list[Rule] = []
-    for rule in rules:
-        chain.insert(0 if rule.place is Place.HEAD else len(chain), rule)
-    return chain
-
-
-def disorder(recorded: Iterable[Thing], kernel: OrderedKernel) -> list[tuple[list[Rule], list[Thing]]]:
+def disorder(recorded: Iterable[Thing], kernel: OrderedKernel) -> list[tuple[list[InChain], list[Thing]]]:
     """The chains whose rules do not stand as they should: the rules as they came to be, and as they stand."""
     found = []
     for rules in chains(recorded):

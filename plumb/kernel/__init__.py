@@ -15,6 +15,13 @@ nowhere else, and foreign errors become plumb's own here, once, with errno and t
     firewall.py           one interface, several writers: which one this host uses
     iptables_restore.py   the writer for hosts whose iptables is the nf_tables variant (and any other)
     xtables.py            the writer through python-iptables, for the legacy tables
+    nftables.py           the writer for firewall-backend nftables
+    nft_json.py           nft's words as libnftables' JSON expressions, and back to compare
+    libnftables.py        the C library behind nft, bound
+    conntrack.py          forgets flows that began under other rules
+    ctnetlink.py          connection tracking's entries, as netlink messages
+    foreign.py            the survey of other firewalls on the host
+    foreign_rules.py      their rules in a common form
     files.py              folders and files
     processes.py          a sandbox's command: started, watched, ended
     shim.py               runs beside each such command (standard library only)

@@ -18,6 +18,9 @@ from plumb.kernel import firewall, namespaces, sysctl
 from plumb.kernel import netlink as nl
 from plumb.kernel.links import link
 from plumb.kernel.netlink import Message, RouteSocket
+from plumb.plan import Step
+from plumb.things import Thing
+from plumb.things.nftables import NftChain, NftFamily, NftMap, NftRule, NftTable
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,23 @@ def _legacy_tables() -> str:
     return Xtables().name
 
 
+def _nftables() -> str:
+    from plumb.kernel.nftables import writer
+
+    made: list[Thing] = []
+    for family, target in ((NftFamily.V4, "192.0.2.1:1"), (NftFamily.V6, "[2001:db8::1]:1")):
+        made += [NftTable(family, "try0"), NftMap(family, "try0", "jumps"),
+                 NftChain(family, "try0", "forward", "filter", "forward", 0, "accept"),
+                 NftChain(family, "try0", "leave", "nat", "postrouting", 100, "accept"),
+                 NftChain(family, "try0", "arrive", "nat", "prerouting", -100, "accept"),
+                 NftRule(family, "try0", "forward", "ct state established,related counter accept"),
+                 NftRule(family, "try0", "forward", "oifname vmap @jumps"),
+                 NftRule(family, "try0", "leave", "fib saddr type local counter masquerade"),
+                 NftRule(family, "try0", "arrive", f"tcp dport 1 counter dnat to {target}")]
+    writer().take([Step(None, thing) for thing in made], [])
+    return writer().name
+
+
 def _bridge_netfilter() -> str:
     value = sysctl.read("net/bridge/bridge-nf-call-iptables")
     if value is None:
@@ -124,5 +144,6 @@ ATTEMPTS: dict[str, tuple[Callable[[], str], str]] = {
     "IPv6": (_ipv6, "boot without ipv6.disable=1"),
     "br_netfilter (icc=false)": (_bridge_netfilter, "modprobe br_netfilter"),
     "firewall writer": (_writer, ""),
+    "nftables (firewall-backend)": (_nftables, "not needed with firewall-backend iptables"),
     "legacy iptables tables": (_legacy_tables, "not needed where iptables is the nf_tables variant"),
 }

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import groupby
 
 from plumb.errors import KernelRefused, PlumbError, StepFailed
-from plumb.kernel import files, links, namespaces, processes, sysctl
-from plumb.kernel.firewall import writer
+from plumb.kernel import agents, files, links, namespaces, processes, sysctl
+from plumb.kernel.firewall import Writer, writer
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
 from plumb.things.netfilter import Chain, Policy, Rule
+from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
+from plumb.things.ports import Agent, HostPort, Proxy
 from plumb.things.processes import Directory, File, Namespace, Process
 
 MEDIUM: dict[type[Thing], str] = {
     Bridge: "netlink", Veth: "netlink", Up: "netlink", Address: "netlink", Route: "netlink",
     Sysctl: "sysctl",
     Chain: "firewall", Rule: "firewall", Policy: "firewall",
+    NftTable: "nftables", NftMap: "nftables", NftChain: "nftables", NftElement: "nftables", NftRule: "nftables",
     Directory: "file", File: "file", Namespace: "namespace", Process: "process",
+    Agent: "agent", HostPort: "agent", Proxy: "agent",
 }
 
 
@@ -58,31 +63,49 @@ class LinuxKernel:
         self._settle(steps)
 
     def _settle(self, steps: Sequence[Step]) -> None:
-        """Wait until new cables whose both ends are up carry packets."""
+        """Wait until new cables whose both ends are up carry packets; let flows ask the rules of ports that came or went."""
         raised = {(step.after.ns, step.after.dev) for step in steps if isinstance(step.after, Up)}
         new = [step.after for step in steps if isinstance(step.after, Veth) and step.before is None]
         links.await_running([veth.name for veth in new if (veth.peer_ns, veth.peer) in raised])
+        ports = [port for step in steps for port in (step.before, step.after) if isinstance(port, HostPort)]
+        if ports:
+            from plumb.kernel import conntrack
+
+            with suppress(KernelRefused):           # all has been built: an old flow that lasts is no reason to take it down
+                conntrack.forget(ports)
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
         """Those of the rules of one chain that are there, in the chain's order."""
         if not rules:
             return []
         with namespaces.entered(rules[0].where):
-            return writer().order(rules)
+            return _writer(MEDIUM[type(rules[0])]).order(rules)
+
+
+def _writer(medium: str) -> Writer:
+    if medium == "nftables":
+        from plumb.kernel import nftables
+
+        return nftables.writer()
+    return writer()
 
 
 def _look(medium: str, things: list[Thing]) -> list[Thing | None]:
-    if medium == "firewall":
-        return writer().look(things)
+    if medium in ("firewall", "nftables"):
+        return _writer(medium).look(things)
+    if medium == "agent":
+        return agents.look(things)
     return [LOOK[medium](thing) for thing in things]
 
 
 def _take(medium: str, part: list[Step], done: list[Step]) -> None:
     if medium == "netlink":
         links.take(part, done)
-    elif medium == "firewall":
+    elif medium == "agent":
+        agents.take(part, done)
+    elif medium in ("firewall", "nftables"):
         try:
-            writer().take(part, done)
+            _writer(medium).take(part, done)
         except StepFailed:
             raise
         except PlumbError as refused:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from plumb.errors import KernelRefused, StepFailed
 from plumb.plan import Step
 from plumb.things import Key, Thing
-from plumb.things.netfilter import Place, Rule
+from plumb.things.netfilter import InChain, standing
 
 
 class MemoryKernel:
@@ -44,11 +44,7 @@ class MemoryKernel:
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
         """Those of the rules of one chain that are there, in the order in which they stand."""
         wanted = {rule.key for rule in rules}
-        chain: list[Thing] = []
-        for thing in self.things.values():
-            if isinstance(thing, Rule) and thing.key in wanted:
-                chain.insert(0 if thing.place is Place.HEAD else len(chain), thing)
-        return chain
+        return [*standing(thing for thing in self.things.values() if isinstance(thing, InChain) and thing.key in wanted)]
 
     def _wrong(self, step: Step) -> str:
         if step.after is None:

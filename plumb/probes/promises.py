@@ -38,6 +38,22 @@ class Protocol(StrEnum):
 
 
 @dataclass(frozen=True)
+class Service:
+    """What is behind a published port, and whom it sees when somebody comes in.
+
+    Attributes:
+        port: the port that is knocked at.
+        ip, own_port: where the container itself listens.
+        seen: the address that the container must see; None: the client's own.
+    """
+
+    port: int
+    ip: IPAddress
+    own_port: int
+    seen: IPAddress | None = None
+
+
+@dataclass(frozen=True)
 class Promise:
     """`source` reaches `target` at `address`, or must not.
 
@@ -45,6 +61,7 @@ class Promise:
         source, target: a container's name, HOST or WORLD.
         reach: whether it must.
         why: the reason, in a sentence.
+        service: what answers, where that is not any port of that very address.
     """
 
     source: str
@@ -53,10 +70,12 @@ class Promise:
     protocol: Protocol
     reach: bool
     why: str
+    service: Service | None = None
 
     def __str__(self) -> str:
         verb = "reaches" if self.reach else "must not reach"
-        return f"{self.source} {verb} {self.target} {self.address} by {self.protocol}: {self.why}"
+        port = f" port {self.service.port}" if self.service else ""
+        return f"{self.source} {verb} {self.target} {self.address}{port} by {self.protocol}: {self.why}"
 
 
 def promises(members: Sequence[Member], world: Iterable[IPAddress] = (), *, routed_here: bool = False) -> list[Promise]:

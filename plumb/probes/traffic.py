@@ -31,15 +31,29 @@ ECHO = {4: (8, 0), 6: (128, 129)}
 
 @dataclass
 class Outcome:
-    """A promise, and what really happened."""
+    """A promise, and what really happened.
+
+    Attributes:
+        reached: whether an answer came.
+        own: the client's own address.
+        seen: whom a service behind a published port saw.
+    """
 
     promise: Promise
     reached: bool = False
+    own: str = ""
+    seen: str = ""
 
     @property
     def kept(self) -> bool:
         """Whether it was kept."""
-        return self.reached == self.promise.reach
+        return self.reached == self.promise.reach and (not self.reached or self.expected in ("", self.seen))
+
+    @property
+    def expected(self) -> str:
+        """Whom the service must see; "" where it was not asked."""
+        service = self.promise.service
+        return "" if service is None or not self.promise.reach else str(service.seen or self.own)
 
 
 @dataclass
@@ -72,48 +86,65 @@ def try_out(promises: Sequence[Promise], places: Mapping[str, str], seconds: flo
 
 # -- the answering side ---------------------------------------------------------------
 
+Where = tuple[str, IPAddress, Protocol, int]
+"""Who listens, at which address, by what, and on which port; 0 is any."""
 
-def _listen(promises: Sequence[Promise], places: Mapping[str, str], stack: ExitStack,
-            watch: selectors.BaseSelector) -> dict[tuple[str, IPAddress, Protocol], int]:
+
+def _listener(promise: Promise) -> Where:
+    service = promise.service
+    if service is None:
+        return promise.target, promise.address, promise.protocol, 0
+    return promise.target, service.ip, promise.protocol, service.own_port
+
+
+def _listen(promises: Sequence[Promise], places: Mapping[str, str], stack: ExitStack, watch: selectors.BaseSelector) -> dict[Where, int]:
     """A listener for each address and protocol; its port."""
-    ports: dict[tuple[str, IPAddress, Protocol], int] = {}
+    ports: dict[Where, int] = {}
     for promise in promises:
-        which = (promise.target, promise.address, promise.protocol)
+        which = _listener(promise)
         if promise.protocol is Protocol.ICMP or which in ports:
             continue
         stream = promise.protocol is Protocol.TCP
         with entered(places[promise.target]):
-            server = stack.enter_context(socket.socket(_family(promise.address), socket.SOCK_STREAM if stream else socket.SOCK_DGRAM))
+            server = stack.enter_context(socket.socket(_family(which[1]), socket.SOCK_STREAM if stream else socket.SOCK_DGRAM))
         server.setblocking(False)
-        server.bind((str(promise.address), 0))
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((str(which[1]), which[3]))
         if stream:
             server.listen(1024)             # the kernel completes the handshake; nobody need accept
-        else:
+        if not stream or promise.service is not None:
             watch.register(server, selectors.EVENT_READ, None)
         ports[which] = server.getsockname()[1]
     return ports
 
 
-def _echo(server: socket.socket) -> None:
-    data, peer = server.recvfrom(64)
-    server.sendto(data, peer)
+def _answer(server: socket.socket) -> None:
+    """Answer with what was asked and with whom one sees: behind a published port, that tells the ways apart."""
+    if server.type is socket.SOCK_STREAM:
+        connection, peer = server.accept()
+        with connection:
+            connection.send(TOKEN + peer[0].encode())
+    else:
+        data, peer = server.recvfrom(64)
+        server.sendto(data + peer[0].encode(), peer)
 
 
 # -- the asking side ---------------------------------------------------------------
 
 
-def _ask(outcome: Outcome, number: int, places: Mapping[str, str], ports: Mapping[tuple[str, IPAddress, Protocol], int],
+def _ask(outcome: Outcome, number: int, places: Mapping[str, str], ports: Mapping[Where, int],
          stack: ExitStack, watch: selectors.BaseSelector) -> _Client | None:
     promise = outcome.promise
     with entered(places[promise.source]):
         client = _Client(outcome, stack.enter_context(_socket(promise)), number)
     client.socket.setblocking(False)
-    port = ports.get((promise.target, promise.address, promise.protocol), 0)
+    port = promise.service.port if promise.service else ports.get(_listener(promise), 0)
     failed = client.socket.connect_ex((str(promise.address), port))
     if failed not in (0, errno.EINPROGRESS):
         return None                         # no route: that is an answer too
+    outcome.own = client.socket.getsockname()[0]
     if promise.protocol is Protocol.TCP:
-        watch.register(client.socket, selectors.EVENT_WRITE, client)
+        watch.register(client.socket, selectors.EVENT_READ if promise.service else selectors.EVENT_WRITE, client)
         return client
     watch.register(client.socket, selectors.EVENT_READ, client)
     _send(client)
@@ -159,14 +190,16 @@ def _echo_request(version: int, number: int, data: bytes) -> bytes:
 def _answered(client: _Client) -> bool:
     """Whether what has come is the answer."""
     promise = client.outcome.promise
-    if promise.protocol is Protocol.TCP:
+    if promise.protocol is Protocol.TCP and promise.service is None:
         return client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
     try:
         data = client.socket.recv(2048)
     except OSError:
         return False
-    if promise.protocol is Protocol.UDP:
-        return data == TOKEN + struct.pack("!I", client.number)
+    if promise.protocol is not Protocol.ICMP:
+        token = TOKEN if promise.protocol is Protocol.TCP else TOKEN + struct.pack("!I", client.number)
+        client.outcome.seen = data[len(token):].decode(errors="replace")
+        return data.startswith(token)
     body = data[(data[0] & 15) * 4:] if promise.address.version == 4 else data
     return body[0] == ECHO[promise.address.version][1] and body[8:] .startswith(TOKEN + struct.pack("!I", client.number))
 
@@ -178,7 +211,7 @@ def _wait(clients: Sequence[_Client], watch: selectors.BaseSelector, deadline: f
         for key, _ in watch.select(min(AGAIN / 2, deadline - now)):
             client = key.data
             if client is None:
-                _echo(key.fileobj)          # type: ignore[arg-type]  # it was registered as a socket
+                _answer(key.fileobj)        # type: ignore[arg-type]  # it was registered as a socket
             elif _answered(client):
                 client.outcome.reached = True
                 _forget(client, watch, open_ones)

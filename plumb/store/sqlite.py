@@ -18,6 +18,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
@@ -30,10 +31,17 @@ if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
 T = TypeVar("T", Network, Sandbox, Endpoint)
-VERSION = 1
+VERSION = 2
 LOCK_SECONDS = 120
+NO_FILE = (0, 0)
 
-SCHEMA = """
+PORTS = """
+CREATE TABLE port (protocol TEXT, port INTEGER, ip TEXT, owner TEXT, PRIMARY KEY (protocol, port, ip)) WITHOUT ROWID;
+CREATE INDEX port_owner ON port (owner)
+"""
+UPGRADES = {1: PORTS}
+"""What a store of an earlier version lacks."""
+SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
 CREATE TABLE sandbox (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
@@ -44,6 +52,7 @@ CREATE INDEX endpoint_number ON endpoint (number);
 CREATE INDEX sandbox_number ON sandbox (number);
 CREATE TABLE address (subnet TEXT, ip TEXT, owner TEXT, PRIMARY KEY (subnet, ip)) WITHOUT ROWID;
 CREATE INDEX address_owner ON address (owner);
+{PORTS};
 CREATE TABLE hint (subnet TEXT, span TEXT, ip TEXT, PRIMARY KEY (subnet, span)) WITHOUT ROWID;
 CREATE TABLE thing (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, json TEXT, previous TEXT);
 CREATE TABLE owner (owner TEXT, key TEXT, PRIMARY KEY (owner, key)) WITHOUT ROWID;
@@ -89,21 +98,27 @@ class Store:
         if where != ":memory:":
             self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = OFF")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        version = self._version()
+        if version == 0 or version in UPGRADES:
             with self._transaction():
-                if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in SCHEMA.split(";"):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {VERSION}")
+                while (version := self._version()) < VERSION:
+                    self._build(SCHEMA if version == 0 else UPGRADES[version], VERSION if version == 0 else version + 1)
         elif version != VERSION:
             raise Broken(f"the store {where} is of version {version}, this plumb knows version {VERSION}",
                          "use the plumb that made it, or reset with that one first")
 
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _build(self, schema: str, version: int) -> None:
+        for statement in schema.split(";"):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {version}")
+
     @property
     def current(self) -> bool:
-        """Whether this is still the file under the root: a reset takes it away, and who waited for its turn must open another."""
-        return self._file == _identity(self._layout.database)
+        """Whether this is the file under the root: a reset takes it away, and who waited for its turn must open another."""
+        return self._file == _identity(self._layout.database) != NO_FILE
 
     def close(self) -> None:
         """Let go of the file."""
@@ -204,6 +219,13 @@ class Store:
         row = self._db.execute("SELECT ip FROM hint WHERE subnet = ? AND span = ?", (str(subnet), span)).fetchone()
         return type(subnet.network_address)(bytes.fromhex(row[0])) if row else None
 
+    # -- host ports ---------------------------------------------------------------
+
+    def ports(self, protocol: str, port: int) -> list[tuple[IPAddress, str]]:
+        """On which addresses a port of the host is published, and by which endpoint."""
+        rows = self._db.execute("SELECT ip, owner FROM port WHERE protocol = ? AND port = ?", (protocol, port))
+        return [(ip_address(ip), owner) for ip, owner in rows]
+
     # -- what exists in the kernel ---------------------------------------------------
 
     def things(self, owner: str | None = None) -> list[Thing]:
@@ -254,6 +276,9 @@ class Store:
         db = self._db
         for kind, ident in change.drop:
             db.execute(f"DELETE FROM {kind} WHERE id = ?", (ident,))
+            db.execute("DELETE FROM port WHERE owner = ?", (ident,))
+        for value in change.put:
+            db.execute("DELETE FROM port WHERE owner = ?", (value.id,))
         for value in change.put:
             _PUT[type(value)](db, value)
         for owner in change.released:
@@ -266,8 +291,10 @@ class Store:
             before = codec.dumps(previous) if previous is not None else None
             db.execute("INSERT INTO thing (key, kind, json, previous) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO "
                        "UPDATE SET json = excluded.json", (_key(thing.key), type(thing).__name__, codec.dumps(thing), before))
-        for owner, keys in change.owners:
-            self._own(owner, [_key(key) for key in keys])
+        lost = [key for owner, keys in change.owners for key in self._own(owner, [_key(key) for key in keys])]
+        # Only now: what one owner has let go of may be another's since.
+        db.executemany("DELETE FROM thing WHERE key = ? AND NOT EXISTS (SELECT 1 FROM owner WHERE owner.key = thing.key)",
+                       [(key,) for key in lost])
         db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", change.meta)
 
     def _release(self, owner: str) -> None:
@@ -275,14 +302,13 @@ class Store:
         for subnet, ip in rows:
             self._db.execute("UPDATE hint SET ip = min(ip, ?) WHERE subnet = ?", (ip, subnet))
 
-    def _own(self, owner: str, keys: Iterable[str]) -> None:
+    def _own(self, owner: str, keys: Iterable[str]) -> set[str]:
+        """Make these the keys of an owner; those that it had and has no more."""
         wanted = set(keys)
         had = {key for (key,) in self._db.execute("SELECT key FROM owner WHERE owner = ?", (owner,))}
         self._db.executemany("INSERT INTO owner VALUES (?, ?)", [(owner, key) for key in wanted - had])
-        lost = [(key,) for key in had - wanted]
-        self._db.executemany("DELETE FROM owner WHERE owner = ? AND key = ?", [(owner, key) for (key,) in lost])
-        self._db.executemany("DELETE FROM thing WHERE key = ? AND NOT EXISTS "
-                             "(SELECT 1 FROM owner WHERE owner.key = thing.key)", lost)
+        self._db.executemany("DELETE FROM owner WHERE owner = ? AND key = ?", [(owner, key) for key in had - wanted])
+        return had - wanted
 
     def begin_reset(self) -> None:
         """Write down that all is about to be taken away."""
@@ -291,7 +317,7 @@ class Store:
     def empty(self) -> None:
         """All has been taken away: nothing is on record any more."""
         with self._transaction():
-            for table in ("meta", "network", "sandbox", "endpoint", "address", "hint", "thing", "owner", "journal"):
+            for table in ("meta", "network", "sandbox", "endpoint", "address", "port", "hint", "thing", "owner", "journal"):
                 self._db.execute(f"DELETE FROM {table}")
 
     def meta(self, key: str) -> str:
@@ -304,7 +330,7 @@ def _identity(path: str) -> tuple[int, int]:
     try:
         found = os.stat(path)
     except OSError:
-        return 0, 0
+        return NO_FILE
     return found.st_dev, found.st_ino
 
 
@@ -319,6 +345,8 @@ def _put_sandbox(db: sqlite3.Connection, box: Sandbox) -> None:
 def _put_endpoint(db: sqlite3.Connection, end: Endpoint) -> None:
     db.execute("INSERT OR REPLACE INTO endpoint VALUES (?, ?, ?, ?, ?)",
                (end.id, end.network, end.sandbox, end.number, codec.dumps(end)))
+    db.executemany("INSERT INTO port VALUES (?, ?, ?, ?)",
+                   [(port.protocol, port.host_port, str(port.host_ip), end.id) for port in end.ports if port.host_port])
 
 
 _PUT: dict[type, Any] = {Network: _put_network, Sandbox: _put_sandbox, Endpoint: _put_endpoint}

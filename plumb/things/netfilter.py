@@ -1,4 +1,4 @@
-"""Netfilter: tables, chains, rules and policies, in iptables' own spelling.
+"""Netfilter: tables, chains, rules and policies, in iptables' own spelling (nft's are in `things.nftables`).
 
 A `Rule` holds the words that `iptables -S` prints after the chain's name. That is the language which every
 reader of this field knows; whoever wonders what plumb did can type `iptables -S` and read the very same words.
@@ -12,9 +12,10 @@ they commute with one another.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from plumb.things import HOST, Key, Stage, Thing, lost_with
 
@@ -27,10 +28,50 @@ class Family(StrEnum):
 
 
 class Place(StrEnum):
-    """Where in its chain a new rule goes."""
+    """Where in its chain a new rule goes: iptables' words for what nft calls insert and add."""
 
     HEAD = "-I"
     TAIL = "-A"
+
+
+class InChain(Thing):
+    """A rule of either back end: what it does depends on what stands before it in its chain.
+
+    Attributes:
+        spec: its words.
+        place: where a new one goes.
+        why: a sentence about what it is there for.
+    """
+
+    stage: ClassVar = Stage.RULE
+    spec: str
+    place: Place
+    why: str
+
+    @property
+    def behind_it(self) -> str:
+        """The spec of a rule of the same chain that must stay behind this one, wherever else it goes; empty: any may."""
+        return ""
+
+
+R = TypeVar("R", bound=InChain)
+
+
+def standing(rules: Iterable[R]) -> list[R]:
+    """The rules of a chain in the order in which they should stand.
+
+    Args:
+        rules: in the order in which they came to be.
+    """
+    chain: list[R] = []
+    ahead: dict[str, list[R]] = {}
+    for rule in rules:
+        if rule.behind_it:
+            ahead.setdefault(rule.behind_it, []).append(rule)
+        else:
+            chain.insert(0 if rule.place is Place.HEAD else len(chain), rule)
+    stands = [each for rule in chain for each in (*ahead.pop(rule.spec, ()), rule)]
+    return stands + [rule for left in ahead.values() for rule in left]
 
 
 BUILT_IN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
@@ -68,10 +109,9 @@ class Chain(Thing):
 
 
 @dataclass(frozen=True)
-class Rule(Thing):
+class Rule(InChain):
     """`iptables -t TABLE -A CHAIN SPEC`; `why` says in a sentence what it is there for."""
 
-    stage: ClassVar = Stage.RULE
     family: Family
     table: str
     chain: str

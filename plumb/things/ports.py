@@ -42,6 +42,8 @@ class Agent(Thing):
 class HostPort(Thing):
     """A port of the host that is bound, so that it is nobody else's.
 
+    It would be lost with its agent, but is taken away by itself and before it: then its flows are forgotten too.
+
     Attributes:
         agent: the folder of the agent that holds it.
         protocol: "tcp", "udp" or "sctp".
@@ -60,10 +62,6 @@ class HostPort(Thing):
     @property
     def key(self) -> Key:
         return ("port", self.protocol, str(self.ip), str(self.port))
-
-    @property
-    def uses(self) -> tuple[Key, ...]:
-        return (("agent", self.agent),)
 
     def __str__(self) -> str:
         return f"port {at(self.ip, self.port)}/{self.protocol}"
@@ -87,7 +85,7 @@ class Proxy(Thing):
 
     @property
     def uses(self) -> tuple[Key, ...]:
-        return (("agent", self.agent), ("port", *self.key[1:]))
+        return (("port", *self.key[1:]),)
 
     def __str__(self) -> str:
         return f"proxy {at(self.ip, self.port)}/{self.protocol} to {at(self.to_ip, self.to_port)}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plumb.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, PortBinding, Sandbox, Status
+from plumb.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Port, PortBinding, Sandbox, Status
 from plumb.layout import Layout
 from plumb.services.names import dns_names
+from plumb.services.ports import shown
 
 NEVER = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]
@@ -71,7 +72,7 @@ def container(box: Sandbox, ends: Ends, known: Mapping[str, Network], layout: La
         "HostConfig": _host_config(box, known), "Config": _config(box),
         "NetworkSettings": {
             "SandboxID": "" if box.status is not Status.RUNNING else box.key,
-            "SandboxKey": _sandbox_key(box, layout), "Ports": _ports(box),
+            "SandboxKey": _sandbox_key(box, layout), "Ports": _ports(box, ends),
             "Networks": _networks(box, ends, known),
         },
     }
@@ -131,11 +132,47 @@ def _config(box: Sandbox) -> Json:
     return found
 
 
-def _ports(box: Sandbox) -> Json:
-    """What is exposed; what is published is not built yet, so there is no binding to show."""
-    if box.status is not Status.RUNNING or box.target:
+def _ports(box: Sandbox, ends: Ends) -> Json:
+    """NetworkSettings.Ports: what is published of each port, null for one that is exposed only."""
+    if box.status is not Status.RUNNING or box.target or box.mode == "host":
         return {}
-    return dict.fromkeys(sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)}))
+    found: Json = dict.fromkeys(sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)}))
+    for port in shown(port for end, _ in ends for port in end.ports):
+        spec = f"{port.port}/{port.protocol}"
+        found[spec] = [*(found.get(spec) or []), {"HostIp": str(port.host_ip), "HostPort": str(port.host_port or "")}]
+    return found
+
+
+def ports_column(box: Sandbox, ends: Ends) -> str:
+    """The PORTS of `ps`: runs of neighbouring ports as ranges, then what is exposed only."""
+    runs: list[tuple[Port, int]] = []
+    for port in sorted((port for end, _ in ends for port in end.ports), key=_in_runs):
+        first, length = runs[-1] if runs else (None, 0)
+        if first is not None and first.host_port and _in_runs(port) == _in_runs(_moved(first, length)):
+            runs[-1] = (first, length + 1)
+        else:
+            runs.append((port, 1))
+    open_ones = {f"{port.port}/{port.protocol}" for end, _ in ends for port in end.ports}
+    exposed = [spec for spec in (*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)) if spec not in open_ones]
+    return ", ".join([*(_run(port, length) for port, length in runs), *sorted(set(exposed))])
+
+
+def _in_runs(port: Port) -> tuple[int, int, str, int, int]:
+    return port.host_ip.version, int(port.host_ip), port.protocol, port.host_port - port.port if port.host_port else 0, port.port
+
+
+def _moved(port: Port, by: int) -> Port:
+    return port._replace(port=port.port + by, host_port=port.host_port + by)
+
+
+def _run(port: Port, length: int) -> str:
+    def span(first: int) -> str:
+        return str(first) if length == 1 else f"{first}-{first + length - 1}"
+
+    if not port.host_port:
+        return f"{span(port.port)}/{port.protocol}"
+    host = f"[{port.host_ip}]" if port.host_ip.version == 6 else str(port.host_ip)
+    return f"{host}:{span(port.host_port)}->{span(port.port)}/{port.protocol}"
 
 
 def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
@@ -178,6 +215,7 @@ def container_row(box: Sandbox, ends: Ends, known: Mapping[str, Network], trunca
     return {
         "ID": box.id[:12] if truncate else box.id, "Names": box.name, "State": str(box.status), "Status": status,
         "Command": f'"{command[:19]}…"' if truncate and len(command) > 20 else f'"{command}"', "Networks": ",".join(names),
+        "Ports": ports_column(box, ends) if box.status is Status.RUNNING else "",
         "Addresses": ", ".join(str(ip.ip) for end, _ in ends for ip in end.ips), "Labels": _joined(box.labels),
         "CreatedAt": box.created,
     }

@@ -10,11 +10,14 @@ import shlex
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
 
+from plumb.layout import DEFAULT_ROOT, Layout
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
-from plumb.things.netfilter import Chain, Policy, Rule
+from plumb.things.netfilter import Chain, Place, Policy, Rule
+from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
+from plumb.things.ports import Agent, HostPort, Proxy, at
 from plumb.things.processes import Directory, File, Namespace, Process
 
 
@@ -169,6 +172,76 @@ def _(thing: Policy) -> list[str]:
     return [f"{thing.family} -w -t {thing.table} -P {thing.chain} {thing.verdict}"]
 
 
+# -- nftables ---------------------------------------------------------------
+
+def _nft(thing: NftTable | NftMap | NftChain | NftElement) -> str:
+    """What comes behind nft add, create or delete: the kind, where it is, its name."""
+    match thing:
+        case NftTable():
+            return f"table {thing.family} {thing.name}"
+        case NftElement():
+            return f"element {thing.family} {thing.table} {thing.map}"
+    return f"{'map' if isinstance(thing, NftMap) else 'chain'} {thing.family} {thing.table} {thing.name}"
+
+
+def _handle(thing: NftRule, spec: str) -> str:
+    """A rule's handle, by which alone nft deletes it or puts another before it, as a command that finds it."""
+    script = """'{ sub(/^\\t+/, "") } $1 == rule { print $2; exit }'"""
+    return (f"$(nft -s -a list chain {thing.family} {thing.table} {thing.chain}"
+            f" | awk -F ' # handle ' -v rule={shlex.quote(spec)} {script})")
+
+
+@add.register
+def _(thing: NftTable) -> list[str]:
+    return [f"nft create {_nft(thing)}"]
+
+
+@add.register
+def _(thing: NftMap) -> list[str]:
+    return [f"nft create {_nft(thing)} '{{ type ifname : verdict; }}'"]
+
+
+@add.register
+def _(thing: NftChain) -> list[str]:
+    base = f" '{{ type {thing.type} hook {thing.hook} priority {thing.priority}; policy {thing.policy}; }}'" if thing.hook else ""
+    return [f"nft add {_nft(thing)}{base}"]
+
+
+@add.register
+def _(thing: NftElement) -> list[str]:
+    return [f"""nft create {_nft(thing)} '{{ "{thing.link}" : jump {thing.chain} }}'"""]
+
+
+@change.register
+def _(thing: NftElement, before: Thing) -> list[str]:
+    return [*remove(thing), *add(thing)]
+
+
+@remove.register(NftTable)
+@remove.register(NftMap)
+@remove.register(NftChain)
+def _(thing: NftTable | NftMap | NftChain) -> list[str]:
+    return [f"nft delete {_nft(thing)}"]
+
+
+@remove.register
+def _(thing: NftElement) -> list[str]:
+    return [f"""nft delete {_nft(thing)} '{{ "{thing.link}" }}'"""]
+
+
+@add.register
+def _(thing: NftRule) -> list[str]:
+    where, verb = f"{thing.family} {thing.table} {thing.chain}", "insert" if thing.place is Place.HEAD else "add"
+    if thing.before:
+        return [f"nft insert rule {where} handle {_handle(thing, thing.before)} {shlex.quote(thing.spec)}"]
+    return [f"nft {verb} rule {where} {shlex.quote(thing.spec)}"]
+
+
+@remove.register
+def _(thing: NftRule) -> list[str]:
+    return [f"nft delete rule {thing.family} {thing.table} {thing.chain} handle {_handle(thing, thing.spec)}"]
+
+
 # -- sandboxes ---------------------------------------------------------------
 
 
@@ -219,3 +292,39 @@ def _(thing: Process) -> list[str]:
 @remove.register
 def _(thing: Process) -> list[str]:
     return [f"kill $(cut -d' ' -f1 {shlex.quote(f'{thing.folder}/pid')})"]
+
+
+# -- published ports ---------------------------------------------------------------
+
+
+def _agent(folder: str, words: str) -> str:
+    root = "" if folder == Layout(DEFAULT_ROOT).run else f"PLUMB_ROOT={shlex.quote(folder)} "
+    return f"{root}plumb agent {words}"
+
+
+@add.register
+def _(thing: Agent) -> list[str]:
+    return [_agent(thing.folder, "start")]
+
+
+@remove.register
+def _(thing: Agent) -> list[str]:
+    return [_agent(thing.folder, "stop")]
+
+
+def _port(thing: HostPort | Proxy, verb: str) -> str:
+    return f"{verb} {thing.protocol} {shlex.quote(at(thing.ip, thing.port))}"
+
+
+@add.register(HostPort)
+@add.register(Proxy)
+def _(thing: HostPort | Proxy) -> list[str]:
+    verb = "hold" if isinstance(thing, HostPort) else "proxy"
+    return [_agent(thing.agent, f"{_port(thing, verb)} {shlex.quote(at(thing.to_ip, thing.to_port))}")]
+
+
+@remove.register(HostPort)
+@remove.register(Proxy)
+def _(thing: HostPort | Proxy) -> list[str]:
+    verb = "release" if isinstance(thing, HostPort) else "unproxy"
+    return [_agent(thing.agent, _port(thing, verb))]

@@ -32,11 +32,13 @@ class Section:
 
     Attributes:
         samples: by row and column.
+        unit: what they are, where it is not ms.
     """
 
     title: str
     columns: tuple[str, ...]
     samples: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    unit: str = "ms"
 
     def add(self, row: str, column: str, took: float) -> None:
         """One more sample."""
@@ -86,9 +88,9 @@ class Report:
     targets: list[tuple[str, bool]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
-    def section(self, title: str, *columns: str) -> Section:
+    def section(self, title: str, *columns: str, unit: str = "ms") -> Section:
         """A new part of the table."""
-        made = Section(title, columns)
+        made = Section(title if unit == "ms" else f"{title}, {unit}", columns, unit=unit)
         self.sections.append(made)
         return made
 
@@ -96,15 +98,20 @@ class Report:
         """Something that was to take no more than that."""
         self.targets.append((f"{words}: {value:,.2f} {unit}, at most {limit:,.2f}", value <= limit))
 
+    def least(self, words: str, value: float, limit: float, unit: str = "times") -> None:
+        """Something that was to be at least that."""
+        self.targets.append((f"{words}: {value:,.2f} {unit}, at least {limit:,.2f}", value >= limit))
+
     def text(self) -> str:
         """The table, the targets, the remarks."""
         table = [line for section in self.sections for line in [*section.lines(), ""]]
         reached = [f"{'reached' if good else 'MISSED '}  {words}" for words, good in self.targets]
-        return "\n".join(["median (min to max), ms", "", *table, *reached, "", *self.remarks])
+        return "\n".join(["median (min to max), ms where nothing else is said", "", *table, *reached, "", *self.remarks])
 
     def plain(self) -> dict[str, object]:
         """The same for a machine."""
-        figures = [{"section": section.title, "row": row, "column": column, "median": section.median(row, column), "samples": samples}
+        figures = [{"section": section.title, "row": row, "column": column, "median": section.median(row, column), "samples": samples,
+                    "unit": section.unit}
                    for section in self.sections for (row, column), samples in section.samples.items()]
-        return {"unit": "ms", "figures": figures, "remarks": self.remarks,
+        return {"figures": figures, "remarks": self.remarks,
                 "targets": [{"target": words, "reached": good} for words, good in self.targets]}

@@ -68,6 +68,25 @@ def misordered(docker: Recording, plumb: Recording) -> list[str]:
             theirs_too = [rule for rule in got if rule in rules]
             if theirs_too != [rule for rule in rules if rule in got]:
                 found.append(f"{host} {tool} {table} {chain}: in the order of {theirs_too}")
+        found += [f"{host} nft {wrong}" for wrong in _misordered_natively(state["nft"], ours[host]["nft"])]
+    return found
+
+
+def _misordered_natively(theirs: str, ours: str) -> Iterator[str]:
+    """The same for nft's own chains."""
+    wanted, got = _native_chains(theirs), _native_chains(ours)
+    for chain in wanted.keys() & got.keys():
+        both = [rule for rule in got[chain] if rule in wanted[chain]]
+        if both != [rule for rule in wanted[chain] if rule in got[chain]]:
+            yield f"{chain}: in the order of {both}"
+
+
+def _native_chains(listing: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for fact in _native("", listing):
+        chain, _, rule = fact.partition(": ")
+        if " / chain " in chain:
+            found.setdefault(chain.strip(), []).append(rule)
     return found
 
 

@@ -88,22 +88,16 @@ def test_the_order_of_the_engines_own_chains_is_noticed() -> None:
     assert [each.split(":")[0] for each in misordered(docker, altered)] == ["h1 iptables filter DOCKER"]
 
 
-def test_only_the_published_port_is_expected_to_be_closed() -> None:
-    """That the LAN does not get to c1's port 80 comes later; that it gets to nothing else of c1 is a difference."""
-    def closed(probe: str) -> Callable[[Recording], object]:
-        return lambda r: r["reach"]["lan"].update({probe: "timeout"})
-
-    assert change(closed("c1 172.20.0.2 tcp/80")) == []
-    assert change(closed("c1 172.20.0.2 icmp")) == ["+ lan -> c1 172.20.0.2 icmp: no answer", "- lan -> c1 172.20.0.2 icmp: ok"]
-
-
-def test_a_port_that_plumb_opens_by_itself_is_not_covered() -> None:
-    """The entries excuse what is missing, not what is too much."""
-    asked = later.Asked.of(recorded("bridge-routed"))
-    too_much = Difference("host", "+", "h1 listens tcp 0.0.0.0:32768")
-    assert later.reason(too_much, asked) == ""
-    assert later.reason(Difference("host", "-", "h1 listens tcp [::]:32768"), asked)
-    assert later.reason(Difference("host", "-", "h1 listens tcp [::]:32769"), asked) == ""
+def test_the_order_of_native_chains_is_noticed() -> None:
+    """A port behind the wall is another firewall than one before it."""
+    docker = recorded("daemon-nftables")
+    altered = copy.deepcopy(docker)
+    port = "\t\tip daddr 172.20.0.2 tcp dport 80 counter accept\n"
+    wall = "\t\tcounter drop comment \"UNPUBLISHED PORT DROP\"\n"
+    altered["hosts"]["h1"]["nft"] = docker["hosts"]["h1"]["nft"].replace(port + wall, wall + port)
+    assert (differences(docker, altered), misordered(docker, docker)) == ([], [])
+    assert [each.split(":")[0] for each in misordered(docker, altered)] == [
+        "h1 nft table ip docker-bridges / chain filter-forward-in__br-<n1>"]
 
 
 def test_foreign_names_are_not_covered_where_they_get_an_answer() -> None:

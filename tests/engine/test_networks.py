@@ -340,3 +340,10 @@ def test_a_prefix_of_several_is_nobody_s(host: Host, monkeypatch: pytest.MonkeyP
         host.create_network(name)
     with pytest.raises(Conflict, match=r"ambiguous \(2 matches found based on ID prefix"):
         host.network("ab")
+
+
+def test_to_look_before_anything_is_built_is_no_obstacle(host: Host) -> None:
+    """What was read while there was no root yet is read anew when there is one."""
+    assert "bridge" in [net.name for net in host.networks()]
+    host.create_network("n1")
+    assert "n1" in [net.name for net in host.networks()]

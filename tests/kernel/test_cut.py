@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -21,12 +21,15 @@ from plumb.engine.host import Verbs
 from plumb.options import BRIDGE
 from plumb.plan import Step
 from plumb.probes.promises import HOST, WORLD, Member, Promise, promises
+from plumb.probes.published import Outlook, published
 from plumb.probes.traffic import try_out
 from plumb.things import HOST as HOST_ITSELF
 from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up
-from plumb.things.netfilter import Chain, Family, Policy, Rule
+from plumb.things.netfilter import Chain, Family, InChain, Policy, Rule
+from plumb.things.nftables import InTable, NftChain, NftMap, NftRule, NftTable
+from plumb.things.ports import Agent, HostPort, Proxy
 from plumb.things.processes import Directory, File, Namespace
 from tests import cases, labs
 from tests.labs import Lab, sh, within
@@ -55,12 +58,29 @@ class Scene:
 
 def rule(pattern: str) -> Callable[[Thing, str], bool]:
     """Only rules like this; N1 in the pattern stands for the link of the network n1."""
-    return lambda thing, n1: isinstance(thing, Rule) and re.search(
+    return lambda thing, n1: isinstance(thing, Rule | NftRule) and re.search(
         pattern.replace("N1", n1), f"{thing.table} {thing.chain} {thing.spec}") is not None
+
+
+def native(pattern: str = "") -> Callable[[Thing, object], bool]:
+    """What is in plumb's own nftables, and is printed like this."""
+    return lambda thing, _: isinstance(thing, InTable | NftTable) and re.search(pattern, str(thing)) is not None
+
+
+def port(pattern: str) -> Callable[[Thing, str], bool]:
+    """What holds and serves published ports, and rules like this."""
+    wanted = rule(pattern)
+    return lambda thing, n1: isinstance(thing, Agent | HostPort | Proxy) or wanted(thing, n1) or (
+        isinstance(thing, Sysctl) and re.search(pattern, thing.name) is not None and n1 in thing.name)
 
 
 FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
 """On a host that forwards already the FORWARD policy stays ACCEPT, and is no second wall."""
+NFT = {"firewall-backend": "nftables"}
+LET_IN = """for family in ip ip6; do
+    for chain in $(nft list chains $family | sed -n 's/.*chain \\(filter-forward-in__[^ ]*\\) .*/\\1/p'); do
+        nft insert rule $family plumb-bridges $chain accept; done; done"""
+"""A rule of somebody else's at the head of each network's chain: there is no wall, but for the one that stands before it."""
 SCENES = {
     "one network": Scene(cases.network(subnet=cases.DUAL, ipv6=True)),
     "default network": Scene(cases.default_network),
@@ -76,6 +96,26 @@ SCENES = {
     "direct routing allowed": Scene(cases.apart, rule("PLUMB !|PLUMB-BRIDGE"), {"allow-direct-routing": True}),
     "routed": Scene(cases.routed_and_other, rule("icmp|PLUMB ! -i N1")),
     "unprotected": Scene(cases.unprotected_and_other, rule("PLUMB ! -i N1")),
+    "published": Scene(cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True), port("dport|PLUMB -m addrtype|dst-type LOCAL")),
+    "published to IPv4 alone": Scene(cases.published("8080:80", subnet="172.20.0.0/24"), port("dport")),
+    "published without the proxy": Scene(
+        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True), port("dport|src-type LOCAL|dst-type LOCAL|route_localnet"),
+        {"userland-proxy": False}),
+    "published, direct routing allowed": Scene(
+        cases.published("8080:80", subnet=cases.DUAL, ipv6=True), rule("PLUMB -d"), {"allow-direct-routing": True}),
+    "nftables": Scene(cases.network(subnet=cases.DUAL, ipv6=True), native(), NFT, cases.FORWARDS),
+    "nftables, icc off": Scene(cases.network(subnet=cases.DUAL, ipv6=True, options={BRIDGE + "enable_icc": "false"}),
+                               rule("ICC"), NFT, cases.FORWARDS, patience=1.5),
+    "nftables, internal": Scene(cases.internal_and_other, rule("INTERNAL"), NFT, cases.FORWARDS),
+    "nftables, direct routing allowed": Scene(cases.apart, native("forward"), {**NFT, "allow-direct-routing": True}, cases.FORWARDS),
+    "nftables, a network that lets in everything": Scene(cases.apart, rule("raw-PREROUTING"), NFT, cases.FORWARDS, LET_IN),
+    "nftables, routed": Scene(cases.routed_and_other, rule("ICMP|in__N1 .*UNPUBLISHED"), NFT, cases.FORWARDS),
+    "nftables, unprotected": Scene(cases.unprotected_and_other, rule("UNPROTECTED"), NFT, cases.FORWARDS),
+    "nftables, published": Scene(cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True),
+                                 port("dport|fib daddr"), NFT, cases.FORWARDS),
+    "nftables, published without the proxy": Scene(
+        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True), port("dport|fib|nat-postrouting-in|route_localnet"),
+        {**NFT, "userland-proxy": False}, cases.FORWARDS),
 }
 
 Reason = str
@@ -95,13 +135,30 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
         SCENES["one network"], SCENES["default network"], SCENES["two networks"])),
     "there is no internal network here": lambda thing, scene: "PLUMB-INTERNAL" in str(thing) and scene is not SCENES["internal"],
     "without a way out, and with its twin in the way of any answer, its own work does not show": lambda thing, scene: (
-        isinstance(thing, Rule) and thing.spec.startswith("! -d") and thing.chain == "PLUMB-INTERNAL" and scene is SCENES["internal"]),
+        isinstance(thing, Rule) and thing.spec.startswith("! -d") and thing.chain == "PLUMB-INTERNAL" and scene is SCENES["internal"])
+    or native("EGRESS")(thing, scene),
     "nobody has IPv6 here": lambda thing, scene: (
         isinstance(thing, Rule) and thing.family is Family.V6 and scene is SCENES["default network"]),
     "nobody is on that network": lambda thing, scene: "plumb0" in str(thing) and scene is not SCENES["default network"],
     "it is about what is forwarded between others, of whom there are none here": lambda thing, _: isinstance(thing, Policy),
-    "its rules are cut one by one": lambda thing, _: isinstance(thing, Chain),
+    "its rules are cut one by one": lambda thing, _: isinstance(thing, Chain | NftChain | NftMap | NftTable),
+    "it accepts what no other rule of nftables would drop, and tells the reader so": native(
+        r'OUTGOING|UNPROTECTED|forward-out__\S+ ct state|forward-out-jumps|accept comment "ICC"'),
+    "it leads to published ports, or to what only they need, and there are none here": lambda thing, scene: (
+        native("nat-PREROUTING|nat-OUTPUT|nat-postrouting-in-jumps")(thing, scene) and "published" not in named(scene)),
+    "the one of raw-PREROUTING and the wall stands behind the other: see the scenes where one of them is open": lambda thing, scene: (
+        native("forward-in-jumps|UNPUBLISHED|DIRECT ACCESS")(thing, scene) and named(scene) == "nftables"),
+    "the wall stands behind it, but for published ports: test_nftables.py has one": native('drop comment "ICC"'),
     "the kernel keeps a namespace as long as somebody is in it": lambda thing, _: isinstance(thing, Namespace),
+    "it is for what comes from elsewhere, to a port that is published to the host alone": lambda thing, _: (
+        isinstance(thing, InChain) and re.search("dport 81 (-j|counter) (ACCEPT|MASQ|accept|masq)", thing.spec) is not None),
+    "the loopback address is the proxy's, and IPv6's cannot be rewritten to another link's": lambda thing, scene: (
+        isinstance(thing, InChain) and re.search("(127.0.0.1|::1)(/[0-9]+)? .*(DNAT|dnat)", thing.spec) is not None
+        and (scene.settings.get("userland-proxy", True) or "::1" in thing.spec)),
+    "the host's loop is the proxy's, and IPv6's is never rewritten": lambda thing, scene: (
+        native(r"ip6 daddr ::1 .*dnat")(thing, scene) or (native(r"ip daddr 127\S+ .*dnat")(thing, scene) and scene.settings == NFT)),
+    "it keeps the port from other programs; no packet tells": lambda thing, scene: (
+        isinstance(thing, HostPort | Agent) and not scene.settings.get("userland-proxy", True)),
     "nobody speaks to itself here": lambda thing, _: isinstance(thing, Up) and thing.dev == "lo",
 }
 
@@ -127,7 +184,7 @@ def test_every_thing_is_needed(name: str) -> None:
                 mend(host, thing)
 
         assert broken(made, places, scene.patience) == []
-        sh("iptables -F PLUMB-USER; ip6tables -F PLUMB-USER")
+        sh("iptables -F PLUMB-USER; ip6tables -F PLUMB-USER", check=False)
         host.reset()
 
 
@@ -136,14 +193,22 @@ def link(host: Host) -> str:
     return next((net.link for net in host.networks() if net.name == "n1"), "no network n1")
 
 
+def named(scene: Scene) -> str:
+    """The name of a scene."""
+    return next(name for name, each in SCENES.items() if each is scene)
+
+
 def promised(lab: Lab, host: Host) -> tuple[list[Promise], dict[str, str]]:
     """All promises of what runs here, and where to try them."""
     running = [box for box in host.containers() if box.status is Status.RUNNING]
     members: list[Member] = [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running]
-    within(lab.lan, "ip route replace 172.20.0.0/15 via 192.0.2.10; ip -6 route replace fd00::/16 via 2001:db8:2::10")
+    within(lab.lan, """ip route replace 172.20.0.0/15 via 192.0.2.10; ip -6 route replace fd00::/16 via 2001:db8:2::10
+        ip addr del 127.0.0.1/8 dev lo 2>/dev/null; ip route replace 127.0.0.0/8 via 192.0.2.10
+        sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""")
     places = {HOST: "", WORLD: lab.lan, **{box.name: host.namespace(box) for box in running}}
     world = [ip_address(labs.INTERNET), ip_address(labs.INTERNET6)]
-    return promises(members, world, routed_here=True), places
+    outlook = Outlook([ip_address(labs.HOST_IP), ip_address(labs.HOST_IP6)], host.settings.userland_proxy)
+    return [*promises(members, world, routed_here=True), *published(members, outlook)], places
 
 
 def broken(made: Sequence[Promise], places: dict[str, str], patience: float) -> list[Promise]:
@@ -157,6 +222,8 @@ def broken(made: Sequence[Promise], places: dict[str, str], patience: float) -> 
 def cut(host: Host, thing: Thing) -> None:
     """Take one thing out of the kernel."""
     was = host.store.previous(thing.key) if thing.standing else None
+    if was is None and isinstance(thing, Sysctl) and thing.usual:
+        was = replace(thing, value=thing.usual)
     host.kernel.take([Step(thing, was)])
 
 

@@ -17,7 +17,7 @@ from plumb.errors import KernelRefused
 from plumb.kernel.linux import LinuxKernel
 from plumb.plan import Step
 from tests import labs
-from tests.cases import CASES
+from tests.cases import CASES, FORWARDS
 from tests.labs import Lab, processes, sh, state
 
 Do = Callable[[Verbs], object]
@@ -57,11 +57,10 @@ def steps_of(lab: Lab, do: Do, settings: object) -> int:
 def fail_everywhere(lab: Lab, do: Do, settings: object) -> None:
     """Try an operation with each of its steps failing; after each, all must be as before."""
     count = steps_of(lab, do, settings)
-    before, stored = state(), known(lab)
+    before, stored, running = state(), known(lab), commands()
 
     assert count > 0
     for at in range(count):
-        assert not processes()
         with Host(lab.root, settings=settings, kernel=Failing(at)) as host:  # type: ignore[arg-type]  # settings as Host takes them
             host.__dict__["_machine"] = Host(lab.root)._machine
             with pytest.raises(StepFailed, match="refused by the test") as caught:
@@ -70,6 +69,12 @@ def fail_everywhere(lab: Lab, do: Do, settings: object) -> None:
         assert caught.value.stuck == []
         assert state() == before, f"after the failure of step {at}: {caught.value.step}"
         assert known(lab) == stored
+        assert commands() == running
+
+
+def commands() -> list[str]:
+    """The command lines of plumb's processes."""
+    return sorted(line.partition(" ")[2] for line in processes())
 
 
 def attempt(host: Host, do: Do) -> None:
@@ -91,9 +96,9 @@ def test_a_failed_build_leaves_nothing(name: str) -> None:
     case = CASES[name]
     with labs.lab(lan=True) as lab:
         sh(case.before or "true")
-        if not case.settings and name != "default":       # what all share was tried with the first of them
-            with lab.host() as host, host.operation():
-                pass
+        if not {*case.settings} - {"firewall-backend"} and name not in ("default", "nft-default"):
+            with lab.host(settings=case.settings) as host, host.operation():
+                pass                        # what all share was tried with the first of them
         fail_everywhere(lab, case.build, case.settings)
 
 
@@ -108,15 +113,18 @@ CHANGES: dict[str, Do] = {
 }
 
 
+@pytest.mark.parametrize("backend", ["iptables", "nftables"])
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_failed_change_leaves_all_as_it_was(name: str) -> None:
-    """Whatever step of a change to running containers fails, they run on as before."""
+def test_a_failed_change_leaves_all_as_it_was(name: str, backend: str) -> None:
+    """Whatever step of a change to running containers fails, they run on as before, and their ports are where they were."""
+    settings = {"firewall-backend": backend}
     with labs.lab(lan=True) as lab:
-        with lab.host() as host, host.operation() as verbs:
-            CASES["two-networks"].build(verbs)
+        sh(FORWARDS)
+        with lab.host(settings=settings) as host, host.operation() as verbs:
+            CASES["two-networks-published"].build(verbs)
             verbs.create_network("n3", subnet=["172.22.0.0/24", "fd00:22::/64"], ipv6=True)
-        fail_everywhere(lab, CHANGES[name], {})
-        with lab.host() as host:
+        fail_everywhere(lab, CHANGES[name], settings)
+        with lab.host(settings=settings) as host:
             assert "1 received" in lab.inside(host, "c1", f"ping -c1 -W2 {labs.INTERNET}")
             assert host.check() == []
             host.reset()

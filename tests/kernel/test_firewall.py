@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plumb import Host, StepFailed, Unsupported
-from plumb.engine.order import chains, standing
+from plumb.engine.order import chains
 from plumb.kernel import firewall
 from plumb.kernel.firewall import Writer
 from plumb.kernel.iptables_restore import IptablesRestore
@@ -20,7 +20,7 @@ from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.xtables import Xtables
 from plumb.plan import Step, in_order, plan
 from plumb.things import Key, Thing
-from plumb.things.netfilter import Chain, Family, Place, Policy, Rule
+from plumb.things.netfilter import Chain, Family, Place, Policy, Rule, standing
 from tests.cases import CASES
 from tests.labs import Lab, sh
 

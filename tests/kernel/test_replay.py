@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,15 +17,25 @@ from tests import labs
 from tests.cases import CASES, fixed_ids
 from tests.labs import Lab, sh, state
 
+REPOSITORY = Path(__file__).parents[2]
 TYPED = [name for name in CASES if name != "command"]
 """A command's own process is no kernel state to compare; test_processes.py is about those."""
 
 
+def a_plumb(folder: Path) -> Path:
+    """A folder with the command `plumb` in it."""
+    script = folder / "plumb"
+    script.write_text(f"#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m plumb \"$@\"\n")
+    script.chmod(0o755)
+    return folder
+
+
 @pytest.mark.parametrize("name", TYPED)
-def test_what_is_printed_does_what_plumb_does(name: str) -> None:
-    """For each case: same links, addresses, routes, sysctls and rules, on the host and in every sandbox."""
+def test_what_is_printed_does_what_plumb_does(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each case: same links, addresses, routes, sysctls, rules and listeners, on the host and in every sandbox."""
     case = CASES[name]
     lines: list[str] = []
+    monkeypatch.setenv("PATH", f"{a_plumb(tmp_path)}:{os.environ['PATH']}")
 
     def note(steps: Sequence[Step]) -> None:
         lines.extend(commands(steps))
@@ -35,8 +48,10 @@ def test_what_is_printed_does_what_plumb_does(name: str) -> None:
             boxes = {box.name: host.namespace(box) for box in host.containers() if box.status is Status.RUNNING and not box.shares}
             built, printed = state(boxes), list(lines)
             host.reset()
+        monkeypatch.setenv("PLUMB_ROOT", str(lab.root))
         sh("\n".join(["set -e", *printed]))
         typed = state(boxes)
+        sh("plumb agent stop")
         for path in boxes.values():
             namespaces.drop(path)
 

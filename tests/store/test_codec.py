@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumb.cnm import Attachment, BridgeOptions, Endpoint, GatewayMode, Network, Pool, PortBinding, Sandbox, Status
+from plumb.cnm import Attachment, BridgeOptions, Endpoint, GatewayMode, Network, Pool, Port, PortBinding, Sandbox, Status
 from plumb.settings import AddressPool, Settings
 from plumb.store import codec
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
 from plumb.things.netfilter import Chain, Family, Place, Policy, Rule
+from plumb.things.ports import Agent, HostPort, Proxy
 from plumb.things.processes import Directory, File, Namespace, Process
 
 VALUES: list[Any] = [
@@ -33,7 +34,7 @@ VALUES: list[Any] = [
             links=(("i", "a"),), status=Status.RUNNING, exit_code=3),
     Endpoint("3" * 64, "n", "c", "veth0", "eth0", "02:00:00:00:00:01", IPv4Interface("10.9.0.2/24"), IPv6Interface("fd09::2/64"),
     (ip_address("169.254.1.1"),),
-             (("net/ipv4/conf/IFNAME/x", "1"),), 5, 7),
+             (("net/ipv4/conf/IFNAME/x", "1"),), 5, 7, (Port(80, "tcp", ip_address("::"), 8080),)),
     Settings(default_address_pools=(AddressPool(ip_network("10.0.0.0/8"), 24),), default_network_opts=(("bridge", (("a", "b"),)),),
     mtu=1400,
              bip=IPv4Interface("10.77.0.1/24"), icc=False),
@@ -42,6 +43,8 @@ VALUES: list[Any] = [
     Route(ip_network("0.0.0.0/0"), ip_address("10.9.0.1"), "eth0", "/ns"),
     Chain(Family.V6, "filter", "PLUMB-USER", users=True), Policy(Family.V4, "filter", "FORWARD", "DROP"),
     Rule(Family.V4, "nat", "POSTROUTING", "-s 10.9.0.0/24 -j MASQUERADE", Place.HEAD, "because"),
+    Agent("/run"), HostPort("/run", "tcp", ip_address("::"), 8080, ip_address("10.9.0.2"), 80),
+    Proxy("/run", "udp", ip_address("0.0.0.0"), 53, ip_address("10.9.0.2"), 53),
     Directory("/d"), File("/d/hosts", "127.0.0.1\tlocalhost\n"), Namespace("/ns"), Process("i", "/d", "/d", "/ns", ("a",), "h", ("CHOWN",),
     ("A=b",)),
 ]

@@ -6,12 +6,13 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
-from plumb.cnm import Endpoint, Network, Sandbox
+from plumb.cnm import Endpoint, Network, Port, Sandbox
 from plumb.errors import Broken, Conflict, Invalid
 from plumb.layout import Layout
 from plumb.store import sqlite
@@ -23,6 +24,7 @@ from plumb.things.links import Bridge, Up
 NET = ip_network("10.9.0.0/24")
 NET6 = ip_network("fd09::/64")
 ONE, TWO, SIX = ip_address("10.9.0.1"), ip_address("10.9.0.2"), ip_address("fd09::1")
+ANY = ip_address("0.0.0.0")
 BRIDGE, UP = Bridge("br0", "02:00:00:00:00:01"), Up("br0")
 
 
@@ -140,6 +142,27 @@ def test_a_thing_stays_while_somebody_owns_it(store: Store) -> None:
     assert store.things() == []
 
 
+def test_a_thing_passes_from_one_owner_to_another(store: Store) -> None:
+    """In one change, whichever of the two is named first."""
+    apply(store, Change(things=((BRIDGE, None),), owners=(("a", (BRIDGE.key,)),)))
+    apply(store, Change(owners=(("a", ()), ("b", (BRIDGE.key,)))))
+    assert store.things() == store.things("b") == [BRIDGE]
+
+
+def test_a_host_port_goes_with_its_endpoint(store: Store) -> None:
+    """It is found by protocol and number, as often as it is published on some address; a routed one is none."""
+    end = Endpoint("e" * 64, "n", "b", "veth0", "eth0", "", ports=(
+        Port(80, "tcp", ANY, 8080), Port(80, "tcp", ip_address("::"), 8080), Port(81, "tcp", ANY, 0)))
+    apply(store, Change(put=(end,)))
+    assert sorted(store.ports("tcp", 8080), key=str) == [(ANY, end.id), (ip_address("::"), end.id)]
+    assert store.ports("udp", 8080) == store.ports("tcp", 0) == []
+    apply(store, Change(put=(replace(end, ports=()),)))
+    assert store.ports("tcp", 8080) == []
+    apply(store, Change(put=(end,)))
+    apply(store, Change(drop=(("endpoint", end.id),)))
+    assert store.ports("tcp", 8080) == []
+
+
 def test_what_a_standing_thing_was_is_remembered_from_the_first_time(store: Store) -> None:
     """A second change does not make plumb's own value the one to go back to."""
     zero, one, two = (Sysctl("net/ipv4/ip_forward", value) for value in "012")
@@ -220,6 +243,20 @@ def test_a_file_that_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(Broken, match="cannot be used"):
         Store(layout)
     assert Path(layout.database).read_bytes().startswith(b"not a database")
+
+
+def test_a_store_of_an_earlier_version_is_brought_up(tmp_path: Path) -> None:
+    """What it holds stays, what it lacks is added."""
+    layout = Layout(str(tmp_path))
+    first = Store(layout, create=True)
+    apply(first, Change(put=(net("a"),)))
+    first.close()
+    with sqlite3.connect(layout.database) as db:
+        db.execute("DROP TABLE port")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    again = Store(layout)
+    assert (again.all(Network), again.ports("tcp", 80)) == ([net("a")], [])
 
 
 def test_a_store_of_a_later_version(tmp_path: Path) -> None:

@@ -155,3 +155,40 @@ def test_rows(host: Host) -> None:
     assert (row["ID"], row["Status"], row["Networks"], row["Addresses"]) == (box.id[:12], "Up", "shop", "10.9.0.129, fd09::2")
     assert row["Command"] == '"sleep 1111111111111…"'
     assert docker.container_row(replace(box, exit_code=3), ends, known, truncate=False)["Command"] == f'"sleep {"1" * 40}"'
+
+
+def test_published_ports(host: Host) -> None:
+    """Every binding, null for what is exposed only; what was asked for stays in HostConfig."""
+    host.run("web", network="shop", publish=["127.0.0.1:8080:80", "53"], exposed=("443/tcp",))
+    found = container(host, "web")
+    assert found["NetworkSettings"]["Ports"] == {
+        "443/tcp": None, "53/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}],
+        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}
+    assert found["HostConfig"]["PortBindings"] == {
+        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}], "53/tcp": [{"HostIp": "", "HostPort": ""}]}
+
+
+def ports_of(host: Host, name: str) -> str:
+    """The PORTS column of `ps`."""
+    known = {net.id: net for net in host.networks()}
+    box = host.container(name)
+    return docker.ports_column(box, [(end, known[end.network]) for end in host.endpoints(box)])
+
+
+@pytest.mark.parametrize(("words", "column"), [
+    (["8080:80"], "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"),
+    (["127.0.0.1:8000-8003:80-83", "127.0.0.1:9000:84"], "127.0.0.1:8000-8003->80-83/tcp, 127.0.0.1:9000->84/tcp"),
+    (["[::1]:53:53/udp"], "[::1]:53->53/udp"),
+])
+def test_ports_in_the_listing(host: Host, words: list[str], column: str) -> None:
+    """As Docker writes them: runs as ranges, IPv6 addresses in brackets, then what is exposed only."""
+    host.run("web", network="shop", publish=words, exposed=("443/tcp",))
+    assert ports_of(host, "web") == f"{column}, 443/tcp"
+
+
+def test_a_routed_port_is_bound_nowhere(host: Host) -> None:
+    """It has an address of the host, but no port."""
+    host.create_network("far", subnet="10.8.0.0/24", options={options.BRIDGE + "gateway_mode_ipv4": "routed"})
+    host.run("web", network="far", publish="127.0.0.1:8080:80")
+    assert container(host, "web")["NetworkSettings"]["Ports"] == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]}
+    assert ports_of(host, "web") == "80/tcp"

@@ -1,0 +1,40 @@
+"""What must be known of the machine before anything is planned, besides the things that are on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+
+from plumb.cnm import IPAddress, IPNetwork
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Questions to the machine; the defaults answer for one that nobody else uses.
+
+    Attributes:
+        kind_of: the kind of a link, None where there is none of that name.
+        address_of: a link's first IPv4 address.
+        on_link: the networks that the machine itself is attached to.
+        trial: the errno with which a port (protocol, address, port) cannot be bound, 0 if it can.
+        holder: who has a port, as far as that can be seen: "nginx (pid 12)", or "".
+        listens_v6: whether a program can listen on IPv6.
+        ephemeral: the first and the last port that are given out where none was asked for, and those that are not.
+    """
+
+    kind_of: Callable[[str], str | None] = lambda name: None
+    address_of: Callable[[str], IPv4Interface | None] = lambda name: None
+    on_link: Callable[[], Sequence[IPNetwork]] = lambda: ()
+    trial: Callable[[str, IPAddress, int], int] = lambda protocol, ip, port: 0
+    holder: Callable[[str, IPAddress, int], str] = lambda protocol, ip, port: ""
+    listens_v6: Callable[[], bool] = lambda: True
+    ephemeral: Callable[[], tuple[int, int, frozenset[int]]] = lambda: (32768, 60999, frozenset())
+
+
+def this_machine() -> Machine:
+    """The machine itself."""
+    from plumb.kernel import hostports, survey
+
+    return Machine(survey.kind_of, survey.address_of, survey.on_link_networks, hostports.trial, hostports.holder,
+                   hostports.listens_v6, hostports.ephemeral)

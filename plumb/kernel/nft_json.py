@@ -1,0 +1,120 @@
+"""nft's words as JSON expressions (libnftables-json(5)), for the words that plumb's rules are made of.
+
+The vocabulary is closed: a word that is not in the table is an error, so nothing that a user named can become more than
+the name that it is. Both directions use it: rules are written in JSON, and what the kernel has is read in JSON and
+compared with what would be written, so that it does not matter how a version of nft spells or spaces it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from plumb.things.nftables import NftRule
+
+Json = dict[str, Any]
+Found = re.Match[str]
+
+
+def _match(left: Json, right: Any, op: str = "==") -> Json:
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+def _op(found: Found) -> str:
+    return "!=" if found["not"] else "=="
+
+
+def _address(found: Found) -> Json:
+    left = {"payload": {"protocol": found["family"], "field": found["field"]}}
+    right: Any = {"prefix": {"addr": found["ip"], "len": int(found["length"])}} if found["length"] else found["ip"]
+    return _match(left, right, _op(found))
+
+
+def _mark(found: Found) -> Json:
+    mark: Json = {"meta": {"key": "mark"}}
+    return _match({"&": [mark, int(found["mask"], 16)]} if found["mask"] else mark, int(found["value"], 16))
+
+
+def _link(found: Found) -> Json:
+    names = re.findall(r'"([^"]+)"', found["names"])
+    return _match({"meta": {"key": found["key"]}}, {"set": names} if found["names"].startswith("{") else names[0], _op(found))
+
+
+def _dnat(found: Found) -> Json:
+    return {"dnat": {"addr": found["ip"].strip("[]"), "port": int(found["port"])}}
+
+
+NOT, NAME, IP, HEX = "(?P<not>!= )?", r"[A-Za-z0-9_.-]+", r"[0-9a-f:.]+", "0x[0-9a-f]{8}"
+LINK = f'"{NAME}"'
+WORDS: dict[str, Callable[[Found], Json]] = {
+    "ct state established,related": lambda _: _match({"ct": {"key": "state"}}, ["established", "related"], "in"),
+    rf"(?P<key>[io]ifname) {NOT}(?P<names>{LINK}|\{{ {LINK}(?:, {LINK})* \}})": _link,
+    rf"(?P<key>[io]ifname) vmap (?P<map>@{NAME})": lambda found: {
+        "vmap": {"key": {"meta": {"key": found["key"]}}, "data": found["map"]}},
+    rf"(?P<family>ip6?) (?P<field>[sd]addr) {NOT}(?P<ip>{IP})(?:/(?P<length>\d+))?": _address,
+    r"(?P<protocol>tcp|udp|sctp) (?P<field>[sd]port) (?P<port>\d+)": lambda found: _match(
+        {"payload": {"protocol": found["protocol"], "field": found["field"]}}, int(found["port"])),
+    "ip protocol icmp": lambda _: _match({"payload": {"protocol": "ip", "field": "protocol"}}, "icmp"),
+    "meta l4proto ipv6-icmp": lambda _: _match({"meta": {"key": "l4proto"}}, "ipv6-icmp"),
+    r"fib (?P<field>[sd]addr) type local": lambda found: _match({"fib": {"result": "type", "flags": [found["field"]]}}, "local"),
+    rf"meta mark (?:& (?P<mask>{HEX}) == )?(?P<value>{HEX})": _mark,
+    "counter": lambda _: {"counter": None},
+    "(?P<verdict>accept|drop|masquerade)": lambda found: {found["verdict"]: None},
+    rf"jump (?P<chain>{NAME})": lambda found: {"jump": {"target": found["chain"]}},
+    rf"snat to (?P<ip>{IP})": lambda found: {"snat": {"addr": found["ip"]}},
+    rf"dnat to (?P<ip>[0-9.]+|\[{IP}\]):(?P<port>\d+)": _dnat,
+}
+COMMENT = re.compile(r'(?:(?P<words>.*) )?comment "(?P<text>[A-Za-z0-9 ]*)"')
+TABLE = [(re.compile(rf"{pattern}(?: |$)"), make) for pattern, make in WORDS.items()]
+
+
+def translate(spec: str) -> Json:
+    """A rule's words as the parts of a JSON rule: `expr`, and `comment` if it has one.
+
+    Raises:
+        ValueError: a word is not in the table.
+    """
+    comment = COMMENT.fullmatch(spec)
+    words, expressions, at = (comment["words"] or "") if comment else spec, [], 0
+    while at < len(words):
+        found, make = next(((found, make) for pattern, make in TABLE if (found := pattern.match(words, at))), (None, None))
+        if found is None or make is None:
+            raise ValueError(f"nftables rule {spec!r}: {words[at:]!r} is not in the vocabulary")
+        expressions.append(make(found))
+        at = found.end()
+    return {"expr": expressions, **({"comment": comment["text"]} if comment else {})}
+
+
+def written(rule: NftRule, counted: tuple[int, int] = (0, 0)) -> Json:
+    """A rule as one that can be added.
+
+    Args:
+        counted: packets and bytes that its counter begins with.
+    """
+    parts = translate(rule.spec)
+    if counted != (0, 0):
+        begin = {"counter": {"packets": counted[0], "bytes": counted[1]}}
+        parts["expr"] = [begin if "counter" in each else each for each in parts["expr"]]
+    return {"rule": {"family": rule.family, "table": rule.table, "chain": rule.chain, **parts}}
+
+
+def comparable(rule: Json) -> str:
+    """What a JSON rule does, without its handle, what it has counted, and the order of a set's elements."""
+    return json.dumps([rule.get("comment", ""), *map(_plain, rule["expr"])], sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case {"counter": _}:
+            return "counter"
+        case {"set": [*elements]}:
+            return {"set": sorted(map(str, elements))}
+        case {"flags": str(flag), **rest}:
+            return _plain({**rest, "flags": [flag]})
+        case dict():
+            return {key: _plain(part) for key, part in value.items()}
+        case [*parts]:
+            return [_plain(part) for part in parts]
+    return value

@@ -1,0 +1,179 @@
+"""nf_tables: tables, chains, maps and rules, in nft's own spelling.
+
+nft has no built-in chains. A *base* chain is hooked into the way of packets by its type, hook and priority; a regular
+one is only jumped to. A *map* from link names to verdicts is a jump table: one look-up finds the chain of a
+packet's bridge, however many bridges there are.
+
+An `NftRule` holds the words that `nft -s list ruleset` prints. All that is in a table goes with the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from plumb.things import HOST, Key, Stage, Thing, lost_with
+from plumb.things.netfilter import InChain, Place
+
+
+class NftFamily(StrEnum):
+    """The address families of tables."""
+
+    V4 = "ip"
+    V6 = "ip6"
+
+
+class InTable(Thing):
+    """What lies in a table, and goes with it."""
+
+    family: NftFamily
+    table: str
+    ns: str
+
+    @property
+    def where(self) -> str:
+        return self.ns
+
+    @property
+    def home(self) -> Key:
+        """The key of its table."""
+        return ("nft table", self.ns, self.family, self.table)
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return (self.home,)
+
+
+@dataclass(frozen=True)
+class NftTable(Thing):
+    """`nft add table FAMILY NAME`."""
+
+    stage: ClassVar = Stage.CHAIN
+    family: NftFamily
+    name: str
+    ns: str = HOST
+
+    @property
+    def key(self) -> Key:
+        return ("nft table", self.ns, self.family, self.name)
+
+    @property
+    def where(self) -> str:
+        return self.ns
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return lost_with(self.ns, None)
+
+    def __str__(self) -> str:
+        return f"nft table {self.family} {self.name}"
+
+
+@dataclass(frozen=True)
+class NftMap(InTable):
+    """`nft add map FAMILY TABLE NAME { type ifname : verdict; }`: where to go, by a link's name."""
+
+    stage: ClassVar = Stage.CHAIN
+    family: NftFamily
+    table: str
+    name: str
+    ns: str = HOST
+
+    @property
+    def key(self) -> Key:
+        return ("nft map", self.ns, self.family, self.table, self.name)
+
+    def __str__(self) -> str:
+        return f"nft map {self.family} {self.table} {self.name}"
+
+
+@dataclass(frozen=True)
+class NftChain(InTable):
+    """`nft add chain FAMILY TABLE NAME`, a base chain with `{ type TYPE hook HOOK priority PRIORITY; policy POLICY; }`.
+
+    Attributes:
+        type, hook, policy: empty for a regular chain.
+        priority: base chains of one hook are passed in this order, the lowest first.
+    """
+
+    stage: ClassVar = Stage.CHAIN
+    family: NftFamily
+    table: str
+    name: str
+    type: str = ""
+    hook: str = ""
+    priority: int = 0
+    policy: str = ""
+    ns: str = HOST
+
+    @property
+    def key(self) -> Key:
+        return ("nft chain", self.ns, self.family, self.table, self.name)
+
+    def __str__(self) -> str:
+        hooked = f" ({self.type} hook {self.hook} priority {self.priority} policy {self.policy})" if self.hook else ""
+        return f"nft chain {self.family} {self.table} {self.name}{hooked}"
+
+
+@dataclass(frozen=True)
+class NftElement(InTable):
+    """`nft add element FAMILY TABLE MAP { "LINK" : jump CHAIN }`.
+
+    Its turn comes with the rules, after those of the chain that it leads to.
+    """
+
+    stage: ClassVar = Stage.RULE
+    family: NftFamily
+    table: str
+    map: str
+    link: str
+    chain: str
+    ns: str = HOST
+
+    @property
+    def key(self) -> Key:
+        return ("nft element", self.ns, self.family, self.table, self.map, self.link)
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return (("nft map", self.ns, self.family, self.table, self.map), self.home)
+
+    def __str__(self) -> str:
+        return f'nft element {self.family} {self.table} {self.map} "{self.link}" : jump {self.chain}'
+
+
+@dataclass(frozen=True)
+class NftRule(InChain, InTable):
+    """`nft add rule FAMILY TABLE CHAIN SPEC`.
+
+    Attributes:
+        spec: nft's words for it, counters without their values.
+        place: the chain's head or tail.
+        before: the spec of the rule that it goes before, instead; without that rule it goes to the tail.
+        why: a sentence about what it is there for.
+    """
+
+    family: NftFamily
+    table: str
+    chain: str
+    spec: str
+    place: Place = field(default=Place.TAIL, compare=False)
+    before: str = field(default="", compare=False)
+    why: str = field(default="", compare=False)
+    ns: str = HOST
+
+    @property
+    def key(self) -> Key:
+        return ("nft rule", self.ns, self.family, self.table, self.chain, self.spec)
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return (("nft chain", self.ns, self.family, self.table, self.chain), self.home)
+
+    @property
+    def behind_it(self) -> str:
+        return self.before
+
+    def __str__(self) -> str:
+        return f"nft rule {self.family} {self.table} {self.chain} {self.spec}"

@@ -1,0 +1,518 @@
+"""The agent: one process for all ports of a root, spoken to on a socket, started and ended as a thing of the plan."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plumb import StepFailed
+from plumb.agent import LONGEST, SESSIONS
+from plumb.kernel import agents, hostports, rendezvous, shim
+from plumb.kernel.linux import LinuxKernel
+from plumb.plan import Step, carry_out, plan
+from plumb.things import Thing
+from plumb.things.ports import Agent, HostPort, Proxy
+from plumb.views.shell import commands
+from tests.kernel.trials import plumb, tried, wait_until
+from tests.labs import Lab, sh
+
+ANY, LOCAL, SIX = ip_address("0.0.0.0"), ip_address("127.0.0.1"), ip_address("::1")
+TARGET = ip_address("127.0.0.3")
+NOBODY = 65534
+
+
+@pytest.fixture
+def folder(lab: Lab) -> Iterator[str]:
+    """Where an agent may live; it is ended afterwards, whatever has become of it."""
+    path = str(lab.root)
+    yield path
+    agents.stop(path)
+
+
+@pytest.fixture
+def running(folder: str) -> str:
+    """A folder with an agent."""
+    agents.start(folder)
+    return folder
+
+
+def pid_of(folder: str) -> int:
+    """The agent's pid, 0 if none lives."""
+    return rendezvous.running(folder)[0]
+
+
+def take(*steps: Step) -> None:
+    """Take steps, by the kernel's door."""
+    LinuxKernel().take(steps)
+
+
+def look(*things: Thing) -> list[Thing | None]:
+    """How things are."""
+    return LinuxKernel().look(things)
+
+
+def port(folder: str, number: int, protocol: str = "tcp", ip: Any = LOCAL, to: int = 80) -> HostPort:
+    """A host port."""
+    return HostPort(folder, protocol, ip, number, TARGET, to)
+
+
+def proxy(folder: str, number: int, protocol: str = "tcp", ip: Any = LOCAL, to: int = 80) -> Proxy:
+    """Its proxy."""
+    return Proxy(folder, protocol, ip, number, TARGET, to)
+
+
+def added(*things: Thing) -> list[Step]:
+    """The steps that add them."""
+    return [Step(None, thing) for thing in things]
+
+
+def removed(*things: Thing) -> list[Step]:
+    """The steps that take them away."""
+    return [Step(thing, None) for thing in things]
+
+
+# -- the process ---------------------------------------------------------------
+
+
+def test_the_agent_is_a_thing_of_the_plan(folder: str) -> None:
+    """Agent, port and proxy come, are there, and go, and nothing is left: no process, no file, no socket."""
+    things = [Agent(folder), port(folder, 8080), port(folder, 8080, "udp"), port(folder, 8080, ip=SIX), proxy(folder, 8080)]
+    assert look(*things) == [None] * 5
+    carry_out(plan([], things), LinuxKernel())
+    assert look(*things) == things
+    assert len(sh("ss -Hlntu").splitlines()) == 3
+    pid = pid_of(folder)
+    carry_out(plan(things, []), LinuxKernel())
+    assert look(*things) == [None] * 5
+    assert (os.listdir(folder), sh("ss -Hlntu"), shim.started(pid)) == ([], "", "")
+
+
+def test_there_is_one_agent(running: str) -> None:
+    """Adding it again is an error, and the one that is there stays."""
+    pid = pid_of(running)
+    with pytest.raises(StepFailed) as failure:
+        take(*added(Agent(running)))
+    assert getattr(failure.value.cause, "errno", 0) == errno.EEXIST
+    assert pid_of(running) == pid
+
+
+def test_it_is_a_daemon_of_its_own(running: str) -> None:
+    """Its session and folder are its own, it is nobody's child who would wait for it, and ps names it."""
+    pid = pid_of(running)
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    assert int(fields[1]) != os.getpid()
+    assert os.getsid(pid) != os.getsid(0)
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    assert Path(f"/proc/{pid}/comm").read_text().strip() == "plumb-agent"
+    assert os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/thread-self/ns/net")
+
+
+def test_it_inherits_nothing(folder: str) -> None:
+    """No descriptor of the engine's leaks in: not the store's lock, which is inheritable on purpose."""
+    lock = os.open("/tmp", os.O_RDONLY)
+    os.set_inheritable(lock, True)
+    try:
+        agents.start(folder)
+    finally:
+        os.close(lock)
+    where = f"/proc/{pid_of(folder)}/fd"
+
+    def links() -> list[str]:
+        with suppress(FileNotFoundError):               # it is just closing one
+            return sorted(os.readlink(f"{where}/{number}").partition("[")[0] for number in os.listdir(where))
+        return []
+
+    mine = [f"{folder}/agent.pid", "anon_inode:", "socket:"]          # its lock, its loop, its control socket
+    wait_until(lambda: links() == sorted(["/dev/null"] * 3 + mine), "it has said that it is ready, and has nothing else", 1)
+
+
+def test_it_may_open_as_many_as_may_be(running: str) -> None:
+    """Its limit of descriptors is the hard one."""
+    limits = next(line for line in Path(f"/proc/{pid_of(running)}/limits").read_text().splitlines() if "open files" in line).split()
+    assert limits[3] == limits[4]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGPIPE])
+def test_what_ends_a_command_does_not_end_the_agent(running: str, number: signal.Signals) -> None:
+    """A terminal that is closed, a Ctrl-C: it stays."""
+    os.kill(pid_of(running), number)
+    assert look(Agent(running)) == [Agent(running)]
+
+
+def test_sigterm_ends_it_cleanly(running: str) -> None:
+    """Its files go with it."""
+    os.kill(pid_of(running), signal.SIGTERM)
+    wait_until(lambda: os.listdir(running) == [], "it has tidied up")
+    assert look(Agent(running)) == [None]
+
+
+def test_one_that_was_killed_is_not_there_and_can_be_started_again(running: str) -> None:
+    """kill -9 leaves its files: look is not taken in, removing its ports is done, and the next agent clears them away."""
+    held = port(running, 8080), proxy(running, 8080)
+    take(*added(*held))
+    os.kill(pid_of(running), signal.SIGKILL)
+    wait_until(lambda: not pid_of(running), "it is gone")
+    assert sorted(os.listdir(running)) == ["agent.pid", "agent.sock"]
+    assert look(Agent(running), *held) == [None] * 3
+    take(*removed(*reversed(held)))
+    with pytest.raises(StepFailed, match="no agent runs there"):
+        take(*added(held[0]))
+    take(*added(Agent(running), *held))
+    assert look(*held) == [*held]
+
+
+def test_one_that_was_killed_is_removed(running: str) -> None:
+    """Removing what is gone counts as done, and takes its files away."""
+    os.kill(pid_of(running), signal.SIGKILL)
+    wait_until(lambda: not pid_of(running), "it is gone")
+    take(*removed(Agent(running)))
+    assert os.listdir(running) == []
+
+
+def test_one_that_hangs_is_killed(running: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL follows SIGTERM after a while."""
+    monkeypatch.setattr(agents, "GRACE", 0.2)
+    pid = pid_of(running)
+    os.kill(pid, signal.SIGSTOP)
+    take(*removed(Agent(running)))
+    assert not shim.started(pid)
+    assert os.listdir(running) == []
+
+
+def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(folder: str) -> None:
+    """The start time tells: a stale pid file names nobody."""
+    os.makedirs(folder)
+    Path(folder, "agent.pid").write_text(f"{os.getpid()} 1")
+    assert pid_of(folder) == 0
+    take(*removed(Agent(folder)))
+    assert os.listdir(folder) == []
+
+
+def test_one_whose_folder_was_deleted_ends(running: str) -> None:
+    """Nobody could reach it any more, nor release its ports."""
+    take(*added(port(running, 8080)))
+    shutil.rmtree(running)
+    wait_until(lambda: hostports.trial("tcp", LOCAL, 8080) == 0, "it has ended")
+
+
+def test_two_starts_at_a_time_make_one_agent(folder: str) -> None:
+    """The lock on the pid file decides."""
+    failures: list[StepFailed] = []
+
+    def start() -> None:
+        try:
+            agents.take(added(Agent(folder)), [])
+        except StepFailed as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 3
+    assert look(Agent(folder)) == [Agent(folder)]
+
+
+def test_a_deep_folder_will_do(folder: str) -> None:
+    """A Unix socket's address has 107 bytes; the folder's path may be longer."""
+    deep = f"{folder}/{'deep/' * 60}root"
+    take(*added(Agent(deep), port(deep, 8080)))
+    try:
+        assert look(port(deep, 8080)) == [port(deep, 8080)]
+    finally:
+        take(*removed(Agent(deep)))
+
+
+def test_a_folder_that_cannot_be_is_an_error(lab: Lab) -> None:
+    """It says what was being done, and why not."""
+    with pytest.raises(StepFailed, match=r"cannot add agent /dev/null/x: .*ENOTDIR"):
+        take(*added(Agent("/dev/null/x")))
+    assert look(Agent("/dev/null/x")) == [None]
+
+
+# -- ports ---------------------------------------------------------------
+
+
+def test_a_held_port_is_taken_and_silent(running: str) -> None:
+    """Nobody else can bind it, and who connects gets no answer, not even a refusal."""
+    take(*added(port(running, 8080, ip=ANY)))
+    assert hostports.trial("tcp", LOCAL, 8080) == errno.EADDRINUSE
+    with closing(socket.socket()) as client:
+        client.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            client.connect(("127.0.0.1", 8080))
+
+
+def test_a_proxied_port_hands_on_and_a_removed_proxy_cuts_off(running: str) -> None:
+    """Removing the proxy resets its connections at once; the port stays taken and is silent again, until it is proxied again."""
+    with closing(socket.create_server((str(TARGET), 80))) as server:
+        take(*added(port(running, 8080), proxy(running, 8080)))
+        with closing(socket.create_connection(("127.0.0.1", 8080), 5)) as client:
+            peer, _ = server.accept()
+            with closing(peer):
+                client.sendall(b"hello")
+                assert peer.recv(100) == b"hello"
+                take(*removed(proxy(running, 8080)))
+                for sock in (client, peer):
+                    sock.settimeout(5)
+                    with pytest.raises(ConnectionResetError):
+                        sock.recv(1)
+        assert look(port(running, 8080), proxy(running, 8080)) == [port(running, 8080), None]
+        with closing(socket.socket()) as client:
+            client.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                client.connect(("127.0.0.1", 8080))
+        take(*added(proxy(running, 8080)))
+        with closing(socket.create_connection(("127.0.0.1", 8080), 5)):
+            server.accept()[0].close()
+
+
+def test_a_changed_proxy_goes_to_the_new_target(running: str) -> None:
+    """A change of target cuts off the old connections; look tells which target there is."""
+    take(*added(port(running, 8080), proxy(running, 8080)))
+    new = proxy(running, 8080, to=81)
+    with closing(socket.create_server((str(TARGET), 81))) as server:
+        assert look(new) == [proxy(running, 8080)]
+        take(Step(proxy(running, 8080), new))
+        assert look(new) == [new]
+        with closing(socket.create_connection(("127.0.0.1", 8080), 5)):
+            server.accept()[0].close()
+
+
+def test_a_changed_port_stays_bound(running: str) -> None:
+    """Its target is only remembered: no packet of it passes here."""
+    take(*added(port(running, 8080)))
+    before = sh("ss -Hlnte")
+    take(Step(port(running, 8080), port(running, 8080, to=81)))
+    assert look(port(running, 8080)) == [port(running, 8080, to=81)]
+    assert sh("ss -Hlnte") == before
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_port_that_is_taken_is_said_in_dockers_words(running: str, protocol: str) -> None:
+    """With who has it; what came before it is done, and what was meant to come after is not."""
+    with closing(socket.socket(socket.AF_INET, hostports.KINDS[protocol][0])) as sock:
+        sock.bind(("127.0.0.1", 8081))
+        if protocol == "tcp":
+            sock.listen()
+        ports = [port(running, number, protocol) for number in (8080, 8081, 8082)]
+        with pytest.raises(StepFailed) as failure:
+            take(*added(*ports))
+    assert str(failure.value) == f"failed to bind host port 127.0.0.1:8081/{protocol}: address already in use"
+    mine = Path("/proc/self/comm").read_text().strip()
+    assert failure.value.hint == f"{mine} (pid {os.getpid()}) has it: stop that, or publish another port"
+    assert (failure.value.step, failure.value.done) == (Step(None, ports[1]), added(ports[0]))
+    assert look(*ports) == [ports[0], None, None]
+
+
+def test_an_address_that_the_host_has_not(running: str) -> None:
+    """The same for other reasons."""
+    with pytest.raises(StepFailed, match=r"failed to bind host port 192\.0\.2\.99:80/tcp: cannot assign requested address"):
+        take(*added(port(running, 80, ip=ip_address("192.0.2.99"))))
+
+
+def test_what_is_there_already_is_an_error(running: str) -> None:
+    """A port that is held, a proxy that runs; and a proxy needs its port."""
+    take(*added(port(running, 8080), proxy(running, 8080)))
+    for thing in (port(running, 8080), proxy(running, 8080)):
+        with pytest.raises(StepFailed) as failure:
+            take(*added(thing))
+        assert getattr(failure.value.cause, "errno", 0) == errno.EEXIST
+    with pytest.raises(StepFailed, match="the port is not held"):
+        take(*added(proxy(running, 8081)))
+
+
+def test_what_is_gone_already_counts_as_removed(running: str) -> None:
+    """A proxy, a port, and a port with its proxy at once."""
+    take(*removed(proxy(running, 8080), port(running, 8080)))
+    take(*added(port(running, 8080), proxy(running, 8080)))
+    take(*removed(port(running, 8080)))
+    take(*removed(proxy(running, 8080)))
+    assert hostports.trial("tcp", LOCAL, 8080) == 0
+
+
+def test_many_ports_are_one_request(running: str) -> None:
+    """Two thousand ports and proxies come and go in well under a second each, and cost the agent next to no memory."""
+    def memory() -> int:
+        return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid_of(running)}/status").read_text())[0])
+
+    before = memory()
+    ports = [port(running, number, protocol) for number in range(20000, 21000) for protocol in ("tcp", "udp")]
+    proxies = [proxy(running, held.port, held.protocol) for held in ports]
+    start = time.monotonic()
+    take(*added(*ports, *proxies))
+    assert look(*ports, *proxies) == [*ports, *proxies]
+    took = time.monotonic() - start
+    grown = memory() - before
+    take(*removed(*reversed(proxies), *reversed(ports)))
+    assert sh("ss -Hlntu") == ""
+    assert took < 3
+    assert grown < 4 * len(ports), "a page for a port"
+
+
+def test_an_agent_without_room_says_so(folder: str) -> None:
+    """No descriptor left is an error of that port; the agent still answers."""
+    starter = os.fork()
+    if starter == 0:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        agents.start(folder)
+        os._exit(0)
+    os.waitpid(starter, 0)
+    ports = [port(folder, number) for number in range(20000, 20300)]
+    with pytest.raises(StepFailed, match="too many open files") as failure:
+        take(*added(*ports))
+    take(*removed(*(step.thing for step in failure.value.done)))
+    assert look(ports[0]) == [None]
+
+
+# -- the control socket ---------------------------------------------------------------
+
+
+def ask(folder: str, line: bytes) -> Any:
+    """Say a line; the answer."""
+    with rendezvous.connect(folder, 5) as client:
+        client.sendall(line)
+        return json.loads(client.makefile().readline())
+
+
+def row(word: str = "hold", protocol: object = "tcp", ip: object = "127.0.0.1", number: object = 1, to_ip: object = "127.0.0.1") -> bytes:
+    """A request about one port."""
+    return json.dumps({"take": [[word, protocol, ip, number, to_ip, 1]]}).encode()
+
+
+@pytest.mark.parametrize("line", [
+    b"", b"hello", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 5000, b'{"take": 1}', b'{"take": [1]}', b'{"take": [[]]}', row("explode"),
+    b'{"list": 1}', b'{"list": [1]}', b'{"list": [[[], 1, 2]]}',
+    row(protocol="icmp"), row(protocol=["tcp"]), row(ip="localhost"), row(ip=1), row(number=0), row(number=70000), row(number=True),
+    row(to_ip="::g")])
+def test_nonsense_is_answered_as_such(running: str, line: bytes) -> None:
+    """Whatever it is, it is answered, and nothing has been done."""
+    answer = ask(running, line + b"\n")
+    assert (answer["done"], answer["errno"]) == (0, errno.EINVAL)
+    assert ask(running, b'{"list": true}\n')["ports"] == []
+
+
+def test_several_requests_on_one_connection(running: str) -> None:
+    """One after the other, or two in one breath, or one in pieces."""
+    with rendezvous.connect(running, 5) as client, client.makefile() as heard:
+        client.sendall(b'{"list": true}\n{"take": []}\n{"li')
+        assert [json.loads(heard.readline())["done"] for _ in range(2)] == [0, 0]
+        client.sendall(b'st": true}\n')
+        assert json.loads(heard.readline())["pid"] == pid_of(running)
+
+
+def test_who_does_not_come_to_an_end_is_hung_up_on(running: str) -> None:
+    """A line of more than a mebibyte is refused."""
+    with rendezvous.connect(running, 5) as client:
+        with suppress(ConnectionError):
+            client.sendall(b"x" * (2 * LONGEST))
+        with suppress(ConnectionError):
+            assert client.recv(1) == b""
+    assert look(Agent(running)) == [Agent(running)]
+
+
+def test_who_vanishes_or_never_reads_stops_nobody(running: str) -> None:
+    """Half a request, no request, an answer that nobody reads: the next one is served."""
+    take(*added(*(port(running, number) for number in range(20000, 21000))))
+    with ExitStack() as open_:
+        for said in (b"", b'{"list"', b'{"list": true}\n' * 100):
+            rendezvous.connect(running, 5).close()
+            open_.enter_context(rendezvous.connect(running, 5)).sendall(said)
+        for _ in range(2 * SESSIONS):
+            open_.enter_context(rendezvous.connect(running, 5))
+        assert len(ask(running, b'{"list": true}\n')["ports"]) == 1000
+
+
+def test_nobody_but_root_is_listened_to(running: str) -> None:
+    """The socket is root's alone; and were it not, the agent looks at who speaks."""
+    assert os.stat(f"{running}/agent.sock").st_mode & 0o777 == 0o600
+
+    def outcome() -> str:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                os.chdir(running)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+                client.connect("agent.sock")
+                client.sendall(b'{"list": true}\n')
+                return "answered" if client.recv(100) else "hung up"
+            except ConnectionError:
+                return "hung up"
+            except PermissionError:
+                return "refused"
+
+    def in_a_fork() -> str:
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(writer, outcome().encode())
+            os._exit(0)
+        os.waitpid(pid, 0)
+        os.close(writer)
+        with os.fdopen(reader) as said:
+            return said.read()
+
+    assert in_a_fork() == "refused"
+    os.chmod(f"{running}/agent.sock", 0o666)
+    os.chmod(running, 0o755)
+    assert in_a_fork() == "hung up"
+
+
+def test_stop_is_a_request_too(running: str) -> None:
+    """It is answered, and then the agent ends."""
+    assert ask(running, b'{"stop": true}\n') == {"done": 1}
+    wait_until(lambda: not pid_of(running), "it has ended")
+    assert os.listdir(running) == []
+
+
+# -- the command line ---------------------------------------------------------------
+
+
+def test_what_is_printed_can_be_typed(lab: Lab, folder: str) -> None:
+    """The commands of --dry-run do what the steps do, and undo them."""
+    things = [Agent(folder), port(folder, 8080, ip=ANY), port(folder, 8080, ip=SIX), proxy(folder, 8080, ip=SIX)]
+    changed = [Agent(folder), port(folder, 8080, ip=ANY, to=81), port(folder, 8080, ip=SIX), proxy(folder, 8080, ip=SIX, to=81)]
+    for before, after in (([], things), (things, changed), (changed, [])):
+        lines = list(commands(plan(before, after)))
+        for line in lines:
+            words = line.split()
+            assert words[:2] == [f"PLUMB_ROOT={folder}", "plumb"]
+            plumb(lab, *(word.strip("'") for word in words[2:]))
+        assert [thing for thing in look(*changed) if thing] == after
+    assert list(commands(added(Agent("/run/plumb")))) == ["plumb agent start"]
+
+
+def test_ls_shows_what_is_held(lab: Lab, running: str) -> None:
+    """In columns, or in JSON; nothing where there is no agent."""
+    take(*added(port(running, 8080), port(running, 8081, "udp", SIX), proxy(running, 8080)))
+    assert [line.split() for line in plumb(lab, "agent", "ls").splitlines()[1:]] == [
+        ["tcp", "127.0.0.1:8080", "127.0.0.3:80", "127.0.0.3:80"], ["udp", "[::1]:8081", "127.0.0.3:80"]]
+    assert json.loads(plumb(lab, "agent", "ls", "--json").splitlines()[1]) == {
+        "Protocol": "udp", "Address": "[::1]:8081", "Target": "127.0.0.3:80", "Proxy": ""}
+    agents.stop(running)
+    assert plumb(lab, "agent", "ls", "--format", "{{.Address}}") == ""
+
+
+@pytest.mark.parametrize(("protocol", "address"), [
+    ("tcp", "8080"), ("tcp", "localhost:8080"), ("tcp", "::1:8080"), ("tcp", "127.0.0.1:0"), ("tcp", "127.0.0.1:99999"),
+    ("tcp", "[127.0.0.1]:80"), ("tcp", "127.0.0.1:\uff18\uff10"), ("tcp", ""), ("icmp", "127.0.0.1:1")])
+def test_bad_words_are_refused(lab: Lab, running: str, protocol: str, address: str) -> None:
+    """One line, exit status 1, and nothing is held."""
+    status, printed = tried(lab, "agent", "hold", protocol, address, "172.20.0.2:80")
+    assert (status, len(printed.splitlines())) == (1, 1), printed
+    assert agents.held(running) == []
