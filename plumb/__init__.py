@@ -6,6 +6,7 @@
     plan                      steps from what is to what shall be, and back
     kernel                    the only door to the machine
     store, engine             what is recorded; load, allot, narrate, plan, carry out, record
+    agent, services           the process that stays for published ports; what it serves
     views, probes             print it, and try it with real traffic
     cli                       Docker's words
 """

@@ -22,7 +22,7 @@ import pytest
 
 from plumb import Host
 from plumb.cnm import Sandbox
-from plumb.kernel import agents, namespaces
+from plumb.kernel import agents, firewall, namespaces
 from plumb.kernel.namespaces import entered
 
 ROUTER, HOST_IP, INTERNET = "192.0.2.1", "192.0.2.10", "198.51.100.1"
@@ -104,6 +104,19 @@ def lab(lan: bool = False) -> Iterator[Lab]:
         for path in [*made, *map(str, (folder / "root/netns").glob("*"))]:
             namespaces.drop(path)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def iptables(kind: str) -> Iterator[None]:
+    """A host whose iptables is of that kind, nf_tables or legacy, for the length of a with block; "" for what it is."""
+    before = os.environ.get("PLUMB_IPTABLES", "")
+    os.environ["PLUMB_IPTABLES"] = kind
+    firewall.writer.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ["PLUMB_IPTABLES"] = before
+        firewall.writer.cache_clear()
 
 
 def _attach(beside: str) -> None:

@@ -193,6 +193,7 @@ class Host(Reader):
             if insist:
                 raise
             mending.give_up(store, self.kernel)
+        mending.revive(store, self.kernel, self.layout)
 
     @contextmanager
     def _my_turn(self, create: bool) -> Iterator[Store]:

@@ -25,6 +25,7 @@ from plumb.layout import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
+from plumb.things.ports import HostPort, Proxy
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,14 @@ def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
     for entry in store.unfinished():
         store.abandon(entry.number)
     return errors
+
+
+def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
+    """Start an agent that has died anew, with all that it held. What somebody else has taken meanwhile is for check to tell."""
+    agent = store.thing(("agent", layout.run))
+    if agent is not None and kernel.look([agent]) == [None]:
+        held = [agent, *store.things_of(HostPort), *store.things_of(Proxy)]
+        take_all(plan(look(kernel, held).values(), held), kernel)
 
 
 # -- check and repair ---------------------------------------------------------------

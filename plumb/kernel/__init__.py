@@ -22,6 +22,9 @@ nowhere else, and foreign errors become plumb's own here, once, with errno and t
     ctnetlink.py          connection tracking's entries, as netlink messages
     foreign.py            the survey of other firewalls on the host
     foreign_rules.py      their rules in a common form
+    agents.py             the engine's side of the agent: started, spoken to, ended
+    rendezvous.py         where the two meet: control socket, pid file, lock
+    hostports.py          host ports: bound for real, and who has one
     files.py              folders and files
     processes.py          a sandbox's command: started, watched, ended
     shim.py               runs beside each such command (standard library only)

@@ -235,6 +235,11 @@ class Store:
             query, values = ("SELECT kind, json FROM thing NATURAL JOIN owner WHERE owner = ? ORDER BY number", (owner,))  # type: ignore[assignment]  # mypy takes () for the empty tuple's type
         return [thing_of(kind, text) for kind, text in self._db.execute(query, values)]
 
+    def things_of(self, kind: type[Thing]) -> list[Thing]:
+        """What is recorded to exist of one kind."""
+        rows = self._db.execute("SELECT kind, json FROM thing WHERE kind = ? ORDER BY number", (kind.__name__,))
+        return [thing_of(name, text) for name, text in rows]
+
     def thing(self, key: Key) -> Thing | None:
         """What is recorded under a key."""
         row = self._db.execute("SELECT kind, json FROM thing WHERE key = ?", (_key(key),)).fetchone()

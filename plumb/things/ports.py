@@ -39,25 +39,33 @@ class Agent(Thing):
 
 
 @dataclass(frozen=True)
-class HostPort(Thing):
-    """A port of the host that is bound, so that it is nobody else's.
-
-    It would be lost with its agent, but is taken away by itself and before it: then its flows are forgotten too.
+class OfAgent(Thing):
+    """What an agent has for a published port.
 
     Attributes:
-        agent: the folder of the agent that holds it.
+        agent: the agent's folder.
         protocol: "tcp", "udp" or "sctp".
-        ip, port: what is bound on the host.
-        to_ip, to_port: what is published there: connection tracking's entries for it are forgotten when it comes or goes.
+        ip, port: where it is on the host.
+        to_ip, to_port: what is published there.
     """
 
-    stage: ClassVar = Stage.PORT
     agent: str
     protocol: str
     ip: IPv4Address | IPv6Address
     port: int
     to_ip: IPv4Address | IPv6Address
     to_port: int
+
+
+@dataclass(frozen=True)
+class HostPort(OfAgent):
+    """A port of the host that is bound, so that it is nobody else's.
+
+    It would be lost with its agent, but is taken away by itself and before it: then connection tracking's entries for it are
+    forgotten too, which is why it knows what is published there.
+    """
+
+    stage: ClassVar = Stage.PORT
 
     @property
     def key(self) -> Key:
@@ -68,16 +76,10 @@ class HostPort(Thing):
 
 
 @dataclass(frozen=True)
-class Proxy(Thing):
+class Proxy(OfAgent):
     """What arrives at a bound port is handed on to the container, in the host's name."""
 
     stage: ClassVar = Stage.PROCESS
-    agent: str
-    protocol: str
-    ip: IPv4Address | IPv6Address
-    port: int
-    to_ip: IPv4Address | IPv6Address
-    to_port: int
 
     @property
     def key(self) -> Key:

@@ -6,15 +6,13 @@ by joining the network that leads out, and takes it back by leaving it.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 from plumb import Host
-from plumb.kernel import firewall
 from plumb.kernel.namespaces import entered
 from tests.bench.figures import Report, Section, rounds, timed
-from tests.labs import Lab, lab, sh
+from tests.labs import Lab, iptables, lab, sh
 
 FIREWALLS: Mapping[str, tuple[str, dict[str, object]]] = {
     "iptables-restore (nf_tables)": ("nf_tables", {}), "python-iptables (legacy)": ("legacy", {}),
@@ -29,7 +27,7 @@ def measure(report: Report, many: int, wanted: int, seconds: float) -> None:
     columns = {0: "none there", many: f"{many} there"}
     table = report.section("one more published port", *columns.values())
     for name, (kind, settings) in FIREWALLS.items():
-        with _iptables(kind), ExitStack() as stack:
+        with iptables(kind), ExitStack() as stack:
             hosts = [(count, *_host(stack, count, settings)) for count in columns]
             for number in rounds(wanted + 1, seconds / len(FIREWALLS)):
                 for count, place, host in hosts:
@@ -39,19 +37,6 @@ def measure(report: Report, many: int, wanted: int, seconds: float) -> None:
                     host.reset()
         first, later = (table.median(f"publish, {name}", column) for column in columns.values())
         report.target(f"one more port with {many}, to the first: {name}", later / first, LIMIT, "times")
-
-
-@contextmanager
-def _iptables(kind: str) -> Iterator[None]:
-    """That kind of iptables, for the length of a with block."""
-    before = os.environ.get("PLUMB_IPTABLES", "")
-    os.environ["PLUMB_IPTABLES"] = kind
-    firewall.writer.cache_clear()
-    try:
-        yield
-    finally:
-        os.environ["PLUMB_IPTABLES"] = before
-        firewall.writer.cache_clear()
 
 
 def _host(stack: ExitStack, count: int, settings: dict[str, object]) -> tuple[Lab, Host]:

@@ -42,6 +42,7 @@ BUILDS = {
     "base": ("network", "create", "base", *QUICK),
     "other": ("network", "create", "other", *QUICK),
     "box": ("run", "-d", "--name", "box", "--network", "base", *COMMAND),
+    "ports": ("run", "-d", "--name", "ports", "--network", "base", "-p", "8080:80", "-p", "53/udp"),
 }
 REMOVE = ("rm", "-f", "box")
 CASES = {
@@ -49,6 +50,8 @@ CASES = {
     "network create": Case(30, ("network", "create", "extra", "--ipv6", *QUICK), ("base", "box")),
     "run without a command": Case(35, BUILDS["box"][:-len(COMMAND)], ("base",), REMOVE),
     "run with a command": Case(45, BUILDS["box"], ("base",), REMOVE),
+    "run with published ports": Case(40, BUILDS["ports"], ("base",), ("rm", "-f", "ports")),
+    "rm -f with published ports": Case(30, ("rm", "-f", "ports"), ("base", "ports"), ("rm", "-f", "ports")),
     "network connect": Case(30, ("network", "connect", "other", "box"), ("base", "other", "box"), REMOVE),
     "rm -f": Case(40, REMOVE, ("base", "box"), REMOVE),
     "reset": Case(10, ("reset", "--force"), ("base", "box"), REMOVE),

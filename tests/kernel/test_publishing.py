@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -19,13 +21,14 @@ import pytest
 from plumb import Conflict, Host
 from plumb.cnm import Status
 from plumb.engine.host import Verbs
-from plumb.kernel import firewall
+from plumb.kernel import rendezvous
 from plumb.kernel.namespaces import entered
 from plumb.options import BRIDGE
 from plumb.probes.promises import HOST, WORLD, Member, Promise, promises
 from plumb.probes.published import Outlook, published
 from plumb.probes.traffic import try_out
 from tests import cases, labs
+from tests.kernel.trials import wait_until
 from tests.labs import Lab, sh, within
 
 FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
@@ -44,13 +47,11 @@ FIREWALLS = {"iptables": Firewall({}), "legacy": Firewall({}, "legacy"), "nftabl
 
 
 @pytest.fixture(params=FIREWALLS)
-def wall(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Firewall]:
+def wall(request: pytest.FixtureRequest) -> Iterator[Firewall]:
     """Each back end."""
     chosen = FIREWALLS[request.param]
-    monkeypatch.setenv("PLUMB_IPTABLES", chosen.iptables)
-    firewall.writer.cache_clear()
-    yield chosen
-    firewall.writer.cache_clear()
+    with labs.iptables(chosen.iptables):
+        yield chosen
 
 
 @pytest.fixture
@@ -276,6 +277,24 @@ def test_a_flush_is_found_and_mended(site: Lab, wall: Firewall) -> None:
         assert host.check() == []
         assert broken(site, host) == []
         assert labs.state() == before
+        host.reset()
+
+
+def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
+    """DNAT goes on without it; check tells; whatever is done next, the ports are held and served again."""
+    with lan.host() as host:
+        host.create_network("n1", subnet=SUBNET)
+        host.run("c1", network="n1", publish="8080:80")
+        pid, _ = rendezvous.running(str(lan.root))
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not rendezvous.running(str(lan.root))[0], "it is gone")
+
+        assert {str(drift).split()[1] for drift in host.check()} == {"agent", "port", "proxy"}
+        assert any(HOST in line for line in broken(lan, host))
+        assert not any(WORLD in line and "192.0.2.10" in line for line in broken(lan, host))
+        host.create_network("n2")
+        assert host.check() == []
+        assert broken(lan, host) == []
         host.reset()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 
 from plumb.cnm import Status
 from plumb.kernel import namespaces
+from plumb.kernel.firewall import search_path
 from plumb.plan import Step
 from plumb.views.shell import commands
 from tests import labs
-from tests.cases import CASES, fixed_ids
+from tests.cases import CASES, Case, fixed_ids
 from tests.labs import Lab, sh, state
 
 REPOSITORY = Path(__file__).parents[2]
@@ -30,12 +32,29 @@ def a_plumb(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", TYPED)
-def test_what_is_printed_does_what_plumb_does(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+LEGACY = ("default", "apart", "internal", "published", "published-no-proxy")
+
+
+def a_legacy_host(folder: Path) -> None:
+    """Make the folder's iptables the legacy ones."""
+    for tool in ("iptables", "ip6tables"):
+        (folder / tool).symlink_to(shutil.which(f"{tool}-legacy", path=search_path()) or "")
+
+
+@pytest.mark.parametrize(("name", "kind"), [*((name, "") for name in TYPED), *((name, "legacy") for name in LEGACY)])
+def test_what_is_printed_does_what_plumb_does(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For each case: same links, addresses, routes, sysctls, rules and listeners, on the host and in every sandbox."""
     case = CASES[name]
     lines: list[str] = []
+    if kind:
+        a_legacy_host(tmp_path)
     monkeypatch.setenv("PATH", f"{a_plumb(tmp_path)}:{os.environ['PATH']}")
+    with labs.iptables(kind):
+        replay(case, lines, monkeypatch)
+
+
+def replay(case: Case, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build it, take it down, type what was printed meanwhile, and compare."""
 
     def note(steps: Sequence[Step]) -> None:
         lines.extend(commands(steps))

@@ -21,7 +21,7 @@ from tests.labs import Lab
 
 MARK = "PLUMB_TESTS_MARK"
 IMPORTED = ("plumb.cli.network", "plumb.cli.container", "plumb.cli.mend", "plumb.kernel.linux", "plumb.kernel.announcing",
-            "plumb.kernel.iptables_restore")
+            "plumb.kernel.iptables_restore", "plumb.kernel.agents", "plumb.kernel.hostports", "plumb.kernel.conntrack")
 """What a command line would import when it is used."""
 
 
