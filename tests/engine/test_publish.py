@@ -168,3 +168,19 @@ def test_the_agent_is_there_as_long_as_a_port_is(host: Host) -> None:
     assert sum(isinstance(thing, Agent) for thing in host.store.things()) == 1
     host.remove("c2", force=True)
     assert sum(isinstance(thing, Agent) for thing in host.store.things()) == 0
+
+
+def test_the_default_network_publishes_where_the_host_s_settings_say(tmp_path: Path) -> None:
+    """The setting `ip`: another address than all; what names an address itself is left alone, and so are other networks."""
+    with made(tmp_path, ip="127.0.0.1") as host:
+        host.create_network("n1", subnet="10.9.0.0/24")
+        host.run("c1", publish=["8080:80", "192.0.2.10:8081:80"])
+        host.run("c2", network="n1", publish="8082:80")
+        assert [where for _, where in ports(host, "c1")] == ["127.0.0.1 8080", "192.0.2.10 8081"]
+        assert [where for _, where in ports(host, "c2")] == ["0.0.0.0 8082", ":: 8082"]
+
+
+def test_all_that_is_exposed(host: Host) -> None:
+    """-P: on ports of the kernel's choice, but for what is published by name."""
+    host.run("c1", network="n1", publish="8080:80", exposed=("80/tcp", "53/udp"), publish_all=True)
+    assert ports(host, "c1") == [("80/tcp", "0.0.0.0 8080"), ("80/tcp", ":: 8080"), ("53/udp", "0.0.0.0 32768"), ("53/udp", ":: 32768")]
