@@ -34,6 +34,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from plumb.kernel import hostports, rendezvous
@@ -291,5 +292,5 @@ def _note(folder: str, failure: Exception) -> None:
     """An error of plumb's own ends what it concerns, not the agent; it is written down."""
     import traceback
 
-    with open(f"{folder}/{rendezvous.LOG}", "a", encoding="utf-8") as log:
+    with suppress(OSError), open(f"{folder}/{rendezvous.LOG}", "a", encoding="utf-8") as log:
         traceback.print_exception(failure, file=log)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import IPv6Address
 
 from plumb.cnm import IPAddress, PortBinding
 from plumb.errors import Invalid
@@ -51,7 +52,9 @@ def _host_address(text: str) -> IPAddress | None:
     """A host address, IPv6 in brackets or not."""
     if text.startswith("[") != text.endswith("]"):
         raise Invalid(f"invalid IP address {text!r}")
-    return address(text[1:-1] if text.startswith("[") else text) if text else None
+    ip = address(text[1:-1] if text.startswith("[") else text) if text else None
+    # An IPv4 address in IPv6's spelling (RFC 4291, 2.5.5.2) is the IPv4 address, as in Docker.
+    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
 def _published_long(text: str) -> tuple[PortBinding, ...]:

@@ -128,5 +128,7 @@ def show_openings(networks: tuple[str, ...], as_json: bool, template: str) -> No
         chosen = {host.network(name).id for name in networks} or set(known)
         members = [(box, [(end, net) for end, net in ends_of(host, box, known) if net.id in chosen])
                    for box in host.containers() if box.status is Status.RUNNING]
-        found = exposure.openings(members, direct=host.settings.allow_direct_routing, proxy=host.settings.userland_proxy)
+        own = host.settings
+        found = exposure.openings(members, direct=own.allow_direct_routing, proxy=own.userland_proxy,
+                                  firewall=frozenset(version for version in (4, 6) if own.firewall(version)))
     common.columns_of(exposure.COLUMNS, as_json, template, [dict(opening.row) for opening in found])

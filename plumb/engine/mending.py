@@ -20,7 +20,7 @@ from plumb.engine import containers
 from plumb.engine.narration import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.order import OrderedKernel, disorder, reordering
-from plumb.errors import Broken, PlumbError
+from plumb.errors import Broken, KernelRefused, PlumbError
 from plumb.layout import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store.sqlite import Store
@@ -67,7 +67,11 @@ def recover(store: Store, kernel: Kernel) -> None:
         after = {thing.key: thing for thing in entry.after}
         there = look(kernel, [*{**before, **after}.values()])
         forward = any(key not in after and not thing.standing for key, thing in before.items())
-        errors = take_all(plan(there.values(), (after if forward else before).values()), kernel)
+        target = after if forward else before
+        # A host port that is gone is released once more: its flows may not have been forgotten yet.
+        released = [Step(thing, None) for key, thing in {**before, **after}.items()
+                    if isinstance(thing, HostPort) and key not in target and key not in there]
+        errors = take_all([*plan(there.values(), target.values()), *released], kernel)
         if errors:
             raise Broken(f"cannot {'finish' if forward else 'take back'} what was begun: {'; '.join(map(str, errors))}",
                          "'plumb repair' mends what can be mended, 'plumb reset --force' takes all of plumb's away")
@@ -87,10 +91,19 @@ def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
     return errors
 
 
+def died(agent: Thing | None, kernel: Kernel) -> bool:
+    """Whether the agent that is recorded has died; one that lives and does not answer is ended."""
+    try:
+        return agent is not None and kernel.look([agent]) == [None]
+    except KernelRefused:
+        take_all([Step(agent, None)], kernel)
+        return True
+
+
 def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
     """Start an agent that has died anew, with all that it held. What somebody else has taken meanwhile is for check to tell."""
     agent = store.thing(("agent", layout.run))
-    if agent is not None and kernel.look([agent]) == [None]:
+    if agent is not None and died(agent, kernel):
         held = [agent, *store.things_of(HostPort), *store.things_of(Proxy)]
         take_all(plan(look(kernel, held).values(), held), kernel)
 
@@ -155,6 +168,7 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
     except Broken:
         errors += give_up(store, kernel)
     made = store.meta("root") == "made"
+    died(store.thing(("agent", layout.run)), kernel)
     store.begin_reset()
     errors += take_all(steps_to_reset(store), kernel)
     if not errors:

@@ -12,10 +12,11 @@ from plumb.cnm import (
     IPAddress,
     Network,
     Pool,
+    Sandbox,
     ip_on,
 )
 from plumb.drivers.bridge import FORWARDING, forwarding
-from plumb.engine import allot
+from plumb.engine import allot, publish
 from plumb.engine.machine import Machine
 from plumb.engine.narration import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
@@ -225,6 +226,8 @@ def ensure(op: Operation, machine: Machine) -> None:
             box = op.sandbox(end.sandbox)
             if box is not None:
                 op.touch(sandbox_owner(box))
+    for box in op.all(Sandbox) if changed else ():
+        publish.publish(op, machine, box)
 
 
 def _ensure_default(op: Operation, machine: Machine) -> bool:

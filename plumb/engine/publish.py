@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import combinations
 
 from plumb.cnm import Endpoint, Port, Sandbox
 from plumb.engine.machine import Machine
@@ -29,13 +30,15 @@ def publish(op: Operation, machine: Machine, box: Sandbox) -> None:
         return
     ends = op.ends(box)
     versions = {end.id: ports.families(end, net, ends) for end, net in ends}
+    proxied = op.settings.userland_proxy
     for end, _ in ends:                                 # first all that is given back, then what is given out
-        kept = tuple(port for port in end.ports if port.host_ip.version in versions[end.id])
+        kept = tuple(port for port in end.ports if port.host_ip.version in versions[end.id]
+                     and (proxied or end.target(port).version == port.host_ip.version))
         if kept != end.ports:
             op.put(replace(end, ports=kept))
     for end, net in op.ends(box):
         missing = versions[end.id] - {port.host_ip.version for port in end.ports}
-        asked = ports.requests(bindings, end, net, sorted(missing), proxy=op.settings.userland_proxy, ipv6=machine.listens_v6())
+        asked = ports.requests(bindings, end, net, sorted(missing), proxy=proxied, ipv6=machine.listens_v6())
         if asked:
             _give(op, machine, box, end, asked)
 
@@ -54,6 +57,10 @@ def _give(op: Operation, machine: Machine, box: Sandbox, end: Endpoint, asked: I
 def _number(op: Operation, machine: Machine, group: list[Request]) -> int:
     """A host port that is free on all addresses of a group."""
     one = group[0]
+    for request, other in combinations(group, 2):
+        if ports.clash(request.host_ip, other.host_ip):
+            where = at(other.host_ip, other.first) if other.exact else str(other.host_ip)
+            raise Conflict(f"Bind for {where} failed: port is already allocated", f"{one.port}/{one.protocol} is published twice there")
     if one.exact:
         _must_be_free(op, machine, group, one.first)
         return one.first

@@ -87,7 +87,8 @@ def held(folder: str, ports: Sequence[tuple[str, str, int]] | None = None) -> li
     except OSError as error:
         if error.errno in ABSENT:
             return None
-        raise KernelRefused(f"ask the agent of {folder}", error.errno or errno.ETIMEDOUT) from error
+        raise KernelRefused(f"ask the agent of {folder}", error.errno or errno.ETIMEDOUT,
+                            hint="'plumb repair' ends it and starts another") from error
     found: list[HostPort | Proxy] = []
     for protocol, ip, port, to_ip, to_port, proxied_ip, proxied_port in rows:
         found.append(HostPort(folder, protocol, ip_address(ip), port, ip_address(to_ip), to_port))

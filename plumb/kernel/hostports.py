@@ -34,6 +34,7 @@ KINDS = {"tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP), "udp": (socket.SOCK_DG
 FALLBACK = (49153, 65535)
 """Dynamic ports as IANA has them (RFC 6335), where the kernel does not say; Docker's fallback."""
 LISTENING = "0A"
+NAMES = {"plumb-agent": "another plumb's agent"}
 
 
 def bind(protocol: str, ip: str, port: int) -> socket.socket:
@@ -193,7 +194,7 @@ def _owner(inode: str) -> str:
         try:
             if any(_link(pid, number) == f"socket:[{inode}]" for number in os.listdir(f"/proc/{pid}/fd")):
                 with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                    return f"{file.read().strip()} (pid {pid})"
+                    return NAMES.get(name := file.read().strip(), name) + f" (pid {pid})"
         except OSError:
             continue                    # it has ended, or is not ours to look at
     return ""

@@ -13,7 +13,7 @@ from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
-from plumb.things.netfilter import Chain, Policy, Rule
+from plumb.things.netfilter import Chain, InChain, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.ports import Agent, HostPort, Proxy
 from plumb.things.processes import Directory, File, Namespace, Process
@@ -67,7 +67,10 @@ class LinuxKernel:
         raised = {(step.after.ns, step.after.dev) for step in steps if isinstance(step.after, Up)}
         new = [step.after for step in steps if isinstance(step.after, Veth) and step.before is None]
         links.await_running([veth.name for veth in new if (veth.peer_ns, veth.peer) in raised])
-        ports = [port for step in steps for port in (step.before, step.after) if isinstance(port, HostPort)]
+        # A port that is only held anew, by an agent that was killed, has its rules and its flows still.
+        ruled = any(isinstance(step.thing, InChain) for step in steps)
+        ports = [port for step in steps for port in (step.before, step.after)
+                 if isinstance(port, HostPort) and (ruled or step.before is not None)]
         if ports:
             from plumb.kernel import conntrack
 

@@ -46,7 +46,7 @@ def _dnat(found: Found) -> Json:
     return {"dnat": {"addr": found["ip"].strip("[]"), "port": int(found["port"])}}
 
 
-NOT, NAME, IP, HEX = "(?P<not>!= )?", r"[A-Za-z0-9_.-]+", r"[0-9a-f:.]+", "0x[0-9a-f]{8}"
+NOT, NAME, IP, HEX = "(?P<not>!= )?", r"[A-Za-z0-9_.@-]+", r"[0-9a-f:.]+", "0x[0-9a-f]{8}"
 LINK = f'"{NAME}"'
 WORDS: dict[str, Callable[[Found], Json]] = {
     "ct state established,related": lambda _: _match({"ct": {"key": "state"}}, ["established", "related"], "in"),

@@ -193,7 +193,8 @@ class _Chains:
     def counted(self, rule: NftRule, handle: int) -> tuple[int, int]:
         """Packets and bytes that a rule has counted."""
         text = self._texts[rule.key[:-1]]
-        counts = COUNTED.search(text[:text.index(f" # handle {handle}\n")].rpartition("\n")[2])
+        line = next((words for words, number in LINE.findall(text) if int(number) == handle), "")
+        counts = COUNTED.search(line)
         return (int(counts[1]), int(counts[2])) if counts else (0, 0)
 
     def delete(self, rule: NftRule) -> list[Json]:

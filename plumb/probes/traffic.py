@@ -15,7 +15,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from plumb.cnm import IPAddress
@@ -119,7 +119,11 @@ def _listen(promises: Sequence[Promise], places: Mapping[str, str], stack: ExitS
 
 
 def _answer(server: socket.socket) -> None:
-    """Answer with what was asked and with whom one sees: behind a published port, that tells the ways apart."""
+    """Answer with what was asked and with whom one sees: behind a published port, that tells the ways apart.
+
+    Raises:
+        OSError: who asked has gone meanwhile.
+    """
     if server.type is socket.SOCK_STREAM:
         connection, peer = server.accept()
         with connection:
@@ -211,7 +215,8 @@ def _wait(clients: Sequence[_Client], watch: selectors.BaseSelector, deadline: f
         for key, _ in watch.select(min(AGAIN / 2, deadline - now)):
             client = key.data
             if client is None:
-                _answer(key.fileobj)        # type: ignore[arg-type]  # it was registered as a socket
+                with suppress(OSError):     # the deadline decides
+                    _answer(key.fileobj)    # type: ignore[arg-type]  # it was registered as a socket
             elif _answered(client):
                 client.outcome.reached = True
                 _forget(client, watch, open_ones)

@@ -45,25 +45,28 @@ class Opening:
 COLUMNS = {"Container": "CONTAINER", "Network": "NETWORK", "Port": "PORT", "Address": "ADDRESS", "OpenTo": "OPEN TO", "Way": "WAY"}
 
 
-def openings(members: Sequence[tuple[Sandbox, Ends]], *, direct: bool = False, proxy: bool = True) -> list[Opening]:
+def openings(members: Sequence[tuple[Sandbox, Ends]], *, direct: bool = False, proxy: bool = True,
+             firewall: frozenset[int] = frozenset({4, 6})) -> list[Opening]:
     """All ways in to these containers.
 
     Args:
         members: running containers with their endpoints.
         direct: routing straight to containers is allowed (`allow-direct-routing`).
         proxy: the user-land proxy is there (`userland-proxy`).
+        firewall: the address families with firewall rules of plumb's (`iptables`, `ip6tables`).
     """
     return [Opening(box.name, net.name, *way) for box, ends in members for end, net in ends
-            for way in (*_published(end, proxy), *_direct(end, net, direct))]
+            for way in (*_published(end, proxy, firewall), *_direct(end, net, direct, firewall))]
 
 
-def _published(end: Endpoint, proxy: bool) -> Iterator[tuple[str, str, str, str]]:
+def _published(end: Endpoint, proxy: bool, firewall: frozenset[int]) -> Iterator[tuple[str, str, str, str]]:
     for port in shown(end.ports):
         spec, target = f"{port.port}/{port.protocol}", end.target(port)
-        if not port.host_port:
-            yield spec, at(target, port.port), ROUTE, "route"
-        else:
-            yield spec, at(port.host_ip, port.host_port), _whom(port.host_ip), _way(port, target, proxy)
+        way = _way(port, target, proxy, firewall)
+        if way == "route":
+            yield spec, at(target, port.port), ROUTE, way
+        elif way:
+            yield spec, at(port.host_ip, port.host_port), _whom(port.host_ip), way
 
 
 def _whom(ip: IPAddress) -> str:
@@ -72,16 +75,20 @@ def _whom(ip: IPAddress) -> str:
     return f"whoever reaches this host by IPv{ip.version}" if ip.is_unspecified else f"whoever reaches {ip}"
 
 
-def _way(port: Port, target: IPAddress, proxy: bool) -> str:
-    """The proxy's are other families, and the loopback address, which DNAT leaves to it."""
-    proxied = port.host_ip.version != target.version or (proxy and port.host_ip.is_loopback)
-    return "proxy" if proxied else "DNAT"
+def _way(port: Port, target: IPAddress, proxy: bool, firewall: frozenset[int]) -> str:
+    """The proxy's are other families, and the loopback address, which DNAT leaves to it; "" where neither leads in."""
+    if not port.host_port:
+        return "route"
+    rewritten = port.host_ip.version == target.version and target.version in firewall
+    if proxy and (not rewritten or port.host_ip.is_loopback):
+        return "proxy"
+    return "DNAT" if rewritten else ""
 
 
-def _direct(end: Endpoint, net: Network, direct: bool) -> Iterator[tuple[str, str, str, str]]:
+def _direct(end: Endpoint, net: Network, direct: bool, firewall: frozenset[int]) -> Iterator[tuple[str, str, str, str]]:
     for ip in end.ips:
         mode, address = net.bridge.mode(ip.version), str(ip.ip)
-        near = [f"containers of {net.name}"] if net.bridge.icc else []
+        near = [f"containers of {net.name}"] if net.bridge.icc or ip.version not in firewall else []
         pool = net.pool(ip.version)
         if pool is not None and pool.gateway is not None and mode is not GatewayMode.ISOLATED:
             near.append("this host")
@@ -89,7 +96,7 @@ def _direct(end: Endpoint, net: Network, direct: bool) -> Iterator[tuple[str, st
             yield "any", address, " and ".join(near), "bridge"
         if net.internal:
             continue
-        if mode is GatewayMode.NAT_UNPROTECTED:
+        if mode is GatewayMode.NAT_UNPROTECTED or ip.version not in firewall:
             yield "any", address, ROUTE, "route"
         elif mode is GatewayMode.NAT:
             whom = [ROUTE] if direct else [f"what comes in by {dev}" for dev in net.bridge.trusted]

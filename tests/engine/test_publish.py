@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from plumb import Conflict, Exhausted, Host
 from plumb.cnm import IPAddress, Port
 from plumb.engine.machine import Machine
 from plumb.kernel.memory import MemoryKernel
+from plumb.plan import Step
+from plumb.store.change import Change
 from plumb.things.ports import Agent, HostPort, Proxy
 from tests.test_golden import FRESH
 
@@ -59,6 +61,16 @@ def test_a_port_twice_in_one_container(host: Host) -> None:
     """Is in its own way."""
     with pytest.raises(Conflict, match="port is already allocated"):
         host.run("c1", network="n1", publish=["8080:80", "8080:81"])
+
+
+@pytest.mark.parametrize("words", [
+    ["8080:80", "8080:80"], ["8080:80", "0.0.0.0:8080:80"], ["8080:80", "127.0.0.1:8080:80"], ["80", "80"], ["80", "127.0.0.1::80"],
+    ["8000-8001:80", "8000-8001:80"]])
+def test_the_same_port_twice_in_one_container(host: Host, words: list[str]) -> None:
+    """Also where one address includes the other: the two would get one number, and one of them nothing."""
+    with pytest.raises(Conflict, match="port is already allocated") as caught:
+        host.run("c1", network="n1", publish=words)
+    assert caught.value.hint == "80/tcp is published twice there"
 
 
 def test_other_addresses_and_protocols_do_not_clash(host: Host) -> None:
@@ -184,3 +196,40 @@ def test_all_that_is_exposed(host: Host) -> None:
     """-P: on ports of the kernel's choice, but for what is published by name."""
     host.run("c1", network="n1", publish="8080:80", exposed=("80/tcp", "53/udp"), publish_all=True)
     assert ports(host, "c1") == [("80/tcp", "0.0.0.0 8080"), ("80/tcp", ":: 8080"), ("53/udp", "0.0.0.0 32768"), ("53/udp", ":: 32768")]
+
+
+def test_the_proxy_takes_its_bindings_along(tmp_path: Path) -> None:
+    """Switched off, an IPv4 container has no IPv6 binding any more; switched on, it has one again."""
+    with made(tmp_path) as host:
+        host.create_network("n1", subnet="10.9.0.0/24")
+        host.run("c1", network="n1", publish="8080:80")
+        kernel = host.kernel
+    for proxy, expected in ((False, [4]), (True, [4, 6])):
+        with Host(tmp_path / "root", settings={"userland-proxy": proxy}, kernel=kernel) as host:
+            host.create_network(f"n{proxy}")
+            assert [port.host_ip.version for port in host.endpoints(host.container("c1"))[0].ports] == expected
+
+
+class Remembering(MemoryKernel):
+    """A kernel that remembers the steps that it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(FRESH)
+        self.steps: list[Step] = []
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Take them, and note them."""
+        self.steps += steps
+        super().take(steps)
+
+
+def test_a_release_that_was_begun_is_done_once_more(tmp_path: Path) -> None:
+    """Who was killed after the port was gone may not have told connection tracking: so whoever recovers releases it again."""
+    kernel = Remembering()
+    with Host(tmp_path / "root", settings={}, kernel=kernel) as host:
+        host.create_network("n1", subnet="10.9.0.0/24")
+        port = HostPort("/run", "udp", ip_address("0.0.0.0"), 53, ip_address("10.9.0.2"), 53)
+        host.store.begin([port], [], Change())
+        kernel.steps.clear()
+        host.create_network("n2")
+    assert kernel.steps[0] == Step(port, None)

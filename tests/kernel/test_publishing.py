@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from plumb import Conflict, Host
+from plumb import Conflict, Host, PlumbError
 from plumb.cnm import Status
 from plumb.engine.host import Verbs
-from plumb.kernel import conntrack, rendezvous
+from plumb.kernel import agents, conntrack, rendezvous
 from plumb.kernel.namespaces import entered
 from plumb.options import BRIDGE
 from plumb.probes.promises import HOST, WORLD, Member, Promise, promises
@@ -295,6 +295,53 @@ def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
         host.create_network("n2")
         assert host.check() == []
         assert broken(lan, host) == []
+        host.reset()
+
+
+def test_connections_by_dnat_outlive_an_agent_that_was_killed(lan: Lab) -> None:
+    """They never went through it: when it is brought back, connection tracking does not forget them."""
+    with lan.host() as host:
+        host.create_network("n1", subnet=SUBNET)
+        box = host.run("c1", network="n1", publish="8080:80")
+        with entered(host.namespace(box)):
+            server = socket.create_server(("0.0.0.0", 80))
+        with entered(lan.lan):
+            client = socket.create_connection((labs.HOST_IP, 8080), 2)
+        with client, closing(server):
+            through, _ = server.accept()
+            with closing(through):
+                os.kill(rendezvous.running(str(lan.root))[0], signal.SIGKILL)
+                host.create_network("n2")
+                through.send(b"still here")
+                assert client.recv(100) == b"still here"
+        host.reset()
+
+
+def test_an_agent_that_hangs_is_replaced(lan: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lives and does not answer: the next command ends it and starts another; reset needs no second try."""
+    monkeypatch.setattr(agents, "PATIENCE", 0.3)
+    monkeypatch.setattr(agents, "GRACE", 0.3)
+    with lan.host() as host:
+        host.create_network("n1", subnet=SUBNET)
+        host.run("c1", network="n1", publish="8080:80")
+        os.kill(rendezvous.running(str(lan.root))[0], signal.SIGSTOP)
+        with pytest.raises(PlumbError, match="ask the agent") as caught:
+            host.check()
+        assert "repair" in caught.value.hint
+        host.create_network("n2")
+        assert host.check() == []
+        os.kill(rendezvous.running(str(lan.root))[0], signal.SIGSTOP)
+        host.reset()
+    assert labs.state()["listeners"] == []
+
+
+def test_a_trusted_interface_with_an_at_sign(lan: Lab) -> None:
+    """A name that the kernel takes is one that nftables takes as well."""
+    sh(FORWARDS)
+    with lan.host(settings={"firewall-backend": "nftables"}) as host:
+        host.create_network("n1", subnet=SUBNET, options={BRIDGE + "trusted_host_interfaces": "eth@1"})
+        host.run("c1", network="n1", publish="8080:80")
+        assert host.check() == []
         host.reset()
 
 

@@ -45,6 +45,11 @@ def test_a_host_address_is_the_only_one() -> None:
     assert [r.host_ip for r in asked("127.0.0.1:8080:80", "[::1]:8081:80")] == [ip_address("127.0.0.1"), ip_address("::1")]
 
 
+def test_an_ipv4_address_in_ipv6_s_spelling_is_the_ipv4_address() -> None:
+    """As in Docker."""
+    assert [r.host_ip for r in asked("[::ffff:127.0.0.1]:8080:80")] == [ip_address("127.0.0.1")]
+
+
 def test_the_network_s_own_address_stands_in() -> None:
     """host_binding_ipv4 says where to publish what names no address: then there is no IPv6 binding."""
     net = network(host_binding=IPv4Address("127.0.0.1"))

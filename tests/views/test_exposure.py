@@ -86,3 +86,17 @@ def test_an_internal_network_without_neighbours(host: Host) -> None:
                                                                             BRIDGE + "gateway_mode_ipv4": "isolated"})
     host.run("c2", network="n2")
     assert len(table(host)) == 1
+
+
+def test_without_firewall_rules(tmp_path: Path) -> None:
+    """The proxy alone serves the port, and nothing keeps anybody from the container's own address."""
+    off = {"iptables": False, "ip6tables": False}
+    with Host(tmp_path / "root", settings=off, kernel=MemoryKernel()) as host:
+        run(host)
+        known = {net.id: net for net in host.networks()}
+        box = host.container("c1")
+        members = [(box, [(end, known[end.network]) for end in host.endpoints(box)])]
+        found = openings(members, firewall=frozenset())
+        assert [(each.address, each.way) for each in found] == [
+            ("0.0.0.0:8080", "proxy"), ("[::]:8080", "proxy"), ("10.9.0.2", "bridge"), ("10.9.0.2", "route")]
+        assert [each.way for each in openings(members, proxy=False, firewall=frozenset())] == ["bridge", "route"]
