@@ -20,6 +20,7 @@ from plumb.kernel import conntrack, ctnetlink, namespaces
 from plumb.kernel.ctnetlink import Flow
 from plumb.kernel.linux import LinuxKernel
 from plumb.plan import Step
+from plumb.things.netfilter import Family, Rule
 from plumb.things.ports import HostPort
 from tests.labs import HOST_IP, HOST_IP6, Lab, sh, within
 
@@ -243,18 +244,29 @@ def test_nothing_is_asked_where_nothing_is_tracked(lab: Lab, monkeypatch: pytest
 
 
 PORT, MOVED = published(5353), published(5354)
+WITH_ITS_RULE = Step(None, Rule(Family.V4, "nat", "PLUMB", "-p udp -m udp --dport 5353 -j DNAT --to-destination 172.20.0.2:53"))
 
 
-@pytest.mark.parametrize("step", [Step(None, PORT), Step(PORT, None), Step(PORT, MOVED)], ids=str)
-def test_a_port_that_comes_goes_or_changes_is_settled(lan: Lab, step: Step) -> None:
+@pytest.mark.parametrize("steps", [[Step(None, PORT), WITH_ITS_RULE], [Step(PORT, None)], [Step(PORT, MOVED)]], ids=str)
+def test_a_port_that_comes_goes_or_changes_is_settled(lan: Lab, steps: list[Step]) -> None:
     """Once all steps of an operation are taken, flows of the ports among them are forgotten: before and after."""
     sh(f"tool=iptables; {TRACK}")
     with namespaces.entered(lan.lan), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"hello", (HOST_IP, 5353))
     assert tracked() == [(HOST_IP, 5353)]
-    LinuxKernel()._settle([step])
+    LinuxKernel()._settle(steps)
 
     assert tracked() == []
+
+
+def test_a_port_that_is_held_anew_keeps_its_flows(lan: Lab) -> None:
+    """Its agent was killed; its rules have been there all the time, and what they have said still holds."""
+    sh(f"tool=iptables; {TRACK}")
+    with namespaces.entered(lan.lan), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(b"hello", (HOST_IP, 5353))
+    LinuxKernel()._settle([Step(None, PORT)])
+
+    assert tracked() == [(HOST_IP, 5353)]
 
 
 def test_what_cannot_be_forgotten_is_no_failure(lan: Lab) -> None:
@@ -266,6 +278,6 @@ def test_what_cannot_be_forgotten_is_no_failure(lan: Lab) -> None:
     try:
         with pytest.raises(KernelRefused, match=r"cannot forget tracked connections: Operation not permitted \(EPERM\)"):
             conntrack.forget([published(5353)])
-        LinuxKernel()._settle([Step(None, published(5353))])
+        LinuxKernel()._settle([Step(published(5353), None)])
     finally:
         os.seteuid(0)
