@@ -1,6 +1,6 @@
 """Does one more published port cost more when many are there? On each firewall.
 
-A host on which nothing is published, and one with hundreds of ports, take turns: a container that is there publishes one more
+A host with one published port, and one with hundreds, take turns: a container that is there publishes one more
 by joining the network that leads out, and takes it back by leaving it.
 """
 
@@ -23,8 +23,8 @@ LIMIT = 2.0
 
 
 def measure(report: Report, many: int, wanted: int, seconds: float) -> None:
-    """One more with none and with many there, on each firewall."""
-    columns = {0: "none there", many: f"{many} there"}
+    """One more with one and with many there, on each firewall."""
+    columns = {0: "one there", many: f"{many + 1} there"}
     table = report.section("one more published port", *columns.values())
     for name, (kind, settings) in FIREWALLS.items():
         with iptables(kind), ExitStack() as stack:
