@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from plumb.cli import common
-from plumb.engine.mending import Drift
 
 if TYPE_CHECKING:
+    from plumb.engine.mending import Drift
     from plumb.engine.obstacles import Obstacle
 
 

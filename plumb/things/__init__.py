@@ -69,15 +69,24 @@ class Thing:
         return " ".join(self.key)
 
 
-class OnLink(Thing):
-    """A thing of one link, in the link's namespace: it goes when the link or the namespace goes."""
+class InNamespace(Thing):
+    """A thing of a namespace: it goes when the namespace goes."""
 
-    dev: str
     ns: str
 
     @property
     def where(self) -> str:
         return self.ns
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return lost_with(self.ns)
+
+
+class OnLink(InNamespace):
+    """A thing of one link: it goes when the link goes as well."""
+
+    dev: str
 
     @property
     def uses(self) -> tuple[Key, ...]:
@@ -94,6 +103,6 @@ def namespace_key(path: str) -> Key:
     return ("namespace", path)
 
 
-def lost_with(where: str, dev: str | None) -> tuple[Key, ...]:
+def lost_with(where: str, dev: str | None = None) -> tuple[Key, ...]:
     """What takes a thing of this namespace, and of this link if any, along when it goes."""
     return ((link_key(where, dev),) if dev else ()) + ((namespace_key(where),) if where else ())

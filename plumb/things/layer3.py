@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import ClassVar
 
-from plumb.things import HOST, Key, OnLink, Stage, Thing, lost_with
+from plumb.things import HOST, InNamespace, Key, OnLink, Stage, lost_with
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Route(OnLink):
 
 
 @dataclass(frozen=True)
-class Sysctl(Thing):
+class Sysctl(InNamespace):
     """`sysctl -w NAME=VALUE`, the name with slashes, since a link's name may hold dots.
 
     A setting of one link (`net/ipv4/conf/eth0/…`) goes when the link goes; a setting of the whole namespace is
@@ -81,10 +81,6 @@ class Sysctl(Thing):
     @property
     def key(self) -> Key:
         return ("sysctl", self.ns, self.name)
-
-    @property
-    def where(self) -> str:
-        return self.ns
 
     @property
     def uses(self) -> tuple[Key, ...]:

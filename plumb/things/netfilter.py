@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, TypeVar
 
-from plumb.things import HOST, Key, Stage, Thing, lost_with
+from plumb.things import HOST, InNamespace, Key, Stage
 
 
 class Family(StrEnum):
@@ -34,7 +34,7 @@ class Place(StrEnum):
     TAIL = "-A"
 
 
-class InChain(Thing):
+class InChain(InNamespace):
     """A rule of either back end: what it does depends on what stands before it in its chain.
 
     Attributes:
@@ -78,7 +78,7 @@ BUILT_IN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
 
 @dataclass(frozen=True)
-class Chain(Thing):
+class Chain(InNamespace):
     """`iptables -t TABLE -N NAME`.
 
     A chain of the user's (`users=True`, PLUMB-USER) may hold rules that are not plumb's: it is never flushed,
@@ -95,14 +95,6 @@ class Chain(Thing):
     @property
     def key(self) -> Key:
         return ("chain", self.ns, self.family, self.table, self.name)
-
-    @property
-    def where(self) -> str:
-        return self.ns
-
-    @property
-    def uses(self) -> tuple[Key, ...]:
-        return lost_with(self.ns, None)
 
     def __str__(self) -> str:
         return f"{self.family} chain {self.table}/{self.name}"
@@ -135,10 +127,6 @@ class Rule(InChain):
         return ("rule", self.ns, self.family, self.table, self.chain, self.spec)
 
     @property
-    def where(self) -> str:
-        return self.ns
-
-    @property
     def words(self) -> list[str]:
         """The spec, word by word."""
         return shlex.split(self.spec)
@@ -146,7 +134,7 @@ class Rule(InChain):
     @property
     def uses(self) -> tuple[Key, ...]:
         if self.chain in BUILT_IN:
-            return lost_with(self.ns, None)
+            return super().uses
         return (("chain", self.ns, self.family, self.table, self.chain),)
 
     def __str__(self) -> str:
@@ -154,7 +142,7 @@ class Rule(InChain):
 
 
 @dataclass(frozen=True)
-class Policy(Thing):
+class Policy(InNamespace):
     """`iptables -t TABLE -P CHAIN VERDICT`: what becomes of a packet that no rule of a built-in chain decides."""
 
     stage: ClassVar = Stage.RULE
@@ -169,10 +157,6 @@ class Policy(Thing):
     @property
     def key(self) -> Key:
         return ("policy", self.ns, self.family, self.table, self.chain)
-
-    @property
-    def where(self) -> str:
-        return self.ns
 
     def __str__(self) -> str:
         return f"{self.family} policy {self.table}/{self.chain} {self.verdict}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from plumb.things import HOST, Key, Stage, Thing, lost_with
+from plumb.things import HOST, InNamespace, Key, Stage
 from plumb.things.netfilter import InChain, Place
 
 
@@ -24,16 +24,12 @@ class NftFamily(StrEnum):
     V6 = "ip6"
 
 
-class InTable(Thing):
+class InTable(InNamespace):
     """What lies in a table, and goes with it."""
 
     family: NftFamily
     table: str
     ns: str
-
-    @property
-    def where(self) -> str:
-        return self.ns
 
     @property
     def home(self) -> Key:
@@ -46,7 +42,7 @@ class InTable(Thing):
 
 
 @dataclass(frozen=True)
-class NftTable(Thing):
+class NftTable(InNamespace):
     """`nft add table FAMILY NAME`."""
 
     stage: ClassVar = Stage.CHAIN
@@ -57,14 +53,6 @@ class NftTable(Thing):
     @property
     def key(self) -> Key:
         return ("nft table", self.ns, self.family, self.name)
-
-    @property
-    def where(self) -> str:
-        return self.ns
-
-    @property
-    def uses(self) -> tuple[Key, ...]:
-        return lost_with(self.ns, None)
 
     def __str__(self) -> str:
         return f"nft table {self.family} {self.name}"
