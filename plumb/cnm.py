@@ -223,6 +223,10 @@ class Endpoint:
         assert found is not None
         return found.ip
 
+    def rewrites(self, port: Port) -> bool:
+        """Whether NAT leads from the host to a published port: it stays within a family, and needs a port of the host."""
+        return bool(port.host_port) and self.target(port).version == port.host_ip.version
+
 
 class Status(StrEnum):
     """Where a sandbox is in its life."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from plumb.cli import common
+from plumb.cli.common import F
 from plumb.errors import Invalid
 from plumb.layout import Layout
 
@@ -59,10 +60,18 @@ def ls(as_json: bool, template: str) -> None:
     common.columns_of(COLUMNS, as_json, template, rows)
 
 
+def _on_port(function: F) -> F:
+    """The arguments that name a port of the host."""
+    function = click.argument("address", metavar="HOST:PORT")(function)
+    return click.argument("protocol", type=click.Choice(["tcp", "udp", "sctp"]))(function)
+
+
+_to_container = click.argument("target", metavar="CONTAINER:PORT")
+
+
 @agent.command("hold")
-@click.argument("protocol", type=click.Choice(["tcp", "udp", "sctp"]))
-@click.argument("address", metavar="HOST:PORT")
-@click.argument("target", metavar="CONTAINER:PORT")
+@_on_port
+@_to_container
 def hold(protocol: str, address: str, target: str) -> None:
     """Bind a port of the host, and drop what arrives; one that is held for another target is held for this one."""
     from plumb.things.ports import HostPort
@@ -71,8 +80,7 @@ def hold(protocol: str, address: str, target: str) -> None:
 
 
 @agent.command("release")
-@click.argument("protocol", type=click.Choice(["tcp", "udp", "sctp"]))
-@click.argument("address", metavar="HOST:PORT")
+@_on_port
 def release(protocol: str, address: str) -> None:
     """Let go of a port."""
     from plumb.things.ports import HostPort
@@ -81,9 +89,8 @@ def release(protocol: str, address: str) -> None:
 
 
 @agent.command("proxy")
-@click.argument("protocol", type=click.Choice(["tcp", "udp", "sctp"]))
-@click.argument("address", metavar="HOST:PORT")
-@click.argument("target", metavar="CONTAINER:PORT")
+@_on_port
+@_to_container
 def proxy(protocol: str, address: str, target: str) -> None:
     """Hand on what arrives at a port that is held; one that is proxied to another target is proxied to this one."""
     from plumb.things.ports import Proxy
@@ -92,8 +99,7 @@ def proxy(protocol: str, address: str, target: str) -> None:
 
 
 @agent.command("unproxy")
-@click.argument("protocol", type=click.Choice(["tcp", "udp", "sctp"]))
-@click.argument("address", metavar="HOST:PORT")
+@_on_port
 def unproxy(protocol: str, address: str) -> None:
     """Cut off a port's connections, and drop what arrives."""
     from plumb.things.ports import Proxy

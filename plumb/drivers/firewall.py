@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plumb.cnm import Endpoint, GatewayMode, Network, Port
+from plumb.drivers import publishing
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.netfilter import Chain, Family, Place, Policy, Rule
@@ -136,15 +137,14 @@ UNPUBLISHED = {GatewayMode.NAT_UNPROTECTED: "ACCEPT"}
 def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]:
     """The rules of one endpoint: nobody reaches its address but through its bridge."""
     for ip in end.ips:
-        protected = net.bridge.mode(ip.version) is GatewayMode.NAT and not net.internal
-        if not protected or settings.allow_direct_routing or not settings.firewall(ip.version):
+        if not publishing.protected(net, ip.version, settings):
             continue
         tool, address = family(ip.version), f"{ip.ip}/{ip.max_prefixlen}"
         for dev in net.bridge.trusted:
             yield Rule(tool, "raw", "PREROUTING", f"-d {address} -i {dev} -j ACCEPT",
                        why=f"{dev} is trusted to reach containers of {net.name} directly")
         yield Rule(tool, "raw", "PREROUTING", f"-d {address} ! -i {net.link} -j DROP",
-                   why="containers are reached through published ports, not by routing to their addresses")
+                   why=publishing.NO_DIRECT_WAY)
     for port in end.ports:
         yield from published(net, end, port, settings)
 
@@ -152,28 +152,28 @@ def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]
 def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> Iterator[Thing]:
     """The rules of one published port: rewritten to the container, let through the wall, and nothing else.
 
-    There are none for an IPv6 address of the host and a container without IPv6: NAT stays within a family, so only the proxy
-    leads there. A routed port is just let through.
+    There are none for an IPv6 address of the host and a container without IPv6: only the proxy leads there. A routed port is
+    just let through.
     """
-    version, target = port.host_ip.version, end.target(port)
+    version, target, rewritten = port.host_ip.version, end.target(port), end.rewrites(port)
     if target.version != version or not settings.firewall(version):
         return
     tool, br, own = family(version), net.link, f"{target}/{target.max_prefixlen}"
     match, to = f"-p {port.protocol} -m {port.protocol} --dport", at(target, port.port)
     where = "" if port.host_ip.is_unspecified else f"-d {port.host_ip}/{port.host_ip.max_prefixlen} "
-    if port.host_port and version == 4 and port.host_ip.is_loopback:
+    if rewritten and version == 4 and port.host_ip.is_loopback:
         yield Rule(tool, "raw", "PREROUTING", f"{where}! -i lo {match} {port.host_port} -j DROP",
-                   why=f"{at(port.host_ip, port.host_port)} is this host's alone, whatever a neighbour routes here")
-    if port.host_port:
+                   why=publishing.own(port))
+    if rewritten:
         # A link-local client is on some link only, and could not be answered from another. What comes from the port's own
         # bridge is left to the proxy: rewritten, it would go back where it came from, and the answer past the host.
         link_local = "! -s fe80::/10 " if version == 6 else ""
         own_bridge = f"! -i {br} " if settings.userland_proxy else ""
         yield Rule(tool, "nat", "PLUMB", f"{link_local}{where}{own_bridge}{match} {port.host_port} -j DNAT --to-destination {to}",
-                   why=f"published: {at(port.host_ip, port.host_port)}/{port.protocol} is {net.name}'s {to}")
-    if port.host_port and not settings.userland_proxy:
+                   why=publishing.leads(net, end, port))
+    if rewritten and not settings.userland_proxy:
         yield Rule(tool, "nat", "POSTROUTING", f"-s {own} -d {own} {match} {port.port} -j MASQUERADE",
-                   why="a container that reaches itself through its published port must see the host, not itself")
+                   why=publishing.NOT_ITSELF)
     if net.bridge.mode(version) is not GatewayMode.NAT_UNPROTECTED:
         yield Rule(tool, "filter", "PLUMB", f"-d {own} ! -i {br} -o {br} {match} {port.port} -j ACCEPT", Place.HEAD,
-                   f"a hole in the wall: {port.port}/{port.protocol} is published")
+                   publishing.hole(port))

@@ -37,6 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plumb.cnm import Endpoint, GatewayMode, IPNetwork, Network, Port
+from plumb.drivers import publishing
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.nftables import NftChain, NftElement, NftFamily, NftMap, NftRule, NftTable
@@ -163,13 +164,12 @@ def _mark(setting: str) -> str:
 def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]:
     """The rules of one endpoint: nobody reaches its address but through its bridge; its published ports."""
     for ip in end.ips:
-        protected = net.bridge.mode(ip.version) is GatewayMode.NAT and not net.internal
-        if protected and not settings.allow_direct_routing and settings.firewall(ip.version):
+        if publishing.protected(net, ip.version, settings):
             # nft prints the names of a set by their bytes as numbers, the last one first.
             names = [f'"{dev}"' for dev in sorted({net.link, *net.bridge.trusted}, key=lambda dev: (len(dev), dev[::-1]))]
             links = f"{{ {', '.join(names)} }}" if len(names) > 1 else names[0]
             yield rule(ip.version, "raw-PREROUTING", f'{FAMILY[ip.version]} daddr {ip.ip} iifname != {links} counter drop '
-                       'comment "DROP DIRECT ACCESS"', "containers are reached through published ports, not by routing to their addresses")
+                       'comment "DROP DIRECT ACCESS"', publishing.NO_DIRECT_WAY)
     for port in end.ports:
         yield from published(net, end, port, settings)
 
@@ -188,21 +188,20 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
     family, own = FAMILY[version], f"{port.protocol} dport {port.port}"
     if net.bridge.mode(version) is not GatewayMode.NAT_UNPROTECTED:
         yield rule(version, f"filter-forward-in__{br}", f"{family} daddr {target} {own} counter accept",
-                   f"a hole in the wall: {port.port}/{port.protocol} is published", before=_last(net, version))
-    if not port.host_port or host_ip.version != version:
+                   publishing.hole(port), before=_last(net, version))
+    if not end.rewrites(port):
         return
-    # A link-local client is on some link only, and could not be answered from another. What comes from the port's own
-    # bridge is left to the proxy: rewritten, it would go back where it came from, and the answer past the host.
+    # What these leave out, and why, is the same in drivers/firewall.py.
     own_bridge = f'iifname != "{br}" ' if settings.userland_proxy else ""
     link_local = "ip6 saddr != fe80::/10 " if version == 6 else ""
     where = "" if host_ip.is_unspecified else f"{family} daddr {host_ip} "
     asked, to = f"{port.protocol} dport {port.host_port} counter", at(target, port.port)
     yield rule(version, "nat-prerouting-and-output", f'{own_bridge}{link_local}{where}{asked} dnat to {to} comment "DNAT"',
-               f"published: {at(host_ip, port.host_port)}/{port.protocol} is {net.name}'s {to}")
+               publishing.leads(net, end, port))
     if not settings.userland_proxy:
         yield rule(version, f"nat-postrouting-in__{br}",
                    f'{family} saddr {target} {family} daddr {target} {own} counter masquerade comment "MASQ TO OWN PORT"',
-                   "a container that reaches itself through its published port must see the host, not itself")
+                   publishing.NOT_ITSELF)
     if version == 4 and host_ip.is_loopback:
         yield rule(version, "raw-PREROUTING", f'iifname != "lo" {where}{asked} drop comment "DROP REMOTE LOOPBACK"',
-                   f"{at(host_ip, port.host_port)} is this host's alone, whatever a neighbour routes here")
+                   publishing.own(port))

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint
+from plumb.cnm import Endpoint, GatewayMode, Network, Port
 from plumb.settings import Settings
 from plumb.things import Thing
-from plumb.things.ports import Agent, HostPort, Proxy
+from plumb.things.ports import Agent, HostPort, Proxy, at
 
 
 def endpoint(end: Endpoint, folder: str, settings: Settings) -> Iterator[Thing]:
@@ -33,3 +33,30 @@ def endpoint(end: Endpoint, folder: str, settings: Settings) -> Iterator[Thing]:
         yield HostPort(folder, port.protocol, port.host_ip, port.host_port, end.target(port), port.port)
     for port in bound if settings.userland_proxy else ():
         yield Proxy(folder, port.protocol, port.host_ip, port.host_port, end.target(port), port.port)
+
+
+def protected(net: Network, version: int, settings: Settings) -> bool:
+    """Whether containers of this network are reached through published ports alone, and a rule of the raw table sees to it."""
+    direct = net.internal or settings.allow_direct_routing or net.bridge.mode(version) is not GatewayMode.NAT
+    return settings.firewall(version) and not direct
+
+
+# -- why a firewall has a rule for a port, whatever its words -------------------------------
+
+NO_DIRECT_WAY = "containers are reached through published ports, not by routing to their addresses"
+NOT_ITSELF = "a container that reaches itself through its published port must see the host, not itself"
+
+
+def hole(port: Port) -> str:
+    """Why it is let through the wall."""
+    return f"a hole in the wall: {port.port}/{port.protocol} is published"
+
+
+def leads(net: Network, end: Endpoint, port: Port) -> str:
+    """Why it is rewritten."""
+    return f"published: {at(port.host_ip, port.host_port)}/{port.protocol} is {net.name}'s {at(end.target(port), port.port)}"
+
+
+def own(port: Port) -> str:
+    """Why one on the loopback address is dropped."""
+    return f"{at(port.host_ip, port.host_port)} is this host's alone, whatever a neighbour routes here"

@@ -33,7 +33,7 @@ def publish(op: Operation, machine: Machine, box: Sandbox) -> None:
     proxied = op.settings.userland_proxy
     for end, _ in ends:                                 # first all that is given back, then what is given out
         kept = tuple(port for port in end.ports if port.host_ip.version in versions[end.id]
-                     and (proxied or end.target(port).version == port.host_ip.version))
+                     and (proxied or not port.host_port or end.rewrites(port)))
         if kept != end.ports:
             op.put(replace(end, ports=kept))
     for end, net in op.ends(box):

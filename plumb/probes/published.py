@@ -51,7 +51,7 @@ def _of(member: Member, end: Endpoint, net: Network, port: Port, members: Sequen
         service = Service(port.host_port, target, port.port, seen)
         return Promise(source, box.name, address, Protocol(port.protocol), reach, why, service)
 
-    rewritten = target.version == port.host_ip.version and port.host_ip.version in outlook.firewall
+    rewritten = end.rewrites(port) and port.host_ip.version in outlook.firewall
     if not rewritten and not outlook.proxy:
         return
     for address in _knocked_at(port, outlook):

@@ -62,7 +62,7 @@ def openings(members: Sequence[tuple[Sandbox, Ends]], *, direct: bool = False, p
 def _published(end: Endpoint, proxy: bool, firewall: frozenset[int]) -> Iterator[tuple[str, str, str, str]]:
     for port in shown(end.ports):
         spec, target = f"{port.port}/{port.protocol}", end.target(port)
-        way = _way(port, target, proxy, firewall)
+        way = _way(end, port, proxy, firewall)
         if way == "route":
             yield spec, at(target, port.port), ROUTE, way
         elif way:
@@ -75,11 +75,11 @@ def _whom(ip: IPAddress) -> str:
     return f"whoever reaches this host by IPv{ip.version}" if ip.is_unspecified else f"whoever reaches {ip}"
 
 
-def _way(port: Port, target: IPAddress, proxy: bool, firewall: frozenset[int]) -> str:
+def _way(end: Endpoint, port: Port, proxy: bool, firewall: frozenset[int]) -> str:
     """The proxy's are other families, and the loopback address, which DNAT leaves to it; "" where neither leads in."""
     if not port.host_port:
         return "route"
-    rewritten = port.host_ip.version == target.version and target.version in firewall
+    rewritten = end.rewrites(port) and port.host_ip.version in firewall
     if proxy and (not rewritten or port.host_ip.is_loopback):
         return "proxy"
     return "DNAT" if rewritten else ""
