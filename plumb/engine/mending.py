@@ -25,7 +25,7 @@ from plumb.layout import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
-from plumb.things.ports import Agent, HostPort, Proxy
+from plumb.things.ports import Agent, HostPort, OfAgent, Proxy
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def recover(store: Store, kernel: Kernel) -> None:
     for entry in store.unfinished():
         before = {thing.key: thing for thing in entry.before}
         after = {thing.key: thing for thing in entry.after}
-        for agent in (thing for thing in {**before, **after}.values() if isinstance(thing, Agent)):
-            died(agent, kernel)
+        for folder in {thing.agent for thing in {**before, **after}.values() if isinstance(thing, OfAgent)}:
+            died(Agent(folder), kernel)
         there = look(kernel, [*{**before, **after}.values()])
         forward = any(key not in after and not thing.standing for key, thing in before.items())
         target = after if forward else before

@@ -27,6 +27,8 @@ from plumb.options import BRIDGE
 from plumb.probes.promises import HOST, WORLD, Member, Promise, promises
 from plumb.probes.published import Outlook, published
 from plumb.probes.traffic import try_out
+from plumb.store.change import Change
+from plumb.things.ports import HostPort
 from tests import cases, labs
 from tests.kernel.trials import wait_until
 from tests.labs import Lab, sh, within
@@ -329,6 +331,10 @@ def test_an_agent_that_hangs_is_replaced(lan: Lab, monkeypatch: pytest.MonkeyPat
             host.check()
         assert "repair" in caught.value.hint
         host.create_network("n2")
+        assert host.check() == []
+        host.store.begin(host.store.things_of(HostPort), [], Change())      # and somebody has died over his ports
+        os.kill(rendezvous.running(str(lan.root))[0], signal.SIGSTOP)
+        host.repair()
         assert host.check() == []
         os.kill(rendezvous.running(str(lan.root))[0], signal.SIGSTOP)
         host.reset()
