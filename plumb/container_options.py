@@ -35,7 +35,7 @@ def published(text: str) -> tuple[PortBinding, ...]:
     Raises:
         Invalid: with Docker's words.
     """
-    if "target=" in text:
+    if "=" in text:
         return _published_long(text)
     spec, slash, protocol = text.partition("/")
     protocol = _protocol(protocol if slash else "tcp")
@@ -63,6 +63,8 @@ def _published_long(text: str) -> tuple[PortBinding, ...]:
     for key in fields:
         if key not in known:
             raise Invalid(f"invalid field {key!r} in --publish", nearest(key, known))
+    if "target" not in fields:
+        raise Invalid(f"invalid --publish {text!r}: the target is missing", "it is written published=8080,target=80")
     if fields.get("mode", "host") not in ("host", "ingress"):
         raise Invalid(f"invalid mode {fields['mode']!r} in --publish", "it can be host or ingress")
     where = _host_address(fields.get("host_ip", ""))
