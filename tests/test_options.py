@@ -279,7 +279,8 @@ def test_published_ports(text: str, bindings: list[PortBinding]) -> None:
     "invalid IP address"),
     ("1.2.3.4.5:80:80", "invalid IP address"), ("80/icmp", "invalid proto: icmp"), ("80/", "invalid proto"), ("65536",
     "invalid containerPort"), ("x", "invalid containerPort"),
-    ("0:65536", "invalid containerPort"), ("٨٠", "invalid containerPort"), ("target=80,nonsense=1", "invalid field 'nonsense'"), ("published=8080", "the target is missing"), ("target=",
+    ("0:65536", "invalid containerPort"), ("٨٠", "invalid containerPort"), ("target=80,nonsense=1", "invalid field 'nonsense'"),
+    ("published=8080", "the target is missing"), ("target=",
     "invalid containerPort")])
 def test_a_published_port_that_is_none(text: str, message: str) -> None:
     """Docker's words."""
