@@ -5,7 +5,7 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 # The compiler is for python-iptables, which has a small part in C.
-TOOLS   := iproute2 iptables iputils-ping nftables procps python3-venv python3-dev gcc libc6-dev
+TOOLS   := dnsperf iproute2 iptables iputils-ping nftables procps python3-venv python3-dev gcc libc6-dev
 OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab

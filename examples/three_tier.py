@@ -20,6 +20,7 @@ from pathlib import Path
 
 from plumb import Host
 from plumb.kernel import namespaces
+from plumb.probes.naming import NameOutcome, ask, name_promises
 from plumb.probes.promises import HOST, WORLD, Member, promises
 from plumb.probes.published import Outlook, published
 from plumb.probes.traffic import Outcome, try_out
@@ -79,8 +80,8 @@ def members(host: Host) -> list[Member]:
     return [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in host.containers()]
 
 
-def probe(host: Host, world: str) -> list[Outcome]:
-    """Try all that is promised, and print who reaches whom."""
+def probe(host: Host, world: str) -> list[Outcome | NameOutcome]:
+    """Try all that is promised, and print who reaches whom, and whom by name."""
     boxes, lab = host.containers(), members(host)
     places = {HOST: "", WORLD: world, **{box.name: host.namespace(box) for box in boxes}}
     made = [*promises(lab, [ip_address(WORLD_IP)]), *published(lab, Outlook([ip_address(HOST_IP)]))]
@@ -95,10 +96,15 @@ def probe(host: Host, world: str) -> list[Outcome]:
     rows += [[source, *("-" if source == target else words[reached.get((source, target))] for target in names)]
              for source in names]
     print(table(rows))
-    for outcome in outcomes:
-        if not outcome.kept:
-            print(f"BROKEN: {outcome.promise}")
-    return outcomes
+    named = ask(name_promises(lab), places)
+    known = {(each.promise.source, each.promise.name): " ".join(sorted(map(str, each.found))) for each in named if each.promise.kind == "A"}
+    rows = [["who is what to whom", *(box.name for box in boxes)]]
+    print(table([*rows, *([box.name, *(known.get((box.name, other.name)) or "-" for other in boxes)] for box in boxes)]))
+    tried: list[Outcome | NameOutcome] = [*outcomes, *named]
+    for each in tried:
+        if not each.kept:
+            print(f"BROKEN: {each.promise}")
+    return tried
 
 
 @contextmanager

@@ -1,7 +1,33 @@
-"""`python -m plumb`."""
+"""The command line, from `python -m plumb` or as the `plumb` command: carried out by a warm process where there is one.
 
+So it imports next to nothing (`plumb.kernel.request`), and the rest only if there is no such process, or PLUMB_WARM=0 says so.
+"""
+
+import os
 import sys
 
-from plumb.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run this process's command line; its exit status."""
+    from plumb.kernel import request
+
+    try:
+        status = request.ask()
+    except request.Died:
+        status = _died()
+    if status is None:
+        from plumb import cli
+
+        return cli.main()
+    os._exit(status)            # there is nothing here to tidy up
+
+
+def _died() -> int:
+    from plumb.cli import complain, first_verb
+
+    return complain("the process that carried out the command was killed", "'plumb check' tells whether all is whole",
+                    125 if first_verb(sys.argv[1:]) == "run" else 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,13 +13,25 @@ It is spoken to on a Unix socket in its folder, by root alone: a line of JSON, a
                         proxy       let in what arrives, and hand it on to the target
                         unproxy     cut off all connections; drop again
                         release     close
-    {"list": true}      what is held; {"list": [[PROTOCOL, IP, PORT], …]} what is of these
+    {"take": […]} may as well be about names (`services.embedded`)
+                        ["serve", {"ns", "udp", "tcp", "networks", "links", "upstreams", "outside", "ndots"}]
+                                    open a DNS server in a namespace, or change what it serves there: things.names.Resolver says what
+                        ["unserve", NAMESPACE]      close it
+                        ["name", {"endpoint", "network", "title", "names", "ips", "ports"}]
+                                    the names of an endpoint from now on: things.names.Names
+                        ["unname", ENDPOINT]
+    {"list": true}      what there is; {"list": {"ports": [[PROTOCOL, IP, PORT], …], "resolvers": [NAMESPACE, …], "names": [ENDPOINT, …]}}
+                        what there is of these, and of what is not mentioned nothing
+    {"announce": [[NAMESPACE, LINK, MAC, [IP, …], TIMES, MILLISECONDS], …]}
+                        say on the wire who has these addresses now, so often and so far apart (`kernel.announce`)
     {"stop": true}      end
 
     {"done": 3, "errno": 98, "said": "Address already in use"}    the first three were taken, the fourth was refused
-    {"done": 4, "pid": 1234, "ports": [[PROTOCOL, IP, PORT, TO_IP, TO_PORT, PROXIED_TO_IP, PROXIED_TO_PORT], …]}
+    {"done": 0, "pid": 1234, "ports": [[PROTOCOL, IP, PORT, TO_IP, TO_PORT, PROXIED_TO_IP, PROXIED_TO_PORT], …],
+     "resolvers": [{as in serve}, …], "names": [{as in name}, …]}
 
-To hold what is held is an error (EEXIST); to release what is not is done already.
+To hold what is held is an error (EEXIST), and so are other ports for a namespace that is served; to release what is not held is
+done already, and so on.
 
 The process starts for a command that waits, and stays for as long as there is a container: so it imports little.
 """
@@ -33,15 +45,20 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
 from plumb.kernel import hostports, rendezvous
 from plumb.services.loop import IN, OUT, Loop
 from plumb.services.proxy import StreamProxy
 from plumb.services.proxy_udp import DatagramProxy
 from plumb.services.vessels import Pool
+from plumb.warmer import Warmer
+
+if TYPE_CHECKING:
+    from plumb.kernel.announcer import Announcer
+    from plumb.services.embedded import Embedded
 
 LONGEST = 1 << 20
 """Bytes of a request at most."""
@@ -52,6 +69,7 @@ PAUSE = 0.1
 CARE = 5.0
 """Seconds between two looks at whether the folder is still there."""
 WORDS = ("hold", "retarget", "proxy", "unproxy", "release")
+NAMING = ("serve", "unserve", "name", "unname")
 Place = tuple[str, int]
 Port = tuple[str, str, int]
 
@@ -140,6 +158,8 @@ class Control:
         self.loop, self.ports = loop, ports
         self.sessions: dict[Session, None] = {}
         self._listener = listener
+        self._announcer: Announcer | None = None
+        self._embedded: Embedded | None = None
         loop.watch(listener.fileno(), IN, self._accept)
 
     def _accept(self, events: int) -> None:
@@ -153,7 +173,7 @@ class Control:
             self._welcome(client)
 
     def _welcome(self, client: socket.socket) -> None:
-        if rendezvous.peer(client) != 0:
+        if not rendezvous.trusted(client):
             client.close()
             return
         if len(self.sessions) >= SESSIONS:
@@ -168,10 +188,11 @@ class Control:
             if not isinstance(asked, dict):
                 raise ValueError("a request is an object")
             if "take" in asked:
-                return self._take([_parsed(row) for row in asked["take"]])
+                return self._take([self._understood(row) for row in asked["take"]])
             if "list" in asked:
-                wanted = None if asked["list"] is True else [(protocol, ip, port) for protocol, ip, port in asked["list"]]
-                return {"done": 0, "pid": os.getpid(), "ports": self.ports.rows(wanted)}
+                return {"done": 0, "pid": os.getpid(), **self._list(asked["list"])}
+            if "announce" in asked:
+                return {"done": self._announce(asked["announce"])}
             if "stop" in asked:
                 self.loop.end()
                 return {"done": 1}
@@ -179,10 +200,43 @@ class Control:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             return {"done": 0, "errno": errno.EINVAL, "said": f"not understood: {error}"}
 
-    def _take(self, rows: list[tuple[str, Port, Place]]) -> dict[str, Any]:
-        for done, (word, port, target) in enumerate(rows):
+    def _announce(self, rows: list[Any]) -> int:
+        from plumb.kernel.announcer import Announcer, target
+
+        targets = [target(*row) for row in rows]
+        self._announcer = self._announcer or Announcer()
+        self._announcer.announce(targets)
+        return len(targets)
+
+    def _list(self, wanted: Any) -> dict[str, list[Any]]:
+        if wanted is not True and not isinstance(wanted, dict):
+            raise ValueError("list is true, or says of what")
+        ports, resolvers, names = (None if wanted is True else wanted.get(what, []) for what in ("ports", "resolvers", "names"))
+        embedded = self._embedded
+        return {"ports": self.ports.rows(None if ports is None else [(protocol, ip, port) for protocol, ip, port in ports]),
+                "resolvers": embedded.resolvers(resolvers) if embedded else [],
+                "names": embedded.names(names) if embedded else []}
+
+    def _understood(self, row: Any) -> Callable[[], None]:
+        """What to do for a row of a request."""
+        if isinstance(row, list) and len(row) == 2 and row[0] in NAMING:
+            return self._names().parsed(*row)
+        word, port, target = _parsed(row)
+        return lambda: self.ports.take(word, port, target)
+
+    def _names(self) -> Embedded:
+        """What knows names, which is loaded when somebody speaks of any."""
+        if self._embedded is None:
+            from plumb.kernel import inside
+            from plumb.services.embedded import Embedded
+
+            self._embedded = Embedded(self.loop, inside, self.loop.failed)
+        return self._embedded
+
+    def _take(self, rows: list[Callable[[], None]]) -> dict[str, Any]:
+        for done, take in enumerate(rows):
             try:
-                self.ports.take(word, port, target)
+                take()
             except OSError as error:
                 return {"done": done, "errno": error.errno or errno.EIO, "said": error.strerror or str(error)}
         return {"done": len(rows)}
@@ -264,11 +318,13 @@ def main() -> None:
     try:
         loop = Loop(room(), lambda failure: _note(folder, failure))
         Control(loop, rendezvous.listen(folder), Ports(loop))
+        warmer = Warmer(loop, folder)
         rendezvous.sign(lock)
         loop.later(CARE, lambda: _abide(loop, folder, lock))
         os.write(ready, b"ready")
         os.close(ready)
-        loop.run()
+        with closing(warmer):
+            loop.run()
     finally:
         rendezvous.abandon(folder, lock)
 

@@ -153,6 +153,7 @@ class Attachment:
         ip, ip6: addresses that were asked for.
         link_local: further link-local addresses.
         aliases: network-scoped names; None where they were not given at all.
+        links: name and alias of others, which only this sandbox knows by that alias; on user-defined networks.
         gw_priority: the network with the highest provides the default gateway.
         ifname: the exact interface name, empty: the network's prefix and the lowest free number.
         sysctls: settings of the interface, `net/ipv4/conf/IFNAME/log_martians` and value.
@@ -165,6 +166,7 @@ class Attachment:
     link_local: tuple[IPAddress, ...] = ()
     mac: str = ""
     aliases: tuple[str, ...] | None = None
+    links: Pairs = ()
     gw_priority: int = 0
     ifname: str = ""
     sysctls: Pairs = ()
@@ -246,6 +248,23 @@ class PortBinding(NamedTuple):
     last: int | None = None
 
 
+class Linked(NamedTuple):
+    """A container that another one is linked to on the default network, as it was when both were running.
+
+    Attributes:
+        id, alias: which, and what it is called where it is linked to.
+        names: what the linking container's hosts file calls it.
+        ips: its addresses on the default network, IPv4 first.
+        ports: its exposed ports as "80/tcp", which the link opens where containers are parted from each other.
+    """
+
+    id: str
+    alias: str
+    names: str
+    ips: tuple[IPAddress, ...]
+    ports: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """A container as asked for, and where it is in its life.
@@ -256,10 +275,14 @@ class Sandbox:
         argv: its command; empty: it stays by itself until it is stopped.
         foreground: whoever ran it is running the command, so that it is nobody's to start.
         exposed: ports as "80/tcp"; ports: those to publish.
-        extra_hosts: name and address, in order, for its hosts file.
+        extra_hosts: name and address, in order, for its hosts file; the address may be "host-gateway".
+        host_gateways: what "host-gateway" stood for when it was started.
+        links: names and aliases of the containers that it is linked to on the default network; linked: what is known of them since
+            it was started; link_environment: what its command is told of them; linked_by: ids of those that are linked to it.
         owns_hostname: the host name was given, so that it is a DNS name too.
-        resolv_source: the host's resolv.conf as it was when the sandbox was started; hosts_source: the host's hosts
-            file, for one in host mode.
+        resolv_source: the host's resolv.conf as it was when the sandbox was started; resolv_path: where it lies; hosts_source: the
+            host's hosts file, for one in host mode.
+        dns_udp, dns_tcp: the ports of its embedded DNS server while that runs, else 0.
     """
 
     id: str
@@ -284,7 +307,11 @@ class Sandbox:
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: Pairs = ()
-    links: tuple[tuple[str, str], ...] = ()
+    host_gateways: tuple[IPAddress, ...] = ()
+    links: Pairs = ()
+    linked: tuple[Linked, ...] = ()
+    link_environment: tuple[str, ...] = ()
+    linked_by: tuple[str, ...] = ()
     labels: Pairs = ()
     auto_remove: bool = False
     created: str = ""
@@ -294,7 +321,10 @@ class Sandbox:
     finished: str = ""
     exit_code: int = 0
     resolv_source: str = ""
+    resolv_path: str = "/etc/resolv.conf"
     hosts_source: str = ""
+    dns_udp: int = 0
+    dns_tcp: int = 0
 
     @property
     def key(self) -> str:

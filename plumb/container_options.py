@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 
 from plumb.cnm import IPAddress, PortBinding
 from plumb.errors import Invalid
-from plumb.options import ENDPOINT, address, comma_separated, nearest, pairs
+from plumb.options import ENDPOINT, address, alias, comma_separated, nearest, object_name, pairs
 
 # -- ports ---------------------------------------------------------------
 
@@ -127,6 +127,44 @@ def capabilities(add: Iterable[str], drop: Iterable[str], privileged: bool = Fal
     if "ALL" in add:
         held |= set(CAPABILITIES) - drop
     return tuple(name for name in CAPABILITIES if name in held)
+
+
+def link(text: str) -> tuple[str, str]:
+    """`--link NAME[:ALIAS]`: whom, and what it is called there; also the form in which inspect shows it, `/NAME:/OWN/ALIAS`.
+
+    Raises:
+        Invalid: with Docker's words.
+    """
+    if not text:
+        raise Invalid("empty string specified for links")
+    if text.count(":") > 1:
+        raise Invalid(f"bad format for links: {text}")
+    name, _, other = text.partition(":")
+    if name.startswith("/"):
+        other = other.rpartition("/")[2]
+    return object_name(name, "link"), alias(other or name.removeprefix("/"))
+
+
+def extra_host(text: str) -> tuple[str, str]:
+    """`--add-host NAME:ADDRESS` or `NAME=ADDRESS`: a line for the hosts file. An IPv6 address may be in brackets.
+
+    The address stays as it was written, as inspect shows it. "host-gateway" stands for the host.
+
+    Raises:
+        Invalid: with Docker's words.
+    """
+    name, separator, ip = text.partition("=" if "=" in text else ":")
+    if not separator or not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", name):
+        raise Invalid(f'bad format for add-host: "{text}"', "it is written NAME:IP")
+    if ip == "host-gateway":
+        return name, ip
+    if len(ip) > 2 and ip[0] == "[" and ip[-1] == "]":
+        ip = ip[1:-1]
+    try:
+        address(ip)
+    except Invalid:
+        raise Invalid(f'invalid IP address in add-host: "{ip}"') from None
+    return name, ip
 
 
 def container_sysctl(text: str) -> tuple[str, str]:

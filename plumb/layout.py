@@ -1,20 +1,17 @@
-"""Where things lie on disk: everything under one root.
-
-The default root is split as distributions want it: what outlives a boot in /var/lib/plumb, namespace files and
-sockets in /run/plumb. An explicit root (PLUMB_ROOT, or an argument) holds everything. Two roots never meet.
-"""
+"""Where things lie on disk: everything under one root (`root.py`)."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plumb import root as roots
+
 if TYPE_CHECKING:
     from plumb.cnm import Sandbox
 
-DEFAULT_ROOT = "/var/lib/plumb"
+DEFAULT_ROOT = roots.DEFAULT_ROOT
 
 
 @dataclass(frozen=True)
@@ -26,12 +23,12 @@ class Layout:
     @classmethod
     def of(cls, root: str | Path | None = None) -> Layout:
         """The layout of that root, of PLUMB_ROOT, or of the default one."""
-        return cls(str(Path(root or os.environ.get("PLUMB_ROOT") or DEFAULT_ROOT).absolute()))
+        return cls(roots.named(str(root or "")))
 
     @property
     def run(self) -> str:
         """What a boot clears."""
-        return "/run/plumb" if self.root == DEFAULT_ROOT else self.root
+        return roots.run(self.root)
 
     @property
     def database(self) -> str:

@@ -348,7 +348,8 @@ def comma_separated(text: str) -> list[str]:
 
 
 def make_attachment(name: str, *, ip: str = "", ip6: str = "", mac_address: str = "", link_local: Iterable[str] = (),
-                    aliases: Iterable[str] | None = None, gw_priority: str | int = "", driver_opts: Pairs = ()) -> Attachment:
+                    aliases: Iterable[str] | None = None, links: Pairs = (), gw_priority: str | int = "",
+                    driver_opts: Pairs = ()) -> Attachment:
     """An attachment from the words of `network connect` or `run`.
 
     Raises:
@@ -359,7 +360,7 @@ def make_attachment(name: str, *, ip: str = "", ip6: str = "", mac_address: str 
             name, ip=ipv4(ip) if ip else None, ip6=ipv6(ip6) if ip6 else None,
             mac=mac(mac_address) if mac_address else "", gw_priority=whole(str(gw_priority)) if gw_priority != "" else 0,
             link_local=tuple(address(word, "link-local IP address") for word in link_local),
-            aliases=None if aliases is None else tuple(alias(word) for word in aliases))
+            aliases=None if aliases is None else tuple(alias(word) for word in aliases), links=tuple(links))
     except AddressValueError:
         wrong = ("IPv4", ip) if ip and not _is(ipv4, ip) else ("IPv6", ip6)
         raise Invalid(f"invalid {wrong[0]} address: {wrong[1]}") from None

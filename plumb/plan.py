@@ -78,7 +78,7 @@ def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
 
 
 def in_order(things: Iterable[Thing]) -> list[Thing]:
-    """Things in building order: the host's by stage, then each sandbox's inside in one visit, then processes.
+    """Things in building order: the host's by stage, then each sandbox's inside in one visit, then who answers, then processes.
 
     Within a stage the order in which they were narrated is kept.
     """
@@ -86,7 +86,7 @@ def in_order(things: Iterable[Thing]) -> list[Thing]:
 
     def turn(thing: Thing) -> tuple[int, int, int]:
         if thing.where == HOST:
-            return (2 if thing.stage is Stage.PROCESS else 0, thing.stage, 0)
+            return (2 if thing.stage >= Stage.SERVICE else 0, thing.stage, 0)
         return (1, visits.setdefault(thing.where, len(visits)), thing.stage)
 
     return sorted(things, key=turn)

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from types import MappingProxyType
 from typing import Any
 
@@ -166,10 +167,26 @@ def two_networks_published(verbs: Verbs) -> None:
     verbs.connect("n2", "c1", gw_priority=5)
 
 
+def named(verbs: Verbs) -> None:
+    """c1 on n1 with every kind of name; c2 on the default network and n1, with a link; c3 on n2, where nobody else is."""
+    verbs.create_network("n1", subnet=DUAL, ipv6=True)
+    verbs.create_network("n2", subnet="172.21.0.0/24")
+    verbs.run("c1", network=attachment("name=n1,alias=web"), hostname="www", owns_hostname=True, dns_options=("ndots:2",))
+    verbs.run("c2", dns=(IPv4Address("192.0.2.53"),))
+    verbs.connect("n1", "c2", aliases=("db", "web"), links=(("c1", "front"),))
+    verbs.run("c3", network="n2")
+
+
 def command(verbs: Verbs) -> None:
     """A container with a command."""
     verbs.create_network("n1", subnet="172.20.0.0/24")
     verbs.run("c1", network=Attachment("n1"), command=("sleep", "1000"), hostname="box", cap_drop=("NET_RAW",))
+
+
+def linked(verbs: Verbs) -> None:
+    """c2, linked to c1 on the default network, where containers do not reach each other."""
+    verbs.run("c1", exposed=("80/tcp", "53/udp"))
+    verbs.run("c2", links=(("c1", "web"),))
 
 
 def nftables(build: Callable[[Verbs], None], settings: Mapping[str, Any] = MappingProxyType({}), before: str = "true") -> Case:
@@ -188,6 +205,7 @@ CASES: dict[str, Case] = {
     "default-bip": Case(default_network, {"bip": "10.77.0.1/24", "fixed-cidr": "10.77.0.128/25", "mtu": 1450, "icc": False}),
     "default-ipv6": Case(default_network, {"ipv6": True, "fixed-cidr-v6": "fd00:17::/64", "default-gateway": "172.17.0.9",
                                            "bip": "172.17.0.1/16"}),
+    "default-links": Case(linked, {"icc": False}),
     "default-no-masquerade": Case(default_network, {"ip-masq": False}),
     "user": Case(network(subnet="172.20.0.0/24")),
     "empty": Case(empty),
@@ -223,6 +241,7 @@ CASES: dict[str, Case] = {
     "no-ipv6-inside": Case(no_ipv6_inside),
     "modes": Case(modes),
     "command": Case(command),
+    "names": Case(named),
     "published": Case(published(*PORTS, subnet=DUAL, ipv6=True)),
     "published-v4": Case(published("8080:80", "80", subnet="172.20.0.0/24")),
     "published-no-proxy": Case(published(*PORTS, subnet=DUAL, ipv6=True), {"userland-proxy": False}),
@@ -233,6 +252,7 @@ CASES: dict[str, Case] = {
     "published-elsewhere": Case(published_elsewhere),
     "two-networks-published": Case(two_networks_published),
     "nft-default": nftables(default_network),
+    "nft-default-links": nftables(linked, {"icc": False}),
     "nft-ipv6": nftables(network(subnet=DUAL, ipv6=True)),
     "nft-ipv6-only": nftables(network(subnet="fd00:20::/64", ipv4=False, ipv6=True)),
     "nft-internal": nftables(internal_and_other),
@@ -249,6 +269,7 @@ CASES: dict[str, Case] = {
     "nft-no-proxy": nftables(network(subnet=DUAL, ipv6=True), {"userland-proxy": False}),
     "nft-ipv4-rules-only": nftables(network(subnet=DUAL, ipv6=True), {"ip6tables": False}),
     "nft-no-forwarding": Case(network(subnet="172.20.0.0/24"), {"firewall-backend": "nftables", "ip-forward": False}),
+    "nft-names": nftables(named),
     "nft-published": nftables(published(*PORTS, subnet=DUAL, ipv6=True)),
     "nft-published-v4": nftables(published("8080:80", "80", subnet="172.20.0.0/24")),
     "nft-published-no-proxy": nftables(published(*PORTS, subnet=DUAL, ipv6=True), {"userland-proxy": False}),
@@ -279,6 +300,7 @@ def fixed_ids() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(allot, "secrets", Counted)
         patch.setattr(allot, "resolv_source", lambda: "nameserver 192.0.2.1\n")
+        patch.setattr(allot, "resolv_path", lambda: "/etc/resolv.conf")
         patch.setattr(allot, "host_file", lambda name: "127.0.0.1 localhost\n")
         patch.setattr("socket.gethostname", lambda: "labhost")
         yield

@@ -222,7 +222,7 @@ def mounts() -> list[str]:
 
 
 def processes() -> set[str]:
-    """Processes of plumb's in this mount namespace: shims, announcers, agents."""
+    """Processes of plumb's in this mount namespace: shims, announcers, agents, warm ones."""
     found, here = set(), os.readlink("/proc/self/ns/mnt")
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -231,6 +231,6 @@ def processes() -> set[str]:
                 elsewhere = os.readlink(entry / "ns/mnt") != here
             except OSError:
                 continue
-            if not elsewhere and any(name in words for name in ("shim.py", "announce.py", "plumb.agent")):
+            if not elsewhere and any(name in words for name in ("shim.py", "announce.py", "plumb.agent", "plumb.warm")):
                 found.add(f"{entry.name} {words}")
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<=^```python\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 KINDS = [(r"\b[0-9a-f]{64}\b", "<id>"), (r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", "<mac>"), (r"\bbr-[0-9a-f]{12}\b", "br-<net>"),
          (r"\bveth[0-9a-f]{7}\b", "veth<end>"), (r"\b[0-9a-f]{12}\b", "<short id>"), (r"@if\d+", "@if<n>"),
-         (r"time=[0-9.]+ ms", "time=<t>"), (r" +", " ")]
+         (r"time=[0-9.]+ ms", "time=<t>"), (r"\b6[1-5][0-9]{3}\b", "<port>"), (r" +", " ")]
 
 
 def alike(text: str) -> str:
@@ -39,7 +40,17 @@ def run_block(block: str, env: str) -> str:
     for line in block.splitlines():
         if line.startswith(("# ", "$ ")):
             out += line + "\n" + sh(f"exec 2>&1; {env}; {line[2:]}", check=False)
-    return re.sub(r"/tmp/plumb-lab-\w+/root", "/var/lib/plumb", out)
+    return re.sub(r"/tmp/plumb-lab-\w+/root", "/var/lib/plumb", re.sub(r"PLUMB_ROOT=/tmp/plumb-lab-\w+/root ", "", out))
+
+
+@pytest.fixture(autouse=True)
+def name_server(tmp_path: Path) -> Iterator[None]:
+    """The host's name server is the LAN's router, whoever's it is outside."""
+    given = tmp_path / "resolv.conf"
+    given.write_text(f"nameserver {labs.ROUTER}\n")
+    sh(f"mount --bind {given} /etc/resolv.conf")
+    yield
+    sh("umount /etc/resolv.conf")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

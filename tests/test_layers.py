@@ -23,7 +23,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "": ("cnm", "errors", "settings", "engine.host"),               # the public names, for type checkers; imported when they are used
     "errors": ("plan",),                                            # StepFailed names a Step, to type checkers only
     "cnm": (),
-    "layout": ("cnm",),                                             # a sandbox's place, for type checkers
+    "root": (),
+    "layout": ("cnm", "root"),                                      # a sandbox's place, for type checkers
     "options": ("cnm", "errors"),                                   # they make values, and refuse what makes none
     "settings": ("cnm", "errors", "options"),
     "container_options": ("cnm", "errors", "options"),
@@ -31,6 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "plan": ("errors", "things"),
     "drivers": ("drivers", "cnm", "things", "settings", "layout", "options", "container_options"),
     "services": ("services", "cnm", "errors", "things", "settings", "options"),
+    "kernel.request": ("root", "kernel.shim"),                      # all that a command line begins with
     "kernel": ("kernel", "errors", "plan", "things", "cnm", "layout", "options", "container_options"),
     "views": ("views", "errors", "cnm", "things", "plan", "layout", "services.names", "services.ports"),
     "probes": (*VALUES, "plan", "probes", "kernel"),
@@ -38,10 +40,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "probes.published": ("cnm", "probes.promises", "services.ports"),
     "store": (*VALUES, "plan", "store"),
     "engine": MACHINERY,
-    "agent": MACHINERY,
+    "agent": (*MACHINERY, "warmer"),
+    "warmer": ("kernel.rendezvous", "kernel.request", "services.loop"),
+    "warm": ("kernel", "cli"),
     "cli": (*MACHINERY, "views", "cli"),
     "pytest_plugin": (*MACHINERY, "views"),
-    "__main__": ("cli",),
+    "__main__": ("cli", "kernel.request"),
 }
 DOORS = {"pyroute2": "plumb.kernel", "iptc": "plumb.kernel", "ctypes": "plumb.kernel", "subprocess": "plumb.kernel",
          "scapy": "plumb.probes.packets"}
@@ -108,6 +112,12 @@ def imported_by(code: str, root: str) -> set[str]:
     ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, cwd="/",
                          env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PLUMB_ROOT": root, "PLUMB_CONFIG": ""})
     return set(ran.stdout.rpartition("LOADED")[2].split())
+
+
+def test_a_command_line_begins_with_next_to_no_imports(tmp_path: Path) -> None:
+    """What asks for a warm process imports nothing that is written in Python and not plumb's: each such module costs a millisecond."""
+    begun = imported_by("pass", str(tmp_path))
+    assert imported_by("import plumb.__main__, plumb.kernel.request", str(tmp_path)) - begun <= {"plumb", "_socket", "__future__"}
 
 
 def test_importing_plumb_costs_next_to_nothing(tmp_path: Path) -> None:

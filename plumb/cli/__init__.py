@@ -31,7 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("plumb.cli.mend", "Tell what is not as it should be"),
     "repair": ("plumb.cli.mend", "Make it as it should be"),
     "reset": ("plumb.cli.mend", "Remove all that is plumb's"),
-    "agent": ("plumb.cli.agent", "Manage the process that holds the published ports"),
+    "agent": ("plumb.cli.agent", "Manage the process that holds ports and answers for names"),
     "env": ("plumb.cli.mend", "Tell what this kernel and host can do"),
     "version": ("plumb.cli.mend", "Show versions"),
 }

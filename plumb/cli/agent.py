@@ -1,4 +1,4 @@
-"""plumb agent start|stop|ls|hold|release|proxy|unproxy.
+"""plumb agent start|stop|ls|hold|release|proxy|unproxy|serve|unserve|name|unname.
 
 The engine does this by itself; these are the words in which `--dry-run` and `--show-commands` say it.
 """
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from plumb.things import Thing
+    from plumb.things.names import Upstream
 
     Place = tuple[IPv4Address | IPv6Address, int]
 
+NAMES = {"Address": "ADDRESS", "Network": "NETWORK", "Names": "NAMES"}
 COLUMNS = {"Protocol": "PROTOCOL", "Address": "ADDRESS", "Target": "TARGET", "Proxy": "PROXY"}
 
 
 @click.group("agent")
 def agent() -> None:
-    """Manage the process that holds the published ports."""
+    """Manage the process that holds published ports and answers for names."""
 
 
 @agent.command("start")
@@ -46,18 +48,26 @@ def stop() -> None:
 
 
 @agent.command("ls")
+@click.option("--names", is_flag=True, help="The names that it knows.")
 @common.template_option
-def ls(as_json: bool, template: str) -> None:
-    """List the ports that the agent holds."""
+def ls(names: bool, as_json: bool, template: str) -> None:
+    """List what the agent has: ports, and with --names what it answers for."""
     from plumb.kernel import agents
+    from plumb.things.names import Names
     from plumb.things.ports import HostPort, Proxy, at
 
     found = agents.held(_folder()) or []
+    if names:
+        rows: list[dict[str, object]] = [
+            {"Address": " ".join(map(str, thing.ips)), "Network": thing.title, "Names": " ".join(thing.names)}
+            for thing in found if isinstance(thing, Names)]
+        common.columns_of(NAMES, as_json, template, rows)
+        return
     proxies = {proxy.key[1:]: at(proxy.to_ip, proxy.to_port) for proxy in found if isinstance(proxy, Proxy)}
-    rows: list[dict[str, object]] = [
+    ports: list[dict[str, object]] = [
         {"Protocol": port.protocol, "Address": at(port.ip, port.port), "Target": at(port.to_ip, port.to_port),
          "Proxy": proxies.get(port.key[1:], "")} for port in found if isinstance(port, HostPort)]
-    common.columns_of(COLUMNS, as_json, template, rows)
+    common.columns_of(COLUMNS, as_json, template, ports)
 
 
 def _on_port(function: F) -> F:
@@ -105,6 +115,79 @@ def unproxy(protocol: str, address: str) -> None:
     from plumb.things.ports import Proxy
 
     _take(Proxy(_folder(), protocol, *_place(address), *_place(address)), None)
+
+
+@agent.command("serve")
+@click.argument("namespace", metavar="FILE")
+@click.argument("udp", type=click.IntRange(1, 65535))
+@click.argument("tcp", type=click.IntRange(1, 65535))
+@click.option("--network", multiple=True, metavar="ID", help="A network whose names are known, in the order in which they are searched.")
+@click.option("--link", multiple=True, metavar="ID,ALIAS,NAME", help="On that network, another name for a name.")
+@click.option("--upstream", multiple=True, metavar="host=IP|sandbox=IP", help="Whom to ask for what is not known, and from where.")
+@click.option("--no-way-out", is_flag=True, help="Do not ask from the host: the sandbox has no way out either.")
+@click.option("--ndots", is_flag=True, help="Do not hand on names without a dot.")
+def serve(namespace: str, udp: int, tcp: int, network: tuple[str, ...], link: tuple[str, ...], upstream: tuple[str, ...],
+          no_way_out: bool, ndots: bool) -> None:
+    """Answer for names at 127.0.0.11 in a sandbox, on these ports; where that is done already, as said now."""
+    from plumb.things.names import Resolver
+
+    links = tuple((net, alias, name) for net, alias, name in (_parts(text, 3, "link") for text in link))
+    _make(Resolver(_folder(), namespace, udp, tcp, network, links, tuple(map(_upstream, upstream)), not no_way_out, ndots))
+
+
+@agent.command("unserve")
+@click.argument("namespace", metavar="FILE")
+def unserve(namespace: str) -> None:
+    """Answer no more in a sandbox."""
+    from plumb.things.names import Resolver
+
+    _take(Resolver(_folder(), namespace, 1, 1), None)
+
+
+@agent.command("name")
+@click.argument("endpoint", metavar="ENDPOINT-ID")
+@click.argument("network", metavar="NETWORK-ID")
+@click.argument("title", metavar="NETWORK")
+@click.option("--name", "names", multiple=True, help="A name; the first is what the addresses are called in reverse.")
+@click.option("--ip", multiple=True, help="What the names mean.")
+@click.option("--port", multiple=True, metavar="NAME,PROTOCOL,PORT", help="A port that has a name (SRV).")
+def name_(endpoint: str, network: str, title: str, names: tuple[str, ...], ip: tuple[str, ...], port: tuple[str, ...]) -> None:
+    """Know the names of an endpoint on its network."""
+    from plumb.container_options import port_range
+    from plumb.options import address
+    from plumb.things.names import NamedPort, Names
+
+    ports = []
+    for text in port:
+        called, protocol, number = _parts(text, 3, "port")
+        ports.append(NamedPort(called, protocol, port_range(number, "port")[0]))
+    _make(Names(_folder(), endpoint, network, title, names, tuple(map(address, ip)), tuple(ports)))
+
+
+@agent.command("unname")
+@click.argument("endpoint", metavar="ENDPOINT-ID")
+def unname(endpoint: str) -> None:
+    """Forget the names of an endpoint."""
+    from plumb.things.names import Names
+
+    _take(Names(_folder(), endpoint, "", "", (), ()), None)
+
+
+def _parts(text: str, count: int, what: str) -> list[str]:
+    parts = text.split(",")
+    if len(parts) != count:
+        raise Invalid(f"invalid {what} '{text}'", f"it has {count} parts with commas between them")
+    return parts
+
+
+def _upstream(text: str) -> Upstream:
+    from plumb.options import address
+    from plumb.things.names import Upstream
+
+    where, equals, ip = text.partition("=")
+    if not equals or where not in ("host", "sandbox"):
+        raise Invalid(f"invalid upstream '{text}'", "as in host=192.0.2.1 or sandbox=192.0.2.1")
+    return Upstream(address(ip), where == "sandbox")
 
 
 def _folder() -> str:

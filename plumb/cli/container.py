@@ -16,6 +16,7 @@ from plumb.cli import common
 from plumb.cnm import Attachment, Sandbox, Status
 from plumb.engine.host import Host
 from plumb.errors import Invalid, PlumbError
+from plumb.kernel import caller
 
 COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 """Words behind the first that is no option are the command's."""
@@ -34,8 +35,8 @@ OPTIONS: list[Callable[[Command], Command]] = [
     click.option("--dns", multiple=True, help="Name servers."),
     click.option("--dns-search", multiple=True),
     click.option("--dns-option", "--dns-opt", "dns_option", multiple=True),
-    click.option("--add-host", multiple=True, metavar="NAME:IP", help="A line for the hosts file."),
-    click.option("--link", multiple=True, metavar="NAME[:ALIAS]"),
+    click.option("--add-host", multiple=True, metavar="NAME:IP", help="A line for the hosts file; the address can be host-gateway."),
+    click.option("--link", multiple=True, metavar="NAME[:ALIAS]", help="Know another container by a name of one's own."),
     click.option("-p", "--publish", multiple=True, help="Publish a port: [[IP:][PORT]:]PORT[/PROTOCOL]."),
     click.option("-P", "--publish-all", is_flag=True, help="Publish all exposed ports."),
     click.option("--expose", multiple=True, help="Expose a port or a range of ports."),
@@ -70,8 +71,8 @@ def wish_of(asked: dict[str, Any]) -> dict[str, Any]:
         "hostname": asked["hostname"], "owns_hostname": bool(asked["hostname"]),
         "domainname": opt.host_name(asked["domainname"]) if asked["domainname"] else "",
         "dns": tuple(opt.address(text, "name server") for text in asked["dns"]), "dns_search": _words(asked["dns_search"], "search domain"),
-        "dns_options": _words(asked["dns_option"], "DNS option"), "extra_hosts": tuple(_extra_host(text) for text in asked["add_host"]),
-        "links": tuple(_link(text) for text in asked["link"]),
+        "dns_options": _words(asked["dns_option"], "DNS option"), "extra_hosts": tuple(own.extra_host(text) for text in asked["add_host"]),
+        "links": tuple(own.link(text) for text in asked["link"]),
         "ports": tuple(port for text in asked["publish"] for port in own.published(text)), "publish_all": asked["publish_all"],
         "exposed": tuple(dict.fromkeys(spec for text in asked["expose"] for spec in own.exposed(text))),
         "cap_add": tuple(own.capability(text) for text in asked["cap_add"]),
@@ -95,20 +96,6 @@ def _variable(text: str) -> str:
     if not name or "\0" in text:
         raise Invalid(f"invalid environment variable {text!r}")
     return text if equals else f"{name}={os.environ.get(name, '')}"
-
-
-def _extra_host(text: str) -> tuple[str, str]:
-    name, separator, ip = text.partition("=") if "=" in text else text.partition(":")
-    if not separator or not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", name):
-        raise Invalid(f"bad format for add-host: {text!r}", "it is written NAME:IP")
-    if ip == "host-gateway":
-        raise Invalid("--add-host with host-gateway is not built yet", "name the address: plumb0's own, 172.17.0.1 by default")
-    return name, str(opt.address(ip.strip("[]"), "address in add-host"))
-
-
-def _link(text: str) -> tuple[str, str]:
-    name, _, alias = text.partition(":")
-    return opt.object_name(name, "link"), opt.alias(alias or name)
 
 
 def _attachments(asked: dict[str, Any]) -> tuple[Attachment, ...]:
@@ -145,6 +132,8 @@ def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
     wish = wish_of(asked)
     argv = wish["command"]
     foreground = bool(argv) and not detach
+    if foreground:
+        caller.this.own()
     with common.opened(dry_run, show_commands) as host:
         box = host.run(**wish, foreground=foreground)
         if dry_run:

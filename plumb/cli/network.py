@@ -178,6 +178,7 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
 @click.option("--ip", default="", help="IPv4 address.")
 @click.option("--ip6", default="", help="IPv6 address.")
 @click.option("--alias", multiple=True, help="Network-scoped alias.")
+@click.option("--link", multiple=True, metavar="NAME[:ALIAS]", help="Know another container by a name of one's own.")
 @click.option("--link-local-ip", multiple=True)
 @click.option("--driver-opt", multiple=True, metavar="KEY=VALUE")
 @click.option("--gw-priority", default="", help="The highest provides the default gateway.")
@@ -185,11 +186,14 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
 @common.changing
 @click.argument("network_name", metavar="NETWORK")
 @click.argument("container")
-def connect(network_name: str, container: str, ip: str, ip6: str, alias: tuple[str, ...], link_local_ip: tuple[str, ...],
-            driver_opt: tuple[str, ...], gw_priority: str, mac_address: str, dry_run: bool, show_commands: bool) -> None:
+def connect(network_name: str, container: str, ip: str, ip6: str, alias: tuple[str, ...], link: tuple[str, ...],
+            link_local_ip: tuple[str, ...], driver_opt: tuple[str, ...], gw_priority: str, mac_address: str, dry_run: bool,
+            show_commands: bool) -> None:
     """Connect a container to a network."""
-    wish = opt.make_attachment(network_name, ip=ip, ip6=ip6, aliases=alias, link_local=link_local_ip, gw_priority=gw_priority,
-                               mac_address=mac_address, driver_opts=opt.pairs(driver_opt, "driver option"))
+    from plumb import container_options as own
+
+    wish = opt.make_attachment(network_name, ip=ip, ip6=ip6, aliases=alias, links=tuple(map(own.link, link)), link_local=link_local_ip,
+                               gw_priority=gw_priority, mac_address=mac_address, driver_opts=opt.pairs(driver_opt, "driver option"))
     with common.opened(dry_run, show_commands) as host:
         host.connect(network_name, container, wish)
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, GatewayMode, Network, ip_on
+from plumb.cnm import Endpoint, GatewayMode, Linked, Network, ip_on
 from plumb.drivers import firewall, nftables
 from plumb.settings import Settings
 from plumb.things import Thing
@@ -86,6 +86,12 @@ def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterat
     for name, value in end.sysctls:
         yield Sysctl(name.replace("IFNAME", end.ifname), value, ns)
     yield Up(end.ifname, ns)
+
+
+def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iterator[Thing]:
+    """What a link (`--link`) opens on the default network: something, where its containers do not reach each other."""
+    if net.default and not net.bridge.icc:
+        yield from FIREWALLS[settings.firewall_backend].link(net, end, other, settings)
 
 
 def speaks_ipv6(net: Network) -> bool:

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, GatewayMode, Network, Port
+from plumb.cnm import Endpoint, GatewayMode, Linked, Network, Port
 from plumb.drivers import publishing
 from plumb.settings import Settings
 from plumb.things import Thing
@@ -147,6 +147,17 @@ def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]
                    why=publishing.NO_DIRECT_WAY)
     for port in end.ports:
         yield from published(net, end, port, settings)
+
+
+def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iterator[Thing]:
+    """The rules of a link, where containers of a network are parted from each other: to the other's exposed ports, and back.
+
+    They end the walk in PLUMB, before PLUMB-FORWARD drops what stays on the bridge. IPv4 only, as in Docker.
+    """
+    for parent, child, number, protocol in publishing.linked(end, other) if settings.firewall(4) else ():
+        for source, target, port in ((parent, child, f"--dport {number}"), (child, parent, f"--sport {number}")):
+            yield Rule(Family.V4, "filter", "PLUMB", f"-s {source}/32 -d {target}/32 -i {net.link} -o {net.link} -p {protocol} "
+                       f"-m {protocol} {port} -j ACCEPT", why=publishing.link(other))
 
 
 def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> Iterator[Thing]:

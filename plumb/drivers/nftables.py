@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, GatewayMode, IPNetwork, Network, Port
+from plumb.cnm import Endpoint, GatewayMode, IPNetwork, Linked, Network, Port
 from plumb.drivers import publishing
 from plumb.settings import Settings
 from plumb.things import Thing
@@ -119,7 +119,7 @@ def _connected(net: Network, subnet: IPNetwork, settings: Settings) -> Iterator[
     """A network that leads outside, as its gateway mode says."""
     version, br, mode = subnet.version, net.link, net.bridge.mode(subnet.version)
     inwards, outwards = f"filter-forward-in__{br}", f"filter-forward-out__{br}"
-    icc = f'iifname "{br}" counter {_icc(net)} comment "ICC"'
+    icc = _icc_rule(net)
     if mode is GatewayMode.ROUTED:
         yield rule(version, inwards, f'{ICMP[version]} counter accept comment "ICMP"',
                    "a routed network answers pings and reports errors, as hosts do")
@@ -151,6 +151,10 @@ def _icc(net: Network) -> str:
     return "accept" if net.bridge.icc else "drop"
 
 
+def _icc_rule(net: Network) -> str:
+    return f'iifname "{net.link}" counter {_icc(net)} comment "ICC"'
+
+
 def _between(net: Network) -> str:
     return f"containers of {net.name} {'reach' if net.bridge.icc else 'do not reach'} each other"
 
@@ -172,6 +176,14 @@ def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]
                        'comment "DROP DIRECT ACCESS"', publishing.NO_DIRECT_WAY)
     for port in end.ports:
         yield from published(net, end, port, settings)
+
+
+def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iterator[Thing]:
+    """The rules of a link, where containers of a network are parted from each other: to the other's exposed ports, and back."""
+    for parent, child, number, protocol in publishing.linked(end, other) if settings.firewall(4) else ():
+        for spec in (f"ip saddr {parent} ip daddr {child} {protocol} dport {number} counter accept",
+                     f"ip saddr {child} {protocol} sport {number} ip daddr {parent} counter accept"):
+            yield rule(4, f"filter-forward-in__{net.link}", spec, publishing.link(other), before=_icc_rule(net))
 
 
 def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> Iterator[Thing]:

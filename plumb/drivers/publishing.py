@@ -13,8 +13,9 @@ all ways are DNAT's then: hairpin mode on the bridge's port, masquerading and ro
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
-from plumb.cnm import Endpoint, GatewayMode, Network, Port
+from plumb.cnm import Endpoint, GatewayMode, Linked, Network, Port
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.ports import Agent, HostPort, Proxy, at
@@ -41,6 +42,16 @@ def protected(net: Network, version: int, settings: Settings) -> bool:
     return settings.firewall(version) and not direct
 
 
+def linked(end: Endpoint, other: Linked) -> Iterator[tuple[IPv4Address, IPv4Address, int, str]]:
+    """The exposed ports of a container that this endpoint's is linked to: both IPv4 addresses, the port and its protocol."""
+    child = next((ip for ip in other.ips if isinstance(ip, IPv4Address)), None)
+    if end.ip is None or child is None:
+        return
+    for spec in other.ports:
+        number, _, protocol = spec.partition("/")
+        yield end.ip.ip, child, int(number), protocol
+
+
 # -- why a firewall has a rule for a port, whatever its words -------------------------------
 
 NO_DIRECT_WAY = "containers are reached through published ports, not by routing to their addresses"
@@ -55,6 +66,11 @@ def hole(port: Port) -> str:
 def leads(net: Network, end: Endpoint, port: Port) -> str:
     """Why it is rewritten."""
     return f"published: {at(port.host_ip, port.host_port)}/{port.protocol} is {net.name}'s {at(end.target(port), port.port)}"
+
+
+def link(other: Linked) -> str:
+    """Why a container is let through to another on the same bridge."""
+    return f"a link: exposed ports of {other.names.split()[-1]} are open to this one alone"
 
 
 def own(port: Port) -> str:

@@ -19,8 +19,10 @@ from plumb.layout import Layout
 from plumb.things import Thing
 from plumb.things.layer3 import Route, Sysctl
 from plumb.things.links import Up
-from plumb.things.processes import Directory, File, Namespace, Process
+from plumb.things.processes import Directory, Edits, File, Namespace, Process
 
+EDITS = {"resolv.conf": Edits.LEFT, "hosts": Edits.MERGED}
+"""What becomes of what the user writes into them; anything else is overwritten."""
 EVERYWHERE: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
 
@@ -29,7 +31,7 @@ def files(box: Sandbox, layout: Layout, texts: dict[str, str]) -> Iterator[Thing
     folder = layout.container(box.id)
     yield Directory(folder)
     for name, text in texts.items():
-        yield File(f"{folder}/{name}", text)
+        yield File(f"{folder}/{name}", text, EDITS.get(name, Edits.OVERWRITTEN))
 
 
 def namespace(box: Sandbox, ns: str) -> Iterator[Thing]:
@@ -57,4 +59,4 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
     if box.argv:
         caps = capabilities(box.cap_add, box.cap_drop, box.privileged)
         own, shared = layout.container(box.id), layout.container(box.target or box.id)
-        yield Process(box.id, own, shared, ns, box.argv, box.hostname, caps, box.environment, layout.root, config)
+        yield Process(box.id, own, shared, ns, box.argv, box.hostname, caps, (*box.link_environment, *box.environment), layout.root, config)

@@ -24,7 +24,7 @@ from plumb.cnm import (
 )
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted, Invalid
-from plumb.kernel.hostfiles import host_file, resolv_source
+from plumb.kernel.hostfiles import host_file, resolv_path, resolv_source
 from plumb.options import address
 from plumb.services import ipam, names
 
@@ -183,4 +183,4 @@ def _any(op: Operation, net: Network, pool: Pool) -> IPAddress:
     return ip
 
 
-__all__ = ["endpoint", "host_file", "name_servers", "new_id", "now", "resolv_source", "subnets"]
+__all__ = ["endpoint", "host_file", "name_servers", "new_id", "now", "resolv_path", "resolv_source", "subnets"]

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from plumb import options as opt
 from plumb.cnm import Attachment, Network, Sandbox, Status
-from plumb.engine import allot, publish
+from plumb.engine import allot, linking, publish
 from plumb.engine.machine import Machine
 from plumb.engine.operation import Operation
-from plumb.errors import Conflict, Invalid, NotFound
+from plumb.engine.resolving import resolving
+from plumb.errors import Conflict, Invalid
 from plumb.kernel.hostfiles import host_name
 
 ADJECTIVES = ("brisk", "calm", "clear", "deft", "eager", "fair", "gentle", "keen", "lucid", "merry", "neat", "quick",
@@ -51,13 +52,18 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
                        "You have to remove (or rename) that container to be able to reuse that name.")
     ident = allot.new_id()
     box = replace(wish, id=ident, name=name, created=allot.now(), number=op.number(Sandbox), status=Status.CREATED)
-    box = _settle_mode(op, box)
+    box = linking.asked(op, _settle_mode(op, replace(box, owns_hostname=bool(box.hostname))))
     if not box.hostname:
         box = replace(box, hostname=host_name() if box.mode == "host" else ident[:12])
-    box = replace(box, resolv_source=allot.resolv_source(),
-                  hosts_source=allot.host_file("hosts") if box.mode == "host" else "")
-    op.put(replace(box, links=tuple(_link(op, box, *link) for link in box.links)))
+    box = _with_host_files(box)
+    op.put(box)
     return box
+
+
+def _with_host_files(box: Sandbox) -> Sandbox:
+    """A container with the host's files of names as they are now, which its own are made from."""
+    return replace(box, resolv_source=allot.resolv_source(), resolv_path=allot.resolv_path(),
+                   hosts_source=allot.host_file("hosts") if box.mode == "host" else "")
 
 
 def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
@@ -95,7 +101,11 @@ def _canonical(op: Operation, reference: str) -> str:
 def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
     if mode == "none":
         return replace(box, mode="none")
-    conflicts: dict[str, object] = {"links": box.links, "custom MAC address": box.mac}
+    if box.links:
+        kind = mode.partition(":")[0]
+        raise Invalid(f"conflicting options: {kind} type network{'ing' if kind == 'host' else ''} can't be used with links. "
+                      "This would result in undefined behavior")
+    conflicts: dict[str, object] = {"custom MAC address": box.mac}
     if mode.startswith("container:"):
         conflicts |= {"hostname": box.hostname, "dns": box.dns or box.dns_search or box.dns_options,
                       "custom host-to-IP mapping": box.extra_hosts, "port publishing": box.ports or box.publish_all,
@@ -115,17 +125,6 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
         return replace(box, mode="host", hostname=target.hostname)
     owner = target.target or target.id
     return replace(box, mode=f"container:{owner}", hostname=target.hostname)
-
-
-def _link(op: Operation, box: Sandbox, reference: str, alias: str) -> tuple[str, str]:
-    other = op.find(Sandbox, reference)
-    if other is None:
-        raise NotFound(f"could not get container for {reference}")
-    if not any(wish.network == "bridge" for wish in other.attachments):
-        raise Invalid(f"Cannot link to {reference}, as it does not belong to the default network")
-    if other.status is not Status.RUNNING:
-        raise Conflict(f"Cannot link to a non running container: /{other.name} AS /{box.name}/{alias}")
-    return other.id, alias
 
 
 # -- start, stop, rm ---------------------------------------------------------------
@@ -148,7 +147,8 @@ def start(op: Operation, machine: Machine, reference: str, foreground: bool = Fa
         target = op.the_sandbox(box.target)
         if target.status is not Status.RUNNING:
             raise Conflict(f"cannot join network namespace of a non running container: {target.name}")
-    box = replace(box, status=Status.RUNNING, foreground=foreground, started=allot.now(), exit_code=0, resolv_source=allot.resolv_source())
+    box = linking.linked(op, replace(_with_host_files(box), host_gateways=linking.host_gateways(op, box.extra_hosts)))
+    box = replace(box, status=Status.RUNNING, foreground=foreground, started=allot.now(), exit_code=0)
     used = {wish.ifname for wish in box.attachments if wish.ifname}
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
         raise Conflict("two interfaces of one container cannot have the same name")
@@ -156,8 +156,10 @@ def start(op: Operation, machine: Machine, reference: str, foreground: bool = Fa
         end = allot.endpoint(op, _network(op, wish), box, wish, used - {wish.ifname})
         used.add(end.ifname)
         op.put(end)
+    box = resolving(op, machine, box)
     op.put(box)
     publish.publish(op, machine, box)
+    linking.moved(op, box)
     return box
 
 
@@ -178,8 +180,9 @@ def stop(op: Operation, reference: str, exit_code: int | None = None) -> Sandbox
         op.drop(end)
     if exit_code is None:
         exit_code = 143 if box.argv else 0          # 128 + SIGTERM
-    box = replace(box, status=Status.EXITED, finished=allot.now(), exit_code=exit_code)
+    box = replace(box, status=Status.EXITED, finished=allot.now(), exit_code=exit_code, dns_udp=0, dns_tcp=0)
     op.put(box)
+    linking.moved(op, box)
     return box
 
 
@@ -195,6 +198,7 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
             raise Conflict(f'cannot remove container "/{box.name}": container is running: '
                            "stop the container before removing or force remove")
         stop(op, box.id)
+    linking.forget(op, box)
     op.drop(box)
     return box
 
@@ -219,7 +223,9 @@ def connect(op: Operation, machine: Machine, network: str, container: str, wish:
     if box.status is Status.RUNNING:
         used = {end.ifname for end in op.endpoints(sandbox=box.id)}
         op.put(allot.endpoint(op, net, box, wish, used))
+        box = resolving(op, machine, box)
         publish.publish(op, machine, box)
+        linking.moved(op, box)
     op.put(box)
     return box
 
@@ -243,6 +249,8 @@ def check_endpoint(net: Network, wish: Attachment) -> Network:
     wrong = []
     if net.default and (wish.ip or wish.ip6):
         wrong.append("user-specified IP address is supported on user-defined networks only")
+    if net.default and wish.links:
+        wrong.append("links are only supported for user-defined networks")
     if net.default and wish.aliases:
         wrong.append("network-scoped aliases are only supported for user-defined networks")
     for ip in (wish.ip, wish.ip6):
@@ -280,6 +288,7 @@ def disconnect(op: Operation, machine: Machine, network: str, container: str, fo
             op.drop(end)
     box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
     op.put(box)
+    linking.moved(op, box)
     publish.publish(op, machine, box)
     return box
 

@@ -333,9 +333,9 @@ class Host(Reader):
         with self._turn(insist=False) as op:
             found = mending.check(self.store, self.kernel)
             if not self._dry_run:
-                mending.repair(op, self.kernel)
+                mending.repair(op, self.kernel, self._machine)
             elif self._on_steps is not None:
-                self._on_steps(mending.steps_to_repair(op, self.kernel))
+                self._on_steps(mending.steps_to_repair(op, self.kernel, self._machine))
         return found
 
     def reset(self) -> None:

@@ -8,6 +8,8 @@ from ipaddress import IPv4Interface
 
 from plumb.cnm import IPAddress, IPNetwork
 
+Ports = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -21,6 +23,7 @@ class Machine:
         holder: who has a port, as far as that can be seen: "nginx (pid 12)", or "".
         listens_v6: whether a program can listen on IPv6.
         ephemeral: the first and the last port that are given out where none was asked for, and those that are not.
+        spare: a UDP and a TCP port that can be bound in a namespace; those that are named, if they can.
     """
 
     kind_of: Callable[[str], str | None] = lambda name: None
@@ -30,11 +33,12 @@ class Machine:
     holder: Callable[[str, IPAddress, int], str] = lambda protocol, ip, port: ""
     listens_v6: Callable[[], bool] = lambda: True
     ephemeral: Callable[[], tuple[int, int, frozenset[int]]] = lambda: (32768, 60999, frozenset())
+    spare: Callable[[str, Ports], Ports] = lambda ns, wanted: wanted if all(wanted) else (61053, 61054)
 
 
 def this_machine() -> Machine:
     """The machine itself."""
-    from plumb.kernel import hostports, survey
+    from plumb.kernel import hostports, survey, unused
 
     return Machine(survey.kind_of, survey.address_of, survey.on_link_networks, hostports.trial, hostports.holder,
-                   hostports.listens_v6, hostports.ephemeral)
+                   hostports.listens_v6, hostports.ephemeral, unused.ports)

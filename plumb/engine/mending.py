@@ -17,14 +17,17 @@ from pathlib import Path
 
 from plumb.cnm import Endpoint, Network, Sandbox, Status
 from plumb.engine import containers
+from plumb.engine.machine import Machine
 from plumb.engine.narration import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.order import OrderedKernel, disorder, reordering
+from plumb.engine.resolving import renewed
 from plumb.errors import Broken, KernelRefused, PlumbError
 from plumb.layout import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
+from plumb.things.names import Names, Resolver
 from plumb.things.ports import Agent, HostPort, OfAgent, Proxy
 
 
@@ -106,7 +109,7 @@ def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
     """Start an agent that has died anew, with all that it held. What somebody else has taken meanwhile is for check to tell."""
     agent = store.thing(("agent", layout.run))
     if agent is not None and died(agent, kernel):
-        held = [agent, *store.things_of(HostPort), *store.things_of(Proxy)]
+        held = [agent, *(thing for kind in (HostPort, Proxy, Names, Resolver) for thing in store.things_of(kind))]
         take_all(plan(look(kernel, held).values(), held), kernel)
 
 
@@ -125,28 +128,31 @@ def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
     return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, kernel)]
 
 
-def repair(op: Operation, kernel: OrderedKernel) -> None:
+def repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> None:
     """Make the kernel what is recorded, and what the settings say now."""
-    touch_all(op)
+    touch_all(op, machine)
     op.carry_out(now=lambda things: look(kernel, things))
     kernel.take(reordering(op.store.things(), kernel))
 
 
-def steps_to_repair(op: Operation, kernel: OrderedKernel) -> list[Step]:
+def steps_to_repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> list[Step]:
     """What repair would do."""
-    touch_all(op)
+    touch_all(op, machine)
     return [*op.steps(now=lambda things: look(kernel, things)), *reordering(op.store.things(), kernel)]
 
 
-def touch_all(op: Operation) -> None:
+def touch_all(op: Operation, machine: Machine) -> None:
     """Have everything narrated again.
 
-    A command that has ended since (a crash, a reboot) is not started again: its container is stopped.
+    A command that has ended since (a crash, a reboot) is not started again: its container is stopped. A DNS server that is
+    gone comes back on other ports where a program of the container has taken its own.
     """
     op.touch(HOST_OWNER)
     for box in op.all(Sandbox):
         if box.status is Status.RUNNING and box.argv and gone(op, box):
             containers.stop(op, box.id, exit_code=137)
+        elif box.dns_udp and not serves(op, box):
+            op.put(renewed(op, machine, box))
         op.touch(sandbox_owner(box))
     for net in op.all(Network):
         op.touch(network_owner(net))
@@ -157,6 +163,11 @@ def touch_all(op: Operation) -> None:
 def gone(op: Operation, box: Sandbox) -> bool:
     """Whether a container's command has ended."""
     return any(now is None for now in op.kernel.look(list(op.narrator.process(box))))
+
+
+def serves(op: Operation, box: Sandbox) -> bool:
+    """Whether a container's DNS server is there."""
+    return any(op.kernel.look([thing]) != [None] for thing in op.narrator.things(sandbox_owner(box)) if isinstance(thing, Resolver))
 
 
 # -- reset ---------------------------------------------------------------

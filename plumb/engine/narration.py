@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from plumb.cnm import Endpoint, Ends, Network, Sandbox, Status
-from plumb.drivers import bridge, host, none, publishing, sandbox
+from plumb.drivers import bridge, host, none, publishing, resolver, sandbox
 from plumb.layout import Layout
 from plumb.services import names
 from plumb.settings import Settings
@@ -73,6 +73,23 @@ class Narrator:
         if end is not None and net is not None:
             yield from ENDPOINTS[net.driver](net, end, self._layout.namespace(end.sandbox), self._settings)
             yield from publishing.endpoint(end, self._layout.run, self._settings)
+            yield from resolver.names(end, net, self._known_as(end, net), self._layout.run)
+            yield from self._links(end, net)
+
+    def _links(self, end: Endpoint, net: Network) -> Iterator[Thing]:
+        """What it needs for those that its container is linked to, as long as they run."""
+        box = self._view.sandbox(end.sandbox) if net.default else None
+        for other in box.linked if box else ():
+            there = self._view.sandbox(other.id)
+            if there is not None and any(net.default for _, net in self._view.ends(there)):
+                yield from bridge.link(net, end, other, self._settings)
+
+    def _known_as(self, end: Endpoint, net: Network) -> tuple[str, ...]:
+        box = self._view.sandbox(end.sandbox)
+        if box is None:
+            return ()
+        wish = next((wish for wish in box.attachments if wish.network in (net.id, net.name)), None)
+        return tuple(names.dns_names(box, (wish.aliases if wish else None) or ()))
 
     def _container(self, ident: str) -> Iterator[Thing]:
         box = self._view.sandbox(ident)
@@ -86,6 +103,9 @@ class Narrator:
         if not box.shares:
             yield from sandbox.namespace(box, ns)
             yield from sandbox.gateways(ends, ns)
+            yield from resolver.redirects(box, ns, self._settings)
+            yield from resolver.server(box, ends, ns, self._layout.run, names.upstreams(box, box.resolv_source, self._settings),
+                                       names.ndots_set(box, box.resolv_source, self._settings))
         if not box.foreground:
             yield from self.process(box)
 
@@ -97,17 +117,6 @@ class Narrator:
         """What stands in its files; one that shares another's network stack shares its files."""
         if box.target:
             return {}
-        hosts = box.hosts_source if box.mode == "host" and not box.extra_hosts else names.hosts(box, ends, self._linked(box))
+        hosts = box.hosts_source if box.mode == "host" and not box.extra_hosts else names.hosts(box, ends)
         return {"resolv.conf": names.resolv_conf(box, ends, box.resolv_source, self._settings),
                 "hosts": hosts, "hostname": box.hostname + "\n"}
-
-    def _linked(self, box: Sandbox) -> Iterable[tuple[str, str]]:
-        """The addresses and names of the containers that it is linked to on the default network."""
-        for ident, alias in box.links:
-            other = self._view.sandbox(ident)
-            if other is None or other.status is not Status.RUNNING:
-                continue
-            known = " ".join(dict.fromkeys([alias, other.hostname, other.name]))
-            for end, net in self._view.ends(other):
-                if net.default:
-                    yield from ((str(ip.ip), known) for ip in end.ips)

@@ -23,8 +23,12 @@ nowhere else, and foreign errors become plumb's own here, once, with errno and t
     foreign.py            the survey of other firewalls on the host
     foreign_rules.py      their rules in a common form
     agents.py             the engine's side of the agent: started, spoken to, ended
-    rendezvous.py         where the two meet: control socket, pid file, lock
+    rendezvous.py         where they meet: sockets, pid file, lock; and who is listened to
+    request.py            a command line handed to a warm process
+    likeness.py           to be like another process: namespaces, limits, signals
+    caller.py             the process that called for a command
     hostports.py          host ports: bound for real, and who has one
+    inside.py             sockets in a sandbox's namespace, for the agent
     files.py              folders and files
     processes.py          a sandbox's command: started, watched, ended
     shim.py               runs beside each such command (standard library only)

@@ -6,6 +6,7 @@ refused is the last that was tried. An agent that is gone has taken its ports al
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -13,7 +14,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from itertools import groupby
@@ -22,9 +23,11 @@ from typing import Any
 
 from plumb.errors import KernelRefused, PlumbError, StepFailed
 from plumb.kernel import hostports, rendezvous
+from plumb.kernel.announce import Target
 from plumb.plan import Step
 from plumb.things import Key, Thing
-from plumb.things.ports import Agent, HostPort, Proxy, at
+from plumb.things.names import NamedPort, Names, Resolver, Upstream
+from plumb.things.ports import Agent, HostPort, OfAgent, Proxy, at
 
 PATIENCE = 10.0
 """Seconds for an answer."""
@@ -35,10 +38,13 @@ TOGETHER = 500
 LIST = "'plumb agent ls' shows what there is"
 ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTDIR)
 """How it shows that there is no agent, or none any more."""
-LAUNCH = "import os,sys; os.fork() and os._exit(0); sys.path.append(sys.argv[3]); from plumb.agent import main; main()"
-"""It forks once more, so that it is nobody's child who would have to wait for it."""
+LAUNCH = "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; from plumb.agent import main; main()"
+"""It forks once more, so that it is nobody's child who would have to wait for it.
 
-Row = tuple[str, str, str, int, str, int]
+Python starts without its folders of libraries, which it would have to look for; it is told two, plumb's and that of dnspython,
+which the agent loads when it serves names."""
+
+Row = tuple[Any, ...]
 
 
 class PortRefused(KernelRefused):
@@ -65,40 +71,67 @@ def _advice(port: HostPort, number: int) -> str:
 
 
 def look(things: Sequence[Thing]) -> list[Thing | None]:
-    """How agents, host ports and proxies are now: each agent is asked once.
+    """How agents and what they have are now: each agent is asked once.
 
     Raises:
         KernelRefused: an agent does not answer.
     """
     now: dict[tuple[str, Key], Thing] = {}
     for folder in {_folder(thing) for thing in things}:
-        asked = {(thing.protocol, str(thing.ip), thing.port) for thing in things
-                 if isinstance(thing, HostPort | Proxy) and thing.agent == folder}
-        ports = held(folder, list(asked) if len(asked) <= TOGETHER else None)
-        if ports is not None:
-            now.update(((folder, thing.key), thing) for thing in (Agent(folder), *ports))
+        found = held(folder, _asked(thing for thing in things if _folder(thing) == folder))
+        if found is not None:
+            now.update(((folder, thing.key), thing) for thing in (Agent(folder), *found))
     return [now.get((_folder(thing), thing.key)) for thing in things]
 
 
-def held(folder: str, ports: Sequence[tuple[str, str, int]] | None = None) -> list[HostPort | Proxy] | None:
-    """What a folder's agent holds and proxies of these ports (protocol, address, number), or of all; None where there is no agent."""
+def _asked(things: Iterable[Thing]) -> dict[str, list[Any]]:
+    """What to ask an agent for, to learn how these are."""
+    asked: dict[str, list[Any]] = {"ports": [], "resolvers": [], "names": []}
+    for thing in things:
+        match thing:
+            case HostPort() | Proxy():
+                asked["ports"].append((thing.protocol, str(thing.ip), thing.port))
+            case Resolver():
+                asked["resolvers"].append(thing.ns)
+            case Names():
+                asked["names"].append(thing.endpoint)
+    return asked
+
+
+def held(folder: str, asked: Mapping[str, Sequence[Any]] | None = None) -> list[OfAgent] | None:
+    """What a folder's agent has; None where there is no agent.
+
+    Args:
+        asked: what of it is of interest, all if None: "ports" (protocol, address, number), "resolvers" (namespace files),
+            "names" (endpoint ids).
+    """
+    short = asked is not None and sum(map(len, asked.values())) <= TOGETHER
     try:
-        rows = _ask(folder, {"list": True if ports is None else ports})["ports"]
+        answer = _ask(folder, {"list": asked if short else True})
     except OSError as error:
         if error.errno in ABSENT:
             return None
         raise KernelRefused(f"ask the agent of {folder}", error.errno or errno.ETIMEDOUT,
                             hint="'plumb repair' ends it and starts another") from error
-    found: list[HostPort | Proxy] = []
-    for protocol, ip, port, to_ip, to_port, proxied_ip, proxied_port in rows:
+    found: list[OfAgent] = []
+    for protocol, ip, port, to_ip, to_port, proxied_ip, proxied_port in answer["ports"]:
         found.append(HostPort(folder, protocol, ip_address(ip), port, ip_address(to_ip), to_port))
         if proxied_ip:
             found.append(Proxy(folder, protocol, ip_address(ip), port, ip_address(proxied_ip), proxied_port))
-    return found
+    return [*found, *(_resolver(folder, **row) for row in answer["resolvers"]), *(_names(folder, **row) for row in answer["names"])]
+
+
+def _resolver(folder: str, *, networks: list[str], links: list[list[str]], upstreams: list[list[Any]], **row: Any) -> Resolver:
+    return Resolver(folder, networks=tuple(networks), links=tuple((net, alias, name) for net, alias, name in links),
+                    upstreams=tuple(Upstream(ip_address(ip), inside) for ip, inside in upstreams), **row)
+
+
+def _names(folder: str, *, names: list[str], ips: list[str], ports: list[list[Any]], **row: Any) -> Names:
+    return Names(folder, names=tuple(names), ips=tuple(map(ip_address, ips)), ports=tuple(NamedPort(*port) for port in ports), **row)
 
 
 def _folder(thing: Thing) -> str:
-    assert isinstance(thing, Agent | HostPort | Proxy)
+    assert isinstance(thing, Agent | OfAgent)
     return thing.folder if isinstance(thing, Agent) else thing.agent
 
 
@@ -106,7 +139,7 @@ def _folder(thing: Thing) -> str:
 
 
 def take(steps: Sequence[Step], done: list[Step]) -> None:
-    """Take steps about agents, host ports and proxies, in order; `done` gets those that were taken.
+    """Take steps about agents and what they have, in order; `done` gets those that were taken.
 
     Raises:
         StepFailed: one was refused.
@@ -118,7 +151,7 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
                 _take_agent(step, folder, done)
         else:
             for first in range(0, len(mine), TOGETHER):
-                _take_ports(folder, mine[first:first + TOGETHER], done)
+                _take_rows(folder, mine[first:first + TOGETHER], done)
 
 
 def _take_agent(step: Step, folder: str, done: list[Step]) -> None:
@@ -134,7 +167,7 @@ def _take_agent(step: Step, folder: str, done: list[Step]) -> None:
     done.append(step)
 
 
-def _take_ports(folder: str, steps: list[Step], done: list[Step]) -> None:
+def _take_rows(folder: str, steps: list[Step], done: list[Step]) -> None:
     rows = [(step, row) for step in steps for row in _rows(step)]
     try:
         answer = _ask(folder, {"take": [row for _, row in rows]})
@@ -157,18 +190,42 @@ def _take_ports(folder: str, steps: list[Step], done: list[Step]) -> None:
 def _rows(step: Step) -> list[Row]:
     """What to ask the agent for."""
     thing = step.thing
-    assert isinstance(thing, HostPort | Proxy)
-    words = {HostPort: ("hold", "retarget", "release"), Proxy: ("proxy", "", "unproxy")}[type(thing)]
-    made, changed, removed = words
-    word = removed if step.after is None else made if step.before is None else changed
-    row = (thing.protocol, str(thing.ip), thing.port, str(thing.to_ip), thing.to_port)
-    return [(word, *row)] if word else [(removed, *row), (made, *row)]
+    match thing:
+        case HostPort() | Proxy():
+            words = ("hold", "retarget", "release") if isinstance(thing, HostPort) else ("proxy", "", "unproxy")
+            made, changed, removed = ((word, thing.protocol, str(thing.ip), thing.port, str(thing.to_ip), thing.to_port) for word in words)
+            if step.before is None or step.after is None:
+                return [removed if step.after is None else made]
+            return [changed] if changed[0] else [removed, made]
+        case Resolver():
+            moves = isinstance(step.before, Resolver) and (step.before.udp, step.before.tcp) != (thing.udp, thing.tcp)
+            gone = [("unserve", thing.ns)] if step.after is None or moves else []
+            return [*gone, *([("serve", _told(thing))] if step.after else [])]
+        case Names():
+            return [("unname", thing.endpoint) if step.after is None else ("name", _told(thing))]
+    raise NotImplementedError(type(thing))
+
+
+def _told(thing: Resolver | Names) -> dict[str, Any]:
+    """A thing in the agent's words: its fields."""
+    fields = {each.name: getattr(thing, each.name) for each in dataclasses.fields(thing) if each.name != "agent"}
+    if isinstance(thing, Names):
+        return {**fields, "ips": [str(ip) for ip in thing.ips]}
+    return {**fields, "upstreams": [(str(server.ip), server.inside) for server in thing.upstreams]}
 
 
 def _refusal(step: Step, number: int, said: str) -> KernelRefused:
     if isinstance(step.after, HostPort) and number not in (errno.EEXIST, errno.EINVAL, errno.ENOENT):
         return PortRefused(step.after, number, said)
     return KernelRefused(f"{step}", number, said, LIST)
+
+
+def announce(folder: str, targets: Sequence[Target]) -> bool:
+    """Have a folder's agent announce addresses; whether there is one that does."""
+    try:
+        return _ask(folder, {"announce": targets}).get("done") == len(targets)
+    except OSError:
+        return False
 
 
 def _ask(folder: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +253,7 @@ def start(folder: str) -> None:
     reader, writer = os.pipe()
     try:
         try:
-            command = [sys.executable, "-I", "-S", "-c", LAUNCH, str(writer), folder, str(Path(__file__).parents[2])]
+            command = [sys.executable, "-I", "-S", "-c", LAUNCH, str(writer), folder, *_libraries()]
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                      cwd="/", start_new_session=True, pass_fds=(writer,))
         finally:
@@ -208,6 +265,15 @@ def start(folder: str) -> None:
     if answer != "ready":
         number, _, words = answer.partition(" ")
         raise KernelRefused(f"add agent {folder}", int(number) if number.isdigit() else 0, words or "it ended before it was ready", LIST)
+
+
+def _libraries() -> list[str]:
+    """Where plumb lies, and dnspython, which is looked for and not loaded."""
+    from importlib.util import find_spec
+
+    found = find_spec("dns")
+    origin = found.origin if found is not None else None
+    return [str(Path(__file__).parents[2]), *([str(Path(origin).parents[1])] if origin else [])]
 
 
 def stop(folder: str) -> None:

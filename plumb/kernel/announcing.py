@@ -1,4 +1,7 @@
-"""Announce new endpoints: the first time at once, then in the background (`announce.py` says what and why)."""
+"""Announce new endpoints: by the agent if there is one, else the first time at once and then in the background.
+
+`announce.py` says what and why.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from contextlib import suppress
 
 from plumb.cnm import Endpoint, Network
 from plumb.errors import KernelRefused
+from plumb.kernel import agents
 from plumb.kernel import announce as wire
 from plumb.kernel.namespaces import entered
 from plumb.layout import Layout
@@ -30,9 +34,11 @@ def announce(fresh: Iterable[tuple[Endpoint, Network]], layout: Layout, stays: b
         for end, net in fresh if net.bridge.advertise_count and end.ips]
     if len(targets) > FEW:
         targets = [target._replace(times=1) for target in targets]
-    if targets and stays:
+    if not targets or agents.announce(layout.run, targets):
+        return
+    if stays:
         threading.Thread(target=wire.see_through, args=(targets, 0), daemon=True).start()
-    elif targets:
+    else:
         _leave(targets)
 
 

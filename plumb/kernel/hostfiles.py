@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+RESOLV_CONF, BEHIND = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
+
 
 def host_name() -> str:
     """The host's name."""
@@ -12,16 +14,20 @@ def host_name() -> str:
 
 
 def host_file(name: str) -> str:
-    """A file of the host's /etc, empty where it cannot be read."""
+    """A file of the host's /etc, or of this path; empty where it cannot be read."""
     try:
         return Path("/etc", name).read_text(errors="replace")
     except OSError:
         return ""
 
 
-def resolv_source() -> str:
+def resolv_path() -> str:
     """The host's resolv.conf; where that only points at systemd-resolved's stub, the file behind it."""
-    text = host_file("resolv.conf")
-    servers = [words[1] for line in text.splitlines() if (words := line.split())[:1] == ["nameserver"] and len(words) > 1]
-    behind = Path("/run/systemd/resolve/resolv.conf")
-    return behind.read_text(errors="replace") if servers == ["127.0.0.53"] and behind.exists() else text
+    lines = [line.split() for line in host_file(RESOLV_CONF).splitlines()]
+    servers = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
+    return BEHIND if servers == ["127.0.0.53"] and Path(BEHIND).exists() else RESOLV_CONF
+
+
+def resolv_source() -> str:
+    """What stands in it, empty where it cannot be read."""
+    return host_file(resolv_path())

@@ -13,6 +13,7 @@ from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
+from plumb.things.names import Names, Resolver
 from plumb.things.netfilter import Chain, InChain, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.ports import Agent, HostPort, Proxy
@@ -24,7 +25,7 @@ MEDIUM: dict[type[Thing], str] = {
     Chain: "firewall", Rule: "firewall", Policy: "firewall",
     NftTable: "nftables", NftMap: "nftables", NftChain: "nftables", NftElement: "nftables", NftRule: "nftables",
     Directory: "file", File: "file", Namespace: "namespace", Process: "process",
-    Agent: "agent", HostPort: "agent", Proxy: "agent",
+    Agent: "agent", HostPort: "agent", Proxy: "agent", Names: "agent", Resolver: "agent",
 }
 
 
@@ -79,7 +80,7 @@ class LinuxKernel:
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
         """Those of the rules of one chain that are there, in the chain's order."""
-        if not rules:
+        if not rules or (rules[0].where and not namespaces.is_namespace(rules[0].where)):
             return []
         with namespaces.entered(rules[0].where):
             return _writer(MEDIUM[type(rules[0])]).order(rules)

@@ -63,6 +63,7 @@ WORDS: dict[str, Callable[[Found], Json]] = {
     "counter": lambda _: {"counter": None},
     "(?P<verdict>accept|drop|masquerade)": lambda found: {found["verdict"]: None},
     rf"jump (?P<chain>{NAME})": lambda found: {"jump": {"target": found["chain"]}},
+    r"snat to :(?P<port>\d+)": lambda found: {"snat": {"port": int(found["port"])}},
     rf"snat to (?P<ip>{IP})": lambda found: {"snat": {"addr": found["ip"]}},
     rf"dnat to (?P<ip>[0-9.]+|\[{IP}\]):(?P<port>\d+)": _dnat,
 }

@@ -4,8 +4,8 @@ The kernel knows a rule by its handle, a number, and so must whoever deletes one
 its words, or, where this version of nft has other words for it, by what they mean.
 
 A rule that goes before another could be inserted at that one's handle; but libnftables then reads all rules of the table,
-8 µs each, to see that it is there. So the other rule is taken away and put back behind the new one instead, with what
-it has counted. It is one transaction: no packet meets the chain without it.
+8 µs each, to see that it is there. So the other rule, where it is the last of its chain, is taken away and put back behind
+the new one instead, with what it has counted. It is one transaction: no packet meets the chain without it.
 """
 
 from __future__ import annotations
@@ -124,7 +124,11 @@ def _commands(steps: Iterable[Step]) -> list[Json]:
                 parts.append(chains.delete(thing))
             continue
         behind = replace(thing, spec=thing.before)
-        if thing.before and behind.key not in new and (handle := chains.find(behind)) is not None:
+        handle = chains.find(behind) if thing.before and behind.key not in new else None
+        if handle is not None and not chains.ends_with(behind, handle):
+            parts.append([{"insert": {"rule": {**written(thing)["rule"], "handle": handle}}}])
+            continue
+        if handle is not None:
             parts.append(chains.delete(behind))
             parts.append([{"add": written(behind, chains.counted(behind, handle))}])
             new[behind.key] = parts[-1]
@@ -189,6 +193,11 @@ class _Chains:
         text = _asked(f"list chain {rule.family} {rule.table} {rule.chain}", HANDLES)
         self._texts[rule.key[:-1]] = text
         self._words[rule.key[:-1]] = _gathered((spec, int(handle)) for spec, handle in LINE.findall(COUNTED.sub("counter", text)))
+
+    def ends_with(self, rule: NftRule, handle: int) -> bool:
+        """Whether that is the last rule of a chain, as it was listed."""
+        *_, (_, last) = LINE.findall(self._texts[rule.key[:-1]])
+        return bool(last == str(handle))
 
     def counted(self, rule: NftRule, handle: int) -> tuple[int, int]:
         """Packets and bytes that a rule has counted."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from plumb.container_options import CAPABILITIES
 from plumb.errors import Invalid, KernelRefused
-from plumb.kernel import shim
+from plumb.kernel import caller, shim
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.processes import Process
@@ -124,8 +124,8 @@ _LAUNCH = ("import os,sys,runpy;fd=int(sys.argv[1]);os.dup2(fd,3);fd==3 or os.cl
 def end(folder: str, grace: float = GRACE) -> None:
     """End the command: SIGTERM, SIGKILL after a while; return when nothing of it is left."""
     command, keeper = alive(folder)
-    if keeper == os.getpid():
-        keeper = 0                  # this is the shim: it has become the command that settles
+    if keeper == caller.this.pid:
+        keeper = 0                  # the shim has become the command that settles, which is this one
     with suppress(FileNotFoundError):       # the folder may be gone already, and all with it
         Path(folder, "ending").touch()
     if command:
@@ -149,7 +149,7 @@ def sweep(namespaces: Iterable[str]) -> None:
             found = os.stat(path)
             doomed.add((found.st_dev, found.st_ino))
     for entry in os.listdir("/proc") if doomed else ():
-        if entry.isdigit() and int(entry) != os.getpid():
+        if entry.isdigit() and int(entry) not in (os.getpid(), caller.this.pid):
             with suppress(OSError):
                 found = os.stat(f"/proc/{entry}/ns/net")
                 if (found.st_dev, found.st_ino) in doomed and os.stat(f"/proc/{entry}/ns/mnt").st_ino != here:
@@ -178,8 +178,7 @@ def _ended(descriptor: int, seconds: float) -> bool:
 
 def join(process: Process) -> None:
     """The calling process becomes a command of the sandbox (exec): beside its own command if that runs."""
-    shim.enter(spec(process, alive(process.folder)[0]))
-    shim.execute(list(process.argv), environment(process))
+    caller.this.become(spec(process, alive(process.folder)[0]))
 
 
 def spawn(process: Process) -> int:
@@ -187,8 +186,7 @@ def spawn(process: Process) -> int:
     child = os.fork()
     if child == 0:
         try:
-            shim.enter(spec(process))
-            shim.execute(list(process.argv), environment(process))
+            shim.become(spec(process))
         except OSError as error:
             sys.stderr.write(f"plumb: cannot enter the sandbox: {error.strerror}\n")
             sys.stderr.flush()

@@ -128,7 +128,7 @@ class Loop:
                     callback(events)
                 except Exception as failure:
                     self.unwatch(descriptor)
-                    self._failed(failure)
+                    self.failed(failure)
         for _ in range(len(self._ready)):
             self._call(self._ready.popleft())
         while self._timers and self._timers[0].due <= time.monotonic():
@@ -143,9 +143,10 @@ class Loop:
         try:
             call()
         except Exception as failure:
-            self._failed(failure)
+            self.failed(failure)
 
-    def _failed(self, failure: Exception) -> None:
+    def failed(self, failure: Exception) -> None:
+        """Tell whoever is told of exceptions."""
         if self._on_failure is None:
             raise failure
         self._on_failure(failure)

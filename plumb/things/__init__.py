@@ -34,7 +34,8 @@ class Stage(IntEnum):
     SYSCTL = 7      # forwarding, last of the host's own settings
     UP = 8
     ROUTE = 9
-    PROCESS = 10
+    SERVICE = 10    # who answers: proxies, names
+    PROCESS = 11
 
 
 @dataclass(frozen=True)

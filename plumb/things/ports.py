@@ -38,8 +38,17 @@ class Agent(Thing):
         return ("agent", self.folder)
 
 
-@dataclass(frozen=True)
 class OfAgent(Thing):
+    """What an agent has, and takes along when it dies.
+
+    It is taken away by itself all the same, and before the agent: what it stands on needs it gone.
+    """
+
+    agent: str
+
+
+@dataclass(frozen=True)
+class OfPort(OfAgent):
     """What an agent has for a published port.
 
     Attributes:
@@ -58,7 +67,7 @@ class OfAgent(Thing):
 
 
 @dataclass(frozen=True)
-class HostPort(OfAgent):
+class HostPort(OfPort):
     """A port of the host that is bound, so that it is nobody else's.
 
     It would be lost with its agent, but is taken away by itself and before it: then connection tracking's entries for it are
@@ -76,10 +85,10 @@ class HostPort(OfAgent):
 
 
 @dataclass(frozen=True)
-class Proxy(OfAgent):
+class Proxy(OfPort):
     """What arrives at a bound port is handed on to the container, in the host's name."""
 
-    stage: ClassVar = Stage.PROCESS
+    stage: ClassVar = Stage.SERVICE
 
     @property
     def key(self) -> Key:

@@ -8,6 +8,7 @@ process to stay.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 from plumb.things import Key, Stage, Thing, link_key, namespace_key
@@ -25,13 +26,27 @@ class Directory(Thing):
         return ("directory", self.path)
 
 
+class Edits(StrEnum):
+    """What becomes of what somebody else writes into a file."""
+
+    OVERWRITTEN = "overwritten"     # it has the text that it shall have, and nothing else
+    LEFT = "left"                   # once it was edited it is the user's, and stays as it is
+    MERGED = "merged"               # plumb's lines come and go, the user's stay
+
+
 @dataclass(frozen=True)
 class File(Thing):
-    """A file with this text; changed in place, so that a bind mount of it shows the change."""
+    """A file with this text; changed in place, so that a bind mount of it shows the change.
+
+    Attributes:
+        text: what plumb has written there, or would have.
+        edits: what becomes of a user's edits.
+    """
 
     stage: ClassVar = Stage.GROUND
     path: str
     text: str
+    edits: Edits = Edits.OVERWRITTEN
 
     @property
     def key(self) -> Key:

@@ -106,7 +106,7 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
         "CapAdd": list(box.cap_add) or None, "CapDrop": list(box.cap_drop) or None, "Privileged": box.privileged,
         "Dns": [str(ip) for ip in box.dns], "DnsOptions": list(box.dns_options), "DnsSearch": list(box.dns_search),
         "ExtraHosts": [f"{name}:{ip}" for name, ip in box.extra_hosts] or None,
-        "Links": [f"/{ident}:/{box.name}/{alias}" for ident, alias in box.links] or None,
+        "Links": [f"/{name}:/{box.name}/{alias}" for name, alias in box.links] or None,
         "PublishAllPorts": box.publish_all,
         "Sysctls": {name.replace("/", "."): value for name, value in box.sysctls} or None,
     }
@@ -195,7 +195,7 @@ def _endpoint(box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network
     if wish.link_local:
         asked["LinkLocalIPs"] = [str(ip) for ip in wish.link_local]  # type: ignore[assignment]  # Docker's JSON has a list here
     return {
-        "IPAMConfig": asked or None, "Links": [f"{ident}:{alias}" for ident, alias in box.links] or None,
+        "IPAMConfig": asked or None, "Links": [name if name == alias else f"{name}:{alias}" for name, alias in wish.links] or None,
         "Aliases": None if wish.aliases is None else list(wish.aliases), "DriverOpts": dict(wish.driver_opts) or None,
         "GwPriority": wish.gw_priority, "NetworkID": net.id if net else "", "EndpointID": end.id if end else "",
         "Gateway": gateways[4], "IPAddress": str(end.ip.ip) if end and end.ip else "",

@@ -15,10 +15,11 @@ from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
+from plumb.things.names import Names, Resolver
 from plumb.things.netfilter import Chain, Place, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.ports import Agent, HostPort, Proxy, at
-from plumb.things.processes import Directory, File, Namespace, Process
+from plumb.things.processes import Directory, Edits, File, Namespace, Process
 
 
 def commands(steps: Iterable[Step], explain: bool = False) -> Iterator[str]:
@@ -266,10 +267,36 @@ def _(thing: Directory) -> list[str]:
     return [f"rm -r {shlex.quote(thing.path)}"]
 
 
+def _printf(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+    return f"printf %b {shlex.quote(escaped)}"
+
+
 @add.register
 def _(thing: File) -> list[str]:
-    text = thing.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
-    return [f"printf %b {shlex.quote(text)} > {shlex.quote(thing.path)}"]
+    path, own = shlex.quote(thing.path), shlex.quote(f"{thing.path}.own")
+    return [f"{_printf(thing.text)} > {path}" if thing.edits is Edits.OVERWRITTEN else f"{_printf(thing.text)} | tee {own} > {path}"]
+
+
+@change.register
+def _(thing: File, before: Thing) -> list[str]:
+    assert isinstance(before, File)
+    if before.edits is not thing.edits:
+        return add(thing)               # it was not whole
+    path, own, new = (shlex.quote(thing.path + suffix) for suffix in ("", ".own", ".new"))
+    lines, old = thing.text.splitlines(), before.text.splitlines()
+    gone, come = [line for line in old if line not in lines], "".join(f"{line}\n" for line in lines if line not in old)
+    match thing.edits:
+        case Edits.LEFT:
+            done = f"cmp -s {path} {own} && {_printf(thing.text)} > {path}"
+        case Edits.MERGED if gone:
+            kept = f"grep -vxF {' '.join(f'-e {shlex.quote(line)}' for line in gone)} {path} || :"
+            done = f"{{ {kept}; {_printf(come)}; }} > {new}; cat {new} > {path}"
+        case Edits.MERGED:
+            done = f"{_printf(come)} >> {path}"
+        case _:
+            return add(thing)
+    return [done, f"{_printf(thing.text)} > {own}"]
 
 
 @remove.register
@@ -294,7 +321,7 @@ def _(thing: Process) -> list[str]:
     return [f"kill $(cut -d' ' -f1 {shlex.quote(f'{thing.folder}/pid')})"]
 
 
-# -- published ports ---------------------------------------------------------------
+# -- what the agent has ---------------------------------------------------------------
 
 
 def _agent(folder: str, words: str) -> str:
@@ -328,3 +355,32 @@ def _(thing: HostPort | Proxy) -> list[str]:
 def _(thing: HostPort | Proxy) -> list[str]:
     verb = "release" if isinstance(thing, HostPort) else "unproxy"
     return [_agent(thing.agent, _port(thing, verb))]
+
+
+def _each(option: str, values: Iterable[str]) -> str:
+    return "".join(f" --{option} {shlex.quote(value)}" for value in values)
+
+
+@add.register
+def _(thing: Resolver) -> list[str]:
+    servers = (f"{'sandbox' if inside else 'host'}={ip}" for ip, inside in thing.upstreams)
+    options = _each("network", thing.networks) + _each("link", map(",".join, thing.links)) + _each("upstream", servers)
+    flags = ("" if thing.outside else " --no-way-out") + (" --ndots" if thing.ndots else "")
+    return [_agent(thing.agent, f"serve {shlex.quote(thing.ns)} {thing.udp} {thing.tcp}{options}{flags}")]
+
+
+@remove.register
+def _(thing: Resolver) -> list[str]:
+    return [_agent(thing.agent, f"unserve {shlex.quote(thing.ns)}")]
+
+
+@add.register
+def _(thing: Names) -> list[str]:
+    ports = (f"{name},{protocol},{port}" for name, protocol, port in thing.ports)
+    options = _each("name", thing.names) + _each("ip", map(str, thing.ips)) + _each("port", ports)
+    return [_agent(thing.agent, f"name {thing.endpoint} {thing.network} {shlex.quote(thing.title)}{options}")]
+
+
+@remove.register
+def _(thing: Names) -> list[str]:
+    return [_agent(thing.agent, f"unname {thing.endpoint}")]

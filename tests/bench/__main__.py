@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import labs
-from tests.bench import alone, bulk, crowd, idle, others, ports, proxy
+from tests.bench import alone, bulk, cli, crowd, dns, idle, others, ports, proxy
 from tests.bench.figures import Report
 from tests.bench.places import MEMORY, beneath
 
@@ -28,6 +28,7 @@ class Extent:
         present: how many containers the other tools have to live with.
         ports: how many are published when one more is.
         mebibytes, connections: sent through a port, and made to it, in one round.
+        sandboxes: that have a DNS server.
         seconds: after which no part begins another round.
     """
 
@@ -39,13 +40,14 @@ class Extent:
     ports: int
     mebibytes: int
     connections: int
+    sandboxes: int
     seconds: float
 
 
 FULL = Extent(rounds=15, bulk_rounds={10: 7, 100: 5, 1000: 3}, few=10, many=1000, present=99, ports=500, mebibytes=1024, connections=5000,
-              seconds=30)
+              sandboxes=1000, seconds=30)
 QUICK = Extent(rounds=2, bulk_rounds={10: 1, 50: 1}, few=10, many=50, present=9, ports=20, mebibytes=32,
-               connections=100, seconds=2)
+               connections=100, sandboxes=50, seconds=2)
 
 
 def measure(extent: Extent) -> Report:
@@ -53,10 +55,12 @@ def measure(extent: Extent) -> Report:
     report = Report()
     alone.measure(report, extent.rounds, extent.seconds)
     idle.measure(report, extent.rounds, extent.seconds)
+    cli.measure(report, extent.rounds, 2 * extent.seconds)
     bulk.measure(report, extent.bulk_rounds, 2 * extent.seconds)
     crowd.measure(report, extent.few, extent.many, extent.rounds, extent.seconds)
     ports.measure(report, extent.ports, extent.rounds, 2 * extent.seconds)
     proxy.measure(report, extent.mebibytes, extent.connections, extent.rounds, extent.seconds)
+    dns.measure(report, extent.sandboxes, extent.rounds, extent.seconds)
     others.measure(report, extent.present, extent.rounds, extent.seconds)
     return report
 

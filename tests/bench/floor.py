@@ -4,11 +4,11 @@ The input comes from the very steps that plumb took, as `views.shell` prints the
 
     namespaces   made by plumb's own call, since `ip netns add` is a process each
     on the host  all links in one `ip -batch`, the far ends put straight into the namespaces
-    inside       one visit to each namespace: a shell's own `echo` for the sysctls, then one `ip -batch`; `ip` can only work
-                 in one namespace a process
-    rules        one `iptables-restore --noflush` for each family
+    inside       one visit to each namespace: a shell's own `echo` for the sysctls, then one `ip -batch`, then one `iptables-restore
+                 --noflush`; neither tool can work in more than one namespace a process
+    rules        on the host, one `iptables-restore --noflush` for each family
 
-Files and records are plumb's own and left out.
+Files, records, and what the agent is told are plumb's own and left out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from plumb.kernel import namespaces
 from plumb.kernel.namespaces import entered
 from plumb.plan import Step
+from plumb.things.ports import Agent, OfAgent
 from plumb.things.processes import Directory, File, Namespace
 from plumb.views.shell import commands
 from tests.labs import Lab, sh, state
@@ -48,6 +49,7 @@ class Floor:
         self._inside: dict[str, list[str]] = {}
         self._sysctls: dict[str, list[str]] = {}
         self._rules: dict[str, dict[str, list[str]]] = {}
+        self._walls: dict[str, list[str]] = {}
         for ground in steps[:-1]:
             sh("\n".join(_spoken(line) for line in self._lines(ground)))
         self._sort(steps[-1])
@@ -62,7 +64,7 @@ class Floor:
         for step in steps:
             if isinstance(step.thing, Namespace):
                 self._boxes.append(step.thing.path.replace(self._root, str(self._place.root)))
-            elif not isinstance(step.thing, File | Directory):
+            elif not isinstance(step.thing, File | Directory | Agent | OfAgent):
                 for line in self._lines([step]):
                     self._sort_line(shlex.split(line), line)
 
@@ -75,6 +77,8 @@ class Floor:
             case ["nsenter", where, "sysctl", "-qw", setting]:
                 name, value = setting.split("=", 1)
                 self._sysctls.setdefault(where.removeprefix("--net="), []).append(f"echo {value} > /proc/sys/{name}")
+            case ["nsenter", where, "iptables", "-w", "-t", "nat", *_]:
+                self._walls.setdefault(where.removeprefix("--net="), []).append(line.split(" ", 6)[6])
             case ["iptables" | "ip6tables" as tool, "-w", "-t", table, *_]:
                 self._rules.setdefault(tool, {}).setdefault(table, []).append(line.split(" ", 4)[4])
             case _:
@@ -85,7 +89,9 @@ class Floor:
         visits = []
         for number, box in enumerate(self._boxes):
             batch = _file(self._folder / f"{number}.batch", self._inside.get(box, []))
-            script = _file(self._folder / f"{number}.sh", [*self._sysctls.get(box, []), f"exec ip -batch {batch}"])
+            wall = _file(self._folder / f"{number}.nat", ["*nat", *self._walls.get(box, []), "COMMIT"])
+            script = _file(self._folder / f"{number}.sh", [*self._sysctls.get(box, []), f"ip -batch {batch}",
+                                                           f"exec {_spoken('iptables')}-restore --wait --noflush {wall}"])
             visits.append(f"--net={box} sh {script}")
         listed = _file(self._folder / "visits", visits)
         script = _file(self._folder / "visits.sh", [f"nsenter {visit}" for visit in visits])

@@ -131,7 +131,8 @@ RUN = ("--name", "--network", "--net", "--ip", "--ip6", "--mac-address", "--link
        "--dns-search", "--dns-option", "--add-host", "--link", "-p", "--publish", "-P", "--expose", "--cap-add", "--cap-drop",
        "--privileged", "--sysctl",
        "-e", "-l", "--rm", "--dry-run", "--nonsense")
-CONNECT = ("--ip", "--ip6", "--alias", "--link-local-ip", "--driver-opt", "--gw-priority", "--mac-address", "--dry-run", "--nonsense")
+CONNECT = ("--ip", "--ip6", "--alias", "--link", "--link-local-ip", "--driver-opt", "--gw-priority", "--mac-address", "--dry-run",
+    "--nonsense")
 FLAGS = frozenset({"--internal", "--attachable", "--dry-run", "--show-commands", "-P", "--privileged", "--rm", "--ipv4", "--ipv6"})
 
 

@@ -6,5 +6,5 @@
     probes.py      traffic: echo servers, a resolver, and probes, on plain sockets
     recording.py   a scenario played, in the recordings' format: what is random is replaced by what it stands for
     facts.py       a recording as small facts, and where two differ
-    later.py       what plumb does not have yet: differences that are expected, scenarios that are not played
+    later.py       what plumb does not have yet: scenarios that are not played
 """

@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import replace
 
 import pytest
 
+from tests import labs
 from tests.conformance import later
 from tests.conformance.book import recorded, scenarios
 from tests.conformance.facts import differences, misordered
 from tests.conformance.recording import play
 
 BOOK = scenarios()
-PLAYABLE = [name for name in BOOK if not later.missing(name)]
-
-
-@dataclass
-class Tally:
-    """Which scenarios were played, and which entries of LATER excused something."""
-
-    played: set[str] = field(default_factory=set)
-    needed: set[str] = field(default_factory=set)
-
-
-@pytest.fixture(scope="module")
-def tally() -> Tally:
-    """One for all scenarios."""
-    return Tally()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOOK)
-def test_does_what_docker_did(name: str, tally: Tally) -> None:
-    """Every fact of the scenario is Docker's, but those of features that come later; afterwards the host is as bare as before."""
+def test_does_what_docker_did(name: str) -> None:
+    """Every fact of the scenario is Docker's; afterwards the host is as bare as before."""
     if why := later.missing(name):
         pytest.skip(why)
-    docker = recorded(name)
-    asked = later.Asked.of(docker)
-    seen = play(BOOK[name])
-    excuses = {each: later.reason(each, asked) for each in differences(docker, seen)}
-    tally.played.add(name)
-    tally.needed |= set(filter(None, excuses.values()))
-    wrong = [str(each) for each, why in excuses.items() if not why]
-    wrong += [f"~ [order] {each}" for each in misordered(docker, seen)]
+    docker, seen = recorded(name), play(BOOK[name])
+    wrong = [*map(str, differences(docker, seen)), *(f"~ [order] {each}" for each in misordered(docker, seen))]
     if wrong:
         pytest.fail(f"{len(wrong)} facts differ (- Docker's, + plumb's):\n" + "\n".join(wrong), pytrace=False)
 
 
-def test_nothing_is_excused_in_vain(tally: Tally) -> None:
-    """An entry of LATER that no scenario needs any more must go."""
-    if tally.played != set(PLAYABLE):
-        pytest.skip("not every scenario was played")
-    assert set(later.LATER) - tally.needed == set()
+FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
+ELSEWHERE = [("dns-alias", "legacy"),
+             *((name, "nftables") for name in ("dns-alias", "dns-options", "dns-internal", "bridge-link", "three-tier"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "backend"), ELSEWHERE)
+def test_names_on_other_firewalls(name: str, backend: str) -> None:
+    """Files, sockets and answers are the same, whatever writes the rules that lead there."""
+    chosen = {"firewall-backend": "nftables"} if backend == "nftables" else {}
+    scenario = replace(BOOK[name], daemon={**BOOK[name].daemon, **chosen}, host_setup=(FORWARDS,))
+    with labs.iptables("legacy" if backend == "legacy" else ""):
+        found = [each for each in differences(recorded(name), play(scenario)) if each.group in ("files", "container", "reach")]
+    assert [str(each) for each in found if not re.search(r" (iptables|nft) ", each.fact)] == []

@@ -117,7 +117,7 @@ def test_it_inherits_nothing(folder: str) -> None:
             return sorted(os.readlink(f"{where}/{number}").partition("[")[0] for number in os.listdir(where))
         return []
 
-    mine = [f"{folder}/agent.pid", "anon_inode:", "socket:"]          # its lock, its loop, its control socket
+    mine = [f"{folder}/agent.pid", "anon_inode:", "socket:", "socket:"]         # its lock, its loop, agent.sock and command.sock
     wait_until(lambda: links() == sorted(["/dev/null"] * 3 + mine), "it has said that it is ready, and has nothing else", 1)
 
 
@@ -147,7 +147,7 @@ def test_one_that_was_killed_is_not_there_and_can_be_started_again(running: str)
     take(*added(*held))
     os.kill(pid_of(running), signal.SIGKILL)
     wait_until(lambda: not pid_of(running), "it is gone")
-    assert sorted(os.listdir(running)) == ["agent.pid", "agent.sock"]
+    assert sorted(os.listdir(running)) == ["agent.pid", "agent.sock", "command.sock"]
     assert look(Agent(running), *held) == [None] * 3
     take(*removed(*reversed(held)))
     with pytest.raises(StepFailed, match="no agent runs there"):

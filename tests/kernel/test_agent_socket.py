@@ -39,7 +39,7 @@ def row(word: str = "hold", protocol: object = "tcp", ip: object = "127.0.0.1", 
 
 @pytest.mark.parametrize("line", [
     b"", b"hello", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 5000, b'{"take": 1}', b'{"take": [1]}', b'{"take": [[]]}', row("explode"),
-    b'{"list": 1}', b'{"list": [1]}', b'{"list": [[[], 1, 2]]}',
+    b'{"list": 1}', b'{"list": [1]}', b'{"list": {"ports": [[[], 1, 2]]}}', b'{"list": {"ports": 1}}',
     row(protocol="icmp"), row(protocol=["tcp"]), row(ip="localhost"), row(ip=1), row(number=0), row(number=70000), row(number=True),
     row(to_ip="::g")])
 def test_nonsense_is_answered_as_such(running: str, line: bytes) -> None:

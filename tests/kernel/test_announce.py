@@ -7,6 +7,7 @@ for IPv6 an unsolicited neighbour advertisement with the override flag does.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
+from plumb.kernel import rendezvous
 from plumb.kernel.namespaces import entered
 from tests.kernel.trials import marked, plumb, wait_until
 from tests.labs import Lab
@@ -60,7 +62,7 @@ class Neighbour:
 
     def rest(self) -> list[Heard]:
         """What else was heard, when nobody is left who could say more."""
-        wait_until(lambda: not marked(self.lab), "the announcers end")
+        wait_until(lambda: not announcing(self.lab), "the announcers end")
         return self.hear(lambda found: False, 0.02)
 
     def knows(self, version: int, ip: str) -> str:
@@ -68,6 +70,13 @@ class Neighbour:
         with self.lab.host() as host:
             line = self.lab.inside(host, "neighbour", f"ip -{version} neigh show {ip} dev eth0")
         return line.split("lladdr ")[1].split()[0] if "lladdr " in line else ""
+
+
+def announcing(lab: Lab) -> bool:
+    """Whether somebody still announces: the agent has a thread for that, and a host without an agent a process."""
+    agent, _ = rendezvous.running(str(lab.root))
+    threads = len(os.listdir(f"/proc/{agent}/task")) if agent else 0
+    return threads > 1 or any("announce" in line for line in marked(lab).values())
 
 
 def announcements(frame: bytes, when: float) -> list[Heard]:
@@ -92,7 +101,7 @@ def neighbour(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Neighbour]:
     plumb(lab, "network", "create", "net", "--subnet", "10.9.0.0/24", "--subnet", "2001:db8:9::/64", "--ipv6=true",
           "-o", f"{NMSGS}={count}", "-o", f"{MS}=100")
     plumb(lab, "run", "-d", "--name", "neighbour", "--network", "net")
-    wait_until(lambda: not marked(lab), "its own announcements end")
+    wait_until(lambda: not announcing(lab), "its own announcements end")
     with lab.host() as host, entered(host.namespace(host.container("neighbour"))):
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
         wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -147,12 +156,27 @@ def test_a_connect_announces_too(neighbour: Neighbour) -> None:
 
 
 def test_a_program_announces_in_the_background(neighbour: Neighbour) -> None:
-    """A program that uses the library goes on at once, and a thread of it announces as often as a command would."""
+    """A program that uses the library goes on at once, and is announced for as often as a command."""
     with neighbour.lab.host() as host:
         host.run("new", network="net", mac=MAC)
         heard = neighbour.hear(lambda found: len(of("10.9.0.3", found)) == 3)
     assert [one.mac for one in of("10.9.0.3", heard)] == [MAC] * 3
-    assert not marked(neighbour.lab)
+    wait_until(lambda: not announcing(neighbour.lab), "the announcers end")
+
+
+def test_without_an_agent_a_process_announces(lab: Lab) -> None:
+    """On the default network nobody needs an agent: the first time is the command's, the others a small process's, which ends."""
+    plumb(lab, "run", "-d", "--name", "neighbour")
+    with lab.host() as host, entered(host.namespace(host.container("neighbour"))):
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
+        wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        wire.bind(("eth0", ALL_PROTOCOLS))
+    with wire:
+        plumb(lab, "run", "-d", "--mac-address", MAC)
+        heard = Neighbour(lab, wire).hear(lambda found: len(of("172.17.0.3", found)) == 3)
+    assert [one.mac for one in of("172.17.0.3", heard)] == [MAC] * 3
+    assert rendezvous.running(str(lab.root)) == (0, "")
+    wait_until(lambda: not announcing(lab), "the announcer ends")
 
 
 @pytest.mark.parametrize(("neighbour", "expected"), [(3, OTHER_MAC), (0, MAC)], indirect=["neighbour"])

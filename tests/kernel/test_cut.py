@@ -8,7 +8,7 @@ table, with the reason.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
@@ -20,6 +20,7 @@ from plumb.cnm import Status
 from plumb.engine.host import Verbs
 from plumb.options import BRIDGE
 from plumb.plan import Step
+from plumb.probes.naming import NamePromise, ask, name_promises
 from plumb.probes.promises import HOST, WORLD, Member, Promise, promises
 from plumb.probes.published import Outlook, published
 from plumb.probes.traffic import try_out
@@ -27,6 +28,7 @@ from plumb.things import HOST as HOST_ITSELF
 from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up
+from plumb.things.names import Names, Resolver
 from plumb.things.netfilter import Chain, Family, InChain, Policy, Rule
 from plumb.things.nftables import InTable, NftChain, NftMap, NftRule, NftTable
 from plumb.things.ports import Agent, HostPort, Proxy
@@ -69,6 +71,11 @@ def native(pattern: str = "") -> Callable[[Thing, object], bool]:
     return lambda thing, _: isinstance(thing, InTable | NftTable) and re.search(pattern, str(thing)) is not None
 
 
+def answering(thing: Thing) -> bool:
+    """What leads to the embedded DNS server."""
+    return isinstance(thing, InChain) and thing.where != HOST_ITSELF
+
+
 def port(pattern: str) -> Callable[[Thing, str], bool]:
     """What holds and serves published ports, and rules like this."""
     wanted = rule(pattern)
@@ -98,6 +105,8 @@ SCENES = {
     "direct routing allowed": Scene(cases.apart, rule("PLUMB !|PLUMB-BRIDGE"), {"allow-direct-routing": True}),
     "routed": Scene(cases.routed_and_other, rule("icmp|PLUMB ! -i N1")),
     "unprotected": Scene(cases.unprotected_and_other, rule("PLUMB ! -i N1")),
+    "names": Scene(cases.named, lambda thing, n1: isinstance(thing, Resolver | Names) or answering(thing)),
+    "names on the legacy tables": Scene(cases.named, lambda thing, n1: answering(thing), iptables="legacy"),
     "published": Scene(cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True), port("dport|PLUMB -m addrtype|dst-type LOCAL")),
     "published to IPv4 alone": Scene(cases.published("8080:80", subnet="172.20.0.0/24"), port("dport")),
     "published without the proxy": Scene(
@@ -115,6 +124,7 @@ SCENES = {
     "nftables, a network that lets in everything": Scene(cases.apart, rule("raw-PREROUTING"), NFT, cases.FORWARDS, LET_IN),
     "nftables, routed": Scene(cases.routed_and_other, rule("ICMP|in__N1 .*UNPUBLISHED"), NFT, cases.FORWARDS),
     "nftables, unprotected": Scene(cases.unprotected_and_other, rule("UNPROTECTED"), NFT, cases.FORWARDS),
+    "nftables, names": Scene(cases.named, lambda thing, n1: answering(thing), NFT, cases.FORWARDS),
     "nftables, published": Scene(cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True),
                                  port("dport|fib daddr"), NFT, cases.FORWARDS),
     "nftables, published without the proxy": Scene(
@@ -161,7 +171,11 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
         and (scene.settings.get("userland-proxy", True) or "::1" in thing.spec)),
     "it keeps the port from other programs; no packet tells": lambda thing, scene: (
         isinstance(thing, HostPort | Agent) and not scene.settings.get("userland-proxy", True)),
-    "nobody speaks to itself here": lambda thing, _: isinstance(thing, Up) and thing.dev == "lo",
+    "connection tracking turns an answer's source back by itself; the rule is for one that it has forgotten": lambda thing, _: (
+        isinstance(thing, Rule) and thing.where != HOST_ITSELF and "POSTROUTING" in thing.chain)
+    or native("dns-snat")(thing, None),
+    "nobody speaks to itself here": lambda thing, scene: (
+        isinstance(thing, Up) and thing.dev == "lo" and scene is SCENES["default network"]),
 }
 
 
@@ -200,7 +214,10 @@ def named(scene: Scene) -> str:
     return next(name for name, each in SCENES.items() if each is scene)
 
 
-def promised(lab: Lab, host: Host) -> tuple[list[Promise], dict[str, str]]:
+Made = tuple[list[Promise], list[NamePromise]]
+
+
+def promised(lab: Lab, host: Host) -> tuple[Made, dict[str, str]]:
     """All promises of what runs here, and where to try them."""
     running = [box for box in host.containers() if box.status is Status.RUNNING]
     members: list[Member] = [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running]
@@ -210,15 +227,17 @@ def promised(lab: Lab, host: Host) -> tuple[list[Promise], dict[str, str]]:
     places = {HOST: "", WORLD: lab.lan, **{box.name: host.namespace(box) for box in running}}
     world = [ip_address(labs.INTERNET), ip_address(labs.INTERNET6)]
     outlook = Outlook([ip_address(labs.HOST_IP), ip_address(labs.HOST_IP6)], host.settings.userland_proxy)
-    return [*promises(members, world, routed_here=True), *published(members, outlook)], places
+    return ([*promises(members, world, routed_here=True), *published(members, outlook)], name_promises(members)), places
 
 
-def broken(made: Sequence[Promise], places: dict[str, str], patience: float) -> list[Promise]:
+def broken(made: Made, places: dict[str, str], patience: float) -> list[Promise | NamePromise]:
     """The promises that are not kept; a listener that cannot even be opened at its address breaks one too."""
+    traffic, names = made
     try:
-        return [outcome.promise for outcome in try_out(made, places, patience) if not outcome.kept]
+        found: list[Promise | NamePromise] = [outcome.promise for outcome in try_out(traffic, places, patience) if not outcome.kept]
     except OSError:
-        return list(made)
+        return list(traffic)
+    return found + [named.promise for named in ask(names, places, patience) if not named.kept]
 
 
 def cut(host: Host, thing: Thing) -> None:

@@ -36,13 +36,13 @@ def writer(request: pytest.FixtureRequest, lab: Lab) -> Writer:
 
 
 def everything(tmp_path: Path) -> list[Thing]:
-    """Every chain, rule and policy of every case."""
+    """Every chain, rule and policy of every case, on the host."""
     found: dict[Key, Thing] = {}
     for name, case in CASES.items():
         kernel = MemoryKernel()
         with Host(tmp_path / name, settings=case.settings, kernel=kernel) as host, host.operation() as verbs:
             case.build(verbs)
-        found.update((thing.key, thing) for thing in kernel.things.values() if isinstance(thing, Chain | Rule | Policy))
+        found.update((thing.key, thing) for thing in kernel.things.values() if isinstance(thing, Chain | Rule | Policy) and not thing.where)
     return in_order(found.values())
 
 

@@ -91,7 +91,8 @@ DAMAGES = {
     "a namespace is not held any more": ("umount {netns}", "", "missing: namespace "),
     "a namespace's file is gone": ("umount {netns}; rm {netns}", "", "missing: namespace "),
     "the hosts file is gone": ("rm {folder}/hosts", "", "missing: file "),
-    "the hosts file is changed": ("echo 192.0.2.9 db > {folder}/hosts", "", "changed: file "),
+    "the hosts file is half written": ("rm {folder}/hosts.own; : > {folder}/hosts", "", "changed: file "),
+    "the hostname file is changed": ("echo other > {folder}/hostname", "", "changed: file "),
     "all of a container's files are gone": ("rm -r {folder}", "", "missing: directory "),
 }
 

@@ -77,7 +77,7 @@ def everything(tmp_path: Path) -> list[Thing]:
             with Host(tmp_path / name, settings=case.settings, kernel=kernel) as host, host.operation() as verbs:
                 case.build(verbs)
             kinds = NftTable | NftMap | NftChain | NftElement | NftRule
-            found.update((thing.key, thing) for thing in kernel.things.values() if isinstance(thing, kinds))
+            found.update((thing.key, thing) for thing in kernel.things.values() if isinstance(thing, kinds) and not thing.where)
     return in_order(found.values())
 
 

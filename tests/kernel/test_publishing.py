@@ -291,7 +291,7 @@ def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not rendezvous.running(str(lan.root))[0], "it is gone")
 
-        assert {str(drift).split()[1] for drift in host.check()} == {"agent", "port", "proxy"}
+        assert {str(drift).split()[1] for drift in host.check()} == {"agent", "port", "proxy", "resolver", "names"}
         assert any(HOST in line for line in broken(lan, host))
         assert not any(WORLD in line and "192.0.2.10" in line for line in broken(lan, host))
         host.create_network("n2")

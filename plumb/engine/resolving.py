@@ -1,0 +1,27 @@
+"""Resolving: ports chosen for the embedded DNS server of a container that comes to need one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plumb.cnm import Sandbox
+from plumb.drivers.resolver import known_on
+from plumb.engine.machine import Machine
+from plumb.engine.operation import Operation
+
+
+def resolving(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:
+    """The container, with a DNS server from the first time that it is on a network with names."""
+    if box.dns_udp or not any(known_on(net) for _, net in op.ends(box)):
+        return box
+    return _with_ports(op, machine, box)
+
+
+def renewed(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:
+    """A container whose DNS server is gone, with other ports where a program has taken its own meanwhile."""
+    return _with_ports(op, machine, box) if box.dns_udp else box
+
+
+def _with_ports(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:
+    udp, tcp = machine.spare(op.layout.namespace(box.id), (box.dns_udp, box.dns_tcp))
+    return replace(box, dns_udp=udp, dns_tcp=tcp)

@@ -1,0 +1,107 @@
+"""The agent's announcements: what `kernel.announce` says for new endpoints, in the background.
+
+The first time a few are announced at once, so that the neighbours know them when the command returns. All else is a thread's, one for
+all sandboxes: a packet socket is closed only when every CPU has let go of it, which takes a hundredth of a second, and nobody's
+question for a name shall wait for that. The thread ends when it has nothing more to say.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import socket
+import threading
+import time
+from ipaddress import ip_address
+from typing import Any
+
+from plumb.errors import KernelRefused
+from plumb.kernel.announce import Target, say
+from plumb.kernel.namespaces import entered
+
+TIMES, MILLISECONDS = 1000, 1_000_000
+"""An announcement's limits; the command line has narrower ones."""
+FEW = 64
+"""Endpoints that are announced at once."""
+MOST = 100_000
+"""Announcements that may wait; what comes then is not announced, and found by ARP and neighbour discovery as everything else."""
+
+
+class Announcer:
+    """Announces endpoints, each as often and as far apart as it says."""
+
+    def __init__(self) -> None:
+        self._turns: list[tuple[float, int, Target]] = []
+        self._used: list[socket.socket] = []
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def announce(self, targets: list[Target]) -> None:
+        """Announce these: a few for the first time before this returns, all else by the thread."""
+        used = [said(target) for target in targets] if len(targets) <= FEW else [None] * len(targets)
+        with self._change:
+            self._used += [wire for wire in used if wire is not None]
+            for target, wire in zip(targets[:max(0, MOST - len(self._turns))], used, strict=False):
+                self._later(target, target.times, wire)
+            if self._thread is None and (self._turns or self._used):
+                self._thread = threading.Thread(target=self._run, name="announcements", daemon=True)
+                self._thread.start()
+            self._change.notify()
+
+    def _later(self, target: Target, left: int, wire: socket.socket | None) -> None:
+        """Its next turn: at once if it had none yet; none if it has had all, or is gone."""
+        if wire is None and left == target.times:
+            heapq.heappush(self._turns, (time.monotonic(), left, target))
+        elif wire is not None and left > 1:
+            heapq.heappush(self._turns, (time.monotonic() + target.interval / 1000, left - 1, target))
+
+    def _run(self) -> None:
+        while (turn := self._next()) is not None:
+            left, target = turn
+            wire = said(target)
+            with self._change:
+                if wire is not None:
+                    self._used.append(wire)
+                    self._later(target, left, wire)
+
+    def _next(self) -> tuple[int, Target] | None:
+        """Wait for whose turn it is, and close what was used meanwhile; None, and the thread is over, where nothing is left to do."""
+        with self._change:
+            while self._turns or self._used:
+                due, left, target = self._turns[0] if self._turns else (math.inf, 0, None)
+                if target is not None and due <= time.monotonic():
+                    heapq.heappop(self._turns)
+                    return left, target
+                if self._used:
+                    wire = self._used.pop()
+                    self._change.release()
+                    wire.close()
+                    self._change.acquire()
+                else:
+                    self._change.wait(due - time.monotonic())
+            self._thread = None
+            return None
+
+
+def said(target: Target) -> socket.socket | None:
+    """Announce once; the open socket, None where the endpoint is gone. Nobody stays in the sandbox, whose namespace would last as long."""
+    try:
+        with entered(target.ns):
+            return say(target)
+    except KernelRefused:
+        return None
+
+
+def target(ns: Any, dev: Any, mac: Any, ips: Any, times: Any, interval: Any) -> Target:
+    """A target as somebody described it.
+
+    Raises:
+        ValueError: that makes no sense.
+    """
+    if not all(isinstance(text, str) for text in (ns, dev, mac, *ips)) or len(bytes.fromhex(mac.replace(":", ""))) != 6:
+        raise ValueError(f"{ns} {dev} {mac} {ips}")
+    for ip in ips:
+        ip_address(ip)
+    if not 0 < int(times) <= TIMES or not 0 <= int(interval) <= MILLISECONDS:
+        raise ValueError(f"{times} times, {interval} ms")
+    return Target(ns, dev, mac, tuple(ips), int(times), int(interval))

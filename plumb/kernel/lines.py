@@ -1,0 +1,42 @@
+"""Lines of a file that belong to two: plumb's come and go, the user's stay.
+
+A line is plumb's if it is as plumb wrote it, to the letter; one that the user has changed or moved is the user's, and one that the
+user has deleted stays deleted. So does Docker with a container's hosts file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def merged(now: str, own: Sequence[str], want: str) -> str:
+    """A file's text with other lines of plumb's: those that go are left out, those that come are put at the end.
+
+    A line of the hosts file whose address alone changes stays where it is.
+
+    Args:
+        now: the file's text.
+        own: plumb's text so far; two where it is not known which of them has been written.
+        want: plumb's text from now on.
+    """
+    if len(own) > 1:
+        now = now.rstrip("\n") + "\n"           # a new text that is shorter than the old is written with newlines behind it
+    wanted = want.splitlines()
+    sure = set.intersection(*(set(text.splitlines()) for text in own))
+    going = {line for text in own for line in text.splitlines()}.difference(wanted)
+    there = now.splitlines()
+    coming = [line for line in wanted if line not in sure and line not in there]
+    found = []
+    for line in there:
+        if line not in going:
+            found.append(line)
+            continue
+        new = next((other for other in coming if _name(other) == _name(line)), None)
+        if new is not None:
+            coming.remove(new)
+            found.append(new)
+    return "".join(f"{line}\n" for line in [*found, *coming])
+
+
+def _name(line: str) -> str:
+    return line.partition("\t")[2]

@@ -1,0 +1,219 @@
+"""The zone: which name means which addresses, as Docker's embedded DNS server knows it. Pure.
+
+Names belong to networks. An endpoint brings its container's name, its aliases on that network, the short id and a host name that
+was given; several endpoints may share an alias, and it means all of them. A container knows the names of the networks that it
+is on, and no others. Nobody else has a say: there are no zone files, no transfers, no search domain.
+
+A container asks for `web`, or `web.shop` for the one on network shop; and as both names may have dots in them, a question is tried in
+all its readings, the whole as a name first, then with ever more of its end as a network's name:
+
+    a.b.c       on any of the networks
+    a.b         on the network "c"
+    a           on the network "b.c"
+
+The first reading that is known wins, and in it the first network, in the order in which the container's gateway is chosen. Answers of
+several networks are never put together. In each reading a link's alias (`--link db:database`: a name that this container alone knows)
+goes before a name that all know. Names are looked up in lower case (RFC 4343); aliases and networks only as they were written, as in
+Docker.
+
+    NAME                        addresses, of the family that was asked for; a name without any of that family is known, and empty
+    2.0.18.172.in-addr.arpa     an endpoint's first name, and its network: web.shop
+    PORT.PROTOCOL.NAME          which endpoints offer a named port (RFC 2782 writes _http._tcp.web)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, NamedTuple
+
+IPAddress = IPv4Address | IPv6Address
+
+
+class Entry(NamedTuple):
+    """What an endpoint is known by.
+
+    Attributes:
+        endpoint: its id; network: its network's id; title: that one's name.
+        names: the first is what its addresses are called in reverse.
+        ports: name, protocol, number.
+    """
+
+    endpoint: str
+    network: str
+    title: str
+    names: tuple[str, ...]
+    ips: tuple[IPAddress, ...]
+    ports: tuple[tuple[str, str, int], ...] = ()
+
+
+class View(NamedTuple):
+    """What a sandbox sees of the zone.
+
+    Attributes:
+        networks: ids of its networks, in the order in which they are searched.
+        links: by network, what an alias stands for there.
+    """
+
+    networks: tuple[str, ...]
+    links: Mapping[str, Mapping[str, str]]
+
+
+class Network:
+    """The names of one network.
+
+    Attributes:
+        named: by name in lower case, the endpoints that have it.
+        called: by address, the endpoints that have it and what they are called in reverse; "" after a server
+            elsewhere has said that it is its own.
+    """
+
+    __slots__ = ("called", "named", "title")
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.named: dict[str, dict[str, Entry]] = {}
+        self.called: dict[bytes, dict[str, str]] = {}
+
+
+class Zone:
+    """The names of all networks.
+
+    Attributes:
+        version: another one whenever an answer may be another one.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.entries: dict[str, Entry] = {}
+        self._networks: dict[str, Network] = {}
+
+    # What it costs to put or to drop must not depend on how many others there are: every table is a dictionary by what is looked up.
+
+    def put(self, entry: Entry) -> None:
+        """An endpoint's names, in place of those that it had."""
+        if self.entries.get(entry.endpoint) == entry:
+            return
+        self.drop(entry.endpoint)
+        self.entries[entry.endpoint] = entry
+        self.version += 1
+        if not entry.ips or not entry.names:
+            return
+        net = self._networks.setdefault(entry.network, Network(entry.title))
+        net.title = entry.title
+        for name in entry.names:
+            net.named.setdefault(name.lower(), {})[entry.endpoint] = entry
+        for ip in entry.ips:
+            net.called.setdefault(ip.packed, {})[entry.endpoint] = entry.names[0]
+
+    def drop(self, endpoint: str) -> None:
+        """No names of that endpoint any more."""
+        entry = self.entries.pop(endpoint, None)
+        if entry is None:
+            return
+        self.version += 1
+        net = self._networks.get(entry.network)
+        if net is None or not entry.ips or not entry.names:
+            return
+        for name in entry.names:
+            _remove(net.named, name.lower(), endpoint)
+        for ip in entry.ips:
+            _remove(net.called, ip.packed, endpoint)
+        if not net.named and not net.called:
+            del self._networks[entry.network]
+
+    # -- questions ---------------------------------------------------------------
+
+    def addresses(self, view: View, name: str) -> tuple[IPAddress, ...] | None:
+        """What a name means to a sandbox, of both families, each once; None where it is not known.
+
+        Args:
+            name: without the final dot.
+        """
+        nets = [(key, net) for key in view.networks if (net := self._networks.get(key)) is not None]
+        titles = {net.title for _, net in nets}
+        for candidate, title in readings(name):
+            if title is not None and title not in titles:
+                continue
+            meant = [(net, view.links.get(key, {}).get(candidate)) for key, net in nets if title in (None, net.title)]
+            linked = [(net, alias) for net, alias in meant if alias is not None]
+            plain = [(net, candidate) for net, alias in meant if alias is None]
+            for net, known in (*linked, *plain):
+                holders = net.named.get(known.lower())
+                if holders:
+                    return tuple(dict.fromkeys(ip for entry in holders.values() for ip in entry.ips))
+        return None
+
+    def called(self, view: View, ip: bytes) -> str:
+        """What an address is called, NAME.NETWORK; empty where it is nobody's here.
+
+        Args:
+            ip: its bytes, four or sixteen.
+        """
+        for key in view.networks:
+            net = self._networks.get(key)
+            holders = net.called.get(ip) if net is not None else None
+            name = next(iter(holders.values())) if holders else ""
+            if net is not None and name:
+                return f"{name}.{net.title}"
+        return ""
+
+    def offers(self, view: View, name: str) -> list[tuple[str, int, tuple[IPAddress, ...]]]:
+        """Who offers a named port: NAME.NETWORK, the port's number, addresses. On the first network where somebody does.
+
+        Args:
+            name: PORT.PROTOCOL.NAME, without the final dot.
+        """
+        port, _, rest = name.lower().partition(".")
+        protocol, _, service = rest.partition(".")
+        wanted = (port.removeprefix("_"), protocol.removeprefix("_"))
+        for key in view.networks:
+            net = self._networks.get(key)
+            found = [(f"{entry.names[0]}.{entry.title}", number, entry.ips)
+                     for entry in (net.named.get(service, {}) if net is not None else {}).values()
+                     for label, kind, number in entry.ports if (label.lower().removeprefix("_"), kind) == wanted]
+            if found:
+                return found
+        return []
+
+    def learn(self, view: View, name: str, ip: bytes) -> None:
+        """A server elsewhere has said that a name means this address: if it is called so here too, that one shall be asked."""
+        for key in view.networks:
+            holders = self._networks[key].called.get(ip, {}) if key in self._networks else {}
+            for endpoint, called in holders.items():
+                if called and called.lower() == name.lower():
+                    holders[endpoint] = ""
+                    self.version += 1
+
+
+def readings(name: str) -> Iterable[tuple[str, str | None]]:
+    """The readings of a name: what to look up, and on the networks of which name, None for any."""
+    yield name, None
+    at = name.rfind(".")
+    while at >= 0:
+        yield name[:at], name[at + 1:]
+        at = name.rfind(".", 0, at)
+
+
+def reversed_address(name: str) -> bytes | None:
+    """The address that a name of the reverse tree is about (RFC 1035 section 3.5, RFC 3596 section 2.5).
+
+    Args:
+        name: 2.0.18.172.in-addr.arpa, or 32 digits of half a byte each and ip6.arpa; without the final dot.
+    """
+    parts = name.lower().split(".")[::-1]
+    digits = parts[2:]
+    if parts[:2] == ["arpa", "in-addr"] and len(digits) == 4 and all(part.isascii() and part.isdigit() for part in digits):
+        numbers = [int(part) for part in digits if len(part) < 4 and str(int(part)) == part]
+        return bytes(numbers) if len(numbers) == 4 and max(numbers) < 256 else None
+    if parts[:2] == ["arpa", "ip6"] and len(digits) == 32 and all(len(part) == 1 and part in "0123456789abcdef" for part in digits):
+        return bytes.fromhex("".join(digits))
+    return None
+
+
+def _remove(table: dict[Any, dict[str, Any]], key: str | bytes, endpoint: str) -> None:
+    holders = table.get(key)
+    if holders is not None:
+        holders.pop(endpoint, None)
+        if not holders:
+            del table[key]

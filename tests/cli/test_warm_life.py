@@ -1,0 +1,268 @@
+"""The warm process itself: when it comes, whom it listens to, what it holds, and when it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from plumb.kernel import agents, rendezvous, request, shim
+from tests import labs
+from tests.cli.warmth import REPOSITORY, agent, counted, environment, killed, named, publish, said, served, start, warm_of, warm_up
+from tests.kernel.trials import wait_until
+from tests.labs import Lab, sh
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def busy(lab: Lab) -> Lab:
+    """A lab with a container that has a published port, so with an agent."""
+    publish(lab)
+    return lab
+
+
+# -- it comes ---------------------------------------------------------------
+
+
+def test_without_a_command_there_is_none(busy: Lab) -> None:
+    """An agent that the library started has no warm process; a command without an agent works by itself."""
+    assert shim.descendants(agent(busy)) == []
+    with labs.lab() as other:
+        assert said(start(other, "network", "ls"))[0] == 0
+        assert not other.root.exists()
+
+
+def test_the_first_command_goes_by_itself_and_the_next_is_warm(busy: Lab) -> None:
+    """The first one has a warm process started, and does not wait for it."""
+    assert said(start(busy, "network", "ls"))[0] == 0
+    wait_until(lambda: warm_of(busy), "there is a warm process")
+    assert served(busy) == 0
+    said(start(busy, "network", "ls"))
+    wait_until(lambda: served(busy) == 1, "a command was carried out warm")
+
+
+def test_a_deep_root_is_reached(lab: Lab) -> None:
+    """A Unix socket's path has room for 107 bytes; a root may lie deeper."""
+    deep = Lab(lab.root / ("d" * 100) / ("e" * 100), lab.netns)
+    try:
+        publish(deep)
+        warm_up(deep)
+        with counted(deep, 1):
+            said(start(deep, "ps"))
+    finally:
+        with deep.host() as host:
+            host.reset()
+
+
+def test_many_at_a_time(busy: Lab) -> None:
+    """Whoever comes while the spare is taken waits for the next one, and gets the answer to its own question."""
+    warm_up(busy)
+    running = [start(busy, "ps", "--format", f"{number} {{{{.Names}}}}") for number in range(20)]
+    assert [said(ran) for ran in running] == [(0, f"{number} base\n", "") for number in range(20)]
+
+
+# -- whom it listens to ---------------------------------------------------------------
+
+
+def answered(folder: str, become: Callable[[], object]) -> list[bytes]:
+    """What the agent's two sockets say to a process that has become somebody: b"" where they hang up."""
+    reader, writer = os.pipe()
+    asked = ((rendezvous.SOCKET, socket.SOCK_STREAM, b'{"list": true}\n'), (rendezvous.COMMAND, socket.SOCK_SEQPACKET, b"x"))
+    if os.fork() == 0:
+        try:
+            os.chdir(folder)
+            become()
+            for name, kind, words in asked:
+                with socket.socket(socket.AF_UNIX, kind) as client, suppress(ConnectionError):
+                    client.connect(name)
+                    client.send(words)
+                    os.write(writer, client.recv(1) or b"-")
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.wait()
+    with os.fdopen(reader, "rb") as heard:
+        return [bytes([byte]) for byte in heard.read()]
+
+
+def test_only_root_with_all_of_its_capabilities_is_listened_to(busy: Lab) -> None:
+    """Another user is refused; so is a root that may not itself change the network, as in a container, or is one of its own namespace."""
+    warm_up(busy)
+    spare = named(busy, "plumb-spare")
+    folder = str(busy.root)
+    assert answered(folder, lambda: None)[0] == b"{"
+    wait_until(lambda: named(busy, "plumb-spare") not in ([], spare), "a spare has been taken")
+    spare = named(busy, "plumb-spare")
+    for name in (rendezvous.SOCKET, rendezvous.COMMAND):
+        assert os.stat(f"{folder}/{name}").st_mode & 0o777 == 0o600
+        os.chmod(f"{folder}/{name}", 0o666)
+    os.chmod(folder, 0o755)
+    for become in (lambda: os.setresuid(NOBODY, NOBODY, NOBODY), lambda: shim._drop_held({0, 1, 2}),
+                   lambda: shim._call("unshare", 0x10000000)):
+        assert b"{" not in answered(folder, become)
+
+
+def test_what_a_container_may_not_do_is_not_done_for_it(busy: Lab) -> None:
+    """A command line in a container goes on by itself, and the kernel refuses it."""
+    warm_up(busy)
+    given = [word for name in ("PYTHONPATH", "PLUMB_ROOT") for word in ("-e", f"{name}={environment(busy)[name]}")]
+    with counted(busy, 1):              # exec alone
+        status, _, errors = said(start(busy, "exec", *given, "base", sys.executable, "-m", "plumb", "network", "create", "n"))
+    assert status == 1
+    assert "Permission denied" in errors
+
+
+# -- what it holds ---------------------------------------------------------------
+
+
+def held(pid: int) -> list[str]:
+    """What the descriptors of a process are, those of its standard streams left out."""
+    links = {int(entry.name): os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    return sorted(where.partition("[")[0] for number, where in links.items() if number > 2)
+
+
+def test_it_holds_nothing_of_the_agents(busy: Lab) -> None:
+    """No published port: that would stay bound when the agent lets go of it."""
+    warm = warm_up(busy)
+    assert held(warm) == ["anon_inode:", "pipe:", "pipe:", "socket:"]           # its spare's pidfd, what forks say, command.sock
+    assert held(named(busy, "plumb-spare")[0])[-1:] == ["socket:"]
+    assert os.stat(f"/proc/{warm}/fd/0").st_mode & 0o170000 == 0o010000
+    with busy.host() as host:
+        host.run("other", network="home", publish="127.0.0.1:18081:80")
+        host.remove("other", force=True)
+    with socket.create_server(("127.0.0.1", 18081)):
+        assert warm_of(busy) == warm
+
+
+def test_a_containers_command_inherits_nothing(busy: Lab) -> None:
+    """Neither of the warm process nor of the agent: only its three streams, and what lists them."""
+    warm_up(busy)
+    with counted(busy, 1):
+        box = said(start(busy, "run", "-d", "--network", "home", "sh", "-c", "ls /proc/self/fd; exec sleep 100"))[1].strip()
+    log = busy.root / "containers" / box / "log"
+    wait_until(lambda: len(log.read_text().split()) == 4, "0, 1, 2 and the folder")
+    said(start(busy, "rm", "-f", box))
+
+
+# -- it ends ---------------------------------------------------------------
+
+
+def test_nothing_is_left_after_a_reset(busy: Lab) -> None:
+    """The command that ends the agent is carried out warm, and comes to its end."""
+    warm_up(busy)
+    assert said(start(busy, "reset", "--force")) == (0, "", "")
+    wait_until(lambda: not labs.processes(), "no process is left")
+    assert not busy.root.exists()
+
+
+def test_the_last_published_port_takes_the_agent_along(busy: Lab) -> None:
+    """`rm` reports to the end, though the agent whose fork's fork it is has gone."""
+    warm = warm_up(busy)
+    assert said(start(busy, "rm", "-f", "base")) == (0, "base\n", "")
+    assert not agent(busy)
+    wait_until(lambda: not shim.started(warm), "the warm process has ended")
+    wait_until(lambda: not labs.processes(), "no process is left")
+
+
+def test_killed_it_is_started_anew(busy: Lab) -> None:
+    """The next command goes by itself, and has another warm process started."""
+    first = warm_up(busy)
+    spare = named(busy, "plumb-spare")[0]
+    killed(first)
+    wait_until(lambda: not shim.started(spare), "its spare has ended with it")
+    assert warm_up(busy) != first
+
+
+def test_an_agent_that_is_killed_takes_it_along(busy: Lab) -> None:
+    """Nobody else would end it."""
+    warm = warm_up(busy)
+    spare = named(busy, "plumb-spare")[0]
+    os.kill(agent(busy), signal.SIGKILL)
+    wait_until(lambda: not shim.started(warm) and not shim.started(spare), "both have ended")
+    assert said(start(busy, "ps", "-q"))[0] == 0
+
+
+def test_work_goes_on_when_the_warm_process_is_killed(busy: Lab) -> None:
+    """A fork that has begun is nobody's any more."""
+    warm = warm_up(busy)
+    ran = start(busy, "reset", stdin=-1)
+    wait_until(lambda: named(busy, "plumb"), "it has begun")
+    killed(warm)
+    assert said(ran, "y\n")[0] == 0
+    assert not busy.root.exists()
+
+
+def test_who_does_not_answer_is_not_waited_for(busy: Lab) -> None:
+    """A warm process that is stopped costs a second, and does nothing when it goes on."""
+    warm_up(busy)
+    pids = [warm_of(busy), *named(busy, "plumb-spare")]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    assert said(start(busy, "network", "create", "n"))[0] == 0
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    with counted(busy, 0):
+        pass
+    assert sh("ip -o link show type bridge").count("br-") == 2
+
+
+def test_changed_files_are_read_again(busy: Lab, tmp_path: Path) -> None:
+    """After an edit the next command has the new text, by itself; then a warm process has it too."""
+    shutil.copytree(REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__"))
+    env = {"PYTHONPATH": str(tmp_path)}
+    first = warm_up(busy, env=env)
+    edited = tmp_path / "plumb/cli/show.py"
+    edited.write_text(edited.read_text().replace("CONTAINER ID", "IDENTITY"))
+    with_edit = said(start(busy, "ps", env=env))
+    assert with_edit[1].startswith("IDENTITY")
+    wait_until(lambda: not shim.started(first), "the old one has ended")
+    second = warm_up(busy, env=env)
+    assert said(start(busy, "ps", env=env)) == with_edit
+    wait_until(lambda: served(busy) == 1, "it was carried out warm")
+    assert second == warm_of(busy)
+
+
+def test_another_plumb_goes_by_itself(busy: Lab, tmp_path: Path) -> None:
+    """A warm process serves the package that it has imported, and no other."""
+    shutil.copytree(REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__"))
+    warm_up(busy)
+    with counted(busy, 0):
+        assert said(start(busy, "ps", "-q", env={"PYTHONPATH": str(tmp_path)}))[0] == 0
+
+
+# -- the request ---------------------------------------------------------------
+
+
+def test_a_request_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments and environment may be any bytes but NUL, and empty."""
+    argv, environment = ["plumb", "", "a\nb", "\udcff", "ä="], {"EMPTY": "", "ODD": "a=b\n\udcfe"}
+    monkeypatch.setattr(sys, "argv", argv)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        monkeypatch.setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+    found = request.Request(request.compose({signal.SIGUSR1}))
+    assert (found.argv, found.blocked, found.home) == (argv, [signal.SIGUSR1], str(REPOSITORY))
+    assert found.environment == dict(os.environ)
+
+
+@pytest.mark.parametrize("message", [b"", b"x", b"\0" * 7, b"\0\0\0x\0", b"\0\0\0\0\0\0\0many"])
+def test_nonsense_is_no_request(busy: Lab, message: bytes) -> None:
+    """Whoever says it is hung up on."""
+    warm = warm_up(busy)
+    with pytest.raises(ValueError):  # noqa: PT011  # whatever does not unpack
+        request.Request(message)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client, suppress(ConnectionError):
+        client.connect(f"{busy.root}/{rendezvous.COMMAND}")
+        client.send(message)
+        assert client.recv(1) == b""
+    assert agents.held(str(busy.root))
+    wait_until(lambda: warm_of(busy) == warm, "there is another spare")
