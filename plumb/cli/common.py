@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -24,8 +25,19 @@ def changing(function: F) -> F:
 
 
 def read() -> Reader:
-    """The host that the command is about, to be read."""
-    return Reader(settings=click.get_current_context().find_root().obj)
+    """The host that the command is about, to be read; an agent that was killed is brought back first."""
+    reader = Reader(settings=click.get_current_context().find_root().obj)
+    if reader.agent_lost:
+        revive()
+    return reader
+
+
+def revive() -> None:
+    """Bring back an agent that was killed. Where that does not work, `check` says so; a command that only reads goes on."""
+    from plumb.errors import PlumbError
+
+    with suppress(PlumbError), opened() as host:
+        host.revive()
 
 
 def opened(dry_run: bool = False, show_commands: bool = False) -> Host:

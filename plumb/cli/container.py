@@ -233,6 +233,8 @@ def exec_(container: str, command: tuple[str, ...], env: tuple[str, ...], privil
     from plumb.kernel import processes
 
     with common.opened() as host:
+        if host.agent_lost:
+            common.revive()
         process = host.command(host.container(container), command, privileged=privileged,
                                environment=[_variable(text) for text in env])
     sys.stdout.flush()

@@ -316,6 +316,11 @@ class Host(Reader):
 
     # -- mending ---------------------------------------------------------------
 
+    def revive(self) -> None:
+        """Start an agent that was killed anew, with all that it had, as every changing operation does first."""
+        with self._turn():
+            pass
+
     def check(self) -> list[Drift]:
         """What is not as it should be; empty when all is well."""
         return mending.check(self.store, self.kernel)

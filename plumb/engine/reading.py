@@ -94,6 +94,15 @@ class Reader:
         """The endpoints of a network, or of a running container."""
         return self.store.endpoints(network=of.id) if isinstance(of, Network) else self.store.endpoints(sandbox=of.id)
 
+    @property
+    def agent_lost(self) -> bool:
+        """Whether there should be an agent, and it was killed: names and proxied ports are dead until somebody starts another."""
+        if not self.store.owners(("agent", self.layout.run)):
+            return False
+        from plumb.kernel import rendezvous
+
+        return not rendezvous.running(self.layout.run)[0]
+
     def namespace(self, box: Sandbox) -> str:
         """The file of a container's network namespace, "" for the host's own."""
         return self.layout.place(box)

@@ -376,3 +376,14 @@ def test_an_agent_is_there_as_long_as_somebody_needs_it(host: Host) -> None:
     assert agent_of(host) == pid
     host.remove("c2", force=True)
     assert not rendezvous.running(host.layout.run)[0]
+
+
+@pytest.mark.parametrize("command", ["ps", "network ls", "port", "inspect c1", "exec c1 getent hosts c2"])
+def test_any_command_brings_the_agent_back(command: str, host: Host, lan: Lab) -> None:
+    """Those that only read as well; only `check` leaves it, to say what is missing."""
+    two(host)
+    kill_agent(host)
+    assert "missing: agent" in lan.plumb("check", status=1).stdout
+    lan.plumb(*command.split())
+    assert lan.plumb("check").stdout == ""
+    assert broken(host) == []
