@@ -45,8 +45,8 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from plumb.kernel import hostports, rendezvous
@@ -60,12 +60,14 @@ if TYPE_CHECKING:
     from plumb.kernel.announcer import Announcer
     from plumb.services.embedded import Embedded
 
-LONGEST = 1 << 20
-"""Bytes of a request at most."""
+LONGEST = 1 << 26
+"""Bytes of a request at most: root's alone, so it is a matter of mistakes, not of malice."""
 SESSIONS = 64
 """Who speaks to the agent at a time; one more, and the first is hung up on."""
 PAUSE = 0.1
 """Seconds without listening when there is no descriptor left."""
+RESERVE = 2
+"""Descriptors that are kept: one for who wants to speak, one to find out who that is."""
 CARE = 5.0
 """Seconds between two looks at whether the folder is still there."""
 WORDS = ("hold", "retarget", "proxy", "unproxy", "release")
@@ -140,6 +142,10 @@ class Ports:
             raise OSError(errno.ENOENT, "the port is not held")
         return self._held[port]
 
+    def count(self) -> int:
+        """How many ports and proxies there are."""
+        return len(self._held) + sum(held.proxy is not None for held in self._held.values())
+
     def rows(self, wanted: Iterable[Port] | None) -> list[list[Any]]:
         """What is held of these ports, or of all: one row for each."""
         found = self._held if wanted is None else [port for port in wanted if port in self._held]
@@ -158,19 +164,33 @@ class Control:
         self.loop, self.ports = loop, ports
         self.sessions: dict[Session, None] = {}
         self._listener = listener
+        self._reserve: list[int] = []
         self._announcer: Announcer | None = None
         self._embedded: Embedded | None = None
         loop.watch(listener.fileno(), IN, self._accept)
+        with self._room():                  # so that it is there from the first
+            pass
 
     def _accept(self, events: int) -> None:
-        try:
-            client, _ = self._listener.accept()
-        except BlockingIOError:
-            pass
-        except OSError:                     # no descriptor left
-            self.loop.rest(self._listener.fileno(), PAUSE)
-        else:
-            self._welcome(client)
+        with self._room():
+            try:
+                client, _ = self._listener.accept()
+            except BlockingIOError:
+                pass
+            except OSError:                 # no descriptor left
+                self.loop.rest(self._listener.fileno(), PAUSE)
+            else:
+                self._welcome(client)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """With descriptors that are kept for this: where all others are ports, who wants to have one released must be heard."""
+        while self._reserve:
+            os.close(self._reserve.pop())
+        yield
+        with suppress(OSError):
+            while len(self._reserve) < RESERVE:
+                self._reserve.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
     def _welcome(self, client: socket.socket) -> None:
         if not rendezvous.trusted(client):
@@ -179,7 +199,10 @@ class Control:
         if len(self.sessions) >= SESSIONS:
             next(iter(self.sessions)).close()
         client.setblocking(False)
-        self.sessions[Session(self, client)] = None
+        try:
+            self.sessions[Session(self, client)] = None
+        except OSError:                     # the kernel watches no more for us (max_user_watches)
+            client.close()
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """Do what a line asks for."""
@@ -190,13 +213,13 @@ class Control:
             if "take" in asked:
                 return self._take([self._understood(row) for row in asked["take"]])
             if "list" in asked:
-                return {"done": 0, "pid": os.getpid(), **self._list(asked["list"])}
+                return {"done": 0, "pid": os.getpid(), "has": self._count(), **self._list(asked["list"])}
             if "announce" in asked:
                 return {"done": self._announce(asked["announce"])}
             if "stop" in asked:
                 self.loop.end()
                 return {"done": 1}
-            raise ValueError("there are take, list and stop")
+            raise ValueError("there are take, list, announce and stop")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             return {"done": 0, "errno": errno.EINVAL, "said": f"not understood: {error}"}
 
@@ -207,6 +230,10 @@ class Control:
         self._announcer = self._announcer or Announcer()
         self._announcer.announce(targets)
         return len(targets)
+
+    def _count(self) -> int:
+        """How many ports, proxies, servers and endpoints' names there are."""
+        return self.ports.count() + (self._embedded.count() if self._embedded else 0)
 
     def _list(self, wanted: Any) -> dict[str, list[Any]]:
         if wanted is not True and not isinstance(wanted, dict):

@@ -69,7 +69,7 @@ def recover(store: Store, kernel: Kernel) -> None:
         before = {thing.key: thing for thing in entry.before}
         after = {thing.key: thing for thing in entry.after}
         for folder in {thing.agent for thing in {**before, **after}.values() if isinstance(thing, OfAgent)}:
-            died(Agent(folder), kernel)
+            answering(Agent(folder), kernel)
         there = look(kernel, [*{**before, **after}.values()])
         forward = any(key not in after and not thing.standing for key, thing in before.items())
         target = after if forward else before
@@ -96,21 +96,30 @@ def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
     return errors
 
 
-def died(agent: Thing | None, kernel: Kernel) -> bool:
-    """Whether the agent that is recorded has died; one that lives and does not answer is ended."""
+OF_AGENT = (HostPort, Proxy, Names, Resolver)
+
+
+def answering(agent: Thing, kernel: Kernel) -> Thing | None:
+    """An agent as it is now, None where it has died; one that lives and does not answer is ended."""
     try:
-        return agent is not None and kernel.look([agent]) == [None]
+        return kernel.look([agent])[0]
     except KernelRefused:
         take_all([Step(agent, None)], kernel)
-        return True
+        return None
 
 
 def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
-    """Start an agent that has died anew, with all that it held. What somebody else has taken meanwhile is for check to tell."""
+    """Start an agent that has died anew, with all that it had. What somebody else has taken meanwhile is for check to tell.
+
+    One that was killed over an operation was started again for what that operation needed, and lacks all else.
+    """
     agent = store.thing(("agent", layout.run))
-    if agent is not None and died(agent, kernel):
-        held = [agent, *(thing for kind in (HostPort, Proxy, Names, Resolver) for thing in store.things_of(kind))]
-        take_all(plan(look(kernel, held).values(), held), kernel)
+    if agent is None:
+        return
+    now = answering(agent, kernel)
+    if not isinstance(now, Agent) or now.has < store.number_of(*OF_AGENT):
+        had = [agent, *(thing for kind in OF_AGENT for thing in store.things_of(kind))]
+        take_all(plan(look(kernel, had).values(), had), kernel)
 
 
 # -- check and repair ---------------------------------------------------------------
@@ -181,7 +190,7 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
     except Broken:
         errors += give_up(store, kernel)
     made = store.meta("root") == "made"
-    died(store.thing(("agent", layout.run)), kernel)
+    answering(Agent(layout.run), kernel)
     store.begin_reset()
     errors += take_all(steps_to_reset(store), kernel)
     if not errors:

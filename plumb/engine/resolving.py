@@ -8,6 +8,7 @@ from plumb.cnm import Sandbox
 from plumb.drivers.resolver import known_on
 from plumb.engine.machine import Machine
 from plumb.engine.operation import Operation
+from plumb.errors import KernelRefused
 
 
 def resolving(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:
@@ -18,8 +19,14 @@ def resolving(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:
 
 
 def renewed(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:
-    """A container whose DNS server is gone, with other ports where a program has taken its own meanwhile."""
-    return _with_ports(op, machine, box) if box.dns_udp else box
+    """A container whose DNS server is gone, with other ports where a program has taken its own meanwhile.
+
+    One whose programs have taken all there are goes without: that must not keep the others from being mended.
+    """
+    try:
+        return _with_ports(op, machine, box)
+    except KernelRefused:
+        return replace(box, dns_udp=0, dns_tcp=0)
 
 
 def _with_ports(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:

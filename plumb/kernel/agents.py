@@ -14,7 +14,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from itertools import groupby
@@ -34,7 +34,9 @@ PATIENCE = 10.0
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 TOGETHER = 500
-"""Steps in one request."""
+"""Things that are asked after one by one; of more, all are listed."""
+REQUEST = 1 << 18
+"""Bytes at which a request is long enough; one step may be longer."""
 LIST = "'plumb agent ls' shows what there is"
 ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTDIR)
 """How it shows that there is no agent, or none any more."""
@@ -78,9 +80,9 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
     """
     now: dict[tuple[str, Key], Thing] = {}
     for folder in {_folder(thing) for thing in things}:
-        found = held(folder, _asked(thing for thing in things if _folder(thing) == folder))
-        if found is not None:
-            now.update(((folder, thing.key), thing) for thing in (Agent(folder), *found))
+        answer = _listed(folder, _asked(thing for thing in things if _folder(thing) == folder))
+        if answer is not None:
+            now.update(((folder, thing.key), thing) for thing in (Agent(folder, answer["has"]), *_things(folder, answer)))
     return [now.get((_folder(thing), thing.key)) for thing in things]
 
 
@@ -105,14 +107,25 @@ def held(folder: str, asked: Mapping[str, Sequence[Any]] | None = None) -> list[
         asked: what of it is of interest, all if None: "ports" (protocol, address, number), "resolvers" (namespace files),
             "names" (endpoint ids).
     """
+    answer = _listed(folder, asked)
+    return None if answer is None else _things(folder, answer)
+
+
+def _listed(folder: str, asked: Mapping[str, Sequence[Any]] | None) -> dict[str, Any] | None:
     short = asked is not None and sum(map(len, asked.values())) <= TOGETHER
     try:
         answer = _ask(folder, {"list": asked if short else True})
+        if "has" not in answer:
+            raise OSError(errno.EPROTO, answer.get("said", "it is another version's"))
     except OSError as error:
         if error.errno in ABSENT:
             return None
         raise KernelRefused(f"ask the agent of {folder}", error.errno or errno.ETIMEDOUT,
                             hint="'plumb repair' ends it and starts another") from error
+    return answer
+
+
+def _things(folder: str, answer: Mapping[str, Any]) -> list[OfAgent]:
     found: list[OfAgent] = []
     for protocol, ip, port, to_ip, to_port, proxied_ip, proxied_port in answer["ports"]:
         found.append(HostPort(folder, protocol, ip_address(ip), port, ip_address(to_ip), to_port))
@@ -150,8 +163,8 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
             for step in mine:
                 _take_agent(step, folder, done)
         else:
-            for first in range(0, len(mine), TOGETHER):
-                _take_rows(folder, mine[first:first + TOGETHER], done)
+            for some in _batches(mine):
+                _take_rows(folder, some, done)
 
 
 def _take_agent(step: Step, folder: str, done: list[Step]) -> None:
@@ -167,12 +180,27 @@ def _take_agent(step: Step, folder: str, done: list[Step]) -> None:
     done.append(step)
 
 
-def _take_rows(folder: str, steps: list[Step], done: list[Step]) -> None:
-    rows = [(step, row) for step in steps for row in _rows(step)]
+def _batches(steps: list[Step]) -> Iterator[list[tuple[Step, list[Row]]]]:
+    """Steps with what to ask the agent for, as many together as one request should have."""
+    batch: list[tuple[Step, list[Row]]] = []
+    size = 0
+    for step in steps:
+        rows = _rows(step)
+        batch.append((step, rows))
+        size += len(json.dumps(rows))
+        if size > REQUEST:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _take_rows(folder: str, batch: list[tuple[Step, list[Row]]], done: list[Step]) -> None:
+    steps, rows = [step for step, _ in batch], [(step, row) for step, mine in batch for row in mine]
     try:
         answer = _ask(folder, {"take": [row for _, row in rows]})
     except OSError as error:
-        gone = error.errno in ABSENT
+        gone = error.errno in ABSENT and not rendezvous.running(folder)[0]
         for step in steps:
             if step.after is not None or not gone:
                 said = "no agent runs there" if gone else "the agent does not answer"

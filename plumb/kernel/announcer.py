@@ -56,31 +56,35 @@ class Announcer:
             heapq.heappush(self._turns, (time.monotonic() + target.interval / 1000, left - 1, target))
 
     def _run(self) -> None:
-        while (turn := self._next()) is not None:
-            left, target = turn
-            wire = said(target)
-            with self._change:
+        try:
+            while (turn := self._next()) is not None:
+                left, target = turn
+                wire = said(target)
                 if wire is not None:
-                    self._used.append(wire)
-                    self._later(target, left, wire)
+                    with self._change:
+                        self._used.append(wire)
+                        self._later(target, left, wire)
+        finally:
+            with self._change:
+                if self._thread is threading.current_thread():      # an error has ended it: the next announcement starts another
+                    self._thread = None
 
     def _next(self) -> tuple[int, Target] | None:
         """Wait for whose turn it is, and close what was used meanwhile; None, and the thread is over, where nothing is left to do."""
-        with self._change:
-            while self._turns or self._used:
+        while True:
+            with self._change:
+                if not self._turns and not self._used:
+                    self._thread = None
+                    return None
                 due, left, target = self._turns[0] if self._turns else (math.inf, 0, None)
                 if target is not None and due <= time.monotonic():
                     heapq.heappop(self._turns)
                     return left, target
-                if self._used:
-                    wire = self._used.pop()
-                    self._change.release()
-                    wire.close()
-                    self._change.acquire()
-                else:
+                if not self._used:
                     self._change.wait(due - time.monotonic())
-            self._thread = None
-            return None
+                    continue
+                wire = self._used.pop()
+            wire.close()
 
 
 def said(target: Target) -> socket.socket | None:
@@ -88,7 +92,7 @@ def said(target: Target) -> socket.socket | None:
     try:
         with entered(target.ns):
             return say(target)
-    except KernelRefused:
+    except (KernelRefused, OSError):        # it is gone, or no descriptor is left
         return None
 
 

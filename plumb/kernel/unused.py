@@ -15,6 +15,7 @@ from plumb.errors import KernelRefused
 from plumb.kernel.namespaces import entered, is_namespace
 from plumb.things.names import ADDRESS
 
+IP_FREEBIND = 15
 FIRST, LAST = 61000, 65535
 TRIES = 1000
 
@@ -39,7 +40,10 @@ def _any(wanted: int) -> int:
 def _free(kind: socket.SocketKind, wanted: int) -> int:
     for number in (_any(wanted), *(random.randint(FIRST, LAST) for _ in range(TRIES))):
         with socket.socket(socket.AF_INET, kind) as trial:
+            trial.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
             try:
+                if kind == socket.SOCK_STREAM:
+                    trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 trial.bind((str(ADDRESS), number))
                 if kind == socket.SOCK_STREAM:
                     trial.listen()

@@ -30,7 +30,8 @@ class Limits(NamedTuple):
         idle: seconds without a question after which a TCP client is hung up on.
         clients: TCP clients of one sandbox; everyone: of all.
         pipelined: questions of one TCP client that are with servers elsewhere.
-        held: bytes that are kept of all sandboxes: what was asked elsewhere, what has come by TCP in part or is not read yet.
+        held: bytes that are kept of all sandboxes: what was asked elsewhere, what has come by TCP in part or is not read yet; of
+            one, a sixteenth; `due` of each however many the others have.
         remembered: bytes of prepared answers of all sandboxes; of one, a sixteenth.
     """
 
@@ -44,6 +45,7 @@ class Limits(NamedTuple):
     everyone: int = 1024
     pipelined: int = 16
     held: int = 16 << 20
+    due: int = 16 << 10
     remembered: int = 8 << 20
 
 
@@ -107,6 +109,7 @@ class Commons:
 
     Attributes:
         forwards, clients: how many there are of all sandboxes, see Limits.
+        held: bytes that are kept of all, see Share.
         patience, idleness: who waits for an answer or a slot, and which TCP clients are silent.
     """
 
@@ -115,22 +118,33 @@ class Commons:
         self.forwards = self.clients = 0
         self.patience = Deadlines(loop, self.limits.patience)
         self.idleness = Deadlines(loop, self.limits.idle)
-        self._held = 0
+        self.held = 0
         self._log, self._notes = log, NOTES
-
-    def hold(self, size: int) -> bool:
-        """Keep so many bytes more, unless that is too much."""
-        if self._held + size > self.limits.held:
-            return False
-        self._held += size
-        return True
-
-    def let_go(self, size: int) -> None:
-        """Keep so many bytes less."""
-        self._held -= size
 
     def note(self, failure: Exception) -> None:
         """An error of plumb's own, which must end no more than what it concerns."""
         if self._notes:
             self._notes -= 1
             self._log(failure)
+
+
+class Share:
+    """What one sandbox may keep of the bytes that all together may."""
+
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self._mine = 0
+
+    def hold(self, size: int) -> bool:
+        """Keep so many bytes more, unless that is too much."""
+        limits, mine = self._commons.limits, self._mine + size
+        if mine > limits.due and (mine > limits.held // 16 or self._commons.held + size > limits.held):
+            return False
+        self._mine = mine
+        self._commons.held += size
+        return True
+
+    def let_go(self, size: int) -> None:
+        """Keep so many bytes less."""
+        self._mine -= size
+        self._commons.held -= size

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable
 
 from plumb.services import wire
-from plumb.services.commons import Commons
+from plumb.services.commons import Commons, Share
 from plumb.services.loop import IN, OUT
 
 PORT = 53
@@ -28,6 +28,7 @@ class Exchange:
     """A question that is with a server; asking begins at once.
 
     Args:
+        share: of the bytes that are kept.
         server: the address, and the namespace to ask it from.
         packet: the question as it came; question: the same, understood.
         done: is told the answer, or None when there will be none.
@@ -39,8 +40,9 @@ class Exchange:
     kind: int
     begins: int
 
-    def __init__(self, commons: Commons, server: tuple[str, str], packet: bytes, question: wire.Question, done: Done) -> None:
-        self._commons, self._done, self._end = commons, done, question.end
+    def __init__(self, commons: Commons, share: Share, server: tuple[str, str], packet: bytes, question: wire.Question,
+                 done: Done) -> None:
+        self._commons, self._share, self._done, self._end = commons, share, done, question.end
         # Both are the kernel's choice: the id here, the port where the socket connects.
         self._asked = os.urandom(2) + packet[2:question.whole]
         ip, ns = server
@@ -119,7 +121,7 @@ class Stream(Exchange):
         """Take a piece of the answer."""
         size = int.from_bytes(self._in[:2], "big") + 2 if len(self._in) >= 2 else 2
         heard = self._socket.recv(size - len(self._in))
-        if not heard or not self._commons.hold(len(heard)):
+        if not heard or not self._share.hold(len(heard)):
             self._finish(None)
             return
         self._in += heard
@@ -129,6 +131,6 @@ class Stream(Exchange):
 
     def close(self) -> None:
         """Ask no longer."""
-        self._commons.let_go(len(self._in))
+        self._share.let_go(len(self._in))
         self._in.clear()
         super().close()

@@ -8,17 +8,18 @@ Up to three are asked, one after the other, in the way in which the container ha
 (SERVFAIL), refuses, cannot be reached or talks nonsense is passed over; any other answer is handed on as it is, "no such name" too.
 Where none is left, the answer is SERVFAIL.
 
-Of one sandbox 1024 questions may be under way; who comes then waits four seconds for a place, and is refused (REFUSED).
+Of one sandbox 1024 questions may be under way, and as many wait, four seconds at most; who comes then is refused (REFUSED).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from ipaddress import IPv6Address, ip_address
 from itertools import islice
 
 from plumb.services import wire
-from plumb.services.commons import Commons
+from plumb.services.commons import Commons, Share
 from plumb.services.exchange import Datagrams, Exchange, Stream
 from plumb.services.zone import View
 
@@ -26,6 +27,8 @@ MOST = 3
 """Servers that are asked."""
 LEARNT = 16
 """Records of one answer that may be about the zone's own addresses; to read more names is to be kept busy."""
+LONGEST = 4096
+"""Bytes of a question that is asked elsewhere: a name has 255, and what EDNS adds is short."""
 PAUSE = 0.05
 """Seconds until another attempt where there was no descriptor left."""
 Server = tuple[str, str]
@@ -42,8 +45,15 @@ def usable(upstreams: Sequence[tuple[str, bool]], ns: str, own: str, outside: bo
         own: where the embedded server itself is found: asked by itself it would ask itself.
         outside: whether the sandbox has a way out.
     """
-    first = [(ip, inside) for ip, inside in upstreams if not (inside and ip == own)][:MOST]
+    plain = [(_plain(ip), inside) for ip, inside in upstreams]
+    first = [(ip, inside) for ip, inside in plain if not (inside and ip == own)][:MOST]
     return tuple((ip, ns if inside else "") for ip, inside in first if inside or outside)
+
+
+def _plain(text: str) -> str:
+    """An IPv4 address in IPv6's spelling is the IPv4 address (RFC 4291, 2.5.5.2)."""
+    ip = ip_address(text)
+    return str(ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else text
 
 
 class Forward:
@@ -65,12 +75,16 @@ class Forward:
 class Forwarder:
     """Forwards the questions of one sandbox.
 
+    Args:
+        share: of the bytes that are kept.
+        on_view: is told when it sees the zone otherwise, after what servers elsewhere have said.
+
     Attributes:
         view: what it sees of the zone, to tell who answers for whom.
     """
 
-    def __init__(self, commons: Commons, view: View) -> None:
-        self._commons, self.view = commons, view
+    def __init__(self, commons: Commons, share: Share, view: View, on_view: Callable[[View], None]) -> None:
+        self._commons, self._share, self.view, self._on_view = commons, share, view, on_view
         self._under_way: dict[Forward, None] = {}
         self._waiting: OrderedDict[Forward, None] = OrderedDict()
         self._starting = self._rests = False
@@ -79,16 +93,17 @@ class Forwarder:
         """Ask the servers, and reply what they answer; at once, or later.
 
         Args:
-            packet: the question as it came; question: the same, understood.
+            packet: the question as it came, and what may lie behind it; question: the same, understood.
             stream: whether by TCP.
         """
+        packet = packet[:question.whole]
         if not servers:
             reply(wire.error(packet, wire.SERVFAIL, question))
             return
         commons, limits = self._commons, self._commons.limits
         mine = len(self._under_way) + len(self._waiting)
         crowded = commons.forwards >= limits.forwards and mine >= limits.granted
-        if crowded or len(self._waiting) >= limits.waiting or not commons.hold(len(packet)):
+        if crowded or len(self._waiting) >= limits.waiting or len(packet) > LONGEST or not self._share.hold(len(packet)):
             reply(wire.error(packet, wire.REFUSED, question))
             return
         commons.forwards += 1
@@ -127,7 +142,7 @@ class Forwarder:
         way = Stream if forward.stream else Datagrams
         for server in forward.servers:
             try:
-                forward.exchange = way(self._commons, server, forward.packet, forward.question,
+                forward.exchange = way(self._commons, self._share, server, forward.packet, forward.question,
                                        lambda answer: self._heard(forward, answer))
             except OSError:
                 continue
@@ -154,9 +169,12 @@ class Forwarder:
         from plumb.services.answers import owner_of
 
         zone = self._commons.zone
+        view = self.view
         told = ((record, answer[record.data:record.data + record.size]) for record in named)
         for record, ip in islice(((record, ip) for record, ip in told if zone.called(self.view, ip)), LEARNT):
-            zone.learn(self.view, owner_of(answer, record), ip)
+            view = zone.learnt(view, owner_of(answer, record), ip)
+        if view is not self.view:
+            self._on_view(view)
 
     def late(self, forward: Forward) -> None:
         """Go on to the next server, or give up waiting."""
@@ -180,7 +198,7 @@ class Forwarder:
         self._under_way.pop(forward, None)
         self._waiting.pop(forward, None)
         self._commons.forwards -= 1
-        self._commons.let_go(len(forward.packet))
+        self._share.let_go(len(forward.packet))
 
     def close(self) -> None:
         """Forget all questions; nobody waits for their answers."""

@@ -23,7 +23,7 @@ from random import random
 from typing import NamedTuple
 
 from plumb.services import wire
-from plumb.services.commons import Commons
+from plumb.services.commons import Commons, Share
 from plumb.services.forwarding import Forwarder, usable
 from plumb.services.loop import IN
 from plumb.services.remembered import Memory
@@ -73,8 +73,9 @@ class Resolver:
         self._commons = commons
         self._datagrams, self._listener = commons.door.listen(served.ns, ADDRESS, served.udp, served.tcp)
         self._known, self._version = memory.share(), commons.zone.version
-        self._forwarder = Forwarder(commons, View((), {}))
-        self._clients = Clients(commons, self._listener, self._by_stream)
+        share = Share(commons)
+        self._forwarder = Forwarder(commons, share, View((), {}), self._see)
+        self._clients = Clients(commons, share, self._listener, self._by_stream, self._is_prepared)
         self.configure(served)
         try:
             self._clients.begin()
@@ -89,8 +90,12 @@ class Resolver:
         links: dict[str, dict[str, str]] = {}
         for network, alias, name in served.links:
             links.setdefault(network, {})[alias] = name
-        self._view = self._forwarder.view = View(served.networks, links)
         self._servers = usable(served.upstreams, served.ns, ADDRESS, served.outside)
+        self._see(View(served.networks, links))
+
+    def _see(self, view: View) -> None:
+        """See the zone otherwise than before."""
+        self._view = self._forwarder.view = view
         self._known.forget()
 
     def _by_datagram(self, events: int) -> None:
@@ -122,6 +127,10 @@ class Resolver:
                 pass                        # as above; or the sandbox is served no more
 
         return reply
+
+    def _is_prepared(self, packet: bytes) -> bool:
+        """Whether a question by TCP costs next to nothing."""
+        return bool(self._known.streams.get(packet[2:]))
 
     def _by_stream(self, packet: bytes, reply: Callable[[bytes], None]) -> bool:
         """A question by TCP; whether there will be an answer."""

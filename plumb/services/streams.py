@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 
-from plumb.services.commons import Commons
+from plumb.services.commons import Commons, Share
 from plumb.services.loop import ERR, HANGUP, IN, OUT
 
 READ = 1024
@@ -35,11 +35,12 @@ class Clients:
 
     Args:
         listener: the socket; it stays the caller's.
-        ask: answers a question.
+        share: of the bytes that are kept.
+        ask: answers a question; prepared: tells whether that is done at once.
     """
 
-    def __init__(self, commons: Commons, listener: socket.socket, ask: Ask) -> None:
-        self.commons, self.ask = commons, ask
+    def __init__(self, commons: Commons, share: Share, listener: socket.socket, ask: Ask, prepared: Callable[[bytes], bool]) -> None:
+        self.commons, self.share, self.ask, self.prepared = commons, share, ask, prepared
         self._listener = listener
         self.open: OrderedDict[Client, None] = OrderedDict()       # the one that has been silent for longest comes first
 
@@ -86,13 +87,13 @@ class Clients:
 class Client:
     """One who asks by TCP."""
 
-    __slots__ = ("_busy", "_clients", "_closed", "_ended", "_events", "_held", "_in", "_out", "_pending", "_socket")
+    __slots__ = ("_busy", "_clients", "_closed", "_ended", "_events", "_held", "_in", "_out", "_pending", "_resting", "_socket")
 
     def __init__(self, clients: Clients, sock: socket.socket) -> None:
         self._clients, self._socket = clients, sock
         self._in, self._out = bytearray(), bytearray()
         self._pending = self._held = 0
-        self._busy = self._closed = self._ended = False
+        self._busy = self._closed = self._ended = self._resting = False
         self._events = IN
         clients.commons.loop.watch(sock.fileno(), IN, self._on_event)
         clients.commons.clients += 1
@@ -120,12 +121,20 @@ class Client:
 
     @property
     def _hungry(self) -> bool:
-        return self._room and not self._ended
+        return self._room and not self._ended and not self._resting
 
     def _turn(self) -> None:
-        """Answer what has come, send what can be sent, and see what to wait for."""
-        while self._room and self._take():
-            pass
+        """Answer what has come, send what can be sent, and see what to wait for.
+
+        After one question for which nothing was prepared it is the others' turn: a sandbox may have many clients.
+        """
+        dear = False
+        while not dear and self._room and (packet := self._next()) is not None:
+            dear = not self._clients.prepared(packet)
+            self._take(packet)
+        if dear and not self._resting:
+            self._resting = True
+            self._clients.commons.loop.soon(self._resume)
         with suppress(BlockingIOError):
             while self._out:
                 del self._out[:self._socket.send(self._out)]
@@ -137,13 +146,26 @@ class Client:
             self._events = events
             self._clients.commons.loop.rewatch(self._socket.fileno(), events)
 
-    def _take(self) -> bool:
-        """Ask one question of those that have come; whether there was one."""
+    def _resume(self) -> None:
+        """Go on where it was the others' turn."""
+        self._resting = False
+        if not self._closed:
+            try:
+                self._turn()
+            except OSError:
+                self.close()
+
+    def _next(self) -> bytes | None:
+        """One question of those that have come."""
         size = int.from_bytes(self._in[:2], "big")
         if len(self._in) < 2 or len(self._in) < 2 + size:
-            return False
+            return None
         packet = bytes(self._in[2:2 + size])
         del self._in[:2 + size]
+        return packet
+
+    def _take(self, packet: bytes) -> None:
+        """Ask it."""
         self._clients.touch(self)
         self._pending, self._busy = self._pending + 1, True
         try:
@@ -151,7 +173,6 @@ class Client:
                 self._pending -= 1
         finally:
             self._busy = False
-        return True
 
     def _answer(self, answer: bytes) -> None:
         """An answer to one of the questions, now or later."""
@@ -167,10 +188,10 @@ class Client:
 
     def _counted(self) -> bool:
         """Whether what is kept for this client may be kept."""
-        commons, size = self._clients.commons, max(0, len(self._in) + len(self._out) - FREE)
-        if size > self._held and not commons.hold(size - self._held):
+        share, size = self._clients.share, max(0, len(self._in) + len(self._out) - FREE)
+        if size > self._held and not share.hold(size - self._held):
             return False
-        commons.let_go(max(0, self._held - size))
+        share.let_go(max(0, self._held - size))
         self._held = size
         return True
 
@@ -190,6 +211,6 @@ class Client:
         self._clients.open.pop(self, None)
         commons.clients -= 1
         commons.idleness.discard(self)
-        commons.let_go(self._held)
+        self._clients.share.let_go(self._held)
         commons.loop.forget(self._socket.fileno())
         self._socket.close()

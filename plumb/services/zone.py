@@ -30,6 +30,10 @@ from typing import Any, NamedTuple
 IPAddress = IPv4Address | IPv6Address
 
 
+MOST = 1000
+"""What a sandbox notes down of what it has learnt from elsewhere, before it begins anew."""
+
+
 class Entry(NamedTuple):
     """What an endpoint is known by.
 
@@ -53,10 +57,12 @@ class View(NamedTuple):
     Attributes:
         networks: ids of its networks, in the order in which they are searched.
         links: by network, what an alias stands for there.
+        elsewhere: endpoints' addresses of which its servers elsewhere have said that they know them by the same name.
     """
 
     networks: tuple[str, ...]
     links: Mapping[str, Mapping[str, str]]
+    elsewhere: frozenset[tuple[str, bytes]] = frozenset()
 
 
 class Network:
@@ -64,8 +70,7 @@ class Network:
 
     Attributes:
         named: by name in lower case, the endpoints that have it.
-        called: by address, the endpoints that have it and what they are called in reverse; "" after a server
-            elsewhere has said that it is its own.
+        called: by address, the endpoints that have it and what they are called in reverse.
     """
 
     __slots__ = ("called", "named", "title")
@@ -153,8 +158,8 @@ class Zone:
         for key in view.networks:
             net = self._networks.get(key)
             holders = net.called.get(ip) if net is not None else None
-            name = next(iter(holders.values())) if holders else ""
-            if net is not None and name:
+            endpoint, name = next(iter(holders.items())) if holders else ("", "")
+            if net is not None and name and (endpoint, ip) not in view.elsewhere:
                 return f"{name}.{net.title}"
         return ""
 
@@ -176,14 +181,17 @@ class Zone:
                 return found
         return []
 
-    def learn(self, view: View, name: str, ip: bytes) -> None:
-        """A server elsewhere has said that a name means this address: if it is called so here too, that one shall be asked."""
-        for key in view.networks:
-            holders = self._networks[key].called.get(ip, {}) if key in self._networks else {}
-            for endpoint, called in holders.items():
-                if called and called.lower() == name.lower():
-                    holders[endpoint] = ""
-                    self.version += 1
+    def learnt(self, view: View, name: str, ip: bytes) -> View:
+        """What a sandbox sees after a server elsewhere has said that a name means this address.
+
+        If it is called so here too, that one shall be asked what it is called. (Docker notes it down for the whole network; here what
+        one container's servers say is no matter of the others.)
+        """
+        new = {(endpoint, ip) for key in view.networks if key in self._networks
+               for endpoint, called in self._networks[key].called.get(ip, {}).items() if called.lower() == name.lower()}
+        if new <= view.elsewhere:
+            return view
+        return view._replace(elsewhere=frozenset(new) if len(view.elsewhere) >= MOST else view.elsewhere | new)
 
 
 def readings(name: str) -> Iterable[tuple[str, str | None]]:

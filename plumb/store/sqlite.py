@@ -240,6 +240,12 @@ class Store:
         rows = self._db.execute("SELECT kind, json FROM thing WHERE kind = ? ORDER BY number", (kind.__name__,))
         return [thing_of(name, text) for name, text in rows]
 
+    def number_of(self, *kinds: type[Thing]) -> int:
+        """How many things of these kinds are recorded to exist."""
+        asked = f"SELECT count(*) FROM thing WHERE kind IN ({', '.join('?' * len(kinds))})"
+        count: int = self._db.execute(asked, [kind.__name__ for kind in kinds]).fetchone()[0]
+        return count
+
     def thing(self, key: Key) -> Thing | None:
         """What is recorded under a key."""
         row = self._db.execute("SELECT kind, json FROM thing WHERE key = ?", (_key(key),)).fetchone()

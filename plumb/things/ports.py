@@ -15,7 +15,7 @@ the wrong way; it stays on a port that has no proxy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar
 
@@ -28,10 +28,12 @@ class Agent(Thing):
 
     Attributes:
         folder: where its control socket and its pid file are.
+        has: how many things it was found to have.
     """
 
     stage: ClassVar = Stage.PORT
     folder: str
+    has: int = field(default=0, compare=False)
 
     @property
     def key(self) -> Key:

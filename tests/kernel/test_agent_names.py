@@ -52,7 +52,7 @@ def server(box: str, **changed: Any) -> dict[str, Any]:
 def test_names_are_served_listed_and_changed(running: str, box: str) -> None:
     """What is listed is what was said; each is taken away again, and once more, which is done already."""
     assert told(running, ["serve", server(box)], ["name", ENTRY]) == {"done": 2}
-    assert listed(running) == {"done": 0, "pid": pid_of(running), "ports": [], "resolvers": [server(box)], "names": [ENTRY]}
+    assert listed(running) == {"done": 0, "pid": pid_of(running), "has": 2, "ports": [], "resolvers": [server(box)], "names": [ENTRY]}
     with namespaces.entered(box):
         answer = dns.query.udp(dns.message.make_query("db", "A"), "127.0.0.11", 5, 5300)
     assert str(answer.answer[0][0]) == "172.18.0.2"

@@ -26,8 +26,8 @@ import dns.reversename
 import dns.rrset
 import pytest
 
-from plumb import Host
-from plumb.cnm import Sandbox, Status
+from plumb import Host, PlumbError
+from plumb.cnm import Attachment, Sandbox, Status
 from plumb.kernel import rendezvous
 from plumb.kernel.namespaces import entered
 from plumb.options import attachment
@@ -364,6 +364,61 @@ def test_a_port_that_a_program_took_meanwhile_is_given_up(host: Host) -> None:
         assert host.check() == []
         assert host.container("c1").dns_udp not in (0, box.dns_udp)
         assert broken(host) == []
+
+
+def test_an_agent_that_is_killed_over_an_operation_comes_back_whole(lan: Lab) -> None:
+    """It is started again for what fails or is taken back there; all else that it had is back with the next command."""
+    with lan.host() as host:
+        two(host)
+        host.run("c3", network="n1", publish="8080:80")
+        with lan.host(on_steps=lambda steps: kill_agent(host)) as unlucky, suppress(PlumbError):
+            unlucky.run("c4", network="n1")
+        host.create_network("n2", subnet="172.21.0.0/24")
+        assert host.check() == []
+        assert broken(host) == []
+        host.reset()
+
+
+def test_a_request_may_be_long(host: Host) -> None:
+    """As many names as somebody likes: an agent that was killed gets them all back."""
+    host.create_network("n1", subnet="172.20.0.0/24")
+    aliases = tuple(f"alias-{number}-{'x' * 40}" for number in range(30))
+    with host.operation() as verbs:
+        for number in range(60):
+            verbs.run(f"c{number}", network=Attachment("n1", aliases=aliases))
+        verbs.run("many", network=Attachment("n1", aliases=tuple(f"name-{number}-{'x' * 40}" for number in range(25_000))))
+    kill_agent(host)
+    host.create_network("n2", subnet="172.21.0.0/24")
+    assert host.check() == []
+    assert found(host, "c1", f"name-24999-{'x' * 40}") == ["172.20.0.62"]
+
+
+def test_a_sandbox_without_a_port_left_does_not_keep_others_from_being_mended(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes without a server until it is started again; `repair` mends all else."""
+    monkeypatch.setattr("plumb.kernel.unused.LAST", 61001)
+    box, _ = two(host)
+    with ExitStack() as stack:
+        kill_agent(host)
+        with entered(host.namespace(box)):
+            for number in (61000, 61001):
+                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("0.0.0.0", number))
+        sh("iptables -F PLUMB")
+        host.repair()
+        assert host.check() == []
+        assert host.container("c1").dns_udp == 0
+        assert found(host, "c2", "c1") == ["172.20.0.2"]
+    host.restart("c1")
+    assert broken(host) == []
+
+
+def test_a_sandbox_that_lost_its_loopback_address_is_mended(host: Host) -> None:
+    """The server's sockets need none to be opened."""
+    box, _ = two(host)
+    kill_agent(host)
+    within(host.namespace(box), "ip addr flush dev lo; ip link set lo down")
+    host.repair()
+    assert broken(host) == []
+    assert host.container("c1").dns_udp == box.dns_udp
 
 
 def test_an_agent_is_there_as_long_as_somebody_needs_it(host: Host) -> None:

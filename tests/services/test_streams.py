@@ -244,7 +244,7 @@ def test_a_client_that_resets_stops_nobody(process: Process) -> None:
 
 def test_what_is_kept_no_more_is_counted_no_more() -> None:
     """Long messages one after the other are as good as one."""
-    with embedded(Limits(held=100000)) as process:
+    with embedded(Limits(held=16 * 100000)) as process:
         process.serve()
         with process.asking(tcp=True) as client:
             heard = Heard(client)
@@ -255,7 +255,7 @@ def test_what_is_kept_no_more_is_counted_no_more() -> None:
 
 def test_all_together_keep_no_more_than_they_may() -> None:
     """Of half messages; who would add to that is hung up on."""
-    with embedded(Limits(held=200000)) as process, ExitStack() as open_:
+    with embedded(Limits(held=16 * 200000)) as process, ExitStack() as open_:
         process.serve()
         process.name("e1", "web", "172.18.0.2")
         clients = [open_.enter_context(process.asking(tcp=True)) for _ in range(20)]

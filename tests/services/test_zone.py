@@ -179,19 +179,26 @@ def test_an_address_is_called_by_its_first_name_and_network() -> None:
 
 
 def test_an_address_that_others_know_by_the_same_name_is_theirs() -> None:
-    """Until the endpoint comes anew; another name, or another address, changes nothing."""
-    made, ip = zone(entry("e1", "web", "172.18.0.2")), ip_address("172.18.0.2").packed
-    made.learn(view(), "other", ip)
-    made.learn(view(), "web", ip_address("172.18.0.3").packed)
-    made.learn(view(YARD), "web", ip)
-    assert made.called(view(), ip) == "web.shop"
-    before = made.version
-    made.learn(view(), "WEB", ip)
-    assert (made.called(view(), ip), found(made, "web")) == ("", ["172.18.0.2"])
-    assert made.version != before
+    """To whom it was said, and as long as the endpoint is there; another name, or another address, changes nothing."""
+    made, ip, seen = zone(entry("e1", "web", "172.18.0.2")), ip_address("172.18.0.2").packed, view()
+    for name, other in (("other", ip), ("web", ip_address("172.18.0.3").packed)):
+        assert made.learnt(seen, name, other) is seen
+    assert made.learnt(view(YARD), "web", ip).elsewhere == frozenset()
+    told = made.learnt(seen, "WEB", ip)
+    assert (made.called(told, ip), made.called(seen, ip), found(made, "web")) == ("", "web.shop", ["172.18.0.2"])
     made.drop("e1")
-    made.put(entry("e1", "web", "172.18.0.2"))
-    assert made.called(view(), ip) == "web.shop"
+    made.put(entry("e2", "web", "172.18.0.2"))
+    assert made.called(told, ip) == "web.shop"
+
+
+def test_what_is_learnt_from_elsewhere_is_bounded() -> None:
+    """After a thousand it begins anew."""
+    made, seen = Zone(), view()
+    for number in range(1500):
+        ip = ip_address(0x0A000000 + number)
+        made.put(entry(f"e{number}", "web", str(ip)))
+        seen = made.learnt(seen, "web", ip.packed)
+    assert len(seen.elsewhere) == 500
 
 
 # -- services ---------------------------------------------------------------
