@@ -15,6 +15,8 @@ def main() -> int:
         status = request.ask()
     except request.Died:
         status = _died()
+    except KeyboardInterrupt:
+        status = _interrupted()
     if status is None:
         from plumb import cli
 
@@ -27,6 +29,12 @@ def _died() -> int:
 
     return complain("the process that carried out the command was killed", "'plumb check' tells whether all is whole",
                     125 if first_verb(sys.argv[1:]) == "run" else 1)
+
+
+def _interrupted() -> int:
+    from plumb.cli import complain
+
+    return complain("interrupted", "", 130)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ It is spoken to on a Unix socket in its folder, by root alone: a line of JSON, a
     {"list": true}      what there is; {"list": {"ports": [[PROTOCOL, IP, PORT], …], "resolvers": [NAMESPACE, …], "names": [ENDPOINT, …]}}
                         what there is of these, and of what is not mentioned nothing
     {"announce": [[NAMESPACE, LINK, MAC, [IP, …], TIMES, MILLISECONDS], …]}
-                        say on the wire who has these addresses now, so often and so far apart (`kernel.announce`)
+                        say on the wire who has these addresses now, so often and so far apart (`kernel.announce`); with
+                        "at once": true the first time is over when the answer comes
     {"stop": true}      end
 
     {"done": 3, "errno": 98, "said": "Address already in use"}    the first three were taken, the fourth was refused
@@ -142,10 +143,6 @@ class Ports:
             raise OSError(errno.ENOENT, "the port is not held")
         return self._held[port]
 
-    def count(self) -> int:
-        """How many ports and proxies there are."""
-        return len(self._held) + sum(held.proxy is not None for held in self._held.values())
-
     def rows(self, wanted: Iterable[Port] | None) -> list[list[Any]]:
         """What is held of these ports, or of all: one row for each."""
         found = self._held if wanted is None else [port for port in wanted if port in self._held]
@@ -213,9 +210,9 @@ class Control:
             if "take" in asked:
                 return self._take([self._understood(row) for row in asked["take"]])
             if "list" in asked:
-                return {"done": 0, "pid": os.getpid(), "has": self._count(), **self._list(asked["list"])}
+                return {"done": 0, "pid": os.getpid(), **self._list(asked["list"])}
             if "announce" in asked:
-                return {"done": self._announce(asked["announce"])}
+                return {"done": self._announce(asked["announce"], bool(asked.get("at once")))}
             if "stop" in asked:
                 self.loop.end()
                 return {"done": 1}
@@ -223,17 +220,13 @@ class Control:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             return {"done": 0, "errno": errno.EINVAL, "said": f"not understood: {error}"}
 
-    def _announce(self, rows: list[Any]) -> int:
-        from plumb.kernel.announcer import Announcer, target
+    def _announce(self, rows: list[Any], at_once: bool) -> int:
+        from plumb.kernel.announcer import Announcer, said, target
 
         targets = [target(*row) for row in rows]
         self._announcer = self._announcer or Announcer()
-        self._announcer.announce(targets)
+        self._announcer.announce(targets, [said(each) for each in targets] if at_once else [])
         return len(targets)
-
-    def _count(self) -> int:
-        """How many ports, proxies, servers and endpoints' names there are."""
-        return self.ports.count() + (self._embedded.count() if self._embedded else 0)
 
     def _list(self, wanted: Any) -> dict[str, list[Any]]:
         if wanted is not True and not isinstance(wanted, dict):

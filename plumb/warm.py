@@ -42,7 +42,7 @@ import plumb
 from plumb import cli
 from plumb.kernel import caller, firewall, likeness, rendezvous
 from plumb.kernel.libnftables import LIBRARY
-from plumb.kernel.request import BECOME, BEGUN, COLD, LARGEST, PATIENCE, STATUS, WILLING, Request
+from plumb.kernel.request import BECOME, BEGUN, COLD, LARGEST, PATIENCE, STATUS, WILLING, Request, received
 
 IDLE = 3600.0
 """Seconds without a command after which it ends: it takes 40 MB."""
@@ -132,23 +132,19 @@ class Warm:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
         gc.collect()
         gc.freeze()                                             # a collection would copy what forks share
-        spare = self._fork()
         os.write(ready, b"ready")
         os.close(ready)
-        try:
-            while words := self._hear(spare):
-                if SERVED in words:
-                    self.served += words.count(SERVED)
-                    rendezvous.title(f"plumb-warm {self.served}")
-                if STALE in words:
-                    break
-                if TAKEN in words:
-                    os.close(spare)
-                    spare = self._fork()
-        finally:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(spare, signal.SIGKILL)
-            select.select([spare], [], [])
+        spare = self._fork()
+        while words := self._hear(spare):
+            if SERVED in words:
+                self.served += words.count(SERVED)
+                rendezvous.title(f"plumb-warm {self.served}")
+            if STALE in words:
+                break
+            if TAKEN in words:
+                os.close(spare)
+                spare = self._fork()
+        # The kernel ends the spare with this process, unless that has begun a command meanwhile.
 
     def _hear(self, spare: int) -> bytes:
         """What forks say; nothing when the spare was killed, or when nobody has come for long."""
@@ -159,7 +155,7 @@ class Warm:
         return os.read(self.said, 4096) if self.said in found else b""
 
     def _fork(self) -> int:
-        """Fork a spare; a pidfd of it."""
+        """Fork a spare; a pidfd of it, or what poll() takes for that of a process which has ended."""
         here = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -167,7 +163,10 @@ class Warm:
                 Fork(self).stand_by(here)
             finally:
                 os._exit(1)
-        return os.pidfd_open(pid)
+        try:
+            return os.pidfd_open(pid)
+        except ProcessLookupError:          # it was taken and has ended, and nobody needed to wait for it; what it said is there
+            return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 # -- its forks ---------------------------------------------------------------
@@ -184,6 +183,7 @@ class Fork(caller.Caller):
         self._warm = warm
         self._client: socket.socket
         self._pid = 0
+        self._count = SERVED
 
     # -- as the command sees it
 
@@ -202,12 +202,15 @@ class Fork(caller.Caller):
         Raises:
             OSError: it could not enter the container.
         """
-        self._tell(SERVED)
+        wish = BECOME + marshal.dumps(spec)
+        if len(wish) > LARGEST:
+            raise caller.Elsewhere
         try:
-            self._client.send(BECOME + marshal.dumps(spec))
-        except OSError:                     # it is too long for a datagram
+            self._end_work()                # before that one lets go of the leash
+            self._client.send(wish)
+        except OSError:                     # it is too long for this socket
             raise caller.Elsewhere from None
-        number, _, words = os.fsdecode(self._client.recv(LARGEST)).partition(" ")
+        number, _, words = os.fsdecode(received(self._client)).partition(" ")
         if not number:
             os._exit(0)                     # it has become the command
         raise OSError(int(number), words)
@@ -227,7 +230,7 @@ class Fork(caller.Caller):
             likeness.adopt(self._pid, request.blocked)
             self._take_over()
             status = self._carry_out(request)
-            self._tell(SERVED)
+            self._end_work()
         except (OSError, ValueError, likeness.Unlike):
             os._exit(1)                     # hangs up: nothing was done
         except caller.Elsewhere:
@@ -235,19 +238,28 @@ class Fork(caller.Caller):
         self._client.send(STATUS + str(status).encode() if status >= 0 else COLD)
         os._exit(0)
 
+    def _end_work(self) -> None:
+        """Count the command, once."""
+        self._tell(self._count)
+        self._count = b""
+
     def _tell(self, word: bytes) -> None:
         with suppress(OSError):             # it has ended
             os.write(self._warm.say, word)
 
     def _accept(self) -> None:
+        """Wait for somebody who may give orders. Who may not is hung up on, and costs no fork."""
         waiting = select.poll()
         waiting.register(self._warm.listener, select.POLLIN)
         while True:
             waiting.poll()
             with suppress(OSError):         # it has hung up already
                 self._client, _ = self._warm.listener.accept()
-                self._warm.listener.close()
-                return
+                self._pid = rendezvous.trusted(self._client)
+                if self._pid:
+                    self._warm.listener.close()
+                    return
+                self._client.close()
 
     def _hear(self) -> Request:
         """The request.
@@ -255,11 +267,8 @@ class Fork(caller.Caller):
         Raises:
             OSError, ValueError, Unlike: it is not for this process.
         """
-        self._pid = rendezvous.trusted(self._client)
-        if not self._pid:
-            raise likeness.Unlike
         self._client.settimeout(PATIENCE)
-        request = Request(self._client.recv(LARGEST))
+        request = Request(received(self._client))
         if request.identity != self._warm.identity:
             raise likeness.Unlike
         if state_of(list(self._warm.files)) != self._warm.files:
@@ -292,7 +301,7 @@ class Fork(caller.Caller):
             rendezvous.title("plumb")
             status = cli.main(request.argv[1:])
         except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 1
+            status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         except KeyboardInterrupt:
             status = cli.complain("interrupted", "", 130)
         except Exception:

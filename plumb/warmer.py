@@ -13,7 +13,7 @@ import socket
 from contextlib import suppress
 
 from plumb.kernel import rendezvous
-from plumb.kernel.request import LARGEST, Request
+from plumb.kernel.request import READ_ONCE, Request, received
 from plumb.services.loop import IN, Loop, Timer
 
 SECONDS = 1.0
@@ -23,7 +23,7 @@ PAUSE = 60.0
 MANY = 1 << 30
 """More descriptors than a process can have."""
 LAUNCH = "import sys; sys.path[:not sys.flags.safe_path] = [sys.argv.pop()]; from plumb.warm import main; main()"
-NEEDED = ("PYTHON", "XTABLES_", "LD_", "LC_", "LANG", "PATH", "PLUMB_IPTABLES")
+NEEDED = (*READ_ONCE, "LD_", "LC_", "LANG", "PATH", "PLUMB_IPTABLES")
 """What of the first caller's environment the warm process begins with; each command has its own caller's."""
 
 
@@ -36,7 +36,7 @@ class Warmer:
     """
 
     def __init__(self, loop: Loop, folder: str) -> None:
-        self._loop = loop
+        self._loop, self._folder = loop, folder
         self._listener = rendezvous.listen(folder, rendezvous.COMMAND, socket.SOCK_SEQPACKET)
         self._warm = self._descriptor = -1
         self._may_start = True
@@ -65,7 +65,7 @@ class Warmer:
     def _hear(self, client: socket.socket, late: Timer) -> None:
         late.cancel()
         with suppress(OSError, ValueError):
-            request = Request(client.recv(LARGEST))
+            request = Request(received(client))
             if self._warm < 0:
                 self._start(request)
         self._hang_up(client)
@@ -118,6 +118,9 @@ class Warmer:
         if os.read(ready, 16):
             self._loop.unwatch(self._listener.fileno())
             self._may_start = True
+        else:
+            with suppress(OSError), open(f"{self._folder}/{rendezvous.LOG}", "a", encoding="utf-8") as log:
+                log.write("the warm process has ended before it was ready: some module of plumb's cannot be imported\n")
         self._loop.forget(ready)
         os.close(ready)
 

@@ -73,6 +73,7 @@ def plumb(context: click.Context, config: str | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; its exit status."""
+    _reopen()
     words = list(sys.argv[1:] if argv is None else argv)
     failed = 125 if first_verb(words) == "run" else 1
     try:
@@ -98,6 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(f"{error.filename or 'the host'}: {error.strerror}", "run it as root (sudo)", failed)
     except OSError as error:
         return complain(f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}", "", failed)
+
+
+def _reopen() -> None:
+    """Where the caller has closed a standard stream, have one that leads nowhere; else the next file to be opened would take its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def first_verb(words: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from plumb.cli import common
+from plumb.kernel import caller
 
 if TYPE_CHECKING:
     from plumb.engine.mending import Drift
@@ -55,6 +56,7 @@ def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
 def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
     """Remove all that is plumb's under this root: the host is as it was before."""
     if not (force or dry_run):
+        caller.this.own()                   # the terminal is its
         click.confirm("This will remove all containers and networks of plumb.\nAre you sure?", abort=True)
     with common.opened(dry_run, show_commands) as host:
         host.reset()

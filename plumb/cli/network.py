@@ -14,6 +14,7 @@ from plumb.cli import common
 from plumb.cnm import Network
 from plumb.engine.reading import Reader
 from plumb.errors import Invalid, NotFound
+from plumb.kernel import caller
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -216,6 +217,7 @@ def disconnect(network_name: str, container: str, force: bool, dry_run: bool, sh
 def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
     """Remove all networks that no running container is on."""
     if not (force or dry_run):
+        caller.this.own()                   # the terminal is its
         click.confirm("This will remove all custom networks not used by at least one container.\nAre you sure?", abort=True)
 
     tests = [_prunable(word) for word in filters]

@@ -111,15 +111,18 @@ def answering(agent: Thing, kernel: Kernel) -> Thing | None:
 def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
     """Start an agent that has died anew, with all that it had. What somebody else has taken meanwhile is for check to tell.
 
-    One that was killed over an operation was started again for what that operation needed, and lacks all else.
+    One that was killed over an operation was started again for what that operation needed, and lacks all else: so it is written
+    down which process was last seen to be whole.
     """
     agent = store.thing(("agent", layout.run))
     if agent is None:
         return
     now = answering(agent, kernel)
-    if not isinstance(now, Agent) or now.has < store.number_of(*OF_AGENT):
+    if not isinstance(now, Agent) or now.who != store.meta("agent"):
         had = [agent, *(thing for kind in OF_AGENT for thing in store.things_of(kind))]
         take_all(plan(look(kernel, had).values(), had), kernel)
+        now = answering(agent, kernel)
+        store.remark("agent", now.who if isinstance(now, Agent) else "")
 
 
 # -- check and repair ---------------------------------------------------------------

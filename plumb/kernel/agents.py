@@ -82,7 +82,8 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
     for folder in {_folder(thing) for thing in things}:
         answer = _listed(folder, _asked(thing for thing in things if _folder(thing) == folder))
         if answer is not None:
-            now.update(((folder, thing.key), thing) for thing in (Agent(folder, answer["has"]), *_things(folder, answer)))
+            agent = Agent(folder, " ".join(map(str, rendezvous.running(folder))))
+            now.update(((folder, thing.key), thing) for thing in (agent, *_things(folder, answer)))
     return [now.get((_folder(thing), thing.key)) for thing in things]
 
 
@@ -115,7 +116,7 @@ def _listed(folder: str, asked: Mapping[str, Sequence[Any]] | None) -> dict[str,
     short = asked is not None and sum(map(len, asked.values())) <= TOGETHER
     try:
         answer = _ask(folder, {"list": asked if short else True})
-        if "has" not in answer:
+        if "ports" not in answer:
             raise OSError(errno.EPROTO, answer.get("said", "it is another version's"))
     except OSError as error:
         if error.errno in ABSENT:
@@ -248,10 +249,14 @@ def _refusal(step: Step, number: int, said: str) -> KernelRefused:
     return KernelRefused(f"{step}", number, said, LIST)
 
 
-def announce(folder: str, targets: Sequence[Target]) -> bool:
-    """Have a folder's agent announce addresses; whether there is one that does."""
+def announce(folder: str, targets: Sequence[Target], at_once: bool) -> bool:
+    """Have a folder's agent announce addresses; whether there is one that does.
+
+    Args:
+        at_once: the first time is over when this returns.
+    """
     try:
-        return _ask(folder, {"announce": targets}).get("done") == len(targets)
+        return _ask(folder, {"announce": targets, "at once": at_once}).get("done") == len(targets)
     except OSError:
         return False
 

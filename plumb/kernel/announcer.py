@@ -1,8 +1,8 @@
 """The agent's announcements: what `kernel.announce` says for new endpoints, in the background.
 
-The first time a few are announced at once, so that the neighbours know them when the command returns. All else is a thread's, one for
-all sandboxes: a packet socket is closed only when every CPU has let go of it, which takes a hundredth of a second, and nobody's
-question for a name shall wait for that. The thread ends when it has nothing more to say.
+A command's endpoints are announced for the first time before it returns, so that the neighbours know them by then. All else is a
+thread's, one for all sandboxes: a packet socket is closed only when every CPU has let go of it, which takes a hundredth of a second,
+and nobody's question for a name shall wait for that. The thread ends when it has nothing more to say.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -21,8 +22,6 @@ from plumb.kernel.namespaces import entered
 
 TIMES, MILLISECONDS = 1000, 1_000_000
 """An announcement's limits; the command line has narrower ones."""
-FEW = 64
-"""Endpoints that are announced at once."""
 MOST = 100_000
 """Announcements that may wait; what comes then is not announced, and found by ARP and neighbour discovery as everything else."""
 
@@ -36,12 +35,15 @@ class Announcer:
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def announce(self, targets: list[Target]) -> None:
-        """Announce these: a few for the first time before this returns, all else by the thread."""
-        used = [said(target) for target in targets] if len(targets) <= FEW else [None] * len(targets)
+    def announce(self, targets: list[Target], used: Sequence[socket.socket | None] = ()) -> None:
+        """Announce these.
+
+        Args:
+            used: the sockets, where they were announced for the first time already; None for one that is gone.
+        """
         with self._change:
             self._used += [wire for wire in used if wire is not None]
-            for target, wire in zip(targets[:max(0, MOST - len(self._turns))], used, strict=False):
+            for target, wire in list(zip(targets, used or [None] * len(targets), strict=True))[:max(0, MOST - len(self._turns))]:
                 self._later(target, target.times, wire)
             if self._thread is None and (self._turns or self._used):
                 self._thread = threading.Thread(target=self._run, name="announcements", daemon=True)

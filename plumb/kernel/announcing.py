@@ -34,7 +34,7 @@ def announce(fresh: Iterable[tuple[Endpoint, Network]], layout: Layout, stays: b
         for end, net in fresh if net.bridge.advertise_count and end.ips]
     if len(targets) > FEW:
         targets = [target._replace(times=1) for target in targets]
-    if not targets or agents.announce(layout.run, targets):
+    if not targets or agents.announce(layout.run, targets, at_once=not stays and len(targets) <= FEW):
         return
     if stays:
         threading.Thread(target=wire.see_through, args=(targets, 0), daemon=True).start()

@@ -1,7 +1,8 @@
 """The process that called for a command, as far as it matters which one that is.
 
-Most of a command any process can do, so a warm one does it (`plumb.warm`). Two things only the caller's own can: become a
-command of a container (`exec`), whose pid and terminal are the caller's, and be the parent of one (`run` in the foreground).
+Most of a command any process can do, so a warm one does it (`plumb.warm`). Three things only the caller's own can: become a
+command of a container (`exec`), whose pid and terminal are the caller's; be the parent of one (`run` in the foreground); and
+read an answer from the terminal, which stops one in the background that tries (SIGTTIN), but only if it is of the session.
 """
 
 from __future__ import annotations

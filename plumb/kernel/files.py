@@ -14,7 +14,8 @@ Each is one write, filled up with newlines to the length of the old text, and th
 whole or not at all, so a reader never sees half of it, nor nothing. (To be replaced by rename is dear on ext4, which then writes to
 the disk at once.) As long as FILE.own says two things, or is not there, the file is not as it should be.
 
-An edited file that is changed is kept in FILE.was, behind what of it was plumb's, so that the way back leads to just what was there.
+What an edited file said before its last change is kept in FILE.was, behind what of it was plumb's, so that the way back leads to
+just what was there. (A change can make it the same as plumb's own text, as where the user has deleted the line that goes.)
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def look(thing: Thing) -> Thing | None:
 
 def read(path: str) -> str:
     """A file's text; what is no UTF-8 in it comes out as it was when it is written again."""
-    with open(path, errors="surrogateescape", newline="") as file:
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
         return file.read()
 
 
@@ -99,8 +100,8 @@ def take(step: Step) -> None:
 def _create(path: str, text: str, edits: Edits) -> None:
     """Write a file that is not there. Without FILE.own it is not whole yet."""
     if edits is not Edits.OVERWRITTEN:
-        with suppress(FileNotFoundError):
-            os.unlink(f"{path}.own")
+        for suffix in (".own", ".was"):
+            Path(path + suffix).unlink(missing_ok=True)
     _write(path, text, os.O_EXCL)
     if edits is not Edits.OVERWRITTEN:
         _write(f"{path}.own", text, os.O_EXCL)
@@ -117,10 +118,7 @@ def _change(path: str, text: str, edits: Edits) -> None:
         _overwrite(path, text)
         return
     own = owned(path)
-    if not own or (len(own) == 1 and same(own[0], now)) or (edits is Edits.LEFT and len(own) > 1):
-        new = text
-    else:
-        new = now if edits is Edits.LEFT else _merged(path, now, own, text)
+    new = _next(path, now, own, text, edits)
     if new != now:
         _replace(f"{path}.own", BETWEEN.join([own[0] if own else text, text]))
         _overwrite(path, new)
@@ -128,16 +126,25 @@ def _change(path: str, text: str, edits: Edits) -> None:
         _replace(f"{path}.own", text)
 
 
-def _merged(path: str, now: str, own: Sequence[str], text: str) -> str:
-    """An edited file with other lines of plumb's; where that undoes the change before, just as it was before that."""
+def _next(path: str, now: str, own: Sequence[str], text: str, edits: Edits) -> str:
+    """What a file shall say whose part of plumb's is `text` from now on; where that undoes the change before, just what it said then."""
+    was = f"{path}.was"
     with suppress(OSError):
-        plumbs, _, was = read(f"{path}.was").partition(BETWEEN)
-        if plumbs == text and merged(was, [text], own[-1]) == now:
-            return was
-    new = merged(now, own, text)
-    if new != now:
-        _replace(f"{path}.was", BETWEEN.join([own[0], now]))
-    return new
+        plumbs, _, before = read(was).partition(BETWEEN)
+        found = [_kept(before, [text], other, edits) for other in own] + [before] * (len(own) > 1)
+        if plumbs == text and any(same(now, known) for known in found):
+            return before
+    if not own or (len(own) == 1 and same(own[0], now)) or (edits is Edits.LEFT and len(own) > 1):
+        Path(was).unlink(missing_ok=True)
+        return text
+    if len(own) == 1:                       # else it was written when that change began
+        _replace(was, BETWEEN.join([own[0], now]))
+    return _kept(now, own, text, edits)
+
+
+def _kept(now: str, own: Sequence[str], text: str, edits: Edits) -> str:
+    """An edited file with other text of plumb's."""
+    return now if edits is Edits.LEFT else merged(now, own, text)
 
 
 def _replace(path: str, text: str) -> None:

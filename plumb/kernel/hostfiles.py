@@ -16,7 +16,7 @@ def host_name() -> str:
 def host_file(name: str) -> str:
     """A file of the host's /etc, or of this path; empty where it cannot be read."""
     try:
-        return Path("/etc", name).read_text(errors="replace")
+        return Path("/etc", name).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 

@@ -2,9 +2,11 @@
 
 What a process has of its caller's, fork(2) and execve(2) list. All but the memory can be had later as well: the kernel tells
 what the other has in /proc/PID (proc(5)), and setns(2), prlimit(2) and their like do the rest. What cannot be had is refused:
-another pid namespace, where one's own pid would have to change; another user namespace, credentials or seccomp filter,
-which the kernel lets nobody exchange. What is left as it is: the session, since the terminal is the other's, and the cgroup,
-since moving a process into another one takes the kernel many milliseconds.
+another pid namespace, where one's own pid would have to change; another user namespace, cgroup namespace, user, capabilities or
+seccomp filter, which the kernel lets nobody exchange, or not back; another personality (setarch(8)), which is rare. What is left as
+it is: the session, since the terminal is the other's; the cgroup, since moving a process into another one takes the kernel many
+milliseconds; and what one process can hardly tell of another, or plumb makes no use of: the priority of its reads and writes
+(ionice(1)), the slack of its timers, its login's number (audit).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from contextlib import suppress
 
 from plumb.kernel.rendezvous import status
 
-CREDENTIALS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+CREDENTIALS = ("Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 KEPT = ("pid", "user", "cgroup", "time")
 ENTERED = {"mnt": 0x20000, "uts": 0x4000000, "ipc": 0x8000000, "net": 0x40000000}
 """The namespaces that are entered, with their CLONE_NEW flags of linux/sched.h."""
@@ -46,8 +48,10 @@ def adopt(pid: int, blocked: Iterable[int]) -> None:
         OSError: the kernel refused, or the process has ended.
     """
     theirs, mine = status(pid), status("self")
-    if any(theirs.get(what) != mine.get(what) for what in CREDENTIALS) or any(_differs(pid, kind) for kind in KEPT):
+    if any(theirs.get(what) != mine.get(what) for what in CREDENTIALS) or any(_differs(pid, kind) for kind in KEPT) or _runs_otherwise(pid):
         raise Unlike
+    if theirs["Groups"] != mine["Groups"]:
+        os.setgroups([int(group) for group in theirs["Groups"].split()])
     _enter(pid)
     _limit(pid)
     os.umask(int(theirs["Umask"], 8))
@@ -62,6 +66,15 @@ def _differs(pid: int, kind: str) -> bool:
     try:
         return not os.path.samestat(os.stat(f"/proc/{pid}/ns/{kind}"), os.stat(f"/proc/self/ns/{kind}"))
     except FileNotFoundError:               # this kernel has no such namespaces
+        return False
+
+
+def _runs_otherwise(pid: int) -> bool:
+    """Whether its personality is another one."""
+    try:
+        with open(f"/proc/{pid}/personality", encoding="ascii") as theirs, open("/proc/self/personality", encoding="ascii") as mine:
+            return theirs.read() != mine.read()
+    except PermissionError:                 # where nobody may trace a process, nobody is told (kernel.yama.ptrace_scope)
         return False
 
 
@@ -84,6 +97,8 @@ def _limit(pid: int) -> None:
         most = resource.prlimit(pid, limit)
         if most != resource.getrlimit(limit):
             resource.setrlimit(limit, most)
+    if (policy := os.sched_getscheduler(pid)) != os.sched_getscheduler(0):
+        os.sched_setscheduler(0, policy, os.sched_getparam(pid))
     os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, pid))
     if (cores := os.sched_getaffinity(pid)) != os.sched_getaffinity(0):
         os.sched_setaffinity(0, cores)

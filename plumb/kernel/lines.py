@@ -21,10 +21,10 @@ def merged(now: str, own: Sequence[str], want: str) -> str:
     """
     if len(own) > 1:
         now = now.rstrip("\n") + "\n"           # a new text that is shorter than the old is written with newlines behind it
-    wanted = want.splitlines()
-    sure = set.intersection(*(set(text.splitlines()) for text in own))
-    going = {line for text in own for line in text.splitlines()}.difference(wanted)
-    there = now.splitlines()
+    wanted = _lines(want)
+    sure = set.intersection(*(set(_lines(text)) for text in own))
+    going = {line for text in own for line in _lines(text)}.difference(wanted)
+    there = _lines(now)
     coming = [line for line in wanted if line not in sure and line not in there]
     found = []
     for line in there:
@@ -36,6 +36,11 @@ def merged(now: str, own: Sequence[str], want: str) -> str:
             coming.remove(new)
             found.append(new)
     return "".join(f"{line}\n" for line in [*found, *coming])
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as the resolver knows them: what else may end a line elsewhere, as a carriage return, is a letter of it."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _name(line: str) -> str:

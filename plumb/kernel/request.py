@@ -32,6 +32,8 @@ READ_ONCE = ("PYTHON", "XTABLES_")
 """What of the environment counts when something is imported,"""
 SHOWN_OTHERWISE = ("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONIOENCODING")
 """but for what sys.path and the streams show as well."""
+PATHS = ("PLUMB_CONFIG", "PLUMB_ROOT")
+"""What of the environment is a path."""
 
 
 class Died(Exception):
@@ -67,8 +69,10 @@ def compose(blocked: "set[int]") -> bytes:
     """The request of this process.
 
     Raises:
-        OSError: a standard stream is closed.
+        OSError: a standard stream is closed, or a variable has no name: nobody could give those to another process.
     """
+    if "" in os.environ:
+        raise OSError("a variable has no name")
     home = os.path.dirname(os.path.dirname(plumb.__file__))
     path = [entry for entry in sys.path[1:] if entry != home]           # the first is the folder of the script, or the caller's own
     once = sorted(item for item in os.environ.items() if item[0].startswith(READ_ONCE) and item[0] not in SHOWN_OTHERWISE)
@@ -85,6 +89,18 @@ def _described(number: int) -> str:
     return f"{stream.encoding} {stream.errors} {int(stream.line_buffering)} {int(stream.write_through)}"
 
 
+def received(connection: _socket.socket) -> bytes:
+    """What was said: one datagram, and nothing when there is nobody any more.
+
+    Raises:
+        OSError: it is longer than `LARGEST`. What is left of it could be another command.
+    """
+    heard, _, flags, _ = connection.recvmsg(LARGEST)
+    if flags & _socket.MSG_TRUNC:
+        raise OSError("a datagram is too long")
+    return heard
+
+
 def ask() -> int | None:
     """Have this process's command line carried out by a warm one.
 
@@ -98,6 +114,8 @@ def ask() -> int | None:
     option = "".join(sys.orig_argv[1:2])
     if (option.startswith("-") and option != "-m") or os.environ.get("PLUMB_WARM") == "0":
         return None                     # an interpreter with options of its own is left alone
+    if any("/fd/" in word for word in (*sys.argv[1:], *(os.environ.get(name, "") for name in PATHS))):
+        return None                     # a descriptor's number is this process's: --config <(…)
     try:
         connection = _connected(root.run(root.named()))
     except OSError:
@@ -187,8 +205,8 @@ class Errand:
     def _hear(self) -> bytes:
         """What is said; nothing when there is nobody any more."""
         try:
-            return self._connection.recv(LARGEST)
-        except ConnectionError:
+            return received(self._connection)
+        except OSError:
             return b""
 
     def _say(self, words: bytes) -> None:

@@ -30,6 +30,8 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 24, 36
 LAST_CAPABILITY = 63
 FILES = ("resolv.conf", "hosts", "hostname")
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+"""What an interpreter ignores from its start on; what it becomes would go on with that (signal(7)), and `yes | head -1` never end."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -119,6 +121,8 @@ def become(spec: dict[str, Any]) -> NoReturn:
 
 def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
     """Become the command; 127 where it is not found and 126 where it cannot be run, as shells and Docker say it."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:
@@ -195,7 +199,7 @@ def main() -> int:
 def _run_child(spec: dict[str, Any], parent: int, ready: tuple[int, int]) -> None:
     try:
         os.set_inheritable(ready[1], False)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, *IGNORED):
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
         output = os.open(f"{spec['folder']}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

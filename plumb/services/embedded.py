@@ -101,10 +101,6 @@ class Embedded:
             import_module(piece)
             return
 
-    def count(self) -> int:
-        """How many servers and endpoints with names there are."""
-        return sum(self._there(ns) is not None for ns in list(self._resolvers)) + len(self._commons.zone.entries)
-
     # -- what is served ---------------------------------------------------------------
 
     def resolvers(self, wanted: Iterable[str] | None) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ class Exchange:
     Args:
         share: of the bytes that are kept.
         server: the address, and the namespace to ask it from.
-        packet: the question as it came; question: the same, understood.
+        packet: the question, and nothing behind it; question: the same, understood.
         done: is told the answer, or None when there will be none.
 
     Raises:
@@ -44,7 +44,7 @@ class Exchange:
                  done: Done) -> None:
         self._commons, self._share, self._done, self._end = commons, share, done, question.end
         # Both are the kernel's choice: the id here, the port where the socket connects.
-        self._asked = os.urandom(2) + packet[2:question.whole]
+        self._asked = os.urandom(2) + packet[2:]
         ip, ns = server
         self._socket = commons.door.dial(ns, self.kind, ip, PORT)
         try:

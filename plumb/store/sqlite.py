@@ -81,7 +81,7 @@ class Store:
             self._prepare(where)
             self._file = _identity(layout.database)
             if create and not there and made:
-                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('root', 'made')")
+                self.remark("root", "made")
         except sqlite3.Error as error:
             raise Broken(f"the store {layout.database} cannot be used: {error}",
                          "it is plumb's record of what exists: restore it, or remove the root by hand") from error
@@ -240,12 +240,6 @@ class Store:
         rows = self._db.execute("SELECT kind, json FROM thing WHERE kind = ? ORDER BY number", (kind.__name__,))
         return [thing_of(name, text) for name, text in rows]
 
-    def number_of(self, *kinds: type[Thing]) -> int:
-        """How many things of these kinds are recorded to exist."""
-        asked = f"SELECT count(*) FROM thing WHERE kind IN ({', '.join('?' * len(kinds))})"
-        count: int = self._db.execute(asked, [kind.__name__ for kind in kinds]).fetchone()[0]
-        return count
-
     def thing(self, key: Key) -> Thing | None:
         """What is recorded under a key."""
         row = self._db.execute("SELECT kind, json FROM thing WHERE key = ?", (_key(key),)).fetchone()
@@ -321,9 +315,13 @@ class Store:
         self._db.executemany("DELETE FROM owner WHERE owner = ? AND key = ?", [(owner, key) for key in had - wanted])
         return had - wanted
 
+    def remark(self, key: str, value: str) -> None:
+        """Write down a remark about the root."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
     def begin_reset(self) -> None:
         """Write down that all is about to be taken away."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('reset', 'begun')")
+        self.remark("reset", "begun")
 
     def empty(self) -> None:
         """All has been taken away: nothing is on record any more."""

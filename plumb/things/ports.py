@@ -28,12 +28,12 @@ class Agent(Thing):
 
     Attributes:
         folder: where its control socket and its pid file are.
-        has: how many things it was found to have.
+        who: which process it was found to be: pid and start time.
     """
 
     stage: ClassVar = Stage.PORT
     folder: str
-    has: int = field(default=0, compare=False)
+    who: str = field(default="", compare=False)
 
     @property
     def key(self) -> Key:

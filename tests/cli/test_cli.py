@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,7 @@ from plumb.cli import VERBS, first_verb
 from tests import labs
 from tests.labs import Lab
 
+REPOSITORY = Path(__file__).parents[2]
 CONTAINER = ["CONTAINER ID", "COMMAND", "STATUS", "NETWORKS", "ADDRESSES", "NAMES"]
 
 
@@ -46,6 +51,16 @@ def test_help_names_every_verb(shop: Lab, argv: list[str]) -> None:
 def test_every_verb_has_help(shop: Lab, verb: list[str]) -> None:
     """It says how it is used."""
     assert lines(shop, *verb, "--help")[0].startswith(f"Usage: plumb {' '.join(verb)} ")
+
+
+@pytest.mark.parametrize(("line", "status", "out"), [
+    ("version >&-", 0, 0), ("network ls <&-", 0, 5), ("network ls 2>&-", 0, 5), ("version <&- >&- 2>&-", 0, 0),
+    ("network rm nosuch 2>&-", 1, 0), ("network rm nosuch >&- 2>&-", 1, 0), ("run --rm --network none echo 2>&-", 0, 1)])
+def test_a_stream_may_be_closed(shop: Lab, line: str, status: int, out: int) -> None:
+    """What was to be written there is not; the command does its work and ends as else."""
+    ran = subprocess.run(["sh", "-c", f"{sys.executable} -m plumb {line}"], capture_output=True, text=True, check=False, cwd=REPOSITORY,
+                         env={**os.environ, "PLUMB_ROOT": str(shop.root)})
+    assert (ran.returncode, len(ran.stdout.splitlines()), ran.stderr) == (status, out, "")
 
 
 def test_version(shop: Lab) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from plumb.kernel import shim
 from tests import labs
-from tests.cli.warmth import agent, counted, environment, named, publish, said, start, state, warm_up
+from tests.cli.warmth import agent, counted, environment, publish, said, start, state, waiting, warm_up
 from tests.kernel.trials import wait_until
 from tests.labs import Lab, sh
 
@@ -39,7 +38,7 @@ def shop() -> Iterator[Lab]:
     ["network", "ls"], ["ps", "-a"], ["ps", "--json"], ["port"], ["inspect", "base", "home"], ["agent", "ls"], ["version"],
     [], ["--help"], ["network", "create", "--help"], ["network", "rm", "--dry-run", "bridge"], ["rm", "-f", "--dry-run", "base"], ["check"],
     ["nonsense"], ["network", "rm", "nosuch"], ["network", "rm", "nosuch", "home"], ["run", "-d", "--network", "nosuch"],
-    ["--config", "/nonexistent", "ps"], ["network", "create"], ["exec", "nosuch", "true"], ["network", "prune"]], ids=" ".join)
+    ["--config", "/nonexistent", "ps"], ["network", "create"], ["exec", "nosuch", "true"]], ids=" ".join)
 def test_it_prints_the_same_and_ends_the_same(shop: Lab, argv: list[str]) -> None:
     """Output, error lines and exit status are those of a command in its own process."""
     with counted(shop, 1):
@@ -112,7 +111,7 @@ def test_the_environment_is_the_callers(shop: Lab, tmp_path: Path) -> None:
 def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
     """A container's command inherits them from whoever called for it, not from the agent."""
     show = ("umask; ulimit -n; nice; taskset -p $$ | sed 's/.*://'; cat /proc/self/oom_score_adj; grep SigIgn /proc/self/status; "
-            "exec sleep 100")
+            "chrt -p $$ | sed -n 's/.*policy: //p'; grep Groups /proc/self/status; exec sleep 100")
     results = []
     for env in ({}, COLD):
         before = os.sched_getaffinity(0)
@@ -125,17 +124,20 @@ def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
             os.sched_setaffinity(0, {min(before)})  # noqa: B023  # it runs at once
             resource.setrlimit(resource.RLIMIT_NOFILE, (77, 99))
             Path("/proc/self/oom_score_adj").write_text("5")
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            os.setgroups([4, 27])
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
         with counted(shop, 0 if env else 1):
             box = said(start(shop, "run", "-d", "sh", "-c", show, env=env, preexec_fn=handicap))[1].strip()
         log = shop.root / "containers" / box / "log"
-        wait_until(lambda: "SigIgn" in log.read_text(), "it has said all")  # noqa: B023  # it waits here
+        wait_until(lambda: "Groups" in log.read_text(), "it has said all")  # noqa: B023  # it waits here
         results.append(log.read_text().split())
         said(start(shop, "rm", "-f", box))
     assert results[0] == results[1]
     assert results[0][:3] == ["0027", "77", "3"]
     assert results[0][4] == "5"
+    assert results[0][-4:] == ["SCHED_BATCH", "Groups:", "4", "27"]
 
 
 def test_a_caller_in_another_network_namespace_is_served_there(shop: Lab) -> None:
@@ -165,9 +167,9 @@ def test_a_caller_in_another_mount_namespace_is_served_there(shop: Lab, tmp_path
 
 @pytest.mark.parametrize("words", [
     ["unshare", "--pid", "--fork"], ["unshare", "--cgroup"], ["setpriv", "--bounding-set", "-chown"], ["setpriv", "--no-new-privs"],
-    ["setpriv", "--groups", "7"], ["env", "PYTHONHASHSEED=0"]], ids=" ".join)
+    ["setarch", "-R"], ["env", "PYTHONHASHSEED=0"], ["env", "=nameless"]], ids=" ".join)
 def test_who_cannot_be_imitated_goes_on_by_itself(shop: Lab, words: list[str]) -> None:
-    """Another pid namespace, other credentials, another interpreter: the command works, only not warm."""
+    """Another pid namespace, other credentials, another interpreter, a variable that cannot be set: the command works, only not warm."""
     with counted(shop, 0):
         ran = run(shop, *words, "python", "-m", "plumb", "ps", "-q")
     assert (ran.returncode, len(ran.stdout), ran.stderr) == (0, 13, "")
@@ -177,12 +179,39 @@ def test_who_cannot_be_imitated_goes_on_by_itself(shop: Lab, words: list[str]) -
 
 
 def test_stdin_is_read(shop: Lab) -> None:
-    """A question is answered through a pipe."""
+    """A question is answered through a pipe, to the caller's own process."""
     said(start(shop, "network", "create", "n"))
-    with counted(shop, 2):
+    with counted(shop, 0):
         for answer, status in (("n\n", 130), ("y\n", 0)):
             assert said(start(shop, "network", "prune", stdin=subprocess.PIPE), answer)[0] == status
     assert said(start(shop, "network", "rm", "n"))[0] == 1
+
+
+@pytest.mark.parametrize("argv", [["reset"], ["network", "prune"]], ids=str)
+def test_in_the_background_nothing_is_asked(shop: Lab, argv: list[str]) -> None:
+    """A command that would read the terminal's input is stopped, as that is the shell's: what is typed is no answer."""
+    master, slave = pty.openpty()
+    with os.fdopen(master, "r+b", 0) as terminal:
+        shell = ["setsid", "--ctty", "bash", "-c", 'set -m; "$@" & echo $!; read answer; echo got $answer; kill -9 %1', "bash"]
+        ran = subprocess.Popen([*shell, sys.executable, "-m", "plumb", *argv], stdin=slave, stdout=slave, stderr=slave,
+                               env=environment(shop))
+        os.close(slave)
+        job = int(terminal.readline())
+        wait_until(lambda: state(job) == "T", "it is stopped")
+        terminal.write(b"y\n")
+        assert ran.wait(30) == 0
+    assert said(start(shop, "check"))[:2] == (0, "")
+
+
+def test_a_file_may_be_a_descriptor(shop: Lab, tmp_path: Path) -> None:
+    """As the shell's <(…) is: its number means something in the caller's own process alone."""
+    settings(tmp_path, 1)
+    with open(tmp_path / "settings.json") as file, counted(shop, 0):
+        path, create = f"/dev/fd/{file.fileno()}", ["network", "create", "n"]
+        for ran in (start(shop, "--config", path, *create, pass_fds=[file.fileno()]),
+                    start(shop, *create, env={"PLUMB_CONFIG": f"/proc/self/fd/{file.fileno()}"}, pass_fds=[file.fileno()])):
+            assert "invalid mtu" in said(ran)[2]
+            file.seek(0)
 
 
 @pytest.mark.parametrize(("argv", "env", "status"), [
@@ -214,28 +243,6 @@ def test_who_is_called_has_a_terminal(shop: Lab) -> None:
     assert os.read(master, 1000).split() == [str(ran.pid).encode(), os.ttyname(slave).encode()]
     for descriptor in (master, slave):
         os.close(descriptor)
-
-
-def at_the_root(lab: Lab) -> list[int]:
-    """The forks that have opened the root, which is what they lock."""
-    found = []
-    for pid in named(lab, "plumb"):
-        with suppress(FileNotFoundError):               # it is just ending
-            found += [pid for path in Path(f"/proc/{pid}/fd").iterdir() if os.path.realpath(path) == str(lab.root)]
-    return found
-
-
-@contextmanager
-def waiting(lab: Lab, *argv: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A command that waits for its turn, warm: its process, and the one that works for it."""
-    turn = os.open(lab.root, os.O_RDONLY)
-    try:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        ran = start(lab, *argv)
-        wait_until(lambda: at_the_root(lab), "it waits")
-        yield ran, at_the_root(lab)[0]
-    finally:
-        os.close(turn)
 
 
 def test_ctrl_c_interrupts_it(shop: Lab) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,12 +15,29 @@ from pathlib import Path
 import pytest
 
 from plumb.kernel import agents, rendezvous, request, shim
+from plumb.warm import TAKEN, Fork, Warm
 from tests import labs
-from tests.cli.warmth import REPOSITORY, agent, counted, environment, killed, named, publish, said, served, start, warm_of, warm_up
+from tests.cli.warmth import (
+    REPOSITORY,
+    agent,
+    counted,
+    environment,
+    killed,
+    named,
+    publish,
+    quiet,
+    said,
+    served,
+    start,
+    waiting,
+    warm_of,
+    warm_up,
+)
 from tests.kernel.trials import wait_until
 from tests.labs import Lab, sh
 
 NOBODY = 65534
+SO_SNDBUFFORCE = 32
 
 
 @pytest.fixture
@@ -47,6 +65,16 @@ def test_the_first_command_goes_by_itself_and_the_next_is_warm(busy: Lab) -> Non
     assert served(busy) == 0
     said(start(busy, "network", "ls"))
     wait_until(lambda: served(busy) == 1, "a command was carried out warm")
+
+
+def test_one_that_cannot_come_is_told_of(busy: Lab, tmp_path: Path) -> None:
+    """In the agent's log; commands go by themselves."""
+    shutil.copytree(REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "plumb/cli/broken.py").write_text("import nothing_of_that_name\n")
+    log = busy.root / rendezvous.LOG
+    assert said(start(busy, "ps", "-q", env={"PYTHONPATH": str(tmp_path)}))[0] == 0
+    wait_until(lambda: log.exists() and "cannot be imported" in log.read_text(), "the log says so")
+    assert said(start(busy, "ps", "-q", env={"PYTHONPATH": str(tmp_path)}))[0] == 0
 
 
 def test_a_deep_root_is_reached(lab: Lab) -> None:
@@ -94,12 +122,15 @@ def answered(folder: str, become: Callable[[], object]) -> list[bytes]:
 
 
 def test_only_root_with_all_of_its_capabilities_is_listened_to(busy: Lab) -> None:
-    """Another user is refused; so is a root that may not itself change the network, as in a container, or is one of its own namespace."""
+    """Another user is refused; so is a root that may not itself change the network, as in a container, or is one of its own namespace.
+
+    And who is refused costs no fork.
+    """
     warm_up(busy)
     spare = named(busy, "plumb-spare")
     folder = str(busy.root)
     assert answered(folder, lambda: None)[0] == b"{"
-    wait_until(lambda: named(busy, "plumb-spare") not in ([], spare), "a spare has been taken")
+    wait_until(lambda: named(busy, "plumb-spare") not in ([], spare) and quiet(busy), "a spare has been taken")
     spare = named(busy, "plumb-spare")
     for name in (rendezvous.SOCKET, rendezvous.COMMAND):
         assert os.stat(f"{folder}/{name}").st_mode & 0o777 == 0o600
@@ -108,6 +139,7 @@ def test_only_root_with_all_of_its_capabilities_is_listened_to(busy: Lab) -> Non
     for become in (lambda: os.setresuid(NOBODY, NOBODY, NOBODY), lambda: shim._drop_held({0, 1, 2}),
                    lambda: shim._call("unshare", 0x10000000)):
         assert b"{" not in answered(folder, become)
+        assert named(busy, "plumb-spare") == spare
 
 
 def test_what_a_container_may_not_do_is_not_done_for_it(busy: Lab) -> None:
@@ -193,11 +225,21 @@ def test_an_agent_that_is_killed_takes_it_along(busy: Lab) -> None:
 def test_work_goes_on_when_the_warm_process_is_killed(busy: Lab) -> None:
     """A fork that has begun is nobody's any more."""
     warm = warm_up(busy)
-    ran = start(busy, "reset", stdin=-1)
-    wait_until(lambda: named(busy, "plumb"), "it has begun")
-    killed(warm)
-    assert said(ran, "y\n")[0] == 0
+    with waiting(busy, "reset", "--force") as (ran, _):
+        killed(warm)
+    assert said(ran)[0] == 0
     assert not busy.root.exists()
+
+
+def test_work_goes_on_when_the_warm_process_ends_as_it_begins(busy: Lab) -> None:
+    """Even if the warm process has not heard yet that its spare has been taken."""
+    warm = warm_up(busy)
+    os.kill(warm, signal.SIGSTOP)
+    with waiting(busy, "network", "create", "n") as (ran, _):
+        os.kill(warm, signal.SIGTERM)
+        os.kill(warm, signal.SIGCONT)
+        wait_until(lambda: not shim.started(warm), "the warm process has ended")
+    assert said(ran)[::2] == (0, "")
 
 
 def test_who_does_not_answer_is_not_waited_for(busy: Lab) -> None:
@@ -252,6 +294,64 @@ def test_a_request_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch) ->
     found = request.Request(request.compose({signal.SIGUSR1}))
     assert (found.argv, found.blocked, found.home) == (argv, [signal.SIGUSR1], str(REPOSITORY))
     assert found.environment == dict(os.environ)
+
+
+def test_a_request_that_is_too_long_is_not_carried_out(busy: Lab, tmp_path: Path) -> None:
+    """Not even as far as it has come, where the kernel lets datagrams be longer (net.core.wmem_default): it goes on by itself."""
+    script = tmp_path / "plumb-with-a-large-buffer"
+    script.write_text("import socket, sys\n"
+                      "from plumb.__main__ import main\n"
+                      "from plumb.kernel import request\n"
+                      "connected = request._connected\n"
+                      "def roomy(folder):\n"
+                      "    connection = connected(folder)\n"
+                      f"    connection.setsockopt(socket.SOL_SOCKET, {SO_SNDBUFFORCE}, 1 << 23)\n"
+                      "    return connection\n"
+                      "request._connected = roomy\n"
+                      "sys.exit(main())\n")
+    warm_up(busy)
+    for words, warm in ((1, 1), (4, 0)):
+        with counted(busy, warm):
+            ran = subprocess.run([sys.executable, script, "rm", "-f", *["x" * 100_000] * words], env=environment(busy), check=False)
+            assert ran.returncode == 0
+
+
+def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be no such process any more when it is looked for; what it said is heard all the same."""
+    before, fork = signal.signal(signal.SIGCHLD, signal.SIG_IGN), os.fork
+    found = []
+
+    def slow() -> int:
+        pid = fork()
+        if pid:
+            wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "it has ended")
+        return pid
+
+    monkeypatch.setattr(os, "fork", slow)
+    monkeypatch.setattr(Fork, "stand_by", lambda taken, parent: taken._tell(TAKEN))
+    try:
+        with socket.socket() as listener:
+            warm = Warm(listener, "", {})
+            found += [warm._fork()]
+            assert warm._hear(found[0]) == TAKEN
+            assert warm._hear(found[0]) == b""
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+        for descriptor in (*found, warm.said, warm.say):
+            os.close(descriptor)
+
+
+def test_an_interrupt_while_nobody_answers_is_told(lab: Lab) -> None:
+    """In one line, with the status of an interrupt."""
+    lab.root.mkdir()
+    with rendezvous.listen(str(lab.root), rendezvous.COMMAND, socket.SOCK_SEQPACKET) as listener:
+        listener.settimeout(10)
+        ran = start(lab, "ps")
+        client, _ = listener.accept()
+        client.recv(1)
+        ran.send_signal(signal.SIGINT)
+        client.close()
+        assert said(ran) == (130, "", "plumb: interrupted\n")
 
 
 @pytest.mark.parametrize("message", [b"", b"x", b"\0" * 7, b"\0\0\0x\0", b"\0\0\0\0\0\0\0many"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -105,3 +106,25 @@ def killed(pid: int) -> None:
     """Kill a process, and wait until it is gone."""
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not shim.started(pid), f"{pid} is gone")
+
+
+def at_the_root(lab: Lab) -> list[int]:
+    """The forks that have opened the root, which is what they lock."""
+    found = []
+    for pid in named(lab, "plumb"):
+        with suppress(FileNotFoundError):               # it is just ending
+            found += [pid for path in Path(f"/proc/{pid}/fd").iterdir() if os.path.realpath(path) == str(lab.root)]
+    return found
+
+
+@contextmanager
+def waiting(lab: Lab, *argv: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A command that waits for its turn, warm: its process, and the one that works for it."""
+    turn = os.open(lab.root, os.O_RDONLY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        ran = start(lab, *argv)
+        wait_until(lambda: at_the_root(lab), "it waits")
+        yield ran, at_the_root(lab)[0]
+    finally:
+        os.close(turn)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ import dns.message
 import dns.query
 import pytest
 
-from plumb.kernel import namespaces
+from plumb.kernel import agents, namespaces
 from tests.kernel.test_agent import pid_of
 from tests.kernel.test_agent_socket import ask
 from tests.labs import Lab, within
@@ -52,7 +55,7 @@ def server(box: str, **changed: Any) -> dict[str, Any]:
 def test_names_are_served_listed_and_changed(running: str, box: str) -> None:
     """What is listed is what was said; each is taken away again, and once more, which is done already."""
     assert told(running, ["serve", server(box)], ["name", ENTRY]) == {"done": 2}
-    assert listed(running) == {"done": 0, "pid": pid_of(running), "has": 2, "ports": [], "resolvers": [server(box)], "names": [ENTRY]}
+    assert listed(running) == {"done": 0, "pid": pid_of(running), "ports": [], "resolvers": [server(box)], "names": [ENTRY]}
     with namespaces.entered(box):
         answer = dns.query.udp(dns.message.make_query("db", "A"), "127.0.0.11", 5, 5300)
     assert str(answer.answer[0][0]) == "172.18.0.2"
@@ -78,6 +81,23 @@ def test_a_refusal_says_which_row_and_why(running: str, box: str) -> None:
         "done": 1, "errno": errno.EEXIST, "said": "File exists"}
     assert told(running, ["serve", server("/nowhere")])["errno"] == errno.ENOENT
     assert told(running, ["serve", server("/proc/self/status")])["errno"] == errno.EINVAL
+
+
+def test_another_agent_opens_the_same_ports_at_once(running: str, box: str) -> None:
+    """One was killed while a client was connected: the kernel keeps that connection's end for a minute, and it is in nobody's way."""
+    query = dns.message.make_query("web", "A")
+    told(running, ["serve", server(box)], ["name", ENTRY])
+    with namespaces.entered(box):
+        client = socket.create_connection(("127.0.0.11", 5301), 5)
+    with client:
+        dns.query.send_tcp(client, query)
+        assert dns.query.receive_tcp(client)[0].answer
+        os.kill(pid_of(running), signal.SIGKILL)
+        assert client.recv(1) == b""
+        agents.start(running)
+        assert told(running, ["serve", server(box)], ["name", ENTRY]) == {"done": 2}
+        with namespaces.entered(box):
+            assert dns.query.tcp(query, "127.0.0.11", 5, 5301).answer
 
 
 BAD_SERVERS: list[dict[str, Any]] = [

@@ -80,6 +80,20 @@ def test_who_vanishes_or_never_reads_stops_nobody(running: str) -> None:
         assert len(ask(running, b'{"list": true}\n')["ports"]) == 1000
 
 
+def test_one_session_too_many_ends_the_first(running: str) -> None:
+    """And only that one: who holds all places keeps nobody out."""
+    def spoken(client: socket.socket) -> bytes:
+        client.sendall(b'{"take": []}\n')
+        return client.recv(100)
+
+    with ExitStack() as open_:
+        clients = [open_.enter_context(rendezvous.connect(running, 5)) for _ in range(SESSIONS)]
+        assert [spoken(client) for client in clients] == [b'{"done": 0}\n'] * SESSIONS
+        assert spoken(open_.enter_context(rendezvous.connect(running, 5))) == b'{"done": 0}\n'
+        assert clients[0].recv(1) == b""
+        assert [spoken(client) for client in clients[1:]] == [b'{"done": 0}\n'] * (SESSIONS - 1)
+
+
 def test_nobody_but_root_is_listened_to(running: str) -> None:
     """The socket is root's alone; and were it not, the agent looks at who speaks."""
     assert os.stat(f"{running}/agent.sock").st_mode & 0o777 == 0o600

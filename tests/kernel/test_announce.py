@@ -8,8 +8,10 @@ for IPv6 an unsolicited neighbour advertisement with the override flag does.
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,10 +21,11 @@ from typing import NamedTuple
 
 import pytest
 
-from plumb.kernel import rendezvous
+from plumb.kernel import announcer, namespaces, rendezvous
+from plumb.kernel.announce import Target
 from plumb.kernel.namespaces import entered
 from tests.kernel.trials import marked, plumb, wait_until
-from tests.labs import Lab
+from tests.labs import Lab, within
 
 ALL_PROTOCOLS, ARP, IPV6, NEIGHBOUR_ADVERTISEMENT = 0x0003, 0x0806, 0x86DD, 136
 OVERRIDE = 0x20000000
@@ -177,6 +180,87 @@ def test_without_an_agent_a_process_announces(lab: Lab) -> None:
     assert [one.mac for one in of("172.17.0.3", heard)] == [MAC] * 3
     assert rendezvous.running(str(lab.root)) == (0, "")
     wait_until(lambda: not announcing(lab), "the announcer ends")
+
+
+# -- the agent's announcer ---------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(lab: Lab) -> Iterator[Neighbour]:
+    """A namespace with a link, and a packet socket at the link's other end."""
+    path = f"{lab.root}/netns/alone"
+    namespaces.make(path)
+    # v0 comes up last: with its peer up it sends at once, without it only when the kernel has come to look at the carrier again.
+    within(path, f"ip link add v0 address {MAC} type veth peer name v1; ip link set v1 up; ip link set v0 up")
+    with entered(path):
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
+        wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        wire.bind(("v1", ALL_PROTOCOLS))
+    with wire:
+        yield Neighbour(lab, wire)
+    namespaces.drop(path)
+
+
+def targets(alone: Neighbour, count: int, times: int) -> list[Target]:
+    """So many addresses, to be announced so often."""
+    return [Target(f"{alone.lab.root}/netns/alone", "v0", MAC, (f"10.9.0.{number}",), times, 1) for number in range(count)]
+
+
+def over() -> bool:
+    """Whether the announcer's thread has ended: it has nothing more to say."""
+    return not any(thread.name == "announcements" for thread in threading.enumerate())
+
+
+def test_only_so_many_announcements_wait(alone: Neighbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was announced at once beyond that is not announced again."""
+    monkeypatch.setattr(announcer, "MOST", 3)
+    known = targets(alone, 5, 2)
+    announcer.Announcer().announce(known, [announcer.said(each) for each in known])
+    wait_until(over, "the thread ends")
+    heard = alone.hear(lambda found: False, 0.02)
+    assert [len(of(f"10.9.0.{number}", heard)) for number in range(5)] == [2, 2, 2, 1, 1]
+
+
+def test_many_are_announced_by_the_thread_as_far_as_they_may_wait(alone: Neighbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those beyond nothing is said: they are found as everything else is."""
+    monkeypatch.setattr(announcer, "MOST", 3)
+    announcer.Announcer().announce(targets(alone, 5, 2))
+    wait_until(over, "the thread ends")
+    heard = alone.hear(lambda found: False, 0.02)
+    assert [len(of(f"10.9.0.{number}", heard)) for number in range(5)] == [2, 2, 2, 0, 0]
+
+
+def test_without_a_descriptor_nothing_is_said(alone: Neighbour) -> None:
+    """It is no error: the others' turn comes, and its own when there are some again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert announcer.said(targets(alone, 1, 1)[0]) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wire = announcer.said(targets(alone, 1, 1)[0])
+    assert wire is not None
+    wire.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")     # it is what this is about
+def test_an_error_does_not_end_the_announcements_for_good(alone: Neighbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the thread; the next announcement starts another, which says what the first has left as well."""
+    def fail(target: Target) -> None:
+        raise OSError(f"nothing can be said of {target.dev}")
+
+    first, second, third = targets(alone, 3, 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(announcer, "said", fail)
+        speaker = announcer.Announcer()
+        speaker.announce([first, second])
+        wait_until(over, "the thread ends")
+    speaker.announce([third])
+    wait_until(over, "the thread ends")
+    assert [one.ip for one in alone.hear(lambda found: False, 0.02)] == ["10.9.0.1", "10.9.0.2"]
+
+
+# -- a neighbour's cache ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("neighbour", "expected"), [(3, OTHER_MAC), (0, MAC)], indirect=["neighbour"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from tests.labs import Lab
 MINE = "10.66.6.6\tmine\n"
 OLD, NEW = "127.0.0.1\tlocalhost\n10.9.0.2\tweb\n", "127.0.0.1\tlocalhost\n10.8.0.2\tweb\n10.7.0.2\tweb\n"
 
+FIRST, SECOND = OLD.splitlines(keepends=True)
+
 # -- lines ---------------------------------------------------------------
 
 
@@ -32,7 +36,9 @@ OLD, NEW = "127.0.0.1\tlocalhost\n10.9.0.2\tweb\n", "127.0.0.1\tlocalhost\n10.8.
     ("a\nb\n", "a\nb\nc\n", "b\n", "b\nc\n"),                            # a line that was deleted stays so
     ("1\tx\nb\n", "2\tx\nb\n", "m\n1\tx\nb\n", "m\n2\tx\nb\n"),          # a line with another address stays where it is
     ("a\n", "a\nb\n", "a\nb\n", "a\nb\n"),                               # what the user has written already is not doubled
-    ("a\n", "a\nb\n", "a\nmine", "a\nmine\nb\n")])                       # a last line without an end gets one
+    ("a\n", "a\nb\n", "a\nmine", "a\nmine\nb\n"),                        # a last line without an end gets one
+    ("a\n", "a\nb\n", "a\nm\r\n\fn\n", "a\nm\r\n\fn\nb\n"),              # nothing but a newline ends a line
+    ("a\n", "a\nb\n", "", "b\n")])                                      # a file that was emptied stays so
 def test_lines_of_two(own: str, want: str, now: str, found: str) -> None:
     """plumb's lines come and go, the user's stay."""
     assert merged(now, [own], want) == found
@@ -93,6 +99,52 @@ def test_an_edited_file_is_as_it_should_be(tmp_path: Path, edits: Edits) -> None
         assert files.look(old) == old
     path.unlink()
     assert files.look(old) is None
+
+
+@pytest.mark.parametrize("edited", [FIRST, SECOND, SECOND + FIRST, "", MINE + OLD, OLD + "\n#"])
+@pytest.mark.parametrize("want", [FIRST, SECOND, NEW, ""])
+def test_the_way_back_leads_to_what_was_there(tmp_path: Path, edits: Edits, edited: str, want: str) -> None:
+    """Also where what the user has deleted or moved is what the change would have, so that the file is as if nobody had edited it."""
+    path = tmp_path / "hosts"
+    old, new = the(path, OLD, edits), the(path, want, edits)
+    files.take(Step(None, old))
+    path.write_text(edited)
+    files.take(Step(old, new))
+    files.take(Step(new, old))
+    assert path.read_text() == edited
+    assert files.look(old) == old
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_what_was_there_once_does_not_come_back_later(tmp_path: Path, edits: Edits, anew: bool) -> None:
+    """A file that was made anew, or changed since, has nothing of an edit of long ago."""
+    path = tmp_path / "hosts"
+    old, new = the(path, OLD, edits), the(path, FIRST, edits)
+    files.take(Step(None, old))
+    path.write_text(new.text)
+    files.take(Step(old, new))
+    if anew:
+        path.unlink()
+        files.take(Step(None, new))
+    else:
+        other = the(path, MINE, edits)
+        files.take(Step(new, other))
+        files.take(Step(other, new))
+    files.take(Step(new, old))
+    assert path.read_text() == OLD
+
+
+@pytest.mark.parametrize("code", [
+    "files.take(Step(None, File(path, 'a', Edits.MERGED))); files.take(Step(File(path, 'a'), File(path, 'b', Edits.MERGED)))",
+    "hostfiles.host_file(__file__)"])
+def test_files_are_utf_8_wherever_one_is(tmp_path: Path, code: str) -> None:
+    """Not what the locale says: read as Latin-1, each letter beyond ASCII would be written as two."""
+    script = tmp_path / "script.py"
+    script.write_text("from plumb.kernel import files, hostfiles\nfrom plumb.plan import Step\n"
+                      "from plumb.things.processes import Edits, File\n"
+                      f"path = {str(tmp_path / 'hosts')!r}\n{code}\n")
+    told = [sys.executable, "-X", "warn_default_encoding", "-W", "error::EncodingWarning", str(script)]
+    subprocess.run(told, check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
 
 
 def test_an_edited_resolv_conf_is_left_alone(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,12 @@ class Process:
             return client.recv(1 << 16)
 
     def descriptors(self) -> int:
-        """How many it has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """How many sockets it has open. A file that is being loaded does not count."""
+        found = 0
+        for each in Path(f"/proc/{self.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):               # it is just being closed
+                found += os.readlink(each).startswith("socket:")
+        return found
 
     def memory(self) -> int:
         """KiB of it that are in memory."""
@@ -126,6 +130,7 @@ def embedded(limits: Limits | None = None, room: int = 1 << 20) -> Iterator[Proc
         process = Process(ns, pid, mine, told)
         mine.settimeout(SECONDS)
         try:
+            process.take("unname", "nobody")            # it is up, and has closed what it has not to do with
             yield process
             assert process.notes() == ""
         finally:

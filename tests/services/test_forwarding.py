@@ -76,6 +76,34 @@ def test_what_is_asked_again_is_asked_elsewhere_again(patient: Process) -> None:
             assert ips(told(client)) == [socket.inet_ntoa(ip)]
 
 
+def padded(size: int) -> bytes:
+    """A question of so many bytes, most of them in an option that does not matter."""
+    bare = dns.message.make_query("example.com", "A", use_edns=0).to_wire()
+    odd: list[dns.edns.Option] = [dns.edns.GenericOption(dns.edns.OptionType.make(65001), bytes(size - len(bare) - 4))]
+    return dns.message.make_query("example.com", "A", use_edns=0, options=odd).to_wire(max_size=1 << 15)
+
+
+def test_a_question_that_is_too_long_is_refused(patient: Process) -> None:
+    """Up to 4096 bytes are asked elsewhere, and not one more."""
+    with elsewhere() as server, patient.asking() as client:
+        client.send(padded(4096))
+        assert len(answer(server)) == 4096
+        assert ips(told(client)) == ["10.0.0.1"]
+        client.send(padded(4097))
+        assert told(client).rcode() == dns.rcode.REFUSED
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.recv(1)
+
+
+def test_what_lies_behind_a_question_is_not_sent_on(patient: Process) -> None:
+    """Nor does it make the question too long."""
+    with elsewhere() as server, patient.asking() as client:
+        client.send(QUERY + bytes(5000))
+        assert answer(server)[2:] == QUERY[2:]
+        assert ips(told(client)) == ["10.0.0.1"]
+
+
 def test_answers_find_who_asked(patient: Process) -> None:
     """Whatever the order in which they come, and though the clients chose the same id."""
     with elsewhere() as server, ExitStack() as open_:
@@ -213,6 +241,18 @@ def test_which_servers_are_of_use() -> None:
     assert of_use(own, mine, mine, mine, mine) == [("192.0.2.1", "/box")] * 3
 
 
+@pytest.mark.parametrize("itself", ["127.0.0.11", "::ffff:127.0.0.11"])
+def test_the_server_does_not_ask_itself(process: Process, itself: str) -> None:
+    """In whatever way its address is spelled: what would be a ring is an error at once."""
+    process.serve(upstreams=[[itself, True]])
+    with elsewhere("127.0.0.11", process.ns) as server, process.asking() as client:
+        client.send(QUERY)
+        assert told(client).rcode() == dns.rcode.SERVFAIL
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.recv(1)
+
+
 def test_a_container_without_a_way_out_asks_nobody_on_the_host(patient: Process) -> None:
     """It is told that it failed, at once."""
     patient.serve(outside=False, upstreams=[HOST])
@@ -318,6 +358,24 @@ def test_an_address_that_a_server_knows_by_the_same_name_is_asked_about_there(pa
         answer(server, rcode=dns.rcode.NXDOMAIN)
         assert told(client).rcode() == dns.rcode.NXDOMAIN
     assert ips(patient.ask("web")) == ["172.18.0.2"]
+
+
+def test_of_one_answer_no_more_is_learnt_than_so_much(patient: Process) -> None:
+    """It may have hundreds of records: the first sixteen about addresses of the zone count, and who asks for the others' names is told."""
+    for number in range(20):
+        patient.name(f"e{number}", "many", f"172.18.1.{number}")
+    with elsewhere() as server, patient.asking() as client:
+        client.send(dns.message.make_query("many", "HTTPS").to_wire())
+        asked, where = server.recvfrom(1 << 16)
+        addresses = [*(b"\x0a\0\0%c" % number for number in range(200)), *(b"\xac\x12\1%c" % number for number in range(20))]
+        records = b"".join(b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4" + ip for ip in addresses)
+        server.sendto(asked[:2] + b"\x81\x80\0\1" + len(addresses).to_bytes(2, "big") + bytes(4) + question(asked) + records, where)
+        told(client)
+        client.send(dns.message.make_query("15.1.18.172.in-addr.arpa", "PTR").to_wire())
+        answer(server, rcode=dns.rcode.NXDOMAIN)
+        assert told(client).rcode() == dns.rcode.NXDOMAIN
+        for number in range(16, 20):
+            assert ips(patient.ask(f"{number}.1.18.172.in-addr.arpa", "PTR", seconds=1)) == ["many.shop."]
 
 
 def test_the_patience_is_dockers() -> None:

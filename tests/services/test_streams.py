@@ -6,14 +6,16 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import dns.message
 import pytest
 
+from plumb.kernel import namespaces
 from plumb.kernel.namespaces import entered
 from plumb.services.commons import Limits
 from tests.kernel.trials import wait_until
+from tests.labs import within
 from tests.services.embedding import ADDRESS, SECONDS, TCP, Process, answered, elsewhere_tcp, embedded
 
 WEB = dns.message.make_query("web", "A").to_wire()[2:]
@@ -53,6 +55,15 @@ class Heard:
         return [int.from_bytes(self.next()[:2], "big") for _ in range(count)]
 
 
+def greeted(client: socket.socket) -> bool:
+    """Whether a question on this connection is answered: then it is taken, and has its place."""
+    try:
+        client.sendall(asked(1))
+        return Heard(client).ids(1) == [0]
+    except ConnectionError:
+        return False
+
+
 def hung_up(client: socket.socket, seconds: float = SECONDS) -> bool:
     """Whether the other side has hung up, or does so in time."""
     client.settimeout(seconds)
@@ -82,6 +93,14 @@ def test_many_questions_at_once_are_answered_in_order(process: Process) -> None:
     with process.asking(tcp=True) as client:
         client.sendall(asked(3000))
         assert Heard(client).ids(3000) == [*range(3000)]
+
+
+def test_many_questions_at_once_for_which_nothing_is_prepared_are_answered(process: Process) -> None:
+    """After each it is the others' turn, and then it goes on, though nothing more comes from the client."""
+    fresh = [dns.message.make_query("web", "A", id=number, use_edns=0, payload=1000 + number).to_wire() for number in range(100)]
+    with process.asking(tcp=True) as client:
+        client.sendall(framed(*fresh))
+        assert sorted(Heard(client).ids(100)) == [*range(100)]
 
 
 def test_a_question_may_come_byte_by_byte(process: Process) -> None:
@@ -230,6 +249,51 @@ def test_the_one_that_is_silent_for_longest_makes_room(process: Process) -> None
         assert not hung_up(clients[0], 0.1)
 
 
+def test_clients_that_are_gone_take_no_place() -> None:
+    """However many came and went before, a sandbox has as many at once as it may."""
+    with embedded(Limits(everyone=4, granted=1)) as process:
+        process.serve()
+        process.name("e1", "web", "172.18.0.2")
+        for _ in range(8):
+            with process.asking(tcp=True) as client:
+                assert greeted(client)
+                client.shutdown(socket.SHUT_WR)
+                assert hung_up(client)
+        with process.asking(tcp=True) as one, process.asking(tcp=True) as two:
+            assert [greeted(client) for client in (one, two, one)] == [True] * 3
+
+
+def test_a_sandbox_has_the_places_that_are_granted_to_it_however_many_the_others_take() -> None:
+    """Two here; a third gets that of the first, and nobody elsewhere loses one."""
+    with embedded(Limits(everyone=4, granted=2)) as process, ExitStack() as open_:
+        process.serve()
+        process.name("e1", "web", "172.18.0.2")
+        many = [open_.enter_context(process.asking(tcp=True)) for _ in range(4)]
+        assert all(greeted(client) for client in many)
+        with guest(process):
+            one, two = (open_.enter_context(process.asking(tcp=True)) for _ in range(2))
+            assert [greeted(client) for client in (one, two, one)] == [True] * 3
+            three = open_.enter_context(process.asking(tcp=True))
+            assert greeted(three)
+            assert hung_up(two)
+            assert [greeted(client) for client in (one, three, *many)] == [True] * 6
+
+
+@contextmanager
+def guest(process: Process) -> Iterator[None]:
+    """Another sandbox is served as well, and is the one that asks."""
+    first, process.ns = process.ns, process.ns + "2"
+    namespaces.make(process.ns)
+    try:
+        within(process.ns, "ip link set lo up")
+        process.serve(ns=process.ns)
+        yield
+    finally:
+        process.take("unserve", process.ns)
+        namespaces.drop(process.ns)
+        process.ns = first
+
+
 def test_a_client_that_resets_stops_nobody(process: Process) -> None:
     """With questions under way, or none; nothing of it is left."""
     before = process.descriptors()
@@ -251,6 +315,21 @@ def test_what_is_kept_no_more_is_counted_no_more() -> None:
             for number in range(10):
                 client.sendall(framed(number.to_bytes(2, "big") + bytes(60000)))
                 assert heard.ids(1) == [number]
+
+
+def test_half_a_message_of_who_is_gone_is_counted_no_more() -> None:
+    """Whoever comes then may keep as much."""
+    with embedded(Limits(held=16 * 100000)) as process:
+        process.serve()
+        process.name("e1", "web", "172.18.0.2")
+        for _ in range(4):
+            with process.asking(tcp=True) as client:
+                client.sendall(b"\xff\xff" + bytes(60000))
+                client.shutdown(socket.SHUT_WR)
+                assert hung_up(client)
+        with process.asking(tcp=True) as client:
+            client.sendall(framed(b"\0\1" + bytes(60000)))
+            assert Heard(client).ids(1) == [1]
 
 
 def test_all_together_keep_no_more_than_they_may() -> None:
