@@ -278,7 +278,8 @@ class Sandbox:
         extra_hosts: name and address, in order, for its hosts file; the address may be "host-gateway".
         host_gateways: what "host-gateway" stood for when it was started.
         links: names and aliases of the containers that it is linked to on the default network; linked: what is known of them since
-            it was started; link_environment: what its command is told of them; linked_by: ids of those that are linked to it.
+            it was started; link_environment: what its command is told of them; linked_by: ids of those that are linked to it, or
+            were once.
         owns_hostname: the host name was given, so that it is a DNS name too.
         resolv_source: the host's resolv.conf as it was when the sandbox was started; resolv_path: where it lies; hosts_source: the
             host's hosts file, for one in host mode.

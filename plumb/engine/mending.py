@@ -46,7 +46,8 @@ class Drift:
     now: Thing | None = None
 
     def __str__(self) -> str:
-        return f"{self.state}: {self.thing}" + (f" (it is: {self.now})" if self.now not in (None, self.thing) else "")
+        how = "" if self.now is None else str(self.now)
+        return f"{self.state}: {self.thing}" + (f" (it is: {how})" if how not in ("", str(self.thing)) else "")
 
 
 def look(kernel: Kernel, things: Sequence[Thing]) -> dict[Key, Thing]:

@@ -132,7 +132,8 @@ def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
             box = said(start(shop, "run", "-d", "sh", "-c", show, env=env, preexec_fn=handicap))[1].strip()
         log = shop.root / "containers" / box / "log"
         wait_until(lambda: "Groups" in log.read_text(), "it has said all")  # noqa: B023  # it waits here
-        results.append(log.read_text().split())
+        # Signals 32 and 33 are the C library's own (nptl(7)): nobody may set what becomes of them.
+        results.append(re.sub(r"(?<=SigIgn:\t)\w+", lambda found: f"{int(found[0], 16) & ~(3 << 31):x}", log.read_text()).split())
         said(start(shop, "rm", "-f", box))
     assert results[0] == results[1]
     assert results[0][:3] == ["0027", "77", "3"]

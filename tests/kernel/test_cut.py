@@ -191,7 +191,7 @@ def test_every_thing_is_needed(name: str) -> None:
         made, places = promised(lab, host)
         n1 = link(host)
 
-        assert broken(made, places, scene.patience) == []
+        assert broken_for_good(made, places, scene.patience) == []
         for thing in host.store.things():
             if scene.only(thing, n1) and not any(unseen(thing, scene) for unseen in UNSEEN.values()):
                 cut(host, thing)
@@ -199,7 +199,7 @@ def test_every_thing_is_needed(name: str) -> None:
                 assert broken(made, places, scene.patience), f"nobody misses {thing}"
                 mend(host, thing)
 
-        assert broken(made, places, scene.patience) == []
+        assert broken_for_good(made, places, scene.patience) == []
         sh("iptables -F PLUMB-USER; ip6tables -F PLUMB-USER", check=False)
         host.reset()
 
@@ -238,6 +238,15 @@ def broken(made: Made, places: dict[str, str], patience: float) -> list[Promise 
     except OSError:
         return list(traffic)
     return found + [named.promise for named in ask(names, places, patience) if not named.kept]
+
+
+def broken_for_good(made: Made, places: dict[str, str], patience: float) -> list[Promise | NamePromise]:
+    """The same, after a while: on a busy machine an answer may take longer than what must not come is waited for."""
+    for _ in range(5):
+        found = broken(made, places, patience)
+        if not found:
+            break
+    return found
 
 
 def cut(host: Host, thing: Thing) -> None:

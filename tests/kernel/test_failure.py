@@ -109,6 +109,9 @@ def for_names(step: Step) -> bool:
 
 WALKED = ("nft-default", "nft-published", "published", "two-networks-published")
 """Of the cases that have a twin, those whose every step is walked all the same."""
+ALIKE = ("default-bip", "default-no-masquerade", "ipv6-icc-off", "internal-icc-off", "icc-off", "no-masquerade", "snat", "direct-routing",
+         "fwmark", "trusted", "unprotected", "forwarding-before", "no-proxy")
+"""What differs from another case in its rules alone has that one for a twin."""
 NAMED = ("names", "nft-names")
 """Where the steps for names are walked, and only they: all else in these is like elsewhere."""
 
@@ -117,7 +120,7 @@ def worth(name: str) -> Callable[[Step], bool]:
     """Which of a case's steps are walked."""
     if name in NAMED:
         return lambda step: for_names(step) or isinstance(step.thing, Agent)
-    twin = name not in WALKED and ("published" in name or name.startswith("nft-"))
+    twin = name in ALIKE or (name not in WALKED and ("published" in name or name.startswith("nft-")))
     return lambda step: not for_names(step) and (not twin or firewall_or_port(step))
 
 
