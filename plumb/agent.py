@@ -14,7 +14,7 @@ It is spoken to on a Unix socket in its folder, by root alone: a line of JSON, a
                         unproxy     cut off all connections; drop again
                         release     close
     {"take": […]} may as well be about names (`services.embedded`)
-                        ["serve", {"ns", "udp", "tcp", "networks", "links", "upstreams", "outside", "ndots"}]
+                        ["serve", {"ns", "ip", "udp", "tcp", "networks", "links", "upstreams", "outside", "ndots"}]
                                     open a DNS server in a namespace, or change what it serves there: things.names.Resolver says what
                         ["unserve", NAMESPACE]      close it
                         ["name", {"endpoint", "network", "title", "names", "ips", "ports"}]

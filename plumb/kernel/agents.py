@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -135,8 +135,8 @@ def _things(folder: str, answer: Mapping[str, Any]) -> list[OfAgent]:
     return [*found, *(_resolver(folder, **row) for row in answer["resolvers"]), *(_names(folder, **row) for row in answer["names"])]
 
 
-def _resolver(folder: str, *, networks: list[str], links: list[list[str]], upstreams: list[list[Any]], **row: Any) -> Resolver:
-    return Resolver(folder, networks=tuple(networks), links=tuple((net, alias, name) for net, alias, name in links),
+def _resolver(folder: str, *, ip: str, networks: list[str], links: list[list[str]], upstreams: list[list[Any]], **row: Any) -> Resolver:
+    return Resolver(folder, ip=IPv4Address(ip), networks=tuple(networks), links=tuple((net, alias, name) for net, alias, name in links),
                     upstreams=tuple(Upstream(ip_address(ip), inside) for ip, inside in upstreams), **row)
 
 
@@ -240,7 +240,7 @@ def _told(thing: Resolver | Names) -> dict[str, Any]:
     fields = {each.name: getattr(thing, each.name) for each in dataclasses.fields(thing) if each.name != "agent"}
     if isinstance(thing, Names):
         return {**fields, "ips": [str(ip) for ip in thing.ips]}
-    return {**fields, "upstreams": [(str(server.ip), server.inside) for server in thing.upstreams]}
+    return {**fields, "ip": str(thing.ip), "upstreams": [(str(server.ip), server.inside) for server in thing.upstreams]}
 
 
 def _refusal(step: Step, number: int, said: str) -> KernelRefused:

@@ -27,7 +27,6 @@ CLONE_NEWNET = 0x40000000
 ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
 ALL_NODES = ipaddress.IPv6Address("ff02::1")
 OVERRIDE = 0x20000000
-SIOCGIFHWADDR = 0x8927
 
 
 class Target(NamedTuple):

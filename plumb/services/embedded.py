@@ -11,7 +11,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from plumb.services.commons import Commons, Door, Limits
@@ -68,7 +68,7 @@ class Embedded:
             place = _place(served.ns)
             self._resolvers[served.ns] = Resolver(self._commons, self._memory, served), place
             self._load_on()
-        elif (there.served.udp, there.served.tcp) != (served.udp, served.tcp):
+        elif there.served.place != served.place:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
         else:
             there.configure(served)
@@ -125,8 +125,8 @@ def _place(ns: str) -> Place:
 # -- what is said ---------------------------------------------------------------
 
 
-def _served(*, ns: Any, udp: Any, tcp: Any, networks: Any, links: Any, upstreams: Any, outside: Any, ndots: Any) -> Served:
-    return Served(_text(ns), _port(udp), _port(tcp), tuple(_text(each) for each in _list(networks)),
+def _served(*, ns: Any, ip: Any, udp: Any, tcp: Any, networks: Any, links: Any, upstreams: Any, outside: Any, ndots: Any) -> Served:
+    return Served(_text(ns), str(IPv4Address(_text(ip))), _port(udp), _port(tcp), tuple(_text(each) for each in _list(networks)),
                   tuple((_text(network), _text(alias), _text(name)) for network, alias, name in _list(links)),
                   tuple((str(ip_address(_text(ip))), _bool(inside)) for ip, inside in _list(upstreams)), _bool(outside), _bool(ndots))
 

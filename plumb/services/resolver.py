@@ -30,7 +30,6 @@ from plumb.services.remembered import Memory
 from plumb.services.streams import Clients
 from plumb.services.zone import View
 
-ADDRESS = "127.0.0.11"
 BATCH = 64
 """Datagrams that are answered before it is the others' turn, if the answers are prepared."""
 UNPREPARED = 8
@@ -41,13 +40,14 @@ class Served(NamedTuple):
     """What is served to a sandbox: the fields of `things.names.Resolver`.
 
     Attributes:
-        ns: its namespace file; udp, tcp: the ports.
+        ns: its namespace file; ip, udp, tcp: the address and the ports.
         networks: ids, in the order in which they are searched; links: network, alias, name.
         upstreams: addresses, and whether they are asked from the sandbox; outside: it has a way out.
         ndots: the user has set it.
     """
 
     ns: str
+    ip: str
     udp: int
     tcp: int
     networks: tuple[str, ...] = ()
@@ -55,6 +55,11 @@ class Served(NamedTuple):
     upstreams: tuple[tuple[str, bool], ...] = ()
     outside: bool = True
     ndots: bool = False
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Where it listens in its namespace."""
+        return self.ip, self.udp, self.tcp
 
 
 class Resolver:
@@ -71,7 +76,7 @@ class Resolver:
 
     def __init__(self, commons: Commons, memory: Memory, served: Served) -> None:
         self._commons = commons
-        self._datagrams, self._listener = commons.door.listen(served.ns, ADDRESS, served.udp, served.tcp)
+        self._datagrams, self._listener = commons.door.listen(served.ns, *served.place)
         self._known, self._version = memory.share(), commons.zone.version
         share = Share(commons)
         self._forwarder = Forwarder(commons, share, View((), {}), self._see)
@@ -90,7 +95,7 @@ class Resolver:
         links: dict[str, dict[str, str]] = {}
         for network, alias, name in served.links:
             links.setdefault(network, {})[alias] = name
-        self._servers = usable(served.upstreams, served.ns, ADDRESS, served.outside)
+        self._servers = usable(served.upstreams, served.ns, served.ip, served.outside)
         self._see(View(served.networks, links))
 
     def _see(self, view: View) -> None:

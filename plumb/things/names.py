@@ -54,7 +54,7 @@ class Resolver(OfAgent):
     Attributes:
         agent: the agent's folder.
         ns: the sandbox's namespace file.
-        udp, tcp: the ports at 127.0.0.11 that it listens on.
+        udp, tcp: the ports that it listens on; ip: the address.
         networks: the ids of the networks whose names it knows, in the order in which they are searched.
         links: names that only this sandbox knows: network, alias, and the name that it stands for there (`--link`).
         upstreams: whom it asks for what it does not know, in order.
@@ -72,13 +72,14 @@ class Resolver(OfAgent):
     upstreams: tuple[Upstream, ...] = ()
     outside: bool = True
     ndots: bool = False
+    ip: IPv4Address = ADDRESS
 
     @property
     def key(self) -> Key:
         return ("resolver", self.ns)
 
     def __str__(self) -> str:
-        return f"resolver {ADDRESS} in {self.ns}"
+        return f"resolver {self.ip} in {self.ns}"
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def box(lab: Lab) -> Iterator[str]:
 
 def server(box: str, **changed: Any) -> dict[str, Any]:
     """What to serve."""
-    return {"ns": box, "udp": 5300, "tcp": 5301, "networks": ["n1"], "links": [["n1", "db", "web"]],
+    return {"ns": box, "ip": "127.0.0.11", "udp": 5300, "tcp": 5301, "networks": ["n1"], "links": [["n1", "db", "web"]],
             "upstreams": [["192.0.2.1", True], ["fe80::1%eth0", False]], "outside": True, "ndots": False, **changed}
 
 
@@ -101,7 +101,8 @@ def test_another_agent_opens_the_same_ports_at_once(running: str, box: str) -> N
 
 
 BAD_SERVERS: list[dict[str, Any]] = [
-    {"ns": ""}, {"ns": "/x\0"}, {"udp": 0}, {"tcp": 65536}, {"udp": True}, {"networks": "n1"}, {"networks": [1]}, {"links": [["a", "b"]]},
+    {"ns": ""}, {"ns": "/x\0"}, {"ip": "::1"}, {"ip": 1}, {"udp": 0}, {"tcp": 65536}, {"udp": True},
+    {"networks": "n1"}, {"networks": [1]}, {"links": [["a", "b"]]},
     {"links": [[1, 2, 3]]}, {"upstreams": [["host", True]]}, {"upstreams": [["192.0.2.1", 1]]}, {"upstreams": ["192.0.2.1"]},
     {"ndots": None}, {"more": 1}]
 BAD_NAMES: list[dict[str, Any]] = [

@@ -56,8 +56,8 @@ class Process:
 
     def serve(self, **settings: Any) -> None:
         """Serve the sandbox; what is not said is as before."""
-        self.settings = {"ns": self.ns, "udp": UDP, "tcp": TCP, "networks": ["n-shop"], "links": [], "upstreams": [], "outside": True,
-                         "ndots": False, **self.settings, **settings}
+        self.settings = {"ns": self.ns, "ip": ADDRESS, "udp": UDP, "tcp": TCP, "networks": ["n-shop"], "links": [], "upstreams": [],
+                         "outside": True, "ndots": False, **self.settings, **settings}
         self.take("serve", self.settings)
 
     def name(self, endpoint: str, names: str, ips: str, ports: tuple[tuple[str, str, int], ...] = ()) -> None:
