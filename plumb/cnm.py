@@ -332,6 +332,10 @@ class Sandbox:
         """The sandbox id of Docker's NetworkSettings: not the container's, but as long-lived."""
         return hashlib.sha256(f"sandbox {self.id}".encode()).hexdigest()
 
+    def attachment(self, net: Network) -> Attachment | None:
+        """What was asked of its place in a network, which may be recorded by id or by name."""
+        return next((wish for wish in self.attachments if wish.network in (net.id, net.name)), None)
+
     @property
     def target(self) -> str:
         """Whose network stack it shares ("container:ID"), or empty."""

@@ -48,8 +48,7 @@ def server(box: Sandbox, ends: Ends, ns: str, folder: str, upstreams: tuple[Upst
     if not box.dns_udp:
         return
     searched = [(end, net) for end, net in gateway_order(ends) if known_on(net)]
-    links = tuple((net.id, alias, name) for _, net in searched for wish in box.attachments if wish.network in (net.id, net.name)
-                  for name, alias in wish.links)
+    links = tuple((net.id, alias, name) for _, net in searched if (wish := box.attachment(net)) for name, alias in wish.links)
     outside = any(gateway_of([pair], version) for pair in ends for version in (4, 6))
     yield Agent(folder)
     yield Resolver(folder, ns, box.dns_udp, box.dns_tcp, tuple(net.id for _, net in searched), links, upstreams, outside, ndots)

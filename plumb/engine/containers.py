@@ -217,7 +217,7 @@ def connect(op: Operation, machine: Machine, network: str, container: str, wish:
     _check_joins(net, box)
     wish = replace(wish, network=net.id if not net.default else "bridge", aliases=wish.aliases or ())
     check_endpoint(net, wish)
-    if _attachment(box, net) is not None:
+    if box.attachment(net) is not None:
         raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
     box = replace(box, attachments=(*box.attachments, wish))
     if box.status is Status.RUNNING:
@@ -262,11 +262,6 @@ def check_endpoint(net: Network, wish: Attachment) -> Network:
     return net
 
 
-def _attachment(box: Sandbox, net: Network) -> Attachment | None:
-    """The container's place on that network, which may be recorded by id or by name."""
-    return next((wish for wish in box.attachments if wish.network in (net.id, net.name)), None)
-
-
 def disconnect(op: Operation, machine: Machine, network: str, container: str, force: bool = False) -> Sandbox:
     """Take a container off a network.
 
@@ -280,7 +275,7 @@ def disconnect(op: Operation, machine: Machine, network: str, container: str, fo
     net = op.find(Network, network) if force else op.the_network(network)
     if net is not None and net.name == "host" and box.mode == "host":
         raise Invalid("cannot disconnect container from host network - container was created in host network mode")
-    wish = _attachment(box, net) if net else next((w for w in box.attachments if w.network == network), None)
+    wish = box.attachment(net) if net else next((w for w in box.attachments if w.network == network), None)
     if wish is None:
         raise Conflict(f"container {box.id} is not connected to network {net.name if net else network}")
     for end in op.endpoints(sandbox=box.id):

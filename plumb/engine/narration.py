@@ -88,7 +88,7 @@ class Narrator:
         box = self._view.sandbox(end.sandbox)
         if box is None:
             return ()
-        wish = next((wish for wish in box.attachments if wish.network in (net.id, net.name)), None)
+        wish = box.attachment(net)
         return tuple(names.dns_names(box, (wish.aliases if wish else None) or ()))
 
     def _container(self, ident: str) -> Iterator[Thing]:

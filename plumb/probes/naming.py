@@ -113,7 +113,8 @@ def _known(net: Network, members: Sequence[Member]) -> dict[str, list[IPAddress]
     for box, ends in members:
         for end, on in ends:
             if on.id == net.id:
-                aliases = next((wish.aliases for wish in box.attachments if wish.network in (net.id, net.name)), ()) or ()
+                wish = box.attachment(net)
+                aliases = (wish.aliases if wish else None) or ()
                 for name in {box.name, box.id[:12], *aliases, *([box.hostname] if box.owns_hostname else [])}:
                     found.setdefault(name, []).extend(ip.ip for ip in end.ips)
     return found
