@@ -18,44 +18,13 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import NamedTuple
 
+from plumb.modes import BridgeOptions, IpvlanMode, IpvlanOptions, MacvlanOptions
+
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 IPInterface = IPv4Interface | IPv6Interface
 Pairs = tuple[tuple[str, str], ...]
 """A mapping with str keys as a frozen value, in the order in which it was given."""
-
-
-class GatewayMode(StrEnum):
-    """How a bridge network meets the rest of the world, per address family."""
-
-    NAT = "nat"
-    NAT_UNPROTECTED = "nat-unprotected"
-    ROUTED = "routed"
-    ISOLATED = "isolated"
-
-
-@dataclass(frozen=True)
-class BridgeOptions:
-    """The bridge driver's options (`-o com.docker.network.…`), parsed."""
-
-    name: str = ""
-    masquerade: bool = True
-    icc: bool = True
-    mode4: GatewayMode = GatewayMode.NAT
-    mode6: GatewayMode = GatewayMode.NAT
-    host_binding: IPv4Address | None = None
-    inhibit_ipv4: bool = False
-    trusted: tuple[str, ...] = ()
-    mtu: int | None = None
-    iface_prefix: str = "eth"
-    host_ipv4: IPv4Address | None = None
-    host_ipv6: IPv6Address | None = None
-    advertise_count: int = 3
-    advertise_interval: int = 1000
-
-    def mode(self, version: int) -> GatewayMode:
-        """The gateway mode of one address family."""
-        return self.mode4 if version == 4 else self.mode6
 
 
 @dataclass(frozen=True)
@@ -90,8 +59,9 @@ class Network:
         id: 64 hex digits.
         driver: "bridge", "host", "null", …
         options: what was given with -o, as given.
-        bridge: the same, parsed, for a bridge network.
-        foreign: the bridge link was there before the network; it is used, never changed or deleted.
+        bridge, macvlan, ipvlan: the same, parsed, for a network of that driver.
+        advertise_count, advertise_interval: how often a new address is announced, and how many milliseconds apart.
+        foreign: its link was there before the network; it is used, never changed or deleted.
         kept: gateway addresses that it had already, which are left alone as well.
         opens: the address families for which the host did not forward before plumb.
         number: networks are numbered as they are made.
@@ -108,6 +78,10 @@ class Network:
     options: Pairs = ()
     labels: Pairs = ()
     bridge: BridgeOptions = field(default_factory=BridgeOptions)
+    macvlan: MacvlanOptions = field(default_factory=MacvlanOptions)
+    ipvlan: IpvlanOptions = field(default_factory=IpvlanOptions)
+    advertise_count: int = 3
+    advertise_interval: int = 1000
     foreign: bool = False
     kept: tuple[IPAddress, ...] = ()
     opens: tuple[int, ...] = ()
@@ -115,9 +89,14 @@ class Network:
     number: int = 0
 
     @property
+    def parent(self) -> str:
+        """The link of the host that its containers' links are made on, as asked for; empty for other drivers and where none is given."""
+        return {"macvlan": self.macvlan.parent, "ipvlan": self.ipvlan.parent}.get(self.driver, "")
+
+    @property
     def link(self) -> str:
-        """The bridge's link name: given, or br- and twelve digits of the id."""
-        return self.bridge.name or f"br-{self.id[:12]}"
+        """Its link in the host: what was asked for, or br- (a dummy parent: dm-, di-) and twelve digits of the id."""
+        return self.bridge.name or self.parent or LINK_PREFIX.get(self.driver, "br-") + self.id[:12]
 
     @property
     def predefined(self) -> bool:
@@ -129,18 +108,40 @@ class Network:
         """Whether it is the default bridge network, which differs from others in names and settings."""
         return self.name == "bridge"
 
+    @property
+    def layer3(self) -> bool:
+        """Whether there is no neighbour in it, so that all packets just go to the link (ipvlan's l3 and l3s)."""
+        return self.driver == "ipvlan" and self.ipvlan.mode is not IpvlanMode.L2
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing leads out: it is internal, or its parent is a dummy."""
+        return self.internal or (self.driver in LINK_PREFIX and not self.parent)
+
     def pool(self, version: int) -> Pool | None:
-        """The subnet of one address family, if the network has it; bridge networks have one at most."""
+        """The first subnet of one address family; bridge networks have no second one."""
         return next((pool for pool in self.pools if pool.subnet.version == version), None)
 
-    def gateway(self, version: int) -> IPAddress | None:
-        """The default gateway that it offers to containers, None for an internal network."""
-        pool = self.pool(version)
-        if pool is None or self.internal:
-            return None
-        return pool.router
+    def pool_of(self, ip: IPAddress) -> Pool | None:
+        """The subnet that an address is in."""
+        return next((pool for pool in self.pools if ip in pool.subnet), None)
+
+    def router(self, ip: IPInterface) -> IPAddress | None:
+        """The default gateway that it offers to a container with this address."""
+        pool = self.pool_of(ip.ip)
+        return None if pool is None or self.closed or self.layer3 else pool.router
+
+    def leads_out(self, ip: IPInterface) -> bool:
+        """Whether it provides the way out for a container with this address.
+
+        A macvlan or ipvlan network on a real parent does, as in Docker, even where no gateway was given for that subnet; then there
+        is no default route.
+        """
+        return not self.closed and (self.driver in LINK_PREFIX or self.router(ip) is not None)
 
 
+LINK_PREFIX = {"macvlan": "dm-", "ipvlan": "di-"}
+"""How the dummy parents of these drivers' networks are called."""
 PREDEFINED = frozenset({"bridge", "host", "none"})
 
 
@@ -194,8 +195,8 @@ class Endpoint:
 
     Attributes:
         id: 64 hex digits.
-        link: the link's name in the host; ifname: in the sandbox.
-        mac: aa:bb:cc:dd:ee:ff.
+        link: the name of the link's end in the host, empty where it has none (macvlan, ipvlan); ifname: of that in the sandbox.
+        mac: aa:bb:cc:dd:ee:ff; empty where it is the parent's (ipvlan).
         ip, ip6: addresses with the subnet's prefix length.
         ports: what is published of it, as long as it is the gateway of that address family.
     """
@@ -218,6 +219,10 @@ class Endpoint:
     def ips(self) -> tuple[IPInterface, ...]:
         """Its addresses in the network's subnets, IPv4 first."""
         return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+    def address(self, version: int) -> IPInterface | None:
+        """Its address of one family."""
+        return self.ip if version == 4 else self.ip6
 
     def target(self, port: Port) -> IPAddress:
         """The address that a published port leads to: of the same family, or IPv4 where there is no IPv6."""
@@ -364,7 +369,7 @@ def gateway_order(ends: Ends) -> Ends:
     """
     def rank(end: tuple[Endpoint, Network]) -> tuple[int, bool, int, str]:
         endpoint, network = end
-        gateways = sum(network.gateway(ip.version) is not None for ip in endpoint.ips)
+        gateways = sum(network.leads_out(ip) for ip in endpoint.ips)
         return -endpoint.gw_priority, network.internal, -gateways, network.name
 
     return sorted(ends, key=rank)
@@ -373,6 +378,7 @@ def gateway_order(ends: Ends) -> Ends:
 def gateway_of(ends: Ends, version: int) -> tuple[Endpoint, Network] | None:
     """The endpoint that provides the default gateway of one address family; each family chooses for itself."""
     for endpoint, network in gateway_order(ends):
-        if network.gateway(version) is not None and any(ip.version == version for ip in endpoint.ips):
+        ip = endpoint.address(version)
+        if ip is not None and network.leads_out(ip):
             return endpoint, network
     return None

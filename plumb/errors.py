@@ -103,5 +103,6 @@ HINTS = {
     errnos.EACCES: "run it as root (sudo)",
     errnos.EEXIST: "something of that name is there which plumb did not make; it is left alone: choose another name",
     errnos.EOPNOTSUPP: "this kernel does not have it; see 'plumb env'",
+    errnos.ENETDOWN: "the link below it is down: ip link set … up",
     errnos.ENOSPC: "the kernel's limit for such objects is reached",
 }

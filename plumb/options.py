@@ -17,9 +17,9 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from plumb.cnm import Attachment, BridgeOptions, GatewayMode, IPAddress, IPNetwork, Pairs
+from plumb.cnm import Attachment, IPAddress, IPNetwork, Pairs
 from plumb.errors import Invalid
 
 T = TypeVar("T")
@@ -69,14 +69,6 @@ def mtu(text: str) -> int | None:
     if number and not 68 <= number <= 65535:
         raise ValueError("an MTU is 68 to 65535, or 0 for the default")
     return number or None
-
-
-def gateway_mode(text: str) -> GatewayMode:
-    """A gateway mode."""
-    try:
-        return GatewayMode(text)
-    except ValueError:
-        raise ValueError(f"unknown gateway mode {text}; there are {', '.join(GatewayMode)}") from None
 
 
 def link_name(text: str) -> str:
@@ -212,27 +204,7 @@ def pairs(items: Iterable[str], what: str) -> Pairs:
     return tuple(found.items())
 
 
-# -- driver options ---------------------------------------------------------------
-
-
-BRIDGE_KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    BRIDGE + "name": ("name", link_name),
-    BRIDGE + "enable_ip_masquerade": ("masquerade", boolean),
-    BRIDGE + "enable_icc": ("icc", boolean),
-    BRIDGE + "gateway_mode_ipv4": ("mode4", gateway_mode),
-    BRIDGE + "gateway_mode_ipv6": ("mode6", gateway_mode),
-    BRIDGE + "host_binding_ipv4": ("host_binding", ipv4),
-    BRIDGE + "inhibit_ipv4": ("inhibit_ipv4", boolean),
-    BRIDGE + "trusted_host_interfaces": ("trusted", link_names),
-    PREFIX + "driver.mtu": ("mtu", mtu),
-    PREFIX + "container_iface_prefix": ("iface_prefix", link_prefix),
-    PREFIX + "host_ipv4": ("host_ipv4", source4),
-    PREFIX + "host_ipv6": ("host_ipv6", source6),
-    PREFIX + "advertise_addr_nmsgs": ("advertise_count", between(0, 3)),
-    PREFIX + "advertise_addr_ms": ("advertise_interval", between(100, 2000)),
-}
-ENABLE4, ENABLE6, INTERNAL = PREFIX + "enable_ipv4", PREFIX + "enable_ipv6", PREFIX + "internal"
-COMMON_KEYS = (ENABLE4, ENABLE6, INTERNAL, BRIDGE + "default_bridge")
+# -- labels ---------------------------------------------------------------
 
 
 def parsed(key: str, text: str, parser: Callable[[str], T]) -> T:
@@ -245,24 +217,6 @@ def parsed(key: str, text: str, parser: Callable[[str], T]) -> T:
         return parser(text)
     except ValueError as error:
         raise Invalid(f"failed to parse {key} value: {text!r} ({error})") from None
-
-
-def bridge_options(options: Mapping[str, str]) -> BridgeOptions:
-    """The bridge driver's labels as a value.
-
-    Raises:
-        Invalid: a key that it does not have, or a value that cannot be parsed.
-    """
-    fields: dict[str, Any] = {}
-    for key, text in options.items():
-        if key in BRIDGE_KEYS:
-            field, parser = BRIDGE_KEYS[key]
-            fields[field] = parsed(key, text, parser)
-        elif key in COMMON_KEYS:
-            parsed(key, text, boolean)
-        else:
-            raise Invalid(f"unknown option {key!r} of the bridge driver", nearest(key, [*BRIDGE_KEYS, *COMMON_KEYS]))
-    return replace(BridgeOptions(), **fields)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -6,10 +6,10 @@ The four tests of every kernel feature (golden, replay, failure at every step, c
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Any
 
@@ -31,11 +31,13 @@ class Case:
         build: asks for it.
         settings: the host's settings (daemon.json's keys).
         before: shell lines that are run on the host first.
+        needs: what of the kernel's it takes.
     """
 
     build: Callable[[Verbs], None]
     settings: Mapping[str, Any] = field(default_factory=dict)
     before: str = ""
+    needs: tuple[str, ...] = ()
 
 
 def network(*boxes: str, **asked: Any) -> Callable[[Verbs], None]:
@@ -189,6 +191,64 @@ def linked(verbs: Verbs) -> None:
     verbs.run("c2", links=(("c1", "web"),))
 
 
+def on_the_lan(driver: str, *boxes: str, needs: tuple[str, ...] = (), parent: str = "eth0", settings: Mapping[str, Any] = MappingProxyType({}),
+               **asked: Any) -> Case:
+    """A macvlan or ipvlan network n1 of the LAN's subnets, and containers at 192.0.2.51, .52, …"""
+    mode = {f"{driver}_{key}": asked.pop(key) for key in ("mode", "flag") if key in asked}
+    wanted = {"subnet": "192.0.2.0/24", "gateway": "192.0.2.1", **asked, "options": {"parent": parent, **mode}}
+
+    def build(verbs: Verbs) -> None:
+        verbs.create_network("n1", driver=driver, **wanted)
+        for number, name in enumerate(boxes or ("c1", "c2")):
+            six = IPv6Address(f"2001:db8:2::{51 + number}") if wanted.get("ipv6") else None
+            verbs.run(name, network=Attachment("n1", ip=IPv4Address(f"192.0.2.{51 + number}"), ip6=six))
+
+    return Case(build, settings, needs=(driver, *needs))
+
+
+def alone(driver: str, **asked: Any) -> Case:
+    """A macvlan or ipvlan network without a parent, with c1 and c2."""
+    mode = {f"{driver}_mode": asked.pop("mode")} if "mode" in asked else {}
+    return Case(network(driver=driver, options=mode, **asked), needs=(driver, "dummy"))
+
+
+def tagged(driver: str) -> Case:
+    """VLAN 10 of eth0, made with the network n1; where several networks can share a parent, also by n2, which is gone again."""
+    def build(verbs: Verbs) -> None:
+        verbs.create_network("n1", driver=driver, subnet=["10.10.0.0/24", "fd00:10::/64"], ipv6=True, options={"parent": "eth0.10"})
+        if driver == "macvlan":
+            verbs.create_network("n2", driver=driver, subnet="10.11.0.0/24", options={"parent": "eth0.10"})
+            verbs.remove_network("n2")
+        verbs.run("c1", network="n1")
+        verbs.run("c2", network="n1")
+
+    return Case(build, needs=(driver, "8021q"))
+
+
+def many_subnets(driver: str, **options: str) -> Case:
+    """Two subnets of each family, the second of each with a gateway; c1 and c3 are in the first ones, c2 in the second ones."""
+    def build(verbs: Verbs) -> None:
+        verbs.create_network("n1", driver=driver, subnet=["10.20.0.0/24", "10.21.0.0/24", "fd00:20::/64", "fd00:21::/64"], ipv6=True,
+                             gateway=["10.21.0.254", "fd00:21::254"], options={"parent": "eth0", **options})
+        verbs.run("c1", network="n1")
+        verbs.run("c2", network=Attachment("n1", ip=IPv4Address("10.21.0.5"), ip6=IPv6Address("fd00:21::5")))
+        verbs.run("c3", network="n1")
+
+    return Case(build, needs=(driver,))
+
+
+def beside_a_bridge(driver: str, **options: str) -> Case:
+    """c1 on a bridge network and on the LAN, where its way out is; c2 on the LAN only, and first."""
+    def build(verbs: Verbs) -> None:
+        verbs.create_network("n1", driver=driver, subnet="192.0.2.0/24", gateway="192.0.2.1", options={"parent": "eth0", **options})
+        verbs.create_network("n2", subnet="172.21.0.0/24")
+        verbs.run("c1", network="n2", publish="8080:80")
+        verbs.run("c2", network=Attachment("n1", ip=IPv4Address("192.0.2.52")))
+        verbs.connect("n1", "c1", gw_priority=5, ip=IPv4Address("192.0.2.51"))
+
+    return Case(build, needs=(driver,))
+
+
 def nftables(build: Callable[[Verbs], None], settings: Mapping[str, Any] = MappingProxyType({}), before: str = "true") -> Case:
     """The same with rules of nftables' own, on a host that forwards as it must."""
     return Case(build, {"firewall-backend": "nftables", **settings}, f"{FORWARDS}; {before}")
@@ -197,6 +257,7 @@ def nftables(build: Callable[[Verbs], None], settings: Mapping[str, Any] = Mappi
 FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
 SNAT = "ip addr add 192.0.2.200/24 dev eth0; ip addr add 2001:db8:2::200/64 dev eth0 nodad"
 DUAL = ["172.20.0.0/24", "fd00:20::/64"]
+LAN, LAN_GATEWAYS = ["192.0.2.0/24", "2001:db8:2::/64"], ["192.0.2.1", "2001:db8:2::1"]
 DUAL2 = ["172.21.0.0/24", "fd00:21::/64"]
 PORTS = ("8080:80", "8080:80/udp", "127.0.0.1:8081:81", "[::1]:8081:81", "192.0.2.10:8082:82/udp", "8083-8084:83-84")
 
@@ -251,6 +312,26 @@ CASES: dict[str, Case] = {
     "published-no-iptables": Case(published("8080:80", subnet=DUAL, ipv6=True), {"iptables": False, "ip6tables": False}),
     "published-elsewhere": Case(published_elsewhere),
     "two-networks-published": Case(two_networks_published),
+    "macvlan": on_the_lan("macvlan"),
+    "macvlan-ipv6": on_the_lan("macvlan", subnet=LAN, gateway=LAN_GATEWAYS, ipv6=True),
+    "macvlan-private": on_the_lan("macvlan", mode="private"),
+    "macvlan-vepa": on_the_lan("macvlan", mode="vepa"),
+    "macvlan-passthru": on_the_lan("macvlan", "c1", mode="passthru"),
+    "macvlan-internal": on_the_lan("macvlan", internal=True),
+    "macvlan-no-gateway": on_the_lan("macvlan", gateway=()),
+    "macvlan-subnets": many_subnets("macvlan"),
+    "macvlan-beside-a-bridge": beside_a_bridge("macvlan"),
+    "macvlan-vlan": tagged("macvlan"),
+    "macvlan-alone": alone("macvlan", subnet=DUAL, ipv6=True),
+    "ipvlan": on_the_lan("ipvlan"),
+    "ipvlan-ipv6": on_the_lan("ipvlan", subnet=LAN, gateway=LAN_GATEWAYS, ipv6=True),
+    "ipvlan-private": on_the_lan("ipvlan", flag="private"),
+    "ipvlan-vepa": on_the_lan("ipvlan", flag="vepa"),
+    "ipvlan-l3": many_subnets("ipvlan", ipvlan_mode="l3"),
+    "ipvlan-l3-beside-a-bridge": beside_a_bridge("ipvlan", ipvlan_mode="l3"),
+    "ipvlan-l3s": many_subnets("ipvlan", ipvlan_mode="l3s"),
+    "ipvlan-vlan": tagged("ipvlan"),
+    "ipvlan-alone": alone("ipvlan", subnet=DUAL, ipv6=True, mode="l3"),
     "nft-default": nftables(default_network),
     "nft-default-links": nftables(linked, {"icc": False}),
     "nft-ipv6": nftables(network(subnet=DUAL, ipv6=True)),
@@ -277,6 +358,11 @@ CASES: dict[str, Case] = {
     "nft-published-unprotected": nftables(published("8080:80", subnet="172.20.0.0/24",
                                                     options=_keys({"gateway_mode_ipv4": "nat-unprotected"}))),
 }
+
+
+def on_kernels(names: Iterable[str], *more: Any) -> list[Any]:
+    """Names of cases as parameters of a test that builds them, each marked with what it needs of the kernel; more: further parameters."""
+    return [pytest.param(name, *more, marks=[pytest.mark.needs(*CASES[name].needs)] if CASES[name].needs else []) for name in names]
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 
 import pytest
 
-from plumb.cnm import BridgeOptions, Endpoint, Network, Pool, Sandbox, gateway_of, gateway_order, ip_on
+from plumb.cnm import Endpoint, Network, Pool, Sandbox, gateway_of, gateway_order, ip_on
+from plumb.modes import BridgeOptions, IpvlanMode, IpvlanOptions, MacvlanOptions
 
 ID = "0123456789abcdef" * 4
 
@@ -56,14 +57,14 @@ def test_predefined_networks(name: str, predefined: bool) -> None:
 def test_an_internal_network_offers_no_gateway() -> None:
     """The bridge has its address all the same."""
     network = net("n", internal=True)
-    assert network.gateway(4) is None
+    assert network.router(end(network).ips[0]) is None
     assert network.pools[0].gateway == ip_address("10.1.0.1")
 
 
 def test_a_network_without_a_family_offers_no_gateway_in_it() -> None:
     """Each family for itself."""
-    assert net("n").gateway(6) is None
-    assert net("n", six=True).gateway(6) == ip_address("fd00:1::1")
+    assert net("n").router(IPv6Interface("fd00:1::2/64")) is None
+    assert net("n", six=True).router(IPv6Interface("fd00:1::2/64")) == ip_address("fd00:1::1")
 
 
 def test_priority_comes_first() -> None:
@@ -119,3 +120,50 @@ def test_an_address_with_its_prefix() -> None:
     """In its own family."""
     assert str(ip_on(ip_address("10.0.0.2"), 24)) == "10.0.0.2/24"
     assert str(ip_on(ip_address("fd00::2"), 64)) == "fd00::2/64"
+
+
+# -- macvlan and ipvlan ---------------------------------------------------------------
+
+
+def on_a_parent(driver: str = "macvlan", *, parent: str = "eth0", gateway: str = "", mode: str = "l2", internal: bool = False) -> Network:
+    """A network 10.1.0.0/24 and 10.2.0.0/24; the gateway is the first subnet's."""
+    pools = (Pool(ip_network("10.1.0.0/24"), gateway=ip_address(gateway) if gateway else None), Pool(ip_network("10.2.0.0/24")))
+    return Network(ID, "n", driver, pools, internal=internal, macvlan=MacvlanOptions(parent), ipvlan=IpvlanOptions(parent, IpvlanMode(mode)))
+
+
+FIRST, SECOND = IPv4Interface("10.1.0.5/24"), IPv4Interface("10.2.0.5/24")
+
+
+@pytest.mark.parametrize(("driver", "link"), [("macvlan", "dm-0123456789ab"), ("ipvlan", "di-0123456789ab")])
+def test_a_dummy_parent_is_called_after_the_network(driver: str, link: str) -> None:
+    """As in Docker."""
+    assert on_a_parent(driver, parent="").link == link
+    assert on_a_parent(driver).link == "eth0"
+
+
+def test_each_subnet_has_its_own_router() -> None:
+    """One that was given none has none."""
+    network = on_a_parent(gateway="10.1.0.1")
+    assert (network.router(FIRST), network.router(SECOND)) == (ip_address("10.1.0.1"), None)
+
+
+def test_a_real_parent_leads_out_even_without_a_gateway() -> None:
+    """Docker counts it as external, so that names are asked for outside; there is just no default route."""
+    assert on_a_parent().leads_out(FIRST)
+    assert on_a_parent().router(FIRST) is None
+
+
+def test_a_dummy_parent_leads_nowhere() -> None:
+    """Nor does an internal network; a gateway that was named is not used."""
+    for network in (on_a_parent(parent="", gateway="10.1.0.1"), on_a_parent(internal=True, gateway="10.1.0.1")):
+        assert network.closed
+        assert not network.leads_out(FIRST)
+        assert network.router(FIRST) is None
+
+
+@pytest.mark.parametrize(("mode", "router"), [("l2", "10.1.0.1"), ("l3", None), ("l3s", None)])
+def test_layer_three_has_no_router(mode: str, router: str | None) -> None:
+    """What leaves goes to the link, whatever gateway was named."""
+    network = on_a_parent("ipvlan", gateway="10.1.0.1", mode=mode)
+    assert network.router(FIRST) == (ip_address(router) if router else None)
+    assert network.leads_out(FIRST)

@@ -39,8 +39,8 @@ def planned(name: str) -> str:
 
     now = [replace(sysctl, value="1") for sysctl in FORWARDING if sysctl.name.replace("/", ".") + "=1" in case.before]
     with fixed_ids(), Host("/lab", settings=case.settings, kernel=MemoryKernel([*FRESH, *now]), on_steps=note, dry_run=True) as host:
-        if "ip link add lab0" in case.before:
-            host.__dict__["_machine"] = Machine(kind_of=lambda name: "bridge")
+        kinds = {"lab0": "bridge"} if "ip link add lab0" in case.before else {"eth0": "veth"}
+        host.__dict__["_machine"] = Machine(kind_of=kinds.get)
         with host.operation() as verbs:
             case.build(verbs)
     return "".join(line + "\n" for line in commands(taken, explain=True))

@@ -17,12 +17,14 @@ MODULES = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesu
            for path in sorted((REPOSITORY / "plumb").rglob("*.py"))}
 LONGEST = 400
 
-VALUES = ("container_options", "cnm", "errors", "options", "settings", "things", "layout")
+VALUES = ("container_options", "network_options", "cnm", "modes", "errors", "options", "settings", "things", "layout")
 MACHINERY = (*VALUES, "plan", "drivers", "services", "kernel", "store", "engine", "probes")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "": ("cnm", "errors", "settings", "engine.host"),               # the public names, for type checkers; imported when they are used
     "errors": ("plan",),                                            # StepFailed names a Step, to type checkers only
-    "cnm": (),
+    "cnm": ("modes",),
+    "modes": (),
+    "network_options": ("errors", "modes", "options"),
     "root": (),
     "layout": ("cnm", "root"),                                      # a sandbox's place, for type checkers
     "options": ("cnm", "errors"),                                   # they make values, and refuse what makes none
@@ -30,13 +32,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "container_options": ("cnm", "errors", "options"),
     "things": ("things",),
     "plan": ("errors", "things"),
-    "drivers": ("drivers", "cnm", "things", "settings", "layout", "options", "container_options"),
-    "services": ("services", "cnm", "errors", "things", "settings", "options"),
+    "drivers": ("drivers", "cnm", "modes", "things", "settings", "layout", "options", "container_options"),
+    "services": ("services", "cnm", "modes", "errors", "things", "settings", "options"),
     "kernel.request": ("root", "kernel.shim"),                      # all that a command line begins with
     "kernel": ("kernel", "errors", "plan", "things", "cnm", "layout", "options", "container_options"),
-    "views": ("views", "errors", "cnm", "things", "plan", "layout", "services.names", "services.ports"),
+    "views": ("views", "errors", "cnm", "modes", "things", "plan", "layout", "services.names", "services.ports"),
     "probes": (*VALUES, "plan", "probes", "kernel"),
-    "probes.promises": ("cnm", "things", "plan"),
+    "probes.promises": ("cnm", "modes", "things", "plan", "probes.lan"),
+    "probes.lan": ("cnm", "modes"),
     "probes.published": ("cnm", "probes.promises", "services.ports"),
     "store": (*VALUES, "plan", "store"),
     "engine": MACHINERY,

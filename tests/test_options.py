@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from plumb import container_options as own
 from plumb import options as opt
-from plumb.cnm import Attachment, BridgeOptions, GatewayMode, PortBinding
+from plumb.cnm import Attachment, PortBinding
 from plumb.errors import Invalid
+from plumb.modes import BridgeOptions, GatewayMode
+from plumb.network_options import driver_options
 
 # -- plain values ---------------------------------------------------------------
 
@@ -158,21 +160,22 @@ def test_the_last_of_a_repeated_key_counts() -> None:
 
 def test_no_labels_are_docker_s_defaults() -> None:
     """Masquerading and ICC on, NAT, eth0, three announcements a second apart."""
-    assert opt.bridge_options({}) == BridgeOptions()
+    assert driver_options("bridge", {})["bridge"] == BridgeOptions()
 
 
 def test_all_the_labels() -> None:
     """Each label becomes its field."""
-    found = opt.bridge_options({
+    found = driver_options("bridge", {
         opt.BRIDGE + "name": "br9", opt.BRIDGE + "enable_ip_masquerade": "false", opt.BRIDGE + "enable_icc": "0",
         opt.BRIDGE + "gateway_mode_ipv4": "routed",
         opt.BRIDGE + "gateway_mode_ipv6": "isolated", opt.BRIDGE + "host_binding_ipv4": "127.0.0.1", opt.BRIDGE + "inhibit_ipv4": "t",
         opt.BRIDGE + "trusted_host_interfaces": "eth0:wg0", opt.PREFIX + "driver.mtu": "1400", opt.PREFIX + "container_iface_prefix": "net",
         opt.PREFIX + "host_ipv4": "192.0.2.9", opt.PREFIX + "host_ipv6": "2001:db8::9", opt.PREFIX + "advertise_addr_nmsgs": "1",
         opt.PREFIX + "advertise_addr_ms": "100"})
-    assert found == BridgeOptions("br9", False, False, GatewayMode.ROUTED, GatewayMode.ISOLATED, IPv4Address("127.0.0.1"), True, ("eth0",
+    assert found["bridge"] == BridgeOptions("br9", False, False, GatewayMode.ROUTED, GatewayMode.ISOLATED, IPv4Address("127.0.0.1"), True, ("eth0",
         "wg0"), 1400, "net",
-                                  IPv4Address("192.0.2.9"), IPv6Address("2001:db8::9"), 1, 100)
+                                  IPv4Address("192.0.2.9"), IPv6Address("2001:db8::9"))
+    assert (found["advertise_count"], found["advertise_interval"]) == (1, 100)
 
 
 @pytest.mark.parametrize(("key", "text"), [
@@ -184,7 +187,7 @@ def test_all_the_labels() -> None:
 def test_a_label_s_value_that_cannot_be_parsed(key: str, text: str) -> None:
     """Docker's words, with the label and the value."""
     with pytest.raises(Invalid, match=f"failed to parse {opt.PREFIX}{key} value: '{text}'"):
-        opt.bridge_options({opt.PREFIX + key: text})
+        driver_options("bridge", {opt.PREFIX + key: text})
 
 
 @pytest.mark.parametrize(("key", "text"), [("host_ipv4", "0.0.0.0"), ("host_ipv4", "224.0.0.1"), ("host_ipv6", "::"), ("host_ipv6",
@@ -192,18 +195,18 @@ def test_a_label_s_value_that_cannot_be_parsed(key: str, text: str) -> None:
 def test_the_address_to_send_from_is_a_host_s(key: str, text: str) -> None:
     """SNAT to nothing, or to a group, would send packets that are never answered."""
     with pytest.raises(Invalid):
-        opt.bridge_options({opt.PREFIX + key: text})
+        driver_options("bridge", {opt.PREFIX + key: text})
 
 
 def test_an_empty_prefix_is_eth() -> None:
     """As in Docker, where an empty label is as good as none."""
-    assert opt.bridge_options({opt.PREFIX + "container_iface_prefix": ""}).iface_prefix == "eth"
+    assert driver_options("bridge", {opt.PREFIX + "container_iface_prefix": ""})["bridge"].iface_prefix == "eth"
 
 
 def test_a_slip_of_the_pen_is_named() -> None:
     """An unknown label is refused, with the nearest that there is."""
     with pytest.raises(Invalid, match="unknown option") as caught:
-        opt.bridge_options({"com.docker.network.bridge.enable_icx": "false"})
+        driver_options("bridge", {"com.docker.network.bridge.enable_icx": "false"})
     assert caught.value.hint == "did you mean com.docker.network.bridge.enable_icc?"
 
 

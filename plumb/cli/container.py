@@ -121,7 +121,10 @@ def warn(host: Host, box: Sandbox) -> None:
     if box.mode == "host":
         print("plumb: warning: published ports are discarded when using host network mode", file=sys.stderr)
     elif box.ports and box.status is Status.RUNNING and not any(end.ports for end in host.endpoints(box)):
-        print("plumb: warning: no port is published: that begins when the container is on a network that leads outside", file=sys.stderr)
+        open_ones = [net.name for end in host.endpoints(box) if (net := host.network(end.network)).driver in ("macvlan", "ipvlan")]
+        why = f"who reaches {open_ones[0]} reaches all ports of the container" if open_ones else \
+            "that begins when the container is on a network that leads outside"
+        print(f"plumb: warning: no port is published: {why}", file=sys.stderr)
 
 
 @click.command("run", context_settings=COMMAND_FOLLOWS)

@@ -26,8 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, GatewayMode, Linked, Network, ip_on
+from plumb.cnm import Endpoint, Linked, Network, ip_on
 from plumb.drivers import firewall, nftables
+from plumb.drivers.sandbox import interface
+from plumb.modes import GatewayMode
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Sysctl
@@ -35,7 +37,6 @@ from plumb.things.links import Bridge, Up, Veth
 
 FIREWALLS = {"iptables": firewall, "nftables": nftables}
 """The back ends, by the setting firewall-backend."""
-LINK_LOCAL_PREFIX = {4: 16, 6: 64}
 
 
 def host(settings: Settings) -> Iterator[Thing]:
@@ -76,16 +77,7 @@ def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterat
     """One container's place on the bridge: the cable, its addresses, and the wall around them."""
     yield Veth(end.link, net.link, end.ifname, ns, end.mac, net.bridge.mtu, hairpin=not settings.userland_proxy)
     yield from FIREWALLS[settings.firewall_backend].endpoint(net, end, settings)
-    if speaks_ipv6(net):
-        # Without an IPv6 address from us, it shall have none at all, not even a link-local one.
-        yield Sysctl(f"net/ipv6/conf/{end.ifname}/disable_ipv6", "0" if end.ip6 else "1", ns)
-    for ip in end.ips:
-        yield Address(end.ifname, ip, ns)
-    for extra in end.link_local:
-        yield Address(end.ifname, ip_on(extra, LINK_LOCAL_PREFIX[extra.version]), ns)
-    for name, value in end.sysctls:
-        yield Sysctl(name.replace("IFNAME", end.ifname), value, ns)
-    yield Up(end.ifname, ns)
+    yield from interface(end, ns, speaks_ipv6(net))
 
 
 def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iterator[Thing]:

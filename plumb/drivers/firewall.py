@@ -29,8 +29,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, GatewayMode, Linked, Network, Port
+from plumb.cnm import Endpoint, Linked, Network, Port
 from plumb.drivers import publishing
+from plumb.modes import GatewayMode
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.netfilter import Chain, Family, Place, Policy, Rule

@@ -36,8 +36,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, GatewayMode, IPNetwork, Linked, Network, Port
+from plumb.cnm import Endpoint, IPNetwork, Linked, Network, Port
 from plumb.drivers import publishing
+from plumb.modes import GatewayMode
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.nftables import NftChain, NftElement, NftFamily, NftMap, NftRule, NftTable

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from plumb.cnm import Endpoint, GatewayMode, Linked, Network, Port
+from plumb.cnm import Endpoint, Linked, Network, Port
+from plumb.modes import GatewayMode
 from plumb.settings import Settings
 from plumb.things import Thing
 from plumb.things.ports import Agent, HostPort, Proxy, at

@@ -13,16 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from plumb.cnm import Ends, IPNetwork, Sandbox, gateway_of
+from plumb.cnm import Endpoint, Ends, IPNetwork, Sandbox, gateway_of, ip_on
 from plumb.container_options import capabilities
 from plumb.layout import Layout
 from plumb.things import Thing
-from plumb.things.layer3 import Route, Sysctl
+from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Up
 from plumb.things.processes import Directory, Edits, File, Namespace, Process
 
 EDITS = {"resolv.conf": Edits.LEFT, "hosts": Edits.MERGED}
 """What becomes of what the user writes into them; anything else is overwritten."""
+LINK_LOCAL_PREFIX = {4: 16, 6: 64}
 EVERYWHERE: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
 
@@ -47,11 +48,31 @@ def gateways(ends: Ends, ns: str) -> Iterator[Thing]:
     """The default routes."""
     for version in (4, 6):
         chosen = gateway_of(ends, version)
-        if chosen is not None:
-            end, net = chosen
-            router = net.gateway(version)
-            assert router is not None
+        if chosen is None:
+            continue
+        end, net = chosen
+        ip = end.address(version)
+        router = net.router(ip) if ip else None
+        if router is not None or net.layer3:
             yield Route(EVERYWHERE[version], router, end.ifname, ns)
+
+
+def interface(end: Endpoint, ns: str, ipv6: bool = True) -> Iterator[Thing]:
+    """What makes a link in the sandbox an interface that can be used: its addresses and settings, and that it is up.
+
+    Args:
+        ipv6: whether the kernel knows IPv6 on it at all.
+    """
+    if ipv6:
+        # Without an IPv6 address from us, it shall have none at all, not even a link-local one.
+        yield Sysctl(f"net/ipv6/conf/{end.ifname}/disable_ipv6", "0" if end.ip6 else "1", ns)
+    for ip in end.ips:
+        yield Address(end.ifname, ip, ns)
+    for extra in end.link_local:
+        yield Address(end.ifname, ip_on(extra, LINK_LOCAL_PREFIX[extra.version]), ns)
+    for name, value in end.sysctls:
+        yield Sysctl(name.replace("IFNAME", end.ifname), value, ns)
+    yield Up(end.ifname, ns)
 
 
 def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Process]:

@@ -9,22 +9,13 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
-from plumb.cnm import (
-    Attachment,
-    Endpoint,
-    GatewayMode,
-    IPAddress,
-    IPInterface,
-    IPNetwork,
-    Network,
-    Pool,
-    Sandbox,
-    ip_on,
-)
+from plumb.cnm import Attachment, Endpoint, IPAddress, IPInterface, IPNetwork, Network, Pool, Sandbox, ip_on
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted, Invalid
 from plumb.kernel.hostfiles import host_file, resolv_path, resolv_source
+from plumb.modes import GatewayMode
 from plumb.options import address
 from plumb.services import ipam, names
 
@@ -55,19 +46,25 @@ def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Networ
     Args:
         on_link: the networks that the host itself is attached to; those of the user's choice may overlap them.
     """
-    others = [pool.subnet for other in op.all(Network) for pool in other.pools if other.id != net.id]
-    pools: list[Pool] = []
+    theirs = [pool for other in op.all(Network) for pool in other.pools if other.id != net.id]
     for pool in net.pools:
-        if any(pool.subnet.version == o.version and pool.subnet.overlaps(o) for o in others):
+        if any(_clash(pool, other) for other in theirs):
             raise Conflict("invalid pool request: Pool overlaps with other one on this address space",
                            f"{pool.subnet} is in use: 'plumb network inspect' shows by which network")
-        pools.append(pool)
+    others, pools = [pool.subnet for pool in theirs], list(net.pools)
     for version in (v for v, on in ((4, net.ipv4), (6, net.ipv6)) if on and net.pool(v) is None):
         candidates = ipam.pools(op.settings.default_address_pools, version, host_id(op))
         occupied = [*others, *on_link, *name_servers()]
         pools.append(Pool(ipam.choose_subnet(candidates, occupied), given=False))
     made = replace(net, pools=tuple(pools))
     return replace(made, pools=tuple(_gateway(op, made, pool) for pool in pools))
+
+
+def _clash(pool: Pool, other: Pool) -> bool:
+    """Whether a subnet cannot be beside another: they overlap, and no range narrows the new one to a part of its own (Docker's rule)."""
+    if pool.subnet.version != other.subnet.version or not pool.subnet.overlaps(other.subnet):
+        return False
+    return pool.range is None or (pool.subnet, pool.range) == (other.subnet, other.range)
 
 
 def name_servers() -> list[IPNetwork]:
@@ -111,8 +108,11 @@ def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
 
 
 def needs_gateway(net: Network, version: int) -> bool:
-    """Whether an address is set aside for the host; else even a /31 has room for two containers."""
-    if net.bridge.mode(version) is GatewayMode.ISOLATED:
+    """Whether an address is set aside for the host; else even a /31 has room for two containers.
+
+    macvlan's and ipvlan's gateway is a router outside, which is there or not; nothing is gained by an address that nobody has.
+    """
+    if net.driver != "bridge" or net.bridge.mode(version) is GatewayMode.ISOLATED:
         return False
     return not (version == 4 and net.bridge.inhibit_ipv4 and net.internal)
 
@@ -131,9 +131,13 @@ def endpoint(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: 
     six = net.ipv6 and names.has_ipv6(box) and ("net/ipv6/conf/IFNAME/disable_ipv6", "1") not in wish.sysctls
     ip4 = _address(op, net, wish.ip, 4, ident) if net.ipv4 else None
     ip6 = _address(op, net, wish.ip6, 6, ident) if six else None
-    mac = wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "") or new_mac()
+    mac = wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "")
+    if net.driver == "ipvlan" and mac:
+        raise Invalid("ipvlan interfaces do not support custom mac address assignment", "all of them have their parent's")
+    mac = mac or ("" if net.driver == "ipvlan" else new_mac())
+    cable = "veth" + secrets.token_hex(4)[:7] if net.driver == "bridge" else ""
     return Endpoint(
-        ident, net.id, box.id, link="veth" + secrets.token_hex(4)[:7], ifname=interface_name(net, wish, used), mac=mac,
+        ident, net.id, box.id, link=cable, ifname=interface_name(net, wish, used), mac=mac,
         ip=ip4, ip6=ip6, link_local=wish.link_local, sysctls=wish.sysctls, gw_priority=wish.gw_priority,  # type: ignore[arg-type]  # _address gives the version asked for
         number=op.number(Endpoint))
 
@@ -155,32 +159,35 @@ def interface_name(net: Network, wish: Attachment, used: set[str]) -> str:
 
 
 def _address(op: Operation, net: Network, wanted: IPAddress | None, version: int, owner: str) -> IPInterface | None:
-    pool = net.pool(version)
-    if pool is None:
+    pools = [pool for pool in net.pools if pool.subnet.version == version]
+    if not pools:
         return None
-    ip = _wanted(op, pool, wanted) if wanted is not None else _any(op, net, pool)
+    pool, ip = _wanted(op, pools, wanted) if wanted is not None else _any(op, net, pools)
     op.take_address(pool.subnet, ip, owner)
     return ip_on(ip, pool.subnet.prefixlen)
 
 
-def _wanted(op: Operation, pool: Pool, ip: IPAddress) -> IPAddress:
-    if ip not in pool.subnet or ipam.reserved(ip, pool.subnet):
-        raise Invalid(f"invalid endpoint settings: no configured subnet contains IP address {ip}"
-                      if ip not in pool.subnet else f"requested address {ip} is out of range: it is reserved in {pool.subnet}")
+def _wanted(op: Operation, pools: Sequence[Pool], ip: IPAddress) -> tuple[Pool, IPAddress]:
+    pool = next((pool for pool in pools if ip in pool.subnet), None)
+    if pool is None:
+        raise Invalid(f"invalid endpoint settings: no configured subnet contains IP address {ip}")
+    if ipam.reserved(ip, pool.subnet):
+        raise Invalid(f"requested address {ip} is out of range: it is reserved in {pool.subnet}")
     if op.taken(pool.subnet, ip):
         raise Conflict("Address already in use", f"somebody has {ip}: see 'plumb network inspect'")
-    return ip
+    return pool, ip
 
 
-def _any(op: Operation, net: Network, pool: Pool) -> IPAddress:
-    span = str(pool.range or "")
-    ip = ipam.lowest_free(pool, lambda ip: op.taken(pool.subnet, ip), op.hint(pool.subnet, span))
-    if ip is None:
-        raise Exhausted(f"no available IPv{pool.subnet.version} addresses on this network's address pools: "
-                        f"{net.name} ({net.id})")
-    if int(ip) < int(pool.subnet.broadcast_address):
-        op.set_hint(pool.subnet, span, ip + 1)
-    return ip
+def _any(op: Operation, net: Network, pools: Sequence[Pool]) -> tuple[Pool, IPAddress]:
+    """The lowest free address of the first subnet that has one."""
+    for pool in pools:
+        subnet, span = pool.subnet, str(pool.range or "")
+        ip = ipam.lowest_free(pool, partial(op.taken, subnet), op.hint(subnet, span))
+        if ip is not None:
+            if int(ip) < int(subnet.broadcast_address):
+                op.set_hint(subnet, span, ip + 1)
+            return pool, ip
+    raise Exhausted(f"no available IPv{pools[0].subnet.version} addresses on this network's address pools: {net.name} ({net.id})")
 
 
 __all__ = ["endpoint", "host_file", "name_servers", "new_id", "now", "resolv_path", "resolv_source", "subnets"]

@@ -10,6 +10,7 @@ from plumb.cnm import Attachment, Network, Sandbox, Status
 from plumb.engine import allot, linking, publish
 from plumb.engine.machine import Machine
 from plumb.engine.operation import Operation
+from plumb.engine.parents import check_parent
 from plumb.engine.resolving import resolving
 from plumb.errors import Conflict, Invalid
 from plumb.kernel.hostfiles import host_name
@@ -153,7 +154,9 @@ def start(op: Operation, machine: Machine, reference: str, foreground: bool = Fa
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
         raise Conflict("two interfaces of one container cannot have the same name")
     for wish in box.attachments:
-        end = allot.endpoint(op, _network(op, wish), box, wish, used - {wish.ifname})
+        net = check_endpoint(op.the_network(wish.network), wish)
+        check_parent(net, machine)
+        end = allot.endpoint(op, net, box, wish, used - {wish.ifname})
         used.add(end.ifname)
         op.put(end)
     box = resolving(op, machine, box)
@@ -161,10 +164,6 @@ def start(op: Operation, machine: Machine, reference: str, foreground: bool = Fa
     publish.publish(op, machine, box)
     linking.moved(op, box)
     return box
-
-
-def _network(op: Operation, wish: Attachment) -> Network:
-    return check_endpoint(op.the_network(wish.network), wish)
 
 
 def stop(op: Operation, reference: str, exit_code: int | None = None) -> Sandbox:
@@ -221,6 +220,7 @@ def connect(op: Operation, machine: Machine, network: str, container: str, wish:
         raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
     box = replace(box, attachments=(*box.attachments, wish))
     if box.status is Status.RUNNING:
+        check_parent(net, machine)
         used = {end.ifname for end in op.endpoints(sandbox=box.id)}
         op.put(allot.endpoint(op, net, box, wish, used))
         box = resolving(op, machine, box)
@@ -253,10 +253,7 @@ def check_endpoint(net: Network, wish: Attachment) -> Network:
         wrong.append("links are only supported for user-defined networks")
     if net.default and wish.aliases:
         wrong.append("network-scoped aliases are only supported for user-defined networks")
-    for ip in (wish.ip, wish.ip6):
-        pool = net.pool(ip.version) if ip else None
-        if ip and (pool is None or ip not in pool.subnet):
-            wrong.append(f"no configured subnet contains IP address {ip}")
+    wrong += [f"no configured subnet contains IP address {ip}" for ip in (wish.ip, wish.ip6) if ip and net.pool_of(ip) is None]
     if wrong:
         raise Invalid(f"invalid config for network {net.name}: invalid endpoint settings: {'; '.join(wrong)}")
     return net

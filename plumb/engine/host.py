@@ -229,7 +229,7 @@ class Host(Reader):
         if self._kernel is not None:
             return
         fresh = [(end, net) for end in op.fresh_endpoints() if (net := op.network(end.network)) is not None]
-        if any(net.bridge.advertise_count for _, net in fresh):
+        if any(net.advertise_count for _, net in fresh):
             from plumb.kernel import announcing
 
             announcing.announce(fresh, self.layout, self._stays)

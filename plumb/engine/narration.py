@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from plumb.cnm import Endpoint, Ends, Network, Sandbox, Status
-from plumb.drivers import bridge, host, none, publishing, resolver, sandbox
+from plumb.drivers import bridge, host, ipvlan, macvlan, none, publishing, resolver, sandbox
 from plumb.layout import Layout
 from plumb.services import names
 from plumb.settings import Settings
@@ -21,8 +21,9 @@ from plumb.things.processes import Process
 
 HOST_OWNER = "host"
 NETWORKS: dict[str, Callable[[Network, Settings], Iterator[Thing]]] = {
-    "bridge": bridge.network, "host": host.network, "null": none.network}
-ENDPOINTS: dict[str, Callable[[Network, Endpoint, str, Settings], Iterator[Thing]]] = {"bridge": bridge.endpoint}
+    "bridge": bridge.network, "macvlan": macvlan.network, "ipvlan": ipvlan.network, "host": host.network, "null": none.network}
+ENDPOINTS: dict[str, Callable[[Network, Endpoint, str, Settings], Iterator[Thing]]] = {
+    "bridge": bridge.endpoint, "macvlan": macvlan.endpoint, "ipvlan": ipvlan.endpoint}
 
 
 class View(Protocol):

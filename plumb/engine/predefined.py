@@ -9,6 +9,7 @@ from plumb import options as opt
 from plumb.cnm import Network, Pool
 from plumb.errors import Invalid
 from plumb.layout import Layout
+from plumb.network_options import driver_options
 from plumb.settings import Settings
 
 DEFAULT_LINK = "plumb0"
@@ -38,7 +39,7 @@ def default_network(settings: Settings, layout: Layout) -> Network:
         pools.append(_with_router(Pool(settings.fixed_cidr, settings.fixed_cidr), settings.default_gateway))
     return Network(
         predefined_id(layout, "bridge"), "bridge", "bridge", tuple(pools), ipv6=settings.ipv6, options=tuple(options.items()),
-        bridge=opt.bridge_options(options))
+        **driver_options("bridge", options))
 
 
 def _with_router(pool: Pool, router: object) -> Pool:

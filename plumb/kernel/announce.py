@@ -30,7 +30,7 @@ OVERRIDE = 0x20000000
 
 
 class Target(NamedTuple):
-    """An interface and what it is to say."""
+    """An interface and what it is to say; without a MAC of its own (ipvlan) it is the one that it has."""
 
     ns: str
     dev: str
@@ -74,8 +74,9 @@ def say(target: Target) -> socket.socket | None:
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
             wire.bind((target.dev, 0))
-            if wire.getsockname()[4] == bytes.fromhex(target.mac.replace(":", "")):
-                for frame in frames(target.mac, target.ips):
+            mac = wire.getsockname()[4]
+            if target.mac in ("", mac.hex(":")):
+                for frame in frames(mac.hex(":"), target.ips):
                     wire.send(frame)
                 return wire
         except OSError:

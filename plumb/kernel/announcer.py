@@ -104,7 +104,7 @@ def target(ns: Any, dev: Any, mac: Any, ips: Any, times: Any, interval: Any) -> 
     Raises:
         ValueError: that makes no sense.
     """
-    if not all(isinstance(text, str) for text in (ns, dev, mac, *ips)) or len(bytes.fromhex(mac.replace(":", ""))) != 6:
+    if not all(isinstance(text, str) for text in (ns, dev, mac, *ips)) or len(bytes.fromhex(mac.replace(":", ""))) not in (0, 6):
         raise ValueError(f"{ns} {dev} {mac} {ips}")
     for ip in ips:
         ip_address(ip)

@@ -30,8 +30,8 @@ def announce(fresh: Iterable[tuple[Endpoint, Network]], layout: Layout, stays: b
     """
     targets = [
         wire.Target(layout.namespace(end.sandbox), end.ifname, end.mac, tuple(str(ip.ip) for ip in end.ips),
-                    net.bridge.advertise_count, net.bridge.advertise_interval)
-        for end, net in fresh if net.bridge.advertise_count and end.ips]
+                    net.advertise_count, net.advertise_interval)
+        for end, net in fresh if net.advertise_count and end.ips and not net.layer3]
     if len(targets) > FEW:
         targets = [target._replace(times=1) for target in targets]
     if not targets or agents.announce(layout.run, targets, at_once=not stays and len(targets) <= FEW):

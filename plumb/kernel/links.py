@@ -9,172 +9,43 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import singledispatch
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from plumb.errors import KernelRefused, StepFailed
 from plumb.kernel import netlink as nl
+from plumb.kernel.features import explain
+from plumb.kernel.messages import (
+    IFF_UP,
+    IPVLAN_FLAGS,
+    IPVLAN_MODES,
+    MAIN_TABLE,
+    PROTO_BOOT,
+    NetnsFd,
+    adding,
+    changing,
+    family,
+    index,
+    link,
+    removing,
+    settling,
+)
+from plumb.kernel.namespaces import entered, is_namespace
 from plumb.kernel.netlink import Answer, Message, RouteSocket
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route
-from plumb.things.links import Bridge, Up, Veth
+from plumb.things.links import Bridge, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
 
-IFF_UP, IFF_RUNNING, SIOCGIFFLAGS = 0x1, 0x40, 0x8913
-IFA_F_NODAD = 0x02
-MAIN_TABLE, PROTO_BOOT, SCOPE_UNIVERSE, SCOPE_LINK, UNICAST = 254, 3, 0, 253, 1
+IFF_RUNNING, SIOCGIFFLAGS = 0x40, 0x8913
 MANY = 2    # cables from this number on are removed together
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
-NetnsFd = Callable[[str], int]
-
-
-def family(version: int) -> int:
-    """AF_INET or AF_INET6."""
-    return socket.AF_INET if version == 4 else socket.AF_INET6
-
-
-def index(dev: str) -> int:
-    """A link's index in the calling thread's namespace.
-
-    Raises:
-        OSError: ENODEV, there is no such link.
-    """
-    return socket.if_nametoindex(dev)
-
-
-def link(name: str, *attributes: tuple[str, object], up: bool | None = None) -> Any:
-    """A link message about the link of that name."""
-    body = nl.ifinfmsg()
-    body["attrs"] = [("IFLA_IFNAME", name), *attributes]
-    if up is not None:
-        body["flags"], body["change"] = (IFF_UP if up else 0), IFF_UP
-    return body
-
-
-# -- things as messages -------------------------------------------------------
-
-
-@singledispatch
-def adding(thing: Thing, descriptor: NetnsFd) -> list[Message]:
-    """The messages that make a thing."""
-    raise NotImplementedError(type(thing))
-
-
-@adding.register
-def _(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
-    kind = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]})
-    made = [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, ("IFLA_ADDRESS", thing.mac), kind))]
-    # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports' smallest.
-    return made + ([Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))] if thing.mtu else [])
-
-
-@adding.register
-def _(thing: Veth, descriptor: NetnsFd) -> list[Message]:
-    mtu = [("IFLA_MTU", thing.mtu)] if thing.mtu else []
-    peer = {"attrs": [("IFLA_IFNAME", thing.peer), ("IFLA_ADDRESS", thing.peer_mac), *mtu,
-                      ("IFLA_NET_NS_FD", descriptor(thing.peer_ns))]}
-    info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]})]}
-    body = link(thing.name, ("IFLA_MASTER", index(thing.master)), *mtu, ("IFLA_LINKINFO", info), up=thing.up)
-    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, body), *(_hairpin(thing) if thing.hairpin else [])]
-
-
-def _hairpin(thing: Veth) -> list[Message]:
-    """A bridge port's own settings go to the port, which is there only once the link is."""
-    data = {"attrs": [("IFLA_BRPORT_MODE", int(thing.hairpin))]}
-    info = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data)]}
-    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_LINKINFO", info)))]
-
-
-@adding.register
-def _(thing: Up, descriptor: NetnsFd) -> list[Message]:
-    return [Message(nl.NEWLINK, 0, link(thing.dev, up=True))]
-
-
-@adding.register
-def _(thing: Address, descriptor: NetnsFd) -> list[Message]:
-    return [Message(nl.NEWADDR, nl.CREATE | nl.EXCL, address(thing))]
-
-
-@adding.register
-def _(thing: Route, descriptor: NetnsFd) -> list[Message]:
-    return [Message(nl.NEWROUTE, nl.CREATE | nl.EXCL, route(thing))]
-
-
-@singledispatch
-def removing(thing: Thing) -> list[Message]:
-    """The messages that take a thing away."""
-    raise NotImplementedError(type(thing))
-
-
-@removing.register(Bridge)
-@removing.register(Veth)
-def _(thing: Bridge | Veth) -> list[Message]:
-    return [Message(nl.DELLINK, 0, link(thing.name))]
-
-
-@removing.register
-def _(thing: Up) -> list[Message]:
-    return [Message(nl.NEWLINK, 0, link(thing.dev, up=False))]
-
-
-@removing.register
-def _(thing: Address) -> list[Message]:
-    return [Message(nl.DELADDR, 0, address(thing))]
-
-
-@removing.register
-def _(thing: Route) -> list[Message]:
-    return [Message(nl.DELROUTE, 0, route(thing))]
-
-
-@singledispatch
-def changing(thing: Thing) -> list[Message]:
-    """The messages that bring a thing which is there into this state."""
-    raise NotImplementedError(type(thing))
-
-
-@changing.register
-def _(thing: Bridge) -> list[Message]:
-    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu or 1500), ("IFLA_ADDRESS", thing.mac)))]
-
-
-@changing.register
-def _(thing: Veth) -> list[Message]:
-    attributes = (("IFLA_MASTER", index(thing.master) if thing.master else 0), ("IFLA_MTU", thing.mtu or 1500))
-    port = _hairpin(thing) if thing.master else []
-    return [Message(nl.NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *port]
-
-
-@changing.register
-def _(thing: Route) -> list[Message]:
-    return [Message(nl.NEWROUTE, nl.CREATE | nl.REPLACE, route(thing))]
-
-
-def address(thing: Address) -> Any:
-    """An address message."""
-    body = nl.ifaddrmsg()
-    ip = thing.ip
-    body["family"], body["prefixlen"], body["index"] = family(ip.version), ip.network.prefixlen, index(thing.dev)
-    body["attrs"] = [("IFA_LOCAL", str(ip.ip)), ("IFA_ADDRESS", str(ip.ip))]
-    if ip.version == 6:
-        body["flags"] = IFA_F_NODAD
-    elif ip.network.prefixlen < 31:
-        body["attrs"].append(("IFA_BROADCAST", str(ip.network.broadcast_address)))
-    return body
-
-
-def route(thing: Route) -> Any:
-    """A route message; `proto boot`, as for what is typed by hand."""
-    body = nl.rtmsg()
-    body["family"], body["dst_len"], body["table"] = family(thing.dst.version), thing.dst.prefixlen, MAIN_TABLE
-    body["proto"], body["scope"], body["type"] = PROTO_BOOT, SCOPE_UNIVERSE, UNICAST
-    body["attrs"] = [("RTA_GATEWAY", str(thing.via)), ("RTA_OIF", index(thing.dev))]
-    if thing.dst.prefixlen:
-        body["attrs"].append(("RTA_DST", str(thing.dst.network_address)))
-    return body
+HINTS = {
+    errno.EBUSY: "its parent has links of another kind, or is a bridge's port: an ipvlan network cannot share it with a macvlan network",
+    errno.EINVAL: "in passthru mode there is room for one container on a parent",
+}
 
 
 # -- take ---------------------------------------------------------------------
@@ -220,6 +91,10 @@ class _Sender:
 
     def add(self, step: Step) -> None:
         """Take a step, now or with the next ones."""
+        if isinstance(step.thing, OnParent) and step.before is not None:
+            self.flush()
+            self._ask_inside(step, step.thing.ns, removing(step.thing) if step.after is None else changing(step.thing))
+            return
         try:
             self._waiting.append((step, _messages(step, self._descriptor)))
         except OSError:
@@ -231,13 +106,29 @@ class _Sender:
             raise StepFailed(refused, step, self._done) from refused
         if len(self._descriptors) >= nl.BATCH:
             self.flush()
+        if isinstance(step.thing, OnParent) and (rest := settling(step.thing)):
+            self.flush()
+            self._done.remove(step)
+            self._ask_inside(step, step.thing.ns, rest)
+
+    def _ask_inside(self, step: Step, ns: str, messages: list[Message]) -> None:
+        """Send what is to be said from within a sandbox."""
+        if step.after is not None or is_namespace(ns):
+            try:
+                with entered(ns), RouteSocket() as kernel:
+                    bad = next((answer for answer in kernel.ask(messages) if not _fine(step, answer)), None)
+            except KernelRefused as refused:
+                raise StepFailed(refused, step, self._done) from refused
+            if bad is not None:
+                raise StepFailed(_refused(step, bad.errno, bad.said), step, self._done)
+        self._done.append(step)
 
     def _add_now(self, step: Step) -> None:
         try:
             self._waiting.append((step, _messages(step, self._descriptor)))
         except OSError as error:
             if step.after is not None:
-                raise StepFailed(KernelRefused(str(step), error.errno or 0), step, self._done) from error
+                raise StepFailed(_refused(step, error.errno or 0), step, self._done) from error
             self._done.append(step)         # the link is gone, and what was on it
 
     def flush(self) -> None:
@@ -254,7 +145,7 @@ class _Sender:
                 failed = step, bad
         if failed:
             step, answer = failed
-            raise StepFailed(KernelRefused(str(step), answer.errno, answer.said), step, self._done)
+            raise StepFailed(_refused(step, answer.errno, answer.said), step, self._done)
 
     def _descriptor(self, path: str) -> int:
         """An open namespace file, for a message that names it by descriptor."""
@@ -274,12 +165,20 @@ class _Sender:
 def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
     if step.after is None:
         assert step.before is not None
-        if isinstance(step.before, Bridge | Veth) and look_link(step.before) is None:
+        if isinstance(step.before, InHost) and look_link(step.before) is None:
             return []                     # a link of this name that is not ours is left alone
         return removing(step.before)
     if step.before is None or isinstance(step.after, Up):
         return adding(step.after, descriptor)
     return changing(step.after)
+
+
+def _refused(step: Step, number: int, said: str = "") -> KernelRefused:
+    """A refusal, with what to do about it: a kind of link that the kernel does not have is named."""
+    thing, hint = step.thing, ""
+    if isinstance(thing, InHost | OnParent):
+        hint = explain(thing.kind, number) or (HINTS.get(number, "") if isinstance(thing, OnParent) else "")
+    return KernelRefused(str(step), number, said, hint)
 
 
 def _fine(step: Step, answer: Answer) -> bool:
@@ -289,23 +188,60 @@ def _fine(step: Step, answer: Answer) -> bool:
 # -- look ---------------------------------------------------------------------
 
 
-def look_link(thing: Bridge | Veth) -> Thing | None:
-    """A bridge or veth as it is now; None where there is none, or one that is not plumb's."""
+def look_link(thing: InHost) -> Thing | None:
+    """A link of the host as it is now; None where there is none, or one that is not plumb's."""
     with RouteSocket() as kernel:
-        for found in kernel.get(nl.GETLINK, link(thing.name)):
-            info = found.get_attr("IFLA_LINKINFO")
-            kind = info.get_attr("IFLA_INFO_KIND") if info else None
-            mtu = found.get_attr("IFLA_MTU") if thing.mtu else None
-            if isinstance(thing, Bridge):
-                ours = kind == "bridge" and found.get_attr("IFLA_ADDRESS") == thing.mac
-                return replace(thing, mtu=mtu) if ours else None
-            if kind != "veth" or found.get_attr("IFLA_LINK_NETNSID") is None:
-                return None                   # ours leads to another namespace
-            port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
-            return replace(thing, mtu=mtu, master=_name(found.get_attr("IFLA_MASTER")),
-                           up=bool(found["flags"] & IFF_UP),
-                           hairpin=bool(port.get_attr("IFLA_BRPORT_MODE")) if port else False)
-    return None
+        found = next(iter(kernel.get(nl.GETLINK, link(thing.name))), None)
+    if found is None or _kind(found) != thing.kind:
+        return None
+    mtu = found.get_attr("IFLA_MTU") if getattr(thing, "mtu", None) else None
+    match thing:
+        case Bridge():
+            return replace(thing, mtu=mtu) if found.get_attr("IFLA_ADDRESS") == thing.mac else None
+        case Vlan():
+            same = _name(found.get_attr("IFLA_LINK")) == thing.parent and _data(found, "IFLA_VLAN_ID") == thing.id
+            return thing if same else None
+        case Veth():
+            return _as_veth(found, thing, mtu)
+    return thing
+
+
+def _as_veth(found: Any, thing: Veth, mtu: int | None) -> Veth | None:
+    if found.get_attr("IFLA_LINK_NETNSID") is None:
+        return None                           # ours leads to another namespace
+    port = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_SLAVE_DATA")
+    return replace(thing, mtu=mtu, master=_name(found.get_attr("IFLA_MASTER")), up=bool(found["flags"] & IFF_UP),
+                   hairpin=bool(port.get_attr("IFLA_BRPORT_MODE")) if port else False)
+
+
+def _look_on_parent(thing: OnParent) -> OnParent | None:
+    """A link in a sandbox as it is now; None where there is none, or one of another kind or on another parent."""
+    try:
+        parent = index(thing.parent)
+    except OSError:
+        return None
+    if not is_namespace(thing.ns):
+        return None
+    with entered(thing.ns), RouteSocket() as kernel:
+        found = next(iter(kernel.get(nl.GETLINK, link(thing.name))), None)
+    if found is None or _kind(found) != thing.kind or found.get_attr("IFLA_LINK") != parent:
+        return None
+    if isinstance(thing, Macvlan):
+        return replace(thing, mac=found.get_attr("IFLA_ADDRESS"), mode=_data(found, "IFLA_MACVLAN_MODE"))
+    assert isinstance(thing, Ipvlan)
+    modes, flags = ({number: name for name, number in names.items()} for names in (IPVLAN_MODES, IPVLAN_FLAGS))
+    return replace(thing, mode=modes.get(_data(found, "IFLA_IPVLAN_MODE"), ""), flag=flags.get(_data(found, "IFLA_IPVLAN_FLAGS"), ""))
+
+
+def _kind(found: Any) -> str | None:
+    info = found.get_attr("IFLA_LINKINFO")
+    return info.get_attr("IFLA_INFO_KIND") if info else None
+
+
+def _data(found: Any, attribute: str) -> Any:
+    """What only links of its kind have."""
+    data = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
+    return data.get_attr(attribute) if data else None
 
 
 def _name(number: int | None) -> str:
@@ -317,8 +253,10 @@ def _name(number: int | None) -> str:
 
 def look(thing: Thing) -> Thing | None:
     """How a link, an address or a route is now."""
-    if isinstance(thing, Bridge | Veth):
+    if isinstance(thing, InHost):
         return look_link(thing)
+    if isinstance(thing, OnParent):
+        return _look_on_parent(thing)
     with RouteSocket() as kernel:
         if isinstance(thing, Up):
             links = kernel.get(nl.GETLINK, link(thing.dev))
@@ -345,8 +283,8 @@ def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
         if found["dst_len"] != thing.dst.prefixlen or found["proto"] != PROTO_BOOT:
             continue
         via = found.get_attr("RTA_GATEWAY")
-        if via and (found.get_attr("RTA_DST") or str(thing.dst.network_address)) == str(thing.dst.network_address):
-            return replace(thing, via=ip_address(via), dev=_name(found.get_attr("RTA_OIF")))
+        if (found.get_attr("RTA_DST") or str(thing.dst.network_address)) == str(thing.dst.network_address):
+            return replace(thing, via=ip_address(via) if via else None, dev=_name(found.get_attr("RTA_OIF")))
     return None
 
 

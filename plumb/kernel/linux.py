@@ -12,7 +12,7 @@ from plumb.kernel.firewall import Writer, writer
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Up, Veth
+from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
 from plumb.things.names import Names, Resolver
 from plumb.things.netfilter import Chain, InChain, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
@@ -20,7 +20,8 @@ from plumb.things.ports import Agent, HostPort, Proxy
 from plumb.things.processes import Directory, File, Namespace, Process
 
 MEDIUM: dict[type[Thing], str] = {
-    Bridge: "netlink", Veth: "netlink", Up: "netlink", Address: "netlink", Route: "netlink",
+    Bridge: "netlink", Veth: "netlink", Dummy: "netlink", Vlan: "netlink", Macvlan: "netlink", Ipvlan: "netlink",
+    Up: "netlink", Address: "netlink", Route: "netlink",
     Sysctl: "sysctl",
     Chain: "firewall", Rule: "firewall", Policy: "firewall",
     NftTable: "nftables", NftMap: "nftables", NftChain: "nftables", NftElement: "nftables", NftRule: "nftables",

@@ -32,11 +32,14 @@ def _message_classes() -> tuple[Any, Any, Any]:
         bare.__path__ = list(found.submodule_search_locations)
     try:
         from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+        from pyroute2.netlink.rtnl.ifinfmsg import data_plugins, ifinfmsg
         from pyroute2.netlink.rtnl.rtmsg import rtmsg
     finally:
         if whole is None:
             del sys.modules["pyroute2"]
+    # pyroute2 knows an ipvlan link's mode, and not its flags.
+    ipvlan = data_plugins["ipvlan"]
+    ipvlan.nla_map = (*ipvlan.nla_map[:2], ("IFLA_IPVLAN_FLAGS", "uint16"))
     return ifinfmsg, ifaddrmsg, rtmsg
 
 

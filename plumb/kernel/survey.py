@@ -6,7 +6,8 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from plumb.kernel import netlink as nl
-from plumb.kernel.links import SCOPE_LINK, addresses, link, main_table
+from plumb.kernel.links import addresses, main_table
+from plumb.kernel.messages import SCOPE_LINK, link
 from plumb.kernel.netlink import RouteSocket
 
 

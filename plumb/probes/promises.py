@@ -13,6 +13,8 @@ traffic can tell whether the things that were built mean the same.
     the host                          reaches every container on whose bridge it has an address, and is reached there
     the world                         is reached through the gateway, unless the network is internal
 
+What macvlan and ipvlan networks mean is in `lan`.
+
 Only what the intent settles is promised: where an answer would take another way than the question (two networks
 without NAT), nothing is said.
 """
@@ -23,7 +25,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from plumb.cnm import Endpoint, GatewayMode, IPAddress, Network, Sandbox, gateway_of
+from plumb.cnm import Endpoint, IPAddress, IPInterface, Network, Sandbox, gateway_of, ip_on
+from plumb.modes import GatewayMode
+from plumb.probes import lan
 
 Member = tuple[Sandbox, list[tuple[Endpoint, Network]]]
 HOST, WORLD = "(host)", "(world)"
@@ -78,16 +82,18 @@ class Promise:
         return f"{self.source} {verb} {self.target} {self.address}{port} by {self.protocol}: {self.why}"
 
 
-def promises(members: Sequence[Member], world: Iterable[IPAddress] = (), *, routed_here: bool = False) -> list[Promise]:
+def promises(members: Sequence[Member], world: Iterable[IPAddress] = (), *, routed_here: bool = False,
+             own: Sequence[IPInterface] = ()) -> list[Promise]:
     """All that is promised between these containers, the host and the world.
 
     Args:
         members: running containers with their endpoints and networks.
         world: addresses outside that the host itself reaches; one of each family at most.
+        own: the host's addresses.
         routed_here: the world routes the containers' subnets to this host, so that it could come in by itself.
     """
     made = [promise for source in members for promise in
-            [*_between(source, members), *_host(source), *_world(source, list(world))]]
+            [*_between(source, members), *_host(source, own), *_world(source, list(world))]]
     return made + [promise for target in members for promise in _from_world(target)] if routed_here else made
 
 
@@ -108,20 +114,35 @@ def _verdict(ends: Sequence[tuple[Endpoint, Network]], target: Endpoint, net: Ne
              theirs: list[tuple[Endpoint, Network]], version: int, protocol: Protocol) -> tuple[bool, str] | None:
     """Whether a container with these endpoints reaches that one on that network; None where nothing is promised."""
     for end, mine in ends:
-        if mine.id == net.id and any(ip.version == version for ip in end.ips):
+        own, other = end.address(version), target.address(version)
+        if mine.id == net.id and own is not None and other is not None:
+            if net.driver != "bridge":
+                return lan.siblings(net, own, other)
             return net.bridge.icc, f"both are on {net.name}" + ("" if net.bridge.icc else ", where icc is off")
-    if net.internal:
+    if net.closed:
         return False, f"{net.name} is internal"
     way = gateway_of(list(ends), version)
     if way is None:
         return False, "it has no way out"
+    if net.driver != "bridge":
+        return None
     mode = net.bridge.mode(version)
     if mode is GatewayMode.NAT:
         return False, f"{net.name} is another network, behind NAT"
+    if way[1].driver != "bridge":
+        return None
     if way[1].bridge.masquerade and way[1].bridge.mode(version) is not GatewayMode.ROUTED:
         return _by_mode(net, mode, protocol)
     back = gateway_of(theirs, version)
     return _by_mode(net, mode, protocol) if back is not None and back[1].id == net.id else None
+
+
+def _each(source: str, target: str, ip: IPInterface, verdict: tuple[bool, str] | None) -> Iterator[Promise]:
+    """The same promise for each protocol, if there is one."""
+    if verdict is None:
+        return
+    for protocol in Protocol:
+        yield Promise(source, target, ip.ip, protocol, *verdict)
 
 
 def _by_mode(net: Network, mode: GatewayMode, protocol: Protocol) -> tuple[bool, str]:
@@ -130,10 +151,13 @@ def _by_mode(net: Network, mode: GatewayMode, protocol: Protocol) -> tuple[bool,
     return protocol is Protocol.ICMP, f"{net.name} is routed: pings pass, ports that are not published do not"
 
 
-def _host(source: Member) -> Iterator[Promise]:
+def _host(source: Member, own: Sequence[IPInterface]) -> Iterator[Promise]:
     box, ends = source
     for end, net in ends:
         for ip in end.ips:
+            if net.driver != "bridge":
+                yield from _each(HOST, box.name, ip, lan.host(net, ip, own))
+                continue
             pool = net.pool(ip.version)
             if pool is None:
                 continue
@@ -152,8 +176,11 @@ def _from_world(target: Member) -> Iterator[Promise]:
         for ip in end.ips:
             mode = net.bridge.mode(ip.version)
             way = gateway_of(ends, ip.version)
-            if not net.internal and (way is None or way[1].id != net.id):
+            if not net.closed and (way is None or way[1].id != net.id):
                 continue                    # the answer would take another way
+            if net.driver != "bridge":
+                yield from _each(WORLD, box.name, ip, lan.inside(net, ip))
+                continue
             closed = net.internal or mode in (GatewayMode.NAT, GatewayMode.ISOLATED)
             for protocol in Protocol:
                 verdict = (False, f"{net.name} is {'internal' if net.internal else 'behind NAT'}") if closed \
@@ -165,6 +192,10 @@ def _world(source: Member, world: Sequence[IPAddress]) -> Iterator[Promise]:
     box, ends = source
     for address in world:
         way = gateway_of(ends, address.version)
+        own = way[0].address(address.version) if way else None
+        if way is not None and own is not None and way[1].driver != "bridge":
+            yield from _each(box.name, WORLD, ip_on(address, address.max_prefixlen), lan.outside(way[1], own))
+            continue
         hidden = way is not None and way[1].bridge.masquerade and way[1].bridge.mode(address.version) is not GatewayMode.ROUTED
         for protocol in Protocol:
             if way is None:

@@ -20,7 +20,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from plumb.cnm import Endpoint, Ends, GatewayMode, IPAddress, Network, Port, PortBinding, Sandbox, gateway_of
+from plumb.cnm import Endpoint, Ends, IPAddress, Network, Port, PortBinding, Sandbox, gateway_of
+from plumb.modes import GatewayMode
 from plumb.options import address
 
 ANY: dict[int, IPAddress] = {4: address("0.0.0.0"), 6: address("::")}
@@ -60,8 +61,8 @@ def families(end: Endpoint, net: Network, ends: Ends) -> frozenset[int]:
     found = {version for version in (4, 6) if gateways[version] == end.id}
     if gateways[4] == end.id and not gateways[6]:
         found.add(6)
-    if net.internal:
-        return frozenset()
+    if net.internal or net.driver != "bridge":
+        return frozenset()              # on a macvlan or ipvlan network all ports are open to the LAN anyway
     return frozenset(found | {ip.version for ip in end.ips if net.bridge.mode(ip.version) is GatewayMode.ROUTED})
 
 

@@ -32,7 +32,7 @@ class Address(OnLink):
 
 @dataclass(frozen=True)
 class Route(OnLink):
-    """`ip route replace DST via VIA dev DEV proto boot`.
+    """`ip route replace DST [via VIA] dev DEV proto boot`; without VIA, what goes there needs no router: the link delivers it.
 
     Its key is the destination alone: a default route over another gateway is the same route in another state,
     and is replaced in place, so that there is no moment without one.
@@ -40,7 +40,7 @@ class Route(OnLink):
 
     stage: ClassVar = Stage.ROUTE
     dst: IPv4Network | IPv6Network
-    via: IPv4Address | IPv6Address
+    via: IPv4Address | IPv6Address | None
     dev: str
     ns: str = HOST
 
@@ -49,7 +49,8 @@ class Route(OnLink):
         return ("route", self.ns, str(self.dst))
 
     def __str__(self) -> str:
-        return f"route {'default' if self.dst.prefixlen == 0 else self.dst} via {self.via} dev {self.dev}"
+        via = f" via {self.via}" if self.via else ""
+        return f"route {'default' if self.dst.prefixlen == 0 else self.dst}{via} dev {self.dev}"
 
 
 @dataclass(frozen=True)

@@ -11,40 +11,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key
+from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key, lost_with
 
 
 @dataclass(frozen=True)
-class Bridge(Thing):
+class InHost(Thing):
+    """A link of the host itself; kind is what `ip -d link` calls it."""
+
+    stage: ClassVar = Stage.LINK
+    kind: ClassVar[str]
+    name: str
+
+    @property
+    def key(self) -> Key:
+        return link_key(HOST, self.name)
+
+
+@dataclass(frozen=True)
+class Bridge(InHost):
     """`ip link add NAME type bridge`.
 
     The MAC is given, not left to the kernel: a bridge without one of its own takes the lowest of its ports',
     so that it would change, and every neighbour's ARP entry go stale, as containers come and go.
     """
 
-    stage: ClassVar = Stage.LINK
-    name: str
+    kind: ClassVar = "bridge"
     mac: str
     mtu: int | None = None
-
-    @property
-    def key(self) -> Key:
-        return link_key(HOST, self.name)
 
     def __str__(self) -> str:
         return f"bridge {self.name}"
 
 
 @dataclass(frozen=True)
-class Veth(Thing):
+class Veth(InHost):
     """`ip link add NAME master MASTER up type veth peer name PEER netns PEER_NS`.
 
     A hairpin port may send a frame back to where it came from, which a container needs that reaches itself through a
     published port of its own when no proxy stands in between.
     """
 
-    stage: ClassVar = Stage.LINK
-    name: str
+    kind: ClassVar = "veth"
     master: str
     peer: str
     peer_ns: str
@@ -54,15 +61,82 @@ class Veth(Thing):
     up: bool = True
 
     @property
-    def key(self) -> Key:
-        return link_key(HOST, self.name)
-
-    @property
     def makes(self) -> tuple[Key, ...]:
         return (self.key, link_key(self.peer_ns, self.peer))
 
     def __str__(self) -> str:
         return f"veth {self.name} to {self.peer}"
+
+
+@dataclass(frozen=True)
+class Dummy(InHost):
+    """`ip link add NAME type dummy`: a link that leads nowhere, for others to stand on."""
+
+    kind: ClassVar = "dummy"
+
+    def __str__(self) -> str:
+        return f"dummy {self.name}"
+
+
+@dataclass(frozen=True)
+class Vlan(InHost):
+    """`ip link add link PARENT name NAME type vlan id ID`: what has this tag (IEEE 802.1Q) on the parent's wire."""
+
+    kind: ClassVar = "vlan"
+    parent: str
+    id: int
+
+    def __str__(self) -> str:
+        return f"vlan {self.name} on {self.parent}"
+
+
+@dataclass(frozen=True)
+class OnParent(Thing):
+    """A link in a sandbox that is a second one of the host's link PARENT; the host itself sees nothing of it.
+
+    One message makes it in the host, where its parent is, and puts it into the sandbox at once.
+    """
+
+    stage: ClassVar = Stage.LINK
+    kind: ClassVar[str]
+    name: str
+    parent: str
+    ns: str
+
+    @property
+    def key(self) -> Key:
+        return link_key(self.ns, self.name)
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return lost_with(self.ns)
+
+
+@dataclass(frozen=True)
+class Macvlan(OnParent):
+    """`ip link add link PARENT name NAME address MAC netns NS type macvlan mode MODE`: one with a MAC of its own."""
+
+    kind: ClassVar = "macvlan"
+    mac: str
+    mode: str
+
+    def __str__(self) -> str:
+        return f"macvlan {self.name} on {self.parent}"
+
+
+@dataclass(frozen=True)
+class Ipvlan(OnParent):
+    """`ip link add link PARENT name NAME netns NS type ipvlan mode MODE FLAG`: one with its parent's MAC.
+
+    Mode and flag are the parent's, and the same for all its ipvlan links.
+    """
+
+    kind: ClassVar = "ipvlan"
+    mode: str
+    flag: str
+
+    def __str__(self) -> str:
+        return f"ipvlan {self.name} on {self.parent}"
 
 
 @dataclass(frozen=True)

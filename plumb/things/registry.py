@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Up, Veth
+from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
 from plumb.things.names import Names, Resolver
 from plumb.things.netfilter import Chain, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
@@ -12,5 +12,5 @@ from plumb.things.ports import Agent, HostPort, Proxy
 from plumb.things.processes import Directory, File, Namespace, Process
 
 KINDS: dict[str, type[Thing]] = {kind.__name__: kind for kind in (
-    Address, Route, Sysctl, Bridge, Up, Veth, Chain, Policy, Rule, Directory, File, Namespace, Process,
+    Address, Route, Sysctl, Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan, Chain, Policy, Rule, Directory, File, Namespace, Process,
     Agent, HostPort, Proxy, Names, Resolver, NftTable, NftMap, NftChain, NftElement, NftRule)}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from plumb.cnm import Endpoint, Ends, GatewayMode, IPAddress, Network, Port, Sandbox
+from plumb.cnm import Endpoint, Ends, IPAddress, Network, Port, Sandbox
+from plumb.modes import GatewayMode
 from plumb.services.ports import shown
 from plumb.things.ports import at
 
@@ -88,6 +89,10 @@ def _way(end: Endpoint, port: Port, proxy: bool, firewall: frozenset[int]) -> st
 def _direct(end: Endpoint, net: Network, direct: bool, firewall: frozenset[int]) -> Iterator[tuple[str, str, str, str]]:
     for ip in end.ips:
         mode, address = net.bridge.mode(ip.version), str(ip.ip)
+        if net.driver != "bridge":
+            near = [f"containers of {net.name}", *([] if net.closed else [f"the network of {net.link}"])]
+            yield "any", address, " and ".join(near), net.driver
+            continue
         near = [f"containers of {net.name}"] if net.bridge.icc or ip.version not in firewall else []
         pool = net.pool(ip.version)
         if pool is not None and pool.gateway is not None and mode is not GatewayMode.ISOLATED:

@@ -189,7 +189,7 @@ def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
 
 def _endpoint(box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None, ends: Ends) -> Json:
     user_defined = net is not None and not net.predefined
-    gateways = {version: str(net.gateway(version) or "") if net is not None and end is not None and ip is not None else ""
+    gateways = {version: str(net.router(ip) or "") if net is not None and ip is not None else ""
                 for version, ip in ((4, end.ip if end else None), (6, end.ip6 if end else None))}
     asked = {key: str(ip) for key, ip in (("IPv4Address", wish.ip), ("IPv6Address", wish.ip6)) if ip}
     if wish.link_local:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
-from functools import singledispatch
 
 from plumb.layout import DEFAULT_ROOT, Layout
 from plumb.plan import Step
 from plumb.things import Thing
-from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Up, Veth
 from plumb.things.names import Names, Resolver
 from plumb.things.netfilter import Chain, Place, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.ports import Agent, HostPort, Proxy, at
 from plumb.things.processes import Directory, Edits, File, Namespace, Process
+from plumb.views.ip import add, change, remove
 
 
 def commands(steps: Iterable[Step], explain: bool = False) -> Iterator[str]:
@@ -40,108 +38,6 @@ def _lines(step: Step) -> list[str]:
     if step.after is None:
         return remove(step.thing)
     return add(step.after) if step.before is None else change(step.after, step.before)
-
-
-@singledispatch
-def add(thing: Thing) -> list[str]:
-    """The commands that make it."""
-    raise NotImplementedError(type(thing))
-
-
-@singledispatch
-def remove(thing: Thing) -> list[str]:
-    """The commands that take it away."""
-    raise NotImplementedError(type(thing))
-
-
-@singledispatch
-def change(thing: Thing, before: Thing) -> list[str]:
-    """The commands that bring what is there into this state; for most, the same as making it."""
-    return add(thing)
-
-
-# -- links ---------------------------------------------------------------
-
-
-@add.register
-def _(thing: Bridge) -> list[str]:
-    made = [f"ip link add {thing.name} address {thing.mac} type bridge"]
-    return made + ([f"ip link set {thing.name} mtu {thing.mtu}"] if thing.mtu else [])
-
-
-@change.register
-def _(thing: Bridge, before: Thing) -> list[str]:
-    return [f"ip link set {thing.name} mtu {thing.mtu or 1500} address {thing.mac}"]
-
-
-@add.register
-def _(thing: Veth) -> list[str]:
-    mtu = f" mtu {thing.mtu}" if thing.mtu else ""
-    near = f"{thing.name}{mtu} master {thing.master}{' up' if thing.up else ''}"
-    far = f"{thing.peer} address {thing.peer_mac}{mtu} netns {shlex.quote(thing.peer_ns)}"
-    hairpin = [f"ip link set {thing.name} type bridge_slave hairpin on"] if thing.hairpin else []
-    return [f"ip link add {near} type veth peer name {far}", *hairpin]
-
-
-@change.register
-def _(thing: Veth, before: Thing) -> list[str]:
-    return [f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500} {'up' if thing.up else 'down'}",
-            f"ip link set {thing.name} type bridge_slave hairpin {'on' if thing.hairpin else 'off'}"]
-
-
-@remove.register(Bridge)
-@remove.register(Veth)
-def _(thing: Bridge | Veth) -> list[str]:
-    return [f"ip link del {thing.name}"]
-
-
-@add.register
-def _(thing: Up) -> list[str]:
-    return [f"ip link set {thing.dev} up"]
-
-
-@remove.register
-def _(thing: Up) -> list[str]:
-    return [f"ip link set {thing.dev} down"]
-
-
-# -- layer 3 ---------------------------------------------------------------
-
-
-@add.register
-def _(thing: Address) -> list[str]:
-    extra = " nodad" if thing.ip.version == 6 else " brd +" if thing.ip.network.prefixlen < 31 else ""
-    return [f"ip address add {thing.ip}{extra} dev {thing.dev}"]
-
-
-@remove.register
-def _(thing: Address) -> list[str]:
-    return [f"ip address del {thing.ip} dev {thing.dev}"]
-
-
-def _route(thing: Route) -> str:
-    destination = "default" if thing.dst.prefixlen == 0 else str(thing.dst)
-    return f"{destination} via {thing.via} dev {thing.dev} proto boot"
-
-
-@add.register
-def _(thing: Route) -> list[str]:
-    return [f"ip -{thing.dst.version} route add {_route(thing)}"]
-
-
-@change.register
-def _(thing: Route, before: Thing) -> list[str]:
-    return [f"ip -{thing.dst.version} route replace {_route(thing)}"]
-
-
-@remove.register
-def _(thing: Route) -> list[str]:
-    return [f"ip -{thing.dst.version} route del {_route(thing)}"]
-
-
-@add.register
-def _(thing: Sysctl) -> list[str]:
-    return [f"sysctl -qw {shlex.quote(f'{thing.name}={thing.value}')}"]
 
 
 # -- netfilter ---------------------------------------------------------------

@@ -142,7 +142,7 @@ def test_overlapping_networks(host: Host, subnet: str) -> None:
 def test_overlapping_networks_with_ranges(host: Host) -> None:
     """IPAM does not look where there is a range, but two bridges cannot have one subnet."""
     host.create_network("a", subnet="10.9.0.0/24", ip_range="10.9.0.0/25")
-    with pytest.raises(Conflict, match="overlaps with other one"):
+    with pytest.raises(Conflict, match="networks have overlapping IPv4"):
         host.create_network("b", subnet="10.9.0.0/24", ip_range="10.9.0.128/25")
 
 

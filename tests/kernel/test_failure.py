@@ -23,7 +23,7 @@ from plumb.things.netfilter import Chain, InChain
 from plumb.things.nftables import InTable, NftTable
 from plumb.things.ports import Agent, HostPort, Proxy
 from tests import labs
-from tests.cases import CASES, FORWARDS
+from tests.cases import CASES, FORWARDS, on_kernels
 from tests.labs import Lab, processes, sh, state
 
 Do = Callable[[Verbs], object]
@@ -124,7 +124,7 @@ def worth(name: str) -> Callable[[Step], bool]:
     return lambda step: not for_names(step) and (not twin or firewall_or_port(step))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", on_kernels(CASES))
 def test_a_failed_build_leaves_nothing(name: str) -> None:
     """Whatever step of whatever build fails, the host is as it was."""
     case = CASES[name]

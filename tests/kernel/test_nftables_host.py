@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from plumb import Host, Unsupported
-from plumb.cnm import BridgeOptions, Endpoint, GatewayMode, Network, Port
+from plumb.cnm import Endpoint, Network, Port
 from plumb.drivers import nftables as driver
 from plumb.errors import Invalid
 from plumb.kernel.namespaces import entered
+from plumb.modes import BridgeOptions, GatewayMode
 from plumb.options import BRIDGE
 from plumb.plan import Step
 from plumb.settings import Settings

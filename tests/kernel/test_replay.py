@@ -16,7 +16,7 @@ from plumb.kernel.firewall import search_path
 from plumb.plan import Step
 from plumb.views.shell import commands
 from tests import labs
-from tests.cases import CASES, Case, fixed_ids
+from tests.cases import CASES, Case, fixed_ids, on_kernels
 from tests.labs import Lab, sh, state
 
 REPOSITORY = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def a_legacy_host(folder: Path) -> None:
         (folder / tool).symlink_to(shutil.which(f"{tool}-legacy", path=search_path()) or "")
 
 
-@pytest.mark.parametrize(("name", "kind"), [*((name, "") for name in TYPED), *((name, "legacy") for name in LEGACY)])
+@pytest.mark.parametrize(("name", "kind"), [*on_kernels(TYPED, ""), *on_kernels(LEGACY, "legacy")])
 def test_what_is_printed_does_what_plumb_does(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For each case: same links, addresses, routes, sysctls, rules and listeners, on the host and in every sandbox."""
     case = CASES[name]

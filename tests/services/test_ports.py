@@ -6,8 +6,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_
 
 import pytest
 
-from plumb.cnm import BridgeOptions, Endpoint, GatewayMode, Network, Pool, PortBinding, Sandbox
+from plumb.cnm import Endpoint, Network, Pool, PortBinding, Sandbox
 from plumb.container_options import published
+from plumb.modes import BridgeOptions, GatewayMode
 from plumb.services import ports
 from plumb.services.ports import Request, candidates, clash
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumb.cnm import Attachment, BridgeOptions, Endpoint, GatewayMode, Network, Pool, Port, PortBinding, Sandbox, Status
+from plumb.cnm import Attachment, Endpoint, Network, Pool, Port, PortBinding, Sandbox, Status
+from plumb.modes import BridgeOptions, GatewayMode
 from plumb.settings import AddressPool, Settings
 from plumb.store import codec
 from plumb.things.layer3 import Address, Route, Sysctl

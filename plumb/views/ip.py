@@ -1,0 +1,161 @@
+"""Things as commands of iproute2 and sysctl; the other kinds of things are in `shell`, which puts them all together."""
+
+from __future__ import annotations
+
+import shlex
+from functools import singledispatch
+
+from plumb.things import Thing
+from plumb.things.layer3 import Address, Route, Sysctl
+from plumb.things.links import Bridge, Dummy, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
+
+
+@singledispatch
+def add(thing: Thing) -> list[str]:
+    """The commands that make it."""
+    raise NotImplementedError(type(thing))
+
+
+@singledispatch
+def remove(thing: Thing) -> list[str]:
+    """The commands that take it away."""
+    raise NotImplementedError(type(thing))
+
+
+@singledispatch
+def change(thing: Thing, before: Thing) -> list[str]:
+    """The commands that bring what is there into this state; for most, the same as making it."""
+    return add(thing)
+
+
+# -- links ---------------------------------------------------------------
+
+
+@add.register
+def _(thing: Bridge) -> list[str]:
+    made = [f"ip link add {thing.name} address {thing.mac} type bridge"]
+    return made + ([f"ip link set {thing.name} mtu {thing.mtu}"] if thing.mtu else [])
+
+
+@change.register
+def _(thing: Bridge, before: Thing) -> list[str]:
+    return [f"ip link set {thing.name} mtu {thing.mtu or 1500} address {thing.mac}"]
+
+
+@add.register
+def _(thing: Veth) -> list[str]:
+    mtu = f" mtu {thing.mtu}" if thing.mtu else ""
+    near = f"{thing.name}{mtu} master {thing.master}{' up' if thing.up else ''}"
+    far = f"{thing.peer} address {thing.peer_mac}{mtu} netns {shlex.quote(thing.peer_ns)}"
+    hairpin = [f"ip link set {thing.name} type bridge_slave hairpin on"] if thing.hairpin else []
+    return [f"ip link add {near} type veth peer name {far}", *hairpin]
+
+
+@change.register
+def _(thing: Veth, before: Thing) -> list[str]:
+    return [f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500} {'up' if thing.up else 'down'}",
+            f"ip link set {thing.name} type bridge_slave hairpin {'on' if thing.hairpin else 'off'}"]
+
+
+@add.register
+def _(thing: Dummy) -> list[str]:
+    return [f"ip link add {thing.name} type dummy"]
+
+
+@add.register
+def _(thing: Vlan) -> list[str]:
+    return [f"ip link add link {thing.parent} name {thing.name} type vlan id {thing.id}"]
+
+
+@remove.register(Bridge)
+@remove.register(Veth)
+@remove.register(Dummy)
+@remove.register(Vlan)
+def _(thing: InHost) -> list[str]:
+    return [f"ip link del {thing.name}"]
+
+
+def _on_parent(thing: OnParent) -> str:
+    return f"ip link add link {thing.parent} name {thing.name} netns {shlex.quote(thing.ns)}"
+
+
+def _inside(thing: OnParent, line: str) -> str:
+    return f"nsenter --net={shlex.quote(thing.ns)} {line}"
+
+
+@add.register
+def _(thing: Macvlan) -> list[str]:
+    made = f"{_on_parent(thing)} address {thing.mac} type macvlan mode {thing.mode}"
+    # A passthru link is born with its parent's MAC, whatever was asked for; setting it sets the parent's too.
+    return [made, _inside(thing, f"ip link set {thing.name} address {thing.mac}")] if thing.mode == "passthru" else [made]
+
+
+@change.register
+def _(thing: Macvlan, before: Thing) -> list[str]:
+    return [_inside(thing, f"ip link set {thing.name} address {thing.mac} type macvlan mode {thing.mode}")]
+
+
+@add.register
+def _(thing: Ipvlan) -> list[str]:
+    return [f"{_on_parent(thing)} type ipvlan mode {thing.mode} {thing.flag}"]
+
+
+@change.register
+def _(thing: Ipvlan, before: Thing) -> list[str]:
+    return [_inside(thing, f"ip link set {thing.name} type ipvlan mode {thing.mode} {thing.flag}")]
+
+
+@remove.register(Macvlan)
+@remove.register(Ipvlan)
+def _(thing: OnParent) -> list[str]:
+    return [_inside(thing, f"ip link del {thing.name}")]
+
+
+@add.register
+def _(thing: Up) -> list[str]:
+    return [f"ip link set {thing.dev} up"]
+
+
+@remove.register
+def _(thing: Up) -> list[str]:
+    return [f"ip link set {thing.dev} down"]
+
+
+# -- layer 3 ---------------------------------------------------------------
+
+
+@add.register
+def _(thing: Address) -> list[str]:
+    extra = " nodad" if thing.ip.version == 6 else " brd +" if thing.ip.network.prefixlen < 31 else ""
+    return [f"ip address add {thing.ip}{extra} dev {thing.dev}"]
+
+
+@remove.register
+def _(thing: Address) -> list[str]:
+    return [f"ip address del {thing.ip} dev {thing.dev}"]
+
+
+def _route(thing: Route) -> str:
+    destination = "default" if thing.dst.prefixlen == 0 else str(thing.dst)
+    via, scope = (f" via {thing.via}", "") if thing.via else ("", " scope link" if thing.dst.version == 4 else "")
+    return f"{destination}{via} dev {thing.dev} proto boot{scope}"
+
+
+@add.register
+def _(thing: Route) -> list[str]:
+    return [f"ip -{thing.dst.version} route add {_route(thing)}"]
+
+
+@change.register
+def _(thing: Route, before: Thing) -> list[str]:
+    return [f"ip -{thing.dst.version} route replace {_route(thing)}"]
+
+
+@remove.register
+def _(thing: Route) -> list[str]:
+    return [f"ip -{thing.dst.version} route del {_route(thing)}"]
+
+
+@add.register
+def _(thing: Sysctl) -> list[str]:
+    return [f"sysctl -qw {shlex.quote(f'{thing.name}={thing.value}')}"]
