@@ -36,7 +36,7 @@ class _WithSwitches(click.Command):
 @click.option("-d", "--driver", default="bridge", show_default=True)
 @click.option("--subnet", multiple=True, help="Subnet in CIDR format.")
 @click.option("--ip-range", multiple=True, help="Allocate container addresses from a part of the subnet.")
-@click.option("--gateway", multiple=True, help="The bridge's own address.")
+@click.option("--gateway", multiple=True, help="The bridge's own address; for macvlan and ipvlan, the LAN's router.")
 @click.option("--aux-address", multiple=True, metavar="NAME=IP", help="Addresses that are spoken for.")
 @click.option("--internal", is_flag=True, help="Restrict external access to the network.")
 @click.option("--ipv4", "ipv4", type=str, default=None, help="IPv4 (default true).")

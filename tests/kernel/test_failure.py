@@ -164,3 +164,25 @@ def test_a_failed_change_leaves_all_as_it_was(name: str, backend: str) -> None:
             assert "1 received" in lab.inside(host, "c1", f"ping -c1 -W2 {labs.INTERNET}")
             assert host.check() == []
             host.reset()
+
+
+ON_THE_LAN: dict[str, Do] = {
+    "connect": lambda verbs: verbs.connect("n1", "c3"),
+    "disconnect": lambda verbs: verbs.disconnect("n1", "c1"),
+    "stop": lambda verbs: verbs.stop("c2"),
+    "all at once": lambda verbs: (verbs.remove("c1", force=True), verbs.remove("c2", force=True), verbs.remove_network("n1")),
+}
+
+
+@pytest.mark.parametrize(("name", "case"), [*((name, "macvlan-beside-a-bridge") for name in ON_THE_LAN), *(
+    pytest.param(name, "ipvlan-l3-beside-a-bridge", marks=pytest.mark.needs("ipvlan")) for name in ("connect", "disconnect"))])
+def test_a_failed_change_on_the_lan_leaves_all_as_it_was(name: str, case: str) -> None:
+    """Links on a parent come back as they were, with their addresses and routes."""
+    with labs.lab(lan=True) as lab:
+        with lab.host() as host, host.operation() as verbs:
+            CASES[case].build(verbs)
+            verbs.run("c3", network="n2")
+        fail_everywhere(lab, ON_THE_LAN[name], {})
+        with lab.host() as host:
+            assert host.check() == []
+            host.reset()
