@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key, lost_with
+from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,9 @@ class Vlan(InHost):
 class OnParent(Thing):
     """A link in a sandbox that is a second one of the host's link PARENT; the host itself sees nothing of it.
 
-    One message makes it in the host, where its parent is, and puts it into the sandbox at once.
+    One message makes it in the host, where its parent is, and puts it into the sandbox at once. It goes with the sandbox's namespace,
+    but the kernel takes its time with that, and meanwhile the parent refuses another link with the same MAC or IP address. So it is
+    taken away by itself first.
     """
 
     stage: ClassVar = Stage.LINK
@@ -106,10 +108,6 @@ class OnParent(Thing):
     @property
     def key(self) -> Key:
         return link_key(self.ns, self.name)
-
-    @property
-    def uses(self) -> tuple[Key, ...]:
-        return lost_with(self.ns)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from plumb import Host
+from plumb.cnm import Attachment
 from plumb.errors import StepFailed
 from plumb.kernel.namespaces import entered
 from plumb.probes.packets import who_has
@@ -213,6 +214,19 @@ def test_a_parent_may_be_down(lan: Lab) -> None:
     with built(lan, "macvlan"):
         sh("ip link set eth0 up")
         wait_until(lambda: "1 received" in within(lan.lan, "ping -c1 -W1 192.0.2.51", check=False), "c1 is reached")
+
+
+@pytest.mark.parametrize("driver", ["macvlan", pytest.param("ipvlan", marks=pytest.mark.needs("ipvlan"))])
+def test_a_container_comes_back_at_once_as_it_was(lan: Lab, driver: str) -> None:
+    """The parent takes the same MAC and address again only when the old link is really gone."""
+    own = "02:00:00:00:00:77" if driver == "macvlan" else ""
+    with lan.host() as host:
+        host.create_network("n1", driver=driver, subnet="192.0.2.0/24", gateway=ROUTER, options={"parent": "eth0"})
+        host.run("c1", network=Attachment("n1", ip=C1, mac=own))
+        for _ in range(5):
+            host.restart("c1")
+            assert pings(lan, host, "c1", ROUTER)
+        host.reset()
 
 
 def test_a_parent_that_was_taken_away_and_came_back(lan: Lab) -> None:
