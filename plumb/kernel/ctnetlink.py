@@ -20,7 +20,10 @@ NETLINK_NETFILTER = 12
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2        # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_*
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 ERROR, DONE = 2, 3
-TUPLE_ORIG, TUPLE_REPLY, ID, ZONE, FILTER = 1, 2, 12, 18, 25
+TUPLE_ORIG, TUPLE_REPLY, STATUS, PROTOINFO, ID, ZONE, FILTER = 1, 2, 3, 4, 12, 18, 25
+PROTOINFO_TCP, TCP_STATE = 1, 1
+TCP, SEEN_REPLY, ASSURED = 6, 0x2, 0x4          # IPPROTO_TCP; IPS_SEEN_REPLY, IPS_ASSURED
+TCP_STATES = ("NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2")
 TUPLE_IP, TUPLE_PROTO = 1, 2
 IP_SRC, IP_DST = {4: 1, 6: 3}, {4: 2, 6: 4}
 PROTO_NUM, PROTO_SRC_PORT, PROTO_DST_PORT = 1, 2, 3
@@ -64,6 +67,16 @@ class Flow(NamedTuple):
         found = _attributes(self.message, GENERIC.size)
         return b"".join(_attribute(kind | (NESTED if kind == TUPLE_ORIG else 0), found[kind])
                         for kind in (TUPLE_ORIG, ID, ZONE) if kind in found)
+
+    @property
+    def state(self) -> str:
+        """TCP's state as connection tracking sees it; of other protocols, whether there was an answer, and whether it is kept for long."""
+        found = _attributes(self.message, GENERIC.size)
+        if self.way.protocol == TCP and PROTOINFO in found:
+            tcp = _attributes(_attributes(found[PROTOINFO]).get(PROTOINFO_TCP, b"")).get(TCP_STATE, b"\0")
+            return TCP_STATES[tcp[0]] if tcp[0] < len(TCP_STATES) else str(tcp[0])
+        status = int.from_bytes(found.get(STATUS, b""), "big")
+        return "ASSURED" if status & ASSURED else "REPLIED" if status & SEEN_REPLY else "UNREPLIED"
 
     def __str__(self) -> str:
         return " ".join(f"{ip_address(way.src)}:{way.src_port} > {ip_address(way.dst)}:{way.dst_port}" for way in self[:2])

@@ -1,0 +1,81 @@
+"""plumb stats."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from plumb.cli import common
+from plumb.cli.show import ends_of
+from plumb.cnm import Ends, Sandbox, Status
+from plumb.errors import KernelRefused
+
+Counters = dict[str, Mapping[str, int]]
+"""Each endpoint's link's, by the endpoint's id."""
+
+
+@click.command("stats")
+@click.option("-w", "--watch", is_flag=True, help="Again and again, with rates, until interrupted.")
+@click.option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, metavar="SECONDS", help="How often with --watch.")
+@common.template_option
+@click.argument("containers", nargs=-1)
+def stats(watch: bool, interval: float, as_json: bool, template: str, containers: tuple[str, ...]) -> None:
+    """Show what went through containers' interfaces, and their connections by state; all containers' without a name."""
+    from plumb.views.stats import COLUMNS
+
+    before: Counters = {}
+    while True:
+        started = time.monotonic()
+        rows, now = _measured(containers, before, interval)
+        if watch and not (as_json or template) and sys.stdout.isatty():
+            click.clear()
+        if as_json:
+            stamp = {"Time": time.time()} if watch else {}
+            for row in rows:
+                print(json.dumps({**{key: value for key, value in row.items() if key not in WORDS}, **stamp}))
+        else:
+            common.columns_of(COLUMNS, False, template, rows)
+        sys.stdout.flush()
+        if not watch:
+            return
+        before = now
+        time.sleep(max(0.0, started + interval - time.monotonic()))
+
+
+WORDS = ("Received", "Sent", "Errors", "Dropped", "Sockets", "Flows")
+"""For people; programs have the numbers."""
+
+
+def _measured(names: tuple[str, ...], before: Counters, seconds: float) -> tuple[list[dict[str, Any]], Counters]:
+    """The rows, and the counters that the next ones are compared with."""
+    from plumb.kernel import statistics
+    from plumb.views.stats import row
+
+    tracked = statistics.flows()
+    now: Counters = {}
+    rows = []
+    for box, ns, ends in _members(names):
+        try:
+            traffic, own = statistics.inside(ns)
+        except KernelRefused:
+            continue                        # it has stopped meanwhile
+        for end, net in ends:
+            if end.ifname in traffic:
+                now[end.id] = traffic[end.ifname]._asdict()
+                rows.append(row(box, end, net, now[end.id], own, tracked, before.get(end.id), seconds))
+    return rows, now
+
+
+def _members(names: tuple[str, ...]) -> Iterator[tuple[Sandbox, str, Ends]]:
+    """The running containers with interfaces of their own, and where these are."""
+    with common.read() as host:
+        known = {net.id: net for net in host.networks()}
+        chosen = [host.container(name) for name in names] or host.containers()
+        found = [(box, host.layout.place(box), ends_of(host, box, known)) for box in chosen
+                 if box.status is Status.RUNNING and not box.shares]
+    yield from found

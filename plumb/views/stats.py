@@ -1,0 +1,67 @@
+"""Statistics as rows: one for each endpoint, for people and for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from plumb.cnm import Endpoint, Network, Sandbox
+
+COLUMNS = {"Container": "CONTAINER", "Network": "NETWORK", "Interface": "INTERFACE", "Received": "RECEIVED", "Sent": "SENT",
+           "Errors": "ERRORS", "Dropped": "DROPPED", "Sockets": "SOCKETS", "Flows": "FLOWS"}
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+Json = dict[str, Any]
+
+
+def row(box: Sandbox, end: Endpoint, net: Network, traffic: Mapping[str, int], own: Counter[tuple[str, str]],
+        tracked: Mapping[tuple[bytes, str, str], int], before: Mapping[str, int] | None = None, seconds: float = 1.0) -> Json:
+    """An endpoint's row: the counters as numbers, and words for the table.
+
+    Args:
+        traffic: the link's counters by name; before: those of some seconds ago, so that the words tell rates.
+        own: the container's sockets by protocol and state; tracked: the host's flows by address, protocol and state.
+    """
+    addresses = {ip.ip.packed for ip in end.ips}
+    flows: Counter[tuple[str, str]] = Counter()
+    for (ip, protocol, state), count in tracked.items():
+        if ip in addresses:
+            flows[protocol, state] += count
+    counters = {"".join(word.capitalize() for word in name.split("_")): number for name, number in traffic.items()}
+    return {
+        "Container": box.name, "ID": box.id, "Network": net.name, "Interface": end.ifname, **counters,
+        "Connections": nested(own), "Tracked": nested(flows),
+        "Received": _amount("rx", traffic, before, seconds), "Sent": _amount("tx", traffic, before, seconds),
+        "Errors": str(traffic["rx_errors"] + traffic["tx_errors"]), "Dropped": str(traffic["rx_dropped"] + traffic["tx_dropped"]),
+        "Sockets": summary(own), "Flows": summary(flows)}
+
+
+def nested(counted: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Counts by protocol, then by state."""
+    found: dict[str, dict[str, int]] = {}
+    for (protocol, state), count in sorted(counted.items()):
+        found.setdefault(protocol, {})[state] = count
+    return found
+
+
+def summary(counted: Counter[tuple[str, str]]) -> str:
+    """Counts as words, the most frequent first: "3 tcp ESTABLISHED, 1 udp UNREPLIED"."""
+    ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {protocol} {state}" for (protocol, state), count in ordered) or "-"
+
+
+def _amount(way: str, now: Mapping[str, int], before: Mapping[str, int] | None, seconds: float) -> str:
+    """What went one way: in all, or by the second."""
+    octets, packets = now[f"{way}_bytes"], now[f"{way}_packets"]
+    if before is None:
+        return f"{size(octets)} in {packets} packets"
+    return f"{size((octets - before[f'{way}_bytes']) / seconds)}/s, {(packets - before[f'{way}_packets']) / seconds:.0f} packets/s"
+
+
+def size(octets: float) -> str:
+    """Bytes with the unit that leaves one to three digits before the point, in powers of a thousand as Docker has them."""
+    for unit in UNITS[:-1]:
+        if abs(octets) < 1000:
+            return f"{octets:.3g}{unit}"
+        octets /= 1000
+    return f"{octets:.3g}{UNITS[-1]}"
