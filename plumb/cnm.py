@@ -195,7 +195,7 @@ class Endpoint:
 
     Attributes:
         id: 64 hex digits.
-        link: the name of the link's end in the host, empty where it has none (macvlan, ipvlan); ifname: of that in the sandbox.
+        link: the link's name in the host, for good (its end of a cable) or only while it is made (macvlan, ipvlan); ifname: in the sandbox.
         mac: aa:bb:cc:dd:ee:ff; empty where it is the parent's (ipvlan).
         ip, ip6: addresses with the subnet's prefix length.
         ports: what is published of it, as long as it is the gateway of that address family.

@@ -36,5 +36,5 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
 
 def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterator[Thing]:
     """One container's link on the parent."""
-    yield Ipvlan(end.ifname, net.link, ns, net.ipvlan.mode, net.ipvlan.flag)
+    yield Ipvlan(end.ifname, net.link, ns, end.link, net.ipvlan.mode, net.ipvlan.flag)
     yield from interface(end, ns)

@@ -44,5 +44,5 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
 
 def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterator[Thing]:
     """One container's link on the parent."""
-    yield Macvlan(end.ifname, net.link, ns, end.mac, net.macvlan.mode)
+    yield Macvlan(end.ifname, net.link, ns, end.link, end.mac, net.macvlan.mode)
     yield from interface(end, ns)

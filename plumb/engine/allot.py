@@ -135,9 +135,8 @@ def endpoint(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: 
     if net.driver == "ipvlan" and mac:
         raise Invalid("ipvlan interfaces do not support custom mac address assignment", "all of them have their parent's")
     mac = mac or ("" if net.driver == "ipvlan" else new_mac())
-    cable = "veth" + secrets.token_hex(4)[:7] if net.driver == "bridge" else ""
     return Endpoint(
-        ident, net.id, box.id, link=cable, ifname=interface_name(net, wish, used), mac=mac,
+        ident, net.id, box.id, link="veth" + secrets.token_hex(4)[:7], ifname=interface_name(net, wish, used), mac=mac,
         ip=ip4, ip6=ip6, link_local=wish.link_local, sysctls=wish.sysctls, gw_priority=wish.gw_priority,  # type: ignore[arg-type]  # _address gives the version asked for
         number=op.number(Endpoint))
 

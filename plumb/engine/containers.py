@@ -272,6 +272,10 @@ def disconnect(op: Operation, machine: Machine, network: str, container: str, fo
     net = op.find(Network, network) if force else op.the_network(network)
     if net is not None and net.name == "host" and box.mode == "host":
         raise Invalid("cannot disconnect container from host network - container was created in host network mode")
+    if net is not None and net.name == "none" and box.mode == "none":
+        box = replace(box, mode="network")      # from now on it can be on others
+        op.put(box)
+        return box
     wish = box.attachment(net) if net else next((w for w in box.attachments if w.network == network), None)
     if wish is None:
         raise Conflict(f"container {box.id} is not connected to network {net.name if net else network}")

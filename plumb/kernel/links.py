@@ -9,7 +9,7 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import Any
@@ -93,7 +93,7 @@ class _Sender:
         """Take a step, now or with the next ones."""
         if isinstance(step.thing, OnParent) and step.before is not None:
             self.flush()
-            self._ask_inside(step, step.thing.ns, removing(step.thing) if step.after is None else changing(step.thing))
+            self._ask_inside(step, step.thing, removing if step.after is None else changing)
             return
         try:
             self._waiting.append((step, _messages(step, self._descriptor)))
@@ -106,19 +106,25 @@ class _Sender:
             raise StepFailed(refused, step, self._done) from refused
         if len(self._descriptors) >= nl.BATCH:
             self.flush()
-        if isinstance(step.thing, OnParent) and (rest := settling(step.thing)):
+        if isinstance(step.thing, OnParent):
             self.flush()
             self._done.remove(step)
-            self._ask_inside(step, step.thing.ns, rest)
-
-    def _ask_inside(self, step: Step, ns: str, messages: list[Message]) -> None:
-        """Send what is to be said from within a sandbox."""
-        if step.after is not None or is_namespace(ns):
             try:
-                with entered(ns), RouteSocket() as kernel:
-                    bad = next((answer for answer in kernel.ask(messages) if not _fine(step, answer)), None)
-            except KernelRefused as refused:
-                raise StepFailed(refused, step, self._done) from refused
+                self._ask_inside(step, step.thing, settling)
+            except StepFailed:
+                self._ask_inside(Step(step.thing, None), replace(step.thing, name=step.thing.born), removing)
+                self._done.pop()
+                raise
+
+    def _ask_inside(self, step: Step, thing: OnParent, messages: Callable[[OnParent], list[Message]]) -> None:
+        """Say what is to be said from within a sandbox."""
+        if step.after is not None or is_namespace(thing.ns):
+            try:
+                with entered(thing.ns), RouteSocket() as kernel:
+                    bad = next((answer for answer in kernel.ask(messages(thing)) if not _fine(step, answer)), None)
+            except (OSError, KernelRefused) as refused:
+                cause = refused if isinstance(refused, KernelRefused) else _refused(step, refused.errno or 0)
+                raise StepFailed(cause, step, self._done) from refused
             if bad is not None:
                 raise StepFailed(_refused(step, bad.errno, bad.said), step, self._done)
         self._done.append(step)
@@ -223,9 +229,12 @@ def _look_on_parent(thing: OnParent) -> OnParent | None:
     if not is_namespace(thing.ns):
         return None
     with entered(thing.ns), RouteSocket() as kernel:
-        found = next(iter(kernel.get(nl.GETLINK, link(thing.name))), None)
-    if found is None or _kind(found) != thing.kind or found.get_attr("IFLA_LINK") != parent:
-        return None
+        found = [each for name in (thing.name, thing.born) for each in kernel.get(nl.GETLINK, link(name))]
+    return _as_on_parent(found[0], thing) if found and _kind(found[0]) == thing.kind and found[0].get_attr("IFLA_LINK") == parent else None
+
+
+def _as_on_parent(found: Any, made: OnParent) -> OnParent:
+    thing = replace(made, name=found.get_attr("IFLA_IFNAME"))       # it has its first name still where somebody was killed
     if isinstance(thing, Macvlan):
         return replace(thing, mac=found.get_attr("IFLA_ADDRESS"), mode=_data(found, "IFLA_MACVLAN_MODE"))
     assert isinstance(thing, Ipvlan)

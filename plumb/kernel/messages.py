@@ -110,12 +110,14 @@ def own_info(thing: OnParent) -> tuple[str, object]:
 def _(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
     own = [("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) else []
     place = [("IFLA_LINK", index(thing.parent)), ("IFLA_NET_NS_FD", descriptor(thing.ns))]
-    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, *own, *place, own_info(thing)))]
+    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.born, *own, *place, own_info(thing)))]
 
 
-def settling(thing: Thing) -> list[Message]:
-    """What remains to be done from within its sandbox: a passthru link is born with its parent's MAC, whatever was asked for."""
-    return changing(thing) if isinstance(thing, Macvlan) and thing.mode == "passthru" else []
+def settling(thing: OnParent) -> list[Message]:
+    """What remains to be done from within its sandbox: its name; and the MAC of a passthru link, which is born with its parent's."""
+    body = link(thing.name, *([("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) and thing.mode == "passthru" else []))
+    body["index"] = index(thing.born)
+    return [Message(nl.NEWLINK, 0, body)]
 
 
 @adding.register

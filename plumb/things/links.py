@@ -94,9 +94,11 @@ class Vlan(InHost):
 class OnParent(Thing):
     """A link in a sandbox that is a second one of the host's link PARENT; the host itself sees nothing of it.
 
-    One message makes it in the host, where its parent is, and puts it into the sandbox at once. It goes with the sandbox's namespace,
-    but the kernel takes its time with that, and meanwhile the parent refuses another link with the same MAC or IP address. So it is
-    taken away by itself first.
+    One message makes it in the host, where its parent is, and puts it into the sandbox at once. It is called BORN meanwhile: older
+    kernels (6.1) refuse a name that the host has a link of, and nearly every host has an eth0.
+
+    It goes with the sandbox's namespace, but the kernel takes its time with that, and until then the parent refuses another link
+    with the same MAC or IP address. So it is taken away by itself first.
     """
 
     stage: ClassVar = Stage.LINK
@@ -104,27 +106,28 @@ class OnParent(Thing):
     name: str
     parent: str
     ns: str
+    born: str
 
     @property
     def key(self) -> Key:
         return link_key(self.ns, self.name)
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} on {self.parent}"
+
 
 @dataclass(frozen=True)
 class Macvlan(OnParent):
-    """`ip link add link PARENT name NAME address MAC netns NS type macvlan mode MODE`: one with a MAC of its own."""
+    """`ip link add link PARENT name BORN address MAC netns NS type macvlan mode MODE`: one with a MAC of its own."""
 
     kind: ClassVar = "macvlan"
     mac: str
     mode: str
 
-    def __str__(self) -> str:
-        return f"macvlan {self.name} on {self.parent}"
-
 
 @dataclass(frozen=True)
 class Ipvlan(OnParent):
-    """`ip link add link PARENT name NAME netns NS type ipvlan mode MODE FLAG`: one with its parent's MAC.
+    """`ip link add link PARENT name BORN netns NS type ipvlan mode MODE FLAG`: one with its parent's MAC.
 
     Mode and flag are the parent's, and the same for all its ipvlan links.
     """
@@ -132,9 +135,6 @@ class Ipvlan(OnParent):
     kind: ClassVar = "ipvlan"
     mode: str
     flag: str
-
-    def __str__(self) -> str:
-        return f"ipvlan {self.name} on {self.parent}"
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _(thing: InHost) -> list[str]:
 
 
 def _on_parent(thing: OnParent) -> str:
-    return f"ip link add link {thing.parent} name {thing.name} netns {shlex.quote(thing.ns)}"
+    return f"ip link add link {thing.parent} name {thing.born} netns {shlex.quote(thing.ns)}"
 
 
 def _inside(thing: OnParent, line: str) -> str:
@@ -85,9 +85,10 @@ def _inside(thing: OnParent, line: str) -> str:
 
 @add.register
 def _(thing: Macvlan) -> list[str]:
-    made = f"{_on_parent(thing)} address {thing.mac} type macvlan mode {thing.mode}"
     # A passthru link is born with its parent's MAC, whatever was asked for; setting it sets the parent's too.
-    return [made, _inside(thing, f"ip link set {thing.name} address {thing.mac}")] if thing.mode == "passthru" else [made]
+    own = f" address {thing.mac}" if thing.mode == "passthru" else ""
+    return [f"{_on_parent(thing)} address {thing.mac} type macvlan mode {thing.mode}",
+            _inside(thing, f"ip link set {thing.born} name {thing.name}{own}")]
 
 
 @change.register
@@ -97,7 +98,8 @@ def _(thing: Macvlan, before: Thing) -> list[str]:
 
 @add.register
 def _(thing: Ipvlan) -> list[str]:
-    return [f"{_on_parent(thing)} type ipvlan mode {thing.mode} {thing.flag}"]
+    return [f"{_on_parent(thing)} type ipvlan mode {thing.mode} {thing.flag}",
+            _inside(thing, f"ip link set {thing.born} name {thing.name}")]
 
 
 @change.register

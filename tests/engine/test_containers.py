@@ -379,3 +379,16 @@ def test_a_network_is_the_same_by_its_id(host: Host, name: str) -> None:
     """One cannot be on it twice, whatever it is called; nor together with host or none."""
     with pytest.raises(Invalid, match=r"twice|cannot be joined"):
         host.run("a", network=[host.network(name).id, "lab"])
+
+
+def test_a_container_that_leaves_none_can_be_on_others(host: Host) -> None:
+    """As in Docker: before that it cannot, and then it is like any other."""
+    host.create_network("a")
+    host.run("c1", network="none")
+    with pytest.raises(Invalid, match=r"one of the networks in private \(none\) mode"):
+        host.connect("a", "c1")
+
+    host.disconnect("none", "c1")
+    host.connect("a", "c1")
+
+    assert [host.network(end.network).name for end in host.endpoints(host.container("c1"))] == ["a"]
