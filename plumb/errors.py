@@ -71,7 +71,7 @@ class KernelRefused(PlumbError):
     """
 
     def __init__(self, doing: str, errno: int = 0, said: str = "", hint: str = "") -> None:
-        name = errnos.errorcode.get(errno, "")
+        name = NAMES.get(errno, "")
         words = said or (os.strerror(errno) if errno else "no reason given")
         super().__init__(f"cannot {doing}: {words}" + (f" ({name})" if name else ""), hint or HINTS.get(errno, ""))
         self.errno = errno
@@ -98,6 +98,8 @@ class StepFailed(PlumbError):
         return super().__str__() + left
 
 
+NAMES = {**errnos.errorcode, errnos.EOPNOTSUPP: "EOPNOTSUPP"}
+"""What the kernel calls its errors; to Python, 95 is ENOTSUP."""
 HINTS = {
     errnos.EPERM: "run it as root (sudo), with the capability NET_ADMIN",
     errnos.EACCES: "run it as root (sudo)",

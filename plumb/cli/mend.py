@@ -11,8 +11,12 @@ from plumb.cli import common
 from plumb.kernel import caller
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from plumb.engine.mending import Drift
     from plumb.engine.obstacles import Obstacle
+    from plumb.kernel.abilities import Ability
+    from plumb.kernel.features import Group
 
 
 @click.command("check")
@@ -74,15 +78,49 @@ def settle(container: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def env(as_json: bool) -> None:
     """Tell what this kernel and host can do, found out by trying in a scratch namespace."""
-    from plumb.kernel.abilities import abilities
+    from plumb.kernel import abilities
+    from plumb.kernel.features import FEATURES, GROUPS
+
+    found = {ability.name: ability for ability in abilities.abilities()}
+    if as_json:
+        for group in GROUPS:
+            print(json.dumps({"Driver": group.name, "Able": all(found[name].able for name in group.needs),
+                              "Needs": group.needs, "Extras": group.extras}))
+        for ability in found.values():
+            feature = FEATURES[ability.name]
+            print(json.dumps({"Feature": ability.name, "Able": ability.able, "Detail": ability.detail, "Said": ability.said,
+                              "Serves": feature.serves, "Module": feature.module, "Option": f"CONFIG_{feature.option}"}))
+        return
+    lines = [line for group in GROUPS for line in _group(group, found)]
+    _print_coloured(lines)
+    if not all(ability.able for ability in found.values()):
+        common.say(abilities.modules())
+
+
+def _group(group: Group, found: dict[str, Ability]) -> Iterator[tuple[str, str, str]]:
+    """A driver, then what it takes; of what stands below another already, only the extras that are missing."""
+    from plumb.kernel.features import FEATURES, first_group
+
+    lacks = [name for name in group.needs if not found[name].able]
+    yield group.name, YES_NO[not lacks], f"lacks {', '.join(lacks)}" if lacks else ""
+    for name in (*group.needs, *group.extras):
+        ability = found[name]
+        if first_group(name) is group or (name in group.extras and not ability.able):
+            detail = f" ({ability.detail})" if ability.able and ability.detail else f": {ability.detail}" if ability.detail else ""
+            yield f"  {name}", YES_NO[ability.able], FEATURES[name].serves + detail
+
+
+YES_NO = {True: "yes", False: "no"}
+COLOURS = {"yes": "green", "no": "red"}
+
+
+def _print_coloured(lines: list[tuple[str, str, str]]) -> None:
+    """Print a table, its yes and no in colour where that is seen."""
     from plumb.views.tables import table
 
-    found = abilities()
-    if as_json:
-        for ability in found:
-            print(json.dumps({"Feature": ability.name, "Able": ability.able, "Detail": ability.detail}))
-    else:
-        print(table([(ability.name, "yes" if ability.able else "no", ability.detail) for ability in found]), end="")
+    start = max(len(name) for name, _, _ in lines) + 3
+    for line, (_, word, _) in zip(table(lines).splitlines(), lines, strict=True):
+        click.echo(line[:start] + click.style(word, fg=COLOURS[word]) + line[start + len(word):])
 
 
 @click.command("version")

@@ -7,7 +7,12 @@ nowhere else, and foreign errors become plumb's own here, once, with errno and t
     netlink.py            rtnetlink: many messages in one send, an answer for each
     links.py              things as rtnetlink messages
     survey.py             what networks need to know of the machine before anything is built
+    features.py           what a kernel may lack, and what to do then
     abilities.py          what this kernel can do, found out by trying
+    attempts.py           the attempts: links, sockets, IPsec
+    firewall_attempts.py  the attempts at the firewall
+    asking.py             one netlink request of any family
+    refusals.py           what iptables and nft say where the kernel lacks something
     announcing.py         announces new endpoints with it
     namespaces.py         make, enter, hold network namespaces
     hostfiles.py          the host's resolv.conf, hosts and name

@@ -1,149 +1,161 @@
 """What this kernel and host can do, found out by trying it in a scratch namespace.
 
-A module that is not loaded is loaded by the attempt, where there are modules; so what a list of modules says is
-neither here nor there.
+A module that is not loaded is loaded by the attempt, where there are modules; so what a list of modules says is neither here nor
+there. What a kernel may lack, and what to do then, is the table in features.py.
+
+The attempts run in a process of their own, which moves to network and mount namespaces of its own and ends: whatever they
+have made goes with these, and the caller, its other threads and the machine's own namespace notice nothing. Loaded modules stay.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import NoReturn
 
-from plumb.errors import KernelRefused, PlumbError, Unsupported
-from plumb.kernel import firewall, namespaces, sysctl
-from plumb.kernel import netlink as nl
-from plumb.kernel.links import link
-from plumb.kernel.netlink import Message, RouteSocket
-from plumb.plan import Step
-from plumb.things import Thing
-from plumb.things.nftables import NftChain, NftFamily, NftMap, NftRule, NftTable
+from plumb.errors import HINTS, KernelRefused, NotFound, PlumbError, Unsupported
+from plumb.kernel import namespaces
+from plumb.kernel.features import FEATURES, GROUPS, NO_SUCH_KIND, Feature
+from plumb.options import nearest
+
+DENIED = frozenset({errno.EPERM, errno.EACCES})
+NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
+CLONE_NEWNS = 0x00020000
+MS_REC, MS_PRIVATE = 16384, 1 << 18
 
 
 @dataclass(frozen=True)
 class Ability:
-    """A feature, whether it is there, and how it was seen or what to do about it."""
+    """Whether a feature is there.
+
+    Attributes:
+        name: the feature's.
+        able: whether it is.
+        detail: what was seen; else what to do about it.
+        said: the kernel's own words where it is not.
+    """
 
     name: str
     able: bool
     detail: str
+    said: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.detail}" if self.able else f"this kernel has no {self.name}: {self.detail}"
 
 
-@contextmanager
-def scratch() -> Iterator[None]:
-    """A namespace to try things in, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="plumb-") as folder:
-        path = f"{folder}/netns"
-        namespaces.make(path)
-        try:
-            with namespaces.entered(path):
-                yield
-        finally:
-            namespaces.drop(path)
+@cache
+def able(feature: str) -> Ability:
+    """Whether a feature is there, found out once in a process.
+
+    Args:
+        feature: its name, as in features.FEATURES: "ipvlan", "8021q", "esp4", …
+
+    Raises:
+        NotFound: there is no feature of that name.
+        Unsupported: only root can try.
+    """
+    if feature not in FEATURES:
+        raise NotFound(f"no kernel feature is called {feature!r}", nearest(feature, FEATURES))
+    return next(iter(tried([feature])))
 
 
 def abilities() -> list[Ability]:
-    """All that plumb can make use of."""
+    """All that plumb can make use of, in the order of the groups of features.GROUPS."""
+    return list(tried(list(dict.fromkeys(name for group in GROUPS for name in (*group.needs, *group.extras)))))
+
+
+def tried(names: Sequence[str]) -> Iterator[Ability]:
+    """Try features, in their order.
+
+    Raises:
+        Unsupported: only root can try.
+    """
     if os.geteuid() != 0:
         raise Unsupported("only root can try things out", "run it as root (sudo)")
-    found = []
-    for name, (attempt, advice) in ATTEMPTS.items():
-        try:
-            with scratch():
-                found.append(Ability(name, True, attempt() or ""))
-        except PlumbError as error:
-            found.append(Ability(name, False, f"{error}; {advice}" if advice else str(error)))
-    return found
+    left = list(names)
+    while left:
+        found, status = _in_a_child(left)
+        yield from found
+        left = left[len(found):]
+        if left:                        # a library has ended the process, or it was killed: the others are tried anew
+            yield Ability(left.pop(0), False, "it ended the process that tried it", f"exit status {status}")
 
 
-def _kind(kind: str, *, module: str = "") -> tuple[Callable[[], str], str]:
-    def attempt() -> str:
-        with RouteSocket() as kernel:
-            info = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})
-            answer = kernel.ask([Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link("try0", info))])[0]
-        if answer.errno:
-            raise KernelRefused(f"add a {kind} link", answer.errno, answer.said)
-        return ""
-
-    return attempt, f"load the module {module or kind}, or use a kernel that has it"
-
-
-def _on_dummy_parent(kind: str) -> tuple[Callable[[], str], str]:
-    """Kinds that need a parent link; a bridge serves as well as any."""
-    def attempt() -> str:
-        with RouteSocket() as kernel:
-            bridge = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]})
-            kernel.ask([Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link("try1", bridge))])
-            info = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), *VLAN.get(kind, [])]})
-            child = link("try0", ("IFLA_LINK", _index("try1")), info)
-            answer = kernel.ask([Message(nl.NEWLINK, nl.CREATE | nl.EXCL, child)])[0]
-        if answer.errno:
-            raise KernelRefused(f"add a {kind} link", answer.errno, answer.said)
-        return ""
-
-    return attempt, f"load the module {MODULES.get(kind, kind)}, or use a kernel that has it"
+def _in_a_child(names: Sequence[str]) -> tuple[list[Ability], int]:
+    """Try features in a child: how far it came, and its exit status, negative for a signal."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        _child(names, writing)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as file:
+        found = [Ability(**json.loads(line)) for line in file if line.endswith("\n")]
+    return found, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-VLAN: dict[str, list[tuple[str, object]]] = {"vlan": [("IFLA_INFO_DATA", {"attrs": [("IFLA_VLAN_ID", 10)]})]}
-MODULES = {"vlan": "8021q"}
+def _child(names: Sequence[str], writing: int) -> NoReturn:
+    """Try features in namespaces of our own and write a line about each as soon as it is known; never comes back."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2)       # a C library's complaints are in what it answers as well
+        refused = _scratch()
+        for name in names:
+            line = json.dumps(asdict(_ability(name, refused)))
+            os.write(writing, line.encode() + b"\n")
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
-def _index(dev: str) -> int:
-    import socket
-
-    return socket.if_nametoindex(dev)
-
-
-def _writer() -> str:
-    return firewall.writer().name
-
-
-def _legacy_tables() -> str:
-    from plumb.kernel.xtables import Xtables
-
-    return Xtables().name
+def _scratch() -> KernelRefused | None:
+    """Move this process to new namespaces; why not, where that cannot be."""
+    try:
+        namespaces.call("unshare", namespaces.CLONE_NEWNET | CLONE_NEWNS, doing="make namespaces to try things in")
+        namespaces.call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None, doing="make mounts private")
+    except KernelRefused as refused:
+        return refused
+    return None
 
 
-def _nftables() -> str:
-    from plumb.kernel.nftables import writer
-
-    made: list[Thing] = []
-    for family, target in ((NftFamily.V4, "192.0.2.1:1"), (NftFamily.V6, "[2001:db8::1]:1")):
-        made += [NftTable(family, "try0"), NftMap(family, "try0", "jumps"),
-                 NftChain(family, "try0", "forward", "filter", "forward", 0, "accept"),
-                 NftChain(family, "try0", "leave", "nat", "postrouting", 100, "accept"),
-                 NftChain(family, "try0", "arrive", "nat", "prerouting", -100, "accept"),
-                 NftRule(family, "try0", "forward", "ct state established,related counter accept"),
-                 NftRule(family, "try0", "forward", "oifname vmap @jumps"),
-                 NftRule(family, "try0", "leave", "fib saddr type local counter masquerade"),
-                 NftRule(family, "try0", "arrive", f"tcp dport 1 counter dnat to {target}")]
-    writer().take([Step(None, thing) for thing in made], [])
-    return writer().name
+def _ability(name: str, refused: KernelRefused | None) -> Ability:
+    try:
+        if refused is not None:
+            raise refused
+        return Ability(name, True, _attempt(name)())
+    except (PlumbError, OSError) as error:
+        return _inability(FEATURES[name], error)
 
 
-def _bridge_netfilter() -> str:
-    value = sysctl.read("net/bridge/bridge-nf-call-iptables")
-    if value is None:
-        raise Unsupported("br_netfilter is not there")
-    return f"bridge-nf-call-iptables = {value}"
+def _attempt(name: str) -> Callable[[], str]:
+    from plumb.kernel.attempts import ATTEMPTS
+
+    if name in ATTEMPTS:
+        return ATTEMPTS[name]
+    from plumb.kernel.firewall_attempts import FIREWALL
+
+    return FIREWALL[name]
 
 
-def _ipv6() -> str:
-    if not Path("/proc/sys/net/ipv6").is_dir():
-        raise Unsupported("IPv6 is switched off")
+def _inability(feature: Feature, error: PlumbError | OSError) -> Ability:
+    """What is to be done about a refusal: what its own hint says, where it is about something else than the feature."""
+    number = getattr(error, "errno", 0) or 0
+    hint = (getattr(error, "hint", "") if number not in NO_SUCH_KIND else "") or (HINTS[number] if number in DENIED else "")
+    said = str(error) if isinstance(error, PlumbError) else f"{error.strerror} ({NAMES.get(number, number)})"
+    return Ability(feature.name, False, hint if hint and hint != feature.missing else feature.remedy, said)
+
+
+# -- modules ---------------------------------------------------------------
+
+
+def modules() -> str:
+    """Why modprobe is of no use here, in a line; empty where it may be."""
+    release = os.uname().release
+    if not os.path.exists("/proc/modules"):
+        return f"this kernel, {release}, loads no modules: what it lacks takes another kernel"
+    if not any(os.path.isdir(f"{folder}/{release}") for folder in ("/lib/modules", "/usr/lib/modules")):
+        return f"the modules of this kernel, {release}, are not installed: if it has been upgraded, reboot"
     return ""
-
-
-ATTEMPTS: dict[str, tuple[Callable[[], str], str]] = {
-    "network namespaces": (lambda: "", "the kernel needs NET_NS"),
-    "bridge": _kind("bridge"), "veth": _kind("veth"), "dummy": _kind("dummy"),
-    "macvlan": _on_dummy_parent("macvlan"), "ipvlan": _on_dummy_parent("ipvlan"), "VLAN": _on_dummy_parent("vlan"),
-    "IPv6": (_ipv6, "boot without ipv6.disable=1"),
-    "br_netfilter (icc=false)": (_bridge_netfilter, "modprobe br_netfilter"),
-    "firewall writer": (_writer, ""),
-    "nftables (firewall-backend)": (_nftables, "not needed with firewall-backend iptables"),
-    "legacy iptables tables": (_legacy_tables, "not needed where iptables is the nf_tables variant"),
-}

@@ -24,6 +24,7 @@ from typing import Any
 from plumb.errors import KernelRefused, PlumbError, StepFailed
 from plumb.kernel import hostports, rendezvous
 from plumb.kernel.announce import Target
+from plumb.kernel.features import explain
 from plumb.plan import Step
 from plumb.things import Key, Thing
 from plumb.things.names import NamedPort, Names, Resolver, Upstream
@@ -64,9 +65,7 @@ def _advice(port: HostPort, number: int) -> str:
         return f"{who or 'another program of this host'} has it: stop that, or publish another port"
     if number == errno.EADDRNOTAVAIL:
         return "this host has no such address: 'ip address' shows those it has"
-    if number in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
-        return f"this kernel has no {port.protocol.upper()}: load the module with 'modprobe {port.protocol}'"
-    return ""
+    return explain(port.protocol, number)
 
 
 # -- look ---------------------------------------------------------------

@@ -57,6 +57,8 @@ class Feature:
         return f"this kernel has no {self.name}: {self.remedy}"
 
 
+ENOTSUPP = 524
+"""The kernel's own, which has no name outside: what ipvlan answers where it was built without l3s."""
 UNKNOWN = NO_SUCH_KIND | {errnos.ENOENT}
 """Where things are looked up by name (a qdisc, a family of generic netlink, an expression of nf_tables) it is ENOENT."""
 NO_TABLE = NO_SUCH_KIND | {errnos.ENOPROTOOPT, errnos.ENOENT}
@@ -69,7 +71,7 @@ FEATURES: dict[str, Feature] = {feature.name: feature for feature in (
     Feature("veth", "veth", "VETH", "drivers bridge and overlay"),
     Feature("macvlan", "macvlan", "MACVLAN", "driver macvlan"),
     Feature("ipvlan", "ipvlan", "IPVLAN", "driver ipvlan"),
-    Feature("ipvlan-l3s", "", "IPVLAN_L3S", "-o ipvlan_mode=l3s"),
+    Feature("ipvlan-l3s", "", "IPVLAN_L3S", "-o ipvlan_mode=l3s", kind="ipvlan", errors=NO_SUCH_KIND | {ENOTSUPP}),
     Feature("8021q", "8021q", "VLAN_8021Q", "a parent with a VLAN tag (-o parent=eth0.10)", kind="vlan"),
     Feature("dummy", "dummy", "DUMMY", "macvlan and ipvlan without a parent", otherwise="-o parent=LINK"),
     Feature("vxlan", "vxlan", "VXLAN", "driver overlay"),
@@ -148,12 +150,10 @@ GROUPS = (
     Group("to see packets", ("packet",), ("TRACE", "nft-trace", "nfnetlink_log", "drop_monitor", "tracefs")),
 )
 
+
 def first_group(feature: str) -> Group | None:
     """The first group that a feature belongs to."""
     return next((group for group in GROUPS if feature in (*group.needs, *group.extras)), None)
-
-
-_KINDS = {feature.kind: feature for feature in FEATURES.values() if feature.kind}
 
 
 def explain(kind: str, errno: int) -> str:
@@ -163,5 +163,4 @@ def explain(kind: str, errno: int) -> str:
         kind: a feature's name, or a link's IFLA_INFO_KIND ("ipvlan", "vlan").
         errno: what the kernel answered.
     """
-    feature = FEATURES.get(kind) or _KINDS.get(kind)
-    return feature.missing if feature is not None and errno in feature.errors else ""
+    return next((feature.missing for feature in FEATURES.values() if kind in (feature.name, feature.kind) and errno in feature.errors), "")

@@ -18,6 +18,7 @@ from functools import cache
 from itertools import groupby
 
 from plumb.errors import KernelRefused, StepFailed, Unsupported
+from plumb.kernel import refusals
 from plumb.kernel.firewall import search_path
 from plumb.plan import Step
 from plumb.things import Thing
@@ -80,7 +81,7 @@ class IptablesRestore:
         failed = next((i for i, end in enumerate(ends) if line <= end), len(ends) - 1)
         words = text.splitlines()[line - 1] if at else ""
         refused = KernelRefused(f"write {family} table {tables[failed][0]}" + (f" ({words})" if words else ""), 0,
-                                re.sub(r"^.*?\(nf_tables\):\s*", "", said))
+                                re.sub(r"^.*?\(nf_tables\):\s*", "", said), refusals.of_iptables(said))
         return failed, refused
 
     def _lines(self, family: Family, part: Sequence[Step]) -> list[str]:
@@ -123,7 +124,8 @@ class IptablesRestore:
     def _read(self, family: Family, table: str) -> Ruleset:
         ran = self._run([self._commands[family]["save"], "-t", table])
         if ran.returncode:
-            raise KernelRefused(f"read {family} table {table}", 0, " ".join(ran.stderr.split()))
+            said = " ".join(ran.stderr.split())
+            raise KernelRefused(f"read {family} table {table}", 0, said, refusals.of_iptables(said))
         return parse(ran.stdout)
 
     def _run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:

@@ -16,6 +16,7 @@ import errno
 import json
 import os
 import re
+import socket
 import stat
 import threading
 from contextlib import suppress
@@ -24,8 +25,10 @@ from functools import lru_cache
 from typing import Any
 
 from plumb.errors import KernelRefused, Unsupported
+from plumb.kernel.features import FEATURES
 
 LIBRARY = "libnftables.so.1"
+NETLINK_NETFILTER = 12
 HANDLES, JSON = 1 << 3, 1 << 4
 """Output flags of nftables/libnftables.h: print each object's handle, the kernel's number for it; print JSON."""
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
@@ -65,6 +68,11 @@ class Nft:
     def _version(self) -> str:
         try:
             return str(json.loads(self.run("list tables", "ask nf_tables for its tables"))["nftables"][0]["metainfo"]["version"])
+        except KernelRefused as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT):
+                raise
+            raise Unsupported(f"firewall-backend is nftables, but this kernel has no nf_tables ({error})",
+                              f"{FEATURES['nf_tables'].remedy}, or set firewall-backend to iptables") from error
         except ValueError as error:
             raise Unsupported("firewall-backend is nftables, but this libnftables was built without JSON",
                               "install one with it (Debian: apt install libnftables1), or set firewall-backend to iptables") from error
@@ -104,6 +112,7 @@ class Nft:
         return self._context
 
     def _new(self) -> int:
+        _netlink()
         before = _sockets()
         context: int | None = self._library.nft_ctx_new(0)
         if context is None:
@@ -123,6 +132,15 @@ def _sockets() -> set[int]:
             if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 found.add(int(name))
     return found
+
+
+def _netlink() -> None:
+    """See that there is a netfilter at the other end of netlink: libnftables ends the whole process where there is none."""
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()
+    except OSError as error:
+        raise Unsupported("firewall-backend is nftables, but this kernel has no netfilter over netlink",
+                          f"{FEATURES['nf_tables'].remedy}, or set firewall-backend to iptables") from error
 
 
 def refusal(doing: str, said: str) -> KernelRefused:

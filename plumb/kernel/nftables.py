@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from plumb.errors import KernelRefused, StepFailed
+from plumb.kernel import refusals
 from plumb.kernel.libnftables import HANDLES, JSON, nft
 from plumb.kernel.nft_json import Json, comparable, written
 from plumb.plan import Step
@@ -59,7 +60,9 @@ class Nftables:
                 raise refused
             _transact(left)
         except KernelRefused as error:
-            raise StepFailed(error, _culprit(left), done) from error
+            culprit = _culprit(left)
+            error.hint = refusals.of_nftables(culprit.after, error.errno) or error.hint
+            raise StepFailed(error, culprit, done) from error
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
         """How they are now, from one listing a table."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from plumb.errors import KernelRefused, Unsupported
+from plumb.kernel.features import FEATURES
 from plumb.things.layer3 import Sysctl
 
 PROC_SYS = Path("/proc/sys")
@@ -29,10 +31,10 @@ def write(setting: Sysctl) -> None:
     """Set it. The bridge's own settings appear with the module br_netfilter, which is asked for if need be."""
     path = PROC_SYS / setting.name
     if setting.name.startswith("net/bridge/") and not path.exists():
-        subprocess.run(["modprobe", "-q", "br_netfilter"], check=False, capture_output=True)
+        with suppress(OSError):                 # without kmod there is no modprobe, nor are there modules
+            subprocess.run(["modprobe", "-q", "br_netfilter"], check=False, capture_output=True)
         if not path.exists():
-            raise Unsupported(f"cannot set {setting.name}: this kernel has no br_netfilter",
-                              "load it with 'modprobe br_netfilter', or do without icc=false")
+            raise Unsupported(f"cannot set {setting.name}", FEATURES["br_netfilter"].missing)
     try:
         path.write_text(setting.value)
     except OSError as error:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from plumb.errors import KernelRefused, StepFailed, Unsupported
+from plumb.kernel import refusals
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.netfilter import Chain, Family, Place, Policy, Rule
@@ -92,7 +93,7 @@ class Xtables:
                 self._edit(table, step)
             table.commit()
         except (iptc.IPTCError, iptc.XTablesError, ValueError) as error:
-            refused = KernelRefused(f"write {family} table {name} ({step})", 0, str(error))
+            refused = KernelRefused(f"write {family} table {name} ({step})", 0, str(error), refusals.of_iptables(str(error)))
             raise StepFailed(refused, step, done) from error
         done += part
 
@@ -103,7 +104,7 @@ class Xtables:
             table.autocommit = False
             table.refresh()
         except iptc.IPTCError as error:
-            raise KernelRefused(f"open {family} table {name}", 0, str(error)) from error
+            raise KernelRefused(f"open {family} table {name}", 0, str(error), refusals.of_iptables(f"{family} {error}")) from error
         return table
 
     def _edit(self, table: Any, step: Step) -> None:

@@ -40,8 +40,10 @@ def everything(tmp_path: Path) -> list[Thing]:
     found: dict[Key, Thing] = {}
     for name, case in CASES.items():
         kernel = MemoryKernel()
-        with Host(tmp_path / name, settings=case.settings, kernel=kernel) as host, host.operation() as verbs:
-            case.build(verbs)
+        with Host(tmp_path / name, settings=case.settings, kernel=kernel) as host:
+            host.__dict__["_machine"] = Machine(kind_of={"eth0": "veth"}.get)
+            with host.operation() as verbs:
+                case.build(verbs)
         found.update((thing.key, thing) for thing in kernel.things.values() if isinstance(thing, Chain | Rule | Policy) and not thing.where)
     return in_order(found.values())
 
