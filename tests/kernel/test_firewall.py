@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from plumb import Host, StepFailed, Unsupported
+from plumb.engine.machine import Machine
 from plumb.engine.order import chains
 from plumb.kernel import firewall
 from plumb.kernel.firewall import Writer
