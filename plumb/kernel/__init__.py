@@ -25,6 +25,21 @@ nowhere else, and foreign errors become plumb's own here, once, with errno and t
     libnftables.py        the C library behind nft, bound
     conntrack.py          forgets flows that began under other rules
     ctnetlink.py          connection tracking's entries, as netlink messages
+    collecting.py         a trace: taps and the firewall's traces of several namespaces, armed, read, disarmed
+    taps.py               packet sockets: a packet at every link that it passes
+    flow_filter.py        the packets of one flow, as a filter
+    bpf.py                classic BPF, in which such filters are written
+    nfnl.py               nfnetlink: transactions, and what is heard unasked
+    trigger.py            the rules that mark a flow's packets to be traced
+    nft_trace.py          what nf_tables says of marked packets
+    log_trace.py          what the legacy tables say of them
+    loggers.py            which logger a namespace has: remembered and put back
+    notes.py              what must be put back after a kill
+    sweeping.py           puts it back
+    drops.py              what the kernel let go of: drop_monitor.py, or buffer_events.py with tracefs.py
+    oracle.py             what a namespace would do with a packet: routes, connections, counters
+    listeners.py          who waits for what comes in
+    questions.py          a netlink socket for many questions
     foreign.py            the survey of other firewalls on the host
     foreign_rules.py      their rules in a common form
     agents.py             the engine's side of the agent: started, spoken to, ended
@@ -38,5 +53,12 @@ nowhere else, and foreign errors become plumb's own here, once, with errno and t
     processes.py          a sandbox's command: started, watched, ended
     shim.py               runs beside each such command (standard library only)
     announce.py           gratuitous ARP and neighbour advertisements
+    cradle.py             a fake host of namespaces that goes with its process, for pytest's labs
+    visiting.py           a function of pytest's, carried out in there by a fork
+    fingerprint.py        all that a test could leave behind on a host; sightings.py reads its links, addresses, routes and rules
+    landscape.py          a namespace's links, addresses and neighbours, and where its cables lead
+    places.py             namespaces that somebody names: by a file, by a process
+    resolve.py            what a name means to somebody in a namespace
+    rule_book.py          all rules of a namespace, in the words of the tools that list them
     memory.py             the same door onto a dict, for tests
 """

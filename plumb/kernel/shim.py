@@ -80,7 +80,7 @@ def _enter_new(spec: dict[str, Any]) -> None:
     _call("unshare", CLONE_NEWNS | CLONE_NEWUTS)
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
     if spec["ns"]:
-        _own_sys()
+        own_sys()
     for name in FILES:
         source, target = f"{spec['files']}/{name}", f"/etc/{name}"
         if os.path.exists(source) and os.path.exists(target):
@@ -88,7 +88,7 @@ def _enter_new(spec: dict[str, Any]) -> None:
     _call("sethostname", spec["hostname"].encode(), len(spec["hostname"].encode()))
 
 
-def _own_sys() -> None:
+def own_sys() -> None:
     """A sysfs shows the network namespace in which it is mounted; the host's cgroups stay as they are."""
     cgroups = os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_CLOEXEC | os.O_PATH) if os.path.isdir("/sys/fs/cgroup") else -1
     with contextlib.suppress(OSError):                       # a locked-down host: /sys stays the host's

@@ -1,0 +1,1 @@
+"""The pytest plugin: what it offers, tried as its users would, and that nothing is left when it is killed."""

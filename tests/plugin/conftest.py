@@ -1,0 +1,31 @@
+"""Fixtures: the plugin's own labs, and pytest runs in which it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from plumb.pytest_plugin import nursery
+from plumb.pytest_plugin.labs import Lab
+from tests.plugin.runs import Runs
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nursery() -> Iterator[None]:
+    yield
+    nursery.the.close()
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """A lab as the plugin makes it."""
+    made = Lab()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def runs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Runs of pytest with the plugin, each on a host of its own."""
+    return Runs(pytester, monkeypatch)
