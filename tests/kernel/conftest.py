@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from plumb.kernel import agents
+from tests.kernel.crossroads import Crossroads
+from tests.kernel.crossroads import crossroads as making_crossroads
 from tests.labs import Lab
 
 
@@ -23,3 +25,10 @@ def running(folder: str) -> str:
     """A folder with an agent."""
     agents.start(folder)
     return folder
+
+
+@pytest.fixture
+def crossroads() -> Iterator[Crossroads]:
+    """A LAN, a host and a box, to watch packets at."""
+    with making_crossroads() as made:
+        yield made
