@@ -25,9 +25,9 @@ import dns.exception
 import dns.message
 import dns.rdatatype
 
-from plumb.cnm import Endpoint, IPAddress, Network, Sandbox, gateway_order
+from plumb.cnm import Endpoint, IPAddress, Network, gateway_order
 from plumb.kernel.namespaces import entered
-from plumb.probes.promises import Member, Protocol
+from plumb.probes.values import Member, Protocol
 
 SERVER = ("127.0.0.11", 53)
 
@@ -86,25 +86,27 @@ class NameOutcome:
 
 def name_promises(members: Sequence[Member]) -> list[NamePromise]:
     """All that is promised to these running containers about each other's names."""
+    tables = {net.id: _known(net, members) for net in {net.id: net for _, ends in members for _, net in ends}.values()}
     return [NamePromise(box.name, name, kind, protocol, frozenset(ip for ip in means if ip.version == kind.version), why)
-            for box, ends in members for name, means, why in _meanings(box, ends, members)
+            for box, ends in members for name, means, why in _meanings(ends, members, tables)
             for kind in Kind for protocol in (Protocol.UDP, Protocol.TCP)]
 
 
-def _meanings(box: Sandbox, ends: list[tuple[Endpoint, Network]], members: Sequence[Member]) -> Iterator[tuple[str, list[IPAddress], str]]:
-    """Names, what they mean to that container, and why."""
+def _meanings(ends: list[tuple[Endpoint, Network]], members: Sequence[Member],
+              tables: Mapping[str, Mapping[str, list[IPAddress]]]) -> Iterator[tuple[str, list[IPAddress], str]]:
+    """Names, what they mean to a container with these endpoints, and why."""
     mine = [net for _, net in gateway_order(ends) if not net.predefined]
     if not mine:
         return                              # no server answers there
-    known = {name: net for net in reversed(mine) for name in _known(net, members)}
+    known = {name: net for net in reversed(mine) for name in tables[net.id]}
     for name, net in known.items():
-        yield name, _known(net, members)[name], f"it is known on {net.name}"
+        yield name, tables[net.id][name], f"it is known on {net.name}"
     for net in mine:
-        for name, means in _known(net, members).items():
+        for name, means in tables[net.id].items():
             yield f"{name}.{net.name}", means, f"it is known on {net.name}"
     for other, theirs in members:
         if other.name not in known:
-            yield other.name, [], f"{other.name} is on no network of {box.name}'s" if theirs else f"{other.name} is on no network"
+            yield other.name, [], f"{other.name} is on no network that they share" if theirs else f"{other.name} is on no network"
 
 
 def _known(net: Network, members: Sequence[Member]) -> dict[str, list[IPAddress]]:

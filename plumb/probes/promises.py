@@ -4,16 +4,21 @@ They are not read from the rules that were written: a promise that looked at the
 What a network's kind and options mean to its users is written here a second time, in their words, so that real
 traffic can tell whether the things that were built mean the same.
 
-    on the same network               reached, unless icc=false
+    on the same network               reached, unless icc=false; linked ports all the same
     into an internal network          from nowhere else
     into another network, by its gateway mode:
         nat               not reached: only published ports lead in
         nat-unprotected   reached
         routed            pings reach, ports do not unless they are published
-    the host                          reaches every container on whose bridge it has an address, and is reached there
+    the host                          reaches every container on whose bridge it has an address, and is reached there,
+                                      and by its other addresses from wherever there is a way out
     the world                         is reached through the gateway, unless the network is internal
+    a shared stack                    reaches and is reached as the one whose it is (`sharing`)
 
-What macvlan and ipvlan networks mean is in `lan`.
+And whom the one that is asked sees: the asker itself, within a network and towards the host; the bridge's address, where NAT hid
+the asker on its way out of another network; one of the host's own, out in the world.
+
+What macvlan and ipvlan networks mean is in `lan`, what published ports mean in `published`.
 
 Only what the intent settles is promised: where an answer would take another way than the question (two networks
 without NAT), nothing is said.
@@ -22,127 +27,106 @@ without NAT), nothing is said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
-from plumb.cnm import Endpoint, IPAddress, IPInterface, Network, Sandbox, gateway_of, ip_on
+from plumb.cnm import Endpoint, IPAddress, IPInterface, Network, gateway_of
 from plumb.modes import GatewayMode
 from plumb.probes import lan
+from plumb.probes.sharing import at_home, with_sharers
+from plumb.probes.values import HOST, OWN, WORLD, Member, Promise, Protocol, Seen, Service, Verdict
 
-Member = tuple[Sandbox, list[tuple[Endpoint, Network]]]
-HOST, WORLD = "(host)", "(world)"
+__all__ = ["HOST", "WORLD", "Member", "Promise", "Protocol", "Service", "promises"]
 
-
-class Protocol(StrEnum):
-    """What is tried."""
-
-    ICMP = "icmp"
-    TCP = "tcp"
-    UDP = "udp"
-
-
-@dataclass(frozen=True)
-class Service:
-    """What is behind a published port, and whom it sees when somebody comes in.
-
-    Attributes:
-        port: the port that is knocked at.
-        ip, own_port: where the container itself listens.
-        seen: the address that the container must see; None: the client's own.
-    """
-
-    port: int
-    ip: IPAddress
-    own_port: int
-    seen: IPAddress | None = None
-
-
-@dataclass(frozen=True)
-class Promise:
-    """`source` reaches `target` at `address`, or must not.
-
-    Attributes:
-        source, target: a container's name, HOST or WORLD.
-        reach: whether it must.
-        why: the reason, in a sentence.
-        service: what answers, where that is not any port of that very address.
-    """
-
-    source: str
-    target: str
-    address: IPAddress
-    protocol: Protocol
-    reach: bool
-    why: str
-    service: Service | None = None
-
-    def __str__(self) -> str:
-        verb = "reaches" if self.reach else "must not reach"
-        port = f" port {self.service.port}" if self.service else ""
-        return f"{self.source} {verb} {self.target} {self.address}{port} by {self.protocol}: {self.why}"
+End = tuple[Endpoint, Network]
+BOTH = frozenset({4, 6})
 
 
 def promises(members: Sequence[Member], world: Iterable[IPAddress] = (), *, routed_here: bool = False,
-             own: Sequence[IPInterface] = ()) -> list[Promise]:
+             own: Sequence[IPInterface] = (), walls: frozenset[int] = BOTH) -> list[Promise]:
     """All that is promised between these containers, the host and the world.
 
     Args:
         members: running containers with their endpoints and networks.
         world: addresses outside that the host itself reaches; one of each family at most.
-        own: the host's addresses.
         routed_here: the world routes the containers' subnets to this host, so that it could come in by itself.
+        own: the host's addresses outside plumb's networks.
+        walls: the families in which the host forwards and has firewall rules; in others only neighbours are promised anything.
     """
-    made = [promise for source in members for promise in
-            [*_between(source, members), *_host(source, own), *_world(source, list(world))]]
-    return made + [promise for target in members for promise in _from_world(target)] if routed_here else made
+    outside = [address for address in world if address.version in walls]
+    alone = [member for member in members if not member[0].shares]
+    seized = any(lan.seizes(net) for _, ends in alone for _, net in ends)
+    made: list[Promise] = []
+    for address in outside if not seized else ():
+        made += _each(HOST, WORLD, address, (True, "the host reaches it", None))
+    for source in alone:
+        made += [*_between(source, alone, own, walls), *_linked(source, alone), *_host(source, own), *_world(source, outside, own, seized)]
+    if routed_here:
+        made += [promise for target in alone for promise in _from_world(target) if promise.address.version in walls]
+    return [*with_sharers(made, members), *at_home(members)]
 
 
-def _between(source: Member, members: Sequence[Member]) -> Iterator[Promise]:
+def _each(source: str, target: str, ip: IPAddress, verdict: Verdict | None) -> Iterator[Promise]:
+    """The same promise for each protocol, if there is one."""
+    if verdict is not None:
+        reach, why, seen = verdict
+        for protocol in Protocol:
+            yield Promise(source, target, ip, protocol, reach, why, None, seen)
+
+
+# -- between containers ---------------------------------------------------------------
+
+
+def _between(source: Member, members: Sequence[Member], own: Sequence[IPInterface], walls: frozenset[int]) -> Iterator[Promise]:
     box, ends = source
     for other, theirs in members:
-        if other.id == box.id:
-            continue
-        for end, net in theirs:
+        for end, net in theirs if other.id != box.id else ():
             for ip in end.ips:
                 for protocol in Protocol:
-                    verdict = _verdict(ends, end, net, theirs, ip.version, protocol)
+                    verdict = _verdict(ends, (end, net), theirs, protocol, ip, own, walls)
                     if verdict is not None:
-                        yield Promise(box.name, other.name, ip.ip, protocol, *verdict)
+                        reach, why, seen = verdict
+                        yield Promise(box.name, other.name, ip.ip, protocol, reach, why, None, seen)
 
 
-def _verdict(ends: Sequence[tuple[Endpoint, Network]], target: Endpoint, net: Network,
-             theirs: list[tuple[Endpoint, Network]], version: int, protocol: Protocol) -> tuple[bool, str] | None:
-    """Whether a container with these endpoints reaches that one on that network; None where nothing is promised."""
-    for end, mine in ends:
-        own, other = end.address(version), target.address(version)
-        if mine.id == net.id and own is not None and other is not None:
-            if net.driver != "bridge":
-                return lan.siblings(net, own, other)
-            return net.bridge.icc, f"both are on {net.name}" + ("" if net.bridge.icc else ", where icc is off")
+def _verdict(ends: Sequence[End], target: End, theirs: Sequence[End], protocol: Protocol, ip: IPInterface,
+             own: Sequence[IPInterface], walls: frozenset[int]) -> Verdict | None:
+    """Whether a container with these endpoints reaches that one at that address; None where nothing is promised."""
+    net, version = target[1], ip.version
+    mine = _shared(ends, net, version)
+    if mine is not None and net.driver != "bridge":
+        return _as(lan.siblings(net, mine, ip), (mine.ip,))
+    if mine is not None:
+        if not net.bridge.icc and version not in walls:
+            return None
+        return net.bridge.icc, f"both are on {net.name}" + ("" if net.bridge.icc else ", where icc is off"), (mine.ip,)
+    if version not in walls:
+        return None
     if net.closed:
-        return False, f"{net.name} is internal"
+        return False, f"nothing leads into {net.name}" if net.driver != "bridge" else f"{net.name} is internal", None
     way = gateway_of(list(ends), version)
     if way is None:
-        return False, "it has no way out"
+        return False, "it has no way out" if ends else "it is on no network", None
     if net.driver != "bridge":
-        return None
+        return _as(lan.host(net, ip, own), None) if way[1].driver == "bridge" else None
     mode = net.bridge.mode(version)
     if mode is GatewayMode.NAT:
-        return False, f"{net.name} is another network, behind NAT"
+        return False, f"{net.name} is another network, behind NAT", None
     if way[1].driver != "bridge":
         return None
-    if way[1].bridge.masquerade and way[1].bridge.mode(version) is not GatewayMode.ROUTED:
-        return _by_mode(net, mode, protocol)
-    back = gateway_of(theirs, version)
-    return _by_mode(net, mode, protocol) if back is not None and back[1].id == net.id else None
+    if hidden(way[1], version):
+        return (*_by_mode(net, mode, protocol), hidden_by(way[1], net, version))
+    back, mine = gateway_of(list(theirs), version), way[0].address(version)
+    if back is None or back[1].id != net.id or mine is None:
+        return None
+    return (*_by_mode(net, mode, protocol), (mine.ip,))
 
 
-def _each(source: str, target: str, ip: IPInterface, verdict: tuple[bool, str] | None) -> Iterator[Promise]:
-    """The same promise for each protocol, if there is one."""
-    if verdict is None:
-        return
-    for protocol in Protocol:
-        yield Promise(source, target, ip.ip, protocol, *verdict)
+def _as(verdict: tuple[bool, str] | None, seen: Seen) -> Verdict | None:
+    return None if verdict is None else (*verdict, seen if verdict[0] else None)
+
+
+def _shared(ends: Sequence[End], net: Network, version: int) -> IPInterface | None:
+    """The address by which a container with these endpoints is itself on that network."""
+    return next((ip for end, mine in ends if mine.id == net.id and (ip := end.address(version)) is not None), None)
 
 
 def _by_mode(net: Network, mode: GatewayMode, protocol: Protocol) -> tuple[bool, str]:
@@ -151,23 +135,68 @@ def _by_mode(net: Network, mode: GatewayMode, protocol: Protocol) -> tuple[bool,
     return protocol is Protocol.ICMP, f"{net.name} is routed: pings pass, ports that are not published do not"
 
 
+def hidden(net: Network, version: int) -> bool:
+    """Whether what leaves a bridge network of that family hides behind an address of the host's."""
+    return net.bridge.masquerade and net.bridge.mode(version) is not GatewayMode.ROUTED
+
+
+def hidden_by(net: Network, into: Network, version: int) -> Seen:
+    """Behind which one, on the way into another bridge network: the one that was asked for, or that of the bridge there."""
+    address = net.bridge.host_ipv4 if version == 4 else net.bridge.host_ipv6
+    pool = into.pool(version)
+    found = address or (pool.gateway if pool is not None else None)
+    return (found,) if found is not None else None
+
+
+def _linked(source: Member, members: Sequence[Member]) -> Iterator[Promise]:
+    """Links open the exposed ports of a container on the default network, where containers are parted from each other (IPv4 alone)."""
+    box, ends = source
+    mine = next(((end, net) for end, net in ends if net.default and not net.bridge.icc and end.ip is not None), None)
+    for linked in box.linked if mine is not None else ():
+        for other, theirs in members:
+            for end, net in theirs if other.id == linked.id else ():
+                for port, _, protocol in (spec.partition("/") for spec in linked.ports if net.default and end.ip is not None):
+                    if protocol in (Protocol.TCP, Protocol.UDP) and end.ip is not None:
+                        service = Service(int(port), end.ip.ip, int(port))
+                        yield Promise(box.name, other.name, end.ip.ip, Protocol(protocol), True, "it is linked to", service, OWN)
+
+
+# -- the host and the world ---------------------------------------------------------------
+
+
 def _host(source: Member, own: Sequence[IPInterface]) -> Iterator[Promise]:
     box, ends = source
     for end, net in ends:
         for ip in end.ips:
             if net.driver != "bridge":
-                yield from _each(HOST, box.name, ip, lan.host(net, ip, own))
+                yield from _each(HOST, box.name, ip.ip, _as(lan.host(net, ip, own), None))
                 continue
             pool = net.pool(ip.version)
             if pool is None:
                 continue
             there = pool.gateway is not None and net.bridge.mode(ip.version) is not GatewayMode.ISOLATED \
                 and not (ip.version == 4 and net.bridge.inhibit_ipv4)
-            for protocol in Protocol:
-                why = f"the host has {'an' if there else 'no'} address on {net.name}"
-                yield Promise(HOST, box.name, ip.ip, protocol, there, why)
-                if there and pool.gateway is not None:
-                    yield Promise(box.name, HOST, pool.gateway, protocol, True, why)
+            why = f"the host has {'an' if there else 'no'} address on {net.name}"
+            seen = (pool.gateway,) if there and pool.gateway is not None and not net.foreign else None
+            yield from _each(HOST, box.name, ip.ip, (there, why, seen))
+            if there and pool.gateway is not None:
+                yield from _each(box.name, HOST, pool.gateway, (True, why, (ip.ip,)))
+    for address in own:
+        yield from _each(box.name, HOST, address.ip, _to_host(ends, address, own))
+
+
+def _to_host(ends: Sequence[End], address: IPInterface, own: Sequence[IPInterface]) -> Verdict | None:
+    """Whether a container reaches the host by one of its own addresses."""
+    version = address.version
+    neighbours = [(net, ip) for end, net in ends if (ip := end.address(version)) is not None and address.ip in ip.network]
+    if neighbours:
+        net, ip = neighbours[0]
+        return _as(lan.to_host(net, ip, own), None) if net.driver != "bridge" else None
+    way = gateway_of(list(ends), version)
+    if way is None:
+        return (False, "it has no way out", None) if all(net.driver == "bridge" for _, net in ends) else None
+    mine = way[0].address(version)
+    return (True, f"the host is where {way[1].name} leads out", (mine.ip,)) if way[1].driver == "bridge" and mine is not None else None
 
 
 def _from_world(target: Member) -> Iterator[Promise]:
@@ -179,27 +208,26 @@ def _from_world(target: Member) -> Iterator[Promise]:
             if not net.closed and (way is None or way[1].id != net.id):
                 continue                    # the answer would take another way
             if net.driver != "bridge":
-                yield from _each(WORLD, box.name, ip, lan.inside(net, ip))
+                yield from _each(WORLD, box.name, ip.ip, _as(lan.inside(net, ip), OWN))
                 continue
             closed = net.internal or mode in (GatewayMode.NAT, GatewayMode.ISOLATED)
             for protocol in Protocol:
                 verdict = (False, f"{net.name} is {'internal' if net.internal else 'behind NAT'}") if closed \
                     else _by_mode(net, mode, protocol)
-                yield Promise(WORLD, box.name, ip.ip, protocol, *verdict)
+                yield Promise(WORLD, box.name, ip.ip, protocol, *verdict, seen=OWN)
 
 
-def _world(source: Member, world: Sequence[IPAddress]) -> Iterator[Promise]:
+def _world(source: Member, world: Sequence[IPAddress], own: Sequence[IPInterface], seized: bool) -> Iterator[Promise]:
     box, ends = source
     for address in world:
         way = gateway_of(ends, address.version)
-        own = way[0].address(address.version) if way else None
-        if way is not None and own is not None and way[1].driver != "bridge":
-            yield from _each(box.name, WORLD, ip_on(address, address.max_prefixlen), lan.outside(way[1], own))
-            continue
-        hidden = way is not None and way[1].bridge.masquerade and way[1].bridge.mode(address.version) is not GatewayMode.ROUTED
-        for protocol in Protocol:
-            if way is None:
-                yield Promise(box.name, WORLD, address, protocol, False, "it has no way out")
-            elif hidden:
-                yield Promise(box.name, WORLD, address, protocol, True, f"{way[1].name} leads out")
-            # Without NAT it is for the world to know the way back.
+        mine = way[0].address(address.version) if way else None
+        if way is None or mine is None:
+            yield from _each(box.name, WORLD, address, (False, "it has no way out" if ends else "it is on no network", None))
+        elif way[1].driver != "bridge":
+            yield from _each(box.name, WORLD, address, _as(lan.outside(way[1], mine), (mine.ip,)))
+        elif hidden(way[1], address.version) and not seized:
+            given = way[1].bridge.host_ipv4 if address.version == 4 else way[1].bridge.host_ipv6
+            seen = (given,) if given else tuple(ip.ip for ip in own if ip.version == address.version) or None
+            yield from _each(box.name, WORLD, address, (True, f"{way[1].name} leads out", seen))
+        # Without NAT it is for the world to know the way back.

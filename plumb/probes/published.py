@@ -4,6 +4,8 @@
     the host, by its own address                  DNAT too: it sees that address (without the proxy: the bridge's)
     the host, by 127.0.0.1 or ::1                 the proxy: it sees the bridge's address
     a container beside it, by the host's address  the proxy: the bridge's address (without: the container; itself as the bridge)
+    one of another network, by the host's address DNAT, and NAT of its own network: it sees the bridge's address
+    one without a way out                         nobody: it does not even reach the host's address
     any IPv6 client, of an IPv4 container         the proxy: the bridge's IPv4 address
     a client outside, of a port on 127.0.0.1      nobody, even if it routes 127.0.0.0/8 at this host
 
@@ -15,8 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from plumb.cnm import Endpoint, IPAddress, Network, Port
-from plumb.probes.promises import HOST, WORLD, Member, Promise, Protocol, Service
+from plumb.cnm import Endpoint, IPAddress, Network, Port, gateway_of
+from plumb.probes.promises import hidden, hidden_by
+from plumb.probes.sharing import with_sharers
+from plumb.probes.values import HOST, OWN, WORLD, Member, Promise, Protocol, Seen, Service
 from plumb.services.ports import clash
 
 
@@ -37,9 +41,10 @@ class Outlook:
 
 def published(members: Sequence[Member], outlook: Outlook) -> list[Promise]:
     """All that is promised about the published ports of these containers."""
-    return [promise for member in members for end, net in member[1] for port in end.ports
-            if port.host_port and port.protocol in (Protocol.TCP, Protocol.UDP)
-            for promise in _of(member, end, net, port, members, outlook)]
+    alone = [member for member in members if not member[0].shares]
+    return with_sharers([promise for member in alone for end, net in member[1] for port in end.ports
+                         if port.host_port and port.protocol in (Protocol.TCP, Protocol.UDP)
+                         for promise in _of(member, end, net, port, alone, outlook)], members)
 
 
 def _of(member: Member, end: Endpoint, net: Network, port: Port, members: Sequence[Member], outlook: Outlook) -> Iterator[Promise]:
@@ -47,10 +52,11 @@ def _of(member: Member, end: Endpoint, net: Network, port: Port, members: Sequen
     pool = net.pool(target.version)
     bridge = pool.gateway if pool is not None else None
 
-    def promise(source: str, address: IPAddress, reach: bool, why: str, seen: IPAddress | None = None) -> Promise:
-        service = Service(port.host_port, target, port.port, seen)
-        return Promise(source, box.name, address, Protocol(port.protocol), reach, why, service)
+    def promise(source: str, address: IPAddress, reach: bool, why: str, seen: Seen = OWN) -> Promise:
+        service = Service(port.host_port, target, port.port)
+        return Promise(source, box.name, address, Protocol(port.protocol), reach, why, service, seen if reach else None)
 
+    as_bridge = None if bridge is None else (bridge,)
     rewritten = end.rewrites(port) and port.host_ip.version in outlook.firewall
     if not rewritten and not outlook.proxy:
         return
@@ -58,14 +64,13 @@ def _of(member: Member, end: Endpoint, net: Network, port: Port, members: Sequen
         if not clash(port.host_ip, address):
             yield promise(WORLD, address, False, f"it is published on {port.host_ip} alone")
             continue
-        seen = None if rewritten else bridge
-        yield promise(WORLD, address, True, "it is published", seen)
-        yield promise(HOST, address, True, "it is published", address if rewritten and outlook.proxy else bridge)
-        for name, sees in _neighbours(member, net, port, members, outlook, bridge):
-            yield promise(name, address, True, "it is published, for neighbours too", sees)
+        yield promise(WORLD, address, True, "it is published", OWN if rewritten else as_bridge)
+        yield promise(HOST, address, True, "it is published", (address,) if rewritten and outlook.proxy else as_bridge)
+        for name, reach, why, sees in _neighbours(member, net, port, members, outlook, rewritten, as_bridge):
+            yield promise(name, address, reach, why, sees)
     loopback = _loopback(port)
     if clash(port.host_ip, loopback) and (outlook.proxy or (rewritten and loopback.version == 4)):
-        yield promise(HOST, loopback, True, "the host reaches its own published ports", bridge)
+        yield promise(HOST, loopback, True, "the host reaches its own published ports", as_bridge)
     if port.host_ip.is_loopback and port.host_ip.version == 4:
         yield promise(WORLD, port.host_ip, False, "what is published on the loopback address is the host's alone")
 
@@ -82,9 +87,18 @@ def _loopback(port: Port) -> IPAddress:
 
 
 def _neighbours(member: Member, net: Network, port: Port, members: Sequence[Member], outlook: Outlook,
-                bridge: IPAddress | None) -> Iterator[tuple[str, IPAddress | None]]:
-    """Containers on the same network and on no other, itself included, and whom the published one sees."""
+                rewritten: bool, as_bridge: Seen) -> Iterator[tuple[str, bool, str, Seen]]:
+    """Containers whose way out is a bridge, or who have none, the published one included; whether they reach it, why, and as whom."""
+    version = port.host_ip.version
     for box, ends in members:
-        if [other.id for _, other in ends] == [net.id] and any(ip.version == port.host_ip.version for ip in ends[0][0].ips):
+        if any(other.driver != "bridge" for _, other in ends):
+            continue                        # on the LAN, there are other ways to the host's address
+        way = gateway_of(ends, version)
+        if way is None:
+            yield box.name, False, "it has no way to the host's address", None
+        elif way[1].id == net.id:
             masked = outlook.proxy or box.id == member[0].id
-            yield box.name, bridge if masked else None
+            yield box.name, True, "it is published, for neighbours too", as_bridge if masked else OWN
+        elif version in outlook.firewall:
+            seen = as_bridge if not rewritten else hidden_by(way[1], net, version) if hidden(way[1], version) else OWN
+            yield box.name, True, "it is published, for other networks too", seen

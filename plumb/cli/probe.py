@@ -1,0 +1,158 @@
+"""plumb probe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from plumb.cli import common
+from plumb.errors import Invalid
+
+if TYPE_CHECKING:
+    from plumb.probes.packets.wire import Wrapped
+    from plumb.probes.parties import Parties
+    from plumb.probes.question import Answer, Question, Wanted
+    from plumb.tracing.records import Place
+
+
+@click.command("probe")
+@click.option("-4", "version", flag_value=4, type=int, help="By IPv4 alone.")
+@click.option("-6", "version", flag_value=6, type=int, help="By IPv6 alone.")
+@click.option("-c", "--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="Ask so many times.")
+@click.option("-W", "--wait", "seconds", type=click.FloatRange(0.01, 60), default=1.0, show_default=True,
+              help="Seconds to wait for each answer.")
+@click.option("--listen", is_flag=True, help="Open a listener where the question should arrive, which answers it (tcp, udp).")
+@click.option("--on", "link", metavar="LINK", help="Also tell how the packets are wrapped on this link of the host: VLAN tags, VXLAN, ESP.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each address.")
+@click.argument("source", metavar="FROM")
+@click.argument("to", metavar="TO[:PORT][/PROTOCOL]")
+def probe(source: str, to: str, version: int | None, count: int, seconds: float, listen: bool, link: str | None, as_json: bool) -> int:
+    """Ask one question on the real network, and tell who answered.
+
+    FROM is a container, "host", the path of a namespace file, or pid:N; TO the same, or an address, or a name, which is asked of FROM's
+    own resolver. A container is asked at all its addresses. With a port it is a TCP connection, /udp and /sctp are others; without one a
+    ping. /arp and /nd ask who claims the address, /dns what a name means, /mtu how long a packet may be. Exit status 1 if not all of them
+    were answered.
+    """
+    from plumb.probes.parties import Parties
+    from plumb.probes.question import Wanted
+
+    wanted, versions = Wanted.of(to), (version,) if version else (4, 6)
+    with common.read() as reader:
+        parties = Parties(reader)
+        place = parties.place(source)
+        answers = _answers(parties, place, wanted, versions, _How(count, seconds, listen, link))
+    for answer in answers:
+        print(json.dumps(document(answer)) if as_json else line(answer))
+    if not as_json and not all(answer.good for answer in answers) and wanted.kind in ("icmp", "tcp", "udp", "sctp"):
+        print(f"plumb trace {source} {to}    shows where it ends")
+    return 0 if all(answer.good for answer in answers) else 1
+
+
+class _How(NamedTuple):
+    """How often to ask, how long to wait, whether to listen there, and on which link to watch."""
+
+    times: int
+    seconds: float
+    listen: bool
+    link: str | None
+
+
+def _answers(parties: Parties, place: Place, wanted: Wanted, versions: tuple[int, ...], how: _How) -> list[Answer]:
+    from plumb.probes import finding
+    from plumb.probes.question import Kind, address_of
+
+    if wanted.kind in (Kind.ARP, Kind.ND):
+        versions = (4,) if wanted.kind is Kind.ARP else (6,)
+    if wanted.kind is Kind.DNS and address_of(wanted.name) is None:
+        return finding.name(place, wanted.name, parties.files(place), versions, how.seconds)
+    found = []
+    for question in parties.questions(place, wanted, versions):
+        with _watched(how.link, question) as seen:
+            answer = _answer(question, how)
+        answer.on_link = seen
+        found.append(answer)
+    return found
+
+
+def _answer(question: Question, how: _How) -> Answer:
+    from plumb.probes import finding
+    from plumb.probes.question import Kind
+
+    seconds = how.seconds
+
+    match question.kind:
+        case Kind.ARP | Kind.ND:
+            if (question.address.version == 4) is not (question.kind is Kind.ARP):
+                raise Invalid(f"{question.address} is not asked for by {question.kind}", "IPv4 has arp, IPv6 has nd")
+            return finding.neighbours(question, min(seconds, 0.3))
+        case Kind.MTU:
+            return finding.longest(question, min(seconds, 0.5))
+        case Kind.DNS:
+            return finding.server(question, seconds)
+    from plumb.probes import single
+
+    return (single.ask_a_listener if how.listen else single.ask)(question, how.times, seconds)
+
+
+@contextmanager
+def _watched(link: str | None, question: Question) -> Iterator[list[str]]:
+    """What is seen of a question on a link, in words, when the with block is over."""
+    seen: list[str] = []
+    if link is None:
+        yield seen
+        return
+    from plumb.probes.packets.wire import Tap
+
+    with Tap("", link) as tap:
+        yield seen
+        about = [wrapped for wrapped in tap.seen() if _concerns(wrapped, question)]
+    seen += dict.fromkeys(map(str, about)) or ["nothing of it"]
+
+
+def _concerns(wrapped: Wrapped, question: Question) -> bool:
+    return wrapped.spi is not None or (wrapped.inside is not None and str(question.address) in wrapped.inside[:2])
+
+
+def line(answer: Answer) -> str:
+    """An answer as a line for people, and one more for each thing that was seen on the link."""
+    question, words = answer.question, []
+    words += answer.found
+    if answer.mtu:
+        words.append(f"mtu={answer.mtu}")
+    if answer.seconds and question.kind not in ("mtu", "arp", "nd"):
+        words.append(_times(answer))
+    if answer.said:
+        words.append(answer.said)
+    if answer.by and question.kind == "icmp" and answer.by != str(question.address):
+        words.append(f"from {answer.by}")
+    if answer.ttl:
+        words.append(f"ttl={answer.ttl} ({answer.hops} hop{'' if answer.hops == 1 else 's'})")
+    if answer.seen:
+        words.append(f"seen as {answer.seen}")
+    if question.kind == "dns":
+        head = f"{question.name}   by {question.address}"
+    else:
+        head = question.where if question.name == str(question.address) else f"{question.name}   {question.where}"
+    return "\n".join([f"{head}   {', '.join(words)}", *(f"    on the link: {seen}" for seen in answer.on_link)])
+
+
+def _times(answer: Answer) -> str:
+    times = [1000 * seconds for seconds in answer.seconds]
+    if answer.sent == 1:
+        return f"answered, time={times[0]:.3f} ms"
+    return f"{len(times)} of {answer.sent} answered, time={sum(times) / len(times):.3f} ms on average, time={max(times):.3f} ms at most"
+
+
+def document(answer: Answer) -> dict[str, object]:
+    """The same for programs."""
+    question = answer.question
+    return {"from": question.source.name, "to": question.name, "address": str(question.address), "protocol": str(question.kind),
+            "port": question.port or None, "ok": answer.good, "sent": answer.sent, "answered": len(answer.seconds),
+            "milliseconds": [round(1000 * seconds, 3) for seconds in answer.seconds], "ttl": answer.ttl or None, "hops": answer.hops,
+            "seen": answer.seen or None, "arrived": answer.arrived, "found": answer.found, "mtu": answer.mtu or None,
+            "said": answer.said, "on_link": answer.on_link}
