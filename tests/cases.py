@@ -191,11 +191,10 @@ def linked(verbs: Verbs) -> None:
     verbs.run("c2", links=(("c1", "web"),))
 
 
-def on_the_lan(driver: str, *boxes: str, needs: tuple[str, ...] = (), parent: str = "eth0", settings: Mapping[str, Any] = MappingProxyType({}),
-               **asked: Any) -> Case:
+def on_the_lan(driver: str, *boxes: str, **asked: Any) -> Case:
     """A macvlan or ipvlan network n1 of the LAN's subnets, and containers at 192.0.2.51, .52, …"""
     mode = {f"{driver}_{key}": asked.pop(key) for key in ("mode", "flag") if key in asked}
-    wanted = {"subnet": "192.0.2.0/24", "gateway": "192.0.2.1", **asked, "options": {"parent": parent, **mode}}
+    wanted = {"subnet": "192.0.2.0/24", "gateway": "192.0.2.1", **asked, "options": {"parent": "eth0", **mode}}
 
     def build(verbs: Verbs) -> None:
         verbs.create_network("n1", driver=driver, **wanted)
@@ -203,7 +202,7 @@ def on_the_lan(driver: str, *boxes: str, needs: tuple[str, ...] = (), parent: st
             six = IPv6Address(f"2001:db8:2::{51 + number}") if wanted.get("ipv6") else None
             verbs.run(name, network=Attachment("n1", ip=IPv4Address(f"192.0.2.{51 + number}"), ip6=six))
 
-    return Case(build, settings, needs=(driver, *needs))
+    return Case(build, needs=(driver,))
 
 
 def alone(driver: str, **asked: Any) -> Case:

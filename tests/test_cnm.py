@@ -128,7 +128,8 @@ def test_an_address_with_its_prefix() -> None:
 def on_a_parent(driver: str = "macvlan", *, parent: str = "eth0", gateway: str = "", mode: str = "l2", internal: bool = False) -> Network:
     """A network 10.1.0.0/24 and 10.2.0.0/24; the gateway is the first subnet's."""
     pools = (Pool(ip_network("10.1.0.0/24"), gateway=ip_address(gateway) if gateway else None), Pool(ip_network("10.2.0.0/24")))
-    return Network(ID, "n", driver, pools, internal=internal, macvlan=MacvlanOptions(parent), ipvlan=IpvlanOptions(parent, IpvlanMode(mode)))
+    return Network(ID, "n", driver, pools, internal=internal, macvlan=MacvlanOptions(parent),
+                   ipvlan=IpvlanOptions(parent, IpvlanMode(mode)))
 
 
 FIRST, SECOND = IPv4Interface("10.1.0.5/24"), IPv4Interface("10.2.0.5/24")

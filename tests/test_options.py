@@ -172,9 +172,9 @@ def test_all_the_labels() -> None:
         opt.BRIDGE + "trusted_host_interfaces": "eth0:wg0", opt.PREFIX + "driver.mtu": "1400", opt.PREFIX + "container_iface_prefix": "net",
         opt.PREFIX + "host_ipv4": "192.0.2.9", opt.PREFIX + "host_ipv6": "2001:db8::9", opt.PREFIX + "advertise_addr_nmsgs": "1",
         opt.PREFIX + "advertise_addr_ms": "100"})
-    assert found["bridge"] == BridgeOptions("br9", False, False, GatewayMode.ROUTED, GatewayMode.ISOLATED, IPv4Address("127.0.0.1"), True, ("eth0",
-        "wg0"), 1400, "net",
-                                  IPv4Address("192.0.2.9"), IPv6Address("2001:db8::9"))
+    assert found["bridge"] == BridgeOptions(
+        "br9", False, False, GatewayMode.ROUTED, GatewayMode.ISOLATED, IPv4Address("127.0.0.1"), True, ("eth0", "wg0"), 1400, "net",
+        IPv4Address("192.0.2.9"), IPv6Address("2001:db8::9"))
     assert (found["advertise_count"], found["advertise_interval"]) == (1, 100)
 
 

@@ -26,7 +26,7 @@ from plumb.probes.published import Outlook, published
 from plumb.probes.traffic import try_out
 from plumb.things import HOST as HOST_ITSELF
 from plumb.things import Thing
-from plumb.things.layer3 import Sysctl
+from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Dummy, OnParent, Up, Vlan
 from plumb.things.names import Names, Resolver
 from plumb.things.netfilter import Chain, Family, InChain, Policy, Rule
@@ -81,9 +81,10 @@ def answering(thing: Thing) -> bool:
 
 
 def lan(name: str, **more: Any) -> Scene:
-    """A case of macvlan or ipvlan: all that is in the sandboxes, and what they stand on."""
-    return Scene(cases.CASES[name].build, lambda thing, n1: thing.where != HOST_ITSELF or isinstance(thing, OnParent | Vlan | Dummy) or (
-        isinstance(thing, Up) and thing.dev == n1), needs=cases.CASES[name].needs, **more)
+    """A case of macvlan or ipvlan: the links, what they stand on, and what makes them interfaces; the rest is as in any sandbox."""
+    return Scene(cases.CASES[name].build, lambda thing, n1: isinstance(thing, OnParent | Vlan | Dummy) or (
+        isinstance(thing, Up | Address | Route) and thing.dev != "lo" and (thing.where != HOST_ITSELF or thing.dev == n1)),
+        needs=cases.CASES[name].needs, **more)
 
 
 def port(pattern: str) -> Callable[[Thing, str], bool]:
@@ -129,7 +130,8 @@ SCENES = {
     "macvlan": lan("macvlan-ipv6"),
     "macvlan, private": lan("macvlan-private"),
     "macvlan, passthru": lan("macvlan-passthru"),
-    "macvlan, two subnets": lan("macvlan-subnets", outside="ip addr add 10.21.0.254/24 dev port0; ip addr add fd00:21::254/64 dev port0 nodad"),
+    "macvlan, two subnets": lan("macvlan-subnets", outside="""
+        ip addr add 10.21.0.254/24 dev port0; ip addr add fd00:21::254/64 dev port0 nodad"""),
     "macvlan and a bridge": lan("macvlan-beside-a-bridge"),
     "macvlan on a VLAN": lan("macvlan-vlan"),
     "macvlan without a parent": lan("macvlan-alone"),
@@ -245,7 +247,8 @@ def promised(lab: Lab, host: Host) -> tuple[Made, dict[str, str]]:
     """All promises of what runs here, and where to try them."""
     running = [box for box in host.containers() if box.status is Status.RUNNING]
     members: list[Member] = [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running]
-    within(lab.lan, """ip route replace 172.20.0.0/15 via 192.0.2.10; ip route replace 10.20.0.0/15 via 192.0.2.10; ip -6 route replace fd00::/16 via 2001:db8:2::10
+    within(lab.lan, """ip route replace 172.20.0.0/15 via 192.0.2.10; ip route replace 10.20.0.0/15 via 192.0.2.10
+        ip -6 route replace fd00::/16 via 2001:db8:2::10
         ip addr del 127.0.0.1/8 dev lo 2>/dev/null; ip route replace 127.0.0.0/8 via 192.0.2.10
         sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""")
     places = {HOST: "", WORLD: lab.lan, **{box.name: host.namespace(box) for box in running}}

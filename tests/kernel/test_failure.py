@@ -18,6 +18,8 @@ from plumb.errors import KernelRefused
 from plumb.kernel.linux import LinuxKernel
 from plumb.plan import Step
 from plumb.things import HOST
+from plumb.things.layer3 import Route
+from plumb.things.links import Dummy, OnParent, Up, Vlan
 from plumb.things.names import Names, Resolver
 from plumb.things.netfilter import Chain, InChain
 from plumb.things.nftables import InTable, NftTable
@@ -116,8 +118,15 @@ NAMED = ("names", "nft-names")
 """Where the steps for names are walked, and only they: all else in these is like elsewhere."""
 
 
+def of_the_lan(step: Step) -> bool:
+    """What only a network on a parent has; its container's other things are those of any container."""
+    return isinstance(step.thing, OnParent | Vlan | Dummy | Route) or (isinstance(step.thing, Up) and step.thing.ns == HOST)
+
+
 def worth(name: str) -> Callable[[Step], bool]:
     """Which of a case's steps are walked."""
+    if name.startswith(("macvlan", "ipvlan")):
+        return of_the_lan
     if name in NAMED:
         return lambda step: for_names(step) or isinstance(step.thing, Agent)
     twin = name in ALIKE or (name not in WALKED and ("published" in name or name.startswith("nft-")))
