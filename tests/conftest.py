@@ -6,13 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import labs
+from tests import labs, needs
 from tests.labs import Lab
 
 
 def pytest_configure() -> None:
     """No test runs in the machine's own network namespace."""
     labs.refuse_the_machine()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test marked with `needs` runs where the kernel has it."""
+    needs.check(item)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ class Scenario:
         steps: the command lines; one that begins with "@h2 " runs on h2, "NAME = LINE" keeps what LINE prints as $NAME.
         daemon: settings, with the keys of Docker's daemon.json.
         hosts: the hosts' names; host_setup: shell lines that run on h1 first; lan_routes: routes of the LAN's router.
+        needs: the kernel's feature without which it cannot be played, empty where every kernel will do.
     """
 
     name: str
@@ -33,13 +34,14 @@ class Scenario:
     hosts: tuple[str, ...]
     host_setup: tuple[str, ...]
     lan_routes: tuple[str, ...]
+    needs: str
 
 
 def scenarios() -> dict[str, Scenario]:
     """All scenarios of which there is a recording, in the book's order."""
     book = tomllib.loads((HERE / "scenarios.toml").read_text())
     return {name: Scenario(name, tuple(s["steps"]), s.get("daemon", {}), tuple(s.get("hosts", ("h1",))),
-                           tuple(s.get("host_setup", ())), tuple(s.get("lan_routes", ())))
+                           tuple(s.get("host_setup", ())), tuple(s.get("lan_routes", ())), s.get("vm", ""))
             for name, s in book.items() if _golden(name).exists()}
 
 

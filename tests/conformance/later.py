@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 MISSING: Mapping[str, str] = {
-    "macvlan-*": "the macvlan driver comes later",
-    "ipvlan-*": "the ipvlan driver comes later",
     "overlay-*": "the overlay driver and the cluster come later",
 }
 

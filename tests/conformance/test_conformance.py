@@ -16,12 +16,17 @@ from tests.conformance.recording import play
 BOOK = scenarios()
 
 
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    """What a scenario waits for: plumb, else a kernel's feature."""
+    if why := later.missing(name):
+        return [pytest.mark.skip(why)]
+    return [pytest.mark.needs(BOOK[name].needs)] if BOOK[name].needs else []
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BOOK)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in BOOK])
 def test_does_what_docker_did(name: str) -> None:
     """Every fact of the scenario is Docker's; afterwards the host is as bare as before."""
-    if why := later.missing(name):
-        pytest.skip(why)
     docker, seen = recorded(name), play(BOOK[name])
     wrong = [*map(str, differences(docker, seen)), *(f"~ [order] {each}" for each in misordered(docker, seen))]
     if wrong:

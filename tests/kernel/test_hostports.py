@@ -108,7 +108,7 @@ def test_udp_tells_where_a_datagram_was_sent() -> None:
             assert any(socket.inet_pton(family(ip), ip) in data for _, _, data in told)
 
 
-@pytest.mark.skipif(hostports.trial("sctp", ip_address("127.0.0.1"), 9) in NO_SCTP, reason="this kernel has no SCTP")
+@pytest.mark.needs("sctp")
 def test_sctp_is_bound() -> None:
     """SCTP's ports are taken as well."""
     port = free()

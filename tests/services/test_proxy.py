@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import statistics
@@ -14,11 +13,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 import pytest
 
-from plumb.kernel import hostports
 from plumb.services.vessels import KEPT
 from tests.kernel.trials import wait_until
 from tests.labs import sh
@@ -358,8 +355,7 @@ def test_no_descriptors_left_means_to_wait(box: str) -> None:
 # -- SCTP ---------------------------------------------------------------
 
 
-@pytest.mark.skipif(hostports.trial("sctp", IPv4Address("127.0.0.1"), 9) in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT),
-                    reason="this kernel has no SCTP")
+@pytest.mark.needs("sctp")
 def test_sctp_is_handed_on(box: str) -> None:
     """Messages go both ways, one by one."""
     from plumb.kernel import namespaces
