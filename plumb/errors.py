@@ -36,6 +36,17 @@ class PlumbError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[PlumbError], args: tuple[object, ...], state: dict[str, object]) -> PlumbError:
+    """An error as it was in another process: its words are its own, not those that it was made from."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class Invalid(PlumbError):
     """What was asked for makes no sense."""

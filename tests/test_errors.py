@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import pickle
 
 import pytest
 
@@ -57,6 +58,15 @@ def test_a_failed_step_says_what_is_stuck() -> None:
     failure.stuck.append(KernelRefused("undo that", said="never"))
     assert str(failure) == "cannot do this: no; while taking back: cannot undo that: never"
     assert failure.done == [Step(None, Up("b"))]
+
+
+@pytest.mark.parametrize("error", [
+    KernelRefused("add it", errno.EPERM), Conflict("taken", "take another"),
+    StepFailed(KernelRefused("do this", said="no"), Step(None, Up("a")), [])])
+def test_an_error_comes_out_of_another_process_as_it_was(error: PlumbError) -> None:
+    """Its words, its advice, and what else it knows."""
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.hint) == (type(error), str(error), error.hint)
 
 
 def test_public_names_are_there() -> None:

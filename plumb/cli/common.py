@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from plumb.engine.reading import Reader
+from plumb.kernel.sweeping import sweep
 
 if TYPE_CHECKING:
     from plumb.engine.host import Host
@@ -25,8 +26,9 @@ def changing(function: F) -> F:
 
 
 def read() -> Reader:
-    """The host that the command is about, to be read; an agent that was killed is brought back first."""
+    """The host that the command is about, to be read; first an agent that was killed is brought back, and what a killed trace has left."""
     reader = Reader(settings=click.get_current_context().find_root().obj)
+    sweep(reader.layout.run)
     if reader.agent_lost:
         revive()
     return reader

@@ -31,6 +31,7 @@ from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.order import OrderedKernel
 from plumb.engine.reading import Reader
 from plumb.errors import Broken, PlumbError, StepFailed
+from plumb.kernel.sweeping import sweep
 from plumb.services import ipam
 from plumb.settings import Settings
 from plumb.store.sqlite import Store
@@ -194,6 +195,7 @@ class Host(Reader):
                 raise
             mending.give_up(store, self.kernel)
         mending.revive(store, self.kernel, self.layout)
+        sweep(self.layout.run)
 
     @contextmanager
     def _my_turn(self, create: bool) -> Iterator[Store]:

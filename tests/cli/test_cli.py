@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from plumb.cli import VERBS, first_verb
+from plumb.kernel import notes
 from tests import labs
 from tests.labs import Lab
 
@@ -237,3 +238,15 @@ def test_a_settings_file_that_is_not_there_is_told_to_readers_too(shop: Lab) -> 
 def test_the_verb_of_a_command_line(words: list[str], verb: str) -> None:
     """It decides what a failure's status is."""
     assert first_verb(words) == verb
+
+
+@pytest.mark.parametrize("argv", [("ps",), ("network", "create", "n2")])
+def test_any_command_clears_up_after_a_trace_that_was_killed(lab: Lab, argv: tuple[str, ...]) -> None:
+    """The note that it has left is done, and thrown away."""
+    lab.plumb("network", "create", "n1")
+    left = lab.root / notes.FOLDER / "999999999-1-1"
+    left.parent.mkdir(exist_ok=True)
+    left.write_text('{"setting": "/proc/sys/net/netfilter/nf_log/2", "value": "NONE", "ns": "/run/gone", "device": 4, "inode": 1}')
+    lab.plumb(*argv)
+    assert not left.exists()
+    lab.plumb("reset", "--force")
