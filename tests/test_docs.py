@@ -24,7 +24,8 @@ BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<=^```python\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 KINDS = [(r"\b[0-9a-f]{64}\b", "<id>"), (r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", "<mac>"), (r"\bbr-[0-9a-f]{12}\b", "br-<net>"),
          (r"\bveth[0-9a-f]{7}\b", "veth<end>"), (r"\b[0-9a-f]{12}\b", "<short id>"), (r"@if\d+", "@if<n>"),
-         (r"time=[0-9.]+ ms", "time=<t>"), (r"\b6[1-5][0-9]{3}\b", "<port>"), (r" +", " ")]
+         (r"time=[0-9.]+ ms", "time=<t>"), (r"\+\d+ µs", "+<t>"), (r"after \d+ µs", "after <t>"),
+         (r"(?<=:)(2\d{4}|3[01]\d{3})\b", "<token>"), (r"\b6[1-5][0-9]{3}\b", "<port>"), (r" +", " ")]
 
 
 def alike(text: str) -> str:
@@ -58,7 +59,7 @@ def test_the_examples_come_out_as_written(page: Path) -> None:
     """Every example of a page gives what the page says."""
     text = page.read_text()
     with labs.lab(lan=True) as lab:
-        env = f"export PLUMB_ROOT={lab.root} PYTHONPATH={REPOSITORY}; plumb() {{ {sys.executable} -m plumb \"$@\"; }}"
+        env = f"export PLUMB_ROOT={lab.root} PYTHONPATH={REPOSITORY} LAN={lab.lan}; plumb() {{ {sys.executable} -m plumb \"$@\"; }}"
         found = BLOCK.sub(lambda match: run_block(match[0], env), text)
         lab.plumb("reset", "--force")
     if os.environ.get("PLUMB_UPDATE_DOCS"):

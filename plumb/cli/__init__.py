@@ -28,7 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "ps": ("plumb.cli.show", "List containers"),
     "port": ("plumb.cli.show", "Show published ports, or what is open to whom"),
     "inspect": ("plumb.cli.show", "Show containers or networks in Docker's JSON"),
-    "stats": ("plumb.cli.stats", "Show what goes through containers' interfaces, and their connections"),
+    "stats": ("plumb.cli.stats", "Show traffic and connections of containers"),
     "check": ("plumb.cli.mend", "Tell what is not as it should be"),
     "repair": ("plumb.cli.mend", "Make it as it should be"),
     "reset": ("plumb.cli.mend", "Remove all that is plumb's"),

@@ -9,7 +9,8 @@
                 (sightings, rewriting, telling, endings)
     causes      what an end that is no arrival means, and what to do about it
     probe       the question itself, with a plain socket
-    tracer      all of that: looks (ground), asks, watches, tells, and gathers what causes need
+    tracer      all of that: looks (errands, ground), asks and watches (watching), and gathers what causes need (gather); its answer
+                is a report
 
 The kernel's door (`plumb.kernel`) collects the records; `plumb.views.story` tells them.
 """

@@ -13,7 +13,7 @@ from plumb.kernel.oracle import PROTOCOLS, Oracle
 from plumb.tracing.asking import IPAddress
 from plumb.tracing.frames import Way
 from plumb.tracing.records import Place
-from plumb.tracing.scene import Answer, Facts, Link, Tracked, Tuple
+from plumb.tracing.scene import Answer, Facts, Link, Listener, Tracked, Tuple
 from plumb.tracing.story import Story
 
 SETTINGS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/icmp_echo_ignore_all", "net/ipv6/icmp/echo_ignore_all",
@@ -33,9 +33,17 @@ def facts(place: Place, story: Story, goal: IPAddress) -> Facts:
         links = landscape.links()
         there, back = _routes(oracle, story, place, goal)
         protocol = story.flow.protocol
-        listeners = () if protocol == "icmp" else tuple(oracle.listeners(protocol))
-        return Facts(place, links, landscape.addresses(links), landscape.neighbours(links), listeners,
+        return Facts(place, links, landscape.addresses(links), landscape.neighbours(links), tuple(_listeners(oracle, protocol)),
                      tuple(_tracked(place, protocol, story.flow.version)), dict(_settings(place, story, links)), there, back)
+
+
+def _listeners(oracle: Oracle, protocol: str) -> list[Listener]:
+    if protocol == "icmp":
+        return []
+    try:
+        return oracle.listeners(protocol)
+    except PlumbError:
+        return []                               # this kernel does not tell
 
 
 def _routes(oracle: Oracle, story: Story, place: Place, goal: IPAddress) -> tuple[Answer | None, Answer | None]:

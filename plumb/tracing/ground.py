@@ -14,7 +14,7 @@ from plumb.kernel.landscape import Landscape
 from plumb.tracing import path
 from plumb.tracing.path import HOST, Member, Spot
 from plumb.tracing.records import Place
-from plumb.tracing.scene import IPInterface, Link
+from plumb.tracing.scene import IPAddress, IPInterface, Link
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,14 @@ class Ground:
     def titles(self) -> dict[Spot, str]:
         """What links are to people."""
         return path.titles(self.members, self.networks, self.links, self.wires)
+
+    def has(self, place: Place, ip: IPAddress) -> bool:
+        """Whether an address is a place's own."""
+        return any(own.ip == ip for _, own in self.addresses.get(place.name, ()))
+
+    def having(self, ip: IPAddress) -> Place | None:
+        """The place that has an address."""
+        return next((place for place in self.places if self.has(place, ip)), None)
 
     def ips(self, place: Place) -> list[IPInterface]:
         """A place's addresses, a container's in the order in which its networks lead out."""

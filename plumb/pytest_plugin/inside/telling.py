@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def tell(answers: Answers, host: Host, asked: Asked, seconds: float) -> str:
     """The story of a packet that asks this, as `plumb trace` tells it."""
-    from plumb.tracing.tracer import Tracer, Wishes
+    from plumb.tracing.report import Wishes
+    from plumb.tracing.tracer import Tracer
     from plumb.views import story
 
     source = "host" if asked.source == HOST else answers.place(asked.source) if asked.source in answers.places else asked.source
