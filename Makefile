@@ -10,13 +10,22 @@ OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
 
-.PHONY: demo test lint docs golden bench clean
+.PHONY: demo test test-vm test-all vm-shell lint docs golden bench clean
 
 demo: $(BIN)/.plumb              ## build the three-tier lab, show it, try it, take it down
 	@$(LAB) $(BIN)/python examples/three_tier.py
 
 test: $(BIN)/.dev                ## the whole bar: lint, types, layers, docs, units, kernel, conformance
 	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m pytest $(ARGS)
+
+test-vm: .vm/kernel              ## what this kernel cannot run, on Debian's in QEMU; ARGS=tests for all (docs/testing.md)
+	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.vm $(ARGS)
+
+test-all: .vm/kernel             ## both at once, with one summary
+	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.vm.both
+
+vm-shell: .vm/kernel             ## a shell on that kernel
+	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.vm --shell
 
 lint: $(BIN)/.dev                ## ruff and mypy alone
 	@$(BIN)/ruff check .
@@ -32,7 +41,7 @@ bench: $(BIN)/.dev               ## how long things take, beside ip, iptables-re
 	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.bench $(ARGS)
 
 clean:                           ## remove what make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .vm .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # -- what that needs ---------------------------------------------------------------
 
@@ -47,4 +56,11 @@ $(BIN)/.plumb: pyproject.toml
 
 $(BIN)/.dev: $(BIN)/.plumb
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+.vm/kernel: $(BIN)/.dev
+	@for tool in qemu-system-x86_64 depmod setpriv; do command -v $$tool >/dev/null || missing=1; done; \
+	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	 apt-get install -y -qq --no-install-recommends qemu-system-x86 kmod util-linux; fi
+	@$(BIN)/python -m tests.vm.kernel $@
 	@touch $@

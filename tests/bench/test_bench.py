@@ -12,7 +12,7 @@ import pytest
 
 from tests.bench import cli, ports
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ROWS = {
     "one at a time": {"network create", "run -d", "network connect", "rm -f", "network rm"},

@@ -199,6 +199,7 @@ def test_who_does_not_read_is_not_read_from(process: Process) -> None:
         assert heard.ids(min(whole, 100)) == [*range(min(whole, 100))]
 
 
+@pytest.mark.alone
 def test_who_never_reads_is_hung_up_on(process: Process) -> None:
     """Whatever it has asked."""
     many = dns.message.make_query("many", "A").to_wire()[2:]
