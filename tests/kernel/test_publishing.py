@@ -385,3 +385,26 @@ def test_many_ports_in_one_container(site: Lab, wall: Firewall) -> None:
         assert not connects(site.lan, labs.HOST_IP, 20299)
         assert host.check() == []
         host.reset()
+
+
+# python-iptables asks modprobe for the legacy modules, where there are modules, and leaves the pipe open.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.needs("sctp")
+@pytest.mark.parametrize("proxy", [True, False])
+def test_an_sctp_port_leads_in(site: Lab, wall: Firewall, proxy: bool) -> None:
+    """As one of TCP: from the LAN by DNAT, from the host itself by the proxy or by DNAT."""
+    with site.host(settings={**wall.settings, "userland-proxy": proxy}) as host:
+        host.create_network("n1", subnet=SUBNET)
+        box = host.run("c1", network="n1", publish="9002:81/sctp")
+        with entered(host.namespace(box)):
+            server = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+        with closing(server):
+            server.bind(("0.0.0.0", 81))
+            server.listen(5)
+            for place in (site.lan, site.netns):
+                with entered(place), socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP) as client:
+                    client.settimeout(10)
+                    client.connect((labs.HOST_IP, 9002))
+                    connection, _ = server.accept()
+                    connection.close()
+        host.reset()
