@@ -269,9 +269,10 @@ def broken(made: Made, places: dict[str, str], patience: float) -> list[Promise 
 
 
 def broken_for_good(made: Made, places: dict[str, str], patience: float) -> list[Promise | NamePromise]:
-    """The same, after a while: on a busy machine an answer may take longer than what must not come is waited for."""
-    for _ in range(5):
-        found = broken(made, places, patience)
+    """The same, after longer and longer waits: on a busy or an emulated machine an answer may take its time."""
+    found: list[Promise | NamePromise] = []
+    for longer in range(6):
+        found = broken(made, places, patience * 2 ** longer)
         if not found:
             break
     return found

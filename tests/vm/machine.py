@@ -58,7 +58,7 @@ class Machine:
 
     def shell(self) -> int | None:
         """Run the guest with this terminal as its own, until it powers off."""
-        with self._started("-chardev", "null,id=output", "-chardev", "stdio,id=terminal,signal=off", "-device",
+        with self._started("-chardev", "file,id=output,path=/dev/null", "-chardev", "stdio,id=terminal,signal=off", "-device",
                            "virtconsole,chardev=terminal,nr=0") as guest:
             guest.wait()
         return self._status()
