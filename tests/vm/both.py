@@ -29,7 +29,7 @@ def main() -> int:
         parts = [_Part("", [*PYTEST, *guest.WORKERS, "-m", "not alone", f"--junit-xml={reports['here']}"])]
         if selection := lacking.collected():
             parts.append(_Part("guest | ", [*MODEST, sys.executable, "-m", "tests.vm", "--report", str(reports["guest"]),
-                                      *guest.WORKERS, *selection]))
+                                      "-v", "--durations=10", *guest.WORKERS, *selection]))
         try:
             statuses = [part.ended() for part in parts]
             statuses.append(_Part("", [*PYTEST, "-m", "alone", f"--junit-xml={reports['alone']}"]).ended())

@@ -24,5 +24,4 @@ class _Teller:
         if report.failed:
             said = report.longreprtext.splitlines()
             errors = [line for line in said if line.startswith("E ")] or said
-            self._terminal.ensure_newline()
-            self._terminal.write_line("\n".join([f"FAILED {report.nodeid}", *errors[:LINES]]))
+            self._terminal.write_line("\n".join([f"\nFAILED {report.nodeid}", *errors[:LINES]]))
