@@ -133,7 +133,11 @@ def worth(name: str) -> Callable[[Step], bool]:
     return lambda step: not for_names(step) and (not twin or firewall_or_port(step))
 
 
-@pytest.mark.parametrize("name", on_kernels(CASES))
+SAME_STEPS = ("ipvlan", "ipvlan-private", "ipvlan-vepa", "ipvlan-l3", "ipvlan-l3s", "ipvlan-alone")
+"""Their steps are those of another case of ipvlan, but for a word in one message; test_replay.py has that word typed."""
+
+
+@pytest.mark.parametrize("name", on_kernels(name for name in CASES if name not in SAME_STEPS))
 def test_a_failed_build_leaves_nothing(name: str) -> None:
     """Whatever step of whatever build fails, the host is as it was."""
     case = CASES[name]

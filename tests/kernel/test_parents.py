@@ -20,6 +20,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from plumb import Host
 from plumb.cnm import Attachment
 from plumb.errors import StepFailed
+from plumb.kernel.abilities import able
 from plumb.kernel.namespaces import entered
 from plumb.probes.packets import who_has
 from tests import cases
@@ -272,7 +273,7 @@ def test_a_second_container_on_a_passthru_parent(lan: Lab) -> None:
     ("ipvlan", "-d ipvlan -o parent=eth0"), ("8021q", "-d macvlan -o parent=eth0.10"), ("dummy", "-d macvlan")])
 def test_what_the_kernel_lacks_is_named_in_one_line(lan: Lab, kind: str, argv: str) -> None:
     """Never a bare EOPNOTSUPP: the module and the option, and all is as before."""
-    if kernel_has(kind):
+    if able(kind).able:
         pytest.skip(f"this kernel has {kind}")
     lan.plumb("network", "create", *argv.split(), "--subnet", "192.0.2.0/24", "n1", status=None)
     ran = lan.plumb("run", "-d", "--name", "c1", "--network", "n1", status=None) if kind == "ipvlan" else \
@@ -282,10 +283,3 @@ def test_what_the_kernel_lacks_is_named_in_one_line(lan: Lab, kind: str, argv: s
     assert "CONFIG_" in ran.stderr
     assert len(ran.stderr.strip().splitlines()) <= 2
     lan.plumb("reset", "--force")
-
-
-def kernel_has(feature: str) -> bool:
-    """Whether links of a kind can be made here."""
-    kind = {"8021q": "link lo name try0 type vlan id 9", "dummy": "try0 type dummy", "ipvlan": "link eth0 name try0 type ipvlan"}[feature]
-    done = sh(f"ip link add {kind} 2>/dev/null && ip link del try0 && echo yes", check=False)
-    return "yes" in done
