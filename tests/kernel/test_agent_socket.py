@@ -58,6 +58,7 @@ def test_several_requests_on_one_connection(running: str) -> None:
         assert json.loads(heard.readline())["pid"] == pid_of(running)
 
 
+@pytest.mark.alone
 def test_who_does_not_come_to_an_end_is_hung_up_on(running: str) -> None:
     """A line of more than a mebibyte is refused."""
     with rendezvous.connect(running, 5) as client:

@@ -74,6 +74,7 @@ def test_a_route_says_no(watched: Crossroads) -> None:
     assert [each.function for each in dropped(watched, flow(), "198.51.100.77")][:1] == ["ip_error"]
 
 
+@pytest.mark.alone          # what happens at one time is taken together, and on a busy machine more does
 def test_trace_points_tell_as_much_as_the_monitor(watched: Crossroads) -> None:
     """Whose packet it was, put together from the buffer's way and what the taps saw; before Linux 6.2 not the function."""
     mine = flow()
