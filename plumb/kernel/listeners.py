@@ -10,27 +10,16 @@ searched first, and all others only for what was not found there: plumb's agent,
 from __future__ import annotations
 
 import os
-import socket
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
-from ipaddress import ip_address
 
 from plumb.errors import KernelRefused
-from plumb.kernel.asking import attributes
 from plumb.kernel.namespaces import SELF
-from plumb.kernel.questions import Questions
+from plumb.kernel.sock_diag import sockets
 from plumb.tracing.scene import Listener
 
-# linux/sock_diag.h, linux/inet_diag.h, net/tcp_states.h; the numbers are the kernel's ABI.
-SOCK_DIAG, BY_FAMILY = 4, 20
-REQUEST = struct.Struct("=BBBxI48x")
-MESSAGE = struct.Struct("=BBBB2s2s16s16sI8sIIIII")
-V6ONLY = 11
-PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
-WAITING = {"tcp": 1 << 10, "udp": 1 << 7, "sctp": 1 << 10}
-"""TCP_LISTEN; a UDP socket that is connected to nobody is in TCP_CLOSE."""
+WAITING = {"tcp": "LISTEN", "udp": "CLOSED", "sctp": "LISTEN"}
+"""A UDP socket that is connected to nobody is closed, to the kernel."""
 
 
 def all_of(protocol: str) -> list[Listener]:
@@ -42,25 +31,13 @@ def all_of(protocol: str) -> list[Listener]:
     Raises:
         KernelRefused: this kernel does not tell.
     """
-    found: list[tuple[Listener, int]] = []
-    questions = Questions(SOCK_DIAG)
     try:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            body = REQUEST.pack(family, PROTOCOLS[protocol], 0, WAITING[protocol])
-            found += [each for payload in questions.dump(BY_FAMILY, body) if (each := _listener(protocol, payload))[0].port]
+        found = [each for version in (4, 6) for each in sockets(protocol, version, (WAITING[protocol],)) if each.port]
     except OSError as error:
         raise KernelRefused(f"ask who listens ({protocol})", error.errno or 0) from error
-    finally:
-        questions.close()
-    owners = _owners({inode for _, inode in found})
-    return sorted((replace(each, who=owners.get(inode, "")) for each, inode in found), key=lambda each: (each.port, int(each.ip)))
-
-
-def _listener(protocol: str, payload: bytes) -> tuple[Listener, int]:
-    family, _, _, _, port, _, src, _, _, _, _, _, _, _, inode = MESSAGE.unpack_from(payload)
-    ip = ip_address(src[:4] if family == socket.AF_INET else src)
-    only = attributes(payload[MESSAGE.size:]).get(V6ONLY, b"\0") != b"\0"
-    return Listener(protocol, ip, int.from_bytes(port, "big"), only), inode
+    owners = _owners({each.inode for each in found})
+    made = [Listener(protocol, each.ip, each.port, each.v6only, owners.get(each.inode, "")) for each in found]
+    return sorted(made, key=lambda each: (each.port, int(each.ip)))
 
 
 def _owners(inodes: set[int]) -> dict[int, str]:

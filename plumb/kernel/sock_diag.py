@@ -13,18 +13,18 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from plumb.cnm import IPAddress
+from plumb.kernel.asking import DONE, DUMP, ERROR, HEADER, REQUEST, attributes
 
 SOCK_DIAG, BY_FAMILY = 4, 20                    # NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY
-REQUEST, DUMP, ERROR, DONE = 0x1, 0x300, 2, 3
-HEADER, ASKED = struct.Struct("=IHHII"), struct.Struct("=BBBBI48x")
+ASKED = struct.Struct("=BBBBI48x")
 TOLD = struct.Struct(">BBBBHH16s16s")           # inet_diag_msg: family, state, timer, retransmissions; ports, addresses
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 STATES = {1: "ESTABLISHED", 2: "SYN-SENT", 3: "SYN-RECV", 4: "FIN-WAIT-1", 5: "FIN-WAIT-2", 6: "TIME-WAIT", 7: "CLOSED",
           8: "CLOSE-WAIT", 9: "LAST-ACK", 10: "LISTEN", 11: "CLOSING", 12: "SYN-RECV"}
 """include/net/tcp_states.h; a UDP socket is ESTABLISHED when it is connected, else CLOSED."""
-INODE = 68
-"""Where in inet_diag_msg the inode stands."""
+INODE, SIZE, V6ONLY = 68, 72, 11
+"""Where in inet_diag_msg the inode stands, its size, and an attribute behind it: INET_DIAG_SKV6ONLY."""
 
 
 class Socket(NamedTuple):
@@ -35,6 +35,7 @@ class Socket(NamedTuple):
         state: as in STATES.
         ip, port: its own end; peer, peer_port: the other, unspecified and 0 where there is none.
         inode: by which /proc tells whose it is.
+        v6only: one of IPv6 that hears nothing of IPv4.
     """
 
     protocol: str
@@ -45,6 +46,7 @@ class Socket(NamedTuple):
     peer: IPAddress
     peer_port: int
     inode: int
+    v6only: bool
 
 
 def sockets(protocol: str, version: int, states: Collection[str] = ()) -> Iterator[Socket]:
@@ -72,12 +74,12 @@ def sockets(protocol: str, version: int, states: Collection[str] = ()) -> Iterat
                     if number == 2:             # ENOENT: nobody has asked for that protocol yet, so it has no sockets
                         return
                     raise OSError(number, os.strerror(number))
-                yield _socket(protocol, data, at + HEADER.size)
+                yield _socket(protocol, data[at + HEADER.size:at + length])
                 at += (length + 3) & ~3
 
 
-def _socket(protocol: str, data: bytes, at: int) -> Socket:
-    family, state, _, _, port, peer_port, source, peer = TOLD.unpack_from(data, at)
+def _socket(protocol: str, told: bytes) -> Socket:
+    family, state, _, _, port, peer_port, source, peer = TOLD.unpack_from(told)
     version, size = (4, 4) if family == socket.AF_INET else (6, 16)
     return Socket(protocol, version, STATES.get(state, str(state)), ip_address(source[:size]), port, ip_address(peer[:size]), peer_port,
-                  struct.unpack_from("=I", data, at + INODE)[0])
+                  struct.unpack_from("=I", told, INODE)[0], attributes(told[SIZE:]).get(V6ONLY, b"\0") != b"\0")

@@ -18,6 +18,7 @@ from typing import Any
 
 from plumb.cnm import IPAddress, IPInterface
 from plumb.kernel import netlink as nl
+from plumb.kernel.asking import attribute, attributes
 from plumb.kernel.netlink import RouteSocket
 
 DELNEIGH, GETNEIGH = 29, 30
@@ -25,7 +26,6 @@ NDA_DST = 1
 NUD_PERMANENT, NUD_NOARP = 0x80, 0x40
 SCOPE_GLOBAL = 0
 NDMSG = struct.Struct("=BxxxiHBB")          # family, index, state, flags, type
-ATTRIBUTE = struct.Struct("=HH")
 
 
 def own_addresses() -> list[tuple[str, IPInterface]]:
@@ -66,17 +66,7 @@ def _neighbours(kernel: socket.socket, version: int) -> list[tuple[bytes, IPAddr
                 return found
             body, at = data[at + nl.HEADER.size:at + length], at + ((length + 3) & ~3)
             index, state = NDMSG.unpack_from(body)[1:3]
-            raw = _attribute(body, NDA_DST)
+            raw = attributes(body[NDMSG.size:]).get(NDA_DST, b"")
             if raw and not state & (NUD_PERMANENT | NUD_NOARP):
-                named = NDMSG.pack(family, index, 0, 0, 0) + ATTRIBUTE.pack(4 + len(raw), NDA_DST) + raw
+                named = NDMSG.pack(family, index, 0, 0, 0) + attribute(NDA_DST, raw)
                 found.append((named, ip_address(raw)))
-
-
-def _attribute(body: bytes, wanted: int) -> bytes:
-    at = NDMSG.size
-    while at + ATTRIBUTE.size <= len(body):
-        length, kind = ATTRIBUTE.unpack_from(body, at)
-        if kind == wanted:
-            return body[at + 4:at + length]
-        at += max((length + 3) & ~3, 4)
-    return b""
