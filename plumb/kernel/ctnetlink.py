@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import NamedTuple, Self
 
+from plumb.kernel.asking import ACK, ATTRIBUTE, DONE, DUMP, ERROR, HEADER, KIND, NESTED, REQUEST, attribute, attributes, nest
+
 # linux/netfilter/nfnetlink.h, nfnetlink_conntrack.h and linux/netlink.h; the numbers are the kernel's ABI.
 NETLINK_NETFILTER = 12
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2        # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_*
-REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
-ERROR, DONE = 2, 3
 TUPLE_ORIG, TUPLE_REPLY, STATUS, PROTOINFO, ID, ZONE, FILTER = 1, 2, 3, 4, 12, 18, 25
 PROTOINFO_TCP, TCP_STATE = 1, 1
 TCP, SEEN_REPLY, ASSURED = 6, 0x2, 0x4          # IPPROTO_TCP; IPS_SEEN_REPLY, IPS_ASSURED
@@ -29,8 +29,7 @@ IP_SRC, IP_DST = {4: 1, 6: 3}, {4: 2, 6: 4}
 PROTO_NUM, PROTO_SRC_PORT, PROTO_DST_PORT = 1, 2, 3
 FILTER_ORIG_FLAGS, FILTER_REPLY_FLAGS = 1, 2
 BY_IP_SRC, BY_IP_DST, BY_PROTO_NUM, BY_DST_PORT = 0x1, 0x2, 0x8, 0x20
-NESTED, TYPE_MASK = 0x8000, 0x3FFF
-HEADER, ATTRIBUTE, GENERIC = struct.Struct("=IHHII"), struct.Struct("=HH"), struct.Struct("=BBH")
+GENERIC = struct.Struct("=BBH")
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 SECONDS = 2.0
@@ -64,16 +63,16 @@ class Flow(NamedTuple):
     @property
     def name(self) -> bytes:
         """The attributes that name it to the kernel."""
-        found = _attributes(self.message, GENERIC.size)
-        return b"".join(_attribute(kind | (NESTED if kind == TUPLE_ORIG else 0), found[kind])
+        found = attributes(self.message[GENERIC.size:])
+        return b"".join(attribute(kind | (NESTED if kind == TUPLE_ORIG else 0), found[kind])
                         for kind in (TUPLE_ORIG, ID, ZONE) if kind in found)
 
     @property
     def state(self) -> str:
         """TCP's state as connection tracking sees it; of other protocols, whether there was an answer, and whether it is kept for long."""
-        found = _attributes(self.message, GENERIC.size)
+        found = attributes(self.message[GENERIC.size:])
         if self.way.protocol == TCP and PROTOINFO in found:
-            tcp = _attributes(_attributes(found[PROTOINFO]).get(PROTOINFO_TCP, b"")).get(TCP_STATE, b"\0")
+            tcp = attributes(attributes(found[PROTOINFO]).get(PROTOINFO_TCP, b"")).get(TCP_STATE, b"\0")
             return TCP_STATES[tcp[0]] if tcp[0] < len(TCP_STATES) else str(tcp[0])
         status = int.from_bytes(found.get(STATUS, b""), "big")
         return "ASSURED" if status & ASSURED else "REPLIED" if status & SEEN_REPLY else "UNREPLIED"
@@ -152,41 +151,24 @@ class Table:
             at += (length + 3) & ~3
 
 
-# -- netlink's attributes ---------------------------------------------------------------
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value + b"\0" * (-len(value) % 4)
-
-
-def _nest(kind: int, *parts: bytes) -> bytes:
-    return _attribute(kind | NESTED, b"".join(parts))
+# -- filters, flows ---------------------------------------------------------------
 
 
 def came_in_for(version: int, protocol: int, port: int, ip: bytes | None) -> bytes:
     """A dump's filter: the original destination is this port, at this address or, where it is None, any."""
-    address = _nest(TUPLE_IP, _attribute(IP_DST[version], ip)) if ip else b""
-    proto = _nest(TUPLE_PROTO, _attribute(PROTO_NUM, bytes([protocol])), _attribute(PROTO_DST_PORT, struct.pack(">H", port)))
+    address = nest(TUPLE_IP, attribute(IP_DST[version], ip)) if ip else b""
+    proto = nest(TUPLE_PROTO, attribute(PROTO_NUM, bytes([protocol])), attribute(PROTO_DST_PORT, struct.pack(">H", port)))
     flags = BY_PROTO_NUM | BY_DST_PORT | (BY_IP_DST if ip else 0)
-    return _filter(FILTER_ORIG_FLAGS, flags) + _nest(TUPLE_ORIG, address, proto)
+    return _filter(FILTER_ORIG_FLAGS, flags) + nest(TUPLE_ORIG, address, proto)
 
 
 def answered_from(version: int, ip: bytes) -> bytes:
     """A dump's filter: answers come from this address."""
-    return _filter(FILTER_REPLY_FLAGS, BY_IP_SRC) + _nest(TUPLE_REPLY, _nest(TUPLE_IP, _attribute(IP_SRC[version], ip)))
+    return _filter(FILTER_REPLY_FLAGS, BY_IP_SRC) + nest(TUPLE_REPLY, nest(TUPLE_IP, attribute(IP_SRC[version], ip)))
 
 
 def _filter(which: int, flags: int) -> bytes:
-    return _nest(FILTER, _attribute(which, struct.pack("=I", flags)))
-
-
-def _attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
-    found = {}
-    while at + ATTRIBUTE.size <= len(data):
-        length, kind = ATTRIBUTE.unpack_from(data, at)
-        found[kind & TYPE_MASK] = data[at + ATTRIBUTE.size:at + length]
-        at += max((length + 3) & ~3, ATTRIBUTE.size)
-    return found
+    return nest(FILTER, attribute(which, struct.pack("=I", flags)))
 
 
 def _flow(message: bytes) -> Flow | None:
@@ -197,8 +179,8 @@ def _flow(message: bytes) -> Flow | None:
     at = GENERIC.size
     while len(ways) < 2:                            # the tuples are the first attributes; the rest is not looked at
         length, kind = ATTRIBUTE.unpack_from(message, at)
-        if kind & TYPE_MASK in (TUPLE_ORIG, TUPLE_REPLY):
-            ways[kind & TYPE_MASK] = _way(message, at + ATTRIBUTE.size, at + length)
+        if kind & KIND in (TUPLE_ORIG, TUPLE_REPLY):
+            ways[kind & KIND] = _way(message, at + ATTRIBUTE.size, at + length)
         at += (length + 3) & ~3
     return Flow(ways[TUPLE_ORIG], ways[TUPLE_REPLY], message)
 
@@ -209,7 +191,7 @@ def _way(message: bytes, at: int, end: int) -> Way:
     proto = [0, 0, 0, 0]
     while at < end:
         length, kind = ATTRIBUTE.unpack_from(message, at)
-        inner, kind = at + ATTRIBUTE.size, kind & TYPE_MASK
+        inner, kind = at + ATTRIBUTE.size, kind & KIND
         while kind in (TUPLE_IP, TUPLE_PROTO) and inner < at + length:
             size, number = ATTRIBUTE.unpack_from(message, inner)
             value = message[inner + ATTRIBUTE.size:inner + size]
