@@ -18,15 +18,13 @@ from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 from typing import Self
 
+from plumb.kernel.asking import DONE, DUMP, ERROR, HEADER, REQUEST, attribute, attributes
 from plumb.kernel.namespaces import entered
 from plumb.tracing.records import Place
 from plumb.tracing.scene import IPInterface, Link, Neighbour, Port
 
 GETLINK, GETADDR, GETNEIGH, GETNSID = 18, 22, 30, 90
-REQUEST, DUMP, ERROR, DONE = 0x1, 0x300, 2, 3
-HEADER, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
 LINK, ADDRESS, NEIGHBOUR = struct.Struct("=BxHiII"), struct.Struct("=BBBBI"), struct.Struct("=BxxxiHBB")
-TYPE_MASK = 0x3FFF
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
 MAC, IFNAME, MTU, PEER, MASTER, LINKINFO, PEER_NS = 1, 3, 4, 5, 10, 18, 37
 KIND, DATA, SLAVE_KIND, SLAVE_DATA = 1, 2, 4, 5
@@ -71,8 +69,8 @@ class Landscape:
         names, found = {link.index: link.name for link in links}, []
         for payload in self._dump(GETADDR, ADDRESS.pack(0, 0, 0, 0, 0)):
             _, prefix, _, _, index = ADDRESS.unpack_from(payload)
-            attributes = dict(_attributes(payload, ADDRESS.size))
-            packed = attributes.get(2) or attributes.get(1)         # IFA_LOCAL, or IFA_ADDRESS where there is no peer
+            told = attributes(payload[ADDRESS.size:])
+            packed = told.get(2) or told.get(1)         # IFA_LOCAL, or IFA_ADDRESS where there is no peer
             if packed:
                 found.append((names.get(index, ""), ip_interface(f"{ip_address(packed)}/{prefix}")))
         return tuple(found)
@@ -82,10 +80,10 @@ class Landscape:
         names, found = {link.index: link.name for link in links}, []
         for payload in self._dump(GETNEIGH, NEIGHBOUR.pack(0, 0, 0, 0, 0)):
             family, index, state, _, _ = NEIGHBOUR.unpack_from(payload)
-            attributes = dict(_attributes(payload, NEIGHBOUR.size))
-            if family in (socket.AF_INET, socket.AF_INET6) and 1 in attributes:
-                mac = attributes.get(2, b"").hex(":")
-                found.append(Neighbour(names.get(index, ""), ip_address(attributes[1]), mac, NUD.get(state, "NONE")))
+            told = attributes(payload[NEIGHBOUR.size:])
+            if family in (socket.AF_INET, socket.AF_INET6) and 1 in told:
+                mac = told.get(2, b"").hex(":")
+                found.append(Neighbour(names.get(index, ""), ip_address(told[1]), mac, NUD.get(state, "NONE")))
         return tuple(found)
 
     def number_of(self, descriptor: int) -> int | None:
@@ -94,18 +92,18 @@ class Landscape:
         Args:
             descriptor: an open file of the other one.
         """
-        body = bytes(4) + ATTRIBUTE.pack(8, 3) + struct.pack("=I", descriptor)          # rtgenmsg; NETNSA_FD
+        body = bytes(4) + attribute(3, struct.pack("=I", descriptor))          # rtgenmsg; NETNSA_FD
         for payload in self._ask(GETNSID, REQUEST, body):
-            number = struct.unpack("=i", dict(_attributes(payload, 4))[1])[0]             # NETNSA_NSID
+            number = struct.unpack("=i", attributes(payload[4:])[1])[0]             # NETNSA_NSID
             return None if number < 0 else int(number)
         return None
 
     def _link(self, payload: bytes) -> Link:
         _, _, index, flags, _ = LINK.unpack_from(payload)
-        found = dict(_attributes(payload, LINK.size))
-        about = dict(_attributes(found.get(LINKINFO, b""), 0))
+        found = attributes(payload[LINK.size:])
+        about = attributes(found.get(LINKINFO, b""))
         kind = about.get(KIND, b"").rstrip(b"\0").decode()
-        own = _number(dict(_attributes(about.get(DATA, b""), 0)).get(1, b""))       # each kind's first attribute: a mode, a VLAN's number
+        own = _number(attributes(about.get(DATA, b"")).get(1, b""))       # each kind's first attribute: a mode, a VLAN's number
         name, mac = found[IFNAME].rstrip(b"\0").decode(), found.get(MAC, b"").hex(":")
         mtu, master, peer = (_number(found.get(number, b"")) for number in (MTU, MASTER, PEER))
         return Link(self.place, index, name, kind, mac, mtu, bool(flags & IFF_UP), bool(flags & IFF_LOWER_UP), master, peer,
@@ -135,19 +133,12 @@ def _port(about: dict[int, bytes]) -> Port | None:
     """What a bridge knows of a link, where it is a port of one (IFLA_BRPORT_*)."""
     if not about.get(SLAVE_KIND, b"").startswith(b"bridge"):
         return None
-    found = dict(_attributes(about.get(SLAVE_DATA, b""), 0))
+    found = attributes(about.get(SLAVE_DATA, b""))
     return Port(_number(found.get(1, b"\3")), hairpin=bool(_number(found.get(4, b""))), isolated=bool(_number(found.get(33, b""))))
 
 
 def _number(value: bytes) -> int:
     return int.from_bytes(value, "little")
-
-
-def _attributes(data: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    while at + ATTRIBUTE.size <= len(data):
-        length, kind = ATTRIBUTE.unpack_from(data, at)
-        yield kind & TYPE_MASK, data[at + ATTRIBUTE.size:at + length]
-        at += max((length + 3) & ~3, ATTRIBUTE.size)
 
 
 def numbers(places: Sequence[Landscape]) -> dict[tuple[str, int], Place]:

@@ -13,11 +13,12 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from plumb.errors import PlumbError
 from plumb.kernel import firewall
+from plumb.kernel.asking import DUMP, NETFILTER, ask, attributes
 from plumb.kernel.iptables_restore import Ruleset, parse
 from plumb.kernel.libnftables import HANDLES, nft
 from plumb.kernel.namespaces import entered
@@ -27,9 +28,7 @@ TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
 FRONT_ENDS = frozenset({"filter", "nat", "mangle", "raw", "security"})
 TERSE = 1 << 11
 """An output flag of nftables/libnftables.h: the elements of named sets are left out."""
-NETFILTER, GETRULE, NEWRULE = 12, 10 << 8 | 7, 10 << 8 | 6
-REQUEST, DUMP, ERROR, DONE = 0x1, 0x300, 2, 3
-HEADER, GENERIC, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBH"), struct.Struct("=HH")
+GETRULE, GENERIC = 10 << 8 | 7, struct.Struct("=BBH")
 TABLE, CHAIN, HANDLE = 1, 2, 3
 FAMILY = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
 
@@ -80,33 +79,11 @@ def _saved(backend: str, family: str) -> Ruleset:
 def _handles(family: str) -> dict[tuple[str, str, str], list[int]]:
     """The handles of each chain's rules, in their order."""
     found: dict[tuple[str, str, str], list[int]] = {}
-    for body in _rules(FAMILY[family]):
-        attributes = dict(_attributes(body))
-        table, chain = (attributes[kind].rstrip(b"\0").decode() for kind in (TABLE, CHAIN))
-        found.setdefault((family, table, chain), []).append(int.from_bytes(attributes[HANDLE], "big"))
+    try:
+        told = [attributes(payload[GENERIC.size:]) for payload in ask(NETFILTER, GETRULE, DUMP, GENERIC.pack(FAMILY[family], 0, 0))]
+    except OSError:
+        return found                            # there is no nf_tables
+    for rule in told:
+        table, chain = (rule[kind].rstrip(b"\0").decode() for kind in (TABLE, CHAIN))
+        found.setdefault((family, table, chain), []).append(int.from_bytes(rule[HANDLE], "big"))
     return found
-
-
-def _rules(family: int) -> Iterator[bytes]:
-    """The attributes of all rules of a family (linux/netfilter/nf_tables.h)."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETFILTER) as asking:
-        asking.settimeout(2.0)
-        asking.bind((0, 0))
-        asking.send(HEADER.pack(HEADER.size + GENERIC.size, GETRULE, REQUEST | DUMP, 1, 0) + GENERIC.pack(family, 0, 0))
-        while True:
-            data, at = asking.recv(1 << 18), 0
-            while at + HEADER.size <= len(data):
-                length, kind, _, _, _ = HEADER.unpack_from(data, at)
-                if kind in (ERROR, DONE):
-                    return
-                if kind == NEWRULE:
-                    yield data[at + HEADER.size + GENERIC.size:at + length]
-                at += (length + 3) & ~3
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + ATTRIBUTE.size <= len(data):
-        length, kind = ATTRIBUTE.unpack_from(data, at)
-        yield kind & 0x3FFF, data[at + ATTRIBUTE.size:at + length]
-        at += max((length + 3) & ~3, ATTRIBUTE.size)
