@@ -19,12 +19,12 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from plumb import Host
-from plumb.kernel import namespaces
-from plumb.probes.naming import NameOutcome, ask, name_promises
-from plumb.probes.promises import HOST, WORLD, Member, promises
-from plumb.probes.published import Outlook, published
-from plumb.probes.traffic import Outcome, try_out
-from plumb.views import exposure
+from plumb.kernel.netns import namespaces
+from plumb.probes.promises.dns_names import NameOutcome, ask, name_promises
+from plumb.probes.promises.published_ports import Outlook, published
+from plumb.probes.promises.reachability import HOST, WORLD, Member, promises
+from plumb.probes.traffic.observe import Outcome, try_out
+from plumb.views import open_ports
 from plumb.views.tables import table
 
 WORLD_IP, HOST_IP = "198.51.100.1", "192.0.2.10"
@@ -72,7 +72,7 @@ def show(host: Host) -> None:
     for command in ("ip -br link show type bridge", "iptables -S PLUMB-FORWARD", "iptables -S PLUMB-INTERNAL", "iptables -S PLUMB",
                     "iptables -t nat -S PLUMB", "iptables -t nat -S POSTROUTING"):
         print(f"# {command}\n{commands(command)}")
-    print(table([list(exposure.COLUMNS.values()), *(list(way.row.values()) for way in exposure.openings(members(host)))]))
+    print(table([list(open_ports.COLUMNS.values()), *(list(way.row.values()) for way in open_ports.openings(members(host)))]))
 
 
 def members(host: Host) -> list[Member]:

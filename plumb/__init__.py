@@ -18,7 +18,6 @@ TYPE_CHECKING = False               # as typing's, which takes a command line 10
 if TYPE_CHECKING:
     from typing import Any
 
-    from plumb.cnm import Attachment, Endpoint, Network, Sandbox
     from plumb.engine.host import Host
     from plumb.errors import (
         Broken,
@@ -28,18 +27,19 @@ if TYPE_CHECKING:
         KernelRefused,
         NotFound,
         PlumbError,
-        StepFailed,
         Unsupported,
     )
-    from plumb.settings import Settings
+    from plumb.model.cnm import Attachment, Endpoint, Network, Sandbox
+    from plumb.model.settings import Settings
+    from plumb.plan import StepFailed
 
 __version__ = "0.1.0"
 
 __all__ = ["Attachment", "Broken", "Conflict", "Endpoint", "Exhausted", "Host", "Invalid", "KernelRefused", "Network",
            "NotFound", "PlumbError", "Sandbox", "Settings", "StepFailed", "Unsupported"]
 
-_WHERE = {"Host": "plumb.engine.host", "Settings": "plumb.settings", "Network": "plumb.cnm", "Sandbox": "plumb.cnm",
-          "Endpoint": "plumb.cnm", "Attachment": "plumb.cnm"}
+_WHERE = {"Host": "plumb.engine.host", "Settings": "plumb.model.settings", "Network": "plumb.model.cnm", "Sandbox": "plumb.model.cnm",
+          "Endpoint": "plumb.model.cnm", "Attachment": "plumb.model.cnm", "StepFailed": "plumb.plan"}
 
 
 def __getattr__(name: str) -> Any:

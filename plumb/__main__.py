@@ -1,6 +1,6 @@
 """The command line, from `python -m plumb` or as the `plumb` command: carried out by a warm process where there is one.
 
-So it imports next to nothing (`plumb.kernel.request`), and the rest only if there is no such process, or PLUMB_WARM=0 says so.
+So it imports next to nothing (`plumb.prefork.client`), and the rest only if there is no such process, or PLUMB_WARM=0 says so.
 """
 
 import os
@@ -9,11 +9,11 @@ import sys
 
 def main() -> int:
     """Run this process's command line; its exit status."""
-    from plumb.kernel import request
+    from plumb.prefork import client
 
     try:
-        status = request.ask()
-    except request.Died:
+        status = client.ask()
+    except client.Died:
         status = _died()
     except KeyboardInterrupt:
         status = _interrupted()

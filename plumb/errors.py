@@ -7,7 +7,7 @@
     ├── Exhausted              nothing is left to hand out: addresses, subnets
     ├── KernelRefused          the kernel (or a tool at its door) said no; errno and its words are kept
     ├── Unsupported            this kernel or host cannot do it; the message names what is missing
-    ├── StepFailed             a step of a plan could not be taken; says which were
+    ├── StepFailed             a step of a plan could not be taken; says which were (in plumb.plan)
     └── Broken                 the state under the root cannot be used as it is
 
 Every message says what was being done and what is wrong; `hint` says what to try:
@@ -22,11 +22,6 @@ from __future__ import annotations
 
 import errno as errnos
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from plumb.plan import Step
 
 
 class PlumbError(Exception):
@@ -86,27 +81,6 @@ class KernelRefused(PlumbError):
         words = said or (os.strerror(errno) if errno else "no reason given")
         super().__init__(f"cannot {doing}: {words}" + (f" ({name})" if name else ""), hint or HINTS.get(errno, ""))
         self.errno = errno
-
-
-class StepFailed(PlumbError):
-    """A step of a plan could not be taken.
-
-    Attributes:
-        step: the one that failed.
-        done: the steps that were taken, in order; of those sent together with it some may stand behind it.
-        stuck: what could not be taken back afterwards.
-    """
-
-    def __init__(self, cause: PlumbError, step: Step, done: Sequence[Step]) -> None:
-        super().__init__(str(cause), cause.hint)
-        self.cause = cause
-        self.step = step
-        self.done = list(done)
-        self.stuck: list[PlumbError] = []
-
-    def __str__(self) -> str:
-        left = "".join(f"; while taking back: {error}" for error in self.stuck)
-        return super().__str__() + left
 
 
 NAMES = {**errnos.errorcode, errnos.EOPNOTSUPP: "EOPNOTSUPP"}

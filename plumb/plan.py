@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from plumb.errors import PlumbError, StepFailed
+from plumb.errors import PlumbError
 from plumb.things import HOST, Stage, Thing
 
 
@@ -42,6 +42,27 @@ class Step:
     def __str__(self) -> str:
         verb = "add" if self.before is None else "remove" if self.after is None else "change"
         return f"{verb} {self.thing}"
+
+
+class StepFailed(PlumbError):
+    """A step of a plan could not be taken.
+
+    Attributes:
+        step: the one that failed.
+        done: the steps that were taken, in order; of those sent together with it some may stand behind it.
+        stuck: what could not be taken back afterwards.
+    """
+
+    def __init__(self, cause: PlumbError, step: Step, done: Sequence[Step]) -> None:
+        super().__init__(str(cause), cause.hint)
+        self.cause = cause
+        self.step = step
+        self.done = list(done)
+        self.stuck: list[PlumbError] = []
+
+    def __str__(self) -> str:
+        left = "".join(f"; while taking back: {error}" for error in self.stuck)
+        return super().__str__() + left
 
 
 class Kernel(Protocol):

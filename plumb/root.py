@@ -8,6 +8,8 @@ import os
 
 DEFAULT_ROOT = "/var/lib/plumb"
 DEFAULT_RUN = "/run/plumb"
+IMPORT_PATH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""The entry of sys.path under which the package `plumb` lies, for interpreters that plumb starts."""
 
 
 def named(given: str = "") -> str:

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from plumb.cnm import Attachment
-from plumb.engine import allot
+from plumb.engine import allocate
 from plumb.engine.host import Verbs
-from plumb.options import BRIDGE, PREFIX, attachment
+from plumb.model.cnm import Attachment
+from plumb.model.parse import BRIDGE, PREFIX, attachment
 
 ENDPOINT = PREFIX + "endpoint."
 
@@ -383,9 +383,9 @@ def fixed_ids() -> Iterator[None]:
             return next(numbers).to_bytes(size, "big")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(allot, "secrets", Counted)
-        patch.setattr(allot, "resolv_source", lambda: "nameserver 192.0.2.1\n")
-        patch.setattr(allot, "resolv_path", lambda: "/etc/resolv.conf")
-        patch.setattr(allot, "host_file", lambda name: "127.0.0.1 localhost\n")
+        patch.setattr(allocate, "secrets", Counted)
+        patch.setattr(allocate, "resolv_source", lambda: "nameserver 192.0.2.1\n")
+        patch.setattr(allocate, "resolv_path", lambda: "/etc/resolv.conf")
+        patch.setattr(allocate, "host_file", lambda name: "127.0.0.1 localhost\n")
         patch.setattr("socket.gethostname", lambda: "labhost")
         yield

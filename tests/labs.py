@@ -21,9 +21,12 @@ from pathlib import Path
 import pytest
 
 from plumb import Host
-from plumb.cnm import Sandbox
-from plumb.kernel import agents, firewall, namespaces
-from plumb.kernel.namespaces import entered
+from plumb.kernel import agent_client
+from plumb.kernel.netfilter import backends
+from plumb.kernel.netns import namespaces
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.cnm import Sandbox
+from tests import REPOSITORY
 
 ROUTER, HOST_IP, INTERNET = "192.0.2.1", "192.0.2.10", "198.51.100.1"
 ROUTER6, HOST_IP6, INTERNET6 = "2001:db8:2::1", "2001:db8:2::10", "2001:db8:64::1"
@@ -73,7 +76,7 @@ class Lab:
         """Run the command line; status None takes any."""
         import sys
 
-        repository = str(Path(__file__).parent.parent)
+        repository = str(REPOSITORY)
         ran = subprocess.run([sys.executable, "-m", "plumb", *argv], capture_output=True, text=True, check=False, cwd="/",
                              env={**os.environ, "PLUMB_ROOT": str(self.root), "PYTHONPATH": repository, **(env or {})})
         assert status is None or ran.returncode == status, f"plumb {' '.join(argv)}: {ran.returncode}: {ran.stderr or ran.stdout}"
@@ -100,7 +103,7 @@ def lab(lan: bool = False) -> Iterator[Lab]:
                 _attach(beside)
             yield Lab(folder / "root", netns, beside)
     finally:
-        agents.stop(str(folder / "root"))
+        agent_client.stop(str(folder / "root"))
         for path in [*made, *map(str, (folder / "root/netns").glob("*"))]:
             namespaces.drop(path)
         shutil.rmtree(folder, ignore_errors=True)
@@ -111,12 +114,12 @@ def iptables(kind: str) -> Iterator[None]:
     """A host whose iptables is of that kind, nf_tables or legacy, for the length of a with block; "" for what it is."""
     before = os.environ.get("PLUMB_IPTABLES", "")
     os.environ["PLUMB_IPTABLES"] = kind
-    firewall.writer.cache_clear()
+    backends.writer.cache_clear()
     try:
         yield
     finally:
         os.environ["PLUMB_IPTABLES"] = before
-        firewall.writer.cache_clear()
+        backends.writer.cache_clear()
 
 
 def _attach(beside: str) -> None:
@@ -231,6 +234,6 @@ def processes() -> set[str]:
                 elsewhere = os.readlink(entry / "ns/mnt") != here
             except OSError:
                 continue
-            if not elsewhere and any(name in words for name in ("shim.py", "announce.py", "plumb.agent", "plumb.warm")):
+            if not elsewhere and any(name in words for name in ("shim.py", "gratuitous_arp.py", "plumb.agent", "plumb.prefork.server")):
                 found.add(f"{entry.name} {words}")
     return found

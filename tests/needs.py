@@ -13,7 +13,7 @@ import os
 
 import pytest
 
-from plumb.kernel.abilities import able
+from plumb.kernel.features.detect import able
 
 STRICT = "PLUMB_TESTS_STRICT"
 

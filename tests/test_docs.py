@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import labs
+from tests import REPOSITORY, labs
 from tests.labs import Lab, sh
 
-REPOSITORY = Path(__file__).parent.parent
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<=^```python\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)

@@ -8,8 +8,8 @@ import pickle
 import pytest
 
 import plumb
-from plumb.errors import Conflict, KernelRefused, PlumbError, StepFailed
-from plumb.plan import Step
+from plumb.errors import Conflict, KernelRefused, PlumbError
+from plumb.plan import Step, StepFailed
 from plumb.things.links import Up
 
 

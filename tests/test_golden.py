@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from plumb import Host
-from plumb.engine.machine import Machine
+from plumb.engine.host_facts import Machine
 from plumb.kernel.memory import MemoryKernel
 from plumb.plan import Step
+from plumb.things.iptables import Family, Policy
 from plumb.things.layer3 import Sysctl
-from plumb.things.netfilter import Family, Policy
 from plumb.views.shell import commands
 from tests.cases import CASES, fixed_ids
 

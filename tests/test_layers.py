@@ -10,62 +10,33 @@ from pathlib import Path
 
 import pytest
 
+from tests import REPOSITORY
 from tests.labs import Lab
 
-REPOSITORY = Path(__file__).parent.parent
 MODULES = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
            for path in sorted((REPOSITORY / "plumb").rglob("*.py"))}
 LONGEST = 400
 
-VALUES = ("container_options", "network_options", "cnm", "modes", "errors", "options", "settings", "things", "layout")
-MACHINERY = (*VALUES, "plan", "drivers", "services", "kernel", "store", "engine", "probes")
-ALLOWED: dict[str, tuple[str, ...]] = {
-    "": ("cnm", "errors", "settings", "engine.host"),               # the public names, for type checkers; imported when they are used
-    "errors": ("plan",),                                            # StepFailed names a Step, to type checkers only
-    "cnm": ("modes",),
-    "modes": (),
-    "network_options": ("errors", "modes", "options"),
-    "root": (),
-    "layout": ("cnm", "root"),                                      # a sandbox's place, for type checkers
-    "options": ("cnm", "errors"),                                   # they make values, and refuse what makes none
-    "settings": ("cnm", "errors", "options"),
-    "container_options": ("cnm", "errors", "options"),
-    "things": ("things",),
-    "plan": ("errors", "things"),
-    "drivers": ("drivers", "cnm", "modes", "things", "settings", "layout", "options", "container_options"),
-    "services": ("services", "cnm", "modes", "errors", "things", "settings", "options"),
-    "kernel.request": ("root", "kernel.shim"),                      # all that a command line begins with
-    "kernel": ("kernel", "errors", "plan", "things", "cnm", "layout", "options", "container_options", "tracing.records", "tracing.scene"),
-    "views": ("views", "errors", "cnm", "modes", "things", "plan", "layout", "services.names", "services.ports"),
-    "views.story": ("tracing", "things"),
-    "views.pcapng": ("tracing",),
-    "views.matrix": ("views", "probes.naming", "probes.outcomes", "probes.owners", "probes.values", "probes.whole"),
-    "probes": (*VALUES, "plan", "probes", "kernel", "services.ports", "tracing.records"),
-    "probes.values": ("cnm",),
-    "probes.promises": ("cnm", "modes", "things", "plan", "probes.lan", "probes.sharing", "probes.values"),
-    "probes.lan": ("cnm", "modes"),
-    "probes.sharing": ("cnm", "probes.values"),
-    "probes.published": ("cnm", "probes.promises", "probes.sharing", "probes.values", "services.ports"),
-    "probes.outcomes": ("cnm", "probes.telling", "probes.values"),
-    "probes.parties": (*VALUES, "probes", "kernel", "engine.reading", "tracing.records"),       # who there is, from the record
-    "tracing": ("tracing", "cnm", "errors", "things"),
-    "tracing.records": (),
-    "tracing.scene": ("tracing.records",),                          # the kernel answers with these two
-    "tracing.probe": ("tracing", "errors", "kernel.namespaces"),
-    "tracing.ground": (*VALUES, "tracing", "kernel", "engine.reading"),
-    "tracing.gather": (*VALUES, "tracing", "kernel"),
-    "tracing.errands": (*VALUES, "tracing", "kernel", "engine.reading"),
-    "tracing.watching": (*VALUES, "tracing", "kernel"),
-    "tracing.tracer": (*VALUES, "tracing", "engine.reading"),
-    "store": (*VALUES, "plan", "store"),
-    "engine": MACHINERY,
-    "agent": (*MACHINERY, "warmer"),
-    "warmer": ("kernel.rendezvous", "kernel.request", "services.loop"),
-    "warm": ("kernel", "cli"),
-    "cli": (*MACHINERY, "tracing", "views", "cli"),
-    "pytest_plugin": (*MACHINERY, "views", "pytest_plugin", "tracing"),
-    "__main__": ("cli", "kernel.request"),
+FLOORS = (
+    ("root",),
+    ("errors",),
+    ("things",),
+    ("plan",),
+    ("model",),
+    ("drivers", "store", "kernel"),
+    ("engine",),
+    ("probes", "trace"),
+    ("views",),
+    ("cli", "pytest_plugin"),
+    ("prefork",),
+    ("agent",),
+)
+"""The floors, lowest first: a package imports itself and what lies below it, never what lies beside it."""
+NARROW = {
+    "plumb.prefork.client": {"plumb", "plumb.root", "plumb.kernel.process.shim"},
+    "plumb.__main__": {"plumb.cli", "plumb.prefork.client"},
 }
+"""What every command line loads before anything else: it imports just these."""
 DOORS = {"pyroute2": "plumb.kernel", "iptc": "plumb.kernel", "ctypes": "plumb.kernel", "subprocess": "plumb.kernel",
          "scapy": "plumb.probes.packets"}
 
@@ -83,24 +54,35 @@ def imports(module: str) -> set[str]:
     return found
 
 
-def storey(module: str) -> str:
-    """The most special entry of the table that a module falls under."""
-    name = module.removeprefix("plumb").removeprefix(".")
-    return max((entry for entry in ALLOWED if within(name, entry)), key=len, default="?") if name else ""
+def package(module: str) -> str:
+    """The top-level package or module of ours that a module lies in; empty for plumb itself."""
+    return module.split(".")[1] if "." in module else ""
 
 
 def within(name: str, entry: str) -> bool:
     """Whether a module is that one, or lies in that package."""
-    return name == entry or (entry != "" and name.startswith(entry + "."))
+    return name == entry or name.startswith(entry + ".")
 
 
-@pytest.mark.parametrize("module", MODULES)
+def ours(module: str) -> set[str]:
+    """The modules of plumb that a module imports."""
+    return {name for name in imports(module) if within(name, "plumb")}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if package(name) not in ("", "__main__")])
 def test_a_module_imports_only_what_is_below_it(module: str) -> None:
-    """Every import is one that the table allows."""
-    allowed = ALLOWED[storey(module)]
-    ours = {name.removeprefix("plumb").removeprefix(".") for name in imports(module) if name.split(".")[0] == "plumb"} - {""}
-    wrong = {name for name in ours if not any(within(name, entry) for entry in allowed)}
+    """Nobody imports upward, nor sideways."""
+    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
+    here = package(module)
+    wrong = {name for name in ours(module)
+             if package(name) not in ("", here) and floor[package(name)] >= floor[here]}
     assert not wrong, f"{module} must not import {', '.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize("module", NARROW)
+def test_a_command_line_loads_few_modules(module: str) -> None:
+    """What asks for a warmed process knows of nothing else in plumb."""
+    assert ours(module) <= NARROW[module]
 
 
 @pytest.mark.parametrize(("library", "door"), DOORS.items())
@@ -111,12 +93,13 @@ def test_the_machine_has_one_door(library: str, door: str) -> None:
 
 
 def test_proc_is_read_behind_the_door() -> None:
-    """No module but the kernel's has a path under /proc in its code."""
+    """No module but the kernel's, and the one that every command starts with, has a path under /proc."""
     def mentions(module: str) -> bool:
         tree = ast.parse(MODULES[module].read_text())
         return any(isinstance(node, ast.Constant) and str(node.value).startswith("/proc") for node in ast.walk(tree))
 
-    assert [module for module in MODULES if not within(module, "plumb.kernel") and mentions(module)] == []
+    assert [module for module in MODULES if not within(module, "plumb.kernel") and mentions(module)] == [
+        "plumb.prefork.client"]    # which can afford no import
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -136,7 +119,7 @@ def imported_by(code: str, root: str) -> set[str]:
 def test_a_command_line_begins_with_next_to_no_imports(tmp_path: Path) -> None:
     """What asks for a warm process imports nothing that is written in Python and not plumb's: each such module costs a millisecond."""
     begun = imported_by("pass", str(tmp_path))
-    assert imported_by("import plumb.__main__, plumb.kernel.request", str(tmp_path)) - begun <= {"plumb", "_socket", "__future__"}
+    assert imported_by("import plumb.__main__, plumb.prefork.client", str(tmp_path)) - begun <= {"plumb", "_socket", "__future__"}
 
 
 def test_importing_plumb_costs_next_to_nothing(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plumb import NotFound
-from plumb.kernel.abilities import Ability
+from plumb.kernel.features.detect import Ability
 from tests import needs
 
 

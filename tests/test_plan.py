@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumb.errors import KernelRefused, StepFailed
+from plumb.errors import KernelRefused
 from plumb.kernel.memory import MemoryKernel
-from plumb.plan import Step, carry_out, in_order, plan, take_all
+from plumb.plan import Step, StepFailed, carry_out, in_order, plan, take_all
 from plumb.things import Thing
+from plumb.things.iptables import Chain, Family, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
-from plumb.things.netfilter import Chain, Family, Rule
-from plumb.things.processes import Namespace, Process
+from plumb.things.sandbox import Namespace, Process
 
 NS = "/ns/box"
 BRIDGE = Bridge("br0", "02:00:00:00:00:01")

@@ -21,10 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import labs
+from tests import REPOSITORY, labs
 from tests.labs import Lab
 
-REPOSITORY = Path(__file__).parent.parent
 VAGRANT = REPOSITORY / "vagrant"
 SCRIPTS = sorted(VAGRANT.rglob("*.sh"))
 LABS = [path.stem for path in SCRIPTS if path.parent.name == "labs" and path.stem != "lan"]

@@ -62,7 +62,7 @@ say "$LINK runs what is in $checkout"
 
 # What plumb may need, by plumb's own table. The kernel loads most of it by itself when it is first asked for, but not
 # br_netfilter; and what is missing had better show now than in the middle of a lab.
-modules='from plumb.kernel.features import FEATURES; print(*sorted({each.module for each in FEATURES.values()} - {""}))'
+modules='from plumb.kernel.features.table import FEATURES; print(*sorted({each.module for each in FEATURES.values()} - {""}))'
 has='' lacks=''
 for module in $("$VENV/bin/python" -I -c "$modules"); do
     if modprobe --dry-run --quiet "$module" 2>/dev/null; then

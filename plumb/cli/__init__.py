@@ -25,23 +25,23 @@ VERBS: dict[str, tuple[str, str]] = {
     "restart": ("plumb.cli.container", "Restart containers"),
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.container", "Run a command in a running container"),
-    "ps": ("plumb.cli.show", "List containers"),
-    "port": ("plumb.cli.show", "Show published ports, or what is open to whom"),
-    "inspect": ("plumb.cli.show", "Show containers or networks in Docker's JSON"),
+    "ps": ("plumb.cli.listings", "List containers"),
+    "port": ("plumb.cli.listings", "Show published ports, or what is open to whom"),
+    "inspect": ("plumb.cli.listings", "Show containers or networks in Docker's JSON"),
     "stats": ("plumb.cli.stats", "Show traffic and connections of containers"),
-    "check": ("plumb.cli.mend", "Tell what is not as it should be"),
-    "repair": ("plumb.cli.mend", "Make it as it should be"),
-    "reset": ("plumb.cli.mend", "Remove all that is plumb's"),
+    "check": ("plumb.cli.system", "Tell what is not as it should be"),
+    "repair": ("plumb.cli.system", "Make it as it should be"),
+    "reset": ("plumb.cli.system", "Remove all that is plumb's"),
     "probe": ("plumb.cli.probe", "Ask one question on the real network"),
     "matrix": ("plumb.cli.matrix", "Try who reaches whom, and hold it against what is promised"),
     "trace": ("plumb.cli.trace", "Send one packet and tell its story"),
     "agent": ("plumb.cli.agent", "Manage the process that holds ports and answers for names"),
-    "env": ("plumb.cli.mend", "Tell what this kernel and host can do"),
-    "version": ("plumb.cli.mend", "Show versions"),
+    "env": ("plumb.cli.system", "Tell what this kernel and host can do"),
+    "version": ("plumb.cli.system", "Show versions"),
 }
 LONGEST = 1000
 """Of a message that quotes what somebody pasted by mistake, the two ends are enough."""
-HIDDEN = {"settle": "plumb.cli.mend"}
+HIDDEN = {"settle": "plumb.cli.system"}
 
 
 class Verbs(click.Group):

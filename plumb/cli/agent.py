@@ -12,13 +12,13 @@ import click
 from plumb.cli import common
 from plumb.cli.common import F
 from plumb.errors import Invalid
-from plumb.layout import Layout
+from plumb.model.paths import Layout
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from plumb.things import Thing
-    from plumb.things.names import Upstream
+    from plumb.things.dns import Upstream
 
     Place = tuple[IPv4Address | IPv6Address, int]
 
@@ -34,7 +34,7 @@ def agent() -> None:
 @agent.command("start")
 def start() -> None:
     """Start the agent of this root."""
-    from plumb.things.ports import Agent
+    from plumb.things.host_ports import Agent
 
     _take(None, Agent(_folder()))
 
@@ -42,7 +42,7 @@ def start() -> None:
 @agent.command("stop")
 def stop() -> None:
     """End the agent of this root; its ports are free, its connections cut."""
-    from plumb.things.ports import Agent
+    from plumb.things.host_ports import Agent
 
     _take(Agent(_folder()), None)
 
@@ -52,11 +52,11 @@ def stop() -> None:
 @common.template_option
 def ls(names: bool, as_json: bool, template: str) -> None:
     """List what the agent has: ports, and with --names what it answers for."""
-    from plumb.kernel import agents
-    from plumb.things.names import Names
-    from plumb.things.ports import HostPort, Proxy, at
+    from plumb.kernel import agent_client
+    from plumb.things.dns import Names
+    from plumb.things.host_ports import HostPort, Proxy, at
 
-    found = agents.held(_folder()) or []
+    found = agent_client.held(_folder()) or []
     if names:
         rows: list[dict[str, object]] = [
             {"Address": " ".join(map(str, thing.ips)), "Network": thing.title, "Names": " ".join(thing.names)}
@@ -84,7 +84,7 @@ _to_container = click.argument("target", metavar="CONTAINER:PORT")
 @_to_container
 def hold(protocol: str, address: str, target: str) -> None:
     """Bind a port of the host, and drop what arrives; one that is held for another target is held for this one."""
-    from plumb.things.ports import HostPort
+    from plumb.things.host_ports import HostPort
 
     _make(HostPort(_folder(), protocol, *_place(address), *_place(target)))
 
@@ -93,7 +93,7 @@ def hold(protocol: str, address: str, target: str) -> None:
 @_on_port
 def release(protocol: str, address: str) -> None:
     """Let go of a port."""
-    from plumb.things.ports import HostPort
+    from plumb.things.host_ports import HostPort
 
     _take(HostPort(_folder(), protocol, *_place(address), *_place(address)), None)
 
@@ -103,7 +103,7 @@ def release(protocol: str, address: str) -> None:
 @_to_container
 def proxy(protocol: str, address: str, target: str) -> None:
     """Hand on what arrives at a port that is held; one that is proxied to another target is proxied to this one."""
-    from plumb.things.ports import Proxy
+    from plumb.things.host_ports import Proxy
 
     _make(Proxy(_folder(), protocol, *_place(address), *_place(target)))
 
@@ -112,7 +112,7 @@ def proxy(protocol: str, address: str, target: str) -> None:
 @_on_port
 def unproxy(protocol: str, address: str) -> None:
     """Cut off a port's connections, and drop what arrives."""
-    from plumb.things.ports import Proxy
+    from plumb.things.host_ports import Proxy
 
     _take(Proxy(_folder(), protocol, *_place(address), *_place(address)), None)
 
@@ -129,7 +129,7 @@ def unproxy(protocol: str, address: str) -> None:
 def serve(namespace: str, udp: int, tcp: int, network: tuple[str, ...], link: tuple[str, ...], upstream: tuple[str, ...],
           no_way_out: bool, ndots: bool) -> None:
     """Answer for names at 127.0.0.11 in a sandbox, on these ports; where that is done already, as said now."""
-    from plumb.things.names import Resolver
+    from plumb.things.dns import Resolver
 
     links = tuple((net, alias, name) for net, alias, name in (_parts(text, 3, "link") for text in link))
     _make(Resolver(_folder(), namespace, udp, tcp, network, links, tuple(map(_upstream, upstream)), not no_way_out, ndots))
@@ -139,7 +139,7 @@ def serve(namespace: str, udp: int, tcp: int, network: tuple[str, ...], link: tu
 @click.argument("namespace", metavar="FILE")
 def unserve(namespace: str) -> None:
     """Answer no more in a sandbox."""
-    from plumb.things.names import Resolver
+    from plumb.things.dns import Resolver
 
     _take(Resolver(_folder(), namespace, 1, 1), None)
 
@@ -153,9 +153,9 @@ def unserve(namespace: str) -> None:
 @click.option("--port", multiple=True, metavar="NAME,PROTOCOL,PORT", help="A port that has a name (SRV).")
 def name_(endpoint: str, network: str, title: str, names: tuple[str, ...], ip: tuple[str, ...], port: tuple[str, ...]) -> None:
     """Know the names of an endpoint on its network."""
-    from plumb.container_options import port_range
-    from plumb.options import address
-    from plumb.things.names import NamedPort, Names
+    from plumb.model.container_options import port_range
+    from plumb.model.parse import address
+    from plumb.things.dns import NamedPort, Names
 
     ports = []
     for text in port:
@@ -168,7 +168,7 @@ def name_(endpoint: str, network: str, title: str, names: tuple[str, ...], ip: t
 @click.argument("endpoint", metavar="ENDPOINT-ID")
 def unname(endpoint: str) -> None:
     """Forget the names of an endpoint."""
-    from plumb.things.names import Names
+    from plumb.things.dns import Names
 
     _take(Names(_folder(), endpoint, "", "", (), ()), None)
 
@@ -181,8 +181,8 @@ def _parts(text: str, count: int, what: str) -> list[str]:
 
 
 def _upstream(text: str) -> Upstream:
-    from plumb.options import address
-    from plumb.things.names import Upstream
+    from plumb.model.parse import address
+    from plumb.things.dns import Upstream
 
     where, equals, ip = text.partition("=")
     if not equals or where not in ("host", "sandbox"):
@@ -196,17 +196,17 @@ def _folder() -> str:
 
 def _make(thing: Thing) -> None:
     """Make it, or bring what is there into this state; what is there in this state already is an error."""
-    from plumb.kernel import agents
+    from plumb.kernel import agent_client
 
-    now = agents.look([thing])[0]
+    now = agent_client.look([thing])[0]
     _take(None if now == thing else now, thing)
 
 
 def _take(before: Thing | None, after: Thing | None) -> None:
-    from plumb.kernel import agents
+    from plumb.kernel import agent_client
     from plumb.plan import Step
 
-    agents.take([Step(before, after)], [])
+    agent_client.take([Step(before, after)], [])
 
 
 def _place(text: str) -> Place:

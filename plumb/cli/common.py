@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from plumb.engine.reading import Reader
-from plumb.kernel.sweeping import sweep
+from plumb.engine.reader import Reader
+from plumb.kernel.capture.undo import sweep
 
 if TYPE_CHECKING:
     from plumb.engine.host import Host
@@ -98,7 +98,7 @@ def matches(filters: Sequence[str], known: dict[str, Callable[[str], bool]]) -> 
         Invalid: a key that there is not.
     """
     from plumb.errors import Invalid
-    from plumb.options import nearest
+    from plumb.model.parse import nearest
 
     asked: dict[str, list[bool]] = {}
     for word in filters:

@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from plumb import container_options as own
-from plumb import options as opt
 from plumb.cli import common
-from plumb.cnm import Attachment, Sandbox, Status
 from plumb.engine.host import Host
 from plumb.errors import Invalid, PlumbError
-from plumb.kernel import caller
+from plumb.kernel.process import caller
+from plumb.model import container_options as own
+from plumb.model import parse as opt
+from plumb.model.cnm import Attachment, Sandbox, Status
 
 COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 """Words behind the first that is no option are the command's."""
@@ -150,12 +150,12 @@ def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
 
 def _foreground(host: Host, box: Sandbox, argv: tuple[str, ...]) -> int:
     """Run the command here, then let the container stop as if the command had been its own."""
-    from plumb.kernel import processes
+    from plumb.kernel.process import commands
 
     sys.stdout.flush()
     code = 137
     try:
-        code = processes.spawn(host.command(box, argv))
+        code = commands.spawn(host.command(box, argv))
         return code
     finally:
         with host.operation() as verbs:
@@ -233,7 +233,7 @@ def _named(box: Sandbox, name: str, dry_run: bool) -> str:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(container: str, command: tuple[str, ...], env: tuple[str, ...], privileged: bool, interactive: bool, tty: bool) -> None:
     """Run a command in a running container."""
-    from plumb.kernel import processes
+    from plumb.kernel.process import commands
 
     with common.opened() as host:
         if host.agent_lost:
@@ -242,6 +242,6 @@ def exec_(container: str, command: tuple[str, ...], env: tuple[str, ...], privil
                                environment=[_variable(text) for text in env])
     sys.stdout.flush()
     try:
-        processes.join(process)
+        commands.join(process)
     except OSError as error:
         raise PlumbError(f"cannot enter container {container}: {error}", "'plumb check' tells whether it is whole") from error

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plumb import options as opt
 from plumb.cli import common
+from plumb.model import parse as opt
 
 if TYPE_CHECKING:
-    from plumb.cnm import IPAddress
-    from plumb.engine.reading import Reader
-    from plumb.probes.parties import Parties
-    from plumb.probes.whole import Expected
+    from plumb.engine.reader import Reader
+    from plumb.model.cnm import IPAddress
+    from plumb.probes.matrix import Expected
+    from plumb.probes.targets import Parties
 
 PROGRESS_FROM = 2000
 """Promises from which a progress bar is worth it: about a second."""
@@ -35,8 +35,8 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
     Everyone asks everyone by ping, TCP and UDP: containers, the host, and the world, as far as it is named; published ports are knocked
     at, names are asked for, and whether two have one address is asked on the wire. Exit status 1 if anything is not as promised.
     """
-    from plumb.probes.parties import Parties
-    from plumb.probes.whole import expected, hold
+    from plumb.probes.matrix import expected, hold
+    from plumb.probes.targets import Parties
     from plumb.views import matrix as view
 
     with common.read() as reader:
@@ -57,9 +57,9 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
 
 def _expected(reader: Reader, parties: Parties, outside: str | None, world: list[IPAddress],
               expected: Callable[..., Expected]) -> Expected:
-    from plumb.probes.surroundings import surroundings
-    from plumb.probes.values import HOST
-    from plumb.probes.whole import Host
+    from plumb.probes.matrix import Host
+    from plumb.probes.promises.promise import HOST
+    from plumb.probes.traffic.outside import surroundings
 
     members = [member for member, _ in parties.members]
     places = {HOST: "", **{place.name: place.ns for _, place in parties.members}}

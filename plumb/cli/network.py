@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plumb import options as opt
 from plumb.cli import common
-from plumb.cnm import Network
-from plumb.engine.reading import Reader
+from plumb.engine.reader import Reader
 from plumb.errors import Invalid, NotFound
-from plumb.kernel import caller
+from plumb.kernel.process import caller
+from plumb.model import parse as opt
+from plumb.model.cnm import Network
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -151,7 +151,7 @@ def print_documents(found: list[dict[str, Any]], template: str) -> None:
 @click.argument("names", nargs=-1)
 def ports(names: tuple[str, ...], as_json: bool, template: str) -> None:
     """Show what of the containers of a network is open to whom; without a name, of all networks."""
-    from plumb.cli.show import show_openings
+    from plumb.cli.listings import show_openings
 
     show_openings(names, as_json, template)
 
@@ -191,7 +191,7 @@ def connect(network_name: str, container: str, ip: str, ip6: str, alias: tuple[s
             link_local_ip: tuple[str, ...], driver_opt: tuple[str, ...], gw_priority: str, mac_address: str, dry_run: bool,
             show_commands: bool) -> None:
     """Connect a container to a network."""
-    from plumb import container_options as own
+    from plumb.model import container_options as own
 
     wish = opt.make_attachment(network_name, ip=ip, ip6=ip6, aliases=alias, links=tuple(map(own.link, link)), link_local=link_local_ip,
                                gw_priority=gw_priority, mac_address=mac_address, driver_opts=opt.pairs(driver_opt, "driver option"))

@@ -13,10 +13,10 @@ from plumb.cli import common
 from plumb.errors import Invalid
 
 if TYPE_CHECKING:
-    from plumb.probes.packets.wire import Wrapped
-    from plumb.probes.parties import Parties
-    from plumb.probes.question import Answer, Question, Wanted
-    from plumb.tracing.records import Place
+    from plumb.model.observations import Place
+    from plumb.probes.packets.encapsulation import Wrapped
+    from plumb.probes.probe_syntax import Answer, Question, Wanted
+    from plumb.probes.targets import Parties
 
 
 @click.command("probe")
@@ -38,8 +38,8 @@ def probe(source: str, to: str, version: int | None, count: int, seconds: float,
     ping. /arp and /nd ask who claims the address, /dns what a name means, /mtu how long a packet may be. Exit status 1 if not all of them
     were answered.
     """
-    from plumb.probes.parties import Parties
-    from plumb.probes.question import Wanted
+    from plumb.probes.probe_syntax import Wanted
+    from plumb.probes.targets import Parties
 
     wanted, versions = Wanted.of(to), (version,) if version else (4, 6)
     with common.read() as reader:
@@ -63,13 +63,13 @@ class _How(NamedTuple):
 
 
 def _answers(parties: Parties, place: Place, wanted: Wanted, versions: tuple[int, ...], how: _How) -> list[Answer]:
-    from plumb.probes import finding
-    from plumb.probes.question import Kind, address_of
+    from plumb.probes import arp_dns_mtu
+    from plumb.probes.probe_syntax import Kind, address_of
 
     if wanted.kind in (Kind.ARP, Kind.ND):
         versions = (4,) if wanted.kind is Kind.ARP else (6,)
     if wanted.kind is Kind.DNS and address_of(wanted.name) is None:
-        return finding.name(place, wanted.name, parties.files(place), versions, how.seconds)
+        return arp_dns_mtu.name(place, wanted.name, parties.files(place), versions, how.seconds)
     found = []
     for question in parties.questions(place, wanted, versions):
         with _watched(how.link, question) as seen:
@@ -80,8 +80,8 @@ def _answers(parties: Parties, place: Place, wanted: Wanted, versions: tuple[int
 
 
 def _answer(question: Question, how: _How) -> Answer:
-    from plumb.probes import finding
-    from plumb.probes.question import Kind
+    from plumb.probes import arp_dns_mtu
+    from plumb.probes.probe_syntax import Kind
 
     seconds = how.seconds
 
@@ -89,14 +89,14 @@ def _answer(question: Question, how: _How) -> Answer:
         case Kind.ARP | Kind.ND:
             if (question.address.version == 4) is not (question.kind is Kind.ARP):
                 raise Invalid(f"{question.address} is not asked for by {question.kind}", "IPv4 has arp, IPv6 has nd")
-            return finding.neighbours(question, min(seconds, 0.3))
+            return arp_dns_mtu.neighbours(question, min(seconds, 0.3))
         case Kind.MTU:
-            return finding.longest(question, min(seconds, 0.5))
+            return arp_dns_mtu.longest(question, min(seconds, 0.5))
         case Kind.DNS:
-            return finding.server(question, seconds)
-    from plumb.probes import single
+            return arp_dns_mtu.server(question, seconds)
+    from plumb.probes import one_probe
 
-    return (single.ask_a_listener if how.listen else single.ask)(question, how.times, seconds)
+    return (one_probe.ask_a_listener if how.listen else one_probe.ask)(question, how.times, seconds)
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def _watched(link: str | None, question: Question) -> Iterator[list[str]]:
     if link is None:
         yield seen
         return
-    from plumb.probes.packets.wire import Tap
+    from plumb.probes.packets.encapsulation import Tap
 
     with Tap("", link) as tap:
         yield seen

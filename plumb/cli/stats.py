@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from plumb.cli import common
-from plumb.cli.show import ends_of
-from plumb.cnm import Ends, Sandbox, Status
+from plumb.cli.listings import ends_of
 from plumb.errors import KernelRefused
+from plumb.model.cnm import Ends, Sandbox, Status
 
 Counters = dict[str, Mapping[str, int]]
 """Each endpoint's link's, by the endpoint's id."""
@@ -53,7 +53,7 @@ WORDS = ("Received", "Sent", "Errors", "Dropped", "Sockets", "Flows")
 
 def _measured(names: tuple[str, ...], before: Counters, seconds: float) -> tuple[list[dict[str, Any]], Counters]:
     """The rows, and the counters that the next ones are compared with."""
-    from plumb.kernel import statistics
+    from plumb.kernel.net import statistics
     from plumb.views.stats import row
 
     tracked = statistics.flows()

@@ -12,7 +12,7 @@ from plumb.cli import common
 from plumb.errors import Invalid
 
 if TYPE_CHECKING:
-    from plumb.tracing.report import Report
+    from plumb.trace.report import Report
 
 
 @click.command("trace")
@@ -35,9 +35,9 @@ def trace(source: str, to: str, version: int | None, seconds: float, sport: int 
     FROM and TO are containers, "host", namespace files or pid:N; TO may be an address or a name as well. With a port it is a TCP
     connection, /udp and /sctp are others; without one, an echo request. Exit status 1 if no answer came.
     """
-    from plumb.tracing.report import Wishes
-    from plumb.tracing.tracer import Tracer
-    from plumb.views import story
+    from plumb.trace.report import Wishes
+    from plumb.trace.tracer import Tracer
+    from plumb.views import trace as story_view
 
     if pcap == "-":
         raise Invalid("the capture and the story cannot both go to standard output", "name a file: --pcap FILE")
@@ -48,9 +48,9 @@ def trace(source: str, to: str, version: int | None, seconds: float, sport: int 
     if pcap:
         _write(pcap, report)
     if as_json:
-        print(json.dumps(story.document(report), indent=2))
+        print(json.dumps(story_view.document(report), indent=2))
     else:
-        for row in story.rows(report):
+        for row in story_view.rows(report):
             styled = click.style(row.text, bold=True) if row.colour == "bold" else click.style(row.text, fg=row.colour or None)
             click.echo(styled, color=False if os.environ.get("NO_COLOR") else None)
     return 0 if report.good else 1

@@ -26,16 +26,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, Linked, Network, ip_on
-from plumb.drivers import firewall, nftables
+from plumb.drivers import bridge_iptables, bridge_nftables
 from plumb.drivers.sandbox import interface
-from plumb.modes import GatewayMode
-from plumb.settings import Settings
+from plumb.model.cnm import Endpoint, Linked, Network, ip_on
+from plumb.model.driver_options import GatewayMode
+from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Sysctl
 from plumb.things.links import Bridge, Up, Veth
 
-FIREWALLS = {"iptables": firewall, "nftables": nftables}
+FIREWALLS = {"iptables": bridge_iptables, "nftables": bridge_nftables}
 """The back ends, by the setting firewall-backend."""
 
 

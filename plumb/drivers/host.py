@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Network
-from plumb.settings import Settings
+from plumb.model.cnm import Network
+from plumb.model.settings import Settings
 from plumb.things import Thing
 
 

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.cnm import Endpoint, Network
-from plumb.drivers.parents import parent
+from plumb.drivers.parent_link import parent
 from plumb.drivers.sandbox import interface
-from plumb.settings import Settings
+from plumb.model.cnm import Endpoint, Network
+from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.links import Ipvlan
 

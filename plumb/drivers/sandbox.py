@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from plumb.cnm import Endpoint, Ends, IPNetwork, Sandbox, gateway_of, ip_on
-from plumb.container_options import capabilities
-from plumb.layout import Layout
+from plumb.model.cnm import Endpoint, Ends, IPNetwork, Sandbox, gateway_of, ip_on
+from plumb.model.container_options import capabilities
+from plumb.model.paths import Layout
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Up
-from plumb.things.processes import Directory, Edits, File, Namespace, Process
+from plumb.things.sandbox import Directory, Edits, File, Namespace, Process
 
 EDITS = {"resolv.conf": Edits.LEFT, "hosts": Edits.MERGED}
 """What becomes of what the user writes into them; anything else is overwritten."""

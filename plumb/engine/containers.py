@@ -5,15 +5,15 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 
-from plumb import options as opt
-from plumb.cnm import Attachment, Network, Sandbox, Status
-from plumb.engine import allot, linking, publish
-from plumb.engine.machine import Machine
+from plumb.engine import allocate, container_links, port_publishing
+from plumb.engine.dns_ports import resolving
+from plumb.engine.host_facts import Machine
+from plumb.engine.lan_networks import check_parent
 from plumb.engine.operation import Operation
-from plumb.engine.parents import check_parent
-from plumb.engine.resolving import resolving
 from plumb.errors import Conflict, Invalid
-from plumb.kernel.hostfiles import host_name
+from plumb.kernel.process.host_files import host_name
+from plumb.model import parse as opt
+from plumb.model.cnm import Attachment, Network, Sandbox, Status
 
 ADJECTIVES = ("brisk", "calm", "clear", "deft", "eager", "fair", "gentle", "keen", "lucid", "merry", "neat", "quick",
               "sound", "steady", "tidy", "witty")
@@ -51,9 +51,9 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     if rival is not None:
         raise Conflict(f'Conflict. The container name "/{name}" is already in use by container "{rival.id}". '
                        "You have to remove (or rename) that container to be able to reuse that name.")
-    ident = allot.new_id()
-    box = replace(wish, id=ident, name=name, created=allot.now(), number=op.number(Sandbox), status=Status.CREATED)
-    box = linking.asked(op, _settle_mode(op, replace(box, owns_hostname=bool(box.hostname))))
+    ident = allocate.new_id()
+    box = replace(wish, id=ident, name=name, created=allocate.now(), number=op.number(Sandbox), status=Status.CREATED)
+    box = container_links.asked(op, _settle_mode(op, replace(box, owns_hostname=bool(box.hostname))))
     if not box.hostname:
         box = replace(box, hostname=host_name() if box.mode == "host" else ident[:12])
     box = _with_host_files(box)
@@ -63,8 +63,8 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
 
 def _with_host_files(box: Sandbox) -> Sandbox:
     """A container with the host's files of names as they are now, which its own are made from."""
-    return replace(box, resolv_source=allot.resolv_source(), resolv_path=allot.resolv_path(),
-                   hosts_source=allot.host_file("hosts") if box.mode == "host" else "")
+    return replace(box, resolv_source=allocate.resolv_source(), resolv_path=allocate.resolv_path(),
+                   hosts_source=allocate.host_file("hosts") if box.mode == "host" else "")
 
 
 def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
@@ -148,21 +148,21 @@ def start(op: Operation, machine: Machine, reference: str, foreground: bool = Fa
         target = op.the_sandbox(box.target)
         if target.status is not Status.RUNNING:
             raise Conflict(f"cannot join network namespace of a non running container: {target.name}")
-    box = linking.linked(op, replace(_with_host_files(box), host_gateways=linking.host_gateways(op, box.extra_hosts)))
-    box = replace(box, status=Status.RUNNING, foreground=foreground, started=allot.now(), exit_code=0)
+    box = container_links.linked(op, replace(_with_host_files(box), host_gateways=container_links.host_gateways(op, box.extra_hosts)))
+    box = replace(box, status=Status.RUNNING, foreground=foreground, started=allocate.now(), exit_code=0)
     used = {wish.ifname for wish in box.attachments if wish.ifname}
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
         raise Conflict("two interfaces of one container cannot have the same name")
     for wish in box.attachments:
         net = check_endpoint(op.the_network(wish.network), wish)
         check_parent(net, machine)
-        end = allot.endpoint(op, net, box, wish, used - {wish.ifname})
+        end = allocate.endpoint(op, net, box, wish, used - {wish.ifname})
         used.add(end.ifname)
         op.put(end)
     box = resolving(op, machine, box)
     op.put(box)
-    publish.publish(op, machine, box)
-    linking.moved(op, box)
+    port_publishing.publish(op, machine, box)
+    container_links.moved(op, box)
     return box
 
 
@@ -179,9 +179,9 @@ def stop(op: Operation, reference: str, exit_code: int | None = None) -> Sandbox
         op.drop(end)
     if exit_code is None:
         exit_code = 143 if box.argv else 0          # 128 + SIGTERM
-    box = replace(box, status=Status.EXITED, finished=allot.now(), exit_code=exit_code, dns_udp=0, dns_tcp=0)
+    box = replace(box, status=Status.EXITED, finished=allocate.now(), exit_code=exit_code, dns_udp=0, dns_tcp=0)
     op.put(box)
-    linking.moved(op, box)
+    container_links.moved(op, box)
     return box
 
 
@@ -197,7 +197,7 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
             raise Conflict(f'cannot remove container "/{box.name}": container is running: '
                            "stop the container before removing or force remove")
         stop(op, box.id)
-    linking.forget(op, box)
+    container_links.forget(op, box)
     op.drop(box)
     return box
 
@@ -222,10 +222,10 @@ def connect(op: Operation, machine: Machine, network: str, container: str, wish:
     if box.status is Status.RUNNING:
         check_parent(net, machine)
         used = {end.ifname for end in op.endpoints(sandbox=box.id)}
-        op.put(allot.endpoint(op, net, box, wish, used))
+        op.put(allocate.endpoint(op, net, box, wish, used))
         box = resolving(op, machine, box)
-        publish.publish(op, machine, box)
-        linking.moved(op, box)
+        port_publishing.publish(op, machine, box)
+        container_links.moved(op, box)
     op.put(box)
     return box
 
@@ -284,8 +284,8 @@ def disconnect(op: Operation, machine: Machine, network: str, container: str, fo
             op.drop(end)
     box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
     op.put(box)
-    linking.moved(op, box)
-    publish.publish(op, machine, box)
+    container_links.moved(op, box)
+    port_publishing.publish(op, machine, box)
     return box
 
 

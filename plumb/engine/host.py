@@ -21,24 +21,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plumb import container_options
-from plumb import options as opt
-from plumb.cnm import Attachment, Endpoint, Network, Sandbox, Status
-from plumb.engine import containers, mending, networks
-from plumb.engine.machine import Machine, this_machine
-from plumb.engine.mending import Drift
+from plumb.engine import containers, networks, repair
+from plumb.engine.host_facts import Machine, this_machine
 from plumb.engine.operation import OnSteps, Operation
-from plumb.engine.order import OrderedKernel
-from plumb.engine.reading import Reader
-from plumb.errors import Broken, PlumbError, StepFailed
-from plumb.kernel.sweeping import sweep
-from plumb.services import ipam
-from plumb.settings import Settings
+from plumb.engine.reader import Reader
+from plumb.engine.repair import Drift
+from plumb.engine.rule_order import OrderedKernel
+from plumb.errors import Broken, PlumbError
+from plumb.kernel.capture.undo import sweep
+from plumb.model import container_options, ipam
+from plumb.model import parse as opt
+from plumb.model.cnm import Attachment, Endpoint, Network, Sandbox, Status
+from plumb.model.settings import Settings
+from plumb.plan import StepFailed
 from plumb.store.sqlite import Store
 
 if TYPE_CHECKING:
-    from plumb.engine.obstacles import Obstacle
-    from plumb.things.processes import Process
+    from plumb.engine.foreign_firewalls import Obstacle
+    from plumb.things.sandbox import Process
 
 
 class Verbs:
@@ -183,18 +183,18 @@ class Host(Reader):
                 if fresh and not store.meta("settings") and not store.unfinished():
                     made = store.meta("root") == "made"
                     self.close()
-                    mending.clear(self.layout, made)      # refused before anything was done: not even a root is left
+                    repair.clear(self.layout, made)      # refused before anything was done: not even a root is left
                 raise
 
     def _recover(self, store: Store, insist: bool) -> None:
         """Make good what somebody died over; who only wants to mend goes on without."""
         try:
-            mending.recover(store, self.kernel)
+            repair.recover(store, self.kernel)
         except Broken:
             if insist:
                 raise
-            mending.give_up(store, self.kernel)
-        mending.revive(store, self.kernel, self.layout)
+            repair.give_up(store, self.kernel)
+        repair.revive(store, self.kernel, self.layout)
         sweep(self.layout.run)
 
     @contextmanager
@@ -223,7 +223,7 @@ class Host(Reader):
         except StepFailed:
             raise
         except BaseException:
-            mending.recover(self.store, self.kernel)      # interrupted: nobody knows how far it had come
+            repair.recover(self.store, self.kernel)      # interrupted: nobody knows how far it had come
             raise
         self._announce(op)
 
@@ -232,9 +232,9 @@ class Host(Reader):
             return
         fresh = [(end, net) for end in op.fresh_endpoints() if (net := op.network(end.network)) is not None]
         if any(net.advertise_count for _, net in fresh):
-            from plumb.kernel import announcing
+            from plumb.kernel.net import announce_endpoints
 
-            announcing.announce(fresh, self.layout, self._stays)
+            announce_endpoints.announce(fresh, self.layout, self._stays)
 
     def create_network(self, name: str, **asked: Any) -> Network:
         """`network create`; see `Verbs.create_network`."""
@@ -293,21 +293,21 @@ class Host(Reader):
 
     def settle(self, container: str) -> None:
         """A container's command has ended by itself: let go of its network, and of itself if it was run with --rm."""
-        from plumb.kernel import processes
+        from plumb.kernel.process import commands
 
         with self._turn() as op:
             box = op.find(Sandbox, container)
             folder = self.layout.container(box.id) if box else ""
-            if box is None or box.status is not Status.RUNNING or processes.alive(folder)[0]:
+            if box is None or box.status is not Status.RUNNING or commands.alive(folder)[0]:
                 return
-            code = processes.exit_code(folder)
+            code = commands.exit_code(folder)
             containers.stop(op, box.id, exit_code=137 if code is None else code)
             if box.auto_remove:
                 containers.remove(op, box.id)
             self._end(op)
 
     def command(self, box: Sandbox, argv: Sequence[str], *, privileged: bool = False, environment: Sequence[str] = ()) -> Process:
-        """A command as it would run in a running container, for `kernel.processes.join` and `spawn`."""
+        """A command as it would run in a running container, for `kernel.process.commands.join` and `spawn`."""
         from plumb.drivers import sandbox
 
         if box.status is not Status.RUNNING:
@@ -325,24 +325,24 @@ class Host(Reader):
 
     def check(self) -> list[Drift]:
         """What is not as it should be; empty when all is well."""
-        return mending.check(self.store, self.kernel)
+        return repair.check(self.store, self.kernel)
 
     def obstacles(self) -> list[Obstacle]:
         """What stands in the way of the networks' packets and is not plumb's to mend: walls of other firewalls."""
         if self._kernel is not None or not self.store.all(Endpoint):
             return []
-        from plumb.engine.obstacles import obstacles
+        from plumb.engine.foreign_firewalls import obstacles
 
         return obstacles(self.store, self.settings)
 
     def repair(self) -> list[Drift]:
         """Make it as it should be; what was not."""
         with self._turn(insist=False) as op:
-            found = mending.check(self.store, self.kernel)
+            found = repair.check(self.store, self.kernel)
             if not self._dry_run:
-                mending.repair(op, self.kernel, self._machine)
+                repair.repair(op, self.kernel, self._machine)
             elif self._on_steps is not None:
-                self._on_steps(mending.steps_to_repair(op, self.kernel, self._machine))
+                self._on_steps(repair.steps_to_repair(op, self.kernel, self._machine))
         return found
 
     def reset(self) -> None:
@@ -355,12 +355,12 @@ class Host(Reader):
             return
         if self._dry_run:
             if self._on_steps is not None:
-                self._on_steps(mending.steps_to_reset(self.store))
+                self._on_steps(repair.steps_to_reset(self.store))
             return
         with self._my_turn(create=True) as store:
             if self._on_steps is not None:
-                self._on_steps(mending.steps_to_reset(store))
-            errors = mending.reset(store, self.kernel, self.layout)
+                self._on_steps(repair.steps_to_reset(store))
+            errors = repair.reset(store, self.kernel, self.layout)
         self.close()
         if errors:
             raise Broken(f"not all could be taken away: {'; '.join(map(str, errors))}", "mend that and reset again")

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from plumb.cnm import PREDEFINED, Network, Pool, Sandbox
-from plumb.engine import allot, bridges, parents, publish
-from plumb.engine.machine import Machine
-from plumb.engine.narration import HOST_OWNER
+from plumb.engine import allocate, bridge_networks, lan_networks, port_publishing
+from plumb.engine.desired_state import HOST_OWNER
+from plumb.engine.host_facts import Machine
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.predefined import default_network, others
 from plumb.errors import Conflict, Invalid, NotFound
-from plumb.network_options import DRIVERS, ENABLE4, ENABLE6, INTERNAL, driver_options
-from plumb.options import boolean, network_name, parsed
+from plumb.model.cnm import PREDEFINED, Network, Pool, Sandbox
+from plumb.model.network_options import DRIVERS, ENABLE4, ENABLE6, INTERNAL, driver_options
+from plumb.model.parse import boolean, network_name, parsed
 from plumb.store import codec
 
 LATER = ("overlay",)
 COMPLETE: dict[str, Callable[[Operation, Machine, Network], Network]] = {
-    "bridge": bridges.complete, "macvlan": parents.complete, "ipvlan": parents.complete}
+    "bridge": bridge_networks.complete, "macvlan": lan_networks.complete, "ipvlan": lan_networks.complete}
 """What is left to choose and to see to before a network of each driver can be built."""
 
 
@@ -53,10 +53,10 @@ def create(op: Operation, machine: Machine, name: str, *, driver: str = "bridge"
     given = {**{key: text for key, text in defaults.items() if key not in (ENABLE4, ENABLE6)}, **(options or {})}
     both = {**defaults, **given}
     net = Network(
-        allot.new_id(), name, driver, tuple(pools), ipv4=_family(both, ENABLE4, ipv4, True),
+        allocate.new_id(), name, driver, tuple(pools), ipv4=_family(both, ENABLE4, ipv4, True),
         ipv6=_family(both, ENABLE6, ipv6, False), internal=internal or _family(given, INTERNAL, None, False),
         attachable=attachable, options=tuple(given.items()), labels=tuple((labels or {}).items()),
-        **driver_options(driver, given), created=allot.now(), number=op.number(Network))
+        **driver_options(driver, given), created=allocate.now(), number=op.number(Network))
     for pool in pools:
         if not (net.ipv4 if pool.subnet.version == 4 else net.ipv6):
             raise Invalid(f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
@@ -122,11 +122,11 @@ def ensure(op: Operation, machine: Machine) -> None:
         op.touch(HOST_OWNER)
         for net in others(op.layout):
             if op.network(net.id) is None:
-                op.put(replace(net, created=allot.now()))
+                op.put(replace(net, created=allocate.now()))
     if op.store.meta("default") != current and _ensure_default(op, machine):
         op.remark("default", current)
     for net in op.all(Network) if changed else ():
-        bridges.suits_nftables(op, net)
+        bridge_networks.suits_nftables(op, net)
         op.touch(network_owner(net))
         for end in op.endpoints(network=net.id):
             op.touch(endpoint_owner(end))
@@ -134,7 +134,7 @@ def ensure(op: Operation, machine: Machine) -> None:
             if box is not None:
                 op.touch(sandbox_owner(box))
     for box in op.all(Sandbox) if changed else ():
-        publish.publish(op, machine, box)
+        port_publishing.publish(op, machine, box)
 
 
 def _ensure_default(op: Operation, machine: Machine) -> bool:
@@ -154,7 +154,7 @@ def _ensure_default(op: Operation, machine: Machine) -> bool:
             wanted = replace(wanted, pools=(*wanted.pools, Pool(kept.subnet, given=False)))
         op.drop(there)
         wanted = replace(wanted, created=there.created)
-    op.put(bridges.complete(op, machine, replace(wanted, created=wanted.created or allot.now(), number=0)))
+    op.put(bridge_networks.complete(op, machine, replace(wanted, created=wanted.created or allocate.now(), number=0)))
     return True
 
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
-from plumb.engine.narration import Narrator
-from plumb.engine.order import OrderedKernel, reordering
-from plumb.engine.view import T, View
-from plumb.errors import PlumbError, StepFailed
-from plumb.layout import Layout
-from plumb.plan import Kernel, Step, carry_out, plan, take_all
-from plumb.services.ports import clash
-from plumb.settings import Settings
+from plumb.engine.desired_state import Narrator
+from plumb.engine.lookup import T, View
+from plumb.engine.rule_order import OrderedKernel, reordering
+from plumb.errors import PlumbError
+from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+from plumb.model.paths import Layout
+from plumb.model.port_mapping import clash
+from plumb.model.settings import Settings
+from plumb.plan import Kernel, Step, StepFailed, carry_out, plan, take_all
 from plumb.store.change import Change
 from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
+from plumb.things.iptables import InChain
 from plumb.things.layer3 import Sysctl
-from plumb.things.netfilter import InChain
 
 Things = dict[Key, Thing]
 Look = Callable[[Sequence[Thing]], Things]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from plumb import options as opt
-from plumb.cnm import Network, Pool
 from plumb.errors import Invalid
-from plumb.layout import Layout
-from plumb.network_options import driver_options
-from plumb.settings import Settings
+from plumb.model import parse as opt
+from plumb.model.cnm import Network, Pool
+from plumb.model.network_options import driver_options
+from plumb.model.paths import Layout
+from plumb.model.settings import Settings
 
 DEFAULT_LINK = "plumb0"
 

@@ -6,18 +6,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
 
-from plumb.errors import KernelRefused, PlumbError, StepFailed
-from plumb.kernel import agents, files, links, namespaces, processes, sysctl
-from plumb.kernel.firewall import Writer, writer
-from plumb.plan import Step
+from plumb.errors import KernelRefused, PlumbError
+from plumb.kernel import agent_client
+from plumb.kernel.net import links, sysctl
+from plumb.kernel.netfilter.backends import Writer, writer
+from plumb.kernel.netns import namespaces
+from plumb.kernel.process import commands, files
+from plumb.plan import Step, StepFailed
 from plumb.things import Thing
+from plumb.things.dns import Names, Resolver
+from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.iptables import Chain, InChain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
-from plumb.things.names import Names, Resolver
-from plumb.things.netfilter import Chain, InChain, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
-from plumb.things.ports import Agent, HostPort, Proxy
-from plumb.things.processes import Directory, File, Namespace, Process
+from plumb.things.sandbox import Directory, File, Namespace, Process
 
 MEDIUM: dict[type[Thing], str] = {
     Bridge: "netlink", Veth: "netlink", Dummy: "netlink", Vlan: "netlink", Macvlan: "netlink", Ipvlan: "netlink",
@@ -74,10 +77,10 @@ class LinuxKernel:
         ports = [port for step in steps for port in (step.before, step.after)
                  if isinstance(port, HostPort) and (ruled or step.before is not None)]
         if ports:
-            from plumb.kernel import conntrack
+            from plumb.kernel.netfilter import conntrack_flush
 
             with suppress(KernelRefused):           # all has been built: an old flow that lasts is no reason to take it down
-                conntrack.forget(ports)
+                conntrack_flush.forget(ports)
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
         """Those of the rules of one chain that are there, in the chain's order."""
@@ -89,7 +92,7 @@ class LinuxKernel:
 
 def _writer(medium: str) -> Writer:
     if medium == "nftables":
-        from plumb.kernel import nftables
+        from plumb.kernel.netfilter import nftables
 
         return nftables.writer()
     return writer()
@@ -99,7 +102,7 @@ def _look(medium: str, things: list[Thing]) -> list[Thing | None]:
     if medium in ("firewall", "nftables"):
         return _writer(medium).look(things)
     if medium == "agent":
-        return agents.look(things)
+        return agent_client.look(things)
     return [LOOK[medium](thing) for thing in things]
 
 
@@ -107,7 +110,7 @@ def _take(medium: str, part: list[Step], done: list[Step]) -> None:
     if medium == "netlink":
         links.take(part, done)
     elif medium == "agent":
-        agents.take(part, done)
+        agent_client.take(part, done)
     elif medium in ("firewall", "nftables"):
         try:
             _writer(medium).take(part, done)
@@ -117,7 +120,7 @@ def _take(medium: str, part: list[Step], done: list[Step]) -> None:
             raise StepFailed(refused, part[0], done) from refused
     else:
         if medium == "namespace":
-            processes.sweep(step.thing.path for step in part if step.after is None and isinstance(step.thing, Namespace))
+            commands.sweep(step.thing.path for step in part if step.after is None and isinstance(step.thing, Namespace))
         for step in part:
             try:
                 TAKE[medium](step)
@@ -151,8 +154,8 @@ def _look_sysctl(thing: Thing) -> Thing | None:
 
 LOOK: dict[str, Callable[[Thing], Thing | None]] = {
     "netlink": links.look, "sysctl": _look_sysctl, "file": files.look, "namespace": _look_namespace,
-    "process": processes.look,
+    "process": commands.look,
 }
 TAKE: dict[str, Callable[[Step], None]] = {
-    "sysctl": _take_sysctl, "file": files.take, "namespace": _take_namespace, "process": processes.take,
+    "sysctl": _take_sysctl, "file": files.take, "namespace": _take_namespace, "process": commands.take,
 }

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from plumb.errors import KernelRefused, StepFailed
-from plumb.plan import Step
+from plumb.errors import KernelRefused
+from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
-from plumb.things.netfilter import InChain, standing
+from plumb.things.iptables import InChain, standing
 
 
 class MemoryKernel:

@@ -19,9 +19,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from plumb.cnm import IPAddress
-from plumb.probes.listening import MARK, NUMBER, Ear, echo_request
-from plumb.probes.telling import Told, told
+from plumb.model.cnm import IPAddress
+from plumb.probes.traffic.responders import MARK, NUMBER, Ear, echo_request
+from plumb.probes.traffic.socket_errors import Told, told
 
 MTU_DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}
 PROBE = 3

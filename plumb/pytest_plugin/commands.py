@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from plumb.pytest_plugin.waits import Deadline, Hopeless, Waited
+from plumb.pytest_plugin.waiting import Deadline, Hopeless, Waited
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,9 @@ def plumb_driver(request: pytest.FixtureRequest) -> str:
     """The driver of networks that name none; the mark plumb_drivers gives it values."""
     driver: str = getattr(request, "param", "")
     if driver:
-        from plumb.pytest_plugin import gates
+        from plumb.pytest_plugin import requirements
 
-        gates.require_driver(driver, strict=request.config.getoption("--plumb-strict"))
+        requirements.require_driver(driver, strict=request.config.getoption("--plumb-strict"))
     return driver or "bridge"
 
 

@@ -51,10 +51,10 @@ def pytest_unconfigure() -> None:
     """Nothing goes on without pytest."""
     import sys
 
-    if "plumb.pytest_plugin.nursery" in sys.modules:
-        from plumb.pytest_plugin import nursery
+    if "plumb.pytest_plugin.forkserver_client" in sys.modules:
+        from plumb.pytest_plugin import forkserver_client
 
-        nursery.the.close()
+        forkserver_client.the.close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -95,6 +95,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that needs something of the kernel is run where that is there."""
     features = [feature for mark in item.iter_markers("plumb_needs") for feature in mark.args]
     if features:
-        from plumb.pytest_plugin import gates
+        from plumb.pytest_plugin import requirements
 
-        gates.require(features, strict=item.config.getoption("--plumb-strict"))
+        requirements.require(features, strict=item.config.getoption("--plumb-strict"))

@@ -10,8 +10,8 @@
         assert client.reaches(lab.host, tcp=8080)
         assert not client.reaches(db, tcp=5432)
 
-The host is a set of namespaces that goes away with the process that is in it (`kernel.cradle`). pytest itself stays where it is: it
-asks that process, over a stream, and is never in any of the lab's namespaces.
+The host is a set of namespaces that goes away with the process that is in it (`kernel.netns.fake_host`). pytest itself stays where it is:
+it asks that process, over a stream, and is never in any of the lab's namespaces.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from plumb.pytest_plugin import nursery, waits
+from plumb.pytest_plugin import forkserver_client, waiting
 from plumb.pytest_plugin.commands import Command, Ran
-from plumb.pytest_plugin.facts import CLIENT, HOST, INTERNET, ROUTER, Asked, IPAddress
 from plumb.pytest_plugin.nodes import Container, Node
-from plumb.pytest_plugin.reaching import Reach
-from plumb.pytest_plugin.waits import wait
+from plumb.pytest_plugin.reach import Reach
+from plumb.pytest_plugin.values import CLIENT, HOST, INTERNET, ROUTER, Asked, IPAddress
+from plumb.pytest_plugin.waiting import wait
 
 if TYPE_CHECKING:
     from plumb.engine.host import Host
@@ -78,7 +78,7 @@ class Lab:
         self.driver, self.family = driver, family
         self.judged: list[Reach] = []
         self._kept: list[Command] = []
-        self.born = nursery.the().bear(settings or {})
+        self.born = forkserver_client.the().bear(settings or {})
         self.host = Node(self, HOST)
         self.plumb = cast("Host", Remote(self))
 
@@ -187,7 +187,7 @@ class Lab:
     def require(self, *features: str) -> None:
         """Skip the test where the kernel lacks one of these; with --plumb-strict it fails."""
         __tracebackhide__ = True
-        from plumb.pytest_plugin.gates import require
+        from plumb.pytest_plugin.requirements import require
 
         require(features, strict=self._strict)
 
@@ -199,7 +199,7 @@ class Lab:
     def knock(self, asked: Asked, seconds: float) -> Reach:
         """Try whether one place reaches another."""
         __tracebackhide__ = True
-        return Reach(self, self.ask("reach", asked, seconds * waits.slow))
+        return Reach(self, self.ask("reach", asked, seconds * waiting.slow))
 
     def keep(self, command: Command) -> Command:
         """Let go of a command when the lab ends."""

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from plumb.kernel import fingerprint
-from plumb.kernel.fingerprint import Fingerprint
-from plumb.pytest_plugin import nursery, waits
+from plumb.kernel.netns import snapshot
+from plumb.kernel.netns.snapshot import Fingerprint
+from plumb.pytest_plugin import forkserver_client, waiting
 
 PATIENCE = 1.0
 """Seconds for what goes by itself: a process that is ending, a link whose namespace is being taken down."""
@@ -44,7 +44,7 @@ class Watch:
         if not self._differences():
             return
         gc.collect()                        # what nobody refers to any more is closed
-        deadline = waits.Deadline(PATIENCE)
+        deadline = waiting.Deadline(PATIENCE)
         while (left := self._differences()) and not deadline.over():
             time.sleep(deadline.pause())
         if left:
@@ -57,8 +57,8 @@ class Watch:
 def _look() -> Fingerprint:
     from plumb.pytest_plugin.session import living
 
-    descriptors, processes = nursery.the.known()
-    return fingerprint.take(descriptors.union(*(lab.descriptors for lab in living)), processes)
+    descriptors, processes = forkserver_client.the.known()
+    return snapshot.take(descriptors.union(*(lab.descriptors for lab in living)), processes)
 
 
 def differences(before: Fingerprint, after: Fingerprint) -> Iterator[str]:

@@ -10,11 +10,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.errors import NotFound
-from plumb.pytest_plugin import calls
+from plumb.pytest_plugin import remote_calls
 from plumb.pytest_plugin.commands import Command, CommandFailed, Ran, environment
-from plumb.pytest_plugin.facts import HOST, Asked, Interface, IPAddress, described
-from plumb.pytest_plugin.reaching import Reach, protocol_of
-from plumb.pytest_plugin.waits import wait
+from plumb.pytest_plugin.reach import Reach, protocol_of
+from plumb.pytest_plugin.values import HOST, Asked, Interface, IPAddress, described
+from plumb.pytest_plugin.waiting import wait
 
 if TYPE_CHECKING:
     from plumb.pytest_plugin.labs import Lab
@@ -160,7 +160,8 @@ class Node:
             Waited: it takes too long; it has been killed.
         """
         __tracebackhide__ = True
-        found: T = calls.call(self.lab.born.process, self.lab.ask("way", self.name), self.name, partial(function, *args, **named), seconds)
+        visit = partial(function, *args, **named)
+        found: T = remote_calls.call(self.lab.born.process, self.lab.ask("way", self.name), self.name, visit, seconds)
         return found
 
     def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:

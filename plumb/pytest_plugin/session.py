@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from plumb.pytest_plugin import gates, waits
+from plumb.pytest_plugin import requirements, waiting
 from plumb.pytest_plugin.labs import Lab
-from plumb.pytest_plugin.reaching import asked_in
+from plumb.pytest_plugin.reach import asked_in
 
 NAME = "plumb-labs"
 living: list[Lab] = []
@@ -23,7 +23,7 @@ class Labs:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._strict = bool(config.getoption("--plumb-strict"))
-        waits.slow = float(config.getoption("--plumb-slow"))
+        waiting.slow = float(config.getoption("--plumb-slow"))
 
     @contextmanager
     def opened(self, *, settings: Mapping[str, Any] | None = None, driver: str = "bridge", family: int = 4,
@@ -35,7 +35,7 @@ class Labs:
             driver: of networks that name none; family: the one that is meant where none is named.
             firewall: "iptables" or "nftables"; "": what the settings say.
         """
-        gates.require_root(strict=self._strict)
+        requirements.require_root(strict=self._strict)
         backend = {"firewall-backend": firewall} if firewall else {}
         made = Lab(settings={**(settings or {}), **backend}, driver=driver, family=family, strict=self._strict)
         living.append(made)

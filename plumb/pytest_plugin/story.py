@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plumb.pytest_plugin.facts import Found
+from plumb.pytest_plugin.values import Found
 
 if TYPE_CHECKING:
     from plumb.pytest_plugin.labs import Lab

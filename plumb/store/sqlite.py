@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from plumb.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
 from plumb.errors import Broken, Conflict, Invalid
-from plumb.layout import Layout
+from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+from plumb.model.paths import Layout
 from plumb.store import codec
 from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from plumb.things import HOST, InNamespace, Key, Stage
-from plumb.things.netfilter import InChain, Place
+from plumb.things.iptables import InChain, Place
 
 
 class NftFamily(StrEnum):

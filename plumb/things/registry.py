@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from plumb.things import Thing
+from plumb.things.dns import Names, Resolver
+from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
-from plumb.things.names import Names, Resolver
-from plumb.things.netfilter import Chain, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
-from plumb.things.ports import Agent, HostPort, Proxy
-from plumb.things.processes import Directory, File, Namespace, Process
+from plumb.things.sandbox import Directory, File, Namespace, Process
 
 KINDS: dict[str, type[Thing]] = {kind.__name__: kind for kind in (
     Address, Route, Sysctl, Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan, Chain, Policy, Rule, Directory, File, Namespace, Process,

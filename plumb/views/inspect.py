@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plumb.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Port, PortBinding, Sandbox, Status
-from plumb.layout import Layout
-from plumb.services.names import dns_names
-from plumb.services.ports import shown
+from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Port, PortBinding, Sandbox, Status
+from plumb.model.etc_files import dns_names
+from plumb.model.paths import Layout
+from plumb.model.port_mapping import shown
 
 NEVER = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]

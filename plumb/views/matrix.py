@@ -9,11 +9,11 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from plumb.probes.naming import NameOutcome
-from plumb.probes.outcomes import Outcome, Verdict
-from plumb.probes.owners import Claimed
-from plumb.probes.values import Promise
-from plumb.probes.whole import Matrix
+from plumb.probes.matrix import Matrix
+from plumb.probes.promises.dns_names import NameOutcome
+from plumb.probes.promises.duplicate_addresses import Claimed
+from plumb.probes.promises.promise import Promise
+from plumb.probes.promises.verdicts import Outcome, Verdict
 
 REACHED, APART, PARTLY, BROKEN, UNSHOWN, NOTHING, ITSELF = "●", "·", "◐", "✗", "?", " ", "-"
 LEGEND = {REACHED: "reached", APART: "not reached", PARTLY: "by some addresses or protocols", BROKEN: "not as promised",

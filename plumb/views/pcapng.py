@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-from plumb.tracing.records import Seen
-from plumb.tracing.rules import Line
-from plumb.tracing.story import Crossing, Rewritten, Routed, Story
+from plumb.model.observations import Seen
+from plumb.trace.path import Crossing, Rewritten, Routed, Story
+from plumb.trace.rule_steps import Line
 
 SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
 BYTE_ORDER, UNKNOWN_LENGTH = 0x1A2B3C4D, 0xFFFFFFFFFFFFFFFF

@@ -9,15 +9,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 
-from plumb.layout import DEFAULT_ROOT, Layout
+from plumb.model.paths import DEFAULT_ROOT, Layout
 from plumb.plan import Step
 from plumb.things import Thing
-from plumb.things.names import Names, Resolver
-from plumb.things.netfilter import Chain, Place, Policy, Rule
+from plumb.things.dns import Names, Resolver
+from plumb.things.host_ports import Agent, HostPort, Proxy, at
+from plumb.things.iptables import Chain, Place, Policy, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
-from plumb.things.ports import Agent, HostPort, Proxy, at
-from plumb.things.processes import Directory, Edits, File, Namespace, Process
-from plumb.views.ip import add, change, remove
+from plumb.things.sandbox import Directory, Edits, File, Namespace, Process
+from plumb.views.shell_ip import add, change, remove
 
 
 def commands(steps: Iterable[Step], explain: bool = False) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from plumb.cnm import Endpoint, Network, Sandbox
+from plumb.model.cnm import Endpoint, Network, Sandbox
 
 COLUMNS = {"Container": "CONTAINER", "Network": "NETWORK", "Interface": "INTERFACE", "Received": "RECEIVED", "Sent": "SENT",
            "Errors": "ERRORS", "Dropped": "DROPPED", "Sockets": "SOCKETS", "Flows": "FLOWS"}

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests import labs
-from tests.bench import alone, bulk, cli, crowd, dns, idle, others, ports, proxy
+from tests.bench import agent_memory, at_scale, bulk, cli, competitors, dns, ports, proxy, single
 from tests.bench.figures import Report
-from tests.bench.places import MEMORY, beneath
+from tests.bench.netns import MEMORY, beneath
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ QUICK = Extent(rounds=2, bulk_rounds={10: 1, 50: 1}, few=10, many=50, present=9,
 def measure(extent: Extent) -> Report:
     """The whole of it."""
     report = Report()
-    alone.measure(report, extent.rounds, extent.seconds)
-    idle.measure(report, extent.rounds, extent.seconds)
+    single.measure(report, extent.rounds, extent.seconds)
+    agent_memory.measure(report, extent.rounds, extent.seconds)
     cli.measure(report, extent.rounds, 2 * extent.seconds)
     bulk.measure(report, extent.bulk_rounds, 2 * extent.seconds)
-    crowd.measure(report, extent.few, extent.many, extent.rounds, extent.seconds)
+    at_scale.measure(report, extent.few, extent.many, extent.rounds, extent.seconds)
     ports.measure(report, extent.ports, extent.rounds, 2 * extent.seconds)
     proxy.measure(report, extent.mebibytes, extent.connections, extent.rounds, extent.seconds)
     dns.measure(report, extent.sandboxes, extent.rounds, extent.seconds)
-    others.measure(report, extent.present, extent.rounds, extent.seconds)
+    competitors.measure(report, extent.present, extent.rounds, extent.seconds)
     return report
 
 

@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 
 from plumb import Host
-from plumb.kernel import namespaces
+from plumb.kernel.netns import namespaces
 from plumb.plan import Step
+from tests import REPOSITORY
 from tests.bench import floor
 from tests.bench.figures import Report, Section, rounds, timed
-from tests.bench.places import DISK, MEMORY, beneath
+from tests.bench.netns import DISK, MEMORY, beneath
 from tests.labs import Lab, lab
 
 PLUMB, ON_DISK, FLOOR, ABREAST = "plumb", "plumb, root on disk", "floor", "floor, on all processors"
@@ -84,7 +85,7 @@ def fill(place: Lab, network: str, size: int) -> None:
     """The same by a process of its own: what it would do in the background afterwards, announcing them, ends with it."""
     script = ("from plumb import Host; from tests.bench.bulk import populate; "
               f"populate(Host({str(place.root)!r}, settings={{}}), {network!r}, {size})")
-    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
 
 
 def dismantle(place: Lab) -> None:

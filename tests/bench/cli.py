@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from plumb.kernel import rendezvous, shim
+from plumb.kernel import agent_socket
+from plumb.kernel.process import shim
 from tests.bench.figures import Report, rounds, timed
-from tests.kernel.trials import wait_until
+from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, lab
 
 WARM, COLD, RATIO = "warm", "by itself", "by itself, to warm"
@@ -51,6 +52,6 @@ def measure(report: Report, wanted: int, seconds: float) -> None:
 def warm_up(place: Lab) -> None:
     """Have the agent start its warm process, and wait until that is ready."""
     place.plumb("ps")
-    agent = rendezvous.running(str(place.root))[0]
+    agent = agent_socket.running(str(place.root))[0]
     wait_until(lambda: len(shim.descendants(agent)) == 2, "the warm process and its spare fork")
     assert [Path(f"/proc/{pid}/comm").read_text().strip() for pid in shim.descendants(agent)] == ["plumb-warm", "plumb-spare"]

@@ -18,11 +18,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from plumb.kernel import agents, namespaces, rendezvous
-from plumb.kernel.namespaces import entered
+from plumb.kernel import agent_client, agent_socket
+from plumb.kernel.netns import namespaces
+from plumb.kernel.netns.namespaces import entered
 from plumb.plan import Step
 from plumb.things import Thing
-from plumb.things.names import Names, Resolver, Upstream
+from plumb.things.dns import Names, Resolver, Upstream
 from tests.bench.figures import Report, Section, rounds
 from tests.labs import Lab, lab, sh, within
 
@@ -160,7 +161,7 @@ def _memory(report: Report, sandboxes: int) -> None:
 
 def _pss(folder: str) -> float:
     """KiB of the agent, what it shares with others counted in part."""
-    lines = Path(f"/proc/{rendezvous.running(folder)[0]}/smaps_rollup").read_text().splitlines()
+    lines = Path(f"/proc/{agent_socket.running(folder)[0]}/smaps_rollup").read_text().splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith("Pss:")))
 
 
@@ -178,9 +179,9 @@ def _ask(box: str) -> None:
 
 @contextmanager
 def _agent(place: Lab) -> Iterator[str]:
-    agents.start(str(place.root))
+    agent_client.start(str(place.root))
     yield str(place.root)
-    agents.stop(str(place.root))
+    agent_client.stop(str(place.root))
 
 
 def _sandbox(place: Lab, number: int) -> str:
@@ -201,4 +202,4 @@ def _name(folder: str, number: int) -> Names:
 
 
 def _add(*things: Thing) -> None:
-    agents.take([Step(None, thing) for thing in things], [])
+    agent_client.take([Step(None, thing) for thing in things], [])

@@ -19,11 +19,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from plumb.kernel import namespaces
-from plumb.kernel.namespaces import entered
+from plumb.kernel.netns import namespaces
+from plumb.kernel.netns.namespaces import entered
 from plumb.plan import Step
-from plumb.things.ports import Agent, OfAgent
-from plumb.things.processes import Directory, File, Namespace
+from plumb.things.host_ports import Agent, OfAgent
+from plumb.things.sandbox import Directory, File, Namespace
 from plumb.views.shell import commands
 from tests.labs import Lab, sh, state
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from plumb import Host
-from plumb.kernel.namespaces import entered
+from plumb.kernel.netns.namespaces import entered
 from tests.bench.figures import Report, Section, rounds, timed
 from tests.labs import Lab, iptables, lab, sh
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from plumb.kernel.namespaces import entered
+from plumb.kernel.netns.namespaces import entered
 from tests.bench.figures import Report, rounds
 from tests.labs import HOST_IP, lab, sh, within
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import REPOSITORY
 from tests.bench import cli, ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
@@ -35,7 +35,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     """What `python -m tests.bench --quick` prints, and the figures that it writes."""
     figures = tmp_path_factory.mktemp("bench") / "figures.json"
     ran = subprocess.run([sys.executable, "-m", "tests.bench", "--quick", "--json", str(figures)], capture_output=True, text=True,
-                         check=False, cwd=Path(__file__).parents[2])
+                         check=False, cwd=REPOSITORY)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout, json.loads(figures.read_text())
 
@@ -68,7 +68,7 @@ def test_every_target_has_its_line(quick: tuple[str, Any]) -> None:
 def test_it_refuses_the_machines_own_network() -> None:
     """Without a namespace of its own it says how to get one, and measures nothing."""
     ran = subprocess.run([sys.executable, "-m", "tests.bench", "--quick"], capture_output=True, text=True, check=False,
-                         cwd=Path(__file__).parents[2], env={})
+                         cwd=REPOSITORY, env={})
     assert ran.returncode == 1
     assert "make" in ran.stderr
     assert ran.stdout == ""

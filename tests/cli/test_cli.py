@@ -7,16 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from plumb.cli import VERBS, first_verb
-from plumb.kernel import notes
-from tests import labs
+from plumb.kernel.capture import undo_log
+from tests import REPOSITORY, labs
 from tests.labs import Lab
 
-REPOSITORY = Path(__file__).parents[2]
 CONTAINER = ["CONTAINER ID", "COMMAND", "STATUS", "NETWORKS", "ADDRESSES", "NAMES"]
 
 
@@ -244,7 +242,7 @@ def test_the_verb_of_a_command_line(words: list[str], verb: str) -> None:
 def test_any_command_clears_up_after_a_trace_that_was_killed(lab: Lab, argv: tuple[str, ...]) -> None:
     """The note that it has left is done, and thrown away."""
     lab.plumb("network", "create", "n1")
-    left = lab.root / notes.FOLDER / "999999999-1-1"
+    left = lab.root / undo_log.FOLDER / "999999999-1-1"
     left.parent.mkdir(exist_ok=True)
     left.write_text('{"setting": "/proc/sys/net/netfilter/nf_log/2", "value": "NONE", "ns": "/run/gone", "device": 4, "inode": 1}')
     lab.plumb(*argv)

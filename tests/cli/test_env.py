@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from plumb.kernel.features import FEATURES, GROUPS
+from plumb.kernel.features.table import FEATURES, GROUPS
+from tests import REPOSITORY
 from tests.labs import Lab
 
-REPOSITORY = Path(__file__).parent.parent.parent
 LINE = re.compile(r"^(\s*)(\S.*?)\s{2,}(yes|no)(?:\s+(\S.*))?$")
 
 
@@ -87,7 +87,7 @@ def test_yes_and_no_are_coloured_on_a_terminal_only(lab: Lab) -> None:
 
 def test_only_root_can_try(lab: Lab) -> None:
     """Others are told so in a line."""
-    script = "from plumb.kernel.abilities import able; import os; os.setuid(65534); able('bridge')"
+    script = "from plumb.kernel.features.detect import able; import os; os.setuid(65534); able('bridge')"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=REPOSITORY)
 
     assert "only root can try things out" in ran.stderr.splitlines()[-1]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from plumb import container_options as options
 from plumb.errors import Invalid
-from tests.kernel.trials import wait_until
+from plumb.model import container_options as options
+from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh
 
 # -- words ---------------------------------------------------------------

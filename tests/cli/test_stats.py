@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plumb.kernel.namespaces import entered
+from plumb.kernel.netns.namespaces import entered
 from plumb.views.stats import size
+from tests import REPOSITORY
 from tests.labs import INTERNET, Lab, within
 
 
@@ -89,7 +89,7 @@ def test_a_table_for_people(pair: Lab) -> None:
 
 def test_watching_tells_rates_until_it_is_interrupted(pair: Lab) -> None:
     """The second time there is something to compare with."""
-    env = {**os.environ, "PLUMB_ROOT": str(pair.root), "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "PLUMB_ROOT": str(pair.root), "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen([sys.executable, "-m", "plumb", "stats", "--watch", "--interval", "0.2", "db"], stdout=subprocess.PIPE, text=True,
                           env=env) as watching:
         assert watching.stdout is not None

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conformance.book import Recording
+from tests.conformance.scenarios import Recording
 
 Facts = Counter[str]
 NO_MAC = "00:00:00:00:00:00"

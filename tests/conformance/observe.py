@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any, TypedDict
 
-from plumb.kernel.namespaces import entered
+from plumb.kernel.netns.namespaces import entered
 from tests.labs import sh
 
 Chains = dict[str, dict[str, Any]]        # chain → {"policy": …, "rules": […]}

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from plumb.kernel.namespaces import entered
+from plumb.kernel.netns.namespaces import entered
 from tests.conformance import dns
 
 QUIET, ROUNDS = 0.25, 3             # all is said when nobody has heard anything for that many seconds, so many times

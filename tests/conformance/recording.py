@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from plumb.kernel.namespaces import entered
-from tests.conformance.book import Recording, Scenario
+from plumb.kernel.netns.namespaces import entered
 from tests.conformance.facts import left_behind
 from tests.conformance.observe import State, observe
 from tests.conformance.probes import Probe, Results, Server, laboratory
 from tests.conformance.rig import Host, Rig, rig
+from tests.conformance.scenarios import Recording, Scenario
 from tests.labs import INTERNET, INTERNET6, ROUTER, sh, within
 
 HOST_PORT = 9000            # where a host's own echo server listens

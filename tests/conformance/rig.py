@@ -25,9 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import REPOSITORY
 from tests.labs import INTERNET, INTERNET6, ROUTER, ROUTER6, within
-
-REPOSITORY = Path(__file__).parents[2]
 
 _LAN = f"""set -e
     sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1 net.ipv6.conf.default.accept_dad=0

@@ -9,9 +9,9 @@ import pytest
 
 from tests import labs
 from tests.conformance import later
-from tests.conformance.book import recorded, scenarios
 from tests.conformance.facts import differences, misordered
 from tests.conformance.recording import play
+from tests.conformance.scenarios import recorded, scenarios
 
 BOOK = scenarios()
 

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 import pytest
 
 from tests.conformance import dns, later
-from tests.conformance.book import Recording, recorded, scenarios
 from tests.conformance.facts import differences, misordered
 from tests.conformance.observe import observe
+from tests.conformance.scenarios import Recording, recorded, scenarios
 from tests.labs import Lab, sh
 
 BOOK = scenarios()

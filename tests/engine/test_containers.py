@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from plumb import Host
-from plumb.cnm import Sandbox, Status
-from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused, NotFound, StepFailed
+from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused, NotFound
 from plumb.kernel.memory import MemoryKernel
-from plumb.plan import Step
+from plumb.model.cnm import Sandbox, Status
+from plumb.plan import Step, StepFailed
 from plumb.things.layer3 import Route
 
 IFNAME = "com.docker.network.endpoint.ifname"

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from plumb import Host
-from plumb.cnm import Network
 from plumb.errors import Conflict, Exhausted, Invalid, NotFound
 from plumb.kernel.memory import MemoryKernel
-from plumb.settings import Settings
+from plumb.model.cnm import Network
+from plumb.model.settings import Settings
+from plumb.things.iptables import Family, Policy
 from plumb.things.layer3 import Address, Sysctl
-from plumb.things.netfilter import Family, Policy
 
 FRESH = (*(Sysctl(name, "0") for name in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv6/conf/default/forwarding")),
          *(Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family))
@@ -335,7 +335,7 @@ def test_a_prefix_of_several_is_nobody_s(host: Host, monkeypatch: pytest.MonkeyP
     """The message says how many there are."""
     ids = iter(("ab" + "0" * 62, "ab" + "1" * 62))
     host.create_network("first")
-    monkeypatch.setattr("plumb.engine.allot.new_id", lambda: next(ids))
+    monkeypatch.setattr("plumb.engine.allocate.new_id", lambda: next(ids))
     for name in ("x", "y"):
         host.create_network(name)
     with pytest.raises(Conflict, match=r"ambiguous \(2 matches found based on ID prefix"):

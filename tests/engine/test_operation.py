@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from plumb import Broken, Host, StepFailed
-from plumb.engine import mending
+from plumb.engine import repair
 from plumb.errors import KernelRefused
 from plumb.kernel.memory import MemoryKernel
-from plumb.layout import Layout
+from plumb.model.paths import Layout
 from plumb.plan import Step
 from plumb.store.change import Change
 from plumb.store.sqlite import Store
@@ -79,7 +79,7 @@ def test_what_is_given_up_is_as_before(tmp_path: Path) -> None:
     store = Store(Layout(str(tmp_path / "root")), create=True)
     store.begin([FRESH[0]], [on, bridge], Change())
 
-    assert mending.give_up(store, kernel) == []
+    assert repair.give_up(store, kernel) == []
     assert kernel.things == {thing.key: thing for thing in FRESH}
     assert store.unfinished() == []
     store.close()

@@ -1,4 +1,4 @@
-"""Fixtures: an agent, where one is asked for."""
+"""Fixtures: a network to watch packets at."""
 
 from __future__ import annotations
 
@@ -6,25 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from plumb.kernel import agents
-from tests.kernel.crossroads import Crossroads
-from tests.kernel.crossroads import crossroads as making_crossroads
-from tests.labs import Lab
-
-
-@pytest.fixture
-def folder(lab: Lab) -> Iterator[str]:
-    """Where an agent may live; it is ended afterwards, whatever has become of it."""
-    path = str(lab.root)
-    yield path
-    agents.stop(path)
-
-
-@pytest.fixture
-def running(folder: str) -> str:
-    """A folder with an agent."""
-    agents.start(folder)
-    return folder
+from tests.kernel.capture.router_lab import Crossroads
+from tests.kernel.capture.router_lab import crossroads as making_crossroads
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ from ipaddress import IPv4Interface
 
 import pytest
 
-from plumb.errors import StepFailed
 from plumb.kernel.memory import MemoryKernel
-from plumb.plan import Step
+from plumb.plan import Step, StepFailed
+from plumb.things.iptables import Chain, Family, Rule
 from plumb.things.layer3 import Address
 from plumb.things.links import Bridge, Up, Veth
-from plumb.things.netfilter import Chain, Family, Rule
-from plumb.things.processes import Namespace
+from plumb.things.sandbox import Namespace
 
 BRIDGE = Bridge("br0", "02:00:00:00:00:01")
 GATEWAY = Address("br0", IPv4Interface("10.0.0.1/24"))

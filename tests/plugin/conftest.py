@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from plumb.pytest_plugin import nursery
+from plumb.pytest_plugin import forkserver_client
 from plumb.pytest_plugin.labs import Lab
 from tests.plugin.runs import Runs
 
@@ -14,7 +14,7 @@ from tests.plugin.runs import Runs
 @pytest.fixture(scope="session", autouse=True)
 def _nursery() -> Iterator[None]:
     yield
-    nursery.the.close()
+    forkserver_client.the.close()
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests import REPOSITORY
+
 LOADED = any(found.name == "plumb" for found in entry_points(group="pytest11"))
 ALONE = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", 'ip link set lo up; exec "$@"', "alone"]
 

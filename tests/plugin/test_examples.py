@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.runs import REPOSITORY, Runs
+from tests import REPOSITORY
+from tests.plugin.runs import Runs
 
 pytest_plugins = ["pytester"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import labs
-from tests.kernel.trials import MARK, wait_until
+from tests import REPOSITORY, labs
+from tests.host.trial_hosts import MARK, wait_until
 from tests.labs import sh
-from tests.plugin.runs import REPOSITORY, arguments
+from tests.plugin.runs import arguments
 
 MIDDLE = """
     import json, os, sys, time

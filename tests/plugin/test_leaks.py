@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from plumb.kernel import namespaces
+from plumb.kernel.netns import namespaces
 from plumb.pytest_plugin import leaks
 from plumb.pytest_plugin.labs import Lab
 from tests import labs

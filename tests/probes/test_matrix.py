@@ -9,17 +9,17 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from plumb.cnm import Attachment
+from plumb.model.cnm import Attachment
 from plumb.plan import Step
-from plumb.probes.outcomes import Outcome
-from plumb.probes.promises import HOST
-from plumb.probes.values import Promise, Protocol, Service
-from plumb.probes.whole import Matrix
+from plumb.probes.matrix import Matrix
+from plumb.probes.promises.promise import Promise, Protocol, Service
+from plumb.probes.promises.reachability import HOST
+from plumb.probes.promises.verdicts import Outcome
 from plumb.things import Thing
+from plumb.things.dns import Names
+from plumb.things.iptables import Rule
 from plumb.things.layer3 import Address, Route
 from plumb.things.links import Up, Veth
-from plumb.things.names import Names
-from plumb.things.netfilter import Rule
 from plumb.views import matrix as view
 from tests import labs
 from tests.labs import Lab, sh, within

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from plumb.errors import Invalid
-from plumb.kernel.namespaces import entered
-from plumb.probes.question import Kind, Wanted
+from plumb.kernel.netns.namespaces import entered
+from plumb.probes.probe_syntax import Kind, Wanted
 from tests import labs
 from tests.labs import Lab, sh
 from tests.probes.conftest import Site, Typed, objects

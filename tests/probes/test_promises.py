@@ -8,12 +8,12 @@ from ipaddress import IPv4Address, ip_address, ip_interface
 import pytest
 
 from plumb import Host
-from plumb.cnm import Attachment, Status
-from plumb.engine.machine import Machine
+from plumb.engine.host_facts import Machine
 from plumb.kernel.memory import MemoryKernel
-from plumb.options import BRIDGE, PREFIX
-from plumb.probes.promises import HOST, WORLD, Member, Promise, Protocol, promises
-from plumb.probes.published import Outlook, published
+from plumb.model.cnm import Attachment, Status
+from plumb.model.parse import BRIDGE, PREFIX
+from plumb.probes.promises.published_ports import Outlook, published
+from plumb.probes.promises.reachability import HOST, WORLD, Member, Promise, Protocol, promises
 from tests.labs import Lab
 
 INTERNET, OWN = ip_address("198.51.100.1"), ip_interface("192.0.2.10/24")

@@ -10,12 +10,12 @@ from ipaddress import ip_address
 
 import pytest
 
-from plumb.cnm import IPAddress
-from plumb.kernel.namespaces import entered
-from plumb.probes.outcomes import Outcome, Verdict
-from plumb.probes.promises import HOST
-from plumb.probes.traffic import in_crowds, try_out
-from plumb.probes.values import OWN, Promise, Protocol, Service
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.cnm import IPAddress
+from plumb.probes.promises.promise import OWN, Promise, Protocol, Service
+from plumb.probes.promises.reachability import HOST
+from plumb.probes.promises.verdicts import Outcome, Verdict
+from plumb.probes.traffic.observe import in_crowds, try_out
 from tests import cases, labs
 from tests.labs import sh
 from tests.probes.conftest import Site

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumb.cnm import Attachment, Endpoint, Network, Pool, Port, PortBinding, Sandbox, Status
-from plumb.modes import BridgeOptions, GatewayMode
-from plumb.settings import AddressPool, Settings
+from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Port, PortBinding, Sandbox, Status
+from plumb.model.driver_options import BridgeOptions, GatewayMode
+from plumb.model.settings import AddressPool, Settings
 from plumb.store import codec
+from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.iptables import Chain, Family, Place, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
-from plumb.things.netfilter import Chain, Family, Place, Policy, Rule
-from plumb.things.ports import Agent, HostPort, Proxy
-from plumb.things.processes import Directory, File, Namespace, Process
+from plumb.things.sandbox import Directory, File, Namespace, Process
 
 VALUES: list[Any] = [
     Network("1" * 64, "n", "bridge", (Pool(ip_network("10.9.0.0/24"), ip_network("10.9.0.0/25"), ip_address("10.9.0.1"), (("a",

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from plumb.cnm import Endpoint, Network, Port, Sandbox
 from plumb.errors import Broken, Conflict, Invalid
-from plumb.layout import Layout
+from plumb.model.cnm import Endpoint, Network, Port, Sandbox
+from plumb.model.paths import Layout
 from plumb.store import sqlite
 from plumb.store.change import Change
 from plumb.store.sqlite import Store

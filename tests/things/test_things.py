@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plumb.things import HOST, Stage, Thing
+from plumb.things.iptables import Chain, Family, Place, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
-from plumb.things.netfilter import Chain, Family, Place, Policy, Rule
-from plumb.things.processes import Directory, File, Namespace, Process
+from plumb.things.sandbox import Directory, File, Namespace, Process
 
 NS = "/run/netns/box"
 THINGS: list[Thing] = [

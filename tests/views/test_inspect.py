@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from plumb import Host, container_options, options
+from plumb import Host
 from plumb.kernel.memory import MemoryKernel
+from plumb.model import container_options, parse
 from plumb.views import inspect as docker
 
 
@@ -80,7 +81,7 @@ def test_a_network_s_containers(host: Host) -> None:
 
 def test_a_running_container_s_network(host: Host) -> None:
     """Everything that Docker tells of an endpoint."""
-    box = host.run("web", network=options.attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"), hostname="www1",
+    box = host.run("web", network=parse.attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"), hostname="www1",
         owns_hostname=True)
     found = container(host, "web")["NetworkSettings"]["Networks"]["shop"]
     end = host.endpoints(box)[0]
@@ -95,7 +96,7 @@ def test_a_running_container_s_network(host: Host) -> None:
 
 def test_a_stopped_container_has_wishes_only(host: Host) -> None:
     """What was asked for is kept, what was so while it ran is empty."""
-    host.run("web", network=options.attachment("name=shop,ip=10.9.0.200,alias=www"))
+    host.run("web", network=parse.attachment("name=shop,ip=10.9.0.200,alias=www"))
     host.stop("web")
     settings = container(host, "web")["NetworkSettings"]
     found = settings["Networks"]["shop"]
@@ -139,7 +140,7 @@ def test_the_name_has_a_slash(host: Host) -> None:
 
 def test_all_of_it_is_json(host: Host) -> None:
     """Nothing of Python's is left in it."""
-    host.run("web", network=["shop", "bridge"], ports=container_options.published("127.0.0.1:8080:80"), dns=(options.address("1.1.1.1"),))
+    host.run("web", network=["shop", "bridge"], ports=container_options.published("127.0.0.1:8080:80"), dns=(parse.address("1.1.1.1"),))
     for found in (container(host, "web"), network(host, "shop")):
         assert json.loads(json.dumps(found)) == found
 
@@ -188,7 +189,7 @@ def test_ports_in_the_listing(host: Host, words: list[str], column: str) -> None
 
 def test_a_routed_port_is_bound_nowhere(host: Host) -> None:
     """It has an address of the host, but no port."""
-    host.create_network("far", subnet="10.8.0.0/24", options={options.BRIDGE + "gateway_mode_ipv4": "routed"})
+    host.create_network("far", subnet="10.8.0.0/24", options={parse.BRIDGE + "gateway_mode_ipv4": "routed"})
     host.run("web", network="far", publish="127.0.0.1:8080:80")
     assert container(host, "web")["NetworkSettings"]["Ports"] == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]}
     assert ports_of(host, "web") == "80/tcp"

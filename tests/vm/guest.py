@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import REPOSITORY
 from tests.vm import archive, contents, machine
 from tests.vm.kernel import Kernel, kernel
 from tests.vm.machine import Machine
 
-REPOSITORY = Path(__file__).parents[2]
 CACHE = REPOSITORY / ".vm"
 HERE = Path(__file__).parent
 KEPT = 2                    # archives of other environments; each has 250 MB
@@ -39,7 +39,7 @@ def run(argv: Sequence[str], report: Path) -> int | None:
         pytest's exit status, None if the guest has not come so far.
     """
     pytest = [sys.executable, "-m", "pytest", f"--color={'yes' if sys.stdout.isatty() else 'no'}", "--junit-xml=/run/report.xml",
-              "-p", "no:cacheprovider", "-p", "tests.vm.telling", *NOT_THERE, "@/guest/arguments"]
+              "-p", "no:cacheprovider", "-p", "tests.vm.report_failures", *NOT_THERE, "@/guest/arguments"]
     script = f"""cd {shlex.quote(str(REPOSITORY))}
 export PLUMB_TESTS_STRICT=1 PLUMB_TESTS_PYTHON={shlex.quote(sys.executable)}
 exec {shlex.join(pytest)}\n"""

@@ -1,0 +1,134 @@
+"""plumb ps|inspect|port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from plumb.cli import common
+from plumb.cli.network import document, print_documents
+from plumb.engine.reader import Reader
+from plumb.errors import NotFound
+from plumb.model.cnm import Ends, Network, Sandbox, Status
+
+COLUMNS = {"ID": "CONTAINER ID", "Command": "COMMAND", "Status": "STATUS", "Networks": "NETWORKS",
+           "Addresses": "ADDRESSES", "Ports": "PORTS", "Names": "NAMES"}
+
+
+@click.command("ps")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also those that do not run.")
+@click.option("-q", "--quiet", is_flag=True, help="Only ids.")
+@click.option("--no-trunc", is_flag=True, help="Whole ids and commands.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="id, label, name, network, status.")
+@common.template_option
+def ps(everything: bool, quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, template: str) -> None:
+    """List containers."""
+    from plumb.views import inspect as docker
+
+    with common.read() as host:
+        known = {net.id: net for net in host.networks()}
+        found = [(box, ends_of(host, box, known)) for box in reversed(host.containers())]
+    shown = [(box, ends) for box, ends in found if common.matches(filters, _filters(box, ends))
+             and (everything or box.status is Status.RUNNING or any(word.startswith("status=") for word in filters))]
+    rows = [docker.container_row(box, ends, known, truncate=not no_trunc) for box, ends in shown]
+    if quiet and not template:
+        template = "{{.ID}}"
+    common.columns_of(COLUMNS, as_json, template, rows)
+
+
+def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:
+    """A container's endpoints with their networks."""
+    return [(end, known[end.network]) for end in host.endpoints(box) if end.network in known]
+
+
+def _filters(box: Sandbox, ends: Ends) -> dict[str, Callable[[str], bool]]:
+    networks = {name for _, net in ends for name in (net.name, net.id)}
+    return {"id": box.id.startswith, "label": common.has_label(box.labels),
+            "name": lambda value: value in box.name, "network": lambda value: value in networks,
+            "status": lambda value: value == box.status}
+
+
+@click.command("inspect")
+@click.option("-f", "--format", "template", default="", help="json or a Go template.")
+@click.option("--type", "kind", default="", type=click.Choice(["", "container", "network"]), help="Only of this type.")
+@click.argument("names", nargs=-1, required=True)
+def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
+    """Show containers, or networks, in Docker's JSON."""
+    from plumb.cli import complain
+
+    found: list[dict[str, Any]] = []
+    status = 0
+    with common.read() as host:
+        known = {net.id: net for net in host.networks()}
+        for name in names:
+            try:
+                found.append(_document(host, name, kind, known))
+            except NotFound as error:
+                status = complain(str(error), error.hint, 1)
+    print_documents(found, template)
+    return status
+
+
+def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> dict[str, Any]:
+    from plumb.kernel.process import commands
+    from plumb.views import inspect as docker
+
+    try:
+        if kind == "network":
+            return document(host, host.network(name))
+        box = host.container(name)
+    except NotFound:
+        if kind:
+            raise
+        try:
+            return document(host, host.network(name))
+        except NotFound:
+            raise NotFound(f"No such object: {name}") from None
+    pid = commands.alive(host.layout.container(box.id))[0] if box.argv else 0
+    return docker.container(box, ends_of(host, box, known), known, host.layout, pid)
+
+
+@click.command("port")
+@common.template_option
+@click.argument("container", required=False)
+@click.argument("port", required=False, metavar="[PORT[/PROTOCOL]]")
+def port_(container: str | None, port: str | None, as_json: bool, template: str) -> None:
+    """Show a container's published ports; without a container, what is open to whom on this host."""
+    from plumb.model.port_mapping import shown
+    from plumb.things.host_ports import at
+
+    if container is None:
+        show_openings((), as_json, template)
+        return
+    with common.read() as host:
+        box = host.container(container)
+        known = {net.id: net for net in host.networks()}
+        ports = shown(port for end, _ in ends_of(host, box, known) for port in end.ports)
+    wanted = "" if port is None else port if "/" in port else f"{port}/tcp"
+    rows: list[dict[str, object]] = [
+        {"Port": f"{one.port}/{one.protocol}", "HostIp": str(one.host_ip), "HostPort": str(one.host_port or ""),
+         "Host": at(one.host_ip, one.host_port).removesuffix(":0") + ("" if one.host_port else ":")}
+        for one in ports if wanted in ("", f"{one.port}/{one.protocol}")]
+    if wanted and not rows:
+        raise NotFound(f"no public port '{wanted}' published for {container}", f"'plumb port {container}' shows those that are")
+    if as_json or template:
+        common.columns_of({}, as_json, template, rows)
+    for row in rows if not (as_json or template) else ():
+        print(row["Host"] if wanted else f"{row['Port']} -> {row['Host']}")
+
+
+def show_openings(networks: tuple[str, ...], as_json: bool, template: str) -> None:
+    """Print what is open to whom, on all networks or on these."""
+    from plumb.views import open_ports
+
+    with common.read() as host:
+        known = {net.id: net for net in host.networks()}
+        chosen = {host.network(name).id for name in networks} or set(known)
+        members = [(box, [(end, net) for end, net in ends_of(host, box, known) if net.id in chosen])
+                   for box in host.containers() if box.status is Status.RUNNING]
+        own = host.settings
+        found = open_ports.openings(members, direct=own.allow_direct_routing, proxy=own.userland_proxy,
+                                  firewall=frozenset(version for version in (4, 6) if own.firewall(version)))
+    common.columns_of(open_ports.COLUMNS, as_json, template, [dict(opening.row) for opening in found])

@@ -1,0 +1,141 @@
+"""plumb check|repair|reset|env|version."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from plumb.cli import common
+from plumb.kernel.process import caller
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from plumb.engine.foreign_firewalls import Obstacle
+    from plumb.engine.repair import Drift
+    from plumb.kernel.features.detect import Ability
+    from plumb.kernel.features.table import Group
+
+
+@click.command("check")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def check(as_json: bool) -> int:
+    """Tell what is not as it should be. Exit status 1 if there is anything."""
+    with common.opened() as host:
+        found, obstacles = host.check(), host.obstacles()
+    _print(found, as_json)
+    if found:
+        common.say("" if as_json else "'plumb repair' makes it as it should be")
+    for obstacle in obstacles:
+        print(json.dumps(_in_the_way(obstacle)) if as_json else "\n  ".join([str(obstacle), *obstacle.advice]))
+    return 1 if found or obstacles else 0
+
+
+def _in_the_way(obstacle: Obstacle) -> dict[str, object]:
+    wall = obstacle.wall
+    return {"State": "walled off", "Key": ("wall", wall.tool, wall.family, wall.table, wall.chain), "Thing": str(wall), "Now": wall.why,
+            "Networks": [net.name for net in obstacle.networks], "Advice": obstacle.advice}
+
+
+def _print(found: list[Drift], as_json: bool) -> None:
+    for drift in found:
+        print(json.dumps({"State": drift.state, "Key": drift.thing.key, "Thing": str(drift.thing),
+                          "Now": str(drift.now or "")}) if as_json else drift)
+
+
+@click.command("repair")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@common.changing
+def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
+    """Make it as it should be; print what was not."""
+    with common.opened(dry_run, show_commands) as host:
+        _print(host.repair(), as_json)
+
+
+@click.command("reset")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@common.changing
+def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
+    """Remove all that is plumb's under this root: the host is as it was before."""
+    if not (force or dry_run):
+        caller.this.own()                   # the terminal is its
+        click.confirm("This will remove all containers and networks of plumb.\nAre you sure?", abort=True)
+    with common.opened(dry_run, show_commands) as host:
+        host.reset()
+
+
+@click.command("settle")
+@click.argument("container")
+def settle(container: str) -> None:
+    """Let go of the network of a container whose command has ended (called by its shim)."""
+    with common.opened() as host:
+        host.settle(container)
+
+
+@click.command("env")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def env(as_json: bool) -> None:
+    """Tell what this kernel and host can do, found out by trying in a scratch namespace."""
+    from plumb.kernel.features import detect
+    from plumb.kernel.features.table import FEATURES, GROUPS
+
+    found = {ability.name: ability for ability in detect.abilities()}
+    if as_json:
+        for group in GROUPS:
+            print(json.dumps({"Driver": group.name, "Able": all(found[name].able for name in group.needs),
+                              "Needs": group.needs, "Extras": group.extras}))
+        for ability in found.values():
+            feature = FEATURES[ability.name]
+            print(json.dumps({"Feature": ability.name, "Able": ability.able, "Detail": ability.detail, "Said": ability.said,
+                              "Serves": feature.serves, "Module": feature.module, "Option": f"CONFIG_{feature.option}"}))
+        return
+    lines = [line for group in GROUPS for line in _group(group, found)]
+    _print_coloured(lines)
+    if not all(ability.able for ability in found.values()):
+        common.say(detect.modules())
+
+
+def _group(group: Group, found: dict[str, Ability]) -> Iterator[tuple[str, str, str]]:
+    """A driver, then what it takes; of what stands below another already, only the extras that are missing."""
+    from plumb.kernel.features.table import FEATURES, first_group
+
+    lacks = [name for name in group.needs if not found[name].able]
+    yield group.name, YES_NO[not lacks], f"lacks {', '.join(lacks)}" if lacks else ""
+    for name in (*group.needs, *group.extras):
+        ability = found[name]
+        if first_group(name) is group or (name in group.extras and not ability.able):
+            detail = f" ({ability.detail})" if ability.able and ability.detail else f": {ability.detail}" if ability.detail else ""
+            yield f"  {name}", YES_NO[ability.able], FEATURES[name].serves + detail
+
+
+YES_NO = {True: "yes", False: "no"}
+COLOURS = {"yes": "green", "no": "red"}
+
+
+def _print_coloured(lines: list[tuple[str, str, str]]) -> None:
+    """Print a table, its yes and no in colour where that is seen."""
+    from plumb.views.tables import table
+
+    start = max(len(name) for name, _, _ in lines) + 3
+    for line, (_, word, _) in zip(table(lines).splitlines(), lines, strict=True):
+        click.echo(line[:start] + click.style(word, fg=COLOURS[word]) + line[start + len(word):])
+
+
+@click.command("version")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+def version(as_json: bool) -> None:
+    """Show versions."""
+    import platform
+    from importlib.metadata import version as installed
+
+    from plumb import __version__
+
+    found = {"plumb": __version__, "python": platform.python_version(), "kernel": platform.release(),
+             **{name: installed(name) for name in ("pyroute2", "python-iptables", "scapy", "click")}}
+    if as_json:
+        print(json.dumps(found))
+    else:
+        for name, text in found.items():
+            print(f"{name:16} {text}")

@@ -1,0 +1,113 @@
+"""Linking: what --link and --add-host mean for a container, found out when it is started.
+
+A link on the default network is a line in the hosts file, variables for the command and, where containers are parted from each
+other (icc: false), a hole in the firewall. On a user-defined network it is a DNS name that nobody else knows, and no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plumb.engine.operation import Operation, endpoint_owner
+from plumb.errors import Conflict, Invalid, NotFound, PlumbError
+from plumb.model import legacy_links
+from plumb.model.cnm import IPAddress, Network, Pairs, Sandbox, Status
+from plumb.model.etc_files import HOST_GATEWAY
+
+NO_HOST = "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+
+
+def asked(op: Operation, box: Sandbox) -> Sandbox:
+    """A new container's links where they belong: with the first network, if users made that, or with the container.
+
+    Raises:
+        NotFound: there is no such container to link to on the default network.
+        Invalid: it is on the host's network.
+    """
+    if not box.links:
+        return box
+    first, *others = box.attachments or (None,)
+    if first is not None and first.network != "bridge":
+        return replace(box, links=(), attachments=(replace(first, links=(*first.links, *box.links)), *others))
+    return replace(box, links=tuple((_other(op, reference).name, alias) for reference, alias in box.links))
+
+
+def _other(op: Operation, reference: str) -> Sandbox:
+    """A container to link to; one that shares another's network stack stands for that one."""
+    other = op.find(Sandbox, reference)
+    while other is not None and other.target:
+        reference, other = other.target, op.sandbox(other.target)
+    if other is None:
+        raise NotFound(f"could not get container for {reference}: No such container: {reference}")
+    if other.mode == "host":
+        raise Invalid(NO_HOST)
+    return other
+
+
+def linked(op: Operation, box: Sandbox) -> Sandbox:
+    """A container that is being started, with what is known of those that it is linked to.
+
+    Raises:
+        Conflict: one of them does not run.
+        Invalid: one of them is not on the default network.
+    """
+    if not any(wish.network == "bridge" for wish in box.attachments):
+        return replace(box, linked=(), link_environment=())
+    found, told = [], list[str]()
+    for name, alias in box.links:
+        other = op.named(Sandbox, name)
+        if other is None or other.status is not Status.RUNNING:
+            raise Conflict(f"Cannot link to a non running container: /{name} AS /{box.name}/{alias}")
+        link = legacy_links.known(other, alias, addresses(op, other))
+        if not link.ips:
+            raise Invalid(f"Cannot link to /{other.name}, as it does not belong to the default network")
+        found.append(link)
+        told += legacy_links.environment(box.name, link, other.environment)
+        if box.id not in other.linked_by:
+            op.put(replace(other, linked_by=(*other.linked_by, box.id)))
+    return replace(box, linked=tuple(found), link_environment=tuple(told))
+
+
+def addresses(op: Operation, box: Sandbox) -> list[IPAddress]:
+    """A running container's addresses on the default network."""
+    return [ip.ip for end, net in op.ends(box) if net.default for ip in end.ips]
+
+
+def moved(op: Operation, box: Sandbox) -> None:
+    """Tell those that are linked to a container, and run, where it is now: their hosts files and firewall rules follow.
+
+    Where it is not on the default network any more the rules go; the line of the hosts file stays as it was, as in Docker.
+    """
+    ips = tuple(addresses(op, box))
+    for ident in box.linked_by:
+        other = op.sandbox(ident)
+        if other is None or other.status is not Status.RUNNING:
+            continue
+        if ips:
+            op.put(replace(other, linked=tuple(link._replace(ips=ips) if link.id == box.id else link for link in other.linked)))
+        for end in op.endpoints(sandbox=other.id):
+            op.touch(endpoint_owner(end))
+
+
+def forget(op: Operation, box: Sandbox) -> None:
+    """A container is removed: those that it is linked to need not know it any more."""
+    for name, _ in box.links:
+        other = op.named(Sandbox, name)
+        if other is not None:
+            op.put(replace(other, linked_by=tuple(known for known in other.linked_by if known != box.id)))
+
+
+def host_gateways(op: Operation, extra: Pairs) -> tuple[IPAddress, ...]:
+    """What "host-gateway" stands for: as the settings say, else the gateways of the default network.
+
+    Raises:
+        PlumbError: it is asked for, and there is neither.
+    """
+    if not any(text == HOST_GATEWAY for _, text in extra):
+        return ()
+    default = op.named(Network, "bridge")
+    pools = sorted(default.pools, key=lambda pool: pool.subnet.version) if default else ()
+    found = op.settings.host_gateway_ips or tuple(pool.gateway for pool in pools if pool.gateway is not None)
+    if not found:
+        raise PlumbError("unable to derive the IP value for host-gateway", 'there is no default network: set "host-gateway-ips"')
+    return found

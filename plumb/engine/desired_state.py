@@ -1,0 +1,123 @@
+"""Who needs which things: every thing that is recorded has owners, and goes when the last of them does.
+
+    host            what all bridge networks share
+    net:ID          a network
+    ctr:ID          a container: its files, and while it runs its namespace, default routes and command
+    ep:ID           an endpoint: a running container's place in a network
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from plumb.drivers import bridge, embedded_dns, host, ipvlan, macvlan, none, published_ports, sandbox
+from plumb.model import etc_files
+from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
+from plumb.model.paths import Layout
+from plumb.model.settings import Settings
+from plumb.things import Thing
+from plumb.things.sandbox import Process
+
+HOST_OWNER = "host"
+NETWORKS: dict[str, Callable[[Network, Settings], Iterator[Thing]]] = {
+    "bridge": bridge.network, "macvlan": macvlan.network, "ipvlan": ipvlan.network, "host": host.network, "null": none.network}
+ENDPOINTS: dict[str, Callable[[Network, Endpoint, str, Settings], Iterator[Thing]]] = {
+    "bridge": bridge.endpoint, "macvlan": macvlan.endpoint, "ipvlan": ipvlan.endpoint}
+
+
+class View(Protocol):
+    """The intent, as far as somebody asks."""
+
+    def network(self, ident: str) -> Network | None:
+        """A network by id."""
+
+    def sandbox(self, ident: str) -> Sandbox | None:
+        """A sandbox by id."""
+
+    def endpoint(self, ident: str) -> Endpoint | None:
+        """An endpoint by id."""
+
+    def ends(self, box: Sandbox) -> Ends:
+        """A sandbox's endpoints with their networks, in the order in which they were made."""
+
+
+class Narrator:
+    """Says what each owner needs.
+
+    Args:
+        view: the intent.
+        settings: the host's settings.
+        layout: where files lie.
+        config: the settings file, for what has to find it again.
+    """
+
+    def __init__(self, view: View, settings: Settings, layout: Layout, config: str = "") -> None:
+        self._view, self._settings, self._layout, self._config = view, settings, layout, config
+
+    def things(self, owner: str) -> list[Thing]:
+        """What that owner needs, in building order; nothing for one that is not there."""
+        kind, _, ident = owner.partition(":")
+        if kind == HOST_OWNER:
+            return list(bridge.host(self._settings))
+        narrate = {"net": self._network, "ctr": self._container, "ep": self._endpoint}[kind]
+        return list(narrate(ident))
+
+    def _network(self, ident: str) -> Iterator[Thing]:
+        net = self._view.network(ident)
+        if net is not None:
+            yield from NETWORKS[net.driver](net, self._settings)
+
+    def _endpoint(self, ident: str) -> Iterator[Thing]:
+        end = self._view.endpoint(ident)
+        net = self._view.network(end.network) if end else None
+        if end is not None and net is not None:
+            yield from ENDPOINTS[net.driver](net, end, self._layout.namespace(end.sandbox), self._settings)
+            yield from published_ports.endpoint(end, self._layout.run, self._settings)
+            yield from embedded_dns.names(end, net, self._known_as(end, net), self._layout.run)
+            yield from self._links(end, net)
+
+    def _links(self, end: Endpoint, net: Network) -> Iterator[Thing]:
+        """What it needs for those that its container is linked to, as long as they run."""
+        box = self._view.sandbox(end.sandbox) if net.default else None
+        for other in box.linked if box else ():
+            there = self._view.sandbox(other.id)
+            if there is not None and any(net.default for _, net in self._view.ends(there)):
+                yield from bridge.link(net, end, other, self._settings)
+
+    def _known_as(self, end: Endpoint, net: Network) -> tuple[str, ...]:
+        box = self._view.sandbox(end.sandbox)
+        if box is None:
+            return ()
+        wish = box.attachment(net)
+        return tuple(etc_files.dns_names(box, (wish.aliases if wish else None) or ()))
+
+    def _container(self, ident: str) -> Iterator[Thing]:
+        box = self._view.sandbox(ident)
+        if box is None:
+            return
+        ends = self._view.ends(box)
+        yield from sandbox.files(box, self._layout, self.texts(box, ends))
+        if box.status is not Status.RUNNING:
+            return
+        ns = self._layout.place(box)
+        if not box.shares:
+            yield from sandbox.namespace(box, ns)
+            yield from sandbox.gateways(ends, ns)
+            yield from embedded_dns.redirects(box, ns, self._settings)
+            yield from embedded_dns.server(box, ends, ns, self._layout.run, etc_files.upstreams(box, box.resolv_source, self._settings),
+                                       etc_files.ndots_set(box, box.resolv_source, self._settings))
+        if not box.foreground:
+            yield from self.process(box)
+
+    def process(self, box: Sandbox) -> Iterator[Process]:
+        """Its command, if it has one, whoever runs it."""
+        return sandbox.process(box, self._layout.place(box), self._layout, self._config)
+
+    def texts(self, box: Sandbox, ends: Ends) -> dict[str, str]:
+        """What stands in its files; one that shares another's network stack shares its files."""
+        if box.target:
+            return {}
+        hosts = box.hosts_source if box.mode == "host" and not box.extra_hosts else etc_files.hosts(box, ends)
+        return {"resolv.conf": etc_files.resolv_conf(box, ends, box.resolv_source, self._settings),
+                "hosts": hosts, "hostname": box.hostname + "\n"}

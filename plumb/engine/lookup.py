@@ -1,0 +1,96 @@
+"""A view of the intent: networks, sandboxes and endpoints, found as the command line names them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from plumb.errors import Conflict, NotFound
+from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.store.sqlite import Store
+
+if TYPE_CHECKING:
+    from plumb.model.cnm import Ends
+
+T = TypeVar("T", Network, Sandbox, Endpoint)
+
+
+class View:
+    """The intent as the store has it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def get(self, kind: type[T], ident: str) -> T | None:
+        """A network, sandbox or endpoint by its full id."""
+        return self.store.get(kind, ident)
+
+    def named(self, kind: type[T], name: str) -> T | None:
+        """A network or sandbox by its name."""
+        return self.store.named(kind, name)
+
+    def all(self, kind: type[T]) -> list[T]:
+        """All of them."""
+        return self.store.all(kind)
+
+    def prefixed(self, prefix: str, kind: type[T]) -> list[T]:
+        """Those whose id begins so."""
+        return self.store.prefixed(kind, prefix)
+
+    def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
+        """The endpoints of a network or of a sandbox."""
+        return self.store.endpoints(network=network, sandbox=sandbox)
+
+    def network(self, ident: str) -> Network | None:
+        """A network by its id."""
+        return self.get(Network, ident)
+
+    def sandbox(self, ident: str) -> Sandbox | None:
+        """A sandbox by its id."""
+        return self.get(Sandbox, ident)
+
+    def endpoint(self, ident: str) -> Endpoint | None:
+        """An endpoint by its id."""
+        return self.get(Endpoint, ident)
+
+    def ends(self, box: Sandbox) -> Ends:
+        """A sandbox's endpoints with their networks."""
+        pairs = [(end, self.network(end.network)) for end in self.endpoints(sandbox=box.id)]
+        return [(end, net) for end, net in pairs if net is not None]
+
+    def find(self, kind: type[T], reference: str) -> T | None:
+        """By full id, then exact name, then a prefix of the id that only one has.
+
+        Raises:
+            Conflict: several have it.
+        """
+        if not reference:
+            return None
+        exact = self.get(kind, reference) or self.named(kind, reference) or self.named(kind, reference.removeprefix("/"))
+        if exact is not None or not all(digit in "0123456789abcdef" for digit in reference):
+            return exact
+        matches = self.prefixed(reference, kind)
+        if len(matches) > 1:
+            raise Conflict(f"{kind.__name__.lower()} {reference} is ambiguous ({len(matches)} matches found based on ID prefix)")
+        return matches[0] if matches else None
+
+    def the_network(self, reference: str) -> Network:
+        """A network by id, name or prefix.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.find(Network, reference)
+        if found is None:
+            raise NotFound(f"network {reference} not found", "'plumb network ls' shows those that there are")
+        return found
+
+    def the_sandbox(self, reference: str) -> Sandbox:
+        """A container by id, name or prefix.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.find(Sandbox, reference)
+        if found is None:
+            raise NotFound(f"No such container: {reference}", "'plumb ps -a' shows those that there are")
+        return found

@@ -1,0 +1,108 @@
+"""Reading: what is there, without a lock and without all that only changes need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from plumb.engine import predefined
+from plumb.engine.lookup import View
+from plumb.model import settings as settings_of
+from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.paths import Layout
+from plumb.model.settings import Settings
+from plumb.store.sqlite import Store
+
+
+class Reader:
+    """plumb under one root, to be read.
+
+    Args:
+        root: where its state lies; None: PLUMB_ROOT, or /var/lib/plumb.
+        settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file; None: PLUMB_CONFIG or
+            /etc/plumb/config.json.
+    """
+
+    def __init__(self, root: str | Path | None = None, *, settings: Settings | Mapping[str, Any] | str | Path | None = None) -> None:
+        self.layout = Layout.of(root)
+        self._given = settings
+        self._store: Store | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store; what was built stays."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The host's settings."""
+        if isinstance(self._given, Settings):
+            return self._given
+        if isinstance(self._given, Mapping):
+            return settings_of.from_mapping(self._given)
+        return settings_of.load(str(self._given) if self._given else None)
+
+    @property
+    def store(self) -> Store:
+        """The store, as readers need it: one that is not there reads as empty, and is not made."""
+        if self._store is None:
+            self._store = Store(self.layout)
+        return self._store
+
+    def networks(self) -> list[Network]:
+        """All networks; the predefined ones also before anything was built."""
+        known = self.store.all(Network)
+        if known:
+            return known
+        default = [] if self.settings.bridge == "none" else [predefined.default_network(self.settings, self.layout)]
+        return [*predefined.others(self.layout), *default]
+
+    def containers(self) -> list[Sandbox]:
+        """All containers, running or not."""
+        return self.store.all(Sandbox)
+
+    def network(self, reference: str) -> Network:
+        """A network by id, name or prefix.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for net in self.networks():
+            if net.predefined and reference in (net.id, net.name):
+                return net
+        return View(self.store).the_network(reference)
+
+    def container(self, reference: str) -> Sandbox:
+        """A container by id, name or prefix.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return View(self.store).the_sandbox(reference)
+
+    def endpoints(self, of: Network | Sandbox) -> list[Endpoint]:
+        """The endpoints of a network, or of a running container."""
+        return self.store.endpoints(network=of.id) if isinstance(of, Network) else self.store.endpoints(sandbox=of.id)
+
+    @property
+    def agent_lost(self) -> bool:
+        """Whether there should be an agent, and it was killed: names and proxied ports are dead until somebody starts another."""
+        if not self.store.owners(("agent", self.layout.run)):
+            return False
+        from plumb.kernel import agent_socket
+
+        return not agent_socket.running(self.layout.run)[0]
+
+    def namespace(self, box: Sandbox) -> str:
+        """The file of a container's network namespace, "" for the host's own."""
+        return self.layout.place(box)

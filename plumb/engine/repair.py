@@ -1,0 +1,226 @@
+"""Mending: what to do after a crash, a reboot, or a foreign hand.
+
+**recover**: somebody died over an operation. The journal says what there was before and what there was to be after.
+If something had already been taken away, what was asked for is finished; else what was begun is taken back. Either
+way the kernel is looked at first, since nobody knows how far it had come.
+
+**check** holds the kernel against what is recorded. **repair** makes it so. **reset** takes all that is plumb's away.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from plumb.engine import containers
+from plumb.engine.desired_state import HOST_OWNER
+from plumb.engine.dns_ports import renewed
+from plumb.engine.host_facts import Machine
+from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.rule_order import OrderedKernel, disorder, reordering
+from plumb.errors import Broken, KernelRefused, PlumbError
+from plumb.model.cnm import Endpoint, Network, Sandbox, Status
+from plumb.model.paths import Layout
+from plumb.plan import Kernel, Step, plan, take_all
+from plumb.store.sqlite import Store
+from plumb.things import Key, Thing
+from plumb.things.dns import Names, Resolver
+from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Something that is not as recorded.
+
+    Attributes:
+        thing: what is recorded.
+        state: "missing", "changed" or "out of order".
+        now: how it is, where it is there.
+    """
+
+    thing: Thing
+    state: str
+    now: Thing | None = None
+
+    def __str__(self) -> str:
+        how = "" if self.now is None else str(self.now)
+        return f"{self.state}: {self.thing}" + (f" (it is: {how})" if how not in ("", str(self.thing)) else "")
+
+
+def look(kernel: Kernel, things: Sequence[Thing]) -> dict[Key, Thing]:
+    """Those of the things that are there, as they are."""
+    return {thing.key: thing for thing in kernel.look(things) if thing is not None}
+
+
+def recover(store: Store, kernel: Kernel) -> None:
+    """Finish or take back what somebody died over.
+
+    Raises:
+        Broken: that did not work; the journal keeps it.
+    """
+    if store.meta("reset"):
+        errors = take_all(steps_to_reset(store), kernel)
+        if errors:
+            raise Broken(f"cannot finish the reset that was begun: {'; '.join(map(str, errors))}", "mend that and reset again")
+        store.empty()
+    for entry in store.unfinished():
+        before = {thing.key: thing for thing in entry.before}
+        after = {thing.key: thing for thing in entry.after}
+        for folder in {thing.agent for thing in {**before, **after}.values() if isinstance(thing, OfAgent)}:
+            answering(Agent(folder), kernel)
+        there = look(kernel, [*{**before, **after}.values()])
+        forward = any(key not in after and not thing.standing for key, thing in before.items())
+        target = after if forward else before
+        # A host port that is gone is released once more: its flows may not have been forgotten yet.
+        released = [Step(thing, None) for key, thing in {**before, **after}.items()
+                    if isinstance(thing, HostPort) and key not in target and key not in there]
+        errors = take_all([*plan(there.values(), target.values()), *released], kernel)
+        if errors:
+            raise Broken(f"cannot {'finish' if forward else 'take back'} what was begun: {'; '.join(map(str, errors))}",
+                         "'plumb repair' mends what can be mended, 'plumb reset --force' takes all of plumb's away")
+        if forward:
+            store.finish(entry.number, entry.change)
+        else:
+            store.abandon(entry.number)
+
+
+def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
+    """Let go of what can be neither finished nor taken back: what it left and nobody has on record is as before."""
+    left = [thing for entry in store.unfinished() for thing in (*entry.before, *entry.after) if store.thing(thing.key) is None]
+    before = [thing for entry in store.unfinished() for thing in entry.before if thing.standing and store.thing(thing.key) is None]
+    errors = take_all(plan(look(kernel, left).values(), before), kernel)
+    for entry in store.unfinished():
+        store.abandon(entry.number)
+    return errors
+
+
+OF_AGENT = (HostPort, Proxy, Names, Resolver)
+
+
+def answering(agent: Thing, kernel: Kernel) -> Thing | None:
+    """An agent as it is now, None where it has died; one that lives and does not answer is ended."""
+    try:
+        return kernel.look([agent])[0]
+    except KernelRefused:
+        take_all([Step(agent, None)], kernel)
+        return None
+
+
+def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
+    """Start an agent that has died anew, with all that it had. What somebody else has taken meanwhile is for check to tell.
+
+    One that was killed over an operation was started again for what that operation needed, and lacks all else: so it is written
+    down which process was last seen to be whole.
+    """
+    agent = store.thing(("agent", layout.run))
+    if agent is None:
+        return
+    now = answering(agent, kernel)
+    if not isinstance(now, Agent) or now.who != store.meta("agent"):
+        had = [agent, *(thing for kind in OF_AGENT for thing in store.things_of(kind))]
+        take_all(plan(look(kernel, had).values(), had), kernel)
+        now = answering(agent, kernel)
+        store.remark("agent", now.who if isinstance(now, Agent) else "")
+
+
+# -- check and repair ---------------------------------------------------------------
+
+
+def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
+    """What is not as recorded."""
+    recorded = store.things()
+    found = []
+    for thing, now in zip(recorded, kernel.look(recorded), strict=True):
+        if now is None:
+            found.append(Drift(thing, "missing"))
+        elif now != thing:
+            found.append(Drift(thing, "changed", now))
+    return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, kernel)]
+
+
+def repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> None:
+    """Make the kernel what is recorded, and what the settings say now."""
+    touch_all(op, machine)
+    op.carry_out(now=lambda things: look(kernel, things))
+    kernel.take(reordering(op.store.things(), kernel))
+
+
+def steps_to_repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> list[Step]:
+    """What repair would do."""
+    touch_all(op, machine)
+    return [*op.steps(now=lambda things: look(kernel, things)), *reordering(op.store.things(), kernel)]
+
+
+def touch_all(op: Operation, machine: Machine) -> None:
+    """Have everything narrated again.
+
+    A command that has ended since (a crash, a reboot) is not started again: its container is stopped. A DNS server that is
+    gone comes back on other ports where a program of the container has taken its own.
+    """
+    op.touch(HOST_OWNER)
+    for box in op.all(Sandbox):
+        if box.status is Status.RUNNING and box.argv and gone(op, box):
+            containers.stop(op, box.id, exit_code=137)
+        elif box.dns_udp and not serves(op, box):
+            op.put(renewed(op, machine, box))
+        op.touch(sandbox_owner(box))
+    for net in op.all(Network):
+        op.touch(network_owner(net))
+    for end in op.all(Endpoint):
+        op.touch(endpoint_owner(end))
+
+
+def gone(op: Operation, box: Sandbox) -> bool:
+    """Whether a container's command has ended."""
+    return any(now is None for now in op.kernel.look(list(op.narrator.process(box))))
+
+
+def serves(op: Operation, box: Sandbox) -> bool:
+    """Whether a container's DNS server is there."""
+    return any(op.kernel.look([thing]) != [None] for thing in op.narrator.things(sandbox_owner(box)) if isinstance(thing, Resolver))
+
+
+# -- reset ---------------------------------------------------------------
+
+
+def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
+    """Take all that is plumb's away, as far as it can be; what could not be is returned, and stays recorded."""
+    errors: list[PlumbError] = []
+    try:
+        recover(store, kernel)
+    except Broken:
+        errors += give_up(store, kernel)
+    made = store.meta("root") == "made"
+    answering(Agent(layout.run), kernel)
+    store.begin_reset()
+    errors += take_all(steps_to_reset(store), kernel)
+    if not errors:
+        store.empty()
+        store.close()               # folds the WAL into the file: one that is left behind would be read into the next store
+        clear(layout, made)
+    return errors
+
+
+def steps_to_reset(store: Store) -> list[Step]:
+    """From all that is recorded to what there was before plumb."""
+    recorded = store.things()
+    before = [store.previous(thing.key) for thing in recorded if thing.standing]
+    return plan(recorded, [thing for thing in before if thing is not None])
+
+
+def clear(layout: Layout, made: bool) -> None:
+    """Remove plumb's own files under the root.
+
+    Args:
+        made: the root itself was made by plumb, so it goes as well if it is empty then.
+    """
+    for suffix in ("", "-wal", "-shm"):
+        Path(layout.database + suffix).unlink(missing_ok=True)
+    for folder in (layout.containers, layout.namespaces):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in {layout.run, layout.root} if made else ():
+        with suppress(OSError):
+            Path(folder).rmdir()

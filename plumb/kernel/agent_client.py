@@ -1,0 +1,333 @@
+"""The engine's door to the agent: started, spoken to, looked at, ended.
+
+What an agent is and what it understands is in `plumb.agent.server`. Many ports go in one request, in order; the first that is
+refused is the last that was tried. An agent that is gone has taken its ports along: they count as removed, and are not there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Address, ip_address
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from plumb import root
+from plumb.errors import KernelRefused, PlumbError
+from plumb.kernel import agent_socket
+from plumb.kernel.features.table import explain
+from plumb.kernel.net.gratuitous_arp import Target
+from plumb.kernel.ports import host_ports
+from plumb.plan import Step, StepFailed
+from plumb.things import Key, Thing
+from plumb.things.dns import NamedPort, Names, Resolver, Upstream
+from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy, at
+
+PATIENCE = 10.0
+"""Seconds for an answer."""
+GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+TOGETHER = 500
+"""Things that are asked after one by one; of more, all are listed."""
+REQUEST = 1 << 18
+"""Bytes at which a request is long enough; one step may be longer."""
+LIST = "'plumb agent ls' shows what there is"
+ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTDIR)
+"""How it shows that there is no agent, or none any more."""
+LAUNCH = "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; from plumb.agent.server import main; main()"
+"""It forks once more, so that it is nobody's child who would have to wait for it.
+
+Python starts without its folders of libraries, which it would have to look for; it is told two, plumb's and that of dnspython,
+which the agent loads when it serves names."""
+
+Row = tuple[Any, ...]
+
+
+class PortRefused(KernelRefused):
+    """A host port could not be bound; said as Docker says it."""
+
+    def __init__(self, port: HostPort, errno: int, said: str) -> None:
+        words = said[:1].lower() + said[1:]
+        PlumbError.__init__(self, f"failed to bind host port {at(port.ip, port.port)}/{port.protocol}: {words}", _advice(port, errno))
+        self.errno = errno
+
+
+def _advice(port: HostPort, number: int) -> str:
+    if number == errno.EADDRINUSE:
+        who = host_ports.holder(port.protocol, port.ip, port.port)
+        return f"{who or 'another program of this host'} has it: stop that, or publish another port"
+    if number == errno.EADDRNOTAVAIL:
+        return "this host has no such address: 'ip address' shows those it has"
+    return explain(port.protocol, number)
+
+
+# -- look ---------------------------------------------------------------
+
+
+def look(things: Sequence[Thing]) -> list[Thing | None]:
+    """How agents and what they have are now: each agent is asked once.
+
+    Raises:
+        KernelRefused: an agent does not answer.
+    """
+    now: dict[tuple[str, Key], Thing] = {}
+    for folder in {_folder(thing) for thing in things}:
+        answer = _listed(folder, _asked(thing for thing in things if _folder(thing) == folder))
+        if answer is not None:
+            agent = Agent(folder, " ".join(map(str, agent_socket.running(folder))))
+            now.update(((folder, thing.key), thing) for thing in (agent, *_things(folder, answer)))
+    return [now.get((_folder(thing), thing.key)) for thing in things]
+
+
+def _asked(things: Iterable[Thing]) -> dict[str, list[Any]]:
+    """What to ask an agent for, to learn how these are."""
+    asked: dict[str, list[Any]] = {"ports": [], "resolvers": [], "names": []}
+    for thing in things:
+        match thing:
+            case HostPort() | Proxy():
+                asked["ports"].append((thing.protocol, str(thing.ip), thing.port))
+            case Resolver():
+                asked["resolvers"].append(thing.ns)
+            case Names():
+                asked["names"].append(thing.endpoint)
+    return asked
+
+
+def held(folder: str, asked: Mapping[str, Sequence[Any]] | None = None) -> list[OfAgent] | None:
+    """What a folder's agent has; None where there is no agent.
+
+    Args:
+        asked: what of it is of interest, all if None: "ports" (protocol, address, number), "resolvers" (namespace files),
+            "names" (endpoint ids).
+    """
+    answer = _listed(folder, asked)
+    return None if answer is None else _things(folder, answer)
+
+
+def _listed(folder: str, asked: Mapping[str, Sequence[Any]] | None) -> dict[str, Any] | None:
+    short = asked is not None and sum(map(len, asked.values())) <= TOGETHER
+    try:
+        answer = _ask(folder, {"list": asked if short else True})
+        if "ports" not in answer:
+            raise OSError(errno.EPROTO, answer.get("said", "it is another version's"))
+    except OSError as error:
+        if error.errno in ABSENT:
+            return None
+        raise KernelRefused(f"ask the agent of {folder}", error.errno or errno.ETIMEDOUT,
+                            hint="'plumb repair' ends it and starts another") from error
+    return answer
+
+
+def _things(folder: str, answer: Mapping[str, Any]) -> list[OfAgent]:
+    found: list[OfAgent] = []
+    for protocol, ip, port, to_ip, to_port, proxied_ip, proxied_port in answer["ports"]:
+        found.append(HostPort(folder, protocol, ip_address(ip), port, ip_address(to_ip), to_port))
+        if proxied_ip:
+            found.append(Proxy(folder, protocol, ip_address(ip), port, ip_address(proxied_ip), proxied_port))
+    return [*found, *(_resolver(folder, **row) for row in answer["resolvers"]), *(_names(folder, **row) for row in answer["names"])]
+
+
+def _resolver(folder: str, *, ip: str, networks: list[str], links: list[list[str]], upstreams: list[list[Any]], **row: Any) -> Resolver:
+    return Resolver(folder, ip=IPv4Address(ip), networks=tuple(networks), links=tuple((net, alias, name) for net, alias, name in links),
+                    upstreams=tuple(Upstream(ip_address(ip), inside) for ip, inside in upstreams), **row)
+
+
+def _names(folder: str, *, names: list[str], ips: list[str], ports: list[list[Any]], **row: Any) -> Names:
+    return Names(folder, names=tuple(names), ips=tuple(map(ip_address, ips)), ports=tuple(NamedPort(*port) for port in ports), **row)
+
+
+def _folder(thing: Thing) -> str:
+    assert isinstance(thing, Agent | OfAgent)
+    return thing.folder if isinstance(thing, Agent) else thing.agent
+
+
+# -- take ---------------------------------------------------------------
+
+
+def take(steps: Sequence[Step], done: list[Step]) -> None:
+    """Take steps about agents and what they have, in order; `done` gets those that were taken.
+
+    Raises:
+        StepFailed: one was refused.
+    """
+    for (folder, agents), part in groupby(steps, key=lambda step: (_folder(step.thing), isinstance(step.thing, Agent))):
+        mine = list(part)
+        if agents:
+            for step in mine:
+                _take_agent(step, folder, done)
+        else:
+            for some in _batches(mine):
+                _take_rows(folder, some, done)
+
+
+def _take_agent(step: Step, folder: str, done: list[Step]) -> None:
+    try:
+        if step.after is None:
+            stop(folder)
+        elif step.before is None:
+            start(folder)
+    except KernelRefused as refused:
+        raise StepFailed(refused, step, done) from refused
+    except OSError as error:
+        raise StepFailed(KernelRefused(f"{step}", error.errno or 0), step, done) from error
+    done.append(step)
+
+
+def _batches(steps: list[Step]) -> Iterator[list[tuple[Step, list[Row]]]]:
+    """Steps with what to ask the agent for, as many together as one request should have."""
+    batch: list[tuple[Step, list[Row]]] = []
+    size = 0
+    for step in steps:
+        rows = _rows(step)
+        batch.append((step, rows))
+        size += len(json.dumps(rows))
+        if size > REQUEST:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _take_rows(folder: str, batch: list[tuple[Step, list[Row]]], done: list[Step]) -> None:
+    steps, rows = [step for step, _ in batch], [(step, row) for step, mine in batch for row in mine]
+    try:
+        answer = _ask(folder, {"take": [row for _, row in rows]})
+    except OSError as error:
+        gone = error.errno in ABSENT and not agent_socket.running(folder)[0]
+        for step in steps:
+            if step.after is not None or not gone:
+                said = "no agent runs there" if gone else "the agent does not answer"
+                raise StepFailed(KernelRefused(f"{step}", 0, said, "'plumb repair' starts it again"), step, done) from error
+            done.append(step)
+        return
+    if answer["done"] == len(rows):
+        done += steps
+    else:
+        failed = rows[answer["done"]][0]
+        done += steps[:steps.index(failed)]
+        raise StepFailed(_refusal(failed, answer["errno"], answer["said"]), failed, done)
+
+
+def _rows(step: Step) -> list[Row]:
+    """What to ask the agent for."""
+    thing = step.thing
+    match thing:
+        case HostPort() | Proxy():
+            words = ("hold", "retarget", "release") if isinstance(thing, HostPort) else ("proxy", "", "unproxy")
+            made, changed, removed = ((word, thing.protocol, str(thing.ip), thing.port, str(thing.to_ip), thing.to_port) for word in words)
+            if step.before is None or step.after is None:
+                return [removed if step.after is None else made]
+            return [changed] if changed[0] else [removed, made]
+        case Resolver():
+            moves = isinstance(step.before, Resolver) and (step.before.udp, step.before.tcp) != (thing.udp, thing.tcp)
+            gone = [("unserve", thing.ns)] if step.after is None or moves else []
+            return [*gone, *([("serve", _told(thing))] if step.after else [])]
+        case Names():
+            return [("unname", thing.endpoint) if step.after is None else ("name", _told(thing))]
+    raise NotImplementedError(type(thing))
+
+
+def _told(thing: Resolver | Names) -> dict[str, Any]:
+    """A thing in the agent's words: its fields."""
+    fields = {each.name: getattr(thing, each.name) for each in dataclasses.fields(thing) if each.name != "agent"}
+    if isinstance(thing, Names):
+        return {**fields, "ips": [str(ip) for ip in thing.ips]}
+    return {**fields, "ip": str(thing.ip), "upstreams": [(str(server.ip), server.inside) for server in thing.upstreams]}
+
+
+def _refusal(step: Step, number: int, said: str) -> KernelRefused:
+    if isinstance(step.after, HostPort) and number not in (errno.EEXIST, errno.EINVAL, errno.ENOENT):
+        return PortRefused(step.after, number, said)
+    return KernelRefused(f"{step}", number, said, LIST)
+
+
+def announce(folder: str, targets: Sequence[Target], at_once: bool) -> bool:
+    """Have a folder's agent announce addresses; whether there is one that does.
+
+    Args:
+        at_once: the first time is over when this returns.
+    """
+    try:
+        return _ask(folder, {"announce": targets, "at once": at_once}).get("done") == len(targets)
+    except OSError:
+        return False
+
+
+def _ask(folder: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Ask a folder's agent."""
+    with agent_socket.connect(folder, PATIENCE) as agent:
+        agent.sendall(json.dumps(request).encode() + b"\n")
+        with agent.makefile("rb") as heard:
+            line = heard.readline()
+    if not line.endswith(b"\n"):
+        raise ConnectionResetError(errno.ECONNRESET, "the agent hung up")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+# -- the process ---------------------------------------------------------------
+
+
+def start(folder: str) -> None:
+    """Start a folder's agent in the calling thread's network namespace, and wait until it is ready.
+
+    Raises:
+        KernelRefused: it runs already, or could not start.
+    """
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    reader, writer = os.pipe()
+    try:
+        try:
+            command = [sys.executable, "-I", "-S", "-c", LAUNCH, str(writer), folder, *_libraries()]
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                     cwd="/", start_new_session=True, pass_fds=(writer,))
+        finally:
+            os.close(writer)
+        answer = os.read(reader, 4096).decode(errors="replace")
+    finally:
+        os.close(reader)
+    child.wait()
+    if answer != "ready":
+        number, _, words = answer.partition(" ")
+        raise KernelRefused(f"add agent {folder}", int(number) if number.isdigit() else 0, words or "it ended before it was ready", LIST)
+
+
+def _libraries() -> list[str]:
+    """Where plumb lies, and dnspython, which is looked for and not loaded."""
+    from importlib.util import find_spec
+
+    found = find_spec("dns")
+    origin = found.origin if found is not None else None
+    return [root.IMPORT_PATH, *([str(Path(origin).parents[1])] if origin else [])]
+
+
+def stop(folder: str) -> None:
+    """End a folder's agent, if it has one, and take its files away."""
+    pid, ticks = agent_socket.running(folder)
+    if pid:
+        with suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(pid)
+            try:
+                if agent_socket.running(folder) == (pid, ticks):      # so it is the agent that the descriptor names
+                    _end(descriptor)
+            finally:
+                os.close(descriptor)
+    agent_socket.clear(folder)
+
+
+def _end(descriptor: int) -> None:
+    ended = select.poll()
+    ended.register(descriptor, select.POLLIN)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        signal.pidfd_send_signal(descriptor, number)
+        if ended.poll(GRACE * 1000):
+            return

@@ -1,0 +1,151 @@
+"""Drops from trace points: skb:kfree_skb tells that a packet's buffer was let go of before its time, why, and by which function.
+
+It does not tell what was in the buffer, nor in which namespace: it has the buffer's address alone. But net:netif_receive_skb told at
+which link the same buffer came in, when, and how long it was; and at that link, at that time, a tap has seen a frame of that length.
+So the buffer's packet is known, and that it is not another namespace's. What was sent from here and never came to a link cannot be known
+in this way: that is told as not sure.
+
+Buffers are used again. So what came in at a link long before is no evidence, except for packets that waited for a neighbour's answer.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple, Self
+
+from plumb.kernel.capture.flow_filter import IPV4, IPV6, ip_packet
+from plumb.kernel.capture.tracefs import Instance
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.observations import Dropped, Flow, Place, Seen
+
+DROP, CAME, QUEUED = "skb/kfree_skb", "net/netif_receive_skb", "net/netif_rx"
+LINE = re.compile(r"^.*?\s(\d+)\.(\d+): (\w+): (.*)$")
+FREED = re.compile(r"skbaddr=(\S+).* location=(\S+) reason: (\w+)")
+PASSED = re.compile(r"dev=(\S+) skbaddr=(\S+) len=(\d+)")
+MARK, MARKS = "plumb-mark ", 4
+ETHERTYPES = {4: IPV4, 6: IPV6}
+EVERYDAY = frozenset({"QUEUE_PURGE", "SOCKET_CLOSE", "UNIX_DISCONNECT", "TCP_OLD_DATA", "TCP_RESET", "TCP_CLOSE", "TCP_OFOMERGE",
+                      "PACKET_SOCK_ERROR"})
+"""Ends that are no losses: a socket's queue when it is closed, data that came twice."""
+WAITED = "NEIGH_"
+SOON, NEAR = 5_000_000, 1_000_000
+"""Nanoseconds: between coming in and being dropped; between the kernel's event and the tap's stamp."""
+MOST_NAMES = 100
+
+
+class Passage(NamedTuple):
+    """A buffer that came in by a link."""
+
+    time: int
+    dev: str
+    length: int
+
+
+class Freed(NamedTuple):
+    """A buffer that was let go of, and where it had come in last."""
+
+    time: int
+    passage: Passage | None
+    function: str
+    reason: str
+
+
+class BufferEvents:
+    """Drops told by the kernel's trace points.
+
+    Args:
+        flow: whose packets.
+        places: where they pass; other namespaces' links are left out as far as their names differ.
+        memory: the folder for the note.
+
+    Raises:
+        OSError: there is no tracefs for us, or it has no such events.
+    """
+
+    def __init__(self, flow: Flow, places: Sequence[Place], memory: str) -> None:
+        self._instance = Instance(memory)
+        self._offset = 0                        # of the time of day to the tracing's own clock
+        self._marks: list[tuple[int, int]] = []
+        self._passed: dict[str, Passage] = {}
+        self._freed: list[Freed] = []
+        try:
+            names = sorted({name for place in places for name in _links(place)})
+            wanted = "||".join(f'name=="{name}"' for name in names) if len(names) <= MOST_NAMES else ""
+            for event in (CAME, QUEUED):
+                self._instance.switch_on(event, wanted)
+            self._instance.switch_on(DROP, f"protocol=={ETHERTYPES[flow.version]}")
+            for number in range(MARKS):
+                before = time.time_ns()
+                self._instance.mark(f"{MARK}{number}")
+                self._marks.append((before, time.time_ns()))
+        except BaseException:
+            self._instance.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._instance.close()
+
+    def read(self, seen: Collection[Seen]) -> list[Dropped]:
+        """All drops so far, in order of time.
+
+        Args:
+            seen: what the taps saw meanwhile.
+        """
+        for line in self._instance.lines():
+            self._take(line)
+        return [dropped for freed in self._freed if (dropped := _dropped(freed, seen)) is not None]
+
+    def _take(self, line: str) -> None:
+        match = LINE.match(line)
+        if match is None:
+            return
+        at = int(match[1]) * 1_000_000_000 + int(match[2].ljust(9, "0"))
+        if match[4].startswith(MARK):
+            self._compare_clocks(int(match[4].removeprefix(MARK)), at)
+        elif freed := FREED.search(match[4]):
+            if freed[3] not in EVERYDAY:
+                self._freed.append(Freed(at + self._offset, self._passed.get(freed[1]), _function(freed[2]), freed[3]))
+        elif passed := PASSED.search(match[4]):
+            self._passed[passed[2]] = Passage(at + self._offset, passed[1], int(passed[3]))
+
+    def _compare_clocks(self, number: int, at: int) -> None:
+        """A mark was written between two readings of the time of day; of several the one with the least between them is the best."""
+        before, after = self._marks[number]
+        if after - before == min(late - early for early, late in self._marks):
+            self._offset = (before + after) // 2 - at
+
+
+def _dropped(freed: Freed, seen: Collection[Seen]) -> Dropped | None:
+    """A drop as a record; None where the buffer came in at a link and no tap has seen it: then it is not of the flow."""
+    passage = freed.passage
+    if passage is None:
+        return Dropped(freed.time, freed.reason, freed.function)
+    near = [each for each in seen if _is(each, passage)]
+    if not near:
+        return None
+    frame = min(near, key=lambda each: abs(each.time - passage.time))
+    sure = freed.time - passage.time < SOON or freed.reason.startswith(WAITED)
+    return Dropped(freed.time, freed.reason, freed.function, frame.dev, ip_packet(frame) if sure else b"", sure, frame.place)
+
+
+def _is(seen: Seen, passage: Passage) -> bool:
+    """Whether a frame at a tap is what came in there: the kernel's event counts the bytes behind the link's header."""
+    return (seen.inbound and seen.dev == passage.dev and abs(seen.time - passage.time) < NEAR
+            and len(ip_packet(seen)) == passage.length)
+
+
+def _function(location: str) -> str:
+    """The function of "ip_error+0x1a/0x2b"; before Linux 6.2 (or so) it is a scrambled address, which tells nothing."""
+    name = location.partition("+")[0]
+    return "" if re.fullmatch(r"(0x)?[0-9a-f]{8,16}", name) else name
+
+
+def _links(place: Place) -> Iterator[str]:
+    with entered(place.ns):
+        yield from (name for _, name in socket.if_nameindex())

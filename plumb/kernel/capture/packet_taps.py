@@ -1,0 +1,219 @@
+"""Taps: packet sockets (packet(7)) in several namespaces at once, which show a packet at every link that it passes.
+
+One socket in each namespace, bound to no link, hears all of its links: what comes in before the firewall, traffic control's filters
+or a bridge have seen it, and what goes out after them. So a frame that was seen to come in by one link and to go out by none was
+stopped between the two, and a frame that comes out with another address was rewritten. A socket stays at home in the namespace in
+which it was made, wherever its reader is: one process reads them all, and the kernel's stamps, taken from one clock, put the
+sightings of one packet into their order.
+
+Stamping costs, so the kernel begins with it when the first socket asks for stamps; a worker switches it on, soon, not at once. A
+packet that comes before gets the time at which it is read, and stands in the wrong place. So a frame is sent round lo, of a type
+that is set aside for experiments and means nothing to anybody, until it comes back with a stamp of its own (`settle`).
+
+The kernel takes a tag of 802.1Q out of a frame and hands it over beside it; it is put back, where it was on the wire.
+
+A packet socket costs nothing to open (60 µs), and a grace period of RCU to close (15 ms), during which the kernel makes sure that
+nobody delivers to it any more. Nothing depends on it, so each is closed in a thread of its own, in the background.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from plumb.errors import KernelRefused
+from plumb.kernel.capture import bpf
+from plumb.kernel.capture.flow_filter import ETHERNET_TYPES, Asked, compiled
+from plumb.kernel.netns.namespaces import call, entered
+from plumb.model.observations import Flow, Place, Seen
+
+# linux/if_ether.h, linux/if_packet.h, asm-generic/socket.h; the numbers are the kernel's ABI.
+EVERY_PROTOCOL = 0x0003
+SOL_PACKET, AUXDATA, STATISTICS = 263, 8, 6
+OUTGOING = 4
+TIMESTAMPNS, RCVBUFFORCE = 35, 33
+VLAN_VALID, VLAN_TPID_VALID = 0x10, 0x40
+ADDRESS = struct.Struct("=HHiHBB8x")
+STAMP, AUXILIARY = struct.Struct("@qq"), struct.Struct("=IIIHHHH")
+ROOM = 1 << 22
+"""The receive buffer of each: some thousand full-sized packets until they are read."""
+LONGEST = 1 << 17
+EXPERIMENTAL = 0x88B5
+"""A type of frames for local experiments (IEEE 802, 9.2.4)."""
+PATIENCE = 0.05
+"""Seconds in which a kernel's worker surely has its turn."""
+
+
+class Tap:
+    """A packet socket of the namespace that the calling thread is in when it is made.
+
+    Args:
+        place: what that namespace is called.
+        program: its filter (flow_filter.compiled).
+    """
+
+    def __init__(self, place: Place, program: bytes) -> None:
+        self.place = place
+        # Without a protocol nothing is delivered yet: no packet slips by before the filter is there.
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        try:
+            bpf.attach(self.socket, program)
+            for level, option, value in ((socket.SOL_SOCKET, TIMESTAMPNS, 1), (SOL_PACKET, AUXDATA, 1),
+                                         (socket.SOL_SOCKET, RCVBUFFORCE, ROOM)):
+                self.socket.setsockopt(level, option, value)
+            self.socket.setblocking(False)
+            every_link = ADDRESS.pack(socket.AF_PACKET, socket.htons(EVERY_PROTOCOL), 0, 0, 0, 0)
+            call("bind", self.socket.fileno(), every_link, len(every_link), doing="listen on all links")
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self.socket.fileno()
+
+    def read(self) -> list[Seen]:
+        """What has come since."""
+        found = []
+        while True:
+            try:
+                found.append(self._receive())
+            except BlockingIOError:
+                return found
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:       # that a link went down is told once, as an error
+                    raise
+
+    def _receive(self) -> Seen:
+        frame, ancillary, _, (dev, _, kind, link_type, *_) = self.socket.recvmsg(LONGEST, 256)
+        stamp = 0
+        ethernet = link_type in ETHERNET_TYPES
+        for level, what, data in ancillary:
+            if (level, what) == (socket.SOL_SOCKET, TIMESTAMPNS):
+                stamp = _nanoseconds(data)
+            elif (level, what) == (SOL_PACKET, AUXDATA) and ethernet:
+                frame = _tagged(frame, data)
+        return Seen(stamp, self.place, dev, kind != OUTGOING, frame, ethernet)
+
+    def lost(self) -> int:
+        """How many packets found no room since it was last asked."""
+        return int(struct.unpack_from("=II", self.socket.getsockopt(SOL_PACKET, STATISTICS, 8))[1])
+
+
+class Taps:
+    """Taps in several namespaces, open for the length of a with block.
+
+    Args:
+        places: each namespace once.
+        flow: whose packets.
+        asked: what else to see.
+
+    Raises:
+        KernelRefused: a namespace cannot be entered, or packet sockets are not permitted.
+    """
+
+    def __init__(self, places: Sequence[Place], flow: Flow, asked: Asked | None = None) -> None:
+        self._taps: list[Tap] = []
+        program = compiled(flow, asked)
+        try:
+            for place in places:
+                with entered(place.ns):
+                    self._taps.append(opened(place, program))
+            settle(places)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, seconds: float = 0.0) -> list[Seen]:
+        """What comes until so many seconds have passed, in order of time."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(left)
+        return sorted((seen for tap in self._taps for seen in tap.read()), key=lambda seen: seen.time)
+
+    def close(self) -> None:
+        """Close all, in the background."""
+        close_in_background(tap.socket for tap in self._taps)
+        self._taps = []
+
+
+def opened(place: Place, program: bytes) -> Tap:
+    """A tap in the calling thread's namespace, which is called so.
+
+    Raises:
+        KernelRefused: packet sockets are not permitted, or this kernel has none.
+    """
+    try:
+        return Tap(place, program)
+    except OSError as error:
+        raise KernelRefused(f"listen to packets in {place.name}", error.errno or 0) from error
+
+
+def settle(places: Iterable[Place]) -> bool:
+    """Wait until the kernel stamps packets: some socket has asked for it. Whether it does.
+
+    Args:
+        places: where a link lo may be up, besides in the calling thread's own namespace.
+    """
+    deadline = time.monotonic() + PATIENCE
+    for ns in dict.fromkeys(["", *(place.ns for place in places)]):
+        with entered(ns):
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, TIMESTAMPNS, 1)
+            sock.bind(("lo", EXPERIMENTAL))
+            while not _stamped(sock):
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.0002)
+            return True
+        except OSError:
+            continue                            # lo is down there
+        finally:
+            close_in_background([sock])
+    return False
+
+
+def _stamped(sock: socket.socket) -> bool:
+    """Whether a frame that went round lo has a stamp from before it was asked for."""
+    sock.send(struct.pack(">12xH46x", EXPERIMENTAL))
+    back = time.time_ns()
+    _, ancillary, _, _ = sock.recvmsg(64, 64, socket.MSG_DONTWAIT)
+    return any(_nanoseconds(data) < back for _, what, data in ancillary if what == TIMESTAMPNS)
+
+
+def close_in_background(sockets: Iterable[socket.socket]) -> None:
+    """Close sockets, each in a thread, since each waits by itself; the process ends after the last of them."""
+    doomed = list(sockets)
+
+    def close() -> None:
+        for each in doomed[1:]:
+            threading.Thread(target=each.close, name="closing").start()
+        doomed[0].close()
+
+    if doomed:
+        threading.Thread(target=close, name="closing").start()
+
+
+def _nanoseconds(data: bytes) -> int:
+    seconds, nanoseconds = STAMP.unpack_from(data)
+    return int(seconds * 1_000_000_000 + nanoseconds)
+
+
+def _tagged(frame: bytes, auxiliary: bytes) -> bytes:
+    """The frame with the tag of 802.1Q or 802.1ad that the kernel has taken out of it."""
+    status, _, _, _, _, tag, kind = AUXILIARY.unpack_from(auxiliary)
+    if not status & VLAN_VALID:
+        return frame
+    return frame[:12] + struct.pack(">HH", kind if status & VLAN_TPID_VALID else 0x8100, tag) + frame[12:]

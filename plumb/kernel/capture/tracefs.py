@@ -1,0 +1,159 @@
+"""tracefs: the kernel's own trace points, read as text (the kernel's trace/events.rst and trace/ftrace.rst).
+
+A private instance has buffers, filters and switches of its own, so nothing of anybody else's tracing is touched. tracefs is mounted by
+the file descriptor alone (fsopen(2), fsmount(2)): it appears in no mount table and is gone with the process. The instance is not; so it
+is named after the process and noted down (notes.py), and removed by the next command if the process was killed.
+
+To make an instance takes the kernel some 10 ms (a ring buffer for each CPU), to remove it 30 ms: so it is done only when it is wanted.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from contextlib import suppress
+from itertools import count
+from typing import Self
+
+from plumb.kernel.capture import undo_log
+from plumb.kernel.capture.undo_log import Note
+from plumb.kernel.netns.namespaces import libc
+
+# The numbers of these system calls are the same on all architectures (Linux 5.2).
+FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432
+CLOEXEC, CMD_CREATE = 1, 6
+NODE = "tracefs"
+INSTANCES = "instances"
+PREFIX = "plumb-"
+_numbers = count(1)
+
+
+def mounted() -> int:
+    """A descriptor of tracefs' root.
+
+    Raises:
+        OSError: this kernel has no tracefs, or only root of the first user namespace may have it.
+    """
+    context = _syscall(FSOPEN, NODE.encode(), CLOEXEC)
+    try:
+        _syscall(FSCONFIG, context, CMD_CREATE, None, None, 0)
+        return _syscall(FSMOUNT, context, CLOEXEC, 0)
+    finally:
+        os.close(context)
+
+
+def _syscall(number: int, *args: object) -> int:
+    libc.syscall.restype = ctypes.c_long
+    found = int(libc.syscall(number, *args))
+    if found < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return found
+
+
+class Instance:
+    """A private instance of the kernel's tracing; gone when it is closed.
+
+    Args:
+        memory: the folder for the note.
+
+    Raises:
+        OSError: there is no tracefs for us.
+    """
+
+    def __init__(self, memory: str) -> None:
+        self._root = mounted()
+        self._pipe = -1
+        self._name = f"{PREFIX}{undo_log.name()}-{next(_numbers)}"
+        self._note = undo_log.write(memory, next(_numbers), {"tracefs": self._name})
+        self._text = ""
+        try:
+            os.mkdir(f"{INSTANCES}/{self._name}", dir_fd=self._root)
+            self._pipe = self._open("trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def has(self, event: str) -> bool:
+        """Whether the kernel has an event, as skb/kfree_skb."""
+        return os.access(f"{INSTANCES}/{self._name}/events/{event}", os.F_OK, dir_fd=self._root)
+
+    def switch_on(self, event: str, wanted: str = "") -> None:
+        """Record an event from now on.
+
+        Args:
+            event: as skb/kfree_skb.
+            wanted: a filter over its fields; empty for all.
+        """
+        if wanted:
+            self._write(f"events/{event}/filter", wanted)
+        self._write(f"events/{event}/enable", "1")
+
+    def mark(self, text: str) -> None:
+        """Put a line of one's own among the events."""
+        self._write("trace_marker", text)
+
+    def lines(self) -> list[str]:
+        """The lines that have come since it was last called."""
+        with suppress(BlockingIOError):
+            while data := os.read(self._pipe, 1 << 16):
+                self._text += data.decode(errors="replace")
+        whole, _, self._text = self._text.rpartition("\n")
+        return whole.splitlines()
+
+    def close(self) -> None:
+        """Remove it."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+        try:
+            _remove(self._root, self._name)
+            undo_log.tear(self._note)
+        finally:
+            os.close(self._root)
+
+    def _write(self, path: str, text: str) -> None:
+        descriptor = self._open(path, os.O_WRONLY)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+    def _open(self, path: str, flags: int) -> int:
+        return os.open(f"{INSTANCES}/{self._name}/{path}", flags | os.O_CLOEXEC, dir_fd=self._root)
+
+
+def put_back(note: Note) -> bool:
+    """Remove the instance that the note of a killed process names; whether it is done with."""
+    if "tracefs" not in note:
+        return False
+    try:
+        root = mounted()
+    except OSError:
+        return False
+    try:
+        _remove(root, note["tracefs"])
+    except OSError:
+        return False
+    finally:
+        os.close(root)
+    return True
+
+
+def _remove(root: int, name: str) -> None:
+    """Remove an instance; one that is gone counts as removed."""
+    deadline = time.monotonic() + 1.0
+    while True:
+        try:
+            os.rmdir(f"{INSTANCES}/{name}", dir_fd=root)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != 16 or time.monotonic() > deadline:        # EBUSY: a reader is just leaving
+                raise
+            time.sleep(0.005)

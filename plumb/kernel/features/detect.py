@@ -1,0 +1,161 @@
+"""What this kernel and host can do, found out by trying it in a scratch namespace.
+
+A module that is not loaded is loaded by the attempt, where there are modules; so what a list of modules says is neither here nor
+there. What a kernel may lack, and what to do then, is the table in features.py.
+
+The attempts run in a process of their own, which moves to network and mount namespaces of its own and ends: whatever they
+have made goes with these, and the caller, its other threads and the machine's own namespace notice nothing. Loaded modules stay.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import NoReturn
+
+from plumb.errors import HINTS, KernelRefused, NotFound, PlumbError, Unsupported
+from plumb.kernel.features.table import FEATURES, GROUPS, NO_SUCH_KIND, Feature
+from plumb.kernel.netns import namespaces
+from plumb.model.parse import nearest
+
+DENIED = frozenset({errno.EPERM, errno.EACCES})
+NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
+CLONE_NEWNS = 0x00020000
+MS_REC, MS_PRIVATE = 16384, 1 << 18
+
+
+@dataclass(frozen=True)
+class Ability:
+    """Whether a feature is there.
+
+    Attributes:
+        name: the feature's.
+        able: whether it is.
+        detail: what was seen; else what to do about it.
+        said: the kernel's own words where it is not.
+    """
+
+    name: str
+    able: bool
+    detail: str
+    said: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.detail}" if self.able else f"this kernel has no {self.name}: {self.detail}"
+
+
+@cache
+def able(feature: str) -> Ability:
+    """Whether a feature is there, found out once in a process.
+
+    Args:
+        feature: its name, as in features.FEATURES: "ipvlan", "8021q", "esp4", …
+
+    Raises:
+        NotFound: there is no feature of that name.
+        Unsupported: only root can try.
+    """
+    if feature not in FEATURES:
+        raise NotFound(f"no kernel feature is called {feature!r}", nearest(feature, FEATURES))
+    return next(iter(tried([feature])))
+
+
+def abilities() -> list[Ability]:
+    """All that plumb can make use of, in the order of the groups of features.GROUPS."""
+    return list(tried(list(dict.fromkeys(name for group in GROUPS for name in (*group.needs, *group.extras)))))
+
+
+def tried(names: Sequence[str]) -> Iterator[Ability]:
+    """Try features, in their order.
+
+    Raises:
+        Unsupported: only root can try.
+    """
+    if os.geteuid() != 0:
+        raise Unsupported("only root can try things out", "run it as root (sudo)")
+    left = list(names)
+    while left:
+        found, status = _in_a_child(left)
+        yield from found
+        left = left[len(found):]
+        if left:                        # a library has ended the process, or it was killed: the others are tried anew
+            yield Ability(left.pop(0), False, "it ended the process that tried it", f"exit status {status}")
+
+
+def _in_a_child(names: Sequence[str]) -> tuple[list[Ability], int]:
+    """Try features in a child: how far it came, and its exit status, negative for a signal."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        _child(names, writing)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as file:
+        found = [Ability(**json.loads(line)) for line in file if line.endswith("\n")]
+    return found, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _child(names: Sequence[str], writing: int) -> NoReturn:
+    """Try features in namespaces of our own and write a line about each as soon as it is known; never comes back."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2)       # a C library's complaints are in what it answers as well
+        refused = _scratch()
+        for name in names:
+            line = json.dumps(asdict(_ability(name, refused)))
+            os.write(writing, line.encode() + b"\n")
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _scratch() -> KernelRefused | None:
+    """Move this process to new namespaces; why not, where that cannot be."""
+    try:
+        namespaces.call("unshare", namespaces.CLONE_NEWNET | CLONE_NEWNS, doing="make namespaces to try things in")
+        namespaces.call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None, doing="make mounts private")
+    except KernelRefused as refused:
+        return refused
+    return None
+
+
+def _ability(name: str, refused: KernelRefused | None) -> Ability:
+    try:
+        if refused is not None:
+            raise refused
+        return Ability(name, True, _attempt(name)())
+    except (PlumbError, OSError) as error:
+        return _inability(FEATURES[name], error)
+
+
+def _attempt(name: str) -> Callable[[], str]:
+    from plumb.kernel.features.link_checks import ATTEMPTS
+
+    if name in ATTEMPTS:
+        return ATTEMPTS[name]
+    from plumb.kernel.features.netfilter_checks import FIREWALL
+
+    return FIREWALL[name]
+
+
+def _inability(feature: Feature, error: PlumbError | OSError) -> Ability:
+    """What is to be done about a refusal: what its own hint says, where it is about something else than the feature."""
+    number = getattr(error, "errno", 0) or 0
+    hint = (getattr(error, "hint", "") if number not in NO_SUCH_KIND else "") or (HINTS[number] if number in DENIED else "")
+    said = str(error) if isinstance(error, PlumbError) else f"{error.strerror} ({NAMES.get(number, number)})"
+    return Ability(feature.name, False, hint if hint and hint != feature.missing else feature.remedy, said)
+
+
+# -- modules ---------------------------------------------------------------
+
+
+def modules() -> str:
+    """Why modprobe is of no use here, in a line; empty where it may be."""
+    release = os.uname().release
+    if not os.path.exists("/proc/modules"):
+        return f"this kernel, {release}, loads no modules: what it lacks takes another kernel"
+    if not any(os.path.isdir(f"{folder}/{release}") for folder in ("/lib/modules", "/usr/lib/modules")):
+        return f"the modules of this kernel, {release}, are not installed: if it has been upgraded, reboot"
+    return ""

@@ -1,0 +1,170 @@
+"""Attempts at the firewall, as in attempts.py: the words of Docker's rules, through the writer that this host uses, and what it writes to.
+
+A rule of iptables is made of pieces, and each -m and each -j is a module: xt_addrtype, xt_nat. The legacy variant hands the rule to
+ip_tables; the nf_tables variant packs what nf_tables has no expression for into nft_compat.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import socket
+import struct
+from collections.abc import Callable
+from functools import partial
+
+from plumb.errors import KernelRefused
+from plumb.kernel.features.link_checks import modprobe
+from plumb.kernel.netfilter import backends
+from plumb.kernel.netlink import codec, ctnetlink
+from plumb.kernel.netlink.codec import attribute
+from plumb.kernel.netns import namespaces
+from plumb.plan import Step
+from plumb.things import Thing
+from plumb.things.iptables import Chain, Family, Place, Rule
+from plumb.things.nftables import NftChain, NftFamily, NftMap, NftRule, NftTable
+
+number = itertools.count(1)
+
+# -- rules of iptables ---------------------------------------------------------------
+
+
+def rules(table: str, *specs: str, families: tuple[Family, ...] = tuple(Family)) -> str:
+    """Write rules to a chain of their own; the writer's name."""
+    writer = backends.writer()
+    for family in families:
+        chain = Chain(family, table, f"TRY{next(number)}")
+        made = [chain, *(Rule(family, table, chain.name, spec, Place.TAIL) for spec in specs)]
+        writer.take([Step(None, thing) for thing in made], [])
+    return writer.name
+
+
+def _ipv6_nat() -> str:
+    return rules("nat", "-j MASQUERADE", "-d 2001:db8::1/128 -p tcp -m tcp --dport 80 -j DNAT --to-destination [2001:db8::2]:80",
+                 families=(Family.V6,))
+
+
+SOL_IP, SOL_IPV6 = 0, 41
+SO_GET_INFO, GETINFO = 64, 84
+SO_GET_REVISION_TARGET, REVISION = 67, 30
+"""IPT_SO_GET_INFO, which IPv6 has as well, IPT_SO_GET_REVISION_TARGET, and their structs' sizes (linux/netfilter_ipv4/ip_tables.h)."""
+
+
+def _legacy(module: str, family: int, level: int) -> str:
+    """Ask for the legacy tables, as iptables-legacy does before all else; it also has ip_tables loaded."""
+    with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        try:
+            _table(sock, level, "filter")
+        except KernelRefused:
+            if not modprobe(module):
+                raise
+        for table in TABLES:
+            _table(sock, level, table)
+    return f"tables {', '.join(TABLES)}"
+
+
+TABLES = ("filter", "nat", "mangle", "raw")
+
+
+def _table(sock: socket.socket, level: int, name: str) -> None:
+    _asked(sock, level, SO_GET_INFO, name.encode(), GETINFO, f"open the legacy table {name}")
+
+
+def _asked(sock: socket.socket, level: int, option: int, name: bytes, size: int, doing: str) -> None:
+    """A getsockopt whose struct begins with a name."""
+    namespaces.call("getsockopt", sock.fileno(), level, option, ctypes.create_string_buffer(name, size),
+                    ctypes.byref(ctypes.c_uint(size)), doing=doing)
+
+
+# -- netlink's side ---------------------------------------------------------------
+
+NFGEN = struct.Struct("=BBH")
+COMPAT_GET = 11 << 8
+LOG_CONFIG = 4 << 8 | 1
+BIND = 1
+
+
+def _compat(name: str, revision: int, target: bool) -> str:
+    """Ask nft_compat for a revision of a match or target."""
+    wanted = attribute(1, name) + attribute(2, struct.pack(">I", revision)) + attribute(3, struct.pack(">I", target))
+    codec.ask(codec.NETFILTER, COMPAT_GET, 0, NFGEN.pack(socket.AF_INET, 0, 0) + wanted)
+    return ""
+
+
+def _trace() -> str:
+    """Ask modprobe for the target, and where it knows of none the kernel, through either variant's door.
+
+    Loading it would load nf_log_syslog before it, which all namespaces feel: it becomes the logger of each that has none
+    (net.netfilter.nf_log.*).
+    """
+    if modprobe("--dry-run", "xt_TRACE"):
+        return "xt_TRACE"
+    try:
+        return _compat("TRACE", 0, target=True)
+    except OSError:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+            _asked(sock, SOL_IP, SO_GET_REVISION_TARGET, b"TRACE", REVISION, "ask for the target TRACE")
+    return ""
+
+
+def _ctnetlink() -> str:
+    with ctnetlink.Table() as table:
+        list(table.dump())
+    return ""
+
+
+def _log() -> str:
+    """Bind to a log group: NFULA_CFG_CMD with NFULNL_CFG_CMD_BIND."""
+    body = NFGEN.pack(socket.AF_UNSPEC, 0, socket.htons(1)) + attribute(1, bytes([BIND]))
+    codec.ask(codec.NETFILTER, LOG_CONFIG, 0, body)
+    return ""
+
+
+# -- nf_tables' own rules ---------------------------------------------------------------
+
+
+def _native(type_: str, hook: str, priority: int, *specs: str) -> str:
+    """Write rules of firewall-backend nftables to tables of their own, of both families; the writer's name."""
+    from plumb.kernel.netfilter.nftables import writer
+
+    made: list[Thing] = []
+    for family, target in ((NftFamily.V4, "192.0.2.1:1"), (NftFamily.V6, "[2001:db8::1]:1")):
+        table = f"try{next(number)}"
+        made += [NftTable(family, table), NftMap(family, table, "jumps"), NftChain(family, table, "c", type_, hook, priority, "accept"),
+                 *(NftRule(family, table, "c", spec.format(target)) for spec in specs)]
+    writer().take([Step(None, thing) for thing in made], [])
+    return writer().name
+
+
+def _nft_trace() -> str:
+    """Mark a packet for tracing, and listen for what it meets (NFNLGRP_NFTRACE)."""
+    from plumb.kernel.netfilter.libnftables import nft
+
+    table = f"try{next(number)}"
+    nft().run(f"add table ip {table}; add chain ip {table} c; add rule ip {table} c meta nftrace set 1", "mark packets for tracing")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, codec.NETFILTER) as sock:
+        sock.setsockopt(codec.SOL_NETLINK, ADD_MEMBERSHIP, GROUP_NFTRACE)
+    return ""
+
+
+ADD_MEMBERSHIP, GROUP_NFTRACE = 1, 9
+FIREWALL: dict[str, Callable[[], str]] = {
+    "conntrack": partial(rules, "filter", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
+    "addrtype": partial(rules, "nat", "-m addrtype --dst-type LOCAL -j ACCEPT"),
+    "MASQUERADE": partial(rules, "nat", "-j MASQUERADE", families=(Family.V4,)),
+    "DNAT": partial(rules, "nat", "-p tcp -m tcp --dport 80 -j DNAT --to-destination 192.0.2.2:80", families=(Family.V4,)),
+    "ipv6-nat": _ipv6_nat,
+    "mark": partial(rules, "mangle", "-m mark --mark 0x1 -j MARK --set-xmark 0x2/0xffffffff"),
+    "policy": partial(rules, "filter", "-m policy --dir in --pol none -j DROP"),
+    "bpf": partial(rules, "filter", '-m bpf --bytecode "1,6 0 0 0" -j DROP'),
+    "xt_ipvs": partial(rules, "nat", "-m ipvs --ipvs -j ACCEPT", families=(Family.V4,)),
+    "REDIRECT": partial(rules, "nat", "-p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080", families=(Family.V4,)),
+    "TRACE": _trace,
+    "ctnetlink": _ctnetlink, "nft_compat": partial(_compat, "addrtype", 1, target=False), "nfnetlink_log": _log,
+    "ip_tables": partial(_legacy, "ip_tables", socket.AF_INET, SOL_IP),
+    "ip6_tables": partial(_legacy, "ip6_tables", socket.AF_INET6, SOL_IPV6),
+    "nf_tables": partial(_native, "filter", "forward", 0, "ct state established,related counter accept", "oifname vmap @jumps"),
+    "nft_chain_nat": partial(_native, "nat", "prerouting", -100, "tcp dport 1 counter dnat to {}"),
+    "nft_fib": partial(_native, "nat", "postrouting", 100, "fib saddr type local counter masquerade"),
+    "nft-trace": _nft_trace,
+}

@@ -1,0 +1,36 @@
+"""Survey: what networks need to know of the machine before anything is built."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import Any
+
+from plumb.kernel.net.link_messages import SCOPE_LINK, link
+from plumb.kernel.net.links import addresses, main_table
+from plumb.kernel.netlink import rtnetlink as nl
+from plumb.kernel.netlink.rtnetlink import RouteSocket
+
+
+def on_link_networks() -> list[IPv4Network]:
+    """The IPv4 networks that the host is directly attached to: routes of the main table with scope link.
+
+    Docker keeps its own choice of subnets clear of them.
+    """
+    with RouteSocket() as kernel:
+        return [IPv4Network(f"{found.get_attr('RTA_DST')}/{found['dst_len']}") for found in main_table(kernel, 4)
+                if found["scope"] == SCOPE_LINK and found.get_attr("RTA_DST") and found["dst_len"]]
+
+
+def kind_of(name: str) -> str | None:
+    """What kind of link this is ("bridge", "veth", "" for a real one); None where there is no such link."""
+    with RouteSocket() as kernel:
+        for found in kernel.get(nl.GETLINK, link(name)):
+            info = found.get_attr("IFLA_LINKINFO")
+            return (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
+    return None
+
+
+def address_of(dev: str) -> Any:
+    """A link's first IPv4 address, None where it has none."""
+    with RouteSocket() as kernel:
+        return next(iter(addresses(kernel, dev, 4)), None)

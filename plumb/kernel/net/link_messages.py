@@ -1,0 +1,224 @@
+"""Things as messages of rtnetlink: what makes a link, an address, a route; what takes it away; what brings it into another state.
+
+All of them are for a socket in the host's namespace, or in the thing's own, but for a link on a parent (macvlan, ipvlan): it is
+made in the host, where its parent is, and changed and taken away in its sandbox.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+from plumb.kernel.netlink import rtnetlink as nl
+from plumb.kernel.netlink.rtnetlink import Message
+from plumb.things import Thing
+from plumb.things.layer3 import Address, Route
+from plumb.things.links import Bridge, Dummy, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
+
+IFF_UP = 0x1
+IFA_F_NODAD = 0x02
+MAIN_TABLE, PROTO_BOOT, SCOPE_UNIVERSE, SCOPE_LINK, UNICAST = 254, 3, 0, 253, 1
+IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
+IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
+NetnsFd = Callable[[str], int]
+
+
+def family(version: int) -> int:
+    """AF_INET or AF_INET6."""
+    return socket.AF_INET if version == 4 else socket.AF_INET6
+
+
+def index(dev: str) -> int:
+    """A link's index in the calling thread's namespace.
+
+    Raises:
+        OSError: ENODEV, there is no such link.
+    """
+    return socket.if_nametoindex(dev)
+
+
+def link(name: str, *attributes: tuple[str, object], up: bool | None = None) -> Any:
+    """A link message about the link of that name."""
+    body = nl.ifinfmsg()
+    body["attrs"] = [("IFLA_IFNAME", name), *attributes]
+    if up is not None:
+        body["flags"], body["change"] = (IFF_UP if up else 0), IFF_UP
+    return body
+
+
+# -- things as messages -------------------------------------------------------
+
+
+@singledispatch
+def adding(thing: Thing, descriptor: NetnsFd) -> list[Message]:
+    """The messages that make a thing."""
+    raise NotImplementedError(type(thing))
+
+
+@adding.register
+def _(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
+    made = [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, ("IFLA_ADDRESS", thing.mac), info("bridge")))]
+    # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports' smallest.
+    return made + ([Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))] if thing.mtu else [])
+
+
+@adding.register
+def _(thing: Veth, descriptor: NetnsFd) -> list[Message]:
+    mtu = [("IFLA_MTU", thing.mtu)] if thing.mtu else []
+    peer = {"attrs": [("IFLA_IFNAME", thing.peer), ("IFLA_ADDRESS", thing.peer_mac), *mtu,
+                      ("IFLA_NET_NS_FD", descriptor(thing.peer_ns))]}
+    body = link(thing.name, ("IFLA_MASTER", index(thing.master)), *mtu, info("veth", ("VETH_INFO_PEER", peer)), up=thing.up)
+    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, body), *(_hairpin(thing) if thing.hairpin else [])]
+
+
+def _hairpin(thing: Veth) -> list[Message]:
+    """A bridge port's own settings go to the port, which is there only once the link is."""
+    data = {"attrs": [("IFLA_BRPORT_MODE", int(thing.hairpin))]}
+    slave = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data)]}
+    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_LINKINFO", slave)))]
+
+
+@adding.register
+def _(thing: Dummy, descriptor: NetnsFd) -> list[Message]:
+    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, info("dummy")))]
+
+
+@adding.register
+def _(thing: Vlan, descriptor: NetnsFd) -> list[Message]:
+    parent = ("IFLA_LINK", index(thing.parent))
+    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, parent, info("vlan", ("IFLA_VLAN_ID", thing.id))))]
+
+
+def info(kind: str, *data: tuple[str, object]) -> tuple[str, object]:
+    """What kind of link, and what only links of that kind have."""
+    more = [("IFLA_INFO_DATA", {"attrs": list(data)})] if data else []
+    return "IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), *more]}
+
+
+def own_info(thing: OnParent) -> tuple[str, object]:
+    """The same of a link on a parent."""
+    if isinstance(thing, Macvlan):
+        return info("macvlan", ("IFLA_MACVLAN_MODE", thing.mode))
+    assert isinstance(thing, Ipvlan)
+    return info("ipvlan", ("IFLA_IPVLAN_MODE", IPVLAN_MODES[thing.mode]), ("IFLA_IPVLAN_FLAGS", IPVLAN_FLAGS[thing.flag]))
+
+
+@adding.register(Macvlan)
+@adding.register(Ipvlan)
+def _(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
+    own = [("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) else []
+    place = [("IFLA_LINK", index(thing.parent)), ("IFLA_NET_NS_FD", descriptor(thing.ns))]
+    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.born, *own, *place, own_info(thing)))]
+
+
+def settling(thing: OnParent) -> list[Message]:
+    """What remains to be done from within its sandbox: its name; and the MAC of a passthru link, which is born with its parent's."""
+    body = link(thing.name, *([("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) and thing.mode == "passthru" else []))
+    body["index"] = index(thing.born)
+    return [Message(nl.NEWLINK, 0, body)]
+
+
+@adding.register
+def _(thing: Up, descriptor: NetnsFd) -> list[Message]:
+    return [Message(nl.NEWLINK, 0, link(thing.dev, up=True))]
+
+
+@adding.register
+def _(thing: Address, descriptor: NetnsFd) -> list[Message]:
+    return [Message(nl.NEWADDR, nl.CREATE | nl.EXCL, address(thing))]
+
+
+@adding.register
+def _(thing: Route, descriptor: NetnsFd) -> list[Message]:
+    return [Message(nl.NEWROUTE, nl.CREATE | nl.EXCL, route(thing))]
+
+
+@singledispatch
+def removing(thing: Thing) -> list[Message]:
+    """The messages that take a thing away."""
+    raise NotImplementedError(type(thing))
+
+
+@removing.register(Bridge)
+@removing.register(Veth)
+@removing.register(Dummy)
+@removing.register(Vlan)
+@removing.register(Macvlan)
+@removing.register(Ipvlan)
+def _(thing: InHost | OnParent) -> list[Message]:
+    return [Message(nl.DELLINK, 0, link(thing.name))]
+
+
+@removing.register
+def _(thing: Up) -> list[Message]:
+    return [Message(nl.NEWLINK, 0, link(thing.dev, up=False))]
+
+
+@removing.register
+def _(thing: Address) -> list[Message]:
+    return [Message(nl.DELADDR, 0, address(thing))]
+
+
+@removing.register
+def _(thing: Route) -> list[Message]:
+    return [Message(nl.DELROUTE, 0, route(thing))]
+
+
+@singledispatch
+def changing(thing: Thing) -> list[Message]:
+    """The messages that bring a thing which is there into this state."""
+    raise NotImplementedError(type(thing))
+
+
+@changing.register
+def _(thing: Bridge) -> list[Message]:
+    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu or 1500), ("IFLA_ADDRESS", thing.mac)))]
+
+
+@changing.register
+def _(thing: Veth) -> list[Message]:
+    attributes = (("IFLA_MASTER", index(thing.master) if thing.master else 0), ("IFLA_MTU", thing.mtu or 1500))
+    port = _hairpin(thing) if thing.master else []
+    return [Message(nl.NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *port]
+
+
+@changing.register
+def _(thing: Macvlan) -> list[Message]:
+    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_ADDRESS", thing.mac), own_info(thing)))]
+
+
+@changing.register
+def _(thing: Ipvlan) -> list[Message]:
+    return [Message(nl.NEWLINK, 0, link(thing.name, own_info(thing)))]
+
+
+@changing.register
+def _(thing: Route) -> list[Message]:
+    return [Message(nl.NEWROUTE, nl.CREATE | nl.REPLACE, route(thing))]
+
+
+def address(thing: Address) -> Any:
+    """An address message."""
+    body = nl.ifaddrmsg()
+    ip = thing.ip
+    body["family"], body["prefixlen"], body["index"] = family(ip.version), ip.network.prefixlen, index(thing.dev)
+    body["attrs"] = [("IFA_LOCAL", str(ip.ip)), ("IFA_ADDRESS", str(ip.ip))]
+    if ip.version == 6:
+        body["flags"] = IFA_F_NODAD
+    elif ip.network.prefixlen < 31:
+        body["attrs"].append(("IFA_BROADCAST", str(ip.network.broadcast_address)))
+    return body
+
+
+def route(thing: Route) -> Any:
+    """A route message; `proto boot`, as for what is typed by hand."""
+    body = nl.rtmsg()
+    body["family"], body["dst_len"], body["table"] = family(thing.dst.version), thing.dst.prefixlen, MAIN_TABLE
+    on_link = thing.via is None and thing.dst.version == 4
+    body["proto"], body["scope"], body["type"] = PROTO_BOOT, SCOPE_LINK if on_link else SCOPE_UNIVERSE, UNICAST
+    body["attrs"] = [*([("RTA_GATEWAY", str(thing.via))] if thing.via else []), ("RTA_OIF", index(thing.dev))]
+    if thing.dst.prefixlen:
+        body["attrs"].append(("RTA_DST", str(thing.dst.network_address)))
+    return body

@@ -1,0 +1,329 @@
+"""Links, addresses and routes as rtnetlink messages, written and read."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+from typing import Any
+
+from plumb.errors import KernelRefused
+from plumb.kernel.features.table import explain
+from plumb.kernel.net.link_messages import (
+    IFF_UP,
+    IPVLAN_FLAGS,
+    IPVLAN_MODES,
+    MAIN_TABLE,
+    PROTO_BOOT,
+    NetnsFd,
+    adding,
+    changing,
+    family,
+    index,
+    link,
+    removing,
+    settling,
+)
+from plumb.kernel.netlink import rtnetlink as nl
+from plumb.kernel.netlink.rtnetlink import Answer, Message, RouteSocket
+from plumb.kernel.netns.namespaces import entered, is_namespace
+from plumb.plan import Step, StepFailed
+from plumb.things import Thing
+from plumb.things.layer3 import Address, Route
+from plumb.things.links import Bridge, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
+
+IFF_RUNNING, SIOCGIFFLAGS = 0x40, 0x8913
+MANY = 2    # cables from this number on are removed together
+GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
+HINTS = {
+    errno.EBUSY: "its parent has links of another kind, or is a bridge's port: an ipvlan network cannot share it with a macvlan network",
+    errno.EINVAL: "in passthru mode there is room for one container on a parent",
+}
+
+
+# -- take ---------------------------------------------------------------------
+
+
+def take(steps: Sequence[Step], done: list[Step]) -> None:
+    """Take steps that are all about links, addresses and routes of the calling thread's namespace."""
+    with RouteSocket() as kernel:
+        cables = [step for step in steps if step.after is None and isinstance(step.before, Veth)]
+        removed = set(_remove_together(kernel, cables)) if len(cables) >= MANY else set()
+        done += removed
+        sender = _Sender(kernel, done)
+        try:
+            for step in steps:
+                if step not in removed:
+                    sender.add(step)
+            sender.flush()
+        finally:
+            sender.close()
+
+
+def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
+    """Remove many cables at a time: put them into a link group, and delete the group.
+
+    For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a second; for a group once.
+    """
+    group = ("IFLA_GROUP", secrets.randbelow(1 << 30) + (1 << 20))
+    names = [step.before.name for step in steps if isinstance(step.before, Veth) and look_link(step.before) is not None]
+    kernel.ask([Message(nl.NEWLINK, 0, link(name, group)) for name in names])
+    body = nl.ifinfmsg()
+    body["attrs"] = [group]
+    answer = kernel.ask([Message(nl.DELLINK, 0, body)])[0]
+    return steps if answer.errno == 0 or answer.errno in GONE else []
+
+
+class _Sender:
+    """Steps on their way to the kernel: they wait until there are enough, or until one needs to see those before it."""
+
+    def __init__(self, kernel: RouteSocket, done: list[Step]) -> None:
+        self._kernel, self._done = kernel, done
+        self._waiting: list[tuple[Step, list[Message]]] = []
+        self._descriptors: dict[str, int] = {}
+
+    def add(self, step: Step) -> None:
+        """Take a step, now or with the next ones."""
+        if isinstance(step.thing, OnParent) and step.before is not None:
+            self.flush()
+            self._ask_inside(step, step.thing, removing if step.after is None else changing)
+            return
+        try:
+            self._waiting.append((step, _messages(step, self._descriptor)))
+        except OSError:
+            # A link that is only about to be made has no index yet: send what waits, and look again.
+            self.flush()
+            self._add_now(step)
+        except KernelRefused as refused:
+            self.flush()
+            raise StepFailed(refused, step, self._done) from refused
+        if len(self._descriptors) >= nl.BATCH:
+            self.flush()
+        if isinstance(step.thing, OnParent):
+            self.flush()
+            self._done.remove(step)
+            try:
+                self._ask_inside(step, step.thing, settling)
+            except StepFailed:
+                self._ask_inside(Step(step.thing, None), replace(step.thing, name=step.thing.born), removing)
+                self._done.pop()
+                raise
+
+    def _ask_inside(self, step: Step, thing: OnParent, messages: Callable[[OnParent], list[Message]]) -> None:
+        """Say what is to be said from within a sandbox."""
+        if step.after is not None or is_namespace(thing.ns):
+            try:
+                with entered(thing.ns), RouteSocket() as kernel:
+                    bad = next((answer for answer in kernel.ask(messages(thing)) if not _fine(step, answer)), None)
+            except (OSError, KernelRefused) as refused:
+                cause = refused if isinstance(refused, KernelRefused) else _refused(step, refused.errno or 0)
+                raise StepFailed(cause, step, self._done) from refused
+            if bad is not None:
+                raise StepFailed(_refused(step, bad.errno, bad.said), step, self._done)
+        self._done.append(step)
+
+    def _add_now(self, step: Step) -> None:
+        try:
+            self._waiting.append((step, _messages(step, self._descriptor)))
+        except OSError as error:
+            if step.after is not None:
+                raise StepFailed(_refused(step, error.errno or 0), step, self._done) from error
+            self._done.append(step)         # the link is gone, and what was on it
+
+    def flush(self) -> None:
+        """Send what waits; note what was done, and raise the first refusal."""
+        sent, self._waiting = self._waiting, []
+        answers = iter(self._kernel.ask([message for _, messages in sent for message in messages]))
+        self.close()
+        failed: tuple[Step, Answer] | None = None
+        for step, messages in sent:
+            bad = next((a for a in [next(answers) for _ in messages] if not _fine(step, a)), None)
+            if bad is None:
+                self._done.append(step)
+            elif failed is None:
+                failed = step, bad
+        if failed:
+            step, answer = failed
+            raise StepFailed(_refused(step, answer.errno, answer.said), step, self._done)
+
+    def _descriptor(self, path: str) -> int:
+        """An open namespace file, for a message that names it by descriptor."""
+        if path not in self._descriptors:
+            try:
+                self._descriptors[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise KernelRefused(f"open namespace {path}", error.errno or 0) from error
+        return self._descriptors[path]
+
+    def close(self) -> None:
+        """Close the namespace files."""
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
+
+
+def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
+    if step.after is None:
+        assert step.before is not None
+        if isinstance(step.before, InHost) and look_link(step.before) is None:
+            return []                     # a link of this name that is not ours is left alone
+        return removing(step.before)
+    if step.before is None or isinstance(step.after, Up):
+        return adding(step.after, descriptor)
+    return changing(step.after)
+
+
+def _refused(step: Step, number: int, said: str = "") -> KernelRefused:
+    """A refusal, with what to do about it: a kind of link that the kernel does not have is named."""
+    thing, hint = step.thing, ""
+    if isinstance(thing, InHost | OnParent):
+        hint = explain(thing.kind, number) or (HINTS.get(number, "") if isinstance(thing, OnParent) else "")
+    return KernelRefused(str(step), number, said, hint)
+
+
+def _fine(step: Step, answer: Answer) -> bool:
+    return answer.errno == 0 or (step.after is None and answer.errno in GONE)
+
+
+# -- look ---------------------------------------------------------------------
+
+
+def look_link(thing: InHost) -> Thing | None:
+    """A link of the host as it is now; None where there is none, or one that is not plumb's."""
+    with RouteSocket() as kernel:
+        found = next(iter(kernel.get(nl.GETLINK, link(thing.name))), None)
+    if found is None or _kind(found) != thing.kind:
+        return None
+    mtu = found.get_attr("IFLA_MTU") if getattr(thing, "mtu", None) else None
+    match thing:
+        case Bridge():
+            return replace(thing, mtu=mtu) if found.get_attr("IFLA_ADDRESS") == thing.mac else None
+        case Vlan():
+            same = _name(found.get_attr("IFLA_LINK")) == thing.parent and _data(found, "IFLA_VLAN_ID") == thing.id
+            return thing if same else None
+        case Veth():
+            return _as_veth(found, thing, mtu)
+    return thing
+
+
+def _as_veth(found: Any, thing: Veth, mtu: int | None) -> Veth | None:
+    if found.get_attr("IFLA_LINK_NETNSID") is None:
+        return None                           # ours leads to another namespace
+    port = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_SLAVE_DATA")
+    return replace(thing, mtu=mtu, master=_name(found.get_attr("IFLA_MASTER")), up=bool(found["flags"] & IFF_UP),
+                   hairpin=bool(port.get_attr("IFLA_BRPORT_MODE")) if port else False)
+
+
+def _look_on_parent(thing: OnParent) -> OnParent | None:
+    """A link in a sandbox as it is now; None where there is none, or one of another kind or on another parent."""
+    try:
+        parent = index(thing.parent)
+    except OSError:
+        return None
+    if not is_namespace(thing.ns):
+        return None
+    with entered(thing.ns), RouteSocket() as kernel:
+        found = [each for name in (thing.name, thing.born) for each in kernel.get(nl.GETLINK, link(name))]
+    return _as_on_parent(found[0], thing) if found and _kind(found[0]) == thing.kind and found[0].get_attr("IFLA_LINK") == parent else None
+
+
+def _as_on_parent(found: Any, made: OnParent) -> OnParent:
+    thing = replace(made, name=found.get_attr("IFLA_IFNAME"))       # it has its first name still where somebody was killed
+    if isinstance(thing, Macvlan):
+        return replace(thing, mac=found.get_attr("IFLA_ADDRESS"), mode=_data(found, "IFLA_MACVLAN_MODE"))
+    assert isinstance(thing, Ipvlan)
+    modes, flags = ({number: name for name, number in names.items()} for names in (IPVLAN_MODES, IPVLAN_FLAGS))
+    return replace(thing, mode=modes.get(_data(found, "IFLA_IPVLAN_MODE"), ""), flag=flags.get(_data(found, "IFLA_IPVLAN_FLAGS"), ""))
+
+
+def _kind(found: Any) -> str | None:
+    info = found.get_attr("IFLA_LINKINFO")
+    return info.get_attr("IFLA_INFO_KIND") if info else None
+
+
+def _data(found: Any, attribute: str) -> Any:
+    """What only links of its kind have."""
+    data = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
+    return data.get_attr(attribute) if data else None
+
+
+def _name(number: int | None) -> str:
+    try:
+        return socket.if_indextoname(number) if number else ""
+    except OSError:
+        return ""
+
+
+def look(thing: Thing) -> Thing | None:
+    """How a link, an address or a route is now."""
+    if isinstance(thing, InHost):
+        return look_link(thing)
+    if isinstance(thing, OnParent):
+        return _look_on_parent(thing)
+    with RouteSocket() as kernel:
+        if isinstance(thing, Up):
+            links = kernel.get(nl.GETLINK, link(thing.dev))
+            return thing if any(found["flags"] & IFF_UP for found in links) else None
+        if isinstance(thing, Address):
+            return thing if thing.ip in addresses(kernel, thing.dev, thing.ip.version) else None
+        assert isinstance(thing, Route)
+        return _look_route(kernel, thing)
+
+
+def addresses(kernel: RouteSocket, dev: str, version: int) -> list[Any]:
+    """The addresses of one family on a link, as interfaces."""
+    body = nl.ifaddrmsg()
+    try:
+        body["family"], body["index"] = family(version), index(dev)
+    except OSError:
+        return []
+    return [ip_interface(f"{found.get_attr('IFA_LOCAL') or found.get_attr('IFA_ADDRESS')}/{found['prefixlen']}")
+            for found in kernel.get(nl.GETADDR, body, dump=True)]
+
+
+def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
+    for found in main_table(kernel, thing.dst.version):
+        if found["dst_len"] != thing.dst.prefixlen or found["proto"] != PROTO_BOOT:
+            continue
+        via = found.get_attr("RTA_GATEWAY")
+        if (found.get_attr("RTA_DST") or str(thing.dst.network_address)) == str(thing.dst.network_address):
+            return replace(thing, via=ip_address(via) if via else None, dev=_name(found.get_attr("RTA_OIF")))
+    return None
+
+
+def main_table(kernel: RouteSocket, version: int) -> Iterator[Any]:
+    """The routes of the main table, one family's."""
+    body = nl.rtmsg()
+    body["family"], body["table"] = family(version), MAIN_TABLE
+    for found in kernel.get(nl.GETROUTE, body, dump=True):
+        if (found.get_attr("RTA_TABLE") or found["table"]) == MAIN_TABLE:
+            yield found
+
+
+def await_running(devs: Sequence[str], seconds: float = 5.0) -> None:
+    """Wait until links are not only up but running, so that the first packet is not lost.
+
+    A veth runs when both its ends are up; the kernel says so a moment later, from its link-watch work queue.
+    """
+    if not devs:
+        return
+    deadline = time.monotonic() + seconds
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for dev in devs:
+            while not _running(asking, dev) and time.monotonic() < deadline:
+                time.sleep(0.0002)
+
+
+def _running(asking: socket.socket, dev: str) -> bool:
+    """Whether a link runs, or is gone; by ioctl, since netlink's answer would tell forty other things as well."""
+    try:
+        answer = fcntl.ioctl(asking, SIOCGIFFLAGS, struct.pack("16sH14x", dev.encode(), 0))
+    except OSError:
+        return True
+    return bool(struct.unpack_from("H", answer, 16)[0] & IFF_RUNNING)

@@ -1,0 +1,86 @@
+"""The firewall: rules as plumb has them, one interface, several writers.
+
+Linux has two firewalls that both answer to the name iptables. The old one keeps its tables in the kernel's
+ip_tables, which python-iptables and `iptables-legacy` write; the new one translates the same words to nf_tables,
+which `iptables-nft` does. They hook the same packets and do not see each other. Most distributions have linked
+`iptables` to the new one for years, and kernels from 6.17 on may lack the old tables altogether. A rule belongs
+where the host's administrator, Docker, ufw and firewalld will look for it: so the writer is the one that the
+host's own `iptables` command is linked to.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Protocol
+
+from plumb.errors import PlumbError, Unsupported
+from plumb.plan import Step
+from plumb.things import Thing
+
+
+class Writer(Protocol):
+    """What a firewall back end can do."""
+
+    name: str
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take steps about chains, rules and policies, one transaction per table.
+
+        Raises:
+            StepFailed: a table was refused; nothing of that table has changed.
+        """
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """How they are now."""
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """Those of these rules, all of one chain, that are there, in the order in which they stand."""
+
+
+def variant() -> str:
+    """Which firewall the host's `iptables` command writes: "nf_tables", "legacy", or "" where there is none."""
+    command = shutil.which("iptables", path=search_path())
+    if command is None:
+        return ""
+    return "legacy" if "legacy" in os.path.basename(os.path.realpath(command)) else "nf_tables"
+
+
+def search_path() -> str:
+    """PATH with the sbin folders, which a user's own PATH often lacks."""
+    return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@lru_cache(maxsize=1)
+def writer() -> Writer:
+    """The writer for this host, chosen once.
+
+    Raises:
+        Unsupported: the host has neither an iptables command nor legacy tables for python-iptables.
+    """
+    wanted = os.environ.get("PLUMB_IPTABLES", "") or variant()
+    if wanted == "nf_tables":
+        from plumb.kernel.netfilter.iptables_restore import IptablesRestore
+
+        return IptablesRestore("")
+    if wanted not in ("legacy", ""):
+        raise Unsupported(f"PLUMB_IPTABLES is {wanted!r}", "it can be nf_tables or legacy")
+    return _legacy()
+
+
+def _legacy() -> Writer:
+    try:
+        from plumb.kernel.netfilter.python_iptables import Xtables
+
+        return Xtables()
+    except PlumbError as missing:
+        if shutil.which("iptables-nft-restore", path=search_path()):
+            from plumb.kernel.netfilter.iptables_restore import IptablesRestore
+
+            return IptablesRestore("nft-")
+        raise Unsupported(
+            f"no firewall to write to: {missing}",
+            "install iptables (Debian: apt install iptables), or set \"iptables\": false and \"ip6tables\": false",
+        ) from missing

@@ -1,0 +1,160 @@
+"""Other people's rules in a common form: nft's JSON and iptables' words as `model.foreign_firewall.Line`.
+
+What is not known becomes a condition without a key, which holds for some packets and not for others.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from plumb.model.foreign_firewall import Condition, Line
+
+Json = Any
+"""A part of libnftables-json(5)."""
+Elements = Callable[[str], list[Json]]
+"""What a named set or map holds."""
+Conditions = tuple[Condition, ...]
+
+UNKNOWN = Condition("")
+NFPROTO = {"ip": "ipv4", "ip6": "ipv6"}
+META = {"iifname": "iifname", "oifname": "oifname", "iif": "iifname", "oif": "oifname", "iifkind": "iifkind", "oifkind": "oifkind",
+        "nfproto": "nfproto", "protocol": "nfproto"}
+CT = {"state": "ct state", "status": "ct status"}
+VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "jump": "jump", "goto": "goto", "continue": "",
+            "queue": "accept", "dnat": "accept", "snat": "accept", "masquerade": "accept", "redirect": "accept"}
+HARMLESS = frozenset({"counter", "log", "mangle", "notrack", "set", "map", "flow", "dup", "ct helper", "ct timeout", "secmark", "synproxy"})
+"""Statements that every packet passes."""
+
+
+# -- nft ---------------------------------------------------------------
+
+
+def from_nft(statements: list[Json], elements: Elements) -> Iterator[Line]:
+    """A rule of nft's; several lines where it looks a verdict up in a map."""
+    known: list[Conditions] = [()]
+    for statement in statements:
+        kind, what = next(iter(statement.items()))
+        if kind == "match":
+            known = [old + new for old in known for new in _match(what, elements)]
+        elif kind == "vmap":
+            pairs = _values(what["data"], elements) if _small(what["key"]) or not _named(what["data"]) else []
+            yield from (Line(old + new, *_verdict(*next(iter(verdict.items())))) for old in known for value, verdict in pairs
+                        for new in _alternatives(what["key"], [value], negated=False))
+            return
+        elif kind in VERDICTS:
+            yield from (Line(old, *_verdict(kind, what)) for old in known)
+            return
+        elif kind not in HARMLESS:
+            known = [(*old, UNKNOWN) for old in known]
+
+
+def _verdict(kind: str, what: Json) -> tuple[str, str]:
+    return VERDICTS.get(kind, ""), what["target"] if kind in ("jump", "goto") else ""
+
+
+def _match(match: Json, elements: Elements) -> list[Conditions]:
+    if match["op"] not in ("==", "!=", "in") or (_named(match["right"]) and not _small(match["left"])):
+        return [(UNKNOWN,)]
+    return _alternatives(match["left"], _values(match["right"], elements), match["op"] == "!=")
+
+
+def _named(right: Json) -> bool:
+    return isinstance(right, str) and right.startswith("@")
+
+
+def _small(left: Json) -> bool:
+    """Whether sets of such things are worth reading: links and states are; a list of addresses to block can be long."""
+    parts = left.get("concat", [left]) if isinstance(left, dict) else []
+    return all("meta" in part or "ct" in part for part in parts)
+
+
+def _alternatives(left: Json, values: list[Json], negated: bool) -> list[Conditions]:
+    """The conditions of which one must hold: a single one, unless several things are compared at once."""
+    if isinstance(left, dict) and "concat" in left:
+        if negated:
+            return [(UNKNOWN,)]
+        return [tuple(condition for part, value in zip(left["concat"], _plain(each)["concat"], strict=True)
+                      for condition in _condition(part, [value], negated)) for each in values if "concat" in _plain(each)]
+    return [_condition(left, values, negated)]
+
+
+def _condition(left: Json, values: list[Json], negated: bool) -> Conditions:
+    texts = tuple(_text(value) for value in values)
+    if texts == ("*",):
+        return ()                                   # a map's element for all else
+    match left:
+        case {"meta": {"key": key}}:
+            return (Condition(META.get(key, ""), tuple(NFPROTO.get(text, text) for text in texts), negated),)
+        case {"ct": {"key": key, **more}} if not more:
+            return (Condition(CT.get(key, ""), texts, negated),)
+        case {"payload": {"protocol": ("ip" | "ip6") as family, "field": field}}:
+            key = field if field in ("saddr", "daddr") else ""
+            return Condition("nfproto", (NFPROTO[family],)), Condition(key, texts, negated)
+    return (UNKNOWN,)
+
+
+def _values(right: Json, elements: Elements) -> list[Json]:
+    """What is compared with: one value, a list, a set in the rule, or a named one."""
+    if _named(right):
+        return elements(right[1:])
+    if isinstance(right, dict) and "set" in right:
+        return list(right["set"])
+    return list(right) if isinstance(right, list) else [right]
+
+
+def _plain(value: Json) -> Json:
+    """An element without its comment, counter, or time to live."""
+    return value["elem"]["val"] if isinstance(value, dict) and "elem" in value else value
+
+
+def _text(value: Json) -> str:
+    match _plain(value):
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{address}/{length}"
+        case {"range": [first, last]}:
+            return f"{first}-{last}"
+        case plain:
+            return str(plain)
+
+
+# -- iptables ---------------------------------------------------------------
+
+OPTIONS = {"-i": "iifname", "-o": "oifname", "-s": "saddr", "-d": "daddr", "--ctstate": "ct state", "--state": "ct state",
+           "--ctstatus": "ct status", "--src-range": "saddr", "--dst-range": "daddr"}
+TARGETS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "RETURN": "return", "QUEUE": "accept", "NFQUEUE": "accept",
+           "DNAT": "accept", "SNAT": "accept", "MASQUERADE": "accept", "REDIRECT": "accept"}
+
+
+def from_iptables(spec: str, chains: frozenset[str]) -> Line:
+    """A rule in the words that iptables-save prints after the chain's name.
+
+    Args:
+        spec: the words.
+        chains: the names of the table's chains: other targets are extensions.
+    """
+    found: list[Condition] = []
+    negated = False
+    words = iter(shlex.split(spec))
+    for word in words:
+        if word == "!":
+            negated = True
+            continue
+        if word in ("-j", "-g"):
+            target = next(words)
+            jump = ("jump" if word == "-j" else "goto", target)
+            return Line(tuple(found), *(jump if target in chains else (TARGETS.get(target, ""), "")))
+        if word in ("-m", "--comment"):
+            next(words)
+        elif word in OPTIONS:
+            found.append(Condition(OPTIONS[word], _iptables_values(OPTIONS[word], next(words)), negated))
+        elif word.startswith("-"):
+            found.append(UNKNOWN)
+        negated = False
+    return Line(tuple(found))
+
+
+def _iptables_values(key: str, word: str) -> tuple[str, ...]:
+    """br-+ is nft's br-*; states come in capitals and with commas."""
+    return (word.replace("+", "*"),) if key.endswith("name") else tuple(word.lower().split(","))

@@ -1,0 +1,194 @@
+"""The firewall writer through `iptables-restore --noflush`: one process a family, one transaction a table.
+
+It reads the very words in which plumb keeps its rules, so there is nothing to translate; commands like -N, -D
+and -P are lines of its input as well. A table whose lines do not all succeed is left as it was.
+
+Deleting is written in hope: a rule to delete that is gone already makes the whole table fail. Only then are the
+rules read back, the lines without an object left out, and the table tried once more.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import groupby
+
+from plumb.errors import KernelRefused, Unsupported
+from plumb.kernel.netfilter import error_hints
+from plumb.kernel.netfilter.backends import search_path
+from plumb.plan import Step, StepFailed
+from plumb.things import Thing
+from plumb.things.iptables import Chain, Family, Policy, Rule
+
+Netfilter = Chain | Rule | Policy
+Ruleset = dict[str, dict[str, tuple[str, list[str]]]]
+"""{table: {chain: (policy, specs in order)}}"""
+
+
+class IptablesRestore:
+    """Writes with iptables-restore and reads with iptables-save.
+
+    Args:
+        flavour: "" for what the host's iptables is linked to, "nft-" or "legacy-" for that variant.
+    """
+
+    def __init__(self, flavour: str = "") -> None:
+        self.name = f"iptables-{flavour}restore"
+        self._commands = {family: {tool: f"{family}-{flavour}{tool}" for tool in ("restore", "save")}
+                          for family in Family}
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take the steps, a family at a time; the tables of one family go in one process."""
+        for family in Family:
+            mine = [step for step in steps if _thing(step).family is family]
+            tables = [list(part) for _, part in groupby(sorted(mine, key=_table), key=_table)]
+            while tables:
+                failed, refused = self._restore(family, [self._lines(family, part) for part in tables])
+                done += [step for part in tables[:failed] for step in part]
+                tables = tables[failed:]
+                if tables and refused:
+                    self._retry(family, tables.pop(0), refused, done)
+
+    def _retry(self, family: Family, part: list[Step], refused: KernelRefused, done: list[Step]) -> None:
+        """A table failed: leave out what is gone already, and try again."""
+        there = self.look([_thing(step) for step in part])
+        left = [step for step, now in zip(part, there, strict=True) if step.after is not None or now is not None]
+        if len(left) < len(part):
+            _, again = self._restore(family, [self._lines(family, left)]) if left else (0, None)
+            if not again:
+                done += part
+                return
+            refused = again
+        culprit = next((step for step in left if _thing(step).key[-1] in str(refused)), left[0])
+        raise StepFailed(refused, culprit, done) from refused
+
+    def _restore(self, family: Family, tables: list[list[str]]) -> tuple[int, KernelRefused | None]:
+        """Run iptables-restore; how many tables were committed, and why not the next."""
+        script = [["*" + lines[0], *lines[1:], "COMMIT"] for lines in tables]
+        text = "".join(line + "\n" for table in script for line in table)
+        command = self._commands[family]["restore"]
+        ran = self._run([command, "--wait", "--noflush"], text)
+        if ran.returncode == 0:
+            return len(tables), None
+        said = " ".join(ran.stderr.split())
+        at = re.search(r"line:? (\d+)", said)
+        line = int(at[1]) if at else 1
+        ends = [sum(len(table) for table in script[:i + 1]) for i in range(len(script))]
+        failed = next((i for i, end in enumerate(ends) if line <= end), len(ends) - 1)
+        words = text.splitlines()[line - 1] if at else ""
+        refused = KernelRefused(f"write {family} table {tables[failed][0]}" + (f" ({words})" if words else ""), 0,
+                                re.sub(r"^.*?\(nf_tables\):\s*", "", said), error_hints.of_iptables(said))
+        return failed, refused
+
+    def _lines(self, family: Family, part: Sequence[Step]) -> list[str]:
+        """A table's name, then its lines."""
+        table = _thing(part[0]).table
+        kept = self._users_chains(family, table, part)
+        return [table, *(line for step in part for line in _words(step, kept))]
+
+    def _users_chains(self, family: Family, table: str, part: Sequence[Step]) -> frozenset[str]:
+        """The user's chains among these steps that stay as they are: there already, or not empty."""
+        asked = [(thing, step) for step in part if isinstance(thing := _thing(step), Chain) and thing.users]
+        if not asked:
+            return frozenset()
+        chains = self._read(family, table).get(table, {})
+        return frozenset(thing.name for thing, step in asked
+                         if thing.name in chains and (step.after is not None or chains[thing.name][1]))
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """How they are now, from one iptables-save a table."""
+        read: dict[tuple[Family, str], Ruleset] = {}
+
+        def now(thing: Thing) -> Thing | None:
+            assert isinstance(thing, Netfilter)
+            which = (thing.family, thing.table)
+            if which not in read:
+                read[which] = self._read(*which)
+            return _find(thing, read[which].get(thing.table, {}))
+
+        return [now(thing) for thing in things]
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """The rules of a chain that are there, in the chain's order."""
+        mine = {rule.spec: rule for rule in rules if isinstance(rule, Rule)}
+        if not mine:
+            return []
+        one = next(iter(mine.values()))
+        _, specs = self._read(one.family, one.table).get(one.table, {}).get(one.chain, ("", []))
+        return [mine[spec] for spec in dict.fromkeys(specs) if spec in mine]
+
+    def _read(self, family: Family, table: str) -> Ruleset:
+        ran = self._run([self._commands[family]["save"], "-t", table])
+        if ran.returncode:
+            said = " ".join(ran.stderr.split())
+            raise KernelRefused(f"read {family} table {table}", 0, said, error_hints.of_iptables(said))
+        return parse(ran.stdout)
+
+    def _run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
+        # It inherits the store's lock: nobody's turn comes while it still writes, even if plumb is killed meanwhile.
+        return subprocess.run([_command(argv[0], search_path()), *argv[1:]], input=text, capture_output=True, text=True, check=False,
+                              close_fds=False)
+
+
+@cache
+def _command(name: str, path: str) -> str:
+    """Where a command is."""
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise Unsupported(f"cannot find {name}", "install iptables (Debian: apt install iptables)")
+    return found
+
+
+def parse(text: str) -> Ruleset:
+    """Read what iptables-save prints."""
+    tables: Ruleset = {}
+    chains: dict[str, tuple[str, list[str]]] = {}
+    for line in text.splitlines():
+        if line.startswith("*"):
+            chains = tables.setdefault(line[1:], {})
+        elif line.startswith(":"):
+            name, policy, _ = line[1:].split(" ", 2)
+            chains[name] = (policy, [])
+        elif line.startswith("-A "):
+            _, chain, spec = (line + " ").split(" ", 2)
+            chains[chain][1].append(spec.rstrip())
+    return tables
+
+
+def _thing(step: Step) -> Netfilter:
+    thing = step.thing
+    assert isinstance(thing, Netfilter)
+    return thing
+
+
+def _table(step: Step) -> str:
+    return _thing(step).table
+
+
+def _words(step: Step, kept: frozenset[str]) -> Iterator[str]:
+    """A step as lines of iptables-restore's input."""
+    thing = _thing(step)
+    adding = step.after is not None
+    match thing:
+        case Chain(name=name) if name in kept:
+            return
+        case Chain(name=name):
+            yield from [f"-N {name}"] if adding else ([] if thing.users else [f"-F {name}"]) + [f"-X {name}"]
+        case Rule():
+            yield f"{thing.place if adding else '-D'} {thing.chain} {thing.spec}"
+        case Policy():
+            yield f"-P {thing.chain} {thing.verdict}"
+
+
+def _find(thing: Netfilter, chains: dict[str, tuple[str, list[str]]]) -> Netfilter | None:
+    match thing:
+        case Chain():
+            return thing if thing.name in chains else None
+        case Rule():
+            return thing if thing.spec in chains.get(thing.chain, ("", []))[1] else None
+        case Policy():
+            return replace(thing, verdict=chains.get(thing.chain, ("ACCEPT", []))[0])

@@ -1,0 +1,296 @@
+"""The firewall writer for nftables of plumb's own: all steps of one call are one transaction, of both families.
+
+The kernel knows a rule by its handle, a number, and so must whoever deletes one: the chain is listed, and the rule found by
+its words, or, where this version of nft has other words for it, by what they mean.
+
+A rule that goes before another could be inserted at that one's handle; but libnftables then reads all rules of the table,
+8 µs each, to see that it is there. So the other rule, where it is the last of its chain, is taken away and put back behind
+the new one instead, with what it has counted. It is one transaction: no packet meets the chain without it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from plumb.errors import KernelRefused
+from plumb.kernel.netfilter import error_hints
+from plumb.kernel.netfilter.libnftables import HANDLES, JSON, nft
+from plumb.kernel.netfilter.nft_expressions import Json, comparable, written
+from plumb.plan import Step, StepFailed
+from plumb.things import Key, Thing
+from plumb.things.iptables import Place
+from plumb.things.nftables import NftChain, NftElement, NftFamily, NftMap, NftRule, NftTable
+
+Native = NftTable | NftMap | NftChain | NftElement | NftRule
+LINE = re.compile(r"^\t\t(.*) # handle (\d+)$", re.MULTILINE)
+COUNTED = re.compile(r"counter packets (\d+) bytes (\d+)")
+
+
+class Nftables:
+    """Writes and reads nf_tables through libnftables.
+
+    Raises:
+        Unsupported: libnftables is not installed, or cannot speak JSON.
+    """
+
+    def __init__(self) -> None:
+        self.name = f"libnftables {nft().version}"
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take all steps, or none."""
+        left = list(steps)
+        try:
+            _transact(left)
+        except KernelRefused as refused:
+            there = self.look([step.thing for step in left])
+            left = [step for step, now in zip(left, there, strict=True) if step.after is not None or now is not None]
+            self._retry(left, refused, again=len(left) < len(steps), done=done)
+        done += steps
+
+    def _retry(self, left: list[Step], refused: KernelRefused, *, again: bool, done: list[Step]) -> None:
+        """A transaction failed: try it without what is gone already, or say which step it was."""
+        try:
+            if not again:
+                raise refused
+            _transact(left)
+        except KernelRefused as error:
+            culprit = _culprit(left)
+            error.hint = error_hints.of_nftables(culprit.after, error.errno) or error.hint
+            raise StepFailed(error, culprit, done) from error
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """How they are now, from one listing a table."""
+        tables: dict[tuple[NftFamily, str], Contents | None] = {}
+
+        def now(thing: Thing) -> Thing | None:
+            assert isinstance(thing, Native)
+            which = (thing.family, thing.name if isinstance(thing, NftTable) else thing.table)
+            if which not in tables:
+                tables[which] = _contents(*which)
+            contents = tables[which]
+            return contents.find(thing) if contents is not None else None
+
+        return [now(thing) for thing in things]
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """The rules of a chain that are there, in the chain's order."""
+        mine = {comparable(written(rule)["rule"]): rule for rule in rules if isinstance(rule, NftRule)}
+        if not mine:
+            return []
+        listed = _listed(next(iter(mine.values())))
+        return [mine[words] for words in dict.fromkeys(map(comparable, listed)) if words in mine]
+
+
+# -- writing ---------------------------------------------------------------
+
+
+def _transact(steps: Sequence[Step], *, dry: bool = False) -> None:
+    commands = _commands(steps)
+    if commands:
+        nft().run(commands, f"write nftables ({steps[0]}{', …' if len(steps) > 1 else ''})", dry=dry)
+
+
+def _culprit(steps: Sequence[Step]) -> Step:
+    """The step that is refused: the last of the shortest beginning that the kernel would refuse."""
+    good, bad = 0, len(steps)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            _transact(steps[:middle], dry=True)
+            good = middle
+        except KernelRefused:
+            bad = middle
+    return steps[bad - 1]
+
+
+def _commands(steps: Iterable[Step]) -> list[Json]:
+    """The commands for these steps, one transaction's."""
+    chains = _Chains()
+    parts: list[list[Json]] = []
+    new: dict[Key, list[Json]] = {}         # the rules that are added: each with what is added right before it
+    for step in steps:
+        thing = step.thing
+        assert isinstance(thing, Native)
+        if not isinstance(thing, NftRule):
+            parts.append(_changed(thing, step))
+            continue
+        if step.after is None:
+            if thing.key in new:
+                new.pop(thing.key).pop()
+            else:
+                parts.append(chains.delete(thing))
+            continue
+        behind = replace(thing, spec=thing.before)
+        handle = chains.find(behind) if thing.before and behind.key not in new else None
+        if handle is not None and not chains.ends_with(behind, handle):
+            parts.append([{"insert": {"rule": {**written(thing)["rule"], "handle": handle}}}])
+            continue
+        if handle is not None:
+            parts.append(chains.delete(behind))
+            parts.append([{"add": written(behind, chains.counted(behind, handle))}])
+            new[behind.key] = parts[-1]
+        if thing.before and behind.key in new:
+            new[behind.key].insert(-1, {"add": written(thing)})
+        else:
+            parts.append([{"insert" if thing.place is Place.HEAD else "add": written(thing)}])
+            new[thing.key] = parts[-1]
+    return [command for part in parts for command in part]
+
+
+def _changed(thing: NftTable | NftMap | NftChain | NftElement, step: Step) -> list[Json]:
+    """A step as commands: `create` fails on what is there already; a chain's policy can be changed where it is."""
+    if step.after is None:
+        return [{"delete": _body(thing)}]
+    if step.before is None:
+        return [{"create": _body(thing)}]
+    return [{"add": _body(thing)}] if isinstance(thing, NftChain) else [{"delete": _body(thing)}, {"create": _body(thing)}]
+
+
+def _body(thing: NftTable | NftMap | NftChain | NftElement) -> Json:
+    """A thing as libnftables-json(5) writes it."""
+    match thing:
+        case NftTable():
+            return {"table": {"family": thing.family, "name": thing.name}}
+        case NftMap():
+            return {"map": {**_place(thing), "name": thing.name, "type": "ifname", "map": "verdict"}}
+        case NftElement():
+            return {"element": {**_place(thing), "name": thing.map, "elem": [[thing.link, {"jump": {"target": thing.chain}}]]}}
+        case NftChain():
+            base = {"type": thing.type, "hook": thing.hook, "prio": thing.priority, "policy": thing.policy} if thing.hook else {}
+            return {"chain": {**_place(thing), "name": thing.name, **base}}
+
+
+def _place(thing: NftMap | NftChain | NftElement) -> Json:
+    return {"family": thing.family, "table": thing.table}
+
+
+class _Chains:
+    """What stands in the chains that one transaction is about, each listed once; what it deletes stands there no more."""
+
+    def __init__(self) -> None:
+        self._texts: dict[Key, str] = {}
+        self._words: dict[Key, dict[str, list[int]]] = {}
+        self._meanings: dict[Key, dict[str, list[int]]] = {}
+        self._deleted: set[tuple[Key, int]] = set()
+
+    def find(self, rule: NftRule) -> int | None:
+        """The handle of a rule, None where it is gone."""
+        chain = rule.key[:-1]
+        if chain not in self._texts:
+            self._list(rule)
+        handles = self._words[chain].get(rule.spec)
+        if handles is None and self._words[chain]:
+            if chain not in self._meanings:
+                self._meanings[chain] = _gathered((comparable(each), each["handle"]) for each in _listed(rule))
+            handles = self._meanings[chain].get(comparable(written(rule)["rule"]))
+        return next((handle for handle in handles or () if (chain, handle) not in self._deleted), None)
+
+    def _list(self, rule: NftRule) -> None:
+        """List a rule's chain in nft's words, of all listings the cheapest."""
+        text = _asked(f"list chain {rule.family} {rule.table} {rule.chain}", HANDLES)
+        self._texts[rule.key[:-1]] = text
+        self._words[rule.key[:-1]] = _gathered((spec, int(handle)) for spec, handle in LINE.findall(COUNTED.sub("counter", text)))
+
+    def ends_with(self, rule: NftRule, handle: int) -> bool:
+        """Whether that is the last rule of a chain, as it was listed."""
+        *_, (_, last) = LINE.findall(self._texts[rule.key[:-1]])
+        return bool(last == str(handle))
+
+    def counted(self, rule: NftRule, handle: int) -> tuple[int, int]:
+        """Packets and bytes that a rule has counted."""
+        text = self._texts[rule.key[:-1]]
+        line = next((words for words, number in LINE.findall(text) if int(number) == handle), "")
+        counts = COUNTED.search(line)
+        return (int(counts[1]), int(counts[2])) if counts else (0, 0)
+
+    def delete(self, rule: NftRule) -> list[Json]:
+        """The command that deletes a rule; none where it is gone already."""
+        handle = self.find(rule)
+        if handle is None:
+            return []
+        self._deleted.add((rule.key[:-1], handle))
+        return [{"delete": {"rule": {"family": rule.family, "table": rule.table, "chain": rule.chain, "handle": handle}}}]
+
+
+def _gathered(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    """The handles of rules that are alike."""
+    found: dict[str, list[int]] = {}
+    for what, handle in pairs:
+        found.setdefault(what, []).append(handle)
+    return found
+
+
+# -- reading ---------------------------------------------------------------
+
+
+class Contents:
+    """What is in a table.
+
+    Args:
+        listed: what libnftables lists.
+    """
+
+    def __init__(self, listed: Iterable[Json]) -> None:
+        self.maps: dict[str, dict[str, Any]] = {}
+        self.chains: dict[str, Json] = {}
+        self.rules: dict[str, set[str]] = {}
+        for item in listed:
+            match item:
+                case {"map": found}:
+                    self.maps[found["name"]] = {link: verdict for link, verdict in found.get("elem", ()) if isinstance(link, str)}
+                case {"chain": found}:
+                    self.chains[found["name"]] = found
+                case {"rule": found}:
+                    self.rules.setdefault(found["chain"], set()).add(comparable(found))
+
+    def find(self, thing: Native) -> Native | None:
+        """A thing as it is."""
+        match thing:
+            case NftTable():
+                return thing
+            case NftMap():
+                return thing if thing.name in self.maps else None
+            case NftElement():
+                verdict = self.maps.get(thing.map, {}).get(thing.link)
+                return replace(thing, chain=verdict["jump"]["target"] if "jump" in verdict else str(verdict)) if verdict else None
+            case NftRule():
+                return thing if comparable(written(thing)["rule"]) in self.rules.get(thing.chain, ()) else None
+            case NftChain():
+                chain = self.chains.get(thing.name)
+                return None if chain is None else replace(
+                    thing, type=chain.get("type", ""), hook=chain.get("hook", ""), priority=chain.get("prio", 0),
+                    policy=chain.get("policy", ""))
+
+
+def _contents(family: NftFamily, table: str) -> Contents | None:
+    """What is in a table, None where there is no such table."""
+    text = _asked(f"list table {family} {table}")
+    return Contents(json.loads(text)["nftables"]) if text else None
+
+
+def _listed(rule: NftRule) -> list[Json]:
+    """The rules of a rule's chain, as JSON; none where the chain is gone."""
+    text = _asked(f"list chain {rule.family} {rule.table} {rule.chain}")
+    return [item["rule"] for item in json.loads(text)["nftables"] if "rule" in item] if text else []
+
+
+def _asked(question: str, flags: int = JSON) -> str:
+    """What libnftables answers; nothing where there is no such table or chain."""
+    try:
+        return nft().run(question, question, flags=flags)
+    except KernelRefused as refused:
+        if refused.errno != errno.ENOENT:
+            raise
+        return ""
+
+
+@lru_cache(maxsize=1)
+def writer() -> Nftables:
+    """The writer of this process."""
+    return Nftables()

@@ -1,0 +1,89 @@
+"""The rule book of a namespace: all rules, in the words of the tools that list them, in the moment in which a packet met them.
+
+A trace names nft's rules by their handles. Those of tables of nft's own are listed by libnftables, with handles. What iptables of the
+nf_tables variant keeps there has matches and targets that nft cannot print; so the kernel is asked for the handles alone, and
+iptables-save for the words: the n-th of a chain is the same rule in both. The legacy tables are listed by iptables-save too.
+
+iptables-save asks only for tables that are there already; to ask for one by its name would make the kernel load it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import struct
+import subprocess
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from plumb.errors import PlumbError
+from plumb.kernel.netfilter import backends
+from plumb.kernel.netfilter.iptables_restore import Ruleset, parse
+from plumb.kernel.netfilter.libnftables import HANDLES, nft
+from plumb.kernel.netlink.codec import DUMP, NETFILTER, ask, attributes
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.observations import Place, Ruled
+
+TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
+FRONT_ENDS = frozenset({"filter", "nat", "mangle", "raw", "security"})
+TERSE = 1 << 11
+"""An output flag of nftables/libnftables.h: the elements of named sets are left out."""
+GETRULE, GENERIC = 10 << 8 | 7, struct.Struct("=BBH")
+TABLE, CHAIN, HANDLE = 1, 2, 3
+FAMILY = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
+
+
+class Listing(NamedTuple):
+    """The rules of a namespace.
+
+    Attributes:
+        nft: what nft prints.
+        handles: of each chain of a table of iptables' in nf_tables, by family, table and chain.
+        saved: what iptables-save prints, by backend ("nft", "legacy") and family ("ip", "ip6").
+    """
+
+    nft: str
+    handles: dict[tuple[str, str, str], list[int]]
+    saved: dict[tuple[str, str], Ruleset]
+
+
+def listing(place: Place, steps: Iterable[Ruled]) -> Listing:
+    """The rules of a namespace, as far as these steps speak of them."""
+    mine = [step for step in steps if step.place == place]
+    front = sorted({(step.backend, step.family) for step in mine if step.table in FRONT_ENDS and step.family in TOOLS})
+    own = sorted({(step.family, step.table) for step in mine if step.backend == "nft"
+                  and not (step.table in FRONT_ENDS and step.family in TOOLS)})
+    with entered(place.ns):
+        saved = {(backend, family): _saved(backend, family) for backend, family in front}
+        handles = dict(each for backend, family in front if backend == "nft" for each in _handles(family).items())
+        # A table of iptables' name that iptables does not know is nft's own all the same.
+        strange = sorted({(step.family, step.table) for step in mine if step.backend == "nft" and step.family in TOOLS
+                          and step.table in FRONT_ENDS and step.chain not in saved.get(("nft", step.family), {}).get(step.table, {})})
+        return Listing("".join(_listed(family, table) for family, table in (*own, *strange)), handles, saved)
+
+
+def _listed(family: str, table: str) -> str:
+    try:
+        return nft().run(f"list table {family} {table}", "read the rules", flags=HANDLES | TERSE)
+    except PlumbError:
+        return ""                               # the table went meanwhile
+
+
+def _saved(backend: str, family: str) -> Ruleset:
+    path = shutil.which(f"{TOOLS[family]}-{backend}-save", path=backends.search_path())
+    if path is None:
+        return {}
+    return parse(subprocess.run([path], capture_output=True, text=True, check=False).stdout)
+
+
+def _handles(family: str) -> dict[tuple[str, str, str], list[int]]:
+    """The handles of each chain's rules, in their order."""
+    found: dict[tuple[str, str, str], list[int]] = {}
+    try:
+        told = [attributes(payload[GENERIC.size:]) for payload in ask(NETFILTER, GETRULE, DUMP, GENERIC.pack(FAMILY[family], 0, 0))]
+    except OSError:
+        return found                            # there is no nf_tables
+    for rule in told:
+        table, chain = (rule[kind].rstrip(b"\0").decode() for kind in (TABLE, CHAIN))
+        found.setdefault((family, table, chain), []).append(int.from_bytes(rule[HANDLE], "big"))
+    return found

@@ -1,0 +1,99 @@
+"""Visits: a function of the calling process, carried out somewhere else, in a fork.
+
+A process with threads can enter no mount namespace, and libraries keep what they have learnt of the namespace in which they were
+first used (scapy its interfaces, the C library its name servers). So the caller stays where it is: a fork of it goes, and only
+what the function returned comes back.
+
+A process cannot change its own pid namespace either, only its children's. So there are two forks: the first enters the host's
+namespaces, the second is born in its pid namespace, goes on to the place, and is killed with the host as everything in there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+
+from plumb.kernel.netns import fake_host
+from plumb.kernel.netns.namespaces import CLONE_NEWNET, call, libc
+from plumb.kernel.process import shim
+
+ALL = fake_host.CLONE_NEWNS | fake_host.CLONE_NEWPID | fake_host.CLONE_NEWUTS | fake_host.CLONE_NEWIPC | CLONE_NEWNET
+
+
+def start(host: int, enter: Callable[[], None], function: Callable[[], bytes]) -> tuple[int, int]:
+    """Start a visit: the pid of the first fork, which ends with the second, and a descriptor that gives what the function returned.
+
+    Args:
+        host: the pidfd of a fake host's first process.
+        enter: takes a process that is on that host to the place there.
+        function: what to do there.
+
+    Raises:
+        OSError: no process can be forked.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forks in a process with threads, whose locks nobody will open: the child takes none of theirs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        _go(host, enter, function, writing)
+    os.close(writing)
+    return pid, reading
+
+
+def _go(host: int, enter: Callable[[], None], function: Callable[[], bytes], writing: int) -> None:
+    try:
+        libc.prctl(shim.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        folder = os.getcwd()
+        call("setns", host, ALL, doing="enter the lab's host")
+        pid = os.fork()
+        if pid:
+            os.close(writing)
+            os.waitpid(pid, 0)
+            os._exit(0)
+        libc.prctl(shim.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        enter()
+        with suppress(OSError):
+            os.chdir(folder)
+        _write(writing, function())
+    except BaseException as error:
+        os.write(2, f"plumb: a visit to a lab has failed: {error!r}\n".encode())
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(0)
+
+
+def _write(to: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(to, left):]
+
+
+def collect(pid: int, reading: int, deadline: float) -> bytes | None:
+    """What a visit brought, closing all that there is of it; None where the deadline (time.monotonic) has come, empty where it died."""
+    import select
+    import time
+
+    found = bytearray()
+    come = select.poll()
+    come.register(reading, select.POLLIN)
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            if come.poll(left * 1000):
+                part = os.read(reading, 1 << 18)
+                if not part:
+                    return bytes(found)
+                found += part
+        return None
+    finally:
+        os.close(reading)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

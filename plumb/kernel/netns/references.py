@@ -1,0 +1,45 @@
+"""Places: network namespaces that somebody names, and what in them are files of the kernel's.
+
+A namespace is named by a file that holds it (where `ip netns` and Docker keep theirs, or any other), or by a process that is in it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from plumb.errors import NotFound
+from plumb.kernel.netns.namespaces import is_namespace
+
+FOLDERS = ("/run/netns", "/run/docker/netns")
+"""Where `ip netns` and Docker keep namespace files."""
+
+
+def file_of(reference: str) -> tuple[str, str]:
+    """What a namespace is called, and its file.
+
+    Args:
+        reference: "pid:4711", a path, or the name of a file where `ip netns` or Docker keep theirs.
+
+    Raises:
+        NotFound: there is no such namespace.
+    """
+    if reference.startswith("pid:"):
+        name, candidates = reference, [f"/proc/{reference[4:]}/ns/net"] if reference[4:].isdigit() else []
+    elif "/" in reference:
+        name, candidates = os.path.basename(reference.rstrip("/")), [reference]
+    else:
+        name, candidates = reference, [f"{folder}/{reference}" for folder in FOLDERS]
+    found = next((path for path in candidates if os.path.exists(path) and is_namespace(path)), None)
+    if found is None:
+        raise NotFound(f"there is no container and no network namespace {reference}",
+                       "name a container, 'host', the path of a namespace file, or pid:N")
+    return name, found
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two files, or "" for where the calling thread is, are of one namespace."""
+    here = "/proc/thread-self/ns/net"
+    try:
+        return os.path.samestat(os.stat(one or here), os.stat(other or here))
+    except OSError:
+        return False

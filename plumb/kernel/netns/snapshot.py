@@ -1,0 +1,215 @@
+"""A fingerprint of a host: all that a program could leave behind on it that has to do with its network.
+
+    links, addresses, routes, rules     of the network namespace
+    nftables                            all tables, those of iptables-nft too
+    iptables                            the legacy tables that are there, by their size and a hash
+    sysctls                             net.*, of all links those that containers' networks need
+    mounts                              of the mount namespace
+    processes, namespaces               children of the calling process and theirs; the namespaces that they and it hold
+    descriptors                         what the calling process has open
+
+It is taken before and after every test that uses a lab, so it must be quick. The ruleset is the dear part: it is read only when
+nf_tables' generation has changed, a number that the kernel counts up with every change (NFT_MSG_GETGEN).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import socket
+import struct
+import subprocess
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+
+from plumb.kernel.netns import snapshot_rtnl
+from plumb.kernel.netns.namespaces import libc
+
+NETLINK_NETFILTER, GETGEN = 12, 10 << 8 | 16
+IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES = 64, 65
+LEGACY = {"iptables": ("/proc/net/ip_tables_names", socket.AF_INET, 0, 84),
+          "ip6tables": ("/proc/net/ip6_tables_names", socket.AF_INET6, 41, 136)}
+"""Of each tool: the file that names its tables, the family, the socket level, and how long the part of a rule about addresses is."""
+OF_LINKS = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/neigh", "net/ipv6/neigh")
+TOUCHED = ("ipv4/conf/{}/forwarding", "ipv4/conf/{}/rp_filter", "ipv4/conf/{}/route_localnet", "ipv4/conf/{}/proxy_arp",
+           "ipv4/conf/{}/arp_ignore", "ipv4/conf/{}/arp_announce", "ipv4/conf/{}/accept_local", "ipv6/conf/{}/forwarding",
+           "ipv6/conf/{}/disable_ipv6", "ipv6/conf/{}/accept_ra", "ipv6/conf/{}/proxy_ndp", "ipv6/conf/{}/accept_dad")
+CHANGING = frozenset({"net/netfilter/nf_conntrack_count"})
+Fingerprint = dict[str, list[str]]
+
+_rulesets: dict[tuple[int, int], list[str]] = {}
+
+
+def take(known: Collection[int] = (), ours: Collection[int] = ()) -> Fingerprint:
+    """The fingerprint of the host that the calling thread is on, by section, each a list of lines.
+
+    Args:
+        known: descriptors that do not count.
+        ours: processes that do not count, with all of their children.
+    """
+    found = snapshot_rtnl.layer3()
+    processes = dict(_processes(os.getpid(), frozenset(ours)))
+    held = _descriptors(known)
+    return {**found, "nftables": nftables(), "iptables": list(_legacy()), "sysctls": _sysctls(found["links"]), "mounts": _mounts(),
+            "processes": sorted(processes.values()), "namespaces": _namespaces(processes), "descriptors": held}
+
+
+def nftables() -> list[str]:
+    """The ruleset of nf_tables, without counters; [] where there is none."""
+    generation = _generation()
+    if generation is None:
+        return []
+    key = (os.stat("/proc/thread-self/ns/net").st_ino, generation)
+    if key not in _rulesets:
+        with suppress(FileNotFoundError):
+            ran = subprocess.run(["nft", "-s", "list", "ruleset"], capture_output=True, text=True, check=False)
+            _rulesets.clear()
+            _rulesets[key] = list(_qualified(ran.stdout))
+    return _rulesets.get(key, [])
+
+
+def _qualified(ruleset: str) -> Iterator[str]:
+    """A ruleset's lines, each with the table and chain that it is in, so that a difference can be read by itself."""
+    within: list[str] = []
+    for line in ruleset.splitlines():
+        words = line.strip()
+        if words == "}":
+            within.pop()
+        elif words.endswith("{"):
+            within.append(words[:-1].strip())
+            yield " ".join(within)
+        elif words:
+            yield " ".join([*within, words])
+
+
+def _generation() -> int | None:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as kernel:
+        kernel.send(struct.pack("=IHHIIBBH", 20, GETGEN, 1, 1, 0, 0, 0, 0))
+        data = kernel.recv(4096)
+    if struct.unpack_from("=H", data, 4)[0] == 2:       # NLMSG_ERROR: no nf_tables
+        return None
+    return int.from_bytes(data[24:28], "big")           # after two headers (16, 4) and the attribute's own (4)
+
+
+# -- the legacy tables ---------------------------------------------------------------
+
+
+def _legacy() -> Iterator[str]:
+    """Each table that is there (to ask for another would make it), with its number of rules and a hash of them."""
+    for tool, (names, family, level, size) in LEGACY.items():
+        tables = _read(names).split()
+        if tables:
+            with socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW) as asking:
+                for table in sorted(tables):
+                    yield f"{tool} {table}: {_table(asking.fileno(), table, level, size)}"
+
+
+def _table(asking: int, table: str, level: int, size: int) -> str:
+    info = ctypes.create_string_buffer(table.encode(), 84)
+    length = ctypes.c_uint32(84)
+    if libc.getsockopt(asking, level, IPT_SO_GET_INFO, info, ctypes.byref(length)) != 0:
+        return "not readable"
+    count, total = struct.unpack_from("=II", info.raw, 76)
+    entries = ctypes.create_string_buffer(table.encode(), 40 + total)
+    struct.pack_into("=I", entries, 32, total)
+    length = ctypes.c_uint32(40 + total)
+    if libc.getsockopt(asking, level, IPT_SO_GET_ENTRIES, entries, ctypes.byref(length)) != 0:
+        return "not readable"
+    return f"{count} entries, {hashlib.sha1(_without_counters(entries.raw[40:], size)).hexdigest()[:12]}"    # noqa: S324  # tells states apart, nothing more
+
+
+def _without_counters(entries: bytes, size: int) -> bytes:
+    """The kernel's struct ipt_entry: addresses, nfcache, two offsets, comefrom, and the counters on the next multiple of eight."""
+    found, at = bytearray(entries), 0
+    counters = (size + 12 + 7) & ~7
+    while at + counters + 16 <= len(found):
+        step = struct.unpack_from("=H", found, at + size + 6)[0]
+        found[at + size:at + size + 4] = bytes(4)
+        found[at + counters:at + counters + 16] = bytes(16)
+        if not step:
+            break
+        at += step
+    return bytes(found)
+
+
+# -- /proc ---------------------------------------------------------------
+
+
+def _sysctls(links: list[str]) -> list[str]:
+    names = [f"net/{pattern.format(link.split()[0])}" for link in links for pattern in TOUCHED]
+    return [f"{name} = {value}" for name in sorted([*_common(), *names]) if (value := _read(f"/proc/sys/{name}")) != ""]
+
+
+def _common() -> Iterator[str]:
+    """The settings that are no link's."""
+    for folder, folders, files in os.walk("/proc/sys/net"):
+        place = folder.removeprefix("/proc/sys/")
+        if place in OF_LINKS:
+            folders[:] = [name for name in folders if name in ("all", "default")]
+        yield from (name for file in files if (name := f"{place}/{file}") not in CHANGING)
+
+
+def _read(path: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return " ".join(os.read(descriptor, 1 << 16).decode(errors="replace").split())
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _mounts() -> list[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        fields = [line.split() for line in file]
+    return sorted(f"{words[words.index('-') + 2]} on {words[4]} type {words[words.index('-') + 1]}" for words in fields)
+
+
+def _processes(pid: int, ours: frozenset[int]) -> Iterator[tuple[int, str]]:
+    """A process's children and theirs: pid and what they are."""
+    children: list[str] = []
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                children += file.read().split()
+    for child in map(int, children):
+        if child not in ours:
+            words = _read(f"/proc/{child}/cmdline").replace("\0", " ").strip()
+            yield child, f"pid {child}: {words or _read(f'/proc/{child}/comm') or 'ended, and nobody waits for it'}"
+            yield from _processes(child, ours)
+
+
+def _namespaces(processes: Collection[int]) -> list[str]:
+    """The namespaces that the calling process and its children hold open, and the networks that they are in, other than the host's own.
+
+    A namespace is known by its file's inode, in a file system of the kernel's own (nsfs).
+    """
+    home = os.stat("/proc/self/ns/net")
+    held: set[str] = set()
+    for pid in (os.getpid(), *processes):
+        places = [f"/proc/{pid}/ns/net"]
+        with suppress(OSError):
+            places += [f"/proc/{pid}/fd/{number}" for number in os.listdir(f"/proc/{pid}/fd")]
+        for place in places:
+            with suppress(OSError):
+                found = os.stat(place)
+                if found.st_dev == home.st_dev and found.st_ino != home.st_ino:
+                    held.add(f"[{found.st_ino}] of pid {pid}")
+    return sorted(held)
+
+
+def _descriptors(known: Collection[int]) -> list[str]:
+    numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    named = [(number, _link(f"/proc/self/fd/{number}")) for number in numbers if number not in known]
+    return sorted(f"{number}: {name}" for number, name in named if name and not name.startswith("/proc/"))
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

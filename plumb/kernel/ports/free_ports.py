@@ -1,0 +1,54 @@
+"""Ports in a sandbox that nobody uses: for the sockets of its embedded DNS server.
+
+Docker lets the kernel choose, from the range of which programs get their ports when they connect. plumb chooses from beyond it
+(ip_local_port_range ends at 60999): an agent that was killed gets the very same ports again, and no program's passing
+connection has taken one meanwhile. Services that are known by their number do not live there either.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+
+from plumb.errors import KernelRefused
+from plumb.kernel.netns.namespaces import entered, is_namespace
+from plumb.things.dns import ADDRESS
+
+IP_FREEBIND = 15
+FIRST, LAST = 61000, 65535
+TRIES = 1000
+
+
+def ports(ns: str, wanted: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """A UDP and a TCP port that can be bound at 127.0.0.11 in a namespace.
+
+    Args:
+        ns: the namespace's file; in one that is still to be made all ports are free.
+        wanted: these if they are free; 0: any.
+    """
+    if not is_namespace(ns):
+        return _any(wanted[0]), _any(wanted[1])
+    with entered(ns):
+        return _free(socket.SOCK_DGRAM, wanted[0]), _free(socket.SOCK_STREAM, wanted[1])
+
+
+def _any(wanted: int) -> int:
+    return wanted or random.randint(FIRST, LAST)
+
+
+def _free(kind: socket.SocketKind, wanted: int) -> int:
+    for number in (_any(wanted), *(random.randint(FIRST, LAST) for _ in range(TRIES))):
+        with socket.socket(socket.AF_INET, kind) as trial:
+            trial.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+            try:
+                if kind == socket.SOCK_STREAM:
+                    trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind((str(ADDRESS), number))
+                if kind == socket.SOCK_STREAM:
+                    trial.listen()
+            except OSError:
+                continue
+            return number
+    raise KernelRefused("open a port for the embedded DNS server", errno.EADDRINUSE,
+                        hint="programs of the container have those beyond 61000")

@@ -1,0 +1,384 @@
+"""The Container Network Model: what was asked for, as frozen values.
+
+    Sandbox ──< Endpoint >── Network
+
+A **network** is a group of endpoints that reach each other. A **sandbox** is one container's network stack: a
+network namespace with its DNS files. An **endpoint** joins one sandbox to one network. These are the words of
+Docker's libnetwork; a sandbox is what the command line, as its users do, calls a container.
+
+The values are the intent: names and addresses are already allotted in them, so that what must exist in the kernel
+follows from them alone. They do no I/O.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import NamedTuple
+
+from plumb.model.driver_options import BridgeOptions, IpvlanMode, IpvlanOptions, MacvlanOptions
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+IPInterface = IPv4Interface | IPv6Interface
+Pairs = tuple[tuple[str, str], ...]
+"""A mapping with str keys as a frozen value, in the order in which it was given."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A subnet of a network, and what of it is handed out.
+
+    Attributes:
+        subnet: the whole.
+        range: where dynamic addresses come from; None: from all of it.
+        gateway: the bridge's own address, or the router's.
+        aux: addresses that are spoken for, by name.
+        given: the user named the subnet (rather than plumb choosing one).
+    """
+
+    subnet: IPNetwork
+    range: IPNetwork | None = None
+    gateway: IPAddress | None = None
+    aux: tuple[tuple[str, IPAddress], ...] = ()
+    given: bool = True
+
+    @property
+    def router(self) -> IPAddress | None:
+        """Whom containers use as default gateway: `--aux-address DefaultGatewayIPv4=…` overrides the bridge."""
+        return dict(self.aux).get(f"DefaultGatewayIPv{self.subnet.version}", self.gateway)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, its subnets and gateways allotted.
+
+    Attributes:
+        id: 64 hex digits.
+        driver: "bridge", "host", "null", …
+        options: what was given with -o, as given.
+        bridge, macvlan, ipvlan: the same, parsed, for a network of that driver.
+        advertise_count, advertise_interval: how often a new address is announced, and how many milliseconds apart.
+        foreign: its link was there before the network; it is used, never changed or deleted.
+        kept: gateway addresses that it had already, which are left alone as well.
+        opens: the address families for which the host did not forward before plumb.
+        number: networks are numbered as they are made.
+    """
+
+    id: str
+    name: str
+    driver: str
+    pools: tuple[Pool, ...] = ()
+    ipv4: bool = True
+    ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    options: Pairs = ()
+    labels: Pairs = ()
+    bridge: BridgeOptions = field(default_factory=BridgeOptions)
+    macvlan: MacvlanOptions = field(default_factory=MacvlanOptions)
+    ipvlan: IpvlanOptions = field(default_factory=IpvlanOptions)
+    advertise_count: int = 3
+    advertise_interval: int = 1000
+    foreign: bool = False
+    kept: tuple[IPAddress, ...] = ()
+    opens: tuple[int, ...] = ()
+    created: str = ""
+    number: int = 0
+
+    @property
+    def parent(self) -> str:
+        """The link of the host that its containers' links are made on, as asked for; empty for other drivers and where none is given."""
+        return {"macvlan": self.macvlan.parent, "ipvlan": self.ipvlan.parent}.get(self.driver, "")
+
+    @property
+    def link(self) -> str:
+        """Its link in the host: what was asked for, or br- (a dummy parent: dm-, di-) and twelve digits of the id."""
+        return self.bridge.name or self.parent or LINK_PREFIX.get(self.driver, "br-") + self.id[:12]
+
+    @property
+    def predefined(self) -> bool:
+        """Whether it is one of the three that are always there."""
+        return self.name in PREDEFINED
+
+    @property
+    def default(self) -> bool:
+        """Whether it is the default bridge network, which differs from others in names and settings."""
+        return self.name == "bridge"
+
+    @property
+    def layer3(self) -> bool:
+        """Whether there is no neighbour in it, so that all packets just go to the link (ipvlan's l3 and l3s)."""
+        return self.driver == "ipvlan" and self.ipvlan.mode is not IpvlanMode.L2
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing leads out: it is internal, or its parent is a dummy."""
+        return self.internal or (self.driver in LINK_PREFIX and not self.parent)
+
+    def pool(self, version: int) -> Pool | None:
+        """The first subnet of one address family; bridge networks have no second one."""
+        return next((pool for pool in self.pools if pool.subnet.version == version), None)
+
+    def pool_of(self, ip: IPAddress) -> Pool | None:
+        """The subnet that an address is in."""
+        return next((pool for pool in self.pools if ip in pool.subnet), None)
+
+    def router(self, ip: IPInterface) -> IPAddress | None:
+        """The default gateway that it offers to a container with this address."""
+        pool = self.pool_of(ip.ip)
+        return None if pool is None or self.closed or self.layer3 else pool.router
+
+    def leads_out(self, ip: IPInterface) -> bool:
+        """Whether it provides the way out for a container with this address.
+
+        A macvlan or ipvlan network on a real parent does, as in Docker, even where no gateway was given for that subnet; then there
+        is no default route.
+        """
+        return not self.closed and (self.driver in LINK_PREFIX or self.router(ip) is not None)
+
+
+LINK_PREFIX = {"macvlan": "dm-", "ipvlan": "di-"}
+"""How the dummy parents of these drivers' networks are called."""
+PREDEFINED = frozenset({"bridge", "host", "none"})
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What was asked of a sandbox's place in a network; it outlives a stop, unlike the endpoint.
+
+    Attributes:
+        network: the network's id, or its name while the network is not there yet.
+        ip, ip6: addresses that were asked for.
+        link_local: further link-local addresses.
+        aliases: network-scoped names; None where they were not given at all.
+        links: name and alias of others, which only this sandbox knows by that alias; on user-defined networks.
+        gw_priority: the network with the highest provides the default gateway.
+        ifname: the exact interface name, empty: the network's prefix and the lowest free number.
+        sysctls: settings of the interface, `net/ipv4/conf/IFNAME/log_martians` and value.
+        driver_opts: the driver options as given.
+    """
+
+    network: str
+    ip: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+    link_local: tuple[IPAddress, ...] = ()
+    mac: str = ""
+    aliases: tuple[str, ...] | None = None
+    links: Pairs = ()
+    gw_priority: int = 0
+    ifname: str = ""
+    sysctls: Pairs = ()
+    driver_opts: Pairs = ()
+
+
+class Port(NamedTuple):
+    """A published port as it is: a port of an endpoint, at an address and a port of the host.
+
+    Attributes:
+        port: the container's port.
+        protocol: "tcp", "udp" or "sctp".
+        host_ip, host_port: where it is published; port 0: nowhere, the network is routed and the port just open.
+    """
+
+    port: int
+    protocol: str
+    host_ip: IPAddress
+    host_port: int
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A running sandbox's place in a network: names and addresses as they are.
+
+    Attributes:
+        id: 64 hex digits.
+        link: the link's name in the host, for good (its end of a cable) or only while it is made (macvlan, ipvlan); ifname: in the sandbox.
+        mac: aa:bb:cc:dd:ee:ff; empty where it is the parent's (ipvlan).
+        ip, ip6: addresses with the subnet's prefix length.
+        ports: what is published of it, as long as it is the gateway of that address family.
+    """
+
+    id: str
+    network: str
+    sandbox: str
+    link: str
+    ifname: str
+    mac: str
+    ip: IPv4Interface | None = None
+    ip6: IPv6Interface | None = None
+    link_local: tuple[IPAddress, ...] = ()
+    sysctls: Pairs = ()
+    gw_priority: int = 0
+    number: int = 0
+    ports: tuple[Port, ...] = ()
+
+    @property
+    def ips(self) -> tuple[IPInterface, ...]:
+        """Its addresses in the network's subnets, IPv4 first."""
+        return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+    def address(self, version: int) -> IPInterface | None:
+        """Its address of one family."""
+        return self.ip if version == 4 else self.ip6
+
+    def target(self, port: Port) -> IPAddress:
+        """The address that a published port leads to: of the same family, or IPv4 where there is no IPv6."""
+        found = self.ip if port.host_ip.version == 4 or self.ip6 is None else self.ip6
+        assert found is not None
+        return found.ip
+
+    def rewrites(self, port: Port) -> bool:
+        """Whether NAT leads from the host to a published port: it stays within a family, and needs a port of the host."""
+        return bool(port.host_port) and self.target(port).version == port.host_ip.version
+
+
+class Status(StrEnum):
+    """Where a sandbox is in its life."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class PortBinding(NamedTuple):
+    """One published port as asked for: `-p [[ip:][first[-last]]:]port/protocol`; first None: any free port."""
+
+    port: int
+    protocol: str
+    host_ip: IPAddress | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+class Linked(NamedTuple):
+    """A container that another one is linked to on the default network, as it was when both were running.
+
+    Attributes:
+        id, alias: which, and what it is called where it is linked to.
+        names: what the linking container's hosts file calls it.
+        ips: its addresses on the default network, IPv4 first.
+        ports: its exposed ports as "80/tcp", which the link opens where containers are parted from each other.
+    """
+
+    id: str
+    alias: str
+    names: str
+    ips: tuple[IPAddress, ...]
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A container as asked for, and where it is in its life.
+
+    Attributes:
+        mode: "network" for one with endpoints of its own, "host", "none", or "container:ID".
+        attachments: its networks; the first is the one that it was made with.
+        argv: its command; empty: it stays by itself until it is stopped.
+        foreground: whoever ran it is running the command, so that it is nobody's to start.
+        exposed: ports as "80/tcp"; ports: those to publish.
+        extra_hosts: name and address, in order, for its hosts file; the address may be "host-gateway".
+        host_gateways: what "host-gateway" stood for when it was started.
+        links: names and aliases of the containers that it is linked to on the default network; linked: what is known of them since
+            it was started; link_environment: what its command is told of them; linked_by: ids of those that are linked to it, or
+            were once.
+        owns_hostname: the host name was given, so that it is a DNS name too.
+        resolv_source: the host's resolv.conf as it was when the sandbox was started; resolv_path: where it lies; hosts_source: the
+            host's hosts file, for one in host mode.
+        dns_udp, dns_tcp: the ports of its embedded DNS server while that runs, else 0.
+    """
+
+    id: str
+    name: str
+    mode: str = "network"
+    attachments: tuple[Attachment, ...] = ()
+    hostname: str = ""
+    domainname: str = ""
+    owns_hostname: bool = False
+    mac: str = ""
+    argv: tuple[str, ...] = ()
+    foreground: bool = False
+    environment: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    sysctls: Pairs = ()
+    exposed: tuple[str, ...] = ()
+    ports: tuple[PortBinding, ...] = ()
+    publish_all: bool = False
+    dns: tuple[IPAddress, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: Pairs = ()
+    host_gateways: tuple[IPAddress, ...] = ()
+    links: Pairs = ()
+    linked: tuple[Linked, ...] = ()
+    link_environment: tuple[str, ...] = ()
+    linked_by: tuple[str, ...] = ()
+    labels: Pairs = ()
+    auto_remove: bool = False
+    created: str = ""
+    number: int = 0
+    status: Status = Status.CREATED
+    started: str = ""
+    finished: str = ""
+    exit_code: int = 0
+    resolv_source: str = ""
+    resolv_path: str = "/etc/resolv.conf"
+    hosts_source: str = ""
+    dns_udp: int = 0
+    dns_tcp: int = 0
+
+    @property
+    def key(self) -> str:
+        """The sandbox id of Docker's NetworkSettings: not the container's, but as long-lived."""
+        return hashlib.sha256(f"sandbox {self.id}".encode()).hexdigest()
+
+    def attachment(self, net: Network) -> Attachment | None:
+        """What was asked of its place in a network, which may be recorded by id or by name."""
+        return next((wish for wish in self.attachments if wish.network in (net.id, net.name)), None)
+
+    @property
+    def target(self) -> str:
+        """Whose network stack it shares ("container:ID"), or empty."""
+        return self.mode.partition(":")[2]
+
+    @property
+    def shares(self) -> bool:
+        """Whether it has no network stack of its own."""
+        return self.mode == "host" or bool(self.target)
+
+
+Ends = list[tuple[Endpoint, Network]]
+"""A sandbox's endpoints with their networks."""
+
+
+def ip_on(ip: IPAddress, prefixlen: int) -> IPInterface:
+    """An address with its subnet's prefix length."""
+    return IPv4Interface((ip, prefixlen)) if isinstance(ip, IPv4Address) else IPv6Interface((ip, prefixlen))
+
+
+def gateway_order(ends: Ends) -> Ends:
+    """Endpoints in the order in which they are asked for a default gateway, and names are looked up in.
+
+    Docker's order: higher gw-priority, then non-internal networks, then those with more address families, then
+    the network's name.
+    """
+    def rank(end: tuple[Endpoint, Network]) -> tuple[int, bool, int, str]:
+        endpoint, network = end
+        gateways = sum(network.leads_out(ip) for ip in endpoint.ips)
+        return -endpoint.gw_priority, network.internal, -gateways, network.name
+
+    return sorted(ends, key=rank)
+
+
+def gateway_of(ends: Ends, version: int) -> tuple[Endpoint, Network] | None:
+    """The endpoint that provides the default gateway of one address family; each family chooses for itself."""
+    for endpoint, network in gateway_order(ends):
+        ip = endpoint.address(version)
+        if ip is not None and network.leads_out(ip):
+            return endpoint, network
+    return None

@@ -1,0 +1,182 @@
+"""Facts: what stands in a namespace while a packet passes, one value for each reading.
+
+They are what the kernel says when it is asked, not what anybody intended: links with the other ends of their cables, addresses,
+neighbours, who listens, what connection tracking remembers, settings. Causes (`causes`) are found in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from plumb.model.observations import Place
+
+IPAddress = IPv4Address | IPv6Address
+IPInterface = IPv4Interface | IPv6Interface
+FORWARDING = 3
+"""The state of a bridge's port in which it passes frames on (BR_STATE_FORWARDING)."""
+STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
+
+
+@dataclass(frozen=True)
+class Port:
+    """What a bridge knows of one of its ports.
+
+    Attributes:
+        state: by the spanning tree protocol's number, 3 is forwarding.
+        hairpin: a frame may leave by the port that it came in by.
+        isolated: it passes no frames to and from other isolated ports.
+    """
+
+    state: int = FORWARDING
+    hairpin: bool = False
+    isolated: bool = False
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link, as its namespace has it.
+
+    Attributes:
+        index: its number there; kind: "bridge", "veth", "macvlan", … or "" for hardware.
+        up: it was set up; carrier: there is something at the other end.
+        master: the index of the bridge that it is a port of, or 0.
+        peer: the index of the other end, or of the parent, in whatever namespace that is; 0 for none.
+        peer_ns: the number by which this namespace knows that one; None: it is this one.
+        mode: a macvlan's or ipvlan's; vlan: a VLAN's number.
+    """
+
+    place: Place
+    index: int
+    name: str
+    kind: str = ""
+    mac: str = ""
+    mtu: int = 1500
+    up: bool = True
+    carrier: bool = True
+    master: int = 0
+    peer: int = 0
+    peer_ns: int | None = None
+    mode: str = ""
+    vlan: int = 0
+    port: Port | None = None
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """What a namespace knows of a neighbour's MAC address: state "REACHABLE", "FAILED", … as `ip neigh` has it."""
+
+    dev: str
+    ip: IPAddress
+    mac: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket that waits for what comes in.
+
+    Attributes:
+        ip: 0.0.0.0 or :: for every address; :: takes IPv4 as well unless `v6only`.
+        who: the program and its pid, as far as they are known: "nginx, pid 4711".
+    """
+
+    protocol: str
+    ip: IPAddress
+    port: int
+    v6only: bool = False
+    who: str = ""
+
+    def takes(self, ip: IPAddress) -> bool:
+        """Whether what comes in for that address meets it."""
+        if self.ip == ip:
+            return True
+        return self.ip.is_unspecified and (self.ip.version == ip.version or (ip.version == 4 and not self.v6only))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the kernel's routing said to a question.
+
+    Attributes:
+        dst: where to; type: "unicast", "local", "broadcast", "blackhole", "prohibit", "unreachable", or "" where it said no.
+        dev, via, src, net, table: what the route says: its link, gateway, source, which destinations it is for ("default"), its table.
+        error: the name of the errno that came back ("ENETUNREACH"), empty for yes.
+    """
+
+    dst: IPAddress
+    type: str = ""
+    dev: str = ""
+    via: IPAddress | None = None
+    src: IPAddress | None = None
+    net: str = ""
+    table: int = 254
+    error: str = ""
+
+    def __str__(self) -> str:
+        if self.error:
+            return f"no route ({self.error})"
+        how = f" via {self.via}" if self.via else ""
+        return f"{self.net or self.dst}{how} dev {self.dev}" if self.type == "unicast" else f"{self.type} {self.net}".strip()
+
+
+@dataclass(frozen=True)
+class Tuple:
+    """From where to where, as connection tracking has it."""
+
+    src: IPAddress
+    dst: IPAddress
+    sport: int
+    dport: int
+
+    def __str__(self) -> str:
+        return " > ".join(f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
+                           for ip, port in ((self.src, self.sport), (self.dst, self.dport)))
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """An entry of connection tracking: how the question came in, and how its answer will."""
+
+    protocol: str
+    way: Tuple
+    reply: Tuple
+    answered: bool = True
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that was read in one namespace.
+
+    Attributes:
+        there: the routing's answer for the question's destination as the namespace saw it; back: for the answer's.
+        settings: sysctls by name, as net/ipv4/ip_forward.
+        routes: lines of further routes that matter.
+    """
+
+    place: Place
+    links: tuple[Link, ...] = ()
+    addresses: tuple[tuple[str, IPInterface], ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    tracked: tuple[Tracked, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    there: Answer | None = None
+    back: Answer | None = None
+
+    def link(self, name: str) -> Link | None:
+        """A link by its name."""
+        return next((link for link in self.links if link.name == name), None)
+
+    def bridge(self, link: Link) -> Link | None:
+        """The bridge that a link is a port of."""
+        return next((each for each in self.links if each.index == link.master), None) if link.master else None
+
+    def has(self, ip: IPAddress) -> bool:
+        """Whether an address is its own."""
+        return ip.is_loopback or any(address.ip == ip for _, address in self.addresses)
+
+    def setting(self, name: str) -> str:
+        """A sysctl's value, empty where the kernel has none."""
+        return self.settings.get(name, "")

@@ -1,0 +1,58 @@
+"""Where things lie on disk: everything under one root (`root.py`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plumb import root as roots
+
+if TYPE_CHECKING:
+    from plumb.model.cnm import Sandbox
+
+DEFAULT_ROOT = roots.DEFAULT_ROOT
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths under a root."""
+
+    root: str
+
+    @classmethod
+    def of(cls, root: str | Path | None = None) -> Layout:
+        """The layout of that root, of PLUMB_ROOT, or of the default one."""
+        return cls(roots.named(str(root or "")))
+
+    @property
+    def run(self) -> str:
+        """What a boot clears."""
+        return roots.run(self.root)
+
+    @property
+    def database(self) -> str:
+        """The store."""
+        return f"{self.root}/plumb.db"
+
+    @property
+    def namespaces(self) -> str:
+        """The folder of namespace files."""
+        return f"{self.run}/netns"
+
+    @property
+    def containers(self) -> str:
+        """The folder with a folder for each container."""
+        return f"{self.root}/containers"
+
+    def namespace(self, sandbox: str) -> str:
+        """A sandbox's namespace file."""
+        return f"{self.namespaces}/{sandbox[:12]}"
+
+    def place(self, box: Sandbox) -> str:
+        """The namespace that a sandbox's processes are in: its own, another's that it shares, or "" for the host's."""
+        return "" if box.mode == "host" else self.namespace(box.target or box.id)
+
+    def container(self, sandbox: str) -> str:
+        """The folder with a container's resolv.conf, hosts, hostname and output."""
+        return f"{self.containers}/{sandbox}"

@@ -1,0 +1,156 @@
+"""Questions that are about more than an answer: who claims an address, how long a packet may be, what a name means."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+from plumb.errors import Invalid
+from plumb.kernel.net.neighbours import own_addresses
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.cnm import IPAddress
+from plumb.model.observations import Place
+from plumb.probes.probe_syntax import Answer, Kind, Question
+from plumb.probes.traffic.socket_errors import words
+
+DNS_PORT = 53
+
+
+def neighbours(question: Question, seconds: float) -> Answer:
+    """Who claims an address on the segment of the asker's own where it belongs: its MACs. Two are a finding.
+
+    Raises:
+        Invalid: it does not belong on any.
+    """
+    from plumb.probes.packets import claims
+
+    found = Answer(question, sent=1)
+    with entered(question.source.ns):
+        own = own_addresses()
+    dev = next((dev for dev, ip in own if question.address in ip.network), None)
+    if dev is None:
+        raise Invalid(f"{question.address} is not on a segment of {question.source.name}'s: there, nobody can be asked for its MAC",
+                      "ask from a place that has an address in the same subnet")
+    if any(ip.ip == question.address for _, ip in own):
+        found.said, found.good = "it is the asker's own", True
+        return found
+    begun = time.monotonic()
+    found.found = claims(question.source.ns, dev, [question.address], seconds)[question.address]
+    found.seconds = [time.monotonic() - begun] if found.found else []
+    found.good = len(found.found) == 1
+    if len(found.found) > 1:
+        found.said = f"{len(found.found)} claim it: packets go to now one, now the other"
+    elif not found.found:
+        found.said = f"nobody on {dev} claims it"
+    return found
+
+
+def longest(question: Question, seconds: float) -> Answer:
+    """The path MTU."""
+    from plumb.probes.path_mtu import path_mtu
+
+    found, begun = Answer(question, sent=1), time.monotonic()
+    result = path_mtu(question.source.ns, question.address, seconds)
+    found.mtu, found.seconds = result.mtu, [time.monotonic() - begun] if result.mtu else []
+    found.good = bool(result.mtu) and not result.hole
+    if not result.mtu:
+        found.said = "no answer, however short the packet"
+    elif result.by is not None:
+        found.by, found.said = str(result.by), f"longer ones are too long, says {result.by}"
+    elif result.hole:
+        behind = f"between {result.behind} and the next" if result.behind is not None else "before the first router"
+        found.said = f"longer ones, up to {result.link} that leave here, vanish {behind}, and nobody says so: a black hole"
+    return found
+
+
+def server(question: Question, seconds: float) -> Answer:
+    """Whether a name server answers at all: it is asked for the root's name servers, and may refuse."""
+    import dns.message
+
+    found = Answer(question, sent=1)
+    said = _asked(question.source, question.address, dns.message.make_query(".", "NS"), found, seconds)
+    found.good = said is not None
+    return found
+
+
+def name(source: Place, wanted: str, folder: str, versions: tuple[int, ...], seconds: float) -> list[Answer]:
+    """What a name means, asked of each name server that somebody has, in turn, until one answers; an answer for each address family.
+
+    Args:
+        folder: where the asker's resolv.conf lies.
+
+    Raises:
+        Invalid: the asker has no name server, or that is no name.
+    """
+    import dns.exception
+    import dns.message
+    import dns.name
+
+    servers, search = _resolv_conf(f"{folder}/resolv.conf")
+    if not servers:
+        raise Invalid(f"{source.name} has no name server", "see 'plumb exec NAME cat /etc/resolv.conf'")
+    answers = []
+    for version in versions:
+        for address in servers:
+            found = Answer(Question(source, wanted, address, Kind.DNS), sent=1)
+            for full in ([wanted] if "." in wanted else [*(f"{wanted}.{domain}" for domain in search), wanted]):
+                try:
+                    message = dns.message.make_query(dns.name.from_text(full), "A" if version == 4 else "AAAA")
+                except dns.exception.DNSException as error:
+                    raise Invalid(f"{wanted!r} is no name: {error}") from error
+                found.found = _asked(source, address, message, found, seconds) or []
+                if found.found:
+                    break
+            if found.seconds:
+                break
+        kind = "A" if version == 4 else "AAAA"
+        found.good, found.said = bool(found.found), found.said or ("" if found.found else f"no {kind} record")
+        answers.append(found)
+    if any(each.found for each in answers):
+        answers = [each for each in answers if each.found]      # many names have one family only
+    return answers
+
+
+def _asked(source: Place, server: IPAddress, message: object, found: Answer, seconds: float) -> list[str] | None:
+    """The addresses that a name server knows; None where it does not answer."""
+    import dns.exception
+    import dns.message
+    import dns.rcode
+    import dns.rdatatype
+
+    assert isinstance(message, dns.message.Message)
+    with entered(source.ns):
+        client = socket.socket(socket.AF_INET if server.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+    with client:
+        client.settimeout(seconds)
+        begun = time.monotonic()
+        try:
+            client.connect((str(server), DNS_PORT))
+            client.send(message.to_wire())
+            answer = dns.message.from_wire(client.recv(1 << 16))
+        except TimeoutError:
+            found.said = f"no answer within {seconds:g} s"
+            return None
+        except OSError as error:
+            found.said = words(error.errno or 0)
+            return None
+        except dns.exception.DNSException:
+            found.said = "the answer makes no sense"
+            return None
+    found.seconds.append(time.monotonic() - begun)
+    code = answer.rcode()
+    found.said = {dns.rcode.NOERROR: "", dns.rcode.NXDOMAIN: "there is no such name"}.get(code, dns.rcode.to_text(code).lower())
+    return [record.to_text() for each in answer.answer for record in each if record.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)]
+
+
+def _resolv_conf(path: str) -> tuple[list[IPAddress], list[str]]:
+    """The name servers and the search domains of a resolv.conf."""
+    from plumb.probes.probe_syntax import address_of
+
+    if not os.path.exists(path):
+        return [], []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = [words for line in file if (words := line.partition("#")[0].split())]
+    servers = [ip for line in lines if line[0] == "nameserver" and len(line) > 1 and (ip := address_of(line[1])) is not None]
+    return servers, [word for line in lines if line[0] == "search" for word in line[1:] if word != "."]

@@ -1,0 +1,51 @@
+"""Surroundings: what is beyond the networks, read off the host and off the namespace that stands for the world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from plumb.kernel.net.neighbours import own_addresses
+from plumb.kernel.net.route_lookup import Oracle
+from plumb.kernel.netns import references
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.cnm import IPAddress, Network
+from plumb.model.observations import Place
+from plumb.probes.matrix import Outside
+from plumb.probes.promises.promise import Member
+
+
+def surroundings(members: Sequence[Member], networks: Sequence[Network], world: str | None, named: Sequence[IPAddress]) -> Outside:
+    """What is outside.
+
+    Args:
+        members: the running containers; networks: all.
+        world: the namespace that stands for the world, by file or pid:N; None: none does.
+        named: addresses of the world that the user has named.
+
+    Raises:
+        NotFound: there is no such namespace.
+    """
+    ours = {net.link for net in networks if net.driver == "bridge"}
+    own = [ip for dev, ip in own_addresses() if dev not in ours]
+    if world is None:
+        return Outside("", tuple(_one_each(named)), tuple(own))
+    place = Place(*references.file_of(world))
+    with Oracle(place) as routing, Oracle(Place("host", "")) as here:
+        reached = [ip for ip in own if not routing.route(ip.ip).error]
+        theirs = [source for ip in reached if (source := routing.route(ip.ip).src) is not None]
+        addresses = [*named, *(ip for ip in [*theirs, *_inside(place)] if not here.route(ip).error)]
+        host = {ip.ip for ip in own}
+        routed = [ip.ip for _, ends in members for end, net in ends for ip in end.ips
+                  if not (found := routing.route(ip.ip)).error and (found.via in host) is (net.driver == "bridge")]
+    return Outside(place.ns, tuple(_one_each(addresses)), tuple(reached), frozenset(routed))
+
+
+def _inside(place: Place) -> list[IPAddress]:
+    with entered(place.ns):
+        return [ip.ip for _, ip in own_addresses()]
+
+
+def _one_each(addresses: Sequence[IPAddress]) -> Iterator[IPAddress]:
+    """The first of each address family."""
+    for version in (4, 6):
+        yield from [ip for ip in addresses if ip.version == version][:1]

@@ -1,0 +1,72 @@
+"""Reach: whether one place reaches another, as a value that a test asserts, and that tells the story where the test fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from plumb.errors import Invalid
+from plumb.pytest_plugin.values import Found
+
+if TYPE_CHECKING:
+    from plumb.pytest_plugin.labs import Lab
+
+
+class Unfounded(AssertionError):
+    """That nothing came back proves nothing: the asker reaches nobody at all, or who is asked for is down."""
+
+
+class Reach:
+    """The outcome of a question: true where the other place was reached.
+
+    Attributes:
+        found: what came of it.
+    """
+
+    def __init__(self, lab: Lab, found: Found) -> None:
+        self.lab, self.found = lab, found
+
+    def __bool__(self) -> bool:
+        """Whether it was reached.
+
+        Raises:
+            Unfounded: it was not, for a reason that has nothing to do with the way between the two.
+        """
+        __tracebackhide__ = True
+        self.lab.judged.append(self)
+        if self.found.broken:
+            raise Unfounded(f"{self.found.asked.source} does not reach {self.found.asked}, and that proves nothing: {self.found.broken}\n"
+                            f"{self.facts()}")
+        return self.found.reached
+
+    def __repr__(self) -> str:
+        found = self.found
+        return f"<{found.asked.source} {'reaches' if found.reached else 'does not reach'} {found.asked}: {found.observed}>"
+
+    def facts(self) -> str:
+        """What was promised and what was observed."""
+        return f"  promised: {self.found.promised or 'nothing'}\n  observed: {self.found.observed}"
+
+    def story(self) -> str:
+        """All there is to say: the promise, what was observed, and why."""
+        from plumb.pytest_plugin.story import story_of
+
+        return f"{repr(self)[1:-1]}\n{self.facts()}\n{story_of(self.lab, self.found)}"
+
+
+def protocol_of(tcp: int, udp: int) -> tuple[str, int]:
+    """The protocol and port of a question.
+
+    Raises:
+        Invalid: both were given.
+    """
+    if tcp and udp:
+        raise Invalid("tcp= and udp= in one question", "ask twice")
+    return ("tcp", tcp) if tcp else ("udp", udp) if udp else ("icmp", 0)
+
+
+def asked_in(message: str, judged: list[Reach]) -> list[Reach]:
+    """The outcomes that a failure is about: those that its message shows; the last one where it shows nothing at all."""
+    shown = [reach for reach in judged if repr(reach) in message]
+    return list(dict.fromkeys(shown)) or (judged[-1:] if not message.strip() else [])
+
+

@@ -1,0 +1,94 @@
+"""Values that go over the wire, and are what tests read: interfaces, ways in, what a knock came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+HOST, ROUTER, CLIENT, INTERNET = "(host)", "(router)", "(client)", "(internet)"
+"""Places that are no containers; a container's name has no parentheses."""
+IPAddress = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A place's interface on a network.
+
+    Attributes:
+        node: whose it is: a container's name, or "(host)".
+        network: the network's name, "lan" for the wire before the host.
+        dev: what the interface is called there.
+        ip, ip6: its addresses, None without one of that family.
+        mac: its hardware address.
+    """
+
+    node: str
+    network: str
+    dev: str
+    ip: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+    mac: str = ""
+
+    def address(self, family: int) -> IPAddress | None:
+        """Its address of a family, 4 or 6."""
+        return self.ip if family == 4 else self.ip6
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to get to a place.
+
+    Attributes:
+        ns: the file of its network namespace, as the lab's host sees it.
+        spec: of a container, what `kernel.process.shim.enter` takes: its files and host name as well.
+    """
+
+    ns: str
+    spec: dict[str, Any] | None = None
+
+
+def described(link: dict[str, Any]) -> str:
+    """A link's state, in words."""
+    state = "up" if link["up"] else "down"
+    return f"{link['name']} is {state}{'' if link['carrier'] else ', without carrier'}, with {' '.join(link['addresses']) or 'no address'}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whether one place reaches another.
+
+    Attributes:
+        source: who asks.
+        target: who is asked for; address: where.
+        protocol: "tcp", "udp" or "icmp"; port: which, 0 for icmp.
+    """
+
+    source: str
+    target: str
+    address: IPAddress
+    protocol: str
+    port: int = 0
+
+    def __str__(self) -> str:
+        port = f" {self.port}" if self.port else ""
+        return f"{self.target} ({self.address}) by {self.protocol}{port}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a knock came to.
+
+    Attributes:
+        asked: the question.
+        reached: the answer.
+        observed: what was seen, in a sentence.
+        promised: what the networks promise about that, empty where they promise nothing.
+        broken: why no answer says anything about the way between the two: the asker reaches nobody, or the target is down.
+    """
+
+    asked: Asked
+    reached: bool
+    observed: str
+    promised: str = ""
+    broken: str = ""

@@ -1,0 +1,102 @@
+"""Somebody said no: nobody listens at that port, or only for others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plumb.model.netns_state import Facts, Listener
+from plumb.model.observations import Place
+from plumb.things.dns import ADDRESS as RESOLVER
+from plumb.things.host_ports import at
+from plumb.trace import link_labels
+from plumb.trace.causes.case import Case, Cause
+from plumb.trace.link_labels import HOST
+from plumb.trace.path import Ending
+from plumb.trace.target_syntax import IPAddress
+
+
+def find(case: Case) -> Cause | None:
+    """The cause where a place refused, because of what listens in it, or does not answer echoes."""
+    if case.gone:
+        return _mute(case)
+    if case.end.ending is not Ending.REFUSED:
+        return None
+    place, ip, port = case.end.place or case.source, *_knocked(case)
+    facts = case.of(place)
+    if facts.place.name and not facts.has(ip):
+        return None
+    own = [each for each in facts.listeners if each.protocol == case.protocol and each.port == port]
+    if own and any(each.takes(ip) for each in own):
+        return None                             # the proxy behind a port has closed it, or a firewall speaks in its name
+    if place.name == HOST and (cause := _host(case, ip, port)) is not None:
+        return cause
+    if own:
+        return _elsewhere(place, ip, port, own)
+    return _nobody(facts, port, case.protocol)
+
+
+def _knocked(case: Case) -> tuple[IPAddress, int]:
+    """The address and port that was refused, as the place that refused knows it."""
+    packet = case.end.packet
+    if packet is None:
+        return case.ip, case.port
+    return (packet.about.dst, packet.about.dport) if packet.about else (packet.src, packet.sport)
+
+
+def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
+    """The host refused: is the port published, and for whom?"""
+    found = link_labels.published(case.members, ip, port, case.protocol, exact=False)
+    if found is None:
+        return None
+    own = found.port
+    where = at(own.host_ip, own.host_port)
+    if own.host_ip.is_loopback:
+        return Cause(
+            "published-on-loopback",
+            f"port {port} is published on {own.host_ip} only: it leads to {found.member.box.name} for this host "
+            "itself, for nobody else",
+            (f"published: {where} is {found.member.box.name}'s port {own.port}/{own.protocol}",),
+            (f"publish it for all: -p {port}:{own.port}",))
+    if own.host_ip != ip and not own.host_ip.is_unspecified:
+        return Cause("published-elsewhere", f"port {port} is published on {own.host_ip}, not on {ip}",
+                     (f"published: {where} is {found.member.box.name}'s port {own.port}/{own.protocol}",),
+                     (f"ask {own.host_ip}", f"publish it for all: -p {port}:{own.port}"))
+    return None
+
+
+def _elsewhere(place: Place, ip: IPAddress, port: int, own: Sequence[Listener]) -> Cause:
+    """Somebody listens at the port, for other addresses."""
+    seen = tuple(f"{place.name}: {_listener(each)}" for each in own)
+    if all(each.ip.is_loopback for each in own):
+        return Cause(
+            "listens-on-loopback",
+            f"in {place.name} port {port} is listened to on {own[0].ip} only, where nobody but {place.name} itself gets",
+            seen,
+            (f"have the program listen on 0.0.0.0 (or ::) rather than on {own[0].ip}",))
+    if not any(each.ip.version == ip.version for each in own):
+        return Cause("other-family", f"in {place.name} port {port} is listened to by IPv{own[0].ip.version} only",
+                     seen, (f"ask by IPv{own[0].ip.version}", "have the program listen on ::, which takes both"))
+    return Cause("listens-elsewhere", f"in {place.name} port {port} is listened to on {own[0].ip}, not on {ip}", seen,
+                 ("have the program listen on 0.0.0.0 (or ::)",))
+
+
+def _nobody(facts: Facts, port: int, protocol: str) -> Cause:
+    others = sorted({_listener(each) for each in facts.listeners if each.protocol == protocol and each.ip != RESOLVER})
+    seen = f"{facts.place.name}: {', '.join(others[:8]) or 'nobody'} listens by {protocol}"
+    ports = sorted({each.port for each in facts.listeners if each.protocol == protocol and not each.ip.is_loopback})
+    return Cause("nobody-listens", f"nobody listens at port {port}/{protocol} in {facts.place.name}", (seen,),
+                 (f"start the program there, or ask a port that it listens at{f' ({ports[0]})' if len(ports) == 1 else ''}",))
+
+
+def _listener(each: Listener) -> str:
+    return at(each.ip, each.port) + (f" ({each.who})" if each.who else "")
+
+
+def _mute(case: Case) -> Cause | None:
+    """It arrived, and the place is told not to answer echoes."""
+    facts = case.of(case.end.place)
+    name = "net/ipv4/icmp_echo_ignore_all" if case.ip.version == 4 else "net/ipv6/icmp/echo_ignore_all"
+    if case.protocol != "icmp" or facts.setting(name) != "1" or not facts.has(case.goal):
+        return None
+    return Cause("echo-ignored", f"{facts.place.name} is told not to answer echo requests", (f"{facts.place.name}: {name} = 1",),
+                 (f"sysctl -w {name.replace('/', '.')}=0 there",))

@@ -1,0 +1,33 @@
+"""Commands: what one types to mend something."""
+
+from __future__ import annotations
+
+from plumb.model.observations import Place, RuleKind
+from plumb.trace.rule_steps import Line
+
+TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
+
+
+def within(place: Place, command: str) -> str:
+    """A command as it is typed for a place."""
+    if not place.ns:
+        return command
+    return f"nsenter --net={place.ns} {command}"
+
+
+def tool(line: Line) -> str:
+    """The command that writes a rule of iptables."""
+    return TOOLS.get(line.family, "iptables") + ("-legacy" if line.backend == "legacy" else "")
+
+
+def deleting(line: Line) -> str:
+    """How that rule is taken away, or that policy made to let pass."""
+    if line.native:
+        where = f"{line.family} {line.table} {line.chain}"
+        command = (f"nft chain {where} '{{ policy accept; }}'" if line.kind is RuleKind.POLICY
+                   else f"nft delete rule {where} handle {line.handle}")
+    elif line.kind is RuleKind.POLICY:
+        command = f"{tool(line)} -t {line.table} -P {line.chain} ACCEPT"
+    else:
+        command = f"{tool(line)} -t {line.table} -D {line.chain} {line.text}"
+    return within(line.place, command)

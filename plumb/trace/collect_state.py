@@ -1,0 +1,91 @@
+"""Gathering: what is worth knowing of each place when a question was not answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+
+from plumb.errors import PlumbError
+from plumb.kernel.net import sysctl
+from plumb.kernel.net.inventory import Landscape
+from plumb.kernel.net.route_lookup import PROTOCOLS, Oracle
+from plumb.kernel.netfilter import conntrack_flush
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.netns_state import Answer, Facts, Link, Listener, Tracked, Tuple
+from plumb.model.observations import Place
+from plumb.trace.headers import Way
+from plumb.trace.path import Story
+from plumb.trace.target_syntax import IPAddress
+
+SETTINGS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/icmp_echo_ignore_all", "net/ipv6/icmp/echo_ignore_all",
+            "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables")
+OF_LINK = ("net/ipv4/conf/{}/forwarding", "net/ipv6/conf/{}/forwarding", "net/ipv4/conf/{}/rp_filter", "net/ipv4/conf/{}/route_localnet")
+MANY = 1000
+"""Connections beyond which those of others are not read."""
+
+
+def facts(place: Place, story: Story, goal: IPAddress) -> Facts:
+    """What there is in a place that a story went through, or should have.
+
+    Args:
+        goal: where the question was going, as far as nothing was seen of it.
+    """
+    with Landscape(place) as landscape, Oracle(place) as oracle:
+        links = landscape.links()
+        there, back = _routes(oracle, story, place, goal)
+        protocol = story.flow.protocol
+        return Facts(place, links, landscape.addresses(links), landscape.neighbours(links), tuple(_listeners(oracle, protocol)),
+                     tuple(_tracked(place, protocol, story.flow.version)), dict(_settings(place, story, links)), there, back)
+
+
+def _listeners(oracle: Oracle, protocol: str) -> list[Listener]:
+    if protocol == "icmp":
+        return []
+    try:
+        return oracle.listeners(protocol)
+    except PlumbError:
+        return []                               # this kernel does not tell
+
+
+def _routes(oracle: Oracle, story: Story, place: Place, goal: IPAddress) -> tuple[Answer | None, Answer | None]:
+    """What the routing says of question and answer, as they were last seen to come in, or as they would be."""
+    came = [each for each in story.crossings(Way.THERE) if each.place == place and each.inbound]
+    question = story.packet(place, Way.THERE)
+    if place == story.source:
+        there = oracle.route(goal)
+    elif came and question is not None:
+        there = oracle.route(question.dst, came[-1].packet.src, came[-1].dev)
+    else:
+        return None, None
+    answer = story.packet(place, Way.BACK)
+    arrived = [each for each in story.crossings(Way.BACK) if each.place == place and each.inbound and each.packet.about is None]
+    if arrived and answer is not None:
+        return there, oracle.route(answer.dst, arrived[-1].packet.src, arrived[-1].dev)
+    return there, oracle.route(came[-1].packet.src) if came else None
+
+
+def _settings(place: Place, story: Story, links: Sequence[Link]) -> Iterator[tuple[str, str]]:
+    """The sysctls that decide about packets, of all links that matter."""
+    used = {each.dev for way in Way for each in story.crossings(way) if each.place == place}
+    devs = ["all", *(link.name for link in links if link.name in used or link.kind == "bridge" or not link.master)]
+    with entered(place.ns):
+        for name in (*SETTINGS, *(pattern.format(dev) for dev in devs for pattern in OF_LINK)):
+            value = sysctl.read(name)
+            if value is not None:
+                yield name, value
+
+
+def _tracked(place: Place, protocol: str, version: int) -> Iterator[Tracked]:
+    """The protocol's connections, as long as there are few."""
+    number = PROTOCOLS[protocol][version]
+    with entered(place.ns):
+        if not 0 < int(sysctl.read("net/netfilter/nf_conntrack_count") or 0) <= MANY:
+            return
+        try:
+            flows = conntrack_flush.dump()
+        except (OSError, PlumbError):
+            return
+    for flow in flows:
+        if flow.way.protocol == number and flow.way.version == version:
+            way, reply = (Tuple(ip_address(way.src), ip_address(way.dst), way.src_port, way.dst_port) for way in (flow.way, flow.reply))
+            yield Tracked(protocol, way, reply)

@@ -1,0 +1,71 @@
+"""Sightings: what taps and rules saw, sorted out: the question's first packet, the answer's, and what is said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from plumb.model.observations import Flow, Place, Ruled, Seen
+from plumb.trace import headers
+from plumb.trace.headers import Way
+from plumb.trace.path import Crossing
+
+Wires = Mapping[tuple[str, str], tuple[str, str]]
+"""The other ends of links, by place and name."""
+
+
+def crossings(seen: Iterable[Seen], flow: Flow) -> tuple[int, dict[Way, list[Crossing]]]:
+    """When the question was first seen, and the sightings of each way, in order; what was sent again is told once."""
+    found: dict[Way, list[Crossing]] = {way: [] for way in Way}
+    known: set[tuple[object, ...]] = set()
+    begin = 0
+    for one in sorted(seen, key=lambda each: each.time):
+        packet = headers.read(one.frame, one.ethernet)
+        way = headers.way(packet, flow) if packet else None
+        if packet is None or way is None:
+            continue
+        begin = begin or one.time
+        which = (way, one.place.name, one.dev, one.inbound, packet.ttl, packet.kind)
+        if which not in known:
+            known.add(which)
+            found[way].append(Crossing(one.place, one.dev, one.inbound, packet, one.time - begin))
+    return begin, found
+
+
+def until(crossed: Sequence[Crossing], goal: Place | None) -> list[Crossing]:
+    """Crossings until the packet is where it should be: a parent's copy of what was handed to a macvlan link may come later."""
+    arrived = next((i for i, each in enumerate(crossed) if each.inbound and each.place == goal), len(crossed))
+    return [*crossed[:arrived], *(each for each in crossed[arrived:] if each.place == goal)]
+
+
+def gathered(crossed: Sequence[Crossing], goal: Place | None, wires: Wires) -> list[Crossing]:
+    """Crossings with a flood told as one: a bridge that does not know where a MAC address is sends its frame out by all ports."""
+    found: list[Crossing] = []
+    aside: set[str] = set()
+    for _, group in groupby(crossed, key=lambda each: (each.place.name, each.inbound)):
+        same = [each for each in group if each.place.name not in aside]
+        routed = not found or found[-1].packet.ttl != (same[0].packet.ttl if same else 0)
+        head, ports = (same[:1], same[1:]) if routed else ([], same)
+        if len(ports) < 2 or ports[0].inbound:
+            found += same
+            continue
+        told = next((each for each in ports if goal and wires.get((each.place.name, each.dev), ("", ""))[0] == goal.name), ports[0])
+        others = [each for each in ports if each is not told]
+        aside |= {wires[each.place.name, each.dev][0] for each in others if (each.place.name, each.dev) in wires}
+        found += [*head, replace(told, also=tuple(each.dev for each in others))]
+    return found
+
+
+def by_way(ruled: Iterable[Ruled], flow: Flow) -> dict[Way, list[Ruled]]:
+    """Steps through firewalls, by whose they are: the question's first packet's, or the answer's."""
+    found: dict[Way, list[Ruled]] = {way: [] for way in Way}
+    walks: dict[tuple[str, int], Way | None] = {}
+    for step in ruled:
+        walk = (step.place.name, step.id)
+        packet = headers.read(step.packet, ethernet=False) if step.packet else None
+        if packet is not None:
+            walks[walk] = headers.way(packet, flow)
+        if (way := walks.get(walk)) is not None:
+            found[way].append(step)
+    return found

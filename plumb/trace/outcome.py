@@ -1,0 +1,78 @@
+"""Endings: how and where a story ended, from what was seen last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from plumb.model.observations import Place, Ruled
+from plumb.trace import nat
+from plumb.trace.headers import Way
+from plumb.trace.path import Crossing, End, Ending, Material, Step
+from plumb.trace.rule_steps import Line
+
+NOBODY = ("port unreachable", "protocol unreachable")
+"""ICMP errors of a place that has got it, but has nobody for it."""
+
+
+def end(of: Material, crossed: Mapping[Way, Sequence[Crossing]], ruled: Mapping[Way, Sequence[Ruled]],
+        ways: Mapping[Way, Sequence[Step]]) -> End:
+    """How it ended."""
+    if of.outcome.answered:
+        return End(Ending.ANSWERED, Way.BACK, of.source)
+    said = crossed[Way.BACK]
+    for way in (Way.THERE, Way.BACK):
+        line = next((step for step in ways[way] if isinstance(step, Line) and step.drops), None)
+        if line is not None:
+            told = said[0].packet.kind if said and line.rejects else ""
+            last = _last(crossed[way], line.place)
+            packet = nat.since(last, ruled[way], ways[way]) if last else None
+            ending, dev = Ending.REJECTED if told else Ending.DROPPED, last.dev if last else ""
+            return End(ending, way, line.place, dev, packet=packet, line=line, error=told)
+    answers = [each for each in said if each.packet.about is None]
+    if answers:
+        return _answer(answers, ruled[Way.BACK], crossed[Way.COMPLAINT], ways[Way.BACK], of)
+    if said:
+        return _refused(said[0])
+    return _question(crossed[Way.THERE], ruled[Way.THERE], ways[Way.THERE], of)
+
+
+def _last(crossed: Sequence[Crossing], place: Place) -> Crossing | None:
+    return next((each for each in reversed(crossed) if each.place == place), None)
+
+
+def _answer(answers: Sequence[Crossing], ruled: Sequence[Ruled], complaints: Sequence[Crossing], steps: Sequence[Step],
+            of: Material) -> End:
+    """An answer was seen, and the client has none, or a refusal."""
+    first, last = answers[0], answers[-1]
+    if last.place == of.source and (last.inbound or first.place == last.place):     # it came home
+        return End(Ending.REFUSED, Way.BACK, first.place, first.dev, first.inbound, first.packet, error=of.outcome.error)
+    packet, error = nat.since(last, ruled, steps), complaints[0].packet.kind if complaints else ""
+    return _kernel(of, End(Ending.LOST, Way.BACK, last.place, last.dev, last.inbound, packet, error=error))
+
+
+def _refused(error: Crossing) -> End:
+    """An ICMP error came: from whom, and what does it say."""
+    ending = Ending.REFUSED if error.packet.kind in NOBODY else Ending.REJECTED
+    return End(ending, Way.BACK, error.place, error.dev, error.inbound, error.packet, error=error.packet.kind)
+
+
+def _question(crossed: Sequence[Crossing], ruled: Sequence[Ruled], steps: Sequence[Step], of: Material) -> End:
+    if not crossed:
+        return _kernel(of, End(Ending.UNSENT, place=of.source, error=of.outcome.error))
+    last = crossed[-1]
+    at = End(Ending.LOST, Way.THERE, last.place, last.dev, last.inbound, nat.since(last, ruled, steps))
+    if last.place == of.target and last.inbound:
+        return _kernel(of, replace(at, ending=Ending.ARRIVED if of.outcome.accepts else Ending.SILENT))
+    if last.place in of.doors and last.inbound and of.outcome.accepts and at.packet == last.packet:
+        return replace(at, ending=Ending.ARRIVED)
+    return _kernel(of, at)
+
+
+def _kernel(of: Material, found: End) -> End:
+    """The kernel's own reason, where it gave one for this packet."""
+    drop = next((drop for drop in of.dropped if drop.sure), None)
+    if drop is None or found.ending is Ending.ARRIVED:
+        return found
+    ending = found.ending if found.ending is Ending.UNSENT else Ending.DROPPED
+    return replace(found, ending=ending, error=drop.reason, function=drop.function)

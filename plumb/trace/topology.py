@@ -1,0 +1,112 @@
+"""The ground: who and what there is between two ends, read once before the question is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from plumb.engine.reader import Reader
+from plumb.errors import Conflict, NotFound
+from plumb.kernel.net import inventory
+from plumb.kernel.net.inventory import Landscape
+from plumb.kernel.netns import references
+from plumb.model.cnm import Network, Status, gateway_order
+from plumb.model.netns_state import IPAddress, IPInterface, Link
+from plumb.model.observations import Place
+from plumb.trace import link_labels
+from plumb.trace.link_labels import HOST, Member, Spot
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What there is.
+
+    Attributes:
+        members: the running containers; networks: all of them.
+        places: the namespaces that are watched.
+        links, addresses: those of each place, by its name.
+        wires: the other ends of links, as far as they lie in these places.
+    """
+
+    members: tuple[Member, ...]
+    networks: tuple[Network, ...]
+    places: tuple[Place, ...]
+    links: Mapping[str, tuple[Link, ...]]
+    addresses: Mapping[str, tuple[tuple[str, IPInterface], ...]]
+    wires: Mapping[Spot, Spot]
+
+    @cached_property
+    def titles(self) -> dict[Spot, str]:
+        """What links are to people."""
+        return link_labels.titles(self.members, self.networks, self.links, self.wires)
+
+    def has(self, place: Place, ip: IPAddress) -> bool:
+        """Whether an address is a place's own."""
+        return any(own.ip == ip for _, own in self.addresses.get(place.name, ()))
+
+    def having(self, ip: IPAddress) -> Place | None:
+        """The place that has an address."""
+        return next((place for place in self.places if self.has(place, ip)), None)
+
+    def ips(self, place: Place) -> list[IPInterface]:
+        """A place's addresses, a container's in the order in which its networks lead out."""
+        own = [ip for _, ip in self.addresses.get(place.name, ())]
+        member = next((each for each in self.members if each.place == place and place.name != HOST), None)
+        first = [ip for end, _ in gateway_order(list(member.ends)) for ip in end.ips] if member else []
+        return [*first, *(ip for ip in own if ip not in first)]
+
+
+class Surveyor:
+    """Finds places by their names, and reads the ground.
+
+    Args:
+        reader: plumb's record.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        known = {net.id: net for net in reader.networks()}
+        self._reader = reader
+        self.networks = tuple(known.values())
+        running = [box for box in reader.containers() if box.status is Status.RUNNING]
+        self.members = link_labels.members((box, [(end, known[end.network]) for end in reader.endpoints(box) if end.network in known],
+                                     reader.namespace(box)) for box in running)
+
+    def place(self, reference: str) -> Place:
+        """A place by the name of a container, "host", or what `places.file_of` takes.
+
+        Raises:
+            Conflict: the container is not running.
+            NotFound: there is neither.
+        """
+        if reference == HOST:
+            return Place(HOST, "")
+        try:
+            box = self._reader.container(reference)
+        except NotFound:
+            return self._foreign(reference)
+        member = next((each for each in self.members if each.box.id == box.id), None)
+        if member is None:
+            raise Conflict(f"container {box.name} is not running", f"'plumb start {box.name}' starts it")
+        return member.place
+
+    def _foreign(self, reference: str) -> Place:
+        name, file = references.file_of(reference)
+        if references.same(file, ""):
+            return Place(HOST, "")
+        taken = {HOST, *(member.place.name for member in self.members)}
+        own = next((member.place for member in self.members if references.same(file, member.place.ns)), None)
+        return own or Place(name if name not in taken else file, file)
+
+    def ground(self, concerned: Iterable[Place]) -> Ground:
+        """Read the links and addresses of these places."""
+        watched = tuple(dict.fromkeys(concerned))
+        opened = [Landscape(place) for place in watched]
+        try:
+            links = {each.place.name: each.links() for each in opened}
+            addresses = {each.place.name: each.addresses(links[each.place.name]) for each in opened}
+            wires = link_labels.wired(links, inventory.numbers(opened))
+        finally:
+            for each in opened:
+                each.close()
+        return Ground(self.members, self.networks, watched, links, addresses, wires)

@@ -1,0 +1,214 @@
+"""A packet's story, for people: a ladder of the links that it crossed, with what was decided between them; and for programs, as JSON.
+
+    lan → host:8080   192.0.2.10:8080/tcp is c1's port 80/tcp, on n1
+
+      lan    port0 out          192.0.2.1:20001 > 192.0.2.10:8080  SYN
+      host   eth0 in            cable to lan:port0
+      │        nat PREROUTING #1    -m addrtype --dst-type LOCAL -j PLUMB
+      │                             to an address of this host: it may be a published port
+      │        destination          192.0.2.10:8080 → 172.18.0.2:80
+      │        route                172.18.0.0/16 dev br-0123456789ab
+      host   br-0123456789ab out    bridge of n1   192.0.2.1:20001 > 172.18.0.2:80  SYN
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from plumb.things.host_ports import at
+from plumb.trace.headers import Packet, Way
+from plumb.trace.path import Crossing, End, Ending, Rewritten, Routed, Step, Story
+from plumb.trace.rule_steps import Line
+
+if TYPE_CHECKING:
+    from plumb.trace.report import Report
+
+Titles = Mapping[tuple[str, str], str]
+LABEL, WIDTH = 26, 120
+"""Columns of the words before a rule, and of a sentence."""
+
+
+class Row(NamedTuple):
+    """A line of text, and its colour, or none."""
+
+    text: str
+    colour: str = ""
+
+
+def rows(report: Report) -> Iterator[Row]:
+    """A report for people, line by line."""
+    yield Row(heading(report), "bold")
+    story, titles = report.story, report.ground.titles
+    for steps in story.ways.values():
+        if steps:
+            yield Row("")
+        yield from _ladder(steps, titles)
+    yield Row("")
+    yield Row(ending(story, titles), "green" if story.end.good else "red")
+    for words in report.missing:
+        yield Row(f"not seen: {words}", "yellow")
+    if report.cause is not None:
+        yield from _cause(report)
+    for remark in report.remarks:
+        yield Row(f"note: {remark}", "yellow")
+    if report.after is not None:
+        yield Row("")
+        yield Row("the proxy asks in the client's stead; so does this:")
+        yield from rows(report.after)
+
+
+def heading(report: Report) -> str:
+    """Who asks whom."""
+    asked = report.errand.question
+    whom = at(asked.ip, asked.port) if asked.port else str(asked.ip)
+    hole = report.errand.published
+    means = f"   {whom}/{asked.protocol}"
+    if hole is not None:
+        means += f" is {hole.member.box.name}'s port {hole.port.port}/{hole.port.protocol}, on {hole.net.name}"
+    return f"{report.errand.asked[0]} → {report.errand.asked[1]}{means}"
+
+
+# -- the ladder ---------------------------------------------------------------
+
+
+def _ladder(steps: tuple[Step, ...], titles: Titles) -> Iterator[Row]:
+    width = max((len(step.place.name) for step in steps), default=0)
+    column = max((len(_spot(step)) for step in steps if isinstance(step, Crossing)), default=0)
+    shown, place = "", ""
+    for step in steps:
+        name = step.place.name
+        if isinstance(step, Crossing):
+            yield Row(_crossing(step, titles, width, column, shown), "cyan")
+            shown = str(step.packet)
+        else:
+            yield from _decided(step, f"  {('│' if name == place else name).ljust(width)}   ")
+        place = name
+
+
+def _spot(step: Crossing) -> str:
+    return f"{step.dev} {'in' if step.inbound else 'out'}"
+
+
+def _crossing(step: Crossing, titles: Titles, width: int, column: int, shown: str) -> str:
+    title = titles.get((step.place.name, step.dev), "")
+    more = f" and by {', '.join(step.also)}" if step.also else ""
+    packet = "" if shown == str(step.packet) else str(step.packet)
+    time = f"+{step.after / 1000:.0f} µs" if step.after else ""
+    words = "   ".join(filter(None, (packet, title + more, time)))
+    return f"  {step.place.name.ljust(width)}  {_spot(step).ljust(column)}   {words}".rstrip()
+
+
+def _decided(step: Line | Rewritten | Routed, margin: str) -> Iterator[Row]:
+    """What was decided in a place; only its first line names it."""
+    below = margin if margin.lstrip().startswith("│") else "  │".ljust(len(margin))
+    match step:
+        case Line():
+            label = step.named
+            if len(label) > LABEL:
+                yield Row(f"{margin} {label}")
+                label, margin = "", below
+            yield Row(f"{margin} {label.ljust(LABEL)} {step.text}", "red" if step.drops else "")
+            if step.why:
+                yield Row(f"{below} {'':{LABEL}} {step.why}", "bright_black")
+        case Rewritten():
+            yield Row(f"{margin} {step.what:{LABEL}} {step.before} → {step.now}", "magenta")
+        case Routed():
+            yield Row(f"{margin} {'route':{LABEL}} {step.text}")
+
+
+# -- how it ended ---------------------------------------------------------------
+
+
+def ending(story: Story, titles: Titles) -> str:
+    """How a story ended, in a sentence."""
+    end, what = story.end, "the question" if story.end.way is Way.THERE else "the answer"
+    place = end.place.name if end.place else ""
+    match end.ending:
+        case Ending.ANSWERED:
+            return f"answered after {story.took / 1000:.0f} µs" if story.took else "answered"
+        case Ending.ARRIVED:
+            return f"arrived at {place}, where somebody listens; no answer came, and none need come"
+        case Ending.REFUSED:
+            how = "with a RST" if end.packet and end.packet.about is None else f"with an ICMP error: {end.error}"
+            return f"refused by {place}, {how}"
+        case Ending.REJECTED:
+            return f"turned back by {place}, with an ICMP error: {end.error}"
+        case Ending.SILENT:
+            return f"arrived at {place} by {end.dev}; no answer left it"
+        case Ending.UNSENT:
+            return f"not sent: nothing of it was seen on any link{f' ({end.error})' if end.error else ''}"
+        case Ending.DROPPED if end.line is not None:
+            return f"{what} was dropped in {place} by {end.line.named}: {end.line.text}"
+        case Ending.DROPPED:
+            return f"{what} was dropped in {place}{_after(end, titles)}: {end.error}{f' in {end.function}()' if end.function else ''}"
+        case Ending.LOST:
+            return f"{what} was lost{_after(end, titles)}"
+
+
+def _after(end: End, titles: Titles) -> str:
+    if end.place is None or not end.dev:
+        return ""
+    title = titles.get((end.place.name, end.dev), "")
+    return f" after {end.place.name} {'had it in by' if end.inbound else 'sent it out by'} {end.dev}{f' ({title})' if title else ''}"
+
+
+def _cause(report: Report) -> Iterator[Row]:
+    cause = report.cause
+    assert cause is not None
+    yield Row("")
+    for line in wrap(f"{'cause' if cause.sure else 'probably'}: {cause.says}", WIDTH, subsequent_indent="  "):
+        yield Row(line, "bold")
+    for reading in cause.evidence:
+        yield Row(f"  seen: {reading}")
+    for number, remedy in enumerate(cause.remedies):
+        yield Row(f"  {'or' if number else 'try'}: {remedy}", "green")
+
+
+# -- for programs ---------------------------------------------------------------
+
+
+def document(report: Report) -> dict[str, Any]:
+    """A report as a JSON document, whose keys stay."""
+    errand, story, hole, cause = report.errand, report.story, report.errand.published, report.cause
+    return {
+        "From": errand.asked[0], "To": errand.asked[1],
+        "Address": str(errand.question.ip), "Port": errand.question.port, "Protocol": errand.question.protocol,
+        "SourcePort": story.flow.token,
+        "Published": None if hole is None else {"Container": hole.member.box.name, "Network": hole.net.name, "Port": hole.port.port,
+                                               "Address": str(hole.end.target(hole.port))},
+        "There": [_step(step, report.ground.titles) for step in story.ways[Way.THERE]],
+        "Back": [_step(step, report.ground.titles) for step in story.ways[Way.BACK]],
+        "End": _end(story.end, report.ground.titles, story),
+        "Cause": None if cause is None else {"Id": cause.id, "Sure": cause.sure, "Says": cause.says, "Evidence": list(cause.evidence),
+                                             "Remedies": list(cause.remedies)},
+        "Notes": [*report.remarks, *(f"not seen: {words}" for words in report.missing)],
+        "Good": report.good,
+        "Proxied": None if report.after is None else document(report.after),
+    }
+
+
+def _step(step: Step, titles: Titles) -> dict[str, Any]:
+    match step:
+        case Crossing():
+            return {"Kind": "link", "Place": step.place.name, "Link": step.dev, "In": step.inbound,
+                    "About": titles.get((step.place.name, step.dev), ""), "Nanoseconds": step.after, "Packet": _packet(step.packet)}
+        case Line():
+            return {"Kind": "rule", "Place": step.place.name, "Hook": step.hook, "Family": step.family, "Table": step.table,
+                    "Chain": step.chain, "Number": step.number, "Text": step.text, "Verdict": step.verdict, "Why": step.why}
+        case Rewritten():
+            return {"Kind": "nat", "Place": step.place.name, "What": step.what, "Before": step.before, "Now": step.now}
+        case Routed():
+            return {"Kind": "route", "Place": step.place.name, "Text": step.text}
+
+
+def _packet(packet: Packet) -> dict[str, Any]:
+    return {"Source": str(packet.src), "SourcePort": packet.sport, "Destination": str(packet.dst), "DestinationPort": packet.dport,
+            "Protocol": packet.protocol, "Kind": packet.kind, "TimeToLive": packet.ttl, "Length": packet.length}
+
+
+def _end(end: End, titles: Titles, story: Story) -> dict[str, Any]:
+    return {"Ending": end.ending, "Way": end.way, "Place": end.place.name if end.place else "", "Link": end.dev,
+            "Rule": None if end.line is None else _step(end.line, titles), "Reason": end.error, "Function": end.function,
+            "Says": ending(story, titles)}

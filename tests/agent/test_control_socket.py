@@ -1,0 +1,174 @@
+"""The agent spoken to: on its control socket, by anybody and in any words, and by the command line."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from contextlib import ExitStack, suppress
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from plumb.agent.server import LONGEST, SESSIONS
+from plumb.kernel import agent_client, agent_socket
+from plumb.plan import plan
+from plumb.things.host_ports import Agent
+from plumb.views.shell import commands
+from tests.agent.test_server import added, look, pid_of, port, proxy, take
+from tests.host.trial_hosts import plumb, tried, wait_until
+from tests.labs import Lab
+
+ANY, SIX = ip_address("0.0.0.0"), ip_address("::1")
+NOBODY = 65534
+
+
+def ask(folder: str, line: bytes) -> Any:
+    """Say a line; the answer."""
+    with agent_socket.connect(folder, 5) as client:
+        client.sendall(line)
+        return json.loads(client.makefile().readline())
+
+
+def row(word: str = "hold", protocol: object = "tcp", ip: object = "127.0.0.1", number: object = 1, to_ip: object = "127.0.0.1") -> bytes:
+    """A request about one port."""
+    return json.dumps({"take": [[word, protocol, ip, number, to_ip, 1]]}).encode()
+
+
+@pytest.mark.parametrize("line", [
+    b"", b"hello", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 5000, b'{"take": 1}', b'{"take": [1]}', b'{"take": [[]]}', row("explode"),
+    b'{"list": 1}', b'{"list": [1]}', b'{"list": {"ports": [[[], 1, 2]]}}', b'{"list": {"ports": 1}}',
+    row(protocol="icmp"), row(protocol=["tcp"]), row(ip="localhost"), row(ip=1), row(number=0), row(number=70000), row(number=True),
+    row(to_ip="::g")])
+def test_nonsense_is_answered_as_such(running: str, line: bytes) -> None:
+    """Whatever it is, it is answered, and nothing has been done."""
+    answer = ask(running, line + b"\n")
+    assert (answer["done"], answer["errno"]) == (0, errno.EINVAL)
+    assert ask(running, b'{"list": true}\n')["ports"] == []
+
+
+def test_several_requests_on_one_connection(running: str) -> None:
+    """One after the other, or two in one breath, or one in pieces."""
+    with agent_socket.connect(running, 5) as client, client.makefile() as heard:
+        client.sendall(b'{"list": true}\n{"take": []}\n{"li')
+        assert [json.loads(heard.readline())["done"] for _ in range(2)] == [0, 0]
+        client.sendall(b'st": true}\n')
+        assert json.loads(heard.readline())["pid"] == pid_of(running)
+
+
+@pytest.mark.alone
+def test_who_does_not_come_to_an_end_is_hung_up_on(running: str) -> None:
+    """A line of more than a mebibyte is refused."""
+    with agent_socket.connect(running, 5) as client:
+        with suppress(ConnectionError):
+            client.sendall(b"x" * (2 * LONGEST))
+        with suppress(ConnectionError):
+            assert client.recv(1) == b""
+    assert look(Agent(running)) == [Agent(running)]
+
+
+def test_who_vanishes_or_never_reads_stops_nobody(running: str) -> None:
+    """Half a request, no request, an answer that nobody reads: the next one is served."""
+    take(*added(*(port(running, number) for number in range(20000, 21000))))
+    with ExitStack() as open_:
+        for said in (b"", b'{"list"', b'{"list": true}\n' * 100):
+            agent_socket.connect(running, 5).close()
+            open_.enter_context(agent_socket.connect(running, 5)).sendall(said)
+        for _ in range(2 * SESSIONS):
+            open_.enter_context(agent_socket.connect(running, 5))
+        assert len(ask(running, b'{"list": true}\n')["ports"]) == 1000
+
+
+def test_one_session_too_many_ends_the_first(running: str) -> None:
+    """And only that one: who holds all places keeps nobody out."""
+    def spoken(client: socket.socket) -> bytes:
+        client.sendall(b'{"take": []}\n')
+        return client.recv(100)
+
+    with ExitStack() as open_:
+        clients = [open_.enter_context(agent_socket.connect(running, 5)) for _ in range(SESSIONS)]
+        assert [spoken(client) for client in clients] == [b'{"done": 0}\n'] * SESSIONS
+        assert spoken(open_.enter_context(agent_socket.connect(running, 5))) == b'{"done": 0}\n'
+        assert clients[0].recv(1) == b""
+        assert [spoken(client) for client in clients[1:]] == [b'{"done": 0}\n'] * (SESSIONS - 1)
+
+
+def test_nobody_but_root_is_listened_to(running: str) -> None:
+    """The socket is root's alone; and were it not, the agent looks at who speaks."""
+    assert os.stat(f"{running}/agent.sock").st_mode & 0o777 == 0o600
+
+    def outcome() -> str:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                os.chdir(running)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+                client.connect("agent.sock")
+                client.sendall(b'{"list": true}\n')
+                return "answered" if client.recv(100) else "hung up"
+            except ConnectionError:
+                return "hung up"
+            except PermissionError:
+                return "refused"
+
+    def in_a_fork() -> str:
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(writer, outcome().encode())
+            os._exit(0)
+        os.waitpid(pid, 0)
+        os.close(writer)
+        with os.fdopen(reader) as said:
+            return said.read()
+
+    assert in_a_fork() == "refused"
+    os.chmod(f"{running}/agent.sock", 0o666)
+    os.chmod(running, 0o755)
+    assert in_a_fork() == "hung up"
+
+
+def test_stop_is_a_request_too(running: str) -> None:
+    """It is answered, and then the agent ends."""
+    assert ask(running, b'{"stop": true}\n') == {"done": 1}
+    wait_until(lambda: not pid_of(running), "it has ended")
+    assert os.listdir(running) == []
+
+
+# -- the command line ---------------------------------------------------------------
+
+
+def test_what_is_printed_can_be_typed(lab: Lab, folder: str) -> None:
+    """The commands of --dry-run do what the steps do, and undo them."""
+    things = [Agent(folder), port(folder, 8080, ip=ANY), port(folder, 8080, ip=SIX), proxy(folder, 8080, ip=SIX)]
+    changed = [Agent(folder), port(folder, 8080, ip=ANY, to=81), port(folder, 8080, ip=SIX), proxy(folder, 8080, ip=SIX, to=81)]
+    for before, after in (([], things), (things, changed), (changed, [])):
+        lines = list(commands(plan(before, after)))
+        for line in lines:
+            words = line.split()
+            assert words[:2] == [f"PLUMB_ROOT={folder}", "plumb"]
+            plumb(lab, *(word.strip("'") for word in words[2:]))
+        assert [thing for thing in look(*changed) if thing] == after
+    assert list(commands(added(Agent("/run/plumb")))) == ["plumb agent start"]
+
+
+def test_ls_shows_what_is_held(lab: Lab, running: str) -> None:
+    """In columns, or in JSON; nothing where there is no agent."""
+    take(*added(port(running, 8080), port(running, 8081, "udp", SIX), proxy(running, 8080)))
+    assert [line.split() for line in plumb(lab, "agent", "ls").splitlines()[1:]] == [
+        ["tcp", "127.0.0.1:8080", "127.0.0.3:80", "127.0.0.3:80"], ["udp", "[::1]:8081", "127.0.0.3:80"]]
+    assert json.loads(plumb(lab, "agent", "ls", "--json").splitlines()[1]) == {
+        "Protocol": "udp", "Address": "[::1]:8081", "Target": "127.0.0.3:80", "Proxy": ""}
+    agent_client.stop(running)
+    assert plumb(lab, "agent", "ls", "--format", "{{.Address}}") == ""
+
+
+@pytest.mark.parametrize(("protocol", "address"), [
+    ("tcp", "8080"), ("tcp", "localhost:8080"), ("tcp", "::1:8080"), ("tcp", "127.0.0.1:0"), ("tcp", "127.0.0.1:99999"),
+    ("tcp", "[127.0.0.1]:80"), ("tcp", "127.0.0.1:\uff18\uff10"), ("tcp", ""), ("icmp", "127.0.0.1:1")])
+def test_bad_words_are_refused(lab: Lab, running: str, protocol: str, address: str) -> None:
+    """One line, exit status 1, and nothing is held."""
+    status, printed = tried(lab, "agent", "hold", protocol, address, "172.20.0.2:80")
+    assert (status, len(printed.splitlines())) == (1, 1), printed
+    assert agent_client.held(running) == []

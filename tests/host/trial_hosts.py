@@ -1,0 +1,109 @@
+"""What the trials of plumb share: killed, crowded, damaged, with commands in it, heard on the wire.
+
+They wait for a condition, not for a while; they know their own processes by a mark that all descendants inherit in
+their environment; and they run command lines in forks, which have everything imported already: a tenth of the time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+from tests import labs
+from tests.labs import Lab
+
+MARK = "PLUMB_TESTS_MARK"
+IMPORTED = ("plumb.cli.network", "plumb.cli.container", "plumb.cli.system", "plumb.kernel.linux", "plumb.kernel.net.announce_endpoints",
+            "plumb.kernel.netfilter.iptables_restore", "plumb.kernel.agent_client",
+            "plumb.kernel.ports.host_ports", "plumb.kernel.netfilter.conntrack_flush")
+"""What a command line would import when it is used."""
+
+
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+    """Wait for a condition; fail when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
+        time.sleep(0.005)
+
+
+def marked(lab: Lab) -> dict[int, str]:
+    """All processes that run with this lab's mark in their environment: pid and command line."""
+    mark, found = f"{MARK}={lab.root}".encode(), {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue                # it has ended meanwhile
+    return found
+
+
+def end_all(lab: Lab) -> None:
+    """Kill what a test that failed has left running."""
+    for pid in marked(lab):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def host(lab: Lab) -> dict[str, list[str]]:
+    """The host as the system's own tools show it, what is mounted, and what lies under the root."""
+    left = [str(path) for path in lab.root.rglob("*")] if lab.root.exists() else []
+    return {**labs.state(), "mounts": labs.mounts(), "files": left}
+
+
+def fork_plumb(lab: Lab, *argv: str, env: dict[str, str] | None = None) -> int:
+    """Run a command line in a fork of this process; its pid."""
+    for needed in IMPORTED:
+        import_module(needed)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.environ.update({"PLUMB_ROOT": str(lab.root), "PLUMB_CONFIG": "", MARK: str(lab.root), **(env or {})})
+            os.setsid()
+            _run(lab, argv)
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+        finally:
+            os._exit(70)
+    return pid
+
+
+def _run(lab: Lab, argv: tuple[str, ...]) -> None:
+    from plumb.cli import main
+
+    output = os.open(output_of(lab), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")           # pytest has replaced them
+    status = main(argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def output_of(lab: Lab) -> Path:
+    """Where the forks' output goes."""
+    return lab.root.parent / "output"
+
+
+def tried(lab: Lab, *argv: str) -> tuple[int, str]:
+    """Run a command line in a fork: its exit status, and what it printed."""
+    output_of(lab).unlink(missing_ok=True)
+    status = os.waitstatus_to_exitcode(os.waitpid(fork_plumb(lab, *argv), 0)[1])
+    return status, output_of(lab).read_text()
+
+
+def plumb(lab: Lab, *argv: str) -> str:
+    """Run a command line in a fork and see that it succeeds; what it printed."""
+    status, printed = tried(lab, *argv)
+    assert status == 0, f"plumb {' '.join(argv)}: {status}: {printed}"
+    return printed

@@ -1,0 +1,102 @@
+"""What is open to whom, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plumb import Host
+from plumb.kernel.memory import MemoryKernel
+from plumb.model.cnm import Status
+from plumb.model.parse import BRIDGE
+from plumb.views.open_ports import openings
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Host(tmp_path / "root", settings={}, kernel=MemoryKernel()) as made:
+        yield made
+
+
+def table(host: Host, direct: bool = False) -> list[tuple[str, str, str, str]]:
+    """Port, address, to whom and how, of all that runs."""
+    known = {net.id: net for net in host.networks()}
+    running = [box for box in host.containers() if box.status is Status.RUNNING]
+    members = [(box, [(end, known[end.network]) for end in host.endpoints(box)]) for box in running]
+    return [(each.port, each.address, each.whom, each.way) for each in openings(members, direct=direct)]
+
+
+def run(host: Host, publish: str = "8080:80", internal: bool = False, **options: str) -> None:
+    """A container on a network with these options."""
+    keys: dict[str, Any] = {BRIDGE + key: text for key, text in options.items()}
+    host.create_network("n1", subnet="10.9.0.0/24", internal=internal, options=keys)
+    host.run("c1", network="n1", publish=publish)
+
+
+NEAR = ("any", "10.9.0.2", "containers of n1 and this host", "bridge")
+
+
+def test_a_published_port(host: Host) -> None:
+    """By DNAT where the families agree, by the proxy where they do not; the neighbours reach all ports."""
+    run(host)
+    assert table(host) == [("80/tcp", "0.0.0.0:8080", "whoever reaches this host by IPv4", "DNAT"),
+                           ("80/tcp", "[::]:8080", "whoever reaches this host by IPv6", "proxy"), NEAR]
+
+
+@pytest.mark.parametrize(("address", "whom", "way"), [
+    ("127.0.0.1", "this host alone", "proxy"), ("192.0.2.10", "whoever reaches 192.0.2.10", "DNAT")])
+def test_a_port_on_one_address(host: Host, address: str, whom: str, way: str) -> None:
+    """The loopback address is the host's alone, and the proxy's."""
+    run(host, f"{address}:8080:80")
+    assert table(host) == [("80/tcp", f"{address}:8080", whom, way), NEAR]
+
+
+def test_a_routed_port(host: Host) -> None:
+    """It is open at the container's own address."""
+    run(host, "127.0.0.1:8080:80", gateway_mode_ipv4="routed")
+    assert table(host) == [("80/tcp", "10.9.0.2:80", "whoever has a route to it", "route"), NEAR]
+
+
+def test_an_unprotected_network(host: Host) -> None:
+    """All its ports are open to whoever can route there."""
+    run(host, "127.0.0.1:8080:80", gateway_mode_ipv4="nat-unprotected")
+    assert table(host)[1:] == [NEAR, ("any", "10.9.0.2", "whoever has a route to it", "route")]
+
+
+def test_a_trusted_interface(host: Host) -> None:
+    """What comes in by it reaches the published ports at the container's address."""
+    run(host, "127.0.0.1:8080:80", trusted_host_interfaces="eth1")
+    assert table(host)[-1] == ("80/tcp", "10.9.0.2:80", "what comes in by eth1", "route")
+
+
+def test_direct_routing(host: Host) -> None:
+    """Where it is allowed, to everybody."""
+    run(host, "127.0.0.1:8080:80")
+    assert table(host, direct=True)[-1] == ("80/tcp", "10.9.0.2:80", "whoever has a route to it", "route")
+
+
+def test_an_internal_network_without_neighbours(host: Host) -> None:
+    """Nobody but the host, and not even it where it has no address there."""
+    run(host, internal=True, enable_icc="false")
+    assert table(host) == [("any", "10.9.0.2", "this host", "bridge")]
+    host.create_network("n2", subnet="10.8.0.0/24", internal=True, options={BRIDGE + "enable_icc": "false",
+                                                                            BRIDGE + "gateway_mode_ipv4": "isolated"})
+    host.run("c2", network="n2")
+    assert len(table(host)) == 1
+
+
+def test_without_firewall_rules(tmp_path: Path) -> None:
+    """The proxy alone serves the port, and nothing keeps anybody from the container's own address."""
+    off = {"iptables": False, "ip6tables": False}
+    with Host(tmp_path / "root", settings=off, kernel=MemoryKernel()) as host:
+        run(host)
+        known = {net.id: net for net in host.networks()}
+        box = host.container("c1")
+        members = [(box, [(end, known[end.network]) for end in host.endpoints(box)])]
+        found = openings(members, firewall=frozenset())
+        assert [(each.address, each.way) for each in found] == [
+            ("0.0.0.0:8080", "proxy"), ("[::]:8080", "proxy"), ("10.9.0.2", "bridge"), ("10.9.0.2", "route")]
+        assert [each.way for each in openings(members, proxy=False, firewall=frozenset())] == ["bridge", "route"]
