@@ -1,11 +1,13 @@
-"""The three-tier lab: a frontend, a backend that is cut off from the world, and a database that only it sees.
+"""The three-tier lab.
+
+A frontend, a backend that is cut off from the world, and a database that only it sees.
 
     world ── host:8080 ── frontend-network ── frontend:80 ── backend-network ── api ── database-network ── database
                                                              (internal)              (internal)
 
-Run by `sudo make demo`, in a network and mount namespace of its own that plays the host. It builds the lab, prints
-what was built, tries who reaches whom with real traffic, holds that against what the networks promise, and takes
-everything down again.
+Run by `sudo make demo`, in a network and mount namespace of its own that plays the host. It builds
+the lab, prints what was built, tries who reaches whom with real traffic, holds that against what
+the networks promise, and takes everything down again.
 """
 
 from __future__ import annotations
@@ -45,8 +47,14 @@ def main() -> int:
             host.reset()
         left = commands(STATE) != before
     broken = [outcome for outcome in outcomes if not outcome.kept]
-    print(f"{len(outcomes)} promises tried with real traffic, {len(broken)} broken. "
-          + ("SOMETHING WAS LEFT BEHIND." if left else "Everything was taken down; the host is as it was."))
+    print(
+        f"{len(outcomes)} promises tried with real traffic, {len(broken)} broken. "
+        + (
+            "SOMETHING WAS LEFT BEHIND."
+            if left
+            else "Everything was taken down; the host is as it was."
+        )
+    )
     return 1 if broken or left else 0
 
 
@@ -67,17 +75,36 @@ def show(host: Host) -> None:
     """What was built, as the system's own tools see it."""
     rows = [("CONTAINER", "NETWORK", "INTERFACE", "ADDRESS", "MAC")]
     for box in host.containers():
-        rows += [(box.name, host.network(end.network).name, end.ifname, str(end.ip), end.mac) for end in host.endpoints(box)]
+        rows += [
+            (box.name, host.network(end.network).name, end.ifname, str(end.ip), end.mac)
+            for end in host.endpoints(box)
+        ]
     print(table(rows))
-    for command in ("ip -br link show type bridge", "iptables -S PLUMB-FORWARD", "iptables -S PLUMB-INTERNAL", "iptables -S PLUMB",
-                    "iptables -t nat -S PLUMB", "iptables -t nat -S POSTROUTING"):
+    for command in (
+        "ip -br link show type bridge",
+        "iptables -S PLUMB-FORWARD",
+        "iptables -S PLUMB-INTERNAL",
+        "iptables -S PLUMB",
+        "iptables -t nat -S PLUMB",
+        "iptables -t nat -S POSTROUTING",
+    ):
         print(f"# {command}\n{commands(command)}")
-    print(table([list(open_ports.COLUMNS.values()), *(list(way.row.values()) for way in open_ports.openings(members(host)))]))
+    print(
+        table(
+            [
+                list(open_ports.COLUMNS.values()),
+                *(list(way.row.values()) for way in open_ports.openings(members(host))),
+            ]
+        )
+    )
 
 
 def members(host: Host) -> list[Member]:
     """The containers with their endpoints and networks."""
-    return [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in host.containers()]
+    return [
+        (box, [(end, host.network(end.network)) for end in host.endpoints(box)])
+        for box in host.containers()
+    ]
 
 
 def probe(host: Host, world: str) -> list[Outcome | NameOutcome]:
@@ -93,13 +120,35 @@ def probe(host: Host, world: str) -> list[Outcome | NameOutcome]:
         reached[pair] = reached.get(pair, False) or outcome.reached
     rows = [["who reaches whom", *names]]
     words = {True: "yes", False: "no", None: ""}
-    rows += [[source, *("-" if source == target else words[reached.get((source, target))] for target in names)]
-             for source in names]
+    rows += [
+        [
+            source,
+            *(
+                "-" if source == target else words[reached.get((source, target))]
+                for target in names
+            ),
+        ]
+        for source in names
+    ]
     print(table(rows))
     named = ask(name_promises(lab), places)
-    known = {(each.promise.source, each.promise.name): " ".join(sorted(map(str, each.found))) for each in named if each.promise.kind == "A"}
+    known = {
+        (each.promise.source, each.promise.name): " ".join(sorted(map(str, each.found)))
+        for each in named
+        if each.promise.kind == "A"
+    }
     rows = [["who is what to whom", *(box.name for box in boxes)]]
-    print(table([*rows, *([box.name, *(known.get((box.name, other.name)) or "-" for other in boxes)] for box in boxes)]))
+    print(
+        table(
+            [
+                *rows,
+                *(
+                    [box.name, *(known.get((box.name, other.name)) or "-" for other in boxes)]
+                    for box in boxes
+                ),
+            ]
+        )
+    )
     tried: list[Outcome | NameOutcome] = [*outcomes, *named]
     for each in tried:
         if not each.kept:

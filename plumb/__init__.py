@@ -1,20 +1,20 @@
 """plumb: Docker's networking, rebuilt from the kernel up.
 
-    cnm, options, settings    what is asked for, as frozen values
-    things                    what must exist in the kernel because of it
-    drivers                   from the one to the other; each reads like the page that explains it
-    plan                      steps from what is to what shall be, and back
-    kernel                    the only door to the machine
-    store, engine             what is recorded; load, allot, narrate, plan, carry out, record
-    agent, services           the process that stays for published ports; what it serves
-    warm, warmer              the process that has all imported, for the command line; the agent's part in it
-    views, probes             print it, and try it with real traffic
-    cli                       Docker's words
+cnm, options, settings    what is asked for, as frozen values
+things                    what must exist in the kernel because of it
+drivers                   from the one to the other; each reads like the page that explains it
+plan                      steps from what is to what shall be, and back
+kernel                    the only door to the machine
+store, engine             what is recorded; load, allot, narrate, plan, carry out, record
+agent, services           the process that stays for published ports; what it serves
+warm, warmer              the process that has all imported, for the command line; the agent's part in it
+views, probes             print it, and try it with real traffic
+cli                       Docker's words
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False               # as typing's, which takes a command line 10 ms to import
+TYPE_CHECKING = False  # as typing's, which takes a command line 10 ms to import
 if TYPE_CHECKING:
     from typing import Any
 
@@ -35,11 +35,33 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Attachment", "Broken", "Conflict", "Endpoint", "Exhausted", "Host", "Invalid", "KernelRefused", "Network",
-           "NotFound", "PlumbError", "Sandbox", "Settings", "StepFailed", "Unsupported"]
+__all__ = [
+    "Attachment",
+    "Broken",
+    "Conflict",
+    "Endpoint",
+    "Exhausted",
+    "Host",
+    "Invalid",
+    "KernelRefused",
+    "Network",
+    "NotFound",
+    "PlumbError",
+    "Sandbox",
+    "Settings",
+    "StepFailed",
+    "Unsupported",
+]
 
-_WHERE = {"Host": "plumb.engine.host", "Settings": "plumb.model.settings", "Network": "plumb.model.cnm", "Sandbox": "plumb.model.cnm",
-          "Endpoint": "plumb.model.cnm", "Attachment": "plumb.model.cnm", "StepFailed": "plumb.plan"}
+_WHERE = {
+    "Host": "plumb.engine.host",
+    "Settings": "plumb.model.settings",
+    "Network": "plumb.model.cnm",
+    "Sandbox": "plumb.model.cnm",
+    "Endpoint": "plumb.model.cnm",
+    "Attachment": "plumb.model.cnm",
+    "StepFailed": "plumb.plan",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,9 @@
-"""The command line, from `python -m plumb` or as the `plumb` command: carried out by a warm process where there is one.
+"""The command line, from `python -m plumb` or as the `plumb` command.
 
-So it imports next to nothing (`plumb.prefork.client`), and the rest only if there is no such process, or PLUMB_WARM=0 says so.
+Carried out by a warm process where there is one.
+
+So it imports next to nothing (`plumb.prefork.client`), and the rest only if there is no such
+process, or PLUMB_WARM=0 says so.
 """
 
 import os
@@ -21,14 +24,17 @@ def main() -> int:
         from plumb import cli
 
         return cli.main()
-    os._exit(status)            # there is nothing here to tidy up
+    os._exit(status)  # there is nothing here to tidy up
 
 
 def _died() -> int:
     from plumb.cli import complain, first_verb
 
-    return complain("the process that carried out the command was killed", "'plumb check' tells whether all is whole",
-                    125 if first_verb(sys.argv[1:]) == "run" else 1)
+    return complain(
+        "the process that carried out the command was killed",
+        "'plumb check' tells whether all is whole",
+        125 if first_verb(sys.argv[1:]) == "run" else 1,
+    )
 
 
 def _interrupted() -> int:

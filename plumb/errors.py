@@ -35,8 +35,13 @@ class PlumbError(Exception):
         return _again, (type(self), self.args, self.__dict__)
 
 
-def _again(kind: type[PlumbError], args: tuple[object, ...], state: dict[str, object]) -> PlumbError:
-    """An error as it was in another process: its words are its own, not those that it was made from."""
+def _again(
+    kind: type[PlumbError], args: tuple[object, ...], state: dict[str, object]
+) -> PlumbError:
+    """An error as it was in another process.
+
+    Its words are its own, not those that it was made from.
+    """
     error = kind.__new__(kind, *args)
     error.args = args
     error.__dict__.update(state)
@@ -79,7 +84,10 @@ class KernelRefused(PlumbError):
     def __init__(self, doing: str, errno: int = 0, said: str = "", hint: str = "") -> None:
         name = NAMES.get(errno, "")
         words = said or (os.strerror(errno) if errno else "no reason given")
-        super().__init__(f"cannot {doing}: {words}" + (f" ({name})" if name else ""), hint or HINTS.get(errno, ""))
+        super().__init__(
+            f"cannot {doing}: {words}" + (f" ({name})" if name else ""),
+            hint or HINTS.get(errno, ""),
+        )
         self.errno = errno
 
 

@@ -1,7 +1,8 @@
 """Plans: what it takes to come from one state to another, as steps that can all be taken back.
 
-A step is a thing before and a thing after. Nothing before means add, nothing after means remove, both mean
-change in place. Its inverse is the step with the two swapped; there is no other inverse to write, anywhere.
+A step is a thing before and a thing after. Nothing before means add, nothing after means remove,
+both mean change in place. Its inverse is the step with the two swapped; there is no other inverse
+to write, anywhere.
 
     apply      plan(current, desired), carried out
     dry run    the same, not carried out
@@ -49,7 +50,8 @@ class StepFailed(PlumbError):
 
     Attributes:
         step: the one that failed.
-        done: the steps that were taken, in order; of those sent together with it some may stand behind it.
+        done: the steps that were taken, in order; of those sent together with it some may stand
+        behind it.
         stuck: what could not be taken back afterwards.
     """
 
@@ -66,13 +68,21 @@ class StepFailed(PlumbError):
 
 
 class Kernel(Protocol):
-    """The one door to the machine: `kernel.linux` is the real one, `kernel.memory` keeps it all in a dict."""
+    """The one door to the machine.
+
+    `kernel.linux` is the real one, `kernel.memory` keeps it all in a dict.
+    """
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """How each of these is now, None where it is not there; only fields that plumb sets are compared."""
+        """How each of these is now, None where it is not there.
+
+        Only fields that plumb sets are compared.
+        """
 
     def take(self, steps: Sequence[Step]) -> None:
-        """Take the steps in order. What is gone already counts as removed; what is there already is an error.
+        """Take the steps in order.
+
+        What is gone already counts as removed; what is there already is an error.
 
         Raises:
             StepFailed: one could not be taken; `done` says which were.
@@ -80,10 +90,12 @@ class Kernel(Protocol):
 
 
 def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
-    """The steps from current to desired: removals backwards first, then changes and additions in order.
+    """The steps from current to desired.
 
-    What the kernel drops together with something else that goes has no step of its own. A standing thing that is not
-    desired stays as it is: to put it back, desire the state that it had.
+    Removals backwards first, then changes and additions in order.
+
+    What the kernel drops together with something else that goes has no step of its own. A standing
+    thing that is not desired stays as it is: to put it back, desire the state that it had.
 
     Args:
         current: what there is now, or what is recorded to be.
@@ -91,15 +103,23 @@ def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
     """
     have = {thing.key: thing for thing in current}
     want = {thing.key: thing for thing in desired}
-    surplus = in_order(thing for key, thing in have.items() if key not in want and not thing.standing)
+    surplus = in_order(
+        thing for key, thing in have.items() if key not in want and not thing.standing
+    )
     gone = {key for thing in surplus for key in thing.makes}
     removals = [Step(thing, None) for thing in surplus if not gone.intersection(thing.uses)]
-    changes = [Step(have.get(thing.key), thing) for thing in in_order(want.values()) if have.get(thing.key) != thing]
+    changes = [
+        Step(have.get(thing.key), thing)
+        for thing in in_order(want.values())
+        if have.get(thing.key) != thing
+    ]
     return removals[::-1] + changes
 
 
 def in_order(things: Iterable[Thing]) -> list[Thing]:
-    """Things in building order: the host's by stage, then each sandbox's inside in one visit, then who answers, then processes.
+    """Things in building order.
+
+    The host's by stage, then each sandbox's inside in one visit, then who answers, then processes.
 
     Within a stage the order in which they were narrated is kept.
     """

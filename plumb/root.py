@@ -1,7 +1,10 @@
-"""Which root a command is about; found with next to no imports, since the command line asks before anything else.
+"""Which root a command is about.
 
-The default root is split as distributions want it: what outlives a boot in /var/lib/plumb, namespace files and
-sockets in /run/plumb. An explicit root (PLUMB_ROOT, or an argument) holds everything. Two roots never meet.
+Found with next to no imports, since the command line asks before anything else.
+
+The default root is split as distributions want it: what outlives a boot in /var/lib/plumb,
+namespace files and sockets in /run/plumb. An explicit root (PLUMB_ROOT, or an argument) holds
+everything. Two roots never meet.
 """
 
 import os
@@ -13,7 +16,10 @@ IMPORT_PATH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def named(given: str = "") -> str:
-    """The absolute path of that root, of PLUMB_ROOT's, or of the default one; links and `..` in it stay."""
+    """The absolute path of that root, of PLUMB_ROOT's, or of the default one.
+
+    Links and `..` in it stay.
+    """
     path = given or os.environ.get("PLUMB_ROOT") or DEFAULT_ROOT
     whole = path if path.startswith("/") else f"{os.getcwd()}/{path}"
     return "/" + "/".join(part for part in whole.split("/") if part not in ("", "."))

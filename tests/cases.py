@@ -1,7 +1,7 @@
 """Everything that can be built, as a table: a name, and how it is asked for.
 
-The four tests of every kernel feature (golden, replay, failure at every step, cut) go through all of it.
-"""
+The four tests of every kernel feature (golden, replay, failure at every step, cut) go through all
+of it."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Case:
 
 def network(*boxes: str, **asked: Any) -> Callable[[Verbs], None]:
     """A network n1 with these containers on it (c1 and c2 if none are named)."""
+
     def build(verbs: Verbs) -> None:
         verbs.create_network("n1", **asked)
         for name in boxes or ("c1", "c2"):
@@ -56,9 +57,13 @@ def option(**options: str) -> Callable[[Verbs], None]:
 
 
 def _keys(options: Mapping[str, str]) -> dict[str, str]:
-    driver = {"mtu": PREFIX + "driver.mtu", "container_iface_prefix": PREFIX + "container_iface_prefix",
-              "host_ipv4": PREFIX + "host_ipv4", "host_ipv6": PREFIX + "host_ipv6",
-              "advertise_addr_nmsgs": PREFIX + "advertise_addr_nmsgs"}
+    driver = {
+        "mtu": PREFIX + "driver.mtu",
+        "container_iface_prefix": PREFIX + "container_iface_prefix",
+        "host_ipv4": PREFIX + "host_ipv4",
+        "host_ipv6": PREFIX + "host_ipv6",
+        "advertise_addr_nmsgs": PREFIX + "advertise_addr_nmsgs",
+    }
     return {driver.get(key, BRIDGE + key): text for key, text in options.items()}
 
 
@@ -121,9 +126,13 @@ def wishes(verbs: Verbs) -> None:
     """Everything that can be asked of an endpoint."""
     verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True)
     sysctls = f"{ENDPOINT}sysctls=net.ipv4.conf.IFNAME.log_martians=1"
-    verbs.run("c1", network=attachment(
-        f'name=n1,ip=172.20.0.77,ip6=fd00:20::77,mac-address=02:00:00:00:00:77,alias=db,link-local-ip=169.254.7.7,'
-        f'link-local-ip=fe80::77,driver-opt={ENDPOINT}ifname=front,"driver-opt={sysctls}"'))
+    verbs.run(
+        "c1",
+        network=attachment(
+            f"name=n1,ip=172.20.0.77,ip6=fd00:20::77,mac-address=02:00:00:00:00:77,alias=db,link-local-ip=169.254.7.7,"
+            f'link-local-ip=fe80::77,driver-opt={ENDPOINT}ifname=front,"driver-opt={sysctls}"'
+        ),
+    )
 
 
 def modes(verbs: Verbs) -> None:
@@ -144,6 +153,7 @@ def no_ipv6_inside(verbs: Verbs) -> None:
 
 def published(*ports: str, **asked: Any) -> Callable[[Verbs], None]:
     """A network n1 with c1, of which these ports are published, and c2."""
+
     def build(verbs: Verbs) -> None:
         verbs.create_network("n1", **asked)
         verbs.run("c1", network="n1", publish=ports)
@@ -153,7 +163,10 @@ def published(*ports: str, **asked: Any) -> Callable[[Verbs], None]:
 
 
 def published_elsewhere(verbs: Verbs) -> None:
-    """c1 publishes through n2, its gateway, and is on the internal network n1; n1 is joined first."""
+    """c1 publishes through n2, its gateway, and is on the internal network n1.
+
+    N1 is joined first.
+    """
     verbs.create_network("n1", subnet="172.20.0.0/24", internal=True)
     verbs.create_network("n2", subnet=DUAL2, ipv6=True)
     verbs.run("c1", network="n1", publish="8080:80")
@@ -170,10 +183,19 @@ def two_networks_published(verbs: Verbs) -> None:
 
 
 def named(verbs: Verbs) -> None:
-    """c1 on n1 with every kind of name; c2 on the default network and n1, with a link; c3 on n2, where nobody else is."""
+    """c1 on n1 with every kind of name; c2 on the default network and n1, with a link.
+
+    C3 on n2, where nobody else is.
+    """
     verbs.create_network("n1", subnet=DUAL, ipv6=True)
     verbs.create_network("n2", subnet="172.21.0.0/24")
-    verbs.run("c1", network=attachment("name=n1,alias=web"), hostname="www", owns_hostname=True, dns_options=("ndots:2",))
+    verbs.run(
+        "c1",
+        network=attachment("name=n1,alias=web"),
+        hostname="www",
+        owns_hostname=True,
+        dns_options=("ndots:2",),
+    )
     verbs.run("c2", dns=(IPv4Address("192.0.2.53"),))
     verbs.connect("n1", "c2", aliases=("db", "web"), links=(("c1", "front"),))
     verbs.run("c3", network="n2")
@@ -182,7 +204,13 @@ def named(verbs: Verbs) -> None:
 def command(verbs: Verbs) -> None:
     """A container with a command."""
     verbs.create_network("n1", subnet="172.20.0.0/24")
-    verbs.run("c1", network=Attachment("n1"), command=("sleep", "1000"), hostname="box", cap_drop=("NET_RAW",))
+    verbs.run(
+        "c1",
+        network=Attachment("n1"),
+        command=("sleep", "1000"),
+        hostname="box",
+        cap_drop=("NET_RAW",),
+    )
 
 
 def linked(verbs: Verbs) -> None:
@@ -194,13 +222,20 @@ def linked(verbs: Verbs) -> None:
 def on_the_lan(driver: str, *boxes: str, **asked: Any) -> Case:
     """A macvlan or ipvlan network n1 of the LAN's subnets, and containers at 192.0.2.51, .52, …"""
     mode = {f"{driver}_{key}": asked.pop(key) for key in ("mode", "flag") if key in asked}
-    wanted = {"subnet": "192.0.2.0/24", "gateway": "192.0.2.1", **asked, "options": {"parent": "eth0", **mode}}
+    wanted = {
+        "subnet": "192.0.2.0/24",
+        "gateway": "192.0.2.1",
+        **asked,
+        "options": {"parent": "eth0", **mode},
+    }
 
     def build(verbs: Verbs) -> None:
         verbs.create_network("n1", driver=driver, **wanted)
         for number, name in enumerate(boxes or ("c1", "c2")):
             six = IPv6Address(f"2001:db8:2::{51 + number}") if wanted.get("ipv6") else None
-            verbs.run(name, network=Attachment("n1", ip=IPv4Address(f"192.0.2.{51 + number}"), ip6=six))
+            verbs.run(
+                name, network=Attachment("n1", ip=IPv4Address(f"192.0.2.{51 + number}"), ip6=six)
+            )
 
     return Case(build, needs=(driver,))
 
@@ -212,11 +247,23 @@ def alone(driver: str, **asked: Any) -> Case:
 
 
 def tagged(driver: str) -> Case:
-    """VLAN 10 of eth0, made with the network n1; where several networks can share a parent, also by n2, which is gone again."""
+    """VLAN 10 of eth0, made with the network n1.
+
+    Where several networks can share a parent, also by n2, which is gone again.
+    """
+
     def build(verbs: Verbs) -> None:
-        verbs.create_network("n1", driver=driver, subnet=["10.10.0.0/24", "fd00:10::/64"], ipv6=True, options={"parent": "eth0.10"})
+        verbs.create_network(
+            "n1",
+            driver=driver,
+            subnet=["10.10.0.0/24", "fd00:10::/64"],
+            ipv6=True,
+            options={"parent": "eth0.10"},
+        )
         if driver == "macvlan":
-            verbs.create_network("n2", driver=driver, subnet="10.11.0.0/24", options={"parent": "eth0.10"})
+            verbs.create_network(
+                "n2", driver=driver, subnet="10.11.0.0/24", options={"parent": "eth0.10"}
+            )
             verbs.remove_network("n2")
         verbs.run("c1", network="n1")
         verbs.run("c2", network="n1")
@@ -225,21 +272,44 @@ def tagged(driver: str) -> Case:
 
 
 def many_subnets(driver: str, **options: str) -> Case:
-    """Two subnets of each family, the second of each with a gateway; c1 and c3 are in the first ones, c2 in the second ones."""
+    """Two subnets of each family, the second of each with a gateway.
+
+    C1 and c3 are in the first ones, c2 in the second ones.
+    """
+
     def build(verbs: Verbs) -> None:
-        verbs.create_network("n1", driver=driver, subnet=["10.20.0.0/24", "10.21.0.0/24", "fd00:20::/64", "fd00:21::/64"], ipv6=True,
-                             gateway=["10.21.0.254", "fd00:21::254"], options={"parent": "eth0", **options})
+        verbs.create_network(
+            "n1",
+            driver=driver,
+            subnet=["10.20.0.0/24", "10.21.0.0/24", "fd00:20::/64", "fd00:21::/64"],
+            ipv6=True,
+            gateway=["10.21.0.254", "fd00:21::254"],
+            options={"parent": "eth0", **options},
+        )
         verbs.run("c1", network="n1")
-        verbs.run("c2", network=Attachment("n1", ip=IPv4Address("10.21.0.5"), ip6=IPv6Address("fd00:21::5")))
+        verbs.run(
+            "c2",
+            network=Attachment("n1", ip=IPv4Address("10.21.0.5"), ip6=IPv6Address("fd00:21::5")),
+        )
         verbs.run("c3", network="n1")
 
     return Case(build, needs=(driver,))
 
 
 def beside_a_bridge(driver: str, **options: str) -> Case:
-    """c1 on a bridge network and on the LAN, where its way out is; c2 on the LAN only, and first."""
+    """c1 on a bridge network and on the LAN, where its way out is.
+
+    C2 on the LAN only, and first.
+    """
+
     def build(verbs: Verbs) -> None:
-        verbs.create_network("n1", driver=driver, subnet="192.0.2.0/24", gateway="192.0.2.1", options={"parent": "eth0", **options})
+        verbs.create_network(
+            "n1",
+            driver=driver,
+            subnet="192.0.2.0/24",
+            gateway="192.0.2.1",
+            options={"parent": "eth0", **options},
+        )
         verbs.create_network("n2", subnet="172.21.0.0/24")
         verbs.run("c1", network="n2", publish="8080:80")
         verbs.run("c2", network=Attachment("n1", ip=IPv4Address("192.0.2.52")))
@@ -248,7 +318,11 @@ def beside_a_bridge(driver: str, **options: str) -> Case:
     return Case(build, needs=(driver,))
 
 
-def nftables(build: Callable[[Verbs], None], settings: Mapping[str, Any] = MappingProxyType({}), before: str = "true") -> Case:
+def nftables(
+    build: Callable[[Verbs], None],
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    before: str = "true",
+) -> Case:
     """The same with rules of nftables' own, on a host that forwards as it must."""
     return Case(build, {"firewall-backend": "nftables", **settings}, f"{FORWARDS}; {before}")
 
@@ -258,33 +332,77 @@ SNAT = "ip addr add 192.0.2.200/24 dev eth0; ip addr add 2001:db8:2::200/64 dev 
 DUAL = ["172.20.0.0/24", "fd00:20::/64"]
 LAN, LAN_GATEWAYS = ["192.0.2.0/24", "2001:db8:2::/64"], ["192.0.2.1", "2001:db8:2::1"]
 DUAL2 = ["172.21.0.0/24", "fd00:21::/64"]
-PORTS = ("8080:80", "8080:80/udp", "127.0.0.1:8081:81", "[::1]:8081:81", "192.0.2.10:8082:82/udp", "8083-8084:83-84")
+PORTS = (
+    "8080:80",
+    "8080:80/udp",
+    "127.0.0.1:8081:81",
+    "[::1]:8081:81",
+    "192.0.2.10:8082:82/udp",
+    "8083-8084:83-84",
+)
 
 CASES: dict[str, Case] = {
     "default": Case(default_network),
-    "default-bip": Case(default_network, {"bip": "10.77.0.1/24", "fixed-cidr": "10.77.0.128/25", "mtu": 1450, "icc": False}),
-    "default-ipv6": Case(default_network, {"ipv6": True, "fixed-cidr-v6": "fd00:17::/64", "default-gateway": "172.17.0.9",
-                                           "bip": "172.17.0.1/16"}),
+    "default-bip": Case(
+        default_network,
+        {"bip": "10.77.0.1/24", "fixed-cidr": "10.77.0.128/25", "mtu": 1450, "icc": False},
+    ),
+    "default-ipv6": Case(
+        default_network,
+        {
+            "ipv6": True,
+            "fixed-cidr-v6": "fd00:17::/64",
+            "default-gateway": "172.17.0.9",
+            "bip": "172.17.0.1/16",
+        },
+    ),
     "default-links": Case(linked, {"icc": False}),
     "default-no-masquerade": Case(default_network, {"ip-masq": False}),
     "user": Case(network(subnet="172.20.0.0/24")),
     "empty": Case(empty),
-    "ipam": Case(network(subnet="172.20.0.0/16", ip_range="172.20.5.0/24", gateway="172.20.0.1",
-                         aux_addresses={"other": "172.20.5.1", "DefaultGatewayIPv4": "172.20.0.9"})),
+    "ipam": Case(
+        network(
+            subnet="172.20.0.0/16",
+            ip_range="172.20.5.0/24",
+            gateway="172.20.0.1",
+            aux_addresses={"other": "172.20.5.1", "DefaultGatewayIPv4": "172.20.0.9"},
+        )
+    ),
     "ipv6": Case(network(subnet=DUAL, ipv6=True)),
     "ipv6-only": Case(network(subnet="fd00:20::/64", ipv4=False, ipv6=True)),
     "ipv6-icc-off": Case(network(subnet=DUAL, ipv6=True, options=_keys({"enable_icc": "false"}))),
     "internal": Case(network(subnet=DUAL, ipv6=True, internal=True)),
-    "internal-icc-off": Case(network(subnet="172.20.0.0/24", internal=True, options=_keys({"enable_icc": "false"}))),
-    "isolated": Case(network(subnet=DUAL, ipv6=True, internal=True,
-                             options=_keys({"gateway_mode_ipv4": "isolated", "gateway_mode_ipv6": "isolated"}))),
-    "isolated-31": Case(network(subnet="172.20.0.0/31", internal=True, options=_keys({"gateway_mode_ipv4": "isolated"}))),
+    "internal-icc-off": Case(
+        network(subnet="172.20.0.0/24", internal=True, options=_keys({"enable_icc": "false"}))
+    ),
+    "isolated": Case(
+        network(
+            subnet=DUAL,
+            ipv6=True,
+            internal=True,
+            options=_keys({"gateway_mode_ipv4": "isolated", "gateway_mode_ipv6": "isolated"}),
+        )
+    ),
+    "isolated-31": Case(
+        network(
+            subnet="172.20.0.0/31", internal=True, options=_keys({"gateway_mode_ipv4": "isolated"})
+        )
+    ),
     "inhibit": Case(option(inhibit_ipv4="true")),
     "icc-off": Case(option(enable_icc="false")),
     "no-masquerade": Case(option(enable_ip_masquerade="false")),
-    "snat": Case(network(subnet=DUAL, ipv6=True, options=_keys({"host_ipv4": "192.0.2.200", "host_ipv6": "2001:db8:2::200"})), before=SNAT),
+    "snat": Case(
+        network(
+            subnet=DUAL,
+            ipv6=True,
+            options=_keys({"host_ipv4": "192.0.2.200", "host_ipv6": "2001:db8:2::200"}),
+        ),
+        before=SNAT,
+    ),
     "name-mtu-prefix": Case(option(name="lab0", mtu="1400", container_iface_prefix="net")),
-    "foreign-bridge": Case(option(name="lab0"), before="ip link add lab0 type bridge; ip link set lab0 up"),
+    "foreign-bridge": Case(
+        option(name="lab0"), before="ip link add lab0 type bridge; ip link set lab0 up"
+    ),
     "routed": Case(routed_and_other),
     "unprotected": Case(unprotected_and_other),
     "trusted": Case(option(trusted_host_interfaces="eth0:lo0")),
@@ -295,7 +413,9 @@ CASES: dict[str, Case] = {
     "fwmark": Case(network(subnet="172.20.0.0/24"), {"bridge-accept-fwmark": "0x10/0xff"}),
     "no-iptables": Case(network(subnet=DUAL, ipv6=True), {"iptables": False, "ip6tables": False}),
     "no-forwarding": Case(network(subnet="172.20.0.0/24"), {"ip-forward": False}),
-    "forwarding-before": Case(network(subnet="172.20.0.0/24"), before="sysctl -qw net.ipv4.ip_forward=1"),
+    "forwarding-before": Case(
+        network(subnet="172.20.0.0/24"), before="sysctl -qw net.ipv4.ip_forward=1"
+    ),
     "no-proxy": Case(network(subnet=DUAL, ipv6=True), {"userland-proxy": False}),
     "wishes": Case(wishes),
     "no-ipv6-inside": Case(no_ipv6_inside),
@@ -304,11 +424,27 @@ CASES: dict[str, Case] = {
     "names": Case(named),
     "published": Case(published(*PORTS, subnet=DUAL, ipv6=True)),
     "published-v4": Case(published("8080:80", "80", subnet="172.20.0.0/24")),
-    "published-no-proxy": Case(published(*PORTS, subnet=DUAL, ipv6=True), {"userland-proxy": False}),
-    "published-routed": Case(published("8080:80", subnet=DUAL, ipv6=True, options=_keys({"gateway_mode_ipv4": "routed"}))),
-    "published-unprotected": Case(published("8080:80", subnet="172.20.0.0/24", options=_keys({"gateway_mode_ipv4": "nat-unprotected"}))),
-    "published-trusted": Case(published("8080:80", subnet="172.20.0.0/24", options=_keys({"trusted_host_interfaces": "eth0"}))),
-    "published-no-iptables": Case(published("8080:80", subnet=DUAL, ipv6=True), {"iptables": False, "ip6tables": False}),
+    "published-no-proxy": Case(
+        published(*PORTS, subnet=DUAL, ipv6=True), {"userland-proxy": False}
+    ),
+    "published-routed": Case(
+        published("8080:80", subnet=DUAL, ipv6=True, options=_keys({"gateway_mode_ipv4": "routed"}))
+    ),
+    "published-unprotected": Case(
+        published(
+            "8080:80",
+            subnet="172.20.0.0/24",
+            options=_keys({"gateway_mode_ipv4": "nat-unprotected"}),
+        )
+    ),
+    "published-trusted": Case(
+        published(
+            "8080:80", subnet="172.20.0.0/24", options=_keys({"trusted_host_interfaces": "eth0"})
+        )
+    ),
+    "published-no-iptables": Case(
+        published("8080:80", subnet=DUAL, ipv6=True), {"iptables": False, "ip6tables": False}
+    ),
     "published-elsewhere": Case(published_elsewhere),
     "two-networks-published": Case(two_networks_published),
     "macvlan": on_the_lan("macvlan"),
@@ -336,32 +472,58 @@ CASES: dict[str, Case] = {
     "nft-ipv6": nftables(network(subnet=DUAL, ipv6=True)),
     "nft-ipv6-only": nftables(network(subnet="fd00:20::/64", ipv4=False, ipv6=True)),
     "nft-internal": nftables(internal_and_other),
-    "nft-internal-icc-off": nftables(network(subnet=DUAL, ipv6=True, internal=True, options=_keys({"enable_icc": "false"}))),
-    "nft-icc-off": nftables(network(subnet=DUAL, ipv6=True, options=_keys({"enable_icc": "false"}))),
+    "nft-internal-icc-off": nftables(
+        network(subnet=DUAL, ipv6=True, internal=True, options=_keys({"enable_icc": "false"}))
+    ),
+    "nft-icc-off": nftables(
+        network(subnet=DUAL, ipv6=True, options=_keys({"enable_icc": "false"}))
+    ),
     "nft-routed": nftables(routed_and_other),
     "nft-unprotected": nftables(unprotected_and_other),
     "nft-no-masquerade": nftables(option(enable_ip_masquerade="false")),
-    "nft-snat": nftables(network(subnet=DUAL, ipv6=True, options=_keys({"host_ipv4": "192.0.2.200", "host_ipv6": "2001:db8:2::200"})),
-                         before=SNAT),
+    "nft-snat": nftables(
+        network(
+            subnet=DUAL,
+            ipv6=True,
+            options=_keys({"host_ipv4": "192.0.2.200", "host_ipv6": "2001:db8:2::200"}),
+        ),
+        before=SNAT,
+    ),
     "nft-trusted": nftables(option(trusted_host_interfaces="eth0:lo0")),
     "nft-direct-routing": nftables(apart, {"allow-direct-routing": True}),
     "nft-fwmark": nftables(network(subnet="172.20.0.0/24"), {"bridge-accept-fwmark": "0x10/0xff"}),
     "nft-no-proxy": nftables(network(subnet=DUAL, ipv6=True), {"userland-proxy": False}),
     "nft-ipv4-rules-only": nftables(network(subnet=DUAL, ipv6=True), {"ip6tables": False}),
-    "nft-no-forwarding": Case(network(subnet="172.20.0.0/24"), {"firewall-backend": "nftables", "ip-forward": False}),
+    "nft-no-forwarding": Case(
+        network(subnet="172.20.0.0/24"), {"firewall-backend": "nftables", "ip-forward": False}
+    ),
     "nft-names": nftables(named),
     "nft-published": nftables(published(*PORTS, subnet=DUAL, ipv6=True)),
     "nft-published-v4": nftables(published("8080:80", "80", subnet="172.20.0.0/24")),
-    "nft-published-no-proxy": nftables(published(*PORTS, subnet=DUAL, ipv6=True), {"userland-proxy": False}),
-    "nft-published-routed": nftables(published("8080:80", subnet=DUAL, ipv6=True, options=_keys({"gateway_mode_ipv4": "routed"}))),
-    "nft-published-unprotected": nftables(published("8080:80", subnet="172.20.0.0/24",
-                                                    options=_keys({"gateway_mode_ipv4": "nat-unprotected"}))),
+    "nft-published-no-proxy": nftables(
+        published(*PORTS, subnet=DUAL, ipv6=True), {"userland-proxy": False}
+    ),
+    "nft-published-routed": nftables(
+        published("8080:80", subnet=DUAL, ipv6=True, options=_keys({"gateway_mode_ipv4": "routed"}))
+    ),
+    "nft-published-unprotected": nftables(
+        published(
+            "8080:80",
+            subnet="172.20.0.0/24",
+            options=_keys({"gateway_mode_ipv4": "nat-unprotected"}),
+        )
+    ),
 }
 
 
 def on_kernels(names: Iterable[str], *more: Any) -> list[Any]:
     """Names of cases as parameters of a test that builds them, each marked with what it needs of the kernel; more: further parameters."""
-    return [pytest.param(name, *more, marks=[pytest.mark.needs(*CASES[name].needs)] if CASES[name].needs else []) for name in names]
+    return [
+        pytest.param(
+            name, *more, marks=[pytest.mark.needs(*CASES[name].needs)] if CASES[name].needs else []
+        )
+        for name in names
+    ]
 
 
 @contextmanager

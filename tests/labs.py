@@ -2,9 +2,9 @@
 
     lan ── eth0 of the host    192.0.2.10/24, 2001:db8:2::10/64; the LAN's router is .1 and has 198.51.100.1, "the internet"
 
-The calling thread is in the host's namespace for the length of a with block; programs that it starts are as well.
-Nothing here ever touches the machine's own network: `refuse_the_machine` sees to it.
-"""
+The calling thread is in the host's namespace for the length of a with block; programs that it
+starts are as well. Nothing here ever touches the machine's own network: `refuse_the_machine` sees
+to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def refuse_the_machine() -> None:
     """Stop at once when this process is in the machine's own network namespace."""
     if os.geteuid() != 0:
         pytest.exit("the tests need root: sudo make test", 1)
-    outside = os.environ.get("PLUMB_TESTS_OUTSIDE", "")          # the namespace that the tests were started from
+    outside = os.environ.get(
+        "PLUMB_TESTS_OUTSIDE", ""
+    )  # the namespace that the tests were started from
     if not outside or os.readlink("/proc/self/ns/net") == outside:
         pytest.exit("run 'make test': it gives the tests a network namespace of their own", 1)
 
@@ -72,14 +74,29 @@ class Lab:
         """plumb on this lab's root."""
         return Host(self.root, **{"settings": {}, **asked})  # type: ignore[arg-type]  # the keywords are Host's own
 
-    def plumb(self, *argv: str, status: int | None = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def plumb(
+        self, *argv: str, status: int | None = 0, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command line; status None takes any."""
         import sys
 
         repository = str(REPOSITORY)
-        ran = subprocess.run([sys.executable, "-m", "plumb", *argv], capture_output=True, text=True, check=False, cwd="/",
-                             env={**os.environ, "PLUMB_ROOT": str(self.root), "PYTHONPATH": repository, **(env or {})})
-        assert status is None or ran.returncode == status, f"plumb {' '.join(argv)}: {ran.returncode}: {ran.stderr or ran.stdout}"
+        ran = subprocess.run(
+            [sys.executable, "-m", "plumb", *argv],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env={
+                **os.environ,
+                "PLUMB_ROOT": str(self.root),
+                "PYTHONPATH": repository,
+                **(env or {}),
+            },
+        )
+        assert status is None or ran.returncode == status, (
+            f"plumb {' '.join(argv)}: {ran.returncode}: {ran.stderr or ran.stdout}"
+        )
         return ran
 
     def inside(self, host: Host, box: Sandbox | str, command: str, check: bool = True) -> str:
@@ -111,7 +128,10 @@ def lab(lan: bool = False) -> Iterator[Lab]:
 
 @contextmanager
 def iptables(kind: str) -> Iterator[None]:
-    """A host whose iptables is of that kind, nf_tables or legacy, for the length of a with block; "" for what it is."""
+    """A host whose iptables is of that kind, nf_tables or legacy, for the length of a with block.
+
+    "" for what it is.
+    """
     before = os.environ.get("PLUMB_IPTABLES", "")
     os.environ["PLUMB_IPTABLES"] = kind
     backends.writer.cache_clear()
@@ -124,19 +144,29 @@ def iptables(kind: str) -> Iterator[None]:
 
 def _attach(beside: str) -> None:
     sh(f"ip link add eth0 type veth peer name port0 netns {beside}")
-    within(beside, f"""sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.port0.accept_dad=0
+    within(
+        beside,
+        f"""sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.port0.accept_dad=0
         ip link set lo up; ip link set port0 up
         ip addr add {ROUTER}/24 dev port0; ip addr add {ROUTER6}/64 dev port0 nodad
-        ip addr add {INTERNET}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad""")
+        ip addr add {INTERNET}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad""",
+    )
     sh(f"""ip link set eth0 up; ip addr add {HOST_IP}/24 dev eth0; ip addr add {HOST_IP6}/64 dev eth0 nodad
         ip route add default via {ROUTER}; ip -6 route add default via {ROUTER6}""")
 
 
 # -- what a host looks like ---------------------------------------------------------------
 
-SYSCTLS = ("net/ipv4/ip_forward", "net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/accept_ra", "net/ipv6/conf/*/disable_ipv6",
-           "net/ipv4/conf/*/route_localnet", "net/ipv4/ping_group_range", "net/ipv4/ip_unprivileged_port_start",
-           "net/bridge/bridge-nf-call-*")
+SYSCTLS = (
+    "net/ipv4/ip_forward",
+    "net/ipv6/conf/*/forwarding",
+    "net/ipv6/conf/*/accept_ra",
+    "net/ipv6/conf/*/disable_ipv6",
+    "net/ipv4/conf/*/route_localnet",
+    "net/ipv4/ping_group_range",
+    "net/ipv4/ip_unprivileged_port_start",
+    "net/bridge/bridge-nf-call-*",
+)
 
 
 def state(sandboxes: dict[str, str] | None = None) -> dict[str, list[str]]:
@@ -147,13 +177,27 @@ def state(sandboxes: dict[str, str] | None = None) -> dict[str, list[str]]:
     """
     found = {
         "links": sorted(_link(line) for line in _lines("ip", "-o", "-d", "link", "show")),
-        "addresses": sorted(line.partition(": ")[2].partition("\\")[0]
-                            for line in _lines("ip", "-o", "address", "show", "scope", "global")),
-        "routes": sorted(line.replace(" linkdown", "") for version in ("-4", "-6")
-                         for line in _lines("ip", version, "route", "show") if "fe80::/64" not in line),
-        "sysctls": sorted(f"{path}: {_read(path)}" for pattern in SYSCTLS for path in Path("/proc/sys").glob(pattern)),
-        "listeners": sorted(" ".join(line.split()[i] for i in (0, 4)) for line in _lines("ss", "-Hlntu")),
-        "iptables": _rules("iptables"), "ip6tables": _rules("ip6tables"), "nft": _native(),
+        "addresses": sorted(
+            line.partition(": ")[2].partition("\\")[0]
+            for line in _lines("ip", "-o", "address", "show", "scope", "global")
+        ),
+        "routes": sorted(
+            line.replace(" linkdown", "")
+            for version in ("-4", "-6")
+            for line in _lines("ip", version, "route", "show")
+            if "fe80::/64" not in line
+        ),
+        "sysctls": sorted(
+            f"{path}: {_read(path)}"
+            for pattern in SYSCTLS
+            for path in Path("/proc/sys").glob(pattern)
+        ),
+        "listeners": sorted(
+            " ".join(line.split()[i] for i in (0, 4)) for line in _lines("ss", "-Hlntu")
+        ),
+        "iptables": _rules("iptables"),
+        "ip6tables": _rules("ip6tables"),
+        "nft": _native(),
     }
     for label, path in (sandboxes or {}).items():
         with entered(path):
@@ -170,10 +214,12 @@ def _read(path: Path) -> str:
     try:
         return path.read_text().strip()
     except OSError:
-        return ""                           # the link went while we looked
+        return ""  # the link went while we looked
 
 
-LINK = re.compile(r"^\d+: ([^:]+?)(@\S+)?: <([^>]*)> mtu (\d+).*?(master \S+|(?=state)).*?(hairpin (on|off)|$)")
+LINK = re.compile(
+    r"^\d+: ([^:]+?)(@\S+)?: <([^>]*)> mtu (\d+).*?(master \S+|(?=state)).*?(hairpin (on|off)|$)"
+)
 
 
 def _link(line: str) -> str:
@@ -185,7 +231,10 @@ def _link(line: str) -> str:
 
 
 def _rules(tool: str) -> list[str]:
-    """Rules in their chains' order, and policies other than ACCEPT; chains that nobody fills are left out."""
+    """Rules in their chains' order, and policies other than ACCEPT.
+
+    Chains that nobody fills are left out.
+    """
     found: list[str] = []
     for variant in ("nft-", "legacy-"):
         table = ""
@@ -203,7 +252,10 @@ FRONT_ENDS = ("filter", "nat", "mangle", "raw", "security")
 
 
 def _native() -> list[str]:
-    """What is in nft's own tables, not those which iptables keeps there: chain by chain, the rules in their order."""
+    """What is in nft's own tables, not those which iptables keeps there.
+
+    Chain by chain, the rules in their order.
+    """
     blocks: dict[str, list[str]] = {}
     table = block = ""
     for line in _lines("nft", "-s", "list", "ruleset"):
@@ -230,10 +282,15 @@ def processes() -> set[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                words = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
                 elsewhere = os.readlink(entry / "ns/mnt") != here
             except OSError:
                 continue
-            if not elsewhere and any(name in words for name in ("shim.py", "gratuitous_arp.py", "plumb.agent", "plumb.prefork.server")):
+            if not elsewhere and any(
+                name in words
+                for name in ("shim.py", "gratuitous_arp.py", "plumb.agent", "plumb.prefork.server")
+            ):
                 found.add(f"{entry.name} {words}")
     return found

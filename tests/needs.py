@@ -3,9 +3,9 @@
     @pytest.mark.needs("ipvlan")                    the names are those of plumb.kernel.features
     @pytest.mark.needs("8021q", "macvlan")          all of them
 
-Whether it is there is found out by trying, once. A test whose feature is missing is skipped, and runs in the guest (tests/vm), where
-nothing may be missing: there, with PLUMB_TESTS_STRICT=1, it fails.
-"""
+Whether it is there is found out by trying, once. A test whose feature is missing is skipped, and
+runs in the guest (tests/vm), where nothing may be missing: there, with PLUMB_TESTS_STRICT=1, it
+fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ STRICT = "PLUMB_TESTS_STRICT"
 
 def lacking(item: pytest.Item) -> str:
     """What a test needs and this kernel does not have, in a line; empty if all is there."""
-    features = dict.fromkeys(feature for mark in item.iter_markers("needs") for feature in mark.args)
+    features = dict.fromkeys(
+        feature for mark in item.iter_markers("needs") for feature in mark.args
+    )
     return "; ".join(str(found) for found in map(able, features) if not found.able)
 
 

@@ -1,9 +1,10 @@
-"""The examples in README.md and docs/: what stands there was really run, and comes out the same today.
+"""The examples in README.md and docs/.
 
-Each `console` block is typed into a shell on a fresh lab host with a LAN, a page at a time and in its order; what is
-the kernel's or plumb's random choice (ids, MACs, link names) is compared as a kind, not to the letter. `make docs`
-writes down what comes out now.
-"""
+What stands there was really run, and comes out the same today.
+
+Each `console` block is typed into a shell on a fresh lab host with a LAN, a page at a time and in
+its order; what is the kernel's or plumb's random choice (ids, MACs, link names) is compared as a
+kind, not to the letter. `make docs` writes down what comes out now."""
 
 from __future__ import annotations
 
@@ -21,10 +22,20 @@ from tests.labs import Lab, sh
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<=^```python\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
-KINDS = [(r"\b[0-9a-f]{64}\b", "<id>"), (r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", "<mac>"), (r"\bbr-[0-9a-f]{12}\b", "br-<net>"),
-         (r"\bveth[0-9a-f]{7}\b", "veth<end>"), (r"\b[0-9a-f]{12}\b", "<short id>"), (r"@if\d+", "@if<n>"),
-         (r"time=[0-9.]+ ms", "time=<t>"), (r"\+\d+ µs", "+<t>"), (r"after \d+ µs", "after <t>"),
-         (r"(?<=:)(2\d{4}|3[01]\d{3})\b", "<token>"), (r"\b6[1-5][0-9]{3}\b", "<port>"), (r" +", " ")]
+KINDS = [
+    (r"\b[0-9a-f]{64}\b", "<id>"),
+    (r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", "<mac>"),
+    (r"\bbr-[0-9a-f]{12}\b", "br-<net>"),
+    (r"\bveth[0-9a-f]{7}\b", "veth<end>"),
+    (r"\b[0-9a-f]{12}\b", "<short id>"),
+    (r"@if\d+", "@if<n>"),
+    (r"time=[0-9.]+ ms", "time=<t>"),
+    (r"\+\d+ µs", "+<t>"),
+    (r"after \d+ µs", "after <t>"),
+    (r"(?<=:)(2\d{4}|3[01]\d{3})\b", "<token>"),
+    (r"\b6[1-5][0-9]{3}\b", "<port>"),
+    (r" +", " "),
+]
 
 
 def alike(text: str) -> str:
@@ -40,7 +51,11 @@ def run_block(block: str, env: str) -> str:
     for line in block.splitlines():
         if line.startswith(("# ", "$ ")):
             out += line + "\n" + sh(f"exec 2>&1; {env}; {line[2:]}", check=False)
-    return re.sub(r"/tmp/plumb-lab-\w+/root", "/var/lib/plumb", re.sub(r"PLUMB_ROOT=/tmp/plumb-lab-\w+/root ", "", out))
+    return re.sub(
+        r"/tmp/plumb-lab-\w+/root",
+        "/var/lib/plumb",
+        re.sub(r"PLUMB_ROOT=/tmp/plumb-lab-\w+/root ", "", out),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +73,7 @@ def test_the_examples_come_out_as_written(page: Path) -> None:
     """Every example of a page gives what the page says."""
     text = page.read_text()
     with labs.lab(lan=True) as lab:
-        env = f"export PLUMB_ROOT={lab.root} PYTHONPATH={REPOSITORY} LAN={lab.lan}; plumb() {{ {sys.executable} -m plumb \"$@\"; }}"
+        env = f'export PLUMB_ROOT={lab.root} PYTHONPATH={REPOSITORY} LAN={lab.lan}; plumb() {{ {sys.executable} -m plumb "$@"; }}'
         found = BLOCK.sub(lambda match: run_block(match[0], env), text)
         lab.plumb("reset", "--force")
     if os.environ.get("PLUMB_UPDATE_DOCS"):

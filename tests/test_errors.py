@@ -37,7 +37,10 @@ def test_the_kernel_s_words_are_kept() -> None:
 
 def test_an_errno_alone_has_words_too() -> None:
     """Where the kernel adds none, the errno's own are taken."""
-    assert str(KernelRefused("add it", errno.EPERM)) == "cannot add it: Operation not permitted (EPERM)"
+    assert (
+        str(KernelRefused("add it", errno.EPERM))
+        == "cannot add it: Operation not permitted (EPERM)"
+    )
 
 
 def test_no_reason_is_said_to_be_none() -> None:
@@ -53,16 +56,23 @@ def test_what_needs_root_says_so(number: int) -> None:
 
 def test_a_failed_step_says_what_is_stuck() -> None:
     """The cause first, then what could not be taken back."""
-    failure = StepFailed(KernelRefused("do this", said="no"), Step(None, Up("a")), [Step(None, Up("b"))])
+    failure = StepFailed(
+        KernelRefused("do this", said="no"), Step(None, Up("a")), [Step(None, Up("b"))]
+    )
     assert str(failure) == "cannot do this: no"
     failure.stuck.append(KernelRefused("undo that", said="never"))
     assert str(failure) == "cannot do this: no; while taking back: cannot undo that: never"
     assert failure.done == [Step(None, Up("b"))]
 
 
-@pytest.mark.parametrize("error", [
-    KernelRefused("add it", errno.EPERM), Conflict("taken", "take another"),
-    StepFailed(KernelRefused("do this", said="no"), Step(None, Up("a")), [])])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KernelRefused("add it", errno.EPERM),
+        Conflict("taken", "take another"),
+        StepFailed(KernelRefused("do this", said="no"), Step(None, Up("a")), []),
+    ],
+)
 def test_an_error_comes_out_of_another_process_as_it_was(error: PlumbError) -> None:
     """Its words, its advice, and what else it knows."""
     again = pickle.loads(pickle.dumps(error))

@@ -1,6 +1,7 @@
 """Golden: the plan of everything that can be built, as the commands that one would type.
 
-Whoever changes a driver sees here what the change means, in the field's own language. After a change that is meant:
+Whoever changes a driver sees here what the change means, in the field's own language. After a
+change that is meant:
 `PLUMB_UPDATE_GOLDEN=1 make test`, and read the difference.
 """
 
@@ -23,9 +24,16 @@ from plumb.views.shell import commands
 from tests.cases import CASES, fixed_ids
 
 GOLDEN = Path(__file__).parent / "golden"
-FORWARDING = [Sysctl(f"net/{name}", "0") for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding")]
-FRESH = [*FORWARDING, Sysctl("net/bridge/bridge-nf-call-iptables", "0"), Sysctl("net/bridge/bridge-nf-call-ip6tables", "0"),
-         *(Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family)]
+FORWARDING = [
+    Sysctl(f"net/{name}", "0")
+    for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding")
+]
+FRESH = [
+    *FORWARDING,
+    Sysctl("net/bridge/bridge-nf-call-iptables", "0"),
+    Sysctl("net/bridge/bridge-nf-call-ip6tables", "0"),
+    *(Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family),
+]
 """A host that has not been touched."""
 
 
@@ -37,8 +45,21 @@ def planned(name: str) -> str:
     def note(steps: Sequence[Step]) -> None:
         taken.extend(steps)
 
-    now = [replace(sysctl, value="1") for sysctl in FORWARDING if sysctl.name.replace("/", ".") + "=1" in case.before]
-    with fixed_ids(), Host("/lab", settings=case.settings, kernel=MemoryKernel([*FRESH, *now]), on_steps=note, dry_run=True) as host:
+    now = [
+        replace(sysctl, value="1")
+        for sysctl in FORWARDING
+        if sysctl.name.replace("/", ".") + "=1" in case.before
+    ]
+    with (
+        fixed_ids(),
+        Host(
+            "/lab",
+            settings=case.settings,
+            kernel=MemoryKernel([*FRESH, *now]),
+            on_steps=note,
+            dry_run=True,
+        ) as host,
+    ):
         kinds = {"lab0": "bridge"} if "ip link add lab0" in case.before else {"eth0": "veth"}
         host.__dict__["_machine"] = Machine(kind_of=kinds.get)
         with host.operation() as verbs:

@@ -13,6 +13,12 @@ from tests import REPOSITORY
 @pytest.mark.parametrize("command", [["ruff", "check", "."], ["mypy"]], ids=["ruff", "mypy"])
 def test_lint(command: list[str]) -> None:
     """ruff has nothing to say, and neither has mypy --strict."""
-    ran = subprocess.run([sys.executable, "-m", *command], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -28,7 +28,19 @@ CHAIN = Chain(Family.V4, "filter", "PLUMB")
 RULE = Rule(Family.V4, "filter", "PLUMB", "-j DROP")
 PROCESS = Process("box", "/c/box", "/c/box", NS, ("sleep", "1"), "box", ())
 FORWARD = Sysctl("net/ipv4/ip_forward", "1")
-ALL = (BOX, BRIDGE, GATEWAY, CABLE, CHAIN, RULE, Up("br0"), INSIDE, Up("eth0", NS), DEFAULT, PROCESS)
+ALL = (
+    BOX,
+    BRIDGE,
+    GATEWAY,
+    CABLE,
+    CHAIN,
+    RULE,
+    Up("br0"),
+    INSIDE,
+    Up("eth0", NS),
+    DEFAULT,
+    PROCESS,
+)
 
 
 def closed(chosen: set[Thing]) -> list[Thing]:
@@ -60,8 +72,9 @@ def test_a_step_s_undo_swaps_its_sides() -> None:
 def test_a_step_says_what_it_does() -> None:
     """add, remove, change."""
     other = Bridge("br0", "02:00:00:00:00:01", mtu=1400)
-    assert [str(step) for step in (Step(None, BRIDGE), Step(BRIDGE, None), Step(BRIDGE, other))] == ["add bridge br0", "remove bridge br0",
-        "change bridge br0"]
+    assert [
+        str(step) for step in (Step(None, BRIDGE), Step(BRIDGE, None), Step(BRIDGE, other))
+    ] == ["add bridge br0", "remove bridge br0", "change bridge br0"]
 
 
 def test_one_more_thing_is_one_step() -> None:
@@ -84,24 +97,46 @@ def test_what_goes_with_something_else_has_no_step() -> None:
 def test_a_standing_thing_is_not_removed() -> None:
     """A sysctl has no absence: to put it back, one says what it was."""
     assert plan([FORWARD], []) == []
-    assert plan([FORWARD], [Sysctl("net/ipv4/ip_forward", "0")]) == [Step(FORWARD, Sysctl("net/ipv4/ip_forward", "0"))]
+    assert plan([FORWARD], [Sysctl("net/ipv4/ip_forward", "0")]) == [
+        Step(FORWARD, Sysctl("net/ipv4/ip_forward", "0"))
+    ]
 
 
 def test_removals_come_first_and_backwards() -> None:
     """A name that is to be used again is free by then."""
     other = Bridge("br1", "02:00:00:00:00:03")
-    assert plan([CHAIN, RULE, BRIDGE], [other, CHAIN]) == [Step(RULE, None), Step(BRIDGE, None), Step(None, other)]
+    assert plan([CHAIN, RULE, BRIDGE], [other, CHAIN]) == [
+        Step(RULE, None),
+        Step(BRIDGE, None),
+        Step(None, other),
+    ]
 
 
 def test_the_order_of_a_careful_builder() -> None:
     """The host's part by stage, then the sandbox's inside, at last the process."""
-    assert in_order(reversed(ALL)) == [BOX, CHAIN, CABLE, BRIDGE, GATEWAY, RULE, Up("br0"), INSIDE, Up("eth0", NS), DEFAULT, PROCESS]
+    assert in_order(reversed(ALL)) == [
+        BOX,
+        CHAIN,
+        CABLE,
+        BRIDGE,
+        GATEWAY,
+        RULE,
+        Up("br0"),
+        INSIDE,
+        Up("eth0", NS),
+        DEFAULT,
+        PROCESS,
+    ]
 
 
 def test_sandboxes_are_visited_once_each() -> None:
     """All of one before all of the next."""
-    things = [Up("a", "/ns/1"), Up("a", "/ns/2"), Address("a", IPv4Interface("10.0.0.1/24"), "/ns/2"), Address("a",
-        IPv4Interface("10.0.0.1/24"), "/ns/1")]
+    things = [
+        Up("a", "/ns/1"),
+        Up("a", "/ns/2"),
+        Address("a", IPv4Interface("10.0.0.1/24"), "/ns/2"),
+        Address("a", IPv4Interface("10.0.0.1/24"), "/ns/1"),
+    ]
     assert [thing.where for thing in in_order(things)] == ["/ns/1", "/ns/1", "/ns/2", "/ns/2"]
 
 
@@ -153,4 +188,6 @@ def test_taking_all_goes_past_errors() -> None:
     kernel = MemoryKernel()
     errors = take_all(steps, kernel)
     assert list(kernel.things.values()) == [BRIDGE, GATEWAY]
-    assert [type(error.cause) for error in errors if isinstance(error, StepFailed)] == [KernelRefused]
+    assert [type(error.cause) for error in errors if isinstance(error, StepFailed)] == [
+        KernelRefused
+    ]

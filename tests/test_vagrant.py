@@ -1,10 +1,10 @@
 """vagrant/: the machines are described without fault, what provisions them works, and the labs make their points.
 
-No virtual machine is started here. `vagrant validate` reads the Vagrantfile, with each provider's own rules. provision.sh runs for
-real in a scratch root: an overlay on this machine's own, with what apt and pip would bring in its place already. With
-PLUMB_DEBIAN=/some/folder it runs on a bare Debian 12, which debootstrap puts there if it is empty (a minute and 200 MB), and
-apt and pip do fetch: that is the one test which uses the network outside, without the right to configure it.
-"""
+No virtual machine is started here. `vagrant validate` reads the Vagrantfile, with each provider's
+own rules. provision.sh runs for real in a scratch root: an overlay on this machine's own, with what
+apt and pip would bring in its place already. With PLUMB_DEBIAN=/some/folder it runs on a bare
+Debian 12, which debootstrap puts there if it is empty (a minute and 200 MB), and apt and pip do
+fetch: that is the one test which uses the network outside, without the right to configure it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,24 @@ from tests.labs import Lab
 VAGRANT = REPOSITORY / "vagrant"
 SCRIPTS = sorted(VAGRANT.rglob("*.sh"))
 LABS = [path.stem for path in SCRIPTS if path.parent.name == "labs" and path.stem != "lan"]
-NEEDS = {"macvlan": ["macvlan"], "macvlan-vlan": ["macvlan", "8021q"], "ipvlan-l2": ["ipvlan"], "ipvlan-l3": ["ipvlan"]}
+NEEDS = {
+    "macvlan": ["macvlan"],
+    "macvlan-vlan": ["macvlan", "8021q"],
+    "ipvlan-l2": ["ipvlan"],
+    "ipvlan-l3": ["ipvlan"],
+}
 
 
 def run(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a program; what came of it, its errors among what it said."""
-    return subprocess.run(argv, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return subprocess.run(
+        argv,
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
 
 
 # -- the machines ---------------------------------------------------------------------------
@@ -40,10 +52,16 @@ def run(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def vagrant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Vagrant with a home of its own; a folder with a copy of the Vagrantfile, beside which nothing is written down."""
+    """Vagrant with a home of its own.
+
+    A folder with a copy of the Vagrantfile, beside which nothing is written down.
+    """
     if not shutil.which("vagrant"):
         pytest.skip("vagrant is not installed")
-    for variable, value in {"VAGRANT_HOME": f"{tmp_path}/home", "VAGRANT_CHECKPOINT_DISABLE": "1"}.items():
+    for variable, value in {
+        "VAGRANT_HOME": f"{tmp_path}/home",
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+    }.items():
         monkeypatch.setenv(variable, value)
     folder = tmp_path / "checkout" / "vagrant"
     folder.mkdir(parents=True)
@@ -59,10 +77,17 @@ def test_the_vagrantfile_is_valid(vagrant: Path) -> None:
     assert validated.returncode == 0, validated.stdout
 
 
-@pytest.mark.parametrize(("provider", "slip"), [("virtualbox", ("vb.memory", "vb.memry")), ("libvirt", ("lv.memory", "lv.memry"))])
-def test_each_providers_block_is_valid(provider: str, slip: tuple[str, str], vagrant: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("provider", "slip"),
+    [("virtualbox", ("vb.memory", "vb.memry")), ("libvirt", ("lv.memory", "lv.memry"))],
+)
+def test_each_providers_block_is_valid(
+    provider: str, slip: tuple[str, str], vagrant: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each provider takes its block, and would not take a slip in it."""
-    manage = vagrant / "bin/VBoxManage"          # Vagrant asks VirtualBox for its version before it reads on
+    manage = (
+        vagrant / "bin/VBoxManage"
+    )  # Vagrant asks VirtualBox for its version before it reads on
     manage.parent.mkdir()
     manage.write_text("#!/bin/sh\necho 7.0.10r158379\n")
     manage.chmod(0o755)
@@ -104,13 +129,16 @@ def test_scripts_are_plain_shell(script: Path) -> None:
 
 def test_the_manual_names_every_lab() -> None:
     """docs/vagrant.md has them all, and no more."""
-    assert sorted(re.findall(r"`([a-z0-9-]+)\.sh`", (REPOSITORY / "docs/vagrant.md").read_text())) == sorted(LABS)
+    assert sorted(
+        re.findall(r"`([a-z0-9-]+)\.sh`", (REPOSITORY / "docs/vagrant.md").read_text())
+    ) == sorted(LABS)
 
 
 # -- what provisions them -------------------------------------------------------------------
 
 
-# A root to play in: what is written there goes to the folder `written`, and all of it is gone with the mount namespace.
+# A root to play in: what is written there goes to the folder `written`, and all of it is gone with
+# the mount namespace.
 SCRATCH_ROOT = """
     mount -t tmpfs scratch {folder}; cd {folder}; mkdir written work root of-checkout work-of-checkout
     mount -t overlay -o lowerdir={system},upperdir=written,workdir=work scratch root
@@ -121,7 +149,8 @@ SCRATCH_ROOT = """
     provision() {{ chroot root sh /plumb/vagrant/provision.sh; }}
     """
 
-# What apt and pip would bring: packages in dpkg's list, an environment with this one's modules, the stamp of make's rule.
+# What apt and pip would bring: packages in dpkg's list, an environment with this one's modules, the
+# stamp of make's rule.
 # And a modprobe that knows two modules, whatever this kernel has.
 IN_PLACE = """
     for package in make {tools}; do
@@ -142,7 +171,9 @@ Architecture: all\nDescription: -\n' $package >>root/var/lib/dpkg/status
 def scratch(tmp_path: Path) -> Scratch:
     """A way to run shell lines with a scratch root."""
     if not all(map(shutil.which, ("make", "dpkg-query"))):
-        pytest.skip("a Debian with make is what is provisioned, and so what the scratch root is over")
+        pytest.skip(
+            "a Debian with make is what is provisioned, and so what the scratch root is over"
+        )
     return Scratch(tmp_path)
 
 
@@ -153,26 +184,52 @@ class Scratch:
     folder: Path
 
     def run(self, lines: str, system: str = "/", **env: str) -> subprocess.CompletedProcess[str]:
-        """Run shell lines in a mount namespace where {folder}/root is a scratch root over `system`; `provision` runs the script."""
+        """Run shell lines in a mount namespace where {folder}/root is a scratch root over `system`.
+
+        `provision` runs the script.
+        """
         setting = SCRATCH_ROOT.format(folder=self.folder, system=system, checkout=REPOSITORY)
-        return run("unshare", "--mount", "--propagation", "private", "sh", "-euc", setting + lines, PYTHONDONTWRITEBYTECODE="1", **env)
+        return run(
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-euc",
+            setting + lines,
+            PYTHONDONTWRITEBYTECODE="1",
+            **env,
+        )
 
 
 def in_place() -> str:
     """Shell lines that put in place what apt and pip would bring."""
-    tools = run("make", "-s", "-C", str(REPOSITORY), "--eval", "list-tools: ; @echo $(TOOLS)", "list-tools").stdout.strip()
-    return IN_PLACE.format(tools=tools, python=os.path.realpath(sys.executable), modules=sysconfig.get_path("purelib"))
+    tools = run(
+        "make", "-s", "-C", str(REPOSITORY), "--eval", "list-tools: ; @echo $(TOOLS)", "list-tools"
+    ).stdout.strip()
+    return IN_PLACE.format(
+        tools=tools, python=os.path.realpath(sys.executable), modules=sysconfig.get_path("purelib")
+    )
 
 
 def test_provisioning_writes_two_files(scratch: Scratch, lab: Lab) -> None:
-    """`plumb` runs what is in the checkout, the modules that modprobe knows are loaded; nothing else is written, nothing of the network."""
+    """`plumb` runs what is in the checkout, the modules that modprobe knows are loaded.
+
+    Nothing else is written, nothing of the network.
+    """
     before = labs.state()
 
-    done = scratch.run(in_place() + """listed >before; provision; listed >after; diff before after && exit 1
-        chroot root plumb version; cat written/etc/modules-load.d/plumb.conf""")
+    done = scratch.run(
+        in_place()
+        + """listed >before; provision; listed >after; diff before after && exit 1
+        chroot root plumb version; cat written/etc/modules-load.d/plumb.conf"""
+    )
 
     assert done.returncode == 0, done.stdout
-    assert re.findall(r"^[<>] (.*)", done.stdout, re.MULTILINE) == ["./etc/modules-load.d/plumb.conf", "./usr/local/bin/plumb"]
+    assert re.findall(r"^[<>] (.*)", done.stdout, re.MULTILINE) == [
+        "./etc/modules-load.d/plumb.conf",
+        "./usr/local/bin/plumb",
+    ]
     assert "/usr/local/bin/plumb runs what is in /plumb\n" in done.stdout
     assert re.search(r"^plumb +0", done.stdout, re.MULTILINE)
     assert "\nloaded: 8021q\nloaded: macvlan\n" in done.stdout
@@ -182,20 +239,38 @@ def test_provisioning_writes_two_files(scratch: Scratch, lab: Lab) -> None:
 
 def test_provisioning_again_changes_nothing(scratch: Scratch) -> None:
     """A second run says what the first has said, and leaves all as it is."""
-    done = scratch.run(in_place() + """provision >first; listed >before; sum written/etc/modules-load.d/plumb.conf >>before
+    done = scratch.run(
+        in_place()
+        + """provision >first; listed >before; sum written/etc/modules-load.d/plumb.conf >>before
         provision >second; listed >after; sum written/etc/modules-load.d/plumb.conf >>after
-        diff first second; diff before after""")
+        diff first second; diff before after"""
+    )
 
     assert done.returncode == 0, done.stdout
 
 
 REFUSALS = {
-    "not root": ("chroot --userspec=65534 root sh /plumb/vagrant/provision.sh", "only root can install things: sudo sh"),
-    "not Debian": ("rm root/etc/os-release; echo ID=alpine >root/etc/os-release; provision", "it takes Debian 12 or later"),
-    "an old Debian": ("rm root/etc/os-release; printf 'ID=debian\nVERSION_ID=11\n' >root/etc/os-release; provision", "it takes Debian 12"),
-    "no packages": ("for list in root/var/lib/dpkg/status root/etc/apt/sources.list; do rm -rf $list*; touch $list; done; provision",
-                    "apt-get cannot install make; what it said last is above"),
-    "a foreign plumb": ("IN PLACE; touch root/usr/local/bin/plumb; provision", "there is a /usr/local/bin/plumb that is not a link")}
+    "not root": (
+        "chroot --userspec=65534 root sh /plumb/vagrant/provision.sh",
+        "only root can install things: sudo sh",
+    ),
+    "not Debian": (
+        "rm root/etc/os-release; echo ID=alpine >root/etc/os-release; provision",
+        "it takes Debian 12 or later",
+    ),
+    "an old Debian": (
+        "rm root/etc/os-release; printf 'ID=debian\nVERSION_ID=11\n' >root/etc/os-release; provision",
+        "it takes Debian 12",
+    ),
+    "no packages": (
+        "for list in root/var/lib/dpkg/status root/etc/apt/sources.list; do rm -rf $list*; touch $list; done; provision",
+        "apt-get cannot install make; what it said last is above",
+    ),
+    "a foreign plumb": (
+        "IN PLACE; touch root/usr/local/bin/plumb; provision",
+        "there is a /usr/local/bin/plumb that is not a link",
+    ),
+}
 
 
 @pytest.mark.parametrize("why", REFUSALS)
@@ -209,7 +284,8 @@ def test_provisioning_says_what_it_lacks(why: str, scratch: Scratch) -> None:
     assert said in done.stdout
 
 
-# As this machine reaches the servers of apt and pip, so does the bare system; without the capabilities to configure a network.
+# As this machine reaches the servers of apt and pip, so does the bare system; without the
+# capabilities to configure a network.
 AS_CONFIGURED = """
     for given in /etc/apt /etc/pip.conf /etc/resolv.conf /etc/hosts /usr/local/share/ca-certificates /etc/ssl/certs; do
         [ ! -e $given ] || {{ mkdir -p root$(dirname $given); rm -rf root$given; cp -aL $given root$given; }}
@@ -218,17 +294,33 @@ AS_CONFIGURED = """
     """
 
 
-@pytest.mark.skipif("PLUMB_DEBIAN" not in os.environ, reason="takes minutes and the network outside: PLUMB_DEBIAN=/a/folder/for/it")
+@pytest.mark.skipif(
+    "PLUMB_DEBIAN" not in os.environ,
+    reason="takes minutes and the network outside: PLUMB_DEBIAN=/a/folder/for/it",
+)
 def test_provisioning_a_bare_debian(scratch: Scratch) -> None:
-    """On what debootstrap makes, apt and pip bring all that plumb takes; a lab makes its point there."""
+    """On what debootstrap makes, apt and pip bring all that plumb takes.
+
+    A lab makes its point there.
+    """
     system, outside = Path(os.environ["PLUMB_DEBIAN"]), f"/proc/{os.getppid()}/ns/net"
     if os.readlink(outside) != os.environ["PLUMB_TESTS_OUTSIDE"]:
         pytest.skip("the parent process is not in the network outside")
     if not (system / "etc/debian_version").exists():
-        made = run("nsenter", f"--net={outside}", "debootstrap", "--variant=minbase", "bookworm", str(system))
+        made = run(
+            "nsenter",
+            f"--net={outside}",
+            "debootstrap",
+            "--variant=minbase",
+            "bookworm",
+            str(system),
+        )
         assert made.returncode == 0, made.stdout
 
-    done = scratch.run(AS_CONFIGURED.format(outside=outside) + "chroot root sh /plumb/vagrant/labs/bridge.sh", str(system))
+    done = scratch.run(
+        AS_CONFIGURED.format(outside=outside) + "chroot root sh /plumb/vagrant/labs/bridge.sh",
+        str(system),
+    )
 
     assert done.returncode == 0, done.stdout
     assert "5 of 5 came out as expected" in done.stdout
@@ -239,7 +331,10 @@ def test_provisioning_a_bare_debian(scratch: Scratch) -> None:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where labs are run: `plumb` is this checkout's, and what they leave behind shows; the folder of what they make."""
+    """Where labs are run: `plumb` is this checkout's, and what they leave behind shows.
+
+    The folder of what they make.
+    """
     # Short, because the path of a socket may have 108 characters.
     with tempfile.TemporaryDirectory(prefix="p-") as folder:
         command = Path(folder, "bin/plumb")
@@ -259,7 +354,13 @@ def run_lab(name: str, **env: str) -> subprocess.CompletedProcess[str]:
     return run("sh", str(VAGRANT / "labs" / f"{name}.sh"), **env)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.needs(*NEEDS[name])] if name in NEEDS else []) for name in LABS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.needs(*NEEDS[name])] if name in NEEDS else [])
+        for name in LABS
+    ],
+)
 def test_a_lab_makes_its_point(name: str, lab: Lab, bench: Path) -> None:
     """Each trial comes out as expected, and neither a file nor anything on the host's network is left."""
     before = labs.state()
@@ -273,26 +374,48 @@ def test_a_lab_makes_its_point(name: str, lab: Lab, bench: Path) -> None:
     assert not list(bench.iterdir())
 
 
-@pytest.mark.parametrize("name", ["bridge", pytest.param("macvlan", marks=pytest.mark.needs("macvlan"))])
+@pytest.mark.parametrize(
+    "name", ["bridge", pytest.param("macvlan", marks=pytest.mark.needs("macvlan"))]
+)
 def test_a_lab_on_a_real_wire_takes_back_what_it_made(name: str, lan: Lab, bench: Path) -> None:
-    """With PARENT a lab plays on a link of the host and with a client elsewhere; both are afterwards as they were."""
+    """With PARENT a lab plays on a link of the host and with a client elsewhere.
+
+    Both are afterwards as they were.
+    """
     before = labs.state({"lan": lan.lan})
 
-    done = run_lab(name, PARENT="eth0", LAN="192.0.2", CLIENT_IP=labs.ROUTER, CLIENT=f"nsenter --net={lan.lan}")
+    done = run_lab(
+        name, PARENT="eth0", LAN="192.0.2", CLIENT_IP=labs.ROUTER, CLIENT=f"nsenter --net={lan.lan}"
+    )
 
     assert done.returncode == 0, done.stdout
     assert labs.state({"lan": lan.lan}) == before
     assert not list(bench.iterdir())
 
 
-TRIALS = {"yes": ('expect yes "true" true; expect no "false" false', 0, "2 of 2 came out as expected"),
-          "no": ('expect yes "true" true; expect yes "false" false', 1, "WRONG  false: expected yes, got no\n1 of 2 came out as expected"),
-          "cut short": ('expect yes "true" true; plumb network rm nowhere', 1, "network nowhere not found")}
+TRIALS = {
+    "yes": ('expect yes "true" true; expect no "false" false', 0, "2 of 2 came out as expected"),
+    "no": (
+        'expect yes "true" true; expect yes "false" false',
+        1,
+        "WRONG  false: expected yes, got no\n1 of 2 came out as expected",
+    ),
+    "cut short": (
+        'expect yes "true" true; plumb network rm nowhere',
+        1,
+        "network nowhere not found",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", TRIALS)
-def test_the_status_says_whether_the_point_was_made(name: str, lab: Lab, bench: Path, tmp_path: Path) -> None:
-    """A lab ends with 0 only when it came to its end and all came out as expected; it cleans up in any case."""
+def test_the_status_says_whether_the_point_was_made(
+    name: str, lab: Lab, bench: Path, tmp_path: Path
+) -> None:
+    """A lab ends with 0 only when it came to its end and all came out as expected.
+
+    It cleans up in any case.
+    """
     told, status, said = TRIALS[name]
     shutil.copy(VAGRANT / "labs/lan.sh", tmp_path)
     script = tmp_path / "lab.sh"

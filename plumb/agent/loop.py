@@ -1,8 +1,11 @@
-"""One epoll loop for all sockets of a process: whoever has a descriptor says what to call when something comes.
+"""One epoll loop for all sockets of a process.
 
-No thread and no process stands behind a socket, only an entry in a table: a thousand published ports cost what one
-costs. Who is called does a bounded piece of work and returns; what is left over it puts behind everybody else's (`soon`),
-so that one bulk transfer does not keep a thousand small ones waiting.
+Whoever has a descriptor says what to call when something comes.
+
+No thread and no process stands behind a socket, only an entry in a table: a thousand published
+ports cost what one costs. Who is called does a bounded piece of work and returns; what is left over
+it puts behind everybody else's (`soon`), so that one bulk transfer does not keep a thousand small
+ones waiting.
 """
 
 from __future__ import annotations
@@ -14,7 +17,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-IN, OUT, PRI, ERR, EDGE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLPRI, select.EPOLLERR, select.EPOLLET
+IN, OUT, PRI, ERR, EDGE = (
+    select.EPOLLIN,
+    select.EPOLLOUT,
+    select.EPOLLPRI,
+    select.EPOLLERR,
+    select.EPOLLET,
+)
 HANGUP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 """The other side has nothing more to say: it has shut down its direction, closed, or reset."""
 BATCH = 256
@@ -46,15 +55,18 @@ def _nothing() -> None:
 class Loop:
     """Waits for descriptors and moments, and calls whoever asked.
 
-    A callback may be called with events of a descriptor that was closed a moment ago and whose number is another one's by
-    now: so events are hints, and only what the system call says counts.
+    A callback may be called with events of a descriptor that was closed a moment ago and whose
+    number is another one's by now: so events are hints, and only what the system call says counts.
 
     Args:
         room: how many descriptors it watches before it is full.
-        on_failure: is told of an exception that a callback let through; that callback's descriptor is watched no more.
+        on_failure: is told of an exception that a callback let through; that callback's descriptor
+        is watched no more.
     """
 
-    def __init__(self, room: int = 1 << 20, on_failure: Callable[[Exception], None] | None = None) -> None:
+    def __init__(
+        self, room: int = 1 << 20, on_failure: Callable[[Exception], None] | None = None
+    ) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Callback] = {}
         self._ready: deque[Callable[[], None]] = deque()
@@ -79,7 +91,7 @@ class Loop:
     def unwatch(self, descriptor: int) -> None:
         """A descriptor that stays open is not watched for now."""
         if self._watched.pop(descriptor, None) is not None:
-            with suppress(OSError):         # it was closed
+            with suppress(OSError):  # it was closed
                 self._epoll.unregister(descriptor)
 
     def rewatch(self, descriptor: int, events: int) -> None:
@@ -87,7 +99,10 @@ class Loop:
         self._epoll.modify(descriptor, events)
 
     def rest(self, descriptor: int, seconds: float) -> None:
-        """Do not look at a watched listener for a while: it would stay readable, and the loop would spin."""
+        """Do not look at a watched listener for a while.
+
+        It would stay readable, and the loop would spin.
+        """
         callback = self._watched.get(descriptor)
         self.rewatch(descriptor, 0)
         self.later(seconds, lambda: self._wake(descriptor, callback))

@@ -1,7 +1,9 @@
-"""The agent's part in warm command lines: has a warm process started (`plumb.prefork.server`) when the first command line comes.
+"""The agent's part in warm command lines.
 
-Until that is ready, and whenever there is none, whoever comes to command.sock is hung up on, which says: do it yourself. Many an
-agent never sees a command line, and pays for a socket.
+Has a warm process started (`plumb.prefork.server`) when the first command line comes.
+
+Until that is ready, and whenever there is none, whoever comes to command.sock is hung up on, which
+says: do it yourself. Many an agent never sees a command line, and pays for a socket.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ MANY = 1 << 30
 """More descriptors than a process can have."""
 LAUNCH = "import sys; sys.path[:not sys.flags.safe_path] = [sys.argv.pop()]; from plumb.prefork.server import main; main()"
 NEEDED = (*READ_ONCE, "LD_", "LC_", "LANG", "PATH", "PLUMB_IPTABLES")
-"""What of the first caller's environment the warm process begins with; each command has its own caller's."""
+"""What of the first caller's environment the warm process begins with.
+
+Each command has its own caller's.
+"""
 
 
 class Warmer:
@@ -48,7 +53,7 @@ class Warmer:
     def _accept(self, events: int) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError:                     # no descriptor left: the command goes on by itself after a while
+        except OSError:  # no descriptor left: the command goes on by itself after a while
             self._loop.rest(self._listener.fileno(), SECONDS)
             return
         if agent_socket.trusted(client) and self._warm < 0 and self._may_start:
@@ -93,10 +98,22 @@ class Warmer:
         self._loop.watch(self._descriptor, IN, self._ended)
 
     def _spawn(self, first: Request, hear: int, say: int) -> int:
-        """All that it inherits is command.sock and two pipes: whoever inherited a published port would keep it bound."""
+        """All that it inherits is command.sock and two pipes.
+
+        Whoever inherited a published port would keep it bound.
+        """
         inherited = (self._listener.fileno(), say)
-        command = [first.executable, "-c", LAUNCH, *map(str, inherited), str(os.getpid()), first.home]
-        environment = {name: value for name, value in first.environment.items() if name.startswith(NEEDED)}
+        command = [
+            first.executable,
+            "-c",
+            LAUNCH,
+            *map(str, inherited),
+            str(os.getpid()),
+            first.home,
+        ]
+        environment = {
+            name: value for name, value in first.environment.items() if name.startswith(NEEDED)
+        }
         pid = os.fork()
         if pid:
             return pid
@@ -119,8 +136,13 @@ class Warmer:
             self._loop.unwatch(self._listener.fileno())
             self._may_start = True
         else:
-            with suppress(OSError), open(f"{self._folder}/{agent_socket.LOG}", "a", encoding="utf-8") as log:
-                log.write("the warm process has ended before it was ready: some module of plumb's cannot be imported\n")
+            with (
+                suppress(OSError),
+                open(f"{self._folder}/{agent_socket.LOG}", "a", encoding="utf-8") as log,
+            ):
+                log.write(
+                    "the warm process has ended before it was ready: some module of plumb's cannot be imported\n"
+                )
         self._loop.forget(ready)
         os.close(ready)
 

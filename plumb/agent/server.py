@@ -1,9 +1,10 @@
 """The agent: the one background process of a root, which holds what must stay open when a command has ended.
 
-A published port is a socket, and a socket needs a process. Docker's daemon is that process, with one more for each port
-that is proxied; here commands come and go, and the agent stays: one loop (`agent.loop`) for all ports. It lives in the network
-namespace of whoever started it, and has no state but its sockets: what it is to hold is recorded by the engine, which starts
-it anew when it was killed.
+A published port is a socket, and a socket needs a process. Docker's daemon is that process, with
+one more for each port that is proxied; here commands come and go, and the agent stays: one loop
+(`agent.loop`) for all ports. It lives in the network namespace of whoever started it, and has no
+state but its sockets: what it is to hold is recorded by the engine, which starts it anew when it
+was killed.
 
 It is spoken to on a Unix socket in its folder, by root alone: a line of JSON, and a line back.
 
@@ -22,19 +23,21 @@ It is spoken to on a Unix socket in its folder, by root alone: a line of JSON, a
                         ["unname", ENDPOINT]
     {"list": true}      what there is; {"list": {"ports": [[PROTOCOL, IP, PORT], …], "resolvers": [NAMESPACE, …], "names": [ENDPOINT, …]}}
                         what there is of these, and of what is not mentioned nothing
-    {"announce": [[NAMESPACE, LINK, MAC, [IP, …], TIMES, MILLISECONDS], …]}
-                        say on the wire who has these addresses now, so often and so far apart (`kernel.net.gratuitous_arp`); with
-                        "at once": true the first time is over when the answer comes
+    {"announce": [[NAMESPACE, LINK, MAC, [IP, …], TIMES, MILLISECONDS], …]} say on the wire who has
+                        these addresses now, so often and so far apart
+                        (`kernel.net.gratuitous_arp`); with "at once": true the first time is over
+                        when the answer comes
     {"stop": true}      end
 
     {"done": 3, "errno": 98, "said": "Address already in use"}    the first three were taken, the fourth was refused
     {"done": 0, "pid": 1234, "ports": [[PROTOCOL, IP, PORT, TO_IP, TO_PORT, PROXIED_TO_IP, PROXIED_TO_PORT], …],
      "resolvers": [{as in serve}, …], "names": [{as in name}, …]}
 
-To hold what is held is an error (EEXIST), and so are other ports for a namespace that is served; to release what is not held is
-done already, and so on.
+To hold what is held is an error (EEXIST), and so are other ports for a namespace that is served; to
+release what is not held is done already, and so on.
 
-The process starts for a command that waits, and stays for as long as there is a container: so it imports little.
+The process starts for a command that waits, and stays for as long as there is a container: so it
+imports little.
 """
 
 from __future__ import annotations
@@ -106,8 +109,13 @@ class Ports:
         Raises:
             OSError: EEXIST, it is so already; ENOENT, the port is not held; whatever bind says.
         """
-        {"hold": self._hold, "retarget": self._retarget, "proxy": self._proxy, "unproxy": self._unproxy,
-         "release": self._release}[word](port, target)
+        {
+            "hold": self._hold,
+            "retarget": self._retarget,
+            "proxy": self._proxy,
+            "unproxy": self._unproxy,
+            "release": self._release,
+        }[word](port, target)
 
     def _hold(self, port: Port, target: Place) -> None:
         if port in self._held:
@@ -121,8 +129,11 @@ class Ports:
         held = self._there(port)
         if held.proxy is not None:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
-        held.proxy = (DatagramProxy(self._loop, held.socket, target) if port[0] == "udp"
-                      else StreamProxy(self._loop, held.socket, target, self._pool))
+        held.proxy = (
+            DatagramProxy(self._loop, held.socket, target)
+            if port[0] == "udp"
+            else StreamProxy(self._loop, held.socket, target, self._pool)
+        )
         held.proxied = target
         host_ports.open_up(held.socket)
 
@@ -147,7 +158,11 @@ class Ports:
     def rows(self, wanted: Iterable[Port] | None) -> list[list[Any]]:
         """What is held of these ports, or of all: one row for each."""
         found = self._held if wanted is None else [port for port in wanted if port in self._held]
-        return [[*port, *held.target, *(held.proxied if held.proxy else ("", 0))] for port in found for held in (self._held[port],)]
+        return [
+            [*port, *held.target, *(held.proxied if held.proxy else ("", 0))]
+            for port in found
+            for held in (self._held[port],)
+        ]
 
 
 class Control:
@@ -166,7 +181,7 @@ class Control:
         self._announcer: Announcer | None = None
         self._embedded: Embedded | None = None
         loop.watch(listener.fileno(), IN, self._accept)
-        with self._room():                  # so that it is there from the first
+        with self._room():  # so that it is there from the first
             pass
 
     def _accept(self, events: int) -> None:
@@ -175,14 +190,17 @@ class Control:
                 client, _ = self._listener.accept()
             except BlockingIOError:
                 pass
-            except OSError:                 # no descriptor left
+            except OSError:  # no descriptor left
                 self.loop.rest(self._listener.fileno(), PAUSE)
             else:
                 self._welcome(client)
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """With descriptors that are kept for this: where all others are ports, who wants to have one released must be heard."""
+        """With descriptors that are kept for this.
+
+        Where all others are ports, who wants to have one released must be heard.
+        """
         while self._reserve:
             os.close(self._reserve.pop())
         yield
@@ -199,7 +217,7 @@ class Control:
         client.setblocking(False)
         try:
             self.sessions[Session(self, client)] = None
-        except OSError:                     # the kernel watches no more for us (max_user_watches)
+        except OSError:  # the kernel watches no more for us (max_user_watches)
             client.close()
 
     def answer(self, line: bytes) -> dict[str, Any]:
@@ -232,11 +250,18 @@ class Control:
     def _list(self, wanted: Any) -> dict[str, list[Any]]:
         if wanted is not True and not isinstance(wanted, dict):
             raise ValueError("list is true, or says of what")
-        ports, resolvers, names = (None if wanted is True else wanted.get(what, []) for what in ("ports", "resolvers", "names"))
+        ports, resolvers, names = (
+            None if wanted is True else wanted.get(what, [])
+            for what in ("ports", "resolvers", "names")
+        )
         embedded = self._embedded
-        return {"ports": self.ports.rows(None if ports is None else [(protocol, ip, port) for protocol, ip, port in ports]),
-                "resolvers": embedded.resolvers(resolvers) if embedded else [],
-                "names": embedded.names(names) if embedded else []}
+        return {
+            "ports": self.ports.rows(
+                None if ports is None else [(protocol, ip, port) for protocol, ip, port in ports]
+            ),
+            "resolvers": embedded.resolvers(resolvers) if embedded else [],
+            "names": embedded.names(names) if embedded else [],
+        }
 
     def _understood(self, row: Any) -> Callable[[], None]:
         """What to do for a row of a request."""
@@ -259,7 +284,11 @@ class Control:
             try:
                 take()
             except OSError as error:
-                return {"done": done, "errno": error.errno or errno.EIO, "said": error.strerror or str(error)}
+                return {
+                    "done": done,
+                    "errno": error.errno or errno.EIO,
+                    "said": error.strerror or str(error),
+                }
         return {"done": len(rows)}
 
 
@@ -267,7 +296,8 @@ def _parsed(row: Any) -> tuple[str, Port, Place]:
     """A row of a request.
 
     Raises:
-        ValueError: it makes no sense. A name instead of an address makes none: nobody is asked for it.
+        ValueError: it makes no sense. A name instead of an address makes none: nobody is asked for
+        it.
     """
     word, protocol, ip, port, to_ip, to_port = row
     if word not in WORDS or protocol not in host_ports.KINDS:
@@ -295,7 +325,7 @@ class Session:
             while True:
                 if not self._out:
                     self._hear()
-                self._out = self._out[self._client.send(self._out):]
+                self._out = self._out[self._client.send(self._out) :]
         except BlockingIOError:
             # As long as an answer is under way, nothing more is heard.
             self._control.loop.rewatch(self._client.fileno(), OUT if self._out else IN)
@@ -324,13 +354,16 @@ class Session:
 
 
 def main() -> None:
-    """Be the agent of the folder that is the second argument; say "ready", or what is wrong, on the descriptor that is the first."""
+    """Be the agent of the folder that is the second argument.
+
+    Say "ready", or what is wrong, on the descriptor that is the first.
+    """
     ready, folder = int(sys.argv[1]), sys.argv[2]
     os.set_inheritable(ready, False)
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())          # whoever started it may have blocked some
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started it may have blocked some
     try:
         lock = agent_socket.claim(folder)
     except OSError as error:
@@ -351,7 +384,10 @@ def main() -> None:
 
 
 def _abide(loop: Loop, folder: str, lock: int) -> None:
-    """End when the folder was deleted: nobody could reach this agent any more, nor release its ports."""
+    """End when the folder was deleted.
+
+    Nobody could reach this agent any more, nor release its ports.
+    """
     if agent_socket.valid(folder, lock):
         loop.later(CARE, lambda: _abide(loop, folder, lock))
     else:
@@ -359,7 +395,10 @@ def _abide(loop: Loop, folder: str, lock: int) -> None:
 
 
 def room() -> int:
-    """Allow as many descriptors as may be; of these the loop may watch most, a rest is for pipes and for who speaks to the agent."""
+    """Allow as many descriptors as may be.
+
+    Of these the loop may watch most, a rest is for pipes and for who speaks to the agent.
+    """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return max(most * 3 // 4 - 2 * SESSIONS, most // 2)

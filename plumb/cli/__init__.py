@@ -1,7 +1,8 @@
 """The command line: Docker's words, and `plumb` where they have `docker`.
 
-A table of verbs; each is imported when it is used, so that no command pays for another. Errors are one line on stderr,
-with what to try; the exit status is Docker's: 125 for a `run` that failed, the command's own for one that ran, 1 else.
+A table of verbs; each is imported when it is used, so that no command pays for another. Errors are
+one line on stderr, with what to try; the exit status is Docker's: 125 for a `run` that failed, the
+command's own for one that ran, 1 else.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Verbs(click.Group):
         where = VERBS[name][0] if name in VERBS else HIDDEN.get(name)
         if where is None:
             return None
-        found = getattr(import_module(where), name + "_", None) or getattr(import_module(where), name)
+        found = getattr(import_module(where), name + "_", None) or getattr(
+            import_module(where), name
+        )
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -93,20 +96,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except click.ClickException as error:
         where = getattr(error, "ctx", None)
-        return complain(error.format_message().rstrip("."), f"see '{where.command_path} --help'" if where else "", failed)
+        return complain(
+            error.format_message().rstrip("."),
+            f"see '{where.command_path} --help'" if where else "",
+            failed,
+        )
     except (click.Abort, KeyboardInterrupt):
         return complain("interrupted", "", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except PermissionError as error:
-        return complain(f"{error.filename or 'the host'}: {error.strerror}", "run it as root (sudo)", failed)
+        return complain(
+            f"{error.filename or 'the host'}: {error.strerror}", "run it as root (sudo)", failed
+        )
     except OSError as error:
-        return complain(f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}", "", failed)
+        return complain(
+            f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}",
+            "",
+            failed,
+        )
 
 
 def _reopen() -> None:
-    """Where the caller has closed a standard stream, have one that leads nowhere; else the next file to be opened would take its number."""
+    """Where the caller has closed a standard stream, have one that leads nowhere.
+
+    Else the next file to be opened would take its number.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
@@ -127,6 +143,6 @@ def complain(message: str, hint: str, status: int) -> int:
     """One line on stderr; the status, for return."""
     line = " ".join(f"plumb: {message}".split())
     if len(line) > LONGEST:
-        line = f"{line[:LONGEST // 2]} … {line[-LONGEST // 2:]}"
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     print(line + (f"; {' '.join(hint.split())}" if hint else ""), file=sys.stderr)
     return status

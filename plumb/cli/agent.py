@@ -1,6 +1,7 @@
 """plumb agent start|stop|ls|hold|release|proxy|unproxy|serve|unserve|name|unname.
 
-The engine does this by itself; these are the words in which `--dry-run` and `--show-commands` say it.
+The engine does this by itself; these are the words in which `--dry-run` and `--show-commands` say
+it.
 """
 
 from __future__ import annotations
@@ -59,14 +60,29 @@ def ls(names: bool, as_json: bool, template: str) -> None:
     found = agent_client.held(_folder()) or []
     if names:
         rows: list[dict[str, object]] = [
-            {"Address": " ".join(map(str, thing.ips)), "Network": thing.title, "Names": " ".join(thing.names)}
-            for thing in found if isinstance(thing, Names)]
+            {
+                "Address": " ".join(map(str, thing.ips)),
+                "Network": thing.title,
+                "Names": " ".join(thing.names),
+            }
+            for thing in found
+            if isinstance(thing, Names)
+        ]
         common.columns_of(NAMES, as_json, template, rows)
         return
-    proxies = {proxy.key[1:]: at(proxy.to_ip, proxy.to_port) for proxy in found if isinstance(proxy, Proxy)}
+    proxies = {
+        proxy.key[1:]: at(proxy.to_ip, proxy.to_port) for proxy in found if isinstance(proxy, Proxy)
+    }
     ports: list[dict[str, object]] = [
-        {"Protocol": port.protocol, "Address": at(port.ip, port.port), "Target": at(port.to_ip, port.to_port),
-         "Proxy": proxies.get(port.key[1:], "")} for port in found if isinstance(port, HostPort)]
+        {
+            "Protocol": port.protocol,
+            "Address": at(port.ip, port.port),
+            "Target": at(port.to_ip, port.to_port),
+            "Proxy": proxies.get(port.key[1:], ""),
+        }
+        for port in found
+        if isinstance(port, HostPort)
+    ]
     common.columns_of(COLUMNS, as_json, template, ports)
 
 
@@ -83,7 +99,10 @@ _to_container = click.argument("target", metavar="CONTAINER:PORT")
 @_on_port
 @_to_container
 def hold(protocol: str, address: str, target: str) -> None:
-    """Bind a port of the host, and drop what arrives; one that is held for another target is held for this one."""
+    """Bind a port of the host, and drop what arrives.
+
+    One that is held for another target is held for this one.
+    """
     from plumb.things.host_ports import HostPort
 
     _make(HostPort(_folder(), protocol, *_place(address), *_place(target)))
@@ -102,7 +121,10 @@ def release(protocol: str, address: str) -> None:
 @_on_port
 @_to_container
 def proxy(protocol: str, address: str, target: str) -> None:
-    """Hand on what arrives at a port that is held; one that is proxied to another target is proxied to this one."""
+    """Hand on what arrives at a port that is held.
+
+    One that is proxied to another target is proxied to this one.
+    """
     from plumb.things.host_ports import Proxy
 
     _make(Proxy(_folder(), protocol, *_place(address), *_place(target)))
@@ -121,18 +143,62 @@ def unproxy(protocol: str, address: str) -> None:
 @click.argument("namespace", metavar="FILE")
 @click.argument("udp", type=click.IntRange(1, 65535))
 @click.argument("tcp", type=click.IntRange(1, 65535))
-@click.option("--network", multiple=True, metavar="ID", help="A network whose names are known, in the order in which they are searched.")
-@click.option("--link", multiple=True, metavar="ID,ALIAS,NAME", help="On that network, another name for a name.")
-@click.option("--upstream", multiple=True, metavar="host=IP|sandbox=IP", help="Whom to ask for what is not known, and from where.")
-@click.option("--no-way-out", is_flag=True, help="Do not ask from the host: the sandbox has no way out either.")
+@click.option(
+    "--network",
+    multiple=True,
+    metavar="ID",
+    help="A network whose names are known, in the order in which they are searched.",
+)
+@click.option(
+    "--link",
+    multiple=True,
+    metavar="ID,ALIAS,NAME",
+    help="On that network, another name for a name.",
+)
+@click.option(
+    "--upstream",
+    multiple=True,
+    metavar="host=IP|sandbox=IP",
+    help="Whom to ask for what is not known, and from where.",
+)
+@click.option(
+    "--no-way-out",
+    is_flag=True,
+    help="Do not ask from the host: the sandbox has no way out either.",
+)
 @click.option("--ndots", is_flag=True, help="Do not hand on names without a dot.")
-def serve(namespace: str, udp: int, tcp: int, network: tuple[str, ...], link: tuple[str, ...], upstream: tuple[str, ...],
-          no_way_out: bool, ndots: bool) -> None:
-    """Answer for names at 127.0.0.11 in a sandbox, on these ports; where that is done already, as said now."""
+def serve(
+    namespace: str,
+    udp: int,
+    tcp: int,
+    network: tuple[str, ...],
+    link: tuple[str, ...],
+    upstream: tuple[str, ...],
+    no_way_out: bool,
+    ndots: bool,
+) -> None:
+    """Answer for names at 127.0.0.11 in a sandbox, on these ports.
+
+    Where that is done already, as said now.
+    """
     from plumb.things.dns import Resolver
 
-    links = tuple((net, alias, name) for net, alias, name in (_parts(text, 3, "link") for text in link))
-    _make(Resolver(_folder(), namespace, udp, tcp, network, links, tuple(map(_upstream, upstream)), not no_way_out, ndots))
+    links = tuple(
+        (net, alias, name) for net, alias, name in (_parts(text, 3, "link") for text in link)
+    )
+    _make(
+        Resolver(
+            _folder(),
+            namespace,
+            udp,
+            tcp,
+            network,
+            links,
+            tuple(map(_upstream, upstream)),
+            not no_way_out,
+            ndots,
+        )
+    )
 
 
 @agent.command("unserve")
@@ -148,10 +214,24 @@ def unserve(namespace: str) -> None:
 @click.argument("endpoint", metavar="ENDPOINT-ID")
 @click.argument("network", metavar="NETWORK-ID")
 @click.argument("title", metavar="NETWORK")
-@click.option("--name", "names", multiple=True, help="A name; the first is what the addresses are called in reverse.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    help="A name; the first is what the addresses are called in reverse.",
+)
 @click.option("--ip", multiple=True, help="What the names mean.")
-@click.option("--port", multiple=True, metavar="NAME,PROTOCOL,PORT", help="A port that has a name (SRV).")
-def name_(endpoint: str, network: str, title: str, names: tuple[str, ...], ip: tuple[str, ...], port: tuple[str, ...]) -> None:
+@click.option(
+    "--port", multiple=True, metavar="NAME,PROTOCOL,PORT", help="A port that has a name (SRV)."
+)
+def name_(
+    endpoint: str,
+    network: str,
+    title: str,
+    names: tuple[str, ...],
+    ip: tuple[str, ...],
+    port: tuple[str, ...],
+) -> None:
     """Know the names of an endpoint on its network."""
     from plumb.model.container_options import port_range
     from plumb.model.parse import address
@@ -195,7 +275,10 @@ def _folder() -> str:
 
 
 def _make(thing: Thing) -> None:
-    """Make it, or bring what is there into this state; what is there in this state already is an error."""
+    """Make it, or bring what is there into this state.
+
+    What is there in this state already is an error.
+    """
     from plumb.kernel import agent_client
 
     now = agent_client.look([thing])[0]
@@ -221,5 +304,7 @@ def _place(text: str) -> Place:
         if not 0 < number < 1 << 16 or bracketed != (ip.version == 6):
             raise ValueError(text)
     except ValueError:
-        raise Invalid(f"invalid address and port '{text}'", "as in 127.0.0.1:8080 or [::1]:8080") from None
+        raise Invalid(
+            f"invalid address and port '{text}'", "as in 127.0.0.1:8080 or [::1]:8080"
+        ) from None
     return ip, number

@@ -21,12 +21,21 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def changing(function: F) -> F:
     """The options of every verb that changes something."""
-    function = click.option("--dry-run", is_flag=True, help="Print the equivalent commands and change nothing.")(function)
-    return click.option("--show-commands", is_flag=True, help="Print the equivalent commands as they are carried out.")(function)
+    function = click.option(
+        "--dry-run", is_flag=True, help="Print the equivalent commands and change nothing."
+    )(function)
+    return click.option(
+        "--show-commands",
+        is_flag=True,
+        help="Print the equivalent commands as they are carried out.",
+    )(function)
 
 
 def read() -> Reader:
-    """The host that the command is about, to be read; first an agent that was killed is brought back, and what a killed trace has left."""
+    """The host that the command is about, to be read.
+
+    First an agent that was killed is brought back, and what a killed trace has left.
+    """
     reader = Reader(settings=click.get_current_context().find_root().obj)
     sweep(reader.layout.run)
     if reader.agent_lost:
@@ -35,7 +44,10 @@ def read() -> Reader:
 
 
 def revive() -> None:
-    """Bring back an agent that was killed. Where that does not work, `check` says so; a command that only reads goes on."""
+    """Bring back an agent that was killed.
+
+    Where that does not work, `check` says so; a command that only reads goes on.
+    """
     from plumb.errors import PlumbError
 
     with suppress(PlumbError), opened() as host:
@@ -47,7 +59,12 @@ def opened(dry_run: bool = False, show_commands: bool = False) -> Host:
     from plumb.engine.host import Host
 
     show = _show if dry_run or show_commands else None
-    return Host(settings=click.get_current_context().find_root().obj, dry_run=dry_run, on_steps=show, stays=False)
+    return Host(
+        settings=click.get_current_context().find_root().obj,
+        dry_run=dry_run,
+        on_steps=show,
+        stays=False,
+    )
 
 
 def _show(steps: Sequence[Step]) -> None:
@@ -66,11 +83,17 @@ def say(text: str) -> None:
 
 def template_option(function: F) -> F:
     """--format and --json."""
-    function = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")(function)
-    return click.option("--format", "template", default="", help="table, json, or a Go template.")(function)
+    function = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")(
+        function
+    )
+    return click.option("--format", "template", default="", help="table, json, or a Go template.")(
+        function
+    )
 
 
-def columns_of(known: dict[str, str], as_json: bool, template: str, rows: Sequence[dict[str, object]]) -> None:
+def columns_of(
+    known: dict[str, str], as_json: bool, template: str, rows: Sequence[dict[str, object]]
+) -> None:
     """Print a listing."""
     from plumb.views.tables import listing
 
@@ -78,7 +101,10 @@ def columns_of(known: dict[str, str], as_json: bool, template: str, rows: Sequen
 
 
 def for_each(names: Sequence[str], act: Callable[[str], str]) -> int:
-    """Do something for each name, print what comes back, report each error and go on; the exit status."""
+    """Do something for each name, print what comes back, report each error and go on.
+
+    The exit status.
+    """
     from plumb.cli import complain
     from plumb.errors import PlumbError
 
@@ -104,13 +130,16 @@ def matches(filters: Sequence[str], known: dict[str, Callable[[str], bool]]) -> 
     for word in filters:
         key, equals, value = word.partition("=")
         if not equals or key not in known:
-            raise Invalid(f"invalid filter '{word}'", nearest(key, known) or f"there are {', '.join(known)}")
+            raise Invalid(
+                f"invalid filter '{word}'", nearest(key, known) or f"there are {', '.join(known)}"
+            )
         asked.setdefault(key, []).append(known[key](value))
     return all(any(results) for results in asked.values())
 
 
 def has_label(labels: Sequence[tuple[str, str]]) -> Callable[[str], bool]:
     """A filter on labels: KEY or KEY=VALUE."""
+
     def passes(wanted: str) -> bool:
         key, equals, value = wanted.partition("=")
         return (key, value) in labels if equals else key in dict(labels)

@@ -24,31 +24,64 @@ COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 Command = Callable[..., Any]
 OPTIONS: list[Callable[[Command], Command]] = [
     click.option("--name", default="", help="A name for the container."),
-    click.option("--network", "--net", "network", multiple=True, help="A network, or name=N,ip=…,alias=…,driver-opt=…."),
+    click.option(
+        "--network",
+        "--net",
+        "network",
+        multiple=True,
+        help="A network, or name=N,ip=…,alias=…,driver-opt=….",
+    ),
     click.option("--ip", default="", help="IPv4 address."),
     click.option("--ip6", default="", help="IPv6 address."),
     click.option("--mac-address", default=""),
     click.option("--link-local-ip", multiple=True),
-    click.option("--network-alias", "--net-alias", "network_alias", multiple=True, help="Network-scoped alias."),
+    click.option(
+        "--network-alias",
+        "--net-alias",
+        "network_alias",
+        multiple=True,
+        help="Network-scoped alias.",
+    ),
     click.option("-h", "--hostname", default="", help="Host name."),
     click.option("--domainname", default=""),
     click.option("--dns", multiple=True, help="Name servers."),
     click.option("--dns-search", multiple=True),
     click.option("--dns-option", "--dns-opt", "dns_option", multiple=True),
-    click.option("--add-host", multiple=True, metavar="NAME:IP", help="A line for the hosts file; the address can be host-gateway."),
-    click.option("--link", multiple=True, metavar="NAME[:ALIAS]", help="Know another container by a name of one's own."),
-    click.option("-p", "--publish", multiple=True, help="Publish a port: [[IP:][PORT]:]PORT[/PROTOCOL]."),
+    click.option(
+        "--add-host",
+        multiple=True,
+        metavar="NAME:IP",
+        help="A line for the hosts file; the address can be host-gateway.",
+    ),
+    click.option(
+        "--link",
+        multiple=True,
+        metavar="NAME[:ALIAS]",
+        help="Know another container by a name of one's own.",
+    ),
+    click.option(
+        "-p", "--publish", multiple=True, help="Publish a port: [[IP:][PORT]:]PORT[/PROTOCOL]."
+    ),
     click.option("-P", "--publish-all", is_flag=True, help="Publish all exposed ports."),
     click.option("--expose", multiple=True, help="Expose a port or a range of ports."),
     click.option("--cap-add", multiple=True),
     click.option("--cap-drop", multiple=True),
     click.option("--privileged", is_flag=True, help="All capabilities."),
-    click.option("--sysctl", multiple=True, metavar="NAME=VALUE", help="Settings of the network namespace."),
+    click.option(
+        "--sysctl", multiple=True, metavar="NAME=VALUE", help="Settings of the network namespace."
+    ),
     click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]"),
     click.option("-l", "--label", multiple=True, metavar="KEY=VALUE"),
     click.option("--rm", "auto_remove", is_flag=True, help="Remove it when its command ends."),
-    click.option("-i", "--interactive", is_flag=True, help="Keep the input open, as without -d it always is."),
-    click.option("-t", "--tty", is_flag=True, help="The command has the caller's terminal, as without -d it always does."),
+    click.option(
+        "-i", "--interactive", is_flag=True, help="Keep the input open, as without -d it always is."
+    ),
+    click.option(
+        "-t",
+        "--tty",
+        is_flag=True,
+        help="The command has the caller's terminal, as without -d it always does.",
+    ),
     click.argument("command", nargs=-1, type=click.UNPROCESSED),
 ]
 
@@ -66,19 +99,30 @@ def wish_of(asked: dict[str, Any]) -> dict[str, Any]:
     if asked["hostname"]:
         opt.host_name(asked["hostname"])
     return {
-        "name": asked["name"], "network": _attachments(asked), "command": asked["command"],
+        "name": asked["name"],
+        "network": _attachments(asked),
+        "command": asked["command"],
         "mac": opt.mac(asked["mac_address"]) if asked["mac_address"] else "",
-        "hostname": asked["hostname"], "owns_hostname": bool(asked["hostname"]),
+        "hostname": asked["hostname"],
+        "owns_hostname": bool(asked["hostname"]),
         "domainname": opt.host_name(asked["domainname"]) if asked["domainname"] else "",
-        "dns": tuple(opt.address(text, "name server") for text in asked["dns"]), "dns_search": _words(asked["dns_search"], "search domain"),
-        "dns_options": _words(asked["dns_option"], "DNS option"), "extra_hosts": tuple(own.extra_host(text) for text in asked["add_host"]),
+        "dns": tuple(opt.address(text, "name server") for text in asked["dns"]),
+        "dns_search": _words(asked["dns_search"], "search domain"),
+        "dns_options": _words(asked["dns_option"], "DNS option"),
+        "extra_hosts": tuple(own.extra_host(text) for text in asked["add_host"]),
         "links": tuple(own.link(text) for text in asked["link"]),
-        "ports": tuple(port for text in asked["publish"] for port in own.published(text)), "publish_all": asked["publish_all"],
-        "exposed": tuple(dict.fromkeys(spec for text in asked["expose"] for spec in own.exposed(text))),
+        "ports": tuple(port for text in asked["publish"] for port in own.published(text)),
+        "publish_all": asked["publish_all"],
+        "exposed": tuple(
+            dict.fromkeys(spec for text in asked["expose"] for spec in own.exposed(text))
+        ),
         "cap_add": tuple(own.capability(text) for text in asked["cap_add"]),
-        "cap_drop": tuple(own.capability(text) for text in asked["cap_drop"]), "privileged": asked["privileged"],
-        "sysctls": tuple(sysctls.items()), "environment": tuple(_variable(text) for text in asked["env"]),
-        "labels": opt.pairs(asked["label"], "label"), "auto_remove": asked["auto_remove"],
+        "cap_drop": tuple(own.capability(text) for text in asked["cap_drop"]),
+        "privileged": asked["privileged"],
+        "sysctls": tuple(sysctls.items()),
+        "environment": tuple(_variable(text) for text in asked["env"]),
+        "labels": opt.pairs(asked["label"], "label"),
+        "auto_remove": asked["auto_remove"],
     }
 
 
@@ -101,16 +145,33 @@ def _variable(text: str) -> str:
 def _attachments(asked: dict[str, Any]) -> tuple[Attachment, ...]:
     """The networks; --ip and its like go to the only one."""
     wishes = [opt.attachment(text) for text in asked["network"]] or [Attachment("bridge")]
-    plain = {key: asked[key] for key in ("ip", "ip6", "link_local_ip", "network_alias") if asked[key]}
+    plain = {
+        key: asked[key] for key in ("ip", "ip6", "link_local_ip", "network_alias") if asked[key]
+    }
     if plain and len(wishes) > 1:
         flag = next(iter(plain)).replace("_", "-")
-        raise Invalid(f"--{flag} is ambiguous with several networks", f"write --network name={wishes[0].network},…")
+        raise Invalid(
+            f"--{flag} is ambiguous with several networks",
+            f"write --network name={wishes[0].network},…",
+        )
     if plain:
         first = wishes[0]
-        made = opt.make_attachment(first.network, ip=asked["ip"], ip6=asked["ip6"], link_local=asked["link_local_ip"],
-                                   aliases=asked["network_alias"] or None)
-        wishes[0] = replace(first, ip=made.ip or first.ip, ip6=made.ip6 or first.ip6, link_local=first.link_local + made.link_local,
-                            aliases=first.aliases if made.aliases is None else (*(first.aliases or ()), *made.aliases))
+        made = opt.make_attachment(
+            first.network,
+            ip=asked["ip"],
+            ip6=asked["ip6"],
+            link_local=asked["link_local_ip"],
+            aliases=asked["network_alias"] or None,
+        )
+        wishes[0] = replace(
+            first,
+            ip=made.ip or first.ip,
+            ip6=made.ip6 or first.ip6,
+            link_local=first.link_local + made.link_local,
+            aliases=first.aliases
+            if made.aliases is None
+            else (*(first.aliases or ()), *made.aliases),
+        )
     return tuple(wishes)
 
 
@@ -119,11 +180,25 @@ def warn(host: Host, box: Sandbox) -> None:
     if not (box.ports or box.publish_all):
         return
     if box.mode == "host":
-        print("plumb: warning: published ports are discarded when using host network mode", file=sys.stderr)
-    elif box.ports and box.status is Status.RUNNING and not any(end.ports for end in host.endpoints(box)):
-        open_ones = [net.name for end in host.endpoints(box) if (net := host.network(end.network)).driver in ("macvlan", "ipvlan")]
-        why = f"who reaches {open_ones[0]} reaches all ports of the container" if open_ones else \
-            "that begins when the container is on a network that leads outside"
+        print(
+            "plumb: warning: published ports are discarded when using host network mode",
+            file=sys.stderr,
+        )
+    elif (
+        box.ports
+        and box.status is Status.RUNNING
+        and not any(end.ports for end in host.endpoints(box))
+    ):
+        open_ones = [
+            net.name
+            for end in host.endpoints(box)
+            if (net := host.network(end.network)).driver in ("macvlan", "ipvlan")
+        ]
+        why = (
+            f"who reaches {open_ones[0]} reaches all ports of the container"
+            if open_ones
+            else "that begins when the container is on a network that leads outside"
+        )
         print(f"plumb: warning: no port is published: {why}", file=sys.stderr)
 
 
@@ -201,7 +276,12 @@ def restart(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> 
 
 
 @click.command("rm")
-@click.option("-f", "--force", is_flag=True, help="Also containers that run; no error for those that are not there.")
+@click.option(
+    "-f",
+    "--force",
+    is_flag=True,
+    help="Also containers that run; no error for those that are not there.",
+)
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
 def rm(containers: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
@@ -209,6 +289,7 @@ def rm(containers: tuple[str, ...], force: bool, dry_run: bool, show_commands: b
     from plumb.errors import NotFound
 
     with common.opened(dry_run, show_commands) as host:
+
         def remove(name: str) -> str:
             try:
                 return _named(host.remove(name, force), name, dry_run)
@@ -228,20 +309,36 @@ def _named(box: Sandbox, name: str, dry_run: bool) -> str:
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]")
 @click.option("--privileged", is_flag=True, help="All capabilities.")
 @click.option("-i", "--interactive", is_flag=True, help="Keep the input open, as it always is.")
-@click.option("-t", "--tty", is_flag=True, help="The command has the caller's terminal, as it always does.")
+@click.option(
+    "-t", "--tty", is_flag=True, help="The command has the caller's terminal, as it always does."
+)
 @click.argument("container")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(container: str, command: tuple[str, ...], env: tuple[str, ...], privileged: bool, interactive: bool, tty: bool) -> None:
+def exec_(
+    container: str,
+    command: tuple[str, ...],
+    env: tuple[str, ...],
+    privileged: bool,
+    interactive: bool,
+    tty: bool,
+) -> None:
     """Run a command in a running container."""
     from plumb.kernel.process import commands
 
     with common.opened() as host:
         if host.agent_lost:
             common.revive()
-        process = host.command(host.container(container), command, privileged=privileged,
-                               environment=[_variable(text) for text in env])
+        process = host.command(
+            host.container(container),
+            command,
+            privileged=privileged,
+            environment=[_variable(text) for text in env],
+        )
     sys.stdout.flush()
     try:
         commands.join(process)
     except OSError as error:
-        raise PlumbError(f"cannot enter container {container}: {error}", "'plumb check' tells whether it is whole") from error
+        raise PlumbError(
+            f"cannot enter container {container}: {error}",
+            "'plumb check' tells whether it is whole",
+        ) from error

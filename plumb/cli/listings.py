@@ -13,25 +13,54 @@ from plumb.engine.reader import Reader
 from plumb.errors import NotFound
 from plumb.model.cnm import Ends, Network, Sandbox, Status
 
-COLUMNS = {"ID": "CONTAINER ID", "Command": "COMMAND", "Status": "STATUS", "Networks": "NETWORKS",
-           "Addresses": "ADDRESSES", "Ports": "PORTS", "Names": "NAMES"}
+COLUMNS = {
+    "ID": "CONTAINER ID",
+    "Command": "COMMAND",
+    "Status": "STATUS",
+    "Networks": "NETWORKS",
+    "Addresses": "ADDRESSES",
+    "Ports": "PORTS",
+    "Names": "NAMES",
+}
 
 
 @click.command("ps")
 @click.option("-a", "--all", "everything", is_flag=True, help="Also those that do not run.")
 @click.option("-q", "--quiet", is_flag=True, help="Only ids.")
 @click.option("--no-trunc", is_flag=True, help="Whole ids and commands.")
-@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="id, label, name, network, status.")
+@click.option(
+    "-f",
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="id, label, name, network, status.",
+)
 @common.template_option
-def ps(everything: bool, quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, template: str) -> None:
+def ps(
+    everything: bool,
+    quiet: bool,
+    no_trunc: bool,
+    filters: tuple[str, ...],
+    as_json: bool,
+    template: str,
+) -> None:
     """List containers."""
     from plumb.views import inspect as docker
 
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
         found = [(box, ends_of(host, box, known)) for box in reversed(host.containers())]
-    shown = [(box, ends) for box, ends in found if common.matches(filters, _filters(box, ends))
-             and (everything or box.status is Status.RUNNING or any(word.startswith("status=") for word in filters))]
+    shown = [
+        (box, ends)
+        for box, ends in found
+        if common.matches(filters, _filters(box, ends))
+        and (
+            everything
+            or box.status is Status.RUNNING
+            or any(word.startswith("status=") for word in filters)
+        )
+    ]
     rows = [docker.container_row(box, ends, known, truncate=not no_trunc) for box, ends in shown]
     if quiet and not template:
         template = "{{.ID}}"
@@ -45,14 +74,24 @@ def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:
 
 def _filters(box: Sandbox, ends: Ends) -> dict[str, Callable[[str], bool]]:
     networks = {name for _, net in ends for name in (net.name, net.id)}
-    return {"id": box.id.startswith, "label": common.has_label(box.labels),
-            "name": lambda value: value in box.name, "network": lambda value: value in networks,
-            "status": lambda value: value == box.status}
+    return {
+        "id": box.id.startswith,
+        "label": common.has_label(box.labels),
+        "name": lambda value: value in box.name,
+        "network": lambda value: value in networks,
+        "status": lambda value: value == box.status,
+    }
 
 
 @click.command("inspect")
 @click.option("-f", "--format", "template", default="", help="json or a Go template.")
-@click.option("--type", "kind", default="", type=click.Choice(["", "container", "network"]), help="Only of this type.")
+@click.option(
+    "--type",
+    "kind",
+    default="",
+    type=click.Choice(["", "container", "network"]),
+    help="Only of this type.",
+)
 @click.argument("names", nargs=-1, required=True)
 def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
     """Show containers, or networks, in Docker's JSON."""
@@ -95,7 +134,10 @@ def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> 
 @click.argument("container", required=False)
 @click.argument("port", required=False, metavar="[PORT[/PROTOCOL]]")
 def port_(container: str | None, port: str | None, as_json: bool, template: str) -> None:
-    """Show a container's published ports; without a container, what is open to whom on this host."""
+    """Show a container's published ports.
+
+    Without a container, what is open to whom on this host.
+    """
     from plumb.model.port_mapping import shown
     from plumb.things.host_ports import at
 
@@ -108,11 +150,21 @@ def port_(container: str | None, port: str | None, as_json: bool, template: str)
         ports = shown(port for end, _ in ends_of(host, box, known) for port in end.ports)
     wanted = "" if port is None else port if "/" in port else f"{port}/tcp"
     rows: list[dict[str, object]] = [
-        {"Port": f"{one.port}/{one.protocol}", "HostIp": str(one.host_ip), "HostPort": str(one.host_port or ""),
-         "Host": at(one.host_ip, one.host_port).removesuffix(":0") + ("" if one.host_port else ":")}
-        for one in ports if wanted in ("", f"{one.port}/{one.protocol}")]
+        {
+            "Port": f"{one.port}/{one.protocol}",
+            "HostIp": str(one.host_ip),
+            "HostPort": str(one.host_port or ""),
+            "Host": at(one.host_ip, one.host_port).removesuffix(":0")
+            + ("" if one.host_port else ":"),
+        }
+        for one in ports
+        if wanted in ("", f"{one.port}/{one.protocol}")
+    ]
     if wanted and not rows:
-        raise NotFound(f"no public port '{wanted}' published for {container}", f"'plumb port {container}' shows those that are")
+        raise NotFound(
+            f"no public port '{wanted}' published for {container}",
+            f"'plumb port {container}' shows those that are",
+        )
     if as_json or template:
         common.columns_of({}, as_json, template, rows)
     for row in rows if not (as_json or template) else ():
@@ -126,9 +178,18 @@ def show_openings(networks: tuple[str, ...], as_json: bool, template: str) -> No
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
         chosen = {host.network(name).id for name in networks} or set(known)
-        members = [(box, [(end, net) for end, net in ends_of(host, box, known) if net.id in chosen])
-                   for box in host.containers() if box.status is Status.RUNNING]
+        members = [
+            (box, [(end, net) for end, net in ends_of(host, box, known) if net.id in chosen])
+            for box in host.containers()
+            if box.status is Status.RUNNING
+        ]
         own = host.settings
-        found = open_ports.openings(members, direct=own.allow_direct_routing, proxy=own.userland_proxy,
-                                  firewall=frozenset(version for version in (4, 6) if own.firewall(version)))
-    common.columns_of(open_ports.COLUMNS, as_json, template, [dict(opening.row) for opening in found])
+        found = open_ports.openings(
+            members,
+            direct=own.allow_direct_routing,
+            proxy=own.userland_proxy,
+            firewall=frozenset(version for version in (4, 6) if own.firewall(version)),
+        )
+    common.columns_of(
+        open_ports.COLUMNS, as_json, template, [dict(opening.row) for opening in found]
+    )

@@ -24,23 +24,50 @@ PROGRESS_FROM = 2000
 
 
 @click.command("matrix")
-@click.option("--from", "outside", metavar="NS", help="A namespace outside, by file or pid:N: it asks and is asked as (world).")
-@click.option("--world", "world", metavar="ADDRESS", multiple=True, help="An address outside that this host reaches, to be reached or not.")
-@click.option("-W", "--wait", "seconds", type=click.FloatRange(0.01, 60), default=1.0, show_default=True,
-              help="Seconds to wait for what must not come.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each promise, and a summary.")
+@click.option(
+    "--from",
+    "outside",
+    metavar="NS",
+    help="A namespace outside, by file or pid:N: it asks and is asked as (world).",
+)
+@click.option(
+    "--world",
+    "world",
+    metavar="ADDRESS",
+    multiple=True,
+    help="An address outside that this host reaches, to be reached or not.",
+)
+@click.option(
+    "-W",
+    "--wait",
+    "seconds",
+    type=click.FloatRange(0.01, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds to wait for what must not come.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object for each promise, and a summary."
+)
 def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json: bool) -> int:
     """Try who reaches whom, with real traffic, and hold it against what the networks promise.
 
-    Everyone asks everyone by ping, TCP and UDP: containers, the host, and the world, as far as it is named; published ports are knocked
-    at, names are asked for, and whether two have one address is asked on the wire. Exit status 1 if anything is not as promised.
+    Everyone asks everyone by ping, TCP and UDP: containers, the host, and the world, as far as it
+    is named; published ports are knocked at, names are asked for, and whether two have one address
+    is asked on the wire. Exit status 1 if anything is not as promised.
     """
     from plumb.probes.matrix import expected, hold
     from plumb.probes.targets import Parties
     from plumb.views import matrix as view
 
     with common.read() as reader:
-        wanted = _expected(reader, Parties(reader), outside, [opt.address(text, "world address") for text in world], expected)
+        wanted = _expected(
+            reader,
+            Parties(reader),
+            outside,
+            [opt.address(text, "world address") for text in world],
+            expected,
+        )
     with _progress(wanted.total) as progress:
         found = hold(wanted, seconds, progress)
     if as_json:
@@ -55,8 +82,13 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
     return 1 if found.differing else 0
 
 
-def _expected(reader: Reader, parties: Parties, outside: str | None, world: list[IPAddress],
-              expected: Callable[..., Expected]) -> Expected:
+def _expected(
+    reader: Reader,
+    parties: Parties,
+    outside: str | None,
+    world: list[IPAddress],
+    expected: Callable[..., Expected],
+) -> Expected:
     from plumb.probes.matrix import Host
     from plumb.probes.promises.promise import HOST
     from plumb.probes.traffic.outside import surroundings
@@ -65,7 +97,12 @@ def _expected(reader: Reader, parties: Parties, outside: str | None, world: list
     places = {HOST: "", **{place.name: place.ns for _, place in parties.members}}
     own = reader.settings
     walls = frozenset(version for version in (4, 6) if own.firewall(version) and own.ip_forward)
-    return expected(members, places, surroundings(members, parties.networks, outside, world), Host(own.userland_proxy, walls))
+    return expected(
+        members,
+        places,
+        surroundings(members, parties.networks, outside, world),
+        Host(own.userland_proxy, walls),
+    )
 
 
 def _alike(wanted: Expected) -> dict[str, str]:
@@ -73,7 +110,12 @@ def _alike(wanted: Expected) -> dict[str, str]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, networks in wanted.networks.items():
         groups.setdefault(networks, []).append(name)
-    return {name: f"{len(names)} on {' and '.join(networks)}" for networks, names in groups.items() if len(names) > 1 for name in names}
+    return {
+        name: f"{len(names)} on {' and '.join(networks)}"
+        for networks, names in groups.items()
+        if len(names) > 1
+        for name in names
+    }
 
 
 @contextmanager
@@ -82,7 +124,9 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     if total < PROGRESS_FROM or not sys.stderr.isatty():
         yield lambda done: None
         return
-    with click.progressbar(length=total, label="asking", file=sys.stderr, update_min_steps=max(1, total // 200)) as bar:
+    with click.progressbar(
+        length=total, label="asking", file=sys.stderr, update_min_steps=max(1, total // 200)
+    ) as bar:
         yield bar.update
 
 

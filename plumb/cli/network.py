@@ -26,18 +26,31 @@ def network() -> None:
 
 
 class _WithSwitches(click.Command):
-    """A command whose --ipv4 and --ipv6 take a value only behind an equals sign: `--ipv6 NAME` is a flag and a name."""
+    """A command whose --ipv4 and --ipv6 take a value only behind an equals sign.
+
+    `--ipv6 NAME` is a flag and a name.
+    """
 
     def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
-        return super().parse_args(context, [f"{word}=true" if word in ("--ipv4", "--ipv6") else word for word in words])
+        return super().parse_args(
+            context, [f"{word}=true" if word in ("--ipv4", "--ipv6") else word for word in words]
+        )
 
 
 @network.command("create", cls=_WithSwitches)
 @click.option("-d", "--driver", default="bridge", show_default=True)
 @click.option("--subnet", multiple=True, help="Subnet in CIDR format.")
-@click.option("--ip-range", multiple=True, help="Allocate container addresses from a part of the subnet.")
-@click.option("--gateway", multiple=True, help="The bridge's own address; for macvlan and ipvlan, the LAN's router.")
-@click.option("--aux-address", multiple=True, metavar="NAME=IP", help="Addresses that are spoken for.")
+@click.option(
+    "--ip-range", multiple=True, help="Allocate container addresses from a part of the subnet."
+)
+@click.option(
+    "--gateway",
+    multiple=True,
+    help="The bridge's own address; for macvlan and ipvlan, the LAN's router.",
+)
+@click.option(
+    "--aux-address", multiple=True, metavar="NAME=IP", help="Addresses that are spoken for."
+)
 @click.option("--internal", is_flag=True, help="Restrict external access to the network.")
 @click.option("--ipv4", "ipv4", type=str, default=None, help="IPv4 (default true).")
 @click.option("--ipv6", "ipv6", type=str, default=None, help="IPv6 (default false).")
@@ -46,16 +59,38 @@ class _WithSwitches(click.Command):
 @click.option("--label", multiple=True, metavar="KEY=VALUE")
 @common.changing
 @click.argument("name")
-def create(name: str, driver: str, subnet: tuple[str, ...], ip_range: tuple[str, ...], gateway: tuple[str, ...],
-           aux_address: tuple[str, ...], internal: bool, ipv4: str | None, ipv6: str | None, attachable: bool,
-           options: tuple[str, ...], label: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
+def create(
+    name: str,
+    driver: str,
+    subnet: tuple[str, ...],
+    ip_range: tuple[str, ...],
+    gateway: tuple[str, ...],
+    aux_address: tuple[str, ...],
+    internal: bool,
+    ipv4: str | None,
+    ipv6: str | None,
+    attachable: bool,
+    options: tuple[str, ...],
+    label: tuple[str, ...],
+    dry_run: bool,
+    show_commands: bool,
+) -> None:
     """Create a network."""
     with common.opened(dry_run, show_commands) as host:
         net = host.create_network(
-            name, driver=driver, subnet=subnet, ip_range=ip_range, gateway=gateway,
-            aux_addresses=dict(opt.pairs(aux_address, "auxiliary address")), internal=internal, attachable=attachable,
-            ipv4=_switch("--ipv4", ipv4), ipv6=_switch("--ipv6", ipv6), options=dict(opt.pairs(options, "option")),
-            labels=dict(opt.pairs(label, "label")))
+            name,
+            driver=driver,
+            subnet=subnet,
+            ip_range=ip_range,
+            gateway=gateway,
+            aux_addresses=dict(opt.pairs(aux_address, "auxiliary address")),
+            internal=internal,
+            attachable=attachable,
+            ipv4=_switch("--ipv4", ipv4),
+            ipv6=_switch("--ipv6", ipv6),
+            options=dict(opt.pairs(options, "option")),
+            labels=dict(opt.pairs(label, "label")),
+        )
         if not dry_run:
             print(net.id)
 
@@ -74,14 +109,25 @@ COLUMNS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCO
 @network.command("ls")
 @click.option("-q", "--quiet", is_flag=True, help="Only ids.")
 @click.option("--no-trunc", is_flag=True, help="Whole ids.")
-@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="dangling, driver, id, label, name, scope, type.")
+@click.option(
+    "-f",
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="dangling, driver, id, label, name, scope, type.",
+)
 @common.template_option
 def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, template: str) -> None:
     """List networks."""
     from plumb.views import inspect as docker
 
     with common.read() as host:
-        found = [net for net in sorted(host.networks(), key=lambda net: net.name) if common.matches(filters, _filters(host, net))]
+        found = [
+            net
+            for net in sorted(host.networks(), key=lambda net: net.name)
+            if common.matches(filters, _filters(host, net))
+        ]
     rows = [docker.network_row(net, truncate=not no_trunc) for net in found]
     if quiet and not template:
         template = "{{.ID}}"
@@ -91,9 +137,13 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, tem
 def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
     return {
         "dangling": lambda value: _truth(value) == (not net.predefined and not host.endpoints(net)),
-        "driver": lambda value: net.driver == value, "id": lambda value: value in net.id,
-        "label": common.has_label(net.labels), "name": lambda value: value in net.name,
-        "scope": lambda value: value == "local", "type": lambda value: _type(value, net)}
+        "driver": lambda value: net.driver == value,
+        "id": lambda value: value in net.id,
+        "label": common.has_label(net.labels),
+        "name": lambda value: value in net.name,
+        "scope": lambda value: value == "local",
+        "type": lambda value: _type(value, net),
+    }
 
 
 def _truth(value: str) -> bool:
@@ -114,7 +164,9 @@ def document(host: Reader, net: Network) -> dict[str, Any]:
     from plumb.views import inspect as docker
 
     boxes = {box.id: box for box in host.containers()}
-    return docker.network(net, [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes])
+    return docker.network(
+        net, [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
+    )
 
 
 @network.command("inspect")
@@ -163,6 +215,7 @@ def ports(names: tuple[str, ...], as_json: bool, template: str) -> None:
 def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
     """Remove networks."""
     with common.opened(dry_run, show_commands) as host:
+
         def remove(name: str) -> str:
             try:
                 host.remove_network(name)
@@ -179,7 +232,12 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
 @click.option("--ip", default="", help="IPv4 address.")
 @click.option("--ip6", default="", help="IPv6 address.")
 @click.option("--alias", multiple=True, help="Network-scoped alias.")
-@click.option("--link", multiple=True, metavar="NAME[:ALIAS]", help="Know another container by a name of one's own.")
+@click.option(
+    "--link",
+    multiple=True,
+    metavar="NAME[:ALIAS]",
+    help="Know another container by a name of one's own.",
+)
 @click.option("--link-local-ip", multiple=True)
 @click.option("--driver-opt", multiple=True, metavar="KEY=VALUE")
 @click.option("--gw-priority", default="", help="The highest provides the default gateway.")
@@ -187,14 +245,34 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
 @common.changing
 @click.argument("network_name", metavar="NETWORK")
 @click.argument("container")
-def connect(network_name: str, container: str, ip: str, ip6: str, alias: tuple[str, ...], link: tuple[str, ...],
-            link_local_ip: tuple[str, ...], driver_opt: tuple[str, ...], gw_priority: str, mac_address: str, dry_run: bool,
-            show_commands: bool) -> None:
+def connect(
+    network_name: str,
+    container: str,
+    ip: str,
+    ip6: str,
+    alias: tuple[str, ...],
+    link: tuple[str, ...],
+    link_local_ip: tuple[str, ...],
+    driver_opt: tuple[str, ...],
+    gw_priority: str,
+    mac_address: str,
+    dry_run: bool,
+    show_commands: bool,
+) -> None:
     """Connect a container to a network."""
     from plumb.model import container_options as own
 
-    wish = opt.make_attachment(network_name, ip=ip, ip6=ip6, aliases=alias, links=tuple(map(own.link, link)), link_local=link_local_ip,
-                               gw_priority=gw_priority, mac_address=mac_address, driver_opts=opt.pairs(driver_opt, "driver option"))
+    wish = opt.make_attachment(
+        network_name,
+        ip=ip,
+        ip6=ip6,
+        aliases=alias,
+        links=tuple(map(own.link, link)),
+        link_local=link_local_ip,
+        gw_priority=gw_priority,
+        mac_address=mac_address,
+        driver_opts=opt.pairs(driver_opt, "driver option"),
+    )
     with common.opened(dry_run, show_commands) as host:
         host.connect(network_name, container, wish)
 
@@ -204,7 +282,9 @@ def connect(network_name: str, container: str, ip: str, ip6: str, alias: tuple[s
 @common.changing
 @click.argument("network_name", metavar="NETWORK")
 @click.argument("container")
-def disconnect(network_name: str, container: str, force: bool, dry_run: bool, show_commands: bool) -> None:
+def disconnect(
+    network_name: str, container: str, force: bool, dry_run: bool, show_commands: bool
+) -> None:
     """Disconnect a container from a network."""
     with common.opened(dry_run, show_commands) as host:
         host.disconnect(network_name, container, force)
@@ -212,13 +292,18 @@ def disconnect(network_name: str, container: str, force: bool, dry_run: bool, sh
 
 @network.command("prune")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="label, label!, until.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="label, label!, until."
+)
 @common.changing
 def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
     """Remove all networks that no running container is on."""
     if not (force or dry_run):
-        caller.this.own()                   # the terminal is its
-        click.confirm("This will remove all custom networks not used by at least one container.\nAre you sure?", abort=True)
+        caller.this.own()  # the terminal is its
+        click.confirm(
+            "This will remove all custom networks not used by at least one container.\nAre you sure?",
+            abort=True,
+        )
 
     tests = [_prunable(word) for word in filters]
 
@@ -255,11 +340,20 @@ def _moment(text: str, now: datetime) -> datetime:
     units = {"h": "hours", "m": "minutes", "s": "seconds"}
     if re.fullmatch(r"([0-9]+[hms])+", text):
         try:
-            return now - sum((timedelta(**{units[unit]: int(n)}) for n, unit in re.findall(r"([0-9]+)([hms])", text)), timedelta())
+            return now - sum(
+                (
+                    timedelta(**{units[unit]: int(n)})
+                    for n, unit in re.findall(r"([0-9]+)([hms])", text)
+                ),
+                timedelta(),
+            )
         except OverflowError:
             return datetime.min.replace(tzinfo=UTC)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise Invalid(f"invalid filter 'until={text}'", "a date like 2026-01-31T12:00:00, or how long ago, like 24h") from None
+        raise Invalid(
+            f"invalid filter 'until={text}'",
+            "a date like 2026-01-31T12:00:00, or how long ago, like 24h",
+        ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

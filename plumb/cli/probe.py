@@ -22,21 +22,54 @@ if TYPE_CHECKING:
 @click.command("probe")
 @click.option("-4", "version", flag_value=4, type=int, help="By IPv4 alone.")
 @click.option("-6", "version", flag_value=6, type=int, help="By IPv6 alone.")
-@click.option("-c", "--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="Ask so many times.")
-@click.option("-W", "--wait", "seconds", type=click.FloatRange(0.01, 60), default=1.0, show_default=True,
-              help="Seconds to wait for each answer.")
-@click.option("--listen", is_flag=True, help="Open a listener where the question should arrive, which answers it (tcp, udp).")
-@click.option("--on", "link", metavar="LINK", help="Also tell how the packets are wrapped on this link of the host: VLAN tags, VXLAN, ESP.")
+@click.option(
+    "-c",
+    "--count",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Ask so many times.",
+)
+@click.option(
+    "-W",
+    "--wait",
+    "seconds",
+    type=click.FloatRange(0.01, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds to wait for each answer.",
+)
+@click.option(
+    "--listen",
+    is_flag=True,
+    help="Open a listener where the question should arrive, which answers it (tcp, udp).",
+)
+@click.option(
+    "--on",
+    "link",
+    metavar="LINK",
+    help="Also tell how the packets are wrapped on this link of the host: VLAN tags, VXLAN, ESP.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each address.")
 @click.argument("source", metavar="FROM")
 @click.argument("to", metavar="TO[:PORT][/PROTOCOL]")
-def probe(source: str, to: str, version: int | None, count: int, seconds: float, listen: bool, link: str | None, as_json: bool) -> int:
+def probe(
+    source: str,
+    to: str,
+    version: int | None,
+    count: int,
+    seconds: float,
+    listen: bool,
+    link: str | None,
+    as_json: bool,
+) -> int:
     """Ask one question on the real network, and tell who answered.
 
-    FROM is a container, "host", the path of a namespace file, or pid:N; TO the same, or an address, or a name, which is asked of FROM's
-    own resolver. A container is asked at all its addresses. With a port it is a TCP connection, /udp and /sctp are others; without one a
-    ping. /arp and /nd ask who claims the address, /dns what a name means, /mtu how long a packet may be. Exit status 1 if not all of them
-    were answered.
+    FROM is a container, "host", the path of a namespace file, or pid:N; TO the same, or an address,
+    or a name, which is asked of FROM's own resolver. A container is asked at all its addresses.
+    With a port it is a TCP connection, /udp and /sctp are others; without one a ping. /arp and /nd
+    ask who claims the address, /dns what a name means, /mtu how long a packet may be. Exit status 1
+    if not all of them were answered.
     """
     from plumb.probes.probe_syntax import Wanted
     from plumb.probes.targets import Parties
@@ -48,7 +81,11 @@ def probe(source: str, to: str, version: int | None, count: int, seconds: float,
         answers = _answers(parties, place, wanted, versions, _How(count, seconds, listen, link))
     for answer in answers:
         print(json.dumps(document(answer)) if as_json else line(answer))
-    if not as_json and not all(answer.good for answer in answers) and wanted.kind in ("icmp", "tcp", "udp", "sctp"):
+    if (
+        not as_json
+        and not all(answer.good for answer in answers)
+        and wanted.kind in ("icmp", "tcp", "udp", "sctp")
+    ):
         print(f"plumb trace {source} {to}    shows where it ends")
     return 0 if all(answer.good for answer in answers) else 1
 
@@ -62,7 +99,9 @@ class _How(NamedTuple):
     link: str | None
 
 
-def _answers(parties: Parties, place: Place, wanted: Wanted, versions: tuple[int, ...], how: _How) -> list[Answer]:
+def _answers(
+    parties: Parties, place: Place, wanted: Wanted, versions: tuple[int, ...], how: _How
+) -> list[Answer]:
     from plumb.probes import arp_dns_mtu
     from plumb.probes.probe_syntax import Kind, address_of
 
@@ -88,7 +127,10 @@ def _answer(question: Question, how: _How) -> Answer:
     match question.kind:
         case Kind.ARP | Kind.ND:
             if (question.address.version == 4) is not (question.kind is Kind.ARP):
-                raise Invalid(f"{question.address} is not asked for by {question.kind}", "IPv4 has arp, IPv6 has nd")
+                raise Invalid(
+                    f"{question.address} is not asked for by {question.kind}",
+                    "IPv4 has arp, IPv6 has nd",
+                )
             return arp_dns_mtu.neighbours(question, min(seconds, 0.3))
         case Kind.MTU:
             return arp_dns_mtu.longest(question, min(seconds, 0.5))
@@ -115,7 +157,9 @@ def _watched(link: str | None, question: Question) -> Iterator[list[str]]:
 
 
 def _concerns(wrapped: Wrapped, question: Question) -> bool:
-    return wrapped.spi is not None or (wrapped.inside is not None and str(question.address) in wrapped.inside[:2])
+    return wrapped.spi is not None or (
+        wrapped.inside is not None and str(question.address) in wrapped.inside[:2]
+    )
 
 
 def line(answer: Answer) -> str:
@@ -137,8 +181,14 @@ def line(answer: Answer) -> str:
     if question.kind == "dns":
         head = f"{question.name}   by {question.address}"
     else:
-        head = question.where if question.name == str(question.address) else f"{question.name}   {question.where}"
-    return "\n".join([f"{head}   {', '.join(words)}", *(f"    on the link: {seen}" for seen in answer.on_link)])
+        head = (
+            question.where
+            if question.name == str(question.address)
+            else f"{question.name}   {question.where}"
+        )
+    return "\n".join(
+        [f"{head}   {', '.join(words)}", *(f"    on the link: {seen}" for seen in answer.on_link)]
+    )
 
 
 def _times(answer: Answer) -> str:
@@ -151,8 +201,22 @@ def _times(answer: Answer) -> str:
 def document(answer: Answer) -> dict[str, object]:
     """The same for programs."""
     question = answer.question
-    return {"from": question.source.name, "to": question.name, "address": str(question.address), "protocol": str(question.kind),
-            "port": question.port or None, "ok": answer.good, "sent": answer.sent, "answered": len(answer.seconds),
-            "milliseconds": [round(1000 * seconds, 3) for seconds in answer.seconds], "ttl": answer.ttl or None, "hops": answer.hops,
-            "seen": answer.seen or None, "arrived": answer.arrived, "found": answer.found, "mtu": answer.mtu or None,
-            "said": answer.said, "on_link": answer.on_link}
+    return {
+        "from": question.source.name,
+        "to": question.name,
+        "address": str(question.address),
+        "protocol": str(question.kind),
+        "port": question.port or None,
+        "ok": answer.good,
+        "sent": answer.sent,
+        "answered": len(answer.seconds),
+        "milliseconds": [round(1000 * seconds, 3) for seconds in answer.seconds],
+        "ttl": answer.ttl or None,
+        "hops": answer.hops,
+        "seen": answer.seen or None,
+        "arrived": answer.arrived,
+        "found": answer.found,
+        "mtu": answer.mtu or None,
+        "said": answer.said,
+        "on_link": answer.on_link,
+    }

@@ -21,11 +21,23 @@ Counters = dict[str, Mapping[str, int]]
 
 @click.command("stats")
 @click.option("-w", "--watch", is_flag=True, help="Again and again, with rates, until interrupted.")
-@click.option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, metavar="SECONDS", help="How often with --watch.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often with --watch.",
+)
 @common.template_option
 @click.argument("containers", nargs=-1)
-def stats(watch: bool, interval: float, as_json: bool, template: str, containers: tuple[str, ...]) -> None:
-    """Show what went through containers' interfaces, and their connections by state; all containers' without a name."""
+def stats(
+    watch: bool, interval: float, as_json: bool, template: str, containers: tuple[str, ...]
+) -> None:
+    """Show what went through containers' interfaces, and their connections by state.
+
+    All containers' without a name.
+    """
     from plumb.views.stats import COLUMNS
 
     before: Counters = {}
@@ -37,7 +49,11 @@ def stats(watch: bool, interval: float, as_json: bool, template: str, containers
         if as_json:
             stamp = {"Time": time.time()} if watch else {}
             for row in rows:
-                print(json.dumps({**{key: value for key, value in row.items() if key not in WORDS}, **stamp}))
+                print(
+                    json.dumps(
+                        {**{key: value for key, value in row.items() if key not in WORDS}, **stamp}
+                    )
+                )
         else:
             common.columns_of(COLUMNS, False, template, rows)
         sys.stdout.flush()
@@ -51,7 +67,9 @@ WORDS = ("Received", "Sent", "Errors", "Dropped", "Sockets", "Flows")
 """For people; programs have the numbers."""
 
 
-def _measured(names: tuple[str, ...], before: Counters, seconds: float) -> tuple[list[dict[str, Any]], Counters]:
+def _measured(
+    names: tuple[str, ...], before: Counters, seconds: float
+) -> tuple[list[dict[str, Any]], Counters]:
     """The rows, and the counters that the next ones are compared with."""
     from plumb.kernel.net import statistics
     from plumb.views.stats import row
@@ -63,11 +81,13 @@ def _measured(names: tuple[str, ...], before: Counters, seconds: float) -> tuple
         try:
             traffic, own = statistics.inside(ns)
         except KernelRefused:
-            continue                        # it has stopped meanwhile
+            continue  # it has stopped meanwhile
         for end, net in ends:
             if end.ifname in traffic:
                 now[end.id] = traffic[end.ifname]._asdict()
-                rows.append(row(box, end, net, now[end.id], own, tracked, before.get(end.id), seconds))
+                rows.append(
+                    row(box, end, net, now[end.id], own, tracked, before.get(end.id), seconds)
+                )
     return rows, now
 
 
@@ -76,6 +96,9 @@ def _members(names: tuple[str, ...]) -> Iterator[tuple[Sandbox, str, Ends]]:
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
         chosen = [host.container(name) for name in names] or host.containers()
-        found = [(box, host.layout.place(box), ends_of(host, box, known)) for box in chosen
-                 if box.status is Status.RUNNING and not box.shares]
+        found = [
+            (box, host.layout.place(box), ends_of(host, box, known))
+            for box in chosen
+            if box.status is Status.RUNNING and not box.shares
+        ]
     yield from found

@@ -29,20 +29,40 @@ def check(as_json: bool) -> int:
     if found:
         common.say("" if as_json else "'plumb repair' makes it as it should be")
     for obstacle in obstacles:
-        print(json.dumps(_in_the_way(obstacle)) if as_json else "\n  ".join([str(obstacle), *obstacle.advice]))
+        print(
+            json.dumps(_in_the_way(obstacle))
+            if as_json
+            else "\n  ".join([str(obstacle), *obstacle.advice])
+        )
     return 1 if found or obstacles else 0
 
 
 def _in_the_way(obstacle: Obstacle) -> dict[str, object]:
     wall = obstacle.wall
-    return {"State": "walled off", "Key": ("wall", wall.tool, wall.family, wall.table, wall.chain), "Thing": str(wall), "Now": wall.why,
-            "Networks": [net.name for net in obstacle.networks], "Advice": obstacle.advice}
+    return {
+        "State": "walled off",
+        "Key": ("wall", wall.tool, wall.family, wall.table, wall.chain),
+        "Thing": str(wall),
+        "Now": wall.why,
+        "Networks": [net.name for net in obstacle.networks],
+        "Advice": obstacle.advice,
+    }
 
 
 def _print(found: list[Drift], as_json: bool) -> None:
     for drift in found:
-        print(json.dumps({"State": drift.state, "Key": drift.thing.key, "Thing": str(drift.thing),
-                          "Now": str(drift.now or "")}) if as_json else drift)
+        print(
+            json.dumps(
+                {
+                    "State": drift.state,
+                    "Key": drift.thing.key,
+                    "Thing": str(drift.thing),
+                    "Now": str(drift.now or ""),
+                }
+            )
+            if as_json
+            else drift
+        )
 
 
 @click.command("repair")
@@ -60,8 +80,10 @@ def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
 def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
     """Remove all that is plumb's under this root: the host is as it was before."""
     if not (force or dry_run):
-        caller.this.own()                   # the terminal is its
-        click.confirm("This will remove all containers and networks of plumb.\nAre you sure?", abort=True)
+        caller.this.own()  # the terminal is its
+        click.confirm(
+            "This will remove all containers and networks of plumb.\nAre you sure?", abort=True
+        )
     with common.opened(dry_run, show_commands) as host:
         host.reset()
 
@@ -84,12 +106,31 @@ def env(as_json: bool) -> None:
     found = {ability.name: ability for ability in detect.abilities()}
     if as_json:
         for group in GROUPS:
-            print(json.dumps({"Driver": group.name, "Able": all(found[name].able for name in group.needs),
-                              "Needs": group.needs, "Extras": group.extras}))
+            print(
+                json.dumps(
+                    {
+                        "Driver": group.name,
+                        "Able": all(found[name].able for name in group.needs),
+                        "Needs": group.needs,
+                        "Extras": group.extras,
+                    }
+                )
+            )
         for ability in found.values():
             feature = FEATURES[ability.name]
-            print(json.dumps({"Feature": ability.name, "Able": ability.able, "Detail": ability.detail, "Said": ability.said,
-                              "Serves": feature.serves, "Module": feature.module, "Option": f"CONFIG_{feature.option}"}))
+            print(
+                json.dumps(
+                    {
+                        "Feature": ability.name,
+                        "Able": ability.able,
+                        "Detail": ability.detail,
+                        "Said": ability.said,
+                        "Serves": feature.serves,
+                        "Module": feature.module,
+                        "Option": f"CONFIG_{feature.option}",
+                    }
+                )
+            )
         return
     lines = [line for group in GROUPS for line in _group(group, found)]
     _print_coloured(lines)
@@ -98,7 +139,10 @@ def env(as_json: bool) -> None:
 
 
 def _group(group: Group, found: dict[str, Ability]) -> Iterator[tuple[str, str, str]]:
-    """A driver, then what it takes; of what stands below another already, only the extras that are missing."""
+    """A driver, then what it takes.
+
+    Of what stands below another already, only the extras that are missing.
+    """
     from plumb.kernel.features.table import FEATURES, first_group
 
     lacks = [name for name in group.needs if not found[name].able]
@@ -106,7 +150,13 @@ def _group(group: Group, found: dict[str, Ability]) -> Iterator[tuple[str, str, 
     for name in (*group.needs, *group.extras):
         ability = found[name]
         if first_group(name) is group or (name in group.extras and not ability.able):
-            detail = f" ({ability.detail})" if ability.able and ability.detail else f": {ability.detail}" if ability.detail else ""
+            detail = (
+                f" ({ability.detail})"
+                if ability.able and ability.detail
+                else f": {ability.detail}"
+                if ability.detail
+                else ""
+            )
             yield f"  {name}", YES_NO[ability.able], FEATURES[name].serves + detail
 
 
@@ -120,7 +170,7 @@ def _print_coloured(lines: list[tuple[str, str, str]]) -> None:
 
     start = max(len(name) for name, _, _ in lines) + 3
     for line, (_, word, _) in zip(table(lines).splitlines(), lines, strict=True):
-        click.echo(line[:start] + click.style(word, fg=COLOURS[word]) + line[start + len(word):])
+        click.echo(line[:start] + click.style(word, fg=COLOURS[word]) + line[start + len(word) :])
 
 
 @click.command("version")
@@ -132,8 +182,12 @@ def version(as_json: bool) -> None:
 
     from plumb import __version__
 
-    found = {"plumb": __version__, "python": platform.python_version(), "kernel": platform.release(),
-             **{name: installed(name) for name in ("pyroute2", "python-iptables", "scapy", "click")}}
+    found = {
+        "plumb": __version__,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        **{name: installed(name) for name in ("pyroute2", "python-iptables", "scapy", "click")},
+    }
     if as_json:
         print(json.dumps(found))
     else:

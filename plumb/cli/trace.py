@@ -18,29 +18,64 @@ if TYPE_CHECKING:
 @click.command("trace")
 @click.option("-4", "version", flag_value=4, type=int, help="By IPv4.")
 @click.option("-6", "version", flag_value=6, type=int, help="By IPv6.")
-@click.option("--wait", "seconds", type=click.FloatRange(0.01, 60), default=1.0, show_default=True, help="Seconds to wait for an answer.")
-@click.option("--source-port", "sport", type=click.IntRange(1, 65535), help="The client's port, rather than one that nobody has.")
-@click.option("--size", type=click.IntRange(28, 65535), help="Bytes of the packet, not to be cut (/udp and /icmp).")
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(0.01, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds to wait for an answer.",
+)
+@click.option(
+    "--source-port",
+    "sport",
+    type=click.IntRange(1, 65535),
+    help="The client's port, rather than one that nobody has.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(28, 65535),
+    help="Bytes of the packet, not to be cut (/udp and /icmp).",
+)
 @click.option("--ttl", type=click.IntRange(1, 255), help="How many routers it may pass.")
-@click.option("--also", multiple=True, metavar="PLACE", help="Watch this container or namespace as well.")
+@click.option(
+    "--also", multiple=True, metavar="PLACE", help="Watch this container or namespace as well."
+)
 @click.option("--all", "everywhere", is_flag=True, help="Watch all containers.")
 @click.option("--pcap", metavar="FILE", help="Write what was seen to this file, as pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON document.")
 @click.argument("source", metavar="FROM")
 @click.argument("to", metavar="TO[:PORT][/PROTOCOL]")
-def trace(source: str, to: str, version: int | None, seconds: float, sport: int | None, size: int | None, ttl: int | None,
-          also: tuple[str, ...], everywhere: bool, pcap: str | None, as_json: bool) -> int:
-    """Send one packet and tell its story: every link, rule and route that it met, and why it did not arrive.
+def trace(
+    source: str,
+    to: str,
+    version: int | None,
+    seconds: float,
+    sport: int | None,
+    size: int | None,
+    ttl: int | None,
+    also: tuple[str, ...],
+    everywhere: bool,
+    pcap: str | None,
+    as_json: bool,
+) -> int:
+    """Send one packet and tell its story.
 
-    FROM and TO are containers, "host", namespace files or pid:N; TO may be an address or a name as well. With a port it is a TCP
-    connection, /udp and /sctp are others; without one, an echo request. Exit status 1 if no answer came.
+    Every link, rule and route that it met, and why it did not arrive.
+
+    FROM and TO are containers, "host", namespace files or pid:N; TO may be an address or a name as
+    well. With a port it is a TCP connection, /udp and /sctp are others; without one, an echo
+    request. Exit status 1 if no answer came.
     """
     from plumb.trace.report import Wishes
     from plumb.trace.tracer import Tracer
     from plumb.views import trace as story_view
 
     if pcap == "-":
-        raise Invalid("the capture and the story cannot both go to standard output", "name a file: --pcap FILE")
+        raise Invalid(
+            "the capture and the story cannot both go to standard output",
+            "name a file: --pcap FILE",
+        )
 
     wishes = Wishes(version or 0, seconds, sport or 0, size or 0, ttl or 0, also, everywhere)
     with common.read() as reader:
@@ -51,7 +86,11 @@ def trace(source: str, to: str, version: int | None, seconds: float, sport: int 
         print(json.dumps(story_view.document(report), indent=2))
     else:
         for row in story_view.rows(report):
-            styled = click.style(row.text, bold=True) if row.colour == "bold" else click.style(row.text, fg=row.colour or None)
+            styled = (
+                click.style(row.text, bold=True)
+                if row.colour == "bold"
+                else click.style(row.text, fg=row.colour or None)
+            )
             click.echo(styled, color=False if os.environ.get("NO_COLOR") else None)
     return 0 if report.good else 1
 

@@ -1,7 +1,8 @@
 """bridge: a private segment on this host, hidden behind the host's own address.
 
-A Linux bridge is a switch in the kernel. Every container is plugged into it with a cable (a veth pair); the host is
-plugged in as well, through the bridge's own address, which is the containers' gateway.
+A Linux bridge is a switch in the kernel. Every container is plugged into it with a cable (a veth
+pair); the host is plugged in as well, through the bridge's own address, which is the containers'
+gateway.
 
     container c1          container c2
     eth0 172.18.0.2       eth0 172.18.0.3
@@ -11,15 +12,19 @@ plugged in as well, through the bridge's own address, which is the containers' g
                    │
                  host ── forwarding, firewall, NAT ── eth0 192.0.2.10 ── the world
 
-A packet from c1 to c2 stays on the switch. A packet from c1 to the world goes to the gateway, is routed by the host
-(so the host must forward), passes the firewall (`drivers/firewall.py`, or `drivers/nftables.py` by the setting
-firewall-backend), and leaves with the host's address instead of c1's, which nobody outside knows. Answers come back by
-connection tracking. Nothing from outside reaches a container unless a port of it is published.
+A packet from c1 to c2 stays on the switch. A packet from c1 to the world goes to the gateway, is
+routed by the host (so the host must forward), passes the firewall (`drivers/firewall.py`, or
+`drivers/nftables.py` by the setting firewall-backend), and leaves with the host's address instead
+of c1's, which nobody outside knows. Answers come back by connection tracking. Nothing from outside
+reaches a container unless a port of it is published.
 
-The default network (`bridge`, with the link plumb0) is one of these, with settings of the host instead of options.
+The default network (`bridge`, with the link plumb0) is one of these, with settings of the host
+instead of options.
 
-Gateway modes, per address family: `nat` is the above; `nat-unprotected` lets in whoever can route here; `routed`
-does no NAT at all: the world knows the subnet; `isolated`, for internal networks, gives the host no address.
+Gateway modes, per address family: `nat` is the above; `nat-unprotected` lets in whoever can route
+here; `routed`
+does no NAT at all: the world knows the subnet; `isolated`, for internal networks, gives the host no
+address.
 """
 
 from __future__ import annotations
@@ -50,22 +55,29 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
     if not net.foreign:
         yield Bridge(br, mac=bridge_mac(net), mtu=net.bridge.mtu)
         if speaks_ipv6(net):
-            # The host is this network's router. It does not take a container's word for where the world is.
+            # The host is this network's router. It does not take a container's word for where the
+            # world is.
             yield Sysctl(f"net/ipv6/conf/{br}/accept_ra", "0")
     if net.ipv6:
         isolated = net.bridge.mode6 is GatewayMode.ISOLATED
         yield Sysctl(f"net/ipv6/conf/{br}/disable_ipv6", "1" if isolated else "0")
     for pool in net.pools:
-        if pool.gateway is not None and pool.gateway not in net.kept and has_address(net, pool.subnet.version):
+        if (
+            pool.gateway is not None
+            and pool.gateway not in net.kept
+            and has_address(net, pool.subnet.version)
+        ):
             yield Address(br, ip_on(pool.gateway, pool.subnet.prefixlen))
 
     yield from FIREWALLS[settings.firewall_backend].network(net, settings)
     if not settings.userland_proxy and net.ipv4:
-        # Without the proxy, 127.0.0.1:PORT is rewritten to a container too: the kernel must let it leave loopback.
+        # Without the proxy, 127.0.0.1:PORT is rewritten to a container too: the kernel must let it
+        # leave loopback.
         yield Sysctl(f"net/ipv4/conf/{br}/route_localnet", "1", usual="0")
     for version in versions(net):
         if settings.firewall(version) and not (net.bridge.icc and settings.userland_proxy):
-            # Containers on one bridge talk without the host's IP layer: only br_netfilter shows iptables their packets.
+            # Containers on one bridge talk without the host's IP layer: only br_netfilter shows
+            # iptables their packets.
             yield Sysctl(BRIDGE_NETFILTER[version], "1")
         if settings.opens:
             yield from forwarding(version)
@@ -75,19 +87,33 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
 
 def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterator[Thing]:
     """One container's place on the bridge: the cable, its addresses, and the wall around them."""
-    yield Veth(end.link, net.link, end.ifname, ns, end.mac, net.bridge.mtu, hairpin=not settings.userland_proxy)
+    yield Veth(
+        end.link,
+        net.link,
+        end.ifname,
+        ns,
+        end.mac,
+        net.bridge.mtu,
+        hairpin=not settings.userland_proxy,
+    )
     yield from FIREWALLS[settings.firewall_backend].endpoint(net, end, settings)
     yield from interface(end, ns, speaks_ipv6(net))
 
 
 def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iterator[Thing]:
-    """What a link (`--link`) opens on the default network: something, where its containers do not reach each other."""
+    """What a link (`--link`) opens on the default network.
+
+    Something, where its containers do not reach each other.
+    """
     if net.default and not net.bridge.icc:
         yield from FIREWALLS[settings.firewall_backend].link(net, end, other, settings)
 
 
 def speaks_ipv6(net: Network) -> bool:
-    """Whether the kernel knows IPv6 on this network's links at all: below an MTU of 1280 it does not (RFC 8200)."""
+    """Whether the kernel knows IPv6 on this network's links at all.
+
+    Below an MTU of 1280 it does not (RFC 8200).
+    """
     return net.bridge.mtu is None or net.bridge.mtu >= 1280
 
 
@@ -110,7 +136,10 @@ def forwarding(version: int) -> Iterator[Thing]:
 FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 """What says whether the host forwards."""
 
-BRIDGE_NETFILTER = {4: "net/bridge/bridge-nf-call-iptables", 6: "net/bridge/bridge-nf-call-ip6tables"}
+BRIDGE_NETFILTER = {
+    4: "net/bridge/bridge-nf-call-iptables",
+    6: "net/bridge/bridge-nf-call-ip6tables",
+}
 
 
 def versions(net: Network) -> tuple[int, ...]:
@@ -120,4 +149,4 @@ def versions(net: Network) -> tuple[int, ...]:
 
 def bridge_mac(net: Network) -> str:
     """A locally administered unicast MAC, from the network's id, so as random as that."""
-    return ":".join(["02", *(net.id[i:i + 2] for i in range(12, 22, 2))])
+    return ":".join(["02", *(net.id[i : i + 2] for i in range(12, 22, 2))])

@@ -1,8 +1,8 @@
 """The bridge networks' firewall: which packets pass between a bridge and the rest of the world.
 
-A packet that the host forwards meets PLUMB-USER first, which is the administrator's: plumb makes it and never
-touches what is in it. Then PLUMB-FORWARD sends it through three chains, and at last lets out whatever comes from
-a container:
+A packet that the host forwards meets PLUMB-USER first, which is the administrator's: plumb makes it
+and never touches what is in it. Then PLUMB-FORWARD sends it through three chains, and at last lets
+out whatever comes from a container:
 
     FORWARD ─┬─ PLUMB-USER       the administrator's own rules
              └─ PLUMB-FORWARD ─┬─ PLUMB-CT        an answer to something that was let through: pass
@@ -10,19 +10,21 @@ a container:
                                ├─ PLUMB-BRIDGE ── PLUMB    to a container: published ports pass, the rest is dropped
                                └─ -i BRIDGE       from a container to anywhere: pass
 
-The order is the point. A packet from network A to a container of network B is dropped in PLUMB-BRIDGE, before the
-last line lets out what comes from A; so networks are parted from each other without a rule for every pair.
+The order is the point. A packet from network A to a container of network B is dropped in
+PLUMB-BRIDGE, before the last line lets out what comes from A; so networks are parted from each
+other without a rule for every pair.
 
     nat  PREROUTING, OUTPUT ── PLUMB     to an address of this host: published ports are rewritten to a container
     nat  POSTROUTING                     from a container to elsewhere: the source becomes the host's address
     raw  PREROUTING                      straight to a container's address, not through its bridge: dropped
 
-The last of these came in 2025: a neighbour that knows a container's address could route packets to it through this
-host and past the published ports. The raw table sees a packet before connection tracking and NAT, so what it
-drops is what was addressed to the container from the start, not what a published port was rewritten to.
+The last of these came in 2025: a neighbour that knows a container's address could route packets to
+it through this host and past the published ports. The raw table sees a packet before connection
+tracking and NAT, so what it drops is what was addressed to the container from the start, not what a
+published port was rewritten to.
 
-Names are Docker's, with PLUMB for DOCKER. Both families have the same chains; IPv6 rules exist for networks
-with IPv6.
+Names are Docker's, with PLUMB for DOCKER. Both families have the same chains; IPv6 rules exist for
+networks with IPv6.
 """
 
 from __future__ import annotations
@@ -60,21 +62,69 @@ def _host(tool: Family, version: int, settings: Settings) -> Iterator[Thing]:
     for name in CHAINS:
         yield Chain(tool, "filter", name)
     if settings.bridge_accept_fwmark:
-        yield Rule(tool, "filter", "PLUMB-FORWARD", f"-m mark --mark {settings.bridge_accept_fwmark} -j ACCEPT",
-                   why="packets with this mark were let in by the administrator")
-    yield Rule(tool, "filter", "PLUMB-FORWARD", "-j PLUMB-CT", why="answers to connections that were let through pass")
-    yield Rule(tool, "filter", "PLUMB-FORWARD", "-j PLUMB-INTERNAL", why="internal networks are cut off before all else")
-    yield Rule(tool, "filter", "PLUMB-FORWARD", "-j PLUMB-BRIDGE", why="towards containers: only what is published")
-    # Inserted at the head, so the second of these stands first: the administrator has the first word.
-    yield Rule(tool, "filter", "FORWARD", "-j PLUMB-FORWARD", Place.HEAD, "whatever is forwarded passes plumb's rules")
-    yield Rule(tool, "filter", "FORWARD", "-j PLUMB-USER", Place.HEAD, "the administrator's own rules come first")
+        yield Rule(
+            tool,
+            "filter",
+            "PLUMB-FORWARD",
+            f"-m mark --mark {settings.bridge_accept_fwmark} -j ACCEPT",
+            why="packets with this mark were let in by the administrator",
+        )
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB-FORWARD",
+        "-j PLUMB-CT",
+        why="answers to connections that were let through pass",
+    )
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB-FORWARD",
+        "-j PLUMB-INTERNAL",
+        why="internal networks are cut off before all else",
+    )
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB-FORWARD",
+        "-j PLUMB-BRIDGE",
+        why="towards containers: only what is published",
+    )
+    # Inserted at the head, so the second of these stands first: the administrator has the first
+    # word.
+    yield Rule(
+        tool,
+        "filter",
+        "FORWARD",
+        "-j PLUMB-FORWARD",
+        Place.HEAD,
+        "whatever is forwarded passes plumb's rules",
+    )
+    yield Rule(
+        tool,
+        "filter",
+        "FORWARD",
+        "-j PLUMB-USER",
+        Place.HEAD,
+        "the administrator's own rules come first",
+    )
 
     yield Chain(tool, "nat", "PLUMB")
-    yield Rule(tool, "nat", "PREROUTING", "-m addrtype --dst-type LOCAL -j PLUMB",
-               why="from outside to an address of this host: it may be a published port")
+    yield Rule(
+        tool,
+        "nat",
+        "PREROUTING",
+        "-m addrtype --dst-type LOCAL -j PLUMB",
+        why="from outside to an address of this host: it may be a published port",
+    )
     loopback = f"! -d {LOOPBACK[version]} " if settings.userland_proxy else ""
-    yield Rule(tool, "nat", "OUTPUT", f"{loopback}-m addrtype --dst-type LOCAL -j PLUMB",
-               why="the same for what this host sends to itself; 127.0.0.1 is the user-land proxy's")
+    yield Rule(
+        tool,
+        "nat",
+        "OUTPUT",
+        f"{loopback}-m addrtype --dst-type LOCAL -j PLUMB",
+        why="the same for what this host sends to itself; 127.0.0.1 is the user-land proxy's",
+    )
 
 
 def network(net: Network, settings: Settings) -> Iterator[Thing]:
@@ -84,24 +134,50 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
         if not settings.firewall(version):
             continue
         if version in net.opens:
-            yield Policy(family(version), "filter", "FORWARD", "DROP",
-                         why="forwarding was off before: so nothing else may start to pass")
+            yield Policy(
+                family(version),
+                "filter",
+                "FORWARD",
+                "DROP",
+                why="forwarding was off before: so nothing else may start to pass",
+            )
         rules = _internal if net.internal else _connected
         yield from rules(net, version, str(pool.subnet), settings)
 
 
 def _internal(net: Network, version: int, subnet: str, _: Settings) -> Iterator[Thing]:
-    """An internal network: its containers reach each other and the host's own address, nothing else."""
+    """An internal network.
+
+    Its containers reach each other and the host's own address, nothing else.
+    """
     tool, br = family(version), net.link
     verdict = "ACCEPT" if net.bridge.icc else "DROP"
-    yield Rule(tool, "filter", "PLUMB-FORWARD", f"-i {br} -o {br} -j {verdict}",
-               why=f"containers of {net.name} {'reach' if net.bridge.icc else 'do not reach'} each other")
-    # Link-local addresses of IPv6 are in no subnet: what stays on the bridge must not be dropped for them.
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB-FORWARD",
+        f"-i {br} -o {br} -j {verdict}",
+        why=f"containers of {net.name} {'reach' if net.bridge.icc else 'do not reach'} each other",
+    )
+    # Link-local addresses of IPv6 are in no subnet: what stays on the bridge must not be dropped
+    # for them.
     not_in, not_out = ("", "") if version == 4 else (f"! -i {br} ", f" ! -o {br}")
-    yield Rule(tool, "filter", "PLUMB-INTERNAL", f"! -d {subnet} -i {br}{not_out} -j DROP", Place.HEAD,
-               f"nothing leaves the internal network {net.name}")
-    yield Rule(tool, "filter", "PLUMB-INTERNAL", f"! -s {subnet} {not_in}-o {br} -j DROP", Place.HEAD,
-               f"nothing enters the internal network {net.name}")
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB-INTERNAL",
+        f"! -d {subnet} -i {br}{not_out} -j DROP",
+        Place.HEAD,
+        f"nothing leaves the internal network {net.name}",
+    )
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB-INTERNAL",
+        f"! -s {subnet} {not_in}-o {br} -j DROP",
+        Place.HEAD,
+        f"nothing enters the internal network {net.name}",
+    )
 
 
 def _connected(net: Network, version: int, subnet: str, settings: Settings) -> Iterator[Thing]:
@@ -110,26 +186,77 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
     if mode is not GatewayMode.ROUTED and net.bridge.masquerade:
         address = net.bridge.host_ipv4 if version == 4 else net.bridge.host_ipv6
         target = f"SNAT --to-source {address}" if address else "MASQUERADE"
-        yield Rule(tool, "nat", "POSTROUTING", f"-s {subnet} ! -o {br} -j {target}", Place.HEAD,
-                   f"the world does not know {subnet}: packets leave with this host's address")
+        yield Rule(
+            tool,
+            "nat",
+            "POSTROUTING",
+            f"-s {subnet} ! -o {br} -j {target}",
+            Place.HEAD,
+            f"the world does not know {subnet}: packets leave with this host's address",
+        )
         if not settings.userland_proxy:
-            yield Rule(tool, "nat", "POSTROUTING", f"-o {br} -m addrtype --src-type LOCAL -j {target}", Place.HEAD,
-                       "what this host sends through a published port must not come from 127.0.0.1")
+            yield Rule(
+                tool,
+                "nat",
+                "POSTROUTING",
+                f"-o {br} -m addrtype --src-type LOCAL -j {target}",
+                Place.HEAD,
+                "what this host sends through a published port must not come from 127.0.0.1",
+            )
     if mode is GatewayMode.ROUTED:
-        yield Rule(tool, "filter", "PLUMB", f"-o {br} -p {ICMP[version]} -j ACCEPT",
-                   why="a routed network answers pings and reports errors, as hosts do")
-    yield Rule(tool, "filter", "PLUMB", f"! -i {br} -o {br} -j {UNPUBLISHED.get(mode, 'DROP')}",
-               why="the wall: from outside, only published ports lead in" if mode is not GatewayMode.NAT_UNPROTECTED
-               else "no wall: whoever can route here reaches every port")
-    yield Rule(tool, "filter", "PLUMB-BRIDGE", f"-o {br} -j PLUMB", why="what goes to this bridge meets the wall")
-    yield Rule(tool, "filter", "PLUMB-CT", f"-o {br} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-               why="replies come back")
+        yield Rule(
+            tool,
+            "filter",
+            "PLUMB",
+            f"-o {br} -p {ICMP[version]} -j ACCEPT",
+            why="a routed network answers pings and reports errors, as hosts do",
+        )
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB",
+        f"! -i {br} -o {br} -j {UNPUBLISHED.get(mode, 'DROP')}",
+        why="the wall: from outside, only published ports lead in"
+        if mode is not GatewayMode.NAT_UNPROTECTED
+        else "no wall: whoever can route here reaches every port",
+    )
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB-BRIDGE",
+        f"-o {br} -j PLUMB",
+        why="what goes to this bridge meets the wall",
+    )
+    yield Rule(
+        tool,
+        "filter",
+        "PLUMB-CT",
+        f"-o {br} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        why="replies come back",
+    )
     if net.bridge.icc:
-        yield Rule(tool, "filter", "PLUMB-FORWARD", f"-i {br} -j ACCEPT", why="containers may send anywhere")
+        yield Rule(
+            tool,
+            "filter",
+            "PLUMB-FORWARD",
+            f"-i {br} -j ACCEPT",
+            why="containers may send anywhere",
+        )
     else:
-        yield Rule(tool, "filter", "PLUMB-FORWARD", f"-i {br} -o {br} -j DROP",
-                   why="containers do not reach each other (icc=false)")
-        yield Rule(tool, "filter", "PLUMB-FORWARD", f"-i {br} ! -o {br} -j ACCEPT", why="but they may send outside")
+        yield Rule(
+            tool,
+            "filter",
+            "PLUMB-FORWARD",
+            f"-i {br} -o {br} -j DROP",
+            why="containers do not reach each other (icc=false)",
+        )
+        yield Rule(
+            tool,
+            "filter",
+            "PLUMB-FORWARD",
+            f"-i {br} ! -o {br} -j ACCEPT",
+            why="but they may send outside",
+        )
 
 
 UNPUBLISHED = {GatewayMode.NAT_UNPROTECTED: "ACCEPT"}
@@ -142,50 +269,101 @@ def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]
             continue
         tool, address = family(ip.version), f"{ip.ip}/{ip.max_prefixlen}"
         for dev in net.bridge.trusted:
-            yield Rule(tool, "raw", "PREROUTING", f"-d {address} -i {dev} -j ACCEPT",
-                       why=f"{dev} is trusted to reach containers of {net.name} directly")
-        yield Rule(tool, "raw", "PREROUTING", f"-d {address} ! -i {net.link} -j DROP",
-                   why=published_ports.NO_DIRECT_WAY)
+            yield Rule(
+                tool,
+                "raw",
+                "PREROUTING",
+                f"-d {address} -i {dev} -j ACCEPT",
+                why=f"{dev} is trusted to reach containers of {net.name} directly",
+            )
+        yield Rule(
+            tool,
+            "raw",
+            "PREROUTING",
+            f"-d {address} ! -i {net.link} -j DROP",
+            why=published_ports.NO_DIRECT_WAY,
+        )
     for port in end.ports:
         yield from published(net, end, port, settings)
 
 
 def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iterator[Thing]:
-    """The rules of a link, where containers of a network are parted from each other: to the other's exposed ports, and back.
+    """The rules of a link, where containers of a network are parted from each other.
 
-    They end the walk in PLUMB, before PLUMB-FORWARD drops what stays on the bridge. IPv4 only, as in Docker.
+    To the other's exposed ports, and back.
+
+    They end the walk in PLUMB, before PLUMB-FORWARD drops what stays on the bridge. IPv4 only, as
+    in Docker.
     """
-    for parent, child, number, protocol in published_ports.linked(end, other) if settings.firewall(4) else ():
-        for source, target, port in ((parent, child, f"--dport {number}"), (child, parent, f"--sport {number}")):
-            yield Rule(Family.V4, "filter", "PLUMB", f"-s {source}/32 -d {target}/32 -i {net.link} -o {net.link} -p {protocol} "
-                       f"-m {protocol} {port} -j ACCEPT", why=published_ports.link(other))
+    for parent, child, number, protocol in (
+        published_ports.linked(end, other) if settings.firewall(4) else ()
+    ):
+        for source, target, port in (
+            (parent, child, f"--dport {number}"),
+            (child, parent, f"--sport {number}"),
+        ):
+            yield Rule(
+                Family.V4,
+                "filter",
+                "PLUMB",
+                f"-s {source}/32 -d {target}/32 -i {net.link} -o {net.link} -p {protocol} "
+                f"-m {protocol} {port} -j ACCEPT",
+                why=published_ports.link(other),
+            )
 
 
 def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> Iterator[Thing]:
-    """The rules of one published port: rewritten to the container, let through the wall, and nothing else.
+    """The rules of one published port.
 
-    There are none for an IPv6 address of the host and a container without IPv6: only the proxy leads there. A routed port is
-    just let through.
+    Rewritten to the container, let through the wall, and nothing else.
+
+    There are none for an IPv6 address of the host and a container without IPv6: only the proxy
+    leads there. A routed port is just let through.
     """
     version, target, rewritten = port.host_ip.version, end.target(port), end.rewrites(port)
     if target.version != version or not settings.firewall(version):
         return
     tool, br, own = family(version), net.link, f"{target}/{target.max_prefixlen}"
     match, to = f"-p {port.protocol} -m {port.protocol} --dport", at(target, port.port)
-    where = "" if port.host_ip.is_unspecified else f"-d {port.host_ip}/{port.host_ip.max_prefixlen} "
+    where = (
+        "" if port.host_ip.is_unspecified else f"-d {port.host_ip}/{port.host_ip.max_prefixlen} "
+    )
     if rewritten and version == 4 and port.host_ip.is_loopback:
-        yield Rule(tool, "raw", "PREROUTING", f"{where}! -i lo {match} {port.host_port} -j DROP",
-                   why=published_ports.own(port))
+        yield Rule(
+            tool,
+            "raw",
+            "PREROUTING",
+            f"{where}! -i lo {match} {port.host_port} -j DROP",
+            why=published_ports.own(port),
+        )
     if rewritten:
-        # A link-local client is on some link only, and could not be answered from another. What comes from the port's own
-        # bridge is left to the proxy: rewritten, it would go back where it came from, and the answer past the host.
+        # A link-local client is on some link only, and could not be answered from another. What
+        # comes from the port's own
+        # bridge is left to the proxy: rewritten, it would go back where it came from, and the
+        # answer past the host.
         link_local = "! -s fe80::/10 " if version == 6 else ""
         own_bridge = f"! -i {br} " if settings.userland_proxy else ""
-        yield Rule(tool, "nat", "PLUMB", f"{link_local}{where}{own_bridge}{match} {port.host_port} -j DNAT --to-destination {to}",
-                   why=published_ports.leads(net, end, port))
+        yield Rule(
+            tool,
+            "nat",
+            "PLUMB",
+            f"{link_local}{where}{own_bridge}{match} {port.host_port} -j DNAT --to-destination {to}",
+            why=published_ports.leads(net, end, port),
+        )
     if rewritten and not settings.userland_proxy:
-        yield Rule(tool, "nat", "POSTROUTING", f"-s {own} -d {own} {match} {port.port} -j MASQUERADE",
-                   why=published_ports.NOT_ITSELF)
+        yield Rule(
+            tool,
+            "nat",
+            "POSTROUTING",
+            f"-s {own} -d {own} {match} {port.port} -j MASQUERADE",
+            why=published_ports.NOT_ITSELF,
+        )
     if net.bridge.mode(version) is not GatewayMode.NAT_UNPROTECTED:
-        yield Rule(tool, "filter", "PLUMB", f"-d {own} ! -i {br} -o {br} {match} {port.port} -j ACCEPT", Place.HEAD,
-                   published_ports.hole(port))
+        yield Rule(
+            tool,
+            "filter",
+            "PLUMB",
+            f"-d {own} ! -i {br} -o {br} {match} {port.port} -j ACCEPT",
+            Place.HEAD,
+            published_ports.hole(port),
+        )

@@ -1,8 +1,10 @@
-"""The bridge networks' firewall in nftables of its own (`firewall-backend: nftables`), in Docker's layout.
+"""The bridge networks' firewall in nftables of its own (`firewall-backend.
 
-iptables' chains are shared by all, and a packet passes the rules of every network until one fits. Here a table of plumb's own,
-`plumb-bridges`, hooks in beside them, and a look-up by the name of the bridge leads a packet to the chains of its
-network, and past those of all others:
+Nftables`), in Docker's layout.
+
+iptables' chains are shared by all, and a packet passes the rules of every network until one fits.
+Here a table of plumb's own, `plumb-bridges`, hooks in beside them, and a look-up by the name of the
+bridge leads a packet to the chains of its network, and past those of all others:
 
     hook forward       filter-FORWARD ──┬─ out through BR: filter-forward-in__BR     an answer to something let through: pass
                                         │                                            from BR itself: as icc says
@@ -17,17 +19,20 @@ network, and past those of all others:
                                         └─ out through BR: nat-postrouting-in__BR    what must come back through the host
     hook prerouting    raw-PREROUTING      straight to a container's address, not through its bridge: drop
 
-Each look-up is one rule over a map from link names to chains, the same for one network and for a thousand. A packet from
-network A to network B meets the wall of B first; so networks are parted from each other without a rule for every pair.
-raw-PREROUTING hooks in before connection tracking and NAT: what it drops is what was addressed to the container from
-the start, not what a published port was rewritten to.
+Each look-up is one rule over a map from link names to chains, the same for one network and for a
+thousand. A packet from network A to network B meets the wall of B first; so networks are parted
+from each other without a rule for every pair. raw-PREROUTING hooks in before connection tracking
+and NAT: what it drops is what was addressed to the container from the start, not what a published
+port was rewritten to.
 
-Every base chain of a hook has a say, in the order of their priorities: "accept" ends the walk through that one only,
-"drop" is the end of the packet. So there is no PLUMB-USER here: administrators put rules of their own into a base chain of
-their own, with a lower priority number than `filter` to come first, and can only take away from what plumb allows.
+Every base chain of a hook has a say, in the order of their priorities: "accept" ends the walk
+through that one only, "drop" is the end of the packet. So there is no PLUMB-USER here:
+administrators put rules of their own into a base chain of their own, with a lower priority number
+than `filter` to come first, and can only take away from what plumb allows.
 
-For the same reason plumb does not open the host here: a FORWARD policy of its own would be a wall to everybody else's
-packets, so the host must forward already, with a firewall that its administrator has thought about (Docker's rule).
+For the same reason plumb does not open the host here: a FORWARD policy of its own would be a wall
+to everybody else's packets, so the host must forward already, with a firewall that its
+administrator has thought about (Docker's rule).
 
 Names are Docker's, with plumb for docker.
 """
@@ -61,7 +66,10 @@ def rule(version: int, chain: str, spec: str, why: str, before: str = "") -> Nft
 
 
 def host(settings: Settings) -> Iterator[Thing]:
-    """What all bridge networks share: the tables, the base chains, the maps to each network's own chains."""
+    """What all bridge networks share.
+
+    The tables, the base chains, the maps to each network's own chains.
+    """
     for version in (4, 6):
         if settings.firewall(version):
             yield from _host(version, settings)
@@ -79,15 +87,44 @@ def _host(version: int, settings: Settings) -> Iterator[Thing]:
     yield NftChain(family, TABLE, "nat-OUTPUT", "nat", "output", -100, "accept")
     yield NftChain(family, TABLE, "raw-PREROUTING", "filter", "prerouting", -300, "accept")
 
-    yield rule(version, "filter-FORWARD", "oifname vmap @filter-forward-in-jumps", "towards containers: only what their network lets in")
-    yield rule(version, "filter-FORWARD", "iifname vmap @filter-forward-out-jumps", "from containers: as their network says")
-    yield rule(version, "nat-POSTROUTING", "iifname vmap @nat-postrouting-out-jumps", "what leaves a network needs another source")
-    yield rule(version, "nat-POSTROUTING", "oifname vmap @nat-postrouting-in-jumps", "and so may what enters one")
+    yield rule(
+        version,
+        "filter-FORWARD",
+        "oifname vmap @filter-forward-in-jumps",
+        "towards containers: only what their network lets in",
+    )
+    yield rule(
+        version,
+        "filter-FORWARD",
+        "iifname vmap @filter-forward-out-jumps",
+        "from containers: as their network says",
+    )
+    yield rule(
+        version,
+        "nat-POSTROUTING",
+        "iifname vmap @nat-postrouting-out-jumps",
+        "what leaves a network needs another source",
+    )
+    yield rule(
+        version,
+        "nat-POSTROUTING",
+        "oifname vmap @nat-postrouting-in-jumps",
+        "and so may what enters one",
+    )
     local = "fib daddr type local counter jump nat-prerouting-and-output"
-    yield rule(version, "nat-PREROUTING", local, "from outside to an address of this host: it may be a published port")
+    yield rule(
+        version,
+        "nat-PREROUTING",
+        local,
+        "from outside to an address of this host: it may be a published port",
+    )
     loopback = f"{family} daddr != {LOOPBACK[version]} " if settings.userland_proxy else ""
-    yield rule(version, "nat-OUTPUT", loopback + local,
-               "the same for what this host sends to itself; 127.0.0.1 is the user-land proxy's")
+    yield rule(
+        version,
+        "nat-OUTPUT",
+        loopback + local,
+        "the same for what this host sends to itself; 127.0.0.1 is the user-land proxy's",
+    )
 
 
 def network(net: Network, settings: Settings) -> Iterator[Thing]:
@@ -101,19 +138,34 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
         answers = "what belongs to a connection that was let through passes"
         yield rule(version, f"filter-forward-in__{net.link}", ANSWERS, answers)
         yield rule(version, f"filter-forward-out__{net.link}", ANSWERS, answers)
-        yield from _internal(net, version) if net.internal else _connected(net, pool.subnet, settings)
+        yield from (
+            _internal(net, version) if net.internal else _connected(net, pool.subnet, settings)
+        )
         for way in WAYS:
             yield NftElement(FAMILY[version], TABLE, f"{way}-jumps", net.link, f"{way}__{net.link}")
 
 
 def _internal(net: Network, version: int) -> Iterator[Thing]:
-    """An internal network: its containers reach each other and the host's own address, nothing else."""
+    """An internal network.
+
+    Its containers reach each other and the host's own address, nothing else.
+    """
     br = net.link
-    yield rule(version, f"filter-forward-in__{br}", f'iifname != "{br}" counter drop comment "INTERNAL NETWORK INGRESS"',
-               f"nothing enters the internal network {net.name}")
-    yield rule(version, f"filter-forward-out__{br}", f'oifname != "{br}" counter drop comment "INTERNAL NETWORK EGRESS"',
-               f"nothing leaves the internal network {net.name}")
-    yield rule(version, f"filter-forward-in__{br}", f'counter {_icc(net)} comment "ICC"', _between(net))
+    yield rule(
+        version,
+        f"filter-forward-in__{br}",
+        f'iifname != "{br}" counter drop comment "INTERNAL NETWORK INGRESS"',
+        f"nothing enters the internal network {net.name}",
+    )
+    yield rule(
+        version,
+        f"filter-forward-out__{br}",
+        f'oifname != "{br}" counter drop comment "INTERNAL NETWORK EGRESS"',
+        f"nothing leaves the internal network {net.name}",
+    )
+    yield rule(
+        version, f"filter-forward-in__{br}", f'counter {_icc(net)} comment "ICC"', _between(net)
+    )
 
 
 def _connected(net: Network, subnet: IPNetwork, settings: Settings) -> Iterator[Thing]:
@@ -122,29 +174,56 @@ def _connected(net: Network, subnet: IPNetwork, settings: Settings) -> Iterator[
     inwards, outwards = f"filter-forward-in__{br}", f"filter-forward-out__{br}"
     icc = _icc_rule(net)
     if mode is GatewayMode.ROUTED:
-        yield rule(version, inwards, f'{ICMP[version]} counter accept comment "ICMP"',
-                   "a routed network answers pings and reports errors, as hosts do")
+        yield rule(
+            version,
+            inwards,
+            f'{ICMP[version]} counter accept comment "ICMP"',
+            "a routed network answers pings and reports errors, as hosts do",
+        )
     yield rule(version, inwards, icc, _between(net))
     if settings.bridge_accept_fwmark:
-        yield rule(version, inwards, f'{_mark(settings.bridge_accept_fwmark)} counter accept comment "ALLOW FW MARK"',
-                   "packets with this mark were let in by the administrator", before=icc)
-    yield rule(version, inwards, _last(net, version), "no wall: whoever can route here reaches every port"
-               if mode is GatewayMode.NAT_UNPROTECTED else "the wall: from outside, only published ports lead in")
-    yield rule(version, outwards, 'counter accept comment "OUTGOING"', "containers may send anywhere")
+        yield rule(
+            version,
+            inwards,
+            f'{_mark(settings.bridge_accept_fwmark)} counter accept comment "ALLOW FW MARK"',
+            "packets with this mark were let in by the administrator",
+            before=icc,
+        )
+    yield rule(
+        version,
+        inwards,
+        _last(net, version),
+        "no wall: whoever can route here reaches every port"
+        if mode is GatewayMode.NAT_UNPROTECTED
+        else "the wall: from outside, only published ports lead in",
+    )
+    yield rule(
+        version, outwards, 'counter accept comment "OUTGOING"', "containers may send anywhere"
+    )
 
     address = net.bridge.host_ipv4 if version == 4 else net.bridge.host_ipv6
     target, comment = (f"snat to {address}", "SNAT") if address else ("masquerade", "MASQUERADE")
     if net.bridge.masquerade and mode is not GatewayMode.ROUTED:
-        yield rule(version, f"nat-postrouting-out__{br}",
-                   f'oifname != "{br}" {FAMILY[version]} saddr {subnet} counter {target} comment "{comment}"',
-                   f"the world does not know {subnet}: packets leave with this host's address")
+        yield rule(
+            version,
+            f"nat-postrouting-out__{br}",
+            f'oifname != "{br}" {FAMILY[version]} saddr {subnet} counter {target} comment "{comment}"',
+            f"the world does not know {subnet}: packets leave with this host's address",
+        )
     if not settings.userland_proxy:
-        yield rule(version, f"nat-postrouting-in__{br}", f'fib saddr type local counter {target} comment "{comment} FROM HOST"',
-                   "what this host sends through a published port must not come from 127.0.0.1")
+        yield rule(
+            version,
+            f"nat-postrouting-in__{br}",
+            f'fib saddr type local counter {target} comment "{comment} FROM HOST"',
+            "what this host sends through a published port must not come from 127.0.0.1",
+        )
 
 
 def _last(net: Network, version: int) -> str:
-    """The rule that ends the chain into a network: all that came that far is neither an answer nor published."""
+    """The rule that ends the chain into a network.
+
+    All that came that far is neither an answer nor published.
+    """
     return NO_WALL if net.bridge.mode(version) is GatewayMode.NAT_UNPROTECTED else WALL
 
 
@@ -167,32 +246,58 @@ def _mark(setting: str) -> str:
 
 
 def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]:
-    """The rules of one endpoint: nobody reaches its address but through its bridge; its published ports."""
+    """The rules of one endpoint: nobody reaches its address but through its bridge.
+
+    Its published ports.
+    """
     for ip in end.ips:
         if published_ports.protected(net, ip.version, settings):
             # nft prints the names of a set by their bytes as numbers, the last one first.
-            names = [f'"{dev}"' for dev in sorted({net.link, *net.bridge.trusted}, key=lambda dev: (len(dev), dev[::-1]))]
+            names = [
+                f'"{dev}"'
+                for dev in sorted(
+                    {net.link, *net.bridge.trusted}, key=lambda dev: (len(dev), dev[::-1])
+                )
+            ]
             links = f"{{ {', '.join(names)} }}" if len(names) > 1 else names[0]
-            yield rule(ip.version, "raw-PREROUTING", f'{FAMILY[ip.version]} daddr {ip.ip} iifname != {links} counter drop '
-                       'comment "DROP DIRECT ACCESS"', published_ports.NO_DIRECT_WAY)
+            yield rule(
+                ip.version,
+                "raw-PREROUTING",
+                f"{FAMILY[ip.version]} daddr {ip.ip} iifname != {links} counter drop "
+                'comment "DROP DIRECT ACCESS"',
+                published_ports.NO_DIRECT_WAY,
+            )
     for port in end.ports:
         yield from published(net, end, port, settings)
 
 
 def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iterator[Thing]:
-    """The rules of a link, where containers of a network are parted from each other: to the other's exposed ports, and back."""
-    for parent, child, number, protocol in published_ports.linked(end, other) if settings.firewall(4) else ():
-        for spec in (f"ip saddr {parent} ip daddr {child} {protocol} dport {number} counter accept",
-                     f"ip saddr {child} {protocol} sport {number} ip daddr {parent} counter accept"):
-            yield rule(4, f"filter-forward-in__{net.link}", spec, published_ports.link(other), before=_icc_rule(net))
+    """The rules of a link, where containers of a network are parted from each other.
+
+    To the other's exposed ports, and back.
+    """
+    for parent, child, number, protocol in (
+        published_ports.linked(end, other) if settings.firewall(4) else ()
+    ):
+        for spec in (
+            f"ip saddr {parent} ip daddr {child} {protocol} dport {number} counter accept",
+            f"ip saddr {child} {protocol} sport {number} ip daddr {parent} counter accept",
+        ):
+            yield rule(
+                4,
+                f"filter-forward-in__{net.link}",
+                spec,
+                published_ports.link(other),
+                before=_icc_rule(net),
+            )
 
 
 def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> Iterator[Thing]:
     """The rules of one published port: let through the wall, and rewritten to the container.
 
-    For an IPv6 address of the host and a container without IPv6 there is no rewriting, as NAT stays within a family: the proxy
-    leads there. A routed port is just let through. A port that is published at several addresses has one hole in the wall,
-    which is told as often.
+    For an IPv6 address of the host and a container without IPv6 there is no rewriting, as NAT stays
+    within a family: the proxy leads there. A routed port is just let through. A port that is
+    published at several addresses has one hole in the wall, which is told as often.
     """
     target, host_ip, br = end.target(port), port.host_ip, net.link
     version = target.version
@@ -200,8 +305,13 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
         return
     family, own = FAMILY[version], f"{port.protocol} dport {port.port}"
     if net.bridge.mode(version) is not GatewayMode.NAT_UNPROTECTED:
-        yield rule(version, f"filter-forward-in__{br}", f"{family} daddr {target} {own} counter accept",
-                   published_ports.hole(port), before=_last(net, version))
+        yield rule(
+            version,
+            f"filter-forward-in__{br}",
+            f"{family} daddr {target} {own} counter accept",
+            published_ports.hole(port),
+            before=_last(net, version),
+        )
     if not end.rewrites(port):
         return
     # What these leave out, and why, is the same in drivers/firewall.py.
@@ -209,12 +319,23 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
     link_local = "ip6 saddr != fe80::/10 " if version == 6 else ""
     where = "" if host_ip.is_unspecified else f"{family} daddr {host_ip} "
     asked, to = f"{port.protocol} dport {port.host_port} counter", at(target, port.port)
-    yield rule(version, "nat-prerouting-and-output", f'{own_bridge}{link_local}{where}{asked} dnat to {to} comment "DNAT"',
-               published_ports.leads(net, end, port))
+    yield rule(
+        version,
+        "nat-prerouting-and-output",
+        f'{own_bridge}{link_local}{where}{asked} dnat to {to} comment "DNAT"',
+        published_ports.leads(net, end, port),
+    )
     if not settings.userland_proxy:
-        yield rule(version, f"nat-postrouting-in__{br}",
-                   f'{family} saddr {target} {family} daddr {target} {own} counter masquerade comment "MASQ TO OWN PORT"',
-                   published_ports.NOT_ITSELF)
+        yield rule(
+            version,
+            f"nat-postrouting-in__{br}",
+            f'{family} saddr {target} {family} daddr {target} {own} counter masquerade comment "MASQ TO OWN PORT"',
+            published_ports.NOT_ITSELF,
+        )
     if version == 4 and host_ip.is_loopback:
-        yield rule(version, "raw-PREROUTING", f'iifname != "lo" {where}{asked} drop comment "DROP REMOTE LOOPBACK"',
-                   published_ports.own(port))
+        yield rule(
+            version,
+            "raw-PREROUTING",
+            f'iifname != "lo" {where}{asked} drop comment "DROP REMOTE LOOPBACK"',
+            published_ports.own(port),
+        )

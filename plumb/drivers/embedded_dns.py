@@ -1,15 +1,19 @@
-"""The embedded DNS server: how a question finds its way from a container's program to the agent, and the answer back.
+"""The embedded DNS server.
+
+How a question finds its way from a container's program to the agent, and the answer back.
 
     program ── 127.0.0.11:53 ── nat OUTPUT ── 127.0.0.11:PORT, the agent's socket in this very namespace
     program ── 127.0.0.11:53 ── nat POSTROUTING ── from 127.0.0.11:PORT, what the agent answers
 
-The whole of 127.0.0.0/8 is the container's own loopback, so no packet leaves its namespace; nothing on the host listens, and no
-other container can ask. The ports mean nothing, and the container's port 53 stays free for a server of its own. Connection tracking
-would turn the answers' source back by itself, for a question that it has seen; the rule of POSTROUTING does so for any.
+The whole of 127.0.0.0/8 is the container's own loopback, so no packet leaves its namespace; nothing
+on the host listens, and no other container can ask. The ports mean nothing, and the container's
+port 53 stays free for a server of its own. Connection tracking would turn the answers' source back
+by itself, for a question that it has seen; the rule of POSTROUTING does so for any.
 
-Containers on the default network alone have no such server: there names were never known, only --link made some, in the hosts file.
-One that is on it and on others has, but the default network's names are not in it. The rules are the same whatever the
-setting "iptables" says: that is about the host's firewall, and these are in the sandbox.
+Containers on the default network alone have no such server: there names were never known, only
+--link made some, in the hosts file. One that is on it and on others has, but the default network's
+names are not in it. The rules are the same whatever the setting "iptables" says: that is about the
+host's firewall, and these are in the sandbox.
 
 Once there, the server stays until the container stops, even where it leaves its last network.
 """
@@ -37,7 +41,9 @@ def known_on(net: Network) -> bool:
     return not net.predefined
 
 
-def server(box: Sandbox, ends: Ends, ns: str, folder: str, upstreams: tuple[Upstream, ...], ndots: bool) -> Iterator[Thing]:
+def server(
+    box: Sandbox, ends: Ends, ns: str, folder: str, upstreams: tuple[Upstream, ...], ndots: bool
+) -> Iterator[Thing]:
     """The server at 127.0.0.11, if the container has one.
 
     Args:
@@ -48,10 +54,25 @@ def server(box: Sandbox, ends: Ends, ns: str, folder: str, upstreams: tuple[Upst
     if not box.dns_udp:
         return
     searched = [(end, net) for end, net in gateway_order(ends) if known_on(net)]
-    links = tuple((net.id, alias, name) for _, net in searched if (wish := box.attachment(net)) for name, alias in wish.links)
+    links = tuple(
+        (net.id, alias, name)
+        for _, net in searched
+        if (wish := box.attachment(net))
+        for name, alias in wish.links
+    )
     outside = any(gateway_of([pair], version) for pair in ends for version in (4, 6))
     yield Agent(folder)
-    yield Resolver(folder, ns, box.dns_udp, box.dns_tcp, tuple(net.id for _, net in searched), links, upstreams, outside, ndots)
+    yield Resolver(
+        folder,
+        ns,
+        box.dns_udp,
+        box.dns_tcp,
+        tuple(net.id for _, net in searched),
+        links,
+        upstreams,
+        outside,
+        ndots,
+    )
 
 
 def names(end: Endpoint, net: Network, known_as: tuple[str, ...], folder: str) -> Iterator[Thing]:
@@ -75,13 +96,33 @@ def redirects(box: Sandbox, ns: str, settings: Settings) -> Iterator[Thing]:
 def _iptables(box: Sandbox, ns: str) -> Iterator[Thing]:
     for chain, own in (("OUTPUT", OUTPUT), ("POSTROUTING", POSTROUTING)):
         yield Chain(Family.V4, "nat", own, ns=ns)
-        yield Rule(Family.V4, "nat", chain, f"-d {ADDRESS}/32 -j {own}", Place.HEAD, "what concerns the embedded DNS server", ns)
+        yield Rule(
+            Family.V4,
+            "nat",
+            chain,
+            f"-d {ADDRESS}/32 -j {own}",
+            Place.HEAD,
+            "what concerns the embedded DNS server",
+            ns,
+        )
     for protocol, port in (("tcp", box.dns_tcp), ("udp", box.dns_udp)):
         match = f"-p {protocol} -m {protocol}"
-        yield Rule(Family.V4, "nat", OUTPUT, f"-d {ADDRESS}/32 {match} --dport 53 -j DNAT --to-destination {ADDRESS}:{port}",
-                   why=TO_THE_AGENT, ns=ns)
-        yield Rule(Family.V4, "nat", POSTROUTING, f"-s {ADDRESS}/32 {match} --sport {port} -j SNAT --to-source :53",
-                   why=FROM_PORT_53, ns=ns)
+        yield Rule(
+            Family.V4,
+            "nat",
+            OUTPUT,
+            f"-d {ADDRESS}/32 {match} --dport 53 -j DNAT --to-destination {ADDRESS}:{port}",
+            why=TO_THE_AGENT,
+            ns=ns,
+        )
+        yield Rule(
+            Family.V4,
+            "nat",
+            POSTROUTING,
+            f"-s {ADDRESS}/32 {match} --sport {port} -j SNAT --to-source :53",
+            why=FROM_PORT_53,
+            ns=ns,
+        )
 
 
 def _nftables(box: Sandbox, ns: str) -> Iterator[Thing]:
@@ -89,11 +130,26 @@ def _nftables(box: Sandbox, ns: str) -> Iterator[Thing]:
     yield NftChain(NftFamily.V4, TABLE, DNAT, "nat", "output", -100, "accept", ns)
     yield NftChain(NftFamily.V4, TABLE, SNAT, "nat", "postrouting", 100, "accept", ns)
     for protocol, port in (("udp", box.dns_udp), ("tcp", box.dns_tcp)):
-        yield NftRule(NftFamily.V4, TABLE, DNAT, f"ip daddr {ADDRESS} {protocol} dport 53 counter dnat to {ADDRESS}:{port}",
-                      why=TO_THE_AGENT, ns=ns)
-        yield NftRule(NftFamily.V4, TABLE, SNAT, f"ip saddr {ADDRESS} {protocol} sport {port} counter snat to :53",
-                      why=FROM_PORT_53, ns=ns)
+        yield NftRule(
+            NftFamily.V4,
+            TABLE,
+            DNAT,
+            f"ip daddr {ADDRESS} {protocol} dport 53 counter dnat to {ADDRESS}:{port}",
+            why=TO_THE_AGENT,
+            ns=ns,
+        )
+        yield NftRule(
+            NftFamily.V4,
+            TABLE,
+            SNAT,
+            f"ip saddr {ADDRESS} {protocol} sport {port} counter snat to :53",
+            why=FROM_PORT_53,
+            ns=ns,
+        )
 
 
-REDIRECTS: dict[str, Callable[[Sandbox, str], Iterator[Thing]]] = {"iptables": _iptables, "nftables": _nftables}
+REDIRECTS: dict[str, Callable[[Sandbox, str], Iterator[Thing]]] = {
+    "iptables": _iptables,
+    "nftables": _nftables,
+}
 """By the setting firewall-backend."""

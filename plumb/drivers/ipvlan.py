@@ -1,8 +1,8 @@
 """ipvlan: containers on the LAN itself that share the host's MAC.
 
-As with macvlan, a container's link is a second one on a parent link of the host. But all of them have the parent's MAC, and
-what arrives is told apart by its IP address. So it works where a MAC of one's own is not welcome: behind a switch port
-that allows one, on a wireless card, in most clouds.
+As with macvlan, a container's link is a second one on a parent link of the host. But all of them
+have the parent's MAC, and what arrives is told apart by its IP address. So it works where a MAC of
+one's own is not welcome: behind a switch port that allows one, on a wireless card, in most clouds.
 
 The mode says on which layer the parent hands packets over:
 
@@ -13,8 +13,9 @@ The mode says on which layer the parent hands packets over:
            handed over before any hook of the host, so that its connection tracking sees only one half of a conversation.
     l3s    as l3, but what arrives passes the host's INPUT hook, so that its firewall sees both halves ("s" for symmetric)
 
-The flag says who of one parent's links reaches whom: bridge all, private nobody, vepa all by way of the switch outside. Mode and
-flag belong to the parent, so that only one network can be on it. The host and its own containers do not reach each other in l2.
+The flag says who of one parent's links reaches whom: bridge all, private nobody, vepa all by way of
+the switch outside. Mode and flag belong to the parent, so that only one network can be on it. The
+host and its own containers do not reach each other in l2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """macvlan: containers on the LAN itself, each with a MAC of its own.
 
-The host's network card plays a switch. A macvlan link is a second card on the same wire: it has its own MAC and its own
-address of the LAN's subnet, and lies in the container's namespace. To everybody on the LAN the container is one more machine.
+The host's network card plays a switch. A macvlan link is a second card on the same wire: it has its
+own MAC and its own address of the LAN's subnet, and lies in the container's namespace. To everybody
+on the LAN the container is one more machine.
 
     container c1               container c2               host
     eth0 192.0.2.50            eth0 192.0.2.51            eth0 192.0.2.10
@@ -9,13 +10,15 @@ address of the LAN's subnet, and lies in the container's namespace. To everybody
        └────────── on ─────────────┴──────── its parent ─────┤
                                                              │ the wire: the LAN's router 192.0.2.1, other machines
 
-There is no bridge, no NAT and no firewall of the host in between, so no port needs to be published: whoever reaches the LAN
-reaches all ports. The default gateway is the LAN's router, and only where the user names it (`--gateway`).
+There is no bridge, no NAT and no firewall of the host in between, so no port needs to be published:
+whoever reaches the LAN reaches all ports. The default gateway is the LAN's router, and only where
+the user names it (`--gateway`).
 
-The host and its own containers do not reach each other: what the host sends through eth0 goes out on the wire, and the wire
-does not send it back; what arrives is handed to a macvlan link by its MAC before the host sees it. (A macvlan link of the
-host's own on the same parent would be reached.) And the LAN must bear it: a switch port that allows one MAC, a wireless
-access point, or a cloud's network that drops what it has not handed out.
+The host and its own containers do not reach each other: what the host sends through eth0 goes out
+on the wire, and the wire does not send it back; what arrives is handed to a macvlan link by its MAC
+before the host sees it. (A macvlan link of the host's own on the same parent would be reached.) And
+the LAN must bear it: a switch port that allows one MAC, a wireless access point, or a cloud's
+network that drops what it has not handed out.
 
 The mode says who of one parent's links reaches whom:
 

@@ -1,7 +1,7 @@
 """none: a network stack with nobody else in it.
 
-The sandbox has its own namespace with only `lo` in it: 127.0.0.1 and ::1 work, and there is no way out. What is
-said in `drivers/sandbox.py` about every sandbox is all that there is to say.
+The sandbox has its own namespace with only `lo` in it: 127.0.0.1 and ::1 work, and there is no way
+out. What is said in `drivers/sandbox.py` about every sandbox is all that there is to say.
 """
 
 from __future__ import annotations

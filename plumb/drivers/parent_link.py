@@ -4,9 +4,10 @@
     -o parent=eth0.10    a VLAN on one: where it is not there, it is made with the network and goes with the last one on it
     none                 a dummy of the network's own, which leads nowhere, so that its containers reach only each other
 
-On a trunk, the cable from a switch that carries several VLANs, each frame has a tag with the number of its VLAN (IEEE
-802.1Q). What is sent through eth0.10 leaves eth0 with the tag 10, and what comes in on eth0 with that tag appears on eth0.10
-without it: each VLAN is a segment of its own, on one cable.
+On a trunk, the cable from a switch that carries several VLANs, each frame has a tag with the number
+of its VLAN (IEEE 802.1Q). What is sent through eth0.10 leaves eth0 with the tag 10, and what comes
+in on eth0 with that tag appears on eth0.10 without it: each VLAN is a segment of its own, on one
+cable.
 """
 
 from __future__ import annotations

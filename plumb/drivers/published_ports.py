@@ -5,9 +5,10 @@
     a container beside it   the host's address, not DNATed from this bridge: the socket ── proxy ── 172.18.0.2:80
     an IPv6 client          [::]:8080, the container has IPv4 only: the socket ── proxy ── 172.18.0.2:80
 
-What comes by DNAT keeps its own source address. What comes by the proxy seems to come from the bridge's, since the proxy opens
-a connection of its own. With `userland-proxy: false` the port is bound all the same, so that it is nobody else's, but
-all ways are DNAT's then: hairpin mode on the bridge's port, masquerading and route_localnet make that possible for IPv4.
+What comes by DNAT keeps its own source address. What comes by the proxy seems to come from the
+bridge's, since the proxy opens a connection of its own. With `userland-proxy: false` the port is
+bound all the same, so that it is nobody else's, but all ways are DNAT's then: hairpin mode on the
+bridge's port, masquerading and route_localnet make that possible for IPv4.
 """
 
 from __future__ import annotations
@@ -32,19 +33,30 @@ def endpoint(end: Endpoint, folder: str, settings: Settings) -> Iterator[Thing]:
     if bound:
         yield Agent(folder)
     for port in bound:
-        yield HostPort(folder, port.protocol, port.host_ip, port.host_port, end.target(port), port.port)
+        yield HostPort(
+            folder, port.protocol, port.host_ip, port.host_port, end.target(port), port.port
+        )
     for port in bound if settings.userland_proxy else ():
-        yield Proxy(folder, port.protocol, port.host_ip, port.host_port, end.target(port), port.port)
+        yield Proxy(
+            folder, port.protocol, port.host_ip, port.host_port, end.target(port), port.port
+        )
 
 
 def protected(net: Network, version: int, settings: Settings) -> bool:
     """Whether containers of this network are reached through published ports alone, and a rule of the raw table sees to it."""
-    direct = net.internal or settings.allow_direct_routing or net.bridge.mode(version) is not GatewayMode.NAT
+    direct = (
+        net.internal
+        or settings.allow_direct_routing
+        or net.bridge.mode(version) is not GatewayMode.NAT
+    )
     return settings.firewall(version) and not direct
 
 
 def linked(end: Endpoint, other: Linked) -> Iterator[tuple[IPv4Address, IPv4Address, int, str]]:
-    """The exposed ports of a container that this endpoint's is linked to: both IPv4 addresses, the port and its protocol."""
+    """The exposed ports of a container that this endpoint's is linked to.
+
+    Both IPv4 addresses, the port and its protocol.
+    """
     child = next((ip for ip in other.ips if isinstance(ip, IPv4Address)), None)
     if end.ip is None or child is None:
         return
@@ -56,7 +68,9 @@ def linked(end: Endpoint, other: Linked) -> Iterator[tuple[IPv4Address, IPv4Addr
 # -- why a firewall has a rule for a port, whatever its words -------------------------------
 
 NO_DIRECT_WAY = "containers are reached through published ports, not by routing to their addresses"
-NOT_ITSELF = "a container that reaches itself through its published port must see the host, not itself"
+NOT_ITSELF = (
+    "a container that reaches itself through its published port must see the host, not itself"
+)
 
 
 def hole(port: Port) -> str:
@@ -76,4 +90,6 @@ def link(other: Linked) -> str:
 
 def own(port: Port) -> str:
     """Why one on the loopback address is dropped."""
-    return f"{at(port.host_ip, port.host_port)} is this host's alone, whatever a neighbour routes here"
+    return (
+        f"{at(port.host_ip, port.host_port)} is this host's alone, whatever a neighbour routes here"
+    )

@@ -1,11 +1,13 @@
 """A sandbox: one container's network stack, whatever networks it is on.
 
-A new network namespace has one link, `lo`, which is down. Raised, it brings 127.0.0.1/8 and ::1 by itself. Docker
-changes two settings in every namespace that it makes: any user may open a port below 1024 there (the container has
-its own ports, so there is nobody to protect), and any group may ping without privileges.
+A new network namespace has one link, `lo`, which is down. Raised, it brings 127.0.0.1/8 and ::1 by
+itself. Docker changes two settings in every namespace that it makes: any user may open a port below
+1024 there (the container has its own ports, so there is nobody to protect), and any group may ping
+without privileges.
 
-Which of its networks leads outside is decided for each address family on its own (`cnm.gateway_of`), whenever a
-network comes or goes; the default route then moves, and is replaced in place.
+Which of its networks leads outside is decided for each address family on its own
+(`cnm.gateway_of`), whenever a network comes or goes; the default route then moves, and is replaced
+in place.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ def files(box: Sandbox, layout: Layout, texts: dict[str, str]) -> Iterator[Thing
 def namespace(box: Sandbox, ns: str) -> Iterator[Thing]:
     """Its network namespace, with `lo` up and its settings made."""
     yield Namespace(ns)
-    settings = {"net/ipv4/ip_unprivileged_port_start": "0", "net/ipv4/ping_group_range": "0 2147483647"}
+    settings = {
+        "net/ipv4/ip_unprivileged_port_start": "0",
+        "net/ipv4/ping_group_range": "0 2147483647",
+    }
     for name, value in {**settings, **dict(box.sysctls)}.items():
         yield Sysctl(name, value, ns)
     yield Up("lo", ns)
@@ -58,7 +63,9 @@ def gateways(ends: Ends, ns: str) -> Iterator[Thing]:
 
 
 def interface(end: Endpoint, ns: str, ipv6: bool = True) -> Iterator[Thing]:
-    """What makes a link in the sandbox an interface that can be used: its addresses and settings, and that it is up.
+    """What makes a link in the sandbox an interface that can be used.
+
+    Its addresses and settings, and that it is up.
 
     Args:
         ipv6: whether the kernel knows IPv6 on it at all.
@@ -80,4 +87,15 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
     if box.argv:
         caps = capabilities(box.cap_add, box.cap_drop, box.privileged)
         own, shared = layout.container(box.id), layout.container(box.target or box.id)
-        yield Process(box.id, own, shared, ns, box.argv, box.hostname, caps, (*box.link_environment, *box.environment), layout.root, config)
+        yield Process(
+            box.id,
+            own,
+            shared,
+            ns,
+            box.argv,
+            box.hostname,
+            caps,
+            (*box.link_environment, *box.environment),
+            layout.root,
+            config,
+        )

@@ -1,4 +1,6 @@
-"""Allotting: what must be chosen before anything can be narrated. Ids, names, MACs, subnets, addresses.
+"""Allotting: what must be chosen before anything can be narrated.
+
+Ids, names, MACs, subnets, addresses.
 
 Once chosen, it is part of the intent, so that from then on everything follows from values.
 """
@@ -15,7 +17,17 @@ from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted, Invalid
 from plumb.kernel.process.host_files import host_file, resolv_path, resolv_source
 from plumb.model import etc_files, ipam
-from plumb.model.cnm import Attachment, Endpoint, IPAddress, IPInterface, IPNetwork, Network, Pool, Sandbox, ip_on
+from plumb.model.cnm import (
+    Attachment,
+    Endpoint,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Network,
+    Pool,
+    Sandbox,
+    ip_on,
+)
 from plumb.model.driver_options import GatewayMode
 from plumb.model.parse import address
 
@@ -44,13 +56,16 @@ def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Networ
     """The network with a subnet for each of its families and a gateway in each, all handed out.
 
     Args:
-        on_link: the networks that the host itself is attached to; those of the user's choice may overlap them.
+        on_link: the networks that the host itself is attached to; those of the user's choice may
+        overlap them.
     """
     theirs = [pool for other in op.all(Network) for pool in other.pools if other.id != net.id]
     for pool in net.pools:
         if any(_clash(pool, other) for other in theirs):
-            raise Conflict("invalid pool request: Pool overlaps with other one on this address space",
-                           f"{pool.subnet} is in use: 'plumb network inspect' shows by which network")
+            raise Conflict(
+                "invalid pool request: Pool overlaps with other one on this address space",
+                f"{pool.subnet} is in use: 'plumb network inspect' shows by which network",
+            )
     others, pools = [pool.subnet for pool in theirs], list(net.pools)
     for version in (v for v, on in ((4, net.ipv4), (6, net.ipv6)) if on and net.pool(v) is None):
         candidates = ipam.pools(op.settings.default_address_pools, version, host_id(op))
@@ -61,7 +76,10 @@ def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Networ
 
 
 def _clash(pool: Pool, other: Pool) -> bool:
-    """Whether a subnet cannot be beside another: they overlap, and no range narrows the new one to a part of its own (Docker's rule)."""
+    """Whether a subnet cannot be beside another.
+
+    They overlap, and no range narrows the new one to a part of its own (Docker's rule).
+    """
     if pool.subnet.version != other.subnet.version or not pool.subnet.overlaps(other.subnet):
         return False
     return pool.range is None or (pool.subnet, pool.range) == (other.subnet, other.range)
@@ -94,13 +112,17 @@ def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
     """A subnet with its gateway chosen, and the gateway and the auxiliary addresses handed out."""
     for name, ip in pool.aux:
         if op.taken(pool.subnet, ip):
-            raise Conflict(f"failed to allocate secondary ip address ({name}:{ip}): Address already in use")
+            raise Conflict(
+                f"failed to allocate secondary ip address ({name}:{ip}): Address already in use"
+            )
         op.take_address(pool.subnet, ip, net.id)
     if not needs_gateway(net, pool.subnet.version) and pool.gateway is None:
         return pool
     gateway = pool.gateway or ipam.lowest_free(pool, lambda ip: op.taken(pool.subnet, ip))
     if gateway is None:
-        raise Exhausted(f"failed to allocate gateway in {pool.range or pool.subnet}: no available addresses on this pool")
+        raise Exhausted(
+            f"failed to allocate gateway in {pool.range or pool.subnet}: no available addresses on this pool"
+        )
     if op.taken(pool.subnet, gateway):
         raise Conflict(f"failed to allocate gateway ({gateway}): Address already in use")
     op.take_address(pool.subnet, gateway, net.id)
@@ -110,7 +132,8 @@ def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
 def needs_gateway(net: Network, version: int) -> bool:
     """Whether an address is set aside for the host; else even a /31 has room for two containers.
 
-    macvlan's and ipvlan's gateway is a router outside, which is there or not; nothing is gained by an address that nobody has.
+    macvlan's and ipvlan's gateway is a router outside, which is there or not; nothing is gained by
+    an address that nobody has.
     """
     if net.driver != "bridge" or net.bridge.mode(version) is GatewayMode.ISOLATED:
         return False
@@ -120,7 +143,9 @@ def needs_gateway(net: Network, version: int) -> bool:
 # -- endpoints ---------------------------------------------------------------
 
 
-def endpoint(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[str]) -> Endpoint:
+def endpoint(
+    op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[str]
+) -> Endpoint:
     """A new endpoint with everything chosen.
 
     Args:
@@ -128,28 +153,50 @@ def endpoint(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: 
         used: the interface names that the sandbox has already, or that are asked for by name.
     """
     ident = new_id()
-    six = net.ipv6 and etc_files.has_ipv6(box) and ("net/ipv6/conf/IFNAME/disable_ipv6", "1") not in wish.sysctls
+    six = (
+        net.ipv6
+        and etc_files.has_ipv6(box)
+        and ("net/ipv6/conf/IFNAME/disable_ipv6", "1") not in wish.sysctls
+    )
     ip4 = _address(op, net, wish.ip, 4, ident) if net.ipv4 else None
     ip6 = _address(op, net, wish.ip6, 6, ident) if six else None
     mac = wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "")
     if net.driver == "ipvlan" and mac:
-        raise Invalid("ipvlan interfaces do not support custom mac address assignment", "all of them have their parent's")
+        raise Invalid(
+            "ipvlan interfaces do not support custom mac address assignment",
+            "all of them have their parent's",
+        )
     mac = mac or ("" if net.driver == "ipvlan" else new_mac())
     return Endpoint(
-        ident, net.id, box.id, link="veth" + secrets.token_hex(4)[:7], ifname=interface_name(net, wish, used), mac=mac,
-        ip=ip4, ip6=ip6, link_local=wish.link_local, sysctls=wish.sysctls, gw_priority=wish.gw_priority,  # type: ignore[arg-type]  # _address gives the version asked for
-        number=op.number(Endpoint))
+        ident,
+        net.id,
+        box.id,
+        link="veth" + secrets.token_hex(4)[:7],
+        ifname=interface_name(net, wish, used),
+        mac=mac,
+        ip=ip4,  # type: ignore[arg-type]  # _address gives the version asked for
+        ip6=ip6,  # type: ignore[arg-type]
+        link_local=wish.link_local,
+        sysctls=wish.sysctls,
+        gw_priority=wish.gw_priority,
+        number=op.number(Endpoint),
+    )
 
 
 def interface_name(net: Network, wish: Attachment, used: set[str]) -> str:
-    """The interface's name in the sandbox: as asked for, or the network's prefix and the lowest free number.
+    """The interface's name in the sandbox.
+
+    As asked for, or the network's prefix and the lowest free number.
 
     Raises:
         Conflict: the name that was asked for is in use.
     """
     if wish.ifname:
         if wish.ifname in used:
-            raise Conflict(f"cannot name the interface {wish.ifname}: file exists", "another interface of the container has it")
+            raise Conflict(
+                f"cannot name the interface {wish.ifname}: file exists",
+                "another interface of the container has it",
+            )
         return wish.ifname
     number = 0
     while f"{net.bridge.iface_prefix}{number}" in used:
@@ -157,7 +204,9 @@ def interface_name(net: Network, wish: Attachment, used: set[str]) -> str:
     return f"{net.bridge.iface_prefix}{number}"
 
 
-def _address(op: Operation, net: Network, wanted: IPAddress | None, version: int, owner: str) -> IPInterface | None:
+def _address(
+    op: Operation, net: Network, wanted: IPAddress | None, version: int, owner: str
+) -> IPInterface | None:
     pools = [pool for pool in net.pools if pool.subnet.version == version]
     if not pools:
         return None
@@ -186,7 +235,18 @@ def _any(op: Operation, net: Network, pools: Sequence[Pool]) -> tuple[Pool, IPAd
             if int(ip) < int(subnet.broadcast_address):
                 op.set_hint(subnet, span, ip + 1)
             return pool, ip
-    raise Exhausted(f"no available IPv{pools[0].subnet.version} addresses on this network's address pools: {net.name} ({net.id})")
+    raise Exhausted(
+        f"no available IPv{pools[0].subnet.version} addresses on this network's address pools: {net.name} ({net.id})"
+    )
 
 
-__all__ = ["endpoint", "host_file", "name_servers", "new_id", "now", "resolv_path", "resolv_source", "subnets"]
+__all__ = [
+    "endpoint",
+    "host_file",
+    "name_servers",
+    "new_id",
+    "now",
+    "resolv_path",
+    "resolv_source",
+    "subnets",
+]

@@ -1,7 +1,8 @@
 """Linking: what --link and --add-host mean for a container, found out when it is started.
 
-A link on the default network is a line in the hosts file, variables for the command and, where containers are parted from each
-other (icc: false), a hole in the firewall. On a user-defined network it is a DNS name that nobody else knows, and no more.
+A link on the default network is a line in the hosts file, variables for the command and, where
+containers are parted from each other (icc: false), a hole in the firewall. On a user-defined
+network it is a DNS name that nobody else knows, and no more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ NO_HOST = "conflicting options: host type networking can't be used with links. T
 
 
 def asked(op: Operation, box: Sandbox) -> Sandbox:
-    """A new container's links where they belong: with the first network, if users made that, or with the container.
+    """A new container's links where they belong.
+
+    With the first network, if users made that, or with the container.
 
     Raises:
         NotFound: there is no such container to link to on the default network.
@@ -28,8 +31,12 @@ def asked(op: Operation, box: Sandbox) -> Sandbox:
         return box
     first, *others = box.attachments or (None,)
     if first is not None and first.network != "bridge":
-        return replace(box, links=(), attachments=(replace(first, links=(*first.links, *box.links)), *others))
-    return replace(box, links=tuple((_other(op, reference).name, alias) for reference, alias in box.links))
+        return replace(
+            box, links=(), attachments=(replace(first, links=(*first.links, *box.links)), *others)
+        )
+    return replace(
+        box, links=tuple((_other(op, reference).name, alias) for reference, alias in box.links)
+    )
 
 
 def _other(op: Operation, reference: str) -> Sandbox:
@@ -57,10 +64,14 @@ def linked(op: Operation, box: Sandbox) -> Sandbox:
     for name, alias in box.links:
         other = op.named(Sandbox, name)
         if other is None or other.status is not Status.RUNNING:
-            raise Conflict(f"Cannot link to a non running container: /{name} AS /{box.name}/{alias}")
+            raise Conflict(
+                f"Cannot link to a non running container: /{name} AS /{box.name}/{alias}"
+            )
         link = legacy_links.known(other, alias, addresses(op, other))
         if not link.ips:
-            raise Invalid(f"Cannot link to /{other.name}, as it does not belong to the default network")
+            raise Invalid(
+                f"Cannot link to /{other.name}, as it does not belong to the default network"
+            )
         found.append(link)
         told += legacy_links.environment(box.name, link, other.environment)
         if box.id not in other.linked_by:
@@ -74,9 +85,12 @@ def addresses(op: Operation, box: Sandbox) -> list[IPAddress]:
 
 
 def moved(op: Operation, box: Sandbox) -> None:
-    """Tell those that are linked to a container, and run, where it is now: their hosts files and firewall rules follow.
+    """Tell those that are linked to a container, and run, where it is now.
 
-    Where it is not on the default network any more the rules go; the line of the hosts file stays as it was, as in Docker.
+    Their hosts files and firewall rules follow.
+
+    Where it is not on the default network any more the rules go; the line of the hosts file stays
+    as it was, as in Docker.
     """
     ips = tuple(addresses(op, box))
     for ident in box.linked_by:
@@ -84,7 +98,15 @@ def moved(op: Operation, box: Sandbox) -> None:
         if other is None or other.status is not Status.RUNNING:
             continue
         if ips:
-            op.put(replace(other, linked=tuple(link._replace(ips=ips) if link.id == box.id else link for link in other.linked)))
+            op.put(
+                replace(
+                    other,
+                    linked=tuple(
+                        link._replace(ips=ips) if link.id == box.id else link
+                        for link in other.linked
+                    ),
+                )
+            )
         for end in op.endpoints(sandbox=other.id):
             op.touch(endpoint_owner(end))
 
@@ -94,11 +116,17 @@ def forget(op: Operation, box: Sandbox) -> None:
     for name, _ in box.links:
         other = op.named(Sandbox, name)
         if other is not None:
-            op.put(replace(other, linked_by=tuple(known for known in other.linked_by if known != box.id)))
+            op.put(
+                replace(
+                    other, linked_by=tuple(known for known in other.linked_by if known != box.id)
+                )
+            )
 
 
 def host_gateways(op: Operation, extra: Pairs) -> tuple[IPAddress, ...]:
-    """What "host-gateway" stands for: as the settings say, else the gateways of the default network.
+    """What "host-gateway" stands for.
+
+    As the settings say, else the gateways of the default network.
 
     Raises:
         PlumbError: it is asked for, and there is neither.
@@ -107,7 +135,12 @@ def host_gateways(op: Operation, extra: Pairs) -> tuple[IPAddress, ...]:
         return ()
     default = op.named(Network, "bridge")
     pools = sorted(default.pools, key=lambda pool: pool.subnet.version) if default else ()
-    found = op.settings.host_gateway_ips or tuple(pool.gateway for pool in pools if pool.gateway is not None)
+    found = op.settings.host_gateway_ips or tuple(
+        pool.gateway for pool in pools if pool.gateway is not None
+    )
     if not found:
-        raise PlumbError("unable to derive the IP value for host-gateway", 'there is no default network: set "host-gateway-ips"')
+        raise PlumbError(
+            "unable to derive the IP value for host-gateway",
+            'there is no default network: set "host-gateway-ips"',
+        )
     return found

@@ -15,10 +15,42 @@ from plumb.kernel.process.host_files import host_name
 from plumb.model import parse as opt
 from plumb.model.cnm import Attachment, Network, Sandbox, Status
 
-ADJECTIVES = ("brisk", "calm", "clear", "deft", "eager", "fair", "gentle", "keen", "lucid", "merry", "neat", "quick",
-              "sound", "steady", "tidy", "witty")
-NOUNS = ("baran", "cerf", "clark", "davies", "deering", "floyd", "jacobson", "kahn", "karels", "kleinrock", "licklider",
-         "metcalfe", "mockapetris", "perlman", "pouzin", "postel")
+ADJECTIVES = (
+    "brisk",
+    "calm",
+    "clear",
+    "deft",
+    "eager",
+    "fair",
+    "gentle",
+    "keen",
+    "lucid",
+    "merry",
+    "neat",
+    "quick",
+    "sound",
+    "steady",
+    "tidy",
+    "witty",
+)
+NOUNS = (
+    "baran",
+    "cerf",
+    "clark",
+    "davies",
+    "deering",
+    "floyd",
+    "jacobson",
+    "kahn",
+    "karels",
+    "kleinrock",
+    "licklider",
+    "metcalfe",
+    "mockapetris",
+    "perlman",
+    "pouzin",
+    "postel",
+)
 """Of people who made networks."""
 
 
@@ -40,7 +72,8 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     """A new container, not started.
 
     Args:
-        wish: what was asked for; its id, number and dates are chosen here, and so is its name if it has none.
+        wish: what was asked for; its id, number and dates are chosen here, and so is its name if it
+        has none.
 
     Raises:
         Conflict: the name is in use.
@@ -49,11 +82,22 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     name = opt.object_name(wish.name, "container") if wish.name else random_name(op)
     rival = op.named(Sandbox, name)
     if rival is not None:
-        raise Conflict(f'Conflict. The container name "/{name}" is already in use by container "{rival.id}". '
-                       "You have to remove (or rename) that container to be able to reuse that name.")
+        raise Conflict(
+            f'Conflict. The container name "/{name}" is already in use by container "{rival.id}". '
+            "You have to remove (or rename) that container to be able to reuse that name."
+        )
     ident = allocate.new_id()
-    box = replace(wish, id=ident, name=name, created=allocate.now(), number=op.number(Sandbox), status=Status.CREATED)
-    box = container_links.asked(op, _settle_mode(op, replace(box, owns_hostname=bool(box.hostname))))
+    box = replace(
+        wish,
+        id=ident,
+        name=name,
+        created=allocate.now(),
+        number=op.number(Sandbox),
+        status=Status.CREATED,
+    )
+    box = container_links.asked(
+        op, _settle_mode(op, replace(box, owns_hostname=bool(box.hostname)))
+    )
     if not box.hostname:
         box = replace(box, hostname=host_name() if box.mode == "host" else ident[:12])
     box = _with_host_files(box)
@@ -63,19 +107,32 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
 
 def _with_host_files(box: Sandbox) -> Sandbox:
     """A container with the host's files of names as they are now, which its own are made from."""
-    return replace(box, resolv_source=allocate.resolv_source(), resolv_path=allocate.resolv_path(),
-                   hosts_source=allocate.host_file("hosts") if box.mode == "host" else "")
+    return replace(
+        box,
+        resolv_source=allocate.resolv_source(),
+        resolv_path=allocate.resolv_path(),
+        hosts_source=allocate.host_file("hosts") if box.mode == "host" else "",
+    )
 
 
 def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
     """Where --network host, none and container:X lead, and what does not go with them."""
-    box = replace(box, attachments=tuple(replace(wish, network=_canonical(op, wish.network)) for wish in box.attachments))
+    box = replace(
+        box,
+        attachments=tuple(
+            replace(wish, network=_canonical(op, wish.network)) for wish in box.attachments
+        ),
+    )
     names = [wish.network for wish in box.attachments]
     special = [name for name in names if name in ("host", "none") or name.startswith("container:")]
     if special and len(names) > 1:
-        raise Invalid(f"conflicting options: the {special[0]} network cannot be joined together with others")
+        raise Invalid(
+            f"conflicting options: the {special[0]} network cannot be joined together with others"
+        )
     if op.settings.bridge == "none" and names in ([], ["bridge"]):
-        return replace(box, attachments=(), mode="none")          # as Docker: without a default network there is lo alone
+        return replace(
+            box, attachments=(), mode="none"
+        )  # as Docker: without a default network there is lo alone
     if not names:
         box = replace(box, attachments=(Attachment("bridge"),))
     for wish in box.attachments:
@@ -92,7 +149,10 @@ def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
 
 
 def _canonical(op: Operation, reference: str) -> str:
-    """A network's one name in the intent: its id, the name of a predefined one, or what was said of one that is not there."""
+    """A network's one name in the intent.
+
+    Its id, the name of a predefined one, or what was said of one that is not there.
+    """
     if reference.startswith("container:"):
         return reference
     net = op.find(Network, "bridge" if reference == "default" else reference)
@@ -104,18 +164,28 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
         return replace(box, mode="none")
     if box.links:
         kind = mode.partition(":")[0]
-        raise Invalid(f"conflicting options: {kind} type network{'ing' if kind == 'host' else ''} can't be used with links. "
-                      "This would result in undefined behavior")
+        raise Invalid(
+            f"conflicting options: {kind} type network{'ing' if kind == 'host' else ''} can't be used with links. "
+            "This would result in undefined behavior"
+        )
     conflicts: dict[str, object] = {"custom MAC address": box.mac}
     if mode.startswith("container:"):
-        conflicts |= {"hostname": box.hostname, "dns": box.dns or box.dns_search or box.dns_options,
-                      "custom host-to-IP mapping": box.extra_hosts, "port publishing": box.ports or box.publish_all,
-                      "port exposing": box.exposed, "sysctls": box.sysctls}
+        conflicts |= {
+            "hostname": box.hostname,
+            "dns": box.dns or box.dns_search or box.dns_options,
+            "custom host-to-IP mapping": box.extra_hosts,
+            "port publishing": box.ports or box.publish_all,
+            "port exposing": box.exposed,
+            "sysctls": box.sysctls,
+        }
     else:
         conflicts |= {"sysctls": box.sysctls}
     for what, given in conflicts.items():
         if given:
-            raise Invalid(f"conflicting options: {what} and the network mode", f"the network stack is another's with --network {mode}")
+            raise Invalid(
+                f"conflicting options: {what} and the network mode",
+                f"the network stack is another's with --network {mode}",
+            )
     if mode == "host":
         return replace(box, mode="host")
     reference = mode.removeprefix("container:")
@@ -147,9 +217,18 @@ def start(op: Operation, machine: Machine, reference: str, foreground: bool = Fa
     if box.target:
         target = op.the_sandbox(box.target)
         if target.status is not Status.RUNNING:
-            raise Conflict(f"cannot join network namespace of a non running container: {target.name}")
-    box = container_links.linked(op, replace(_with_host_files(box), host_gateways=container_links.host_gateways(op, box.extra_hosts)))
-    box = replace(box, status=Status.RUNNING, foreground=foreground, started=allocate.now(), exit_code=0)
+            raise Conflict(
+                f"cannot join network namespace of a non running container: {target.name}"
+            )
+    box = container_links.linked(
+        op,
+        replace(
+            _with_host_files(box), host_gateways=container_links.host_gateways(op, box.extra_hosts)
+        ),
+    )
+    box = replace(
+        box, status=Status.RUNNING, foreground=foreground, started=allocate.now(), exit_code=0
+    )
     used = {wish.ifname for wish in box.attachments if wish.ifname}
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
         raise Conflict("two interfaces of one container cannot have the same name")
@@ -178,8 +257,15 @@ def stop(op: Operation, reference: str, exit_code: int | None = None) -> Sandbox
     for end in op.endpoints(sandbox=box.id):
         op.drop(end)
     if exit_code is None:
-        exit_code = 143 if box.argv else 0          # 128 + SIGTERM
-    box = replace(box, status=Status.EXITED, finished=allocate.now(), exit_code=exit_code, dns_udp=0, dns_tcp=0)
+        exit_code = 143 if box.argv else 0  # 128 + SIGTERM
+    box = replace(
+        box,
+        status=Status.EXITED,
+        finished=allocate.now(),
+        exit_code=exit_code,
+        dns_udp=0,
+        dns_tcp=0,
+    )
     op.put(box)
     container_links.moved(op, box)
     return box
@@ -194,8 +280,10 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
     box = op.the_sandbox(reference)
     if box.status is Status.RUNNING:
         if not force:
-            raise Conflict(f'cannot remove container "/{box.name}": container is running: '
-                           "stop the container before removing or force remove")
+            raise Conflict(
+                f'cannot remove container "/{box.name}": container is running: '
+                "stop the container before removing or force remove"
+            )
         stop(op, box.id)
     container_links.forget(op, box)
     op.drop(box)
@@ -205,7 +293,9 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
 # -- connect, disconnect ---------------------------------------------------------------
 
 
-def connect(op: Operation, machine: Machine, network: str, container: str, wish: Attachment) -> Sandbox:
+def connect(
+    op: Operation, machine: Machine, network: str, container: str, wish: Attachment
+) -> Sandbox:
     """Put a container on one more network; at once if it runs, else when it starts.
 
     Raises:
@@ -214,7 +304,9 @@ def connect(op: Operation, machine: Machine, network: str, container: str, wish:
     net = op.the_network(network)
     box = op.the_sandbox(container)
     _check_joins(net, box)
-    wish = replace(wish, network=net.id if not net.default else "bridge", aliases=wish.aliases or ())
+    wish = replace(
+        wish, network=net.id if not net.default else "bridge", aliases=wish.aliases or ()
+    )
     check_endpoint(net, wish)
     if box.attachment(net) is not None:
         raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
@@ -232,12 +324,18 @@ def connect(op: Operation, machine: Machine, network: str, container: str, wish:
 
 def _check_joins(net: Network, box: Sandbox) -> None:
     if net.name == "host" and box.mode != "host":
-        raise Invalid("cannot connect container to host network - container must be created in host network mode")
+        raise Invalid(
+            "cannot connect container to host network - container must be created in host network mode"
+        )
     if box.shares:
-        raise Invalid("container sharing network namespace with another container or host cannot be connected to "
-                      "any other network")
+        raise Invalid(
+            "container sharing network namespace with another container or host cannot be connected to "
+            "any other network"
+        )
     if box.mode == "none" or net.name == "none":
-        raise Invalid("container cannot be connected to multiple networks with one of the networks in private (none) mode")
+        raise Invalid(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        )
 
 
 def check_endpoint(net: Network, wish: Attachment) -> Network:
@@ -253,13 +351,21 @@ def check_endpoint(net: Network, wish: Attachment) -> Network:
         wrong.append("links are only supported for user-defined networks")
     if net.default and wish.aliases:
         wrong.append("network-scoped aliases are only supported for user-defined networks")
-    wrong += [f"no configured subnet contains IP address {ip}" for ip in (wish.ip, wish.ip6) if ip and net.pool_of(ip) is None]
+    wrong += [
+        f"no configured subnet contains IP address {ip}"
+        for ip in (wish.ip, wish.ip6)
+        if ip and net.pool_of(ip) is None
+    ]
     if wrong:
-        raise Invalid(f"invalid config for network {net.name}: invalid endpoint settings: {'; '.join(wrong)}")
+        raise Invalid(
+            f"invalid config for network {net.name}: invalid endpoint settings: {'; '.join(wrong)}"
+        )
     return net
 
 
-def disconnect(op: Operation, machine: Machine, network: str, container: str, force: bool = False) -> Sandbox:
+def disconnect(
+    op: Operation, machine: Machine, network: str, container: str, force: bool = False
+) -> Sandbox:
     """Take a container off a network.
 
     Args:
@@ -271,14 +377,22 @@ def disconnect(op: Operation, machine: Machine, network: str, container: str, fo
     box = op.the_sandbox(container)
     net = op.find(Network, network) if force else op.the_network(network)
     if net is not None and net.name == "host" and box.mode == "host":
-        raise Invalid("cannot disconnect container from host network - container was created in host network mode")
+        raise Invalid(
+            "cannot disconnect container from host network - container was created in host network mode"
+        )
     if net is not None and net.name == "none" and box.mode == "none":
-        box = replace(box, mode="network")      # from now on it can be on others
+        box = replace(box, mode="network")  # from now on it can be on others
         op.put(box)
         return box
-    wish = box.attachment(net) if net else next((w for w in box.attachments if w.network == network), None)
+    wish = (
+        box.attachment(net)
+        if net
+        else next((w for w in box.attachments if w.network == network), None)
+    )
     if wish is None:
-        raise Conflict(f"container {box.id} is not connected to network {net.name if net else network}")
+        raise Conflict(
+            f"container {box.id} is not connected to network {net.name if net else network}"
+        )
     for end in op.endpoints(sandbox=box.id):
         if net is not None and end.network == net.id:
             op.drop(end)
@@ -287,5 +401,3 @@ def disconnect(op: Operation, machine: Machine, network: str, container: str, fo
     container_links.moved(op, box)
     port_publishing.publish(op, machine, box)
     return box
-
-

@@ -1,9 +1,11 @@
-"""Who needs which things: every thing that is recorded has owners, and goes when the last of them does.
+"""Who needs which things.
 
-    host            what all bridge networks share
-    net:ID          a network
-    ctr:ID          a container: its files, and while it runs its namespace, default routes and command
-    ep:ID           an endpoint: a running container's place in a network
+Every thing that is recorded has owners, and goes when the last of them does.
+
+host            what all bridge networks share
+net:ID          a network
+ctr:ID          a container: its files, and while it runs its namespace, default routes and command
+ep:ID           an endpoint: a running container's place in a network
 """
 
 from __future__ import annotations
@@ -11,7 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from plumb.drivers import bridge, embedded_dns, host, ipvlan, macvlan, none, published_ports, sandbox
+from plumb.drivers import (
+    bridge,
+    embedded_dns,
+    host,
+    ipvlan,
+    macvlan,
+    none,
+    published_ports,
+    sandbox,
+)
 from plumb.model import etc_files
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.paths import Layout
@@ -21,9 +32,17 @@ from plumb.things.sandbox import Process
 
 HOST_OWNER = "host"
 NETWORKS: dict[str, Callable[[Network, Settings], Iterator[Thing]]] = {
-    "bridge": bridge.network, "macvlan": macvlan.network, "ipvlan": ipvlan.network, "host": host.network, "null": none.network}
+    "bridge": bridge.network,
+    "macvlan": macvlan.network,
+    "ipvlan": ipvlan.network,
+    "host": host.network,
+    "null": none.network,
+}
 ENDPOINTS: dict[str, Callable[[Network, Endpoint, str, Settings], Iterator[Thing]]] = {
-    "bridge": bridge.endpoint, "macvlan": macvlan.endpoint, "ipvlan": ipvlan.endpoint}
+    "bridge": bridge.endpoint,
+    "macvlan": macvlan.endpoint,
+    "ipvlan": ipvlan.endpoint,
+}
 
 
 class View(Protocol):
@@ -72,7 +91,9 @@ class Narrator:
         end = self._view.endpoint(ident)
         net = self._view.network(end.network) if end else None
         if end is not None and net is not None:
-            yield from ENDPOINTS[net.driver](net, end, self._layout.namespace(end.sandbox), self._settings)
+            yield from ENDPOINTS[net.driver](
+                net, end, self._layout.namespace(end.sandbox), self._settings
+            )
             yield from published_ports.endpoint(end, self._layout.run, self._settings)
             yield from embedded_dns.names(end, net, self._known_as(end, net), self._layout.run)
             yield from self._links(end, net)
@@ -105,8 +126,14 @@ class Narrator:
             yield from sandbox.namespace(box, ns)
             yield from sandbox.gateways(ends, ns)
             yield from embedded_dns.redirects(box, ns, self._settings)
-            yield from embedded_dns.server(box, ends, ns, self._layout.run, etc_files.upstreams(box, box.resolv_source, self._settings),
-                                       etc_files.ndots_set(box, box.resolv_source, self._settings))
+            yield from embedded_dns.server(
+                box,
+                ends,
+                ns,
+                self._layout.run,
+                etc_files.upstreams(box, box.resolv_source, self._settings),
+                etc_files.ndots_set(box, box.resolv_source, self._settings),
+            )
         if not box.foreground:
             yield from self.process(box)
 
@@ -118,6 +145,13 @@ class Narrator:
         """What stands in its files; one that shares another's network stack shares its files."""
         if box.target:
             return {}
-        hosts = box.hosts_source if box.mode == "host" and not box.extra_hosts else etc_files.hosts(box, ends)
-        return {"resolv.conf": etc_files.resolv_conf(box, ends, box.resolv_source, self._settings),
-                "hosts": hosts, "hostname": box.hostname + "\n"}
+        hosts = (
+            box.hosts_source
+            if box.mode == "host" and not box.extra_hosts
+            else etc_files.hosts(box, ends)
+        )
+        return {
+            "resolv.conf": etc_files.resolv_conf(box, ends, box.resolv_source, self._settings),
+            "hosts": hosts,
+            "hostname": box.hostname + "\n",
+        }

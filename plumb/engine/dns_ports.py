@@ -21,7 +21,8 @@ def resolving(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:
 def renewed(op: Operation, machine: Machine, box: Sandbox) -> Sandbox:
     """A container whose DNS server is gone, with other ports where a program has taken its own meanwhile.
 
-    One whose programs have taken all there are goes without: that must not keep the others from being mended.
+    One whose programs have taken all there are goes without: that must not keep the others from
+    being mended.
     """
     try:
         return _with_ports(op, machine, box)

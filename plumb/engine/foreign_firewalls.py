@@ -1,8 +1,8 @@
 """Obstacles: what stands in the way of packets and is not plumb's to mend, with what can be done about it.
 
-A wall of another firewall counts where it drops what plumb lets through: packets of a bridge network on which containers
-run. An internal network's stay on its bridge. Where plumb writes no firewall rules ("iptables": false), they are the
-administrator's matter as a whole.
+A wall of another firewall counts where it drops what plumb lets through: packets of a bridge
+network on which containers run. An internal network's stay on its bridge. Where plumb writes no
+firewall rules ("iptables": false), they are the administrator's matter as a whole.
 """
 
 from __future__ import annotations
@@ -32,10 +32,16 @@ class Obstacle:
     def advice(self) -> list[str]:
         """What to do: commands of which one group is enough."""
         wall, bridges = self.wall, [net.link for net in self.networks]
-        accept = (f"nft chain {wall.family} {wall.table} {wall.chain} '{{ policy accept; }}'" if wall.tool == "nft"
-                  else f"{wall.tool} -t {wall.table} -P {wall.chain} ACCEPT")
-        return [*openings(wall, bridges), *([f"or: {accept}"] if wall.policy == "drop" and wall.table != "firewalld" else []),
-                "or give that firewall up, if it is not what guards this host"]
+        accept = (
+            f"nft chain {wall.family} {wall.table} {wall.chain} '{{ policy accept; }}'"
+            if wall.tool == "nft"
+            else f"{wall.tool} -t {wall.table} -P {wall.chain} ACCEPT"
+        )
+        return [
+            *openings(wall, bridges),
+            *([f"or: {accept}"] if wall.policy == "drop" and wall.table != "firewalld" else []),
+            "or give that firewall up, if it is not what guards this host",
+        ]
 
     def __str__(self) -> str:
         names = ", ".join(f"{net.name} ({net.link})" for net in self.networks)
@@ -43,24 +49,42 @@ class Obstacle:
 
 
 def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
-    """What stands in the way of the networks on which containers run; the firewalls are not looked at where there is none."""
-    open_networks = [(net, ends) for net in store.all(Network) if net.driver == "bridge" and not net.internal
-                     and any(settings.firewall(pool.subnet.version) for pool in net.pools)
-                     and (ends := store.endpoints(network=net.id))]
+    """What stands in the way of the networks on which containers run.
+
+    The firewalls are not looked at where there is none.
+    """
+    open_networks = [
+        (net, ends)
+        for net in store.all(Network)
+        if net.driver == "bridge"
+        and not net.internal
+        and any(settings.firewall(pool.subnet.version) for pool in net.pools)
+        and (ends := store.endpoints(network=net.id))
+    ]
     if not open_networks:
         return []
     from plumb.kernel.netfilter import foreign_chains
 
     found = []
     for wall in foreign_chains.walls(foreign_chains.backend(settings.firewall_backend)):
-        families = {version: foreign_chains.uplinks(version) for version in (4, 6) if wall.concerns(version) and settings.firewall(version)}
-        stopped = tuple(net for net, ends in open_networks if any(map(wall.stops, _traffic(net, ends, families))))
+        families = {
+            version: foreign_chains.uplinks(version)
+            for version in (4, 6)
+            if wall.concerns(version) and settings.firewall(version)
+        }
+        stopped = tuple(
+            net
+            for net, ends in open_networks
+            if any(map(wall.stops, _traffic(net, ends, families)))
+        )
         if stopped:
             found.append(Obstacle(wall, stopped))
     return found
 
 
-def _traffic(net: Network, ends: Sequence[Endpoint], families: Mapping[int, frozenset[str]]) -> Iterator[Traffic]:
+def _traffic(
+    net: Network, ends: Sequence[Endpoint], families: Mapping[int, frozenset[str]]
+) -> Iterator[Traffic]:
     """What a network's containers send and get, of these families."""
     for pool in net.pools:
         version = pool.subnet.version

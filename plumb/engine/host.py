@@ -8,8 +8,9 @@
         print(host.endpoints(web)[0].ip)        # 10.9.0.2/24
         host.reset()
 
-The host is the network and mount namespace that the calling thread is in. Every method is one operation: one plan,
-carried out whole or not at all. Many verbs become one operation in a with block of `operation()`.
+The host is the network and mount namespace that the calling thread is in. Every method is one
+operation: one plan, carried out whole or not at all. Many verbs become one operation in a with
+block of `operation()`.
 """
 
 from __future__ import annotations
@@ -42,26 +43,54 @@ if TYPE_CHECKING:
 
 
 class Verbs:
-    """What one operation can do to the intent; `Host` has the same verbs, each as an operation of its own."""
+    """What one operation can do to the intent.
+
+    `Host` has the same verbs, each as an operation of its own.
+    """
 
     def __init__(self, op: Operation, machine: Machine) -> None:
         self._op, self._machine = op, machine
 
-    def create_network(self, name: str, *, subnet: str | Sequence[str] = (), ip_range: str | Sequence[str] = (),
-                       gateway: str | Sequence[str] = (), aux_addresses: Mapping[str, str] | None = None, driver: str = "bridge",
-                       internal: bool = False, attachable: bool = False, ipv4: bool | None = None,
-                       ipv6: bool | None = None, options: Mapping[str, str] | None = None,
-                       labels: Mapping[str, str] | None = None) -> Network:
+    def create_network(
+        self,
+        name: str,
+        *,
+        subnet: str | Sequence[str] = (),
+        ip_range: str | Sequence[str] = (),
+        gateway: str | Sequence[str] = (),
+        aux_addresses: Mapping[str, str] | None = None,
+        driver: str = "bridge",
+        internal: bool = False,
+        attachable: bool = False,
+        ipv4: bool | None = None,
+        ipv6: bool | None = None,
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Network:
         """`network create`: the arguments are the flags, subnets and addresses as text.
 
         Raises:
             Invalid, Conflict, Exhausted: it cannot be had; nothing has changed.
         """
-        pools = ipam.plan_pools([opt.network(text) for text in _many(subnet)],
-                                [opt.network(text, "ip-range") for text in _many(ip_range)],
-                                [opt.address(text, "gateway") for text in _many(gateway)], aux_addresses or {})
-        return networks.create(self._op, self._machine, name, driver=driver, pools=pools, ipv4=ipv4, ipv6=ipv6,
-                               internal=internal, attachable=attachable, options=options, labels=labels)
+        pools = ipam.plan_pools(
+            [opt.network(text) for text in _many(subnet)],
+            [opt.network(text, "ip-range") for text in _many(ip_range)],
+            [opt.address(text, "gateway") for text in _many(gateway)],
+            aux_addresses or {},
+        )
+        return networks.create(
+            self._op,
+            self._machine,
+            name,
+            driver=driver,
+            pools=pools,
+            ipv4=ipv4,
+            ipv6=ipv6,
+            internal=internal,
+            attachable=attachable,
+            options=options,
+            labels=labels,
+        )
 
     def remove_network(self, network: str) -> Network:
         """`network rm`."""
@@ -71,16 +100,34 @@ class Verbs:
         """`network prune`."""
         return networks.prune(self._op, keep)
 
-    def connect(self, network: str, container: str, wish: Attachment | None = None, **asked: Any) -> Sandbox:
-        """`network connect`: with ip=, ip6=, aliases=, mac_address=, gw_priority=, driver_opts=, or all in `wish`."""
-        return containers.connect(self._op, self._machine, network, container, wish or opt.make_attachment(network, **asked))
+    def connect(
+        self, network: str, container: str, wish: Attachment | None = None, **asked: Any
+    ) -> Sandbox:
+        """`network connect`.
+
+        With ip=, ip6=, aliases=, mac_address=, gw_priority=, driver_opts=, or all in `wish`.
+        """
+        return containers.connect(
+            self._op,
+            self._machine,
+            network,
+            container,
+            wish or opt.make_attachment(network, **asked),
+        )
 
     def disconnect(self, network: str, container: str, force: bool = False) -> Sandbox:
         """`network disconnect`."""
         return containers.disconnect(self._op, self._machine, network, container, force)
 
-    def create(self, name: str = "", *, network: str | Attachment | Iterable[str | Attachment] = (), command: Sequence[str] = (),
-               publish: str | Sequence[str] = (), **asked: Any) -> Sandbox:
+    def create(
+        self,
+        name: str = "",
+        *,
+        network: str | Attachment | Iterable[str | Attachment] = (),
+        command: Sequence[str] = (),
+        publish: str | Sequence[str] = (),
+        **asked: Any,
+    ) -> Sandbox:
         """`create`: a container that is not started.
 
         Args:
@@ -92,16 +139,26 @@ class Verbs:
         """
         wishes = [network] if isinstance(network, str | Attachment) else network
         if publish:
-            asked["ports"] = (*asked.get("ports", ()), *(port for text in _many(publish) for port in container_options.published(text)))
-        attachments = tuple(opt.attachment(wish) if isinstance(wish, str) else wish for wish in wishes)
-        return containers.create(self._op, Sandbox("", name, attachments=attachments, argv=tuple(command), **asked))
+            asked["ports"] = (
+                *asked.get("ports", ()),
+                *(port for text in _many(publish) for port in container_options.published(text)),
+            )
+        attachments = tuple(
+            opt.attachment(wish) if isinstance(wish, str) else wish for wish in wishes
+        )
+        return containers.create(
+            self._op, Sandbox("", name, attachments=attachments, argv=tuple(command), **asked)
+        )
 
     def start(self, container: str) -> Sandbox:
         """`start`."""
         return containers.start(self._op, self._machine, container)
 
     def run(self, name: str = "", *, foreground: bool = False, **asked: Any) -> Sandbox:
-        """`run`: create and start; with `foreground` the caller will run the command (see `Host.command`)."""
+        """`run`: create and start.
+
+        With `foreground` the caller will run the command (see `Host.command`).
+        """
         return containers.start(self._op, self._machine, self.create(name, **asked).id, foreground)
 
     def stop(self, container: str, exit_code: int | None = None) -> Sandbox:
@@ -126,17 +183,24 @@ class Host(Reader):
 
     Args:
         root: where its state lies; None: PLUMB_ROOT, or /var/lib/plumb.
-        settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file; None: PLUMB_CONFIG or
-            /etc/plumb/config.json.
+        settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file;
+            None: PLUMB_CONFIG or /etc/plumb/config.json.
         kernel: another door than the machine's (tests: `kernel.memory.MemoryKernel`).
         on_steps: is called with the steps of each operation before they are taken.
         stays: the process goes on for a while (it is not one command that ends right after).
         dry_run: work everything out, show it to `on_steps`, and change nothing.
     """
 
-    def __init__(self, root: str | Path | None = None, *, settings: Settings | Mapping[str, Any] | str | Path | None = None,
-                 kernel: OrderedKernel | None = None, on_steps: OnSteps | None = None, dry_run: bool = False,
-                 stays: bool = True) -> None:
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        *,
+        settings: Settings | Mapping[str, Any] | str | Path | None = None,
+        kernel: OrderedKernel | None = None,
+        on_steps: OnSteps | None = None,
+        dry_run: bool = False,
+        stays: bool = True,
+    ) -> None:
         super().__init__(root, settings=settings)
         self._kernel = kernel
         self._on_steps, self._dry_run, self._stays = on_steps, dry_run, stays
@@ -183,7 +247,9 @@ class Host(Reader):
                 if fresh and not store.meta("settings") and not store.unfinished():
                     made = store.meta("root") == "made"
                     self.close()
-                    repair.clear(self.layout, made)      # refused before anything was done: not even a root is left
+                    repair.clear(
+                        self.layout, made
+                    )  # refused before anything was done: not even a root is left
                 raise
 
     def _recover(self, store: Store, insist: bool) -> None:
@@ -199,7 +265,10 @@ class Host(Reader):
 
     @contextmanager
     def _my_turn(self, create: bool) -> Iterator[Store]:
-        """The writers' turn, on the store that is under the root when it comes: a reset may have taken away the one before."""
+        """The writers' turn, on the store that is under the root when it comes.
+
+        A reset may have taken away the one before.
+        """
         while True:
             if self._store is None or not self._store.current:
                 self.close()
@@ -210,7 +279,11 @@ class Host(Reader):
                     return
 
     def _operation(self, store: Store) -> Operation:
-        config = "" if self._given is None or not isinstance(self._given, str | Path) else str(self._given)
+        config = (
+            ""
+            if self._given is None or not isinstance(self._given, str | Path)
+            else str(self._given)
+        )
         return Operation(store, self.kernel, self.settings, self.layout, config, self._on_steps)
 
     def _end(self, op: Operation) -> None:
@@ -223,14 +296,18 @@ class Host(Reader):
         except StepFailed:
             raise
         except BaseException:
-            repair.recover(self.store, self.kernel)      # interrupted: nobody knows how far it had come
+            repair.recover(self.store, self.kernel)  # interrupted: nobody knows how far it had come
             raise
         self._announce(op)
 
     def _announce(self, op: Operation) -> None:
         if self._kernel is not None:
             return
-        fresh = [(end, net) for end in op.fresh_endpoints() if (net := op.network(end.network)) is not None]
+        fresh = [
+            (end, net)
+            for end in op.fresh_endpoints()
+            if (net := op.network(end.network)) is not None
+        ]
         if any(net.advertise_count for _, net in fresh):
             from plumb.kernel.net import announce_endpoints
 
@@ -251,7 +328,9 @@ class Host(Reader):
         with self.operation() as verbs:
             return verbs.prune_networks(keep)
 
-    def connect(self, network: str, container: str, wish: Attachment | None = None, **asked: Any) -> Sandbox:
+    def connect(
+        self, network: str, container: str, wish: Attachment | None = None, **asked: Any
+    ) -> Sandbox:
         """`network connect`; see `Verbs.connect`."""
         with self.operation() as verbs:
             return verbs.connect(network, container, wish, **asked)
@@ -292,7 +371,10 @@ class Host(Reader):
             return verbs.remove(container, force)
 
     def settle(self, container: str) -> None:
-        """A container's command has ended by itself: let go of its network, and of itself if it was run with --rm."""
+        """A container's command has ended by itself.
+
+        Let go of its network, and of itself if it was run with --rm.
+        """
         from plumb.kernel.process import commands
 
         with self._turn() as op:
@@ -306,14 +388,25 @@ class Host(Reader):
                 containers.remove(op, box.id)
             self._end(op)
 
-    def command(self, box: Sandbox, argv: Sequence[str], *, privileged: bool = False, environment: Sequence[str] = ()) -> Process:
+    def command(
+        self,
+        box: Sandbox,
+        argv: Sequence[str],
+        *,
+        privileged: bool = False,
+        environment: Sequence[str] = (),
+    ) -> Process:
         """A command as it would run in a running container, for `kernel.process.commands.join` and `spawn`."""
         from plumb.drivers import sandbox
 
         if box.status is not Status.RUNNING:
             raise PlumbError(f"container {box.id} is not running", f"plumb start {box.name}")
-        wish = replace(box, argv=tuple(argv), privileged=box.privileged or privileged,
-                       environment=(*box.environment, *environment))
+        wish = replace(
+            box,
+            argv=tuple(argv),
+            privileged=box.privileged or privileged,
+            environment=(*box.environment, *environment),
+        )
         return next(sandbox.process(wish, self.namespace(box), self.layout, ""))
 
     # -- mending ---------------------------------------------------------------
@@ -328,7 +421,10 @@ class Host(Reader):
         return repair.check(self.store, self.kernel)
 
     def obstacles(self) -> list[Obstacle]:
-        """What stands in the way of the networks' packets and is not plumb's to mend: walls of other firewalls."""
+        """What stands in the way of the networks' packets and is not plumb's to mend.
+
+        Walls of other firewalls.
+        """
         if self._kernel is not None or not self.store.all(Endpoint):
             return []
         from plumb.engine.foreign_firewalls import obstacles
@@ -363,4 +459,7 @@ class Host(Reader):
             errors = repair.reset(store, self.kernel, self.layout)
         self.close()
         if errors:
-            raise Broken(f"not all could be taken away: {'; '.join(map(str, errors))}", "mend that and reset again")
+            raise Broken(
+                f"not all could be taken away: {'; '.join(map(str, errors))}",
+                "mend that and reset again",
+            )

@@ -22,8 +22,10 @@ class Machine:
         trial: the errno with which a port (protocol, address, port) cannot be bound, 0 if it can.
         holder: who has a port, as far as that can be seen: "nginx (pid 12)", or "".
         listens_v6: whether a program can listen on IPv6.
-        ephemeral: the first and the last port that are given out where none was asked for, and those that are not.
-        spare: a UDP and a TCP port that can be bound in a namespace; those that are named, if they can.
+        ephemeral: the first and the last port that are given out where none was asked for, and
+        those that are not.
+        spare: a UDP and a TCP port that can be bound in a namespace; those that are named, if they
+        can.
     """
 
     kind_of: Callable[[str], str | None] = lambda name: None
@@ -33,7 +35,9 @@ class Machine:
     holder: Callable[[str, IPAddress, int], str] = lambda protocol, ip, port: ""
     listens_v6: Callable[[], bool] = lambda: True
     ephemeral: Callable[[], tuple[int, int, frozenset[int]]] = lambda: (32768, 60999, frozenset())
-    spare: Callable[[str, Ports], Ports] = lambda ns, wanted: wanted if all(wanted) else (61053, 61054)
+    spare: Callable[[str, Ports], Ports] = lambda ns, wanted: (
+        wanted if all(wanted) else (61053, 61054)
+    )
 
 
 def this_machine() -> Machine:
@@ -41,5 +45,13 @@ def this_machine() -> Machine:
     from plumb.kernel.net import host_links
     from plumb.kernel.ports import free_ports, host_ports
 
-    return Machine(host_links.kind_of, host_links.address_of, host_links.on_link_networks, host_ports.trial, host_ports.holder,
-                   host_ports.listens_v6, host_ports.ephemeral, free_ports.ports)
+    return Machine(
+        host_links.kind_of,
+        host_links.address_of,
+        host_links.on_link_networks,
+        host_ports.trial,
+        host_ports.holder,
+        host_ports.listens_v6,
+        host_ports.ephemeral,
+        free_ports.ports,
+    )

@@ -21,7 +21,8 @@ def complete(op: Operation, machine: Machine, net: Network) -> Network:
     """The network with all that must be chosen, its parent there or about to be made.
 
     Raises:
-        Invalid, NotFound, Conflict: there is no such parent, or it is not to be shared; in Docker's words.
+        Invalid, NotFound, Conflict: there is no such parent, or it is not to be shared; in Docker's
+        words.
     """
     for other in op.all(Network):
         if other.driver == net.driver and other.link == net.link:
@@ -36,17 +37,27 @@ def complete(op: Operation, machine: Machine, net: Network) -> Network:
 def _shared_macvlan(net: Network, other: Network) -> None:
     """A parent may have many macvlan networks, as long as none of them takes all of it."""
     if net.macvlan.mode is MacvlanMode.PASSTHRU:
-        raise Conflict(f"cannot use mode passthru, macvlan network {other.id} is already using parent interface {net.parent}")
+        raise Conflict(
+            f"cannot use mode passthru, macvlan network {other.id} is already using parent interface {net.parent}"
+        )
     if other.macvlan.mode is MacvlanMode.PASSTHRU:
-        raise Conflict(f"macvlan network {other.id} is already using parent interface {net.parent} in mode passthru")
+        raise Conflict(
+            f"macvlan network {other.id} is already using parent interface {net.parent} in mode passthru"
+        )
 
 
 def _shared_ipvlan(net: Network, other: Network) -> None:
     """Mode and flag are the parent's."""
-    raise Conflict(f"network di-{other.id[:12]} is already using parent interface {net.parent}", f"it is the network {other.name}")
+    raise Conflict(
+        f"network di-{other.id[:12]} is already using parent interface {net.parent}",
+        f"it is the network {other.name}",
+    )
 
 
-SHARED: dict[str, Callable[[Network, Network], None]] = {"macvlan": _shared_macvlan, "ipvlan": _shared_ipvlan}
+SHARED: dict[str, Callable[[Network, Network], None]] = {
+    "macvlan": _shared_macvlan,
+    "ipvlan": _shared_ipvlan,
+}
 
 
 def check_vlan(name: str, kind_of: KindOf) -> None:
@@ -58,13 +69,20 @@ def check_vlan(name: str, kind_of: KindOf) -> None:
     """
     below, dot, number = name.rpartition(".")
     if not dot:
-        raise Invalid(f"invalid subinterface vlan name {name}, example formatting is eth0.10", f"there is no link {name}")
+        raise Invalid(
+            f"invalid subinterface vlan name {name}, example formatting is eth0.10",
+            f"there is no link {name}",
+        )
     if "." in below:
-        raise Invalid(f"required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received {name}")
+        raise Invalid(
+            f"required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received {name}"
+        )
     try:
         tag = whole(number)
     except ValueError:
-        raise Invalid(f"unable to parse a valid vlan id from: {number} (ex. eth0.10 for vlan 10)") from None
+        raise Invalid(
+            f"unable to parse a valid vlan id from: {number} (ex. eth0.10 for vlan 10)"
+        ) from None
     if kind_of(below) is None:
         raise NotFound(f"-o parent interface was not found on the host: {below}")
     if not 1 <= tag <= 4094:
@@ -78,4 +96,6 @@ def check_parent(net: Network, machine: Machine) -> None:
         NotFound: somebody has taken it away.
     """
     if net.driver in SHARED and net.foreign and machine.kind_of(net.link) is None:
-        raise NotFound(f"the requested parent interface {net.link} was not found on the Docker host")
+        raise NotFound(
+            f"the requested parent interface {net.link} was not found on the Docker host"
+        )

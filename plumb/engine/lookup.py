@@ -65,12 +65,18 @@ class View:
         """
         if not reference:
             return None
-        exact = self.get(kind, reference) or self.named(kind, reference) or self.named(kind, reference.removeprefix("/"))
+        exact = (
+            self.get(kind, reference)
+            or self.named(kind, reference)
+            or self.named(kind, reference.removeprefix("/"))
+        )
         if exact is not None or not all(digit in "0123456789abcdef" for digit in reference):
             return exact
         matches = self.prefixed(reference, kind)
         if len(matches) > 1:
-            raise Conflict(f"{kind.__name__.lower()} {reference} is ambiguous ({len(matches)} matches found based on ID prefix)")
+            raise Conflict(
+                f"{kind.__name__.lower()} {reference} is ambiguous ({len(matches)} matches found based on ID prefix)"
+            )
         return matches[0] if matches else None
 
     def the_network(self, reference: str) -> Network:
@@ -81,7 +87,9 @@ class View:
         """
         found = self.find(Network, reference)
         if found is None:
-            raise NotFound(f"network {reference} not found", "'plumb network ls' shows those that there are")
+            raise NotFound(
+                f"network {reference} not found", "'plumb network ls' shows those that there are"
+            )
         return found
 
     def the_sandbox(self, reference: str) -> Sandbox:
@@ -92,5 +100,7 @@ class View:
         """
         found = self.find(Sandbox, reference)
         if found is None:
-            raise NotFound(f"No such container: {reference}", "'plumb ps -a' shows those that there are")
+            raise NotFound(
+                f"No such container: {reference}", "'plumb ps -a' shows those that there are"
+            )
         return found

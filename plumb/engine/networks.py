@@ -18,21 +18,36 @@ from plumb.store import codec
 
 LATER = ("overlay",)
 COMPLETE: dict[str, Callable[[Operation, Machine, Network], Network]] = {
-    "bridge": bridge_networks.complete, "macvlan": lan_networks.complete, "ipvlan": lan_networks.complete}
+    "bridge": bridge_networks.complete,
+    "macvlan": lan_networks.complete,
+    "ipvlan": lan_networks.complete,
+}
 """What is left to choose and to see to before a network of each driver can be built."""
 
 
 # -- create ---------------------------------------------------------------
 
 
-def create(op: Operation, machine: Machine, name: str, *, driver: str = "bridge", pools: Sequence[Pool] = (),
-           ipv4: bool | None = None, ipv6: bool | None = None, internal: bool = False, attachable: bool = False,
-           options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None) -> Network:
+def create(
+    op: Operation,
+    machine: Machine,
+    name: str,
+    *,
+    driver: str = "bridge",
+    pools: Sequence[Pool] = (),
+    ipv4: bool | None = None,
+    ipv6: bool | None = None,
+    internal: bool = False,
+    attachable: bool = False,
+    options: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Network:
     """A new network.
 
     Args:
         name: its name, unique.
-        pools: the subnets that were asked for; a family without one gets one from the default pools.
+        pools: the subnets that were asked for; a family without one gets one from the default
+        pools.
         ipv4, ipv6: the families; None: as the options say, else IPv4 only.
         options: the driver's options, Docker's labels.
 
@@ -45,22 +60,41 @@ def create(op: Operation, machine: Machine, name: str, *, driver: str = "bridge"
     if driver in ("host", "null", "none"):
         raise Conflict(f'only one instance of "{driver}" network is allowed')
     if driver not in DRIVERS:
-        raise NotFound(f'plugin "{driver}" not found', f"the {driver} driver is not built yet" if driver in LATER
-                       else f"drivers are {', '.join(DRIVERS)}, host and null")
+        raise NotFound(
+            f'plugin "{driver}" not found',
+            f"the {driver} driver is not built yet"
+            if driver in LATER
+            else f"drivers are {', '.join(DRIVERS)}, host and null",
+        )
     if op.named(Network, name) is not None:
         raise Conflict(f"network with name {name} already exists")
     defaults = dict(dict(op.settings.default_network_opts).get(driver, ()))
-    given = {**{key: text for key, text in defaults.items() if key not in (ENABLE4, ENABLE6)}, **(options or {})}
+    given = {
+        **{key: text for key, text in defaults.items() if key not in (ENABLE4, ENABLE6)},
+        **(options or {}),
+    }
     both = {**defaults, **given}
     net = Network(
-        allocate.new_id(), name, driver, tuple(pools), ipv4=_family(both, ENABLE4, ipv4, True),
-        ipv6=_family(both, ENABLE6, ipv6, False), internal=internal or _family(given, INTERNAL, None, False),
-        attachable=attachable, options=tuple(given.items()), labels=tuple((labels or {}).items()),
-        **driver_options(driver, given), created=allocate.now(), number=op.number(Network))
+        allocate.new_id(),
+        name,
+        driver,
+        tuple(pools),
+        ipv4=_family(both, ENABLE4, ipv4, True),
+        ipv6=_family(both, ENABLE6, ipv6, False),
+        internal=internal or _family(given, INTERNAL, None, False),
+        attachable=attachable,
+        options=tuple(given.items()),
+        labels=tuple((labels or {}).items()),
+        **driver_options(driver, given),
+        created=allocate.now(),
+        number=op.number(Network),
+    )
     for pool in pools:
         if not (net.ipv4 if pool.subnet.version == 4 else net.ipv6):
-            raise Invalid(f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
-                          "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false")
+            raise Invalid(
+                f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
+                "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false",
+            )
     net = COMPLETE[driver](op, machine, net)
     op.put(net)
     return net
@@ -89,18 +123,26 @@ def remove(op: Operation, reference: str) -> Network:
         raise Conflict(f"{net.name} is a pre-defined network and cannot be removed")
     ends = op.endpoints(network=net.id)
     if ends:
-        names = [(box.name if (box := op.sandbox(end.sandbox)) else "?", end.id[:12]) for end in ends]
+        names = [
+            (box.name if (box := op.sandbox(end.sandbox)) else "?", end.id[:12]) for end in ends
+        ]
         active = ", ".join(f'name:"{name}" id:"{ident}"' for name, ident in names[:8])
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        raise Conflict(f"error while removing network: network {net.name} has active endpoints ({active}{more})",
-                       "stop or disconnect them first")
+        raise Conflict(
+            f"error while removing network: network {net.name} has active endpoints ({active}{more})",
+            "stop or disconnect them first",
+        )
     op.drop(net)
     return net
 
 
 def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
     """Take away all networks that nobody is on, but the predefined ones and those to keep."""
-    unused = [net for net in op.all(Network) if not net.predefined and not keep(net) and not op.endpoints(network=net.id)]
+    unused = [
+        net
+        for net in op.all(Network)
+        if not net.predefined and not keep(net) and not op.endpoints(network=net.id)
+    ]
     for net in unused:
         op.drop(net)
     return unused
@@ -112,8 +154,9 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
 def ensure(op: Operation, machine: Machine) -> None:
     """What must be there before anything else: the predefined networks, as the settings say now.
 
-    The default network is made anew when its settings have changed, as soon as no container is on it. Other settings
-    (iptables, userland-proxy, …) change the things of all networks, which are all narrated again.
+    The default network is made anew when its settings have changed, as soon as no container is on
+    it. Other settings (iptables, userland-proxy, …) change the things of all networks, which are
+    all narrated again.
     """
     current = codec.dumps(op.settings)
     changed = op.store.meta("settings") != current
@@ -142,7 +185,7 @@ def _ensure_default(op: Operation, machine: Machine) -> bool:
     wanted = default_network(op.settings, op.layout)
     there = op.network(wanted.id)
     if there is not None and op.endpoints(network=there.id):
-        return False                          # Docker would have to restart; here it waits until nobody is on it
+        return False  # Docker would have to restart; here it waits until nobody is on it
     if op.settings.bridge == "none":
         if there is not None:
             op.drop(there)
@@ -154,15 +197,24 @@ def _ensure_default(op: Operation, machine: Machine) -> bool:
             wanted = replace(wanted, pools=(*wanted.pools, Pool(kept.subnet, given=False)))
         op.drop(there)
         wanted = replace(wanted, created=there.created)
-    op.put(bridge_networks.complete(op, machine, replace(wanted, created=wanted.created or allocate.now(), number=0)))
+    op.put(
+        bridge_networks.complete(
+            op, machine, replace(wanted, created=wanted.created or allocate.now(), number=0)
+        )
+    )
     return True
 
 
 def _adopt_address(op: Operation, machine: Machine, net: Network) -> Network:
-    """The setting `bridge` names a bridge of the administrator's; the address that it has is the gateway."""
+    """The setting `bridge` names a bridge of the administrator's.
+
+    The address that it has is the gateway.
+    """
     if machine.kind_of(op.settings.bridge) != "bridge":
-        raise NotFound(f"bridge device with non default name {op.settings.bridge} must be created manually",
-                       f"ip link add {op.settings.bridge} type bridge")
+        raise NotFound(
+            f"bridge device with non default name {op.settings.bridge} must be created manually",
+            f"ip link add {op.settings.bridge} type bridge",
+        )
     own = machine.address_of(op.settings.bridge)
     if own is None:
         return net

@@ -1,7 +1,7 @@
 """An operation under way: what the intent will be, the steps to it, and its end, good or bad.
 
-It reads the store through its own changes, so that many verbs can be one operation: a thousand containers are one
-plan, one line in the journal, and a few sends of netlink messages.
+It reads the store through its own changes, so that many verbs can be one operation: a thousand
+containers are one plan, one line in the journal, and a few sends of netlink messages.
 """
 
 from __future__ import annotations
@@ -53,8 +53,15 @@ class Operation(View):
         on_steps: is shown the steps before they are taken.
     """
 
-    def __init__(self, store: Store, kernel: OrderedKernel, settings: Settings, layout: Layout, config: str = "",
-                 on_steps: OnSteps | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        kernel: OrderedKernel,
+        settings: Settings,
+        layout: Layout,
+        config: str = "",
+        on_steps: OnSteps | None = None,
+    ) -> None:
         super().__init__(store)
         self.kernel, self.settings, self.layout = kernel, settings, layout
         self.narrator = Narrator(self, settings, layout, config)
@@ -82,7 +89,10 @@ class Operation(View):
         return found if isinstance(found, kind) else self._see(super().get(kind, ident))
 
     def _see(self, found: T | None) -> T | None:
-        """What was read once is not read again: nobody else changes the store while the operation has its lock."""
+        """What was read once is not read again.
+
+        Nobody else changes the store while the operation has its lock.
+        """
         if found is not None:
             self._seen[found.id] = found
         return found
@@ -98,11 +108,17 @@ class Operation(View):
         """All of them."""
         stored = [now for old in super().all(kind) if (now := self.get(kind, old.id)) is not None]
         known = {value.id for value in stored}
-        return stored + [value for value in self._put.values() if isinstance(value, kind) and value.id not in known]
+        return stored + [
+            value
+            for value in self._put.values()
+            if isinstance(value, kind) and value.id not in known
+        ]
 
     def prefixed(self, prefix: str, kind: type[T]) -> list[T]:
         """Those whose id begins so."""
-        idents = {old.id for old in super().prefixed(prefix, kind)} | {ident for ident in self._put if ident.startswith(prefix)}
+        idents = {old.id for old in super().prefixed(prefix, kind)} | {
+            ident for ident in self._put if ident.startswith(prefix)
+        }
         return [found for ident in idents if (found := self.get(kind, ident)) is not None]
 
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
@@ -136,7 +152,9 @@ class Operation(View):
                 for where in (value.network, value.sandbox):
                     self._ends.setdefault(where, []).append(value.id)
                 for port in value.ports:
-                    self._ports.setdefault((port.protocol, port.host_port), []).append((port.host_ip, value.id))
+                    self._ports.setdefault((port.protocol, port.host_port), []).append(
+                        (port.host_ip, value.id)
+                    )
 
     def drop(self, value: Network | Sandbox | Endpoint) -> None:
         """Remove one, its addresses and its things."""
@@ -144,7 +162,9 @@ class Operation(View):
         self._seen.pop(value.id, None)
         self._drop[type(value).__name__.lower(), value.id] = None
         self.release(value.id)
-        owner = {Network: network_owner, Sandbox: sandbox_owner, Endpoint: endpoint_owner}[type(value)](value)  # type: ignore[operator]  # the table pairs each type with its own function
+        owner = {Network: network_owner, Sandbox: sandbox_owner, Endpoint: endpoint_owner}[
+            type(value)
+        ](value)  # type: ignore[operator]  # the table pairs each type with its own function
         self.touch(owner)
 
     def touch(self, owner: str) -> None:
@@ -153,7 +173,9 @@ class Operation(View):
 
     def number(self, kind: type[T]) -> int:
         """The next number of a kind, of this operation's new ones too."""
-        self._numbers[kind] = self._numbers[kind] + 1 if kind in self._numbers else self.store.number(kind)
+        self._numbers[kind] = (
+            self._numbers[kind] + 1 if kind in self._numbers else self.store.number(kind)
+        )
         return self._numbers[kind]
 
     def remark(self, key: str, value: str) -> None:
@@ -169,16 +191,27 @@ class Operation(View):
     def publisher(self, protocol: str, ip: IPAddress, port: int) -> str:
         """The endpoint that publishes a host port already, on this address or on one that includes it; "" if none does."""
         known = (*self.store.ports(protocol, port), *self._ports.get((protocol, port), ()))
-        return next((owner for where, owner in known if clash(where, ip) and self._publishes(owner, protocol, where, port)), "")
+        return next(
+            (
+                owner
+                for where, owner in known
+                if clash(where, ip) and self._publishes(owner, protocol, where, port)
+            ),
+            "",
+        )
 
     def gives_back(self, protocol: str, ip: IPAddress, port: int) -> bool:
         """Whether a host port is bound by plumb still, and given back in this operation."""
-        return any(clash(where, ip) and not self._publishes(owner, protocol, where, port)
-                   for where, owner in self.store.ports(protocol, port))
+        return any(
+            clash(where, ip) and not self._publishes(owner, protocol, where, port)
+            for where, owner in self.store.ports(protocol, port)
+        )
 
     def _publishes(self, endpoint: str, protocol: str, ip: IPAddress, port: int) -> bool:
         end = self.endpoint(endpoint)
-        return end is not None and any((own.protocol, own.host_ip, own.host_port) == (protocol, ip, port) for own in end.ports)
+        return end is not None and any(
+            (own.protocol, own.host_ip, own.host_port) == (protocol, ip, port) for own in end.ports
+        )
 
     # -- addresses ---------------------------------------------------------------
 
@@ -220,7 +253,8 @@ class Operation(View):
         """The things concerned before and after, and the change to the store.
 
         Args:
-            now: what to take for the state before, instead of what is recorded (repair looks at the kernel).
+            now: what to take for the state before, instead of what is recorded (repair looks at the
+            kernel).
         """
         recorded: dict[Key, Thing] = {}
         wanted: dict[Key, Thing] = {}
@@ -239,11 +273,18 @@ class Operation(View):
         previous = self._previous(wanted, recorded, before)
         if now is not None:
             before = now([*{**recorded, **after}.values()])
-        things = tuple((thing, previous.get(key)) for key, thing in wanted.items() if recorded.get(key) != thing)
+        things = tuple(
+            (thing, previous.get(key))
+            for key, thing in wanted.items()
+            if recorded.get(key) != thing
+        )
         return before, after, self._change(things, tuple(owners))
 
     def _keep_shared(self, recorded: dict[Key, Thing], after: dict[Key, Thing]) -> None:
-        """What others need stays; a standing thing that nobody needs becomes what it was before plumb."""
+        """What others need stays.
+
+        A standing thing that nobody needs becomes what it was before plumb.
+        """
         for key, thing in recorded.items():
             if key in after:
                 continue
@@ -256,23 +297,42 @@ class Operation(View):
                 if was is not None:
                     after[key] = was
 
-    def _previous(self, wanted: dict[Key, Thing], recorded: dict[Key, Thing], before: dict[Key, Thing]) -> dict[Key, Thing]:
-        """What the standing things that are new to plumb are now; those of a new link or namespace go with it."""
+    def _previous(
+        self, wanted: dict[Key, Thing], recorded: dict[Key, Thing], before: dict[Key, Thing]
+    ) -> dict[Key, Thing]:
+        """What the standing things that are new to plumb are now.
+
+        Those of a new link or namespace go with it.
+        """
         made = made_by(wanted)
-        new = [thing for key, thing in wanted.items()
-               if thing.standing and key not in recorded and made.isdisjoint(thing.uses)]
-        found = {thing.key: was for thing, was in zip(new, self.kernel.look(new), strict=True) if was is not None}
+        new = [
+            thing
+            for key, thing in wanted.items()
+            if thing.standing and key not in recorded and made.isdisjoint(thing.uses)
+        ]
+        found = {
+            thing.key: was
+            for thing, was in zip(new, self.kernel.look(new), strict=True)
+            if was is not None
+        }
         before.update(found)
         return found
 
-    def _change(self, things: tuple[tuple[Thing, Thing | None], ...],
-                owners: tuple[tuple[str, tuple[Key, ...]], ...]) -> Change:
+    def _change(
+        self,
+        things: tuple[tuple[Thing, Thing | None], ...],
+        owners: tuple[tuple[str, tuple[Key, ...]], ...],
+    ) -> Change:
         return Change(
-            put=tuple(self._put.values()), drop=tuple(self._drop),
+            put=tuple(self._put.values()),
+            drop=tuple(self._drop),
             addresses=tuple((subnet, ip, owner) for (subnet, ip), owner in self._addresses.items()),
             released=tuple(self._released),
             hints=tuple((subnet, span, ip) for (subnet, span), ip in self._hints.items()),
-            things=things, owners=owners, meta=tuple(self.remarks.items()))
+            things=things,
+            owners=owners,
+            meta=tuple(self.remarks.items()),
+        )
 
     def steps(self, now: Look | None = None) -> list[Step]:
         """What would be done."""
@@ -283,7 +343,8 @@ class Operation(View):
         """Do it: journal, kernel, record; or take it all back.
 
         Raises:
-            StepFailed: a step failed; the kernel and the store are as before, but for what the message says.
+            StepFailed: a step failed; the kernel and the store are as before, but for what the
+            message says.
         """
         before, after, change = self.work_out(now)
         steps = plan(before.values(), after.values())
@@ -293,12 +354,15 @@ class Operation(View):
         try:
             carry_out(steps, self.kernel)
         except StepFailed as failure:
-            # What could not be undone step by step, since what it stands on came back later, can be by now.
+            # What could not be undone step by step, since what it stands on came back later, can be
+            # by now.
             failure.stuck = restore(before, after, self.kernel)
             if any(isinstance(step.before, InChain) for step in steps):
                 failure.stuck += take_all(reordering(self.store.things(), self.kernel), self.kernel)
             if not failure.stuck:
-                self.store.abandon(number)          # else the journal keeps it, and the next command tries again
+                self.store.abandon(
+                    number
+                )  # else the journal keeps it, and the next command tries again
             raise
         self.store.finish(number, change)
 
@@ -309,7 +373,10 @@ def made_by(things: dict[Key, Thing]) -> set[Key]:
 
 
 def restore(before: dict[Key, Thing], after: dict[Key, Thing], kernel: Kernel) -> list[PlumbError]:
-    """Bring back what went by itself together with something that was taken away; errors do not stop it."""
+    """Bring back what went by itself together with something that was taken away.
+
+    Errors do not stop it.
+    """
     concerned = [*{**after, **before}.values()]
     there = [thing for thing in kernel.look(concerned) if thing is not None]
     return take_all(plan(there, before.values()), kernel)

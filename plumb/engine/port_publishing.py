@@ -19,7 +19,8 @@ from plumb.things.host_ports import at
 def publish(op: Operation, machine: Machine, box: Sandbox) -> None:
     """Give each endpoint of a running container the ports that are its own now.
 
-    What stays with its endpoint keeps its number; what moves to another endpoint is chosen anew, as by Docker.
+    What stays with its endpoint keeps its number; what moves to another endpoint is chosen anew, as
+    by Docker.
 
     Raises:
         Conflict: a port is another's, a container's or a program's.
@@ -31,23 +32,34 @@ def publish(op: Operation, machine: Machine, box: Sandbox) -> None:
     ends = op.ends(box)
     versions = {end.id: port_mapping.families(end, net, ends) for end, net in ends}
     proxied = op.settings.userland_proxy
-    for end, _ in ends:                                 # first all that is given back, then what is given out
-        kept = tuple(port for port in end.ports if port.host_ip.version in versions[end.id]
-                     and (proxied or not port.host_port or end.rewrites(port)))
+    for end, _ in ends:  # first all that is given back, then what is given out
+        kept = tuple(
+            port
+            for port in end.ports
+            if port.host_ip.version in versions[end.id]
+            and (proxied or not port.host_port or end.rewrites(port))
+        )
         if kept != end.ports:
             op.put(replace(end, ports=kept))
     for end, net in op.ends(box):
         missing = versions[end.id] - {port.host_ip.version for port in end.ports}
-        asked = port_mapping.requests(bindings, end, net, sorted(missing), proxy=proxied, ipv6=machine.listens_v6())
+        asked = port_mapping.requests(
+            bindings, end, net, sorted(missing), proxy=proxied, ipv6=machine.listens_v6()
+        )
         if asked:
             _give(op, machine, box, end, asked)
 
 
-def _give(op: Operation, machine: Machine, box: Sandbox, end: Endpoint, asked: Iterable[Request]) -> None:
+def _give(
+    op: Operation, machine: Machine, box: Sandbox, end: Endpoint, asked: Iterable[Request]
+) -> None:
     try:
         for group in port_mapping.groups(asked):
             number = 0 if group[0].routed else _number(op, machine, group)
-            end = replace(end, ports=(*end.ports, *(Port(r.port, r.protocol, r.host_ip, number) for r in group)))
+            end = replace(
+                end,
+                ports=(*end.ports, *(Port(r.port, r.protocol, r.host_ip, number) for r in group)),
+            )
             op.put(end)
     except (Conflict, Exhausted) as error:
         doing = f"driver failed programming external connectivity on endpoint {box.name} ({end.id})"
@@ -60,20 +72,30 @@ def _number(op: Operation, machine: Machine, group: list[Request]) -> int:
     for request, other in combinations(group, 2):
         if port_mapping.clash(request.host_ip, other.host_ip):
             where = at(other.host_ip, other.first) if other.exact else str(other.host_ip)
-            raise Conflict(f"Bind for {where} failed: port is already allocated", f"{one.port}/{one.protocol} is published twice there")
+            raise Conflict(
+                f"Bind for {where} failed: port is already allocated",
+                f"{one.port}/{one.protocol} is published twice there",
+            )
     if one.exact:
         _must_be_free(op, machine, group, one.first)
         return one.first
-    first, last, reserved = (one.first, one.last, frozenset[int]()) if one.first else machine.ephemeral()
+    first, last, reserved = (
+        (one.first, one.last, frozenset[int]()) if one.first else machine.ephemeral()
+    )
     turn = f"port {one.protocol} {one.host_ip} {first}-{last}"
     previous = int(op.remarked(turn) or 0)
     for number in port_mapping.candidates(first, last, previous, reserved):
-        if not any(op.publisher(r.protocol, r.host_ip, number) or _taken(op, machine, r, number) for r in group):
+        if not any(
+            op.publisher(r.protocol, r.host_ip, number) or _taken(op, machine, r, number)
+            for r in group
+        ):
             op.remark(turn, str(number))
             return number
     where = " and ".join(str(request.host_ip) for request in group)
-    raise Exhausted(f"all ports are allocated: none of {first}-{last}/{one.protocol} is free on {where}",
-                    "'plumb port' shows those that containers have")
+    raise Exhausted(
+        f"all ports are allocated: none of {first}-{last}/{one.protocol} is free on {where}",
+        "'plumb port' shows those that containers have",
+    )
 
 
 def _must_be_free(op: Operation, machine: Machine, group: list[Request], number: int) -> None:
@@ -84,12 +106,17 @@ def _must_be_free(op: Operation, machine: Machine, group: list[Request], number:
             raise Conflict(f"Bind for {where} failed: port is already allocated", _whose(op, rival))
         if _taken(op, machine, request, number):
             who = machine.holder(request.protocol, request.host_ip, number)
-            raise Conflict(f"failed to bind host port {where}/{request.protocol}: address already in use",
-                           f"{who or 'another program of this host'} has it: stop that, or publish another port")
+            raise Conflict(
+                f"failed to bind host port {where}/{request.protocol}: address already in use",
+                f"{who or 'another program of this host'} has it: stop that, or publish another port",
+            )
 
 
 def _taken(op: Operation, machine: Machine, request: Request, number: int) -> bool:
-    """Whether a program of the host has it. What this very operation takes from one container and gives to another is nobody else's."""
+    """Whether a program of the host has it.
+
+    What this very operation takes from one container and gives to another is nobody else's.
+    """
     if op.gives_back(request.protocol, request.host_ip, number):
         return False
     return machine.trial(request.protocol, request.host_ip, number) == errno.EADDRINUSE

@@ -16,7 +16,10 @@ DEFAULT_LINK = "plumb0"
 
 
 def predefined_id(layout: Layout, name: str) -> str:
-    """The id of a predefined network: the same before it is built and after, and another for another root."""
+    """The id of a predefined network.
+
+    The same before it is built and after, and another for another root.
+    """
     return hashlib.sha256(f"{layout.root} {name}".encode()).hexdigest()
 
 
@@ -32,14 +35,31 @@ def default_network(settings: Settings, layout: Layout) -> Network:
     }
     pools = []
     if settings.ipv6 and settings.fixed_cidr_v6:
-        pools.append(_with_router(Pool(settings.fixed_cidr_v6, settings.fixed_cidr_v6), settings.default_gateway_v6))
+        pools.append(
+            _with_router(
+                Pool(settings.fixed_cidr_v6, settings.fixed_cidr_v6), settings.default_gateway_v6
+            )
+        )
     if settings.bip:
-        pools.append(_with_router(Pool(settings.bip.network, settings.fixed_cidr, settings.bip.ip), settings.default_gateway))
+        pools.append(
+            _with_router(
+                Pool(settings.bip.network, settings.fixed_cidr, settings.bip.ip),
+                settings.default_gateway,
+            )
+        )
     elif settings.fixed_cidr:
-        pools.append(_with_router(Pool(settings.fixed_cidr, settings.fixed_cidr), settings.default_gateway))
+        pools.append(
+            _with_router(Pool(settings.fixed_cidr, settings.fixed_cidr), settings.default_gateway)
+        )
     return Network(
-        predefined_id(layout, "bridge"), "bridge", "bridge", tuple(pools), ipv6=settings.ipv6, options=tuple(options.items()),
-        **driver_options("bridge", options))
+        predefined_id(layout, "bridge"),
+        "bridge",
+        "bridge",
+        tuple(pools),
+        ipv6=settings.ipv6,
+        options=tuple(options.items()),
+        **driver_options("bridge", options),
+    )
 
 
 def _with_router(pool: Pool, router: object) -> Pool:
@@ -53,5 +73,7 @@ def _with_router(pool: Pool, router: object) -> Pool:
 
 def others(layout: Layout) -> tuple[Network, ...]:
     """The networks host and none, which have nothing in the kernel."""
-    return (Network(predefined_id(layout, "host"), "host", "host", number=-2),
-            Network(predefined_id(layout, "none"), "none", "null", number=-1))
+    return (
+        Network(predefined_id(layout, "host"), "host", "host", number=-2),
+        Network(predefined_id(layout, "none"), "none", "null", number=-1),
+    )

@@ -22,11 +22,16 @@ class Reader:
 
     Args:
         root: where its state lies; None: PLUMB_ROOT, or /var/lib/plumb.
-        settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file; None: PLUMB_CONFIG or
-            /etc/plumb/config.json.
+        settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file;
+            None: PLUMB_CONFIG or /etc/plumb/config.json.
     """
 
-    def __init__(self, root: str | Path | None = None, *, settings: Settings | Mapping[str, Any] | str | Path | None = None) -> None:
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        *,
+        settings: Settings | Mapping[str, Any] | str | Path | None = None,
+    ) -> None:
         self.layout = Layout.of(root)
         self._given = settings
         self._store: Store | None = None
@@ -34,7 +39,12 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -64,7 +74,11 @@ class Reader:
         known = self.store.all(Network)
         if known:
             return known
-        default = [] if self.settings.bridge == "none" else [predefined.default_network(self.settings, self.layout)]
+        default = (
+            []
+            if self.settings.bridge == "none"
+            else [predefined.default_network(self.settings, self.layout)]
+        )
         return [*predefined.others(self.layout), *default]
 
     def containers(self) -> list[Sandbox]:
@@ -92,11 +106,18 @@ class Reader:
 
     def endpoints(self, of: Network | Sandbox) -> list[Endpoint]:
         """The endpoints of a network, or of a running container."""
-        return self.store.endpoints(network=of.id) if isinstance(of, Network) else self.store.endpoints(sandbox=of.id)
+        return (
+            self.store.endpoints(network=of.id)
+            if isinstance(of, Network)
+            else self.store.endpoints(sandbox=of.id)
+        )
 
     @property
     def agent_lost(self) -> bool:
-        """Whether there should be an agent, and it was killed: names and proxied ports are dead until somebody starts another."""
+        """Whether there should be an agent, and it was killed.
+
+        Names and proxied ports are dead until somebody starts another.
+        """
         if not self.store.owners(("agent", self.layout.run)):
             return False
         from plumb.kernel import agent_socket

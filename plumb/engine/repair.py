@@ -1,10 +1,12 @@
 """Mending: what to do after a crash, a reboot, or a foreign hand.
 
-**recover**: somebody died over an operation. The journal says what there was before and what there was to be after.
-If something had already been taken away, what was asked for is finished; else what was begun is taken back. Either
-way the kernel is looked at first, since nobody knows how far it had come.
+**recover**: somebody died over an operation. The journal says what there was before and what there
+was to be after. If something had already been taken away, what was asked for is finished; else what
+was begun is taken back. Either way the kernel is looked at first, since nobody knows how far it had
+come.
 
-**check** holds the kernel against what is recorded. **repair** makes it so. **reset** takes all that is plumb's away.
+**check** holds the kernel against what is recorded. **repair** makes it so. **reset** takes all
+that is plumb's away.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class Drift:
 
     def __str__(self) -> str:
         how = "" if self.now is None else str(self.now)
-        return f"{self.state}: {self.thing}" + (f" (it is: {how})" if how not in ("", str(self.thing)) else "")
+        return f"{self.state}: {self.thing}" + (
+            f" (it is: {how})" if how not in ("", str(self.thing)) else ""
+        )
 
 
 def look(kernel: Kernel, things: Sequence[Thing]) -> dict[Key, Thing]:
@@ -64,23 +68,33 @@ def recover(store: Store, kernel: Kernel) -> None:
     if store.meta("reset"):
         errors = take_all(steps_to_reset(store), kernel)
         if errors:
-            raise Broken(f"cannot finish the reset that was begun: {'; '.join(map(str, errors))}", "mend that and reset again")
+            raise Broken(
+                f"cannot finish the reset that was begun: {'; '.join(map(str, errors))}",
+                "mend that and reset again",
+            )
         store.empty()
     for entry in store.unfinished():
         before = {thing.key: thing for thing in entry.before}
         after = {thing.key: thing for thing in entry.after}
-        for folder in {thing.agent for thing in {**before, **after}.values() if isinstance(thing, OfAgent)}:
+        for folder in {
+            thing.agent for thing in {**before, **after}.values() if isinstance(thing, OfAgent)
+        }:
             answering(Agent(folder), kernel)
         there = look(kernel, [*{**before, **after}.values()])
         forward = any(key not in after and not thing.standing for key, thing in before.items())
         target = after if forward else before
         # A host port that is gone is released once more: its flows may not have been forgotten yet.
-        released = [Step(thing, None) for key, thing in {**before, **after}.items()
-                    if isinstance(thing, HostPort) and key not in target and key not in there]
+        released = [
+            Step(thing, None)
+            for key, thing in {**before, **after}.items()
+            if isinstance(thing, HostPort) and key not in target and key not in there
+        ]
         errors = take_all([*plan(there.values(), target.values()), *released], kernel)
         if errors:
-            raise Broken(f"cannot {'finish' if forward else 'take back'} what was begun: {'; '.join(map(str, errors))}",
-                         "'plumb repair' mends what can be mended, 'plumb reset --force' takes all of plumb's away")
+            raise Broken(
+                f"cannot {'finish' if forward else 'take back'} what was begun: {'; '.join(map(str, errors))}",
+                "'plumb repair' mends what can be mended, 'plumb reset --force' takes all of plumb's away",
+            )
         if forward:
             store.finish(entry.number, entry.change)
         else:
@@ -88,9 +102,22 @@ def recover(store: Store, kernel: Kernel) -> None:
 
 
 def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
-    """Let go of what can be neither finished nor taken back: what it left and nobody has on record is as before."""
-    left = [thing for entry in store.unfinished() for thing in (*entry.before, *entry.after) if store.thing(thing.key) is None]
-    before = [thing for entry in store.unfinished() for thing in entry.before if thing.standing and store.thing(thing.key) is None]
+    """Let go of what can be neither finished nor taken back.
+
+    What it left and nobody has on record is as before.
+    """
+    left = [
+        thing
+        for entry in store.unfinished()
+        for thing in (*entry.before, *entry.after)
+        if store.thing(thing.key) is None
+    ]
+    before = [
+        thing
+        for entry in store.unfinished()
+        for thing in entry.before
+        if thing.standing and store.thing(thing.key) is None
+    ]
     errors = take_all(plan(look(kernel, left).values(), before), kernel)
     for entry in store.unfinished():
         store.abandon(entry.number)
@@ -101,7 +128,10 @@ OF_AGENT = (HostPort, Proxy, Names, Resolver)
 
 
 def answering(agent: Thing, kernel: Kernel) -> Thing | None:
-    """An agent as it is now, None where it has died; one that lives and does not answer is ended."""
+    """An agent as it is now, None where it has died.
+
+    One that lives and does not answer is ended.
+    """
     try:
         return kernel.look([agent])[0]
     except KernelRefused:
@@ -110,10 +140,12 @@ def answering(agent: Thing, kernel: Kernel) -> Thing | None:
 
 
 def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
-    """Start an agent that has died anew, with all that it had. What somebody else has taken meanwhile is for check to tell.
+    """Start an agent that has died anew, with all that it had.
 
-    One that was killed over an operation was started again for what that operation needed, and lacks all else: so it is written
-    down which process was last seen to be whole.
+    What somebody else has taken meanwhile is for check to tell.
+
+    One that was killed over an operation was started again for what that operation needed, and
+    lacks all else: so it is written down which process was last seen to be whole.
     """
     agent = store.thing(("agent", layout.run))
     if agent is None:
@@ -151,14 +183,18 @@ def repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> None:
 def steps_to_repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> list[Step]:
     """What repair would do."""
     touch_all(op, machine)
-    return [*op.steps(now=lambda things: look(kernel, things)), *reordering(op.store.things(), kernel)]
+    return [
+        *op.steps(now=lambda things: look(kernel, things)),
+        *reordering(op.store.things(), kernel),
+    ]
 
 
 def touch_all(op: Operation, machine: Machine) -> None:
     """Have everything narrated again.
 
-    A command that has ended since (a crash, a reboot) is not started again: its container is stopped. A DNS server that is
-    gone comes back on other ports where a program of the container has taken its own.
+    A command that has ended since (a crash, a reboot) is not started again: its container is
+    stopped. A DNS server that is gone comes back on other ports where a program of the container
+    has taken its own.
     """
     op.touch(HOST_OWNER)
     for box in op.all(Sandbox):
@@ -180,14 +216,21 @@ def gone(op: Operation, box: Sandbox) -> bool:
 
 def serves(op: Operation, box: Sandbox) -> bool:
     """Whether a container's DNS server is there."""
-    return any(op.kernel.look([thing]) != [None] for thing in op.narrator.things(sandbox_owner(box)) if isinstance(thing, Resolver))
+    return any(
+        op.kernel.look([thing]) != [None]
+        for thing in op.narrator.things(sandbox_owner(box))
+        if isinstance(thing, Resolver)
+    )
 
 
 # -- reset ---------------------------------------------------------------
 
 
 def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
-    """Take all that is plumb's away, as far as it can be; what could not be is returned, and stays recorded."""
+    """Take all that is plumb's away, as far as it can be.
+
+    What could not be is returned, and stays recorded.
+    """
     errors: list[PlumbError] = []
     try:
         recover(store, kernel)
@@ -199,7 +242,8 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
     errors += take_all(steps_to_reset(store), kernel)
     if not errors:
         store.empty()
-        store.close()               # folds the WAL into the file: one that is left behind would be read into the next store
+        # folds the WAL into the file: one that is left behind would be read into the next store
+        store.close()
         clear(layout, made)
     return errors
 

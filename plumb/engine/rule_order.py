@@ -1,7 +1,9 @@
 """Order: a chain is read from its head, so its rules must stand as they were put in.
 
-Adding and removing keeps the order, but bringing a removed rule back does not: it comes to the tail. Where order was
-lost, the whole chain is written anew, as it came to be: what goes to the head is put in at the head again.
+Adding and removing keeps the order, but bringing a removed rule back does not: it comes to the
+tail. Where order was
+lost, the whole chain is written anew, as it came to be: what goes to the head is put in at the head
+again.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ class OrderedKernel(Kernel, Protocol):
 
 def chains(things: Iterable[Thing]) -> list[list[InChain]]:
     """The rules chain by chain, each in the order in which they came to be."""
+
     def place(rule: InChain) -> Key:
         return rule.key[:-1]
 
@@ -31,8 +34,13 @@ def chains(things: Iterable[Thing]) -> list[list[InChain]]:
     return [list(part) for _, part in groupby(rules, key=place)]
 
 
-def disorder(recorded: Iterable[Thing], kernel: OrderedKernel) -> list[tuple[list[InChain], list[Thing]]]:
-    """The chains whose rules do not stand as they should: the rules as they came to be, and as they stand."""
+def disorder(
+    recorded: Iterable[Thing], kernel: OrderedKernel
+) -> list[tuple[list[InChain], list[Thing]]]:
+    """The chains whose rules do not stand as they should.
+
+    The rules as they came to be, and as they stand.
+    """
     found = []
     for rules in chains(recorded):
         if len(rules) > 1:
@@ -44,5 +52,8 @@ def disorder(recorded: Iterable[Thing], kernel: OrderedKernel) -> list[tuple[lis
 
 def reordering(recorded: Iterable[Thing], kernel: OrderedKernel) -> list[Step]:
     """The steps that put all chains into order."""
-    return [step for rules, there in disorder(recorded, kernel)
-            for step in (*(Step(rule, None) for rule in there), *(Step(None, rule) for rule in rules))]
+    return [
+        step
+        for rules, there in disorder(recorded, kernel)
+        for step in (*(Step(rule, None) for rule in there), *(Step(None, rule) for rule in rules))
+    ]

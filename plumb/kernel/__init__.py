@@ -1,7 +1,8 @@
 """The only door to the machine.
 
-Netlink, namespaces, /proc/sys, iptables, files, processes: whatever touches the host is in this folder and
-nowhere else, and foreign errors become plumb's own here, once, with errno and the kernel's words kept.
+Netlink, namespaces, /proc/sys, iptables, files, processes: whatever touches the host is in this
+folder and nowhere else, and foreign errors become plumb's own here, once, with errno and the
+kernel's words kept.
 
     linux.py              look at things and take steps, handing each to the one below that knows it
     netlink.py            rtnetlink: many messages in one send, an answer for each

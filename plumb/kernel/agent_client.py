@@ -1,7 +1,8 @@
 """The engine's door to the agent: started, spoken to, looked at, ended.
 
-What an agent is and what it understands is in `plumb.agent.server`. Many ports go in one request, in order; the first that is
-refused is the last that was tried. An agent that is gone has taken its ports along: they count as removed, and are not there.
+What an agent is and what it understands is in `plumb.agent.server`. Many ports go in one request,
+in order; the first that is refused is the last that was tried. An agent that is gone has taken its
+ports along: they count as removed, and are not there.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno
 LAUNCH = "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; from plumb.agent.server import main; main()"
 """It forks once more, so that it is nobody's child who would have to wait for it.
 
-Python starts without its folders of libraries, which it would have to look for; it is told two, plumb's and that of dnspython,
-which the agent loads when it serves names."""
+Python starts without its folders of libraries, which it would have to look for; it is told two,
+plumb's and that of dnspython, which the agent loads when it serves names."""
 
 Row = tuple[Any, ...]
 
@@ -57,7 +58,11 @@ class PortRefused(KernelRefused):
 
     def __init__(self, port: HostPort, errno: int, said: str) -> None:
         words = said[:1].lower() + said[1:]
-        PlumbError.__init__(self, f"failed to bind host port {at(port.ip, port.port)}/{port.protocol}: {words}", _advice(port, errno))
+        PlumbError.__init__(
+            self,
+            f"failed to bind host port {at(port.ip, port.port)}/{port.protocol}: {words}",
+            _advice(port, errno),
+        )
         self.errno = errno
 
 
@@ -106,8 +111,8 @@ def held(folder: str, asked: Mapping[str, Sequence[Any]] | None = None) -> list[
     """What a folder's agent has; None where there is no agent.
 
     Args:
-        asked: what of it is of interest, all if None: "ports" (protocol, address, number), "resolvers" (namespace files),
-            "names" (endpoint ids).
+        asked: what of it is of interest, all if None: "ports" (protocol, address, number),
+            "resolvers" (namespace files), "names" (endpoint ids).
     """
     answer = _listed(folder, asked)
     return None if answer is None else _things(folder, answer)
@@ -122,8 +127,11 @@ def _listed(folder: str, asked: Mapping[str, Sequence[Any]] | None) -> dict[str,
     except OSError as error:
         if error.errno in ABSENT:
             return None
-        raise KernelRefused(f"ask the agent of {folder}", error.errno or errno.ETIMEDOUT,
-                            hint="'plumb repair' ends it and starts another") from error
+        raise KernelRefused(
+            f"ask the agent of {folder}",
+            error.errno or errno.ETIMEDOUT,
+            hint="'plumb repair' ends it and starts another",
+        ) from error
     return answer
 
 
@@ -132,17 +140,45 @@ def _things(folder: str, answer: Mapping[str, Any]) -> list[OfAgent]:
     for protocol, ip, port, to_ip, to_port, proxied_ip, proxied_port in answer["ports"]:
         found.append(HostPort(folder, protocol, ip_address(ip), port, ip_address(to_ip), to_port))
         if proxied_ip:
-            found.append(Proxy(folder, protocol, ip_address(ip), port, ip_address(proxied_ip), proxied_port))
-    return [*found, *(_resolver(folder, **row) for row in answer["resolvers"]), *(_names(folder, **row) for row in answer["names"])]
+            found.append(
+                Proxy(folder, protocol, ip_address(ip), port, ip_address(proxied_ip), proxied_port)
+            )
+    return [
+        *found,
+        *(_resolver(folder, **row) for row in answer["resolvers"]),
+        *(_names(folder, **row) for row in answer["names"]),
+    ]
 
 
-def _resolver(folder: str, *, ip: str, networks: list[str], links: list[list[str]], upstreams: list[list[Any]], **row: Any) -> Resolver:
-    return Resolver(folder, ip=IPv4Address(ip), networks=tuple(networks), links=tuple((net, alias, name) for net, alias, name in links),
-                    upstreams=tuple(Upstream(ip_address(ip), inside) for ip, inside in upstreams), **row)
+def _resolver(
+    folder: str,
+    *,
+    ip: str,
+    networks: list[str],
+    links: list[list[str]],
+    upstreams: list[list[Any]],
+    **row: Any,
+) -> Resolver:
+    return Resolver(
+        folder,
+        ip=IPv4Address(ip),
+        networks=tuple(networks),
+        links=tuple((net, alias, name) for net, alias, name in links),
+        upstreams=tuple(Upstream(ip_address(ip), inside) for ip, inside in upstreams),
+        **row,
+    )
 
 
-def _names(folder: str, *, names: list[str], ips: list[str], ports: list[list[Any]], **row: Any) -> Names:
-    return Names(folder, names=tuple(names), ips=tuple(map(ip_address, ips)), ports=tuple(NamedPort(*port) for port in ports), **row)
+def _names(
+    folder: str, *, names: list[str], ips: list[str], ports: list[list[Any]], **row: Any
+) -> Names:
+    return Names(
+        folder,
+        names=tuple(names),
+        ips=tuple(map(ip_address, ips)),
+        ports=tuple(NamedPort(*port) for port in ports),
+        **row,
+    )
 
 
 def _folder(thing: Thing) -> str:
@@ -159,7 +195,9 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
     Raises:
         StepFailed: one was refused.
     """
-    for (folder, agents), part in groupby(steps, key=lambda step: (_folder(step.thing), isinstance(step.thing, Agent))):
+    for (folder, agents), part in groupby(
+        steps, key=lambda step: (_folder(step.thing), isinstance(step.thing, Agent))
+    ):
         mine = list(part)
         if agents:
             for step in mine:
@@ -206,14 +244,16 @@ def _take_rows(folder: str, batch: list[tuple[Step, list[Row]]], done: list[Step
         for step in steps:
             if step.after is not None or not gone:
                 said = "no agent runs there" if gone else "the agent does not answer"
-                raise StepFailed(KernelRefused(f"{step}", 0, said, "'plumb repair' starts it again"), step, done) from error
+                raise StepFailed(
+                    KernelRefused(f"{step}", 0, said, "'plumb repair' starts it again"), step, done
+                ) from error
             done.append(step)
         return
     if answer["done"] == len(rows):
         done += steps
     else:
         failed = rows[answer["done"]][0]
-        done += steps[:steps.index(failed)]
+        done += steps[: steps.index(failed)]
         raise StepFailed(_refusal(failed, answer["errno"], answer["said"]), failed, done)
 
 
@@ -222,13 +262,23 @@ def _rows(step: Step) -> list[Row]:
     thing = step.thing
     match thing:
         case HostPort() | Proxy():
-            words = ("hold", "retarget", "release") if isinstance(thing, HostPort) else ("proxy", "", "unproxy")
-            made, changed, removed = ((word, thing.protocol, str(thing.ip), thing.port, str(thing.to_ip), thing.to_port) for word in words)
+            words = (
+                ("hold", "retarget", "release")
+                if isinstance(thing, HostPort)
+                else ("proxy", "", "unproxy")
+            )
+            made, changed, removed = (
+                (word, thing.protocol, str(thing.ip), thing.port, str(thing.to_ip), thing.to_port)
+                for word in words
+            )
             if step.before is None or step.after is None:
                 return [removed if step.after is None else made]
             return [changed] if changed[0] else [removed, made]
         case Resolver():
-            moves = isinstance(step.before, Resolver) and (step.before.udp, step.before.tcp) != (thing.udp, thing.tcp)
+            moves = isinstance(step.before, Resolver) and (step.before.udp, step.before.tcp) != (
+                thing.udp,
+                thing.tcp,
+            )
             gone = [("unserve", thing.ns)] if step.after is None or moves else []
             return [*gone, *([("serve", _told(thing))] if step.after else [])]
         case Names():
@@ -238,14 +288,26 @@ def _rows(step: Step) -> list[Row]:
 
 def _told(thing: Resolver | Names) -> dict[str, Any]:
     """A thing in the agent's words: its fields."""
-    fields = {each.name: getattr(thing, each.name) for each in dataclasses.fields(thing) if each.name != "agent"}
+    fields = {
+        each.name: getattr(thing, each.name)
+        for each in dataclasses.fields(thing)
+        if each.name != "agent"
+    }
     if isinstance(thing, Names):
         return {**fields, "ips": [str(ip) for ip in thing.ips]}
-    return {**fields, "ip": str(thing.ip), "upstreams": [(str(server.ip), server.inside) for server in thing.upstreams]}
+    return {
+        **fields,
+        "ip": str(thing.ip),
+        "upstreams": [(str(server.ip), server.inside) for server in thing.upstreams],
+    }
 
 
 def _refusal(step: Step, number: int, said: str) -> KernelRefused:
-    if isinstance(step.after, HostPort) and number not in (errno.EEXIST, errno.EINVAL, errno.ENOENT):
+    if isinstance(step.after, HostPort) and number not in (
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.ENOENT,
+    ):
         return PortRefused(step.after, number, said)
     return KernelRefused(f"{step}", number, said, LIST)
 
@@ -288,8 +350,15 @@ def start(folder: str) -> None:
     try:
         try:
             command = [sys.executable, "-I", "-S", "-c", LAUNCH, str(writer), folder, *_libraries()]
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                     cwd="/", start_new_session=True, pass_fds=(writer,))
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+                pass_fds=(writer,),
+            )
         finally:
             os.close(writer)
         answer = os.read(reader, 4096).decode(errors="replace")
@@ -298,7 +367,12 @@ def start(folder: str) -> None:
     child.wait()
     if answer != "ready":
         number, _, words = answer.partition(" ")
-        raise KernelRefused(f"add agent {folder}", int(number) if number.isdigit() else 0, words or "it ended before it was ready", LIST)
+        raise KernelRefused(
+            f"add agent {folder}",
+            int(number) if number.isdigit() else 0,
+            words or "it ended before it was ready",
+            LIST,
+        )
 
 
 def _libraries() -> list[str]:
@@ -317,7 +391,10 @@ def stop(folder: str) -> None:
         with suppress(ProcessLookupError):
             descriptor = os.pidfd_open(pid)
             try:
-                if agent_socket.running(folder) == (pid, ticks):      # so it is the agent that the descriptor names
+                if agent_socket.running(folder) == (
+                    pid,
+                    ticks,
+                ):  # so it is the agent that the descriptor names
                     _end(descriptor)
             finally:
                 os.close(descriptor)

@@ -1,16 +1,20 @@
-"""Where commands, the engine and the agent meet: two sockets and the pid file in the agent's folder.
+"""Where commands, the engine and the agent meet.
+
+Two sockets and the pid file in the agent's folder.
 
 agent.sock is for the engine's requests, command.sock for whole commands (`plumb.prefork.server`).
 
-A Unix socket's address has room for 107 bytes, and a root may lie deeper: so the folder is opened, and the socket named
-by way of the descriptor, /proc/self/fd/N/agent.sock.
+A Unix socket's address has room for 107 bytes, and a root may lie deeper: so the folder is opened,
+and the socket named by way of the descriptor, /proc/self/fd/N/agent.sock.
 
-The agent has a lock (flock) on its pid file for as long as it lives, so that a folder has one agent; a lock ends with its
-process, however that ended, and whoever gets it clears away what an agent that was killed has left.
+The agent has a lock (flock) on its pid file for as long as it lives, so that a folder has one
+agent; a lock ends with its process, however that ended, and whoever gets it clears away what an
+agent that was killed has left.
 
-Who may speak to it: root, but not every root. A process in a container is root as well and sees the same files, and what it has not
-is capabilities; so whoever asks must have every one that the agent has. They are those of /proc/PID/status at the moment, as the
-socket tells no more than who connected (unix(7)).
+Who may speak to it: root, but not every root. A process in a container is root as well and sees the
+same files, and what it has not is capabilities; so whoever asks must have every one that the agent
+has. They are those of /proc/PID/status at the moment, as the socket tells no more than who
+connected (unix(7)).
 """
 
 from __future__ import annotations
@@ -47,10 +51,13 @@ def _short(folder: str) -> Iterator[str]:
 
 
 def claim(folder: str) -> int:
-    """Become a folder's agent: the lock, an open descriptor; what an earlier agent has left is cleared away.
+    """Become a folder's agent: the lock, an open descriptor.
 
-    A process that was killed is dead at once, but has its lock and its sockets until the last of its threads has come out of
-    the kernel (one that closes a packet socket takes a hundredth of a second): that is waited for.
+    What an earlier agent has left is cleared away.
+
+    A process that was killed is dead at once, but has its lock and its sockets until the last of
+    its threads has come out of the kernel (one that closes a packet socket takes a hundredth of a
+    second): that is waited for.
 
     Raises:
         FileExistsError: a living one has it.
@@ -69,7 +76,7 @@ def claim(folder: str) -> int:
             continue
         if valid(folder, lock):
             break
-        os.close(lock)                      # its last owner has just taken it away
+        os.close(lock)  # its last owner has just taken it away
     for name in (SOCKET, COMMAND, LOG):
         with suppress(FileNotFoundError):
             os.unlink(f"{folder}/{name}")
@@ -85,7 +92,10 @@ def valid(folder: str, lock: int) -> bool:
 
 
 def sign(lock: int) -> None:
-    """Write into the pid file who has it: pid and start time, which together name a process for good."""
+    """Write into the pid file who has it.
+
+    Pid and start time, which together name a process for good.
+    """
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()} {shim.started(os.getpid())}".encode())
     title(NAME)
@@ -104,11 +114,18 @@ def running(folder: str) -> tuple[int, str]:
             pid, _, ticks = file.read().partition(" ")
     except OSError:
         return 0, ""
-    return (int(pid), ticks) if pid.isdigit() and ticks and shim.started(int(pid)) == ticks else (0, "")
+    return (
+        (int(pid), ticks)
+        if pid.isdigit() and ticks and shim.started(int(pid)) == ticks
+        else (0, "")
+    )
 
 
 def clear(folder: str) -> None:
-    """Take away the files of an agent: one's own, or those that a dead one has left; a living one's stay."""
+    """Take away the files of an agent: one's own, or those that a dead one has left.
+
+    A living one's stay.
+    """
     try:
         lock = claim(folder)
     except OSError:
@@ -118,7 +135,10 @@ def clear(folder: str) -> None:
 
 
 def abandon(folder: str, lock: int) -> None:
-    """Take away the files, by whoever has the lock: the pid file last, as it is what the lock is on."""
+    """Take away the files, by whoever has the lock.
+
+    The pid file last, as it is what the lock is on.
+    """
     for name in (SOCKET, COMMAND, LOG, PID) if valid(folder, lock) else ():
         with suppress(FileNotFoundError):
             os.unlink(f"{folder}/{name}")
@@ -147,7 +167,8 @@ def connect(folder: str, seconds: float) -> socket.socket:
         OSError: ENOENT, ECONNREFUSED: there is none.
     """
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    # Where others wait already, connect waits with them for as long as the socket may take to send: unix(7) does not say so.
+    # Where others wait already, connect waits with them for as long as the socket may take to send:
+    # unix(7) does not say so.
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(seconds), 0))
     try:
         with _short(folder) as short:
@@ -160,9 +181,12 @@ def connect(folder: str, seconds: float) -> socket.socket:
 
 
 def trusted(client: socket.socket) -> int:
-    """The pid of who is at the other end if it may give orders: root of this user namespace, with all our capabilities; else 0."""
+    """The pid of who is at the other end if it may give orders.
+
+    Root of this user namespace, with all our capabilities; else 0.
+    """
     pid, uid, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    if uid != 0 or pid == 0:                # pid 0: it is of a pid namespace that cannot be seen from here
+    if uid != 0 or pid == 0:  # pid 0: it is of a pid namespace that cannot be seen from here
         return 0
     try:
         mine, theirs = (int(status(who)["CapEff"], 16) for who in ("self", pid))

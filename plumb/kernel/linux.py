@@ -23,13 +23,33 @@ from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTabl
 from plumb.things.sandbox import Directory, File, Namespace, Process
 
 MEDIUM: dict[type[Thing], str] = {
-    Bridge: "netlink", Veth: "netlink", Dummy: "netlink", Vlan: "netlink", Macvlan: "netlink", Ipvlan: "netlink",
-    Up: "netlink", Address: "netlink", Route: "netlink",
+    Bridge: "netlink",
+    Veth: "netlink",
+    Dummy: "netlink",
+    Vlan: "netlink",
+    Macvlan: "netlink",
+    Ipvlan: "netlink",
+    Up: "netlink",
+    Address: "netlink",
+    Route: "netlink",
     Sysctl: "sysctl",
-    Chain: "firewall", Rule: "firewall", Policy: "firewall",
-    NftTable: "nftables", NftMap: "nftables", NftChain: "nftables", NftElement: "nftables", NftRule: "nftables",
-    Directory: "file", File: "file", Namespace: "namespace", Process: "process",
-    Agent: "agent", HostPort: "agent", Proxy: "agent", Names: "agent", Resolver: "agent",
+    Chain: "firewall",
+    Rule: "firewall",
+    Policy: "firewall",
+    NftTable: "nftables",
+    NftMap: "nftables",
+    NftChain: "nftables",
+    NftElement: "nftables",
+    NftRule: "nftables",
+    Directory: "file",
+    File: "file",
+    Namespace: "namespace",
+    Process: "process",
+    Agent: "agent",
+    HostPort: "agent",
+    Proxy: "agent",
+    Names: "agent",
+    Resolver: "agent",
 }
 
 
@@ -48,7 +68,9 @@ class LinuxKernel:
             with namespaces.entered(where):
                 for medium, part in groupby(mine, key=lambda i: MEDIUM[type(things[i])]):
                     numbers = list(part)
-                    found.update(zip(numbers, _look(medium, [things[i] for i in numbers]), strict=True))
+                    found.update(
+                        zip(numbers, _look(medium, [things[i] for i in numbers]), strict=True)
+                    )
         return [found[i] for i in range(len(things))]
 
     def take(self, steps: Sequence[Step]) -> None:
@@ -56,8 +78,12 @@ class LinuxKernel:
         done: list[Step] = []
         for where, visit in groupby(steps, key=lambda step: step.thing.where):
             mine = list(visit)
-            if where and all(step.after is None for step in mine) and not namespaces.is_namespace(where):
-                done += mine              # the namespace is gone, and all that was in it
+            if (
+                where
+                and all(step.after is None for step in mine)
+                and not namespaces.is_namespace(where)
+            ):
+                done += mine  # the namespace is gone, and all that was in it
                 continue
             try:
                 with namespaces.entered(where):
@@ -68,18 +94,28 @@ class LinuxKernel:
         self._settle(steps)
 
     def _settle(self, steps: Sequence[Step]) -> None:
-        """Wait until new cables whose both ends are up carry packets; let flows ask the rules of ports that came or went."""
+        """Wait until new cables whose both ends are up carry packets.
+
+        Let flows ask the rules of ports that came or went.
+        """
         raised = {(step.after.ns, step.after.dev) for step in steps if isinstance(step.after, Up)}
         new = [step.after for step in steps if isinstance(step.after, Veth) and step.before is None]
         links.await_running([veth.name for veth in new if (veth.peer_ns, veth.peer) in raised])
-        # A port that is only held anew, by an agent that was killed, has its rules and its flows still.
+        # A port that is only held anew, by an agent that was killed, has its rules and its flows
+        # still.
         ruled = any(isinstance(step.thing, InChain) for step in steps)
-        ports = [port for step in steps for port in (step.before, step.after)
-                 if isinstance(port, HostPort) and (ruled or step.before is not None)]
+        ports = [
+            port
+            for step in steps
+            for port in (step.before, step.after)
+            if isinstance(port, HostPort) and (ruled or step.before is not None)
+        ]
         if ports:
             from plumb.kernel.netfilter import conntrack_flush
 
-            with suppress(KernelRefused):           # all has been built: an old flow that lasts is no reason to take it down
+            with suppress(
+                KernelRefused
+            ):  # all has been built: an old flow that lasts is no reason to take it down
                 conntrack_flush.forget(ports)
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
@@ -120,7 +156,11 @@ def _take(medium: str, part: list[Step], done: list[Step]) -> None:
             raise StepFailed(refused, part[0], done) from refused
     else:
         if medium == "namespace":
-            commands.sweep(step.thing.path for step in part if step.after is None and isinstance(step.thing, Namespace))
+            commands.sweep(
+                step.thing.path
+                for step in part
+                if step.after is None and isinstance(step.thing, Namespace)
+            )
         for step in part:
             try:
                 TAKE[medium](step)
@@ -153,9 +193,15 @@ def _look_sysctl(thing: Thing) -> Thing | None:
 
 
 LOOK: dict[str, Callable[[Thing], Thing | None]] = {
-    "netlink": links.look, "sysctl": _look_sysctl, "file": files.look, "namespace": _look_namespace,
+    "netlink": links.look,
+    "sysctl": _look_sysctl,
+    "file": files.look,
+    "namespace": _look_namespace,
     "process": commands.look,
 }
 TAKE: dict[str, Callable[[Step], None]] = {
-    "sysctl": _take_sysctl, "file": files.take, "namespace": _take_namespace, "process": commands.take,
+    "sysctl": _take_sysctl,
+    "file": files.take,
+    "namespace": _take_namespace,
+    "process": commands.take,
 }

@@ -1,7 +1,7 @@
 """The kernel's door onto a dict: for tests of logic that need no machine, and to try a plan out.
 
-It is stricter than the kernel: adding what is there is an error, and so is adding what uses something that is
-not. What uses a removed thing goes with it, as in the kernel.
+It is stricter than the kernel: adding what is there is an error, and so is adding what uses
+something that is not. What uses a removed thing goes with it, as in the kernel.
 """
 
 from __future__ import annotations
@@ -44,7 +44,13 @@ class MemoryKernel:
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
         """Those of the rules of one chain that are there, in the order in which they stand."""
         wanted = {rule.key for rule in rules}
-        return [*standing(thing for thing in self.things.values() if isinstance(thing, InChain) and thing.key in wanted)]
+        return [
+            *standing(
+                thing
+                for thing in self.things.values()
+                if isinstance(thing, InChain) and thing.key in wanted
+            )
+        ]
 
     def _wrong(self, step: Step) -> str:
         if step.after is None:

@@ -2,12 +2,13 @@
 
     Sandbox ──< Endpoint >── Network
 
-A **network** is a group of endpoints that reach each other. A **sandbox** is one container's network stack: a
-network namespace with its DNS files. An **endpoint** joins one sandbox to one network. These are the words of
-Docker's libnetwork; a sandbox is what the command line, as its users do, calls a container.
+A **network** is a group of endpoints that reach each other. A **sandbox** is one container's
+network stack: a network namespace with its DNS files. An **endpoint** joins one sandbox to one
+network. These are the words of Docker's libnetwork; a sandbox is what the command line, as its
+users do, calls a container.
 
-The values are the intent: names and addresses are already allotted in them, so that what must exist in the kernel
-follows from them alone. They do no I/O.
+The values are the intent: names and addresses are already allotted in them, so that what must exist
+in the kernel follows from them alone. They do no I/O.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from typing import NamedTuple
 
 from plumb.model.driver_options import BridgeOptions, IpvlanMode, IpvlanOptions, MacvlanOptions
@@ -47,7 +55,10 @@ class Pool:
 
     @property
     def router(self) -> IPAddress | None:
-        """Whom containers use as default gateway: `--aux-address DefaultGatewayIPv4=…` overrides the bridge."""
+        """Whom containers use as default gateway.
+
+        `--aux-address DefaultGatewayIPv4=…` overrides the bridge.
+        """
         return dict(self.aux).get(f"DefaultGatewayIPv{self.subnet.version}", self.gateway)
 
 
@@ -60,7 +71,8 @@ class Network:
         driver: "bridge", "host", "null", …
         options: what was given with -o, as given.
         bridge, macvlan, ipvlan: the same, parsed, for a network of that driver.
-        advertise_count, advertise_interval: how often a new address is announced, and how many milliseconds apart.
+        advertise_count, advertise_interval: how often a new address is announced, and how many
+        milliseconds apart.
         foreign: its link was there before the network; it is used, never changed or deleted.
         kept: gateway addresses that it had already, which are left alone as well.
         opens: the address families for which the host did not forward before plumb.
@@ -90,12 +102,18 @@ class Network:
 
     @property
     def parent(self) -> str:
-        """The link of the host that its containers' links are made on, as asked for; empty for other drivers and where none is given."""
+        """The link of the host that its containers' links are made on, as asked for.
+
+        Empty for other drivers and where none is given.
+        """
         return {"macvlan": self.macvlan.parent, "ipvlan": self.ipvlan.parent}.get(self.driver, "")
 
     @property
     def link(self) -> str:
-        """Its link in the host: what was asked for, or br- (a dummy parent: dm-, di-) and twelve digits of the id."""
+        """Its link in the host: what was asked for, or br- (a dummy parent.
+
+        Dm-, di-) and twelve digits of the id.
+        """
         return self.bridge.name or self.parent or LINK_PREFIX.get(self.driver, "br-") + self.id[:12]
 
     @property
@@ -134,8 +152,8 @@ class Network:
     def leads_out(self, ip: IPInterface) -> bool:
         """Whether it provides the way out for a container with this address.
 
-        A macvlan or ipvlan network on a real parent does, as in Docker, even where no gateway was given for that subnet; then there
-        is no default route.
+        A macvlan or ipvlan network on a real parent does, as in Docker, even where no gateway was
+        given for that subnet; then there is no default route.
         """
         return not self.closed and (self.driver in LINK_PREFIX or self.router(ip) is not None)
 
@@ -154,7 +172,8 @@ class Attachment:
         ip, ip6: addresses that were asked for.
         link_local: further link-local addresses.
         aliases: network-scoped names; None where they were not given at all.
-        links: name and alias of others, which only this sandbox knows by that alias; on user-defined networks.
+        links: name and alias of others, which only this sandbox knows by that alias; on
+        user-defined networks.
         gw_priority: the network with the highest provides the default gateway.
         ifname: the exact interface name, empty: the network's prefix and the lowest free number.
         sysctls: settings of the interface, `net/ipv4/conf/IFNAME/log_martians` and value.
@@ -180,7 +199,8 @@ class Port(NamedTuple):
     Attributes:
         port: the container's port.
         protocol: "tcp", "udp" or "sctp".
-        host_ip, host_port: where it is published; port 0: nowhere, the network is routed and the port just open.
+        host_ip, host_port: where it is published; port 0: nowhere, the network is routed and the
+        port just open.
     """
 
     port: int
@@ -195,7 +215,8 @@ class Endpoint:
 
     Attributes:
         id: 64 hex digits.
-        link: the link's name in the host, for good (its end of a cable) or only while it is made (macvlan, ipvlan); ifname: in the sandbox.
+        link: the link's name in the host, for good (its end of a cable) or only while it is made
+        (macvlan, ipvlan); ifname: in the sandbox.
         mac: aa:bb:cc:dd:ee:ff; empty where it is the parent's (ipvlan).
         ip, ip6: addresses with the subnet's prefix length.
         ports: what is published of it, as long as it is the gateway of that address family.
@@ -225,13 +246,19 @@ class Endpoint:
         return self.ip if version == 4 else self.ip6
 
     def target(self, port: Port) -> IPAddress:
-        """The address that a published port leads to: of the same family, or IPv4 where there is no IPv6."""
+        """The address that a published port leads to.
+
+        Of the same family, or IPv4 where there is no IPv6.
+        """
         found = self.ip if port.host_ip.version == 4 or self.ip6 is None else self.ip6
         assert found is not None
         return found.ip
 
     def rewrites(self, port: Port) -> bool:
-        """Whether NAT leads from the host to a published port: it stays within a family, and needs a port of the host."""
+        """Whether NAT leads from the host to a published port.
+
+        It stays within a family, and needs a port of the host.
+        """
         return bool(port.host_port) and self.target(port).version == port.host_ip.version
 
 
@@ -244,7 +271,10 @@ class Status(StrEnum):
 
 
 class PortBinding(NamedTuple):
-    """One published port as asked for: `-p [[ip:][first[-last]]:]port/protocol`; first None: any free port."""
+    """One published port as asked for: `-p [[ip:][first[-last]]:]port/protocol`.
+
+    First None: any free port.
+    """
 
     port: int
     protocol: str
@@ -260,7 +290,8 @@ class Linked(NamedTuple):
         id, alias: which, and what it is called where it is linked to.
         names: what the linking container's hosts file calls it.
         ips: its addresses on the default network, IPv4 first.
-        ports: its exposed ports as "80/tcp", which the link opens where containers are parted from each other.
+        ports: its exposed ports as "80/tcp", which the link opens where containers are parted from
+        each other.
     """
 
     id: str
@@ -280,14 +311,15 @@ class Sandbox:
         argv: its command; empty: it stays by itself until it is stopped.
         foreground: whoever ran it is running the command, so that it is nobody's to start.
         exposed: ports as "80/tcp"; ports: those to publish.
-        extra_hosts: name and address, in order, for its hosts file; the address may be "host-gateway".
+        extra_hosts: name and address, in order, for its hosts file; the address may be
+        "host-gateway".
         host_gateways: what "host-gateway" stood for when it was started.
-        links: names and aliases of the containers that it is linked to on the default network; linked: what is known of them since
-            it was started; link_environment: what its command is told of them; linked_by: ids of those that are linked to it, or
-            were once.
+        links: names and aliases of the containers that it is linked to on the default network;
+            linked: what is known of them since it was started; link_environment: what its command
+            is told of them; linked_by: ids of those that are linked to it, or were once.
         owns_hostname: the host name was given, so that it is a DNS name too.
-        resolv_source: the host's resolv.conf as it was when the sandbox was started; resolv_path: where it lies; hosts_source: the
-            host's hosts file, for one in host mode.
+        resolv_source: the host's resolv.conf as it was when the sandbox was started; resolv_path:
+            where it lies; hosts_source: the host's hosts file, for one in host mode.
         dns_udp, dns_tcp: the ports of its embedded DNS server while that runs, else 0.
     """
 
@@ -358,15 +390,20 @@ Ends = list[tuple[Endpoint, Network]]
 
 def ip_on(ip: IPAddress, prefixlen: int) -> IPInterface:
     """An address with its subnet's prefix length."""
-    return IPv4Interface((ip, prefixlen)) if isinstance(ip, IPv4Address) else IPv6Interface((ip, prefixlen))
+    return (
+        IPv4Interface((ip, prefixlen))
+        if isinstance(ip, IPv4Address)
+        else IPv6Interface((ip, prefixlen))
+    )
 
 
 def gateway_order(ends: Ends) -> Ends:
     """Endpoints in the order in which they are asked for a default gateway, and names are looked up in.
 
-    Docker's order: higher gw-priority, then non-internal networks, then those with more address families, then
-    the network's name.
+    Docker's order: higher gw-priority, then non-internal networks, then those with more address
+    families, then the network's name.
     """
+
     def rank(end: tuple[Endpoint, Network]) -> tuple[int, bool, int, str]:
         endpoint, network = end
         gateways = sum(network.leads_out(ip) for ip in endpoint.ips)
@@ -376,7 +413,10 @@ def gateway_order(ends: Ends) -> Ends:
 
 
 def gateway_of(ends: Ends, version: int) -> tuple[Endpoint, Network] | None:
-    """The endpoint that provides the default gateway of one address family; each family chooses for itself."""
+    """The endpoint that provides the default gateway of one address family.
+
+    Each family chooses for itself.
+    """
     for endpoint, network in gateway_order(ends):
         ip = endpoint.address(version)
         if ip is not None and network.leads_out(ip):

@@ -1,4 +1,7 @@
-"""The options of one container that are not about its networks: ports, capabilities, settings of its namespace."""
+"""The options of one container that are not about its networks.
+
+Ports, capabilities, settings of its namespace.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,18 @@ def exposed(text: str) -> tuple[str, ...]:
     """`--expose 80`, `--expose 7000-7005/udp` as "80/tcp" words."""
     ports, slash, protocol = text.partition("/")
     first, last = port_range(ports, "expose")
-    return tuple(f"{port}/{_protocol(protocol if slash else 'tcp')}" for port in range(first, last + 1))
+    return tuple(
+        f"{port}/{_protocol(protocol if slash else 'tcp')}" for port in range(first, last + 1)
+    )
 
 
 def port_range(text: str, what: str) -> tuple[int, int]:
     """`80` or `80-90`."""
     first, dash, last = text.partition("-")
-    found = [int(word) if re.fullmatch("[0-9]{1,5}", word) else 0 for word in ([first, last] if dash else [first, first])]
+    found = [
+        int(word) if re.fullmatch("[0-9]{1,5}", word) else 0
+        for word in ([first, last] if dash else [first, first])
+    ]
     if not all(0 < port < 65536 for port in found) or found[0] > found[1]:
         raise Invalid(f"invalid {what}: {text}")
     return found[0], found[1]
@@ -64,14 +72,24 @@ def _published_long(text: str) -> tuple[PortBinding, ...]:
         if key not in known:
             raise Invalid(f"invalid field {key!r} in --publish", nearest(key, known))
     if "target" not in fields:
-        raise Invalid(f"invalid --publish {text!r}: the target is missing", "it is written published=8080,target=80")
+        raise Invalid(
+            f"invalid --publish {text!r}: the target is missing",
+            "it is written published=8080,target=80",
+        )
     if fields.get("mode", "host") not in ("host", "ingress"):
         raise Invalid(f"invalid mode {fields['mode']!r} in --publish", "it can be host or ingress")
     where = _host_address(fields.get("host_ip", ""))
-    return _bindings(fields["target"], fields.get("published", ""), _protocol(fields.get("protocol", "tcp")), where)
+    return _bindings(
+        fields["target"],
+        fields.get("published", ""),
+        _protocol(fields.get("protocol", "tcp")),
+        where,
+    )
 
 
-def _bindings(container: str, host: str, protocol: str, where: IPAddress | None) -> tuple[PortBinding, ...]:
+def _bindings(
+    container: str, host: str, protocol: str, where: IPAddress | None
+) -> tuple[PortBinding, ...]:
     first, last = port_range(container, "containerPort")
     if host in ("", "0"):
         return tuple(PortBinding(port, protocol, where) for port in range(first, last + 1))
@@ -79,8 +97,12 @@ def _bindings(container: str, host: str, protocol: str, where: IPAddress | None)
     if first == last:
         return (PortBinding(first, protocol, where, low, high),)
     if high - low != last - first:
-        raise Invalid(f"invalid ranges specified for container and host Ports: {container} and {host}")
-    return tuple(PortBinding(first + i, protocol, where, low + i, low + i) for i in range(last - first + 1))
+        raise Invalid(
+            f"invalid ranges specified for container and host Ports: {container} and {host}"
+        )
+    return tuple(
+        PortBinding(first + i, protocol, where, low + i, low + i) for i in range(last - first + 1)
+    )
 
 
 def _protocol(text: str) -> str:
@@ -93,17 +115,68 @@ def _protocol(text: str) -> str:
 
 
 CAPABILITIES = (
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-    "CHECKPOINT_RESTORE")
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+)
 """In the kernel's numbering, from 0 (linux/capability.h)."""
 
-DEFAULT_CAPABILITIES = frozenset({
-    "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-    "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"})
+DEFAULT_CAPABILITIES = frozenset(
+    {
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FSETID",
+        "FOWNER",
+        "MKNOD",
+        "NET_RAW",
+        "SETGID",
+        "SETUID",
+        "SETFCAP",
+        "SETPCAP",
+        "NET_BIND_SERVICE",
+        "SYS_CHROOT",
+        "KILL",
+        "AUDIT_WRITE",
+    }
+)
 """What Docker leaves to root in a container."""
 
 
@@ -115,7 +188,9 @@ def capability(text: str) -> str:
     return name
 
 
-def capabilities(add: Iterable[str], drop: Iterable[str], privileged: bool = False) -> tuple[str, ...]:
+def capabilities(
+    add: Iterable[str], drop: Iterable[str], privileged: bool = False
+) -> tuple[str, ...]:
     """What a command may do: Docker's default set, less what is dropped, plus what is added."""
     if privileged:
         return CAPABILITIES
@@ -130,7 +205,9 @@ def capabilities(add: Iterable[str], drop: Iterable[str], privileged: bool = Fal
 
 
 def link(text: str) -> tuple[str, str]:
-    """`--link NAME[:ALIAS]`: whom, and what it is called there; also the form in which inspect shows it, `/NAME:/OWN/ALIAS`.
+    """`--link NAME[:ALIAS]`: whom, and what it is called there.
+
+    Also the form in which inspect shows it, `/NAME:/OWN/ALIAS`.
 
     Raises:
         Invalid: with Docker's words.
@@ -146,7 +223,9 @@ def link(text: str) -> tuple[str, str]:
 
 
 def extra_host(text: str) -> tuple[str, str]:
-    """`--add-host NAME:ADDRESS` or `NAME=ADDRESS`: a line for the hosts file. An IPv6 address may be in brackets.
+    """`--add-host NAME:ADDRESS` or `NAME=ADDRESS`: a line for the hosts file.
+
+    An IPv6 address may be in brackets.
 
     The address stays as it was written, as inspect shows it. "host-gateway" stands for the host.
 
@@ -175,9 +254,22 @@ def container_sysctl(text: str) -> tuple[str, str]:
     """
     name, equals, value = text.partition("=")
     words = name.replace("/", ".").split(".")
-    if not equals or words[0] != "net" or len(words) < 3 or not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+", ".".join(words)):
-        raise Invalid(f"invalid sysctl {text!r}: only settings of the network namespace, net.…=VALUE, can be given")
-    if len(words) == 5 and words[2] in ("conf", "neigh") and words[3] not in ("all", "default", "lo"):
-        raise Invalid(f"interface specific sysctl setting {name!r} must be supplied using driver option "
-                      f"'{ENDPOINT}sysctls'")
+    if (
+        not equals
+        or words[0] != "net"
+        or len(words) < 3
+        or not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+", ".".join(words))
+    ):
+        raise Invalid(
+            f"invalid sysctl {text!r}: only settings of the network namespace, net.…=VALUE, can be given"
+        )
+    if (
+        len(words) == 5
+        and words[2] in ("conf", "neigh")
+        and words[3] not in ("all", "default", "lo")
+    ):
+        raise Invalid(
+            f"interface specific sysctl setting {name!r} must be supplied using driver option "
+            f"'{ENDPOINT}sysctls'"
+        )
     return "/".join(words), value

@@ -1,6 +1,7 @@
 """What the drivers can be told, as values: their modes and options.
 
-A network has one of these, that of its driver (`cnm.Network`); the labels that they are made of are in `network_options`.
+A network has one of these, that of its driver (`cnm.Network`); the labels that they are made of are
+in `network_options`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ class MacvlanMode(StrEnum):
 
 @dataclass(frozen=True)
 class MacvlanOptions:
-    """The macvlan driver's options, parsed; parent: the host's link, empty for a dummy of the network's own."""
+    """The macvlan driver's options, parsed.
+
+    Parent: the host's link, empty for a dummy of the network's own.
+    """
 
     parent: str = ""
     mode: MacvlanMode = MacvlanMode.BRIDGE
@@ -76,7 +80,10 @@ class IpvlanFlag(StrEnum):
 
 @dataclass(frozen=True)
 class IpvlanOptions:
-    """The ipvlan driver's options, parsed; parent: the host's link, empty for a dummy of the network's own."""
+    """The ipvlan driver's options, parsed.
+
+    Parent: the host's link, empty for a dummy of the network's own.
+    """
 
     parent: str = ""
     mode: IpvlanMode = IpvlanMode.L2

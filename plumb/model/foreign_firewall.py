@@ -1,18 +1,22 @@
 """Walls: what somebody else's firewall drops. They are read and judged, never made.
 
-A packet that the host forwards passes every base chain that hooks into its way, in the order of their priorities, whoever made
-it. "Accept" ends the walk through that one chain only; "drop" is the end of the packet. So a chain of another firewall that
-drops what it does not know (by its policy, or by a last rule that matches all) drops what plumb has let through as
-well, and neither `iptables -L` nor plumb's own chains show anything of it. It must let the bridges pass by itself.
+A packet that the host forwards passes every base chain that hooks into its way, in the order of
+their priorities, whoever made it. "Accept" ends the walk through that one chain only; "drop" is the
+end of the packet. So a chain of another firewall that drops what it does not know (by its policy,
+or by a last rule that matches all) drops what plumb has let through as well, and neither `iptables
+-L` nor plumb's own chains show anything of it. It must let the bridges pass by itself.
 
-Whether it does is told from its rules, for the three kinds of packets that a bridge network lives by:
+Whether it does is told from its rules, for the three kinds of packets that a bridge network lives
+by:
 
     out     from a container to elsewhere, the first packet of a connection
     back    an answer to it
     in      from elsewhere to a published port, already rewritten to the container
 
-Rules can ask for much that is not known here: ports, marks, times. A rule that names the bridge or its subnet and accepts
-counts as letting pass, whatever else it asks for: who wrote it had this traffic in mind. A drop counts if it is certain.
+Rules can ask for much that is not known here: ports, marks, times. A rule that names the bridge or
+its subnet and accepts
+counts as letting pass, whatever else it asks for: who wrote it had this traffic in mind. A drop
+counts if it is certain.
 """
 
 from __future__ import annotations
@@ -61,9 +65,10 @@ class Condition(NamedTuple):
     """One condition of a rule.
 
     Attributes:
-        key: what is compared: "iifname", "oifname", "iifkind", "oifkind", "saddr", "daddr", "ct state", "ct status",
-            "nfproto"; anything else is not known here.
-        values: one of these: names (with * at the end for all that begin so), addresses, prefixes, ranges FIRST-LAST, states.
+        key: what is compared: "iifname", "oifname", "iifkind", "oifkind", "saddr", "daddr", "ct
+            state", "ct status", "nfproto"; anything else is not known here.
+        values: one of these: names (with * at the end for all that begin so), addresses, prefixes,
+        ranges FIRST-LAST, states.
         negated: none of these.
     """
 
@@ -117,7 +122,11 @@ def _covers(value: str, subnet: IPNetwork) -> Fit:
             version = ip_address(value.split("-")[0]).version
         else:
             network = ip_network(value, strict=False)
-            first, last, version = int(network.network_address), int(network.broadcast_address), network.version
+            first, last, version = (
+                int(network.network_address),
+                int(network.broadcast_address),
+                network.version,
+            )
     except ValueError:
         return Fit.SOME
     low, high = int(subnet.network_address), int(subnet.broadcast_address)
@@ -130,7 +139,8 @@ class Line(NamedTuple):
     """A rule: what it holds for, and what becomes of a packet then.
 
     Attributes:
-        verdict: "accept", "drop" (reject as well), "return", "jump", "goto", or "" where the next rule is asked.
+        verdict: "accept", "drop" (reject as well), "return", "jump", "goto", or "" where the next
+        rule is asked.
         target: where it jumps to.
     """
 
@@ -174,7 +184,11 @@ class Wall:
     @property
     def why(self) -> str:
         """Why it drops."""
-        return "its policy is drop" if self.policy == "drop" else "its last rule drops all that no other accepts"
+        return (
+            "its policy is drop"
+            if self.policy == "drop"
+            else "its last rule drops all that no other accepts"
+        )
 
     def concerns(self, version: int) -> bool:
         """Whether packets of an address family come by."""
@@ -183,12 +197,14 @@ class Wall:
     def stops(self, traffic: Traffic) -> bool:
         """Whether it drops this traffic, as far as it is known where it comes by: by its bridge.
 
-        Before routing, packets come from the bridge; after it, they go there. On the other side they are the host's
-        own, and whoever walls that off knows why.
+        Before routing, packets come from the bridge; after it, they go there. On the other side
+        they are the host's own, and whoever walls that off knows why.
         """
         if (self.hook, traffic.way is Way.OUT) in (("prerouting", False), ("postrouting", True)):
             return False
-        return (self._verdict(self.chain, traffic, sure=True, named=False) or self.policy) != "accept"
+        return (
+            self._verdict(self.chain, traffic, sure=True, named=False) or self.policy
+        ) != "accept"
 
     def _verdict(self, chain: str, traffic: Traffic, sure: bool, named: bool) -> str:
         """What a chain says: accept, drop, or nothing.
@@ -218,18 +234,38 @@ class Wall:
         return ""
 
     def __str__(self) -> str:
-        where = f"table {self.family} {self.table}" if self.tool == "nft" else f"{self.tool} table {self.table}"
+        where = (
+            f"table {self.family} {self.table}"
+            if self.tool == "nft"
+            else f"{self.tool} table {self.table}"
+        )
         return f"{where}, chain {self.chain} (hook {self.hook}, priority {self.priority})"
 
 
 def openings(wall: Wall, bridges: Sequence[str]) -> list[str]:
-    """Commands that let bridges pass a wall, at the head of its chain; firewalld's chains are changed through firewalld."""
+    """Commands that let bridges pass a wall, at the head of its chain.
+
+    Firewalld's chains are changed through firewalld.
+    """
     if wall.table == "firewalld":
-        return [f"firewall-cmd {keep}--zone=trusted --add-interface={bridge}" for bridge in bridges for keep in ("", "--permanent ")]
-    sides = [side for side, hook in (("iif", "postrouting"), ("oif", "prerouting")) if wall.hook != hook]
+        return [
+            f"firewall-cmd {keep}--zone=trusted --add-interface={bridge}"
+            for bridge in bridges
+            for keep in ("", "--permanent ")
+        ]
+    sides = [
+        side for side, hook in (("iif", "postrouting"), ("oif", "prerouting")) if wall.hook != hook
+    ]
     if wall.tool != "nft":
         table = "" if wall.table == "filter" else f"-t {wall.table} "
-        return [f"{wall.tool} {table}-I {wall.chain} -{side[0]} {bridge} -j ACCEPT" for bridge in bridges for side in sides]
+        return [
+            f"{wall.tool} {table}-I {wall.chain} -{side[0]} {bridge} -j ACCEPT"
+            for bridge in bridges
+            for side in sides
+        ]
     quoted = [f'"{bridge}"' for bridge in bridges]
     names = quoted[0] if len(quoted) == 1 else f"{{ {', '.join(quoted)} }}"
-    return [f"nft insert rule {wall.family} {wall.table} {wall.chain} {side}name {names} accept" for side in sides]
+    return [
+        f"nft insert rule {wall.family} {wall.table} {wall.chain} {side}name {names} accept"
+        for side in sides
+    ]

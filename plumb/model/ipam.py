@@ -1,10 +1,13 @@
-"""IPAM: which subnet a network gets, and which address an endpoint. All pure; the caller keeps what is taken.
+"""IPAM: which subnet a network gets, and which address an endpoint.
 
-Docker's rules. A subnet: the first of the default pools, in their order, that overlaps neither another network nor
-a network that the host itself is attached to. An address: the lowest that is free, so one that was given back is
-handed out again at once. Of an IPv4 subnet the first and last address are nobody's (network and broadcast), but
-for /31 and /32, where all count (RFC 3021); of an IPv6 subnet the first is the routers' anycast address (RFC 4291).
-An --ip-range narrows what is handed out by itself; its own first and last addresses are ordinary ones.
+All pure; the caller keeps what is taken.
+
+Docker's rules. A subnet: the first of the default pools, in their order, that overlaps neither
+another network nor a network that the host itself is attached to. An address: the lowest that is
+free, so one that was given back is handed out again at once. Of an IPv4 subnet the first and last
+address are nobody's (network and broadcast), but for /31 and /32, where all count (RFC 3021); of an
+IPv6 subnet the first is the routers' anycast address (RFC 4291). An --ip-range narrows what is
+handed out by itself; its own first and last addresses are ordinary ones.
 """
 
 from __future__ import annotations
@@ -29,13 +32,19 @@ Taken = Callable[[IPAddress], bool]
 
 
 def unique_local(host: str) -> AddressPool:
-    """The IPv6 pool of a host: a /48 of unique local addresses (RFC 4193), its 40 bits from the host's id."""
+    """The IPv6 pool of a host.
+
+    A /48 of unique local addresses (RFC 4193), its 40 bits from the host's id.
+    """
     digest = hashlib.sha256(host.encode()).digest()[:5]
     return AddressPool(IPv6Network((b"\xfd" + digest + bytes(10), 48)), 64)
 
 
 def pools(configured: Sequence[AddressPool], version: int, host: str) -> tuple[AddressPool, ...]:
-    """Where subnets of one family come from: the configured pools if there are any, else Docker's."""
+    """Where subnets of one family come from.
+
+    The configured pools if there are any, else Docker's.
+    """
     mine = tuple(pool for pool in configured if pool.base.version == version)
     return mine or (LOCAL_POOLS if version == 4 else (unique_local(host),))
 
@@ -50,8 +59,11 @@ def choose_subnet(candidates: Iterable[AddressPool], taken: Iterable[IPNetwork])
     for pool in candidates:
         step = 1 << (pool.base.max_prefixlen - pool.size)
         start, end = int(pool.base.network_address), int(pool.base.broadcast_address)
-        rivals = sorted((int(net.network_address), int(net.broadcast_address)) for net in occupied
-                        if net.version == pool.base.version and net.overlaps(pool.base))
+        rivals = sorted(
+            (int(net.network_address), int(net.broadcast_address))
+            for net in occupied
+            if net.version == pool.base.version and net.overlaps(pool.base)
+        )
         for low, high in rivals:
             if start + step <= low:
                 break
@@ -59,8 +71,10 @@ def choose_subnet(candidates: Iterable[AddressPool], taken: Iterable[IPNetwork])
                 start = (high // step + 1) * step
         if start + step - 1 <= end:
             return type(pool.base)((start, pool.size))
-    raise Exhausted("all predefined address pools have been fully subnetted",
-                    "name a subnet with --subnet, or more pools in the setting default-address-pools")
+    raise Exhausted(
+        "all predefined address pools have been fully subnetted",
+        "name a subnet with --subnet, or more pools in the setting default-address-pools",
+    )
 
 
 def reserved(ip: IPAddress, subnet: IPNetwork) -> bool:
@@ -93,37 +107,53 @@ def lowest_free(pool: Pool, taken: Taken, start: IPAddress | None = None) -> IPA
     return None
 
 
-def plan_pools(subnets: Sequence[IPNetwork], ranges: Sequence[IPNetwork], gateways: Sequence[IPAddress],
-               aux: Mapping[str, str]) -> tuple[Pool, ...]:
-    """Put the words of `network create` together, as Docker's command line does: each to the subnet that holds it.
+def plan_pools(
+    subnets: Sequence[IPNetwork],
+    ranges: Sequence[IPNetwork],
+    gateways: Sequence[IPAddress],
+    aux: Mapping[str, str],
+) -> tuple[Pool, ...]:
+    """Put the words of `network create` together, as Docker's command line does.
+
+    Each to the subnet that holds it.
 
     Raises:
         Invalid: one that no subnet holds, two for one subnet, subnets that overlap.
     """
     for i, one in enumerate(subnets):
-        for other in subnets[i + 1:]:
+        for other in subnets[i + 1 :]:
             if one.version == other.version and one.overlaps(other):
                 raise Invalid("multiple overlapping subnet configuration is not supported")
     found = {subnet: Pool(check_subnet(subnet)) for subnet in subnets}
     for span in ranges:
         pool = _holding(found.values(), span.network_address, f"ip-range {span}")
         if pool.range is not None:
-            raise Invalid(f"cannot configure multiple ranges ({span}, {pool.range}) on the same subnet ({pool.subnet})")
+            raise Invalid(
+                f"cannot configure multiple ranges ({span}, {pool.range}) on the same subnet ({pool.subnet})"
+            )
         if span.prefixlen < pool.subnet.prefixlen:
-            raise Invalid(f"invalid ip-range {span}: CIDR block is bigger than its parent subnet {pool.subnet}")
+            raise Invalid(
+                f"invalid ip-range {span}: CIDR block is bigger than its parent subnet {pool.subnet}"
+            )
         found[pool.subnet] = Pool(pool.subnet, span)
     for gateway in gateways:
         pool = _holding(found.values(), gateway, f"gateway {gateway}")
         if pool.gateway is not None:
-            raise Invalid(f"cannot configure multiple gateways ({gateway}, {pool.gateway}) for the same subnet ({pool.subnet})")
+            raise Invalid(
+                f"cannot configure multiple gateways ({gateway}, {pool.gateway}) for the same subnet ({pool.subnet})"
+            )
         found[pool.subnet] = Pool(pool.subnet, pool.range, usable(gateway, pool.subnet, "gateway"))
     for name, text in aux.items():
         extra = address(text, "auxiliary address")
         pool = _holding(found.values(), extra, f"aux-address {text}")
         if name.startswith("DefaultGatewayIPv") and name != f"DefaultGatewayIPv{extra.version}":
-            raise Invalid(f"invalid auxiliary address {name}: {extra} is an IPv{extra.version} address")
+            raise Invalid(
+                f"invalid auxiliary address {name}: {extra} is an IPv{extra.version} address"
+            )
         if extra in {ip for _, ip in pool.aux} | {pool.gateway}:
-            raise Invalid(f"failed to allocate secondary ip address ({name}:{extra}): Address already in use")
+            raise Invalid(
+                f"failed to allocate secondary ip address ({name}:{extra}): Address already in use"
+            )
         extras = (*pool.aux, (name, usable(extra, pool.subnet, "auxiliary address")))
         found[pool.subnet] = Pool(pool.subnet, pool.range, pool.gateway, extras)
     return tuple(found.values())
@@ -136,8 +166,14 @@ def _holding(candidates: Iterable[Pool], ip: IPAddress, what: str) -> Pool:
     raise Invalid(f"no matching subnet for {what}")
 
 
-NOBODYS = tuple(ip_network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "ff00::/8"))
-"""What no host's address can be in: "this network", loopback, multicast and reserved, IPv4 in IPv6's clothes."""
+NOBODYS = tuple(
+    ip_network(text)
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "ff00::/8")
+)
+"""What no host's address can be in.
+
+"this network", loopback, multicast and reserved, IPv4 in IPv6's clothes.
+"""
 
 
 def check_subnet(subnet: IPNetwork) -> IPNetwork:
@@ -149,7 +185,9 @@ def check_subnet(subnet: IPNetwork) -> IPNetwork:
     if any(subnet.version == never.version and subnet.overlaps(never) for never in NOBODYS):
         raise Invalid(f"invalid subnet {subnet}: no host can have an address in it")
     if subnet.version == 6 and subnet.overlaps(LINK_LOCAL6) and subnet != LINK_LOCAL6:
-        raise Invalid(f"invalid subnet {subnet}: it clashes with the link-local subnet {LINK_LOCAL6}")
+        raise Invalid(
+            f"invalid subnet {subnet}: it clashes with the link-local subnet {LINK_LOCAL6}"
+        )
     return subnet
 
 

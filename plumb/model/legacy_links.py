@@ -1,13 +1,15 @@
 """Links: what a container is told of another one that it is linked to (`--link`), in its environment.
 
-Before there were networks with names, this was how a program found a server: Docker 0.6 set variables like
+Before there were networks with names, this was how a program found a server: Docker 0.6 set
+variables like
 
     DATABASE_PORT=tcp://172.17.0.2:5432              the first port, TCP before others
     DATABASE_PORT_5432_TCP_ADDR=172.17.0.2           and of every port its address, number and protocol
     DATABASE_ENV_POSTGRES_USER=app                   and what the other one was told itself
 
-A command's environment cannot change while it runs, so the variables say what was so when it was started. The hosts file, which
-has the linked container's names too, follows when that one comes back with another address.
+A command's environment cannot change while it runs, so the variables say what was so when it was
+started. The hosts file, which has the linked container's names too, follows when that one comes
+back with another address.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def environment(parent: str, link: Linked, given: Sequence[str]) -> Iterator[str
     """
     prefix = link.alias.upper().replace("-", "_")
     ip = next((ip for ip in link.ips if isinstance(ip, IPv4Address)), "")
-    ports = sorted((_open(spec) for spec in link.ports), key=lambda port: (port[1] != "tcp", port[1], port[0]))
+    ports = sorted(
+        (_open(spec) for spec in link.ports), key=lambda port: (port[1] != "tcp", port[1], port[0])
+    )
     if ports:
         yield f"{prefix}_PORT={_at(ip, ports[0])}"
     for run in _runs(ports):

@@ -1,7 +1,8 @@
 """Facts: what stands in a namespace while a packet passes, one value for each reading.
 
-They are what the kernel says when it is asked, not what anybody intended: links with the other ends of their cables, addresses,
-neighbours, who listens, what connection tracking remembers, settings. Causes (`causes`) are found in them.
+They are what the kernel says when it is asked, not what anybody intended: links with the other ends
+of their cables, addresses, neighbours, who listens, what connection tracking remembers, settings.
+Causes (`causes`) are found in them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Link:
         index: its number there; kind: "bridge", "veth", "macvlan", … or "" for hardware.
         up: it was set up; carrier: there is something at the other end.
         master: the index of the bridge that it is a port of, or 0.
-        peer: the index of the other end, or of the parent, in whatever namespace that is; 0 for none.
+        peer: the index of the other end, or of the parent, in whatever namespace that is; 0 for
+        none.
         peer_ns: the number by which this namespace knows that one; None: it is this one.
         mode: a macvlan's or ipvlan's; vlan: a VLAN's number.
     """
@@ -65,7 +67,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """What a namespace knows of a neighbour's MAC address: state "REACHABLE", "FAILED", … as `ip neigh` has it."""
+    """What a namespace knows of a neighbour's MAC address.
+
+    State "REACHABLE", "FAILED", … as `ip neigh` has it.
+    """
 
     dev: str
     ip: IPAddress
@@ -92,7 +97,9 @@ class Listener:
         """Whether what comes in for that address meets it."""
         if self.ip == ip:
             return True
-        return self.ip.is_unspecified and (self.ip.version == ip.version or (ip.version == 4 and not self.v6only))
+        return self.ip.is_unspecified and (
+            self.ip.version == ip.version or (ip.version == 4 and not self.v6only)
+        )
 
 
 @dataclass(frozen=True)
@@ -100,8 +107,10 @@ class Answer:
     """What the kernel's routing said to a question.
 
     Attributes:
-        dst: where to; type: "unicast", "local", "broadcast", "blackhole", "prohibit", "unreachable", or "" where it said no.
-        dev, via, src, net, table: what the route says: its link, gateway, source, which destinations it is for ("default"), its table.
+        dst: where to; type: "unicast", "local", "broadcast", "blackhole", "prohibit",
+        "unreachable", or "" where it said no.
+        dev, via, src, net, table: what the route says: its link, gateway, source, which
+        destinations it is for ("default"), its table.
         error: the name of the errno that came back ("ENETUNREACH"), empty for yes.
     """
 
@@ -118,7 +127,11 @@ class Answer:
         if self.error:
             return f"no route ({self.error})"
         how = f" via {self.via}" if self.via else ""
-        return f"{self.net or self.dst}{how} dev {self.dev}" if self.type == "unicast" else f"{self.type} {self.net}".strip()
+        return (
+            f"{self.net or self.dst}{how} dev {self.dev}"
+            if self.type == "unicast"
+            else f"{self.type} {self.net}".strip()
+        )
 
 
 @dataclass(frozen=True)
@@ -131,8 +144,10 @@ class Tuple:
     dport: int
 
     def __str__(self) -> str:
-        return " > ".join(f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
-                           for ip, port in ((self.src, self.sport), (self.dst, self.dport)))
+        return " > ".join(
+            f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
+            for ip, port in ((self.src, self.sport), (self.dst, self.dport))
+        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +165,8 @@ class Facts:
     """All that was read in one namespace.
 
     Attributes:
-        there: the routing's answer for the question's destination as the namespace saw it; back: for the answer's.
+        there: the routing's answer for the question's destination as the namespace saw it; back:
+        for the answer's.
         settings: sysctls by name, as net/ipv4/ip_forward.
         routes: lines of further routes that matter.
     """
@@ -171,7 +187,11 @@ class Facts:
 
     def bridge(self, link: Link) -> Link | None:
         """The bridge that a link is a port of."""
-        return next((each for each in self.links if each.index == link.master), None) if link.master else None
+        return (
+            next((each for each in self.links if each.index == link.master), None)
+            if link.master
+            else None
+        )
 
     def has(self, ip: IPAddress) -> bool:
         """Whether an address is its own."""

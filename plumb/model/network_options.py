@@ -11,7 +11,15 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from plumb.errors import Invalid
-from plumb.model.driver_options import BridgeOptions, GatewayMode, IpvlanFlag, IpvlanMode, IpvlanOptions, MacvlanMode, MacvlanOptions
+from plumb.model.driver_options import (
+    BridgeOptions,
+    GatewayMode,
+    IpvlanFlag,
+    IpvlanMode,
+    IpvlanOptions,
+    MacvlanMode,
+    MacvlanOptions,
+)
 from plumb.model.parse import (
     BRIDGE,
     PREFIX,
@@ -38,7 +46,9 @@ def gateway_mode(text: str) -> GatewayMode:
     try:
         return GatewayMode(text)
     except ValueError:
-        raise ValueError(f"unknown gateway mode {text}; there are {', '.join(GatewayMode)}") from None
+        raise ValueError(
+            f"unknown gateway mode {text}; there are {', '.join(GatewayMode)}"
+        ) from None
 
 
 def parent(driver: str) -> Callable[[str], str]:
@@ -84,15 +94,36 @@ BRIDGE_KEYS: Keys = {
 }
 MACVLAN_KEYS: Keys = {
     "parent": ("parent", parent("macvlan")),
-    "macvlan_mode": ("mode", choice(MacvlanMode, "requested macvlan mode '{}' is not valid, 'bridge' mode is the macvlan driver default")),
+    "macvlan_mode": (
+        "mode",
+        choice(
+            MacvlanMode,
+            "requested macvlan mode '{}' is not valid, 'bridge' mode is the macvlan driver default",
+        ),
+    ),
 }
 IPVLAN_KEYS: Keys = {
     "parent": ("parent", parent("ipvlan")),
-    "ipvlan_mode": ("mode", choice(IpvlanMode, "requested ipvlan mode '{}' is not valid, 'l2' mode is the ipvlan driver default")),
-    "ipvlan_flag": ("flag", choice(IpvlanFlag, "requested ipvlan flag '{}' is not valid, 'bridge' is the ipvlan driver default")),
+    "ipvlan_mode": (
+        "mode",
+        choice(
+            IpvlanMode,
+            "requested ipvlan mode '{}' is not valid, 'l2' mode is the ipvlan driver default",
+        ),
+    ),
+    "ipvlan_flag": (
+        "flag",
+        choice(
+            IpvlanFlag,
+            "requested ipvlan flag '{}' is not valid, 'bridge' is the ipvlan driver default",
+        ),
+    ),
 }
 DRIVERS: dict[str, tuple[Keys, Any]] = {
-    "bridge": (BRIDGE_KEYS, BridgeOptions()), "macvlan": (MACVLAN_KEYS, MacvlanOptions()), "ipvlan": (IPVLAN_KEYS, IpvlanOptions())}
+    "bridge": (BRIDGE_KEYS, BridgeOptions()),
+    "macvlan": (MACVLAN_KEYS, MacvlanOptions()),
+    "ipvlan": (IPVLAN_KEYS, IpvlanOptions()),
+}
 """Each driver's labels, and what the network has of it (in the field called like the driver) without any."""
 ADVERTISE_KEYS: Keys = {
     PREFIX + "advertise_addr_nmsgs": ("advertise_count", between(0, 3)),
@@ -125,5 +156,8 @@ def driver_options(driver: str, options: Mapping[str, str]) -> dict[str, Any]:
         elif key == MTU_OF_THE_PARENT:
             parsed(key, text, mtu)
         else:
-            raise Invalid(f"unknown option {key!r} of the {driver} driver", nearest(key, [*keys, *ADVERTISE_KEYS, *COMMON_KEYS]))
+            raise Invalid(
+                f"unknown option {key!r} of the {driver} driver",
+                nearest(key, [*keys, *ADVERTISE_KEYS, *COMMON_KEYS]),
+            )
     return {driver: replace(default, **own), **common}

@@ -43,7 +43,7 @@ class RuleKind(StrEnum):
     """What of a chain decided."""
 
     RULE = "rule"
-    RETURN = "return"           # the end of a chain that was jumped to
+    RETURN = "return"  # the end of a chain that was jumped to
     POLICY = "policy"
 
 
@@ -56,9 +56,12 @@ class Ruled:
         place: where.
         backend: "nft" (also for iptables of the nf_tables variant), or "legacy".
         family: "ip", "ip6", "inet" or "bridge"; table, chain: by name.
-        kind: what decided; handle: an nft rule's, number: a legacy rule's, from 1; 0 where there is none.
-        verdict: "accept", "drop", "continue", "jump NAME", "goto NAME", "return", "queue"; empty where it is not known.
-        indev, outdev: the links that the packet came by and leaves by, as far as they are known there.
+        kind: what decided; handle: an nft rule's, number: a legacy rule's, from 1; 0 where there is
+        none.
+        verdict: "accept", "drop", "continue", "jump NAME", "goto NAME", "return", "queue"; empty
+        where it is not known.
+        indev, outdev: the links that the packet came by and leaves by, as far as they are known
+        there.
         packet: from the IP header on, empty where it is not told with every step.
         id: steps of one packet through one hook have the same; 0 for legacy.
     """
@@ -85,12 +88,14 @@ class Dropped:
 
     Attributes:
         time: nanoseconds since the epoch.
-        reason: the kernel's name for it: "NETFILTER_DROP", "NO_SOCKET"; "NOT_SPECIFIED" where it gives none.
+        reason: the kernel's name for it: "NETFILTER_DROP", "NO_SOCKET"; "NOT_SPECIFIED" where it
+        gives none.
         function: the kernel's function that did it, empty where it is not told.
         dev: the link that it came by, empty where it is not known.
         packet: from the IP header on, as far as it is known; empty where it is not.
-        sure: it is known to be a packet of the flow, by its bytes or because the same buffer was seen at a tap; otherwise it was one of
-            the same protocol at the same time, and may be somebody else's.
+        sure: it is known to be a packet of the flow, by its bytes or because the same buffer was
+            seen at a tap; otherwise it was one of the same protocol at the same time, and may be
+            somebody else's.
         place: where, as far as it is known.
     """
 

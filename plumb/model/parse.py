@@ -1,7 +1,7 @@
 """Docker's labels and flags: text in, typed values out, nonsense refused here at the edge.
 
-Docker ignores an option key that it does not know, so that a slip of the pen silently builds another network than
-was asked for. plumb refuses it and names the nearest key that exists.
+Docker ignores an option key that it does not know, so that a slip of the pen silently builds
+another network than was asked for. plumb refuses it and names the nearest key that exists.
 """
 
 from __future__ import annotations
@@ -74,10 +74,14 @@ def mtu(text: str) -> int | None:
 def link_name(text: str) -> str:
     """A link name that the kernel, iptables and a path can all take.
 
-    The kernel allows 15 bytes without blank, slash and colon. A `%` in it is a pattern to the kernel, a trailing
-    `+` one to iptables, and a leading `!` or `-` would read as something else.
+    The kernel allows 15 bytes without blank, slash and colon. A `%` in it is a pattern to the
+    kernel, a trailing `+` one to iptables, and a leading `!` or `-` would read as something else.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}", text) or text in ("all", "default", "lo"):
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}", text) or text in (
+        "all",
+        "default",
+        "lo",
+    ):
         raise ValueError("a link name is 1 to 15 letters, digits, '_', '.', '-' or '@'")
     return text
 
@@ -150,7 +154,9 @@ def network(text: str, what: str = "subnet") -> IPNetwork:
         ip_address(host)
         net = ip_network(text, strict=False)
     except (ValueError, AddressValueError, NetmaskValueError):
-        raise Invalid(f"invalid {what} {text!r}: a subnet is written like 172.20.0.0/24 or fd00:20::/64") from None
+        raise Invalid(
+            f"invalid {what} {text!r}: a subnet is written like 172.20.0.0/24 or fd00:20::/64"
+        ) from None
     if net.network_address != ip_address(host):
         raise Invalid(f"invalid {what} {text}: it should be {net}")
     return net
@@ -182,7 +188,9 @@ def network_name(text: str) -> str:
     if not text.strip():
         raise Invalid("invalid name: name is empty")
     if text != text.strip() or not text.isprintable() or len(text) > 255:
-        raise Invalid(f"invalid name {text!r}: a network name is printable text without blanks around it")
+        raise Invalid(
+            f"invalid name {text!r}: a network name is printable text without blanks around it"
+        )
     return text
 
 
@@ -239,10 +247,20 @@ def interface_sysctls(text: str) -> Pairs:
     for item in text.split(","):
         name, _, value = item.strip().partition("=")
         words = name.split(".")
-        if not value.strip() or not value.isprintable() or len(words) < 5 or not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or "" in words:
-            raise ValueError(f"invalid sysctl {item!r}: it is written net.ipv4.conf.IFNAME.key=value")
+        if (
+            not value.strip()
+            or not value.isprintable()
+            or len(words) < 5
+            or not re.fullmatch(r"[A-Za-z0-9_.-]+", name)
+            or "" in words
+        ):
+            raise ValueError(
+                f"invalid sysctl {item!r}: it is written net.ipv4.conf.IFNAME.key=value"
+            )
         if words[0] != "net" or words[1] not in ("ipv4", "ipv6", "mpls"):
-            raise ValueError(f"unrecognised network interface sysctl {name!r}: it begins with net.ipv4, net.ipv6 or net.mpls")
+            raise ValueError(
+                f"unrecognised network interface sysctl {name!r}: it begins with net.ipv4, net.ipv6 or net.mpls"
+            )
         if len(words) != 5 or words[3].upper() != "IFNAME":
             raise ValueError(f"sysctl {name!r} must have IFNAME in place of the interface's name")
         found.append((f"net/{words[1]}/{words[2]}/IFNAME/{words[4]}", value))
@@ -266,7 +284,16 @@ def endpoint_options(attachment: Attachment, options: Pairs) -> Attachment:
     return replace(attachment, driver_opts=options)
 
 
-ATTACHMENT_KEYS = ("name", "alias", "ip", "ip6", "mac-address", "link-local-ip", "driver-opt", "gw-priority")
+ATTACHMENT_KEYS = (
+    "name",
+    "alias",
+    "ip",
+    "ip6",
+    "mac-address",
+    "link-local-ip",
+    "driver-opt",
+    "gw-priority",
+)
 
 
 def attachment(text: str) -> Attachment:
@@ -286,9 +313,15 @@ def attachment(text: str) -> Attachment:
     if not fields.get("name"):
         raise Invalid(f"--network {text!r} does not say name=")
     return make_attachment(
-        fields["name"][-1], ip=_last(fields, "ip"), ip6=_last(fields, "ip6"), mac_address=_last(fields, "mac-address"),
-        link_local=fields.get("link-local-ip", ()), aliases=fields.get("alias"), gw_priority=_last(fields, "gw-priority"),
-        driver_opts=pairs(fields.get("driver-opt", ()), "driver option"))
+        fields["name"][-1],
+        ip=_last(fields, "ip"),
+        ip6=_last(fields, "ip6"),
+        mac_address=_last(fields, "mac-address"),
+        link_local=fields.get("link-local-ip", ()),
+        aliases=fields.get("alias"),
+        gw_priority=_last(fields, "gw-priority"),
+        driver_opts=pairs(fields.get("driver-opt", ()), "driver option"),
+    )
 
 
 def _last(fields: Mapping[str, list[str]], key: str) -> str:
@@ -301,9 +334,18 @@ def comma_separated(text: str) -> list[str]:
     return [word.replace('"', "") for word in words]
 
 
-def make_attachment(name: str, *, ip: str = "", ip6: str = "", mac_address: str = "", link_local: Iterable[str] = (),
-                    aliases: Iterable[str] | None = None, links: Pairs = (), gw_priority: str | int = "",
-                    driver_opts: Pairs = ()) -> Attachment:
+def make_attachment(
+    name: str,
+    *,
+    ip: str = "",
+    ip6: str = "",
+    mac_address: str = "",
+    link_local: Iterable[str] = (),
+    aliases: Iterable[str] | None = None,
+    links: Pairs = (),
+    gw_priority: str | int = "",
+    driver_opts: Pairs = (),
+) -> Attachment:
     """An attachment from the words of `network connect` or `run`.
 
     Raises:
@@ -311,10 +353,15 @@ def make_attachment(name: str, *, ip: str = "", ip6: str = "", mac_address: str 
     """
     try:
         made = Attachment(
-            name, ip=ipv4(ip) if ip else None, ip6=ipv6(ip6) if ip6 else None,
-            mac=mac(mac_address) if mac_address else "", gw_priority=whole(str(gw_priority)) if gw_priority != "" else 0,
+            name,
+            ip=ipv4(ip) if ip else None,
+            ip6=ipv6(ip6) if ip6 else None,
+            mac=mac(mac_address) if mac_address else "",
+            gw_priority=whole(str(gw_priority)) if gw_priority != "" else 0,
             link_local=tuple(address(word, "link-local IP address") for word in link_local),
-            aliases=None if aliases is None else tuple(alias(word) for word in aliases), links=tuple(links))
+            aliases=None if aliases is None else tuple(alias(word) for word in aliases),
+            links=tuple(links),
+        )
     except AddressValueError:
         wrong = ("IPv4", ip) if ip and not _is(ipv4, ip) else ("IPv6", ip6)
         raise Invalid(f"invalid {wrong[0]} address: {wrong[1]}") from None
@@ -326,7 +373,9 @@ def make_attachment(name: str, *, ip: str = "", ip6: str = "", mac_address: str 
     if made.ip6 is not None and made.ip6.ipv4_mapped:
         raise Invalid(f"invalid IPv6 address: {ip6}")
     for wanted in (made.ip, made.ip6):
-        if wanted is not None and (wanted.is_multicast or wanted.is_unspecified or wanted.is_loopback):
+        if wanted is not None and (
+            wanted.is_multicast or wanted.is_unspecified or wanted.is_loopback
+        ):
             raise Invalid(f"invalid IP address {wanted}: no host can have it")
     return endpoint_options(made, driver_opts)
 

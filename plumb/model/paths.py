@@ -50,7 +50,10 @@ class Layout:
         return f"{self.namespaces}/{sandbox[:12]}"
 
     def place(self, box: Sandbox) -> str:
-        """The namespace that a sandbox's processes are in: its own, another's that it shares, or "" for the host's."""
+        """The namespace that a sandbox's processes are in.
+
+        Its own, another's that it shares, or "" for the host's.
+        """
         return "" if box.mode == "host" else self.namespace(box.target or box.id)
 
     def container(self, sandbox: str) -> str:

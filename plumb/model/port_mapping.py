@@ -1,17 +1,18 @@
 """Which ports are published where: from what was asked for to what is bound.
 
-`-p 80` says a port of the container, and leaves the rest open: on which addresses of the host, on which port there.
-An endpoint publishes as long as it is its container's gateway, for each address family on its own, because an answer
-must leave the way by which the question came:
+`-p 80` says a port of the container, and leaves the rest open: on which addresses of the host, on
+which port there. An endpoint publishes as long as it is its container's gateway, for each address
+family on its own, because an answer must leave the way by which the question came:
 
     host address    the one that was asked for, else the network's own (host_binding_ipv4), else 0.0.0.0 and ::
     host port       the one that was asked for, else the next free one of the range, else of the kernel's ephemeral ports
     routed          no host address, no host port: the world has a route to the container, the port is only opened
 
-A container without IPv6 is published on IPv6 addresses of the host all the same, if the user-land proxy is there to
-speak IPv4 to it: no firewall rule can. Bindings that differ in the host address alone get one port number, so that a
-client may take either address. Numbers are handed out in turn, not the lowest first: a port that was given back rests
-for as long as possible, so that a client of the one before does not find somebody else.
+A container without IPv6 is published on IPv6 addresses of the host all the same, if the user-land
+proxy is there to speak IPv4 to it: no firewall rule can. Bindings that differ in the host address
+alone get one port number, so that a client may take either address. Numbers are handed out in turn,
+not the lowest first: a port that was given back rests for as long as possible, so that a client of
+the one before does not find somebody else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from plumb.model.cnm import Endpoint, Ends, IPAddress, Network, Port, PortBinding, Sandbox, gateway_of
+from plumb.model.cnm import (
+    Endpoint,
+    Ends,
+    IPAddress,
+    Network,
+    Port,
+    PortBinding,
+    Sandbox,
+    gateway_of,
+)
 from plumb.model.driver_options import GatewayMode
 from plumb.model.parse import address
 
@@ -47,27 +57,52 @@ class Request(NamedTuple):
 def wanted(box: Sandbox) -> tuple[PortBinding, ...]:
     """What a container wants published: what was said, and with -P whatever else it exposes."""
     said = {(binding.port, binding.protocol) for binding in box.ports}
-    exposed = [(int(port), protocol) for port, _, protocol in (spec.partition("/") for spec in box.exposed)] if box.publish_all else []
-    return (*box.ports, *(PortBinding(port, protocol) for port, protocol in exposed if (port, protocol) not in said))
+    exposed = (
+        [
+            (int(port), protocol)
+            for port, _, protocol in (spec.partition("/") for spec in box.exposed)
+        ]
+        if box.publish_all
+        else []
+    )
+    return (
+        *box.ports,
+        *(
+            PortBinding(port, protocol)
+            for port, protocol in exposed
+            if (port, protocol) not in said
+        ),
+    )
 
 
 def families(end: Endpoint, net: Network, ends: Ends) -> frozenset[int]:
     """The families of host addresses on which this endpoint publishes.
 
-    As gateway of that family; for IPv6 also as gateway of IPv4 where there is none of IPv6 (Docker's rule); on a routed network
-    always, as nothing of the host is bound there.
+    As gateway of that family; for IPv6 also as gateway of IPv4 where there is none of IPv6
+    (Docker's rule); on a routed network always, as nothing of the host is bound there.
     """
-    gateways = {version: chosen[0].id if (chosen := gateway_of(ends, version)) else "" for version in (4, 6)}
+    gateways = {
+        version: chosen[0].id if (chosen := gateway_of(ends, version)) else "" for version in (4, 6)
+    }
     found = {version for version in (4, 6) if gateways[version] == end.id}
     if gateways[4] == end.id and not gateways[6]:
         found.add(6)
     if net.internal or net.driver != "bridge":
-        return frozenset()              # on a macvlan or ipvlan network all ports are open to the LAN anyway
-    return frozenset(found | {ip.version for ip in end.ips if net.bridge.mode(ip.version) is GatewayMode.ROUTED})
+        return frozenset()  # on a macvlan or ipvlan network all ports are open to the LAN anyway
+    return frozenset(
+        found | {ip.version for ip in end.ips if net.bridge.mode(ip.version) is GatewayMode.ROUTED}
+    )
 
 
-def requests(bindings: Iterable[PortBinding], end: Endpoint, net: Network, versions: Iterable[int], *, proxy: bool,
-             ipv6: bool) -> list[Request]:
+def requests(
+    bindings: Iterable[PortBinding],
+    end: Endpoint,
+    net: Network,
+    versions: Iterable[int],
+    *,
+    proxy: bool,
+    ipv6: bool,
+) -> list[Request]:
     """What is to be published of an endpoint, in the order in which ports are given out.
 
     Args:
@@ -76,12 +111,18 @@ def requests(bindings: Iterable[PortBinding], end: Endpoint, net: Network, versi
         proxy: the user-land proxy is there.
         ipv6: the host can listen on IPv6, so that :: is added where no address was asked for.
     """
-    found = [request for binding in bindings for version in versions
-             if (request := _request(binding, end, net, version, proxy=proxy, ipv6=ipv6)) is not None]
+    found = [
+        request
+        for binding in bindings
+        for version in versions
+        if (request := _request(binding, end, net, version, proxy=proxy, ipv6=ipv6)) is not None
+    ]
     return sorted(found, key=_turn)
 
 
-def _request(binding: PortBinding, end: Endpoint, net: Network, version: int, *, proxy: bool, ipv6: bool) -> Request | None:
+def _request(
+    binding: PortBinding, end: Endpoint, net: Network, version: int, *, proxy: bool, ipv6: bool
+) -> Request | None:
     host_ip = _host_address(binding, net, version, ipv6)
     own = end.ip if version == 4 else end.ip6
     if host_ip is None or (own is None and (version == 4 or end.ip is None or not proxy)):
@@ -89,7 +130,9 @@ def _request(binding: PortBinding, end: Endpoint, net: Network, version: int, *,
     routed = own is not None and net.bridge.mode(version) is GatewayMode.ROUTED
     if routed:
         host_ip = ANY[version]
-    return Request(routed, binding.port, binding.protocol, binding.first or 0, binding.last or 0, host_ip)
+    return Request(
+        routed, binding.port, binding.protocol, binding.first or 0, binding.last or 0, host_ip
+    )
 
 
 def _host_address(binding: PortBinding, net: Network, version: int, ipv6: bool) -> IPAddress | None:
@@ -103,9 +146,20 @@ def _host_address(binding: PortBinding, net: Network, version: int, ipv6: bool) 
 
 
 def _turn(request: Request) -> tuple[bool, bool, int, int, int, int, int, int]:
-    """Docker's order: exact ports before ranges that they may fall in; what differs in the host address alone side by side."""
-    return (request.routed, not request.exact, request.port, PROTOCOLS.index(request.protocol), request.first, request.last,
-            request.host_ip.version, int(request.host_ip))
+    """Docker's order: exact ports before ranges that they may fall in.
+
+    What differs in the host address alone side by side.
+    """
+    return (
+        request.routed,
+        not request.exact,
+        request.port,
+        PROTOCOLS.index(request.protocol),
+        request.first,
+        request.last,
+        request.host_ip.version,
+        int(request.host_ip),
+    )
 
 
 def groups(sorted_requests: Iterable[Request]) -> Iterator[list[Request]]:
@@ -114,20 +168,36 @@ def groups(sorted_requests: Iterable[Request]) -> Iterator[list[Request]]:
         yield list(part)
 
 
-def candidates(first: int, last: int, previous: int, reserved: frozenset[int] = frozenset()) -> Iterator[int]:
+def candidates(
+    first: int, last: int, previous: int, reserved: frozenset[int] = frozenset()
+) -> Iterator[int]:
     """The ports of a range in turn, beginning behind the one that was given out last."""
     start = previous + 1 if first <= previous < last else first
-    yield from (port for port in (*range(start, last + 1), *range(first, start)) if port not in reserved)
+    yield from (
+        port for port in (*range(start, last + 1), *range(first, start)) if port not in reserved
+    )
 
 
 def clash(one: IPAddress, other: IPAddress) -> bool:
-    """Whether the same port of two addresses cannot be bound by two: all addresses of a family include each."""
-    return one.version == other.version and (one == other or one.is_unspecified or other.is_unspecified)
+    """Whether the same port of two addresses cannot be bound by two.
+
+    All addresses of a family include each.
+    """
+    return one.version == other.version and (
+        one == other or one.is_unspecified or other.is_unspecified
+    )
 
 
 def shown(ports: Iterable[Port]) -> list[Port]:
     """Ports in the order of listings."""
+
     def place(port: Port) -> tuple[int, int, int, int, int]:
-        return port.port, PROTOCOLS.index(port.protocol), port.host_ip.version, int(port.host_ip), port.host_port
+        return (
+            port.port,
+            PROTOCOLS.index(port.protocol),
+            port.host_ip.version,
+            int(port.host_ip),
+            port.host_port,
+        )
 
     return sorted(ports, key=place)

@@ -1,7 +1,8 @@
 """Settings: the keys of Docker's daemon.json that concern networking.
 
-They are read from the file that --config or PLUMB_CONFIG names, or /etc/plumb/config.json. A key that Docker has but
-plumb does not is refused like any unknown one: a setting that is silently without effect is worse than none.
+They are read from the file that --config or PLUMB_CONFIG names, or /etc/plumb/config.json. A key
+that Docker has but plumb does not is refused like any unknown one: a setting that is silently
+without effect is worse than none.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network, ip_interface
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_interface,
+)
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +32,10 @@ DEFAULT_FILE = Path("/etc/plumb/config.json")
 
 @dataclass(frozen=True)
 class AddressPool:
-    """Where subnets come from: `size` is the prefix length of each (Docker's default-address-pools)."""
+    """Where subnets come from.
+
+    `size` is the prefix length of each (Docker's default-address-pools).
+    """
 
     base: IPNetwork
     size: int
@@ -66,7 +77,10 @@ class Settings:
 
     @property
     def opens(self) -> bool:
-        """Whether plumb makes the host forward; with nftables it only looks whether the host does, as Docker."""
+        """Whether plumb makes the host forward.
+
+        With nftables it only looks whether the host does, as Docker.
+        """
         return self.ip_forward and self.firewall_backend == "iptables"
 
 
@@ -107,8 +121,14 @@ def _mtu(value: Any) -> int | None:
 def _bip(value: Any) -> IPv4Interface:
     text = _text(value)
     interface = ip_interface(text)
-    if not isinstance(interface, IPv4Interface) or "/" not in text or interface.ip == interface.network.network_address:
-        raise ValueError("it is the bridge's own IPv4 address with its prefix length, like 10.77.0.1/24")
+    if (
+        not isinstance(interface, IPv4Interface)
+        or "/" not in text
+        or interface.ip == interface.network.network_address
+    ):
+        raise ValueError(
+            "it is the bridge's own IPv4 address with its prefix length, like 10.77.0.1/24"
+        )
     return interface
 
 
@@ -129,11 +149,18 @@ LINK_LOCAL6 = IPv6Network("fe80::/64")
 
 def _pool(value: Any) -> AddressPool:
     if not isinstance(value, dict) or set(value) != {"base", "size"}:
-        raise ValueError("a pool is written {\"base\": \"10.200.0.0/16\", \"size\": 24}")
+        raise ValueError('a pool is written {"base": "10.200.0.0/16", "size": 24}')
     base, size = opt.network(_text(value["base"]), "base"), value["size"]
-    if not isinstance(size, int) or isinstance(size, bool) or not base.prefixlen <= size <= base.max_prefixlen:
-        raise ValueError(f"{base} has a smaller prefix (/{base.prefixlen}) than the target size of that pool (/{size})"
-                         if isinstance(size, int) and size < base.prefixlen else f"invalid size {size!r}")
+    if (
+        not isinstance(size, int)
+        or isinstance(size, bool)
+        or not base.prefixlen <= size <= base.max_prefixlen
+    ):
+        raise ValueError(
+            f"{base} has a smaller prefix (/{base.prefixlen}) than the target size of that pool (/{size})"
+            if isinstance(size, int) and size < base.prefixlen
+            else f"invalid size {size!r}"
+        )
     return AddressPool(base, size)
 
 
@@ -155,17 +182,37 @@ def _fwmark(value: Any) -> str:
 def _network_opts(value: Any) -> tuple[tuple[str, Pairs], ...]:
     if not isinstance(value, dict) or not all(isinstance(opts, dict) for opts in value.values()):
         raise ValueError('it is written {"bridge": {"com.docker.network.driver.mtu": "1400"}}')
-    return tuple((driver, tuple((key, _text(text)) for key, text in opts.items())) for driver, opts in value.items())
+    return tuple(
+        (driver, tuple((key, _text(text)) for key, text in opts.items()))
+        for driver, opts in value.items()
+    )
 
 
 KEYS: dict[str, Callable[[Any], Any]] = {
-    "iptables": _bool, "ip6tables": _bool, "firewall-backend": _backend, "ip-forward": _bool,
-    "ip-forward-no-drop": _bool, "ip-masq": _bool, "ipv6": _bool, "bridge": _typed(lambda t: t and opt.link_name(t)),
-    "bip": _bip, "fixed-cidr": _cidr(4), "fixed-cidr-v6": _cidr(6), "default-gateway": _typed(opt.ipv4),
-    "default-gateway-v6": _typed(opt.ipv6), "icc": _bool, "ip": _typed(opt.ipv4), "mtu": _mtu,
-    "userland-proxy": _bool, "allow-direct-routing": _bool, "bridge-accept-fwmark": _fwmark,
-    "host-gateway-ips": _many(_typed(opt.address)), "default-address-pools": _many(_pool),
-    "default-network-opts": _network_opts, "dns": _many(_typed(opt.address)), "dns-search": _many(_text),
+    "iptables": _bool,
+    "ip6tables": _bool,
+    "firewall-backend": _backend,
+    "ip-forward": _bool,
+    "ip-forward-no-drop": _bool,
+    "ip-masq": _bool,
+    "ipv6": _bool,
+    "bridge": _typed(lambda t: t and opt.link_name(t)),
+    "bip": _bip,
+    "fixed-cidr": _cidr(4),
+    "fixed-cidr-v6": _cidr(6),
+    "default-gateway": _typed(opt.ipv4),
+    "default-gateway-v6": _typed(opt.ipv6),
+    "icc": _bool,
+    "ip": _typed(opt.ipv4),
+    "mtu": _mtu,
+    "userland-proxy": _bool,
+    "allow-direct-routing": _bool,
+    "bridge-accept-fwmark": _fwmark,
+    "host-gateway-ips": _many(_typed(opt.address)),
+    "default-address-pools": _many(_pool),
+    "default-network-opts": _network_opts,
+    "dns": _many(_typed(opt.address)),
+    "dns-search": _many(_text),
     "dns-opts": _many(_text),
 }
 
@@ -199,22 +246,44 @@ def from_mapping(found: Mapping[str, Any], where: str = "settings") -> Settings:
 
 
 def checked(settings: Settings, where: str) -> Settings:
-    """Settings that agree with each other; `iptables: false` switches masquerading off, as in Docker."""
+    """Settings that agree with each other.
+
+    `iptables: false` switches masquerading off, as in Docker.
+    """
     if settings.bridge and settings.bip:
-        raise Invalid(f"{where}: bridge and bip are mutually exclusive: the bridge has its address already")
+        raise Invalid(
+            f"{where}: bridge and bip are mutually exclusive: the bridge has its address already"
+        )
     if not settings.icc and not settings.iptables:
-        raise Invalid(f"{where}: icc: false needs iptables: it is a firewall rule that parts the containers")
+        raise Invalid(
+            f"{where}: icc: false needs iptables: it is a firewall rule that parts the containers"
+        )
     if not settings.icc and settings.ipv6 and not settings.ip6tables:
         raise Invalid(f"{where}: icc: false with ipv6 needs ip6tables")
-    if settings.bip and settings.fixed_cidr and not settings.fixed_cidr.subnet_of(settings.bip.network):
-        raise Invalid(f"{where}: fixed-cidr {settings.fixed_cidr} is not within {settings.bip.network}")
-    if settings.bip and settings.default_gateway and settings.default_gateway not in settings.bip.network:
-        raise Invalid(f"{where}: default gateway {settings.default_gateway} must be part of {settings.bip.network}")
+    if (
+        settings.bip
+        and settings.fixed_cidr
+        and not settings.fixed_cidr.subnet_of(settings.bip.network)
+    ):
+        raise Invalid(
+            f"{where}: fixed-cidr {settings.fixed_cidr} is not within {settings.bip.network}"
+        )
+    if (
+        settings.bip
+        and settings.default_gateway
+        and settings.default_gateway not in settings.bip.network
+    ):
+        raise Invalid(
+            f"{where}: default gateway {settings.default_gateway} must be part of {settings.bip.network}"
+        )
     return settings if settings.iptables else replace(settings, ip_masq=False)
 
 
 def load(path: str | None = None) -> Settings:
-    """Settings from a file: the one named, PLUMB_CONFIG's, or /etc/plumb/config.json if it is there."""
+    """Settings from a file.
+
+    The one named, PLUMB_CONFIG's, or /etc/plumb/config.json if it is there.
+    """
     named = path or os.environ.get("PLUMB_CONFIG")
     file = Path(named) if named else DEFAULT_FILE
     try:

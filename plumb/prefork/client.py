@@ -1,11 +1,12 @@
 """A command line handed to a warm process: the caller's side, and the form of what is said.
 
-What a start of Python costs is its imports; so this imports what is built into the interpreter, and nothing that is
-written in Python. What becomes of a request is in `plumb.prefork.server`.
+What a start of Python costs is its imports; so this imports what is built into the interpreter, and
+nothing that is written in Python. What becomes of a request is in `plumb.prefork.server`.
 
-A request is one datagram on command.sock, its parts separated by NUL, which neither an argument nor an environment can hold.
-Who is willing gets four descriptors: the standard streams, and the reading end of a pipe whose other end closes with the caller,
-however that ends. (Had they come with the request, somebody who never reads it would keep the caller's output open.)
+A request is one datagram on command.sock, its parts separated by NUL, which neither an argument nor
+an environment can hold. Who is willing gets four descriptors: the standard streams, and the reading
+end of a pipe whose other end closes with the caller, however that ends. (Had they come with the
+request, somebody who never reads it would keep the caller's output open.)
 """
 
 import _signal  # type: ignore[import-not-found]  # typeshed has only signal, which makes enums of its numbers: 3 ms
@@ -19,13 +20,18 @@ from plumb import root
 
 SOCKET = "command.sock"
 ROOM = 107
-"""Bytes of a Unix socket's path (unix(7)); a longer one is gone about by way of a descriptor of its folder."""
+"""Bytes of a Unix socket's path (unix(7)).
+
+A longer one is gone about by way of a descriptor of its folder.
+"""
 PATIENCE = 1.0
 """Seconds until a command has begun elsewhere; after that it begins here."""
 LARGEST = 1 << 18
 """Bytes of a datagram, which is more than a Unix socket takes unless told otherwise (net.core.wmem_default)."""
 WILLING, BEGUN, STATUS, COLD, BECOME = b"w", b"b", b"s", b"c", b"x"
-"""How an answer begins: your descriptors, please; it has begun (with a pidfd); its exit status; go on yourself; become this command
+"""How an answer begins: your descriptors, please; it has begun (with a pidfd); its exit status.
+
+Go on yourself; become this command
 of a container."""
 PASSED_ON = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGTSTP)
 READ_ONCE = ("PYTHON", "XTABLES_")
@@ -47,7 +53,8 @@ class Request:
         identity: which plumb, and which interpreter; a warm process serves one of each.
         executable, home: that interpreter, and the folder that the package lies in.
         blocked: the signals that the caller blocks.
-        streams: of each standard stream its encoding, what it does with errors, whether it is flushed by the line, and whether at once.
+        streams: of each standard stream its encoding, what it does with errors, whether it is
+        flushed by the line, and whether at once.
         argv, environment: the caller's.
     """
 
@@ -69,16 +76,31 @@ def compose(blocked: "set[int]") -> bytes:
     """The request of this process.
 
     Raises:
-        OSError: a standard stream is closed, or a variable has no name: nobody could give those to another process.
+        OSError: a standard stream is closed, or a variable has no name: nobody could give those to
+        another process.
     """
     if "" in os.environ:
         raise OSError("a variable has no name")
     home = os.path.dirname(os.path.dirname(plumb.__file__))
-    path = [entry for entry in sys.path[1:] if entry != home]           # the first is the folder of the script, or the caller's own
-    once = sorted(item for item in os.environ.items() if item[0].startswith(READ_ONCE) and item[0] not in SHOWN_OTHERWISE)
+    path = [
+        entry for entry in sys.path[1:] if entry != home
+    ]  # the first is the folder of the script, or the caller's own
+    once = sorted(
+        item
+        for item in os.environ.items()
+        if item[0].startswith(READ_ONCE) and item[0] not in SHOWN_OTHERWISE
+    )
     identity = repr((plumb.__version__, home, sys.prefix, path, sys.getfilesystemencoding(), once))
-    parts = [identity, sys.executable, home, " ".join(str(int(number)) for number in blocked), *map(_described, range(3)),
-             str(len(sys.argv)), *sys.argv, *(f"{name}={value}" for name, value in os.environ.items())]
+    parts = [
+        identity,
+        sys.executable,
+        home,
+        " ".join(str(int(number)) for number in blocked),
+        *map(_described, range(3)),
+        str(len(sys.argv)),
+        *sys.argv,
+        *(f"{name}={value}" for name, value in os.environ.items()),
+    ]
     return os.fsencode("\0".join(parts))
 
 
@@ -105,27 +127,31 @@ def ask() -> int | None:
     """Have this process's command line carried out by a warm one.
 
     Returns:
-        The exit status; None where nothing was done and the command is to go on here: there is no warm process, it is another
-        plumb's, or only the caller's own can do it.
+        The exit status; None where nothing was done and the command is to go on here: there is no
+        warm process, it is another plumb's, or only the caller's own can do it.
 
     Raises:
         Died: it was killed over it.
     """
     option = "".join(sys.orig_argv[1:2])
     if (option.startswith("-") and option != "-m") or os.environ.get("PLUMB_WARM") == "0":
-        return None                     # an interpreter with options of its own is left alone
-    if any("/fd/" in word for word in (*sys.argv[1:], *(os.environ.get(name, "") for name in PATHS))):
-        return None                     # a descriptor's number is this process's: --config <(…)
+        return None  # an interpreter with options of its own is left alone
+    if any(
+        "/fd/" in word for word in (*sys.argv[1:], *(os.environ.get(name, "") for name in PATHS))
+    ):
+        return None  # a descriptor's number is this process's: --config <(…)
     try:
         connection = _connected(root.run(root.named()))
     except OSError:
         return None
-    blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, PASSED_ON)     # as long as nobody can be told of them
-    leash, held = os.pipe()             # that end stays open as long as this process lives
+    blocked = _signal.pthread_sigmask(
+        _signal.SIG_BLOCK, PASSED_ON
+    )  # as long as nobody can be told of them
+    leash, held = os.pipe()  # that end stays open as long as this process lives
     try:
         errand = Errand(connection, _hand_over(connection, compose(blocked), leash))
     except (OSError, ValueError):
-        os.close(held)                  # who begins only now is killed
+        os.close(held)  # who begins only now is killed
         connection.close()
         return None
     finally:
@@ -179,7 +205,7 @@ class Errand:
         self._connection, self._child, self._passed_on = connection, child, 0
         self._before = {number: _signal.getsignal(number) for number in PASSED_ON}
         for number, handler in self._before.items():
-            if handler != _signal.SIG_IGN:              # nohup stays nohup
+            if handler != _signal.SIG_IGN:  # nohup stays nohup
                 _signal.signal(number, self._pass_on)
 
     def see_through(self) -> int | None:
@@ -188,7 +214,7 @@ class Errand:
             heard = self._hear()
             kind, rest = heard[:1], heard[1:]
             if kind == STATUS:
-                self._hear()                            # that it has gone, and keeps nothing open
+                self._hear()  # that it has gone, and keeps nothing open
                 return int(rest)
             self._let_go()
             if kind == BECOME:
@@ -218,7 +244,7 @@ class Errand:
     def _pass_on(self, number: int, frame: object) -> None:
         """Have a signal take effect there."""
         try:
-            if number == _signal.SIGTSTP:               # it has no terminal whose SIGTSTP would stop it
+            if number == _signal.SIGTSTP:  # it has no terminal whose SIGTSTP would stop it
                 _signal.pidfd_send_signal(self._child, _signal.SIGSTOP)
                 os.kill(os.getpid(), _signal.SIGSTOP)
                 _signal.pidfd_send_signal(self._child, _signal.SIGCONT)
@@ -226,7 +252,7 @@ class Errand:
                 _signal.pidfd_send_signal(self._child, number)
                 self._passed_on = number
         except ProcessLookupError:
-            pass                                        # it has ended; what it said is on its way
+            pass  # it has ended; what it said is on its way
 
     def _let_go(self) -> None:
         for number, handler in self._before.items():
@@ -234,7 +260,9 @@ class Errand:
 
 
 def _become(wish: bytes) -> bytes:
-    """Become a container's command (`exec`): this process is the one that its caller knows and whose terminal it has.
+    """Become a container's command (`exec`).
+
+    This process is the one that its caller knows and whose terminal it has.
 
     Returns:
         Why not: errno and words.

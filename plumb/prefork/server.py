@@ -1,10 +1,12 @@
 """The warm process: has all of plumb imported, and carries out command lines in forks of itself.
 
-A start of Python with all that a command imports takes ten times as long as the command. So where there is an agent, the first
-command makes it start one process more, which imports everything, and from then on a command is a fork. It is the same
-`plumb.cli.main`, in a process that has become like its caller in all that a program can see: arguments, environment, folder,
-namespaces, limits, signals, and the very descriptors of its standard streams. Whatever cannot be so is told to the caller before
-anything was done, and the caller goes on by itself, as it does where there is no agent.
+A start of Python with all that a command imports takes ten times as long as the command. So where
+there is an agent, the first command makes it start one process more, which imports everything, and
+from then on a command is a fork. It is the same `plumb.cli.main`, in a process that has become like
+its caller in all that a program can see: arguments, environment, folder, namespaces, limits,
+signals, and the very descriptors of its standard streams. Whatever cannot be so is told to the
+caller before anything was done, and the caller goes on by itself, as it does where there is no
+agent.
 
     caller (kernel.request)                             agent                       warm process
     ────── request ─────────────────────────────────▶   not yet: hangs up, starts ─▶ imports
@@ -15,11 +17,13 @@ anything was done, and the caller goes on by itself, as it does where there is n
     ────── signals ─────────────────────────────────────────────────────────────▶
     ◀───── exit status, or: become this command, or: go on yourself ──────────────
 
-One fork stands by already (a fork takes a millisecond, and its first steps as long again). The leash is a pipe that closes with the
-caller: who kills that with SIGKILL has killed the command. A command lives on when the agent ends, as it may be what ends the agent.
+One fork stands by already (a fork takes a millisecond, and its first steps as long again). The
+leash is a pipe that closes with the caller: who kills that with SIGKILL has killed the command. A
+command lives on when the agent ends, as it may be what ends the agent.
 
-The process ends with the agent, when it has had nothing to do for an hour, and when plumb's files have changed; the next command
-makes the agent start another. `ps` calls it plumb-warm, with the number of command lines that it has carried out.
+The process ends with the agent, when it has had nothing to do for an hour, and when plumb's files
+have changed; the next command makes the agent start another. `ps` calls it plumb-warm, with the
+number of command lines that it has carried out.
 """
 
 from __future__ import annotations
@@ -44,21 +48,43 @@ from plumb.kernel import agent_socket
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.libnftables import LIBRARY
 from plumb.kernel.process import adopt, caller
-from plumb.prefork.client import BECOME, BEGUN, COLD, LARGEST, PATIENCE, STATUS, WILLING, Request, received
+from plumb.prefork.client import (
+    BECOME,
+    BEGUN,
+    COLD,
+    LARGEST,
+    PATIENCE,
+    STATUS,
+    WILLING,
+    Request,
+    received,
+)
 
 IDLE = 3600.0
 """Seconds without a command after which it ends: it takes 40 MB."""
 TAKEN, SERVED, STALE = b"t", b"s", b"o"
-"""What forks say to the warm process: I am no spare any more; a command was carried out; plumb's files are others by now."""
-LEFT_OUT = ("plumb.__main__", "plumb.probes", "plumb.pytest_plugin", "plumb.kernel.netfilter.python_iptables")
-"""What no command imports, or few: scapy takes seconds, the legacy tables' C libraries are for hosts that have them."""
+"""What forks say to the warm process: I am no spare any more; a command was carried out.
+
+Plumb's files are others by now.
+"""
+LEFT_OUT = (
+    "plumb.__main__",
+    "plumb.probes",
+    "plumb.pytest_plugin",
+    "plumb.kernel.netfilter.python_iptables",
+)
+"""What no command imports, or few.
+
+Scapy takes seconds, the legacy tables' C libraries are for hosts that have them.
+"""
 Files = dict[str, tuple[int, int]]
 
 
 def main() -> None:
     """Be the warm process.
 
-    Its arguments: the descriptors of command.sock and of a pipe to say "ready" on, and the agent's pid. It reads the identity to serve.
+    Its arguments: the descriptors of command.sock and of a pipe to say "ready" on, and the agent's
+    pid. It reads the identity to serve.
     """
     listener, ready, agent = (int(word) for word in sys.argv[1:4])
     adopt.end_with_parent(agent)
@@ -86,13 +112,26 @@ def load() -> None:
 
 def own_files() -> list[str]:
     """The files of the package."""
-    return [f"{folder}/{name}" for folder, _, names in os.walk(plumb.__path__[0]) for name in names if name.endswith(".py")]
+    return [
+        f"{folder}/{name}"
+        for folder, _, names in os.walk(plumb.__path__[0])
+        for name in names
+        if name.endswith(".py")
+    ]
 
 
 def libraries() -> list[str]:
-    """The folders where what plumb needs is installed: they change when something is installed, or another version of it."""
-    return list({os.path.dirname(os.path.dirname(file)) for name in ("click", "pyroute2")
-                 if (file := getattr(sys.modules.get(name), "__file__", None))})
+    """The folders where what plumb needs is installed.
+
+    They change when something is installed, or another version of it.
+    """
+    return list(
+        {
+            os.path.dirname(os.path.dirname(file))
+            for name in ("click", "pyroute2")
+            if (file := getattr(sys.modules.get(name), "__file__", None))
+        }
+    )
 
 
 def state_of(paths: list[str]) -> Files:
@@ -130,10 +169,10 @@ class Warm:
         Args:
             ready: the pipe on which to say so.
         """
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)           # nobody waits for the forks
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
         gc.collect()
-        gc.freeze()                                             # a collection would copy what forks share
+        gc.freeze()  # a collection would copy what forks share
         os.write(ready, b"ready")
         os.close(ready)
         spare = self._fork()
@@ -167,7 +206,9 @@ class Warm:
                 os._exit(1)
         try:
             return os.pidfd_open(pid)
-        except ProcessLookupError:          # it was taken and has ended, and nobody needed to wait for it; what it said is there
+        except (
+            ProcessLookupError
+        ):  # it was taken and has ended, and nobody needed to wait for it; what it said is there
             return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
@@ -208,13 +249,13 @@ class Fork(caller.Caller):
         if len(wish) > LARGEST:
             raise caller.Elsewhere
         try:
-            self._end_work()                # before that one lets go of the leash
+            self._end_work()  # before that one lets go of the leash
             self._client.send(wish)
-        except OSError:                     # it is too long for this socket
+        except OSError:  # it is too long for this socket
             raise caller.Elsewhere from None
         number, _, words = os.fsdecode(received(self._client)).partition(" ")
         if not number:
-            os._exit(0)                     # it has become the command
+            os._exit(0)  # it has become the command
         raise OSError(int(number), words)
 
     # -- from the first to the last
@@ -234,7 +275,7 @@ class Fork(caller.Caller):
             status = self._carry_out(request)
             self._end_work()
         except (OSError, ValueError, adopt.Unlike):
-            os._exit(1)                     # hangs up: nothing was done
+            os._exit(1)  # hangs up: nothing was done
         except caller.Elsewhere:
             status = -1
         self._client.send(STATUS + str(status).encode() if status >= 0 else COLD)
@@ -246,7 +287,7 @@ class Fork(caller.Caller):
         self._count = b""
 
     def _tell(self, word: bytes) -> None:
-        with suppress(OSError):             # it has ended
+        with suppress(OSError):  # it has ended
             os.write(self._warm.say, word)
 
     def _accept(self) -> None:
@@ -255,7 +296,7 @@ class Fork(caller.Caller):
         waiting.register(self._warm.listener, select.POLLIN)
         while True:
             waiting.poll()
-            with suppress(OSError):         # it has hung up already
+            with suppress(OSError):  # it has hung up already
                 self._client, _ = self._warm.listener.accept()
                 self._pid = agent_socket.trusted(self._client)
                 if self._pid:
@@ -321,14 +362,22 @@ def dress(request: Request) -> None:
         os.environ.clear()
         os.environ.update(request.environment)
         time.tzset()
-    sys.stdin, sys.stdout, sys.stderr = (_stream(number, *request.streams[number]) for number in range(3))
+    sys.stdin, sys.stdout, sys.stderr = (
+        _stream(number, *request.streams[number]) for number in range(3)
+    )
 
 
-def _stream(number: int, encoding: str, errors: str, by_line: str, at_once: str) -> io.TextIOWrapper:
+def _stream(
+    number: int, encoding: str, errors: str, by_line: str, at_once: str
+) -> io.TextIOWrapper:
     """A standard stream, as the interpreter makes it at its start."""
     raw = io.FileIO(number, "w" if number else "r", closefd=False)
-    buffer = io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw) if at_once == "0" else raw
-    return io.TextIOWrapper(buffer, encoding, errors, "\n", line_buffering=by_line == "1", write_through=at_once == "1")
+    buffer = (
+        io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw) if at_once == "0" else raw
+    )
+    return io.TextIOWrapper(
+        buffer, encoding, errors, "\n", line_buffering=by_line == "1", write_through=at_once == "1"
+    )
 
 
 def flushed(status: int) -> int:

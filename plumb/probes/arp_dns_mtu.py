@@ -1,4 +1,7 @@
-"""Questions that are about more than an answer: who claims an address, how long a packet may be, what a name means."""
+"""Questions that are about more than an answer.
+
+Who claims an address, how long a packet may be, what a name means.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ DNS_PORT = 53
 
 
 def neighbours(question: Question, seconds: float) -> Answer:
-    """Who claims an address on the segment of the asker's own where it belongs: its MACs. Two are a finding.
+    """Who claims an address on the segment of the asker's own where it belongs: its MACs.
+
+    Two are a finding.
 
     Raises:
         Invalid: it does not belong on any.
@@ -30,8 +35,10 @@ def neighbours(question: Question, seconds: float) -> Answer:
         own = own_addresses()
     dev = next((dev for dev, ip in own if question.address in ip.network), None)
     if dev is None:
-        raise Invalid(f"{question.address} is not on a segment of {question.source.name}'s: there, nobody can be asked for its MAC",
-                      "ask from a place that has an address in the same subnet")
+        raise Invalid(
+            f"{question.address} is not on a segment of {question.source.name}'s: there, nobody can be asked for its MAC",
+            "ask from a place that has an address in the same subnet",
+        )
     if any(ip.ip == question.address for _, ip in own):
         found.said, found.good = "it is the asker's own", True
         return found
@@ -59,23 +66,36 @@ def longest(question: Question, seconds: float) -> Answer:
     elif result.by is not None:
         found.by, found.said = str(result.by), f"longer ones are too long, says {result.by}"
     elif result.hole:
-        behind = f"between {result.behind} and the next" if result.behind is not None else "before the first router"
+        behind = (
+            f"between {result.behind} and the next"
+            if result.behind is not None
+            else "before the first router"
+        )
         found.said = f"longer ones, up to {result.link} that leave here, vanish {behind}, and nobody says so: a black hole"
     return found
 
 
 def server(question: Question, seconds: float) -> Answer:
-    """Whether a name server answers at all: it is asked for the root's name servers, and may refuse."""
+    """Whether a name server answers at all.
+
+    It is asked for the root's name servers, and may refuse.
+    """
     import dns.message
 
     found = Answer(question, sent=1)
-    said = _asked(question.source, question.address, dns.message.make_query(".", "NS"), found, seconds)
+    said = _asked(
+        question.source, question.address, dns.message.make_query(".", "NS"), found, seconds
+    )
     found.good = said is not None
     return found
 
 
-def name(source: Place, wanted: str, folder: str, versions: tuple[int, ...], seconds: float) -> list[Answer]:
-    """What a name means, asked of each name server that somebody has, in turn, until one answers; an answer for each address family.
+def name(
+    source: Place, wanted: str, folder: str, versions: tuple[int, ...], seconds: float
+) -> list[Answer]:
+    """What a name means, asked of each name server that somebody has, in turn, until one answers.
+
+    An answer for each address family.
 
     Args:
         folder: where the asker's resolv.conf lies.
@@ -89,14 +109,22 @@ def name(source: Place, wanted: str, folder: str, versions: tuple[int, ...], sec
 
     servers, search = _resolv_conf(f"{folder}/resolv.conf")
     if not servers:
-        raise Invalid(f"{source.name} has no name server", "see 'plumb exec NAME cat /etc/resolv.conf'")
+        raise Invalid(
+            f"{source.name} has no name server", "see 'plumb exec NAME cat /etc/resolv.conf'"
+        )
     answers = []
     for version in versions:
         for address in servers:
             found = Answer(Question(source, wanted, address, Kind.DNS), sent=1)
-            for full in ([wanted] if "." in wanted else [*(f"{wanted}.{domain}" for domain in search), wanted]):
+            for full in (
+                [wanted]
+                if "." in wanted
+                else [*(f"{wanted}.{domain}" for domain in search), wanted]
+            ):
                 try:
-                    message = dns.message.make_query(dns.name.from_text(full), "A" if version == 4 else "AAAA")
+                    message = dns.message.make_query(
+                        dns.name.from_text(full), "A" if version == 4 else "AAAA"
+                    )
                 except dns.exception.DNSException as error:
                     raise Invalid(f"{wanted!r} is no name: {error}") from error
                 found.found = _asked(source, address, message, found, seconds) or []
@@ -105,14 +133,19 @@ def name(source: Place, wanted: str, folder: str, versions: tuple[int, ...], sec
             if found.seconds:
                 break
         kind = "A" if version == 4 else "AAAA"
-        found.good, found.said = bool(found.found), found.said or ("" if found.found else f"no {kind} record")
+        found.good, found.said = (
+            bool(found.found),
+            found.said or ("" if found.found else f"no {kind} record"),
+        )
         answers.append(found)
     if any(each.found for each in answers):
-        answers = [each for each in answers if each.found]      # many names have one family only
+        answers = [each for each in answers if each.found]  # many names have one family only
     return answers
 
 
-def _asked(source: Place, server: IPAddress, message: object, found: Answer, seconds: float) -> list[str] | None:
+def _asked(
+    source: Place, server: IPAddress, message: object, found: Answer, seconds: float
+) -> list[str] | None:
     """The addresses that a name server knows; None where it does not answer."""
     import dns.exception
     import dns.message
@@ -121,7 +154,9 @@ def _asked(source: Place, server: IPAddress, message: object, found: Answer, sec
 
     assert isinstance(message, dns.message.Message)
     with entered(source.ns):
-        client = socket.socket(socket.AF_INET if server.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+        client = socket.socket(
+            socket.AF_INET if server.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM
+        )
     with client:
         client.settimeout(seconds)
         begun = time.monotonic()
@@ -140,8 +175,15 @@ def _asked(source: Place, server: IPAddress, message: object, found: Answer, sec
             return None
     found.seconds.append(time.monotonic() - begun)
     code = answer.rcode()
-    found.said = {dns.rcode.NOERROR: "", dns.rcode.NXDOMAIN: "there is no such name"}.get(code, dns.rcode.to_text(code).lower())
-    return [record.to_text() for each in answer.answer for record in each if record.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)]
+    found.said = {dns.rcode.NOERROR: "", dns.rcode.NXDOMAIN: "there is no such name"}.get(
+        code, dns.rcode.to_text(code).lower()
+    )
+    return [
+        record.to_text()
+        for each in answer.answer
+        for record in each
+        if record.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)
+    ]
 
 
 def _resolv_conf(path: str) -> tuple[list[IPAddress], list[str]]:
@@ -152,5 +194,11 @@ def _resolv_conf(path: str) -> tuple[list[IPAddress], list[str]]:
         return [], []
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = [words for line in file if (words := line.partition("#")[0].split())]
-    servers = [ip for line in lines if line[0] == "nameserver" and len(line) > 1 and (ip := address_of(line[1])) is not None]
-    return servers, [word for line in lines if line[0] == "search" for word in line[1:] if word != "."]
+    servers = [
+        ip
+        for line in lines
+        if line[0] == "nameserver" and len(line) > 1 and (ip := address_of(line[1])) is not None
+    ]
+    return servers, [
+        word for line in lines if line[0] == "search" for word in line[1:] if word != "."
+    ]

@@ -4,8 +4,8 @@
     names       what containers call each other (`naming`)
     owners      that each address belongs to one alone (`owners`)
 
-What is not as promised is asked once more with more patience: on a busy machine an answer may come late. What came although it must
-not is not asked again.
+What is not as promised is asked once more with more patience: on a busy machine an answer may come
+late. What came although it must not is not asked again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class Outside:
 
 @dataclass(frozen=True)
 class Host:
-    """What of the host's settings bears upon promises: the user-land proxy, the families in which it forwards and has firewall rules."""
+    """What of the host's settings bears upon promises.
+
+    The user-land proxy, the families in which it forwards and has firewall rules.
+    """
 
     proxy: bool = True
     walls: frozenset[int] = BOTH
@@ -103,7 +106,9 @@ class Matrix:
         return [each for each in every if not each.kept]
 
 
-def expected(members: Sequence[Member], places: Mapping[str, str], outside: Outside, host: Host) -> Expected:
+def expected(
+    members: Sequence[Member], places: Mapping[str, str], outside: Outside, host: Host
+) -> Expected:
     """All that is promised to and of these containers.
 
     Args:
@@ -111,16 +116,33 @@ def expected(members: Sequence[Member], places: Mapping[str, str], outside: Outs
         places: the namespace file of each container, and of HOST.
     """
     there = {**places, **({WORLD: outside.place} if outside.place else {})}
-    made = [promise for promise in promises(members, outside.addresses, routed_here=bool(outside.routed), own=outside.own, walls=host.walls)
-            if promise.source != WORLD or promise.address in outside.routed]
+    made = [
+        promise
+        for promise in promises(
+            members,
+            outside.addresses,
+            routed_here=bool(outside.routed),
+            own=outside.own,
+            walls=host.walls,
+        )
+        if promise.source != WORLD or promise.address in outside.routed
+    ]
     made += published(members, Outlook([ip.ip for ip in outside.own], host.proxy, host.walls))
-    # A world that is an address alone asks nothing, and has no port of which it is known that somebody listens there.
-    reach = [promise for promise in made if promise.source in there and (promise.target in there or promise.protocol is Protocol.ICMP)]
+    # A world that is an address alone asks nothing, and has no port of which it is known that
+    # somebody listens there.
+    reach = [
+        promise
+        for promise in made
+        if promise.source in there
+        and (promise.target in there or promise.protocol is Protocol.ICMP)
+    ]
     names = name_promises(members)
     if len(members) > CROWDED:
         names = _some(names, [box.name for box, _ in members])
     world = [WORLD] if outside.place or outside.addresses else []
-    networks = {box.name: tuple(sorted(net.name for _, net in ends)) or (box.mode,) for box, ends in members}
+    networks = {
+        box.name: tuple(sorted(net.name for _, net in ends)) or (box.mode,) for box, ends in members
+    }
     return Expected([*networks, HOST, *world], networks, there, reach, names, claims_of(members))
 
 
@@ -131,8 +153,13 @@ def _some(names: Sequence[NamePromise], members: Sequence[str]) -> list[NameProm
     for promise in names:
         if promise.protocol is Protocol.UDP and promise.kind is Kind.A and promise.name in order:
             parts.setdefault((promise.source, bool(promise.means)), []).append(promise)
-    return [promise for (source, _), part in parts.items()
-            for promise in sorted(part, key=lambda each: (order[each.name] - order[source]) % len(order))[:CROWDED]]
+    return [
+        promise
+        for (source, _), part in parts.items()
+        for promise in sorted(
+            part, key=lambda each: (order[each.name] - order[source]) % len(order)
+        )[:CROWDED]
+    ]
 
 
 def hold(wanted: Expected, seconds: float = 1.0, progress: Progress = lambda done: None) -> Matrix:
@@ -142,10 +169,17 @@ def hold(wanted: Expected, seconds: float = 1.0, progress: Progress = lambda don
         seconds: how long to wait for what must not come.
         progress: is told how many more promises are tried, now and then.
     """
-    with ThreadPoolExecutor() as beside:        # a thread is in a namespace by itself, so all three can go on together
+    with (
+        ThreadPoolExecutor() as beside
+    ):  # a thread is in a namespace by itself, so all three can go on together
         names = beside.submit(_asked, wanted, wanted.names, seconds)
         claims = beside.submit(look, wanted.claims, wanted.places)
-        found = Matrix(wanted.members, try_out(wanted.reach, wanted.places, seconds, progress), names.result(), claims.result())
+        found = Matrix(
+            wanted.members,
+            try_out(wanted.reach, wanted.places, seconds, progress),
+            names.result(),
+            claims.result(),
+        )
     progress(len(wanted.names) + len(wanted.claims))
     _again(found, wanted, seconds * MORE)
     return found
@@ -159,19 +193,37 @@ def _asked(wanted: Expected, names: Sequence[NamePromise], seconds: float) -> li
 
 
 def _again(found: Matrix, wanted: Expected, seconds: float) -> None:
-    """What did not come the first time. Who asks or is asked there, is asked by others again as well, so that silence is shown."""
-    late = [number for number, each in enumerate(found.reach) if not each.kept and (each.promise.reach or not each.reached)]
+    """What did not come the first time.
+
+    Who asks or is asked there, is asked by others again as well, so that silence is shown.
+    """
+    late = [
+        number
+        for number, each in enumerate(found.reach)
+        if not each.kept and (each.promise.reach or not each.reached)
+    ]
     if late:
         missed = [found.reach[number].promise for number in late]
         concerned = {name for promise in missed for name in (promise.source, promise.target)}
         beside = [each.promise for each in found.reach if each.kept and each.reached]
-        tried = try_out(missed + [promise for promise in beside if {promise.source, promise.target} & concerned], wanted.places, seconds)
+        tried = try_out(
+            missed
+            + [promise for promise in beside if {promise.source, promise.target} & concerned],
+            wanted.places,
+            seconds,
+        )
         for number, each in zip(late, tried, strict=False):
             found.reach[number] = each
     slow = [number for number, named in enumerate(found.names) if not named.kept]
     if slow:
-        for number, name in zip(slow, ask([found.names[number].promise for number in slow], wanted.places, seconds), strict=True):
+        for number, name in zip(
+            slow,
+            ask([found.names[number].promise for number in slow], wanted.places, seconds),
+            strict=True,
+        ):
             found.names[number] = name
     lost = [number for number, claimed in enumerate(found.claims) if not claimed.found]
-    for number, claim in zip(lost, look([found.claims[number].claim for number in lost], wanted.places), strict=True):
+    for number, claim in zip(
+        lost, look([found.claims[number].claim for number in lost], wanted.places), strict=True
+    ):
         found.claims[number] = claim

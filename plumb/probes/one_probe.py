@@ -1,8 +1,8 @@
 """One question on the real network, looked at from both ends.
 
-The asker is a plain socket in its namespace. A tap at each end sees the packets themselves: with which TTL the answer comes, whether the
-question arrives where it should, and with which source address, whatever NAT has made of it. So the far side tells, and need not
-cooperate.
+The asker is a plain socket in its namespace. A tap at each end sees the packets themselves: with
+which TTL the answer comes, whether the question arrives where it should, and with which source
+address, whatever NAT has made of it. So the far side tells, and need not cooperate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,17 @@ from plumb.kernel.ports import listeners
 from plumb.model.observations import Flow, Place, Seen
 from plumb.probes.probe_syntax import Answer, Kind, Question
 from plumb.probes.promises.promise import Protocol
-from plumb.probes.traffic.responders import MARK, NUMBER, RECVERR, Ear, Listener, Listeners, answer, echo_request, family
+from plumb.probes.traffic.responders import (
+    MARK,
+    NUMBER,
+    RECVERR,
+    Ear,
+    Listener,
+    Listeners,
+    answer,
+    echo_request,
+    family,
+)
 from plumb.probes.traffic.socket_errors import told, words
 
 SCTP = 132
@@ -68,7 +78,10 @@ class _Ping(_Asker):
     def ask(self) -> str | None:
         self._turn += 1
         try:
-            self.socket.sendto(echo_request(self._question.address.version, self._number, self._turn), (str(self._question.address), 0))
+            self.socket.sendto(
+                echo_request(self._question.address.version, self._number, self._turn),
+                (str(self._question.address), 0),
+            )
         except OSError as error:
             return words(error.errno or 0)
         return None
@@ -77,7 +90,14 @@ class _Ping(_Asker):
         self.ask()
 
     def hear(self) -> tuple[str, str] | None:
-        found = next((heard.peer for heard in self._ear.hear() if heard.reply and heard.number == self._number), None)
+        found = next(
+            (
+                heard.peer
+                for heard in self._ear.hear()
+                if heard.reply and heard.number == self._number
+            ),
+            None,
+        )
         return None if found is None else (found, "")
 
 
@@ -85,13 +105,18 @@ class _Socket(_Asker):
     """A socket with a port that it has before it asks, so that its packets are known."""
 
     def __init__(self, question: Question) -> None:
-        kind, protocol = (socket.SOCK_DGRAM, 0) if question.kind is Kind.UDP else \
-            (socket.SOCK_STREAM, SCTP if question.kind is Kind.SCTP else 0)
+        kind, protocol = (
+            (socket.SOCK_DGRAM, 0)
+            if question.kind is Kind.UDP
+            else (socket.SOCK_STREAM, SCTP if question.kind is Kind.SCTP else 0)
+        )
         try:
             with entered(question.source.ns):
                 self.socket = socket.socket(family(question.address), kind, protocol)
         except OSError as error:
-            raise Unsupported(f"this kernel has no {question.kind}", f"modprobe {question.kind}") from error
+            raise Unsupported(
+                f"this kernel has no {question.kind}", f"modprobe {question.kind}"
+            ) from error
         self.socket.setblocking(False)
         if question.kind is not Kind.SCTP:
             self.socket.setsockopt(*RECVERR[question.address.version], 1)
@@ -153,14 +178,21 @@ def ask_a_listener(question: Question, count: int = 1, seconds: float = 1.0) -> 
     """
     target = question.target
     if target is None or question.kind not in (Kind.TCP, Kind.UDP):
-        raise Invalid(f"cannot listen at {question.where}", "a listener can be opened for tcp and udp, in containers and on the host")
+        raise Invalid(
+            f"cannot listen at {question.where}",
+            "a listener can be opened for tcp and udp, in containers and on the host",
+        )
     found = Answer(question)
     with ExitStack() as stack, selectors.DefaultSelector() as watch:
         where = question.own_address or question.address
-        listener = Listeners({target.name: target.ns}, stack, watch).at(target.name, where, Protocol(question.kind), question.own_port)
+        listener = Listeners({target.name: target.ns}, stack, watch).at(
+            target.name, where, Protocol(question.kind), question.own_port
+        )
         if listener.failed:
-            raise Invalid(f"cannot listen on {question.own_port}/{question.kind} of {target.name}: {words(listener.failed)}",
-                          "leave out --listen to ask whoever listens there")
+            raise Invalid(
+                f"cannot listen on {question.own_port}/{question.kind} of {target.name}: {words(listener.failed)}",
+                "leave out --listen to ask whoever listens there",
+            )
         for _ in range(count):
             _once(question, found, seconds, listener)
     return _summed_up(found, seconds)
@@ -176,19 +208,27 @@ def _once(question: Question, found: Answer, seconds: float, listener: Listener 
         begun = time.monotonic()
         failed = asker.ask()
         heard = None if failed is not None else _wait(asker, begun + seconds, listener)
-        if isinstance(heard, tuple):                # who it was, and what there is to say
+        if isinstance(heard, tuple):  # who it was, and what there is to say
             found.seconds.append(time.monotonic() - begun)
             found.by, found.said = heard[0], heard[1]
         else:
             found.said = failed or heard or "no answer"
         _look(taps.read(0.0 if found.seconds else 0.02), question, found)
-        if found.arrived is False and isinstance(heard, tuple) and question.kind is Kind.TCP and _hangs_up(asker.socket):
+        if (
+            found.arrived is False
+            and isinstance(heard, tuple)
+            and question.kind is Kind.TCP
+            and _hangs_up(asker.socket)
+        ):
             found.seconds.pop()
             found.said = "hung up"
 
 
 def _hangs_up(connection: socket.socket) -> bool:
-    """Whether a connection that is not with whom it should be is closed right away: a proxy does that, with nobody behind it."""
+    """Whether a connection that is not with whom it should be is closed right away.
+
+    A proxy does that, with nobody behind it.
+    """
     waiting = select.poll()
     waiting.register(connection, select.POLLIN)
     try:
@@ -197,7 +237,9 @@ def _hangs_up(connection: socket.socket) -> bool:
         return True
 
 
-def _wait(asker: _Asker, deadline: float, listener: Listener | None) -> tuple[str, str] | str | None:
+def _wait(
+    asker: _Asker, deadline: float, listener: Listener | None
+) -> tuple[str, str] | str | None:
     """Who answered; or what came instead, in words; None: nothing."""
     waiting, again, told_of = select.poll(), time.monotonic() + AGAIN, None
     connects = type(asker) is _Socket
@@ -244,15 +286,25 @@ class _Header:
 
 
 def _look(seen: Sequence[Seen], question: Question, found: Answer) -> None:
-    """Read off the packets: with which TTL the answer came, whether the question arrived, and as whose."""
+    """Read off the packets.
+
+    With which TTL the answer came, whether the question arrived, and as whose.
+    """
     if question.target is not None:
         found.arrived = False
     for each in seen:
         header = _header(each)
-        if header is None or not each.inbound or (header.protocol in (1, 58) and question.kind is not Kind.ICMP):
+        if (
+            header is None
+            or not each.inbound
+            or (header.protocol in (1, 58) and question.kind is not Kind.ICMP)
+        ):
             continue
-        reply = header.body[:1] in (b"\0", b"\x81") if question.kind is Kind.ICMP else \
-            struct.unpack_from("!H", header.body)[0] in (question.port, question.own_port)
+        reply = (
+            header.body[:1] in (b"\0", b"\x81")
+            if question.kind is Kind.ICMP
+            else struct.unpack_from("!H", header.body)[0] in (question.port, question.own_port)
+        )
         if reply and each.place == question.source:
             found.ttl = header.ttl
         elif not reply and question.target is not None and each.place.ns == question.target.ns:
@@ -264,16 +316,16 @@ def _header(seen: Seen) -> _Header | None:
     frame, at = seen.frame, 0
     if seen.ethernet:
         at = 14
-        while frame[at - 2:at] in (b"\x81\0", b"\x88\xa8"):
+        while frame[at - 2 : at] in (b"\x81\0", b"\x88\xa8"):
             at += 4
     version = frame[at] >> 4 if len(frame) > at else 0
     if version == 4 and len(frame) >= at + 28:
         length = (frame[at] & 15) * 4
-        src, dst = (str(ip_address(frame[at + start:at + start + 4])) for start in (12, 16))
-        return _Header(src, dst, frame[at + 8], frame[at + 9], frame[at + length:])
+        src, dst = (str(ip_address(frame[at + start : at + start + 4])) for start in (12, 16))
+        return _Header(src, dst, frame[at + 8], frame[at + 9], frame[at + length :])
     if version == 6 and len(frame) >= at + 48:
-        src, dst = (str(ip_address(frame[at + start:at + start + 16])) for start in (8, 24))
-        return _Header(src, dst, frame[at + 7], frame[at + 6], frame[at + 40:])
+        src, dst = (str(ip_address(frame[at + start : at + start + 16])) for start in (8, 24))
+        return _Header(src, dst, frame[at + 7], frame[at + 6], frame[at + 40 :])
     return None
 
 

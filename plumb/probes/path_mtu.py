@@ -1,11 +1,14 @@
 """Path MTU: the longest packet that gets through in one piece.
 
-A packet that may not be fragmented (IPv4's DF; IPv6 knows nothing else) and is longer than the next link takes, is dropped, and whoever
-drops it should say so, with the length that would have passed (RFC 1191, RFC 8201). Where that message is filtered, or where a bridge drops
-it, which says nothing, there is a black hole: short packets pass, long ones vanish, connections stand and then hang.
+A packet that may not be fragmented (IPv4's DF; IPv6 knows nothing else) and is longer than the next
+link takes, is dropped, and whoever drops it should say so, with the length that would have passed
+(RFC 1191, RFC 8201). Where that message is filtered, or where a bridge drops it, which says
+nothing, there is a black hole: short packets pass, long ones vanish, connections stand and then
+hang.
 
-So: ask with the longest packet that leaves here, go by what routers say, and halve the rest where nobody says anything. Where the hole is,
-is shown by long packets with a TTL of 1, 2, 3…: each router that gets one sends it back as expired.
+So: ask with the longest packet that leaves here, go by what routers say, and halve the rest where
+nobody says anything. Where the hole is, is shown by long packets with a TTL of 1, 2, 3…: each
+router that gets one sends it back as expired.
 """
 
 from __future__ import annotations
@@ -70,13 +73,18 @@ class Prober:
         self._ear.socket.close()
 
     def send(self, length: int, ttl: int = 64) -> bool | Told | None:
-        """Ask with a packet of that length: whether it was answered, or what was said of it; None: nothing."""
+        """Ask with a packet of that length: whether it was answered, or what was said of it.
+
+        None: nothing.
+        """
         self._ear.socket.setsockopt(*HOPS[self._version], ttl)
         for _ in range(TRIES):
             self._number += 1
             filling = length - HEADERS[self._version] - len(MARK) - NUMBER.size
-            with suppress(OSError):                 # it is told in the queue of errors
-                self._ear.socket.sendto(echo_request(self._version, self._number, 1, filling), (str(self._address), 0))
+            with suppress(OSError):  # it is told in the queue of errors
+                self._ear.socket.sendto(
+                    echo_request(self._version, self._number, 1, filling), (str(self._address), 0)
+                )
             answer = self._wait(time.monotonic() + self._seconds)
             if answer is not None:
                 return answer
@@ -101,7 +109,9 @@ class Prober:
         self._ear.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         error = told(ancillary)
         local = error is not None and error.by is None
-        mine = data[8:8 + len(MARK)] == MARK and data[8 + len(MARK):][:NUMBER.size] == struct.pack("!Q", self._number)
+        mine = data[8 : 8 + len(MARK)] == MARK and data[8 + len(MARK) :][
+            : NUMBER.size
+        ] == struct.pack("!Q", self._number)
         return error if local or mine else None
 
 
@@ -129,7 +139,11 @@ def _search(prober: Prober, least: int) -> PathMtu:
         found = prober.send(high)
         if found is True:
             return PathMtu(high, link, by)
-        if not isinstance(found, Told) or found.errno != errno.EMSGSIZE or not least <= found.mtu < high:
+        if (
+            not isinstance(found, Told)
+            or found.errno != errno.EMSGSIZE
+            or not least <= found.mtu < high
+        ):
             break
         high, by = found.mtu, found.by
     while high - low > 1:

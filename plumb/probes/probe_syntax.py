@@ -1,13 +1,13 @@
 """One question: who asks whom, by what, as words of a command line; and the answer.
 
-    c1 c2               a ping to each address of c2
-    c1 c2:80            a TCP connection; c2:53/udp a datagram, c2:80/sctp an association
-    c1 192.0.2.1        an address; [fd00::2]:80 one with a port
-    c1 host             the host, by the addresses that lead to it from there; host:8080 a published port of it
-    c1 www.example      a name, asked of c1's own resolver
-    c1 c2/arp           who on c1's segment claims the addresses of c2; /nd the same for IPv6
-    c1 www/dns          what a name means to c1; 192.0.2.53/dns: whether that name server answers
-    c1 c2/mtu           the longest packet that gets there in one piece
+c1 c2               a ping to each address of c2
+c1 c2:80            a TCP connection; c2:53/udp a datagram, c2:80/sctp an association
+c1 192.0.2.1        an address; [fd00::2]:80 one with a port
+c1 host             the host, by the addresses that lead to it from there; host:8080 a published port of it
+c1 www.example      a name, asked of c1's own resolver
+c1 c2/arp           who on c1's segment claims the addresses of c2; /nd the same for IPv6
+c1 www/dns          what a name means to c1; 192.0.2.53/dns: whether that name server answers
+c1 c2/mtu           the longest packet that gets there in one piece
 """
 
 from __future__ import annotations
@@ -70,13 +70,18 @@ class Wanted:
         assert found is not None
         name, port = found["name"].strip("[]"), int(found["port"] or 0)
         if not name or port > 65535 or (found["port"] and not port) or "/" in name:
-            raise Invalid(f"cannot probe {text!r}", "write it as NAME, NAME:PORT, NAME:PORT/udp, ADDRESS or [IPv6 ADDRESS]:PORT")
+            raise Invalid(
+                f"cannot probe {text!r}",
+                "write it as NAME, NAME:PORT, NAME:PORT/udp, ADDRESS or [IPv6 ADDRESS]:PORT",
+            )
         return cls(name, port, _kind(found["kind"] or "", port, text))
 
 
 def _kind(word: str, port: int, text: str) -> Kind:
     if word not in {"", *Kind}:
-        raise Invalid(f"cannot probe {text!r}: there is no protocol {word}", f"there are {', '.join(Kind)}")
+        raise Invalid(
+            f"cannot probe {text!r}: there is no protocol {word}", f"there are {', '.join(Kind)}"
+        )
     kind = Kind(word) if word else Kind.TCP if port else Kind.ICMP
     if kind.to_a_port and not port:
         raise Invalid(f"cannot probe {text!r}: {kind} needs a port", f"write NAME:PORT/{kind}")
@@ -116,7 +121,11 @@ class Question:
     @property
     def where(self) -> str:
         """Address, port and protocol in words."""
-        at = f"[{self.address}]:{self.port}" if self.port and self.address.version == 6 else f"{self.address}:{self.port}"
+        at = (
+            f"[{self.address}]:{self.port}"
+            if self.port and self.address.version == 6
+            else f"{self.address}:{self.port}"
+        )
         return f"{at if self.port else self.address}/{self.kind}"
 
 
@@ -152,20 +161,42 @@ class Answer:
 
     @property
     def hops(self) -> int | None:
-        """How many routers the answer has passed: a TTL begins with 64, 128 or 255; None: not known."""
-        return None if not self.ttl else next(first for first in (64, 128, 255) if first >= self.ttl) - self.ttl
+        """How many routers the answer has passed: a TTL begins with 64, 128 or 255.
+
+        None: not known.
+        """
+        return (
+            None
+            if not self.ttl
+            else next(first for first in (64, 128, 255) if first >= self.ttl) - self.ttl
+        )
 
 
-def behind(members: Sequence[tuple[Member, Place]], address: IPAddress, port: int, protocol: str) -> tuple[Place, Endpoint, int] | None:
-    """Whose published port that is: its place, its endpoint, and the port there; None where it is nobody's."""
+def behind(
+    members: Sequence[tuple[Member, Place]], address: IPAddress, port: int, protocol: str
+) -> tuple[Place, Endpoint, int] | None:
+    """Whose published port that is: its place, its endpoint, and the port there.
+
+    None where it is nobody's.
+    """
     for (_, ends), place in members:
         for end, _ in ends:
             for each in end.ports:
-                if (each.host_port, each.protocol) == (port, protocol) and clash(each.host_ip, address):
+                if (each.host_port, each.protocol) == (port, protocol) and clash(
+                    each.host_ip, address
+                ):
                     return place, end, each.port
     return None
 
 
 def holder(members: Sequence[tuple[Member, Place]], address: IPAddress) -> Place | None:
     """Whose address that is."""
-    return next((place for (_, ends), place in members for end, _ in ends if address in [ip.ip for ip in end.ips]), None)
+    return next(
+        (
+            place
+            for (_, ends), place in members
+            for end, _ in ends
+            if address in [ip.ip for ip in end.ips]
+        ),
+        None,
+    )

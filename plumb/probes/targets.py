@@ -32,12 +32,19 @@ class Parties:
         known = {net.id: net for net in reader.networks()}
         self.networks = list(known.values())
         running = [box for box in reader.containers() if box.status is Status.RUNNING]
-        ends = [[(end, known[end.network]) for end in reader.endpoints(box) if end.network in known] for box in running]
+        ends = [
+            [(end, known[end.network]) for end in reader.endpoints(box) if end.network in known]
+            for box in running
+        ]
         self.members: list[tuple[Member, Place]] = [
-            ((box, theirs), Place(box.name, reader.namespace(box))) for box, theirs in zip(running, ends, strict=True)]
+            ((box, theirs), Place(box.name, reader.namespace(box)))
+            for box, theirs in zip(running, ends, strict=True)
+        ]
 
     def place(self, reference: str) -> Place:
-        """Where somebody is who is called so: a container, "host", the path of a namespace file, pid:N.
+        """Where somebody is who is called so.
+
+        A container, "host", the path of a namespace file, pid:N.
 
         Raises:
             Conflict: the container is not running.
@@ -46,7 +53,11 @@ class Parties:
         if reference == HOST:
             return Place(HOST, "")
         box = self._container(reference)
-        return Place(*references.file_of(reference)) if box is None else Place(box.name, self._reader.namespace(box))
+        return (
+            Place(*references.file_of(reference))
+            if box is None
+            else Place(box.name, self._reader.namespace(box))
+        )
 
     def _container(self, reference: str) -> Sandbox | None:
         try:
@@ -76,10 +87,15 @@ class Parties:
         """
         name, addresses = self._addresses(source, wanted, versions)
         if not addresses:
-            raise Invalid(f"{name} has no address to ask", "a container without a network shares its stack with somebody, or has none")
+            raise Invalid(
+                f"{name} has no address to ask",
+                "a container without a network shares its stack with somebody, or has none",
+            )
         return [self._question(source, name, address, wanted) for address in addresses]
 
-    def _addresses(self, source: Place, wanted: Wanted, versions: tuple[int, ...]) -> tuple[str, list[IPAddress]]:
+    def _addresses(
+        self, source: Place, wanted: Wanted, versions: tuple[int, ...]
+    ) -> tuple[str, list[IPAddress]]:
         if (literal := address_of(wanted.name)) is not None:
             return wanted.name, [literal]
         if wanted.name == HOST:
@@ -88,18 +104,31 @@ class Parties:
         if box is None:
             found = name_lookup.addresses(wanted.name, source.ns, self.files(source), versions)
             if not found:
-                raise NotFound(f"there is no container {wanted.name}, and {source.name}'s resolver knows no address of that name",
-                               f"plumb probe {source.name} {wanted.name}/dns")
+                raise NotFound(
+                    f"there is no container {wanted.name}, and {source.name}'s resolver knows no address of that name",
+                    f"plumb probe {source.name} {wanted.name}/dns",
+                )
             return wanted.name, found
         if box.mode == "host":
             return box.name, self.of_host(source, versions)
         owner = box.target or box.id
         ends = next((ends for (other, ends), _ in self.members if other.id == owner), [])
-        return box.name, [ip.ip for version in versions for end, _ in ends for ip in end.ips if ip.version == version]
+        return box.name, [
+            ip.ip
+            for version in versions
+            for end, _ in ends
+            for ip in end.ips
+            if ip.version == version
+        ]
 
     def of_host(self, source: Place, versions: Sequence[int]) -> list[IPAddress]:
-        """The host's addresses by which somebody may try it: those of the networks that they share, and those of its other links."""
-        shared = {net.link for (_, ends), place in self.members if place == source for _, net in ends}
+        """The host's addresses by which somebody may try it.
+
+        Those of the networks that they share, and those of its other links.
+        """
+        shared = {
+            net.link for (_, ends), place in self.members if place == source for _, net in ends
+        }
         bridges = {net.link for net in self.networks if net.driver == "bridge"}
         found = [ip.ip for dev, ip in own_addresses() if dev in shared or dev not in bridges]
         if source.ns == "":
@@ -109,14 +138,28 @@ class Parties:
     def _question(self, source: Place, name: str, address: IPAddress, wanted: Wanted) -> Question:
         host = Place(HOST, "")
         kind, port = wanted.kind, wanted.port
-        of_host = address in [ip.ip for _, ip in own_addresses()] or (address.is_loopback and source.ns == "")
+        of_host = address in [ip.ip for _, ip in own_addresses()] or (
+            address.is_loopback and source.ns == ""
+        )
         if of_host and port and (hole := behind(self.members, address, port, kind)) is not None:
             place, end, own_port = hole
-            own = end.target(next(each for each in end.ports if each.port == own_port and each.host_port == port)).version
+            own = end.target(
+                next(each for each in end.ports if each.port == own_port and each.host_port == port)
+            ).version
             where = end.address(own)
-            return Question(source, name, address, kind, port, place, where.ip if where else None, own_port)
-        target = host if of_host else source if address.is_loopback else holder([(m, p) for m, p in self.members], address)
-        return Question(source, name, address, kind, port, target, address if target else None, port)
+            return Question(
+                source, name, address, kind, port, place, where.ip if where else None, own_port
+            )
+        target = (
+            host
+            if of_host
+            else source
+            if address.is_loopback
+            else holder([(m, p) for m, p in self.members], address)
+        )
+        return Question(
+            source, name, address, kind, port, target, address if target else None, port
+        )
 
     def inside(self, place: Place) -> list[IPAddress]:
         """The global addresses of a place."""

@@ -1,4 +1,6 @@
-"""The pytest plugin: networks in tests, on a host that is made of namespaces and goes away with the test.
+"""The pytest plugin.
+
+Networks in tests, on a host that is made of namespaces and goes away with the test.
 
     hooks       options and marks: what pytest loads
     fixtures    lab, lab_factory, and what labs are made with
@@ -14,5 +16,6 @@
     nursery     pytest's end of the wire to the processes that it starts for its labs; wire: what goes over it
     inside      those processes that pytest starts for it
 
-Every pytest where plumb is installed loads `hooks` and `fixtures`, and nothing else of plumb; the rest comes with the first lab.
+Every pytest where plumb is installed loads `hooks` and `fixtures`, and nothing else of plumb; the
+rest comes with the first lab.
 """

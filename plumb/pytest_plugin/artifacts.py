@@ -1,11 +1,11 @@
 """Artifacts: of a test that failed, a folder with the state of its labs, as the system's own tools show it.
 
-    DIR/tests-test_shop.py--test_web/
-        failure.txt         what the test said, with the stories of what it asked
-        check.txt           what plumb thinks of its own state
-        containers.json     plumb inspect, of all
-        networks.json       plumb network inspect, of all
-        NODE/*.txt          links, addresses, routes, neighbours, sockets, rules, sysctls of each place
+DIR/tests-test_shop.py--test_web/
+    failure.txt         what the test said, with the stories of what it asked
+    check.txt           what plumb thinks of its own state
+    containers.json     plumb inspect, of all
+    networks.json       plumb network inspect, of all
+    NODE/*.txt          links, addresses, routes, neighbours, sockets, rules, sysctls of each place
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def keep(folder: str, test: str, labs: Sequence[Lab], failure: str) -> list[tupl
             path = own / name
             os.makedirs(path.parent, exist_ok=True)
             path.write_text(text)
-        sections += [(f"plumb {name.removesuffix('.txt')}", texts[name]) for name in SHOWN if texts.get(name)]
+        sections += [
+            (f"plumb {name.removesuffix('.txt')}", texts[name]) for name in SHOWN if texts.get(name)
+        ]
     return sections
 
 

@@ -1,7 +1,8 @@
 """Commands that run in a lab: what they print is kept in memory, and can be read while they run.
 
-The host's first process starts them, so that they are children of its own and end with it. pytest has what names them for good,
-a pidfd, and two files without a name (memfd_create(2)) for what they print: there is no pipe that could be full.
+The host's first process starts them, so that they are children of its own and end with it. pytest
+has what names them for good, a pidfd, and two files without a name (memfd_create(2)) for what they
+print: there is no pipe that could be full.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class CommandFailed(AssertionError):
     """A command that must not fail has failed; `ran` is what came of it."""
 
     def __init__(self, where: str, ran: Ran) -> None:
-        said = "".join(f"\n{line}" for line in (ran.stderr.strip() or ran.stdout.strip()).splitlines()[-20:])
+        said = "".join(
+            f"\n{line}" for line in (ran.stderr.strip() or ran.stdout.strip()).splitlines()[-20:]
+        )
         super().__init__(f"in {where}: {ran.args}: exit status {ran.returncode}{said}")
         self.ran = ran
 
@@ -71,7 +74,14 @@ class Command:
         args: as it was given; where: in which place.
     """
 
-    def __init__(self, where: str, command: str | Sequence[str], start: Start, status: Status, given: str = "") -> None:
+    def __init__(
+        self,
+        where: str,
+        command: str | Sequence[str],
+        start: Start,
+        status: Status,
+        given: str = "",
+    ) -> None:
         self.args = command if isinstance(command, str) else shlex.join(command)
         self.where = where
         self._status = status
@@ -113,7 +123,9 @@ class Command:
         deadline = Deadline(seconds)
         while self.poll() is None:
             if not _ended(self._process, deadline.left()) and deadline.over():
-                raise Waited(f"{self.where}: {self.args} did not end within {deadline.seconds:g} s\n{self._said()}")
+                raise Waited(
+                    f"{self.where}: {self.args} did not end within {deadline.seconds:g} s\n{self._said()}"
+                )
         assert self._returncode is not None
         return self._returncode
 
@@ -137,12 +149,16 @@ class Command:
             if ended is not None:
                 raise self.hopeless(f"has not printed {pattern!r}")
             if deadline.over():
-                raise Waited(f"{self.where}: {self.args} has not printed {pattern!r} within {deadline.seconds:g} s\n{self._said()}")
+                raise Waited(
+                    f"{self.where}: {self.args} has not printed {pattern!r} within {deadline.seconds:g} s\n{self._said()}"
+                )
             _ended(self._process, deadline.pause())
 
     def hopeless(self, what: str) -> Hopeless:
         """The error that it has ended, and not done what was waited for."""
-        return Hopeless(f"{self.where}: {self.args} ended with {self.poll()} and {what}\n{self._said()}")
+        return Hopeless(
+            f"{self.where}: {self.args} ended with {self.poll()} and {what}\n{self._said()}"
+        )
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal; none if it has ended."""
@@ -163,7 +179,12 @@ class Command:
         return Ran(self.args, self._returncode, self.stdout, self.stderr)
 
     def _said(self) -> str:
-        return "\n".join(line for text in (self.stdout, self.stderr) for line in text.splitlines()[-10:]) or "it has printed nothing"
+        return (
+            "\n".join(
+                line for text in (self.stdout, self.stderr) for line in text.splitlines()[-10:]
+            )
+            or "it has printed nothing"
+        )
 
     @property
     def descriptors(self) -> set[int]:

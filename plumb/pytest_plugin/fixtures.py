@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def lab(request: pytest.FixtureRequest, plumb_settings: dict[str, Any], plumb_driver: str, plumb_family: int,
-        plumb_firewall: str) -> Iterator[Lab]:
+def lab(
+    request: pytest.FixtureRequest,
+    plumb_settings: dict[str, Any],
+    plumb_driver: str,
+    plumb_family: int,
+    plumb_firewall: str,
+) -> Iterator[Lab]:
     """A fake host, made of namespaces, with plumb on it; it is gone when the test is over."""
     from plumb.pytest_plugin.session import labs
 
-    with labs(request.config).opened(settings=plumb_settings, driver=plumb_driver, family=plumb_family, firewall=plumb_firewall) as made:
+    with labs(request.config).opened(
+        settings=plumb_settings, driver=plumb_driver, family=plumb_family, firewall=plumb_firewall
+    ) as made:
         yield made
 
 
@@ -34,7 +41,10 @@ def lab_factory(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 @pytest.fixture
 def plumb_settings() -> dict[str, Any]:
-    """The settings of a lab's plumb, with daemon.json's keys; to be overridden where others are wanted."""
+    """The settings of a lab's plumb, with daemon.json's keys.
+
+    To be overridden where others are wanted.
+    """
     return {}
 
 
@@ -51,13 +61,19 @@ def plumb_driver(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def plumb_family(request: pytest.FixtureRequest) -> int:
-    """The address family that is meant where a test names none; the mark plumb_families gives it values."""
+    """The address family that is meant where a test names none.
+
+    The mark plumb_families gives it values.
+    """
     return int(getattr(request, "param", 4))
 
 
 @pytest.fixture
 def plumb_firewall(request: pytest.FixtureRequest) -> str:
-    """The firewall back end, "" for plumb's own choice; the mark plumb_firewalls gives it values."""
+    """The firewall back end, "" for plumb's own choice.
+
+    The mark plumb_firewalls gives it values.
+    """
     return str(getattr(request, "param", ""))
 
 

@@ -1,4 +1,7 @@
-"""pytest's end of the nursery: one process that makes hosts, started when the first is asked for, ended with pytest."""
+"""pytest's end of the nursery.
+
+One process that makes hosts, started when the first is asked for, ended with pytest.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ class Line:
     def __init__(self, stream: socket.socket, what: str) -> None:
         self._stream, self._what = stream, what
         self._turn = threading.Lock()
-        self.cut = False                    # an answer was not waited for (Ctrl-C, a timeout), so that the next would be taken for another
+        # an answer was not waited for (Ctrl-C, a timeout), so that the next would be taken for
+        # another
+        self.cut = False
 
     def ask(self, value: Any, descriptors: list[int] | None = None) -> tuple[Any, list[int]]:
         """Send a request; what is answered, with the descriptors beside it.
@@ -39,7 +44,10 @@ class Line:
             if self._stream.fileno() < 0:
                 raise Lost(f"{self._what} has been closed", "it lives as long as its fixture")
             if self.cut:
-                raise Lost(f"{self._what} was interrupted in the middle of an answer", "it can only be closed")
+                raise Lost(
+                    f"{self._what} was interrupted in the middle of an answer",
+                    "it can only be closed",
+                )
             self.cut = True
             try:
                 rpc.send(self._stream, value, descriptors or [])
@@ -110,7 +118,10 @@ class Nursery:
             raise
 
     def _be_watched(self, line: socket.socket) -> None:
-        """Tell it whose end is its own: pytest's, and for a worker of xdist that of the pytest which has started it as well."""
+        """Tell it whose end is its own.
+
+        Pytest's, and for a worker of xdist that of the pytest which has started it as well.
+        """
         pids = [os.getpid(), *([os.getppid()] if "PYTEST_XDIST_WORKER" in os.environ else [])]
         descriptors = [os.pidfd_open(pid) for pid in pids]
         try:
@@ -166,7 +177,10 @@ class Shared:
         self._owner = 0
 
     def __call__(self) -> Nursery:
-        """The nursery, started if need be; one that was interrupted goes on for the sake of its labs, and makes no more."""
+        """The nursery, started if need be.
+
+        One that was interrupted goes on for the sake of its labs, and makes no more.
+        """
         if self._nursery is not None and self._owner == os.getpid() and self._nursery.line.cut:
             self._retired.append(self._nursery)
             self._nursery = None
@@ -175,9 +189,14 @@ class Shared:
         return self._nursery
 
     def known(self) -> tuple[set[int], set[int]]:
-        """The descriptors that pytest holds of it, and its pid; nothing where it was not started."""
+        """The descriptors that pytest holds of it, and its pid.
+
+        Nothing where it was not started.
+        """
         all_of_them = [*self._retired, *([self._nursery] if self._nursery else [])]
-        return {each.line.descriptor for each in all_of_them}, {each.process.pid for each in all_of_them}
+        return {each.line.descriptor for each in all_of_them}, {
+            each.process.pid for each in all_of_them
+        }
 
     def close(self) -> None:
         """End it, if it was started here."""

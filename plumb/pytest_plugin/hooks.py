@@ -1,4 +1,7 @@
-"""The plugin as pytest loads it: options, marks, parameters, and who is watched for leaks. It imports as little as can be."""
+"""The plugin as pytest loads it: options, marks, parameters, and who is watched for leaks.
+
+It imports as little as can be.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,21 @@ from plumb.pytest_plugin.fixtures import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["lab", "lab_factory", "plumb_driver", "plumb_family", "plumb_firewall", "plumb_gate", "plumb_settings"]
+__all__ = [
+    "lab",
+    "lab_factory",
+    "plumb_driver",
+    "plumb_family",
+    "plumb_firewall",
+    "plumb_gate",
+    "plumb_settings",
+]
 
-PARAMETERS = {"plumb_drivers": "plumb_driver", "plumb_families": "plumb_family", "plumb_firewalls": "plumb_firewall"}
+PARAMETERS = {
+    "plumb_drivers": "plumb_driver",
+    "plumb_families": "plumb_family",
+    "plumb_firewalls": "plumb_firewall",
+}
 """Each mark, and the fixture that it gives values to."""
 MARKS = (
     "plumb_drivers(name, ...): run once with each network driver",
@@ -34,11 +49,30 @@ MARKS = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The plugin's options."""
     group = parser.getgroup("plumb", "networks in tests")
-    group.addoption("--plumb-slow", type=float, default=1.0, metavar="X", help="give all deadlines of labs X times the time")
-    group.addoption("--plumb-strict", action="store_true", help="fail what would be skipped for want of a kernel feature or of root")
-    group.addoption("--plumb-artifacts", default="", metavar="DIR", help="keep the state of the labs of failed tests in folders under DIR")
-    group.addoption("--plumb-leaks", choices=("fail", "off"), default="fail",
-                    help="what to do about a test that leaves something behind on the real host (default: fail it)")
+    group.addoption(
+        "--plumb-slow",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="give all deadlines of labs X times the time",
+    )
+    group.addoption(
+        "--plumb-strict",
+        action="store_true",
+        help="fail what would be skipped for want of a kernel feature or of root",
+    )
+    group.addoption(
+        "--plumb-artifacts",
+        default="",
+        metavar="DIR",
+        help="keep the state of the labs of failed tests in folders under DIR",
+    )
+    group.addoption(
+        "--plumb-leaks",
+        choices=("fail", "off"),
+        default="fail",
+        help="what to do about a test that leaves something behind on the real host (default: fail it)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,14 +96,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark, fixture in PARAMETERS.items():
         for found in metafunc.definition.iter_markers(mark):
             if fixture not in metafunc.fixturenames:
-                raise pytest.UsageError(f"{metafunc.definition.nodeid}: the mark {mark} is for tests that use 'lab' or '{fixture}'")
-            names = [f"IPv{value}" if isinstance(value, int) else str(value) for value in found.args]
+                raise pytest.UsageError(
+                    f"{metafunc.definition.nodeid}: the mark {mark} is for tests that use 'lab' or '{fixture}'"
+                )
+            names = [
+                f"IPv{value}" if isinstance(value, int) else str(value) for value in found.args
+            ]
             metafunc.parametrize(fixture, list(found.args), indirect=True, ids=names)
             break
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Tests with a lab of ours are watched: before their own fixtures, and after those of modules and the session."""
+    """Tests with a lab of ours are watched.
+
+    Before their own fixtures, and after those of modules and the session.
+    """
     for item in items:
         names: list[str] = getattr(item, "fixturenames", [])
         if ("lab" in names or "lab_factory" in names) and _ours(item):
@@ -79,7 +120,11 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 def _ours(item: Any) -> bool:
     """Whether it is this plugin's fixture, rather than another one of that name."""
     known = item._fixtureinfo.name2fixturedefs
-    return any(known[name][-1].func.__module__ == "plumb.pytest_plugin.fixtures" for name in ("lab", "lab_factory") if name in known)
+    return any(
+        known[name][-1].func.__module__ == "plumb.pytest_plugin.fixtures"
+        for name in ("lab", "lab_factory")
+        if name in known
+    )
 
 
 def _first_own(item: Any, names: list[str]) -> int:

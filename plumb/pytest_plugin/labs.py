@@ -1,16 +1,16 @@
 """Lab: a fake host with plumb on it, networks, containers and a LAN, described in code, a line each.
 
     def test_the_shop(lab):
-        lab.network("backend", internal=True)
-        db = lab.container("db", networks=["backend"])
-        web = lab.container("web", networks=["backend", lab.network("frontend")], publish=["8080:80"])
+        lab.network("backend", internal=True) db = lab.container("db", networks=["backend"]) web =
+        lab.container("web", networks=["backend", lab.network("frontend")], publish=["8080:80"])
         client = lab.lan().client
 
         assert web.reaches(db, tcp=5432)
         assert client.reaches(lab.host, tcp=8080)
         assert not client.reaches(db, tcp=5432)
 
-The host is a set of namespaces that goes away with the process that is in it (`kernel.netns.fake_host`). pytest itself stays where it is:
+The host is a set of namespaces that goes away with the process that is in it
+(`kernel.netns.fake_host`). pytest itself stays where it is:
 it asks that process, over a stream, and is never in any of the lab's namespaces.
 """
 
@@ -67,13 +67,21 @@ class Lab:
 
     Attributes:
         host: the host itself as a place.
-        plumb: plumb on it: the methods of `plumb.Host`, by name; what they return are plumb's own values.
+        plumb: plumb on it: the methods of `plumb.Host`, by name; what they return are plumb's own
+        values.
         driver: the driver of networks that name none.
         family: the address family that is meant where a test names none: 4 or 6.
         judged: the outcomes that the test has looked at, for its failure's story.
     """
 
-    def __init__(self, *, settings: Mapping[str, Any] | None = None, driver: str = "bridge", family: int = 4, strict: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        driver: str = "bridge",
+        family: int = 4,
+        strict: bool = False,
+    ) -> None:
         self._strict = strict
         self.driver, self.family = driver, family
         self.judged: list[Reach] = []
@@ -83,13 +91,24 @@ class Lab:
         self.plumb = cast("Host", Remote(self))
 
     def ask(self, verb: str, *args: Any, **named: Any) -> Any:
-        """Have something done by the host's own process, a verb of `inside.answers.Answers`; what it answers."""
+        """Have something done by the host's own process, a verb of `inside.answers.Answers`.
+
+        What it answers.
+        """
         __tracebackhide__ = True
         return self.born.line.ask((verb, args, named))[0]
 
     # -- describing it ---------------------------------------------------------------
 
-    def network(self, name: str, *, driver: str = "", parent: str = "", options: Mapping[str, str] | None = None, **asked: Any) -> Net:
+    def network(
+        self,
+        name: str,
+        *,
+        driver: str = "",
+        parent: str = "",
+        options: Mapping[str, str] | None = None,
+        **asked: Any,
+    ) -> Net:
         """Make a network.
 
         Args:
@@ -116,36 +135,62 @@ class Lab:
         self.lan()
         return "eth0"
 
-    def container(self, name: str, *, networks: object = (), publish: str | Sequence[str] = (),
-                  command: str | Sequence[str] = (), **asked: Any) -> Container:
+    def container(
+        self,
+        name: str,
+        *,
+        networks: object = (),
+        publish: str | Sequence[str] = (),
+        command: str | Sequence[str] = (),
+        **asked: Any,
+    ) -> Container:
         """Run a container; without a command the sandbox just stays.
 
         Args:
             name: its name.
-            networks: a network or several, by name, as `lab.network` gave them, or as `plumb.Attachment`; none: the default network.
+            networks: a network or several, by name, as `lab.network` gave them, or as
+            `plumb.Attachment`; none: the default network.
             publish: ports, as `-p` takes them: "8080:80".
-            command: its own command, a line for the shell or words; it has a container's rights, not all.
+            command: its own command, a line for the shell or words; it has a container's rights,
+            not all.
             asked: further fields of `plumb.Sandbox`.
 
         Raises:
             PlumbError: plumb refuses.
         """
         __tracebackhide__ = True
-        wished = [networks] if isinstance(networks, str | Net) or not isinstance(networks, Iterable) else networks
+        wished = (
+            [networks]
+            if isinstance(networks, str | Net) or not isinstance(networks, Iterable)
+            else networks
+        )
         words = ["sh", "-c", command] if isinstance(command, str) and command else list(command)
-        self.ask("plumb", "run", name, network=[str(each) if isinstance(each, Net) else each for each in wished], publish=publish,
-                 command=words, **asked)
+        self.ask(
+            "plumb",
+            "run",
+            name,
+            network=[str(each) if isinstance(each, Net) else each for each in wished],
+            publish=publish,
+            command=words,
+            **asked,
+        )
         return Container(self, name)
 
     def lan(self) -> Lan:
-        """The LAN that the host is on, with a router and a client; it is made when it is first asked for."""
+        """The LAN that the host is on, with a router and a client.
+
+        It is made when it is first asked for.
+        """
         __tracebackhide__ = True
         self.ask("lan")
         return Lan(Node(self, ROUTER), Node(self, CLIENT), Node(self, INTERNET))
 
     @contextmanager
     def operation(self) -> Iterator[None]:
-        """Networks and containers of a with block as one operation of plumb's: all of them or none, and in half the time."""
+        """Networks and containers of a with block as one operation of plumb's.
+
+        All of them or none, and in half the time.
+        """
         __tracebackhide__ = True
         self.ask("begin")
         try:
@@ -168,13 +213,16 @@ class Lab:
             CommandFailed: it refused.
         """
         __tracebackhide__ = True
-        return self.host.run([sys.executable, "-m", "plumb", *argv], check=check, env=self.ask("environment"))
+        return self.host.run(
+            [sys.executable, "-m", "plumb", *argv], check=check, env=self.ask("environment")
+        )
 
     def wait(self, condition: Callable[[], T], what: str, seconds: float = 10.0) -> T:
         """Wait until a condition holds; what it gave.
 
         Args:
-            condition: gives something true when it holds; an assertion of its own that fails counts as "not yet".
+            condition: gives something true when it holds; an assertion of its own that fails counts
+            as "not yet".
             what: what is waited for, for the message.
             seconds: how long, before --plumb-slow.
 
@@ -211,7 +259,9 @@ class Lab:
     @property
     def descriptors(self) -> set[int]:
         """What pytest holds of it."""
-        return self.born.descriptors | {descriptor for command in self._kept for descriptor in command.descriptors}
+        return self.born.descriptors | {
+            descriptor for command in self._kept for descriptor in command.descriptors
+        }
 
     def close(self) -> None:
         """End it, and all that runs in it."""
@@ -230,5 +280,3 @@ class Remote:
         if verb.startswith("_"):
             raise AttributeError(verb)
         return partial(self._lab.ask, "plumb", verb)
-
-

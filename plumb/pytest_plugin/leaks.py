@@ -1,11 +1,13 @@
 """Leaks: nothing of a test may be left behind on the real host, the one that pytest itself runs on.
 
-A lab cannot leak by itself: the kernel takes all of it away. But a test can do something to the real host by mistake: run `ip link add`
-outside the lab, start a server and forget it, write a sysctl that no namespace has for its own. The next test then starts from another
-host than it thinks, and fails, or passes, for somebody else's reason. So the host is looked at before and after every test with a
-lab, and what differs fails that test, by name.
+A lab cannot leak by itself: the kernel takes all of it away. But a test can do something to the
+real host by mistake: run `ip link add` outside the lab, start a server and forget it, write a
+sysctl that no namespace has for its own. The next test then starts from another host than it
+thinks, and fails, or passes, for somebody else's reason. So the host is looked at before and after
+every test with a lab, and what differs fails that test, by name.
 
-What fixtures of a module or the session do is theirs: the first look comes after them, and the last before them.
+What fixtures of a module or the session do is theirs: the first look comes after them, and the last
+before them.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from plumb.kernel.netns.snapshot import Fingerprint
 from plumb.pytest_plugin import forkserver_client, waiting
 
 PATIENCE = 1.0
-"""Seconds for what goes by itself: a process that is ending, a link whose namespace is being taken down."""
+"""Seconds for what goes by itself.
+
+A process that is ending, a link whose namespace is being taken down.
+"""
 SHOWN = 12
 """Lines of a section in the message."""
 
@@ -43,12 +48,17 @@ class Watch:
         __tracebackhide__ = True
         if not self._differences():
             return
-        gc.collect()                        # what nobody refers to any more is closed
+        gc.collect()  # what nobody refers to any more is closed
         deadline = waiting.Deadline(PATIENCE)
         while (left := self._differences()) and not deadline.over():
             time.sleep(deadline.pause())
         if left:
-            pytest.fail("\n".join([f"{test} has changed the host that pytest runs on:", *left, *_other_workers()]), pytrace=False)
+            pytest.fail(
+                "\n".join(
+                    [f"{test} has changed the host that pytest runs on:", *left, *_other_workers()]
+                ),
+                pytrace=False,
+            )
 
     def _differences(self) -> list[str]:
         return list(differences(self._before, _look()))
@@ -64,15 +74,31 @@ def _look() -> Fingerprint:
 def differences(before: Fingerprint, after: Fingerprint) -> Iterator[str]:
     """What has changed, section by section, as a diff."""
     for section in after:
-        then, now = (_of_both(before[section], after[section]) if section == "sysctls" else (before[section], after[section]))
+        then, now = (
+            _of_both(before[section], after[section])
+            if section == "sysctls"
+            else (before[section], after[section])
+        )
         new, gone = Counter(now) - Counter(then), Counter(then) - Counter(now)
         if new or gone:
-            shown = [*(f"    - {line}" for line in gone.elements()), *(f"    + {line}" for line in new.elements())]
-            yield "\n".join([f"  {section}:", *shown[:SHOWN], *([f"    … and {len(shown) - SHOWN} more"] if len(shown) > SHOWN else [])])
+            shown = [
+                *(f"    - {line}" for line in gone.elements()),
+                *(f"    + {line}" for line in new.elements()),
+            ]
+            yield "\n".join(
+                [
+                    f"  {section}:",
+                    *shown[:SHOWN],
+                    *([f"    … and {len(shown) - SHOWN} more"] if len(shown) > SHOWN else []),
+                ]
+            )
 
 
 def _of_both(then: list[str], now: list[str]) -> tuple[list[str], list[str]]:
-    """The settings that there are before and after: those of a link come and go with it, those of a module with that."""
+    """The settings that there are before and after.
+
+    Those of a link come and go with it, those of a module with that.
+    """
     both = {line.partition(" = ")[0] for line in then} & {line.partition(" = ")[0] for line in now}
     kept = [[line for line in lines if line.partition(" = ")[0] in both] for lines in (then, now)]
     return kept[0], kept[1]

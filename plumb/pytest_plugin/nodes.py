@@ -47,7 +47,9 @@ class Node:
         return found
 
     def on(self, network: object) -> Interface:
-        """Its interface on a network, by the network or its name; "lan" is the wire before the host.
+        """Its interface on a network, by the network or its name.
+
+        "lan" is the wire before the host.
 
         Raises:
             NotFound: it has none there.
@@ -57,7 +59,10 @@ class Node:
         for found in self.interfaces:
             if found.network == name:
                 return found
-        raise NotFound(f"{self.name} is not on {name}", f"it is on {', '.join(each.network for each in self.interfaces) or 'no network'}")
+        raise NotFound(
+            f"{self.name} is not on {name}",
+            f"it is on {', '.join(each.network for each in self.interfaces) or 'no network'}",
+        )
 
     @property
     def ip(self) -> IPv4Address:
@@ -84,13 +89,26 @@ class Node:
         for found in self.interfaces:
             if (address := found.address(version)) is not None:
                 return address
-        raise NotFound(f"{self.name} has no IPv{version} address",
-                       "lab.lan() gives the host one" if self.name == HOST else "lab.network(…, ipv6=True)" if version == 6 else "")
+        raise NotFound(
+            f"{self.name} has no IPv{version} address",
+            "lab.lan() gives the host one"
+            if self.name == HOST
+            else "lab.network(…, ipv6=True)"
+            if version == 6
+            else "",
+        )
 
     # -- what runs there ---------------------------------------------------------------
 
-    def run(self, command: str | Sequence[str], *, check: bool = True, seconds: float = 30.0, given: str = "",
-            env: Mapping[str, str] | None = None) -> Ran:
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        check: bool = True,
+        seconds: float = 30.0,
+        given: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> Ran:
         """Run a command there, as root with all rights, and wait for its end; what came of it.
 
         Args:
@@ -118,12 +136,20 @@ class Node:
             raise CommandFailed(self.name, ran)
         return ran
 
-    def popen(self, command: str | Sequence[str], *, ready: Ready = None, seconds: float = 10.0, given: str = "",
-              env: Mapping[str, str] | None = None) -> Command:
+    def popen(
+        self,
+        command: str | Sequence[str],
+        *,
+        ready: Ready = None,
+        seconds: float = 10.0,
+        given: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> Command:
         """Start a command there; it ends with the lab.
 
         Args:
-            ready: when this returns: a TCP port on which somebody listens, a pattern that has been printed, or a condition; None: at once.
+            ready: when this returns: a TCP port on which somebody listens, a pattern that has been
+            printed, or a condition; None: at once.
             seconds: how long to wait for that.
             command, given, env: as of `run`.
 
@@ -141,18 +167,26 @@ class Node:
             wait(ready, f"{self.name}: {started.args} to be ready", seconds)
         return started
 
-    def _start(self, command: str | Sequence[str], given: str, env: Mapping[str, str] | None) -> Command:
+    def _start(
+        self, command: str | Sequence[str], given: str, env: Mapping[str, str] | None
+    ) -> Command:
         more = {"HOSTNAME": self.name.strip("()"), **(env or {})}
         words = environment(os.environ, more)
 
         def start(argv: list[str], streams: list[int]) -> tuple[int, int]:
-            pid, (process,) = self.lab.born.line.ask(("spawn", (self.name, argv, words, os.getcwd()), {}), streams)
+            pid, (process,) = self.lab.born.line.ask(
+                ("spawn", (self.name, argv, words, os.getcwd()), {}), streams
+            )
             return pid, process
 
         return Command(self.name, command, start, lambda pid: self.lab.ask("status", pid), given)
 
-    def call(self, function: Callable[..., T], *args: Any, seconds: float = 30.0, **named: Any) -> T:
-        """Call a function there, in a fork of pytest; what it returned, or the error that it raised.
+    def call(
+        self, function: Callable[..., T], *args: Any, seconds: float = 30.0, **named: Any
+    ) -> T:
+        """Call a function there, in a fork of pytest.
+
+        What it returned, or the error that it raised.
 
         What it changes in memory stays there. What it returns must be such that it can be pickled.
 
@@ -161,26 +195,41 @@ class Node:
         """
         __tracebackhide__ = True
         visit = partial(function, *args, **named)
-        found: T = remote_calls.call(self.lab.born.process, self.lab.ask("way", self.name), self.name, visit, seconds)
+        found: T = remote_calls.call(
+            self.lab.born.process, self.lab.ask("way", self.name), self.name, visit, seconds
+        )
         return found
 
-    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+    def socket(
+        self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, protocol: int = 0
+    ) -> socket.socket:
         """A socket that belongs to that place, to be used from here."""
-        _, (descriptor,) = self.lab.born.line.ask(("socket", (self.name, int(family), int(kind), protocol), {}))
+        _, (descriptor,) = self.lab.born.line.ask(
+            ("socket", (self.name, int(family), int(kind), protocol), {})
+        )
         return socket.socket(family, kind, protocol, descriptor)
 
     # -- waiting ---------------------------------------------------------------
 
-    def wait_listening(self, port: int, protocol: str = "tcp", *, seconds: float = 10.0, command: Command | None = None) -> None:
+    def wait_listening(
+        self,
+        port: int,
+        protocol: str = "tcp",
+        *,
+        seconds: float = 10.0,
+        command: Command | None = None,
+    ) -> None:
         """Wait until somebody listens on a port there.
 
-        The kernel tells nobody when a socket begins to listen, so this looks again and again (sock_diag(7)).
+        The kernel tells nobody when a socket begins to listen, so this looks again and again
+        (sock_diag(7)).
 
         Args:
             protocol: "tcp" or "udp".
             command: who should; its end is the end of the wait.
         """
         __tracebackhide__ = True
+
         def look() -> bool:
             listeners = self.lab.ask("listeners", self.name, protocol)
             if any(number == port for _, number in listeners):
@@ -194,7 +243,8 @@ class Node:
     def wait_carrier(self, network: object = "", *, seconds: float = 10.0) -> None:
         """Wait until its links, or the one on a network, are up and have carrier, and their addresses can be used.
 
-        The kernel tells of each change (rtnetlink(7)), so this looks when there is something new to see.
+        The kernel tells of each change (rtnetlink(7)), so this looks when there is something new to
+        see.
         """
         __tracebackhide__ = True
         wanted = {self.on(network).dev} if network else {each.dev for each in self.interfaces}
@@ -202,25 +252,57 @@ class Node:
         def look() -> bool:
             links = {link["name"]: link for link in self.lab.ask("links", self.name)}
             states = {name: links.get(name) for name in wanted}
-            assert all(link and link["up"] and link["carrier"] and link["addresses"] for link in states.values()), \
-                ", ".join(described(link) if link else f"{name} is not there" for name, link in states.items())
+            assert all(
+                link and link["up"] and link["carrier"] and link["addresses"]
+                for link in states.values()
+            ), ", ".join(
+                described(link) if link else f"{name} is not there" for name, link in states.items()
+            )
             return True
 
         with self.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as news:
             news.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
-            wait(look, f"{self.name}'s {' '.join(sorted(wanted))} to have carrier", seconds, lambda most: _news(news, most))
+            wait(
+                look,
+                f"{self.name}'s {' '.join(sorted(wanted))} to have carrier",
+                seconds,
+                lambda most: _news(news, most),
+            )
 
-    def wait_reachable(self, target: Node | Interface, *, tcp: int = 0, udp: int = 0, family: int = 0, seconds: float = 10.0) -> None:
+    def wait_reachable(
+        self,
+        target: Node | Interface,
+        *,
+        tcp: int = 0,
+        udp: int = 0,
+        family: int = 0,
+        seconds: float = 10.0,
+    ) -> None:
         """Wait until it reaches another place; arguments as of `reaches`."""
         __tracebackhide__ = True
-        wait(lambda: self.reaches(target, tcp=tcp, udp=udp, family=family), f"{self.name} to reach {target}", seconds)
+        wait(
+            lambda: self.reaches(target, tcp=tcp, udp=udp, family=family),
+            f"{self.name} to reach {target}",
+            seconds,
+        )
 
     # -- questions ---------------------------------------------------------------
 
-    def reaches(self, target: Node | Interface, *, tcp: int = 0, udp: int = 0, family: int = 0, seconds: float = 0.5) -> Reach:
-        """Whether it reaches another place, tried with a real packet: a ping, or TCP or UDP to a port.
+    def reaches(
+        self,
+        target: Node | Interface,
+        *,
+        tcp: int = 0,
+        udp: int = 0,
+        family: int = 0,
+        seconds: float = 0.5,
+    ) -> Reach:
+        """Whether it reaches another place, tried with a real packet.
 
-        Where nobody listens on that port a listener is brought along. A published port of the host is one of the container behind it.
+        A ping, or TCP or UDP to a port.
+
+        Where nobody listens on that port a listener is brought along. A published port of the host
+        is one of the container behind it.
 
         Args:
             target: a place, or one of its interfaces (`db.on("backend")`).
@@ -252,10 +334,11 @@ class Container(Node):
         return self.lab.plumb.container(self.name).id
 
 
-
-
 def _ports(listeners: list[tuple[str, int]]) -> str:
-    return ", ".join(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in listeners) or "nobody"
+    return (
+        ", ".join(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in listeners)
+        or "nobody"
+    )
 
 
 def _news(news: socket.socket, most: float) -> None:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Unfounded(AssertionError):
-    """That nothing came back proves nothing: the asker reaches nobody at all, or who is asked for is down."""
+    """That nothing came back proves nothing.
+
+    The asker reaches nobody at all, or who is asked for is down.
+    """
 
 
 class Reach:
@@ -34,8 +37,10 @@ class Reach:
         __tracebackhide__ = True
         self.lab.judged.append(self)
         if self.found.broken:
-            raise Unfounded(f"{self.found.asked.source} does not reach {self.found.asked}, and that proves nothing: {self.found.broken}\n"
-                            f"{self.facts()}")
+            raise Unfounded(
+                f"{self.found.asked.source} does not reach {self.found.asked}, and that proves nothing: {self.found.broken}\n"
+                f"{self.facts()}"
+            )
         return self.found.reached
 
     def __repr__(self) -> str:
@@ -65,8 +70,9 @@ def protocol_of(tcp: int, udp: int) -> tuple[str, int]:
 
 
 def asked_in(message: str, judged: list[Reach]) -> list[Reach]:
-    """The outcomes that a failure is about: those that its message shows; the last one where it shows nothing at all."""
+    """The outcomes that a failure is about: those that its message shows.
+
+    The last one where it shows nothing at all.
+    """
     shown = [reach for reach in judged if repr(reach) in message]
     return list(dict.fromkeys(shown)) or (judged[-1:] if not message.strip() else [])
-
-

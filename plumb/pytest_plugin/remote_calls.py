@@ -14,7 +14,10 @@ from plumb.pytest_plugin.waiting import Deadline, Waited
 
 
 class CallFailed(Exception):
-    """A function failed there with an error that cannot be brought back; the message has its traceback."""
+    """A function failed there with an error that cannot be brought back.
+
+    The message has its traceback.
+    """
 
 
 def call(host: int, way: Way, where: str, function: Callable[[], Any], seconds: float) -> Any:
@@ -34,12 +37,17 @@ def call(host: int, way: Way, where: str, function: Callable[[], Any], seconds: 
     from plumb.pytest_plugin.lab_process.enter import enter
 
     deadline = Deadline(seconds)
-    brought = fork_into.collect(*fork_into.start(host, lambda: enter(way), lambda: _outcome(function)), time.monotonic() + deadline.left())
+    brought = fork_into.collect(
+        *fork_into.start(host, lambda: enter(way), lambda: _outcome(function)),
+        time.monotonic() + deadline.left(),
+    )
     if brought is None:
         raise Waited(f"{where}: the function has not returned within {deadline.seconds:g} s")
     if not brought:
-        raise CallFailed(f"{where}: the function has ended its process, or the place could not be entered")
-    worked, value, story = pickle.loads(brought)            # noqa: S301  # from our own fork
+        raise CallFailed(
+            f"{where}: the function has ended its process, or the place could not be entered"
+        )
+    worked, value, story = pickle.loads(brought)  # noqa: S301  # from our own fork
     if worked:
         return value
     if value is None:
@@ -57,11 +65,13 @@ def _outcome(function: Callable[[], Any]) -> bytes:
         story = "".join(traceback.format_exception(error)).rstrip()
         try:
             data = pickle.dumps((False, error.with_traceback(None), story))
-            pickle.loads(data)                              # noqa: S301  # an error may be pickled and not be made again
+            pickle.loads(data)  # noqa: S301  # an error may be pickled and not be made again
             return data
         except Exception:
             return pickle.dumps((False, None, story))
     try:
         return pickle.dumps((True, value, ""))
     except Exception as error:
-        return pickle.dumps((False, None, f"what the function returned cannot be brought back: {error}"))
+        return pickle.dumps(
+            (False, None, f"what the function returned cannot be brought back: {error}")
+        )

@@ -1,7 +1,9 @@
-"""Gates: what a test needs of the kernel, found out by trying; it is skipped where that is not there, and the reason said.
+"""Gates: what a test needs of the kernel, found out by trying.
 
-A suite that skips everything is green. With --plumb-strict what would be skipped fails, so that a machine which was set up to run
-the tests does run them.
+It is skipped where that is not there, and the reason said.
+
+A suite that skips everything is green. With --plumb-strict what would be skipped fails, so that a
+machine which was set up to run the tests does run them.
 """
 
 from __future__ import annotations
@@ -40,7 +42,10 @@ def require_driver(driver: str, *, strict: bool) -> None:
     __tracebackhide__ = True
     from plumb.kernel.features.table import GROUPS
 
-    require([feature for group in GROUPS if group.name == driver for feature in group.needs], strict=strict)
+    require(
+        [feature for group in GROUPS if group.name == driver for feature in group.needs],
+        strict=strict,
+    )
 
 
 def require_root(*, strict: bool) -> None:

@@ -1,8 +1,10 @@
-"""The wire between pytest and a lab's host: requests and answers on a stream socket, with descriptors beside them.
+"""The wire between pytest and a lab's host.
 
-A descriptor sent so (SCM_RIGHTS, unix(7)) is the very file, socket or process that the other side has open, wherever the two
-are: a socket made in a container's namespace stays in it for whoever uses it. Both ends are plumb's own, so that values may
-travel as pickles.
+Requests and answers on a stream socket, with descriptors beside them.
+
+A descriptor sent so (SCM_RIGHTS, unix(7)) is the very file, socket or process that the other side
+has open, wherever the two are: a socket made in a container's namespace stays in it for whoever
+uses it. Both ends are plumb's own, so that values may travel as pickles.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ MOST = 16
 
 @dataclass(frozen=True)
 class Raised:
-    """An error on the way back: plumb's own as it was, any other by its words and where it came from."""
+    """An error on the way back.
+
+    Plumb's own as it was, any other by its words and where it came from.
+    """
 
     kind: type[PlumbError] | None
     message: str
@@ -82,7 +87,7 @@ def receive(at: socket.socket) -> tuple[Any, list[int]]:
     head += _exactly(at, LENGTH.size - len(head)) if head else b""
     if not head:
         raise EOFError
-    return pickle.loads(_exactly(at, LENGTH.unpack(head)[0])), descriptors      # noqa: S301  # both ends are plumb's own
+    return pickle.loads(_exactly(at, LENGTH.unpack(head)[0])), descriptors  # noqa: S301  # both ends are plumb's own
 
 
 def _exactly(at: socket.socket, size: int) -> bytes:

@@ -1,4 +1,7 @@
-"""A session's labs: which there are, and what becomes of them when a test fails. It joins pytest with the first lab."""
+"""A session's labs: which there are, and what becomes of them when a test fails.
+
+It joins pytest with the first lab.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,14 @@ class Labs:
         waiting.slow = float(config.getoption("--plumb-slow"))
 
     @contextmanager
-    def opened(self, *, settings: Mapping[str, Any] | None = None, driver: str = "bridge", family: int = 4,
-               firewall: str = "") -> Iterator[Lab]:
+    def opened(
+        self,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        driver: str = "bridge",
+        family: int = 4,
+        firewall: str = "",
+    ) -> Iterator[Lab]:
         """A lab for the length of a with block.
 
         Args:
@@ -37,7 +46,12 @@ class Labs:
         """
         requirements.require_root(strict=self._strict)
         backend = {"firewall-backend": firewall} if firewall else {}
-        made = Lab(settings={**(settings or {}), **backend}, driver=driver, family=family, strict=self._strict)
+        made = Lab(
+            settings={**(settings or {}), **backend},
+            driver=driver,
+            family=family,
+            strict=self._strict,
+        )
         living.append(made)
         try:
             yield made
@@ -60,12 +74,19 @@ class Labs:
             raise
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item,
-                                  call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Of a failed test everything is kept that there is to know, if that was asked for."""
         report = yield
         folder = self._config.getoption("--plumb-artifacts")
-        if folder and report.failed and living and call.excinfo is not None and not hasattr(item, "_plumb_kept"):
+        if (
+            folder
+            and report.failed
+            and living
+            and call.excinfo is not None
+            and not hasattr(item, "_plumb_kept")
+        ):
             from plumb.pytest_plugin import artifacts
 
             vars(item)["_plumb_kept"] = True

@@ -1,4 +1,7 @@
-"""Values that go over the wire, and are what tests read: interfaces, ways in, what a knock came to."""
+"""Values that go over the wire, and are what tests read.
+
+Interfaces, ways in, what a knock came to.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,8 @@ class Way:
 
     Attributes:
         ns: the file of its network namespace, as the lab's host sees it.
-        spec: of a container, what `kernel.process.shim.enter` takes: its files and host name as well.
+        spec: of a container, what `kernel.process.shim.enter` takes: its files and host name as
+        well.
     """
 
     ns: str
@@ -84,7 +88,8 @@ class Found:
         reached: the answer.
         observed: what was seen, in a sentence.
         promised: what the networks promise about that, empty where they promise nothing.
-        broken: why no answer says anything about the way between the two: the asker reaches nobody, or the target is down.
+        broken: why no answer says anything about the way between the two: the asker reaches nobody,
+        or the target is down.
     """
 
     asked: Asked

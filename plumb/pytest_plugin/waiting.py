@@ -1,7 +1,9 @@
-"""Waiting: for a condition, never for a while, and with a deadline; what fails says what was seen last.
+"""Waiting: for a condition, never for a while, and with a deadline.
 
-On a machine that is slow, or busy, everything takes longer: `--plumb-slow=3` gives all deadlines of this plugin three times the
-time, and the questions that wait for silence too.
+What fails says what was seen last.
+
+On a machine that is slow, or busy, everything takes longer: `--plumb-slow=3` gives all deadlines of
+this plugin three times the time, and the questions that wait for silence too.
 """
 
 from __future__ import annotations
@@ -52,17 +54,24 @@ class Deadline:
         return min(now, self.left())
 
 
-def wait(condition: Callable[[], T], what: str, seconds: float = 10.0, pause: Callable[[float], object] = time.sleep) -> T:
+def wait(
+    condition: Callable[[], T],
+    what: str,
+    seconds: float = 10.0,
+    pause: Callable[[float], object] = time.sleep,
+) -> T:
     """Wait until a condition holds; what it gave.
 
     Args:
-        condition: gives something true when it holds. An AssertionError of its own counts as "not yet".
+        condition: gives something true when it holds. An AssertionError of its own counts as "not
+        yet".
         what: what is waited for, for the message.
         seconds: how long, before --plumb-slow.
         pause: waits for a change, at most that many seconds.
 
     Raises:
-        Waited: it does not hold when the time is over; the message has what the condition gave last.
+        Waited: it does not hold when the time is over; the message has what the condition gave
+        last.
     """
     __tracebackhide__ = True
     deadline = Deadline(seconds)

@@ -14,7 +14,9 @@ from plumb.store import codec
 if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
-KINDS: dict[str, type[Network | Sandbox | Endpoint]] = {kind.__name__.lower(): kind for kind in (Network, Sandbox, Endpoint)}
+KINDS: dict[str, type[Network | Sandbox | Endpoint]] = {
+    kind.__name__.lower(): kind for kind in (Network, Sandbox, Endpoint)
+}
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,11 @@ class Change:
     Attributes:
         put: networks, sandboxes and endpoints to add or replace.
         drop: (kind, id) of those to remove.
-        addresses: (subnet, address, owner) handed out; released: owners whose addresses are free again.
+        addresses: (subnet, address, owner) handed out; released: owners whose addresses are free
+        again.
         hints: (subnet, range, address): no address of the range below it is free.
-        things: what exists afterwards and did not before, or differs, with what a standing thing was before.
+        things: what exists afterwards and did not before, or differs, with what a standing thing
+        was before.
         owners: for each owner touched, the keys that it has afterwards.
         meta: remarks about the root.
     """
@@ -42,7 +46,10 @@ class Change:
 
 
 class Unfinished(NamedTuple):
-    """An operation that was begun: the things that it was about, before and after, and what it does to the store."""
+    """An operation that was begun.
+
+    The things that it was about, before and after, and what it does to the store.
+    """
 
     number: int
     before: list[Thing]
@@ -52,15 +59,23 @@ class Unfinished(NamedTuple):
 
 def thing_of(kind: str, text: str) -> Thing:
     """A thing from its kind's name and its JSON text."""
-    from plumb.things.registry import KINDS as THINGS  # not needed by those who only read the intent
+    from plumb.things.registry import (
+        KINDS as THINGS,
+    )  # not needed by those who only read the intent
 
     return codec.loads(THINGS[kind], text)
 
 
 def write_entry(before: Iterable[Thing], after: Iterable[Thing], change: Change) -> str:
     """A line of the journal."""
-    return json.dumps({"before": [_tagged(thing) for thing in before], "after": [_tagged(thing) for thing in after],
-                       "change": _to_json(change)}, separators=(",", ":"))
+    return json.dumps(
+        {
+            "before": [_tagged(thing) for thing in before],
+            "after": [_tagged(thing) for thing in after],
+            "change": _to_json(change),
+        },
+        separators=(",", ":"),
+    )
 
 
 def read_entry(number: int, text: str) -> Unfinished:
@@ -81,10 +96,16 @@ def _untagged(value: Any) -> Thing:
 def _to_json(change: Change) -> Any:
     return {
         "put": [[type(value).__name__.lower(), codec.plain(value)] for value in change.put],
-        "drop": change.drop, "released": change.released,
-        "addresses": codec.plain(change.addresses), "hints": codec.plain(change.hints),
-        "things": [[_tagged(thing), _tagged(previous) if previous else None] for thing, previous in change.things],
-        "owners": change.owners, "meta": change.meta,
+        "drop": change.drop,
+        "released": change.released,
+        "addresses": codec.plain(change.addresses),
+        "hints": codec.plain(change.hints),
+        "things": [
+            [_tagged(thing), _tagged(previous) if previous else None]
+            for thing, previous in change.things
+        ],
+        "owners": change.owners,
+        "meta": change.meta,
     }
 
 
@@ -94,8 +115,16 @@ def _from_json(found: Any) -> Change:
 
     return Change(
         put=tuple(codec.loads(KINDS[kind], json.dumps(value)) for kind, value in found["put"]),
-        drop=pairs("drop"), released=tuple(found["released"]), meta=pairs("meta"),
-        addresses=tuple((ip_network(net), ip_address(ip), owner) for net, ip, owner in found["addresses"]),
+        drop=pairs("drop"),
+        released=tuple(found["released"]),
+        meta=pairs("meta"),
+        addresses=tuple(
+            (ip_network(net), ip_address(ip), owner) for net, ip, owner in found["addresses"]
+        ),
         hints=tuple((ip_network(net), span, ip_address(ip)) for net, span, ip in found["hints"]),
         owners=tuple((owner, tuple(tuple(key) for key in keys)) for owner, keys in found["owners"]),
-        things=tuple((_untagged(thing), _untagged(previous) if previous else None) for thing, previous in found["things"]))
+        things=tuple(
+            (_untagged(thing), _untagged(previous) if previous else None)
+            for thing, previous in found["things"]
+        ),
+    )

@@ -1,6 +1,7 @@
 """Frozen values as JSON, by the types of their fields: what is written down is what is read back.
 
-Fields that have their default value are left out, so that a value of an earlier version reads as it was meant.
+Fields that have their default value are left out, so that a value of an earlier version reads as it
+was meant.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 PLAIN = (str, int, bool, float, type(None))
 BY_TEXT: dict[frozenset[type], Callable[[str], Any]] = {
-    frozenset({IPv4Address}): IPv4Address, frozenset({IPv6Address}): IPv6Address,
-    frozenset({IPv4Interface}): IPv4Interface, frozenset({IPv6Interface}): IPv6Interface,
-    frozenset({IPv4Network}): IPv4Network, frozenset({IPv6Network}): IPv6Network,
+    frozenset({IPv4Address}): IPv4Address,
+    frozenset({IPv6Address}): IPv6Address,
+    frozenset({IPv4Interface}): IPv4Interface,
+    frozenset({IPv6Interface}): IPv6Interface,
+    frozenset({IPv4Network}): IPv4Network,
+    frozenset({IPv6Network}): IPv6Network,
     frozenset({IPv4Address, IPv6Address}): ip_address,
     frozenset({IPv4Interface, IPv6Interface}): ip_interface,
     frozenset({IPv4Network, IPv6Network}): ip_network,
@@ -56,8 +60,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if dataclasses.is_dataclass(value):
-        return {name: plain(getattr(value, name)) for name, default in _fields(typing.cast(Hashable, type(value)))
-                if getattr(value, name) != default}
+        return {
+            name: plain(getattr(value, name))
+            for name, default in _fields(typing.cast(Hashable, type(value)))
+            if getattr(value, name) != default
+        }
     return str(value)
 
 
@@ -86,19 +93,21 @@ def _decoder(wanted: Hashable) -> Callable[[Any], Any]:
         return lambda value: value
     if frozenset({hint}) in BY_TEXT:
         return BY_TEXT[frozenset({hint})]
-    if isinstance(hint, type) and issubclass(hint, tuple):          # a NamedTuple
+    if isinstance(hint, type) and issubclass(hint, tuple):  # a NamedTuple
         hints = typing.get_type_hints(hint)
-        parts = [_decoder(hints[name]) for name in hint._fields]    # type: ignore[attr-defined]  # no type says "NamedTuple"
+        parts = [_decoder(hints[name]) for name in hint._fields]  # type: ignore[attr-defined]  # no type says "NamedTuple"
         return lambda value: hint(*(part(item) for part, item in zip(parts, value, strict=False)))
     if dataclasses.is_dataclass(hint):
         return _dataclass(typing.cast(type, hint))
-    return typing.cast(Callable[[Any], Any], hint)                  # an enum
+    return typing.cast(Callable[[Any], Any], hint)  # an enum
 
 
 def _dataclass(kind: type) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(kind)
     names = {field.name for field in dataclasses.fields(kind)}
-    return lambda value: kind(**{name: _decoder(hints[name])(item) for name, item in value.items() if name in names})
+    return lambda value: kind(
+        **{name: _decoder(hints[name])(item) for name, item in value.items() if name in names}
+    )
 
 
 def _tuple(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:

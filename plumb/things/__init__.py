@@ -1,12 +1,13 @@
 """Things: what must exist in a namespace, one frozen value each.
 
-A thing is a noun in iproute2's or iptables' words. It says what, never how: the kernel door (`plumb.kernel`)
-knows how to make it, `plumb.views.shell` how one would type it, `plumb.plan` when. So everything that can be
-done with a network is written once, for things, and a driver only has to name them.
+A thing is a noun in iproute2's or iptables' words. It says what, never how: the kernel door
+(`plumb.kernel`) knows how to make it, `plumb.views.shell` how one would type it, `plumb.plan` when.
+So everything that can be done with a network is written once, for things, and a driver only has to
+name them.
 
-Things come in stages, which is the order in which a careful person builds: a namespace before what lives in
-it, links before their addresses, the firewall before the links come up and packets can pass, and what is
-inside a sandbox last, all of it in one visit.
+Things come in stages, which is the order in which a careful person builds: a namespace before what
+lives in it, links before their addresses, the firewall before the links come up and packets can
+pass, and what is inside a sandbox last, all of it in one visit.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ HOST = ""
 class Stage(IntEnum):
     """When a thing's turn comes; taking away goes backwards."""
 
-    GROUND = 0      # folders, files, namespaces
+    GROUND = 0  # folders, files, namespaces
     CHAIN = 1
     LINK = 2
     LINK_SYSCTL = 3
     ADDRESS = 4
-    PORT = 5        # a port that somebody else has is found out before the firewall sends packets there
-    RULE = 6        # the wall stands before anything moves
-    SYSCTL = 7      # forwarding, last of the host's own settings
+    PORT = 5  # a port that somebody else has is found out before the firewall sends packets there
+    RULE = 6  # the wall stands before anything moves
+    SYSCTL = 7  # forwarding, last of the host's own settings
     UP = 8
     ROUTE = 9
-    SERVICE = 10    # who answers: proxies, names
+    SERVICE = 10  # who answers: proxies, names
     PROCESS = 11
 
 

@@ -1,11 +1,13 @@
 """Names: the embedded DNS server of a sandbox, and what it knows.
 
-A program in a container asks 127.0.0.11, port 53. Nobody listens there. The agent has opened two sockets in the sandbox, on the same
-address and on ports of no meaning, and the sandbox's own firewall rewrites the questions to them, and the answers' source back:
-so the container's port 53 stays the container's own.
+A program in a container asks 127.0.0.11, port 53. Nobody listens there. The agent has opened two
+sockets in the sandbox, on the same address and on ports of no meaning, and the sandbox's own
+firewall rewrites the questions to them, and the answers' source back: so the container's port 53
+stays the container's own.
 
-The agent answers what it has been told: each endpoint's names on its network. What no network of the sandbox knows, it asks the
-servers that the container would have asked otherwise, and hands their answer on.
+The agent answers what it has been told: each endpoint's names on its network. What no network of
+the sandbox knows, it asks the servers that the container would have asked otherwise, and hands
+their answer on.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class Upstream(NamedTuple):
 
     Attributes:
         ip: its address; the port is 53.
-        inside: it is asked from the sandbox (the user named it), not from the host (it is the host's own, perhaps on its loopback).
+        inside: it is asked from the sandbox (the user named it), not from the host (it is the
+        host's own, perhaps on its loopback).
     """
 
     ip: IPv4Address | IPv6Address
@@ -49,17 +52,22 @@ class NamedPort(NamedTuple):
 class Resolver(OfAgent):
     """The embedded DNS server of a sandbox.
 
-    It holds sockets in the sandbox's namespace, which lasts as long as they do: so it goes by itself, and before it.
+    It holds sockets in the sandbox's namespace, which lasts as long as they do: so it goes by
+    itself, and before it.
 
     Attributes:
         agent: the agent's folder.
         ns: the sandbox's namespace file.
         udp, tcp: the ports that it listens on; ip: the address.
-        networks: the ids of the networks whose names it knows, in the order in which they are searched.
-        links: names that only this sandbox knows: network, alias, and the name that it stands for there (`--link`).
+        networks: the ids of the networks whose names it knows, in the order in which they are
+        searched.
+        links: names that only this sandbox knows: network, alias, and the name that it stands for
+        there (`--link`).
         upstreams: whom it asks for what it does not know, in order.
-        outside: the sandbox has a way out; without one, servers are not asked from the host in its stead.
-        ndots: the user has set ndots: names without a dot are not handed on, the search domains are for them.
+        outside: the sandbox has a way out; without one, servers are not asked from the host in its
+        stead.
+        ndots: the user has set ndots: names without a dot are not handed on, the search domains are
+        for them.
     """
 
     stage: ClassVar = Stage.SERVICE

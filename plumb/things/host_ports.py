@@ -1,16 +1,19 @@
 """Published ports on the host's side: who holds the port, and who answers behind it.
 
-A published port is first of all a port of the host, and must be nobody else's. So it is really bound, by a process
-that stays: the agent. Whoever else tries to bind it, another container or a program of the host, gets "address already
-in use", and no program can take over a port whose packets the firewall rewrites before that program would see them.
+A published port is first of all a port of the host, and must be nobody else's. So it is really
+bound, by a process that stays: the agent. Whoever else tries to bind it, another container or a
+program of the host, gets "address already in use", and no program can take over a port whose
+packets the firewall rewrites before that program would see them.
 
-Most packets never meet that socket: DNAT in PREROUTING sends them to the container before the host looks for one. It is
-met by what DNAT leaves out: connections of the host to 127.0.0.1 and ::1, of a container to a port of its own network,
-and of IPv6 clients to a container that has IPv4 only. For those the socket is handed on by the user-land proxy, which
-speaks to the container in the host's name. (Docker runs a process `docker-proxy` for each port; here the agent holds all.)
+Most packets never meet that socket: DNAT in PREROUTING sends them to the container before the host
+looks for one. It is
+met by what DNAT leaves out: connections of the host to 127.0.0.1 and ::1, of a container to a port
+of its own network, and of IPv6 clients to a container that has IPv4 only. For those the socket is
+handed on by the user-land proxy, which speaks to the container in the host's name. (Docker runs a
+process `docker-proxy` for each port; here the agent holds all.)
 
-Until the firewall's rules are in place a filter on the socket drops whatever arrives, so that no connection begins on
-the wrong way; it stays on a port that has no proxy.
+Until the firewall's rules are in place a filter on the socket drops whatever arrives, so that no
+connection begins on the wrong way; it stays on a port that has no proxy.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from plumb.things import Key, Stage, Thing
 
 @dataclass(frozen=True)
 class Agent(Thing):
-    """The one background process of a root, which holds its sockets; it is there as long as something needs it.
+    """The one background process of a root, which holds its sockets.
+
+    It is there as long as something needs it.
 
     Attributes:
         folder: where its control socket and its pid file are.
@@ -72,8 +77,8 @@ class OfPort(OfAgent):
 class HostPort(OfPort):
     """A port of the host that is bound, so that it is nobody else's.
 
-    It would be lost with its agent, but is taken away by itself and before it: then connection tracking's entries for it are
-    forgotten too, which is why it knows what is published there.
+    It would be lost with its agent, but is taken away by itself and before it: then connection
+    tracking's entries for it are forgotten too, which is why it knows what is published there.
     """
 
     stage: ClassVar = Stage.PORT

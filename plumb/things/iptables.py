@@ -1,12 +1,12 @@
 """Netfilter: tables, chains, rules and policies, in iptables' own spelling (nft's are in `things.nftables`).
 
-A `Rule` holds the words that `iptables -S` prints after the chain's name. That is the language which every
-reader of this field knows; whoever wonders what plumb did can type `iptables -S` and read the very same words.
-The firewall back ends translate them.
+A `Rule` holds the words that `iptables -S` prints after the chain's name. That is the language
+which every reader of this field knows; whoever wonders what plumb did can type `iptables -S` and
+read the very same words. The firewall back ends translate them.
 
-Order: rules in one of plumb's own chains are ordered, and a new one goes to the chain's tail or, for what must
-stand before all that is there, to its head. Rules in a built-in chain, which others use too, are chosen so that
-they commute with one another.
+Order: rules in one of plumb's own chains are ordered, and a new one goes to the chain's tail or,
+for what must stand before all that is there, to its head. Rules in a built-in chain, which others
+use too, are chosen so that they commute with one another.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ BUILT_IN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 class Chain(InNamespace):
     """`iptables -t TABLE -N NAME`.
 
-    A chain of the user's (`users=True`, PLUMB-USER) may hold rules that are not plumb's: it is never flushed,
-    and stays when it is not empty.
+    A chain of the user's (`users=True`, PLUMB-USER) may hold rules that are not plumb's: it is
+    never flushed, and stays when it is not empty.
     """
 
     stage: ClassVar = Stage.CHAIN
@@ -113,7 +113,9 @@ class Rule(InChain):
     ns: str = HOST
 
     @classmethod
-    def parse(cls, line: str, family: Family = Family.V4, table: str = "filter", ns: str = HOST) -> Rule:
+    def parse(
+        cls, line: str, family: Family = Family.V4, table: str = "filter", ns: str = HOST
+    ) -> Rule:
         """Read a line as `iptables -S` or `iptables-save` prints it; the inverse of `str()`.
 
         Raises:
@@ -143,7 +145,10 @@ class Rule(InChain):
 
 @dataclass(frozen=True)
 class Policy(InNamespace):
-    """`iptables -t TABLE -P CHAIN VERDICT`: what becomes of a packet that no rule of a built-in chain decides."""
+    """`iptables -t TABLE -P CHAIN VERDICT`.
+
+    What becomes of a packet that no rule of a built-in chain decides.
+    """
 
     stage: ClassVar = Stage.RULE
     standing: ClassVar = True

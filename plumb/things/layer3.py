@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from typing import ClassVar
 
 from plumb.things import HOST, InNamespace, Key, OnLink, Stage, lost_with
@@ -13,8 +20,9 @@ from plumb.things import HOST, InNamespace, Key, OnLink, Stage, lost_with
 class Address(OnLink):
     """`ip address add IP dev DEV`; IPv6 always `nodad`.
 
-    Duplicate address detection would leave the address tentative, so unusable, for a second. Whoever hands out
-    the addresses of a subnet knows that they are unique, so there is nothing to detect.
+    Duplicate address detection would leave the address tentative, so unusable, for a second.
+    Whoever hands out the addresses of a subnet knows that they are unique, so there is nothing to
+    detect.
     """
 
     stage: ClassVar = Stage.ADDRESS
@@ -32,10 +40,12 @@ class Address(OnLink):
 
 @dataclass(frozen=True)
 class Route(OnLink):
-    """`ip route replace DST [via VIA] dev DEV proto boot`; without VIA, what goes there needs no router: the link delivers it.
+    """`ip route replace DST [via VIA] dev DEV proto boot`.
 
-    Its key is the destination alone: a default route over another gateway is the same route in another state,
-    and is replaced in place, so that there is no moment without one.
+    Without VIA, what goes there needs no router: the link delivers it.
+
+    Its key is the destination alone: a default route over another gateway is the same route in
+    another state, and is replaced in place, so that there is no moment without one.
     """
 
     stage: ClassVar = Stage.ROUTE
@@ -57,8 +67,9 @@ class Route(OnLink):
 class Sysctl(InNamespace):
     """`sysctl -w NAME=VALUE`, the name with slashes, since a link's name may hold dots.
 
-    A setting of one link (`net/ipv4/conf/eth0/…`) goes when the link goes; a setting of the whole namespace is
-    put back to what it was. `usual` is what it is on a new link, for one that may have to be put back while the link stays.
+    A setting of one link (`net/ipv4/conf/eth0/…`) goes when the link goes; a setting of the whole
+    namespace is put back to what it was. `usual` is what it is on a new link, for one that may have
+    to be put back while the link stays.
     """
 
     standing: ClassVar = True

@@ -1,9 +1,9 @@
 """Links: what `ip link` makes.
 
-A veth is a cable with two ends, here always one in the host and one in a sandbox. Both ends, their names, the
-MTU, the master bridge and the sandbox's namespace go to the kernel in one message, so that no half-made link
-ever shows. The host's end is up from the start; the sandbox's end is raised by an `Up` of its own, after its
-addresses are there, as Docker does it.
+A veth is a cable with two ends, here always one in the host and one in a sandbox. Both ends, their
+names, the MTU, the master bridge and the sandbox's namespace go to the kernel in one message, so
+that no half-made link ever shows. The host's end is up from the start; the sandbox's end is raised
+by an `Up` of its own, after its addresses are there, as Docker does it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class InHost(Thing):
 class Bridge(InHost):
     """`ip link add NAME type bridge`.
 
-    The MAC is given, not left to the kernel: a bridge without one of its own takes the lowest of its ports',
-    so that it would change, and every neighbour's ARP entry go stale, as containers come and go.
+    The MAC is given, not left to the kernel: a bridge without one of its own takes the lowest of
+    its ports', so that it would change, and every neighbour's ARP entry go stale, as containers
+    come and go.
     """
 
     kind: ClassVar = "bridge"
@@ -47,8 +48,8 @@ class Bridge(InHost):
 class Veth(InHost):
     """`ip link add NAME master MASTER up type veth peer name PEER netns PEER_NS`.
 
-    A hairpin port may send a frame back to where it came from, which a container needs that reaches itself through a
-    published port of its own when no proxy stands in between.
+    A hairpin port may send a frame back to where it came from, which a container needs that reaches
+    itself through a published port of its own when no proxy stands in between.
     """
 
     kind: ClassVar = "veth"
@@ -80,7 +81,10 @@ class Dummy(InHost):
 
 @dataclass(frozen=True)
 class Vlan(InHost):
-    """`ip link add link PARENT name NAME type vlan id ID`: what has this tag (IEEE 802.1Q) on the parent's wire."""
+    """`ip link add link PARENT name NAME type vlan id ID`.
+
+    What has this tag (IEEE 802.1Q) on the parent's wire.
+    """
 
     kind: ClassVar = "vlan"
     parent: str
@@ -92,13 +96,17 @@ class Vlan(InHost):
 
 @dataclass(frozen=True)
 class OnParent(Thing):
-    """A link in a sandbox that is a second one of the host's link PARENT; the host itself sees nothing of it.
+    """A link in a sandbox that is a second one of the host's link PARENT.
 
-    One message makes it in the host, where its parent is, and puts it into the sandbox at once. It is called BORN meanwhile: older
-    kernels (6.1) refuse a name that the host has a link of, and nearly every host has an eth0.
+    The host itself sees nothing of it.
 
-    It goes with the sandbox's namespace, but the kernel takes its time with that, and until then the parent refuses another link
-    with the same MAC or IP address. So it is taken away by itself first.
+    One message makes it in the host, where its parent is, and puts it into the sandbox at once. It
+    is called BORN meanwhile: older kernels (6.1) refuse a name that the host has a link of, and
+    nearly every host has an eth0.
+
+    It goes with the sandbox's namespace, but the kernel takes its time with that, and until then
+    the parent refuses another link with the same MAC or IP address. So it is taken away by itself
+    first.
     """
 
     stage: ClassVar = Stage.LINK
@@ -118,7 +126,10 @@ class OnParent(Thing):
 
 @dataclass(frozen=True)
 class Macvlan(OnParent):
-    """`ip link add link PARENT name BORN address MAC netns NS type macvlan mode MODE`: one with a MAC of its own."""
+    """`ip link add link PARENT name BORN address MAC netns NS type macvlan mode MODE`.
+
+    One with a MAC of its own.
+    """
 
     kind: ClassVar = "macvlan"
     mac: str
@@ -127,7 +138,9 @@ class Macvlan(OnParent):
 
 @dataclass(frozen=True)
 class Ipvlan(OnParent):
-    """`ip link add link PARENT name BORN netns NS type ipvlan mode MODE FLAG`: one with its parent's MAC.
+    """`ip link add link PARENT name BORN netns NS type ipvlan mode MODE FLAG`.
+
+    One with its parent's MAC.
 
     Mode and flag are the parent's, and the same for all its ipvlan links.
     """

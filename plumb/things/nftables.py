@@ -1,10 +1,11 @@
 """nf_tables: tables, chains, maps and rules, in nft's own spelling.
 
-nft has no built-in chains. A *base* chain is hooked into the way of packets by its type, hook and priority; a regular
-one is only jumped to. A *map* from link names to verdicts is a jump table: one look-up finds the chain of a
-packet's bridge, however many bridges there are.
+nft has no built-in chains. A *base* chain is hooked into the way of packets by its type, hook and
+priority; a regular one is only jumped to. A *map* from link names to verdicts is a jump table: one
+look-up finds the chain of a packet's bridge, however many bridges there are.
 
-An `NftRule` holds the words that `nft -s list ruleset` prints. All that is in a table goes with the table.
+An `NftRule` holds the words that `nft -s list ruleset` prints. All that is in a table goes with the
+table.
 """
 
 from __future__ import annotations
@@ -100,7 +101,11 @@ class NftChain(InTable):
         return ("nft chain", self.ns, self.family, self.table, self.name)
 
     def __str__(self) -> str:
-        hooked = f" ({self.type} hook {self.hook} priority {self.priority} policy {self.policy})" if self.hook else ""
+        hooked = (
+            f" ({self.type} hook {self.hook} priority {self.priority} policy {self.policy})"
+            if self.hook
+            else ""
+        )
         return f"nft chain {self.family} {self.table} {self.name}{hooked}"
 
 
@@ -128,7 +133,9 @@ class NftElement(InTable):
         return (("nft map", self.ns, self.family, self.table, self.map), self.home)
 
     def __str__(self) -> str:
-        return f'nft element {self.family} {self.table} {self.map} "{self.link}" : jump {self.chain}'
+        return (
+            f'nft element {self.family} {self.table} {self.map} "{self.link}" : jump {self.chain}'
+        )
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,8 @@ class NftRule(InChain, InTable):
     Attributes:
         spec: nft's words for it, counters without their values.
         place: the chain's head or tail.
-        before: the spec of the rule that it goes before, instead; without that rule it goes to the tail.
+        before: the spec of the rule that it goes before, instead; without that rule it goes to the
+        tail.
         why: a sentence about what it is there for.
     """
 

@@ -11,6 +11,35 @@ from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
 
-KINDS: dict[str, type[Thing]] = {kind.__name__: kind for kind in (
-    Address, Route, Sysctl, Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan, Chain, Policy, Rule, Directory, File, Namespace, Process,
-    Agent, HostPort, Proxy, Names, Resolver, NftTable, NftMap, NftChain, NftElement, NftRule)}
+KINDS: dict[str, type[Thing]] = {
+    kind.__name__: kind
+    for kind in (
+        Address,
+        Route,
+        Sysctl,
+        Bridge,
+        Dummy,
+        Ipvlan,
+        Macvlan,
+        Up,
+        Veth,
+        Vlan,
+        Chain,
+        Policy,
+        Rule,
+        Directory,
+        File,
+        Namespace,
+        Process,
+        Agent,
+        HostPort,
+        Proxy,
+        Names,
+        Resolver,
+        NftTable,
+        NftMap,
+        NftChain,
+        NftElement,
+        NftRule,
+    )
+}

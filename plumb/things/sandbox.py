@@ -1,8 +1,10 @@
-"""What a sandbox stands on: a network namespace, the files that its processes see, and the process itself.
+"""What a sandbox stands on.
 
-A network namespace lives as long as something refers to it: a process in it, an open socket, or a file that it
-is bind-mounted on. plumb holds every sandbox by such a file, as `ip netns` and Docker do, so a sandbox needs no
-process to stay.
+A network namespace, the files that its processes see, and the process itself.
+
+A network namespace lives as long as something refers to it: a process in it, an open socket, or a
+file that it is bind-mounted on. plumb holds every sandbox by such a file, as `ip netns` and Docker
+do, so a sandbox needs no process to stay.
 """
 
 from __future__ import annotations
@@ -29,9 +31,9 @@ class Directory(Thing):
 class Edits(StrEnum):
     """What becomes of what somebody else writes into a file."""
 
-    OVERWRITTEN = "overwritten"     # it has the text that it shall have, and nothing else
-    LEFT = "left"                   # once it was edited it is the user's, and stays as it is
-    MERGED = "merged"               # plumb's lines come and go, the user's stay
+    OVERWRITTEN = "overwritten"  # it has the text that it shall have, and nothing else
+    LEFT = "left"  # once it was edited it is the user's, and stays as it is
+    MERGED = "merged"  # plumb's lines come and go, the user's stay
 
 
 @dataclass(frozen=True)

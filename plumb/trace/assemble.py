@@ -20,21 +20,36 @@ def tell(of: Material) -> Story:
     for way, goal in ((Way.THERE, of.target), (Way.BACK, of.source)):
         crossed[way] = match_frames.until(match_frames.gathered(crossed[way], goal, of.wires), goal)
     ways = {way: _way(way, crossed[way], ruled[way], of) for way in Way}
-    return Story(of.flow, of.source, of.target, ways, outcome.end(of, crossed, ruled, ways), begin, tuple(of.dropped))
+    return Story(
+        of.flow,
+        of.source,
+        of.target,
+        ways,
+        outcome.end(of, crossed, ruled, ways),
+        begin,
+        tuple(of.dropped),
+    )
 
 
-def _way(way: Way, crossed: Sequence[Crossing], ruled: Sequence[Ruled], of: Material) -> tuple[Step, ...]:
+def _way(
+    way: Way, crossed: Sequence[Crossing], ruled: Sequence[Ruled], of: Material
+) -> tuple[Step, ...]:
     """Crossings with what was decided between them."""
     steps: list[Step] = []
-    left = {name: list(rule_steps.read(group, of.books, of.reasons)) for name, group in _by_place(ruled)}
+    left = {
+        name: list(rule_steps.read(group, of.books, of.reasons)) for name, group in _by_place(ruled)
+    }
     visits = [list(group) for _, group in groupby(crossed, key=lambda each: each.place.name)]
     for i, visit in enumerate(visits):
-        name, passing = visit[0].place.name, i + 1 < len(visits) and all(each.inbound for each in visit)
-        again = any(later[0].place.name == name for later in visits[i + 1:])
+        name, passing = (
+            visit[0].place.name,
+            i + 1 < len(visits) and all(each.inbound for each in visit),
+        )
+        again = any(later[0].place.name == name for later in visits[i + 1 :])
         lines = [] if again and _departs(visit) else left.pop(name, [])
         route = None if passing else of.routes.get((name, way))
         steps += _visit(visit, lines, _last(steps), route, ruled)
-    for name, lines in left.items():                # where it was dropped before it came to a link
+    for name, lines in left.items():  # where it was dropped before it came to a link
         route = of.routes.get((name, way))
         steps += [*([route] if route and not steps else []), *lines]
     return tuple(steps)
@@ -46,7 +61,10 @@ def _by_place(ruled: Sequence[Ruled]) -> Iterator[tuple[str, list[Ruled]]]:
 
 
 def _departs(visit: Sequence[Crossing]) -> bool:
-    """Whether a visit is nothing but a departure; where there is another one, what rules said belongs to that."""
+    """Whether a visit is nothing but a departure.
+
+    Where there is another one, what rules said belongs to that.
+    """
     return len(visit) == 1 and not visit[0].inbound
 
 
@@ -54,8 +72,13 @@ def _last(steps: Sequence[Step]) -> Crossing | None:
     return next((step for step in reversed(steps) if isinstance(step, Crossing)), None)
 
 
-def _visit(visit: Sequence[Crossing], lines: Sequence[Line], before: Crossing | None, route: Routed | None,
-           ruled: Sequence[Ruled]) -> list[Step]:
+def _visit(
+    visit: Sequence[Crossing],
+    lines: Sequence[Line],
+    before: Crossing | None,
+    route: Routed | None,
+    ruled: Sequence[Ruled],
+) -> list[Step]:
     """One stay in a namespace: in, decided hook by hook, out."""
     at = next((i for i, each in enumerate(visit) if not each.inbound), len(visit))
     came, left = visit[:at], visit[at:]
@@ -66,8 +89,18 @@ def _visit(visit: Sequence[Crossing], lines: Sequence[Line], before: Crossing | 
     rest = [line for line in lines if line not in first]
     # A bridge's own rules come before those that br_netfilter has it ask.
     first.sort(key=lambda line: line.family != "bridge")
-    asked = route is not None and not any(line.drops for line in first) and (not left or not came or _routed(came, left))
-    decided: list[Step] = [*first, *_of(changes, "destination"), *([route] if route and asked else []), *rest, *_of(changes, "source")]
+    asked = (
+        route is not None
+        and not any(line.drops for line in first)
+        and (not left or not came or _routed(came, left))
+    )
+    decided: list[Step] = [
+        *first,
+        *_of(changes, "destination"),
+        *([route] if route and asked else []),
+        *rest,
+        *_of(changes, "source"),
+    ]
     return [*_row(came), *decided, *_row(left)]
 
 
@@ -76,12 +109,18 @@ def _of(changes: Sequence[Rewritten], what: str) -> list[Rewritten]:
 
 
 def _routed(came: Sequence[Crossing], left: Sequence[Crossing]) -> bool:
-    """Whether a packet was routed between, rather than bridged: a router counts its time to live down."""
+    """Whether a packet was routed between, rather than bridged.
+
+    A router counts its time to live down.
+    """
     return came[-1].packet.ttl != left[0].packet.ttl
 
 
 def _row(crossed: Sequence[Crossing]) -> Iterator[Step]:
-    """Crossings in a row, and what NAT made of the packet between them: with br_netfilter it is at work on a bridge's port."""
+    """Crossings in a row, and what NAT made of the packet between them.
+
+    With br_netfilter it is at work on a bridge's port.
+    """
     for earlier, later in zip([None, *crossed], crossed, strict=False):
         if earlier is not None:
             yield from nat.between(earlier, later)

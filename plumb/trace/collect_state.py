@@ -17,9 +17,20 @@ from plumb.trace.headers import Way
 from plumb.trace.path import Story
 from plumb.trace.target_syntax import IPAddress
 
-SETTINGS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/icmp_echo_ignore_all", "net/ipv6/icmp/echo_ignore_all",
-            "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables")
-OF_LINK = ("net/ipv4/conf/{}/forwarding", "net/ipv6/conf/{}/forwarding", "net/ipv4/conf/{}/rp_filter", "net/ipv4/conf/{}/route_localnet")
+SETTINGS = (
+    "net/ipv4/ip_forward",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv4/icmp_echo_ignore_all",
+    "net/ipv6/icmp/echo_ignore_all",
+    "net/bridge/bridge-nf-call-iptables",
+    "net/bridge/bridge-nf-call-ip6tables",
+)
+OF_LINK = (
+    "net/ipv4/conf/{}/forwarding",
+    "net/ipv6/conf/{}/forwarding",
+    "net/ipv4/conf/{}/rp_filter",
+    "net/ipv4/conf/{}/route_localnet",
+)
 MANY = 1000
 """Connections beyond which those of others are not read."""
 
@@ -34,8 +45,17 @@ def facts(place: Place, story: Story, goal: IPAddress) -> Facts:
         links = landscape.links()
         there, back = _routes(oracle, story, place, goal)
         protocol = story.flow.protocol
-        return Facts(place, links, landscape.addresses(links), landscape.neighbours(links), tuple(_listeners(oracle, protocol)),
-                     tuple(_tracked(place, protocol, story.flow.version)), dict(_settings(place, story, links)), there, back)
+        return Facts(
+            place,
+            links,
+            landscape.addresses(links),
+            landscape.neighbours(links),
+            tuple(_listeners(oracle, protocol)),
+            tuple(_tracked(place, protocol, story.flow.version)),
+            dict(_settings(place, story, links)),
+            there,
+            back,
+        )
 
 
 def _listeners(oracle: Oracle, protocol: str) -> list[Listener]:
@@ -44,10 +64,12 @@ def _listeners(oracle: Oracle, protocol: str) -> list[Listener]:
     try:
         return oracle.listeners(protocol)
     except PlumbError:
-        return []                               # this kernel does not tell
+        return []  # this kernel does not tell
 
 
-def _routes(oracle: Oracle, story: Story, place: Place, goal: IPAddress) -> tuple[Answer | None, Answer | None]:
+def _routes(
+    oracle: Oracle, story: Story, place: Place, goal: IPAddress
+) -> tuple[Answer | None, Answer | None]:
     """What the routing says of question and answer, as they were last seen to come in, or as they would be."""
     came = [each for each in story.crossings(Way.THERE) if each.place == place and each.inbound]
     question = story.packet(place, Way.THERE)
@@ -58,7 +80,11 @@ def _routes(oracle: Oracle, story: Story, place: Place, goal: IPAddress) -> tupl
     else:
         return None, None
     answer = story.packet(place, Way.BACK)
-    arrived = [each for each in story.crossings(Way.BACK) if each.place == place and each.inbound and each.packet.about is None]
+    arrived = [
+        each
+        for each in story.crossings(Way.BACK)
+        if each.place == place and each.inbound and each.packet.about is None
+    ]
     if arrived and answer is not None:
         return there, oracle.route(answer.dst, arrived[-1].packet.src, arrived[-1].dev)
     return there, oracle.route(came[-1].packet.src) if came else None
@@ -67,7 +93,14 @@ def _routes(oracle: Oracle, story: Story, place: Place, goal: IPAddress) -> tupl
 def _settings(place: Place, story: Story, links: Sequence[Link]) -> Iterator[tuple[str, str]]:
     """The sysctls that decide about packets, of all links that matter."""
     used = {each.dev for way in Way for each in story.crossings(way) if each.place == place}
-    devs = ["all", *(link.name for link in links if link.name in used or link.kind == "bridge" or not link.master)]
+    devs = [
+        "all",
+        *(
+            link.name
+            for link in links
+            if link.name in used or link.kind == "bridge" or not link.master
+        ),
+    ]
     with entered(place.ns):
         for name in (*SETTINGS, *(pattern.format(dev) for dev in devs for pattern in OF_LINK)):
             value = sysctl.read(name)
@@ -87,5 +120,8 @@ def _tracked(place: Place, protocol: str, version: int) -> Iterator[Tracked]:
             return
     for flow in flows:
         if flow.way.protocol == number and flow.way.version == version:
-            way, reply = (Tuple(ip_address(way.src), ip_address(way.dst), way.src_port, way.dst_port) for way in (flow.way, flow.reply))
+            way, reply = (
+                Tuple(ip_address(way.src), ip_address(way.dst), way.src_port, way.dst_port)
+                for way in (flow.way, flow.reply)
+            )
             yield Tracked(protocol, way, reply)

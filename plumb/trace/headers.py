@@ -1,7 +1,8 @@
 """Frames: the bytes that a tap saw, as what people call a packet.
 
-Only what tells a story is read: who sends to whom, by which protocol, with what intent (a SYN, an echo request, an error), how
-many routers it may still pass, and, inside an ICMP error, the packet that the error is about (RFC 792, RFC 4443).
+Only what tells a story is read: who sends to whom, by which protocol, with what intent (a SYN, an
+echo request, an error), how many routers it may still pass, and, inside an ICMP error, the packet
+that the error is about (RFC 792, RFC 4443).
 """
 
 from __future__ import annotations
@@ -19,15 +20,29 @@ ETHERNET = struct.Struct("!6s6sH")
 IPV4, ARP, VLAN, QINQ, IPV6 = 0x0800, 0x0806, 0x8100, 0x88A8, 0x86DD
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp", 132: "sctp"}
 EXTENSIONS = frozenset({0, 43, 60})
-"""IPv6's headers between the first and the transport's: hop-by-hop options, routing, destination options (RFC 8200)."""
+"""IPv6's headers between the first and the transport's.
+
+Hop-by-hop options, routing, destination options (RFC 8200).
+"""
 DONT_FRAGMENT, MORE_FRAGMENTS, OFFSET = 0x4000, 0x2000, 0x1FFF
 FLAGS = ((0x02, "SYN"), (0x04, "RST"), (0x01, "FIN"), (0x08, "PSH"), (0x10, "ACK"))
-CHUNKS = {0: "DATA", 1: "INIT", 2: "INIT ACK", 6: "ABORT", 7: "SHUTDOWN", 10: "COOKIE ECHO", 11: "COOKIE ACK"}
+CHUNKS = {
+    0: "DATA",
+    1: "INIT",
+    2: "INIT ACK",
+    6: "ABORT",
+    7: "SHUTDOWN",
+    10: "COOKIE ECHO",
+    11: "COOKIE ACK",
+}
 """What an SCTP packet's first chunk is (RFC 9260)."""
 
 
 class Way(StrEnum):
-    """Which part of a conversation a packet is: the question, its answer (or an error about it), or an error about the answer."""
+    """Which part of a conversation a packet is.
+
+    The question, its answer (or an error about it), or an error about the answer.
+    """
 
     THERE = "there"
     BACK = "back"
@@ -35,14 +50,28 @@ class Way(StrEnum):
 
 
 ERRORS4 = {
-    (3, 0): "network unreachable", (3, 1): "host unreachable", (3, 2): "protocol unreachable", (3, 3): "port unreachable",
-    (3, 4): "fragmentation needed", (3, 9): "network prohibited", (3, 10): "host prohibited", (3, 13): "administratively prohibited",
-    (11, 0): "time to live exceeded", (12, 0): "parameter problem",
+    (3, 0): "network unreachable",
+    (3, 1): "host unreachable",
+    (3, 2): "protocol unreachable",
+    (3, 3): "port unreachable",
+    (3, 4): "fragmentation needed",
+    (3, 9): "network prohibited",
+    (3, 10): "host prohibited",
+    (3, 13): "administratively prohibited",
+    (11, 0): "time to live exceeded",
+    (12, 0): "parameter problem",
 }
 ERRORS6 = {
-    (1, 0): "no route to destination", (1, 1): "administratively prohibited", (1, 2): "beyond scope of source address",
-    (1, 3): "address unreachable", (1, 4): "port unreachable", (1, 5): "source address failed policy", (1, 6): "reject route",
-    (2, 0): "packet too big", (3, 0): "hop limit exceeded", (4, 0): "parameter problem",
+    (1, 0): "no route to destination",
+    (1, 1): "administratively prohibited",
+    (1, 2): "beyond scope of source address",
+    (1, 3): "address unreachable",
+    (1, 4): "port unreachable",
+    (1, 5): "source address failed policy",
+    (1, 6): "reject route",
+    (2, 0): "packet too big",
+    (3, 0): "hop limit exceeded",
+    (4, 0): "parameter problem",
 }
 
 
@@ -54,8 +83,10 @@ class Packet:
         version: 4 or 6.
         protocol: "tcp", "udp", "sctp", "icmp" (ICMPv6 as well), or "" for any other.
         src, dst: its addresses; sport, dport: its ports, for an echo both the identifier, else 0.
-        kind: what it wants: "SYN", "SYN ACK", "RST", "echo request", "port unreachable"; empty for a datagram.
-        ttl: how many routers it may still pass; length: bytes, with the IP header; whole: it must not be cut into fragments.
+        kind: what it wants: "SYN", "SYN ACK", "RST", "echo request", "port unreachable"; empty for
+        a datagram.
+        ttl: how many routers it may still pass; length: bytes, with the IP header; whole: it must
+        not be cut into fragments.
         mac: who sent the frame and whom it is for, empty where there is no Ethernet header.
         about: what an ICMP error is about; mtu: what it says would have passed.
     """
@@ -93,7 +124,8 @@ def read(frame: bytes, ethernet: bool = True) -> Packet | None:
     """A frame as a packet; None for what is neither IPv4 nor IPv6, or is cut off before it says so.
 
     Args:
-        ethernet: whether it begins with an Ethernet header, perhaps with VLAN tags behind it (IEEE 802.1Q).
+        ethernet: whether it begins with an Ethernet header, perhaps with VLAN tags behind it (IEEE
+        802.1Q).
     """
     if not ethernet:
         return _ip(frame)
@@ -111,15 +143,33 @@ def _ip(data: bytes, mac: tuple[str, str] = ("", "")) -> Packet | None:
         length, _, fragment, ttl, number = struct.unpack_from("!HHHBB", data, 2)
         src, dst = IPv4Address(data[12:16]), IPv4Address(data[16:20])
         start = (data[0] & 15) * 4
-        found = Packet(4, PROTOCOLS.get(number, ""), src, dst, ttl=ttl, length=length, whole=bool(fragment & DONT_FRAGMENT), mac=mac)
+        found = Packet(
+            4,
+            PROTOCOLS.get(number, ""),
+            src,
+            dst,
+            ttl=ttl,
+            length=length,
+            whole=bool(fragment & DONT_FRAGMENT),
+            mac=mac,
+        )
         return found if fragment & OFFSET else _transport(found, data[start:length])
     if len(data) >= 40 and data[0] >> 4 == 6:
         payload, number, ttl = struct.unpack_from("!HBB", data, 4)
         src6, dst6, start = IPv6Address(data[8:24]), IPv6Address(data[24:40]), 40
         while number in EXTENSIONS and len(data) >= start + 2:
             number, start = data[start], start + (data[start + 1] + 1) * 8
-        found = Packet(6, PROTOCOLS.get(number, ""), src6, dst6, ttl=ttl, length=payload + 40, whole=True, mac=mac)
-        return _transport(found, data[start:40 + payload])
+        found = Packet(
+            6,
+            PROTOCOLS.get(number, ""),
+            src6,
+            dst6,
+            ttl=ttl,
+            length=payload + 40,
+            whole=True,
+            mac=mac,
+        )
+        return _transport(found, data[start : 40 + payload])
     return None
 
 
@@ -141,21 +191,30 @@ def _icmp(packet: Packet, data: bytes) -> Packet:
     if len(data) < 8:
         return packet
     kind, code = data[0], data[1]
-    echo = {4: {8: "echo request", 0: "echo reply"}, 6: {128: "echo request", 129: "echo reply"}}[packet.version]
+    echo = {4: {8: "echo request", 0: "echo reply"}, 6: {128: "echo request", 129: "echo reply"}}[
+        packet.version
+    ]
     if kind in echo:
         token = int.from_bytes(data[4:6], "big")
         return replace(packet, sport=token, dport=token, kind=echo[kind])
     errors = ERRORS4 if packet.version == 4 else ERRORS6
     if (kind, code) not in errors:
         return packet
-    mtu = int.from_bytes(data[6:8] if packet.version == 4 else data[4:8], "big") if (kind, code) in ((3, 4), (2, 0)) else 0
+    mtu = (
+        int.from_bytes(data[6:8] if packet.version == 4 else data[4:8], "big")
+        if (kind, code) in ((3, 4), (2, 0))
+        else 0
+    )
     return replace(packet, kind=errors[kind, code], about=_ip(data[8:]), mtu=mtu)
 
 
 def way(packet: Packet, flow: Flow) -> Way | None:
-    """Which part of a conversation a packet is; None for none, and for what comes after question and answer.
+    """Which part of a conversation a packet is.
 
-    NAT leaves the client's port alone as a rule; so that, and the direction, is all that is asked for.
+    None for none, and for what comes after question and answer.
+
+    NAT leaves the client's port alone as a rule; so that, and the direction, is all that is asked
+    for.
     """
     if packet.about is not None:
         about = way(packet.about, flow)

@@ -1,7 +1,8 @@
 """Known rules: why the rules of a real Docker exist, and whose the others are, by their words.
 
-Docker keeps no reasons; but what it writes follows from a few patterns, and plumb's own rules are the same with PLUMB for DOCKER. So a
-rule that plumb did not record, because another plumb or a Docker made it, can still be explained.
+Docker keeps no reasons; but what it writes follows from a few patterns, and plumb's own rules are
+the same with PLUMB for DOCKER. So a rule that plumb did not record, because another plumb or a
+Docker made it, can still be explained.
 """
 
 from __future__ import annotations
@@ -32,31 +33,100 @@ class Pattern(NamedTuple):
 FORWARD = rf"{WHOSE}-FORWARD|FORWARD"
 TABLE = (
     Pattern("filter", "FORWARD", rf"-j {WHOSE}-USER", "the administrator's own rules come first"),
-    Pattern("filter", rf"{WHOSE}-USER", ".*", "the administrator's own rule: Docker makes this chain and leaves it to them"),
-    Pattern("filter", "FORWARD", rf"-j {WHOSE}-FORWARD", "whatever is forwarded passes Docker's rules"),
+    Pattern(
+        "filter",
+        rf"{WHOSE}-USER",
+        ".*",
+        "the administrator's own rule: Docker makes this chain and leaves it to them",
+    ),
+    Pattern(
+        "filter", "FORWARD", rf"-j {WHOSE}-FORWARD", "whatever is forwarded passes Docker's rules"
+    ),
     Pattern("filter", FORWARD, rf"-j {WHOSE}-CT", ANSWERS),
-    Pattern("filter", FORWARD, rf"-j {WHOSE}-(?:INTERNAL|ISOLATION-STAGE-1)", "networks are parted from each other"),
-    Pattern("filter", FORWARD, rf"-j {WHOSE}-(?:BRIDGE|INGRESS)", "towards containers: only what is published"),
-    Pattern("filter", rf"{WHOSE}-CT|FORWARD", r"-o \S+ .*(?:RELATED,ESTABLISHED|ESTABLISHED,RELATED) -j ACCEPT", "replies come back"),
-    Pattern("filter", rf"{WHOSE}-(?:INTERNAL|ISOLATION).*", ".*-j DROP", "an internal network, or one network's way to another: cut off"),
-    Pattern("filter", rf"{WHOSE}-BRIDGE|FORWARD", rf"-o \S+ -j {WHOSE}", "what goes to this bridge meets its wall"),
+    Pattern(
+        "filter",
+        FORWARD,
+        rf"-j {WHOSE}-(?:INTERNAL|ISOLATION-STAGE-1)",
+        "networks are parted from each other",
+    ),
+    Pattern(
+        "filter",
+        FORWARD,
+        rf"-j {WHOSE}-(?:BRIDGE|INGRESS)",
+        "towards containers: only what is published",
+    ),
+    Pattern(
+        "filter",
+        rf"{WHOSE}-CT|FORWARD",
+        r"-o \S+ .*(?:RELATED,ESTABLISHED|ESTABLISHED,RELATED) -j ACCEPT",
+        "replies come back",
+    ),
+    Pattern(
+        "filter",
+        rf"{WHOSE}-(?:INTERNAL|ISOLATION).*",
+        ".*-j DROP",
+        "an internal network, or one network's way to another: cut off",
+    ),
+    Pattern(
+        "filter",
+        rf"{WHOSE}-BRIDGE|FORWARD",
+        rf"-o \S+ -j {WHOSE}",
+        "what goes to this bridge meets its wall",
+    ),
     Pattern("filter", WHOSE, r"! -i \S+ -o \S+ -j DROP", WALL),
-    Pattern("filter", WHOSE, r"-d \S+ ! -i \S+ -o \S+ .*--dport \d+ -j ACCEPT", "a hole in the wall: this port is published"),
-    Pattern("filter", FORWARD, r"-i (\S+) -o \1 -j DROP", "containers do not reach each other (icc=false)"),
+    Pattern(
+        "filter",
+        WHOSE,
+        r"-d \S+ ! -i \S+ -o \S+ .*--dport \d+ -j ACCEPT",
+        "a hole in the wall: this port is published",
+    ),
+    Pattern(
+        "filter",
+        FORWARD,
+        r"-i (\S+) -o \1 -j DROP",
+        "containers do not reach each other (icc=false)",
+    ),
     Pattern("filter", FORWARD, r"-i \S+(?: ! -o \S+)? -j ACCEPT", "containers may send anywhere"),
-    Pattern("nat", "PREROUTING|OUTPUT", rf".*--dst-type LOCAL -j {WHOSE}", "to an address of this host: it may be a published port"),
+    Pattern(
+        "nat",
+        "PREROUTING|OUTPUT",
+        rf".*--dst-type LOCAL -j {WHOSE}",
+        "to an address of this host: it may be a published port",
+    ),
     Pattern("nat", WHOSE, r".*-j DNAT --to-destination \S+", PUBLISHED),
     Pattern("nat", WHOSE, r"-i \S+ -j RETURN", "from a container to a published port: the proxy's"),
-    Pattern("nat", "POSTROUTING", r"-s (\S+) -d \1 .*-j MASQUERADE",
-            "a container that reaches itself through its published port must see the host, not itself"),
+    Pattern(
+        "nat",
+        "POSTROUTING",
+        r"-s (\S+) -d \1 .*-j MASQUERADE",
+        "a container that reaches itself through its published port must see the host, not itself",
+    ),
     Pattern("nat", "POSTROUTING", r"-s \S+ ! -o \S+ -j (?:MASQUERADE|SNAT).*", UNKNOWN_OUTSIDE),
-    Pattern("nat", "POSTROUTING", r"-o \S+ .*--src-type LOCAL -j MASQUERADE",
-            "what the host sends through a published port must not come from 127.0.0.1"),
-    Pattern("raw", "PREROUTING", r"-d 127\.0\.0\.1\S* ! -i lo .*-j DROP",
-            "published on this host's loopback: nobody else's, whatever a neighbour routes here"),
+    Pattern(
+        "nat",
+        "POSTROUTING",
+        r"-o \S+ .*--src-type LOCAL -j MASQUERADE",
+        "what the host sends through a published port must not come from 127.0.0.1",
+    ),
+    Pattern(
+        "raw",
+        "PREROUTING",
+        r"-d 127\.0\.0\.1\S* ! -i lo .*-j DROP",
+        "published on this host's loopback: nobody else's, whatever a neighbour routes here",
+    ),
     Pattern("raw", "PREROUTING", r"-d \S+ ! -i \S+ -j DROP", NO_DIRECT_WAY),
-    Pattern("raw", "PREROUTING", r"-d \S+ -i \S+ -j ACCEPT", "this interface is trusted to reach containers directly"),
-    Pattern("nat", rf"{WHOSE}_(?:OUTPUT|POSTROUTING)|OUTPUT|POSTROUTING", r".*127\.0\.0\.11.*", "the embedded DNS server at 127.0.0.11"),
+    Pattern(
+        "raw",
+        "PREROUTING",
+        r"-d \S+ -i \S+ -j ACCEPT",
+        "this interface is trusted to reach containers directly",
+    ),
+    Pattern(
+        "nat",
+        rf"{WHOSE}_(?:OUTPUT|POSTROUTING)|OUTPUT|POSTROUTING",
+        r".*127\.0\.0\.11.*",
+        "the embedded DNS server at 127.0.0.11",
+    ),
     Pattern(TABLES, "raw-PREROUTING", "ip6? daddr .*drop.*", NO_DIRECT_WAY),
     Pattern(TABLES, "filter-forward-in__.*", ".*UNPUBLISHED PORT DROP.*", WALL),
     Pattern(TABLES, "filter-forward-.*", "ct state established,related .*accept", ANSWERS),
@@ -82,4 +152,11 @@ def known(table: str, chain: str, words: str) -> str:
             return pattern.why
     target = re.search(r"(?:-[jg]|jump|goto) (\S+)", words)
     chains = (chain, target[1] if target else "")
-    return next((whose for names, whose in OTHERS.items() if any(re.fullmatch(names, name) for name in chains)), SOMEBODYS)
+    return next(
+        (
+            whose
+            for names, whose in OTHERS.items()
+            if any(re.fullmatch(names, name) for name in chains)
+        ),
+        SOMEBODYS,
+    )

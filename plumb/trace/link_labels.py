@@ -1,8 +1,9 @@
 """The path: which namespaces and links lie between two ends, and what people call them.
 
-Nothing is predicted here. Whoever traces must listen everywhere a packet may come by, and afterwards say in words where it was: the
-other end of a cable, the bridge of a network, the parent that macvlan links are made on. Both follow from the intent, for
-what plumb has made, and from what the links say of themselves for all else.
+Nothing is predicted here. Whoever traces must listen everywhere a packet may come by, and
+afterwards say in words where it was: the other end of a cable, the bridge of a network, the parent
+that macvlan links are made on. Both follow from the intent, for what plumb has made, and from what
+the links say of themselves for all else.
 """
 
 from __future__ import annotations
@@ -43,14 +44,21 @@ class Published:
     net: Network
 
 
-def published(members: Iterable[Member], ip: IPAddress, port: int, protocol: str, exact: bool = True) -> Published | None:
+def published(
+    members: Iterable[Member], ip: IPAddress, port: int, protocol: str, exact: bool = True
+) -> Published | None:
     """The published port of the host that a question knocks at.
 
     Args:
         exact: it must be published for that address, rather than for any.
     """
-    found = [Published(one, member, end, net) for member in members for end, net in member.ends for one in end.ports
-             if one.host_port == port and one.protocol == protocol]
+    found = [
+        Published(one, member, end, net)
+        for member in members
+        for end, net in member.ends
+        for one in end.ports
+        if one.host_port == port and one.protocol == protocol
+    ]
     any_address = "0.0.0.0" if ip.version == 4 else "::"
     fitting = [one for one in found if str(one.port.host_ip) in (str(ip), any_address)]
     return next(iter(fitting or (() if exact else found)), None)
@@ -64,8 +72,12 @@ def holder(members: Iterable[Member], ip: IPAddress) -> Member | None:
 # -- words ---------------------------------------------------------------
 
 
-def titles(members: Sequence[Member], networks: Iterable[Network], links: Mapping[str, Sequence[Link]],
-           wires: Mapping[Spot, Spot]) -> dict[Spot, str]:
+def titles(
+    members: Sequence[Member],
+    networks: Iterable[Network],
+    links: Mapping[str, Sequence[Link]],
+    wires: Mapping[Spot, Spot],
+) -> dict[Spot, str]:
     """What links are to people, by their place and name.
 
     Args:
@@ -78,7 +90,11 @@ def titles(members: Sequence[Member], networks: Iterable[Network], links: Mappin
             found[HOST, net.link] = f"bridge of {net.name}"
         elif net.driver in ("macvlan", "ipvlan"):
             before = found.get((HOST, net.link), "")
-            found[HOST, net.link] = f"{before}, {net.name}" if before.startswith("parent of") else f"parent of {net.name}"
+            found[HOST, net.link] = (
+                f"{before}, {net.name}"
+                if before.startswith("parent of")
+                else f"parent of {net.name}"
+            )
     for member in members:
         for end, net in member.ends:
             found[member.place.name, end.ifname] = f"on {net.name}"
@@ -87,7 +103,9 @@ def titles(members: Sequence[Member], networks: Iterable[Network], links: Mappin
     return found
 
 
-def _by_kind(links: Mapping[str, Sequence[Link]], wires: Mapping[Spot, Spot]) -> Iterator[tuple[Spot, str]]:
+def _by_kind(
+    links: Mapping[str, Sequence[Link]], wires: Mapping[Spot, Spot]
+) -> Iterator[tuple[Spot, str]]:
     for place, own in links.items():
         for link in own:
             spot = (place, link.name)
@@ -101,7 +119,9 @@ def _by_kind(links: Mapping[str, Sequence[Link]], wires: Mapping[Spot, Spot]) ->
                 yield spot, "cable" if link.kind == "veth" else link.kind
 
 
-def wired(links: Mapping[str, Sequence[Link]], numbers: Mapping[tuple[str, int], Place]) -> dict[Spot, Spot]:
+def wired(
+    links: Mapping[str, Sequence[Link]], numbers: Mapping[tuple[str, int], Place]
+) -> dict[Spot, Spot]:
     """The other end of each cable, and the parent of each link that is made on one.
 
     Args:
@@ -111,14 +131,26 @@ def wired(links: Mapping[str, Sequence[Link]], numbers: Mapping[tuple[str, int],
     found = {}
     for place, own in links.items():
         for link in own:
-            there = place if link.peer_ns is None else other.name if (other := numbers.get((place, link.peer_ns))) else ""
-            if link.peer and (name := by_index.get((there, link.peer))) and link.peer != (link.index if there == place else 0):
+            there = (
+                place
+                if link.peer_ns is None
+                else other.name
+                if (other := numbers.get((place, link.peer_ns)))
+                else ""
+            )
+            if (
+                link.peer
+                and (name := by_index.get((there, link.peer)))
+                and link.peer != (link.index if there == place else 0)
+            ):
                 found[place, link.name] = (there, name)
     return found
 
 
 def members(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]:
-    """Running containers as members; those that share another's namespace are called by the other's name there.
+    """Running containers as members.
+
+    Those that share another's namespace are called by the other's name there.
 
     Args:
         boxes: with their endpoints, and the file of the namespace that they are in.

@@ -1,4 +1,7 @@
-"""Sightings: what taps and rules saw, sorted out: the question's first packet, the answer's, and what is said about them."""
+"""Sightings: what taps and rules saw, sorted out.
+
+The question's first packet, the answer's, and what is said about them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ Wires = Mapping[tuple[str, str], tuple[str, str]]
 
 
 def crossings(seen: Iterable[Seen], flow: Flow) -> tuple[int, dict[Way, list[Crossing]]]:
-    """When the question was first seen, and the sightings of each way, in order; what was sent again is told once."""
+    """When the question was first seen, and the sightings of each way, in order.
+
+    What was sent again is told once.
+    """
     found: dict[Way, list[Crossing]] = {way: [] for way in Way}
     known: set[tuple[object, ...]] = set()
     begin = 0
@@ -34,13 +40,21 @@ def crossings(seen: Iterable[Seen], flow: Flow) -> tuple[int, dict[Way, list[Cro
 
 
 def until(crossed: Sequence[Crossing], goal: Place | None) -> list[Crossing]:
-    """Crossings until the packet is where it should be: a parent's copy of what was handed to a macvlan link may come later."""
-    arrived = next((i for i, each in enumerate(crossed) if each.inbound and each.place == goal), len(crossed))
+    """Crossings until the packet is where it should be.
+
+    A parent's copy of what was handed to a macvlan link may come later.
+    """
+    arrived = next(
+        (i for i, each in enumerate(crossed) if each.inbound and each.place == goal), len(crossed)
+    )
     return [*crossed[:arrived], *(each for each in crossed[arrived:] if each.place == goal)]
 
 
 def gathered(crossed: Sequence[Crossing], goal: Place | None, wires: Wires) -> list[Crossing]:
-    """Crossings with a flood told as one: a bridge that does not know where a MAC address is sends its frame out by all ports."""
+    """Crossings with a flood told as one.
+
+    A bridge that does not know where a MAC address is sends its frame out by all ports.
+    """
     found: list[Crossing] = []
     aside: set[str] = set()
     for _, group in groupby(crossed, key=lambda each: (each.place.name, each.inbound)):
@@ -50,15 +64,29 @@ def gathered(crossed: Sequence[Crossing], goal: Place | None, wires: Wires) -> l
         if len(ports) < 2 or ports[0].inbound:
             found += same
             continue
-        told = next((each for each in ports if goal and wires.get((each.place.name, each.dev), ("", ""))[0] == goal.name), ports[0])
+        told = next(
+            (
+                each
+                for each in ports
+                if goal and wires.get((each.place.name, each.dev), ("", ""))[0] == goal.name
+            ),
+            ports[0],
+        )
         others = [each for each in ports if each is not told]
-        aside |= {wires[each.place.name, each.dev][0] for each in others if (each.place.name, each.dev) in wires}
+        aside |= {
+            wires[each.place.name, each.dev][0]
+            for each in others
+            if (each.place.name, each.dev) in wires
+        }
         found += [*head, replace(told, also=tuple(each.dev for each in others))]
     return found
 
 
 def by_way(ruled: Iterable[Ruled], flow: Flow) -> dict[Way, list[Ruled]]:
-    """Steps through firewalls, by whose they are: the question's first packet's, or the answer's."""
+    """Steps through firewalls, by whose they are.
+
+    The question's first packet's, or the answer's.
+    """
     found: dict[Way, list[Ruled]] = {way: [] for way in Way}
     walks: dict[tuple[str, int], Way | None] = {}
     for step in ruled:

@@ -15,8 +15,12 @@ NOBODY = ("port unreachable", "protocol unreachable")
 """ICMP errors of a place that has got it, but has nobody for it."""
 
 
-def end(of: Material, crossed: Mapping[Way, Sequence[Crossing]], ruled: Mapping[Way, Sequence[Ruled]],
-        ways: Mapping[Way, Sequence[Step]]) -> End:
+def end(
+    of: Material,
+    crossed: Mapping[Way, Sequence[Crossing]],
+    ruled: Mapping[Way, Sequence[Ruled]],
+    ways: Mapping[Way, Sequence[Step]],
+) -> End:
     """How it ended."""
     if of.outcome.answered:
         return End(Ending.ANSWERED, Way.BACK, of.source)
@@ -41,29 +45,58 @@ def _last(crossed: Sequence[Crossing], place: Place) -> Crossing | None:
     return next((each for each in reversed(crossed) if each.place == place), None)
 
 
-def _answer(answers: Sequence[Crossing], ruled: Sequence[Ruled], complaints: Sequence[Crossing], steps: Sequence[Step],
-            of: Material) -> End:
+def _answer(
+    answers: Sequence[Crossing],
+    ruled: Sequence[Ruled],
+    complaints: Sequence[Crossing],
+    steps: Sequence[Step],
+    of: Material,
+) -> End:
     """An answer was seen, and the client has none, or a refusal."""
     first, last = answers[0], answers[-1]
-    if last.place == of.source and (last.inbound or first.place == last.place):     # it came home
-        return End(Ending.REFUSED, Way.BACK, first.place, first.dev, first.inbound, first.packet, error=of.outcome.error)
+    if last.place == of.source and (last.inbound or first.place == last.place):  # it came home
+        return End(
+            Ending.REFUSED,
+            Way.BACK,
+            first.place,
+            first.dev,
+            first.inbound,
+            first.packet,
+            error=of.outcome.error,
+        )
     packet, error = nat.since(last, ruled, steps), complaints[0].packet.kind if complaints else ""
-    return _kernel(of, End(Ending.LOST, Way.BACK, last.place, last.dev, last.inbound, packet, error=error))
+    return _kernel(
+        of, End(Ending.LOST, Way.BACK, last.place, last.dev, last.inbound, packet, error=error)
+    )
 
 
 def _refused(error: Crossing) -> End:
     """An ICMP error came: from whom, and what does it say."""
     ending = Ending.REFUSED if error.packet.kind in NOBODY else Ending.REJECTED
-    return End(ending, Way.BACK, error.place, error.dev, error.inbound, error.packet, error=error.packet.kind)
+    return End(
+        ending,
+        Way.BACK,
+        error.place,
+        error.dev,
+        error.inbound,
+        error.packet,
+        error=error.packet.kind,
+    )
 
 
-def _question(crossed: Sequence[Crossing], ruled: Sequence[Ruled], steps: Sequence[Step], of: Material) -> End:
+def _question(
+    crossed: Sequence[Crossing], ruled: Sequence[Ruled], steps: Sequence[Step], of: Material
+) -> End:
     if not crossed:
         return _kernel(of, End(Ending.UNSENT, place=of.source, error=of.outcome.error))
     last = crossed[-1]
-    at = End(Ending.LOST, Way.THERE, last.place, last.dev, last.inbound, nat.since(last, ruled, steps))
+    at = End(
+        Ending.LOST, Way.THERE, last.place, last.dev, last.inbound, nat.since(last, ruled, steps)
+    )
     if last.place == of.target and last.inbound:
-        return _kernel(of, replace(at, ending=Ending.ARRIVED if of.outcome.accepts else Ending.SILENT))
+        return _kernel(
+            of, replace(at, ending=Ending.ARRIVED if of.outcome.accepts else Ending.SILENT)
+        )
     if last.place in of.doors and last.inbound and of.outcome.accepts and at.packet == last.packet:
         return replace(at, ending=Ending.ARRIVED)
     return _kernel(of, at)

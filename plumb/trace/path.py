@@ -1,9 +1,11 @@
 """The story of a question and of its answer, as values.
 
-A packet's way is a row of crossings: out by one end of a link, in by the other. Between coming in and going out a namespace decides:
-its firewall, hook by hook, NAT, routing. Taps tell the crossings, with the kernel's own time; the firewall tells its steps in their
-order, but not when they were; NAT is what differs between two sightings of one packet. So the story is made by place: what a
-firewall said stands between the last crossing into its namespace and the first one out of it.
+A packet's way is a row of crossings: out by one end of a link, in by the other. Between coming in
+and going out a namespace decides:
+its firewall, hook by hook, NAT, routing. Taps tell the crossings, with the kernel's own time; the
+firewall tells its steps in their order, but not when they were; NAT is what differs between two
+sightings of one packet. So the story is made by place: what a firewall said stands between the last
+crossing into its namespace and the first one out of it.
 
     lan     out by port0        192.0.2.1:40000 > 192.0.2.10:8080
     host    in by eth0
@@ -15,8 +17,8 @@ firewall said stands between the last crossing into its namespace and the first 
             out by veth…
     c1      in by eth0
 
-The answer's way back is made in the same manner. Where the story ends short of an answer, its end says where, and what was last
-seen; why that is so, is what `causes` is for.
+The answer's way back is made in the same manner. Where the story ends short of an answer, its end
+says where, and what was last seen; why that is so, is what `causes` is for.
 
     sightings.py    whose packets taps and rules have seen
     rewriting.py    what NAT made of them
@@ -41,7 +43,8 @@ class Crossing:
 
     Attributes:
         after: nanoseconds since the question was first seen.
-        also: further links that the same frame left by at the same time: a bridge that does not know whose it is asks them all.
+        also: further links that the same frame left by at the same time: a bridge that does not
+        know whose it is asks them all.
     """
 
     place: Place
@@ -82,13 +85,13 @@ class Ending(StrEnum):
     """How a story can end."""
 
     ANSWERED = "answered"
-    ARRIVED = "arrived"         # at a socket that need not answer
-    REFUSED = "refused"         # by a RST, or an ICMP error: nobody is at that port
-    REJECTED = "rejected"       # by an ICMP error of somebody on the way
-    DROPPED = "dropped"         # by a rule, or by the kernel with a reason
-    LOST = "lost"               # after the last place where it was seen
-    SILENT = "silent"           # it arrived, and nothing came back
-    UNSENT = "unsent"           # it did not leave its sender
+    ARRIVED = "arrived"  # at a socket that need not answer
+    REFUSED = "refused"  # by a RST, or an ICMP error: nobody is at that port
+    REJECTED = "rejected"  # by an ICMP error of somebody on the way
+    DROPPED = "dropped"  # by a rule, or by the kernel with a reason
+    LOST = "lost"  # after the last place where it was seen
+    SILENT = "silent"  # it arrived, and nothing came back
+    UNSENT = "unsent"  # it did not leave its sender
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ class End:
         place, dev: where it was last seen; or who refused it.
         packet: as it was then.
         line: the rule that dropped it.
-        error: the ICMP error's kind, the errno's name where it was not sent, or the kernel's reason for a drop.
+        error: the ICMP error's kind, the errno's name where it was not sent, or the kernel's reason
+        for a drop.
         function: the kernel's function that dropped it.
     """
 
@@ -127,7 +131,8 @@ class Outcome:
     Attributes:
         answered: an answer came.
         error: the errno's name that sending or waiting ended with.
-        accepts: the datagram is one that need not be answered, so that its arrival is all that can be hoped for.
+        accepts: the datagram is one that need not be answered, so that its arrival is all that can
+        be hoped for.
     """
 
     answered: bool = False
@@ -164,13 +169,19 @@ class Story:
 
     def rewritten(self, what: str, place: str) -> tuple[Rewritten, ...]:
         """What NAT made of the question's destination, or source, in a place."""
-        return tuple(step for step in self.ways[Way.THERE] if isinstance(step, Rewritten) and (step.what, step.place.name) == (what, place))
+        return tuple(
+            step
+            for step in self.ways[Way.THERE]
+            if isinstance(step, Rewritten) and (step.what, step.place.name) == (what, place)
+        )
 
     def packet(self, place: Place, way: Way) -> Packet | None:
         """A packet as it was when a place last had it."""
         if self.end.packet is not None and (self.end.place, self.end.way) == (place, way):
             return self.end.packet
-        return next((each.packet for each in reversed(self.crossings(way)) if each.place == place), None)
+        return next(
+            (each.packet for each in reversed(self.crossings(way)) if each.place == place), None
+        )
 
     @property
     def took(self) -> int:

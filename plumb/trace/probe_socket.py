@@ -1,7 +1,8 @@
 """The probe: a real question with a plain socket, sent from inside the namespace that asks.
 
-It has a client port (or an echo's identifier) that nobody else has, by which its packets are known everywhere, however often
-their addresses are rewritten. Such a port also makes it a flow that connection tracking has not seen, so that NAT's rules are asked.
+It has a client port (or an echo's identifier) that nobody else has, by which its packets are known
+everywhere, however often their addresses are rewritten. Such a port also makes it a flow that
+connection tracking has not seen, so that NAT's rules are asked.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ class Probe:
     def __init__(self, question: Question) -> None:
         self.question = question
         if question.size and question.protocol not in ("icmp", "udp"):
-            raise Invalid("only /udp and /icmp questions can be of a given size", "a TCP handshake's packets are small")
+            raise Invalid(
+                "only /udp and /icmp questions can be of a given size",
+                "a TCP handshake's packets are small",
+            )
         with entered(question.place.ns):
             self._socket = self._open()
         self.flow = Flow(question.ip.version, question.protocol, self._token(), question.port)
@@ -80,15 +84,28 @@ class Probe:
 
     def _open(self) -> socket.socket:
         asked, version = self.question, self.question.ip.version
-        kinds = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, SCTP),
-                 "icmp": (socket.SOCK_RAW, socket.IPPROTO_ICMP if version == 4 else socket.IPPROTO_ICMPV6)}
+        kinds = {
+            "tcp": (socket.SOCK_STREAM, 0),
+            "udp": (socket.SOCK_DGRAM, 0),
+            "sctp": (socket.SOCK_STREAM, SCTP),
+            "icmp": (
+                socket.SOCK_RAW,
+                socket.IPPROTO_ICMP if version == 4 else socket.IPPROTO_ICMPV6,
+            ),
+        }
         kind, number = kinds[asked.protocol]
         try:
-            opened = socket.socket(FAMILY[version], kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, number)
+            opened = socket.socket(
+                FAMILY[version], kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, number
+            )
         except OSError as error:
             if error.errno not in UNKNOWN:
-                raise KernelRefused(f"ask by {asked.protocol} from {asked.place.name}", error.errno or 0) from error
-            raise Unsupported(f"this kernel does not have {asked.protocol} over IPv{version}", "see 'plumb env'") from error
+                raise KernelRefused(
+                    f"ask by {asked.protocol} from {asked.place.name}", error.errno or 0
+                ) from error
+            raise Unsupported(
+                f"this kernel does not have {asked.protocol} over IPv{version}", "see 'plumb env'"
+            ) from error
         if asked.size:
             level, option = MTU_DISCOVER[version]
             opened.setsockopt(level, option, DO_NOT_FRAGMENT)
@@ -110,14 +127,19 @@ class Probe:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 if asked.sport:
-                    raise Invalid(f"port {port} is taken in {asked.place.name}", "name another with --source-port") from error
+                    raise Invalid(
+                        f"port {port} is taken in {asked.place.name}",
+                        "name another with --source-port",
+                    ) from error
             else:
                 return port
 
     def send(self) -> None:
         """Ask."""
         asked = self.question
-        with entered(asked.place.ns):           # a link-local address names its link by a number of that namespace
+        with entered(
+            asked.place.ns
+        ):  # a link-local address names its link by a number of that namespace
             failed = self._socket.connect_ex((str(asked.ip), asked.port))
         if failed not in (0, errno.EINPROGRESS):
             self._error = errno.errorcode.get(failed, str(failed))
@@ -151,7 +173,7 @@ class Probe:
                 failed = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if failed:
                     raise OSError(failed, os.strerror(failed))
-                self._socket.getpeername()          # ENOTCONN until there is a connection
+                self._socket.getpeername()  # ENOTCONN until there is a connection
                 self._answered = True
             else:
                 self._answered = self._is_answer(self._socket.recv(1 << 16))
@@ -162,7 +184,7 @@ class Probe:
     def _is_answer(self, data: bytes) -> bool:
         if self.question.protocol != "icmp":
             return True
-        body = data[(data[0] & 15) * 4:] if self.question.ip.version == 4 else data
+        body = data[(data[0] & 15) * 4 :] if self.question.ip.version == 4 else data
         return body[0] in (0, 129) and int.from_bytes(body[4:6], "big") == self.flow.token
 
 

@@ -1,11 +1,12 @@
 """Rules: what a step through the firewall was, in the words of whoever listed the rules, and why that rule exists.
 
-A trace names a rule by a number: nft's by its handle, a legacy one by its place in the chain. The words come from a listing made
-in the same moment in the same namespace (`Book`). Rules that iptables of the nf_tables variant keeps in nft's tables are
-shown as `iptables -S` has them, since that is how they were written: the n-th of the chain in both.
+A trace names a rule by a number: nft's by its handle, a legacy one by its place in the chain. The
+words come from a listing made in the same moment in the same namespace (`Book`). Rules that
+iptables of the nf_tables variant keeps in nft's tables are shown as `iptables -S` has them, since
+that is how they were written: the n-th of the chain in both.
 
-The reason is plumb's own, where the rule is plumb's (`Rule.why`, kept with it in the store). A real Docker keeps none; but its rules
-are few, and well known (`known`).
+The reason is plumb's own, where the rule is plumb's (`Rule.why`, kept with it in the store). A real
+Docker keeps none; but its rules are few, and well known (`known`).
 """
 
 from __future__ import annotations
@@ -44,14 +45,17 @@ class Line:
 
     Attributes:
         place: the namespace.
-        where: table and chain, as "nat PREROUTING"; for nft's own tables with the family, as "inet fw forward".
+        where: table and chain, as "nat PREROUTING"; for nft's own tables with the family, as "inet
+        fw forward".
         number: which rule of the chain, from 1; 0 for what is no rule.
         text: the rule's words, or "policy DROP", "end of chain".
         why: one sentence on why it exists, empty for a policy that lets pass.
         verdict: what it said: "accept", "drop", "jump NAME", …
-        hook: which hook of netfilter it was reached from: "prerouting", "forward", …, empty where it is not known.
+        hook: which hook of netfilter it was reached from: "prerouting", "forward", …, empty where
+        it is not known.
         mine: it is plumb's.
-        native: of a table of nft's own, rather than of iptables; backend: "nft" or "legacy"; handle: nft's number for it.
+        native: of a table of nft's own, rather than of iptables; backend: "nft" or "legacy";
+        handle: nft's number for it.
     """
 
     place: Place
@@ -107,17 +111,31 @@ class Book:
     saved: Mapping[tuple[str, str], Saved] = field(default_factory=dict)
 
     def words(self, step: Ruled) -> tuple[int, str]:
-        """Which rule of its chain a step was, from 1, and its words; 0 and nothing where it is gone meanwhile."""
-        specs = self.saved.get((step.backend, step.family), {}).get(step.table, {}).get(step.chain, ("", []))[1]
+        """Which rule of its chain a step was, from 1, and its words.
+
+        0 and nothing where it is gone meanwhile.
+        """
+        specs = (
+            self.saved.get((step.backend, step.family), {})
+            .get(step.table, {})
+            .get(step.chain, ("", []))[1]
+        )
         if step.backend == "legacy":
-            return (step.number, specs[step.number - 1]) if 0 < step.number <= len(specs) else (0, "")
+            return (
+                (step.number, specs[step.number - 1]) if 0 < step.number <= len(specs) else (0, "")
+            )
         which = (step.family, step.table, step.chain)
         listed = self.nft.get(which) or list(zip(self.handles.get(which, ()), specs, strict=False))
-        return next(((i, text) for i, (handle, text) in enumerate(listed, 1) if handle == step.handle), (0, ""))
+        return next(
+            ((i, text) for i, (handle, text) in enumerate(listed, 1) if handle == step.handle),
+            (0, ""),
+        )
 
     def hook(self, step: Ruled) -> str:
         """The hook of a base chain, empty for a chain that is only jumped to."""
-        if (found := self.hooked.get((step.family, step.table, step.chain))) and step.backend == "nft":
+        if (
+            found := self.hooked.get((step.family, step.table, step.chain))
+        ) and step.backend == "nft":
             return found.hook
         return step.chain.lower() if step.chain in BUILT_IN and step.table in FRONT_ENDS else ""
 
@@ -135,7 +153,11 @@ def listed(text: str) -> Book:
             book.nft[chain] = []
         elif line == "}":
             chain = None
-        elif chain and (base := re.match(r"type \w+ hook (\w+)(?: devices? .*?)? priority (.+?);(?: policy (\w+);)?", line)):
+        elif chain and (
+            base := re.match(
+                r"type \w+ hook (\w+)(?: devices? .*?)? priority (.+?);(?: policy (\w+);)?", line
+            )
+        ):
             book.hooked[chain] = Hooked(base[1], base[2], base[3] or "accept")
         elif chain and handle:
             book.nft[chain].append((int(handle[1]), COUNTED.sub("counter", line)))
@@ -160,8 +182,8 @@ def whys(things: Iterable[object]) -> dict[tuple[str, str, str, str], str]:
 def read(steps: Iterable[Ruled], books: Mapping[str, Book], reasons: Whys) -> Iterator[Line]:
     """Steps through one namespace's firewall in words, those that told nothing left out.
 
-    A jump to a chain in which nothing fitted tells nothing; nor does a policy that lets pass, but where it is all that is said
-    about forwarding.
+    A jump to a chain in which nothing fitted tells nothing; nor does a policy that lets pass, but
+    where it is all that is said about forwarding.
 
     Args:
         steps: of one packet, in order.
@@ -178,7 +200,8 @@ def read(steps: Iterable[Ruled], books: Mapping[str, Book], reasons: Whys) -> It
         if line.verdict.startswith(("jump", "goto")):
             jumps.append(line)
         elif step.kind is RuleKind.RETURN or not line.text:
-            # Kernels from about 6.2 on say at the end of a chain what they say of a rule, without a handle.
+            # Kernels from about 6.2 on say at the end of a chain what they say of a rule, without a
+            # handle.
             jumps = jumps[:-1]
         elif step.kind is RuleKind.POLICY:
             if line.drops or (hook == "forward" and not told and step.table not in ASIDE):
@@ -205,12 +228,30 @@ def _line(step: Ruled, book: Book, reasons: Whys, hook: str) -> Line:
         text = f"policy {verdict.upper()}"
     key = (owner, step.table, step.chain, words)
     why = reasons.get(key, "") or (known(step.table, step.chain, words) if words else "")
-    return Line(step.place, where, number, text, why if words or verdict == "drop" else "", verdict, hook, step.family, step.table,
-                step.chain, step.kind, key in reasons, native, step.backend, step.handle)
+    return Line(
+        step.place,
+        where,
+        number,
+        text,
+        why if words or verdict == "drop" else "",
+        verdict,
+        hook,
+        step.family,
+        step.table,
+        step.chain,
+        step.kind,
+        key in reasons,
+        native,
+        step.backend,
+        step.handle,
+    )
 
 
 def _verdict(words: str, chains: Mapping[str, object]) -> str:
-    """What a rule of the legacy tables said, by its target: the kernel tells only that it fitted."""
+    """What a rule of the legacy tables said, by its target.
+
+    The kernel tells only that it fitted.
+    """
     target = re.search(r"(?:^| )-([jg]) (\S+)", words)
     if target is None:
         return "continue"
@@ -221,5 +262,14 @@ def _verdict(words: str, chains: Mapping[str, object]) -> str:
 
 ASIDE = FRONT_ENDS - {"filter"}
 """Tables of iptables in which nobody decides what may pass, as a rule."""
-TARGETS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "RETURN": "return", "DNAT": "accept", "SNAT": "accept",
-           "MASQUERADE": "accept", "REDIRECT": "accept", "NFQUEUE": "queue"}
+TARGETS = {
+    "ACCEPT": "accept",
+    "DROP": "drop",
+    "REJECT": "drop",
+    "RETURN": "return",
+    "DNAT": "accept",
+    "SNAT": "accept",
+    "MASQUERADE": "accept",
+    "REDIRECT": "accept",
+    "NFQUEUE": "queue",
+}

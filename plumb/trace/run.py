@@ -42,7 +42,9 @@ class Watched:
     missing: tuple[str, ...]
 
 
-def watch(errand: Errand, ground: Ground, reasons: Whys, memory: str, drops: bool = False) -> Watched:
+def watch(
+    errand: Errand, ground: Ground, reasons: Whys, memory: str, drops: bool = False
+) -> Watched:
     """Send a question, and watch it.
 
     Args:
@@ -56,20 +58,46 @@ def watch(errand: Errand, ground: Ground, reasons: Whys, memory: str, drops: boo
     question = errand.question
     with ExitStack() as stack:
         probe = stack.enter_context(Probe(question))
-        kernel = stack.enter_context(Drops(probe.flow, ground.places, memory=memory)) if drops else None
-        bridging = [place for place in ground.places if any(link.kind == "bridge" for link in ground.links[place.name])]
-        trace = stack.enter_context(Collector(ground.places, probe.flow, memory=memory, bridges=bridging))
+        kernel = (
+            stack.enter_context(Drops(probe.flow, ground.places, memory=memory)) if drops else None
+        )
+        bridging = [
+            place
+            for place in ground.places
+            if any(link.kind == "bridge" for link in ground.links[place.name])
+        ]
+        trace = stack.enter_context(
+            Collector(ground.places, probe.flow, memory=memory, bridges=bridging)
+        )
         probe.send()
         records = _collect(trace, probe, errand.seconds)
         dropped = kernel.read(records.seen) if kernel else []
         missing = (*trace.missing, *([kernel.missing] if kernel and kernel.missing else []))
         outcome = probe.outcome()
-    books = {place.name: _book(place, records) for place in ground.places if any(step.place == place for step in records.ruled)}
+    books = {
+        place.name: _book(place, records)
+        for place in ground.places
+        if any(step.place == place for step in records.ruled)
+    }
     doors = (Place(HOST, ""),) if errand.published else ()
-    material = Material(probe.flow, question.place, errand.aim, outcome, records.seen, records.ruled, dropped, books, reasons,
-                        doors=doors, wires=ground.wires)
-    # Where the packet was, and as what, is the story's to say; only then can the routing be asked about it.
-    return Watched(tell(replace(material, routes=_routes(tell(material), ground))), records.seen, missing)
+    material = Material(
+        probe.flow,
+        question.place,
+        errand.aim,
+        outcome,
+        records.seen,
+        records.ruled,
+        dropped,
+        books,
+        reasons,
+        doors=doors,
+        wires=ground.wires,
+    )
+    # Where the packet was, and as what, is the story's to say; only then can the routing be asked
+    # about it.
+    return Watched(
+        tell(replace(material, routes=_routes(tell(material), ground))), records.seen, missing
+    )
 
 
 def _collect(trace: Collector, probe: Probe, seconds: float) -> Records:
@@ -77,7 +105,9 @@ def _collect(trace: Collector, probe: Probe, seconds: float) -> Records:
     deadline = time.monotonic() + seconds
     while True:
         left = max(deadline - time.monotonic(), 0)
-        records = trace.collect(min(SLICE, left), lambda records: probe.settled or _dropped(records))
+        records = trace.collect(
+            min(SLICE, left), lambda records: probe.settled or _dropped(records)
+        )
         if probe.settled or left <= 0:
             return trace.collect(0)
         if _dropped(records):
@@ -95,7 +125,10 @@ def _book(place: Place, records: Records) -> Book:
 
 
 def _routes(story: Story, ground: Ground) -> dict[tuple[str, Way], Routed]:
-    """What the routing of each place says about the packet as it was there; not where it was at home, or on a bridge's ports alone."""
+    """What the routing of each place says about the packet as it was there.
+
+    Not where it was at home, or on a bridge's ports alone.
+    """
     found: dict[tuple[str, Way], Routed] = {}
     for way in Way:
         for place in ground.places:
@@ -105,7 +138,9 @@ def _routes(story: Story, ground: Ground) -> dict[tuple[str, Way], Routed]:
                 continue
             came = [each for each in mine if each.inbound] if mine[0].inbound else []
             with Oracle(place) as oracle:
-                answer = oracle.route(packet.dst, came[0].packet.src if came else None, came[-1].dev if came else "")
+                answer = oracle.route(
+                    packet.dst, came[0].packet.src if came else None, came[-1].dev if came else ""
+                )
             if way is Way.THERE or answer.type != "local":
                 found[place.name, way] = Routed(place, str(answer), answer.dev)
     return found

@@ -1,11 +1,11 @@
 """What is asked: who asks whom, by which protocol, as a line of words.
 
-    c1 c2:80            a TCP connection
-    c1 c2:53/udp        a datagram
-    lan host:8080       a published port is a port of the host
-    c1 192.0.2.1        without a port: an echo request, as ping sends
-    c1 [fd00::2]:80     an IPv6 address and a port
-    c1 pid:4711:80      the network namespace of a process
+c1 c2:80            a TCP connection
+c1 c2:53/udp        a datagram
+lan host:8080       a published port is a port of the host
+c1 192.0.2.1        without a port: an echo request, as ping sends
+c1 [fd00::2]:80     an IPv6 address and a port
+c1 pid:4711:80      the network namespace of a process
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from plumb.errors import Invalid
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 PROTOCOLS = ("tcp", "udp", "sctp", "icmp")
-TO = re.compile(r"(?P<name>\[[^\]]*\]|pid:\d+|.*?)(?::(?P<port>\d+))?(?:/(?P<protocol>tcp|udp|sctp|icmp))?")
+TO = re.compile(
+    r"(?P<name>\[[^\]]*\]|pid:\d+|.*?)(?::(?P<port>\d+))?(?:/(?P<protocol>tcp|udp|sctp|icmp))?"
+)
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,15 @@ def target(text: str) -> Target:
     name, port = found["name"].strip("[]"), int(found["port"] or 0)
     protocol = found["protocol"] or ("tcp" if port else "icmp")
     if not name or port > 65535 or (found["port"] and not port):
-        raise Invalid(f"cannot trace to {text!r}", "write it as NAME:PORT, NAME:PORT/udp, ADDRESS or [IPv6 ADDRESS]:PORT")
+        raise Invalid(
+            f"cannot trace to {text!r}",
+            "write it as NAME:PORT, NAME:PORT/udp, ADDRESS or [IPv6 ADDRESS]:PORT",
+        )
     if bool(port) is (protocol == "icmp"):
-        raise Invalid(f"cannot trace to {text!r}: {protocol} has {'no' if port else 'a'} port",
-                      f"write {name}/icmp" if port else f"write {name}:PORT/{protocol}")
+        raise Invalid(
+            f"cannot trace to {text!r}: {protocol} has {'no' if port else 'a'} port",
+            f"write {name}/icmp" if port else f"write {name}:PORT/{protocol}",
+        )
     return Target(name, port, protocol)
 
 
@@ -67,14 +74,21 @@ def literal(name: str) -> IPAddress | None:
         return None
 
 
-def address(theirs: Iterable[IPInterface], mine: Iterable[IPInterface], versions: Iterable[int]) -> IPAddress | None:
-    """By which of its addresses somebody is best asked: one of a subnet of the asker's own, else the first that leads anywhere.
+def address(
+    theirs: Iterable[IPInterface], mine: Iterable[IPInterface], versions: Iterable[int]
+) -> IPAddress | None:
+    """By which of its addresses somebody is best asked.
+
+    One of a subnet of the asker's own, else the first that leads anywhere.
 
     Args:
         theirs: in the order in which they are preferred.
         versions: the address families that may be taken, the preferred first.
     """
-    mine, known = list(mine), [ip for ip in theirs if not ip.ip.is_loopback and not ip.ip.is_link_local]
+    mine, known = (
+        list(mine),
+        [ip for ip in theirs if not ip.ip.is_loopback and not ip.ip.is_link_local],
+    )
     for version in versions:
         of = [ip for ip in known if ip.version == version]
         if of:

@@ -52,8 +52,12 @@ class Ground:
     def ips(self, place: Place) -> list[IPInterface]:
         """A place's addresses, a container's in the order in which its networks lead out."""
         own = [ip for _, ip in self.addresses.get(place.name, ())]
-        member = next((each for each in self.members if each.place == place and place.name != HOST), None)
-        first = [ip for end, _ in gateway_order(list(member.ends)) for ip in end.ips] if member else []
+        member = next(
+            (each for each in self.members if each.place == place and place.name != HOST), None
+        )
+        first = (
+            [ip for end, _ in gateway_order(list(member.ends)) for ip in end.ips] if member else []
+        )
         return [*first, *(ip for ip in own if ip not in first)]
 
 
@@ -69,8 +73,18 @@ class Surveyor:
         self._reader = reader
         self.networks = tuple(known.values())
         running = [box for box in reader.containers() if box.status is Status.RUNNING]
-        self.members = link_labels.members((box, [(end, known[end.network]) for end in reader.endpoints(box) if end.network in known],
-                                     reader.namespace(box)) for box in running)
+        self.members = link_labels.members(
+            (
+                box,
+                [
+                    (end, known[end.network])
+                    for end in reader.endpoints(box)
+                    if end.network in known
+                ],
+                reader.namespace(box),
+            )
+            for box in running
+        )
 
     def place(self, reference: str) -> Place:
         """A place by the name of a container, "host", or what `places.file_of` takes.
@@ -87,7 +101,9 @@ class Surveyor:
             return self._foreign(reference)
         member = next((each for each in self.members if each.box.id == box.id), None)
         if member is None:
-            raise Conflict(f"container {box.name} is not running", f"'plumb start {box.name}' starts it")
+            raise Conflict(
+                f"container {box.name} is not running", f"'plumb start {box.name}' starts it"
+            )
         return member.place
 
     def _foreign(self, reference: str) -> Place:
@@ -95,7 +111,10 @@ class Surveyor:
         if references.same(file, ""):
             return Place(HOST, "")
         taken = {HOST, *(member.place.name for member in self.members)}
-        own = next((member.place for member in self.members if references.same(file, member.place.ns)), None)
+        own = next(
+            (member.place for member in self.members if references.same(file, member.place.ns)),
+            None,
+        )
         return own or Place(name if name not in taken else file, file)
 
     def ground(self, concerned: Iterable[Place]) -> Ground:

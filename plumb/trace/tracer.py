@@ -6,7 +6,8 @@
     again    only if it did not arrive: the question once more, with the kernel's drops watched as well, and all that is worth
              knowing of each place read, so that the cause can be found (gather, causes)
 
-So a trace of what works costs little more than the question itself. Nothing is left behind, and nothing is locked.
+So a trace of what works costs little more than the question itself. Nothing is left behind, and
+nothing is locked.
 """
 
 from __future__ import annotations
@@ -68,14 +69,27 @@ class Tracer:
     def _report(self, errand: Errand, ground: Ground) -> Report:
         watched = self._watch(errand, ground)
         if watched.story.end.good:
-            notes = remarks(_case(watched.story, errand, ground)) if errand.published and errand.question.protocol == "udp" else ()
-            return Report(errand, watched.story, ground, watched.seen, watched.missing, remarks=notes,
-                          after=self._behind(watched.story, errand, ground))
+            notes = (
+                remarks(_case(watched.story, errand, ground))
+                if errand.published and errand.question.protocol == "udp"
+                else ()
+            )
+            return Report(
+                errand,
+                watched.story,
+                ground,
+                watched.seen,
+                watched.missing,
+                remarks=notes,
+                after=self._behind(watched.story, errand, ground),
+            )
         if _worth_repeating(watched.story, errand):
             ground = self._wider(ground)
             watched = self._watch(errand, ground, drops=True)
         case = _case(watched.story, errand, ground)
-        return Report(errand, watched.story, ground, watched.seen, watched.missing, find(case), remarks(case))
+        return Report(
+            errand, watched.story, ground, watched.seen, watched.missing, find(case), remarks(case)
+        )
 
     def _watch(self, errand: Errand, ground: Ground, drops: bool = False) -> Watched:
         return watch(errand, ground, self._reasons, self._reader.layout.run, drops)
@@ -83,31 +97,68 @@ class Tracer:
     @cached_property
     def _reasons(self) -> Whys:
         """Why plumb's own rules exist."""
-        return rule_steps.whys(thing for kind in (Rule, NftRule, Policy) for thing in self._reader.store.things_of(kind))
+        return rule_steps.whys(
+            thing
+            for kind in (Rule, NftRule, Policy)
+            for thing in self._reader.store.things_of(kind)
+        )
 
     def _behind(self, story: Story, errand: Errand, ground: Ground) -> Report | None:
         """What becomes of the question that the user-land proxy asks in the client's stead, where it was the proxy that answered."""
         hole, aim, crossed = errand.published, errand.aim, story.crossings()
-        if hole is None or aim is None or aim.name == HOST or not crossed or crossed[-1].place.name != HOST:
+        if (
+            hole is None
+            or aim is None
+            or aim.name == HOST
+            or not crossed
+            or crossed[-1].place.name != HOST
+        ):
             return None
-        question = Question(Place(HOST, ""), hole.end.target(hole.port), errand.question.protocol, hole.port.port)
+        question = Question(
+            Place(HOST, ""), hole.end.target(hole.port), errand.question.protocol, hole.port.port
+        )
         asked = (HOST, f"{hole.member.box.name}:{hole.port.port}/{question.protocol}")
         return self._report(Errand(asked, question, aim, None, errand.seconds), ground)
 
     def _wider(self, ground: Ground) -> Ground:
         """The ground with all who are on the networks of both ends."""
-        near = {net.id for member in self._surveyor.members if member.place in ground.places for _, net in member.ends}
-        others = [member.place for member in self._surveyor.members if any(net.id in near for _, net in member.ends)]
+        near = {
+            net.id
+            for member in self._surveyor.members
+            if member.place in ground.places
+            for _, net in member.ends
+        }
+        others = [
+            member.place
+            for member in self._surveyor.members
+            if any(net.id in near for _, net in member.ends)
+        ]
         return self._surveyor.ground([*ground.places, *others[:NEIGHBOURS]])
 
 
 def _worth_repeating(story: Story, errand: Errand) -> bool:
-    """Whether a second look could tell more; a client's port that was asked for is remembered by connection tracking."""
+    """Whether a second look could tell more.
+
+    A client's port that was asked for is remembered by connection tracking.
+    """
     return not (errand.question.sport or story.end.line or story.end.ending in SETTLED)
 
 
 def _case(story: Story, errand: Errand, ground: Ground) -> Case:
     """The story, with all that is worth knowing of the places where it was."""
     asked = errand.question
-    case = Case(story, asked.ip, asked.port, asked.protocol, {}, ground.members, ground.networks, errand.published, ground.wires)
-    return replace(case, facts={place.name: collect_state.facts(place, story, case.goal) for place in ground.places})
+    case = Case(
+        story,
+        asked.ip,
+        asked.port,
+        asked.protocol,
+        {},
+        ground.members,
+        ground.networks,
+        errand.published,
+        ground.wires,
+    )
+    return replace(
+        case,
+        facts={place.name: collect_state.facts(place, story, case.goal) for place in ground.places},
+    )

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Port, PortBinding, Sandbox, Status
+from plumb.model.cnm import (
+    Attachment,
+    Endpoint,
+    Ends,
+    Network,
+    Pairs,
+    Pool,
+    Port,
+    PortBinding,
+    Sandbox,
+    Status,
+)
 from plumb.model.etc_files import dns_names
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
@@ -20,11 +31,25 @@ Json = dict[str, Any]
 def network(net: Network, ends: Sequence[tuple[Endpoint, Sandbox]] = ()) -> Json:
     """`network inspect`."""
     return {
-        "Name": net.name, "Id": net.id, "Created": net.created or NEVER, "Scope": "local", "Driver": net.driver,
-        "EnableIPv4": net.ipv4, "EnableIPv6": net.ipv6,
-        "IPAM": {"Driver": "default", "Options": None, "Config": [_pool(pool) for pool in net.pools] or None},
-        "Internal": net.internal, "Attachable": net.attachable, "Ingress": False,
-        "ConfigFrom": {"Network": ""}, "ConfigOnly": False, "Options": dict(net.options), "Labels": dict(net.labels),
+        "Name": net.name,
+        "Id": net.id,
+        "Created": net.created or NEVER,
+        "Scope": "local",
+        "Driver": net.driver,
+        "EnableIPv4": net.ipv4,
+        "EnableIPv6": net.ipv6,
+        "IPAM": {
+            "Driver": "default",
+            "Options": None,
+            "Config": [_pool(pool) for pool in net.pools] or None,
+        },
+        "Internal": net.internal,
+        "Attachable": net.attachable,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Options": dict(net.options),
+        "Labels": dict(net.labels),
         "Containers": {box.id: _member(end, box) for end, box in ends},
     }
 
@@ -41,21 +66,36 @@ def _pool(pool: Pool) -> Json:
 
 
 def _member(end: Endpoint, box: Sandbox) -> Json:
-    return {"Name": box.name, "EndpointID": end.id, "MacAddress": end.mac,
-            "IPv4Address": str(end.ip or ""), "IPv6Address": str(end.ip6 or "")}
+    return {
+        "Name": box.name,
+        "EndpointID": end.id,
+        "MacAddress": end.mac,
+        "IPv4Address": str(end.ip or ""),
+        "IPv6Address": str(end.ip6 or ""),
+    }
 
 
 def network_row(net: Network, truncate: bool = True) -> Json:
     """A line of `network ls`."""
-    return {"ID": net.id[:12] if truncate else net.id, "Name": net.name, "Driver": net.driver, "Scope": "local",
-            "IPv4": str(net.ipv4).lower(), "IPv6": str(net.ipv6).lower(), "Internal": str(net.internal).lower(),
-            "Labels": _joined(net.labels), "CreatedAt": net.created}
+    return {
+        "ID": net.id[:12] if truncate else net.id,
+        "Name": net.name,
+        "Driver": net.driver,
+        "Scope": "local",
+        "IPv4": str(net.ipv4).lower(),
+        "IPv6": str(net.ipv6).lower(),
+        "Internal": str(net.internal).lower(),
+        "Labels": _joined(net.labels),
+        "CreatedAt": net.created,
+    }
 
 
 # -- containers ---------------------------------------------------------------
 
 
-def container(box: Sandbox, ends: Ends, known: Mapping[str, Network], layout: Layout, pid: int = 0) -> Json:
+def container(
+    box: Sandbox, ends: Ends, known: Mapping[str, Network], layout: Layout, pid: int = 0
+) -> Json:
     """`inspect`.
 
     Args:
@@ -65,33 +105,61 @@ def container(box: Sandbox, ends: Ends, known: Mapping[str, Network], layout: La
     """
     folder = layout.container(box.target or box.id)
     return {
-        "Id": box.id, "Created": box.created, "Path": box.argv[0] if box.argv else "", "Args": list(box.argv[1:]),
+        "Id": box.id,
+        "Created": box.created,
+        "Path": box.argv[0] if box.argv else "",
+        "Args": list(box.argv[1:]),
         "State": _state(box, pid),
-        "ResolvConfPath": f"{folder}/resolv.conf", "HostnamePath": f"{folder}/hostname", "HostsPath": f"{folder}/hosts",
-        "LogPath": f"{layout.container(box.id)}/log", "Name": f"/{box.name}", "RestartCount": 0, "Driver": "", "Platform": "linux",
-        "HostConfig": _host_config(box, known), "Config": _config(box),
+        "ResolvConfPath": f"{folder}/resolv.conf",
+        "HostnamePath": f"{folder}/hostname",
+        "HostsPath": f"{folder}/hosts",
+        "LogPath": f"{layout.container(box.id)}/log",
+        "Name": f"/{box.name}",
+        "RestartCount": 0,
+        "Driver": "",
+        "Platform": "linux",
+        "HostConfig": _host_config(box, known),
+        "Config": _config(box),
         "NetworkSettings": {
             "SandboxID": "" if box.status is not Status.RUNNING else box.key,
-            "SandboxKey": _sandbox_key(box, layout), "Ports": _ports(box, ends),
+            "SandboxKey": _sandbox_key(box, layout),
+            "Ports": _ports(box, ends),
             "Networks": _networks(box, ends, known),
         },
     }
 
 
 def _state(box: Sandbox, pid: int) -> Json:
-    return {"Status": str(box.status), "Running": box.status is Status.RUNNING, "Paused": False, "Restarting": False,
-            "OOMKilled": False, "Dead": False, "Pid": pid, "ExitCode": box.exit_code, "Error": "",
-            "StartedAt": box.started or NEVER, "FinishedAt": box.finished or NEVER}
+    return {
+        "Status": str(box.status),
+        "Running": box.status is Status.RUNNING,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": False,
+        "Pid": pid,
+        "ExitCode": box.exit_code,
+        "Error": "",
+        "StartedAt": box.started or NEVER,
+        "FinishedAt": box.finished or NEVER,
+    }
 
 
 def _sandbox_key(box: Sandbox, layout: Layout) -> str:
     if box.status is not Status.RUNNING:
         return ""
-    return layout.namespace("default") if box.mode == "host" else layout.namespace(box.target or box.id)
+    return (
+        layout.namespace("default")
+        if box.mode == "host"
+        else layout.namespace(box.target or box.id)
+    )
 
 
 def mode(box: Sandbox, known: Mapping[str, Network]) -> str:
-    """HostConfig.NetworkMode: the name of the network that it was made with, host, none, or container:ID."""
+    """HostConfig.NetworkMode.
+
+    The name of the network that it was made with, host, none, or container:ID.
+    """
     if box.mode != "network":
         return box.mode
     if not box.attachments:
@@ -102,9 +170,15 @@ def mode(box: Sandbox, known: Mapping[str, Network]) -> str:
 
 def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
     return {
-        "NetworkMode": mode(box, known), "PortBindings": bindings(box.ports), "AutoRemove": box.auto_remove,
-        "CapAdd": list(box.cap_add) or None, "CapDrop": list(box.cap_drop) or None, "Privileged": box.privileged,
-        "Dns": [str(ip) for ip in box.dns], "DnsOptions": list(box.dns_options), "DnsSearch": list(box.dns_search),
+        "NetworkMode": mode(box, known),
+        "PortBindings": bindings(box.ports),
+        "AutoRemove": box.auto_remove,
+        "CapAdd": list(box.cap_add) or None,
+        "CapDrop": list(box.cap_drop) or None,
+        "Privileged": box.privileged,
+        "Dns": [str(ip) for ip in box.dns],
+        "DnsOptions": list(box.dns_options),
+        "DnsSearch": list(box.dns_search),
         "ExtraHosts": [f"{name}:{ip}" for name, ip in box.extra_hosts] or None,
         "Links": [f"/{name}:/{box.name}/{alias}" for name, alias in box.links] or None,
         "PublishAllPorts": box.publish_all,
@@ -116,15 +190,28 @@ def bindings(ports: Sequence[PortBinding]) -> dict[str, list[dict[str, str]]]:
     """HostConfig.PortBindings: what was asked for."""
     found: dict[str, list[dict[str, str]]] = {}
     for port in ports:
-        host = "" if port.first is None else str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
-        found.setdefault(f"{port.port}/{port.protocol}", []).append({"HostIp": str(port.host_ip or ""), "HostPort": host})
+        host = (
+            ""
+            if port.first is None
+            else str(port.first)
+            if port.first == port.last
+            else f"{port.first}-{port.last}"
+        )
+        found.setdefault(f"{port.port}/{port.protocol}", []).append(
+            {"HostIp": str(port.host_ip or ""), "HostPort": host}
+        )
     return found
 
 
 def _config(box: Sandbox) -> Json:
     exposed = {*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)}
-    found: Json = {"Hostname": box.hostname, "Domainname": box.domainname, "Cmd": list(box.argv) or None,
-                   "Env": list(box.environment), "Labels": dict(box.labels)}
+    found: Json = {
+        "Hostname": box.hostname,
+        "Domainname": box.domainname,
+        "Cmd": list(box.argv) or None,
+        "Env": list(box.environment),
+        "Labels": dict(box.labels),
+    }
     if exposed:
         found["ExposedPorts"] = {spec: {} for spec in sorted(exposed)}
     if box.mac:
@@ -136,10 +223,15 @@ def _ports(box: Sandbox, ends: Ends) -> Json:
     """NetworkSettings.Ports: what is published of each port, null for one that is exposed only."""
     if box.status is not Status.RUNNING or box.target or box.mode == "host":
         return {}
-    found: Json = dict.fromkeys(sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)}))
+    found: Json = dict.fromkeys(
+        sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)})
+    )
     for port in shown(port for end, _ in ends for port in end.ports):
         spec = f"{port.port}/{port.protocol}"
-        found[spec] = [*(found.get(spec) or []), {"HostIp": str(port.host_ip), "HostPort": str(port.host_port or "")}]
+        found[spec] = [
+            *(found.get(spec) or []),
+            {"HostIp": str(port.host_ip), "HostPort": str(port.host_port or "")},
+        ]
     return found
 
 
@@ -148,17 +240,31 @@ def ports_column(box: Sandbox, ends: Ends) -> str:
     runs: list[tuple[Port, int]] = []
     for port in sorted((port for end, _ in ends for port in end.ports), key=_in_runs):
         first, length = runs[-1] if runs else (None, 0)
-        if first is not None and first.host_port and _in_runs(port) == _in_runs(_moved(first, length)):
+        if (
+            first is not None
+            and first.host_port
+            and _in_runs(port) == _in_runs(_moved(first, length))
+        ):
             runs[-1] = (first, length + 1)
         else:
             runs.append((port, 1))
     open_ones = {f"{port.port}/{port.protocol}" for end, _ in ends for port in end.ports}
-    exposed = [spec for spec in (*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)) if spec not in open_ones]
+    exposed = [
+        spec
+        for spec in (*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports))
+        if spec not in open_ones
+    ]
     return ", ".join([*(_run(port, length) for port, length in runs), *sorted(set(exposed))])
 
 
 def _in_runs(port: Port) -> tuple[int, int, str, int, int]:
-    return port.host_ip.version, int(port.host_ip), port.protocol, port.host_port - port.port if port.host_port else 0, port.port
+    return (
+        port.host_ip.version,
+        int(port.host_ip),
+        port.protocol,
+        port.host_port - port.port if port.host_port else 0,
+        port.port,
+    )
 
 
 def _moved(port: Port, by: int) -> Port:
@@ -182,46 +288,72 @@ def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
     live = {end.network: end for end, _ in ends}
     found = {}
     for wish in box.attachments:
-        net = known.get(wish.network) or next((net for net in known.values() if net.name == wish.network), None)
-        found[net.name if net else wish.network] = _endpoint(box, wish, live.get(net.id) if net else None, net, ends)
+        net = known.get(wish.network) or next(
+            (net for net in known.values() if net.name == wish.network), None
+        )
+        found[net.name if net else wish.network] = _endpoint(
+            box, wish, live.get(net.id) if net else None, net, ends
+        )
     return found
 
 
-def _endpoint(box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None, ends: Ends) -> Json:
+def _endpoint(
+    box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None, ends: Ends
+) -> Json:
     user_defined = net is not None and not net.predefined
-    gateways = {version: str(net.router(ip) or "") if net is not None and ip is not None else ""
-                for version, ip in ((4, end.ip if end else None), (6, end.ip6 if end else None))}
-    asked = {key: str(ip) for key, ip in (("IPv4Address", wish.ip), ("IPv6Address", wish.ip6)) if ip}
+    gateways = {
+        version: str(net.router(ip) or "") if net is not None and ip is not None else ""
+        for version, ip in ((4, end.ip if end else None), (6, end.ip6 if end else None))
+    }
+    asked = {
+        key: str(ip) for key, ip in (("IPv4Address", wish.ip), ("IPv6Address", wish.ip6)) if ip
+    }
     if wish.link_local:
         asked["LinkLocalIPs"] = [str(ip) for ip in wish.link_local]  # type: ignore[assignment]  # Docker's JSON has a list here
     return {
-        "IPAMConfig": asked or None, "Links": [name if name == alias else f"{name}:{alias}" for name, alias in wish.links] or None,
-        "Aliases": None if wish.aliases is None else list(wish.aliases), "DriverOpts": dict(wish.driver_opts) or None,
-        "GwPriority": wish.gw_priority, "NetworkID": net.id if net else "", "EndpointID": end.id if end else "",
-        "Gateway": gateways[4], "IPAddress": str(end.ip.ip) if end and end.ip else "",
+        "IPAMConfig": asked or None,
+        "Links": [name if name == alias else f"{name}:{alias}" for name, alias in wish.links]
+        or None,
+        "Aliases": None if wish.aliases is None else list(wish.aliases),
+        "DriverOpts": dict(wish.driver_opts) or None,
+        "GwPriority": wish.gw_priority,
+        "NetworkID": net.id if net else "",
+        "EndpointID": end.id if end else "",
+        "Gateway": gateways[4],
+        "IPAddress": str(end.ip.ip) if end and end.ip else "",
         "IPPrefixLen": end.ip.network.prefixlen if end and end.ip else 0,
-        "MacAddress": end.mac if end else wish.mac, "IPv6Gateway": gateways[6],
+        "MacAddress": end.mac if end else wish.mac,
+        "IPv6Gateway": gateways[6],
         "GlobalIPv6Address": str(end.ip6.ip) if end and end.ip6 else "",
         "GlobalIPv6PrefixLen": end.ip6.network.prefixlen if end and end.ip6 else 0,
         "DNSNames": dns_names(box, wish.aliases or ()) if user_defined and end else None,
     }
 
 
-def container_row(box: Sandbox, ends: Ends, known: Mapping[str, Network], truncate: bool = True) -> Json:
+def container_row(
+    box: Sandbox, ends: Ends, known: Mapping[str, Network], truncate: bool = True
+) -> Json:
     """A line of `ps`."""
     command = " ".join(box.argv)
-    status = {Status.RUNNING: "Up", Status.CREATED: "Created", Status.EXITED: f"Exited ({box.exit_code})"}[box.status]
+    status = {
+        Status.RUNNING: "Up",
+        Status.CREATED: "Created",
+        Status.EXITED: f"Exited ({box.exit_code})",
+    }[box.status]
     names = [net.name for _, net in ends] or ([mode(box, known)] if box.mode != "network" else [])
     return {
-        "ID": box.id[:12] if truncate else box.id, "Names": box.name, "State": str(box.status), "Status": status,
-        "Command": f'"{command[:19]}…"' if truncate and len(command) > 20 else f'"{command}"', "Networks": ",".join(names),
+        "ID": box.id[:12] if truncate else box.id,
+        "Names": box.name,
+        "State": str(box.status),
+        "Status": status,
+        "Command": f'"{command[:19]}…"' if truncate and len(command) > 20 else f'"{command}"',
+        "Networks": ",".join(names),
         "Ports": ports_column(box, ends) if box.status is Status.RUNNING else "",
-        "Addresses": ", ".join(str(ip.ip) for end, _ in ends for ip in end.ips), "Labels": _joined(box.labels),
+        "Addresses": ", ".join(str(ip.ip) for end, _ in ends for ip in end.ips),
+        "Labels": _joined(box.labels),
         "CreatedAt": box.created,
     }
 
 
 def _joined(labels: Pairs) -> str:
     return ",".join(f"{key}={value}" for key, value in labels)
-
-

@@ -1,6 +1,7 @@
 """The matrix: a table of who reaches whom, and the list of what is not as promised.
 
-Rows ask, columns are asked. A cell stands for all that is promised between the two: all addresses, ping, TCP and UDP.
+Rows ask, columns are asked. A cell stands for all that is promised between the two: all addresses,
+ping, TCP and UDP.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from plumb.probes.promises.promise import Promise
 from plumb.probes.promises.verdicts import Outcome, Verdict
 
 REACHED, APART, PARTLY, BROKEN, UNSHOWN, NOTHING, ITSELF = "●", "·", "◐", "✗", "?", " ", "-"
-LEGEND = {REACHED: "reached", APART: "not reached", PARTLY: "by some addresses or protocols", BROKEN: "not as promised",
-          UNSHOWN: "not shown"}
+LEGEND = {
+    REACHED: "reached",
+    APART: "not reached",
+    PARTLY: "by some addresses or protocols",
+    BROKEN: "not as promised",
+    UNSHOWN: "not shown",
+}
 COLOURS = {BROKEN: "red", UNSHOWN: "yellow", REACHED: "green", PARTLY: "cyan"}
 WIDE = 100
 """Columns of a terminal that names may take; where they take more, they are numbered."""
@@ -28,11 +34,14 @@ LISTED = 50
 Paint = Callable[[str], str]
 
 
-def tables(found: Matrix, alike: Mapping[str, str], paint: Paint = lambda symbol: symbol) -> Iterator[str]:
+def tables(
+    found: Matrix, alike: Mapping[str, str], paint: Paint = lambda symbol: symbol
+) -> Iterator[str]:
     """The tables: who reaches whom, the published ports, the names; and the legend.
 
     Args:
-        alike: what members that are alike are called together, by name; used where there are more than can be shown.
+        alike: what members that are alike are called together, by name; used where there are more
+        than can be shown.
         paint: gives a symbol its colour.
     """
     grouped = alike if len(found.members) > MOST else {}
@@ -40,16 +49,35 @@ def tables(found: Matrix, alike: Mapping[str, str], paint: Paint = lambda symbol
     own = [each for each in found.reach if each.promise.service is None]
     used = set()
     for title, columns, cells in (
-            ("who reaches whom", rows, _cells(own, grouped, lambda promise: grouped.get(promise.target, promise.target))),
-            ("published ports", list(dict.fromkeys(_port(each.promise, grouped) for each in found.reach if each.promise.service)),
-             _cells([each for each in found.reach if each.promise.service], grouped, lambda promise: _port(promise, grouped))),
-            ("who knows whose name", rows, _names(found.names, grouped, found.members))):
+        (
+            "who reaches whom",
+            rows,
+            _cells(own, grouped, lambda promise: grouped.get(promise.target, promise.target)),
+        ),
+        (
+            "published ports",
+            list(
+                dict.fromkeys(
+                    _port(each.promise, grouped) for each in found.reach if each.promise.service
+                )
+            ),
+            _cells(
+                [each for each in found.reach if each.promise.service],
+                grouped,
+                lambda promise: _port(promise, grouped),
+            ),
+        ),
+        ("who knows whose name", rows, _names(found.names, grouped, found.members)),
+    ):
         askers = [row for row in rows if any((row, column) in cells for column in columns)]
         asked = [column for column in columns if any((row, column) in cells for row in rows)]
         if asked:
             used |= set(cells.values())
             yield _table(title, askers, asked, cells, paint, grouped)
-    yield "   ".join(f"{paint(symbol)} {words}" for symbol, words in LEGEND.items() if symbol in used) + "\n"
+    yield (
+        "   ".join(f"{paint(symbol)} {words}" for symbol, words in LEGEND.items() if symbol in used)
+        + "\n"
+    )
 
 
 def _port(promise: Promise, grouped: Mapping[str, str]) -> str:
@@ -57,10 +85,14 @@ def _port(promise: Promise, grouped: Mapping[str, str]) -> str:
     return f"{grouped.get(promise.target, promise.target)}:{promise.service.own_port}/{promise.protocol}"
 
 
-def _cells(outcomes: Sequence[Outcome], grouped: Mapping[str, str], column: Callable[[Promise], str]) -> dict[tuple[str, str], str]:
+def _cells(
+    outcomes: Sequence[Outcome], grouped: Mapping[str, str], column: Callable[[Promise], str]
+) -> dict[tuple[str, str], str]:
     parts: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for each in outcomes:
-        parts[grouped.get(each.promise.source, each.promise.source), column(each.promise)].append(each)
+        parts[grouped.get(each.promise.source, each.promise.source), column(each.promise)].append(
+            each
+        )
     return {pair: _symbol(part) for pair, part in parts.items()}
 
 
@@ -74,17 +106,34 @@ def _symbol(part: Sequence[Outcome]) -> str:
     return PARTLY if len(reached) == 2 else REACHED if True in reached else APART
 
 
-def _names(outcomes: Sequence[NameOutcome], grouped: Mapping[str, str], members: Sequence[str]) -> dict[tuple[str, str], str]:
+def _names(
+    outcomes: Sequence[NameOutcome], grouped: Mapping[str, str], members: Sequence[str]
+) -> dict[tuple[str, str], str]:
     parts: dict[tuple[str, str], list[NameOutcome]] = defaultdict(list)
     for each in outcomes:
         if each.promise.name in members:
-            parts[grouped.get(each.promise.source, each.promise.source), grouped.get(each.promise.name, each.promise.name)].append(each)
-    return {pair: BROKEN if not all(each.kept for each in part) else REACHED if any(each.found for each in part) else APART
-            for pair, part in parts.items()}
+            parts[
+                grouped.get(each.promise.source, each.promise.source),
+                grouped.get(each.promise.name, each.promise.name),
+            ].append(each)
+    return {
+        pair: BROKEN
+        if not all(each.kept for each in part)
+        else REACHED
+        if any(each.found for each in part)
+        else APART
+        for pair, part in parts.items()
+    }
 
 
-def _table(title: str, rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], str], paint: Paint,
-           grouped: Mapping[str, str]) -> str:
+def _table(
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Mapping[tuple[str, str], str],
+    paint: Paint,
+    grouped: Mapping[str, str],
+) -> str:
     numbered = sum(len(column) + 3 for column in columns) + max(map(len, [title, *rows])) > WIDE
     order = {column: str(number) for number, column in enumerate(columns, 1)}
     heads = list(order.values()) if numbered else list(columns)
@@ -93,10 +142,20 @@ def _table(title: str, rows: Sequence[str], columns: Sequence[str], cells: Mappi
     width = max(map(len, [title, *labels]))
     lines = [f"{title:{width}}{gap}{gap.join(heads)}"]
     if numbered and not set(columns) <= set(rows):
-        lines = [f"{number}: {column}" for column, number in order.items() if column not in rows] + lines
+        lines = [
+            f"{number}: {column}" for column, number in order.items() if column not in rows
+        ] + lines
     for row, label in zip(rows, labels, strict=True):
-        here = [cells.get((row, column), ITSELF if row == column and row not in grouped.values() else NOTHING) for column in columns]
-        padded = (gap + paint(symbol) + " " * (len(head) - 1) for symbol, head in zip(here, heads, strict=True))
+        here = [
+            cells.get(
+                (row, column), ITSELF if row == column and row not in grouped.values() else NOTHING
+            )
+            for column in columns
+        ]
+        padded = (
+            gap + paint(symbol) + " " * (len(head) - 1)
+            for symbol, head in zip(here, heads, strict=True)
+        )
         lines.append(f"{label:{width}}{''.join(padded)}".rstrip())
     return "\n".join(lines) + "\n"
 
@@ -107,9 +166,18 @@ def differences(found: Matrix) -> list[str]:
     for each in found.differing:
         line, protocol = _line(each)
         seen.setdefault(line, []).append(protocol)
-    lines = [f"{line} ({', '.join(dict.fromkeys(protocols))})" if any(protocols) else line for line, protocols in seen.items()]
+    lines = [
+        f"{line} ({', '.join(dict.fromkeys(protocols))})" if any(protocols) else line
+        for line, protocols in seen.items()
+    ]
     more = [f"… and {len(lines) - LISTED} more; --json has all"] if len(lines) > LISTED else []
-    pairs = dict.fromkeys(hint for each in found.differing if isinstance(each, Outcome) for hint in [_hint(each.promise)] if hint)
+    pairs = dict.fromkeys(
+        hint
+        for each in found.differing
+        if isinstance(each, Outcome)
+        for hint in [_hint(each.promise)]
+        if hint
+    )
     return [*lines[:LISTED], *more, *list(pairs)[:3]]
 
 
@@ -117,55 +185,116 @@ def _line(each: Outcome | NameOutcome | Claimed) -> tuple[str, str]:
     """A line without its protocol, which lines that are alike share, and the protocol."""
     if isinstance(each, Claimed):
         claim = each.claim
-        return f"{claim.address} of {claim.owner} on {claim.network} must be {claim.mac or 'its own'} alone: {each.observed}", ""
+        return (
+            f"{claim.address} of {claim.owner} on {claim.network} must be {claim.mac or 'its own'} alone: {each.observed}",
+            "",
+        )
     if isinstance(each, NameOutcome):
-        found = " ".join(sorted(map(str, each.found))) or ("nothing" if each.answered else "no answer")
+        found = " ".join(sorted(map(str, each.found))) or (
+            "nothing" if each.answered else "no answer"
+        )
         means = " ".join(sorted(map(str, each.promise.means))) or "nothing"
-        return f"to {each.promise.source}, {each.promise.name} {each.promise.kind} must mean {means} ({each.promise.why}): {found}", \
-            str(each.promise.protocol)
+        return (
+            f"to {each.promise.source}, {each.promise.name} {each.promise.kind} must mean {means} ({each.promise.why}): {found}",
+            str(each.promise.protocol),
+        )
     promise = each.promise
     port = f" port {promise.service.port}" if promise.service else ""
     verb = "must reach" if promise.reach else "must not reach"
     seen = f" as {' or '.join(each.expected)}" if each.reached and each.expected else ""
     observed = f"not shown: {each.doubt}" if each.verdict is Verdict.NOT_SHOWN else each.observed
-    return f"{promise.source} {verb} {promise.target} at {promise.address}{port}{seen} ({promise.why}): {observed}", str(promise.protocol)
+    return (
+        f"{promise.source} {verb} {promise.target} at {promise.address}{port}{seen} ({promise.why}): {observed}",
+        str(promise.protocol),
+    )
 
 
 def _hint(promise: Promise) -> str:
     if promise.source.startswith("(w"):
         return ""
     port = f":{promise.service.port}" if promise.service else ""
-    kind = "" if promise.protocol == ("tcp" if port else "icmp") else f"/{promise.protocol}" if port else ""
-    where = f"[{promise.address}]{port}" if port and promise.address.version == 6 else f"{promise.address}{port}"
+    kind = (
+        ""
+        if promise.protocol == ("tcp" if port else "icmp")
+        else f"/{promise.protocol}"
+        if port
+        else ""
+    )
+    where = (
+        f"[{promise.address}]{port}"
+        if port and promise.address.version == 6
+        else f"{promise.address}{port}"
+    )
     return f"plumb trace {promise.source.strip('()')} {where}{kind}    shows where it ends"
 
 
 def summary(found: Matrix) -> str:
     """A sentence."""
-    broken = [each for each in found.differing if not (isinstance(each, Outcome) and each.verdict is Verdict.NOT_SHOWN)]
+    broken = [
+        each
+        for each in found.differing
+        if not (isinstance(each, Outcome) and each.verdict is Verdict.NOT_SHOWN)
+    ]
     unshown = len(found.differing) - len(broken)
     said = "all as promised" if not found.differing else f"{len(broken)} not as promised"
-    return f"{found.tried} promises tried with real traffic: {said}" + (f", {unshown} not shown" if unshown else "")
+    return f"{found.tried} promises tried with real traffic: {said}" + (
+        f", {unshown} not shown" if unshown else ""
+    )
 
 
 def documents(found: Matrix) -> Iterator[str]:
     """One JSON object a line: each promise and what came of it, and a summary at the end."""
     for each in found.reach:
         promise = each.promise
-        yield json.dumps({
-            "kind": "reach", "from": promise.source, "to": promise.target, "address": str(promise.address),
-            "protocol": str(promise.protocol), "port": promise.service.port if promise.service else None,
-            "expected": promise.reach, "why": promise.why,
-            "observed": each.reached, "verdict": str(each.verdict), "said": each.doubt or each.observed, "seen": each.seen or None,
-            "expected_seen": list(each.expected), "milliseconds": round(1000 * each.seconds, 3) if each.reached else None})
+        yield json.dumps(
+            {
+                "kind": "reach",
+                "from": promise.source,
+                "to": promise.target,
+                "address": str(promise.address),
+                "protocol": str(promise.protocol),
+                "port": promise.service.port if promise.service else None,
+                "expected": promise.reach,
+                "why": promise.why,
+                "observed": each.reached,
+                "verdict": str(each.verdict),
+                "said": each.doubt or each.observed,
+                "seen": each.seen or None,
+                "expected_seen": list(each.expected),
+                "milliseconds": round(1000 * each.seconds, 3) if each.reached else None,
+            }
+        )
     for named in found.names:
-        yield json.dumps({
-            "kind": "name", "from": named.promise.source, "name": named.promise.name, "type": str(named.promise.kind),
-            "protocol": str(named.promise.protocol), "expected": sorted(map(str, named.promise.means)), "why": named.promise.why,
-            "observed": sorted(map(str, named.found)), "verdict": str(Verdict.KEPT if named.kept else Verdict.BROKEN)})
+        yield json.dumps(
+            {
+                "kind": "name",
+                "from": named.promise.source,
+                "name": named.promise.name,
+                "type": str(named.promise.kind),
+                "protocol": str(named.promise.protocol),
+                "expected": sorted(map(str, named.promise.means)),
+                "why": named.promise.why,
+                "observed": sorted(map(str, named.found)),
+                "verdict": str(Verdict.KEPT if named.kept else Verdict.BROKEN),
+            }
+        )
     for claimed in found.claims:
-        yield json.dumps({
-            "kind": "owner", "owner": claimed.claim.owner, "network": claimed.claim.network, "address": str(claimed.claim.address),
-            "expected": claimed.claim.mac or None, "observed": claimed.found,
-            "verdict": str(Verdict.KEPT if claimed.kept else Verdict.BROKEN)})
-    yield json.dumps({"kind": "summary", "tried": found.tried, "differing": len(found.differing), "members": found.members})
+        yield json.dumps(
+            {
+                "kind": "owner",
+                "owner": claimed.claim.owner,
+                "network": claimed.claim.network,
+                "address": str(claimed.claim.address),
+                "expected": claimed.claim.mac or None,
+                "observed": claimed.found,
+                "verdict": str(Verdict.KEPT if claimed.kept else Verdict.BROKEN),
+            }
+        )
+    yield json.dumps(
+        {
+            "kind": "summary",
+            "tried": found.tried,
+            "differing": len(found.differing),
+            "members": found.members,
+        }
+    )

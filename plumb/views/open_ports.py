@@ -1,7 +1,10 @@
-"""What is open to whom: for each running container the addresses under which it can be reached, and by whom.
+"""What is open to whom.
 
-It is said from the intent, in the words of its users: a published port, a routed or unprotected network, a trusted
-interface, neighbours on the same network. It is what `promises` tries with real traffic, in one table.
+For each running container the addresses under which it can be reached, and by whom.
+
+It is said from the intent, in the words of its users: a published port, a routed or unprotected
+network, a trusted interface, neighbours on the same network. It is what `promises` tries with real
+traffic, in one table.
 """
 
 from __future__ import annotations
@@ -39,15 +42,33 @@ class Opening:
     @property
     def row(self) -> dict[str, str]:
         """A line of the listing."""
-        return {"Container": self.container, "Network": self.network, "Port": self.port, "Address": self.address, "OpenTo": self.whom,
-                "Way": self.way}
+        return {
+            "Container": self.container,
+            "Network": self.network,
+            "Port": self.port,
+            "Address": self.address,
+            "OpenTo": self.whom,
+            "Way": self.way,
+        }
 
 
-COLUMNS = {"Container": "CONTAINER", "Network": "NETWORK", "Port": "PORT", "Address": "ADDRESS", "OpenTo": "OPEN TO", "Way": "WAY"}
+COLUMNS = {
+    "Container": "CONTAINER",
+    "Network": "NETWORK",
+    "Port": "PORT",
+    "Address": "ADDRESS",
+    "OpenTo": "OPEN TO",
+    "Way": "WAY",
+}
 
 
-def openings(members: Sequence[tuple[Sandbox, Ends]], *, direct: bool = False, proxy: bool = True,
-             firewall: frozenset[int] = frozenset({4, 6})) -> list[Opening]:
+def openings(
+    members: Sequence[tuple[Sandbox, Ends]],
+    *,
+    direct: bool = False,
+    proxy: bool = True,
+    firewall: frozenset[int] = frozenset({4, 6}),
+) -> list[Opening]:
     """All ways in to these containers.
 
     Args:
@@ -56,11 +77,17 @@ def openings(members: Sequence[tuple[Sandbox, Ends]], *, direct: bool = False, p
         proxy: the user-land proxy is there (`userland-proxy`).
         firewall: the address families with firewall rules of plumb's (`iptables`, `ip6tables`).
     """
-    return [Opening(box.name, net.name, *way) for box, ends in members for end, net in ends
-            for way in (*_published(end, proxy, firewall), *_direct(end, net, direct, firewall))]
+    return [
+        Opening(box.name, net.name, *way)
+        for box, ends in members
+        for end, net in ends
+        for way in (*_published(end, proxy, firewall), *_direct(end, net, direct, firewall))
+    ]
 
 
-def _published(end: Endpoint, proxy: bool, firewall: frozenset[int]) -> Iterator[tuple[str, str, str, str]]:
+def _published(
+    end: Endpoint, proxy: bool, firewall: frozenset[int]
+) -> Iterator[tuple[str, str, str, str]]:
     for port in shown(end.ports):
         spec, target = f"{port.port}/{port.protocol}", end.target(port)
         way = _way(end, port, proxy, firewall)
@@ -73,11 +100,18 @@ def _published(end: Endpoint, proxy: bool, firewall: frozenset[int]) -> Iterator
 def _whom(ip: IPAddress) -> str:
     if ip.is_loopback:
         return "this host alone"
-    return f"whoever reaches this host by IPv{ip.version}" if ip.is_unspecified else f"whoever reaches {ip}"
+    return (
+        f"whoever reaches this host by IPv{ip.version}"
+        if ip.is_unspecified
+        else f"whoever reaches {ip}"
+    )
 
 
 def _way(end: Endpoint, port: Port, proxy: bool, firewall: frozenset[int]) -> str:
-    """The proxy's are other families, and the loopback address, which DNAT leaves to it; "" where neither leads in."""
+    """The proxy's are other families, and the loopback address, which DNAT leaves to it.
+
+    "" where neither leads in.
+    """
     if not port.host_port:
         return "route"
     rewritten = end.rewrites(port) and port.host_ip.version in firewall
@@ -86,11 +120,16 @@ def _way(end: Endpoint, port: Port, proxy: bool, firewall: frozenset[int]) -> st
     return "DNAT" if rewritten else ""
 
 
-def _direct(end: Endpoint, net: Network, direct: bool, firewall: frozenset[int]) -> Iterator[tuple[str, str, str, str]]:
+def _direct(
+    end: Endpoint, net: Network, direct: bool, firewall: frozenset[int]
+) -> Iterator[tuple[str, str, str, str]]:
     for ip in end.ips:
         mode, address = net.bridge.mode(ip.version), str(ip.ip)
         if net.driver != "bridge":
-            near = [f"containers of {net.name}", *([] if net.closed else [f"the network of {net.link}"])]
+            near = [
+                f"containers of {net.name}",
+                *([] if net.closed else [f"the network of {net.link}"]),
+            ]
             yield "any", address, " and ".join(near), net.driver
             continue
         near = [f"containers of {net.name}"] if net.bridge.icc or ip.version not in firewall else []
@@ -105,6 +144,8 @@ def _direct(end: Endpoint, net: Network, direct: bool, firewall: frozenset[int])
             yield "any", address, ROUTE, "route"
         elif mode is GatewayMode.NAT:
             whom = [ROUTE] if direct else [f"what comes in by {dev}" for dev in net.bridge.trusted]
-            opened = dict.fromkeys((port.port, port.protocol) for port in shown(end.ports) if end.target(port) == ip.ip)
+            opened = dict.fromkeys(
+                (port.port, port.protocol) for port in shown(end.ports) if end.target(port) == ip.ip
+            )
             for port, protocol in opened:
                 yield from ((f"{port}/{protocol}", at(ip.ip, port), each, "route") for each in whom)

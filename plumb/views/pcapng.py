@@ -1,7 +1,8 @@
 """A story as a capture file: pcapng (draft-ietf-opsawg-pcapng), which Wireshark and tcpdump read.
 
-Each link at which something was seen is an interface of the file, named PLACE:LINK. Each frame says whether it came in or went out, and
-the first ones of question and answer carry as a comment what was decided behind that link, before the next: rules, NAT, routes.
+Each link at which something was seen is an interface of the file, named PLACE:LINK. Each frame says
+whether it came in or went out, and the first ones of question and answer carry as a comment what
+was decided behind that link, before the next: rules, NAT, routes.
 """
 
 from __future__ import annotations
@@ -33,21 +34,34 @@ def capture(seen: Sequence[Seen], story: Story, titles: Mapping[tuple[str, str],
     """
     spots = list(dict.fromkeys((each.place.name, each.dev, each.ethernet) for each in seen))
     comments = _comments(seen, story)
-    blocks = [_block(SECTION, struct.pack("=IHHQ", BYTE_ORDER, 1, 0, UNKNOWN_LENGTH) + _options((APPLICATION, b"plumb trace")))]
+    blocks = [
+        _block(
+            SECTION,
+            struct.pack("=IHHQ", BYTE_ORDER, 1, 0, UNKNOWN_LENGTH)
+            + _options((APPLICATION, b"plumb trace")),
+        )
+    ]
     blocks += [_interface(spot, titles) for spot in spots]
-    blocks += [_packet(each, spots.index((each.place.name, each.dev, each.ethernet)), comments.get(i, ())) for i, each in enumerate(seen)]
+    blocks += [
+        _packet(each, spots.index((each.place.name, each.dev, each.ethernet)), comments.get(i, ()))
+        for i, each in enumerate(seen)
+    ]
     return b"".join(blocks)
 
 
 def _comments(seen: Sequence[Seen], story: Story) -> dict[int, list[str]]:
     """What was decided behind each crossing, by the number of its frame."""
     found: dict[int, list[str]] = {}
-    numbers = {(each.place.name, each.dev, each.inbound, each.time): i for i, each in enumerate(seen)}
+    numbers = {
+        (each.place.name, each.dev, each.inbound, each.time): i for i, each in enumerate(seen)
+    }
     for steps in story.ways.values():
         at = None
         for step in steps:
             if isinstance(step, Crossing):
-                at = numbers.get((step.place.name, step.dev, step.inbound, story.begin + step.after))
+                at = numbers.get(
+                    (step.place.name, step.dev, step.inbound, story.begin + step.after)
+                )
             elif at is not None:
                 found.setdefault(at, []).append(_words(step))
     return found
@@ -69,12 +83,25 @@ def _words(step: Line | Rewritten | Routed) -> str:
 def _interface(spot: Spot, titles: Mapping[tuple[str, str], str]) -> bytes:
     place, dev, ethernet = spot
     title = titles.get((place, dev), "")
-    options = [(NAME, f"{place}:{dev}".encode()), *([(DESCRIPTION, title.encode())] if title else []), (RESOLUTION, NANOSECONDS)]
-    return _block(INTERFACE, struct.pack("=HHI", ETHERNET if ethernet else RAW, 0, 0) + _options(*options))
+    options = [
+        (NAME, f"{place}:{dev}".encode()),
+        *([(DESCRIPTION, title.encode())] if title else []),
+        (RESOLUTION, NANOSECONDS),
+    ]
+    return _block(
+        INTERFACE, struct.pack("=HHI", ETHERNET if ethernet else RAW, 0, 0) + _options(*options)
+    )
 
 
 def _packet(each: Seen, interface: int, comments: Sequence[str]) -> bytes:
-    head = struct.pack("=IIIII", interface, each.time >> 32, each.time & 0xFFFFFFFF, len(each.frame), len(each.frame))
+    head = struct.pack(
+        "=IIIII",
+        interface,
+        each.time >> 32,
+        each.time & 0xFFFFFFFF,
+        len(each.frame),
+        len(each.frame),
+    )
     # Not all readers show a second comment; all of them show a second line.
     comment = [(COMMENT, "\n".join(comments).encode())] if comments else []
     options = [(FLAGS, struct.pack("=I", INBOUND if each.inbound else OUTBOUND)), *comment]
@@ -82,7 +109,9 @@ def _packet(each: Seen, interface: int, comments: Sequence[str]) -> bytes:
 
 
 def _options(*options: tuple[int, bytes]) -> bytes:
-    return b"".join(struct.pack("=HH", kind, len(value)) + _padded(value) for kind, value in options) + bytes(4)
+    return b"".join(
+        struct.pack("=HH", kind, len(value)) + _padded(value) for kind, value in options
+    ) + bytes(4)
 
 
 def _padded(data: bytes) -> bytes:

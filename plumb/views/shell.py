@@ -1,7 +1,8 @@
 """Steps as the commands that one would type: `--dry-run`, `--show-commands`.
 
-They are no paraphrase: typed into a shell in a fresh network namespace, in this order, they make the same kernel
-state as plumb does (the tests do that). What is inside a sandbox is reached with nsenter.
+They are no paraphrase: typed into a shell in a fresh network namespace, in this order, they make
+the same kernel state as plumb does (the tests do that). What is inside a sandbox is reached with
+nsenter.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def _(thing: Policy) -> list[str]:
 
 # -- nftables ---------------------------------------------------------------
 
+
 def _nft(thing: NftTable | NftMap | NftChain | NftElement) -> str:
     """What comes behind nft add, create or delete: the kind, where it is, its name."""
     match thing:
@@ -84,8 +86,10 @@ def _nft(thing: NftTable | NftMap | NftChain | NftElement) -> str:
 def _handle(thing: NftRule, spec: str) -> str:
     """A rule's handle, by which alone nft deletes it or puts another before it, as a command that finds it."""
     script = """'{ sub(/^\\t+/, "") } $1 == rule { print $2; exit }'"""
-    return (f"$(nft -s -a list chain {thing.family} {thing.table} {thing.chain}"
-            f" | awk -F ' # handle ' -v rule={shlex.quote(spec)} {script})")
+    return (
+        f"$(nft -s -a list chain {thing.family} {thing.table} {thing.chain}"
+        f" | awk -F ' # handle ' -v rule={shlex.quote(spec)} {script})"
+    )
 
 
 @add.register
@@ -100,7 +104,11 @@ def _(thing: NftMap) -> list[str]:
 
 @add.register
 def _(thing: NftChain) -> list[str]:
-    base = f" '{{ type {thing.type} hook {thing.hook} priority {thing.priority}; policy {thing.policy}; }}'" if thing.hook else ""
+    base = (
+        f" '{{ type {thing.type} hook {thing.hook} priority {thing.priority}; policy {thing.policy}; }}'"
+        if thing.hook
+        else ""
+    )
     return [f"nft add {_nft(thing)}{base}"]
 
 
@@ -128,15 +136,22 @@ def _(thing: NftElement) -> list[str]:
 
 @add.register
 def _(thing: NftRule) -> list[str]:
-    where, verb = f"{thing.family} {thing.table} {thing.chain}", "insert" if thing.place is Place.HEAD else "add"
+    where, verb = (
+        f"{thing.family} {thing.table} {thing.chain}",
+        "insert" if thing.place is Place.HEAD else "add",
+    )
     if thing.before:
-        return [f"nft insert rule {where} handle {_handle(thing, thing.before)} {shlex.quote(thing.spec)}"]
+        return [
+            f"nft insert rule {where} handle {_handle(thing, thing.before)} {shlex.quote(thing.spec)}"
+        ]
     return [f"nft {verb} rule {where} {shlex.quote(thing.spec)}"]
 
 
 @remove.register
 def _(thing: NftRule) -> list[str]:
-    return [f"nft delete rule {thing.family} {thing.table} {thing.chain} handle {_handle(thing, thing.spec)}"]
+    return [
+        f"nft delete rule {thing.family} {thing.table} {thing.chain} handle {_handle(thing, thing.spec)}"
+    ]
 
 
 # -- sandboxes ---------------------------------------------------------------
@@ -171,17 +186,24 @@ def _printf(text: str) -> str:
 @add.register
 def _(thing: File) -> list[str]:
     path, own = shlex.quote(thing.path), shlex.quote(f"{thing.path}.own")
-    return [f"{_printf(thing.text)} > {path}" if thing.edits is Edits.OVERWRITTEN else f"{_printf(thing.text)} | tee {own} > {path}"]
+    return [
+        f"{_printf(thing.text)} > {path}"
+        if thing.edits is Edits.OVERWRITTEN
+        else f"{_printf(thing.text)} | tee {own} > {path}"
+    ]
 
 
 @change.register
 def _(thing: File, before: Thing) -> list[str]:
     assert isinstance(before, File)
     if before.edits is not thing.edits:
-        return add(thing)               # it was not whole
+        return add(thing)  # it was not whole
     path, own, new = (shlex.quote(thing.path + suffix) for suffix in ("", ".own", ".new"))
     lines, old = thing.text.splitlines(), before.text.splitlines()
-    gone, come = [line for line in old if line not in lines], "".join(f"{line}\n" for line in lines if line not in old)
+    gone, come = (
+        [line for line in old if line not in lines],
+        "".join(f"{line}\n" for line in lines if line not in old),
+    )
     match thing.edits:
         case Edits.LEFT:
             done = f"cmp -s {path} {own} && {_printf(thing.text)} > {path}"
@@ -202,14 +224,18 @@ def _(thing: File) -> list[str]:
 
 @add.register
 def _(thing: Process) -> list[str]:
-    mounts = " && ".join(f"mount --bind {shlex.quote(f'{thing.files}/{name}')} /etc/{name}"
-                         for name in ("resolv.conf", "hosts", "hostname"))
+    mounts = " && ".join(
+        f"mount --bind {shlex.quote(f'{thing.files}/{name}')} /etc/{name}"
+        for name in ("resolv.conf", "hosts", "hostname")
+    )
     caps = ",".join(f"+{name.lower()}" for name in thing.capabilities)
     enter = f"nsenter --net={shlex.quote(thing.ns)} " if thing.ns else ""
     run = f"exec setpriv --bounding-set -all,{caps} {shlex.join(thing.argv)}"
     inside = f"{mounts} && hostname {shlex.quote(thing.hostname)} && {run}"
     output = shlex.quote(f"{thing.folder}/log")
-    return [f"{enter}unshare --mount --uts setsid sh -c {shlex.quote(inside)} < /dev/null >> {output} 2>&1 &"]
+    return [
+        f"{enter}unshare --mount --uts setsid sh -c {shlex.quote(inside)} < /dev/null >> {output} 2>&1 &"
+    ]
 
 
 @remove.register
@@ -243,7 +269,9 @@ def _port(thing: HostPort | Proxy, verb: str) -> str:
 @add.register(Proxy)
 def _(thing: HostPort | Proxy) -> list[str]:
     verb = "hold" if isinstance(thing, HostPort) else "proxy"
-    return [_agent(thing.agent, f"{_port(thing, verb)} {shlex.quote(at(thing.to_ip, thing.to_port))}")]
+    return [
+        _agent(thing.agent, f"{_port(thing, verb)} {shlex.quote(at(thing.to_ip, thing.to_port))}")
+    ]
 
 
 @remove.register(HostPort)
@@ -260,9 +288,17 @@ def _each(option: str, values: Iterable[str]) -> str:
 @add.register
 def _(thing: Resolver) -> list[str]:
     servers = (f"{'sandbox' if inside else 'host'}={ip}" for ip, inside in thing.upstreams)
-    options = _each("network", thing.networks) + _each("link", map(",".join, thing.links)) + _each("upstream", servers)
+    options = (
+        _each("network", thing.networks)
+        + _each("link", map(",".join, thing.links))
+        + _each("upstream", servers)
+    )
     flags = ("" if thing.outside else " --no-way-out") + (" --ndots" if thing.ndots else "")
-    return [_agent(thing.agent, f"serve {shlex.quote(thing.ns)} {thing.udp} {thing.tcp}{options}{flags}")]
+    return [
+        _agent(
+            thing.agent, f"serve {shlex.quote(thing.ns)} {thing.udp} {thing.tcp}{options}{flags}"
+        )
+    ]
 
 
 @remove.register
@@ -274,7 +310,12 @@ def _(thing: Resolver) -> list[str]:
 def _(thing: Names) -> list[str]:
     ports = (f"{name},{protocol},{port}" for name, protocol, port in thing.ports)
     options = _each("name", thing.names) + _each("ip", map(str, thing.ips)) + _each("port", ports)
-    return [_agent(thing.agent, f"name {thing.endpoint} {thing.network} {shlex.quote(thing.title)}{options}")]
+    return [
+        _agent(
+            thing.agent,
+            f"name {thing.endpoint} {thing.network} {shlex.quote(thing.title)}{options}",
+        )
+    ]
 
 
 @remove.register

@@ -1,4 +1,7 @@
-"""Things as commands of iproute2 and sysctl; the other kinds of things are in `shell`, which puts them all together."""
+"""Things as commands of iproute2 and sysctl.
+
+The other kinds of things are in `shell`, which puts them all together.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +56,10 @@ def _(thing: Veth) -> list[str]:
 
 @change.register
 def _(thing: Veth, before: Thing) -> list[str]:
-    return [f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500} {'up' if thing.up else 'down'}",
-            f"ip link set {thing.name} type bridge_slave hairpin {'on' if thing.hairpin else 'off'}"]
+    return [
+        f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500} {'up' if thing.up else 'down'}",
+        f"ip link set {thing.name} type bridge_slave hairpin {'on' if thing.hairpin else 'off'}",
+    ]
 
 
 @add.register
@@ -85,21 +90,30 @@ def _inside(thing: OnParent, line: str) -> str:
 
 @add.register
 def _(thing: Macvlan) -> list[str]:
-    # A passthru link is born with its parent's MAC, whatever was asked for; setting it sets the parent's too.
+    # A passthru link is born with its parent's MAC, whatever was asked for; setting it sets the
+    # parent's too.
     own = f" address {thing.mac}" if thing.mode == "passthru" else ""
-    return [f"{_on_parent(thing)} address {thing.mac} type macvlan mode {thing.mode}",
-            _inside(thing, f"ip link set {thing.born} name {thing.name}{own}")]
+    return [
+        f"{_on_parent(thing)} address {thing.mac} type macvlan mode {thing.mode}",
+        _inside(thing, f"ip link set {thing.born} name {thing.name}{own}"),
+    ]
 
 
 @change.register
 def _(thing: Macvlan, before: Thing) -> list[str]:
-    return [_inside(thing, f"ip link set {thing.name} address {thing.mac} type macvlan mode {thing.mode}")]
+    return [
+        _inside(
+            thing, f"ip link set {thing.name} address {thing.mac} type macvlan mode {thing.mode}"
+        )
+    ]
 
 
 @add.register
 def _(thing: Ipvlan) -> list[str]:
-    return [f"{_on_parent(thing)} type ipvlan mode {thing.mode} {thing.flag}",
-            _inside(thing, f"ip link set {thing.born} name {thing.name}")]
+    return [
+        f"{_on_parent(thing)} type ipvlan mode {thing.mode} {thing.flag}",
+        _inside(thing, f"ip link set {thing.born} name {thing.name}"),
+    ]
 
 
 @change.register
@@ -128,7 +142,9 @@ def _(thing: Up) -> list[str]:
 
 @add.register
 def _(thing: Address) -> list[str]:
-    extra = " nodad" if thing.ip.version == 6 else " brd +" if thing.ip.network.prefixlen < 31 else ""
+    extra = (
+        " nodad" if thing.ip.version == 6 else " brd +" if thing.ip.network.prefixlen < 31 else ""
+    )
     return [f"ip address add {thing.ip}{extra} dev {thing.dev}"]
 
 
@@ -139,7 +155,11 @@ def _(thing: Address) -> list[str]:
 
 def _route(thing: Route) -> str:
     destination = "default" if thing.dst.prefixlen == 0 else str(thing.dst)
-    via, scope = (f" via {thing.via}", "") if thing.via else ("", " scope link" if thing.dst.version == 4 else "")
+    via, scope = (
+        (f" via {thing.via}", "")
+        if thing.via
+        else ("", " scope link" if thing.dst.version == 4 else "")
+    )
     return f"{destination}{via} dev {thing.dev} proto boot{scope}"
 
 

@@ -8,32 +8,63 @@ from typing import Any
 
 from plumb.model.cnm import Endpoint, Network, Sandbox
 
-COLUMNS = {"Container": "CONTAINER", "Network": "NETWORK", "Interface": "INTERFACE", "Received": "RECEIVED", "Sent": "SENT",
-           "Errors": "ERRORS", "Dropped": "DROPPED", "Sockets": "SOCKETS", "Flows": "FLOWS"}
+COLUMNS = {
+    "Container": "CONTAINER",
+    "Network": "NETWORK",
+    "Interface": "INTERFACE",
+    "Received": "RECEIVED",
+    "Sent": "SENT",
+    "Errors": "ERRORS",
+    "Dropped": "DROPPED",
+    "Sockets": "SOCKETS",
+    "Flows": "FLOWS",
+}
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 Json = dict[str, Any]
 
 
-def row(box: Sandbox, end: Endpoint, net: Network, traffic: Mapping[str, int], own: Counter[tuple[str, str]],
-        tracked: Mapping[tuple[bytes, str, str], int], before: Mapping[str, int] | None = None, seconds: float = 1.0) -> Json:
+def row(
+    box: Sandbox,
+    end: Endpoint,
+    net: Network,
+    traffic: Mapping[str, int],
+    own: Counter[tuple[str, str]],
+    tracked: Mapping[tuple[bytes, str, str], int],
+    before: Mapping[str, int] | None = None,
+    seconds: float = 1.0,
+) -> Json:
     """An endpoint's row: the counters as numbers, and words for the table.
 
     Args:
-        traffic: the link's counters by name; before: those of some seconds ago, so that the words tell rates.
-        own: the container's sockets by protocol and state; tracked: the host's flows by address, protocol and state.
+        traffic: the link's counters by name; before: those of some seconds ago, so that the words
+        tell rates.
+        own: the container's sockets by protocol and state; tracked: the host's flows by address,
+        protocol and state.
     """
     addresses = {ip.ip.packed for ip in end.ips}
     flows: Counter[tuple[str, str]] = Counter()
     for (ip, protocol, state), count in tracked.items():
         if ip in addresses:
             flows[protocol, state] += count
-    counters = {"".join(word.capitalize() for word in name.split("_")): number for name, number in traffic.items()}
+    counters = {
+        "".join(word.capitalize() for word in name.split("_")): number
+        for name, number in traffic.items()
+    }
     return {
-        "Container": box.name, "ID": box.id, "Network": net.name, "Interface": end.ifname, **counters,
-        "Connections": nested(own), "Tracked": nested(flows),
-        "Received": _amount("rx", traffic, before, seconds), "Sent": _amount("tx", traffic, before, seconds),
-        "Errors": str(traffic["rx_errors"] + traffic["tx_errors"]), "Dropped": str(traffic["rx_dropped"] + traffic["tx_dropped"]),
-        "Sockets": summary(own), "Flows": summary(flows)}
+        "Container": box.name,
+        "ID": box.id,
+        "Network": net.name,
+        "Interface": end.ifname,
+        **counters,
+        "Connections": nested(own),
+        "Tracked": nested(flows),
+        "Received": _amount("rx", traffic, before, seconds),
+        "Sent": _amount("tx", traffic, before, seconds),
+        "Errors": str(traffic["rx_errors"] + traffic["tx_errors"]),
+        "Dropped": str(traffic["rx_dropped"] + traffic["tx_dropped"]),
+        "Sockets": summary(own),
+        "Flows": summary(flows),
+    }
 
 
 def nested(counted: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
@@ -50,7 +81,9 @@ def summary(counted: Counter[tuple[str, str]]) -> str:
     return ", ".join(f"{count} {protocol} {state}" for (protocol, state), count in ordered) or "-"
 
 
-def _amount(way: str, now: Mapping[str, int], before: Mapping[str, int] | None, seconds: float) -> str:
+def _amount(
+    way: str, now: Mapping[str, int], before: Mapping[str, int] | None, seconds: float
+) -> str:
     """What went one way: in all, or by the second."""
     octets, packets = now[f"{way}_bytes"], now[f"{way}_packets"]
     if before is None:

@@ -1,4 +1,6 @@
-"""Go templates, as far as `--format` needs them: {{.Name}}, {{json .X}}, {{range .X}}…{{end}}, {{index .X "k"}}, {{len .X}}.
+"""Go templates, as far as `--format` needs them.
+
+{{.Name}}, {{json .X}}, {{range .X}}…{{end}}, {{index .X "k"}}, {{len .X}}.
 
 What is not understood is refused; nothing is printed half.
 """
@@ -33,7 +35,10 @@ def render(template: str, value: Any) -> str:
 
 
 def _render(parts: list[str], at: int, value: Any) -> tuple[str, int]:
-    """Render from a place on, up to the end that belongs to it; what came out, and where it stopped."""
+    """Render from a place on, up to the end that belongs to it.
+
+    What came out, and where it stopped.
+    """
     out = ""
     while at < len(parts):
         if at % 2 == 0:
@@ -47,7 +52,13 @@ def _render(parts: list[str], at: int, value: Any) -> tuple[str, int]:
         if action.startswith(("range ", "if ", "with ")):
             word, _, expression = action.partition(" ")
             found = evaluate(expression, value)
-            scopes = _items(found) if word == "range" else [found if word == "with" else value] if found else []
+            scopes = (
+                _items(found)
+                if word == "range"
+                else [found if word == "with" else value]
+                if found
+                else []
+            )
             end = _skip(parts, at)
             out += "".join(_render(parts[:end], at, scope)[0] for scope in scopes)
             at = end
@@ -98,8 +109,10 @@ def _call(function: str, arguments: list[Any]) -> Any:
             return between.join(map(str, items))
         case "println", items:
             return " ".join(map(_text, items)) + "\n"
-    raise Invalid(f"template parsing error: function {function!r} not defined",
-                  "there are json, len, index, join, println, and blocks of range, if and with")
+    raise Invalid(
+        f"template parsing error: function {function!r} not defined",
+        "there are json, len, index, join, println, and blocks of range, if and with",
+    )
 
 
 def _item(value: Any, key: Any) -> Any:
@@ -136,7 +149,9 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return "map[" + " ".join(f"{key}:{_text(item)}" for key, item in sorted(value.items())) + "]"
+        return (
+            "map[" + " ".join(f"{key}:{_text(item)}" for key, item in sorted(value.items())) + "]"
+        )
     if isinstance(value, list | tuple):
         return "[" + " ".join(map(_text, value)) + "]"
     return str(value)

@@ -1,14 +1,17 @@
-"""A packet's story, for people: a ladder of the links that it crossed, with what was decided between them; and for programs, as JSON.
+"""A packet's story, for people.
 
-    lan → host:8080   192.0.2.10:8080/tcp is c1's port 80/tcp, on n1
+A ladder of the links that it crossed, with what was decided between them; and for programs, as
+JSON.
 
-      lan    port0 out          192.0.2.1:20001 > 192.0.2.10:8080  SYN
-      host   eth0 in            cable to lan:port0
-      │        nat PREROUTING #1    -m addrtype --dst-type LOCAL -j PLUMB
-      │                             to an address of this host: it may be a published port
-      │        destination          192.0.2.10:8080 → 172.18.0.2:80
-      │        route                172.18.0.0/16 dev br-0123456789ab
-      host   br-0123456789ab out    bridge of n1   192.0.2.1:20001 > 172.18.0.2:80  SYN
+lan → host:8080   192.0.2.10:8080/tcp is c1's port 80/tcp, on n1
+
+  lan    port0 out          192.0.2.1:20001 > 192.0.2.10:8080  SYN
+  host   eth0 in            cable to lan:port0
+  │        nat PREROUTING #1    -m addrtype --dst-type LOCAL -j PLUMB
+  │                             to an address of this host: it may be a published port
+  │        destination          192.0.2.10:8080 → 172.18.0.2:80
+  │        route                172.18.0.0/16 dev br-0123456789ab
+  host   br-0123456789ab out    bridge of n1   192.0.2.1:20001 > 172.18.0.2:80  SYN
 """
 
 from __future__ import annotations
@@ -131,7 +134,11 @@ def ending(story: Story, titles: Titles) -> str:
         case Ending.ARRIVED:
             return f"arrived at {place}, where somebody listens; no answer came, and none need come"
         case Ending.REFUSED:
-            how = "with a RST" if end.packet and end.packet.about is None else f"with an ICMP error: {end.error}"
+            how = (
+                "with a RST"
+                if end.packet and end.packet.about is None
+                else f"with an ICMP error: {end.error}"
+            )
             return f"refused by {place}, {how}"
         case Ending.REJECTED:
             return f"turned back by {place}, with an ICMP error: {end.error}"
@@ -158,7 +165,9 @@ def _cause(report: Report) -> Iterator[Row]:
     cause = report.cause
     assert cause is not None
     yield Row("")
-    for line in wrap(f"{'cause' if cause.sure else 'probably'}: {cause.says}", WIDTH, subsequent_indent="  "):
+    for line in wrap(
+        f"{'cause' if cause.sure else 'probably'}: {cause.says}", WIDTH, subsequent_indent="  "
+    ):
         yield Row(line, "bold")
     for reading in cause.evidence:
         yield Row(f"  seen: {reading}")
@@ -173,16 +182,32 @@ def document(report: Report) -> dict[str, Any]:
     """A report as a JSON document, whose keys stay."""
     errand, story, hole, cause = report.errand, report.story, report.errand.published, report.cause
     return {
-        "From": errand.asked[0], "To": errand.asked[1],
-        "Address": str(errand.question.ip), "Port": errand.question.port, "Protocol": errand.question.protocol,
+        "From": errand.asked[0],
+        "To": errand.asked[1],
+        "Address": str(errand.question.ip),
+        "Port": errand.question.port,
+        "Protocol": errand.question.protocol,
         "SourcePort": story.flow.token,
-        "Published": None if hole is None else {"Container": hole.member.box.name, "Network": hole.net.name, "Port": hole.port.port,
-                                               "Address": str(hole.end.target(hole.port))},
+        "Published": None
+        if hole is None
+        else {
+            "Container": hole.member.box.name,
+            "Network": hole.net.name,
+            "Port": hole.port.port,
+            "Address": str(hole.end.target(hole.port)),
+        },
         "There": [_step(step, report.ground.titles) for step in story.ways[Way.THERE]],
         "Back": [_step(step, report.ground.titles) for step in story.ways[Way.BACK]],
         "End": _end(story.end, report.ground.titles, story),
-        "Cause": None if cause is None else {"Id": cause.id, "Sure": cause.sure, "Says": cause.says, "Evidence": list(cause.evidence),
-                                             "Remedies": list(cause.remedies)},
+        "Cause": None
+        if cause is None
+        else {
+            "Id": cause.id,
+            "Sure": cause.sure,
+            "Says": cause.says,
+            "Evidence": list(cause.evidence),
+            "Remedies": list(cause.remedies),
+        },
         "Notes": [*report.remarks, *(f"not seen: {words}" for words in report.missing)],
         "Good": report.good,
         "Proxied": None if report.after is None else document(report.after),
@@ -192,23 +217,61 @@ def document(report: Report) -> dict[str, Any]:
 def _step(step: Step, titles: Titles) -> dict[str, Any]:
     match step:
         case Crossing():
-            return {"Kind": "link", "Place": step.place.name, "Link": step.dev, "In": step.inbound,
-                    "About": titles.get((step.place.name, step.dev), ""), "Nanoseconds": step.after, "Packet": _packet(step.packet)}
+            return {
+                "Kind": "link",
+                "Place": step.place.name,
+                "Link": step.dev,
+                "In": step.inbound,
+                "About": titles.get((step.place.name, step.dev), ""),
+                "Nanoseconds": step.after,
+                "Packet": _packet(step.packet),
+            }
         case Line():
-            return {"Kind": "rule", "Place": step.place.name, "Hook": step.hook, "Family": step.family, "Table": step.table,
-                    "Chain": step.chain, "Number": step.number, "Text": step.text, "Verdict": step.verdict, "Why": step.why}
+            return {
+                "Kind": "rule",
+                "Place": step.place.name,
+                "Hook": step.hook,
+                "Family": step.family,
+                "Table": step.table,
+                "Chain": step.chain,
+                "Number": step.number,
+                "Text": step.text,
+                "Verdict": step.verdict,
+                "Why": step.why,
+            }
         case Rewritten():
-            return {"Kind": "nat", "Place": step.place.name, "What": step.what, "Before": step.before, "Now": step.now}
+            return {
+                "Kind": "nat",
+                "Place": step.place.name,
+                "What": step.what,
+                "Before": step.before,
+                "Now": step.now,
+            }
         case Routed():
             return {"Kind": "route", "Place": step.place.name, "Text": step.text}
 
 
 def _packet(packet: Packet) -> dict[str, Any]:
-    return {"Source": str(packet.src), "SourcePort": packet.sport, "Destination": str(packet.dst), "DestinationPort": packet.dport,
-            "Protocol": packet.protocol, "Kind": packet.kind, "TimeToLive": packet.ttl, "Length": packet.length}
+    return {
+        "Source": str(packet.src),
+        "SourcePort": packet.sport,
+        "Destination": str(packet.dst),
+        "DestinationPort": packet.dport,
+        "Protocol": packet.protocol,
+        "Kind": packet.kind,
+        "TimeToLive": packet.ttl,
+        "Length": packet.length,
+    }
 
 
 def _end(end: End, titles: Titles, story: Story) -> dict[str, Any]:
-    return {"Ending": end.ending, "Way": end.way, "Place": end.place.name if end.place else "", "Link": end.dev,
-            "Rule": None if end.line is None else _step(end.line, titles), "Reason": end.error, "Function": end.function,
-            "Says": ending(story, titles)}
+    return {
+        "Ending": end.ending,
+        "Way": end.way,
+        "Place": end.place.name if end.place else "",
+        "Link": end.dev,
+        "Rule": None if end.line is None else _step(end.line, titles),
+        "Reason": end.error,
+        "Function": end.function,
+        "Says": ending(story, titles),
+    }

@@ -1,4 +1,7 @@
-"""The agent spoken to: on its control socket, by anybody and in any words, and by the command line."""
+"""The agent spoken to.
+
+On its control socket, by anybody and in any words, and by the command line.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +35,45 @@ def ask(folder: str, line: bytes) -> Any:
         return json.loads(client.makefile().readline())
 
 
-def row(word: str = "hold", protocol: object = "tcp", ip: object = "127.0.0.1", number: object = 1, to_ip: object = "127.0.0.1") -> bytes:
+def row(
+    word: str = "hold",
+    protocol: object = "tcp",
+    ip: object = "127.0.0.1",
+    number: object = 1,
+    to_ip: object = "127.0.0.1",
+) -> bytes:
     """A request about one port."""
     return json.dumps({"take": [[word, protocol, ip, number, to_ip, 1]]}).encode()
 
 
-@pytest.mark.parametrize("line", [
-    b"", b"hello", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 5000, b'{"take": 1}', b'{"take": [1]}', b'{"take": [[]]}', row("explode"),
-    b'{"list": 1}', b'{"list": [1]}', b'{"list": {"ports": [[[], 1, 2]]}}', b'{"list": {"ports": 1}}',
-    row(protocol="icmp"), row(protocol=["tcp"]), row(ip="localhost"), row(ip=1), row(number=0), row(number=70000), row(number=True),
-    row(to_ip="::g")])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"hello",
+        b"[]",
+        b"{}",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b'{"take": 1}',
+        b'{"take": [1]}',
+        b'{"take": [[]]}',
+        row("explode"),
+        b'{"list": 1}',
+        b'{"list": [1]}',
+        b'{"list": {"ports": [[[], 1, 2]]}}',
+        b'{"list": {"ports": 1}}',
+        row(protocol="icmp"),
+        row(protocol=["tcp"]),
+        row(ip="localhost"),
+        row(ip=1),
+        row(number=0),
+        row(number=70000),
+        row(number=True),
+        row(to_ip="::g"),
+    ],
+)
 def test_nonsense_is_answered_as_such(running: str, line: bytes) -> None:
     """Whatever it is, it is answered, and nothing has been done."""
     answer = ask(running, line + b"\n")
@@ -83,6 +115,7 @@ def test_who_vanishes_or_never_reads_stops_nobody(running: str) -> None:
 
 def test_one_session_too_many_ends_the_first(running: str) -> None:
     """And only that one: who holds all places keeps nobody out."""
+
     def spoken(client: socket.socket) -> bytes:
         client.sendall(b'{"take": []}\n')
         return client.recv(100)
@@ -141,8 +174,18 @@ def test_stop_is_a_request_too(running: str) -> None:
 
 def test_what_is_printed_can_be_typed(lab: Lab, folder: str) -> None:
     """The commands of --dry-run do what the steps do, and undo them."""
-    things = [Agent(folder), port(folder, 8080, ip=ANY), port(folder, 8080, ip=SIX), proxy(folder, 8080, ip=SIX)]
-    changed = [Agent(folder), port(folder, 8080, ip=ANY, to=81), port(folder, 8080, ip=SIX), proxy(folder, 8080, ip=SIX, to=81)]
+    things = [
+        Agent(folder),
+        port(folder, 8080, ip=ANY),
+        port(folder, 8080, ip=SIX),
+        proxy(folder, 8080, ip=SIX),
+    ]
+    changed = [
+        Agent(folder),
+        port(folder, 8080, ip=ANY, to=81),
+        port(folder, 8080, ip=SIX),
+        proxy(folder, 8080, ip=SIX, to=81),
+    ]
     for before, after in (([], things), (things, changed), (changed, [])):
         lines = list(commands(plan(before, after)))
         for line in lines:
@@ -157,16 +200,33 @@ def test_ls_shows_what_is_held(lab: Lab, running: str) -> None:
     """In columns, or in JSON; nothing where there is no agent."""
     take(*added(port(running, 8080), port(running, 8081, "udp", SIX), proxy(running, 8080)))
     assert [line.split() for line in plumb(lab, "agent", "ls").splitlines()[1:]] == [
-        ["tcp", "127.0.0.1:8080", "127.0.0.3:80", "127.0.0.3:80"], ["udp", "[::1]:8081", "127.0.0.3:80"]]
+        ["tcp", "127.0.0.1:8080", "127.0.0.3:80", "127.0.0.3:80"],
+        ["udp", "[::1]:8081", "127.0.0.3:80"],
+    ]
     assert json.loads(plumb(lab, "agent", "ls", "--json").splitlines()[1]) == {
-        "Protocol": "udp", "Address": "[::1]:8081", "Target": "127.0.0.3:80", "Proxy": ""}
+        "Protocol": "udp",
+        "Address": "[::1]:8081",
+        "Target": "127.0.0.3:80",
+        "Proxy": "",
+    }
     agent_client.stop(running)
     assert plumb(lab, "agent", "ls", "--format", "{{.Address}}") == ""
 
 
-@pytest.mark.parametrize(("protocol", "address"), [
-    ("tcp", "8080"), ("tcp", "localhost:8080"), ("tcp", "::1:8080"), ("tcp", "127.0.0.1:0"), ("tcp", "127.0.0.1:99999"),
-    ("tcp", "[127.0.0.1]:80"), ("tcp", "127.0.0.1:\uff18\uff10"), ("tcp", ""), ("icmp", "127.0.0.1:1")])
+@pytest.mark.parametrize(
+    ("protocol", "address"),
+    [
+        ("tcp", "8080"),
+        ("tcp", "localhost:8080"),
+        ("tcp", "::1:8080"),
+        ("tcp", "127.0.0.1:0"),
+        ("tcp", "127.0.0.1:99999"),
+        ("tcp", "[127.0.0.1]:80"),
+        ("tcp", "127.0.0.1:\uff18\uff10"),
+        ("tcp", ""),
+        ("icmp", "127.0.0.1:1"),
+    ],
+)
 def test_bad_words_are_refused(lab: Lab, running: str, protocol: str, address: str) -> None:
     """One line, exit status 1, and nothing is held."""
     status, printed = tried(lab, "agent", "hold", protocol, address, "172.20.0.2:80")

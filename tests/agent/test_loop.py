@@ -74,7 +74,7 @@ def test_a_listener_that_rests_is_served_again(loop: Loop, pipe: tuple[int, int]
     loop.watch(pipe[0], IN, seen.append)
     os.write(pipe[1], b"x")
     loop.rest(pipe[0], 0.05)
-    loop.turn()                     # waits until the rest is over
+    loop.turn()  # waits until the rest is over
     assert seen == []
     loop.turn()
     assert seen == [IN]

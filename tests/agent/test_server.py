@@ -48,7 +48,9 @@ def look(*things: Thing) -> list[Thing | None]:
     return LinuxKernel().look(things)
 
 
-def port(folder: str, number: int, protocol: str = "tcp", ip: Any = LOCAL, to: int = 80) -> HostPort:
+def port(
+    folder: str, number: int, protocol: str = "tcp", ip: Any = LOCAL, to: int = 80
+) -> HostPort:
     """A host port."""
     return HostPort(folder, protocol, ip, number, TARGET, to)
 
@@ -72,8 +74,17 @@ def removed(*things: Thing) -> list[Step]:
 
 
 def test_the_agent_is_a_thing_of_the_plan(folder: str) -> None:
-    """Agent, port and proxy come, are there, and go, and nothing is left: no process, no file, no socket."""
-    things = [Agent(folder), port(folder, 8080), port(folder, 8080, "udp"), port(folder, 8080, ip=SIX), proxy(folder, 8080)]
+    """Agent, port and proxy come, are there, and go, and nothing is left.
+
+    No process, no file, no socket.
+    """
+    things = [
+        Agent(folder),
+        port(folder, 8080),
+        port(folder, 8080, "udp"),
+        port(folder, 8080, ip=SIX),
+        proxy(folder, 8080),
+    ]
     assert look(*things) == [None] * 5
     carry_out(plan([], things), LinuxKernel())
     assert look(*things) == things
@@ -105,7 +116,10 @@ def test_it_is_a_daemon_of_its_own(running: str) -> None:
 
 
 def test_it_inherits_nothing(folder: str) -> None:
-    """No descriptor of the engine's leaks in: not the store's lock, which is inheritable on purpose."""
+    """No descriptor of the engine's leaks in.
+
+    Not the store's lock, which is inheritable on purpose.
+    """
     lock = os.open("/tmp", os.O_RDONLY)
     os.set_inheritable(lock, True)
     try:
@@ -115,18 +129,34 @@ def test_it_inherits_nothing(folder: str) -> None:
     where = f"/proc/{pid_of(folder)}/fd"
 
     def links() -> list[str]:
-        with suppress(FileNotFoundError):               # it is just closing one
-            return sorted(os.readlink(f"{where}/{number}").partition("[")[0] for number in os.listdir(where))
+        with suppress(FileNotFoundError):  # it is just closing one
+            return sorted(
+                os.readlink(f"{where}/{number}").partition("[")[0] for number in os.listdir(where)
+            )
         return []
 
-    mine = [f"{folder}/agent.pid", "anon_inode:", "socket:", "socket:"]         # its lock, its loop, agent.sock and command.sock
-    # Of /dev/null three are its streams, and two are kept so that somebody can be heard when no other is left.
-    wait_until(lambda: links() == sorted(["/dev/null"] * 5 + mine), "it has said that it is ready, and has nothing else", 1)
+    mine = [
+        f"{folder}/agent.pid",
+        "anon_inode:",
+        "socket:",
+        "socket:",
+    ]  # its lock, its loop, agent.sock and command.sock
+    # Of /dev/null three are its streams, and two are kept so that somebody can be heard when no
+    # other is left.
+    wait_until(
+        lambda: links() == sorted(["/dev/null"] * 5 + mine),
+        "it has said that it is ready, and has nothing else",
+        1,
+    )
 
 
 def test_it_may_open_as_many_as_may_be(running: str) -> None:
     """Its limit of descriptors is the hard one."""
-    limits = next(line for line in Path(f"/proc/{pid_of(running)}/limits").read_text().splitlines() if "open files" in line).split()
+    limits = next(
+        line
+        for line in Path(f"/proc/{pid_of(running)}/limits").read_text().splitlines()
+        if "open files" in line
+    ).split()
     assert limits[3] == limits[4]
 
 
@@ -145,7 +175,10 @@ def test_sigterm_ends_it_cleanly(running: str) -> None:
 
 
 def test_one_that_was_killed_is_not_there_and_can_be_started_again(running: str) -> None:
-    """kill -9 leaves its files: look is not taken in, removing its ports is done, and the next agent clears them away."""
+    """kill -9 leaves its files.
+
+    Look is not taken in, removing its ports is done, and the next agent clears them away.
+    """
     held = port(running, 8080), proxy(running, 8080)
     take(*added(*held))
     os.kill(pid_of(running), signal.SIGKILL)
@@ -243,7 +276,10 @@ def test_a_held_port_is_taken_and_silent(running: str) -> None:
 
 
 def test_a_proxied_port_hands_on_and_a_removed_proxy_cuts_off(running: str) -> None:
-    """Removing the proxy resets its connections at once; the port stays taken and is silent again, until it is proxied again."""
+    """Removing the proxy resets its connections at once.
+
+    The port stays taken and is silent again, until it is proxied again.
+    """
     with closing(socket.create_server((str(TARGET), 80))) as server:
         take(*added(port(running, 8080), proxy(running, 8080)))
         with closing(socket.create_connection(("127.0.0.1", 8080), 5)) as client:
@@ -297,16 +333,25 @@ def test_a_port_that_is_taken_is_said_in_dockers_words(running: str, protocol: s
         ports = [port(running, number, protocol) for number in (8080, 8081, 8082)]
         with pytest.raises(StepFailed) as failure:
             take(*added(*ports))
-    assert str(failure.value) == f"failed to bind host port 127.0.0.1:8081/{protocol}: address already in use"
+    assert (
+        str(failure.value)
+        == f"failed to bind host port 127.0.0.1:8081/{protocol}: address already in use"
+    )
     mine = Path("/proc/self/comm").read_text().strip()
-    assert failure.value.hint == f"{mine} (pid {os.getpid()}) has it: stop that, or publish another port"
+    assert (
+        failure.value.hint
+        == f"{mine} (pid {os.getpid()}) has it: stop that, or publish another port"
+    )
     assert (failure.value.step, failure.value.done) == (Step(None, ports[1]), added(ports[0]))
     assert look(*ports) == [ports[0], None, None]
 
 
 def test_an_address_that_the_host_has_not(running: str) -> None:
     """The same for other reasons."""
-    with pytest.raises(StepFailed, match=r"failed to bind host port 192\.0\.2\.99:80/tcp: cannot assign requested address"):
+    with pytest.raises(
+        StepFailed,
+        match=r"failed to bind host port 192\.0\.2\.99:80/tcp: cannot assign requested address",
+    ):
         take(*added(port(running, 80, ip=ip_address("192.0.2.99"))))
 
 
@@ -332,11 +377,18 @@ def test_what_is_gone_already_counts_as_removed(running: str) -> None:
 
 def test_many_ports_are_one_request(running: str) -> None:
     """Two thousand ports and proxies come and go in well under a second each, and cost the agent next to no memory."""
+
     def memory() -> int:
-        return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid_of(running)}/status").read_text())[0])
+        return int(
+            re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid_of(running)}/status").read_text())[0]
+        )
 
     before = memory()
-    ports = [port(running, number, protocol) for number in range(20000, 21000) for protocol in ("tcp", "udp")]
+    ports = [
+        port(running, number, protocol)
+        for number in range(20000, 21000)
+        for protocol in ("tcp", "udp")
+    ]
     proxies = [proxy(running, held.port, held.protocol) for held in ports]
     start = time.monotonic()
     take(*added(*ports, *proxies))

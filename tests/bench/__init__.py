@@ -6,6 +6,6 @@
     idle      commands that change nothing, and the price of an import
     others    the same work by netavark and by the CNI plugins, where they are installed
 
-Everything that is compared is measured in one run and in turn, so that a busy machine is as busy for both. Every figure
-is a median, with the smallest and the largest beside it. Nobody's network is touched: each bench makes its own lab hosts.
-"""
+Everything that is compared is measured in one run and in turn, so that a busy machine is as busy
+for both. Every figure is a median, with the smallest and the largest beside it. Nobody's network is
+touched: each bench makes its own lab hosts."""

@@ -44,10 +44,30 @@ class Extent:
     seconds: float
 
 
-FULL = Extent(rounds=15, bulk_rounds={10: 7, 100: 5, 1000: 3}, few=10, many=1000, present=99, ports=500, mebibytes=1024, connections=5000,
-              sandboxes=1000, seconds=30)
-QUICK = Extent(rounds=2, bulk_rounds={10: 1, 50: 1}, few=10, many=50, present=9, ports=20, mebibytes=32,
-               connections=100, sandboxes=50, seconds=2)
+FULL = Extent(
+    rounds=15,
+    bulk_rounds={10: 7, 100: 5, 1000: 3},
+    few=10,
+    many=1000,
+    present=99,
+    ports=500,
+    mebibytes=1024,
+    connections=5000,
+    sandboxes=1000,
+    seconds=30,
+)
+QUICK = Extent(
+    rounds=2,
+    bulk_rounds={10: 1, 50: 1},
+    few=10,
+    many=50,
+    present=9,
+    ports=20,
+    mebibytes=32,
+    connections=100,
+    sandboxes=50,
+    seconds=2,
+)
 
 
 def measure(extent: Extent) -> Report:
@@ -67,10 +87,18 @@ def measure(extent: Extent) -> Report:
 
 def main() -> None:
     """Read the command line, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="How long things take.")
-    parser.add_argument("--quick", action="store_true", help="few rounds and small sizes: does it all still run?")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="How long things take."
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds and small sizes: does it all still run?"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
-    parser.add_argument("--backend", choices=("nf_tables", "legacy"), help="the firewall to write (default: the host's)")
+    parser.add_argument(
+        "--backend",
+        choices=("nf_tables", "legacy"),
+        help="the firewall to write (default: the host's)",
+    )
     asked = parser.parse_args()
     try:
         labs.refuse_the_machine()
@@ -81,8 +109,10 @@ def main() -> None:
     begun = time.monotonic()
     with beneath(MEMORY):
         report = measure(QUICK if asked.quick else FULL)
-    report.remarks.append(f"measured in {time.monotonic() - begun:.0f} s, on {os.cpu_count()} processors"
-                          + (", quickly: too few rounds to judge by" if asked.quick else ""))
+    report.remarks.append(
+        f"measured in {time.monotonic() - begun:.0f} s, on {os.cpu_count()} processors"
+        + (", quickly: too few rounds to judge by" if asked.quick else "")
+    )
     sys.stdout.write(report.text() + "\n")
     if asked.json:
         Path(asked.json).write_text(json.dumps(report.plain(), indent=1) + "\n")

@@ -12,7 +12,11 @@ from tests.bench.figures import Report, rounds, timed
 from tests.labs import lab
 
 LISTING, IMPORT, WALL = "plumb network ls", "import plumb", "wall time"
-SCRIPTS = {"python, nothing else": "pass", IMPORT: "import plumb", "from plumb import Host": "from plumb import Host"}
+SCRIPTS = {
+    "python, nothing else": "pass",
+    IMPORT: "import plumb",
+    "from plumb import Host": "from plumb import Host",
+}
 
 
 def measure(report: Report, wanted: int, seconds: float) -> None:

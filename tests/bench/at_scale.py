@@ -1,8 +1,9 @@
-"""Does one more connection cost more when many are there? It should not: an operation touches its own things only.
+"""Does one more connection cost more when many are there? It should not.
 
-What the kernel itself takes longer for shows beside it: a cable plugged into that bridge by `ip link add`, since the
-kernel goes through all of a bridge's ports when one comes.
-"""
+An operation touches its own things only.
+
+What the kernel itself takes longer for shows beside it: a cable plugged into that bridge by `ip
+link add`, since the kernel goes through all of a bridge's ports when one comes."""
 
 from __future__ import annotations
 
@@ -27,13 +28,20 @@ def measure(report: Report, few: int, many: int, wanted: int, seconds: float) ->
                 _fill(place, host, count)
         for number in rounds(wanted + 1, seconds):
             for place, host, count in hosts:
-                _once(table if number else Section("warming up", table.columns), columns[count], place, host)
+                _once(
+                    table if number else Section("warming up", table.columns),
+                    columns[count],
+                    place,
+                    host,
+                )
         for place, _, _ in hosts:
             dismantle(place)
     cleaned(before)
     small, large = (table.median("connect", column) for column in columns.values())
     report.target(f"connect with {many:,} present", large, 5)
-    report.target(f"connect with {many:,} present, to that with {few:,}", large / small, 1.2, "times")
+    report.target(
+        f"connect with {many:,} present, to that with {few:,}", large / small, 1.2, "times"
+    )
 
 
 def _fill(place: Lab, host: Host, count: int) -> None:
@@ -48,5 +56,9 @@ def _once(table: Section, column: str, place: Lab, host: Host) -> None:
         table.add("connect", column, timed(lambda: host.connect("crowd", "guest")))
         table.add("disconnect", column, timed(lambda: host.disconnect("crowd", "guest")))
         bridge = host.network("crowd").link
-        table.add(CABLE, column, timed(lambda: sh(f"ip link add bench0 master {bridge} up type veth peer name bench1")))
+        table.add(
+            CABLE,
+            column,
+            timed(lambda: sh(f"ip link add bench0 master {bridge} up type veth peer name bench1")),
+        )
         sh("ip link del bench0")

@@ -1,9 +1,11 @@
-"""Many endpoints in one operation, beside the floor: the least that the system's own tools take for the same.
+"""Many endpoints in one operation, beside the floor.
 
-plumb's figure is all that an operation does: planning, the journal, the containers' files, the kernel, the record,
-and waiting until the cables carry packets. The floor's is the kernel's part alone (see `floor`): its input is ready
-beforehand, and it writes neither files nor records. So the comparison is in the floor's favour.
-"""
+The least that the system's own tools take for the same.
+
+plumb's figure is all that an operation does: planning, the journal, the containers' files, the
+kernel, the record, and waiting until the cables carry packets. The floor's is the kernel's part
+alone (see `floor`): its input is ready beforehand, and it writes neither files nor records. So the
+comparison is in the floor's favour."""
 
 from __future__ import annotations
 
@@ -34,16 +36,31 @@ def measure(report: Report, sizes: dict[int, int], seconds: float) -> None:
         for _ in rounds(wanted, seconds):
             _round(table, parts, size)
     *_, small, large = [_label(size) for size in sizes]
-    mine, growth = table.median(large, PLUMB), table.median(large, PLUMB) / table.median(small, PLUMB)
-    report.target(f"bulk of {large}, per endpoint, to the floor's", mine, table.median(large, FLOOR))
-    report.target("the same, to the floor's on all processors at once (plumb is on one)", mine, table.median(large, ABREAST))
+    mine, growth = (
+        table.median(large, PLUMB),
+        table.median(large, PLUMB) / table.median(small, PLUMB),
+    )
+    report.target(
+        f"bulk of {large}, per endpoint, to the floor's", mine, table.median(large, FLOOR)
+    )
+    report.target(
+        "the same, to the floor's on all processors at once (plumb is on one)",
+        mine,
+        table.median(large, ABREAST),
+    )
     report.target(f"bulk of {large}, per endpoint, to that of {small}", growth, 1.1, "times")
     kernel = table.median(large, FLOOR) / table.median(small, FLOOR)
-    report.target("the same growth, to the floor's own (the kernel's: each port of a bridge makes the next one dearer)", growth,
-                  1.05 * kernel, "times")
-    report.remarks.append("the floor: ip -batch, nsenter and iptables-restore, its input made from plumb's own steps; the same links, "
-                          "addresses, routes, rules, sysctls and namespaces; no files, no record, no waiting for carrier; "
-                          "all state is kept in memory, but where it says disk")
+    report.target(
+        "the same growth, to the floor's own (the kernel's: each port of a bridge makes the next one dearer)",
+        growth,
+        1.05 * kernel,
+        "times",
+    )
+    report.remarks.append(
+        "the floor: ip -batch, nsenter and iptables-restore, its input made from plumb's own steps; the same links, "
+        "addresses, routes, rules, sysctls and namespaces; no files, no record, no waiting for carrier; "
+        "all state is kept in memory, but where it says disk"
+    )
 
 
 def _label(size: int) -> str:
@@ -82,9 +99,14 @@ def populate(host: Host, network: str, size: int) -> None:
 
 
 def fill(place: Lab, network: str, size: int) -> None:
-    """The same by a process of its own: what it would do in the background afterwards, announcing them, ends with it."""
-    script = ("from plumb import Host; from tests.bench.bulk import populate; "
-              f"populate(Host({str(place.root)!r}, settings={{}}), {network!r}, {size})")
+    """The same by a process of its own.
+
+    What it would do in the background afterwards, announcing them, ends with it.
+    """
+    script = (
+        "from plumb import Host; from tests.bench.bulk import populate; "
+        f"populate(Host({str(place.root)!r}, settings={{}}), {network!r}, {size})"
+    )
     subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
 
 
@@ -104,7 +126,10 @@ def namespaces_now() -> int:
 
 
 def cleaned(before: int, seconds: float = 10) -> None:
-    """Wait until the kernel, which takes namespaces down in the background, is done: the next figure shall not pay for it."""
+    """Wait until the kernel, which takes namespaces down in the background, is done.
+
+    The next figure shall not pay for it.
+    """
     deadline = time.monotonic() + seconds
     while namespaces_now() > before + SLACK and time.monotonic() < deadline:
         time.sleep(0.05)

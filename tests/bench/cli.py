@@ -1,8 +1,10 @@
-"""What a command line takes from the first to the last, with an agent there: in a fork of the warm process, and by itself.
+"""What a command line takes from the first to the last, with an agent there.
 
-The same commands in turn on the same lab host, as from a shell: the time is that of the program's whole life. `PLUMB_WARM=0` is
-what they take without a warm process, which is also what they take without an agent.
-"""
+In a fork of the warm process, and by itself.
+
+The same commands in turn on the same lab host, as from a shell: the time is that of the program's
+whole life. `PLUMB_WARM=0` is what they take without a warm process, which is also what they take
+without an agent."""
 
 from __future__ import annotations
 
@@ -54,4 +56,7 @@ def warm_up(place: Lab) -> None:
     place.plumb("ps")
     agent = agent_socket.running(str(place.root))[0]
     wait_until(lambda: len(shim.descendants(agent)) == 2, "the warm process and its spare fork")
-    assert [Path(f"/proc/{pid}/comm").read_text().strip() for pid in shim.descendants(agent)] == ["plumb-warm", "plumb-spare"]
+    assert [Path(f"/proc/{pid}/comm").read_text().strip() for pid in shim.descendants(agent)] == [
+        "plumb-warm",
+        "plumb-spare",
+    ]

@@ -1,9 +1,11 @@
-"""The same work by those who do it elsewhere: netavark (Podman's) and the CNI project's bridge plugin.
+"""The same work by those who do it elsewhere.
 
-One more container on a bridge network that has some already: its namespace made, a cable, an address, a default route,
-NAT. The address is given to netavark (Podman chooses it), chosen by CNI's host-local, and by plumb. plumb also writes the
-container's files and keeps a journal; CNI as it is set up here has no firewall but masquerading. Each has a lab host of its own.
-"""
+Netavark (Podman's) and the CNI project's bridge plugin.
+
+One more container on a bridge network that has some already: its namespace made, a cable, an
+address, a default route, NAT. The address is given to netavark (Podman chooses it), chosen by CNI's
+host-local, and by plumb. plumb also writes the container's files and keeps a journal; CNI as it is
+set up here has no firewall but masquerading. Each has a lab host of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ SUBNET, FIRST = "172.30.0.0/16", IPv4Address("172.30.0.2")
 
 
 class Tool(ABC):
-    """Something that can put a container on a network and take it away; its lab host is where the calling thread is."""
+    """Something that can put a container on a network and take it away.
+
+    Its lab host is where the calling thread is.
+    """
 
     name = ""
 
@@ -108,8 +113,14 @@ class Program(Tool):
         return f"{self.place.root}/netns/c{number}"
 
     def _run(self, arguments: list[str], wish: object, more: dict[str, str] | None = None) -> None:
-        ran = subprocess.run([str(self.program), *arguments], input=json.dumps(wish), env={**os.environ, **(more or {})},
-                             capture_output=True, text=True, check=False)
+        ran = subprocess.run(
+            [str(self.program), *arguments],
+            input=json.dumps(wish),
+            env={**os.environ, **(more or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert ran.returncode == 0, f"{self.program}: {ran.stdout}{ran.stderr}"
 
 
@@ -119,12 +130,32 @@ class Netavark(Program):
     name, program = "netavark", NETAVARK
 
     def _tell(self, number: int, add: bool) -> None:
-        network = {"name": "crowd", "id": "c" * 64, "driver": "bridge", "network_interface": "crowd0", "internal": False,
-                   "ipv6_enabled": False, "dns_enabled": False, "subnets": [{"subnet": SUBNET, "gateway": "172.30.0.1"}],
-                   "ipam_options": {"driver": "host-local"}}
-        wish = {"container_id": f"{number:064x}", "container_name": f"c{number}", "network_info": {"crowd": network},
-                "networks": {"crowd": {"interface_name": "eth0", "static_ips": [str(FIRST + number)]}}}
-        self._run(["--config", f"{self.place.root}/netavark", "setup" if add else "teardown", self._box(number)], wish)
+        network = {
+            "name": "crowd",
+            "id": "c" * 64,
+            "driver": "bridge",
+            "network_interface": "crowd0",
+            "internal": False,
+            "ipv6_enabled": False,
+            "dns_enabled": False,
+            "subnets": [{"subnet": SUBNET, "gateway": "172.30.0.1"}],
+            "ipam_options": {"driver": "host-local"},
+        }
+        wish = {
+            "container_id": f"{number:064x}",
+            "container_name": f"c{number}",
+            "network_info": {"crowd": network},
+            "networks": {"crowd": {"interface_name": "eth0", "static_ips": [str(FIRST + number)]}},
+        }
+        self._run(
+            [
+                "--config",
+                f"{self.place.root}/netavark",
+                "setup" if add else "teardown",
+                self._box(number),
+            ],
+            wish,
+        )
 
 
 class BridgePlugin(Program):
@@ -133,12 +164,32 @@ class BridgePlugin(Program):
     name, program = "CNI bridge", BRIDGE_PLUGIN
 
     def _tell(self, number: int, add: bool) -> None:
-        ipam = {"type": "host-local", "dataDir": f"{self.place.root}/cni", "ranges": [[{"subnet": SUBNET}]],
-                "routes": [{"dst": "0.0.0.0/0"}]}
-        wish = {"cniVersion": "0.4.0", "name": "crowd", "type": "bridge", "bridge": "crowd0", "isGateway": True, "ipMasq": True,
-                "ipam": ipam}
-        self._run([], wish, {"CNI_COMMAND": "ADD" if add else "DEL", "CNI_CONTAINERID": f"c{number}", "CNI_NETNS": self._box(number),
-                             "CNI_IFNAME": "eth0", "CNI_PATH": str(self.program.parent)})
+        ipam = {
+            "type": "host-local",
+            "dataDir": f"{self.place.root}/cni",
+            "ranges": [[{"subnet": SUBNET}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        }
+        wish = {
+            "cniVersion": "0.4.0",
+            "name": "crowd",
+            "type": "bridge",
+            "bridge": "crowd0",
+            "isGateway": True,
+            "ipMasq": True,
+            "ipam": ipam,
+        }
+        self._run(
+            [],
+            wish,
+            {
+                "CNI_COMMAND": "ADD" if add else "DEL",
+                "CNI_CONTAINERID": f"c{number}",
+                "CNI_NETNS": self._box(number),
+                "CNI_IFNAME": "eth0",
+                "CNI_PATH": str(self.program.parent),
+            },
+        )
 
 
 TOOLS: tuple[type[Tool], ...] = (Library, Command, Netavark, BridgePlugin)
@@ -164,7 +215,9 @@ def _tools(report: Report) -> Iterator[list[Tool]]:
     """Those that there are, each on a lab host of its own."""
     with ExitStack() as stack:
         tools = [kind(stack.enter_context(lab())) for kind in TOOLS]
-        report.remarks += [f"skipped {tool.name}: {why}" for tool in tools if (why := tool.missing())]
+        report.remarks += [
+            f"skipped {tool.name}: {why}" for tool in tools if (why := tool.missing())
+        ]
         try:
             yield [tool for tool in tools if not tool.missing()]
         finally:

@@ -1,9 +1,9 @@
 """The embedded DNS server: answers a second, and memory for each sandbox.
 
-A sandbox as the driver builds it, with the rules that rewrite port 53, and dnsperf in it; the agent is the real one. All of it runs
-on as many processors as the machine has, dnsperf beside the server that it measures. What is forwarded is answered by a little
-server on the host's loopback, a third process.
-"""
+A sandbox as the driver builds it, with the rules that rewrite port 53, and dnsperf in it; the agent
+is the real one. All of it runs on as many processors as the machine has, dnsperf beside the server
+that it measures. What is forwarded is answered by a little server on the host's loopback, a third
+process."""
 
 from __future__ import annotations
 
@@ -56,23 +56,38 @@ def _speed(report: Report, wanted: int, seconds: float) -> None:
         box = _sandbox(place, 0)
         within(box, _rules())
         _add(_serve(folder, box), *(_name(folder, number) for number in range(100)))
-        asked = {"names of the zone": "".join(f"c{number} A\nc{number}.shop AAAA\n" for number in range(100)),
-                 "one name with 100 addresses": "all A\n", "forwarded": "".join(f"host{number}.example.com A\n" for number in range(100))}
+        asked = {
+            "names of the zone": "".join(
+                f"c{number} A\nc{number}.shop AAAA\n" for number in range(100)
+            ),
+            "one name with 100 addresses": "all A\n",
+            "forwarded": "".join(f"host{number}.example.com A\n" for number in range(100)),
+        }
         for row, lines in asked.items():
             for column in table.columns:
-                _once(Section("warming up", table.columns), row, column, place, box, lines, SHORTEST)
+                _once(
+                    Section("warming up", table.columns), row, column, place, box, lines, SHORTEST
+                )
         length = max(SHORTEST, min(2.0, seconds / wanted / len(table.columns) / len(asked)))
         for _ in rounds(wanted, seconds):
             for row, lines in asked.items():
-                for column in table.columns:            # many addresses do not fit into a datagram, and are cut off
+                for (
+                    column
+                ) in table.columns:  # many addresses do not fit into a datagram, and are cut off
                     _once(table, row, column, place, box, lines, length)
-        report.least("names of the zone, UDP", table.median("names of the zone", "UDP"), LEAST, "answers/s")
+        report.least(
+            "names of the zone, UDP", table.median("names of the zone", "UDP"), LEAST, "answers/s"
+        )
 
 
-def _once(table: Section, row: str, column: str, place: Lab, box: str, lines: str, seconds: float) -> None:
+def _once(
+    table: Section, row: str, column: str, place: Lab, box: str, lines: str, seconds: float
+) -> None:
     data = place.root / "questions"
     data.write_text(lines)
-    said = within(box, f"dnsperf -W -m {column.lower()} -s {ADDRESS} -d {data} -l {seconds} -c {CLIENTS} -T 1")
+    said = within(
+        box, f"dnsperf -W -m {column.lower()} -s {ADDRESS} -d {data} -l {seconds} -c {CLIENTS} -T 1"
+    )
     found, lost = WORDS.search(said), LOST.search(said)
     assert found is not None, said
     assert lost is not None, said
@@ -84,11 +99,16 @@ def _rules() -> str:
     """Docker's rules in a sandbox."""
     lines = ["ip link set lo up"]
     for chain, side in (("OUTPUT", "OUTPUT"), ("POSTROUTING", "POSTROUTING")):
-        lines += [f"iptables -t nat -N PLUMB_{side}", f"iptables -t nat -A {chain} -d {ADDRESS}/32 -j PLUMB_{side}"]
+        lines += [
+            f"iptables -t nat -N PLUMB_{side}",
+            f"iptables -t nat -A {chain} -d {ADDRESS}/32 -j PLUMB_{side}",
+        ]
     for protocol, port in (("tcp", TCP), ("udp", UDP)):
         match = f"-p {protocol} -m {protocol}"
-        lines += [f"iptables -t nat -A PLUMB_OUTPUT -d {ADDRESS}/32 {match} --dport 53 -j DNAT --to-destination {ADDRESS}:{port}",
-                  f"iptables -t nat -A PLUMB_POSTROUTING -s {ADDRESS}/32 {match} --sport {port} -j SNAT --to-source :53"]
+        lines += [
+            f"iptables -t nat -A PLUMB_OUTPUT -d {ADDRESS}/32 {match} --dport 53 -j DNAT --to-destination {ADDRESS}:{port}",
+            f"iptables -t nat -A PLUMB_POSTROUTING -s {ADDRESS}/32 {match} --sport {port} -j SNAT --to-source :53",
+        ]
     return "\n".join(lines)
 
 
@@ -121,7 +141,12 @@ def _forked(serve: Any) -> int:
 
 def _answered(packet: bytes) -> bytes:
     end = packet.index(b"\0", 12) + 5
-    return packet[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + packet[12:end] + b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4\x0a\0\0\1"
+    return (
+        packet[:2]
+        + b"\x81\x80\0\1\0\1\0\0\0\0"
+        + packet[12:end]
+        + b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4\x0a\0\0\1"
+    )
 
 
 def _answer(server: socket.socket) -> None:
@@ -149,12 +174,19 @@ def _memory(report: Report, sandboxes: int) -> None:
         table.add("no sandbox", AGENT, _pss(folder))
         boxes = [_sandbox(place, number) for number in range(sandboxes)]
         for first, last in ((0, 1), (1, sandboxes)):
-            _add(*(_serve(folder, box) for box in boxes[first:last]), *(_name(folder, number) for number in range(first, last)))
+            _add(
+                *(_serve(folder, box) for box in boxes[first:last]),
+                *(_name(folder, number) for number in range(first, last)),
+            )
             for box in boxes[first:last]:
                 _ask(box)
-            table.add(f"{last:,} sandbox{'es' if last > 1 else ''}, each asked once", AGENT, _pss(folder))
+            table.add(
+                f"{last:,} sandbox{'es' if last > 1 else ''}, each asked once", AGENT, _pss(folder)
+            )
         one, many = (table.samples[row, AGENT][0] for row in table.rows()[1:])
-        report.target("memory for each sandbox with a DNS server", (many - one) / (sandboxes - 1), MOST, "KiB")
+        report.target(
+            "memory for each sandbox with a DNS server", (many - one) / (sandboxes - 1), MOST, "KiB"
+        )
         for box in boxes:
             namespaces.drop(box)
 
@@ -193,12 +225,16 @@ def _sandbox(place: Lab, number: int) -> str:
 
 
 def _serve(folder: str, box: str) -> Resolver:
-    return Resolver(folder, box, UDP, TCP, ("n",), upstreams=(Upstream(ip_address("127.0.0.1"), inside=False),))
+    return Resolver(
+        folder, box, UDP, TCP, ("n",), upstreams=(Upstream(ip_address("127.0.0.1"), inside=False),)
+    )
 
 
 def _name(folder: str, number: int) -> Names:
     ips = ip_address(f"172.20.{number >> 8}.{number & 255}"), ip_address(f"fd00::{number:x}")
-    return Names(folder, f"{number:064x}", "n", "shop", (f"c{number}", f"{number:012x}", "all"), ips)
+    return Names(
+        folder, f"{number:064x}", "n", "shop", (f"c{number}", f"{number:012x}", "all"), ips
+    )
 
 
 def _add(*things: Thing) -> None:

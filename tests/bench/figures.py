@@ -56,10 +56,14 @@ class Section:
     def lines(self) -> Iterator[str]:
         """The section as lines of the table."""
         wide = [max(WIDTH, len(column)) for column in self.columns]
-        yield f"{self.title:{LABEL}}" + "".join(f"  {column:>{width}}" for column, width in zip(self.columns, wide, strict=True))
+        yield f"{self.title:{LABEL}}" + "".join(
+            f"  {column:>{width}}" for column, width in zip(self.columns, wide, strict=True)
+        )
         for row in self.rows():
             cells = (_cell(self.samples.get((row, column), [])) for column in self.columns)
-            yield f"  {row:{LABEL - 2}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(cells, wide, strict=True))
+            yield f"  {row:{LABEL - 2}}" + "".join(
+                f"  {cell:>{width}}" for cell, width in zip(cells, wide, strict=True)
+            )
 
 
 LABEL, WIDTH = 34, 25
@@ -100,18 +104,41 @@ class Report:
 
     def least(self, words: str, value: float, limit: float, unit: str = "times") -> None:
         """Something that was to be at least that."""
-        self.targets.append((f"{words}: {value:,.2f} {unit}, at least {limit:,.2f}", value >= limit))
+        self.targets.append(
+            (f"{words}: {value:,.2f} {unit}, at least {limit:,.2f}", value >= limit)
+        )
 
     def text(self) -> str:
         """The table, the targets, the remarks."""
         table = [line for section in self.sections for line in [*section.lines(), ""]]
         reached = [f"{'reached' if good else 'MISSED '}  {words}" for words, good in self.targets]
-        return "\n".join(["median (min to max), ms where nothing else is said", "", *table, *reached, "", *self.remarks])
+        return "\n".join(
+            [
+                "median (min to max), ms where nothing else is said",
+                "",
+                *table,
+                *reached,
+                "",
+                *self.remarks,
+            ]
+        )
 
     def plain(self) -> dict[str, object]:
         """The same for a machine."""
-        figures = [{"section": section.title, "row": row, "column": column, "median": section.median(row, column), "samples": samples,
-                    "unit": section.unit}
-                   for section in self.sections for (row, column), samples in section.samples.items()]
-        return {"figures": figures, "remarks": self.remarks,
-                "targets": [{"target": words, "reached": good} for words, good in self.targets]}
+        figures = [
+            {
+                "section": section.title,
+                "row": row,
+                "column": column,
+                "median": section.median(row, column),
+                "samples": samples,
+                "unit": section.unit,
+            }
+            for section in self.sections
+            for (row, column), samples in section.samples.items()
+        ]
+        return {
+            "figures": figures,
+            "remarks": self.remarks,
+            "targets": [{"target": words, "reached": good} for words, good in self.targets],
+        }

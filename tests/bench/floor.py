@@ -1,6 +1,7 @@
 """The floor: the kernel state of a plan, made with as few runs of the system's own tools as they allow.
 
-The input comes from the very steps that plumb took, as `views.shell` prints them, sorted by who can do them together:
+The input comes from the very steps that plumb took, as `views.shell` prints them, sorted by who can
+do them together:
 
     namespaces   made by plumb's own call, since `ip netns add` is a process each
     on the host  all links in one `ip -batch`, the far ends put straight into the namespaces
@@ -36,11 +37,14 @@ class Floor:
     Args:
         place: the lab host to do it on.
         root: plumb's root where the steps were taken; paths below it are moved to the new host's.
-        steps: of all operations, the last of which is to be measured; what the others made is made at once.
+        steps: of all operations, the last of which is to be measured; what the others made is made
+        at once.
         abreast: visit as many namespaces at a time as there are processors.
     """
 
-    def __init__(self, place: Lab, root: str, steps: Sequence[Sequence[Step]], abreast: bool) -> None:
+    def __init__(
+        self, place: Lab, root: str, steps: Sequence[Sequence[Step]], abreast: bool
+    ) -> None:
         self._place, self._root = place, root
         self._folder = place.root.parent / "floor"
         self._folder.mkdir()
@@ -54,8 +58,18 @@ class Floor:
             sh("\n".join(_spoken(line) for line in self._lines(ground)))
         self._sort(steps[-1])
         self._write(os.cpu_count() or 1 if abreast else 1)
-        self.tasks: dict[str, Callable[[], object]] = dict(zip(PARTS, (
-            self._make_namespaces, lambda: sh(f"ip -batch {self._folder}/host"), lambda: sh(self._visits), self._write_rules), strict=True))
+        self.tasks: dict[str, Callable[[], object]] = dict(
+            zip(
+                PARTS,
+                (
+                    self._make_namespaces,
+                    lambda: sh(f"ip -batch {self._folder}/host"),
+                    lambda: sh(self._visits),
+                    self._write_rules,
+                ),
+                strict=True,
+            )
+        )
 
     def _lines(self, steps: Sequence[Step]) -> list[str]:
         return [line.replace(self._root, str(self._place.root)) for line in commands(steps)]
@@ -76,9 +90,13 @@ class Floor:
                 self._inside.setdefault(where.removeprefix("--net="), []).append(_batched(rest))
             case ["nsenter", where, "sysctl", "-qw", setting]:
                 name, value = setting.split("=", 1)
-                self._sysctls.setdefault(where.removeprefix("--net="), []).append(f"echo {value} > /proc/sys/{name}")
+                self._sysctls.setdefault(where.removeprefix("--net="), []).append(
+                    f"echo {value} > /proc/sys/{name}"
+                )
             case ["nsenter", where, "iptables", "-w", "-t", "nat", *_]:
-                self._walls.setdefault(where.removeprefix("--net="), []).append(line.split(" ", 6)[6])
+                self._walls.setdefault(where.removeprefix("--net="), []).append(
+                    line.split(" ", 6)[6]
+                )
             case ["iptables" | "ip6tables" as tool, "-w", "-t", table, *_]:
                 self._rules.setdefault(tool, {}).setdefault(table, []).append(line.split(" ", 4)[4])
             case _:
@@ -89,15 +107,34 @@ class Floor:
         visits = []
         for number, box in enumerate(self._boxes):
             batch = _file(self._folder / f"{number}.batch", self._inside.get(box, []))
-            wall = _file(self._folder / f"{number}.nat", ["*nat", *self._walls.get(box, []), "COMMIT"])
-            script = _file(self._folder / f"{number}.sh", [*self._sysctls.get(box, []), f"ip -batch {batch}",
-                                                           f"exec {_spoken('iptables')}-restore --wait --noflush {wall}"])
+            wall = _file(
+                self._folder / f"{number}.nat", ["*nat", *self._walls.get(box, []), "COMMIT"]
+            )
+            script = _file(
+                self._folder / f"{number}.sh",
+                [
+                    *self._sysctls.get(box, []),
+                    f"ip -batch {batch}",
+                    f"exec {_spoken('iptables')}-restore --wait --noflush {wall}",
+                ],
+            )
             visits.append(f"--net={box} sh {script}")
         listed = _file(self._folder / "visits", visits)
         script = _file(self._folder / "visits.sh", [f"nsenter {visit}" for visit in visits])
-        self._visits = f"xargs -P {at_a_time} -L 1 nsenter < {listed}" if at_a_time > 1 else f"set -e; . {script}"
+        self._visits = (
+            f"xargs -P {at_a_time} -L 1 nsenter < {listed}"
+            if at_a_time > 1
+            else f"set -e; . {script}"
+        )
         for tool, tables in self._rules.items():
-            _file(self._folder / tool, [line for table, lines in tables.items() for line in (f"*{table}", *lines, "COMMIT")])
+            _file(
+                self._folder / tool,
+                [
+                    line
+                    for table, lines in tables.items()
+                    for line in (f"*{table}", *lines, "COMMIT")
+                ],
+            )
 
     def _make_namespaces(self) -> None:
         for box in self._boxes:
@@ -137,12 +174,18 @@ def counts(place: Lab) -> dict[str, int]:
 
 def _inside() -> dict[str, int]:
     """Links, addresses, routes and changed settings of the calling thread's namespace."""
+
     def lines(name: str) -> list[str]:
         return Path(f"/proc/thread-self/net/{name}").read_text().splitlines()
 
     def setting(name: str) -> str:
         return Path(f"/proc/sys/net/{name}").read_text().strip()
 
-    return {"links": len(lines("dev")) - 2, "routes": len(lines("route")) - 1,
-            "addresses": sum("32 host LOCAL" in line for line in lines("fib_trie")) + len(lines("if_inet6")),
-            "low ports": setting("ipv4/ip_unprivileged_port_start") == "0", "no IPv6": setting("ipv6/conf/eth0/disable_ipv6") == "1"}
+    return {
+        "links": len(lines("dev")) - 2,
+        "routes": len(lines("route")) - 1,
+        "addresses": sum("32 host LOCAL" in line for line in lines("fib_trie"))
+        + len(lines("if_inet6")),
+        "low ports": setting("ipv4/ip_unprivileged_port_start") == "0",
+        "no IPv6": setting("ipv6/conf/eth0/disable_ipv6") == "1",
+    }

@@ -1,7 +1,7 @@
 """Where the lab hosts' files lie while something is measured.
 
-A disk has a weather of its own: the same thousand small files take 0.1 s or 3 s, whatever is measured. So the benches
-keep their labs in memory, and bulk work is measured on the disk besides.
+A disk has a weather of its own: the same thousand small files take 0.1 s or 3 s, whatever is
+measured. So the benches keep their labs in memory, and bulk work is measured on the disk besides.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""The user-land proxy beside the kernel's DNAT: the same container, by 127.0.0.1 and by the host's own address.
+"""The user-land proxy beside the kernel's DNAT.
 
-A client on the host and a server in the container, each a process of its own, on as many processors as the machine has; by
-DNAT nobody stands between them, by the proxy the agent does. Both ways end in the same cable. The congestion control is
-reno's on all sockets, which sends as fast as the window allows: BBR, where it is the default, paces DNAT's way and not
-the other.
-"""
+The same container, by 127.0.0.1 and by the host's own address.
+
+A client on the host and a server in the container, each a process of its own, on as many processors
+as the machine has; by DNAT nobody stands between them, by the proxy the agent does. Both ways end
+in the same cable. The congestion control is reno's on all sockets, which sends as fast as the
+window allows: BBR, where it is the default, paces DNAT's way and not the other."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ def measure(report: Report, mebibytes: int, connections: int, wanted: int, secon
             for number in rounds(wanted + 1, seconds):
                 for way, address in WAYS.items():
                     sent, made = throughput(address, mebibytes), rate(address, connections)
-                    if number:                          # the first warms up
+                    if number:  # the first warms up
                         bulk.add("bulk, one connection", way, sent)
                         short.add(f"{AT_ONCE} at once", way, made)
         host.reset()
@@ -108,6 +109,7 @@ def rate(address: str, connections: int) -> float:
     """Connections a second, each until its word has come and the end."""
     begun, left, over = time.perf_counter(), connections, 0
     with selectors.DefaultSelector() as watch:
+
         def begin() -> None:
             client = socket.socket()
             client.setblocking(False)

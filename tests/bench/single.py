@@ -1,8 +1,9 @@
-"""One network, one container, one connection: what each costs, by the library and by the command line.
+"""One network, one container, one connection.
 
-The library's host is kept open, as in a lab script; the command line is a new process each time, as in a shell.
-Each has a lab host of its own, and they take turns.
-"""
+What each costs, by the library and by the command line.
+
+The library's host is kept open, as in a lab script; the command line is a new process each time, as
+in a shell. Each has a lab host of its own, and they take turns."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ def measure(report: Report, wanted: int, seconds: float) -> None:
     """Network create, run -d, connect, rm -f."""
     table = report.section("one at a time", LIBRARY, COMMAND)
     with lab() as ours, lab() as theirs, entered(ours.netns), ours.host() as host:
+
         def command(*argv: str) -> float:
             with entered(theirs.netns):
                 return timed(lambda: theirs.plumb(*argv))

@@ -16,17 +16,33 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ROWS = {
     "one at a time": {"network create", "run -d", "network connect", "rm -f", "network rm"},
-    "nothing to change": {"plumb network ls", "python, nothing else", "import plumb", "from plumb import Host"},
+    "nothing to change": {
+        "plumb network ls",
+        "python, nothing else",
+        "import plumb",
+        "from plumb import Host",
+    },
     "a command line, with an agent": set(cli.LINES),
     "in bulk, per endpoint": {"10 endpoints", "50 endpoints"},
     "of which the floor, per endpoint": {"10 endpoints", "50 endpoints"},
     "one more, by the library": {"connect", "disconnect", "ip link add, into that bridge"},
-    "one more published port": {f"{what}, {name}" for name in ports.FIREWALLS for what in ("publish", "take back")},
+    "one more published port": {
+        f"{what}, {name}" for name in ports.FIREWALLS for what in ("publish", "take back")
+    },
     "through a published port, bulk, MiB/s": {"bulk, one connection"},
     "through a published port, short, connections/s": {"32 at once"},
     "DNS, 4 clients, answers/s": {"names of the zone", "one name with 100 addresses", "forwarded"},
-    "DNS, the agent's memory, KiB": {"no sandbox", "1 sandbox, each asked once", "50 sandboxes, each asked once"},
-    "one more container": {"up, with 1 there", "down, with 1 there", "up, with 9 there", "down, with 9 there"},
+    "DNS, the agent's memory, KiB": {
+        "no sandbox",
+        "1 sandbox, each asked once",
+        "50 sandboxes, each asked once",
+    },
+    "one more container": {
+        "up, with 1 there",
+        "down, with 1 there",
+        "up, with 9 there",
+        "down, with 9 there",
+    },
 }
 
 
@@ -34,8 +50,13 @@ ROWS = {
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     """What `python -m tests.bench --quick` prints, and the figures that it writes."""
     figures = tmp_path_factory.mktemp("bench") / "figures.json"
-    ran = subprocess.run([sys.executable, "-m", "tests.bench", "--quick", "--json", str(figures)], capture_output=True, text=True,
-                         check=False, cwd=REPOSITORY)
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--quick", "--json", str(figures)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout, json.loads(figures.read_text())
 
@@ -67,8 +88,14 @@ def test_every_target_has_its_line(quick: tuple[str, Any]) -> None:
 
 def test_it_refuses_the_machines_own_network() -> None:
     """Without a namespace of its own it says how to get one, and measures nothing."""
-    ran = subprocess.run([sys.executable, "-m", "tests.bench", "--quick"], capture_output=True, text=True, check=False,
-                         cwd=REPOSITORY, env={})
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env={},
+    )
     assert ran.returncode == 1
     assert "make" in ran.stderr
     assert ran.stdout == ""

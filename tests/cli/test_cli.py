@@ -20,7 +20,10 @@ CONTAINER = ["CONTAINER ID", "COMMAND", "STATUS", "NETWORKS", "ADDRESSES", "NAME
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Lab]:
-    """A lab with a network `shop`, a running container `web` and a stopped one `old` on it; nobody changes it."""
+    """A lab with a network `shop`, a running container `web` and a stopped one `old` on it.
+
+    Nobody changes it.
+    """
     with labs.lab() as made:
         made.plumb("network", "create", "--subnet", "10.9.0.0/24", "--label", "a=b", "shop")
         made.plumb("run", "-d", "--name", "web", "--network", "shop", "--label", "tier=front")
@@ -34,8 +37,6 @@ def lines(lab: Lab, *argv: str) -> list[str]:
 
 
 # -- help and versions ---------------------------------------------------------------
-
-
 
 
 @pytest.mark.parametrize("argv", [pytest.param([]), ["--help"]])
@@ -52,20 +53,43 @@ def test_every_verb_has_help(shop: Lab, verb: list[str]) -> None:
     assert lines(shop, *verb, "--help")[0].startswith(f"Usage: plumb {' '.join(verb)} ")
 
 
-@pytest.mark.parametrize(("line", "status", "out"), [
-    ("version >&-", 0, 0), ("network ls <&-", 0, 5), ("network ls 2>&-", 0, 5), ("version <&- >&- 2>&-", 0, 0),
-    ("network rm nosuch 2>&-", 1, 0), ("network rm nosuch >&- 2>&-", 1, 0), ("run --rm --network none echo 2>&-", 0, 1)])
+@pytest.mark.parametrize(
+    ("line", "status", "out"),
+    [
+        ("version >&-", 0, 0),
+        ("network ls <&-", 0, 5),
+        ("network ls 2>&-", 0, 5),
+        ("version <&- >&- 2>&-", 0, 0),
+        ("network rm nosuch 2>&-", 1, 0),
+        ("network rm nosuch >&- 2>&-", 1, 0),
+        ("run --rm --network none echo 2>&-", 0, 1),
+    ],
+)
 def test_a_stream_may_be_closed(shop: Lab, line: str, status: int, out: int) -> None:
     """What was to be written there is not; the command does its work and ends as else."""
-    ran = subprocess.run(["sh", "-c", f"{sys.executable} -m plumb {line}"], capture_output=True, text=True, check=False, cwd=REPOSITORY,
-                         env={**os.environ, "PLUMB_ROOT": str(shop.root)})
+    ran = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m plumb {line}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env={**os.environ, "PLUMB_ROOT": str(shop.root)},
+    )
     assert (ran.returncode, len(ran.stdout.splitlines()), ran.stderr) == (status, out, "")
 
 
 def test_version(shop: Lab) -> None:
     """plumb's, Python's, the kernel's and the libraries'."""
     found = json.loads(shop.plumb("version", "--json").stdout)
-    assert sorted(found) == ["click", "kernel", "plumb", "pyroute2", "python", "python-iptables", "scapy"]
+    assert sorted(found) == [
+        "click",
+        "kernel",
+        "plumb",
+        "pyroute2",
+        "python",
+        "python-iptables",
+        "scapy",
+    ]
     assert lines(shop, "version")[0].split() == ["plumb", found["plumb"]]
 
 
@@ -76,8 +100,12 @@ def test_network_ls(shop: Lab) -> None:
     """Docker's columns, by name."""
     rows = [line.split() for line in lines(shop, "network", "ls")]
     assert rows[0] == ["NETWORK", "ID", "NAME", "DRIVER", "SCOPE"]
-    assert [row[1:] for row in rows[1:]] == [["bridge", "bridge", "local"], ["host", "host", "local"], ["none", "null", "local"], ["shop",
-        "bridge", "local"]]
+    assert [row[1:] for row in rows[1:]] == [
+        ["bridge", "bridge", "local"],
+        ["host", "host", "local"],
+        ["none", "null", "local"],
+        ["shop", "bridge", "local"],
+    ]
     assert all(len(row[0]) == 12 for row in rows[1:])
 
 
@@ -87,14 +115,24 @@ def test_network_ls_before_anything_was_made(lab: Lab) -> None:
     assert not lab.root.exists()
 
 
-@pytest.mark.parametrize(("words", "found"), [
-    (["name=ho"], ["host", "shop"]), (["driver=null"], ["none"]), (["type=custom"], ["shop"]), (["type=builtin"], ["bridge", "host",
-    "none"]),
-    (["label=a"], ["shop"]), (["label=a=b"], ["shop"]), (["label=a=c"], []), (["dangling=true"], []), (["dangling=false"], ["bridge",
-    "host", "none", "shop"]),
-    (["scope=local"], ["bridge", "host", "none", "shop"]), (["scope=swarm"], []), (["type=custom", "type=builtin"], ["bridge", "host",
-    "none", "shop"]),
-    (["type=custom", "name=host"], [])])
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["name=ho"], ["host", "shop"]),
+        (["driver=null"], ["none"]),
+        (["type=custom"], ["shop"]),
+        (["type=builtin"], ["bridge", "host", "none"]),
+        (["label=a"], ["shop"]),
+        (["label=a=b"], ["shop"]),
+        (["label=a=c"], []),
+        (["dangling=true"], []),
+        (["dangling=false"], ["bridge", "host", "none", "shop"]),
+        (["scope=local"], ["bridge", "host", "none", "shop"]),
+        (["scope=swarm"], []),
+        (["type=custom", "type=builtin"], ["bridge", "host", "none", "shop"]),
+        (["type=custom", "name=host"], []),
+    ],
+)
 def test_network_filters(shop: Lab, words: list[str], found: list[str]) -> None:
     """One key's values are alternatives, several keys all count."""
     filters = [part for word in words for part in ("--filter", word)]
@@ -117,9 +155,16 @@ def test_ps(shop: Lab) -> None:
     assert "10.9.0.2" in rows[2]
 
 
-@pytest.mark.parametrize(("word", "found"), [("name=we", ["web"]), ("network=shop", ["web"]), ("label=tier=front", ["web"]),
-    ("status=created", ["old"]),
-                                             ("status=running", ["web"])])
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("name=we", ["web"]),
+        ("network=shop", ["web"]),
+        ("label=tier=front", ["web"]),
+        ("status=created", ["old"]),
+        ("status=running", ["web"]),
+    ],
+)
 def test_ps_filters(shop: Lab, word: str, found: list[str]) -> None:
     """A status shows those that do not run as well."""
     assert lines(shop, "ps", "--filter", word, "--format", "{{.Names}}") == found
@@ -128,7 +173,10 @@ def test_ps_filters(shop: Lab, word: str, found: list[str]) -> None:
 def test_json_listings(shop: Lab) -> None:
     """One object a line, by either spelling."""
     rows = [json.loads(line) for line in lines(shop, "ps", "-a", "--json")]
-    assert [(row["Names"], row["State"]) for row in rows] == [("old", "created"), ("web", "running")]
+    assert [(row["Names"], row["State"]) for row in rows] == [
+        ("old", "created"),
+        ("web", "running"),
+    ]
     assert lines(shop, "ps", "-a", "--format", "json") == lines(shop, "ps", "-a", "--json")
 
 
@@ -145,7 +193,9 @@ def test_inspect_is_an_array(shop: Lab) -> None:
 def test_inspect_by_template(shop: Lab) -> None:
     """A line for each."""
     assert lines(shop, "inspect", "-f", "{{.State.Status}}", "web", "old") == ["running", "created"]
-    assert lines(shop, "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}}{{end}}", "shop") == ["10.9.0.0/24"]
+    assert lines(
+        shop, "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}}{{end}}", "shop"
+    ) == ["10.9.0.0/24"]
     assert json.loads(lines(shop, "inspect", "-f", "json", "web")[0])["Name"] == "/web"
 
 
@@ -164,14 +214,34 @@ def test_inspect_of_one_type(shop: Lab) -> None:
 # -- exit statuses and errors ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("argv", "status", "line"), [
-    (["network", "rm", "nosuch"], 1, "plumb: network nosuch not found; 'plumb network ls' shows those that there are\n"),
-    (["run", "-d", "--network", "nosuch"], 125, "plumb: network nosuch not found; 'plumb network ls' shows those that there are\n"),
-    (["--config", "/dev/null", "run", "--nonsense"], 125, None), (["start", "nosuch"], 1,
-    "plumb: No such container: nosuch; 'plumb ps -a' shows those that there are\n"),
-    (["nonsense"], 1, None), (["network", "create"], 1, None), (["exec", "old", "true"], 1, None), (["run", "--rm", "nosuchcommand"], 127,
-    None)])
-def test_what_fails_says_so_in_one_line(shop: Lab, argv: list[str], status: int, line: str | None) -> None:
+@pytest.mark.parametrize(
+    ("argv", "status", "line"),
+    [
+        (
+            ["network", "rm", "nosuch"],
+            1,
+            "plumb: network nosuch not found; 'plumb network ls' shows those that there are\n",
+        ),
+        (
+            ["run", "-d", "--network", "nosuch"],
+            125,
+            "plumb: network nosuch not found; 'plumb network ls' shows those that there are\n",
+        ),
+        (["--config", "/dev/null", "run", "--nonsense"], 125, None),
+        (
+            ["start", "nosuch"],
+            1,
+            "plumb: No such container: nosuch; 'plumb ps -a' shows those that there are\n",
+        ),
+        (["nonsense"], 1, None),
+        (["network", "create"], 1, None),
+        (["exec", "old", "true"], 1, None),
+        (["run", "--rm", "nosuchcommand"], 127, None),
+    ],
+)
+def test_what_fails_says_so_in_one_line(
+    shop: Lab, argv: list[str], status: int, line: str | None
+) -> None:
     """And prints nothing else."""
     ran = shop.plumb(*argv, status=status)
     assert ran.stdout == ""
@@ -180,8 +250,14 @@ def test_what_fails_says_so_in_one_line(shop: Lab, argv: list[str], status: int,
     assert line is None or ran.stderr == line
 
 
-@pytest.mark.parametrize(("argv", "status"), [(["run", "--rm", "sh", "-c", "exit 7"], 7), (["exec", "web", "sh", "-c", "exit 9"], 9),
-    (["run", "--rm", "true"], 0)])
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        (["run", "--rm", "sh", "-c", "exit 7"], 7),
+        (["exec", "web", "sh", "-c", "exit 9"], 9),
+        (["run", "--rm", "true"], 0),
+    ],
+)
 def test_a_command_s_own_status(shop: Lab, argv: list[str], status: int) -> None:
     """Of a foreground run, and of exec."""
     assert shop.plumb(*argv, status=status).stderr == ""
@@ -218,7 +294,9 @@ def test_a_prompt_that_is_not_answered_is_no_yes(shop: Lab) -> None:
         ran = shop.plumb(*argv, status=None)
         assert ran.returncode != 0
         assert ran.stderr.endswith("plumb: interrupted\n")
-    assert lines(shop, "network", "ls", "--filter", "type=custom", "--format", "{{.Name}}") == ["shop"]
+    assert lines(shop, "network", "ls", "--filter", "type=custom", "--format", "{{.Name}}") == [
+        "shop"
+    ]
 
 
 def test_a_wrong_filter_is_wrong_even_if_there_is_nothing_to_prune(lab: Lab) -> None:
@@ -231,20 +309,32 @@ def test_a_settings_file_that_is_not_there_is_told_to_readers_too(shop: Lab) -> 
     shop.plumb("--config", "/nonexistent", "network", "ls", status=1)
 
 
-@pytest.mark.parametrize(("words", "verb"), [(["run", "x"], "run"), (["--config", "run", "ps"], "ps"), ([], ""), (["--config", "x"], ""),
-    (["--config=x", "run"], "run")])
+@pytest.mark.parametrize(
+    ("words", "verb"),
+    [
+        (["run", "x"], "run"),
+        (["--config", "run", "ps"], "ps"),
+        ([], ""),
+        (["--config", "x"], ""),
+        (["--config=x", "run"], "run"),
+    ],
+)
 def test_the_verb_of_a_command_line(words: list[str], verb: str) -> None:
     """It decides what a failure's status is."""
     assert first_verb(words) == verb
 
 
 @pytest.mark.parametrize("argv", [("ps",), ("network", "create", "n2")])
-def test_any_command_clears_up_after_a_trace_that_was_killed(lab: Lab, argv: tuple[str, ...]) -> None:
+def test_any_command_clears_up_after_a_trace_that_was_killed(
+    lab: Lab, argv: tuple[str, ...]
+) -> None:
     """The note that it has left is done, and thrown away."""
     lab.plumb("network", "create", "n1")
     left = lab.root / undo_log.FOLDER / "999999999-1-1"
     left.parent.mkdir(exist_ok=True)
-    left.write_text('{"setting": "/proc/sys/net/netfilter/nf_log/2", "value": "NONE", "ns": "/run/gone", "device": 4, "inode": 1}')
+    left.write_text(
+        '{"setting": "/proc/sys/net/netfilter/nf_log/2", "value": "NONE", "ns": "/run/gone", "device": 4, "inode": 1}'
+    )
     lab.plumb(*argv)
     assert not left.exists()
     lab.plumb("reset", "--force")

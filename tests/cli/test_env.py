@@ -19,10 +19,19 @@ LINE = re.compile(r"^(\s*)(\S.*?)\s{2,}(yes|no)(?:\s+(\S.*))?$")
 
 
 def rows(text: str) -> list[tuple[bool, str, bool, str]]:
-    """The lines of the table: whether it is a feature, its name, whether it is there, what is told."""
-    found = [LINE.match(line) for line in text.splitlines() if not line.startswith(("this kernel,", "the modules"))]
+    """The lines of the table.
+
+    Whether it is a feature, its name, whether it is there, what is told.
+    """
+    found = [
+        LINE.match(line)
+        for line in text.splitlines()
+        if not line.startswith(("this kernel,", "the modules"))
+    ]
     assert all(found), text
-    return [(bool(match[1]), match[2], match[3] == "yes", match[4] or "") for match in found if match]
+    return [
+        (bool(match[1]), match[2], match[3] == "yes", match[4] or "") for match in found if match
+    ]
 
 
 def test_env_lists_each_driver_with_what_it_takes(lab: Lab) -> None:
@@ -35,7 +44,11 @@ def test_env_lists_each_driver_with_what_it_takes(lab: Lab) -> None:
 
 def test_a_driver_can_do_without_extras_but_not_without_its_own_kind_of_link(lab: Lab) -> None:
     """The line of a driver says yes when all that it needs is there, and else what it lacks."""
-    told = {name: (there, detail) for inner, name, there, detail in rows(lab.plumb("env").stdout) if not inner}
+    told = {
+        name: (there, detail)
+        for inner, name, there, detail in rows(lab.plumb("env").stdout)
+        if not inner
+    }
     able = {name: there for inner, name, there, _ in rows(lab.plumb("env").stdout) if inner}
 
     for group in GROUPS:
@@ -45,7 +58,11 @@ def test_a_driver_can_do_without_extras_but_not_without_its_own_kind_of_link(lab
 
 def test_a_line_about_something_missing_says_what_to_do(lab: Lab) -> None:
     """The module or the kernel's option is named beside each no."""
-    missing = [(name, detail) for inner, name, there, detail in rows(lab.plumb("env").stdout) if inner and not there]
+    missing = [
+        (name, detail)
+        for inner, name, there, detail in rows(lab.plumb("env").stdout)
+        if inner and not there
+    ]
     if not missing:
         pytest.skip("this kernel lacks nothing")
 
@@ -55,7 +72,10 @@ def test_a_line_about_something_missing_says_what_to_do(lab: Lab) -> None:
 
 
 def test_env_speaks_json(lab: Lab) -> None:
-    """One object a line: for each driver whether it can be used, for each feature what it is, and what to do."""
+    """One object a line.
+
+    For each driver whether it can be used, for each feature what it is, and what to do.
+    """
     found = [json.loads(line) for line in lab.plumb("env", "--json").stdout.splitlines()]
     drivers = {row["Driver"]: row for row in found if "Driver" in row}
     features = {row["Feature"]: row for row in found if "Feature" in row}
@@ -72,14 +92,23 @@ def test_a_kernel_without_modules_is_said_to_be_one(lab: Lab) -> None:
     if Path("/proc/modules").exists() or "  no  " not in out:
         pytest.skip("this kernel has modules, or lacks nothing")
 
-    assert out.splitlines()[-1] == f"this kernel, {os.uname().release}, loads no modules: what it lacks takes another kernel"
+    assert (
+        out.splitlines()[-1]
+        == f"this kernel, {os.uname().release}, loads no modules: what it lacks takes another kernel"
+    )
 
 
 def test_yes_and_no_are_coloured_on_a_terminal_only(lab: Lab) -> None:
     """What goes to a file is plain text."""
     command = f"{sys.executable} -m plumb env"
     environ = {**os.environ, "PLUMB_ROOT": str(lab.root), "PYTHONPATH": str(REPOSITORY)}
-    seen = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=True, env=environ).stdout
+    seen = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ,
+    ).stdout
 
     assert "\x1b[32myes\x1b[0m" in seen
     assert "\x1b" not in lab.plumb("env").stdout
@@ -87,7 +116,11 @@ def test_yes_and_no_are_coloured_on_a_terminal_only(lab: Lab) -> None:
 
 def test_only_root_can_try(lab: Lab) -> None:
     """Others are told so in a line."""
-    script = "from plumb.kernel.features.detect import able; import os; os.setuid(65534); able('bridge')"
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    script = (
+        "from plumb.kernel.features.detect import able; import os; os.setuid(65534); able('bridge')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
 
     assert "only root can try things out" in ran.stderr.splitlines()[-1]

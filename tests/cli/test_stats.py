@@ -37,7 +37,10 @@ def pair(lan: Lab) -> Lab:
 def test_a_row_for_each_endpoint(pair: Lab) -> None:
     """In the order in which containers and their networks were made."""
     assert [(row["Container"], row["Network"], row["Interface"]) for row in measured(pair)] == [
-        ("web", "shop", "eth0"), ("web", "back", "eth1"), ("db", "back", "eth0")]
+        ("web", "shop", "eth0"),
+        ("web", "back", "eth1"),
+        ("db", "back", "eth0"),
+    ]
 
 
 def test_a_container_by_name(pair: Lab) -> None:
@@ -61,8 +64,12 @@ def test_connections_by_state(pair: Lab) -> None:
     """A listener and a connection in the container; the same connection, as the host tracks it."""
     with entered(pair.lan):
         server = socket.create_server(("0.0.0.0", 7777))
-    with (server, entered(f"{pair.root}/netns/{short_id(pair, 'web')}"),
-          socket.create_server(("0.0.0.0", 8888)), socket.create_connection((INTERNET, 7777))):
+    with (
+        server,
+        entered(f"{pair.root}/netns/{short_id(pair, 'web')}"),
+        socket.create_server(("0.0.0.0", 8888)),
+        socket.create_connection((INTERNET, 7777)),
+    ):
         row = measured(pair, "web")[0]
 
     assert row["Connections"]["tcp"]["ESTABLISHED"] == 1
@@ -73,7 +80,10 @@ def test_connections_by_state(pair: Lab) -> None:
 def test_a_flow_that_nobody_answers(pair: Lab) -> None:
     """A datagram into the void is a tracked flow without a reply."""
     within(pair.lan, "iptables -A INPUT -p udp -j DROP")
-    with entered(f"{pair.root}/netns/{short_id(pair, 'web')}"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    with (
+        entered(f"{pair.root}/netns/{short_id(pair, 'web')}"),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
         client.sendto(b"?", (INTERNET, 7777))
         row = measured(pair, "web")[0]
     assert row["Tracked"] == {"udp": {"UNREPLIED": 1}}
@@ -90,8 +100,12 @@ def test_a_table_for_people(pair: Lab) -> None:
 def test_watching_tells_rates_until_it_is_interrupted(pair: Lab) -> None:
     """The second time there is something to compare with."""
     env = {**os.environ, "PLUMB_ROOT": str(pair.root), "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen([sys.executable, "-m", "plumb", "stats", "--watch", "--interval", "0.2", "db"], stdout=subprocess.PIPE, text=True,
-                          env=env) as watching:
+    with subprocess.Popen(
+        [sys.executable, "-m", "plumb", "stats", "--watch", "--interval", "0.2", "db"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+    ) as watching:
         assert watching.stdout is not None
         lines = [watching.stdout.readline() for _ in range(4)]
         watching.send_signal(signal.SIGINT)
@@ -100,8 +114,10 @@ def test_watching_tells_rates_until_it_is_interrupted(pair: Lab) -> None:
     assert "packets/s" in lines[3]
 
 
-@pytest.mark.parametrize(("octets", "words"), [
-    (0, "0B"), (999, "999B"), (1000, "1kB"), (1234567, "1.23MB"), (5e15, "5PB")])
+@pytest.mark.parametrize(
+    ("octets", "words"),
+    [(0, "0B"), (999, "999B"), (1000, "1kB"), (1234567, "1.23MB"), (5e15, "5PB")],
+)
 def test_amounts(octets: float, words: str) -> None:
     """Three digits and a unit, as Docker writes them."""
     assert size(octets) == words

@@ -1,4 +1,7 @@
-"""As much of DNS as the player speaks: queries, what an answer says, and a resolver that knows one name."""
+"""As much of DNS as the player speaks.
+
+Queries, what an answer says, and a resolver that knows one name.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ import struct
 
 TYPES = {"": 1, "A": 1, "AAAA": 28, "PTR": 12}
 CODES = {2: "servfail", 3: "nxdomain", 5: "refused"}
-KNOWN = {1: socket.inet_aton("198.51.100.1"), 28: socket.inet_pton(socket.AF_INET6, "2001:db8:64::1")}
+KNOWN = {
+    1: socket.inet_aton("198.51.100.1"),
+    28: socket.inet_pton(socket.AF_INET6, "2001:db8:64::1"),
+}
 EXTERNAL = b"\x08external\x04test\x00"
 
 
@@ -15,7 +21,12 @@ def query(question: str) -> bytes:
     """A query for NAME, NAME/AAAA or NAME/PTR."""
     name, _, kind = question.partition("/")
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.rstrip(".").split("."))
-    return struct.pack("!6H", 0x1234, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", TYPES[kind], 1)
+    return (
+        struct.pack("!6H", 0x1234, 0x0100, 1, 0, 0, 0)
+        + labels
+        + b"\0"
+        + struct.pack("!HH", TYPES[kind], 1)
+    )
 
 
 def answer(asked: bytes) -> bytes:
@@ -26,7 +37,7 @@ def answer(asked: bytes) -> bytes:
     data = KNOWN.get(kind) if exists else None
     head = asked[:2] + struct.pack("!5H", 0x8180 | (0 if exists else 3), 1, data is not None, 0, 0)
     record = b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data if data else b""
-    return head + asked[12:end + 4] + record
+    return head + asked[12 : end + 4] + record
 
 
 def told(reply: bytes) -> str:
@@ -41,14 +52,18 @@ def told(reply: bytes) -> str:
         if kind == TYPES["PTR"]:
             found.append(_name(reply, at))
         elif kind in KNOWN:
-            found.append(socket.inet_ntop(socket.AF_INET if kind == TYPES["A"] else socket.AF_INET6, reply[at:at + size]))
+            found.append(
+                socket.inet_ntop(
+                    socket.AF_INET if kind == TYPES["A"] else socket.AF_INET6, reply[at : at + size]
+                )
+            )
         at += size
     return " ".join(sorted(found)) or "nodata"
 
 
 def _after_name(data: bytes, at: int) -> int:
     while data[at]:
-        if data[at] >= 0xC0:      # the rest stands elsewhere
+        if data[at] >= 0xC0:  # the rest stands elsewhere
             return at + 2
         at += data[at] + 1
     return at + 1
@@ -60,6 +75,6 @@ def _name(data: bytes, at: int) -> str:
         if data[at] >= 0xC0:
             at = struct.unpack_from("!H", data, at)[0] & 0x3FFF
             continue
-        labels.append(data[at + 1:at + 1 + data[at]].decode())
+        labels.append(data[at + 1 : at + 1 + data[at]].decode())
         at += data[at] + 1
     return ".".join(labels)

@@ -1,10 +1,10 @@
 """A recording as small facts, by group; and the facts that only one of two recordings has.
 
-A fact is a line such as "c1 route default via 172.20.0.1 dev eth0" or "lan -> c1 172.20.0.2 icmp: no answer". Facts of a bare
-host are left out. Wherever Docker says docker, plumb says plumb: that is the only difference which is forgiven. The order of
-rules is no fact. In the built-in chains, where they commute, it is compared by what it does to traffic only; `misordered` compares it
-in the chains that are the engine's own.
-"""
+A fact is a line such as "c1 route default via 172.20.0.1 dev eth0" or "lan -> c1 172.20.0.2 icmp:
+no answer". Facts of a bare host are left out. Wherever Docker says docker, plumb says plumb: that
+is the only difference which is forgiven. The order of rules is no fact. In the built-in chains,
+where they commute, it is compared by what it does to traffic only; `misordered` compares it in the
+chains that are the engine's own."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def as_docker(ours: Facts) -> Facts:
 
 def misordered(docker: Recording, plumb: Recording) -> list[str]:
     """The engine's own chains on a host in which the rules that both have are not in the same order."""
-    ours = json.loads(json.dumps(plumb["hosts"]).replace("plumb", "docker").replace("PLUMB", "DOCKER"))
+    ours = json.loads(
+        json.dumps(plumb["hosts"]).replace("plumb", "docker").replace("PLUMB", "DOCKER")
+    )
     found = []
     for host, state in docker["hosts"].items():
         for tool, table, chain, rules in _own_chains(state):
@@ -68,7 +70,9 @@ def misordered(docker: Recording, plumb: Recording) -> list[str]:
             theirs_too = [rule for rule in got if rule in rules]
             if theirs_too != [rule for rule in rules if rule in got]:
                 found.append(f"{host} {tool} {table} {chain}: in the order of {theirs_too}")
-        found += [f"{host} nft {wrong}" for wrong in _misordered_natively(state["nft"], ours[host]["nft"])]
+        found += [
+            f"{host} nft {wrong}" for wrong in _misordered_natively(state["nft"], ours[host]["nft"])
+        ]
     return found
 
 
@@ -93,13 +97,19 @@ def _native_chains(listing: str) -> dict[str, list[str]]:
 def _own_chains(state: Mapping[str, Any]) -> Iterator[tuple[str, str, str, list[str]]]:
     for tool in ("iptables", "ip6tables"):
         for table, chains in state[tool].items():
-            yield from ((tool, table, chain, body["rules"]) for chain, body in chains.items() if chain.startswith("DOCKER"))
+            yield from (
+                (tool, table, chain, body["rules"])
+                for chain, body in chains.items()
+                if chain.startswith("DOCKER")
+            )
 
 
 def left_behind(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What is not as before on a host."""
     was, now = (Counter(state_facts(name, hide_macs(state))) for state in (before, after))
-    return [f"gone: {fact}" for fact in (was - now).elements()] + [f"left: {fact}" for fact in (now - was).elements()]
+    return [f"gone: {fact}" for fact in (was - now).elements()] + [
+        f"left: {fact}" for fact in (now - was).elements()
+    ]
 
 
 def hide_macs(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,15 +125,41 @@ def facts(recording: Recording) -> dict[str, Facts]:
     """The facts, by group."""
     containers = recording["containers"]
     return {
-        "steps": Counter(f"step {i} {s['step']} {'refused' if s['rc'] else 'done'}" for i, s in enumerate(recording["steps"])),
-        "host": Counter(fact for name, state in recording["hosts"].items() for fact in state_facts(name, state)),
-        "container": Counter(fact for name, box in containers.items() if box["inspect"].get("Networks", {}).keys() != {"host"}
-                             for fact in state_facts(name, box["state"])),
-        "other": Counter(fact for label, other in recording.get("others", {}).items()
-                         for fact in state_facts(label.split(" #")[0], other["state"])),
-        "files": Counter(fact for name, box in containers.items() for fact in _files(name, box["files"])),
-        "api": Counter([*(fact for name, box in containers.items() for fact in _inspected(name, box["inspect"])),
-                        *(fact for key, network in recording["networks"].items() for fact in _network(key, network))]),
+        "steps": Counter(
+            f"step {i} {s['step']} {'refused' if s['rc'] else 'done'}"
+            for i, s in enumerate(recording["steps"])
+        ),
+        "host": Counter(
+            fact for name, state in recording["hosts"].items() for fact in state_facts(name, state)
+        ),
+        "container": Counter(
+            fact
+            for name, box in containers.items()
+            if box["inspect"].get("Networks", {}).keys() != {"host"}
+            for fact in state_facts(name, box["state"])
+        ),
+        "other": Counter(
+            fact
+            for label, other in recording.get("others", {}).items()
+            for fact in state_facts(label.split(" #")[0], other["state"])
+        ),
+        "files": Counter(
+            fact for name, box in containers.items() for fact in _files(name, box["files"])
+        ),
+        "api": Counter(
+            [
+                *(
+                    fact
+                    for name, box in containers.items()
+                    for fact in _inspected(name, box["inspect"])
+                ),
+                *(
+                    fact
+                    for key, network in recording["networks"].items()
+                    for fact in _network(key, network)
+                ),
+            ]
+        ),
         "reach": Counter(_reach(recording["reach"])),
         "after reset": Counter(recording.get("left", ())),
     }
@@ -135,11 +171,27 @@ def facts(recording: Recording) -> dict[str, Facts]:
 def state_facts(where: str, state: Mapping[str, Any]) -> Iterator[str]:
     """The facts of a namespace."""
     for name, link in state["links"].items():
-        yield from (f"{where} link {name} {key} {link[key]}" for key in ("kind", "mac", "mtu", "master", "parent"))
+        yield from (
+            f"{where} link {name} {key} {link[key]}"
+            for key in ("kind", "mac", "mtu", "master", "parent")
+        )
         yield f"{where} link {name} flags {' '.join(link['flags'])}"
-        yield from (f"{where} link {name} {key} {value}" for key, value in {**link["data"], **link["port"]}.items())
-    yield from (f"{where} address {name} {address}" for name, found in state["addrs"].items() for address in found)
-    for word, key in (("route", "routes"), ("neighbour", "neighbours"), ("fdb", "fdb"), ("listens", "listeners"), ("ipvs", "ipvs")):
+        yield from (
+            f"{where} link {name} {key} {value}"
+            for key, value in {**link["data"], **link["port"]}.items()
+        )
+    yield from (
+        f"{where} address {name} {address}"
+        for name, found in state["addrs"].items()
+        for address in found
+    )
+    for word, key in (
+        ("route", "routes"),
+        ("neighbour", "neighbours"),
+        ("fdb", "fdb"),
+        ("listens", "listeners"),
+        ("ipvs", "ipvs"),
+    ):
         yield from (f"{where} {word} {line}" for line in state[key])
     yield from (f"{where} sysctl {key} = {value}" for key, value in state["sysctls"].items())
     for tool in ("iptables", "ip6tables"):
@@ -175,7 +227,9 @@ def _files(name: str, files: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} resolv.conf {' '.join(line.split())}"
     for line in files["hosts"].splitlines():
         address, *names = line.split("#")[0].split() or [""]
-        yield from (f"{name} hosts {address} {each}" for each in names if not each.startswith("ip6-"))
+        yield from (
+            f"{name} hosts {address} {each}" for each in names if not each.startswith("ip6-")
+        )
     yield f"{name} hostname {files['hostname'].strip()}"
 
 
@@ -194,7 +248,9 @@ def _inspected(name: str, inspect: Mapping[str, Any]) -> Iterator[str]:
 def _network(key: str, network: Mapping[str, Any]) -> Iterator[str]:
     for name, value in network.items():
         if name == "IPAM":
-            yield from (f"network {key} pool {json.dumps(pool, sort_keys=True)}" for pool in value or ())
+            yield from (
+                f"network {key} pool {json.dumps(pool, sort_keys=True)}" for pool in value or ()
+            )
         elif name in ("Options", "Labels"):
             yield from (f"network {key} {name} {k}={v}" for k, v in (value or {}).items())
         else:

@@ -1,8 +1,8 @@
 """The kernel state of a namespace, read back with the system's own tools.
 
-It is deliberately independent of what it observes: ip, bridge, iptables-save, nft, ss, ipvsadm and /proc/sys say what
-there is, so that two engines which build the same wiring are compared on equal terms. One shell runs all of the tools.
-"""
+It is deliberately independent of what it observes: ip, bridge, iptables-save, nft, ss, ipvsadm and
+/proc/sys say what there is, so that two engines which build the same wiring are compared on equal
+terms. One shell runs all of the tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from plumb.kernel.netns.namespaces import entered
 from tests.labs import sh
 
-Chains = dict[str, dict[str, Any]]        # chain → {"policy": …, "rules": […]}
+Chains = dict[str, dict[str, Any]]  # chain → {"policy": …, "rules": […]}
 
 
 class State(TypedDict):
@@ -35,23 +35,35 @@ class State(TypedDict):
 
 TOOLS = {
     "links": "ip -j -d address show",
-    "routes4": "ip -j -4 route show table main", "routes6": "ip -j -6 route show table main",
-    "neighbours4": "ip -j -4 neighbour show nud permanent", "neighbours6": "ip -j -6 neighbour show nud permanent",
+    "routes4": "ip -j -4 route show table main",
+    "routes6": "ip -j -6 route show table main",
+    "neighbours4": "ip -j -4 neighbour show nud permanent",
+    "neighbours6": "ip -j -6 neighbour show nud permanent",
     "fdb": "bridge -j fdb show",
     "iptables": "iptables-nft-save; [ ! -s /proc/net/ip_tables_names ] || iptables-legacy-save",
     "ip6tables": "ip6tables-nft-save; [ ! -s /proc/net/ip6_tables_names ] || ip6tables-legacy-save",
     "nft": "nft -s list ruleset",
     "listeners": "ss -HlntuS",
     "ipvs": "ipvsadm -Sn",
-    "states": "ip -d xfrm state", "policies": "ip -d xfrm policy",
+    "states": "ip -d xfrm state",
+    "policies": "ip -d xfrm policy",
 }
-_SCRIPT = "exec 2>/dev/null\n" + "\n".join(f"printf '\\n%%%% {name}\\n'\n{command}" for name, command in TOOLS.items())
+_SCRIPT = "exec 2>/dev/null\n" + "\n".join(
+    f"printf '\\n%%%% {name}\\n'\n{command}" for name, command in TOOLS.items()
+)
 
 SYSCTLS = (
-    "net.ipv4.ip_forward", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range",
-    "net.ipv6.conf.all.forwarding", "net.ipv6.conf.default.forwarding",
-    "net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables",
-    "net.ipv4.vs.conntrack", "net.ipv4.vs.conn_reuse_mode", "net.ipv4.vs.expire_nodest_conn", "net.ipv4.vs.expire_quiescent_template",
+    "net.ipv4.ip_forward",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.default.forwarding",
+    "net.bridge.bridge-nf-call-iptables",
+    "net.bridge.bridge-nf-call-ip6tables",
+    "net.ipv4.vs.conntrack",
+    "net.ipv4.vs.conn_reuse_mode",
+    "net.ipv4.vs.expire_nodest_conn",
+    "net.ipv4.vs.expire_quiescent_template",
 )
 LINK_SYSCTLS = (
     *(("ipv4", leaf) for leaf in ("route_localnet", "forwarding", "arp_notify", "proxy_arp")),
@@ -61,10 +73,24 @@ FLAGS = {"UP", "BROADCAST", "NOARP", "PROMISC", "ALLMULTI"}
 PORT = ("hairpin", "isolated", "learning", "flood")
 PARAMETERS = {
     "bridge": ("stp_state", "vlan_filtering", "mcast_snooping", "group_fwd_mask", "ageing_time"),
-    "vxlan": ("id", "port", "learning", "proxy", "l2_miss", "l3_miss", "group", "local", "ttl", "df", "udp_csum"),
-    "macvlan": ("mode",), "ipvlan": ("mode", "flags"), "vlan": ("id", "protocol"),
+    "vxlan": (
+        "id",
+        "port",
+        "learning",
+        "proxy",
+        "l2_miss",
+        "l3_miss",
+        "group",
+        "local",
+        "ttl",
+        "df",
+        "udp_csum",
+    ),
+    "macvlan": ("mode",),
+    "ipvlan": ("mode", "flags"),
+    "vlan": ("id", "protocol"),
 }
-FRONT_ENDS = ("filter", "nat", "mangle", "raw", "security")      # nft tables that are iptables' own
+FRONT_ENDS = ("filter", "nat", "mangle", "raw", "security")  # nft tables that are iptables' own
 
 
 def observe(netns: str) -> State:
@@ -76,13 +102,19 @@ def observe(netns: str) -> State:
             "links": {link["ifname"]: _link(link) for link in links},
             "addrs": {link["ifname"]: found for link in links if (found := _addresses(link))},
             "routes": sorted(_routes(said["routes4"]) + _routes(said["routes6"], six=True)),
-            "neighbours": sorted(f"{n['dst']} dev {n['dev']} lladdr {n.get('lladdr')}"
-                                 for n in _json(said["neighbours4"]) + _json(said["neighbours6"])),
+            "neighbours": sorted(
+                f"{n['dst']} dev {n['dev']} lladdr {n.get('lladdr')}"
+                for n in _json(said["neighbours4"]) + _json(said["neighbours6"])
+            ),
             "fdb": _fdb(said["fdb"]),
             "sysctls": _sysctls([link["ifname"] for link in links]),
-            "iptables": _tables(said["iptables"]), "ip6tables": _tables(said["ip6tables"]),
+            "iptables": _tables(said["iptables"]),
+            "ip6tables": _tables(said["ip6tables"]),
             "nft": _native(said["nft"]),
-            "listeners": sorted(f"{columns[0]} {columns[4]}" for columns in map(str.split, said["listeners"].splitlines())),
+            "listeners": sorted(
+                f"{columns[0]} {columns[4]}"
+                for columns in map(str.split, said["listeners"].splitlines())
+            ),
             "ipvs": said["ipvs"].splitlines(),
             "xfrm": {"state": _xfrm(said["states"]), "policy": _xfrm(said["policies"])},
         }
@@ -100,10 +132,19 @@ def _json(text: str) -> list[dict[str, Any]]:
 
 def _link(link: dict[str, Any]) -> dict[str, Any]:
     info = link.get("linkinfo", {})
-    kind, data, port = info.get("info_kind", ""), info.get("info_data", {}), info.get("info_slave_data", {})
+    kind, data, port = (
+        info.get("info_kind", ""),
+        info.get("info_data", {}),
+        info.get("info_slave_data", {}),
+    )
     return {
-        "kind": kind, "index": link["ifindex"], "peer_index": link.get("link_index"), "parent": link.get("link"),
-        "master": link.get("master"), "mac": link.get("address"), "mtu": link.get("mtu"),
+        "kind": kind,
+        "index": link["ifindex"],
+        "peer_index": link.get("link_index"),
+        "parent": link.get("link"),
+        "master": link.get("master"),
+        "mac": link.get("address"),
+        "mtu": link.get("mtu"),
         "flags": sorted(FLAGS & set(link.get("flags", ()))),
         "data": {key: data[key] for key in PARAMETERS.get(kind, ()) if key in data},
         "port": {key: port[key] for key in PORT if key in port},
@@ -111,7 +152,11 @@ def _link(link: dict[str, Any]) -> dict[str, Any]:
 
 
 def _addresses(link: dict[str, Any]) -> list[str]:
-    return sorted(f"{a['local']}/{a['prefixlen']}" for a in link.get("addr_info", ()) if "local" in a and not _link_local(a["local"]))
+    return sorted(
+        f"{a['local']}/{a['prefixlen']}"
+        for a in link.get("addr_info", ())
+        if "local" in a and not _link_local(a["local"])
+    )
 
 
 def _link_local(address: str) -> bool:
@@ -124,9 +169,16 @@ def _routes(text: str, six: bool = False) -> list[str]:
         if _link_local(route["dst"]) or (six and route["dst"].startswith("ff00:")):
             continue
         words = [route["dst"]]
-        for key, word in (("gateway", "via"), ("dev", "dev"), ("scope", "scope"), ("prefsrc", "src")):
+        for key, word in (
+            ("gateway", "via"),
+            ("dev", "dev"),
+            ("scope", "scope"),
+            ("prefsrc", "src"),
+        ):
             words += [word, route[key]] if route.get(key) else []
-        if route.get("metric") and not (six and route["metric"] in (256, 1024)):      # IPv6's own defaults
+        if route.get("metric") and not (
+            six and route["metric"] in (256, 1024)
+        ):  # IPv6's own defaults
             words += ["metric", str(route["metric"])]
         found.append(" ".join(words))
     return found
@@ -134,27 +186,39 @@ def _routes(text: str, six: bool = False) -> list[str]:
 
 def _fdb(text: str) -> list[str]:
     """Entries that lead to another host; multicast is the kernel's own affair."""
-    return sorted(f"{e['mac']} dev {e['ifname']} dst {e['dst']}" + (f" vni {e['vni']}" if e.get("vni") else "")
-                  for e in _json(text) if "dst" in e and not e["mac"].startswith(("33:33:", "01:00:5e", "01:80:c2")))
+    return sorted(
+        f"{e['mac']} dev {e['ifname']} dst {e['dst']}"
+        + (f" vni {e['vni']}" if e.get("vni") else "")
+        for e in _json(text)
+        if "dst" in e and not e["mac"].startswith(("33:33:", "01:00:5e", "01:80:c2"))
+    )
 
 
 def _sysctls(links: list[str]) -> dict[str, str]:
     """The values; /proc/sys/net is that of the calling thread's namespace."""
     paths = {name: name.replace(".", "/") for name in SYSCTLS}
-    for link in links:      # whose name may hold dots
-        paths.update({f"net.{family}.conf.{link}.{leaf}": f"net/{family}/conf/{link}/{leaf}" for family, leaf in LINK_SYSCTLS})
+    for link in links:  # whose name may hold dots
+        paths.update(
+            {
+                f"net.{family}.conf.{link}.{leaf}": f"net/{family}/conf/{link}/{leaf}"
+                for family, leaf in LINK_SYSCTLS
+            }
+        )
     found = {}
     for name, path in paths.items():
         try:
             with open(f"/proc/sys/{path}") as file:
                 found[name] = file.read().strip().replace("\t", " ")
-        except OSError:      # this kernel, or this link, has none
+        except OSError:  # this kernel, or this link, has none
             pass
     return found
 
 
 def _tables(text: str) -> dict[str, Chains]:
-    """Rules by table and chain, of both variants together; a chain of no rules that accepts says nothing."""
+    """Rules by table and chain, of both variants together.
+
+    A chain of no rules that accepts says nothing.
+    """
     tables: dict[str, Chains] = {}
     for line in text.splitlines():
         if line.startswith("*"):
@@ -166,7 +230,10 @@ def _tables(text: str) -> dict[str, Chains]:
         elif line.startswith("-A "):
             _, chain, rule = line.split(" ", 2)
             chains[chain]["rules"].append(rule)
-    telling = {table: {c: b for c, b in chains.items() if b["rules"] or b["policy"] != "ACCEPT"} for table, chains in tables.items()}
+    telling = {
+        table: {c: b for c, b in chains.items() if b["rules"] or b["policy"] != "ACCEPT"}
+        for table, chains in tables.items()
+    }
     return {table: chains for table, chains in telling.items() if chains}
 
 

@@ -1,7 +1,10 @@
-"""Real traffic between namespaces, on plain sockets: who reaches whom, and which source address was seen.
+"""Real traffic between namespaces, on plain sockets.
 
-A socket belongs for good to the namespace in which it was made. So one process can hold the sockets of all: echo servers
-in every namespace, the LAN's resolver, and a socket for every probe; one event loop then runs the whole exchange at once.
+Who reaches whom, and which source address was seen.
+
+A socket belongs for good to the namespace in which it was made. So one process can hold the sockets
+of all: echo servers in every namespace, the LAN's resolver, and a socket for every probe; one event
+loop then runs the whole exchange at once.
 
 What a probe finds is one of
     ok                    an echo reply (icmp)
@@ -26,19 +29,28 @@ from typing import Any
 from plumb.kernel.netns.namespaces import entered
 from tests.conformance import dns
 
-QUIET, ROUNDS = 0.25, 3             # all is said when nobody has heard anything for that many seconds, so many times
-RESOLVER_PATIENCE = 4.0             # a resolver of the container's own may have to ask others first
-IP_PKTINFO = 8                      # linux/in.h; the socket module has it from Python 3.14 on
-WHICH_ADDRESS = {socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO), socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO)}
-ECHO = {4: (8, 0), 6: (128, 129)}   # ICMP's echo request and reply
+QUIET, ROUNDS = (
+    0.25,
+    3,
+)  # all is said when nobody has heard anything for that many seconds, so many times
+RESOLVER_PATIENCE = 4.0  # a resolver of the container's own may have to ask others first
+IP_PKTINFO = 8  # linux/in.h; the socket module has it from Python 3.14 on
+WHICH_ADDRESS = {
+    socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
+}
+ECHO = {4: (8, 0), 6: (128, 129)}  # ICMP's echo request and reply
 IDENTS = itertools.count(1000)
 
-Results = dict[str, dict[str, str]]     # where from → probe → what it found
+Results = dict[str, dict[str, str]]  # where from → probe → what it found
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One question: `ident` names it; for dns, `host` is the name asked for and `server` the resolver."""
+    """One question: `ident` names it.
+
+    For dns, `host` is the name asked for and `server` the resolver.
+    """
 
     ident: str
     proto: str
@@ -63,7 +75,10 @@ class Laboratory:
     """The event loop, with the servers that answer while it runs."""
 
     def __init__(self, servers: Iterable[Server], resolver: tuple[str, str]) -> None:
-        """Open the servers' sockets; `resolver` is the namespace and the address of the one that knows external.test."""
+        """Open the servers' sockets.
+
+        `resolver` is the namespace and the address of the one that knows external.test.
+        """
         self.loop = asyncio.new_event_loop()
         self._open: list[socket.socket] = []
         for server in servers:
@@ -96,7 +111,9 @@ class Laboratory:
                     listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 try:
                     listener.bind((address, port))
-                except OSError as error:      # containers that share a namespace: the first one has the TCP port
+                except (
+                    OSError
+                ) as error:  # containers that share a namespace: the first one has the TCP port
                     if error.errno != errno.EADDRINUSE:
                         raise
                     continue
@@ -107,7 +124,10 @@ class Laboratory:
                 self.loop.add_reader(listener, answer, listener, name)
 
     def ask(self, questions: Mapping[str, tuple[str, Sequence[Probe]]]) -> Results:
-        """Put every question at once; `questions` are by the name of where they are asked, with its namespace."""
+        """Put every question at once.
+
+        `questions` are by the name of where they are asked, with its namespace.
+        """
         with ExitStack() as stack:
             tasks: dict[asyncio.Task[str], tuple[str, Probe]] = {}
             for source, (netns, probes) in questions.items():
@@ -143,17 +163,17 @@ def _reply(listener: socket.socket, name: str) -> None:
     _, ancillary, _, peer = listener.recvmsg(2048, 256)
     from_there = []
     for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP:      # interface, source to use, destination seen
+        if level == socket.IPPROTO_IP:  # interface, source to use, destination seen
             from_there.append((level, kind, struct.pack("=i4s4s", 0, data[8:12], bytes(4))))
         else:
             from_there.append((level, kind, data[:16] + struct.pack("=i", 0)))
-    with suppress(OSError):      # there may be no way back
+    with suppress(OSError):  # there may be no way back
         listener.sendmsg([f"{name} {peer[0]}".encode()], from_there, 0, peer)
 
 
 def _resolve(listener: socket.socket) -> None:
     query, peer = listener.recvfrom(2048)
-    with suppress(OSError):      # there may be no way back
+    with suppress(OSError):  # there may be no way back
         listener.sendto(dns.answer(query), peer)
 
 
@@ -163,8 +183,14 @@ def _resolve(listener: socket.socket) -> None:
 async def _until_quiet(tasks: dict[asyncio.Task[str], tuple[str, Probe]]) -> None:
     """Let the probes run until all are answered, or nothing more is heard."""
     pending, silent = set(tasks), 0.0
-    while pending and silent < (RESOLVER_PATIENCE if any(tasks[t][1].server.startswith("127.") for t in pending) else QUIET * ROUNDS):
-        done, pending = await asyncio.wait(pending, timeout=QUIET, return_when=asyncio.FIRST_COMPLETED)
+    while pending and silent < (
+        RESOLVER_PATIENCE
+        if any(tasks[t][1].server.startswith("127.") for t in pending)
+        else QUIET * ROUNDS
+    ):
+        done, pending = await asyncio.wait(
+            pending, timeout=QUIET, return_when=asyncio.FIRST_COMPLETED
+        )
         silent = 0.0 if done else silent + QUIET
     for task in pending:
         task.cancel()
@@ -175,9 +201,13 @@ def _endpoint(probe: Probe) -> socket.socket:
     six = ip_address(probe.server or probe.host).version == 6
     family = socket.AF_INET6 if six else socket.AF_INET
     if probe.proto == "icmp":
-        made = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
+        made = socket.socket(
+            family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
+        )
     else:
-        made = socket.socket(family, socket.SOCK_STREAM if probe.proto == "tcp" else socket.SOCK_DGRAM)
+        made = socket.socket(
+            family, socket.SOCK_STREAM if probe.proto == "tcp" else socket.SOCK_DGRAM
+        )
     made.setblocking(False)
     return made
 
@@ -186,11 +216,17 @@ async def _attempt(endpoint: socket.socket, probe: Probe) -> str:
     try:
         return await ATTEMPTS[probe.proto](endpoint, probe)
     except OSError as error:
-        return "refused" if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET) else UNREACHABLE.get(error.errno or 0, str(error))
+        return (
+            "refused"
+            if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET)
+            else UNREACHABLE.get(error.errno or 0, str(error))
+        )
 
 
-UNREACHABLE = dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL), "unreachable") \
-    | {errno.ETIMEDOUT: "timeout"}
+UNREACHABLE = dict.fromkeys(
+    (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL),
+    "unreachable",
+) | {errno.ETIMEDOUT: "timeout"}
 
 
 async def _tcp(endpoint: socket.socket, probe: Probe) -> str:
@@ -205,7 +241,7 @@ def _who(data: bytes) -> str:
 
 
 async def _udp(endpoint: socket.socket, probe: Probe) -> str:
-    endpoint.connect((probe.host, probe.port))      # sends nothing yet
+    endpoint.connect((probe.host, probe.port))  # sends nothing yet
     return _who(await _insist(endpoint, b"?", lambda data: True))
 
 
@@ -214,12 +250,12 @@ async def _icmp(endpoint: socket.socket, probe: Probe) -> str:
     request, reply = ECHO[version]
     ident = next(IDENTS) & 0xFFFF
     head = struct.pack("!BBHHH", request, 0, 0, ident, 1)
-    if version == 4:      # the kernel sums up ICMPv6 itself
+    if version == 4:  # the kernel sums up ICMPv6 itself
         head = struct.pack("!BBHHH", request, 0, _checksum(head), ident, 1)
 
     def mine(data: bytes) -> bool:
         """Whether this is the answer: a raw socket hears all of the namespace's ICMP."""
-        body = data if version == 6 else data[(data[0] & 15) * 4:]
+        body = data if version == 6 else data[(data[0] & 15) * 4 :]
         kind, _, _, got = struct.unpack("!BBHH", body[:6])
         return (kind, got) == (reply, ident)
 
@@ -240,8 +276,13 @@ async def _dns(endpoint: socket.socket, probe: Probe) -> str:
     return dns.told(await loop.sock_recv(endpoint, 4096))
 
 
-async def _insist(endpoint: socket.socket, question: bytes, wanted: Callable[[bytes], bool]) -> bytes:
-    """Send until there is the answer that is wanted: the first packet may be lost while a neighbour is found."""
+async def _insist(
+    endpoint: socket.socket, question: bytes, wanted: Callable[[bytes], bool]
+) -> bytes:
+    """Send until there is the answer that is wanted.
+
+    The first packet may be lost while a neighbour is found.
+    """
     loop = asyncio.get_running_loop()
     while True:
         await loop.sock_sendall(endpoint, question)
@@ -255,4 +296,9 @@ async def _insist(endpoint: socket.socket, question: bytes, wanted: Callable[[by
             continue
 
 
-ATTEMPTS: dict[str, Callable[[socket.socket, Probe], Coroutine[Any, Any, str]]] = {"tcp": _tcp, "udp": _udp, "icmp": _icmp, "dns": _dns}
+ATTEMPTS: dict[str, Callable[[socket.socket, Probe], Coroutine[Any, Any, str]]] = {
+    "tcp": _tcp,
+    "udp": _udp,
+    "icmp": _icmp,
+    "dns": _dns,
+}

@@ -1,7 +1,7 @@
 """A scenario, played on plumb: what came of it, in the format of Docker's recordings.
 
-What is random (ids, MACs, names of veths) is replaced by what it stands for: <net n1>, <mac c1 eth0>, veth<c1 eth0>.
-"""
+What is random (ids, MACs, names of veths) is replaced by what it stands for: <net n1>, <mac c1
+eth0>, veth<c1 eth0>."""
 
 from __future__ import annotations
 
@@ -23,13 +23,34 @@ from tests.conformance.rig import Host, Rig, rig
 from tests.conformance.scenarios import Recording, Scenario
 from tests.labs import INTERNET, INTERNET6, ROUTER, sh, within
 
-HOST_PORT = 9000            # where a host's own echo server listens
-GUEST_PORTS = (80, 81)      # where every container's does
+HOST_PORT = 9000  # where a host's own echo server listens
+GUEST_PORTS = (80, 81)  # where every container's does
 FILES = ("resolv.conf", "hosts", "hostname")
-ENDPOINT = ("IPAddress", "IPPrefixLen", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway", "Aliases", "DNSNames",
-            "MacAddress", "GwPriority")
-NETWORK = ("Name", "Driver", "Scope", "EnableIPv4", "EnableIPv6", "Internal", "Attachable", "Ingress", "Options", "Labels")
-PATIENCE = 3.0              # seconds in which a namespace must be gone, or an address usable
+ENDPOINT = (
+    "IPAddress",
+    "IPPrefixLen",
+    "Gateway",
+    "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen",
+    "IPv6Gateway",
+    "Aliases",
+    "DNSNames",
+    "MacAddress",
+    "GwPriority",
+)
+NETWORK = (
+    "Name",
+    "Driver",
+    "Scope",
+    "EnableIPv4",
+    "EnableIPv6",
+    "Internal",
+    "Attachable",
+    "Ingress",
+    "Options",
+    "Labels",
+)
+PATIENCE = 3.0  # seconds in which a namespace must be gone, or an address usable
 
 
 @dataclass(frozen=True)
@@ -57,7 +78,12 @@ class Box:
     @property
     def addresses(self) -> list[str]:
         """Where it can be asked."""
-        return [address.split("/")[0] for link, found in self.state["addrs"].items() for address in found if link != "lo"]
+        return [
+            address.split("/")[0]
+            for link, found in self.state["addrs"].items()
+            for address in found
+            if link != "lo"
+        ]
 
 
 @dataclass
@@ -74,8 +100,8 @@ class Seen:
 def play(scenario: Scenario) -> Recording:
     """Play a scenario on a fresh host, and take everything back; the recording.
 
-    Besides what Docker's recordings have: `bare`, the hosts' state before, and `left`, what is not as before after the reset.
-    """
+    Besides what Docker's recordings have: `bare`, the hosts' state before, and `left`, what is not
+    as before after the reset."""
     with rig(scenario.hosts, scenario.daemon) as lab:
         for route in scenario.lan_routes:
             within(lab.lan, f"ip route add {route}")
@@ -107,7 +133,11 @@ def _reset(lab: Rig, bare: dict[str, State]) -> list[str]:
         host.asked("reset", "--force")
     deadline = time.monotonic() + PATIENCE
     while True:
-        left = [f"left: {name} namespace {path}" for name, host in lab.hosts.items() for path in host.mounted()]
+        left = [
+            f"left: {name} namespace {path}"
+            for name, host in lab.hosts.items()
+            for path in host.mounted()
+        ]
         for name, host in lab.hosts.items():
             left += left_behind(name, bare[name], observe(host.netns))
         if not left or time.monotonic() > deadline:
@@ -121,15 +151,30 @@ def _reset(lab: Rig, bare: dict[str, State]) -> list[str]:
 def _see(lab: Rig) -> Seen:
     """Read everything back; the command line and the tools work side by side."""
     with ThreadPoolExecutor(4) as pool:
-        networks = {name: pool.submit(host.listed, "network", listing="ls") for name, host in lab.hosts.items()}
-        found = [(host, boxes, box) for host in lab.hosts.values() for boxes in [host.listed(listing="ps")] for box in boxes]
+        networks = {
+            name: pool.submit(host.listed, "network", listing="ls")
+            for name, host in lab.hosts.items()
+        }
+        found = [
+            (host, boxes, box)
+            for host in lab.hosts.values()
+            for boxes in [host.listed(listing="ps")]
+            for box in boxes
+        ]
         for host, boxes, box in found:
             _wait_for_addresses(host.container_netns(box, boxes))
         states = {name: pool.submit(observe, host.netns) for name, host in lab.hosts.items()}
         boxes_seen = list(pool.map(lambda each: _box(*each), found))
-        return Seen({name: state.result() for name, state in states.items()}, boxes_seen,
-                    {f"{host}/{n['Name']}": n for host, all_of_it in networks.items() for n in all_of_it.result()},
-                    _others(lab, boxes_seen))
+        return Seen(
+            {name: state.result() for name, state in states.items()},
+            boxes_seen,
+            {
+                f"{host}/{n['Name']}": n
+                for host, all_of_it in networks.items()
+                for n in all_of_it.result()
+            },
+            _others(lab, boxes_seen),
+        )
 
 
 def _box(host: Host, boxes: list[dict[str, Any]], box: dict[str, Any]) -> Box:
@@ -149,7 +194,10 @@ def _wait_for_addresses(netns: str) -> None:
 
 def _others(lab: Rig, boxes: list[Box]) -> dict[str, tuple[str, State]]:
     """Namespaces that are no container's, by host and the kinds of links in them."""
-    known = {os.stat(path).st_ino for path in (*(box.netns for box in boxes), *(host.netns for host in lab.hosts.values()))}
+    known = {
+        os.stat(path).st_ino
+        for path in (*(box.netns for box in boxes), *(host.netns for host in lab.hosts.values()))
+    }
     found: dict[str, tuple[str, State]] = {}
     for host in lab.hosts.values():
         for path in host.mounted():
@@ -169,14 +217,29 @@ def _others(lab: Rig, boxes: list[Box]) -> dict[str, tuple[str, State]]:
 def _reach(lab: Rig, seen: Seen) -> Results:
     """Every container, every host and the LAN try every address, every published port and every name."""
     guests = [box for box in seen.boxes if box.mode != "host"]
-    servers = [Server(lab.lan, "lan", (80, HOST_PORT)), *(Server(host.netns, host.name, (HOST_PORT,)) for host in lab.hosts.values()),
-               *(Server(box.netns, box.name, GUEST_PORTS) for box in guests)]
-    questions: dict[str, tuple[str, list[Probe]]] = {"lan": (lab.lan, [*_to_containers("lan", guests), *_to_published("lan", seen.boxes)])}
+    servers = [
+        Server(lab.lan, "lan", (80, HOST_PORT)),
+        *(Server(host.netns, host.name, (HOST_PORT,)) for host in lab.hosts.values()),
+        *(Server(box.netns, box.name, GUEST_PORTS) for box in guests),
+    ]
+    questions: dict[str, tuple[str, list[Probe]]] = {
+        "lan": (lab.lan, [*_to_containers("lan", guests), *_to_published("lan", seen.boxes)])
+    }
     for name, host in lab.hosts.items():
-        questions[name] = host.netns, [*_to_containers(name, guests), *_to_published(name, seen.boxes)]
+        questions[name] = (
+            host.netns,
+            [*_to_containers(name, guests), *_to_published(name, seen.boxes)],
+        )
     for box in guests:
-        questions[box.name] = box.netns, [*_to_containers(box.name, guests), *_to_published(box.name, seen.boxes), *_to_world(lab),
-                                          *_to_names(box, guests, seen.boxes)]
+        questions[box.name] = (
+            box.netns,
+            [
+                *_to_containers(box.name, guests),
+                *_to_published(box.name, seen.boxes),
+                *_to_world(lab),
+                *_to_names(box, guests, seen.boxes),
+            ],
+        )
     with laboratory(servers, (lab.lan, ROUTER)) as made:
         return made.ask(questions)
 
@@ -190,10 +253,18 @@ def _to_containers(source: str, guests: list[Box]) -> Iterator[Probe]:
 
 
 def _to_published(source: str, boxes: list[Box]) -> Iterator[Probe]:
-    targets = {(target, int(binding["HostPort"]), spec.split("/")[1])
-               for box in boxes for spec, bindings in (box.settings.get("Ports") or {}).items() for binding in bindings or ()
-               if binding["HostPort"]      # none: the port is opened, not mapped (routed)
-               for target in (box.host.v4, box.host.v6, *(("127.0.0.1", "::1") if source == box.host.name else ()))}
+    targets = {
+        (target, int(binding["HostPort"]), spec.split("/")[1])
+        for box in boxes
+        for spec, bindings in (box.settings.get("Ports") or {}).items()
+        for binding in bindings or ()
+        if binding["HostPort"]  # none: the port is opened, not mapped (routed)
+        for target in (
+            box.host.v4,
+            box.host.v6,
+            *(("127.0.0.1", "::1") if source == box.host.name else ()),
+        )
+    }
     for target, port, proto in sorted(targets):
         if proto in ("tcp", "udp"):
             yield Probe(f"published {target}:{port}/{proto}", proto, target, port)
@@ -214,10 +285,18 @@ def _to_names(box: Box, guests: list[Box], boxes: list[Box]) -> Iterator[Probe]:
     asked = {"external.test", "external.test/AAAA", "nosuch.test"}
     for guest in guests:
         asked |= {guest.name, f"{guest.name}/AAAA"}
-        asked |= {".".join(reversed(address.split("."))) + ".in-addr.arpa/PTR" for address in guest.addresses if "." in address}
+        asked |= {
+            ".".join(reversed(address.split("."))) + ".in-addr.arpa/PTR"
+            for address in guest.addresses
+            if "." in address
+        }
     for other in boxes:
         for network, endpoint in other.settings["Networks"].items():
-            asked |= {alias for alias in endpoint.get("Aliases") or () if not re.fullmatch("[0-9a-f]{12}", alias)}
+            asked |= {
+                alias
+                for alias in endpoint.get("Aliases") or ()
+                if not re.fullmatch("[0-9a-f]{12}", alias)
+            }
             asked.add(f"{other.name}.{network}")
     server = re.search(r"(?m)^nameserver\s+(\S+)", box.files["resolv.conf"])
     for name in sorted(asked):
@@ -231,35 +310,72 @@ def _normal(seen: Seen) -> Recording:
     """The recording, with labels for whatever differs from one time to the next."""
     raw = {
         "hosts": {name: _tidy(state) for name, state in seen.hosts.items()},
-        "containers": {box.name: {"host": box.host.name, "state": _resolver_labelled(_tidy(box.state)), "files": box.files,
-                                  "inspect": _inspected(box)} for box in seen.boxes},
-        "others": {label: {"host": host, "state": _tidy(state)} for label, (host, state) in seen.others.items()},
-        "networks": {key: {**{k: network.get(k) for k in NETWORK}, "IPAM": (network.get("IPAM") or {}).get("Config")}
-                     for key, network in seen.networks.items()},
+        "containers": {
+            box.name: {
+                "host": box.host.name,
+                "state": _resolver_labelled(_tidy(box.state)),
+                "files": box.files,
+                "inspect": _inspected(box),
+            }
+            for box in seen.boxes
+        },
+        "others": {
+            label: {"host": host, "state": _tidy(state)}
+            for label, (host, state) in seen.others.items()
+        },
+        "networks": {
+            key: {
+                **{k: network.get(k) for k in NETWORK},
+                "IPAM": (network.get("IPAM") or {}).get("Config"),
+            }
+            for key, network in seen.networks.items()
+        },
         "reach": seen.reach,
     }
     for state in raw["hosts"].values():
-        state["listeners"] = [line for line in state["listeners"] if not line.endswith(f":{HOST_PORT}")]
+        state["listeners"] = [
+            line for line in state["listeners"] if not line.endswith(f":{HOST_PORT}")
+        ]
     for box in raw["containers"].values():
-        box["state"]["listeners"] = [line for line in box["state"]["listeners"] if "127.0.0.11" in line]
+        box["state"]["listeners"] = [
+            line for line in box["state"]["listeners"] if "127.0.0.11" in line
+        ]
     labels = _labels(seen)
     found = re.compile("|".join(map(re.escape, sorted(labels, key=len, reverse=True))) or r"(?!)")
     normal: Recording = json.loads(found.sub(lambda match: labels[match[0]], json.dumps(raw)))
-    for each in (*normal["hosts"].values(), *(c["state"] for kind in ("containers", "others") for c in normal[kind].values())):
-        for link in each["links"].values():      # a bridge's or a host's MAC is the kernel's choice
-            if link["mac"] and not link["mac"].startswith("<mac") and link["mac"] != "00:00:00:00:00:00":
+    for each in (
+        *normal["hosts"].values(),
+        *(c["state"] for kind in ("containers", "others") for c in normal[kind].values()),
+    ):
+        for link in each["links"].values():  # a bridge's or a host's MAC is the kernel's choice
+            if (
+                link["mac"]
+                and not link["mac"].startswith("<mac")
+                and link["mac"] != "00:00:00:00:00:00"
+            ):
                 link["mac"] = "*"
     return normal
 
 
 def _inspected(box: Box) -> dict[str, Any]:
-    return {"Ports": box.settings.get("Ports"),
-            "Networks": {name: {key: endpoint.get(key) for key in ENDPOINT} for name, endpoint in box.settings["Networks"].items()}}
+    return {
+        "Ports": box.settings.get("Ports"),
+        "Networks": {
+            name: {key: endpoint.get(key) for key in ENDPOINT}
+            for name, endpoint in box.settings["Networks"].items()
+        },
+    }
 
 
 def _tidy(state: State) -> dict[str, Any]:
     indices = ("index", "peer_index")
-    return {**state, "links": {name: {k: v for k, v in link.items() if k not in indices} for name, link in state["links"].items()}}
+    return {
+        **state,
+        "links": {
+            name: {k: v for k, v in link.items() if k not in indices}
+            for name, link in state["links"].items()
+        },
+    }
 
 
 def _resolver_labelled(state: dict[str, Any]) -> dict[str, Any]:
@@ -278,15 +394,23 @@ def _labels(seen: Seen) -> dict[str, str]:
     for network in seen.networks.values():
         ident, name = network["Id"], network["Name"]
         labels[ident] = f"<net {name}>"
-        labels.update({f"{prefix}-{ident[:12]}": f"{prefix}-<{name}>" for prefix in ("br", "dm", "di")})
+        labels.update(
+            {f"{prefix}-{ident[:12]}": f"{prefix}-<{name}>" for prefix in ("br", "dm", "di")}
+        )
     for box in seen.boxes:
         ident = box.inspected["Id"]
         labels[ident] = labels[ident[:12]] = f"<ctr {box.name}>"
         labels[box.settings.get("SandboxID") or ""] = f"<sandbox {box.name}>"
         if box.mode != "host":
-            macs = {link["mac"] or "": f"<mac {box.name} {name}>" for name, link in box.state["links"].items() if name != "lo"}
+            macs = {
+                link["mac"] or "": f"<mac {box.name} {name}>"
+                for name, link in box.state["links"].items()
+                if name != "lo"
+            }
             labels.update(macs | _veths(box.name, box.state, seen.hosts[box.host.name]))
-        labels.update({e.get("EndpointID") or "": "<endpoint>" for e in box.settings["Networks"].values()})
+        labels.update(
+            {e.get("EndpointID") or "": "<endpoint>" for e in box.settings["Networks"].values()}
+        )
     for label, (host, state) in seen.others.items():
         labels = _veths(label.split(" #")[0], state, seen.hosts[host]) | labels
     labels.pop("", None)
@@ -295,6 +419,11 @@ def _labels(seen: Seen) -> dict[str, str]:
 
 def _veths(name: str, state: State, host: State) -> dict[str, str]:
     """The host's ends of the veths of a namespace."""
-    by_index = {link["index"]: peer for peer, link in host["links"].items() if link["kind"] == "veth"}
-    return {by_index[link["peer_index"]]: f"veth<{name} {inner}>" for inner, link in state["links"].items()
-            if link["kind"] == "veth" and link["peer_index"] in by_index}
+    by_index = {
+        link["index"]: peer for peer, link in host["links"].items() if link["kind"] == "veth"
+    }
+    return {
+        by_index[link["peer_index"]]: f"veth<{name} {inner}>"
+        for inner, link in state["links"].items()
+        if link["kind"] == "veth" and link["peer_index"] in by_index
+    }

@@ -5,10 +5,9 @@ r"""A throw-away lab: hosts on a LAN, all in namespaces, and plumb's command lin
     2001:db8:2::1
     198.51.100.1 and 2001:db8:64::1 on lo: "the internet", which knows no way back to a container
 
-A host is a network, a mount and a UTS namespace: its resolv.conf names the LAN's resolver, its /run and /sys are its
-own, and it is called vm, as the recorded one was. A process that waits for its input to end holds them, so that a
-killed test leaves nothing behind.
-"""
+A host is a network, a mount and a UTS namespace: its resolv.conf names the LAN's resolver, its /run
+and /sys are its own, and it is called vm, as the recorded one was. A process that waits for its
+input to end holds them, so that a killed test leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -66,10 +65,32 @@ class Host:
 
     def plumb(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run the command line on this host."""
-        env = {**os.environ, "PYTHONPATH": str(REPOSITORY),
-               "PLUMB_ROOT": f"{self.folder}/root", "PLUMB_CONFIG": f"{self.folder}/daemon.json"}
-        return subprocess.run(["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "--", sys.executable, "-m", "plumb", *argv],
-                              capture_output=True, text=True, check=False, env=env, cwd="/")
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            "PLUMB_ROOT": f"{self.folder}/root",
+            "PLUMB_CONFIG": f"{self.folder}/daemon.json",
+        }
+        return subprocess.run(
+            [
+                "nsenter",
+                "-t",
+                str(self.pid),
+                "-n",
+                "-m",
+                "-u",
+                "--",
+                sys.executable,
+                "-m",
+                "plumb",
+                *argv,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=env,
+            cwd="/",
+        )
 
     def asked(self, *argv: str) -> str:
         """What plumb prints; it must not refuse."""
@@ -90,13 +111,18 @@ class Host:
             return self.netns
         if mode.startswith("container:"):
             other = mode.removeprefix("container:")
-            return self.container_netns(next(b for b in boxes if other in (b["Id"], b["Name"].lstrip("/"))), boxes)
+            return self.container_netns(
+                next(b for b in boxes if other in (b["Id"], b["Name"].lstrip("/"))), boxes
+            )
         return f"/proc/{self.pid}/root{box['NetworkSettings']['SandboxKey']}"
 
     def mounted(self) -> list[str]:
         """The network namespaces that are mounted on this host, as this process sees them."""
         text = Path(f"/proc/{self.pid}/mountinfo").read_text()
-        return [f"/proc/{self.pid}/root{path}" for path in re.findall(r" net:\[\d+\] (\S+) .* - nsfs ", text)]
+        return [
+            f"/proc/{self.pid}/root{path}"
+            for path in re.findall(r" net:\[\d+\] (\S+) .* - nsfs ", text)
+        ]
 
 
 @dataclass
@@ -130,18 +156,35 @@ def _host(folder: Path, name: str, number: int, lan: int, daemon: dict[str, Any]
     (folder / "daemon.json").write_text(json.dumps(daemon))
     with _held(_MOUNTS, folder) as pid:
         host = Host(name, pid, f"192.0.2.{10 + number}", f"2001:db8:2::{10 + number}", folder)
-        within(host.netns, _HOST.format(number=number, lan=lan, v4=host.v4, v6=host.v6, router=ROUTER, router6=ROUTER6))
+        within(
+            host.netns,
+            _HOST.format(
+                number=number, lan=lan, v4=host.v4, v6=host.v6, router=ROUTER, router6=ROUTER6
+            ),
+        )
         try:
             yield host
         finally:
-            host.plumb("reset", "--force")      # it has been, unless the scenario broke off
+            host.plumb("reset", "--force")  # it has been, unless the scenario broke off
 
 
 @contextmanager
 def _held(setup: str, folder: Path) -> Iterator[int]:
     """Namespaces of their own, for as long as the process lives whose pid this gives."""
-    argv = ["unshare", "-n", "-m", "-u", "--propagation", "private", "sh", "-c", f"{setup}\necho ready; exec cat"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder) as holder:
+    argv = [
+        "unshare",
+        "-n",
+        "-m",
+        "-u",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        f"{setup}\necho ready; exec cat",
+    ]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n", "the namespaces could not be made"
         try:

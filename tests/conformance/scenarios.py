@@ -1,7 +1,7 @@
 """The scenarios, and what a Docker Engine did with each.
 
-A scenario is a fresh host and a few command lines. Its recording holds the host's and every container's kernel state,
-the files in the containers, what `inspect` says, and who reaches whom.
+A scenario is a fresh host and a few command lines. Its recording holds the host's and every
+container's kernel state, the files in the containers, what `inspect` says, and who reaches whom.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-Recording = dict[str, Any]        # JSON; facts.py knows its shape
+Recording = dict[str, Any]  # JSON; facts.py knows its shape
 
 HERE = Path(__file__).parent
 
@@ -22,10 +22,13 @@ class Scenario:
     """Command lines for a fresh host.
 
     Attributes:
-        steps: the command lines; one that begins with "@h2 " runs on h2, "NAME = LINE" keeps what LINE prints as $NAME.
+        steps: the command lines; one that begins with "@h2 " runs on h2, "NAME = LINE" keeps what
+        LINE prints as $NAME.
         daemon: settings, with the keys of Docker's daemon.json.
-        hosts: the hosts' names; host_setup: shell lines that run on h1 first; lan_routes: routes of the LAN's router.
-        needs: the kernel's feature without which it cannot be played, empty where every kernel will do.
+        hosts: the hosts' names; host_setup: shell lines that run on h1 first; lan_routes: routes of
+        the LAN's router.
+        needs: the kernel's feature without which it cannot be played, empty where every kernel will
+        do.
     """
 
     name: str
@@ -40,9 +43,19 @@ class Scenario:
 def scenarios() -> dict[str, Scenario]:
     """All scenarios of which there is a recording, in the book's order."""
     book = tomllib.loads((HERE / "scenarios.toml").read_text())
-    return {name: Scenario(name, tuple(s["steps"]), s.get("daemon", {}), tuple(s.get("hosts", ("h1",))),
-                           tuple(s.get("host_setup", ())), tuple(s.get("lan_routes", ())), s.get("vm", ""))
-            for name, s in book.items() if _golden(name).exists()}
+    return {
+        name: Scenario(
+            name,
+            tuple(s["steps"]),
+            s.get("daemon", {}),
+            tuple(s.get("hosts", ("h1",))),
+            tuple(s.get("host_setup", ())),
+            tuple(s.get("lan_routes", ())),
+            s.get("vm", ""),
+        )
+        for name, s in book.items()
+        if _golden(name).exists()
+    }
 
 
 def recorded(name: str) -> Recording:

@@ -1,4 +1,7 @@
-"""plumb does what a real Docker Engine did: in the kernel, in files, in what it says, and for traffic."""
+"""plumb does what a real Docker Engine did.
+
+In the kernel, in files, in what it says, and for traffic.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +31,25 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
 def test_does_what_docker_did(name: str) -> None:
     """Every fact of the scenario is Docker's; afterwards the host is as bare as before."""
     docker, seen = recorded(name), play(BOOK[name])
-    wrong = [*map(str, differences(docker, seen)), *(f"~ [order] {each}" for each in misordered(docker, seen))]
+    wrong = [
+        *map(str, differences(docker, seen)),
+        *(f"~ [order] {each}" for each in misordered(docker, seen)),
+    ]
     if wrong:
-        pytest.fail(f"{len(wrong)} facts differ (- Docker's, + plumb's):\n" + "\n".join(wrong), pytrace=False)
+        pytest.fail(
+            f"{len(wrong)} facts differ (- Docker's, + plumb's):\n" + "\n".join(wrong),
+            pytrace=False,
+        )
 
 
 FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
-ELSEWHERE = [("dns-alias", "legacy"),
-             *((name, "nftables") for name in ("dns-alias", "dns-options", "dns-internal", "bridge-link", "three-tier"))]
+ELSEWHERE = [
+    ("dns-alias", "legacy"),
+    *(
+        (name, "nftables")
+        for name in ("dns-alias", "dns-options", "dns-internal", "bridge-link", "three-tier")
+    ),
+]
 
 
 @pytest.mark.slow
@@ -45,5 +59,9 @@ def test_names_on_other_firewalls(name: str, backend: str) -> None:
     chosen = {"firewall-backend": "nftables"} if backend == "nftables" else {}
     scenario = replace(BOOK[name], daemon={**BOOK[name].daemon, **chosen}, host_setup=(FORWARDS,))
     with labs.iptables("legacy" if backend == "legacy" else ""):
-        found = [each for each in differences(recorded(name), play(scenario)) if each.group in ("files", "container", "reach")]
+        found = [
+            each
+            for each in differences(recorded(name), play(scenario))
+            if each.group in ("files", "container", "reach")
+        ]
     assert [str(each) for each in found if not re.search(r" (iptables|nft) ", each.fact)] == []

@@ -41,7 +41,9 @@ def test_the_names_are_forgiven() -> None:
 
 
 def _no_wall(r: Recording) -> None:
-    r["hosts"]["h1"]["iptables"]["filter"]["DOCKER"]["rules"].remove("! -i br-<n1> -o br-<n1> -j DROP")
+    r["hosts"]["h1"]["iptables"]["filter"]["DOCKER"]["rules"].remove(
+        "! -i br-<n1> -o br-<n1> -j DROP"
+    )
 
 
 def _mtu(r: Recording) -> None:
@@ -72,7 +74,10 @@ def _other_namespace(r: Recording) -> None:
     r["others"]["h1 veth"] = {"host": "h1", "state": r["containers"]["c1"]["state"]}
 
 
-@pytest.mark.parametrize("alter", [_no_wall, _mtu, _no_default_route, _let_in, _step_refused, _left, _gateway, _other_namespace])
+@pytest.mark.parametrize(
+    "alter",
+    [_no_wall, _mtu, _no_default_route, _let_in, _step_refused, _left, _gateway, _other_namespace],
+)
 def test_an_altered_fact_is_noticed(alter: Callable[[Recording], object]) -> None:
     """No entry of LATER covers a change of what plumb has."""
     assert change(alter)
@@ -84,7 +89,9 @@ def test_the_order_of_the_engines_own_chains_is_noticed() -> None:
     altered = copy.deepcopy(docker)
     altered["hosts"]["h1"]["iptables"]["filter"]["DOCKER"]["rules"].reverse()
     assert (differences(docker, altered), misordered(docker, docker)) == ([], [])
-    assert [each.split(":")[0] for each in misordered(docker, altered)] == ["h1 iptables filter DOCKER"]
+    assert [each.split(":")[0] for each in misordered(docker, altered)] == [
+        "h1 iptables filter DOCKER"
+    ]
 
 
 def test_the_order_of_native_chains_is_noticed() -> None:
@@ -92,16 +99,19 @@ def test_the_order_of_native_chains_is_noticed() -> None:
     docker = recorded("daemon-nftables")
     altered = copy.deepcopy(docker)
     port = "\t\tip daddr 172.20.0.2 tcp dport 80 counter accept\n"
-    wall = "\t\tcounter drop comment \"UNPUBLISHED PORT DROP\"\n"
+    wall = '\t\tcounter drop comment "UNPUBLISHED PORT DROP"\n'
     altered["hosts"]["h1"]["nft"] = docker["hosts"]["h1"]["nft"].replace(port + wall, wall + port)
     assert (differences(docker, altered), misordered(docker, docker)) == ([], [])
     assert [each.split(":")[0] for each in misordered(docker, altered)] == [
-        "h1 nft table ip docker-bridges / chain filter-forward-in__br-<n1>"]
+        "h1 nft table ip docker-bridges / chain filter-forward-in__br-<n1>"
+    ]
 
 
 def test_every_missing_entry_names_a_scenario() -> None:
     """A reason for which no scenario is skipped must go."""
-    assert [pattern for pattern in later.MISSING if not any(fnmatchcase(name, pattern) for name in BOOK)] == []
+    assert [
+        pattern for pattern in later.MISSING if not any(fnmatchcase(name, pattern) for name in BOOK)
+    ] == []
 
 
 def test_observation_reads_back_what_is_there(lab: Lab) -> None:
@@ -110,18 +120,30 @@ def test_observation_reads_back_what_is_there(lab: Lab) -> None:
         ip addr add 10.0.0.1/24 dev br0; ip route add 10.1.0.0/16 via 10.0.0.2; bridge link set dev d0 isolated on
         sysctl -qw net.ipv4.conf.br0.route_localnet=1; iptables-nft -A FORWARD -i br0 -j DROP; nft add table ip own""")
     seen = observe(lab.netns)
-    assert (seen["links"]["d0"]["master"], seen["links"]["d0"]["port"]["isolated"], seen["links"]["br0"]["mtu"]) == ("br0", True, 1400)
+    assert (
+        seen["links"]["d0"]["master"],
+        seen["links"]["d0"]["port"]["isolated"],
+        seen["links"]["br0"]["mtu"],
+    ) == ("br0", True, 1400)
     assert seen["addrs"]["br0"] == ["10.0.0.1/24"]
-    assert seen["routes"] == ["10.0.0.0/24 dev br0 scope link src 10.0.0.1", "10.1.0.0/16 via 10.0.0.2 dev br0"]
+    assert seen["routes"] == [
+        "10.0.0.0/24 dev br0 scope link src 10.0.0.1",
+        "10.1.0.0/16 via 10.0.0.2 dev br0",
+    ]
     assert seen["sysctls"]["net.ipv4.conf.br0.route_localnet"] == "1"
     assert seen["iptables"]["filter"]["FORWARD"]["rules"] == ["-i br0 -j DROP"]
     assert seen["nft"] == "table ip own {\n}"
 
 
-@pytest.mark.parametrize(("question", "answer"), [
-    ("external.test", "198.51.100.1"), ("EXTERNAL.test/AAAA", "2001:db8:64::1"),
-    ("nosuch.test", "nxdomain"), ("external.test/PTR", "nodata"),
-])
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("external.test", "198.51.100.1"),
+        ("EXTERNAL.test/AAAA", "2001:db8:64::1"),
+        ("nosuch.test", "nxdomain"),
+        ("external.test/PTR", "nodata"),
+    ],
+)
 def test_the_resolver_of_the_world(question: str, answer: str) -> None:
     """It knows external.test, and nothing else."""
     assert dns.told(dns.answer(dns.query(question))) == answer

@@ -1,4 +1,7 @@
-"""Links and extra hosts: who knows whom by what name, and since when. On a kernel that is a dict."""
+"""Links and extra hosts: who knows whom by what name, and since when.
+
+On a kernel that is a dict.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,11 @@ from tests.test_golden import FRESH
 
 def made(folder: Path, **settings: object) -> Host:
     """plumb on a kernel of memory."""
-    return Host(folder / "root", settings={key.replace("_", "-"): value for key, value in settings.items()}, kernel=MemoryKernel(FRESH))
+    return Host(
+        folder / "root",
+        settings={key.replace("_", "-"): value for key, value in settings.items()},
+        kernel=MemoryKernel(FRESH),
+    )
 
 
 @pytest.fixture
@@ -38,13 +45,23 @@ def hosts(host: Host, name: str) -> list[str]:
     """A container's hosts file but for localhost's lines, its id as ID."""
     box = host.container(name)
     path = f"{host.layout.container(box.id)}/hosts"
-    (file,) = [thing for thing in host.store.things() if isinstance(thing, File) and thing.path == path]
-    return [line.replace(box.id[:12], "ID") for line in file.text.splitlines() if "localhost" not in line and "ip6-" not in line]
+    (file,) = [
+        thing for thing in host.store.things() if isinstance(thing, File) and thing.path == path
+    ]
+    return [
+        line.replace(box.id[:12], "ID")
+        for line in file.text.splitlines()
+        if "localhost" not in line and "ip6-" not in line
+    ]
 
 
 def environment(host: Host, name: str) -> Mapping[str, str]:
     """What a container's command is told."""
-    (process,) = [thing for thing in host.store.things() if isinstance(thing, Process) and thing.id == host.container(name).id]
+    (process,) = [
+        thing
+        for thing in host.store.things()
+        if isinstance(thing, Process) and thing.id == host.container(name).id
+    ]
     return dict(word.partition("=")[::2] for word in process.environment)
 
 
@@ -52,7 +69,9 @@ def inspect(host: Host, name: str) -> Any:
     """`inspect NAME`."""
     known: dict[str, Network] = {net.id: net for net in host.networks()}
     box = host.container(name)
-    return docker.container(box, [(end, known[end.network]) for end in host.endpoints(box)], known, host.layout)
+    return docker.container(
+        box, [(end, known[end.network]) for end in host.endpoints(box)], known, host.layout
+    )
 
 
 # -- on the default network ---------------------------------------------------------------
@@ -77,7 +96,10 @@ def test_a_link_is_told_the_command(host: Host) -> None:
 
 
 def test_a_linked_container_that_comes_back_elsewhere(host: Host) -> None:
-    """The line follows at once, in all that are linked to it; the command that runs cannot be told. While it is stopped the line stays."""
+    """The line follows at once, in all that are linked to it; the command that runs cannot be told.
+
+    While it is stopped the line stays.
+    """
     host.run("db")
     for name in ("web", "api"):
         host.run(name, links=(("db", "database"),), command=("sleep", "1"))
@@ -113,21 +135,32 @@ def test_nobody_is_told_of_one_that_has_gone(host: Host) -> None:
 
 
 def test_links_that_cannot_be(host: Host) -> None:
-    """With Docker's words: at once where there is nobody, at the start where it is not running or not there."""
+    """With Docker's words.
+
+    At once where there is nobody, at the start where it is not running or not there.
+    """
     host.create("db")
     host.run("far", network="shop")
     host.run("lone", network="host")
-    with pytest.raises(NotFound, match="could not get container for nosuch: No such container: nosuch"):
+    with pytest.raises(
+        NotFound, match="could not get container for nosuch: No such container: nosuch"
+    ):
         host.create("web", links=(("nosuch", "x"),))
     with pytest.raises(Invalid, match=NO_HOST):
         host.create("web", links=(("lone", "x"),))
     with pytest.raises(Conflict, match="Cannot link to a non running container: /db AS /web/x"):
         host.run("web", links=(("db", "x"),))
-    with pytest.raises(Invalid, match="Cannot link to /far, as it does not belong to the default network"):
+    with pytest.raises(
+        Invalid, match="Cannot link to /far, as it does not belong to the default network"
+    ):
         host.run("web", links=(("far", "x"),))
-    with pytest.raises(Invalid, match="conflicting options: host type networking can't be used with links"):
+    with pytest.raises(
+        Invalid, match="conflicting options: host type networking can't be used with links"
+    ):
         host.create("web", network="host", links=(("far", "x"),))
-    with pytest.raises(Invalid, match="conflicting options: container type network can't be used with links"):
+    with pytest.raises(
+        Invalid, match="conflicting options: container type network can't be used with links"
+    ):
         host.create("web", network="container:far", links=(("far", "x"),))
     with pytest.raises(Invalid, match="links are only supported for user-defined networks"):
         host.connect("bridge", "far", links=(("db", "x"),))
@@ -156,10 +189,16 @@ def test_a_link_is_a_hole_where_containers_are_parted(tmp_path: Path, backend: s
         host.run("db", exposed=("5432/tcp",))
         host.run("web", links=(("db", "db"),))
         host.run("other")
-        expected = {"iptables": ["-s 172.17.0.3/32 -d 172.17.0.2/32 -i plumb0 -o plumb0 -p tcp -m tcp --dport 5432 -j ACCEPT",
-                                 "-s 172.17.0.2/32 -d 172.17.0.3/32 -i plumb0 -o plumb0 -p tcp -m tcp --sport 5432 -j ACCEPT"],
-                    "nftables": ["ip saddr 172.17.0.3 ip daddr 172.17.0.2 tcp dport 5432 counter accept",
-                                 "ip saddr 172.17.0.2 tcp sport 5432 ip daddr 172.17.0.3 counter accept"]}[backend]
+        expected = {
+            "iptables": [
+                "-s 172.17.0.3/32 -d 172.17.0.2/32 -i plumb0 -o plumb0 -p tcp -m tcp --dport 5432 -j ACCEPT",
+                "-s 172.17.0.2/32 -d 172.17.0.3/32 -i plumb0 -o plumb0 -p tcp -m tcp --sport 5432 -j ACCEPT",
+            ],
+            "nftables": [
+                "ip saddr 172.17.0.3 ip daddr 172.17.0.2 tcp dport 5432 counter accept",
+                "ip saddr 172.17.0.2 tcp sport 5432 ip daddr 172.17.0.3 counter accept",
+            ],
+        }[backend]
         assert to_postgres(host) == expected
         host.stop("db")
         assert to_postgres(host) == []
@@ -173,14 +212,20 @@ def test_a_link_is_a_hole_where_containers_are_parted(tmp_path: Path, backend: s
 
 
 def test_on_a_network_of_users_a_link_is_a_name(host: Host) -> None:
-    """That the DNS server of this container alone knows; the other one need not be there. It goes with the first network."""
+    """That the DNS server of this container alone knows; the other one need not be there.
+
+    It goes with the first network.
+    """
     host.run("web", network="shop", links=(("db", "database"), ("cache", "cache")))
     (server,) = [thing for thing in host.store.things() if isinstance(thing, Resolver)]
     shop = host.network("shop").id
     assert server.links == ((shop, "database", "db"), (shop, "cache", "cache"))
     assert hosts(host, "web") == ["10.9.0.2\tID"]
     assert inspect(host, "web")["HostConfig"]["Links"] is None
-    assert inspect(host, "web")["NetworkSettings"]["Networks"]["shop"]["Links"] == ["db:database", "cache"]
+    assert inspect(host, "web")["NetworkSettings"]["Networks"]["shop"]["Links"] == [
+        "db:database",
+        "cache",
+    ]
 
 
 def test_a_link_of_one_network_of_several(host: Host) -> None:
@@ -198,17 +243,31 @@ def test_a_link_of_one_network_of_several(host: Host) -> None:
 
 
 def test_host_gateway_is_the_gateway_of_the_default_network(host: Host) -> None:
-    """Whatever network the container is on; found out at the start, and shown as it was asked for."""
-    host.create("web", network="shop", extra_hosts=(("host.test", "host-gateway"), ("db", "192.0.2.1")))
+    """Whatever network the container is on.
+
+    Found out at the start, and shown as it was asked for.
+    """
+    host.create(
+        "web", network="shop", extra_hosts=(("host.test", "host-gateway"), ("db", "192.0.2.1"))
+    )
     assert hosts(host, "web") == ["192.0.2.1\tdb"]
     host.start("web")
     assert hosts(host, "web") == ["172.17.0.1\thost.test", "192.0.2.1\tdb", "10.9.0.2\tID"]
-    assert inspect(host, "web")["HostConfig"]["ExtraHosts"] == ["host.test:host-gateway", "db:192.0.2.1"]
+    assert inspect(host, "web")["HostConfig"]["ExtraHosts"] == [
+        "host.test:host-gateway",
+        "db:192.0.2.1",
+    ]
 
 
 def test_host_gateway_is_of_both_families_where_the_default_network_is(tmp_path: Path) -> None:
     """A line for each."""
-    with made(tmp_path, ipv6=True, fixed_cidr_v6="fd17::/64", bip="10.77.0.1/24", default_gateway="10.77.0.9") as host:
+    with made(
+        tmp_path,
+        ipv6=True,
+        fixed_cidr_v6="fd17::/64",
+        bip="10.77.0.1/24",
+        default_gateway="10.77.0.9",
+    ) as host:
         host.run("web", network="none", extra_hosts=(("host.test", "host-gateway"),))
         assert hosts(host, "web") == ["10.77.0.1\thost.test", "fd17::1\thost.test"]
 
@@ -231,4 +290,9 @@ def test_host_gateway_without_a_default_network(tmp_path: Path) -> None:
 def test_a_host_name_that_was_given_is_a_dns_name(host: Host) -> None:
     """However it was given."""
     host.run("web", network=attachment("name=shop,alias=www"), hostname="box")
-    assert inspect(host, "web")["NetworkSettings"]["Networks"]["shop"]["DNSNames"] == ["web", "www", host.container("web").id[:12], "box"]
+    assert inspect(host, "web")["NetworkSettings"]["Networks"]["shop"]["DNSNames"] == [
+        "web",
+        "www",
+        host.container("web").id[:12],
+        "box",
+    ]

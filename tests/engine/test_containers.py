@@ -1,4 +1,7 @@
-"""Containers in the intent: addresses, interface names, gateways, and what a stop keeps. On a kernel that is a dict."""
+"""Containers in the intent: addresses, interface names, gateways, and what a stop keeps.
+
+On a kernel that is a dict.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,20 @@ def ips(host: Host, box: Sandbox | str) -> list[str]:
 
 def names(host: Host, box: str) -> dict[str, str]:
     """Its interfaces' names by network."""
-    return {host.network(end.network).name: end.ifname for end in host.endpoints(host.container(box))}
+    return {
+        host.network(end.network).name: end.ifname for end in host.endpoints(host.container(box))
+    }
 
 
 def leaves_by(host: Host, box: str) -> dict[str, str]:
     """Its default routes: destination and interface, as they are in the kernel."""
     assert isinstance(host.kernel, MemoryKernel)
     where = host.namespace(host.container(box))
-    return {str(thing.dst): thing.dev for thing in host.kernel.things.values() if isinstance(thing, Route) and thing.ns == where}
+    return {
+        str(thing.dst): thing.dev
+        for thing in host.kernel.things.values()
+        if isinstance(thing, Route) and thing.ns == where
+    }
 
 
 # -- addresses ---------------------------------------------------------------
@@ -48,7 +57,11 @@ def leaves_by(host: Host, box: str) -> dict[str, str]:
 
 def test_addresses_are_handed_out_from_below(host: Host) -> None:
     """The gateway has the first."""
-    assert [ips(host, host.run(name, network="lab")) for name in "abc"] == [["10.9.0.2"], ["10.9.0.3"], ["10.9.0.4"]]
+    assert [ips(host, host.run(name, network="lab")) for name in "abc"] == [
+        ["10.9.0.2"],
+        ["10.9.0.3"],
+        ["10.9.0.4"],
+    ]
 
 
 def test_a_freed_address_is_the_next(host: Host) -> None:
@@ -57,7 +70,11 @@ def test_a_freed_address_is_the_next(host: Host) -> None:
         host.run(name, network="lab")
     host.remove("c", force=True)
     host.remove("a", force=True)
-    assert [ips(host, host.run(name, network="lab")) for name in "xyz"] == [["10.9.0.2"], ["10.9.0.4"], ["10.9.0.6"]]
+    assert [ips(host, host.run(name, network="lab")) for name in "xyz"] == [
+        ["10.9.0.2"],
+        ["10.9.0.4"],
+        ["10.9.0.6"],
+    ]
 
 
 def test_an_address_freed_in_the_same_operation_is_free(host: Host) -> None:
@@ -85,7 +102,10 @@ def _fail(host: Host) -> None:
 def test_a_static_address_is_gone_around(host: Host) -> None:
     """What somebody asked for by name is not handed out to others."""
     host.run("static", network="name=lab,ip=10.9.0.3")
-    assert [ips(host, host.run(name, network="lab")) for name in "ab"] == [["10.9.0.2"], ["10.9.0.4"]]
+    assert [ips(host, host.run(name, network="lab")) for name in "ab"] == [
+        ["10.9.0.2"],
+        ["10.9.0.4"],
+    ]
 
 
 def test_a_static_address_survives_a_restart(host: Host) -> None:
@@ -96,7 +116,11 @@ def test_a_static_address_survives_a_restart(host: Host) -> None:
     host.run("second", network="lab")
     host.start("first")
     host.restart("static")
-    assert (ips(host, "static"), ips(host, "second"), ips(host, "first")) == (["10.9.0.77"], ["10.9.0.2"], ["10.9.0.3"])
+    assert (ips(host, "static"), ips(host, "second"), ips(host, "first")) == (
+        ["10.9.0.77"],
+        ["10.9.0.2"],
+        ["10.9.0.3"],
+    )
 
 
 def test_a_static_address_may_be_outside_the_range(host: Host) -> None:
@@ -112,11 +136,19 @@ def test_a_static_address_in_a_subnet_that_was_chosen(host: Host) -> None:
     assert ips(host, host.run("a", network="name=auto,ip=172.18.0.9")) == ["172.18.0.9"]
 
 
-@pytest.mark.parametrize(("ip", "error", "message"), [
-    ("10.9.0.1", Conflict, "Address already in use"), ("10.9.0.2", Conflict, "Address already in use"), ("10.9.0.0", Invalid,
-    "out of range"),
-    ("10.9.0.255", Invalid, "out of range"), ("10.8.0.1", Invalid, "no configured subnet contains IP address 10.8.0.1")])
-def test_an_address_that_cannot_be_had(host: Host, ip: str, error: type[Exception], message: str) -> None:
+@pytest.mark.parametrize(
+    ("ip", "error", "message"),
+    [
+        ("10.9.0.1", Conflict, "Address already in use"),
+        ("10.9.0.2", Conflict, "Address already in use"),
+        ("10.9.0.0", Invalid, "out of range"),
+        ("10.9.0.255", Invalid, "out of range"),
+        ("10.8.0.1", Invalid, "no configured subnet contains IP address 10.8.0.1"),
+    ],
+)
+def test_an_address_that_cannot_be_had(
+    host: Host, ip: str, error: type[Exception], message: str
+) -> None:
     """The gateway's, another's, nobody's, another subnet's."""
     host.run("first", network="lab")
     with pytest.raises(error, match=message):
@@ -128,7 +160,9 @@ def test_a_small_subnet_is_soon_full(host: Host) -> None:
     """A /30 has room for the gateway and one; after that one has gone, for another."""
     host.create_network("tiny", subnet="10.8.0.0/30")
     host.run("a", network="tiny")
-    with pytest.raises(Exhausted, match="no available IPv4 addresses on this network's address pools: tiny"):
+    with pytest.raises(
+        Exhausted, match="no available IPv4 addresses on this network's address pools: tiny"
+    ):
         host.run("b", network="tiny")
     host.remove("a", force=True)
     assert ips(host, host.run("b", network="tiny")) == ["10.8.0.2"]
@@ -140,9 +174,15 @@ def test_both_families(host: Host) -> None:
     assert ips(host, host.run("a", network="six")) == ["10.8.0.2", "fd08::2"]
 
 
-@pytest.mark.parametrize("asked", [
-    {"sysctls": (("net/ipv6/conf/all/disable_ipv6", "1"),), "network": "six"},
-    {"network": "name=six,driver-opt=com.docker.network.endpoint.sysctls=net.ipv6.conf.IFNAME.disable_ipv6=1"}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"sysctls": (("net/ipv6/conf/all/disable_ipv6", "1"),), "network": "six"},
+        {
+            "network": "name=six,driver-opt=com.docker.network.endpoint.sysctls=net.ipv6.conf.IFNAME.disable_ipv6=1"
+        },
+    ],
+)
 def test_no_ipv6_address_where_ipv6_is_off(host: Host, asked: dict[str, Any]) -> None:
     """In the whole container, or on the interface alone."""
     host.create_network("six", subnet=["10.8.0.0/24", "fd08::/64"], ipv6=True)
@@ -174,7 +214,10 @@ def test_a_name_of_one_s_own(host: Host) -> None:
 
 
 def test_a_name_that_looks_like_a_number(host: Host) -> None:
-    """Docker's own test: `eth1` is asked for, so others get eth0, then eth2; what is freed comes first."""
+    """Docker's own test: `eth1` is asked for, so others get eth0, then eth2.
+
+    What is freed comes first.
+    """
     for name in ("n1", "n2"):
         host.create_network(name)
     host.run("a", network=[f"name=lab,driver-opt={IFNAME}=eth1", "n1"])
@@ -190,7 +233,9 @@ def test_a_name_that_looks_like_a_number(host: Host) -> None:
 def test_a_name_that_is_taken(host: Host) -> None:
     """Whether by another's wish or by a number; nothing has changed then."""
     with pytest.raises(Conflict, match="same name"):
-        host.run("a", network=[f"name=lab,driver-opt={IFNAME}=x", f"name=bridge,driver-opt={IFNAME}=x"])
+        host.run(
+            "a", network=[f"name=lab,driver-opt={IFNAME}=x", f"name=bridge,driver-opt={IFNAME}=x"]
+        )
     host.run("b", network="lab")
     before = host.container("b")
     with pytest.raises(Conflict, match="file exists"):
@@ -209,7 +254,10 @@ def test_the_network_names_the_prefix(host: Host) -> None:
 
 
 def test_the_gateway_follows_the_priority(host: Host) -> None:
-    """Docker's own test: networks connected one after the other take the default route over as their priorities say."""
+    """Docker's own test.
+
+    Networks connected one after the other take the default route over as their priorities say.
+    """
     wishes = (("n1", 0), ("n2", 2), ("n3", 1), ("n4", 2), ("n5", -1))
     for name, _ in wishes:
         host.create_network(name)
@@ -245,13 +293,22 @@ def test_families_leave_by_different_networks(host: Host) -> None:
 # -- connect and disconnect ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("network", "box", "error", "message"), [
-    ("lab", "a", Conflict, "endpoint with name a already exists in network lab"), ("nosuch", "a", NotFound, "network nosuch not found"),
-    ("lab", "nosuch", NotFound, "No such container: nosuch"), ("host", "a", Invalid, "cannot connect container to host network"),
-    ("none", "a", Invalid, "private .none. mode"), ("lab", "alone", Invalid, "private .none. mode"), ("lab", "shared", Invalid,
-    "sharing network namespace"),
-    ("lab", "hosts", Invalid, "sharing network namespace")])
-def test_what_cannot_be_connected(host: Host, network: str, box: str, error: type[Exception], message: str) -> None:
+@pytest.mark.parametrize(
+    ("network", "box", "error", "message"),
+    [
+        ("lab", "a", Conflict, "endpoint with name a already exists in network lab"),
+        ("nosuch", "a", NotFound, "network nosuch not found"),
+        ("lab", "nosuch", NotFound, "No such container: nosuch"),
+        ("host", "a", Invalid, "cannot connect container to host network"),
+        ("none", "a", Invalid, "private .none. mode"),
+        ("lab", "alone", Invalid, "private .none. mode"),
+        ("lab", "shared", Invalid, "sharing network namespace"),
+        ("lab", "hosts", Invalid, "sharing network namespace"),
+    ],
+)
+def test_what_cannot_be_connected(
+    host: Host, network: str, box: str, error: type[Exception], message: str
+) -> None:
     """With Docker's words, and nothing has changed."""
     host.run("a", network="lab")
     host.run("alone", network="none")
@@ -295,7 +352,11 @@ class Refusing(MemoryKernel):
     refuses = False
 
     def _wrong(self, step: Step) -> str:
-        return "no such luck" if self.refuses and isinstance(step.after, Route) else super()._wrong(step)
+        return (
+            "no such luck"
+            if self.refuses and isinstance(step.after, Route)
+            else super()._wrong(step)
+        )
 
 
 def test_a_connect_that_the_kernel_refuses_changes_nothing(tmp_path: Path) -> None:
@@ -322,14 +383,18 @@ def test_a_connect_that_the_kernel_refuses_changes_nothing(tmp_path: Path) -> No
 def test_names_are_taken_once(host: Host) -> None:
     """Docker's words, with the other's id."""
     box = host.run("a", network="lab")
-    with pytest.raises(Conflict, match=f'container name "/a" is already in use by container "{box.id}"'):
+    with pytest.raises(
+        Conflict, match=f'container name "/a" is already in use by container "{box.id}"'
+    ):
         host.run("a", network="lab")
 
 
 def test_a_container_is_found_by_name_id_and_prefix(host: Host) -> None:
     """Docker's leading slash is allowed."""
     box = host.run("web-1", network="lab")
-    assert all(host.container(reference) == box for reference in ("web-1", "/web-1", box.id, box.id[:12]))
+    assert all(
+        host.container(reference) == box for reference in ("web-1", "/web-1", box.id, box.id[:12])
+    )
     with pytest.raises(NotFound, match="No such container: web"):
         host.container("web")
 
@@ -344,7 +409,10 @@ def test_a_running_container_is_not_removed(host: Host) -> None:
 
 
 def test_a_stop_gives_back_and_keeps(host: Host) -> None:
-    """The address is given back, the wish is kept; stopping twice is no error, nor is starting twice."""
+    """The address is given back, the wish is kept.
+
+    Stopping twice is no error, nor is starting twice.
+    """
     host.run("a", network="lab")
     host.stop("a")
     assert host.stop("a").status is Status.EXITED
@@ -353,13 +421,21 @@ def test_a_stop_gives_back_and_keeps(host: Host) -> None:
     assert host.start("a") == host.start("a")
 
 
-@pytest.mark.parametrize(("asked", "message"), [
-    ({"network": ["host", "lab"]}, "cannot be joined together with others"), ({"network": ["lab", "lab"]}, "given twice"),
-    ({"network": "name=bridge,ip=172.17.0.9"}, "user defined networks only"), ({"network": "name=bridge,alias=x"},
-    "only supported for user-defined"),
-    ({"network": "container:"}, "invalid container format"), ({"network": "container:lead", "hostname": "x"},
-    "conflicting options: hostname"),
-    ({"network": "host", "mac": "02:00:00:00:00:01"}, "conflicting options: custom MAC address")])
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"network": ["host", "lab"]}, "cannot be joined together with others"),
+        ({"network": ["lab", "lab"]}, "given twice"),
+        ({"network": "name=bridge,ip=172.17.0.9"}, "user defined networks only"),
+        ({"network": "name=bridge,alias=x"}, "only supported for user-defined"),
+        ({"network": "container:"}, "invalid container format"),
+        ({"network": "container:lead", "hostname": "x"}, "conflicting options: hostname"),
+        (
+            {"network": "host", "mac": "02:00:00:00:00:01"},
+            "conflicting options: custom MAC address",
+        ),
+    ],
+)
 def test_what_does_not_go_together(host: Host, asked: dict[str, Any], message: str) -> None:
     """Docker's conflicts."""
     host.run("lead", network="lab")
@@ -370,7 +446,9 @@ def test_what_does_not_go_together(host: Host, asked: dict[str, Any], message: s
 def test_one_that_shares_needs_the_other_running(host: Host) -> None:
     """There is no namespace to join otherwise."""
     host.create("lead", network="lab")
-    with pytest.raises(Conflict, match="cannot join network namespace of a non running container: lead"):
+    with pytest.raises(
+        Conflict, match="cannot join network namespace of a non running container: lead"
+    ):
         host.run("a", network="container:lead")
 
 

@@ -1,4 +1,7 @@
-"""The embedded DNS server in the intent: who has one, on which ports, what it knows, whom it asks."""
+"""The embedded DNS server in the intent.
+
+Who has one, on which ports, what it knows, whom it asks.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,10 @@ def test_the_default_network_has_no_names(host: Host) -> None:
 
 
 def test_the_server_comes_with_the_first_network_of_users(host: Host) -> None:
-    """A container of the default network gets one when it is connected; the default network is not searched."""
+    """A container of the default network gets one when it is connected.
+
+    The default network is not searched.
+    """
     host.run("c1")
     host.connect("n1", "c1")
     assert searched(host) == ["n1"]
@@ -90,7 +96,10 @@ def test_the_server_stays_until_the_container_stops(host: Host) -> None:
 
 
 def test_networks_are_searched_in_the_order_of_gateways(host: Host) -> None:
-    """Dual-stack ones before others, and a higher gw-priority before all; connect and disconnect change it in place."""
+    """Dual-stack ones before others, and a higher gw-priority before all.
+
+    Connect and disconnect change it in place.
+    """
     host.run("c1", network="n1")
     host.connect("n2", "c1")
     assert searched(host) == ["n2", "n1"]
@@ -100,11 +109,20 @@ def test_networks_are_searched_in_the_order_of_gateways(host: Host) -> None:
 
 
 def test_a_containers_names(host: Host) -> None:
-    """Its name, its aliases on that network alone, its short id, its host name if it was given; its addresses there."""
-    box = host.run("c1", network=attachment("name=n1,alias=web"), hostname="www", owns_hostname=True)
+    """Its name, its aliases on that network alone, its short id, its host name if it was given.
+
+    Its addresses there.
+    """
+    box = host.run(
+        "c1", network=attachment("name=n1,alias=web"), hostname="www", owns_hostname=True
+    )
     host.connect("n2", "c1", aliases=("front",))
     one, two = things(host, Names)
-    assert (one.title, one.names, one.ips) == ("n1", ("c1", "web", box.id[:12], "www"), (ip_address("10.9.0.2"),))
+    assert (one.title, one.names, one.ips) == (
+        "n1",
+        ("c1", "web", box.id[:12], "www"),
+        (ip_address("10.9.0.2"),),
+    )
     assert (two.title, two.names) == ("n2", ("c1", "front", box.id[:12], "www"))
     assert two.ips == (ip_address("10.8.0.2"), ip_address("fd00:8::2"))
 
@@ -117,12 +135,20 @@ def test_a_link_is_known_to_who_has_it(host: Host) -> None:
     assert server.links == ((host.network("n2").id, "database", "db"),)
 
 
-def test_servers_of_the_host_are_asked_from_the_host(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_of_the_host_are_asked_from_the_host(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They may be on its loopback; those that --dns names are asked from the sandbox."""
-    monkeypatch.setattr("plumb.engine.allocate.resolv_source", lambda: "nameserver 127.0.0.1\nnameserver 192.0.2.1\n")
+    monkeypatch.setattr(
+        "plumb.engine.allocate.resolv_source",
+        lambda: "nameserver 127.0.0.1\nnameserver 192.0.2.1\n",
+    )
     host.run("c1", network="n1")
     (server,) = things(host, Resolver)
-    assert server.upstreams == (Upstream(ip_address("127.0.0.1"), inside=False), Upstream(ip_address("192.0.2.1"), inside=False))
+    assert server.upstreams == (
+        Upstream(ip_address("127.0.0.1"), inside=False),
+        Upstream(ip_address("192.0.2.1"), inside=False),
+    )
     host.remove("c1", force=True)
     host.run("c1", network="n1", dns=(ip_address("9.9.9.9"),))
     (server,) = things(host, Resolver)
@@ -164,7 +190,8 @@ def test_nftables_in_the_sandbox(tmp_path: Path) -> None:
             "ip daddr 127.0.0.11 udp dport 53 counter dnat to 127.0.0.11:61053",
             "ip saddr 127.0.0.11 udp sport 61053 counter snat to :53",
             "ip daddr 127.0.0.11 tcp dport 53 counter dnat to 127.0.0.11:61054",
-            "ip saddr 127.0.0.11 tcp sport 61054 counter snat to :53"]
+            "ip saddr 127.0.0.11 tcp sport 61054 counter snat to :53",
+        ]
 
 
 def test_who_shares_a_stack_shares_the_server(host: Host) -> None:

@@ -1,4 +1,7 @@
-"""Networks on a parent (macvlan, ipvlan) in the intent: which parents there are, who shares one, which addresses. On a dict."""
+"""Networks on a parent (macvlan, ipvlan) in the intent.
+
+Which parents there are, who shares one, which addresses. On a dict.
+"""
 
 from __future__ import annotations
 
@@ -36,15 +39,22 @@ def links(host: Host) -> list[str]:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize(("parent", "words"), [
-    ("lo", "loopback interface is not a valid {} parent link"),
-    ("nosuch0", "invalid subinterface vlan name nosuch0, example formatting is eth0.10"),
-    ("eth0.x", r"unable to parse a valid vlan id from: x \(ex. eth0.10 for vlan 10\)"),
-    ("eth0.", r"unable to parse a valid vlan id from: +\(ex. eth0.10 for vlan 10\)"),
-    ("eth0.0", "vlan id must be between 1-4094, received: 0"),
-    ("eth0.4095", "vlan id must be between 1-4094, received: 4095"),
-    ("eth0.1.2", "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received eth0.1.2"),
-    ("missing.10", "-o parent interface was not found on the host: missing")])
+@pytest.mark.parametrize(
+    ("parent", "words"),
+    [
+        ("lo", "loopback interface is not a valid {} parent link"),
+        ("nosuch0", "invalid subinterface vlan name nosuch0, example formatting is eth0.10"),
+        ("eth0.x", r"unable to parse a valid vlan id from: x \(ex. eth0.10 for vlan 10\)"),
+        ("eth0.", r"unable to parse a valid vlan id from: +\(ex. eth0.10 for vlan 10\)"),
+        ("eth0.0", "vlan id must be between 1-4094, received: 0"),
+        ("eth0.4095", "vlan id must be between 1-4094, received: 4095"),
+        (
+            "eth0.1.2",
+            "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received eth0.1.2",
+        ),
+        ("missing.10", "-o parent interface was not found on the host: missing"),
+    ],
+)
 def test_a_parent_that_cannot_be(host: Host, driver: str, parent: str, words: str) -> None:
     """Docker's words."""
     with pytest.raises((Invalid, NotFound), match=words.format(driver)):
@@ -101,46 +111,92 @@ def test_a_parent_that_is_gone_when_a_container_comes(host: Host) -> None:
     """Docker's words."""
     host.create_network("n1", driver="macvlan", options={"parent": "eth0"})
     host.__dict__["_machine"] = Machine()
-    with pytest.raises(NotFound, match="the requested parent interface eth0 was not found on the Docker host"):
+    with pytest.raises(
+        NotFound, match="the requested parent interface eth0 was not found on the Docker host"
+    ):
         host.run("c1", network="n1")
 
 
 # -- who shares one ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("first", "second", "words"), [
-    ("passthru", "bridge", "macvlan network {} is already using parent interface eth0 in mode passthru"),
-    ("bridge", "passthru", "cannot use mode passthru, macvlan network {} is already using parent interface eth0")])
-def test_a_passthru_network_has_its_parent_for_itself(host: Host, first: str, second: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (
+            "passthru",
+            "bridge",
+            "macvlan network {} is already using parent interface eth0 in mode passthru",
+        ),
+        (
+            "bridge",
+            "passthru",
+            "cannot use mode passthru, macvlan network {} is already using parent interface eth0",
+        ),
+    ],
+)
+def test_a_passthru_network_has_its_parent_for_itself(
+    host: Host, first: str, second: str, words: str
+) -> None:
     """Whoever comes first."""
-    net = host.create_network("first", driver="macvlan", options={"parent": "eth0", "macvlan_mode": first})
+    net = host.create_network(
+        "first", driver="macvlan", options={"parent": "eth0", "macvlan_mode": first}
+    )
     with pytest.raises(Conflict, match=words.format(net.id)):
-        host.create_network("second", driver="macvlan", options={"parent": "eth0", "macvlan_mode": second})
+        host.create_network(
+            "second", driver="macvlan", options={"parent": "eth0", "macvlan_mode": second}
+        )
 
 
 def test_other_macvlan_networks_share_a_parent(host: Host) -> None:
     """In whatever modes."""
     for mode in ("bridge", "private", "vepa"):
-        host.create_network(f"in-{mode}", driver="macvlan", options={"parent": "eth0", "macvlan_mode": mode})
-    assert [net.macvlan.mode for net in host.networks() if net.driver == "macvlan"] == ["bridge", "private", "vepa"]
+        host.create_network(
+            f"in-{mode}", driver="macvlan", options={"parent": "eth0", "macvlan_mode": mode}
+        )
+    assert [net.macvlan.mode for net in host.networks() if net.driver == "macvlan"] == [
+        "bridge",
+        "private",
+        "vepa",
+    ]
 
 
 def test_an_ipvlan_network_shares_its_parent_with_no_other(host: Host) -> None:
     """The mode is the parent's; Docker names the other network as it names its dummy."""
     net = host.create_network("first", driver="ipvlan", options={"parent": "eth0"})
-    with pytest.raises(Conflict, match=f"network di-{net.id[:12]} is already using parent interface eth0"):
+    with pytest.raises(
+        Conflict, match=f"network di-{net.id[:12]} is already using parent interface eth0"
+    ):
         host.create_network("second", driver="ipvlan", options={"parent": "eth0"})
 
 
 # -- options ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("driver", "options", "words"), [
-    ("macvlan", {"macvlan_mode": "source"}, "requested macvlan mode 'source' is not valid, 'bridge' mode is the macvlan driver default"),
-    ("ipvlan", {"ipvlan_mode": "l4"}, "requested ipvlan mode 'l4' is not valid, 'l2' mode is the ipvlan driver default"),
-    ("ipvlan", {"ipvlan_flag": "x"}, "requested ipvlan flag 'x' is not valid, 'bridge' is the ipvlan driver default"),
-    ("macvlan", {"ipvlan_mode": "l2"}, "unknown option 'ipvlan_mode' of the macvlan driver")])
-def test_an_option_that_cannot_be(host: Host, driver: str, options: dict[str, str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("driver", "options", "words"),
+    [
+        (
+            "macvlan",
+            {"macvlan_mode": "source"},
+            "requested macvlan mode 'source' is not valid, 'bridge' mode is the macvlan driver default",
+        ),
+        (
+            "ipvlan",
+            {"ipvlan_mode": "l4"},
+            "requested ipvlan mode 'l4' is not valid, 'l2' mode is the ipvlan driver default",
+        ),
+        (
+            "ipvlan",
+            {"ipvlan_flag": "x"},
+            "requested ipvlan flag 'x' is not valid, 'bridge' is the ipvlan driver default",
+        ),
+        ("macvlan", {"ipvlan_mode": "l2"}, "unknown option 'ipvlan_mode' of the macvlan driver"),
+    ],
+)
+def test_an_option_that_cannot_be(
+    host: Host, driver: str, options: dict[str, str], words: str
+) -> None:
     """Docker's words, but for a key that the driver does not have."""
     with pytest.raises(Invalid, match=words):
         host.create_network("n1", driver=driver, options=options)
@@ -149,7 +205,9 @@ def test_an_option_that_cannot_be(host: Host, driver: str, options: dict[str, st
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_the_mtu_is_the_parent_s(host: Host, driver: str) -> None:
     """Docker takes the option and does nothing with it."""
-    host.create_network("n1", driver=driver, options={"parent": "eth0", "com.docker.network.driver.mtu": "1400"})
+    host.create_network(
+        "n1", driver=driver, options={"parent": "eth0", "com.docker.network.driver.mtu": "1400"}
+    )
     host.run("c1", network="n1")
     made = [thing for thing in host.store.things() if isinstance(thing, Macvlan | Ipvlan)]
     assert len(made) == 1
@@ -158,7 +216,10 @@ def test_the_mtu_is_the_parent_s(host: Host, driver: str) -> None:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_neither_family_is_a_network_too(host: Host, driver: str) -> None:
-    """As in Docker, which asks for one of a bridge only: its containers speak what they like below IP."""
+    """As in Docker, which asks for one of a bridge only.
+
+    Its containers speak what they like below IP.
+    """
     host.create_network("n1", driver=driver, ipv4=False, options={"parent": "eth0"})
     host.run("c1", network="n1")
     assert [end.ips for end in host.endpoints(host.container("c1"))] == [()]
@@ -177,10 +238,16 @@ def test_no_address_is_set_aside_for_a_gateway_that_was_not_named(host: Host, dr
 
 def test_the_second_subnet_is_used_when_the_first_is_full(host: Host) -> None:
     """In the order in which they were given."""
-    host.create_network("n1", driver="macvlan", subnet=["10.1.0.0/31", "10.2.0.0/31"], options={"parent": "eth0"})
+    host.create_network(
+        "n1", driver="macvlan", subnet=["10.1.0.0/31", "10.2.0.0/31"], options={"parent": "eth0"}
+    )
     for name in ("c1", "c2", "c3", "c4"):
         host.run(name, network="n1")
-    found = sorted(str(end.ip) for name in ("c1", "c2", "c3", "c4") for end in host.endpoints(host.container(name)))
+    found = sorted(
+        str(end.ip)
+        for name in ("c1", "c2", "c3", "c4")
+        for end in host.endpoints(host.container(name))
+    )
     assert found == ["10.1.0.0/31", "10.1.0.1/31", "10.2.0.0/31", "10.2.0.1/31"]
     with pytest.raises(Exhausted, match="no available IPv4 addresses"):
         host.run("c5", network="n1")
@@ -190,25 +257,43 @@ def test_networks_share_a_subnet_where_a_range_parts_them(host: Host) -> None:
     """No address is handed out twice, not even where the ranges overlap."""
     ranges = {"a": "192.0.2.64/26", "b": "192.0.2.64/27"}
     for name, span in ranges.items():
-        host.create_network(name, driver="macvlan", subnet="192.0.2.0/24", ip_range=span, options={"parent": "eth0"})
+        host.create_network(
+            name, driver="macvlan", subnet="192.0.2.0/24", ip_range=span, options={"parent": "eth0"}
+        )
     with host.operation() as verbs:
         for number in range(4):
             verbs.run(f"c{number}", network="ab"[number % 2])
-    found = sorted(str(end.ip) for number in range(4) for end in host.endpoints(host.container(f"c{number}")))
+    found = sorted(
+        str(end.ip) for number in range(4) for end in host.endpoints(host.container(f"c{number}"))
+    )
     assert found == [f"192.0.2.{number}/24" for number in range(64, 68)]
 
 
 def test_the_same_range_twice_is_an_overlap(host: Host) -> None:
     """And so is a subnet without a range."""
-    host.create_network("a", driver="macvlan", subnet="192.0.2.0/24", ip_range="192.0.2.64/26", options={"parent": "eth0"})
+    host.create_network(
+        "a",
+        driver="macvlan",
+        subnet="192.0.2.0/24",
+        ip_range="192.0.2.64/26",
+        options={"parent": "eth0"},
+    )
     for span in ("192.0.2.64/26", ()):
         with pytest.raises(Conflict, match="Pool overlaps with other one"):
-            host.create_network("b", driver="macvlan", subnet="192.0.2.0/24", ip_range=span, options={"parent": "eth0"})
+            host.create_network(
+                "b",
+                driver="macvlan",
+                subnet="192.0.2.0/24",
+                ip_range=span,
+                options={"parent": "eth0"},
+            )
 
 
 def test_an_address_in_the_second_subnet_can_be_asked_for(host: Host) -> None:
     """It comes with that subnet's prefix length."""
-    host.create_network("n1", driver="macvlan", subnet=["10.1.0.0/24", "10.2.0.0/16"], options={"parent": "eth0"})
+    host.create_network(
+        "n1", driver="macvlan", subnet=["10.1.0.0/24", "10.2.0.0/16"], options={"parent": "eth0"}
+    )
     host.run("c1", network=Attachment("n1", ip=IPv4Address("10.2.7.7")))
     assert [str(end.ip) for end in host.endpoints(host.container("c1"))] == ["10.2.7.7/16"]
 
@@ -216,7 +301,9 @@ def test_an_address_in_the_second_subnet_can_be_asked_for(host: Host) -> None:
 def test_an_ipvlan_container_has_no_mac_of_its_own(host: Host) -> None:
     """Asking for one is refused in Docker's words."""
     host.create_network("n1", driver="ipvlan", options={"parent": "eth0"})
-    with pytest.raises(Invalid, match="ipvlan interfaces do not support custom mac address assignment"):
+    with pytest.raises(
+        Invalid, match="ipvlan interfaces do not support custom mac address assignment"
+    ):
         host.run("c1", network=Attachment("n1", mac="02:00:00:00:00:01"))
     host.run("c2", network="n1")
     assert [end.mac for end in host.endpoints(host.container("c2"))] == [""]

@@ -1,4 +1,7 @@
-"""Networks in the intent: what is chosen for them, who is in whose way, and what goes. On a kernel that is a dict."""
+"""Networks in the intent: what is chosen for them, who is in whose way, and what goes.
+
+On a kernel that is a dict.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,17 @@ from plumb.model.settings import Settings
 from plumb.things.iptables import Family, Policy
 from plumb.things.layer3 import Address, Sysctl
 
-FRESH = (*(Sysctl(name, "0") for name in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv6/conf/default/forwarding")),
-         *(Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family))
+FRESH = (
+    *(
+        Sysctl(name, "0")
+        for name in (
+            "net/ipv4/ip_forward",
+            "net/ipv6/conf/all/forwarding",
+            "net/ipv6/conf/default/forwarding",
+        )
+    ),
+    *(Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family),
+)
 """What every host has before plumb comes, as far as plumb changes it."""
 
 
@@ -80,7 +92,9 @@ def test_all_pools_used_up(tmp_path: Path) -> None:
     pools = [{"base": "10.200.0.0/23", "size": 24}]
     with Host(tmp_path, settings={"default-address-pools": pools}, kernel=MemoryKernel()) as host:
         host.create_network("a")
-        with pytest.raises(Exhausted, match="all predefined address pools have been fully subnetted"):
+        with pytest.raises(
+            Exhausted, match="all predefined address pools have been fully subnetted"
+        ):
             host.create_network("b")
         assert [net.name for net in host.networks()] == ["host", "none", "bridge", "a"]
 
@@ -117,15 +131,20 @@ def test_an_isolated_network_sets_no_address_aside(host: Host) -> None:
 def test_a_network_of_one_address_is_all_gateway(host: Host) -> None:
     """A /32 can be made; nobody can be on it."""
     host.create_network("a", subnet="10.9.0.1/32")
-    with pytest.raises(Exhausted, match="no available IPv4 addresses on this network's address pools: a "):
+    with pytest.raises(
+        Exhausted, match="no available IPv4 addresses on this network's address pools: a "
+    ):
         host.run("x", network="a")
 
 
 def test_the_bridge_has_the_gateway_s_address(host: Host) -> None:
     """What was chosen is what is built."""
     net = host.create_network("a", subnet="10.9.0.0/24")
-    assert [str(thing.ip) for thing in kernel_of(host).things.values() if isinstance(thing,
-        Address) and thing.dev == net.link] == ["10.9.0.1/24"]
+    assert [
+        str(thing.ip)
+        for thing in kernel_of(host).things.values()
+        if isinstance(thing, Address) and thing.dev == net.link
+    ] == ["10.9.0.1/24"]
 
 
 # -- who is in the way ---------------------------------------------------------------
@@ -170,14 +189,27 @@ def test_one_bridge_is_one_network_s(host: Host) -> None:
         host.create_network("b", options=options)
 
 
-@pytest.mark.parametrize(("asked", "message"), [
-    ({"ipv4": False}, "IPv4 or IPv6 must be enabled"), ({"subnet": "fd09::/64"}, "IPv6 is off"), ({"subnet": "10.9.0.0/24", "ipv4": False,
-    "ipv6": True}, "IPv4 is off"),
-    ({"subnet": ["10.9.0.0/24", "10.10.0.0/24"]}, "doesn't support multiple subnets"),
-    ({"options": {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}}, "can only be used for an internal network"),
-    ({"subnet": "10.9.0.0/24", "internal": True, "aux_addresses": {"DefaultGatewayIPv4": "10.9.0.9"}},
-    "no gateway can be set on an internal bridge network"),
-])
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"ipv4": False}, "IPv4 or IPv6 must be enabled"),
+        ({"subnet": "fd09::/64"}, "IPv6 is off"),
+        ({"subnet": "10.9.0.0/24", "ipv4": False, "ipv6": True}, "IPv4 is off"),
+        ({"subnet": ["10.9.0.0/24", "10.10.0.0/24"]}, "doesn't support multiple subnets"),
+        (
+            {"options": {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}},
+            "can only be used for an internal network",
+        ),
+        (
+            {
+                "subnet": "10.9.0.0/24",
+                "internal": True,
+                "aux_addresses": {"DefaultGatewayIPv4": "10.9.0.9"},
+            },
+            "no gateway can be set on an internal bridge network",
+        ),
+    ],
+)
 def test_what_does_not_go_together(host: Host, asked: dict[str, Any], message: str) -> None:
     """Each refused by its reason."""
     with pytest.raises(Invalid, match=message):
@@ -188,7 +220,9 @@ def test_what_does_not_go_together(host: Host, asked: dict[str, Any], message: s
 def test_a_router_of_the_other_family(host: Host) -> None:
     """The name says IPv6, the address is none."""
     with pytest.raises(Invalid):
-        host.create_network("a", subnet="10.9.0.0/24", aux_addresses={"DefaultGatewayIPv6": "10.9.0.9"})
+        host.create_network(
+            "a", subnet="10.9.0.0/24", aux_addresses={"DefaultGatewayIPv6": "10.9.0.9"}
+        )
 
 
 def test_ipv6_needs_an_mtu_of_1280(host: Host) -> None:
@@ -208,19 +242,32 @@ def test_a_driver_that_there_is_not(host: Host) -> None:
 
 def test_default_options_are_merged(tmp_path: Path) -> None:
     """Those of the settings, unless the network says otherwise."""
-    options = {"com.docker.network.driver.mtu": "1400", "com.docker.network.bridge.enable_icc": "false"}
-    with Host(tmp_path, settings={"default-network-opts": {"bridge": options}}, kernel=MemoryKernel()) as host:
+    options = {
+        "com.docker.network.driver.mtu": "1400",
+        "com.docker.network.bridge.enable_icc": "false",
+    }
+    with Host(
+        tmp_path, settings={"default-network-opts": {"bridge": options}}, kernel=MemoryKernel()
+    ) as host:
         net = host.create_network("a", options={"com.docker.network.driver.mtu": "1300"})
     assert (net.bridge.mtu, net.bridge.icc) == (1300, False)
 
 
 def test_the_default_network_follows_the_settings(tmp_path: Path) -> None:
     """bip is its address and its subnet, fixed-cidr its range."""
-    settings = {"bip": "10.77.0.1/24", "fixed-cidr": "10.77.0.128/25", "default-gateway": "10.77.0.254"}
+    settings = {
+        "bip": "10.77.0.1/24",
+        "fixed-cidr": "10.77.0.128/25",
+        "default-gateway": "10.77.0.254",
+    }
     with Host(tmp_path, settings=settings, kernel=MemoryKernel()) as host:
         end = host.endpoints(host.run("x"))[0]
         pool = host.network("bridge").pools[0]
-    assert (pool.gateway, pool.range, pool.router) == (ip_address("10.77.0.1"), ip_network("10.77.0.128/25"), ip_address("10.77.0.254"))
+    assert (pool.gateway, pool.range, pool.router) == (
+        ip_address("10.77.0.1"),
+        ip_network("10.77.0.128/25"),
+        ip_address("10.77.0.254"),
+    )
     assert str(end.ip) == "10.77.0.128/24"
 
 
@@ -275,14 +322,22 @@ def test_what_was_made_goes_whole(host: Host) -> None:
 
 
 def test_forwarding_is_put_back(host: Host) -> None:
-    """The first network with IPv6 opens the host for it and shuts the policy; with the last of them both are as they were."""
+    """The first network with IPv6 opens the host for it and shuts the policy.
+
+    With the last of them both are as they were.
+    """
     kernel = kernel_of(host)
     host.create_network("a", ipv6=True)
-    policy, forwarding = Policy(Family.V6, "filter", "FORWARD", "DROP"), Sysctl("net/ipv6/conf/all/forwarding", "1")
+    policy, forwarding = (
+        Policy(Family.V6, "filter", "FORWARD", "DROP"),
+        Sysctl("net/ipv6/conf/all/forwarding", "1"),
+    )
     assert kernel.look([policy, forwarding]) == [policy, forwarding]
     host.remove_network("a")
-    assert kernel.look([policy, forwarding]) == [Policy(Family.V6, "filter", "FORWARD", "ACCEPT"), Sysctl("net/ipv6/conf/all/forwarding",
-        "0")]
+    assert kernel.look([policy, forwarding]) == [
+        Policy(Family.V6, "filter", "FORWARD", "ACCEPT"),
+        Sysctl("net/ipv6/conf/all/forwarding", "0"),
+    ]
 
 
 def test_a_reset_host_is_as_before(host: Host) -> None:
@@ -315,7 +370,9 @@ def test_many_verbs_are_one_operation(host: Host) -> None:
 def test_a_network_is_found_by_name_id_and_prefix(host: Host) -> None:
     """A prefix of any length that only one has."""
     net = host.create_network("a-network")
-    assert all(host.network(reference) == net for reference in (net.name, net.id, net.id[:12], net.id[:16]))
+    assert all(
+        host.network(reference) == net for reference in (net.name, net.id, net.id[:12], net.id[:16])
+    )
     with pytest.raises(NotFound, match="network a-netw not found"):
         host.network("a-netw")
 

@@ -1,4 +1,7 @@
-"""An operation's end: what cannot even be taken back stays in the journal, and is made good as soon as it can be."""
+"""An operation's end.
+
+What cannot even be taken back stays in the journal, and is made good as soon as it can be.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ def fail(host: Host) -> None:
 
 
 def test_what_is_stuck_is_taken_back_by_the_next_command(tmp_path: Path) -> None:
-    """The error says what is stuck; the next command, on a kernel that lets go, takes it back before anything else."""
+    """The error says what is stuck.
+
+    The next command, on a kernel that lets go, takes it back before anything else.
+    """
     kernel = Stuck(times=4)
     with Host(tmp_path / "root", settings={}, kernel=kernel) as host:
         fail(host)
@@ -60,7 +66,10 @@ def test_what_is_stuck_is_taken_back_by_the_next_command(tmp_path: Path) -> None
 
 
 def test_reset_goes_on_past_what_is_stuck(tmp_path: Path) -> None:
-    """Where taking back fails again, other commands say so; reset takes all away, and puts back what was."""
+    """Where taking back fails again, other commands say so.
+
+    Reset takes all away, and puts back what was.
+    """
     kernel = Stuck(times=1000)
     with Host(tmp_path / "root", settings={}, kernel=kernel) as host:
         fail(host)

@@ -33,8 +33,11 @@ def made(folder: Path, **settings: object) -> Host:
 
 def ports(host: Host, name: str) -> list[tuple[str, str]]:
     """A container's ports: "80/tcp" and where on the host."""
-    return [(f"{port.port}/{port.protocol}", f"{port.host_ip} {port.host_port}") for end in host.endpoints(host.container(name))
-            for port in end.ports]
+    return [
+        (f"{port.port}/{port.protocol}", f"{port.host_ip} {port.host_port}")
+        for end in host.endpoints(host.container(name))
+        for port in end.ports
+    ]
 
 
 def test_a_running_container_has_its_ports(host: Host) -> None:
@@ -51,7 +54,10 @@ def test_a_running_container_has_its_ports(host: Host) -> None:
 def test_a_port_is_one_container_s(host: Host) -> None:
     """The error names the address, the port and who has it; nothing is left of the attempt."""
     host.run("c1", network="n1", publish="8080:80")
-    with pytest.raises(Conflict, match=r"on endpoint c2 .*Bind for 127\.0\.0\.1:8080 failed: port is already allocated") as caught:
+    with pytest.raises(
+        Conflict,
+        match=r"on endpoint c2 .*Bind for 127\.0\.0\.1:8080 failed: port is already allocated",
+    ) as caught:
         host.run("c2", network="n1", publish="127.0.0.1:8080:80")
     assert caught.value.hint == "container c1 has it"
     assert [box.name for box in host.containers()] == ["c1"]
@@ -63,11 +69,22 @@ def test_a_port_twice_in_one_container(host: Host) -> None:
         host.run("c1", network="n1", publish=["8080:80", "8080:81"])
 
 
-@pytest.mark.parametrize("words", [
-    ["8080:80", "8080:80"], ["8080:80", "0.0.0.0:8080:80"], ["8080:80", "127.0.0.1:8080:80"], ["80", "80"], ["80", "127.0.0.1::80"],
-    ["8000-8001:80", "8000-8001:80"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["8080:80", "8080:80"],
+        ["8080:80", "0.0.0.0:8080:80"],
+        ["8080:80", "127.0.0.1:8080:80"],
+        ["80", "80"],
+        ["80", "127.0.0.1::80"],
+        ["8000-8001:80", "8000-8001:80"],
+    ],
+)
 def test_the_same_port_twice_in_one_container(host: Host, words: list[str]) -> None:
-    """Also where one address includes the other: the two would get one number, and one of them nothing."""
+    """Also where one address includes the other.
+
+    The two would get one number, and one of them nothing.
+    """
     with pytest.raises(Conflict, match="port is already allocated") as caught:
         host.run("c1", network="n1", publish=words)
     assert caught.value.hint == "80/tcp is published twice there"
@@ -81,9 +98,17 @@ def test_other_addresses_and_protocols_do_not_clash(host: Host) -> None:
 
 
 def test_any_port_is_the_next_one(host: Host) -> None:
-    """In turn through the kernel's ephemeral range; one that was given back is not given out again at once."""
+    """In turn through the kernel's ephemeral range.
+
+    One that was given back is not given out again at once.
+    """
     host.run("c1", network="n1", publish=["80", "81"])
-    assert [where for _, where in ports(host, "c1")] == ["0.0.0.0 32768", ":: 32768", "0.0.0.0 32769", ":: 32769"]
+    assert [where for _, where in ports(host, "c1")] == [
+        "0.0.0.0 32768",
+        ":: 32768",
+        "0.0.0.0 32769",
+        ":: 32769",
+    ]
     host.remove("c1", force=True)
     host.run("c2", network="n1", publish="80")
     assert ports(host, "c2")[0] == ("80/tcp", "0.0.0.0 32770")
@@ -94,17 +119,25 @@ def test_a_range_until_it_is_used_up(host: Host) -> None:
     for number in (1, 2):
         host.run(f"c{number}", network="n1", publish="8000-8001:80")
     assert [ports(host, name)[0][1] for name in ("c1", "c2")] == ["0.0.0.0 8000", "0.0.0.0 8001"]
-    with pytest.raises(Exhausted, match=r"all ports are allocated: none of 8000-8001/tcp is free on 0\.0\.0\.0 and ::"):
+    with pytest.raises(
+        Exhausted,
+        match=r"all ports are allocated: none of 8000-8001/tcp is free on 0\.0\.0\.0 and ::",
+    ):
         host.run("c3", network="n1", publish="8000-8001:80")
 
 
 def test_a_port_of_a_program_of_the_host(host: Host) -> None:
     """An exact one is an error that names the program, one of a range is passed over."""
+
     def trial(protocol: str, ip: IPAddress, port: int) -> int:
         return errno.EADDRINUSE if port == 8000 else 0
 
-    host.__dict__["_machine"] = Machine(trial=trial, holder=lambda protocol, ip, port: "nginx (pid 12)")
-    with pytest.raises(Conflict, match=r"failed to bind host port 0\.0\.0\.0:8000/tcp: address already in use") as caught:
+    host.__dict__["_machine"] = Machine(
+        trial=trial, holder=lambda protocol, ip, port: "nginx (pid 12)"
+    )
+    with pytest.raises(
+        Conflict, match=r"failed to bind host port 0\.0\.0\.0:8000/tcp: address already in use"
+    ) as caught:
         host.run("c1", network="n1", publish="8000:80")
     assert caught.value.hint == "nginx (pid 12) has it: stop that, or publish another port"
     host.run("c1", network="n1", publish="8000-8001:80")
@@ -128,7 +161,10 @@ def test_ports_follow_the_gateway(host: Host) -> None:
     host.connect("n2", "c1", gw_priority=5)
     first, second = host.endpoints(host.container("c1"))
     assert first.ports == ()
-    assert second.ports == (Port(80, "tcp", ip_address("0.0.0.0"), 8080), Port(80, "tcp", ip_address("::"), 8080))
+    assert second.ports == (
+        Port(80, "tcp", ip_address("0.0.0.0"), 8080),
+        Port(80, "tcp", ip_address("::"), 8080),
+    )
     host.disconnect("n2", "c1")
     assert len(host.endpoints(host.container("c1"))[0].ports) == 2
     assert any(isinstance(thing, Agent) for thing in host.store.things())
@@ -169,7 +205,9 @@ def test_without_the_proxy_the_port_is_bound_all_the_same(tmp_path: Path) -> Non
         host.run("c1", network="n1", publish="8080:80")
         things = host.store.things()
         assert [thing for thing in things if isinstance(thing, Proxy)] == []
-        assert [str(thing) for thing in things if isinstance(thing, HostPort)] == ["port 0.0.0.0:8080/tcp"]
+        assert [str(thing) for thing in things if isinstance(thing, HostPort)] == [
+            "port 0.0.0.0:8080/tcp"
+        ]
 
 
 def test_the_agent_is_there_as_long_as_a_port_is(host: Host) -> None:
@@ -183,7 +221,10 @@ def test_the_agent_is_there_as_long_as_a_port_is(host: Host) -> None:
 
 
 def test_the_default_network_publishes_where_the_host_s_settings_say(tmp_path: Path) -> None:
-    """The setting `ip`: another address than all; what names an address itself is left alone, and so are other networks."""
+    """The setting `ip`: another address than all.
+
+    What names an address itself is left alone, and so are other networks.
+    """
     with made(tmp_path, ip="127.0.0.1") as host:
         host.create_network("n1", subnet="10.9.0.0/24")
         host.run("c1", publish=["8080:80", "192.0.2.10:8081:80"])
@@ -195,11 +236,19 @@ def test_the_default_network_publishes_where_the_host_s_settings_say(tmp_path: P
 def test_all_that_is_exposed(host: Host) -> None:
     """-P: on ports of the kernel's choice, but for what is published by name."""
     host.run("c1", network="n1", publish="8080:80", exposed=("80/tcp", "53/udp"), publish_all=True)
-    assert ports(host, "c1") == [("80/tcp", "0.0.0.0 8080"), ("80/tcp", ":: 8080"), ("53/udp", "0.0.0.0 32768"), ("53/udp", ":: 32768")]
+    assert ports(host, "c1") == [
+        ("80/tcp", "0.0.0.0 8080"),
+        ("80/tcp", ":: 8080"),
+        ("53/udp", "0.0.0.0 32768"),
+        ("53/udp", ":: 32768"),
+    ]
 
 
 def test_the_proxy_takes_its_bindings_along(tmp_path: Path) -> None:
-    """Switched off, an IPv4 container has no IPv6 binding any more; switched on, it has one again."""
+    """Switched off, an IPv4 container has no IPv6 binding any more.
+
+    Switched on, it has one again.
+    """
     with made(tmp_path) as host:
         host.create_network("n1", subnet="10.9.0.0/24")
         host.run("c1", network="n1", publish="8080:80")
@@ -207,7 +256,9 @@ def test_the_proxy_takes_its_bindings_along(tmp_path: Path) -> None:
     for proxy, expected in ((False, [4]), (True, [4, 6])):
         with Host(tmp_path / "root", settings={"userland-proxy": proxy}, kernel=kernel) as host:
             host.create_network(f"n{proxy}")
-            assert [port.host_ip.version for port in host.endpoints(host.container("c1"))[0].ports] == expected
+            assert [
+                port.host_ip.version for port in host.endpoints(host.container("c1"))[0].ports
+            ] == expected
 
 
 class Remembering(MemoryKernel):
@@ -224,7 +275,10 @@ class Remembering(MemoryKernel):
 
 
 def test_a_release_that_was_begun_is_done_once_more(tmp_path: Path) -> None:
-    """Who was killed after the port was gone may not have told connection tracking: so whoever recovers releases it again."""
+    """Who was killed after the port was gone may not have told connection tracking.
+
+    So whoever recovers releases it again.
+    """
     kernel = Remembering()
     with Host(tmp_path / "root", settings={}, kernel=kernel) as host:
         host.create_network("n1", subnet="10.9.0.0/24")

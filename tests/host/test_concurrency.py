@@ -1,8 +1,8 @@
 """A crowd: many plumbs at once on one root take turns, and nobody gets what another has.
 
-Eight processes connect and disconnect their own containers on two shared networks, which are so small that addresses
-are handed out again and again. Each writes down which address it had from when to when.
-"""
+Eight processes connect and disconnect their own containers on two shared networks, which are so
+small that addresses are handed out again and again. Each writes down which address it had from when
+to when."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class Held(NamedTuple):
 
 @pytest.mark.slow
 def test_a_crowd_gets_no_error_and_no_address_twice(lab: Lab, tmp_path: Path) -> None:
-    """Eight processes with fifty connects and disconnects each: none fails, no address has two owners, nothing is left."""
+    """Eight processes with fifty connects and disconnects each.
+
+    None fails, no address has two owners, nothing is left.
+    """
     before = host(lab)
     with lab.host() as known:
         for name, subnet in {"home": "10.9.9.0/24", **NETWORKS}.items():
@@ -53,10 +56,16 @@ def test_a_crowd_gets_no_error_and_no_address_twice(lab: Lab, tmp_path: Path) ->
     statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers]
     print(f"{PROCESSES * TURNS} connects and disconnects in {time.monotonic() - start:.1f} s")
     assert statuses == [0] * PROCESSES, (tmp_path / "errors").read_text()
-    held = [Held(*words) for who in range(PROCESSES) for words in json.loads((tmp_path / str(who)).read_text())]
+    held = [
+        Held(*words)
+        for who in range(PROCESSES)
+        for words in json.loads((tmp_path / str(who)).read_text())
+    ]
     assert len(held) == PROCESSES * TURNS
     assert doubles(held) == []
-    assert len({one.ip for one in held}) < len(held) / 4, "addresses were hardly ever used again: the networks are too large"
+    assert len({one.ip for one in held}) < len(held) / 4, (
+        "addresses were hardly ever used again: the networks are too large"
+    )
     with lab.host() as known:
         assert known.check() == []
         assert [len(known.endpoints(known.network(name))) for name in NETWORKS] == [0, 0]
@@ -67,7 +76,10 @@ def test_a_crowd_gets_no_error_and_no_address_twice(lab: Lab, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_crowd_goes_on_when_members_are_killed(lab: Lab) -> None:
-    """While four processes connect and disconnect, some are killed: the others recover for them, and all is on record."""
+    """While four processes connect and disconnect, some are killed.
+
+    The others recover for them, and all is on record.
+    """
     before = host(lab)
     with lab.host() as known:
         known.create_network("home", options=SILENT)
@@ -88,20 +100,30 @@ def test_a_crowd_goes_on_when_members_are_killed(lab: Lab) -> None:
         assert known.check() == []
         for box in known.containers():
             recorded = {str(end.ip) for end in known.endpoints(box)}
-            assert recorded == {line.split()[3] for line in lab.inside(known, box, "ip -4 -o address show scope global").splitlines()}
+            assert recorded == {
+                line.split()[3]
+                for line in lab.inside(
+                    known, box, "ip -4 -o address show scope global"
+                ).splitlines()
+            }
         known.reset()
     wait_until(lambda: not marked(lab), "processes end")
     assert host(lab) == before
 
 
 def test_a_command_that_waits_for_a_reset_begins_anew(lab: Lab) -> None:
-    """A command that comes in the middle of a reset waits, and works on a fresh root: what it makes is on record."""
+    """A command that comes in the middle of a reset waits, and works on a fresh root.
+
+    What it makes is on record.
+    """
     before = host(lab)
     for name in ("one", "two", "three"):
         plumb(lab, "network", "create", name)
     reset = fork_plumb(lab, "reset", "--force")
     wait_until(lambda: _locked(lab), "the reset has its turn")
-    late = fork_plumb(lab, "network", "create", "late", "-o", "com.docker.network.bridge.name=br-late")
+    late = fork_plumb(
+        lab, "network", "create", "late", "-o", "com.docker.network.bridge.name=br-late"
+    )
     assert [os.waitpid(pid, 0)[1] for pid in (reset, late)] == [0, 0], output_of(lab).read_text()
     with lab.host() as known:
         assert [net.name for net in known.networks() if not net.predefined] == ["late"]
@@ -124,8 +146,11 @@ def _locked(lab: Lab) -> bool:
 
 def doubles(held: list[Held]) -> list[tuple[Held, Held]]:
     """Pairs that had one address at the same time."""
-    return [(one, two) for one, two in combinations(held, 2)
-            if one.ip == two.ip and one.start < two.end and two.start < one.end]
+    return [
+        (one, two)
+        for one, two in combinations(held, 2)
+        if one.ip == two.ip and one.start < two.end and two.start < one.end
+    ]
 
 
 def _fork(lab: Lab, who: int, box: Sandbox, folder: Path) -> int:
@@ -133,7 +158,9 @@ def _fork(lab: Lab, who: int, box: Sandbox, folder: Path) -> int:
     if pid == 0:
         try:
             with lab.host() as known:
-                (folder / str(who)).write_text(json.dumps([_turn(known, who, box, turn) for turn in range(TURNS)]))
+                (folder / str(who)).write_text(
+                    json.dumps([_turn(known, who, box, turn) for turn in range(TURNS)])
+                )
             os._exit(0)
         except BaseException:
             with open(folder / "errors", "a") as errors:
@@ -149,10 +176,17 @@ def _turn(known: Host, who: int, box: Sandbox, turn: int) -> Held:
     known.connect(network, box.id)
     start = time.monotonic()
     recorded = {str(end.ip) for end in known.endpoints(box)}
-    there = {line.split()[3] for line in labs.within(known.namespace(box), "ip -4 -o address show scope global").splitlines()}
+    there = {
+        line.split()[3]
+        for line in labs.within(
+            known.namespace(box), "ip -4 -o address show scope global"
+        ).splitlines()
+    }
     assert recorded == there, f"store: {recorded}, namespace: {there}"
     assert len(there) == 2
-    new = next(str(end.ip) for end in known.endpoints(box) if end.network == known.network(network).id)
+    new = next(
+        str(end.ip) for end in known.endpoints(box) if end.network == known.network(network).id
+    )
     held = Held(new, who, start, time.monotonic())
     known.disconnect(network, box.id)
     return held

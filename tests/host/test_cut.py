@@ -1,9 +1,8 @@
 """Cut: taking away any one thing that plumb made breaks a promise, so nothing is there for show, and the probes see it.
 
-For each case all promises are tried and must be kept; then one thing after the other is cut out of the kernel, the
-promises are tried again, and at least one must be broken; then the thing is put back. What no packet can tell is in a
-table, with the reason.
-"""
+For each case all promises are tried and must be kept; then one thing after the other is cut out of
+the kernel, the promises are tried again, and at least one must be broken; then the thing is put
+back. What no packet can tell is in a table, with the reason."""
 
 from __future__ import annotations
 
@@ -47,8 +46,9 @@ class Scene:
         settings: the host's settings.
         before, after: shell lines on the host, before and when it is built.
         outside: shell lines on the LAN, when it is built.
-        patience: seconds after which what was not reached is not reachable; between namespaces an answer takes less than
-            a thousandth, but where neighbours could not find each other before, they try again every second.
+        patience: seconds after which what was not reached is not reachable; between namespaces an
+            answer takes less than a thousandth, but where neighbours could not find each other
+            before, they try again every second.
         iptables: the kind of iptables that the host has, "" for its own.
         needs: what of the kernel's it takes.
     """
@@ -66,13 +66,18 @@ class Scene:
 
 def rule(pattern: str) -> Callable[[Thing, str], bool]:
     """Only rules like this; N1 in the pattern stands for the link of the network n1."""
-    return lambda thing, n1: isinstance(thing, Rule | NftRule) and re.search(
-        pattern.replace("N1", n1), f"{thing.table} {thing.chain} {thing.spec}") is not None
+    return lambda thing, n1: (
+        isinstance(thing, Rule | NftRule)
+        and re.search(pattern.replace("N1", n1), f"{thing.table} {thing.chain} {thing.spec}")
+        is not None
+    )
 
 
 def native(pattern: str = "") -> Callable[[Thing, object], bool]:
     """What is in plumb's own nftables, and is printed like this."""
-    return lambda thing, _: isinstance(thing, InTable | NftTable) and re.search(pattern, str(thing)) is not None
+    return lambda thing, _: (
+        isinstance(thing, InTable | NftTable) and re.search(pattern, str(thing)) is not None
+    )
 
 
 def answering(thing: Thing) -> bool:
@@ -81,21 +86,40 @@ def answering(thing: Thing) -> bool:
 
 
 def lan(name: str, **more: Any) -> Scene:
-    """A case of macvlan or ipvlan: the links, what they stand on, and what makes them interfaces; the rest is as in any sandbox.
+    """A case of macvlan or ipvlan: the links, what they stand on, and what makes them interfaces.
 
-    That an ipvlan parent is up is not missed by those who reach each other without it, on older kernels (6.1).
-    """
+    The rest is as in any sandbox.
+
+    That an ipvlan parent is up is not missed by those who reach each other without it, on older
+    kernels (6.1)."""
     parents = not name.startswith("ipvlan")
-    return Scene(cases.CASES[name].build, lambda thing, n1: isinstance(thing, OnParent | Vlan | Dummy) or (
-        isinstance(thing, Up | Address | Route) and thing.dev != "lo" and (thing.where != HOST_ITSELF or (parents and thing.dev == n1))),
-        needs=cases.CASES[name].needs, **more)
+    return Scene(
+        cases.CASES[name].build,
+        lambda thing, n1: (
+            isinstance(thing, OnParent | Vlan | Dummy)
+            or (
+                isinstance(thing, Up | Address | Route)
+                and thing.dev != "lo"
+                and (thing.where != HOST_ITSELF or (parents and thing.dev == n1))
+            )
+        ),
+        needs=cases.CASES[name].needs,
+        **more,
+    )
 
 
 def port(pattern: str) -> Callable[[Thing, str], bool]:
     """What holds and serves published ports, and rules like this."""
     wanted = rule(pattern)
-    return lambda thing, n1: isinstance(thing, Agent | HostPort | Proxy) or wanted(thing, n1) or (
-        isinstance(thing, Sysctl) and re.search(pattern, thing.name) is not None and n1 in thing.name)
+    return lambda thing, n1: (
+        isinstance(thing, Agent | HostPort | Proxy)
+        or wanted(thing, n1)
+        or (
+            isinstance(thing, Sysctl)
+            and re.search(pattern, thing.name) is not None
+            and n1 in thing.name
+        )
+    )
 
 
 FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
@@ -104,38 +128,72 @@ NFT = {"firewall-backend": "nftables"}
 LET_IN = """for family in ip ip6; do
     for chain in $(nft list chains $family | sed -n 's/.*chain \\(filter-forward-in__[^ ]*\\) .*/\\1/p'); do
         nft insert rule $family plumb-bridges $chain accept; done; done"""
-"""A rule of somebody else's at the head of each network's chain: there is no wall, but for the one that stands before it."""
+"""A rule of somebody else's at the head of each network's chain.
+
+There is no wall, but for the one that stands before it.
+"""
 SCENES = {
     "one network": Scene(cases.network(subnet=cases.DUAL, ipv6=True)),
     "default network": Scene(cases.default_network),
     "two networks": Scene(cases.two_networks, lambda thing, n1: thing.where != HOST_ITSELF),
-    "icc off": Scene(cases.network(subnet=cases.DUAL, ipv6=True, options={BRIDGE + "enable_icc": "false"}),
-                     rule("PLUMB-FORWARD -i N1 -o N1 -j DROP"), before=FORWARDS, patience=1.5),
+    "icc off": Scene(
+        cases.network(subnet=cases.DUAL, ipv6=True, options={BRIDGE + "enable_icc": "false"}),
+        rule("PLUMB-FORWARD -i N1 -o N1 -j DROP"),
+        before=FORWARDS,
+        patience=1.5,
+    ),
     "icc off, on a host that did not forward": Scene(
         cases.network(subnet=cases.DUAL, ipv6=True, options={BRIDGE + "enable_icc": "false"}),
-        rule("PLUMB-FORWARD -i N1 ! -o N1 -j ACCEPT")),
+        rule("PLUMB-FORWARD -i N1 ! -o N1 -j ACCEPT"),
+    ),
     "internal": Scene(cases.internal_and_other, rule("INTERNAL|PLUMB-FORWARD -i N1")),
-    "an administrator who lets in everything": Scene(cases.apart, rule("raw PREROUTING"), after="""
-        iptables -A PLUMB-USER -j ACCEPT; ip6tables -A PLUMB-USER -j ACCEPT"""),
-    "direct routing allowed": Scene(cases.apart, rule("PLUMB !|PLUMB-BRIDGE"), {"allow-direct-routing": True}),
+    "an administrator who lets in everything": Scene(
+        cases.apart,
+        rule("raw PREROUTING"),
+        after="""
+        iptables -A PLUMB-USER -j ACCEPT; ip6tables -A PLUMB-USER -j ACCEPT""",
+    ),
+    "direct routing allowed": Scene(
+        cases.apart, rule("PLUMB !|PLUMB-BRIDGE"), {"allow-direct-routing": True}
+    ),
     "routed": Scene(cases.routed_and_other, rule("icmp|PLUMB ! -i N1")),
     "unprotected": Scene(cases.unprotected_and_other, rule("PLUMB ! -i N1")),
-    "names": Scene(cases.named, lambda thing, n1: isinstance(thing, Resolver | Names) or answering(thing)),
-    "names on the legacy tables": Scene(cases.named, lambda thing, n1: answering(thing), iptables="legacy"),
-    "published": Scene(cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True), port("dport|PLUMB -m addrtype|dst-type LOCAL")),
-    "published to IPv4 alone": Scene(cases.published("8080:80", subnet="172.20.0.0/24"), port("dport")),
+    "names": Scene(
+        cases.named, lambda thing, n1: isinstance(thing, Resolver | Names) or answering(thing)
+    ),
+    "names on the legacy tables": Scene(
+        cases.named, lambda thing, n1: answering(thing), iptables="legacy"
+    ),
+    "published": Scene(
+        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True),
+        port("dport|PLUMB -m addrtype|dst-type LOCAL"),
+    ),
+    "published to IPv4 alone": Scene(
+        cases.published("8080:80", subnet="172.20.0.0/24"), port("dport")
+    ),
     "published without the proxy": Scene(
-        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True), port("dport|src-type LOCAL|dst-type LOCAL|route_localnet"),
-        {"userland-proxy": False}),
+        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True),
+        port("dport|src-type LOCAL|dst-type LOCAL|route_localnet"),
+        {"userland-proxy": False},
+    ),
     "published on the legacy tables": Scene(
-        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True), rule("dport|dst-type LOCAL"), iptables="legacy"),
+        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True),
+        rule("dport|dst-type LOCAL"),
+        iptables="legacy",
+    ),
     "published, direct routing allowed": Scene(
-        cases.published("8080:80", subnet=cases.DUAL, ipv6=True), rule("PLUMB -d"), {"allow-direct-routing": True}),
+        cases.published("8080:80", subnet=cases.DUAL, ipv6=True),
+        rule("PLUMB -d"),
+        {"allow-direct-routing": True},
+    ),
     "macvlan": lan("macvlan-ipv6"),
     "macvlan, private": lan("macvlan-private"),
     "macvlan, passthru": lan("macvlan-passthru"),
-    "macvlan, two subnets": lan("macvlan-subnets", outside="""
-        ip addr add 10.21.0.254/24 dev port0; ip addr add fd00:21::254/64 dev port0 nodad"""),
+    "macvlan, two subnets": lan(
+        "macvlan-subnets",
+        outside="""
+        ip addr add 10.21.0.254/24 dev port0; ip addr add fd00:21::254/64 dev port0 nodad""",
+    ),
     "macvlan and a bridge": lan("macvlan-beside-a-bridge"),
     "macvlan on a VLAN": lan("macvlan-vlan"),
     "macvlan without a parent": lan("macvlan-alone"),
@@ -145,74 +203,155 @@ SCENES = {
     "ipvlan on a VLAN": lan("ipvlan-vlan"),
     "ipvlan without a parent": lan("ipvlan-alone"),
     "nftables": Scene(cases.network(subnet=cases.DUAL, ipv6=True), native(), NFT, cases.FORWARDS),
-    "nftables, icc off": Scene(cases.network(subnet=cases.DUAL, ipv6=True, options={BRIDGE + "enable_icc": "false"}),
-                               rule("ICC"), NFT, cases.FORWARDS, patience=1.5),
+    "nftables, icc off": Scene(
+        cases.network(subnet=cases.DUAL, ipv6=True, options={BRIDGE + "enable_icc": "false"}),
+        rule("ICC"),
+        NFT,
+        cases.FORWARDS,
+        patience=1.5,
+    ),
     "nftables, internal": Scene(cases.internal_and_other, rule("INTERNAL"), NFT, cases.FORWARDS),
-    "nftables, direct routing allowed": Scene(cases.apart, native("forward"), {**NFT, "allow-direct-routing": True}, cases.FORWARDS),
-    "nftables, a network that lets in everything": Scene(cases.apart, rule("raw-PREROUTING"), NFT, cases.FORWARDS, LET_IN),
-    "nftables, routed": Scene(cases.routed_and_other, rule("ICMP|in__N1 .*UNPUBLISHED"), NFT, cases.FORWARDS),
-    "nftables, unprotected": Scene(cases.unprotected_and_other, rule("UNPROTECTED"), NFT, cases.FORWARDS),
+    "nftables, direct routing allowed": Scene(
+        cases.apart, native("forward"), {**NFT, "allow-direct-routing": True}, cases.FORWARDS
+    ),
+    "nftables, a network that lets in everything": Scene(
+        cases.apart, rule("raw-PREROUTING"), NFT, cases.FORWARDS, LET_IN
+    ),
+    "nftables, routed": Scene(
+        cases.routed_and_other, rule("ICMP|in__N1 .*UNPUBLISHED"), NFT, cases.FORWARDS
+    ),
+    "nftables, unprotected": Scene(
+        cases.unprotected_and_other, rule("UNPROTECTED"), NFT, cases.FORWARDS
+    ),
     "nftables, names": Scene(cases.named, lambda thing, n1: answering(thing), NFT, cases.FORWARDS),
-    "nftables, published": Scene(cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True),
-                                 port("dport|fib daddr"), NFT, cases.FORWARDS),
+    "nftables, published": Scene(
+        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True),
+        port("dport|fib daddr"),
+        NFT,
+        cases.FORWARDS,
+    ),
     "nftables, published without the proxy": Scene(
-        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True), port("dport|fib|nat-postrouting-in|route_localnet"),
-        {**NFT, "userland-proxy": False}, cases.FORWARDS),
+        cases.published(*cases.PORTS[:5], subnet=cases.DUAL, ipv6=True),
+        port("dport|fib|nat-postrouting-in|route_localnet"),
+        {**NFT, "userland-proxy": False},
+        cases.FORWARDS,
+    ),
 }
 
 Reason = str
 UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
-    "it is about files and users, not about packets": lambda thing, _: isinstance(thing, Directory | File) or (
-        isinstance(thing, Sysctl) and thing.name.endswith(("ip_unprivileged_port_start", "ping_group_range"))),
+    "it is about files and users, not about packets": lambda thing, _: (
+        isinstance(thing, Directory | File)
+        or (
+            isinstance(thing, Sysctl)
+            and thing.name.endswith(("ip_unprivileged_port_start", "ping_group_range"))
+        )
+    ),
     "it keeps out what nobody sends here: router advertisements, link-local addresses": lambda thing, _: (
-        isinstance(thing, Sysctl) and thing.name.endswith(("accept_ra", "disable_ipv6"))),
-    "it is for links that are still to come": lambda thing, _: isinstance(thing, Sysctl) and "default" in thing.name,
+        isinstance(thing, Sysctl) and thing.name.endswith(("accept_ra", "disable_ipv6"))
+    ),
+    "it is for links that are still to come": lambda thing, _: (
+        isinstance(thing, Sysctl) and "default" in thing.name
+    ),
     "it is the administrator's to use": lambda thing, _: "PLUMB-USER" in str(thing),
     "another wall stands behind it: see the scene where that one is open": lambda thing, scene: (
-        isinstance(thing, Rule) and "DROP" in thing.spec and "INTERNAL" not in thing.chain and scene in (
-            SCENES["one network"], SCENES["default network"], SCENES["two networks"]))
-    or (isinstance(thing, Rule | Chain) and "PLUMB-BRIDGE" in str(thing) and scene in (
-        SCENES["one network"], SCENES["default network"], SCENES["two networks"])),
-    "there is no internal network here": lambda thing, scene: "PLUMB-INTERNAL" in str(thing) and scene is not SCENES["internal"],
+        (
+            isinstance(thing, Rule)
+            and "DROP" in thing.spec
+            and "INTERNAL" not in thing.chain
+            and scene in (SCENES["one network"], SCENES["default network"], SCENES["two networks"])
+        )
+        or (
+            isinstance(thing, Rule | Chain)
+            and "PLUMB-BRIDGE" in str(thing)
+            and scene in (SCENES["one network"], SCENES["default network"], SCENES["two networks"])
+        )
+    ),
+    "there is no internal network here": lambda thing, scene: (
+        "PLUMB-INTERNAL" in str(thing) and scene is not SCENES["internal"]
+    ),
     "without a way out, and with its twin in the way of any answer, its own work does not show": lambda thing, scene: (
-        isinstance(thing, Rule) and thing.spec.startswith("! -d") and thing.chain == "PLUMB-INTERNAL" and scene is SCENES["internal"])
-    or native("EGRESS")(thing, scene),
+        (
+            isinstance(thing, Rule)
+            and thing.spec.startswith("! -d")
+            and thing.chain == "PLUMB-INTERNAL"
+            and scene is SCENES["internal"]
+        )
+        or native("EGRESS")(thing, scene)
+    ),
     "nobody has IPv6 here": lambda thing, scene: (
-        isinstance(thing, Rule) and thing.family is Family.V6 and scene is SCENES["default network"]),
-    "nobody is on that network": lambda thing, scene: "plumb0" in str(thing) and scene is not SCENES["default network"],
-    "it is about what is forwarded between others, of whom there are none here": lambda thing, _: isinstance(thing, Policy),
-    "its rules are cut one by one": lambda thing, _: isinstance(thing, Chain | NftChain | NftMap | NftTable),
+        isinstance(thing, Rule) and thing.family is Family.V6 and scene is SCENES["default network"]
+    ),
+    "nobody is on that network": lambda thing, scene: (
+        "plumb0" in str(thing) and scene is not SCENES["default network"]
+    ),
+    "it is about what is forwarded between others, of whom there are none here": lambda thing, _: (
+        isinstance(thing, Policy)
+    ),
+    "its rules are cut one by one": lambda thing, _: isinstance(
+        thing, Chain | NftChain | NftMap | NftTable
+    ),
     "it accepts what no other rule of nftables would drop, and tells the reader so": native(
-        r'OUTGOING|UNPROTECTED|forward-out__\S+ ct state|forward-out-jumps|accept comment "ICC"'),
+        r'OUTGOING|UNPROTECTED|forward-out__\S+ ct state|forward-out-jumps|accept comment "ICC"'
+    ),
     "it leads to published ports, or to what only they need, and there are none here": lambda thing, scene: (
-        "published" not in named(scene) and (
+        "published" not in named(scene)
+        and (
             native("nat-PREROUTING|nat-OUTPUT|nat-postrouting-in-jumps")(thing, scene)
-            or (isinstance(thing, Chain | Rule) and thing.table == "nat" and "POSTROUTING" not in str(thing)))),
+            or (
+                isinstance(thing, Chain | Rule)
+                and thing.table == "nat"
+                and "POSTROUTING" not in str(thing)
+            )
+        )
+    ),
     "the one of raw-PREROUTING and the wall stands behind the other: see the scenes where one of them is open": lambda thing, scene: (
-        native("forward-in-jumps|UNPUBLISHED|DIRECT ACCESS")(thing, scene) and named(scene) == "nftables"),
-    "the wall stands behind it, but for published ports: test_nftables.py has one": native('drop comment "ICC"'),
-    "the kernel keeps a namespace as long as somebody is in it": lambda thing, _: isinstance(thing, Namespace),
+        native("forward-in-jumps|UNPUBLISHED|DIRECT ACCESS")(thing, scene)
+        and named(scene) == "nftables"
+    ),
+    "the wall stands behind it, but for published ports: test_nftables.py has one": native(
+        'drop comment "ICC"'
+    ),
+    "the kernel keeps a namespace as long as somebody is in it": lambda thing, _: isinstance(
+        thing, Namespace
+    ),
     "it is for what comes from elsewhere, to a port that is published to the host alone": lambda thing, _: (
-        isinstance(thing, InChain) and re.search("dport 81 (-j|counter) (ACCEPT|MASQ|accept|masq)", thing.spec) is not None),
+        isinstance(thing, InChain)
+        and re.search("dport 81 (-j|counter) (ACCEPT|MASQ|accept|masq)", thing.spec) is not None
+    ),
     "the loopback address is the proxy's, and IPv6's cannot be rewritten to another link's": lambda thing, scene: (
-        isinstance(thing, InChain) and re.search("(127.0.0.1|::1)(/[0-9]+)? .*(DNAT|dnat)", thing.spec) is not None
-        and (scene.settings.get("userland-proxy", True) or "::1" in thing.spec)),
+        isinstance(thing, InChain)
+        and re.search("(127.0.0.1|::1)(/[0-9]+)? .*(DNAT|dnat)", thing.spec) is not None
+        and (scene.settings.get("userland-proxy", True) or "::1" in thing.spec)
+    ),
     "it keeps the port from other programs; no packet tells": lambda thing, scene: (
-        isinstance(thing, HostPort | Agent) and not scene.settings.get("userland-proxy", True)),
+        isinstance(thing, HostPort | Agent) and not scene.settings.get("userland-proxy", True)
+    ),
     "connection tracking turns an answer's source back by itself; the rule is for one that it has forgotten": lambda thing, _: (
-        isinstance(thing, Rule) and thing.where != HOST_ITSELF and "POSTROUTING" in thing.chain)
-    or native("dns-snat")(thing, None),
+        (isinstance(thing, Rule) and thing.where != HOST_ITSELF and "POSTROUTING" in thing.chain)
+        or native("dns-snat")(thing, None)
+    ),
     "nobody speaks to itself here": lambda thing, scene: (
-        isinstance(thing, Up) and thing.dev == "lo" and scene is SCENES["default network"]),
+        isinstance(thing, Up) and thing.dev == "lo" and scene is SCENES["default network"]
+    ),
 }
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[pytest.mark.needs(*scene.needs)] if scene.needs else []) for name, scene in SCENES.items()])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.needs(*scene.needs)] if scene.needs else [])
+        for name, scene in SCENES.items()
+    ],
+)
 def test_every_thing_is_needed(name: str) -> None:
     """Without any one of the things, some promise is broken."""
     scene = SCENES[name]
-    with labs.iptables(scene.iptables), labs.lab(lan=True) as lab, lab.host(settings=scene.settings) as host:
+    with (
+        labs.iptables(scene.iptables),
+        labs.lab(lan=True) as lab,
+        lab.host(settings=scene.settings) as host,
+    ):
         sh(scene.before or "true")
         with host.operation() as verbs:
             scene.build(verbs)
@@ -223,7 +362,9 @@ def test_every_thing_is_needed(name: str) -> None:
 
         assert broken_for_good(made, places, scene.patience) == []
         for thing in host.store.things():
-            if scene.only(thing, n1) and not any(unseen(thing, scene) for unseen in UNSEEN.values()):
+            if scene.only(thing, n1) and not any(
+                unseen(thing, scene) for unseen in UNSEEN.values()
+            ):
                 cut(host, thing)
 
                 assert broken(made, places, scene.patience), f"nobody misses {thing}"
@@ -250,33 +391,53 @@ Made = tuple[list[Promise], list[NamePromise]]
 def promised(lab: Lab, host: Host) -> tuple[Made, dict[str, str]]:
     """All promises of what runs here, and where to try them."""
     running = [box for box in host.containers() if box.status is Status.RUNNING]
-    members: list[Member] = [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running]
-    within(lab.lan, """ip route replace 172.20.0.0/15 via 192.0.2.10; ip route replace 10.20.0.0/15 via 192.0.2.10
+    members: list[Member] = [
+        (box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running
+    ]
+    within(
+        lab.lan,
+        """ip route replace 172.20.0.0/15 via 192.0.2.10; ip route replace 10.20.0.0/15 via 192.0.2.10
         ip -6 route replace fd00::/16 via 2001:db8:2::10
         ip addr del 127.0.0.1/8 dev lo 2>/dev/null; ip route replace 127.0.0.0/8 via 192.0.2.10
-        sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""")
+        sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""",
+    )
     places = {HOST: "", WORLD: lab.lan, **{box.name: host.namespace(box) for box in running}}
     world = [ip_address(labs.INTERNET), ip_address(labs.INTERNET6)]
     own = [ip_interface(f"{labs.HOST_IP}/24"), ip_interface(f"{labs.HOST_IP6}/64")]
-    outlook = Outlook([ip_address(labs.HOST_IP), ip_address(labs.HOST_IP6)], host.settings.userland_proxy)
-    return ([*promises(members, world, routed_here=True, own=own), *published(members, outlook)], name_promises(members)), places
+    outlook = Outlook(
+        [ip_address(labs.HOST_IP), ip_address(labs.HOST_IP6)], host.settings.userland_proxy
+    )
+    return (
+        [*promises(members, world, routed_here=True, own=own), *published(members, outlook)],
+        name_promises(members),
+    ), places
 
 
 def broken(made: Made, places: dict[str, str], patience: float) -> list[Promise | NamePromise]:
-    """The promises that are not kept; a listener that cannot even be opened at its address breaks one too."""
+    """The promises that are not kept.
+
+    A listener that cannot even be opened at its address breaks one too.
+    """
     traffic, names = made
     try:
-        found: list[Promise | NamePromise] = [outcome.promise for outcome in try_out(traffic, places, patience) if not outcome.kept]
+        found: list[Promise | NamePromise] = [
+            outcome.promise for outcome in try_out(traffic, places, patience) if not outcome.kept
+        ]
     except OSError:
         return list(traffic)
     return found + [named.promise for named in ask(names, places, patience) if not named.kept]
 
 
-def broken_for_good(made: Made, places: dict[str, str], patience: float) -> list[Promise | NamePromise]:
-    """The same, after longer and longer waits: on a busy or an emulated machine an answer may take its time."""
+def broken_for_good(
+    made: Made, places: dict[str, str], patience: float
+) -> list[Promise | NamePromise]:
+    """The same, after longer and longer waits.
+
+    On a busy or an emulated machine an answer may take its time.
+    """
     found: list[Promise | NamePromise] = []
     for longer in range(6):
-        found = broken(made, places, patience * 2 ** longer)
+        found = broken(made, places, patience * 2**longer)
         if not found:
             break
     return found
@@ -298,15 +459,26 @@ def mend(host: Host, thing: Thing) -> None:
 
 
 def test_every_reason_is_needed() -> None:
-    """Each reason in the table excuses something in some scene; one that excuses nothing is out of date."""
+    """Each reason in the table excuses something in some scene.
+
+    One that excuses nothing is out of date.
+    """
     used = set()
     for scene in (scene for scene in SCENES.values() if not scene.needs):
-        with labs.iptables(scene.iptables), labs.lab(lan=True) as lab, lab.host(settings=scene.settings) as host:
+        with (
+            labs.iptables(scene.iptables),
+            labs.lab(lan=True) as lab,
+            lab.host(settings=scene.settings) as host,
+        ):
             sh(scene.before or "true")
             with host.operation() as verbs:
                 scene.build(verbs)
             looked_at = [thing for thing in host.store.things() if scene.only(thing, link(host))]
-            used |= {reason for reason, unseen in UNSEEN.items() if any(unseen(thing, scene) for thing in looked_at)}
+            used |= {
+                reason
+                for reason, unseen in UNSEEN.items()
+                if any(unseen(thing, scene) for thing in looked_at)
+            }
             host.reset()
 
     assert used == set(UNSEEN)

@@ -23,7 +23,10 @@ def test_a_bridge_of_the_administrators(lan: Lab) -> None:
 
 def test_a_bridge_that_is_not_there(lan: Lab) -> None:
     """A bridge of another name than plumb0 must be made by hand."""
-    with lan.host(settings={"bridge": "own0"}) as host, pytest.raises(NotFound, match="must be created manually"):
+    with (
+        lan.host(settings={"bridge": "own0"}) as host,
+        pytest.raises(NotFound, match="must be created manually"),
+    ):
         host.run("c1")
 
 
@@ -33,7 +36,9 @@ def test_no_default_network_at_all(lan: Lab) -> None:
         box = host.run("c1")
 
         assert [net.name for net in host.networks()] == ["host", "none"]
-        assert [line.split()[0] for line in lan.inside(host, box, "ip -br link").splitlines()] == ["lo"]
+        assert [line.split()[0] for line in lan.inside(host, box, "ip -br link").splitlines()] == [
+            "lo"
+        ]
         host.reset()
 
 

@@ -1,8 +1,8 @@
 """Names, asked for as programs do: from inside the containers, at 127.0.0.11, on every firewall.
 
-    iptables, nf_tables     iptables-restore in the sandbox
-    iptables, legacy        python-iptables in the sandbox
-    nftables                plumb's own table in the sandbox
+iptables, nf_tables     iptables-restore in the sandbox
+iptables, legacy        python-iptables in the sandbox
+nftables                plumb's own table in the sandbox
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def upstream(namespace: str, address: str = labs.ROUTER) -> Iterator[Upstream]:
             server.asked.append(f"{query.question[0].name} by {peer[0]}")
             answer = dns.message.make_response(query, recursion_available=True)
             if str(query.question[0]) == "www.example. IN A":
-                answer.answer.append(dns.rrset.from_text("www.example.", 30, "IN", "A", str(OUTSIDE)))
+                answer.answer.append(
+                    dns.rrset.from_text("www.example.", 30, "IN", "A", str(OUTSIDE))
+                )
             else:
                 answer.set_rcode(dns.rcode.NXDOMAIN)
             sock.sendto(answer.to_wire(), peer)
@@ -83,7 +85,9 @@ def upstream(namespace: str, address: str = labs.ROUTER) -> Iterator[Upstream]:
         sock.close()
 
 
-def question(host: Host, name: str, what: str, kind: str = "A", *, stream: bool = False, seconds: float = 5.0) -> dns.message.Message:
+def question(
+    host: Host, name: str, what: str, kind: str = "A", *, stream: bool = False, seconds: float = 5.0
+) -> dns.message.Message:
     """What a container's server answers."""
     query = dns.message.make_query(what if what.endswith(".") else f"{what}.", kind)
     with entered(host.namespace(host.container(name))):
@@ -93,20 +97,30 @@ def question(host: Host, name: str, what: str, kind: str = "A", *, stream: bool 
 
 def found(host: Host, name: str, what: str, kind: str = "A", *, stream: bool = False) -> list[str]:
     """The addresses or names that are answered, sorted."""
-    return sorted(record.to_text() for rrset in question(host, name, what, kind, stream=stream).answer for record in rrset)
+    return sorted(
+        record.to_text()
+        for rrset in question(host, name, what, kind, stream=stream).answer
+        for record in rrset
+    )
 
 
 def members(host: Host) -> list[Member]:
     """Who runs, with endpoints and networks."""
     running = [box for box in host.containers() if box.status is Status.RUNNING]
-    return [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running]
+    return [
+        (box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running
+    ]
 
 
 def broken(host: Host) -> list[str]:
     """The promises about names that are not kept."""
     known = members(host)
     places = {box.name: host.namespace(box) for box, _ in known}
-    return [f"{each.promise}; found {each.found}" for each in ask(name_promises(known), places, 2.0) if not each.kept]
+    return [
+        f"{each.promise}; found {each.found}"
+        for each in ask(name_promises(known), places, 2.0)
+        if not each.kept
+    ]
 
 
 @pytest.fixture(params=FIREWALLS)
@@ -114,7 +128,11 @@ def site(request: pytest.FixtureRequest, lan: Lab) -> Iterator[Host]:
     """A host on a LAN, on each back end, whose router is its name server."""
     chosen = FIREWALLS[request.param]
     sh(cases.FORWARDS)
-    with labs.iptables(chosen.iptables), pytest.MonkeyPatch.context() as patch, lan.host(settings=chosen.settings) as host:
+    with (
+        labs.iptables(chosen.iptables),
+        pytest.MonkeyPatch.context() as patch,
+        lan.host(settings=chosen.settings) as host,
+    ):
         patch.setattr("plumb.engine.allocate.resolv_source", lambda: f"nameserver {labs.ROUTER}\n")
         yield host
         host.reset()
@@ -123,7 +141,9 @@ def site(request: pytest.FixtureRequest, lan: Lab) -> Iterator[Host]:
 @pytest.fixture
 def host(lan: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """The same on one back end."""
-    monkeypatch.setattr("plumb.engine.allocate.resolv_source", lambda: f"nameserver {labs.ROUTER}\n")
+    monkeypatch.setattr(
+        "plumb.engine.allocate.resolv_source", lambda: f"nameserver {labs.ROUTER}\n"
+    )
     with lan.host() as known:
         yield known
         known.reset()
@@ -169,7 +189,10 @@ def test_what_nobody_knows_is_asked_of_the_hosts_server(site: Host, lan: Lab) ->
         assert [record.to_text() for record in answer.answer[0]] == [str(OUTSIDE)]
         assert answer.answer[0].ttl == 30
         assert question(site, "c1", "nobody.example").rcode() == dns.rcode.NXDOMAIN
-        assert server.asked == [f"www.example. by {labs.HOST_IP}", f"nobody.example. by {labs.HOST_IP}"]
+        assert server.asked == [
+            f"www.example. by {labs.HOST_IP}",
+            f"nobody.example. by {labs.HOST_IP}",
+        ]
 
 
 def test_the_containers_own_port_53_is_its_own(site: Host) -> None:
@@ -188,7 +211,9 @@ def test_answers_as_docker_gives_them(host: Host) -> None:
     two(host)
     answer = question(host, "c1", "C2")
     assert answer.answer[0].ttl == 600
-    assert answer.flags & (dns.flags.RA | dns.flags.AA | dns.flags.RD) == dns.flags.RA | dns.flags.RD
+    assert (
+        answer.flags & (dns.flags.RA | dns.flags.AA | dns.flags.RD) == dns.flags.RA | dns.flags.RD
+    )
     assert answer.question[0].name.to_text() == "C2."
 
 
@@ -236,7 +261,9 @@ def test_programs_find_names(host: Host, lan: Lab) -> None:
     with upstream(lan.lan):
         assert lan.plumb("exec", "c1", "getent", "ahostsv4", "c2").stdout.split()[0] == "172.20.0.3"
         assert lan.plumb("exec", "c3", "getent", "ahostsv4", "c2").stdout.split()[0] == "172.20.0.3"
-        assert lan.plumb("exec", "c3", "getent", "ahostsv4", "www").stdout.split()[0] == str(OUTSIDE)
+        assert lan.plumb("exec", "c3", "getent", "ahostsv4", "www").stdout.split()[0] == str(
+            OUTSIDE
+        )
 
 
 # -- who is asked --------------------------------------------------------------------
@@ -253,7 +280,10 @@ def test_an_internal_network_asks_nobody_outside(host: Host, lan: Lab) -> None:
 
 
 def test_a_server_of_dns_is_asked_from_the_container(host: Host) -> None:
-    """Even on an internal network, where it may be a neighbour; it sees the container's own address."""
+    """Even on an internal network, where it may be a neighbour.
+
+    It sees the container's own address.
+    """
     host.create_network("n1", subnet="172.20.0.0/24", internal=True)
     box = host.run("server", network="n1")
     host.run("c1", network="n1", dns=(ip_address("127.0.0.11"), ip_address("172.20.0.2")))
@@ -263,7 +293,10 @@ def test_a_server_of_dns_is_asked_from_the_container(host: Host) -> None:
 
 
 def test_a_server_on_the_hosts_loopback_is_asked(lan: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As systemd-resolved's stub is: the question goes out from the host, not from the container."""
+    """As systemd-resolved's stub is.
+
+    The question goes out from the host, not from the container.
+    """
     monkeypatch.setattr("plumb.engine.allocate.resolv_source", lambda: "nameserver 127.0.0.53\n")
     with lan.host() as host, upstream(lan.netns, "127.0.0.53") as server:
         host.create_network("n1", subnet="172.20.0.0/24")
@@ -293,13 +326,19 @@ def kill_agent(host: Host) -> None:
 def all_dead(pid: int) -> bool:
     """Whether all threads of a process have ended, though nobody may have asked for its exit status yet."""
     try:
-        return {stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")} <= {"Z", "X"}
+        return {
+            stat.read_text().rpartition(")")[2].split()[0]
+            for stat in Path(f"/proc/{pid}/task").glob("*/stat")
+        } <= {"Z", "X"}
     except OSError:
         return True
 
 
 def test_a_killed_agent_is_told_of_and_comes_back(site: Host, lan: Lab) -> None:
-    """Under load: `check` says what is missing; the next command, whatever it is about, brings every name back on the same rules."""
+    """Under load: `check` says what is missing.
+
+    The next command, whatever it is about, brings every name back on the same rules.
+    """
     box, _ = two(site)
     before = within(site.namespace(box), "iptables-save -t nat; nft list ruleset", check=False)
     with load(site, "c1") as answered:
@@ -312,12 +351,18 @@ def test_a_killed_agent_is_told_of_and_comes_back(site: Host, lan: Lab) -> None:
         answered.clear()
         wait_until(lambda: answered, "the load has answers again")
     assert broken(site) == []
-    assert counted_out(within(site.namespace(box), "iptables-save -t nat; nft list ruleset", check=False)) == counted_out(before)
+    assert counted_out(
+        within(site.namespace(box), "iptables-save -t nat; nft list ruleset", check=False)
+    ) == counted_out(before)
 
 
 def counted_out(rules: str) -> list[str]:
     """Rules without what they have counted, and without dates."""
-    return [line.split(" [")[0].split("counter")[0] for line in rules.splitlines() if not line.startswith("#")]
+    return [
+        line.split(" [")[0].split("counter")[0]
+        for line in rules.splitlines()
+        if not line.startswith("#")
+    ]
 
 
 @contextmanager
@@ -349,7 +394,10 @@ def load(host: Host, name: str) -> Iterator[list[bytes]]:
 
 
 def test_a_port_that_a_program_took_meanwhile_is_given_up(host: Host) -> None:
-    """The rules are renewed: `repair` gives the server another port, and the program keeps its own."""
+    """The rules are renewed.
+
+    `repair` gives the server another port, and the program keeps its own.
+    """
     box, _ = two(host)
     with ExitStack() as stack:
         kill_agent(host)
@@ -358,8 +406,11 @@ def test_a_port_that_a_program_took_meanwhile_is_given_up(host: Host) -> None:
             program.bind(("0.0.0.0", box.dns_udp))
         assert any("resolver" in str(drift) for drift in host.check())
         host.create_network("n2", subnet="172.21.0.0/24")
-        assert [drift.thing for drift in host.check()] == [thing for thing in host.store.things() if isinstance(thing, Resolver)
-                                                           and thing.ns == host.namespace(box)]
+        assert [drift.thing for drift in host.check()] == [
+            thing
+            for thing in host.store.things()
+            if isinstance(thing, Resolver) and thing.ns == host.namespace(box)
+        ]
         host.repair()
         assert host.check() == []
         assert host.container("c1").dns_udp not in (0, box.dns_udp)
@@ -367,7 +418,10 @@ def test_a_port_that_a_program_took_meanwhile_is_given_up(host: Host) -> None:
 
 
 def test_an_agent_that_is_killed_over_an_operation_comes_back_whole(lan: Lab) -> None:
-    """It is started again for what fails or is taken back there; all else that it had is back with the next command."""
+    """It is started again for what fails or is taken back there.
+
+    All else that it had is back with the next command.
+    """
     with lan.host() as host:
         two(host)
         host.run("c3", network="n1", publish="8080:80")
@@ -386,14 +440,21 @@ def test_a_request_may_be_long(host: Host) -> None:
     with host.operation() as verbs:
         for number in range(60):
             verbs.run(f"c{number}", network=Attachment("n1", aliases=aliases))
-        verbs.run("many", network=Attachment("n1", aliases=tuple(f"name-{number}-{'x' * 40}" for number in range(25_000))))
+        verbs.run(
+            "many",
+            network=Attachment(
+                "n1", aliases=tuple(f"name-{number}-{'x' * 40}" for number in range(25_000))
+            ),
+        )
     kill_agent(host)
     host.create_network("n2", subnet="172.21.0.0/24")
     assert host.check() == []
     assert found(host, "c1", f"name-24999-{'x' * 40}") == ["172.20.0.62"]
 
 
-def test_a_sandbox_without_a_port_left_does_not_keep_others_from_being_mended(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_without_a_port_left_does_not_keep_others_from_being_mended(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It goes without a server until it is started again; `repair` mends all else."""
     monkeypatch.setattr("plumb.kernel.ports.free_ports.LAST", 61001)
     box, _ = two(host)
@@ -401,7 +462,9 @@ def test_a_sandbox_without_a_port_left_does_not_keep_others_from_being_mended(ho
         kill_agent(host)
         with entered(host.namespace(box)):
             for number in (61000, 61001):
-                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("0.0.0.0", number))
+                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(
+                    ("0.0.0.0", number)
+                )
         sh("iptables -F PLUMB")
         host.repair()
         assert host.check() == []
@@ -433,7 +496,9 @@ def test_an_agent_is_there_as_long_as_somebody_needs_it(host: Host) -> None:
     assert not agent_socket.running(host.layout.run)[0]
 
 
-@pytest.mark.parametrize("command", ["ps", "network ls", "port", "inspect c1", "exec c1 getent hosts c2"])
+@pytest.mark.parametrize(
+    "command", ["ps", "network ls", "port", "inspect c1", "exec c1 getent hosts c2"]
+)
 def test_any_command_brings_the_agent_back(command: str, host: Host, lan: Lab) -> None:
     """Those that only read as well; only `check` leaves it, to say what is missing."""
     two(host)

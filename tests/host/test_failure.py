@@ -1,13 +1,16 @@
-"""Failure at every step: whatever fails, and wherever, all is as before: the kernel, the store, the addresses.
+"""Failure at every step: whatever fails, and wherever, all is as before.
 
-A kernel that refuses the k-th step stands in for whatever can go wrong there. For each case and each k the operation
-is tried on a real host, must fail with one error that names the step, and must leave nothing of itself.
-"""
+The kernel, the store, the addresses.
+
+A kernel that refuses the k-th step stands in for whatever can go wrong there. For each case and
+each k the operation is tried on a real host, must fail with one error that names the step, and must
+leave nothing of itself."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -44,32 +47,45 @@ class Failing(LinuxKernel):
         self.at, self.taken, self.refused = at, 0, False
 
     def take(self, steps: Sequence[Step]) -> None:
-        """Take what comes before the step to refuse, then refuse it; what follows (the way back) is taken."""
+        """Take what comes before the step to refuse, then refuse it.
+
+        What follows (the way back) is taken.
+        """
         left = self.at - self.taken
         self.taken += len(steps)
         if self.refused or not 0 <= left < len(steps):
             return super().take(steps)
         self.refused = True
         super().take(steps[:left])
-        raise StepFailed(KernelRefused(str(steps[left]), said="refused by the test"), steps[left], steps[:left])
+        raise StepFailed(
+            KernelRefused(str(steps[left]), said="refused by the test"), steps[left], steps[:left]
+        )
 
 
-def steps_of(lab: Lab, do: Do, settings: object) -> list[Step]:
+def steps_of(lab: Lab, do: Do, settings: Any) -> list[Step]:
     """The steps that an operation has."""
     counted: list[Step] = []
-    with Host(lab.root, settings=settings, dry_run=True, on_steps=counted.extend) as host, host.operation() as verbs:  # type: ignore[arg-type]  # settings as Host takes them
+    with (
+        Host(lab.root, settings=settings, dry_run=True, on_steps=counted.extend) as host,
+        host.operation() as verbs,
+    ):
         do(verbs)
     return counted
 
 
-def fail_everywhere(lab: Lab, do: Do, settings: object, only: Callable[[Step], bool] = lambda step: True) -> None:
-    """Try an operation with each of its steps failing, or with only some; after each, all must be as before."""
+def fail_everywhere(
+    lab: Lab, do: Do, settings: Any, only: Callable[[Step], bool] = lambda step: True
+) -> None:
+    """Try an operation with each of its steps failing, or with only some.
+
+    After each, all must be as before.
+    """
     failing = [at for at, step in enumerate(steps_of(lab, do, settings)) if only(step)]
     before, stored, running = state(), known(lab), commands()
 
     assert failing
     for at in failing:
-        with Host(lab.root, settings=settings, kernel=Failing(at)) as host:  # type: ignore[arg-type]  # settings as Host takes them
+        with Host(lab.root, settings=settings, kernel=Failing(at)) as host:
             host.__dict__["_machine"] = Host(lab.root)._machine
             with pytest.raises(StepFailed, match="refused by the test") as caught:
                 attempt(host, do)
@@ -82,7 +98,9 @@ def fail_everywhere(lab: Lab, do: Do, settings: object, only: Callable[[Step], b
 
 def commands() -> list[str]:
     """The command lines of plumb's processes; a descriptor's number in them says nothing."""
-    return sorted(re.sub(r"main\(\) \d+ ", "main() ", line.partition(" ")[2]) for line in processes())
+    return sorted(
+        re.sub(r"main\(\) \d+ ", "main() ", line.partition(" ")[2]) for line in processes()
+    )
 
 
 def attempt(host: Host, do: Do) -> None:
@@ -99,28 +117,51 @@ def known(lab: Lab) -> list[object]:
 
 
 def firewall_or_port(step: Step) -> bool:
-    """What another back end, or another way to publish, does differently; its links and addresses are walked with its twin."""
+    """What another back end, or another way to publish, does differently.
+
+    Its links and addresses are walked with its twin.
+    """
     return isinstance(step.thing, InChain | InTable | NftTable | Agent | HostPort | Proxy)
 
 
 def for_names(step: Step) -> bool:
     """What each container on a network of users has for its names, whatever else it has."""
-    inside = isinstance(step.thing, Chain | InChain | InTable | NftTable) and step.thing.where != HOST
+    inside = (
+        isinstance(step.thing, Chain | InChain | InTable | NftTable) and step.thing.where != HOST
+    )
     return inside or isinstance(step.thing, Names | Resolver)
 
 
 WALKED = ("nft-default", "nft-published", "published", "two-networks-published")
 """Of the cases that have a twin, those whose every step is walked all the same."""
-ALIKE = ("default-bip", "default-no-masquerade", "ipv6-icc-off", "internal-icc-off", "icc-off", "no-masquerade", "snat", "direct-routing",
-         "fwmark", "trusted", "unprotected", "forwarding-before", "no-proxy")
+ALIKE = (
+    "default-bip",
+    "default-no-masquerade",
+    "ipv6-icc-off",
+    "internal-icc-off",
+    "icc-off",
+    "no-masquerade",
+    "snat",
+    "direct-routing",
+    "fwmark",
+    "trusted",
+    "unprotected",
+    "forwarding-before",
+    "no-proxy",
+)
 """What differs from another case in its rules alone has that one for a twin."""
 NAMED = ("names", "nft-names")
 """Where the steps for names are walked, and only they: all else in these is like elsewhere."""
 
 
 def of_the_lan(step: Step) -> bool:
-    """What only a network on a parent has; its container's other things are those of any container."""
-    return isinstance(step.thing, OnParent | Vlan | Dummy | Route) or (isinstance(step.thing, Up) and step.thing.ns == HOST)
+    """What only a network on a parent has.
+
+    Its container's other things are those of any container.
+    """
+    return isinstance(step.thing, OnParent | Vlan | Dummy | Route) or (
+        isinstance(step.thing, Up) and step.thing.ns == HOST
+    )
 
 
 def worth(name: str) -> Callable[[Step], bool]:
@@ -129,12 +170,17 @@ def worth(name: str) -> Callable[[Step], bool]:
         return of_the_lan
     if name in NAMED:
         return lambda step: for_names(step) or isinstance(step.thing, Agent)
-    twin = name in ALIKE or (name not in WALKED and ("published" in name or name.startswith("nft-")))
+    twin = name in ALIKE or (
+        name not in WALKED and ("published" in name or name.startswith("nft-"))
+    )
     return lambda step: not for_names(step) and (not twin or firewall_or_port(step))
 
 
 SAME_STEPS = ("ipvlan", "ipvlan-private", "ipvlan-vepa", "ipvlan-l3", "ipvlan-l3s", "ipvlan-alone")
-"""Their steps are those of another case of ipvlan, but for a word in one message; test_replay.py has that word typed."""
+"""Their steps are those of another case of ipvlan, but for a word in one message.
+
+Test_replay.py has that word typed.
+"""
 
 
 @pytest.mark.parametrize("name", on_kernels(name for name in CASES if name not in SAME_STEPS))
@@ -145,7 +191,10 @@ def test_a_failed_build_leaves_nothing(name: str) -> None:
         sh(case.before or "true")
         if not name.startswith("default") and name != "nft-default":
             with lab.host(settings=case.settings) as host, host.operation() as verbs:
-                if name not in (*WALKED, *NAMED):       # what all share was tried with these; what is there need not come and go each time
+                if (
+                    name not in (*WALKED, *NAMED)
+                    # what all share was tried with these; what is there need not come and go each time
+                ):
                     verbs.create_network("kept", subnet="10.99.0.0/24")
                     verbs.run("keeper", network="kept")
         fail_everywhere(lab, case.build, case.settings, worth(name))
@@ -158,7 +207,10 @@ CHANGES: dict[str, Do] = {
     "restart": lambda verbs: verbs.restart("c2"),
     "rm": lambda verbs: verbs.remove("c1", force=True),
     "network rm": lambda verbs: verbs.remove_network("n3"),
-    "prune and create": lambda verbs: (verbs.prune_networks(), verbs.create_network("n4", subnet="172.24.0.0/24")),
+    "prune and create": lambda verbs: (
+        verbs.prune_networks(),
+        verbs.create_network("n4", subnet="172.24.0.0/24"),
+    ),
 }
 
 
@@ -183,12 +235,24 @@ ON_THE_LAN: dict[str, Do] = {
     "connect": lambda verbs: verbs.connect("n1", "c3"),
     "disconnect": lambda verbs: verbs.disconnect("n1", "c1"),
     "stop": lambda verbs: verbs.stop("c2"),
-    "all at once": lambda verbs: (verbs.remove("c1", force=True), verbs.remove("c2", force=True), verbs.remove_network("n1")),
+    "all at once": lambda verbs: (
+        verbs.remove("c1", force=True),
+        verbs.remove("c2", force=True),
+        verbs.remove_network("n1"),
+    ),
 }
 
 
-@pytest.mark.parametrize(("name", "case"), [*((name, "macvlan-beside-a-bridge") for name in ON_THE_LAN), *(
-    pytest.param(name, "ipvlan-l3-beside-a-bridge", marks=pytest.mark.needs("ipvlan")) for name in ("connect", "disconnect"))])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        *((name, "macvlan-beside-a-bridge") for name in ON_THE_LAN),
+        *(
+            pytest.param(name, "ipvlan-l3-beside-a-bridge", marks=pytest.mark.needs("ipvlan"))
+            for name in ("connect", "disconnect")
+        ),
+    ],
+)
 def test_a_failed_change_on_the_lan_leaves_all_as_it_was(name: str, case: str) -> None:
     """Links on a parent come back as they were, with their addresses and routes."""
     with labs.lab(lan=True) as lab:

@@ -1,9 +1,9 @@
 """kill -9: a command that dies at any moment leaves what the next command, or a reset, can make good.
 
-Nobody catches SIGKILL; what helps is the journal, written before the kernel is touched. Each test kills one command many
-times, at moments spread over the time that it really takes, and asks after each that the next command works; every
-tenth time all is reset, and the host must look as if plumb had never been there.
-"""
+Nobody catches SIGKILL; what helps is the journal, written before the kernel is touched. Each test
+kills one command many times, at moments spread over the time that it really takes, and asks after
+each that the next command works; every tenth time all is reset, and the host must look as if plumb
+had never been there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ COMMAND = ("-e", MARK, "sleep", "1000")
 
 @dataclass(frozen=True)
 class Case:
-    """A command to kill; what must be there for it; the next command, which undoes it whether it was carried out or not."""
+    """A command to kill; what must be there for it.
+
+    The next command, which undoes it whether it was carried out or not.
+    """
 
     kills: int
     victim: tuple[str, ...]
@@ -48,11 +51,15 @@ REMOVE = ("rm", "-f", "box")
 CASES = {
     "the first command on a root": Case(20, BUILDS["base"]),
     "network create": Case(30, ("network", "create", "extra", "--ipv6", *QUICK), ("base", "box")),
-    "run without a command": Case(35, BUILDS["box"][:-len(COMMAND)], ("base",), REMOVE),
+    "run without a command": Case(35, BUILDS["box"][: -len(COMMAND)], ("base",), REMOVE),
     "run with a command": Case(45, BUILDS["box"], ("base",), REMOVE),
     "run with published ports": Case(40, BUILDS["ports"], ("base",), ("rm", "-f", "ports")),
-    "rm -f with published ports": Case(30, ("rm", "-f", "ports"), ("base", "ports"), ("rm", "-f", "ports")),
-    "network connect": Case(30, ("network", "connect", "other", "box"), ("base", "other", "box"), REMOVE),
+    "rm -f with published ports": Case(
+        30, ("rm", "-f", "ports"), ("base", "ports"), ("rm", "-f", "ports")
+    ),
+    "network connect": Case(
+        30, ("network", "connect", "other", "box"), ("base", "other", "box"), REMOVE
+    ),
     "rm -f": Case(40, REMOVE, ("base", "box"), REMOVE),
     "reset": Case(10, ("reset", "--force"), ("base", "box"), REMOVE),
 }
@@ -85,7 +92,10 @@ def test_a_killed_command_leaves_nothing_that_cannot_be_made_good(name: str, lab
 
 
 def build(lab: Lab, case: Case) -> None:
-    """What the command needs, as far as it is not there; nothing at all for the first command on a root."""
+    """What the command needs, as far as it is not there.
+
+    Nothing at all for the first command on a root.
+    """
     with lab.host() as known:
         there = {net.name for net in known.networks()} | {box.name for box in known.containers()}
     if not case.needs:
@@ -125,13 +135,18 @@ def next_command_works(lab: Lab, case: Case, about: str) -> None:
 
 @pytest.mark.slow
 def test_a_killed_repair_can_be_repeated(lab: Lab) -> None:
-    """A repair that is killed at any moment is finished by the next; the host is then as it was before the damage."""
+    """A repair that is killed at any moment is finished by the next.
+
+    The host is then as it was before the damage.
+    """
     chance = random.Random(SEED)
     for name in ("base", "box"):
         plumb(lab, *BUILDS[name])
     before, took = labs.state(), 0.0
     for number in range(15):
-        labs.sh("ip link del plumb0; iptables -F; iptables -t nat -F; iptables -t raw -F; sysctl -qw net.ipv4.ip_forward=0")
+        labs.sh(
+            "ip link del plumb0; iptables -F; iptables -t nat -F; iptables -t raw -F; sysctl -qw net.ipv4.ip_forward=0"
+        )
         start = time.monotonic()
         repair = fork_plumb(lab, "repair")
         if number:
@@ -148,9 +163,13 @@ def test_what_a_killed_command_has_set_off_is_waited_for(lab: Lab, tmp_path: Pat
     """An iptables-restore that outlives its killed plumb has ended before the next command looks at the kernel."""
     plumb(lab, "network", "create", "base")
     asked, slow = tmp_path / "asked", tmp_path / "iptables-restore"
-    slow.write_text(f"#!/bin/sh\ntouch {asked}\nsleep 0.5\nexec {shutil.which('iptables-restore')} \"$@\"\n")
+    slow.write_text(
+        f'#!/bin/sh\ntouch {asked}\nsleep 0.5\nexec {shutil.which("iptables-restore")} "$@"\n'
+    )
     slow.chmod(0o755)
-    victim = fork_plumb(lab, "network", "create", "extra", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    victim = fork_plumb(
+        lab, "network", "create", "extra", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    )
     wait_until(asked.exists, "the command comes to the firewall")
     kill_after(0, victim)
     plumb(lab, "network", "create", "next")

@@ -1,7 +1,9 @@
-"""macvlan and ipvlan on the wire: what every textbook says of them, seen by the LAN, the host and the containers themselves.
+"""macvlan and ipvlan on the wire.
 
-The parent is eth0 of a lab host, a cable to the LAN's router: what arrives at port0 there is what is on the wire.
-"""
+What every textbook says of them, seen by the LAN, the host and the containers themselves.
+
+The parent is eth0 of a lab host, a cable to the LAN's router: what arrives at port0 there is what
+is on the wire."""
 
 from __future__ import annotations
 
@@ -58,7 +60,10 @@ def link(namespace: str, dev: str) -> str:
 
 @contextmanager
 def tap(namespace: str, dev: str) -> Iterator[Callable[..., Any]]:
-    """Listen on a link; gives a function that waits for a frame that a test is for. VLAN tags, which the kernel takes off, are put back."""
+    """Listen on a link; gives a function that waits for a frame that a test is for.
+
+    VLAN tags, which the kernel takes off, are put back.
+    """
     with entered(namespace):
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     with wire:
@@ -77,13 +82,22 @@ def tap(namespace: str, dev: str) -> Iterator[Callable[..., Any]]:
 
 
 def _tagged(wire: socket.socket) -> Any:
-    """A frame as it was on the wire: struct tpacket_auxdata has the tag, where the status says that it is valid."""
+    """A frame as it was on the wire.
+
+    Struct tpacket_auxdata has the tag, where the status says that it is valid.
+    """
     data, extra, _, _ = wire.recvmsg(4096, 64)
     frame = Ether(data)
     for level, kind, value in extra:
-        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA) and int.from_bytes(value[:4], "little") & 0x10:
+        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA) and int.from_bytes(
+            value[:4], "little"
+        ) & 0x10:
             tag = int.from_bytes(value[16:18], "little")
-            return Ether(src=frame.src, dst=frame.dst) / Dot1Q(vlan=tag & 0xFFF, type=frame.type) / frame.payload
+            return (
+                Ether(src=frame.src, dst=frame.dst)
+                / Dot1Q(vlan=tag & 0xFFF, type=frame.type)
+                / frame.payload
+            )
     return frame
 
 
@@ -94,7 +108,9 @@ def test_macvlan_containers_have_macs_of_their_own(lan: Lab) -> None:
     """The LAN sees three machines."""
     with built(lan, "macvlan") as host:
         macs = [who_has(lan.lan, "port0", ip) for ip in (HOST, C1, C2)]
-        assert macs == [[own] for own in (link(lan.netns, "eth0"), mac(lan, host, "c1"), mac(lan, host, "c2"))]
+        assert macs == [
+            [own] for own in (link(lan.netns, "eth0"), mac(lan, host, "c1"), mac(lan, host, "c2"))
+        ]
         assert len({each[0] for each in macs}) == 3
 
 
@@ -102,7 +118,9 @@ def test_macvlan_containers_have_macs_of_their_own(lan: Lab) -> None:
 def test_ipvlan_containers_share_their_parents_mac(lan: Lab) -> None:
     """The LAN sees one machine with three addresses."""
     with built(lan, "ipvlan"):
-        assert [who_has(lan.lan, "port0", ip) for ip in (HOST, C1, C2)] == [[link(lan.netns, "eth0")]] * 3
+        assert [who_has(lan.lan, "port0", ip) for ip in (HOST, C1, C2)] == [
+            [link(lan.netns, "eth0")]
+        ] * 3
 
 
 def test_a_passthru_link_gives_its_parent_its_mac(lan: Lab) -> None:
@@ -117,7 +135,9 @@ def test_a_passthru_link_gives_its_parent_its_mac(lan: Lab) -> None:
 # -- who reaches whom ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["macvlan", pytest.param("ipvlan", marks=pytest.mark.needs("ipvlan"))])
+@pytest.mark.parametrize(
+    "name", ["macvlan", pytest.param("ipvlan", marks=pytest.mark.needs("ipvlan"))]
+)
 def test_the_host_does_not_reach_its_own_containers(lan: Lab, name: str) -> None:
     """Nor they it; the LAN reaches both, and they reach the LAN."""
     with built(lan, name) as host:
@@ -130,17 +150,34 @@ def test_the_host_does_not_reach_its_own_containers(lan: Lab, name: str) -> None
 def test_a_macvlan_link_of_the_hosts_own_reaches_them(lan: Lab) -> None:
     """What one does who needs it."""
     with built(lan, "macvlan"):
-        sh("ip link add shim link eth0 type macvlan mode bridge; ip addr add 192.0.2.60/32 dev shim; ip link set shim up; "
-           "ip route add 192.0.2.51/32 dev shim")
+        sh(
+            "ip link add shim link eth0 type macvlan mode bridge; ip addr add 192.0.2.60/32 dev shim; ip link set shim up; "
+            "ip route add 192.0.2.51/32 dev shim"
+        )
         assert "1 received" in sh("ping -c1 -W1 192.0.2.51")
 
 
-@pytest.mark.parametrize(("name", "reached"), [
-    ("macvlan", True), ("macvlan-private", False), ("macvlan-vepa", False),
-    *(pytest.param(name, reached, marks=pytest.mark.needs("ipvlan"))
-      for name, reached in (("ipvlan", True), ("ipvlan-private", False), ("ipvlan-vepa", False)))])
+@pytest.mark.parametrize(
+    ("name", "reached"),
+    [
+        ("macvlan", True),
+        ("macvlan-private", False),
+        ("macvlan-vepa", False),
+        *(
+            pytest.param(name, reached, marks=pytest.mark.needs("ipvlan"))
+            for name, reached in (
+                ("ipvlan", True),
+                ("ipvlan-private", False),
+                ("ipvlan-vepa", False),
+            )
+        ),
+    ],
+)
 def test_the_mode_parts_siblings(lan: Lab, name: str, reached: bool) -> None:
-    """bridge lets them reach each other, private and vepa do not, where the LAN sends nothing back; all reach the LAN."""
+    """bridge lets them reach each other, private and vepa do not, where the LAN sends nothing back.
+
+    All reach the LAN.
+    """
     with built(lan, name) as host:
         assert pings(lan, host, "c1", "192.0.2.52") is reached
         assert pings(lan, host, "c1", ROUTER)
@@ -148,8 +185,11 @@ def test_the_mode_parts_siblings(lan: Lab, name: str, reached: bool) -> None:
 
 def test_vepa_siblings_reach_each_other_by_a_switch_that_sends_frames_back(lan: Lab) -> None:
     """A hairpin port: the frame leaves by eth0, comes back by eth0, and goes to the other."""
-    within(lan.lan, f"ip link add sw0 type bridge; ip link set port0 master sw0; ip link set port0 type bridge_slave hairpin on; "
-                    f"ip link set sw0 up; ip addr flush dev port0; ip addr add {ROUTER}/24 dev sw0")
+    within(
+        lan.lan,
+        f"ip link add sw0 type bridge; ip link set port0 master sw0; ip link set port0 type bridge_slave hairpin on; "
+        f"ip link set sw0 up; ip addr flush dev port0; ip addr add {ROUTER}/24 dev sw0",
+    )
     with built(lan, "macvlan-vepa") as host:
         assert pings(lan, host, "c1", "192.0.2.52")
 
@@ -177,7 +217,9 @@ def test_layer_three_has_no_arp_and_no_broadcast(lan: Lab, name: str) -> None:
             within(lan.lan, "ping -c1 -W1 -b 255.255.255.255 -I port0", check=False)
             lan.inside(host, "c1", "ping -c1 -W1 -b 10.20.0.255", check=False)
             assert seen(lambda frame: ARP in frame and frame[ARP].psrc == "10.20.0.1", 0.3) is None
-            assert heard(lambda frame: frame.dst == "ff:ff:ff:ff:ff:ff" and ARP in frame, 0.3) is None
+            assert (
+                heard(lambda frame: frame.dst == "ff:ff:ff:ff:ff:ff" and ARP in frame, 0.3) is None
+            )
         neighbours = lan.inside(host, "c1", "ip neigh show dev eth0 nud all").split("\n")
         assert {line.split()[-1] for line in neighbours if line} <= {"NOARP"}
 
@@ -195,19 +237,27 @@ def test_the_lan_reaches_a_layer_three_subnet_by_way_of_the_host(lan: Lab) -> No
 
 
 @pytest.mark.needs("8021q")
-@pytest.mark.parametrize("name", ["macvlan-vlan", pytest.param("ipvlan-vlan", marks=pytest.mark.needs("ipvlan"))])
+@pytest.mark.parametrize(
+    "name", ["macvlan-vlan", pytest.param("ipvlan-vlan", marks=pytest.mark.needs("ipvlan"))]
+)
 def test_a_vlan_s_frames_carry_its_tag_on_the_parent(lan: Lab, name: str) -> None:
     """The tag is 10, and the LAN's own VLAN 10 reaches the container by it."""
-    within(lan.lan, """ip link add link port0 name port0.10 type vlan id 10; ip link set port0.10 up
-        ip addr add 10.10.0.200/24 dev port0.10""")
+    within(
+        lan.lan,
+        """ip link add link port0 name port0.10 type vlan id 10; ip link set port0.10 up
+        ip addr add 10.10.0.200/24 dev port0.10""",
+    )
     with built(lan, name) as host, tap(lan.lan, "port0") as seen:
         assert pings(lan, host, "c1", "10.10.0.200")
-        frame = seen(lambda frame: Dot1Q in frame and IP in frame and frame[IP].dst == "10.10.0.200")
+        frame = seen(
+            lambda frame: Dot1Q in frame and IP in frame and frame[IP].dst == "10.10.0.200"
+        )
         assert frame is not None
         assert frame[Dot1Q].vlan == 10
 
 
-# -- parents that go and come, and what cannot be ---------------------------------------------------------------
+# -- parents that go and come, and what cannot be
+# ---------------------------------------------------------------
 
 
 def test_a_parent_may_be_down(lan: Lab) -> None:
@@ -215,15 +265,22 @@ def test_a_parent_may_be_down(lan: Lab) -> None:
     sh("ip link set eth0 down")
     with built(lan, "macvlan"):
         sh("ip link set eth0 up")
-        wait_until(lambda: "1 received" in within(lan.lan, "ping -c1 -W1 192.0.2.51", check=False), "c1 is reached")
+        wait_until(
+            lambda: "1 received" in within(lan.lan, "ping -c1 -W1 192.0.2.51", check=False),
+            "c1 is reached",
+        )
 
 
-@pytest.mark.parametrize("driver", ["macvlan", pytest.param("ipvlan", marks=pytest.mark.needs("ipvlan"))])
+@pytest.mark.parametrize(
+    "driver", ["macvlan", pytest.param("ipvlan", marks=pytest.mark.needs("ipvlan"))]
+)
 def test_a_container_comes_back_at_once_as_it_was(lan: Lab, driver: str) -> None:
     """The parent takes the same MAC and address again only when the old link is really gone."""
     own = "02:00:00:00:00:77" if driver == "macvlan" else ""
     with lan.host() as host:
-        host.create_network("n1", driver=driver, subnet="192.0.2.0/24", gateway=ROUTER, options={"parent": "eth0"})
+        host.create_network(
+            "n1", driver=driver, subnet="192.0.2.0/24", gateway=ROUTER, options={"parent": "eth0"}
+        )
         host.run("c1", network=Attachment("n1", ip=C1, mac=own))
         for _ in range(5):
             host.restart("c1")
@@ -233,14 +290,20 @@ def test_a_container_comes_back_at_once_as_it_was(lan: Lab, driver: str) -> None
 
 def test_a_parent_that_was_taken_away_and_came_back(lan: Lab) -> None:
     """Its links go with it: `check` says so, and `repair` makes them again on the new one."""
-    sh("ip link add parent0 type veth peer name other0; ip link set parent0 up; ip link set other0 up")
+    sh(
+        "ip link add parent0 type veth peer name other0; ip link set parent0 up; ip link set other0 up"
+    )
     with lan.host() as host:
-        host.create_network("n1", driver="macvlan", subnet="10.5.0.0/24", options={"parent": "parent0"})
+        host.create_network(
+            "n1", driver="macvlan", subnet="10.5.0.0/24", options={"parent": "parent0"}
+        )
         for name in ("c1", "c2"):
             host.run(name, network="n1")
         sh("ip link del parent0")
         assert any("macvlan" in str(drift) for drift in host.check())
-        sh("ip link add parent0 type veth peer name other0; ip link set parent0 up; ip link set other0 up")
+        sh(
+            "ip link add parent0 type veth peer name other0; ip link set parent0 up; ip link set other0 up"
+        )
         host.repair()
         assert host.check() == []
         assert pings(lan, host, "c1", "10.5.0.2")
@@ -251,7 +314,9 @@ def test_a_container_in_an_ipvlan_and_a_macvlan_parent_at_once(lan: Lab) -> None
     """A parent has links of one kind; who comes second is told so in a line."""
     before = state()
     with lan.host() as host:
-        host.create_network("n1", driver="macvlan", subnet="192.0.2.0/24", options={"parent": "eth0"})
+        host.create_network(
+            "n1", driver="macvlan", subnet="192.0.2.0/24", options={"parent": "eth0"}
+        )
         sh("ip link add br9 type bridge; ip link set eth0 master br9")
         with pytest.raises(StepFailed, match="Device or resource busy") as caught:
             host.run("c1", network="n1")
@@ -269,15 +334,24 @@ def test_a_second_container_on_a_passthru_parent(lan: Lab) -> None:
         assert "room for one container" in caught.value.hint
 
 
-@pytest.mark.parametrize(("kind", "argv"), [
-    ("ipvlan", "-d ipvlan -o parent=eth0"), ("8021q", "-d macvlan -o parent=eth0.10"), ("dummy", "-d macvlan")])
+@pytest.mark.parametrize(
+    ("kind", "argv"),
+    [
+        ("ipvlan", "-d ipvlan -o parent=eth0"),
+        ("8021q", "-d macvlan -o parent=eth0.10"),
+        ("dummy", "-d macvlan"),
+    ],
+)
 def test_what_the_kernel_lacks_is_named_in_one_line(lan: Lab, kind: str, argv: str) -> None:
     """Never a bare EOPNOTSUPP: the module and the option, and all is as before."""
     if able(kind).able:
         pytest.skip(f"this kernel has {kind}")
     lan.plumb("network", "create", *argv.split(), "--subnet", "192.0.2.0/24", "n1", status=None)
-    ran = lan.plumb("run", "-d", "--name", "c1", "--network", "n1", status=None) if kind == "ipvlan" else \
-        lan.plumb("network", "create", *argv.split(), "n2", status=None)
+    ran = (
+        lan.plumb("run", "-d", "--name", "c1", "--network", "n1", status=None)
+        if kind == "ipvlan"
+        else lan.plumb("network", "create", *argv.split(), "n2", status=None)
+    )
     assert ran.returncode != 0
     assert f"modprobe {kind}" in ran.stderr
     assert "CONFIG_" in ran.stderr

@@ -1,8 +1,10 @@
-"""Published ports, tried with real traffic on every firewall: who gets in, whom the container sees, and that it ends at once.
+"""Published ports, tried with real traffic on every firewall.
 
-    iptables, nf_tables     iptables-restore, as most hosts have it
-    iptables, legacy        python-iptables
-    nftables                plumb's own tables
+Who gets in, whom the container sees, and that it ends at once.
+
+iptables, nf_tables     iptables-restore, as most hosts have it
+iptables, legacy        python-iptables
+nftables                plumb's own tables
 """
 
 from __future__ import annotations
@@ -46,7 +48,11 @@ class Firewall:
     iptables: str = "nf_tables"
 
 
-FIREWALLS = {"iptables": Firewall({}), "legacy": Firewall({}, "legacy"), "nftables": Firewall({"firewall-backend": "nftables"})}
+FIREWALLS = {
+    "iptables": Firewall({}),
+    "legacy": Firewall({}, "legacy"),
+    "nftables": Firewall({"firewall-backend": "nftables"}),
+}
 
 
 @pytest.fixture(params=FIREWALLS)
@@ -61,44 +67,84 @@ def wall(request: pytest.FixtureRequest) -> Iterator[Firewall]:
 def site(lan: Lab, wall: Firewall) -> Lab:
     """A host on a LAN that forwards already, as the nftables back end wants it, and whose LAN has a route to the containers."""
     sh(FORWARDS)
-    within(lan.lan, f"""ip route add 172.20.0.0/15 via {labs.HOST_IP}; ip -6 route add fd00::/16 via {labs.HOST_IP6}
+    within(
+        lan.lan,
+        f"""ip route add 172.20.0.0/15 via {labs.HOST_IP}; ip -6 route add fd00::/16 via {labs.HOST_IP6}
         ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.0/8 via {labs.HOST_IP}
-        sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""")
+        sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""",
+    )
     return lan
 
 
 def promised(lab: Lab, host: Host) -> tuple[list[Promise], dict[str, str]]:
     """All that is promised of what runs here, and where to try it."""
     running = [box for box in host.containers() if box.status is Status.RUNNING]
-    members: list[Member] = [(box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running]
+    members: list[Member] = [
+        (box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running
+    ]
     families = frozenset(version for version in (4, 6) if host.settings.firewall(version))
-    outlook = Outlook([ip_address(labs.HOST_IP), ip_address(labs.HOST_IP6)], host.settings.userland_proxy, families)
-    made = promises(members, [ip_address(labs.INTERNET), ip_address(labs.INTERNET6)]) if families else []
-    return [*made, *published(members, outlook)], {HOST: "", WORLD: lab.lan, **{box.name: host.namespace(box) for box in running}}
+    outlook = Outlook(
+        [ip_address(labs.HOST_IP), ip_address(labs.HOST_IP6)],
+        host.settings.userland_proxy,
+        families,
+    )
+    made = (
+        promises(members, [ip_address(labs.INTERNET), ip_address(labs.INTERNET6)])
+        if families
+        else []
+    )
+    return [*made, *published(members, outlook)], {
+        HOST: "",
+        WORLD: lab.lan,
+        **{box.name: host.namespace(box) for box in running},
+    }
 
 
 def broken(lab: Lab, host: Host) -> list[str]:
     """The promises that are not kept."""
     made, places = promised(lab, host)
     assert any(promise.service and promise.reach for promise in made)
-    return [f"{each.promise}; reached: {each.reached}, seen: {each.seen}, expected: {each.expected}"
-            for each in try_out(made, places, 0.6) if not each.kept]
+    return [
+        f"{each.promise}; reached: {each.reached}, seen: {each.seen}, expected: {each.expected}"
+        for each in try_out(made, places, 0.6)
+        if not each.kept
+    ]
 
 
 PUBLISHED: dict[str, tuple[Callable[[Verbs], None], dict[str, Any]]] = {
     "both families": (cases.published(*cases.PORTS, subnet=cases.DUAL, ipv6=True), {}),
-    "IPv4 alone, reached by IPv6 too": (cases.published("8080:80", "8080:80/udp", subnet=SUBNET), {}),
-    "without the proxy": (cases.published(*cases.PORTS, subnet=cases.DUAL, ipv6=True), {"userland-proxy": False}),
-    "without masquerading": (cases.published("8080:80", subnet=SUBNET, options={BRIDGE + "enable_ip_masquerade": "false"}), {}),
-    "neighbours that do not reach each other": (cases.published("8080:80", subnet=SUBNET, options={BRIDGE + "enable_icc": "false"}), {}),
-    "without firewall rules": (cases.published("8080:80", subnet=cases.DUAL, ipv6=True), {"iptables": False, "ip6tables": False}),
+    "IPv4 alone, reached by IPv6 too": (
+        cases.published("8080:80", "8080:80/udp", subnet=SUBNET),
+        {},
+    ),
+    "without the proxy": (
+        cases.published(*cases.PORTS, subnet=cases.DUAL, ipv6=True),
+        {"userland-proxy": False},
+    ),
+    "without masquerading": (
+        cases.published(
+            "8080:80", subnet=SUBNET, options={BRIDGE + "enable_ip_masquerade": "false"}
+        ),
+        {},
+    ),
+    "neighbours that do not reach each other": (
+        cases.published("8080:80", subnet=SUBNET, options={BRIDGE + "enable_icc": "false"}),
+        {},
+    ),
+    "without firewall rules": (
+        cases.published("8080:80", subnet=cases.DUAL, ipv6=True),
+        {"iptables": False, "ip6tables": False},
+    ),
     "through the second network": (cases.published_elsewhere, {}),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_promise_is_kept(site: Lab, wall: Firewall, name: str) -> None:
-    """From the LAN, the host, the neighbours, the container itself; the host's loopback ports from nowhere else."""
+    """From the LAN, the host, the neighbours, the container itself.
+
+    The host's loopback ports from nowhere else.
+    """
     build, settings = PUBLISHED[name]
     with site.host(settings={**wall.settings, **settings}) as host:
         with host.operation() as verbs:
@@ -112,7 +158,9 @@ def test_every_promise_is_kept(site: Lab, wall: Firewall, name: str) -> None:
 def udp(place: str, to: tuple[str, int]) -> socket.socket:
     """A client that has asked once, from somewhere."""
     with entered(place):
-        client = socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM)
+        client = socket.socket(
+            socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM
+        )
     client.connect(to)
     client.settimeout(0.3)
     client.send(b"hello")
@@ -155,7 +203,10 @@ def test_what_was_open_is_closed_at_once(site: Lab, wall: Firewall, way: str) ->
     with site.host(settings=wall.settings) as host:
         host.create_network("n1", subnet=SUBNET)
         box = host.run("c1", network="n1", publish=["8080:80", "8053:53/udp"])
-        with echo_in(host.namespace(box), 53) as server, udp(site.lan, (labs.HOST_IP, 8053)) as client:
+        with (
+            echo_in(host.namespace(box), 53) as server,
+            udp(site.lan, (labs.HOST_IP, 8053)) as client,
+        ):
             data, peer = server.recvfrom(100)
             server.sendto(data, peer)
             assert client.recv(100) == b"hello"
@@ -187,7 +238,10 @@ def over(connection: socket.socket) -> bool:
 
 
 def test_a_flow_that_began_before_is_not_lost(site: Lab, wall: Firewall) -> None:
-    """Who asked before the port was there, and got no answer, gets one as soon as it is; nothing remembers the way before."""
+    """Who asked before the port was there, and got no answer, gets one as soon as it is.
+
+    Nothing remembers the way before.
+    """
     with site.host(settings=wall.settings) as host:
         host.create_network("n1", subnet=SUBNET)
         with udp(site.lan, (labs.HOST_IP, 8053)) as client:
@@ -211,7 +265,10 @@ def test_a_port_is_the_hosts_own_as_long_as_it_is_published(site: Lab, wall: Fir
         with socket.socket() as mine, pytest.raises(OSError, match="in use"):
             mine.bind(("0.0.0.0", 8080))
         taken = r"0\.0\.0\.0:8081/tcp: address already in use"
-        with socket.create_server(("0.0.0.0", 8081)), pytest.raises(Conflict, match=taken) as caught:
+        with (
+            socket.create_server(("0.0.0.0", 8081)),
+            pytest.raises(Conflict, match=taken) as caught,
+        ):
             host.run("c2", network="n1", publish="8081:80")
 
         assert "pid" in caught.value.hint
@@ -224,8 +281,19 @@ MODES: dict[str, tuple[dict[str, str], dict[str, Any], bool]] = {
     "direct routing is allowed": ({}, {"allow-direct-routing": True}, True),
     "the interface is trusted": ({BRIDGE + "trusted_host_interfaces": "eth0"}, {}, True),
     "another interface is trusted": ({BRIDGE + "trusted_host_interfaces": "eth7"}, {}, False),
-    "routed": ({BRIDGE + "gateway_mode_ipv4": "routed", BRIDGE + "gateway_mode_ipv6": "routed"}, {}, True),
-    "unprotected": ({BRIDGE + "gateway_mode_ipv4": "nat-unprotected", BRIDGE + "gateway_mode_ipv6": "nat-unprotected"}, {}, True),
+    "routed": (
+        {BRIDGE + "gateway_mode_ipv4": "routed", BRIDGE + "gateway_mode_ipv6": "routed"},
+        {},
+        True,
+    ),
+    "unprotected": (
+        {
+            BRIDGE + "gateway_mode_ipv4": "nat-unprotected",
+            BRIDGE + "gateway_mode_ipv6": "nat-unprotected",
+        },
+        {},
+        True,
+    ),
 }
 
 
@@ -240,13 +308,19 @@ def connects(place: str, address: str, port: int) -> bool:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_who_routes_to_a_container_directly(site: Lab, wall: Firewall, mode: str) -> None:
-    """A published port at the container's own address, and one that is not published: by the mode of the network, on both families."""
+    """A published port at the container's own address, and one that is not published.
+
+    By the mode of the network, on both families.
+    """
     options, settings, open_ = MODES[mode]
     with site.host(settings={**wall.settings, **settings}) as host:
         host.create_network("n1", subnet=cases.DUAL, ipv6=True, options=options)
         box = host.run("c1", network="n1", publish="8080:80")
         with entered(host.namespace(box)):
-            servers = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in (80, 81)]
+            servers = [
+                socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+                for port in (80, 81)
+            ]
         try:
             for ip in host.endpoints(box)[0].ips:
                 assert connects(site.lan, str(ip.ip), 80) == open_
@@ -262,7 +336,11 @@ def flush(wall: Firewall) -> None:
     if wall.settings:
         sh("nft flush ruleset")
     kind = "legacy" if wall.iptables == "legacy" else "nft"
-    for command in (f"{tool}-{kind} -t {table}" for tool in ("iptables", "ip6tables") for table in ("filter", "nat", "raw")):
+    for command in (
+        f"{tool}-{kind} -t {table}"
+        for tool in ("iptables", "ip6tables")
+        for table in ("filter", "nat", "raw")
+    ):
         sh(f"{command} -F; {command} -X")
 
 
@@ -284,7 +362,10 @@ def test_a_flush_is_found_and_mended(site: Lab, wall: Firewall) -> None:
 
 
 def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
-    """DNAT goes on without it; check tells; whatever is done next, the ports are held and served again."""
+    """DNAT goes on without it; check tells.
+
+    Whatever is done next, the ports are held and served again.
+    """
     with lan.host() as host:
         host.create_network("n1", subnet=SUBNET)
         host.run("c1", network="n1", publish="8080:80")
@@ -292,7 +373,13 @@ def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not agent_socket.running(str(lan.root))[0], "it is gone")
 
-        assert {str(drift).split()[1] for drift in host.check()} == {"agent", "port", "proxy", "resolver", "names"}
+        assert {str(drift).split()[1] for drift in host.check()} == {
+            "agent",
+            "port",
+            "proxy",
+            "resolver",
+            "names",
+        }
         assert any(HOST in line for line in broken(lan, host))
         assert not any(WORLD in line and "192.0.2.10" in line for line in broken(lan, host))
         host.create_network("n2")
@@ -302,7 +389,10 @@ def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
 
 
 def test_connections_by_dnat_outlive_an_agent_that_was_killed(lan: Lab) -> None:
-    """They never went through it: when it is brought back, connection tracking does not forget them."""
+    """They never went through it.
+
+    When it is brought back, connection tracking does not forget them.
+    """
     with lan.host() as host:
         host.create_network("n1", subnet=SUBNET)
         box = host.run("c1", network="n1", publish="8080:80")
@@ -321,7 +411,10 @@ def test_connections_by_dnat_outlive_an_agent_that_was_killed(lan: Lab) -> None:
 
 
 def test_an_agent_that_hangs_is_replaced(lan: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It lives and does not answer: the next command ends it and starts another; reset needs no second try."""
+    """It lives and does not answer: the next command ends it and starts another.
+
+    Reset needs no second try.
+    """
     monkeypatch.setattr(agent_client, "PATIENCE", 0.3)
     monkeypatch.setattr(agent_client, "GRACE", 0.3)
     with lan.host() as host:
@@ -333,7 +426,9 @@ def test_an_agent_that_hangs_is_replaced(lan: Lab, monkeypatch: pytest.MonkeyPat
         assert "repair" in caught.value.hint
         host.create_network("n2")
         assert host.check() == []
-        host.store.begin(host.store.things_of(HostPort), [], Change())      # and somebody has died over his ports
+        host.store.begin(
+            host.store.things_of(HostPort), [], Change()
+        )  # and somebody has died over his ports
         os.kill(agent_socket.running(str(lan.root))[0], signal.SIGSTOP)
         host.repair()
         assert host.check() == []
@@ -346,17 +441,24 @@ def test_a_trusted_interface_with_an_at_sign(lan: Lab) -> None:
     """A name that the kernel takes is one that nftables takes as well."""
     sh(FORWARDS)
     with lan.host(settings={"firewall-backend": "nftables"}) as host:
-        host.create_network("n1", subnet=SUBNET, options={BRIDGE + "trusted_host_interfaces": "eth@1"})
+        host.create_network(
+            "n1", subnet=SUBNET, options={BRIDGE + "trusted_host_interfaces": "eth@1"}
+        )
         host.run("c1", network="n1", publish="8080:80")
         assert host.check() == []
         host.reset()
 
 
 def test_the_users_rules_stay(lan: Lab) -> None:
-    """PLUMB-USER is the administrator's: whatever plumb does, what stands there stays, before all else."""
+    """PLUMB-USER is the administrator's.
+
+    Whatever plumb does, what stands there stays, before all else.
+    """
     with lan.host() as host:
         host.create_network("n1", subnet=SUBNET)
-        sh("iptables -A PLUMB-USER -s 198.51.100.1 -j DROP; iptables -A PLUMB-USER -p tcp --dport 9999 -j DROP")
+        sh(
+            "iptables -A PLUMB-USER -s 198.51.100.1 -j DROP; iptables -A PLUMB-USER -p tcp --dport 9999 -j DROP"
+        )
         mine = sh("iptables -S PLUMB-USER")
 
         host.run("c1", network="n1", publish="8080:80")
@@ -367,7 +469,10 @@ def test_the_users_rules_stay(lan: Lab) -> None:
         host.remove("c1", force=True)
         host.repair()
         assert sh("iptables -S PLUMB-USER") == mine
-        assert sh("iptables -S FORWARD").splitlines()[1:] == ["-A FORWARD -j PLUMB-USER", "-A FORWARD -j PLUMB-FORWARD"]
+        assert sh("iptables -S FORWARD").splitlines()[1:] == [
+            "-A FORWARD -j PLUMB-USER",
+            "-A FORWARD -j PLUMB-FORWARD",
+        ]
         sh("iptables -F PLUMB-USER")
         host.reset()
 
@@ -388,8 +493,11 @@ def test_many_ports_in_one_container(site: Lab, wall: Firewall) -> None:
         host.reset()
 
 
-# python-iptables asks modprobe for the legacy modules, where there are modules, and leaves the pipe open.
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+# python-iptables asks modprobe for the legacy modules, where there are modules, and leaves the pipe
+# open.
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.needs("sctp")
 @pytest.mark.parametrize("proxy", [True, False])
 def test_an_sctp_port_leads_in(site: Lab, wall: Firewall, proxy: bool) -> None:
@@ -403,7 +511,12 @@ def test_an_sctp_port_leads_in(site: Lab, wall: Firewall, proxy: bool) -> None:
             server.bind(("0.0.0.0", 81))
             server.listen(5)
             for place in (site.lan, site.netns):
-                with entered(place), socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP) as client:
+                with (
+                    entered(place),
+                    socket.socket(
+                        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP
+                    ) as client,
+                ):
                     client.settimeout(10)
                     client.connect((labs.HOST_IP, 9002))
                     connection, _ = server.accept()

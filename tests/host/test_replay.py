@@ -26,7 +26,7 @@ TYPED = [name for name in CASES if name != "command"]
 def a_plumb(folder: Path) -> Path:
     """A folder with the command `plumb` in it."""
     script = folder / "plumb"
-    script.write_text(f"#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m plumb \"$@\"\n")
+    script.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m plumb "$@"\n')
     script.chmod(0o755)
     return folder
 
@@ -41,7 +41,9 @@ def a_legacy_host(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [*on_kernels(TYPED, ""), *on_kernels(LEGACY, "legacy")])
-def test_what_is_printed_does_what_plumb_does(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_printed_does_what_plumb_does(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For each case: same links, addresses, routes, sysctls, rules and listeners, on the host and in every sandbox."""
     case = CASES[name]
     lines: list[str] = []
@@ -63,7 +65,11 @@ def replay(case: Case, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> Non
         with fixed_ids(), lab.host(settings=case.settings, on_steps=note) as host:
             with host.operation() as verbs:
                 case.build(verbs)
-            boxes = {box.name: host.namespace(box) for box in host.containers() if box.status is Status.RUNNING and not box.shares}
+            boxes = {
+                box.name: host.namespace(box)
+                for box in host.containers()
+                if box.status is Status.RUNNING and not box.shares
+            }
             built, printed = state(boxes), list(lines)
             host.reset()
         monkeypatch.setenv("PLUMB_ROOT", str(lab.root))

@@ -1,8 +1,8 @@
 """What the trials of plumb share: killed, crowded, damaged, with commands in it, heard on the wire.
 
-They wait for a condition, not for a while; they know their own processes by a mark that all descendants inherit in
-their environment; and they run command lines in forks, which have everything imported already: a tenth of the time.
-"""
+They wait for a condition, not for a while; they know their own processes by a mark that all
+descendants inherit in their environment; and they run command lines in forks, which have everything
+imported already: a tenth of the time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,17 @@ from tests import labs
 from tests.labs import Lab
 
 MARK = "PLUMB_TESTS_MARK"
-IMPORTED = ("plumb.cli.network", "plumb.cli.container", "plumb.cli.system", "plumb.kernel.linux", "plumb.kernel.net.announce_endpoints",
-            "plumb.kernel.netfilter.iptables_restore", "plumb.kernel.agent_client",
-            "plumb.kernel.ports.host_ports", "plumb.kernel.netfilter.conntrack_flush")
+IMPORTED = (
+    "plumb.cli.network",
+    "plumb.cli.container",
+    "plumb.cli.system",
+    "plumb.kernel.linux",
+    "plumb.kernel.net.announce_endpoints",
+    "plumb.kernel.netfilter.iptables_restore",
+    "plumb.kernel.agent_client",
+    "plumb.kernel.ports.host_ports",
+    "plumb.kernel.netfilter.conntrack_flush",
+)
 """What a command line would import when it is used."""
 
 
@@ -41,9 +49,14 @@ def marked(lab: Lab) -> dict[int, str]:
         if entry.name.isdigit():
             try:
                 if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    found[int(entry.name)] = (
+                        (entry / "cmdline")
+                        .read_bytes()
+                        .replace(b"\0", b" ")
+                        .decode(errors="replace")
+                    )
             except OSError:
-                continue                # it has ended meanwhile
+                continue  # it has ended meanwhile
     return found
 
 
@@ -67,7 +80,14 @@ def fork_plumb(lab: Lab, *argv: str, env: dict[str, str] | None = None) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            os.environ.update({"PLUMB_ROOT": str(lab.root), "PLUMB_CONFIG": "", MARK: str(lab.root), **(env or {})})
+            os.environ.update(
+                {
+                    "PLUMB_ROOT": str(lab.root),
+                    "PLUMB_CONFIG": "",
+                    MARK: str(lab.root),
+                    **(env or {}),
+                }
+            )
             os.setsid()
             _run(lab, argv)
         except BaseException:
@@ -83,7 +103,7 @@ def _run(lab: Lab, argv: tuple[str, ...]) -> None:
     output = os.open(output_of(lab), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")           # pytest has replaced them
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # pytest has replaced them
     status = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()

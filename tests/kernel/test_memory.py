@@ -20,7 +20,9 @@ CABLE = Veth("veth0", "br0", "eth0", "/ns", "02:00:00:00:00:02")
 INSIDE = Address("eth0", IPv4Interface("10.0.0.2/24"), "/ns")
 
 
-def add(kernel: MemoryKernel, *things: Bridge | Address | Namespace | Veth | Up | Chain | Rule) -> None:
+def add(
+    kernel: MemoryKernel, *things: Bridge | Address | Namespace | Veth | Up | Chain | Rule
+) -> None:
     """Add them in order."""
     kernel.take([Step(None, thing) for thing in things])
 
@@ -82,7 +84,10 @@ def test_a_change_is_in_place() -> None:
 
 def test_a_failure_says_what_was_done() -> None:
     """And what comes after it is not tried."""
-    kernel, steps = MemoryKernel([GATEWAY]), [Step(None, BRIDGE), Step(None, GATEWAY), Step(None, BOX)]
+    kernel, steps = (
+        MemoryKernel([GATEWAY]),
+        [Step(None, BRIDGE), Step(None, GATEWAY), Step(None, BOX)],
+    )
     with pytest.raises(StepFailed) as caught:
         kernel.take(steps)
     assert (caught.value.step, caught.value.done) == (steps[1], steps[:1])

@@ -15,7 +15,9 @@ ID = "0123456789abcdef" * 4
 
 def net(name: str, subnet: int = 1, *, six: bool = False, internal: bool = False) -> Network:
     """A network 10.SUBNET.0.0/24, with fd00:SUBNET::/64 too if asked for."""
-    pools: tuple[Pool, ...] = (Pool(ip_network(f"10.{subnet}.0.0/24"), gateway=ip_address(f"10.{subnet}.0.1")),)
+    pools: tuple[Pool, ...] = (
+        Pool(ip_network(f"10.{subnet}.0.0/24"), gateway=ip_address(f"10.{subnet}.0.1")),
+    )
     if six:
         pools += (Pool(ip_network(f"fd00:{subnet}::/64"), gateway=ip_address(f"fd00:{subnet}::1")),)
     return Network(f"{subnet:064x}", name, "bridge", pools, ipv6=six, internal=internal)
@@ -25,8 +27,17 @@ def end(on: Network, priority: int = 0) -> Endpoint:
     """An endpoint with an address of each of the network's families."""
     subnet = int(on.id, 16)
     six = IPv6Interface(f"fd00:{subnet}::2/64") if on.ipv6 else None
-    return Endpoint(on.name * 4, on.id, "box", "veth0", "eth0", "02:00:00:00:00:01", IPv4Interface(f"10.{subnet}.0.2/24"), six,
-        gw_priority=priority)
+    return Endpoint(
+        on.name * 4,
+        on.id,
+        "box",
+        "veth0",
+        "eth0",
+        "02:00:00:00:00:01",
+        IPv4Interface(f"10.{subnet}.0.2/24"),
+        six,
+        gw_priority=priority,
+    )
 
 
 def order(*ends: tuple[Endpoint, Network]) -> list[str]:
@@ -48,7 +59,10 @@ def test_the_bridge_s_name_is_given_or_derived() -> None:
     assert replace(network, bridge=BridgeOptions(name="br9")).link == "br9"
 
 
-@pytest.mark.parametrize(("name", "predefined"), [("bridge", True), ("host", True), ("none", True), ("default", False), ("shop", False)])
+@pytest.mark.parametrize(
+    ("name", "predefined"),
+    [("bridge", True), ("host", True), ("none", True), ("default", False), ("shop", False)],
+)
 def test_predefined_networks(name: str, predefined: bool) -> None:
     """Three are always there."""
     assert Network(ID, name, "bridge").predefined is predefined
@@ -102,8 +116,15 @@ def test_a_network_without_gateway_is_none() -> None:
 
 def test_modes_of_a_sandbox() -> None:
     """host and container:ID have no network stack of their own; none has."""
-    boxes = {mode: Sandbox(ID, "box", mode) for mode in ("network", "host", "none", "container:abc")}
-    assert {mode: box.shares for mode, box in boxes.items()} == {"network": False, "host": True, "none": False, "container:abc": True}
+    boxes = {
+        mode: Sandbox(ID, "box", mode) for mode in ("network", "host", "none", "container:abc")
+    }
+    assert {mode: box.shares for mode, box in boxes.items()} == {
+        "network": False,
+        "host": True,
+        "none": False,
+        "container:abc": True,
+    }
     assert boxes["container:abc"].target == "abc"
     assert boxes["network"].target == ""
 
@@ -125,17 +146,36 @@ def test_an_address_with_its_prefix() -> None:
 # -- macvlan and ipvlan ---------------------------------------------------------------
 
 
-def on_a_parent(driver: str = "macvlan", *, parent: str = "eth0", gateway: str = "", mode: str = "l2", internal: bool = False) -> Network:
+def on_a_parent(
+    driver: str = "macvlan",
+    *,
+    parent: str = "eth0",
+    gateway: str = "",
+    mode: str = "l2",
+    internal: bool = False,
+) -> Network:
     """A network 10.1.0.0/24 and 10.2.0.0/24; the gateway is the first subnet's."""
-    pools = (Pool(ip_network("10.1.0.0/24"), gateway=ip_address(gateway) if gateway else None), Pool(ip_network("10.2.0.0/24")))
-    return Network(ID, "n", driver, pools, internal=internal, macvlan=MacvlanOptions(parent),
-                   ipvlan=IpvlanOptions(parent, IpvlanMode(mode)))
+    pools = (
+        Pool(ip_network("10.1.0.0/24"), gateway=ip_address(gateway) if gateway else None),
+        Pool(ip_network("10.2.0.0/24")),
+    )
+    return Network(
+        ID,
+        "n",
+        driver,
+        pools,
+        internal=internal,
+        macvlan=MacvlanOptions(parent),
+        ipvlan=IpvlanOptions(parent, IpvlanMode(mode)),
+    )
 
 
 FIRST, SECOND = IPv4Interface("10.1.0.5/24"), IPv4Interface("10.2.0.5/24")
 
 
-@pytest.mark.parametrize(("driver", "link"), [("macvlan", "dm-0123456789ab"), ("ipvlan", "di-0123456789ab")])
+@pytest.mark.parametrize(
+    ("driver", "link"), [("macvlan", "dm-0123456789ab"), ("ipvlan", "di-0123456789ab")]
+)
 def test_a_dummy_parent_is_called_after_the_network(driver: str, link: str) -> None:
     """As in Docker."""
     assert on_a_parent(driver, parent="").link == link
@@ -149,14 +189,20 @@ def test_each_subnet_has_its_own_router() -> None:
 
 
 def test_a_real_parent_leads_out_even_without_a_gateway() -> None:
-    """Docker counts it as external, so that names are asked for outside; there is just no default route."""
+    """Docker counts it as external, so that names are asked for outside.
+
+    There is just no default route.
+    """
     assert on_a_parent().leads_out(FIRST)
     assert on_a_parent().router(FIRST) is None
 
 
 def test_a_dummy_parent_leads_nowhere() -> None:
     """Nor does an internal network; a gateway that was named is not used."""
-    for network in (on_a_parent(parent="", gateway="10.1.0.1"), on_a_parent(internal=True, gateway="10.1.0.1")):
+    for network in (
+        on_a_parent(parent="", gateway="10.1.0.1"),
+        on_a_parent(internal=True, gateway="10.1.0.1"),
+    ):
         assert network.closed
         assert not network.leads_out(FIRST)
         assert network.router(FIRST) is None

@@ -17,10 +17,32 @@ from plumb.things.dns import Upstream
 NET = Network("1" * 64, "shop", "bridge")
 SIX = Network("1" * 64, "shop", "bridge", ipv6=True)
 STARTED = "2026-01-31T12:00:00Z"
-BOX = Sandbox("0123456789ab" + "0" * 52, "web", hostname="web1", status=Status.RUNNING, started=STARTED)
-FOUR: Ends = [(Endpoint("e", NET.id, BOX.id, "v", "eth0", "02:00:00:00:00:01", IPv4Interface("10.9.0.2/24")), NET)]
-BOTH: Ends = [(Endpoint("e", NET.id, BOX.id, "v", "eth0", "02:00:00:00:00:01", IPv4Interface("10.9.0.2/24"), IPv6Interface("fd09::2/64")),
-    SIX)]
+BOX = Sandbox(
+    "0123456789ab" + "0" * 52, "web", hostname="web1", status=Status.RUNNING, started=STARTED
+)
+FOUR: Ends = [
+    (
+        Endpoint(
+            "e", NET.id, BOX.id, "v", "eth0", "02:00:00:00:00:01", IPv4Interface("10.9.0.2/24")
+        ),
+        NET,
+    )
+]
+BOTH: Ends = [
+    (
+        Endpoint(
+            "e",
+            NET.id,
+            BOX.id,
+            "v",
+            "eth0",
+            "02:00:00:00:00:01",
+            IPv4Interface("10.9.0.2/24"),
+            IPv6Interface("fd09::2/64"),
+        ),
+        SIX,
+    )
+]
 NO_IPV6 = (("net/ipv6/conf/all/disable_ipv6", "1"),)
 ASKS_ITSELF = {"dns_udp": 40001, "dns_tcp": 40002}
 NO_SETTINGS = Settings()
@@ -42,7 +64,9 @@ def notes(text: str) -> list[str]:
     return text.split("\n\n")[-1].splitlines()
 
 
-def resolv(source: str, ends: Ends = FOUR, settings: Settings = NO_SETTINGS, **asked: object) -> list[str]:
+def resolv(
+    source: str, ends: Ends = FOUR, settings: Settings = NO_SETTINGS, **asked: object
+) -> list[str]:
     """The directives of the resolv.conf that is made."""
     return directives(etc_files.resolv_conf(box(**asked), ends, source, settings))
 
@@ -60,20 +84,38 @@ def test_a_container_finds_itself() -> None:
 
 def test_extra_hosts_and_links_stand_between() -> None:
     """In the order in which they were given."""
-    linked = Linked("f" * 64, "database", "database db1 db", (ip_address("172.17.0.3"), ip_address("fd17::3")))
-    lines = etc_files.hosts(box(extra_hosts=(("a", "192.0.2.1"), ("b", "fd00:0::1")), linked=(linked,)), FOUR).splitlines()
-    assert lines[-5:] == ["192.0.2.1\ta", "fd00::1\tb", "172.17.0.3\tdatabase db1 db", "fd17::3\tdatabase db1 db", "10.9.0.2\tweb1"]
+    linked = Linked(
+        "f" * 64, "database", "database db1 db", (ip_address("172.17.0.3"), ip_address("fd17::3"))
+    )
+    lines = etc_files.hosts(
+        box(extra_hosts=(("a", "192.0.2.1"), ("b", "fd00:0::1")), linked=(linked,)), FOUR
+    ).splitlines()
+    assert lines[-5:] == [
+        "192.0.2.1\ta",
+        "fd00::1\tb",
+        "172.17.0.3\tdatabase db1 db",
+        "fd17::3\tdatabase db1 db",
+        "10.9.0.2\tweb1",
+    ]
 
 
 def test_the_host_is_where_it_was_when_the_container_was_started() -> None:
     """A line for each of its addresses."""
     gateways = (ip_address("172.17.0.1"), ip_address("fd17::1"))
-    lines = etc_files.hosts(box(extra_hosts=(("host", "host-gateway"),), host_gateways=gateways), []).splitlines()
+    lines = etc_files.hosts(
+        box(extra_hosts=(("host", "host-gateway"),), host_gateways=gateways), []
+    ).splitlines()
     assert lines[-2:] == ["172.17.0.1\thost", "fd17::1\thost"]
 
 
-@pytest.mark.parametrize(("asked", "line"), [({"domainname": "lab.test"}, "10.9.0.2\tweb1.lab.test web1"), ({"hostname": "web1.lab.test"},
-    "10.9.0.2\tweb1.lab.test web1"), ({"hostname": "a.b", "domainname": "c.d"}, "10.9.0.2\ta.b.c.d a")])
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ({"domainname": "lab.test"}, "10.9.0.2\tweb1.lab.test web1"),
+        ({"hostname": "web1.lab.test"}, "10.9.0.2\tweb1.lab.test web1"),
+        ({"hostname": "a.b", "domainname": "c.d"}, "10.9.0.2\ta.b.c.d a"),
+    ],
+)
 def test_a_long_name_and_a_short(asked: dict[str, object], line: str) -> None:
     """Wherever the domain comes from."""
     assert etc_files.hosts(box(**asked), FOUR).splitlines()[-1] == line
@@ -84,13 +126,18 @@ def test_without_ipv6_no_ipv6_lines(sysctls: tuple[tuple[str, str], ...]) -> Non
     """Where it is switched off in the whole container, or on its loopback, which is what Docker looks at: also none of its own, and
     none that was asked for."""
     asked = box(sysctls=sysctls, extra_hosts=(("a", "fd00::1"), ("b", "192.0.2.1")))
-    assert etc_files.hosts(asked, BOTH).splitlines() == ["127.0.0.1\tlocalhost", "192.0.2.1\tb", "10.9.0.2\tweb1"]
+    assert etc_files.hosts(asked, BOTH).splitlines() == [
+        "127.0.0.1\tlocalhost",
+        "192.0.2.1\tb",
+        "10.9.0.2\tweb1",
+    ]
 
 
 def test_on_the_host_s_network_a_container_has_no_line_of_its_own() -> None:
     """With --add-host the file is not the host's, but it is not about the container either."""
-    assert etc_files.hosts(box(mode="host", extra_hosts=(("a", "192.0.2.1"),)), []).splitlines()[-2:] == ["ff02::2\tip6-allrouters",
-        "192.0.2.1\ta"]
+    assert etc_files.hosts(box(mode="host", extra_hosts=(("a", "192.0.2.1"),)), []).splitlines()[
+        -2:
+    ] == ["ff02::2\tip6-allrouters", "192.0.2.1\ta"]
 
 
 # -- resolv.conf ---------------------------------------------------------------
@@ -101,7 +148,11 @@ def test_the_file_that_it_is_made_from(monkeypatch: pytest.MonkeyPatch, tmp_path
     stub, behind = tmp_path / "resolv.conf", tmp_path / "behind"
     monkeypatch.setattr(host_files, "RESOLV_CONF", str(stub))
     monkeypatch.setattr(host_files, "BEHIND", str(behind))
-    for text, found in (("nameserver 127.0.0.53\n", behind), ("nameserver 127.0.0.53\nnameserver 192.0.2.1\n", stub), ("", stub)):
+    for text, found in (
+        ("nameserver 127.0.0.53\n", behind),
+        ("nameserver 127.0.0.53\nnameserver 192.0.2.1\n", stub),
+        ("", stub),
+    ):
         stub.write_text(text)
         behind.write_text("nameserver 192.0.2.53\n")
         assert host_files.resolv_path() == str(found)
@@ -119,18 +170,27 @@ def test_the_whole_file() -> None:
     assert etc_files.resolv_conf(BOX, FOUR, source, NO_SETTINGS) == (
         "# Generated by plumb.\n# This file can be edited; plumb will not make further changes once it\n# has been modified.\n\n"
         "nameserver 192.0.2.53\nsearch lab.test\noptions edns0\nsortlist 10.0.0.0\n\n"
-        "# Based on host file: '/etc/resolv.conf' (legacy)\n# Overrides: []\n")
+        "# Based on host file: '/etc/resolv.conf' (legacy)\n# Overrides: []\n"
+    )
 
 
 def test_the_host_s_own_is_taken_over() -> None:
     """Name servers, search domains, options, and what else is in it, to the letter."""
     source = "# by hand\nnameserver 192.0.2.53 ; first\nsearch lab.test example.org\noptions ndots:2 edns0\nsortlist  10.0.0.0 # mine\n"
-    assert resolv(source) == ["nameserver 192.0.2.53", "search lab.test example.org", "options ndots:2 edns0", "sortlist  10.0.0.0 # mine"]
+    assert resolv(source) == [
+        "nameserver 192.0.2.53",
+        "search lab.test example.org",
+        "options ndots:2 edns0",
+        "sortlist  10.0.0.0 # mine",
+    ]
 
 
 def test_only_a_whole_line_is_a_comment() -> None:
     """Behind search and options, '#' is a word like others, and so it is to Docker."""
-    assert resolv("; by hand\nnameserver 192.0.2.53\nsearch a.test # b.test\n") == ["nameserver 192.0.2.53", "search a.test # b.test"]
+    assert resolv("; by hand\nnameserver 192.0.2.53\nsearch a.test # b.test\n") == [
+        "nameserver 192.0.2.53",
+        "search a.test # b.test",
+    ]
 
 
 def test_the_last_search_counts_and_options_accumulate() -> None:
@@ -141,11 +201,18 @@ def test_the_last_search_counts_and_options_accumulate() -> None:
 
 def test_servers_on_the_host_s_loopback_are_left_out() -> None:
     """A container has a loopback of its own."""
-    assert resolv("nameserver 127.0.0.53\nnameserver 192.0.2.53\nnameserver ::1\n") == ["nameserver 192.0.2.53"]
+    assert resolv("nameserver 127.0.0.53\nnameserver 192.0.2.53\nnameserver ::1\n") == [
+        "nameserver 192.0.2.53"
+    ]
 
 
-@pytest.mark.parametrize(("ends", "servers"), [(FOUR, ["8.8.8.8", "8.8.4.4"]), (BOTH, ["8.8.8.8", "8.8.4.4", "2001:4860:4860::8888",
-    "2001:4860:4860::8844"])])
+@pytest.mark.parametrize(
+    ("ends", "servers"),
+    [
+        (FOUR, ["8.8.8.8", "8.8.4.4"]),
+        (BOTH, ["8.8.8.8", "8.8.4.4", "2001:4860:4860::8888", "2001:4860:4860::8844"]),
+    ],
+)
 def test_where_nobody_is_left_docker_s_fallback_is_asked(ends: Ends, servers: list[str]) -> None:
     """Of the families that the container has; the file says so."""
     text = etc_files.resolv_conf(BOX, ends, "nameserver 127.0.0.1\n", NO_SETTINGS)
@@ -162,43 +229,76 @@ def test_ipv6_servers_need_ipv6() -> None:
 
 def test_what_is_no_address_is_named() -> None:
     """In a comment at the end."""
-    text = etc_files.resolv_conf(BOX, FOUR, "nameserver 1.2.3.4.5\nnameserver 192.0.2.53\nnameserver dns.test\n", NO_SETTINGS)
+    text = etc_files.resolv_conf(
+        BOX, FOUR, "nameserver 1.2.3.4.5\nnameserver 192.0.2.53\nnameserver dns.test\n", NO_SETTINGS
+    )
     assert directives(text) == ["nameserver 192.0.2.53"]
     assert notes(text)[1] == "# Invalid nameservers: [1.2.3.4.5 dns.test]"
 
 
 def test_what_was_asked_for_goes_before_the_settings() -> None:
-    """And those before the host's own; each of the three for itself. What was asked for is not looked at closely."""
+    """And those before the host's own; each of the three for itself.
+
+    What was asked for is not looked at closely.
+    """
     source = "nameserver 192.0.2.53\nsearch host.test\noptions ndots:1\n"
     settings = Settings(dns=(ip_address("192.0.2.54"),), dns_search=("settings.test",))
-    assert resolv(source, settings=settings) == ["nameserver 192.0.2.54", "search settings.test", "options ndots:1"]
-    assert resolv(source, settings=settings, dns=(ip_address("127.0.0.1"),)) == ["nameserver 127.0.0.1", "search settings.test",
-        "options ndots:1"]
-    text = etc_files.resolv_conf(box(dns_search=("a.test",), dns_options=("ndots:3",)), FOUR, source, NO_SETTINGS)
+    assert resolv(source, settings=settings) == [
+        "nameserver 192.0.2.54",
+        "search settings.test",
+        "options ndots:1",
+    ]
+    assert resolv(source, settings=settings, dns=(ip_address("127.0.0.1"),)) == [
+        "nameserver 127.0.0.1",
+        "search settings.test",
+        "options ndots:1",
+    ]
+    text = etc_files.resolv_conf(
+        box(dns_search=("a.test",), dns_options=("ndots:3",)), FOUR, source, NO_SETTINGS
+    )
     assert notes(text)[1:] == ["# Overrides: [search options]", "# Option ndots from: override"]
 
 
 def test_a_dot_is_no_search_domain() -> None:
     """`--dns-search .` is how to have none."""
-    assert resolv("nameserver 192.0.2.53\nsearch host.test\n", dns_search=(".",)) == ["nameserver 192.0.2.53"]
+    assert resolv("nameserver 192.0.2.53\nsearch host.test\n", dns_search=(".",)) == [
+        "nameserver 192.0.2.53"
+    ]
 
 
 def test_on_the_host_s_network_nothing_is_left_out() -> None:
     """There the host's loopback is its own."""
-    text = etc_files.resolv_conf(box(mode="host"), [], "nameserver 127.0.0.53\noptions ndots:1\n", NO_SETTINGS)
+    text = etc_files.resolv_conf(
+        box(mode="host"), [], "nameserver 127.0.0.53\noptions ndots:1\n", NO_SETTINGS
+    )
     assert directives(text) == ["nameserver 127.0.0.53", "options ndots:1"]
-    assert notes(text) == ["# Based on host file: '/etc/resolv.conf'", "# Overrides: []", "# Option ndots from: host"]
+    assert notes(text) == [
+        "# Based on host file: '/etc/resolv.conf'",
+        "# Overrides: []",
+        "# Option ndots from: host",
+    ]
 
 
 def test_before_its_first_start_a_container_has_what_the_host_has() -> None:
     """Nobody knows yet what it will reach."""
-    text = etc_files.resolv_conf(box(status=Status.CREATED, started=""), [], "nameserver 127.0.0.53\n", NO_SETTINGS)
+    text = etc_files.resolv_conf(
+        box(status=Status.CREATED, started=""), [], "nameserver 127.0.0.53\n", NO_SETTINGS
+    )
     assert directives(text) == ["nameserver 127.0.0.53"]
     assert notes(text)[0] == "# Based on host file: '/etc/resolv.conf'"
 
 
-@pytest.mark.parametrize(("server", "six", "reached"), [("192.0.2.1", False, True), ("127.0.0.53", True, False), ("::1", True, False),
-    ("2001:db8::1", False, False), ("2001:db8::1", True, True), ("fe80::1%eth0", True, True)])
+@pytest.mark.parametrize(
+    ("server", "six", "reached"),
+    [
+        ("192.0.2.1", False, True),
+        ("127.0.0.53", True, False),
+        ("::1", True, False),
+        ("2001:db8::1", False, False),
+        ("2001:db8::1", True, True),
+        ("fe80::1%eth0", True, True),
+    ],
+)
 def test_reachable(server: str, six: bool, reached: bool) -> None:
     """Not on loopback, and of a family that it has."""
     assert etc_files.reachable(server, six) is reached
@@ -216,29 +316,47 @@ def test_where_the_embedded_server_runs_it_alone_is_asked() -> None:
     """The comments name those that it asks itself, from the host."""
     text = inner("nameserver 192.0.2.1\nnameserver 127.0.0.53\nsearch lab.test\n")
     assert directives(text) == ["nameserver 127.0.0.11", "search lab.test", "options ndots:0"]
-    assert notes(text) == ["# Based on host file: '/etc/resolv.conf' (internal resolver)",
-                           "# ExtServers: [host(192.0.2.1) host(127.0.0.53)]",
-                           "# Overrides: []", "# Option ndots from: internal"]
+    assert notes(text) == [
+        "# Based on host file: '/etc/resolv.conf' (internal resolver)",
+        "# ExtServers: [host(192.0.2.1) host(127.0.0.53)]",
+        "# Overrides: []",
+        "# Option ndots from: internal",
+    ]
 
 
 def test_servers_of_the_user_s_are_asked_from_the_container() -> None:
     """So they are named without host()."""
-    assert notes(inner("nameserver 192.0.2.1\n", dns=(ip_address("192.0.2.9"),)))[1:3] == ["# ExtServers: [192.0.2.9]",
-        "# Overrides: [nameservers]"]
+    assert notes(inner("nameserver 192.0.2.1\n", dns=(ip_address("192.0.2.9"),)))[1:3] == [
+        "# ExtServers: [192.0.2.9]",
+        "# Overrides: [nameservers]",
+    ]
 
 
 def test_without_servers_there_is_a_warning() -> None:
     """An empty resolv.conf is no error: names of containers can be found."""
-    assert notes(inner("")) == ["# Based on host file: '/etc/resolv.conf' (internal resolver)", "# NO EXTERNAL NAMESERVERS DEFINED",
-                                "# Overrides: []", "# Option ndots from: internal"]
+    assert notes(inner("")) == [
+        "# Based on host file: '/etc/resolv.conf' (internal resolver)",
+        "# NO EXTERNAL NAMESERVERS DEFINED",
+        "# Overrides: []",
+        "# Option ndots from: internal",
+    ]
 
 
-@pytest.mark.parametrize(("source", "asked", "options", "origin"), [
-    ("options ndots:2 edns0", (), "ndots:2 edns0", "host"), ("options edns0", (), "edns0 ndots:0", "internal"),
-    ("options ndots:2", ("ndots:5",), "ndots:5", "override"), ("options ndots:2", ("edns0",), "edns0 ndots:0", "internal"),
-    ("options ndots:x ndots", (), "ndots:0", "internal"), ("options ndots:-1 ndots:3", (), "ndots:3", "host"),
-    ("options ndots:", ("ndots:",), "ndots:0", "internal")])
-def test_ndots_is_0_where_nobody_says_another(source: str, asked: tuple[str, ...], options: str, origin: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "asked", "options", "origin"),
+    [
+        ("options ndots:2 edns0", (), "ndots:2 edns0", "host"),
+        ("options edns0", (), "edns0 ndots:0", "internal"),
+        ("options ndots:2", ("ndots:5",), "ndots:5", "override"),
+        ("options ndots:2", ("edns0",), "edns0 ndots:0", "internal"),
+        ("options ndots:x ndots", (), "ndots:0", "internal"),
+        ("options ndots:-1 ndots:3", (), "ndots:3", "host"),
+        ("options ndots:", ("ndots:",), "ndots:0", "internal"),
+    ],
+)
+def test_ndots_is_0_where_nobody_says_another(
+    source: str, asked: tuple[str, ...], options: str, origin: str
+) -> None:
     """So a name without a dot is asked as it is first; what is no number is left out."""
     text = inner(f"nameserver 192.0.2.1\n{source}\n", dns_options=asked)
     assert directives(text)[1:] == [f"options {options}"]
@@ -253,11 +371,21 @@ def test_when_the_container_stops_the_file_stays() -> None:
 
 
 def test_upstreams() -> None:
-    """The host's are asked from the host, all of them and in order; others in their place from the sandbox."""
+    """The host's are asked from the host, all of them and in order.
+
+    Others in their place from the sandbox.
+    """
     source = "nameserver 192.0.2.1\nnameserver nonsense\nnameserver ::1\n"
-    assert etc_files.upstreams(BOX, source, NO_SETTINGS) == (Upstream(ip_address("192.0.2.1"), False), Upstream(ip_address("::1"), False))
-    assert etc_files.upstreams(box(dns=(ip_address("192.0.2.9"),)), source, NO_SETTINGS) == (Upstream(ip_address("192.0.2.9"), True),)
-    assert etc_files.upstreams(BOX, source, Settings(dns=(ip_address("192.0.2.8"),))) == (Upstream(ip_address("192.0.2.8"), True),)
+    assert etc_files.upstreams(BOX, source, NO_SETTINGS) == (
+        Upstream(ip_address("192.0.2.1"), False),
+        Upstream(ip_address("::1"), False),
+    )
+    assert etc_files.upstreams(box(dns=(ip_address("192.0.2.9"),)), source, NO_SETTINGS) == (
+        Upstream(ip_address("192.0.2.9"), True),
+    )
+    assert etc_files.upstreams(BOX, source, Settings(dns=(ip_address("192.0.2.8"),))) == (
+        Upstream(ip_address("192.0.2.8"), True),
+    )
 
 
 def test_ndots_that_somebody_set() -> None:

@@ -18,9 +18,13 @@ from plumb.model.network_options import driver_options
 # -- plain values ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    *((word, True) for word in ("1", "t", "T", "TRUE", "true", "True")), *((word, False) for word in ("0", "f", "F", "FALSE", "false",
-    "False"))])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((word, True) for word in ("1", "t", "T", "TRUE", "true", "True")),
+        *((word, False) for word in ("0", "f", "F", "FALSE", "false", "False")),
+    ],
+)
 def test_truth_is_what_go_takes_for_it(text: str, value: bool) -> None:
     """The twelve words of strconv.ParseBool."""
     assert opt.boolean(text) is value
@@ -33,14 +37,18 @@ def test_other_words_are_no_truth(text: str) -> None:
         opt.boolean(text)
 
 
-@pytest.mark.parametrize("text", ["", "1.5", "1_000", "٣", " 1", "0x10", "1e3", "9" * 30, "+", "--1"])
+@pytest.mark.parametrize(
+    "text", ["", "1.5", "1_000", "٣", " 1", "0x10", "1e3", "9" * 30, "+", "--1"]
+)
 def test_what_is_no_whole_number(text: str) -> None:
     """Digits of ASCII, and not more than a machine word holds."""
     with pytest.raises(ValueError, match="not a whole number"):
         opt.whole(text)
 
 
-@pytest.mark.parametrize(("text", "value"), [("0", None), ("68", 68), ("1500", 1500), ("65535", 65535)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", None), ("68", 68), ("1500", 1500), ("65535", 65535)]
+)
 def test_mtu(text: str, value: int | None) -> None:
     """0 leaves it to the kernel."""
     assert opt.mtu(text) == value
@@ -59,8 +67,28 @@ def test_link_names(text: str) -> None:
     assert opt.link_name(text) == text
 
 
-@pytest.mark.parametrize("text", ["", "x" * 16, "a b", "a/b", "a:b", "br%d", "eth+", "-x", "!x", ".", "..", "all", "default", "lo", "brü",
-    "br0\n", "a\0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x" * 16,
+        "a b",
+        "a/b",
+        "a:b",
+        "br%d",
+        "eth+",
+        "-x",
+        "!x",
+        ".",
+        "..",
+        "all",
+        "default",
+        "lo",
+        "brü",
+        "br0\n",
+        "a\0",
+    ],
+)
 def test_what_cannot_be_a_link_s_name(text: str) -> None:
     """What the kernel, iptables, /proc/sys or a shell would take for something else."""
     with pytest.raises(ValueError, match="link name"):
@@ -74,21 +102,45 @@ def test_a_prefix_leaves_room_for_a_number() -> None:
         opt.link_prefix("x" * 12)
 
 
-@pytest.mark.parametrize("text", ["host", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4/24", "", "fe80::1%eth0", "::g", "1:2",
-    " 1.2.3.4"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host",
+        "1.2.3",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "01.2.3.4",
+        "1.2.3.4/24",
+        "",
+        "fe80::1%eth0",
+        "::g",
+        "1:2",
+        " 1.2.3.4",
+    ],
+)
 def test_what_is_no_address(text: str) -> None:
     """Names, halves, leading zeros, zones."""
     with pytest.raises(Invalid, match="invalid IP address"):
         opt.address(text)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("10.9.0.1/24", "it should be 10.9.0.0/24"), ("fd00::1/64", "it should be fd00::/64"), ("10.9.0.0", "is written like"), ("10.9.0.0/",
-    "is written like"),
-    ("10.9.0.0/33", "is written like"), ("10.9.0.0/255.255.255.0", "is written like"), ("fd00::/129", "is written like"), ("",
-    "is written like"),
-    ("lan/24", "is written like"), ("fe80::%eth0/64", "is written like"), ("10.9.0.0/-1", "is written like"), ("10.9.0.0/24/24",
-    "is written like")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("10.9.0.1/24", "it should be 10.9.0.0/24"),
+        ("fd00::1/64", "it should be fd00::/64"),
+        ("10.9.0.0", "is written like"),
+        ("10.9.0.0/", "is written like"),
+        ("10.9.0.0/33", "is written like"),
+        ("10.9.0.0/255.255.255.0", "is written like"),
+        ("fd00::/129", "is written like"),
+        ("", "is written like"),
+        ("lan/24", "is written like"),
+        ("fe80::%eth0/64", "is written like"),
+        ("10.9.0.0/-1", "is written like"),
+        ("10.9.0.0/24/24", "is written like"),
+    ],
+)
 def test_what_is_no_subnet(text: str, message: str) -> None:
     """Where only host bits are set, the message says what it should be."""
     with pytest.raises(Invalid, match=message):
@@ -101,21 +153,37 @@ def test_every_address_can_be_read(ip: IPv4Address | IPv6Address) -> None:
     assert opt.address(str(ip)) == ip
 
 
-@pytest.mark.parametrize(("text", "read"), [("02:42:AC:11:00:02", "02:42:ac:11:00:02"), ("02-42-ac-11-00-02", "02:42:ac:11:00:02")])
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("02:42:AC:11:00:02", "02:42:ac:11:00:02"), ("02-42-ac-11-00-02", "02:42:ac:11:00:02")],
+)
 def test_mac(text: str, read: str) -> None:
     """In either spelling, kept in one."""
     assert opt.mac(text) == read
 
 
-@pytest.mark.parametrize("text", ["", "02:42", "02:42:ac:11:00:zz", "0242.ac11.0002", "00:00:00:00:00:00", "01:00:5e:00:00:01",
-    "ff:ff:ff:ff:ff:ff", "02:42:ac:11:00:02:03"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "02:42",
+        "02:42:ac:11:00:zz",
+        "0242.ac11.0002",
+        "00:00:00:00:00:00",
+        "01:00:5e:00:00:01",
+        "ff:ff:ff:ff:ff:ff",
+        "02:42:ac:11:00:02:03",
+    ],
+)
 def test_what_no_interface_can_have_as_mac(text: str) -> None:
     """Group addresses, zeros, other lengths."""
     with pytest.raises(Invalid, match="invalid MAC address"):
         opt.mac(text)
 
 
-@pytest.mark.parametrize(("text", "name"), [("web", "web"), ("/web", "web"), ("a.b_c-1", "a.b_c-1"), ("1", "1")])
+@pytest.mark.parametrize(
+    ("text", "name"), [("web", "web"), ("/web", "web"), ("a.b_c-1", "a.b_c-1"), ("1", "1")]
+)
 def test_container_names(text: str, name: str) -> None:
     """A leading slash is Docker's own way of writing them."""
     assert opt.object_name(text, "container") == name
@@ -134,9 +202,18 @@ def test_network_names_are_nearly_free(text: str) -> None:
     assert opt.network_name(text) == text
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "name is empty"), ("  ", "name is empty"), ("a\nb", "printable"), (" a", "printable"),
-    ("\x1b[1m", "printable"),
-                                               ("x" * 256, "printable"), ("\udcff", "printable")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "name is empty"),
+        ("  ", "name is empty"),
+        ("a\nb", "printable"),
+        (" a", "printable"),
+        ("\x1b[1m", "printable"),
+        ("x" * 256, "printable"),
+        ("\udcff", "printable"),
+    ],
+)
 def test_what_is_no_network_name(text: str, message: str) -> None:
     """Blank ones, and those that would break a line."""
     with pytest.raises(Invalid, match=message):
@@ -165,33 +242,76 @@ def test_no_labels_are_docker_s_defaults() -> None:
 
 def test_all_the_labels() -> None:
     """Each label becomes its field."""
-    found = driver_options("bridge", {
-        opt.BRIDGE + "name": "br9", opt.BRIDGE + "enable_ip_masquerade": "false", opt.BRIDGE + "enable_icc": "0",
-        opt.BRIDGE + "gateway_mode_ipv4": "routed",
-        opt.BRIDGE + "gateway_mode_ipv6": "isolated", opt.BRIDGE + "host_binding_ipv4": "127.0.0.1", opt.BRIDGE + "inhibit_ipv4": "t",
-        opt.BRIDGE + "trusted_host_interfaces": "eth0:wg0", opt.PREFIX + "driver.mtu": "1400", opt.PREFIX + "container_iface_prefix": "net",
-        opt.PREFIX + "host_ipv4": "192.0.2.9", opt.PREFIX + "host_ipv6": "2001:db8::9", opt.PREFIX + "advertise_addr_nmsgs": "1",
-        opt.PREFIX + "advertise_addr_ms": "100"})
+    found = driver_options(
+        "bridge",
+        {
+            opt.BRIDGE + "name": "br9",
+            opt.BRIDGE + "enable_ip_masquerade": "false",
+            opt.BRIDGE + "enable_icc": "0",
+            opt.BRIDGE + "gateway_mode_ipv4": "routed",
+            opt.BRIDGE + "gateway_mode_ipv6": "isolated",
+            opt.BRIDGE + "host_binding_ipv4": "127.0.0.1",
+            opt.BRIDGE + "inhibit_ipv4": "t",
+            opt.BRIDGE + "trusted_host_interfaces": "eth0:wg0",
+            opt.PREFIX + "driver.mtu": "1400",
+            opt.PREFIX + "container_iface_prefix": "net",
+            opt.PREFIX + "host_ipv4": "192.0.2.9",
+            opt.PREFIX + "host_ipv6": "2001:db8::9",
+            opt.PREFIX + "advertise_addr_nmsgs": "1",
+            opt.PREFIX + "advertise_addr_ms": "100",
+        },
+    )
     assert found["bridge"] == BridgeOptions(
-        "br9", False, False, GatewayMode.ROUTED, GatewayMode.ISOLATED, IPv4Address("127.0.0.1"), True, ("eth0", "wg0"), 1400, "net",
-        IPv4Address("192.0.2.9"), IPv6Address("2001:db8::9"))
+        "br9",
+        False,
+        False,
+        GatewayMode.ROUTED,
+        GatewayMode.ISOLATED,
+        IPv4Address("127.0.0.1"),
+        True,
+        ("eth0", "wg0"),
+        1400,
+        "net",
+        IPv4Address("192.0.2.9"),
+        IPv6Address("2001:db8::9"),
+    )
     assert (found["advertise_count"], found["advertise_interval"]) == (1, 100)
 
 
-@pytest.mark.parametrize(("key", "text"), [
-    ("bridge.enable_icc", "yes"), ("bridge.gateway_mode_ipv4", "NAT"), ("driver.mtu", "67"), ("container_iface_prefix", "a/b"),
-    ("host_ipv4", "::1"),
-    ("host_ipv6", "1.2.3.4"), ("advertise_addr_nmsgs", "4"), ("advertise_addr_ms", "99"), ("advertise_addr_ms", "2001"),
-    ("bridge.host_binding_ipv4", "::"),
-    ("bridge.trusted_host_interfaces", "eth0:a/b"), ("enable_ipv4", "perhaps"), ("internal", ""), ("host_ipv6", "fe80::1%eth0")])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("bridge.enable_icc", "yes"),
+        ("bridge.gateway_mode_ipv4", "NAT"),
+        ("driver.mtu", "67"),
+        ("container_iface_prefix", "a/b"),
+        ("host_ipv4", "::1"),
+        ("host_ipv6", "1.2.3.4"),
+        ("advertise_addr_nmsgs", "4"),
+        ("advertise_addr_ms", "99"),
+        ("advertise_addr_ms", "2001"),
+        ("bridge.host_binding_ipv4", "::"),
+        ("bridge.trusted_host_interfaces", "eth0:a/b"),
+        ("enable_ipv4", "perhaps"),
+        ("internal", ""),
+        ("host_ipv6", "fe80::1%eth0"),
+    ],
+)
 def test_a_label_s_value_that_cannot_be_parsed(key: str, text: str) -> None:
     """Docker's words, with the label and the value."""
     with pytest.raises(Invalid, match=f"failed to parse {opt.PREFIX}{key} value: '{text}'"):
         driver_options("bridge", {opt.PREFIX + key: text})
 
 
-@pytest.mark.parametrize(("key", "text"), [("host_ipv4", "0.0.0.0"), ("host_ipv4", "224.0.0.1"), ("host_ipv6", "::"), ("host_ipv6",
-    "ff02::1")])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("host_ipv4", "0.0.0.0"),
+        ("host_ipv4", "224.0.0.1"),
+        ("host_ipv6", "::"),
+        ("host_ipv6", "ff02::1"),
+    ],
+)
 def test_the_address_to_send_from_is_a_host_s(key: str, text: str) -> None:
     """SNAT to nothing, or to a group, would send packets that are never answered."""
     with pytest.raises(Invalid):
@@ -200,7 +320,10 @@ def test_the_address_to_send_from_is_a_host_s(key: str, text: str) -> None:
 
 def test_an_empty_prefix_is_eth() -> None:
     """As in Docker, where an empty label is as good as none."""
-    assert driver_options("bridge", {opt.PREFIX + "container_iface_prefix": ""})["bridge"].iface_prefix == "eth"
+    assert (
+        driver_options("bridge", {opt.PREFIX + "container_iface_prefix": ""})["bridge"].iface_prefix
+        == "eth"
+    )
 
 
 def test_a_slip_of_the_pen_is_named() -> None:
@@ -220,36 +343,66 @@ def test_a_name_alone_is_a_network() -> None:
 
 def test_the_long_form() -> None:
     """Every field; a word in quotes may hold commas."""
-    found = opt.attachment("name=shop,alias=a,alias=b,ip=10.9.0.5,ip6=fd09::5,mac-address=02:00:00:00:00:01,"
-                           "link-local-ip=169.254.1.1,gw-priority=-3,"
-                           '"driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.forwarding=1,net.ipv6.conf.ifname.mtu=1400"')
+    found = opt.attachment(
+        "name=shop,alias=a,alias=b,ip=10.9.0.5,ip6=fd09::5,mac-address=02:00:00:00:00:01,"
+        "link-local-ip=169.254.1.1,gw-priority=-3,"
+        '"driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.forwarding=1,net.ipv6.conf.ifname.mtu=1400"'
+    )
     sysctls = (("net/ipv4/conf/IFNAME/forwarding", "1"), ("net/ipv6/conf/IFNAME/mtu", "1400"))
-    assert (found.network, found.ip, found.ip6, found.mac) == ("shop", IPv4Address("10.9.0.5"), IPv6Address("fd09::5"), "02:00:00:00:00:01")
-    assert (found.aliases, found.link_local, found.gw_priority, found.sysctls) == (("a", "b"), (ip_address("169.254.1.1"),), -3, sysctls)
+    assert (found.network, found.ip, found.ip6, found.mac) == (
+        "shop",
+        IPv4Address("10.9.0.5"),
+        IPv6Address("fd09::5"),
+        "02:00:00:00:00:01",
+    )
+    assert (found.aliases, found.link_local, found.gw_priority, found.sysctls) == (
+        ("a", "b"),
+        (ip_address("169.254.1.1"),),
+        -3,
+        sysctls,
+    )
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("name=a,nmae=b", "invalid field 'nmae=b'"), ("alias=x", "does not say name="), ("name=a,ip=x", "invalid IPv4 address: x"),
-    ("name=a,ip=fd00::1", "invalid IPv4 address"),
-    ("name=a,ip6=1.2.3.4", "invalid IPv6 address"), ("name=a,ip=224.0.0.1", "no host can have it"), ("name=a,ip=0.0.0.0",
-    "no host can have it"),
-    ("name=a,ip6=::1", "no host can have it"), ("name=a,ip6=::ffff:1.2.3.4", "invalid IPv6 address"), ("name=a,link-local-ip=10.0.0.1",
-    "invalid link-local"),
-    ("name=a,alias=", "invalid alias"), ("name=a,gw-priority=1.5", "not a whole number"), ("name=a,driver-opt=x=y", "unknown option 'x'"),
-    ("name=a,b", "invalid field 'b'"),
-    ("name=a,driver-opt=com.docker.network.endpoint.ifname=a b", "failed to parse")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name=a,nmae=b", "invalid field 'nmae=b'"),
+        ("alias=x", "does not say name="),
+        ("name=a,ip=x", "invalid IPv4 address: x"),
+        ("name=a,ip=fd00::1", "invalid IPv4 address"),
+        ("name=a,ip6=1.2.3.4", "invalid IPv6 address"),
+        ("name=a,ip=224.0.0.1", "no host can have it"),
+        ("name=a,ip=0.0.0.0", "no host can have it"),
+        ("name=a,ip6=::1", "no host can have it"),
+        ("name=a,ip6=::ffff:1.2.3.4", "invalid IPv6 address"),
+        ("name=a,link-local-ip=10.0.0.1", "invalid link-local"),
+        ("name=a,alias=", "invalid alias"),
+        ("name=a,gw-priority=1.5", "not a whole number"),
+        ("name=a,driver-opt=x=y", "unknown option 'x'"),
+        ("name=a,b", "invalid field 'b'"),
+        ("name=a,driver-opt=com.docker.network.endpoint.ifname=a b", "failed to parse"),
+    ],
+)
 def test_an_attachment_that_makes_no_sense(text: str, message: str) -> None:
     """Each with words that say what."""
     with pytest.raises(Invalid, match=message):
         opt.attachment(text)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("net.ipv4.conf.eth0.forwarding=1", "must have IFNAME"), ("net.ipv4.conf.IFNAME.forwarding", "is written"), ("net.ipx.conf.IFNAME.x=1",
-    "unrecognised network interface sysctl"),
-    ("kernel.a.b.IFNAME.c=1", "unrecognised"), ("net.ipv4.ip_forward=1", "is written"), ("net.ipv4.conf.IFNAME.a.b=1", "must have IFNAME"),
-    ("", "is written"),
-    ("net.ipv4..IFNAME.x=1", "is written"), ("net.ipv4.conf.IFNAME.../x=1", "is written")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("net.ipv4.conf.eth0.forwarding=1", "must have IFNAME"),
+        ("net.ipv4.conf.IFNAME.forwarding", "is written"),
+        ("net.ipx.conf.IFNAME.x=1", "unrecognised network interface sysctl"),
+        ("kernel.a.b.IFNAME.c=1", "unrecognised"),
+        ("net.ipv4.ip_forward=1", "is written"),
+        ("net.ipv4.conf.IFNAME.a.b=1", "must have IFNAME"),
+        ("", "is written"),
+        ("net.ipv4..IFNAME.x=1", "is written"),
+        ("net.ipv4.conf.IFNAME.../x=1", "is written"),
+    ],
+)
 def test_an_interface_sysctl_that_is_none(text: str, message: str) -> None:
     """net.X.Y.IFNAME.Z=VALUE, X one of ipv4, ipv6 and mpls."""
     with pytest.raises(ValueError, match=message):
@@ -259,39 +412,65 @@ def test_an_interface_sysctl_that_is_none(text: str, message: str) -> None:
 # -- ports ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "bindings"), [
-    ("80", [PortBinding(80, "tcp")]), ("8080:80", [PortBinding(80, "tcp", None, 8080, 8080)]), ("53:53/UDP", [PortBinding(53, "udp", None,
-    53, 53)]),
-    ("127.0.0.1:8080:80", [PortBinding(80, "tcp", ip_address("127.0.0.1"), 8080, 8080)]), ("127.0.0.1::80", [PortBinding(80, "tcp",
-    ip_address("127.0.0.1"))]),
-    ("[::1]:8080:80", [PortBinding(80, "tcp", ip_address("::1"), 8080, 8080)]), ("::1:8080:80", [PortBinding(80, "tcp", ip_address("::1"),
-    8080, 8080)]),
-    ("8000-8010:80", [PortBinding(80, "tcp", None, 8000, 8010)]),
-    ("8000-8001:80-81", [PortBinding(80, "tcp", None, 8000, 8000), PortBinding(81, "tcp", None, 8001, 8001)]),
-    ("80-81", [PortBinding(80, "tcp"), PortBinding(81, "tcp")]), ("7:7/sctp", [PortBinding(7, "sctp", None, 7, 7)]),
-    ("published=8080,target=80,protocol=udp,host_ip=::1", [PortBinding(80, "udp", ip_address("::1"), 8080, 8080)])])
+@pytest.mark.parametrize(
+    ("text", "bindings"),
+    [
+        ("80", [PortBinding(80, "tcp")]),
+        ("8080:80", [PortBinding(80, "tcp", None, 8080, 8080)]),
+        ("53:53/UDP", [PortBinding(53, "udp", None, 53, 53)]),
+        ("127.0.0.1:8080:80", [PortBinding(80, "tcp", ip_address("127.0.0.1"), 8080, 8080)]),
+        ("127.0.0.1::80", [PortBinding(80, "tcp", ip_address("127.0.0.1"))]),
+        ("[::1]:8080:80", [PortBinding(80, "tcp", ip_address("::1"), 8080, 8080)]),
+        ("::1:8080:80", [PortBinding(80, "tcp", ip_address("::1"), 8080, 8080)]),
+        ("8000-8010:80", [PortBinding(80, "tcp", None, 8000, 8010)]),
+        (
+            "8000-8001:80-81",
+            [PortBinding(80, "tcp", None, 8000, 8000), PortBinding(81, "tcp", None, 8001, 8001)],
+        ),
+        ("80-81", [PortBinding(80, "tcp"), PortBinding(81, "tcp")]),
+        ("7:7/sctp", [PortBinding(7, "sctp", None, 7, 7)]),
+        (
+            "published=8080,target=80,protocol=udp,host_ip=::1",
+            [PortBinding(80, "udp", ip_address("::1"), 8080, 8080)],
+        ),
+    ],
+)
 def test_published_ports(text: str, bindings: list[PortBinding]) -> None:
     """All forms of `-p`."""
     assert list(own.published(text)) == bindings
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("8000-8010:80-81", "invalid ranges specified for container and host Ports"), ("9090-9089:80", "invalid hostPort"), ("9090-:80",
-    "invalid hostPort"),
-    ("-9090:80", "invalid hostPort"), ("8080:", "no port specified: 8080:<empty>"), ("", "no port specified"), ("localhost:80:80",
-    "invalid IP address"),
-    ("1.2.3.4.5:80:80", "invalid IP address"), ("80/icmp", "invalid proto: icmp"), ("80/", "invalid proto"), ("65536",
-    "invalid containerPort"), ("x", "invalid containerPort"),
-    ("0:65536", "invalid containerPort"), ("٨٠", "invalid containerPort"), ("target=80,nonsense=1", "invalid field 'nonsense'"),
-    ("published=8080", "the target is missing"), ("target=",
-    "invalid containerPort")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("8000-8010:80-81", "invalid ranges specified for container and host Ports"),
+        ("9090-9089:80", "invalid hostPort"),
+        ("9090-:80", "invalid hostPort"),
+        ("-9090:80", "invalid hostPort"),
+        ("8080:", "no port specified: 8080:<empty>"),
+        ("", "no port specified"),
+        ("localhost:80:80", "invalid IP address"),
+        ("1.2.3.4.5:80:80", "invalid IP address"),
+        ("80/icmp", "invalid proto: icmp"),
+        ("80/", "invalid proto"),
+        ("65536", "invalid containerPort"),
+        ("x", "invalid containerPort"),
+        ("0:65536", "invalid containerPort"),
+        ("٨٠", "invalid containerPort"),
+        ("target=80,nonsense=1", "invalid field 'nonsense'"),
+        ("published=8080", "the target is missing"),
+        ("target=", "invalid containerPort"),
+    ],
+)
 def test_a_published_port_that_is_none(text: str, message: str) -> None:
     """Docker's words."""
     with pytest.raises(Invalid, match=message):
         own.published(text)
 
 
-@pytest.mark.parametrize("text", ["[::1:80:80", "::1]:80:80", "[127.0.0.1]]:80:80", "target=80,mode=nonsense"])
+@pytest.mark.parametrize(
+    "text", ["[::1:80:80", "::1]:80:80", "[127.0.0.1]]:80:80", "target=80,mode=nonsense"]
+)
 def test_more_published_ports_that_are_none(text: str) -> None:
     """Docker refuses these as well."""
     with pytest.raises(Invalid):
@@ -317,7 +496,9 @@ def test_capabilities() -> None:
     assert set(own.capabilities((), ())) == own.DEFAULT_CAPABILITIES
     assert "NET_ADMIN" in own.capabilities(("NET_ADMIN",), ())
     assert own.capabilities(("NET_RAW",), ("ALL",)) == ("NET_RAW",)
-    assert own.capabilities(("ALL",), ("NET_RAW",)) == tuple(name for name in own.CAPABILITIES if name != "NET_RAW")
+    assert own.capabilities(("ALL",), ("NET_RAW",)) == tuple(
+        name for name in own.CAPABILITIES if name != "NET_RAW"
+    )
     assert own.capabilities((), (), privileged=True) == own.CAPABILITIES
 
 
@@ -331,11 +512,25 @@ def test_a_capability_s_name() -> None:
 
 def test_a_container_s_sysctl() -> None:
     """With dots or slashes."""
-    assert own.container_sysctl("net.ipv4.ip_forward=1") == own.container_sysctl("net/ipv4/ip_forward=1") == ("net/ipv4/ip_forward", "1")
+    assert (
+        own.container_sysctl("net.ipv4.ip_forward=1")
+        == own.container_sysctl("net/ipv4/ip_forward=1")
+        == ("net/ipv4/ip_forward", "1")
+    )
 
 
-@pytest.mark.parametrize("text", ["kernel.hostname=x", "net.ipv4.ip_forward", "net.ipv4..x=1", "net/../kernel/x=1", "", "net=1",
-    "net.ipv4.conf.eth0.forwarding=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kernel.hostname=x",
+        "net.ipv4.ip_forward",
+        "net.ipv4..x=1",
+        "net/../kernel/x=1",
+        "",
+        "net=1",
+        "net.ipv4.conf.eth0.forwarding=1",
+    ],
+)
 def test_a_sysctl_that_a_container_cannot_have(text: str) -> None:
     """Outside of the network namespace, or one interface's."""
     with pytest.raises(Invalid, match="sysctl"):

@@ -26,14 +26,32 @@ def test_no_settings_are_docker_s_defaults() -> None:
 
 def test_the_keys_are_docker_s() -> None:
     """Each key becomes the field of its name."""
-    found = read(bip="10.77.0.1/24", fixed_cidr="10.77.0.128/25", default_gateway="10.77.0.254", mtu=1400, icc=False, ip="127.0.0.1",
-                 default_address_pools=[{"base": "10.200.0.0/16", "size": 24}], dns=["1.1.1.1", "fd00::1"], dns_search=["lab"],
-                 default_network_opts={"bridge": {"com.docker.network.driver.mtu": "1450"}}, userland_proxy=False)
+    found = read(
+        bip="10.77.0.1/24",
+        fixed_cidr="10.77.0.128/25",
+        default_gateway="10.77.0.254",
+        mtu=1400,
+        icc=False,
+        ip="127.0.0.1",
+        default_address_pools=[{"base": "10.200.0.0/16", "size": 24}],
+        dns=["1.1.1.1", "fd00::1"],
+        dns_search=["lab"],
+        default_network_opts={"bridge": {"com.docker.network.driver.mtu": "1450"}},
+        userland_proxy=False,
+    )
     assert found == Settings(
-        bip=IPv4Interface("10.77.0.1/24"), fixed_cidr=ip_network("10.77.0.128/25"),  # type: ignore[arg-type]  # of IPv4
-        default_gateway=IPv4Address("10.77.0.254"), mtu=1400, icc=False, ip=IPv4Address("127.0.0.1"),
-        default_address_pools=(AddressPool(ip_network("10.200.0.0/16"), 24),), dns=found.dns, dns_search=("lab",),
-        default_network_opts=(("bridge", (("com.docker.network.driver.mtu", "1450"),)),), userland_proxy=False)
+        bip=IPv4Interface("10.77.0.1/24"),
+        fixed_cidr=ip_network("10.77.0.128/25"),  # type: ignore[arg-type]  # of IPv4
+        default_gateway=IPv4Address("10.77.0.254"),
+        mtu=1400,
+        icc=False,
+        ip=IPv4Address("127.0.0.1"),
+        default_address_pools=(AddressPool(ip_network("10.200.0.0/16"), 24),),
+        dns=found.dns,
+        dns_search=("lab",),
+        default_network_opts=(("bridge", (("com.docker.network.driver.mtu", "1450"),)),),
+        userland_proxy=False,
+    )
 
 
 def test_iptables_false_switches_masquerading_off() -> None:
@@ -41,35 +59,59 @@ def test_iptables_false_switches_masquerading_off() -> None:
     assert not read(iptables=False).ip_masq
 
 
-@pytest.mark.parametrize(("keys", "message"), [
-    ({"mtuu": 1500}, "unknown setting 'mtuu'"), ({"iptables": "false"}, "invalid iptables 'false': it can be true or false"),
-    ({"mtu": "1500"}, "it must be a number"), ({"mtu": True}, "it must be a number"), ({"mtu": 67}, "invalid mtu 67"),
-    ({"bip": "10.77.0.0/24"}, "the bridge's own"), ({"bip": "10.77.0.1"}, "the bridge's own"), ({"bip": "fd00::1/64"}, "the bridge's own"),
-    ({"fixed_cidr": "10.77.0.1/24"}, "it should be 10.77.0.0/24"), ({"fixed_cidr": "fd00::/64"}, "must be an IPv4 subnet"),
-    ({"fixed_cidr_v6": "10.77.0.0/24"}, "must be an IPv6 subnet"), ({"fixed_cidr_v6": "fe80::/10"}, "link-local"),
-    ({"fixed_cidr_v6": "ff00::/8"}, "multicast"), ({"default_address_pools": {"base": "10.0.0.0/8", "size": 24}}, "it must be a list"),
-    ({"default_address_pools": [{"base": "10.0.0.0/16", "size": 8}]}, "smaller prefix"),
-    ({"default_address_pools": [{"base": "10.0.0.0/16", "size": 33}]}, "invalid size 33"),
-    ({"default_address_pools": [{"base": "10.0.0.0/16", "size": "24"}]}, "invalid size '24'"),
-    ({"default_address_pools": [{"base": "10.0.0.0/16"}]}, "a pool is written"),
-    ({"default_address_pools": [{"base": "10.0.0.1/16", "size": 24}]}, "it should be 10.0.0.0/16"),
-    ({"firewall_backend": "pf"}, 'it can be "iptables"'), ({"bridge": "a/b"}, "link name"), ({"dns": "1.1.1.1"}, "it must be a list"),
-    ({"dns": ["dns.example.org"]}, "invalid IP address"), ({"dns_search": [1]}, "it must be a string"), ({"ip": "::"}, "invalid ip"),
-    ({"bridge_accept_fwmark": "x"}, "invalid bridge-accept-fwmark"), ({"bridge_accept_fwmark": "0x100000000"}, "32 bits"),
-    ({"default_network_opts": {"bridge": "mtu"}}, "it is written"), ({"bip": None}, "it must be a string"),
-])
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"mtuu": 1500}, "unknown setting 'mtuu'"),
+        ({"iptables": "false"}, "invalid iptables 'false': it can be true or false"),
+        ({"mtu": "1500"}, "it must be a number"),
+        ({"mtu": True}, "it must be a number"),
+        ({"mtu": 67}, "invalid mtu 67"),
+        ({"bip": "10.77.0.0/24"}, "the bridge's own"),
+        ({"bip": "10.77.0.1"}, "the bridge's own"),
+        ({"bip": "fd00::1/64"}, "the bridge's own"),
+        ({"fixed_cidr": "10.77.0.1/24"}, "it should be 10.77.0.0/24"),
+        ({"fixed_cidr": "fd00::/64"}, "must be an IPv4 subnet"),
+        ({"fixed_cidr_v6": "10.77.0.0/24"}, "must be an IPv6 subnet"),
+        ({"fixed_cidr_v6": "fe80::/10"}, "link-local"),
+        ({"fixed_cidr_v6": "ff00::/8"}, "multicast"),
+        ({"default_address_pools": {"base": "10.0.0.0/8", "size": 24}}, "it must be a list"),
+        ({"default_address_pools": [{"base": "10.0.0.0/16", "size": 8}]}, "smaller prefix"),
+        ({"default_address_pools": [{"base": "10.0.0.0/16", "size": 33}]}, "invalid size 33"),
+        ({"default_address_pools": [{"base": "10.0.0.0/16", "size": "24"}]}, "invalid size '24'"),
+        ({"default_address_pools": [{"base": "10.0.0.0/16"}]}, "a pool is written"),
+        (
+            {"default_address_pools": [{"base": "10.0.0.1/16", "size": 24}]},
+            "it should be 10.0.0.0/16",
+        ),
+        ({"firewall_backend": "pf"}, 'it can be "iptables"'),
+        ({"bridge": "a/b"}, "link name"),
+        ({"dns": "1.1.1.1"}, "it must be a list"),
+        ({"dns": ["dns.example.org"]}, "invalid IP address"),
+        ({"dns_search": [1]}, "it must be a string"),
+        ({"ip": "::"}, "invalid ip"),
+        ({"bridge_accept_fwmark": "x"}, "invalid bridge-accept-fwmark"),
+        ({"bridge_accept_fwmark": "0x100000000"}, "32 bits"),
+        ({"default_network_opts": {"bridge": "mtu"}}, "it is written"),
+        ({"bip": None}, "it must be a string"),
+    ],
+)
 def test_a_setting_that_makes_no_sense(keys: dict[str, Any], message: str) -> None:
     """Refused with the key, the value and what it should be."""
     with pytest.raises(Invalid, match=message):
         read(**keys)
 
 
-@pytest.mark.parametrize(("keys", "message"), [
-    ({"bridge": "br0", "bip": "10.77.0.1/24"}, "mutually exclusive"), ({"icc": False, "iptables": False}, "icc: false needs iptables"),
-    ({"icc": False, "ipv6": True, "ip6tables": False}, "ip6tables"), ({"bip": "10.77.0.1/24", "fixed_cidr": "10.78.0.0/24"},
-    "is not within"),
-    ({"bip": "10.77.0.1/24", "default_gateway": "10.78.0.1"}, "must be part of 10.77.0.0/24"),
-])
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"bridge": "br0", "bip": "10.77.0.1/24"}, "mutually exclusive"),
+        ({"icc": False, "iptables": False}, "icc: false needs iptables"),
+        ({"icc": False, "ipv6": True, "ip6tables": False}, "ip6tables"),
+        ({"bip": "10.77.0.1/24", "fixed_cidr": "10.78.0.0/24"}, "is not within"),
+        ({"bip": "10.77.0.1/24", "default_gateway": "10.78.0.1"}, "must be part of 10.77.0.0/24"),
+    ],
+)
 def test_settings_that_do_not_go_together(keys: dict[str, Any], message: str) -> None:
     """Docker's own checks at its start."""
     with pytest.raises(Invalid, match=message):
@@ -90,8 +132,13 @@ def test_a_near_miss_is_named() -> None:
 
 
 def test_a_default_option_that_no_network_could_have() -> None:
-    """A label in default-network-opts is only looked at when a network is made; then it is named like any other."""
-    assert read(default_network_opts={"bridge": {"x": "y"}}).default_network_opts == (("bridge", (("x", "y"),)),)
+    """A label in default-network-opts is only looked at when a network is made.
+
+    Then it is named like any other.
+    """
+    assert read(default_network_opts={"bridge": {"x": "y"}}).default_network_opts == (
+        ("bridge", (("x", "y"),)),
+    )
 
 
 @pytest.mark.parametrize("text", ["[]", "1", '"x"', "{", "null", "{'a': 1}"])

@@ -1,1 +1,4 @@
-"""The pytest plugin: what it offers, tried as its users would, and that nothing is left when it is killed."""
+"""The pytest plugin.
+
+What it offers, tried as its users would, and that nothing is left when it is killed.
+"""

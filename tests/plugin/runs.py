@@ -10,7 +10,17 @@ import pytest
 from tests import REPOSITORY
 
 LOADED = any(found.name == "plumb" for found in entry_points(group="pytest11"))
-ALONE = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", 'ip link set lo up; exec "$@"', "alone"]
+ALONE = [
+    "unshare",
+    "--net",
+    "--mount",
+    "--propagation",
+    "private",
+    "sh",
+    "-c",
+    'ip link set lo up; exec "$@"',
+    "alone",
+]
 
 
 def arguments(*more: str) -> list[str]:

@@ -22,7 +22,10 @@ FAILING = """
 
 
 def test_a_failed_tests_labs_are_kept(runs: Runs, tmp_path: Path) -> None:
-    """A folder for each failed test: the failure, plumb's own words, and each place as the system's tools show it."""
+    """A folder for each failed test.
+
+    The failure, plumb's own words, and each place as the system's tools show it.
+    """
     found = runs(FAILING, f"--plumb-artifacts={tmp_path / 'kept'}")
 
     found.assert_outcomes(passed=1, failed=1)
@@ -30,12 +33,22 @@ def test_a_failed_tests_labs_are_kept(runs: Runs, tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "kept").iterdir()] == [folder.name]
     assert "web does not reach db" in (folder / "failure.txt").read_text()
     assert "missing" in (folder / "check.txt").read_text()
-    assert [box["Name"] for box in json.loads((folder / "containers.json").read_text())] == ["/web", "/db"]
+    assert [box["Name"] for box in json.loads((folder / "containers.json").read_text())] == [
+        "/web",
+        "/db",
+    ]
     assert "front" in {net["Name"] for net in json.loads((folder / "networks.json").read_text())}
-    assert "dport 8080" in (folder / "host/nftables.txt").read_text() + (folder / "host/iptables.txt").read_text()
+    assert (
+        "dport 8080"
+        in (folder / "host/nftables.txt").read_text() + (folder / "host/iptables.txt").read_text()
+    )
     assert "eth0" in (folder / "web/addresses.txt").read_text()
-    assert {"links", "routes", "neighbours", "sockets", "sysctls"} <= {each.stem for each in (folder / "web").iterdir()}
-    found.stdout.fnmatch_lines(["*plumb*", f"the state of its labs is in {folder}", "*plumb check*"])
+    assert {"links", "routes", "neighbours", "sockets", "sysctls"} <= {
+        each.stem for each in (folder / "web").iterdir()
+    }
+    found.stdout.fnmatch_lines(
+        ["*plumb*", f"the state of its labs is in {folder}", "*plumb check*"]
+    )
 
 
 def test_nothing_is_kept_unasked(runs: Runs) -> None:

@@ -1,4 +1,7 @@
-"""The manual's examples: what docs/pytest.md and docs/examples say is run, as its readers would run it."""
+"""The manual's examples.
+
+What docs/pytest.md and docs/examples say is run, as its readers would run it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ BLOCKS = re.findall(r"(?<=^```python\n).*?(?=^```$)", PAGE, re.MULTILINE | re.DO
 
 
 def test_the_examples_pass(runs: Runs, pytester: pytest.Pytester) -> None:
-    """The page's blocks of Python are tests, and pass; so do the suites, but for what this kernel lacks."""
+    """The page's blocks of Python are tests, and pass.
+
+    So do the suites, but for what this kernel lacks.
+    """
     for number, block in enumerate(BLOCKS):
         (pytester.path / f"test_block{number}.py").write_text(block)
     for path in EXAMPLES:

@@ -8,7 +8,10 @@ pytest_plugins = ["pytester"]
 
 
 def test_a_run_without_labs_loads_next_to_nothing(runs: Runs) -> None:
-    """The plugin is two small modules until the first lab: nothing else of plumb is loaded, and no process runs."""
+    """The plugin is two small modules until the first lab.
+
+    Nothing else of plumb is loaded, and no process runs.
+    """
     found = runs("""
         import sys
 

@@ -66,7 +66,9 @@ class Middle:
             if entry.name.isdigit():
                 try:
                     mine = self.mark.encode() in (entry / "environ").read_bytes()
-                    within = {os.readlink(entry / f"ns/{kind}") for kind in ("net", "mnt", "pid")} & set(self.namespaces)
+                    within = {
+                        os.readlink(entry / f"ns/{kind}") for kind in ("net", "mnt", "pid")
+                    } & set(self.namespaces)
                     if mine or within:
                         found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
                 except OSError:
@@ -80,11 +82,22 @@ def middle(folder: Path, *more: str) -> Iterator[Middle]:
     (folder / "tmp").mkdir()
     (folder / "test_it.py").write_text("\n".join(line[4:] for line in MIDDLE.splitlines()))
     mark = str(uuid.uuid4())
-    environment = {**os.environ, MARK: mark, "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(REPOSITORY)}
+    environment = {
+        **os.environ,
+        MARK: mark,
+        "TMPDIR": str(folder / "tmp"),
+        "PYTHONPATH": str(REPOSITORY),
+    }
     command = arguments("-q", "-p", "no:tmpdir", *more)
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as run:
         try:
-            wait_until(lambda: (folder / "middle").exists() or run.poll() is not None, "the middle of the test", 60)
+            wait_until(
+                lambda: (folder / "middle").exists() or run.poll() is not None,
+                "the middle of the test",
+                60,
+            )
             assert run.poll() is None, run.communicate()[0].decode()
             found = json.loads((folder / "middle").read_text())
             yield Middle(found["pytest"], found["hosts"], found["namespaces"], mark, folder, run)
@@ -100,7 +113,10 @@ def real_host() -> Iterator[None]:
 
 
 def test_a_killed_pytest_leaves_nothing(tmp_path: Path) -> None:
-    """kill -9 of pytest: all processes end, all namespaces are gone, nothing is mounted, no file is left."""
+    """kill -9 of pytest.
+
+    All processes end, all namespaces are gone, nothing is mounted, no file is left.
+    """
     mounts, host = labs.mounts(), labs.state()
     with middle(tmp_path) as run:
         assert len(run.processes()) > 10
@@ -115,11 +131,16 @@ def test_a_killed_pytest_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_killed_pytest_with_workers_leaves_nothing(tmp_path: Path) -> None:
-    """kill -9 of the pytest that has started a worker: the worker's labs end at once, and it when it has noticed."""
+    """kill -9 of the pytest that has started a worker.
+
+    The worker's labs end at once, and it when it has noticed.
+    """
     pytest.importorskip("xdist")
     with middle(tmp_path, "-n", "1") as run:
         os.kill(run.run.pid, signal.SIGKILL)
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in run.hosts), "the hosts to end")
+        wait_until(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in run.hosts), "the hosts to end"
+        )
         wait_until(lambda: not run.processes(), "all processes to end", 30)
 
 
@@ -128,7 +149,9 @@ def test_a_killed_nursery_takes_the_labs_along(tmp_path: Path) -> None:
     with middle(tmp_path) as run:
         nursery = int(Path(f"/proc/{run.hosts[0]}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(nursery, signal.SIGKILL)
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in run.hosts), "the hosts to end")
+        wait_until(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in run.hosts), "the hosts to end"
+        )
         said, _ = run.run.communicate(timeout=60)
 
     assert "the function has ended its process" in said.decode()

@@ -46,10 +46,19 @@ SHELL = {
     "a link's state": ("ip link set lo down", r"links:\n    - lo UP.*\n    \+ lo mtu"),
     "an address": ("ip address add 10.1.2.3/24 dev lo", r"addresses:\n    \+ 10.1.2.3/24 dev lo"),
     "a route": ("ip route add 10.7.0.0/16 dev lo", r"routes:\n    \+ 10.7.0.0/16 dev lo"),
-    "a rule of routing": ("ip rule add fwmark 7 table 77", r"rules:\n    \+ .* fwmark 0x7 table 77"),
+    "a rule of routing": (
+        "ip rule add fwmark 7 table 77",
+        r"rules:\n    \+ .* fwmark 0x7 table 77",
+    ),
     "a table of nft": ("nft add table inet leaky", r"nftables:\n    \+ table inet leaky"),
-    "a rule of iptables": ("iptables-nft -A INPUT -s 10.1.2.3 -j DROP", r"nftables:\n(.*\n)*.*10\.1\.2\.3"),
-    "a sysctl": ("sysctl -qw net.ipv4.ip_forward=1", r"sysctls:\n(.*\n)*    \+ net/ipv4/ip_forward = 1"),
+    "a rule of iptables": (
+        "iptables-nft -A INPUT -s 10.1.2.3 -j DROP",
+        r"nftables:\n(.*\n)*.*10\.1\.2\.3",
+    ),
+    "a sysctl": (
+        "sysctl -qw net.ipv4.ip_forward=1",
+        r"sysctls:\n(.*\n)*    \+ net/ipv4/ip_forward = 1",
+    ),
 }
 
 
@@ -64,12 +73,17 @@ def test_a_legacy_rule_is_caught() -> None:
     if subprocess.run(["iptables-legacy", "-L", "-n"], capture_output=True, check=False).returncode:
         pytest.skip("this kernel has no legacy tables, or there is no iptables-legacy")
 
-    assert "+ iptables filter: " in caught(lambda: sh("iptables-legacy -A INPUT -s 10.1.2.3 -j DROP"))
+    assert "+ iptables filter: " in caught(
+        lambda: sh("iptables-legacy -A INPUT -s 10.1.2.3 -j DROP")
+    )
 
 
 def test_counters_are_no_change() -> None:
     """Packets that are counted by a rule, legacy or not, change nothing."""
-    sh("iptables-nft -A INPUT -i lo -j ACCEPT; iptables-legacy -A INPUT -i lo -j ACCEPT 2>/dev/null; nft add table inet t", check=False)
+    sh(
+        "iptables-nft -A INPUT -i lo -j ACCEPT; iptables-legacy -A INPUT -i lo -j ACCEPT 2>/dev/null; nft add table inet t",
+        check=False,
+    )
     watch = leaks.Watch()
     sh("ping -c1 -W1 127.0.0.1")
     watch.judge("test_it.py::test_clean")
@@ -78,7 +92,9 @@ def test_counters_are_no_change() -> None:
 def test_a_mount_is_caught(tmp_path: Path) -> None:
     """Something that is mounted and stays so."""
     try:
-        assert f"+ tmpfs on {tmp_path} type tmpfs" in caught(lambda: sh(f"mount -t tmpfs tmpfs {tmp_path}"))
+        assert f"+ tmpfs on {tmp_path} type tmpfs" in caught(
+            lambda: sh(f"mount -t tmpfs tmpfs {tmp_path}")
+        )
     finally:
         sh(f"umount {tmp_path}")
 
@@ -91,6 +107,7 @@ def test_a_process_is_caught() -> None:
 
 def test_a_child_that_nobody_waits_for_is_caught() -> None:
     """A child that has ended stays in the table of processes until somebody asks how."""
+
     def plant() -> None:
         running.append(subprocess.Popen(["true"]))
         os.waitid(os.P_PID, running[-1].pid, os.WEXITED | os.WNOWAIT)
@@ -110,6 +127,7 @@ def test_a_descriptor_is_caught() -> None:
 
 def test_a_namespace_that_is_held_is_caught(tmp_path: Path) -> None:
     """A network namespace that a descriptor keeps alive."""
+
     def plant() -> None:
         namespaces.make(str(tmp_path / "held"))
         left.append(os.open(tmp_path / "held", os.O_RDONLY | os.O_CLOEXEC))
@@ -139,7 +157,10 @@ def test_a_lab_is_no_leak() -> None:
 
 
 def test_looking_is_cheap() -> None:
-    """Two looks at the host take less than 20 ms, on this machine when it is not busy; here 100 ms would be too many."""
+    """Two looks at the host take less than 20 ms, on this machine when it is not busy.
+
+    Here 100 ms would be too many.
+    """
     leaks.Watch()
     took = []
     for _ in range(5):
@@ -151,7 +172,10 @@ def test_looking_is_cheap() -> None:
 
 
 def test_the_test_that_leaks_is_named_and_no_other(runs: Runs) -> None:
-    """The gate fails the test that has changed the host; the tests around it pass, and one without a lab is not watched."""
+    """The gate fails the test that has changed the host.
+
+    The tests around it pass, and one without a lab is not watched.
+    """
     found = runs("""
         import socket, subprocess, pytest
 
@@ -169,16 +193,24 @@ def test_the_test_that_leaks_is_named_and_no_other(runs: Runs) -> None:
     """)
 
     found.assert_outcomes(passed=5, errors=1)
-    found.stdout.fnmatch_lines(["*ERROR at teardown of test_leaky*", "test_it.py::test_leaky has changed the host that pytest runs on:",
-                                "*+ leak0 *"])
+    found.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_leaky*",
+            "test_it.py::test_leaky has changed the host that pytest runs on:",
+            "*+ leak0 *",
+        ]
+    )
 
 
 def test_the_gate_can_be_opened(runs: Runs) -> None:
     """--plumb-leaks=off is for a host that others change meanwhile."""
-    found = runs("""
+    found = runs(
+        """
         import subprocess
         def test_leaky(lab): subprocess.run(["ip", "link", "add", "leak0", "type", "bridge"], check=True)
-    """, "--plumb-leaks=off")
+    """,
+        "--plumb-leaks=off",
+    )
 
     found.assert_outcomes(passed=1)
 

@@ -1,4 +1,7 @@
-"""Many labs at once: four workers, a hundred labs, each with the same names, addresses and ports, and nothing left."""
+"""Many labs at once.
+
+Four workers, a hundred labs, each with the same names, addresses and ports, and nothing left.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,14 @@ pytest_plugins = ["pytester"]
 
 @pytest.mark.slow
 def test_a_hundred_labs_on_four_workers(runs: Runs) -> None:
-    """Labs know nothing of each other: the same addresses, the same published port, and no worker sees another's."""
+    """Labs know nothing of each other.
+
+    The same addresses, the same published port, and no worker sees another's.
+    """
     pytest.importorskip("xdist")
     mounts = labs.mounts()
-    found = runs("""
+    found = runs(
+        """
         import pytest
 
         @pytest.mark.parametrize("number", range(100))
@@ -25,7 +32,11 @@ def test_a_hundred_labs_on_four_workers(runs: Runs) -> None:
             if number % 5 == 0:
                 assert lab.container("web", networks="net", publish=["8080:80"]).reaches(lab.host)
             assert [box.name for box in lab.plumb.containers()] == ["web"] * (number % 5 == 0)
-    """, "-n", "4", "-q")
+    """,
+        "-n",
+        "4",
+        "-q",
+    )
 
     found.assert_outcomes(passed=100)
     assert labs.mounts() == mounts

@@ -1,4 +1,7 @@
-"""Marks and options: the same test on several kinds of network, and what becomes of one that this machine cannot run."""
+"""Marks and options.
+
+The same test on several kinds of network, and what becomes of one that this machine cannot run.
+"""
 
 from __future__ import annotations
 
@@ -55,14 +58,21 @@ def test_a_test_runs_with_each_value(runs: Runs) -> None:
     found = runs(PARAMETERS, "-v")
 
     found.assert_outcomes(passed=8)
-    found.stdout.fnmatch_lines_random(["*test_neighbours[[]bridge-IPv4-iptables[]] PASSED*", "*[[]macvlan-IPv6-nftables[]] PASSED*"])
+    found.stdout.fnmatch_lines_random(
+        [
+            "*test_neighbours[[]bridge-IPv4-iptables[]] PASSED*",
+            "*[[]macvlan-IPv6-nftables[]] PASSED*",
+        ]
+    )
 
 
 def test_a_mark_for_a_test_without_a_lab_is_a_mistake(runs: Runs) -> None:
     """It would do nothing, so it is refused."""
     found = runs("import pytest\n@pytest.mark.plumb_drivers('bridge')\ndef test_it(): pass")
 
-    found.stdout.fnmatch_lines(["*the mark plumb_drivers is for tests that use 'lab' or 'plumb_driver'*"])
+    found.stdout.fnmatch_lines(
+        ["*the mark plumb_drivers is for tests that use 'lab' or 'plumb_driver'*"]
+    )
 
 
 def test_what_the_kernel_lacks_is_skipped_with_the_reason(runs: Runs) -> None:
@@ -78,7 +88,9 @@ def test_strict_fails_what_would_be_skipped(runs: Runs) -> None:
     found = runs(NEEDS, "--plumb-strict")
 
     assert found.parseoutcomes().get("skipped", 0) == 0
-    found.stdout.fnmatch_lines(["*this kernel has no ipvlan: modprobe ipvlan (--plumb-strict: not skipped)"])
+    found.stdout.fnmatch_lines(
+        ["*this kernel has no ipvlan: modprobe ipvlan (--plumb-strict: not skipped)"]
+    )
 
 
 def test_an_unknown_feature_is_a_mistake(runs: Runs) -> None:
@@ -157,7 +169,14 @@ def test_a_failure_tells_the_story(runs: Runs) -> None:
     """)
 
     found.assert_outcomes(failed=1)
-    found.stdout.fnmatch_lines(["E *assert <web does not reach db (*) by tcp 5432: no answer within 0.5 s*",
-                                "E *promised: web must not reach db*", "E *observed: no answer*",
-                                "E *host *veth* in *", "E *raw PREROUTING*-j DROP", "E *cause: web is not on back*"])
+    found.stdout.fnmatch_lines(
+        [
+            "E *assert <web does not reach db (*) by tcp 5432: no answer within 0.5 s*",
+            "E *promised: web must not reach db*",
+            "E *observed: no answer*",
+            "E *host *veth* in *",
+            "E *raw PREROUTING*-j DROP",
+            "E *cause: web is not on back*",
+        ]
+    )
     found.stdout.no_fnmatch_line("*could not be told*")

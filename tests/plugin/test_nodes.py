@@ -34,12 +34,20 @@ def test_a_container_has_an_address_on_each_network(lab: Lab) -> None:
 
 def test_addresses_are_the_same_in_every_lab() -> None:
     """What plumb allots, it allots in order: a second lab has the first one's addresses."""
+
     def addresses() -> list[object]:
         made = Lab()
         try:
-            networks = [made.network("a"), made.network("b", ipv6=True, subnet=["10.9.0.0/24", "2001:db8:9::/64"])]
+            networks = [
+                made.network("a"),
+                made.network("b", ipv6=True, subnet=["10.9.0.0/24", "2001:db8:9::/64"]),
+            ]
             box = made.container("box", networks=networks)
-            return [made.lan().client.ip, made.host.ip, *((each.network, each.dev, each.ip, each.ip6) for each in box.interfaces)]
+            return [
+                made.lan().client.ip,
+                made.host.ip,
+                *((each.network, each.dev, each.ip, each.ip6) for each in box.interfaces),
+            ]
         finally:
             made.close()
 
@@ -58,7 +66,10 @@ def test_a_lab_of_ipv6_means_ipv6() -> None:
 
 
 def test_the_host_has_its_lans_address(lab: Lab) -> None:
-    """The host is found where the asker looks for it: on the LAN, or at the gateway of a network."""
+    """The host is found where the asker looks for it.
+
+    On the LAN, or at the gateway of a network.
+    """
     lab.network("net")
     assert lab.host.ip == lab.host.on("net").ip
     lab.lan()
@@ -79,7 +90,10 @@ def test_plumbs_errors_arrive_as_they_are(lab: Lab) -> None:
 
 
 def test_an_operation_is_all_or_nothing(lab: Lab) -> None:
-    """Networks and containers of a with block are made together when it ends; of one that breaks off nothing is made."""
+    """Networks and containers of a with block are made together when it ends.
+
+    Of one that breaks off nothing is made.
+    """
     with lab.operation():
         web = lab.container("web", networks=lab.network("net"))
     assert web.ip
@@ -154,6 +168,7 @@ def test_a_function_runs_in_the_container(lab: Lab) -> None:
 
 def test_what_a_function_raises_arrives(lab: Lab) -> None:
     """An error comes back as it was, with its traceback from there as a note."""
+
     def fail() -> NoReturn:
         raise KeyError("there")
 
@@ -184,7 +199,12 @@ def test_a_server_is_ready_when_it_listens(lab: Lab) -> None:
     db = lab.container("db", networks="net")
     server = web.popen(SERVER, ready=80)
 
-    assert "Directory listing" in db.run(f"{sys.executable} -c 'import urllib.request as u; print(u.urlopen(\"http://web\").read())'").stdout
+    assert (
+        "Directory listing"
+        in db.run(
+            f"{sys.executable} -c 'import urllib.request as u; print(u.urlopen(\"http://web\").read())'"
+        ).stdout
+    )
     server.terminate()
     assert server.wait() == 128 + 15
     assert "GET / HTTP" in server.stderr
@@ -212,11 +232,17 @@ def test_a_socket_of_a_container(lab: Lab) -> None:
 
 def test_pytest_stays_where_it_is(lab: Lab) -> None:
     """Nothing that a test does with a lab brings pytest into another namespace."""
-    before = {name: os.readlink(f"/proc/thread-self/ns/{name}") for name in os.listdir("/proc/thread-self/ns")}
+    before = {
+        name: os.readlink(f"/proc/thread-self/ns/{name}")
+        for name in os.listdir("/proc/thread-self/ns")
+    }
     web = lab.container("web", networks=lab.network("net"))
     lab.lan()
     assert web.reaches(lab.host)
     web.call(os.getpid)
     web.run("true")
 
-    assert {name: os.readlink(f"/proc/thread-self/ns/{name}") for name in os.listdir("/proc/thread-self/ns")} == before
+    assert {
+        name: os.readlink(f"/proc/thread-self/ns/{name}")
+        for name in os.listdir("/proc/thread-self/ns")
+    } == before

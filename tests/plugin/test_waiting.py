@@ -22,6 +22,7 @@ def test_a_wait_gives_what_it_waited_for() -> None:
 
 def test_a_wait_in_vain_says_what_was_seen_last() -> None:
     """What the condition gave last is in the message, or what its own assertion said."""
+
     def look() -> bool:
         raise AssertionError("3 of 4 are there")
 
@@ -41,8 +42,9 @@ def test_slow_machines_get_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_timeout_in_the_middle_of_an_answer(lab: Lab) -> None:
     """What interrupts a question (a timeout of pytest's, Ctrl-C) ends the lab, rather than that answers and questions get mixed up."""
+
     def ring(*_: object) -> None:
-        raise TimeoutError          # as pytest-timeout does it
+        raise TimeoutError  # as pytest-timeout does it
 
     web = lab.container("web", networks=lab.network("front"))
     db = lab.container("db", networks=lab.network("back"))
@@ -85,9 +87,15 @@ def test_waiting_for_carrier_is_told_by_the_kernel(lab: Lab) -> None:
 
 def test_waiting_for_somebody_to_be_reached(lab: Lab) -> None:
     """`wait_reachable` asks again until there is an answer."""
-    web, db = (lab.container(name, networks=net) for name, net in (("web", lab.network("net")), ("db", "net")))
+    web, db = (
+        lab.container(name, networks=net)
+        for name, net in (("web", lab.network("net")), ("db", "net"))
+    )
     db.run("ip link set eth0 down")
-    with pytest.raises(Waited, match=r"for web to reach db\nlast seen: web does not reach db .* db has no link that works"):
+    with pytest.raises(
+        Waited,
+        match=r"for web to reach db\nlast seen: web does not reach db .* db has no link that works",
+    ):
         web.wait_reachable(db, tcp=80, seconds=0.1)
     db.popen("sleep 0.2; ip link set eth0 up")
     web.wait_reachable(db, tcp=80)

@@ -1,4 +1,7 @@
-"""What the tests of warm command lines share: an agent with a warm process, and how many commands that has carried out."""
+"""What the tests of warm command lines share.
+
+An agent with a warm process, and how many commands that has carried out.
+"""
 
 from __future__ import annotations
 
@@ -72,16 +75,31 @@ def state(pid: int) -> str:
     return ""
 
 
-def start(lab: Lab, *argv: str, env: dict[str, str] | None = None, **asked: Any) -> subprocess.Popen[str]:
+def start(
+    lab: Lab, *argv: str, env: dict[str, str] | None = None, **asked: Any
+) -> subprocess.Popen[str]:
     """Start a command line."""
-    return subprocess.Popen([sys.executable, "-m", "plumb", *argv], text=True, **{
-        "cwd": "/", "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-        "env": {**environment(lab), **(env or {})}, **asked})
+    return subprocess.Popen(
+        [sys.executable, "-m", "plumb", *argv],
+        text=True,
+        **{
+            "cwd": "/",
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "env": {**environment(lab), **(env or {})},
+            **asked,
+        },
+    )
 
 
 def environment(lab: Lab) -> dict[str, str]:
     """Of a command line; `python` is this one, with streams as they usually are."""
-    usual = {name: value for name, value in os.environ.items() if name not in ("PYTHONUNBUFFERED", "PLUMB_WARM")}
+    usual = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONUNBUFFERED", "PLUMB_WARM")
+    }
     path = f"{Path(sys.executable).parent}:{usual['PATH']}"
     return {**usual, "PLUMB_ROOT": str(lab.root), "PYTHONPATH": str(REPOSITORY), "PATH": path}
 
@@ -94,12 +112,17 @@ def said(ran: subprocess.Popen[str], given: str | None = None) -> tuple[int, str
 
 @contextmanager
 def counted(lab: Lab, number: int) -> Iterator[None]:
-    """So many commands are carried out warm in the with block, and no more: one that is known to be follows."""
+    """So many commands are carried out warm in the with block, and no more.
+
+    One that is known to be follows.
+    """
     wait_until(lambda: quiet(lab), "there is a spare")
     before = served(lab)
     yield
     start(lab, "version").communicate()
-    wait_until(lambda: served(lab) == before + number + 1, f"{number} commands were carried out warm")
+    wait_until(
+        lambda: served(lab) == before + number + 1, f"{number} commands were carried out warm"
+    )
 
 
 def killed(pid: int) -> None:
@@ -112,8 +135,12 @@ def at_the_root(lab: Lab) -> list[int]:
     """The forks that have opened the root, which is what they lock."""
     found = []
     for pid in named(lab, "plumb"):
-        with suppress(FileNotFoundError):               # it is just ending
-            found += [pid for path in Path(f"/proc/{pid}/fd").iterdir() if os.path.realpath(path) == str(lab.root)]
+        with suppress(FileNotFoundError):  # it is just ending
+            found += [
+                pid
+                for path in Path(f"/proc/{pid}/fd").iterdir()
+                if os.path.realpath(path) == str(lab.root)
+            ]
     return found
 
 

@@ -52,7 +52,10 @@ def busy(lab: Lab) -> Lab:
 
 
 def test_without_a_command_there_is_none(busy: Lab) -> None:
-    """An agent that the library started has no warm process; a command without an agent works by itself."""
+    """An agent that the library started has no warm process.
+
+    A command without an agent works by itself.
+    """
     assert shim.descendants(agent(busy)) == []
     with labs.lab() as other:
         assert said(start(other, "network", "ls"))[0] == 0
@@ -70,7 +73,9 @@ def test_the_first_command_goes_by_itself_and_the_next_is_warm(busy: Lab) -> Non
 
 def test_one_that_cannot_come_is_told_of(busy: Lab, tmp_path: Path) -> None:
     """In the agent's log; commands go by themselves."""
-    shutil.copytree(REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (tmp_path / "plumb/cli/broken.py").write_text("import nothing_of_that_name\n")
     log = busy.root / agent_socket.LOG
     assert said(start(busy, "ps", "-q", env={"PYTHONPATH": str(tmp_path)}))[0] == 0
@@ -102,9 +107,15 @@ def test_many_at_a_time(busy: Lab) -> None:
 
 
 def answered(folder: str, become: Callable[[], object]) -> list[bytes]:
-    """What the agent's two sockets say to a process that has become somebody: b"" where they hang up."""
+    """What the agent's two sockets say to a process that has become somebody.
+
+    B"" where they hang up.
+    """
     reader, writer = os.pipe()
-    asked = ((agent_socket.SOCKET, socket.SOCK_STREAM, b'{"list": true}\n'), (agent_socket.COMMAND, socket.SOCK_SEQPACKET, b"x"))
+    asked = (
+        (agent_socket.SOCKET, socket.SOCK_STREAM, b'{"list": true}\n'),
+        (agent_socket.COMMAND, socket.SOCK_SEQPACKET, b"x"),
+    )
     if os.fork() == 0:
         try:
             os.chdir(folder)
@@ -123,7 +134,10 @@ def answered(folder: str, become: Callable[[], object]) -> list[bytes]:
 
 
 def test_only_root_with_all_of_its_capabilities_is_listened_to(busy: Lab) -> None:
-    """Another user is refused; so is a root that may not itself change the network, as in a container, or is one of its own namespace.
+    """Another user is refused.
+
+    So is a root that may not itself change the network, as in a container, or is one of its own
+    namespace.
 
     And who is refused costs no fork.
     """
@@ -131,14 +145,20 @@ def test_only_root_with_all_of_its_capabilities_is_listened_to(busy: Lab) -> Non
     spare = named(busy, "plumb-spare")
     folder = str(busy.root)
     assert answered(folder, lambda: None)[0] == b"{"
-    wait_until(lambda: named(busy, "plumb-spare") not in ([], spare) and quiet(busy), "a spare has been taken")
+    wait_until(
+        lambda: named(busy, "plumb-spare") not in ([], spare) and quiet(busy),
+        "a spare has been taken",
+    )
     spare = named(busy, "plumb-spare")
     for name in (agent_socket.SOCKET, agent_socket.COMMAND):
         assert os.stat(f"{folder}/{name}").st_mode & 0o777 == 0o600
         os.chmod(f"{folder}/{name}", 0o666)
     os.chmod(folder, 0o755)
-    for become in (lambda: os.setresuid(NOBODY, NOBODY, NOBODY), lambda: shim._drop_held({0, 1, 2}),
-                   lambda: shim._call("unshare", 0x10000000)):
+    for become in (
+        lambda: os.setresuid(NOBODY, NOBODY, NOBODY),
+        lambda: shim._drop_held({0, 1, 2}),
+        lambda: shim._call("unshare", 0x10000000),
+    ):
         assert b"{" not in answered(folder, become)
         assert named(busy, "plumb-spare") == spare
 
@@ -146,9 +166,26 @@ def test_only_root_with_all_of_its_capabilities_is_listened_to(busy: Lab) -> Non
 def test_what_a_container_may_not_do_is_not_done_for_it(busy: Lab) -> None:
     """A command line in a container goes on by itself, and the kernel refuses it."""
     warm_up(busy)
-    given = [word for name in ("PYTHONPATH", "PLUMB_ROOT") for word in ("-e", f"{name}={environment(busy)[name]}")]
-    with counted(busy, 1):              # exec alone
-        status, _, errors = said(start(busy, "exec", *given, "base", sys.executable, "-m", "plumb", "network", "create", "n"))
+    given = [
+        word
+        for name in ("PYTHONPATH", "PLUMB_ROOT")
+        for word in ("-e", f"{name}={environment(busy)[name]}")
+    ]
+    with counted(busy, 1):  # exec alone
+        status, _, errors = said(
+            start(
+                busy,
+                "exec",
+                *given,
+                "base",
+                sys.executable,
+                "-m",
+                "plumb",
+                "network",
+                "create",
+                "n",
+            )
+        )
     assert status == 1
     assert "Permission denied" in errors
 
@@ -165,7 +202,12 @@ def held(pid: int) -> list[str]:
 def test_it_holds_nothing_of_the_agents(busy: Lab) -> None:
     """No published port: that would stay bound when the agent lets go of it."""
     warm = warm_up(busy)
-    assert held(warm) == ["anon_inode:", "pipe:", "pipe:", "socket:"]           # its spare's pidfd, what forks say, command.sock
+    assert held(warm) == [
+        "anon_inode:",
+        "pipe:",
+        "pipe:",
+        "socket:",
+    ]  # its spare's pidfd, what forks say, command.sock
     assert held(named(busy, "plumb-spare")[0])[-1:] == ["socket:"]
     assert os.stat(f"/proc/{warm}/fd/0").st_mode & 0o170000 == 0o010000
     with busy.host() as host:
@@ -179,7 +221,18 @@ def test_a_containers_command_inherits_nothing(busy: Lab) -> None:
     """Neither of the warm process nor of the agent: only its three streams, and what lists them."""
     warm_up(busy)
     with counted(busy, 1):
-        box = said(start(busy, "run", "-d", "--network", "home", "sh", "-c", "ls /proc/self/fd; exec sleep 100"))[1].strip()
+        box = said(
+            start(
+                busy,
+                "run",
+                "-d",
+                "--network",
+                "home",
+                "sh",
+                "-c",
+                "ls /proc/self/fd; exec sleep 100",
+            )
+        )[1].strip()
     log = busy.root / "containers" / box / "log"
     wait_until(lambda: len(log.read_text().split()) == 4, "0, 1, 2 and the folder")
     said(start(busy, "rm", "-f", box))
@@ -258,8 +311,13 @@ def test_who_does_not_answer_is_not_waited_for(busy: Lab) -> None:
 
 
 def test_changed_files_are_read_again(busy: Lab, tmp_path: Path) -> None:
-    """After an edit the next command has the new text, by itself; then a warm process has it too."""
-    shutil.copytree(REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__"))
+    """After an edit the next command has the new text, by itself.
+
+    Then a warm process has it too.
+    """
+    shutil.copytree(
+        REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__")
+    )
     env = {"PYTHONPATH": str(tmp_path)}
     first = warm_up(busy, env=env)
     edited = tmp_path / "plumb/cli/listings.py"
@@ -275,7 +333,9 @@ def test_changed_files_are_read_again(busy: Lab, tmp_path: Path) -> None:
 
 def test_another_plumb_goes_by_itself(busy: Lab, tmp_path: Path) -> None:
     """A warm process serves the package that it has imported, and no other."""
-    shutil.copytree(REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        REPOSITORY / "plumb", tmp_path / "plumb", ignore=shutil.ignore_patterns("__pycache__")
+    )
     warm_up(busy)
     with counted(busy, 0):
         assert said(start(busy, "ps", "-q", env={"PYTHONPATH": str(tmp_path)}))[0] == 0
@@ -291,7 +351,9 @@ def test_a_request_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch) ->
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        monkeypatch.setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+        monkeypatch.setattr(
+            sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False)
+        )
     found = client.Request(client.compose({signal.SIGUSR1}))
     assert (found.argv, found.blocked, found.home) == (argv, [signal.SIGUSR1], str(REPOSITORY))
     assert found.environment == dict(os.environ)
@@ -300,25 +362,34 @@ def test_a_request_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_request_that_is_too_long_is_not_carried_out(busy: Lab, tmp_path: Path) -> None:
     """Not even as far as it has come, where the kernel lets datagrams be longer (net.core.wmem_default): it goes on by itself."""
     script = tmp_path / "plumb-with-a-large-buffer"
-    script.write_text("import socket, sys\n"
-                      "from plumb.__main__ import main\n"
-                      "from plumb.prefork import client\n"
-                      "connected = client._connected\n"
-                      "def roomy(folder):\n"
-                      "    connection = connected(folder)\n"
-                      f"    connection.setsockopt(socket.SOL_SOCKET, {SO_SNDBUFFORCE}, 1 << 23)\n"
-                      "    return connection\n"
-                      "client._connected = roomy\n"
-                      "sys.exit(main())\n")
+    script.write_text(
+        "import socket, sys\n"
+        "from plumb.__main__ import main\n"
+        "from plumb.prefork import client\n"
+        "connected = client._connected\n"
+        "def roomy(folder):\n"
+        "    connection = connected(folder)\n"
+        f"    connection.setsockopt(socket.SOL_SOCKET, {SO_SNDBUFFORCE}, 1 << 23)\n"
+        "    return connection\n"
+        "client._connected = roomy\n"
+        "sys.exit(main())\n"
+    )
     warm_up(busy)
     for words, warm in ((1, 1), (4, 0)):
         with counted(busy, warm):
-            ran = subprocess.run([sys.executable, script, "rm", "-f", *["x" * 100_000] * words], env=environment(busy), check=False)
+            ran = subprocess.run(
+                [sys.executable, script, "rm", "-f", *["x" * 100_000] * words],
+                env=environment(busy),
+                check=False,
+            )
             assert ran.returncode == 0
 
 
 def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There may be no such process any more when it is looked for; what it said is heard all the same."""
+    """There may be no such process any more when it is looked for.
+
+    What it said is heard all the same.
+    """
     before, fork = signal.signal(signal.SIGCHLD, signal.SIG_IGN), os.fork
     found = []
 
@@ -345,7 +416,9 @@ def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPat
 def test_an_interrupt_while_nobody_answers_is_told(lab: Lab) -> None:
     """In one line, with the status of an interrupt."""
     lab.root.mkdir()
-    with agent_socket.listen(str(lab.root), agent_socket.COMMAND, socket.SOCK_SEQPACKET) as listener:
+    with agent_socket.listen(
+        str(lab.root), agent_socket.COMMAND, socket.SOCK_SEQPACKET
+    ) as listener:
         listener.settimeout(10)
         ran = start(lab, "ps")
         conn, _ = listener.accept()

@@ -1,4 +1,7 @@
-"""A command line in a warm process is the command line: the same words, the same end, the same caller."""
+"""A command line in a warm process is the command line.
+
+The same words, the same end, the same caller.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,27 @@ from plumb.kernel.process import shim
 from tests import labs
 from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh
-from tests.prefork.prefork_lab import agent, counted, environment, publish, said, start, state, waiting, warm_up
+from tests.prefork.prefork_lab import (
+    agent,
+    counted,
+    environment,
+    publish,
+    said,
+    start,
+    state,
+    waiting,
+    warm_up,
+)
 
 COLD = {"PLUMB_WARM": "0"}
 
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Lab]:
-    """A lab with a container `base` on a network `home`, and a warm process; a test takes back what it changes."""
+    """A lab with a container `base` on a network `home`, and a warm process.
+
+    A test takes back what it changes.
+    """
     with labs.lab() as made:
         publish(made)
         warm_up(made)
@@ -34,11 +50,32 @@ def shop() -> Iterator[Lab]:
 # -- the same words and the same end ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("argv", [
-    ["network", "ls"], ["ps", "-a"], ["ps", "--json"], ["port"], ["inspect", "base", "home"], ["agent", "ls"], ["version"],
-    [], ["--help"], ["network", "create", "--help"], ["network", "rm", "--dry-run", "bridge"], ["rm", "-f", "--dry-run", "base"], ["check"],
-    ["nonsense"], ["network", "rm", "nosuch"], ["network", "rm", "nosuch", "home"], ["run", "-d", "--network", "nosuch"],
-    ["--config", "/nonexistent", "ps"], ["network", "create"], ["exec", "nosuch", "true"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["network", "ls"],
+        ["ps", "-a"],
+        ["ps", "--json"],
+        ["port"],
+        ["inspect", "base", "home"],
+        ["agent", "ls"],
+        ["version"],
+        [],
+        ["--help"],
+        ["network", "create", "--help"],
+        ["network", "rm", "--dry-run", "bridge"],
+        ["rm", "-f", "--dry-run", "base"],
+        ["check"],
+        ["nonsense"],
+        ["network", "rm", "nosuch"],
+        ["network", "rm", "nosuch", "home"],
+        ["run", "-d", "--network", "nosuch"],
+        ["--config", "/nonexistent", "ps"],
+        ["network", "create"],
+        ["exec", "nosuch", "true"],
+    ],
+    ids=" ".join,
+)
 def test_it_prints_the_same_and_ends_the_same(shop: Lab, argv: list[str]) -> None:
     """Output, error lines and exit status are those of a command in its own process."""
     with counted(shop, 1):
@@ -46,9 +83,16 @@ def test_it_prints_the_same_and_ends_the_same(shop: Lab, argv: list[str]) -> Non
     assert warm == said(start(shop, *argv, env=COLD))
 
 
-@pytest.mark.parametrize(("argv", "status"), [
-    (["exec", "base", "sh", "-c", "exit 7"], 7), (["exec", "base", "nosuchcommand"], 127), (["exec", "base", "/etc/passwd"], 126),
-    (["exec", "-e", "A=b", "base", "sh", "-c", "test $A = b"], 0)], ids=str)
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        (["exec", "base", "sh", "-c", "exit 7"], 7),
+        (["exec", "base", "nosuchcommand"], 127),
+        (["exec", "base", "/etc/passwd"], 126),
+        (["exec", "-e", "A=b", "base", "sh", "-c", "test $A = b"], 0),
+    ],
+    ids=str,
+)
 def test_exec_ends_as_its_command_does(shop: Lab, argv: list[str], status: int) -> None:
     """All but the last step is done warm, with the same end."""
     with counted(shop, 1):
@@ -60,8 +104,13 @@ def test_exec_ends_as_its_command_does(shop: Lab, argv: list[str], status: int) 
 def test_what_changes_something_is_done_warm(shop: Lab) -> None:
     """A network and a container come and go."""
     with counted(shop, 5):
-        for argv in (["network", "create", "n"], ["run", "-d", "--name", "c", "-p", "80", "--network", "home", "sleep", "100"],
-                     ["network", "connect", "n", "c"], ["rm", "-f", "c"], ["network", "rm", "n"]):
+        for argv in (
+            ["network", "create", "n"],
+            ["run", "-d", "--name", "c", "-p", "80", "--network", "home", "sleep", "100"],
+            ["network", "connect", "n", "c"],
+            ["rm", "-f", "c"],
+            ["network", "rm", "n"],
+        ):
             status, _, errors = said(start(shop, *argv))
             assert (status, errors) == (0, "")
 
@@ -75,7 +124,15 @@ def test_plumb_warm_0_keeps_a_command_in_its_own_process(shop: Lab) -> None:
 def test_a_run_in_the_foreground_is_its_callers_own(shop: Lab) -> None:
     """Its command is a child of the process that was called, with that one's terminal and streams."""
     with counted(shop, 0):
-        ran = start(shop, "run", "--rm", "sh", "-c", "read it; echo $it; ps -o ppid= $$; exit 5", stdin=subprocess.PIPE)
+        ran = start(
+            shop,
+            "run",
+            "--rm",
+            "sh",
+            "-c",
+            "read it; echo $it; ps -o ppid= $$; exit 5",
+            stdin=subprocess.PIPE,
+        )
         status, out, errors = said(ran, "hello\n")
     assert (status, out.split(), errors) == (5, ["hello", str(ran.pid)], "")
 
@@ -93,14 +150,30 @@ def test_the_folder_is_the_callers(shop: Lab, tmp_path: Path) -> None:
     settings(tmp_path, 1)
     with counted(shop, 2):
         assert said(start(shop, "--config", "settings.json", "ps"))[0] == 1
-        assert "invalid mtu" in said(start(shop, "--config", "settings.json", "network", "create", "n", cwd=tmp_path))[2]
+        assert (
+            "invalid mtu"
+            in said(
+                start(shop, "--config", "settings.json", "network", "create", "n", cwd=tmp_path)
+            )[2]
+        )
 
 
 def test_the_environment_is_the_callers(shop: Lab, tmp_path: Path) -> None:
     """Both what plumb reads from it and what it hands on to a container."""
     settings(tmp_path, 1)
     with counted(shop, 4):
-        assert said(start(shop, "network", "create", "n", env={"PLUMB_CONFIG": f"{tmp_path}/settings.json"}))[0] == 1
+        assert (
+            said(
+                start(
+                    shop,
+                    "network",
+                    "create",
+                    "n",
+                    env={"PLUMB_CONFIG": f"{tmp_path}/settings.json"},
+                )
+            )[0]
+            == 1
+        )
         for value in ("one", "two"):
             said(start(shop, "create", "--name", value, "-e", "GREETING", env={"GREETING": value}))
         found = said(start(shop, "inspect", "-f", "{{.Config.Env}}", "one", "two"))[1]
@@ -110,8 +183,10 @@ def test_the_environment_is_the_callers(shop: Lab, tmp_path: Path) -> None:
 
 def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
     """A container's command inherits them from whoever called for it, not from the agent."""
-    show = ("umask; ulimit -n; nice; taskset -p $$ | sed 's/.*://'; cat /proc/self/oom_score_adj; grep SigIgn /proc/self/status; "
-            "chrt -p $$ | sed -n 's/.*policy: //p'; grep Groups /proc/self/status; exec sleep 100")
+    show = (
+        "umask; ulimit -n; nice; taskset -p $$ | sed 's/.*://'; cat /proc/self/oom_score_adj; grep SigIgn /proc/self/status; "
+        "chrt -p $$ | sed -n 's/.*policy: //p'; grep Groups /proc/self/status; exec sleep 100"
+    )
     results = []
     for env in ({}, COLD):
         before = os.sched_getaffinity(0)
@@ -129,11 +204,19 @@ def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
         with counted(shop, 0 if env else 1):
-            box = said(start(shop, "run", "-d", "sh", "-c", show, env=env, preexec_fn=handicap))[1].strip()
+            box = said(start(shop, "run", "-d", "sh", "-c", show, env=env, preexec_fn=handicap))[
+                1
+            ].strip()
         log = shop.root / "containers" / box / "log"
         wait_until(lambda: "Groups" in log.read_text(), "it has said all")  # noqa: B023  # it waits here
         # Signals 32 and 33 are the C library's own (nptl(7)): nobody may set what becomes of them.
-        results.append(re.sub(r"(?<=SigIgn:\t)\w+", lambda found: f"{int(found[0], 16) & ~(3 << 31):x}", log.read_text()).split())
+        results.append(
+            re.sub(
+                r"(?<=SigIgn:\t)\w+",
+                lambda found: f"{int(found[0], 16) & ~(3 << 31):x}",
+                log.read_text(),
+            ).split()
+        )
         said(start(shop, "rm", "-f", box))
     assert results[0] == results[1]
     assert results[0][:3] == ["0027", "77", "3"]
@@ -158,19 +241,51 @@ def run(lab: Lab, *argv: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_caller_in_another_mount_namespace_is_served_there(shop: Lab, tmp_path: Path) -> None:
     """Files are those that the caller sees, from the folder that it is in."""
-    line = f"mount -t tmpfs none {tmp_path}; cd {tmp_path}; echo '{{\"mtu\": 1}}' > x.json; exec \"$@\""
+    line = (
+        f'mount -t tmpfs none {tmp_path}; cd {tmp_path}; echo \'{{"mtu": 1}}\' > x.json; exec "$@"'
+    )
     with counted(shop, 1):
-        ran = run(shop, "unshare", "-m", "--propagation", "private", "sh", "-c", line, "sh", "python", "-m", "plumb", "--config", "x.json",
-                  "network", "create", "n")
+        ran = run(
+            shop,
+            "unshare",
+            "-m",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            line,
+            "sh",
+            "python",
+            "-m",
+            "plumb",
+            "--config",
+            "x.json",
+            "network",
+            "create",
+            "n",
+        )
     assert "invalid mtu" in ran.stderr
     assert not (tmp_path / "x.json").exists()
 
 
-@pytest.mark.parametrize("words", [
-    ["unshare", "--pid", "--fork"], ["unshare", "--cgroup"], ["setpriv", "--bounding-set", "-chown"], ["setpriv", "--no-new-privs"],
-    ["setarch", "-R"], ["env", "PYTHONHASHSEED=0"], ["env", "=nameless"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["unshare", "--pid", "--fork"],
+        ["unshare", "--cgroup"],
+        ["setpriv", "--bounding-set", "-chown"],
+        ["setpriv", "--no-new-privs"],
+        ["setarch", "-R"],
+        ["env", "PYTHONHASHSEED=0"],
+        ["env", "=nameless"],
+    ],
+    ids=" ".join,
+)
 def test_who_cannot_be_imitated_goes_on_by_itself(shop: Lab, words: list[str]) -> None:
-    """Another pid namespace, other credentials, another interpreter, a variable that cannot be set: the command works, only not warm."""
+    """Another pid namespace, other credentials, another interpreter, a variable that cannot be set.
+
+    The command works, only not warm.
+    """
     with counted(shop, 0):
         ran = run(shop, *words, "python", "-m", "plumb", "ps", "-q")
     assert (ran.returncode, len(ran.stdout), ran.stderr) == (0, 13, "")
@@ -190,12 +305,27 @@ def test_stdin_is_read(shop: Lab) -> None:
 
 @pytest.mark.parametrize("argv", [["reset"], ["network", "prune"]], ids=str)
 def test_in_the_background_nothing_is_asked(shop: Lab, argv: list[str]) -> None:
-    """A command that would read the terminal's input is stopped, as that is the shell's: what is typed is no answer."""
+    """A command that would read the terminal's input is stopped, as that is the shell's.
+
+    What is typed is no answer.
+    """
     master, slave = pty.openpty()
     with os.fdopen(master, "r+b", 0) as terminal:
-        shell = ["setsid", "--ctty", "bash", "-c", 'set -m; "$@" & echo $!; read answer; echo got $answer; kill -9 %1', "bash"]
-        ran = subprocess.Popen([*shell, sys.executable, "-m", "plumb", *argv], stdin=slave, stdout=slave, stderr=slave,
-                               env=environment(shop))
+        shell = [
+            "setsid",
+            "--ctty",
+            "bash",
+            "-c",
+            'set -m; "$@" & echo $!; read answer; echo got $answer; kill -9 %1',
+            "bash",
+        ]
+        ran = subprocess.Popen(
+            [*shell, sys.executable, "-m", "plumb", *argv],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment(shop),
+        )
         os.close(slave)
         job = int(terminal.readline())
         wait_until(lambda: state(job) == "T", "it is stopped")
@@ -209,20 +339,37 @@ def test_a_file_may_be_a_descriptor(shop: Lab, tmp_path: Path) -> None:
     settings(tmp_path, 1)
     with open(tmp_path / "settings.json") as file, counted(shop, 0):
         path, create = f"/dev/fd/{file.fileno()}", ["network", "create", "n"]
-        for ran in (start(shop, "--config", path, *create, pass_fds=[file.fileno()]),
-                    start(shop, *create, env={"PLUMB_CONFIG": f"/proc/self/fd/{file.fileno()}"}, pass_fds=[file.fileno()])):
+        for ran in (
+            start(shop, "--config", path, *create, pass_fds=[file.fileno()]),
+            start(
+                shop,
+                *create,
+                env={"PLUMB_CONFIG": f"/proc/self/fd/{file.fileno()}"},
+                pass_fds=[file.fileno()],
+            ),
+        ):
             assert "invalid mtu" in said(ran)[2]
             file.seek(0)
 
 
-@pytest.mark.parametrize(("argv", "env", "status"), [
-    (["ps"], {}, 141), (["ps"], {"PYTHONUNBUFFERED": "1"}, 1), (["--help"], {}, 1)], ids=str)
-def test_a_reader_that_goes_away_ends_it_quietly(shop: Lab, argv: list[str], env: dict[str, str], status: int) -> None:
-    """As `plumb ps | true`: SIGPIPE's status where plumb finds out, click's where click does, and not a word."""
+@pytest.mark.parametrize(
+    ("argv", "env", "status"),
+    [(["ps"], {}, 141), (["ps"], {"PYTHONUNBUFFERED": "1"}, 1), (["--help"], {}, 1)],
+    ids=str,
+)
+def test_a_reader_that_goes_away_ends_it_quietly(
+    shop: Lab, argv: list[str], env: dict[str, str], status: int
+) -> None:
+    """As `plumb ps | true`.
+
+    SIGPIPE's status where plumb finds out, click's where click does, and not a word.
+    """
     reader, writer = os.pipe()
     os.close(reader)
     with counted(shop, 1):
-        warm, cold = (said(start(shop, *argv, stdout=writer, env={**env, **more})) for more in ({}, COLD))
+        warm, cold = (
+            said(start(shop, *argv, stdout=writer, env={**env, **more})) for more in ({}, COLD)
+        )
     assert warm == cold
     assert warm[::2] == (status, "")
     os.close(writer)
@@ -239,7 +386,18 @@ def test_who_is_called_has_a_terminal(shop: Lab) -> None:
     """exec's command is the very process that was called, with its terminal."""
     master, slave = pty.openpty()
     with counted(shop, 1):
-        ran = start(shop, "exec", "-t", "base", "sh", "-c", "echo $$; tty", stdin=slave, stdout=slave, stderr=slave)
+        ran = start(
+            shop,
+            "exec",
+            "-t",
+            "base",
+            "sh",
+            "-c",
+            "echo $$; tty",
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+        )
         assert said(ran)[0] == 0
     assert os.read(master, 1000).split() == [str(ran.pid).encode(), os.ttyname(slave).encode()]
     for descriptor in (master, slave):
@@ -273,20 +431,28 @@ def test_a_stopped_command_goes_on(shop: Lab) -> None:
     said(start(shop, "network", "rm", "n"))
 
 
-@pytest.mark.parametrize(("argv", "status"), [(["network", "create", "n"], 1), (["run", "-d"], 125)])
+@pytest.mark.parametrize(
+    ("argv", "status"), [(["network", "create", "n"], 1), (["run", "-d"], 125)]
+)
 def test_work_that_is_killed_is_told(shop: Lab, argv: list[str], status: int) -> None:
     """One line, and a failure's exit status."""
     with waiting(shop, *argv) as (ran, worker):
         os.kill(worker, signal.SIGKILL)
         found = said(ran)
-    assert found == (status, "", "plumb: the process that carried out the command was killed; 'plumb check' tells whether all is whole\n")
+    assert found == (
+        status,
+        "",
+        "plumb: the process that carried out the command was killed; 'plumb check' tells whether all is whole\n",
+    )
 
 
 def test_a_command_that_ends_by_itself_is_settled_warm(shop: Lab) -> None:
     """The shim becomes `plumb settle`, which finds out that the shim is itself."""
     with counted(shop, 2):
         box = said(start(shop, "run", "-d", "--rm", "-p", "80", "sleep", "0.2"))[1].strip()
-        wait_until(lambda: box[:12] not in said(start(shop, "ps", "-aq", env=COLD))[1], "it is settled")
+        wait_until(
+            lambda: box[:12] not in said(start(shop, "ps", "-aq", env=COLD))[1], "it is settled"
+        )
         wait_until(lambda: not any(box in line for line in labs.processes()), "its shim has ended")
     assert not sh("ss -Hlnt sport = :80")
     assert agent(shop)

@@ -47,6 +47,7 @@ Typed = Callable[..., tuple[int, str]]
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
     """A function that types a command line on a lab; the exit status, and what was printed."""
+
     def run(lab: Lab, line: str) -> tuple[int, str]:
         monkeypatch.setenv("PLUMB_ROOT", str(lab.root))
         monkeypatch.setenv("PLUMB_CONFIG", "")

@@ -17,26 +17,40 @@ INNER = IP(src="10.0.9.2", dst="10.0.9.3") / ICMP()
 
 def test_a_plain_packet() -> None:
     """IPv4 and IPv6; what is no packet of theirs is nothing."""
-    assert wrapping(bytes(ETHER / INNER)) == Wrapped((), "10.0.9.2", "10.0.9.3", inside=("10.0.9.2", "10.0.9.3", 1))
+    assert wrapping(bytes(ETHER / INNER)) == Wrapped(
+        (), "10.0.9.2", "10.0.9.3", inside=("10.0.9.2", "10.0.9.3", 1)
+    )
     assert str(wrapping(bytes(ETHER / IPv6(src="fd00::2", dst="fd00::3")))) == "fd00::2 > fd00::3"
     assert wrapping(bytes(ETHER / ARP())) is None
 
 
 def test_vlan_tags() -> None:
     """The outer first."""
-    assert str(wrapping(bytes(ETHER / Dot1Q(vlan=10) / Dot1Q(vlan=20) / INNER))) == "VLAN 10, VLAN 20, 10.0.9.2 > 10.0.9.3"
+    assert (
+        str(wrapping(bytes(ETHER / Dot1Q(vlan=10) / Dot1Q(vlan=20) / INNER)))
+        == "VLAN 10, VLAN 20, 10.0.9.2 > 10.0.9.3"
+    )
 
 
 def test_vxlan() -> None:
     """Two hosts outside, two containers inside, and the network's number."""
-    frame = ETHER / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(dport=4789) / VXLAN(vni=4097) / ETHER / INNER
+    frame = (
+        ETHER
+        / IP(src="192.0.2.1", dst="192.0.2.2")
+        / UDP(dport=4789)
+        / VXLAN(vni=4097)
+        / ETHER
+        / INNER
+    )
 
     assert str(wrapping(bytes(frame))) == "VXLAN 4097 of 192.0.2.1 > 192.0.2.2, 10.0.9.2 > 10.0.9.3"
 
 
 def test_esp() -> None:
     """All that can be read is the SPI."""
-    frame = ETHER / IP(src="192.0.2.1", dst="192.0.2.2", proto=50) / (b"\x00\x00\x12\x34" + bytes(40))
+    frame = (
+        ETHER / IP(src="192.0.2.1", dst="192.0.2.2", proto=50) / (b"\x00\x00\x12\x34" + bytes(40))
+    )
 
     assert str(wrapping(bytes(frame))) == "ESP spi 0x1234 of 192.0.2.1 > 192.0.2.2"
 
@@ -56,9 +70,15 @@ def test_a_tag_that_the_kernel_takes_off_is_put_back(lan: Lab) -> None:
 
 def test_vxlan_of_the_kernels_own(lan: Lab) -> None:
     """What a vxlan link sends is read as what it is."""
-    for ns, local, remote, inner in (("", HOST_IP, ROUTER, "10.0.9.2"), (lan.lan, ROUTER, HOST_IP, "10.0.9.3")):
-        within(ns, f"ip link add vx0 type vxlan id 4097 dstport 4789 local {local} remote {remote}; ip addr add {inner}/24 dev vx0; "
-                   "ip link set vx0 up")
+    for ns, local, remote, inner in (
+        ("", HOST_IP, ROUTER, "10.0.9.2"),
+        (lan.lan, ROUTER, HOST_IP, "10.0.9.3"),
+    ):
+        within(
+            ns,
+            f"ip link add vx0 type vxlan id 4097 dstport 4789 local {local} remote {remote}; ip addr add {inner}/24 dev vx0; "
+            "ip link set vx0 up",
+        )
     with Tap("", "eth0") as tap:
         sh("ping -c1 -W1 10.0.9.3")
         seen = {str(each) for each in tap.seen()}

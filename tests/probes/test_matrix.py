@@ -1,4 +1,7 @@
-"""`plumb matrix`: on the lab, what is observed is what is expected; with anything cut, it is not, and it says what and why."""
+"""`plumb matrix`: on the lab, what is observed is what is expected.
+
+With anything cut, it is not, and it says what and why.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +65,14 @@ CUTS: dict[str, Callable[[Thing], bool]] = {
     "an address": lambda thing: isinstance(thing, Address) and thing.ns != "",
     "a default route": lambda thing: isinstance(thing, Route) and thing.dst.prefixlen == 0,
     "a link that is up": lambda thing: isinstance(thing, Up) and thing.dev.startswith("br-"),
-    "masquerading": lambda thing: isinstance(thing, Rule) and "MASQUERADE" in thing.spec and "-s 172.18.0.0" in thing.spec,
-    "a wall": lambda thing: isinstance(thing, Rule) and thing.chain == "PLUMB-INTERNAL" and thing.spec.startswith("! -s 172.20."),
+    "masquerading": lambda thing: (
+        isinstance(thing, Rule) and "MASQUERADE" in thing.spec and "-s 172.18.0.0" in thing.spec
+    ),
+    "a wall": lambda thing: (
+        isinstance(thing, Rule)
+        and thing.chain == "PLUMB-INTERNAL"
+        and thing.spec.startswith("! -s 172.20.")
+    ),
     "a published port's NAT": lambda thing: isinstance(thing, Rule) and "DNAT" in thing.spec,
     "names": lambda thing: isinstance(thing, Names),
 }
@@ -96,41 +105,72 @@ def a_twin(tiers: Site) -> Iterator[None]:
 
 
 def test_two_with_one_address_are_found(tiers: Site, typed: Typed) -> None:
-    """By ARP, with both MACs, and by who answers; each line has its promise's reason, and what was observed."""
+    """By ARP, with both MACs, and by who answers.
+
+    Each line has its promise's reason, and what was observed.
+    """
     with a_twin(tiers):
         status, text = typed(tiers.lab, "matrix -W 0.2")
-        found = [each for each in objects(typed(tiers.lab, "matrix -W 0.2 --json")[1]) if each["kind"] == "owner"]
+        found = [
+            each
+            for each in objects(typed(tiers.lab, "matrix -W 0.2 --json")[1])
+            if each["kind"] == "owner"
+        ]
     lines = text.splitlines()
 
     assert status == 1
-    assert "api must reach database at 172.20.0.2 (both are on database-network): api answered instead (icmp)" in lines
-    assert any(line.startswith("172.20.0.2 of database on database-network must be") and " and " in line for line in lines)
+    assert (
+        "api must reach database at 172.20.0.2 (both are on database-network): api answered instead (icmp)"
+        in lines
+    )
+    assert any(
+        line.startswith("172.20.0.2 of database on database-network must be") and " and " in line
+        for line in lines
+    )
     assert "plumb trace api 172.20.0.2    shows where it ends" in lines
     assert [each["owner"] for each in found if each["verdict"] == "broken"] == ["database"]
 
 
 def test_silence_behind_an_unplugged_cable_is_not_shown(tiers: Site, typed: Typed) -> None:
-    """That frontend does not reach database is promised; it is no evidence when database hears nothing at all."""
+    """That frontend does not reach database is promised.
+
+    It is no evidence when database hears nothing at all.
+    """
     tiers.inside("database", "iptables -A INPUT -i eth0 -j DROP")
     status, text = typed(tiers.lab, "matrix -W 0.15")
     tiers.inside("database", "iptables -F INPUT")
 
     assert status == 1
-    silent = next(line for line in text.splitlines() if line.startswith("frontend must not reach database at 172.20.0.2 "))
+    silent = next(
+        line
+        for line in text.splitlines()
+        if line.startswith("frontend must not reach database at 172.20.0.2 ")
+    )
     assert silent.endswith("not shown: database answers nobody there (icmp, tcp, udp)")
     assert text.splitlines()[-1].endswith(" not shown")
 
 
 def test_one_object_for_each_promise(tiers: Site, typed: Typed) -> None:
-    """--json: what was expected and why, what was observed, the verdict; and a summary at the end."""
+    """--json: what was expected and why, what was observed, the verdict.
+
+    And a summary at the end.
+    """
     status, text = typed(tiers.lab, "matrix --from $LAN --json -W 0.2")
     every = objects(text)
     way = ("frontend", "(world)", "tcp", True)
-    masked = next(each for each in every if (each.get("from"), each.get("to"), each.get("protocol"), each.get("expected")) == way)
+    masked = next(
+        each
+        for each in every
+        if (each.get("from"), each.get("to"), each.get("protocol"), each.get("expected")) == way
+    )
 
     assert status == 0
-    assert every[-1] == {"kind": "summary", "tried": len(every) - 1, "differing": 0,
-                         "members": ["database", "api", "frontend", "(host)", "(world)"]}
+    assert every[-1] == {
+        "kind": "summary",
+        "tried": len(every) - 1,
+        "differing": 0,
+        "members": ["database", "api", "frontend", "(host)", "(world)"],
+    }
     assert {each["kind"] for each in every} == {"reach", "name", "owner", "summary"}
     assert {each["verdict"] for each in every[:-1]} == {"kept"}
     assert (masked["seen"], masked["why"]) == (labs.HOST_IP, "frontend-network leads out")
@@ -144,7 +184,12 @@ def test_an_address_is_a_world_too(tiers: Site, typed: Typed) -> None:
 
     assert status == 0
     assert {each["protocol"] for each in world} == {"icmp"}
-    assert {each["from"]: each["observed"] for each in world} == {"database": False, "api": False, "frontend": True, "(host)": True}
+    assert {each["from"]: each["observed"] for each in world} == {
+        "database": False,
+        "api": False,
+        "frontend": True,
+        "(host)": True,
+    }
 
 
 def test_shared_stacks_are_as_those_whose_they_are(lan: Lab, typed: Typed) -> None:
@@ -168,16 +213,26 @@ def test_shared_stacks_are_as_those_whose_they_are(lan: Lab, typed: Typed) -> No
         "up                 ●    ●    ●        -             ●",
         "alone              ·    ·    ·        ·    ·        ·",
         "(host)             ●    ●    ●             -        ●",
-        ""]
+        "",
+    ]
     assert status == 0
 
 
 @pytest.mark.needs("macvlan")
 def test_macvlan_and_the_host_are_strangers(lan: Lab, typed: Typed) -> None:
-    """On the LAN's own subnet: each other and the world, as themselves; not the host, and not who comes by it."""
+    """On the LAN's own subnet: each other and the world, as themselves.
+
+    Not the host, and not who comes by it.
+    """
     with lan.host() as host:
         with host.operation() as verbs:
-            verbs.create_network("out", driver="macvlan", subnet="192.0.2.0/24", gateway=labs.ROUTER, options={"parent": "eth0"})
+            verbs.create_network(
+                "out",
+                driver="macvlan",
+                subnet="192.0.2.0/24",
+                gateway=labs.ROUTER,
+                options={"parent": "eth0"},
+            )
             verbs.create_network("n1", subnet="172.20.0.0/24")
             verbs.run("m1", network=Attachment("out", ip=IPv4Address("192.0.2.51")))
             verbs.run("m2", network=Attachment("out", ip=IPv4Address("192.0.2.52")))
@@ -190,11 +245,12 @@ def test_macvlan_and_the_host_are_strangers(lan: Lab, typed: Typed) -> None:
 
     assert text.splitlines()[:6] == [
         "who reaches whom   m1   m2   c1   (host)   (world)",
-        "m1                 -    ●    ·    ·        ◐",           # they have no IPv6, and the world has
+        "m1                 -    ●    ·    ·        ◐",  # they have no IPv6, and the world has
         "m2                 ●    -    ·    ·        ◐",
         "c1                 ·    ·    -    ◐        ◐",
         "(host)             ·    ·    ●    -        ●",
-        "(world)            ●    ●                  -"]
+        "(world)            ●    ●                  -",
+    ]
     assert (status, twin) == (0, 1)
     assert "192.0.2.51 of m1 on out must be" in twins
 
@@ -204,7 +260,12 @@ def test_macvlan_and_the_host_are_strangers(lan: Lab, typed: Typed) -> None:
 
 def outcomes(names: list[str]) -> list[Outcome]:
     """Everybody reaches everybody."""
-    made = [Promise(a, b, IPv4Address("172.20.0.2"), Protocol.ICMP, True, "") for a in names for b in names if a != b]
+    made = [
+        Promise(a, b, IPv4Address("172.20.0.2"), Protocol.ICMP, True, "")
+        for a in names
+        for b in names
+        if a != b
+    ]
     return [Outcome(promise, reached=True) for promise in made]
 
 
@@ -224,7 +285,10 @@ def test_hundreds_are_shown_together() -> None:
     alike = {name: "25 on n1" if number % 2 else "25 on n2" for number, name in enumerate(names)}
 
     assert next(view.tables(Matrix(names, outcomes(names)), alike)).splitlines() == [
-        "who reaches whom   25 on n2   25 on n1", "25 on n2           ●          ●", "25 on n1           ●          ●"]
+        "who reaches whom   25 on n2   25 on n1",
+        "25 on n2           ●          ●",
+        "25 on n1           ●          ●",
+    ]
 
 
 def test_symbols_are_painted_one_by_one() -> None:
@@ -239,8 +303,11 @@ def test_symbols_are_painted_one_by_one() -> None:
 def test_a_hint_names_the_port_that_was_knocked_at() -> None:
     """So that it can be typed as it stands."""
     service = Service(8080, IPv4Address("172.20.0.2"), 80)
-    promise = Promise(HOST, "web", IPv4Address("192.0.2.10"), Protocol.UDP, True, "it is published", service)
+    promise = Promise(
+        HOST, "web", IPv4Address("192.0.2.10"), Protocol.UDP, True, "it is published", service
+    )
 
     assert view.differences(Matrix([HOST, "web"], [Outcome(promise, said="no answer")])) == [
         "(host) must reach web at 192.0.2.10 port 8080 (it is published): no answer (udp)",
-        "plumb trace host 192.0.2.10:8080/udp    shows where it ends"]
+        "plumb trace host 192.0.2.10:8080/udp    shows where it ends",
+    ]

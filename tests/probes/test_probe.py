@@ -34,17 +34,28 @@ def rules(*added: str) -> Iterator[None]:
             sh(f"iptables -D {rule}")
 
 
-@pytest.mark.parametrize(("text", "wanted"), [
-    ("web", Wanted("web", 0, Kind.ICMP)), ("web:80", Wanted("web", 80, Kind.TCP)), ("web:53/udp", Wanted("web", 53, Kind.UDP)),
-    ("web/mtu", Wanted("web", 0, Kind.MTU)), ("fd00::2", Wanted("fd00::2", 0, Kind.ICMP)), ("fd00::2/nd", Wanted("fd00::2", 0, Kind.ND)),
-    ("[fd00::2]:80", Wanted("fd00::2", 80, Kind.TCP)), ("192.0.2.1:80/sctp", Wanted("192.0.2.1", 80, Kind.SCTP)),
-    ("www.example.org/dns", Wanted("www.example.org", 0, Kind.DNS))])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("web", Wanted("web", 0, Kind.ICMP)),
+        ("web:80", Wanted("web", 80, Kind.TCP)),
+        ("web:53/udp", Wanted("web", 53, Kind.UDP)),
+        ("web/mtu", Wanted("web", 0, Kind.MTU)),
+        ("fd00::2", Wanted("fd00::2", 0, Kind.ICMP)),
+        ("fd00::2/nd", Wanted("fd00::2", 0, Kind.ND)),
+        ("[fd00::2]:80", Wanted("fd00::2", 80, Kind.TCP)),
+        ("192.0.2.1:80/sctp", Wanted("192.0.2.1", 80, Kind.SCTP)),
+        ("www.example.org/dns", Wanted("www.example.org", 0, Kind.DNS)),
+    ],
+)
 def test_how_a_question_is_written(text: str, wanted: Wanted) -> None:
     """As Docker writes ports, with a protocol behind them."""
     assert Wanted.of(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["web/tcp", "web:80/icmp", "web:80/quic", "web:0", "web:99999", ":80", ""])
+@pytest.mark.parametrize(
+    "text", ["web/tcp", "web:80/icmp", "web:80/quic", "web:0", "web:99999", ":80", ""]
+)
 def test_what_makes_no_sense_is_refused(text: str) -> None:
     """With what to write instead."""
     with pytest.raises(Invalid) as refused:
@@ -53,39 +64,65 @@ def test_what_makes_no_sense_is_refused(text: str) -> None:
 
 
 def test_a_ping_tells_who_saw_whom(tiers: Site, typed: Typed) -> None:
-    """To each address of a container, with the TTL of the answer; exit status 0 if all were answered."""
+    """To each address of a container, with the TTL of the answer.
+
+    Exit status 0 if all were answered.
+    """
     status, text = typed(tiers.lab, "probe api database")
 
-    assert (status, told(text)) == (0, ["database   172.20.0.2/icmp   answered, time=T, ttl=64 (0 hops), seen as 172.20.0.3"])
+    assert (status, told(text)) == (
+        0,
+        ["database   172.20.0.2/icmp   answered, time=T, ttl=64 (0 hops), seen as 172.20.0.3"],
+    )
 
 
 def test_what_is_not_answered_is_told_and_where_it_got_to(tiers: Site, typed: Typed) -> None:
     """One address of api's is behind a wall; exit status 1, and how to go on."""
     status, text = typed(tiers.lab, "probe frontend api -W 0.2")
 
-    assert (status, told(text)) == (1, [
-        "api   172.19.0.2/icmp   answered, time=T, ttl=64 (0 hops), seen as 172.19.0.3",
-        "api   172.20.0.3/icmp   no answer within 0.2 s; it did not arrive at api",
-        "plumb trace frontend api    shows where it ends"])
+    assert (status, told(text)) == (
+        1,
+        [
+            "api   172.19.0.2/icmp   answered, time=T, ttl=64 (0 hops), seen as 172.19.0.3",
+            "api   172.20.0.3/icmp   no answer within 0.2 s; it did not arrive at api",
+            "plumb trace frontend api    shows where it ends",
+        ],
+    )
 
 
 def test_through_a_router_there_are_hops_and_nat_shows(tiers: Site, typed: Typed) -> None:
-    """The world answers over one router, and one more for the one behind it; -c asks more than once."""
+    """The world answers over one router, and one more for the one behind it.
+
+    -c asks more than once.
+    """
     status, text = typed(tiers.lab, "probe frontend 198.51.100.1 -c 3")
 
-    assert (status, told(text)) == (0, ["198.51.100.1/icmp   3 of 3 answered, time=T on average, time=T at most, ttl=63 (1 hop)"])
+    assert (status, told(text)) == (
+        0,
+        ["198.51.100.1/icmp   3 of 3 answered, time=T on average, time=T at most, ttl=63 (1 hop)"],
+    )
 
 
 def test_nobody_listens_is_a_fact(tiers: Site, typed: Typed) -> None:
-    """TCP and UDP are refused by whoever has the address; with --listen there is a listener, for the length of the question."""
+    """TCP and UDP are refused by whoever has the address.
+
+    With --listen there is a listener, for the length of the question.
+    """
     refused = [typed(tiers.lab, f"probe api database:81{protocol}") for protocol in ("", "/udp")]
-    served = [typed(tiers.lab, f"probe api database:81{protocol} --listen") for protocol in ("", "/udp")]
+    served = [
+        typed(tiers.lab, f"probe api database:81{protocol} --listen") for protocol in ("", "/udp")
+    ]
 
     assert [status for status, _ in refused] == [1, 1]
     assert "refused: nobody listens on 81/tcp of database, ttl=64" in refused[0][1]
     assert "refused, says 172.20.0.2: nobody listens on 81/udp of database" in refused[1][1]
     assert [(status, *told(text)) for status, text in served] == [
-        (0, f"database   172.20.0.2:81/{kind}   answered, time=T, ttl=64 (0 hops), seen as 172.20.0.3") for kind in ("tcp", "udp")]
+        (
+            0,
+            f"database   172.20.0.2:81/{kind}   answered, time=T, ttl=64 (0 hops), seen as 172.20.0.3",
+        )
+        for kind in ("tcp", "udp")
+    ]
 
 
 def test_a_datagram_that_arrives_and_is_not_answered(tiers: Site, typed: Typed) -> None:
@@ -102,11 +139,17 @@ def test_a_datagram_that_arrives_and_is_not_answered(tiers: Site, typed: Typed) 
 
 
 def test_a_published_port_from_outside(tiers: Site, typed: Typed) -> None:
-    """By the host's address, from a namespace that is named by its file: the container sees the client itself, over one router."""
+    """By the host's address, from a namespace that is named by its file.
+
+    The container sees the client itself, over one router.
+    """
     status, text = typed(tiers.lab, "probe $LAN 192.0.2.10:8080 --listen")
     hung_up, words = typed(tiers.lab, "probe frontend 192.0.2.10:8080")
 
-    assert (status, told(text)) == (0, ["192.0.2.10:8080/tcp   answered, time=T, ttl=63 (1 hop), seen as 192.0.2.1"])
+    assert (status, told(text)) == (
+        0,
+        ["192.0.2.10:8080/tcp   answered, time=T, ttl=63 (1 hop), seen as 192.0.2.1"],
+    )
     assert hung_up == 1
     assert "the proxy hung up: nobody listens on 80/tcp of frontend" in words
 
@@ -120,7 +163,7 @@ def test_a_name_is_asked_of_ones_own_resolver(tiers: Site, typed: Typed) -> None
     assert (status, told(text)) == (0, ["api   by 127.0.0.11   172.19.0.2, answered, time=T"])
     assert unknown == 1
     assert "127.0.0.11" in words
-    assert server in (0, 1)                 # it asks the host's server, which is not there
+    assert server in (0, 1)  # it asks the host's server, which is not there
 
 
 def test_who_claims_an_address(tiers: Site, typed: Typed) -> None:
@@ -145,7 +188,10 @@ def test_who_claims_an_ipv6_address(lan: Lab, typed: Typed) -> None:
 
 
 def test_the_longest_packet(lan: Lab, typed: Typed) -> None:
-    """What routers say of too long packets is believed; where they are silent the hole is found, and whom they still reach."""
+    """What routers say of too long packets is believed.
+
+    Where they are silent the hole is found, and whom they still reach.
+    """
     with lan.host() as host:
         host.create_network("n1", subnet="172.20.0.0/24")
         host.run("c1", network="n1")
@@ -157,9 +203,15 @@ def test_the_longest_packet(lan: Lab, typed: Typed) -> None:
         host.reset()
 
     assert (plain[0], told(plain[1])) == (0, ["198.51.100.1/mtu   mtu=1500"])
-    assert (said[0], told(said[1])) == (0, ["198.51.100.1/mtu   mtu=1400, longer ones are too long, says 172.20.0.1"])
+    assert (said[0], told(said[1])) == (
+        0,
+        ["198.51.100.1/mtu   mtu=1400, longer ones are too long, says 172.20.0.1"],
+    )
     assert silent[0] == 1
-    assert "mtu=1400, longer ones, up to 1500 that leave here, vanish between 172.20.0.1 and the next" in silent[1]
+    assert (
+        "mtu=1400, longer ones, up to 1500 that leave here, vanish between 172.20.0.1 and the next"
+        in silent[1]
+    )
 
 
 def test_one_object_for_each_address(tiers: Site, typed: Typed) -> None:
@@ -168,9 +220,20 @@ def test_one_object_for_each_address(tiers: Site, typed: Typed) -> None:
     first, second = objects(text)
 
     assert status == 1
-    assert {key: first[key] for key in ("from", "to", "address", "protocol", "ok", "ttl", "hops", "seen", "arrived")} == {
-        "from": "frontend", "to": "api", "address": "172.19.0.2", "protocol": "icmp", "ok": True, "ttl": 64, "hops": 0,
-        "seen": "172.19.0.3", "arrived": True}
+    assert {
+        key: first[key]
+        for key in ("from", "to", "address", "protocol", "ok", "ttl", "hops", "seen", "arrived")
+    } == {
+        "from": "frontend",
+        "to": "api",
+        "address": "172.19.0.2",
+        "protocol": "icmp",
+        "ok": True,
+        "ttl": 64,
+        "hops": 0,
+        "seen": "172.19.0.3",
+        "arrived": True,
+    }
     assert (second["ok"], second["answered"], second["arrived"]) == (False, 0, False)
 
 
@@ -182,12 +245,19 @@ def test_how_it_looks_on_a_link(tiers: Site, typed: Typed) -> None:
     assert "on the link: nothing of it" in typed(tiers.lab, "probe api database --on eth0")[1]
 
 
-@pytest.mark.parametrize(("line", "error"), [
-    ("probe nobody api", "there is no container and no network namespace nobody"),
-    ("probe api nobody", "there is no container nobody, and api's resolver knows no address of that name"),
-    ("probe api 198.51.100.1/arp", "198.51.100.1 is not on a segment of api's"),
-    ("probe api 192.0.2.1:80 --listen", "cannot listen at 192.0.2.1:80/tcp"),
-    ("probe api database --listen", "cannot listen at 172.20.0.2/icmp")])
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("probe nobody api", "there is no container and no network namespace nobody"),
+        (
+            "probe api nobody",
+            "there is no container nobody, and api's resolver knows no address of that name",
+        ),
+        ("probe api 198.51.100.1/arp", "198.51.100.1 is not on a segment of api's"),
+        ("probe api 192.0.2.1:80 --listen", "cannot listen at 192.0.2.1:80/tcp"),
+        ("probe api database --listen", "cannot listen at 172.20.0.2/icmp"),
+    ],
+)
 def test_what_cannot_be_asked(tiers: Site, typed: Typed, line: str, error: str) -> None:
     """It is said, with what to try."""
     status, text = typed(tiers.lab, line)

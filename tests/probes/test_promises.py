@@ -1,4 +1,7 @@
-"""What networks promise, worked out from the intent alone: modes, several networks, the LAN, and whom one sees."""
+"""What networks promise, worked out from the intent alone.
+
+Modes, several networks, the LAN, and whom one sees.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +39,23 @@ def lan_host(lab: Lab) -> Iterator[Host]:
 
 def members(host: Host) -> list[Member]:
     """Who runs there."""
-    return [(box, [(end, host.network(end.network)) for end in host.endpoints(box)])
-            for box in host.containers() if box.status is Status.RUNNING]
+    return [
+        (box, [(end, host.network(end.network)) for end in host.endpoints(box)])
+        for box in host.containers()
+        if box.status is Status.RUNNING
+    ]
 
 
-def of(host: Host, source: str, target: str, protocol: Protocol = Protocol.TCP, **asked: object) -> list[Promise]:
+def of(
+    host: Host, source: str, target: str, protocol: Protocol = Protocol.TCP, **asked: object
+) -> list[Promise]:
     """What is promised to one about another."""
     made = promises(members(host), [INTERNET], own=[OWN], **asked)  # type: ignore[arg-type]  # the keywords are its own
-    return [each for each in made if (each.source, each.target, each.protocol) == (source, target, protocol)]
+    return [
+        each
+        for each in made
+        if (each.source, each.target, each.protocol) == (source, target, protocol)
+    ]
 
 
 def said(made: list[Promise]) -> list[tuple[str, bool]]:
@@ -77,9 +89,13 @@ def test_one_sees_whom_nat_shows(host: Host) -> None:
 
 def test_who_comes_into_an_unprotected_network_is_seen_as_the_bridge(host: Host) -> None:
     """The asker's own network hides it on the way out, behind the address of the link that leads on; a routed one hides nobody."""
-    host.create_network("open", subnet="172.20.0.0/24", options={BRIDGE + "gateway_mode_ipv4": "nat-unprotected"})
+    host.create_network(
+        "open", subnet="172.20.0.0/24", options={BRIDGE + "gateway_mode_ipv4": "nat-unprotected"}
+    )
     host.create_network("n2", subnet="172.21.0.0/24")
-    host.create_network("routed", subnet="172.22.0.0/24", options={BRIDGE + "gateway_mode_ipv4": "routed"})
+    host.create_network(
+        "routed", subnet="172.22.0.0/24", options={BRIDGE + "gateway_mode_ipv4": "routed"}
+    )
     host.run("a", network="open")
     host.run("b", network="n2")
     host.run("c", network="routed")
@@ -108,7 +124,9 @@ def test_on_no_network_there_is_no_way(host: Host) -> None:
     host.run("a", network="n1")
     host.run("alone", network="none")
 
-    assert [each.reach for target in ("a", HOST, WORLD) for each in of(host, "alone", target)] == [False] * 3
+    assert [each.reach for target in ("a", HOST, WORLD) for each in of(host, "alone", target)] == [
+        False
+    ] * 3
     assert of(host, "alone", "a")[0].why == "it is on no network"
     assert of(host, "a", "alone") == []
 
@@ -132,12 +150,21 @@ def test_links_are_promised_where_icc_is_off(lab: Lab) -> None:
         host.run("client", links=(("web", "web"),))
         made = of(host, "client", "web")
 
-    assert [(each.service.own_port if each.service else 0, each.reach) for each in made] == [(0, False), (80, True)]
+    assert [(each.service.own_port if each.service else 0, each.reach) for each in made] == [
+        (0, False),
+        (80, True),
+    ]
 
 
 def lan(host: Host, **options: str) -> None:
     """a and b on a macvlan network of the host's own LAN, c on a bridge."""
-    host.create_network("lan", driver="macvlan", subnet="192.0.2.0/24", gateway="192.0.2.1", options={"parent": "eth0", **options})
+    host.create_network(
+        "lan",
+        driver="macvlan",
+        subnet="192.0.2.0/24",
+        gateway="192.0.2.1",
+        options={"parent": "eth0", **options},
+    )
     host.create_network("n1", subnet="172.20.0.0/24")
     host.run("a", network=Attachment("lan", ip=IPv4Address("192.0.2.51")))
     host.run("b", network=Attachment("lan", ip=IPv4Address("192.0.2.52")))
@@ -145,7 +172,10 @@ def lan(host: Host, **options: str) -> None:
 
 
 def test_macvlan_and_the_host_are_strangers(lan_host: Host) -> None:
-    """They reach each other and the world as themselves; the host does not reach them nor they it, and so neither who comes by the host."""
+    """They reach each other and the world as themselves.
+
+    The host does not reach them nor they it, and so neither who comes by the host.
+    """
     lan(lan_host)
 
     assert said(of(lan_host, "a", "b")) == [("192.0.2.52", True)]
@@ -175,14 +205,21 @@ def test_without_a_parent_there_is_no_way_in_or_out(host: Host) -> None:
 
 
 def test_a_published_port_is_promised_to_other_networks_too(host: Host) -> None:
-    """By the host's address, as their own network's NAT shows them; to nobody who has no way out."""
+    """By the host's address, as their own network's NAT shows them.
+
+    To nobody who has no way out.
+    """
     host.create_network("n1", subnet="172.20.0.0/24")
     host.create_network("n2", subnet="172.21.0.0/24")
     host.create_network("shut", subnet="172.22.0.0/24", internal=True)
     host.run("web", network="n1", publish="8080:80")
     host.run("other", network="n2")
     host.run("inner", network="shut")
-    made = {each.source: each for each in published(members(host), Outlook([OWN.ip])) if each.address == OWN.ip}
+    made = {
+        each.source: each
+        for each in published(members(host), Outlook([OWN.ip]))
+        if each.address == OWN.ip
+    }
 
     assert made["other"].reach
     assert made["other"].seen == (ip_address("172.20.0.1"),)

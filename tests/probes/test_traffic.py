@@ -41,7 +41,9 @@ def places(site: Site) -> dict[str, str]:
 
 def all_of(source: str, target: str, address: IPAddress, reach: bool = True) -> list[Promise]:
     """A promise by each protocol."""
-    return [Promise(source, target, address, protocol, reach, "it is tried") for protocol in Protocol]
+    return [
+        Promise(source, target, address, protocol, reach, "it is tried") for protocol in Protocol
+    ]
 
 
 @contextmanager
@@ -58,7 +60,9 @@ def changed(site: Site, name: str, command: str, back: str) -> Iterator[None]:
 def test_an_answer_says_whom_it_saw(pair: Site, address: IPAddress) -> None:
     """By ping, TCP and UDP, of IPv4 and IPv6: a container sees its neighbour itself."""
     own = A if address.version == 4 else ip_address("fd00:20::2")
-    outcomes = try_out([replace(each, seen=(own,)) for each in all_of("c1", "c2", address)], places(pair), 0.5)
+    outcomes = try_out(
+        [replace(each, seen=(own,)) for each in all_of("c1", "c2", address)], places(pair), 0.5
+    )
 
     assert [(each.kept, each.seen) for each in outcomes] == [(True, str(own))] * 3
 
@@ -76,10 +80,15 @@ def test_silence_is_not_shown_where_the_cable_is_unplugged(pair: Site) -> None:
     """What c1 is not to reach, it does not reach; but c1 reaches nobody at all."""
     nobody = Promise("c1", HOST, ip_address("192.0.2.10"), Protocol.UDP, False, "it is tried")
     beside = [*all_of("c1", "c2", B), *all_of("c2", HOST, ip_address("192.0.2.10"))]
-    with changed(pair, "c1", "ip link set eth0 down", f"ip link set eth0 up; ip route replace default via {BRIDGE}"):
+    with changed(
+        pair,
+        "c1",
+        "ip link set eth0 down",
+        f"ip link set eth0 up; ip route replace default via {BRIDGE}",
+    ):
         outcomes = try_out([nobody, *beside], places(pair), 0.5)
 
-    assert outcomes[0].said == "no route"                               # its own kernel says so: that is a fact
+    assert outcomes[0].said == "no route"  # its own kernel says so: that is a fact
     assert [each.verdict for each in outcomes[1:4]] == [Verdict.BROKEN] * 3
     with changed(pair, "c1", "iptables -A INPUT -i eth0 -j DROP", "iptables -F INPUT"):
         outcomes = try_out([nobody, *beside], places(pair), 0.5)
@@ -91,7 +100,10 @@ def test_silence_is_not_shown_where_the_cable_is_unplugged(pair: Site) -> None:
 def test_silence_is_shown_beside_an_answer(pair: Site) -> None:
     """With a wall for UDP alone, ping and TCP show that somebody is there on both sides."""
     sh("iptables -I INPUT -p udp -s 172.20.0.2 -j DROP")
-    asked = [Promise("c1", HOST, BRIDGE, protocol, protocol is not Protocol.UDP, "there is a wall") for protocol in Protocol]
+    asked = [
+        Promise("c1", HOST, BRIDGE, protocol, protocol is not Protocol.UDP, "there is a wall")
+        for protocol in Protocol
+    ]
     outcomes = try_out([*asked, *all_of("c2", HOST, BRIDGE)], places(pair), 0.5)
     sh("iptables -D INPUT 1")
 
@@ -100,19 +112,34 @@ def test_silence_is_shown_beside_an_answer(pair: Site) -> None:
 
 def test_what_the_firewall_says_is_told(pair: Site) -> None:
     """A packet that is rejected is told so, and by whom; one that is dropped is not."""
-    sh("iptables -I INPUT -s 172.20.0.2 -p tcp -j REJECT; iptables -I INPUT -s 172.20.0.2 -p udp -j REJECT; "
-       "iptables -I INPUT -s 172.20.0.2 -p icmp -j REJECT --reject-with icmp-host-prohibited")
+    sh(
+        "iptables -I INPUT -s 172.20.0.2 -p tcp -j REJECT; iptables -I INPUT -s 172.20.0.2 -p udp -j REJECT; "
+        "iptables -I INPUT -s 172.20.0.2 -p icmp -j REJECT --reject-with icmp-host-prohibited"
+    )
     outcomes = try_out(all_of("c1", HOST, BRIDGE, reach=False), places(pair), 0.5)
     sh("for _ in 1 2 3; do iptables -D INPUT 1; done")
 
-    assert [each.said for each in outcomes] == [f"host unreachable, says {BRIDGE}", *[f"refused, says {BRIDGE}"] * 2]
+    assert [each.said for each in outcomes] == [
+        f"host unreachable, says {BRIDGE}",
+        *[f"refused, says {BRIDGE}"] * 2,
+    ]
 
 
 def test_a_server_of_its_own_may_have_the_port(pair: Site) -> None:
-    """Behind a published port the container's own server answers: a connection that stands is an answer, a datagram proves nothing."""
+    """Behind a published port the container's own server answers.
+
+    A connection that stands is an answer, a datagram proves nothing.
+    """
     service = Service(80, B, 80)
-    asked = [Promise("c1", "c2", B, protocol, True, "it is tried", service, OWN) for protocol in (Protocol.TCP, Protocol.UDP)]
-    with entered(pair.ns("c2")), socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+    asked = [
+        Promise("c1", "c2", B, protocol, True, "it is tried", service, OWN)
+        for protocol in (Protocol.TCP, Protocol.UDP)
+    ]
+    with (
+        entered(pair.ns("c2")),
+        socket.socket() as stream,
+        socket.socket(type=socket.SOCK_DGRAM) as datagrams,
+    ):
         stream.bind((str(B), 80))
         stream.listen()
         datagrams.bind((str(B), 80))
@@ -123,17 +150,45 @@ def test_a_server_of_its_own_may_have_the_port(pair: Site) -> None:
 
 def test_where_nobody_can_listen_nothing_is_reached(pair: Site) -> None:
     """An address that the container has lost is no error of the probe's."""
-    outcome = try_out([Promise("c1", "c2", ip_address("172.20.0.77"), Protocol.TCP, True, "it is tried")], places(pair), 0.3)[0]
+    outcome = try_out(
+        [Promise("c1", "c2", ip_address("172.20.0.77"), Protocol.TCP, True, "it is tried")],
+        places(pair),
+        0.3,
+    )[0]
 
     assert (outcome.verdict, outcome.said) == (Verdict.BROKEN, "cannot listen there: no route")
 
 
 def test_a_crowd_asks_in_parts() -> None:
-    """The kernel's table of neighbours holds a thousand; so no part is between more than twice sixteen."""
+    """The kernel's table of neighbours holds a thousand.
+
+    So no part is between more than twice sixteen.
+    """
     names = [f"c{number}" for number in range(50)]
-    every = [Outcome(Promise(a, b, A, Protocol.ICMP, True, "")) for a in names for b in names if a != b]
+    every = [
+        Outcome(Promise(a, b, A, Protocol.ICMP, True, "")) for a in names for b in names if a != b
+    ]
     parts = list(in_crowds(every))
 
     assert sum(map(len, parts)) == len(every)
-    assert max(len({name for each in part for name in (each.promise.source, each.promise.target)}) for part in parts) == 32
-    assert len(list(in_crowds([each for each in every if each.promise.source in names[:9] and each.promise.target in names[:32]]))) == 1
+    assert (
+        max(
+            len({name for each in part for name in (each.promise.source, each.promise.target)})
+            for part in parts
+        )
+        == 32
+    )
+    assert (
+        len(
+            list(
+                in_crowds(
+                    [
+                        each
+                        for each in every
+                        if each.promise.source in names[:9] and each.promise.target in names[:32]
+                    ]
+                )
+            )
+        )
+        == 1
+    )

@@ -1,4 +1,7 @@
-"""What silence is worth: nothing, unless who is silent has been heard, and who listens has heard somebody."""
+"""What silence is worth.
+
+Nothing, unless who is silent has been heard, and who listens has heard somebody.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ A_TO_C = Promise("a", "c", C, Protocol.TCP, True, "they are together")
 
 def tried(silent: Promise, *others: tuple[Promise, bool]) -> Outcome:
     """What a silence says beside these outcomes."""
-    outcomes = [Outcome(silent), *(Outcome(promise, reached=reached) for promise, reached in others)]
+    outcomes = [
+        Outcome(silent),
+        *(Outcome(promise, reached=reached) for promise, reached in others),
+    ]
     weigh(outcomes, [], PLACES)
     return outcomes[0]
 
@@ -54,7 +60,10 @@ def test_those_of_whom_only_silence_is_promised_ask_themselves() -> None:
     """So at least their stacks and ears are known to work; the others have better company."""
     alone = controls([NOT_B], PLACES, lambda name, address: A)
 
-    assert [(each.source, each.target, each.address) for each in alone] == [("b", "b", B), ("a", "a", A)]
+    assert [(each.source, each.target, each.address) for each in alone] == [
+        ("b", "b", B),
+        ("a", "a", A),
+    ]
     assert controls([NOT_B, C_TO_B, A_TO_C], PLACES, lambda name, address: A) == []
 
 

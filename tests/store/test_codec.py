@@ -21,33 +21,88 @@ from plumb.things.links import Bridge, Up, Veth
 from plumb.things.sandbox import Directory, File, Namespace, Process
 
 VALUES: list[Any] = [
-    Network("1" * 64, "n", "bridge", (Pool(ip_network("10.9.0.0/24"), ip_network("10.9.0.0/25"), ip_address("10.9.0.1"), (("a",
-    ip_address("10.9.0.9")),), False),
-                                      Pool(ip_network("fd09::/64"))),
-            ipv6=True, internal=True, options=(("k", "v"),), labels=(("l", ""),), bridge=BridgeOptions("br9", mode6=GatewayMode.ROUTED,
-            trusted=("eth0",), mtu=1400,
-                                                                                                       host_ipv6=IPv6Address("fd00::9")),
-            foreign=True, opens=(4, 6), created="now", number=-2),
-    Sandbox("2" * 64, "c", attachments=(Attachment("n", IPv4Address("10.9.0.5"), aliases=()), Attachment("m", aliases=None,
-    gw_priority=-1)), argv=("sh", "-c", "é\n"),
-            ports=(PortBinding(80, "tcp"), PortBinding(53, "udp", ip_address("::1"), 1, 9)), dns=(ip_address("1.1.1.1"),
-            ip_address("fd00::1")),
-            links=(("i", "a"),), status=Status.RUNNING, exit_code=3),
-    Endpoint("3" * 64, "n", "c", "veth0", "eth0", "02:00:00:00:00:01", IPv4Interface("10.9.0.2/24"), IPv6Interface("fd09::2/64"),
-    (ip_address("169.254.1.1"),),
-             (("net/ipv4/conf/IFNAME/x", "1"),), 5, 7, (Port(80, "tcp", ip_address("::"), 8080),)),
-    Settings(default_address_pools=(AddressPool(ip_network("10.0.0.0/8"), 24),), default_network_opts=(("bridge", (("a", "b"),)),),
-    mtu=1400,
-             bip=IPv4Interface("10.77.0.1/24"), icc=False),
-    Bridge("br0", "02:00:00:00:00:01", 1400), Veth("v", "br0", "eth0", "/ns", "02:00:00:00:00:02", hairpin=True), Up("lo", "/ns"),
-    Address("eth0", IPv6Interface("fd09::2/64"), "/ns"), Sysctl("net/ipv4/ip_forward", "1"),
+    Network(
+        "1" * 64,
+        "n",
+        "bridge",
+        (
+            Pool(
+                ip_network("10.9.0.0/24"),
+                ip_network("10.9.0.0/25"),
+                ip_address("10.9.0.1"),
+                (("a", ip_address("10.9.0.9")),),
+                False,
+            ),
+            Pool(ip_network("fd09::/64")),
+        ),
+        ipv6=True,
+        internal=True,
+        options=(("k", "v"),),
+        labels=(("l", ""),),
+        bridge=BridgeOptions(
+            "br9",
+            mode6=GatewayMode.ROUTED,
+            trusted=("eth0",),
+            mtu=1400,
+            host_ipv6=IPv6Address("fd00::9"),
+        ),
+        foreign=True,
+        opens=(4, 6),
+        created="now",
+        number=-2,
+    ),
+    Sandbox(
+        "2" * 64,
+        "c",
+        attachments=(
+            Attachment("n", IPv4Address("10.9.0.5"), aliases=()),
+            Attachment("m", aliases=None, gw_priority=-1),
+        ),
+        argv=("sh", "-c", "é\n"),
+        ports=(PortBinding(80, "tcp"), PortBinding(53, "udp", ip_address("::1"), 1, 9)),
+        dns=(ip_address("1.1.1.1"), ip_address("fd00::1")),
+        links=(("i", "a"),),
+        status=Status.RUNNING,
+        exit_code=3,
+    ),
+    Endpoint(
+        "3" * 64,
+        "n",
+        "c",
+        "veth0",
+        "eth0",
+        "02:00:00:00:00:01",
+        IPv4Interface("10.9.0.2/24"),
+        IPv6Interface("fd09::2/64"),
+        (ip_address("169.254.1.1"),),
+        (("net/ipv4/conf/IFNAME/x", "1"),),
+        5,
+        7,
+        (Port(80, "tcp", ip_address("::"), 8080),),
+    ),
+    Settings(
+        default_address_pools=(AddressPool(ip_network("10.0.0.0/8"), 24),),
+        default_network_opts=(("bridge", (("a", "b"),)),),
+        mtu=1400,
+        bip=IPv4Interface("10.77.0.1/24"),
+        icc=False,
+    ),
+    Bridge("br0", "02:00:00:00:00:01", 1400),
+    Veth("v", "br0", "eth0", "/ns", "02:00:00:00:00:02", hairpin=True),
+    Up("lo", "/ns"),
+    Address("eth0", IPv6Interface("fd09::2/64"), "/ns"),
+    Sysctl("net/ipv4/ip_forward", "1"),
     Route(ip_network("0.0.0.0/0"), ip_address("10.9.0.1"), "eth0", "/ns"),
-    Chain(Family.V6, "filter", "PLUMB-USER", users=True), Policy(Family.V4, "filter", "FORWARD", "DROP"),
+    Chain(Family.V6, "filter", "PLUMB-USER", users=True),
+    Policy(Family.V4, "filter", "FORWARD", "DROP"),
     Rule(Family.V4, "nat", "POSTROUTING", "-s 10.9.0.0/24 -j MASQUERADE", Place.HEAD, "because"),
-    Agent("/run"), HostPort("/run", "tcp", ip_address("::"), 8080, ip_address("10.9.0.2"), 80),
+    Agent("/run"),
+    HostPort("/run", "tcp", ip_address("::"), 8080, ip_address("10.9.0.2"), 80),
     Proxy("/run", "udp", ip_address("0.0.0.0"), 53, ip_address("10.9.0.2"), 53),
-    Directory("/d"), File("/d/hosts", "127.0.0.1\tlocalhost\n"), Namespace("/ns"), Process("i", "/d", "/d", "/ns", ("a",), "h", ("CHOWN",),
-    ("A=b",)),
+    Directory("/d"),
+    File("/d/hosts", "127.0.0.1\tlocalhost\n"),
+    Namespace("/ns"),
+    Process("i", "/d", "/d", "/ns", ("a",), "h", ("CHOWN",), ("A=b",)),
 ]
 
 
@@ -61,8 +116,14 @@ def test_there_and_back(value: Any) -> None:
 
 def test_defaults_are_left_out() -> None:
     """So that a value of an earlier version reads as it was meant."""
-    assert json.loads(codec.dumps(Network("1", "n", "bridge"))) == {"id": "1", "name": "n", "driver": "bridge"}
-    assert codec.loads(Network, '{"id": "1", "name": "n", "driver": "bridge"}') == Network("1", "n", "bridge")
+    assert json.loads(codec.dumps(Network("1", "n", "bridge"))) == {
+        "id": "1",
+        "name": "n",
+        "driver": "bridge",
+    }
+    assert codec.loads(Network, '{"id": "1", "name": "n", "driver": "bridge"}') == Network(
+        "1", "n", "bridge"
+    )
 
 
 def test_what_equals_a_default_by_accident_is_kept() -> None:
@@ -73,7 +134,9 @@ def test_what_equals_a_default_by_accident_is_kept() -> None:
 
 def test_a_later_version_s_field_is_passed_over() -> None:
     """What is not known is not an error."""
-    assert codec.loads(Network, '{"id": "1", "name": "n", "driver": "bridge", "colour": "red"}') == Network("1", "n", "bridge")
+    assert codec.loads(
+        Network, '{"id": "1", "name": "n", "driver": "bridge", "colour": "red"}'
+    ) == Network("1", "n", "bridge")
 
 
 @given(st.text(), st.lists(st.tuples(st.text(), st.text())).map(tuple))

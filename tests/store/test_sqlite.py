@@ -67,8 +67,10 @@ def test_put_again_is_replace(store: Store) -> None:
 
 def test_endpoints_of_a_network_and_of_a_sandbox(store: Store) -> None:
     """In the order in which they were made."""
-    ends = [Endpoint(c * 64, network, box, "v" + c, "eth0", "02:00:00:00:00:01", number=i)
-            for i, (c, network, box) in enumerate((("1", "n", "x"), ("2", "n", "y"), ("3", "m", "x")))]
+    ends = [
+        Endpoint(c * 64, network, box, "v" + c, "eth0", "02:00:00:00:00:01", number=i)
+        for i, (c, network, box) in enumerate((("1", "n", "x"), ("2", "n", "y"), ("3", "m", "x")))
+    ]
     apply(store, Change(put=tuple(reversed(ends))))
     assert store.endpoints(network="n") == ends[:2]
     assert store.endpoints(sandbox="x") == [ends[0], ends[2]]
@@ -133,7 +135,13 @@ def test_counting_a_part(store: Store) -> None:
 
 def test_a_thing_stays_while_somebody_owns_it(store: Store) -> None:
     """It goes with its last owner."""
-    apply(store, Change(things=((BRIDGE, None), (UP, None)), owners=(("a", (BRIDGE.key, UP.key)), ("b", (BRIDGE.key,)))))
+    apply(
+        store,
+        Change(
+            things=((BRIDGE, None), (UP, None)),
+            owners=(("a", (BRIDGE.key, UP.key)), ("b", (BRIDGE.key,))),
+        ),
+    )
     assert store.things() == store.things("a") == [BRIDGE, UP]
     assert sorted(store.owners(BRIDGE.key)) == ["a", "b"]
     apply(store, Change(owners=(("a", ()),)))
@@ -150,9 +158,23 @@ def test_a_thing_passes_from_one_owner_to_another(store: Store) -> None:
 
 
 def test_a_host_port_goes_with_its_endpoint(store: Store) -> None:
-    """It is found by protocol and number, as often as it is published on some address; a routed one is none."""
-    end = Endpoint("e" * 64, "n", "b", "veth0", "eth0", "", ports=(
-        Port(80, "tcp", ANY, 8080), Port(80, "tcp", ip_address("::"), 8080), Port(81, "tcp", ANY, 0)))
+    """It is found by protocol and number, as often as it is published on some address.
+
+    A routed one is none.
+    """
+    end = Endpoint(
+        "e" * 64,
+        "n",
+        "b",
+        "veth0",
+        "eth0",
+        "",
+        ports=(
+            Port(80, "tcp", ANY, 8080),
+            Port(80, "tcp", ip_address("::"), 8080),
+            Port(81, "tcp", ANY, 0),
+        ),
+    )
     apply(store, Change(put=(end,)))
     assert sorted(store.ports("tcp", 8080), key=str) == [(ANY, end.id), (ip_address("::"), end.id)]
     assert store.ports("udp", 8080) == store.ports("tcp", 0) == []
@@ -184,11 +206,16 @@ def test_remarks(store: Store) -> None:
 
 def test_what_was_begun_is_read_back_whole(store: Store) -> None:
     """By whoever comes after, from the file alone."""
-    change = Change(put=(net("a"), Sandbox("b" * 64, "box")), drop=(("network", "c"),), addresses=((NET, ONE, "a"), (NET6, SIX, "a")),
+    change = Change(
+        put=(net("a"), Sandbox("b" * 64, "box")),
+        drop=(("network", "c"),),
+        addresses=((NET, ONE, "a"), (NET6, SIX, "a")),
         released=("x",),
-                    hints=((NET, "10.9.0.0/25", TWO),), things=((BRIDGE, None), (Sysctl("a/b", "1"), Sysctl("a/b", "0"))), owners=(("o",
-                    (BRIDGE.key,)),),
-                    meta=(("k", "v"),))
+        hints=((NET, "10.9.0.0/25", TWO),),
+        things=((BRIDGE, None), (Sysctl("a/b", "1"), Sysctl("a/b", "0"))),
+        owners=(("o", (BRIDGE.key,)),),
+        meta=(("k", "v"),),
+    )
     number = store.begin([UP], [BRIDGE, UP], change)
     assert store.unfinished() == [(number, [UP], [BRIDGE, UP], change)]
     assert store.all(Network) == []
@@ -223,7 +250,10 @@ def test_the_root_is_root_s_own(tmp_path: Path) -> None:
     """Nobody else reads it."""
     layout = Layout(str(tmp_path / "a" / "root"))
     Store(layout, create=True).close()
-    assert (os.stat(layout.root).st_mode & 0o777, os.stat(layout.database).st_mode & 0o777) == (0o700, 0o600)
+    assert (os.stat(layout.root).st_mode & 0o777, os.stat(layout.database).st_mode & 0o777) == (
+        0o700,
+        0o600,
+    )
 
 
 def test_what_was_kept_outlives_the_process(tmp_path: Path) -> None:
@@ -296,7 +326,9 @@ def test_writers_take_turns(store: Store, tmp_path: Path) -> None:
     other.close()
 
 
-def test_nobody_waits_for_ever(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_for_ever(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a while it is an error that says who is in the way."""
     monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
     other = Store(Layout(str(tmp_path / "root")))

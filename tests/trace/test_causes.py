@@ -1,9 +1,13 @@
-"""Causes, from recorded values: those that a lab's kernel cannot be made to show, and what becomes of evidence that is missing."""
+"""Causes, from recorded values.
+
+Those that a lab's kernel cannot be made to show, and what becomes of evidence that is missing.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
 
 import pytest
 
@@ -21,43 +25,109 @@ from plumb.trace.rule_steps import Line
 
 C1, C2, HOST, LAN = Place("c1", "/c1"), Place("c2", "/c2"), Place("host", ""), Place("lan", "/lan")
 IP1, IP2 = IPv4Address("172.20.0.2"), IPv4Address("172.20.0.3")
-NET = Network("1" * 64, "n1", "bridge", (Pool(IPv4Network("172.20.0.0/24"), gateway=IPv4Address("172.20.0.1")),))
-END1 = Endpoint("e1", NET.id, "s1", "veth1", "eth0", "02:00:00:00:00:01", IPv4Interface("172.20.0.2/24"),
-                ports=(Port(53, "udp", IPv4Address("0.0.0.0"), 8053),))
-END2 = Endpoint("e2", NET.id, "s2", "veth2", "eth0", "02:00:00:00:00:02", IPv4Interface("172.20.0.3/24"))
-MEMBERS = (Member(Sandbox("s1", "c1"), C1, ((END1, NET),)), Member(Sandbox("s2", "c2"), C2, ((END2, NET),)))
+NET = Network(
+    "1" * 64,
+    "n1",
+    "bridge",
+    (Pool(IPv4Network("172.20.0.0/24"), gateway=IPv4Address("172.20.0.1")),),
+)
+END1 = Endpoint(
+    "e1",
+    NET.id,
+    "s1",
+    "veth1",
+    "eth0",
+    "02:00:00:00:00:01",
+    IPv4Interface("172.20.0.2/24"),
+    ports=(Port(53, "udp", IPv4Address("0.0.0.0"), 8053),),
+)
+END2 = Endpoint(
+    "e2", NET.id, "s2", "veth2", "eth0", "02:00:00:00:00:02", IPv4Interface("172.20.0.3/24")
+)
+MEMBERS = (
+    Member(Sandbox("s1", "c1"), C1, ((END1, NET),)),
+    Member(Sandbox("s2", "c2"), C2, ((END2, NET),)),
+)
 BRIDGE = Link(HOST, 4, NET.link, "bridge")
-CABLES = tuple(Link(HOST, index, name, "veth", master=4, peer=2, port=BridgePort()) for index, name in ((5, "veth1"), (6, "veth2")))
+CABLES = tuple(
+    Link(HOST, index, name, "veth", master=4, peer=2, port=BridgePort())
+    for index, name in ((5, "veth1"), (6, "veth2"))
+)
 GATEWAY = (NET.link, IPv4Interface("172.20.0.1/24"))
 HOST_FACTS = Facts(HOST, (BRIDGE, *CABLES), (GATEWAY,))
-INSIDE = {name: Facts(place, (Link(place, 2, "eth0", "veth"),), (("eth0", ip),))
-          for name, place, ip in (("c1", C1, IPv4Interface("172.20.0.2/24")), ("c2", C2, IPv4Interface("172.20.0.3/24")))}
+INSIDE = {
+    name: Facts(place, (Link(place, 2, "eth0", "veth"),), (("eth0", ip),))
+    for name, place, ip in (
+        ("c1", C1, IPv4Interface("172.20.0.2/24")),
+        ("c2", C2, IPv4Interface("172.20.0.3/24")),
+    )
+}
 SYN = Packet(4, "tcp", IP2, IP1, 20001, 80, "SYN", 64, 60)
 
 
-def case(end: End, *steps: Crossing | Line, facts: dict[str, Facts] | None = None, source: Place = C2, **more: object) -> Case:
+def case(
+    end: End,
+    *steps: Crossing | Line,
+    facts: dict[str, Facts] | None = None,
+    source: Place = C2,
+    **more: Any,
+) -> Case:
     """A question of c2's to c1's port 80 that ended so."""
-    story = Story(Flow(4, "tcp", 20001, 80), source, C1, {Way.THERE: steps, Way.BACK: (), Way.COMPLAINT: ()}, end)
+    story = Story(
+        Flow(4, "tcp", 20001, 80),
+        source,
+        C1,
+        {Way.THERE: steps, Way.BACK: (), Way.COMPLAINT: ()},
+        end,
+    )
     known = {"host": HOST_FACTS, **INSIDE, **(facts or {})}
-    return Case(**{"story": story, "ip": IP1, "port": 80, "protocol": "tcp", "facts": known, "members": MEMBERS, "networks": (NET,),
-                   **more})  # type: ignore[arg-type]  # the keywords are Case's own
+    return Case(
+        **{
+            "story": story,
+            "ip": IP1,
+            "port": 80,
+            "protocol": "tcp",
+            "facts": known,
+            "members": MEMBERS,
+            "networks": (NET,),
+            **more,
+        }
+    )
 
 
-def dropped(text: str, **more: object) -> Case:
+def dropped(text: str, **more: Any) -> Case:
     """A case that a rule ended."""
-    line = Line(**{"place": HOST, "where": "filter FORWARD", "number": 3, "text": text, "why": "", "verdict": "drop", "hook": "forward",
-                   "family": "ip", "table": "filter", "chain": "FORWARD", **more})  # type: ignore[arg-type]  # the keywords are Line's own
+    line = Line(
+        **{
+            "place": HOST,
+            "where": "filter FORWARD",
+            "number": 3,
+            "text": text,
+            "why": "",
+            "verdict": "drop",
+            "hook": "forward",
+            "family": "ip",
+            "table": "filter",
+            "chain": "FORWARD",
+            **more,
+        }
+    )
     came = Crossing(HOST, NET.link, True, SYN, 0)
     return case(End(Ending.DROPPED, place=HOST, dev=NET.link, packet=SYN, line=line), came, line)
 
 
-def lost(*steps: Crossing, **more: object) -> Case:
+def lost(*steps: Crossing, **more: Any) -> Case:
     """A case that was lost, or arrived in vain."""
     last = steps[-1] if steps else None
     ending = Ending.UNSENT if last is None else Ending.SILENT if last.place == C1 else Ending.LOST
-    at = End(ending, place=last.place if last else C2, dev=last.dev if last else "", inbound=bool(last and last.inbound),
-             packet=last.packet if last else None)
-    return case(at, *steps, **more)  # type: ignore[arg-type]  # the keywords are Case's own
+    at = End(
+        ending,
+        place=last.place if last else C2,
+        dev=last.dev if last else "",
+        inbound=bool(last and last.inbound),
+        packet=last.packet if last else None,
+    )
+    return case(at, *steps, **more)
 
 
 def test_what_connection_tracking_does_not_know() -> None:
@@ -72,15 +142,22 @@ def test_what_connection_tracking_does_not_know() -> None:
 RAW = {"hook": "prerouting", "chain": "PREROUTING", "table": "raw"}
 
 
-@pytest.mark.parametrize(("text", "more", "means"), [
-    ("-d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 8081 -j DROP", RAW, "loopback-port"),
-    ("-d 172.17.0.2/32 ! -i docker0 -j DROP", RAW, "other-network"),
-    ("! -i docker0 -o docker0 -j DROP", {"chain": "DOCKER"}, "unpublished"),
-    ("-i br-0 -o br-1 -j DROP", {"chain": "DOCKER-ISOLATION-STAGE-2"}, "internal"),
-    ("policy DROP", {"kind": RuleKind.POLICY}, "forward-policy"),
-    ("policy DROP", {"kind": RuleKind.POLICY, "hook": "postrouting"}, "policy"),
-    ("ct state invalid counter drop", {"native": True, "table": "fw", "chain": "guard", "family": "inet"}, "invalid"),
-])
+@pytest.mark.parametrize(
+    ("text", "more", "means"),
+    [
+        ("-d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 8081 -j DROP", RAW, "loopback-port"),
+        ("-d 172.17.0.2/32 ! -i docker0 -j DROP", RAW, "other-network"),
+        ("! -i docker0 -o docker0 -j DROP", {"chain": "DOCKER"}, "unpublished"),
+        ("-i br-0 -o br-1 -j DROP", {"chain": "DOCKER-ISOLATION-STAGE-2"}, "internal"),
+        ("policy DROP", {"kind": RuleKind.POLICY}, "forward-policy"),
+        ("policy DROP", {"kind": RuleKind.POLICY, "hook": "postrouting"}, "policy"),
+        (
+            "ct state invalid counter drop",
+            {"native": True, "table": "fw", "chain": "guard", "family": "inet"},
+            "invalid",
+        ),
+    ],
+)
 def test_walls_of_a_real_docker_are_known(text: str, more: dict[str, object], means: str) -> None:
     """By their words and their chains; plumb need not have written them."""
     found = find(dropped(text, **more))
@@ -100,7 +177,14 @@ def test_a_cable_that_is_gone() -> None:
 
 def test_a_bridge_that_is_gone() -> None:
     """Nor is there a bridge."""
-    found = find(lost(facts={"host": replace(HOST_FACTS, links=tuple(replace(each, master=0) for each in CABLES))}, members=MEMBERS[1:]))
+    found = find(
+        lost(
+            facts={
+                "host": replace(HOST_FACTS, links=tuple(replace(each, master=0) for each in CABLES))
+            },
+            members=MEMBERS[1:],
+        )
+    )
 
     assert found is not None
     assert found.id == "no-bridge"
@@ -108,7 +192,9 @@ def test_a_bridge_that_is_gone() -> None:
 
 def test_a_switch_that_does_not_send_back() -> None:
     """vepa needs one outside that does: that is only likely."""
-    net = replace(NET, driver="macvlan", macvlan=MacvlanOptions(parent="eth0", mode=MacvlanMode.VEPA))
+    net = replace(
+        NET, driver="macvlan", macvlan=MacvlanOptions(parent="eth0", mode=MacvlanMode.VEPA)
+    )
     members = tuple(replace(each, ends=((each.ends[0][0], net),)) for each in MEMBERS)
     found = find(lost(Crossing(C2, "eth0", False, SYN, 0), members=members, networks=(net,)))
 
@@ -119,7 +205,11 @@ def test_a_switch_that_does_not_send_back() -> None:
 def test_an_answer_that_would_leave_elsewhere() -> None:
     """A container on two networks answers by its gateway: likely, as long as nobody has seen it."""
     arrived = Crossing(C1, "eth0", True, replace(SYN, src=IPv4Address("192.0.2.1")), 0)
-    facts = replace(INSIDE["c1"], there=Answer(IP1, "local", "lo"), back=Answer(arrived.packet.src, "unicast", "eth1", net="default"))
+    facts = replace(
+        INSIDE["c1"],
+        there=Answer(IP1, "local", "lo"),
+        back=Answer(arrived.packet.src, "unicast", "eth1", net="default"),
+    )
     found = find(lost(arrived, facts={"c1": facts}, source=LAN))
 
     assert found is not None
@@ -129,7 +219,11 @@ def test_an_answer_that_would_leave_elsewhere() -> None:
 def test_a_neighbour_that_does_not_answer() -> None:
     """Who it is, and that nobody of plumb's has the address."""
     gone = IPv4Address("172.20.0.99")
-    facts = replace(INSIDE["c2"], there=Answer(gone, "unicast", "eth0"), neighbours=(Neighbour("eth0", gone, "", "FAILED"),))
+    facts = replace(
+        INSIDE["c2"],
+        there=Answer(gone, "unicast", "eth0"),
+        neighbours=(Neighbour("eth0", gone, "", "FAILED"),),
+    )
     found = find(lost(ip=gone, facts={"c2": facts}))
 
     assert found is not None
@@ -138,13 +232,20 @@ def test_a_neighbour_that_does_not_answer() -> None:
 
 def test_nothing_is_claimed_without_evidence() -> None:
     """Where all is as it should be, no cause is named."""
-    assert find(lost(Crossing(C2, "eth0", False, SYN, 0), Crossing(HOST, "veth2", True, SYN, 1))) is None
-    assert find(case(End(Ending.DROPPED, place=HOST, error="SKB_DROP", function="somewhere"))) is not None
+    assert (
+        find(lost(Crossing(C2, "eth0", False, SYN, 0), Crossing(HOST, "veth2", True, SYN, 1)))
+        is None
+    )
+    assert (
+        find(case(End(Ending.DROPPED, place=HOST, error="SKB_DROP", function="somewhere")))
+        is not None
+    )
     assert find(case(End(Ending.ANSWERED))) is None
 
 
 def test_who_listens_decides_what_a_refusal_means() -> None:
     """A refusal by somebody who has a listener is not explained by listeners."""
+
     def refused(*listeners: Listener) -> str:
         packet = replace(SYN, src=IP1, dst=IP2, sport=80, dport=20001, kind="RST ACK")
         inside = {"c1": replace(INSIDE["c1"], listeners=listeners)}
@@ -162,12 +263,16 @@ def test_who_listens_decides_what_a_refusal_means() -> None:
 def test_older_clients_of_a_port_are_remarked_on() -> None:
     """Connection tracking leads them where the port led before."""
     way = Tuple(IPv4Address("192.0.2.1"), IPv4Address("192.0.2.10"), 7777, 8053)
-    old, new = (Tracked("udp", way, Tuple(ip, way.src, 53, 7777)) for ip in (IPv4Address("172.20.0.9"), IP1))
+    old, new = (
+        Tracked("udp", way, Tuple(ip, way.src, 53, 7777)) for ip in (IPv4Address("172.20.0.9"), IP1)
+    )
     port = Published(END1.ports[0], MEMBERS[0], END1, NET)
 
     def noted(*entries: Tracked) -> tuple[str, ...]:
         facts = {"host": replace(HOST_FACTS, tracked=entries)}
-        return remarks(case(End(Ending.ANSWERED), facts=facts, published=port, protocol="udp", port=8053))
+        return remarks(
+            case(End(Ending.ANSWERED), facts=facts, published=port, protocol="udp", port=8053)
+        )
 
     assert noted(new) == ()
     assert len(noted(old, new)) == 1

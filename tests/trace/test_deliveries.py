@@ -1,4 +1,7 @@
-"""Stories with a happy end: every driver, both address families, and the ways to a published port."""
+"""Stories with a happy end.
+
+Every driver, both address families, and the ways to a published port.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ from tests.trace.fault_lab import Bench, bench
 from tests.trace.golden import GOLDEN, alike
 
 # python-iptables leaves files open where it has to load the legacy tables' modules first.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
+)
 QUICK = Wishes(seconds=0.3)
 
 
@@ -43,7 +48,10 @@ def plain() -> Iterator[Bench]:
 def way(lab: Bench, report: Report, which: Way = Way.THERE) -> str:
     """The links that a packet crossed, with names as the bench has them."""
     known = {text: name for name, text in lab.names.items() if name.startswith(("br", "veth"))}
-    return " ".join(f"{each.place.name}:{known.get(each.dev, each.dev)}" for each in report.story.crossings(which))
+    return " ".join(
+        f"{each.place.name}:{known.get(each.dev, each.dev)}"
+        for each in report.story.crossings(which)
+    )
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -60,7 +68,12 @@ def test_on_one_bridge(lab: Bench, version: int) -> None:
 def test_a_published_port_from_outside(lab: Bench, version: int) -> None:
     """The destination is rewritten on the host, and the answer's source back."""
     report = lab.trace("lan", "host:8080", Wishes(version, seconds=0.3))
-    words = [f"{step.place.name} {step.what}" for steps in report.story.ways.values() for step in steps if isinstance(step, Rewritten)]
+    words = [
+        f"{step.place.name} {step.what}"
+        for steps in report.story.ways.values()
+        for step in steps
+        if isinstance(step, Rewritten)
+    ]
 
     assert report.good
     assert way(lab, report) == "lan:port0 host:eth0 host:br1 host:veth1 c1:eth0"
@@ -70,12 +83,18 @@ def test_a_published_port_from_outside(lab: Bench, version: int) -> None:
 
 
 def test_a_published_port_by_the_proxy(lab: Bench) -> None:
-    """What DNAT leaves out is the proxy's: its own question to the container is told behind the client's."""
+    """What DNAT leaves out is the proxy's.
+
+    Its own question to the container is told behind the client's.
+    """
     report = lab.trace("c2", "host:8080", QUICK)
 
     assert report.good
     assert report.after is not None
-    assert (way(lab, report), way(lab, report.after)) == ("c2:eth0 host:veth2 host:br1", "host:br1 host:veth1 c1:eth0")
+    assert (way(lab, report), way(lab, report.after)) == (
+        "c2:eth0 host:veth2 host:br1",
+        "host:br1 host:veth1 c1:eth0",
+    )
 
 
 def test_the_hosts_own_loopback(lab: Bench) -> None:
@@ -90,7 +109,12 @@ def test_the_hosts_own_loopback(lab: Bench) -> None:
 def test_out_into_the_world(lab: Bench) -> None:
     """The source becomes the host's, and the answer's destination the container's again."""
     report = lab.trace("c1", "198.51.100.1", QUICK)
-    words = [f"{step.what} {step.now}" for steps in report.story.ways.values() for step in steps if isinstance(step, Rewritten)]
+    words = [
+        f"{step.what} {step.now}"
+        for steps in report.story.ways.values()
+        for step in steps
+        if isinstance(step, Rewritten)
+    ]
 
     assert report.good
     assert words == ["source 192.0.2.10", "destination 172.20.0.2"]
@@ -101,7 +125,10 @@ def test_an_internal_network(lab: Bench) -> None:
     assert lab.trace("c6", "c8:80", QUICK).good
 
 
-@pytest.mark.parametrize(("source", "to"), [("host", "c1:80"), ("c1", "host:22"), ("c9", "c1:80"), ("c1", "c9:22"), ("c1", "c1:80")])
+@pytest.mark.parametrize(
+    ("source", "to"),
+    [("host", "c1:80"), ("c1", "host:22"), ("c9", "c1:80"), ("c1", "c9:22"), ("c1", "c1:80")],
+)
 def test_host_and_containers(lab: Bench, source: str, to: str) -> None:
     """The host, a container that has the host's network, and one that asks itself."""
     assert lab.trace(source, to, QUICK).good
@@ -133,16 +160,21 @@ def test_names_and_addresses(plain: Bench) -> None:
     assert plain.trace("c2", "localhost", QUICK).good
 
 
-@pytest.mark.parametrize(("source", "to", "error", "says"), [
-    ("nobody", "c1:80", NotFound, "no container and no network namespace nobody"),
-    ("c1", "nobody", NotFound, "does not know nobody"),
-    ("c1", "c2:80/icmp", Invalid, "has no port"),
-    ("c1", "c2/tcp", Invalid, "has a port"),
-    ("c1", "c7:80", Invalid, "has no address"),
-    ("c1", ":80", Invalid, "cannot trace to"),
-    ("pid:0", "c1", NotFound, "pid:0"),
-])
-def test_what_cannot_be_asked(plain: Bench, source: str, to: str, error: type[Exception], says: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "to", "error", "says"),
+    [
+        ("nobody", "c1:80", NotFound, "no container and no network namespace nobody"),
+        ("c1", "nobody", NotFound, "does not know nobody"),
+        ("c1", "c2:80/icmp", Invalid, "has no port"),
+        ("c1", "c2/tcp", Invalid, "has a port"),
+        ("c1", "c7:80", Invalid, "has no address"),
+        ("c1", ":80", Invalid, "cannot trace to"),
+        ("pid:0", "c1", NotFound, "pid:0"),
+    ],
+)
+def test_what_cannot_be_asked(
+    plain: Bench, source: str, to: str, error: type[Exception], says: str
+) -> None:
     """It says what is wrong."""
     with pytest.raises(error, match=says):
         plain.trace(source, to, QUICK)
@@ -164,7 +196,10 @@ def test_a_process_is_a_place(plain: Bench) -> None:
     assert report.errand.question.place.name == "host"
 
 
-@pytest.mark.parametrize("driver", [pytest.param(driver, marks=pytest.mark.needs(driver)) for driver in ("macvlan", "ipvlan")])
+@pytest.mark.parametrize(
+    "driver",
+    [pytest.param(driver, marks=pytest.mark.needs(driver)) for driver in ("macvlan", "ipvlan")],
+)
 def test_machines_of_the_lan(driver: str) -> None:
     """Links on a parent: among each other, and with the LAN."""
     with bench("nf_tables", driver) as lab:
@@ -181,12 +216,17 @@ def test_machines_of_the_lan(driver: str) -> None:
 
 def traces() -> dict[str, object]:
     """What a trace could leave: rules, sysctls, loggers, links, sockets."""
-    loggers = {str(path): path.read_text() for path in Path("/proc/sys/net/netfilter/nf_log").glob("[0-9]*")}
+    loggers = {
+        str(path): path.read_text()
+        for path in Path("/proc/sys/net/netfilter/nf_log").glob("[0-9]*")
+    }
     rules = sh("nft list ruleset; iptables-legacy-save; ip6tables-legacy-save", check=False)
     return {**labs.state(), "loggers": loggers, "every rule": rules}
 
 
-@pytest.mark.parametrize(("source", "to"), [("lan", "host:8080"), ("lan", "c1:80"), ("c2", "c1:85")])
+@pytest.mark.parametrize(
+    ("source", "to"), [("lan", "host:8080"), ("lan", "c1:80"), ("c2", "c1:85")]
+)
 def test_nothing_is_left_behind(lab: Bench, source: str, to: str) -> None:
     """Rules, sysctls and loggers are as they were, however it ended."""
     before = uncounted(traces())
@@ -202,7 +242,11 @@ def uncounted(found: dict[str, object]) -> dict[str, object]:
 
 
 def test_a_trace_costs_little(plain: Bench) -> None:
-    """Where there are ten containers, about as much as a Python that is started to do nothing: some 20 ms, iptables-save included."""
+    """Where there are ten containers, about as much as a Python that is started to do nothing.
+
+    Some 20 ms, iptables-save included.
+    """
+
     def spent(act: Callable[[], object]) -> float:
         costs = []
         for _ in range(5):
@@ -212,9 +256,14 @@ def test_a_trace_costs_little(plain: Bench) -> None:
         return sorted(costs)[2]
 
     def computed() -> float:
-        return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+        return sum(
+            used.ru_utime + used.ru_stime
+            for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        )
 
-    assert spent(lambda: plain.trace("c2", "c1:80", QUICK)) < 3 * spent(lambda: sh(f"{sys.executable} -c pass"))
+    assert spent(lambda: plain.trace("c2", "c1:80", QUICK)) < 3 * spent(
+        lambda: sh(f"{sys.executable} -c pass")
+    )
 
 
 # -- golden stories ---------------------------------------------------------------
@@ -237,7 +286,11 @@ STORIES = {
 def test_the_story_is_the_golden_one(lab: Bench, name: str) -> None:
     """A story as people read it, but for what is chosen at random."""
     source, to, version = STORIES[name]
-    found = alike("\n".join(row.text for row in trace.rows(lab.trace(source, to, Wishes(version, seconds=0.15)))))
+    found = alike(
+        "\n".join(
+            row.text for row in trace.rows(lab.trace(source, to, Wishes(version, seconds=0.15)))
+        )
+    )
     path = GOLDEN / f"{name}-{lab.kind}.txt"
     if os.environ.get("PLUMB_UPDATE_GOLDEN"):
         path.write_text(found)

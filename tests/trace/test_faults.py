@@ -1,4 +1,7 @@
-"""The fault matrix: each fault is put into a real lab, and the trace must name where it ended, and why."""
+"""The fault matrix.
+
+Each fault is put into a real lab, and the trace must name where it ended, and why.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,20 @@ from tests.trace.fault_lab import Bench, Benches
 from tests.trace.faults import FAULTS, MACVLAN, NO_PROXY, Fault
 
 # python-iptables leaves files open where it has to load the legacy tables' modules first.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
+)
 KINDS = ("nf_tables", "legacy", "nftables")
 
 
 def on_kinds(faults: Mapping[str, Fault]) -> list[Any]:
     """Each fault with each firewall that it can be had with, one firewall after the other."""
-    return [pytest.param(kind, fault, id=f"{name}-{kind}") for kind in KINDS for name, fault in faults.items() if kind in fault.kinds]
+    return [
+        pytest.param(kind, fault, id=f"{name}-{kind}")
+        for kind in KINDS
+        for name, fault in faults.items()
+        if kind in fault.kinds
+    ]
 
 
 @pytest.fixture(scope="module")

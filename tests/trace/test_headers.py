@@ -22,7 +22,9 @@ ASK = Flow(4, "tcp", 20001, 80)
 
 def question(**tcp: object) -> Any:
     """A SYN as a client sends it."""
-    return IP(src="172.20.0.2", dst="172.20.0.3", ttl=63) / TCP(**{"sport": 20001, "dport": 80, "flags": "S", **tcp})
+    return IP(src="172.20.0.2", dst="172.20.0.3", ttl=63) / TCP(
+        **{"sport": 20001, "dport": 80, "flags": "S", **tcp}
+    )
 
 
 def test_a_frame() -> None:
@@ -30,7 +32,11 @@ def test_a_frame() -> None:
     found = headers.read(bytes(Ether(**MACS) / question()))
 
     assert found is not None
-    assert (str(found), found.ttl, found.mac) == ("172.20.0.2:20001 > 172.20.0.3:80  SYN", 63, (MACS["src"], MACS["dst"]))
+    assert (str(found), found.ttl, found.mac) == (
+        "172.20.0.2:20001 > 172.20.0.3:80  SYN",
+        63,
+        (MACS["src"], MACS["dst"]),
+    )
 
 
 def test_a_tagged_frame() -> None:
@@ -51,20 +57,45 @@ def test_a_packet_without_a_frame() -> None:
 
 def test_ipv6_and_its_extension_headers() -> None:
     """The transport is found behind options."""
-    layers = IPv6(src="fd00::2", dst="fd00::3") / IPv6ExtHdrDestOpt() / TCP(sport=1, dport=2, flags="SA")
+    layers = (
+        IPv6(src="fd00::2", dst="fd00::3") / IPv6ExtHdrDestOpt() / TCP(sport=1, dport=2, flags="SA")
+    )
     found = headers.read(bytes(Ether(**MACS) / layers))
 
     assert found is not None
     assert str(found) == "[fd00::2]:1 > [fd00::3]:2  SYN ACK"
 
 
-@pytest.mark.parametrize(("packet", "kind", "mtu"), [
-    (IP(src="172.20.0.1", dst="172.20.0.2") / ICMP(type=3, code=4, nexthopmtu=1400) / question(), "fragmentation needed", 1400),
-    (IP(src="172.20.0.1", dst="172.20.0.2") / ICMP(type=3, code=3) / question(), "port unreachable", 0),
-    (IP(src="172.20.0.1", dst="172.20.0.2") / ICMP(type=11, code=0) / question(), "time to live exceeded", 0),
-    (IPv6(src="fd00::1", dst="fd00::2") / ICMPv6PacketTooBig(mtu=1280) / IPv6(src="fd00::2", dst="fd00::3") / UDP(sport=1, dport=2),
-     "packet too big", 1280),
-])
+@pytest.mark.parametrize(
+    ("packet", "kind", "mtu"),
+    [
+        (
+            IP(src="172.20.0.1", dst="172.20.0.2")
+            / ICMP(type=3, code=4, nexthopmtu=1400)
+            / question(),
+            "fragmentation needed",
+            1400,
+        ),
+        (
+            IP(src="172.20.0.1", dst="172.20.0.2") / ICMP(type=3, code=3) / question(),
+            "port unreachable",
+            0,
+        ),
+        (
+            IP(src="172.20.0.1", dst="172.20.0.2") / ICMP(type=11, code=0) / question(),
+            "time to live exceeded",
+            0,
+        ),
+        (
+            IPv6(src="fd00::1", dst="fd00::2")
+            / ICMPv6PacketTooBig(mtu=1280)
+            / IPv6(src="fd00::2", dst="fd00::3")
+            / UDP(sport=1, dport=2),
+            "packet too big",
+            1280,
+        ),
+    ],
+)
 def test_an_error_tells_what_it_is_about(packet: Any, kind: str, mtu: int) -> None:
     """The packet inside is read too."""
     found = headers.read(bytes(packet), ethernet=False)
@@ -76,6 +107,7 @@ def test_an_error_tells_what_it_is_about(packet: Any, kind: str, mtu: int) -> No
 
 def test_whose_packet_it_is() -> None:
     """By the client's port, which NAT leaves alone, and by what the packet wants."""
+
     def way(packet: Any) -> Way | None:
         read = headers.read(bytes(packet), ethernet=False)
         return headers.way(read, ASK) if read else None
@@ -86,13 +118,15 @@ def test_whose_packet_it_is() -> None:
     assert way(question(sport=80, dport=20001, flags="RA")) is Way.BACK
     assert way(error / question()) is Way.BACK
     assert way(error / question(sport=80, dport=20001, flags="SA")) is Way.COMPLAINT
-    assert way(question(flags="A")) is None                     # the end of the handshake is no question any more
+    assert way(question(flags="A")) is None  # the end of the handshake is no question any more
     assert way(question(sport=20002)) is None
 
 
 def test_an_echo_is_known_by_its_identifier() -> None:
     """Both directions have the same."""
-    read = headers.read(bytes(IPv6(src="fd00::2", dst="fd00::3") / ICMPv6EchoRequest(id=77)), ethernet=False)
+    read = headers.read(
+        bytes(IPv6(src="fd00::2", dst="fd00::3") / ICMPv6EchoRequest(id=77)), ethernet=False
+    )
 
     assert read is not None
     assert headers.way(read, Flow(6, "icmp", 77)) is Way.THERE

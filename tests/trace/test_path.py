@@ -13,48 +13,128 @@ from plumb.trace.rule_steps import Book, Line
 
 C1, HOST, LAN = Place("c1", "/c1"), Place("host", ""), Place("lan", "/lan")
 FLOW = Flow(4, "tcp", 20001, 8080)
-SAVED = {"FORWARD": ("ACCEPT", ["-d 172.20.0.2/32 -j DROP"]), "PREROUTING": ("ACCEPT", ["-p tcp -j DNAT --to-destination 172.20.0.2:80"])}
-BOOKS = {"host": Book(handles={("ip", "filter", "FORWARD"): [5], ("ip", "nat", "PREROUTING"): [7]},
-                      saved={("nft", "ip"): {"filter": SAVED, "nat": SAVED}})}
+SAVED = {
+    "FORWARD": ("ACCEPT", ["-d 172.20.0.2/32 -j DROP"]),
+    "PREROUTING": ("ACCEPT", ["-p tcp -j DNAT --to-destination 172.20.0.2:80"]),
+}
+BOOKS = {
+    "host": Book(
+        handles={("ip", "filter", "FORWARD"): [5], ("ip", "nat", "PREROUTING"): [7]},
+        saved={("nft", "ip"): {"filter": SAVED, "nat": SAVED}},
+    )
+}
 
 
 def packet(dst: str = "192.0.2.10", dport: int = 8080, ttl: int = 64, flags: str = "S") -> bytes:
     """The question, or with other flags the answer, as it is on the wire."""
     if flags == "S":
-        return bytes(IP(src="192.0.2.1", dst=dst, ttl=ttl) / TCP(sport=20001, dport=dport, flags="S"))
+        return bytes(
+            IP(src="192.0.2.1", dst=dst, ttl=ttl) / TCP(sport=20001, dport=dport, flags="S")
+        )
     return bytes(IP(src=dst, dst="192.0.2.1", ttl=ttl) / TCP(sport=dport, dport=20001, flags=flags))
 
 
 def seen(time: int, place: Place, dev: str, inbound: bool, data: bytes) -> Seen:
     """A sighting."""
-    return Seen(time, place, dev, inbound, bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")) [:12] + b"\x08\x00" + data)
+    return Seen(
+        time,
+        place,
+        dev,
+        inbound,
+        bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02"))[:12] + b"\x08\x00" + data,
+    )
 
 
-WAY = (seen(1000, LAN, "port0", False, packet()), seen(3000, HOST, "eth0", True, packet()),
-       seen(50000, HOST, "br1", False, packet("172.20.0.2", 80, 63)), seen(52000, HOST, "veth1", False, packet("172.20.0.2", 80, 63)),
-       seen(53000, C1, "eth0", True, packet("172.20.0.2", 80, 63)))
-DNAT = Ruled(9, HOST, "nft", "ip", "nat", "PREROUTING", RuleKind.RULE, "accept", 7, packet=packet(), indev="eth0", id=1)
-DROP = Ruled(9, HOST, "nft", "ip", "filter", "FORWARD", RuleKind.RULE, "drop", 5, packet=packet("172.20.0.2", 80, 63), indev="eth0", id=1)
+WAY = (
+    seen(1000, LAN, "port0", False, packet()),
+    seen(3000, HOST, "eth0", True, packet()),
+    seen(50000, HOST, "br1", False, packet("172.20.0.2", 80, 63)),
+    seen(52000, HOST, "veth1", False, packet("172.20.0.2", 80, 63)),
+    seen(53000, C1, "eth0", True, packet("172.20.0.2", 80, 63)),
+)
+DNAT = Ruled(
+    9,
+    HOST,
+    "nft",
+    "ip",
+    "nat",
+    "PREROUTING",
+    RuleKind.RULE,
+    "accept",
+    7,
+    packet=packet(),
+    indev="eth0",
+    id=1,
+)
+DROP = Ruled(
+    9,
+    HOST,
+    "nft",
+    "ip",
+    "filter",
+    "FORWARD",
+    RuleKind.RULE,
+    "drop",
+    5,
+    packet=packet("172.20.0.2", 80, 63),
+    indev="eth0",
+    id=1,
+)
 
 
-def told(*sightings: Seen, ruled: tuple[Ruled, ...] = (), answered: bool = False, error: str = "",
-         dropped: tuple[Dropped, ...] = ()) -> Story:
+def told(
+    *sightings: Seen,
+    ruled: tuple[Ruled, ...] = (),
+    answered: bool = False,
+    error: str = "",
+    dropped: tuple[Dropped, ...] = (),
+) -> Story:
     """The story of these."""
     route = Routed(HOST, "172.20.0.0/24 dev br1", "br1")
-    return tell(Material(FLOW, LAN, C1, Outcome(answered, error), sightings, ruled, dropped, BOOKS, {}, {("host", Way.THERE): route}))
+    return tell(
+        Material(
+            FLOW,
+            LAN,
+            C1,
+            Outcome(answered, error),
+            sightings,
+            ruled,
+            dropped,
+            BOOKS,
+            {},
+            {("host", Way.THERE): route},
+        )
+    )
 
 
 def outline(story: Story) -> list[str]:
     """The question's steps in a word each."""
-    return [f"{step.place.name}:{step.dev}" if isinstance(step, Crossing) else step.where if isinstance(step, Line)
-            else step.what if isinstance(step, Rewritten) else "route" for step in story.ways[Way.THERE]]
+    return [
+        f"{step.place.name}:{step.dev}"
+        if isinstance(step, Crossing)
+        else step.where
+        if isinstance(step, Line)
+        else step.what
+        if isinstance(step, Rewritten)
+        else "route"
+        for step in story.ways[Way.THERE]
+    ]
 
 
 def test_the_order_of_a_visit() -> None:
     """In by a link; what prerouting said, the rewriting, the route; out again."""
     story = told(*WAY, ruled=(DNAT,), answered=True)
 
-    assert outline(story) == ["lan:port0", "host:eth0", "nat PREROUTING", "destination", "route", "host:br1", "host:veth1", "c1:eth0"]
+    assert outline(story) == [
+        "lan:port0",
+        "host:eth0",
+        "nat PREROUTING",
+        "destination",
+        "route",
+        "host:br1",
+        "host:veth1",
+        "c1:eth0",
+    ]
     assert story.end.ending is Ending.ANSWERED
     assert (story.begin, story.took) == (1000, 52000)
 
@@ -66,7 +146,9 @@ def test_sightings_come_in_any_order() -> None:
 
 def test_what_is_sent_again_is_told_once() -> None:
     """A SYN is repeated after a second."""
-    again = [Seen(each.time + 10**9, each.place, each.dev, each.inbound, each.frame) for each in WAY]
+    again = [
+        Seen(each.time + 10**9, each.place, each.dev, each.inbound, each.frame) for each in WAY
+    ]
 
     assert outline(told(*WAY, *again, answered=True)) == outline(told(*WAY, answered=True))
 
@@ -75,15 +157,30 @@ def test_a_rule_that_drops_is_the_end() -> None:
     """The packet is known as the rule saw it: rewritten already, though no tap has seen it so."""
     story = told(*WAY[:2], ruled=(DNAT, DROP))
 
-    assert outline(story) == ["lan:port0", "host:eth0", "nat PREROUTING", "destination", "route", "filter FORWARD"]
-    assert (story.end.ending, story.end.place, str(story.end.packet and story.end.packet.dst)) == (Ending.DROPPED, HOST, "172.20.0.2")
+    assert outline(story) == [
+        "lan:port0",
+        "host:eth0",
+        "nat PREROUTING",
+        "destination",
+        "route",
+        "filter FORWARD",
+    ]
+    assert (story.end.ending, story.end.place, str(story.end.packet and story.end.packet.dst)) == (
+        Ending.DROPPED,
+        HOST,
+        "172.20.0.2",
+    )
 
 
 def test_lost_behind_the_last_link() -> None:
     """Where it was last seen; rewritten as the rule says, where nothing else has seen it since."""
     story = told(*WAY[:2], ruled=(DNAT,))
 
-    assert (story.end.ending, story.end.dev, str(story.end.packet and story.end.packet.dst)) == (Ending.LOST, "eth0", "172.20.0.2")
+    assert (story.end.ending, story.end.dev, str(story.end.packet and story.end.packet.dst)) == (
+        Ending.LOST,
+        "eth0",
+        "172.20.0.2",
+    )
 
 
 def test_the_kernels_reason() -> None:
@@ -103,7 +200,11 @@ def test_it_arrived_and_nothing_came_back() -> None:
 def test_a_reset_is_a_refusal() -> None:
     """By the place where it was first seen."""
     inside, outside = packet("172.20.0.2", 80, 64, "RA"), packet("192.0.2.10", 8080, 63, "RA")
-    back = (seen(60000, C1, "eth0", False, inside), seen(61000, HOST, "veth1", True, inside), seen(70000, LAN, "port0", True, outside))
+    back = (
+        seen(60000, C1, "eth0", False, inside),
+        seen(61000, HOST, "veth1", True, inside),
+        seen(70000, LAN, "port0", True, outside),
+    )
     end = told(*WAY, *back, error="ECONNREFUSED").end
 
     assert (end.ending, end.place) == (Ending.REFUSED, C1)
@@ -133,8 +234,19 @@ def test_nothing_was_sent() -> None:
 
 def test_a_flood_is_told_as_one() -> None:
     """A bridge that does not know a MAC address sends the frame out by all ports."""
-    flood = [seen(52000 + i, HOST, f"veth{i}", False, packet("172.20.0.2", 80, 63)) for i in (2, 1, 3)]
-    material = Material(FLOW, LAN, C1, Outcome(True), (*WAY[:3], *flood, WAY[4]), wires={("host", "veth1"): ("c1", "eth0")})
-    ports = [(each.dev, each.also) for each in tell(material).crossings() if each.dev.startswith("veth")]
+    flood = [
+        seen(52000 + i, HOST, f"veth{i}", False, packet("172.20.0.2", 80, 63)) for i in (2, 1, 3)
+    ]
+    material = Material(
+        FLOW,
+        LAN,
+        C1,
+        Outcome(True),
+        (*WAY[:3], *flood, WAY[4]),
+        wires={("host", "veth1"): ("c1", "eth0")},
+    )
+    ports = [
+        (each.dev, each.also) for each in tell(material).crossings() if each.dev.startswith("veth")
+    ]
 
     assert ports == [("veth1", ("veth2", "veth3"))]

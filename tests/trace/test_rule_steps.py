@@ -26,7 +26,11 @@ SAVED = parse("""*filter
 -A PLUMB-CT -o br1 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 COMMIT
 """)
-HANDLES = {("ip", "filter", "FORWARD"): [10, 11], ("ip", "filter", "PLUMB"): [20, 21, 22], ("ip", "filter", "PLUMB-CT"): [30]}
+HANDLES = {
+    ("ip", "filter", "FORWARD"): [10, 11],
+    ("ip", "filter", "PLUMB"): [20, 21, 22],
+    ("ip", "filter", "PLUMB-CT"): [30],
+}
 BOOK = Book(handles=HANDLES, saved={("nft", "ip"): SAVED, ("legacy", "ip"): SAVED})
 NATIVE = """table inet fw {
 	chain guard { # handle 1
@@ -38,27 +42,57 @@ NATIVE = """table inet fw {
 """
 
 
-def step(chain: str, handle: int, verdict: str, kind: RuleKind = RuleKind.RULE, backend: str = "nft") -> Ruled:
+def step(
+    chain: str, handle: int, verdict: str, kind: RuleKind = RuleKind.RULE, backend: str = "nft"
+) -> Ruled:
     """A step of the filter table; a legacy one's number is the handle, and it has no verdict."""
     legacy = backend == "legacy"
-    return Ruled(0, HOST, backend, "ip", "filter", chain, kind, "" if legacy else verdict, 0 if legacy else handle, handle if legacy else 0)
+    return Ruled(
+        0,
+        HOST,
+        backend,
+        "ip",
+        "filter",
+        chain,
+        kind,
+        "" if legacy else verdict,
+        0 if legacy else handle,
+        handle if legacy else 0,
+    )
 
 
-WALK = (step("FORWARD", 10, "jump PLUMB-USER"), step("PLUMB-USER", 0, "return", RuleKind.RETURN), step("FORWARD", 11, "jump PLUMB"),
-        step("PLUMB", 20, "jump PLUMB-CT"), step("PLUMB-CT", 0, "return", RuleKind.RETURN), step("PLUMB", 21, "accept"))
+WALK = (
+    step("FORWARD", 10, "jump PLUMB-USER"),
+    step("PLUMB-USER", 0, "return", RuleKind.RETURN),
+    step("FORWARD", 11, "jump PLUMB"),
+    step("PLUMB", 20, "jump PLUMB-CT"),
+    step("PLUMB-CT", 0, "return", RuleKind.RETURN),
+    step("PLUMB", 21, "accept"),
+)
 
 
 def test_only_what_tells_something_is_told() -> None:
-    """Jumps to chains in which nothing fitted are left out; those that led to a verdict are told with it."""
-    found = [(line.where, line.number, line.verdict, line.hook) for line in read(WALK, {"host": BOOK}, {})]
+    """Jumps to chains in which nothing fitted are left out.
 
-    assert found == [("filter FORWARD", 2, "jump PLUMB", "forward"), ("filter PLUMB", 2, "accept", "forward")]
+    Those that led to a verdict are told with it.
+    """
+    found = [
+        (line.where, line.number, line.verdict, line.hook)
+        for line in read(WALK, {"host": BOOK}, {})
+    ]
+
+    assert found == [
+        ("filter FORWARD", 2, "jump PLUMB", "forward"),
+        ("filter PLUMB", 2, "accept", "forward"),
+    ]
 
 
 def test_a_legacy_walk_is_the_same() -> None:
     """There the kernel says which rule fitted, and not what it did: that is in the rule's words."""
-    walk = [replace(each, backend="legacy", number=number, handle=0, verdict="")
-            for each, number in zip(WALK, (1, 1, 2, 1, 2, 2), strict=True)]
+    walk = [
+        replace(each, backend="legacy", number=number, handle=0, verdict="")
+        for each, number in zip(WALK, (1, 1, 2, 1, 2, 2), strict=True)
+    ]
 
     assert [line.verdict for line in read(walk, {"host": BOOK}, {})] == ["jump PLUMB", "accept"]
 
@@ -70,25 +104,40 @@ def test_a_policy_is_told_where_it_drops() -> None:
 
     assert [(line.text, line.drops) for line in lines] == [("policy DROP", True)]
     assert [*read([replace(drop, verdict="accept", chain="INPUT")], {"host": BOOK}, {})] == []
-    assert [line.text for line in read([replace(drop, verdict="accept")], {"host": BOOK}, {})] == ["policy ACCEPT"]
-    assert [line.verdict for line in read([replace(drop, backend="legacy", verdict="")], {"host": BOOK}, {})] == ["drop"]
+    assert [line.text for line in read([replace(drop, verdict="accept")], {"host": BOOK}, {})] == [
+        "policy ACCEPT"
+    ]
+    assert [
+        line.verdict
+        for line in read([replace(drop, backend="legacy", verdict="")], {"host": BOOK}, {})
+    ] == ["drop"]
 
 
 def test_a_reject_tells_the_sender() -> None:
     """Its verdict is a drop like any other's."""
-    line, = read([step("PLUMB", 22, "drop")], {"host": BOOK}, {})
+    (line,) = read([step("PLUMB", 22, "drop")], {"host": BOOK}, {})
 
     assert line.rejects
 
 
 def test_rules_of_nfts_own() -> None:
-    """They are shown as nft lists them, without what they have counted; chains have the hooks that they say."""
+    """They are shown as nft lists them, without what they have counted.
+
+    Chains have the hooks that they say.
+    """
     book = listed(NATIVE)
-    walk = [Ruled(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "accept", 4),
-            Ruled(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "drop", 5)]
+    walk = [
+        Ruled(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "accept", 4),
+        Ruled(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "drop", 5),
+    ]
     first, second = read(walk, {"host": book}, {})
 
-    assert (first.where, first.number, first.text, first.hook) == ("inet fw guard", 1, 'iifname "eth0" counter accept', "forward")
+    assert (first.where, first.number, first.text, first.hook) == (
+        "inet fw guard",
+        1,
+        'iifname "eth0" counter accept',
+        "forward",
+    )
     assert (second.number, second.native, second.drops) == (2, True, True)
     assert book.hooked["inet", "fw", "guard"].policy == "drop"
 
@@ -100,34 +149,76 @@ def test_a_rule_that_is_gone_is_not_told() -> None:
 
 def test_plumbs_own_reasons_come_first() -> None:
     """They are recorded with the rules."""
-    rule = Rule(Family.V4, "filter", "PLUMB", "-d 172.20.0.2/32 ! -i br1 -o br1 -p tcp -m tcp --dport 80 -j ACCEPT", why="because of c1")
+    rule = Rule(
+        Family.V4,
+        "filter",
+        "PLUMB",
+        "-d 172.20.0.2/32 ! -i br1 -o br1 -p tcp -m tcp --dport 80 -j ACCEPT",
+        why="because of c1",
+    )
     policy = Policy(Family.V4, "filter", "FORWARD", "DROP", why="forwarding was off")
     reasons = whys([rule, policy, "anything else"])
-    line, = read([step("PLUMB", 21, "accept")], {"host": BOOK}, reasons)
-    last, = read([step("FORWARD", 0, "drop", RuleKind.POLICY)], {"host": BOOK}, reasons)
+    (line,) = read([step("PLUMB", 21, "accept")], {"host": BOOK}, reasons)
+    (last,) = read([step("FORWARD", 0, "drop", RuleKind.POLICY)], {"host": BOOK}, reasons)
 
     assert (line.why, line.mine) == ("because of c1", True)
     assert last.why == "forwarding was off"
 
 
-@pytest.mark.parametrize(("table", "chain", "words", "says"), [
-    ("filter", "FORWARD", "-j DOCKER-USER", "administrator"),
-    ("filter", "DOCKER-USER", "-s 10.0.0.0/8 -j DROP", "administrator's own rule"),
-    ("filter", "DOCKER", "! -i docker0 -o docker0 -j DROP", "the wall"),
-    ("filter", "DOCKER", "-d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT", "a hole in the wall"),
-    ("filter", "DOCKER-FORWARD", "-i docker0 -j ACCEPT", "may send anywhere"),
-    ("filter", "DOCKER-FORWARD", "-i br-0 -o br-0 -j DROP", "icc=false"),
-    ("nat", "PREROUTING", "-m addrtype --dst-type LOCAL -j DOCKER", "published port"),
-    ("nat", "DOCKER", "! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80", "published"),
-    ("nat", "POSTROUTING", "-s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", "the world does not know"),
-    ("nat", "POSTROUTING", "-s 172.17.0.2/32 -d 172.17.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE", "reaches itself"),
-    ("raw", "PREROUTING", "-d 172.17.0.2/32 ! -i docker0 -j DROP", "not by routing"),
-    ("raw", "PREROUTING", "-d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 80 -j DROP", "loopback"),
-    ("docker-bridges", "raw-PREROUTING", 'ip daddr 172.17.0.2 iifname != "docker0" counter drop', "not by routing"),
-    ("filter", "ufw-user-input", "-p tcp -j DROP", "ufw"),
-    ("filter", "FORWARD", "-j LIBVIRT_FWO", "libvirt"),
-    ("filter", "FORWARD", "-s 10.0.0.0/8 -j DROP", SOMEBODYS),
-])
+@pytest.mark.parametrize(
+    ("table", "chain", "words", "says"),
+    [
+        ("filter", "FORWARD", "-j DOCKER-USER", "administrator"),
+        ("filter", "DOCKER-USER", "-s 10.0.0.0/8 -j DROP", "administrator's own rule"),
+        ("filter", "DOCKER", "! -i docker0 -o docker0 -j DROP", "the wall"),
+        (
+            "filter",
+            "DOCKER",
+            "-d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT",
+            "a hole in the wall",
+        ),
+        ("filter", "DOCKER-FORWARD", "-i docker0 -j ACCEPT", "may send anywhere"),
+        ("filter", "DOCKER-FORWARD", "-i br-0 -o br-0 -j DROP", "icc=false"),
+        ("nat", "PREROUTING", "-m addrtype --dst-type LOCAL -j DOCKER", "published port"),
+        (
+            "nat",
+            "DOCKER",
+            "! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80",
+            "published",
+        ),
+        (
+            "nat",
+            "POSTROUTING",
+            "-s 172.17.0.0/16 ! -o docker0 -j MASQUERADE",
+            "the world does not know",
+        ),
+        (
+            "nat",
+            "POSTROUTING",
+            "-s 172.17.0.2/32 -d 172.17.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE",
+            "reaches itself",
+        ),
+        ("raw", "PREROUTING", "-d 172.17.0.2/32 ! -i docker0 -j DROP", "not by routing"),
+        (
+            "raw",
+            "PREROUTING",
+            "-d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 80 -j DROP",
+            "loopback",
+        ),
+        (
+            "docker-bridges",
+            "raw-PREROUTING",
+            'ip daddr 172.17.0.2 iifname != "docker0" counter drop',
+            "not by routing",
+        ),
+        ("filter", "ufw-user-input", "-p tcp -j DROP", "ufw"),
+        ("filter", "FORWARD", "-j LIBVIRT_FWO", "libvirt"),
+        ("filter", "FORWARD", "-s 10.0.0.0/8 -j DROP", SOMEBODYS),
+    ],
+)
 def test_whose_rules_those_of_others_are(table: str, chain: str, words: str, says: str) -> None:
-    """A real Docker's are known by their patterns; of others it is said whose they are, where that can be told."""
+    """A real Docker's are known by their patterns.
+
+    Of others it is said whose they are, where that can be told.
+    """
     assert says in known(table, chain, words)

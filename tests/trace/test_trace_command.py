@@ -41,15 +41,18 @@ def test_anything_else_is_a_failure(lab: Bench) -> None:
     assert "  try: " in ran.stdout
 
 
-@pytest.mark.parametrize(("line", "says"), [
-    (("trace", "c1"), "Missing argument"),
-    (("trace", "nobody", "c1"), "there is no container"),
-    (("trace", "c2", "c1:80", "--pcap", "-"), "cannot both go to standard output"),
-    (("trace", "c2", "c1:80", "--pcap", "/nowhere/file"), "cannot write the capture file"),
-    (("trace", "c2", "c1:80", "--size", "1000"), "of a given size"),
-    (("trace", "-6", "c2", "c3"), "has no IPv6 address"),
-    (("trace", "c2", "c1:80", "--source-port", "0"), "0"),
-])
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (("trace", "c1"), "Missing argument"),
+        (("trace", "nobody", "c1"), "there is no container"),
+        (("trace", "c2", "c1:80", "--pcap", "-"), "cannot both go to standard output"),
+        (("trace", "c2", "c1:80", "--pcap", "/nowhere/file"), "cannot write the capture file"),
+        (("trace", "c2", "c1:80", "--size", "1000"), "of a given size"),
+        (("trace", "-6", "c2", "c3"), "has no IPv6 address"),
+        (("trace", "c2", "c1:80", "--source-port", "0"), "0"),
+    ],
+)
 def test_what_cannot_be_asked(lab: Bench, line: tuple[str, ...], says: str) -> None:
     """One line on stderr, exit status 1, nothing on stdout."""
     ran = lab.lab.plumb(*line, status=1)
@@ -61,9 +64,19 @@ def test_what_cannot_be_asked(lab: Bench, line: tuple[str, ...], says: str) -> N
 def test_without_root(lab: Bench) -> None:
     """It says what it takes."""
     line = [sys.executable, "-m", "plumb", "trace", "host", "127.0.0.1"]
-    ran = subprocess.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", *line],
-                         capture_output=True, text=True, check=False, cwd="/",
-                         env={**os.environ, "PLUMB_ROOT": str(lab.lab.root), "PYTHONPATH": str(REPOSITORY), "PLUMB_WARM": "0"})
+    ran = subprocess.run(
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", *line],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={
+            **os.environ,
+            "PLUMB_ROOT": str(lab.lab.root),
+            "PYTHONPATH": str(REPOSITORY),
+            "PLUMB_WARM": "0",
+        },
+    )
 
     assert ran.returncode == 1
     assert "run it as root" in ran.stderr
@@ -74,18 +87,46 @@ def test_the_document(lab: Bench) -> None:
     ran = lab.lab.plumb("trace", "--json", lab.lab.lan, "host:8080")
     told = json.loads(ran.stdout)
 
-    assert set(told) == {"From", "To", "Address", "Port", "Protocol", "SourcePort", "Published", "There", "Back", "End", "Cause", "Notes",
-                         "Good", "Proxied"}
-    assert (told["Good"], told["End"]["Ending"], told["Published"]["Container"]) == (True, "answered", "c1")
+    assert set(told) == {
+        "From",
+        "To",
+        "Address",
+        "Port",
+        "Protocol",
+        "SourcePort",
+        "Published",
+        "There",
+        "Back",
+        "End",
+        "Cause",
+        "Notes",
+        "Good",
+        "Proxied",
+    }
+    assert (told["Good"], told["End"]["Ending"], told["Published"]["Container"]) == (
+        True,
+        "answered",
+        "c1",
+    )
     assert {step["Kind"] for step in told["There"]} == {"link", "rule", "nat", "route"}
-    assert [step["Place"] for step in told["There"] if step["Kind"] == "link"] == ["lan", "host", "host", "host", "c1"]
+    assert [step["Place"] for step in told["There"] if step["Kind"] == "link"] == [
+        "lan",
+        "host",
+        "host",
+        "host",
+        "c1",
+    ]
 
 
 def test_the_documents_cause(lab: Bench) -> None:
     """It has a word for programs, besides the sentence."""
     told = json.loads(lab.lab.plumb("trace", "--json", "c2", "c1:82", status=1).stdout)
 
-    assert (told["Cause"]["Id"], told["Cause"]["Sure"], told["End"]["Place"]) == ("listens-on-loopback", True, "c1")
+    assert (told["Cause"]["Id"], told["Cause"]["Sure"], told["End"]["Place"]) == (
+        "listens-on-loopback",
+        True,
+        "c1",
+    )
 
 
 def test_the_capture_file(lab: Bench, tmp_path: Path) -> None:

@@ -19,9 +19,15 @@ from plumb.views import inspect as docker
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     with Host(tmp_path / "root", settings={}, kernel=MemoryKernel()) as made:
-        made.create_network("shop", subnet=["10.9.0.0/24", "fd09::/64"], ip_range="10.9.0.128/25", ipv6=True,
+        made.create_network(
+            "shop",
+            subnet=["10.9.0.0/24", "fd09::/64"],
+            ip_range="10.9.0.128/25",
+            ipv6=True,
             aux_addresses={"printer": "10.9.0.9"},
-                            options={"com.docker.network.driver.mtu": "1400"}, labels={"a": "b"})
+            options={"com.docker.network.driver.mtu": "1400"},
+            labels={"a": "b"},
+        )
         yield made
 
 
@@ -29,7 +35,9 @@ def container(host: Host, name: str) -> dict[str, Any]:
     """`inspect NAME`."""
     known = {net.id: net for net in host.networks()}
     box = host.container(name)
-    return docker.container(box, [(end, known[end.network]) for end in host.endpoints(box)], known, host.layout)
+    return docker.container(
+        box, [(end, known[end.network]) for end in host.endpoints(box)], known, host.layout
+    )
 
 
 def network(host: Host, name: str) -> dict[str, Any]:
@@ -38,12 +46,41 @@ def network(host: Host, name: str) -> dict[str, Any]:
     return docker.network(net, [(end, host.container(end.sandbox)) for end in host.endpoints(net)])
 
 
-NETWORK = ("Name", "Id", "Created", "Scope", "Driver", "EnableIPv4", "EnableIPv6", "IPAM", "Internal", "Attachable", "Ingress",
-    "ConfigFrom", "ConfigOnly",
-           "Options", "Labels", "Containers")
-ENDPOINT = ("IPAMConfig", "Links", "Aliases", "DriverOpts", "GwPriority", "NetworkID", "EndpointID", "Gateway", "IPAddress", "MacAddress",
+NETWORK = (
+    "Name",
+    "Id",
+    "Created",
+    "Scope",
+    "Driver",
+    "EnableIPv4",
+    "EnableIPv6",
+    "IPAM",
+    "Internal",
+    "Attachable",
+    "Ingress",
+    "ConfigFrom",
+    "ConfigOnly",
+    "Options",
+    "Labels",
+    "Containers",
+)
+ENDPOINT = (
+    "IPAMConfig",
+    "Links",
+    "Aliases",
+    "DriverOpts",
+    "GwPriority",
+    "NetworkID",
+    "EndpointID",
+    "Gateway",
+    "IPAddress",
+    "MacAddress",
     "IPPrefixLen",
-            "IPv6Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen", "DNSNames")
+    "IPv6Gateway",
+    "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen",
+    "DNSNames",
+)
 
 
 def test_a_network_s_fields(host: Host) -> None:
@@ -53,15 +90,28 @@ def test_a_network_s_fields(host: Host) -> None:
 
 def test_a_network_s_addresses(host: Host) -> None:
     """Gateways are bare addresses; what was not given is left out."""
-    assert network(host, "shop")["IPAM"] == {"Driver": "default", "Options": None, "Config": [
-        {"Subnet": "10.9.0.0/24", "IPRange": "10.9.0.128/25", "Gateway": "10.9.0.128", "AuxiliaryAddresses": {"printer": "10.9.0.9"}},
-        {"Subnet": "fd09::/64", "Gateway": "fd09::1"}]}
+    assert network(host, "shop")["IPAM"] == {
+        "Driver": "default",
+        "Options": None,
+        "Config": [
+            {
+                "Subnet": "10.9.0.0/24",
+                "IPRange": "10.9.0.128/25",
+                "Gateway": "10.9.0.128",
+                "AuxiliaryAddresses": {"printer": "10.9.0.9"},
+            },
+            {"Subnet": "fd09::/64", "Gateway": "fd09::1"},
+        ],
+    }
 
 
 def test_what_was_given_is_shown_as_given(host: Host) -> None:
     """Options and labels."""
     found = network(host, "shop")
-    assert (found["Options"], found["Labels"]) == ({"com.docker.network.driver.mtu": "1400"}, {"a": "b"})
+    assert (found["Options"], found["Labels"]) == (
+        {"com.docker.network.driver.mtu": "1400"},
+        {"a": "b"},
+    )
 
 
 @pytest.mark.parametrize(("name", "driver"), [("host", "host"), ("none", "null")])
@@ -75,23 +125,45 @@ def test_a_network_s_containers(host: Host) -> None:
     """By id, addresses with their prefix length."""
     box = host.run("web", network="shop")
     end = host.endpoints(box)[0]
-    assert network(host, "shop")["Containers"] == {box.id: {
-        "Name": "web", "EndpointID": end.id, "MacAddress": end.mac, "IPv4Address": "10.9.0.129/24", "IPv6Address": "fd09::2/64"}}
+    assert network(host, "shop")["Containers"] == {
+        box.id: {
+            "Name": "web",
+            "EndpointID": end.id,
+            "MacAddress": end.mac,
+            "IPv4Address": "10.9.0.129/24",
+            "IPv6Address": "fd09::2/64",
+        }
+    }
 
 
 def test_a_running_container_s_network(host: Host) -> None:
     """Everything that Docker tells of an endpoint."""
-    box = host.run("web", network=parse.attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"), hostname="www1",
-        owns_hostname=True)
+    box = host.run(
+        "web",
+        network=parse.attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"),
+        hostname="www1",
+        owns_hostname=True,
+    )
     found = container(host, "web")["NetworkSettings"]["Networks"]["shop"]
     end = host.endpoints(box)[0]
     assert sorted(found) == sorted(ENDPOINT)
     assert found == {
-        "IPAMConfig": {"IPv4Address": "10.9.0.200"}, "Links": None, "Aliases": ["www"], "DriverOpts": None, "GwPriority": 3,
+        "IPAMConfig": {"IPv4Address": "10.9.0.200"},
+        "Links": None,
+        "Aliases": ["www"],
+        "DriverOpts": None,
+        "GwPriority": 3,
         "NetworkID": end.network,
-        "EndpointID": end.id, "Gateway": "10.9.0.128", "IPAddress": "10.9.0.200", "IPPrefixLen": 24, "MacAddress": end.mac,
+        "EndpointID": end.id,
+        "Gateway": "10.9.0.128",
+        "IPAddress": "10.9.0.200",
+        "IPPrefixLen": 24,
+        "MacAddress": end.mac,
         "IPv6Gateway": "fd09::1",
-        "GlobalIPv6Address": "fd09::2", "GlobalIPv6PrefixLen": 64, "DNSNames": ["web", "www", box.id[:12], "www1"]}
+        "GlobalIPv6Address": "fd09::2",
+        "GlobalIPv6PrefixLen": 64,
+        "DNSNames": ["web", "www", box.id[:12], "www1"],
+    }
 
 
 def test_a_stopped_container_has_wishes_only(host: Host) -> None:
@@ -101,7 +173,13 @@ def test_a_stopped_container_has_wishes_only(host: Host) -> None:
     settings = container(host, "web")["NetworkSettings"]
     found = settings["Networks"]["shop"]
     assert (found["IPAMConfig"], found["Aliases"]) == ({"IPv4Address": "10.9.0.200"}, ["www"])
-    assert (found["IPAddress"], found["IPPrefixLen"], found["Gateway"], found["EndpointID"], found["MacAddress"]) == ("", 0, "", "", "")
+    assert (
+        found["IPAddress"],
+        found["IPPrefixLen"],
+        found["Gateway"],
+        found["EndpointID"],
+        found["MacAddress"],
+    ) == ("", 0, "", "", "")
     assert (settings["SandboxID"], settings["SandboxKey"], settings["Ports"]) == ("", "", {})
 
 
@@ -110,12 +188,17 @@ def test_a_running_container_s_namespace(host: Host) -> None:
     lead = host.run("lead", network="shop")
     host.run("shared", network="container:lead")
     host.run("on-host", network="host")
-    keys = {name: container(host, name)["NetworkSettings"]["SandboxKey"] for name in ("lead", "shared", "on-host")}
+    keys = {
+        name: container(host, name)["NetworkSettings"]["SandboxKey"]
+        for name in ("lead", "shared", "on-host")
+    }
     assert keys["lead"] == keys["shared"] == host.namespace(lead)
     assert keys["on-host"].endswith("/netns/default")
 
 
-@pytest.mark.parametrize(("asked", "mode"), [("shop", "shop"), ("host", "host"), ("none", "none"), ("bridge", "bridge")])
+@pytest.mark.parametrize(
+    ("asked", "mode"), [("shop", "shop"), ("host", "host"), ("none", "none"), ("bridge", "bridge")]
+)
 def test_network_mode(host: Host, asked: str, mode: str) -> None:
     """The name of what it was made with."""
     host.run("web", network=asked)
@@ -140,7 +223,12 @@ def test_the_name_has_a_slash(host: Host) -> None:
 
 def test_all_of_it_is_json(host: Host) -> None:
     """Nothing of Python's is left in it."""
-    host.run("web", network=["shop", "bridge"], ports=container_options.published("127.0.0.1:8080:80"), dns=(parse.address("1.1.1.1"),))
+    host.run(
+        "web",
+        network=["shop", "bridge"],
+        ports=container_options.published("127.0.0.1:8080:80"),
+        dns=(parse.address("1.1.1.1"),),
+    )
     for found in (container(host, "web"), network(host, "shop")):
         assert json.loads(json.dumps(found)) == found
 
@@ -153,9 +241,17 @@ def test_rows(host: Host) -> None:
     assert docker.network_row(net)["ID"] == net.id[:12]
     assert docker.network_row(net, truncate=False)["ID"] == net.id
     row = docker.container_row(box, ends, known)
-    assert (row["ID"], row["Status"], row["Networks"], row["Addresses"]) == (box.id[:12], "Up", "shop", "10.9.0.129, fd09::2")
+    assert (row["ID"], row["Status"], row["Networks"], row["Addresses"]) == (
+        box.id[:12],
+        "Up",
+        "shop",
+        "10.9.0.129, fd09::2",
+    )
     assert row["Command"] == '"sleep 1111111111111…"'
-    assert docker.container_row(replace(box, exit_code=3), ends, known, truncate=False)["Command"] == f'"sleep {"1" * 40}"'
+    assert (
+        docker.container_row(replace(box, exit_code=3), ends, known, truncate=False)["Command"]
+        == f'"sleep {"1" * 40}"'
+    )
 
 
 def test_published_ports(host: Host) -> None:
@@ -163,10 +259,17 @@ def test_published_ports(host: Host) -> None:
     host.run("web", network="shop", publish=["127.0.0.1:8080:80", "53"], exposed=("443/tcp",))
     found = container(host, "web")
     assert found["NetworkSettings"]["Ports"] == {
-        "443/tcp": None, "53/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}],
-        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}
+        "443/tcp": None,
+        "53/tcp": [
+            {"HostIp": "0.0.0.0", "HostPort": "32768"},
+            {"HostIp": "::", "HostPort": "32768"},
+        ],
+        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}],
+    }
     assert found["HostConfig"]["PortBindings"] == {
-        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}], "53/tcp": [{"HostIp": "", "HostPort": ""}]}
+        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}],
+        "53/tcp": [{"HostIp": "", "HostPort": ""}],
+    }
 
 
 def ports_of(host: Host, name: str) -> str:
@@ -176,20 +279,33 @@ def ports_of(host: Host, name: str) -> str:
     return docker.ports_column(box, [(end, known[end.network]) for end in host.endpoints(box)])
 
 
-@pytest.mark.parametrize(("words", "column"), [
-    (["8080:80"], "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"),
-    (["127.0.0.1:8000-8003:80-83", "127.0.0.1:9000:84"], "127.0.0.1:8000-8003->80-83/tcp, 127.0.0.1:9000->84/tcp"),
-    (["[::1]:53:53/udp"], "[::1]:53->53/udp"),
-])
+@pytest.mark.parametrize(
+    ("words", "column"),
+    [
+        (["8080:80"], "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"),
+        (
+            ["127.0.0.1:8000-8003:80-83", "127.0.0.1:9000:84"],
+            "127.0.0.1:8000-8003->80-83/tcp, 127.0.0.1:9000->84/tcp",
+        ),
+        (["[::1]:53:53/udp"], "[::1]:53->53/udp"),
+    ],
+)
 def test_ports_in_the_listing(host: Host, words: list[str], column: str) -> None:
-    """As Docker writes them: runs as ranges, IPv6 addresses in brackets, then what is exposed only."""
+    """As Docker writes them.
+
+    Runs as ranges, IPv6 addresses in brackets, then what is exposed only.
+    """
     host.run("web", network="shop", publish=words, exposed=("443/tcp",))
     assert ports_of(host, "web") == f"{column}, 443/tcp"
 
 
 def test_a_routed_port_is_bound_nowhere(host: Host) -> None:
     """It has an address of the host, but no port."""
-    host.create_network("far", subnet="10.8.0.0/24", options={parse.BRIDGE + "gateway_mode_ipv4": "routed"})
+    host.create_network(
+        "far", subnet="10.8.0.0/24", options={parse.BRIDGE + "gateway_mode_ipv4": "routed"}
+    )
     host.run("web", network="far", publish="127.0.0.1:8080:80")
-    assert container(host, "web")["NetworkSettings"]["Ports"] == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]}
+    assert container(host, "web")["NetworkSettings"]["Ports"] == {
+        "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]
+    }
     assert ports_of(host, "web") == "80/tcp"

@@ -26,7 +26,9 @@ def table(host: Host, direct: bool = False) -> list[tuple[str, str, str, str]]:
     known = {net.id: net for net in host.networks()}
     running = [box for box in host.containers() if box.status is Status.RUNNING]
     members = [(box, [(end, known[end.network]) for end in host.endpoints(box)]) for box in running]
-    return [(each.port, each.address, each.whom, each.way) for each in openings(members, direct=direct)]
+    return [
+        (each.port, each.address, each.whom, each.way) for each in openings(members, direct=direct)
+    ]
 
 
 def run(host: Host, publish: str = "8080:80", internal: bool = False, **options: str) -> None:
@@ -40,14 +42,25 @@ NEAR = ("any", "10.9.0.2", "containers of n1 and this host", "bridge")
 
 
 def test_a_published_port(host: Host) -> None:
-    """By DNAT where the families agree, by the proxy where they do not; the neighbours reach all ports."""
+    """By DNAT where the families agree, by the proxy where they do not.
+
+    The neighbours reach all ports.
+    """
     run(host)
-    assert table(host) == [("80/tcp", "0.0.0.0:8080", "whoever reaches this host by IPv4", "DNAT"),
-                           ("80/tcp", "[::]:8080", "whoever reaches this host by IPv6", "proxy"), NEAR]
+    assert table(host) == [
+        ("80/tcp", "0.0.0.0:8080", "whoever reaches this host by IPv4", "DNAT"),
+        ("80/tcp", "[::]:8080", "whoever reaches this host by IPv6", "proxy"),
+        NEAR,
+    ]
 
 
-@pytest.mark.parametrize(("address", "whom", "way"), [
-    ("127.0.0.1", "this host alone", "proxy"), ("192.0.2.10", "whoever reaches 192.0.2.10", "DNAT")])
+@pytest.mark.parametrize(
+    ("address", "whom", "way"),
+    [
+        ("127.0.0.1", "this host alone", "proxy"),
+        ("192.0.2.10", "whoever reaches 192.0.2.10", "DNAT"),
+    ],
+)
 def test_a_port_on_one_address(host: Host, address: str, whom: str, way: str) -> None:
     """The loopback address is the host's alone, and the proxy's."""
     run(host, f"{address}:8080:80")
@@ -75,15 +88,24 @@ def test_a_trusted_interface(host: Host) -> None:
 def test_direct_routing(host: Host) -> None:
     """Where it is allowed, to everybody."""
     run(host, "127.0.0.1:8080:80")
-    assert table(host, direct=True)[-1] == ("80/tcp", "10.9.0.2:80", "whoever has a route to it", "route")
+    assert table(host, direct=True)[-1] == (
+        "80/tcp",
+        "10.9.0.2:80",
+        "whoever has a route to it",
+        "route",
+    )
 
 
 def test_an_internal_network_without_neighbours(host: Host) -> None:
     """Nobody but the host, and not even it where it has no address there."""
     run(host, internal=True, enable_icc="false")
     assert table(host) == [("any", "10.9.0.2", "this host", "bridge")]
-    host.create_network("n2", subnet="10.8.0.0/24", internal=True, options={BRIDGE + "enable_icc": "false",
-                                                                            BRIDGE + "gateway_mode_ipv4": "isolated"})
+    host.create_network(
+        "n2",
+        subnet="10.8.0.0/24",
+        internal=True,
+        options={BRIDGE + "enable_icc": "false", BRIDGE + "gateway_mode_ipv4": "isolated"},
+    )
     host.run("c2", network="n2")
     assert len(table(host)) == 1
 
@@ -98,5 +120,12 @@ def test_without_firewall_rules(tmp_path: Path) -> None:
         members = [(box, [(end, known[end.network]) for end in host.endpoints(box)])]
         found = openings(members, firewall=frozenset())
         assert [(each.address, each.way) for each in found] == [
-            ("0.0.0.0:8080", "proxy"), ("[::]:8080", "proxy"), ("10.9.0.2", "bridge"), ("10.9.0.2", "route")]
-        assert [each.way for each in openings(members, proxy=False, firewall=frozenset())] == ["bridge", "route"]
+            ("0.0.0.0:8080", "proxy"),
+            ("[::]:8080", "proxy"),
+            ("10.9.0.2", "bridge"),
+            ("10.9.0.2", "route"),
+        ]
+        assert [each.way for each in openings(members, proxy=False, firewall=frozenset())] == [
+            "bridge",
+            "route",
+        ]

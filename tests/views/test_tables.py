@@ -7,12 +7,18 @@ import json
 from plumb.views.tables import listing, table
 
 COLUMNS = {"ID": "NETWORK ID", "Name": "NAME"}
-ROWS = [{"ID": "0123", "Name": "bridge", "Labels": ""}, {"ID": "4567", "Name": "a-longer-name", "Labels": "a=b"}]
+ROWS = [
+    {"ID": "0123", "Name": "bridge", "Labels": ""},
+    {"ID": "4567", "Name": "a-longer-name", "Labels": "a=b"},
+]
 
 
 def test_a_table() -> None:
     """Each column as wide as its widest word, three blanks apart, nothing behind the last."""
-    assert listing(ROWS, COLUMNS) == "NETWORK ID   NAME\n0123         bridge\n4567         a-longer-name\n"
+    assert (
+        listing(ROWS, COLUMNS)
+        == "NETWORK ID   NAME\n0123         bridge\n4567         a-longer-name\n"
+    )
     assert listing(ROWS, COLUMNS, "table") == listing(ROWS, COLUMNS)
 
 
@@ -29,7 +35,10 @@ def test_a_line_for_each_row() -> None:
 
 def test_a_table_of_one_s_own() -> None:
     """Headings are the columns', or the field's name in capitals."""
-    assert listing(ROWS, COLUMNS, r"table {{.Name}}\t{{.Labels}}") == "NAME            LABELS\nbridge\na-longer-name   a=b\n"
+    assert (
+        listing(ROWS, COLUMNS, r"table {{.Name}}\t{{.Labels}}")
+        == "NAME            LABELS\nbridge\na-longer-name   a=b\n"
+    )
 
 
 def test_json_is_an_object_a_line() -> None:

@@ -1,4 +1,6 @@
-"""The tests on a full Debian kernel, in QEMU: for what the kernel of the machine lacks. `make test-vm`; see docs/testing.md.
+"""The tests on a full Debian kernel, in QEMU: for what the kernel of the machine lacks.
+
+`make test-vm`; see docs/testing.md.
 
     kernel.py      Debian's kernel: fetched and unpacked, never installed
     contents.py    what the guest needs of this machine
@@ -9,5 +11,5 @@
     outcomes.py    what came of the tests, from pytest's reports; here and in the guest, as one summary
     both.py        the whole bar: here and in the guest at once
 
-The guest has no network card. It gets this machine's programs and the checkout as a copy: what a test breaks is gone with it.
-"""
+The guest has no network card. It gets this machine's programs and the checkout as a copy: what a
+test breaks is gone with it."""

@@ -1,7 +1,9 @@
-"""`python -m tests.vm [ARGS]`: run pytest in the guest, with these arguments or on what this machine's kernel cannot run.
+"""`python -m tests.vm [ARGS]`.
 
-    --report FILE ARGS      the report, in JUnit's XML, goes there; else to .vm/report.xml
-    --shell                 no tests: a shell in the guest
+Run pytest in the guest, with these arguments or on what this machine's kernel cannot run.
+
+--report FILE ARGS      the report, in JUnit's XML, goes there; else to .vm/report.xml
+--shell                 no tests: a shell in the guest
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from tests.vm import guest, lacking
 
 def main(argv: list[str]) -> int:
     """Run the guest; pytest's exit status, or 1 where there is none."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))           # so that what is to be done in the end is done
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # so that what is to be done in the end is done
     if argv == ["--shell"]:
         return guest.shell()
     report = guest.CACHE / "report.xml"

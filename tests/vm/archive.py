@@ -1,9 +1,9 @@
 """cpio archives in the format "newc", which the kernel unpacks into memory before it starts anything: an initramfs.
 
-An archive is one record after the other: a header of 13 numbers in hexadecimal, the path, the contents, each filled up
-to four bytes; the path TRAILER!!! ends it. Archives can stand behind one another in one file, the later ones add to the
-earlier. (Kernel: Documentation/driver-api/early-userspace/buffer-format.rst.)
-"""
+An archive is one record after the other: a header of 13 numbers in hexadecimal, the path, the
+contents, each filled up to four bytes; the path TRAILER!!! ends it. Archives can stand behind one
+another in one file, the later ones add to the earlier. (Kernel:
+Documentation/driver-api/early-userspace/buffer-format.rst.)"""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def pack(out: BinaryIO, files: Mapping[str, Path], texts: Mapping[str, str] | No
 
     Args:
         out: where it goes.
-        files: their paths in the guest, and where they (or links) are here. The folders that they are in come with them.
+        files: their paths in the guest, and where they (or links) are here. The folders that they
+        are in come with them.
         texts: further files: their paths in the guest and what is in them; they can be executed.
     """
     writer = _Writer(out)

@@ -22,10 +22,12 @@ from tests.vm.machine import Machine
 
 CACHE = REPOSITORY / ".vm"
 HERE = Path(__file__).parent
-KEPT = 2                    # archives of other environments; each has 250 MB
+KEPT = 2  # archives of other environments; each has 250 MB
 WORKERS = ("--tx", "2*popen//python=sh tests/worker.sh", "--dist", "worksteal")
 """For many tests: two processes, one for each processor, in namespaces of their own."""
-NOT_THERE = ("--deselect=tests/test_lint.py",)          # ruff and mypy say the same on every kernel, and are half of an archive
+NOT_THERE = (
+    "--deselect=tests/test_lint.py",
+)  # ruff and mypy say the same on every kernel, and are half of an archive
 
 
 def run(argv: Sequence[str], report: Path) -> int | None:
@@ -38,12 +40,25 @@ def run(argv: Sequence[str], report: Path) -> int | None:
     Returns:
         pytest's exit status, None if the guest has not come so far.
     """
-    pytest = [sys.executable, "-m", "pytest", f"--color={'yes' if sys.stdout.isatty() else 'no'}", "--junit-xml=/run/report.xml",
-              "-p", "no:cacheprovider", "-p", "tests.vm.report_failures", *NOT_THERE, "@/guest/arguments"]
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        f"--color={'yes' if sys.stdout.isatty() else 'no'}",
+        "--junit-xml=/run/report.xml",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.vm.report_failures",
+        *NOT_THERE,
+        "@/guest/arguments",
+    ]
     script = f"""cd {shlex.quote(str(REPOSITORY))}
 export PLUMB_TESTS_STRICT=1 PLUMB_TESTS_PYTHON={shlex.quote(sys.executable)}
 exec {shlex.join(pytest)}\n"""
-    with _prepared({"/guest/run": script, "/guest/arguments": "".join(f"{word}\n" for word in argv)}) as ready:
+    with _prepared(
+        {"/guest/run": script, "/guest/arguments": "".join(f"{word}\n" for word in argv)}
+    ) as ready:
         status = ready.run()
         shutil.copyfile(ready.folder / "console.log", CACHE / "console.log")
         if status is not None:
@@ -52,12 +67,17 @@ exec {shlex.join(pytest)}\n"""
 
 
 def shell() -> int:
-    """A shell in the guest, in the checkout, with the virtual environment's programs; `exit` powers it off."""
+    """A shell in the guest, in the checkout, with the virtual environment's programs.
+
+    `exit` powers it off.
+    """
     size = shutil.get_terminal_size()
     script = f"""stty rows {size.lines} columns {size.columns}; cd {shlex.quote(str(REPOSITORY))}
-export PATH={shlex.quote(str(Path(sys.prefix) / 'bin'))}:$PATH PLUMB_TESTS_STRICT=1
+export PATH={shlex.quote(str(Path(sys.prefix) / "bin"))}:$PATH PLUMB_TESTS_STRICT=1
 exec bash --norc\n"""
-    before = subprocess.run(["stty", "-g"], capture_output=True, text=True, check=True).stdout.strip()
+    before = subprocess.run(
+        ["stty", "-g"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     with _prepared({"/guest/run": script, "/guest/terminal": ""}) as ready:
         subprocess.run(["stty", "raw", "-echo"], check=True)
         try:
@@ -81,8 +101,11 @@ def _prepared(texts: dict[str, str]) -> Iterator[Machine]:
                 files = {str(path): path for path in contents.checkout(REPOSITORY)}
                 archive.pack(out, files, {"/init": (HERE / "init.sh").read_text(), **texts})
             acceleration = trial.result()
-        print(f"a guest of {whole.stat().st_size >> 20} MiB, ready after {time.monotonic() - begun:.1f} s; "
-              f"{'KVM' if acceleration == machine.KVM else 'emulated: KVM does not work here'}", flush=True)
+        print(
+            f"a guest of {whole.stat().st_size >> 20} MiB, ready after {time.monotonic() - begun:.1f} s; "
+            f"{'KVM' if acceleration == machine.KVM else 'emulated: KVM does not work here'}",
+            flush=True,
+        )
         yield Machine(debian, whole, Path(folder), acceleration)
 
 
@@ -95,17 +118,29 @@ def _forget_the_killed() -> None:
 
 def _base(debian: Kernel) -> Path:
     """The archive without the checkout, made anew when something in it may have changed."""
-    origins = (Path("/var/lib/dpkg/status"), Path(sysconfig.get_path("purelib")), HERE / "contents.py", HERE / "archive.py")
+    origins = (
+        Path("/var/lib/dpkg/status"),
+        Path(sysconfig.get_path("purelib")),
+        HERE / "contents.py",
+        HERE / "archive.py",
+    )
     changes = [path.stat().st_mtime_ns for path in origins]
-    key = hashlib.sha256(repr((debian.release, sys.executable, sys.version, changes)).encode()).hexdigest()[:12]
+    key = hashlib.sha256(
+        repr((debian.release, sys.executable, sys.version, changes)).encode()
+    ).hexdigest()[:12]
     path = CACHE / f"base-{key}.cpio"
     if not path.exists():
         for old in sorted(CACHE.glob("base-*.cpio"), key=os.path.getmtime)[:-KEPT]:
             old.unlink()
-        files = {str(file): file for file in contents.complete(contents.system() | contents.python())}
+        files = {
+            str(file): file for file in contents.complete(contents.system() | contents.python())
+        }
         tree = Path("/usr/lib/modules", debian.release)
-        modules = {str(tree / file.relative_to(debian.modules)): file for file in contents.modules(debian.modules)}
-        making = path.with_suffix(f".{os.getpid()}")            # another run may be at it, too
+        modules = {
+            str(tree / file.relative_to(debian.modules)): file
+            for file in contents.modules(debian.modules)
+        }
+        making = path.with_suffix(f".{os.getpid()}")  # another run may be at it, too
         with making.open("wb") as out:
             archive.pack(out, {**files, **modules})
         making.rename(path)

@@ -1,7 +1,9 @@
-"""Debian's kernel with all its modules, unpacked into a folder: its package is fetched, never installed.
+"""Debian's kernel with all its modules, unpacked into a folder.
 
-`python -m tests.vm.kernel FOLDER` fetches it. That is done before the tests, where there is a network.
-"""
+Its package is fetched, never installed.
+
+`python -m tests.vm.kernel FOLDER` fetches it. That is done before the tests, where there is a
+network."""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-META = "linux-image-amd64"          # depends on the package that has the kernel: linux-image-6.1.0-NN-amd64
+META = "linux-image-amd64"  # depends on the package that has the kernel: linux-image-6.1.0-NN-amd64
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def fetch(folder: Path) -> None:
         unpacked = Path(made) / "kernel"
         _run("dpkg", "-x", str(next(Path(made).glob("*.deb"))), str(unpacked))
         release = next((unpacked / "lib/modules").iterdir()).name
-        _run("depmod", "-b", str(unpacked), release)            # which module answers to which name; nobody installs it, so nobody did
+        _run(
+            "depmod", "-b", str(unpacked), release
+        )  # which module answers to which name; nobody installs it, so nobody did
         unpacked.rename(folder)
 
 

@@ -1,4 +1,7 @@
-"""Which tests this machine's kernel cannot run: `collected`, by way of a plugin of pytest's, which this module is as well."""
+"""Which tests this machine's kernel cannot run.
+
+`collected`, by way of a plugin of pytest's, which this module is as well.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,22 @@ FILE = "PLUMB_TESTS_LACKING"
 def collected() -> list[str]:
     """The node ids of the tests that need a feature which this kernel lacks."""
     with tempfile.NamedTemporaryFile("r") as file:
-        subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "tests.vm.lacking", "-p", "no:cacheprovider"],
-                       env={**os.environ, FILE: file.name}, check=False, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "--collect-only",
+                "-qq",
+                "-p",
+                "tests.vm.lacking",
+                "-p",
+                "no:cacheprovider",
+            ],
+            env={**os.environ, FILE: file.name},
+            check=False,
+            stdout=subprocess.DEVNULL,
+        )
         return file.read().splitlines()
 
 

@@ -1,9 +1,8 @@
 """QEMU: a machine of two processors and no network card, that lives as long as its tests.
 
-It is a PC: simpler machines boot a second sooner, but have no clock against which a kernel under emulation could measure its own,
-and every other boot of theirs hangs. The kernel and its archive are put into memory by QEMU itself, so there is neither a
-boot loader nor a disk.
-"""
+It is a PC: simpler machines boot a second sooner, but have no clock against which a kernel under
+emulation could measure its own, and every other boot of theirs hangs. The kernel and its archive
+are put into memory by QEMU itself, so there is neither a boot loader nor a disk."""
 
 from __future__ import annotations
 
@@ -20,15 +19,39 @@ from pathlib import Path
 from tests.vm.kernel import Kernel
 
 QEMU = "qemu-system-x86_64"
-EMULATION = ("-accel", "tcg,thread=multi", "-cpu", "max,la57=off")          # five levels of page tables cost, and serve nobody here
+EMULATION = (
+    "-accel",
+    "tcg,thread=multi",
+    "-cpu",
+    "max,la57=off",
+)  # five levels of page tables cost, and serve nobody here
 KVM = ("-accel", "kvm", "-cpu", "host")
-MACHINE = ("-M", "pc", "-smp", "2", "-m", "2048", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none")
-COMMAND_LINE = ("console=ttyS0 loglevel=4 panic=-1 "                # what it complains about goes to a file; if it panics it ends
-                "mitigations=off nokaslr audit=0 "                  # nobody attacks it
-                "tsc=reliable "                                     # the emulated counter is the machine's own: no need to doubt it
-                "rcupdate.rcu_expedited=1")                         # namespaces go sooner
-BOOTS = 120.0               # seconds of silence after which a guest will not boot any more
-HANGS = 900.0               # seconds of silence after which one hangs: no test takes so long, even under emulation
+MACHINE = (
+    "-M",
+    "pc",
+    "-smp",
+    "2",
+    "-m",
+    "2048",
+    "-nodefaults",
+    "-no-user-config",
+    "-display",
+    "none",
+    "-no-reboot",
+    "-nic",
+    "none",
+)
+COMMAND_LINE = (
+    # what it complains about goes to a file; if it panics it ends
+    "console=ttyS0 loglevel=4 panic=-1 "
+    "mitigations=off nokaslr audit=0 "  # nobody attacks it
+    "tsc=reliable "  # the emulated counter is the machine's own: no need to doubt it
+    "rcupdate.rcu_expedited=1"
+)  # namespaces go sooner
+BOOTS = 120.0  # seconds of silence after which a guest will not boot any more
+HANGS = (
+    900.0  # seconds of silence after which one hangs: no test takes so long, even under emulation
+)
 TRIES_KVM = 6.0
 
 
@@ -49,17 +72,34 @@ class Machine:
     acceleration: tuple[str, ...] = EMULATION
 
     def run(self) -> int | None:
-        """Run the guest, with its output on ours, until it powers off or hangs; what it ended with, None if it has not come so far."""
-        with self._started("-chardev", "file,id=output,path=/dev/stdout", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as guest:
+        """Run the guest, with its output on ours, until it powers off or hangs.
+
+        What it ended with, None if it has not come so far.
+        """
+        with self._started(
+            "-chardev",
+            "file,id=output,path=/dev/stdout",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        ) as guest:
             why = _follow(guest)
         if why:
-            print(f"\nthe guest was ended: {why}; what its kernel said is in .vm/console.log", flush=True)
+            print(
+                f"\nthe guest was ended: {why}; what its kernel said is in .vm/console.log",
+                flush=True,
+            )
         return self._status()
 
     def shell(self) -> int | None:
         """Run the guest with this terminal as its own, until it powers off."""
-        with self._started("-chardev", "file,id=output,path=/dev/null", "-chardev", "stdio,id=terminal,signal=off", "-device",
-                           "virtconsole,chardev=terminal,nr=0") as guest:
+        with self._started(
+            "-chardev",
+            "file,id=output,path=/dev/null",
+            "-chardev",
+            "stdio,id=terminal,signal=off",
+            "-device",
+            "virtconsole,chardev=terminal,nr=0",
+        ) as guest:
             guest.wait()
         return self._status()
 
@@ -68,28 +108,70 @@ class Machine:
         return int(said) if said else None
 
     @contextmanager
-    def _started(self, *argv: str, stdin: int | None = None, stdout: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        files = {name: self.folder / file for name, file in (("report", "report.xml"), ("status", "status"), ("console", "console.log"))}
-        ports = [word for nr, name in enumerate(("output", "report", "status"), 1)
-                 for word in ("-device", f"virtserialport,chardev={name},nr={nr}")]
-        with started([*MACHINE, *self.acceleration, "-kernel", str(self.kernel.image), "-initrd", str(self.archive),
-                      "-append", COMMAND_LINE, "-device", "virtio-serial", *argv,
-                      *(word for name, file in files.items() for word in ("-chardev", f"file,id={name},path={file}")),
-                      "-serial", "chardev:console", *ports], stdin, stdout) as guest:
+    def _started(
+        self, *argv: str, stdin: int | None = None, stdout: int | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        files = {
+            name: self.folder / file
+            for name, file in (
+                ("report", "report.xml"),
+                ("status", "status"),
+                ("console", "console.log"),
+            )
+        }
+        ports = [
+            word
+            for nr, name in enumerate(("output", "report", "status"), 1)
+            for word in ("-device", f"virtserialport,chardev={name},nr={nr}")
+        ]
+        with started(
+            [
+                *MACHINE,
+                *self.acceleration,
+                "-kernel",
+                str(self.kernel.image),
+                "-initrd",
+                str(self.archive),
+                "-append",
+                COMMAND_LINE,
+                "-device",
+                "virtio-serial",
+                *argv,
+                *(
+                    word
+                    for name, file in files.items()
+                    for word in ("-chardev", f"file,id={name},path={file}")
+                ),
+                "-serial",
+                "chardev:console",
+                *ports,
+            ],
+            stdin,
+            stdout,
+        ) as guest:
             yield guest
 
 
 @contextmanager
-def started(argv: Sequence[str], stdin: int | None = None, stdout: int | None = None,
-            stderr: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """QEMU for the length of a with block; it ends with it, and with this process, however that ends.
+def started(
+    argv: Sequence[str],
+    stdin: int | None = None,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """QEMU for the length of a with block.
+
+    It ends with it, and with this process, however that ends.
 
     Args:
         argv: its arguments.
-        stdin, stdout, stderr: as subprocess has them. Without a stdin it has this terminal, and its Ctrl-C.
+        stdin, stdout, stderr: as subprocess has them. Without a stdin it has this terminal, and its
+        Ctrl-C.
     """
     argv = ["setpriv", "--pdeathsig", "KILL", QEMU, *argv]
-    with subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=stdin is not None) as guest:
+    with subprocess.Popen(
+        argv, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=stdin is not None
+    ) as guest:
         try:
             yield guest
         finally:
@@ -108,7 +190,9 @@ def _follow(guest: subprocess.Popen[bytes]) -> str:
             spoken = True
             sys.stdout.buffer.write(said)
             sys.stdout.buffer.flush()
-    return f"it has been silent for {HANGS:g} s" if spoken else f"it had not booted after {BOOTS:g} s"
+    return (
+        f"it has been silent for {HANGS:g} s" if spoken else f"it had not booted after {BOOTS:g} s"
+    )
 
 
 @contextmanager
@@ -134,6 +218,8 @@ class Trial:
         if self._guest is None:
             return EMULATION
         try:
-            return KVM if self._guest.wait(max(0.0, self._end - time.monotonic())) == 0 else EMULATION
+            return (
+                KVM if self._guest.wait(max(0.0, self._end - time.monotonic())) == 0 else EMULATION
+            )
         except subprocess.TimeoutExpired:
             return EMULATION

@@ -32,7 +32,10 @@ class Outcomes:
     def __str__(self) -> str:
         numbers = Counter(self.found.values())
         minutes, seconds = divmod(round(self.seconds), 60)
-        return ", ".join(f"{numbers[kind]} {kind}" for kind in KINDS if numbers[kind]) + f" in {minutes}:{seconds:02}"
+        return (
+            ", ".join(f"{numbers[kind]} {kind}" for kind in KINDS if numbers[kind])
+            + f" in {minutes}:{seconds:02}"
+        )
 
 
 def read(report: Path) -> Outcomes:
@@ -54,20 +57,45 @@ def _kind(case: ElementTree.Element, before: str) -> str:
         if case.find(tag) is not None:
             return kind
     skipped = case.find("skipped")
-    return before if skipped is None else "xfailed" if skipped.get("type") == "pytest.xfail" else "skipped"
+    return (
+        before
+        if skipped is None
+        else "xfailed"
+        if skipped.get("type") == "pytest.xfail"
+        else "skipped"
+    )
 
 
 def summary(runs: Mapping[str, Outcomes]) -> str:
-    """All runs in a few lines: what each came to, what failed in which, and what could be run in none, with the reasons."""
+    """All runs in a few lines.
+
+    What each came to, what failed in which, and what could be run in none, with the reasons.
+    """
     width = max(map(len, runs))
     lines = [f"{name:{width}}  {outcomes}" for name, outcomes in runs.items()]
-    lines += [f"{kind.upper()} {name}: {_node(test)}" for name, outcomes in runs.items() for kind in ("failed", "error")
-              for test in sorted(outcomes.having(kind))]
-    ran = {test for outcomes in runs.values() for test, kind in outcomes.found.items() if kind != "skipped"}
-    nowhere = {test: reason for outcomes in runs.values() for test, reason in outcomes.reasons.items() if test not in ran}
+    lines += [
+        f"{kind.upper()} {name}: {_node(test)}"
+        for name, outcomes in runs.items()
+        for kind in ("failed", "error")
+        for test in sorted(outcomes.having(kind))
+    ]
+    ran = {
+        test
+        for outcomes in runs.values()
+        for test, kind in outcomes.found.items()
+        if kind != "skipped"
+    }
+    nowhere = {
+        test: reason
+        for outcomes in runs.values()
+        for test, reason in outcomes.reasons.items()
+        if test not in ran
+    }
     if nowhere:
         lines.append("could be run nowhere:")
-        lines += [f"{number:5}  {reason}" for reason, number in Counter(nowhere.values()).most_common()]
+        lines += [
+            f"{number:5}  {reason}" for reason, number in Counter(nowhere.values()).most_common()
+        ]
     return "\n".join(lines)
 
 

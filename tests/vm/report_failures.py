@@ -1,4 +1,7 @@
-"""A plugin of pytest's: a failure is told as soon as it is there, since a guest may be ended before it comes to its summary."""
+"""A plugin of pytest's.
+
+A failure is told as soon as it is there, since a guest may be ended before it comes to its summary.
+"""
 
 from __future__ import annotations
 

@@ -32,8 +32,13 @@ def test_outcomes_are_counted_by_test(tmp_path: Path) -> None:
 
 
 def test_the_summary_names_what_failed_and_what_ran_nowhere(tmp_path: Path) -> None:
-    """What one kernel could not run and the other could is no loss; the rest is told with its reason."""
-    assert summary({"here": outcomes(tmp_path, HERE), "guest": outcomes(tmp_path, GUEST)}).splitlines() == [
+    """What one kernel could not run and the other could is no loss.
+
+    The rest is told with its reason.
+    """
+    assert summary(
+        {"here": outcomes(tmp_path, HERE), "guest": outcomes(tmp_path, GUEST)}
+    ).splitlines() == [
         "here   1 error, 1 passed, 2 skipped, 1 xfailed in 1:02",
         "guest  1 passed, 1 skipped in 0:05",
         "ERROR here: tests/test_a.py::test_fails[1.2.3.4]",

@@ -1,8 +1,9 @@
 """Prepared answers: what was asked once is answered the next time without a look at it.
 
-A question is remembered as the bytes that came, but for the id: so whatever could make a difference (flags, case, EDNS) is part of
-what is compared, and an answer fits exactly. Names come and go seldom in comparison; when they do, or when a sandbox is
-configured anew, its answers are forgotten as a whole. So they are when there are too many: the next question is slower, no more.
+A question is remembered as the bytes that came, but for the id: so whatever could make a difference
+(flags, case, EDNS) is part of what is compared, and an answer fits exactly. Names come and go
+seldom in comparison; when they do, or when a sandbox is configured anew, its answers are forgotten
+as a whole. So they are when there are too many: the next question is slower, no more.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class Memory:
 
 
 class Share:
-    """The prepared answers of a sandbox, by question: to datagrams, and to what comes by TCP, which may be longer."""
+    """The prepared answers of a sandbox, by question.
+
+    To datagrams, and to what comes by TCP, which may be longer.
+    """
 
     __slots__ = ("_memory", "_size", "datagrams", "streams")
 

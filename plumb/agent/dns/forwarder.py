@@ -4,11 +4,13 @@
     the host's                  asked from the host's: it may be on the host's loopback, as systemd-resolved's 127.0.0.53 is;
                                 not at all for a container without a way out, or names would be its way out
 
-Up to three are asked, one after the other, in the way in which the container has asked, UDP or TCP; each has four seconds. One that fails
-(SERVFAIL), refuses, cannot be reached or talks nonsense is passed over; any other answer is handed on as it is, "no such name" too.
-Where none is left, the answer is SERVFAIL.
+Up to three are asked, one after the other, in the way in which the container has asked, UDP or TCP;
+each has four seconds. One that fails (SERVFAIL), refuses, cannot be reached or talks nonsense is
+passed over; any other answer is handed on as it is, "no such name" too. Where none is left, the
+answer is SERVFAIL.
 
-Of one sandbox 1024 questions may be under way, and as many wait, four seconds at most; who comes then is refused (REFUSED).
+Of one sandbox 1024 questions may be under way, and as many wait, four seconds at most; who comes
+then is refused (REFUSED).
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ from plumb.agent.dns.zone import View
 MOST = 3
 """Servers that are asked."""
 LEARNT = 16
-"""Records of one answer that may be about the zone's own addresses; to read more names is to be kept busy."""
+"""Records of one answer that may be about the zone's own addresses.
+
+To read more names is to be kept busy.
+"""
 LONGEST = 4096
 """Bytes of a question that is asked elsewhere: a name has 255, and what EDNS adds is short."""
 PAUSE = 0.05
@@ -37,7 +42,9 @@ Reply = Callable[[bytes], None]
 """Takes an answer without its id."""
 
 
-def usable(upstreams: Sequence[tuple[str, bool]], ns: str, own: str, outside: bool) -> tuple[Server, ...]:
+def usable(
+    upstreams: Sequence[tuple[str, bool]], ns: str, own: str, outside: bool
+) -> tuple[Server, ...]:
     """The servers to ask, in order.
 
     Args:
@@ -61,10 +68,23 @@ class Forward:
 
     __slots__ = ("_forwarder", "exchange", "packet", "question", "reply", "servers", "stream")
 
-    def __init__(self, forwarder: Forwarder, packet: bytes, question: message.Question, servers: Iterator[Server], stream: bool,
-                 reply: Reply) -> None:
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        packet: bytes,
+        question: message.Question,
+        servers: Iterator[Server],
+        stream: bool,
+        reply: Reply,
+    ) -> None:
         self._forwarder = forwarder
-        self.packet, self.question, self.servers, self.stream, self.reply = packet, question, servers, stream, reply
+        self.packet, self.question, self.servers, self.stream, self.reply = (
+            packet,
+            question,
+            servers,
+            stream,
+            reply,
+        )
         self.exchange: Exchange | None = None
 
     def expire(self) -> None:
@@ -83,27 +103,42 @@ class Forwarder:
         view: what it sees of the zone, to tell who answers for whom.
     """
 
-    def __init__(self, commons: Commons, share: Share, view: View, on_view: Callable[[View], None]) -> None:
+    def __init__(
+        self, commons: Commons, share: Share, view: View, on_view: Callable[[View], None]
+    ) -> None:
         self._commons, self._share, self.view, self._on_view = commons, share, view, on_view
         self._under_way: dict[Forward, None] = {}
         self._waiting: OrderedDict[Forward, None] = OrderedDict()
         self._starting = self._rests = False
 
-    def ask(self, packet: bytes, question: message.Question, servers: Sequence[Server], stream: bool, reply: Reply) -> None:
+    def ask(
+        self,
+        packet: bytes,
+        question: message.Question,
+        servers: Sequence[Server],
+        stream: bool,
+        reply: Reply,
+    ) -> None:
         """Ask the servers, and reply what they answer; at once, or later.
 
         Args:
-            packet: the question as it came, and what may lie behind it; question: the same, understood.
+            packet: the question as it came, and what may lie behind it; question: the same,
+            understood.
             stream: whether by TCP.
         """
-        packet = packet[:question.whole]
+        packet = packet[: question.whole]
         if not servers:
             reply(message.error(packet, message.SERVFAIL, question))
             return
         commons, limits = self._commons, self._commons.limits
         mine = len(self._under_way) + len(self._waiting)
         crowded = commons.forwards >= limits.forwards and mine >= limits.granted
-        if crowded or len(self._waiting) >= limits.waiting or len(packet) > LONGEST or not self._share.hold(len(packet)):
+        if (
+            crowded
+            or len(self._waiting) >= limits.waiting
+            or len(packet) > LONGEST
+            or not self._share.hold(len(packet))
+        ):
             reply(message.error(packet, message.REFUSED, question))
             return
         commons.forwards += 1
@@ -142,8 +177,14 @@ class Forwarder:
         way = Stream if forward.stream else Datagrams
         for server in forward.servers:
             try:
-                forward.exchange = way(self._commons, self._share, server, forward.packet, forward.question,
-                                       lambda answer: self._heard(forward, answer))
+                forward.exchange = way(
+                    self._commons,
+                    self._share,
+                    server,
+                    forward.packet,
+                    forward.question,
+                    lambda answer: self._heard(forward, answer),
+                )
             except OSError:
                 continue
             self._commons.patience.add(forward)
@@ -165,13 +206,18 @@ class Forwarder:
         self._finish(forward, answer[2:])
 
     def _learn(self, answer: bytes, named: list[message.Record]) -> None:
-        """Servers elsewhere may know an address of the zone's by the very name that it has here: then it is theirs to tell about."""
+        """Servers elsewhere may know an address of the zone's by the very name that it has here.
+
+        Then it is theirs to tell about.
+        """
         from plumb.agent.dns.local_answers import owner_of
 
         zone = self._commons.zone
         view = self.view
-        told = ((record, answer[record.data:record.data + record.size]) for record in named)
-        for record, ip in islice(((record, ip) for record, ip in told if zone.called(self.view, ip)), LEARNT):
+        told = ((record, answer[record.data : record.data + record.size]) for record in named)
+        for record, ip in islice(
+            ((record, ip) for record, ip in told if zone.called(self.view, ip)), LEARNT
+        ):
             view = zone.learnt(view, owner_of(answer, record), ip)
         if view is not self.view:
             self._on_view(view)
@@ -212,5 +258,3 @@ class Forwarder:
     def busy(self) -> int:
         """How many questions there are, under way or waiting."""
         return len(self._under_way) + len(self._waiting)
-
-

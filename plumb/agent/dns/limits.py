@@ -1,8 +1,11 @@
-"""What the DNS servers of all sandboxes have in common: the zone, the loop, and limits, for an agent is one process.
+"""What the DNS servers of all sandboxes have in common.
 
-A container may ask as much and as badly as it likes, and must not be able to take from the others more than its turn. So nothing grows
-without a bound: each kind of thing has one for each sandbox, and one for all of them together. Whoever comes when the common
-one is reached is refused, but for those who have next to nothing yet.
+The zone, the loop, and limits, for an agent is one process.
+
+A container may ask as much and as badly as it likes, and must not be able to take from the others
+more than its turn. So nothing grows without a bound: each kind of thing has one for each sandbox,
+and one for all of them together. Whoever comes when the common one is reached is refused, but for
+those who have next to nothing yet.
 """
 
 from __future__ import annotations
@@ -17,21 +20,29 @@ from plumb.agent.dns.zone import Zone
 from plumb.agent.loop import Loop, Timer
 
 NOTES = 100
-"""Errors of plumb's own that are written down; a packet that brings one about may come a million times."""
+"""Errors of plumb's own that are written down.
+
+A packet that brings one about may come a million times.
+"""
 
 
 class Limits(NamedTuple):
-    """How much there may be of what, and for how long. Those of forwarding are Docker's; its library has those of TCP's seconds.
+    """How much there may be of what, and for how long.
+
+    Those of forwarding are Docker's; its library has those of TCP's seconds.
 
     Attributes:
-        patience: seconds for a server elsewhere to answer, and for a place in the queue to come free.
+        patience: seconds for a server elsewhere to answer, and for a place in the queue to come
+        free.
         slots: questions of one sandbox that are with servers elsewhere; waiting: that wait to be.
-        forwards: of all sandboxes, with servers or waiting, and `granted` of each however many the others have.
+        forwards: of all sandboxes, with servers or waiting, and `granted` of each however many the
+        others have.
         idle: seconds without a question after which a TCP client is hung up on.
         clients: TCP clients of one sandbox; everyone: of all.
         pipelined: questions of one TCP client that are with servers elsewhere.
-        held: bytes that are kept of all sandboxes: what was asked elsewhere, what has come by TCP in part or is not read yet; of
-            one, a sixteenth; `due` of each however many the others have.
+        held: bytes that are kept of all sandboxes: what was asked elsewhere, what has come by TCP
+            in part or is not read yet; of one, a sixteenth; `due` of each however many the others
+            have.
         remembered: bytes of prepared answers of all sandboxes; of one, a sixteenth.
     """
 
@@ -67,7 +78,9 @@ class Due(Protocol):
 
 
 class Deadlines:
-    """Things that all have the same time: the one that came first is the first to be late, so one timer will do for all.
+    """Things that all have the same time.
+
+    The one that came first is the first to be late, so one timer will do for all.
 
     Args:
         seconds: how long each has.
@@ -94,10 +107,12 @@ class Deadlines:
         try:
             while self._due and next(iter(self._due.values())) <= now:
                 self._due.popitem(last=False)[0].expire()
-        finally:                            # whatever becomes of one, the others' turn comes
+        finally:  # whatever becomes of one, the others' turn comes
             self._timer = None
             if self._due:
-                self._timer = self._loop.later(max(0.0, next(iter(self._due.values())) - now), self._look)
+                self._timer = self._loop.later(
+                    max(0.0, next(iter(self._due.values())) - now), self._look
+                )
 
 
 class Commons:
@@ -113,7 +128,9 @@ class Commons:
         patience, idleness: who waits for an answer or a slot, and which TCP clients are silent.
     """
 
-    def __init__(self, loop: Loop, door: Door, log: Callable[[Exception], None], limits: Limits | None = None) -> None:
+    def __init__(
+        self, loop: Loop, door: Door, log: Callable[[Exception], None], limits: Limits | None = None
+    ) -> None:
         self.loop, self.door, self.limits, self.zone = loop, door, limits or Limits(), Zone()
         self.forwards = self.clients = 0
         self.patience = Deadlines(loop, self.limits.patience)
@@ -138,7 +155,9 @@ class Share:
     def hold(self, size: int) -> bool:
         """Keep so many bytes more, unless that is too much."""
         limits, mine = self._commons.limits, self._mine + size
-        if mine > limits.due and (mine > limits.held // 16 or self._commons.held + size > limits.held):
+        if mine > limits.due and (
+            mine > limits.held // 16 or self._commons.held + size > limits.held
+        ):
             return False
         self._mine = mine
         self._commons.held += size

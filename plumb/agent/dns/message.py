@@ -1,4 +1,6 @@
-"""DNS messages as bytes: what has to be read of any, and what is said without having read more. Pure (RFC 1035 section 4).
+"""DNS messages as bytes: what has to be read of any, and what is said without having read more.
+
+Pure (RFC 1035 section 4).
 
      0    id             whoever asks chose it, and knows the answer by it
      2    flags          QR an answer; opcode; AA TC RD RA; AD CD; rcode
@@ -6,10 +8,11 @@
     12    the question   labels, each after its length, up to the empty one; type; class
           records        name, type, class, TTL, length, data
 
-Everybody may send anything; so all of it is read here by somebody who trusts no length, follows no compression pointer (a name in
-a record may point back into the message, and pointers may make a ring), and needs time in proportion to the message alone.
-What is refused, and how, is what Docker's server refuses (its library's accept function): answers are not answered,
-opcodes other than QUERY and NOTIFY are not implemented, more than one question is an error.
+Everybody may send anything; so all of it is read here by somebody who trusts no length, follows no
+compression pointer (a name in a record may point back into the message, and pointers may make a
+ring), and needs time in proportion to the message alone. What is refused, and how, is what Docker's
+server refuses (its library's accept function): answers are not answered, opcodes other than QUERY
+and NOTIFY are not implemented, more than one question is an error.
 """
 
 from __future__ import annotations
@@ -24,10 +27,16 @@ NOERROR, FORMERR, SERVFAIL, NOTIMP, REFUSED = 0, 1, 2, 4, 5
 A, PTR, MX, AAAA, SRV, OPT = 1, 12, 15, 28, 33, 41
 IN = 1
 SMALLEST = 512
-"""Bytes that whoever asks by UDP can take, whatever it says (RFC 1035 section 4.2.1; RFC 6891 section 6.2.3)."""
+"""Bytes that whoever asks by UDP can take, whatever it says (RFC 1035 section 4.2.1.
+
+RFC 6891 section 6.2.3).
+"""
 LARGEST = 65535
 MOST = (1, 1, 1, 2)
-"""Questions, answers, authorities and additional records of a question at most: a transfer may have a SOA, any an OPT and a TSIG."""
+"""Questions, answers, authorities and additional records of a question at most.
+
+A transfer may have a SOA, any an OPT and a TSIG.
+"""
 TAIL = 10
 """Bytes of a record between its name and its data: type, class, TTL, length."""
 LONGEST_NAME = 255
@@ -61,7 +70,8 @@ class Record(NamedTuple):
     """A record, by where it lies in its message.
 
     Attributes:
-        name: where its name begins; group: its class, which for an OPT is a size; data: where its data begin; size: their length.
+        name: where its name begins; group: its class, which for an OPT is a size; data: where its
+        data begin; size: their length.
     """
 
     name: int
@@ -83,7 +93,10 @@ def number(packet: bytes, at: int) -> int:
 
 
 def understood(packet: bytes) -> Question | None:
-    """Read a question; None for what is to be met with silence: no header, or an answer, which must not start a conversation.
+    """Read a question.
+
+    None for what is to be met with silence: no header, or an answer, which must not start a
+    conversation.
 
     Raises:
         Refused: it is answered with that error.
@@ -114,7 +127,10 @@ def _repeated(packet: bytes) -> int:
 
 
 def _after_labels(packet: bytes, at: int) -> int:
-    """The end of a question's name: it is the first in the message, so that there is nothing it could point at."""
+    """The end of a question's name.
+
+    It is the first in the message, so that there is nothing it could point at.
+    """
     begin = at
     while at < len(packet):
         size = packet[at]
@@ -161,20 +177,30 @@ def records(packet: bytes, at: int, count: int) -> Iterator[Record]:
 
 
 def head(packet: bytes, question: Question, flags: int, answers: int = 0, extras: int = 0) -> bytes:
-    """The beginning of an answer, without the id: flags, counts, the question as it was asked, in its own case."""
+    """The beginning of an answer, without the id.
+
+    Flags, counts, the question as it was asked, in its own case.
+    """
     flags |= QR | question.flags
-    return b"%c%c\0\1%c%c\0\0%c%c" % (flags >> 8, flags & 255, answers >> 8, answers & 255, extras >> 8, extras & 255) \
-        + packet[HEADER:question.end]
+    return (
+        b"%c%c\0\1%c%c\0\0%c%c"
+        % (flags >> 8, flags & 255, answers >> 8, answers & 255, extras >> 8, extras & 255)
+        + packet[HEADER : question.end]
+    )
 
 
 def error(packet: bytes, rcode: int, question: Question | None = None) -> bytes:
-    """An answer that says why there is none, without the id; with the question where that was understood.
+    """An answer that says why there is none, without the id.
+
+    With the question where that was understood.
 
     RA is not set, as in Docker: in its errors the server promises nothing.
     """
     if question is not None:
         return head(packet, question, rcode)
-    flags = QR | (packet[2] << 8 | packet[3]) & (RD | CD | (0x7800 if rcode == NOTIMP else 0)) | rcode
+    flags = (
+        QR | (packet[2] << 8 | packet[3]) & (RD | CD | (0x7800 if rcode == NOTIMP else 0)) | rcode
+    )
     return b"%c%c\0\0\0\0\0\0\0\0" % (flags >> 8, flags & 255)
 
 
@@ -182,9 +208,12 @@ def error(packet: bytes, rcode: int, question: Question | None = None) -> bytes:
 
 
 def answers(packet: bytes, identity: bytes, asked: bytes, end: int) -> bool:
-    """Whether a message is the answer to a question: the id, and the question in any case (RFC 5452 section 4, RFC 4343).
+    """Whether a message is the answer to a question.
 
-    An error may come without the question, as some servers send it: they did not understand it, or did not look.
+    The id, and the question in any case (RFC 5452 section 4, RFC 4343).
+
+    An error may come without the question, as some servers send it: they did not understand it, or
+    did not look.
 
     Args:
         identity: the id that was asked with; asked: what was sent; end: where its question ends.
@@ -193,8 +222,11 @@ def answers(packet: bytes, identity: bytes, asked: bytes, end: int) -> bool:
         return False
     if packet[4:6] == b"\0\0":
         return packet[3] & 15 in (FORMERR, SERVFAIL, NOTIMP, REFUSED)
-    return (packet[4:6] == b"\0\1" and packet[HEADER:end - 4].lower() == asked[HEADER:end - 4].lower()
-            and packet[end - 4:end] == asked[end - 4:end])
+    return (
+        packet[4:6] == b"\0\1"
+        and packet[HEADER : end - 4].lower() == asked[HEADER : end - 4].lower()
+        and packet[end - 4 : end] == asked[end - 4 : end]
+    )
 
 
 def addresses(packet: bytes, end: int) -> list[Record]:
@@ -209,4 +241,8 @@ def addresses(packet: bytes, end: int) -> list[Record]:
     start = end if packet[4:6] == b"\0\1" else HEADER
     answered = number(packet, 6)
     all_of_it = list(records(packet, start, answered + number(packet, 8) + number(packet, 10)))
-    return [record for record in all_of_it[:answered] if (record.kind, record.size) in ((A, 4), (AAAA, 16))]
+    return [
+        record
+        for record in all_of_it[:answered]
+        if (record.kind, record.size) in ((A, 4), (AAAA, 16))
+    ]

@@ -1,19 +1,24 @@
 """The embedded DNS server of a sandbox.
 
-It listens at 127.0.0.11 in the sandbox's namespace, on two ports of no meaning, to which the sandbox's own firewall rewrites what is
-sent to port 53 there (`drivers.embedded_dns`). Two kinds of questions arrive:
+It listens at 127.0.0.11 in the sandbox's namespace, on two ports of no meaning, to which the
+sandbox's own firewall rewrites what is sent to port 53 there (`drivers.embedded_dns`). Two kinds of
+questions arrive:
 
     about names of the sandbox's networks       answered out of the zone (`zone`, `answers`)
     about all else                              asked elsewhere, of up to three servers (`forwarding`, `exchange`)
 
-and each a second time: programs keep no answers. So an answer is prepared once (`remembered`), and who asks the same costs a look
-into a table, and the id: what is forwarded is not remembered but for the fact that it is, as others say how long their answers hold.
+and each a second time: programs keep no answers. So an answer is prepared once (`remembered`), and
+who asks the same costs a look
+into a table, and the id: what is forwarded is not remembered but for the fact that it is, as others
+say how long their answers hold.
 
-Where resolv.conf says `ndots`, a name with fewer dots is first tried with the search domains; so an address of a name without any is
-not asked for elsewhere then: the answer is empty, and the client goes on to the domains.
+Where resolv.conf says `ndots`, a name with fewer dots is first tried with the search domains; so an
+address of a name without any is not asked for elsewhere then: the answer is empty, and the client
+goes on to the domains.
 
-A program may send what it likes. A packet that cannot be read is answered as such or not at all, and if plumb itself stumbles over
-one, that is written down, and the answer is SERVFAIL: no packet ends a server.
+A program may send what it likes. A packet that cannot be read is answered as such or not at all,
+and if plumb itself stumbles over one, that is written down, and the answer is SERVFAIL: no packet
+ends a server.
 """
 
 from __future__ import annotations
@@ -42,7 +47,8 @@ class Served(NamedTuple):
     Attributes:
         ns: its namespace file; ip, udp, tcp: the address and the ports.
         networks: ids, in the order in which they are searched; links: network, alias, name.
-        upstreams: addresses, and whether they are asked from the sandbox; outside: it has a way out.
+        upstreams: addresses, and whether they are asked from the sandbox; outside: it has a way
+        out.
         ndots: the user has set it.
     """
 
@@ -104,7 +110,11 @@ class Resolver:
         self._known.forget()
 
     def _by_datagram(self, events: int) -> None:
-        """Questions by UDP. Nothing is done here twice that could be done once: this decides how many are answered a second."""
+        """Questions by UDP.
+
+        Nothing is done here twice that could be done once: this decides how many are answered a
+        second.
+        """
         receive, send = self._datagrams.recvfrom, self._datagrams.sendto
         self._fresh()
         known, unprepared = self._known.datagrams, 0
@@ -118,7 +128,7 @@ class Resolver:
             except BlockingIOError:
                 return
             except OSError:
-                continue                    # the client's own firewall, or no port to answer to: datagrams get lost
+                continue  # the client's own firewall, or no port to answer to: datagrams get lost
             self._answer(packet, False, self._reply(packet[:2], client))
             unprepared += 1
             if unprepared == UNPREPARED:
@@ -129,7 +139,7 @@ class Resolver:
             try:
                 self._datagrams.sendto(identity + tail, client)
             except OSError:
-                pass                        # as above; or the sandbox is served no more
+                pass  # as above; or the sandbox is served no more
 
         return reply
 
@@ -162,12 +172,18 @@ class Resolver:
             self._look(packet, question, stream, reply)
         except message.Refused as refused:
             reply(message.error(packet, refused.rcode))
-        except Exception as failure:        # whatever it is, it is this packet's: the others are served
+        except Exception as failure:  # whatever it is, it is this packet's: the others are served
             self._commons.note(failure)
             reply(message.error(packet, message.SERVFAIL, question))
         return True
 
-    def _look(self, packet: bytes, question: message.Question, stream: bool, reply: Callable[[bytes], None]) -> None:
+    def _look(
+        self,
+        packet: bytes,
+        question: message.Question,
+        stream: bool,
+        reply: Callable[[bytes], None],
+    ) -> None:
         from plumb.agent.dns import local_answers
 
         known = self._known.streams if stream else self._known.datagrams

@@ -1,8 +1,11 @@
-"""The embedded DNS of an agent: the names of all networks, and a server for each sandbox that has one.
+"""The embedded DNS of an agent.
 
-It is spoken of in the words of the agent's control socket (`agent`); what they say is checked here, word by word, and changes
-nothing when it makes no sense. Messages are written by dnspython, which takes a tenth of a second to load: that happens after
-the first server was opened and whoever asked for it was told, a piece at a time, so that nobody waits for long.
+The names of all networks, and a server for each sandbox that has one.
+
+It is spoken of in the words of the agent's control socket (`agent`); what they say is checked here,
+word by word, and changes nothing when it makes no sense. Messages are written by dnspython, which
+takes a tenth of a second to load: that happens after the first server was opened and whoever asked
+for it was told, a piece at a time, so that nobody waits for long.
 """
 
 from __future__ import annotations
@@ -20,13 +23,24 @@ from plumb.agent.dns.server import Resolver, Served
 from plumb.agent.dns.zone import Entry
 from plumb.agent.loop import Loop
 
-PIECES = ("importlib.metadata", "dataclasses", "dns.name", "dns.rdata", "plumb.agent.dns.local_answers",
-          "dns.rdtypes.IN.A", "dns.rdtypes.IN.AAAA",
-          "dns.rdtypes.ANY.PTR", "dns.rdtypes.IN.SRV")
+PIECES = (
+    "importlib.metadata",
+    "dataclasses",
+    "dns.name",
+    "dns.rdata",
+    "plumb.agent.dns.local_answers",
+    "dns.rdtypes.IN.A",
+    "dns.rdtypes.IN.AAAA",
+    "dns.rdtypes.ANY.PTR",
+    "dns.rdtypes.IN.SRV",
+)
 """What is loaded, in an order in which no piece takes much longer than another."""
 Taken = Callable[[], None]
 Place = tuple[int, int] | None
-"""What tells namespaces apart: a file's device and inode number (namespaces(7)); None where there is no file."""
+"""What tells namespaces apart: a file's device and inode number (namespaces(7)).
+
+None where there is no file.
+"""
 
 
 class Embedded:
@@ -38,7 +52,9 @@ class Embedded:
         log: is told of errors of plumb's own.
     """
 
-    def __init__(self, loop: Loop, door: Door, log: Callable[[Exception], None], limits: Limits | None = None) -> None:
+    def __init__(
+        self, loop: Loop, door: Door, log: Callable[[Exception], None], limits: Limits | None = None
+    ) -> None:
         self._commons = Commons(loop, door, log, limits)
         self._memory = Memory(self._commons.limits.remembered)
         self._resolvers: dict[str, tuple[Resolver, Place]] = {}
@@ -61,7 +77,11 @@ class Embedded:
             entry = _entry(**told)
             return lambda: self._commons.zone.put(entry)
         which = _text(told)
-        return (lambda: self._unserve(which)) if word == "unserve" else (lambda: self._commons.zone.drop(which))
+        return (
+            (lambda: self._unserve(which))
+            if word == "unserve"
+            else (lambda: self._commons.zone.drop(which))
+        )
 
     def _serve(self, served: Served) -> None:
         there = self._there(served.ns)
@@ -82,8 +102,8 @@ class Embedded:
     def _there(self, ns: str) -> Resolver | None:
         """The server of a namespace.
 
-        One whose namespace was lost, so that the file is gone or another's by now, is closed: its sockets alone keep that namespace
-        and its links alive.
+        One whose namespace was lost, so that the file is gone or another's by now, is closed: its
+        sockets alone keep that namespace and its links alive.
         """
         there, place = self._resolvers.get(ns, (None, None))
         if there is not None and place != _place(ns):
@@ -106,12 +126,20 @@ class Embedded:
 
     def resolvers(self, wanted: Iterable[str] | None) -> list[dict[str, Any]]:
         """What is served in these namespaces, or in all."""
-        return [there.served._asdict() for ns in (list(self._resolvers) if wanted is None else wanted) if (there := self._there(ns))]
+        return [
+            there.served._asdict()
+            for ns in (list(self._resolvers) if wanted is None else wanted)
+            if (there := self._there(ns))
+        ]
 
     def names(self, wanted: Iterable[str] | None) -> list[dict[str, Any]]:
         """The names of these endpoints, or of all."""
         entries = self._commons.zone.entries
-        found = entries.values() if wanted is None else [entries[endpoint] for endpoint in wanted if endpoint in entries]
+        found = (
+            entries.values()
+            if wanted is None
+            else [entries[endpoint] for endpoint in wanted if endpoint in entries]
+        )
         return [{**entry._asdict(), "ips": [str(ip) for ip in entry.ips]} for entry in found]
 
 
@@ -126,16 +154,42 @@ def _place(ns: str) -> Place:
 # -- what is said ---------------------------------------------------------------
 
 
-def _served(*, ns: Any, ip: Any, udp: Any, tcp: Any, networks: Any, links: Any, upstreams: Any, outside: Any, ndots: Any) -> Served:
-    return Served(_text(ns), str(IPv4Address(_text(ip))), _port(udp), _port(tcp), tuple(_text(each) for each in _list(networks)),
-                  tuple((_text(network), _text(alias), _text(name)) for network, alias, name in _list(links)),
-                  tuple((str(ip_address(_text(ip))), _bool(inside)) for ip, inside in _list(upstreams)), _bool(outside), _bool(ndots))
+def _served(
+    *,
+    ns: Any,
+    ip: Any,
+    udp: Any,
+    tcp: Any,
+    networks: Any,
+    links: Any,
+    upstreams: Any,
+    outside: Any,
+    ndots: Any,
+) -> Served:
+    return Served(
+        _text(ns),
+        str(IPv4Address(_text(ip))),
+        _port(udp),
+        _port(tcp),
+        tuple(_text(each) for each in _list(networks)),
+        tuple((_text(network), _text(alias), _text(name)) for network, alias, name in _list(links)),
+        tuple((str(ip_address(_text(ip))), _bool(inside)) for ip, inside in _list(upstreams)),
+        _bool(outside),
+        _bool(ndots),
+    )
 
 
 def _entry(*, endpoint: Any, network: Any, title: Any, names: Any, ips: Any, ports: Any) -> Entry:
-    return Entry(_text(endpoint), _text(network), _text(title), tuple(_text(each) for each in _list(names)),
-                 tuple(ip_address(_text(ip)) for ip in _list(ips)),
-                 tuple((_text(name), _text(protocol), _port(number)) for name, protocol, number in _list(ports)))
+    return Entry(
+        _text(endpoint),
+        _text(network),
+        _text(title),
+        tuple(_text(each) for each in _list(names)),
+        tuple(ip_address(_text(ip)) for ip in _list(ips)),
+        tuple(
+            (_text(name), _text(protocol), _port(number)) for name, protocol, number in _list(ports)
+        ),
+    )
 
 
 def _text(value: Any) -> str:

@@ -1,9 +1,12 @@
-"""DNS over TCP, the server's side: each message goes after its length, as many on one connection as a client likes (RFC 7766).
+"""DNS over TCP, the server's side.
 
-Answers come when they are ready, not in the order of the questions. A client that does not read gets no more answers prepared than
-fit a bound: until it reads, it is not read from either. One that is silent for eight seconds, or takes longer for a single
-question, is hung up on. So nobody holds anything for long, and who connects while all places are taken gets the place of the one that
-has been silent for longest, of the same sandbox.
+Each message goes after its length, as many on one connection as a client likes (RFC 7766).
+
+Answers come when they are ready, not in the order of the questions. A client that does not read
+gets no more answers prepared than fit a bound: until it reads, it is not read from either. One that
+is silent for eight seconds, or takes longer for a single question, is hung up on. So nobody holds
+anything for long, and who connects while all places are taken gets the place of the one that has
+been silent for longest, of the same sandbox.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ FREE = 1024
 PAUSE = 0.1
 """Seconds without accepting when there is no descriptor left."""
 Ask = Callable[[bytes, Callable[[bytes], None]], bool]
-"""Takes a question and whom to tell the answer without its id, now or later; whether there will be one."""
+"""Takes a question and whom to tell the answer without its id, now or later.
+
+Whether there will be one.
+"""
 
 
 class Clients:
@@ -39,10 +45,19 @@ class Clients:
         ask: answers a question; prepared: tells whether that is done at once.
     """
 
-    def __init__(self, commons: Commons, share: Share, listener: socket.socket, ask: Ask, prepared: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        commons: Commons,
+        share: Share,
+        listener: socket.socket,
+        ask: Ask,
+        prepared: Callable[[bytes], bool],
+    ) -> None:
         self.commons, self.share, self.ask, self.prepared = commons, share, ask, prepared
         self._listener = listener
-        self.open: OrderedDict[Client, None] = OrderedDict()       # the one that has been silent for longest comes first
+        self.open: OrderedDict[Client, None] = (
+            OrderedDict()
+        )  # the one that has been silent for longest comes first
 
     def begin(self) -> None:
         """Take clients from now on."""
@@ -56,7 +71,7 @@ class Clients:
             sock, _ = self._listener.accept()
         except BlockingIOError:
             return
-        except OSError:                         # no descriptor left, or who has come is gone again
+        except OSError:  # no descriptor left, or who has come is gone again
             loop.rest(self._listener.fileno(), PAUSE)
             return
         if self._full():
@@ -64,13 +79,16 @@ class Clients:
         sock.setblocking(False)
         try:
             self.open[Client(self, sock)] = None
-        except OSError:                         # the kernel watches no more for us (max_user_watches)
+        except OSError:  # the kernel watches no more for us (max_user_watches)
             sock.close()
 
     def _full(self) -> bool:
         limits, mine = self.commons.limits, len(self.open)
-        return (mine >= limits.clients or (mine >= limits.granted and self.commons.clients >= limits.everyone)
-                or (mine > 0 and self.commons.loop.full))
+        return (
+            mine >= limits.clients
+            or (mine >= limits.granted and self.commons.clients >= limits.everyone)
+            or (mine > 0 and self.commons.loop.full)
+        )
 
     def touch(self, client: Client) -> None:
         """It has asked."""
@@ -87,7 +105,19 @@ class Clients:
 class Client:
     """One who asks by TCP."""
 
-    __slots__ = ("_busy", "_clients", "_closed", "_ended", "_events", "_held", "_in", "_out", "_pending", "_resting", "_socket")
+    __slots__ = (
+        "_busy",
+        "_clients",
+        "_closed",
+        "_ended",
+        "_events",
+        "_held",
+        "_in",
+        "_out",
+        "_pending",
+        "_resting",
+        "_socket",
+    )
 
     def __init__(self, clients: Clients, sock: socket.socket) -> None:
         self._clients, self._socket = clients, sock
@@ -126,7 +156,8 @@ class Client:
     def _turn(self) -> None:
         """Answer what has come, send what can be sent, and see what to wait for.
 
-        After one question for which nothing was prepared it is the others' turn: a sandbox may have many clients.
+        After one question for which nothing was prepared it is the others' turn: a sandbox may have
+        many clients.
         """
         dear = False
         while not dear and self._room and (packet := self._next()) is not None:
@@ -137,7 +168,7 @@ class Client:
             self._clients.commons.loop.soon(self._resume)
         with suppress(BlockingIOError):
             while self._out:
-                del self._out[:self._socket.send(self._out)]
+                del self._out[: self._socket.send(self._out)]
         if not self._counted() or (self._ended and not self._pending and not self._out):
             self.close()
             return
@@ -160,8 +191,8 @@ class Client:
         size = int.from_bytes(self._in[:2], "big")
         if len(self._in) < 2 or len(self._in) < 2 + size:
             return None
-        packet = bytes(self._in[2:2 + size])
-        del self._in[:2 + size]
+        packet = bytes(self._in[2 : 2 + size])
+        del self._in[: 2 + size]
         return packet
 
     def _take(self, packet: bytes) -> None:
@@ -198,7 +229,7 @@ class Client:
     def expire(self) -> None:
         """It has been silent for long."""
         if self._pending:
-            self._clients.commons.idleness.add(self)        # it waits for others, as we do
+            self._clients.commons.idleness.add(self)  # it waits for others, as we do
         else:
             self.close()
 

@@ -1,11 +1,14 @@
 """An exchange: one question to one server elsewhere, and its answer.
 
-Whoever can guess what a resolver has asked may answer in a server's name, if it is faster. So each question has a socket of its own, from
-a port that the kernel has chosen at random; it is connected, so that the kernel takes nothing from any other address; its id
-is random as well; and the answer must repeat the question (RFC 5452). What does not fit is ignored, and the wait goes on: it may
-be somebody's attempt, and the true answer still comes. By TCP nobody else can put in a word, and what does not fit is the server's.
+Whoever can guess what a resolver has asked may answer in a server's name, if it is faster. So each
+question has a socket of its own, from a port that the kernel has chosen at random; it is connected,
+so that the kernel takes nothing from any other address; its id is random as well; and the answer
+must repeat the question (RFC 5452). What does not fit is ignored, and the wait goes on: it may be
+somebody's attempt, and the true answer still comes. By TCP nobody else can put in a word, and what
+does not fit is the server's.
 
-A server's host where nobody listens says so by ICMP, and the socket reports ECONNREFUSED: no need to wait any longer.
+A server's host where nobody listens says so by ICMP, and the socket reports ECONNREFUSED: no need
+to wait any longer.
 """
 
 from __future__ import annotations
@@ -40,8 +43,15 @@ class Exchange:
     kind: int
     begins: int
 
-    def __init__(self, commons: Commons, share: Share, server: tuple[str, str], packet: bytes, question: message.Question,
-                 done: Done) -> None:
+    def __init__(
+        self,
+        commons: Commons,
+        share: Share,
+        server: tuple[str, str],
+        packet: bytes,
+        question: message.Question,
+        done: Done,
+    ) -> None:
         self._commons, self._share, self._done, self._end = commons, share, done, question.end
         # Both are the kernel's choice: the id here, the port where the socket connects.
         self._asked = os.urandom(2) + packet[2:]
@@ -74,7 +84,10 @@ class Exchange:
 
 
 class Datagrams(Exchange):
-    """By UDP. An answer may have any size, whatever was said about what can be taken: there are servers that do not care, as in Docker."""
+    """By UDP. An answer may have any size, whatever was said about what can be taken.
+
+    There are servers that do not care, as in Docker.
+    """
 
     kind, begins = socket.SOCK_DGRAM, IN
 
@@ -107,7 +120,7 @@ class Stream(Exchange):
     def _on_event(self, events: int) -> None:
         try:
             if self._out:
-                self._out = self._out[self._socket.send(self._out):]
+                self._out = self._out[self._socket.send(self._out) :]
                 if not self._out:
                     self._commons.loop.rewatch(self._socket.fileno(), IN)
                 return

@@ -1,20 +1,23 @@
 """The zone: which name means which addresses, as Docker's embedded DNS server knows it. Pure.
 
-Names belong to networks. An endpoint brings its container's name, its aliases on that network, the short id and a host name that
-was given; several endpoints may share an alias, and it means all of them. A container knows the names of the networks that it
-is on, and no others. Nobody else has a say: there are no zone files, no transfers, no search domain.
+Names belong to networks. An endpoint brings its container's name, its aliases on that network, the
+short id and a host name that was given; several endpoints may share an alias, and it means all of
+them. A container knows the names of the networks that it is on, and no others. Nobody else has a
+say: there are no zone files, no transfers, no search domain.
 
-A container asks for `web`, or `web.shop` for the one on network shop; and as both names may have dots in them, a question is tried in
-all its readings, the whole as a name first, then with ever more of its end as a network's name:
+A container asks for `web`, or `web.shop` for the one on network shop; and as both names may have
+dots in them, a question is tried in all its readings, the whole as a name first, then with ever
+more of its end as a network's name:
 
     a.b.c       on any of the networks
     a.b         on the network "c"
     a           on the network "b.c"
 
-The first reading that is known wins, and in it the first network, in the order in which the container's gateway is chosen. Answers of
-several networks are never put together. In each reading a link's alias (`--link db:database`: a name that this container alone knows)
-goes before a name that all know. Names are looked up in lower case (RFC 4343); aliases and networks only as they were written, as in
-Docker.
+The first reading that is known wins, and in it the first network, in the order in which the
+container's gateway is chosen. Answers of several networks are never put together. In each reading a
+link's alias (`--link db:database`: a name that this container alone knows) goes before a name that
+all know. Names are looked up in lower case (RFC 4343); aliases and networks only as they were
+written, as in Docker.
 
     NAME                        addresses, of the family that was asked for; a name without any of that family is known, and empty
     2.0.18.172.in-addr.arpa     an endpoint's first name, and its network: web.shop
@@ -57,7 +60,8 @@ class View(NamedTuple):
     Attributes:
         networks: ids of its networks, in the order in which they are searched.
         links: by network, what an alias stands for there.
-        elsewhere: endpoints' addresses of which its servers elsewhere have said that they know them by the same name.
+        elsewhere: endpoints' addresses of which its servers elsewhere have said that they know them
+        by the same name.
     """
 
     networks: tuple[str, ...]
@@ -93,7 +97,8 @@ class Zone:
         self.entries: dict[str, Entry] = {}
         self._networks: dict[str, Network] = {}
 
-    # What it costs to put or to drop must not depend on how many others there are: every table is a dictionary by what is looked up.
+    # What it costs to put or to drop must not depend on how many others there are: every table is a
+    # dictionary by what is looked up.
 
     def put(self, entry: Entry) -> None:
         """An endpoint's names, in place of those that it had."""
@@ -140,13 +145,19 @@ class Zone:
         for candidate, title in readings(name):
             if title is not None and title not in titles:
                 continue
-            meant = [(net, view.links.get(key, {}).get(candidate)) for key, net in nets if title in (None, net.title)]
+            meant = [
+                (net, view.links.get(key, {}).get(candidate))
+                for key, net in nets
+                if title in (None, net.title)
+            ]
             linked = [(net, alias) for net, alias in meant if alias is not None]
             plain = [(net, candidate) for net, alias in meant if alias is None]
             for net, known in (*linked, *plain):
                 holders = net.named.get(known.lower())
                 if holders:
-                    return tuple(dict.fromkeys(ip for entry in holders.values() for ip in entry.ips))
+                    return tuple(
+                        dict.fromkeys(ip for entry in holders.values() for ip in entry.ips)
+                    )
         return None
 
     def called(self, view: View, ip: bytes) -> str:
@@ -164,7 +175,9 @@ class Zone:
         return ""
 
     def offers(self, view: View, name: str) -> list[tuple[str, int, tuple[IPAddress, ...]]]:
-        """Who offers a named port: NAME.NETWORK, the port's number, addresses. On the first network where somebody does.
+        """Who offers a named port: NAME.NETWORK, the port's number, addresses.
+
+        On the first network where somebody does.
 
         Args:
             name: PORT.PROTOCOL.NAME, without the final dot.
@@ -174,9 +187,12 @@ class Zone:
         wanted = (port.removeprefix("_"), protocol.removeprefix("_"))
         for key in view.networks:
             net = self._networks.get(key)
-            found = [(f"{entry.names[0]}.{entry.title}", number, entry.ips)
-                     for entry in (net.named.get(service, {}) if net is not None else {}).values()
-                     for label, kind, number in entry.ports if (label.lower().removeprefix("_"), kind) == wanted]
+            found = [
+                (f"{entry.names[0]}.{entry.title}", number, entry.ips)
+                for entry in (net.named.get(service, {}) if net is not None else {}).values()
+                for label, kind, number in entry.ports
+                if (label.lower().removeprefix("_"), kind) == wanted
+            ]
             if found:
                 return found
         return []
@@ -184,14 +200,22 @@ class Zone:
     def learnt(self, view: View, name: str, ip: bytes) -> View:
         """What a sandbox sees after a server elsewhere has said that a name means this address.
 
-        If it is called so here too, that one shall be asked what it is called. (Docker notes it down for the whole network; here what
-        one container's servers say is no matter of the others.)
+        If it is called so here too, that one shall be asked what it is called. (Docker notes it
+        down for the whole network; here what one container's servers say is no matter of the
+        others.)
         """
-        new = {(endpoint, ip) for key in view.networks if key in self._networks
-               for endpoint, called in self._networks[key].called.get(ip, {}).items() if called.lower() == name.lower()}
+        new = {
+            (endpoint, ip)
+            for key in view.networks
+            if key in self._networks
+            for endpoint, called in self._networks[key].called.get(ip, {}).items()
+            if called.lower() == name.lower()
+        }
         if new <= view.elsewhere:
             return view
-        return view._replace(elsewhere=frozenset(new) if len(view.elsewhere) >= MOST else view.elsewhere | new)
+        return view._replace(
+            elsewhere=frozenset(new) if len(view.elsewhere) >= MOST else view.elsewhere | new
+        )
 
 
 def readings(name: str) -> Iterable[tuple[str, str | None]]:
@@ -199,7 +223,7 @@ def readings(name: str) -> Iterable[tuple[str, str | None]]:
     yield name, None
     at = name.rfind(".")
     while at >= 0:
-        yield name[:at], name[at + 1:]
+        yield name[:at], name[at + 1 :]
         at = name.rfind(".", 0, at)
 
 
@@ -207,14 +231,23 @@ def reversed_address(name: str) -> bytes | None:
     """The address that a name of the reverse tree is about (RFC 1035 section 3.5, RFC 3596 section 2.5).
 
     Args:
-        name: 2.0.18.172.in-addr.arpa, or 32 digits of half a byte each and ip6.arpa; without the final dot.
+        name: 2.0.18.172.in-addr.arpa, or 32 digits of half a byte each and ip6.arpa; without the
+        final dot.
     """
     parts = name.lower().split(".")[::-1]
     digits = parts[2:]
-    if parts[:2] == ["arpa", "in-addr"] and len(digits) == 4 and all(part.isascii() and part.isdigit() for part in digits):
+    if (
+        parts[:2] == ["arpa", "in-addr"]
+        and len(digits) == 4
+        and all(part.isascii() and part.isdigit() for part in digits)
+    ):
         numbers = [int(part) for part in digits if len(part) < 4 and str(int(part)) == part]
         return bytes(numbers) if len(numbers) == 4 and max(numbers) < 256 else None
-    if parts[:2] == ["arpa", "ip6"] and len(digits) == 32 and all(len(part) == 1 and part in "0123456789abcdef" for part in digits):
+    if (
+        parts[:2] == ["arpa", "ip6"]
+        and len(digits) == 32
+        and all(len(part) == 1 and part in "0123456789abcdef" for part in digits)
+    ):
         return bytes.fromhex("".join(digits))
     return None
 

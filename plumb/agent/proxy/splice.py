@@ -1,11 +1,14 @@
-"""What bytes lie in on their way from one socket to another: a pipe where the kernel can do it, else a buffer.
+"""What bytes lie in on their way from one socket to another.
 
-splice(2) moves what a socket has received into a pipe, and what is in a pipe into a socket's send queue, by handing on
-pages: nothing is copied, and this process never sees a byte. A pipe is needed only while bytes lie in it; so the pipes
-belong to all connections together, and a connection that waits has none.
+A pipe where the kernel can do it, else a buffer.
 
-Three kinds of bytes go through a buffer: SCTP's, which many kernels cannot splice; TCP's urgent data, before which splice
-stops for good; and any when no descriptor is left for a pipe.
+splice(2) moves what a socket has received into a pipe, and what is in a pipe into a socket's send
+queue, by handing on pages: nothing is copied, and this process never sees a byte. A pipe is needed
+only while bytes lie in it; so the pipes belong to all connections together, and a connection that
+waits has none.
+
+Three kinds of bytes go through a buffer: SCTP's, which many kernels cannot splice; TCP's urgent
+data, before which splice stops for good; and any when no descriptor is left for a pipe.
 """
 
 from __future__ import annotations
@@ -24,12 +27,18 @@ KEPT = 16
 
 
 class Vessel(Protocol):
-    """Holds bytes between two sockets. Where a socket has nothing, or takes nothing, both calls raise BlockingIOError."""
+    """Holds bytes between two sockets.
+
+    Where a socket has nothing, or takes nothing, both calls raise BlockingIOError.
+    """
 
     held: int
 
     def fill(self, source: int) -> int:
-        """Take bytes from a socket into the empty vessel; how many, 0 at the end of what it says."""
+        """Take bytes from a socket into the empty vessel.
+
+        How many, 0 at the end of what it says.
+        """
 
     def drain(self, sink: int) -> None:
         """Give a socket what it takes."""
@@ -49,7 +58,9 @@ class Pipe:
         try:
             self.pages = fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, SIZE) // PAGE
         except OSError:
-            self.pages = fcntl.fcntl(self.writer, fcntl.F_GETPIPE_SZ) // PAGE       # a small one does as well
+            self.pages = (
+                fcntl.fcntl(self.writer, fcntl.F_GETPIPE_SZ) // PAGE
+            )  # a small one does as well
 
     def fill(self, source: int) -> int:
         """Take by splice."""
@@ -61,7 +72,10 @@ class Pipe:
         self.held -= os.splice(self.reader, sink, self.held, flags=os.SPLICE_F_NONBLOCK)
 
     def exhausted(self, taken: int) -> bool:
-        """A pipe is a ring of pages, each with a byte in it at least: with fewer bytes than pages it was not full."""
+        """A pipe is a ring of pages, each with a byte in it at least.
+
+        With fewer bytes than pages it was not full.
+        """
         return taken < self.pages
 
     def close(self) -> None:
@@ -87,7 +101,7 @@ class Buffer:
 
     def drain(self, sink: int) -> None:
         """Give by write."""
-        self._bytes = self._bytes[os.write(sink, self._bytes):]
+        self._bytes = self._bytes[os.write(sink, self._bytes) :]
         self.held = len(self._bytes)
 
     def exhausted(self, taken: int) -> bool:

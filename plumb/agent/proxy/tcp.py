@@ -1,22 +1,26 @@
-"""The user-land proxy for streams: what arrives at a port of the host is handed on to a container, in the host's name.
+"""The user-land proxy for streams.
 
-A published port is DNAT's business, and nearly all packets go that way. But DNAT leaves out what comes from where its
-answers would not find back: connections of the host to 127.0.0.1 and ::1, which no other interface may carry; of a
-container to a port that is published on its own network, whose answers the bridge would deliver without the host; and of
-IPv6 clients to a container that has IPv4 only. There a real connection ends at the host and a second one begins. Docker
-starts a process for each port that does this; here all ports share one loop.
+What arrives at a port of the host is handed on to a container, in the host's name.
+
+A published port is DNAT's business, and nearly all packets go that way. But DNAT leaves out what
+comes from where its answers would not find back: connections of the host to 127.0.0.1 and ::1,
+which no other interface may carry; of a container to a port that is published on its own network,
+whose answers the bridge would deliver without the host; and of IPv6 clients to a container that has
+IPv4 only. There a real connection ends at the host and a second one begins. Docker starts a process
+for each port that does this; here all ports share one loop.
 
     client ──> accept ─┐                                    the container sees the host's address on the bridge, not
                        ├ a connection: two sockets, two     the client's: that is the price of a proxy
     target <── connect ┘ flows, one each way
 
-A flow takes from one socket and gives to the other, by way of a pipe (see `vessels`). What TCP says beside the bytes is
-handed on too: an end of stream goes one way only, the other way stays open (half-close, RFC 9293, 3.6); a reset on one
-side becomes a reset on the other, so that nobody takes a stream that was cut off for one that is complete; a client
-whose container refuses gets a reset.
+A flow takes from one socket and gives to the other, by way of a pipe (see `vessels`). What TCP says
+beside the bytes is handed on too: an end of stream goes one way only, the other way stays open
+(half-close, RFC 9293, 3.6); a reset on one side becomes a reset on the other, so that nobody takes
+a stream that was cut off for one that is complete; a client whose container refuses gets a reset.
 
-The loop says when a socket *becomes* readable or writable (edge-triggered), which costs one call of epoll_ctl for all its
-life. So each side remembers what it is until a call says that it is no longer.
+The loop says when a socket *becomes* readable or writable (edge-triggered), which costs one call of
+epoll_ctl for all its life. So each side remembers what it is until a call says that it is no
+longer.
 """
 
 from __future__ import annotations
@@ -61,13 +65,17 @@ class Side:
             if events & HANGUP:
                 self.hangup = True
             if events & PRI and not self.urgent:
-                # The urgent byte is handed on where it stands in the stream: most servers that use it ask for that.
+                # The urgent byte is handed on where it stands in the stream: most servers that use
+                # it ask for that.
                 self.urgent = True
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
 
 
 class Flow:
-    """One direction of a connection: from a source to a sink. It has ended when the source's end was read, or it broke."""
+    """One direction of a connection: from a source to a sink.
+
+    It has ended when the source's end was read, or it broke.
+    """
 
     __slots__ = ("_pool", "_spliced", "_vessel", "ended", "sink", "source")
 
@@ -79,8 +87,8 @@ class Flow:
     def pump(self) -> bool:
         """Move bytes, for a turn; whether there is more that could be moved at once.
 
-        Nothing is taken that cannot be given: what the sink does not take stays in the source's receive queue, its window
-        closes, and the sender waits.
+        Nothing is taken that cannot be given: what the sink does not take stays in the source's
+        receive queue, its window closes, and the sender waits.
 
         Raises:
             OSError: one of the two sides is broken.
@@ -104,7 +112,9 @@ class Flow:
         source = self.source
         if not source.readable:
             return False
-        self._vessel = vessel = self._pool.take() if self._spliced and not source.urgent else Buffer()
+        self._vessel = vessel = (
+            self._pool.take() if self._spliced and not source.urgent else Buffer()
+        )
         try:
             taken = vessel.fill(source.number)
         except BlockingIOError:
@@ -114,7 +124,8 @@ class Flow:
             self.let_go()
             self.ended = taken == 0
             return False
-        # An end that came with these bytes has been announced already, and no event will tell of it again.
+        # An end that came with these bytes has been announced already, and no event will tell of it
+        # again.
         if vessel.exhausted(taken) and not source.hangup:
             source.readable = False
         return True
@@ -141,7 +152,10 @@ class Connection:
         self._back = Flow(self._target, self._client, proxy.pool, proxy.spliced)
         self._queued = self._broken = False
         try:
-            for side, callback in ((self._client, self._on_client), (self._target, self._on_target)):
+            for side, callback in (
+                (self._client, self._on_client),
+                (self._target, self._on_target),
+            ):
                 proxy.loop.watch(side.number, IN | OUT | PRI | HANGUP | EDGE, callback)
         except OSError:
             self.abort()
@@ -156,7 +170,7 @@ class Connection:
     def _note(self, side: Side, events: int) -> None:
         side.note(events)
         if events & ERR and side.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._broken = True             # reset, refused, or silent for too long
+            self._broken = True  # reset, refused, or silent for too long
         if not self._queued:
             self._turn()
 
@@ -164,7 +178,7 @@ class Connection:
         """Move what can be moved, then see whether that was all."""
         self._queued = False
         if self not in self._proxy.connections:
-            return                          # it was cut off while it waited for its turn
+            return  # it was cut off while it waited for its turn
         more = False
         for flow, other in ((self._forth, self._back), (self._back, self._forth)):
             if not flow.ended:
@@ -219,7 +233,9 @@ class StreamProxy:
         pool: the pipes of all proxies.
     """
 
-    def __init__(self, loop: Loop, listener: socket.socket, target: tuple[str, int], pool: Pool) -> None:
+    def __init__(
+        self, loop: Loop, listener: socket.socket, target: tuple[str, int], pool: Pool
+    ) -> None:
         self.loop, self.pool = loop, pool
         self.spliced = listener.proto != socket.IPPROTO_SCTP
         self.connections: set[Connection] = set()
@@ -227,8 +243,10 @@ class StreamProxy:
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
         self._paced = False
         if self.spliced:
-            _configure(listener)            # whatever is accepted inherits it
-            self._paced = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).startswith(b"bbr")
+            _configure(listener)  # whatever is accepted inherits it
+            self._paced = listener.getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16
+            ).startswith(b"bbr")
         loop.watch(listener.fileno(), IN, self._accept)
 
     def _accept(self, events: int) -> None:
@@ -242,22 +260,27 @@ class StreamProxy:
             except OSError as error:
                 if error.errno in FULL:
                     return self.loop.rest(self._listener.fileno(), PAUSE)
-                continue                    # a client that has gone while it waited (ECONNABORTED)
+                continue  # a client that has gone while it waited (ECONNABORTED)
             try:
                 self.connections.add(Connection(self, client, self._connecting(client, peer[0])))
-            except OSError:                 # no route, no descriptor, no memory
+            except OSError:  # no route, no descriptor, no memory
                 _reset(client)
         return None
 
     def _connecting(self, client: socket.socket, peer: str) -> socket.socket:
         """A socket on its way to the container; it is writable once it is there."""
         client.setblocking(False)
-        target = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, self._listener.proto)
+        target = socket.socket(
+            self._family,
+            socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
+            self._listener.proto,
+        )
         try:
             if self.spliced:
                 _configure(target)
             if self._paced:
-                # BBR measures the way and sends no faster than that. Where no packet leaves the host it measures the scheduler,
+                # BBR measures the way and sends no faster than that. Where no packet leaves the
+                # host it measures the scheduler,
                 # and sends at half the speed.
                 target.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, UNPACED)
                 if peer.startswith("127.") or peer == "::1":
@@ -293,7 +316,10 @@ def _reset(sock: socket.socket) -> None:
 
 
 def _configure(sock: socket.socket) -> None:
-    """What docker-proxy has on its TCP sockets: no waiting for more to send, and asking silent peers whether they live."""
+    """What docker-proxy has on its TCP sockets.
+
+    No waiting for more to send, and asking silent peers whether they live.
+    """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE:

@@ -1,15 +1,21 @@
-"""The user-land proxy for datagrams: UDP has no connections, so the proxy keeps a table of who has asked.
+"""The user-land proxy for datagrams.
 
-For each client, and each address of the host that it has asked at, there is a socket that is connected to the container:
-by it the container tells clients apart, and by it an answer finds its client again. Nobody says when a client is done; an
-entry ends after a while without a datagram either way, 90 s as docker-proxy's.
+UDP has no connections, so the proxy keeps a table of who has asked.
 
-A host has many addresses, and a client takes an answer only from the one that it has asked. A socket bound to 0.0.0.0
-would answer from whichever address the route suggests; so each datagram tells where it was sent (IP_PKTINFO, ip(7);
-IPV6_RECVPKTINFO, RFC 3542), and the answer is sent from there by the same means.
+For each client, and each address of the host that it has asked at, there is a socket that is
+connected to the container:
+by it the container tells clients apart, and by it an answer finds its client again. Nobody says
+when a client is done; an entry ends after a while without a datagram either way, 90 s as
+docker-proxy's.
 
-A container in which nobody listens answers with ICMP port unreachable, which the next call on the socket reports as
-ECONNREFUSED: about an earlier datagram, so the call is made again. Perhaps somebody listens later.
+A host has many addresses, and a client takes an answer only from the one that it has asked. A
+socket bound to 0.0.0.0 would answer from whichever address the route suggests; so each datagram
+tells where it was sent (IP_PKTINFO, ip(7); IPV6_RECVPKTINFO, RFC 3542), and the answer is sent from
+there by the same means.
+
+A container in which nobody listens answers with ICMP port unreachable, which the next call on the
+socket reports as ECONNREFUSED: about an earlier datagram, so the call is made again. Perhaps
+somebody listens later.
 """
 
 from __future__ import annotations
@@ -25,7 +31,10 @@ from plumb.agent.loop import IN, Loop, Timer
 IDLE = 90.0
 """Seconds without a datagram after which a client is forgotten."""
 CLIENTS = 4096
-"""Clients of one port that are remembered; one more, and the one that has been silent for longest is forgotten."""
+"""Clients of one port that are remembered.
+
+One more, and the one that has been silent for longest is forgotten.
+"""
 BATCH = 32
 """Datagrams that are handed on before it is the others' turn."""
 ROOM = memoryview(bytearray(65535))
@@ -53,17 +62,27 @@ class DatagramProxy:
 
     Args:
         loop: whom to ask to be called.
-        listener: a bound UDP socket that does not block and tells where a datagram was sent; it stays the caller's.
+        listener: a bound UDP socket that does not block and tells where a datagram was sent; it
+        stays the caller's.
         target: the container's address and port.
         idle: seconds after which a silent client is forgotten.
         clients: how many are remembered.
     """
 
-    def __init__(self, loop: Loop, listener: socket.socket, target: tuple[str, int], idle: float = IDLE, clients: int = CLIENTS) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        target: tuple[str, int],
+        idle: float = IDLE,
+        clients: int = CLIENTS,
+    ) -> None:
         self._loop, self._listener, self._target = loop, listener, target
         self._idle, self._most = idle, clients
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
-        self.clients: OrderedDict[Key, Client] = OrderedDict()      # the one that has been silent for longest comes first
+        self.clients: OrderedDict[Key, Client] = (
+            OrderedDict()
+        )  # the one that has been silent for longest comes first
         self._sweep: Timer | None = None
         loop.watch(listener.fileno(), IN, self._on_listener)
 
@@ -82,8 +101,13 @@ class DatagramProxy:
                 self._touch(client, now)
                 _send(client.socket, ROOM[:size])
 
-    def _client(self, address: Any, told: list[tuple[int, int, bytes]], now: float) -> Client | None:
-        """The table's entry for a datagram; None where there is no route, or no descriptor left for one."""
+    def _client(
+        self, address: Any, told: list[tuple[int, int, bytes]], now: float
+    ) -> Client | None:
+        """The table's entry for a datagram.
+
+        None where there is no route, or no descriptor left for one.
+        """
         sender = answering(told)
         key = (address, sender[0][2] if sender else b"")
         client = self.clients.get(key)
@@ -99,7 +123,9 @@ class DatagramProxy:
         return client
 
     def _welcome(self, key: Key, sender: list[tuple[int, int, bytes]]) -> Client:
-        sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock = socket.socket(
+            self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        )
         try:
             client = Client(key, sender, sock)
             sock.connect(self._target)
@@ -118,11 +144,11 @@ class DatagramProxy:
             except BlockingIOError:
                 return
             except OSError:
-                continue                    # nobody listened there a moment ago; asking has cleared it
+                continue  # nobody listened there a moment ago; asking has cleared it
             try:
                 self._listener.sendmsg([ROOM[:size]], client.sender, 0, client.address)
             except OSError:
-                pass                        # the way to the client is full, or gone: datagrams get lost
+                pass  # the way to the client is full, or gone: datagrams get lost
 
     def _touch(self, client: Client, now: float) -> None:
         client.seen = now
@@ -165,21 +191,23 @@ def _send(sock: socket.socket, datagram: memoryview) -> None:
         except ConnectionRefusedError:
             continue
         except OSError:
-            return                          # no route, no room: datagrams get lost
+            return  # no route, no room: datagrams get lost
 
 
 def answering(told: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
     """What to say with an answer so that it leaves from the address at which the question came in.
 
     Args:
-        told: the control messages of the question. struct in_pktinfo is an interface's number, the host's own address and
-            the one in the header (another one if that was a broadcast); struct in6_pktinfo an address and a number.
+        told: the control messages of the question. struct in_pktinfo is an interface's number, the
+            host's own address and the one in the header (another one if that was a broadcast);
+            struct in6_pktinfo an address and a number.
     """
     for level, kind, data in told:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
             return [(level, kind, bytes(4) + data[4:8] + bytes(4))]
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            # A link-local address is one only together with its link; any other answer may leave by any.
+            # A link-local address is one only together with its link; any other answer may leave by
+            # any.
             link = data[16:20] if data[0] == 0xFE and data[1] & 0xC0 == 0x80 else bytes(4)
             return [(level, kind, data[:16] + link)]
     return []

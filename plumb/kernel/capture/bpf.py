@@ -1,8 +1,10 @@
 """Classic BPF: the small programs that a socket gives the kernel to choose its packets (bpf(4), the kernel's networking/filter.rst).
 
-A machine with one accumulator A and one index register X looks at one packet: it loads bytes, compares, jumps forward only, and
-returns how much of the packet the socket shall get: nothing, or all of it. So no packet of somebody else's ever reaches user space.
-What is written here is what tcpdump's compiler would write, by hand, since the packets that are meant are few and known.
+A machine with one accumulator A and one index register X looks at one packet: it loads bytes,
+compares, jumps forward only, and
+returns how much of the packet the socket shall get: nothing, or all of it. So no packet of somebody
+else's ever reaches user space. What is written here is what tcpdump's compiler would write, by
+hand, since the packets that are meant are few and known.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Program:
     """A program under construction: instructions in their order, and labels to jump to."""
 
     def __init__(self) -> None:
-        self._code: list[tuple[int, int, str]] = []     # operation, its number, the label of a jump
+        self._code: list[tuple[int, int, str]] = []  # operation, its number, the label of a jump
         self._labels: dict[str, int] = {}
         self._made = 0
 
@@ -65,7 +67,8 @@ class Program:
     def assemble(self) -> bytes:
         """The program as the kernel takes it.
 
-        A jump on a condition reaches 255 instructions, one without a condition any; so each condition skips, or does not, a jump.
+        A jump on a condition reaches 255 instructions, one without a condition any; so each
+        condition skips, or does not, a jump.
         """
         places, at = [], 0
         for operation, _, _ in self._code:
@@ -86,5 +89,8 @@ class Program:
 def attach(sock: socket.socket, program: bytes) -> None:
     """Give a socket its filter. What came in before stays in its queue."""
     held = ctypes.create_string_buffer(program, len(program))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
-                    struct.pack("@HP", len(program) // INSTRUCTION.size, ctypes.addressof(held)))
+    sock.setsockopt(
+        socket.SOL_SOCKET,
+        SO_ATTACH_FILTER,
+        struct.pack("@HP", len(program) // INSTRUCTION.size, ctypes.addressof(held)),
+    )

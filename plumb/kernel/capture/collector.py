@@ -4,13 +4,16 @@
         …                                           the probe is sent
         records = trace.collect(1.0, enough)
 
-In each namespace there are two sockets: a packet socket, and one of nfnetlink, which owns the trigger (trigger.py) and hears both
-what nf_tables (nft_trace.py) and what the legacy tables (log_trace.py) have to say. The kernel puts a message into a socket's queue
-while it works on the packet; so when a packet is seen at a link, everything that was said of it before is there to be read.
+In each namespace there are two sockets: a packet socket, and one of nfnetlink, which owns the
+trigger (trigger.py) and hears both what nf_tables (nft_trace.py) and what the legacy tables
+(log_trace.py) have to say. The kernel puts a message into a socket's queue while it works on the
+packet; so when a packet is seen at a link, everything that was said of it before is there to be
+read.
 
-Afterwards all is as it was. Triggers are deleted, loggers put back at once; that the sockets close takes the kernel some milliseconds
-and is done in the background. Should the process be killed, the kernel closes the sockets and thereby deletes the triggers; only the
-loggers need somebody to put them back: `sweeping.sweep`, with which every trace begins.
+Afterwards all is as it was. Triggers are deleted, loggers put back at once; that the sockets close
+takes the kernel some milliseconds and is done in the background. Should the process be killed, the
+kernel closes the sockets and thereby deletes the triggers; only the loggers need somebody to put
+them back: `sweeping.sweep`, with which every trace begins.
 """
 
 from __future__ import annotations
@@ -56,9 +59,11 @@ class Collector:
     Args:
         places: each namespace once.
         flow: whose packets.
-        memory: the folder where is noted what must be put back should the process be killed (Layout.run).
+        memory: the folder where is noted what must be put back should the process be killed
+        (Layout.run).
         asked: what else the taps see.
-        bridges: those of the places where the rules that bridges ask are traced as well (nf_tables' family bridge).
+        bridges: those of the places where the rules that bridges ask are traced as well (nf_tables'
+        family bridge).
 
     Attributes:
         missing: what could not be had, in words; the rest works without.
@@ -67,8 +72,15 @@ class Collector:
         KernelRefused: a namespace cannot be entered, or packet sockets are not permitted.
     """
 
-    def __init__(self, places: Sequence[Place], flow: Flow, *, memory: str, asked: Asked | None = None,
-                 bridges: Collection[Place] = ()) -> None:
+    def __init__(
+        self,
+        places: Sequence[Place],
+        flow: Flow,
+        *,
+        memory: str,
+        asked: Asked | None = None,
+        bridges: Collection[Place] = (),
+    ) -> None:
         sweep(memory)
         self.missing: list[str] = []
         self._watches: list[_Watch] = []
@@ -76,17 +88,27 @@ class Collector:
         self._seen: list[Seen] = []
         asked = asked or Asked()
         called, program = nftrace_rules.name(), compiled(flow, asked)
-        tables = {family: (called, nftrace_rules.table(family, called, flow, asked))
-                  for family in (nftrace_rules.INET, nftrace_rules.BRIDGE)}
+        tables = {
+            family: (called, nftrace_rules.table(family, called, flow, asked))
+            for family in (nftrace_rules.INET, nftrace_rules.BRIDGE)
+        }
         try:
             for place in places:
                 with entered(place.ns):
                     watch = _Watch(place, program)
                     self._watches.append(watch)
-                    families = (nftrace_rules.INET, nftrace_rules.BRIDGE) if place in bridges else (nftrace_rules.INET,)
-                    self.missing += watch.arm({family: tables[family] for family in families}, flow.version, memory)
+                    families = (
+                        (nftrace_rules.INET, nftrace_rules.BRIDGE)
+                        if place in bridges
+                        else (nftrace_rules.INET,)
+                    )
+                    self.missing += watch.arm(
+                        {family: tables[family] for family in families}, flow.version, memory
+                    )
             if not packet_taps.settle(places):
-                self.missing.append("the kernel does not stamp packets: their order is that of reading")
+                self.missing.append(
+                    "the kernel does not stamp packets: their order is that of reading"
+                )
             for watch in self._watches:
                 for source in watch.sources():
                     self._selector.register(source, selectors.EVENT_READ, watch)
@@ -122,11 +144,16 @@ class Collector:
         return sum(watch.lost() for watch in self._watches)
 
     def _records(self) -> Records:
-        ruled = sorted((step for watch in self._watches for step in watch.steps), key=lambda step: step.time)
+        ruled = sorted(
+            (step for watch in self._watches for step in watch.steps), key=lambda step: step.time
+        )
         return Records(tuple(sorted(self._seen, key=lambda seen: seen.time)), tuple(ruled))
 
     def _read(self, seconds: float) -> bool:
-        """Read all sockets that have something within that time; whether there was anything that counts."""
+        """Read all sockets that have something within that time.
+
+        Whether there was anything that counts.
+        """
         news = False
         ready = {key.data.place: key.data for key, _ in self._selector.select(seconds)}
         for watch in ready.values():
@@ -148,10 +175,14 @@ class Collector:
             try:
                 watch.disarm()
             except OSError as error:
-                stuck.append(KernelRefused(f"put back the logger of {watch.place.name}", error.errno or 0))
+                stuck.append(
+                    KernelRefused(f"put back the logger of {watch.place.name}", error.errno or 0)
+                )
             except KernelRefused as error:
                 stuck.append(error)
-        packet_taps.close_in_background(source.socket for watch in watches for source in watch.sources())
+        packet_taps.close_in_background(
+            source.socket for watch in watches for source in watch.sources()
+        )
         if stuck:
             raise stuck[0]
 
@@ -168,7 +199,9 @@ class _Watch:
         self._links: dict[int, str] = {}
         self.steps: list[Ruled] = []
 
-    def arm(self, tables: dict[int, tuple[str, list[bytes]]], version: int, memory: str) -> Iterator[str]:
+    def arm(
+        self, tables: dict[int, tuple[str, list[bytes]]], version: int, memory: str
+    ) -> Iterator[str]:
         """Plant the triggers and listen; what could not be had, in words."""
         try:
             self._netfilter = Netfilter()
@@ -181,20 +214,29 @@ class _Watch:
                 self._netfilter.transact(requests)
                 self._tables[family] = called
             except OSError as error:
-                yield (f"{self.place.name}: rules of the family {nftrace_rules.family_name(family)} are not traced: "
-                       f"{error.strerror}{OWNERS if error.errno in (errno.EINVAL, errno.EOPNOTSUPP) else ''}")
+                yield (
+                    f"{self.place.name}: rules of the family {nftrace_rules.family_name(family)} are not traced: "
+                    f"{error.strerror}{OWNERS if error.errno in (errno.EINVAL, errno.EOPNOTSUPP) else ''}"
+                )
         if self._tables and iptables_trace.tables(version):
             yield from self._log(version, memory)
 
     def _log(self, version: int, memory: str) -> Iterator[str]:
-        """Listen to the legacy tables. Who has the group has the right to bind the logger: nobody else does so meanwhile."""
+        """Listen to the legacy tables.
+
+        Who has the group has the right to bind the logger: nobody else does so meanwhile.
+        """
         assert self._netfilter is not None
         try:
             self._netfilter.ask(*iptables_trace.listening())
             self._logger = Remembered(version, self.place.ns, memory)
             self._netfilter.ask(iptables_trace.bound(version))
         except OSError as error:
-            busy = f": group {iptables_trace.GROUP} of nfnetlink_log is taken" if error.errno in (errno.EBUSY, errno.EPERM) else ""
+            busy = (
+                f": group {iptables_trace.GROUP} of nfnetlink_log is taken"
+                if error.errno in (errno.EBUSY, errno.EPERM)
+                else ""
+            )
             yield f"{self.place.name}: rules of the legacy tables are not traced: {error.strerror}{busy}"
 
     def sources(self) -> list[packet_taps.Tap | Netfilter]:
@@ -223,7 +265,13 @@ class _Watch:
         if index not in self._links:
             name = ""
             with suppress(OSError):
-                name = fcntl.ioctl(self.tap.fileno(), SIOCGIFNAME, struct.pack("@16si20x", b"", index))[:16].rstrip(b"\0").decode()
+                name = (
+                    fcntl.ioctl(
+                        self.tap.fileno(), SIOCGIFNAME, struct.pack("@16si20x", b"", index)
+                    )[:16]
+                    .rstrip(b"\0")
+                    .decode()
+                )
             self._links[index] = name
         return self._links[index]
 
@@ -238,7 +286,7 @@ class _Watch:
         """Take the triggers away and put the logger back."""
         if self._netfilter:
             for family, called in self._tables.items():
-                with suppress(OSError):             # else the kernel does it when the socket closes
+                with suppress(OSError):  # else the kernel does it when the socket closes
                     self._netfilter.transact([nftrace_rules.gone(family, called)])
         if self._logger:
             with entered(self.place.ns):

@@ -1,11 +1,16 @@
-"""The drop monitor: the kernel sends each packet that it lets go of before its time, with the reason and its own function (NET_DM).
+"""The drop monitor.
 
-It is a family of generic netlink with one switch for the whole machine, and it answers only in the machine's first network namespace.
-The alerts have the packet's first bytes, so a packet of the flow is known by these. Of the link that it came by they have the number
-alone, and each namespace counts by itself: which one it was is known by the tap that saw the same packet come in.
+The kernel sends each packet that it lets go of before its time, with the reason and its own
+function (NET_DM).
 
-Somebody else may have the monitor running already: then it is left to them. What it was set to is noted down and put back, by the next
-command if this process was killed, since the monitor runs on without it.
+It is a family of generic netlink with one switch for the whole machine, and it answers only in the
+machine's first network namespace. The alerts have the packet's first bytes, so a packet of the flow
+is known by these. Of the link that it came by they have the number alone, and each namespace counts
+by itself: which one it was is known by the tap that saw the same packet come in.
+
+Somebody else may have the monitor running already: then it is left to them. What it was set to is
+noted down and put back, by the next command if this process was killed, since the monitor runs on
+without it.
 """
 
 from __future__ import annotations
@@ -31,7 +36,17 @@ CONTROL, GET_FAMILY = 16, 3
 FAMILY_ID, FAMILY_NAME, GROUPS, GROUP_NAME, GROUP_ID = 1, 2, 7, 1, 2
 ADD_MEMBERSHIP, RCVBUFFORCE = 1, 33
 CONFIG, START, STOP, PACKET_ALERT, CONFIG_GET = 2, 3, 4, 5, 6
-ALERT_MODE, SYMBOL, IN_PORT, TIMESTAMP, PAYLOAD, TRUNC_LEN, QUEUE_LEN, SW_DROPS, REASON = 1, 3, 4, 5, 7, 9, 11, 20, 23
+ALERT_MODE, SYMBOL, IN_PORT, TIMESTAMP, PAYLOAD, TRUNC_LEN, QUEUE_LEN, SW_DROPS, REASON = (
+    1,
+    3,
+    4,
+    5,
+    7,
+    9,
+    11,
+    20,
+    23,
+)
 PORT_INDEX = 0
 TCP = 6
 PACKET_MODE = 1
@@ -70,7 +85,12 @@ class DropMonitor:
                 _set(self._family, {"mode": PACKET_MODE, "bytes": BYTES, "queue": before["queue"]})
                 self._before = before
                 self._socket = _listening(group)
-                ask(GENERIC, self._family, 0, COMMAND.pack(START, VERSION) + attribute(SW_DROPS, b""))
+                ask(
+                    GENERIC,
+                    self._family,
+                    0,
+                    COMMAND.pack(START, VERSION) + attribute(SW_DROPS, b""),
+                )
             except OSError:
                 undo_log.tear(self._note)
                 raise
@@ -93,13 +113,22 @@ class DropMonitor:
         with suppress(BlockingIOError):
             while True:
                 self._take(self._socket.recv(1 << 18))
-        return sorted((self._placed(dropped, index, seen) for dropped, index in self._found), key=lambda each: each.time)
+        return sorted(
+            (self._placed(dropped, index, seen) for dropped, index in self._found),
+            key=lambda each: each.time,
+        )
 
     def _placed(self, dropped: Dropped, index: int, seen: Collection[Seen]) -> Dropped:
         """A drop with the place and the link where its packet was last seen to come in by a link of that number."""
         likeness = _likeness(dropped.packet)
-        came = [each for each in seen if each.inbound and each.time <= dropped.time and _likeness(ip_packet(each)) == likeness
-                and self._links.get(each.place, {}).get(index) == each.dev]
+        came = [
+            each
+            for each in seen
+            if each.inbound
+            and each.time <= dropped.time
+            and _likeness(ip_packet(each)) == likeness
+            and self._links.get(each.place, {}).get(index) == each.dev
+        ]
         if not came:
             return dropped
         last = max(came, key=lambda each: each.time)
@@ -108,13 +137,15 @@ class DropMonitor:
     def _take(self, data: bytes) -> None:
         while len(data) >= HEADER.size:
             length, kind, *_ = HEADER.unpack_from(data)
-            body, data = data[HEADER.size:length], data[(length + 3) & ~3:]
+            body, data = data[HEADER.size : length], data[(length + 3) & ~3 :]
             if kind == self._family and body[0] == PACKET_ALERT:
-                found = attributes(body[COMMAND.size:])
+                found = attributes(body[COMMAND.size :])
                 dropped = _dropped(found, self._flow)
                 if dropped is not None:
                     port = attributes(found.get(IN_PORT, b""))
-                    self._found.append((dropped, int.from_bytes(port.get(PORT_INDEX, b""), "little")))
+                    self._found.append(
+                        (dropped, int.from_bytes(port.get(PORT_INDEX, b""), "little"))
+                    )
 
 
 def put_back(note: Note) -> bool:
@@ -135,20 +166,31 @@ def _family() -> tuple[int, int]:
     Raises:
         OSError: there is no such family: no module drop_monitor.
     """
-    found = attributes(ask(GENERIC, CONTROL, 0, COMMAND.pack(GET_FAMILY, 1) + attribute(FAMILY_NAME, "NET_DM"))[0][COMMAND.size:])
+    found = attributes(
+        ask(GENERIC, CONTROL, 0, COMMAND.pack(GET_FAMILY, 1) + attribute(FAMILY_NAME, "NET_DM"))[0][
+            COMMAND.size :
+        ]
+    )
     group = attributes(next(iter(attributes(found[GROUPS]).values())))
     return struct.unpack("=H", found[FAMILY_ID])[0], struct.unpack("=I", group[GROUP_ID])[0]
 
 
 def _settings(family: int) -> dict[str, int]:
-    found = attributes(ask(GENERIC, family, 0, COMMAND.pack(CONFIG_GET, VERSION))[0][COMMAND.size:])
-    return {name: int.from_bytes(found.get(kind, b""), "little")
-            for name, kind in (("mode", ALERT_MODE), ("bytes", TRUNC_LEN), ("queue", QUEUE_LEN))}
+    found = attributes(
+        ask(GENERIC, family, 0, COMMAND.pack(CONFIG_GET, VERSION))[0][COMMAND.size :]
+    )
+    return {
+        name: int.from_bytes(found.get(kind, b""), "little")
+        for name, kind in (("mode", ALERT_MODE), ("bytes", TRUNC_LEN), ("queue", QUEUE_LEN))
+    }
 
 
 def _set(family: int, settings: dict[str, int]) -> None:
-    body = (attribute(ALERT_MODE, bytes([settings["mode"]])) + attribute(TRUNC_LEN, struct.pack("=I", settings["bytes"]))
-            + attribute(QUEUE_LEN, struct.pack("=I", settings["queue"])))
+    body = (
+        attribute(ALERT_MODE, bytes([settings["mode"]]))
+        + attribute(TRUNC_LEN, struct.pack("=I", settings["bytes"]))
+        + attribute(QUEUE_LEN, struct.pack("=I", settings["queue"]))
+    )
     ask(GENERIC, family, 0, COMMAND.pack(CONFIG, VERSION) + body)
 
 
@@ -156,7 +198,7 @@ def _stop(family: int, before: dict[str, int]) -> None:
     try:
         ask(GENERIC, family, 0, COMMAND.pack(STOP, VERSION) + attribute(SW_DROPS, b""))
     except OSError as error:
-        if error.errno != 11:                   # EAGAIN: it does not run
+        if error.errno != 11:  # EAGAIN: it does not run
             raise
     _set(family, before)
 
@@ -177,13 +219,25 @@ def _dropped(found: dict[int, bytes], flow: Flow) -> Dropped | None:
     if packet is None:
         return None
     stamp = found.get(TIMESTAMP, bytes(8))
-    return Dropped(struct.unpack("=Q", stamp)[0], _text(found.get(REASON, b"")) or "NOT_SPECIFIED",
-                   _text(found.get(SYMBOL, b"")).partition("+")[0], packet=packet, sure=True)
+    return Dropped(
+        struct.unpack("=Q", stamp)[0],
+        _text(found.get(REASON, b"")) or "NOT_SPECIFIED",
+        _text(found.get(SYMBOL, b"")).partition("+")[0],
+        packet=packet,
+        sure=True,
+    )
 
 
 def _likeness(packet: bytes) -> bytes:
-    """What tells a packet from others of its flow, and neither routing nor NAT changes: TCP's numbers and flags, else the first data."""
-    protocol, body = (packet[9], packet[(packet[0] & 15) * 4:]) if packet[0] >> 4 == 4 else (packet[6], packet[40:])
+    """What tells a packet from others of its flow, and neither routing nor NAT changes.
+
+    TCP's numbers and flags, else the first data.
+    """
+    protocol, body = (
+        (packet[9], packet[(packet[0] & 15) * 4 :])
+        if packet[0] >> 4 == 4
+        else (packet[6], packet[40:])
+    )
     return body[4:14] if protocol == TCP else body[8:16]
 
 
@@ -194,5 +248,3 @@ def _links(place: Place) -> dict[int, str]:
 
 def _text(data: bytes) -> str:
     return data.rstrip(b"\0").decode(errors="replace")
-
-

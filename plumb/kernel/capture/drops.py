@@ -1,10 +1,12 @@
 """Drops: the packets of a flow that the kernel let go of before their time, with its reason and its function.
 
-Where the kernel has a drop monitor (drop_monitor.py) it tells them with their bytes; else its trace points are read
-(buffer_events.py), which need to be put together with what the taps saw. Both are the whole machine's, not one namespace's. Where
-neither is to be had (a container, a user namespace) there are none, and `missing` says so.
+Where the kernel has a drop monitor (drop_monitor.py) it tells them with their bytes; else its trace
+points are read (buffer_events.py), which need to be put together with what the taps saw. Both are
+the whole machine's, not one namespace's. Where neither is to be had (a container, a user namespace)
+there are none, and `missing` says so.
 
-To begin and to end costs more than a trace does, some 50 ms: it is for the question that is asked once more, after it has not arrived.
+To begin and to end costs more than a trace does, some 50 ms: it is for the question that is asked
+once more, after it has not arrived.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class Drops:
     Args:
         flow: whose packets.
         places: where they pass.
-        memory: the folder where is noted what must be put back should the process be killed (Layout.run).
+        memory: the folder where is noted what must be put back should the process be killed
+        (Layout.run).
 
     Attributes:
         source: "drop_monitor", "tracefs", or empty for none.

@@ -1,10 +1,12 @@
-"""The packets of one flow, as a filter for packet sockets: they are known by a port that NAT leaves alone.
+"""The packets of one flow, as a filter for packet sockets.
 
-    the flow itself       the client's port is the source's one way, the destination's the other; an echo has its identifier
-    errors about it       ICMP quotes the header of the packet that it complains about, ports and all (RFC 792, RFC 4443)
-    fragments             only the first has ports; those behind it are taken by their protocol
-    neighbours            ARP (RFC 826) and neighbour discovery (RFC 4861) about given addresses
-    what wraps it         VXLAN (RFC 7348) is UDP with a whole frame inside, which is looked into; ESP (RFC 4303) cannot be
+They are known by a port that NAT leaves alone.
+
+the flow itself       the client's port is the source's one way, the destination's the other; an echo has its identifier
+errors about it       ICMP quotes the header of the packet that it complains about, ports and all (RFC 792, RFC 4443)
+fragments             only the first has ports; those behind it are taken by their protocol
+neighbours            ARP (RFC 826) and neighbour discovery (RFC 4861) about given addresses
+what wraps it         VXLAN (RFC 7348) is UDP with a whole frame inside, which is looked into; ESP (RFC 4303) cannot be
 """
 
 from __future__ import annotations
@@ -17,18 +19,24 @@ from plumb.kernel.capture import bpf
 from plumb.kernel.capture.bpf import Program
 from plumb.model.observations import Flow, Seen
 
-ETHERNET_TYPES = (1, 772)                       # ARPHRD_ETHER, ARPHRD_LOOPBACK: links whose frames have such a header
+ETHERNET_TYPES = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK: links whose frames have such a header
 ETHERNET = 14
 IPV4, IPV6, ARP, VLANS = 0x0800, 0x86DD, 0x0806, (0x8100, 0x88A8)
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 ICMP, ICMP6, UDP, ESP, FRAGMENT = 1, 58, 17, 50, 44
 ECHO = {4: (8, 0), 6: (128, 129)}
 ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
-"""ICMP's types that quote a packet: unreachable, source quench, redirect, time exceeded, parameter problem; IPv6's too big."""
+"""ICMP's types that quote a packet.
+
+Unreachable, source quench, redirect, time exceeded, parameter problem; IPv6's too big.
+"""
 ND = (135, 136)
 YES, NO = "yes", "no"
 NEXT, TYPE = 0, 1
-"""Places in the program's memory: for the protocol behind the IP header, for an inner frame's type."""
+"""Places in the program's memory.
+
+For the protocol behind the IP header, for an inner frame's type.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,10 @@ class _Writer:
         self._program = Program()
 
     def write(self) -> bytes:
-        """X is where the network's header begins: behind Ethernet's 14 bytes and tags of 4, or at the start."""
+        """X is where the network's header begins.
+
+        Behind Ethernet's 14 bytes and tags of 4, or at the start.
+        """
         program = self._program
         tagged, found = program.label("tagged"), program.label("ip")
         program.do(bpf.ABSOLUTE[4], bpf.LINK_TYPE)
@@ -109,7 +120,7 @@ class _Writer:
         self._version6(nested)
         if self._ips(4):
             program.here(arp)
-            for at in (14, 24):                 # the sender's address, and the one that is asked for
+            for at in (14, 24):  # the sender's address, and the one that is asked for
                 program.load(4, at)
                 program.when((int(ip) for ip in self._ips(4)), YES)
             program.go(NO)
@@ -181,7 +192,7 @@ class _Writer:
             program.when(self._asked.vxlan, inner)
             program.go(NO)
             program.here(inner)
-            program.load(2, 8 + 8 + 12)         # behind UDP's header, VXLAN's, and two hardware addresses
+            program.load(2, 8 + 8 + 12)  # behind UDP's header, VXLAN's, and two hardware addresses
             program.do(bpf.STORE, TYPE)
             self._skip(8 + 8 + 14)
             program.do(bpf.LOAD_MEMORY, TYPE)
@@ -257,7 +268,7 @@ class _Writer:
             for part in range(4):
                 equal = program.label("equal")
                 program.load(4, 8 + 4 * part)
-                program.when(int.from_bytes(ip.packed[4 * part:4 * part + 4], "big"), equal)
+                program.when(int.from_bytes(ip.packed[4 * part : 4 * part + 4], "big"), equal)
                 program.go(other)
                 program.here(equal)
             program.go(YES)
@@ -284,9 +295,11 @@ class _Writer:
         return sorted((ip for ip in self._asked.addresses if ip.version == version), key=int)
 
 
-
 def belongs(flow: Flow, packet: bytes) -> bool:
-    """Whether bytes from the IP header on are a packet of the flow, or an error that quotes one: the same as the filter, for user space."""
+    """Whether bytes from the IP header on are a packet of the flow, or an error that quotes one.
+
+    The same as the filter, for user space.
+    """
     found = _transport(flow, packet)
     if found is None:
         return False
@@ -299,14 +312,17 @@ def belongs(flow: Flow, packet: bytes) -> bool:
 
 
 def _transport(flow: Flow, packet: bytes) -> tuple[int, bytes] | None:
-    """The protocol behind the IP header, and what stands there; None for another version's packet or a fragment without ports."""
+    """The protocol behind the IP header, and what stands there.
+
+    None for another version's packet or a fragment without ports.
+    """
     if len(packet) < (20 if flow.version == 4 else 40) or packet[0] >> 4 != flow.version:
         return None
     if flow.version == 6:
         return packet[6], packet[40:]
     if int.from_bytes(packet[6:8], "big") & 0x1FFF:
         return None
-    return packet[9], packet[(packet[0] & 15) * 4:]
+    return packet[9], packet[(packet[0] & 15) * 4 :]
 
 
 def _has_token(flow: Flow, body: bytes) -> bool:
@@ -321,6 +337,6 @@ def ip_packet(seen: Seen) -> bytes:
     if not seen.ethernet:
         return seen.frame
     at = ETHERNET
-    while int.from_bytes(seen.frame[at - 2:at], "big") in VLANS:
+    while int.from_bytes(seen.frame[at - 2 : at], "big") in VLANS:
         at += 4
     return seen.frame[at:]

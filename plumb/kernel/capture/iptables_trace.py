@@ -1,15 +1,19 @@
-"""The legacy tables' trace: for a marked packet x_tables logs each rule that it meets, "TRACE: filter:FORWARD:rule:3 ".
+"""The legacy tables' trace: for a marked packet x_tables logs each rule that it meets, "TRACE.
 
-Such lines go to the logger that is bound to the packet's family in its namespace. By default there is none, or the kernel's own
-log, which is silent about namespaces other than the first. Here nfnetlink_log is bound instead, which sends the lines, with the
-packet and its links, to the one socket that has bound the group 0 of that namespace. No kernel log is read, no sysctl is set; but the
-binding stays when the socket goes, so what was bound before is put back (loggers.py).
+Filter:FORWARD:rule:3 ".
 
-A line tells which rule, not what it did: "rule" is a rule that matched and was acted upon, "return" the end of a chain that was
-jumped to, "policy" the end of a built-in chain; numbers count from 1, as `iptables -L --line-numbers` does, and a chain's end has the
-number behind its last rule. A rule that has no conditions and accepts, drops or returns is told as if it were the chain's end, as
-"policy" or "return", but with its own number. Tables that nobody has used yet do not exist in a namespace, and say nothing.
-POSTROUTING of nat is logged before the source is rewritten.
+Such lines go to the logger that is bound to the packet's family in its namespace. By default there
+is none, or the kernel's own log, which is silent about namespaces other than the first. Here
+nfnetlink_log is bound instead, which sends the lines, with the packet and its links, to the one
+socket that has bound the group 0 of that namespace. No kernel log is read, no sysctl is set; but
+the binding stays when the socket goes, so what was bound before is put back (loggers.py).
+
+A line tells which rule, not what it did: "rule" is a rule that matched and was acted upon, "return"
+the end of a chain that was jumped to, "policy" the end of a built-in chain; numbers count from 1,
+as `iptables -L --line-numbers` does, and a chain's end has the number behind its last rule. A rule
+that has no conditions and accepts, drops or returns is told as if it were the chain's end, as
+"policy" or "return", but with its own number. Tables that nobody has used yet do not exist in a
+namespace, and say nothing. POSTROUTING of nat is logged before the source is rewritten.
 """
 
 from __future__ import annotations
@@ -45,8 +49,11 @@ def tables(version: int) -> list[str]:
 
 def listening() -> list[bytes]:
     """The requests that bind the group: each packet is told at once, whole."""
-    body = (attribute(COMMAND, bytes([BIND])), attribute(MODE, struct.pack(">IBx", WHOLE, COPY_PACKET))
-            + attribute(THRESHOLD, struct.pack(">I", 1)))
+    body = (
+        attribute(COMMAND, bytes([BIND])),
+        attribute(MODE, struct.pack(">IBx", WHOLE, COPY_PACKET))
+        + attribute(THRESHOLD, struct.pack(">I", 1)),
+    )
     return [message(LOG, CONFIG, 0, each, resource=GROUP) for each in body]
 
 
@@ -57,7 +64,9 @@ def unbound() -> bytes:
 
 def bound(version: int) -> bytes:
     """The request that makes nfnetlink_log the logger of a family in this namespace."""
-    return message(LOG, CONFIG, FAMILIES[version], attribute(COMMAND, bytes([BIND_FAMILY])), resource=GROUP)
+    return message(
+        LOG, CONFIG, FAMILIES[version], attribute(COMMAND, bytes([BIND_FAMILY])), resource=GROUP
+    )
 
 
 def decoded(heard: Heard, time: int, place: Place, link: Callable[[int], str]) -> Ruled | None:
@@ -75,9 +84,20 @@ def decoded(heard: Heard, time: int, place: Place, link: Callable[[int], str]) -
         return None
     table, _, rest = prefix.removeprefix(MARK).rstrip().partition(":")
     chain, kind, number = rest.rsplit(":", 2)
-    return Ruled(time=time, place=place, backend="legacy", family="ip" if heard.family == socket.AF_INET else "ip6", table=table,
-                 chain=chain, kind=RuleKind(kind), verdict="return" if kind == "return" else "", number=int(number),
-                 indev=_link(found.get(INDEV), link), outdev=_link(found.get(OUTDEV), link), packet=found.get(PAYLOAD, b""))
+    return Ruled(
+        time=time,
+        place=place,
+        backend="legacy",
+        family="ip" if heard.family == socket.AF_INET else "ip6",
+        table=table,
+        chain=chain,
+        kind=RuleKind(kind),
+        verdict="return" if kind == "return" else "",
+        number=int(number),
+        indev=_link(found.get(INDEV), link),
+        outdev=_link(found.get(OUTDEV), link),
+        packet=found.get(PAYLOAD, b""),
+    )
 
 
 def _link(data: bytes | None, link: Callable[[int], str]) -> str:

@@ -1,11 +1,17 @@
-"""Drops from trace points: skb:kfree_skb tells that a packet's buffer was let go of before its time, why, and by which function.
+"""Drops from trace points.
 
-It does not tell what was in the buffer, nor in which namespace: it has the buffer's address alone. But net:netif_receive_skb told at
-which link the same buffer came in, when, and how long it was; and at that link, at that time, a tap has seen a frame of that length.
-So the buffer's packet is known, and that it is not another namespace's. What was sent from here and never came to a link cannot be known
+Skb:kfree_skb tells that a packet's buffer was let go of before its time, why, and by which
+function.
+
+It does not tell what was in the buffer, nor in which namespace: it has the buffer's address alone.
+But net:netif_receive_skb told at which link the same buffer came in, when, and how long it was; and
+at that link, at that time, a tap has seen a frame of that length. So the buffer's packet is known,
+and that it is not another namespace's. What was sent from here and never came to a link cannot be
+known
 in this way: that is told as not sure.
 
-Buffers are used again. So what came in at a link long before is no evidence, except for packets that waited for a neighbour's answer.
+Buffers are used again. So what came in at a link long before is no evidence, except for packets
+that waited for a neighbour's answer.
 """
 
 from __future__ import annotations
@@ -27,12 +33,25 @@ FREED = re.compile(r"skbaddr=(\S+).* location=(\S+) reason: (\w+)")
 PASSED = re.compile(r"dev=(\S+) skbaddr=(\S+) len=(\d+)")
 MARK, MARKS = "plumb-mark ", 4
 ETHERTYPES = {4: IPV4, 6: IPV6}
-EVERYDAY = frozenset({"QUEUE_PURGE", "SOCKET_CLOSE", "UNIX_DISCONNECT", "TCP_OLD_DATA", "TCP_RESET", "TCP_CLOSE", "TCP_OFOMERGE",
-                      "PACKET_SOCK_ERROR"})
+EVERYDAY = frozenset(
+    {
+        "QUEUE_PURGE",
+        "SOCKET_CLOSE",
+        "UNIX_DISCONNECT",
+        "TCP_OLD_DATA",
+        "TCP_RESET",
+        "TCP_CLOSE",
+        "TCP_OFOMERGE",
+        "PACKET_SOCK_ERROR",
+    }
+)
 """Ends that are no losses: a socket's queue when it is closed, data that came twice."""
 WAITED = "NEIGH_"
 SOON, NEAR = 5_000_000, 1_000_000
-"""Nanoseconds: between coming in and being dropped; between the kernel's event and the tap's stamp."""
+"""Nanoseconds: between coming in and being dropped.
+
+Between the kernel's event and the tap's stamp.
+"""
 MOST_NAMES = 100
 
 
@@ -67,13 +86,15 @@ class BufferEvents:
 
     def __init__(self, flow: Flow, places: Sequence[Place], memory: str) -> None:
         self._instance = Instance(memory)
-        self._offset = 0                        # of the time of day to the tracing's own clock
+        self._offset = 0  # of the time of day to the tracing's own clock
         self._marks: list[tuple[int, int]] = []
         self._passed: dict[str, Passage] = {}
         self._freed: list[Freed] = []
         try:
             names = sorted({name for place in places for name in _links(place)})
-            wanted = "||".join(f'name=="{name}"' for name in names) if len(names) <= MOST_NAMES else ""
+            wanted = (
+                "||".join(f'name=="{name}"' for name in names) if len(names) <= MOST_NAMES else ""
+            )
             for event in (CAME, QUEUED):
                 self._instance.switch_on(event, wanted)
             self._instance.switch_on(DROP, f"protocol=={ETHERTYPES[flow.version]}")
@@ -110,19 +131,29 @@ class BufferEvents:
             self._compare_clocks(int(match[4].removeprefix(MARK)), at)
         elif freed := FREED.search(match[4]):
             if freed[3] not in EVERYDAY:
-                self._freed.append(Freed(at + self._offset, self._passed.get(freed[1]), _function(freed[2]), freed[3]))
+                self._freed.append(
+                    Freed(
+                        at + self._offset, self._passed.get(freed[1]), _function(freed[2]), freed[3]
+                    )
+                )
         elif passed := PASSED.search(match[4]):
             self._passed[passed[2]] = Passage(at + self._offset, passed[1], int(passed[3]))
 
     def _compare_clocks(self, number: int, at: int) -> None:
-        """A mark was written between two readings of the time of day; of several the one with the least between them is the best."""
+        """A mark was written between two readings of the time of day.
+
+        Of several the one with the least between them is the best.
+        """
         before, after = self._marks[number]
         if after - before == min(late - early for early, late in self._marks):
             self._offset = (before + after) // 2 - at
 
 
 def _dropped(freed: Freed, seen: Collection[Seen]) -> Dropped | None:
-    """A drop as a record; None where the buffer came in at a link and no tap has seen it: then it is not of the flow."""
+    """A drop as a record.
+
+    None where the buffer came in at a link and no tap has seen it: then it is not of the flow.
+    """
     passage = freed.passage
     if passage is None:
         return Dropped(freed.time, freed.reason, freed.function)
@@ -131,17 +162,35 @@ def _dropped(freed: Freed, seen: Collection[Seen]) -> Dropped | None:
         return None
     frame = min(near, key=lambda each: abs(each.time - passage.time))
     sure = freed.time - passage.time < SOON or freed.reason.startswith(WAITED)
-    return Dropped(freed.time, freed.reason, freed.function, frame.dev, ip_packet(frame) if sure else b"", sure, frame.place)
+    return Dropped(
+        freed.time,
+        freed.reason,
+        freed.function,
+        frame.dev,
+        ip_packet(frame) if sure else b"",
+        sure,
+        frame.place,
+    )
 
 
 def _is(seen: Seen, passage: Passage) -> bool:
-    """Whether a frame at a tap is what came in there: the kernel's event counts the bytes behind the link's header."""
-    return (seen.inbound and seen.dev == passage.dev and abs(seen.time - passage.time) < NEAR
-            and len(ip_packet(seen)) == passage.length)
+    """Whether a frame at a tap is what came in there.
+
+    The kernel's event counts the bytes behind the link's header.
+    """
+    return (
+        seen.inbound
+        and seen.dev == passage.dev
+        and abs(seen.time - passage.time) < NEAR
+        and len(ip_packet(seen)) == passage.length
+    )
 
 
 def _function(location: str) -> str:
-    """The function of "ip_error+0x1a/0x2b"; before Linux 6.2 (or so) it is a scrambled address, which tells nothing."""
+    """The function of "ip_error+0x1a/0x2b".
+
+    Before Linux 6.2 (or so) it is a scrambled address, which tells nothing.
+    """
     name = location.partition("+")[0]
     return "" if re.fullmatch(r"(0x)?[0-9a-f]{8,16}", name) else name
 

@@ -1,8 +1,9 @@
 """Loggers: which part of the kernel writes the log of a namespace's packet filter, for each protocol family.
 
-/proc/sys/net/netfilter/nf_log/2 (10 for IPv6) has the name of the logger that is bound, or NONE. A trace of the legacy tables binds
-nfnetlink_log for its time. A binding is the namespace's, not a socket's, and outlives who made it: so it is noted down before it is
-changed (notes.py), put back afterwards, and put back by the next command if the process was killed.
+/proc/sys/net/netfilter/nf_log/2 (10 for IPv6) has the name of the logger that is bound, or NONE. A
+trace of the legacy tables binds nfnetlink_log for its time. A binding is the namespace's, not a
+socket's, and outlives who made it: so it is noted down before it is changed (notes.py), put back
+afterwards, and put back by the next command if the process was killed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from plumb.kernel.netns.namespaces import SELF, entered
 
 LOGGER, NONE = "nfnetlink_log", "NONE"
 SETTING = "/proc/sys/net/netfilter/nf_log/{}"
-FAMILIES = {4: 2, 6: 10}                        # NFPROTO_IPV4, NFPROTO_IPV6
+FAMILIES = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 _numbers = count(1)
 
 
@@ -37,8 +38,17 @@ class Remembered:
         self._note = ""
         if self._before != LOGGER:
             here = os.stat(SELF)
-            self._note = undo_log.write(memory, next(_numbers), {
-                "setting": self._setting, "value": self._before, "ns": ns, "device": here.st_dev, "inode": here.st_ino})
+            self._note = undo_log.write(
+                memory,
+                next(_numbers),
+                {
+                    "setting": self._setting,
+                    "value": self._before,
+                    "ns": ns,
+                    "device": here.st_dev,
+                    "inode": here.st_ino,
+                },
+            )
 
     def put_back(self) -> None:
         """Bind what was bound, in the calling thread's namespace, which is the same."""

@@ -1,12 +1,16 @@
-"""nf_tables' trace: what each rule, each end of a chain and each policy said of a marked packet (NFT_MSG_TRACE).
+"""nf_tables' trace.
 
-The kernel tells it, in each namespace, to the members of a netlink group. Messages about one packet have one number (the trace id),
-and the first of each base chain shows the packet's headers as they are there, and its links. Chains of iptables' nf_tables variant
-are nf_tables' own, so their rules are told as well.
+What each rule, each end of a chain and each policy said of a marked packet (NFT_MSG_TRACE).
 
-How the end of a chain is told depends on the kernel. Where it was jumped to, Linux 6.1 calls it a return, 6.18 a rule without a
-handle whose verdict is "continue". The end of a base chain is its policy; 6.18 tells such a rule before it, too. The state of the
-packet's connection is told by newer kernels only.
+The kernel tells it, in each namespace, to the members of a netlink group. Messages about one packet
+have one number (the trace id), and the first of each base chain shows the packet's headers as they
+are there, and its links. Chains of iptables' nf_tables variant are nf_tables' own, so their rules
+are told as well.
+
+How the end of a chain is told depends on the kernel. Where it was jumped to, Linux 6.1 calls it a
+return, 6.18 a rule without a handle whose verdict is "continue". The end of a base chain is its
+policy; 6.18 tells such a rule before it, too. The state of the packet's connection is told by newer
+kernels only.
 """
 
 from __future__ import annotations
@@ -20,11 +24,34 @@ from plumb.kernel.netlink.codec import attributes
 from plumb.kernel.netlink.nfnetlink import Heard
 from plumb.model.observations import Place, Ruled, RuleKind
 
-GROUP, MESSAGE = 9, 17                          # NFNLGRP_NFTRACE, NFT_MSG_TRACE
-TABLE, CHAIN, HANDLE, TYPE, VERDICT, ID, NETWORK, TRANSPORT, IIF, OIF, POLICY = 1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 16
+GROUP, MESSAGE = 9, 17  # NFNLGRP_NFTRACE, NFT_MSG_TRACE
+TABLE, CHAIN, HANDLE, TYPE, VERDICT, ID, NETWORK, TRANSPORT, IIF, OIF, POLICY = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    9,
+    10,
+    12,
+    16,
+)
 KINDS = {1: RuleKind.POLICY, 2: RuleKind.RETURN, 3: RuleKind.RULE}
-VERDICTS = {0: "drop", 1: "accept", 2: "stolen", 3: "queue", 4: "repeat", 5: "stop", -1: "continue", -2: "break", -3: "jump", -4: "goto",
-            -5: "return"}
+VERDICTS = {
+    0: "drop",
+    1: "accept",
+    2: "stolen",
+    3: "queue",
+    4: "repeat",
+    5: "stop",
+    -1: "continue",
+    -2: "break",
+    -3: "jump",
+    -4: "goto",
+    -5: "return",
+}
 VERDICT_CODE, VERDICT_CHAIN = 1, 2
 
 
@@ -48,25 +75,52 @@ def decoded(heard: Heard, time: int, place: Place, link: Callable[[int], str]) -
         verdict = VERDICTS.get(_number(found[POLICY]), "")
     if kind is RuleKind.RULE and not handle:
         kind = RuleKind.RETURN
-    return Ruled(time=time, place=place, backend="nft", family=family_name(heard.family), table=table, chain=_text(found.get(CHAIN, b"")),
-                 kind=kind, verdict="return" if kind is RuleKind.RETURN else verdict, handle=handle,
-                 indev=link(_number(found[IIF])) if IIF in found else "", outdev=link(_number(found[OIF])) if OIF in found else "",
-                 packet=found.get(NETWORK, b"") + found.get(TRANSPORT, b""), id=_number(found.get(ID)))
+    return Ruled(
+        time=time,
+        place=place,
+        backend="nft",
+        family=family_name(heard.family),
+        table=table,
+        chain=_text(found.get(CHAIN, b"")),
+        kind=kind,
+        verdict="return" if kind is RuleKind.RETURN else verdict,
+        handle=handle,
+        indev=link(_number(found[IIF])) if IIF in found else "",
+        outdev=link(_number(found[OIF])) if OIF in found else "",
+        packet=found.get(NETWORK, b"") + found.get(TRANSPORT, b""),
+        id=_number(found.get(ID)),
+    )
 
 
 def joined(steps: list[Ruled], step: Ruled) -> None:
-    """Add a step to those of its place; the end of a base chain and its policy become one, as older kernels have it."""
+    """Add a step to those of its place.
+
+    The end of a base chain and its policy become one, as older kernels have it.
+    """
     last = steps[-1] if steps else None
-    if (last is not None and step.kind is RuleKind.POLICY and last.kind is RuleKind.RETURN and last.backend == step.backend == "nft"
-            and (last.id, last.family, last.table, last.chain) == (step.id, step.family, step.table, step.chain)):
+    if (
+        last is not None
+        and step.kind is RuleKind.POLICY
+        and last.kind is RuleKind.RETURN
+        and last.backend == step.backend == "nft"
+        and (last.id, last.family, last.table, last.chain)
+        == (step.id, step.family, step.table, step.chain)
+    ):
         steps.pop()
-        step = replace(step, packet=step.packet or last.packet, indev=step.indev or last.indev, outdev=step.outdev or last.outdev)
+        step = replace(
+            step,
+            packet=step.packet or last.packet,
+            indev=step.indev or last.indev,
+            outdev=step.outdev or last.outdev,
+        )
     steps.append(step)
 
 
 def _verdict(found: dict[int, bytes]) -> str:
     code = struct.unpack(">i", found.get(VERDICT_CODE, b"\xff\xff\xff\xff"))[0]
-    word = VERDICTS.get(code if code < 0 else code & 0xFF, str(code))       # a queue's number stands in the upper half
+    word = VERDICTS.get(
+        code if code < 0 else code & 0xFF, str(code)
+    )  # a queue's number stands in the upper half
     return f"{word} {_text(found[VERDICT_CHAIN])}" if VERDICT_CHAIN in found else word
 
 

@@ -7,12 +7,13 @@
         chain output { type filter hook output priority -350; … }       what is sent from here
     }
 
--350 is before everything: raw is at -300, connection tracking at -200. The mark is a bit of the packet itself (skb->nf_trace), which
-the legacy tables look at as well, so one trigger traces both; no rule of anybody else is touched. The kernel clears the bit when a
-packet goes on to another namespace, so each has a trigger of its own.
+-350 is before everything: raw is at -300, connection tracking at -200. The mark is a bit of the
+packet itself (skb->nf_trace), which the legacy tables look at as well, so one trigger traces both;
+no rule of anybody else is touched. The kernel clears the bit when a packet goes on to another
+namespace, so each has a trigger of its own.
 
-A table of the family bridge marks packets before a bridge forwards them. With bridge-nf-call-iptables they go on to the IP hooks,
-marked already.
+A table of the family bridge marks packets before a bridge forwards them. With
+bridge-nf-call-iptables they go on to the IP hooks, marked already.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ TRANSPORT = 2
 NFPROTO = {4: 2, 6: 10}
 PREFIX = "plumb-trace-"
 VXLAN_FRAME = 8 + 8 + 14
-"""In a transport's header of VXLAN: UDP's 8 bytes, its own 8, and the inner frame's 14; then comes the inner IP header."""
+"""In a transport's header of VXLAN: UDP's 8 bytes, its own 8, and the inner frame's 14.
+
+Then comes the inner IP header.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,18 @@ def table(family: int, called: str, flow: Flow, asked: Asked) -> list[bytes]:
         asked: which wrapped ones are as well.
     """
     mine = attribute(1, called)
-    requests = [message(NFTABLES, NEW_TABLE, family, mine + attribute(2, _be(OWNED)), flags=CREATE | EXCL)]
+    requests = [
+        message(NFTABLES, NEW_TABLE, family, mine + attribute(2, _be(OWNED)), flags=CREATE | EXCL)
+    ]
     for chain, hook in (("prerouting", PREROUTING), ("output", OUTPUT)):
-        body = mine + attribute(3, chain) + nest(4, attribute(1, _be(hook)), attribute(2, struct.pack(">i", PRIORITY)))
-        requests.append(message(NFTABLES, NEW_CHAIN, family, body + attribute(7, "filter"), flags=CREATE))
+        body = (
+            mine
+            + attribute(3, chain)
+            + nest(4, attribute(1, _be(hook)), attribute(2, struct.pack(">i", PRIORITY)))
+        )
+        requests.append(
+            message(NFTABLES, NEW_CHAIN, family, body + attribute(7, "filter"), flags=CREATE)
+        )
         for protocol, matches in _packets(flow, asked):
             version = flow.version if protocol != UDP or flow.protocol == "udp" else 0
             rule = mine + attribute(2, chain) + nest(4, *_rule(family, version, protocol, matches))
@@ -94,12 +106,18 @@ def _packets(flow: Flow, asked: Asked) -> Iterator[tuple[int, tuple[Match, ...]]
     else:
         for at in ports:
             yield mine, (Match(at, token),)
-    for at in ports:                                        # an error quotes the packet: a header without options
+    for at in ports:  # an error quotes the packet: a header without options
         yield icmp, (Match(8 + protocol_at, bytes([mine])), Match(8 + header + at, token))
     for port in asked.vxlan:
         for at in ports:
-            yield UDP, (Match(2, struct.pack(">H", port)), Match(VXLAN_FRAME + protocol_at, bytes([mine])),
-                        Match(VXLAN_FRAME + header + at, token))
+            yield (
+                UDP,
+                (
+                    Match(2, struct.pack(">H", port)),
+                    Match(VXLAN_FRAME + protocol_at, bytes([mine])),
+                    Match(VXLAN_FRAME + header + at, token),
+                ),
+            )
 
 
 def _rule(family: int, version: int, protocol: int, matches: tuple[Match, ...]) -> Iterator[bytes]:
@@ -109,8 +127,13 @@ def _rule(family: int, version: int, protocol: int, matches: tuple[Match, ...]) 
         yield from _meta(META_NFPROTO, bytes([NFPROTO[version]]))
     yield from _meta(META_L4PROTO, bytes([protocol]))
     for match in matches:
-        yield _expression("payload", attribute(1, _be(1)), attribute(2, _be(TRANSPORT)), attribute(3, _be(match.at)),
-                          attribute(4, _be(len(match.value))))
+        yield _expression(
+            "payload",
+            attribute(1, _be(1)),
+            attribute(2, _be(TRANSPORT)),
+            attribute(3, _be(match.at)),
+            attribute(4, _be(len(match.value))),
+        )
         yield _equal(match.value)
     yield _expression("immediate", attribute(1, _be(1)), nest(2, attribute(1, b"\x01")))
     yield _expression("meta", attribute(2, _be(META_NFTRACE)), attribute(3, _be(1)))
@@ -122,7 +145,9 @@ def _meta(key: int, value: bytes) -> Iterator[bytes]:
 
 
 def _equal(value: bytes) -> bytes:
-    return _expression("cmp", attribute(1, _be(1)), attribute(2, _be(0)), nest(3, attribute(1, value)))
+    return _expression(
+        "cmp", attribute(1, _be(1)), attribute(2, _be(0)), nest(3, attribute(1, value))
+    )
 
 
 def _expression(kind: str, *parts: bytes) -> bytes:
@@ -135,4 +160,11 @@ def _be(value: int) -> bytes:
 
 def family_name(family: int) -> str:
     """A protocol family as nft writes it."""
-    return {INET: "inet", BRIDGE: "bridge", socket.AF_INET: "ip", socket.AF_INET6: "ip6", 3: "arp", 5: "netdev"}.get(family, str(family))
+    return {
+        INET: "inet",
+        BRIDGE: "bridge",
+        socket.AF_INET: "ip",
+        socket.AF_INET6: "ip6",
+        3: "arp",
+        5: "netdev",
+    }.get(family, str(family))

@@ -1,19 +1,23 @@
 """Taps: packet sockets (packet(7)) in several namespaces at once, which show a packet at every link that it passes.
 
-One socket in each namespace, bound to no link, hears all of its links: what comes in before the firewall, traffic control's filters
-or a bridge have seen it, and what goes out after them. So a frame that was seen to come in by one link and to go out by none was
-stopped between the two, and a frame that comes out with another address was rewritten. A socket stays at home in the namespace in
-which it was made, wherever its reader is: one process reads them all, and the kernel's stamps, taken from one clock, put the
-sightings of one packet into their order.
+One socket in each namespace, bound to no link, hears all of its links: what comes in before the
+firewall, traffic control's filters or a bridge have seen it, and what goes out after them. So a
+frame that was seen to come in by one link and to go out by none was stopped between the two, and a
+frame that comes out with another address was rewritten. A socket stays at home in the namespace in
+which it was made, wherever its reader is: one process reads them all, and the kernel's stamps,
+taken from one clock, put the sightings of one packet into their order.
 
-Stamping costs, so the kernel begins with it when the first socket asks for stamps; a worker switches it on, soon, not at once. A
-packet that comes before gets the time at which it is read, and stands in the wrong place. So a frame is sent round lo, of a type
-that is set aside for experiments and means nothing to anybody, until it comes back with a stamp of its own (`settle`).
+Stamping costs, so the kernel begins with it when the first socket asks for stamps; a worker
+switches it on, soon, not at once. A packet that comes before gets the time at which it is read, and
+stands in the wrong place. So a frame is sent round lo, of a type that is set aside for experiments
+and means nothing to anybody, until it comes back with a stamp of its own (`settle`).
 
-The kernel takes a tag of 802.1Q out of a frame and hands it over beside it; it is put back, where it was on the wire.
+The kernel takes a tag of 802.1Q out of a frame and hands it over beside it; it is put back, where
+it was on the wire.
 
-A packet socket costs nothing to open (60 µs), and a grace period of RCU to close (15 ms), during which the kernel makes sure that
-nobody delivers to it any more. Nothing depends on it, so each is closed in a thread of its own, in the background.
+A packet socket costs nothing to open (60 µs), and a grace period of RCU to close (15 ms), during
+which the kernel makes sure that nobody delivers to it any more. Nothing depends on it, so each is
+closed in a thread of its own, in the background.
 """
 
 from __future__ import annotations
@@ -59,16 +63,26 @@ class Tap:
 
     def __init__(self, place: Place, program: bytes) -> None:
         self.place = place
-        # Without a protocol nothing is delivered yet: no packet slips by before the filter is there.
+        # Without a protocol nothing is delivered yet: no packet slips by before the filter is
+        # there.
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         try:
             bpf.attach(self.socket, program)
-            for level, option, value in ((socket.SOL_SOCKET, TIMESTAMPNS, 1), (SOL_PACKET, AUXDATA, 1),
-                                         (socket.SOL_SOCKET, RCVBUFFORCE, ROOM)):
+            for level, option, value in (
+                (socket.SOL_SOCKET, TIMESTAMPNS, 1),
+                (SOL_PACKET, AUXDATA, 1),
+                (socket.SOL_SOCKET, RCVBUFFORCE, ROOM),
+            ):
                 self.socket.setsockopt(level, option, value)
             self.socket.setblocking(False)
             every_link = ADDRESS.pack(socket.AF_PACKET, socket.htons(EVERY_PROTOCOL), 0, 0, 0, 0)
-            call("bind", self.socket.fileno(), every_link, len(every_link), doing="listen on all links")
+            call(
+                "bind",
+                self.socket.fileno(),
+                every_link,
+                len(every_link),
+                doing="listen on all links",
+            )
         except BaseException:
             self.socket.close()
             raise
@@ -86,7 +100,7 @@ class Tap:
             except BlockingIOError:
                 return found
             except OSError as error:
-                if error.errno != errno.ENETDOWN:       # that a link went down is told once, as an error
+                if error.errno != errno.ENETDOWN:  # that a link went down is told once, as an error
                     raise
 
     def _receive(self) -> Seen:
@@ -140,7 +154,9 @@ class Taps:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(left)
-        return sorted((seen for tap in self._taps for seen in tap.read()), key=lambda seen: seen.time)
+        return sorted(
+            (seen for tap in self._taps for seen in tap.read()), key=lambda seen: seen.time
+        )
 
     def close(self) -> None:
         """Close all, in the background."""
@@ -179,7 +195,7 @@ def settle(places: Iterable[Place]) -> bool:
                 time.sleep(0.0002)
             return True
         except OSError:
-            continue                            # lo is down there
+            continue  # lo is down there
         finally:
             close_in_background([sock])
     return False
@@ -194,7 +210,10 @@ def _stamped(sock: socket.socket) -> bool:
 
 
 def close_in_background(sockets: Iterable[socket.socket]) -> None:
-    """Close sockets, each in a thread, since each waits by itself; the process ends after the last of them."""
+    """Close sockets, each in a thread, since each waits by itself.
+
+    The process ends after the last of them.
+    """
     doomed = list(sockets)
 
     def close() -> None:
@@ -216,4 +235,8 @@ def _tagged(frame: bytes, auxiliary: bytes) -> bytes:
     status, _, _, _, _, tag, kind = AUXILIARY.unpack_from(auxiliary)
     if not status & VLAN_VALID:
         return frame
-    return frame[:12] + struct.pack(">HH", kind if status & VLAN_TPID_VALID else 0x8100, tag) + frame[12:]
+    return (
+        frame[:12]
+        + struct.pack(">HH", kind if status & VLAN_TPID_VALID else 0x8100, tag)
+        + frame[12:]
+    )

@@ -1,10 +1,12 @@
 """tracefs: the kernel's own trace points, read as text (the kernel's trace/events.rst and trace/ftrace.rst).
 
-A private instance has buffers, filters and switches of its own, so nothing of anybody else's tracing is touched. tracefs is mounted by
-the file descriptor alone (fsopen(2), fsmount(2)): it appears in no mount table and is gone with the process. The instance is not; so it
-is named after the process and noted down (notes.py), and removed by the next command if the process was killed.
+A private instance has buffers, filters and switches of its own, so nothing of anybody else's
+tracing is touched. tracefs is mounted by the file descriptor alone (fsopen(2), fsmount(2)): it
+appears in no mount table and is gone with the process. The instance is not; so it is named after
+the process and noted down (notes.py), and removed by the next command if the process was killed.
 
-To make an instance takes the kernel some 10 ms (a ring buffer for each CPU), to remove it 30 ms: so it is done only when it is wanted.
+To make an instance takes the kernel some 10 ms (a ring buffer for each CPU), to remove it 30 ms: so
+it is done only when it is wanted.
 """
 
 from __future__ import annotations
@@ -154,6 +156,6 @@ def _remove(root: int, name: str) -> None:
         except FileNotFoundError:
             return
         except OSError as error:
-            if error.errno != 16 or time.monotonic() > deadline:        # EBUSY: a reader is just leaving
+            if error.errno != 16 or time.monotonic() > deadline:  # EBUSY: a reader is just leaving
                 raise
             time.sleep(0.005)

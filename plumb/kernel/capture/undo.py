@@ -1,6 +1,7 @@
 """Sweeping: what processes that were killed in the middle of a trace have left in the kernel is put back.
 
-Every trace begins with it, and any command may: where there are no notes (notes.py) it costs a system call.
+Every trace begins with it, and any command may: where there are no notes (notes.py) it costs a
+system call.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""Notes for after a kill: what must be put back in the kernel, should the process that changed it not come to do it.
+"""Notes for after a kill.
 
-A table that a socket owns, a packet socket, a mount without a name: all these go with their process. A setting does not. So before
-one is changed a note is written, a file named after the process (its pid, and when it began, for pids are used again); the process
-removes it when all is as it was. Whoever comes next finds the notes of processes that are no more, and does what they say.
+What must be put back in the kernel, should the process that changed it not come to do it.
+
+A table that a socket owns, a packet socket, a mount without a name: all these go with their
+process. A setting does not. So before one is changed a note is written, a file named after the
+process (its pid, and when it began, for pids are used again); the process removes it when all is as
+it was. Whoever comes next finds the notes of processes that are no more, and does what they say.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ Note = dict[str, Any]
 
 
 def _began(pid: int) -> str:
-    """When a process began, in ticks since boot (proc_pid_stat(5), field 22); empty where there is none of that pid."""
+    """When a process began, in ticks since boot (proc_pid_stat(5), field 22).
+
+    Empty where there is none of that pid.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19]
@@ -33,7 +39,10 @@ def _mine(pid: int) -> str:
 
 
 def name() -> str:
-    """What this process is called in notes; unlike its pid alone, nobody is ever called so again."""
+    """What this process is called in notes.
+
+    Unlike its pid alone, nobody is ever called so again.
+    """
     return _mine(os.getpid())
 
 
@@ -71,7 +80,7 @@ def orphaned(memory: str) -> Iterator[tuple[str, Note]]:
         if not pid.isdigit() or _began(int(pid)) == rest.partition("-")[0]:
             continue
         if entry.endswith("~"):
-            tear(path)                          # it was killed while it wrote, so before it changed anything
+            tear(path)  # it was killed while it wrote, so before it changed anything
             continue
         with suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
             yield path, json.load(file)

@@ -1,10 +1,12 @@
 """What this kernel and host can do, found out by trying it in a scratch namespace.
 
-A module that is not loaded is loaded by the attempt, where there are modules; so what a list of modules says is neither here nor
-there. What a kernel may lack, and what to do then, is the table in features.py.
+A module that is not loaded is loaded by the attempt, where there are modules; so what a list of
+modules says is neither here nor there. What a kernel may lack, and what to do then, is the table in
+features.py.
 
-The attempts run in a process of their own, which moves to network and mount namespaces of its own and ends: whatever they
-have made goes with these, and the caller, its other threads and the machine's own namespace notice nothing. Loaded modules stay.
+The attempts run in a process of their own, which moves to network and mount namespaces of its own
+and ends: whatever they have made goes with these, and the caller, its other threads and the
+machine's own namespace notice nothing. Loaded modules stay.
 """
 
 from __future__ import annotations
@@ -45,7 +47,11 @@ class Ability:
     said: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.detail}" if self.able else f"this kernel has no {self.name}: {self.detail}"
+        return (
+            f"{self.name}: {self.detail}"
+            if self.able
+            else f"this kernel has no {self.name}: {self.detail}"
+        )
 
 
 @cache
@@ -66,7 +72,11 @@ def able(feature: str) -> Ability:
 
 def abilities() -> list[Ability]:
     """All that plumb can make use of, in the order of the groups of features.GROUPS."""
-    return list(tried(list(dict.fromkeys(name for group in GROUPS for name in (*group.needs, *group.extras)))))
+    return list(
+        tried(
+            list(dict.fromkeys(name for group in GROUPS for name in (*group.needs, *group.extras)))
+        )
+    )
 
 
 def tried(names: Sequence[str]) -> Iterator[Ability]:
@@ -81,9 +91,11 @@ def tried(names: Sequence[str]) -> Iterator[Ability]:
     while left:
         found, status = _in_a_child(left)
         yield from found
-        left = left[len(found):]
-        if left:                        # a library has ended the process, or it was killed: the others are tried anew
-            yield Ability(left.pop(0), False, "it ended the process that tried it", f"exit status {status}")
+        left = left[len(found) :]
+        if left:  # a library has ended the process, or it was killed: the others are tried anew
+            yield Ability(
+                left.pop(0), False, "it ended the process that tried it", f"exit status {status}"
+            )
 
 
 def _in_a_child(names: Sequence[str]) -> tuple[list[Ability], int]:
@@ -99,9 +111,14 @@ def _in_a_child(names: Sequence[str]) -> tuple[list[Ability], int]:
 
 
 def _child(names: Sequence[str], writing: int) -> NoReturn:
-    """Try features in namespaces of our own and write a line about each as soon as it is known; never comes back."""
+    """Try features in namespaces of our own and write a line about each as soon as it is known.
+
+    Never comes back.
+    """
     try:
-        os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2)       # a C library's complaints are in what it answers as well
+        os.dup2(
+            os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2
+        )  # a C library's complaints are in what it answers as well
         refused = _scratch()
         for name in names:
             line = json.dumps(asdict(_ability(name, refused)))
@@ -114,8 +131,14 @@ def _child(names: Sequence[str], writing: int) -> NoReturn:
 def _scratch() -> KernelRefused | None:
     """Move this process to new namespaces; why not, where that cannot be."""
     try:
-        namespaces.call("unshare", namespaces.CLONE_NEWNET | CLONE_NEWNS, doing="make namespaces to try things in")
-        namespaces.call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None, doing="make mounts private")
+        namespaces.call(
+            "unshare",
+            namespaces.CLONE_NEWNET | CLONE_NEWNS,
+            doing="make namespaces to try things in",
+        )
+        namespaces.call(
+            "mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None, doing="make mounts private"
+        )
     except KernelRefused as refused:
         return refused
     return None
@@ -141,11 +164,22 @@ def _attempt(name: str) -> Callable[[], str]:
 
 
 def _inability(feature: Feature, error: PlumbError | OSError) -> Ability:
-    """What is to be done about a refusal: what its own hint says, where it is about something else than the feature."""
+    """What is to be done about a refusal.
+
+    What its own hint says, where it is about something else than the feature.
+    """
     number = getattr(error, "errno", 0) or 0
-    hint = (getattr(error, "hint", "") if number not in NO_SUCH_KIND else "") or (HINTS[number] if number in DENIED else "")
-    said = str(error) if isinstance(error, PlumbError) else f"{error.strerror} ({NAMES.get(number, number)})"
-    return Ability(feature.name, False, hint if hint and hint != feature.missing else feature.remedy, said)
+    hint = (getattr(error, "hint", "") if number not in NO_SUCH_KIND else "") or (
+        HINTS[number] if number in DENIED else ""
+    )
+    said = (
+        str(error)
+        if isinstance(error, PlumbError)
+        else f"{error.strerror} ({NAMES.get(number, number)})"
+    )
+    return Ability(
+        feature.name, False, hint if hint and hint != feature.missing else feature.remedy, said
+    )
 
 
 # -- modules ---------------------------------------------------------------
@@ -156,6 +190,8 @@ def modules() -> str:
     release = os.uname().release
     if not os.path.exists("/proc/modules"):
         return f"this kernel, {release}, loads no modules: what it lacks takes another kernel"
-    if not any(os.path.isdir(f"{folder}/{release}") for folder in ("/lib/modules", "/usr/lib/modules")):
+    if not any(
+        os.path.isdir(f"{folder}/{release}") for folder in ("/lib/modules", "/usr/lib/modules")
+    ):
         return f"the modules of this kernel, {release}, are not installed: if it has been upgraded, reboot"
     return ""

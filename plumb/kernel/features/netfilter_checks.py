@@ -1,7 +1,10 @@
-"""Attempts at the firewall, as in attempts.py: the words of Docker's rules, through the writer that this host uses, and what it writes to.
+"""Attempts at the firewall, as in attempts.py.
 
-A rule of iptables is made of pieces, and each -m and each -j is a module: xt_addrtype, xt_nat. The legacy variant hands the rule to
-ip_tables; the nf_tables variant packs what nf_tables has no expression for into nft_compat.
+The words of Docker's rules, through the writer that this host uses, and what it writes to.
+
+A rule of iptables is made of pieces, and each -m and each -j is a module: xt_addrtype, xt_nat. The
+legacy variant hands the rule to ip_tables; the nf_tables variant packs what nf_tables has no
+expression for into nft_compat.
 """
 
 from __future__ import annotations
@@ -40,8 +43,12 @@ def rules(table: str, *specs: str, families: tuple[Family, ...] = tuple(Family))
 
 
 def _ipv6_nat() -> str:
-    return rules("nat", "-j MASQUERADE", "-d 2001:db8::1/128 -p tcp -m tcp --dport 80 -j DNAT --to-destination [2001:db8::2]:80",
-                 families=(Family.V6,))
+    return rules(
+        "nat",
+        "-j MASQUERADE",
+        "-d 2001:db8::1/128 -p tcp -m tcp --dport 80 -j DNAT --to-destination [2001:db8::2]:80",
+        families=(Family.V6,),
+    )
 
 
 SOL_IP, SOL_IPV6 = 0, 41
@@ -51,7 +58,10 @@ SO_GET_REVISION_TARGET, REVISION = 67, 30
 
 
 def _legacy(module: str, family: int, level: int) -> str:
-    """Ask for the legacy tables, as iptables-legacy does before all else; it also has ip_tables loaded."""
+    """Ask for the legacy tables, as iptables-legacy does before all else.
+
+    It also has ip_tables loaded.
+    """
     with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
         try:
             _table(sock, level, "filter")
@@ -70,10 +80,19 @@ def _table(sock: socket.socket, level: int, name: str) -> None:
     _asked(sock, level, SO_GET_INFO, name.encode(), GETINFO, f"open the legacy table {name}")
 
 
-def _asked(sock: socket.socket, level: int, option: int, name: bytes, size: int, doing: str) -> None:
+def _asked(
+    sock: socket.socket, level: int, option: int, name: bytes, size: int, doing: str
+) -> None:
     """A getsockopt whose struct begins with a name."""
-    namespaces.call("getsockopt", sock.fileno(), level, option, ctypes.create_string_buffer(name, size),
-                    ctypes.byref(ctypes.c_uint(size)), doing=doing)
+    namespaces.call(
+        "getsockopt",
+        sock.fileno(),
+        level,
+        option,
+        ctypes.create_string_buffer(name, size),
+        ctypes.byref(ctypes.c_uint(size)),
+        doing=doing,
+    )
 
 
 # -- netlink's side ---------------------------------------------------------------
@@ -86,7 +105,11 @@ BIND = 1
 
 def _compat(name: str, revision: int, target: bool) -> str:
     """Ask nft_compat for a revision of a match or target."""
-    wanted = attribute(1, name) + attribute(2, struct.pack(">I", revision)) + attribute(3, struct.pack(">I", target))
+    wanted = (
+        attribute(1, name)
+        + attribute(2, struct.pack(">I", revision))
+        + attribute(3, struct.pack(">I", target))
+    )
     codec.ask(codec.NETFILTER, COMPAT_GET, 0, NFGEN.pack(socket.AF_INET, 0, 0) + wanted)
     return ""
 
@@ -94,8 +117,8 @@ def _compat(name: str, revision: int, target: bool) -> str:
 def _trace() -> str:
     """Ask modprobe for the target, and where it knows of none the kernel, through either variant's door.
 
-    Loading it would load nf_log_syslog before it, which all namespaces feel: it becomes the logger of each that has none
-    (net.netfilter.nf_log.*).
+    Loading it would load nf_log_syslog before it, which all namespaces feel: it becomes the logger
+    of each that has none (net.netfilter.nf_log.*).
     """
     if modprobe("--dry-run", "xt_TRACE"):
         return "xt_TRACE"
@@ -103,7 +126,9 @@ def _trace() -> str:
         return _compat("TRACE", 0, target=True)
     except OSError:
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
-            _asked(sock, SOL_IP, SO_GET_REVISION_TARGET, b"TRACE", REVISION, "ask for the target TRACE")
+            _asked(
+                sock, SOL_IP, SO_GET_REVISION_TARGET, b"TRACE", REVISION, "ask for the target TRACE"
+            )
     return ""
 
 
@@ -124,14 +149,21 @@ def _log() -> str:
 
 
 def _native(type_: str, hook: str, priority: int, *specs: str) -> str:
-    """Write rules of firewall-backend nftables to tables of their own, of both families; the writer's name."""
+    """Write rules of firewall-backend nftables to tables of their own, of both families.
+
+    The writer's name.
+    """
     from plumb.kernel.netfilter.nftables import writer
 
     made: list[Thing] = []
     for family, target in ((NftFamily.V4, "192.0.2.1:1"), (NftFamily.V6, "[2001:db8::1]:1")):
         table = f"try{next(number)}"
-        made += [NftTable(family, table), NftMap(family, table, "jumps"), NftChain(family, table, "c", type_, hook, priority, "accept"),
-                 *(NftRule(family, table, "c", spec.format(target)) for spec in specs)]
+        made += [
+            NftTable(family, table),
+            NftMap(family, table, "jumps"),
+            NftChain(family, table, "c", type_, hook, priority, "accept"),
+            *(NftRule(family, table, "c", spec.format(target)) for spec in specs),
+        ]
     writer().take([Step(None, thing) for thing in made], [])
     return writer().name
 
@@ -141,7 +173,10 @@ def _nft_trace() -> str:
     from plumb.kernel.netfilter.libnftables import nft
 
     table = f"try{next(number)}"
-    nft().run(f"add table ip {table}; add chain ip {table} c; add rule ip {table} c meta nftrace set 1", "mark packets for tracing")
+    nft().run(
+        f"add table ip {table}; add chain ip {table} c; add rule ip {table} c meta nftrace set 1",
+        "mark packets for tracing",
+    )
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, codec.NETFILTER) as sock:
         sock.setsockopt(codec.SOL_NETLINK, ADD_MEMBERSHIP, GROUP_NFTRACE)
     return ""
@@ -152,19 +187,37 @@ FIREWALL: dict[str, Callable[[], str]] = {
     "conntrack": partial(rules, "filter", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
     "addrtype": partial(rules, "nat", "-m addrtype --dst-type LOCAL -j ACCEPT"),
     "MASQUERADE": partial(rules, "nat", "-j MASQUERADE", families=(Family.V4,)),
-    "DNAT": partial(rules, "nat", "-p tcp -m tcp --dport 80 -j DNAT --to-destination 192.0.2.2:80", families=(Family.V4,)),
+    "DNAT": partial(
+        rules,
+        "nat",
+        "-p tcp -m tcp --dport 80 -j DNAT --to-destination 192.0.2.2:80",
+        families=(Family.V4,),
+    ),
     "ipv6-nat": _ipv6_nat,
     "mark": partial(rules, "mangle", "-m mark --mark 0x1 -j MARK --set-xmark 0x2/0xffffffff"),
     "policy": partial(rules, "filter", "-m policy --dir in --pol none -j DROP"),
     "bpf": partial(rules, "filter", '-m bpf --bytecode "1,6 0 0 0" -j DROP'),
     "xt_ipvs": partial(rules, "nat", "-m ipvs --ipvs -j ACCEPT", families=(Family.V4,)),
-    "REDIRECT": partial(rules, "nat", "-p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080", families=(Family.V4,)),
+    "REDIRECT": partial(
+        rules, "nat", "-p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080", families=(Family.V4,)
+    ),
     "TRACE": _trace,
-    "ctnetlink": _ctnetlink, "nft_compat": partial(_compat, "addrtype", 1, target=False), "nfnetlink_log": _log,
+    "ctnetlink": _ctnetlink,
+    "nft_compat": partial(_compat, "addrtype", 1, target=False),
+    "nfnetlink_log": _log,
     "ip_tables": partial(_legacy, "ip_tables", socket.AF_INET, SOL_IP),
     "ip6_tables": partial(_legacy, "ip6_tables", socket.AF_INET6, SOL_IPV6),
-    "nf_tables": partial(_native, "filter", "forward", 0, "ct state established,related counter accept", "oifname vmap @jumps"),
+    "nf_tables": partial(
+        _native,
+        "filter",
+        "forward",
+        0,
+        "ct state established,related counter accept",
+        "oifname vmap @jumps",
+    ),
     "nft_chain_nat": partial(_native, "nat", "prerouting", -100, "tcp dport 1 counter dnat to {}"),
-    "nft_fib": partial(_native, "nat", "postrouting", 100, "fib saddr type local counter masquerade"),
+    "nft_fib": partial(
+        _native, "nat", "postrouting", 100, "fib saddr type local counter masquerade"
+    ),
     "nft-trace": _nft_trace,
 }

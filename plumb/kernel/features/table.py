@@ -1,8 +1,8 @@
 """What a kernel may lack, and what to do where it does: the one table of it.
 
-The kernel's networking comes in pieces. Each is an option when the kernel is built (CONFIG_IPVLAN), and mostly a module,
-which the kernel asks for when somebody first uses it: it calls modprobe with an alias such as rtnl-link-ipvlan. So a piece
-that is missing is not installed, or there is none:
+The kernel's networking comes in pieces. Each is an option when the kernel is built (CONFIG_IPVLAN),
+and mostly a module, which the kernel asks for when somebody first uses it: it calls modprobe with
+an alias such as rtnl-link-ipvlan. So a piece that is missing is not installed, or there is none:
 
     a general kernel            has all of these. Debian's do, linux-image-cloud-amd64 as well: its 6.1 lacks none of them.
     after an upgrade            the modules of the kernel that runs are often removed: nothing more can be loaded until the reboot
@@ -10,8 +10,9 @@ that is missing is not installed, or there is none:
     a micro-VM's, an embedded   kernel has what its builder has thought of, and often no modules at all
     Linux 6.17 and later        has the legacy iptables tables only where NETFILTER_XTABLES_LEGACY was asked for
 
-The kernel's own words for all this are "Operation not supported", or less. Whoever meets them asks `explain` here. Nothing here
-touches the machine: whether something is there is found out by trying, in abilities.py.
+The kernel's own words for all this are "Operation not supported", or less. Whoever meets them asks
+`explain` here. Nothing here touches the machine: whether something is there is found out by trying,
+in abilities.py.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ from __future__ import annotations
 import errno as errnos
 from dataclasses import dataclass
 
-NO_SUCH_KIND = frozenset({errnos.EOPNOTSUPP, errnos.EPROTONOSUPPORT, errnos.ESOCKTNOSUPPORT, errnos.EAFNOSUPPORT})
-"""What the kernel answers where it has no code for what is asked. Not ENODEV: for a link that is its parent, which is gone."""
+NO_SUCH_KIND = frozenset(
+    {errnos.EOPNOTSUPP, errnos.EPROTONOSUPPORT, errnos.ESOCKTNOSUPPORT, errnos.EAFNOSUPPORT}
+)
+"""What the kernel answers where it has no code for what is asked.
+
+Not ENODEV: for a link that is its parent, which is gone.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,11 @@ class Feature:
     @property
     def remedy(self) -> str:
         """What to do where it is missing."""
-        ways = [f"modprobe {self.module}" if self.module else "", f"a kernel with CONFIG_{self.option}", self.otherwise]
+        ways = [
+            f"modprobe {self.module}" if self.module else "",
+            f"a kernel with CONFIG_{self.option}",
+            self.otherwise,
+        ]
         return ", or ".join(way for way in ways if way)
 
     @property
@@ -58,65 +68,209 @@ class Feature:
 
 
 ENOTSUPP = 524
-"""The kernel's own, which has no name outside: what ipvlan answers where it was built without l3s."""
+"""The kernel's own, which has no name outside.
+
+What ipvlan answers where it was built without l3s.
+"""
 UNKNOWN = NO_SUCH_KIND | {errnos.ENOENT}
 """Where things are looked up by name (a qdisc, a family of generic netlink, an expression of nf_tables) it is ENOENT."""
 NO_TABLE = NO_SUCH_KIND | {errnos.ENOPROTOOPT, errnos.ENOENT}
 NEW_VARIANT = "the other variant: update-alternatives --set iptables /usr/sbin/iptables-nft"
 
-FEATURES: dict[str, Feature] = {feature.name: feature for feature in (
-    Feature("netns", "", "NET_NS", "every container"),
-    # Links
-    Feature("bridge", "bridge", "BRIDGE", "driver bridge"),
-    Feature("veth", "veth", "VETH", "drivers bridge and overlay"),
-    Feature("macvlan", "macvlan", "MACVLAN", "driver macvlan"),
-    Feature("ipvlan", "ipvlan", "IPVLAN", "driver ipvlan"),
-    Feature("ipvlan-l3s", "", "IPVLAN_L3S", "-o ipvlan_mode=l3s", kind="ipvlan", errors=NO_SUCH_KIND | {ENOTSUPP}),
-    Feature("8021q", "8021q", "VLAN_8021Q", "a parent with a VLAN tag (-o parent=eth0.10)", kind="vlan"),
-    Feature("dummy", "dummy", "DUMMY", "macvlan and ipvlan without a parent", otherwise="-o parent=LINK"),
-    Feature("vxlan", "vxlan", "VXLAN", "driver overlay"),
-    # Packets on their way
-    Feature("ipv6", "ipv6", "IPV6", "networks with --ipv6", otherwise="a boot without ipv6.disable=1"),
-    Feature("ping", "", "NET_NS", "ping and ports below 1024 in containers without capabilities"),
-    Feature("br_netfilter", "br_netfilter", "BRIDGE_NETFILTER", "icc=false on a bridge"),
-    Feature("sctp", "sctp", "IP_SCTP", "ports of SCTP (-p 80/sctp)"),
-    Feature("ipvs", "ip_vs", "IP_VS", "services of a swarm", errors=UNKNOWN),
-    Feature("ipvs-rr", "ip_vs_rr", "IP_VS_RR", "services of a swarm", errors=UNKNOWN),
-    Feature("xfrm", "xfrm_user", "XFRM_USER", "--opt encrypted"),
-    Feature("esp4", "esp4", "INET_ESP", "--opt encrypted"),
-    Feature("aes-gcm", "gcm", "CRYPTO_GCM", "--opt encrypted", errors=frozenset({errnos.ENOSYS})),
-    Feature("netem", "sch_netem", "NET_SCH_NETEM", "delay and loss on a link", errors=UNKNOWN),
-    # What the rules say with -m and -j
-    Feature("conntrack", "xt_conntrack", "NETFILTER_XT_MATCH_CONNTRACK", "-m conntrack, for answers", errors=UNKNOWN),
-    Feature("addrtype", "xt_addrtype", "NETFILTER_XT_MATCH_ADDRTYPE", "-m addrtype, for published ports", errors=UNKNOWN),
-    Feature("MASQUERADE", "xt_MASQUERADE", "NETFILTER_XT_TARGET_MASQUERADE", "-j MASQUERADE, for what goes out", errors=UNKNOWN),
-    Feature("DNAT", "xt_nat", "NETFILTER_XT_NAT", "-j DNAT and SNAT, for published ports", errors=UNKNOWN),
-    Feature("ipv6-nat", "ip6table_nat", "IP6_NF_NAT", "MASQUERADE and DNAT of IPv6", errors=UNKNOWN,
-            otherwise="-o com.docker.network.bridge.gateway_mode_ipv6=routed"),
-    Feature("mark", "xt_mark", "NETFILTER_XT_MARK", "-m mark and -j MARK", errors=UNKNOWN),
-    Feature("policy", "xt_policy", "NETFILTER_XT_MATCH_POLICY", "-m policy, for --opt encrypted", errors=UNKNOWN),
-    Feature("bpf", "xt_bpf", "NETFILTER_XT_MATCH_BPF", "-m bpf, for --opt encrypted", errors=UNKNOWN),
-    Feature("xt_ipvs", "xt_ipvs", "NETFILTER_XT_MATCH_IPVS", "-m ipvs, for services of a swarm", errors=UNKNOWN, kind="ipvs"),
-    Feature("REDIRECT", "xt_REDIRECT", "NETFILTER_XT_TARGET_REDIRECT", "-j REDIRECT, for services of a swarm", errors=UNKNOWN),
-    Feature("TRACE", "xt_TRACE", "NETFILTER_XT_TARGET_TRACE", "-j TRACE, for a packet's way through the rules", errors=UNKNOWN),
-    # What they are written to
-    Feature("ctnetlink", "nf_conntrack_netlink", "NF_CT_NETLINK", "published ports, so that flows of older rules are forgotten",
-            errors=UNKNOWN),
-    Feature("nft_compat", "nft_compat", "NFT_COMPAT", "iptables of the nf_tables variant", errors=UNKNOWN),
-    Feature("ip_tables", "ip_tables", "IP_NF_IPTABLES_LEGACY", "iptables of the legacy variant",
-            errors=NO_TABLE, otherwise=NEW_VARIANT),
-    Feature("ip6_tables", "ip6_tables", "IP6_NF_IPTABLES_LEGACY", "ip6tables of the legacy variant",
-            errors=NO_TABLE, otherwise=NEW_VARIANT),
-    Feature("nf_tables", "nf_tables", "NF_TABLES", "firewall-backend nftables, iptables of the nf_tables variant"),
-    Feature("nft_chain_nat", "nft_chain_nat", "NFT_NAT", "NAT with firewall-backend nftables", errors=UNKNOWN),
-    Feature("nft_fib", "nft_fib", "NFT_FIB_IPV4", "published ports with firewall-backend nftables", errors=UNKNOWN),
-    # To see what happens
-    Feature("packet", "af_packet", "PACKET", "to listen on a link, as tcpdump does"),
-    Feature("nft-trace", "nf_tables", "NF_TABLES", "a packet's way through nf_tables"),
-    Feature("nfnetlink_log", "nfnetlink_log", "NETFILTER_NETLINK_LOG", "a packet's way through the legacy tables", errors=UNKNOWN),
-    Feature("drop_monitor", "drop_monitor", "NET_DROP_MONITOR", "why the kernel dropped a packet", errors=UNKNOWN),
-    Feature("tracefs", "", "EVENT_TRACING", "why the kernel dropped a packet", errors=UNKNOWN),
-)}
+FEATURES: dict[str, Feature] = {
+    feature.name: feature
+    for feature in (
+        Feature("netns", "", "NET_NS", "every container"),
+        # Links
+        Feature("bridge", "bridge", "BRIDGE", "driver bridge"),
+        Feature("veth", "veth", "VETH", "drivers bridge and overlay"),
+        Feature("macvlan", "macvlan", "MACVLAN", "driver macvlan"),
+        Feature("ipvlan", "ipvlan", "IPVLAN", "driver ipvlan"),
+        Feature(
+            "ipvlan-l3s",
+            "",
+            "IPVLAN_L3S",
+            "-o ipvlan_mode=l3s",
+            kind="ipvlan",
+            errors=NO_SUCH_KIND | {ENOTSUPP},
+        ),
+        Feature(
+            "8021q",
+            "8021q",
+            "VLAN_8021Q",
+            "a parent with a VLAN tag (-o parent=eth0.10)",
+            kind="vlan",
+        ),
+        Feature(
+            "dummy",
+            "dummy",
+            "DUMMY",
+            "macvlan and ipvlan without a parent",
+            otherwise="-o parent=LINK",
+        ),
+        Feature("vxlan", "vxlan", "VXLAN", "driver overlay"),
+        # Packets on their way
+        Feature(
+            "ipv6",
+            "ipv6",
+            "IPV6",
+            "networks with --ipv6",
+            otherwise="a boot without ipv6.disable=1",
+        ),
+        Feature(
+            "ping", "", "NET_NS", "ping and ports below 1024 in containers without capabilities"
+        ),
+        Feature("br_netfilter", "br_netfilter", "BRIDGE_NETFILTER", "icc=false on a bridge"),
+        Feature("sctp", "sctp", "IP_SCTP", "ports of SCTP (-p 80/sctp)"),
+        Feature("ipvs", "ip_vs", "IP_VS", "services of a swarm", errors=UNKNOWN),
+        Feature("ipvs-rr", "ip_vs_rr", "IP_VS_RR", "services of a swarm", errors=UNKNOWN),
+        Feature("xfrm", "xfrm_user", "XFRM_USER", "--opt encrypted"),
+        Feature("esp4", "esp4", "INET_ESP", "--opt encrypted"),
+        Feature(
+            "aes-gcm", "gcm", "CRYPTO_GCM", "--opt encrypted", errors=frozenset({errnos.ENOSYS})
+        ),
+        Feature("netem", "sch_netem", "NET_SCH_NETEM", "delay and loss on a link", errors=UNKNOWN),
+        # What the rules say with -m and -j
+        Feature(
+            "conntrack",
+            "xt_conntrack",
+            "NETFILTER_XT_MATCH_CONNTRACK",
+            "-m conntrack, for answers",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "addrtype",
+            "xt_addrtype",
+            "NETFILTER_XT_MATCH_ADDRTYPE",
+            "-m addrtype, for published ports",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "MASQUERADE",
+            "xt_MASQUERADE",
+            "NETFILTER_XT_TARGET_MASQUERADE",
+            "-j MASQUERADE, for what goes out",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "DNAT",
+            "xt_nat",
+            "NETFILTER_XT_NAT",
+            "-j DNAT and SNAT, for published ports",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "ipv6-nat",
+            "ip6table_nat",
+            "IP6_NF_NAT",
+            "MASQUERADE and DNAT of IPv6",
+            errors=UNKNOWN,
+            otherwise="-o com.docker.network.bridge.gateway_mode_ipv6=routed",
+        ),
+        Feature("mark", "xt_mark", "NETFILTER_XT_MARK", "-m mark and -j MARK", errors=UNKNOWN),
+        Feature(
+            "policy",
+            "xt_policy",
+            "NETFILTER_XT_MATCH_POLICY",
+            "-m policy, for --opt encrypted",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "bpf", "xt_bpf", "NETFILTER_XT_MATCH_BPF", "-m bpf, for --opt encrypted", errors=UNKNOWN
+        ),
+        Feature(
+            "xt_ipvs",
+            "xt_ipvs",
+            "NETFILTER_XT_MATCH_IPVS",
+            "-m ipvs, for services of a swarm",
+            errors=UNKNOWN,
+            kind="ipvs",
+        ),
+        Feature(
+            "REDIRECT",
+            "xt_REDIRECT",
+            "NETFILTER_XT_TARGET_REDIRECT",
+            "-j REDIRECT, for services of a swarm",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "TRACE",
+            "xt_TRACE",
+            "NETFILTER_XT_TARGET_TRACE",
+            "-j TRACE, for a packet's way through the rules",
+            errors=UNKNOWN,
+        ),
+        # What they are written to
+        Feature(
+            "ctnetlink",
+            "nf_conntrack_netlink",
+            "NF_CT_NETLINK",
+            "published ports, so that flows of older rules are forgotten",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "nft_compat",
+            "nft_compat",
+            "NFT_COMPAT",
+            "iptables of the nf_tables variant",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "ip_tables",
+            "ip_tables",
+            "IP_NF_IPTABLES_LEGACY",
+            "iptables of the legacy variant",
+            errors=NO_TABLE,
+            otherwise=NEW_VARIANT,
+        ),
+        Feature(
+            "ip6_tables",
+            "ip6_tables",
+            "IP6_NF_IPTABLES_LEGACY",
+            "ip6tables of the legacy variant",
+            errors=NO_TABLE,
+            otherwise=NEW_VARIANT,
+        ),
+        Feature(
+            "nf_tables",
+            "nf_tables",
+            "NF_TABLES",
+            "firewall-backend nftables, iptables of the nf_tables variant",
+        ),
+        Feature(
+            "nft_chain_nat",
+            "nft_chain_nat",
+            "NFT_NAT",
+            "NAT with firewall-backend nftables",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "nft_fib",
+            "nft_fib",
+            "NFT_FIB_IPV4",
+            "published ports with firewall-backend nftables",
+            errors=UNKNOWN,
+        ),
+        # To see what happens
+        Feature("packet", "af_packet", "PACKET", "to listen on a link, as tcpdump does"),
+        Feature("nft-trace", "nf_tables", "NF_TABLES", "a packet's way through nf_tables"),
+        Feature(
+            "nfnetlink_log",
+            "nfnetlink_log",
+            "NETFILTER_NETLINK_LOG",
+            "a packet's way through the legacy tables",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "drop_monitor",
+            "drop_monitor",
+            "NET_DROP_MONITOR",
+            "why the kernel dropped a packet",
+            errors=UNKNOWN,
+        ),
+        Feature("tracefs", "", "EVENT_TRACING", "why the kernel dropped a packet", errors=UNKNOWN),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -138,16 +292,29 @@ GROUPS = (
     Group("none", ("netns",)),
     Group("host", ()),
     Group("bridge", ("bridge", "veth"), ("ipv6", "br_netfilter", "sctp", "ping")),
-    Group("firewall: iptables", ("conntrack", "addrtype", "MASQUERADE", "DNAT"),
-          ("ipv6-nat", "ctnetlink", "nft_compat", "ip_tables", "ip6_tables")),
+    Group(
+        "firewall: iptables",
+        ("conntrack", "addrtype", "MASQUERADE", "DNAT"),
+        ("ipv6-nat", "ctnetlink", "nft_compat", "ip_tables", "ip6_tables"),
+    ),
     Group("firewall: nftables", ("nf_tables", "nft_chain_nat", "nft_fib")),
     Group("macvlan", ("macvlan",), ("8021q", "dummy")),
     Group("ipvlan", ("ipvlan",), ("ipvlan-l3s", "8021q", "dummy")),
     Group("overlay", ("vxlan", "bridge", "veth")),
-    Group("overlay, encrypted", ("vxlan", "bridge", "veth", "xfrm", "esp4", "aes-gcm", "mark", "policy", "bpf")),
-    Group("services of a swarm", ("vxlan", "bridge", "veth", "ipvs", "ipvs-rr", "xt_ipvs", "mark", "REDIRECT")),
+    Group(
+        "overlay, encrypted",
+        ("vxlan", "bridge", "veth", "xfrm", "esp4", "aes-gcm", "mark", "policy", "bpf"),
+    ),
+    Group(
+        "services of a swarm",
+        ("vxlan", "bridge", "veth", "ipvs", "ipvs-rr", "xt_ipvs", "mark", "REDIRECT"),
+    ),
     Group("delay and loss", ("netem",)),
-    Group("to see packets", ("packet",), ("TRACE", "nft-trace", "nfnetlink_log", "drop_monitor", "tracefs")),
+    Group(
+        "to see packets",
+        ("packet",),
+        ("TRACE", "nft-trace", "nfnetlink_log", "drop_monitor", "tracefs"),
+    ),
 )
 
 
@@ -157,10 +324,19 @@ def first_group(feature: str) -> Group | None:
 
 
 def explain(kind: str, errno: int) -> str:
-    """The hint for a refusal: what is missing and what to do, in one line; empty where the errno says something else.
+    """The hint for a refusal: what is missing and what to do, in one line.
+
+    Empty where the errno says something else.
 
     Args:
         kind: a feature's name, or a link's IFLA_INFO_KIND ("ipvlan", "vlan").
         errno: what the kernel answered.
     """
-    return next((feature.missing for feature in FEATURES.values() if kind in (feature.name, feature.kind) and errno in feature.errors), "")
+    return next(
+        (
+            feature.missing
+            for feature in FEATURES.values()
+            if kind in (feature.name, feature.kind) and errno in feature.errors
+        ),
+        "",
+    )

@@ -1,8 +1,11 @@
-"""The agent's announcements: what `kernel.net.gratuitous_arp` says for new endpoints, in the background.
+"""The agent's announcements.
 
-A command's endpoints are announced for the first time before it returns, so that the neighbours know them by then. All else is a
-thread's, one for all sandboxes: a packet socket is closed only when every CPU has let go of it, which takes a hundredth of a second,
-and nobody's question for a name shall wait for that. The thread ends when it has nothing more to say.
+What `kernel.net.gratuitous_arp` says for new endpoints, in the background.
+
+A command's endpoints are announced for the first time before it returns, so that the neighbours
+know them by then. All else is a thread's, one for all sandboxes: a packet socket is closed only
+when every CPU has let go of it, which takes a hundredth of a second, and nobody's question for a
+name shall wait for that. The thread ends when it has nothing more to say.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ from plumb.kernel.netns.namespaces import entered
 TIMES, MILLISECONDS = 1000, 1_000_000
 """An announcement's limits; the command line has narrower ones."""
 MOST = 100_000
-"""Announcements that may wait; what comes then is not announced, and found by ARP and neighbour discovery as everything else."""
+"""Announcements that may wait.
+
+What comes then is not announced, and found by ARP and neighbour discovery as everything else.
+"""
 
 
 class Announcer:
@@ -39,11 +45,14 @@ class Announcer:
         """Announce these.
 
         Args:
-            used: the sockets, where they were announced for the first time already; None for one that is gone.
+            used: the sockets, where they were announced for the first time already; None for one
+            that is gone.
         """
         with self._change:
             self._used += [wire for wire in used if wire is not None]
-            for target, wire in list(zip(targets, used or [None] * len(targets), strict=True))[:max(0, MOST - len(self._turns))]:
+            for target, wire in list(zip(targets, used or [None] * len(targets), strict=True))[
+                : max(0, MOST - len(self._turns))
+            ]:
                 self._later(target, target.times, wire)
             if self._thread is None and (self._turns or self._used):
                 self._thread = threading.Thread(target=self._run, name="announcements", daemon=True)
@@ -55,7 +64,9 @@ class Announcer:
         if wire is None and left == target.times:
             heapq.heappush(self._turns, (time.monotonic(), left, target))
         elif wire is not None and left > 1:
-            heapq.heappush(self._turns, (time.monotonic() + target.interval / 1000, left - 1, target))
+            heapq.heappush(
+                self._turns, (time.monotonic() + target.interval / 1000, left - 1, target)
+            )
 
     def _run(self) -> None:
         try:
@@ -68,11 +79,16 @@ class Announcer:
                         self._later(target, left, wire)
         finally:
             with self._change:
-                if self._thread is threading.current_thread():      # an error has ended it: the next announcement starts another
+                if (
+                    self._thread is threading.current_thread()
+                ):  # an error has ended it: the next announcement starts another
                     self._thread = None
 
     def _next(self) -> tuple[int, Target] | None:
-        """Wait for whose turn it is, and close what was used meanwhile; None, and the thread is over, where nothing is left to do."""
+        """Wait for whose turn it is, and close what was used meanwhile.
+
+        None, and the thread is over, where nothing is left to do.
+        """
         while True:
             with self._change:
                 if not self._turns and not self._used:
@@ -90,11 +106,14 @@ class Announcer:
 
 
 def said(target: Target) -> socket.socket | None:
-    """Announce once; the open socket, None where the endpoint is gone. Nobody stays in the sandbox, whose namespace would last as long."""
+    """Announce once; the open socket, None where the endpoint is gone.
+
+    Nobody stays in the sandbox, whose namespace would last as long.
+    """
     try:
         with entered(target.ns):
             return say(target)
-    except (KernelRefused, OSError):        # it is gone, or no descriptor is left
+    except (KernelRefused, OSError):  # it is gone, or no descriptor is left
         return None
 
 
@@ -104,7 +123,9 @@ def target(ns: Any, dev: Any, mac: Any, ips: Any, times: Any, interval: Any) -> 
     Raises:
         ValueError: that makes no sense.
     """
-    if not all(isinstance(text, str) for text in (ns, dev, mac, *ips)) or len(bytes.fromhex(mac.replace(":", ""))) not in (0, 6):
+    if not all(isinstance(text, str) for text in (ns, dev, mac, *ips)) or len(
+        bytes.fromhex(mac.replace(":", ""))
+    ) not in (0, 6):
         raise ValueError(f"{ns} {dev} {mac} {ips}")
     for ip in ips:
         ip_address(ip)

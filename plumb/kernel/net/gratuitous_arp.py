@@ -1,11 +1,12 @@
 """Announcements: tell the segment which MAC address an IP address now has.
 
-An address that was somebody else's a moment ago is still in the neighbours' caches with the old MAC, and packets to
-it are lost until the entry ages. So a new interface says who it is: for IPv4 a broadcast ARP request for its own
-address (RFC 5227 calls it an ARP announcement), for IPv6 an unsolicited neighbour advertisement with the override
-flag (RFC 4861, 7.2.6). Docker sends three, a second apart, the first before the container starts; so does plumb:
-the first at once, the others from a thread of the program or, behind a command that has ended, from a small process
-that stays for as long as that takes. They stop early for an interface that is gone or has another MAC.
+An address that was somebody else's a moment ago is still in the neighbours' caches with the old
+MAC, and packets to it are lost until the entry ages. So a new interface says who it is: for IPv4 a
+broadcast ARP request for its own address (RFC 5227 calls it an ARP announcement), for IPv6 an
+unsolicited neighbour advertisement with the override flag (RFC 4861, 7.2.6). Docker sends three, a
+second apart, the first before the container starts; so does plumb: the first at once, the others
+from a thread of the program or, behind a command that has ended, from a small process that stays
+for as long as that takes. They stop early for an interface that is gone or has another MAC.
 
 Standard library only: this file is also that process's script.
 """
@@ -30,7 +31,10 @@ OVERRIDE = 0x20000000
 
 
 class Target(NamedTuple):
-    """An interface and what it is to say; without a MAC of its own (ipvlan) it is the one that it has."""
+    """An interface and what it is to say.
+
+    Without a MAC of its own (ipvlan) it is the one that it has.
+    """
 
     ns: str
     dev: str
@@ -54,21 +58,34 @@ def advertisement(mac: bytes, ip: ipaddress.IPv6Address) -> bytes:
     total = (total >> 16) + (total & 0xFFFF)
     checksum = ~(total + (total >> 16)) & 0xFFFF
     header = struct.pack("!IHBB16s16s", 6 << 28, len(icmp), 58, 255, ip.packed, ALL_NODES.packed)
-    return b"\x33\x33\0\0\0\1" + mac + struct.pack("!H", ETH_P_IPV6) + header + icmp[:2] + struct.pack("!H", checksum) + icmp[4:]
+    return (
+        b"\x33\x33\0\0\0\1"
+        + mac
+        + struct.pack("!H", ETH_P_IPV6)
+        + header
+        + icmp[:2]
+        + struct.pack("!H", checksum)
+        + icmp[4:]
+    )
 
 
 def frames(mac: str, ips: tuple[str, ...]) -> list[bytes]:
     """One frame for each address."""
     raw = bytes.fromhex(mac.replace(":", ""))
     found = [ipaddress.ip_address(ip) for ip in ips]
-    return [arp(raw, ip) if isinstance(ip, ipaddress.IPv4Address) else advertisement(raw, ip) for ip in found]
+    return [
+        arp(raw, ip) if isinstance(ip, ipaddress.IPv4Address) else advertisement(raw, ip)
+        for ip in found
+    ]
 
 
 def say(target: Target) -> socket.socket | None:
-    """Send a target's frames from the calling thread's namespace; None when it is not there any more.
+    """Send a target's frames from the calling thread's namespace.
 
-    The socket that was used is returned open: closing a packet socket waits until every CPU has let go of it, which
-    takes a hundredth of a second, and is better done by somebody who has the time.
+    None when it is not there any more.
+
+    The socket that was used is returned open: closing a packet socket waits until every CPU has let
+    go of it, which takes a hundredth of a second, and is better done by somebody who has the time.
     """
     try:
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -109,24 +126,35 @@ def see_through(targets: list[Target], said: int) -> None:
         said: how many of each were sent already.
     """
     start = time.monotonic()
-    turns = sorted((target.interval * (number - said + 1) / 1000, i) for i, target in enumerate(targets)
-                   for number in range(said, target.times))
+    turns = sorted(
+        (target.interval * (number - said + 1) / 1000, i)
+        for i, target in enumerate(targets)
+        for number in range(said, target.times)
+    )
     gone: set[int] = set()
     for moment, i in turns:
-        time.sleep(max(0.0, start + moment - time.monotonic() - targets[i].interval / 1000 * (not said)))
+        time.sleep(
+            max(0.0, start + moment - time.monotonic() - targets[i].interval / 1000 * (not said))
+        )
         if i not in gone and not say_in(targets[i]):
             gone.add(i)
 
 
 def leave(targets: list[Target], said: int, sockets: list[socket.socket]) -> None:
     """Leave the rest to a process of its own, and the sockets for it to close."""
-    child = subprocess.Popen([sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
-                             pass_fds=[wire.fileno() for wire in sockets])
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+        pass_fds=[wire.fileno() for wire in sockets],
+    )
     assert child.stdin is not None
     child.stdin.write(json.dumps([[wire.fileno() for wire in sockets], said, targets]).encode())
     child.stdin.close()
-    child.returncode = 0            # nobody waits for it
+    child.returncode = 0  # nobody waits for it
     for wire in sockets:
         wire.close()
 

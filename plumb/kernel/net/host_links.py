@@ -12,17 +12,25 @@ from plumb.kernel.netlink.rtnetlink import RouteSocket
 
 
 def on_link_networks() -> list[IPv4Network]:
-    """The IPv4 networks that the host is directly attached to: routes of the main table with scope link.
+    """The IPv4 networks that the host is directly attached to.
+
+    Routes of the main table with scope link.
 
     Docker keeps its own choice of subnets clear of them.
     """
     with RouteSocket() as kernel:
-        return [IPv4Network(f"{found.get_attr('RTA_DST')}/{found['dst_len']}") for found in main_table(kernel, 4)
-                if found["scope"] == SCOPE_LINK and found.get_attr("RTA_DST") and found["dst_len"]]
+        return [
+            IPv4Network(f"{found.get_attr('RTA_DST')}/{found['dst_len']}")
+            for found in main_table(kernel, 4)
+            if found["scope"] == SCOPE_LINK and found.get_attr("RTA_DST") and found["dst_len"]
+        ]
 
 
 def kind_of(name: str) -> str | None:
-    """What kind of link this is ("bridge", "veth", "" for a real one); None where there is no such link."""
+    """What kind of link this is ("bridge", "veth", "" for a real one).
+
+    None where there is no such link.
+    """
     with RouteSocket() as kernel:
         for found in kernel.get(nl.GETLINK, link(name)):
             info = found.get_attr("IFLA_LINKINFO")

@@ -1,11 +1,14 @@
-"""The landscape of a namespace: its links, addresses and neighbours, read with rtnetlink in one dump each.
+"""The landscape of a namespace.
 
-A veth says the number of its other end, and by which number its own namespace knows the one where that is (IFLA_LINK,
-IFLA_LINK_NETNSID); these numbers differ from namespace to namespace, and RTM_GETNSID tells them for an open file. So cables are
-followed from one namespace into another.
+Its links, addresses and neighbours, read with rtnetlink in one dump each.
 
-Whoever traces reads a dozen namespaces before the first packet goes; so the few attributes that matter are picked out of the
-messages as they are (linux/rtnetlink.h, linux/if_link.h): some 20 µs a link.
+A veth says the number of its other end, and by which number its own namespace knows the one where
+that is (IFLA_LINK, IFLA_LINK_NETNSID); these numbers differ from namespace to namespace, and
+RTM_GETNSID tells them for an open file. So cables are followed from one namespace into another.
+
+Whoever traces reads a dozen namespaces before the first packet goes; so the few attributes that
+matter are picked out of the messages as they are (linux/rtnetlink.h, linux/if_link.h): some 20 µs a
+link.
 """
 
 from __future__ import annotations
@@ -24,13 +27,28 @@ from plumb.model.netns_state import IPInterface, Link, Neighbour, Port
 from plumb.model.observations import Place
 
 GETLINK, GETADDR, GETNEIGH, GETNSID = 18, 22, 30, 90
-LINK, ADDRESS, NEIGHBOUR = struct.Struct("=BxHiII"), struct.Struct("=BBBBI"), struct.Struct("=BxxxiHBB")
+LINK, ADDRESS, NEIGHBOUR = (
+    struct.Struct("=BxHiII"),
+    struct.Struct("=BBBBI"),
+    struct.Struct("=BxxxiHBB"),
+)
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
 MAC, IFNAME, MTU, PEER, MASTER, LINKINFO, PEER_NS = 1, 3, 4, 5, 10, 18, 37
 KIND, DATA, SLAVE_KIND, SLAVE_DATA = 1, 2, 4, 5
-MODES = {"macvlan": {1: "private", 2: "vepa", 4: "bridge", 8: "passthru"}, "ipvlan": {0: "l2", 1: "l3", 2: "l3s"}}
-NUD = {0x01: "INCOMPLETE", 0x02: "REACHABLE", 0x04: "STALE", 0x08: "DELAY", 0x10: "PROBE", 0x20: "FAILED", 0x40: "NOARP",
-       0x80: "PERMANENT"}
+MODES = {
+    "macvlan": {1: "private", 2: "vepa", 4: "bridge", 8: "passthru"},
+    "ipvlan": {0: "l2", 1: "l3", 2: "l3s"},
+}
+NUD = {
+    0x01: "INCOMPLETE",
+    0x02: "REACHABLE",
+    0x04: "STALE",
+    0x08: "DELAY",
+    0x10: "PROBE",
+    0x20: "FAILED",
+    0x40: "NOARP",
+    0x80: "PERMANENT",
+}
 HERE = "/proc/thread-self/ns/net"
 
 
@@ -44,7 +62,9 @@ class Landscape:
     def __init__(self, place: Place) -> None:
         self.place = place
         with entered(place.ns):
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+            self._socket = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0
+            )
         self._socket.settimeout(2.0)
         self._socket.bind((0, 0))
         self._sequence = 0
@@ -69,8 +89,8 @@ class Landscape:
         names, found = {link.index: link.name for link in links}, []
         for payload in self._dump(GETADDR, ADDRESS.pack(0, 0, 0, 0, 0)):
             _, prefix, _, _, index = ADDRESS.unpack_from(payload)
-            told = attributes(payload[ADDRESS.size:])
-            packed = told.get(2) or told.get(1)         # IFA_LOCAL, or IFA_ADDRESS where there is no peer
+            told = attributes(payload[ADDRESS.size :])
+            packed = told.get(2) or told.get(1)  # IFA_LOCAL, or IFA_ADDRESS where there is no peer
             if packed:
                 found.append((names.get(index, ""), ip_interface(f"{ip_address(packed)}/{prefix}")))
         return tuple(found)
@@ -80,10 +100,14 @@ class Landscape:
         names, found = {link.index: link.name for link in links}, []
         for payload in self._dump(GETNEIGH, NEIGHBOUR.pack(0, 0, 0, 0, 0)):
             family, index, state, _, _ = NEIGHBOUR.unpack_from(payload)
-            told = attributes(payload[NEIGHBOUR.size:])
+            told = attributes(payload[NEIGHBOUR.size :])
             if family in (socket.AF_INET, socket.AF_INET6) and 1 in told:
                 mac = told.get(2, b"").hex(":")
-                found.append(Neighbour(names.get(index, ""), ip_address(told[1]), mac, NUD.get(state, "NONE")))
+                found.append(
+                    Neighbour(
+                        names.get(index, ""), ip_address(told[1]), mac, NUD.get(state, "NONE")
+                    )
+                )
         return tuple(found)
 
     def number_of(self, descriptor: int) -> int | None:
@@ -92,30 +116,47 @@ class Landscape:
         Args:
             descriptor: an open file of the other one.
         """
-        body = bytes(4) + attribute(3, struct.pack("=I", descriptor))          # rtgenmsg; NETNSA_FD
+        body = bytes(4) + attribute(3, struct.pack("=I", descriptor))  # rtgenmsg; NETNSA_FD
         for payload in self._ask(GETNSID, REQUEST, body):
-            number = struct.unpack("=i", attributes(payload[4:])[1])[0]             # NETNSA_NSID
+            number = struct.unpack("=i", attributes(payload[4:])[1])[0]  # NETNSA_NSID
             return None if number < 0 else int(number)
         return None
 
     def _link(self, payload: bytes) -> Link:
         _, _, index, flags, _ = LINK.unpack_from(payload)
-        found = attributes(payload[LINK.size:])
+        found = attributes(payload[LINK.size :])
         about = attributes(found.get(LINKINFO, b""))
         kind = about.get(KIND, b"").rstrip(b"\0").decode()
-        own = _number(attributes(about.get(DATA, b"")).get(1, b""))       # each kind's first attribute: a mode, a VLAN's number
+        own = _number(
+            attributes(about.get(DATA, b"")).get(1, b"")
+        )  # each kind's first attribute: a mode, a VLAN's number
         name, mac = found[IFNAME].rstrip(b"\0").decode(), found.get(MAC, b"").hex(":")
         mtu, master, peer = (_number(found.get(number, b"")) for number in (MTU, MASTER, PEER))
-        return Link(self.place, index, name, kind, mac, mtu, bool(flags & IFF_UP), bool(flags & IFF_LOWER_UP), master, peer,
-                    _number(found[PEER_NS]) if PEER_NS in found else None, MODES.get(kind, {}).get(own, ""), own if kind == "vlan" else 0,
-                    _port(about))
+        return Link(
+            self.place,
+            index,
+            name,
+            kind,
+            mac,
+            mtu,
+            bool(flags & IFF_UP),
+            bool(flags & IFF_LOWER_UP),
+            master,
+            peer,
+            _number(found[PEER_NS]) if PEER_NS in found else None,
+            MODES.get(kind, {}).get(own, ""),
+            own if kind == "vlan" else 0,
+            _port(about),
+        )
 
     def _dump(self, kind: int, body: bytes) -> Iterator[bytes]:
         yield from self._ask(kind, REQUEST | DUMP, body)
 
     def _ask(self, kind: int, flags: int, body: bytes) -> Iterator[bytes]:
         self._sequence += 1
-        self._socket.send(HEADER.pack(HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
+        self._socket.send(
+            HEADER.pack(HEADER.size + len(body), kind, flags, self._sequence, 0) + body
+        )
         while True:
             data, at = self._socket.recv(1 << 18), 0
             while at + HEADER.size <= len(data):
@@ -123,7 +164,7 @@ class Landscape:
                 if sequence == self._sequence:
                     if answer in (ERROR, DONE):
                         return
-                    yield data[at + HEADER.size:at + length]
+                    yield data[at + HEADER.size : at + length]
                     if not flags & DUMP:
                         return
                 at += (length + 3) & ~3
@@ -134,7 +175,11 @@ def _port(about: dict[int, bytes]) -> Port | None:
     if not about.get(SLAVE_KIND, b"").startswith(b"bridge"):
         return None
     found = attributes(about.get(SLAVE_DATA, b""))
-    return Port(_number(found.get(1, b"\3")), hairpin=bool(_number(found.get(4, b""))), isolated=bool(_number(found.get(33, b""))))
+    return Port(
+        _number(found.get(1, b"\3")),
+        hairpin=bool(_number(found.get(4, b""))),
+        isolated=bool(_number(found.get(33, b""))),
+    )
 
 
 def _number(value: bytes) -> int:
@@ -142,7 +187,10 @@ def _number(value: bytes) -> int:
 
 
 def numbers(places: Sequence[Landscape]) -> dict[tuple[str, int], Place]:
-    """Which namespace is meant by which number in which other one: by the name of the place and the number."""
+    """Which namespace is meant by which number in which other one.
+
+    By the name of the place and the number.
+    """
     found: dict[tuple[str, int], Place] = {}
     for other in places:
         with suppress(OSError):

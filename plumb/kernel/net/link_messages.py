@@ -1,7 +1,10 @@
-"""Things as messages of rtnetlink: what makes a link, an address, a route; what takes it away; what brings it into another state.
+"""Things as messages of rtnetlink: what makes a link, an address, a route; what takes it away.
 
-All of them are for a socket in the host's namespace, or in the thing's own, but for a link on a parent (macvlan, ipvlan): it is
-made in the host, where its parent is, and changed and taken away in its sandbox.
+What brings it into another state.
+
+All of them are for a socket in the host's namespace, or in the thing's own, but for a link on a
+parent (macvlan, ipvlan): it is made in the host, where its parent is, and changed and taken away in
+its sandbox.
 """
 
 from __future__ import annotations
@@ -59,18 +62,42 @@ def adding(thing: Thing, descriptor: NetnsFd) -> list[Message]:
 
 @adding.register
 def _(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
-    made = [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, ("IFLA_ADDRESS", thing.mac), info("bridge")))]
-    # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports' smallest.
-    return made + ([Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))] if thing.mtu else [])
+    made = [
+        Message(
+            nl.NEWLINK,
+            nl.CREATE | nl.EXCL,
+            link(thing.name, ("IFLA_ADDRESS", thing.mac), info("bridge")),
+        )
+    ]
+    # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports'
+    # smallest.
+    return made + (
+        [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))] if thing.mtu else []
+    )
 
 
 @adding.register
 def _(thing: Veth, descriptor: NetnsFd) -> list[Message]:
     mtu = [("IFLA_MTU", thing.mtu)] if thing.mtu else []
-    peer = {"attrs": [("IFLA_IFNAME", thing.peer), ("IFLA_ADDRESS", thing.peer_mac), *mtu,
-                      ("IFLA_NET_NS_FD", descriptor(thing.peer_ns))]}
-    body = link(thing.name, ("IFLA_MASTER", index(thing.master)), *mtu, info("veth", ("VETH_INFO_PEER", peer)), up=thing.up)
-    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, body), *(_hairpin(thing) if thing.hairpin else [])]
+    peer = {
+        "attrs": [
+            ("IFLA_IFNAME", thing.peer),
+            ("IFLA_ADDRESS", thing.peer_mac),
+            *mtu,
+            ("IFLA_NET_NS_FD", descriptor(thing.peer_ns)),
+        ]
+    }
+    body = link(
+        thing.name,
+        ("IFLA_MASTER", index(thing.master)),
+        *mtu,
+        info("veth", ("VETH_INFO_PEER", peer)),
+        up=thing.up,
+    )
+    return [
+        Message(nl.NEWLINK, nl.CREATE | nl.EXCL, body),
+        *(_hairpin(thing) if thing.hairpin else []),
+    ]
 
 
 def _hairpin(thing: Veth) -> list[Message]:
@@ -88,7 +115,13 @@ def _(thing: Dummy, descriptor: NetnsFd) -> list[Message]:
 @adding.register
 def _(thing: Vlan, descriptor: NetnsFd) -> list[Message]:
     parent = ("IFLA_LINK", index(thing.parent))
-    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, parent, info("vlan", ("IFLA_VLAN_ID", thing.id))))]
+    return [
+        Message(
+            nl.NEWLINK,
+            nl.CREATE | nl.EXCL,
+            link(thing.name, parent, info("vlan", ("IFLA_VLAN_ID", thing.id))),
+        )
+    ]
 
 
 def info(kind: str, *data: tuple[str, object]) -> tuple[str, object]:
@@ -102,7 +135,11 @@ def own_info(thing: OnParent) -> tuple[str, object]:
     if isinstance(thing, Macvlan):
         return info("macvlan", ("IFLA_MACVLAN_MODE", thing.mode))
     assert isinstance(thing, Ipvlan)
-    return info("ipvlan", ("IFLA_IPVLAN_MODE", IPVLAN_MODES[thing.mode]), ("IFLA_IPVLAN_FLAGS", IPVLAN_FLAGS[thing.flag]))
+    return info(
+        "ipvlan",
+        ("IFLA_IPVLAN_MODE", IPVLAN_MODES[thing.mode]),
+        ("IFLA_IPVLAN_FLAGS", IPVLAN_FLAGS[thing.flag]),
+    )
 
 
 @adding.register(Macvlan)
@@ -110,12 +147,24 @@ def own_info(thing: OnParent) -> tuple[str, object]:
 def _(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
     own = [("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) else []
     place = [("IFLA_LINK", index(thing.parent)), ("IFLA_NET_NS_FD", descriptor(thing.ns))]
-    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.born, *own, *place, own_info(thing)))]
+    return [
+        Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.born, *own, *place, own_info(thing)))
+    ]
 
 
 def settling(thing: OnParent) -> list[Message]:
-    """What remains to be done from within its sandbox: its name; and the MAC of a passthru link, which is born with its parent's."""
-    body = link(thing.name, *([("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) and thing.mode == "passthru" else []))
+    """What remains to be done from within its sandbox: its name.
+
+    And the MAC of a passthru link, which is born with its parent's.
+    """
+    body = link(
+        thing.name,
+        *(
+            [("IFLA_ADDRESS", thing.mac)]
+            if isinstance(thing, Macvlan) and thing.mode == "passthru"
+            else []
+        ),
+    )
     body["index"] = index(thing.born)
     return [Message(nl.NEWLINK, 0, body)]
 
@@ -174,12 +223,21 @@ def changing(thing: Thing) -> list[Message]:
 
 @changing.register
 def _(thing: Bridge) -> list[Message]:
-    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu or 1500), ("IFLA_ADDRESS", thing.mac)))]
+    return [
+        Message(
+            nl.NEWLINK,
+            0,
+            link(thing.name, ("IFLA_MTU", thing.mtu or 1500), ("IFLA_ADDRESS", thing.mac)),
+        )
+    ]
 
 
 @changing.register
 def _(thing: Veth) -> list[Message]:
-    attributes = (("IFLA_MASTER", index(thing.master) if thing.master else 0), ("IFLA_MTU", thing.mtu or 1500))
+    attributes = (
+        ("IFLA_MASTER", index(thing.master) if thing.master else 0),
+        ("IFLA_MTU", thing.mtu or 1500),
+    )
     port = _hairpin(thing) if thing.master else []
     return [Message(nl.NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *port]
 
@@ -203,7 +261,11 @@ def address(thing: Address) -> Any:
     """An address message."""
     body = nl.ifaddrmsg()
     ip = thing.ip
-    body["family"], body["prefixlen"], body["index"] = family(ip.version), ip.network.prefixlen, index(thing.dev)
+    body["family"], body["prefixlen"], body["index"] = (
+        family(ip.version),
+        ip.network.prefixlen,
+        index(thing.dev),
+    )
     body["attrs"] = [("IFA_LOCAL", str(ip.ip)), ("IFA_ADDRESS", str(ip.ip))]
     if ip.version == 6:
         body["flags"] = IFA_F_NODAD
@@ -215,10 +277,21 @@ def address(thing: Address) -> Any:
 def route(thing: Route) -> Any:
     """A route message; `proto boot`, as for what is typed by hand."""
     body = nl.rtmsg()
-    body["family"], body["dst_len"], body["table"] = family(thing.dst.version), thing.dst.prefixlen, MAIN_TABLE
+    body["family"], body["dst_len"], body["table"] = (
+        family(thing.dst.version),
+        thing.dst.prefixlen,
+        MAIN_TABLE,
+    )
     on_link = thing.via is None and thing.dst.version == 4
-    body["proto"], body["scope"], body["type"] = PROTO_BOOT, SCOPE_LINK if on_link else SCOPE_UNIVERSE, UNICAST
-    body["attrs"] = [*([("RTA_GATEWAY", str(thing.via))] if thing.via else []), ("RTA_OIF", index(thing.dev))]
+    body["proto"], body["scope"], body["type"] = (
+        PROTO_BOOT,
+        SCOPE_LINK if on_link else SCOPE_UNIVERSE,
+        UNICAST,
+    )
+    body["attrs"] = [
+        *([("RTA_GATEWAY", str(thing.via))] if thing.via else []),
+        ("RTA_OIF", index(thing.dev)),
+    ]
     if thing.dst.prefixlen:
         body["attrs"].append(("RTA_DST", str(thing.dst.network_address)))
     return body

@@ -40,7 +40,7 @@ from plumb.things.layer3 import Address, Route
 from plumb.things.links import Bridge, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
 
 IFF_RUNNING, SIOCGIFFLAGS = 0x40, 0x8913
-MANY = 2    # cables from this number on are removed together
+MANY = 2  # cables from this number on are removed together
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
 HINTS = {
     errno.EBUSY: "its parent has links of another kind, or is a bridge's port: an ipvlan network cannot share it with a macvlan network",
@@ -70,10 +70,15 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
 def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
     """Remove many cables at a time: put them into a link group, and delete the group.
 
-    For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a second; for a group once.
+    For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a
+    second; for a group once.
     """
     group = ("IFLA_GROUP", secrets.randbelow(1 << 30) + (1 << 20))
-    names = [step.before.name for step in steps if isinstance(step.before, Veth) and look_link(step.before) is not None]
+    names = [
+        step.before.name
+        for step in steps
+        if isinstance(step.before, Veth) and look_link(step.before) is not None
+    ]
     kernel.ask([Message(nl.NEWLINK, 0, link(name, group)) for name in names])
     body = nl.ifinfmsg()
     body["attrs"] = [group]
@@ -82,7 +87,10 @@ def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
 
 
 class _Sender:
-    """Steps on their way to the kernel: they wait until there are enough, or until one needs to see those before it."""
+    """Steps on their way to the kernel.
+
+    They wait until there are enough, or until one needs to see those before it.
+    """
 
     def __init__(self, kernel: RouteSocket, done: list[Step]) -> None:
         self._kernel, self._done = kernel, done
@@ -98,7 +106,8 @@ class _Sender:
         try:
             self._waiting.append((step, _messages(step, self._descriptor)))
         except OSError:
-            # A link that is only about to be made has no index yet: send what waits, and look again.
+            # A link that is only about to be made has no index yet: send what waits, and look
+            # again.
             self.flush()
             self._add_now(step)
         except KernelRefused as refused:
@@ -112,18 +121,33 @@ class _Sender:
             try:
                 self._ask_inside(step, step.thing, settling)
             except StepFailed:
-                self._ask_inside(Step(step.thing, None), replace(step.thing, name=step.thing.born), removing)
+                self._ask_inside(
+                    Step(step.thing, None), replace(step.thing, name=step.thing.born), removing
+                )
                 self._done.pop()
                 raise
 
-    def _ask_inside(self, step: Step, thing: OnParent, messages: Callable[[OnParent], list[Message]]) -> None:
+    def _ask_inside(
+        self, step: Step, thing: OnParent, messages: Callable[[OnParent], list[Message]]
+    ) -> None:
         """Say what is to be said from within a sandbox."""
         if step.after is not None or is_namespace(thing.ns):
             try:
                 with entered(thing.ns), RouteSocket() as kernel:
-                    bad = next((answer for answer in kernel.ask(messages(thing)) if not _fine(step, answer)), None)
+                    bad = next(
+                        (
+                            answer
+                            for answer in kernel.ask(messages(thing))
+                            if not _fine(step, answer)
+                        ),
+                        None,
+                    )
             except (OSError, KernelRefused) as refused:
-                cause = refused if isinstance(refused, KernelRefused) else _refused(step, refused.errno or 0)
+                cause = (
+                    refused
+                    if isinstance(refused, KernelRefused)
+                    else _refused(step, refused.errno or 0)
+                )
                 raise StepFailed(cause, step, self._done) from refused
             if bad is not None:
                 raise StepFailed(_refused(step, bad.errno, bad.said), step, self._done)
@@ -135,7 +159,7 @@ class _Sender:
         except OSError as error:
             if step.after is not None:
                 raise StepFailed(_refused(step, error.errno or 0), step, self._done) from error
-            self._done.append(step)         # the link is gone, and what was on it
+            self._done.append(step)  # the link is gone, and what was on it
 
     def flush(self) -> None:
         """Send what waits; note what was done, and raise the first refusal."""
@@ -172,7 +196,7 @@ def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
     if step.after is None:
         assert step.before is not None
         if isinstance(step.before, InHost) and look_link(step.before) is None:
-            return []                     # a link of this name that is not ours is left alone
+            return []  # a link of this name that is not ours is left alone
         return removing(step.before)
     if step.before is None or isinstance(step.after, Up):
         return adding(step.after, descriptor)
@@ -180,10 +204,15 @@ def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
 
 
 def _refused(step: Step, number: int, said: str = "") -> KernelRefused:
-    """A refusal, with what to do about it: a kind of link that the kernel does not have is named."""
+    """A refusal, with what to do about it.
+
+    A kind of link that the kernel does not have is named.
+    """
     thing, hint = step.thing, ""
     if isinstance(thing, InHost | OnParent):
-        hint = explain(thing.kind, number) or (HINTS.get(number, "") if isinstance(thing, OnParent) else "")
+        hint = explain(thing.kind, number) or (
+            HINTS.get(number, "") if isinstance(thing, OnParent) else ""
+        )
     return KernelRefused(str(step), number, said, hint)
 
 
@@ -205,7 +234,10 @@ def look_link(thing: InHost) -> Thing | None:
         case Bridge():
             return replace(thing, mtu=mtu) if found.get_attr("IFLA_ADDRESS") == thing.mac else None
         case Vlan():
-            same = _name(found.get_attr("IFLA_LINK")) == thing.parent and _data(found, "IFLA_VLAN_ID") == thing.id
+            same = (
+                _name(found.get_attr("IFLA_LINK")) == thing.parent
+                and _data(found, "IFLA_VLAN_ID") == thing.id
+            )
             return thing if same else None
         case Veth():
             return _as_veth(found, thing, mtu)
@@ -214,14 +246,22 @@ def look_link(thing: InHost) -> Thing | None:
 
 def _as_veth(found: Any, thing: Veth, mtu: int | None) -> Veth | None:
     if found.get_attr("IFLA_LINK_NETNSID") is None:
-        return None                           # ours leads to another namespace
+        return None  # ours leads to another namespace
     port = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_SLAVE_DATA")
-    return replace(thing, mtu=mtu, master=_name(found.get_attr("IFLA_MASTER")), up=bool(found["flags"] & IFF_UP),
-                   hairpin=bool(port.get_attr("IFLA_BRPORT_MODE")) if port else False)
+    return replace(
+        thing,
+        mtu=mtu,
+        master=_name(found.get_attr("IFLA_MASTER")),
+        up=bool(found["flags"] & IFF_UP),
+        hairpin=bool(port.get_attr("IFLA_BRPORT_MODE")) if port else False,
+    )
 
 
 def _look_on_parent(thing: OnParent) -> OnParent | None:
-    """A link in a sandbox as it is now; None where there is none, or one of another kind or on another parent."""
+    """A link in a sandbox as it is now.
+
+    None where there is none, or one of another kind or on another parent.
+    """
     try:
         parent = index(thing.parent)
     except OSError:
@@ -229,17 +269,33 @@ def _look_on_parent(thing: OnParent) -> OnParent | None:
     if not is_namespace(thing.ns):
         return None
     with entered(thing.ns), RouteSocket() as kernel:
-        found = [each for name in (thing.name, thing.born) for each in kernel.get(nl.GETLINK, link(name))]
-    return _as_on_parent(found[0], thing) if found and _kind(found[0]) == thing.kind and found[0].get_attr("IFLA_LINK") == parent else None
+        found = [
+            each for name in (thing.name, thing.born) for each in kernel.get(nl.GETLINK, link(name))
+        ]
+    return (
+        _as_on_parent(found[0], thing)
+        if found and _kind(found[0]) == thing.kind and found[0].get_attr("IFLA_LINK") == parent
+        else None
+    )
 
 
 def _as_on_parent(found: Any, made: OnParent) -> OnParent:
-    thing = replace(made, name=found.get_attr("IFLA_IFNAME"))       # it has its first name still where somebody was killed
+    thing = replace(
+        made, name=found.get_attr("IFLA_IFNAME")
+    )  # it has its first name still where somebody was killed
     if isinstance(thing, Macvlan):
-        return replace(thing, mac=found.get_attr("IFLA_ADDRESS"), mode=_data(found, "IFLA_MACVLAN_MODE"))
+        return replace(
+            thing, mac=found.get_attr("IFLA_ADDRESS"), mode=_data(found, "IFLA_MACVLAN_MODE")
+        )
     assert isinstance(thing, Ipvlan)
-    modes, flags = ({number: name for name, number in names.items()} for names in (IPVLAN_MODES, IPVLAN_FLAGS))
-    return replace(thing, mode=modes.get(_data(found, "IFLA_IPVLAN_MODE"), ""), flag=flags.get(_data(found, "IFLA_IPVLAN_FLAGS"), ""))
+    modes, flags = (
+        {number: name for name, number in names.items()} for names in (IPVLAN_MODES, IPVLAN_FLAGS)
+    )
+    return replace(
+        thing,
+        mode=modes.get(_data(found, "IFLA_IPVLAN_MODE"), ""),
+        flag=flags.get(_data(found, "IFLA_IPVLAN_FLAGS"), ""),
+    )
 
 
 def _kind(found: Any) -> str | None:
@@ -283,8 +339,12 @@ def addresses(kernel: RouteSocket, dev: str, version: int) -> list[Any]:
         body["family"], body["index"] = family(version), index(dev)
     except OSError:
         return []
-    return [ip_interface(f"{found.get_attr('IFA_LOCAL') or found.get_attr('IFA_ADDRESS')}/{found['prefixlen']}")
-            for found in kernel.get(nl.GETADDR, body, dump=True)]
+    return [
+        ip_interface(
+            f"{found.get_attr('IFA_LOCAL') or found.get_attr('IFA_ADDRESS')}/{found['prefixlen']}"
+        )
+        for found in kernel.get(nl.GETADDR, body, dump=True)
+    ]
 
 
 def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
@@ -292,8 +352,12 @@ def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
         if found["dst_len"] != thing.dst.prefixlen or found["proto"] != PROTO_BOOT:
             continue
         via = found.get_attr("RTA_GATEWAY")
-        if (found.get_attr("RTA_DST") or str(thing.dst.network_address)) == str(thing.dst.network_address):
-            return replace(thing, via=ip_address(via) if via else None, dev=_name(found.get_attr("RTA_OIF")))
+        if (found.get_attr("RTA_DST") or str(thing.dst.network_address)) == str(
+            thing.dst.network_address
+        ):
+            return replace(
+                thing, via=ip_address(via) if via else None, dev=_name(found.get_attr("RTA_OIF"))
+            )
     return None
 
 
@@ -309,7 +373,8 @@ def main_table(kernel: RouteSocket, version: int) -> Iterator[Any]:
 def await_running(devs: Sequence[str], seconds: float = 5.0) -> None:
     """Wait until links are not only up but running, so that the first packet is not lost.
 
-    A veth runs when both its ends are up; the kernel says so a moment later, from its link-watch work queue.
+    A veth runs when both its ends are up; the kernel says so a moment later, from its link-watch
+    work queue.
     """
     if not devs:
         return
@@ -321,7 +386,10 @@ def await_running(devs: Sequence[str], seconds: float = 5.0) -> None:
 
 
 def _running(asking: socket.socket, dev: str) -> bool:
-    """Whether a link runs, or is gone; by ioctl, since netlink's answer would tell forty other things as well."""
+    """Whether a link runs, or is gone.
+
+    By ioctl, since netlink's answer would tell forty other things as well.
+    """
     try:
         answer = fcntl.ioctl(asking, SIOCGIFFLAGS, struct.pack("16sH14x", dev.encode(), 0))
     except OSError:

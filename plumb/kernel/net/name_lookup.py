@@ -1,4 +1,7 @@
-"""Resolve: what a name means to somebody in a namespace: by a hosts file first, then by the name servers of a resolv.conf (RFC 1035)."""
+"""Resolve: what a name means to somebody in a namespace.
+
+By a hosts file first, then by the name servers of a resolv.conf (RFC 1035).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from plumb.kernel.netns.namespaces import entered
 SECONDS = 1.0
 
 
-def addresses(name: str, ns: str, folder: str, versions: tuple[int, ...]) -> list[IPv4Address | IPv6Address]:
+def addresses(
+    name: str, ns: str, folder: str, versions: tuple[int, ...]
+) -> list[IPv4Address | IPv6Address]:
     """The addresses of a name, the preferred family's first; none where nobody knows it.
 
     Args:
@@ -19,7 +24,10 @@ def addresses(name: str, ns: str, folder: str, versions: tuple[int, ...]) -> lis
         versions: the address families to ask for.
     """
     found = [ip for ip in _by_file(name, f"{folder}/hosts") if ip.version in versions]
-    return sorted(found or _by_servers(name, ns, f"{folder}/resolv.conf", versions), key=lambda ip: versions.index(ip.version))
+    return sorted(
+        found or _by_servers(name, ns, f"{folder}/resolv.conf", versions),
+        key=lambda ip: versions.index(ip.version),
+    )
 
 
 def _by_file(name: str, path: str) -> list[IPv4Address | IPv6Address]:
@@ -33,7 +41,9 @@ def _by_file(name: str, path: str) -> list[IPv4Address | IPv6Address]:
     return found
 
 
-def _by_servers(name: str, ns: str, path: str, versions: tuple[int, ...]) -> list[IPv4Address | IPv6Address]:
+def _by_servers(
+    name: str, ns: str, path: str, versions: tuple[int, ...]
+) -> list[IPv4Address | IPv6Address]:
     import dns.exception
     import dns.message
     import dns.query
@@ -42,15 +52,21 @@ def _by_servers(name: str, ns: str, path: str, versions: tuple[int, ...]) -> lis
     servers = [words[1] for words in _lines(path) if words[0] == "nameserver" and len(words) > 1]
     found = []
     for version in versions:
-        question = dns.message.make_query(f"{name}.".replace("..", "."), "A" if version == 4 else "AAAA")
+        question = dns.message.make_query(
+            f"{name}.".replace("..", "."), "A" if version == 4 else "AAAA"
+        )
         for server in servers:
             try:
                 with entered(ns):
                     answer = dns.query.udp(question, server, timeout=SECONDS)
             except (dns.exception.DNSException, OSError):
                 continue
-            found += [ip_address(record.to_text()) for each in answer.answer for record in each
-                      if record.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)]
+            found += [
+                ip_address(record.to_text())
+                for each in answer.answer
+                for record in each
+                if record.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)
+            ]
             break
     return found
 

@@ -1,4 +1,6 @@
-"""The oracle: what a namespace would do with a packet, and what it remembers; asked of the kernel, and nothing is sent.
+"""The oracle: what a namespace would do with a packet, and what it remembers.
+
+Asked of the kernel, and nothing is sent.
 
     routing        RTM_GETROUTE asks the same functions that a packet goes through, from outside (with the link that it came in by and
                    its source, so that forwarding and the checks of its source are part of the answer) or from a socket of its own
@@ -7,9 +9,9 @@
     listeners      who waits for what comes in
     counters       what the stack has counted; the difference of two readings tells what happened between them
 
-A no from the routing is an errno, and an errno means several things: EINVAL is a blackhole, or a source that cannot come from there.
-So where a packet from outside is refused, the question is asked once more as if it were the namespace's own: what is refused then too,
-is the destination's fault.
+A no from the routing is an errno, and an errno means several things: EINVAL is a blackhole, or a
+source that cannot come from there. So where a packet from outside is refused, the question is asked
+once more as if it were the namespace's own: what is refused then too, is the destination's fault.
 """
 
 from __future__ import annotations
@@ -40,8 +42,18 @@ GETROUTE, GETNEIGH = 26, 30
 DST, SRC, IIF, OIF, GATEWAY, PREFSRC, TABLE, MARK, VIA = 1, 2, 3, 4, 5, 7, 15, 16, 18
 LOOKUP_TABLE, FIB_MATCH = 0x1000, 0x2000
 ROUTE, NEIGHBOUR = struct.Struct("=BBBBBBBBI"), struct.Struct("=BxxxiHBB")
-TYPES = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole", 7: "unreachable", 8: "prohibit",
-         9: "throw", 10: "nat"}
+TYPES = {
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    4: "anycast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+    9: "throw",
+    10: "nat",
+}
 REFUSING = {"EINVAL": "blackhole", "EACCES": "prohibit", "EHOSTUNREACH": "unreachable"}
 """Types of routes that answer with an errno."""
 AF_BRIDGE = 7
@@ -50,7 +62,12 @@ FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 COUNTERS = ("snmp", "netstat")
 SEEN_REPLY = 0x2
 STATUS, ICMP_ID = 3, {4: 4, 6: 7}
-PROTOCOLS = {"icmp": {4: 1, 6: 58}, "tcp": {4: 6, 6: 6}, "udp": {4: 17, 6: 17}, "sctp": {4: 132, 6: 132}}
+PROTOCOLS = {
+    "icmp": {4: 1, 6: 58},
+    "tcp": {4: 6, 6: 6},
+    "udp": {4: 17, 6: 17},
+    "sctp": {4: 132, 6: 132},
+}
 
 MEANINGS = {
     "ENETUNREACH": "there is no route to that destination",
@@ -69,7 +86,8 @@ class FdbEntry:
     """Where frames to a MAC address go.
 
     Attributes:
-        dev: the bridge's port, or the VXLAN link; bridge: the bridge, empty for a VXLAN's own entries.
+        dev: the bridge's port, or the VXLAN link; bridge: the bridge, empty for a VXLAN's own
+        entries.
         ip: the host that a VXLAN sends them to.
         vlan: the VLAN that it holds for, 0 for all.
         own: it is an address of the link itself, or written by hand; not learned.
@@ -103,7 +121,9 @@ class Oracle:
 
     # -- routing ---------------------------------------------------------------
 
-    def route(self, to: IPAddress, source: IPAddress | None = None, iif: str = "", mark: int = 0) -> Answer:
+    def route(
+        self, to: IPAddress, source: IPAddress | None = None, iif: str = "", mark: int = 0
+    ) -> Answer:
         """What would be done with a packet.
 
         Args:
@@ -113,7 +133,8 @@ class Oracle:
             mark: its firewall mark.
 
         Returns:
-            The route; or with `error` the name of the errno, and a type where it is a route that says no.
+            The route; or with `error` the name of the errno, and a type where it is a route that
+            says no.
         """
         if iif and iif not in self._links.values():
             return Answer(to, error="ENODEV")
@@ -127,7 +148,12 @@ class Oracle:
         bits = to.max_prefixlen
         body = attribute(DST, to.packed) + (attribute(SRC, source.packed) if source else b"")
         if iif:
-            body += attribute(IIF, struct.pack("=I", next(index for index, name in self._links.items() if name == iif)))
+            body += attribute(
+                IIF,
+                struct.pack(
+                    "=I", next(index for index, name in self._links.items() if name == iif)
+                ),
+            )
         if mark:
             body += attribute(MARK, struct.pack("=I", mark))
         try:
@@ -140,30 +166,50 @@ class Oracle:
             matched = whole
         _, length, _, _, _, _, _, kind, _ = ROUTE.unpack_from(whole)
         _, net_length, *_ = ROUTE.unpack_from(matched)
-        found, entry = attributes(whole[ROUTE.size:]), attributes(matched[ROUTE.size:])
+        found, entry = attributes(whole[ROUTE.size :]), attributes(matched[ROUTE.size :])
         net = f"{ip_address(entry[DST])}/{net_length}" if DST in entry else "default"
-        return Answer(to, TYPES.get(kind, str(kind)), self._links.get(_number(found.get(OIF)), ""), _gateway(found),
-                      ip_address(found[PREFSRC]) if PREFSRC in found else None,
-                      net.removesuffix(f"/{bits}") if length else net, _number(entry.get(TABLE)) or 254)
+        return Answer(
+            to,
+            TYPES.get(kind, str(kind)),
+            self._links.get(_number(found.get(OIF)), ""),
+            _gateway(found),
+            ip_address(found[PREFSRC]) if PREFSRC in found else None,
+            net.removesuffix(f"/{bits}") if length else net,
+            _number(entry.get(TABLE)) or 254,
+        )
 
-    def _get(self, to: IPAddress, bits: int, source: IPAddress | None, body: bytes, flags: int) -> bytes:
+    def _get(
+        self, to: IPAddress, bits: int, source: IPAddress | None, body: bytes, flags: int
+    ) -> bytes:
         head = ROUTE.pack(FAMILIES[to.version], bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
         return next(self._route.ask(GETROUTE, head + body))
 
     # -- forwarding ---------------------------------------------------------------
 
     def fdb(self) -> list[FdbEntry]:
-        """The forwarding tables of all bridges and VXLAN links; not the multicast addresses that each link listens to."""
-        return [entry for payload in self._route.dump(GETNEIGH, NEIGHBOUR.pack(AF_BRIDGE, 0, 0, 0, 0))
-                if (entry := self._entry(payload)) is not None]
+        """The forwarding tables of all bridges and VXLAN links.
+
+        Not the multicast addresses that each link listens to.
+        """
+        return [
+            entry
+            for payload in self._route.dump(GETNEIGH, NEIGHBOUR.pack(AF_BRIDGE, 0, 0, 0, 0))
+            if (entry := self._entry(payload)) is not None
+        ]
 
     def _entry(self, payload: bytes) -> FdbEntry | None:
         family, index, state, _, _ = NEIGHBOUR.unpack_from(payload)
-        found = attributes(payload[NEIGHBOUR.size:])
+        found = attributes(payload[NEIGHBOUR.size :])
         if family != AF_BRIDGE or 2 not in found or not (found.keys() & {1, 9}):
             return None
-        return FdbEntry(found[2].hex(":"), self._links.get(index, ""), self._links.get(_number(found.get(9)), ""),
-                        ip_address(found[1]) if 1 in found else None, _number(found.get(5)), bool(state & PERMANENT))
+        return FdbEntry(
+            found[2].hex(":"),
+            self._links.get(index, ""),
+            self._links.get(_number(found.get(9)), ""),
+            ip_address(found[1]) if 1 in found else None,
+            _number(found.get(5)),
+            bool(state & PERMANENT),
+        )
 
     @cached_property
     def _links(self) -> dict[int, str]:
@@ -171,7 +217,8 @@ class Oracle:
         with entered(self.place.ns):
             return dict(socket.if_nameindex())
 
-    # -- settings, connections, listeners, counters ---------------------------------------------------------------
+    # -- settings, connections, listeners, counters
+    # ---------------------------------------------------------------
 
     def setting(self, name: str) -> str:
         """A sysctl's value, as net/ipv4/ip_forward; empty where there is none of that name."""
@@ -179,10 +226,13 @@ class Oracle:
             return sysctl.read(name) or ""
 
     def tracked(self, flow: Flow) -> list[Tracked]:
-        """What connection tracking remembers of a flow: the kernel walks its whole table for it, some 9 ms.
+        """What connection tracking remembers of a flow.
+
+        The kernel walks its whole table for it, some 9 ms.
 
         Raises:
-            KernelRefused: the kernel did not answer as it should. A kernel without connection tracking remembers nothing.
+            KernelRefused: the kernel did not answer as it should. A kernel without connection
+            tracking remembers nothing.
         """
         with entered(self.place.ns):
             if not int(sysctl.read("net/netfilter/nf_conntrack_count") or 0):
@@ -191,10 +241,15 @@ class Oracle:
                 with ctnetlink.Table() as table:
                     entries = list(table.dump(FAMILIES[flow.version]))
             except OSError as error:
-                raise KernelRefused("read tracked connections", error.errno or 0, error.strerror or "") from error
+                raise KernelRefused(
+                    "read tracked connections", error.errno or 0, error.strerror or ""
+                ) from error
         wanted = PROTOCOLS[flow.protocol][flow.version]
-        return [_tracked(flow.protocol, entry) for entry in entries
-                if entry.way.protocol == wanted and _token(entry, flow.version) == flow.token]
+        return [
+            _tracked(flow.protocol, entry)
+            for entry in entries
+            if entry.way.protocol == wanted and _token(entry, flow.version) == flow.token
+        ]
 
     def listeners(self, protocol: str) -> list[Listener]:
         """Who waits for what comes in.
@@ -209,7 +264,10 @@ class Oracle:
             return listeners.all_of(protocol)
 
     def counters(self) -> dict[str, int]:
-        """What the stack has counted: "Ip.InAddrErrors", "TcpExt.IPReversePathFilter", "Ip6.InNoRoutes"."""
+        """What the stack has counted.
+
+        "Ip.InAddrErrors", "TcpExt.IPReversePathFilter", "Ip6.InNoRoutes".
+        """
         found: dict[str, int] = {}
         with entered(self.place.ns):
             for name in COUNTERS:
@@ -223,23 +281,36 @@ class Oracle:
 
 def meaning(answer: Answer) -> str:
     """What the routing means with its no; empty for a yes."""
-    return f"the route says {answer.type}" if answer.error and answer.type else MEANINGS.get(answer.error, answer.error)
+    return (
+        f"the route says {answer.type}"
+        if answer.error and answer.type
+        else MEANINGS.get(answer.error, answer.error)
+    )
 
 
 def moved(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
     """What was counted between two readings of `Oracle.counters`."""
-    return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
+    return {
+        name: value - before.get(name, 0)
+        for name, value in after.items()
+        if value != before.get(name, 0)
+    }
 
 
 def _gateway(found: Mapping[int, bytes]) -> IPAddress | None:
     if GATEWAY in found:
         return ip_address(found[GATEWAY])
-    return ip_address(found[VIA][2:]) if VIA in found else None         # IPv4 by way of an IPv6 neighbour: struct rtvia
+    return (
+        ip_address(found[VIA][2:]) if VIA in found else None
+    )  # IPv4 by way of an IPv6 neighbour: struct rtvia
 
 
 def _tracked(protocol: str, entry: ctnetlink.Flow) -> Tracked:
-    way, reply = (Tuple(ip_address(each.src), ip_address(each.dst), each.src_port, each.dst_port) for each in (entry.way, entry.reply))
-    status = attributes(entry.message[ctnetlink.GENERIC.size:]).get(STATUS, b"")
+    way, reply = (
+        Tuple(ip_address(each.src), ip_address(each.dst), each.src_port, each.dst_port)
+        for each in (entry.way, entry.reply)
+    )
+    status = attributes(entry.message[ctnetlink.GENERIC.size :]).get(STATUS, b"")
     return Tracked(protocol, way, reply, answered=bool(int.from_bytes(status, "big") & SEEN_REPLY))
 
 
@@ -247,7 +318,7 @@ def _token(entry: ctnetlink.Flow, version: int) -> int:
     """The client's port, or an echo's identifier."""
     if entry.way.protocol not in PROTOCOLS["icmp"].values():
         return entry.way.src_port
-    way = attributes(attributes(entry.message[ctnetlink.GENERIC.size:])[ctnetlink.TUPLE_ORIG])
+    way = attributes(attributes(entry.message[ctnetlink.GENERIC.size :])[ctnetlink.TUPLE_ORIG])
     return int.from_bytes(attributes(way[ctnetlink.TUPLE_PROTO]).get(ICMP_ID[version], b""), "big")
 
 
@@ -255,7 +326,10 @@ def _pairs(lines: list[str]) -> Iterator[tuple[str, int]]:
     """Two lines each: "Ip: Forwarding DefaultTTL …", then "Ip: 1 64 …"."""
     for names, values in zip(lines[::2], lines[1::2], strict=False):
         group, _, rest = names.partition(":")
-        yield from ((f"{group}.{name}", int(value)) for name, value in zip(rest.split(), values.split()[1:], strict=False))
+        yield from (
+            (f"{group}.{name}", int(value))
+            for name, value in zip(rest.split(), values.split()[1:], strict=False)
+        )
 
 
 def _lines(name: str) -> list[str]:
@@ -263,9 +337,8 @@ def _lines(name: str) -> list[str]:
         with open(f"/proc/thread-self/net/{name}", encoding="ascii") as file:
             return file.readlines()
     except FileNotFoundError:
-        return []                               # no IPv6 in this kernel
+        return []  # no IPv6 in this kernel
 
 
 def _number(data: bytes | None) -> int:
     return int.from_bytes(data or b"", "little")
-

@@ -1,9 +1,9 @@
 """Statistics: what went through a sandbox's interfaces, which connections it has, and which the host tracks for it.
 
-    /proc/net/dev       each link's counters since it was made: bytes, packets, errors, drops
-    sock_diag           the sandbox's own sockets and their states
-    conntrack           the flows that pass the host, by what its connection tracking makes of them; what stays on a bridge is not
-                        among them, nor what never passes the host's netfilter (macvlan, ipvlan)
+/proc/net/dev       each link's counters since it was made: bytes, packets, errors, drops
+sock_diag           the sandbox's own sockets and their states
+conntrack           the flows that pass the host, by what its connection tracking makes of them; what stays on a bridge is not
+                    among them, nor what never passes the host's netfilter (macvlan, ipvlan)
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ NAMES = {number: name for name, number in PROTOCOLS.items()} | {1: "icmp", 58: "
 
 
 class Traffic(NamedTuple):
-    """A link's counters since it was made; dropped: by the link or for want of room, not by the firewall."""
+    """A link's counters since it was made.
+
+    Dropped: by the link or for want of room, not by the firewall.
+    """
 
     rx_bytes: int
     rx_packets: int
@@ -43,7 +46,12 @@ def inside(ns: str) -> tuple[dict[str, Traffic], Counter[tuple[str, str]]]:
     with entered(ns):
         with open("/proc/thread-self/net/dev") as file:
             lines = file.read().splitlines()[2:]
-        found = Counter((each.protocol, each.state) for protocol in PROTOCOLS for version in (4, 6) for each in sockets(protocol, version))
+        found = Counter(
+            (each.protocol, each.state)
+            for protocol in PROTOCOLS
+            for version in (4, 6)
+            for each in sockets(protocol, version)
+        )
     return dict(map(_traffic, lines)), found
 
 
@@ -54,14 +62,16 @@ def _traffic(line: str) -> tuple[str, Traffic]:
 
 
 def flows() -> Counter[tuple[bytes, str, str]]:
-    """How many tracked flows concern an address, by packed address, protocol and state; of the calling thread's namespace.
+    """How many tracked flows concern an address, by packed address, protocol and state.
+
+    Of the calling thread's namespace.
 
     Raises:
         KernelRefused: connection tracking cannot be read.
     """
     found: Counter[tuple[bytes, str, str]] = Counter()
     if (sysctl.read("net/netfilter/nf_conntrack_count") or "0") == "0":
-        return found                        # a dump walks the whole table, which takes the kernel 9 ms
+        return found  # a dump walks the whole table, which takes the kernel 9 ms
     try:
         with Table() as table:
             for flow in table.dump():

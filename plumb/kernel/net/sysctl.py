@@ -14,7 +14,10 @@ PROC_SYS = Path("/proc/sys")
 
 
 def read(name: str) -> str | None:
-    """The value now, words parted by single blanks; None where the kernel has no such setting (any more)."""
+    """The value now, words parted by single blanks.
+
+    None where the kernel has no such setting (any more).
+    """
     try:
         return " ".join((PROC_SYS / name).read_text().split())
     except OSError:
@@ -31,11 +34,13 @@ def write(setting: Sysctl) -> None:
     """Set it. The bridge's own settings appear with the module br_netfilter, which is asked for if need be."""
     path = PROC_SYS / setting.name
     if setting.name.startswith("net/bridge/") and not path.exists():
-        with suppress(OSError):                 # without kmod there is no modprobe, nor are there modules
+        with suppress(OSError):  # without kmod there is no modprobe, nor are there modules
             subprocess.run(["modprobe", "-q", "br_netfilter"], check=False, capture_output=True)
         if not path.exists():
             raise Unsupported(f"cannot set {setting.name}", FEATURES["br_netfilter"].missing)
     try:
         path.write_text(setting.value)
     except OSError as error:
-        raise KernelRefused(f"set sysctl {setting.name} to {setting.value!r}", error.errno or 0) from error
+        raise KernelRefused(
+            f"set sysctl {setting.name} to {setting.value!r}", error.errno or 0
+        ) from error

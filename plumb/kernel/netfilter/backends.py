@@ -1,11 +1,12 @@
 """The firewall: rules as plumb has them, one interface, several writers.
 
-Linux has two firewalls that both answer to the name iptables. The old one keeps its tables in the kernel's
-ip_tables, which python-iptables and `iptables-legacy` write; the new one translates the same words to nf_tables,
-which `iptables-nft` does. They hook the same packets and do not see each other. Most distributions have linked
-`iptables` to the new one for years, and kernels from 6.17 on may lack the old tables altogether. A rule belongs
-where the host's administrator, Docker, ufw and firewalld will look for it: so the writer is the one that the
-host's own `iptables` command is linked to.
+Linux has two firewalls that both answer to the name iptables. The old one keeps its tables in the
+kernel's ip_tables, which python-iptables and `iptables-legacy` write; the new one translates the
+same words to nf_tables, which `iptables-nft` does. They hook the same packets and do not see each
+other. Most distributions have linked `iptables` to the new one for years, and kernels from 6.17 on
+may lack the old tables altogether. A rule belongs where the host's administrator, Docker, ufw and
+firewalld will look for it: so the writer is the one that the host's own `iptables` command is
+linked to.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class Writer(Protocol):
 
 
 def variant() -> str:
-    """Which firewall the host's `iptables` command writes: "nf_tables", "legacy", or "" where there is none."""
+    """Which firewall the host's `iptables` command writes.
+
+    "nf_tables", "legacy", or "" where there is none.
+    """
     command = shutil.which("iptables", path=search_path())
     if command is None:
         return ""
@@ -82,5 +86,5 @@ def _legacy() -> Writer:
             return IptablesRestore("nft-")
         raise Unsupported(
             f"no firewall to write to: {missing}",
-            "install iptables (Debian: apt install iptables), or set \"iptables\": false and \"ip6tables\": false",
+            'install iptables (Debian: apt install iptables), or set "iptables": false and "ip6tables": false',
         ) from missing

@@ -1,21 +1,22 @@
 """Connection tracking: entries that still lead the way that the rules led before.
 
-NAT rules are asked once, for the first packet of a flow. What they said is kept in connection tracking's entry: the tuple
-of addresses and ports as packets come in, and the tuple that answers will have, which shows what was rewritten. Every
-further packet follows the entry, whatever has become of the rules. TCP ends its flows; UDP's last as long as
-packets come. So a client that goes on asking a UDP port which was just published is heard by the host, not by the container,
-for ever; and after the container is gone, its clients go on talking to a dead address. Hence, as Docker does, entries are
-forgotten when a published port comes or goes, once the rules are as they shall be:
+NAT rules are asked once, for the first packet of a flow. What they said is kept in connection
+tracking's entry: the tuple of addresses and ports as packets come in, and the tuple that answers
+will have, which shows what was rewritten. Every further packet follows the entry, whatever has
+become of the rules. TCP ends its flows; UDP's last as long as packets come. So a client that goes
+on asking a UDP port which was just published is heard by the host, not by the container, for ever;
+and after the container is gone, its clients go on talking to a dead address. Hence, as Docker does,
+entries are forgotten when a published port comes or goes, once the rules are as they shall be:
 
     by target    those rewritten to the container's address, of every protocol
     by port      those of UDP that came in for the published port, wherever they went
 
 TCP that came in for the port and was not rewritten stays: that is the proxy's, or the host's own.
 
-The kernel keeps the entries of all namespaces in one hash table and walks the whole of it for each dump, some 9 ms for its
-usual 262,144 buckets; so nothing is dumped where there are no entries. An entry that comes through the socket and is read
-here costs another 10 µs. So few entries are fetched all at once; of many the kernel picks out those that match each thing
-that is looked for.
+The kernel keeps the entries of all namespaces in one hash table and walks the whole of it for each
+dump, some 9 ms for its usual 262,144 buckets; so nothing is dumped where there are no entries. An
+entry that comes through the socket and is read here costs another 10 µs. So few entries are fetched
+all at once; of many the kernel picks out those that match each thing that is looked for.
 """
 
 from __future__ import annotations
@@ -62,15 +63,19 @@ Sought = ByPort | ByTarget
 
 
 def forget(ports: Iterable[HostPort]) -> int:
-    """Forget the flows that began under other rules than those that these ports have now; how many they were.
+    """Forget the flows that began under other rules than those that these ports have now.
+
+    How many they were.
 
     Docker does so when an endpoint's ports are published and when they are taken back.
 
     Args:
-        ports: ports that came, went, or changed. Rules are as they shall be already: the next packet asks them.
+        ports: ports that came, went, or changed. Rules are as they shall be already: the next
+        packet asks them.
 
     Raises:
-        KernelRefused: the kernel did not answer as it should. A kernel without connection tracking is no error.
+        KernelRefused: the kernel did not answer as it should. A kernel without connection tracking
+        is no error.
     """
     sought = _sought(ports)
     there = int(sysctl.read("net/netfilter/nf_conntrack_count") or 0)
@@ -78,11 +83,17 @@ def forget(ports: Iterable[HostPort]) -> int:
         return 0
     try:
         with Table() as table:
-            stale = [flow for flow in _candidates(table, sought, there)
-                     if _by_port(flow, sought) or (_by_target(flow, sought) and flow.way.dst != flow.reply.src)]
+            stale = [
+                flow
+                for flow in _candidates(table, sought, there)
+                if _by_port(flow, sought)
+                or (_by_target(flow, sought) and flow.way.dst != flow.reply.src)
+            ]
             table.delete(stale)
     except OSError as error:
-        raise KernelRefused("forget tracked connections", error.errno or 0, error.strerror or str(error)) from error
+        raise KernelRefused(
+            "forget tracked connections", error.errno or 0, error.strerror or str(error)
+        ) from error
     return len(stale)
 
 
@@ -97,13 +108,19 @@ def _sought(ports: Iterable[HostPort]) -> dict[Sought, None]:
     for port in ports:
         found[ByTarget(port.to_ip.version, port.to_ip.packed)] = None
         if port.protocol == "udp":
-            found[ByPort(port.ip.version, port.port, None if port.ip.is_unspecified else port.ip.packed)] = None
+            found[
+                ByPort(
+                    port.ip.version, port.port, None if port.ip.is_unspecified else port.ip.packed
+                )
+            ] = None
     return found
 
 
 def _by_port(flow: Flow, sought: Container[Sought]) -> bool:
     way = flow.way
-    return way.protocol == UDP and any(ByPort(way.version, way.dst_port, ip) in sought for ip in (None, way.dst))
+    return way.protocol == UDP and any(
+        ByPort(way.version, way.dst_port, ip) in sought for ip in (None, way.dst)
+    )
 
 
 def _by_target(flow: Flow, sought: Container[Sought]) -> bool:
@@ -123,6 +140,6 @@ def _candidates(table: Table, sought: Collection[Sought], there: int) -> Iterabl
                 raise
             return table.dump()
         if not all(_by_port(flow, [each]) or _by_target(flow, [each]) for flow in part):
-            return table.dump()                     # before Linux 5.8 a filter is not read
+            return table.dump()  # before Linux 5.8 a filter is not read
         found.update(dict.fromkeys(part))
     return found

@@ -1,8 +1,9 @@
 """What the firewall's tools say where the kernel lacks something, and what that is.
 
-Netlink answers with an errno, for which features.py has the meaning. iptables and nft answer in words, which name the piece that is
-missing at best: "Extension ipvs revision 0 not supported, missing kernel module?". At worst it is "No such file or directory",
-for an expression of nf_tables whose module cannot be found as well as for a chain that is gone.
+Netlink answers with an errno, for which features.py has the meaning. iptables and nft answer in
+words, which name the piece that is missing at best: "Extension ipvs revision 0 not supported,
+missing kernel module?". At worst it is "No such file or directory", for an expression of nf_tables
+whose module cannot be found as well as for a chain that is gone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from plumb.things import Thing
 from plumb.things.nftables import NftChain, NftRule
 
 PARTS = re.compile(r"Extension (\S+) revision \d+ not supported")
-LIBRARIES = re.compile(r"[Cc]ouldn't load (?:match|target) `([^']+)'|can't find (?:match|target) b?'?(\w+)")
+LIBRARIES = re.compile(
+    r"[Cc]ouldn't load (?:match|target) `([^']+)'|can't find (?:match|target) b?'?(\w+)"
+)
 WORDS = (
     (re.compile(r"initialize nft|rule set generation id|Netlink socket"), "nf_tables"),
     (re.compile(r"CHAIN_ADD failed \((?:No such file|Operation not supp)"), "nft_chain_nat"),
@@ -23,13 +26,22 @@ WORDS = (
     (re.compile(r"initialize|do you need to insmod"), "ip_tables"),
 )
 """What iptables says, iptables-legacy, and libiptc; and the feature that is missing then."""
-EXPRESSIONS = {"fib": "NFT_FIB_IPV4", "ct": "NFT_CT", "dnat": "NFT_NAT", "snat": "NFT_NAT", "masquerade": "NFT_MASQ",
-               "redirect": "NFT_REDIR"}
+EXPRESSIONS = {
+    "fib": "NFT_FIB_IPV4",
+    "ct": "NFT_CT",
+    "dnat": "NFT_NAT",
+    "snat": "NFT_NAT",
+    "masquerade": "NFT_MASQ",
+    "redirect": "NFT_REDIR",
+}
 """Expressions that are modules, and their options."""
 
 
 def of_iptables(said: str) -> str:
-    """The hint for what an iptables command or library has said; empty where it is about something else."""
+    """The hint for what an iptables command or library has said.
+
+    Empty where it is about something else.
+    """
     part = PARTS.search(said)
     if part:
         return _extension(part[1]).missing
@@ -43,14 +55,28 @@ def of_iptables(said: str) -> str:
 
 def _extension(name: str) -> Feature:
     """The feature that an extension of iptables needs: targets are in capitals."""
-    known = next((feature for feature in FEATURES.values() if name in (feature.name, feature.kind) and "XT_" in feature.option), None)
+    known = next(
+        (
+            feature
+            for feature in FEATURES.values()
+            if name in (feature.name, feature.kind) and "XT_" in feature.option
+        ),
+        None,
+    )
     if known is not None or name in ("SNAT", "DNAT"):
         return known or FEATURES["DNAT"]
-    return Feature(f"xt_{name}", f"xt_{name}", f"NETFILTER_XT_{'TARGET' if name.isupper() else 'MATCH'}_{name.upper()}", "")
+    return Feature(
+        f"xt_{name}",
+        f"xt_{name}",
+        f"NETFILTER_XT_{'TARGET' if name.isupper() else 'MATCH'}_{name.upper()}",
+        "",
+    )
 
 
 def of_nftables(thing: Thing | None, number: int) -> str:
-    """The hint for a thing that nf_tables has refused; empty where the errno is about something else.
+    """The hint for a thing that nf_tables has refused.
+
+    Empty where the errno is about something else.
 
     Args:
         thing: what was to be.
@@ -59,7 +85,9 @@ def of_nftables(thing: Thing | None, number: int) -> str:
     match thing:
         case NftChain(type="nat") if number in (errno.ENOENT, errno.EOPNOTSUPP):
             return FEATURES["nft_chain_nat"].missing
-        case NftRule(spec=spec) if number == errno.EOPNOTSUPP or (number == errno.ENOENT and not re.search(r"\b(jump|goto|vmap)\b", spec)):
+        case NftRule(spec=spec) if number == errno.EOPNOTSUPP or (
+            number == errno.ENOENT and not re.search(r"\b(jump|goto|vmap)\b", spec)
+        ):
             word = next((word for word in spec.split() if word in EXPRESSIONS), "")
             option = EXPRESSIONS.get(word, "")
             module = option.lower().removesuffix("_ipv4")

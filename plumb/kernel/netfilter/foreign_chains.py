@@ -1,12 +1,16 @@
-"""The survey of other firewalls on this host: base chains that drop what they do not know (see `model.foreign_firewall`).
+"""The survey of other firewalls on this host.
 
-Which chains are somebody else's depends on who writes plumb's own rules. The two kinds of iptables do not see each other, so
-the FORWARD chain of the one is foreign to the other; and both are, where plumb writes nftables of its own. A
-policy DROP there is common: an Engine sets it when it enables forwarding.
+Base chains that drop what they do not know (see `model.foreign_firewall`).
 
-nft's tables are read through libnftables, as JSON (libnftables-json(5)), 3 ms where there are none; what the nf_tables variant
-of iptables keeps in them has matches that nft cannot print, so those are read with iptables-save, as the
-legacy tables are. Of those only the ones that are there already: asking for one would load it.
+Which chains are somebody else's depends on who writes plumb's own rules. The two kinds of iptables
+do not see each other, so the FORWARD chain of the one is foreign to the other; and both are, where
+plumb writes nftables of its own. A policy DROP there is common: an Engine sets it when it enables
+forwarding.
+
+nft's tables are read through libnftables, as JSON (libnftables-json(5)), 3 ms where there are none;
+what the nf_tables variant of iptables keeps in them has matches that nft cannot print, so those are
+read with iptables-save, as the legacy tables are. Of those only the ones that are there already:
+asking for one would load it.
 """
 
 from __future__ import annotations
@@ -39,7 +43,8 @@ def walls(backend: str) -> list[Wall]:
     """The walls in the calling thread's namespace that are not plumb's own.
 
     Args:
-        backend: who writes plumb's rules: "nf_tables" or "legacy" for iptables of that variant, "nftables".
+        backend: who writes plumb's rules: "nf_tables" or "legacy" for iptables of that variant,
+        "nftables".
     """
     found = [*_of_nft(backend), *(_of_legacy() if backend != "legacy" else ())]
     return [wall for wall in found if wall.stands]
@@ -56,7 +61,11 @@ def uplinks(version: int) -> frozenset[str]:
     """The links that the default routes of an address family lead through."""
     with RouteSocket() as kernel:
         routes = [route for route in main_table(kernel, version) if route["dst_len"] == 0]
-    return frozenset(socket.if_indextoname(route.get_attr("RTA_OIF")) for route in routes if route.get_attr("RTA_OIF"))
+    return frozenset(
+        socket.if_indextoname(route.get_attr("RTA_OIF"))
+        for route in routes
+        if route.get_attr("RTA_OIF")
+    )
 
 
 def _of_nft(backend: str) -> Iterator[Wall]:
@@ -69,22 +78,46 @@ def _of_nft(backend: str) -> Iterator[Wall]:
         elif table not in FRIENDS:
             lines: dict[str, tuple[Line, ...]] = {}
             _follow(family, table, name, lines)
-            yield Wall("nft", family, table, name, chain["hook"], chain["prio"], chain.get("policy", "accept"), lines)
+            yield Wall(
+                "nft",
+                family,
+                table,
+                name,
+                chain["hook"],
+                chain["prio"],
+                chain.get("policy", "accept"),
+                lines,
+            )
 
 
 def _chains() -> list[Json]:
     """The base chains that forwarded packets pass."""
     found = [item["chain"] for item in nft_json("list chains") if "chain" in item]
-    return [chain for chain in found if chain.get("hook") in HOOKS.values() and chain["family"] in ("ip", "ip6", "inet")]
+    return [
+        chain
+        for chain in found
+        if chain.get("hook") in HOOKS.values() and chain["family"] in ("ip", "ip6", "inet")
+    ]
 
 
 def _follow(family: str, table: str, chain: str, lines: dict[str, tuple[Line, ...]]) -> None:
     """The rules of a chain, and of those that it jumps to."""
-    def elements(name: str) -> list[Json]:
-        found = [*nft_json(f"list set {family} {table} {name}"), *nft_json(f"list map {family} {table} {name}")]
-        return [each for item in found for kind in ("set", "map") for each in item.get(kind, {}).get("elem", [])]
 
-    rules = [item["rule"] for item in nft_json(f"list chain {family} {table} {chain}") if "rule" in item]
+    def elements(name: str) -> list[Json]:
+        found = [
+            *nft_json(f"list set {family} {table} {name}"),
+            *nft_json(f"list map {family} {table} {name}"),
+        ]
+        return [
+            each
+            for item in found
+            for kind in ("set", "map")
+            for each in item.get(kind, {}).get("elem", [])
+        ]
+
+    rules = [
+        item["rule"] for item in nft_json(f"list chain {family} {table} {chain}") if "rule" in item
+    ]
     lines[chain] = tuple(line for rule in rules for line in from_nft(rule["expr"], elements))
     for line in lines[chain]:
         if line.target and line.target not in lines:
@@ -96,10 +129,12 @@ def _of_legacy() -> Iterator[Wall]:
         try:
             names = Path(f"/proc/thread-self/net/{family}_tables_names").read_text().split()
         except OSError:
-            continue                                # the kernel has none, or has not loaded them
+            continue  # the kernel has none, or has not loaded them
         for table in PRIORITIES:
             if table in names:
-                yield from (wall for chain in HOOKS for wall in _of_iptables("legacy", family, table, chain))
+                yield from (
+                    wall for chain in HOOKS for wall in _of_iptables("legacy", family, table, chain)
+                )
 
 
 def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[Wall]:
@@ -107,23 +142,43 @@ def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[
     chains = _saved(f"{tool}-save", table).get(table, {})
     if chain in chains:
         names = frozenset(chains)
-        lines = {name: tuple(from_iptables(spec, names) for spec in specs) for name, (_, specs) in chains.items()}
-        yield Wall(tool, family, table, chain, HOOKS[chain], PRIORITIES[table], chains[chain][0].lower(), lines)
+        lines = {
+            name: tuple(from_iptables(spec, names) for spec in specs)
+            for name, (_, specs) in chains.items()
+        }
+        yield Wall(
+            tool,
+            family,
+            table,
+            chain,
+            HOOKS[chain],
+            PRIORITIES[table],
+            chains[chain][0].lower(),
+            lines,
+        )
 
 
 def _saved(command: str, table: str) -> Ruleset:
     path = shutil.which(command, path=backends.search_path())
     if path is None:
         return {}
-    return parse(subprocess.run([path, "-t", table], capture_output=True, text=True, check=False).stdout)
+    return parse(
+        subprocess.run([path, "-t", table], capture_output=True, text=True, check=False).stdout
+    )
 
 
 TERSE = 1 << 11
-"""An output flag of nftables/libnftables.h: the elements of named sets are not read along with all else."""
+"""An output flag of nftables/libnftables.h.
+
+The elements of named sets are not read along with all else.
+"""
 
 
 def nft_json(command: str) -> list[Json]:
-    """What nft answers to a command that lists something; empty where there is no such thing, or no nftables."""
+    """What nft answers to a command that lists something.
+
+    Empty where there is no such thing, or no nftables.
+    """
     terse = 0 if command.startswith(("list set ", "list map ")) else TERSE
     try:
         found = nft().run(command, "read other firewalls", flags=JSON | terse)

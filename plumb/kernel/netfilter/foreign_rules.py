@@ -1,6 +1,9 @@
-"""Other people's rules in a common form: nft's JSON and iptables' words as `model.foreign_firewall.Line`.
+"""Other people's rules in a common form.
 
-What is not known becomes a condition without a key, which holds for some packets and not for others.
+Nft's JSON and iptables' words as `model.foreign_firewall.Line`.
+
+What is not known becomes a condition without a key, which holds for some packets and not for
+others.
 """
 
 from __future__ import annotations
@@ -19,12 +22,47 @@ Conditions = tuple[Condition, ...]
 
 UNKNOWN = Condition("")
 NFPROTO = {"ip": "ipv4", "ip6": "ipv6"}
-META = {"iifname": "iifname", "oifname": "oifname", "iif": "iifname", "oif": "oifname", "iifkind": "iifkind", "oifkind": "oifkind",
-        "nfproto": "nfproto", "protocol": "nfproto"}
+META = {
+    "iifname": "iifname",
+    "oifname": "oifname",
+    "iif": "iifname",
+    "oif": "oifname",
+    "iifkind": "iifkind",
+    "oifkind": "oifkind",
+    "nfproto": "nfproto",
+    "protocol": "nfproto",
+}
 CT = {"state": "ct state", "status": "ct status"}
-VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "jump": "jump", "goto": "goto", "continue": "",
-            "queue": "accept", "dnat": "accept", "snat": "accept", "masquerade": "accept", "redirect": "accept"}
-HARMLESS = frozenset({"counter", "log", "mangle", "notrack", "set", "map", "flow", "dup", "ct helper", "ct timeout", "secmark", "synproxy"})
+VERDICTS = {
+    "accept": "accept",
+    "drop": "drop",
+    "reject": "drop",
+    "return": "return",
+    "jump": "jump",
+    "goto": "goto",
+    "continue": "",
+    "queue": "accept",
+    "dnat": "accept",
+    "snat": "accept",
+    "masquerade": "accept",
+    "redirect": "accept",
+}
+HARMLESS = frozenset(
+    {
+        "counter",
+        "log",
+        "mangle",
+        "notrack",
+        "set",
+        "map",
+        "flow",
+        "dup",
+        "ct helper",
+        "ct timeout",
+        "secmark",
+        "synproxy",
+    }
+)
 """Statements that every packet passes."""
 
 
@@ -39,9 +77,17 @@ def from_nft(statements: list[Json], elements: Elements) -> Iterator[Line]:
         if kind == "match":
             known = [old + new for old in known for new in _match(what, elements)]
         elif kind == "vmap":
-            pairs = _values(what["data"], elements) if _small(what["key"]) or not _named(what["data"]) else []
-            yield from (Line(old + new, *_verdict(*next(iter(verdict.items())))) for old in known for value, verdict in pairs
-                        for new in _alternatives(what["key"], [value], negated=False))
+            pairs = (
+                _values(what["data"], elements)
+                if _small(what["key"]) or not _named(what["data"])
+                else []
+            )
+            yield from (
+                Line(old + new, *_verdict(*next(iter(verdict.items()))))
+                for old in known
+                for value, verdict in pairs
+                for new in _alternatives(what["key"], [value], negated=False)
+            )
             return
         elif kind in VERDICTS:
             yield from (Line(old, *_verdict(kind, what)) for old in known)
@@ -55,7 +101,9 @@ def _verdict(kind: str, what: Json) -> tuple[str, str]:
 
 
 def _match(match: Json, elements: Elements) -> list[Conditions]:
-    if match["op"] not in ("==", "!=", "in") or (_named(match["right"]) and not _small(match["left"])):
+    if match["op"] not in ("==", "!=", "in") or (
+        _named(match["right"]) and not _small(match["left"])
+    ):
         return [(UNKNOWN,)]
     return _alternatives(match["left"], _values(match["right"], elements), match["op"] == "!=")
 
@@ -65,28 +113,45 @@ def _named(right: Json) -> bool:
 
 
 def _small(left: Json) -> bool:
-    """Whether sets of such things are worth reading: links and states are; a list of addresses to block can be long."""
+    """Whether sets of such things are worth reading: links and states are.
+
+    A list of addresses to block can be long.
+    """
     parts = left.get("concat", [left]) if isinstance(left, dict) else []
     return all("meta" in part or "ct" in part for part in parts)
 
 
 def _alternatives(left: Json, values: list[Json], negated: bool) -> list[Conditions]:
-    """The conditions of which one must hold: a single one, unless several things are compared at once."""
+    """The conditions of which one must hold.
+
+    A single one, unless several things are compared at once.
+    """
     if isinstance(left, dict) and "concat" in left:
         if negated:
             return [(UNKNOWN,)]
-        return [tuple(condition for part, value in zip(left["concat"], _plain(each)["concat"], strict=True)
-                      for condition in _condition(part, [value], negated)) for each in values if "concat" in _plain(each)]
+        return [
+            tuple(
+                condition
+                for part, value in zip(left["concat"], _plain(each)["concat"], strict=True)
+                for condition in _condition(part, [value], negated)
+            )
+            for each in values
+            if "concat" in _plain(each)
+        ]
     return [_condition(left, values, negated)]
 
 
 def _condition(left: Json, values: list[Json], negated: bool) -> Conditions:
     texts = tuple(_text(value) for value in values)
     if texts == ("*",):
-        return ()                                   # a map's element for all else
+        return ()  # a map's element for all else
     match left:
         case {"meta": {"key": key}}:
-            return (Condition(META.get(key, ""), tuple(NFPROTO.get(text, text) for text in texts), negated),)
+            return (
+                Condition(
+                    META.get(key, ""), tuple(NFPROTO.get(text, text) for text in texts), negated
+                ),
+            )
         case {"ct": {"key": key, **more}} if not more:
             return (Condition(CT.get(key, ""), texts, negated),)
         case {"payload": {"protocol": ("ip" | "ip6") as family, "field": field}}:
@@ -121,10 +186,29 @@ def _text(value: Json) -> str:
 
 # -- iptables ---------------------------------------------------------------
 
-OPTIONS = {"-i": "iifname", "-o": "oifname", "-s": "saddr", "-d": "daddr", "--ctstate": "ct state", "--state": "ct state",
-           "--ctstatus": "ct status", "--src-range": "saddr", "--dst-range": "daddr"}
-TARGETS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "RETURN": "return", "QUEUE": "accept", "NFQUEUE": "accept",
-           "DNAT": "accept", "SNAT": "accept", "MASQUERADE": "accept", "REDIRECT": "accept"}
+OPTIONS = {
+    "-i": "iifname",
+    "-o": "oifname",
+    "-s": "saddr",
+    "-d": "daddr",
+    "--ctstate": "ct state",
+    "--state": "ct state",
+    "--ctstatus": "ct status",
+    "--src-range": "saddr",
+    "--dst-range": "daddr",
+}
+TARGETS = {
+    "ACCEPT": "accept",
+    "DROP": "drop",
+    "REJECT": "drop",
+    "RETURN": "return",
+    "QUEUE": "accept",
+    "NFQUEUE": "accept",
+    "DNAT": "accept",
+    "SNAT": "accept",
+    "MASQUERADE": "accept",
+    "REDIRECT": "accept",
+}
 
 
 def from_iptables(spec: str, chains: frozenset[str]) -> Line:
@@ -144,11 +228,15 @@ def from_iptables(spec: str, chains: frozenset[str]) -> Line:
         if word in ("-j", "-g"):
             target = next(words)
             jump = ("jump" if word == "-j" else "goto", target)
-            return Line(tuple(found), *(jump if target in chains else (TARGETS.get(target, ""), "")))
+            return Line(
+                tuple(found), *(jump if target in chains else (TARGETS.get(target, ""), ""))
+            )
         if word in ("-m", "--comment"):
             next(words)
         elif word in OPTIONS:
-            found.append(Condition(OPTIONS[word], _iptables_values(OPTIONS[word], next(words)), negated))
+            found.append(
+                Condition(OPTIONS[word], _iptables_values(OPTIONS[word], next(words)), negated)
+            )
         elif word.startswith("-"):
             found.append(UNKNOWN)
         negated = False

@@ -1,10 +1,13 @@
-"""The firewall writer through `iptables-restore --noflush`: one process a family, one transaction a table.
+"""The firewall writer through `iptables-restore --noflush`.
 
-It reads the very words in which plumb keeps its rules, so there is nothing to translate; commands like -N, -D
-and -P are lines of its input as well. A table whose lines do not all succeed is left as it was.
+One process a family, one transaction a table.
 
-Deleting is written in hope: a rule to delete that is gone already makes the whole table fail. Only then are the
-rules read back, the lines without an object left out, and the table tried once more.
+It reads the very words in which plumb keeps its rules, so there is nothing to translate; commands
+like -N, -D and -P are lines of its input as well. A table whose lines do not all succeed is left as
+it was.
+
+Deleting is written in hope: a rule to delete that is gone already makes the whole table fail. Only
+then are the rules read back, the lines without an object left out, and the table tried once more.
 """
 
 from __future__ import annotations
@@ -38,8 +41,10 @@ class IptablesRestore:
 
     def __init__(self, flavour: str = "") -> None:
         self.name = f"iptables-{flavour}restore"
-        self._commands = {family: {tool: f"{family}-{flavour}{tool}" for tool in ("restore", "save")}
-                          for family in Family}
+        self._commands = {
+            family: {tool: f"{family}-{flavour}{tool}" for tool in ("restore", "save")}
+            for family in Family
+        }
 
     def take(self, steps: Sequence[Step], done: list[Step]) -> None:
         """Take the steps, a family at a time; the tables of one family go in one process."""
@@ -47,16 +52,24 @@ class IptablesRestore:
             mine = [step for step in steps if _thing(step).family is family]
             tables = [list(part) for _, part in groupby(sorted(mine, key=_table), key=_table)]
             while tables:
-                failed, refused = self._restore(family, [self._lines(family, part) for part in tables])
+                failed, refused = self._restore(
+                    family, [self._lines(family, part) for part in tables]
+                )
                 done += [step for part in tables[:failed] for step in part]
                 tables = tables[failed:]
                 if tables and refused:
                     self._retry(family, tables.pop(0), refused, done)
 
-    def _retry(self, family: Family, part: list[Step], refused: KernelRefused, done: list[Step]) -> None:
+    def _retry(
+        self, family: Family, part: list[Step], refused: KernelRefused, done: list[Step]
+    ) -> None:
         """A table failed: leave out what is gone already, and try again."""
         there = self.look([_thing(step) for step in part])
-        left = [step for step, now in zip(part, there, strict=True) if step.after is not None or now is not None]
+        left = [
+            step
+            for step, now in zip(part, there, strict=True)
+            if step.after is not None or now is not None
+        ]
         if len(left) < len(part):
             _, again = self._restore(family, [self._lines(family, left)]) if left else (0, None)
             if not again:
@@ -77,11 +90,15 @@ class IptablesRestore:
         said = " ".join(ran.stderr.split())
         at = re.search(r"line:? (\d+)", said)
         line = int(at[1]) if at else 1
-        ends = [sum(len(table) for table in script[:i + 1]) for i in range(len(script))]
+        ends = [sum(len(table) for table in script[: i + 1]) for i in range(len(script))]
         failed = next((i for i, end in enumerate(ends) if line <= end), len(ends) - 1)
         words = text.splitlines()[line - 1] if at else ""
-        refused = KernelRefused(f"write {family} table {tables[failed][0]}" + (f" ({words})" if words else ""), 0,
-                                re.sub(r"^.*?\(nf_tables\):\s*", "", said), error_hints.of_iptables(said))
+        refused = KernelRefused(
+            f"write {family} table {tables[failed][0]}" + (f" ({words})" if words else ""),
+            0,
+            re.sub(r"^.*?\(nf_tables\):\s*", "", said),
+            error_hints.of_iptables(said),
+        )
         return failed, refused
 
     def _lines(self, family: Family, part: Sequence[Step]) -> list[str]:
@@ -91,13 +108,23 @@ class IptablesRestore:
         return [table, *(line for step in part for line in _words(step, kept))]
 
     def _users_chains(self, family: Family, table: str, part: Sequence[Step]) -> frozenset[str]:
-        """The user's chains among these steps that stay as they are: there already, or not empty."""
-        asked = [(thing, step) for step in part if isinstance(thing := _thing(step), Chain) and thing.users]
+        """The user's chains among these steps that stay as they are.
+
+        There already, or not empty.
+        """
+        asked = [
+            (thing, step)
+            for step in part
+            if isinstance(thing := _thing(step), Chain) and thing.users
+        ]
         if not asked:
             return frozenset()
         chains = self._read(family, table).get(table, {})
-        return frozenset(thing.name for thing, step in asked
-                         if thing.name in chains and (step.after is not None or chains[thing.name][1]))
+        return frozenset(
+            thing.name
+            for thing, step in asked
+            if thing.name in chains and (step.after is not None or chains[thing.name][1])
+        )
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
         """How they are now, from one iptables-save a table."""
@@ -125,13 +152,22 @@ class IptablesRestore:
         ran = self._run([self._commands[family]["save"], "-t", table])
         if ran.returncode:
             said = " ".join(ran.stderr.split())
-            raise KernelRefused(f"read {family} table {table}", 0, said, error_hints.of_iptables(said))
+            raise KernelRefused(
+                f"read {family} table {table}", 0, said, error_hints.of_iptables(said)
+            )
         return parse(ran.stdout)
 
     def _run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
-        # It inherits the store's lock: nobody's turn comes while it still writes, even if plumb is killed meanwhile.
-        return subprocess.run([_command(argv[0], search_path()), *argv[1:]], input=text, capture_output=True, text=True, check=False,
-                              close_fds=False)
+        # It inherits the store's lock: nobody's turn comes while it still writes, even if plumb is
+        # killed meanwhile.
+        return subprocess.run(
+            [_command(argv[0], search_path()), *argv[1:]],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            close_fds=False,
+        )
 
 
 @cache
@@ -177,7 +213,11 @@ def _words(step: Step, kept: frozenset[str]) -> Iterator[str]:
         case Chain(name=name) if name in kept:
             return
         case Chain(name=name):
-            yield from [f"-N {name}"] if adding else ([] if thing.users else [f"-F {name}"]) + [f"-X {name}"]
+            yield from (
+                [f"-N {name}"]
+                if adding
+                else ([] if thing.users else [f"-F {name}"]) + [f"-X {name}"]
+            )
         case Rule():
             yield f"{thing.place if adding else '-D'} {thing.chain} {thing.spec}"
         case Policy():

@@ -1,12 +1,14 @@
 """libnftables: what the nft command is made of, called as a library (libnftables(3)).
 
-It takes what one would type, or the same as JSON (libnftables-json(5)), and makes one transaction of all that is in one
-call: the kernel takes it whole or not at all. Here the documented C functions are bound, and no more.
+It takes what one would type, or the same as JSON (libnftables-json(5)), and makes one transaction
+of all that is in one call: the kernel takes it whole or not at all. Here the documented C functions
+are bound, and no more.
 
-A context holds a netlink socket, which belongs to the namespace where it was made; so a thread that has gone to another one
-gets another context, and so does a fork, which would share the socket. Within a namespace it is kept: closing such
-a socket waits until the kernel has disposed of all that was deleted (10 to 20 ms), while further work would not. What is
-kept keeps its namespace from ending, until the thread asks for something in another one.
+A context holds a netlink socket, which belongs to the namespace where it was made; so a thread that
+has gone to another one gets another context, and so does a fork, which would share the socket.
+Within a namespace it is kept: closing such a socket waits until the kernel has disposed of all that
+was deleted (10 to 20 ms), while further work would not. What is kept keeps its namespace from
+ending, until the thread asks for something in another one.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ from plumb.kernel.features.table import FEATURES
 LIBRARY = "libnftables.so.1"
 NETLINK_NETFILTER = 12
 HANDLES, JSON = 1 << 3, 1 << 4
-"""Output flags of nftables/libnftables.h: print each object's handle, the kernel's number for it; print JSON."""
+"""Output flags of nftables/libnftables.h: print each object's handle, the kernel's number for it.
+
+Print JSON.
+"""
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "nft_ctx_new": (c_void_p, [c_uint32]),
     "nft_ctx_free": (None, [c_void_p]),
@@ -55,8 +60,10 @@ class Nft:
         try:
             self._library = ctypes.CDLL(LIBRARY)
         except OSError as error:
-            raise Unsupported("firewall-backend is nftables, but libnftables is not installed",
-                              "install it (Debian: apt install libnftables1), or set firewall-backend to iptables") from error
+            raise Unsupported(
+                "firewall-backend is nftables, but libnftables is not installed",
+                "install it (Debian: apt install libnftables1), or set firewall-backend to iptables",
+            ) from error
         for name, (result, arguments) in FUNCTIONS.items():
             function = getattr(self._library, name)
             function.restype, function.argtypes = result, arguments
@@ -67,17 +74,32 @@ class Nft:
 
     def _version(self) -> str:
         try:
-            return str(json.loads(self.run("list tables", "ask nf_tables for its tables"))["nftables"][0]["metainfo"]["version"])
+            return str(
+                json.loads(self.run("list tables", "ask nf_tables for its tables"))["nftables"][0][
+                    "metainfo"
+                ]["version"]
+            )
         except KernelRefused as error:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT):
                 raise
-            raise Unsupported(f"firewall-backend is nftables, but this kernel has no nf_tables ({error})",
-                              f"{FEATURES['nf_tables'].remedy}, or set firewall-backend to iptables") from error
+            raise Unsupported(
+                f"firewall-backend is nftables, but this kernel has no nf_tables ({error})",
+                f"{FEATURES['nf_tables'].remedy}, or set firewall-backend to iptables",
+            ) from error
         except ValueError as error:
-            raise Unsupported("firewall-backend is nftables, but this libnftables was built without JSON",
-                              "install one with it (Debian: apt install libnftables1), or set firewall-backend to iptables") from error
+            raise Unsupported(
+                "firewall-backend is nftables, but this libnftables was built without JSON",
+                "install one with it (Debian: apt install libnftables1), or set firewall-backend to iptables",
+            ) from error
 
-    def run(self, commands: str | list[dict[str, Any]], doing: str, *, flags: int = JSON, dry: bool = False) -> str:
+    def run(
+        self,
+        commands: str | list[dict[str, Any]],
+        doing: str,
+        *,
+        flags: int = JSON,
+        dry: bool = False,
+    ) -> str:
         """One transaction, or one question.
 
         Args:
@@ -89,7 +111,11 @@ class Nft:
         Raises:
             KernelRefused: it was refused as a whole.
         """
-        text = commands if isinstance(commands, str) else json.dumps({"nftables": commands}, separators=(",", ":"))
+        text = (
+            commands
+            if isinstance(commands, str)
+            else json.dumps({"nftables": commands}, separators=(",", ":"))
+        )
         with self._lock:
             context, library = self._here(), self._library
             library.nft_ctx_set_dry_run(context, dry)
@@ -118,7 +144,9 @@ class Nft:
         if context is None:
             raise KernelRefused("open libnftables", errno.ENOMEM)
         for descriptor in _sockets() - before:
-            os.set_inheritable(descriptor, False)               # no command that is started shall hold this namespace
+            os.set_inheritable(
+                descriptor, False
+            )  # no command that is started shall hold this namespace
         self._library.nft_ctx_buffer_output(context)
         self._library.nft_ctx_buffer_error(context)
         return context
@@ -128,19 +156,24 @@ def _sockets() -> set[int]:
     """The descriptors of this process that are sockets."""
     found = set()
     for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):                                 # that of the folder itself is closed by now
+        with suppress(OSError):  # that of the folder itself is closed by now
             if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 found.add(int(name))
     return found
 
 
 def _netlink() -> None:
-    """See that there is a netfilter at the other end of netlink: libnftables ends the whole process where there is none."""
+    """See that there is a netfilter at the other end of netlink.
+
+    Libnftables ends the whole process where there is none.
+    """
     try:
         socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()
     except OSError as error:
-        raise Unsupported("firewall-backend is nftables, but this kernel has no netfilter over netlink",
-                          f"{FEATURES['nf_tables'].remedy}, or set firewall-backend to iptables") from error
+        raise Unsupported(
+            "firewall-backend is nftables, but this kernel has no netfilter over netlink",
+            f"{FEATURES['nf_tables'].remedy}, or set firewall-backend to iptables",
+        ) from error
 
 
 def refusal(doing: str, said: str) -> KernelRefused:

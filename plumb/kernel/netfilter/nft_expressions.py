@@ -1,8 +1,9 @@
 """nft's words as JSON expressions (libnftables-json(5)), for the words that plumb's rules are made of.
 
-The vocabulary is closed: a word that is not in the table is an error, so nothing that a user named can become more than
-the name that it is. Both directions use it: rules are written in JSON, and what the kernel has is read in JSON and
-compared with what would be written, so that it does not matter how a version of nft spells or spaces it.
+The vocabulary is closed: a word that is not in the table is an error, so nothing that a user named
+can become more than the name that it is. Both directions use it: rules are written in JSON, and
+what the kernel has is read in JSON and compared with what would be written, so that it does not
+matter how a version of nft spells or spaces it.
 """
 
 from __future__ import annotations
@@ -28,18 +29,28 @@ def _op(found: Found) -> str:
 
 def _address(found: Found) -> Json:
     left = {"payload": {"protocol": found["family"], "field": found["field"]}}
-    right: Any = {"prefix": {"addr": found["ip"], "len": int(found["length"])}} if found["length"] else found["ip"]
+    right: Any = (
+        {"prefix": {"addr": found["ip"], "len": int(found["length"])}}
+        if found["length"]
+        else found["ip"]
+    )
     return _match(left, right, _op(found))
 
 
 def _mark(found: Found) -> Json:
     mark: Json = {"meta": {"key": "mark"}}
-    return _match({"&": [mark, int(found["mask"], 16)]} if found["mask"] else mark, int(found["value"], 16))
+    return _match(
+        {"&": [mark, int(found["mask"], 16)]} if found["mask"] else mark, int(found["value"], 16)
+    )
 
 
 def _link(found: Found) -> Json:
     names = re.findall(r'"([^"]+)"', found["names"])
-    return _match({"meta": {"key": found["key"]}}, {"set": names} if found["names"].startswith("{") else names[0], _op(found))
+    return _match(
+        {"meta": {"key": found["key"]}},
+        {"set": names} if found["names"].startswith("{") else names[0],
+        _op(found),
+    )
 
 
 def _dnat(found: Found) -> Json:
@@ -49,16 +60,24 @@ def _dnat(found: Found) -> Json:
 NOT, NAME, IP, HEX = "(?P<not>!= )?", r"[A-Za-z0-9_.@-]+", r"[0-9a-f:.]+", "0x[0-9a-f]{8}"
 LINK = f'"{NAME}"'
 WORDS: dict[str, Callable[[Found], Json]] = {
-    "ct state established,related": lambda _: _match({"ct": {"key": "state"}}, ["established", "related"], "in"),
+    "ct state established,related": lambda _: _match(
+        {"ct": {"key": "state"}}, ["established", "related"], "in"
+    ),
     rf"(?P<key>[io]ifname) {NOT}(?P<names>{LINK}|\{{ {LINK}(?:, {LINK})* \}})": _link,
     rf"(?P<key>[io]ifname) vmap (?P<map>@{NAME})": lambda found: {
-        "vmap": {"key": {"meta": {"key": found["key"]}}, "data": found["map"]}},
+        "vmap": {"key": {"meta": {"key": found["key"]}}, "data": found["map"]}
+    },
     rf"(?P<family>ip6?) (?P<field>[sd]addr) {NOT}(?P<ip>{IP})(?:/(?P<length>\d+))?": _address,
     r"(?P<protocol>tcp|udp|sctp) (?P<field>[sd]port) (?P<port>\d+)": lambda found: _match(
-        {"payload": {"protocol": found["protocol"], "field": found["field"]}}, int(found["port"])),
-    "ip protocol icmp": lambda _: _match({"payload": {"protocol": "ip", "field": "protocol"}}, "icmp"),
+        {"payload": {"protocol": found["protocol"], "field": found["field"]}}, int(found["port"])
+    ),
+    "ip protocol icmp": lambda _: _match(
+        {"payload": {"protocol": "ip", "field": "protocol"}}, "icmp"
+    ),
     "meta l4proto ipv6-icmp": lambda _: _match({"meta": {"key": "l4proto"}}, "ipv6-icmp"),
-    r"fib (?P<field>[sd]addr) type local": lambda found: _match({"fib": {"result": "type", "flags": [found["field"]]}}, "local"),
+    r"fib (?P<field>[sd]addr) type local": lambda found: _match(
+        {"fib": {"result": "type", "flags": [found["field"]]}}, "local"
+    ),
     rf"meta mark (?:& (?P<mask>{HEX}) == )?(?P<value>{HEX})": _mark,
     "counter": lambda _: {"counter": None},
     "(?P<verdict>accept|drop|masquerade)": lambda found: {found["verdict"]: None},
@@ -80,7 +99,10 @@ def translate(spec: str) -> Json:
     comment = COMMENT.fullmatch(spec)
     words, expressions, at = (comment["words"] or "") if comment else spec, [], 0
     while at < len(words):
-        found, make = next(((found, make) for pattern, make in TABLE if (found := pattern.match(words, at))), (None, None))
+        found, make = next(
+            ((found, make) for pattern, make in TABLE if (found := pattern.match(words, at))),
+            (None, None),
+        )
         if found is None or make is None:
             raise ValueError(f"nftables rule {spec!r}: {words[at:]!r} is not in the vocabulary")
         expressions.append(make(found))

@@ -1,11 +1,15 @@
-"""The firewall writer for nftables of plumb's own: all steps of one call are one transaction, of both families.
+"""The firewall writer for nftables of plumb's own.
 
-The kernel knows a rule by its handle, a number, and so must whoever deletes one: the chain is listed, and the rule found by
-its words, or, where this version of nft has other words for it, by what they mean.
+All steps of one call are one transaction, of both families.
 
-A rule that goes before another could be inserted at that one's handle; but libnftables then reads all rules of the table,
-8 µs each, to see that it is there. So the other rule, where it is the last of its chain, is taken away and put back behind
-the new one instead, with what it has counted. It is one transaction: no packet meets the chain without it.
+The kernel knows a rule by its handle, a number, and so must whoever deletes one: the chain is
+listed, and the rule found by its words, or, where this version of nft has other words for it, by
+what they mean.
+
+A rule that goes before another could be inserted at that one's handle; but libnftables then reads
+all rules of the table, 8 µs each, to see that it is there. So the other rule, where it is the last
+of its chain, is taken away and put back behind the new one instead, with what it has counted. It is
+one transaction: no packet meets the chain without it.
 """
 
 from __future__ import annotations
@@ -49,11 +53,17 @@ class Nftables:
             _transact(left)
         except KernelRefused as refused:
             there = self.look([step.thing for step in left])
-            left = [step for step, now in zip(left, there, strict=True) if step.after is not None or now is not None]
+            left = [
+                step
+                for step, now in zip(left, there, strict=True)
+                if step.after is not None or now is not None
+            ]
             self._retry(left, refused, again=len(left) < len(steps), done=done)
         done += steps
 
-    def _retry(self, left: list[Step], refused: KernelRefused, *, again: bool, done: list[Step]) -> None:
+    def _retry(
+        self, left: list[Step], refused: KernelRefused, *, again: bool, done: list[Step]
+    ) -> None:
         """A transaction failed: try it without what is gone already, or say which step it was."""
         try:
             if not again:
@@ -80,7 +90,9 @@ class Nftables:
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
         """The rules of a chain that are there, in the chain's order."""
-        mine = {comparable(written(rule)["rule"]): rule for rule in rules if isinstance(rule, NftRule)}
+        mine = {
+            comparable(written(rule)["rule"]): rule for rule in rules if isinstance(rule, NftRule)
+        }
         if not mine:
             return []
         listed = _listed(next(iter(mine.values())))
@@ -93,7 +105,9 @@ class Nftables:
 def _transact(steps: Sequence[Step], *, dry: bool = False) -> None:
     commands = _commands(steps)
     if commands:
-        nft().run(commands, f"write nftables ({steps[0]}{', …' if len(steps) > 1 else ''})", dry=dry)
+        nft().run(
+            commands, f"write nftables ({steps[0]}{', …' if len(steps) > 1 else ''})", dry=dry
+        )
 
 
 def _culprit(steps: Sequence[Step]) -> Step:
@@ -113,7 +127,9 @@ def _commands(steps: Iterable[Step]) -> list[Json]:
     """The commands for these steps, one transaction's."""
     chains = _Chains()
     parts: list[list[Json]] = []
-    new: dict[Key, list[Json]] = {}         # the rules that are added: each with what is added right before it
+    new: dict[
+        Key, list[Json]
+    ] = {}  # the rules that are added: each with what is added right before it
     for step in steps:
         thing = step.thing
         assert isinstance(thing, Native)
@@ -144,12 +160,19 @@ def _commands(steps: Iterable[Step]) -> list[Json]:
 
 
 def _changed(thing: NftTable | NftMap | NftChain | NftElement, step: Step) -> list[Json]:
-    """A step as commands: `create` fails on what is there already; a chain's policy can be changed where it is."""
+    """A step as commands: `create` fails on what is there already.
+
+    A chain's policy can be changed where it is.
+    """
     if step.after is None:
         return [{"delete": _body(thing)}]
     if step.before is None:
         return [{"create": _body(thing)}]
-    return [{"add": _body(thing)}] if isinstance(thing, NftChain) else [{"delete": _body(thing)}, {"create": _body(thing)}]
+    return (
+        [{"add": _body(thing)}]
+        if isinstance(thing, NftChain)
+        else [{"delete": _body(thing)}, {"create": _body(thing)}]
+    )
 
 
 def _body(thing: NftTable | NftMap | NftChain | NftElement) -> Json:
@@ -158,11 +181,28 @@ def _body(thing: NftTable | NftMap | NftChain | NftElement) -> Json:
         case NftTable():
             return {"table": {"family": thing.family, "name": thing.name}}
         case NftMap():
-            return {"map": {**_place(thing), "name": thing.name, "type": "ifname", "map": "verdict"}}
+            return {
+                "map": {**_place(thing), "name": thing.name, "type": "ifname", "map": "verdict"}
+            }
         case NftElement():
-            return {"element": {**_place(thing), "name": thing.map, "elem": [[thing.link, {"jump": {"target": thing.chain}}]]}}
+            return {
+                "element": {
+                    **_place(thing),
+                    "name": thing.map,
+                    "elem": [[thing.link, {"jump": {"target": thing.chain}}]],
+                }
+            }
         case NftChain():
-            base = {"type": thing.type, "hook": thing.hook, "prio": thing.priority, "policy": thing.policy} if thing.hook else {}
+            base = (
+                {
+                    "type": thing.type,
+                    "hook": thing.hook,
+                    "prio": thing.priority,
+                    "policy": thing.policy,
+                }
+                if thing.hook
+                else {}
+            )
             return {"chain": {**_place(thing), "name": thing.name, **base}}
 
 
@@ -171,7 +211,10 @@ def _place(thing: NftMap | NftChain | NftElement) -> Json:
 
 
 class _Chains:
-    """What stands in the chains that one transaction is about, each listed once; what it deletes stands there no more."""
+    """What stands in the chains that one transaction is about, each listed once.
+
+    What it deletes stands there no more.
+    """
 
     def __init__(self) -> None:
         self._texts: dict[Key, str] = {}
@@ -187,15 +230,21 @@ class _Chains:
         handles = self._words[chain].get(rule.spec)
         if handles is None and self._words[chain]:
             if chain not in self._meanings:
-                self._meanings[chain] = _gathered((comparable(each), each["handle"]) for each in _listed(rule))
+                self._meanings[chain] = _gathered(
+                    (comparable(each), each["handle"]) for each in _listed(rule)
+                )
             handles = self._meanings[chain].get(comparable(written(rule)["rule"]))
-        return next((handle for handle in handles or () if (chain, handle) not in self._deleted), None)
+        return next(
+            (handle for handle in handles or () if (chain, handle) not in self._deleted), None
+        )
 
     def _list(self, rule: NftRule) -> None:
         """List a rule's chain in nft's words, of all listings the cheapest."""
         text = _asked(f"list chain {rule.family} {rule.table} {rule.chain}", HANDLES)
         self._texts[rule.key[:-1]] = text
-        self._words[rule.key[:-1]] = _gathered((spec, int(handle)) for spec, handle in LINE.findall(COUNTED.sub("counter", text)))
+        self._words[rule.key[:-1]] = _gathered(
+            (spec, int(handle)) for spec, handle in LINE.findall(COUNTED.sub("counter", text))
+        )
 
     def ends_with(self, rule: NftRule, handle: int) -> bool:
         """Whether that is the last rule of a chain, as it was listed."""
@@ -215,7 +264,18 @@ class _Chains:
         if handle is None:
             return []
         self._deleted.add((rule.key[:-1], handle))
-        return [{"delete": {"rule": {"family": rule.family, "table": rule.table, "chain": rule.chain, "handle": handle}}}]
+        return [
+            {
+                "delete": {
+                    "rule": {
+                        "family": rule.family,
+                        "table": rule.table,
+                        "chain": rule.chain,
+                        "handle": handle,
+                    }
+                }
+            }
+        ]
 
 
 def _gathered(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
@@ -243,7 +303,11 @@ class Contents:
         for item in listed:
             match item:
                 case {"map": found}:
-                    self.maps[found["name"]] = {link: verdict for link, verdict in found.get("elem", ()) if isinstance(link, str)}
+                    self.maps[found["name"]] = {
+                        link: verdict
+                        for link, verdict in found.get("elem", ())
+                        if isinstance(link, str)
+                    }
                 case {"chain": found}:
                     self.chains[found["name"]] = found
                 case {"rule": found}:
@@ -258,14 +322,33 @@ class Contents:
                 return thing if thing.name in self.maps else None
             case NftElement():
                 verdict = self.maps.get(thing.map, {}).get(thing.link)
-                return replace(thing, chain=verdict["jump"]["target"] if "jump" in verdict else str(verdict)) if verdict else None
+                return (
+                    replace(
+                        thing,
+                        chain=verdict["jump"]["target"] if "jump" in verdict else str(verdict),
+                    )
+                    if verdict
+                    else None
+                )
             case NftRule():
-                return thing if comparable(written(thing)["rule"]) in self.rules.get(thing.chain, ()) else None
+                return (
+                    thing
+                    if comparable(written(thing)["rule"]) in self.rules.get(thing.chain, ())
+                    else None
+                )
             case NftChain():
                 chain = self.chains.get(thing.name)
-                return None if chain is None else replace(
-                    thing, type=chain.get("type", ""), hook=chain.get("hook", ""), priority=chain.get("prio", 0),
-                    policy=chain.get("policy", ""))
+                return (
+                    None
+                    if chain is None
+                    else replace(
+                        thing,
+                        type=chain.get("type", ""),
+                        hook=chain.get("hook", ""),
+                        priority=chain.get("prio", 0),
+                        policy=chain.get("policy", ""),
+                    )
+                )
 
 
 def _contents(family: NftFamily, table: str) -> Contents | None:

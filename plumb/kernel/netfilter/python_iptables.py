@@ -1,13 +1,14 @@
 """The firewall writer through python-iptables: the legacy tables, one commit a table.
 
-python-iptables calls the C library that iptables-legacy is made of: it fetches a table from the kernel, changes
-the copy, and puts the whole table back in one system call, which fails if somebody else changed it meanwhile.
-iptables-legacy guards that with a lock file, which is taken here too.
+python-iptables calls the C library that iptables-legacy is made of: it fetches a table from the
+kernel, changes the copy, and puts the whole table back in one system call, which fails if somebody
+else changed it meanwhile. iptables-legacy guards that with a lock file, which is taken here too.
 
-Two things about it cost a day each. The extension libxt_NAT.so, which holds MASQUERADE, SNAT and DNAT for both
-families, registers its targets in its constructor, and only those of the family that is active when it is first
-loaded; the other family never gets them. So a private copy of it is loaded for each family. And a table object
-belongs to the namespace in which it was made: every use begins with a refresh.
+Two things about it cost a day each. The extension libxt_NAT.so, which holds MASQUERADE, SNAT and
+DNAT for both families, registers its targets in its constructor, and only those of the family that
+is active when it is first loaded; the other family never gets them. So a private copy of it is
+loaded for each family. And a table object belongs to the namespace in which it was made: every use
+begins with a refresh.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Netfilter = Chain | Rule | Policy
 LOCK = os.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
 GONE = "does a matching rule exist"
 """What libiptc says of a rule to delete that is not there."""
-PROTOCOL = {Family.V4: 2, Family.V6: 10}        # NFPROTO_IPV4, NFPROTO_IPV6
+PROTOCOL = {Family.V4: 2, Family.V6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 
 
 @cache
@@ -41,8 +42,12 @@ def _iptc() -> Any:
     try:
         import iptc
         import iptc.xtables
-    except Exception as error:      # python-iptables raises whatever ctypes does where the C libraries are missing
-        raise Unsupported(f"python-iptables cannot be used: {error}", "install iptables (its C libraries)") from error
+    except (
+        Exception
+    ) as error:  # python-iptables raises whatever ctypes does where the C libraries are missing
+        raise Unsupported(
+            f"python-iptables cannot be used: {error}", "install iptables (its C libraries)"
+        ) from error
     for number in PROTOCOL.values():
         _load_nat(iptc.xtables, number)
     return iptc
@@ -52,7 +57,7 @@ def _load_nat(xtables: Any, number: int) -> None:
     """Register the NAT targets of one family (see above)."""
     library = Path(os.environ.get("XTABLES_LIBDIR", "") or xtables._xtables_libdir) / "libxt_NAT.so"
     if not library.exists():
-        return                      # before iptables 1.8.8 each family had a library of its own
+        return  # before iptables 1.8.8 each family had a library of its own
     copy = os.memfd_create(library.name)
     os.write(copy, library.read_bytes())
     xtables.xtables(number)
@@ -65,7 +70,8 @@ class Xtables:
     """Writes and reads the legacy tables.
 
     Raises:
-        Unsupported: python-iptables or its libraries are missing, or the kernel has no legacy tables.
+        Unsupported: python-iptables or its libraries are missing, or the kernel has no legacy
+        tables.
     """
 
     name = "python-iptables"
@@ -74,9 +80,11 @@ class Xtables:
         try:
             self._open(Family.V4, "filter")
         except KernelRefused as error:
-            raise Unsupported(f"this kernel has no legacy iptables tables ({error})",
-                              "switch to the nf_tables variant: update-alternatives --set iptables "
-                              "/usr/sbin/iptables-nft") from error
+            raise Unsupported(
+                f"this kernel has no legacy iptables tables ({error})",
+                "switch to the nf_tables variant: update-alternatives --set iptables "
+                "/usr/sbin/iptables-nft",
+            ) from error
 
     def take(self, steps: Sequence[Step], done: list[Step]) -> None:
         """Take the steps, a table at a time."""
@@ -93,7 +101,12 @@ class Xtables:
                 self._edit(table, step)
             table.commit()
         except (iptc.IPTCError, iptc.XTablesError, ValueError) as error:
-            refused = KernelRefused(f"write {family} table {name} ({step})", 0, str(error), error_hints.of_iptables(str(error)))
+            refused = KernelRefused(
+                f"write {family} table {name} ({step})",
+                0,
+                str(error),
+                error_hints.of_iptables(str(error)),
+            )
             raise StepFailed(refused, step, done) from error
         done += part
 
@@ -104,7 +117,12 @@ class Xtables:
             table.autocommit = False
             table.refresh()
         except iptc.IPTCError as error:
-            raise KernelRefused(f"open {family} table {name}", 0, str(error), error_hints.of_iptables(f"{family} {error}")) from error
+            raise KernelRefused(
+                f"open {family} table {name}",
+                0,
+                str(error),
+                error_hints.of_iptables(f"{family} {error}"),
+            ) from error
         return table
 
     def _edit(self, table: Any, step: Step) -> None:
@@ -126,13 +144,18 @@ class Xtables:
                 chain.insert_rule(rule) if thing.place is Place.HEAD else chain.append_rule(rule)
             case Rule():
                 rule = self._translated(thing)
-                if rule is not None and (table.is_chain(thing.chain) or table.builtin_chain(thing.chain)):
+                if rule is not None and (
+                    table.is_chain(thing.chain) or table.builtin_chain(thing.chain)
+                ):
                     self._delete(iptc.Chain(table, thing.chain), rule)
             case Policy():
                 iptc.Chain(table, thing.chain).set_policy(thing.verdict)
 
     def _delete(self, chain: Any, rule: Any) -> None:
-        """Have the C library find and delete it: to read a chain of a thousand rules into Python takes a tenth of a second."""
+        """Have the C library find and delete it.
+
+        To read a chain of a thousand rules into Python takes a tenth of a second.
+        """
         try:
             chain.delete_rule(rule)
         except _iptc().IPTCError as error:
@@ -154,7 +177,9 @@ class Xtables:
                 case Chain():
                     return thing if table.is_chain(thing.name) else None
                 case Policy():
-                    return replace(thing, verdict=_iptc().Chain(table, thing.chain).get_policy().name)
+                    return replace(
+                        thing, verdict=_iptc().Chain(table, thing.chain).get_policy().name
+                    )
                 case Rule():
                     if (*which, thing.chain) not in rules:
                         rules[*which, thing.chain] = self._rules(table, thing.chain)
@@ -179,7 +204,10 @@ class Xtables:
         return list(_iptc().Chain(table, chain).rules)
 
     def _translated(self, rule: Rule) -> Any:
-        """The rule, or None where it cannot be: a jump to a chain that is gone has no translation."""
+        """The rule, or None where it cannot be.
+
+        A jump to a chain that is gone has no translation.
+        """
         try:
             return translate(rule)
         except (_iptc().IPTCError, _iptc().XTablesError):
@@ -202,11 +230,14 @@ def translate(rule: Rule) -> Any:
         elif word == "-j":
             owner = made.create_target(next(words))
         elif word in PLAIN:
-            setattr(made, PLAIN[word], inverted + next(words).replace("ipv6-icmp", "icmpv6"))   # iptables' two names for it
+            setattr(
+                made, PLAIN[word], inverted + next(words).replace("ipv6-icmp", "icmpv6")
+            )  # iptables' two names for it
         else:
             setattr(owner, word.removeprefix("--").replace("-", "_"), inverted + next(words))
         inverted = ""
-    # Some extensions fill in the last of it here (MASQUERADE its range's size): without it the rule is never found again.
+    # Some extensions fill in the last of it here (MASQUERADE its range's size): without it the rule
+    # is never found again.
     made.final_check()
     return made
 

@@ -1,10 +1,14 @@
-"""The rule book of a namespace: all rules, in the words of the tools that list them, in the moment in which a packet met them.
+"""The rule book of a namespace.
 
-A trace names nft's rules by their handles. Those of tables of nft's own are listed by libnftables, with handles. What iptables of the
-nf_tables variant keeps there has matches and targets that nft cannot print; so the kernel is asked for the handles alone, and
-iptables-save for the words: the n-th of a chain is the same rule in both. The legacy tables are listed by iptables-save too.
+All rules, in the words of the tools that list them, in the moment in which a packet met them.
 
-iptables-save asks only for tables that are there already; to ask for one by its name would make the kernel load it.
+A trace names nft's rules by their handles. Those of tables of nft's own are listed by libnftables,
+with handles. What iptables of the nf_tables variant keeps there has matches and targets that nft
+cannot print; so the kernel is asked for the handles alone, and iptables-save for the words: the
+n-th of a chain is the same rule in both. The legacy tables are listed by iptables-save too.
+
+iptables-save asks only for tables that are there already; to ask for one by its name would make the
+kernel load it.
 """
 
 from __future__ import annotations
@@ -50,23 +54,49 @@ class Listing(NamedTuple):
 def listing(place: Place, steps: Iterable[Ruled]) -> Listing:
     """The rules of a namespace, as far as these steps speak of them."""
     mine = [step for step in steps if step.place == place]
-    front = sorted({(step.backend, step.family) for step in mine if step.table in FRONT_ENDS and step.family in TOOLS})
-    own = sorted({(step.family, step.table) for step in mine if step.backend == "nft"
-                  and not (step.table in FRONT_ENDS and step.family in TOOLS)})
+    front = sorted(
+        {
+            (step.backend, step.family)
+            for step in mine
+            if step.table in FRONT_ENDS and step.family in TOOLS
+        }
+    )
+    own = sorted(
+        {
+            (step.family, step.table)
+            for step in mine
+            if step.backend == "nft" and not (step.table in FRONT_ENDS and step.family in TOOLS)
+        }
+    )
     with entered(place.ns):
         saved = {(backend, family): _saved(backend, family) for backend, family in front}
-        handles = dict(each for backend, family in front if backend == "nft" for each in _handles(family).items())
+        handles = dict(
+            each
+            for backend, family in front
+            if backend == "nft"
+            for each in _handles(family).items()
+        )
         # A table of iptables' name that iptables does not know is nft's own all the same.
-        strange = sorted({(step.family, step.table) for step in mine if step.backend == "nft" and step.family in TOOLS
-                          and step.table in FRONT_ENDS and step.chain not in saved.get(("nft", step.family), {}).get(step.table, {})})
-        return Listing("".join(_listed(family, table) for family, table in (*own, *strange)), handles, saved)
+        strange = sorted(
+            {
+                (step.family, step.table)
+                for step in mine
+                if step.backend == "nft"
+                and step.family in TOOLS
+                and step.table in FRONT_ENDS
+                and step.chain not in saved.get(("nft", step.family), {}).get(step.table, {})
+            }
+        )
+        return Listing(
+            "".join(_listed(family, table) for family, table in (*own, *strange)), handles, saved
+        )
 
 
 def _listed(family: str, table: str) -> str:
     try:
         return nft().run(f"list table {family} {table}", "read the rules", flags=HANDLES | TERSE)
     except PlumbError:
-        return ""                               # the table went meanwhile
+        return ""  # the table went meanwhile
 
 
 def _saved(backend: str, family: str) -> Ruleset:
@@ -80,9 +110,12 @@ def _handles(family: str) -> dict[tuple[str, str, str], list[int]]:
     """The handles of each chain's rules, in their order."""
     found: dict[tuple[str, str, str], list[int]] = {}
     try:
-        told = [attributes(payload[GENERIC.size:]) for payload in ask(NETFILTER, GETRULE, DUMP, GENERIC.pack(FAMILY[family], 0, 0))]
+        told = [
+            attributes(payload[GENERIC.size :])
+            for payload in ask(NETFILTER, GETRULE, DUMP, GENERIC.pack(FAMILY[family], 0, 0))
+        ]
     except OSError:
-        return found                            # there is no nf_tables
+        return found  # there is no nf_tables
     for rule in told:
         table, chain = (rule[kind].rstrip(b"\0").decode() for kind in (TABLE, CHAIN))
         found.setdefault((family, table, chain), []).append(int.from_bytes(rule[HANDLE], "big"))

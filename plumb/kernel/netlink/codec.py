@@ -1,8 +1,9 @@
 """One netlink request of any family, and what the kernel answers (RFC 3549, linux/netlink.h).
 
-All families of netlink are alike: a header, a struct of the family's own, then attributes, each with its length and its kind, padded
-to four bytes, which may hold attributes in turn. Where there is work to do it has a module of its own (netlink.py for links,
-ctnetlink.py for connection tracking), which sends many at a time; here is what it takes to ask once.
+All families of netlink are alike: a header, a struct of the family's own, then attributes, each
+with its length and its kind, padded to four bytes, which may hold attributes in turn. Where there
+is work to do it has a module of its own (netlink.py for links, ctnetlink.py for connection
+tracking), which sends many at a time; here is what it takes to ask once.
 """
 
 from __future__ import annotations
@@ -40,13 +41,15 @@ def attributes(data: bytes) -> dict[int, bytes]:
     found, at = {}, 0
     while at + ATTRIBUTE.size <= len(data):
         length, kind = ATTRIBUTE.unpack_from(data, at)
-        found[kind & KIND] = data[at + ATTRIBUTE.size:at + length]
+        found[kind & KIND] = data[at + ATTRIBUTE.size : at + length]
         at += max((length + 3) & ~3, ATTRIBUTE.size)
     return found
 
 
 def ask(family: int, kind: int, flags: int, body: bytes) -> list[bytes]:
-    """Send one request in the calling thread's namespace; what follows the header of each message that answers it.
+    """Send one request in the calling thread's namespace.
+
+    What follows the header of each message that answers it.
 
     Args:
         family: ROUTE, XFRM, NETFILTER or GENERIC.
@@ -55,7 +58,8 @@ def ask(family: int, kind: int, flags: int, body: bytes) -> list[bytes]:
         body: the family's struct and the attributes.
 
     Raises:
-        OSError: with the kernel's errno, and its sentence where it has one; EPROTONOSUPPORT: it has no such family.
+        OSError: with the kernel's errno, and its sentence where it has one; EPROTONOSUPPORT: it has
+        no such family.
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family) as sock:
         for option in (CAP_ACK, EXT_ACK):
@@ -68,7 +72,7 @@ def ask(family: int, kind: int, flags: int, body: bytes) -> list[bytes]:
             data = sock.recv(1 << 16)
             while len(data) >= HEADER.size:
                 length, answer, marks, _, _ = HEADER.unpack_from(data)
-                payload, data = data[HEADER.size:length], data[(length + 3) & ~3:]
+                payload, data = data[HEADER.size : length], data[(length + 3) & ~3 :]
                 if answer == ERROR:
                     _raise(marks, payload)
                 if answer in (ERROR, DONE):
@@ -77,8 +81,14 @@ def ask(family: int, kind: int, flags: int, body: bytes) -> list[bytes]:
 
 
 def _raise(flags: int, payload: bytes) -> None:
-    """Raise what an NLMSG_ERROR says, if it is not "yes": errno, the request's header, attributes with the kernel's sentence."""
+    """Raise what an NLMSG_ERROR says, if it is not "yes".
+
+    Errno, the request's header, attributes with the kernel's sentence.
+    """
     number = -struct.unpack_from("=i", payload)[0]
     if number:
-        said = attributes(payload[4 + HEADER.size:]) if flags & ACK_TLVS and flags & CAPPED else {}
-        raise OSError(number, said.get(ATTR_MSG, b"").rstrip(b"\0").decode(errors="replace") or os.strerror(number))
+        said = attributes(payload[4 + HEADER.size :]) if flags & ACK_TLVS and flags & CAPPED else {}
+        raise OSError(
+            number,
+            said.get(ATTR_MSG, b"").rstrip(b"\0").decode(errors="replace") or os.strerror(number),
+        )

@@ -1,6 +1,7 @@
 """Questions to the kernel over one netlink socket, which stays in the namespace where it was made.
 
-codec.py opens a socket for one request; here one socket takes many, and nothing is changed by any of them.
+codec.py opens a socket for one request; here one socket takes many, and nothing is changed by any
+of them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class Questions:
     """
 
     def __init__(self, family: int) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family
+        )
         self._socket.settimeout(SECONDS)
         self._socket.bind((0, 0))
         self._sequence = 0
@@ -50,12 +53,14 @@ class Questions:
 
     def _answers(self, kind: int, flags: int, body: bytes) -> Iterator[bytes]:
         self._sequence += 1
-        self._socket.send(HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, self._sequence, 0) + body)
+        self._socket.send(
+            HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, self._sequence, 0) + body
+        )
         while True:
             data, at = self._socket.recv(LONGEST), 0
             while at + HEADER.size <= len(data):
                 length, answer, _, sequence, _ = HEADER.unpack_from(data, at)
-                payload = data[at + HEADER.size:at + length]
+                payload = data[at + HEADER.size : at + length]
                 at += (length + 3) & ~3
                 if sequence != self._sequence:
                     continue

@@ -1,8 +1,9 @@
 """ctnetlink: connection tracking's entries as netlink messages (linux/netfilter/nfnetlink_conntrack.h).
 
-An entry is two tuples, of addresses, protocol and ports: the original way, and the way of the answers, from which one sees
-what NAT has rewritten. A dump can have a filter since Linux 5.8: one tuple of values, and flags which of them count; what
-does not match does not come through the socket. Before, the kernel does not look at it, and all come.
+An entry is two tuples, of addresses, protocol and ports: the original way, and the way of the
+answers, from which one sees what NAT has rewritten. A dump can have a filter since Linux 5.8: one
+tuple of values, and flags which of them count; what does not match does not come through the
+socket. Before, the kernel does not look at it, and all come.
 """
 
 from __future__ import annotations
@@ -15,15 +16,40 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import NamedTuple, Self
 
-from plumb.kernel.netlink.codec import ACK, ATTRIBUTE, DONE, DUMP, ERROR, HEADER, KIND, NESTED, REQUEST, attribute, attributes, nest
+from plumb.kernel.netlink.codec import (
+    ACK,
+    ATTRIBUTE,
+    DONE,
+    DUMP,
+    ERROR,
+    HEADER,
+    KIND,
+    NESTED,
+    REQUEST,
+    attribute,
+    attributes,
+    nest,
+)
 
-# linux/netfilter/nfnetlink.h, nfnetlink_conntrack.h and linux/netlink.h; the numbers are the kernel's ABI.
+# linux/netfilter/nfnetlink.h, nfnetlink_conntrack.h and linux/netlink.h; the numbers are the
+# kernel's ABI.
 NETLINK_NETFILTER = 12
-GET, DELETE = (1 << 8) | 1, (1 << 8) | 2        # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_*
+GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_*
 TUPLE_ORIG, TUPLE_REPLY, STATUS, PROTOINFO, ID, ZONE, FILTER = 1, 2, 3, 4, 12, 18, 25
 PROTOINFO_TCP, TCP_STATE = 1, 1
-TCP, SEEN_REPLY, ASSURED = 6, 0x2, 0x4          # IPPROTO_TCP; IPS_SEEN_REPLY, IPS_ASSURED
-TCP_STATES = ("NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2")
+TCP, SEEN_REPLY, ASSURED = 6, 0x2, 0x4  # IPPROTO_TCP; IPS_SEEN_REPLY, IPS_ASSURED
+TCP_STATES = (
+    "NONE",
+    "SYN_SENT",
+    "SYN_RECV",
+    "ESTABLISHED",
+    "FIN_WAIT",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "TIME_WAIT",
+    "CLOSE",
+    "SYN_SENT2",
+)
 TUPLE_IP, TUPLE_PROTO = 1, 2
 IP_SRC, IP_DST = {4: 1, 6: 3}, {4: 2, 6: 4}
 PROTO_NUM, PROTO_SRC_PORT, PROTO_DST_PORT = 1, 2, 3
@@ -39,7 +65,10 @@ BATCH = 64
 
 
 class Way(NamedTuple):
-    """A tuple: where packets of one direction come from and go to; ports are 0 where the protocol has none."""
+    """A tuple: where packets of one direction come from and go to.
+
+    Ports are 0 where the protocol has none.
+    """
 
     src: bytes
     dst: bytes
@@ -63,29 +92,42 @@ class Flow(NamedTuple):
     @property
     def name(self) -> bytes:
         """The attributes that name it to the kernel."""
-        found = attributes(self.message[GENERIC.size:])
-        return b"".join(attribute(kind | (NESTED if kind == TUPLE_ORIG else 0), found[kind])
-                        for kind in (TUPLE_ORIG, ID, ZONE) if kind in found)
+        found = attributes(self.message[GENERIC.size :])
+        return b"".join(
+            attribute(kind | (NESTED if kind == TUPLE_ORIG else 0), found[kind])
+            for kind in (TUPLE_ORIG, ID, ZONE)
+            if kind in found
+        )
 
     @property
     def state(self) -> str:
-        """TCP's state as connection tracking sees it; of other protocols, whether there was an answer, and whether it is kept for long."""
-        found = attributes(self.message[GENERIC.size:])
+        """TCP's state as connection tracking sees it.
+
+        Of other protocols, whether there was an answer, and whether it is kept for long.
+        """
+        found = attributes(self.message[GENERIC.size :])
         if self.way.protocol == TCP and PROTOINFO in found:
-            tcp = attributes(attributes(found[PROTOINFO]).get(PROTOINFO_TCP, b"")).get(TCP_STATE, b"\0")
+            tcp = attributes(attributes(found[PROTOINFO]).get(PROTOINFO_TCP, b"")).get(
+                TCP_STATE, b"\0"
+            )
             return TCP_STATES[tcp[0]] if tcp[0] < len(TCP_STATES) else str(tcp[0])
         status = int.from_bytes(found.get(STATUS, b""), "big")
         return "ASSURED" if status & ASSURED else "REPLIED" if status & SEEN_REPLY else "UNREPLIED"
 
     def __str__(self) -> str:
-        return " ".join(f"{ip_address(way.src)}:{way.src_port} > {ip_address(way.dst)}:{way.dst_port}" for way in self[:2])
+        return " ".join(
+            f"{ip_address(way.src)}:{way.src_port} > {ip_address(way.dst)}:{way.dst_port}"
+            for way in self[:2]
+        )
 
 
 class Table:
     """A ctnetlink socket of the namespace that the calling thread is in when it is made."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
+        )
         self._socket.settimeout(SECONDS)
         self._socket.bind((0, 0))
         self._sequence = 0
@@ -125,8 +167,12 @@ class Table:
         refused: OSError | None = None
         for start in range(0, len(flows), BATCH):
             first = self._sequence + 1
-            part = flows[start:start + BATCH]
-            self._socket.send(b"".join(self._message(DELETE, ACK, FAMILY[flow.way.version], flow.name) for flow in part))
+            part = flows[start : start + BATCH]
+            self._socket.send(
+                b"".join(
+                    self._message(DELETE, ACK, FAMILY[flow.way.version], flow.name) for flow in part
+                )
+            )
             left = len(part)
             while left:
                 for kind, sequence, payload in self._receive():
@@ -147,7 +193,7 @@ class Table:
         at = 0
         while at + HEADER.size <= len(data):
             length, kind, _, sequence, _ = HEADER.unpack_from(data, at)
-            yield kind, sequence, data[at + HEADER.size:at + length]
+            yield kind, sequence, data[at + HEADER.size : at + length]
             at += (length + 3) & ~3
 
 
@@ -155,16 +201,25 @@ class Table:
 
 
 def came_in_for(version: int, protocol: int, port: int, ip: bytes | None) -> bytes:
-    """A dump's filter: the original destination is this port, at this address or, where it is None, any."""
+    """A dump's filter.
+
+    The original destination is this port, at this address or, where it is None, any.
+    """
     address = nest(TUPLE_IP, attribute(IP_DST[version], ip)) if ip else b""
-    proto = nest(TUPLE_PROTO, attribute(PROTO_NUM, bytes([protocol])), attribute(PROTO_DST_PORT, struct.pack(">H", port)))
+    proto = nest(
+        TUPLE_PROTO,
+        attribute(PROTO_NUM, bytes([protocol])),
+        attribute(PROTO_DST_PORT, struct.pack(">H", port)),
+    )
     flags = BY_PROTO_NUM | BY_DST_PORT | (BY_IP_DST if ip else 0)
     return _filter(FILTER_ORIG_FLAGS, flags) + nest(TUPLE_ORIG, address, proto)
 
 
 def answered_from(version: int, ip: bytes) -> bytes:
     """A dump's filter: answers come from this address."""
-    return _filter(FILTER_REPLY_FLAGS, BY_IP_SRC) + nest(TUPLE_REPLY, nest(TUPLE_IP, attribute(IP_SRC[version], ip)))
+    return _filter(FILTER_REPLY_FLAGS, BY_IP_SRC) + nest(
+        TUPLE_REPLY, nest(TUPLE_IP, attribute(IP_SRC[version], ip))
+    )
 
 
 def _filter(which: int, flags: int) -> bytes:
@@ -177,7 +232,7 @@ def _flow(message: bytes) -> Flow | None:
         return None
     ways: dict[int, Way] = {}
     at = GENERIC.size
-    while len(ways) < 2:                            # the tuples are the first attributes; the rest is not looked at
+    while len(ways) < 2:  # the tuples are the first attributes; the rest is not looked at
         length, kind = ATTRIBUTE.unpack_from(message, at)
         if kind & KIND in (TUPLE_ORIG, TUPLE_REPLY):
             ways[kind & KIND] = _way(message, at + ATTRIBUTE.size, at + length)
@@ -194,9 +249,11 @@ def _way(message: bytes, at: int, end: int) -> Way:
         inner, kind = at + ATTRIBUTE.size, kind & KIND
         while kind in (TUPLE_IP, TUPLE_PROTO) and inner < at + length:
             size, number = ATTRIBUTE.unpack_from(message, inner)
-            value = message[inner + ATTRIBUTE.size:inner + size]
+            value = message[inner + ATTRIBUTE.size : inner + size]
             if kind == TUPLE_PROTO:
-                proto[number if number in (PROTO_NUM, PROTO_SRC_PORT, PROTO_DST_PORT) else 0] = int.from_bytes(value, "big")
+                proto[number if number in (PROTO_NUM, PROTO_SRC_PORT, PROTO_DST_PORT) else 0] = (
+                    int.from_bytes(value, "big")
+                )
             elif number in IP_SRC.values():
                 src = value
             else:

@@ -1,12 +1,13 @@
 """rtnetlink: messages of pyroute2's classes over a socket of our own, many in one send.
 
-The kernel works through the messages of one send in their order and answers each one, with an errno and, since
-Linux 4.12, a sentence saying why (the extended acknowledgement). A failed message does not stop those behind it.
-So a hundred links take two system calls, and each of them still has its own answer.
+The kernel works through the messages of one send in their order and answers each one, with an errno
+and, since Linux 4.12, a sentence saying why (the extended acknowledgement). A failed message does
+not stop those behind it. So a hundred links take two system calls, and each of them still has its
+own answer.
 
-pyroute2's package imports all it has when any part of it is imported: 110 ms, of which the three message classes
-that are needed here take 25. They are imported with the package's own `__init__` left out; whoever imports
-pyroute2 later gets the whole of it, and the same classes.
+pyroute2's package imports all it has when any part of it is imported: 110 ms, of which the three
+message classes that are needed here take 25. They are imported with the package's own `__init__`
+left out; whoever imports pyroute2 later gets the whole of it, and the same classes.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ SOL_NETLINK, CAP_ACK, EXT_ACK, STRICT_CHECK = 270, 10, 11, 12
 ACK_TLVS, CAPPED, ATTR_MSG = 0x200, 0x100, 1
 HEADER = struct.Struct("=IHHII")
 BATCH = 64
-"""Messages in one send. Their answers must fit the socket's receive buffer (208 KiB), each takes a page at worst."""
+"""Messages in one send.
+
+Their answers must fit the socket's receive buffer (208 KiB), each takes a page at worst.
+"""
 
 
 class Message(NamedTuple):
@@ -95,7 +99,7 @@ class RouteSocket:
         """Send requests that change something; their answers, in the same order."""
         answers: list[Answer] = []
         for start in range(0, len(messages), BATCH):
-            part = messages[start:start + BATCH]
+            part = messages[start : start + BATCH]
             first = self._sequence + 1
             self._socket.send(b"".join(self._encode(m.kind, m.flags | ACK, m.body) for m in part))
             got: dict[int, Answer] = {}
@@ -122,10 +126,18 @@ class RouteSocket:
                     continue
                 if answer == ERROR:
                     said = _answer(flags, payload)
-                    if said.errno in (0, 19, 2, 3, 101):        # ENODEV, ENOENT, ESRCH, ENETUNREACH: not there
+                    if said.errno in (
+                        0,
+                        19,
+                        2,
+                        3,
+                        101,
+                    ):  # ENODEV, ENOENT, ESRCH, ENETUNREACH: not there
                         return found
                     raise OSError(said.errno, said.said or os.strerror(said.errno))
-                message = type(body)(HEADER.pack(16 + len(payload), answer, flags, sequence, 0) + payload)
+                message = type(body)(
+                    HEADER.pack(16 + len(payload), answer, flags, sequence, 0) + payload
+                )
                 message.decode()
                 found.append(message)
                 if not dump:
@@ -142,7 +154,7 @@ class RouteSocket:
         at = 0
         while at + 16 <= len(data):
             length, kind, flags, sequence, _ = HEADER.unpack_from(data, at)
-            yield kind, flags, sequence, data[at + 16:at + length]
+            yield kind, flags, sequence, data[at + 16 : at + length]
             at += (length + 3) & ~3
 
 
@@ -154,6 +166,6 @@ def _answer(flags: int, payload: bytes) -> Answer:
         while at + 4 <= len(payload):
             length, kind = struct.unpack_from("=HH", payload, at)
             if kind & 0x3FFF == ATTR_MSG:
-                said = payload[at + 4:at + length].rstrip(b"\0").decode(errors="replace")
+                said = payload[at + 4 : at + length].rstrip(b"\0").decode(errors="replace")
             at += max((length + 3) & ~3, 4)
     return Answer(errno, said)

@@ -1,8 +1,8 @@
 """A cradle: a fake host, made of nothing but namespaces, that no kill can leave behind.
 
-What the kernel gives back by itself depends on who holds it. A namespace that is bind-mounted on a file of the machine stays
-until somebody unmounts it; one that only processes are in goes with the last of them. So the fake host is one process in
-namespaces of its own, and all else lies within:
+What the kernel gives back by itself depends on who holds it. A namespace that is bind-mounted on a
+file of the machine stays until somebody unmounts it; one that only processes are in goes with the
+last of them. So the fake host is one process in namespaces of its own, and all else lies within:
 
     pid      it is the first process of a pid namespace (pid 1): the kernel kills all others in there when it ends, however it
              ends, whatever they have done to be nobody's children (pid_namespaces(7))
@@ -11,8 +11,8 @@ namespaces of its own, and all else lies within:
     network  is taken down when nobody is in it, and nothing holds it
     UTS, IPC a name of its own; queues and shared memory of its own
 
-Its parent is the death of it (PR_SET_PDEATHSIG), and the parent watches whoever asked. Nothing has to be cleaned up, so that
-nothing can be forgotten.
+Its parent is the death of it (PR_SET_PDEATHSIG), and the parent watches whoever asked. Nothing has
+to be cleaned up, so that nothing can be forgotten.
 """
 
 from __future__ import annotations
@@ -46,8 +46,15 @@ def launch(module: str, control: int) -> subprocess.Popen[bytes]:
         control: a descriptor that it is given.
     """
     path = [root.IMPORT_PATH, *(entry or os.getcwd() for entry in sys.path)]
-    return subprocess.Popen([sys.executable, "-S", "-c", LAUNCH, module, str(control), *path], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(control,), cwd="/", start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "-S", "-c", LAUNCH, module, str(control), *path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(control,),
+        cwd="/",
+        start_new_session=True,
+    )
 
 
 def title(name: str) -> None:
@@ -59,8 +66,8 @@ def title(name: str) -> None:
 def fork_apart(first: Callable[[], NoReturn]) -> int:
     """Fork a process that is the first of a pid namespace, and killed when the calling process ends; its pid here.
 
-    `unshare` puts only later children into the new pid namespace, and the caller must find back to its own before it can make
-    another one.
+    `unshare` puts only later children into the new pid namespace, and the caller must find back to
+    its own before it can make another one.
 
     Args:
         first: what it does; it must not return.
@@ -87,7 +94,8 @@ def fork_apart(first: Callable[[], NoReturn]) -> int:
 def become_host(name: str) -> None:
     """Put the calling process into network, mount, UTS and IPC namespaces of its own, furnished as a bare host.
 
-    Its /proc and /sys are those of its namespaces, its /run is empty, its resolv.conf names no server; lo is not up yet.
+    Its /proc and /sys are those of its namespaces, its /run is empty, its resolv.conf names no
+    server; lo is not up yet.
 
     Args:
         name: its host name.
@@ -98,25 +106,63 @@ def become_host(name: str) -> None:
     doing = "make a host of namespaces"
     call("unshare", CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC, doing=doing)
     call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None, doing="keep its mounts to itself")
-    call("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None, doing="mount its /proc")
+    call(
+        "mount",
+        b"proc",
+        b"/proc",
+        b"proc",
+        MS_NOSUID | MS_NODEV | MS_NOEXEC,
+        None,
+        doing="mount its /proc",
+    )
     shim.own_sys()
     behind = os.path.realpath("/etc/resolv.conf")
-    call("mount", b"tmpfs", b"/run", b"tmpfs", MS_NOSUID | MS_NODEV, b"mode=755", doing="mount its /run")
+    call(
+        "mount",
+        b"tmpfs",
+        b"/run",
+        b"tmpfs",
+        MS_NOSUID | MS_NODEV,
+        b"mode=755",
+        doing="mount its /run",
+    )
     os.mkdir(WITHIN)
-    for source, text, target in ((f"{WITHIN}/resolv.conf", "", behind), (f"{WITHIN}/hosts", HOSTS, "/etc/hosts")):
+    for source, text, target in (
+        (f"{WITHIN}/resolv.conf", "", behind),
+        (f"{WITHIN}/hosts", HOSTS, "/etc/hosts"),
+    ):
         Path(source).write_text(text)
         if target.startswith("/run/"):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             Path(target).touch()
         if os.path.exists(target):
-            call("mount", source.encode(), target.encode(), None, MS_BIND, None, doing=f"give it its own {target}")
+            call(
+                "mount",
+                source.encode(),
+                target.encode(),
+                None,
+                MS_BIND,
+                None,
+                doing=f"give it its own {target}",
+            )
     call("sethostname", name.encode(), len(name.encode()), doing="name it")
 
 
 def pin(path: str) -> str:
-    """Mount the calling thread's network namespace on a new file, by which others can find it; that file."""
+    """Mount the calling thread's network namespace on a new file, by which others can find it.
+
+    That file.
+    """
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    call("mount", b"/proc/thread-self/ns/net", path.encode(), b"none", MS_BIND, None, doing=f"pin the namespace to {path}")
+    call(
+        "mount",
+        b"/proc/thread-self/ns/net",
+        path.encode(),
+        b"none",
+        MS_BIND,
+        None,
+        doing=f"pin the namespace to {path}",
+    )
     return path
 
 
@@ -132,7 +178,10 @@ def go(path: str) -> None:
 
 
 def reap() -> dict[int, int]:
-    """Collect all children that have ended: pid and exit status (128 + N for signal N, as shells say it)."""
+    """Collect all children that have ended.
+
+    Pid and exit status (128 + N for signal N, as shells say it).
+    """
     found: dict[int, int] = {}
     with suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -141,7 +190,13 @@ def reap() -> dict[int, int]:
     return found
 
 
-def start(enter: Callable[[], None], argv: Sequence[str], environment: dict[str, str], folder: str, streams: Sequence[int]) -> int:
+def start(
+    enter: Callable[[], None],
+    argv: Sequence[str],
+    environment: dict[str, str],
+    folder: str,
+    streams: Sequence[int],
+) -> int:
     """Fork, go somewhere, and become a command; its pid.
 
     Args:
@@ -171,16 +226,24 @@ def start(enter: Callable[[], None], argv: Sequence[str], environment: dict[str,
 
 
 def output(argv: Sequence[str]) -> str:
-    """What a command prints where the calling thread is; its complaint where it fails, empty where there is no such command."""
+    """What a command prints where the calling thread is.
+
+    Its complaint where it fails, empty where there is no such command.
+    """
     try:
-        ran = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False, timeout=30)
+        ran = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", check=False, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return ran.stdout if ran.returncode == 0 else ran.stdout + ran.stderr
 
 
 def end(process: int) -> None:
-    """Kill the process of a pidfd, and wait until it has ended; of a fake host's first process, that is all that was in there."""
+    """Kill the process of a pidfd, and wait until it has ended.
+
+    Of a fake host's first process, that is all that was in there.
+    """
     import select
 
     with suppress(ProcessLookupError):

@@ -1,11 +1,12 @@
 """Visits: a function of the calling process, carried out somewhere else, in a fork.
 
-A process with threads can enter no mount namespace, and libraries keep what they have learnt of the namespace in which they were
-first used (scapy its interfaces, the C library its name servers). So the caller stays where it is: a fork of it goes, and only
-what the function returned comes back.
+A process with threads can enter no mount namespace, and libraries keep what they have learnt of the
+namespace in which they were first used (scapy its interfaces, the C library its name servers). So
+the caller stays where it is: a fork of it goes, and only what the function returned comes back.
 
-A process cannot change its own pid namespace either, only its children's. So there are two forks: the first enters the host's
-namespaces, the second is born in its pid namespace, goes on to the place, and is killed with the host as everything in there.
+A process cannot change its own pid namespace either, only its children's. So there are two forks:
+the first enters the host's namespaces, the second is born in its pid namespace, goes on to the
+place, and is killed with the host as everything in there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ from plumb.kernel.netns import fake_host
 from plumb.kernel.netns.namespaces import CLONE_NEWNET, call, libc
 from plumb.kernel.process import shim
 
-ALL = fake_host.CLONE_NEWNS | fake_host.CLONE_NEWPID | fake_host.CLONE_NEWUTS | fake_host.CLONE_NEWIPC | CLONE_NEWNET
+ALL = (
+    fake_host.CLONE_NEWNS
+    | fake_host.CLONE_NEWPID
+    | fake_host.CLONE_NEWUTS
+    | fake_host.CLONE_NEWIPC
+    | CLONE_NEWNET
+)
 
 
 def start(host: int, enter: Callable[[], None], function: Callable[[], bytes]) -> tuple[int, int]:
@@ -37,7 +44,8 @@ def start(host: int, enter: Callable[[], None], function: Callable[[], bytes]) -
     """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     with warnings.catch_warnings():
-        # Python 3.12 warns of forks in a process with threads, whose locks nobody will open: the child takes none of theirs.
+        # Python 3.12 warns of forks in a process with threads, whose locks nobody will open: the
+        # child takes none of theirs.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -73,11 +81,14 @@ def _go(host: int, enter: Callable[[], None], function: Callable[[], bytes], wri
 def _write(to: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
-        left = left[os.write(to, left):]
+        left = left[os.write(to, left) :]
 
 
 def collect(pid: int, reading: int, deadline: float) -> bytes | None:
-    """What a visit brought, closing all that there is of it; None where the deadline (time.monotonic) has come, empty where it died."""
+    """What a visit brought, closing all that there is of it.
+
+    None where the deadline (time.monotonic) has come, empty where it died.
+    """
     import select
     import time
 

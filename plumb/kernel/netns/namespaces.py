@@ -1,8 +1,8 @@
 """Network namespaces: make one, hold it by a file, step into it and back.
 
-`setns` and `unshare` are per thread, so everything here changes the calling thread alone, and changes it back.
-/proc/thread-self/ns/net is that thread's namespace; /proc/sys/net follows it, /sys does not (a sysfs shows the
-namespace in which it was mounted).
+`setns` and `unshare` are per thread, so everything here changes the calling thread alone, and
+changes it back. /proc/thread-self/ns/net is that thread's namespace; /proc/sys/net follows it, /sys
+does not (a sysfs shows the namespace in which it was mounted).
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def call(function: str, *args: object, doing: str) -> None:
 
 @contextmanager
 def entered(path: str) -> Iterator[None]:
-    """The calling thread in the namespace of that file, for the length of a with block; HOST is where it is.
+    """The calling thread in the namespace of that file, for the length of a with block.
+
+    HOST is where it is.
 
     Raises:
         KernelRefused: the file does not exist or is no namespace's.

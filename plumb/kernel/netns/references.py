@@ -1,6 +1,7 @@
 """Places: network namespaces that somebody names, and what in them are files of the kernel's.
 
-A namespace is named by a file that holds it (where `ip netns` and Docker keep theirs, or any other), or by a process that is in it.
+A namespace is named by a file that holds it (where `ip netns` and Docker keep theirs, or any
+other), or by a process that is in it.
 """
 
 from __future__ import annotations
@@ -24,15 +25,20 @@ def file_of(reference: str) -> tuple[str, str]:
         NotFound: there is no such namespace.
     """
     if reference.startswith("pid:"):
-        name, candidates = reference, [f"/proc/{reference[4:]}/ns/net"] if reference[4:].isdigit() else []
+        name, candidates = (
+            reference,
+            [f"/proc/{reference[4:]}/ns/net"] if reference[4:].isdigit() else [],
+        )
     elif "/" in reference:
         name, candidates = os.path.basename(reference.rstrip("/")), [reference]
     else:
         name, candidates = reference, [f"{folder}/{reference}" for folder in FOLDERS]
     found = next((path for path in candidates if os.path.exists(path) and is_namespace(path)), None)
     if found is None:
-        raise NotFound(f"there is no container and no network namespace {reference}",
-                       "name a container, 'host', the path of a namespace file, or pid:N")
+        raise NotFound(
+            f"there is no container and no network namespace {reference}",
+            "name a container, 'host', the path of a namespace file, or pid:N",
+        )
     return name, found
 
 

@@ -1,4 +1,6 @@
-"""A fingerprint of a host: all that a program could leave behind on it that has to do with its network.
+"""A fingerprint of a host.
+
+All that a program could leave behind on it that has to do with its network.
 
     links, addresses, routes, rules     of the network namespace
     nftables                            all tables, those of iptables-nft too
@@ -8,8 +10,9 @@
     processes, namespaces               children of the calling process and theirs; the namespaces that they and it hold
     descriptors                         what the calling process has open
 
-It is taken before and after every test that uses a lab, so it must be quick. The ruleset is the dear part: it is read only when
-nf_tables' generation has changed, a number that the kernel counts up with every change (NFT_MSG_GETGEN).
+It is taken before and after every test that uses a lab, so it must be quick. The ruleset is the
+dear part: it is read only when nf_tables' generation has changed, a number that the kernel counts
+up with every change (NFT_MSG_GETGEN).
 """
 
 from __future__ import annotations
@@ -28,13 +31,26 @@ from plumb.kernel.netns.namespaces import libc
 
 NETLINK_NETFILTER, GETGEN = 12, 10 << 8 | 16
 IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES = 64, 65
-LEGACY = {"iptables": ("/proc/net/ip_tables_names", socket.AF_INET, 0, 84),
-          "ip6tables": ("/proc/net/ip6_tables_names", socket.AF_INET6, 41, 136)}
+LEGACY = {
+    "iptables": ("/proc/net/ip_tables_names", socket.AF_INET, 0, 84),
+    "ip6tables": ("/proc/net/ip6_tables_names", socket.AF_INET6, 41, 136),
+}
 """Of each tool: the file that names its tables, the family, the socket level, and how long the part of a rule about addresses is."""
 OF_LINKS = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/neigh", "net/ipv6/neigh")
-TOUCHED = ("ipv4/conf/{}/forwarding", "ipv4/conf/{}/rp_filter", "ipv4/conf/{}/route_localnet", "ipv4/conf/{}/proxy_arp",
-           "ipv4/conf/{}/arp_ignore", "ipv4/conf/{}/arp_announce", "ipv4/conf/{}/accept_local", "ipv6/conf/{}/forwarding",
-           "ipv6/conf/{}/disable_ipv6", "ipv6/conf/{}/accept_ra", "ipv6/conf/{}/proxy_ndp", "ipv6/conf/{}/accept_dad")
+TOUCHED = (
+    "ipv4/conf/{}/forwarding",
+    "ipv4/conf/{}/rp_filter",
+    "ipv4/conf/{}/route_localnet",
+    "ipv4/conf/{}/proxy_arp",
+    "ipv4/conf/{}/arp_ignore",
+    "ipv4/conf/{}/arp_announce",
+    "ipv4/conf/{}/accept_local",
+    "ipv6/conf/{}/forwarding",
+    "ipv6/conf/{}/disable_ipv6",
+    "ipv6/conf/{}/accept_ra",
+    "ipv6/conf/{}/proxy_ndp",
+    "ipv6/conf/{}/accept_dad",
+)
 CHANGING = frozenset({"net/netfilter/nf_conntrack_count"})
 Fingerprint = dict[str, list[str]]
 
@@ -51,8 +67,16 @@ def take(known: Collection[int] = (), ours: Collection[int] = ()) -> Fingerprint
     found = snapshot_rtnl.layer3()
     processes = dict(_processes(os.getpid(), frozenset(ours)))
     held = _descriptors(known)
-    return {**found, "nftables": nftables(), "iptables": list(_legacy()), "sysctls": _sysctls(found["links"]), "mounts": _mounts(),
-            "processes": sorted(processes.values()), "namespaces": _namespaces(processes), "descriptors": held}
+    return {
+        **found,
+        "nftables": nftables(),
+        "iptables": list(_legacy()),
+        "sysctls": _sysctls(found["links"]),
+        "mounts": _mounts(),
+        "processes": sorted(processes.values()),
+        "namespaces": _namespaces(processes),
+        "descriptors": held,
+    }
 
 
 def nftables() -> list[str]:
@@ -63,7 +87,9 @@ def nftables() -> list[str]:
     key = (os.stat("/proc/thread-self/ns/net").st_ino, generation)
     if key not in _rulesets:
         with suppress(FileNotFoundError):
-            ran = subprocess.run(["nft", "-s", "list", "ruleset"], capture_output=True, text=True, check=False)
+            ran = subprocess.run(
+                ["nft", "-s", "list", "ruleset"], capture_output=True, text=True, check=False
+            )
             _rulesets.clear()
             _rulesets[key] = list(_qualified(ran.stdout))
     return _rulesets.get(key, [])
@@ -84,12 +110,16 @@ def _qualified(ruleset: str) -> Iterator[str]:
 
 
 def _generation() -> int | None:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as kernel:
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
+    ) as kernel:
         kernel.send(struct.pack("=IHHIIBBH", 20, GETGEN, 1, 1, 0, 0, 0, 0))
         data = kernel.recv(4096)
-    if struct.unpack_from("=H", data, 4)[0] == 2:       # NLMSG_ERROR: no nf_tables
+    if struct.unpack_from("=H", data, 4)[0] == 2:  # NLMSG_ERROR: no nf_tables
         return None
-    return int.from_bytes(data[24:28], "big")           # after two headers (16, 4) and the attribute's own (4)
+    return int.from_bytes(
+        data[24:28], "big"
+    )  # after two headers (16, 4) and the attribute's own (4)
 
 
 # -- the legacy tables ---------------------------------------------------------------
@@ -100,7 +130,9 @@ def _legacy() -> Iterator[str]:
     for tool, (names, family, level, size) in LEGACY.items():
         tables = _read(names).split()
         if tables:
-            with socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW) as asking:
+            with socket.socket(
+                family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW
+            ) as asking:
                 for table in sorted(tables):
                     yield f"{tool} {table}: {_table(asking.fileno(), table, level, size)}"
 
@@ -116,17 +148,20 @@ def _table(asking: int, table: str, level: int, size: int) -> str:
     length = ctypes.c_uint32(40 + total)
     if libc.getsockopt(asking, level, IPT_SO_GET_ENTRIES, entries, ctypes.byref(length)) != 0:
         return "not readable"
-    return f"{count} entries, {hashlib.sha1(_without_counters(entries.raw[40:], size)).hexdigest()[:12]}"    # noqa: S324  # tells states apart, nothing more
+    return f"{count} entries, {hashlib.sha1(_without_counters(entries.raw[40:], size)).hexdigest()[:12]}"  # noqa: S324  # tells states apart, nothing more
 
 
 def _without_counters(entries: bytes, size: int) -> bytes:
-    """The kernel's struct ipt_entry: addresses, nfcache, two offsets, comefrom, and the counters on the next multiple of eight."""
+    """The kernel's struct ipt_entry.
+
+    Addresses, nfcache, two offsets, comefrom, and the counters on the next multiple of eight.
+    """
     found, at = bytearray(entries), 0
     counters = (size + 12 + 7) & ~7
     while at + counters + 16 <= len(found):
         step = struct.unpack_from("=H", found, at + size + 6)[0]
-        found[at + size:at + size + 4] = bytes(4)
-        found[at + counters:at + counters + 16] = bytes(16)
+        found[at + size : at + size + 4] = bytes(4)
+        found[at + counters : at + counters + 16] = bytes(16)
         if not step:
             break
         at += step
@@ -138,7 +173,11 @@ def _without_counters(entries: bytes, size: int) -> bytes:
 
 def _sysctls(links: list[str]) -> list[str]:
     names = [f"net/{pattern.format(link.split()[0])}" for link in links for pattern in TOUCHED]
-    return [f"{name} = {value}" for name in sorted([*_common(), *names]) if (value := _read(f"/proc/sys/{name}")) != ""]
+    return [
+        f"{name} = {value}"
+        for name in sorted([*_common(), *names])
+        if (value := _read(f"/proc/sys/{name}")) != ""
+    ]
 
 
 def _common() -> Iterator[str]:
@@ -166,7 +205,10 @@ def _read(path: str) -> str:
 def _mounts() -> list[str]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         fields = [line.split() for line in file]
-    return sorted(f"{words[words.index('-') + 2]} on {words[4]} type {words[words.index('-') + 1]}" for words in fields)
+    return sorted(
+        f"{words[words.index('-') + 2]} on {words[4]} type {words[words.index('-') + 1]}"
+        for words in fields
+    )
 
 
 def _processes(pid: int, ours: frozenset[int]) -> Iterator[tuple[int, str]]:
@@ -179,7 +221,10 @@ def _processes(pid: int, ours: frozenset[int]) -> Iterator[tuple[int, str]]:
     for child in map(int, children):
         if child not in ours:
             words = _read(f"/proc/{child}/cmdline").replace("\0", " ").strip()
-            yield child, f"pid {child}: {words or _read(f'/proc/{child}/comm') or 'ended, and nobody waits for it'}"
+            yield (
+                child,
+                f"pid {child}: {words or _read(f'/proc/{child}/comm') or 'ended, and nobody waits for it'}",
+            )
             yield from _processes(child, ours)
 
 
@@ -204,8 +249,12 @@ def _namespaces(processes: Collection[int]) -> list[str]:
 
 def _descriptors(known: Collection[int]) -> list[str]:
     numbers = [int(name) for name in os.listdir("/proc/self/fd")]
-    named = [(number, _link(f"/proc/self/fd/{number}")) for number in numbers if number not in known]
-    return sorted(f"{number}: {name}" for number, name in named if name and not name.startswith("/proc/"))
+    named = [
+        (number, _link(f"/proc/self/fd/{number}")) for number in numbers if number not in known
+    ]
+    return sorted(
+        f"{number}: {name}" for number, name in named if name and not name.startswith("/proc/")
+    )
 
 
 def _link(path: str) -> str:

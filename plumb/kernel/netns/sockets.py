@@ -1,8 +1,9 @@
 """Sockets in a sandbox's namespace, opened by the agent, which is not in it.
 
-A socket belongs for good to the namespace in which it was made (socket(2), network_namespaces(7)). So the agent's only thread goes
-there (setns(2)), makes it, and goes back; serving it later needs no such journey. Connecting does: a link-local address
-names its link by number, and links' numbers are the namespace's own.
+A socket belongs for good to the namespace in which it was made (socket(2), network_namespaces(7)).
+So the agent's only thread goes there (setns(2)), makes it, and goes back; serving it later needs no
+such journey. Connecting does: a link-local address names its link by number, and links' numbers are
+the namespace's own.
 
 Standard library only, and little of it: the agent imports this.
 """
@@ -19,7 +20,10 @@ CLONE_NEWNET = 0x40000000
 IP_PKTINFO, IP_FREEBIND, SO_RCVBUFFORCE = 8, 15, 33
 SELF = "/proc/thread-self/ns/net"
 RECEIVED = 1 << 20
-"""Bytes of questions that may lie in a socket: the kernel counts some 800 for a short one, and a burst must not be lost."""
+"""Bytes of questions that may lie in a socket.
+
+The kernel counts some 800 for a short one, and a burst must not be lost.
+"""
 BACKLOG = 128
 FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
@@ -29,8 +33,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 class Pinned(socket.socket):
     """A UDP socket that answers from one address, whatever it is bound to.
 
-    Bound to an address while no link has any, a socket takes it for a broadcast address and sends from another: until something
-    is up in a namespace, its table of local addresses does not exist. So each datagram says where it is from (IP_PKTINFO, ip(7)).
+    Bound to an address while no link has any, a socket takes it for a broadcast address and sends
+    from another: until something is up in a namespace, its table of local addresses does not exist.
+    So each datagram says where it is from (IP_PKTINFO, ip(7)).
     """
 
     def sendto(self, data: bytes, address: tuple[str, int]) -> int:  # type: ignore[override]  # of the two forms, the one without flags
@@ -40,13 +45,18 @@ class Pinned(socket.socket):
     def bind(self, address: tuple[str, int]) -> None:  # type: ignore[override]  # IPv4 alone
         """Bind, and send from there."""
         super().bind(address)
-        # struct in_pktinfo: a link's number, the address to send from, one that counts only in what was received.
-        self._ancillary = ((socket.IPPROTO_IP, IP_PKTINFO, bytes(4) + socket.inet_aton(address[0]) + bytes(4)),)
+        # struct in_pktinfo: a link's number, the address to send from, one that counts only in what
+        # was received.
+        self._ancillary = (
+            (socket.IPPROTO_IP, IP_PKTINFO, bytes(4) + socket.inet_aton(address[0]) + bytes(4)),
+        )
 
 
 @contextmanager
 def inside(ns: str) -> Iterator[None]:
-    """The calling thread in the namespace of that file for the length of a with block; "" is where it is.
+    """The calling thread in the namespace of that file for the length of a with block.
+
+    "" is where it is.
 
     Raises:
         OSError: ENOENT, there is no such file; EINVAL, it is no network namespace's.
@@ -92,7 +102,7 @@ def listen(ns: str, ip: str, udp: int, tcp: int) -> tuple[socket.socket, socket.
             datagrams.close()
             raise
     try:
-        with suppress(OSError):                 # without CAP_NET_ADMIN there it stays at net.core.rmem_default
+        with suppress(OSError):  # without CAP_NET_ADMIN there it stays at net.core.rmem_default
             datagrams.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVED)
         # Connections that linger in TIME_WAIT after an agent that was killed do no harm.
         streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -120,7 +130,7 @@ def dial(ns: str, kind: int, ip: str, port: int) -> socket.socket:
     with inside(ns):
         sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, kind | FLAGS)
         try:
-            with suppress(BlockingIOError):     # EINPROGRESS
+            with suppress(BlockingIOError):  # EINPROGRESS
                 sock.connect((ip, port))
         except OSError:
             sock.close()

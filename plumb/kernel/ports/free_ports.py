@@ -1,8 +1,9 @@
 """Ports in a sandbox that nobody uses: for the sockets of its embedded DNS server.
 
-Docker lets the kernel choose, from the range of which programs get their ports when they connect. plumb chooses from beyond it
-(ip_local_port_range ends at 60999): an agent that was killed gets the very same ports again, and no program's passing
-connection has taken one meanwhile. Services that are known by their number do not live there either.
+Docker lets the kernel choose, from the range of which programs get their ports when they connect.
+plumb chooses from beyond it (ip_local_port_range ends at 60999): an agent that was killed gets the
+very same ports again, and no program's passing connection has taken one meanwhile. Services that
+are known by their number do not live there either.
 """
 
 from __future__ import annotations
@@ -50,5 +51,8 @@ def _free(kind: socket.SocketKind, wanted: int) -> int:
             except OSError:
                 continue
             return number
-    raise KernelRefused("open a port for the embedded DNS server", errno.EADDRINUSE,
-                        hint="programs of the container have those beyond 61000")
+    raise KernelRefused(
+        "open a port for the embedded DNS server",
+        errno.EADDRINUSE,
+        hint="programs of the container have those beyond 61000",
+    )

@@ -1,11 +1,13 @@
 """Ports of the host: bound for real, shut by a filter, and who has one that cannot be bound.
 
-A socket is bound before the firewall's rules for its port are written, so that a port which is somebody else's is found out
-first; and for TCP to be sure it has to listen as well. But a listening socket answers: a connection that begins now would
-be the host's own, and no rule that comes later could send it to the container. So the socket gets a filter that drops
-whatever arrives, in the language of the classic Berkeley Packet Filter a program of one instruction: `ret #0`. The filter
-comes before the address, so that there is no moment without it (for SCTP after, as in Docker). A client that has tried
-meanwhile has lost a packet, and its next attempt finds the rules. Where no user-land proxy serves the port it stays.
+A socket is bound before the firewall's rules for its port are written, so that a port which is
+somebody else's is found out first; and for TCP to be sure it has to listen as well. But a listening
+socket answers: a connection that begins now would be the host's own, and no rule that comes later
+could send it to the container. So the socket gets a filter that drops whatever arrives, in the
+language of the classic Berkeley Packet Filter a program of one instruction: `ret #0`. The filter
+comes before the address, so that there is no moment without it (for SCTP after, as in Docker). A
+client that has tried meanwhile has lost a packet, and its next attempt finds the rules. Where no
+user-land proxy serves the port it stays.
 
 Standard library only, and little of it: the agent imports this.
 """
@@ -26,11 +28,17 @@ IPAddress = IPv4Address | IPv6Address
 IP_PKTINFO, SO_ATTACH_FILTER, SO_DETACH_FILTER = 8, 26, 27
 BPF_RET = 0x06
 DROP_ALL = array.array("B", struct.pack("HBBI", BPF_RET, 0, 0, 0))
-"""One struct sock_filter: code, two jumps, operand. What is returned is how many bytes of the packet to keep."""
+"""One struct sock_filter: code, two jumps, operand.
+
+What is returned is how many bytes of the packet to keep.
+"""
 BACKLOG = 1 << 16
 """Of clients that wait to be accepted; the kernel cuts it to net.core.somaxconn."""
-KINDS = {"tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP), "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
-         "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP)}
+KINDS = {
+    "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
 FALLBACK = (49153, 65535)
 """Dynamic ports as IANA has them (RFC 6335), where the kernel does not say; Docker's fallback."""
 LISTENING = "0A"
@@ -45,7 +53,8 @@ def bind(protocol: str, ip: str, port: int) -> socket.socket:
         ip: an address of the host's, or 0.0.0.0 or ::, which is IPv6 alone.
 
     Raises:
-        OSError: EADDRINUSE, somebody has it; EADDRNOTAVAIL, the host has no such address; EPROTONOSUPPORT.
+        OSError: EADDRINUSE, somebody has it; EADDRNOTAVAIL, the host has no such address;
+        EPROTONOSUPPORT.
     """
     kind, number = KINDS[protocol]
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
@@ -102,7 +111,10 @@ def trial(protocol: str, ip: IPAddress, port: int) -> int:
 
 
 def listens_v6() -> bool:
-    """Whether a program can listen on IPv6 at all: not where the kernel was booted with ipv6.disable=1."""
+    """Whether a program can listen on IPv6 at all.
+
+    Not where the kernel was booted with ipv6.disable=1.
+    """
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
             sock.bind(("::1", 0))
@@ -136,8 +148,13 @@ class Bound(NamedTuple):
 
 
 def holder(protocol: str, ip: IPAddress, port: int) -> str:
-    """Who has a port, so that it cannot be bound: "nginx (pid 1234)"; empty where that cannot be seen."""
-    rivals = [bound for bound in _sockets(protocol) if bound.port == port and _excludes(bound.ip, ip)]
+    """Who has a port, so that it cannot be bound: "nginx (pid 1234)".
+
+    Empty where that cannot be seen.
+    """
+    rivals = [
+        bound for bound in _sockets(protocol) if bound.port == port and _excludes(bound.ip, ip)
+    ]
     for bound in sorted(rivals, key=lambda bound: not bound.listening):
         name = _owner(bound.inode)
         if name:
@@ -146,7 +163,10 @@ def holder(protocol: str, ip: IPAddress, port: int) -> str:
 
 
 def _excludes(held: IPAddress, wanted: IPAddress) -> bool:
-    """Whether a socket on one address is in the way of the other; one on :: may be for IPv4 as well."""
+    """Whether a socket on one address is in the way of the other.
+
+    One on :: may be for IPv4 as well.
+    """
     if held.version != wanted.version:
         return held.version == 6 and held.is_unspecified
     return held == wanted or held.is_unspecified or wanted.is_unspecified
@@ -174,7 +194,10 @@ def _sctp_endpoints() -> Iterator[Bound]:
 
 
 def _table(name: str) -> list[list[str]]:
-    """The lines of a table in /proc/net, in fields. The thread's, which may be in another namespace than its process."""
+    """The lines of a table in /proc/net, in fields.
+
+    The thread's, which may be in another namespace than its process.
+    """
     try:
         with open(f"/proc/thread-self/net/{name}", encoding="ascii") as file:
             return [line.split() for line in file][1:]
@@ -184,7 +207,7 @@ def _table(name: str) -> list[list[str]]:
 
 def _address(text: str) -> IPAddress:
     """An address as /proc/net/tcp writes it: words of 32 bits in the machine's own order."""
-    raw = b"".join(struct.pack("=I", int(text[i:i + 8], 16)) for i in range(0, len(text), 8))
+    raw = b"".join(struct.pack("=I", int(text[i : i + 8], 16)) for i in range(0, len(text), 8))
     return IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
 
 
@@ -192,11 +215,14 @@ def _owner(inode: str) -> str:
     """The process with a socket; of several the first, which has most likely started the others."""
     for pid in sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         try:
-            if any(_link(pid, number) == f"socket:[{inode}]" for number in os.listdir(f"/proc/{pid}/fd")):
+            if any(
+                _link(pid, number) == f"socket:[{inode}]"
+                for number in os.listdir(f"/proc/{pid}/fd")
+            ):
                 with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
                     return NAMES.get(name := file.read().strip(), name) + f" (pid {pid})"
         except OSError:
-            continue                    # it has ended, or is not ours to look at
+            continue  # it has ended, or is not ours to look at
     return ""
 
 

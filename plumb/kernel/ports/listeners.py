@@ -1,10 +1,13 @@
-"""Who waits for what comes in: listening sockets of a namespace, by sock_diag(7), and the programs that have them.
+"""Who waits for what comes in.
 
-A program that listens at 127.0.0.1 inside a container hears nobody from outside of it; one that listens nowhere makes the kernel answer
-with a RST. To tell these apart one needs no packet.
+Listening sockets of a namespace, by sock_diag(7), and the programs that have them.
 
-A socket does not know its program; a program's descriptors name their sockets, by inode. So the processes that are in the namespace are
-searched first, and all others only for what was not found there: plumb's agent, for one, has sockets in its sandboxes' namespaces.
+A program that listens at 127.0.0.1 inside a container hears nobody from outside of it; one that
+listens nowhere makes the kernel answer with a RST. To tell these apart one needs no packet.
+
+A socket does not know its program; a program's descriptors name their sockets, by inode. So the
+processes that are in the namespace are searched first, and all others only for what was not found
+there: plumb's agent, for one, has sockets in its sandboxes' namespaces.
 """
 
 from __future__ import annotations
@@ -32,11 +35,19 @@ def all_of(protocol: str) -> list[Listener]:
         KernelRefused: this kernel does not tell.
     """
     try:
-        found = [each for version in (4, 6) for each in sockets(protocol, version, (WAITING[protocol],)) if each.port]
+        found = [
+            each
+            for version in (4, 6)
+            for each in sockets(protocol, version, (WAITING[protocol],))
+            if each.port
+        ]
     except OSError as error:
         raise KernelRefused(f"ask who listens ({protocol})", error.errno or 0) from error
     owners = _owners({each.inode for each in found})
-    made = [Listener(protocol, each.ip, each.port, each.v6only, owners.get(each.inode, "")) for each in found]
+    made = [
+        Listener(protocol, each.ip, each.port, each.v6only, owners.get(each.inode, ""))
+        for each in found
+    ]
     return sorted(made, key=lambda each: (each.port, int(each.ip)))
 
 
@@ -48,14 +59,19 @@ def _owners(inodes: set[int]) -> dict[int, str]:
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with suppress(OSError):
-                (inside if os.path.samestat(os.stat(f"/proc/{entry}/ns/net"), here) else others).append(int(entry))
+                (
+                    inside if os.path.samestat(os.stat(f"/proc/{entry}/ns/net"), here) else others
+                ).append(int(entry))
     found: dict[int, str] = {}
     for pid in (*sorted(inside), *sorted(others)):
         if len(found) == len(inodes):
             break
         mine = inodes.intersection(_sockets(pid)) - found.keys()
         if mine:
-            with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            with (
+                suppress(OSError),
+                open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file,
+            ):
                 found.update(dict.fromkeys(mine, f"{file.read().strip()}, pid {pid}"))
     return found
 

@@ -1,12 +1,16 @@
-"""Become like another process, as if it had been started by it: namespaces, folder, limits, signals.
+"""Become like another process, as if it had been started by it.
 
-What a process has of its caller's, fork(2) and execve(2) list. All but the memory can be had later as well: the kernel tells
-what the other has in /proc/PID (proc(5)), and setns(2), prlimit(2) and their like do the rest. What cannot be had is refused:
-another pid namespace, where one's own pid would have to change; another user namespace, cgroup namespace, user, capabilities or
-seccomp filter, which the kernel lets nobody exchange, or not back; another personality (setarch(8)), which is rare. What is left as
-it is: the session, since the terminal is the other's; the cgroup, since moving a process into another one takes the kernel many
-milliseconds; and what one process can hardly tell of another, or plumb makes no use of: the priority of its reads and writes
-(ionice(1)), the slack of its timers, its login's number (audit).
+Namespaces, folder, limits, signals.
+
+What a process has of its caller's, fork(2) and execve(2) list. All but the memory can be had later
+as well: the kernel tells what the other has in /proc/PID (proc(5)), and setns(2), prlimit(2) and
+their like do the rest. What cannot be had is refused: another pid namespace, where one's own pid
+would have to change; another user namespace, cgroup namespace, user, capabilities or seccomp
+filter, which the kernel lets nobody exchange, or not back; another personality (setarch(8)), which
+is rare. What is left as it is: the session, since the terminal is the other's; the cgroup, since
+moving a process into another one takes the kernel many milliseconds; and what one process can
+hardly tell of another, or plumb makes no use of: the priority of its reads and writes (ionice(1)),
+the slack of its timers, its login's number (audit).
 """
 
 from __future__ import annotations
@@ -22,7 +26,17 @@ from contextlib import suppress
 
 from plumb.kernel.agent_socket import status
 
-CREDENTIALS = ("Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+CREDENTIALS = (
+    "Uid",
+    "Gid",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
+    "Seccomp",
+)
 KEPT = ("pid", "user", "cgroup", "time")
 ENTERED = {"mnt": 0x20000, "uts": 0x4000000, "ipc": 0x8000000, "net": 0x40000000}
 """The namespaces that are entered, with their CLONE_NEW flags of linux/sched.h."""
@@ -38,7 +52,9 @@ class Unlike(Exception):
 
 
 def adopt(pid: int, blocked: Iterable[int]) -> None:
-    """Become like the process with that pid. The calling process has one thread, or the kernel refuses.
+    """Become like the process with that pid.
+
+    The calling process has one thread, or the kernel refuses.
 
     Args:
         blocked: the signals to block; what /proc tells of them may be of the moment.
@@ -48,7 +64,11 @@ def adopt(pid: int, blocked: Iterable[int]) -> None:
         OSError: the kernel refused, or the process has ended.
     """
     theirs, mine = status(pid), status("self")
-    if any(theirs.get(what) != mine.get(what) for what in CREDENTIALS) or any(_differs(pid, kind) for kind in KEPT) or _runs_otherwise(pid):
+    if (
+        any(theirs.get(what) != mine.get(what) for what in CREDENTIALS)
+        or any(_differs(pid, kind) for kind in KEPT)
+        or _runs_otherwise(pid)
+    ):
         raise Unlike
     if theirs["Groups"] != mine["Groups"]:
         os.setgroups([int(group) for group in theirs["Groups"].split()])
@@ -64,17 +84,24 @@ def adopt(pid: int, blocked: Iterable[int]) -> None:
 
 def _differs(pid: int, kind: str) -> bool:
     try:
-        return not os.path.samestat(os.stat(f"/proc/{pid}/ns/{kind}"), os.stat(f"/proc/self/ns/{kind}"))
-    except FileNotFoundError:               # this kernel has no such namespaces
+        return not os.path.samestat(
+            os.stat(f"/proc/{pid}/ns/{kind}"), os.stat(f"/proc/self/ns/{kind}")
+        )
+    except FileNotFoundError:  # this kernel has no such namespaces
         return False
 
 
 def _runs_otherwise(pid: int) -> bool:
     """Whether its personality is another one."""
     try:
-        with open(f"/proc/{pid}/personality", encoding="ascii") as theirs, open("/proc/self/personality", encoding="ascii") as mine:
+        with (
+            open(f"/proc/{pid}/personality", encoding="ascii") as theirs,
+            open("/proc/self/personality", encoding="ascii") as mine,
+        ):
             return theirs.read() != mine.read()
-    except PermissionError:                 # where nobody may trace a process, nobody is told (kernel.yama.ptrace_scope)
+    except (
+        PermissionError
+    ):  # where nobody may trace a process, nobody is told (kernel.yama.ptrace_scope)
         return False
 
 
@@ -87,7 +114,7 @@ def _enter(pid: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
     os.close(other)
     if not os.path.samestat(top, os.stat("/")):
-        raise Unlike                        # chroot(2)
+        raise Unlike  # chroot(2)
     os.fchdir(folder)
     os.close(folder)
 
@@ -102,7 +129,10 @@ def _limit(pid: int) -> None:
     os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, pid))
     if (cores := os.sched_getaffinity(pid)) != os.sched_getaffinity(0):
         os.sched_setaffinity(0, cores)
-    with open(f"/proc/{pid}/oom_score_adj", encoding="ascii") as file, open("/proc/self/oom_score_adj", "w", encoding="ascii") as own:
+    with (
+        open(f"/proc/{pid}/oom_score_adj", encoding="ascii") as file,
+        open("/proc/self/oom_score_adj", "w", encoding="ascii") as own,
+    ):
         own.write(file.read())
 
 
@@ -110,11 +140,13 @@ def end_with_parent(parent: int) -> None:
     """Be killed when the parent ends, however that ends; parent 0: no more."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL if parent else 0, 0, 0, 0)
     if parent and os.getppid() != parent:
-        os._exit(1)                         # it has ended already
+        os._exit(1)  # it has ended already
 
 
 def end_with(leash: int) -> None:
-    """Be killed when the other end of a pipe is closed: a pipe tells by a signal (fcntl(2), F_SETSIG), and it may be any.
+    """Be killed when the other end of a pipe is closed.
+
+    A pipe tells by a signal (fcntl(2), F_SETSIG), and it may be any.
 
     Raises:
         BrokenPipeError: it is closed already.

@@ -1,8 +1,9 @@
 """The process that called for a command, as far as it matters which one that is.
 
-Most of a command any process can do, so a warm one does it (`plumb.prefork.server`). Three things only the caller's own can: become a
-command of a container (`exec`), whose pid and terminal are the caller's; be the parent of one (`run` in the foreground); and
-read an answer from the terminal, which stops one in the background that tries (SIGTTIN), but only if it is of the session.
+Most of a command any process can do, so a warm one does it (`plumb.prefork.server`). Three things
+only the caller's own can: become a command of a container (`exec`), whose pid and terminal are the
+caller's; be the parent of one (`run` in the foreground); and read an answer from the terminal,
+which stops one in the background that tries (SIGTTIN), but only if it is of the session.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class Caller:
 
 
 class Elsewhere(BaseException):
-    """What `own` raises in a process that is not the caller's: nothing was done yet, and the caller goes on by itself."""
+    """What `own` raises in a process that is not the caller's.
+
+    Nothing was done yet, and the caller goes on by itself.
+    """
 
 
 this: Caller = Caller()

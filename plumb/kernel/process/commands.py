@@ -1,7 +1,7 @@
 """A sandbox's command: started through the shim, found by its pid file, ended by signal.
 
-A pid names a process only as long as it lives; so the pid file holds the start time too, and signals go through a
-pidfd that was opened while the two agreed.
+A pid names a process only as long as it lives; so the pid file holds the start time too, and
+signals go through a pidfd that was opened while the two agreed.
 """
 
 from __future__ import annotations
@@ -33,18 +33,34 @@ GRACE = 10.0
 
 def spec(process: Process, beside: int = 0) -> dict[str, Any]:
     """What the shim needs to know."""
-    return {"ns": process.ns, "folder": process.folder, "files": process.files, "hostname": process.hostname, "argv": list(process.argv),
-            "capabilities": [CAPABILITIES.index(name) for name in process.capabilities], "beside": beside,
-            "environment": environment(process),
-            "settle": [sys.executable, "-m", "plumb", "settle", process.id],
-            "settle_environment": {"PLUMB_ROOT": process.root, "PLUMB_CONFIG": process.config,
-                                   "PYTHONPATH": root.IMPORT_PATH}}
+    return {
+        "ns": process.ns,
+        "folder": process.folder,
+        "files": process.files,
+        "hostname": process.hostname,
+        "argv": list(process.argv),
+        "capabilities": [CAPABILITIES.index(name) for name in process.capabilities],
+        "beside": beside,
+        "environment": environment(process),
+        "settle": [sys.executable, "-m", "plumb", "settle", process.id],
+        "settle_environment": {
+            "PLUMB_ROOT": process.root,
+            "PLUMB_CONFIG": process.config,
+            "PYTHONPATH": root.IMPORT_PATH,
+        },
+    }
 
 
 def environment(process: Process) -> dict[str, str]:
     """The command's environment: a plain one, then what was given."""
     given = dict(word.partition("=")[::2] for word in process.environment)
-    return {"PATH": PATH, "HOSTNAME": process.hostname, "HOME": "/root", "TERM": os.environ.get("TERM", "xterm"), **given}
+    return {
+        "PATH": PATH,
+        "HOSTNAME": process.hostname,
+        "HOME": "/root",
+        "TERM": os.environ.get("TERM", "xterm"),
+        **given,
+    }
 
 
 def alive(folder: str) -> tuple[int, int]:
@@ -55,7 +71,9 @@ def alive(folder: str) -> tuple[int, int]:
         return 0, 0
     if len(words) != 4:
         return 0, 0
-    found = [int(pid) if shim.started(int(pid)) == ticks else 0 for pid, ticks in (words[:2], words[2:])]
+    found = [
+        int(pid) if shim.started(int(pid)) == ticks else 0 for pid, ticks in (words[:2], words[2:])
+    ]
     return found[0], found[1]
 
 
@@ -97,8 +115,14 @@ def start(process: Process) -> None:
     try:
         os.set_inheritable(writer, True)
         command = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(writer), shim.__file__]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(writer,), stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL, cwd="/")
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            pass_fds=(writer,),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+        )
         os.close(writer)
         writer = -1
         assert child.stdin is not None
@@ -113,36 +137,52 @@ def start(process: Process) -> None:
         child.wait()
         number, _, said = answer.removeprefix("- ").partition(" ")
         if number in ("2", "13", "8"):
-            raise Invalid(f"cannot start the command: {said}", "it is looked for in the host's file system")
-        raise KernelRefused(f"start {process.argv[0]} in the sandbox", int(number or 0) if number.isdigit() else 0, said)
-    child.returncode = 0            # it stays; whoever started it need not wait for it
+            raise Invalid(
+                f"cannot start the command: {said}", "it is looked for in the host's file system"
+            )
+        raise KernelRefused(
+            f"start {process.argv[0]} in the sandbox",
+            int(number or 0) if number.isdigit() else 0,
+            said,
+        )
+    child.returncode = 0  # it stays; whoever started it need not wait for it
 
 
-_LAUNCH = ("import os,sys,runpy;fd=int(sys.argv[1]);os.dup2(fd,3);fd==3 or os.close(fd);os.set_inheritable(3,False);"
-           "runpy.run_path(sys.argv[2],run_name='__main__')")
+_LAUNCH = (
+    "import os,sys,runpy;fd=int(sys.argv[1]);os.dup2(fd,3);fd==3 or os.close(fd);os.set_inheritable(3,False);"
+    "runpy.run_path(sys.argv[2],run_name='__main__')"
+)
 
 
 def end(folder: str, grace: float = GRACE) -> None:
     """End the command: SIGTERM, SIGKILL after a while; return when nothing of it is left."""
     command, keeper = alive(folder)
     if keeper == caller.this.pid:
-        keeper = 0                  # the shim has become the command that settles, which is this one
-    with suppress(FileNotFoundError):       # the folder may be gone already, and all with it
+        keeper = 0  # the shim has become the command that settles, which is this one
+    with suppress(FileNotFoundError):  # the folder may be gone already, and all with it
         Path(folder, "ending").touch()
     if command:
         _signal(command, signal.SIGTERM, grace) or _signal(command, signal.SIGKILL, 5.0)
     # The shim kills what the command left behind, and then writes how it ended.
     deadline = time.monotonic() + 6
-    while keeper and shim.started(keeper) and exit_code(folder) is None and time.monotonic() < deadline:
+    while (
+        keeper
+        and shim.started(keeper)
+        and exit_code(folder) is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.002)
     if keeper and shim.started(keeper):
         _signal(keeper, signal.SIGKILL, 5.0)
 
 
 def sweep(namespaces: Iterable[str]) -> None:
-    """Kill whatever plumb started in these network namespaces: by exec, or left behind when a shim or a run was killed.
+    """Kill whatever plumb started in these network namespaces.
 
-    What plumb starts has a mount namespace of its own; a shell that somebody took there with nsenter is left alone.
+    By exec, or left behind when a shim or a run was killed.
+
+    What plumb starts has a mount namespace of its own; a shell that somebody took there with
+    nsenter is left alone.
     """
     doomed, here = set(), os.stat("/proc/self/ns/mnt").st_ino
     for path in namespaces:
@@ -153,7 +193,9 @@ def sweep(namespaces: Iterable[str]) -> None:
         if entry.isdigit() and int(entry) not in (os.getpid(), caller.this.pid):
             with suppress(OSError):
                 found = os.stat(f"/proc/{entry}/ns/net")
-                if (found.st_dev, found.st_ino) in doomed and os.stat(f"/proc/{entry}/ns/mnt").st_ino != here:
+                if (found.st_dev, found.st_ino) in doomed and os.stat(
+                    f"/proc/{entry}/ns/mnt"
+                ).st_ino != here:
                     _signal(int(entry), signal.SIGKILL, 1.0)
 
 
@@ -178,12 +220,18 @@ def _ended(descriptor: int, seconds: float) -> bool:
 
 
 def join(process: Process) -> None:
-    """The calling process becomes a command of the sandbox (exec): beside its own command if that runs."""
+    """The calling process becomes a command of the sandbox (exec).
+
+    Beside its own command if that runs.
+    """
     caller.this.become(spec(process, alive(process.folder)[0]))
 
 
 def spawn(process: Process) -> int:
-    """Run the sandbox's own command in the foreground, with the caller's input and output; its exit status."""
+    """Run the sandbox's own command in the foreground, with the caller's input and output.
+
+    Its exit status.
+    """
     child = os.fork()
     if child == 0:
         try:
@@ -194,13 +242,15 @@ def spawn(process: Process) -> int:
         finally:
             os._exit(126)
     here = os.getpid()
-    Path(process.folder, "pid").write_text(f"{child} {shim.started(child)} {here} {shim.started(here)}")
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    Path(process.folder, "pid").write_text(
+        f"{child} {shim.started(child)} {here} {shim.started(here)}"
+    )
+    handlers = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)
+    }
     try:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return 128 - code if code < 0 else code
-
-

@@ -1,21 +1,24 @@
 """Folders and files of a sandbox.
 
-A file that users may edit has another beside it, FILE.own: what plumb has written there itself. Where the two are the same nobody
-has edited it. (Docker has the hash of it, for resolv.conf.)
+A file that users may edit has another beside it, FILE.own: what plumb has written there itself.
+Where the two are the same nobody has edited it. (Docker has the hash of it, for resolv.conf.)
 
-The file is bind-mounted into the container, and a mount keeps to its inode: so it cannot be replaced by another, only written in
-place. A process that is killed over that must not leave something that is taken for a user's edit:
+The file is bind-mounted into the container, and a mount keeps to its inode: so it cannot be
+replaced by another, only written in place. A process that is killed over that must not leave
+something that is taken for a user's edit:
 
     what it says now, and what it shall say  -> FILE.own
     the new text                             -> FILE
     what it says now                         -> FILE.own
 
-Each is one write, filled up with newlines to the length of the old text, and then the length is set: a write within a page is made
-whole or not at all, so a reader never sees half of it, nor nothing. (To be replaced by rename is dear on ext4, which then writes to
-the disk at once.) As long as FILE.own says two things, or is not there, the file is not as it should be.
+Each is one write, filled up with newlines to the length of the old text, and then the length is
+set: a write within a page is made whole or not at all, so a reader never sees half of it, nor
+nothing. (To be replaced by rename is dear on ext4, which then writes to the disk at once.) As long
+as FILE.own says two things, or is not there, the file is not as it should be.
 
-What an edited file said before its last change is kept in FILE.was, behind what of it was plumb's, so that the way back leads to
-just what was there. (A change can make it the same as plumb's own text, as where the user has deleted the line that goes.)
+What an edited file said before its last change is kept in FILE.was, behind what of it was plumb's,
+so that the way back leads to just what was there. (A change can make it the same as plumb's own
+text, as where the user has deleted the line that goes.)
 """
 
 from __future__ import annotations
@@ -64,7 +67,10 @@ def read(path: str) -> str:
 
 
 def owned(path: str) -> list[str]:
-    """What plumb has written into a file: one text, two while that is going on, none where nobody knows."""
+    """What plumb has written into a file.
+
+    One text, two while that is going on, none where nobody knows.
+    """
     try:
         return read(f"{path}.own").split(BETWEEN)
     except OSError:
@@ -127,7 +133,10 @@ def _change(path: str, text: str, edits: Edits) -> None:
 
 
 def _next(path: str, now: str, own: Sequence[str], text: str, edits: Edits) -> str:
-    """What a file shall say whose part of plumb's is `text` from now on; where that undoes the change before, just what it said then."""
+    """What a file shall say whose part of plumb's is `text` from now on.
+
+    Where that undoes the change before, just what it said then.
+    """
     was = f"{path}.was"
     with suppress(OSError):
         plumbs, _, before = read(was).partition(BETWEEN)
@@ -137,7 +146,7 @@ def _next(path: str, now: str, own: Sequence[str], text: str, edits: Edits) -> s
     if not own or (len(own) == 1 and same(own[0], now)) or (edits is Edits.LEFT and len(own) > 1):
         Path(was).unlink(missing_ok=True)
         return text
-    if len(own) == 1:                       # else it was written when that change began
+    if len(own) == 1:  # else it was written when that change began
         _replace(was, BETWEEN.join([own[0], now]))
     return _kept(now, own, text, edits)
 

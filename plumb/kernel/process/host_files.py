@@ -22,7 +22,10 @@ def host_file(name: str) -> str:
 
 
 def resolv_path() -> str:
-    """The host's resolv.conf; where that only points at systemd-resolved's stub, the file behind it."""
+    """The host's resolv.conf.
+
+    Where that only points at systemd-resolved's stub, the file behind it.
+    """
     lines = [line.split() for line in host_file(RESOLV_CONF).splitlines()]
     servers = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
     return BEHIND if servers == ["127.0.0.53"] and Path(BEHIND).exists() else RESOLV_CONF

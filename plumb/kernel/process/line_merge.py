@@ -1,7 +1,8 @@
 """Lines of a file that belong to two: plumb's come and go, the user's stay.
 
-A line is plumb's if it is as plumb wrote it, to the letter; one that the user has changed or moved is the user's, and one that the
-user has deleted stays deleted. So does Docker with a container's hosts file.
+A line is plumb's if it is as plumb wrote it, to the letter; one that the user has changed or moved
+is the user's, and one that the user has deleted stays deleted. So does Docker with a container's
+hosts file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Sequence
 
 
 def merged(now: str, own: Sequence[str], want: str) -> str:
-    """A file's text with other lines of plumb's: those that go are left out, those that come are put at the end.
+    """A file's text with other lines of plumb's.
+
+    Those that go are left out, those that come are put at the end.
 
     A line of the hosts file whose address alone changes stays where it is.
 
@@ -20,7 +23,9 @@ def merged(now: str, own: Sequence[str], want: str) -> str:
         want: plumb's text from now on.
     """
     if len(own) > 1:
-        now = now.rstrip("\n") + "\n"           # a new text that is shorter than the old is written with newlines behind it
+        now = (
+            now.rstrip("\n") + "\n"
+        )  # a new text that is shorter than the old is written with newlines behind it
     wanted = _lines(want)
     sure = set.intersection(*(set(_lines(text)) for text in own))
     going = {line for text in own for line in _lines(text)}.difference(wanted)
@@ -39,7 +44,10 @@ def merged(now: str, own: Sequence[str], want: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines as the resolver knows them: what else may end a line elsewhere, as a carriage return, is a letter of it."""
+    """Lines as the resolver knows them.
+
+    What else may end a line elsewhere, as a carriage return, is a letter of it.
+    """
     return text.removesuffix("\n").split("\n") if text else []
 
 

@@ -1,15 +1,19 @@
-"""Runs beside a sandbox's command: enters the sandbox, starts the command, waits for it, writes down how it ended.
+"""Runs beside a sandbox's command.
 
-This file is executed as a script by a fresh interpreter, and imported for `exec`; it uses the standard library only,
-so that it starts in a hundredth of a second and takes little memory for as long as it waits.
+Enters the sandbox, starts the command, waits for it, writes down how it ended.
 
-What the command sees of its own: the network namespace; /etc/resolv.conf, /etc/hosts and /etc/hostname, bind-mounted
-in a mount namespace that nobody else has; /sys of its own network namespace; its host name, in a UTS namespace. The
-rest is the host's file system. Root in it has Docker's default capabilities: the bounding set limits what any
-program it executes can have.
+This file is executed as a script by a fresh interpreter, and imported for `exec`; it uses the
+standard library only, so that it starts in a hundredth of a second and takes little memory for as
+long as it waits.
 
-The command and whatever it leaves behind end together: the shim is the reaper of all its descendants, and kills
-those that outlive it; the command itself is killed by the kernel if the shim dies.
+What the command sees of its own: the network namespace; /etc/resolv.conf, /etc/hosts and
+/etc/hostname, bind-mounted in a mount namespace that nobody else has; /sys of its own network
+namespace; its host name, in a UTS namespace. The rest is the host's file system. Root in it has
+Docker's default capabilities: the bounding set limits what any program it executes can have.
+
+The command and whatever it leaves behind end together: the shim is the reaper of all its
+descendants, and kills those that outlive it; the command itself is killed by the kernel if the shim
+dies.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import signal
 import sys
 import time
 
-TYPE_CHECKING = False               # as typing's, which takes 3 ms to import
+TYPE_CHECKING = False  # as typing's, which takes 3 ms to import
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
@@ -31,7 +35,10 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 24, 36
 LAST_CAPABILITY = 63
 FILES = ("resolv.conf", "hosts", "hostname")
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
-"""What an interpreter ignores from its start on; what it becomes would go on with that (signal(7)), and `yes | head -1` never end."""
+"""What an interpreter ignores from its start on.
+
+What it becomes would go on with that (signal(7)), and `yes | head -1` never end.
+"""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,8 +53,9 @@ def enter(spec: dict[str, Any]) -> None:
     """Put the calling process into the sandbox, for good.
 
     Args:
-        spec: `ns` (namespace file, "" for the host's), `files` (the folder with the three files), `hostname`, `capabilities` (numbers
-            that stay), `beside` (pid of the sandbox's command, whose mount and UTS namespaces are joined; 0 for new ones).
+        spec: `ns` (namespace file, "" for the host's), `files` (the folder with the three files),
+            `hostname`, `capabilities` (numbers that stay), `beside` (pid of the sandbox's command,
+            whose mount and UTS namespaces are joined; 0 for new ones).
     """
     if spec["beside"]:
         # By pidfd, so that a pid which is another process's by now cannot be entered by mistake.
@@ -57,7 +65,9 @@ def enter(spec: dict[str, Any]) -> None:
     keep = set(spec["capabilities"])
     for number in range(LAST_CAPABILITY + 1):
         if number not in keep:
-            _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)     # EINVAL: this kernel has no such capability
+            _libc.prctl(
+                PR_CAPBSET_DROP, number, 0, 0, 0
+            )  # EINVAL: this kernel has no such capability
     _drop_held(keep)
 
 
@@ -66,7 +76,9 @@ def _drop_held(keep: set[int]) -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     held = (ctypes.c_uint32 * 6)()
     _call("capget", ctypes.byref(header), ctypes.byref(held))
-    keep = {n for n in keep if held[1 + n // 32 * 3] >> n % 32 & 1}      # nobody can give more than there is
+    keep = {
+        n for n in keep if held[1 + n // 32 * 3] >> n % 32 & 1
+    }  # nobody can give more than there is
     low, high = (sum(1 << (n % 32) for n in keep if n // 32 == half) for half in (0, 1))
     data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     _call("capset", ctypes.byref(header), ctypes.byref(data))
@@ -89,18 +101,35 @@ def _enter_new(spec: dict[str, Any]) -> None:
 
 
 def own_sys() -> None:
-    """A sysfs shows the network namespace in which it is mounted; the host's cgroups stay as they are."""
-    cgroups = os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_CLOEXEC | os.O_PATH) if os.path.isdir("/sys/fs/cgroup") else -1
-    with contextlib.suppress(OSError):                       # a locked-down host: /sys stays the host's
+    """A sysfs shows the network namespace in which it is mounted.
+
+    The host's cgroups stay as they are.
+    """
+    cgroups = (
+        os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_CLOEXEC | os.O_PATH)
+        if os.path.isdir("/sys/fs/cgroup")
+        else -1
+    )
+    with contextlib.suppress(OSError):  # a locked-down host: /sys stays the host's
         _call("mount", b"sysfs", b"/sys", b"sysfs", 0, None)
         if cgroups >= 0:
-            _call("mount", f"/proc/self/fd/{cgroups}".encode(), b"/sys/fs/cgroup", None, MS_BIND | MS_REC, None)
+            _call(
+                "mount",
+                f"/proc/self/fd/{cgroups}".encode(),
+                b"/sys/fs/cgroup",
+                None,
+                MS_BIND | MS_REC,
+                None,
+            )
     if cgroups >= 0:
         os.close(cgroups)
 
 
 def started(pid: int) -> str:
-    """When a process was started, in clock ticks since boot: with its pid, what names it for good."""
+    """When a process was started, in clock ticks since boot.
+
+    With its pid, what names it for good.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -110,7 +139,9 @@ def started(pid: int) -> str:
 
 
 def become(spec: dict[str, Any]) -> NoReturn:
-    """Enter the sandbox and become the command: all of `enter`'s argument, with `argv` and `environment`.
+    """Enter the sandbox and become the command.
+
+    All of `enter`'s argument, with `argv` and `environment`.
 
     Raises:
         OSError: the sandbox could not be entered.
@@ -120,7 +151,10 @@ def become(spec: dict[str, Any]) -> NoReturn:
 
 
 def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
-    """Become the command; 127 where it is not found and 126 where it cannot be run, as shells and Docker say it."""
+    """Become the command.
+
+    127 where it is not found and 126 where it cannot be run, as shells and Docker say it.
+    """
     for number in IGNORED:
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -190,9 +224,12 @@ def main() -> int:
     if not said:
         _write(f"{spec['folder']}/exit", str(os.waitstatus_to_exitcode(status)))
         if not os.path.exists(f"{spec['folder']}/ending"):
-            # It ended by itself: the engine lets go of its network, as Docker does when a container exits.
+            # It ended by itself: the engine lets go of its network, as Docker does when a container
+            # exits.
             os.chdir("/")
-            os.execve(spec["settle"][0], spec["settle"], {**os.environ, **spec["settle_environment"]})
+            os.execve(
+                spec["settle"][0], spec["settle"], {**os.environ, **spec["settle_environment"]}
+            )
     return 0
 
 
@@ -202,7 +239,9 @@ def _run_child(spec: dict[str, Any], parent: int, ready: tuple[int, int]) -> Non
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, *IGNORED):
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
-        output = os.open(f"{spec['folder']}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        output = os.open(
+            f"{spec['folder']}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
         null = os.open(os.devnull, os.O_RDONLY)
         enter(spec)
         _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

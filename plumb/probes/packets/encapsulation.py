@@ -1,8 +1,8 @@
 """How a packet is wrapped where it passes a link.
 
-    802.1Q    a tag of four bytes in the Ethernet header, with the number of a VLAN; the kernel takes it off and tells it beside the frame
-    VXLAN     (RFC 7348) the whole frame in a UDP datagram between two hosts, with the number of a network
-    ESP       (RFC 4303) encrypted, between two hosts; all that can be read is the SPI, the number of the agreement on the keys
+802.1Q    a tag of four bytes in the Ethernet header, with the number of a VLAN; the kernel takes it off and tells it beside the frame
+VXLAN     (RFC 7348) the whole frame in a UDP datagram between two hosts, with the number of a network
+ESP       (RFC 4303) encrypted, between two hosts; all that can be read is the SPI, the number of the agreement on the keys
 """
 
 from __future__ import annotations
@@ -67,8 +67,16 @@ def wrapping(frame: bytes) -> Wrapped | None:
     vni = packet[VXLAN].vni if VXLAN in packet else None
     protocol = outer.proto if isinstance(outer, IP) else outer.nh
     spi = int.from_bytes(bytes(outer.payload)[:4]) if protocol == ESP else None
-    inner = next((layer for layer in _layers(packet[VXLAN]) if isinstance(layer, IP | IPv6)), None) if vni is not None else outer
-    inside = None if inner is None else (inner.src, inner.dst, inner.proto if isinstance(inner, IP) else inner.nh)
+    inner = (
+        next((layer for layer in _layers(packet[VXLAN]) if isinstance(layer, IP | IPv6)), None)
+        if vni is not None
+        else outer
+    )
+    inside = (
+        None
+        if inner is None
+        else (inner.src, inner.dst, inner.proto if isinstance(inner, IP) else inner.nh)
+    )
     return Wrapped(vlans, outer.src, outer.dst, vni, spi, inside)
 
 
@@ -120,4 +128,8 @@ def _tagged(frame: bytes, auxiliary: bytes) -> bytes:
     status, _, _, _, _, tag, kind = AUXILIARY.unpack_from(auxiliary)
     if not status & VLAN_VALID:
         return frame
-    return frame[:12] + struct.pack(">HH", kind if status & VLAN_TPID_VALID else 0x8100, tag) + frame[12:]
+    return (
+        frame[:12]
+        + struct.pack(">HH", kind if status & VLAN_TPID_VALID else 0x8100, tag)
+        + frame[12:]
+    )

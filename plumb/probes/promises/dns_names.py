@@ -46,7 +46,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class NamePromise:
-    """A name means these addresses to a container; none: it means nothing, or has none of that family.
+    """A name means these addresses to a container.
+
+    None: it means nothing, or has none of that family.
 
     Attributes:
         source: who asks: a container's name.
@@ -86,18 +88,35 @@ class NameOutcome:
 
 def name_promises(members: Sequence[Member]) -> list[NamePromise]:
     """All that is promised to these running containers about each other's names."""
-    tables = {net.id: _known(net, members) for net in {net.id: net for _, ends in members for _, net in ends}.values()}
-    return [NamePromise(box.name, name, kind, protocol, frozenset(ip for ip in means if ip.version == kind.version), why)
-            for box, ends in members for name, means, why in _meanings(ends, members, tables)
-            for kind in Kind for protocol in (Protocol.UDP, Protocol.TCP)]
+    tables = {
+        net.id: _known(net, members)
+        for net in {net.id: net for _, ends in members for _, net in ends}.values()
+    }
+    return [
+        NamePromise(
+            box.name,
+            name,
+            kind,
+            protocol,
+            frozenset(ip for ip in means if ip.version == kind.version),
+            why,
+        )
+        for box, ends in members
+        for name, means, why in _meanings(ends, members, tables)
+        for kind in Kind
+        for protocol in (Protocol.UDP, Protocol.TCP)
+    ]
 
 
-def _meanings(ends: list[tuple[Endpoint, Network]], members: Sequence[Member],
-              tables: Mapping[str, Mapping[str, list[IPAddress]]]) -> Iterator[tuple[str, list[IPAddress], str]]:
+def _meanings(
+    ends: list[tuple[Endpoint, Network]],
+    members: Sequence[Member],
+    tables: Mapping[str, Mapping[str, list[IPAddress]]],
+) -> Iterator[tuple[str, list[IPAddress], str]]:
     """Names, what they mean to a container with these endpoints, and why."""
     mine = [net for _, net in gateway_order(ends) if not net.predefined]
     if not mine:
-        return                              # no server answers there
+        return  # no server answers there
     known = {name: net for net in reversed(mine) for name in tables[net.id]}
     for name, net in known.items():
         yield name, tables[net.id][name], f"it is known on {net.name}"
@@ -106,18 +125,32 @@ def _meanings(ends: list[tuple[Endpoint, Network]], members: Sequence[Member],
             yield f"{name}.{net.name}", means, f"it is known on {net.name}"
     for other, theirs in members:
         if other.name not in known:
-            yield other.name, [], f"{other.name} is on no network that they share" if theirs else f"{other.name} is on no network"
+            yield (
+                other.name,
+                [],
+                f"{other.name} is on no network that they share"
+                if theirs
+                else f"{other.name} is on no network",
+            )
 
 
 def _known(net: Network, members: Sequence[Member]) -> dict[str, list[IPAddress]]:
-    """The names on a network, in the words of who chose them: the container's name, its host name if one was given, its aliases."""
+    """The names on a network, in the words of who chose them.
+
+    The container's name, its host name if one was given, its aliases.
+    """
     found: dict[str, list[IPAddress]] = {}
     for box, ends in members:
         for end, on in ends:
             if on.id == net.id:
                 wish = box.attachment(net)
                 aliases = (wish.aliases if wish else None) or ()
-                for name in {box.name, box.id[:12], *aliases, *([box.hostname] if box.owns_hostname else [])}:
+                for name in {
+                    box.name,
+                    box.id[:12],
+                    *aliases,
+                    *([box.hostname] if box.owns_hostname else []),
+                }:
                     found.setdefault(name, []).extend(ip.ip for ip in end.ips)
     return found
 
@@ -134,7 +167,9 @@ class _Question:
     heard: bytes = b""
 
 
-def ask(promises: Sequence[NamePromise], places: Mapping[str, str], seconds: float = 1.0) -> list[NameOutcome]:
+def ask(
+    promises: Sequence[NamePromise], places: Mapping[str, str], seconds: float = 1.0
+) -> list[NameOutcome]:
     """Ask for all that is promised, all at once.
 
     Args:
@@ -152,21 +187,30 @@ def ask(promises: Sequence[NamePromise], places: Mapping[str, str], seconds: flo
     return outcomes
 
 
-def _send(outcome: NameOutcome, places: Mapping[str, str], stack: ExitStack, watch: selectors.BaseSelector) -> None:
+def _send(
+    outcome: NameOutcome, places: Mapping[str, str], stack: ExitStack, watch: selectors.BaseSelector
+) -> None:
     promise = outcome.promise
     stream = promise.protocol is Protocol.TCP
     with entered(places[promise.source]):
-        client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM))
+        client = stack.enter_context(
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
+        )
     message = dns.message.make_query(f"{promise.name}.", dns.rdatatype.from_text(promise.kind))
     wire = message.to_wire()
     client.setblocking(False)
     if client.connect_ex(SERVER) in (0, errno.EINPROGRESS):
-        question = _Question(outcome, client, message, struct.pack("!H", len(wire)) + wire if stream else wire)
+        question = _Question(
+            outcome, client, message, struct.pack("!H", len(wire)) + wire if stream else wire
+        )
         watch.register(client, selectors.EVENT_WRITE, question)
 
 
 def _turn(question: _Question, watch: selectors.BaseSelector) -> None:
-    """Ask, where the connection stands by now, or hear what came; who has been answered or refused is waited for no more."""
+    """Ask, where the connection stands by now, or hear what came.
+
+    Who has been answered or refused is waited for no more.
+    """
     try:
         if question.unsent:
             question.socket.send(question.unsent)
@@ -188,7 +232,11 @@ def _hear(question: _Question) -> bool:
     data = question.socket.recv(1 << 16)
     question.heard += data
     wire = question.heard[2:] if stream else question.heard
-    if stream and data and (len(question.heard) < 2 or len(wire) < struct.unpack("!H", question.heard[:2])[0]):
+    if (
+        stream
+        and data
+        and (len(question.heard) < 2 or len(wire) < struct.unpack("!H", question.heard[:2])[0])
+    ):
         return False
     try:
         answer = dns.message.from_wire(wire)
@@ -196,6 +244,10 @@ def _hear(question: _Question) -> bool:
         return True
     if question.message.is_response(answer):
         question.outcome.answered = True
-        question.outcome.found = {ip for each in answer.answer if each.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)
-                                  for ip in (ip_address(record.to_text()) for record in each)}
+        question.outcome.found = {
+            ip
+            for each in answer.answer
+            if each.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)
+            for ip in (ip_address(record.to_text()) for record in each)
+        }
     return True

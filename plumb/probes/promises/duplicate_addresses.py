@@ -1,8 +1,9 @@
 """Owners: that every address of a network belongs to one interface alone.
 
-The promise is the intent's: an endpoint has this address, and this MAC. Whether anybody else on the segment claims the address as well,
-a container that has been given it by hand, a second host on the LAN, is asked on the wire (ARP, neighbour discovery); no traffic tells,
-because it gets to now one of the two, now the other.
+The promise is the intent's: an endpoint has this address, and this MAC. Whether anybody else on the
+segment claims the address as well, a container that has been given it by hand, a second host on the
+LAN, is asked on the wire (ARP, neighbour discovery); no traffic tells, because it gets to now one
+of the two, now the other.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ class Claim:
     """An address of an endpoint, and where its segment is asked whose it is.
 
     Attributes:
-        owner: the container's name; mac: its interface's, empty where that is the parent's (ipvlan).
+        owner: the container's name; mac: its interface's, empty where that is the parent's
+        (ipvlan).
         asker: who asks; dev: on which link.
     """
 
@@ -50,16 +52,28 @@ class Claimed:
 
 
 def claims_of(members: Sequence[Member]) -> list[Claim]:
-    """What is to be asked about these containers: on bridge networks by the host, on others by a container beside."""
+    """What is to be asked about these containers.
+
+    On bridge networks by the host, on others by a container beside.
+    """
     every = [(box.name, end, net) for box, ends in members for end, net in ends if not net.layer3]
     return [claim for name, end, net in every for claim in _of(name, end, net, every)]
 
 
-def _of(name: str, end: Endpoint, net: Network, every: Sequence[tuple[str, Endpoint, Network]]) -> Iterator[Claim]:
+def _of(
+    name: str, end: Endpoint, net: Network, every: Sequence[tuple[str, Endpoint, Network]]
+) -> Iterator[Claim]:
     if net.driver == "bridge":
         asker, dev = HOST, net.link
     else:
-        asker, dev = next(((other, their.ifname) for other, their, on in every if on.id == net.id and their.id != end.id), ("", ""))
+        asker, dev = next(
+            (
+                (other, their.ifname)
+                for other, their, on in every
+                if on.id == net.id and their.id != end.id
+            ),
+            ("", ""),
+        )
     for ip in end.ips if asker else ():
         yield Claim(name, net.name, ip.ip, end.mac, asker, dev)
 
@@ -78,5 +92,9 @@ def look(wanted: Sequence[Claim], places: Mapping[str, str], seconds: float = 0.
     segments: dict[tuple[str, str], list[IPAddress]] = {}
     for claim in wanted:
         segments.setdefault((places[claim.asker], claim.dev), []).append(claim.address)
-    found = claims_on([Segment(ns, dev, tuple(ips)) for (ns, dev), ips in segments.items()], seconds)
-    return [Claimed(claim, found[places[claim.asker], claim.dev][claim.address]) for claim in wanted]
+    found = claims_on(
+        [Segment(ns, dev, tuple(ips)) for (ns, dev), ips in segments.items()], seconds
+    )
+    return [
+        Claimed(claim, found[places[claim.asker], claim.dev][claim.address]) for claim in wanted
+    ]

@@ -1,4 +1,6 @@
-"""What macvlan and ipvlan promise: their containers are machines of the parent's segment, not of the host.
+"""What macvlan and ipvlan promise.
+
+Their containers are machines of the parent's segment, not of the host.
 
     on the same network       macvlan bridge and passthru, ipvlan bridge: reached; private: never
                               vepa: what the switch outside makes of it
@@ -9,7 +11,8 @@
     a network without a parent, or an internal one   is reached by its own containers alone
     the world                 is reached by way of the router that was named, which knows the segment; and so is the container
 
-Which of the host's links leads where, and who routes l3's subnets, is not in the intent: nothing is promised of that.
+Which of the host's links leads where, and who routes l3's subnets, is not in the intent: nothing is
+promised of that.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ Verdict = tuple[bool, str]
 
 
 def siblings(net: Network, mine: IPInterface, other: IPInterface) -> Verdict | None:
-    """Whether a container of a network reaches another one of it; None where nothing is promised."""
+    """Whether a container of a network reaches another one of it.
+
+    None where nothing is promised.
+    """
     apart = MacvlanMode.PRIVATE if net.driver == "macvlan" else IpvlanFlag.PRIVATE
     outside = MacvlanMode.VEPA if net.driver == "macvlan" else IpvlanFlag.VEPA
     flag = net.macvlan.mode if net.driver == "macvlan" else net.ipvlan.flag
@@ -44,7 +50,10 @@ def host(net: Network, ip: IPInterface, own: Iterable[IPInterface]) -> Verdict |
         return False, f"nothing leads into {net.name}"
     if net.layer3 or not any(ip.ip in address.network for address in own):
         return None
-    return False, f"what the host sends through {net.link} goes out on the wire, not to its own {net.driver} links"
+    return (
+        False,
+        f"what the host sends through {net.link} goes out on the wire, not to its own {net.driver} links",
+    )
 
 
 def seizes(net: Network) -> bool:
@@ -58,7 +67,10 @@ def to_host(net: Network, ip: IPInterface, own: Iterable[IPInterface]) -> Verdic
         return False, f"nothing leads out of {net.name}"
     if host(net, ip, own) is None:
         return None
-    return False, f"what its {net.driver} link sends goes out on the wire, not to the host whose link {net.link} is"
+    return (
+        False,
+        f"what its {net.driver} link sends goes out on the wire, not to the host whose link {net.link} is",
+    )
 
 
 def outside(net: Network, ip: IPInterface) -> Verdict | None:
@@ -66,7 +78,9 @@ def outside(net: Network, ip: IPInterface) -> Verdict | None:
     if net.router(ip) is not None:
         return True, f"{net.name} has a router"
     if net.layer3 or ip.version == 6:
-        return None                         # the LAN must know the way back; a router may make itself known by advertisements
+        return (
+            None  # the LAN must know the way back; a router may make itself known by advertisements
+        )
     return False, f"no gateway of {net.name} was named"
 
 

@@ -9,7 +9,8 @@
     any IPv6 client, of an IPv4 container         the proxy: the bridge's IPv4 address
     a client outside, of a port on 127.0.0.1      nobody, even if it routes 127.0.0.0/8 at this host
 
-Whom the container sees tells DNAT from proxy: a port that lost its DNAT rule still answers, but not to whom it should.
+Whom the container sees tells DNAT from proxy: a port that lost its DNAT rule still answers, but not
+to whom it should.
 """
 
 from __future__ import annotations
@@ -42,19 +43,45 @@ class Outlook:
 def published(members: Sequence[Member], outlook: Outlook) -> list[Promise]:
     """All that is promised about the published ports of these containers."""
     alone = [member for member in members if not member[0].shares]
-    return with_sharers([promise for member in alone for end, net in member[1] for port in end.ports
-                         if port.host_port and port.protocol in (Protocol.TCP, Protocol.UDP)
-                         for promise in _of(member, end, net, port, alone, outlook)], members)
+    return with_sharers(
+        [
+            promise
+            for member in alone
+            for end, net in member[1]
+            for port in end.ports
+            if port.host_port and port.protocol in (Protocol.TCP, Protocol.UDP)
+            for promise in _of(member, end, net, port, alone, outlook)
+        ],
+        members,
+    )
 
 
-def _of(member: Member, end: Endpoint, net: Network, port: Port, members: Sequence[Member], outlook: Outlook) -> Iterator[Promise]:
+def _of(
+    member: Member,
+    end: Endpoint,
+    net: Network,
+    port: Port,
+    members: Sequence[Member],
+    outlook: Outlook,
+) -> Iterator[Promise]:
     box, target = member[0], end.target(port)
     pool = net.pool(target.version)
     bridge = pool.gateway if pool is not None else None
 
-    def promise(source: str, address: IPAddress, reach: bool, why: str, seen: Seen = OWN) -> Promise:
+    def promise(
+        source: str, address: IPAddress, reach: bool, why: str, seen: Seen = OWN
+    ) -> Promise:
         service = Service(port.host_port, target, port.port)
-        return Promise(source, box.name, address, Protocol(port.protocol), reach, why, service, seen if reach else None)
+        return Promise(
+            source,
+            box.name,
+            address,
+            Protocol(port.protocol),
+            reach,
+            why,
+            service,
+            seen if reach else None,
+        )
 
     as_bridge = None if bridge is None else (bridge,)
     rewritten = end.rewrites(port) and port.host_ip.version in outlook.firewall
@@ -65,14 +92,27 @@ def _of(member: Member, end: Endpoint, net: Network, port: Port, members: Sequen
             yield promise(WORLD, address, False, f"it is published on {port.host_ip} alone")
             continue
         yield promise(WORLD, address, True, "it is published", OWN if rewritten else as_bridge)
-        yield promise(HOST, address, True, "it is published", (address,) if rewritten and outlook.proxy else as_bridge)
-        for name, reach, why, sees in _neighbours(member, net, port, members, outlook, rewritten, as_bridge):
+        yield promise(
+            HOST,
+            address,
+            True,
+            "it is published",
+            (address,) if rewritten and outlook.proxy else as_bridge,
+        )
+        for name, reach, why, sees in _neighbours(
+            member, net, port, members, outlook, rewritten, as_bridge
+        ):
             yield promise(name, address, reach, why, sees)
     loopback = _loopback(port)
     if clash(port.host_ip, loopback) and (outlook.proxy or (rewritten and loopback.version == 4)):
         yield promise(HOST, loopback, True, "the host reaches its own published ports", as_bridge)
     if port.host_ip.is_loopback and port.host_ip.version == 4:
-        yield promise(WORLD, port.host_ip, False, "what is published on the loopback address is the host's alone")
+        yield promise(
+            WORLD,
+            port.host_ip,
+            False,
+            "what is published on the loopback address is the host's alone",
+        )
 
 
 def _knocked_at(port: Port, outlook: Outlook) -> Iterable[IPAddress]:
@@ -86,19 +126,40 @@ def _loopback(port: Port) -> IPAddress:
     return type(port.host_ip)(0x7F000001 if port.host_ip.version == 4 else 1)
 
 
-def _neighbours(member: Member, net: Network, port: Port, members: Sequence[Member], outlook: Outlook,
-                rewritten: bool, as_bridge: Seen) -> Iterator[tuple[str, bool, str, Seen]]:
-    """Containers whose way out is a bridge, or who have none, the published one included; whether they reach it, why, and as whom."""
+def _neighbours(
+    member: Member,
+    net: Network,
+    port: Port,
+    members: Sequence[Member],
+    outlook: Outlook,
+    rewritten: bool,
+    as_bridge: Seen,
+) -> Iterator[tuple[str, bool, str, Seen]]:
+    """Containers whose way out is a bridge, or who have none, the published one included.
+
+    Whether they reach it, why, and as whom.
+    """
     version = port.host_ip.version
     for box, ends in members:
         if any(other.driver != "bridge" for _, other in ends):
-            continue                        # on the LAN, there are other ways to the host's address
+            continue  # on the LAN, there are other ways to the host's address
         way = gateway_of(ends, version)
         if way is None:
             yield box.name, False, "it has no way to the host's address", None
         elif way[1].id == net.id:
             masked = outlook.proxy or box.id == member[0].id
-            yield box.name, True, "it is published, for neighbours too", as_bridge if masked else OWN
+            yield (
+                box.name,
+                True,
+                "it is published, for neighbours too",
+                as_bridge if masked else OWN,
+            )
         elif version in outlook.firewall:
-            seen = as_bridge if not rewritten else hidden_by(way[1], net, version) if hidden(way[1], version) else OWN
+            seen = (
+                as_bridge
+                if not rewritten
+                else hidden_by(way[1], net, version)
+                if hidden(way[1], version)
+                else OWN
+            )
             yield box.name, True, "it is published, for other networks too", seen

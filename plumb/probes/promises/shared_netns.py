@@ -1,7 +1,8 @@
 """What sharing a network stack means: `--network container:NAME` and `--network host`.
 
-Such a container has no addresses of its own. It is where the other one is: what that one reaches, it reaches, and what that one answers,
-it can answer; towards each other they are at home, and nothing is between them.
+Such a container has no addresses of its own. It is where the other one is: what that one reaches,
+it reaches, and what that one answers, it can answer; towards each other they are at home, and
+nothing is between them.
 """
 
 from __future__ import annotations
@@ -19,15 +20,22 @@ def with_sharers(made: Sequence[Promise], members: Sequence[Member]) -> list[Pro
     """What is promised to and by those that have a stack of their own, said of those that share one as well.
 
     Args:
-        made: the promises of the host, the world, and the containers that have a stack of their own.
+        made: the promises of the host, the world, and the containers that have a stack of their
+        own.
         members: all containers, with their endpoints and networks.
     """
     sharers = _sharers(members)
     if not sharers:
         return list(made)
-    return [replace(promise, source=source, target=target) for promise in made
-            for source in (promise.source, *sharers.get(promise.source, ()))
-            for target in (promise.target, *(sharers.get(promise.target, ()) if promise.service is None else ()))]
+    return [
+        replace(promise, source=source, target=target)
+        for promise in made
+        for source in (promise.source, *sharers.get(promise.source, ()))
+        for target in (
+            promise.target,
+            *(sharers.get(promise.target, ()) if promise.service is None else ()),
+        )
+    ]
 
 
 def at_home(members: Sequence[Member]) -> Iterator[Promise]:
@@ -37,7 +45,9 @@ def at_home(members: Sequence[Member]) -> Iterator[Promise]:
         for one, other in permutations((box.name, *sharers.get(box.name, ())), 2):
             for ip in (ip.ip for end, _ in ends for ip in end.ips):
                 for protocol in Protocol:
-                    yield Promise(one, other, ip, protocol, True, "they share a network stack", None, (ip,))
+                    yield Promise(
+                        one, other, ip, protocol, True, "they share a network stack", None, (ip,)
+                    )
 
 
 def _sharers(members: Sequence[Member]) -> Mapping[str, list[str]]:

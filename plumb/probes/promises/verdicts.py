@@ -5,9 +5,12 @@
     not shown   no answer came, as promised, but there was no way for one to come: who asks hears nobody at all, or who is
                 asked answers nobody
 
-That nobody answers is cheap to have: a cable that is not plugged in keeps every promise that something does not get through. So
-silence counts only beside an answer: who asks must have been answered by somebody, and who is asked must have answered somebody. Where
-nothing of that kind is promised, they ask themselves: that shows at least that their stack and their ears work.
+That nobody answers is cheap to have: a cable that is not plugged in keeps every promise that
+something does not get through. So
+silence counts only beside an answer: who asks must have been answered by somebody, and who is asked
+must have answered somebody. Where
+nothing of that kind is promised, they ask themselves: that shows at least that their stack and
+their ears work.
 """
 
 from __future__ import annotations
@@ -59,7 +62,14 @@ class Outcome:
             return Verdict.NOT_SHOWN
         if self.reached != self.promise.reach:
             return Verdict.BROKEN
-        return Verdict.KEPT if not self.reached or self.seen == "" or not self.expected or self.seen in self.expected else Verdict.BROKEN
+        return (
+            Verdict.KEPT
+            if not self.reached
+            or self.seen == ""
+            or not self.expected
+            or self.seen in self.expected
+            else Verdict.BROKEN
+        )
 
     @property
     def kept(self) -> bool:
@@ -78,7 +88,11 @@ class Outcome:
     def observed(self) -> str:
         """What happened, in words."""
         if self.reached:
-            return f"reached, seen as {self.seen}" if self.seen and self.seen not in self.expected and self.expected else "reached"
+            return (
+                f"reached, seen as {self.seen}"
+                if self.seen and self.seen not in self.expected and self.expected
+                else "reached"
+            )
         if self.by:
             return f"{self.by} answered instead"
         return self.said or "no answer"
@@ -103,7 +117,11 @@ def asker(promise: Promise) -> Asker:
     return promise.source, promise.address.version
 
 
-def controls(promises: Sequence[Promise], places: Iterable[str], own: Callable[[str, IPAddress], IPAddress | None]) -> list[Promise]:
+def controls(
+    promises: Sequence[Promise],
+    places: Iterable[str],
+    own: Callable[[str, IPAddress], IPAddress | None],
+) -> list[Promise]:
     """Questions to oneself, for those of whom nothing but silence is promised.
 
     Args:
@@ -118,13 +136,27 @@ def controls(promises: Sequence[Promise], places: Iterable[str], own: Callable[[
         who, whom = asker(promise), asked(promise)
         if whom not in answering and whom[0] in there:
             made.setdefault(((whom[0], whom[1].version), whom), _to_itself(*whom))
-        if who not in heard and who[0] in there and (mine := own(who[0], promise.address)) is not None:
-            made.setdefault((who, (who[0], mine, Protocol.UDP, 0)), _to_itself(who[0], mine, Protocol.UDP, 0))
+        if (
+            who not in heard
+            and who[0] in there
+            and (mine := own(who[0], promise.address)) is not None
+        ):
+            made.setdefault(
+                (who, (who[0], mine, Protocol.UDP, 0)), _to_itself(who[0], mine, Protocol.UDP, 0)
+            )
     return list(made.values())
 
 
 def _to_itself(name: str, address: IPAddress, protocol: Protocol, port: int) -> Promise:
-    return Promise(name, name, address, protocol, True, "it hears itself", Service(port, address, port) if port else None)
+    return Promise(
+        name,
+        name,
+        address,
+        protocol,
+        True,
+        "it hears itself",
+        Service(port, address, port) if port else None,
+    )
 
 
 def _positive(promises: Iterable[Promise]) -> tuple[set[Asker], set[Asked]]:

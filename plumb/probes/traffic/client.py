@@ -19,11 +19,26 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import IPAddress
 from plumb.probes.promises.promise import Protocol
 from plumb.probes.promises.verdicts import Outcome, asked
-from plumb.probes.traffic.responders import MARK, NUMBER, RECVERR, TOKEN, Ear, Listener, Listeners, answer, echo_request, family, roomy
+from plumb.probes.traffic.responders import (
+    MARK,
+    NUMBER,
+    RECVERR,
+    TOKEN,
+    Ear,
+    Listener,
+    Listeners,
+    answer,
+    echo_request,
+    family,
+    roomy,
+)
 from plumb.probes.traffic.socket_errors import told, words
 
 AGAIN = 0.35
-"""Seconds after which a datagram that was not answered is sent once more: the first may wait for ARP in vain."""
+"""Seconds after which a datagram that was not answered is sent once more.
+
+The first may wait for ARP in vain.
+"""
 WINDOW, SPARE = 4096, 256
 """TCP connections that are open at a time; file descriptors that are left for others."""
 NO_LINGER = struct.pack("ii", 1, 0)
@@ -51,7 +66,8 @@ class Question:
         deadline: when it is given up.
         again: when it is sent once more.
         to: the address, as sockets want it.
-        heard: who a ping came from, where it was heard by whom it was for; replied: that the answer came.
+        heard: who a ping came from, where it was heard by whom it was for; replied: that the answer
+        came.
         over: it is settled.
     """
 
@@ -80,8 +96,15 @@ class Exchange:
         progress: is told how many more questions are settled.
     """
 
-    def __init__(self, places: Mapping[str, str], seconds: float, own: Callable[[str, IPAddress], IPAddress | None], stack: ExitStack,
-                 watch: selectors.BaseSelector, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        places: Mapping[str, str],
+        seconds: float,
+        own: Callable[[str, IPAddress], IPAddress | None],
+        stack: ExitStack,
+        watch: selectors.BaseSelector,
+        progress: Callable[[int], None],
+    ) -> None:
         self._places, self._seconds, self._own = places, seconds, own
         self._stack, self._watch, self._progress = stack, watch, progress
         self._listeners = Listeners(places, stack, watch)
@@ -90,7 +113,9 @@ class Exchange:
         self._open: dict[int, Question] = {}
         self._texts: dict[IPAddress, str] = {}
         self._by_outcome: dict[int, Question] = {}
-        self._next = secrets.randbits(56)       # a number used before would be an answer to connection tracking, not a question
+        self._next = secrets.randbits(
+            56
+        )  # a number used before would be an answer to connection tracking, not a question
         self._waiting: deque[Question] = deque()
         self._resent: deque[Question] = deque()
         self._connections = 0
@@ -111,14 +136,21 @@ class Exchange:
                     continue
                 now, listed = listed[:room], listed[room:]
                 with entered(self._places[source]):
-                    connections = [self._socket(each) if each.promise.protocol is Protocol.TCP else None for each in now]
+                    connections = [
+                        self._socket(each) if each.promise.protocol is Protocol.TCP else None
+                        for each in now
+                    ]
                 for each, made in zip(now, connections, strict=True):
                     self._begin(each, made)
                 self._turn(0.0)
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Wait for those of these questions whose answer is promised."""
-        due = [question for each in outcomes if each.promise.reach and (question := self._by_outcome.get(id(each))) is not None]
+        due = [
+            question
+            for each in outcomes
+            if each.promise.reach and (question := self._by_outcome.get(id(each))) is not None
+        ]
         while any(not question.over for question in due):
             self._turn()
 
@@ -155,7 +187,11 @@ class Exchange:
         key = self._places[name], version
         if key not in self._senders:
             with entered(self._places[name]):
-                made = roomy(socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM))
+                made = roomy(
+                    socket.socket(
+                        socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM
+                    )
+                )
             made.setsockopt(*RECVERR[version], 1)
             self._senders[key] = self._stack.enter_context(made)
             self._watch.register(made, selectors.EVENT_READ, made)
@@ -165,7 +201,9 @@ class Exchange:
         made = socket.socket(family(outcome.promise.address), socket.SOCK_STREAM)
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-        made.setsockopt(*RECVERR[outcome.promise.address.version], 1)     # what routers say counts at once
+        made.setsockopt(
+            *RECVERR[outcome.promise.address.version], 1
+        )  # what routers say counts at once
         return made
 
     def _begin(self, outcome: Outcome, connection: socket.socket | None) -> None:
@@ -174,7 +212,15 @@ class Exchange:
         if promise.protocol is not Protocol.ICMP and promise.target in self._places:
             listener = self._listeners.at(*asked(promise))
         self._next += 1
-        question = Question(outcome, self._next, listener, now, now + self._seconds, to=self._text(promise.address), socket=connection)
+        question = Question(
+            outcome,
+            self._next,
+            listener,
+            now,
+            now + self._seconds,
+            to=self._text(promise.address),
+            socket=connection,
+        )
         self._open[question.number] = self._by_outcome[id(outcome)] = question
         self._waiting.append(question)
         if promise.seen == () and (own := self._own(promise.source, promise.address)) is not None:
@@ -218,7 +264,9 @@ class Exchange:
                         self._over(question, words(failed))
                     break
         question.again = time.monotonic() + AGAIN
-        if not question.over and (promise.reach or question.turn == 1):      # silence that is promised is asked twice, and not more
+        if not question.over and (
+            promise.reach or question.turn == 1
+        ):  # silence that is promised is asked twice, and not more
             self._resent.append(question)
 
     def _text(self, address: IPAddress) -> str:
@@ -255,9 +303,13 @@ class Exchange:
             return
         if question.listener is not None and question.listener.foreign:
             if question.socket is not None and _stands(question.socket):
-                self._arrived(question, "")         # a proxy with nobody behind it would have hung up
+                self._arrived(question, "")  # a proxy with nobody behind it would have hung up
                 return
-            question.outcome.doubt = "a server of its own is there, which need not answer" if question.socket is None else ""
+            question.outcome.doubt = (
+                "a server of its own is there, which need not answer"
+                if question.socket is None
+                else ""
+            )
         if question.replied:
             question.outcome.by = question.outcome.by or OTHER
         self._over(question, question.outcome.said)
@@ -298,7 +350,10 @@ class Exchange:
         except BlockingIOError:
             # What ICMP says while the kernel still sends the SYN is in the queue of errors alone.
             with suppress(OSError):
-                self._over(question, str(told(question.socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)[1]) or NO_ANSWER))
+                self._over(
+                    question,
+                    str(told(question.socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)[1]) or NO_ANSWER),
+                )
             return
         except OSError as error:
             self._over(question, words(error.errno or 0))
@@ -325,12 +380,15 @@ class Exchange:
             question = self._open.get(NUMBER.unpack_from(data, head)[0])
             if question is not None and peer[0].partition("%")[0] == question.to:
                 if self._by(question, data[:TOKEN]):
-                    self._arrived(question, data[head + NUMBER.size:].decode(errors="replace"))
+                    self._arrived(question, data[head + NUMBER.size :].decode(errors="replace"))
                 else:
                     self._over(question)
 
     def _hear(self, ear: Ear) -> None:
-        """Pings have come, or their answers. Who answers has heard the question before: so look there first."""
+        """Pings have come, or their answers.
+
+        Who answers has heard the question before: so look there first.
+        """
         for heard in ear.hear():
             question = self._open.get(heard.number)
             if question is None:
@@ -344,7 +402,11 @@ class Exchange:
                     question.outcome.by = self._name(ear.place)
             elif heard.peer == question.to:
                 question.replied = True
-                if target is not None and not question.heard and (target, ear.version) != (ear.place, ear.version):
+                if (
+                    target is not None
+                    and not question.heard
+                    and (target, ear.version) != (ear.place, ear.version)
+                ):
                     self._hear(self._ears[target, ear.version])
             if question.replied and not question.over and (question.heard or target is None):
                 question.outcome.by = ""
@@ -357,7 +419,10 @@ class Exchange:
                 data, ancillary, *_ = sender.recvmsg(512, 512, socket.MSG_ERRQUEUE)
             except OSError:
                 break
-            if data[head:head + len(MARK)] == MARK and len(data) >= head + len(MARK) + NUMBER.size:
+            if (
+                data[head : head + len(MARK)] == MARK
+                and len(data) >= head + len(MARK) + NUMBER.size
+            ):
                 question = self._open.get(NUMBER.unpack_from(data, head + len(MARK))[0])
                 if question is not None:
                     question.outcome.said = str(told(ancillary) or NO_ANSWER)

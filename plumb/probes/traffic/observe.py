@@ -1,12 +1,13 @@
 """Traffic: promises held against the kernel, with real sockets, all at once.
 
-A socket belongs to the namespace in which it was made, wherever it is used later. So one process can be at home in
-every sandbox: it opens a listener for each address that is asked for, a client for each question, and watches them
-all together. A handful of questions takes as long as thousands: until the last answer, or the deadline for those
-that must not come.
+A socket belongs to the namespace in which it was made, wherever it is used later. So one process
+can be at home in every sandbox: it opens a listener for each address that is asked for, a client
+for each question, and watches them all together. A handful of questions takes as long as thousands:
+until the last answer, or the deadline for those that must not come.
 
-Datagrams and pings of one asker share a socket, since each carries its question's number; a TCP connection is a socket of its own, of which
-no more than WINDOW are open at a time. What is done with the outcomes, and what silence is worth, is in `outcomes`.
+Datagrams and pings of one asker share a socket, since each carries its question's number; a TCP
+connection is a socket of its own, of which no more than WINDOW are open at a time. What is done
+with the outcomes, and what silence is worth, is in `outcomes`.
 """
 
 from __future__ import annotations
@@ -34,14 +35,18 @@ DISCARD = 9
 Progress = Callable[[int], None]
 
 
-def try_out(promises: Sequence[Promise], places: Mapping[str, str], seconds: float = 1.0,
-            progress: Progress = lambda done: None) -> list[Outcome]:
+def try_out(
+    promises: Sequence[Promise],
+    places: Mapping[str, str],
+    seconds: float = 1.0,
+    progress: Progress = lambda done: None,
+) -> list[Outcome]:
     """Try what is promised.
 
     Args:
         promises: what to try.
-        places: the namespace file of each name that the promises speak of ("" for the host's own). Who has none asks nothing and
-            answers without a token.
+        places: the namespace file of each name that the promises speak of ("" for the host's own).
+            Who has none asks nothing and answers without a token.
         seconds: how long to wait for what must not come.
         progress: is told how many more questions are settled, now and then.
     """
@@ -65,17 +70,28 @@ def try_out(promises: Sequence[Promise], places: Mapping[str, str], seconds: flo
 def in_crowds(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
     """The questions in parts, each between two crowds at most, and in each the questions of one asker together."""
     names = {name: None for each in outcomes for name in (each.promise.source, each.promise.target)}
-    crowd = {name: number // CROWD for number, name in enumerate(names)} if len(names) > 2 * CROWD else dict.fromkeys(names, 0)
+    crowd = (
+        {name: number // CROWD for number, name in enumerate(names)}
+        if len(names) > 2 * CROWD
+        else dict.fromkeys(names, 0)
+    )
     parts: dict[tuple[int, int], list[Outcome]] = {}
     for each in outcomes:
         source, target = crowd[each.promise.source], crowd[each.promise.target]
-        parts.setdefault((source, target) if source <= target else (target, source), []).append(each)
+        parts.setdefault((source, target) if source <= target else (target, source), []).append(
+            each
+        )
     return (sorted(part, key=lambda each: each.promise.source) for part in parts.values())
 
 
 def _forget(batch: Sequence[Outcome], places: Mapping[str, str]) -> None:
     """Have the kernel forget the neighbours that were learnt by asking each other."""
-    names = {name for each in batch for name in (each.promise.source, each.promise.target) if name in places}
+    names = {
+        name
+        for each in batch
+        for name in (each.promise.source, each.promise.target)
+        if name in places
+    }
     addresses = {asked(each.promise)[1] for each in batch}
     for place in {places[name] for name in names}:
         with entered(place):
@@ -83,7 +99,10 @@ def _forget(batch: Sequence[Outcome], places: Mapping[str, str]) -> None:
 
 
 def own_addresses(places: Mapping[str, str]) -> Callable[[str, IPAddress], IPAddress | None]:
-    """A function that tells a name's own address on its way to another one; None where it has no way there."""
+    """A function that tells a name's own address on its way to another one.
+
+    None where it has no way there.
+    """
     known: dict[tuple[str, IPAddress], IPAddress | None] = {}
 
     def own(name: str, address: IPAddress) -> IPAddress | None:
@@ -96,7 +115,11 @@ def own_addresses(places: Mapping[str, str]) -> Callable[[str, IPAddress], IPAdd
 
 
 def _own(place: str, address: IPAddress) -> IPAddress | None:
-    with entered(place), socket.socket(family(address), socket.SOCK_DGRAM) as way, suppress(OSError):
+    with (
+        entered(place),
+        socket.socket(family(address), socket.SOCK_DGRAM) as way,
+        suppress(OSError),
+    ):
         way.connect((str(address), DISCARD))
         return type(address)(way.getsockname()[0].partition("%")[0])
     return None

@@ -14,7 +14,12 @@ from plumb.probes.matrix import Outside
 from plumb.probes.promises.promise import Member
 
 
-def surroundings(members: Sequence[Member], networks: Sequence[Network], world: str | None, named: Sequence[IPAddress]) -> Outside:
+def surroundings(
+    members: Sequence[Member],
+    networks: Sequence[Network],
+    world: str | None,
+    named: Sequence[IPAddress],
+) -> Outside:
     """What is outside.
 
     Args:
@@ -35,8 +40,14 @@ def surroundings(members: Sequence[Member], networks: Sequence[Network], world: 
         theirs = [source for ip in reached if (source := routing.route(ip.ip).src) is not None]
         addresses = [*named, *(ip for ip in [*theirs, *_inside(place)] if not here.route(ip).error)]
         host = {ip.ip for ip in own}
-        routed = [ip.ip for _, ends in members for end, net in ends for ip in end.ips
-                  if not (found := routing.route(ip.ip)).error and (found.via in host) is (net.driver == "bridge")]
+        routed = [
+            ip.ip
+            for _, ends in members
+            for end, net in ends
+            for ip in end.ips
+            if not (found := routing.route(ip.ip)).error
+            and (found.via in host) is (net.driver == "bridge")
+        ]
     return Outside(place.ns, tuple(_one_each(addresses)), tuple(reached), frozenset(routed))
 
 

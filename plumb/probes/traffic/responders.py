@@ -1,10 +1,11 @@
 """Listening: the answering side of traffic, at home in every namespace at once.
 
-Each listener has a token that nobody else knows, and answers with it and with the address that it sees. So a host that merely
-has the same address, or a server that merely has the same port, does not pass for it.
+Each listener has a token that nobody else knows, and answers with it and with the address that it
+sees. So a host that merely has the same address, or a server that merely has the same port, does
+not pass for it.
 
-Pings are answered by the kernel, which knows no tokens. So an ear, a raw socket, is opened where they must arrive: a ping counts
-when it was heard there.
+Pings are answered by the kernel, which knows no tokens. So an ear, a raw socket, is opened where
+they must arrive: a ping counts when it was heard there.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Listener:
     Attributes:
         place: the namespace.
         port: where; 0 where it could not be opened.
-        failed: the errno with which it could not be opened; EADDRINUSE: somebody's own server is there.
+        failed: the errno with which it could not be opened; EADDRINUSE: somebody's own server is
+        there.
     """
 
     place: str
@@ -76,7 +78,10 @@ class Listener:
 
 
 class Heard(NamedTuple):
-    """A ping that came to an ear: its question's number, whether it is the answer, who sent it, and its TTL (0: not known)."""
+    """A ping that came to an ear.
+
+    Its question's number, whether it is the answer, who sent it, and its TTL (0: not known).
+    """
 
     number: int
     reply: bool
@@ -91,13 +96,21 @@ class Ear:
         self.place, self.version = place, version
         with entered(place):
             if version == 4:
-                self.socket = roomy(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
-                self.socket.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~(1 << 8 | 1) & 0xFFFFFFFF))
+                self.socket = roomy(
+                    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+                )
+                self.socket.setsockopt(
+                    SOL_RAW, ICMP_FILTER, struct.pack("=I", ~(1 << 8 | 1) & 0xFFFFFFFF)
+                )
             else:
-                self.socket = roomy(socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
+                self.socket = roomy(
+                    socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+                )
                 deaf = [0xFFFFFFFF] * 8
-                deaf[4] &= ~0b11                    # types 128 and 129
-                self.socket.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("=8I", *deaf))
+                deaf[4] &= ~0b11  # types 128 and 129
+                self.socket.setsockopt(
+                    socket.IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("=8I", *deaf)
+                )
         self.socket.setsockopt(*RECVERR[version], 1)
 
     def hear(self) -> Iterator[Heard]:
@@ -108,9 +121,18 @@ class Ear:
             except OSError:
                 return
             ttl = data[8] if self.version == 4 else 0
-            body = data[(data[0] & 15) * 4:] if self.version == 4 else data
-            if len(body) >= 8 + len(MARK) + NUMBER.size and body[8:8 + len(MARK)] == MARK and body[0] in ECHO[self.version]:
-                yield Heard(NUMBER.unpack_from(body, 8 + len(MARK))[0], body[0] == ECHO[self.version][1], peer[0].partition("%")[0], ttl)
+            body = data[(data[0] & 15) * 4 :] if self.version == 4 else data
+            if (
+                len(body) >= 8 + len(MARK) + NUMBER.size
+                and body[8 : 8 + len(MARK)] == MARK
+                and body[0] in ECHO[self.version]
+            ):
+                yield Heard(
+                    NUMBER.unpack_from(body, 8 + len(MARK))[0],
+                    body[0] == ECHO[self.version][1],
+                    peer[0].partition("%")[0],
+                    ttl,
+                )
 
 
 def echo_request(version: int, number: int, turn: int = 1, filling: int = 0) -> bytes:
@@ -133,7 +155,9 @@ def echo_request(version: int, number: int, turn: int = 1, filling: int = 0) -> 
 class Listeners:
     """All listeners of an exchange; each is opened when it is first asked for."""
 
-    def __init__(self, places: Mapping[str, str], stack: ExitStack, watch: selectors.BaseSelector) -> None:
+    def __init__(
+        self, places: Mapping[str, str], stack: ExitStack, watch: selectors.BaseSelector
+    ) -> None:
         self._places, self._stack, self._watch = places, stack, watch
         self._known: dict[tuple[str, IPAddress, Protocol, int], Listener] = {}
         self._tokens: dict[bytes, Listener] = {}
@@ -153,7 +177,11 @@ class Listeners:
     def _opened(self, made: Listener) -> Listener:
         stream = made.protocol is Protocol.TCP
         with entered(made.place):
-            server = self._stack.enter_context(socket.socket(family(made.address), socket.SOCK_STREAM if stream else socket.SOCK_DGRAM))
+            server = self._stack.enter_context(
+                socket.socket(
+                    family(made.address), socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+                )
+            )
         roomy(server)
         if stream:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -162,7 +190,10 @@ class Listeners:
             if stream:
                 server.listen(BACKLOG)
         except OSError as error:
-            made.failed, made.port = error.errno or -1, 0 if error.errno != errno.EADDRINUSE else made.port
+            made.failed, made.port = (
+                error.errno or -1,
+                0 if error.errno != errno.EADDRINUSE else made.port,
+            )
             return made
         made.socket, made.port = server, server.getsockname()[1]
         self._watch.register(server, selectors.EVENT_READ, made)
@@ -170,7 +201,10 @@ class Listeners:
 
 
 def answer(listener: Listener) -> None:
-    """Answer all who have asked by now: with the token, with what was asked, and with whom one sees."""
+    """Answer all who have asked by now.
+
+    With the token, with what was asked, and with whom one sees.
+    """
     assert listener.socket is not None
     for _ in range(BACKLOG):
         try:
@@ -184,7 +218,7 @@ def answer(listener: Listener) -> None:
         except BlockingIOError:
             return
         except OSError:
-            continue                    # who asked has gone meanwhile, or there is no way back
+            continue  # who asked has gone meanwhile, or there is no way back
 
 
 def seen(peer: tuple[str, ...]) -> bytes:

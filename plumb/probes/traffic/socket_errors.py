@@ -13,11 +13,22 @@ from plumb.model.cnm import IPAddress
 
 NO_WAY = "no route"
 """What the asker's own kernel says, without asking anybody."""
-WORDS = {errno.ECONNREFUSED: "refused", errno.EHOSTUNREACH: "host unreachable", errno.ENETUNREACH: NO_WAY, errno.EADDRNOTAVAIL: NO_WAY,
-         errno.EACCES: "prohibited", errno.EPERM: "prohibited", errno.ETIMEDOUT: "no answer", errno.ECONNRESET: "hung up",
-         errno.EMSGSIZE: "too long"}
+WORDS = {
+    errno.ECONNREFUSED: "refused",
+    errno.EHOSTUNREACH: "host unreachable",
+    errno.ENETUNREACH: NO_WAY,
+    errno.EADDRNOTAVAIL: NO_WAY,
+    errno.EACCES: "prohibited",
+    errno.EPERM: "prohibited",
+    errno.ETIMEDOUT: "no answer",
+    errno.ECONNRESET: "hung up",
+    errno.EMSGSIZE: "too long",
+}
 EXTENDED = struct.Struct("=IBBBxII")
-"""struct sock_extended_err (linux/errqueue.h): errno, origin, ICMP type and code, info, data; the offender's address is behind it."""
+"""struct sock_extended_err (linux/errqueue.h): errno, origin, ICMP type and code, info, data.
+
+The offender's address is behind it.
+"""
 BY_ICMP, LOCAL = (2, 3), 1
 TIME_EXCEEDED = {(2, 11), (3, 3)}
 
@@ -54,7 +65,11 @@ def told(ancillary: list[tuple[int, int, bytes]]) -> Told | None:
             continue
         failed, origin, kind, _, info, _ = EXTENDED.unpack_from(data)
         family = struct.unpack_from("=H", data, EXTENDED.size)[0]
-        place = {int(socket.AF_INET): slice(20, 24), int(socket.AF_INET6): slice(24, 40)}.get(family)
+        place = {int(socket.AF_INET): slice(20, 24), int(socket.AF_INET6): slice(24, 40)}.get(
+            family
+        )
         by = ip_address(data[place]) if place is not None and origin in BY_ICMP else None
-        return Told(failed, by, info if failed == errno.EMSGSIZE else 0, (origin, kind) in TIME_EXCEEDED)
+        return Told(
+            failed, by, info if failed == errno.EMSGSIZE else 0, (origin, kind) in TIME_EXCEEDED
+        )
     return None

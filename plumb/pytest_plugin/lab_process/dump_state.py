@@ -18,10 +18,19 @@ if TYPE_CHECKING:
     from plumb.pytest_plugin.lab_process.rpc_methods import Answers
 
 COMMANDS = {
-    "links": ("ip", "-d", "-s", "link"), "addresses": ("ip", "address"), "routes": ("ip", "route", "show", "table", "all"),
-    "routes6": ("ip", "-6", "route", "show", "table", "all"), "rules": ("ip", "rule"), "rules6": ("ip", "-6", "rule"),
-    "neighbours": ("ip", "neighbour"), "fdb": ("bridge", "fdb"), "sockets": ("ss", "-tunap"), "nftables": ("nft", "-a", "list", "ruleset"),
-    "iptables": ("iptables-save", "-c"), "ip6tables": ("ip6tables-save", "-c"), "sysctls": ("sysctl", "-a", "--pattern", "^net"),
+    "links": ("ip", "-d", "-s", "link"),
+    "addresses": ("ip", "address"),
+    "routes": ("ip", "route", "show", "table", "all"),
+    "routes6": ("ip", "-6", "route", "show", "table", "all"),
+    "rules": ("ip", "rule"),
+    "rules6": ("ip", "-6", "rule"),
+    "neighbours": ("ip", "neighbour"),
+    "fdb": ("bridge", "fdb"),
+    "sockets": ("ss", "-tunap"),
+    "nftables": ("nft", "-a", "list", "ruleset"),
+    "iptables": ("iptables-save", "-c"),
+    "ip6tables": ("ip6tables-save", "-c"),
+    "sysctls": ("sysctl", "-a", "--pattern", "^net"),
 }
 """What is run in each place, and the file for it."""
 
@@ -29,7 +38,11 @@ COMMANDS = {
 def gather(answers: Answers, host: Host) -> dict[str, str]:
     """The texts by file name, folders of the places included."""
     boxes = [box.name for box in host.containers() if box.status is Status.RUNNING]
-    found = {"check.txt": _check(host), "containers.json": _json(_containers(host)), "networks.json": _json(_networks(host))}
+    found = {
+        "check.txt": _check(host),
+        "containers.json": _json(_containers(host)),
+        "networks.json": _json(_networks(host)),
+    }
     for node in [*answers.places, *boxes]:
         if node == INTERNET:
             continue
@@ -51,11 +64,15 @@ def _json(documents: Iterator[object]) -> str:
 
 def _networks(host: Host) -> Iterator[object]:
     for net in host.networks():
-        yield inspect.network(net, [(end, host.container(end.sandbox)) for end in host.endpoints(net)])
+        yield inspect.network(
+            net, [(end, host.container(end.sandbox)) for end in host.endpoints(net)]
+        )
 
 
 def _containers(host: Host) -> Iterator[object]:
     known = {net.id: net for net in host.networks()}
     for box in host.containers():
         ends = [(end, known[end.network]) for end in host.endpoints(box)]
-        yield inspect.container(box, ends, known, host.layout, commands.alive(host.layout.container(box.id))[0])
+        yield inspect.container(
+            box, ends, known, host.layout, commands.alive(host.layout.container(box.id))[0]
+        )

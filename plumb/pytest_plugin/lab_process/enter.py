@@ -1,4 +1,7 @@
-"""Into a place of a lab, for a process that is on its host already; light, since forks of pytest use it as well."""
+"""Into a place of a lab, for a process that is on its host already.
+
+Light, since forks of pytest use it as well.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from plumb.pytest_plugin.values import Way
 
 
 def enter(way: Way) -> None:
-    """Put the calling process into a place, for good: into a container with its files and its name."""
+    """Put the calling process into a place, for good.
+
+    Into a container with its files and its name.
+    """
     if way.spec is not None:
         shim.enter(way.spec)
     else:

@@ -1,8 +1,9 @@
 """The nursery: forks a fake host in a few milliseconds, since it has imported all that a host will need.
 
-pytest may have threads, and a heap that is dear to copy; a fork of it would inherit both. So this process is started fresh,
-once, when the first lab is asked for, and every host is a fork of it. It ends when pytest does: by the end of the stream
-between them, or, where others hold that open too, by pytest's pidfd.
+pytest may have threads, and a heap that is dear to copy; a fork of it would inherit both. So this
+process is started fresh, once, when the first lab is asked for, and every host is a fork of it. It
+ends when pytest does: by the end of the stream between them, or, where others hold that open too,
+by pytest's pidfd.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ NEEDED = (
 
 
 def main(control: int) -> None:
-    """Serve pytest on a stream socket: "host" gives a host, "able" says whether the kernel can do something."""
+    """Serve pytest on a stream socket.
+
+    "host" gives a host, "able" says whether the kernel can do something.
+    """
     fake_host.title("plumb-nursery")
     with socket.socket(fileno=control) as asked:
         try:
@@ -54,7 +58,8 @@ def main(control: int) -> None:
         except BaseException as error:
             rpc.send(asked, rpc.raised(error))
             return
-        gc.freeze()                         # the collector would write to every object, and so copy the pages that forks share
+        # the collector would write to every object, and so copy the pages that forks share
+        gc.freeze()
         rpc.send(asked, "ready")
         _serve(asked)
 
@@ -81,7 +86,13 @@ def _serve(asked: socket.socket) -> None:
                 return
 
 
-def _answer(asked: socket.socket, words: Any, descriptors: list[int], children: dict[int, int], watched: select.poll) -> None:
+def _answer(
+    asked: socket.socket,
+    words: Any,
+    descriptors: list[int],
+    children: dict[int, int],
+    watched: select.poll,
+) -> None:
     try:
         if words[0] == "able":
             rpc.send(asked, _able(words[1]))

@@ -1,7 +1,7 @@
 """The first process of a fake host: becomes it, then hears requests until nobody is there to ask.
 
-It is the reaper of everything in its pid namespace, and the parent of every command that a test runs there, so that none of
-them can outlive the lab.
+It is the reaper of everything in its pid namespace, and the parent of every command that a test
+runs there, so that none of them can outlive the lab.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ NAME = "lab"
 
 
 def live(stream: socket.socket, settings: dict[str, Any]) -> None:
-    """Become a host and serve whoever holds the other end of the stream; come back when that is closed.
+    """Become a host and serve whoever holds the other end of the stream.
+
+    Come back when that is closed.
 
     Args:
-        stream: gives requests: a verb of `Answers`, its arguments by place and by name, and descriptors.
+        stream: gives requests: a verb of `Answers`, its arguments by place and by name, and
+        descriptors.
         settings: of plumb on this host, with daemon.json's keys.
     """
     fake_host.title("plumb-lab")

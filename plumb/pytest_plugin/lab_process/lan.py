@@ -1,4 +1,6 @@
-"""The wire before a lab's host: a LAN with a router, another machine on it, and the internet behind the router.
+"""The wire before a lab's host.
+
+A LAN with a router, another machine on it, and the internet behind the router.
 
     host      eth0 ── port-host ─┐
     client    eth0 ── port-client ┼─ sw0, a bridge in the router: 192.0.2.1, 2001:db8:2::1
@@ -6,15 +8,22 @@
 
 The addresses are those that are kept for examples (RFC 5737, RFC 3849).
 
-The router sends what is for private addresses (RFC 1918, RFC 4193) to the host, so that everybody out there has a way to the
-containers: that they are not reached is then the firewall's doing, and no accident of the routing. A real LAN needs one bad neighbour
-for that, who adds such a route.
+The router sends what is for private addresses (RFC 1918, RFC 4193) to the host, so that everybody
+out there has a way to the containers: that they are not reached is then the firewall's doing, and
+no accident of the routing. A real LAN needs one bad neighbour for that, who adds such a route.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    ip_interface,
+    ip_network,
+)
 
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host, namespaces
@@ -49,7 +58,10 @@ def attach(places: dict[str, str]) -> dict[str, Interface]:
     internet = [ip_interface(text).ip for text in THERE]
     assert isinstance(internet[0], IPv4Address)
     assert isinstance(internet[1], IPv6Address)
-    return {**{node: _interface(node) for node in NUMBERS}, INTERNET: Interface(INTERNET, "lan", "lo", internet[0], internet[1])}
+    return {
+        **{node: _interface(node) for node in NUMBERS},
+        INTERNET: Interface(INTERNET, "lan", "lo", internet[0], internet[1]),
+    }
 
 
 def _addresses(node: str) -> list[IPv4Interface | IPv6Interface]:
@@ -60,7 +72,9 @@ def _interface(node: str) -> Interface:
     v4, v6 = _addresses(node)
     assert isinstance(v4, IPv4Interface)
     assert isinstance(v6, IPv6Interface)
-    return Interface(node, "lan", SWITCH if node == ROUTER else "eth0", v4.ip, v6.ip, MAC.format(NUMBERS[node]))
+    return Interface(
+        node, "lan", SWITCH if node == ROUTER else "eth0", v4.ip, v6.ip, MAC.format(NUMBERS[node])
+    )
 
 
 def _router() -> Iterator[Thing]:

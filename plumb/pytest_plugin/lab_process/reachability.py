@@ -1,10 +1,12 @@
 """Knocking: whether one place of a lab reaches another, tried with a real socket, and what the answer is worth.
 
-Where nobody listens at the port that is asked for, a listener is brought along: what is in question is the way, not the server.
-A published port of the host leads to a container; the listener is brought there, at the container's own port.
+Where nobody listens at the port that is asked for, a listener is brought along: what is in question
+is the way, not the server. A published port of the host leads to a container; the listener is
+brought there, at the container's own port.
 
-Silence proves nothing by itself: a container whose link is down reaches nobody either. So together with the question some other
-place is pinged which the asker must reach by what its networks promise; if that does not answer, the silence counts for nothing.
+Silence proves nothing by itself: a container whose link is down reaches nobody either. So together
+with the question some other place is pinged which the asker must reach by what its networks
+promise; if that does not answer, the silence counts for nothing.
 """
 
 from __future__ import annotations
@@ -41,15 +43,30 @@ def knock(answers: Answers, host: Host, asked: Asked, seconds: float) -> Found:
         seconds: how long to wait for an answer.
     """
     promised = _promised(answers, host, asked)
-    broken = _down(answers, asked.source, asked.address.version) or _down(answers, asked.target, asked.address.version)
+    broken = _down(answers, asked.source, asked.address.version) or _down(
+        answers, asked.target, asked.address.version
+    )
     node, address, port = answering(answers, host, asked)
-    knocked = Promise(asked.source, node, asked.address, Protocol(asked.protocol), True, "",
-                      Service(asked.port, address, port) if asked.port else None)
+    knocked = Promise(
+        asked.source,
+        node,
+        asked.address,
+        Protocol(asked.protocol),
+        True,
+        "",
+        Service(asked.port, address, port) if asked.port else None,
+    )
     if asked.port and listens(answers.place(node), asked.protocol, address, port):
         reached, observed = _call(answers.place(asked.source), asked, seconds)
-        outcomes = try_out(_controls(answers, host, asked), _places(answers), seconds) if not reached else []
+        outcomes = (
+            try_out(_controls(answers, host, asked), _places(answers), seconds)
+            if not reached
+            else []
+        )
     else:
-        first, *outcomes = try_out([knocked, *_controls(answers, host, asked)], _places(answers), seconds)
+        first, *outcomes = try_out(
+            [knocked, *_controls(answers, host, asked)], _places(answers), seconds
+        )
         reached, observed = first.reached, _observed(first, seconds)
     if not reached and not broken and outcomes and not any(outcome.reached for outcome in outcomes):
         broken = f"{asked.source} reaches nobody, not even {outcomes[0].promise.target} at {outcomes[0].promise.address}"
@@ -59,14 +76,22 @@ def knock(answers: Answers, host: Host, asked: Asked, seconds: float) -> Found:
 def _observed(outcome: Outcome, seconds: float) -> str:
     if not outcome.reached:
         asker = f", asked from {outcome.own}" if outcome.own else ""
-        return (outcome.observed if outcome.by or outcome.said else f"no answer within {seconds:g} s") + asker
+        return (
+            outcome.observed if outcome.by or outcome.said else f"no answer within {seconds:g} s"
+        ) + asker
     return "an answer" + (f"; it was seen coming from {outcome.seen}" if outcome.seen else "")
 
 
 def _call(ns: str, asked: Asked, seconds: float) -> tuple[bool, str]:
-    """Connect to who listens there already; a datagram's silence says nothing, so UDP is not for this."""
+    """Connect to who listens there already.
+
+    A datagram's silence says nothing, so UDP is not for this.
+    """
     if asked.protocol == "udp":
-        return False, "somebody listens there already, and does not say whether a datagram came: ask that server itself"
+        return (
+            False,
+            "somebody listens there already, and does not say whether a datagram came: ask that server itself",
+        )
     family = socket.AF_INET if asked.address.version == 4 else socket.AF_INET6
     with entered(ns), socket.socket(family, socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
@@ -82,17 +107,26 @@ def _call(ns: str, asked: Asked, seconds: float) -> tuple[bool, str]:
 def listens(ns: str, protocol: str, address: IPAddress, port: int) -> bool:
     """Whether a port is somebody's already."""
     with entered(ns):
-        return any(each.port == port and (each.ip == address or each.ip.is_unspecified)
-                   for version in (4, 6) for each in sockets(protocol, version, ["LISTEN"] if protocol == "tcp" else ["CLOSED"]))
+        return any(
+            each.port == port and (each.ip == address or each.ip.is_unspecified)
+            for version in (4, 6)
+            for each in sockets(protocol, version, ["LISTEN"] if protocol == "tcp" else ["CLOSED"])
+        )
 
 
 def answering(answers: Answers, host: Host, asked: Asked) -> tuple[str, IPAddress, int]:
-    """Who is behind what is asked for: of a published port of the host the container, its address and its own port."""
+    """Who is behind what is asked for.
+
+    Of a published port of the host the container, its address and its own port.
+    """
     if asked.target == HOST:
         for box, ends in answers.members():
             for end, _ in ends:
                 for port in end.ports:
-                    if (port.protocol, port.host_port) == (asked.protocol, asked.port) and port.host_ip.version == asked.address.version:
+                    if (port.protocol, port.host_port) == (
+                        asked.protocol,
+                        asked.port,
+                    ) and port.host_ip.version == asked.address.version:
                         return box.name, end.target(port), port.port
     return asked.target, asked.address, asked.port
 
@@ -105,35 +139,67 @@ def _down(answers: Answers, node: str, version: int) -> str:
     links = [link for link in answers.links(node) if link["name"] != "lo"]
     if not links:
         return "" if node in answers.places else f"{node} has no network"
-    usable = [link for link in links if link["up"] and link["carrier"]
-              and any(ip_address(address).version == version for address in link["addresses"])]
+    usable = [
+        link
+        for link in links
+        if link["up"]
+        and link["carrier"]
+        and any(ip_address(address).version == version for address in link["addresses"])
+    ]
     if usable:
         return ""
     return f"{node} has no link that works for IPv{version}: {', '.join(map(described, links))}"
 
 
 def _controls(answers: Answers, host: Host, asked: Asked) -> Sequence[Promise]:
-    """What else the asker must reach, to be pinged beside: a few places, other than the one in question."""
+    """What else the asker must reach, to be pinged beside.
+
+    A few places, other than the one in question.
+    """
     if asked.source in OUTSIDE:
         other = ROUTER if asked.source != ROUTER else CLIENT
         address = answers.interfaces[other].address(asked.address.version)
-        return [Promise(asked.source, other, address, Protocol.ICMP, True, CONTROL)] if address and asked.source != INTERNET else []
-    kept = [promise for promise in _all(answers, host) if promise.reach and promise.protocol is Protocol.ICMP and promise.service is None
-            and promise.source == asked.source and promise.address != asked.address
-            and promise.address.version == asked.address.version and promise.target != WORLD]
+        return (
+            [Promise(asked.source, other, address, Protocol.ICMP, True, CONTROL)]
+            if address and asked.source != INTERNET
+            else []
+        )
+    kept = [
+        promise
+        for promise in _all(answers, host)
+        if promise.reach
+        and promise.protocol is Protocol.ICMP
+        and promise.service is None
+        and promise.source == asked.source
+        and promise.address != asked.address
+        and promise.address.version == asked.address.version
+        and promise.target != WORLD
+    ]
     return kept[:3]
 
 
 def _places(answers: Answers) -> dict[str, str]:
-    boxes = {box.name: answers.place(box.name) for box, _ in answers.members() if box.status is Status.RUNNING}
+    boxes = {
+        box.name: answers.place(box.name)
+        for box, _ in answers.members()
+        if box.status is Status.RUNNING
+    }
     return {**answers.places, **boxes}
 
 
 def _all(answers: Answers, host: Host) -> list[Promise]:
     """All that is promised in this lab."""
     members, on_lan = answers.members(), answers.interfaces
-    world = [address for version in (4, 6) if (there := on_lan.get(INTERNET)) is not None and (address := there.address(version))]
-    own = [address for version in (4, 6) if (here := on_lan.get(HOST)) is not None and (address := here.address(version))]
+    world = [
+        address
+        for version in (4, 6)
+        if (there := on_lan.get(INTERNET)) is not None and (address := there.address(version))
+    ]
+    own = [
+        address
+        for version in (4, 6)
+        if (here := on_lan.get(HOST)) is not None and (address := here.address(version))
+    ]
     outlook = Outlook(own, proxy=host.settings.userland_proxy)
     return [*promises(members, world, routed_here=bool(world)), *published(members, outlook)]
 
@@ -144,7 +210,12 @@ def _promised(answers: Answers, host: Host, asked: Asked) -> str:
     source, target = names.get(asked.source, asked.source), names.get(asked.target, asked.target)
     for promise in _all(answers, host):
         behind = promise.service is not None and asked.target == HOST
-        if promise.source == source and (behind or promise.target == target) and promise.address == asked.address \
-                and promise.protocol == asked.protocol and (promise.service is None or promise.service.port == asked.port):
+        if (
+            promise.source == source
+            and (behind or promise.target == target)
+            and promise.address == asked.address
+            and promise.protocol == asked.protocol
+            and (promise.service is None or promise.service.port == asked.port)
+        ):
             return str(promise)
     return ""

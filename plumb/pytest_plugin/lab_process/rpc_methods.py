@@ -89,7 +89,10 @@ class Answers:
         if node in self.places:
             return [self.interfaces[node]]
         ends = self.ends(self._host.container(node))
-        ordered = [*gateway_order(ends), *(pair for pair in ends if pair not in gateway_order(ends))]
+        ordered = [
+            *gateway_order(ends),
+            *(pair for pair in ends if pair not in gateway_order(ends)),
+        ]
         return [_interface(node, end, net) for end, net in ordered]
 
     def _gateways(self) -> list[Interface]:
@@ -98,13 +101,20 @@ class Answers:
         for net in self._host.networks():
             if net.driver == "bridge" and (net.name != "bridge" or self._host.endpoints(net)):
                 gateways = [pool.gateway for pool in net.pools]
-                ip = next((gateway for gateway in gateways if isinstance(gateway, IPv4Address)), None)
-                ip6 = next((gateway for gateway in gateways if isinstance(gateway, IPv6Address)), None)
+                ip = next(
+                    (gateway for gateway in gateways if isinstance(gateway, IPv4Address)), None
+                )
+                ip6 = next(
+                    (gateway for gateway in gateways if isinstance(gateway, IPv6Address)), None
+                )
                 found.append(Interface(HOST, net.name, net.link, ip, ip6))
         return found
 
     def ends(self, box: Sandbox) -> list[tuple[Endpoint, Network]]:
-        """A container's endpoints with their networks; of one that shares another's sandbox, that one's."""
+        """A container's endpoints with their networks.
+
+        Of one that shares another's sandbox, that one's.
+        """
         owner = self._host.container(box.target) if box.target else box
         return [(end, self._host.network(end.network)) for end in self._host.endpoints(owner)]
 
@@ -134,7 +144,15 @@ class Answers:
 
     # -- things to do there ---------------------------------------------------------------
 
-    def spawn(self, node: str, argv: list[str], environment: dict[str, str], folder: str, *, streams: list[int]) -> Handed:
+    def spawn(
+        self,
+        node: str,
+        argv: list[str],
+        environment: dict[str, str],
+        folder: str,
+        *,
+        streams: list[int],
+    ) -> Handed:
         """Start a command in a place; its pid here, and its pidfd."""
         way = self.way(node)
         pid = fake_host.start(lambda: enter(way), argv, environment, folder, streams)
@@ -156,7 +174,13 @@ class Answers:
 
         states = {"tcp": ["LISTEN"], "udp": ["CLOSED"]}[protocol]
         with entered(self.place(node)):
-            return sorted({(str(each.ip), each.port) for version in (4, 6) for each in sockets(protocol, version, states)})
+            return sorted(
+                {
+                    (str(each.ip), each.port)
+                    for version in (4, 6)
+                    for each in sockets(protocol, version, states)
+                }
+            )
 
     def links(self, node: str) -> list[dict[str, Any]]:
         """The links of a place: name, state, addresses that can be used."""
@@ -187,7 +211,10 @@ class Answers:
         return trace.tell(self, self._host, asked, seconds)
 
     def address_for(self, source: str, target: str, family: int) -> str:
-        """The address by which one would look for another: on a network of both, else the one that leads outside; "" without."""
+        """The address by which one would look for another.
+
+        On a network of both, else the one that leads outside; "" without.
+        """
         theirs = [each for each in self.facts(target) if each.address(family) is not None]
         mine = {each.network for each in self.facts(source)}
         shared = [each for each in theirs if each.network in mine]
@@ -201,7 +228,10 @@ class Answers:
 
 
 def _ground(settings: dict[str, Any]) -> Iterator[Thing]:
-    """What whoever sets up a host has seen to: with nftables, Docker leaves it to them to let packets be forwarded."""
+    """What whoever sets up a host has seen to.
+
+    With nftables, Docker leaves it to them to let packets be forwarded.
+    """
     yield Up("lo")
     yield Sysctl("net/ipv6/conf/default/accept_dad", "0")
     if settings.get("firewall-backend") == "nftables":
@@ -214,4 +244,11 @@ class Abandoned(Exception):
 
 
 def _interface(node: str, end: Endpoint, net: Network) -> Interface:
-    return Interface(node, net.name, end.ifname, end.ip.ip if end.ip else None, end.ip6.ip if end.ip6 else None, end.mac)
+    return Interface(
+        node,
+        net.name,
+        end.ifname,
+        end.ip.ip if end.ip else None,
+        end.ip6.ip if end.ip6 else None,
+        end.mac,
+    )

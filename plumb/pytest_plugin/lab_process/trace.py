@@ -1,6 +1,9 @@
-"""Telling: why a question went as it did, from inside the lab: by plumb's tracer, which asks it once more and watches.
+"""Telling: why a question went as it did, from inside the lab.
 
-Where nobody listens a listener is brought along, as for the question itself; or the story would end with a refusal that there was not.
+By plumb's tracer, which asks it once more and watches.
+
+Where nobody listens a listener is brought along, as for the question itself; or the story would end
+with a refusal that there was not.
 """
 
 from __future__ import annotations
@@ -25,12 +28,22 @@ def tell(answers: Answers, host: Host, asked: Asked, seconds: float) -> str:
     from plumb.trace.tracer import Tracer
     from plumb.views import trace
 
-    source = "host" if asked.source == HOST else answers.place(asked.source) if asked.source in answers.places else asked.source
-    address = f"[{asked.address}]" if asked.address.version == 6 and asked.port else str(asked.address)
+    source = (
+        "host"
+        if asked.source == HOST
+        else answers.place(asked.source)
+        if asked.source in answers.places
+        else asked.source
+    )
+    address = (
+        f"[{asked.address}]" if asked.address.version == 6 and asked.port else str(asked.address)
+    )
     also = [path for node, path in answers.places.items() if node not in (HOST, asked.source)]
     target = f"{address}:{asked.port}/{asked.protocol}" if asked.port else address
     with _listener(answers, host, asked):
-        report = Tracer(host).trace(source, target, Wishes(asked.address.version, seconds, also=tuple(dict.fromkeys(also))))
+        report = Tracer(host).trace(
+            source, target, Wishes(asked.address.version, seconds, also=tuple(dict.fromkeys(also)))
+        )
     return "\n".join(row.text for row in trace.rows(report))
 
 
@@ -43,7 +56,7 @@ def _listener(answers: Answers, host: Host, asked: Asked) -> Iterator[None]:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         server = socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
     with server:
-        with suppress(OSError):             # it is somebody's, who will answer
+        with suppress(OSError):  # it is somebody's, who will answer
             if port:
                 server.bind((str(address), port))
                 if stream:

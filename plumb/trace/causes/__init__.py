@@ -1,8 +1,9 @@
 """Causes: why a question was not answered, and what to do about it.
 
-What was observed comes first: the rule that dropped it, the error that somebody sent, the last link that it was seen at. Only where
-that does not settle it is it looked up what stands there: settings, links, routes, listeners, which contradict what the packet
-needed. A cause that was not observed says "probably".
+What was observed comes first: the rule that dropped it, the error that somebody sent, the last link
+that it was seen at. Only where
+that does not settle it is it looked up what stands there: settings, links, routes, listeners, which
+contradict what the packet needed. A cause that was not observed says "probably".
 
     case.py        what a cause is found in, and what it is
     by_rule.py     a rule dropped it
@@ -15,4 +16,3 @@ needed. A cause that was not observed says "probably".
 
 Each is a pure function of the case; the first that recognises it wins.
 """
-

@@ -1,8 +1,9 @@
 """A cable, a bridge or a neighbour is not as it should be.
 
-Such a packet just stops: no rule drops it, and often the kernel has no reason for it either. Often it is not even sent, since nobody
-answers when its sender asks for the neighbour's MAC address. So the links between the last sighting and the one that should have
-come next are looked at, one by one.
+Such a packet just stops: no rule drops it, and often the kernel has no reason for it either. Often
+it is not even sent, since nobody answers when its sender asks for the neighbour's MAC address. So
+the links between the last sighting and the one that should have come next are looked at, one by
+one.
 """
 
 from __future__ import annotations
@@ -47,8 +48,17 @@ def _ends(case: Case) -> tuple[IPAddress, ...]:
     ends = [case.goal]
     if case.packet is not None:
         ends.append(case.packet.src)
-    mine = next((own.ip for member in case.members if member.place == case.source for end, _ in member.ends for own in end.ips
-                 if own.version == case.ip.version), None)
+    mine = next(
+        (
+            own.ip
+            for member in case.members
+            if member.place == case.source
+            for end, _ in member.ends
+            for own in end.ips
+            if own.version == case.ip.version
+        ),
+        None,
+    )
     return tuple(dict.fromkeys([*ends, *([mine] if mine else [])]))
 
 
@@ -60,8 +70,16 @@ def _by_design(case: Case) -> Cause | None:
     if case.end.way is not Way.THERE:
         return None
     to = case.holder(case.goal)
-    mine = next(((member, end, net) for member in case.members if member.place == case.source and case.source.name != HOST
-                 for end, net in member.ends if net.driver in ("macvlan", "ipvlan")), None)
+    mine = next(
+        (
+            (member, end, net)
+            for member in case.members
+            if member.place == case.source and case.source.name != HOST
+            for end, net in member.ends
+            if net.driver in ("macvlan", "ipvlan")
+        ),
+        None,
+    )
     if to is not None and case.source.name == HOST and to[2].driver in ("macvlan", "ipvlan"):
         return _not_its_own(to[2], f"{HOST} does not reach {to[0].box.name}")
     if mine is not None and case.host.has(case.goal) and to is None:
@@ -70,15 +88,23 @@ def _by_design(case: Case) -> Cause | None:
         return None
     mode = mine[2].macvlan.mode if mine[2].driver == "macvlan" else mine[2].ipvlan.flag
     if mode == "private":
-        return Cause("private-links", f"{mine[2].name}'s links are private: none of them reaches another",
-                     (f"{mine[2].name}: {mine[2].driver} mode {mode}",), (f"the network with -o {mine[2].driver}_mode=bridge",))
+        return Cause(
+            "private-links",
+            f"{mine[2].name}'s links are private: none of them reaches another",
+            (f"{mine[2].name}: {mine[2].driver} mode {mode}",),
+            (f"the network with -o {mine[2].driver}_mode=bridge",),
+        )
     if mode == "vepa":
         return Cause(
             "vepa",
             f"{mine[2].name}'s links reach each other only if the switch outside sends frames back to where they came from",
             (f"{mine[2].name}: {mine[2].driver} mode {mode}",),
-            ("turn on hairpin (reflective relay) at the switch's port", f"the network with -o {mine[2].driver}_mode=bridge"),
-            sure=False)
+            (
+                "turn on hairpin (reflective relay) at the switch's port",
+                f"the network with -o {mine[2].driver}_mode=bridge",
+            ),
+            sure=False,
+        )
     return None
 
 
@@ -87,8 +113,11 @@ def _not_its_own(net: Network, who: str) -> Cause:
         "own-parent",
         f"{who}: what the parent {net.link} sends goes out on the wire, never to the {net.driver} links that are made on it",
         (f"{net.name}: {net.driver} on {net.link}",),
-        (f"a {net.driver} link of the host's own on {net.link}, with an address and a route to the containers",
-         "a bridge network beside it, for what host and containers say to each other"))
+        (
+            f"a {net.driver} link of the host's own on {net.link}, with an address and a route to the containers",
+            "a bridge network beside it, for what host and containers say to each other",
+        ),
+    )
 
 
 # -- a container's cable -----------------------------------------------------------------
@@ -102,16 +131,29 @@ def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[
     if not case.host.links:
         return
     if here is None:
-        yield Cause("no-link", f"{who}'s cable to {net.name} is gone", (f"{HOST}: there is no link {end.link}",), ("plumb repair",))
+        yield Cause(
+            "no-link",
+            f"{who}'s cable to {net.name} is gone",
+            (f"{HOST}: there is no link {end.link}",),
+            ("plumb repair",),
+        )
         return
     bridge = case.host.link(net.link)
     if not here.up:
-        yield Cause("link-down", f"{who}'s cable to {net.name} is down at the host's end", (f"{HOST}: {end.link} is down",),
-                    (f"ip link set {end.link} up", "plumb repair"))
+        yield Cause(
+            "link-down",
+            f"{who}'s cable to {net.name} is down at the host's end",
+            (f"{HOST}: {end.link} is down",),
+            (f"ip link set {end.link} up", "plumb repair"),
+        )
     if bridge is not None and here.master != bridge.index:
         other = next((link.name for link in case.host.links if link.index == here.master), "none")
-        yield Cause("off-bridge", f"{who}'s cable is not plugged into {net.link}, the bridge of {net.name}",
-                    (f"{HOST}: {end.link} is a port of {other}",), (f"ip link set {end.link} master {net.link}", "plumb repair"))
+        yield Cause(
+            "off-bridge",
+            f"{who}'s cable is not plugged into {net.link}, the bridge of {net.name}",
+            (f"{HOST}: {end.link} is a port of {other}",),
+            (f"ip link set {end.link} master {net.link}", "plumb repair"),
+        )
     inside = case.facts.get(member.place.name)
     if inside is not None:
         yield _inside(inside, member, end, net)
@@ -120,32 +162,46 @@ def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[
             "peer-down",
             f"{who}'s cable has no carrier: {end.ifname} in {who} is down",
             (f"{HOST}: {end.link}: no carrier",),
-            ("plumb repair",))
+            ("plumb repair",),
+        )
     if here.port is not None and here.port.state != FORWARDING and here.up and here.carrier:
         state = STATES.get(here.port.state, str(here.port.state))
         yield Cause(
             "port-state",
             f"the bridge's port of {who} is {state}, so it passes no frames on",
             (f"{HOST}: bridge link show dev {end.link}: state {state}",),
-            (f"bridge link set dev {end.link} state 3",
-             f"ip link set {net.link} type bridge stp_state 0, or wait for the spanning tree"))
+            (
+                f"bridge link set dev {end.link} state 3",
+                f"ip link set {net.link} type bridge stp_state 0, or wait for the spanning tree",
+            ),
+        )
 
 
 def _inside(facts: Facts, member: Member, end: Endpoint, net: Network) -> Cause | None:
     """The container's own end: is it up, and has it its addresses?"""
     who, link = member.box.name, facts.link(end.ifname)
     if link is None:
-        return Cause("no-link", f"{who} has no {end.ifname}", (f"{who}: there is no link {end.ifname}",), ("plumb repair",))
+        return Cause(
+            "no-link",
+            f"{who} has no {end.ifname}",
+            (f"{who}: there is no link {end.ifname}",),
+            ("plumb repair",),
+        )
     if not link.up:
-        return Cause("peer-down", f"{end.ifname} in {who} is down", (f"{who}: {end.ifname} is down",),
-                     (within(member.place, f"ip link set {end.ifname} up"), "plumb repair"))
+        return Cause(
+            "peer-down",
+            f"{end.ifname} in {who} is down",
+            (f"{who}: {end.ifname} is down",),
+            (within(member.place, f"ip link set {end.ifname} up"), "plumb repair"),
+        )
     lost = [ip for ip in end.ips if not facts.has(ip.ip)]
     if lost:
         return Cause(
             "address-gone",
             f"{who} does not have {lost[0].ip} any more, its address on {net.name}",
             (f"{who}: no address {lost[0].ip}",),
-            (within(member.place, f"ip addr add {lost[0]} dev {end.ifname}"), "plumb repair"))
+            (within(member.place, f"ip addr add {lost[0]} dev {end.ifname}"), "plumb repair"),
+        )
     return None
 
 
@@ -158,40 +214,70 @@ def _bridge(case: Case, ip: IPAddress, net: Network) -> Iterator[Cause | None]:
         return
     bridge = case.host.link(net.link)
     if bridge is None:
-        yield Cause("no-bridge", f"the bridge of {net.name} is gone", (f"{HOST}: there is no link {net.link}",), ("plumb repair",))
+        yield Cause(
+            "no-bridge",
+            f"the bridge of {net.name} is gone",
+            (f"{HOST}: there is no link {net.link}",),
+            ("plumb repair",),
+        )
     elif not bridge.up:
         yield bridge_down(net)
     else:
         pool = net.pool_of(ip)
         wanted = pool.gateway if pool else None
-        routed = case.holder(case.goal) is None or case.source.name == HOST or case.packet is None or case.packet.ttl < 64
+        routed = (
+            case.holder(case.goal) is None
+            or case.source.name == HOST
+            or case.packet is None
+            or case.packet.ttl < 64
+        )
         if wanted is not None and not case.host.has(wanted) and routed and not net.internal:
             yield Cause(
                 "gateway-gone",
                 f"the host does not have {wanted} any more, by which {net.name} leads out",
                 (f"{HOST}: no address {wanted}",),
-                ("plumb repair",))
+                ("plumb repair",),
+            )
 
 
 def bridge_down(net: Network) -> Cause:
     """A network's bridge is down."""
-    return Cause("bridge-down", f"the bridge of {net.name} is down", (f"{HOST}: {net.link} is down",),
-                 (f"ip link set {net.link} up", "plumb repair"))
+    return Cause(
+        "bridge-down",
+        f"the bridge of {net.name} is down",
+        (f"{HOST}: {net.link} is down",),
+        (f"ip link set {net.link} up", "plumb repair"),
+    )
 
 
 def _ports(case: Case) -> Iterator[Cause | None]:
     """Two ports of one bridge that keep to themselves."""
     two = [holder for ip in _ends(case) if (holder := case.holder(ip)) is not None]
-    links = [(member, link) for member, end, _ in two if (link := case.host.link(end.link)) is not None and link.port is not None]
+    links = [
+        (member, link)
+        for member, end, _ in two
+        if (link := case.host.link(end.link)) is not None and link.port is not None
+    ]
     if len(links) < 2:
         return
     (one, here), (other, there) = links[:2]
-    if here.name != there.name and here.master == there.master and here.port and there.port and here.port.isolated and there.port.isolated:
+    if (
+        here.name != there.name
+        and here.master == there.master
+        and here.port
+        and there.port
+        and here.port.isolated
+        and there.port.isolated
+    ):
         yield Cause(
             "isolated",
             f"{one.box.name} and {other.box.name} are on isolated ports of one bridge: those pass nothing to each other",
-            tuple(f"{HOST}: bridge -d link show dev {link.name}: isolated on" for link in (here, there)),
-            (f"bridge link set dev {here.name} isolated off",))
+            tuple(
+                f"{HOST}: bridge -d link show dev {link.name}: isolated on"
+                for link in (here, there)
+            ),
+            (f"bridge link set dev {here.name} isolated off",),
+        )
 
 
 def _hairpin(case: Case) -> Cause | None:
@@ -200,16 +286,33 @@ def _hairpin(case: Case) -> Cause | None:
     if last is None or last.inbound or last.place.name != HOST:
         return None
     holder = case.holder(last.packet.dst)
-    came = next((each for each in case.story.crossings(case.end.way) if each.place.name == HOST and each.inbound), None)
+    came = next(
+        (
+            each
+            for each in case.story.crossings(case.end.way)
+            if each.place.name == HOST and each.inbound
+        ),
+        None,
+    )
     link = case.host.link(holder[1].link) if holder else None
-    if link is None or link.port is None or link.port.hairpin or came is None or came.dev != link.name:
+    if (
+        link is None
+        or link.port is None
+        or link.port.hairpin
+        or came is None
+        or came.dev != link.name
+    ):
         return None
     return Cause(
         "hairpin",
         f"it must go back to {holder[0].box.name if holder else ''} by the port that it came in by, which a bridge does only in "
         "hairpin mode",
-        (f"{HOST}: bridge -d link show dev {link.name}: hairpin off", f"it came in by {came.dev} and left by {last.dev}"),
-        (f"bridge link set dev {link.name} hairpin on", "plumb repair"))
+        (
+            f"{HOST}: bridge -d link show dev {link.name}: hairpin off",
+            f"it came in by {came.dev} and left by {last.dev}",
+        ),
+        (f"bridge link set dev {link.name} hairpin on", "plumb repair"),
+    )
 
 
 # -- a neighbour -----------------------------------------------------------------
@@ -233,14 +336,25 @@ def impostor(case: Case) -> Cause | None:
     for crossing in case.story.crossings():
         packet = crossing.packet
         holder, mac = case.holder(packet.dst), packet.mac[1]
-        whose = next((member for member in case.members for end, _ in member.ends if end.mac == mac), None)
-        if holder is not None and whose is not None and whose is not holder[0] and mac != holder[1].mac:
+        whose = next(
+            (member for member in case.members for end, _ in member.ends if end.mac == mac), None
+        )
+        if (
+            holder is not None
+            and whose is not None
+            and whose is not holder[0]
+            and mac != holder[1].mac
+        ):
             return Cause(
                 "duplicate-address",
                 f"two have the address {packet.dst}, or had it: the frame goes to {whose.box.name}'s MAC {mac}, "
                 f"{holder[0].box.name} has {holder[1].mac}",
-                (f"{crossing.place.name}:{crossing.dev}: to {mac}", f"{holder[0].box.name}: {holder[1].ifname} {holder[1].mac}"),
-                ("give one of the two another address", f"ip neigh flush {packet.dst}, after that"))
+                (
+                    f"{crossing.place.name}:{crossing.dev}: to {mac}",
+                    f"{holder[0].box.name}: {holder[1].ifname} {holder[1].mac}",
+                ),
+                ("give one of the two another address", f"ip neigh flush {packet.dst}, after that"),
+            )
     return None
 
 
@@ -254,20 +368,35 @@ def _nobody(case: Case) -> Cause | None:
     if (deaf := _deaf(case, facts, ip, dev)) is not None:
         return deaf
     link: Link | None = facts.link(dev)
-    what = f"nobody on {dev}" + ("" if link is None or link.carrier else " (no carrier)") + f" answers for {ip}"
+    what = (
+        f"nobody on {dev}"
+        + ("" if link is None or link.carrier else " (no carrier)")
+        + f" answers for {ip}"
+    )
     net = case.network_of(ip)
     if case.holder(ip) is None and net is not None and net.driver == "bridge":
         return Cause(
             "target-gone",
             f"{what}: no running container has that address",
             seen,
-            ("plumb ps shows who runs, and plumb repair mends what is left of others",
-             "conntrack -D and the rule that leads there, if it is an old one"))
-    return Cause("no-neighbour", what, seen, (f"see that {ip} is up, and on the segment of {facts.place.name}:{dev}",))
+            (
+                "plumb ps shows who runs, and plumb repair mends what is left of others",
+                "conntrack -D and the rule that leads there, if it is an old one",
+            ),
+        )
+    return Cause(
+        "no-neighbour",
+        what,
+        seen,
+        (f"see that {ip} is up, and on the segment of {facts.place.name}:{dev}",),
+    )
 
 
 def _deaf(case: Case, facts: Facts, ip: IPAddress, dev: str) -> Cause | None:
-    """Who has the address does not answer for it: with a strict rp_filter it does not hear those whom it would answer by another link."""
+    """Who has the address does not answer for it.
+
+    With a strict rp_filter it does not hear those whom it would answer by another link.
+    """
     spot = case.wires.get((facts.place.name, dev))
     there = case.facts.get(spot[0]) if spot else None
     if spot is None or there is None or not there.has(ip):
@@ -280,5 +409,9 @@ def _deaf(case: Case, facts: Facts, ip: IPAddress, dev: str) -> Cause | None:
         f"{there.place.name} has {ip}, and does not even answer for its MAC address: it would answer {facts.place.name} by another "
         f"link than {spot[1]}, and with a strict rp_filter does not believe it",
         tuple(f"{there.place.name}: {name} = {there.setting(name)}" for name in names),
-        (within(there.place, f"sysctl -w net.ipv4.conf.{spot[1]}.rp_filter=2"), f"a route to {facts.place.name} by {spot[1]}"),
-        sure=False)
+        (
+            within(there.place, f"sysctl -w net.ipv4.conf.{spot[1]}.rp_filter=2"),
+            f"a route to {facts.place.name} by {spot[1]}",
+        ),
+        sure=False,
+    )

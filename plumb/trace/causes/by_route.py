@@ -1,7 +1,8 @@
 """The routing of some place does not know the way, or refuses it.
 
-A namespace that was the last to have the packet is asked what its routing says about just that packet: from where it came, and by which
-link, since that is part of the question (forwarding, rp_filter).
+A namespace that was the last to have the packet is asked what its routing says about just that
+packet: from where it came, and by which link, since that is part of the question (forwarding,
+rp_filter).
 """
 
 from __future__ import annotations
@@ -30,16 +31,26 @@ def find(case: Case) -> Cause | None:
         return _turned_back(case)
     if not case.gone or case.last is None:
         return None
-    if end.ending is Ending.SILENT or (end.way is Way.THERE and case.of(case.last.place).has(case.goal)):
+    if end.ending is Ending.SILENT or (
+        end.way is Way.THERE and case.of(case.last.place).has(case.goal)
+    ):
         return _no_answer(case, case.last)
     return _stuck(case, case.last, end.way) if case.last.inbound else None
 
 
 def astray(case: Case) -> Cause | None:
-    """The cause where this host led it to another link than the network's; what became of it there matters no more."""
+    """The cause where this host led it to another link than the network's.
+
+    What became of it there matters no more.
+    """
     line = case.end.line
     packet = case.story.packet(case.host.place, Way.THERE)
-    if (line is not None and line.hook != "forward") or case.end.way is not Way.THERE or packet is None or not case.host.links:
+    if (
+        (line is not None and line.hook != "forward")
+        or case.end.way is not Way.THERE
+        or packet is None
+        or not case.host.links
+    ):
         return None
     net = case.network_of(packet.dst)
     bridge = case.bridge(net) if net and net.driver == "bridge" else None
@@ -61,7 +72,8 @@ def _unsent(case: Case) -> Cause | None:
             "no-network",
             f"{case.source.name} is on no network: it has no link but its own loopback",
             (f"{case.source.name}: links: lo",),
-            (f"plumb network connect NETWORK {case.source.name}",))
+            (f"plumb network connect NETWORK {case.source.name}",),
+        )
     if answer is not None and answer.error:
         return _no_way(facts, answer, case.goal, Way.THERE, case)
     return None
@@ -70,31 +82,48 @@ def _unsent(case: Case) -> Cause | None:
 def _no_way(facts: Facts, answer: Answer, ip: IPAddress, way: Way, case: Case) -> Cause:
     """The routing of a place says no."""
     place = facts.place
-    seen = (f"{place.name}: ip route get {ip}: {answer.error}{f', {answer.type}' if answer.type else ''}",)
+    seen = (
+        f"{place.name}: ip route get {ip}: {answer.error}{f', {answer.type}' if answer.type else ''}",
+    )
     if answer.type in REFUSING and answer.error != "ENETUNREACH":
         return Cause(
             f"{answer.type}-route",
             f"a route of {place.name} says {answer.type} for {ip}: it is there so that nothing gets there",
             seen,
-            (within(place, f"ip route del {answer.type} PREFIX, for the prefix that 'ip route' shows"),))
+            (
+                within(
+                    place,
+                    f"ip route del {answer.type} PREFIX, for the prefix that 'ip route' shows",
+                ),
+            ),
+        )
     if way is Way.BACK:
-        return Cause("no-reply-route", f"{place.name} has no route to {ip}, to whom its answer must go", seen,
-                     (within(place, f"ip route add {ip} via ROUTER"), *_default(case, place)))
+        return Cause(
+            "no-reply-route",
+            f"{place.name} has no route to {ip}, to whom its answer must go",
+            seen,
+            (within(place, f"ip route add {ip} via ROUTER"), *_default(case, place)),
+        )
     return Cause(
         "no-route",
         f"{place.name} has no route to {ip}",
         seen,
-        (within(place, f"ip route add {ip} via ROUTER"), *_default(case, place)))
+        (within(place, f"ip route add {ip} via ROUTER"), *_default(case, place)),
+    )
 
 
 def _default(case: Case, place: Place) -> tuple[str, ...]:
     """How a container gets its default route."""
-    member = next((each for each in case.members if each.place == place and place.name != HOST), None)
+    member = next(
+        (each for each in case.members if each.place == place and place.name != HOST), None
+    )
     if member is None:
         return ()
     closed = [net.name for _, net in member.ends if net.closed]
     if closed and len(closed) == len(member.ends):
-        return (f"a network that leads out: {', '.join(closed)} does not: plumb network connect NETWORK {member.box.name}",)
+        return (
+            f"a network that leads out: {', '.join(closed)} does not: plumb network connect NETWORK {member.box.name}",
+        )
     return ("plumb repair",)
 
 
@@ -120,7 +149,7 @@ def _stuck(case: Case, last: Crossing, way: Way) -> Cause | None:
         return _martian(case, last, answer)
     link = facts.link(last.dev)
     if link is not None and link.port is not None:
-        return None                             # a bridge's port: nobody was asked for a route yet
+        return None  # a bridge's port: nobody was asked for a route yet
     name = "net/ipv4/ip_forward" if version == 4 else "net/ipv6/conf/all/forwarding"
     own = f"net/ipv{version}/conf/{last.dev}/forwarding"
     off = next((each for each in (name, own) if facts.setting(each) == "0"), "")
@@ -129,9 +158,12 @@ def _stuck(case: Case, last: Crossing, way: Way) -> Cause | None:
             "ip-forward",
             f"{last.place.name} does not forward what is not for itself: it is no router",
             (f"{last.place.name}: {off} = 0",),
-            (within(last.place, f"sysctl -w {off.replace('/', '.')}=1"),
-             "plumb repair",
-             "see who turns it off: grep -r forward /etc/sysctl.d /etc/systemd/network"))
+            (
+                within(last.place, f"sysctl -w {off.replace('/', '.')}=1"),
+                "plumb repair",
+                "see who turns it off: grep -r forward /etc/sysctl.d /etc/systemd/network",
+            ),
+        )
     if answer is None or not answer.error:
         return None
     if answer.type in REFUSING or answer.error in ("ENETUNREACH", "EAGAIN"):
@@ -148,8 +180,12 @@ def _martian(case: Case, last: Crossing, answer: Answer | None) -> Cause | None:
     if packet.version != 4 or not refused:
         return None
     if facts.has(packet.src):
-        return Cause("own-source", f"{last.place.name} has {packet.src} itself, and takes nothing from itself by {last.dev}",
-                     (f"{last.place.name}:{last.dev}: {packet.ends}",), ("give one of the two another address",))
+        return Cause(
+            "own-source",
+            f"{last.place.name} has {packet.src} itself, and takes nothing from itself by {last.dev}",
+            (f"{last.place.name}:{last.dev}: {packet.ends}",),
+            ("give one of the two another address",),
+        )
     if not strict:
         return None
     return Cause(
@@ -157,20 +193,33 @@ def _martian(case: Case, last: Crossing, answer: Answer | None) -> Cause | None:
         f"{last.place.name} would answer {packet.src} by another link than {last.dev}, so with a strict rp_filter it does not believe "
         "the "
         "packet",
-        (*(f"{last.place.name}: {name} = {facts.setting(name)}" for name in names),
-         f"{last.place.name}: ip route get {packet.dst} from {packet.src} iif {last.dev}: {answer.error if answer else ''}"),
-        (within(last.place, f"sysctl -w net.ipv4.conf.{last.dev}.rp_filter=2"), f"a route to {packet.src} by {last.dev}"))
+        (
+            *(f"{last.place.name}: {name} = {facts.setting(name)}" for name in names),
+            f"{last.place.name}: ip route get {packet.dst} from {packet.src} iif {last.dev}: {answer.error if answer else ''}",
+        ),
+        (
+            within(last.place, f"sysctl -w net.ipv4.conf.{last.dev}.rp_filter=2"),
+            f"a route to {packet.src} by {last.dev}",
+        ),
+    )
 
 
 def _other_route(net: Network | None, ip: IPAddress, answer: Answer | None) -> Cause | None:
     """The routing leads to another link than the network's own."""
-    if net is None or not net.link or net.driver != "bridge" or answer is None or answer.dev in (net.link, "", "lo"):
+    if (
+        net is None
+        or not net.link
+        or net.driver != "bridge"
+        or answer is None
+        or answer.dev in (net.link, "", "lo")
+    ):
         return None
     return Cause(
         "other-route",
         f"{ip} is on {net.name}, but a more specific route leads it to {answer.dev} instead of {net.link}",
         (f"{HOST}: ip route get {ip}: {answer}",),
-        (f"ip route del {answer.net} dev {answer.dev}", f"another subnet for {net.name}"))
+        (f"ip route del {answer.net} dev {answer.dev}", f"another subnet for {net.name}"),
+    )
 
 
 # -- at the other end -----------------------------------------------------------------
@@ -183,11 +232,19 @@ def _no_answer(case: Case, last: Crossing) -> Cause | None:
         return cause
     if facts.back is not None and facts.back.error:
         return _no_way(facts, facts.back, last.packet.src, Way.BACK, case)
-    if facts.back is not None and facts.back.dev not in ("", last.dev) and case.end.ending is Ending.SILENT:
+    if (
+        facts.back is not None
+        and facts.back.dev not in ("", last.dev)
+        and case.end.ending is Ending.SILENT
+    ):
         return Cause(
             "reply-elsewhere",
             f"{last.place.name}'s answer would leave by {facts.back.dev}, not by {last.dev} where the question came in",
             (f"{last.place.name}: ip route get {last.packet.src}: {facts.back}",),
-            ("another network as the gateway: --gw-priority", f"a route to {last.packet.src} by {last.dev}"),
-            sure=False)
+            (
+                "another network as the gateway: --gw-priority",
+                f"a route to {last.packet.src} by {last.dev}",
+            ),
+            sure=False,
+        )
     return None

@@ -1,4 +1,8 @@
-"""A rule dropped it: which one it was is known, so what is left to say is what it is for, and how it is told to let this pass."""
+"""A rule dropped it.
+
+Which one it was is known, so what is left to say is what it is for, and how it is told to let this
+pass.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,12 @@ from plumb.trace.headers import Way
 from plumb.trace.path import Crossing, Ending
 from plumb.trace.rule_steps import Line
 
-DIRECT = re.compile(r"-d (\S+?)(?:/\d+)? ! -i (\S+) -j DROP|ip6? daddr (\S+) iifname != \"?([^\" ]+)\"? .*drop.*")
-LOOPBACK = re.compile(r"-d 127\.0\.0\.1\S* ! -i lo .*-j DROP|ip daddr 127\.0\.0\.1 iifname != \"?lo\"? .*drop.*")
+DIRECT = re.compile(
+    r"-d (\S+?)(?:/\d+)? ! -i (\S+) -j DROP|ip6? daddr (\S+) iifname != \"?([^\" ]+)\"? .*drop.*"
+)
+LOOPBACK = re.compile(
+    r"-d 127\.0\.0\.1\S* ! -i lo .*-j DROP|ip daddr 127\.0\.0\.1 iifname != \"?lo\"? .*drop.*"
+)
 ICC = re.compile(r"-i (\S+) -o \1 -j DROP|iifname \"(\S+)\" .*drop.*")
 OPTION = "com.docker.network.bridge"
 
@@ -24,7 +32,9 @@ def find(case: Case) -> Cause | None:
     line = case.end.line
     if line is None:
         return None
-    known = next((cause for explain in EXPLAINED if (cause := explain(case, line)) is not None), None)
+    known = next(
+        (cause for explain in EXPLAINED if (cause := explain(case, line)) is not None), None
+    )
     return known or _somebodys(case, line)
 
 
@@ -36,7 +46,8 @@ def kernel(case: Case) -> Cause | None:
     return Cause(
         "kernel",
         f"{place} dropped it for the kernel's reason {case.end.error}",
-        (f"{case.end.error} in {case.end.function or '?'}()",))
+        (f"{case.end.error} in {case.end.function or '?'}()",),
+    )
 
 
 # -- Docker's own walls -----------------------------------------------------------------
@@ -50,10 +61,17 @@ def _direct(case: Case, line: Line) -> Cause | None:
         return by_nat.unmasked(case, _reading(line))
     ip, bridge = next(part for part in (found.groups()[:2], found.groups()[2:]) if part[0])
     holder, inside = case.holder(case.goal), case.holder(case.packet.src) if case.packet else None
-    whose = f"{holder[0].box.name}'s address on {holder[2].name}" if holder else f"an address on {bridge}"
+    whose = (
+        f"{holder[0].box.name}'s address on {holder[2].name}"
+        if holder
+        else f"an address on {bridge}"
+    )
     seen = (_reading(line), f"it came in by {_came_by(case)}, not by {bridge}")
-    ports = dict.fromkeys(str(port.host_port) for port in (holder[1].ports if holder else ())
-                          if port.host_port and not port.host_ip.is_loopback)
+    ports = dict.fromkeys(
+        str(port.host_port)
+        for port in (holder[1].ports if holder else ())
+        if port.host_port and not port.host_ip.is_loopback
+    )
     published = (f"ask a published port of this host: {', '.join(ports)}",) if ports else ()
     if holder and inside:
         return Cause(
@@ -61,18 +79,24 @@ def _direct(case: Case, line: Line) -> Cause | None:
             f"{inside[0].box.name} is not on {holder[2].name}, and networks are parted: the raw PREROUTING rule lets nobody in "
             f"to {ip}, {whose}, but through published ports",
             seen,
-            (f"plumb network connect {holder[2].name} {inside[0].box.name}", *published))
+            (f"plumb network connect {holder[2].name} {inside[0].box.name}", *published),
+        )
     version, dev = case.goal.version, _came_by(case)
     return Cause(
         "direct-access",
         f"{case.source.name} routes to {ip}, {whose}, directly; the raw PREROUTING rule lets nobody in but through published ports, "
         "and does so before connection tracking, NAT and the administrator's own rules",
         seen,
-        ((f"the network with -o {OPTION}.gateway_mode_ipv{version}=nat-unprotected (all ports are open to who can route here), or "
-         "=routed (no NAT)"),
-         f"the network with -o {OPTION}.trusted_host_interfaces={dev} (only what comes by {dev})",
-         'the setting "allow-direct-routing": true (all networks)',
-         *published))
+        (
+            (
+                f"the network with -o {OPTION}.gateway_mode_ipv{version}=nat-unprotected (all ports are open to who can route here), or "
+                "=routed (no NAT)"
+            ),
+            f"the network with -o {OPTION}.trusted_host_interfaces={dev} (only what comes by {dev})",
+            'the setting "allow-direct-routing": true (all networks)',
+            *published,
+        ),
+    )
 
 
 def _came_by(case: Case) -> str:
@@ -86,11 +110,14 @@ def _loopback(case: Case, line: Line) -> Cause | None:
         "loopback-port",
         "the port is published on 127.0.0.1, and what comes from a neighbour must not reach it",
         (_reading(line),),
-        ("publish it on the address that it shall be reached at: -p ADDRESS:PORT:PORT",))
+        ("publish it on the address that it shall be reached at: -p ADDRESS:PORT:PORT",),
+    )
 
 
 def _icc(case: Case, line: Line) -> Cause | None:
-    off = "icc=false" in line.why or (ICC.fullmatch(line.text) and line.hook == "forward" and _bridged(case))
+    off = "icc=false" in line.why or (
+        ICC.fullmatch(line.text) and line.hook == "forward" and _bridged(case)
+    )
     if not off:
         return None
     net = case.network_of(case.goal)
@@ -98,17 +125,37 @@ def _icc(case: Case, line: Line) -> Cause | None:
         "icc-off",
         f"containers of {net.name if net else 'this network'} do not reach each other: it was made with enable_icc=false",
         (_reading(line),),
-        (f"a network without -o {OPTION}.enable_icc=false", "publish the port, and ask the host for it"))
+        (
+            f"a network without -o {OPTION}.enable_icc=false",
+            "publish the port, and ask the host for it",
+        ),
+    )
 
 
 def _internal(case: Case, line: Line) -> Cause | None:
-    chains = ("PLUMB-INTERNAL", "DOCKER-INTERNAL", "DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2")
-    net = next((net for net in case.networks if net.internal and net.link and net.link in line.text + line.chain), None)
+    chains = (
+        "PLUMB-INTERNAL",
+        "DOCKER-INTERNAL",
+        "DOCKER-ISOLATION-STAGE-1",
+        "DOCKER-ISOLATION-STAGE-2",
+    )
+    net = next(
+        (
+            net
+            for net in case.networks
+            if net.internal and net.link and net.link in line.text + line.chain
+        ),
+        None,
+    )
     if line.chain not in chains and net is None:
         return None
     name = net.name if net else "the network"
-    return Cause("internal", f"{name} is internal: nothing enters or leaves it", (_reading(line),),
-                 ("a network without --internal, or another one beside it: plumb network connect",))
+    return Cause(
+        "internal",
+        f"{name} is internal: nothing enters or leaves it",
+        (_reading(line),),
+        ("a network without --internal, or another one beside it: plumb network connect",),
+    )
 
 
 def _wall(case: Case, line: Line) -> Cause | None:
@@ -119,9 +166,19 @@ def _wall(case: Case, line: Line) -> Cause | None:
     what = f"port {port}/{case.protocol}" if port else "address"
     who = f"{holder[0].box.name}'s {what} on {holder[2].name}" if holder else str(case.goal)
     inside = case.holder(case.packet.src) if case.packet else None
-    share = (f"connect both to one network: plumb network connect {holder[2].name} {inside[0].box.name}",) if holder and inside else ()
-    return Cause("unpublished", f"{who} is not published, so from outside of its network nobody gets there", (_reading(line),),
-                 (*share, f"publish it: plumb run -p {port or 'PORT'}:{port or 'PORT'} …"))
+    share = (
+        (
+            f"connect both to one network: plumb network connect {holder[2].name} {inside[0].box.name}",
+        )
+        if holder and inside
+        else ()
+    )
+    return Cause(
+        "unpublished",
+        f"{who} is not published, so from outside of its network nobody gets there",
+        (_reading(line),),
+        (*share, f"publish it: plumb run -p {port or 'PORT'}:{port or 'PORT'} …"),
+    )
 
 
 # -- others -----------------------------------------------------------------
@@ -130,7 +187,12 @@ def _wall(case: Case, line: Line) -> Cause | None:
 def _users(case: Case, line: Line) -> Cause | None:
     if line.chain not in ("PLUMB-USER", "DOCKER-USER"):
         return None
-    return Cause("users-rule", f"the administrator's own rule in {line.chain} {_verb(line)} it", (_reading(line),), (deleting(line),))
+    return Cause(
+        "users-rule",
+        f"the administrator's own rule in {line.chain} {_verb(line)} it",
+        (_reading(line),),
+        (deleting(line),),
+    )
 
 
 def _invalid(case: Case, line: Line) -> Cause | None:
@@ -140,7 +202,11 @@ def _invalid(case: Case, line: Line) -> Cause | None:
         "invalid",
         "connection tracking knows no connection that this packet belongs to, and a rule drops what is INVALID",
         (_reading(line),),
-        ("sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1, if the packets are the tail of a connection", deleting(line)))
+        (
+            "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1, if the packets are the tail of a connection",
+            deleting(line),
+        ),
+    )
 
 
 def _bridge(case: Case, line: Line) -> Cause | None:
@@ -150,20 +216,29 @@ def _bridge(case: Case, line: Line) -> Cause | None:
         "bridge-firewall",
         "a firewall of the bridge itself (nft's family bridge) drops the frame; iptables never sees it",
         (_reading(line),),
-        (deleting(line),))
+        (deleting(line),),
+    )
 
 
 def _second(case: Case, line: Line) -> Cause | None:
     """Another base chain of the same hook had accepted it before."""
-    earlier = [each for each in case.story.lines(case.end.way) if each.hook == line.hook and each is not line and each.place == line.place
-               and each.verdict == "accept" and (each.table, each.native) != (line.table, line.native)]
+    earlier = [
+        each
+        for each in case.story.lines(case.end.way)
+        if each.hook == line.hook
+        and each is not line
+        and each.place == line.place
+        and each.verdict == "accept"
+        and (each.table, each.native) != (line.table, line.native)
+    ]
     if not earlier or line.hook != "forward":
         return None
     return Cause(
         "second-firewall",
         f"{earlier[-1].where} accepted it, but an accept is the last word of its own chain only: {line.where} drops it after that",
         (_reading(earlier[-1]), _reading(line)),
-        (_accept(case, line), deleting(line)))
+        (_accept(case, line), deleting(line)),
+    )
 
 
 def _bridge_netfilter(case: Case, line: Line) -> Cause | None:
@@ -175,7 +250,11 @@ def _bridge_netfilter(case: Case, line: Line) -> Cause | None:
         "bridge-netfilter",
         "the packet stays on its bridge, but br_netfilter shows it to the firewall all the same, whose forward hook drops it",
         (_reading(line), f"{name} = {value}"),
-        (f"sysctl -w {name.replace('/', '.')}=0, if nothing needs it (icc=false does)", _accept(case, line)))
+        (
+            f"sysctl -w {name.replace('/', '.')}=0, if nothing needs it (icc=false does)",
+            _accept(case, line),
+        ),
+    )
 
 
 def _input(case: Case, line: Line) -> Cause | None:
@@ -185,7 +264,8 @@ def _input(case: Case, line: Line) -> Cause | None:
         "input-drop",
         f"it reached {line.place.name} itself, whose own firewall {_verb(line)} it (published ports do not pass there, services do)",
         (_reading(line),),
-        (_accept(case, line), deleting(line)))
+        (_accept(case, line), deleting(line)),
+    )
 
 
 def _output(case: Case, line: Line) -> Cause | None:
@@ -195,17 +275,27 @@ def _output(case: Case, line: Line) -> Cause | None:
         "output-drop",
         f"{line.place.name}'s own firewall does not let it out",
         (_reading(line),),
-        (_accept(case, line), deleting(line)))
+        (_accept(case, line), deleting(line)),
+    )
 
 
 def _policy(case: Case, line: Line) -> Cause | None:
     if line.kind is not RuleKind.POLICY or line.hook != "forward":
         return None
-    ours = any(net.driver == "bridge" and case.was_seen(line.place.name, net.link, case.end.way) for net in case.networks) or _to_us(case)
-    missing = ours and not any(each.chain.startswith(("PLUMB", "DOCKER")) for each in case.story.lines(case.end.way))
+    ours = any(
+        net.driver == "bridge" and case.was_seen(line.place.name, net.link, case.end.way)
+        for net in case.networks
+    ) or _to_us(case)
+    missing = ours and not any(
+        each.chain.startswith(("PLUMB", "DOCKER")) for each in case.story.lines(case.end.way)
+    )
     says = "nothing in FORWARD accepts it, and the policy drops what nothing accepts"
-    return Cause("forward-policy", says + ("; plumb's own rules for this network are not there" if missing else ""), (_reading(line),),
-                 (*(("plumb repair",) if missing else ()), _accept(case, line), deleting(line)))
+    return Cause(
+        "forward-policy",
+        says + ("; plumb's own rules for this network are not there" if missing else ""),
+        (_reading(line),),
+        (*(("plumb repair",) if missing else ()), _accept(case, line), deleting(line)),
+    )
 
 
 def _to_us(case: Case) -> bool:
@@ -214,16 +304,36 @@ def _to_us(case: Case) -> bool:
 
 
 def _somebodys(case: Case, line: Line) -> Cause:
-    ident = "rejected" if case.end.ending is Ending.REJECTED else "policy" if line.kind is RuleKind.POLICY else "dropped"
+    ident = (
+        "rejected"
+        if case.end.ending is Ending.REJECTED
+        else "policy"
+        if line.kind is RuleKind.POLICY
+        else "dropped"
+    )
     return Cause(
         ident,
         f"a rule in {line.place.name} {_verb(line)} it: {line.why or line.where}",
         (_reading(line),),
-        (_accept(case, line), deleting(line)))
+        (_accept(case, line), deleting(line)),
+    )
 
 
 EXPLAINED: tuple[Callable[[Case, Line], Cause | None], ...] = (
-    _direct, _loopback, _icc, _internal, _wall, _users, _invalid, _bridge, _second, _bridge_netfilter, _input, _output, _policy)
+    _direct,
+    _loopback,
+    _icc,
+    _internal,
+    _wall,
+    _users,
+    _invalid,
+    _bridge,
+    _second,
+    _bridge_netfilter,
+    _input,
+    _output,
+    _policy,
+)
 
 
 # -- words ---------------------------------------------------------------
@@ -232,7 +342,9 @@ EXPLAINED: tuple[Callable[[Case, Line], Cause | None], ...] = (
 def _bridged(case: Case) -> bool:
     """Whether it was on its way from one port of a bridge to another of the same."""
     place = case.end.line.place if case.end.line else None
-    came: list[Crossing] = [each for each in case.story.crossings(case.end.way) if each.place == place and each.inbound]
+    came: list[Crossing] = [
+        each for each in case.story.crossings(case.end.way) if each.place == place and each.inbound
+    ]
     link = case.of(place).link(came[-1].dev) if came else None
     return link is not None and link.port is not None
 
@@ -250,10 +362,20 @@ def _accept(case: Case, line: Line) -> str:
     packet = case.packet
     if packet is None:
         return deleting(line)
-    port = f" --dport {packet.dport}" if packet.protocol in ("tcp", "udp", "sctp") and case.end.way is Way.THERE else ""
+    port = (
+        f" --dport {packet.dport}"
+        if packet.protocol in ("tcp", "udp", "sctp") and case.end.way is Way.THERE
+        else ""
+    )
     if line.native:
         family = "ip6" if packet.version == 6 else "ip"
         match = f" {packet.protocol} dport {packet.dport}" if port else ""
-        return within(line.place, f"nft insert rule {line.family} {line.table} {line.chain} {family} daddr {packet.dst}{match} accept")
+        return within(
+            line.place,
+            f"nft insert rule {line.family} {line.table} {line.chain} {family} daddr {packet.dst}{match} accept",
+        )
     protocol = "icmpv6" if packet.protocol == "icmp" and packet.version == 6 else packet.protocol
-    return within(line.place, f"{tool(line)} -t {line.table} -I {line.chain} -d {packet.dst} -p {protocol}{port} -j ACCEPT")
+    return within(
+        line.place,
+        f"{tool(line)} -t {line.table} -I {line.chain} -d {packet.dst} -p {protocol}{port} -j ACCEPT",
+    )

@@ -16,28 +16,40 @@ def find(case: Case) -> Cause | None:
     end = case.end
     if end.ending is Ending.REJECTED and end.error in TOO_BIG:
         mtu = end.packet.mtu if end.packet else 0
-        return Cause("mtu", f"the packet is larger than the next link's MTU of {mtu}, and must not be cut into fragments",
-                     (f"ICMP from {end.place.name if end.place else '?'}: {end.error}, MTU {mtu}",),
-                     (f"networks with -o com.docker.network.driver.mtu={mtu}",
-                      "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu, for TCP"))
+        return Cause(
+            "mtu",
+            f"the packet is larger than the next link's MTU of {mtu}, and must not be cut into fragments",
+            (f"ICMP from {end.place.name if end.place else '?'}: {end.error}, MTU {mtu}",),
+            (
+                f"networks with -o com.docker.network.driver.mtu={mtu}",
+                "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu, for TCP",
+            ),
+        )
     if end.ending is Ending.REJECTED and end.error in EXPIRED:
         return Cause(
             "ttl",
             "it had passed as many routers as its time to live allowed: too small a --ttl, or a loop of routes",
             (f"ICMP from {end.place.name if end.place else '?'}: {end.error}",),
-            ("a larger --ttl", "look for two routers that send it to each other"))
+            ("a larger --ttl", "look for two routers that send it to each other"),
+        )
     if end.ending is Ending.UNSENT and end.error == "EMSGSIZE":
-        sizes = ", ".join(f"{link.name} {link.mtu}" for link in case.of(case.source).links if link.name != "lo")
+        sizes = ", ".join(
+            f"{link.name} {link.mtu}" for link in case.of(case.source).links if link.name != "lo"
+        )
         return Cause(
             "mtu",
             f"{case.source.name} does not send a packet that is larger than its own link's MTU",
             (f"MTU: {sizes}",),
-            ("a smaller --size",))
+            ("a smaller --size",),
+        )
     return _cable(case) or _silent_router(case)
 
 
 def _cable(case: Case) -> Cause | None:
-    """A cable whose far end takes less than its near end sends: it is dropped, and nobody is told."""
+    """A cable whose far end takes less than its near end sends.
+
+    It is dropped, and nobody is told.
+    """
     last = case.last
     if last is None or last.inbound or not case.gone:
         return None
@@ -49,9 +61,14 @@ def _cable(case: Case) -> Cause | None:
         "veth-mtu",
         f"{':'.join(spot or ())} takes {far.mtu} bytes, its cable's other end sends up to {here.mtu}: what is larger is lost without a "
         "word",
-        (f"MTU: {last.place.name}:{here.name} {here.mtu}, {':'.join(spot or ())} {far.mtu}; the packet has {last.packet.length} bytes",),
-        (within(case.of(far.place).place, f"ip link set {far.name} mtu {here.mtu}"),
-         within(last.place, f"ip link set {here.name} mtu {far.mtu}")))
+        (
+            f"MTU: {last.place.name}:{here.name} {here.mtu}, {':'.join(spot or ())} {far.mtu}; the packet has {last.packet.length} bytes",
+        ),
+        (
+            within(case.of(far.place).place, f"ip link set {far.name} mtu {here.mtu}"),
+            within(last.place, f"ip link set {here.name} mtu {far.mtu}"),
+        ),
+    )
 
 
 def _link(case: Case, place: str, name: str) -> Link | None:
@@ -62,10 +79,17 @@ def _link(case: Case, place: str, name: str) -> Link | None:
 def _silent_router(case: Case) -> Cause | None:
     """A router got it with its last hop, and its error did not come."""
     last = case.last
-    if last is None or not last.inbound or last.packet.ttl > 1 or not case.gone or case.of(last.place).has(last.packet.dst):
+    if (
+        last is None
+        or not last.inbound
+        or last.packet.ttl > 1
+        or not case.gone
+        or case.of(last.place).has(last.packet.dst)
+    ):
         return None
     return Cause(
         "ttl",
         f"it came to {last.place.name} with a time to live of {last.packet.ttl}, so it is not passed on",
         (f"{last.place.name}:{last.dev}: time to live {last.packet.ttl}",),
-        ("a larger --ttl", "look for two routers that send it to each other"))
+        ("a larger --ttl", "look for two routers that send it to each other"),
+    )

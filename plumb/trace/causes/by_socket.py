@@ -27,7 +27,7 @@ def find(case: Case) -> Cause | None:
         return None
     own = [each for each in facts.listeners if each.protocol == case.protocol and each.port == port]
     if own and any(each.takes(ip) for each in own):
-        return None                             # the proxy behind a port has closed it, or a firewall speaks in its name
+        return None  # the proxy behind a port has closed it, or a firewall speaks in its name
     if place.name == HOST and (cause := _host(case, ip, port)) is not None:
         return cause
     if own:
@@ -56,11 +56,15 @@ def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
             f"port {port} is published on {own.host_ip} only: it leads to {found.member.box.name} for this host "
             "itself, for nobody else",
             (f"published: {where} is {found.member.box.name}'s port {own.port}/{own.protocol}",),
-            (f"publish it for all: -p {port}:{own.port}",))
+            (f"publish it for all: -p {port}:{own.port}",),
+        )
     if own.host_ip != ip and not own.host_ip.is_unspecified:
-        return Cause("published-elsewhere", f"port {port} is published on {own.host_ip}, not on {ip}",
-                     (f"published: {where} is {found.member.box.name}'s port {own.port}/{own.protocol}",),
-                     (f"ask {own.host_ip}", f"publish it for all: -p {port}:{own.port}"))
+        return Cause(
+            "published-elsewhere",
+            f"port {port} is published on {own.host_ip}, not on {ip}",
+            (f"published: {where} is {found.member.box.name}'s port {own.port}/{own.protocol}",),
+            (f"ask {own.host_ip}", f"publish it for all: -p {port}:{own.port}"),
+        )
     return None
 
 
@@ -72,20 +76,47 @@ def _elsewhere(place: Place, ip: IPAddress, port: int, own: Sequence[Listener]) 
             "listens-on-loopback",
             f"in {place.name} port {port} is listened to on {own[0].ip} only, where nobody but {place.name} itself gets",
             seen,
-            (f"have the program listen on 0.0.0.0 (or ::) rather than on {own[0].ip}",))
+            (f"have the program listen on 0.0.0.0 (or ::) rather than on {own[0].ip}",),
+        )
     if not any(each.ip.version == ip.version for each in own):
-        return Cause("other-family", f"in {place.name} port {port} is listened to by IPv{own[0].ip.version} only",
-                     seen, (f"ask by IPv{own[0].ip.version}", "have the program listen on ::, which takes both"))
-    return Cause("listens-elsewhere", f"in {place.name} port {port} is listened to on {own[0].ip}, not on {ip}", seen,
-                 ("have the program listen on 0.0.0.0 (or ::)",))
+        return Cause(
+            "other-family",
+            f"in {place.name} port {port} is listened to by IPv{own[0].ip.version} only",
+            seen,
+            (f"ask by IPv{own[0].ip.version}", "have the program listen on ::, which takes both"),
+        )
+    return Cause(
+        "listens-elsewhere",
+        f"in {place.name} port {port} is listened to on {own[0].ip}, not on {ip}",
+        seen,
+        ("have the program listen on 0.0.0.0 (or ::)",),
+    )
 
 
 def _nobody(facts: Facts, port: int, protocol: str) -> Cause:
-    others = sorted({_listener(each) for each in facts.listeners if each.protocol == protocol and each.ip != RESOLVER})
+    others = sorted(
+        {
+            _listener(each)
+            for each in facts.listeners
+            if each.protocol == protocol and each.ip != RESOLVER
+        }
+    )
     seen = f"{facts.place.name}: {', '.join(others[:8]) or 'nobody'} listens by {protocol}"
-    ports = sorted({each.port for each in facts.listeners if each.protocol == protocol and not each.ip.is_loopback})
-    return Cause("nobody-listens", f"nobody listens at port {port}/{protocol} in {facts.place.name}", (seen,),
-                 (f"start the program there, or ask a port that it listens at{f' ({ports[0]})' if len(ports) == 1 else ''}",))
+    ports = sorted(
+        {
+            each.port
+            for each in facts.listeners
+            if each.protocol == protocol and not each.ip.is_loopback
+        }
+    )
+    return Cause(
+        "nobody-listens",
+        f"nobody listens at port {port}/{protocol} in {facts.place.name}",
+        (seen,),
+        (
+            f"start the program there, or ask a port that it listens at{f' ({ports[0]})' if len(ports) == 1 else ''}",
+        ),
+    )
 
 
 def _listener(each: Listener) -> str:
@@ -95,8 +126,14 @@ def _listener(each: Listener) -> str:
 def _mute(case: Case) -> Cause | None:
     """It arrived, and the place is told not to answer echoes."""
     facts = case.of(case.end.place)
-    name = "net/ipv4/icmp_echo_ignore_all" if case.ip.version == 4 else "net/ipv6/icmp/echo_ignore_all"
+    name = (
+        "net/ipv4/icmp_echo_ignore_all" if case.ip.version == 4 else "net/ipv6/icmp/echo_ignore_all"
+    )
     if case.protocol != "icmp" or facts.setting(name) != "1" or not facts.has(case.goal):
         return None
-    return Cause("echo-ignored", f"{facts.place.name} is told not to answer echo requests", (f"{facts.place.name}: {name} = 1",),
-                 (f"sysctl -w {name.replace('/', '.')}=0 there",))
+    return Cause(
+        "echo-ignored",
+        f"{facts.place.name} is told not to answer echo requests",
+        (f"{facts.place.name}: {name} = 1",),
+        (f"sysctl -w {name.replace('/', '.')}=0 there",),
+    )

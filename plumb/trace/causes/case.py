@@ -90,16 +90,32 @@ class Case:
         if self.packet is not None:
             return self.packet.dst
         rewrites = any(line.rewrites for line in self.story.lines())
-        return self.published.end.target(self.published.port) if rewrites and self.published else self.ip
+        return (
+            self.published.end.target(self.published.port)
+            if rewrites and self.published
+            else self.ip
+        )
 
     @property
     def gone(self) -> bool:
         """Whether it disappeared, rather than being refused or dropped by a rule."""
-        return self.end.ending in (Ending.LOST, Ending.SILENT, Ending.UNSENT, Ending.DROPPED) and self.end.line is None
+        return (
+            self.end.ending in (Ending.LOST, Ending.SILENT, Ending.UNSENT, Ending.DROPPED)
+            and self.end.line is None
+        )
 
     def holder(self, ip: IPAddress) -> tuple[Member, Endpoint, Network] | None:
         """The container that an address belongs to, and by which endpoint."""
-        return next(((member, end, net) for member in self.members for end, net in member.ends for own in end.ips if own.ip == ip), None)
+        return next(
+            (
+                (member, end, net)
+                for member in self.members
+                for end, net in member.ends
+                for own in end.ips
+                if own.ip == ip
+            ),
+            None,
+        )
 
     def network_of(self, ip: IPAddress) -> Network | None:
         """The network that an address lies in."""
@@ -111,4 +127,6 @@ class Case:
 
     def was_seen(self, place: str, dev: str, way: Way = Way.THERE) -> bool:
         """Whether it was seen at a link."""
-        return any(each.place.name == place and each.dev == dev for each in self.story.crossings(way))
+        return any(
+            each.place.name == place and each.dev == dev for each in self.story.crossings(way)
+        )

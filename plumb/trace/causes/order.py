@@ -8,8 +8,17 @@ from plumb.trace.causes import by_link, by_nat, by_route, by_rule, by_size, by_s
 from plumb.trace.causes.case import Case, Cause
 
 FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
-    by_link.impostor, by_nat.find, by_route.astray, by_rule.find, by_size.find, by_socket.find, by_link.find, by_route.find, by_nat.likely,
-    by_rule.kernel)
+    by_link.impostor,
+    by_nat.find,
+    by_route.astray,
+    by_rule.find,
+    by_size.find,
+    by_socket.find,
+    by_link.find,
+    by_route.find,
+    by_nat.likely,
+    by_rule.kernel,
+)
 
 
 def find(case: Case) -> Cause | None:

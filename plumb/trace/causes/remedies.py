@@ -24,8 +24,11 @@ def deleting(line: Line) -> str:
     """How that rule is taken away, or that policy made to let pass."""
     if line.native:
         where = f"{line.family} {line.table} {line.chain}"
-        command = (f"nft chain {where} '{{ policy accept; }}'" if line.kind is RuleKind.POLICY
-                   else f"nft delete rule {where} handle {line.handle}")
+        command = (
+            f"nft chain {where} '{{ policy accept; }}'"
+            if line.kind is RuleKind.POLICY
+            else f"nft delete rule {where} handle {line.handle}"
+        )
     elif line.kind is RuleKind.POLICY:
         command = f"{tool(line)} -t {line.table} -P {line.chain} ACCEPT"
     else:

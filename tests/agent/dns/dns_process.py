@@ -1,7 +1,9 @@
-"""The embedded DNS in a process of its own, as in the agent; a sandbox that asks, and servers elsewhere that the test plays.
+"""The embedded DNS in a process of its own, as in the agent.
 
-    sandbox    127.0.0.11:5300 (UDP), :5301 (TCP); its own server at 127.0.0.2
-    host       servers at 127.0.0.1, 127.0.0.2, … port 53
+A sandbox that asks, and servers elsewhere that the test plays.
+
+sandbox    127.0.0.11:5300 (UDP), :5301 (TCP); its own server at 127.0.0.2
+host       servers at 127.0.0.1, 127.0.0.2, … port 53
 """
 
 from __future__ import annotations
@@ -56,16 +58,40 @@ class Process:
 
     def serve(self, **settings: Any) -> None:
         """Serve the sandbox; what is not said is as before."""
-        self.settings = {"ns": self.ns, "ip": ADDRESS, "udp": UDP, "tcp": TCP, "networks": ["n-shop"], "links": [], "upstreams": [],
-                         "outside": True, "ndots": False, **self.settings, **settings}
+        self.settings = {
+            "ns": self.ns,
+            "ip": ADDRESS,
+            "udp": UDP,
+            "tcp": TCP,
+            "networks": ["n-shop"],
+            "links": [],
+            "upstreams": [],
+            "outside": True,
+            "ndots": False,
+            **self.settings,
+            **settings,
+        }
         self.take("serve", self.settings)
 
-    def name(self, endpoint: str, names: str, ips: str, ports: tuple[tuple[str, str, int], ...] = ()) -> None:
+    def name(
+        self, endpoint: str, names: str, ips: str, ports: tuple[tuple[str, str, int], ...] = ()
+    ) -> None:
         """An endpoint on the network shop; names and addresses in one string each."""
-        self.take("name", {"endpoint": endpoint, "network": "n-shop", "title": "shop", "names": names.split(), "ips": ips.split(),
-                           "ports": ports})
+        self.take(
+            "name",
+            {
+                "endpoint": endpoint,
+                "network": "n-shop",
+                "title": "shop",
+                "names": names.split(),
+                "ips": ips.split(),
+                "ports": ports,
+            },
+        )
 
-    def ask(self, name: str, kind: str = "A", *, tcp: bool = False, seconds: float = SECONDS, **how: Any) -> dns.message.Message:
+    def ask(
+        self, name: str, kind: str = "A", *, tcp: bool = False, seconds: float = SECONDS, **how: Any
+    ) -> dns.message.Message:
         """Ask it, from the sandbox."""
         query = dns.message.make_query(name, kind, **how)
         with entered(self.ns):
@@ -94,13 +120,19 @@ class Process:
         """How many sockets it has open. A file that is being loaded does not count."""
         found = 0
         for each in Path(f"/proc/{self.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):               # it is just being closed
+            with suppress(FileNotFoundError):  # it is just being closed
                 found += os.readlink(each).startswith("socket:")
         return found
 
     def memory(self) -> int:
         """KiB of it that are in memory."""
-        return int(next(line.split()[1] for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if "VmRSS" in line))
+        return int(
+            next(
+                line.split()[1]
+                for line in Path(f"/proc/{self.pid}/status").read_text().splitlines()
+                if "VmRSS" in line
+            )
+        )
 
     def notes(self) -> str:
         """What it has noted."""
@@ -109,7 +141,9 @@ class Process:
 
 @contextmanager
 def embedded(limits: Limits | None = None, room: int = 1 << 20) -> Iterator[Process]:
-    """A process, and a sandbox on a lab host that it does not serve yet; it must not note any error, nor end.
+    """A process, and a sandbox on a lab host that it does not serve yet.
+
+    It must not note any error, nor end.
 
     Args:
         room: how many descriptors its loop watches at most.
@@ -130,7 +164,7 @@ def embedded(limits: Limits | None = None, room: int = 1 << 20) -> Iterator[Proc
         process = Process(ns, pid, mine, told)
         mine.settimeout(SECONDS)
         try:
-            process.take("unname", "nobody")            # it is up, and has closed what it has not to do with
+            process.take("unname", "nobody")  # it is up, and has closed what it has not to do with
             yield process
             assert process.notes() == ""
         finally:
@@ -138,7 +172,9 @@ def embedded(limits: Limits | None = None, room: int = 1 << 20) -> Iterator[Proc
             os.kill(pid, signal.SIGKILL)
             status = os.waitpid(pid, 0)[1]
             namespaces.drop(ns)
-        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, "the process has ended by itself"
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, (
+            "the process has ended by itself"
+        )
 
 
 def _be(control: socket.socket, told: Path, limits: Limits | None, room: int) -> None:
@@ -168,7 +204,10 @@ def _be(control: socket.socket, told: Path, limits: Limits | None, room: int) ->
 
 @contextmanager
 def elsewhere(ip: str = "127.0.0.1", ns: str = "") -> Iterator[socket.socket]:
-    """A server that the test plays: it gets questions by UDP, and answers when it is told to. On the host, or in a sandbox."""
+    """A server that the test plays: it gets questions by UDP, and answers when it is told to.
+
+    On the host, or in a sandbox.
+    """
     with entered(ns):
         sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
     with closing(sock):
@@ -187,12 +226,19 @@ def elsewhere_tcp(ip: str = "127.0.0.1", ns: str = "") -> Iterator[socket.socket
 
 def question(packet: bytes) -> bytes:
     """The question's section of a packet with no more than that."""
-    return packet[12:packet.index(b"\0", 12) + 5]
+    return packet[12 : packet.index(b"\0", 12) + 5]
 
 
 def answered(packet: bytes, ip: bytes = b"\x0a\0\0\1", flags: bytes = b"\x81\x80") -> bytes:
     """An answer to a packet: that address."""
-    return packet[:2] + flags + b"\0\1\0\1\0\0\0\0" + question(packet) + b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4" + ip
+    return (
+        packet[:2]
+        + flags
+        + b"\0\1\0\1\0\0\0\0"
+        + question(packet)
+        + b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4"
+        + ip
+    )
 
 
 def failed(packet: bytes, rcode: int) -> bytes:
@@ -201,9 +247,14 @@ def failed(packet: bytes, rcode: int) -> bytes:
 
 
 def answer(server: socket.socket, made: bytes | None = None, rcode: int = 0) -> bytes:
-    """Have a server answer the next question: with that, or that error, or the address 10.0.0.1; the question."""
+    """Have a server answer the next question: with that, or that error, or the address 10.0.0.1.
+
+    The question.
+    """
     packet, client = server.recvfrom(1 << 16)
-    server.sendto(made if made is not None else failed(packet, rcode) if rcode else answered(packet), client)
+    server.sendto(
+        made if made is not None else failed(packet, rcode) if rcode else answered(packet), client
+    )
     return packet
 
 

@@ -8,7 +8,10 @@ ENTRY = OVERHEAD + 30 + 70
 
 
 def added(memory: Memory, count: int) -> tuple[int, int]:
-    """A new sandbox asks so many questions; how many answers are kept for it, and the bytes of all."""
+    """A new sandbox asks so many questions.
+
+    How many answers are kept for it, and the bytes of all.
+    """
     share = memory.share()
     for number in range(count):
         share.add(stream=False, question=b"%030d" % number, tails=(bytes(70),))

@@ -43,10 +43,15 @@ from tests.labs import within
 
 
 def test_an_answer_is_handed_on_as_it_is(patient: Process) -> None:
-    """Its flags, its TTLs, an OPT; only the id is the client's again. The question goes on as it was asked, with EDNS and all."""
+    """Its flags, its TTLs, an OPT; only the id is the client's again.
+
+    The question goes on as it was asked, with EDNS and all.
+    """
     with elsewhere() as server, patient.asking() as client:
         odd: list[dns.edns.Option] = [dns.edns.GenericOption(dns.edns.OptionType.make(65001), b"x")]
-        query = dns.message.make_query("Example.com", "TXT", use_edns=0, payload=1400, options=odd).to_wire()
+        query = dns.message.make_query(
+            "Example.com", "TXT", use_edns=0, payload=1400, options=odd
+        ).to_wire()
         client.send(query)
         asked, where = server.recvfrom(1 << 16)
         assert (asked[2:], len(asked)) == (query[2:], len(query))
@@ -57,7 +62,9 @@ def test_an_answer_is_handed_on_as_it_is(patient: Process) -> None:
         assert client.recv(1 << 16) == query[:2] + made.to_wire()[2:]
 
 
-@pytest.mark.parametrize("rcode", [dns.rcode.NXDOMAIN, dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.NOTAUTH])
+@pytest.mark.parametrize(
+    "rcode", [dns.rcode.NXDOMAIN, dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.NOTAUTH]
+)
 def test_an_error_that_is_an_answer_is_handed_on(patient: Process, rcode: dns.rcode.Rcode) -> None:
     """No other server is asked then."""
     with elsewhere() as server, patient.asking() as client:
@@ -79,8 +86,12 @@ def test_what_is_asked_again_is_asked_elsewhere_again(patient: Process) -> None:
 def padded(size: int) -> bytes:
     """A question of so many bytes, most of them in an option that does not matter."""
     bare = dns.message.make_query("example.com", "A", use_edns=0).to_wire()
-    odd: list[dns.edns.Option] = [dns.edns.GenericOption(dns.edns.OptionType.make(65001), bytes(size - len(bare) - 4))]
-    return dns.message.make_query("example.com", "A", use_edns=0, options=odd).to_wire(max_size=1 << 15)
+    odd: list[dns.edns.Option] = [
+        dns.edns.GenericOption(dns.edns.OptionType.make(65001), bytes(size - len(bare) - 4))
+    ]
+    return dns.message.make_query("example.com", "A", use_edns=0, options=odd).to_wire(
+        max_size=1 << 15
+    )
 
 
 def test_a_question_that_is_too_long_is_refused(patient: Process) -> None:
@@ -113,12 +124,20 @@ def test_answers_find_who_asked(patient: Process) -> None:
         asked = [server.recvfrom(1 << 16) for _ in clients]
         random.shuffle(asked)
         for packet, where in asked:
-            server.sendto(answered(packet, bytes((10, 0, 0, int(packet[14:packet.index(b"\7", 13)])))), where)
-        assert [ips(told(client)) for client in clients] == [[f"10.0.0.{number}"] for number in range(20)]
+            server.sendto(
+                answered(packet, bytes((10, 0, 0, int(packet[14 : packet.index(b"\7", 13)])))),
+                where,
+            )
+        assert [ips(told(client)) for client in clients] == [
+            [f"10.0.0.{number}"] for number in range(20)
+        ]
 
 
 def test_an_oversize_answer_is_handed_on(patient: Process) -> None:
-    """There are servers that send more than 512 bytes to who has said nothing; and up to what a datagram holds."""
+    """There are servers that send more than 512 bytes to who has said nothing.
+
+    And up to what a datagram holds.
+    """
     with elsewhere() as server, patient.asking() as client:
         client.send(QUERY)
         asked, where = server.recvfrom(1 << 16)
@@ -168,9 +187,14 @@ def test_up_to_three_servers_are_asked_in_order(process: Process) -> None:
 
 
 @pytest.mark.parametrize("rcode", [dns.rcode.SERVFAIL, dns.rcode.REFUSED])
-def test_a_server_that_fails_or_refuses_is_passed_over(patient: Process, rcode: dns.rcode.Rcode) -> None:
+def test_a_server_that_fails_or_refuses_is_passed_over(
+    patient: Process, rcode: dns.rcode.Rcode
+) -> None:
     """At once, without waiting for anything; with the question in its answer or without."""
-    for made in (failed, lambda packet, number: packet[:2] + bytes((0x81, 0x80 | number)) + bytes(8)):
+    for made in (
+        failed,
+        lambda packet, number: packet[:2] + bytes((0x81, 0x80 | number)) + bytes(8),
+    ):
         with elsewhere() as one, elsewhere("127.0.0.2") as two, patient.asking() as client:
             client.send(QUERY)
             asked, where = one.recvfrom(1 << 16)
@@ -198,11 +222,16 @@ def test_an_address_to_which_there_is_no_way_is_passed_over_at_once(patient: Pro
         assert ips(told(client)) == ["10.0.0.1"]
 
 
-def test_the_users_servers_are_asked_from_the_sandbox_and_the_hosts_from_the_host(patient: Process) -> None:
+def test_the_users_servers_are_asked_from_the_sandbox_and_the_hosts_from_the_host(
+    patient: Process,
+) -> None:
     """127.0.0.3 is another one in each."""
     for inside in (True, False):
         patient.serve(upstreams=[["127.0.0.3", inside]])
-        with elsewhere("127.0.0.3", patient.ns if inside else "") as server, patient.asking() as client:
+        with (
+            elsewhere("127.0.0.3", patient.ns if inside else "") as server,
+            patient.asking() as client,
+        ):
             client.send(QUERY)
             answer(server)
             assert ips(told(client)) == ["10.0.0.1"]
@@ -226,7 +255,10 @@ def test_a_server_may_have_an_ipv6_address(patient: Process) -> None:
 
 
 def test_which_servers_are_of_use() -> None:
-    """Not oneself; the host's only with a way out; three, and only then is it looked at whether they may be asked."""
+    """Not oneself; the host's only with a way out.
+
+    Three, and only then is it looked at whether they may be asked.
+    """
     own = ("127.0.0.11", True)
     mine, hosts = ("192.0.2.1", True), ("192.0.2.2", False)
 
@@ -278,9 +310,17 @@ def rcodes(client: socket.socket, count: int) -> list[int]:
 
 
 def test_who_waits_too_long_for_a_slot_is_refused() -> None:
-    """Docker has 1024 slots; who waits gets one that comes free in time, and the queue has an end: beyond it one is refused at once."""
-    with (embedded(Limits(patience=0.4, slots=10, waiting=10)) as process, elsewhere() as server, elsewhere("127.0.0.2"),
-          process.asking() as client):
+    """Docker has 1024 slots.
+
+    Who waits gets one that comes free in time, and the queue has an end: beyond it one is refused
+    at once.
+    """
+    with (
+        embedded(Limits(patience=0.4, slots=10, waiting=10)) as process,
+        elsewhere() as server,
+        elsewhere("127.0.0.2"),
+        process.asking() as client,
+    ):
         process.serve(upstreams=[HOST, OTHER])
         before = process.descriptors()
         ask_many(process, client, 30)
@@ -296,7 +336,11 @@ def test_who_waits_too_long_for_a_slot_is_refused() -> None:
 
 def test_all_sandboxes_together_have_a_bound_and_each_its_share() -> None:
     """Of a crowded agent a sandbox gets what is granted to each."""
-    with embedded(Limits(patience=0.5, forwards=20, granted=5)) as process, elsewhere(), process.asking() as client:
+    with (
+        embedded(Limits(patience=0.5, forwards=20, granted=5)) as process,
+        elsewhere(),
+        process.asking() as client,
+    ):
         process.serve(upstreams=[HOST])
         ask_many(process, client, 40)
         assert rcodes(client, 20) == [dns.rcode.REFUSED] * 20
@@ -318,7 +362,11 @@ def test_all_sandboxes_together_have_a_bound_and_each_its_share() -> None:
 
 def test_without_descriptors_one_waits() -> None:
     """And is served when there are some again."""
-    with embedded(Limits(patience=2), room=8) as process, elsewhere() as server, process.asking() as client:
+    with (
+        embedded(Limits(patience=2), room=8) as process,
+        elsewhere() as server,
+        process.asking() as client,
+    ):
         process.serve(upstreams=[HOST])
         before = process.descriptors()
         ask_many(process, client, 30)
@@ -344,7 +392,9 @@ def test_an_unserved_sandboxs_questions_are_forgotten(patient: Process) -> None:
 # -- whose address ---------------------------------------------------------------
 
 
-def test_an_address_that_a_server_knows_by_the_same_name_is_asked_about_there(patient: Process) -> None:
+def test_an_address_that_a_server_knows_by_the_same_name_is_asked_about_there(
+    patient: Process,
+) -> None:
     """The reverse of a name that was resolved elsewhere is resolved elsewhere."""
     patient.name("e1", "web", "172.18.0.2")
     reverse = dns.message.make_query("2.0.18.172.in-addr.arpa", "PTR").to_wire()
@@ -361,21 +411,37 @@ def test_an_address_that_a_server_knows_by_the_same_name_is_asked_about_there(pa
 
 
 def test_of_one_answer_no_more_is_learnt_than_so_much(patient: Process) -> None:
-    """It may have hundreds of records: the first sixteen about addresses of the zone count, and who asks for the others' names is told."""
+    """It may have hundreds of records.
+
+    The first sixteen about addresses of the zone count, and who asks for the others' names is told.
+    """
     for number in range(20):
         patient.name(f"e{number}", "many", f"172.18.1.{number}")
     with elsewhere() as server, patient.asking() as client:
         client.send(dns.message.make_query("many", "HTTPS").to_wire())
         asked, where = server.recvfrom(1 << 16)
-        addresses = [*(b"\x0a\0\0%c" % number for number in range(200)), *(b"\xac\x12\1%c" % number for number in range(20))]
+        addresses = [
+            *(b"\x0a\0\0%c" % number for number in range(200)),
+            *(b"\xac\x12\1%c" % number for number in range(20)),
+        ]
         records = b"".join(b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4" + ip for ip in addresses)
-        server.sendto(asked[:2] + b"\x81\x80\0\1" + len(addresses).to_bytes(2, "big") + bytes(4) + question(asked) + records, where)
+        server.sendto(
+            asked[:2]
+            + b"\x81\x80\0\1"
+            + len(addresses).to_bytes(2, "big")
+            + bytes(4)
+            + question(asked)
+            + records,
+            where,
+        )
         told(client)
         client.send(dns.message.make_query("15.1.18.172.in-addr.arpa", "PTR").to_wire())
         answer(server, rcode=dns.rcode.NXDOMAIN)
         assert told(client).rcode() == dns.rcode.NXDOMAIN
         for number in range(16, 20):
-            assert ips(patient.ask(f"{number}.1.18.172.in-addr.arpa", "PTR", seconds=1)) == ["many.shop."]
+            assert ips(patient.ask(f"{number}.1.18.172.in-addr.arpa", "PTR", seconds=1)) == [
+                "many.shop."
+            ]
 
 
 def test_the_patience_is_dockers() -> None:

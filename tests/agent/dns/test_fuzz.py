@@ -1,4 +1,7 @@
-"""Whatever is sent to the embedded DNS server, it answers properly or not at all; it does not end, and it does not grow."""
+"""Whatever is sent to the embedded DNS server, it answers properly or not at all.
+
+It does not end, and it does not grow.
+"""
 
 from __future__ import annotations
 
@@ -18,35 +21,70 @@ from plumb.agent.dns.limits import Limits
 from tests.agent.dns.dns_process import Process, embedded, ips
 from tests.host.trial_hosts import wait_until
 
-BASE = [dns.message.make_query(name, kind, use_edns=edns, payload=4096).to_wire()
-        for name, kind in (("web", "A"), ("many.shop", "AAAA"), ("2.0.18.172.in-addr.arpa", "PTR"), ("_http._tcp.web", "SRV"),
-                           ("web", "ANY"), ("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p", "A"), ("nobody", "TXT"))
-        for edns in (-1, 0)]
+BASE = [
+    dns.message.make_query(name, kind, use_edns=edns, payload=4096).to_wire()
+    for name, kind in (
+        ("web", "A"),
+        ("many.shop", "AAAA"),
+        ("2.0.18.172.in-addr.arpa", "PTR"),
+        ("_http._tcp.web", "SRV"),
+        ("web", "ANY"),
+        ("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p", "A"),
+        ("nobody", "TXT"),
+    )
+    for edns in (-1, 0)
+]
 HEAD = b"\0\1\1\0\0\1\0\0\0\0\0\0"
 NASTY = [
-    bytes(12), b"\xff" * 12, b"\0" * 65507, b"\xff" * 65507,
-    HEAD + b"\xc0\x0c" * 100, HEAD + b"\1a" * 30000, HEAD + b"\x3f" * 65000,
-    b"\0\1\1\0\0\1\xff\xff\xff\xff\xff\xff\3web\0\0\1\0\1", b"\0\1\1\0\xff\xff\0\0\0\0\0\0" + b"\3web\0\0\1\0\1" * 5000,
+    bytes(12),
+    b"\xff" * 12,
+    b"\0" * 65507,
+    b"\xff" * 65507,
+    HEAD + b"\xc0\x0c" * 100,
+    HEAD + b"\1a" * 30000,
+    HEAD + b"\x3f" * 65000,
+    b"\0\1\1\0\0\1\xff\xff\xff\xff\xff\xff\3web\0\0\1\0\1",
+    b"\0\1\1\0\xff\xff\0\0\0\0\0\0" + b"\3web\0\0\1\0\1" * 5000,
     b"\0\1\1\0\0\1\0\0\0\0\0\1\3web\0\0\1\0\1\0\0\x29\xff\xff\0\0\0\0\xff\xff" + bytes(65535 - 100),
     b"\0\1\1\0\0\1\0\0\0\0\0\1\3web\0\0\1\0\1\xc0\x1d\0\x29\0\0\0\0\0\0\0\0",
     b"\0\1\1\0\0\1\0\0\0\0\0\2\3web\0\0\1\0\1" + b"\0\0\x29\2\0\0\0\0\0\0\0" * 2,
     b"\0\1\1\0\0\1\0\1\0\1\0\0\3web\0\0\1\0\1" + b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4\1\2\3\4" * 2,
-    *(HEAD + b"\3web\0" + kind.to_bytes(2, "big") + group.to_bytes(2, "big")
-      for kind in (0, 1, 12, 28, 33, 41, 250, 251, 252, 255, 65535) for group in (0, 1, 3, 254, 255, 65535)),
-    HEAD + b"\x3f" + b"x" * 63 + b"\x3f" + b"y" * 63 + b"\x3f" + b"z" * 63 + b"\x3d" + b"w" * 61 + b"\0\0\x0c\0\1",
-    HEAD + b"\1." * 126 + b"\0\0\1\0\1", b"\0\1\1\0\0\1\0\0\0\0\0\0\0\0\1\0\1",
+    *(
+        HEAD + b"\3web\0" + kind.to_bytes(2, "big") + group.to_bytes(2, "big")
+        for kind in (0, 1, 12, 28, 33, 41, 250, 251, 252, 255, 65535)
+        for group in (0, 1, 3, 254, 255, 65535)
+    ),
+    HEAD
+    + b"\x3f"
+    + b"x" * 63
+    + b"\x3f"
+    + b"y" * 63
+    + b"\x3f"
+    + b"z" * 63
+    + b"\x3d"
+    + b"w" * 61
+    + b"\0\0\x0c\0\1",
+    HEAD + b"\1." * 126 + b"\0\0\1\0\1",
+    b"\0\1\1\0\0\1\0\0\0\0\0\0\0\0\1\0\1",
 ]
 
 
 def packets() -> st.SearchStrategy[bytes]:
     """Anything, and questions with something changed, cut off, put in or put on."""
+
     @st.composite
     def changed(draw: st.DrawFn) -> bytes:
         packet = bytearray(draw(st.sampled_from(BASE)))
         for _ in range(draw(st.integers(0, 4))):
             at = draw(st.integers(0, len(packet) - 1))
-            packet[at] = draw(st.sampled_from((0, 1, 0x3F, 0x40, 0x7F, 0x80, 0xC0, 0xFF)) | st.integers(0, 255))
-        return bytes(packet[:draw(st.integers(0, len(packet)))]) + draw(st.binary(max_size=20)) if draw(st.booleans()) else bytes(packet)
+            packet[at] = draw(
+                st.sampled_from((0, 1, 0x3F, 0x40, 0x7F, 0x80, 0xC0, 0xFF)) | st.integers(0, 255)
+            )
+        return (
+            bytes(packet[: draw(st.integers(0, len(packet)))]) + draw(st.binary(max_size=20))
+            if draw(st.booleans())
+            else bytes(packet)
+        )
 
     return changed() | st.binary(max_size=600)
 
@@ -86,7 +124,12 @@ def proper(packet: bytes, said: bytes) -> bool:
 
 
 @given(packet=packets())
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_the_server_survives_anything_by_udp(process: Process, packet: bytes) -> None:
     """The next question is answered; whatever is said before is an answer."""
     with process.asking() as client:
@@ -107,7 +150,12 @@ def test_the_server_survives_nasty_packets(process: Process, number: int) -> Non
         while (said := client.recv(1 << 16))[:2] != b"\xab\xcd":
             assert proper(packet, said)
     with process.asking(tcp=True) as client:
-        client.sendall((len(packet).to_bytes(2, "big") + packet) * 3 + len(BASE[0]).to_bytes(2, "big") + b"\xab\xcd" + BASE[0][2:])
+        client.sendall(
+            (len(packet).to_bytes(2, "big") + packet) * 3
+            + len(BASE[0]).to_bytes(2, "big")
+            + b"\xab\xcd"
+            + BASE[0][2:]
+        )
         heard = b""
         while b"\xab\xcd" not in heard:
             said = client.recv(1 << 16)

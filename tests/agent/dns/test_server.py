@@ -48,7 +48,11 @@ def test_a_name_is_answered_as_docker_answers(shared: Process, tcp: bool) -> Non
     """Ten minutes, recursion available, no authority, and the question as it was asked, in its case."""
     for name in ("web", "WeB", "web.shop", "0123456789ab"):
         answer = shared.ask(name, tcp=tcp)
-        assert (ips(answer), answer.answer[0].ttl, answer.rcode()) == (["172.18.0.2"], 600, dns.rcode.NOERROR)
+        assert (ips(answer), answer.answer[0].ttl, answer.rcode()) == (
+            ["172.18.0.2"],
+            600,
+            dns.rcode.NOERROR,
+        )
         assert answer.flags == dns.flags.QR | dns.flags.RA | dns.flags.RD
         assert answer.question[0].name.to_text() == answer.answer[0].name.to_text() == f"{name}."
 
@@ -70,10 +74,16 @@ def test_a_family_that_a_name_has_not_is_empty(shared: Process, tcp: bool) -> No
 def test_mail_for_a_known_name_goes_to_its_address(shared: Process) -> None:
     """MX is empty, so that the client asks for the address."""
     answer = shared.ask("web", "MX")
-    assert (answer.rcode(), answer.answer, answer.flags & dns.flags.RA) == (dns.rcode.NOERROR, [], dns.flags.RA)
+    assert (answer.rcode(), answer.answer, answer.flags & dns.flags.RA) == (
+        dns.rcode.NOERROR,
+        [],
+        dns.flags.RA,
+    )
 
 
-@pytest.mark.parametrize("name", ["2.0.18.172.in-addr.arpa", "2.0.0.0." + "0." * 24 + "0.0.d.f.ip6.arpa"])
+@pytest.mark.parametrize(
+    "name", ["2.0.18.172.in-addr.arpa", "2.0.0.0." + "0." * 24 + "0.0.d.f.ip6.arpa"]
+)
 def test_addresses_are_called_by_the_first_name(shared: Process, name: str) -> None:
     """And its network."""
     answer = shared.ask(name, "PTR")
@@ -86,11 +96,27 @@ def test_a_named_port_is_offered(shared: Process) -> None:
     answer = shared.ask("_http._tcp.app", "SRV")
     assert [str(data) for data in answer.answer[0]] == ["0 0 80 web.shop."]
     assert answer.answer[0].rdtype == dns.rdatatype.SRV
-    assert [(str(rrset.name), str(rrset[0])) for rrset in answer.additional] == [("web.shop.", "172.18.0.2"), ("web.shop.", "fd00::2")]
+    assert [(str(rrset.name), str(rrset[0])) for rrset in answer.additional] == [
+        ("web.shop.", "172.18.0.2"),
+        ("web.shop.", "fd00::2"),
+    ]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("web", "TXT"), ("web", "ANY"), ("web", "NS"), ("web", "HTTPS"), ("nobody", "A"), ("base", "A"),
-                                            ("nobody", "MX"), ("9.0.18.172.in-addr.arpa", "PTR"), ("web", "PTR"), ("x.tcp.app", "SRV")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("web", "TXT"),
+        ("web", "ANY"),
+        ("web", "NS"),
+        ("web", "HTTPS"),
+        ("nobody", "A"),
+        ("base", "A"),
+        ("nobody", "MX"),
+        ("9.0.18.172.in-addr.arpa", "PTR"),
+        ("web", "PTR"),
+        ("x.tcp.app", "SRV"),
+    ],
+)
 def test_all_else_is_for_others_to_answer(shared: Process, name: str, kind: str, tcp: bool) -> None:
     """And there are none here: SERVFAIL, without a promise to recurse."""
     answer = shared.ask(name, kind, tcp=tcp)
@@ -114,7 +140,10 @@ def test_the_class_does_not_matter(shared: Process) -> None:
 def test_flags_are_repeated_that_are_to_be(shared: Process) -> None:
     """RD and CD, but not AD."""
     query = dns.message.make_query("web", "A", flags=dns.flags.CD | dns.flags.AD)
-    assert dns.message.from_wire(shared.raw(query.to_wire())).flags == dns.flags.QR | dns.flags.RA | dns.flags.CD
+    assert (
+        dns.message.from_wire(shared.raw(query.to_wire())).flags
+        == dns.flags.QR | dns.flags.RA | dns.flags.CD
+    )
 
 
 def test_no_opt_is_answered_with_none(shared: Process) -> None:
@@ -144,7 +173,10 @@ def test_the_order_is_another_each_time_it_is_prepared(shared: Process) -> None:
     assert len(rounds) == 5
 
 
-@pytest.mark.parametrize(("size", "count"), [(0, 30), (512, 30), (100, 30), (600, 36), (1232, 75), (4096, 100), (65535, 100)])
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [(0, 30), (512, 30), (100, 30), (600, 36), (1232, 75), (4096, 100), (65535, 100)],
+)
 def test_as_many_as_fit_into_a_datagram(shared: Process, size: int, count: int) -> None:
     """512 bytes or what the client says; then TC, and the client asks by TCP."""
     answer = shared.ask("many", use_edns=0 if size else -1, payload=size)
@@ -166,23 +198,39 @@ def test_by_tcp_all_fit(shared: Process) -> None:
 
 def header(flags: int = 0x0100, *counts: int) -> bytes:
     """The header of a message."""
-    return b"\x12\x34" + b"".join(number.to_bytes(2, "big") for number in (flags, *(counts or (1, 0, 0, 0))))
+    return b"\x12\x34" + b"".join(
+        number.to_bytes(2, "big") for number in (flags, *(counts or (1, 0, 0, 0)))
+    )
 
 
 WEB = b"\3web\0\0\1\0\1"
 
 
-@pytest.mark.parametrize(("packet", "rcode"), [
-    (header(), dns.rcode.FORMERR), (header() + b"\3we", dns.rcode.FORMERR), (header() + WEB[:-1], dns.rcode.FORMERR),
-    (header() + b"\xc0\x0c\0\1\0\1", dns.rcode.FORMERR), (header() + b"\x40web\0\0\1\0\1", dns.rcode.FORMERR),
-    (header() + b"\x3f" * 300, dns.rcode.FORMERR), (header() + (b"\1a" * 128) + b"\0\0\1\0\1", dns.rcode.FORMERR),
-    (header(0x0100, 0, 0, 0, 0), dns.rcode.FORMERR), (header(0x0100, 2, 0, 0, 0) + WEB * 2, dns.rcode.FORMERR),
-    (header(0x0100, 65535, 65535, 65535, 65535) + WEB, dns.rcode.FORMERR), (header(0x0100, 1, 0, 0, 1) + WEB, dns.rcode.FORMERR),
-    (header(0x0100, 1, 0, 0, 1) + WEB + b"\0\0\x29\x10\0\0\0\0\0\0\x10", dns.rcode.FORMERR),
-    (header(0x0100, 1, 2, 0, 0) + WEB, dns.rcode.FORMERR),
-    (header(0x0100, 1, 0, 0, 3) + WEB, dns.rcode.FORMERR),
-    (header(0x1000) + WEB, dns.rcode.NOTIMP), (header(0x2800) + WEB, dns.rcode.NOTIMP), (header(0x7800) + WEB, dns.rcode.NOTIMP)])
-def test_what_cannot_be_read_is_answered_as_such(shared: Process, packet: bytes, rcode: dns.rcode.Rcode, tcp: bool) -> None:
+@pytest.mark.parametrize(
+    ("packet", "rcode"),
+    [
+        (header(), dns.rcode.FORMERR),
+        (header() + b"\3we", dns.rcode.FORMERR),
+        (header() + WEB[:-1], dns.rcode.FORMERR),
+        (header() + b"\xc0\x0c\0\1\0\1", dns.rcode.FORMERR),
+        (header() + b"\x40web\0\0\1\0\1", dns.rcode.FORMERR),
+        (header() + b"\x3f" * 300, dns.rcode.FORMERR),
+        (header() + (b"\1a" * 128) + b"\0\0\1\0\1", dns.rcode.FORMERR),
+        (header(0x0100, 0, 0, 0, 0), dns.rcode.FORMERR),
+        (header(0x0100, 2, 0, 0, 0) + WEB * 2, dns.rcode.FORMERR),
+        (header(0x0100, 65535, 65535, 65535, 65535) + WEB, dns.rcode.FORMERR),
+        (header(0x0100, 1, 0, 0, 1) + WEB, dns.rcode.FORMERR),
+        (header(0x0100, 1, 0, 0, 1) + WEB + b"\0\0\x29\x10\0\0\0\0\0\0\x10", dns.rcode.FORMERR),
+        (header(0x0100, 1, 2, 0, 0) + WEB, dns.rcode.FORMERR),
+        (header(0x0100, 1, 0, 0, 3) + WEB, dns.rcode.FORMERR),
+        (header(0x1000) + WEB, dns.rcode.NOTIMP),
+        (header(0x2800) + WEB, dns.rcode.NOTIMP),
+        (header(0x7800) + WEB, dns.rcode.NOTIMP),
+    ],
+)
+def test_what_cannot_be_read_is_answered_as_such(
+    shared: Process, packet: bytes, rcode: dns.rcode.Rcode, tcp: bool
+) -> None:
     """An error with its id and nothing else."""
     if tcp:
         with shared.asking(tcp=True) as client:
@@ -194,7 +242,9 @@ def test_what_cannot_be_read_is_answered_as_such(shared: Process, packet: bytes,
     assert said[2] >> 3 & 15 == (packet[2] >> 3 & 15 if rcode == dns.rcode.NOTIMP else 0)
 
 
-@pytest.mark.parametrize("packet", [b"", b"\0", header()[:11], header(0x8100) + WEB, header(0x8180, 0, 0, 0, 0)])
+@pytest.mark.parametrize(
+    "packet", [b"", b"\0", header()[:11], header(0x8100) + WEB, header(0x8180, 0, 0, 0, 0)]
+)
 def test_what_is_no_question_is_met_with_silence(shared: Process, packet: bytes) -> None:
     """Less than a header, or an answer: who answers that may be answered for ever."""
     with shared.asking() as client:
@@ -221,7 +271,10 @@ def test_a_name_with_any_bytes_is_a_name(shared: Process) -> None:
 
 
 def test_a_name_that_cannot_be_written_is_an_error() -> None:
-    """A label has 63 bytes: a longer first name has no place in an answer; it is noted, and all else is answered."""
+    """A label has 63 bytes: a longer first name has no place in an answer.
+
+    It is noted, and all else is answered.
+    """
     with embedded() as process:
         process.serve()
         process.name("e1", "x" * 64, "172.18.0.2")
@@ -233,7 +286,10 @@ def test_a_name_that_cannot_be_written_is_an_error() -> None:
 
 
 def test_who_asks_much_keeps_nobody_waiting() -> None:
-    """A thousand questions that take work lie in one sandbox's socket; the question of another is answered among the first."""
+    """A thousand questions that take work lie in one sandbox's socket.
+
+    The question of another is answered among the first.
+    """
     with embedded() as process:
         other = process.ns + "2"
         namespaces.make(other)
@@ -247,7 +303,9 @@ def test_who_asks_much_keeps_nobody_waiting() -> None:
                 process.ns = other
                 process.ask("web")
                 for number in range(1000):
-                    busy.send(number.to_bytes(2, "big") + header()[2:] + b"\x08" + b"%08d" % number + WEB)
+                    busy.send(
+                        number.to_bytes(2, "big") + header()[2:] + b"\x08" + b"%08d" % number + WEB
+                    )
                 process.ask("web")
                 busy.setblocking(False)
                 answered = 0
@@ -268,7 +326,10 @@ def test_who_asks_much_keeps_nobody_waiting() -> None:
 
 
 def test_names_come_and_go() -> None:
-    """The next answer knows, however often the question was asked before; a sandbox's networks, links and ndots likewise."""
+    """The next answer knows, however often the question was asked before.
+
+    A sandbox's networks, links and ndots likewise.
+    """
     with embedded() as process:
         process.serve()
         for ip in ("172.18.0.2", "172.18.0.3"):
@@ -283,21 +344,43 @@ def test_names_come_and_go() -> None:
 
 
 def test_ndots_keeps_single_labels_at_home() -> None:
-    """Addresses of names without a dot: empty, so that the client tries its search domains. Other kinds, and other names, are asked for."""
+    """Addresses of names without a dot: empty, so that the client tries its search domains.
+
+    Other kinds, and other names, are asked for.
+    """
     with embedded() as process:
         process.serve(ndots=True)
         process.name("e1", "web", "172.18.0.2")
         for kind in ("A", "AAAA"):
             answer = process.ask("nobody", kind)
-            assert (answer.rcode(), answer.answer, answer.flags & dns.flags.RA) == (dns.rcode.NOERROR, [], dns.flags.RA)
+            assert (answer.rcode(), answer.answer, answer.flags & dns.flags.RA) == (
+                dns.rcode.NOERROR,
+                [],
+                dns.flags.RA,
+            )
         assert ips(process.ask("web")) == ["172.18.0.2"]
-        assert process.ask("nobody", "TXT").rcode() == process.ask("no.body").rcode() == dns.rcode.SERVFAIL
+        assert (
+            process.ask("nobody", "TXT").rcode()
+            == process.ask("no.body").rcode()
+            == dns.rcode.SERVFAIL
+        )
 
 
-@pytest.mark.parametrize("before", ["true", """ip link add v0 type veth peer name v1; ip link set v1 up; ip link set v0 up
-    ip addr add 10.0.0.1/24 dev v0"""], ids=["bare", "with a link"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "true",
+        """ip link add v0 type veth peer name v1; ip link set v1 up; ip link set v0 up
+    ip addr add 10.0.0.1/24 dev v0""",
+    ],
+    ids=["bare", "with a link"],
+)
 def test_a_sandbox_whose_lo_comes_up_later_is_served_from_the_right_address(before: str) -> None:
-    """Its sockets are opened before; the answers come from 127.0.0.11 all the same, whether the kernel has a table of addresses or not."""
+    """Its sockets are opened before.
+
+    The answers come from 127.0.0.11 all the same, whether the kernel has a table of addresses or
+    not.
+    """
     with embedded() as process:
         other = process.ns + "2"
         namespaces.make(other)
@@ -307,7 +390,9 @@ def test_a_sandbox_whose_lo_comes_up_later_is_served_from_the_right_address(befo
             process.name("e1", "web", "172.18.0.2")
             within(other, "ip link set lo up")
             process.ns = other
-            assert [ips(process.ask("web", tcp=tcp)) for tcp in (False, True)] == [["172.18.0.2"]] * 2
+            assert [ips(process.ask("web", tcp=tcp)) for tcp in (False, True)] == [
+                ["172.18.0.2"]
+            ] * 2
         finally:
             process.ns = other[:-1]
             process.take("unserve", other)
@@ -315,7 +400,10 @@ def test_a_sandbox_whose_lo_comes_up_later_is_served_from_the_right_address(befo
 
 
 def test_an_unserved_sandbox_has_nobody_who_listens() -> None:
-    """Its sockets are closed, those of its clients too; and it can be served again, on other ports."""
+    """Its sockets are closed, those of its clients too.
+
+    And it can be served again, on other ports.
+    """
     with embedded() as process:
         before = process.descriptors()
         process.serve()

@@ -13,7 +13,18 @@ import dns.rcode
 import pytest
 
 from plumb.agent.dns.message import answers
-from tests.agent.dns.dns_process import QUERY, QUICK, Process, answer, answered, elsewhere, elsewhere_tcp, ips, question, told
+from tests.agent.dns.dns_process import (
+    QUERY,
+    QUICK,
+    Process,
+    answer,
+    answered,
+    elsewhere,
+    elsewhere_tcp,
+    ips,
+    question,
+    told,
+)
 
 # -- whose answer ---------------------------------------------------------------
 
@@ -21,9 +32,9 @@ Change = Callable[[bytes], bytes]
 SPOOFS: dict[str, Change] = {
     "another id": lambda made: bytes((made[0] ^ 1,)) + made[1:],
     "another name": lambda made: made.replace(b"example", b"exampla"),
-    "another type": lambda made: made[:12 + 13] + b"\0\x10" + made[12 + 15:],
-    "another class": lambda made: made[:12 + 15] + b"\0\3" + made[12 + 17:],
-    "no question": lambda made: made[:4] + b"\0\0\0\1\0\0\0\0" + made[12 + 17:],
+    "another type": lambda made: made[: 12 + 13] + b"\0\x10" + made[12 + 15 :],
+    "another class": lambda made: made[: 12 + 15] + b"\0\3" + made[12 + 17 :],
+    "no question": lambda made: made[:4] + b"\0\0\0\1\0\0\0\0" + made[12 + 17 :],
     "two questions": lambda made: made[:5] + b"\2" + made[6:12] + made[12:29] * 2 + made[29:],
     "a question": lambda made: made[:2] + b"\1" + made[3:],
     "another opcode": lambda made: made[:2] + b"\xa1" + made[3:],
@@ -34,7 +45,9 @@ SPOOFS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", SPOOFS.values(), ids=SPOOFS.keys())
-def test_what_does_not_fit_is_ignored_and_the_answer_that_does_is_taken(patient: Process, change: Change) -> None:
+def test_what_does_not_fit_is_ignored_and_the_answer_that_does_is_taken(
+    patient: Process, change: Change
+) -> None:
     """Though it comes from the right address, and more often than anybody would look in one turn."""
     with elsewhere() as server, patient.asking() as client:
         client.send(QUERY)
@@ -96,8 +109,12 @@ BROKEN: dict[str, Change] = {
     "cut off": lambda asked: answered(asked)[:-1],
     "counts lie": lambda asked: answered(asked)[:6] + b"\xff\xff" + answered(asked)[8:],
     "a length lies": lambda asked: answered(asked)[:-6] + b"\xff\xff" + answered(asked)[-4:],
-    "a label overruns": lambda asked: asked[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question(asked) + b"\x3fxx",
-    "a pointer at the end": lambda asked: asked[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question(asked) + b"\xc0",
+    "a label overruns": lambda asked: (
+        asked[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question(asked) + b"\x3fxx"
+    ),
+    "a pointer at the end": lambda asked: (
+        asked[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question(asked) + b"\xc0"
+    ),
 }
 
 
@@ -115,7 +132,10 @@ def test_a_server_that_talks_nonsense_is_passed_over(patient: Process, made: Cha
 def test_names_that_go_round_in_circles_hold_up_nobody(patient: Process) -> None:
     """Thousands of records about a local address, each with a name of the longest kind, or one that points at itself."""
     patient.name("e1", "web", "172.18.0.2")
-    loops = b"".join((29 + 16 * i | 0xC000).to_bytes(2, "big") + b"\0\1\0\1\0\0\0\0\0\4\xac\x12\0\2" for i in range(600))
+    loops = b"".join(
+        (29 + 16 * i | 0xC000).to_bytes(2, "big") + b"\0\1\0\1\0\0\0\0\0\4\xac\x12\0\2"
+        for i in range(600)
+    )
     with elsewhere() as server, patient.asking() as client:
         client.send(QUERY)
         asked, where = server.recvfrom(1 << 16)
@@ -139,10 +159,16 @@ def how_tcp_fails(peer: socket.socket, how: str) -> None:
         peer.sendall(b"\xff" * 70000)
 
 
-@pytest.mark.parametrize("how", ["closes", "half an answer", "nothing at all", "another answer", "garbage"])
+@pytest.mark.parametrize(
+    "how", ["closes", "half an answer", "nothing at all", "another answer", "garbage"]
+)
 def test_a_tcp_server_that_fails_is_passed_over(patient: Process, how: str) -> None:
     """At once."""
-    with elsewhere_tcp() as one, elsewhere_tcp("127.0.0.2") as two, patient.asking(tcp=True) as client:
+    with (
+        elsewhere_tcp() as one,
+        elsewhere_tcp("127.0.0.2") as two,
+        patient.asking(tcp=True) as client,
+    ):
         client.sendall(len(QUERY).to_bytes(2, "big") + QUERY)
         bad, _ = one.accept()
         with closing(bad):
@@ -174,7 +200,12 @@ def test_an_answer_of_64_kib_by_tcp(patient: Process) -> None:
         peer, _ = listener.accept()
         with closing(peer):
             asked = peer.recv(1 << 16)[2:]
-            start = asked[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question(asked) + b"\xc0\x0c\0\x10\0\1\0\0\0\0"
+            start = (
+                asked[:2]
+                + b"\x81\x80\0\1\0\1\0\0\0\0"
+                + question(asked)
+                + b"\xc0\x0c\0\x10\0\1\0\0\0\0"
+            )
             size = 65535 - len(start) - 2
             peer.sendall(b"\xff\xff" + start + size.to_bytes(2, "big") + bytes(size))
         got = b""

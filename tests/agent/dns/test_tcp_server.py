@@ -14,7 +14,15 @@ import pytest
 from plumb.agent.dns.limits import Limits
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
-from tests.agent.dns.dns_process import ADDRESS, SECONDS, TCP, Process, answered, elsewhere_tcp, embedded
+from tests.agent.dns.dns_process import (
+    ADDRESS,
+    SECONDS,
+    TCP,
+    Process,
+    answered,
+    elsewhere_tcp,
+    embedded,
+)
 from tests.host.trial_hosts import wait_until
 from tests.labs import within
 
@@ -46,8 +54,8 @@ class Heard:
                 raise ConnectionResetError
             self._bytes += said
         size = int.from_bytes(self._bytes[:2], "big")
-        packet = bytes(self._bytes[2:2 + size])
-        del self._bytes[:2 + size]
+        packet = bytes(self._bytes[2 : 2 + size])
+        del self._bytes[: 2 + size]
         return packet
 
     def ids(self, count: int) -> list[int]:
@@ -95,9 +103,14 @@ def test_many_questions_at_once_are_answered_in_order(process: Process) -> None:
         assert Heard(client).ids(3000) == [*range(3000)]
 
 
-def test_many_questions_at_once_for_which_nothing_is_prepared_are_answered(process: Process) -> None:
+def test_many_questions_at_once_for_which_nothing_is_prepared_are_answered(
+    process: Process,
+) -> None:
     """After each it is the others' turn, and then it goes on, though nothing more comes from the client."""
-    fresh = [dns.message.make_query("web", "A", id=number, use_edns=0, payload=1000 + number).to_wire() for number in range(100)]
+    fresh = [
+        dns.message.make_query("web", "A", id=number, use_edns=0, payload=1000 + number).to_wire()
+        for number in range(100)
+    ]
     with process.asking(tcp=True) as client:
         client.sendall(framed(*fresh))
         assert sorted(Heard(client).ids(100)) == [*range(100)]
@@ -162,7 +175,11 @@ def test_who_stops_sending_still_gets_the_answers(process: Process) -> None:
 def test_empty_and_short_messages_are_passed_over(process: Process) -> None:
     """Who sends them goes on."""
     with process.asking(tcp=True) as client:
-        client.sendall(framed(b"", b"x", b"", b"\x81" * 11, b"\0\1\x81\x80" + bytes(8)) + b"\0\0" * 5000 + asked(1, first=7))
+        client.sendall(
+            framed(b"", b"x", b"", b"\x81" * 11, b"\0\1\x81\x80" + bytes(8))
+            + b"\0\0" * 5000
+            + asked(1, first=7)
+        )
         assert Heard(client).ids(1) == [7]
 
 
@@ -172,11 +189,18 @@ def test_a_message_of_64_kib_is_read_whole(process: Process) -> None:
     with process.asking(tcp=True) as client:
         client.sendall(framed(b"\0\1" + body, b"\0\2" + bytes(65533)) + asked(1, first=3))
         heard = Heard(client)
-        assert [packet[3] & 15 for packet in (heard.next(), heard.next(), heard.next())] == [0, 1, 0]
+        assert [packet[3] & 15 for packet in (heard.next(), heard.next(), heard.next())] == [
+            0,
+            1,
+            0,
+        ]
 
 
 def test_who_does_not_read_is_not_read_from(process: Process) -> None:
-    """Its answers do not pile up; who reads after all gets every one; and meanwhile the others are served."""
+    """Its answers do not pile up; who reads after all gets every one.
+
+    And meanwhile the others are served.
+    """
     many = dns.message.make_query("many", "A").to_wire()[2:]
     with entered(process.ns):
         client = socket.socket()
@@ -214,7 +238,9 @@ def test_who_never_reads_is_hung_up_on(process: Process) -> None:
         wait_until(lambda: process.descriptors() == before, "it is hung up on", 2)
 
 
-@pytest.mark.parametrize("said", [b"", b"\0", b"\xff\xff", b"\xff\xff" + bytes(60000), asked(1)[:-1]])
+@pytest.mark.parametrize(
+    "said", [b"", b"\0", b"\xff\xff", b"\xff\xff" + bytes(60000), asked(1)[:-1]]
+)
 def test_who_does_not_come_to_an_end_is_hung_up_on(process: Process, said: bytes) -> None:
     """Nothing is heard of it for a while, or half a question."""
     with process.asking(tcp=True) as client:

@@ -12,10 +12,23 @@ from plumb.agent.dns.zone import Entry, View, Zone, readings, reversed_address
 SHOP, YARD = "n-shop", "n-yard"
 
 
-def entry(endpoint: str, names: str, ips: str = "172.18.0.2", network: str = SHOP, title: str = "",
-          ports: tuple[tuple[str, str, int], ...] = ()) -> Entry:
+def entry(
+    endpoint: str,
+    names: str,
+    ips: str = "172.18.0.2",
+    network: str = SHOP,
+    title: str = "",
+    ports: tuple[tuple[str, str, int], ...] = (),
+) -> Entry:
     """What an endpoint is known by; names and addresses in one string each."""
-    return Entry(endpoint, network, title or network.removeprefix("n-"), tuple(names.split()), tuple(map(ip_address, ips.split())), ports)
+    return Entry(
+        endpoint,
+        network,
+        title or network.removeprefix("n-"),
+        tuple(names.split()),
+        tuple(map(ip_address, ips.split())),
+        ports,
+    )
 
 
 def zone(*entries: Entry) -> Zone:
@@ -48,8 +61,13 @@ def test_a_name_means_its_endpoints_addresses() -> None:
 
 
 def test_an_alias_may_be_shared() -> None:
-    """It means all who have it, in the order in which they came; an address that two claim is there once."""
-    made = zone(entry("e1", "a app"), entry("e2", "b app", "172.18.0.3"), entry("e3", "c app", "172.18.0.3"))
+    """It means all who have it, in the order in which they came.
+
+    An address that two claim is there once.
+    """
+    made = zone(
+        entry("e1", "a app"), entry("e2", "b app", "172.18.0.3"), entry("e3", "c app", "172.18.0.3")
+    )
     assert found(made, "app") == ["172.18.0.2", "172.18.0.3"]
     made.drop("e1")
     assert found(made, "app") == ["172.18.0.3"]
@@ -72,7 +90,10 @@ def test_the_names_of_other_networks_are_not_seen() -> None:
 
 
 def test_the_first_network_that_knows_a_name_has_it() -> None:
-    """In the sandbox's order; the answers of several are not put together, not even of two families."""
+    """In the sandbox's order.
+
+    The answers of several are not put together, not even of two families.
+    """
     made = zone(entry("e1", "web", "fd00::2", SHOP), entry("e2", "web", "172.19.0.2", YARD))
     assert found(made, "web", view(SHOP, YARD)) == ["fd00::2"]
     assert found(made, "web", view(YARD, SHOP)) == ["172.19.0.2"]
@@ -83,8 +104,11 @@ def test_a_name_is_read_from_the_right() -> None:
     """As a whole, then with ever more of it as the network's name."""
     assert [*readings("a.b.c")] == [("a.b.c", None), ("a.b", "c"), ("a", "b.c")]
     assert [*readings("a")] == [("a", None)]
-    made = zone(entry("e1", "a", "172.18.0.1", "n1", "b.c"), entry("e2", "a.b", "172.18.0.2", "n2", "c"),
-                entry("e3", "a.b.c", "172.18.0.3", "n3"))
+    made = zone(
+        entry("e1", "a", "172.18.0.1", "n1", "b.c"),
+        entry("e2", "a.b", "172.18.0.2", "n2", "c"),
+        entry("e3", "a.b.c", "172.18.0.3", "n3"),
+    )
     seen = view("n1", "n2", "n3")
     for expected in ("172.18.0.3", "172.18.0.2", "172.18.0.1"):
         assert found(made, "a.b.c", seen) == [expected]
@@ -122,7 +146,11 @@ def test_new_names_replace_the_old_ones() -> None:
     made.put(entry("e1", "web old"))
     assert made.version == before
     made.put(entry("e1", "web new", "172.18.0.9"))
-    assert (found(made, "old"), found(made, "new"), found(made, "web")) == (None, ["172.18.0.9"], ["172.18.0.9"])
+    assert (found(made, "old"), found(made, "new"), found(made, "web")) == (
+        None,
+        ["172.18.0.9"],
+        ["172.18.0.9"],
+    )
     assert made.version != before
     assert made.called(view(), ip_address("172.18.0.2").packed) == ""
 
@@ -157,13 +185,27 @@ def test_what_it_costs_does_not_depend_on_how_many_there_are() -> None:
 # -- reverse ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "expected"), [
-    ("2.0.18.172.in-addr.arpa", "172.18.0.2"), ("2.0.18.172.IN-ADDR.arpa", "172.18.0.2"),
-    ("2.0.0.0." + "0." * 20 + "0.0.0.0.0.0.d.f.ip6.arpa", "fd00::2"),
-    ("18.172.in-addr.arpa", None), ("1.2.0.18.172.in-addr.arpa", None), ("02.0.18.172.in-addr.arpa", None),
-    ("256.0.18.172.in-addr.arpa", None), ("x.0.18.172.in-addr.arpa", None), ("\u00b2.0.18.172.in-addr.arpa", None), ("2.0.18.172", None),
-    ("in-addr.arpa", None), ("arpa", None), ("", None),
-    ("2.ip6.arpa", None), ("g" + ".0" * 31 + ".ip6.arpa", None), ("2.0.18.172.in-addr.arpa.shop", None)])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("2.0.18.172.in-addr.arpa", "172.18.0.2"),
+        ("2.0.18.172.IN-ADDR.arpa", "172.18.0.2"),
+        ("2.0.0.0." + "0." * 20 + "0.0.0.0.0.0.d.f.ip6.arpa", "fd00::2"),
+        ("18.172.in-addr.arpa", None),
+        ("1.2.0.18.172.in-addr.arpa", None),
+        ("02.0.18.172.in-addr.arpa", None),
+        ("256.0.18.172.in-addr.arpa", None),
+        ("x.0.18.172.in-addr.arpa", None),
+        ("\u00b2.0.18.172.in-addr.arpa", None),
+        ("2.0.18.172", None),
+        ("in-addr.arpa", None),
+        ("arpa", None),
+        ("", None),
+        ("2.ip6.arpa", None),
+        ("g" + ".0" * 31 + ".ip6.arpa", None),
+        ("2.0.18.172.in-addr.arpa.shop", None),
+    ],
+)
 def test_names_of_the_reverse_tree(name: str, expected: str | None) -> None:
     """Those of a whole address are understood, and no others."""
     assert reversed_address(name) == (ip_address(expected).packed if expected else None)
@@ -179,13 +221,20 @@ def test_an_address_is_called_by_its_first_name_and_network() -> None:
 
 
 def test_an_address_that_others_know_by_the_same_name_is_theirs() -> None:
-    """To whom it was said, and as long as the endpoint is there; another name, or another address, changes nothing."""
+    """To whom it was said, and as long as the endpoint is there.
+
+    Another name, or another address, changes nothing.
+    """
     made, ip, seen = zone(entry("e1", "web", "172.18.0.2")), ip_address("172.18.0.2").packed, view()
     for name, other in (("other", ip), ("web", ip_address("172.18.0.3").packed)):
         assert made.learnt(seen, name, other) is seen
     assert made.learnt(view(YARD), "web", ip).elsewhere == frozenset()
     told = made.learnt(seen, "WEB", ip)
-    assert (made.called(told, ip), made.called(seen, ip), found(made, "web")) == ("", "web.shop", ["172.18.0.2"])
+    assert (made.called(told, ip), made.called(seen, ip), found(made, "web")) == (
+        "",
+        "web.shop",
+        ["172.18.0.2"],
+    )
     made.drop("e1")
     made.put(entry("e2", "web", "172.18.0.2"))
     assert made.called(told, ip) == "web.shop"
@@ -207,13 +256,20 @@ def test_what_is_learnt_from_elsewhere_is_bounded() -> None:
 @pytest.mark.parametrize("name", ["http.tcp.app", "_http._tcp.app", "HTTP.TCP.App"])
 def test_a_named_port_is_offered_by_all_who_have_it(name: str) -> None:
     """With or without RFC 2782's underscores, in any case."""
-    made = zone(entry("e1", "a app", ports=(("http", "tcp", 80), ("dns", "udp", 53))),
-                entry("e2", "b app", "172.18.0.3 fd00::3", ports=(("http", "tcp", 8080),)), entry("e3", "c app", "172.18.0.4"))
-    assert made.offers(view(), name) == [("a.shop", 80, (ip_address("172.18.0.2"),)),
-                                         ("b.shop", 8080, (ip_address("172.18.0.3"), ip_address("fd00::3")))]
+    made = zone(
+        entry("e1", "a app", ports=(("http", "tcp", 80), ("dns", "udp", 53))),
+        entry("e2", "b app", "172.18.0.3 fd00::3", ports=(("http", "tcp", 8080),)),
+        entry("e3", "c app", "172.18.0.4"),
+    )
+    assert made.offers(view(), name) == [
+        ("a.shop", 80, (ip_address("172.18.0.2"),)),
+        ("b.shop", 8080, (ip_address("172.18.0.3"), ip_address("fd00::3"))),
+    ]
 
 
-@pytest.mark.parametrize("name", ["http.udp.app", "https.tcp.app", "http.tcp.nobody", "http.tcp", "http", ""])
+@pytest.mark.parametrize(
+    "name", ["http.udp.app", "https.tcp.app", "http.tcp.nobody", "http.tcp", "http", ""]
+)
 def test_nobody_offers_what_was_not_named(name: str) -> None:
     """Another protocol, port or name, or half a question."""
     assert zone(entry("e1", "app", ports=(("http", "tcp", 80),))).offers(view(), name) == []

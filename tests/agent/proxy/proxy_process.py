@@ -1,6 +1,6 @@
 """A proxy in a process of its own, and the box behind it.
 
-    127.0.0.1, ::1, 192.0.2.10, …  host 172.20.0.1 ── 172.20.0.2 box
+127.0.0.1, ::1, 192.0.2.10, …  host 172.20.0.1 ── 172.20.0.2 box
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ def boxed() -> Iterator[str]:
         sh(f"""ip link add cable type veth peer name eth0 netns {path}
             ip addr add 172.20.0.1/24 dev cable; ip addr add fd00:20::1/64 dev cable nodad; ip link set cable up
             for ip in 192.0.2.10/32 192.0.2.11/32 2001:db8::10/128 2001:db8::11/128; do ip addr add $ip dev lo; done""")
-        within(path, f"""ip link set lo up; ip addr add {BOX}/24 dev eth0; ip addr add {BOX6}/64 dev eth0 nodad
-            ip link set eth0 up; ip route add default via 172.20.0.1; ip -6 route add default via fd00:20::1""")
+        within(
+            path,
+            f"""ip link set lo up; ip addr add {BOX}/24 dev eth0; ip addr add {BOX6}/64 dev eth0 nodad
+            ip link set eth0 up; ip route add default via 172.20.0.1; ip -6 route add default via fd00:20::1""",
+        )
         yield path
 
 
@@ -62,7 +65,13 @@ class Running:
 
     def memory(self) -> int:
         """KiB of it that are in memory."""
-        return int(next(line.split()[1] for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if "VmRSS" in line))
+        return int(
+            next(
+                line.split()[1]
+                for line in Path(f"/proc/{self.pid}/status").read_text().splitlines()
+                if "VmRSS" in line
+            )
+        )
 
     def cpu(self) -> float:
         """Seconds that it has computed."""
@@ -71,7 +80,9 @@ class Running:
 
 
 @contextmanager
-def running(protocol: str, ip: str, serve: Callable[[Loop, socket.socket], object], room: int = 0) -> Iterator[Running]:
+def running(
+    protocol: str, ip: str, serve: Callable[[Loop, socket.socket], object], room: int = 0
+) -> Iterator[Running]:
     """A process with a proxy on that address of the host.
 
     Args:
@@ -110,20 +121,30 @@ def running(protocol: str, ip: str, serve: Callable[[Loop, socket.socket], objec
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, "the proxy has ended by itself"
 
 
-def stream(target: Address, ip: str = "127.0.0.1", protocol: str = "tcp", room: int = 0) -> AbstractContextManager[Running]:
+def stream(
+    target: Address, ip: str = "127.0.0.1", protocol: str = "tcp", room: int = 0
+) -> AbstractContextManager[Running]:
     """A proxy for TCP or SCTP."""
-    return running(protocol, ip, lambda loop, listener: StreamProxy(loop, listener, target, Pool()), room)
+    return running(
+        protocol, ip, lambda loop, listener: StreamProxy(loop, listener, target, Pool()), room
+    )
 
 
-def datagrams(target: Address, ip: str = "127.0.0.1", idle: float = 90, clients: int = 4096) -> AbstractContextManager[Running]:
+def datagrams(
+    target: Address, ip: str = "127.0.0.1", idle: float = 90, clients: int = 4096
+) -> AbstractContextManager[Running]:
     """A proxy for UDP."""
-    return running("udp", ip, lambda loop, listener: DatagramProxy(loop, listener, target, idle, clients))
+    return running(
+        "udp", ip, lambda loop, listener: DatagramProxy(loop, listener, target, idle, clients)
+    )
 
 
 def serving(box: str, ip: str = "0.0.0.0", port: int = 0) -> socket.socket:
     """A TCP socket that listens in a box."""
     with namespaces.entered(box):
-        server = socket.create_server((ip, port), family=socket.AF_INET6 if ":" in ip else socket.AF_INET, backlog=2000)
+        server = socket.create_server(
+            (ip, port), family=socket.AF_INET6 if ":" in ip else socket.AF_INET, backlog=2000
+        )
     server.settimeout(SECONDS)
     return server
 

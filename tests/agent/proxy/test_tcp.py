@@ -1,4 +1,7 @@
-"""The user-land proxy for streams: what TCP promises between two ends holds with the proxy in between."""
+"""The user-land proxy for streams.
+
+What TCP promises between two ends holds with the proxy in between.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,16 @@ from dataclasses import dataclass
 import pytest
 
 from plumb.agent.proxy.splice import KEPT
-from tests.agent.proxy.proxy_process import BOX, BOX6, NOBODY, SECONDS, Running, boxed, serving, stream
+from tests.agent.proxy.proxy_process import (
+    BOX,
+    BOX6,
+    NOBODY,
+    SECONDS,
+    Running,
+    boxed,
+    serving,
+    stream,
+)
 from tests.host.trial_hosts import wait_until
 from tests.labs import sh
 
@@ -89,7 +101,7 @@ def test_a_quarter_of_a_gigabyte_arrives_as_it_was_sent(line: Line, upwards: boo
     def send() -> int:
         check = 0
         for number in range(256):
-            part = noise[number * 4099:number * 4099 + MIB]
+            part = noise[number * 4099 : number * 4099 + MIB]
             source.sendall(part)
             check = zlib.crc32(part, check)
         source.shutdown(socket.SHUT_WR)
@@ -105,6 +117,7 @@ def test_a_quarter_of_a_gigabyte_arrives_as_it_was_sent(line: Line, upwards: boo
 
 def test_both_speak_at_a_time(line: Line) -> None:
     """16 MiB one way while 16 MiB go the other."""
+
     def send(sock: socket.socket) -> None:
         sock.sendall(bytes(16 * MIB))
         sock.shutdown(socket.SHUT_WR)
@@ -153,10 +166,17 @@ def test_urgent_data_does_not_stop_the_stream(line: Line) -> None:
 
 
 def test_an_ipv6_client_reaches_a_container_that_has_ipv4_only(box: str) -> None:
-    """What no firewall rule can do: the two connections need not be of one family; nor the other way round."""
+    """What no firewall rule can do: the two connections need not be of one family.
+
+    Nor the other way round.
+    """
     for here, there in (("::1", BOX), ("127.0.0.1", BOX6), ("2001:db8::10", BOX)):
         server = serving(box, "::" if ":" in there else "0.0.0.0")
-        with closing(server), stream((there, server.getsockname()[1]), here) as proxy, closing(proxy.dial()) as client:
+        with (
+            closing(server),
+            stream((there, server.getsockname()[1]), here) as proxy,
+            closing(proxy.dial()) as client,
+        ):
             peer, _ = server.accept()
             with closing(peer):
                 client.sendall(b"hello")
@@ -221,12 +241,17 @@ def test_a_reset_ends_a_stream_that_is_stuck(line: Line) -> None:
         while True:
             line.client.send(bytes(MIB))
     reset(line.client)
-    wait_until(lambda: line.proxy.descriptors() <= open_ - 2 + 2 * KEPT, "the connection is given up")
+    wait_until(
+        lambda: line.proxy.descriptors() <= open_ - 2 + 2 * KEPT, "the connection is given up"
+    )
     assert refused(line.peer)
 
 
 def test_who_is_refused_gets_a_reset(box: str) -> None:
-    """Nobody listens in the container: the client's connection is reset; once somebody does, the next one works."""
+    """Nobody listens in the container: the client's connection is reset.
+
+    Once somebody does, the next one works.
+    """
     with closing(serving(box)) as server:
         port = server.getsockname()[1]
     with stream((BOX, port)) as proxy:
@@ -239,7 +264,10 @@ def test_who_is_refused_gets_a_reset(box: str) -> None:
 
 
 def test_a_client_that_gives_up_is_not_waited_with(box: str) -> None:
-    """The container does not answer, the client resets: the attempt to connect is given up at once."""
+    """The container does not answer, the client resets.
+
+    The attempt to connect is given up at once.
+    """
     with stream((NOBODY, 80)) as proxy:
         before = proxy.descriptors()
         client = proxy.dial()
@@ -249,9 +277,17 @@ def test_a_client_that_gives_up_is_not_waited_with(box: str) -> None:
 
 
 def test_silent_peers_are_asked_whether_they_live(line: Line) -> None:
-    """Keepalive on both sides after 15 s, as docker-proxy's: whoever vanished without a word is found out."""
+    """Keepalive on both sides after 15 s, as docker-proxy's.
+
+    Whoever vanished without a word is found out.
+    """
+
     def timers() -> list[str]:
-        return [text for text in sh(f"ss -Htnop | grep pid={line.proxy.pid},").splitlines() if "timer:(keepalive,1" in text]
+        return [
+            text
+            for text in sh(f"ss -Htnop | grep pid={line.proxy.pid},").splitlines()
+            if "timer:(keepalive,1" in text
+        ]
 
     wait_until(lambda: len(timers()) == 2, "both sockets have a keepalive timer of less than 20 s")
 
@@ -260,8 +296,15 @@ def test_silent_peers_are_asked_whether_they_live(line: Line) -> None:
 
 
 def test_a_thousand_at_once(box: str) -> None:
-    """Each of a thousand open connections is its own; one that is silent costs two descriptors, and no pipe."""
-    with closing(serving(box)) as server, stream((BOX, server.getsockname()[1])) as proxy, ExitStack() as open_:
+    """Each of a thousand open connections is its own.
+
+    One that is silent costs two descriptors, and no pipe.
+    """
+    with (
+        closing(serving(box)) as server,
+        stream((BOX, server.getsockname()[1])) as proxy,
+        ExitStack() as open_,
+    ):
         before = proxy.descriptors()
         clients = []
         for number in range(1000):
@@ -270,14 +313,20 @@ def test_a_thousand_at_once(box: str) -> None:
         peers = [open_.enter_context(closing(server.accept()[0])) for _ in clients]
         for peer in peers:
             peer.sendall(b"you are " + peer.recv(100))
-        assert [client.recv(100) for client in clients] == [b"you are %d" % number for number in range(1000)]
+        assert [client.recv(100) for client in clients] == [
+            b"you are %d" % number for number in range(1000)
+        ]
         assert proxy.descriptors() <= before + 2000 + 2 * KEPT
         open_.close()
         wait_until(lambda: proxy.descriptors() <= before + 2 * KEPT, "all are closed")
 
 
 def test_ten_thousand_one_after_the_other(box: str) -> None:
-    """Ten thousand short connections: each is served, and none leaves a descriptor or memory behind."""
+    """Ten thousand short connections.
+
+    Each is served, and none leaves a descriptor or memory behind.
+    """
+
     def serve(server: socket.socket) -> None:
         for _ in range(10_000):
             peer, _ = server.accept()
@@ -331,7 +380,11 @@ def everything_away(sock: socket.socket) -> None:
 
 def test_no_descriptors_left_means_to_wait(box: str) -> None:
     """With room for a few, the others wait until one goes; the proxy does not spin meanwhile."""
-    with closing(serving(box)) as server, stream((BOX, server.getsockname()[1]), room=40) as proxy, ExitStack() as open_:
+    with (
+        closing(serving(box)) as server,
+        stream((BOX, server.getsockname()[1]), room=40) as proxy,
+        ExitStack() as open_,
+    ):
         clients = [open_.enter_context(closing(proxy.dial())) for _ in range(40)]
         peers = [open_.enter_context(closing(server.accept()[0])) for _ in range(10)]
         server.settimeout(0.5)
@@ -342,7 +395,7 @@ def test_no_descriptors_left_means_to_wait(box: str) -> None:
         assert len(peers) < 20
         assert proxy.cpu() - before < 0.1
         server.settimeout(SECONDS)
-        for client in clients:                      # each that is done makes room for the next
+        for client in clients:  # each that is done makes room for the next
             client.sendall(b"me")
         for number in range(40):
             if number >= len(peers):

@@ -1,4 +1,7 @@
-"""The user-land proxy for datagrams: who asks gets an answer, from where it has asked, and is forgotten after a while."""
+"""The user-land proxy for datagrams.
+
+Who asks gets an answer, from where it has asked, and is forgotten after a while.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ def box() -> Iterator[str]:
 @contextmanager
 def asking(address: Address) -> Iterator[socket.socket]:
     """A client that takes answers from there alone."""
-    with closing(socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)) as client:
+    with closing(
+        socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
+    ) as client:
         client.connect(address)
         client.settimeout(SECONDS)
         yield client
@@ -64,9 +69,16 @@ def test_a_datagram_of_any_size_comes_and_goes_whole(echo: Echo, size: int) -> N
         assert client.recv(1 << 16) == b"x" * size
 
 
-@pytest.mark.parametrize(("any_", "asked"), [("0.0.0.0", ["192.0.2.10", "192.0.2.11", "127.0.0.1"]),
-                                             ("::", ["2001:db8::10", "2001:db8::11", "::1"])])
-def test_the_answer_comes_from_the_address_that_was_asked(echo: Echo, any_: str, asked: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("any_", "asked"),
+    [
+        ("0.0.0.0", ["192.0.2.10", "192.0.2.11", "127.0.0.1"]),
+        ("::", ["2001:db8::10", "2001:db8::11", "::1"]),
+    ],
+)
+def test_the_answer_comes_from_the_address_that_was_asked(
+    echo: Echo, any_: str, asked: list[str]
+) -> None:
     """On a host with several addresses, and for a client that asks at two of them from one port of its own."""
     with datagrams(target(echo), any_) as proxy, ExitStack() as open_:
         clients = [open_.enter_context(asking((ip, proxy.address[1]))) for ip in asked]
@@ -92,8 +104,15 @@ def test_an_ipv6_client_reaches_a_container_that_has_ipv4_only(echo: Echo) -> No
 
 
 def test_each_client_gets_its_own_answers(echo: Echo) -> None:
-    """Answers in another order than the questions find whom they are for; the box sees each client as one."""
-    with datagrams(target(echo)) as proxy, asking(proxy.address) as one, asking(proxy.address) as other:
+    """Answers in another order than the questions find whom they are for.
+
+    The box sees each client as one.
+    """
+    with (
+        datagrams(target(echo)) as proxy,
+        asking(proxy.address) as one,
+        asking(proxy.address) as other,
+    ):
         seen = []
         for client, word in ((one, b"one"), (other, b"other"), (one, b"one again")):
             client.send(word)
@@ -110,11 +129,16 @@ def test_many_datagrams_keep_their_order(echo: Echo) -> None:
     with datagrams(target(echo)) as proxy, asking(proxy.address) as client:
         for number in range(200):
             client.send(b"%d" % number)
-        assert [echo.sock.recv(100) for _ in range(200)] == [b"%d" % number for number in range(200)]
+        assert [echo.sock.recv(100) for _ in range(200)] == [
+            b"%d" % number for number in range(200)
+        ]
 
 
 def test_who_is_silent_is_forgotten(echo: Echo) -> None:
-    """After the idle time the client's socket is closed; when it asks again, it is served as a new one."""
+    """After the idle time the client's socket is closed.
+
+    When it asks again, it is served as a new one.
+    """
     with datagrams(target(echo), idle=0.3) as proxy, asking(proxy.address) as client:
         before = proxy.descriptors()
         client.send(b"hello")
@@ -147,7 +171,7 @@ def test_so_many_clients_are_remembered_and_no_more(echo: Echo) -> None:
         before = proxy.descriptors()
         clients = [open_.enter_context(asking(proxy.address)) for _ in range(4)]
         seen = []
-        for number in (0, 1, 2, 0, 3, 0, 1):         # 1 has been silent for longest when 3 comes
+        for number in (0, 1, 2, 0, 3, 0, 1):  # 1 has been silent for longest when 3 comes
             clients[number].send(b"hello")
             seen.append(echo.answer())
         assert proxy.descriptors() == before + 3
@@ -156,7 +180,10 @@ def test_so_many_clients_are_remembered_and_no_more(echo: Echo) -> None:
 
 
 def test_a_container_that_refuses_is_asked_again(echo: Echo, box: str) -> None:
-    """Port unreachable (ECONNREFUSED) stops nothing: when a server comes, the same client is served, and no datagram is lost."""
+    """Port unreachable (ECONNREFUSED) stops nothing.
+
+    When a server comes, the same client is served, and no datagram is lost.
+    """
     where = target(echo)
     echo.sock.close()
     with datagrams(where) as proxy, asking(proxy.address) as client:
@@ -164,7 +191,7 @@ def test_a_container_that_refuses_is_asked_again(echo: Echo, box: str) -> None:
             client.send(b"nobody?")
         with closing(bound(box, port=where[1])) as sock:
             client.send(b"somebody?")
-            while True:                     # it may have come in time for a question that nobody was there for
+            while True:  # it may have come in time for a question that nobody was there for
                 Echo(sock).answer()
                 if client.recv(100) == b"somebody?":
                     break
@@ -182,8 +209,15 @@ def test_a_burst_of_strangers_does_not_cost_more_than_the_bound(echo: Echo) -> N
 
 def test_answers_of_a_link_local_address_name_the_link() -> None:
     """fe80:: is an address only together with its link; for any other the route decides."""
+
     def told(ip: str) -> list[tuple[int, int, bytes]]:
-        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, socket.inet_pton(socket.AF_INET6, ip) + b"\7\0\0\0")]
+        return [
+            (
+                socket.IPPROTO_IPV6,
+                socket.IPV6_PKTINFO,
+                socket.inet_pton(socket.AF_INET6, ip) + b"\7\0\0\0",
+            )
+        ]
 
     assert answering(told("fe80::1")) == told("fe80::1")
     assert answering(told("2001:db8::1"))[0][2][16:] == bytes(4)

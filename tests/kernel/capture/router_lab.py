@@ -1,6 +1,8 @@
-"""A crossroads to watch packets at: a LAN, a host that forwards, and a box behind a bridge of the host; all built by hand, not by plumb.
+"""A crossroads to watch packets at.
 
-    lan ── eth0 of the host ── br0 ── v1 ── eth0 of the box     10.77.0.2/24, fd77::2/64
+A LAN, a host that forwards, and a box behind a bridge of the host; all built by hand, not by plumb.
+
+lan ── eth0 of the host ── br0 ── v1 ── eth0 of the box     10.77.0.2/24, fd77::2/64
 """
 
 from __future__ import annotations
@@ -51,8 +53,13 @@ class Crossroads:
         """A collector in all places."""
         return Collector(self.places, flow, memory=self.memory, **asked)  # type: ignore[arg-type]  # the keywords are its own
 
-    def knock(self, flow: Flow, ip: str = "", place: Place | None = None, seconds: float = 1.0) -> str:
-        """Connect from the LAN with the flow's port, or send a datagram and wait for the answer; the error's name, empty for none."""
+    def knock(
+        self, flow: Flow, ip: str = "", place: Place | None = None, seconds: float = 1.0
+    ) -> str:
+        """Connect from the LAN with the flow's port, or send a datagram and wait for the answer.
+
+        The error's name, empty for none.
+        """
         family = socket.AF_INET if flow.version == 4 else socket.AF_INET6
         kind = socket.SOCK_STREAM if flow.protocol == "tcp" else socket.SOCK_DGRAM
         with entered((place or self.lan).ns), socket.socket(family, kind) as client:
@@ -74,9 +81,14 @@ class Crossroads:
             return trace.collect(0.05)
 
     @contextmanager
-    def listening(self, place: Place | None = None, port: int = PORT, ip: str = "::") -> Iterator[None]:
+    def listening(
+        self, place: Place | None = None, port: int = PORT, ip: str = "::"
+    ) -> Iterator[None]:
         """Somebody listens in the box, on TCP."""
-        with entered((place or self.box).ns), socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as server:
+        with (
+            entered((place or self.box).ns),
+            socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as server,
+        ):
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind((ip, port))
             server.listen()
@@ -93,17 +105,37 @@ def crossroads() -> Iterator[Crossroads]:
             sh(f"""ip link add br0 type bridge; ip link set br0 up; ip addr add 10.77.0.1/24 dev br0; ip addr add fd77::1/64 dev br0 nodad
                 ip link add v1 type veth peer name eth0 netns {box}; ip link set v1 master br0 up
                 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1""")
-            within(box, f"""ip link set lo up; ip link set eth0 up
+            within(
+                box,
+                f"""ip link set lo up; ip link set eth0 up
                 ip addr add {BOX_IP}/24 dev eth0; ip addr add {BOX_IP6}/64 dev eth0 nodad
-                ip route add default via 10.77.0.1; ip -6 route add default via fd77::1""")
-            within(lab.lan, f"ip route add 10.77.0.0/24 via {HOST_IP}; ip -6 route add fd77::/64 via {HOST_IP6}")
+                ip route add default via 10.77.0.1; ip -6 route add default via fd77::1""",
+            )
+            within(
+                lab.lan,
+                f"ip route add 10.77.0.0/24 via {HOST_IP}; ip -6 route add fd77::/64 via {HOST_IP6}",
+            )
             wait_until(lambda: "state UP" in sh("ip link show br0"), "the bridge has a carrier")
-            yield Crossroads(lab, Place("lan", lab.lan), Place("host", lab.netns), Place("box", box), str(lab.root))
+            yield Crossroads(
+                lab,
+                Place("lan", lab.lan),
+                Place("host", lab.netns),
+                Place("box", box),
+                str(lab.root),
+            )
         finally:
             namespaces.drop(box)
 
 
-def base_chain(family: str, table: str, chain: str, hook: str, *rules: str, priority: int = 0, policy: str = "accept") -> str:
+def base_chain(
+    family: str,
+    table: str,
+    chain: str,
+    hook: str,
+    *rules: str,
+    priority: int = 0,
+    policy: str = "accept",
+) -> str:
     """The command that makes a table of nft with one base chain."""
     body = f"type filter hook {hook} priority {priority}; policy {policy}; {' ; '.join(rules)}"
     return f"nft 'table {family} {table} {{ chain {chain} {{ {body}\n}}\n}}'"
@@ -116,7 +148,10 @@ def flow(version: int = 4, protocol: str = "tcp", port: int = PORT) -> Flow:
 
 def way(seen: tuple[Seen, ...]) -> list[str]:
     """Where a packet was seen: "lan:port0>" for out, ">host:eth0" for in."""
-    return [f">{each.place.name}:{each.dev}" if each.inbound else f"{each.place.name}:{each.dev}>" for each in seen]
+    return [
+        f">{each.place.name}:{each.dev}" if each.inbound else f"{each.place.name}:{each.dev}>"
+        for each in seen
+    ]
 
 
 def ip(text: str) -> IPv4Address | IPv6Address:

@@ -22,7 +22,10 @@ def watched(crossroads: Crossroads) -> Crossroads:
 
 def dropped(crossroads: Crossroads, mine: Flow, ip: str = "") -> list[Dropped]:
     """The drops of one knock that are known to be its own."""
-    with Drops(mine, crossroads.places, memory=crossroads.memory) as drops, crossroads.collector(mine) as trace:
+    with (
+        Drops(mine, crossroads.places, memory=crossroads.memory) as drops,
+        crossroads.collector(mine) as trace,
+    ):
         crossroads.knock(mine, ip, seconds=0.3)
         return [each for each in drops.read(trace.collect(0.02).seen) if each.sure]
 
@@ -48,21 +51,29 @@ def test_forwarding_is_off(watched: Crossroads, version: int) -> None:
     assert only.place == watched.host
 
 
-@pytest.mark.parametrize(("firewall", "function"), [("legacy", "nf_hook_slow"), ("nft", "nft_do_chain")])
+@pytest.mark.parametrize(
+    ("firewall", "function"), [("legacy", "nf_hook_slow"), ("nft", "nft_do_chain")]
+)
 def test_the_firewall_drops(watched: Crossroads, firewall: str, function: str) -> None:
     """The function tells which of the two firewalls it was."""
     sh(f"iptables-{firewall} -A FORWARD -p tcp -j DROP")
     (only, *_) = dropped(watched, flow())
     assert only.reason == "NETFILTER_DROP"
-    assert only.function in (function, "nf_hook_slow")              # before Linux 6.4 it is the same for both
+    assert only.function in (function, "nf_hook_slow")  # before Linux 6.4 it is the same for both
     assert only.packet[16:20] == bytes([10, 77, 0, 2])
 
 
 def test_the_source_cannot_come_from_there(watched: Crossroads) -> None:
-    """rp_filter: the way back is another one. It would keep ARP from being answered, too, so the LAN asks before."""
+    """rp_filter: the way back is another one.
+
+    It would keep ARP from being answered, too, so the LAN asks before.
+    """
     watched.knock(flow(), seconds=0.3)
     sh("sysctl -qw net.ipv4.conf.all.rp_filter=1")
-    within(watched.lan.ns, f"ip addr add 203.0.113.7/32 dev lo; ip route replace {BOX[4]} via 192.0.2.10 src 203.0.113.7")
+    within(
+        watched.lan.ns,
+        f"ip addr add 203.0.113.7/32 dev lo; ip route replace {BOX[4]} via 192.0.2.10 src 203.0.113.7",
+    )
     sh("ip route add 203.0.113.7 dev br0")
     assert [each.reason for each in dropped(watched, flow())][:1] == ["IP_RPFILTER"]
 
@@ -74,17 +85,25 @@ def test_a_route_says_no(watched: Crossroads) -> None:
     assert [each.function for each in dropped(watched, flow(), "198.51.100.77")][:1] == ["ip_error"]
 
 
-@pytest.mark.alone          # what happens at one time is taken together, and on a busy machine more does
+@pytest.mark.alone  # what happens at one time is taken together, and on a busy machine more does
 def test_trace_points_tell_as_much_as_the_monitor(watched: Crossroads) -> None:
-    """Whose packet it was, put together from the buffer's way and what the taps saw; before Linux 6.2 not the function."""
+    """Whose packet it was, put together from the buffer's way and what the taps saw.
+
+    Before Linux 6.2 not the function.
+    """
     mine = flow()
     try:
-        with BufferEvents(mine, watched.places, watched.memory) as events, watched.collector(mine) as trace:
+        with (
+            BufferEvents(mine, watched.places, watched.memory) as events,
+            watched.collector(mine) as trace,
+        ):
             watched.knock(mine, seconds=0.3)
             found = [each for each in events.read(trace.collect(0.02).seen) if each.sure]
     except OSError as error:
         pytest.skip(f"there is no tracefs for us: {error}")
-    assert [(each.reason, each.place, each.dev) for each in found] == [("NO_SOCKET", watched.box, "eth0")]
+    assert [(each.reason, each.place, each.dev) for each in found] == [
+        ("NO_SOCKET", watched.box, "eth0")
+    ]
     assert found[0].function in ("tcp_v4_rcv", "")
 
 
@@ -92,7 +111,10 @@ def test_what_others_lose_is_not_the_flows(watched: Crossroads) -> None:
     """A packet of another flow that is dropped at the same time is left out."""
     sh("iptables-legacy -A FORWARD -p tcp -j DROP")
     mine, others = flow(), flow()
-    with Drops(mine, watched.places, memory=watched.memory) as drops, watched.collector(mine) as trace:
+    with (
+        Drops(mine, watched.places, memory=watched.memory) as drops,
+        watched.collector(mine) as trace,
+    ):
         watched.knock(others, seconds=0.1)
         assert [each for each in drops.read(trace.collect(0.02).seen) if each.sure] == []
 

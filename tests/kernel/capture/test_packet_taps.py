@@ -22,7 +22,7 @@ from tests.labs import sh, within
 
 THERE = ["lan:port0>", ">host:eth0", "host:br0>", "host:v1>", ">box:eth0"]
 TUN = "/dev/net/tun"
-TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x1, 0x1000        # linux/if_tun.h
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x1, 0x1000  # linux/if_tun.h
 BACK = ["box:eth0>", ">host:v1", ">host:br0", "host:eth0>", ">lan:port0"]
 
 
@@ -30,7 +30,7 @@ BACK = ["box:eth0>", ">host:v1", ">host:br0", "host:eth0>", ">lan:port0"]
 def test_a_packet_is_seen_at_every_link_in_order(crossroads: Crossroads, version: int) -> None:
     """The way there and the way back, by the kernel's own stamps."""
     mine = flow(version)
-    crossroads.knock(flow(version), seconds=0.3)            # who has which MAC address is known by then
+    crossroads.knock(flow(version), seconds=0.3)  # who has which MAC address is known by then
     with Taps(crossroads.places, mine) as taps:
         crossroads.knock(mine)
         seen = taps.read(0.02)
@@ -41,7 +41,9 @@ def test_a_packet_is_seen_at_every_link_in_order(crossroads: Crossroads, version
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp", "icmp"])
 @pytest.mark.parametrize("version", [4, 6])
-def test_the_filter_and_its_twin_for_user_space_agree(crossroads: Crossroads, version: int, protocol: str) -> None:
+def test_the_filter_and_its_twin_for_user_space_agree(
+    crossroads: Crossroads, version: int, protocol: str
+) -> None:
     """Of packets of all kinds the taps show the flow's, errors that quote them, and no others."""
     mine = Flow(version, protocol, 23456, PORT)
     frames = [frame for packet in packets(version) if (frame := ethernet(version, packet))]
@@ -57,27 +59,74 @@ def test_the_filter_and_its_twin_for_user_space_agree(crossroads: Crossroads, ve
 
 
 def packets(version: int) -> list[bytes]:
-    """IP packets: of each protocol one from the port, one to it, one of another; and errors that quote them."""
+    """IP packets: of each protocol one from the port, one to it, one of another.
+
+    And errors that quote them.
+    """
     icmp, echo, error = (1, (8, 0), 3) if version == 4 else (58, (128, 129), 1)
-    plain = [whole(version, protocol, struct.pack(">HHQQ", *ports, 0, 0))
-             for protocol in (6, 17, 132) for ports in ((23456, 80), (80, 23456), (80, 81))]
-    plain += [whole(version, icmp, struct.pack(">BBHHH", kind, 0, 0, identifier, 1)) for kind in echo for identifier in (23456, 80)]
-    return plain + [whole(version, icmp, struct.pack(">BBHI", error, 0, 0, 0) + quoted) for quoted in plain]
+    plain = [
+        whole(version, protocol, struct.pack(">HHQQ", *ports, 0, 0))
+        for protocol in (6, 17, 132)
+        for ports in ((23456, 80), (80, 23456), (80, 81))
+    ]
+    plain += [
+        whole(version, icmp, struct.pack(">BBHHH", kind, 0, 0, identifier, 1))
+        for kind in echo
+        for identifier in (23456, 80)
+    ]
+    return plain + [
+        whole(version, icmp, struct.pack(">BBHI", error, 0, 0, 0) + quoted) for quoted in plain
+    ]
 
 
 def whole(version: int, protocol: int, body: bytes) -> bytes:
     """A packet with an IP header; IPv4's with an option, so that nobody relies on 20 bytes."""
     if version == 4:
-        return struct.pack(">BBHHHBBH4s4s4x", 0x46, 0, 24 + len(body), 1, 0, 64, protocol, 0, b"\x0a\x4d\0\x02", b"\x0a\x4d\0\x01") + body
-    return struct.pack(">IHBB16s16s", 0x60000000, len(body), protocol, 64, ip("fd77::2").packed, ip("fd77::1").packed) + body
+        return (
+            struct.pack(
+                ">BBHHHBBH4s4s4x",
+                0x46,
+                0,
+                24 + len(body),
+                1,
+                0,
+                64,
+                protocol,
+                0,
+                b"\x0a\x4d\0\x02",
+                b"\x0a\x4d\0\x01",
+            )
+            + body
+        )
+    return (
+        struct.pack(
+            ">IHBB16s16s",
+            0x60000000,
+            len(body),
+            protocol,
+            64,
+            ip("fd77::2").packed,
+            ip("fd77::1").packed,
+        )
+        + body
+    )
 
 
 def ethernet(version: int, packet: bytes, tags: bytes = b"") -> bytes:
     """A frame to nobody in particular."""
-    return bytes.fromhex("020000000001 020000000002") + tags + struct.pack(">H", 0x0800 if version == 4 else 0x86DD) + packet
+    return (
+        bytes.fromhex("020000000001 020000000002")
+        + tags
+        + struct.pack(">H", 0x0800 if version == 4 else 0x86DD)
+        + packet
+    )
 
 
-@pytest.mark.parametrize("tags", [struct.pack(">HH", 0x8100, 42), struct.pack(">HHHH", 0x88A8, 7, 0x8100, 42)], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "tags",
+    [struct.pack(">HH", 0x8100, 42), struct.pack(">HHHH", 0x88A8, 7, 0x8100, 42)],
+    ids=["one", "two"],
+)
 def test_vlan_tags_are_seen_where_they_were(crossroads: Crossroads, tags: bytes) -> None:
     """A tagged frame passes the filter, and its tag stands in it again, though the kernel has taken it out."""
     frame = ethernet(4, whole(4, 6, struct.pack(">HHQQ", 23456, 80, 0, 0)), tags)
@@ -111,18 +160,27 @@ def test_neighbours_are_asked_for_in_sight(crossroads: Crossroads, version: int)
         seen = taps.read(0.02)
     asked = [each for each in seen if not belongs(mine, each.frame[14:])]
     assert asked
-    assert {each.place.name for each in asked} == {"host", "box"}           # the LAN asks for the host, which is not wanted
+    assert {each.place.name for each in asked} == {
+        "host",
+        "box",
+    }  # the LAN asks for the host, which is not wanted
     assert all(ip(BOX[version]).packed in each.frame for each in asked)
 
 
 def test_what_a_vxlan_carries_is_seen_inside(crossroads: Crossroads) -> None:
-    """A frame in a VXLAN's datagram is looked into; one with somebody else's packet is not shown."""
+    """A frame in a VXLAN's datagram is looked into.
+
+    One with somebody else's packet is not shown.
+    """
     mine = Flow(4, "tcp", 23456, 80)
     bodies = [whole(4, 6, struct.pack(">HHQQ", port, 80, 0, 0)) for port in (23456, 23457)]
     with Taps([crossroads.box], mine, Asked(vxlan=(4789,))) as taps:
         with entered(crossroads.box.ns), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tunnel:
             for body in bodies:
-                tunnel.sendto(struct.pack(">II", 0x08000000, 256 << 8) + ethernet(4, body), ("10.77.0.1", 4789))
+                tunnel.sendto(
+                    struct.pack(">II", 0x08000000, 256 << 8) + ethernet(4, body),
+                    ("10.77.0.1", 4789),
+                )
         seen = taps.read(0.02)
     assert [bodies[0] in each.frame for each in seen] == [True]
 

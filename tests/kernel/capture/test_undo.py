@@ -1,4 +1,7 @@
-"""After a trace all is as it was, to the handle; and also when its process was killed in the middle."""
+"""After a trace all is as it was, to the handle.
+
+And also when its process was killed in the middle.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,13 @@ from tests.host.trial_hosts import wait_until
 from tests.kernel.capture.router_lab import Crossroads, flow
 from tests.labs import sh
 
-TOOLS = ("nft -a list ruleset", "iptables-nft-save", "iptables-legacy-save", "ip6tables-nft-save", "ip6tables-legacy-save")
+TOOLS = (
+    "nft -a list ruleset",
+    "iptables-nft-save",
+    "iptables-legacy-save",
+    "ip6tables-nft-save",
+    "ip6tables-legacy-save",
+)
 LOGGERS = Path("/proc/sys/net/netfilter/nf_log")
 RULES = """iptables-legacy -A FORWARD -p tcp -j ACCEPT; ip6tables-legacy -A FORWARD -p tcp -j ACCEPT
     iptables-nft -A FORWARD -p udp -j ACCEPT; ip6tables-nft -A FORWARD -p udp -j ACCEPT
@@ -30,10 +39,19 @@ RULES = """iptables-legacy -A FORWARD -p tcp -j ACCEPT; ip6tables-legacy -A FORW
 def state(place: Place) -> dict[str, str]:
     """Rules with their handles, loggers, sysctls of netfilter, links with their flags, in a namespace."""
     with entered(place.ns):
-        found = {tool: sh(f"{tool} | grep -v '^#' | sed 's/\\[[0-9:]*\\]//; s/packets [0-9]* bytes [0-9]*//'", check=False)
-                 for tool in TOOLS}
-        found["loggers"] = sh("grep -r '' /proc/sys/net/netfilter/nf_log /proc/thread-self/net/ip_tables_names")
-        found["sysctls"] = sh("sysctl -a 2>/dev/null | grep -E '^net\\.(netfilter|bridge|ipv[46])' | grep -v -E 'count|mtu_expires|_mem'")
+        found = {
+            tool: sh(
+                f"{tool} | grep -v '^#' | sed 's/\\[[0-9:]*\\]//; s/packets [0-9]* bytes [0-9]*//'",
+                check=False,
+            )
+            for tool in TOOLS
+        }
+        found["loggers"] = sh(
+            "grep -r '' /proc/sys/net/netfilter/nf_log /proc/thread-self/net/ip_tables_names"
+        )
+        found["sysctls"] = sh(
+            "sysctl -a 2>/dev/null | grep -E '^net\\.(netfilter|bridge|ipv[46])' | grep -v -E 'count|mtu_expires|_mem'"
+        )
         found["links"] = sh("ip -d link | grep -v -E 'age|timer'")
     return found
 
@@ -44,7 +62,11 @@ def instances() -> list[str]:
     try:
         folder = os.open("instances", os.O_RDONLY, dir_fd=root)
         try:
-            return [name for name in os.listdir(folder) if name.startswith(f"{tracefs.PREFIX}{os.getpid()}-") or name in CHILDREN]
+            return [
+                name
+                for name in os.listdir(folder)
+                if name.startswith(f"{tracefs.PREFIX}{os.getpid()}-") or name in CHILDREN
+            ]
         finally:
             os.close(folder)
     finally:
@@ -122,25 +144,37 @@ def killed(act: Callable[[ExitStack], object]) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_after_a_kill_the_kernel_itself_removes_the_triggers(ruled: Crossroads, version: int) -> None:
+def test_after_a_kill_the_kernel_itself_removes_the_triggers(
+    ruled: Crossroads, version: int
+) -> None:
     """A table that a socket owns goes with it: nobody needs to sweep."""
     before = [state(place) for place in ruled.places]
 
     def rules() -> list[str]:
         return [after["nft -a list ruleset"] for after in map(state, ruled.places)]
 
-    with killed(lambda stack: stack.enter_context(ruled.collector(flow(version), bridges=[ruled.host]))):
-        wait_until(lambda: rules() == [each["nft -a list ruleset"] for each in before], "the triggers are gone", 2)
+    with killed(
+        lambda stack: stack.enter_context(ruled.collector(flow(version), bridges=[ruled.host]))
+    ):
+        wait_until(
+            lambda: rules() == [each["nft -a list ruleset"] for each in before],
+            "the triggers are gone",
+            2,
+        )
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_after_a_kill_the_next_command_puts_the_loggers_back(ruled: Crossroads, version: int) -> None:
+def test_after_a_kill_the_next_command_puts_the_loggers_back(
+    ruled: Crossroads, version: int
+) -> None:
     """From the note that was written before they were changed; the note is gone then."""
     before = [state(place) for place in ruled.places]
     with killed(lambda stack: stack.enter_context(ruled.collector(flow(version)))):
         assert setting({4: 2, 6: 10}[version]) == "nfnetlink_log"
         sweep(ruled.memory)
-        wait_until(lambda: [state(place) for place in ruled.places] == before, "all is as it was", 2)
+        wait_until(
+            lambda: [state(place) for place in ruled.places] == before, "all is as it was", 2
+        )
         assert not any((Path(ruled.memory) / undo_log.FOLDER).glob("*"))
 
 
@@ -165,7 +199,9 @@ def test_a_sweep_leaves_those_that_are_still_at_work_alone(ruled: Crossroads) ->
 def test_a_note_about_a_namespace_that_is_gone_is_thrown_away(ruled: Crossroads) -> None:
     """Its loggers went with it."""
     gone = {"ns": "/run/gone", "device": 4, "inode": 1}
-    undo_log.write(ruled.memory, 1, {"setting": "/proc/sys/net/netfilter/nf_log/2", "value": "NONE", **gone})
+    undo_log.write(
+        ruled.memory, 1, {"setting": "/proc/sys/net/netfilter/nf_log/2", "value": "NONE", **gone}
+    )
     (note,) = (Path(ruled.memory) / undo_log.FOLDER).glob("*")
     note.rename(note.with_name("999999999-1-1"))
     sweep(ruled.memory)
@@ -190,13 +226,17 @@ def test_drops_leave_no_instance_behind(crossroads: Crossroads) -> None:
 
 def watching(crossroads: Crossroads) -> Callable[[ExitStack], object]:
     """What a process does that watches drops."""
-    return lambda stack: stack.enter_context(Drops(flow(), crossroads.places, memory=crossroads.memory))
+    return lambda stack: stack.enter_context(
+        Drops(flow(), crossroads.places, memory=crossroads.memory)
+    )
 
 
 def test_after_a_kill_the_next_command_removes_the_instance(crossroads: Crossroads) -> None:
     """By its note as well."""
     with killed(watching(crossroads)):
-        found = [note["tracefs"] for _, note in undo_log.orphaned(crossroads.memory) if "tracefs" in note]
+        found = [
+            note["tracefs"] for _, note in undo_log.orphaned(crossroads.memory) if "tracefs" in note
+        ]
         if not found:
             sweep(crossroads.memory)
             pytest.skip("this kernel has another source of drops")
@@ -212,7 +252,10 @@ def test_after_a_kill_the_next_command_stops_the_drop_monitor(crossroads: Crossr
         if drops.source != "drop_monitor":
             pytest.skip("this kernel has no drop monitor for us")
         with Drops(flow(), crossroads.places, memory=crossroads.memory) as second:
-            assert second.source == "tracefs"                   # one at a time
-    with killed(watching(crossroads)), Drops(flow(), crossroads.places, memory=crossroads.memory) as drops:
+            assert second.source == "tracefs"  # one at a time
+    with (
+        killed(watching(crossroads)),
+        Drops(flow(), crossroads.places, memory=crossroads.memory) as drops,
+    ):
         assert drops.source == "drop_monitor"
     assert not any((Path(crossroads.memory) / undo_log.FOLDER).glob("*"))

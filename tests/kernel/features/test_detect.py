@@ -30,7 +30,7 @@ SHELL = {
     "netem": "tc qdisc add dev lo root netem delay 1ms",
     "xfrm": "ip xfrm state",
     "esp4": "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode transport "
-            f"enc 'cbc(aes)' 0x{'11' * 16} auth 'hmac(sha1)' 0x{'22' * 20}",
+    f"enc 'cbc(aes)' 0x{'11' * 16} auth 'hmac(sha1)' 0x{'22' * 20}",
     "sctp": f"{sys.executable} -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)'",
     "ipv6": f"{sys.executable} -c 'import socket; socket.socket(socket.AF_INET6)'",
     "packet": f"{sys.executable} -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)'",
@@ -63,14 +63,21 @@ def test_a_feature_is_there_when_the_systems_own_tool_can_use_it(feature: str, l
     assert able(feature).able == (ran.returncode == 0), ran.stderr
 
 
-@pytest.mark.parametrize(("feature", "module"), [("ipvs", "ip_vs"), ("netem", "sch_netem"), ("esp4", "esp4"), ("8021q", "8021q")])
-def test_what_is_missing_is_told_in_a_line_with_its_module_and_the_kernels_words(feature: str, module: str) -> None:
+@pytest.mark.parametrize(
+    ("feature", "module"),
+    [("ipvs", "ip_vs"), ("netem", "sch_netem"), ("esp4", "esp4"), ("8021q", "8021q")],
+)
+def test_what_is_missing_is_told_in_a_line_with_its_module_and_the_kernels_words(
+    feature: str, module: str
+) -> None:
     """The reason for which a test that needs a feature is skipped names what to load."""
     found = able(feature)
     if found.able:
         pytest.skip(f"this kernel has {feature}")
 
-    assert str(found).startswith(f"this kernel has no {feature}: modprobe {module}, or a kernel with CONFIG_")
+    assert str(found).startswith(
+        f"this kernel has no {feature}: modprobe {module}, or a kernel with CONFIG_"
+    )
     assert found.said
 
 
@@ -90,8 +97,14 @@ def test_an_unknown_feature_is_an_error_that_names_the_nearest() -> None:
 
 def test_trying_leaves_nothing_behind(lan: Lab) -> None:
     """Links, addresses, rules of all firewalls, sysctls, mounts and open files are what they were, here and in the process."""
+
     def now() -> tuple[object, ...]:
-        return labs.state(), labs.mounts(), len(os.listdir("/proc/self/fd")), sorted(Path("/sys/kernel/tracing").glob("instances/*"))
+        return (
+            labs.state(),
+            labs.mounts(),
+            len(os.listdir("/proc/self/fd")),
+            sorted(Path("/sys/kernel/tracing").glob("instances/*")),
+        )
 
     before = now()
     detect.abilities()
@@ -101,8 +114,11 @@ def test_trying_leaves_nothing_behind(lan: Lab) -> None:
 
 def test_trying_does_not_move_the_caller(lab: Lab) -> None:
     """While things are tried, all threads of the process are where they were."""
+
     def everywhere() -> set[str]:
-        return {os.readlink(f"/proc/self/task/{task}/ns/net") for task in os.listdir("/proc/self/task")}
+        return {
+            os.readlink(f"/proc/self/task/{task}/ns/net") for task in os.listdir("/proc/self/task")
+        }
 
     home, before = os.readlink("/proc/thread-self/ns/net"), everywhere()
     seen: set[str] = set()
@@ -123,8 +139,11 @@ def test_trying_does_not_move_the_caller(lab: Lab) -> None:
     assert seen == before
 
 
-def test_an_attempt_that_ends_the_process_does_not_disturb_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_that_ends_the_process_does_not_disturb_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A C library that exits, or a kernel that kills, costs that feature only."""
+
     def die() -> str:
         os.kill(os.getpid(), signal.SIGKILL)
         return ""
@@ -138,4 +157,8 @@ def test_an_attempt_that_ends_the_process_does_not_disturb_the_next(monkeypatch:
 
 def test_a_refused_attempt_does_not_disturb_the_next() -> None:
     """What comes after a feature that is missing is found as if it were the first."""
-    assert [ability.able for ability in tried(["bridge", "8021q", "bridge"])] == [True, able("8021q").able, True]
+    assert [ability.able for ability in tried(["bridge", "8021q", "bridge"])] == [
+        True,
+        able("8021q").able,
+        True,
+    ]

@@ -1,9 +1,11 @@
-"""Announcements as a neighbour hears them: who has an address now says so, before anybody has to find out.
+"""Announcements as a neighbour hears them.
 
-A packet socket in the neighbour's namespace is opened first; then containers come, and what they say of their own
-accord is counted. A broadcast ARP request that asks for its sender's own address tells everybody that address's MAC;
-for IPv6 an unsolicited neighbour advertisement with the override flag does.
-"""
+Who has an address now says so, before anybody has to find out.
+
+A packet socket in the neighbour's namespace is opened first; then containers come, and what they
+say of their own accord is counted. A broadcast ARP request that asks for its sender's own address
+tells everybody that address's MAC; for IPv6 an unsolicited neighbour advertisement with the
+override flag does."""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ NMSGS, MS = "com.docker.network.advertise_addr_nmsgs", "com.docker.network.adver
 
 
 class Heard(NamedTuple):
-    """An announcement: when it came (by the kernel's wall clock), and of which address at which MAC."""
+    """An announcement.
+
+    When it came (by the kernel's wall clock), and of which address at which MAC.
+    """
 
     when: float
     ip: str
@@ -78,7 +83,10 @@ class Neighbour:
 
 
 def announcing(lab: Lab) -> bool:
-    """Whether somebody still announces: the agent has a thread for that, and a host without an agent a process."""
+    """Whether somebody still announces.
+
+    The agent has a thread for that, and a host without an agent a process.
+    """
     agent, _ = agent_socket.running(str(lab.root))
     threads = len(os.listdir(f"/proc/{agent}/task")) if agent else 0
     return threads > 1 or any("announce" in line for line in marked(lab).values())
@@ -88,13 +96,23 @@ def announcements(frame: bytes, when: float) -> list[Heard]:
     """What a frame announces: one address or none."""
     kind, mac = struct.unpack("!H", frame[12:14])[0], frame[6:12].hex(":")
     if kind == ARP and frame[:6] == b"\xff" * 6:
-        hardware, protocol, _, _, op, sender, ip, _, target = struct.unpack("!HHBBH6s4s6s4s", frame[14:42])
+        hardware, protocol, _, _, op, sender, ip, _, target = struct.unpack(
+            "!HHBBH6s4s6s4s", frame[14:42]
+        )
         if (hardware, protocol, op, ip) == (1, 0x0800, 1, target) and sender.hex(":") == mac:
             return [Heard(when, str(ip_address(ip)), mac)]
     if kind == IPV6 and frame[20] == 58 and frame[54] == NEIGHBOUR_ADVERTISEMENT:
         flags, target, option, length, link = struct.unpack("!I16sBB6s", frame[58:86])
-        to_all = frame[:6] == bytes.fromhex("333300000001") and ip_address(frame[38:54]) == ip_address("ff02::1")
-        if to_all and frame[21] == 255 and flags == OVERRIDE and (option, length) == (2, 1) and link.hex(":") == mac:
+        to_all = frame[:6] == bytes.fromhex("333300000001") and ip_address(
+            frame[38:54]
+        ) == ip_address("ff02::1")
+        if (
+            to_all
+            and frame[21] == 255
+            and flags == OVERRIDE
+            and (option, length) == (2, 1)
+            and link.hex(":") == mac
+        ):
             return [Heard(when, str(ip_address(target)), mac)]
     return []
 
@@ -103,8 +121,21 @@ def announcements(frame: bytes, when: float) -> list[Heard]:
 def neighbour(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Neighbour]:
     """A neighbour on a dual-stack network whose containers announce themselves as often as the test says, every 100 ms."""
     count = str(getattr(request, "param", 3))
-    plumb(lab, "network", "create", "net", "--subnet", "10.9.0.0/24", "--subnet", "2001:db8:9::/64", "--ipv6=true",
-          "-o", f"{NMSGS}={count}", "-o", f"{MS}=100")
+    plumb(
+        lab,
+        "network",
+        "create",
+        "net",
+        "--subnet",
+        "10.9.0.0/24",
+        "--subnet",
+        "2001:db8:9::/64",
+        "--ipv6=true",
+        "-o",
+        f"{NMSGS}={count}",
+        "-o",
+        f"{MS}=100",
+    )
     plumb(lab, "run", "-d", "--name", "neighbour", "--network", "net")
     wait_until(lambda: not announcing(lab), "its own announcements end")
     with lab.host() as host, entered(host.namespace(host.container("neighbour"))):
@@ -117,7 +148,21 @@ def neighbour(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Neighbour]:
 
 def run(lab: Lab, mac: str = MAC) -> None:
     """A new container with these addresses, by the command line."""
-    plumb(lab, "run", "-d", "--name", "new", "--network", "net", "--ip", "10.9.0.9", "--ip6", "2001:db8:9::9", "--mac-address", mac)
+    plumb(
+        lab,
+        "run",
+        "-d",
+        "--name",
+        "new",
+        "--network",
+        "net",
+        "--ip",
+        "10.9.0.9",
+        "--ip6",
+        "2001:db8:9::9",
+        "--mac-address",
+        mac,
+    )
 
 
 def of(ip: str, heard: list[Heard]) -> list[Heard]:
@@ -127,8 +172,13 @@ def of(ip: str, heard: list[Heard]) -> list[Heard]:
 
 @pytest.mark.parametrize("neighbour", [1, 2, 3], indirect=True)
 @pytest.mark.parametrize("ip", ["10.9.0.9", "2001:db8:9::9"])
-def test_a_new_endpoint_announces_its_addresses(ip: str, neighbour: Neighbour, request: pytest.FixtureRequest) -> None:
-    """As often as advertise_addr_nmsgs says, advertise_addr_ms apart, with its MAC; and not once more."""
+def test_a_new_endpoint_announces_its_addresses(
+    ip: str, neighbour: Neighbour, request: pytest.FixtureRequest
+) -> None:
+    """As often as advertise_addr_nmsgs says, advertise_addr_ms apart, with its MAC.
+
+    And not once more.
+    """
     count = request.node.callspec.params["neighbour"]
     run(neighbour.lab)
     heard = neighbour.hear(lambda found: len(of(ip, found)) == count)
@@ -170,7 +220,10 @@ def test_a_program_announces_in_the_background(neighbour: Neighbour) -> None:
 
 
 def test_without_an_agent_a_process_announces(lab: Lab) -> None:
-    """On the default network nobody needs an agent: the first time is the command's, the others a small process's, which ends."""
+    """On the default network nobody needs an agent.
+
+    The first time is the command's, the others a small process's, which ends.
+    """
     plumb(lab, "run", "-d", "--name", "neighbour")
     with lab.host() as host, entered(host.namespace(host.container("neighbour"))):
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
@@ -192,8 +245,12 @@ def alone(lab: Lab) -> Iterator[Neighbour]:
     """A namespace with a link, and a packet socket at the link's other end."""
     path = f"{lab.root}/netns/alone"
     namespaces.make(path)
-    # v0 comes up last: with its peer up it sends at once, without it only when the kernel has come to look at the carrier again.
-    within(path, f"ip link add v0 address {MAC} type veth peer name v1; ip link set v1 up; ip link set v0 up")
+    # v0 comes up last: with its peer up it sends at once, without it only when the kernel has come
+    # to look at the carrier again.
+    within(
+        path,
+        f"ip link add v0 address {MAC} type veth peer name v1; ip link set v1 up; ip link set v0 up",
+    )
     with entered(path):
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
         wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -205,7 +262,10 @@ def alone(lab: Lab) -> Iterator[Neighbour]:
 
 def targets(alone: Neighbour, count: int, times: int) -> list[Target]:
     """So many addresses, to be announced so often."""
-    return [Target(f"{alone.lab.root}/netns/alone", "v0", MAC, (f"10.9.0.{number}",), times, 1) for number in range(count)]
+    return [
+        Target(f"{alone.lab.root}/netns/alone", "v0", MAC, (f"10.9.0.{number}",), times, 1)
+        for number in range(count)
+    ]
 
 
 def over() -> bool:
@@ -223,7 +283,9 @@ def test_only_so_many_announcements_wait(alone: Neighbour, monkeypatch: pytest.M
     assert [len(of(f"10.9.0.{number}", heard)) for number in range(5)] == [2, 2, 2, 1, 1]
 
 
-def test_many_are_announced_by_the_thread_as_far_as_they_may_wait(alone: Neighbour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_are_announced_by_the_thread_as_far_as_they_may_wait(
+    alone: Neighbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of those beyond nothing is said: they are found as everything else is."""
     monkeypatch.setattr(announce_queue, "MOST", 3)
     announce_queue.Announcer().announce(targets(alone, 5, 2))
@@ -245,9 +307,17 @@ def test_without_a_descriptor_nothing_is_said(alone: Neighbour) -> None:
     wire.close()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")     # it is what this is about
-def test_an_error_does_not_end_the_announcements_for_good(alone: Neighbour, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends the thread; the next announcement starts another, which says what the first has left as well."""
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)  # it is what this is about
+def test_an_error_does_not_end_the_announcements_for_good(
+    alone: Neighbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the thread.
+
+    The next announcement starts another, which says what the first has left as well.
+    """
+
     def fail(target: Target) -> None:
         raise OSError(f"nothing can be said of {target.dev}")
 
@@ -265,10 +335,17 @@ def test_an_error_does_not_end_the_announcements_for_good(alone: Neighbour, monk
 # -- a neighbour's cache ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("neighbour", "expected"), [(3, OTHER_MAC), (0, MAC)], indirect=["neighbour"])
+@pytest.mark.parametrize(
+    ("neighbour", "expected"), [(3, OTHER_MAC), (0, MAC)], indirect=["neighbour"]
+)
 @pytest.mark.parametrize(("version", "ip"), [(4, "10.9.0.9"), (6, "2001:db8:9::9")])
-def test_a_stale_neighbour_entry_is_refreshed(version: int, ip: str, expected: str, neighbour: Neighbour) -> None:
-    """When an address moves to a container with another MAC, the neighbours have it at once; without announcements they do not."""
+def test_a_stale_neighbour_entry_is_refreshed(
+    version: int, ip: str, expected: str, neighbour: Neighbour
+) -> None:
+    """When an address moves to a container with another MAC, the neighbours have it at once.
+
+    Without announcements they do not.
+    """
     run(neighbour.lab)
     with neighbour.lab.host() as host:
         neighbour.lab.inside(host, "neighbour", f"ping -q -c1 -W2 {ip}")

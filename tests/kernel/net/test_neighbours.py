@@ -1,4 +1,7 @@
-"""What a namespace's own stack knows: its addresses, and the neighbours that it has learnt and can be made to forget."""
+"""What a namespace's own stack knows.
+
+Its addresses, and the neighbours that it has learnt and can be made to forget.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,22 @@ ROUTERS = {ip_address(ROUTER), ip_address(ROUTER6)}
 
 def test_ones_own_addresses(lan: Lab) -> None:
     """The global ones, each with its link; not those of lo."""
-    assert own_addresses() == [("eth0", ip_interface(f"{HOST_IP}/24")), ("eth0", ip_interface(f"{HOST_IP6}/64"))]
+    assert own_addresses() == [
+        ("eth0", ip_interface(f"{HOST_IP}/24")),
+        ("eth0", ip_interface(f"{HOST_IP6}/64")),
+    ]
 
 
 def test_what_was_learnt_is_forgotten(lan: Lab) -> None:
     """Of both families, and nobody else."""
-    sh(f"ping -c1 -W1 {ROUTER}; ping -c1 -W1 {ROUTER6}; ip neigh replace 192.0.2.99 lladdr 02:00:00:00:00:99 dev eth0 nud reachable")
+    sh(
+        f"ping -c1 -W1 {ROUTER}; ping -c1 -W1 {ROUTER6}; ip neigh replace 192.0.2.99 lladdr 02:00:00:00:00:99 dev eth0 nud reachable"
+    )
 
     assert forget_neighbours(ROUTERS) == 2
-    assert {line.split()[0] for line in sh("ip neigh show").splitlines()}.isdisjoint(map(str, ROUTERS))
+    assert {line.split()[0] for line in sh("ip neigh show").splitlines()}.isdisjoint(
+        map(str, ROUTERS)
+    )
     assert "192.0.2.99" in sh("ip neigh show")
     assert forget_neighbours(ROUTERS) == 0
 

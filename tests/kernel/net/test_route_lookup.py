@@ -26,7 +26,9 @@ def asked(crossroads: Crossroads, to: str, source: str = "", iif: str = "") -> A
 
 @pytest.mark.parametrize("iif", ["", "eth0"])
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_route_is_told_with_the_destinations_that_it_is_for(crossroads: Crossroads, version: int, iif: str) -> None:
+def test_a_route_is_told_with_the_destinations_that_it_is_for(
+    crossroads: Crossroads, version: int, iif: str
+) -> None:
     """To the box: by the bridge, whether from here or from the LAN."""
     found = asked(crossroads, BOX[version], LAN[version] if iif else "", iif)
     assert (found.type, found.dev, found.via, found.error) == ("unicast", "br0", None, "")
@@ -48,8 +50,13 @@ def test_its_own_address_is_local(crossroads: Crossroads, version: int) -> None:
 
 @pytest.mark.parametrize("iif", ["", "br0"])
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize(("kind", "error"), [("blackhole", "EINVAL"), ("prohibit", "EACCES"), ("unreachable", "EHOSTUNREACH")])
-def test_a_route_that_says_no(crossroads: Crossroads, kind: str, error: str, version: int, iif: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("blackhole", "EINVAL"), ("prohibit", "EACCES"), ("unreachable", "EHOSTUNREACH")],
+)
+def test_a_route_that_says_no(
+    crossroads: Crossroads, kind: str, error: str, version: int, iif: str
+) -> None:
     """It has a type of its own, which an errno alone does not tell."""
     sh(f"ip -{version} route add {kind} {NOWHERE[version]}")
     found = asked(crossroads, NOWHERE[version], BOX[version] if iif else "", iif)
@@ -99,7 +106,11 @@ def test_policy_routing_is_asked_too(crossroads: Crossroads) -> None:
 def test_a_bridge_tells_who_is_behind_which_port(crossroads: Crossroads) -> None:
     """Learned from what has passed."""
     crossroads.knock(flow(), seconds=0.3)
-    mac = within(crossroads.box.ns, "cat /proc/net/arp >/dev/null; ip -o link show eth0").split("link/ether ")[1].split()[0]
+    mac = (
+        within(crossroads.box.ns, "cat /proc/net/arp >/dev/null; ip -o link show eth0")
+        .split("link/ether ")[1]
+        .split()[0]
+    )
     with Oracle(crossroads.host) as oracle:
         (entry,) = [entry for entry in oracle.fdb() if entry.mac == mac]
     assert (entry.dev, entry.bridge, entry.own) == ("v1", "br0", False)
@@ -121,17 +132,27 @@ def test_connection_tracking_shows_what_was_rewritten(crossroads: Crossroads) ->
     crossroads.knock(flow(), seconds=0.1)
     with Oracle(crossroads.host) as oracle:
         (entry,) = oracle.tracked(mine)
-    assert (str(entry.way), str(entry.reply)) == (f"{ROUTER}:{mine.token} > {HOST[4]}:8080", f"{BOX_IP}:80 > {ROUTER}:{mine.token}")
+    assert (str(entry.way), str(entry.reply)) == (
+        f"{ROUTER}:{mine.token} > {HOST[4]}:8080",
+        f"{BOX_IP}:80 > {ROUTER}:{mine.token}",
+    )
     assert entry.answered
 
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_echo_is_tracked_by_its_identifier(crossroads: Crossroads, version: int) -> None:
     """It has no ports."""
-    sh(f"{'iptables' if version == 4 else 'ip6tables'}-nft -A FORWARD -m conntrack --ctstate INVALID -j DROP")
-    within(crossroads.lan.ns, f"ping -c 1 -W 1 -e 4711 {BOX[version]}; ping -c 1 -W 1 -e 4712 {BOX[version]}")
+    sh(
+        f"{'iptables' if version == 4 else 'ip6tables'}-nft -A FORWARD -m conntrack --ctstate INVALID -j DROP"
+    )
+    within(
+        crossroads.lan.ns,
+        f"ping -c 1 -W 1 -e 4711 {BOX[version]}; ping -c 1 -W 1 -e 4712 {BOX[version]}",
+    )
     with Oracle(crossroads.host) as oracle:
-        assert [entry.way.dst for entry in oracle.tracked(Flow(version, "icmp", 4711))] == [ip(BOX[version])]
+        assert [entry.way.dst for entry in oracle.tracked(Flow(version, "icmp", 4711))] == [
+            ip(BOX[version])
+        ]
 
 
 def test_without_tracking_nothing_is_remembered(crossroads: Crossroads) -> None:
@@ -142,9 +163,18 @@ def test_without_tracking_nothing_is_remembered(crossroads: Crossroads) -> None:
 
 def test_who_listens_and_where(crossroads: Crossroads) -> None:
     """Addresses tell a program that hears everybody from one that hears itself."""
-    with crossroads.listening(), crossroads.listening(port=81, ip="127.0.0.1"), Oracle(crossroads.box) as oracle:
+    with (
+        crossroads.listening(),
+        crossroads.listening(port=81, ip="127.0.0.1"),
+        Oracle(crossroads.box) as oracle,
+    ):
         everybody, itself = oracle.listeners("tcp")
-    assert (everybody.ip, everybody.port, itself.ip, itself.port) == (ip("::"), PORT, ip("127.0.0.1"), 81)
+    assert (everybody.ip, everybody.port, itself.ip, itself.port) == (
+        ip("::"),
+        PORT,
+        ip("127.0.0.1"),
+        81,
+    )
     assert "pid" in everybody.who
     assert everybody.takes(ip(BOX_IP))
     assert not itself.takes(ip(BOX_IP))
@@ -165,7 +195,9 @@ def test_nobody_listens(crossroads: Crossroads) -> None:
         assert oracle.listeners("tcp") == []
 
 
-@pytest.mark.parametrize(("version", "name"), [(4, "Ip.ForwDatagrams"), (6, "Ip6.OutForwDatagrams")])
+@pytest.mark.parametrize(
+    ("version", "name"), [(4, "Ip.ForwDatagrams"), (6, "Ip6.OutForwDatagrams")]
+)
 def test_counters_tell_what_has_happened(crossroads: Crossroads, version: int, name: str) -> None:
     """The difference of two readings, in the words of the kernel."""
     with Oracle(crossroads.host) as host, Oracle(crossroads.box) as box:

@@ -1,7 +1,9 @@
-"""The firewall writers: one interface, and every rule that a driver can ask for goes through each of them and comes back.
+"""The firewall writers.
 
-Both kinds of iptables are on every Debian, whichever `iptables` is linked to; a namespace has tables of both.
-"""
+One interface, and every rule that a driver can ask for goes through each of them and comes back.
+
+Both kinds of iptables are on every Debian, whichever `iptables` is linked to; a namespace has
+tables of both."""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ from tests.cases import CASES
 from tests.labs import Lab, sh
 
 WRITERS: dict[str, Callable[[], Writer]] = {
-    "nf_tables": lambda: IptablesRestore("nft-"), "legacy by restore": lambda: IptablesRestore("legacy-"), "legacy": Xtables}
+    "nf_tables": lambda: IptablesRestore("nft-"),
+    "legacy by restore": lambda: IptablesRestore("legacy-"),
+    "legacy": Xtables,
+}
 WALL = Rule(Family.V4, "filter", "PLUMB", "! -i br0 -o br0 -j DROP")
 
 
@@ -45,7 +50,11 @@ def everything(tmp_path: Path) -> list[Thing]:
             host.__dict__["_machine"] = Machine(kind_of={"eth0": "veth"}.get)
             with host.operation() as verbs:
                 case.build(verbs)
-        found.update((thing.key, thing) for thing in kernel.things.values() if isinstance(thing, Chain | Rule | Policy) and not thing.where)
+        found.update(
+            (thing.key, thing)
+            for thing in kernel.things.values()
+            if isinstance(thing, Chain | Rule | Policy) and not thing.where
+        )
     return in_order(found.values())
 
 
@@ -56,12 +65,16 @@ def test_every_rule_comes_back_and_goes(writer: Writer, tmp_path: Path) -> None:
     writer.take([Step(None, thing) for thing in things], done)
 
     assert len(done) == len(things) > 300
-    assert [thing for thing, now in zip(things, writer.look(things), strict=True) if now != thing] == []
+    assert [
+        thing for thing, now in zip(things, writer.look(things), strict=True) if now != thing
+    ] == []
     for rules in chains(things):
         assert writer.order(rules) == standing(rules)
 
     writer.take(plan([thing for thing in things if not isinstance(thing, Policy)], []), [])
-    assert [now for now in writer.look(things) if now is not None and not isinstance(now, Policy)] == []
+    assert [
+        now for now in writer.look(things) if now is not None and not isinstance(now, Policy)
+    ] == []
 
 
 def lines(variant: str) -> Sequence[str]:
@@ -84,7 +97,10 @@ def test_a_table_changes_whole_or_not_at_all(writer: Writer) -> None:
     bad = Rule(Family.V4, "raw", "PREROUTING", "-j NO-SUCH-CHAIN")
     done: list[Step] = []
     with pytest.raises(StepFailed):
-        writer.take([Step(None, Chain(Family.V4, "filter", "PLUMB")), Step(None, good), Step(None, bad)], done)
+        writer.take(
+            [Step(None, Chain(Family.V4, "filter", "PLUMB")), Step(None, good), Step(None, bad)],
+            done,
+        )
 
     assert [str(step.thing) for step in done] == ["iptables chain filter/PLUMB"]
     assert writer.look([good]) == [None]
@@ -93,7 +109,9 @@ def test_a_table_changes_whole_or_not_at_all(writer: Writer) -> None:
 def test_what_is_gone_already_counts_as_removed(writer: Writer) -> None:
     """Removing what somebody else has removed is no error, and the rest is removed all the same."""
     other = Rule(Family.V4, "filter", "FORWARD", "-i br0 -j ACCEPT")
-    writer.take([Step(None, Chain(Family.V4, "filter", "PLUMB")), Step(None, WALL), Step(None, other)], [])
+    writer.take(
+        [Step(None, Chain(Family.V4, "filter", "PLUMB")), Step(None, WALL), Step(None, other)], []
+    )
     writer.take([Step(WALL, None)], [])
     writer.take([Step(WALL, None), Step(other, None)], [])
 
@@ -103,7 +121,10 @@ def test_what_is_gone_already_counts_as_removed(writer: Writer) -> None:
 def test_head_and_tail(writer: Writer) -> None:
     """-I puts a rule before, -A behind what is there."""
     names = {Place.TAIL: "10.0.0.1/32", Place.HEAD: "10.0.0.2/32"}
-    rules = [Rule(Family.V4, "nat", "POSTROUTING", f"-s {ip} -j MASQUERADE", place) for place, ip in names.items()]
+    rules = [
+        Rule(Family.V4, "nat", "POSTROUTING", f"-s {ip} -j MASQUERADE", place)
+        for place, ip in names.items()
+    ]
     writer.take([Step(None, rule) for rule in rules], [])
 
     assert writer.order(rules) == rules[::-1]
@@ -111,7 +132,10 @@ def test_head_and_tail(writer: Writer) -> None:
 
 def test_the_users_chain_is_never_flushed(writer: Writer) -> None:
     """A chain of the user's that is there is taken as it is, and stays when it is not empty."""
-    chain, own = Chain(Family.V4, "filter", "PLUMB-USER", users=True), Rule(Family.V4, "filter", "PLUMB-USER", "-s 10.0.0.0/8 -j DROP")
+    chain, own = (
+        Chain(Family.V4, "filter", "PLUMB-USER", users=True),
+        Rule(Family.V4, "filter", "PLUMB-USER", "-s 10.0.0.0/8 -j DROP"),
+    )
     writer.take([Step(None, chain), Step(None, own)], [])
     writer.take([Step(None, chain)], [])
     writer.take([Step(chain, None)], [])
@@ -120,11 +144,16 @@ def test_the_users_chain_is_never_flushed(writer: Writer) -> None:
 
 
 def test_the_writer_is_the_hosts_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It follows what `iptables` is linked to; PLUMB_IPTABLES overrides that; no command at all is told apart."""
+    """It follows what `iptables` is linked to; PLUMB_IPTABLES overrides that.
+
+    No command at all is told apart.
+    """
     for kind in ("nft", "legacy"):
         folder = tmp_path / kind
         folder.mkdir()
-        (folder / "iptables").symlink_to(shutil.which(f"iptables-{kind}", path=backends.search_path()) or "")
+        (folder / "iptables").symlink_to(
+            shutil.which(f"iptables-{kind}", path=backends.search_path()) or ""
+        )
         with monkeypatch.context() as patch:
             patch.setattr(backends, "search_path", lambda folder=folder: str(folder))
 
@@ -134,8 +163,11 @@ def test_the_writer_is_the_hosts_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert backends.variant() == ""
 
 
-def test_a_kernel_without_legacy_tables_gets_the_other_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_legacy_tables_gets_the_other_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Where the legacy tables are gone, the nf_tables variant is written if it is installed, else a sentence says what to do."""
+
     def missing(self: Xtables) -> None:
         raise Unsupported("this kernel has no legacy iptables tables")
 
@@ -159,8 +191,14 @@ def test_the_same_networks_on_the_legacy_tables(lan: Lab) -> None:
     lan.plumb("run", "-d", "--name", "c1", "--network", "n1", env=legacy)
     lan.plumb("check", env=legacy)
 
-    assert "1 received" in lan.plumb("exec", "c1", "ping", "-c1", "-W2", "198.51.100.1", env=legacy).stdout
-    assert "1 received" in lan.plumb("exec", "c1", "ping", "-c1", "-W2", "2001:db8:64::1", env=legacy).stdout
+    assert (
+        "1 received"
+        in lan.plumb("exec", "c1", "ping", "-c1", "-W2", "198.51.100.1", env=legacy).stdout
+    )
+    assert (
+        "1 received"
+        in lan.plumb("exec", "c1", "ping", "-c1", "-W2", "2001:db8:64::1", env=legacy).stdout
+    )
     assert lines("nft") == []
     assert any("MASQUERADE" in line for line in lines("legacy"))
     lan.plumb("reset", "--force", env=legacy)

@@ -1,8 +1,8 @@
 """Connection tracking: flows that began under other rules are forgotten, and no others.
 
-A host on a LAN with a container behind it, and sockets in all three. The flows are real ones; each test runs with entries
-fetched all at once, picked out by the kernel, and with a kernel that does not know how to pick.
-"""
+A host on a LAN with a container behind it, and sockets in all three. The flows are real ones; each
+test runs with entries fetched all at once, picked out by the kernel, and with a kernel that does
+not know how to pick."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ from plumb.things.iptables import Family, Rule
 from tests.labs import HOST_IP, HOST_IP6, Lab, sh, within
 
 INSIDE, INSIDE6, OTHER_IP = "10.9.0.2", "2001:db8:9::2", "192.0.2.11"
-HOST_OF, INSIDE_OF, TOOL = {4: HOST_IP, 6: HOST_IP6}, {4: INSIDE, 6: INSIDE6}, {4: "iptables", 6: "ip6tables"}
-TRACK = "$tool -A FORWARD -m conntrack --ctstate INVALID"        # flows are tracked where a rule asks for their state
+HOST_OF, INSIDE_OF, TOOL = (
+    {4: HOST_IP, 6: HOST_IP6},
+    {4: INSIDE, 6: INSIDE6},
+    {4: "iptables", 6: "ip6tables"},
+)
+# flows are tracked where a rule asks for their state
+TRACK = "$tool -A FORWARD -m conntrack --ctstate INVALID"
 SOCKETS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 
 
@@ -46,7 +51,9 @@ class Street:
     inside: str
     opened: ExitStack = field(default_factory=ExitStack)
 
-    def hear(self, port: int, protocol: str = "udp", version: int = 4, inside: bool = False) -> socket.socket:
+    def hear(
+        self, port: int, protocol: str = "udp", version: int = 4, inside: bool = False
+    ) -> socket.socket:
         """A socket bound to a port of the host or of the container, listening if it is TCP's."""
         with namespaces.entered(self.inside if inside else ""):
             made = self._socket(protocol, version)
@@ -65,7 +72,9 @@ class Street:
         return made
 
     def _socket(self, protocol: str, version: int) -> socket.socket:
-        made = self.opened.enter_context(socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, SOCKETS[protocol]))
+        made = self.opened.enter_context(
+            socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, SOCKETS[protocol])
+        )
         if version == 6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,20 +83,27 @@ class Street:
 
 
 @pytest.fixture(params=["all at once", "picked out", "an older kernel"])
-def street(request: pytest.FixtureRequest, lan: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
+def street(
+    request: pytest.FixtureRequest, lan: Lab, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Street]:
     """The three of them, in each of the ways in which entries are read."""
     if request.param != "all at once":
         monkeypatch.setattr(conntrack_flush, "FEW", 0)
     if request.param == "an older kernel":
-        monkeypatch.setattr(ctnetlink, "FILTER", 99)        # an attribute that the kernel does not know, as a filter was once
+        monkeypatch.setattr(
+            ctnetlink, "FILTER", 99
+        )  # an attribute that the kernel does not know, as a filter was once
     inside = f"{lan.root.parent}/inside"
     namespaces.make(inside)
     sh(f"""ip link add veth0 type veth peer name eth0 netns {inside}; ip link set veth0 up; ip addr add {OTHER_IP}/24 dev eth0
         ip addr add 10.9.0.1/24 dev veth0; ip addr add 2001:db8:9::1/64 dev veth0 nodad
         sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
         for tool in iptables ip6tables; do $tool -t nat -N PUBLISHED; $tool -t nat -A PREROUTING -j PUBLISHED; {TRACK}; done""")
-    within(inside, f"""ip link set lo up; ip link set eth0 up; ip addr add {INSIDE}/24 dev eth0
-        ip addr add {INSIDE6}/64 dev eth0 nodad; ip route add default via 10.9.0.1; ip -6 route add default via 2001:db8:9::1""")
+    within(
+        inside,
+        f"""ip link set lo up; ip link set eth0 up; ip addr add {INSIDE}/24 dev eth0
+        ip addr add {INSIDE6}/64 dev eth0 nodad; ip route add default via 10.9.0.1; ip -6 route add default via 2001:db8:9::1""",
+    )
     within(lan.lan, f"ip route add 10.9.0.0/24 via {HOST_IP}")
     made = Street(lan, inside)
     with made.opened:
@@ -98,7 +114,9 @@ def street(request: pytest.FixtureRequest, lan: Lab, monkeypatch: pytest.MonkeyP
 def publish(port: int, protocol: str = "udp", version: int = 4, inside: int = 5300) -> None:
     """Put in the rule that sends a port of the host to the container."""
     to = f"[{INSIDE6}]:{inside}" if version == 6 else f"{INSIDE}:{inside}"
-    sh(f"{TOOL[version]} -t nat -A PUBLISHED -p {protocol} --dport {port} -j DNAT --to-destination {to}")
+    sh(
+        f"{TOOL[version]} -t nat -A PUBLISHED -p {protocol} --dport {port} -j DNAT --to-destination {to}"
+    )
 
 
 def take_back(version: int = 4) -> None:
@@ -106,15 +124,23 @@ def take_back(version: int = 4) -> None:
     sh(f"{TOOL[version]} -t nat -F PUBLISHED")
 
 
-def published(port: int, protocol: str = "udp", version: int = 4, ip: str = "", to: str = "") -> HostPort:
+def published(
+    port: int, protocol: str = "udp", version: int = 4, ip: str = "", to: str = ""
+) -> HostPort:
     """The thing that says so; on all addresses where none is given."""
     any_of = "::" if version == 6 else "0.0.0.0"
-    return HostPort("", protocol, ip_address(ip or any_of), port, ip_address(to or INSIDE_OF[version]), 5300)
+    return HostPort(
+        "", protocol, ip_address(ip or any_of), port, ip_address(to or INSIDE_OF[version]), 5300
+    )
 
 
 def tracked() -> list[tuple[str, int]]:
     """The flows that there are: original destination and its port."""
-    return sorted((str(ip_address(flow.way.dst)), flow.way.dst_port) for flow in conntrack_flush.dump() if flow.way.dst_port)
+    return sorted(
+        (str(ip_address(flow.way.dst)), flow.way.dst_port)
+        for flow in conntrack_flush.dump()
+        if flow.way.dst_port
+    )
 
 
 def heard(by: socket.socket) -> bool:
@@ -129,7 +155,10 @@ def heard(by: socket.socket) -> bool:
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_flow_that_began_before_its_rule_follows_the_rule(street: Street, version: int) -> None:
     """UDP goes on to the host's socket after its port was published, until the flow is forgotten."""
-    host, container = street.hear(5353, version=version), street.hear(5300, version=version, inside=True)
+    host, container = (
+        street.hear(5353, version=version),
+        street.hear(5300, version=version, inside=True),
+    )
     client = street.call(HOST_OF[version], 5353)
     assert heard(host)
     publish(5353, version=version)
@@ -144,7 +173,10 @@ def test_a_flow_that_began_before_its_rule_follows_the_rule(street: Street, vers
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_flow_to_a_target_that_went_is_gone(street: Street, version: int) -> None:
     """UDP goes on to the container after its port was taken back, until the flow is forgotten."""
-    host, container = street.hear(5353, version=version), street.hear(5300, version=version, inside=True)
+    host, container = (
+        street.hear(5353, version=version),
+        street.hear(5300, version=version, inside=True),
+    )
     publish(5353, version=version)
     client = street.call(HOST_OF[version], 5353)
     assert heard(container)
@@ -158,7 +190,10 @@ def test_a_flow_to_a_target_that_went_is_gone(street: Street, version: int) -> N
 
 
 def test_a_tcp_connection_to_a_target_that_went_is_gone(street: Street) -> None:
-    """What was rewritten to the container is forgotten whatever its protocol and port; what was not stays."""
+    """What was rewritten to the container is forgotten whatever its protocol and port.
+
+    What was not stays.
+    """
     street.hear(5300, "tcp", inside=True)
     street.hear(8081, "tcp")
     publish(8080, "tcp")
@@ -192,7 +227,12 @@ def test_many_ports_at_once(street: Street) -> None:
         street.call(HOST_IP, port)
         street.call(HOST_IP6, port)
 
-    ports = [published(5353), published(5353, version=6), published(5354), published(5355, to="10.9.0.3", version=6)]
+    ports = [
+        published(5353),
+        published(5353, version=6),
+        published(5354),
+        published(5355, to="10.9.0.3", version=6),
+    ]
     assert conntrack_flush.forget(ports) == 4
     assert tracked() == [(HOST_IP, 5355), (HOST_IP6, 5354)]
 
@@ -207,7 +247,9 @@ def test_few_among_many(lan: Lab) -> None:
 
     assert conntrack_flush.forget([published(10500)]) == 1
     assert len(sent) == 2000 > conntrack_flush.FEW
-    assert {flow.way for flow in sent} - {flow.way for flow in conntrack_flush.dump()} == {way(sent, 10500)}
+    assert {flow.way for flow in sent} - {flow.way for flow in conntrack_flush.dump()} == {
+        way(sent, 10500)
+    }
 
 
 def way(flows: list[Flow], port: int) -> tuple[object, ...]:
@@ -230,12 +272,21 @@ def test_other_protocols_are_read_and_left_alone(street: Street) -> None:
     """An echo request has no ports."""
     within(street.lab.lan, f"ping -c1 -W2 {HOST_IP}; ping -c1 -W2 {HOST_IP6}")
 
-    assert {(flow.way.protocol, flow.way.dst_port) for flow in conntrack_flush.dump()} >= {(1, 0), (58, 0)}
+    assert {(flow.way.protocol, flow.way.dst_port) for flow in conntrack_flush.dump()} >= {
+        (1, 0),
+        (58, 0),
+    }
     assert conntrack_flush.forget([published(5353)]) == 0
 
 
-def test_nothing_is_asked_where_nothing_is_tracked(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A namespace without flows costs no walk through the kernel's table; nor does a change without ports."""
+def test_nothing_is_asked_where_nothing_is_tracked(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A namespace without flows costs no walk through the kernel's table.
+
+    Nor does a change without ports.
+    """
+
     def refuse(self: object) -> None:
         raise AssertionError("it was asked")
 
@@ -246,12 +297,25 @@ def test_nothing_is_asked_where_nothing_is_tracked(lab: Lab, monkeypatch: pytest
 
 
 PORT, MOVED = published(5353), published(5354)
-WITH_ITS_RULE = Step(None, Rule(Family.V4, "nat", "PLUMB", "-p udp -m udp --dport 5353 -j DNAT --to-destination 172.20.0.2:53"))
+WITH_ITS_RULE = Step(
+    None,
+    Rule(
+        Family.V4,
+        "nat",
+        "PLUMB",
+        "-p udp -m udp --dport 5353 -j DNAT --to-destination 172.20.0.2:53",
+    ),
+)
 
 
-@pytest.mark.parametrize("steps", [[Step(None, PORT), WITH_ITS_RULE], [Step(PORT, None)], [Step(PORT, MOVED)]], ids=str)
+@pytest.mark.parametrize(
+    "steps", [[Step(None, PORT), WITH_ITS_RULE], [Step(PORT, None)], [Step(PORT, MOVED)]], ids=str
+)
 def test_a_port_that_comes_goes_or_changes_is_settled(lan: Lab, steps: list[Step]) -> None:
-    """Once all steps of an operation are taken, flows of the ports among them are forgotten: before and after."""
+    """Once all steps of an operation are taken, flows of the ports among them are forgotten.
+
+    Before and after.
+    """
     sh(f"tool=iptables; {TRACK}")
     with namespaces.entered(lan.lan), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"hello", (HOST_IP, 5353))
@@ -262,7 +326,10 @@ def test_a_port_that_comes_goes_or_changes_is_settled(lan: Lab, steps: list[Step
 
 
 def test_a_port_that_is_held_anew_keeps_its_flows(lan: Lab) -> None:
-    """Its agent was killed; its rules have been there all the time, and what they have said still holds."""
+    """Its agent was killed.
+
+    Its rules have been there all the time, and what they have said still holds.
+    """
     sh(f"tool=iptables; {TRACK}")
     with namespaces.entered(lan.lan), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"hello", (HOST_IP, 5353))
@@ -278,7 +345,10 @@ def test_what_cannot_be_forgotten_is_no_failure(lan: Lab) -> None:
         client.sendto(b"hello", (HOST_IP, 5353))
     os.seteuid(65534)
     try:
-        with pytest.raises(KernelRefused, match=r"cannot forget tracked connections: Operation not permitted \(EPERM\)"):
+        with pytest.raises(
+            KernelRefused,
+            match=r"cannot forget tracked connections: Operation not permitted \(EPERM\)",
+        ):
             conntrack_flush.forget([published(5353)])
         LinuxKernel()._settle([Step(published(5353), None)])
     finally:

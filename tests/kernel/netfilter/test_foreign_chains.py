@@ -1,8 +1,8 @@
 """Other firewalls on the host: what they drop is found, said, and told apart from what passes.
 
-A shop on a dual-stack network named br-shop, with the internet behind the host's LAN. What is said of each foreign
-ruleset is held against what happens: pings of a container that come back, or do not.
-"""
+A shop on a dual-stack network named br-shop, with the internet behind the host's LAN. What is said
+of each foreign ruleset is held against what happens: pings of a container that come back, or do
+not."""
 
 from __future__ import annotations
 
@@ -30,19 +30,31 @@ OTHER = {"nf_tables": "legacy", "legacy": "nft"}
 
 def build(host: Host) -> None:
     """The shop, open."""
-    host.create_network("shop", subnet=[str(subnet) for subnet in SUBNETS.values()], ipv6=True,
-                        options={"com.docker.network.bridge.name": "br-shop"})
+    host.create_network(
+        "shop",
+        subnet=[str(subnet) for subnet in SUBNETS.values()],
+        ipv6=True,
+        options={"com.docker.network.bridge.name": "br-shop"},
+    )
     host.run("web", network="shop")
 
 
 def passes(lab: Lab, host: Host, version: int = 4) -> bool:
     """Whether a ping of web's to the internet comes back."""
-    return "1 received" in lab.inside(host, "web", f"ping -q -c1 -W0.3 {TARGETS[version]}", check=False)
+    return "1 received" in lab.inside(
+        host, "web", f"ping -q -c1 -W0.3 {TARGETS[version]}", check=False
+    )
 
 
-def stopped(walls: Sequence[Wall], version: int = 4, ways: Sequence[Way] = (Way.OUT, Way.BACK)) -> bool:
+def stopped(
+    walls: Sequence[Wall], version: int = 4, ways: Sequence[Way] = (Way.OUT, Way.BACK)
+) -> bool:
     """Whether a wall drops what a ping needs."""
-    return any(wall.concerns(version) and wall.stops(Traffic(way, "br-shop", SUBNETS[version], UPLINKS)) for wall in walls for way in ways)
+    return any(
+        wall.concerns(version) and wall.stops(Traffic(way, "br-shop", SUBNETS[version], UPLINKS))
+        for wall in walls
+        for way in ways
+    )
 
 
 def guard(rules: str, policy: str = "drop", hook: str = "forward", before: str = "") -> None:
@@ -69,7 +81,7 @@ def own_variant() -> Iterator[None]:
     backends.writer.cache_clear()
 
 
-ONE = "chain one {; oifname \"eth0\" accept; iifname \"eth0\" accept; }"
+ONE = 'chain one {; oifname "eth0" accept; iifname "eth0" accept; }'
 RULESETS = {
     "nothing is let pass": "",
     "all is": "accept",
@@ -108,11 +120,14 @@ RULESETS = {
     "a range of addresses": "ip saddr 10.9.0.0-10.9.0.255 accept; ct state established accept",
     "IPv4 only": 'meta nfproto ipv4 iifname "br-shop" accept; ip daddr 10.9.0.0/24 accept',
     "IPv6 only": 'meta protocol ip6 iifname "br-shop" accept; ip6 daddr { 2001:db8:9::/64 } accept',
-    "a state that is not": 'ct state != invalid accept',
+    "a state that is not": "ct state != invalid accept",
     "ports that a ping has not": "tcp dport 1-65535 accept; udp dport 1-65535 accept",
 }
-SETS = ('set ours {; type ifname; elements = { "br-cafe", "br-shop" }; }; set theirs {; type ifname; elements = { "br-cafe" }; }; '
-        + ONE + '; chain back {; return; accept; }; map doors {; type ifname : verdict; elements = { "br-shop" : jump one }; }')
+SETS = (
+    'set ours {; type ifname; elements = { "br-cafe", "br-shop" }; }; set theirs {; type ifname; elements = { "br-cafe" }; }; '
+    + ONE
+    + '; chain back {; return; accept; }; map doors {; type ifname : verdict; elements = { "br-shop" : jump one }; }'
+)
 
 
 @pytest.fixture
@@ -124,14 +139,20 @@ def clear() -> Iterator[None]:
 
 @pytest.mark.parametrize("what", RULESETS)
 @pytest.mark.parametrize("ending", ["a policy", "a last rule"])
-def test_what_is_said_is_what_happens(what: str, ending: str, shop: tuple[Lab, Host], clear: None) -> None:
+def test_what_is_said_is_what_happens(
+    what: str, ending: str, shop: tuple[Lab, Host], clear: None
+) -> None:
     """A ruleset is said to stop a network exactly if its packets do not come through."""
     rules = RULESETS[what]
-    guard(rules, before=SETS) if ending == "a policy" else guard(f"{rules}; counter reject", "accept", before=SETS)
+    guard(rules, before=SETS) if ending == "a policy" else guard(
+        f"{rules}; counter reject", "accept", before=SETS
+    )
     found = foreign_chains.walls("nf_tables")
 
     assert [(wall.table, wall.chain, wall.priority) for wall in found] == [("guard", "wall", 10)]
-    assert {version: stopped(found, version) for version in (4, 6)} == {version: not passes(*shop, version) for version in (4, 6)}
+    assert {version: stopped(found, version) for version in (4, 6)} == {
+        version: not passes(*shop, version) for version in (4, 6)
+    }
 
 
 DELIBERATE = {
@@ -150,10 +171,17 @@ def test_who_names_the_bridge_has_thought_of_it(what: str, lab: Lab) -> None:
     assert not stopped(foreign_chains.walls("nf_tables"))
 
 
-@pytest.mark.parametrize(("rules", "stops"), [
-    ('iifname "br-shop" accept; ct state established,related accept', True),
-    ('iifname "br-shop" accept; ct state established,related accept; ct status dnat accept', False),
-    ('iifname "br-shop" accept; oifname "br-shop" accept', False)])
+@pytest.mark.parametrize(
+    ("rules", "stops"),
+    [
+        ('iifname "br-shop" accept; ct state established,related accept', True),
+        (
+            'iifname "br-shop" accept; ct state established,related accept; ct status dnat accept',
+            False,
+        ),
+        ('iifname "br-shop" accept; oifname "br-shop" accept', False),
+    ],
+)
 def test_published_ports_need_a_way_in(rules: str, stops: bool, lab: Lab) -> None:
     """What lets containers out and answers in does not let in what comes to a published port."""
     guard(rules)
@@ -164,7 +192,10 @@ def test_published_ports_need_a_way_in(rules: str, stops: bool, lab: Lab) -> Non
 
 @pytest.mark.parametrize(("hook", "side"), [("prerouting", "iifname"), ("postrouting", "oifname")])
 def test_other_hooks_on_the_way(hook: str, side: str, shop: tuple[Lab, Host], clear: None) -> None:
-    """Before and after routing, packets can be dropped as well; the side of the bridge is looked at."""
+    """Before and after routing, packets can be dropped as well.
+
+    The side of the bridge is looked at.
+    """
     guard(f'{side} "eth0" accept', hook=hook)
     assert stopped(foreign_chains.walls("nf_tables"))
     assert not passes(*shop)
@@ -174,15 +205,28 @@ def test_other_hooks_on_the_way(hook: str, side: str, shop: tuple[Lab, Host], cl
     assert passes(*shop)
 
 
-@pytest.mark.parametrize(("table", "chain"), [
-    ("inet guard", "wall { type filter hook input priority 0; policy drop; }"),
-    ("inet guard", "wall { type filter hook output priority 0; policy drop; }"),
-    ("inet guard", "wall { type filter hook forward priority 0; policy accept; }"),
-    ("inet guard", "wall { type filter hook forward priority 0; policy accept; iifname eth0 drop; }"),
-    ("inet guard", "wall { drop; }"),
-    ("bridge guard", "wall { type filter hook forward priority 0; policy drop; }"),
-    ("ip docker-bridges", "filter-FORWARD { type filter hook forward priority 0; policy drop; }"),
-    ("ip plumb-bridges", "filter-FORWARD { type filter hook forward priority 0; policy drop; }")])
+@pytest.mark.parametrize(
+    ("table", "chain"),
+    [
+        ("inet guard", "wall { type filter hook input priority 0; policy drop; }"),
+        ("inet guard", "wall { type filter hook output priority 0; policy drop; }"),
+        ("inet guard", "wall { type filter hook forward priority 0; policy accept; }"),
+        (
+            "inet guard",
+            "wall { type filter hook forward priority 0; policy accept; iifname eth0 drop; }",
+        ),
+        ("inet guard", "wall { drop; }"),
+        ("bridge guard", "wall { type filter hook forward priority 0; policy drop; }"),
+        (
+            "ip docker-bridges",
+            "filter-FORWARD { type filter hook forward priority 0; policy drop; }",
+        ),
+        (
+            "ip plumb-bridges",
+            "filter-FORWARD { type filter hook forward priority 0; policy drop; }",
+        ),
+    ],
+)
 def test_what_is_no_wall(table: str, chain: str, lab: Lab) -> None:
     """Other hooks, other families, chains that no packet passes, and those of plumb and of Docker."""
     sh(f"nft 'table {table} {{ chain {chain}; }}'")
@@ -201,22 +245,34 @@ def test_the_other_iptables(variant: str, backend: str, lab: Lab) -> None:
     assert found == ([] if own == variant else [f"iptables-{variant}", f"ip6tables-{variant}"])
 
 
-@pytest.mark.parametrize(("rules", "stops"), [
-    ([], True),
-    (["-i br-shop -j ACCEPT", "-o br-shop -j ACCEPT"], False),
-    (["-i br-+ -j ACCEPT", "-o eth0 -j ACCEPT"], True),
-    (["-i br-+ -j ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"], False),
-    (["-s 10.9.0.0/24 -j ACCEPT", "-m state --state RELATED,ESTABLISHED -m comment --comment \"two -j words\" -j ACCEPT"], False),
-    (["-i br-cafe -j ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"], True),
-    (["-j DOORS"], False),
-    (["-i br-shop -j DROP", "-j ACCEPT"], True),
-    (["! -i eth0 -j ACCEPT", "! -o eth0 -j ACCEPT"], False),
-    (["-p tcp -m tcp --dport 80 -j ACCEPT"], True)])
+@pytest.mark.parametrize(
+    ("rules", "stops"),
+    [
+        ([], True),
+        (["-i br-shop -j ACCEPT", "-o br-shop -j ACCEPT"], False),
+        (["-i br-+ -j ACCEPT", "-o eth0 -j ACCEPT"], True),
+        (["-i br-+ -j ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"], False),
+        (
+            [
+                "-s 10.9.0.0/24 -j ACCEPT",
+                '-m state --state RELATED,ESTABLISHED -m comment --comment "two -j words" -j ACCEPT',
+            ],
+            False,
+        ),
+        (["-i br-cafe -j ACCEPT", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"], True),
+        (["-j DOORS"], False),
+        (["-i br-shop -j DROP", "-j ACCEPT"], True),
+        (["! -i eth0 -j ACCEPT", "! -o eth0 -j ACCEPT"], False),
+        (["-p tcp -m tcp --dport 80 -j ACCEPT"], True),
+    ],
+)
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_rules_of_the_other_iptables(variant: str, rules: list[str], stops: bool, lab: Lab) -> None:
     """Its rules are read as well; a last rule that rejects all is a wall like a policy."""
     tool = f"iptables-{variant}"
-    sh(f"{tool} -N DOORS; {tool} -A DOORS -i br-shop -j ACCEPT; {tool} -A DOORS -o br-shop -j ACCEPT")
+    sh(
+        f"{tool} -N DOORS; {tool} -A DOORS -i br-shop -j ACCEPT; {tool} -A DOORS -o br-shop -j ACCEPT"
+    )
     for rule in [*rules, "-j REJECT"]:
         sh(f"{tool} -A FORWARD {rule}")
 
@@ -240,7 +296,9 @@ def follow(printed: str) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("foe", ["nft", "the other iptables"])
-def test_check_says_what_to_do(variant: str, foe: str, lan: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_what_to_do(
+    variant: str, foe: str, lan: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A wall makes check fail; who types what it says is let pass, and check is content."""
     monkeypatch.setenv("PLUMB_IPTABLES", variant)
     with lan.host() as host:
@@ -279,7 +337,10 @@ def test_plumbs_nftables_beside_iptables(variant: str, lan: Lab) -> None:
 
 
 def test_a_published_port_behind_a_wall(lan: Lab) -> None:
-    """A wall that lets containers out stops nobody, until a port is published: then clients must come in as well."""
+    """A wall that lets containers out stops nobody, until a port is published.
+
+    Then clients must come in as well.
+    """
     with lan.host() as host:
         build(host)
         guard('ct state established,related accept; iifname "br-shop" accept')
@@ -290,7 +351,9 @@ def test_a_published_port_behind_a_wall(lan: Lab) -> None:
         with server:
             assert not connects(lan)
             status, printed = tried(lan, "check")
-            assert (status, printed.startswith("walled off: shop (br-shop) by ")) == (1, True), printed
+            assert (status, printed.startswith("walled off: shop (br-shop) by ")) == (1, True), (
+                printed
+            )
 
             follow(printed)
             assert tried(lan, "check") == (0, "")
@@ -310,7 +373,9 @@ def test_the_other_advice_helps_too(lan: Lab) -> None:
     with lan.host() as host:
         build(host)
         guard("")
-        line = next(line for line in tried(lan, "check")[1].splitlines() if line.startswith("  or: "))
+        line = next(
+            line for line in tried(lan, "check")[1].splitlines() if line.startswith("  or: ")
+        )
         sh(line.removeprefix("  or: "))
 
         assert tried(lan, "check") == (0, "")
@@ -321,8 +386,10 @@ def test_firewalld_is_told_in_its_own_words(lan: Lab) -> None:
     """Its chains are its own, and end in a reject; links are put into a zone of it."""
     with lan.host() as host:
         build(host)
-        sh("nft 'table inet firewalld { chain filter_FORWARD { type filter hook forward priority 10; ct state established accept;"
-           " reject with icmpx admin-prohibited; }; }'")
+        sh(
+            "nft 'table inet firewalld { chain filter_FORWARD { type filter hook forward priority 10; ct state established accept;"
+            " reject with icmpx admin-prohibited; }; }'"
+        )
         (found,) = host.obstacles()
 
         assert found.wall.why == "its last rule drops all that no other accepts"
@@ -339,15 +406,25 @@ def test_several_networks_behind_one_wall(lan: Lab) -> None:
         guard("")
         (found,) = [json.loads(line) for line in tried(lan, "check", "--json")[1].splitlines()]
 
-        assert (found["State"], found["Networks"], found["Now"]) == ("walled off", ["shop", "cafe"], "its policy is drop")
-        assert found["Advice"][0] == 'nft insert rule inet guard wall iifname { "br-shop", "br-cafe" } accept'
+        assert (found["State"], found["Networks"], found["Now"]) == (
+            "walled off",
+            ["shop", "cafe"],
+            "its policy is drop",
+        )
+        assert (
+            found["Advice"][0]
+            == 'nft insert rule inet guard wall iifname { "br-shop", "br-cafe" } accept'
+        )
         follow(tried(lan, "check")[1])
         assert host.obstacles() == []
         assert passes(lan, host)
 
 
 def test_nobody_is_walled_off_where_nobody_is(lan: Lab) -> None:
-    """Without containers on it, a network minds no wall; nor do internal ones, nor the host before plumb built anything."""
+    """Without containers on it, a network minds no wall.
+
+    Nor do internal ones, nor the host before plumb built anything.
+    """
     guard("")
     assert tried(lan, "check") == (0, "")
     with lan.host() as host:

@@ -1,4 +1,6 @@
-"""nftables of plumb's own: every rule that a driver can ask for goes to the kernel and comes back, in nft's very words.
+"""nftables of plumb's own.
+
+Every rule that a driver can ask for goes to the kernel and comes back, in nft's very words.
 
 What the packets do is told by test_cut.py, on this back end as on iptables.
 """
@@ -29,7 +31,12 @@ from tests.cases import CASES
 from tests.labs import Lab, sh, within
 
 V4, V6, TABLE = NftFamily.V4, NftFamily.V6, "plumb-bridges"
-BASE: list[Thing] = [NftTable(V4, TABLE), NftTable(V6, TABLE), NftMap(V4, TABLE, "jumps"), NftChain(V4, TABLE, "in")]
+BASE: list[Thing] = [
+    NftTable(V4, TABLE),
+    NftTable(V6, TABLE),
+    NftMap(V4, TABLE, "jumps"),
+    NftChain(V4, TABLE, "in"),
+]
 WALL = 'counter drop comment "UNPUBLISHED PORT DROP"'
 
 
@@ -74,23 +81,39 @@ def everything(tmp_path: Path) -> list[Thing]:
     for name, case in CASES.items():
         if case.settings.get("firewall-backend") == "nftables":
             kernel = MemoryKernel()
-            with Host(tmp_path / name, settings=case.settings, kernel=kernel) as host, host.operation() as verbs:
+            with (
+                Host(tmp_path / name, settings=case.settings, kernel=kernel) as host,
+                host.operation() as verbs,
+            ):
                 case.build(verbs)
             kinds = NftTable | NftMap | NftChain | NftElement | NftRule
-            found.update((thing.key, thing) for thing in kernel.things.values() if isinstance(thing, kinds) and not thing.where)
+            found.update(
+                (thing.key, thing)
+                for thing in kernel.things.values()
+                if isinstance(thing, kinds) and not thing.where
+            )
     return in_order(found.values())
 
 
 def test_every_rule_comes_back_and_goes(writer: Nftables, tmp_path: Path) -> None:
-    """What was written is found again and listed by nft, word for word, in its order; and it can be taken away one by one."""
+    """What was written is found again and listed by nft, word for word, in its order.
+
+    And it can be taken away one by one.
+    """
     things = everything(tmp_path)
     done: list[Step] = []
     writer.take(add(*things), done)
     listed = sh("nft -s list ruleset").splitlines()
 
     assert len(done) == len(things) > 300
-    assert [thing for thing, now in zip(things, writer.look(things), strict=True) if now != thing] == []
-    assert [thing.spec for thing in things if isinstance(thing, NftRule) and f"\t\t{thing.spec}" not in listed] == []
+    assert [
+        thing for thing, now in zip(things, writer.look(things), strict=True) if now != thing
+    ] == []
+    assert [
+        thing.spec
+        for thing in things
+        if isinstance(thing, NftRule) and f"\t\t{thing.spec}" not in listed
+    ] == []
     for rules in chains(things):
         assert writer.order(rules) == standing(rules)
 
@@ -105,7 +128,10 @@ def test_all_goes_with_the_table(writer: Nftables, tmp_path: Path) -> None:
     writer.take(add(*things), [])
     steps = plan(things, [])
 
-    assert [str(step) for step in steps] == ["remove nft table ip6 plumb-bridges", "remove nft table ip plumb-bridges"]
+    assert [str(step) for step in steps] == [
+        "remove nft table ip6 plumb-bridges",
+        "remove nft table ip plumb-bridges",
+    ]
     writer.take(steps, [])
     assert sh("nft list ruleset") == ""
 
@@ -125,7 +151,9 @@ def test_all_steps_or_none(writer: Nftables) -> None:
     assert sh("nft list ruleset") == ""
 
 
-@pytest.mark.parametrize("thing", [BASE[0], BASE[2], BASE[3], NftElement(V4, TABLE, "jumps", "br0", "in")], ids=str)
+@pytest.mark.parametrize(
+    "thing", [BASE[0], BASE[2], BASE[3], NftElement(V4, TABLE, "jumps", "br0", "in")], ids=str
+)
 def test_what_is_there_already_is_an_error(writer: Nftables, thing: Thing) -> None:
     """A table, map, chain or element of that name that somebody else made is never adopted."""
     writer.take(add(*BASE, NftElement(V4, TABLE, "jumps", "br0", "in")), [])
@@ -152,7 +180,9 @@ def test_what_is_gone_already_counts_as_removed(writer: Nftables) -> None:
 
 def test_tables_of_others_are_never_touched(writer: Nftables) -> None:
     """Whatever else nft or iptables have stays as it is."""
-    sh("nft add table inet own; nft add chain inet own plumb; nft add rule inet own plumb counter drop; iptables-nft -A FORWARD -j DROP")
+    sh(
+        "nft add table inet own; nft add chain inet own plumb; nft add rule inet own plumb counter drop; iptables-nft -A FORWARD -j DROP"
+    )
     before = sh("nft -s list ruleset")
     writer.take(add(*BASE, rule(WALL), hole(80)), [])
     writer.take(remove(hole(80), *reversed(BASE)), [])
@@ -165,7 +195,11 @@ def test_tables_of_others_are_never_touched(writer: Nftables) -> None:
 
 def test_head_and_tail(writer: Nftables) -> None:
     """The head is before, the tail behind what is there."""
-    rules = [rule("counter accept"), rule("ct state established,related counter accept", Place.HEAD), rule(WALL)]
+    rules = [
+        rule("counter accept"),
+        rule("ct state established,related counter accept", Place.HEAD),
+        rule(WALL),
+    ]
     writer.take(add(*BASE, *rules), [])
 
     assert specs("in") == [rules[1].spec, rules[0].spec, WALL]
@@ -174,11 +208,25 @@ def test_head_and_tail(writer: Nftables) -> None:
 @pytest.mark.parametrize("together", [True, False])
 def test_a_hole_is_before_the_wall(writer: Nftables, together: bool) -> None:
     """Published ports stand right before the wall, in the order in which they came, made with it or later."""
-    rules = [rule("ct state established,related counter accept"), rule(WALL), hole(80), hole(81), hole(82)]
-    for steps in [add(*BASE, *rules)] if together else [add(*BASE, *rules[:2]), add(rules[2]), add(*rules[3:])]:
+    rules = [
+        rule("ct state established,related counter accept"),
+        rule(WALL),
+        hole(80),
+        hole(81),
+        hole(82),
+    ]
+    for steps in (
+        [add(*BASE, *rules)]
+        if together
+        else [add(*BASE, *rules[:2]), add(rules[2]), add(*rules[3:])]
+    ):
         writer.take(steps, [])
 
-    assert specs("in") == [each.spec for each in standing(rules)] == [rules[0].spec, *(each.spec for each in rules[2:]), WALL]
+    assert (
+        specs("in")
+        == [each.spec for each in standing(rules)]
+        == [rules[0].spec, *(each.spec for each in rules[2:]), WALL]
+    )
     assert writer.order(rules) == standing(rules)
 
 
@@ -204,17 +252,23 @@ def test_a_chain_written_anew_in_one_transaction(writer: Nftables) -> None:
 
 
 def test_publishing_touches_nobody_elses_rules(writer: Nftables) -> None:
-    """The rules that are there keep their handles and their counts; the wall steps back and takes its count along."""
+    """The rules that are there keep their handles and their counts.
+
+    The wall steps back and takes its count along.
+    """
     writer.take(add(*BASE, rule("counter accept"), rule(WALL), hole(80)), [])
     handles = sh(f"nft -a list chain ip {TABLE} in")
     wall = re.search(r"counter packets 0 bytes 0 drop .* # handle (\d+)", handles)
     assert wall is not None
-    sh(f"nft replace rule ip {TABLE} in handle {wall[1]} 'counter packets 7 bytes 420 drop comment \"UNPUBLISHED PORT DROP\"'")
+    sh(
+        f"nft replace rule ip {TABLE} in handle {wall[1]} 'counter packets 7 bytes 420 drop comment \"UNPUBLISHED PORT DROP\"'"
+    )
     writer.take(add(hole(81)), [])
     now = sh(f"nft -a list chain ip {TABLE} in")
 
     assert [line for line in handles.splitlines() if line not in now and "handle" in line] == [
-        f'\t\tcounter packets 0 bytes 0 drop comment "UNPUBLISHED PORT DROP" # handle {wall[1]}']
+        f'\t\tcounter packets 0 bytes 0 drop comment "UNPUBLISHED PORT DROP" # handle {wall[1]}'
+    ]
     assert 'counter packets 7 bytes 420 drop comment "UNPUBLISHED PORT DROP"' in now
     writer.take(remove(hole(81)), [])
     assert writer.order([hole(80), hole(81)]) == [hole(80)]
@@ -224,7 +278,10 @@ def test_publishing_touches_nobody_elses_rules(writer: Nftables) -> None:
 
 
 def test_a_rule_is_found_by_what_it_means(writer: Nftables) -> None:
-    """However this version of nft spells it: here it prints the elements of a set in another order, and less of the prefix."""
+    """However this version of nft spells it.
+
+    Here it prints the elements of a set in another order, and less of the prefix.
+    """
     spelled = rule('ip daddr 10.1.0.0/16 iifname != { "br0", "a" } counter drop')
     writer.take(add(*BASE, rule("counter accept"), spelled), [])
 
@@ -235,9 +292,19 @@ def test_a_rule_is_found_by_what_it_means(writer: Nftables) -> None:
     assert specs("in") == ["counter accept"]
 
 
-@pytest.mark.parametrize("spec", [
-    "counter accept; flush ruleset", "meta nfproto ipv4 accept", 'iifname "a" b" accept', "jump in accept please",
-    'iifname "br0\n" accept', "tcp dport 80-90 accept", 'counter accept comment "a" comment "b"', "dnat to :80"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "counter accept; flush ruleset",
+        "meta nfproto ipv4 accept",
+        'iifname "a" b" accept',
+        "jump in accept please",
+        'iifname "br0\n" accept',
+        "tcp dport 80-90 accept",
+        'counter accept comment "a" comment "b"',
+        "dnat to :80",
+    ],
+)
 def test_the_vocabulary_is_closed(spec: str) -> None:
     """A word that no driver uses is an error before anything reaches the kernel."""
     with pytest.raises(ValueError, match="is not in the vocabulary"):
@@ -302,21 +369,31 @@ def test_a_fork_has_a_socket_of_its_own(writer: Nftables) -> None:
                 os._exit(status)
         children.append(child)
 
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0, 0]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [
+        0,
+        0,
+        0,
+        0,
+    ]
     assert sh(f"nft list table ip {TABLE}").count("chain c") == 80
 
 
 def test_no_command_inherits_its_socket(writer: Nftables) -> None:
     """A command that lasts would keep the namespace from ending."""
     writer.take(add(*BASE), [])
-    ran = subprocess.run(["ls", "-l", "/proc/self/fd"], capture_output=True, text=True, check=True, close_fds=False)
+    ran = subprocess.run(
+        ["ls", "-l", "/proc/self/fd"], capture_output=True, text=True, check=True, close_fds=False
+    )
 
     assert "socket:" not in ran.stdout
 
 
 def test_who_is_not_root_is_told(lab: Lab) -> None:
     """The kernel's refusal comes with its errno, so with the advice that belongs to it."""
-    refused = libnftables.refusal("write nftables", "internal:0:0-0: Error: Could not process rule: Operation not permitted\n\n")
+    refused = libnftables.refusal(
+        "write nftables",
+        "internal:0:0-0: Error: Could not process rule: Operation not permitted\n\n",
+    )
 
     assert isinstance(refused, KernelRefused)
     assert str(refused) == "cannot write nftables: Operation not permitted (EPERM)"

@@ -39,8 +39,11 @@ def family(ip: str) -> socket.AddressFamily:
 @contextmanager
 def program(code: str) -> Iterator[int]:
     """A program of the host's that has bound something; its pid."""
-    with subprocess.Popen([sys.executable, "-c", f"import socket; {code}; print(flush=True); input()"], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import socket; {code}; print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
         assert child.stdout is not None
         child.stdout.readline()
         try:
@@ -63,14 +66,23 @@ def test_what_is_bound_is_nobody_elses(protocol: str, ip: str) -> None:
 def test_ipv4_and_ipv6_are_bound_apart() -> None:
     """:: is IPv6 alone: 0.0.0.0 can be bound beside it."""
     port = free()
-    with closing(host_ports.bind("tcp", "::", port)), closing(host_ports.bind("tcp", "0.0.0.0", port)):
+    with (
+        closing(host_ports.bind("tcp", "::", port)),
+        closing(host_ports.bind("tcp", "0.0.0.0", port)),
+    ):
         pass
 
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
 def test_tcp_is_silent_until_it_is_opened_up(ip: str) -> None:
-    """While it is shut a client is neither taken nor refused; the same attempt succeeds once it is opened."""
-    with closing(host_ports.bind("tcp", ip, free())) as held, closing(socket.socket(family(ip))) as client:
+    """While it is shut a client is neither taken nor refused.
+
+    The same attempt succeeds once it is opened.
+    """
+    with (
+        closing(host_ports.bind("tcp", ip, free())) as held,
+        closing(socket.socket(family(ip))) as client,
+    ):
         client.setblocking(False)
         assert client.connect_ex(held.getsockname()[:2]) == errno.EINPROGRESS
         with pytest.raises(BlockingIOError):
@@ -78,14 +90,17 @@ def test_tcp_is_silent_until_it_is_opened_up(ip: str) -> None:
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
         host_ports.open_up(held)
         held.settimeout(5)
-        held.accept()[0].close()                            # by its next SYN, after a second
+        held.accept()[0].close()  # by its next SYN, after a second
         assert client.getpeername()[:2] == held.getsockname()[:2]
 
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
 def test_udp_drops_until_it_is_opened_up_and_when_it_is_shut_again(ip: str) -> None:
     """Nothing that came meanwhile is there afterwards."""
-    with closing(host_ports.bind("udp", ip, free())) as held, closing(socket.socket(family(ip), socket.SOCK_DGRAM)) as client:
+    with (
+        closing(host_ports.bind("udp", ip, free())) as held,
+        closing(socket.socket(family(ip), socket.SOCK_DGRAM)) as client,
+    ):
         client.connect(held.getsockname()[:2])
         client.send(b"too early")
         host_ports.open_up(held)
@@ -116,7 +131,10 @@ def test_sctp_is_bound() -> None:
         assert host_ports.trial("sctp", ip_address("127.0.0.1"), port) == errno.EADDRINUSE
 
 
-@pytest.mark.skipif(host_ports.trial("sctp", ip_address("127.0.0.1"), 9) not in NO_SCTP, reason="this kernel has SCTP")
+@pytest.mark.skipif(
+    host_ports.trial("sctp", ip_address("127.0.0.1"), 9) not in NO_SCTP,
+    reason="this kernel has SCTP",
+)
 def test_without_sctp_trial_says_so() -> None:
     """A kernel that does not know the protocol is no port that is taken."""
     assert host_ports.trial("sctp", ip_address("127.0.0.1"), 9) in NO_SCTP
@@ -134,7 +152,10 @@ def test_trial_finds_out_by_doing_it(protocol: str) -> None:
 
 
 def test_time_wait_is_not_in_the_way() -> None:
-    """A connection of a server that has closed first lingers on its port for a minute; the port can be bound all the same."""
+    """A connection of a server that has closed first lingers on its port for a minute.
+
+    The port can be bound all the same.
+    """
     with closing(socket.create_server(("127.0.0.1", free()))) as server:
         port = server.getsockname()[1]
         with closing(socket.create_connection(("127.0.0.1", port))) as client:
@@ -147,15 +168,24 @@ def test_time_wait_is_not_in_the_way() -> None:
 # -- who has it ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("code", "wanted"), [
-    ("a = socket.create_server(('127.0.0.1', {port}))", "127.0.0.1"),
-    ("a = socket.create_server(('127.0.0.1', {port}))", "0.0.0.0"),
-    ("a = socket.create_server(('0.0.0.0', {port}))", "127.0.0.1"),
-    ("a = socket.create_server(('::', {port}), family=socket.AF_INET6, dualstack_ipv6=True)", "0.0.0.0"),
-    ("a = socket.create_server(('::1', {port}), family=socket.AF_INET6)", "::"),
-])
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [
+        ("a = socket.create_server(('127.0.0.1', {port}))", "127.0.0.1"),
+        ("a = socket.create_server(('127.0.0.1', {port}))", "0.0.0.0"),
+        ("a = socket.create_server(('0.0.0.0', {port}))", "127.0.0.1"),
+        (
+            "a = socket.create_server(('::', {port}), family=socket.AF_INET6, dualstack_ipv6=True)",
+            "0.0.0.0",
+        ),
+        ("a = socket.create_server(('::1', {port}), family=socket.AF_INET6)", "::"),
+    ],
+)
 def test_who_listens_is_named(code: str, wanted: str) -> None:
-    """By its name and pid, on whichever address it is in the way; one that listens on :: has IPv4's port too."""
+    """By its name and pid, on whichever address it is in the way.
+
+    One that listens on :: has IPv4's port too.
+    """
     port = free()
     with program(code.format(port=port)) as pid:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
@@ -167,7 +197,9 @@ def test_who_listens_is_named(code: str, wanted: str) -> None:
 def test_who_has_a_udp_port_is_named(ip: str) -> None:
     """The same for UDP."""
     port = free()
-    with program(f"a = socket.socket(socket.{family(ip).name}, socket.SOCK_DGRAM); a.bind(('{ip}', {port}))") as pid:
+    with program(
+        f"a = socket.socket(socket.{family(ip).name}, socket.SOCK_DGRAM); a.bind(('{ip}', {port}))"
+    ) as pid:
         assert host_ports.holder("udp", ip_address(ip), port).endswith(f" (pid {pid})")
 
 
@@ -186,7 +218,9 @@ def test_nobody_is_named_who_is_not_in_the_way() -> None:
 
 def test_ephemeral_ports_are_the_namespaces_own() -> None:
     """First, last, and those that the kernel keeps back: single ports and spans."""
-    sh("sysctl -qw net.ipv4.ip_local_port_range='40000 40009' net.ipv4.ip_local_reserved_ports=8080,40002-40004")
+    sh(
+        "sysctl -qw net.ipv4.ip_local_port_range='40000 40009' net.ipv4.ip_local_reserved_ports=8080,40002-40004"
+    )
     assert host_ports.ephemeral() == (40000, 40009, frozenset({8080, 40002, 40003, 40004}))
     sh("sysctl -qw net.ipv4.ip_local_reserved_ports=")
     assert host_ports.ephemeral()[2] == frozenset()

@@ -1,4 +1,7 @@
-"""Commands in containers: what they see, what they may do, how they end, and that nothing of them outlives them."""
+"""Commands in containers.
+
+What they see, what they may do, how they end, and that nothing of them outlives them.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,20 @@ DOCKERS = 0xA80425FB
 
 @pytest.fixture
 def net(lab: Lab) -> Iterator[Lab]:
-    """A lab with a network of the name net, which keeps silent; in the end nothing of the test's runs."""
-    plumb(lab, "network", "create", "net", "--subnet", "10.9.0.0/24", "-o", "com.docker.network.advertise_addr_nmsgs=0")
+    """A lab with a network of the name net, which keeps silent.
+
+    In the end nothing of the test's runs.
+    """
+    plumb(
+        lab,
+        "network",
+        "create",
+        "net",
+        "--subnet",
+        "10.9.0.0/24",
+        "-o",
+        "com.docker.network.advertise_addr_nmsgs=0",
+    )
     yield lab
     try:
         plumb(lab, "reset", "--force")
@@ -61,10 +76,23 @@ def pids(lab: Lab) -> tuple[int, int]:
 
 # -- what a command sees ---------------------------------------------------------------
 
+
 def test_a_command_sees_files_of_its_own(net: Lab) -> None:
-    """/etc/hosts, /etc/hostname and /etc/resolv.conf are the container's, and so is its host name; the host's are as before."""
+    """/etc/hosts, /etc/hostname and /etc/resolv.conf are the container's, and so is its host name.
+
+    The host's are as before.
+    """
     mine = Path("/etc/hosts").read_text()
-    printed = run(net, "-h", "web", "--dns", "192.0.2.53", "sh", "-c", "uname -n; cat /etc/hostname /etc/resolv.conf /etc/hosts")
+    printed = run(
+        net,
+        "-h",
+        "web",
+        "--dns",
+        "192.0.2.53",
+        "sh",
+        "-c",
+        "uname -n; cat /etc/hostname /etc/resolv.conf /etc/hosts",
+    )
     lines = [" ".join(line.split()) for line in printed.splitlines()]
     assert lines[:2] == ["web", "web"]
     assert "10.9.0.2 web" in lines
@@ -75,8 +103,13 @@ def test_a_command_sees_files_of_its_own(net: Lab) -> None:
 
 def test_a_command_has_its_own_network_and_sysfs(net: Lab) -> None:
     """It sees its own links, in /sys as well, and the host's cgroups."""
-    printed = run(net, "sh", "-c", "ls /sys/class/net; ip -4 -br addr show eth0; ls /sys/fs/cgroup | wc -l")
-    assert printed.split()[:3] == ["eth0", "lo", "eth0@if2"] or printed.split()[:2] == ["eth0", "lo"]
+    printed = run(
+        net, "sh", "-c", "ls /sys/class/net; ip -4 -br addr show eth0; ls /sys/fs/cgroup | wc -l"
+    )
+    assert printed.split()[:3] == ["eth0", "lo", "eth0@if2"] or printed.split()[:2] == [
+        "eth0",
+        "lo",
+    ]
     assert "10.9.0.2/24" in printed
     assert printed.splitlines()[-1] == str(len(os.listdir("/sys/fs/cgroup")))
 
@@ -87,47 +120,86 @@ def test_its_mounts_are_its_own(net: Lab) -> None:
     run_detached(net, "sleep", "1000")
     seen = Path(f"/proc/{pids(net)[0]}/mountinfo").read_text()
     assert " /etc/hosts " in seen
-    assert [path for path in labs.mounts() if path not in before] == [f"{net.root}/netns/{inspected(net)['Id'][:12]}"]
+    assert [path for path in labs.mounts() if path not in before] == [
+        f"{net.root}/netns/{inspected(net)['Id'][:12]}"
+    ]
 
 
 def test_a_command_has_a_plain_environment_and_what_is_given(net: Lab) -> None:
-    """-e NAME=VALUE sets, -e NAME passes the caller's on; else there are PATH, HOME, HOSTNAME and TERM alone."""
+    """-e NAME=VALUE sets, -e NAME passes the caller's on.
+
+    Else there are PATH, HOME, HOSTNAME and TERM alone.
+    """
     printed = run(net, "-h", "web", "-e", "COLOUR=deep blue", "-e", MARK, "env")
     found = dict(line.split("=", 1) for line in printed.splitlines())
-    assert (found.pop("COLOUR"), found.pop(MARK), found["HOSTNAME"], found["HOME"]) == ("deep blue", str(net.root), "web", "/root")
+    assert (found.pop("COLOUR"), found.pop(MARK), found["HOSTNAME"], found["HOME"]) == (
+        "deep blue",
+        str(net.root),
+        "web",
+        "/root",
+    )
     assert set(found) <= {"PATH", "HOME", "HOSTNAME", "TERM"}
 
 
 THE_LIBRARYS = 3 << 31
-"""Signals 32 and 33 are the C library's own (nptl(7)); it lets nobody set what becomes of them, so they are whatever they were."""
+"""Signals 32 and 33 are the C library's own (nptl(7)).
+
+It lets nobody set what becomes of them, so they are whatever they were.
+"""
 
 
 def test_a_command_ignores_no_signal_that_its_caller_does_not(net: Lab) -> None:
-    """An interpreter ignores SIGPIPE and SIGXFSZ, which its command would go on with: `yes | head -1` would end with an error."""
+    """An interpreter ignores SIGPIPE and SIGXFSZ, which its command would go on with.
+
+    `yes | head -1` would end with an error.
+    """
     show = ["grep", "SigIgn", "/proc/self/status"]
     run_detached(net, "sh", "-c", f"{' '.join(show)}; exec sleep 1000")
     log = folder(net) / "log"
     wait_until(lambda: "SigIgn" in log.read_text(), "it has said it")
-    ignored = {int(line.split()[1], 16) & ~THE_LIBRARYS for line in (run(net, *show), plumb(net, "exec", "box", *show), log.read_text())}
+    ignored = {
+        int(line.split()[1], 16) & ~THE_LIBRARYS
+        for line in (run(net, *show), plumb(net, "exec", "box", *show), log.read_text())
+    }
     assert ignored == {0}
 
 
 # -- what it may do ---------------------------------------------------------------
 
+
 def own_bounding_set() -> int:
     """What this process could give away at most."""
-    return int(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd")), 16)
+    return int(
+        next(
+            line.split()[1]
+            for line in Path("/proc/self/status").read_text().splitlines()
+            if line.startswith("CapBnd")
+        ),
+        16,
+    )
 
 
-@pytest.mark.parametrize(("flags", "expected"), [
-    ((), DOCKERS), (("--cap-drop", "ALL"), 0), (("--cap-drop", "CHOWN"), DOCKERS & ~(1 << CHOWN)),
-    (("--cap-add", "NET_ADMIN"), DOCKERS | 1 << NET_ADMIN), (("--cap-drop", "ALL", "--cap-add", "NET_ADMIN"), 1 << NET_ADMIN),
-    (("--cap-add", "CAP_NET_ADMIN"), DOCKERS | 1 << NET_ADMIN), (("--privileged",), -1), (("--cap-add", "ALL"), -1),
-])
-def test_capabilities_are_what_docker_would_give(flags: tuple[str, ...], expected: int, net: Lab) -> None:
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ((), DOCKERS),
+        (("--cap-drop", "ALL"), 0),
+        (("--cap-drop", "CHOWN"), DOCKERS & ~(1 << CHOWN)),
+        (("--cap-add", "NET_ADMIN"), DOCKERS | 1 << NET_ADMIN),
+        (("--cap-drop", "ALL", "--cap-add", "NET_ADMIN"), 1 << NET_ADMIN),
+        (("--cap-add", "CAP_NET_ADMIN"), DOCKERS | 1 << NET_ADMIN),
+        (("--privileged",), -1),
+        (("--cap-add", "ALL"), -1),
+    ],
+)
+def test_capabilities_are_what_docker_would_give(
+    flags: tuple[str, ...], expected: int, net: Lab
+) -> None:
     """Permitted, effective and bounding set are Docker's default, less what is dropped, and what is added; all with --privileged."""
     printed = run(net, *flags, "grep", "-E", "Cap(Prm|Eff|Bnd)", "/proc/self/status")
-    assert {int(line.split()[1], 16) for line in printed.splitlines()} == {expected & own_bounding_set()}
+    assert {int(line.split()[1], 16) for line in printed.splitlines()} == {
+        expected & own_bounding_set()
+    }
 
 
 def test_without_net_admin_the_network_cannot_be_changed(net: Lab) -> None:
@@ -139,10 +211,25 @@ def test_without_net_admin_the_network_cannot_be_changed(net: Lab) -> None:
 
 # -- how it ends ---------------------------------------------------------------
 
-@pytest.mark.parametrize(("command", "status"), [
-    (("true",), 0), (("sh", "-c", "exit 3"), 3), (("sh", "-c", "kill -TERM $$"), 143), (("no-such-command",), 127), (("/etc",), 126)])
-def test_the_exit_status_of_run_is_the_commands(command: tuple[str, ...], status: int, net: Lab) -> None:
-    """In the foreground: the command's own, 128 + N for signal N, 127 where there is no such command, 126 where it cannot run."""
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (("true",), 0),
+        (("sh", "-c", "exit 3"), 3),
+        (("sh", "-c", "kill -TERM $$"), 143),
+        (("no-such-command",), 127),
+        (("/etc",), 126),
+    ],
+)
+def test_the_exit_status_of_run_is_the_commands(
+    command: tuple[str, ...], status: int, net: Lab
+) -> None:
+    """In the foreground.
+
+    The command's own, 128 + N for signal N, 127 where there is no such command, 126 where it cannot
+    run.
+    """
     run(net, *command, status=status)
     assert plumb(net, "ps", "-aq") == ""
 
@@ -155,10 +242,15 @@ def test_the_exit_status_is_recorded(net: Lab) -> None:
 
 
 def test_a_detached_command_that_cannot_start_leaves_nothing(net: Lab) -> None:
-    """run -d of a command that there is not: an error, exit status 125, and the host is as before."""
-    run(net, "true")                    # the folders for namespaces and containers are there
+    """run -d of a command that there is not.
+
+    An error, exit status 125, and the host is as before.
+    """
+    run(net, "true")  # the folders for namespaces and containers are there
     before = host(net)
-    status, printed = tried(net, "run", "-d", "--name", "box", "--network", "net", "no-such-command")
+    status, printed = tried(
+        net, "run", "-d", "--name", "box", "--network", "net", "no-such-command"
+    )
     assert (status, "no-such-command" in printed) == (125, True), printed
     assert host(net) == before
     assert plumb(net, "ps", "-aq") == ""
@@ -192,7 +284,10 @@ FAMILY = "setsid sh -c 'sleep 1001 & exec sleep 1002' & (setsid sleep 1003 &) ; 
 def test_nothing_that_a_command_started_outlives_it(end: tuple[str, ...], net: Lab) -> None:
     """stop, rm -f and reset end the command and its descendants, daemons in sessions of their own among them."""
     run_detached(net, "sh", "-c", FAMILY)
-    wait_until(lambda: sum("sleep 100" in line for line in marked(net).values()) == 4, "all of the family run")
+    wait_until(
+        lambda: sum("sleep 100" in line for line in marked(net).values()) == 4,
+        "all of the family run",
+    )
     plumb(net, *end)
     wait_until(lambda: not marked(net), f"all have ended: {marked(net)}", 2)
 
@@ -221,10 +316,25 @@ def test_what_was_started_by_exec_ends_with_the_container(end: tuple[str, ...], 
 
 # -- exec ---------------------------------------------------------------
 
+
 def test_exec_sees_what_the_command_sees(net: Lab) -> None:
-    """exec is in the command's namespaces: what the command has mounted is there, and its files and host name."""
-    run_detached(net, "--privileged", "-h", "web", "sh", "-c", "mount -t tmpfs none /mnt && touch /mnt/here && sleep 1000")
-    wait_until(lambda: tried(net, "exec", "box", "test", "-e", "/mnt/here")[0] == 0, "the command has mounted")
+    """exec is in the command's namespaces.
+
+    What the command has mounted is there, and its files and host name.
+    """
+    run_detached(
+        net,
+        "--privileged",
+        "-h",
+        "web",
+        "sh",
+        "-c",
+        "mount -t tmpfs none /mnt && touch /mnt/here && sleep 1000",
+    )
+    wait_until(
+        lambda: tried(net, "exec", "box", "test", "-e", "/mnt/here")[0] == 0,
+        "the command has mounted",
+    )
     assert plumb(net, "exec", "box", "cat", "/etc/hostname") == "web\n"
     links = [f"/proc/{{}}/ns/{kind}" for kind in ("mnt", "net", "uts")]
     mine = plumb(net, "exec", "box", "readlink", *(link.format("self") for link in links)).split()
@@ -232,10 +342,14 @@ def test_exec_sees_what_the_command_sees(net: Lab) -> None:
     assert not Path("/mnt/here").exists()
 
 
-@pytest.mark.parametrize(("command", "status"), [
-    (("true",), 0), (("sh", "-c", "exit 5"), 5), (("no-such-command",), 127), (("/etc",), 126)])
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [(("true",), 0), (("sh", "-c", "exit 5"), 5), (("no-such-command",), 127), (("/etc",), 126)],
+)
 @pytest.mark.parametrize("own", [(), ("sleep", "1000")])
-def test_the_exit_status_of_exec_is_the_commands(own: tuple[str, ...], command: tuple[str, ...], status: int, net: Lab) -> None:
+def test_the_exit_status_of_exec_is_the_commands(
+    own: tuple[str, ...], command: tuple[str, ...], status: int, net: Lab
+) -> None:
     """With a command of the container's own beside it or without: the same statuses as for run."""
     run_detached(net, *own)
     assert tried(net, "exec", "box", *command)[0] == status
@@ -245,7 +359,10 @@ def test_exec_may_do_what_the_command_may(net: Lab) -> None:
     """exec has the container's capabilities, or all with --privileged, and its environment besides what is given."""
     run_detached(net, "--cap-drop", "ALL", "-e", "COLOUR=blue", "sleep", "1000")
     assert int(plumb(net, "exec", "box", "grep", "CapEff", "/proc/self/status").split()[1], 16) == 0
-    allowed = int(plumb(net, "exec", "--privileged", "box", "grep", "CapEff", "/proc/self/status").split()[1], 16)
+    allowed = int(
+        plumb(net, "exec", "--privileged", "box", "grep", "CapEff", "/proc/self/status").split()[1],
+        16,
+    )
     assert allowed == own_bounding_set()
     assert plumb(net, "exec", "-e", "SIZE=9", "box", "sh", "-c", "echo $COLOUR $SIZE") == "blue 9\n"
 
@@ -260,6 +377,7 @@ def test_exec_needs_a_running_container(net: Lab) -> None:
 
 # -- kill -9 and restart ---------------------------------------------------------------
 
+
 def test_a_killed_shim_takes_its_command_along_and_check_says_so(net: Lab) -> None:
     """kill -9 of the shim ends the command; `check` names it, `repair` stops the container."""
     run_detached(net, "sleep", "1000")
@@ -270,7 +388,10 @@ def test_a_killed_shim_takes_its_command_along_and_check_says_so(net: Lab) -> No
     assert (status, "missing: process sleep 1000" in printed) == (1, True), printed
     plumb(net, "repair")
     assert tried(net, "check") == (0, "")
-    assert (inspected(net)["State"]["Status"], inspected(net)["State"]["ExitCode"]) == ("exited", 137)
+    assert (inspected(net)["State"]["Status"], inspected(net)["State"]["ExitCode"]) == (
+        "exited",
+        137,
+    )
     plumb(net, "start", "box")
     assert pids(net)[0]
 
@@ -278,7 +399,10 @@ def test_a_killed_shim_takes_its_command_along_and_check_says_so(net: Lab) -> No
 def test_daemons_of_a_killed_shim_are_ended_with_the_container(net: Lab) -> None:
     """What the command left behind when its shim was killed goes with `rm -f`."""
     run_detached(net, "sh", "-c", FAMILY)
-    wait_until(lambda: sum("sleep 100" in line for line in marked(net).values()) == 4, "all of the family run")
+    wait_until(
+        lambda: sum("sleep 100" in line for line in marked(net).values()) == 4,
+        "all of the family run",
+    )
     os.kill(pids(net)[1], signal.SIGKILL)
     plumb(net, "rm", "-f", "box")
     wait_until(lambda: not marked(net), f"all have ended: {marked(net)}", 2)
@@ -286,7 +410,9 @@ def test_daemons_of_a_killed_shim_are_ended_with_the_container(net: Lab) -> None
 
 def test_a_killed_foreground_run_takes_its_command_along(net: Lab) -> None:
     """kill -9 of a run in the foreground ends the command; a reset finds nothing left of it."""
-    runner = fork_plumb(net, "run", "--rm", "--name", "box", "--network", "net", "-e", MARK, "sleep", "1000")
+    runner = fork_plumb(
+        net, "run", "--rm", "--name", "box", "--network", "net", "-e", MARK, "sleep", "1000"
+    )
     wait_until(lambda: "sleep 1000" in str(marked(net)), "the command runs")
     os.kill(runner, signal.SIGKILL)
     os.waitpid(runner, 0)
@@ -295,7 +421,10 @@ def test_a_killed_foreground_run_takes_its_command_along(net: Lab) -> None:
 
 
 def test_restart_starts_the_command_anew(net: Lab) -> None:
-    """restart ends the command and starts another; the container keeps its name, and the network works."""
+    """restart ends the command and starts another.
+
+    The container keeps its name, and the network works.
+    """
     run_detached(net, "sleep", "1000")
     old = pids(net)
     plumb(net, "restart", "box")
@@ -307,9 +436,23 @@ def test_restart_starts_the_command_anew(net: Lab) -> None:
 
 
 def test_repair_settles_a_foreground_run_that_was_killed(net: Lab) -> None:
-    """kill -9 of `run` in the foreground leaves the container running with nobody in it; repair stops it."""
-    child = fork_plumb(net, "run", "--name", "box", "--network", "net", "-e", MARK, "sleep", "1000",
-                       env={MARK: str(net.root)})
+    """kill -9 of `run` in the foreground leaves the container running with nobody in it.
+
+    Repair stops it.
+    """
+    child = fork_plumb(
+        net,
+        "run",
+        "--name",
+        "box",
+        "--network",
+        "net",
+        "-e",
+        MARK,
+        "sleep",
+        "1000",
+        env={MARK: str(net.root)},
+    )
     wait_until(lambda: "sleep 1000" in " ".join(marked(net).values()), "the command runs")
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

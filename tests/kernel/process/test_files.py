@@ -1,4 +1,7 @@
-"""Files that are plumb's and the user's: what a hand writes into resolv.conf or hosts stays, and nothing half-written does."""
+"""Files that are plumb's and the user's.
+
+What a hand writes into resolv.conf or hosts stays, and nothing half-written does.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +26,40 @@ from tests.host.test_failure import fail_everywhere
 from tests.labs import Lab
 
 MINE = "10.66.6.6\tmine\n"
-OLD, NEW = "127.0.0.1\tlocalhost\n10.9.0.2\tweb\n", "127.0.0.1\tlocalhost\n10.8.0.2\tweb\n10.7.0.2\tweb\n"
+OLD, NEW = (
+    "127.0.0.1\tlocalhost\n10.9.0.2\tweb\n",
+    "127.0.0.1\tlocalhost\n10.8.0.2\tweb\n10.7.0.2\tweb\n",
+)
 
 FIRST, SECOND = OLD.splitlines(keepends=True)
 
 # -- lines ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("own", "want", "now", "found"), [
-    ("a\n", "a\nb\n", "a\nmine\n", "a\nmine\nb\n"),                      # what comes is put at the end
-    ("a\nb\n", "a\n", "a\nmine\nb\n", "a\nmine\n"),                      # what goes is taken out
-    ("a\nb\n", "a\n", "a\nb # mine\n", "a\nb # mine\n"),                  # a line that was changed is the user's
-    ("a\nb\n", "a\nb\nc\n", "b\n", "b\nc\n"),                            # a line that was deleted stays so
-    ("1\tx\nb\n", "2\tx\nb\n", "m\n1\tx\nb\n", "m\n2\tx\nb\n"),          # a line with another address stays where it is
-    ("a\n", "a\nb\n", "a\nb\n", "a\nb\n"),                               # what the user has written already is not doubled
-    ("a\n", "a\nb\n", "a\nmine", "a\nmine\nb\n"),                        # a last line without an end gets one
-    ("a\n", "a\nb\n", "a\nm\r\n\fn\n", "a\nm\r\n\fn\nb\n"),              # nothing but a newline ends a line
-    ("a\n", "a\nb\n", "", "b\n")])                                      # a file that was emptied stays so
+@pytest.mark.parametrize(
+    ("own", "want", "now", "found"),
+    [
+        ("a\n", "a\nb\n", "a\nmine\n", "a\nmine\nb\n"),  # what comes is put at the end
+        ("a\nb\n", "a\n", "a\nmine\nb\n", "a\nmine\n"),  # what goes is taken out
+        (
+            "a\nb\n",
+            "a\n",
+            "a\nb # mine\n",
+            "a\nb # mine\n",
+        ),  # a line that was changed is the user's
+        ("a\nb\n", "a\nb\nc\n", "b\n", "b\nc\n"),  # a line that was deleted stays so
+        (
+            "1\tx\nb\n",
+            "2\tx\nb\n",
+            "m\n1\tx\nb\n",
+            "m\n2\tx\nb\n",
+        ),  # a line with another address stays where it is
+        ("a\n", "a\nb\n", "a\nb\n", "a\nb\n"),  # what the user has written already is not doubled
+        ("a\n", "a\nb\n", "a\nmine", "a\nmine\nb\n"),  # a last line without an end gets one
+        ("a\n", "a\nb\n", "a\nm\r\n\fn\n", "a\nm\r\n\fn\nb\n"),  # nothing but a newline ends a line
+        ("a\n", "a\nb\n", "", "b\n"),
+    ],
+)  # a file that was emptied stays so
 def test_lines_of_two(own: str, want: str, now: str, found: str) -> None:
     """plumb's lines come and go, the user's stay."""
     assert merged(now, [own], want) == found
@@ -49,7 +69,9 @@ def test_lines_of_two(own: str, want: str, now: str, found: str) -> None:
 @pytest.mark.parametrize("want", [OLD, NEW])
 def test_lines_of_which_nobody_knows_whether_they_were_written(now: str, want: str) -> None:
     """After a kill -9 over a change the file says the one or the other, maybe with newlines behind it; the user's lines stay."""
-    assert sorted(merged(MINE + now, [OLD, NEW], want).splitlines()) == sorted((MINE + want).splitlines())
+    assert sorted(merged(MINE + now, [OLD, NEW], want).splitlines()) == sorted(
+        (MINE + want).splitlines()
+    )
 
 
 # -- one file ---------------------------------------------------------------
@@ -104,7 +126,9 @@ def test_an_edited_file_is_as_it_should_be(tmp_path: Path, edits: Edits) -> None
 
 @pytest.mark.parametrize("edited", [FIRST, SECOND, SECOND + FIRST, "", MINE + OLD, OLD + "\n#"])
 @pytest.mark.parametrize("want", [FIRST, SECOND, NEW, ""])
-def test_the_way_back_leads_to_what_was_there(tmp_path: Path, edits: Edits, edited: str, want: str) -> None:
+def test_the_way_back_leads_to_what_was_there(
+    tmp_path: Path, edits: Edits, edited: str, want: str
+) -> None:
     """Also where what the user has deleted or moved is what the change would have, so that the file is as if nobody had edited it."""
     path = tmp_path / "hosts"
     old, new = the(path, OLD, edits), the(path, want, edits)
@@ -117,7 +141,9 @@ def test_the_way_back_leads_to_what_was_there(tmp_path: Path, edits: Edits, edit
 
 
 @pytest.mark.parametrize("anew", [True, False])
-def test_what_was_there_once_does_not_come_back_later(tmp_path: Path, edits: Edits, anew: bool) -> None:
+def test_what_was_there_once_does_not_come_back_later(
+    tmp_path: Path, edits: Edits, anew: bool
+) -> None:
     """A file that was made anew, or changed since, has nothing of an edit of long ago."""
     path = tmp_path / "hosts"
     old, new = the(path, OLD, edits), the(path, FIRST, edits)
@@ -135,16 +161,32 @@ def test_what_was_there_once_does_not_come_back_later(tmp_path: Path, edits: Edi
     assert path.read_text() == OLD
 
 
-@pytest.mark.parametrize("code", [
-    "files.take(Step(None, File(path, 'a', Edits.MERGED))); files.take(Step(File(path, 'a'), File(path, 'b', Edits.MERGED)))",
-    "host_files.host_file(__file__)"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "files.take(Step(None, File(path, 'a', Edits.MERGED))); files.take(Step(File(path, 'a'), File(path, 'b', Edits.MERGED)))",
+        "host_files.host_file(__file__)",
+    ],
+)
 def test_files_are_utf_8_wherever_one_is(tmp_path: Path, code: str) -> None:
-    """Not what the locale says: read as Latin-1, each letter beyond ASCII would be written as two."""
+    """Not what the locale says.
+
+    Read as Latin-1, each letter beyond ASCII would be written as two.
+    """
     script = tmp_path / "script.py"
-    script.write_text("from plumb.kernel.process import files, host_files\nfrom plumb.plan import Step\n"
-                      "from plumb.things.sandbox import Edits, File\n"
-                      f"path = {str(tmp_path / 'hosts')!r}\n{code}\n")
-    told = [sys.executable, "-X", "warn_default_encoding", "-W", "error::EncodingWarning", str(script)]
+    script.write_text(
+        "from plumb.kernel.process import files, host_files\nfrom plumb.plan import Step\n"
+        "from plumb.things.sandbox import Edits, File\n"
+        f"path = {str(tmp_path / 'hosts')!r}\n{code}\n"
+    )
+    told = [
+        sys.executable,
+        "-X",
+        "warn_default_encoding",
+        "-W",
+        "error::EncodingWarning",
+        str(script),
+    ]
     subprocess.run(told, check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
 
 
@@ -172,7 +214,9 @@ def test_an_edit_that_is_taken_back_is_none(tmp_path: Path) -> None:
     assert path.read_text() == NEW
 
 
-@pytest.mark.parametrize("edited", [MINE + OLD, OLD + MINE, OLD.replace("\n", f"\n{MINE}", 1), MINE, ""])
+@pytest.mark.parametrize(
+    "edited", [MINE + OLD, OLD + MINE, OLD.replace("\n", f"\n{MINE}", 1), MINE, ""]
+)
 def test_the_way_back_leads_to_just_what_was_there(tmp_path: Path, edited: str) -> None:
     """Wherever in the file the user's lines are, and also where plumb's are not there any more."""
     path = tmp_path / "hosts"
@@ -253,7 +297,10 @@ def mended(target: File) -> None:
 
 @pytest.mark.parametrize("forward", [True, False])
 def test_a_change_that_was_killed_is_no_edit(tmp_path: Path, edits: Edits, forward: bool) -> None:
-    """At whatever moment: it can be finished, and taken back. Nobody ever reads less than one of the two texts."""
+    """At whatever moment: it can be finished, and taken back.
+
+    Nobody ever reads less than one of the two texts.
+    """
     path = tmp_path / "hosts"
     long, short = the(path, OLD + "x\ty\n" * 50, edits), the(path, NEW, edits)
     for _ in killed_everywhere(Step(long, short)):
@@ -264,7 +311,9 @@ def test_a_change_that_was_killed_is_no_edit(tmp_path: Path, edits: Edits, forwa
 
 
 @pytest.mark.parametrize("forward", [True, False])
-def test_what_the_user_wrote_outlives_a_change_that_was_killed(tmp_path: Path, forward: bool) -> None:
+def test_what_the_user_wrote_outlives_a_change_that_was_killed(
+    tmp_path: Path, forward: bool
+) -> None:
     """And plumb's lines are those that they shall be."""
     path = tmp_path / "hosts"
     old, new = the(path, OLD, Edits.MERGED), the(path, NEW, Edits.MERGED)
@@ -283,7 +332,9 @@ def test_a_file_that_was_being_made_is_not_as_it_should_be(tmp_path: Path, edits
         assert path.read_text() == OLD
 
 
-def test_a_full_disk_is_an_error(tmp_path: Path, edits: Edits, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(
+    tmp_path: Path, edits: Edits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where the kernel has written some of it."""
     monkeypatch.setattr(os, "write", lambda descriptor, raw: len(raw) - 1)
     with pytest.raises(KernelRefused):
@@ -306,7 +357,11 @@ class Box:
 
     def lines(self) -> list[str]:
         """Its hosts file but for localhost's lines."""
-        return [line for line in self.path("hosts").read_text().splitlines() if "localhost" not in line and "ip6-" not in line]
+        return [
+            line
+            for line in self.path("hosts").read_text().splitlines()
+            if "localhost" not in line and "ip6-" not in line
+        ]
 
 
 @pytest.fixture
@@ -354,7 +409,9 @@ def test_check_is_quiet_about_edits(box: Box) -> None:
         assert path.read_text() == MINE
         for damage in (path, path.with_name(f"{name}.own")):
             damage.unlink()
-            assert [drift.state for drift in box.host.check()] == ["missing" if damage == path else "changed"]
+            assert [drift.state for drift in box.host.check()] == [
+                "missing" if damage == path else "changed"
+            ]
             box.host.repair()
             assert path.read_text() == whole
             assert box.host.check() == []
