@@ -25,7 +25,7 @@ from plumb.kernel.netns import namespaces
 from plumb.probes.promises.dns_names import NameOutcome, ask, name_promises
 from plumb.probes.promises.published_ports import Outlook, published
 from plumb.probes.promises.reachability import HOST, WORLD, Member, promises
-from plumb.probes.traffic.observe import Outcome, try_out
+from plumb.probes.traffic.observe import Observation, try_out
 from plumb.views import open_ports
 from plumb.views.tables import table
 
@@ -107,7 +107,7 @@ def members(host: Host) -> list[Member]:
     ]
 
 
-def probe(host: Host, world: str) -> list[Outcome | NameOutcome]:
+def probe(host: Host, world: str) -> list[Observation | NameOutcome]:
     """Try all that is promised, and print who reaches whom, and whom by name."""
     boxes, lab = host.containers(), members(host)
     places = {HOST: "", WORLD: world, **{box.name: host.namespace(box) for box in boxes}}
@@ -149,7 +149,7 @@ def probe(host: Host, world: str) -> list[Outcome | NameOutcome]:
             ]
         )
     )
-    tried: list[Outcome | NameOutcome] = [*outcomes, *named]
+    tried: list[Observation | NameOutcome] = [*outcomes, *named]
     for each in tried:
         if not each.kept:
             print(f"BROKEN: {each.promise}")

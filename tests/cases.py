@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from plumb.engine import allocate
-from plumb.engine.host import Verbs
+from plumb.engine.host import Transaction
 from plumb.model.cnm import Attachment
 from plumb.model.parse import BRIDGE, PREFIX, attachment
 
@@ -34,16 +34,16 @@ class Case:
         needs: what of the kernel's it takes.
     """
 
-    build: Callable[[Verbs], None]
+    build: Callable[[Transaction], None]
     settings: Mapping[str, Any] = field(default_factory=dict)
     before: str = ""
     needs: tuple[str, ...] = ()
 
 
-def network(*boxes: str, **asked: Any) -> Callable[[Verbs], None]:
+def network(*boxes: str, **asked: Any) -> Callable[[Transaction], None]:
     """A network n1 with these containers on it (c1 and c2 if none are named)."""
 
-    def build(verbs: Verbs) -> None:
+    def build(verbs: Transaction) -> None:
         verbs.create_network("n1", **asked)
         for name in boxes or ("c1", "c2"):
             verbs.run(name, network="n1")
@@ -51,7 +51,7 @@ def network(*boxes: str, **asked: Any) -> Callable[[Verbs], None]:
     return build
 
 
-def option(**options: str) -> Callable[[Verbs], None]:
+def option(**options: str) -> Callable[[Transaction], None]:
     """A network n1 (172.20.0.0/24) with these options of the bridge driver, and c1 and c2 on it."""
     return network(subnet="172.20.0.0/24", options=_keys(options))
 
@@ -67,18 +67,18 @@ def _keys(options: Mapping[str, str]) -> dict[str, str]:
     return {driver.get(key, BRIDGE + key): text for key, text in options.items()}
 
 
-def default_network(verbs: Verbs) -> None:
+def default_network(verbs: Transaction) -> None:
     """Two containers on the default network."""
     verbs.run("c1")
     verbs.run("c2")
 
 
-def empty(verbs: Verbs) -> None:
+def empty(verbs: Transaction) -> None:
     """A network with nobody on it, its subnet chosen by plumb."""
     verbs.create_network("n1")
 
 
-def two_networks(verbs: Verbs) -> None:
+def two_networks(verbs: Transaction) -> None:
     """c1 on n1 and n2, whose gateway it takes; c2 on n2 only."""
     verbs.create_network("n1", subnet="172.20.0.0/24")
     verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
@@ -87,7 +87,7 @@ def two_networks(verbs: Verbs) -> None:
     verbs.connect("n2", "c1", gw_priority=5)
 
 
-def apart(verbs: Verbs) -> None:
+def apart(verbs: Transaction) -> None:
     """c1 and c2 on networks of their own."""
     verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True)
     verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
@@ -95,7 +95,7 @@ def apart(verbs: Verbs) -> None:
     verbs.run("c2", network="n2")
 
 
-def internal_and_other(verbs: Verbs) -> None:
+def internal_and_other(verbs: Transaction) -> None:
     """c1 and c3 on an internal network, c2 on an ordinary one."""
     verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True, internal=True)
     verbs.create_network("n2", subnet=["172.21.0.0/24", "fd00:21::/64"], ipv6=True)
@@ -104,7 +104,7 @@ def internal_and_other(verbs: Verbs) -> None:
     verbs.run("c2", network="n2")
 
 
-def routed_and_other(verbs: Verbs) -> None:
+def routed_and_other(verbs: Transaction) -> None:
     """c1 on a routed network, c2 on an ordinary one."""
     modes = _keys({"gateway_mode_ipv4": "routed", "gateway_mode_ipv6": "routed"})
     verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True, options=modes)
@@ -113,7 +113,7 @@ def routed_and_other(verbs: Verbs) -> None:
     verbs.run("c2", network="n2")
 
 
-def unprotected_and_other(verbs: Verbs) -> None:
+def unprotected_and_other(verbs: Transaction) -> None:
     """c1 on an unprotected network, c2 on an ordinary one."""
     modes = _keys({"gateway_mode_ipv4": "nat-unprotected", "gateway_mode_ipv6": "nat-unprotected"})
     verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True, options=modes)
@@ -122,7 +122,7 @@ def unprotected_and_other(verbs: Verbs) -> None:
     verbs.run("c2", network="n2")
 
 
-def wishes(verbs: Verbs) -> None:
+def wishes(verbs: Transaction) -> None:
     """Everything that can be asked of an endpoint."""
     verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True)
     sysctls = f"{ENDPOINT}sysctls=net.ipv4.conf.IFNAME.log_martians=1"
@@ -135,7 +135,7 @@ def wishes(verbs: Verbs) -> None:
     )
 
 
-def modes(verbs: Verbs) -> None:
+def modes(verbs: Transaction) -> None:
     """none, host, container:c1, and settings of the sandbox."""
     verbs.create_network("n1", subnet="172.20.0.0/24")
     verbs.run("c1", network="n1", sysctls=(("net/ipv4/conf/all/log_martians", "1"),))
@@ -145,16 +145,16 @@ def modes(verbs: Verbs) -> None:
     verbs.create("c5", network="n1")
 
 
-def no_ipv6_inside(verbs: Verbs) -> None:
+def no_ipv6_inside(verbs: Transaction) -> None:
     """A container without IPv6 on a network that has it."""
     verbs.create_network("n1", subnet=["172.20.0.0/24", "fd00:20::/64"], ipv6=True)
     verbs.run("c1", network="n1", sysctls=(("net/ipv6/conf/all/disable_ipv6", "1"),))
 
 
-def published(*ports: str, **asked: Any) -> Callable[[Verbs], None]:
+def published(*ports: str, **asked: Any) -> Callable[[Transaction], None]:
     """A network n1 with c1, of which these ports are published, and c2."""
 
-    def build(verbs: Verbs) -> None:
+    def build(verbs: Transaction) -> None:
         verbs.create_network("n1", **asked)
         verbs.run("c1", network="n1", publish=ports)
         verbs.run("c2", network="n1")
@@ -162,7 +162,7 @@ def published(*ports: str, **asked: Any) -> Callable[[Verbs], None]:
     return build
 
 
-def published_elsewhere(verbs: Verbs) -> None:
+def published_elsewhere(verbs: Transaction) -> None:
     """c1 publishes through n2, its gateway, and is on the internal network n1.
 
     N1 is joined first.
@@ -173,7 +173,7 @@ def published_elsewhere(verbs: Verbs) -> None:
     verbs.connect("n2", "c1")
 
 
-def two_networks_published(verbs: Verbs) -> None:
+def two_networks_published(verbs: Transaction) -> None:
     """c1 on n1 and n2, and published through n2; c2 on n2, and published too."""
     verbs.create_network("n1", subnet="172.20.0.0/24")
     verbs.create_network("n2", subnet=DUAL2, ipv6=True)
@@ -182,7 +182,7 @@ def two_networks_published(verbs: Verbs) -> None:
     verbs.connect("n2", "c1", gw_priority=5)
 
 
-def named(verbs: Verbs) -> None:
+def named(verbs: Transaction) -> None:
     """c1 on n1 with every kind of name; c2 on the default network and n1, with a link.
 
     C3 on n2, where nobody else is.
@@ -201,7 +201,7 @@ def named(verbs: Verbs) -> None:
     verbs.run("c3", network="n2")
 
 
-def command(verbs: Verbs) -> None:
+def command(verbs: Transaction) -> None:
     """A container with a command."""
     verbs.create_network("n1", subnet="172.20.0.0/24")
     verbs.run(
@@ -213,7 +213,7 @@ def command(verbs: Verbs) -> None:
     )
 
 
-def linked(verbs: Verbs) -> None:
+def linked(verbs: Transaction) -> None:
     """c2, linked to c1 on the default network, where containers do not reach each other."""
     verbs.run("c1", exposed=("80/tcp", "53/udp"))
     verbs.run("c2", links=(("c1", "web"),))
@@ -229,7 +229,7 @@ def on_the_lan(driver: str, *boxes: str, **asked: Any) -> Case:
         "options": {"parent": "eth0", **mode},
     }
 
-    def build(verbs: Verbs) -> None:
+    def build(verbs: Transaction) -> None:
         verbs.create_network("n1", driver=driver, **wanted)
         for number, name in enumerate(boxes or ("c1", "c2")):
             six = IPv6Address(f"2001:db8:2::{51 + number}") if wanted.get("ipv6") else None
@@ -252,7 +252,7 @@ def tagged(driver: str) -> Case:
     Where several networks can share a parent, also by n2, which is gone again.
     """
 
-    def build(verbs: Verbs) -> None:
+    def build(verbs: Transaction) -> None:
         verbs.create_network(
             "n1",
             driver=driver,
@@ -277,7 +277,7 @@ def many_subnets(driver: str, **options: str) -> Case:
     C1 and c3 are in the first ones, c2 in the second ones.
     """
 
-    def build(verbs: Verbs) -> None:
+    def build(verbs: Transaction) -> None:
         verbs.create_network(
             "n1",
             driver=driver,
@@ -302,7 +302,7 @@ def beside_a_bridge(driver: str, **options: str) -> Case:
     C2 on the LAN only, and first.
     """
 
-    def build(verbs: Verbs) -> None:
+    def build(verbs: Transaction) -> None:
         verbs.create_network(
             "n1",
             driver=driver,
@@ -319,7 +319,7 @@ def beside_a_bridge(driver: str, **options: str) -> Case:
 
 
 def nftables(
-    build: Callable[[Verbs], None],
+    build: Callable[[Transaction], None],
     settings: Mapping[str, Any] = MappingProxyType({}),
     before: str = "true",
 ) -> Case:

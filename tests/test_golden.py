@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from plumb import Host
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.kernel.memory import MemoryKernel
 from plumb.plan import Step
 from plumb.things.iptables import Family, Policy
@@ -61,7 +61,7 @@ def planned(name: str) -> str:
         ) as host,
     ):
         kinds = {"lab0": "bridge"} if "ip link add lab0" in case.before else {"eth0": "veth"}
-        host.__dict__["_machine"] = Machine(kind_of=kinds.get)
+        host.__dict__["_machine"] = HostFacts(kind_of=kinds.get)
         with host.operation() as verbs:
             case.build(verbs)
     return "".join(line + "\n" for line in commands(taken, explain=True))

@@ -32,7 +32,7 @@ Each command has its own caller's.
 """
 
 
-class Warmer:
+class PreforkSupervisor:
     """Watches command.sock as long as nobody else does.
 
     Args:

@@ -54,7 +54,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from plumb.agent.loop import IN, OUT, Loop
-from plumb.agent.prefork_supervisor import Warmer
+from plumb.agent.prefork_supervisor import PreforkSupervisor
 from plumb.agent.proxy.splice import Pool
 from plumb.agent.proxy.tcp import StreamProxy
 from plumb.agent.proxy.udp import DatagramProxy
@@ -372,7 +372,7 @@ def main() -> None:
     try:
         loop = Loop(room(), lambda failure: _note(folder, failure))
         Control(loop, agent_socket.listen(folder), Ports(loop))
-        warmer = Warmer(loop, folder)
+        warmer = PreforkSupervisor(loop, folder)
         agent_socket.sign(lock)
         loop.later(CARE, lambda: _abide(loop, folder, lock))
         os.write(ready, b"ready")

@@ -45,7 +45,7 @@ LONGEST = 1000
 HIDDEN = {"settle": "plumb.cli.system"}
 
 
-class Verbs(click.Group):
+class LazyGroup(click.Group):
     """The verbs, imported when they are used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -68,7 +68,7 @@ class Verbs(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["--help"]})
 @click.option("--config", metavar="FILE", help="Settings, with the keys of Docker's daemon.json.")
 @click.pass_context
 def plumb(context: click.Context, config: str | None) -> None:

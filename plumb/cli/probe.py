@@ -13,9 +13,9 @@ from plumb.cli import common
 from plumb.errors import Invalid
 
 if TYPE_CHECKING:
-    from plumb.model.observations import Place
+    from plumb.model.observations import Netns
     from plumb.probes.packets.encapsulation import Wrapped
-    from plumb.probes.probe_syntax import Answer, Question, Wanted
+    from plumb.probes.probe_syntax import ProbeResult, ProbeSpec, Wanted
     from plumb.probes.targets import Parties
 
 
@@ -100,14 +100,14 @@ class _How(NamedTuple):
 
 
 def _answers(
-    parties: Parties, place: Place, wanted: Wanted, versions: tuple[int, ...], how: _How
-) -> list[Answer]:
+    parties: Parties, place: Netns, wanted: Wanted, versions: tuple[int, ...], how: _How
+) -> list[ProbeResult]:
     from plumb.probes import arp_dns_mtu
-    from plumb.probes.probe_syntax import Kind, address_of
+    from plumb.probes.probe_syntax import ProbeKind, address_of
 
-    if wanted.kind in (Kind.ARP, Kind.ND):
-        versions = (4,) if wanted.kind is Kind.ARP else (6,)
-    if wanted.kind is Kind.DNS and address_of(wanted.name) is None:
+    if wanted.kind in (ProbeKind.ARP, ProbeKind.ND):
+        versions = (4,) if wanted.kind is ProbeKind.ARP else (6,)
+    if wanted.kind is ProbeKind.DNS and address_of(wanted.name) is None:
         return arp_dns_mtu.name(place, wanted.name, parties.files(place), versions, how.seconds)
     found = []
     for question in parties.questions(place, wanted, versions):
@@ -118,23 +118,23 @@ def _answers(
     return found
 
 
-def _answer(question: Question, how: _How) -> Answer:
+def _answer(question: ProbeSpec, how: _How) -> ProbeResult:
     from plumb.probes import arp_dns_mtu
-    from plumb.probes.probe_syntax import Kind
+    from plumb.probes.probe_syntax import ProbeKind
 
     seconds = how.seconds
 
     match question.kind:
-        case Kind.ARP | Kind.ND:
-            if (question.address.version == 4) is not (question.kind is Kind.ARP):
+        case ProbeKind.ARP | ProbeKind.ND:
+            if (question.address.version == 4) is not (question.kind is ProbeKind.ARP):
                 raise Invalid(
                     f"{question.address} is not asked for by {question.kind}",
                     "IPv4 has arp, IPv6 has nd",
                 )
             return arp_dns_mtu.neighbours(question, min(seconds, 0.3))
-        case Kind.MTU:
+        case ProbeKind.MTU:
             return arp_dns_mtu.longest(question, min(seconds, 0.5))
-        case Kind.DNS:
+        case ProbeKind.DNS:
             return arp_dns_mtu.server(question, seconds)
     from plumb.probes import one_probe
 
@@ -142,7 +142,7 @@ def _answer(question: Question, how: _How) -> Answer:
 
 
 @contextmanager
-def _watched(link: str | None, question: Question) -> Iterator[list[str]]:
+def _watched(link: str | None, question: ProbeSpec) -> Iterator[list[str]]:
     """What is seen of a question on a link, in words, when the with block is over."""
     seen: list[str] = []
     if link is None:
@@ -156,13 +156,13 @@ def _watched(link: str | None, question: Question) -> Iterator[list[str]]:
     seen += dict.fromkeys(map(str, about)) or ["nothing of it"]
 
 
-def _concerns(wrapped: Wrapped, question: Question) -> bool:
+def _concerns(wrapped: Wrapped, question: ProbeSpec) -> bool:
     return wrapped.spi is not None or (
         wrapped.inside is not None and str(question.address) in wrapped.inside[:2]
     )
 
 
-def line(answer: Answer) -> str:
+def line(answer: ProbeResult) -> str:
     """An answer as a line for people, and one more for each thing that was seen on the link."""
     question, words = answer.question, []
     words += answer.found
@@ -191,14 +191,14 @@ def line(answer: Answer) -> str:
     )
 
 
-def _times(answer: Answer) -> str:
+def _times(answer: ProbeResult) -> str:
     times = [1000 * seconds for seconds in answer.seconds]
     if answer.sent == 1:
         return f"answered, time={times[0]:.3f} ms"
     return f"{len(times)} of {answer.sent} answered, time={sum(times) / len(times):.3f} ms on average, time={max(times):.3f} ms at most"
 
 
-def document(answer: Answer) -> dict[str, object]:
+def document(answer: ProbeResult) -> dict[str, object]:
     """The same for programs."""
     question = answer.question
     return {

@@ -37,7 +37,7 @@ from plumb.model.driver_options import GatewayMode
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.host_ports import at
-from plumb.things.iptables import Chain, Family, Place, Policy, Rule
+from plumb.things.iptables import Chain, Family, Policy, Position, Rule
 
 CHAINS = ("PLUMB", "PLUMB-CT", "PLUMB-INTERNAL", "PLUMB-BRIDGE", "PLUMB-FORWARD")
 """Each after those that it jumps to: a chain can only be taken away when nothing jumps to it."""
@@ -97,7 +97,7 @@ def _host(tool: Family, version: int, settings: Settings) -> Iterator[Thing]:
         "filter",
         "FORWARD",
         "-j PLUMB-FORWARD",
-        Place.HEAD,
+        Position.HEAD,
         "whatever is forwarded passes plumb's rules",
     )
     yield Rule(
@@ -105,7 +105,7 @@ def _host(tool: Family, version: int, settings: Settings) -> Iterator[Thing]:
         "filter",
         "FORWARD",
         "-j PLUMB-USER",
-        Place.HEAD,
+        Position.HEAD,
         "the administrator's own rules come first",
     )
 
@@ -167,7 +167,7 @@ def _internal(net: Network, version: int, subnet: str, _: Settings) -> Iterator[
         "filter",
         "PLUMB-INTERNAL",
         f"! -d {subnet} -i {br}{not_out} -j DROP",
-        Place.HEAD,
+        Position.HEAD,
         f"nothing leaves the internal network {net.name}",
     )
     yield Rule(
@@ -175,7 +175,7 @@ def _internal(net: Network, version: int, subnet: str, _: Settings) -> Iterator[
         "filter",
         "PLUMB-INTERNAL",
         f"! -s {subnet} {not_in}-o {br} -j DROP",
-        Place.HEAD,
+        Position.HEAD,
         f"nothing enters the internal network {net.name}",
     )
 
@@ -191,7 +191,7 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
             "nat",
             "POSTROUTING",
             f"-s {subnet} ! -o {br} -j {target}",
-            Place.HEAD,
+            Position.HEAD,
             f"the world does not know {subnet}: packets leave with this host's address",
         )
         if not settings.userland_proxy:
@@ -200,7 +200,7 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
                 "nat",
                 "POSTROUTING",
                 f"-o {br} -m addrtype --src-type LOCAL -j {target}",
-                Place.HEAD,
+                Position.HEAD,
                 "what this host sends through a published port must not come from 127.0.0.1",
             )
     if mode is GatewayMode.ROUTED:
@@ -364,6 +364,6 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
             "filter",
             "PLUMB",
             f"-d {own} ! -i {br} -o {br} {match} {port.port} -j ACCEPT",
-            Place.HEAD,
+            Position.HEAD,
             published_ports.hole(port),
         )

@@ -27,7 +27,7 @@ from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.dns import ADDRESS, Names, Resolver, Upstream
 from plumb.things.host_ports import Agent
-from plumb.things.iptables import Chain, Family, Place, Rule
+from plumb.things.iptables import Chain, Family, Position, Rule
 from plumb.things.nftables import NftChain, NftFamily, NftRule, NftTable
 
 OUTPUT, POSTROUTING = "PLUMB_OUTPUT", "PLUMB_POSTROUTING"
@@ -101,7 +101,7 @@ def _iptables(box: Sandbox, ns: str) -> Iterator[Thing]:
             "nat",
             chain,
             f"-d {ADDRESS}/32 -j {own}",
-            Place.HEAD,
+            Position.HEAD,
             "what concerns the embedded DNS server",
             ns,
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plumb.drivers.bridge import FORWARDING, forwarding
 from plumb.engine import allocate
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, Unsupported
 from plumb.model.cnm import IPAddress, Network, Pool, ip_on
@@ -32,7 +32,7 @@ def _check(net: Network) -> None:
             raise Invalid("no gateway can be set on an internal bridge network")
 
 
-def complete(op: Operation, machine: Machine, net: Network) -> Network:
+def complete(op: Operation, machine: HostFacts, net: Network) -> Network:
     """The network with all that must be chosen, and no other network in its way.
 
     Raises:

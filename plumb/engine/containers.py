@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from plumb.engine import allocate, container_links, port_publishing
 from plumb.engine.dns_ports import resolving
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.engine.lan_networks import check_parent
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
@@ -201,7 +201,7 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
 # -- start, stop, rm ---------------------------------------------------------------
 
 
-def start(op: Operation, machine: Machine, reference: str, foreground: bool = False) -> Sandbox:
+def start(op: Operation, machine: HostFacts, reference: str, foreground: bool = False) -> Sandbox:
     """Start a container: its namespace, its endpoints, its published ports, its command.
 
     Args:
@@ -294,7 +294,7 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
 
 
 def connect(
-    op: Operation, machine: Machine, network: str, container: str, wish: Attachment
+    op: Operation, machine: HostFacts, network: str, container: str, wish: Attachment
 ) -> Sandbox:
     """Put a container on one more network; at once if it runs, else when it starts.
 
@@ -364,7 +364,7 @@ def check_endpoint(net: Network, wish: Attachment) -> Network:
 
 
 def disconnect(
-    op: Operation, machine: Machine, network: str, container: str, force: bool = False
+    op: Operation, machine: HostFacts, network: str, container: str, force: bool = False
 ) -> Sandbox:
     """Take a container off a network.
 

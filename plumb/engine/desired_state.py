@@ -45,7 +45,7 @@ ENDPOINTS: dict[str, Callable[[Network, Endpoint, str, Settings], Iterator[Thing
 }
 
 
-class View(Protocol):
+class DesiredState(Protocol):
     """The intent, as far as somebody asks."""
 
     def network(self, ident: str) -> Network | None:
@@ -71,7 +71,9 @@ class Narrator:
         config: the settings file, for what has to find it again.
     """
 
-    def __init__(self, view: View, settings: Settings, layout: Layout, config: str = "") -> None:
+    def __init__(
+        self, view: DesiredState, settings: Settings, layout: Layout, config: str = ""
+    ) -> None:
         self._view, self._settings, self._layout, self._config = view, settings, layout, config
 
     def things(self, owner: str) -> list[Thing]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from plumb.model.cnm import Endpoint, Network
-from plumb.model.foreign_firewall import Traffic, Wall, Way, openings
+from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind, openings
 from plumb.model.settings import Settings
 from plumb.store.sqlite import Store
 
@@ -25,7 +25,7 @@ class Obstacle:
         networks: those that it does not let pass.
     """
 
-    wall: Wall
+    wall: ForeignFirewall
     networks: tuple[Network, ...]
 
     @property
@@ -89,6 +89,6 @@ def _traffic(
     for pool in net.pools:
         version = pool.subnet.version
         published = any(port.host_ip.version == version for end in ends for port in end.ports)
-        for way in (Way.OUT, Way.BACK, *([Way.IN] if published else [])):
+        for way in (TrafficKind.OUT, TrafficKind.BACK, *([TrafficKind.IN] if published else [])):
             if version in families:
                 yield Traffic(way, net.link, pool.subnet, families[version])

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plumb.engine import containers, networks, repair
-from plumb.engine.host_facts import Machine, this_machine
+from plumb.engine.host_facts import HostFacts, this_machine
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import Reader
 from plumb.engine.repair import Drift
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from plumb.things.sandbox import Process
 
 
-class Verbs:
+class Transaction:
     """What one operation can do to the intent.
 
     `Host` has the same verbs, each as an operation of its own.
     """
 
-    def __init__(self, op: Operation, machine: Machine) -> None:
+    def __init__(self, op: Operation, machine: HostFacts) -> None:
         self._op, self._machine = op, machine
 
     def create_network(
@@ -215,13 +215,13 @@ class Host(Reader):
         return LinuxKernel()
 
     @cached_property
-    def _machine(self) -> Machine:
-        return this_machine() if self._kernel is None else Machine()
+    def _machine(self) -> HostFacts:
+        return this_machine() if self._kernel is None else HostFacts()
 
     # -- changing ---------------------------------------------------------------
 
     @contextmanager
-    def operation(self) -> Iterator[Verbs]:
+    def operation(self) -> Iterator[Transaction]:
         """Many verbs as one operation: planned together, carried out when the with block ends.
 
         Raises:
@@ -229,7 +229,7 @@ class Host(Reader):
         """
         with self._turn() as op:
             networks.ensure(op, self._machine)
-            yield Verbs(op, self._machine)
+            yield Transaction(op, self._machine)
             self._end(op)
 
     @contextmanager

@@ -12,7 +12,7 @@ Ports = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Machine:
+class HostFacts:
     """Questions to the machine; the defaults answer for one that nobody else uses.
 
     Attributes:
@@ -40,12 +40,12 @@ class Machine:
     )
 
 
-def this_machine() -> Machine:
+def this_machine() -> HostFacts:
     """The machine itself."""
     from plumb.kernel.net import host_links
     from plumb.kernel.ports import free_ports, host_ports
 
-    return Machine(
+    return HostFacts(
         host_links.kind_of,
         host_links.address_of,
         host_links.on_link_networks,

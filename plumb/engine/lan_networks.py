@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from plumb.engine import allocate
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, NotFound
 from plumb.model.cnm import Network
@@ -17,7 +17,7 @@ from plumb.things.links import Dummy, Vlan
 KindOf = Callable[[str], str | None]
 
 
-def complete(op: Operation, machine: Machine, net: Network) -> Network:
+def complete(op: Operation, machine: HostFacts, net: Network) -> Network:
     """The network with all that must be chosen, its parent there or about to be made.
 
     Raises:
@@ -89,7 +89,7 @@ def check_vlan(name: str, kind_of: KindOf) -> None:
         raise Invalid(f"vlan id must be between 1-4094, received: {tag}")
 
 
-def check_parent(net: Network, machine: Machine) -> None:
+def check_parent(net: Network, machine: HostFacts) -> None:
     """See that a network's parent is there still, for a container that is about to join.
 
     Raises:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", Network, Sandbox, Endpoint)
 
 
-class View:
+class Lookup:
     """The intent as the store has it."""
 
     def __init__(self, store: Store) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from plumb.engine import allocate, bridge_networks, lan_networks, port_publishing
 from plumb.engine.desired_state import HOST_OWNER
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.predefined import default_network, others
 from plumb.errors import Conflict, Invalid, NotFound
@@ -17,7 +17,7 @@ from plumb.model.parse import boolean, network_name, parsed
 from plumb.store import codec
 
 LATER = ("overlay",)
-COMPLETE: dict[str, Callable[[Operation, Machine, Network], Network]] = {
+COMPLETE: dict[str, Callable[[Operation, HostFacts, Network], Network]] = {
     "bridge": bridge_networks.complete,
     "macvlan": lan_networks.complete,
     "ipvlan": lan_networks.complete,
@@ -30,7 +30,7 @@ COMPLETE: dict[str, Callable[[Operation, Machine, Network], Network]] = {
 
 def create(
     op: Operation,
-    machine: Machine,
+    machine: HostFacts,
     name: str,
     *,
     driver: str = "bridge",
@@ -151,7 +151,7 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
 # -- the predefined ---------------------------------------------------------------
 
 
-def ensure(op: Operation, machine: Machine) -> None:
+def ensure(op: Operation, machine: HostFacts) -> None:
     """What must be there before anything else: the predefined networks, as the settings say now.
 
     The default network is made anew when its settings have changed, as soon as no container is on
@@ -180,7 +180,7 @@ def ensure(op: Operation, machine: Machine) -> None:
         port_publishing.publish(op, machine, box)
 
 
-def _ensure_default(op: Operation, machine: Machine) -> bool:
+def _ensure_default(op: Operation, machine: HostFacts) -> bool:
     """Make the default network as the settings say; whether that could be done now."""
     wanted = default_network(op.settings, op.layout)
     there = op.network(wanted.id)
@@ -205,7 +205,7 @@ def _ensure_default(op: Operation, machine: Machine) -> bool:
     return True
 
 
-def _adopt_address(op: Operation, machine: Machine, net: Network) -> Network:
+def _adopt_address(op: Operation, machine: HostFacts, net: Network) -> Network:
     """The setting `bridge` names a bridge of the administrator's.
 
     The address that it has is the gateway.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from plumb.engine.desired_state import Narrator
-from plumb.engine.lookup import T, View
+from plumb.engine.lookup import Lookup, T
 from plumb.engine.rule_order import OrderedKernel, reordering
 from plumb.errors import PlumbError
 from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
@@ -44,7 +44,7 @@ def endpoint_owner(end: Endpoint) -> str:
     return f"ep:{end.id}"
 
 
-class Operation(View):
+class Operation(Lookup):
     """One change to the intent.
 
     Args:

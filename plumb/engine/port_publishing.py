@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted
 from plumb.model import port_mapping
@@ -16,7 +16,7 @@ from plumb.model.port_mapping import Request
 from plumb.things.host_ports import at
 
 
-def publish(op: Operation, machine: Machine, box: Sandbox) -> None:
+def publish(op: Operation, machine: HostFacts, box: Sandbox) -> None:
     """Give each endpoint of a running container the ports that are its own now.
 
     What stays with its endpoint keeps its number; what moves to another endpoint is chosen anew, as
@@ -51,7 +51,7 @@ def publish(op: Operation, machine: Machine, box: Sandbox) -> None:
 
 
 def _give(
-    op: Operation, machine: Machine, box: Sandbox, end: Endpoint, asked: Iterable[Request]
+    op: Operation, machine: HostFacts, box: Sandbox, end: Endpoint, asked: Iterable[Request]
 ) -> None:
     try:
         for group in port_mapping.groups(asked):
@@ -66,7 +66,7 @@ def _give(
         raise type(error)(f"{doing}: {error}", error.hint) from None
 
 
-def _number(op: Operation, machine: Machine, group: list[Request]) -> int:
+def _number(op: Operation, machine: HostFacts, group: list[Request]) -> int:
     """A host port that is free on all addresses of a group."""
     one = group[0]
     for request, other in combinations(group, 2):
@@ -98,7 +98,7 @@ def _number(op: Operation, machine: Machine, group: list[Request]) -> int:
     )
 
 
-def _must_be_free(op: Operation, machine: Machine, group: list[Request], number: int) -> None:
+def _must_be_free(op: Operation, machine: HostFacts, group: list[Request], number: int) -> None:
     for request in group:
         where = at(request.host_ip, number)
         rival = op.publisher(request.protocol, request.host_ip, number)
@@ -112,7 +112,7 @@ def _must_be_free(op: Operation, machine: Machine, group: list[Request], number:
             )
 
 
-def _taken(op: Operation, machine: Machine, request: Request, number: int) -> bool:
+def _taken(op: Operation, machine: HostFacts, request: Request, number: int) -> bool:
     """Whether a program of the host has it.
 
     What this very operation takes from one container and gives to another is nobody else's.

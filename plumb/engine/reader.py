@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from plumb.engine import predefined
-from plumb.engine.lookup import View
+from plumb.engine.lookup import Lookup
 from plumb.model import settings as settings_of
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
@@ -94,7 +94,7 @@ class Reader:
         for net in self.networks():
             if net.predefined and reference in (net.id, net.name):
                 return net
-        return View(self.store).the_network(reference)
+        return Lookup(self.store).the_network(reference)
 
     def container(self, reference: str) -> Sandbox:
         """A container by id, name or prefix.
@@ -102,7 +102,7 @@ class Reader:
         Raises:
             NotFound: there is none.
         """
-        return View(self.store).the_sandbox(reference)
+        return Lookup(self.store).the_sandbox(reference)
 
     def endpoints(self, of: Network | Sandbox) -> list[Endpoint]:
         """The endpoints of a network, or of a running container."""

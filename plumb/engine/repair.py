@@ -20,7 +20,7 @@ from pathlib import Path
 from plumb.engine import containers
 from plumb.engine.desired_state import HOST_OWNER
 from plumb.engine.dns_ports import renewed
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
@@ -173,14 +173,14 @@ def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
     return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, kernel)]
 
 
-def repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> None:
+def repair(op: Operation, kernel: OrderedKernel, machine: HostFacts) -> None:
     """Make the kernel what is recorded, and what the settings say now."""
     touch_all(op, machine)
     op.carry_out(now=lambda things: look(kernel, things))
     kernel.take(reordering(op.store.things(), kernel))
 
 
-def steps_to_repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> list[Step]:
+def steps_to_repair(op: Operation, kernel: OrderedKernel, machine: HostFacts) -> list[Step]:
     """What repair would do."""
     touch_all(op, machine)
     return [
@@ -189,7 +189,7 @@ def steps_to_repair(op: Operation, kernel: OrderedKernel, machine: Machine) -> l
     ]
 
 
-def touch_all(op: Operation, machine: Machine) -> None:
+def touch_all(op: Operation, machine: HostFacts) -> None:
     """Have everything narrated again.
 
     A command that has ended since (a crash, a reboot) is not started again: its container is

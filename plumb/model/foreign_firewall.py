@@ -30,7 +30,7 @@ from typing import NamedTuple
 IPNetwork = IPv4Network | IPv6Network
 
 
-class Way(Enum):
+class TrafficKind(Enum):
     """A kind of packet, see above."""
 
     OUT = "out"
@@ -47,7 +47,7 @@ class Traffic(NamedTuple):
         uplinks: the links that default routes lead through: where the rest of the world is.
     """
 
-    way: Way
+    way: TrafficKind
     bridge: str
     subnet: IPNetwork
     uplinks: frozenset[str] = frozenset()
@@ -83,11 +83,11 @@ class Condition(NamedTuple):
 
     def names(self, traffic: Traffic) -> bool:
         """Whether it is about this very bridge or its subnet."""
-        near = ("iifname", "saddr") if traffic.way is Way.OUT else ("oifname", "daddr")
+        near = ("iifname", "saddr") if traffic.way is TrafficKind.OUT else ("oifname", "daddr")
         return self.key in near and not self.negated and self.fit(traffic) is Fit.ALL
 
     def _fit(self, traffic: Traffic) -> Fit:
-        near, far = ("iif", "oif") if traffic.way is Way.OUT else ("oif", "iif")
+        near, far = ("iif", "oif") if traffic.way is TrafficKind.OUT else ("oif", "iif")
         if self.key == near + "name":
             return ALL_OR_NONE[any(_same(traffic.bridge, value) for value in self.values)]
         if self.key == far + "name":
@@ -96,11 +96,13 @@ class Condition(NamedTuple):
             return Fit.SOME if set(self.values) - {traffic.bridge} else Fit.NONE
         if self.key == near + "kind":
             return ALL_OR_NONE["bridge" in self.values]
-        if self.key == ("saddr" if traffic.way is Way.OUT else "daddr"):
+        if self.key == ("saddr" if traffic.way is TrafficKind.OUT else "daddr"):
             return max((_covers(value, traffic.subnet) for value in self.values), default=Fit.NONE)
         if self.key == "ct state":
-            return ALL_OR_NONE[("established" if traffic.way is Way.BACK else "new") in self.values]
-        if self.key == "ct status" and traffic.way is Way.IN:
+            return ALL_OR_NONE[
+                ("established" if traffic.way is TrafficKind.BACK else "new") in self.values
+            ]
+        if self.key == "ct status" and traffic.way is TrafficKind.IN:
             return ALL_OR_NONE["dnat" in self.values]
         if self.key == "nfproto":
             return ALL_OR_NONE[f"ipv{traffic.subnet.version}" in self.values]
@@ -135,7 +137,7 @@ def _covers(value: str, subnet: IPNetwork) -> Fit:
     return Fit.ALL if first <= low and high <= last else Fit.SOME
 
 
-class Line(NamedTuple):
+class FirewallRule(NamedTuple):
     """A rule: what it holds for, and what becomes of a packet then.
 
     Attributes:
@@ -154,7 +156,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Wall:
+class ForeignFirewall:
     """A base chain that drops what it does not know.
 
     Attributes:
@@ -173,13 +175,13 @@ class Wall:
     hook: str
     priority: int
     policy: str
-    lines: Mapping[str, tuple[Line, ...]] = field(default_factory=dict, hash=False)
+    lines: Mapping[str, tuple[FirewallRule, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def stands(self) -> bool:
         """Whether it is a wall at all: what no rule accepts is dropped."""
         last = self.lines.get(self.chain, ())[-1:]
-        return self.policy == "drop" or last == (Line(verdict="drop"),)
+        return self.policy == "drop" or last == (FirewallRule(verdict="drop"),)
 
     @property
     def why(self) -> str:
@@ -200,7 +202,10 @@ class Wall:
         Before routing, packets come from the bridge; after it, they go there. On the other side
         they are the host's own, and whoever walls that off knows why.
         """
-        if (self.hook, traffic.way is Way.OUT) in (("prerouting", False), ("postrouting", True)):
+        if (self.hook, traffic.way is TrafficKind.OUT) in (
+            ("prerouting", False),
+            ("postrouting", True),
+        ):
             return False
         return (
             self._verdict(self.chain, traffic, sure=True, named=False) or self.policy
@@ -242,7 +247,7 @@ class Wall:
         return f"{where}, chain {self.chain} (hook {self.hook}, priority {self.priority})"
 
 
-def openings(wall: Wall, bridges: Sequence[str]) -> list[str]:
+def openings(wall: ForeignFirewall, bridges: Sequence[str]) -> list[str]:
     """Commands that let bridges pass a wall, at the head of its chain.
 
     Firewalld's chains are changed through firewalld.

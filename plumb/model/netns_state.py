@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -49,7 +49,7 @@ class Link:
         mode: a macvlan's or ipvlan's; vlan: a VLAN's number.
     """
 
-    place: Place
+    place: Netns
     index: int
     name: str
     kind: str = ""
@@ -103,7 +103,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RouteAnswer:
     """What the kernel's routing said to a question.
 
     Attributes:
@@ -135,7 +135,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Tuple:
+class ConnTuple:
     """From where to where, as connection tracking has it."""
 
     src: IPAddress
@@ -151,12 +151,12 @@ class Tuple:
 
 
 @dataclass(frozen=True)
-class Tracked:
+class ConntrackEntry:
     """An entry of connection tracking: how the question came in, and how its answer will."""
 
     protocol: str
-    way: Tuple
-    reply: Tuple
+    way: ConnTuple
+    reply: ConnTuple
     answered: bool = True
 
 
@@ -171,15 +171,15 @@ class Facts:
         routes: lines of further routes that matter.
     """
 
-    place: Place
+    place: Netns
     links: tuple[Link, ...] = ()
     addresses: tuple[tuple[str, IPInterface], ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     listeners: tuple[Listener, ...] = ()
-    tracked: tuple[Tracked, ...] = ()
+    tracked: tuple[ConntrackEntry, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
-    there: Answer | None = None
-    back: Answer | None = None
+    there: RouteAnswer | None = None
+    back: RouteAnswer | None = None
 
     def link(self, name: str) -> Link | None:
         """A link by its name."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True)
-class Place:
+class Netns:
     """A network namespace.
 
     Attributes:
@@ -20,7 +20,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Seen:
+class CapturedFrame:
     """A frame at a tap.
 
     Attributes:
@@ -32,7 +32,7 @@ class Seen:
     """
 
     time: int
-    place: Place
+    place: Netns
     dev: str
     inbound: bool
     frame: bytes
@@ -48,7 +48,7 @@ class RuleKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Ruled:
+class RuleHit:
     """A step of a packet through the firewall.
 
     Attributes:
@@ -67,7 +67,7 @@ class Ruled:
     """
 
     time: int
-    place: Place
+    place: Netns
     backend: str
     family: str
     table: str
@@ -83,7 +83,7 @@ class Ruled:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class KernelDrop:
     """A packet that the kernel let go of before its time.
 
     Attributes:
@@ -105,7 +105,7 @@ class Dropped:
     dev: str = ""
     packet: bytes = b""
     sure: bool = False
-    place: Place | None = None
+    place: Netns | None = None
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def ask() -> int | None:
     )  # as long as nobody can be told of them
     leash, held = os.pipe()  # that end stays open as long as this process lives
     try:
-        errand = Errand(connection, _hand_over(connection, compose(blocked), leash))
+        errand = ForwardedCommand(connection, _hand_over(connection, compose(blocked), leash))
     except (OSError, ValueError):
         os.close(held)  # who begins only now is killed
         connection.close()
@@ -193,7 +193,7 @@ def _hand_over(connection: _socket.socket, message: bytes, leash: int) -> int:
     return int.from_bytes(rights[0][2][:4], sys.byteorder)
 
 
-class Errand:
+class ForwardedCommand:
     """A command line under way in another process.
 
     Args:

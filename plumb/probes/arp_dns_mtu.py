@@ -13,14 +13,14 @@ from plumb.errors import Invalid
 from plumb.kernel.net.neighbours import own_addresses
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import IPAddress
-from plumb.model.observations import Place
-from plumb.probes.probe_syntax import Answer, Kind, Question
+from plumb.model.observations import Netns
+from plumb.probes.probe_syntax import ProbeKind, ProbeResult, ProbeSpec
 from plumb.probes.traffic.socket_errors import words
 
 DNS_PORT = 53
 
 
-def neighbours(question: Question, seconds: float) -> Answer:
+def neighbours(question: ProbeSpec, seconds: float) -> ProbeResult:
     """Who claims an address on the segment of the asker's own where it belongs: its MACs.
 
     Two are a finding.
@@ -30,7 +30,7 @@ def neighbours(question: Question, seconds: float) -> Answer:
     """
     from plumb.probes.packets import claims
 
-    found = Answer(question, sent=1)
+    found = ProbeResult(question, sent=1)
     with entered(question.source.ns):
         own = own_addresses()
     dev = next((dev for dev, ip in own if question.address in ip.network), None)
@@ -53,11 +53,11 @@ def neighbours(question: Question, seconds: float) -> Answer:
     return found
 
 
-def longest(question: Question, seconds: float) -> Answer:
+def longest(question: ProbeSpec, seconds: float) -> ProbeResult:
     """The path MTU."""
     from plumb.probes.path_mtu import path_mtu
 
-    found, begun = Answer(question, sent=1), time.monotonic()
+    found, begun = ProbeResult(question, sent=1), time.monotonic()
     result = path_mtu(question.source.ns, question.address, seconds)
     found.mtu, found.seconds = result.mtu, [time.monotonic() - begun] if result.mtu else []
     found.good = bool(result.mtu) and not result.hole
@@ -75,14 +75,14 @@ def longest(question: Question, seconds: float) -> Answer:
     return found
 
 
-def server(question: Question, seconds: float) -> Answer:
+def server(question: ProbeSpec, seconds: float) -> ProbeResult:
     """Whether a name server answers at all.
 
     It is asked for the root's name servers, and may refuse.
     """
     import dns.message
 
-    found = Answer(question, sent=1)
+    found = ProbeResult(question, sent=1)
     said = _asked(
         question.source, question.address, dns.message.make_query(".", "NS"), found, seconds
     )
@@ -91,8 +91,8 @@ def server(question: Question, seconds: float) -> Answer:
 
 
 def name(
-    source: Place, wanted: str, folder: str, versions: tuple[int, ...], seconds: float
-) -> list[Answer]:
+    source: Netns, wanted: str, folder: str, versions: tuple[int, ...], seconds: float
+) -> list[ProbeResult]:
     """What a name means, asked of each name server that somebody has, in turn, until one answers.
 
     An answer for each address family.
@@ -115,7 +115,7 @@ def name(
     answers = []
     for version in versions:
         for address in servers:
-            found = Answer(Question(source, wanted, address, Kind.DNS), sent=1)
+            found = ProbeResult(ProbeSpec(source, wanted, address, ProbeKind.DNS), sent=1)
             for full in (
                 [wanted]
                 if "." in wanted
@@ -144,7 +144,7 @@ def name(
 
 
 def _asked(
-    source: Place, server: IPAddress, message: object, found: Answer, seconds: float
+    source: Netns, server: IPAddress, message: object, found: ProbeResult, seconds: float
 ) -> list[str] | None:
     """The addresses that a name server knows; None where it does not answer."""
     import dns.exception

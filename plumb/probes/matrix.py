@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from plumb.model.cnm import IPAddress, IPInterface
-from plumb.probes.promises.dns_names import Kind, NameOutcome, NamePromise, ask, name_promises
+from plumb.probes.promises.dns_names import NameOutcome, NamePromise, QueryType, ask, name_promises
 from plumb.probes.promises.duplicate_addresses import Claim, Claimed, claims_of, look
 from plumb.probes.promises.promise import HOST, WORLD, Member, Promise, Protocol
 from plumb.probes.promises.published_ports import Outlook, published
 from plumb.probes.promises.reachability import BOTH, promises
-from plumb.probes.promises.verdicts import Outcome
+from plumb.probes.promises.verdicts import Observation
 from plumb.probes.traffic.observe import try_out
 
 CROWDED = 30
@@ -90,7 +90,7 @@ class Matrix:
     """What was promised, and what is so."""
 
     members: list[str]
-    reach: list[Outcome] = field(default_factory=list)
+    reach: list[Observation] = field(default_factory=list)
     names: list[NameOutcome] = field(default_factory=list)
     claims: list[Claimed] = field(default_factory=list)
 
@@ -100,9 +100,9 @@ class Matrix:
         return len(self.reach) + len(self.names) + len(self.claims)
 
     @property
-    def differing(self) -> list[Outcome | NameOutcome | Claimed]:
+    def differing(self) -> list[Observation | NameOutcome | Claimed]:
         """What is not as promised, or was not shown to be."""
-        every: list[Outcome | NameOutcome | Claimed] = [*self.reach, *self.names, *self.claims]
+        every: list[Observation | NameOutcome | Claimed] = [*self.reach, *self.names, *self.claims]
         return [each for each in every if not each.kept]
 
 
@@ -151,7 +151,11 @@ def _some(names: Sequence[NamePromise], members: Sequence[str]) -> list[NameProm
     order = {name: number for number, name in enumerate(members)}
     parts: dict[tuple[str, bool], list[NamePromise]] = {}
     for promise in names:
-        if promise.protocol is Protocol.UDP and promise.kind is Kind.A and promise.name in order:
+        if (
+            promise.protocol is Protocol.UDP
+            and promise.kind is QueryType.A
+            and promise.name in order
+        ):
             parts.setdefault((promise.source, bool(promise.means)), []).append(promise)
     return [
         promise

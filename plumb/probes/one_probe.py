@@ -23,14 +23,14 @@ from plumb.errors import Invalid, Unsupported
 from plumb.kernel.capture.packet_taps import Taps
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.ports import listeners
-from plumb.model.observations import Flow, Place, Seen
-from plumb.probes.probe_syntax import Answer, Kind, Question
+from plumb.model.observations import CapturedFrame, Flow, Netns
+from plumb.probes.probe_syntax import ProbeKind, ProbeResult, ProbeSpec
 from plumb.probes.promises.promise import Protocol
 from plumb.probes.traffic.responders import (
     MARK,
     NUMBER,
     RECVERR,
-    Ear,
+    IcmpListener,
     Listener,
     Listeners,
     answer,
@@ -49,7 +49,7 @@ AGAIN = 0.4
 class _Asker:
     """Something that can ask one question, and say what came."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: ProbeSpec) -> None:
         self.socket: socket.socket
         self.token: int
 
@@ -70,9 +70,9 @@ class _Asker:
 
 
 class _Ping(_Asker):
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: ProbeSpec) -> None:
         self._question, self._number = question, secrets.randbits(56)
-        self._ear = Ear(question.source.ns, question.address.version)
+        self._ear = IcmpListener(question.source.ns, question.address.version)
         self.socket, self.token, self._turn = self._ear.socket, self._number & 0xFFFF, 0
 
     def ask(self) -> str | None:
@@ -104,11 +104,11 @@ class _Ping(_Asker):
 class _Socket(_Asker):
     """A socket with a port that it has before it asks, so that its packets are known."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: ProbeSpec) -> None:
         kind, protocol = (
             (socket.SOCK_DGRAM, 0)
-            if question.kind is Kind.UDP
-            else (socket.SOCK_STREAM, SCTP if question.kind is Kind.SCTP else 0)
+            if question.kind is ProbeKind.UDP
+            else (socket.SOCK_STREAM, SCTP if question.kind is ProbeKind.SCTP else 0)
         )
         try:
             with entered(question.source.ns):
@@ -118,7 +118,7 @@ class _Socket(_Asker):
                 f"this kernel has no {question.kind}", f"modprobe {question.kind}"
             ) from error
         self.socket.setblocking(False)
-        if question.kind is not Kind.SCTP:
+        if question.kind is not ProbeKind.SCTP:
             self.socket.setsockopt(*RECVERR[question.address.version], 1)
         self.socket.bind(("", 0))
         self.token, self._question = self.socket.getsockname()[1], question
@@ -155,7 +155,7 @@ class _Datagram(_Socket):
         return str(self._question.address), ""
 
 
-def ask(question: Question, count: int = 1, seconds: float = 1.0) -> Answer:
+def ask(question: ProbeSpec, count: int = 1, seconds: float = 1.0) -> ProbeResult:
     """Ask some times, and say what came.
 
     Args:
@@ -164,25 +164,25 @@ def ask(question: Question, count: int = 1, seconds: float = 1.0) -> Answer:
     Raises:
         Unsupported: this kernel does not have the protocol.
     """
-    found = Answer(question)
+    found = ProbeResult(question)
     for _ in range(count):
         _once(question, found, seconds, None)
     return _summed_up(found, seconds)
 
 
-def ask_a_listener(question: Question, count: int = 1, seconds: float = 1.0) -> Answer:
+def ask_a_listener(question: ProbeSpec, count: int = 1, seconds: float = 1.0) -> ProbeResult:
     """The same, with a listener that is opened where the question should arrive, and answers it.
 
     Raises:
         Invalid: the question is for no place of ours, or no listener can be opened there.
     """
     target = question.target
-    if target is None or question.kind not in (Kind.TCP, Kind.UDP):
+    if target is None or question.kind not in (ProbeKind.TCP, ProbeKind.UDP):
         raise Invalid(
             f"cannot listen at {question.where}",
             "a listener can be opened for tcp and udp, in containers and on the host",
         )
-    found = Answer(question)
+    found = ProbeResult(question)
     with ExitStack() as stack, selectors.DefaultSelector() as watch:
         where = question.own_address or question.address
         listener = Listeners({target.name: target.ns}, stack, watch).at(
@@ -198,8 +198,10 @@ def ask_a_listener(question: Question, count: int = 1, seconds: float = 1.0) -> 
     return _summed_up(found, seconds)
 
 
-def _once(question: Question, found: Answer, seconds: float, listener: Listener | None) -> None:
-    makers: dict[Kind, type[_Asker]] = {Kind.ICMP: _Ping, Kind.UDP: _Datagram}
+def _once(
+    question: ProbeSpec, found: ProbeResult, seconds: float, listener: Listener | None
+) -> None:
+    makers: dict[ProbeKind, type[_Asker]] = {ProbeKind.ICMP: _Ping, ProbeKind.UDP: _Datagram}
     asker = makers.get(question.kind, _Socket)(question)
     flow = Flow(question.address.version, question.kind, asker.token, question.port)
     places = {place.ns: place for place in (question.source, question.target) if place is not None}
@@ -217,7 +219,7 @@ def _once(question: Question, found: Answer, seconds: float, listener: Listener 
         if (
             found.arrived is False
             and isinstance(heard, tuple)
-            and question.kind is Kind.TCP
+            and question.kind is ProbeKind.TCP
             and _hangs_up(asker.socket)
         ):
             found.seconds.pop()
@@ -285,7 +287,7 @@ class _Header:
     body: bytes
 
 
-def _look(seen: Sequence[Seen], question: Question, found: Answer) -> None:
+def _look(seen: Sequence[CapturedFrame], question: ProbeSpec, found: ProbeResult) -> None:
     """Read off the packets.
 
     With which TTL the answer came, whether the question arrived, and as whose.
@@ -297,12 +299,12 @@ def _look(seen: Sequence[Seen], question: Question, found: Answer) -> None:
         if (
             header is None
             or not each.inbound
-            or (header.protocol in (1, 58) and question.kind is not Kind.ICMP)
+            or (header.protocol in (1, 58) and question.kind is not ProbeKind.ICMP)
         ):
             continue
         reply = (
             header.body[:1] in (b"\0", b"\x81")
-            if question.kind is Kind.ICMP
+            if question.kind is ProbeKind.ICMP
             else struct.unpack_from("!H", header.body)[0] in (question.port, question.own_port)
         )
         if reply and each.place == question.source:
@@ -311,7 +313,7 @@ def _look(seen: Sequence[Seen], question: Question, found: Answer) -> None:
             found.arrived, found.seen = True, header.src
 
 
-def _header(seen: Seen) -> _Header | None:
+def _header(seen: CapturedFrame) -> _Header | None:
     """The IP header of a frame, and what is behind it."""
     frame, at = seen.frame, 0
     if seen.ethernet:
@@ -332,7 +334,7 @@ def _header(seen: Seen) -> _Header | None:
 # -- in words ---------------------------------------------------------------
 
 
-def _summed_up(found: Answer, seconds: float) -> Answer:
+def _summed_up(found: ProbeResult, seconds: float) -> ProbeResult:
     question = found.question
     found.good = len(found.seconds) == found.sent
     if found.good:
@@ -346,7 +348,7 @@ def _summed_up(found: Answer, seconds: float) -> Answer:
     return found
 
 
-def _arrival(found: Answer) -> Iterator[str]:
+def _arrival(found: ProbeResult) -> Iterator[str]:
     question = found.question
     if question.target is None or question.target == question.source:
         return
@@ -354,11 +356,11 @@ def _arrival(found: Answer) -> Iterator[str]:
         yield f"; it did not arrive at {question.target.name}"
         return
     yield f"; it arrived at {question.target.name}"
-    if question.kind is Kind.UDP:
+    if question.kind is ProbeKind.UDP:
         yield f", where {_who_listens(question, question.target)}"
 
 
-def _who_listens(question: Question, target: Place) -> str:
+def _who_listens(question: ProbeSpec, target: Netns) -> str:
     """Who listens on the port in the place where the question arrives."""
     with entered(target.ns):
         known = [each for each in listeners.all_of(question.kind) if each.port == question.own_port]

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from plumb.model.cnm import IPAddress
-from plumb.probes.traffic.responders import MARK, NUMBER, Ear, echo_request
+from plumb.probes.traffic.responders import MARK, NUMBER, IcmpListener, echo_request
 from plumb.probes.traffic.socket_errors import Told, told
 
 MTU_DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}
@@ -65,7 +65,7 @@ class Prober:
     def __init__(self, place: str, address: IPAddress, seconds: float) -> None:
         self._address, self._seconds, self._number = address, seconds, secrets.randbits(56)
         self._version = address.version
-        self._ear = Ear(place, self._version)
+        self._ear = IcmpListener(place, self._version)
         self._ear.socket.setsockopt(*MTU_DISCOVER[self._version], PROBE)
 
     def close(self) -> None:

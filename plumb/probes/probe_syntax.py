@@ -20,14 +20,14 @@ from ipaddress import ip_address
 
 from plumb.errors import Invalid
 from plumb.model.cnm import Endpoint, IPAddress
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 from plumb.model.port_mapping import clash
 from plumb.probes.promises.promise import Member
 
 HOST = "host"
 
 
-class Kind(StrEnum):
+class ProbeKind(StrEnum):
     """What is asked."""
 
     ICMP = "icmp"
@@ -42,7 +42,7 @@ class Kind(StrEnum):
     @property
     def to_a_port(self) -> bool:
         """Whether a port must be named."""
-        return self in (Kind.TCP, Kind.UDP, Kind.SCTP)
+        return self in (ProbeKind.TCP, ProbeKind.UDP, ProbeKind.SCTP)
 
 
 TO = re.compile(r"(?P<name>\[[^\]]*\]|.*?)(?::(?P<port>\d+))?(?:/(?P<kind>[a-z]+))?")
@@ -54,7 +54,7 @@ class Wanted:
 
     name: str
     port: int
-    kind: Kind
+    kind: ProbeKind
 
     @classmethod
     def of(cls, text: str) -> Wanted:
@@ -77,12 +77,13 @@ class Wanted:
         return cls(name, port, _kind(found["kind"] or "", port, text))
 
 
-def _kind(word: str, port: int, text: str) -> Kind:
-    if word not in {"", *Kind}:
+def _kind(word: str, port: int, text: str) -> ProbeKind:
+    if word not in {"", *ProbeKind}:
         raise Invalid(
-            f"cannot probe {text!r}: there is no protocol {word}", f"there are {', '.join(Kind)}"
+            f"cannot probe {text!r}: there is no protocol {word}",
+            f"there are {', '.join(ProbeKind)}",
         )
-    kind = Kind(word) if word else Kind.TCP if port else Kind.ICMP
+    kind = ProbeKind(word) if word else ProbeKind.TCP if port else ProbeKind.ICMP
     if kind.to_a_port and not port:
         raise Invalid(f"cannot probe {text!r}: {kind} needs a port", f"write NAME:PORT/{kind}")
     if port and not kind.to_a_port:
@@ -99,7 +100,7 @@ def address_of(name: str) -> IPAddress | None:
 
 
 @dataclass(frozen=True)
-class Question:
+class ProbeSpec:
     """What is sent.
 
     Attributes:
@@ -109,12 +110,12 @@ class Question:
         own_address, own_port: where it should arrive there, behind a published port.
     """
 
-    source: Place
+    source: Netns
     name: str
     address: IPAddress
-    kind: Kind
+    kind: ProbeKind
     port: int = 0
-    target: Place | None = None
+    target: Netns | None = None
     own_address: IPAddress | None = None
     own_port: int = 0
 
@@ -130,7 +131,7 @@ class Question:
 
 
 @dataclass
-class Answer:
+class ProbeResult:
     """What came of it.
 
     Attributes:
@@ -146,7 +147,7 @@ class Answer:
         on_link: how it was seen on the link that was watched.
     """
 
-    question: Question
+    question: ProbeSpec
     sent: int = 0
     seconds: list[float] = field(default_factory=list)
     good: bool = False
@@ -173,8 +174,8 @@ class Answer:
 
 
 def behind(
-    members: Sequence[tuple[Member, Place]], address: IPAddress, port: int, protocol: str
-) -> tuple[Place, Endpoint, int] | None:
+    members: Sequence[tuple[Member, Netns]], address: IPAddress, port: int, protocol: str
+) -> tuple[Netns, Endpoint, int] | None:
     """Whose published port that is: its place, its endpoint, and the port there.
 
     None where it is nobody's.
@@ -189,7 +190,7 @@ def behind(
     return None
 
 
-def holder(members: Sequence[tuple[Member, Place]], address: IPAddress) -> Place | None:
+def holder(members: Sequence[tuple[Member, Netns]], address: IPAddress) -> Netns | None:
     """Whose address that is."""
     return next(
         (

@@ -13,8 +13,8 @@ from plumb.kernel.net.neighbours import own_addresses
 from plumb.kernel.netns import references
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import IPAddress, Sandbox, Status
-from plumb.model.observations import Place
-from plumb.probes.probe_syntax import HOST, Question, Wanted, address_of, behind, holder
+from plumb.model.observations import Netns
+from plumb.probes.probe_syntax import HOST, ProbeSpec, Wanted, address_of, behind, holder
 from plumb.probes.promises.promise import Member
 
 LOOPBACK: dict[int, IPAddress] = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
@@ -36,12 +36,12 @@ class Parties:
             [(end, known[end.network]) for end in reader.endpoints(box) if end.network in known]
             for box in running
         ]
-        self.members: list[tuple[Member, Place]] = [
-            ((box, theirs), Place(box.name, reader.namespace(box)))
+        self.members: list[tuple[Member, Netns]] = [
+            ((box, theirs), Netns(box.name, reader.namespace(box)))
             for box, theirs in zip(running, ends, strict=True)
         ]
 
-    def place(self, reference: str) -> Place:
+    def place(self, reference: str) -> Netns:
         """Where somebody is who is called so.
 
         A container, "host", the path of a namespace file, pid:N.
@@ -51,12 +51,12 @@ class Parties:
             NotFound: there is neither.
         """
         if reference == HOST:
-            return Place(HOST, "")
+            return Netns(HOST, "")
         box = self._container(reference)
         return (
-            Place(*references.file_of(reference))
+            Netns(*references.file_of(reference))
             if box is None
-            else Place(box.name, self._reader.namespace(box))
+            else Netns(box.name, self._reader.namespace(box))
         )
 
     def _container(self, reference: str) -> Sandbox | None:
@@ -68,7 +68,7 @@ class Parties:
             raise Conflict(f"container {box.name} is not running", f"plumb start {box.name}")
         return box
 
-    def files(self, place: Place) -> str:
+    def files(self, place: Netns) -> str:
         """The folder with the hosts file and the resolv.conf of somebody."""
         box = next((box for (box, _), where in self.members if where == place), None)
         if box is not None:
@@ -76,7 +76,9 @@ class Parties:
         given = f"/etc/netns/{place.name}"
         return given if os.path.isdir(given) else "/etc"
 
-    def questions(self, source: Place, wanted: Wanted, versions: tuple[int, ...]) -> list[Question]:
+    def questions(
+        self, source: Netns, wanted: Wanted, versions: tuple[int, ...]
+    ) -> list[ProbeSpec]:
         """A question to each address of whoever is meant.
 
         Args:
@@ -94,7 +96,7 @@ class Parties:
         return [self._question(source, name, address, wanted) for address in addresses]
 
     def _addresses(
-        self, source: Place, wanted: Wanted, versions: tuple[int, ...]
+        self, source: Netns, wanted: Wanted, versions: tuple[int, ...]
     ) -> tuple[str, list[IPAddress]]:
         if (literal := address_of(wanted.name)) is not None:
             return wanted.name, [literal]
@@ -121,7 +123,7 @@ class Parties:
             if ip.version == version
         ]
 
-    def of_host(self, source: Place, versions: Sequence[int]) -> list[IPAddress]:
+    def of_host(self, source: Netns, versions: Sequence[int]) -> list[IPAddress]:
         """The host's addresses by which somebody may try it.
 
         Those of the networks that they share, and those of its other links.
@@ -135,8 +137,8 @@ class Parties:
             found = [*LOOPBACK.values(), *found]
         return [ip for version in versions for ip in found if ip.version == version]
 
-    def _question(self, source: Place, name: str, address: IPAddress, wanted: Wanted) -> Question:
-        host = Place(HOST, "")
+    def _question(self, source: Netns, name: str, address: IPAddress, wanted: Wanted) -> ProbeSpec:
+        host = Netns(HOST, "")
         kind, port = wanted.kind, wanted.port
         of_host = address in [ip.ip for _, ip in own_addresses()] or (
             address.is_loopback and source.ns == ""
@@ -147,7 +149,7 @@ class Parties:
                 next(each for each in end.ports if each.port == own_port and each.host_port == port)
             ).version
             where = end.address(own)
-            return Question(
+            return ProbeSpec(
                 source, name, address, kind, port, place, where.ip if where else None, own_port
             )
         target = (
@@ -157,11 +159,11 @@ class Parties:
             if address.is_loopback
             else holder([(m, p) for m, p in self.members], address)
         )
-        return Question(
+        return ProbeSpec(
             source, name, address, kind, port, target, address if target else None, port
         )
 
-    def inside(self, place: Place) -> list[IPAddress]:
+    def inside(self, place: Netns) -> list[IPAddress]:
         """The global addresses of a place."""
         with entered(place.ns):
             return [ip.ip for _, ip in own_addresses()]

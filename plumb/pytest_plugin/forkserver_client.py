@@ -22,7 +22,7 @@ class Lost(PlumbError):
     """A process that a lab lives by has gone."""
 
 
-class Line:
+class RpcChannel:
     """A stream to a process that answers requests in their order; threads take turns."""
 
     def __init__(self, stream: socket.socket, what: str) -> None:
@@ -76,14 +76,14 @@ class Line:
         return self._stream.fileno()
 
 
-class Born:
+class LabHandle:
     """A fake host: how to ask it, its first process, and how to end it.
 
     Attributes:
         pid: of its first process, as pytest's own namespace numbers it; process: its pidfd.
     """
 
-    def __init__(self, line: Line, pid: int, process: int) -> None:
+    def __init__(self, line: RpcChannel, pid: int, process: int) -> None:
         self.line, self.pid, self.process = line, pid, process
 
     def end(self) -> None:
@@ -109,7 +109,7 @@ class Nursery:
             self.process = fake_host.launch(MODULE, its.fileno())
         finally:
             its.close()
-        self.line = Line(own, "the process that makes lab hosts")
+        self.line = RpcChannel(own, "the process that makes lab hosts")
         try:
             self.line.hear()
             self._be_watched(own)
@@ -130,7 +130,7 @@ class Nursery:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def bear(self, settings: Mapping[str, Any]) -> Born:
+    def bear(self, settings: Mapping[str, Any]) -> LabHandle:
         """A new host.
 
         Args:
@@ -148,7 +148,7 @@ class Nursery:
             raise
         finally:
             its.close()
-        born = Born(Line(own, "the lab's host"), pid, process)
+        born = LabHandle(RpcChannel(own, "the lab's host"), pid, process)
         try:
             born.line.hear()
         except BaseException:

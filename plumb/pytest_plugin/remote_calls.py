@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plumb.kernel.netns import fork_into
-from plumb.pytest_plugin.values import Way
+from plumb.pytest_plugin.values import Route
 from plumb.pytest_plugin.waiting import Deadline, Waited
 
 
@@ -20,7 +20,7 @@ class CallFailed(Exception):
     """
 
 
-def call(host: int, way: Way, where: str, function: Callable[[], Any], seconds: float) -> Any:
+def call(host: int, way: Route, where: str, function: Callable[[], Any], seconds: float) -> Any:
     """Call a function in a place.
 
     Args:

@@ -39,7 +39,7 @@ class Interface:
 
 
 @dataclass(frozen=True)
-class Way:
+class Route:
     """How to get to a place.
 
     Attributes:

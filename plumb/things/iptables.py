@@ -27,7 +27,7 @@ class Family(StrEnum):
     V6 = "ip6tables"
 
 
-class Place(StrEnum):
+class Position(StrEnum):
     """Where in its chain a new rule goes: iptables' words for what nft calls insert and add."""
 
     HEAD = "-I"
@@ -45,7 +45,7 @@ class InChain(InNamespace):
 
     stage: ClassVar = Stage.RULE
     spec: str
-    place: Place
+    place: Position
     why: str
 
     @property
@@ -69,7 +69,7 @@ def standing(rules: Iterable[R]) -> list[R]:
         if rule.behind_it:
             ahead.setdefault(rule.behind_it, []).append(rule)
         else:
-            chain.insert(0 if rule.place is Place.HEAD else len(chain), rule)
+            chain.insert(0 if rule.place is Position.HEAD else len(chain), rule)
     stands = [each for rule in chain for each in (*ahead.pop(rule.spec, ()), rule)]
     return stands + [rule for left in ahead.values() for rule in left]
 
@@ -108,7 +108,7 @@ class Rule(InChain):
     table: str
     chain: str
     spec: str
-    place: Place = field(default=Place.TAIL, compare=False)
+    place: Position = field(default=Position.TAIL, compare=False)
     why: str = field(default="", compare=False)
     ns: str = HOST
 
@@ -122,7 +122,7 @@ class Rule(InChain):
             ValueError: the line does not begin with -A or -I and a chain.
         """
         place, chain, spec = line.split(" ", 2)
-        return cls(family, table, chain, spec, Place(place), ns=ns)
+        return cls(family, table, chain, spec, Position(place), ns=ns)
 
     @property
     def key(self) -> Key:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from plumb.things import HOST, InNamespace, Key, Stage
-from plumb.things.iptables import InChain, Place
+from plumb.things.iptables import InChain, Position
 
 
 class NftFamily(StrEnum):
@@ -154,7 +154,7 @@ class NftRule(InChain, InTable):
     table: str
     chain: str
     spec: str
-    place: Place = field(default=Place.TAIL, compare=False)
+    place: Position = field(default=Position.TAIL, compare=False)
     before: str = field(default="", compare=False)
     why: str = field(default="", compare=False)
     ns: str = HOST

@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from plumb.model.observations import Ruled
+from plumb.model.observations import RuleHit
 from plumb.trace import match_frames, nat, outcome, rule_steps
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Material, Rewritten, Routed, Step, Story
-from plumb.trace.rule_steps import Line
+from plumb.trace.rule_steps import RuleLine
 
 
 def tell(of: Material) -> Story:
     """Put what was seen into order."""
     begin, crossed = match_frames.crossings(of.seen, of.flow)
     ruled = match_frames.by_way(of.ruled, of.flow)
-    for way, goal in ((Way.THERE, of.target), (Way.BACK, of.source)):
+    for way, goal in ((Direction.THERE, of.target), (Direction.BACK, of.source)):
         crossed[way] = match_frames.until(match_frames.gathered(crossed[way], goal, of.wires), goal)
-    ways = {way: _way(way, crossed[way], ruled[way], of) for way in Way}
+    ways = {way: _way(way, crossed[way], ruled[way], of) for way in Direction}
     return Story(
         of.flow,
         of.source,
@@ -32,7 +32,7 @@ def tell(of: Material) -> Story:
 
 
 def _way(
-    way: Way, crossed: Sequence[Crossing], ruled: Sequence[Ruled], of: Material
+    way: Direction, crossed: Sequence[Crossing], ruled: Sequence[RuleHit], of: Material
 ) -> tuple[Step, ...]:
     """Crossings with what was decided between them."""
     steps: list[Step] = []
@@ -55,7 +55,7 @@ def _way(
     return tuple(steps)
 
 
-def _by_place(ruled: Sequence[Ruled]) -> Iterator[tuple[str, list[Ruled]]]:
+def _by_place(ruled: Sequence[RuleHit]) -> Iterator[tuple[str, list[RuleHit]]]:
     for name in dict.fromkeys(step.place.name for step in ruled):
         yield name, [step for step in ruled if step.place.name == name]
 
@@ -74,10 +74,10 @@ def _last(steps: Sequence[Step]) -> Crossing | None:
 
 def _visit(
     visit: Sequence[Crossing],
-    lines: Sequence[Line],
+    lines: Sequence[RuleLine],
     before: Crossing | None,
     route: Routed | None,
-    ruled: Sequence[Ruled],
+    ruled: Sequence[RuleHit],
 ) -> list[Step]:
     """One stay in a namespace: in, decided hook by hook, out."""
     at = next((i for i, each in enumerate(visit) if not each.inbound), len(visit))

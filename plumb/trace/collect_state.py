@@ -7,13 +7,13 @@ from ipaddress import ip_address
 
 from plumb.errors import PlumbError
 from plumb.kernel.net import sysctl
-from plumb.kernel.net.inventory import Landscape
-from plumb.kernel.net.route_lookup import PROTOCOLS, Oracle
+from plumb.kernel.net.inventory import LinkInventory
+from plumb.kernel.net.route_lookup import PROTOCOLS, RouteLookup
 from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.netns_state import Answer, Facts, Link, Listener, Tracked, Tuple
-from plumb.model.observations import Place
-from plumb.trace.headers import Way
+from plumb.model.netns_state import ConntrackEntry, ConnTuple, Facts, Link, Listener, RouteAnswer
+from plumb.model.observations import Netns
+from plumb.trace.headers import Direction
 from plumb.trace.path import Story
 from plumb.trace.target_syntax import IPAddress
 
@@ -35,13 +35,13 @@ MANY = 1000
 """Connections beyond which those of others are not read."""
 
 
-def facts(place: Place, story: Story, goal: IPAddress) -> Facts:
+def facts(place: Netns, story: Story, goal: IPAddress) -> Facts:
     """What there is in a place that a story went through, or should have.
 
     Args:
         goal: where the question was going, as far as nothing was seen of it.
     """
-    with Landscape(place) as landscape, Oracle(place) as oracle:
+    with LinkInventory(place) as landscape, RouteLookup(place) as oracle:
         links = landscape.links()
         there, back = _routes(oracle, story, place, goal)
         protocol = story.flow.protocol
@@ -58,7 +58,7 @@ def facts(place: Place, story: Story, goal: IPAddress) -> Facts:
         )
 
 
-def _listeners(oracle: Oracle, protocol: str) -> list[Listener]:
+def _listeners(oracle: RouteLookup, protocol: str) -> list[Listener]:
     if protocol == "icmp":
         return []
     try:
@@ -68,21 +68,23 @@ def _listeners(oracle: Oracle, protocol: str) -> list[Listener]:
 
 
 def _routes(
-    oracle: Oracle, story: Story, place: Place, goal: IPAddress
-) -> tuple[Answer | None, Answer | None]:
+    oracle: RouteLookup, story: Story, place: Netns, goal: IPAddress
+) -> tuple[RouteAnswer | None, RouteAnswer | None]:
     """What the routing says of question and answer, as they were last seen to come in, or as they would be."""
-    came = [each for each in story.crossings(Way.THERE) if each.place == place and each.inbound]
-    question = story.packet(place, Way.THERE)
+    came = [
+        each for each in story.crossings(Direction.THERE) if each.place == place and each.inbound
+    ]
+    question = story.packet(place, Direction.THERE)
     if place == story.source:
         there = oracle.route(goal)
     elif came and question is not None:
         there = oracle.route(question.dst, came[-1].packet.src, came[-1].dev)
     else:
         return None, None
-    answer = story.packet(place, Way.BACK)
+    answer = story.packet(place, Direction.BACK)
     arrived = [
         each
-        for each in story.crossings(Way.BACK)
+        for each in story.crossings(Direction.BACK)
         if each.place == place and each.inbound and each.packet.about is None
     ]
     if arrived and answer is not None:
@@ -90,9 +92,9 @@ def _routes(
     return there, oracle.route(came[-1].packet.src) if came else None
 
 
-def _settings(place: Place, story: Story, links: Sequence[Link]) -> Iterator[tuple[str, str]]:
+def _settings(place: Netns, story: Story, links: Sequence[Link]) -> Iterator[tuple[str, str]]:
     """The sysctls that decide about packets, of all links that matter."""
-    used = {each.dev for way in Way for each in story.crossings(way) if each.place == place}
+    used = {each.dev for way in Direction for each in story.crossings(way) if each.place == place}
     devs = [
         "all",
         *(
@@ -108,7 +110,7 @@ def _settings(place: Place, story: Story, links: Sequence[Link]) -> Iterator[tup
                 yield name, value
 
 
-def _tracked(place: Place, protocol: str, version: int) -> Iterator[Tracked]:
+def _tracked(place: Netns, protocol: str, version: int) -> Iterator[ConntrackEntry]:
     """The protocol's connections, as long as there are few."""
     number = PROTOCOLS[protocol][version]
     with entered(place.ns):
@@ -121,7 +123,7 @@ def _tracked(place: Place, protocol: str, version: int) -> Iterator[Tracked]:
     for flow in flows:
         if flow.way.protocol == number and flow.way.version == version:
             way, reply = (
-                Tuple(ip_address(way.src), ip_address(way.dst), way.src_port, way.dst_port)
+                ConnTuple(ip_address(way.src), ip_address(way.dst), way.src_port, way.dst_port)
                 for way in (flow.way, flow.reply)
             )
-            yield Tracked(protocol, way, reply)
+            yield ConntrackEntry(protocol, way, reply)

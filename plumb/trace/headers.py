@@ -38,7 +38,7 @@ CHUNKS = {
 """What an SCTP packet's first chunk is (RFC 9260)."""
 
 
-class Way(StrEnum):
+class Direction(StrEnum):
     """Which part of a conversation a packet is.
 
     The question, its answer (or an error about it), or an error about the answer.
@@ -208,7 +208,7 @@ def _icmp(packet: Packet, data: bytes) -> Packet:
     return replace(packet, kind=errors[kind, code], about=_ip(data[8:]), mtu=mtu)
 
 
-def way(packet: Packet, flow: Flow) -> Way | None:
+def way(packet: Packet, flow: Flow) -> Direction | None:
     """Which part of a conversation a packet is.
 
     None for none, and for what comes after question and answer.
@@ -224,14 +224,14 @@ def way(packet: Packet, flow: Flow) -> Way | None:
     if flow.protocol == "icmp":
         if packet.sport != flow.token:
             return None
-        return {"echo request": Way.THERE, "echo reply": Way.BACK}.get(packet.kind)
+        return {"echo request": Direction.THERE, "echo reply": Direction.BACK}.get(packet.kind)
     if packet.sport == flow.token:
-        return Way.THERE if packet.kind in FIRST.get(flow.protocol, {""}) else None
+        return Direction.THERE if packet.kind in FIRST.get(flow.protocol, {""}) else None
     if packet.dport == flow.token:
-        return Way.BACK if packet.kind in ANSWERS.get(flow.protocol, {""}) else None
+        return Direction.BACK if packet.kind in ANSWERS.get(flow.protocol, {""}) else None
     return None
 
 
-ABOUT = {Way.THERE: Way.BACK, Way.BACK: Way.COMPLAINT}
+ABOUT = {Direction.THERE: Direction.BACK, Direction.BACK: Direction.COMPLAINT}
 FIRST = {"tcp": {"SYN"}, "sctp": {"INIT"}}
 ANSWERS = {"tcp": {"SYN ACK", "RST", "RST ACK"}, "sctp": {"INIT ACK", "ABORT"}}

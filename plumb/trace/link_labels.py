@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from plumb.model.cnm import Endpoint, Ends, Network, Port, Sandbox
 from plumb.model.netns_state import Link
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 from plumb.trace.target_syntax import IPAddress
 
 HOST = "host"
@@ -26,7 +26,7 @@ class Member:
     """A running container, where it lives, and its places in networks."""
 
     box: Sandbox
-    place: Place
+    place: Netns
     ends: tuple[tuple[Endpoint, Network], ...]
 
     def has(self, ip: IPAddress) -> bool:
@@ -120,7 +120,7 @@ def _by_kind(
 
 
 def wired(
-    links: Mapping[str, Sequence[Link]], numbers: Mapping[tuple[str, int], Place]
+    links: Mapping[str, Sequence[Link]], numbers: Mapping[tuple[str, int], Netns]
 ) -> dict[Spot, Spot]:
     """The other end of each cable, and the parent of each link that is made on one.
 
@@ -158,5 +158,5 @@ def members(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]:
     names: dict[str, str] = {"": HOST}
     found = []
     for box, ends, ns in sorted(boxes, key=lambda each: bool(each[0].target)):
-        found.append(Member(box, Place(names.setdefault(ns, box.name), ns), tuple(ends)))
+        found.append(Member(box, Netns(names.setdefault(ns, box.name), ns), tuple(ends)))
     return tuple(found)

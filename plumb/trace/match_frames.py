@@ -9,21 +9,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from plumb.model.observations import Flow, Place, Ruled, Seen
+from plumb.model.observations import CapturedFrame, Flow, Netns, RuleHit
 from plumb.trace import headers
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing
 
 Wires = Mapping[tuple[str, str], tuple[str, str]]
 """The other ends of links, by place and name."""
 
 
-def crossings(seen: Iterable[Seen], flow: Flow) -> tuple[int, dict[Way, list[Crossing]]]:
+def crossings(
+    seen: Iterable[CapturedFrame], flow: Flow
+) -> tuple[int, dict[Direction, list[Crossing]]]:
     """When the question was first seen, and the sightings of each way, in order.
 
     What was sent again is told once.
     """
-    found: dict[Way, list[Crossing]] = {way: [] for way in Way}
+    found: dict[Direction, list[Crossing]] = {way: [] for way in Direction}
     known: set[tuple[object, ...]] = set()
     begin = 0
     for one in sorted(seen, key=lambda each: each.time):
@@ -39,7 +41,7 @@ def crossings(seen: Iterable[Seen], flow: Flow) -> tuple[int, dict[Way, list[Cro
     return begin, found
 
 
-def until(crossed: Sequence[Crossing], goal: Place | None) -> list[Crossing]:
+def until(crossed: Sequence[Crossing], goal: Netns | None) -> list[Crossing]:
     """Crossings until the packet is where it should be.
 
     A parent's copy of what was handed to a macvlan link may come later.
@@ -50,7 +52,7 @@ def until(crossed: Sequence[Crossing], goal: Place | None) -> list[Crossing]:
     return [*crossed[:arrived], *(each for each in crossed[arrived:] if each.place == goal)]
 
 
-def gathered(crossed: Sequence[Crossing], goal: Place | None, wires: Wires) -> list[Crossing]:
+def gathered(crossed: Sequence[Crossing], goal: Netns | None, wires: Wires) -> list[Crossing]:
     """Crossings with a flood told as one.
 
     A bridge that does not know where a MAC address is sends its frame out by all ports.
@@ -82,13 +84,13 @@ def gathered(crossed: Sequence[Crossing], goal: Place | None, wires: Wires) -> l
     return found
 
 
-def by_way(ruled: Iterable[Ruled], flow: Flow) -> dict[Way, list[Ruled]]:
+def by_way(ruled: Iterable[RuleHit], flow: Flow) -> dict[Direction, list[RuleHit]]:
     """Steps through firewalls, by whose they are.
 
     The question's first packet's, or the answer's.
     """
-    found: dict[Way, list[Ruled]] = {way: [] for way in Way}
-    walks: dict[tuple[str, int], Way | None] = {}
+    found: dict[Direction, list[RuleHit]] = {way: [] for way in Direction}
+    walks: dict[tuple[str, int], Direction | None] = {}
     for step in ruled:
         walk = (step.place.name, step.id)
         packet = headers.read(step.packet, ethernet=False) if step.packet else None

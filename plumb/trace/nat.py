@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from plumb.model.observations import Ruled
+from plumb.model.observations import RuleHit
 from plumb.trace import headers
 from plumb.trace.headers import Packet
 from plumb.trace.path import Crossing, Rewritten, Step
-from plumb.trace.rule_steps import Line
+from plumb.trace.rule_steps import RuleLine
 
 NEW_DESTINATION = re.compile(
     r"(?:--to-destination|dnat(?: ip6?)? to) (\[[0-9a-f:]+\]|[0-9.]+)(?::(\d+))?"
@@ -31,7 +31,7 @@ def between(earlier: Crossing, later: Crossing) -> Iterator[Rewritten]:
         yield Rewritten(later.place, "source", a_from, b_from)
 
 
-def since(last: Crossing, ruled: Sequence[Ruled], steps: Sequence[Step]) -> Packet:
+def since(last: Crossing, ruled: Sequence[RuleHit], steps: Sequence[Step]) -> Packet:
     """A packet as it is after its last sighting.
 
     As the rules of that place have seen it, or have made it.
@@ -55,7 +55,7 @@ def since(last: Crossing, ruled: Sequence[Ruled], steps: Sequence[Step]) -> Pack
     words = (
         NEW_DESTINATION.search(step.text)
         for step in steps
-        if isinstance(step, Line) and step.place == last.place
+        if isinstance(step, RuleLine) and step.place == last.place
     )
     found = next((each for each in words if each), None)
     if found is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from plumb.model.observations import Place, Ruled
+from plumb.model.observations import Netns, RuleHit
 from plumb.trace import nat
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, End, Ending, Material, Step
-from plumb.trace.rule_steps import Line
+from plumb.trace.rule_steps import RuleLine
 
 NOBODY = ("port unreachable", "protocol unreachable")
 """ICMP errors of a place that has got it, but has nobody for it."""
@@ -17,16 +17,16 @@ NOBODY = ("port unreachable", "protocol unreachable")
 
 def end(
     of: Material,
-    crossed: Mapping[Way, Sequence[Crossing]],
-    ruled: Mapping[Way, Sequence[Ruled]],
-    ways: Mapping[Way, Sequence[Step]],
+    crossed: Mapping[Direction, Sequence[Crossing]],
+    ruled: Mapping[Direction, Sequence[RuleHit]],
+    ways: Mapping[Direction, Sequence[Step]],
 ) -> End:
     """How it ended."""
     if of.outcome.answered:
-        return End(Ending.ANSWERED, Way.BACK, of.source)
-    said = crossed[Way.BACK]
-    for way in (Way.THERE, Way.BACK):
-        line = next((step for step in ways[way] if isinstance(step, Line) and step.drops), None)
+        return End(Ending.ANSWERED, Direction.BACK, of.source)
+    said = crossed[Direction.BACK]
+    for way in (Direction.THERE, Direction.BACK):
+        line = next((step for step in ways[way] if isinstance(step, RuleLine) and step.drops), None)
         if line is not None:
             told = said[0].packet.kind if said and line.rejects else ""
             last = _last(crossed[way], line.place)
@@ -35,19 +35,21 @@ def end(
             return End(ending, way, line.place, dev, packet=packet, line=line, error=told)
     answers = [each for each in said if each.packet.about is None]
     if answers:
-        return _answer(answers, ruled[Way.BACK], crossed[Way.COMPLAINT], ways[Way.BACK], of)
+        return _answer(
+            answers, ruled[Direction.BACK], crossed[Direction.COMPLAINT], ways[Direction.BACK], of
+        )
     if said:
         return _refused(said[0])
-    return _question(crossed[Way.THERE], ruled[Way.THERE], ways[Way.THERE], of)
+    return _question(crossed[Direction.THERE], ruled[Direction.THERE], ways[Direction.THERE], of)
 
 
-def _last(crossed: Sequence[Crossing], place: Place) -> Crossing | None:
+def _last(crossed: Sequence[Crossing], place: Netns) -> Crossing | None:
     return next((each for each in reversed(crossed) if each.place == place), None)
 
 
 def _answer(
     answers: Sequence[Crossing],
-    ruled: Sequence[Ruled],
+    ruled: Sequence[RuleHit],
     complaints: Sequence[Crossing],
     steps: Sequence[Step],
     of: Material,
@@ -57,7 +59,7 @@ def _answer(
     if last.place == of.source and (last.inbound or first.place == last.place):  # it came home
         return End(
             Ending.REFUSED,
-            Way.BACK,
+            Direction.BACK,
             first.place,
             first.dev,
             first.inbound,
@@ -66,7 +68,8 @@ def _answer(
         )
     packet, error = nat.since(last, ruled, steps), complaints[0].packet.kind if complaints else ""
     return _kernel(
-        of, End(Ending.LOST, Way.BACK, last.place, last.dev, last.inbound, packet, error=error)
+        of,
+        End(Ending.LOST, Direction.BACK, last.place, last.dev, last.inbound, packet, error=error),
     )
 
 
@@ -75,7 +78,7 @@ def _refused(error: Crossing) -> End:
     ending = Ending.REFUSED if error.packet.kind in NOBODY else Ending.REJECTED
     return End(
         ending,
-        Way.BACK,
+        Direction.BACK,
         error.place,
         error.dev,
         error.inbound,
@@ -85,13 +88,18 @@ def _refused(error: Crossing) -> End:
 
 
 def _question(
-    crossed: Sequence[Crossing], ruled: Sequence[Ruled], steps: Sequence[Step], of: Material
+    crossed: Sequence[Crossing], ruled: Sequence[RuleHit], steps: Sequence[Step], of: Material
 ) -> End:
     if not crossed:
         return _kernel(of, End(Ending.UNSENT, place=of.source, error=of.outcome.error))
     last = crossed[-1]
     at = End(
-        Ending.LOST, Way.THERE, last.place, last.dev, last.inbound, nat.since(last, ruled, steps)
+        Ending.LOST,
+        Direction.THERE,
+        last.place,
+        last.dev,
+        last.inbound,
+        nat.since(last, ruled, steps),
     )
     if last.place == of.target and last.inbound:
         return _kernel(

@@ -32,9 +32,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from plumb.model.observations import Dropped, Flow, Place, Ruled, Seen
-from plumb.trace.headers import Packet, Way
-from plumb.trace.rule_steps import Book, Line, Whys
+from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns, RuleHit
+from plumb.trace.headers import Direction, Packet
+from plumb.trace.rule_steps import RuleLine, RulesetListing, Whys
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Crossing:
         know whose it is asks them all.
     """
 
-    place: Place
+    place: Netns
     dev: str
     inbound: bool
     packet: Packet
@@ -63,7 +63,7 @@ class Rewritten:
         what: "destination" or "source"; before, now: address and port.
     """
 
-    place: Place
+    place: Netns
     what: str
     before: str
     now: str
@@ -73,12 +73,12 @@ class Rewritten:
 class Routed:
     """What the routing of a place says about the packet: its words, as `ip route get` has them."""
 
-    place: Place
+    place: Netns
     text: str
     dev: str = ""
 
 
-Step = Crossing | Line | Rewritten | Routed
+Step = Crossing | RuleLine | Rewritten | Routed
 
 
 class Ending(StrEnum):
@@ -109,12 +109,12 @@ class End:
     """
 
     ending: Ending
-    way: Way = Way.THERE
-    place: Place | None = None
+    way: Direction = Direction.THERE
+    place: Netns | None = None
     dev: str = ""
     inbound: bool = True
     packet: Packet | None = None
-    line: Line | None = None
+    line: RuleLine | None = None
     error: str = ""
     function: str = ""
 
@@ -125,7 +125,7 @@ class End:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TraceOutcome:
     """What the client's own socket has to say.
 
     Attributes:
@@ -152,30 +152,30 @@ class Story:
     """
 
     flow: Flow
-    source: Place
-    target: Place | None
-    ways: Mapping[Way, tuple[Step, ...]]
+    source: Netns
+    target: Netns | None
+    ways: Mapping[Direction, tuple[Step, ...]]
     end: End
     begin: int = 0
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[KernelDrop, ...] = ()
 
-    def crossings(self, way: Way = Way.THERE) -> tuple[Crossing, ...]:
+    def crossings(self, way: Direction = Direction.THERE) -> tuple[Crossing, ...]:
         """The links that it crossed."""
         return tuple(step for step in self.ways[way] if isinstance(step, Crossing))
 
-    def lines(self, way: Way = Way.THERE) -> tuple[Line, ...]:
+    def lines(self, way: Direction = Direction.THERE) -> tuple[RuleLine, ...]:
         """What firewalls said."""
-        return tuple(step for step in self.ways[way] if isinstance(step, Line))
+        return tuple(step for step in self.ways[way] if isinstance(step, RuleLine))
 
     def rewritten(self, what: str, place: str) -> tuple[Rewritten, ...]:
         """What NAT made of the question's destination, or source, in a place."""
         return tuple(
             step
-            for step in self.ways[Way.THERE]
+            for step in self.ways[Direction.THERE]
             if isinstance(step, Rewritten) and (step.what, step.place.name) == (what, place)
         )
 
-    def packet(self, place: Place, way: Way) -> Packet | None:
+    def packet(self, place: Netns, way: Direction) -> Packet | None:
         """A packet as it was when a place last had it."""
         if self.end.packet is not None and (self.end.place, self.end.way) == (place, way):
             return self.end.packet
@@ -186,7 +186,7 @@ class Story:
     @property
     def took(self) -> int:
         """Nanoseconds from the first sighting to the last."""
-        return max((each.after for way in Way for each in self.crossings(way)), default=0)
+        return max((each.after for way in Direction for each in self.crossings(way)), default=0)
 
 
 @dataclass
@@ -201,14 +201,14 @@ class Material:
     """
 
     flow: Flow
-    source: Place
-    target: Place | None
-    outcome: Outcome
-    seen: Sequence[Seen] = ()
-    ruled: Sequence[Ruled] = ()
-    dropped: Sequence[Dropped] = ()
-    books: Mapping[str, Book] = field(default_factory=dict)
+    source: Netns
+    target: Netns | None
+    outcome: TraceOutcome
+    seen: Sequence[CapturedFrame] = ()
+    ruled: Sequence[RuleHit] = ()
+    dropped: Sequence[KernelDrop] = ()
+    books: Mapping[str, RulesetListing] = field(default_factory=dict)
     reasons: Whys = field(default_factory=dict)
-    routes: Mapping[tuple[str, Way], Routed] = field(default_factory=dict)
-    doors: tuple[Place, ...] = ()
+    routes: Mapping[tuple[str, Direction], Routed] = field(default_factory=dict)
+    doors: tuple[Netns, ...] = ()
     wires: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)

@@ -18,8 +18,8 @@ from typing import Self
 
 from plumb.errors import Invalid, KernelRefused, Unsupported
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Flow, Place
-from plumb.trace.path import Outcome
+from plumb.model.observations import Flow, Netns
+from plumb.trace.path import TraceOutcome
 
 IPAddress = IPv4Address | IPv6Address
 DATA = b"plumb trace"
@@ -35,7 +35,7 @@ PORTS = range(20000, 32000)
 
 
 @dataclass(frozen=True)
-class Question:
+class ProbePacket:
     """What is sent.
 
     Attributes:
@@ -45,7 +45,7 @@ class Question:
         ttl: how many routers it may pass, 0: as many as usual.
     """
 
-    place: Place
+    place: Netns
     ip: IPAddress
     protocol: str
     port: int = 0
@@ -63,7 +63,7 @@ class Probe:
         Unsupported: this kernel does not have the protocol.
     """
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: ProbePacket) -> None:
         self.question = question
         if question.size and question.protocol not in ("icmp", "udp"):
             raise Invalid(
@@ -155,11 +155,11 @@ class Probe:
         data = (DATA * (1 + room // len(DATA)))[:room] if room else DATA
         return data if asked.protocol == "udp" else echo(asked.ip.version, self.flow.token, data)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> TraceOutcome:
         """What has become of it by now."""
         if not (self._answered or self._error):
             self._look()
-        return Outcome(self._answered, self._error, self.question.protocol == "udp")
+        return TraceOutcome(self._answered, self._error, self.question.protocol == "udp")
 
     @property
     def settled(self) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plumb.model.observations import Place, Seen
+from plumb.model.observations import CapturedFrame, Netns
 from plumb.trace.causes.case import Cause
 from plumb.trace.link_labels import Published
 from plumb.trace.path import Story
-from plumb.trace.probe_socket import Question
-from plumb.trace.topology import Ground
+from plumb.trace.probe_socket import ProbePacket
+from plumb.trace.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Errand:
+class TraceRequest:
     """A question, and what is meant by it.
 
     Attributes:
@@ -49,8 +49,8 @@ class Errand:
     """
 
     asked: tuple[str, str]
-    question: Question
-    aim: Place | None
+    question: ProbePacket
+    aim: Netns | None
     published: Published | None
     seconds: float
 
@@ -67,10 +67,10 @@ class Report:
         after: what became of the question that a proxy asked in its stead.
     """
 
-    errand: Errand
+    errand: TraceRequest
     story: Story
-    ground: Ground
-    seen: tuple[Seen, ...] = ()
+    ground: Topology
+    seen: tuple[CapturedFrame, ...] = ()
     missing: tuple[str, ...] = ()
     cause: Cause | None = None
     remarks: tuple[str, ...] = ()

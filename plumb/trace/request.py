@@ -5,13 +5,13 @@ from __future__ import annotations
 from plumb.engine.reader import Reader
 from plumb.errors import Invalid, NotFound
 from plumb.kernel.net import name_lookup
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 from plumb.trace import link_labels, target_syntax
 from plumb.trace.link_labels import HOST
-from plumb.trace.probe_socket import Question
-from plumb.trace.report import Errand, Wishes
+from plumb.trace.probe_socket import ProbePacket
+from plumb.trace.report import TraceRequest, Wishes
 from plumb.trace.target_syntax import IPAddress, Target
-from plumb.trace.topology import Ground, Surveyor
+from plumb.trace.topology import Topology, TopologyReader
 
 
 class Errands:
@@ -22,11 +22,11 @@ class Errands:
         surveyor: who knows places.
     """
 
-    def __init__(self, reader: Reader, surveyor: Surveyor) -> None:
+    def __init__(self, reader: Reader, surveyor: TopologyReader) -> None:
         self._layout = reader.layout
         self._surveyor = surveyor
 
-    def errand(self, source: str, to: str, wishes: Wishes) -> tuple[Errand, Ground]:
+    def errand(self, source: str, to: str, wishes: Wishes) -> tuple[TraceRequest, Topology]:
         """What is meant, and the ground of all places concerned.
 
         Both ends and the host, and what else shall be watched.
@@ -43,7 +43,7 @@ class Errands:
         target, place, host = (
             target_syntax.target(to),
             self._surveyor.place(source),
-            Place(HOST, ""),
+            Netns(HOST, ""),
         )
         named = self._named(target.name)
         further = [self._surveyor.place(name) for name in wishes.also]
@@ -68,16 +68,16 @@ class Errands:
         concerned = [place, host, *([aim] if aim else []), *further, *everybody]
         if set(concerned) - set(ground.places):
             ground = self._surveyor.ground(concerned)
-        question = Question(
+        question = ProbePacket(
             place, ip, target.protocol, target.port, wishes.sport, wishes.size, wishes.ttl
         )
         words = (
             place.name,
             to.replace(target.name, named.name) if named and "/" in target.name else to,
         )
-        return Errand(words, question, aim, hole, wishes.seconds), ground
+        return TraceRequest(words, question, aim, hole, wishes.seconds), ground
 
-    def _named(self, name: str) -> Place | None:
+    def _named(self, name: str) -> Netns | None:
         """The place of that name, None for an address or a host name."""
         if target_syntax.literal(name) is not None:
             return None
@@ -88,7 +88,7 @@ class Errands:
                 raise
             return None
 
-    def _resolved(self, target: Target, place: Place, wishes: Wishes) -> IPAddress:
+    def _resolved(self, target: Target, place: Netns, wishes: Wishes) -> IPAddress:
         """What a host name means to who asks."""
         member = next(
             (each for each in self._surveyor.members if each.place == place and place.name != HOST),
@@ -103,7 +103,7 @@ class Errands:
             )
         return found[0]
 
-    def _address(self, ground: Ground, place: Place, named: Place, wishes: Wishes) -> IPAddress:
+    def _address(self, ground: Topology, place: Netns, named: Netns, wishes: Wishes) -> IPAddress:
         """By which of its addresses a place is asked."""
         found = target_syntax.address(ground.ips(named), ground.ips(place), wishes.versions)
         if found is None:

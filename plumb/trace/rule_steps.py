@@ -1,7 +1,7 @@
 """Rules: what a step through the firewall was, in the words of whoever listed the rules, and why that rule exists.
 
 A trace names a rule by a number: nft's by its handle, a legacy one by its place in the chain. The
-words come from a listing made in the same moment in the same namespace (`Book`). Rules that
+words come from a listing made in the same moment in the same namespace (`RulesetListing`). Rules that
 iptables of the nf_tables variant keeps in nft's tables are shown as `iptables -S` has them, since
 that is how they were written: the n-th of the chain in both.
 
@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plumb.model.observations import Place, Ruled, RuleKind
+from plumb.model.observations import Netns, RuleHit, RuleKind
 from plumb.things.iptables import BUILT_IN, Family, Policy, Rule
 from plumb.things.nftables import NftRule
 from plumb.trace.known_rules import known
@@ -40,7 +40,7 @@ class Hooked:
 
 
 @dataclass(frozen=True)
-class Line:
+class RuleLine:
     """A step through the firewall, in words.
 
     Attributes:
@@ -58,7 +58,7 @@ class Line:
         handle: nft's number for it.
     """
 
-    place: Place
+    place: Netns
     where: str
     number: int
     text: str
@@ -96,7 +96,7 @@ class Line:
 
 
 @dataclass
-class Book:
+class RulesetListing:
     """The rules of a namespace as they are listed.
 
     Attributes:
@@ -110,7 +110,7 @@ class Book:
     handles: Mapping[Chain, Sequence[int]] = field(default_factory=dict)
     saved: Mapping[tuple[str, str], Saved] = field(default_factory=dict)
 
-    def words(self, step: Ruled) -> tuple[int, str]:
+    def words(self, step: RuleHit) -> tuple[int, str]:
         """Which rule of its chain a step was, from 1, and its words.
 
         0 and nothing where it is gone meanwhile.
@@ -131,7 +131,7 @@ class Book:
             (0, ""),
         )
 
-    def hook(self, step: Ruled) -> str:
+    def hook(self, step: RuleHit) -> str:
         """The hook of a base chain, empty for a chain that is only jumped to."""
         if (
             found := self.hooked.get((step.family, step.table, step.chain))
@@ -140,9 +140,9 @@ class Book:
         return step.chain.lower() if step.chain in BUILT_IN and step.table in FRONT_ENDS else ""
 
 
-def listed(text: str) -> Book:
+def listed(text: str) -> RulesetListing:
     """Read what `nft --handle list ruleset` prints."""
-    book, table, chain = Book(), ("", ""), None
+    book, table, chain = RulesetListing(), ("", ""), None
     for raw in text.splitlines():
         handle, line = HANDLE.search(raw), HANDLE.sub("", raw).strip()
         words = line.split()
@@ -179,7 +179,9 @@ def whys(things: Iterable[object]) -> dict[tuple[str, str, str, str], str]:
     return found
 
 
-def read(steps: Iterable[Ruled], books: Mapping[str, Book], reasons: Whys) -> Iterator[Line]:
+def read(
+    steps: Iterable[RuleHit], books: Mapping[str, RulesetListing], reasons: Whys
+) -> Iterator[RuleLine]:
     """Steps through one namespace's firewall in words, those that told nothing left out.
 
     A jump to a chain in which nothing fitted tells nothing; nor does a policy that lets pass, but
@@ -189,10 +191,10 @@ def read(steps: Iterable[Ruled], books: Mapping[str, Book], reasons: Whys) -> It
         steps: of one packet, in order.
         books: the listing of each place, by its name.
     """
-    jumps: list[Line] = []
+    jumps: list[RuleLine] = []
     hook, told = "", 0
     for step in steps:
-        book = books.get(step.place.name, Book())
+        book = books.get(step.place.name, RulesetListing())
         if base := book.hook(step):
             told = told if base == hook else 0
             hook = base
@@ -213,7 +215,7 @@ def read(steps: Iterable[Ruled], books: Mapping[str, Book], reasons: Whys) -> It
             jumps, told = [], told + 1
 
 
-def _line(step: Ruled, book: Book, reasons: Whys, hook: str) -> Line:
+def _line(step: RuleHit, book: RulesetListing, reasons: Whys, hook: str) -> RuleLine:
     """A step in words; without any where it is the end of a chain, or a rule that is gone."""
     saved = book.saved.get((step.backend, step.family), {}).get(step.table, {})
     native = step.backend == "nft" and step.chain not in saved
@@ -228,7 +230,7 @@ def _line(step: Ruled, book: Book, reasons: Whys, hook: str) -> Line:
         text = f"policy {verdict.upper()}"
     key = (owner, step.table, step.chain, words)
     why = reasons.get(key, "") or (known(step.table, step.chain, words) if words else "")
-    return Line(
+    return RuleLine(
         step.place,
         where,
         number,

@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 
 from plumb.kernel.capture.collector import Collector, Records
 from plumb.kernel.capture.drops import Drops
-from plumb.kernel.net.route_lookup import Oracle
+from plumb.kernel.net.route_lookup import RouteLookup
 from plumb.kernel.netfilter import ruleset
 from plumb.model.netns_state import Link
-from plumb.model.observations import Place, Seen
+from plumb.model.observations import CapturedFrame, Netns
 from plumb.trace import rule_steps
 from plumb.trace.assemble import tell
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.link_labels import HOST
 from plumb.trace.path import Crossing, Material, Routed, Story
 from plumb.trace.probe_socket import Probe
-from plumb.trace.report import Errand
-from plumb.trace.rule_steps import Book, Whys
-from plumb.trace.topology import Ground
+from plumb.trace.report import TraceRequest
+from plumb.trace.rule_steps import RulesetListing, Whys
+from plumb.trace.topology import Topology
 
 SLICE = 0.02
 """Seconds between two looks at the client's socket."""
@@ -38,12 +38,12 @@ class Watched:
     """
 
     story: Story
-    seen: tuple[Seen, ...]
+    seen: tuple[CapturedFrame, ...]
     missing: tuple[str, ...]
 
 
 def watch(
-    errand: Errand, ground: Ground, reasons: Whys, memory: str, drops: bool = False
+    errand: TraceRequest, ground: Topology, reasons: Whys, memory: str, drops: bool = False
 ) -> Watched:
     """Send a question, and watch it.
 
@@ -79,7 +79,7 @@ def watch(
         for place in ground.places
         if any(step.place == place for step in records.ruled)
     }
-    doors = (Place(HOST, ""),) if errand.published else ()
+    doors = (Netns(HOST, ""),) if errand.published else ()
     material = Material(
         probe.flow,
         question.place,
@@ -119,29 +119,29 @@ def _dropped(records: Records) -> bool:
     return any(step.verdict == "drop" for step in records.ruled)
 
 
-def _book(place: Place, records: Records) -> Book:
+def _book(place: Netns, records: Records) -> RulesetListing:
     found = ruleset.listing(place, records.ruled)
     return replace(rule_steps.listed(found.nft), handles=found.handles, saved=found.saved)
 
 
-def _routes(story: Story, ground: Ground) -> dict[tuple[str, Way], Routed]:
+def _routes(story: Story, ground: Topology) -> dict[tuple[str, Direction], Routed]:
     """What the routing of each place says about the packet as it was there.
 
     Not where it was at home, or on a bridge's ports alone.
     """
-    found: dict[tuple[str, Way], Routed] = {}
-    for way in Way:
+    found: dict[tuple[str, Direction], Routed] = {}
+    for way in Direction:
         for place in ground.places:
             mine = [each for each in story.crossings(way) if each.place == place]
             packet = story.packet(place, way)
             if packet is None or not mine or _on_ports(mine, ground.links[place.name]):
                 continue
             came = [each for each in mine if each.inbound] if mine[0].inbound else []
-            with Oracle(place) as oracle:
+            with RouteLookup(place) as oracle:
                 answer = oracle.route(
                     packet.dst, came[0].packet.src if came else None, came[-1].dev if came else ""
                 )
-            if way is Way.THERE or answer.type != "local":
+            if way is Direction.THERE or answer.type != "local":
                 found[place.name, way] = Routed(place, str(answer), answer.dev)
     return found
 

@@ -9,17 +9,17 @@ from functools import cached_property
 from plumb.engine.reader import Reader
 from plumb.errors import Conflict, NotFound
 from plumb.kernel.net import inventory
-from plumb.kernel.net.inventory import Landscape
+from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.netns import references
 from plumb.model.cnm import Network, Status, gateway_order
 from plumb.model.netns_state import IPAddress, IPInterface, Link
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 from plumb.trace import link_labels
 from plumb.trace.link_labels import HOST, Member, Spot
 
 
 @dataclass(frozen=True)
-class Ground:
+class Topology:
     """What there is.
 
     Attributes:
@@ -31,7 +31,7 @@ class Ground:
 
     members: tuple[Member, ...]
     networks: tuple[Network, ...]
-    places: tuple[Place, ...]
+    places: tuple[Netns, ...]
     links: Mapping[str, tuple[Link, ...]]
     addresses: Mapping[str, tuple[tuple[str, IPInterface], ...]]
     wires: Mapping[Spot, Spot]
@@ -41,15 +41,15 @@ class Ground:
         """What links are to people."""
         return link_labels.titles(self.members, self.networks, self.links, self.wires)
 
-    def has(self, place: Place, ip: IPAddress) -> bool:
+    def has(self, place: Netns, ip: IPAddress) -> bool:
         """Whether an address is a place's own."""
         return any(own.ip == ip for _, own in self.addresses.get(place.name, ()))
 
-    def having(self, ip: IPAddress) -> Place | None:
+    def having(self, ip: IPAddress) -> Netns | None:
         """The place that has an address."""
         return next((place for place in self.places if self.has(place, ip)), None)
 
-    def ips(self, place: Place) -> list[IPInterface]:
+    def ips(self, place: Netns) -> list[IPInterface]:
         """A place's addresses, a container's in the order in which its networks lead out."""
         own = [ip for _, ip in self.addresses.get(place.name, ())]
         member = next(
@@ -61,7 +61,7 @@ class Ground:
         return [*first, *(ip for ip in own if ip not in first)]
 
 
-class Surveyor:
+class TopologyReader:
     """Finds places by their names, and reads the ground.
 
     Args:
@@ -86,7 +86,7 @@ class Surveyor:
             for box in running
         )
 
-    def place(self, reference: str) -> Place:
+    def place(self, reference: str) -> Netns:
         """A place by the name of a container, "host", or what `places.file_of` takes.
 
         Raises:
@@ -94,7 +94,7 @@ class Surveyor:
             NotFound: there is neither.
         """
         if reference == HOST:
-            return Place(HOST, "")
+            return Netns(HOST, "")
         try:
             box = self._reader.container(reference)
         except NotFound:
@@ -106,21 +106,21 @@ class Surveyor:
             )
         return member.place
 
-    def _foreign(self, reference: str) -> Place:
+    def _foreign(self, reference: str) -> Netns:
         name, file = references.file_of(reference)
         if references.same(file, ""):
-            return Place(HOST, "")
+            return Netns(HOST, "")
         taken = {HOST, *(member.place.name for member in self.members)}
         own = next(
             (member.place for member in self.members if references.same(file, member.place.ns)),
             None,
         )
-        return own or Place(name if name not in taken else file, file)
+        return own or Netns(name if name not in taken else file, file)
 
-    def ground(self, concerned: Iterable[Place]) -> Ground:
+    def ground(self, concerned: Iterable[Netns]) -> Topology:
         """Read the links and addresses of these places."""
         watched = tuple(dict.fromkeys(concerned))
-        opened = [Landscape(place) for place in watched]
+        opened = [LinkInventory(place) for place in watched]
         try:
             links = {each.place.name: each.links() for each in opened}
             addresses = {each.place.name: each.addresses(links[each.place.name]) for each in opened}
@@ -128,4 +128,4 @@ class Surveyor:
         finally:
             for each in opened:
                 each.close()
-        return Ground(self.members, self.networks, watched, links, addresses, wires)
+        return Topology(self.members, self.networks, watched, links, addresses, wires)

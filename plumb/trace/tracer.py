@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from plumb.engine.reader import Reader
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 from plumb.things.iptables import Policy, Rule
 from plumb.things.nftables import NftRule
 from plumb.trace import collect_state, rule_steps
@@ -24,12 +24,12 @@ from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.link_labels import HOST
 from plumb.trace.path import Ending, Story
-from plumb.trace.probe_socket import Question
-from plumb.trace.report import Errand, Report, Wishes
+from plumb.trace.probe_socket import ProbePacket
+from plumb.trace.report import Report, TraceRequest, Wishes
 from plumb.trace.request import Errands
 from plumb.trace.rule_steps import Whys
 from plumb.trace.run import Watched, watch
-from plumb.trace.topology import Ground, Surveyor
+from plumb.trace.topology import Topology, TopologyReader
 
 NEIGHBOURS = 16
 """Containers of the same networks that are watched as well when the question was not answered."""
@@ -46,7 +46,7 @@ class Tracer:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._surveyor = Surveyor(reader)
+        self._surveyor = TopologyReader(reader)
         self._errands = Errands(reader, self._surveyor)
 
     def trace(self, source: str, to: str, wishes: Wishes | None = None) -> Report:
@@ -66,7 +66,7 @@ class Tracer:
         errand, ground = self._errands.errand(source, to, wishes or Wishes())
         return self._report(errand, ground)
 
-    def _report(self, errand: Errand, ground: Ground) -> Report:
+    def _report(self, errand: TraceRequest, ground: Topology) -> Report:
         watched = self._watch(errand, ground)
         if watched.story.end.good:
             notes = (
@@ -91,7 +91,7 @@ class Tracer:
             errand, watched.story, ground, watched.seen, watched.missing, find(case), remarks(case)
         )
 
-    def _watch(self, errand: Errand, ground: Ground, drops: bool = False) -> Watched:
+    def _watch(self, errand: TraceRequest, ground: Topology, drops: bool = False) -> Watched:
         return watch(errand, ground, self._reasons, self._reader.layout.run, drops)
 
     @cached_property
@@ -103,7 +103,7 @@ class Tracer:
             for thing in self._reader.store.things_of(kind)
         )
 
-    def _behind(self, story: Story, errand: Errand, ground: Ground) -> Report | None:
+    def _behind(self, story: Story, errand: TraceRequest, ground: Topology) -> Report | None:
         """What becomes of the question that the user-land proxy asks in the client's stead, where it was the proxy that answered."""
         hole, aim, crossed = errand.published, errand.aim, story.crossings()
         if (
@@ -114,13 +114,13 @@ class Tracer:
             or crossed[-1].place.name != HOST
         ):
             return None
-        question = Question(
-            Place(HOST, ""), hole.end.target(hole.port), errand.question.protocol, hole.port.port
+        question = ProbePacket(
+            Netns(HOST, ""), hole.end.target(hole.port), errand.question.protocol, hole.port.port
         )
         asked = (HOST, f"{hole.member.box.name}:{hole.port.port}/{question.protocol}")
-        return self._report(Errand(asked, question, aim, None, errand.seconds), ground)
+        return self._report(TraceRequest(asked, question, aim, None, errand.seconds), ground)
 
-    def _wider(self, ground: Ground) -> Ground:
+    def _wider(self, ground: Topology) -> Topology:
         """The ground with all who are on the networks of both ends."""
         near = {
             net.id
@@ -136,7 +136,7 @@ class Tracer:
         return self._surveyor.ground([*ground.places, *others[:NEIGHBOURS]])
 
 
-def _worth_repeating(story: Story, errand: Errand) -> bool:
+def _worth_repeating(story: Story, errand: TraceRequest) -> bool:
     """Whether a second look could tell more.
 
     A client's port that was asked for is remembered by connection tracking.
@@ -144,7 +144,7 @@ def _worth_repeating(story: Story, errand: Errand) -> bool:
     return not (errand.question.sport or story.end.line or story.end.ending in SETTLED)
 
 
-def _case(story: Story, errand: Errand, ground: Ground) -> Case:
+def _case(story: Story, errand: TraceRequest, ground: Topology) -> Case:
     """The story, with all that is worth knowing of the places where it was."""
     asked = errand.question
     case = Case(

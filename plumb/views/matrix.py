@@ -14,7 +14,7 @@ from plumb.probes.matrix import Matrix
 from plumb.probes.promises.dns_names import NameOutcome
 from plumb.probes.promises.duplicate_addresses import Claimed
 from plumb.probes.promises.promise import Promise
-from plumb.probes.promises.verdicts import Outcome, Verdict
+from plumb.probes.promises.verdicts import Observation, Verdict
 
 REACHED, APART, PARTLY, BROKEN, UNSHOWN, NOTHING, ITSELF = "●", "·", "◐", "✗", "?", " ", "-"
 LEGEND = {
@@ -86,9 +86,9 @@ def _port(promise: Promise, grouped: Mapping[str, str]) -> str:
 
 
 def _cells(
-    outcomes: Sequence[Outcome], grouped: Mapping[str, str], column: Callable[[Promise], str]
+    outcomes: Sequence[Observation], grouped: Mapping[str, str], column: Callable[[Promise], str]
 ) -> dict[tuple[str, str], str]:
-    parts: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
+    parts: dict[tuple[str, str], list[Observation]] = defaultdict(list)
     for each in outcomes:
         parts[grouped.get(each.promise.source, each.promise.source), column(each.promise)].append(
             each
@@ -96,7 +96,7 @@ def _cells(
     return {pair: _symbol(part) for pair, part in parts.items()}
 
 
-def _symbol(part: Sequence[Outcome]) -> str:
+def _symbol(part: Sequence[Observation]) -> str:
     verdicts = {each.verdict for each in part}
     if Verdict.BROKEN in verdicts:
         return BROKEN
@@ -174,14 +174,14 @@ def differences(found: Matrix) -> list[str]:
     pairs = dict.fromkeys(
         hint
         for each in found.differing
-        if isinstance(each, Outcome)
+        if isinstance(each, Observation)
         for hint in [_hint(each.promise)]
         if hint
     )
     return [*lines[:LISTED], *more, *list(pairs)[:3]]
 
 
-def _line(each: Outcome | NameOutcome | Claimed) -> tuple[str, str]:
+def _line(each: Observation | NameOutcome | Claimed) -> tuple[str, str]:
     """A line without its protocol, which lines that are alike share, and the protocol."""
     if isinstance(each, Claimed):
         claim = each.claim
@@ -233,7 +233,7 @@ def summary(found: Matrix) -> str:
     broken = [
         each
         for each in found.differing
-        if not (isinstance(each, Outcome) and each.verdict is Verdict.NOT_SHOWN)
+        if not (isinstance(each, Observation) and each.verdict is Verdict.NOT_SHOWN)
     ]
     unshown = len(found.differing) - len(broken)
     said = "all as promised" if not found.differing else f"{len(broken)} not as promised"

@@ -10,9 +10,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-from plumb.model.observations import Seen
+from plumb.model.observations import CapturedFrame
 from plumb.trace.path import Crossing, Rewritten, Routed, Story
-from plumb.trace.rule_steps import Line
+from plumb.trace.rule_steps import RuleLine
 
 SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
 BYTE_ORDER, UNKNOWN_LENGTH = 0x1A2B3C4D, 0xFFFFFFFFFFFFFFFF
@@ -24,7 +24,9 @@ INBOUND, OUTBOUND = 1, 2
 Spot = tuple[str, str, bool]
 
 
-def capture(seen: Sequence[Seen], story: Story, titles: Mapping[tuple[str, str], str]) -> bytes:
+def capture(
+    seen: Sequence[CapturedFrame], story: Story, titles: Mapping[tuple[str, str], str]
+) -> bytes:
     """The file.
 
     Args:
@@ -49,7 +51,7 @@ def capture(seen: Sequence[Seen], story: Story, titles: Mapping[tuple[str, str],
     return b"".join(blocks)
 
 
-def _comments(seen: Sequence[Seen], story: Story) -> dict[int, list[str]]:
+def _comments(seen: Sequence[CapturedFrame], story: Story) -> dict[int, list[str]]:
     """What was decided behind each crossing, by the number of its frame."""
     found: dict[int, list[str]] = {}
     numbers = {
@@ -67,9 +69,9 @@ def _comments(seen: Sequence[Seen], story: Story) -> dict[int, list[str]]:
     return found
 
 
-def _words(step: Line | Rewritten | Routed) -> str:
+def _words(step: RuleLine | Rewritten | Routed) -> str:
     match step:
-        case Line():
+        case RuleLine():
             return f"{step.place.name}: {step.named}: {step.text}{f' ({step.why})' if step.why else ''}"
         case Rewritten():
             return f"{step.place.name}: {step.what} {step.before} to {step.now}"
@@ -93,7 +95,7 @@ def _interface(spot: Spot, titles: Mapping[tuple[str, str], str]) -> bytes:
     )
 
 
-def _packet(each: Seen, interface: int, comments: Sequence[str]) -> bytes:
+def _packet(each: CapturedFrame, interface: int, comments: Sequence[str]) -> bytes:
     head = struct.pack(
         "=IIIII",
         interface,

@@ -15,7 +15,7 @@ from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy, at
-from plumb.things.iptables import Chain, Place, Policy, Rule
+from plumb.things.iptables import Chain, Policy, Position, Rule
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, Edits, File, Namespace, Process
 from plumb.views.shell_ip import add, change, remove
@@ -138,7 +138,7 @@ def _(thing: NftElement) -> list[str]:
 def _(thing: NftRule) -> list[str]:
     where, verb = (
         f"{thing.family} {thing.table} {thing.chain}",
-        "insert" if thing.place is Place.HEAD else "add",
+        "insert" if thing.place is Position.HEAD else "add",
     )
     if thing.before:
         return [

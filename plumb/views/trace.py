@@ -21,9 +21,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plumb.things.host_ports import at
-from plumb.trace.headers import Packet, Way
+from plumb.trace.headers import Direction, Packet
 from plumb.trace.path import Crossing, End, Ending, Rewritten, Routed, Step, Story
-from plumb.trace.rule_steps import Line
+from plumb.trace.rule_steps import RuleLine
 
 if TYPE_CHECKING:
     from plumb.trace.report import Report
@@ -103,11 +103,11 @@ def _crossing(step: Crossing, titles: Titles, width: int, column: int, shown: st
     return f"  {step.place.name.ljust(width)}  {_spot(step).ljust(column)}   {words}".rstrip()
 
 
-def _decided(step: Line | Rewritten | Routed, margin: str) -> Iterator[Row]:
+def _decided(step: RuleLine | Rewritten | Routed, margin: str) -> Iterator[Row]:
     """What was decided in a place; only its first line names it."""
     below = margin if margin.lstrip().startswith("│") else "  │".ljust(len(margin))
     match step:
-        case Line():
+        case RuleLine():
             label = step.named
             if len(label) > LABEL:
                 yield Row(f"{margin} {label}")
@@ -126,7 +126,7 @@ def _decided(step: Line | Rewritten | Routed, margin: str) -> Iterator[Row]:
 
 def ending(story: Story, titles: Titles) -> str:
     """How a story ended, in a sentence."""
-    end, what = story.end, "the question" if story.end.way is Way.THERE else "the answer"
+    end, what = story.end, "the question" if story.end.way is Direction.THERE else "the answer"
     place = end.place.name if end.place else ""
     match end.ending:
         case Ending.ANSWERED:
@@ -196,8 +196,8 @@ def document(report: Report) -> dict[str, Any]:
             "Port": hole.port.port,
             "Address": str(hole.end.target(hole.port)),
         },
-        "There": [_step(step, report.ground.titles) for step in story.ways[Way.THERE]],
-        "Back": [_step(step, report.ground.titles) for step in story.ways[Way.BACK]],
+        "There": [_step(step, report.ground.titles) for step in story.ways[Direction.THERE]],
+        "Back": [_step(step, report.ground.titles) for step in story.ways[Direction.BACK]],
         "End": _end(story.end, report.ground.titles, story),
         "Cause": None
         if cause is None
@@ -226,7 +226,7 @@ def _step(step: Step, titles: Titles) -> dict[str, Any]:
                 "Nanoseconds": step.after,
                 "Packet": _packet(step.packet),
             }
-        case Line():
+        case RuleLine():
             return {
                 "Kind": "rule",
                 "Place": step.place.name,

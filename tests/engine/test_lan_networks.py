@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plumb import Host
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.errors import Conflict, Exhausted, Invalid, NotFound
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Attachment
@@ -26,7 +26,7 @@ DRIVERS = ("macvlan", "ipvlan")
 def host(tmp_path: Path) -> Iterator[Host]:
     """A host with a link eth0 and a VLAN of it, eth0.5, that are not plumb's."""
     with Host(tmp_path / "root", settings={}, kernel=MemoryKernel(FRESH)) as made:
-        made.__dict__["_machine"] = Machine(kind_of={"eth0": "", "eth0.5": "vlan"}.get)
+        made.__dict__["_machine"] = HostFacts(kind_of={"eth0": "", "eth0.5": "vlan"}.get)
         yield made
 
 
@@ -110,7 +110,7 @@ def test_without_a_parent_there_is_a_dummy(host: Host, driver: str, prefix: str)
 def test_a_parent_that_is_gone_when_a_container_comes(host: Host) -> None:
     """Docker's words."""
     host.create_network("n1", driver="macvlan", options={"parent": "eth0"})
-    host.__dict__["_machine"] = Machine()
+    host.__dict__["_machine"] = HostFacts()
     with pytest.raises(
         NotFound, match="the requested parent interface eth0 was not found on the Docker host"
     ):

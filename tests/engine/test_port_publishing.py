@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plumb import Conflict, Exhausted, Host
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import IPAddress, Port
 from plumb.plan import Step
@@ -132,7 +132,7 @@ def test_a_port_of_a_program_of_the_host(host: Host) -> None:
     def trial(protocol: str, ip: IPAddress, port: int) -> int:
         return errno.EADDRINUSE if port == 8000 else 0
 
-    host.__dict__["_machine"] = Machine(
+    host.__dict__["_machine"] = HostFacts(
         trial=trial, holder=lambda protocol, ip, port: "nginx (pid 12)"
     )
     with pytest.raises(
@@ -147,7 +147,7 @@ def test_a_port_of_a_program_of_the_host(host: Host) -> None:
 def test_what_one_gives_back_another_can_have(host: Host) -> None:
     """In one operation too, though the port is bound until then: by plumb itself."""
     host.run("c1", network="n1", publish="8080:80")
-    host.__dict__["_machine"] = Machine(trial=lambda protocol, ip, port: errno.EADDRINUSE)
+    host.__dict__["_machine"] = HostFacts(trial=lambda protocol, ip, port: errno.EADDRINUSE)
     with host.operation() as verbs:
         verbs.remove("c1", force=True)
         verbs.run("c2", network="n1", publish="8080:80")

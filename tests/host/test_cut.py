@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from plumb import Host
-from plumb.engine.host import Verbs
+from plumb.engine.host import Transaction
 from plumb.model.cnm import Status
 from plumb.model.parse import BRIDGE
 from plumb.plan import Step
@@ -53,7 +53,7 @@ class Scene:
         needs: what of the kernel's it takes.
     """
 
-    build: Callable[[Verbs], None]
+    build: Callable[[Transaction], None]
     only: Callable[[Thing, str], bool] = lambda thing, n1: True
     settings: Mapping[str, Any] = field(default_factory=dict)
     before: str = ""

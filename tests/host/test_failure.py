@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from plumb import Host, StepFailed
-from plumb.engine.host import Verbs
+from plumb.engine.host import Transaction
 from plumb.errors import KernelRefused
 from plumb.kernel.linux import LinuxKernel
 from plumb.model.cnm import Endpoint, Network, Sandbox
@@ -31,7 +31,7 @@ from tests import labs
 from tests.cases import CASES, FORWARDS, on_kernels
 from tests.labs import Lab, processes, sh, state
 
-Do = Callable[[Verbs], object]
+Do = Callable[[Transaction], object]
 
 
 class Failing(LinuxKernel):

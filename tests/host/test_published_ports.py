@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from plumb import Conflict, Host, PlumbError
-from plumb.engine.host import Verbs
+from plumb.engine.host import Transaction
 from plumb.kernel import agent_client, agent_socket
 from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netns.namespaces import entered
@@ -111,7 +111,7 @@ def broken(lab: Lab, host: Host) -> list[str]:
     ]
 
 
-PUBLISHED: dict[str, tuple[Callable[[Verbs], None], dict[str, Any]]] = {
+PUBLISHED: dict[str, tuple[Callable[[Transaction], None], dict[str, Any]]] = {
     "both families": (cases.published(*cases.PORTS, subnet=cases.DUAL, ipv6=True), {}),
     "IPv4 alone, reached by IPv6 too": (
         cases.published("8080:80", "8080:80/udp", subnet=SUBNET),

@@ -17,7 +17,7 @@ from plumb.plan import Step
 from plumb.probes.matrix import Matrix
 from plumb.probes.promises.promise import Promise, Protocol, Service
 from plumb.probes.promises.reachability import HOST
-from plumb.probes.promises.verdicts import Outcome
+from plumb.probes.promises.verdicts import Observation
 from plumb.things import Thing
 from plumb.things.dns import Names
 from plumb.things.iptables import Rule
@@ -258,7 +258,7 @@ def test_macvlan_and_the_host_are_strangers(lan: Lab, typed: Typed) -> None:
 # -- the table alone ---------------------------------------------------------------
 
 
-def outcomes(names: list[str]) -> list[Outcome]:
+def outcomes(names: list[str]) -> list[Observation]:
     """Everybody reaches everybody."""
     made = [
         Promise(a, b, IPv4Address("172.20.0.2"), Protocol.ICMP, True, "")
@@ -266,7 +266,7 @@ def outcomes(names: list[str]) -> list[Outcome]:
         for b in names
         if a != b
     ]
-    return [Outcome(promise, reached=True) for promise in made]
+    return [Observation(promise, reached=True) for promise in made]
 
 
 def test_thirty_fit_on_a_screen() -> None:
@@ -307,7 +307,7 @@ def test_a_hint_names_the_port_that_was_knocked_at() -> None:
         HOST, "web", IPv4Address("192.0.2.10"), Protocol.UDP, True, "it is published", service
     )
 
-    assert view.differences(Matrix([HOST, "web"], [Outcome(promise, said="no answer")])) == [
+    assert view.differences(Matrix([HOST, "web"], [Observation(promise, said="no answer")])) == [
         "(host) must reach web at 192.0.2.10 port 8080 (it is published): no answer (udp)",
         "plumb trace host 192.0.2.10:8080/udp    shows where it ends",
     ]

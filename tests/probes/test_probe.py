@@ -11,7 +11,7 @@ import pytest
 
 from plumb.errors import Invalid
 from plumb.kernel.netns.namespaces import entered
-from plumb.probes.probe_syntax import Kind, Wanted
+from plumb.probes.probe_syntax import ProbeKind, Wanted
 from tests import labs
 from tests.labs import Lab, sh
 from tests.probes.conftest import Site, Typed, objects
@@ -37,15 +37,15 @@ def rules(*added: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("web", Wanted("web", 0, Kind.ICMP)),
-        ("web:80", Wanted("web", 80, Kind.TCP)),
-        ("web:53/udp", Wanted("web", 53, Kind.UDP)),
-        ("web/mtu", Wanted("web", 0, Kind.MTU)),
-        ("fd00::2", Wanted("fd00::2", 0, Kind.ICMP)),
-        ("fd00::2/nd", Wanted("fd00::2", 0, Kind.ND)),
-        ("[fd00::2]:80", Wanted("fd00::2", 80, Kind.TCP)),
-        ("192.0.2.1:80/sctp", Wanted("192.0.2.1", 80, Kind.SCTP)),
-        ("www.example.org/dns", Wanted("www.example.org", 0, Kind.DNS)),
+        ("web", Wanted("web", 0, ProbeKind.ICMP)),
+        ("web:80", Wanted("web", 80, ProbeKind.TCP)),
+        ("web:53/udp", Wanted("web", 53, ProbeKind.UDP)),
+        ("web/mtu", Wanted("web", 0, ProbeKind.MTU)),
+        ("fd00::2", Wanted("fd00::2", 0, ProbeKind.ICMP)),
+        ("fd00::2/nd", Wanted("fd00::2", 0, ProbeKind.ND)),
+        ("[fd00::2]:80", Wanted("fd00::2", 80, ProbeKind.TCP)),
+        ("192.0.2.1:80/sctp", Wanted("192.0.2.1", 80, ProbeKind.SCTP)),
+        ("www.example.org/dns", Wanted("www.example.org", 0, ProbeKind.DNS)),
     ],
 )
 def test_how_a_question_is_written(text: str, wanted: Wanted) -> None:

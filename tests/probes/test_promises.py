@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, ip_address, ip_interface
 import pytest
 
 from plumb import Host
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Attachment, Status
 from plumb.model.parse import BRIDGE, PREFIX
@@ -33,7 +33,7 @@ def host(lab: Lab) -> Iterator[Host]:
 def lan_host(lab: Lab) -> Iterator[Host]:
     """The same, where every link is there that a network is to be on."""
     with Host(lab.root, settings={}, kernel=MemoryKernel()) as made:
-        made.__dict__["_machine"] = Machine(kind_of=lambda name: "" if name == "eth0" else None)
+        made.__dict__["_machine"] = HostFacts(kind_of=lambda name: "" if name == "eth0" else None)
         yield made
 
 

@@ -14,7 +14,7 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import IPAddress
 from plumb.probes.promises.promise import OWN, Promise, Protocol, Service
 from plumb.probes.promises.reachability import HOST
-from plumb.probes.promises.verdicts import Outcome, Verdict
+from plumb.probes.promises.verdicts import Observation, Verdict
 from plumb.probes.traffic.observe import in_crowds, try_out
 from tests import cases, labs
 from tests.labs import sh
@@ -166,7 +166,10 @@ def test_a_crowd_asks_in_parts() -> None:
     """
     names = [f"c{number}" for number in range(50)]
     every = [
-        Outcome(Promise(a, b, A, Protocol.ICMP, True, "")) for a in names for b in names if a != b
+        Observation(Promise(a, b, A, Protocol.ICMP, True, ""))
+        for a in names
+        for b in names
+        if a != b
     ]
     parts = list(in_crowds(every))
 

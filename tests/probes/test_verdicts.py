@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from plumb.probes.promises.promise import OWN, Promise, Protocol
-from plumb.probes.promises.verdicts import Outcome, Verdict, controls, weigh
+from plumb.probes.promises.verdicts import Observation, Verdict, controls, weigh
 
 A, B, C = (ip_address(f"172.20.0.{number}") for number in (2, 3, 4))
 PLACES = {"a": "", "b": "", "c": ""}
@@ -17,11 +17,11 @@ C_TO_B = Promise("c", "b", B, Protocol.TCP, True, "they are together")
 A_TO_C = Promise("a", "c", C, Protocol.TCP, True, "they are together")
 
 
-def tried(silent: Promise, *others: tuple[Promise, bool]) -> Outcome:
+def tried(silent: Promise, *others: tuple[Promise, bool]) -> Observation:
     """What a silence says beside these outcomes."""
     outcomes = [
-        Outcome(silent),
-        *(Outcome(promise, reached=reached) for promise, reached in others),
+        Observation(silent),
+        *(Observation(promise, reached=reached) for promise, reached in others),
     ]
     weigh(outcomes, [], PLACES)
     return outcomes[0]
@@ -50,7 +50,7 @@ def test_who_answers_nobody_proves_nothing() -> None:
 
 def test_an_answer_that_must_not_come_needs_no_company() -> None:
     """It is there."""
-    outcome = Outcome(NOT_B, reached=True)
+    outcome = Observation(NOT_B, reached=True)
     weigh([outcome], [], PLACES)
 
     assert outcome.verdict is Verdict.BROKEN
@@ -71,14 +71,14 @@ def test_whom_one_sees_is_a_part_of_the_promise() -> None:
     """An answer to somebody else than it was promised is none."""
     promise = Promise("a", "b", B, Protocol.UDP, True, "they are together", None, (A,))
 
-    assert Outcome(promise, reached=True, seen=str(A)).verdict is Verdict.KEPT
-    assert Outcome(promise, reached=True, seen=str(C)).verdict is Verdict.BROKEN
-    assert Outcome(promise, reached=True, seen=str(C)).observed == f"reached, seen as {C}"
+    assert Observation(promise, reached=True, seen=str(A)).verdict is Verdict.KEPT
+    assert Observation(promise, reached=True, seen=str(C)).verdict is Verdict.BROKEN
+    assert Observation(promise, reached=True, seen=str(C)).observed == f"reached, seen as {C}"
 
 
 def test_as_oneself_means_whatever_address_one_had() -> None:
     """The world's own address is in no intent."""
     promise = Promise("a", "b", B, Protocol.UDP, True, "it is routed", None, OWN)
 
-    assert Outcome(promise, reached=True, own=str(A), seen=str(A)).kept
-    assert not Outcome(promise, reached=True, own=str(A), seen=str(C)).kept
+    assert Observation(promise, reached=True, own=str(A), seen=str(A)).kept
+    assert not Observation(promise, reached=True, own=str(A), seen=str(C)).kept

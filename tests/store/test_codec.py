@@ -15,7 +15,7 @@ from plumb.model.driver_options import BridgeOptions, GatewayMode
 from plumb.model.settings import AddressPool, Settings
 from plumb.store import codec
 from plumb.things.host_ports import Agent, HostPort, Proxy
-from plumb.things.iptables import Chain, Family, Place, Policy, Rule
+from plumb.things.iptables import Chain, Family, Policy, Position, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
 from plumb.things.sandbox import Directory, File, Namespace, Process
@@ -95,7 +95,7 @@ VALUES: list[Any] = [
     Route(ip_network("0.0.0.0/0"), ip_address("10.9.0.1"), "eth0", "/ns"),
     Chain(Family.V6, "filter", "PLUMB-USER", users=True),
     Policy(Family.V4, "filter", "FORWARD", "DROP"),
-    Rule(Family.V4, "nat", "POSTROUTING", "-s 10.9.0.0/24 -j MASQUERADE", Place.HEAD, "because"),
+    Rule(Family.V4, "nat", "POSTROUTING", "-s 10.9.0.0/24 -j MASQUERADE", Position.HEAD, "because"),
     Agent("/run"),
     HostPort("/run", "tcp", ip_address("::"), 8080, ip_address("10.9.0.2"), 80),
     Proxy("/run", "udp", ip_address("0.0.0.0"), 53, ip_address("10.9.0.2"), 53),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plumb.things import HOST, Stage, Thing
-from plumb.things.iptables import Chain, Family, Place, Policy, Rule
+from plumb.things.iptables import Chain, Family, Policy, Position, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
 from plumb.things.sandbox import Directory, File, Namespace, Process
@@ -176,8 +176,10 @@ def test_a_rule_is_read_and_printed(line: str) -> None:
     assert str(Rule.parse(line)) == line
 
 
-@given(st.sampled_from(Place), st.from_regex(r"[A-Z-]{1,20}", fullmatch=True), st.text(min_size=1))
-def test_reading_is_the_inverse_of_printing(place: Place, chain: str, spec: str) -> None:
+@given(
+    st.sampled_from(Position), st.from_regex(r"[A-Z-]{1,20}", fullmatch=True), st.text(min_size=1)
+)
+def test_reading_is_the_inverse_of_printing(place: Position, chain: str, spec: str) -> None:
     """Of any rule."""
     rule = Rule(Family.V6, "nat", chain, spec, place)
     again = Rule.parse(str(rule), Family.V6, "nat")
@@ -194,7 +196,7 @@ def test_what_is_no_rule(line: str) -> None:
 
 def test_a_rule_s_place_and_reason_do_not_make_it_another() -> None:
     """iptables does not print them back."""
-    assert Rule(Family.V4, "filter", "X", "-j Y", Place.HEAD, "why") == Rule(
+    assert Rule(Family.V4, "filter", "X", "-j Y", Position.HEAD, "why") == Rule(
         Family.V4, "filter", "X", "-j Y"
     )
 

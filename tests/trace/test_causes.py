@@ -13,17 +13,25 @@ import pytest
 
 from plumb.model.cnm import Endpoint, Network, Pool, Port, Sandbox
 from plumb.model.driver_options import MacvlanMode, MacvlanOptions
-from plumb.model.netns_state import Answer, Facts, Link, Listener, Neighbour, Tracked, Tuple
+from plumb.model.netns_state import (
+    ConntrackEntry,
+    ConnTuple,
+    Facts,
+    Link,
+    Listener,
+    Neighbour,
+    RouteAnswer,
+)
 from plumb.model.netns_state import Port as BridgePort
-from plumb.model.observations import Flow, Place, RuleKind
+from plumb.model.observations import Flow, Netns, RuleKind
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
-from plumb.trace.headers import Packet, Way
+from plumb.trace.headers import Direction, Packet
 from plumb.trace.link_labels import Member, Published
 from plumb.trace.path import Crossing, End, Ending, Story
-from plumb.trace.rule_steps import Line
+from plumb.trace.rule_steps import RuleLine
 
-C1, C2, HOST, LAN = Place("c1", "/c1"), Place("c2", "/c2"), Place("host", ""), Place("lan", "/lan")
+C1, C2, HOST, LAN = Netns("c1", "/c1"), Netns("c2", "/c2"), Netns("host", ""), Netns("lan", "/lan")
 IP1, IP2 = IPv4Address("172.20.0.2"), IPv4Address("172.20.0.3")
 NET = Network(
     "1" * 64,
@@ -67,9 +75,9 @@ SYN = Packet(4, "tcp", IP2, IP1, 20001, 80, "SYN", 64, 60)
 
 def case(
     end: End,
-    *steps: Crossing | Line,
+    *steps: Crossing | RuleLine,
     facts: dict[str, Facts] | None = None,
-    source: Place = C2,
+    source: Netns = C2,
     **more: Any,
 ) -> Case:
     """A question of c2's to c1's port 80 that ended so."""
@@ -77,7 +85,7 @@ def case(
         Flow(4, "tcp", 20001, 80),
         source,
         C1,
-        {Way.THERE: steps, Way.BACK: (), Way.COMPLAINT: ()},
+        {Direction.THERE: steps, Direction.BACK: (), Direction.COMPLAINT: ()},
         end,
     )
     known = {"host": HOST_FACTS, **INSIDE, **(facts or {})}
@@ -97,7 +105,7 @@ def case(
 
 def dropped(text: str, **more: Any) -> Case:
     """A case that a rule ended."""
-    line = Line(
+    line = RuleLine(
         **{
             "place": HOST,
             "where": "filter FORWARD",
@@ -207,8 +215,8 @@ def test_an_answer_that_would_leave_elsewhere() -> None:
     arrived = Crossing(C1, "eth0", True, replace(SYN, src=IPv4Address("192.0.2.1")), 0)
     facts = replace(
         INSIDE["c1"],
-        there=Answer(IP1, "local", "lo"),
-        back=Answer(arrived.packet.src, "unicast", "eth1", net="default"),
+        there=RouteAnswer(IP1, "local", "lo"),
+        back=RouteAnswer(arrived.packet.src, "unicast", "eth1", net="default"),
     )
     found = find(lost(arrived, facts={"c1": facts}, source=LAN))
 
@@ -221,7 +229,7 @@ def test_a_neighbour_that_does_not_answer() -> None:
     gone = IPv4Address("172.20.0.99")
     facts = replace(
         INSIDE["c2"],
-        there=Answer(gone, "unicast", "eth0"),
+        there=RouteAnswer(gone, "unicast", "eth0"),
         neighbours=(Neighbour("eth0", gone, "", "FAILED"),),
     )
     found = find(lost(ip=gone, facts={"c2": facts}))
@@ -249,7 +257,9 @@ def test_who_listens_decides_what_a_refusal_means() -> None:
     def refused(*listeners: Listener) -> str:
         packet = replace(SYN, src=IP1, dst=IP2, sport=80, dport=20001, kind="RST ACK")
         inside = {"c1": replace(INSIDE["c1"], listeners=listeners)}
-        found = find(case(End(Ending.REFUSED, Way.BACK, C1, "eth0", False, packet), facts=inside))
+        found = find(
+            case(End(Ending.REFUSED, Direction.BACK, C1, "eth0", False, packet), facts=inside)
+        )
         return found.id if found else ""
 
     everywhere, loopback = IPv4Address("0.0.0.0"), IPv4Address("127.0.0.1")
@@ -262,13 +272,14 @@ def test_who_listens_decides_what_a_refusal_means() -> None:
 
 def test_older_clients_of_a_port_are_remarked_on() -> None:
     """Connection tracking leads them where the port led before."""
-    way = Tuple(IPv4Address("192.0.2.1"), IPv4Address("192.0.2.10"), 7777, 8053)
+    way = ConnTuple(IPv4Address("192.0.2.1"), IPv4Address("192.0.2.10"), 7777, 8053)
     old, new = (
-        Tracked("udp", way, Tuple(ip, way.src, 53, 7777)) for ip in (IPv4Address("172.20.0.9"), IP1)
+        ConntrackEntry("udp", way, ConnTuple(ip, way.src, 53, 7777))
+        for ip in (IPv4Address("172.20.0.9"), IP1)
     )
     port = Published(END1.ports[0], MEMBERS[0], END1, NET)
 
-    def noted(*entries: Tracked) -> tuple[str, ...]:
+    def noted(*entries: ConntrackEntry) -> tuple[str, ...]:
         facts = {"host": replace(HOST_FACTS, tracked=entries)}
         return remarks(
             case(End(Ending.ANSWERED), facts=facts, published=port, protocol="udp", port=8053)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from plumb.errors import Conflict, Invalid, NotFound
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.path import Ending, Rewritten
 from plumb.trace.report import Report, Wishes
 from plumb.views import trace
@@ -45,7 +45,7 @@ def plain() -> Iterator[Bench]:
         yield made
 
 
-def way(lab: Bench, report: Report, which: Way = Way.THERE) -> str:
+def way(lab: Bench, report: Report, which: Direction = Direction.THERE) -> str:
     """The links that a packet crossed, with names as the bench has them."""
     known = {text: name for name, text in lab.names.items() if name.startswith(("br", "veth"))}
     return " ".join(
@@ -61,7 +61,7 @@ def test_on_one_bridge(lab: Bench, version: int) -> None:
 
     assert report.good
     assert way(lab, report) == "c2:eth0 host:veth2 host:veth1 c1:eth0"
-    assert way(lab, report, Way.BACK) == "c1:eth0 host:veth1 host:veth2 c2:eth0"
+    assert way(lab, report, Direction.BACK) == "c1:eth0 host:veth1 host:veth2 c2:eth0"
 
 
 @pytest.mark.parametrize("version", [4, 6])

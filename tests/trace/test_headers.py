@@ -14,7 +14,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 
 from plumb.model.observations import Flow
 from plumb.trace import headers
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 
 MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 ASK = Flow(4, "tcp", 20001, 80)
@@ -108,16 +108,16 @@ def test_an_error_tells_what_it_is_about(packet: Any, kind: str, mtu: int) -> No
 def test_whose_packet_it_is() -> None:
     """By the client's port, which NAT leaves alone, and by what the packet wants."""
 
-    def way(packet: Any) -> Way | None:
+    def way(packet: Any) -> Direction | None:
         read = headers.read(bytes(packet), ethernet=False)
         return headers.way(read, ASK) if read else None
 
     error = IP(src="172.20.0.1", dst="172.20.0.2") / ICMP(type=3, code=1)
-    assert way(question()) is Way.THERE
-    assert way(question(sport=80, dport=20001, flags="SA")) is Way.BACK
-    assert way(question(sport=80, dport=20001, flags="RA")) is Way.BACK
-    assert way(error / question()) is Way.BACK
-    assert way(error / question(sport=80, dport=20001, flags="SA")) is Way.COMPLAINT
+    assert way(question()) is Direction.THERE
+    assert way(question(sport=80, dport=20001, flags="SA")) is Direction.BACK
+    assert way(question(sport=80, dport=20001, flags="RA")) is Direction.BACK
+    assert way(error / question()) is Direction.BACK
+    assert way(error / question(sport=80, dport=20001, flags="SA")) is Direction.COMPLAINT
     assert way(question(flags="A")) is None  # the end of the handshake is no question any more
     assert way(question(sport=20002)) is None
 
@@ -129,7 +129,7 @@ def test_an_echo_is_known_by_its_identifier() -> None:
     )
 
     assert read is not None
-    assert headers.way(read, Flow(6, "icmp", 77)) is Way.THERE
+    assert headers.way(read, Flow(6, "icmp", 77)) is Direction.THERE
     assert headers.way(read, Flow(6, "icmp", 78)) is None
 
 

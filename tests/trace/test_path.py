@@ -5,20 +5,20 @@ from __future__ import annotations
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.l2 import Ether
 
-from plumb.model.observations import Dropped, Flow, Place, Ruled, RuleKind, Seen
+from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns, RuleHit, RuleKind
 from plumb.trace.assemble import tell
-from plumb.trace.headers import Way
-from plumb.trace.path import Crossing, Ending, Material, Outcome, Rewritten, Routed, Story
-from plumb.trace.rule_steps import Book, Line
+from plumb.trace.headers import Direction
+from plumb.trace.path import Crossing, Ending, Material, Rewritten, Routed, Story, TraceOutcome
+from plumb.trace.rule_steps import RuleLine, RulesetListing
 
-C1, HOST, LAN = Place("c1", "/c1"), Place("host", ""), Place("lan", "/lan")
+C1, HOST, LAN = Netns("c1", "/c1"), Netns("host", ""), Netns("lan", "/lan")
 FLOW = Flow(4, "tcp", 20001, 8080)
 SAVED = {
     "FORWARD": ("ACCEPT", ["-d 172.20.0.2/32 -j DROP"]),
     "PREROUTING": ("ACCEPT", ["-p tcp -j DNAT --to-destination 172.20.0.2:80"]),
 }
 BOOKS = {
-    "host": Book(
+    "host": RulesetListing(
         handles={("ip", "filter", "FORWARD"): [5], ("ip", "nat", "PREROUTING"): [7]},
         saved={("nft", "ip"): {"filter": SAVED, "nat": SAVED}},
     )
@@ -34,9 +34,9 @@ def packet(dst: str = "192.0.2.10", dport: int = 8080, ttl: int = 64, flags: str
     return bytes(IP(src=dst, dst="192.0.2.1", ttl=ttl) / TCP(sport=dport, dport=20001, flags=flags))
 
 
-def seen(time: int, place: Place, dev: str, inbound: bool, data: bytes) -> Seen:
+def seen(time: int, place: Netns, dev: str, inbound: bool, data: bytes) -> CapturedFrame:
     """A sighting."""
-    return Seen(
+    return CapturedFrame(
         time,
         place,
         dev,
@@ -52,7 +52,7 @@ WAY = (
     seen(52000, HOST, "veth1", False, packet("172.20.0.2", 80, 63)),
     seen(53000, C1, "eth0", True, packet("172.20.0.2", 80, 63)),
 )
-DNAT = Ruled(
+DNAT = RuleHit(
     9,
     HOST,
     "nft",
@@ -66,7 +66,7 @@ DNAT = Ruled(
     indev="eth0",
     id=1,
 )
-DROP = Ruled(
+DROP = RuleHit(
     9,
     HOST,
     "nft",
@@ -83,11 +83,11 @@ DROP = Ruled(
 
 
 def told(
-    *sightings: Seen,
-    ruled: tuple[Ruled, ...] = (),
+    *sightings: CapturedFrame,
+    ruled: tuple[RuleHit, ...] = (),
     answered: bool = False,
     error: str = "",
-    dropped: tuple[Dropped, ...] = (),
+    dropped: tuple[KernelDrop, ...] = (),
 ) -> Story:
     """The story of these."""
     route = Routed(HOST, "172.20.0.0/24 dev br1", "br1")
@@ -96,13 +96,13 @@ def told(
             FLOW,
             LAN,
             C1,
-            Outcome(answered, error),
+            TraceOutcome(answered, error),
             sightings,
             ruled,
             dropped,
             BOOKS,
             {},
-            {("host", Way.THERE): route},
+            {("host", Direction.THERE): route},
         )
     )
 
@@ -113,11 +113,11 @@ def outline(story: Story) -> list[str]:
         f"{step.place.name}:{step.dev}"
         if isinstance(step, Crossing)
         else step.where
-        if isinstance(step, Line)
+        if isinstance(step, RuleLine)
         else step.what
         if isinstance(step, Rewritten)
         else "route"
-        for step in story.ways[Way.THERE]
+        for step in story.ways[Direction.THERE]
     ]
 
 
@@ -147,7 +147,8 @@ def test_sightings_come_in_any_order() -> None:
 def test_what_is_sent_again_is_told_once() -> None:
     """A SYN is repeated after a second."""
     again = [
-        Seen(each.time + 10**9, each.place, each.dev, each.inbound, each.frame) for each in WAY
+        CapturedFrame(each.time + 10**9, each.place, each.dev, each.inbound, each.frame)
+        for each in WAY
     ]
 
     assert outline(told(*WAY, *again, answered=True)) == outline(told(*WAY, answered=True))
@@ -185,8 +186,8 @@ def test_lost_behind_the_last_link() -> None:
 
 def test_the_kernels_reason() -> None:
     """It counts where it is known to be about this packet."""
-    sure = Dropped(60000, "NEIGH_FAILED", "neigh_invalidate", sure=True)
-    other = Dropped(60000, "NO_SOCKET", "tcp_v4_rcv")
+    sure = KernelDrop(60000, "NEIGH_FAILED", "neigh_invalidate", sure=True)
+    other = KernelDrop(60000, "NO_SOCKET", "tcp_v4_rcv")
 
     assert told(*WAY[:4], dropped=(other, sure)).end.error == "NEIGH_FAILED"
     assert told(*WAY[:4], dropped=(other,)).end.ending is Ending.LOST
@@ -214,7 +215,7 @@ def test_an_answer_can_be_lost_too() -> None:
     """It left the target, and did not come home."""
     end = told(*WAY, seen(60000, C1, "eth0", False, packet("172.20.0.2", 80, 64, "SA"))).end
 
-    assert (end.ending, end.way, end.place) == (Ending.LOST, Way.BACK, C1)
+    assert (end.ending, end.way, end.place) == (Ending.LOST, Direction.BACK, C1)
 
 
 def test_an_error_turns_it_back() -> None:
@@ -241,7 +242,7 @@ def test_a_flood_is_told_as_one() -> None:
         FLOW,
         LAN,
         C1,
-        Outcome(True),
+        TraceOutcome(True),
         (*WAY[:3], *flood, WAY[4]),
         wires={("host", "veth1"): ("c1", "eth0")},
     )

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from plumb.kernel.netfilter.iptables_restore import parse
-from plumb.model.observations import Place, Ruled, RuleKind
+from plumb.model.observations import Netns, RuleHit, RuleKind
 from plumb.things.iptables import Family, Policy, Rule
 from plumb.trace.known_rules import SOMEBODYS, known
-from plumb.trace.rule_steps import Book, listed, read, whys
+from plumb.trace.rule_steps import RulesetListing, listed, read, whys
 
-HOST = Place("host", "")
+HOST = Netns("host", "")
 SAVED = parse("""*filter
 :FORWARD DROP [0:0]
 :PLUMB - [0:0]
@@ -31,7 +31,7 @@ HANDLES = {
     ("ip", "filter", "PLUMB"): [20, 21, 22],
     ("ip", "filter", "PLUMB-CT"): [30],
 }
-BOOK = Book(handles=HANDLES, saved={("nft", "ip"): SAVED, ("legacy", "ip"): SAVED})
+BOOK = RulesetListing(handles=HANDLES, saved={("nft", "ip"): SAVED, ("legacy", "ip"): SAVED})
 NATIVE = """table inet fw {
 	chain guard { # handle 1
 		type filter hook forward priority filter; policy drop;
@@ -44,10 +44,10 @@ NATIVE = """table inet fw {
 
 def step(
     chain: str, handle: int, verdict: str, kind: RuleKind = RuleKind.RULE, backend: str = "nft"
-) -> Ruled:
+) -> RuleHit:
     """A step of the filter table; a legacy one's number is the handle, and it has no verdict."""
     legacy = backend == "legacy"
-    return Ruled(
+    return RuleHit(
         0,
         HOST,
         backend,
@@ -99,7 +99,7 @@ def test_a_legacy_walk_is_the_same() -> None:
 
 def test_a_policy_is_told_where_it_drops() -> None:
     """And where nothing else was said about forwarding."""
-    drop = Ruled(0, HOST, "nft", "ip", "filter", "FORWARD", RuleKind.POLICY, "drop")
+    drop = RuleHit(0, HOST, "nft", "ip", "filter", "FORWARD", RuleKind.POLICY, "drop")
     lines = [*read([drop], {"host": BOOK}, {})]
 
     assert [(line.text, line.drops) for line in lines] == [("policy DROP", True)]
@@ -127,8 +127,8 @@ def test_rules_of_nfts_own() -> None:
     """
     book = listed(NATIVE)
     walk = [
-        Ruled(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "accept", 4),
-        Ruled(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "drop", 5),
+        RuleHit(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "accept", 4),
+        RuleHit(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "drop", 5),
     ]
     first, second = read(walk, {"host": book}, {})
 

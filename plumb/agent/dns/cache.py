@@ -16,7 +16,7 @@ PART = 16
 """The part of all that is one sandbox's at most: a sixteenth."""
 
 
-class Memory:
+class AnswerCache:
     """The prepared answers of all sandboxes.
 
     Args:
@@ -25,16 +25,16 @@ class Memory:
 
     def __init__(self, limit: int) -> None:
         self.limit, self.size = limit, 0
-        self.shares: dict[Share, None] = {}
+        self.shares: dict[CacheShard, None] = {}
 
-    def share(self) -> Share:
+    def share(self) -> CacheShard:
         """Those of one sandbox."""
-        made = Share(self)
+        made = CacheShard(self)
         self.shares[made] = None
         return made
 
 
-class Share:
+class CacheShard:
     """The prepared answers of a sandbox, by question.
 
     To datagrams, and to what comes by TCP, which may be longer.
@@ -42,7 +42,7 @@ class Share:
 
     __slots__ = ("_memory", "_size", "datagrams", "streams")
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: AnswerCache) -> None:
         self._memory, self._size = memory, 0
         self.datagrams: dict[bytes, Tails] = {}
         self.streams: dict[bytes, Tails] = {}

@@ -21,9 +21,9 @@ from ipaddress import IPv6Address, ip_address
 from itertools import islice
 
 from plumb.agent.dns import message
-from plumb.agent.dns.limits import Commons, Share
-from plumb.agent.dns.upstream import Datagrams, Exchange, Stream
-from plumb.agent.dns.zone import View
+from plumb.agent.dns.limits import ByteQuota, ServerContext
+from plumb.agent.dns.upstream import Datagrams, Stream, UpstreamQuery
+from plumb.agent.dns.zone import ZoneView
 
 MOST = 3
 """Servers that are asked."""
@@ -85,7 +85,7 @@ class Forward:
             stream,
             reply,
         )
-        self.exchange: Exchange | None = None
+        self.exchange: UpstreamQuery | None = None
 
     def expire(self) -> None:
         """The server, or the place in the queue, has taken too long."""
@@ -104,7 +104,11 @@ class Forwarder:
     """
 
     def __init__(
-        self, commons: Commons, share: Share, view: View, on_view: Callable[[View], None]
+        self,
+        commons: ServerContext,
+        share: ByteQuota,
+        view: ZoneView,
+        on_view: Callable[[ZoneView], None],
     ) -> None:
         self._commons, self._share, self.view, self._on_view = commons, share, view, on_view
         self._under_way: dict[Forward, None] = {}

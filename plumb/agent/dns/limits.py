@@ -115,7 +115,7 @@ class Deadlines:
                 )
 
 
-class Commons:
+class ServerContext:
     """What the servers of an agent share.
 
     Args:
@@ -145,10 +145,10 @@ class Commons:
             self._log(failure)
 
 
-class Share:
+class ByteQuota:
     """What one sandbox may keep of the bytes that all together may."""
 
-    def __init__(self, commons: Commons) -> None:
+    def __init__(self, commons: ServerContext) -> None:
         self._commons = commons
         self._mine = 0
 

@@ -31,7 +31,7 @@ import dns.rdatatype
 import dns.rrset
 
 from plumb.agent.dns import message
-from plumb.agent.dns.zone import IPAddress, View, Zone, reversed_address
+from plumb.agent.dns.zone import IPAddress, Zone, ZoneView, reversed_address
 
 TTL = 600
 ORDERS = 16
@@ -45,7 +45,7 @@ Name = dns.name.Name
 
 
 def local(
-    zone: Zone, view: View, packet: bytes, question: message.Question, stream: bool
+    zone: Zone, view: ZoneView, packet: bytes, question: message.Question, stream: bool
 ) -> tuple[bytes, ...] | None:
     """The answer out of the zone, without the id, in several orders.
 

@@ -28,11 +28,11 @@ from random import random
 from typing import NamedTuple
 
 from plumb.agent.dns import message
-from plumb.agent.dns.cache import Memory
+from plumb.agent.dns.cache import AnswerCache
 from plumb.agent.dns.forwarder import Forwarder, usable
-from plumb.agent.dns.limits import Commons, Share
+from plumb.agent.dns.limits import ByteQuota, ServerContext
 from plumb.agent.dns.tcp_server import Clients
-from plumb.agent.dns.zone import View
+from plumb.agent.dns.zone import ZoneView
 from plumb.agent.loop import IN
 
 BATCH = 64
@@ -80,12 +80,12 @@ class Resolver:
         OSError: a port is taken, or there is no such namespace.
     """
 
-    def __init__(self, commons: Commons, memory: Memory, served: Served) -> None:
+    def __init__(self, commons: ServerContext, memory: AnswerCache, served: Served) -> None:
         self._commons = commons
         self._datagrams, self._listener = commons.door.listen(served.ns, *served.place)
         self._known, self._version = memory.share(), commons.zone.version
-        share = Share(commons)
-        self._forwarder = Forwarder(commons, share, View((), {}), self._see)
+        share = ByteQuota(commons)
+        self._forwarder = Forwarder(commons, share, ZoneView((), {}), self._see)
         self._clients = Clients(commons, share, self._listener, self._by_stream, self._is_prepared)
         self.configure(served)
         try:
@@ -102,9 +102,9 @@ class Resolver:
         for network, alias, name in served.links:
             links.setdefault(network, {})[alias] = name
         self._servers = usable(served.upstreams, served.ns, served.ip, served.outside)
-        self._see(View(served.networks, links))
+        self._see(ZoneView(served.networks, links))
 
-    def _see(self, view: View) -> None:
+    def _see(self, view: ZoneView) -> None:
         """See the zone otherwise than before."""
         self._view = self._forwarder.view = view
         self._known.forget()

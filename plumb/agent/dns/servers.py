@@ -17,8 +17,8 @@ from importlib import import_module
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
-from plumb.agent.dns.cache import Memory
-from plumb.agent.dns.limits import Commons, Door, Limits
+from plumb.agent.dns.cache import AnswerCache
+from plumb.agent.dns.limits import Door, Limits, ServerContext
 from plumb.agent.dns.server import Resolver, Served
 from plumb.agent.dns.zone import Entry
 from plumb.agent.loop import Loop
@@ -55,8 +55,8 @@ class Embedded:
     def __init__(
         self, loop: Loop, door: Door, log: Callable[[Exception], None], limits: Limits | None = None
     ) -> None:
-        self._commons = Commons(loop, door, log, limits)
-        self._memory = Memory(self._commons.limits.remembered)
+        self._commons = ServerContext(loop, door, log, limits)
+        self._memory = AnswerCache(self._commons.limits.remembered)
         self._resolvers: dict[str, tuple[Resolver, Place]] = {}
         self._pieces = iter(PIECES)
         self._loading = False

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 
-from plumb.agent.dns.limits import Commons, Share
+from plumb.agent.dns.limits import ByteQuota, ServerContext
 from plumb.agent.loop import ERR, HANGUP, IN, OUT
 
 READ = 1024
@@ -47,8 +47,8 @@ class Clients:
 
     def __init__(
         self,
-        commons: Commons,
-        share: Share,
+        commons: ServerContext,
+        share: ByteQuota,
         listener: socket.socket,
         ask: Ask,
         prepared: Callable[[bytes], bool],

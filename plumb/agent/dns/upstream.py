@@ -18,7 +18,7 @@ import socket
 from collections.abc import Callable
 
 from plumb.agent.dns import message
-from plumb.agent.dns.limits import Commons, Share
+from plumb.agent.dns.limits import ByteQuota, ServerContext
 from plumb.agent.loop import IN, OUT
 
 PORT = 53
@@ -27,7 +27,7 @@ BATCH = 16
 Done = Callable[[bytes | None], None]
 
 
-class Exchange:
+class UpstreamQuery:
     """A question that is with a server; asking begins at once.
 
     Args:
@@ -45,8 +45,8 @@ class Exchange:
 
     def __init__(
         self,
-        commons: Commons,
-        share: Share,
+        commons: ServerContext,
+        share: ByteQuota,
         server: tuple[str, str],
         packet: bytes,
         question: message.Question,
@@ -83,7 +83,7 @@ class Exchange:
         self._socket.close()
 
 
-class Datagrams(Exchange):
+class Datagrams(UpstreamQuery):
     """By UDP. An answer may have any size, whatever was said about what can be taken.
 
     There are servers that do not care, as in Docker.
@@ -108,7 +108,7 @@ class Datagrams(Exchange):
                 return
 
 
-class Stream(Exchange):
+class Stream(UpstreamQuery):
     """By TCP: each message goes after its length (RFC 1035 section 4.2.2)."""
 
     kind, begins = socket.SOCK_STREAM, OUT

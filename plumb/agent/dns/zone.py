@@ -54,7 +54,7 @@ class Entry(NamedTuple):
     ports: tuple[tuple[str, str, int], ...] = ()
 
 
-class View(NamedTuple):
+class ZoneView(NamedTuple):
     """What a sandbox sees of the zone.
 
     Attributes:
@@ -134,7 +134,7 @@ class Zone:
 
     # -- questions ---------------------------------------------------------------
 
-    def addresses(self, view: View, name: str) -> tuple[IPAddress, ...] | None:
+    def addresses(self, view: ZoneView, name: str) -> tuple[IPAddress, ...] | None:
         """What a name means to a sandbox, of both families, each once; None where it is not known.
 
         Args:
@@ -160,7 +160,7 @@ class Zone:
                     )
         return None
 
-    def called(self, view: View, ip: bytes) -> str:
+    def called(self, view: ZoneView, ip: bytes) -> str:
         """What an address is called, NAME.NETWORK; empty where it is nobody's here.
 
         Args:
@@ -174,7 +174,7 @@ class Zone:
                 return f"{name}.{net.title}"
         return ""
 
-    def offers(self, view: View, name: str) -> list[tuple[str, int, tuple[IPAddress, ...]]]:
+    def offers(self, view: ZoneView, name: str) -> list[tuple[str, int, tuple[IPAddress, ...]]]:
         """Who offers a named port: NAME.NETWORK, the port's number, addresses.
 
         On the first network where somebody does.
@@ -197,7 +197,7 @@ class Zone:
                 return found
         return []
 
-    def learnt(self, view: View, name: str, ip: bytes) -> View:
+    def learnt(self, view: ZoneView, name: str, ip: bytes) -> ZoneView:
         """What a sandbox sees after a server elsewhere has said that a name means this address.
 
         If it is called so here too, that one shall be asked what it is called. (Docker notes it

@@ -26,7 +26,7 @@ KEPT = 16
 """Empty pipes that are kept for whoever comes next."""
 
 
-class Vessel(Protocol):
+class SpliceBuffer(Protocol):
     """Holds bytes between two sockets.
 
     Where a socket has nothing, or takes nothing, both calls raise BlockingIOError.
@@ -115,14 +115,14 @@ class Pool:
     def __init__(self) -> None:
         self._free: list[Pipe] = []
 
-    def take(self) -> Vessel:
+    def take(self) -> SpliceBuffer:
         """An empty pipe, or a buffer where no pipe can be made."""
         try:
             return self._free.pop() if self._free else Pipe()
         except OSError:
             return Buffer()
 
-    def give(self, vessel: Vessel) -> None:
+    def give(self, vessel: SpliceBuffer) -> None:
         """Give a vessel back, with or without bytes in it."""
         if isinstance(vessel, Pipe):
             if vessel.held or len(self._free) >= KEPT:

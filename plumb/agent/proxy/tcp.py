@@ -30,7 +30,7 @@ import socket
 import struct
 
 from plumb.agent.loop import EDGE, ERR, HANGUP, IN, OUT, PRI, Loop
-from plumb.agent.proxy.splice import Buffer, Pool, Vessel
+from plumb.agent.proxy.splice import Buffer, Pool, SpliceBuffer
 
 ROUNDS = 2
 """How often a flow fills a pipe (1 MiB) before it is the others' turn."""
@@ -82,7 +82,7 @@ class Flow:
     def __init__(self, source: Side, sink: Side, pool: Pool, spliced: bool) -> None:
         self.source, self.sink, self.ended = source, sink, False
         self._pool, self._spliced = pool, spliced
-        self._vessel: Vessel | None = None
+        self._vessel: SpliceBuffer | None = None
 
     def pump(self) -> bool:
         """Move bytes, for a turn; whether there is more that could be moved at once.

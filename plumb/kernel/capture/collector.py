@@ -31,11 +31,11 @@ from typing import Self
 from plumb.errors import KernelRefused
 from plumb.kernel.capture import iptables_trace, nftrace, nftrace_rules, packet_taps
 from plumb.kernel.capture.flow_filter import Asked, compiled
-from plumb.kernel.capture.nf_log import Remembered
+from plumb.kernel.capture.nf_log import SavedNfLog
 from plumb.kernel.capture.undo import sweep
-from plumb.kernel.netlink.nfnetlink import LOG, NFTABLES, Heard, Netfilter
+from plumb.kernel.netlink.nfnetlink import LOG, NFTABLES, Netfilter, NfMessage
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Flow, Place, Ruled, Seen
+from plumb.model.observations import CapturedFrame, Flow, Netns, RuleHit
 
 SIOCGIFNAME = 0x8910
 
@@ -49,8 +49,8 @@ class Records:
         ruled: steps through the firewall, in the order in which each namespace told them.
     """
 
-    seen: tuple[Seen, ...] = ()
-    ruled: tuple[Ruled, ...] = ()
+    seen: tuple[CapturedFrame, ...] = ()
+    ruled: tuple[RuleHit, ...] = ()
 
 
 class Collector:
@@ -74,18 +74,18 @@ class Collector:
 
     def __init__(
         self,
-        places: Sequence[Place],
+        places: Sequence[Netns],
         flow: Flow,
         *,
         memory: str,
         asked: Asked | None = None,
-        bridges: Collection[Place] = (),
+        bridges: Collection[Netns] = (),
     ) -> None:
         sweep(memory)
         self.missing: list[str] = []
         self._watches: list[_Watch] = []
         self._selector = selectors.DefaultSelector()
-        self._seen: list[Seen] = []
+        self._seen: list[CapturedFrame] = []
         asked = asked or Asked()
         called, program = nftrace_rules.name(), compiled(flow, asked)
         tables = {
@@ -190,14 +190,14 @@ class Collector:
 class _Watch:
     """What listens in one namespace; made while the calling thread is in it."""
 
-    def __init__(self, place: Place, program: bytes) -> None:
+    def __init__(self, place: Netns, program: bytes) -> None:
         self.place = place
         self.tap = packet_taps.opened(place, program)
         self._netfilter: Netfilter | None = None
         self._tables: dict[int, str] = {}
-        self._logger: Remembered | None = None
+        self._logger: SavedNfLog | None = None
         self._links: dict[int, str] = {}
-        self.steps: list[Ruled] = []
+        self.steps: list[RuleHit] = []
 
     def arm(
         self, tables: dict[int, tuple[str, list[bytes]]], version: int, memory: str
@@ -229,7 +229,7 @@ class _Watch:
         assert self._netfilter is not None
         try:
             self._netfilter.ask(*iptables_trace.listening())
-            self._logger = Remembered(version, self.place.ns, memory)
+            self._logger = SavedNfLog(version, self.place.ns, memory)
             self._netfilter.ask(iptables_trace.bound(version))
         except OSError as error:
             busy = (
@@ -253,7 +253,7 @@ class _Watch:
                 news = True
         return news
 
-    def _step(self, heard: Heard, now: int) -> Ruled | None:
+    def _step(self, heard: NfMessage, now: int) -> RuleHit | None:
         if (heard.subsystem, heard.kind) == (NFTABLES, nftrace.MESSAGE):
             return nftrace.decoded(heard, now, self.place, self._link)
         if (heard.subsystem, heard.kind) == (LOG, iptables_trace.PACKET):

@@ -29,7 +29,7 @@ from plumb.kernel.capture.flow_filter import belongs, ip_packet
 from plumb.kernel.capture.undo_log import Note
 from plumb.kernel.netlink.codec import GENERIC, HEADER, SOL_NETLINK, ask, attribute, attributes
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Dropped, Flow, Place, Seen
+from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns
 
 # linux/genetlink.h, linux/net_dropmon.h; the numbers are the kernel's ABI.
 CONTROL, GET_FAMILY = 16, 3
@@ -73,9 +73,9 @@ class DropMonitor:
         KernelRefused: the machine's first namespace cannot be entered.
     """
 
-    def __init__(self, flow: Flow, places: Sequence[Place], memory: str) -> None:
+    def __init__(self, flow: Flow, places: Sequence[Netns], memory: str) -> None:
         self._flow = flow
-        self._found: list[tuple[Dropped, int]] = []
+        self._found: list[tuple[KernelDrop, int]] = []
         self._links = {place: _links(place) for place in places}
         with entered(FIRST):
             self._family, group = _family()
@@ -104,7 +104,7 @@ class DropMonitor:
             _stop(self._family, self._before)
         undo_log.tear(self._note)
 
-    def read(self, seen: Collection[Seen]) -> list[Dropped]:
+    def read(self, seen: Collection[CapturedFrame]) -> list[KernelDrop]:
         """All drops of the flow so far, in order of time.
 
         Args:
@@ -118,7 +118,9 @@ class DropMonitor:
             key=lambda each: each.time,
         )
 
-    def _placed(self, dropped: Dropped, index: int, seen: Collection[Seen]) -> Dropped:
+    def _placed(
+        self, dropped: KernelDrop, index: int, seen: Collection[CapturedFrame]
+    ) -> KernelDrop:
         """A drop with the place and the link where its packet was last seen to come in by a link of that number."""
         likeness = _likeness(dropped.packet)
         came = [
@@ -212,14 +214,14 @@ def _listening(group: int) -> socket.socket:
     return sock
 
 
-def _dropped(found: dict[int, bytes], flow: Flow) -> Dropped | None:
+def _dropped(found: dict[int, bytes], flow: Flow) -> KernelDrop | None:
     """An alert as a record; None where the packet is not the flow's."""
     payload = found.get(PAYLOAD, b"")
     packet = next((part for part in (payload[ETHERNET:], payload) if belongs(flow, part)), None)
     if packet is None:
         return None
     stamp = found.get(TIMESTAMP, bytes(8))
-    return Dropped(
+    return KernelDrop(
         struct.unpack("=Q", stamp)[0],
         _text(found.get(REASON, b"")) or "NOT_SPECIFIED",
         _text(found.get(SYMBOL, b"")).partition("+")[0],
@@ -241,7 +243,7 @@ def _likeness(packet: bytes) -> bytes:
     return body[4:14] if protocol == TCP else body[8:16]
 
 
-def _links(place: Place) -> dict[int, str]:
+def _links(place: Netns) -> dict[int, str]:
     with entered(place.ns):
         return dict(socket.if_nameindex())
 

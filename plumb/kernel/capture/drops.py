@@ -19,7 +19,7 @@ from plumb.errors import KernelRefused
 from plumb.kernel.capture.drop_monitor import DropMonitor
 from plumb.kernel.capture.kfree_skb import BufferEvents
 from plumb.kernel.capture.undo import sweep
-from plumb.model.observations import Dropped, Flow, Place, Seen
+from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns
 
 
 class Drops:
@@ -36,7 +36,7 @@ class Drops:
         missing: why there is none.
     """
 
-    def __init__(self, flow: Flow, places: Sequence[Place], *, memory: str) -> None:
+    def __init__(self, flow: Flow, places: Sequence[Netns], *, memory: str) -> None:
         sweep(memory)
         self.source = self.missing = ""
         self._monitor: DropMonitor | None = None
@@ -62,7 +62,7 @@ class Drops:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def read(self, seen: Collection[Seen]) -> list[Dropped]:
+    def read(self, seen: Collection[CapturedFrame]) -> list[KernelDrop]:
         """All drops so far, in order of time.
 
         Args:

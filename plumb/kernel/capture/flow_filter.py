@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from plumb.kernel.capture import bpf
 from plumb.kernel.capture.bpf import Program
-from plumb.model.observations import Flow, Seen
+from plumb.model.observations import CapturedFrame, Flow
 
 ETHERNET_TYPES = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK: links whose frames have such a header
 ETHERNET = 14
@@ -332,7 +332,7 @@ def _has_token(flow: Flow, body: bytes) -> bool:
     return token in (body[0:2], body[2:4])
 
 
-def ip_packet(seen: Seen) -> bytes:
+def ip_packet(seen: CapturedFrame) -> bytes:
     """A frame from behind its link's header on."""
     if not seen.ethernet:
         return seen.frame

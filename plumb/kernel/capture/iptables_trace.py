@@ -23,8 +23,8 @@ import struct
 from collections.abc import Callable
 
 from plumb.kernel.netlink.codec import attribute, attributes
-from plumb.kernel.netlink.nfnetlink import LOG, Heard, message
-from plumb.model.observations import Place, Ruled, RuleKind
+from plumb.kernel.netlink.nfnetlink import LOG, NfMessage, message
+from plumb.model.observations import Netns, RuleHit, RuleKind
 
 # linux/netfilter/nfnetlink_log.h; the numbers are the kernel's ABI.
 PACKET, CONFIG = 0, 1
@@ -69,7 +69,9 @@ def bound(version: int) -> bytes:
     )
 
 
-def decoded(heard: Heard, time: int, place: Place, link: Callable[[int], str]) -> Ruled | None:
+def decoded(
+    heard: NfMessage, time: int, place: Netns, link: Callable[[int], str]
+) -> RuleHit | None:
     """A message as a record; None where it is no trace, but somebody's rule with the target LOG.
 
     Args:
@@ -84,7 +86,7 @@ def decoded(heard: Heard, time: int, place: Place, link: Callable[[int], str]) -
         return None
     table, _, rest = prefix.removeprefix(MARK).rstrip().partition(":")
     chain, kind, number = rest.rsplit(":", 2)
-    return Ruled(
+    return RuleHit(
         time=time,
         place=place,
         backend="legacy",

@@ -25,7 +25,7 @@ from typing import NamedTuple, Self
 from plumb.kernel.capture.flow_filter import IPV4, IPV6, ip_packet
 from plumb.kernel.capture.tracefs import Instance
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Dropped, Flow, Place, Seen
+from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns
 
 DROP, CAME, QUEUED = "skb/kfree_skb", "net/netif_receive_skb", "net/netif_rx"
 LINE = re.compile(r"^.*?\s(\d+)\.(\d+): (\w+): (.*)$")
@@ -84,7 +84,7 @@ class BufferEvents:
         OSError: there is no tracefs for us, or it has no such events.
     """
 
-    def __init__(self, flow: Flow, places: Sequence[Place], memory: str) -> None:
+    def __init__(self, flow: Flow, places: Sequence[Netns], memory: str) -> None:
         self._instance = Instance(memory)
         self._offset = 0  # of the time of day to the tracing's own clock
         self._marks: list[tuple[int, int]] = []
@@ -112,7 +112,7 @@ class BufferEvents:
     def __exit__(self, *_: object) -> None:
         self._instance.close()
 
-    def read(self, seen: Collection[Seen]) -> list[Dropped]:
+    def read(self, seen: Collection[CapturedFrame]) -> list[KernelDrop]:
         """All drops so far, in order of time.
 
         Args:
@@ -149,20 +149,20 @@ class BufferEvents:
             self._offset = (before + after) // 2 - at
 
 
-def _dropped(freed: Freed, seen: Collection[Seen]) -> Dropped | None:
+def _dropped(freed: Freed, seen: Collection[CapturedFrame]) -> KernelDrop | None:
     """A drop as a record.
 
     None where the buffer came in at a link and no tap has seen it: then it is not of the flow.
     """
     passage = freed.passage
     if passage is None:
-        return Dropped(freed.time, freed.reason, freed.function)
+        return KernelDrop(freed.time, freed.reason, freed.function)
     near = [each for each in seen if _is(each, passage)]
     if not near:
         return None
     frame = min(near, key=lambda each: abs(each.time - passage.time))
     sure = freed.time - passage.time < SOON or freed.reason.startswith(WAITED)
-    return Dropped(
+    return KernelDrop(
         freed.time,
         freed.reason,
         freed.function,
@@ -173,7 +173,7 @@ def _dropped(freed: Freed, seen: Collection[Seen]) -> Dropped | None:
     )
 
 
-def _is(seen: Seen, passage: Passage) -> bool:
+def _is(seen: CapturedFrame, passage: Passage) -> bool:
     """Whether a frame at a tap is what came in there.
 
     The kernel's event counts the bytes behind the link's header.
@@ -195,6 +195,6 @@ def _function(location: str) -> str:
     return "" if re.fullmatch(r"(0x)?[0-9a-f]{8,16}", name) else name
 
 
-def _links(place: Place) -> Iterator[str]:
+def _links(place: Netns) -> Iterator[str]:
     with entered(place.ns):
         yield from (name for _, name in socket.if_nameindex())

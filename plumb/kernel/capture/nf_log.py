@@ -23,7 +23,7 @@ FAMILIES = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 _numbers = count(1)
 
 
-class Remembered:
+class SavedNfLog:
     """The logger of one family in the calling thread's namespace, noted down to be put back.
 
     Args:

@@ -21,8 +21,8 @@ from dataclasses import replace
 
 from plumb.kernel.capture.nftrace_rules import PREFIX, family_name
 from plumb.kernel.netlink.codec import attributes
-from plumb.kernel.netlink.nfnetlink import Heard
-from plumb.model.observations import Place, Ruled, RuleKind
+from plumb.kernel.netlink.nfnetlink import NfMessage
+from plumb.model.observations import Netns, RuleHit, RuleKind
 
 GROUP, MESSAGE = 9, 17  # NFNLGRP_NFTRACE, NFT_MSG_TRACE
 TABLE, CHAIN, HANDLE, TYPE, VERDICT, ID, NETWORK, TRANSPORT, IIF, OIF, POLICY = (
@@ -55,7 +55,9 @@ VERDICTS = {
 VERDICT_CODE, VERDICT_CHAIN = 1, 2
 
 
-def decoded(heard: Heard, time: int, place: Place, link: Callable[[int], str]) -> Ruled | None:
+def decoded(
+    heard: NfMessage, time: int, place: Netns, link: Callable[[int], str]
+) -> RuleHit | None:
     """A message as a record; None for what the trigger's own chains say.
 
     Args:
@@ -75,7 +77,7 @@ def decoded(heard: Heard, time: int, place: Place, link: Callable[[int], str]) -
         verdict = VERDICTS.get(_number(found[POLICY]), "")
     if kind is RuleKind.RULE and not handle:
         kind = RuleKind.RETURN
-    return Ruled(
+    return RuleHit(
         time=time,
         place=place,
         backend="nft",
@@ -92,7 +94,7 @@ def decoded(heard: Heard, time: int, place: Place, link: Callable[[int], str]) -
     )
 
 
-def joined(steps: list[Ruled], step: Ruled) -> None:
+def joined(steps: list[RuleHit], step: RuleHit) -> None:
     """Add a step to those of its place.
 
     The end of a base chain and its policy become one, as older kernels have it.

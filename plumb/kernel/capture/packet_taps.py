@@ -34,7 +34,7 @@ from plumb.errors import KernelRefused
 from plumb.kernel.capture import bpf
 from plumb.kernel.capture.flow_filter import ETHERNET_TYPES, Asked, compiled
 from plumb.kernel.netns.namespaces import call, entered
-from plumb.model.observations import Flow, Place, Seen
+from plumb.model.observations import CapturedFrame, Flow, Netns
 
 # linux/if_ether.h, linux/if_packet.h, asm-generic/socket.h; the numbers are the kernel's ABI.
 EVERY_PROTOCOL = 0x0003
@@ -61,7 +61,7 @@ class Tap:
         program: its filter (flow_filter.compiled).
     """
 
-    def __init__(self, place: Place, program: bytes) -> None:
+    def __init__(self, place: Netns, program: bytes) -> None:
         self.place = place
         # Without a protocol nothing is delivered yet: no packet slips by before the filter is
         # there.
@@ -91,7 +91,7 @@ class Tap:
         """For selectors."""
         return self.socket.fileno()
 
-    def read(self) -> list[Seen]:
+    def read(self) -> list[CapturedFrame]:
         """What has come since."""
         found = []
         while True:
@@ -103,7 +103,7 @@ class Tap:
                 if error.errno != errno.ENETDOWN:  # that a link went down is told once, as an error
                     raise
 
-    def _receive(self) -> Seen:
+    def _receive(self) -> CapturedFrame:
         frame, ancillary, _, (dev, _, kind, link_type, *_) = self.socket.recvmsg(LONGEST, 256)
         stamp = 0
         ethernet = link_type in ETHERNET_TYPES
@@ -112,7 +112,7 @@ class Tap:
                 stamp = _nanoseconds(data)
             elif (level, what) == (SOL_PACKET, AUXDATA) and ethernet:
                 frame = _tagged(frame, data)
-        return Seen(stamp, self.place, dev, kind != OUTGOING, frame, ethernet)
+        return CapturedFrame(stamp, self.place, dev, kind != OUTGOING, frame, ethernet)
 
     def lost(self) -> int:
         """How many packets found no room since it was last asked."""
@@ -131,7 +131,7 @@ class Taps:
         KernelRefused: a namespace cannot be entered, or packet sockets are not permitted.
     """
 
-    def __init__(self, places: Sequence[Place], flow: Flow, asked: Asked | None = None) -> None:
+    def __init__(self, places: Sequence[Netns], flow: Flow, asked: Asked | None = None) -> None:
         self._taps: list[Tap] = []
         program = compiled(flow, asked)
         try:
@@ -149,7 +149,7 @@ class Taps:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read(self, seconds: float = 0.0) -> list[Seen]:
+    def read(self, seconds: float = 0.0) -> list[CapturedFrame]:
         """What comes until so many seconds have passed, in order of time."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
@@ -164,7 +164,7 @@ class Taps:
         self._taps = []
 
 
-def opened(place: Place, program: bytes) -> Tap:
+def opened(place: Netns, program: bytes) -> Tap:
     """A tap in the calling thread's namespace, which is called so.
 
     Raises:
@@ -176,7 +176,7 @@ def opened(place: Place, program: bytes) -> Tap:
         raise KernelRefused(f"listen to packets in {place.name}", error.errno or 0) from error
 
 
-def settle(places: Iterable[Place]) -> bool:
+def settle(places: Iterable[Netns]) -> bool:
     """Wait until the kernel stamps packets: some socket has asked for it. Whether it does.
 
     Args:

@@ -24,7 +24,7 @@ from plumb.kernel.netlink.codec import attribute
 from plumb.kernel.netns import namespaces
 from plumb.plan import Step
 from plumb.things import Thing
-from plumb.things.iptables import Chain, Family, Place, Rule
+from plumb.things.iptables import Chain, Family, Position, Rule
 from plumb.things.nftables import NftChain, NftFamily, NftMap, NftRule, NftTable
 
 number = itertools.count(1)
@@ -37,7 +37,7 @@ def rules(table: str, *specs: str, families: tuple[Family, ...] = tuple(Family))
     writer = backends.writer()
     for family in families:
         chain = Chain(family, table, f"TRY{next(number)}")
-        made = [chain, *(Rule(family, table, chain.name, spec, Place.TAIL) for spec in specs)]
+        made = [chain, *(Rule(family, table, chain.name, spec, Position.TAIL) for spec in specs)]
         writer.take([Step(None, thing) for thing in made], [])
     return writer.name
 

@@ -24,7 +24,7 @@ from typing import Self
 from plumb.kernel.netlink.codec import DONE, DUMP, ERROR, HEADER, REQUEST, attribute, attributes
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.netns_state import IPInterface, Link, Neighbour, Port
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 
 GETLINK, GETADDR, GETNEIGH, GETNSID = 18, 22, 30, 90
 LINK, ADDRESS, NEIGHBOUR = (
@@ -52,14 +52,14 @@ NUD = {
 HERE = "/proc/thread-self/ns/net"
 
 
-class Landscape:
+class LinkInventory:
     """A rtnetlink socket in a namespace, which stays there wherever the thread goes.
 
     Raises:
         KernelRefused: there is no such namespace.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Netns) -> None:
         self.place = place
         with entered(place.ns):
             self._socket = socket.socket(
@@ -186,12 +186,12 @@ def _number(value: bytes) -> int:
     return int.from_bytes(value, "little")
 
 
-def numbers(places: Sequence[Landscape]) -> dict[tuple[str, int], Place]:
+def numbers(places: Sequence[LinkInventory]) -> dict[tuple[str, int], Netns]:
     """Which namespace is meant by which number in which other one.
 
     By the name of the place and the number.
     """
-    found: dict[tuple[str, int], Place] = {}
+    found: dict[tuple[str, int], Netns] = {}
     for other in places:
         with suppress(OSError):
             descriptor = os.open(other.place.ns or HERE, os.O_RDONLY | os.O_CLOEXEC)

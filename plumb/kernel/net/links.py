@@ -32,7 +32,7 @@ from plumb.kernel.net.link_messages import (
     settling,
 )
 from plumb.kernel.netlink import rtnetlink as nl
-from plumb.kernel.netlink.rtnetlink import Answer, Message, RouteSocket
+from plumb.kernel.netlink.rtnetlink import Message, NetlinkAck, RouteSocket
 from plumb.kernel.netns.namespaces import entered, is_namespace
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
@@ -166,7 +166,7 @@ class _Sender:
         sent, self._waiting = self._waiting, []
         answers = iter(self._kernel.ask([message for _, messages in sent for message in messages]))
         self.close()
-        failed: tuple[Step, Answer] | None = None
+        failed: tuple[Step, NetlinkAck] | None = None
         for step, messages in sent:
             bad = next((a for a in [next(answers) for _ in messages] if not _fine(step, a)), None)
             if bad is None:
@@ -216,7 +216,7 @@ def _refused(step: Step, number: int, said: str = "") -> KernelRefused:
     return KernelRefused(str(step), number, said, hint)
 
 
-def _fine(step: Step, answer: Answer) -> bool:
+def _fine(step: Step, answer: NetlinkAck) -> bool:
     return answer.errno == 0 or (step.after is None and answer.errno in GONE)
 
 

@@ -33,8 +33,8 @@ from plumb.kernel.netlink.codec import attribute, attributes
 from plumb.kernel.netlink.connection import Questions
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.ports import listeners
-from plumb.model.netns_state import Answer, Listener, Tracked, Tuple
-from plumb.model.observations import Flow, Place
+from plumb.model.netns_state import ConntrackEntry, ConnTuple, Listener, RouteAnswer
+from plumb.model.observations import Flow, Netns
 
 IPAddress = IPv4Address | IPv6Address
 # linux/rtnetlink.h, linux/neighbour.h; the numbers are the kernel's ABI.
@@ -101,14 +101,14 @@ class FdbEntry:
     own: bool = False
 
 
-class Oracle:
+class RouteLookup:
     """What the kernel knows in a namespace; read only.
 
     Raises:
         KernelRefused: there is no such namespace.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Netns) -> None:
         self.place = place
         with entered(place.ns):
             self._route = Questions(socket.NETLINK_ROUTE)
@@ -123,7 +123,7 @@ class Oracle:
 
     def route(
         self, to: IPAddress, source: IPAddress | None = None, iif: str = "", mark: int = 0
-    ) -> Answer:
+    ) -> RouteAnswer:
         """What would be done with a packet.
 
         Args:
@@ -137,14 +137,14 @@ class Oracle:
             says no.
         """
         if iif and iif not in self._links.values():
-            return Answer(to, error="ENODEV")
+            return RouteAnswer(to, error="ENODEV")
         found = self._asked(to, source, iif, mark)
         if not found.error:
             return found
         own = self._asked(to, None, "", mark) if iif or source else found
-        return Answer(to, type=REFUSING.get(own.error, ""), error=found.error)
+        return RouteAnswer(to, type=REFUSING.get(own.error, ""), error=found.error)
 
-    def _asked(self, to: IPAddress, source: IPAddress | None, iif: str, mark: int) -> Answer:
+    def _asked(self, to: IPAddress, source: IPAddress | None, iif: str, mark: int) -> RouteAnswer:
         bits = to.max_prefixlen
         body = attribute(DST, to.packed) + (attribute(SRC, source.packed) if source else b"")
         if iif:
@@ -159,7 +159,7 @@ class Oracle:
         try:
             whole = self._get(to, bits, source, body, LOOKUP_TABLE)
         except OSError as error:
-            return Answer(to, error=errno.errorcode.get(error.errno or 0, str(error.errno)))
+            return RouteAnswer(to, error=errno.errorcode.get(error.errno or 0, str(error.errno)))
         try:
             matched = self._get(to, bits, source, body, LOOKUP_TABLE | FIB_MATCH)
         except OSError:
@@ -168,7 +168,7 @@ class Oracle:
         _, net_length, *_ = ROUTE.unpack_from(matched)
         found, entry = attributes(whole[ROUTE.size :]), attributes(matched[ROUTE.size :])
         net = f"{ip_address(entry[DST])}/{net_length}" if DST in entry else "default"
-        return Answer(
+        return RouteAnswer(
             to,
             TYPES.get(kind, str(kind)),
             self._links.get(_number(found.get(OIF)), ""),
@@ -225,7 +225,7 @@ class Oracle:
         with entered(self.place.ns):
             return sysctl.read(name) or ""
 
-    def tracked(self, flow: Flow) -> list[Tracked]:
+    def tracked(self, flow: Flow) -> list[ConntrackEntry]:
         """What connection tracking remembers of a flow.
 
         The kernel walks its whole table for it, some 9 ms.
@@ -279,7 +279,7 @@ class Oracle:
         return found
 
 
-def meaning(answer: Answer) -> str:
+def meaning(answer: RouteAnswer) -> str:
     """What the routing means with its no; empty for a yes."""
     return (
         f"the route says {answer.type}"
@@ -305,16 +305,18 @@ def _gateway(found: Mapping[int, bytes]) -> IPAddress | None:
     )  # IPv4 by way of an IPv6 neighbour: struct rtvia
 
 
-def _tracked(protocol: str, entry: ctnetlink.Flow) -> Tracked:
+def _tracked(protocol: str, entry: ctnetlink.ConntrackEntry) -> ConntrackEntry:
     way, reply = (
-        Tuple(ip_address(each.src), ip_address(each.dst), each.src_port, each.dst_port)
+        ConnTuple(ip_address(each.src), ip_address(each.dst), each.src_port, each.dst_port)
         for each in (entry.way, entry.reply)
     )
     status = attributes(entry.message[ctnetlink.GENERIC.size :]).get(STATUS, b"")
-    return Tracked(protocol, way, reply, answered=bool(int.from_bytes(status, "big") & SEEN_REPLY))
+    return ConntrackEntry(
+        protocol, way, reply, answered=bool(int.from_bytes(status, "big") & SEEN_REPLY)
+    )
 
 
-def _token(entry: ctnetlink.Flow, version: int) -> int:
+def _token(entry: ctnetlink.ConntrackEntry, version: int) -> int:
     """The client's port, or an echo's identifier."""
     if entry.way.protocol not in PROTOCOLS["icmp"].values():
         return entry.way.src_port

@@ -28,7 +28,7 @@ from typing import NamedTuple
 from plumb.errors import KernelRefused
 from plumb.kernel.net import sysctl
 from plumb.kernel.netlink import ctnetlink
-from plumb.kernel.netlink.ctnetlink import Flow, Table
+from plumb.kernel.netlink.ctnetlink import ConntrackEntry, Table
 from plumb.things.host_ports import HostPort
 
 UDP = 17
@@ -97,7 +97,7 @@ def forget(ports: Iterable[HostPort]) -> int:
     return len(stale)
 
 
-def dump() -> list[Flow]:
+def dump() -> list[ConntrackEntry]:
     """All flows of the calling thread's namespace, both families."""
     with Table() as table:
         return list(table.dump())
@@ -116,22 +116,22 @@ def _sought(ports: Iterable[HostPort]) -> dict[Sought, None]:
     return found
 
 
-def _by_port(flow: Flow, sought: Container[Sought]) -> bool:
+def _by_port(flow: ConntrackEntry, sought: Container[Sought]) -> bool:
     way = flow.way
     return way.protocol == UDP and any(
         ByPort(way.version, way.dst_port, ip) in sought for ip in (None, way.dst)
     )
 
 
-def _by_target(flow: Flow, sought: Container[Sought]) -> bool:
+def _by_target(flow: ConntrackEntry, sought: Container[Sought]) -> bool:
     return ByTarget(flow.reply.version, flow.reply.src) in sought
 
 
-def _candidates(table: Table, sought: Collection[Sought], there: int) -> Iterable[Flow]:
+def _candidates(table: Table, sought: Collection[Sought], there: int) -> Iterable[ConntrackEntry]:
     """The flows among which those that are sought are, read in the cheapest way."""
     if there <= FEW * len(sought):
         return table.dump()
-    found: dict[Flow, None] = {}
+    found: dict[ConntrackEntry, None] = {}
     for each in sought:
         try:
             part = list(table.dump(ctnetlink.FAMILY[each.version], each.filter()))

@@ -29,7 +29,7 @@ from plumb.kernel.netfilter.foreign_rules import Json, from_iptables, from_nft
 from plumb.kernel.netfilter.iptables_restore import Ruleset, parse
 from plumb.kernel.netfilter.libnftables import JSON, nft
 from plumb.kernel.netlink.rtnetlink import RouteSocket
-from plumb.model.foreign_firewall import Line, Wall
+from plumb.model.foreign_firewall import FirewallRule, ForeignFirewall
 
 HOOKS = {"FORWARD": "forward", "PREROUTING": "prerouting", "POSTROUTING": "postrouting"}
 PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
@@ -39,7 +39,7 @@ FRIENDS = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay"})
 """Tables of plumb and of Docker: what they drop is what they know."""
 
 
-def walls(backend: str) -> list[Wall]:
+def walls(backend: str) -> list[ForeignFirewall]:
     """The walls in the calling thread's namespace that are not plumb's own.
 
     Args:
@@ -68,7 +68,7 @@ def uplinks(version: int) -> frozenset[str]:
     )
 
 
-def _of_nft(backend: str) -> Iterator[Wall]:
+def _of_nft(backend: str) -> Iterator[ForeignFirewall]:
     for chain in _chains():
         family, table, name = chain["family"], chain["table"], chain["name"]
         if family in TOOLS and table in PRIORITIES and name in HOOKS:
@@ -76,9 +76,9 @@ def _of_nft(backend: str) -> Iterator[Wall]:
             if not ours and (table == "filter" or chain.get("policy") == "drop"):
                 yield from _of_iptables("nft", family, table, name)
         elif table not in FRIENDS:
-            lines: dict[str, tuple[Line, ...]] = {}
+            lines: dict[str, tuple[FirewallRule, ...]] = {}
             _follow(family, table, name, lines)
-            yield Wall(
+            yield ForeignFirewall(
                 "nft",
                 family,
                 table,
@@ -100,7 +100,9 @@ def _chains() -> list[Json]:
     ]
 
 
-def _follow(family: str, table: str, chain: str, lines: dict[str, tuple[Line, ...]]) -> None:
+def _follow(
+    family: str, table: str, chain: str, lines: dict[str, tuple[FirewallRule, ...]]
+) -> None:
     """The rules of a chain, and of those that it jumps to."""
 
     def elements(name: str) -> list[Json]:
@@ -124,7 +126,7 @@ def _follow(family: str, table: str, chain: str, lines: dict[str, tuple[Line, ..
             _follow(family, table, line.target, lines)
 
 
-def _of_legacy() -> Iterator[Wall]:
+def _of_legacy() -> Iterator[ForeignFirewall]:
     for family in TOOLS:
         try:
             names = Path(f"/proc/thread-self/net/{family}_tables_names").read_text().split()
@@ -137,7 +139,7 @@ def _of_legacy() -> Iterator[Wall]:
                 )
 
 
-def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[Wall]:
+def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[ForeignFirewall]:
     tool = f"{TOOLS[family]}-{variant}"
     chains = _saved(f"{tool}-save", table).get(table, {})
     if chain in chains:
@@ -146,7 +148,7 @@ def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[
             name: tuple(from_iptables(spec, names) for spec in specs)
             for name, (_, specs) in chains.items()
         }
-        yield Wall(
+        yield ForeignFirewall(
             tool,
             family,
             table,

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from plumb.model.foreign_firewall import Condition, Line
+from plumb.model.foreign_firewall import Condition, FirewallRule
 
 Json = Any
 """A part of libnftables-json(5)."""
@@ -69,7 +69,7 @@ HARMLESS = frozenset(
 # -- nft ---------------------------------------------------------------
 
 
-def from_nft(statements: list[Json], elements: Elements) -> Iterator[Line]:
+def from_nft(statements: list[Json], elements: Elements) -> Iterator[FirewallRule]:
     """A rule of nft's; several lines where it looks a verdict up in a map."""
     known: list[Conditions] = [()]
     for statement in statements:
@@ -83,14 +83,14 @@ def from_nft(statements: list[Json], elements: Elements) -> Iterator[Line]:
                 else []
             )
             yield from (
-                Line(old + new, *_verdict(*next(iter(verdict.items()))))
+                FirewallRule(old + new, *_verdict(*next(iter(verdict.items()))))
                 for old in known
                 for value, verdict in pairs
                 for new in _alternatives(what["key"], [value], negated=False)
             )
             return
         elif kind in VERDICTS:
-            yield from (Line(old, *_verdict(kind, what)) for old in known)
+            yield from (FirewallRule(old, *_verdict(kind, what)) for old in known)
             return
         elif kind not in HARMLESS:
             known = [(*old, UNKNOWN) for old in known]
@@ -211,7 +211,7 @@ TARGETS = {
 }
 
 
-def from_iptables(spec: str, chains: frozenset[str]) -> Line:
+def from_iptables(spec: str, chains: frozenset[str]) -> FirewallRule:
     """A rule in the words that iptables-save prints after the chain's name.
 
     Args:
@@ -228,7 +228,7 @@ def from_iptables(spec: str, chains: frozenset[str]) -> Line:
         if word in ("-j", "-g"):
             target = next(words)
             jump = ("jump" if word == "-j" else "goto", target)
-            return Line(
+            return FirewallRule(
                 tuple(found), *(jump if target in chains else (TARGETS.get(target, ""), ""))
             )
         if word in ("-m", "--comment"):
@@ -240,7 +240,7 @@ def from_iptables(spec: str, chains: frozenset[str]) -> Line:
         elif word.startswith("-"):
             found.append(UNKNOWN)
         negated = False
-    return Line(tuple(found))
+    return FirewallRule(tuple(found))
 
 
 def _iptables_values(key: str, word: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from plumb.kernel.netfilter.libnftables import HANDLES, JSON, nft
 from plumb.kernel.netfilter.nft_expressions import Json, comparable, written
 from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
-from plumb.things.iptables import Place
+from plumb.things.iptables import Position
 from plumb.things.nftables import NftChain, NftElement, NftFamily, NftMap, NftRule, NftTable
 
 Native = NftTable | NftMap | NftChain | NftElement | NftRule
@@ -154,7 +154,7 @@ def _commands(steps: Iterable[Step]) -> list[Json]:
         if thing.before and behind.key in new:
             new[behind.key].insert(-1, {"add": written(thing)})
         else:
-            parts.append([{"insert" if thing.place is Place.HEAD else "add": written(thing)}])
+            parts.append([{"insert" if thing.place is Position.HEAD else "add": written(thing)}])
             new[thing.key] = parts[-1]
     return [command for part in parts for command in part]
 

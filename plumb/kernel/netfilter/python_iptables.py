@@ -28,7 +28,7 @@ from plumb.errors import KernelRefused, Unsupported
 from plumb.kernel.netfilter import error_hints
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
-from plumb.things.iptables import Chain, Family, Place, Policy, Rule
+from plumb.things.iptables import Chain, Family, Policy, Position, Rule
 
 Netfilter = Chain | Rule | Policy
 LOCK = os.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
@@ -141,7 +141,7 @@ class Xtables:
                         table.delete_chain(thing.name)
             case Rule() if adding:
                 chain, rule = iptc.Chain(table, thing.chain), translate(thing)
-                chain.insert_rule(rule) if thing.place is Place.HEAD else chain.append_rule(rule)
+                chain.insert_rule(rule) if thing.place is Position.HEAD else chain.append_rule(rule)
             case Rule():
                 rule = self._translated(thing)
                 if rule is not None and (

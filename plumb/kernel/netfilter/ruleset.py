@@ -26,7 +26,7 @@ from plumb.kernel.netfilter.iptables_restore import Ruleset, parse
 from plumb.kernel.netfilter.libnftables import HANDLES, nft
 from plumb.kernel.netlink.codec import DUMP, NETFILTER, ask, attributes
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Place, Ruled
+from plumb.model.observations import Netns, RuleHit
 
 TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
 FRONT_ENDS = frozenset({"filter", "nat", "mangle", "raw", "security"})
@@ -51,7 +51,7 @@ class Listing(NamedTuple):
     saved: dict[tuple[str, str], Ruleset]
 
 
-def listing(place: Place, steps: Iterable[Ruled]) -> Listing:
+def listing(place: Netns, steps: Iterable[RuleHit]) -> Listing:
     """The rules of a namespace, as far as these steps speak of them."""
     mine = [step for step in steps if step.place == place]
     front = sorted(

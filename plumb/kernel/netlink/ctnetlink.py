@@ -64,7 +64,7 @@ BATCH = 64
 """Deletions in one send; their answers must fit the socket's receive buffer."""
 
 
-class Way(NamedTuple):
+class ConnTuple(NamedTuple):
     """A tuple: where packets of one direction come from and go to.
 
     Ports are 0 where the protocol has none.
@@ -82,11 +82,11 @@ class Way(NamedTuple):
         return 4 if len(self.dst) == 4 else 6
 
 
-class Flow(NamedTuple):
+class ConntrackEntry(NamedTuple):
     """An entry: the way its packets come in, the way of the answers, and the message that it was read from."""
 
-    way: Way
-    reply: Way
+    way: ConnTuple
+    reply: ConnTuple
     message: bytes
 
     @property
@@ -138,7 +138,7 @@ class Table:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def dump(self, family: int = socket.AF_UNSPEC, wanted: bytes = b"") -> Iterator[Flow]:
+    def dump(self, family: int = socket.AF_UNSPEC, wanted: bytes = b"") -> Iterator[ConntrackEntry]:
         """The flows of a family that a filter selects.
 
         Raises:
@@ -158,7 +158,7 @@ class Table:
                 if flow is not None:
                     yield flow
 
-    def delete(self, flows: list[Flow]) -> None:
+    def delete(self, flows: list[ConntrackEntry]) -> None:
         """Forget flows; those that have ended meanwhile count as forgotten.
 
         Raises:
@@ -226,21 +226,21 @@ def _filter(which: int, flags: int) -> bytes:
     return nest(FILTER, attribute(which, struct.pack("=I", flags)))
 
 
-def _flow(message: bytes) -> Flow | None:
+def _flow(message: bytes) -> ConntrackEntry | None:
     """A message of a dump; None for what is neither IPv4 nor IPv6."""
     if message[0] not in FAMILY.values():
         return None
-    ways: dict[int, Way] = {}
+    ways: dict[int, ConnTuple] = {}
     at = GENERIC.size
     while len(ways) < 2:  # the tuples are the first attributes; the rest is not looked at
         length, kind = ATTRIBUTE.unpack_from(message, at)
         if kind & KIND in (TUPLE_ORIG, TUPLE_REPLY):
             ways[kind & KIND] = _way(message, at + ATTRIBUTE.size, at + length)
         at += (length + 3) & ~3
-    return Flow(ways[TUPLE_ORIG], ways[TUPLE_REPLY], message)
+    return ConntrackEntry(ways[TUPLE_ORIG], ways[TUPLE_REPLY], message)
 
 
-def _way(message: bytes, at: int, end: int) -> Way:
+def _way(message: bytes, at: int, end: int) -> ConnTuple:
     """A tuple: IPv4's and IPv6's addresses have numbers of their own, 1 and 2, 3 and 4."""
     src = dst = b""
     proto = [0, 0, 0, 0]
@@ -260,7 +260,7 @@ def _way(message: bytes, at: int, end: int) -> Way:
                 dst = value
             inner += (size + 3) & ~3
         at += (length + 3) & ~3
-    return Way(src, dst, *proto[1:])
+    return ConnTuple(src, dst, *proto[1:])
 
 
 def _refusal(payload: bytes) -> OSError:

@@ -46,7 +46,7 @@ GENERIC = struct.Struct("=BBH")
 LONGEST = 1 << 18
 
 
-class Heard(NamedTuple):
+class NfMessage(NamedTuple):
     """A message that came unasked.
 
     Subsystem and number, the protocol family, the attributes' bytes.
@@ -94,7 +94,7 @@ class Netfilter:
         self.socket.setblocking(False)
         self.lost = 0
         self._sequence = 0
-        self._heard: list[Heard] = []
+        self._heard: list[NfMessage] = []
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +152,7 @@ class Netfilter:
             if refusal is not None:
                 raise refusal
 
-    def hear(self) -> list[Heard]:
+    def hear(self) -> list[NfMessage]:
         """What came unasked since it was last called."""
         while select.select([self.socket], [], [], 0)[0]:
             for kind, _, _, payload in self._receive():
@@ -163,7 +163,9 @@ class Netfilter:
 
     def _keep(self, kind: int, payload: bytes) -> None:
         if len(payload) >= GENERIC.size:
-            self._heard.append(Heard(kind >> 8, kind & 0xFF, payload[0], payload[GENERIC.size :]))
+            self._heard.append(
+                NfMessage(kind >> 8, kind & 0xFF, payload[0], payload[GENERIC.size :])
+            )
 
     def _receive(self) -> list[tuple[int, int, int, bytes]]:
         """One datagram's messages: type, flags, sequence number, payload."""

@@ -72,7 +72,7 @@ class Message(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Answer:
+class NetlinkAck:
     """What the kernel said to one message: errno (0 is yes) and its sentence, if it had one."""
 
     errno: int
@@ -95,14 +95,14 @@ class RouteSocket:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def ask(self, messages: list[Message]) -> list[Answer]:
+    def ask(self, messages: list[Message]) -> list[NetlinkAck]:
         """Send requests that change something; their answers, in the same order."""
-        answers: list[Answer] = []
+        answers: list[NetlinkAck] = []
         for start in range(0, len(messages), BATCH):
             part = messages[start : start + BATCH]
             first = self._sequence + 1
             self._socket.send(b"".join(self._encode(m.kind, m.flags | ACK, m.body) for m in part))
-            got: dict[int, Answer] = {}
+            got: dict[int, NetlinkAck] = {}
             while len(got) < len(part):
                 for kind, flags, sequence, payload in self._receive():
                     if kind == ERROR and sequence >= first:
@@ -158,7 +158,7 @@ class RouteSocket:
             at += (length + 3) & ~3
 
 
-def _answer(flags: int, payload: bytes) -> Answer:
+def _answer(flags: int, payload: bytes) -> NetlinkAck:
     """Decode NLMSG_ERROR: errno, the request's header, then attributes where flags say so."""
     errno = -struct.unpack_from("=i", payload)[0]
     at, said = 4 + 16, ""
@@ -168,4 +168,4 @@ def _answer(flags: int, payload: bytes) -> Answer:
             if kind & 0x3FFF == ATTR_MSG:
                 said = payload[at + 4 : at + length].rstrip(b"\0").decode(errors="replace")
             at += max((length + 3) & ~3, 4)
-    return Answer(errno, said)
+    return NetlinkAck(errno, said)

@@ -32,7 +32,7 @@ from plumb.probes.promises.promise import Member, Protocol
 SERVER = ("127.0.0.11", 53)
 
 
-class Kind(StrEnum):
+class QueryType(StrEnum):
     """What is asked for."""
 
     A = "A"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
     @property
     def version(self) -> int:
         """The address family."""
-        return 4 if self is Kind.A else 6
+        return 4 if self is QueryType.A else 6
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class NamePromise:
 
     source: str
     name: str
-    kind: Kind
+    kind: QueryType
     protocol: Protocol
     means: frozenset[IPAddress]
     why: str
@@ -103,7 +103,7 @@ def name_promises(members: Sequence[Member]) -> list[NamePromise]:
         )
         for box, ends in members
         for name, means, why in _meanings(ends, members, tables)
-        for kind in Kind
+        for kind in QueryType
         for protocol in (Protocol.UDP, Protocol.TCP)
     ]
 

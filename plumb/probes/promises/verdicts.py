@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 
 
 @dataclass
-class Outcome:
+class Observation:
     """A promise, and what really happened.
 
     Attributes:
@@ -164,7 +164,9 @@ def _positive(promises: Iterable[Promise]) -> tuple[set[Asker], set[Asked]]:
     return {asker(promise) for promise in positive}, {asked(promise) for promise in positive}
 
 
-def weigh(outcomes: Sequence[Outcome], control: Sequence[Outcome], places: Iterable[str]) -> None:
+def weigh(
+    outcomes: Sequence[Observation], control: Sequence[Observation], places: Iterable[str]
+) -> None:
     """Say of each silence what it proves.
 
     Args:

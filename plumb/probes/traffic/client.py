@@ -18,13 +18,13 @@ from resource import RLIMIT_NOFILE, getrlimit
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import IPAddress
 from plumb.probes.promises.promise import Protocol
-from plumb.probes.promises.verdicts import Outcome, asked
+from plumb.probes.promises.verdicts import Observation, asked
 from plumb.probes.traffic.responders import (
     MARK,
     NUMBER,
     RECVERR,
     TOKEN,
-    Ear,
+    IcmpListener,
     Listener,
     Listeners,
     answer,
@@ -59,7 +59,7 @@ def _stands(connection: socket.socket) -> bool:
 
 
 @dataclass
-class Question:
+class TrafficSpec:
     """A question under way.
 
     Attributes:
@@ -71,7 +71,7 @@ class Question:
         over: it is settled.
     """
 
-    outcome: Outcome
+    outcome: Observation
     number: int
     listener: Listener | None
     begun: float
@@ -85,7 +85,7 @@ class Question:
     over: bool = False
 
 
-class Exchange:
+class TrafficSession:
     """All that is asked and answered between some places.
 
     Args:
@@ -108,22 +108,22 @@ class Exchange:
         self._places, self._seconds, self._own = places, seconds, own
         self._stack, self._watch, self._progress = stack, watch, progress
         self._listeners = Listeners(places, stack, watch)
-        self._ears: dict[tuple[str, int], Ear] = {}
+        self._ears: dict[tuple[str, int], IcmpListener] = {}
         self._senders: dict[tuple[str, int], socket.socket] = {}
-        self._open: dict[int, Question] = {}
+        self._open: dict[int, TrafficSpec] = {}
         self._texts: dict[IPAddress, str] = {}
-        self._by_outcome: dict[int, Question] = {}
+        self._by_outcome: dict[int, TrafficSpec] = {}
         self._next = secrets.randbits(
             56
         )  # a number used before would be an answer to connection tracking, not a question
-        self._waiting: deque[Question] = deque()
-        self._resent: deque[Question] = deque()
+        self._waiting: deque[TrafficSpec] = deque()
+        self._resent: deque[TrafficSpec] = deque()
         self._connections = 0
         self._window = max(64, min(WINDOW, getrlimit(RLIMIT_NOFILE)[0] - SPARE - 3 * len(places)))
 
     # -- what to do ---------------------------------------------------------------
 
-    def ask(self, outcomes: Sequence[Outcome]) -> None:
+    def ask(self, outcomes: Sequence[Observation]) -> None:
         """Send questions; those of one asker one after the other, so that it is entered once."""
         for source, part in groupby(outcomes, lambda each: each.promise.source):
             listed = list(part)
@@ -144,7 +144,7 @@ class Exchange:
                     self._begin(each, made)
                 self._turn(0.0)
 
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, outcomes: Sequence[Observation]) -> None:
         """Wait for those of these questions whose answer is promised."""
         due = [
             question
@@ -161,7 +161,7 @@ class Exchange:
 
     # -- asking ---------------------------------------------------------------
 
-    def _prepare(self, outcome: Outcome) -> None:
+    def _prepare(self, outcome: Observation) -> None:
         """Open the ears and listeners that a question needs, before anybody knocks."""
         promise = outcome.promise
         version = promise.address.version
@@ -175,10 +175,10 @@ class Exchange:
         if promise.protocol is Protocol.UDP:
             self._sender(promise.source, version)
 
-    def _ear(self, name: str, version: int) -> Ear:
+    def _ear(self, name: str, version: int) -> IcmpListener:
         key = self._places[name], version
         if key not in self._ears:
-            ear = self._ears[key] = Ear(*key)
+            ear = self._ears[key] = IcmpListener(*key)
             self._stack.enter_context(ear.socket)
             self._watch.register(ear.socket, selectors.EVENT_READ, ear)
         return self._ears[key]
@@ -197,7 +197,7 @@ class Exchange:
             self._watch.register(made, selectors.EVENT_READ, made)
         return self._senders[key]
 
-    def _socket(self, outcome: Outcome) -> socket.socket:
+    def _socket(self, outcome: Observation) -> socket.socket:
         made = socket.socket(family(outcome.promise.address), socket.SOCK_STREAM)
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
@@ -206,13 +206,13 @@ class Exchange:
         )  # what routers say counts at once
         return made
 
-    def _begin(self, outcome: Outcome, connection: socket.socket | None) -> None:
+    def _begin(self, outcome: Observation, connection: socket.socket | None) -> None:
         promise, now = outcome.promise, time.monotonic()
         listener = None
         if promise.protocol is not Protocol.ICMP and promise.target in self._places:
             listener = self._listeners.at(*asked(promise))
         self._next += 1
-        question = Question(
+        question = TrafficSpec(
             outcome,
             self._next,
             listener,
@@ -238,11 +238,11 @@ class Exchange:
             else:
                 self._watch.register(connection, selectors.EVENT_READ, question)
 
-    def _port(self, question: Question) -> int:
+    def _port(self, question: TrafficSpec) -> int:
         service = question.outcome.promise.service
         return service.port if service else question.listener.port if question.listener else 0
 
-    def _send(self, question: Question) -> None:
+    def _send(self, question: TrafficSpec) -> None:
         """Send a datagram, or send it again."""
         promise = question.outcome.promise
         version, to = promise.address.version, question.to
@@ -282,10 +282,10 @@ class Exchange:
             what = key.data
             if isinstance(what, Listener):
                 answer(what)
-            elif isinstance(what, Ear):
+            elif isinstance(what, IcmpListener):
                 self._hear(what)
                 self._errors(what.socket, 8)
-            elif isinstance(what, Question):
+            elif isinstance(what, TrafficSpec):
                 self._connected(what)
             else:
                 self._answers(what)
@@ -298,7 +298,7 @@ class Exchange:
         while self._waiting and (self._waiting[0].over or self._waiting[0].deadline <= now):
             self._give_up(self._waiting.popleft())
 
-    def _give_up(self, question: Question) -> None:
+    def _give_up(self, question: TrafficSpec) -> None:
         if question.over:
             return
         if question.listener is not None and question.listener.foreign:
@@ -314,7 +314,7 @@ class Exchange:
             question.outcome.by = question.outcome.by or OTHER
         self._over(question, question.outcome.said)
 
-    def _over(self, question: Question, said: str = "") -> None:
+    def _over(self, question: TrafficSpec, said: str = "") -> None:
         if question.over:
             return
         question.over, question.outcome.said = True, said
@@ -327,11 +327,11 @@ class Exchange:
             self._connections -= 1
         self._progress(1)
 
-    def _arrived(self, question: Question, seen: str) -> None:
+    def _arrived(self, question: TrafficSpec, seen: str) -> None:
         question.outcome.reached, question.outcome.seen = True, seen
         self._over(question)
 
-    def _by(self, question: Question, token: bytes) -> bool:
+    def _by(self, question: TrafficSpec, token: bytes) -> bool:
         """Whether an answer is from whom it was promised; else who that is, is noted."""
         if question.listener is None or question.listener.token == token:
             return True
@@ -342,7 +342,7 @@ class Exchange:
     def _name(self, place: str) -> str:
         return next((name for name, where in self._places.items() if where == place), OTHER)
 
-    def _connected(self, question: Question) -> None:
+    def _connected(self, question: TrafficSpec) -> None:
         """A connection has said something: an answer, or that there is none."""
         assert question.socket is not None
         try:
@@ -384,7 +384,7 @@ class Exchange:
                 else:
                     self._over(question)
 
-    def _hear(self, ear: Ear) -> None:
+    def _hear(self, ear: IcmpListener) -> None:
         """Pings have come, or their answers.
 
         Who answers has heard the question before: so look there first.

@@ -22,11 +22,11 @@ from plumb.kernel.net.neighbours import forget_neighbours
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import IPAddress
 from plumb.probes.promises.promise import Promise
-from plumb.probes.promises.verdicts import Outcome, asked, controls, weigh
-from plumb.probes.traffic.client import Exchange
+from plumb.probes.promises.verdicts import Observation, asked, controls, weigh
+from plumb.probes.traffic.client import TrafficSession
 from plumb.probes.traffic.responders import family
 
-__all__ = ["Outcome", "try_out"]
+__all__ = ["Observation", "try_out"]
 
 CROWD = 16
 """Of so many and so many more, everybody can ask everybody without the kernel's table of neighbours running over (see `vicinity`)."""
@@ -40,7 +40,7 @@ def try_out(
     places: Mapping[str, str],
     seconds: float = 1.0,
     progress: Progress = lambda done: None,
-) -> list[Outcome]:
+) -> list[Observation]:
     """Try what is promised.
 
     Args:
@@ -50,11 +50,11 @@ def try_out(
         seconds: how long to wait for what must not come.
         progress: is told how many more questions are settled, now and then.
     """
-    outcomes = [Outcome(promise) for promise in promises]
+    outcomes = [Observation(promise) for promise in promises]
     with many_files(), ExitStack() as stack, selectors.DefaultSelector() as watch:
         own = own_addresses(places)
-        control = [Outcome(promise) for promise in controls(promises, places, own)]
-        exchange = Exchange(places, seconds, own, stack, watch, progress)
+        control = [Observation(promise) for promise in controls(promises, places, own)]
+        exchange = TrafficSession(places, seconds, own, stack, watch, progress)
         exchange.ask(control)
         batches = list(in_crowds(outcomes))
         for batch in batches:
@@ -67,7 +67,7 @@ def try_out(
     return outcomes
 
 
-def in_crowds(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
+def in_crowds(outcomes: Sequence[Observation]) -> Iterator[list[Observation]]:
     """The questions in parts, each between two crowds at most, and in each the questions of one asker together."""
     names = {name: None for each in outcomes for name in (each.promise.source, each.promise.target)}
     crowd = (
@@ -75,7 +75,7 @@ def in_crowds(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
         if len(names) > 2 * CROWD
         else dict.fromkeys(names, 0)
     )
-    parts: dict[tuple[int, int], list[Outcome]] = {}
+    parts: dict[tuple[int, int], list[Observation]] = {}
     for each in outcomes:
         source, target = crowd[each.promise.source], crowd[each.promise.target]
         parts.setdefault((source, target) if source <= target else (target, source), []).append(
@@ -84,7 +84,7 @@ def in_crowds(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
     return (sorted(part, key=lambda each: each.promise.source) for part in parts.values())
 
 
-def _forget(batch: Sequence[Outcome], places: Mapping[str, str]) -> None:
+def _forget(batch: Sequence[Observation], places: Mapping[str, str]) -> None:
     """Have the kernel forget the neighbours that were learnt by asking each other."""
     names = {
         name

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from plumb.kernel.net.neighbours import own_addresses
-from plumb.kernel.net.route_lookup import Oracle
+from plumb.kernel.net.route_lookup import RouteLookup
 from plumb.kernel.netns import references
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import IPAddress, Network
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 from plumb.probes.matrix import Outside
 from plumb.probes.promises.promise import Member
 
@@ -34,8 +34,8 @@ def surroundings(
     own = [ip for dev, ip in own_addresses() if dev not in ours]
     if world is None:
         return Outside("", tuple(_one_each(named)), tuple(own))
-    place = Place(*references.file_of(world))
-    with Oracle(place) as routing, Oracle(Place("host", "")) as here:
+    place = Netns(*references.file_of(world))
+    with RouteLookup(place) as routing, RouteLookup(Netns("host", "")) as here:
         reached = [ip for ip in own if not routing.route(ip.ip).error]
         theirs = [source for ip in reached if (source := routing.route(ip.ip).src) is not None]
         addresses = [*named, *(ip for ip in [*theirs, *_inside(place)] if not here.route(ip).error)]
@@ -51,7 +51,7 @@ def surroundings(
     return Outside(place.ns, tuple(_one_each(addresses)), tuple(reached), frozenset(routed))
 
 
-def _inside(place: Place) -> list[IPAddress]:
+def _inside(place: Netns) -> list[IPAddress]:
     with entered(place.ns):
         return [ip.ip for _, ip in own_addresses()]
 

@@ -77,7 +77,7 @@ class Listener:
         return self.failed == errno.EADDRINUSE
 
 
-class Heard(NamedTuple):
+class Received(NamedTuple):
     """A ping that came to an ear.
 
     Its question's number, whether it is the answer, who sent it, and its TTL (0: not known).
@@ -89,7 +89,7 @@ class Heard(NamedTuple):
     ttl: int
 
 
-class Ear:
+class IcmpListener:
     """A raw socket: it sends a namespace's pings of one family, and hears those that come there, and their answers."""
 
     def __init__(self, place: str, version: int) -> None:
@@ -113,7 +113,7 @@ class Ear:
                 )
         self.socket.setsockopt(*RECVERR[version], 1)
 
-    def hear(self) -> Iterator[Heard]:
+    def hear(self) -> Iterator[Received]:
         """All that has come and is ours."""
         while True:
             try:
@@ -127,7 +127,7 @@ class Ear:
                 and body[8 : 8 + len(MARK)] == MARK
                 and body[0] in ECHO[self.version]
             ):
-                yield Heard(
+                yield Received(
                     NUMBER.unpack_from(body, 8 + len(MARK))[0],
                     body[0] == ECHO[self.version][1],
                     peer[0].partition("%")[0],

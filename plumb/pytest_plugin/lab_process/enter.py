@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from plumb.kernel.netns import fake_host
 from plumb.kernel.process import shim
-from plumb.pytest_plugin.values import Way
+from plumb.pytest_plugin.values import Route
 
 
-def enter(way: Way) -> None:
+def enter(way: Route) -> None:
     """Put the calling process into a place, for good.
 
     Into a container with its files and its name.

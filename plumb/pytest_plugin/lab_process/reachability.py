@@ -24,7 +24,7 @@ from plumb.model.cnm import IPAddress, Status
 from plumb.probes.promises.promise import HOST, WORLD, Promise, Protocol, Service
 from plumb.probes.promises.published_ports import Outlook, published
 from plumb.probes.promises.reachability import promises
-from plumb.probes.promises.verdicts import Outcome
+from plumb.probes.promises.verdicts import Observation
 from plumb.probes.traffic.observe import try_out
 from plumb.pytest_plugin.values import CLIENT, INTERNET, ROUTER, Asked, Found, described
 
@@ -73,7 +73,7 @@ def knock(answers: Answers, host: Host, asked: Asked, seconds: float) -> Found:
     return Found(asked, reached, observed, promised, "" if reached else broken)
 
 
-def _observed(outcome: Outcome, seconds: float) -> str:
+def _observed(outcome: Observation, seconds: float) -> str:
     if not outcome.reached:
         asker = f", asked from {outcome.own}" if outcome.own else ""
         return (

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from plumb import root
-from plumb.engine.host import Host, Verbs
+from plumb.engine.host import Host, Transaction
 from plumb.errors import Invalid, NotFound
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host
@@ -21,7 +21,7 @@ from plumb.plan import plan
 from plumb.probes.promises.promise import Member
 from plumb.pytest_plugin.lab_process.enter import enter
 from plumb.pytest_plugin.rpc import Handed
-from plumb.pytest_plugin.values import HOST, Asked, Found, Interface, Way
+from plumb.pytest_plugin.values import HOST, Asked, Found, Interface, Route
 from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up
@@ -42,14 +42,14 @@ class Answers:
         self.places = {HOST: fake_host.pin(f"{fake_host.WITHIN}/host")}
         self.interfaces: dict[str, Interface] = {}
         self._host = Host(ROOT, settings=settings)
-        self._verbs: Verbs | None = None
+        self._verbs: Transaction | None = None
         self._open = ExitStack()
         LinuxKernel().take(plan([], list(_ground(settings))))
 
     # -- plumb ---------------------------------------------------------------
 
     def plumb(self, verb: str, *args: Any, **named: Any) -> Any:
-        """A method of plumb's `Host`; within `begin` and `commit`, of `Verbs`."""
+        """A method of plumb's `Host`; within `begin` and `commit`, of `Transaction`."""
         on = self._verbs if self._verbs is not None and hasattr(self._verbs, verb) else self._host
         return getattr(on, verb)(*args, **named)
 
@@ -134,13 +134,13 @@ class Answers:
             raise NotFound(f"this lab has no {node.strip('()')}", "lab.lan() makes one")
         return self._host.namespace(self._host.container(node)) or self.places[HOST]
 
-    def way(self, node: str) -> Way:
+    def way(self, node: str) -> Route:
         """How to get to a place: into a container as `exec --privileged` does."""
         if node in self.places or node.startswith("("):
-            return Way(self.place(node))
+            return Route(self.place(node))
         box = self._host.container(node)
         command = self._host.command(box, ["true"], privileged=True)
-        return Way(self.place(node), commands.spec(command, commands.alive(command.folder)[0]))
+        return Route(self.place(node), commands.spec(command, commands.alive(command.folder)[0]))
 
     # -- things to do there ---------------------------------------------------------------
 

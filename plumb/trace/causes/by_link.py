@@ -14,7 +14,7 @@ from plumb.model.cnm import Endpoint, Network
 from plumb.model.netns_state import FORWARDING, STATES, Facts, Link, Neighbour
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.link_labels import HOST, Member
 from plumb.trace.path import Ending
 from plumb.trace.target_syntax import IPAddress
@@ -67,7 +67,7 @@ def _ends(case: Case) -> tuple[IPAddress, ...]:
 
 def _by_design(case: Case) -> Cause | None:
     """A macvlan's or ipvlan's host and its own links do not meet, nor do private ones."""
-    if case.end.way is not Way.THERE:
+    if case.end.way is not Direction.THERE:
         return None
     to = case.holder(case.goal)
     mine = next(
@@ -321,7 +321,7 @@ def _hairpin(case: Case) -> Cause | None:
 def _next(case: Case) -> tuple[Facts, IPAddress, str]:
     """Who had it last, whose MAC address it needed next, and on which link."""
     facts = case.of(case.last.place if case.last else case.source)
-    answer = facts.there if case.end.way is Way.THERE else facts.back
+    answer = facts.there if case.end.way is Direction.THERE else facts.back
     if answer is None or answer.error:
         return facts, case.goal, ""
     return facts, answer.via or case.goal, answer.dev

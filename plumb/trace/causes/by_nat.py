@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.model.netns_state import Tracked
+from plumb.model.netns_state import ConntrackEntry
 from plumb.things.host_ports import at
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import deleting
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.link_labels import HOST
 from plumb.trace.path import Ending
 
@@ -23,7 +23,7 @@ def likely(case: Case) -> Cause | None:
     last = case.last
     if (
         last is None
-        or case.end.way is not Way.THERE
+        or case.end.way is not Direction.THERE
         or case.end.ending not in (Ending.LOST, Ending.SILENT, Ending.DROPPED)
     ):
         return None
@@ -74,7 +74,7 @@ def remarks(case: Case) -> Iterator[str]:
             yield f"an older client is still led to {entry.reply.src}: {entry.way} ({mended})"
 
 
-def _led_astray(entry: Tracked, case: Case) -> bool:
+def _led_astray(entry: ConntrackEntry, case: Case) -> bool:
     return (
         entry.protocol == case.protocol
         and entry.way.dport == case.port
@@ -157,7 +157,7 @@ def _loopback_source(case: Case) -> Cause | None:
         f"iptables -t nat -A POSTROUTING -o {bridge} -m addrtype --src-type LOCAL -j MASQUERADE",
     )
     if packet is not None and last is not None:
-        if not packet.src.is_loopback or last.dev == "lo" or case.end.way is not Way.THERE:
+        if not packet.src.is_loopback or last.dev == "lo" or case.end.way is not Direction.THERE:
             return None
         return Cause(
             "loopback-source",

@@ -8,18 +8,18 @@ rp_filter).
 from __future__ import annotations
 
 from plumb.model.cnm import Network
-from plumb.model.netns_state import Answer, Facts
-from plumb.model.observations import Place
+from plumb.model.netns_state import Facts, RouteAnswer
+from plumb.model.observations import Netns
 from plumb.trace.causes import by_link
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.link_labels import HOST
 from plumb.trace.path import Crossing, Ending
 from plumb.trace.target_syntax import IPAddress
 
 REFUSING = ("blackhole", "prohibit", "unreachable")
-WHAT = {Way.THERE: "the question", Way.BACK: "the answer"}
+WHAT = {Direction.THERE: "the question", Direction.BACK: "the answer"}
 
 
 def find(case: Case) -> Cause | None:
@@ -32,7 +32,7 @@ def find(case: Case) -> Cause | None:
     if not case.gone or case.last is None:
         return None
     if end.ending is Ending.SILENT or (
-        end.way is Way.THERE and case.of(case.last.place).has(case.goal)
+        end.way is Direction.THERE and case.of(case.last.place).has(case.goal)
     ):
         return _no_answer(case, case.last)
     return _stuck(case, case.last, end.way) if case.last.inbound else None
@@ -44,10 +44,10 @@ def astray(case: Case) -> Cause | None:
     What became of it there matters no more.
     """
     line = case.end.line
-    packet = case.story.packet(case.host.place, Way.THERE)
+    packet = case.story.packet(case.host.place, Direction.THERE)
     if (
         (line is not None and line.hook != "forward")
-        or case.end.way is not Way.THERE
+        or case.end.way is not Direction.THERE
         or packet is None
         or not case.host.links
     ):
@@ -75,11 +75,11 @@ def _unsent(case: Case) -> Cause | None:
             (f"plumb network connect NETWORK {case.source.name}",),
         )
     if answer is not None and answer.error:
-        return _no_way(facts, answer, case.goal, Way.THERE, case)
+        return _no_way(facts, answer, case.goal, Direction.THERE, case)
     return None
 
 
-def _no_way(facts: Facts, answer: Answer, ip: IPAddress, way: Way, case: Case) -> Cause:
+def _no_way(facts: Facts, answer: RouteAnswer, ip: IPAddress, way: Direction, case: Case) -> Cause:
     """The routing of a place says no."""
     place = facts.place
     seen = (
@@ -97,7 +97,7 @@ def _no_way(facts: Facts, answer: Answer, ip: IPAddress, way: Way, case: Case) -
                 ),
             ),
         )
-    if way is Way.BACK:
+    if way is Direction.BACK:
         return Cause(
             "no-reply-route",
             f"{place.name} has no route to {ip}, to whom its answer must go",
@@ -112,7 +112,7 @@ def _no_way(facts: Facts, answer: Answer, ip: IPAddress, way: Way, case: Case) -
     )
 
 
-def _default(case: Case, place: Place) -> tuple[str, ...]:
+def _default(case: Case, place: Netns) -> tuple[str, ...]:
     """How a container gets its default route."""
     member = next(
         (each for each in case.members if each.place == place and place.name != HOST), None
@@ -136,14 +136,14 @@ def _turned_back(case: Case) -> Cause | None:
     answer = facts.there
     about = case.end.packet.about.dst if case.end.packet and case.end.packet.about else case.ip
     if answer is not None and answer.error:
-        return _no_way(facts, answer, about, Way.THERE, case)
+        return _no_way(facts, answer, about, Direction.THERE, case)
     return None
 
 
-def _stuck(case: Case, last: Crossing, way: Way) -> Cause | None:
+def _stuck(case: Case, last: Crossing, way: Direction) -> Cause | None:
     """It came in, and did not go on."""
     facts = case.of(last.place)
-    answer = facts.there if way is Way.THERE else facts.back
+    answer = facts.there if way is Direction.THERE else facts.back
     packet, version = case.packet or last.packet, last.packet.version
     if facts.has(packet.dst):
         return _martian(case, last, answer)
@@ -171,7 +171,7 @@ def _stuck(case: Case, last: Crossing, way: Way) -> Cause | None:
     return _martian(case, last, answer)
 
 
-def _martian(case: Case, last: Crossing, answer: Answer | None) -> Cause | None:
+def _martian(case: Case, last: Crossing, answer: RouteAnswer | None) -> Cause | None:
     """The routing does not believe that such a source comes in by this link."""
     facts, packet = case.of(last.place), last.packet
     names = [f"net/ipv4/conf/{dev}/rp_filter" for dev in ("all", last.dev)]
@@ -204,7 +204,7 @@ def _martian(case: Case, last: Crossing, answer: Answer | None) -> Cause | None:
     )
 
 
-def _other_route(net: Network | None, ip: IPAddress, answer: Answer | None) -> Cause | None:
+def _other_route(net: Network | None, ip: IPAddress, answer: RouteAnswer | None) -> Cause | None:
     """The routing leads to another link than the network's own."""
     if (
         net is None
@@ -231,7 +231,7 @@ def _no_answer(case: Case, last: Crossing) -> Cause | None:
     if (cause := _martian(case, last, facts.there)) is not None:
         return cause
     if facts.back is not None and facts.back.error:
-        return _no_way(facts, facts.back, last.packet.src, Way.BACK, case)
+        return _no_way(facts, facts.back, last.packet.src, Direction.BACK, case)
     if (
         facts.back is not None
         and facts.back.dev not in ("", last.dev)

@@ -13,9 +13,9 @@ from plumb.model.observations import RuleKind
 from plumb.trace.causes import by_nat
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import TOOLS, deleting, tool, within
-from plumb.trace.headers import Way
+from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Ending
-from plumb.trace.rule_steps import Line
+from plumb.trace.rule_steps import RuleLine
 
 DIRECT = re.compile(
     r"-d (\S+?)(?:/\d+)? ! -i (\S+) -j DROP|ip6? daddr (\S+) iifname != \"?([^\" ]+)\"? .*drop.*"
@@ -53,11 +53,11 @@ def kernel(case: Case) -> Cause | None:
 # -- Docker's own walls -----------------------------------------------------------------
 
 
-def _direct(case: Case, line: Line) -> Cause | None:
+def _direct(case: Case, line: RuleLine) -> Cause | None:
     found = DIRECT.fullmatch(line.text)
     if found is None or line.hook != "prerouting" or LOOPBACK.fullmatch(line.text):
         return None
-    if case.end.way is Way.BACK:
+    if case.end.way is Direction.BACK:
         return by_nat.unmasked(case, _reading(line))
     ip, bridge = next(part for part in (found.groups()[:2], found.groups()[2:]) if part[0])
     holder, inside = case.holder(case.goal), case.holder(case.packet.src) if case.packet else None
@@ -103,7 +103,7 @@ def _came_by(case: Case) -> str:
     return case.last.dev if case.last else "another link"
 
 
-def _loopback(case: Case, line: Line) -> Cause | None:
+def _loopback(case: Case, line: RuleLine) -> Cause | None:
     if not LOOPBACK.fullmatch(line.text):
         return None
     return Cause(
@@ -114,7 +114,7 @@ def _loopback(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _icc(case: Case, line: Line) -> Cause | None:
+def _icc(case: Case, line: RuleLine) -> Cause | None:
     off = "icc=false" in line.why or (
         ICC.fullmatch(line.text) and line.hook == "forward" and _bridged(case)
     )
@@ -132,7 +132,7 @@ def _icc(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _internal(case: Case, line: Line) -> Cause | None:
+def _internal(case: Case, line: RuleLine) -> Cause | None:
     chains = (
         "PLUMB-INTERNAL",
         "DOCKER-INTERNAL",
@@ -158,7 +158,7 @@ def _internal(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _wall(case: Case, line: Line) -> Cause | None:
+def _wall(case: Case, line: RuleLine) -> Cause | None:
     wall = line.chain in ("PLUMB", "DOCKER") and re.fullmatch(r"! -i \S+ -o \S+ -j DROP", line.text)
     if not wall and "UNPUBLISHED PORT DROP" not in line.text:
         return None
@@ -184,7 +184,7 @@ def _wall(case: Case, line: Line) -> Cause | None:
 # -- others -----------------------------------------------------------------
 
 
-def _users(case: Case, line: Line) -> Cause | None:
+def _users(case: Case, line: RuleLine) -> Cause | None:
     if line.chain not in ("PLUMB-USER", "DOCKER-USER"):
         return None
     return Cause(
@@ -195,7 +195,7 @@ def _users(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _invalid(case: Case, line: Line) -> Cause | None:
+def _invalid(case: Case, line: RuleLine) -> Cause | None:
     if not re.search(r"ctstate \S*INVALID|ct state .*invalid", line.text):
         return None
     return Cause(
@@ -209,7 +209,7 @@ def _invalid(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _bridge(case: Case, line: Line) -> Cause | None:
+def _bridge(case: Case, line: RuleLine) -> Cause | None:
     if line.family != "bridge":
         return None
     return Cause(
@@ -220,7 +220,7 @@ def _bridge(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _second(case: Case, line: Line) -> Cause | None:
+def _second(case: Case, line: RuleLine) -> Cause | None:
     """Another base chain of the same hook had accepted it before."""
     earlier = [
         each
@@ -241,7 +241,7 @@ def _second(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _bridge_netfilter(case: Case, line: Line) -> Cause | None:
+def _bridge_netfilter(case: Case, line: RuleLine) -> Cause | None:
     name = f"net/bridge/bridge-nf-call-{TOOLS.get(line.family, 'iptables')}"
     value = case.of(line.place).setting(name)
     if line.hook != "forward" or not _bridged(case) or value != "1":
@@ -257,7 +257,7 @@ def _bridge_netfilter(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _input(case: Case, line: Line) -> Cause | None:
+def _input(case: Case, line: RuleLine) -> Cause | None:
     if line.hook != "input":
         return None
     return Cause(
@@ -268,7 +268,7 @@ def _input(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _output(case: Case, line: Line) -> Cause | None:
+def _output(case: Case, line: RuleLine) -> Cause | None:
     if line.hook != "output":
         return None
     return Cause(
@@ -279,7 +279,7 @@ def _output(case: Case, line: Line) -> Cause | None:
     )
 
 
-def _policy(case: Case, line: Line) -> Cause | None:
+def _policy(case: Case, line: RuleLine) -> Cause | None:
     if line.kind is not RuleKind.POLICY or line.hook != "forward":
         return None
     ours = any(
@@ -303,7 +303,7 @@ def _to_us(case: Case) -> bool:
     return net is not None and net.driver == "bridge"
 
 
-def _somebodys(case: Case, line: Line) -> Cause:
+def _somebodys(case: Case, line: RuleLine) -> Cause:
     ident = (
         "rejected"
         if case.end.ending is Ending.REJECTED
@@ -319,7 +319,7 @@ def _somebodys(case: Case, line: Line) -> Cause:
     )
 
 
-EXPLAINED: tuple[Callable[[Case, Line], Cause | None], ...] = (
+EXPLAINED: tuple[Callable[[Case, RuleLine], Cause | None], ...] = (
     _direct,
     _loopback,
     _icc,
@@ -349,22 +349,22 @@ def _bridged(case: Case) -> bool:
     return link is not None and link.port is not None
 
 
-def _reading(line: Line) -> str:
+def _reading(line: RuleLine) -> str:
     return f"{line.place.name}: {line.named}: {line.text}"
 
 
-def _verb(line: Line) -> str:
+def _verb(line: RuleLine) -> str:
     return "rejects" if line.rejects else "drops"
 
 
-def _accept(case: Case, line: Line) -> str:
+def _accept(case: Case, line: RuleLine) -> str:
     """How this packet is let through before that rule."""
     packet = case.packet
     if packet is None:
         return deleting(line)
     port = (
         f" --dport {packet.dport}"
-        if packet.protocol in ("tcp", "udp", "sctp") and case.end.way is Way.THERE
+        if packet.protocol in ("tcp", "udp", "sctp") and case.end.way is Direction.THERE
         else ""
     )
     if line.native:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plumb.model.netns_state import Facts, Listener
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 from plumb.things.dns import ADDRESS as RESOLVER
 from plumb.things.host_ports import at
 from plumb.trace import link_labels
@@ -68,7 +68,7 @@ def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
     return None
 
 
-def _elsewhere(place: Place, ip: IPAddress, port: int, own: Sequence[Listener]) -> Cause:
+def _elsewhere(place: Netns, ip: IPAddress, port: int, own: Sequence[Listener]) -> Cause:
     """Somebody listens at the port, for other addresses."""
     seen = tuple(f"{place.name}: {_listener(each)}" for each in own)
     if all(each.ip.is_loopback for each in own):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.netns_state import Facts, Link
-from plumb.model.observations import Place
-from plumb.trace.headers import Packet, Way
+from plumb.model.observations import Netns
+from plumb.trace.headers import Direction, Packet
 from plumb.trace.link_labels import HOST, Member, Published, Spot
 from plumb.trace.path import Crossing, End, Ending, Story
 from plumb.trace.target_syntax import IPAddress
@@ -60,18 +60,18 @@ class Case:
         return self.story.end
 
     @property
-    def source(self) -> Place:
+    def source(self) -> Netns:
         """Who asked."""
         return self.story.source
 
     @property
     def host(self) -> Facts:
         """What was read on the host."""
-        return self.of(Place(HOST, ""))
+        return self.of(Netns(HOST, ""))
 
-    def of(self, place: Place | None) -> Facts:
+    def of(self, place: Netns | None) -> Facts:
         """What was read in a place; nothing where nobody looked."""
-        return self.facts.get(place.name, Facts(place)) if place else Facts(Place("", ""))
+        return self.facts.get(place.name, Facts(place)) if place else Facts(Netns("", ""))
 
     @property
     def last(self) -> Crossing | None:
@@ -125,7 +125,7 @@ class Case:
         """A bridge network's bridge, as it is."""
         return self.host.link(net.link)
 
-    def was_seen(self, place: str, dev: str, way: Way = Way.THERE) -> bool:
+    def was_seen(self, place: str, dev: str, way: Direction = Direction.THERE) -> bool:
         """Whether it was seen at a link."""
         return any(
             each.place.name == place and each.dev == dev for each in self.story.crossings(way)

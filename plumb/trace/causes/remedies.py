@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from plumb.model.observations import Place, RuleKind
-from plumb.trace.rule_steps import Line
+from plumb.model.observations import Netns, RuleKind
+from plumb.trace.rule_steps import RuleLine
 
 TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
 
 
-def within(place: Place, command: str) -> str:
+def within(place: Netns, command: str) -> str:
     """A command as it is typed for a place."""
     if not place.ns:
         return command
     return f"nsenter --net={place.ns} {command}"
 
 
-def tool(line: Line) -> str:
+def tool(line: RuleLine) -> str:
     """The command that writes a rule of iptables."""
     return TOOLS.get(line.family, "iptables") + ("-legacy" if line.backend == "legacy" else "")
 
 
-def deleting(line: Line) -> str:
+def deleting(line: RuleLine) -> str:
     """How that rule is taken away, or that policy made to let pass."""
     if line.native:
         where = f"{line.family} {line.table} {line.chain}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from plumb.agent.dns.cache import OVERHEAD, PART, Memory
+from plumb.agent.dns.cache import OVERHEAD, PART, AnswerCache
 
 ENTRY = OVERHEAD + 30 + 70
 
 
-def added(memory: Memory, count: int) -> tuple[int, int]:
+def added(memory: AnswerCache, count: int) -> tuple[int, int]:
     """A new sandbox asks so many questions.
 
     How many answers are kept for it, and the bytes of all.
@@ -20,7 +20,7 @@ def added(memory: Memory, count: int) -> tuple[int, int]:
 
 def test_an_answer_is_kept_by_the_way_it_was_asked() -> None:
     """What fits by TCP may not fit into a datagram."""
-    share = Memory(1 << 20).share()
+    share = AnswerCache(1 << 20).share()
     share.add(stream=True, question=b"q", tails=(b"long",))
     share.add(stream=False, question=b"q", tails=(b"cut",))
     assert (share.streams, share.datagrams) == ({b"q": (b"long",)}, {b"q": (b"cut",)})
@@ -28,14 +28,14 @@ def test_an_answer_is_kept_by_the_way_it_was_asked() -> None:
 
 def test_a_sandbox_has_a_sixteenth() -> None:
     """One more, and it begins anew; the others keep theirs."""
-    memory = Memory(10 * ENTRY * PART)
+    memory = AnswerCache(10 * ENTRY * PART)
     assert added(memory, 10) == (10, 10 * ENTRY)
     assert added(memory, 11) == (1, 11 * ENTRY)
 
 
 def test_all_together_have_a_bound() -> None:
     """Beyond it all begin anew."""
-    memory = Memory(10 * ENTRY * PART)
+    memory = AnswerCache(10 * ENTRY * PART)
     for number in range(PART):
         assert added(memory, 10) == (10, (number + 1) * 10 * ENTRY)
     assert added(memory, 1) == (1, ENTRY)
@@ -43,7 +43,7 @@ def test_all_together_have_a_bound() -> None:
 
 def test_a_monster_is_not_kept() -> None:
     """And costs nobody else's."""
-    memory = Memory(10 * ENTRY * PART)
+    memory = AnswerCache(10 * ENTRY * PART)
     share = memory.share()
     share.add(stream=False, question=b"q", tails=(b"a",))
     share.add(stream=False, question=b"monster", tails=(bytes(10 * ENTRY),))
@@ -52,7 +52,7 @@ def test_a_monster_is_not_kept() -> None:
 
 def test_who_is_gone_has_nothing() -> None:
     """Neither answers nor a place."""
-    memory = Memory(1 << 20)
+    memory = AnswerCache(1 << 20)
     share = memory.share()
     share.add(stream=False, question=b"q", tails=(b"a",))
     share.close()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from plumb.agent.dns.limits import Commons, Limits, Share
+from plumb.agent.dns.limits import ByteQuota, Limits, ServerContext
 from plumb.agent.loop import Loop
 from plumb.kernel.netns import sockets
 
 LIMITS = Limits(held=1600, due=10)
 
 
-def shares(number: int) -> tuple[Commons, list[Share]]:
+def shares(number: int) -> tuple[ServerContext, list[ByteQuota]]:
     """What so many sandboxes have."""
-    commons = Commons(Loop(), sockets, lambda failure: None, LIMITS)
-    return commons, [Share(commons) for _ in range(number)]
+    commons = ServerContext(Loop(), sockets, lambda failure: None, LIMITS)
+    return commons, [ByteQuota(commons) for _ in range(number)]
 
 
 def test_one_sandbox_keeps_a_sixteenth_at_most() -> None:

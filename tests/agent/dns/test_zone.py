@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from plumb.agent.dns.zone import Entry, View, Zone, readings, reversed_address
+from plumb.agent.dns.zone import Entry, Zone, ZoneView, readings, reversed_address
 
 SHOP, YARD = "n-shop", "n-yard"
 
@@ -39,12 +39,12 @@ def zone(*entries: Entry) -> Zone:
     return made
 
 
-def view(*networks: str, **links: str) -> View:
+def view(*networks: str, **links: str) -> ZoneView:
     """A sandbox on these networks, with links on the first of them."""
-    return View(networks or (SHOP,), {(networks or (SHOP,))[0]: links})
+    return ZoneView(networks or (SHOP,), {(networks or (SHOP,))[0]: links})
 
 
-def found(made: Zone, name: str, seen: View | None = None) -> list[str] | None:
+def found(made: Zone, name: str, seen: ZoneView | None = None) -> list[str] | None:
     """What a name means."""
     ips = made.addresses(seen or view(), name)
     return None if ips is None else [str(ip) for ip in ips]

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from plumb.kernel.capture.collector import Collector, Records
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Flow, Place, Seen
+from plumb.model.observations import CapturedFrame, Flow, Netns
 from tests import labs
 from tests.host.trial_hosts import wait_until
 from tests.labs import HOST_IP, HOST_IP6, Lab, sh, within
@@ -39,13 +39,13 @@ class Crossroads:
     """
 
     lab: Lab
-    lan: Place
-    host: Place
-    box: Place
+    lan: Netns
+    host: Netns
+    box: Netns
     memory: str
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[Netns]:
         """All three, from the client on."""
         return [self.lan, self.host, self.box]
 
@@ -54,7 +54,7 @@ class Crossroads:
         return Collector(self.places, flow, memory=self.memory, **asked)  # type: ignore[arg-type]  # the keywords are its own
 
     def knock(
-        self, flow: Flow, ip: str = "", place: Place | None = None, seconds: float = 1.0
+        self, flow: Flow, ip: str = "", place: Netns | None = None, seconds: float = 1.0
     ) -> str:
         """Connect from the LAN with the flow's port, or send a datagram and wait for the answer.
 
@@ -82,7 +82,7 @@ class Crossroads:
 
     @contextmanager
     def listening(
-        self, place: Place | None = None, port: int = PORT, ip: str = "::"
+        self, place: Netns | None = None, port: int = PORT, ip: str = "::"
     ) -> Iterator[None]:
         """Somebody listens in the box, on TCP."""
         with (
@@ -118,9 +118,9 @@ def crossroads() -> Iterator[Crossroads]:
             wait_until(lambda: "state UP" in sh("ip link show br0"), "the bridge has a carrier")
             yield Crossroads(
                 lab,
-                Place("lan", lab.lan),
-                Place("host", lab.netns),
-                Place("box", box),
+                Netns("lan", lab.lan),
+                Netns("host", lab.netns),
+                Netns("box", box),
                 str(lab.root),
             )
         finally:
@@ -146,7 +146,7 @@ def flow(version: int = 4, protocol: str = "tcp", port: int = PORT) -> Flow:
     return Flow(version, protocol, 20_000 + secrets.randbelow(10_000), port)
 
 
-def way(seen: tuple[Seen, ...]) -> list[str]:
+def way(seen: tuple[CapturedFrame, ...]) -> list[str]:
     """Where a packet was seen: "lan:port0>" for out, ">host:eth0" for in."""
     return [
         f">{each.place.name}:{each.dev}" if each.inbound else f"{each.place.name}:{each.dev}>"

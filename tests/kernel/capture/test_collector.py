@@ -20,10 +20,10 @@ import pytest
 from plumb.kernel.capture import nftrace, packet_taps
 from plumb.kernel.capture.collector import Collector, Records
 from plumb.kernel.capture.flow_filter import Asked
-from plumb.kernel.netlink.nfnetlink import NFTABLES, Heard
+from plumb.kernel.netlink.nfnetlink import NFTABLES, NfMessage
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Flow, Place, Ruled, RuleKind
+from plumb.model.observations import Flow, Netns, RuleHit, RuleKind
 from tests.kernel.capture.router_lab import (
     BOX,
     HOST,
@@ -296,9 +296,9 @@ def test_the_end_of_a_chain_is_a_return_on_every_kernel(kind: int, handle: int, 
         + attribute(nftrace.TYPE, struct.pack(">I", kind))
         + nest(nftrace.VERDICT, attribute(nftrace.VERDICT_CODE, struct.pack(">i", code)))
     )
-    step = nftrace.decoded(Heard(NFTABLES, nftrace.MESSAGE, 1, body), 1, Place("host", ""), str)
-    assert step == Ruled(
-        1, Place("host", ""), "nft", "inet", "shop", "replies", RuleKind.RETURN, "return"
+    step = nftrace.decoded(NfMessage(NFTABLES, nftrace.MESSAGE, 1, body), 1, Netns("host", ""), str)
+    assert step == RuleHit(
+        1, Netns("host", ""), "nft", "inet", "shop", "replies", RuleKind.RETURN, "return"
     )
 
 
@@ -323,7 +323,7 @@ def test_a_namespace_of_somebody_elses_process_will_do(crossroads: Crossroads) -
     try:
         mine = flow()
         with Collector(
-            [Place("its", f"/proc/{pid}/ns/net")], mine, memory=crossroads.memory
+            [Netns("its", f"/proc/{pid}/ns/net")], mine, memory=crossroads.memory
         ) as trace:
             crossroads.knock(mine)
             assert way(trace.collect(0.02).seen) == [">its:eth0", "its:eth0>"]
@@ -341,7 +341,7 @@ def test_it_costs_little(crossroads: Crossroads, tmp_path: Path) -> None:
     with ExitStack() as stack:
         places = list(crossroads.places)
         for number in range(9):
-            places.append(Place(f"more{number}", f"{tmp_path}/{number}"))
+            places.append(Netns(f"more{number}", f"{tmp_path}/{number}"))
             namespaces.make(places[-1].ns)
             stack.callback(namespaces.drop, places[-1].ns)
         assert (

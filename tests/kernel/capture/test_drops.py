@@ -6,7 +6,7 @@ import pytest
 
 from plumb.kernel.capture.drops import Drops
 from plumb.kernel.capture.kfree_skb import BufferEvents
-from plumb.model.observations import Dropped, Flow
+from plumb.model.observations import Flow, KernelDrop
 from tests.kernel.capture.router_lab import BOX, Crossroads, flow
 from tests.labs import sh, within
 
@@ -20,7 +20,7 @@ def watched(crossroads: Crossroads) -> Crossroads:
     return crossroads
 
 
-def dropped(crossroads: Crossroads, mine: Flow, ip: str = "") -> list[Dropped]:
+def dropped(crossroads: Crossroads, mine: Flow, ip: str = "") -> list[KernelDrop]:
     """The drops of one knock that are known to be its own."""
     with (
         Drops(mine, crossroads.places, memory=crossroads.memory) as drops,

@@ -16,7 +16,7 @@ from plumb.errors import KernelRefused
 from plumb.kernel.capture.flow_filter import Asked, belongs
 from plumb.kernel.capture.packet_taps import Taps
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Flow, Place, Seen
+from plumb.model.observations import CapturedFrame, Flow, Netns
 from tests.kernel.capture.router_lab import BOX, PORT, Crossroads, flow, ip, way
 from tests.labs import sh, within
 
@@ -197,7 +197,7 @@ def test_a_link_without_ethernet_is_heard_too(crossroads: Crossroads) -> None:
 
 
 @contextmanager
-def tun(place: Place, name: str) -> Iterator[None]:
+def tun(place: Netns, name: str) -> Iterator[None]:
     """A tunnel's link, which has the addresses 10.78.0.0/24 behind it."""
     with entered(place.ns), open(TUN, "r+b", buffering=0) as file:
         fcntl.ioctl(file, TUNSETIFF, struct.pack("@16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
@@ -226,7 +226,7 @@ def test_no_packet_slips_by_before_the_filter_is_there(crossroads: Crossroads) -
     thread = threading.Thread(target=talk)
     thread.start()
     try:
-        strangers: list[Seen] = []
+        strangers: list[CapturedFrame] = []
         for _ in range(20):
             with Taps(crossroads.places, flow()) as taps:
                 strangers += taps.read()
@@ -240,4 +240,4 @@ def test_no_packet_slips_by_before_the_filter_is_there(crossroads: Crossroads) -
 def test_a_namespace_that_is_not_there_is_refused(crossroads: Crossroads) -> None:
     """And what was opened before is closed."""
     with pytest.raises(KernelRefused, match="nowhere"):
-        Taps([crossroads.host, Place("nowhere", "/run/nowhere")], flow())
+        Taps([crossroads.host, Netns("nowhere", "/run/nowhere")], flow())

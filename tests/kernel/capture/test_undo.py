@@ -18,7 +18,7 @@ from plumb.kernel.capture import tracefs, undo_log
 from plumb.kernel.capture.drops import Drops
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.observations import Place
+from plumb.model.observations import Netns
 from tests.host.trial_hosts import wait_until
 from tests.kernel.capture.router_lab import Crossroads, flow
 from tests.labs import sh
@@ -36,7 +36,7 @@ RULES = """iptables-legacy -A FORWARD -p tcp -j ACCEPT; ip6tables-legacy -A FORW
     nft 'add table inet own; add chain inet own wall { type filter hook forward priority 5; }; add rule inet own wall counter accept'"""
 
 
-def state(place: Place) -> dict[str, str]:
+def state(place: Netns) -> dict[str, str]:
     """Rules with their handles, loggers, sysctls of netfilter, links with their flags, in a namespace."""
     with entered(place.ns):
         found = {

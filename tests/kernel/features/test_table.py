@@ -12,7 +12,7 @@ from plumb.kernel.netfilter.error_hints import of_iptables, of_nftables
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
-from plumb.things.iptables import Chain, Family, Place, Rule
+from plumb.things.iptables import Chain, Family, Position, Rule
 from plumb.things.nftables import NftChain, NftFamily, NftRule
 from tests.labs import Lab
 
@@ -172,7 +172,7 @@ def test_a_rule_with_a_match_that_the_kernel_lacks_says_which(lab: Lab, flavour:
     if able("xt_ipvs").able:
         pytest.skip("this kernel has xt_ipvs")
     chain = Chain(Family.V4, "filter", "TRY")
-    rule = Rule(Family.V4, "filter", "TRY", "-m ipvs --ipvs -j ACCEPT", Place.TAIL)
+    rule = Rule(Family.V4, "filter", "TRY", "-m ipvs --ipvs -j ACCEPT", Position.TAIL)
     with pytest.raises(StepFailed) as caught:
         IptablesRestore(flavour).take([Step(None, chain), Step(None, rule)], [])
 

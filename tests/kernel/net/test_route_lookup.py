@@ -7,9 +7,9 @@ import socket
 import pytest
 
 from plumb.errors import KernelRefused
-from plumb.kernel.net.route_lookup import Oracle, meaning, moved
+from plumb.kernel.net.route_lookup import RouteLookup, meaning, moved
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.netns_state import Answer, Listener
+from plumb.model.netns_state import Listener, RouteAnswer
 from plumb.model.observations import Flow
 from tests.kernel.capture.router_lab import BOX, BOX_IP, HOST, PORT, Crossroads, flow, ip
 from tests.labs import ROUTER, ROUTER6, sh, within
@@ -18,9 +18,9 @@ LAN = {4: ROUTER, 6: ROUTER6}
 NOWHERE = {4: "198.51.100.9", 6: "2001:db8:bad::9"}
 
 
-def asked(crossroads: Crossroads, to: str, source: str = "", iif: str = "") -> Answer:
+def asked(crossroads: Crossroads, to: str, source: str = "", iif: str = "") -> RouteAnswer:
     """The host's routing."""
-    with Oracle(crossroads.host) as oracle:
+    with RouteLookup(crossroads.host) as oracle:
         return oracle.route(ip(to), ip(source) if source else None, iif)
 
 
@@ -98,7 +98,7 @@ def test_a_link_that_is_not_there(crossroads: Crossroads) -> None:
 def test_policy_routing_is_asked_too(crossroads: Crossroads) -> None:
     """A firewall mark leads to another table."""
     sh("ip rule add fwmark 7 table 77; ip route add default dev br0 table 77")
-    with Oracle(crossroads.host) as oracle:
+    with RouteLookup(crossroads.host) as oracle:
         found = oracle.route(ip(NOWHERE[4]), mark=7)
     assert (found.dev, found.table) == ("br0", 77)
 
@@ -111,14 +111,14 @@ def test_a_bridge_tells_who_is_behind_which_port(crossroads: Crossroads) -> None
         .split("link/ether ")[1]
         .split()[0]
     )
-    with Oracle(crossroads.host) as oracle:
+    with RouteLookup(crossroads.host) as oracle:
         (entry,) = [entry for entry in oracle.fdb() if entry.mac == mac]
     assert (entry.dev, entry.bridge, entry.own) == ("v1", "br0", False)
 
 
 def test_a_sysctl_is_that_of_its_place(crossroads: Crossroads) -> None:
     """And empty where there is none of that name."""
-    with Oracle(crossroads.host) as host, Oracle(crossroads.box) as box:
+    with RouteLookup(crossroads.host) as host, RouteLookup(crossroads.box) as box:
         assert [each.setting("net/ipv4/ip_forward") for each in (host, box)] == ["1", "0"]
         assert host.setting("net/ipv4/no_such_thing") == ""
 
@@ -130,7 +130,7 @@ def test_connection_tracking_shows_what_was_rewritten(crossroads: Crossroads) ->
     with crossroads.listening():
         assert crossroads.knock(mine, HOST[4]) == ""
     crossroads.knock(flow(), seconds=0.1)
-    with Oracle(crossroads.host) as oracle:
+    with RouteLookup(crossroads.host) as oracle:
         (entry,) = oracle.tracked(mine)
     assert (str(entry.way), str(entry.reply)) == (
         f"{ROUTER}:{mine.token} > {HOST[4]}:8080",
@@ -149,7 +149,7 @@ def test_an_echo_is_tracked_by_its_identifier(crossroads: Crossroads, version: i
         crossroads.lan.ns,
         f"ping -c 1 -W 1 -e 4711 {BOX[version]}; ping -c 1 -W 1 -e 4712 {BOX[version]}",
     )
-    with Oracle(crossroads.host) as oracle:
+    with RouteLookup(crossroads.host) as oracle:
         assert [entry.way.dst for entry in oracle.tracked(Flow(version, "icmp", 4711))] == [
             ip(BOX[version])
         ]
@@ -157,7 +157,7 @@ def test_an_echo_is_tracked_by_its_identifier(crossroads: Crossroads, version: i
 
 def test_without_tracking_nothing_is_remembered(crossroads: Crossroads) -> None:
     """Nobody's rules need it there, so there are no entries."""
-    with Oracle(crossroads.box) as oracle:
+    with RouteLookup(crossroads.box) as oracle:
         assert oracle.tracked(flow()) == []
 
 
@@ -166,7 +166,7 @@ def test_who_listens_and_where(crossroads: Crossroads) -> None:
     with (
         crossroads.listening(),
         crossroads.listening(port=81, ip="127.0.0.1"),
-        Oracle(crossroads.box) as oracle,
+        RouteLookup(crossroads.box) as oracle,
     ):
         everybody, itself = oracle.listeners("tcp")
     assert (everybody.ip, everybody.port, itself.ip, itself.port) == (
@@ -184,14 +184,14 @@ def test_datagrams_are_waited_for_without_listening(crossroads: Crossroads) -> N
     """A UDP socket that is connected to nobody."""
     with entered(crossroads.box.ns), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("0.0.0.0", 53))
-        with Oracle(crossroads.box) as oracle:
+        with RouteLookup(crossroads.box) as oracle:
             (only,) = oracle.listeners("udp")
     assert only == Listener("udp", ip("0.0.0.0"), 53, who=only.who)
 
 
 def test_nobody_listens(crossroads: Crossroads) -> None:
     """An empty list, not an error."""
-    with Oracle(crossroads.box) as oracle:
+    with RouteLookup(crossroads.box) as oracle:
         assert oracle.listeners("tcp") == []
 
 
@@ -200,7 +200,7 @@ def test_nobody_listens(crossroads: Crossroads) -> None:
 )
 def test_counters_tell_what_has_happened(crossroads: Crossroads, version: int, name: str) -> None:
     """The difference of two readings, in the words of the kernel."""
-    with Oracle(crossroads.host) as host, Oracle(crossroads.box) as box:
+    with RouteLookup(crossroads.host) as host, RouteLookup(crossroads.box) as box:
         before = host.counters(), box.counters()
         crossroads.knock(flow(version), seconds=0.3)
         assert moved(before[0], host.counters())[name] >= 2
@@ -209,7 +209,7 @@ def test_counters_tell_what_has_happened(crossroads: Crossroads, version: int, n
 
 def test_a_place_that_is_not_there_is_refused(crossroads: Crossroads) -> None:
     """With its name."""
-    from plumb.model.observations import Place
+    from plumb.model.observations import Netns
 
     with pytest.raises(KernelRefused, match="/run/nowhere"):
-        Oracle(Place("nowhere", "/run/nowhere"))
+        RouteLookup(Netns("nowhere", "/run/nowhere"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from plumb import Host, StepFailed, Unsupported
-from plumb.engine.host_facts import Machine
+from plumb.engine.host_facts import HostFacts
 from plumb.engine.rule_order import chains
 from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.netfilter import backends
@@ -23,7 +23,7 @@ from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from plumb.kernel.netfilter.python_iptables import Xtables
 from plumb.plan import Step, in_order, plan
 from plumb.things import Key, Thing
-from plumb.things.iptables import Chain, Family, Place, Policy, Rule, standing
+from plumb.things.iptables import Chain, Family, Policy, Position, Rule, standing
 from tests.cases import CASES
 from tests.labs import Lab, sh
 
@@ -47,7 +47,7 @@ def everything(tmp_path: Path) -> list[Thing]:
     for name, case in CASES.items():
         kernel = MemoryKernel()
         with Host(tmp_path / name, settings=case.settings, kernel=kernel) as host:
-            host.__dict__["_machine"] = Machine(kind_of={"eth0": "veth"}.get)
+            host.__dict__["_machine"] = HostFacts(kind_of={"eth0": "veth"}.get)
             with host.operation() as verbs:
                 case.build(verbs)
         found.update(
@@ -120,7 +120,7 @@ def test_what_is_gone_already_counts_as_removed(writer: Writer) -> None:
 
 def test_head_and_tail(writer: Writer) -> None:
     """-I puts a rule before, -A behind what is there."""
-    names = {Place.TAIL: "10.0.0.1/32", Place.HEAD: "10.0.0.2/32"}
+    names = {Position.TAIL: "10.0.0.1/32", Position.HEAD: "10.0.0.2/32"}
     rules = [
         Rule(Family.V4, "nat", "POSTROUTING", f"-s {ip} -j MASQUERADE", place)
         for place, ip in names.items()

@@ -19,7 +19,7 @@ from plumb.errors import KernelRefused
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netlink import ctnetlink
-from plumb.kernel.netlink.ctnetlink import Flow
+from plumb.kernel.netlink.ctnetlink import ConntrackEntry
 from plumb.kernel.netns import namespaces
 from plumb.plan import Step
 from plumb.things.host_ports import HostPort
@@ -252,7 +252,7 @@ def test_few_among_many(lan: Lab) -> None:
     }
 
 
-def way(flows: list[Flow], port: int) -> tuple[object, ...]:
+def way(flows: list[ConntrackEntry], port: int) -> tuple[object, ...]:
     """The way of the flow to a port."""
     return next(flow.way for flow in flows if flow.way.dst_port == port)
 

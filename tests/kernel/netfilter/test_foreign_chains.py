@@ -16,7 +16,7 @@ import pytest
 from plumb import Host
 from plumb.kernel.netfilter import backends, foreign_chains
 from plumb.kernel.netns import namespaces
-from plumb.model.foreign_firewall import Traffic, Wall, Way
+from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind
 from tests import labs
 from tests.host.trial_hosts import tried
 from tests.labs import INTERNET, INTERNET6, Lab, sh
@@ -47,7 +47,9 @@ def passes(lab: Lab, host: Host, version: int = 4) -> bool:
 
 
 def stopped(
-    walls: Sequence[Wall], version: int = 4, ways: Sequence[Way] = (Way.OUT, Way.BACK)
+    walls: Sequence[ForeignFirewall],
+    version: int = 4,
+    ways: Sequence[TrafficKind] = (TrafficKind.OUT, TrafficKind.BACK),
 ) -> bool:
     """Whether a wall drops what a ping needs."""
     return any(
@@ -186,7 +188,7 @@ def test_published_ports_need_a_way_in(rules: str, stops: bool, lab: Lab) -> Non
     """What lets containers out and answers in does not let in what comes to a published port."""
     guard(rules)
 
-    assert stopped(foreign_chains.walls("nf_tables"), ways=[Way.IN]) is stops
+    assert stopped(foreign_chains.walls("nf_tables"), ways=[TrafficKind.IN]) is stops
     assert not stopped(foreign_chains.walls("nf_tables"))
 
 

@@ -25,7 +25,7 @@ from plumb.kernel.netfilter.nftables import Nftables
 from plumb.kernel.netns.namespaces import entered
 from plumb.plan import Step, in_order, plan
 from plumb.things import Key, Thing
-from plumb.things.iptables import Place, standing
+from plumb.things.iptables import Position, standing
 from plumb.things.nftables import NftChain, NftElement, NftFamily, NftMap, NftRule, NftTable
 from tests.cases import CASES
 from tests.labs import Lab, sh, within
@@ -40,7 +40,7 @@ BASE: list[Thing] = [
 WALL = 'counter drop comment "UNPUBLISHED PORT DROP"'
 
 
-def rule(spec: str, place: Place = Place.TAIL, before: str = "") -> NftRule:
+def rule(spec: str, place: Position = Position.TAIL, before: str = "") -> NftRule:
     """A rule of the chain `in`."""
     return NftRule(V4, TABLE, "in", spec, place, before)
 
@@ -197,7 +197,7 @@ def test_head_and_tail(writer: Nftables) -> None:
     """The head is before, the tail behind what is there."""
     rules = [
         rule("counter accept"),
-        rule("ct state established,related counter accept", Place.HEAD),
+        rule("ct state established,related counter accept", Position.HEAD),
         rule(WALL),
     ]
     writer.take(add(*BASE, *rules), [])
