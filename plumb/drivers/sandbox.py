@@ -6,7 +6,7 @@ itself. Docker changes two settings in every namespace that it makes: any user m
 without privileges.
 
 Which of its networks leads outside is decided for each address family on its own
-(`cnm.gateway_of`), whenever a network comes or goes; the default route then moves, and is replaced
+(`gateways.gateway_of`), whenever a network comes or goes; the default route then moves, and is replaced
 in place.
 """
 
@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from plumb.model.cnm import Endpoint, Ends, IPNetwork, Sandbox, gateway_of, ip_on
+from plumb.model.cnm import Endpoint, Ends, IPNetwork, Sandbox, ip_on
 from plumb.model.container_options import capabilities
+from plumb.model.gateways import gateway_of
 from plumb.model.paths import Layout
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl

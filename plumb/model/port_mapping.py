@@ -21,17 +21,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from plumb.model.cnm import (
-    Endpoint,
-    Ends,
-    IPAddress,
-    Network,
-    Port,
-    PortBinding,
-    Sandbox,
-    gateway_of,
-)
+from plumb.model.cnm import Endpoint, Ends, IPAddress, Network, Port, PortBinding, Sandbox
 from plumb.model.driver_options import GatewayMode
+from plumb.model.gateways import gateway_of
 from plumb.model.parse import address
 
 ANY: dict[int, IPAddress] = {4: address("0.0.0.0"), 6: address("::")}

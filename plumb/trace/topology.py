@@ -11,7 +11,8 @@ from plumb.errors import Conflict, NotFound
 from plumb.kernel.net import inventory
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.netns import references
-from plumb.model.cnm import Network, Status, gateway_order
+from plumb.model.cnm import Network, Status
+from plumb.model.gateways import gateway_order
 from plumb.model.netns_state import IPAddress, IPInterface, Link
 from plumb.model.observations import Netns
 from plumb.trace import link_labels

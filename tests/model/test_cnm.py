@@ -7,8 +7,9 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 
 import pytest
 
-from plumb.model.cnm import Endpoint, Network, Pool, Sandbox, gateway_of, gateway_order, ip_on
+from plumb.model.cnm import Endpoint, Network, Pool, Sandbox, ip_on
 from plumb.model.driver_options import BridgeOptions, IpvlanMode, IpvlanOptions, MacvlanOptions
+from plumb.model.gateways import gateway_of, gateway_order
 
 ID = "0123456789abcdef" * 4
 

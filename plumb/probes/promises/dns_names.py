@@ -26,7 +26,8 @@ import dns.message
 import dns.rdatatype
 
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import Endpoint, IPAddress, Network, gateway_order
+from plumb.model.cnm import Endpoint, IPAddress, Network
+from plumb.model.gateways import gateway_order
 from plumb.probes.promises.promise import Member, Protocol
 
 SERVER = ("127.0.0.11", 53)

@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from plumb.model.cnm import Endpoint, IPAddress, Network, Port, gateway_of
+from plumb.model.cnm import Endpoint, IPAddress, Network, Port
+from plumb.model.gateways import gateway_of
 from plumb.model.port_mapping import clash
 from plumb.probes.promises.promise import HOST, OWN, WORLD, Member, Promise, Protocol, Seen, Service
 from plumb.probes.promises.reachability import hidden, hidden_by

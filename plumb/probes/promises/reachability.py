@@ -29,8 +29,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from plumb.model.cnm import Endpoint, IPAddress, IPInterface, Network, gateway_of
+from plumb.model.cnm import Endpoint, IPAddress, IPInterface, Network
 from plumb.model.driver_options import GatewayMode
+from plumb.model.gateways import gateway_of
 from plumb.probes.promises import lan_drivers
 from plumb.probes.promises.promise import (
     HOST,

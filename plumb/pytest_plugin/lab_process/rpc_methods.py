@@ -16,7 +16,8 @@ from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.process import commands
-from plumb.model.cnm import Endpoint, Network, Sandbox, gateway_order
+from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.gateways import gateway_order
 from plumb.plan import plan
 from plumb.probes.promises.promise import Member
 from plumb.pytest_plugin.lab_process.enter import enter
