@@ -16,7 +16,7 @@ from plumb.errors import Invalid, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import container_options as own
 from plumb.model import parse as opt
-from plumb.model.cnm import Attachment, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Sandbox, Status
 
 COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 """Words behind the first that is no option are the command's."""
@@ -144,7 +144,7 @@ def _variable(text: str) -> str:
 
 def _attachments(asked: dict[str, Any]) -> tuple[Attachment, ...]:
     """The networks; --ip and its like go to the only one."""
-    wishes = [opt.attachment(text) for text in asked["network"]] or [Attachment("bridge")]
+    wishes = [opt.attachment(text) for text in asked["network"]] or [Attachment(DEFAULT_NETWORK)]
     plain = {
         key: asked[key] for key in ("ip", "ip6", "link_local_ip", "network_alias") if asked[key]
     }
@@ -190,9 +190,7 @@ def warn(host: Host, box: Sandbox) -> None:
         and not any(end.ports for end in host.endpoints(box))
     ):
         open_ones = [
-            net.name
-            for end in host.endpoints(box)
-            if (net := host.network(end.network)).driver in ("macvlan", "ipvlan")
+            net.name for end in host.endpoints(box) if (net := host.network(end.network)).on_lan
         ]
         why = (
             f"who reaches {open_ones[0]} reaches all ports of the container"

@@ -42,8 +42,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plumb.drivers import published_ports
-from plumb.model.cnm import Endpoint, IPNetwork, Linked, Network, Port
+from plumb.model.cnm import Endpoint, IPNetwork, Linked, Network
 from plumb.model.driver_options import GatewayMode
+from plumb.model.ports import Port
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.host_ports import at

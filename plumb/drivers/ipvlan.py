@@ -22,9 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.drivers.parent_link import parent
+from plumb.drivers import parent_link
+from plumb.drivers.driver import Driver, HostView
+from plumb.drivers.options import Keys, choice
 from plumb.drivers.sandbox import interface
+from plumb.errors import Conflict
 from plumb.model.cnm import Endpoint, Network
+from plumb.model.driver_options import IpvlanFlag, IpvlanMode, IpvlanOptions
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.links import Ipvlan
@@ -32,10 +36,58 @@ from plumb.things.links import Ipvlan
 
 def network(net: Network, settings: Settings) -> Iterator[Thing]:
     """An ipvlan network: its parent, where it is plumb that makes it."""
-    yield from parent(net)
+    yield from parent_link.parent(net)
 
 
 def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterator[Thing]:
     """One container's link on the parent."""
     yield Ipvlan(end.ifname, net.link, ns, end.link, net.ipvlan.mode, net.ipvlan.flag)
     yield from interface(end, ns)
+
+
+def complete(net: Network, host: HostView) -> Network:
+    """The network on its parent, which no other can be on: mode and flag are the parent's.
+
+    Raises:
+        Invalid, NotFound, Conflict: there is no such parent, or it is not to be shared; in Docker's
+        words.
+    """
+    for other in parent_link.beside(net, host):
+        raise Conflict(
+            f"network di-{other.id[:12]} is already using parent interface {net.parent}",
+            f"it is the network {other.name}",
+        )
+    return parent_link.complete(net, host)
+
+
+KEYS: Keys = {
+    "parent": ("parent", parent_link.parent_name("ipvlan")),
+    "ipvlan_mode": (
+        "mode",
+        choice(
+            IpvlanMode,
+            "requested ipvlan mode '{}' is not valid, 'l2' mode is the ipvlan driver default",
+        ),
+    ),
+    "ipvlan_flag": (
+        "flag",
+        choice(
+            IpvlanFlag,
+            "requested ipvlan flag '{}' is not valid, 'bridge' is the ipvlan driver default",
+        ),
+    ),
+}
+
+DRIVER = Driver(
+    name="ipvlan",
+    stored="ipvlan",
+    keys=KEYS,
+    defaults=IpvlanOptions(),
+    link_prefix="di-",
+    on_lan=True,
+    own_mac=False,
+    complete=complete,
+    check_join=parent_link.check_join,
+    network=network,
+    endpoint=endpoint,
+)

@@ -32,9 +32,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.drivers.parent_link import parent
+from plumb.drivers import parent_link
+from plumb.drivers.driver import Driver, HostView
+from plumb.drivers.options import Keys, choice
 from plumb.drivers.sandbox import interface
+from plumb.errors import Conflict
 from plumb.model.cnm import Endpoint, Network
+from plumb.model.driver_options import MacvlanMode, MacvlanOptions
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.links import Macvlan
@@ -42,10 +46,58 @@ from plumb.things.links import Macvlan
 
 def network(net: Network, settings: Settings) -> Iterator[Thing]:
     """A macvlan network: its parent, where it is plumb that makes it."""
-    yield from parent(net)
+    yield from parent_link.parent(net)
 
 
 def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterator[Thing]:
     """One container's link on the parent."""
     yield Macvlan(end.ifname, net.link, ns, end.link, end.mac, net.macvlan.mode)
     yield from interface(end, ns)
+
+
+def complete(net: Network, host: HostView) -> Network:
+    """The network on its parent.
+
+    A parent may have many macvlan networks, as long as none of them takes all of it.
+
+    Raises:
+        Invalid, NotFound, Conflict: there is no such parent, or it is not to be shared; in Docker's
+        words.
+    """
+    for other in parent_link.beside(net, host):
+        if net.macvlan.mode is MacvlanMode.PASSTHRU:
+            raise Conflict(
+                f"cannot use mode passthru, macvlan network {other.id} is already using parent "
+                f"interface {net.parent}"
+            )
+        if other.macvlan.mode is MacvlanMode.PASSTHRU:
+            raise Conflict(
+                f"macvlan network {other.id} is already using parent interface {net.parent} in "
+                "mode passthru"
+            )
+    return parent_link.complete(net, host)
+
+
+KEYS: Keys = {
+    "parent": ("parent", parent_link.parent_name("macvlan")),
+    "macvlan_mode": (
+        "mode",
+        choice(
+            MacvlanMode,
+            "requested macvlan mode '{}' is not valid, 'bridge' mode is the macvlan driver default",
+        ),
+    ),
+}
+
+DRIVER = Driver(
+    name="macvlan",
+    stored="macvlan",
+    keys=KEYS,
+    defaults=MacvlanOptions(),
+    link_prefix="dm-",
+    on_lan=True,
+    complete=complete,
+    check_join=parent_link.check_join,
+    network=network,
+    endpoint=endpoint,
+)

@@ -12,9 +12,13 @@ cable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from plumb.drivers.driver import HostView
+from plumb.errors import Invalid, NotFound
 from plumb.model.cnm import Network
+from plumb.model.parse import link_name, whole
 from plumb.things import Thing
 from plumb.things.links import Dummy, Up, Vlan
 
@@ -29,3 +33,75 @@ def parent(net: Network) -> Iterator[Thing]:
     else:
         yield Dummy(net.link)
     yield Up(net.link)
+
+
+def parent_name(driver: str) -> Callable[[str], str]:
+    """A parser of `-o parent=`; any link but loopback, whose packets never leave the host."""
+
+    def parse(text: str) -> str:
+        if text == "lo":
+            raise Invalid(f"loopback interface is not a valid {driver} parent link")
+        return link_name(text) if text else ""
+
+    return parse
+
+
+def beside(net: Network, host: HostView) -> list[Network]:
+    """The networks of the same driver that are on a network's parent already."""
+    return [
+        other for other in host.networks() if other.driver == net.driver and other.link == net.link
+    ]
+
+
+def complete(net: Network, host: HostView) -> Network:
+    """The network with its subnets chosen, its parent there or about to be made.
+
+    Raises:
+        Invalid, NotFound: there is no such parent; in Docker's words.
+    """
+    there = host.kind_of(net.link) is not None
+    ours = isinstance(host.recorded(("link", "", net.link)), Vlan | Dummy)
+    if net.parent and not there and not ours:
+        _check_vlan(net.parent, host)
+    return host.allot_subnets(replace(net, foreign=there and not ours))
+
+
+def _check_vlan(name: str, host: HostView) -> None:
+    """See whether a link of that name can be made, as a VLAN on another.
+
+    Raises:
+        Invalid: it is not written like eth0.10, or the VLAN's number is none.
+        NotFound: the link that it would be on is not there.
+    """
+    below, dot, number = name.rpartition(".")
+    if not dot:
+        raise Invalid(
+            f"invalid subinterface vlan name {name}, example formatting is eth0.10",
+            f"there is no link {name}",
+        )
+    if "." in below:
+        raise Invalid(
+            f"required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received {name}"
+        )
+    try:
+        tag = whole(number)
+    except ValueError:
+        raise Invalid(
+            f"unable to parse a valid vlan id from: {number} (ex. eth0.10 for vlan 10)"
+        ) from None
+    if host.kind_of(below) is None:
+        raise NotFound(f"-o parent interface was not found on the host: {below}")
+    if not 1 <= tag <= 4094:
+        raise Invalid(f"vlan id must be between 1-4094, received: {tag}")
+
+
+def check_join(net: Network, host: HostView) -> None:
+    """Check that a network's parent is there still, for a container that is about to join.
+
+    Raises:
+        NotFound: somebody has taken it away.
+    """
+    if net.foreign and host.kind_of(net.link) is None:
+        raise NotFound(
+            f"the requested parent interface {net.link} was not found on the Docker host"
+        )

@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from plumb.model.cnm import Endpoint, Linked, Network, Port
+from plumb.model.cnm import Endpoint, Linked, Network
 from plumb.model.driver_options import GatewayMode
+from plumb.model.ports import Port
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.host_ports import Agent, HostPort, Proxy, at

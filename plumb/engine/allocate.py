@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from plumb.drivers import driver_of
+from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted, Invalid
 from plumb.kernel.process.host_files import host_file, resolv_path, resolv_source
@@ -28,8 +30,9 @@ from plumb.model.cnm import (
     Sandbox,
     ip_on,
 )
-from plumb.model.driver_options import GatewayMode
 from plumb.model.parse import address
+from plumb.model.settings import Settings
+from plumb.things import Key, Thing
 
 
 def new_id() -> str:
@@ -50,6 +53,42 @@ def now() -> str:
 
 
 # -- networks ---------------------------------------------------------------
+
+
+class OperationHost:
+    """The host and the intent of an operation, for the drivers (`drivers.driver.HostView`)."""
+
+    def __init__(self, op: Operation, machine: HostFacts) -> None:
+        self._op, self._machine = op, machine
+
+    @property
+    def settings(self) -> Settings:
+        """The host's settings."""
+        return self._op.settings
+
+    def networks(self) -> list[Network]:
+        """All networks, those of the operation too."""
+        return self._op.all(Network)
+
+    def kind_of(self, link: str) -> str | None:
+        """The kind of a link of the host, None where there is none of that name."""
+        return self._machine.kind_of(link)
+
+    def recorded(self, key: Key) -> Thing | None:
+        """The thing that is recorded under a key."""
+        return self._op.store.thing(key)
+
+    def previous(self, key: Key) -> Thing | None:
+        """The state of a standing thing before plumb changed it."""
+        return self._op.store.previous(key)
+
+    def look(self, things: Sequence[Thing]) -> Sequence[Thing | None]:
+        """The state of each of these in the kernel now."""
+        return self._op.kernel.look(things)
+
+    def allot_subnets(self, net: Network) -> Network:
+        """The network with its subnets and gateways, as `subnets` chooses them."""
+        return subnets(self._op, net, self._machine.on_link())
 
 
 def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Network:
@@ -116,7 +155,7 @@ def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
                 f"failed to allocate secondary ip address ({name}:{ip}): Address already in use"
             )
         op.take_address(pool.subnet, ip, net.id)
-    if not needs_gateway(net, pool.subnet.version) and pool.gateway is None:
+    if not driver_of(net).needs_gateway(net, pool.subnet.version) and pool.gateway is None:
         return pool
     gateway = pool.gateway or ipam.lowest_free(pool, lambda ip: op.taken(pool.subnet, ip))
     if gateway is None:
@@ -127,17 +166,6 @@ def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
         raise Conflict(f"failed to allocate gateway ({gateway}): Address already in use")
     op.take_address(pool.subnet, gateway, net.id)
     return replace(pool, gateway=gateway)
-
-
-def needs_gateway(net: Network, version: int) -> bool:
-    """Whether an address is set aside for the host; else even a /31 has room for two containers.
-
-    macvlan's and ipvlan's gateway is a router outside, which is there or not; nothing is gained by
-    an address that nobody has.
-    """
-    if net.driver != "bridge" or net.bridge.mode(version) is GatewayMode.ISOLATED:
-        return False
-    return not (version == 4 and net.bridge.inhibit_ipv4 and net.internal)
 
 
 # -- endpoints ---------------------------------------------------------------
@@ -161,12 +189,12 @@ def endpoint(
     ip4 = _address(op, net, wish.ip, 4, ident) if net.ipv4 else None
     ip6 = _address(op, net, wish.ip6, 6, ident) if six else None
     mac = wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "")
-    if net.driver == "ipvlan" and mac:
+    if mac and not net.traits.own_mac:
         raise Invalid(
-            "ipvlan interfaces do not support custom mac address assignment",
+            f"{net.driver} interfaces do not support custom mac address assignment",
             "all of them have their parent's",
         )
-    mac = mac or ("" if net.driver == "ipvlan" else new_mac())
+    mac = mac or (new_mac() if net.traits.own_mac else "")
     return Endpoint(
         ident,
         net.id,
@@ -199,9 +227,9 @@ def interface_name(net: Network, wish: Attachment, used: set[str]) -> str:
             )
         return wish.ifname
     number = 0
-    while f"{net.bridge.iface_prefix}{number}" in used:
+    while f"{net.own.iface_prefix}{number}" in used:
         number += 1
-    return f"{net.bridge.iface_prefix}{number}"
+    return f"{net.own.iface_prefix}{number}"
 
 
 def _address(

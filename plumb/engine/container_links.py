@@ -12,7 +12,7 @@ from dataclasses import replace
 from plumb.engine.operation import Operation, endpoint_owner
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
 from plumb.model import legacy_links
-from plumb.model.cnm import IPAddress, Network, Pairs, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, IPAddress, Network, Pairs, Sandbox, Status
 from plumb.model.etc_files import HOST_GATEWAY
 
 NO_HOST = "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
@@ -30,7 +30,7 @@ def asked(op: Operation, box: Sandbox) -> Sandbox:
     if not box.links:
         return box
     first, *others = box.attachments or (None,)
-    if first is not None and first.network != "bridge":
+    if first is not None and first.network != DEFAULT_NETWORK:
         return replace(
             box, links=(), attachments=(replace(first, links=(*first.links, *box.links)), *others)
         )
@@ -58,7 +58,7 @@ def linked(op: Operation, box: Sandbox) -> Sandbox:
         Conflict: one of them does not run.
         Invalid: one of them is not on the default network.
     """
-    if not any(wish.network == "bridge" for wish in box.attachments):
+    if not any(wish.network == DEFAULT_NETWORK for wish in box.attachments):
         return replace(box, linked=(), link_environment=())
     found, told = [], list[str]()
     for name, alias in box.links:
@@ -133,7 +133,7 @@ def host_gateways(op: Operation, extra: Pairs) -> tuple[IPAddress, ...]:
     """
     if not any(text == HOST_GATEWAY for _, text in extra):
         return ()
-    default = op.named(Network, "bridge")
+    default = op.named(Network, DEFAULT_NETWORK)
     pools = sorted(default.pools, key=lambda pool: pool.subnet.version) if default else ()
     found = op.settings.host_gateway_ips or tuple(
         pool.gateway for pool in pools if pool.gateway is not None

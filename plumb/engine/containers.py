@@ -5,15 +5,15 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 
+from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, port_publishing
 from plumb.engine.dns_ports import resolving
 from plumb.engine.host_facts import HostFacts
-from plumb.engine.lan_networks import check_parent
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
 from plumb.kernel.process.host_files import host_name
 from plumb.model import parse as opt
-from plumb.model.cnm import Attachment, Network, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
 
 ADJECTIVES = (
     "brisk",
@@ -129,14 +129,14 @@ def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
         raise Invalid(
             f"conflicting options: the {special[0]} network cannot be joined together with others"
         )
-    if op.settings.bridge == "none" and names in ([], ["bridge"]):
+    if op.settings.bridge == "none" and names in ([], [DEFAULT_NETWORK]):
         return replace(
             box, attachments=(), mode="none"
         )  # as Docker: without a default network there is lo alone
     if not names:
-        box = replace(box, attachments=(Attachment("bridge"),))
+        box = replace(box, attachments=(Attachment(DEFAULT_NETWORK),))
     for wish in box.attachments:
-        default = wish.network == "bridge"
+        default = wish.network == DEFAULT_NETWORK
         if (default or special) and (wish.ip or wish.ip6):
             raise Invalid("user specified IP address is supported on user defined networks only")
         if (default or special) and wish.aliases:
@@ -155,7 +155,7 @@ def _canonical(op: Operation, reference: str) -> str:
     """
     if reference.startswith("container:"):
         return reference
-    net = op.find(Network, "bridge" if reference == "default" else reference)
+    net = op.find(Network, DEFAULT_NETWORK if reference == "default" else reference)
     return reference if net is None else net.name if net.predefined else net.id
 
 
@@ -234,7 +234,7 @@ def start(op: Operation, machine: HostFacts, reference: str, foreground: bool = 
         raise Conflict("two interfaces of one container cannot have the same name")
     for wish in box.attachments:
         net = check_endpoint(op.the_network(wish.network), wish)
-        check_parent(net, machine)
+        driver_of(net).check_join(net, allocate.OperationHost(op, machine))
         end = allocate.endpoint(op, net, box, wish, used - {wish.ifname})
         used.add(end.ifname)
         op.put(end)
@@ -305,14 +305,14 @@ def connect(
     box = op.the_sandbox(container)
     _check_joins(net, box)
     wish = replace(
-        wish, network=net.id if not net.default else "bridge", aliases=wish.aliases or ()
+        wish, network=net.id if not net.default else DEFAULT_NETWORK, aliases=wish.aliases or ()
     )
     check_endpoint(net, wish)
     if box.attachment(net) is not None:
         raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
     box = replace(box, attachments=(*box.attachments, wish))
     if box.status is Status.RUNNING:
-        check_parent(net, machine)
+        driver_of(net).check_join(net, allocate.OperationHost(op, machine))
         used = {end.ifname for end in op.endpoints(sandbox=box.id)}
         op.put(allocate.endpoint(op, net, box, wish, used))
         box = resolving(op, machine, box)

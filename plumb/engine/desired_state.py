@@ -2,7 +2,7 @@
 
 Every thing that is recorded has owners, and goes when the last of them does.
 
-host            what all bridge networks share
+host            what all networks of a driver share
 net:ID          a network
 ctr:ID          a container: its files, and while it runs its namespace, default routes and command
 ep:ID           an endpoint: a running container's place in a network
@@ -10,19 +10,10 @@ ep:ID           an endpoint: a running container's place in a network
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
-from plumb.drivers import (
-    bridge,
-    embedded_dns,
-    host,
-    ipvlan,
-    macvlan,
-    none,
-    published_ports,
-    sandbox,
-)
+from plumb.drivers import DRIVERS, driver_of, embedded_dns, published_ports, sandbox
 from plumb.model import etc_files
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.paths import Layout
@@ -31,18 +22,6 @@ from plumb.things import Thing
 from plumb.things.sandbox import Process
 
 HOST_OWNER = "host"
-NETWORKS: dict[str, Callable[[Network, Settings], Iterator[Thing]]] = {
-    "bridge": bridge.network,
-    "macvlan": macvlan.network,
-    "ipvlan": ipvlan.network,
-    "host": host.network,
-    "null": none.network,
-}
-ENDPOINTS: dict[str, Callable[[Network, Endpoint, str, Settings], Iterator[Thing]]] = {
-    "bridge": bridge.endpoint,
-    "macvlan": macvlan.endpoint,
-    "ipvlan": ipvlan.endpoint,
-}
 
 
 class DesiredState(Protocol):
@@ -80,20 +59,20 @@ class Narrator:
         """What that owner needs, in building order; nothing for one that is not there."""
         kind, _, ident = owner.partition(":")
         if kind == HOST_OWNER:
-            return list(bridge.host(self._settings))
+            return [thing for driver in DRIVERS.values() for thing in driver.shared(self._settings)]
         narrate = {"net": self._network, "ctr": self._container, "ep": self._endpoint}[kind]
         return list(narrate(ident))
 
     def _network(self, ident: str) -> Iterator[Thing]:
         net = self._view.network(ident)
         if net is not None:
-            yield from NETWORKS[net.driver](net, self._settings)
+            yield from driver_of(net).network(net, self._settings)
 
     def _endpoint(self, ident: str) -> Iterator[Thing]:
         end = self._view.endpoint(ident)
         net = self._view.network(end.network) if end else None
         if end is not None and net is not None:
-            yield from ENDPOINTS[net.driver](
+            yield from driver_of(net).endpoint(
                 net, end, self._layout.namespace(end.sandbox), self._settings
             )
             yield from published_ports.endpoint(end, self._layout.run, self._settings)
@@ -106,7 +85,7 @@ class Narrator:
         for other in box.linked if box else ():
             there = self._view.sandbox(other.id)
             if there is not None and any(net.default for _, net in self._view.ends(there)):
-                yield from bridge.link(net, end, other, self._settings)
+                yield from driver_of(net).link(net, end, other, self._settings)
 
     def _known_as(self, end: Endpoint, net: Network) -> tuple[str, ...]:
         box = self._view.sandbox(end.sandbox)

@@ -56,7 +56,7 @@ def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
     open_networks = [
         (net, ends)
         for net in store.all(Network)
-        if net.driver == "bridge"
+        if net.bridge_in_host
         and not net.internal
         and any(settings.firewall(pool.subnet.version) for pool in net.pools)
         and (ends := store.endpoints(network=net.id))

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from plumb.engine import allocate, bridge_networks, lan_networks, port_publishing
+from plumb.drivers import DRIVERS, OTHER_NAMES, driver_of
+from plumb.drivers.driver import Driver
+from plumb.drivers.options import ENABLE4, ENABLE6, INTERNAL
+from plumb.engine import allocate, port_publishing
 from plumb.engine.desired_state import HOST_OWNER
 from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
-from plumb.engine.predefined import default_network, others
+from plumb.engine.predefined import DEFAULT_DRIVER, default_network, others
 from plumb.errors import Conflict, Invalid, NotFound
 from plumb.model.cnm import PREDEFINED, Network, Pool, Sandbox
-from plumb.model.network_options import DRIVERS, ENABLE4, ENABLE6, INTERNAL, driver_options
 from plumb.model.parse import boolean, network_name, parsed
 from plumb.store import codec
 
 LATER = ("overlay",)
-COMPLETE: dict[str, Callable[[Operation, HostFacts, Network], Network]] = {
-    "bridge": bridge_networks.complete,
-    "macvlan": lan_networks.complete,
-    "ipvlan": lan_networks.complete,
-}
-"""What is left to choose and to see to before a network of each driver can be built."""
+"""Docker's drivers that plumb does not have yet."""
 
 
 # -- create ---------------------------------------------------------------
@@ -33,7 +30,7 @@ def create(
     machine: HostFacts,
     name: str,
     *,
-    driver: str = "bridge",
+    driver: str = DEFAULT_DRIVER,
     pools: Sequence[Pool] = (),
     ipv4: bool | None = None,
     ipv6: bool | None = None,
@@ -57,15 +54,7 @@ def create(
     network_name(name)
     if name in PREDEFINED or name == "default":
         raise Conflict(f"operation is not permitted on predefined {name} network")
-    if driver in ("host", "null", "none"):
-        raise Conflict(f'only one instance of "{driver}" network is allowed')
-    if driver not in DRIVERS:
-        raise NotFound(
-            f'plugin "{driver}" not found',
-            f"the {driver} driver is not built yet"
-            if driver in LATER
-            else f"drivers are {', '.join(DRIVERS)}, host and null",
-        )
+    kind = _driver(driver)
     if op.named(Network, name) is not None:
         raise Conflict(f"network with name {name} already exists")
     defaults = dict(dict(op.settings.default_network_opts).get(driver, ()))
@@ -85,7 +74,7 @@ def create(
         attachable=attachable,
         options=tuple(given.items()),
         labels=tuple((labels or {}).items()),
-        **driver_options(driver, given),
+        **kind.network_fields(given),
         created=allocate.now(),
         number=op.number(Network),
     )
@@ -95,9 +84,25 @@ def create(
                 f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
                 "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false",
             )
-    net = COMPLETE[driver](op, machine, net)
+    net = kind.complete(net, allocate.OperationHost(op, machine))
     op.put(net)
     return net
+
+
+def _driver(name: str) -> Driver:
+    """The driver of a network that a user wants to make."""
+    found = DRIVERS.get(OTHER_NAMES.get(name, name))
+    if found is None:
+        *free, last = sorted(DRIVERS, key=lambda known: DRIVERS[known].only_predefined)
+        raise NotFound(
+            f'plugin "{name}" not found',
+            f"the {name} driver is not built yet"
+            if name in LATER
+            else f"drivers are {', '.join(free)} and {last}",
+        )
+    if found.only_predefined:
+        raise Conflict(f'only one instance of "{name}" network is allowed')
+    return found
 
 
 def _family(options: Mapping[str, str], key: str, given: bool | None, default: bool) -> bool:
@@ -168,8 +173,9 @@ def ensure(op: Operation, machine: HostFacts) -> None:
                 op.put(replace(net, created=allocate.now()))
     if op.store.meta("default") != current and _ensure_default(op, machine):
         op.remark("default", current)
+    host = allocate.OperationHost(op, machine)
     for net in op.all(Network) if changed else ():
-        bridge_networks.suits_nftables(op, net)
+        driver_of(net).check_settings(net, host)
         op.touch(network_owner(net))
         for end in op.endpoints(network=net.id):
             op.touch(endpoint_owner(end))
@@ -197,11 +203,8 @@ def _ensure_default(op: Operation, machine: HostFacts) -> bool:
             wanted = replace(wanted, pools=(*wanted.pools, Pool(kept.subnet, given=False)))
         op.drop(there)
         wanted = replace(wanted, created=there.created)
-    op.put(
-        bridge_networks.complete(
-            op, machine, replace(wanted, created=wanted.created or allocate.now(), number=0)
-        )
-    )
+    wanted = replace(wanted, created=wanted.created or allocate.now(), number=0)
+    op.put(driver_of(wanted).complete(wanted, allocate.OperationHost(op, machine)))
     return True
 
 

@@ -11,8 +11,9 @@ from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted
 from plumb.model import port_mapping
-from plumb.model.cnm import Endpoint, Port, Sandbox
+from plumb.model.cnm import Endpoint, Sandbox
 from plumb.model.port_mapping import Request
+from plumb.model.ports import Port
 from plumb.things.host_ports import at
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from plumb.drivers import DRIVERS
 from plumb.errors import Invalid
 from plumb.model import parse as opt
-from plumb.model.cnm import Network, Pool
-from plumb.model.network_options import driver_options
+from plumb.model.cnm import DEFAULT_NETWORK, Network, Pool
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
 
 DEFAULT_LINK = "plumb0"
+DEFAULT_DRIVER = "bridge"
+"""The driver of the default network, and of one for which none is named."""
 
 
 def predefined_id(layout: Layout, name: str) -> str:
@@ -52,13 +54,13 @@ def default_network(settings: Settings, layout: Layout) -> Network:
             _with_router(Pool(settings.fixed_cidr, settings.fixed_cidr), settings.default_gateway)
         )
     return Network(
-        predefined_id(layout, "bridge"),
-        "bridge",
-        "bridge",
+        predefined_id(layout, DEFAULT_NETWORK),
+        DEFAULT_NETWORK,
+        DEFAULT_DRIVER,
         tuple(pools),
         ipv6=settings.ipv6,
         options=tuple(options.items()),
-        **driver_options("bridge", options),
+        **DRIVERS[DEFAULT_DRIVER].network_fields(options),
     )
 
 

@@ -24,9 +24,11 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from plumb.model.driver_options import BridgeOptions, IpvlanMode, IpvlanOptions, MacvlanOptions
+from plumb.model.driver_options import BridgeOptions, DriverOptions, IpvlanOptions, MacvlanOptions
+from plumb.model.driver_traits import TRAITS, Traits
+from plumb.model.ports import Port, PortBinding
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -101,20 +103,41 @@ class Network:
     number: int = 0
 
     @property
-    def parent(self) -> str:
-        """The link of the host that its containers' links are made on, as asked for.
+    def traits(self) -> Traits:
+        """What its driver says of all its networks."""
+        return TRAITS[self.driver]
 
-        Empty for other drivers and where none is given.
-        """
-        return {"macvlan": self.macvlan.parent, "ipvlan": self.ipvlan.parent}.get(self.driver, "")
+    @property
+    def own(self) -> DriverOptions:
+        """Its driver's own options."""
+        found = self.traits
+        if found.stored:
+            return cast(DriverOptions, getattr(self, found.stored))
+        return found.own_options(self.options)
+
+    @property
+    def parent(self) -> str:
+        """The link of the host that its containers' links are made on, as asked for, or empty."""
+        return self.own.parent
 
     @property
     def link(self) -> str:
-        """Its link in the host: what was asked for, or br- (a dummy parent.
+        """Its link in the host; empty for a driver whose networks have none.
 
-        Dm-, di-) and twelve digits of the id.
+        Its name is what was asked for, or the driver's prefix and twelve digits of the id.
         """
-        return self.bridge.name or self.parent or LINK_PREFIX.get(self.driver, "br-") + self.id[:12]
+        prefix = self.traits.link_prefix
+        return self.own.link or (prefix + self.id[:12] if prefix else "")
+
+    @property
+    def bridge_in_host(self) -> bool:
+        """Whether its link is a bridge of the host, which routes for it: see `Traits`."""
+        return self.traits.bridge_in_host
+
+    @property
+    def on_lan(self) -> bool:
+        """Whether its containers are machines of the segment of a link of the host."""
+        return self.traits.on_lan
 
     @property
     def predefined(self) -> bool:
@@ -124,17 +147,17 @@ class Network:
     @property
     def default(self) -> bool:
         """Whether it is the default bridge network, which differs from others in names and settings."""
-        return self.name == "bridge"
+        return self.name == DEFAULT_NETWORK
 
     @property
     def layer3(self) -> bool:
         """Whether there is no neighbour in it, so that all packets just go to the link (ipvlan's l3 and l3s)."""
-        return self.driver == "ipvlan" and self.ipvlan.mode is not IpvlanMode.L2
+        return self.own.layer3
 
     @property
     def closed(self) -> bool:
         """Whether nothing leads out: it is internal, or its parent is a dummy."""
-        return self.internal or (self.driver in LINK_PREFIX and not self.parent)
+        return self.internal or (self.on_lan and not self.parent)
 
     def pool(self, version: int) -> Pool | None:
         """The first subnet of one address family; bridge networks have no second one."""
@@ -155,12 +178,12 @@ class Network:
         A macvlan or ipvlan network on a real parent does, as in Docker, even where no gateway was
         given for that subnet; then there is no default route.
         """
-        return not self.closed and (self.driver in LINK_PREFIX or self.router(ip) is not None)
+        return not self.closed and (self.on_lan or self.router(ip) is not None)
 
 
-LINK_PREFIX = {"macvlan": "dm-", "ipvlan": "di-"}
-"""How the dummy parents of these drivers' networks are called."""
-PREDEFINED = frozenset({"bridge", "host", "none"})
+DEFAULT_NETWORK = "bridge"
+"""The name of the network that a container is on where none is named."""
+PREDEFINED = frozenset({DEFAULT_NETWORK, "host", "none"})
 
 
 @dataclass(frozen=True)
@@ -191,22 +214,6 @@ class Attachment:
     ifname: str = ""
     sysctls: Pairs = ()
     driver_opts: Pairs = ()
-
-
-class Port(NamedTuple):
-    """A published port as it is: a port of an endpoint, at an address and a port of the host.
-
-    Attributes:
-        port: the container's port.
-        protocol: "tcp", "udp" or "sctp".
-        host_ip, host_port: where it is published; port 0: nowhere, the network is routed and the
-        port just open.
-    """
-
-    port: int
-    protocol: str
-    host_ip: IPAddress
-    host_port: int
 
 
 @dataclass(frozen=True)
@@ -268,19 +275,6 @@ class Status(StrEnum):
     CREATED = "created"
     RUNNING = "running"
     EXITED = "exited"
-
-
-class PortBinding(NamedTuple):
-    """One published port as asked for: `-p [[ip:][first[-last]]:]port/protocol`.
-
-    First None: any free port.
-    """
-
-    port: int
-    protocol: str
-    host_ip: IPAddress | None = None
-    first: int | None = None
-    last: int | None = None
 
 
 class Linked(NamedTuple):

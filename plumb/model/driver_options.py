@@ -1,7 +1,7 @@
-"""What the drivers can be told, as values: their modes and options.
+"""Options of the drivers that are built in, as values: they are stored with a network.
 
-A network has one of these, that of its driver (`cnm.Network`); the labels that they are made of are
-in `network_options`.
+A network has one of these, that of its driver (`cnm.Network.own`); each driver's file has the
+labels (`-o`) that they are made of.
 """
 
 from __future__ import annotations
@@ -9,6 +9,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
+
+
+@dataclass(frozen=True)
+class DriverOptions:
+    """Questions that any driver's options answer; these are the answers of a driver without any."""
+
+    @property
+    def link(self) -> str:
+        """The name that was asked for its link in the host, or empty."""
+        return ""
+
+    @property
+    def parent(self) -> str:
+        """The link of the host that containers' links are made on, as asked for, or empty."""
+        return ""
+
+    @property
+    def iface_prefix(self) -> str:
+        """The beginning of interface names in containers."""
+        return "eth"
+
+    @property
+    def icc(self) -> bool:
+        """Whether the network's containers may reach each other."""
+        return True
+
+    @property
+    def layer3(self) -> bool:
+        """Whether containers have no neighbours, and give all packets just to their link."""
+        return False
+
+    @property
+    def sharing(self) -> str:
+        """Which of a parent's links reach each other: bridge, private, vepa, passthru.
+
+        Empty where there is no parent.
+        """
+        return ""
+
+    @property
+    def takes_parent(self) -> bool:
+        """Whether the parent is taken away from the host as a whole."""
+        return False
 
 
 class GatewayMode(StrEnum):
@@ -21,7 +64,7 @@ class GatewayMode(StrEnum):
 
 
 @dataclass(frozen=True)
-class BridgeOptions:
+class BridgeOptions(DriverOptions):
     """The bridge driver's options (`-o com.docker.network.…`), parsed."""
 
     name: str = ""
@@ -36,6 +79,11 @@ class BridgeOptions:
     iface_prefix: str = "eth"
     host_ipv4: IPv4Address | None = None
     host_ipv6: IPv6Address | None = None
+
+    @property
+    def link(self) -> str:
+        """The bridge's name, as asked for."""
+        return self.name
 
     def mode(self, version: int) -> GatewayMode:
         """The gateway mode of one address family."""
@@ -52,7 +100,7 @@ class MacvlanMode(StrEnum):
 
 
 @dataclass(frozen=True)
-class MacvlanOptions:
+class MacvlanOptions(DriverOptions):
     """The macvlan driver's options, parsed.
 
     Parent: the host's link, empty for a dummy of the network's own.
@@ -60,6 +108,21 @@ class MacvlanOptions:
 
     parent: str = ""
     mode: MacvlanMode = MacvlanMode.BRIDGE
+
+    @property
+    def link(self) -> str:
+        """The parent, as asked for."""
+        return self.parent
+
+    @property
+    def sharing(self) -> str:
+        """The mode."""
+        return self.mode
+
+    @property
+    def takes_parent(self) -> bool:
+        """Whether the one link gets all that arrives."""
+        return self.mode is MacvlanMode.PASSTHRU
 
 
 class IpvlanMode(StrEnum):
@@ -79,7 +142,7 @@ class IpvlanFlag(StrEnum):
 
 
 @dataclass(frozen=True)
-class IpvlanOptions:
+class IpvlanOptions(DriverOptions):
     """The ipvlan driver's options, parsed.
 
     Parent: the host's link, empty for a dummy of the network's own.
@@ -88,3 +151,18 @@ class IpvlanOptions:
     parent: str = ""
     mode: IpvlanMode = IpvlanMode.L2
     flag: IpvlanFlag = IpvlanFlag.BRIDGE
+
+    @property
+    def link(self) -> str:
+        """The parent, as asked for."""
+        return self.parent
+
+    @property
+    def layer3(self) -> bool:
+        """Whether the parent hands packets over as a router (l3 and l3s)."""
+        return self.mode is not IpvlanMode.L2
+
+    @property
+    def sharing(self) -> str:
+        """The flag."""
+        return self.flag

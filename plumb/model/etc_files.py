@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from plumb.model.cnm import Ends, IPAddress, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, Ends, IPAddress, Sandbox, Status
 from plumb.model.settings import Settings
 from plumb.things.dns import ADDRESS, Upstream
 
@@ -207,7 +207,7 @@ def asks_itself(box: Sandbox) -> bool:
     """
     if box.dns_udp or box.status is Status.RUNNING or not box.started:
         return bool(box.dns_udp)
-    return any(wish.network != "bridge" for wish in box.attachments)
+    return any(wish.network != DEFAULT_NETWORK for wish in box.attachments)
 
 
 def _keep_reachable(found: Directives, six: bool) -> bool:

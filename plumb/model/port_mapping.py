@@ -21,10 +21,11 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from plumb.model.cnm import Endpoint, Ends, IPAddress, Network, Port, PortBinding, Sandbox
+from plumb.model.cnm import Endpoint, Ends, IPAddress, Network, Sandbox
 from plumb.model.driver_options import GatewayMode
 from plumb.model.gateways import gateway_of
 from plumb.model.parse import address
+from plumb.model.ports import Port, PortBinding
 
 ANY: dict[int, IPAddress] = {4: address("0.0.0.0"), 6: address("::")}
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -79,7 +80,7 @@ def families(end: Endpoint, net: Network, ends: Ends) -> frozenset[int]:
     found = {version for version in (4, 6) if gateways[version] == end.id}
     if gateways[4] == end.id and not gateways[6]:
         found.add(6)
-    if net.internal or net.driver != "bridge":
+    if net.internal or not net.traits.publishes_ports:
         return frozenset()  # on a macvlan or ipvlan network all ports are open to the LAN anyway
     return frozenset(
         found | {ip.version for ip in end.ips if net.bridge.mode(ip.version) is GatewayMode.ROUTED}

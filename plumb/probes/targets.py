@@ -131,7 +131,7 @@ class Parties:
         shared = {
             net.link for (_, ends), place in self.members if place == source for _, net in ends
         }
-        bridges = {net.link for net in self.networks if net.driver == "bridge"}
+        bridges = {net.link for net in self.networks if net.bridge_in_host}
         found = [ip.ip for dev, ip in own_addresses() if dev in shared or dev not in bridges]
         if source.ns == "":
             found = [*LOOPBACK.values(), *found]

@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def _on_lan(driver: str) -> bool:
+    """Whether a driver's containers are on the segment of a link of the host."""
+    from plumb.drivers import DRIVERS
+
+    return driver in DRIVERS and DRIVERS[driver].on_lan
+
+
 @dataclass(frozen=True)
 class Net:
     """A network of the lab, by its name."""
@@ -124,7 +131,7 @@ class Lab:
         __tracebackhide__ = True
         kind = driver or self.driver
         given = dict(options or {})
-        if kind in ("macvlan", "ipvlan") and not asked.get("internal"):
+        if _on_lan(kind) and not asked.get("internal"):
             given.setdefault("parent", parent or self._wire())
         if self.family == 6:
             asked.setdefault("ipv6", True)

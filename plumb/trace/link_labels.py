@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from plumb.model.cnm import Endpoint, Ends, Network, Port, Sandbox
+from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
 from plumb.model.netns_state import Link
 from plumb.model.observations import Netns
+from plumb.model.ports import Port
 from plumb.trace.target_syntax import IPAddress
 
 HOST = "host"
+ON_A_PARENT = ("macvlan", "ipvlan", "vlan")
+"""Kinds of links (IFLA_INFO_KIND) that are made on another."""
 Spot = tuple[str, str]
 """A link: the name of its place, its own name."""
 
@@ -86,9 +89,9 @@ def titles(
     """
     found = dict(_by_kind(links, wires))
     for net in networks:
-        if net.driver == "bridge":
+        if net.bridge_in_host:
             found[HOST, net.link] = f"bridge of {net.name}"
-        elif net.driver in ("macvlan", "ipvlan"):
+        elif net.on_lan:
             before = found.get((HOST, net.link), "")
             found[HOST, net.link] = (
                 f"{before}, {net.name}"
@@ -113,7 +116,7 @@ def _by_kind(
                 yield spot, "loopback"
             elif link.kind == "veth" and spot in wires:
                 yield spot, f"cable to {':'.join(wires[spot])}"
-            elif link.kind in ("macvlan", "ipvlan", "vlan") and spot in wires:
+            elif link.kind in ON_A_PARENT and spot in wires:
                 yield spot, f"{link.kind} on {':'.join(wires[spot])}"
             elif link.kind:
                 yield spot, "cable" if link.kind == "veth" else link.kind

@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plumb.model.cnm import (
-    Attachment,
-    Endpoint,
-    Ends,
-    Network,
-    Pairs,
-    Pool,
-    Port,
-    PortBinding,
-    Sandbox,
-    Status,
-)
+from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Sandbox, Status
 from plumb.model.etc_files import dns_names
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
+from plumb.model.ports import Port, PortBinding
 
 NEVER = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]

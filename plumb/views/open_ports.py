@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from plumb.model.cnm import Endpoint, Ends, IPAddress, Network, Port, Sandbox
+from plumb.model.cnm import Endpoint, Ends, IPAddress, Network, Sandbox
 from plumb.model.driver_options import GatewayMode
 from plumb.model.port_mapping import shown
+from plumb.model.ports import Port
 from plumb.things.host_ports import at
 
 ROUTE = "whoever has a route to it"
@@ -124,20 +125,20 @@ def _direct(
     end: Endpoint, net: Network, direct: bool, firewall: frozenset[int]
 ) -> Iterator[tuple[str, str, str, str]]:
     for ip in end.ips:
-        mode, address = net.bridge.mode(ip.version), str(ip.ip)
-        if net.driver != "bridge":
+        address = str(ip.ip)
+        if not net.bridge_in_host:
             near = [
                 f"containers of {net.name}",
-                *([] if net.closed else [f"the network of {net.link}"]),
+                *([f"the network of {net.link}"] if net.on_lan and not net.closed else []),
             ]
             yield "any", address, " and ".join(near), net.driver
             continue
         near = [f"containers of {net.name}"] if net.bridge.icc or ip.version not in firewall else []
-        pool = net.pool(ip.version)
+        pool, mode = net.pool(ip.version), net.bridge.mode(ip.version)
         if pool is not None and pool.gateway is not None and mode is not GatewayMode.ISOLATED:
             near.append("this host")
         if near:
-            yield "any", address, " and ".join(near), "bridge"
+            yield "any", address, " and ".join(near), net.driver
         if net.internal:
             continue
         if mode is GatewayMode.NAT_UNPROTECTED or ip.version not in firewall:

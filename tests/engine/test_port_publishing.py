@@ -12,7 +12,8 @@ import pytest
 from plumb import Conflict, Exhausted, Host
 from plumb.engine.host_facts import HostFacts
 from plumb.kernel.memory import MemoryKernel
-from plumb.model.cnm import IPAddress, Port
+from plumb.model.cnm import IPAddress
+from plumb.model.ports import Port
 from plumb.plan import Step
 from plumb.store.change import Change
 from plumb.things.host_ports import Agent, HostPort, Proxy

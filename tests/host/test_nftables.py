@@ -16,9 +16,10 @@ from plumb import Host, Unsupported
 from plumb.drivers import bridge_nftables as driver
 from plumb.errors import Invalid
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import Endpoint, Network, Port
+from plumb.model.cnm import Endpoint, Network
 from plumb.model.driver_options import BridgeOptions, GatewayMode
 from plumb.model.parse import BRIDGE
+from plumb.model.ports import Port
 from plumb.model.settings import Settings
 from plumb.plan import Step
 from plumb.things.nftables import NftRule

@@ -7,7 +7,8 @@ from ipaddress import ip_address
 import pytest
 
 from plumb.model import legacy_links
-from plumb.model.cnm import PortBinding, Sandbox
+from plumb.model.cnm import Sandbox
+from plumb.model.ports import PortBinding
 
 IPS = (ip_address("172.17.0.2"), ip_address("fd17::2"))
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plumb.drivers.bridge import DRIVER as BRIDGE
 from plumb.errors import Invalid
 from plumb.model import container_options as own
 from plumb.model import parse as opt
-from plumb.model.cnm import Attachment, PortBinding
+from plumb.model.cnm import Attachment
 from plumb.model.driver_options import BridgeOptions, GatewayMode
-from plumb.model.network_options import driver_options
+from plumb.model.ports import PortBinding
 
 # -- plain values ---------------------------------------------------------------
 
@@ -237,13 +238,12 @@ def test_the_last_of_a_repeated_key_counts() -> None:
 
 def test_no_labels_are_docker_s_defaults() -> None:
     """Masquerading and ICC on, NAT, eth0, three announcements a second apart."""
-    assert driver_options("bridge", {})["bridge"] == BridgeOptions()
+    assert BRIDGE.network_fields({})["bridge"] == BridgeOptions()
 
 
 def test_all_the_labels() -> None:
     """Each label becomes its field."""
-    found = driver_options(
-        "bridge",
+    found = BRIDGE.network_fields(
         {
             opt.BRIDGE + "name": "br9",
             opt.BRIDGE + "enable_ip_masquerade": "false",
@@ -259,7 +259,7 @@ def test_all_the_labels() -> None:
             opt.PREFIX + "host_ipv6": "2001:db8::9",
             opt.PREFIX + "advertise_addr_nmsgs": "1",
             opt.PREFIX + "advertise_addr_ms": "100",
-        },
+        }
     )
     assert found["bridge"] == BridgeOptions(
         "br9",
@@ -300,7 +300,7 @@ def test_all_the_labels() -> None:
 def test_a_label_s_value_that_cannot_be_parsed(key: str, text: str) -> None:
     """Docker's words, with the label and the value."""
     with pytest.raises(Invalid, match=f"failed to parse {opt.PREFIX}{key} value: '{text}'"):
-        driver_options("bridge", {opt.PREFIX + key: text})
+        BRIDGE.network_fields({opt.PREFIX + key: text})
 
 
 @pytest.mark.parametrize(
@@ -315,13 +315,13 @@ def test_a_label_s_value_that_cannot_be_parsed(key: str, text: str) -> None:
 def test_the_address_to_send_from_is_a_host_s(key: str, text: str) -> None:
     """SNAT to nothing, or to a group, would send packets that are never answered."""
     with pytest.raises(Invalid):
-        driver_options("bridge", {opt.PREFIX + key: text})
+        BRIDGE.network_fields({opt.PREFIX + key: text})
 
 
 def test_an_empty_prefix_is_eth() -> None:
     """As in Docker, where an empty label is as good as none."""
     assert (
-        driver_options("bridge", {opt.PREFIX + "container_iface_prefix": ""})["bridge"].iface_prefix
+        BRIDGE.network_fields({opt.PREFIX + "container_iface_prefix": ""})["bridge"].iface_prefix
         == "eth"
     )
 
@@ -329,7 +329,7 @@ def test_an_empty_prefix_is_eth() -> None:
 def test_a_slip_of_the_pen_is_named() -> None:
     """An unknown label is refused, with the nearest that there is."""
     with pytest.raises(Invalid, match="unknown option") as caught:
-        driver_options("bridge", {"com.docker.network.bridge.enable_icx": "false"})
+        BRIDGE.network_fields({"com.docker.network.bridge.enable_icx": "false"})
     assert caught.value.hint == "did you mean com.docker.network.bridge.enable_icc?"
 
 

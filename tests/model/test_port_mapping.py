@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from plumb.model import port_mapping
-from plumb.model.cnm import Endpoint, Network, Pool, PortBinding, Sandbox
+from plumb.model.cnm import Endpoint, Network, Pool, Sandbox
 from plumb.model.container_options import published
 from plumb.model.driver_options import BridgeOptions, GatewayMode
 from plumb.model.port_mapping import Request, candidates, clash
+from plumb.model.ports import PortBinding
 
 ANY, ANY6 = ip_address("0.0.0.0"), ip_address("::")
 POOLS = (

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Port, PortBinding, Sandbox, Status
+from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox, Status
 from plumb.model.driver_options import BridgeOptions, GatewayMode
+from plumb.model.ports import Port, PortBinding
 from plumb.model.settings import AddressPool, Settings
 from plumb.store import codec
 from plumb.things.host_ports import Agent, HostPort, Proxy

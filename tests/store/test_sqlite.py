@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from plumb.errors import Broken, Conflict, Invalid
-from plumb.model.cnm import Endpoint, Network, Port, Sandbox
+from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
+from plumb.model.ports import Port
 from plumb.store import sqlite
 from plumb.store.change import Change
 from plumb.store.sqlite import Store

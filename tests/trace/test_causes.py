@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from plumb.model.cnm import Endpoint, Network, Pool, Port, Sandbox
+from plumb.model.cnm import Endpoint, Network, Pool, Sandbox
 from plumb.model.driver_options import MacvlanMode, MacvlanOptions
 from plumb.model.netns_state import (
     ConntrackEntry,
@@ -24,6 +24,7 @@ from plumb.model.netns_state import (
 )
 from plumb.model.netns_state import Port as BridgePort
 from plumb.model.observations import Flow, Netns, RuleKind
+from plumb.model.ports import Port
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.headers import Direction, Packet

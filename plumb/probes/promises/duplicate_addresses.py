@@ -63,7 +63,7 @@ def claims_of(members: Sequence[Member]) -> list[Claim]:
 def _of(
     name: str, end: Endpoint, net: Network, every: Sequence[tuple[str, Endpoint, Network]]
 ) -> Iterator[Claim]:
-    if net.driver == "bridge":
+    if net.bridge_in_host:
         asker, dev = HOST, net.link
     else:
         asker, dev = next(

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from plumb.model.cnm import IPInterface, Network
-from plumb.model.driver_options import IpvlanFlag, MacvlanMode
 
 Verdict = tuple[bool, str]
 
@@ -30,12 +29,9 @@ def siblings(net: Network, mine: IPInterface, other: IPInterface) -> Verdict | N
 
     None where nothing is promised.
     """
-    apart = MacvlanMode.PRIVATE if net.driver == "macvlan" else IpvlanFlag.PRIVATE
-    outside = MacvlanMode.VEPA if net.driver == "macvlan" else IpvlanFlag.VEPA
-    flag = net.macvlan.mode if net.driver == "macvlan" else net.ipvlan.flag
-    if flag == apart:
+    if net.own.sharing == "private":
         return False, f"{net.name} is private"
-    if flag == outside or (mine.network != other.network and not net.layer3):
+    if net.own.sharing == "vepa" or (mine.network != other.network and not net.layer3):
         return None
     return True, f"both are on {net.name}"
 
@@ -58,7 +54,7 @@ def host(net: Network, ip: IPInterface, own: Iterable[IPInterface]) -> Verdict |
 
 def seizes(net: Network) -> bool:
     """Whether the network takes its parent away from the host, so that the host itself has no use of that link any more (passthru)."""
-    return net.driver == "macvlan" and net.macvlan.mode is MacvlanMode.PASSTHRU and not net.closed
+    return net.own.takes_parent and not net.closed
 
 
 def to_host(net: Network, ip: IPInterface, own: Iterable[IPInterface]) -> Verdict | None:

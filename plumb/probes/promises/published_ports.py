@@ -18,9 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from plumb.model.cnm import Endpoint, IPAddress, Network, Port
+from plumb.model.cnm import Endpoint, IPAddress, Network
 from plumb.model.gateways import gateway_of
 from plumb.model.port_mapping import clash
+from plumb.model.ports import Port
 from plumb.probes.promises.promise import HOST, OWN, WORLD, Member, Promise, Protocol, Seen, Service
 from plumb.probes.promises.reachability import hidden, hidden_by
 from plumb.probes.promises.shared_netns import with_sharers
@@ -142,7 +143,7 @@ def _neighbours(
     """
     version = port.host_ip.version
     for box, ends in members:
-        if any(other.driver != "bridge" for _, other in ends):
+        if any(other.on_lan for _, other in ends):
             continue  # on the LAN, there are other ways to the host's address
         way = gateway_of(ends, version)
         if way is None:

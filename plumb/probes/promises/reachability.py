@@ -134,14 +134,14 @@ def _verdict(
     """
     net, version = target[1], ip.version
     mine = _shared(ends, net, version)
-    if mine is not None and net.driver != "bridge":
+    if mine is not None and net.on_lan:
         return _as(lan_drivers.siblings(net, mine, ip), (mine.ip,))
     if mine is not None:
-        if not net.bridge.icc and version not in walls:
+        if not net.own.icc and version not in walls:
             return None
         return (
-            net.bridge.icc,
-            f"both are on {net.name}" + ("" if net.bridge.icc else ", where icc is off"),
+            net.own.icc,
+            f"both are on {net.name}" + ("" if net.own.icc else ", where icc is off"),
             (mine.ip,),
         )
     if version not in walls:
@@ -149,20 +149,18 @@ def _verdict(
     if net.closed:
         return (
             False,
-            f"nothing leads into {net.name}"
-            if net.driver != "bridge"
-            else f"{net.name} is internal",
+            f"nothing leads into {net.name}" if net.on_lan else f"{net.name} is internal",
             None,
         )
     way = gateway_of(list(ends), version)
     if way is None:
         return False, "it has no way out" if ends else "it is on no network", None
-    if net.driver != "bridge":
-        return _as(lan_drivers.host(net, ip, own), None) if way[1].driver == "bridge" else None
+    if net.on_lan:
+        return _as(lan_drivers.host(net, ip, own), None) if way[1].bridge_in_host else None
     mode = net.bridge.mode(version)
-    if mode is GatewayMode.NAT:
+    if net.bridge_in_host and mode is GatewayMode.NAT:
         return False, f"{net.name} is another network, behind NAT", None
-    if way[1].driver != "bridge":
+    if not (net.bridge_in_host and way[1].bridge_in_host):
         return None
     if hidden(way[1], version):
         return (*_by_mode(net, mode, protocol), hidden_by(way[1], net, version))
@@ -253,11 +251,11 @@ def _host(source: Member, own: Sequence[IPInterface]) -> Iterator[Promise]:
     box, ends = source
     for end, net in ends:
         for ip in end.ips:
-            if net.driver != "bridge":
+            if net.on_lan:
                 yield from _each(HOST, box.name, ip.ip, _as(lan_drivers.host(net, ip, own), None))
                 continue
             pool = net.pool(ip.version)
-            if pool is None:
+            if pool is None or not net.bridge_in_host:
                 continue
             there = (
                 pool.gateway is not None
@@ -287,18 +285,16 @@ def _to_host(
     ]
     if neighbours:
         net, ip = neighbours[0]
-        return _as(lan_drivers.to_host(net, ip, own), None) if net.driver != "bridge" else None
+        return _as(lan_drivers.to_host(net, ip, own), None) if net.on_lan else None
     way = gateway_of(list(ends), version)
     if way is None:
         return (
-            (False, "it has no way out", None)
-            if all(net.driver == "bridge" for _, net in ends)
-            else None
+            (False, "it has no way out", None) if not any(net.on_lan for _, net in ends) else None
         )
     mine = way[0].address(version)
     return (
         (True, f"the host is where {way[1].name} leads out", (mine.ip,))
-        if way[1].driver == "bridge" and mine is not None
+        if way[1].bridge_in_host and mine is not None
         else None
     )
 
@@ -307,13 +303,15 @@ def _from_world(target: Member) -> Iterator[Promise]:
     box, ends = target
     for end, net in ends:
         for ip in end.ips:
-            mode = net.bridge.mode(ip.version)
             way = gateway_of(ends, ip.version)
             if not net.closed and (way is None or way[1].id != net.id):
                 continue  # the answer would take another way
-            if net.driver != "bridge":
+            if net.on_lan:
                 yield from _each(WORLD, box.name, ip.ip, _as(lan_drivers.inside(net, ip), OWN))
                 continue
+            if not net.bridge_in_host and not net.closed:
+                continue
+            mode = net.bridge.mode(ip.version)
             closed = net.internal or mode in (GatewayMode.NAT, GatewayMode.ISOLATED)
             for protocol in Protocol:
                 verdict = (
@@ -338,11 +336,11 @@ def _world(
                 address,
                 (False, "it has no way out" if ends else "it is on no network", None),
             )
-        elif way[1].driver != "bridge":
+        elif way[1].on_lan:
             yield from _each(
                 box.name, WORLD, address, _as(lan_drivers.outside(way[1], mine), (mine.ip,))
             )
-        elif hidden(way[1], address.version) and not seized:
+        elif way[1].bridge_in_host and hidden(way[1], address.version) and not seized:
             given = way[1].bridge.host_ipv4 if address.version == 4 else way[1].bridge.host_ipv6
             seen = (
                 (given,)

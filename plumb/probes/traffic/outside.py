@@ -30,7 +30,7 @@ def surroundings(
     Raises:
         NotFound: there is no such namespace.
     """
-    ours = {net.link for net in networks if net.driver == "bridge"}
+    ours = {net.link for net in networks if net.bridge_in_host}
     own = [ip for dev, ip in own_addresses() if dev not in ours]
     if world is None:
         return Outside("", tuple(_one_each(named)), tuple(own))
@@ -46,7 +46,7 @@ def surroundings(
             for end, net in ends
             for ip in end.ips
             if not (found := routing.route(ip.ip)).error
-            and (found.via in host) is (net.driver == "bridge")
+            and (found.via in host) is net.bridge_in_host
         ]
     return Outside(place.ns, tuple(_one_each(addresses)), tuple(reached), frozenset(routed))
 

@@ -100,7 +100,7 @@ class Answers:
         """The host's own addresses on its networks' bridges."""
         found = []
         for net in self._host.networks():
-            if net.driver == "bridge" and (net.name != "bridge" or self._host.endpoints(net)):
+            if net.bridge_in_host and (not net.default or self._host.endpoints(net)):
                 gateways = [pool.gateway for pool in net.pools]
                 ip = next(
                     (gateway for gateway in gateways if isinstance(gateway, IPv4Address)), None

@@ -76,17 +76,17 @@ def _by_design(case: Case) -> Cause | None:
             for member in case.members
             if member.place == case.source and case.source.name != HOST
             for end, net in member.ends
-            if net.driver in ("macvlan", "ipvlan")
+            if net.on_lan
         ),
         None,
     )
-    if to is not None and case.source.name == HOST and to[2].driver in ("macvlan", "ipvlan"):
+    if to is not None and case.source.name == HOST and to[2].on_lan:
         return _not_its_own(to[2], f"{HOST} does not reach {to[0].box.name}")
     if mine is not None and case.host.has(case.goal) and to is None:
         return _not_its_own(mine[2], f"{mine[0].box.name} does not reach {HOST}")
     if mine is None or to is None or mine[2].id != to[2].id:
         return None
-    mode = mine[2].macvlan.mode if mine[2].driver == "macvlan" else mine[2].ipvlan.flag
+    mode = mine[2].own.sharing
     if mode == "private":
         return Cause(
             "private-links",
@@ -125,7 +125,7 @@ def _not_its_own(net: Network, who: str) -> Cause:
 
 def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[Cause | None]:
     """Whether a container's cable is plugged in, at both ends."""
-    if net.driver != "bridge":
+    if not net.bridge_in_host:
         return
     who, here = member.box.name, case.host.link(end.link)
     if not case.host.links:
@@ -210,7 +210,7 @@ def _inside(facts: Facts, member: Member, end: Endpoint, net: Network) -> Cause 
 
 def _bridge(case: Case, ip: IPAddress, net: Network) -> Iterator[Cause | None]:
     """Whether a network's bridge is up, and has its address."""
-    if net.driver != "bridge" or not case.host.links:
+    if not net.bridge_in_host or not case.host.links:
         return
     bridge = case.host.link(net.link)
     if bridge is None:
@@ -374,7 +374,7 @@ def _nobody(case: Case) -> Cause | None:
         + f" answers for {ip}"
     )
     net = case.network_of(ip)
-    if case.holder(ip) is None and net is not None and net.driver == "bridge":
+    if case.holder(ip) is None and net is not None and net.bridge_in_host:
         return Cause(
             "target-gone",
             f"{what}: no running container has that address",

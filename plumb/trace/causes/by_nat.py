@@ -41,7 +41,7 @@ def unmasked(case: Case, *seen: str) -> Cause | None:
         each for each in case.story.crossings() if each.place.name == HOST and not each.inbound
     ]
     holder = case.holder(outside[-1].packet.src) if outside else None
-    if holder is None or holder[2].driver != "bridge" or outside[-1].dev == holder[2].link:
+    if holder is None or not holder[2].bridge_in_host or outside[-1].dev == holder[2].link:
         return None
     box, net, packet, dev = holder[0].box, holder[2], outside[-1].packet, outside[-1].dev
     pool = net.pool_of(packet.src)

@@ -53,7 +53,7 @@ def astray(case: Case) -> Cause | None:
     ):
         return None
     net = case.network_of(packet.dst)
-    bridge = case.bridge(net) if net and net.driver == "bridge" else None
+    bridge = case.bridge(net) if net and net.bridge_in_host else None
     if net is not None and bridge is not None and not bridge.up:
         return by_link.bridge_down(net)
     return _other_route(net, packet.dst, case.host.there)
@@ -209,7 +209,7 @@ def _other_route(net: Network | None, ip: IPAddress, answer: RouteAnswer | None)
     if (
         net is None
         or not net.link
-        or net.driver != "bridge"
+        or not net.bridge_in_host
         or answer is None
         or answer.dev in (net.link, "", "lo")
     ):

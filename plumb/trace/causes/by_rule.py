@@ -283,7 +283,7 @@ def _policy(case: Case, line: RuleLine) -> Cause | None:
     if line.kind is not RuleKind.POLICY or line.hook != "forward":
         return None
     ours = any(
-        net.driver == "bridge" and case.was_seen(line.place.name, net.link, case.end.way)
+        net.bridge_in_host and case.was_seen(line.place.name, net.link, case.end.way)
         for net in case.networks
     ) or _to_us(case)
     missing = ours and not any(
@@ -300,7 +300,7 @@ def _policy(case: Case, line: RuleLine) -> Cause | None:
 
 def _to_us(case: Case) -> bool:
     net = case.network_of(case.goal)
-    return net is not None and net.driver == "bridge"
+    return net is not None and net.bridge_in_host
 
 
 def _somebodys(case: Case, line: RuleLine) -> Cause:

@@ -1,0 +1,71 @@
+"""Traits: what tells one driver's networks from another's, as far as values and words depend on it.
+
+A driver (`drivers/driver.py`) is a `Traits` with the functions that build its networks. The model
+lies below the drivers, so it has only the base, and the table of drivers is handed to it when the
+package `plumb.drivers` is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from plumb.model.driver_options import DriverOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What is the same for all networks of a driver.
+
+    Attributes:
+        name: the driver's name, as `--driver` has it and as a network stores it.
+        stored: the field of `cnm.Network` that stores the driver's own options; empty for a driver
+            whose options are read from `Network.options` whenever they are needed.
+        link_prefix: the beginning of the name of the network's link in the host, where the user
+            has named none; empty for a driver without such a link.
+        bridge_in_host: that link is a bridge in the host's own namespace, with an address on it:
+            the containers' router is this host, and its firewall and NAT are between them and the
+            world.
+        on_lan: the containers' links are made on a parent, a link of the host: they are machines of
+            the parent's segment, and none of the host's bridges, rules and NAT is in between.
+        publishes_ports: `-p` has a meaning on its networks.
+        own_mac: each container's link has a MAC of its own.
+    """
+
+    name: str
+    stored: str = ""
+    link_prefix: str = ""
+    bridge_in_host: bool = False
+    on_lan: bool = False
+    publishes_ports: bool = False
+    own_mac: bool = True
+
+    def own_options(self, options: tuple[tuple[str, str], ...]) -> DriverOptions:
+        """The driver's own options from `-o` keys and values; none unless a driver says so."""
+        return DriverOptions()
+
+
+@dataclass
+class Registry:
+    """The table of drivers in which networks look up their traits.
+
+    Attributes:
+        drivers: by name; `plumb.drivers` puts its table here when it is imported.
+    """
+
+    drivers: Mapping[str, Traits] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Traits:
+        """The traits of a driver.
+
+        Raises:
+            LookupError: there is no such driver, or `plumb.drivers` was not imported.
+        """
+        try:
+            return self.drivers[name]
+        except KeyError:
+            known = ", ".join(self.drivers) or "none: plumb.drivers is not imported"
+            raise LookupError(f"no driver {name!r}; there are {known}") from None
+
+
+TRAITS = Registry()

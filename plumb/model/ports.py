@@ -1,0 +1,35 @@
+"""Published ports as values: as a container asks for them, and as its endpoints have them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+
+class PortBinding(NamedTuple):
+    """One published port as asked for: `-p [[ip:][first[-last]]:]port/protocol`.
+
+    First None: any free port.
+    """
+
+    port: int
+    protocol: str
+    host_ip: IPv4Address | IPv6Address | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+class Port(NamedTuple):
+    """A published port as it is: a port of an endpoint, at an address and a port of the host.
+
+    Attributes:
+        port: the container's port.
+        protocol: "tcp", "udp" or "sctp".
+        host_ip, host_port: where it is published; port 0: nowhere, the network is routed and the
+        port just open.
+    """
+
+    port: int
+    protocol: str
+    host_ip: IPv4Address | IPv6Address
+    host_port: int
