@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind, openings
 from plumb.model.settings import Settings
-from plumb.store.sqlite import Store
+from plumb.store import Store
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ from plumb.model import parse as opt
 from plumb.model.cnm import Attachment, Endpoint, Network, Sandbox, Status
 from plumb.model.settings import Settings
 from plumb.plan import StepFailed
-from plumb.store.sqlite import Store
+from plumb.store import Store
+from plumb.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from plumb.engine.foreign_firewalls import Obstacle
@@ -272,7 +273,7 @@ class Host(Reader):
         while True:
             if self._store is None or not self._store.current:
                 self.close()
-                self._store = Store(self.layout, create=create)
+                self._store = SqliteStore(self.layout, create=create)
             with self._store.lock():
                 if self._store.current:
                     yield self._store

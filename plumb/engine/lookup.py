@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from plumb.errors import Conflict, NotFound
 from plumb.model.cnm import Endpoint, Network, Sandbox
-from plumb.store.sqlite import Store
+from plumb.store import Store, T
 
 if TYPE_CHECKING:
     from plumb.model.cnm import Ends
-
-T = TypeVar("T", Network, Sandbox, Endpoint)
 
 
 class Lookup:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from plumb.engine.desired_state import Narrator
-from plumb.engine.lookup import Lookup, T
+from plumb.engine.lookup import Lookup
 from plumb.engine.rule_order import OrderedKernel, reordering
 from plumb.errors import PlumbError
 from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
@@ -18,8 +18,8 @@ from plumb.model.paths import Layout
 from plumb.model.port_mapping import clash
 from plumb.model.settings import Settings
 from plumb.plan import Kernel, Step, StepFailed, carry_out, plan, take_all
+from plumb.store import Store, T
 from plumb.store.change import Change
-from plumb.store.sqlite import Store
 from plumb.things import Key, Thing
 from plumb.things.iptables import InChain
 from plumb.things.layer3 import Sysctl

@@ -14,7 +14,8 @@ from plumb.model import settings as settings_of
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
-from plumb.store.sqlite import Store
+from plumb.store import Store
+from plumb.store.sqlite import SqliteStore
 
 
 class Reader:
@@ -66,7 +67,7 @@ class Reader:
     def store(self) -> Store:
         """The store, as readers need it: one that is not there reads as empty, and is not made."""
         if self._store is None:
-            self._store = Store(self.layout)
+            self._store = SqliteStore(self.layout)
         return self._store
 
     def networks(self) -> list[Network]:

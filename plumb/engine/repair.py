@@ -27,7 +27,7 @@ from plumb.errors import Broken, KernelRefused, PlumbError
 from plumb.model.cnm import Endpoint, Network, Sandbox, Status
 from plumb.model.paths import Layout
 from plumb.plan import Kernel, Step, plan, take_all
-from plumb.store.sqlite import Store
+from plumb.store import Store
 from plumb.things import Key, Thing
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy

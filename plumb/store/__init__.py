@@ -1,1 +1,136 @@
-"""The store: what was asked for, what may exist in the kernel because of it, and who is at work on it."""
+"""The store: what was asked for, what may exist in the kernel because of it, and who is at work on it.
+
+`Store` is what the engine needs of one; `sqlite.SqliteStore` is the one that there is.
+
+    sqlite          the store in an SQLite file
+    sqlite_schema   its tables and their versions
+    sqlite_change   a change written into them
+    writers_lock    the turn of those who change a root
+    change          an operation's change to the store, as a value and as the journal's text
+    codec           frozen values as JSON
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+
+if TYPE_CHECKING:
+    from plumb.store.change import Change, Unfinished
+    from plumb.things import Key, Thing
+
+T = TypeVar("T", Network, Sandbox, Endpoint)
+
+
+class Store(Protocol):
+    """What is on record under one root.
+
+    Readers see whole changes: all of an operation or nothing of it. Whoever calls `begin`, `finish`,
+    `abandon`, `remark`, `begin_reset` or `empty` holds the lock.
+    """
+
+    @property
+    def current(self) -> bool:
+        """Whether this is still the store under the root; a reset takes it away."""
+
+    def close(self) -> None:
+        """Let go of it; what is on record stays."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """The writers' turn, for the length of a with block.
+
+        Raises:
+            Conflict: another process has held it for too long.
+        """
+
+    # -- the intent ---------------------------------------------------------------
+
+    def get(self, kind: type[T], reference: str) -> T | None:
+        """A network, sandbox or endpoint by its full id."""
+
+    def named(self, kind: type[T], name: str) -> T | None:
+        """A network or sandbox by its name."""
+
+    def prefixed(self, kind: type[T], prefix: str) -> list[T]:
+        """Those whose id begins with some hex digits."""
+
+    def all(self, kind: type[T]) -> list[T]:
+        """All of a kind, in the order in which they were made."""
+
+    def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
+        """The endpoints of a network or of a sandbox, by its id, in the order of making."""
+
+    def number(self, kind: type[T]) -> int:
+        """The next number of a kind."""
+
+    # -- addresses and ports ---------------------------------------------------------
+
+    def taken(self, subnet: IPNetwork, ip: IPAddress) -> bool:
+        """Whether an address of a subnet is handed out."""
+
+    def holder(self, subnet: IPNetwork, ip: IPAddress) -> str:
+        """The id of the network or endpoint that has it, or empty."""
+
+    def count(self, subnet: IPNetwork, span: IPNetwork) -> int:
+        """The number of addresses of a part of the subnet that are handed out."""
+
+    def hint(self, subnet: IPNetwork, span: str) -> IPAddress | None:
+        """An address below which none of a range is free; the range as text, "" for the subnet."""
+
+    def ports(self, protocol: str, port: int) -> list[tuple[IPAddress, str]]:
+        """The addresses on which a port of the host is published, each with the endpoint's id."""
+
+    # -- what exists in the kernel ---------------------------------------------------
+
+    def things(self, owner: str | None = None) -> list[Thing]:
+        """The things on record, of one owner or of all, in the order in which they came to be."""
+
+    def things_of(self, kind: type[Thing]) -> list[Thing]:
+        """The things of one kind."""
+
+    def thing(self, key: Key) -> Thing | None:
+        """The thing under a key."""
+
+    def previous(self, key: Key) -> Thing | None:
+        """The state of a standing thing before plumb changed it."""
+
+    def owners(self, key: Key) -> list[str]:
+        """The owners that need a thing."""
+
+    # -- changes ---------------------------------------------------------------
+
+    def begin(self, before: Iterable[Thing], after: Iterable[Thing], change: Change) -> int:
+        """Write an operation into the journal before it is carried out.
+
+        Args:
+            before: the things concerned as they are.
+            after: the same as they will be.
+            change: the operation's change to the store.
+
+        Returns:
+            Its number in the journal.
+        """
+
+    def finish(self, number: int, change: Change) -> None:
+        """Make an operation's change count, and strike it from the journal, both or neither."""
+
+    def abandon(self, number: int) -> None:
+        """Strike an operation that was taken back from the journal."""
+
+    def unfinished(self) -> list[Unfinished]:
+        """The operations that are in the journal still, since whoever began them has died."""
+
+    def meta(self, key: str) -> str:
+        """A remark about the root, or empty."""
+
+    def remark(self, key: str, value: str) -> None:
+        """Write a remark about the root."""
+
+    def begin_reset(self) -> None:
+        """Write down that all is about to be taken away."""
+
+    def empty(self) -> None:
+        """Forget everything: all has been taken away."""

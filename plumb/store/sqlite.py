@@ -4,64 +4,36 @@ Three kinds of things are kept: the intent (networks, sandboxes, endpoints, and 
 address), what of it exists in the kernel (things, by key, with their owners; of a sysctl or policy
 also what it was before), and the journal (what an operation that has begun may come to leave).
 
-Readers never wait: the file is in WAL mode. Writers take turns by a lock on the root folder, which
-the kernel lets go when its holder dies, however it dies. Commits do not wait for the disk: what
-they describe is gone after a power cut as well, and the WAL keeps the file whole.
+Readers never wait: the file is in WAL mode. Writers take turns by a lock on the root folder
+(`writers_lock`). Commits do not wait for the disk: what they describe is gone after a power cut as
+well, and the WAL keeps the file whole.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from plumb.errors import Broken, Conflict, Invalid
-from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+from plumb.errors import Broken, Invalid
+from plumb.model.cnm import Endpoint, IPAddress, IPNetwork
 from plumb.model.paths import Layout
-from plumb.store import codec
+from plumb.store import T, codec
 from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
+from plumb.store.sqlite_change import apply, key_text
+from plumb.store.sqlite_schema import prepare, transaction
+from plumb.store.writers_lock import writers_turn
 
 if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
-T = TypeVar("T", Network, Sandbox, Endpoint)
-VERSION = 2
-LOCK_SECONDS = 120
 NO_FILE = (0, 0)
 
-PORTS = """
-CREATE TABLE port (protocol TEXT, port INTEGER, ip TEXT, owner TEXT, PRIMARY KEY (protocol, port, ip)) WITHOUT ROWID;
-CREATE INDEX port_owner ON port (owner)
-"""
-UPGRADES = {1: PORTS}
-"""What a store of an earlier version lacks."""
-SCHEMA = f"""
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
-CREATE TABLE sandbox (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
-CREATE TABLE endpoint (id TEXT PRIMARY KEY, network TEXT, sandbox TEXT, number INTEGER, json TEXT) WITHOUT ROWID;
-CREATE INDEX endpoint_network ON endpoint (network);
-CREATE INDEX endpoint_sandbox ON endpoint (sandbox);
-CREATE INDEX endpoint_number ON endpoint (number);
-CREATE INDEX sandbox_number ON sandbox (number);
-CREATE TABLE address (subnet TEXT, ip TEXT, owner TEXT, PRIMARY KEY (subnet, ip)) WITHOUT ROWID;
-CREATE INDEX address_owner ON address (owner);
-{PORTS};
-CREATE TABLE hint (subnet TEXT, span TEXT, ip TEXT, PRIMARY KEY (subnet, span)) WITHOUT ROWID;
-CREATE TABLE thing (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, json TEXT, previous TEXT);
-CREATE TABLE owner (owner TEXT, key TEXT, PRIMARY KEY (owner, key)) WITHOUT ROWID;
-CREATE INDEX owner_key ON owner (key);
-CREATE TABLE journal (number INTEGER PRIMARY KEY, json TEXT);
-"""
 
-
-class Store:
+class SqliteStore:
     """The store under one root.
 
     Args:
@@ -80,7 +52,7 @@ class Store:
             self._db = sqlite3.connect(
                 where, isolation_level=None, timeout=30, check_same_thread=False
             )
-            self._prepare(where)
+            prepare(self._db, where)
             self._file = _identity(layout.database)
             if create and not there and made:
                 self.remark("root", "made")
@@ -100,32 +72,6 @@ class Store:
                 "run it as root (sudo), or name another root with PLUMB_ROOT",
             ) from error
 
-    def _prepare(self, where: str) -> None:
-        if where != ":memory:":
-            self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = OFF")
-        version = self._version()
-        if version == 0 or version in UPGRADES:
-            with self._transaction():
-                while (version := self._version()) < VERSION:
-                    self._build(
-                        SCHEMA if version == 0 else UPGRADES[version],
-                        VERSION if version == 0 else version + 1,
-                    )
-        elif version != VERSION:
-            raise Broken(
-                f"the store {where} is of version {version}, this plumb knows version {VERSION}",
-                "use the plumb that made it, or reset with that one first",
-            )
-
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
-
-    def _build(self, schema: str, version: int) -> None:
-        for statement in schema.split(";"):
-            self._db.execute(statement)
-        self._db.execute(f"PRAGMA user_version = {version}")
-
     @property
     def current(self) -> bool:
         """Whether this is the file under the root.
@@ -138,42 +84,13 @@ class Store:
         """Let go of the file."""
         self._db.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """The writers' turn on this root, for the length of a with block.
 
         Raises:
-            Conflict: somebody else has held it for two minutes.
+            Conflict: another process has held it for two minutes.
         """
-        descriptor = os.open(self._layout.root, os.O_RDONLY | os.O_DIRECTORY)
-        # An iptables-restore inherits it: what a killed plumb has set off is waited for as well.
-        os.set_inheritable(descriptor, True)
-        try:
-            deadline, pause = time.monotonic() + LOCK_SECONDS, 0.001
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise Conflict(
-                            f"another plumb is at work under {self._layout.root}"
-                        ) from None
-                    time.sleep(pause)
-                    pause = min(pause * 1.5, 0.02)
-            yield
-        finally:
-            os.close(descriptor)
+        return writers_turn(self._layout.root)
 
     # -- the intent ---------------------------------------------------------------
 
@@ -282,14 +199,14 @@ class Store:
     def thing(self, key: Key) -> Thing | None:
         """What is recorded under a key."""
         row = self._db.execute(
-            "SELECT kind, json FROM thing WHERE key = ?", (_key(key),)
+            "SELECT kind, json FROM thing WHERE key = ?", (key_text(key),)
         ).fetchone()
         return thing_of(*row) if row else None
 
     def previous(self, key: Key) -> Thing | None:
         """What a standing thing was before plumb changed it."""
         row = self._db.execute(
-            "SELECT kind, previous FROM thing WHERE key = ?", (_key(key),)
+            "SELECT kind, previous FROM thing WHERE key = ?", (key_text(key),)
         ).fetchone()
         return thing_of(row[0], row[1]) if row and row[1] else None
 
@@ -297,7 +214,9 @@ class Store:
         """Who needs a thing."""
         return [
             name
-            for (name,) in self._db.execute("SELECT owner FROM owner WHERE key = ?", (_key(key),))
+            for (name,) in self._db.execute(
+                "SELECT owner FROM owner WHERE key = ?", (key_text(key),)
+            )
         ]
 
     # -- changes ---------------------------------------------------------------
@@ -305,15 +224,15 @@ class Store:
     def begin(self, before: Iterable[Thing], after: Iterable[Thing], change: Change) -> int:
         """Write down what is about to be done, before it is done; the journal's number of it."""
         text = write_entry(before, after, change)
-        with self._transaction():
+        with transaction(self._db):
             return int(
                 self._db.execute("INSERT INTO journal (json) VALUES (?)", (text,)).lastrowid or 0
             )
 
     def finish(self, number: int, change: Change) -> None:
         """It was done: the change counts, the journal's line goes, in one transaction."""
-        with self._transaction():
-            self._apply(change)
+        with transaction(self._db):
+            apply(self._db, change)
             self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
 
     def abandon(self, number: int) -> None:
@@ -325,65 +244,6 @@ class Store:
         rows = self._db.execute("SELECT number, json FROM journal ORDER BY number").fetchall()
         return [read_entry(number, text) for number, text in rows]
 
-    def _apply(self, change: Change) -> None:
-        db = self._db
-        for kind, ident in change.drop:
-            db.execute(f"DELETE FROM {kind} WHERE id = ?", (ident,))
-            db.execute("DELETE FROM port WHERE owner = ?", (ident,))
-        for value in change.put:
-            db.execute("DELETE FROM port WHERE owner = ?", (value.id,))
-        for value in change.put:
-            _PUT[type(value)](db, value)
-        for owner in change.released:
-            self._release(owner)
-        db.executemany(
-            "INSERT INTO address VALUES (?, ?, ?)",
-            [(str(subnet), ip.packed.hex(), owner) for subnet, ip, owner in change.addresses],
-        )
-        db.executemany(
-            "INSERT OR REPLACE INTO hint VALUES (?, ?, ?)",
-            [(str(subnet), span, ip.packed.hex()) for subnet, span, ip in change.hints],
-        )
-        for thing, previous in change.things:
-            before = codec.dumps(previous) if previous is not None else None
-            db.execute(
-                "INSERT INTO thing (key, kind, json, previous) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO "
-                "UPDATE SET json = excluded.json",
-                (_key(thing.key), type(thing).__name__, codec.dumps(thing), before),
-            )
-        lost = [
-            key
-            for owner, keys in change.owners
-            for key in self._own(owner, [_key(key) for key in keys])
-        ]
-        # Only now: what one owner has let go of may be another's since.
-        db.executemany(
-            "DELETE FROM thing WHERE key = ? AND NOT EXISTS (SELECT 1 FROM owner WHERE owner.key = thing.key)",
-            [(key,) for key in lost],
-        )
-        db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", change.meta)
-
-    def _release(self, owner: str) -> None:
-        rows = self._db.execute(
-            "DELETE FROM address WHERE owner = ? RETURNING subnet, ip", (owner,)
-        ).fetchall()
-        for subnet, ip in rows:
-            self._db.execute("UPDATE hint SET ip = min(ip, ?) WHERE subnet = ?", (ip, subnet))
-
-    def _own(self, owner: str, keys: Iterable[str]) -> set[str]:
-        """Make these the keys of an owner; those that it had and has no more."""
-        wanted = set(keys)
-        had = {
-            key for (key,) in self._db.execute("SELECT key FROM owner WHERE owner = ?", (owner,))
-        }
-        self._db.executemany(
-            "INSERT INTO owner VALUES (?, ?)", [(owner, key) for key in wanted - had]
-        )
-        self._db.executemany(
-            "DELETE FROM owner WHERE owner = ? AND key = ?", [(owner, key) for key in had - wanted]
-        )
-        return had - wanted
-
     def remark(self, key: str, value: str) -> None:
         """Write down a remark about the root."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
@@ -394,7 +254,7 @@ class Store:
 
     def empty(self) -> None:
         """All has been taken away: nothing is on record any more."""
-        with self._transaction():
+        with transaction(self._db):
             for table in (
                 "meta",
                 "network",
@@ -421,39 +281,3 @@ def _identity(path: str) -> tuple[int, int]:
     except OSError:
         return NO_FILE
     return found.st_dev, found.st_ino
-
-
-def _put_network(db: sqlite3.Connection, net: Network) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO network VALUES (?, ?, ?, ?)",
-        (net.id, net.name, net.number, codec.dumps(net)),
-    )
-
-
-def _put_sandbox(db: sqlite3.Connection, box: Sandbox) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO sandbox VALUES (?, ?, ?, ?)",
-        (box.id, box.name, box.number, codec.dumps(box)),
-    )
-
-
-def _put_endpoint(db: sqlite3.Connection, end: Endpoint) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO endpoint VALUES (?, ?, ?, ?, ?)",
-        (end.id, end.network, end.sandbox, end.number, codec.dumps(end)),
-    )
-    db.executemany(
-        "INSERT INTO port VALUES (?, ?, ?, ?)",
-        [
-            (port.protocol, port.host_port, str(port.host_ip), end.id)
-            for port in end.ports
-            if port.host_port
-        ],
-    )
-
-
-_PUT: dict[type, Any] = {Network: _put_network, Sandbox: _put_sandbox, Endpoint: _put_endpoint}
-
-
-def _key(key: Key) -> str:
-    return json.dumps(key, separators=(",", ":"))

@@ -17,7 +17,7 @@ from plumb.kernel.memory import MemoryKernel
 from plumb.model.paths import Layout
 from plumb.plan import Step
 from plumb.store.change import Change
-from plumb.store.sqlite import Store
+from plumb.store.sqlite import SqliteStore
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Bridge, Up
 from tests.test_golden import FRESH
@@ -85,7 +85,7 @@ def test_what_is_given_up_is_as_before(tmp_path: Path) -> None:
     """Of an operation that nobody can finish, what nobody has on record goes, and settings are put back."""
     on, bridge = Sysctl("net/ipv4/ip_forward", "1"), Bridge("br0", "02:00:00:00:00:01")
     kernel = MemoryKernel([*FRESH[1:], on, bridge])
-    store = Store(Layout(str(tmp_path / "root")), create=True)
+    store = SqliteStore(Layout(str(tmp_path / "root")), create=True)
     store.begin([FRESH[0]], [on, bridge], Change())
 
     assert repair.give_up(store, kernel) == []

@@ -16,9 +16,9 @@ from plumb.errors import Broken, Conflict, Invalid
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.ports import Port
-from plumb.store import sqlite
+from plumb.store import writers_lock
 from plumb.store.change import Change
-from plumb.store.sqlite import Store
+from plumb.store.sqlite import SqliteStore
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Bridge, Up
 
@@ -30,8 +30,8 @@ BRIDGE, UP = Bridge("br0", "02:00:00:00:00:01"), Up("br0")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(Layout(str(tmp_path / "root")), create=True)
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(Layout(str(tmp_path / "root")), create=True)
     yield made
     made.close()
 
@@ -41,7 +41,7 @@ def net(ident: str, name: str = "n", number: int = 1) -> Network:
     return Network(ident * 64, name, "bridge", number=number)
 
 
-def apply(store: Store, change: Change) -> None:
+def apply(store: SqliteStore, change: Change) -> None:
     """One operation, begun and finished."""
     store.finish(store.begin([], [], change), change)
 
@@ -49,7 +49,7 @@ def apply(store: Store, change: Change) -> None:
 # -- the intent ---------------------------------------------------------------
 
 
-def test_what_was_put_is_found(store: Store) -> None:
+def test_what_was_put_is_found(store: SqliteStore) -> None:
     """By id, by name, by a prefix, and in the order of numbers."""
     apply(store, Change(put=(net("b", "second", 2), net("a", "first", 1))))
     assert store.get(Network, "a" * 64) == store.named(Network, "first") == net("a", "first", 1)
@@ -59,14 +59,14 @@ def test_what_was_put_is_found(store: Store) -> None:
     assert store.get(Sandbox, "a" * 64) is None
 
 
-def test_put_again_is_replace(store: Store) -> None:
+def test_put_again_is_replace(store: SqliteStore) -> None:
     """The id says which."""
     apply(store, Change(put=(net("a", "old"),)))
     apply(store, Change(put=(net("a", "new"),)))
     assert [found.name for found in store.all(Network)] == ["new"]
 
 
-def test_endpoints_of_a_network_and_of_a_sandbox(store: Store) -> None:
+def test_endpoints_of_a_network_and_of_a_sandbox(store: SqliteStore) -> None:
     """In the order in which they were made."""
     ends = [
         Endpoint(c * 64, network, box, "v" + c, "eth0", "02:00:00:00:00:01", number=i)
@@ -77,14 +77,14 @@ def test_endpoints_of_a_network_and_of_a_sandbox(store: Store) -> None:
     assert store.endpoints(sandbox="x") == [ends[0], ends[2]]
 
 
-def test_numbers_go_up(store: Store) -> None:
+def test_numbers_go_up(store: SqliteStore) -> None:
     """One more than the highest."""
     assert store.number(Network) == 1
     apply(store, Change(put=(net("a", "a", 7),)))
     assert store.number(Network) == 8
 
 
-def test_what_was_dropped_is_gone(store: Store) -> None:
+def test_what_was_dropped_is_gone(store: SqliteStore) -> None:
     """Only that one."""
     apply(store, Change(put=(net("a", "a"), net("b", "b"))))
     apply(store, Change(drop=(("network", "a" * 64),)))
@@ -94,7 +94,7 @@ def test_what_was_dropped_is_gone(store: Store) -> None:
 # -- addresses ---------------------------------------------------------------
 
 
-def test_addresses_have_owners(store: Store) -> None:
+def test_addresses_have_owners(store: SqliteStore) -> None:
     """Per subnet, so that networks may overlap."""
     apply(store, Change(addresses=((NET, ONE, "a"), (NET6, SIX, "a"))))
     assert store.taken(NET, ONE)
@@ -103,7 +103,7 @@ def test_addresses_have_owners(store: Store) -> None:
     assert not store.taken(ip_network("10.9.0.0/16"), ONE)
 
 
-def test_released_is_free_again(store: Store) -> None:
+def test_released_is_free_again(store: SqliteStore) -> None:
     """All of one owner's, and the hint goes down to the lowest of them."""
     apply(store, Change(addresses=((NET, ONE, "a"), (NET, TWO, "b")), hints=((NET, "", TWO + 1),)))
     apply(store, Change(released=("b",)))
@@ -113,7 +113,7 @@ def test_released_is_free_again(store: Store) -> None:
     assert store.hint(NET, "") == ONE
 
 
-def test_an_address_is_nobody_s_twice(store: Store) -> None:
+def test_an_address_is_nobody_s_twice(store: SqliteStore) -> None:
     """The file itself refuses, and nothing of that change counts."""
     apply(store, Change(addresses=((NET, ONE, "a"),)))
     with pytest.raises(sqlite3.IntegrityError):
@@ -122,7 +122,7 @@ def test_an_address_is_nobody_s_twice(store: Store) -> None:
     assert store.all(Network) == []
 
 
-def test_counting_a_part(store: Store) -> None:
+def test_counting_a_part(store: SqliteStore) -> None:
     """Addresses compare by number, not by their text."""
     ips = [ip_address(f"10.9.0.{n}") for n in (9, 10, 100, 200)]
     apply(store, Change(addresses=tuple((NET, ip, "a") for ip in ips)))
@@ -134,7 +134,7 @@ def test_counting_a_part(store: Store) -> None:
 # -- what exists ---------------------------------------------------------------
 
 
-def test_a_thing_stays_while_somebody_owns_it(store: Store) -> None:
+def test_a_thing_stays_while_somebody_owns_it(store: SqliteStore) -> None:
     """It goes with its last owner."""
     apply(
         store,
@@ -151,14 +151,14 @@ def test_a_thing_stays_while_somebody_owns_it(store: Store) -> None:
     assert store.things() == []
 
 
-def test_a_thing_passes_from_one_owner_to_another(store: Store) -> None:
+def test_a_thing_passes_from_one_owner_to_another(store: SqliteStore) -> None:
     """In one change, whichever of the two is named first."""
     apply(store, Change(things=((BRIDGE, None),), owners=(("a", (BRIDGE.key,)),)))
     apply(store, Change(owners=(("a", ()), ("b", (BRIDGE.key,)))))
     assert store.things() == store.things("b") == [BRIDGE]
 
 
-def test_a_host_port_goes_with_its_endpoint(store: Store) -> None:
+def test_a_host_port_goes_with_its_endpoint(store: SqliteStore) -> None:
     """It is found by protocol and number, as often as it is published on some address.
 
     A routed one is none.
@@ -186,7 +186,7 @@ def test_a_host_port_goes_with_its_endpoint(store: Store) -> None:
     assert store.ports("tcp", 8080) == []
 
 
-def test_what_a_standing_thing_was_is_remembered_from_the_first_time(store: Store) -> None:
+def test_what_a_standing_thing_was_is_remembered_from_the_first_time(store: SqliteStore) -> None:
     """A second change does not make plumb's own value the one to go back to."""
     zero, one, two = (Sysctl("net/ipv4/ip_forward", value) for value in "012")
     apply(store, Change(things=((one, zero),), owners=(("a", (one.key,)),)))
@@ -195,7 +195,7 @@ def test_what_a_standing_thing_was_is_remembered_from_the_first_time(store: Stor
     assert store.previous(one.key) == zero
 
 
-def test_remarks(store: Store) -> None:
+def test_remarks(store: SqliteStore) -> None:
     """Empty until made."""
     assert store.meta("host") == ""
     apply(store, Change(meta=(("host", "x"),)))
@@ -205,7 +205,7 @@ def test_remarks(store: Store) -> None:
 # -- the journal ---------------------------------------------------------------
 
 
-def test_what_was_begun_is_read_back_whole(store: Store) -> None:
+def test_what_was_begun_is_read_back_whole(store: SqliteStore) -> None:
     """By whoever comes after, from the file alone."""
     change = Change(
         put=(net("a"), Sandbox("b" * 64, "box")),
@@ -222,7 +222,7 @@ def test_what_was_begun_is_read_back_whole(store: Store) -> None:
     assert store.all(Network) == []
 
 
-def test_finished_counts_and_is_forgotten(store: Store) -> None:
+def test_finished_counts_and_is_forgotten(store: SqliteStore) -> None:
     """The change is there, the journal empty."""
     change = Change(put=(net("a"),))
     store.finish(store.begin([], [], change), change)
@@ -230,7 +230,7 @@ def test_finished_counts_and_is_forgotten(store: Store) -> None:
     assert store.all(Network) == [net("a")]
 
 
-def test_abandoned_is_forgotten(store: Store) -> None:
+def test_abandoned_is_forgotten(store: SqliteStore) -> None:
     """And nothing has changed."""
     store.abandon(store.begin([], [], Change(put=(net("a"),))))
     assert store.unfinished() == []
@@ -243,14 +243,14 @@ def test_abandoned_is_forgotten(store: Store) -> None:
 def test_a_store_that_is_not_there_reads_as_empty(tmp_path: Path) -> None:
     """And is not made by reading."""
     layout = Layout(str(tmp_path / "root"))
-    assert Store(layout).all(Network) == []
+    assert SqliteStore(layout).all(Network) == []
     assert not (tmp_path / "root").exists()
 
 
 def test_the_root_is_root_s_own(tmp_path: Path) -> None:
     """Nobody else reads it."""
     layout = Layout(str(tmp_path / "a" / "root"))
-    Store(layout, create=True).close()
+    SqliteStore(layout, create=True).close()
     assert (os.stat(layout.root).st_mode & 0o777, os.stat(layout.database).st_mode & 0o777) == (
         0o700,
         0o600,
@@ -260,11 +260,11 @@ def test_the_root_is_root_s_own(tmp_path: Path) -> None:
 def test_what_was_kept_outlives_the_process(tmp_path: Path) -> None:
     """Another store on the same root reads it."""
     layout = Layout(str(tmp_path))
-    first = Store(layout, create=True)
+    first = SqliteStore(layout, create=True)
     apply(first, Change(put=(net("a"),)))
-    assert Store(layout).all(Network) == [net("a")]
+    assert SqliteStore(layout).all(Network) == [net("a")]
     first.close()
-    assert Store(layout).all(Network) == [net("a")]
+    assert SqliteStore(layout).all(Network) == [net("a")]
 
 
 def test_a_file_that_is_no_store(tmp_path: Path) -> None:
@@ -272,45 +272,45 @@ def test_a_file_that_is_no_store(tmp_path: Path) -> None:
     layout = Layout(str(tmp_path))
     Path(layout.database).write_bytes(b"not a database at all, " * 100)
     with pytest.raises(Broken, match="cannot be used"):
-        Store(layout)
+        SqliteStore(layout)
     assert Path(layout.database).read_bytes().startswith(b"not a database")
 
 
 def test_a_store_of_an_earlier_version_is_brought_up(tmp_path: Path) -> None:
     """What it holds stays, what it lacks is added."""
     layout = Layout(str(tmp_path))
-    first = Store(layout, create=True)
+    first = SqliteStore(layout, create=True)
     apply(first, Change(put=(net("a"),)))
     first.close()
     with sqlite3.connect(layout.database) as db:
         db.execute("DROP TABLE port")
         db.execute("PRAGMA user_version = 1")
     db.close()
-    again = Store(layout)
+    again = SqliteStore(layout)
     assert (again.all(Network), again.ports("tcp", 80)) == ([net("a")], [])
 
 
 def test_a_store_of_a_later_version(tmp_path: Path) -> None:
     """It is refused, not guessed at."""
     layout = Layout(str(tmp_path))
-    Store(layout, create=True).close()
+    SqliteStore(layout, create=True).close()
     with sqlite3.connect(layout.database) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(Broken, match="version 99"):
-        Store(layout)
+        SqliteStore(layout)
 
 
 def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
     """A file is in the way."""
     (tmp_path / "file").write_text("")
     with pytest.raises(Invalid, match="cannot make the root"):
-        Store(Layout(str(tmp_path / "file" / "root")), create=True)
+        SqliteStore(Layout(str(tmp_path / "file" / "root")), create=True)
 
 
-def test_writers_take_turns(store: Store, tmp_path: Path) -> None:
+def test_writers_take_turns(store: SqliteStore, tmp_path: Path) -> None:
     """The second waits until the first has let go."""
-    other = Store(Layout(str(tmp_path / "root")))
+    other = SqliteStore(Layout(str(tmp_path / "root")))
     seen: list[str] = []
 
     def wait() -> None:
@@ -328,11 +328,11 @@ def test_writers_take_turns(store: Store, tmp_path: Path) -> None:
 
 
 def test_nobody_waits_for_ever(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while it is an error that says who is in the way."""
-    monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
-    other = Store(Layout(str(tmp_path / "root")))
+    monkeypatch.setattr(writers_lock, "LOCK_SECONDS", 0.01)
+    other = SqliteStore(Layout(str(tmp_path / "root")))
     with store.lock(), pytest.raises(Conflict, match="another plumb is at work"), other.lock():
         pass
     other.close()

@@ -1,0 +1,86 @@
+"""The tables of the store's SQLite file, and how one of an earlier version gets them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from plumb.errors import Broken
+
+VERSION = 2
+PORTS = """
+CREATE TABLE port (protocol TEXT, port INTEGER, ip TEXT, owner TEXT, PRIMARY KEY (protocol, port, ip)) WITHOUT ROWID;
+CREATE INDEX port_owner ON port (owner)
+"""
+UPGRADES = {1: PORTS}
+"""What a store of an earlier version lacks."""
+SCHEMA = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
+CREATE TABLE sandbox (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
+CREATE TABLE endpoint (id TEXT PRIMARY KEY, network TEXT, sandbox TEXT, number INTEGER, json TEXT) WITHOUT ROWID;
+CREATE INDEX endpoint_network ON endpoint (network);
+CREATE INDEX endpoint_sandbox ON endpoint (sandbox);
+CREATE INDEX endpoint_number ON endpoint (number);
+CREATE INDEX sandbox_number ON sandbox (number);
+CREATE TABLE address (subnet TEXT, ip TEXT, owner TEXT, PRIMARY KEY (subnet, ip)) WITHOUT ROWID;
+CREATE INDEX address_owner ON address (owner);
+{PORTS};
+CREATE TABLE hint (subnet TEXT, span TEXT, ip TEXT, PRIMARY KEY (subnet, span)) WITHOUT ROWID;
+CREATE TABLE thing (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, json TEXT, previous TEXT);
+CREATE TABLE owner (owner TEXT, key TEXT, PRIMARY KEY (owner, key)) WITHOUT ROWID;
+CREATE INDEX owner_key ON owner (key);
+CREATE TABLE journal (number INTEGER PRIMARY KEY, json TEXT);
+"""
+
+
+def prepare(db: sqlite3.Connection, where: str) -> None:
+    """Set up a connection, and make or upgrade the tables.
+
+    Args:
+        db: the connection.
+        where: the file's path, or ":memory:".
+
+    Raises:
+        Broken: the file is of a version that this plumb does not know.
+    """
+    if where != ":memory:":
+        db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = OFF")
+    version = _version(db)
+    if version == 0 or version in UPGRADES:
+        with transaction(db):
+            while (version := _version(db)) < VERSION:
+                _build(
+                    db,
+                    SCHEMA if version == 0 else UPGRADES[version],
+                    VERSION if version == 0 else version + 1,
+                )
+    elif version != VERSION:
+        raise Broken(
+            f"the store {where} is of version {version}, this plumb knows version {VERSION}",
+            "use the plumb that made it, or reset with that one first",
+        )
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All that a with block writes, or nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _build(db: sqlite3.Connection, schema: str, version: int) -> None:
+    for statement in schema.split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {version}")
