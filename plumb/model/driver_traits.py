@@ -21,8 +21,10 @@ class Traits:
         name: the driver's name, as `--driver` has it and as a network stores it.
         stored: the field of `cnm.Network` that stores the driver's own options; empty for a driver
             whose options are read from `Network.options` whenever they are needed.
+        scope: Docker's word for where its networks are: "local" is on this host alone.
         link_prefix: the beginning of the name of the network's link in the host, where the user
-            has named none; empty for a driver without such a link.
+            has named none, of at most three letters (IFNAMSIZ leaves 15 with the twelve digits of
+            the id); empty for a driver without such a link.
         bridge_in_host: that link is a bridge in the host's own namespace, with an address on it:
             the containers' router is this host, and its firewall and NAT are between them and the
             world.
@@ -34,6 +36,7 @@ class Traits:
 
     name: str
     stored: str = ""
+    scope: str = "local"
     link_prefix: str = ""
     bridge_in_host: bool = False
     on_lan: bool = False
