@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from plumb.errors import Conflict, NotFound
 from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.driver_traits import TRAITS, Traits
 from plumb.store import Store, T
 
 if TYPE_CHECKING:
     from plumb.model.cnm import Ends
+
+
+def _drivers() -> Mapping[str, Traits]:
+    from plumb.drivers import DRIVERS  # those who only list networks need none of them
+
+    return DRIVERS
+
+
+TRAITS.load = _drivers
 
 
 class Lookup:

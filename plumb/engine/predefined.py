@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from plumb.drivers import DRIVERS
 from plumb.errors import Invalid
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Network, Pool
@@ -27,6 +26,8 @@ def predefined_id(layout: Layout, name: str) -> str:
 
 def default_network(settings: Settings, layout: Layout) -> Network:
     """The default network as the settings say it, subnets not chosen yet."""
+    from plumb.drivers import DRIVERS  # needed here alone, and not by most commands that read
+
     options = {
         opt.BRIDGE + "default_bridge": "true",
         opt.BRIDGE + "enable_icc": str(settings.icc).lower(),

@@ -1,13 +1,14 @@
 """Traits: what tells one driver's networks from another's, as far as values and words depend on it.
 
 A driver (`drivers/driver.py`) is a `Traits` with the functions that build its networks. The model
-lies below the drivers, so it has only the base, and the table of drivers is handed to it when the
-package `plumb.drivers` is imported.
+lies below the drivers, so it has only the base, and the table of drivers is handed to it: by the
+package `plumb.drivers` when that is imported, or by the engine (`engine/lookup.py`) when a network
+is first asked. The drivers are many modules, and most commands that only read need none of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from plumb.model.driver_options import DriverOptions
@@ -21,7 +22,6 @@ class Traits:
         name: the driver's name, as `--driver` has it and as a network stores it.
         stored: the field of `cnm.Network` that stores the driver's own options; empty for a driver
             whose options are read from `Network.options` whenever they are needed.
-        scope: Docker's word for where its networks are: "local" is on this host alone.
         link_prefix: the beginning of the name of the network's link in the host, where the user
             has named none, of at most three letters (IFNAMSIZ leaves 15 with the twelve digits of
             the id); empty for a driver without such a link.
@@ -36,7 +36,6 @@ class Traits:
 
     name: str
     stored: str = ""
-    scope: str = "local"
     link_prefix: str = ""
     bridge_in_host: bool = False
     on_lan: bool = False
@@ -53,21 +52,24 @@ class Registry:
     """The table of drivers in which networks look up their traits.
 
     Attributes:
-        drivers: by name; `plumb.drivers` puts its table here when it is imported.
+        drivers: by name; empty as long as they are not loaded.
+        load: a function that loads them and returns the table.
     """
 
     drivers: Mapping[str, Traits] = field(default_factory=dict)
+    load: Callable[[], Mapping[str, Traits]] = dict
 
     def __getitem__(self, name: str) -> Traits:
         """The traits of a driver.
 
         Raises:
-            LookupError: there is no such driver, or `plumb.drivers` was not imported.
+            LookupError: there is no such driver, or nobody has said how to load them.
         """
+        self.drivers = self.drivers or self.load()
         try:
             return self.drivers[name]
         except KeyError:
-            known = ", ".join(self.drivers) or "none: plumb.drivers is not imported"
+            known = ", ".join(self.drivers) or "none, since they were not loaded"
             raise LookupError(f"no driver {name!r}; there are {known}") from None
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -12,6 +15,8 @@ from plumb.drivers import DRIVERS, OTHER_NAMES
 from plumb.drivers.driver import Driver
 from plumb.model.cnm import Network
 from plumb.model.driver_traits import TRAITS, Registry
+from tests import REPOSITORY
+from tests.labs import Lab
 from tests.test_layers import MODULES, within
 
 NAMES = {*DRIVERS, *OTHER_NAMES}
@@ -123,5 +128,36 @@ def test_networks_look_up_their_traits_in_the_table() -> None:
     assert TRAITS.drivers is DRIVERS
     with pytest.raises(LookupError, match="no driver 'x'; there are bridge, macvlan"):
         _ = Network("0" * 64, "n", "x").link
-    with pytest.raises(LookupError, match="none: plumb"):
+    with pytest.raises(LookupError, match="no driver 'bridge'; there are none"):
         Registry()["bridge"]
+
+
+@pytest.mark.parametrize(
+    ("line", "loaded"),
+    [("host.networks()", False), ("[net.link for net in host.networks()]", True)],
+)
+def test_readers_load_the_drivers_when_a_network_is_asked(
+    lab: Lab, line: str, loaded: bool
+) -> None:
+    """Listing networks needs none of them; it would cost every such command their imports."""
+    with lab.host() as host:
+        host.create_network("n")
+    code = f"""import sys
+from plumb.engine.reader import Reader
+with Reader() as host:
+    {line}
+print("plumb.drivers.bridge" in sys.modules)"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+        env={
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            "PLUMB_ROOT": str(lab.root),
+            "PLUMB_CONFIG": "",
+        },
+    )
+    assert ran.stdout.strip() == str(loaded)
