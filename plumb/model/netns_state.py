@@ -136,12 +136,18 @@ class RouteAnswer:
 
 @dataclass(frozen=True)
 class ConnTuple:
-    """From where to where, as connection tracking has it."""
+    """From where to where packets of one direction go, as connection tracking has it.
+
+    Attributes:
+        sport, dport: ports, 0 where the protocol has none.
+        icmp_id: the identifier of an echo, 0 for anything else.
+    """
 
     src: IPAddress
     dst: IPAddress
     sport: int
     dport: int
+    icmp_id: int = 0
 
     def __str__(self) -> str:
         return " > ".join(
@@ -152,12 +158,31 @@ class ConnTuple:
 
 @dataclass(frozen=True)
 class ConntrackEntry:
-    """An entry of connection tracking: how the question came in, and how its answer will."""
+    """An entry of connection tracking: how the question came in, and how its answer will.
+
+    Attributes:
+        protocol: "tcp", "udp", "sctp", "icmp", "icmp6", or a number as text.
+        answered: packets have gone both ways (IPS_SEEN_REPLY).
+        state: TCP's ("ESTABLISHED"); of others "UNREPLIED", "REPLIED" or "ASSURED".
+        handle: the attributes by which the kernel knows it, as bytes of netlink.
+    """
 
     protocol: str
     way: ConnTuple
     reply: ConnTuple
     answered: bool = True
+    state: str = ""
+    handle: bytes = field(default=b"", repr=False)
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.way.dst.version
+
+    def is_of(self, protocol: str, version: int) -> bool:
+        """Whether it is of this protocol ("icmp" is that of the IP version) and IP version."""
+        mine = "icmp" if self.protocol == "icmp6" else self.protocol
+        return (mine, self.version) == (protocol, version)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 
 from plumb.errors import PlumbError
 from plumb.kernel.net import sysctl
 from plumb.kernel.net.inventory import LinkInventory
-from plumb.kernel.net.route_lookup import PROTOCOLS, RouteLookup
+from plumb.kernel.net.route_lookup import RouteLookup
 from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.netns_state import ConntrackEntry, ConnTuple, Facts, Link, Listener, RouteAnswer
+from plumb.model.netns_state import ConntrackEntry, Facts, Link, Listener, RouteAnswer
 from plumb.model.observations import Netns
 from plumb.trace.headers import Direction
 from plumb.trace.path import Story
@@ -112,7 +111,6 @@ def _settings(place: Netns, story: Story, links: Sequence[Link]) -> Iterator[tup
 
 def _tracked(place: Netns, protocol: str, version: int) -> Iterator[ConntrackEntry]:
     """The protocol's connections, as long as there are few."""
-    number = PROTOCOLS[protocol][version]
     with entered(place.ns):
         if not 0 < int(sysctl.read("net/netfilter/nf_conntrack_count") or 0) <= MANY:
             return
@@ -121,9 +119,5 @@ def _tracked(place: Netns, protocol: str, version: int) -> Iterator[ConntrackEnt
         except (OSError, PlumbError):
             return
     for flow in flows:
-        if flow.way.protocol == number and flow.way.version == version:
-            way, reply = (
-                ConnTuple(ip_address(way.src), ip_address(way.dst), way.src_port, way.dst_port)
-                for way in (flow.way, flow.reply)
-            )
-            yield ConntrackEntry(protocol, way, reply)
+        if flow.is_of(protocol, version):
+            yield flow

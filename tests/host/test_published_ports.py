@@ -187,7 +187,7 @@ def echo_in(place: str, port: int) -> socket.socket:
 
 def flows(port: int) -> list[str]:
     """Connection tracking's entries that came in for a port."""
-    return [str(flow) for flow in conntrack_flush.dump() if flow.way.dst_port == port]
+    return [str(flow) for flow in conntrack_flush.dump() if flow.way.dport == port]
 
 
 CLOSING: dict[str, Callable[[Host], object]] = {

@@ -33,7 +33,17 @@ from plumb.kernel.capture import iptables_trace, nftrace, nftrace_rules, packet_
 from plumb.kernel.capture.flow_filter import Asked, compiled
 from plumb.kernel.capture.nf_log import SavedNfLog
 from plumb.kernel.capture.undo import sweep
-from plumb.kernel.netlink.nfnetlink import LOG, NFTABLES, Netfilter, NfMessage
+from plumb.kernel.netlink.codec import Request
+from plumb.kernel.netlink.nfnetlink import Netfilter, NfMessage
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NFNL_SUBSYS_NFTABLES,
+    NFNL_SUBSYS_ULOG,
+    NFNLGRP_NFTRACE,
+    NFPROTO_BRIDGE,
+    NFPROTO_INET,
+    NFT_MSG_TRACE,
+    NFULNL_MSG_PACKET,
+)
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import CapturedFrame, Flow, Netns, RuleHit
 
@@ -90,7 +100,7 @@ class Collector:
         called, program = nftrace_rules.name(), compiled(flow, asked)
         tables = {
             family: (called, nftrace_rules.table(family, called, flow, asked))
-            for family in (nftrace_rules.INET, nftrace_rules.BRIDGE)
+            for family in (NFPROTO_INET, NFPROTO_BRIDGE)
         }
         try:
             for place in places:
@@ -98,9 +108,7 @@ class Collector:
                     watch = _Watch(place, program)
                     self._watches.append(watch)
                     families = (
-                        (nftrace_rules.INET, nftrace_rules.BRIDGE)
-                        if place in bridges
-                        else (nftrace_rules.INET,)
+                        (NFPROTO_INET, NFPROTO_BRIDGE) if place in bridges else (NFPROTO_INET,)
                     )
                     self.missing += watch.arm(
                         {family: tables[family] for family in families}, flow.version, memory
@@ -180,9 +188,7 @@ class Collector:
                 )
             except KernelRefused as error:
                 stuck.append(error)
-        packet_taps.close_in_background(
-            source.socket for watch in watches for source in watch.sources()
-        )
+        packet_taps.close_in_background(source for watch in watches for source in watch.sources())
         if stuck:
             raise stuck[0]
 
@@ -200,12 +206,12 @@ class _Watch:
         self.steps: list[RuleHit] = []
 
     def arm(
-        self, tables: dict[int, tuple[str, list[bytes]]], version: int, memory: str
+        self, tables: dict[int, tuple[str, list[Request]]], version: int, memory: str
     ) -> Iterator[str]:
         """Plant the triggers and listen; what could not be had, in words."""
         try:
             self._netfilter = Netfilter()
-            self._netfilter.join(nftrace.GROUP)
+            self._netfilter.join(NFNLGRP_NFTRACE)
         except OSError as error:
             yield f"{self.place.name}: the firewall's rules are not traced: nfnetlink: {error.strerror}"
             return
@@ -246,7 +252,7 @@ class _Watch:
     def hear(self) -> bool:
         """Add the steps that were told since it was last called; whether there are any."""
         now, news = time.time_ns(), False
-        for heard in self._netfilter.hear() if self._netfilter else ():
+        for heard in self._netfilter.reports() if self._netfilter else ():
             step = self._step(heard, now)
             if step is not None:
                 nftrace.joined(self.steps, step)
@@ -254,9 +260,9 @@ class _Watch:
         return news
 
     def _step(self, heard: NfMessage, now: int) -> RuleHit | None:
-        if (heard.subsystem, heard.kind) == (NFTABLES, nftrace.MESSAGE):
+        if (heard.subsystem, heard.kind) == (NFNL_SUBSYS_NFTABLES, NFT_MSG_TRACE):
             return nftrace.decoded(heard, now, self.place, self._link)
-        if (heard.subsystem, heard.kind) == (LOG, iptables_trace.PACKET):
+        if (heard.subsystem, heard.kind) == (NFNL_SUBSYS_ULOG, NFULNL_MSG_PACKET):
             return iptables_trace.decoded(heard, now, self.place, self._link)
         return None
 

@@ -15,10 +15,9 @@ without it.
 
 from __future__ import annotations
 
+import errno
 import socket
-import struct
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import Self
@@ -27,36 +26,45 @@ from plumb.errors import KernelRefused
 from plumb.kernel.capture import undo_log
 from plumb.kernel.capture.flow_filter import belongs, ip_packet
 from plumb.kernel.capture.undo_log import Note
-from plumb.kernel.netlink.codec import GENERIC, HEADER, SOL_NETLINK, ask, attribute, attributes
+from plumb.kernel.netlink.codec import (
+    attribute,
+    attribute_u8,
+    attribute_u32,
+    attributes,
+    number,
+    text,
+)
+from plumb.kernel.netlink.connection import Subscriber
+from plumb.kernel.netlink.genetlink import GenericFamily
+from plumb.kernel.netlink.uapi.linux_genetlink import (
+    GENLMSGHDR,
+    NET_DM_ALERT_MODE_PACKET,
+    NET_DM_ATTR_ALERT_MODE,
+    NET_DM_ATTR_IN_PORT,
+    NET_DM_ATTR_PAYLOAD,
+    NET_DM_ATTR_PORT_NETDEV_IFINDEX,
+    NET_DM_ATTR_QUEUE_LEN,
+    NET_DM_ATTR_REASON,
+    NET_DM_ATTR_SW_DROPS,
+    NET_DM_ATTR_SYMBOL,
+    NET_DM_ATTR_TIMESTAMP,
+    NET_DM_ATTR_TRUNC_LEN,
+    NET_DM_CMD_CONFIG,
+    NET_DM_CMD_CONFIG_GET,
+    NET_DM_CMD_PACKET_ALERT,
+    NET_DM_CMD_START,
+    NET_DM_CMD_STOP,
+    NET_DM_FAMILY,
+    NET_DM_VERSION,
+)
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_GENERIC
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns
 
-# linux/genetlink.h, linux/net_dropmon.h; the numbers are the kernel's ABI.
-CONTROL, GET_FAMILY = 16, 3
-FAMILY_ID, FAMILY_NAME, GROUPS, GROUP_NAME, GROUP_ID = 1, 2, 7, 1, 2
-ADD_MEMBERSHIP, RCVBUFFORCE = 1, 33
-CONFIG, START, STOP, PACKET_ALERT, CONFIG_GET = 2, 3, 4, 5, 6
-ALERT_MODE, SYMBOL, IN_PORT, TIMESTAMP, PAYLOAD, TRUNC_LEN, QUEUE_LEN, SW_DROPS, REASON = (
-    1,
-    3,
-    4,
-    5,
-    7,
-    9,
-    11,
-    20,
-    23,
-)
-PORT_INDEX = 0
-TCP = 6
-PACKET_MODE = 1
-VERSION = 2
 FIRST = "/proc/1/ns/net"
 BYTES = 128
 """As much of each packet is wanted: the headers, and those that an ICMP error quotes."""
-ROOM = 1 << 22
 ETHERNET = 14
-COMMAND = struct.Struct("=BBxx")
 _numbers = count(1)
 
 
@@ -78,30 +86,31 @@ class DropMonitor:
         self._found: list[tuple[KernelDrop, int]] = []
         self._links = {place: _links(place) for place in places}
         with entered(FIRST):
-            self._family, group = _family()
-            before = _settings(self._family)
-            self._note = undo_log.write(memory, next(_numbers), {"drop_monitor": before})
-            try:
-                _set(self._family, {"mode": PACKET_MODE, "bytes": BYTES, "queue": before["queue"]})
-                self._before = before
-                self._socket = _listening(group)
-                ask(
-                    GENERIC,
-                    self._family,
-                    0,
-                    COMMAND.pack(START, VERSION) + attribute(SW_DROPS, b""),
-                )
-            except OSError:
-                undo_log.tear(self._note)
-                raise
+            self._monitor = GenericFamily(NET_DM_FAMILY, NET_DM_VERSION)
+            self._alerts = Subscriber(NETLINK_GENERIC)
+        self._before = _settings(self._monitor)
+        self._note = undo_log.write(memory, next(_numbers), {"drop_monitor": self._before})
+        try:
+            self._start()
+        except OSError:
+            undo_log.tear(self._note)
+            self._alerts.close()
+            self._monitor.close()
+            raise
+
+    def _start(self) -> None:
+        wanted = {"mode": NET_DM_ALERT_MODE_PACKET, "bytes": BYTES, "queue": self._before["queue"]}
+        _set(self._monitor, wanted)
+        self._alerts.join(next(iter(self._monitor.groups.values())))
+        self._monitor.change(NET_DM_CMD_START, attribute(NET_DM_ATTR_SW_DROPS, b""))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
-        with entered(FIRST):
-            _stop(self._family, self._before)
+        self._alerts.close()
+        with self._monitor:
+            _stop(self._monitor, self._before)
         undo_log.tear(self._note)
 
     def read(self, seen: Collection[CapturedFrame]) -> list[KernelDrop]:
@@ -110,9 +119,9 @@ class DropMonitor:
         Args:
             seen: what the taps saw meanwhile.
         """
-        with suppress(BlockingIOError):
-            while True:
-                self._take(self._socket.recv(1 << 18))
+        for kind, payload in self._alerts.notifications():
+            if kind == self._monitor.id and payload[0] == NET_DM_CMD_PACKET_ALERT:
+                self._take(payload)
         return sorted(
             (self._placed(dropped, index, seen) for dropped, index in self._found),
             key=lambda each: each.time,
@@ -136,18 +145,13 @@ class DropMonitor:
         last = max(came, key=lambda each: each.time)
         return replace(dropped, dev=last.dev, place=last.place)
 
-    def _take(self, data: bytes) -> None:
-        while len(data) >= HEADER.size:
-            length, kind, *_ = HEADER.unpack_from(data)
-            body, data = data[HEADER.size : length], data[(length + 3) & ~3 :]
-            if kind == self._family and body[0] == PACKET_ALERT:
-                found = attributes(body[COMMAND.size :])
-                dropped = _dropped(found, self._flow)
-                if dropped is not None:
-                    port = attributes(found.get(IN_PORT, b""))
-                    self._found.append(
-                        (dropped, int.from_bytes(port.get(PORT_INDEX, b""), "little"))
-                    )
+    def _take(self, payload: bytes) -> None:
+        found = attributes(payload, GENLMSGHDR.size)
+        dropped = _dropped(found, self._flow)
+        if dropped is not None:
+            port = attributes(found.get(NET_DM_ATTR_IN_PORT, b""))
+            index = number(port.get(NET_DM_ATTR_PORT_NETDEV_IFINDEX, b""))
+            self._found.append((dropped, index))
 
 
 def put_back(note: Note) -> bool:
@@ -155,76 +159,51 @@ def put_back(note: Note) -> bool:
     if "drop_monitor" not in note:
         return False
     try:
-        with entered(FIRST):
-            _stop(_family()[0], note["drop_monitor"])
+        with entered(FIRST), GenericFamily(NET_DM_FAMILY, NET_DM_VERSION) as monitor:
+            _stop(monitor, note["drop_monitor"])
     except (OSError, KernelRefused):
         return False
     return True
 
 
-def _family() -> tuple[int, int]:
-    """The numbers of the family and of its group.
-
-    Raises:
-        OSError: there is no such family: no module drop_monitor.
-    """
-    found = attributes(
-        ask(GENERIC, CONTROL, 0, COMMAND.pack(GET_FAMILY, 1) + attribute(FAMILY_NAME, "NET_DM"))[0][
-            COMMAND.size :
-        ]
-    )
-    group = attributes(next(iter(attributes(found[GROUPS]).values())))
-    return struct.unpack("=H", found[FAMILY_ID])[0], struct.unpack("=I", group[GROUP_ID])[0]
-
-
-def _settings(family: int) -> dict[str, int]:
-    found = attributes(
-        ask(GENERIC, family, 0, COMMAND.pack(CONFIG_GET, VERSION))[0][COMMAND.size :]
-    )
+def _settings(monitor: GenericFamily) -> dict[str, int]:
+    found = monitor.get(NET_DM_CMD_CONFIG_GET)
     return {
-        name: int.from_bytes(found.get(kind, b""), "little")
-        for name, kind in (("mode", ALERT_MODE), ("bytes", TRUNC_LEN), ("queue", QUEUE_LEN))
+        "mode": number(found.get(NET_DM_ATTR_ALERT_MODE, b"")),
+        "bytes": number(found.get(NET_DM_ATTR_TRUNC_LEN, b"")),
+        "queue": number(found.get(NET_DM_ATTR_QUEUE_LEN, b"")),
     }
 
 
-def _set(family: int, settings: dict[str, int]) -> None:
+def _set(monitor: GenericFamily, settings: dict[str, int]) -> None:
     body = (
-        attribute(ALERT_MODE, bytes([settings["mode"]]))
-        + attribute(TRUNC_LEN, struct.pack("=I", settings["bytes"]))
-        + attribute(QUEUE_LEN, struct.pack("=I", settings["queue"]))
+        attribute_u8(NET_DM_ATTR_ALERT_MODE, settings["mode"])
+        + attribute_u32(NET_DM_ATTR_TRUNC_LEN, settings["bytes"])
+        + attribute_u32(NET_DM_ATTR_QUEUE_LEN, settings["queue"])
     )
-    ask(GENERIC, family, 0, COMMAND.pack(CONFIG, VERSION) + body)
+    monitor.change(NET_DM_CMD_CONFIG, body)
 
 
-def _stop(family: int, before: dict[str, int]) -> None:
+def _stop(monitor: GenericFamily, before: dict[str, int]) -> None:
     try:
-        ask(GENERIC, family, 0, COMMAND.pack(STOP, VERSION) + attribute(SW_DROPS, b""))
+        monitor.change(NET_DM_CMD_STOP, attribute(NET_DM_ATTR_SW_DROPS, b""))
     except OSError as error:
-        if error.errno != 11:  # EAGAIN: it does not run
+        if error.errno != errno.EAGAIN:  # it does not run
             raise
-    _set(family, before)
-
-
-def _listening(group: int) -> socket.socket:
-    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, GENERIC)
-    sock.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, ROOM)
-    sock.bind((0, 0))
-    sock.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
-    sock.setblocking(False)
-    return sock
+    _set(monitor, before)
 
 
 def _dropped(found: dict[int, bytes], flow: Flow) -> KernelDrop | None:
     """An alert as a record; None where the packet is not the flow's."""
-    payload = found.get(PAYLOAD, b"")
+    payload = found.get(NET_DM_ATTR_PAYLOAD, b"")
     packet = next((part for part in (payload[ETHERNET:], payload) if belongs(flow, part)), None)
     if packet is None:
         return None
-    stamp = found.get(TIMESTAMP, bytes(8))
+    stamp = found.get(NET_DM_ATTR_TIMESTAMP, bytes(8))
     return KernelDrop(
-        struct.unpack("=Q", stamp)[0],
-        _text(found.get(REASON, b"")) or "NOT_SPECIFIED",
-        _text(found.get(SYMBOL, b"")).partition("+")[0],
+        number(stamp),
+        text(found.get(NET_DM_ATTR_REASON, b"")) or "NOT_SPECIFIED",
+        text(found.get(NET_DM_ATTR_SYMBOL, b"")).partition("+")[0],
         packet=packet,
         sure=True,
     )
@@ -240,13 +219,9 @@ def _likeness(packet: bytes) -> bytes:
         if packet[0] >> 4 == 4
         else (packet[6], packet[40:])
     )
-    return body[4:14] if protocol == TCP else body[8:16]
+    return body[4:14] if protocol == socket.IPPROTO_TCP else body[8:16]
 
 
 def _links(place: Netns) -> dict[int, str]:
     with entered(place.ns):
         return dict(socket.if_nameindex())
-
-
-def _text(data: bytes) -> str:
-    return data.rstrip(b"\0").decode(errors="replace")

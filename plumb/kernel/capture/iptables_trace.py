@@ -18,23 +18,43 @@ namespace, and say nothing. POSTROUTING of nat is logged before the source is re
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Callable
 
-from plumb.kernel.netlink.codec import attribute, attributes
-from plumb.kernel.netlink.nfnetlink import LOG, NfMessage, message
+from plumb.kernel.netlink.codec import (
+    Request,
+    attribute,
+    attribute_be32,
+    attribute_u8,
+    attributes,
+    be_number,
+    text,
+)
+from plumb.kernel.netlink.nfnetlink import NfMessage, request
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NFNL_SUBSYS_ULOG,
+    NFPROTO_IPV4,
+    NFPROTO_IPV6,
+    NFULA_CFG_CMD,
+    NFULA_CFG_MODE,
+    NFULA_CFG_QTHRESH,
+    NFULA_IFINDEX_INDEV,
+    NFULA_IFINDEX_OUTDEV,
+    NFULA_PAYLOAD,
+    NFULA_PREFIX,
+    NFULNL_CFG_CMD_BIND,
+    NFULNL_CFG_CMD_PF_BIND,
+    NFULNL_CFG_CMD_UNBIND,
+    NFULNL_COPY_PACKET,
+    NFULNL_MSG_CONFIG,
+)
 from plumb.model.observations import Netns, RuleHit, RuleKind
 
-# linux/netfilter/nfnetlink_log.h; the numbers are the kernel's ABI.
-PACKET, CONFIG = 0, 1
-COMMAND, MODE, THRESHOLD = 1, 2, 5
-BIND, UNBIND, BIND_FAMILY = 1, 2, 3
-COPY_PACKET, WHOLE = 2, 0xFFFF
-INDEV, OUTDEV, PAYLOAD, PREFIX = 4, 5, 9, 10
 GROUP = 0
+WHOLE = 0xFFFF
+"""How many bytes of each packet are wanted."""
 MARK = "TRACE: "
-FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+FAMILIES = {4: NFPROTO_IPV4, 6: NFPROTO_IPV6}
 EXISTING = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 
 
@@ -47,26 +67,27 @@ def tables(version: int) -> list[str]:
         return []
 
 
-def listening() -> list[bytes]:
+def listening() -> list[Request]:
     """The requests that bind the group: each packet is told at once, whole."""
-    body = (
-        attribute(COMMAND, bytes([BIND])),
-        attribute(MODE, struct.pack(">IBx", WHOLE, COPY_PACKET))
-        + attribute(THRESHOLD, struct.pack(">I", 1)),
-    )
-    return [message(LOG, CONFIG, 0, each, resource=GROUP) for each in body]
+    mode = struct.pack(">IBx", WHOLE, NFULNL_COPY_PACKET)
+    return [
+        _configure(attribute_u8(NFULA_CFG_CMD, NFULNL_CFG_CMD_BIND)),
+        _configure(attribute(NFULA_CFG_MODE, mode) + attribute_be32(NFULA_CFG_QTHRESH, 1)),
+    ]
 
 
-def unbound() -> bytes:
+def unbound() -> Request:
     """The request that lets go of the group, for the next who listens."""
-    return message(LOG, CONFIG, 0, attribute(COMMAND, bytes([UNBIND])), resource=GROUP)
+    return _configure(attribute_u8(NFULA_CFG_CMD, NFULNL_CFG_CMD_UNBIND))
 
 
-def bound(version: int) -> bytes:
+def bound(version: int) -> Request:
     """The request that makes nfnetlink_log the logger of a family in this namespace."""
-    return message(
-        LOG, CONFIG, FAMILIES[version], attribute(COMMAND, bytes([BIND_FAMILY])), resource=GROUP
-    )
+    return _configure(attribute_u8(NFULA_CFG_CMD, NFULNL_CFG_CMD_PF_BIND), FAMILIES[version])
+
+
+def _configure(body: bytes, family: int = 0) -> Request:
+    return request(NFNL_SUBSYS_ULOG, NFULNL_MSG_CONFIG, family, body, resource=GROUP)
 
 
 def decoded(
@@ -75,13 +96,13 @@ def decoded(
     """A message as a record; None where it is no trace, but somebody's rule with the target LOG.
 
     Args:
-        heard: the message, of kind PACKET.
+        heard: the message, of kind NFULNL_MSG_PACKET.
         time: when it was read, in nanoseconds since the epoch.
         place: where it was heard.
         link: names a link of that namespace by its index.
     """
     found = attributes(heard.body)
-    prefix = found.get(PREFIX, b"").rstrip(b"\0").decode(errors="replace")
+    prefix = text(found.get(NFULA_PREFIX, b""))
     if not prefix.startswith(MARK):
         return None
     table, _, rest = prefix.removeprefix(MARK).rstrip().partition(":")
@@ -90,17 +111,17 @@ def decoded(
         time=time,
         place=place,
         backend="legacy",
-        family="ip" if heard.family == socket.AF_INET else "ip6",
+        family="ip" if heard.family == NFPROTO_IPV4 else "ip6",
         table=table,
         chain=chain,
         kind=RuleKind(kind),
         verdict="return" if kind == "return" else "",
         number=int(number),
-        indev=_link(found.get(INDEV), link),
-        outdev=_link(found.get(OUTDEV), link),
-        packet=found.get(PAYLOAD, b""),
+        indev=_link(found.get(NFULA_IFINDEX_INDEV), link),
+        outdev=_link(found.get(NFULA_IFINDEX_OUTDEV), link),
+        packet=found.get(NFULA_PAYLOAD, b""),
     )
 
 
 def _link(data: bytes | None, link: Callable[[int], str]) -> str:
-    return link(int.from_bytes(data, "big")) if data else ""
+    return link(be_number(data)) if data else ""

@@ -20,39 +20,57 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from plumb.kernel.capture.nftrace_rules import PREFIX, family_name
-from plumb.kernel.netlink.codec import attributes
+from plumb.kernel.netlink.codec import attributes, be_number, text
 from plumb.kernel.netlink.nfnetlink import NfMessage
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NF_ACCEPT,
+    NF_DROP,
+    NF_QUEUE,
+    NF_REPEAT,
+    NF_STOLEN,
+    NF_STOP,
+    NFT_BREAK,
+    NFT_CONTINUE,
+    NFT_GOTO,
+    NFT_JUMP,
+    NFT_RETURN,
+    NFT_TRACETYPE_POLICY,
+    NFT_TRACETYPE_RETURN,
+    NFT_TRACETYPE_RULE,
+    NFTA_TRACE_CHAIN,
+    NFTA_TRACE_ID,
+    NFTA_TRACE_IIF,
+    NFTA_TRACE_NETWORK_HEADER,
+    NFTA_TRACE_OIF,
+    NFTA_TRACE_POLICY,
+    NFTA_TRACE_RULE_HANDLE,
+    NFTA_TRACE_TABLE,
+    NFTA_TRACE_TRANSPORT_HEADER,
+    NFTA_TRACE_TYPE,
+    NFTA_TRACE_VERDICT,
+    NFTA_VERDICT_CHAIN,
+    NFTA_VERDICT_CODE,
+)
 from plumb.model.observations import Netns, RuleHit, RuleKind
 
-GROUP, MESSAGE = 9, 17  # NFNLGRP_NFTRACE, NFT_MSG_TRACE
-TABLE, CHAIN, HANDLE, TYPE, VERDICT, ID, NETWORK, TRANSPORT, IIF, OIF, POLICY = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    8,
-    9,
-    10,
-    12,
-    16,
-)
-KINDS = {1: RuleKind.POLICY, 2: RuleKind.RETURN, 3: RuleKind.RULE}
-VERDICTS = {
-    0: "drop",
-    1: "accept",
-    2: "stolen",
-    3: "queue",
-    4: "repeat",
-    5: "stop",
-    -1: "continue",
-    -2: "break",
-    -3: "jump",
-    -4: "goto",
-    -5: "return",
+KINDS = {
+    NFT_TRACETYPE_POLICY: RuleKind.POLICY,
+    NFT_TRACETYPE_RETURN: RuleKind.RETURN,
+    NFT_TRACETYPE_RULE: RuleKind.RULE,
 }
-VERDICT_CODE, VERDICT_CHAIN = 1, 2
+VERDICTS = {
+    NF_DROP: "drop",
+    NF_ACCEPT: "accept",
+    NF_STOLEN: "stolen",
+    NF_QUEUE: "queue",
+    NF_REPEAT: "repeat",
+    NF_STOP: "stop",
+    NFT_CONTINUE: "continue",
+    NFT_BREAK: "break",
+    NFT_JUMP: "jump",
+    NFT_GOTO: "goto",
+    NFT_RETURN: "return",
+}
 
 
 def decoded(
@@ -61,20 +79,20 @@ def decoded(
     """A message as a record; None for what the trigger's own chains say.
 
     Args:
-        heard: the message, of kind MESSAGE.
+        heard: the message, of kind NFT_MSG_TRACE.
         time: when it was read, in nanoseconds since the epoch.
         place: where it was heard.
         link: names a link of that namespace by its index.
     """
     found = attributes(heard.body)
-    table = _text(found.get(TABLE, b""))
+    table = text(found.get(NFTA_TRACE_TABLE, b""))
     if table.startswith(PREFIX):
         return None
-    handle = int.from_bytes(found.get(HANDLE, b""), "big")
-    kind = KINDS.get(_number(found.get(TYPE)), RuleKind.RULE)
-    verdict = _verdict(attributes(found.get(VERDICT, b"")))
-    if POLICY in found:
-        verdict = VERDICTS.get(_number(found[POLICY]), "")
+    handle = be_number(found.get(NFTA_TRACE_RULE_HANDLE, b""))
+    kind = KINDS.get(be_number(found.get(NFTA_TRACE_TYPE, b"")), RuleKind.RULE)
+    verdict = _verdict(attributes(found.get(NFTA_TRACE_VERDICT, b"")))
+    if NFTA_TRACE_POLICY in found:
+        verdict = VERDICTS.get(be_number(found[NFTA_TRACE_POLICY]), "")
     if kind is RuleKind.RULE and not handle:
         kind = RuleKind.RETURN
     return RuleHit(
@@ -83,14 +101,15 @@ def decoded(
         backend="nft",
         family=family_name(heard.family),
         table=table,
-        chain=_text(found.get(CHAIN, b"")),
+        chain=text(found.get(NFTA_TRACE_CHAIN, b"")),
         kind=kind,
         verdict="return" if kind is RuleKind.RETURN else verdict,
         handle=handle,
-        indev=link(_number(found[IIF])) if IIF in found else "",
-        outdev=link(_number(found[OIF])) if OIF in found else "",
-        packet=found.get(NETWORK, b"") + found.get(TRANSPORT, b""),
-        id=_number(found.get(ID)),
+        indev=link(be_number(found[NFTA_TRACE_IIF])) if NFTA_TRACE_IIF in found else "",
+        outdev=link(be_number(found[NFTA_TRACE_OIF])) if NFTA_TRACE_OIF in found else "",
+        packet=found.get(NFTA_TRACE_NETWORK_HEADER, b"")
+        + found.get(NFTA_TRACE_TRANSPORT_HEADER, b""),
+        id=be_number(found.get(NFTA_TRACE_ID, b"")),
     )
 
 
@@ -119,16 +138,7 @@ def joined(steps: list[RuleHit], step: RuleHit) -> None:
 
 
 def _verdict(found: dict[int, bytes]) -> str:
-    code = struct.unpack(">i", found.get(VERDICT_CODE, b"\xff\xff\xff\xff"))[0]
-    word = VERDICTS.get(
-        code if code < 0 else code & 0xFF, str(code)
-    )  # a queue's number stands in the upper half
-    return f"{word} {_text(found[VERDICT_CHAIN])}" if VERDICT_CHAIN in found else word
-
-
-def _number(data: bytes | None) -> int:
-    return int.from_bytes(data or b"", "big")
-
-
-def _text(data: bytes) -> str:
-    return data.rstrip(b"\0").decode(errors="replace")
+    code = struct.unpack(">i", found.get(NFTA_VERDICT_CODE, b"\xff\xff\xff\xff"))[0]
+    # A queue's number stands in the upper half.
+    word = VERDICTS.get(code if code < 0 else code & 0xFF, str(code))
+    return f"{word} {text(found[NFTA_VERDICT_CHAIN])}" if NFTA_VERDICT_CHAIN in found else word

@@ -19,26 +19,78 @@ bridge-nf-call-iptables they go on to the IP hooks, marked already.
 from __future__ import annotations
 
 import secrets
-import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from plumb.kernel.capture.flow_filter import ECHO, ICMP, ICMP6, IPV4, IPV6, UDP, Asked, number
-from plumb.kernel.netlink.codec import CREATE, EXCL, attribute, nest
-from plumb.kernel.netlink.nfnetlink import NFTABLES, message
+from plumb.kernel.netlink.codec import Request, attribute, attribute_be32, nest
+from plumb.kernel.netlink.nfnetlink import request
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NF_INET_LOCAL_OUT,
+    NF_INET_PRE_ROUTING,
+    NFNL_SUBSYS_NFTABLES,
+    NFPROTO_ARP,
+    NFPROTO_BRIDGE,
+    NFPROTO_INET,
+    NFPROTO_IPV4,
+    NFPROTO_IPV6,
+    NFPROTO_NETDEV,
+    NFT_CMP_EQ,
+    NFT_META_L4PROTO,
+    NFT_META_NFPROTO,
+    NFT_META_NFTRACE,
+    NFT_META_PROTOCOL,
+    NFT_MSG_DELTABLE,
+    NFT_MSG_NEWCHAIN,
+    NFT_MSG_NEWRULE,
+    NFT_MSG_NEWTABLE,
+    NFT_PAYLOAD_TRANSPORT_HEADER,
+    NFT_REG_1,
+    NFT_TABLE_F_OWNER,
+    NFTA_CHAIN_HOOK,
+    NFTA_CHAIN_NAME,
+    NFTA_CHAIN_TABLE,
+    NFTA_CHAIN_TYPE,
+    NFTA_CMP_DATA,
+    NFTA_CMP_OP,
+    NFTA_CMP_SREG,
+    NFTA_DATA_VALUE,
+    NFTA_EXPR_DATA,
+    NFTA_EXPR_NAME,
+    NFTA_HOOK_HOOKNUM,
+    NFTA_HOOK_PRIORITY,
+    NFTA_IMMEDIATE_DATA,
+    NFTA_IMMEDIATE_DREG,
+    NFTA_LIST_ELEM,
+    NFTA_META_DREG,
+    NFTA_META_KEY,
+    NFTA_META_SREG,
+    NFTA_PAYLOAD_BASE,
+    NFTA_PAYLOAD_DREG,
+    NFTA_PAYLOAD_LEN,
+    NFTA_PAYLOAD_OFFSET,
+    NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_TABLE,
+    NFTA_TABLE_FLAGS,
+    NFTA_TABLE_NAME,
+)
+from plumb.kernel.netlink.uapi.linux_netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL
 from plumb.model.observations import Flow
 
-# linux/netfilter/nf_tables.h and linux/netfilter.h; the numbers are the kernel's ABI.
-NEW_TABLE, DELETE_TABLE, NEW_CHAIN, NEW_RULE = 0, 2, 3, 6
-APPEND = 0x800
-OWNED = 0x2
-INET, BRIDGE = 1, 7
-PREROUTING, OUTPUT = 0, 3
 PRIORITY = -350
-META_PROTOCOL, META_NFTRACE, META_NFPROTO, META_L4PROTO = 1, 12, 15, 16
-TRANSPORT = 2
-NFPROTO = {4: 2, 6: 10}
+HOOKS = (("prerouting", NF_INET_PRE_ROUTING), ("output", NF_INET_LOCAL_OUT))
+NFPROTO = {4: NFPROTO_IPV4, 6: NFPROTO_IPV6}
+FAMILIES = {
+    NFPROTO_INET: "inet",
+    NFPROTO_BRIDGE: "bridge",
+    NFPROTO_IPV4: "ip",
+    NFPROTO_IPV6: "ip6",
+    NFPROTO_ARP: "arp",
+    NFPROTO_NETDEV: "netdev",
+}
+"""Protocol families, as nft writes them."""
 PREFIX = "plumb-trace-"
 VXLAN_FRAME = 8 + 8 + 14
 """In a transport's header of VXLAN: UDP's 8 bytes, its own 8, and the inner frame's 14.
@@ -60,38 +112,54 @@ def name() -> str:
     return PREFIX + secrets.token_hex(4)
 
 
-def table(family: int, called: str, flow: Flow, asked: Asked) -> list[bytes]:
+def table(family: int, called: str, flow: Flow, asked: Asked) -> list[Request]:
     """The requests that make a trigger, one transaction's.
 
     Args:
-        family: INET, or BRIDGE.
+        family: NFPROTO_INET or NFPROTO_BRIDGE.
         called: the table's name.
         flow: whose packets are traced.
         asked: which wrapped ones are as well.
     """
-    mine = attribute(1, called)
-    requests = [
-        message(NFTABLES, NEW_TABLE, family, mine + attribute(2, _be(OWNED)), flags=CREATE | EXCL)
-    ]
-    for chain, hook in (("prerouting", PREROUTING), ("output", OUTPUT)):
-        body = (
-            mine
-            + attribute(3, chain)
-            + nest(4, attribute(1, _be(hook)), attribute(2, struct.pack(">i", PRIORITY)))
-        )
-        requests.append(
-            message(NFTABLES, NEW_CHAIN, family, body + attribute(7, "filter"), flags=CREATE)
-        )
+    requests = [_new_table(family, called)]
+    for chain, hook in HOOKS:
+        requests.append(_new_chain(family, called, chain, hook))
         for protocol, matches in _packets(flow, asked):
             version = flow.version if protocol != UDP or flow.protocol == "udp" else 0
-            rule = mine + attribute(2, chain) + nest(4, *_rule(family, version, protocol, matches))
-            requests.append(message(NFTABLES, NEW_RULE, family, rule, flags=CREATE | APPEND))
+            rule = _rule(family, version, protocol, matches)
+            requests.append(_new_rule(family, called, chain, rule))
     return requests
 
 
-def gone(family: int, called: str) -> bytes:
+def gone(family: int, called: str) -> Request:
     """The request that deletes a trigger with all that is in it."""
-    return message(NFTABLES, DELETE_TABLE, family, attribute(1, called))
+    return _request(NFT_MSG_DELTABLE, family, attribute(NFTA_TABLE_NAME, called))
+
+
+def _new_table(family: int, called: str) -> Request:
+    body = attribute(NFTA_TABLE_NAME, called) + attribute_be32(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER)
+    return _request(NFT_MSG_NEWTABLE, family, body, NLM_F_CREATE | NLM_F_EXCL)
+
+
+def _new_chain(family: int, called: str, chain: str, hook: int) -> Request:
+    hooked = nest(
+        NFTA_CHAIN_HOOK,
+        attribute_be32(NFTA_HOOK_HOOKNUM, hook),
+        attribute(NFTA_HOOK_PRIORITY, struct.pack(">i", PRIORITY)),
+    )
+    body = attribute(NFTA_CHAIN_TABLE, called) + attribute(NFTA_CHAIN_NAME, chain) + hooked
+    body += attribute(NFTA_CHAIN_TYPE, "filter")
+    return _request(NFT_MSG_NEWCHAIN, family, body, NLM_F_CREATE)
+
+
+def _new_rule(family: int, called: str, chain: str, expressions: Iterable[bytes]) -> Request:
+    body = attribute(NFTA_RULE_TABLE, called) + attribute(NFTA_RULE_CHAIN, chain)
+    body += nest(NFTA_RULE_EXPRESSIONS, *expressions)
+    return _request(NFT_MSG_NEWRULE, family, body, NLM_F_CREATE | NLM_F_APPEND)
+
+
+def _request(kind: int, family: int, body: bytes, flags: int = 0) -> Request:
+    return request(NFNL_SUBSYS_NFTABLES, kind, family, body, flags=flags)
 
 
 def _packets(flow: Flow, asked: Asked) -> Iterator[tuple[int, tuple[Match, ...]]]:
@@ -121,50 +189,58 @@ def _packets(flow: Flow, asked: Asked) -> Iterator[tuple[int, tuple[Match, ...]]
 
 
 def _rule(family: int, version: int, protocol: int, matches: tuple[Match, ...]) -> Iterator[bytes]:
-    if version and family == BRIDGE:
-        yield from _meta(META_PROTOCOL, struct.pack(">H", IPV4 if version == 4 else IPV6))
+    """The expressions of a rule that marks what has these bytes."""
+    if version and family == NFPROTO_BRIDGE:
+        yield from _meta(NFT_META_PROTOCOL, struct.pack(">H", IPV4 if version == 4 else IPV6))
     elif version:
-        yield from _meta(META_NFPROTO, bytes([NFPROTO[version]]))
-    yield from _meta(META_L4PROTO, bytes([protocol]))
+        yield from _meta(NFT_META_NFPROTO, bytes([NFPROTO[version]]))
+    yield from _meta(NFT_META_L4PROTO, bytes([protocol]))
     for match in matches:
-        yield _expression(
-            "payload",
-            attribute(1, _be(1)),
-            attribute(2, _be(TRANSPORT)),
-            attribute(3, _be(match.at)),
-            attribute(4, _be(len(match.value))),
-        )
+        yield _payload(match)
         yield _equal(match.value)
-    yield _expression("immediate", attribute(1, _be(1)), nest(2, attribute(1, b"\x01")))
-    yield _expression("meta", attribute(2, _be(META_NFTRACE)), attribute(3, _be(1)))
+    yield _expression(
+        "immediate",
+        attribute_be32(NFTA_IMMEDIATE_DREG, NFT_REG_1),
+        nest(NFTA_IMMEDIATE_DATA, attribute(NFTA_DATA_VALUE, b"\x01")),
+    )
+    yield _expression(
+        "meta",
+        attribute_be32(NFTA_META_KEY, NFT_META_NFTRACE),
+        attribute_be32(NFTA_META_SREG, NFT_REG_1),
+    )
+
+
+def _payload(match: Match) -> bytes:
+    """Load the bytes of the transport's header that are to be compared."""
+    return _expression(
+        "payload",
+        attribute_be32(NFTA_PAYLOAD_DREG, NFT_REG_1),
+        attribute_be32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER),
+        attribute_be32(NFTA_PAYLOAD_OFFSET, match.at),
+        attribute_be32(NFTA_PAYLOAD_LEN, len(match.value)),
+    )
 
 
 def _meta(key: int, value: bytes) -> Iterator[bytes]:
-    yield _expression("meta", attribute(1, _be(1)), attribute(2, _be(key)))
+    yield _expression(
+        "meta", attribute_be32(NFTA_META_DREG, NFT_REG_1), attribute_be32(NFTA_META_KEY, key)
+    )
     yield _equal(value)
 
 
 def _equal(value: bytes) -> bytes:
     return _expression(
-        "cmp", attribute(1, _be(1)), attribute(2, _be(0)), nest(3, attribute(1, value))
+        "cmp",
+        attribute_be32(NFTA_CMP_SREG, NFT_REG_1),
+        attribute_be32(NFTA_CMP_OP, NFT_CMP_EQ),
+        nest(NFTA_CMP_DATA, attribute(NFTA_DATA_VALUE, value)),
     )
 
 
 def _expression(kind: str, *parts: bytes) -> bytes:
-    return nest(1, attribute(1, kind), nest(2, *parts))
-
-
-def _be(value: int) -> bytes:
-    return struct.pack(">I", value)
+    return nest(NFTA_LIST_ELEM, attribute(NFTA_EXPR_NAME, kind), nest(NFTA_EXPR_DATA, *parts))
 
 
 def family_name(family: int) -> str:
     """A protocol family as nft writes it."""
-    return {
-        INET: "inet",
-        BRIDGE: "bridge",
-        socket.AF_INET: "ip",
-        socket.AF_INET6: "ip6",
-        3: "arp",
-        5: "netdev",
-    }.get(family, str(family))
+    return FAMILIES.get(family, str(family))

@@ -28,7 +28,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Protocol, Self
 
 from plumb.errors import KernelRefused
 from plumb.kernel.capture import bpf
@@ -90,6 +90,10 @@ class Tap:
     def fileno(self) -> int:
         """For selectors."""
         return self.socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket, for which the kernel takes some milliseconds."""
+        self.socket.close()
 
     def read(self) -> list[CapturedFrame]:
         """What has come since."""
@@ -160,7 +164,7 @@ class Taps:
 
     def close(self) -> None:
         """Close all, in the background."""
-        close_in_background(tap.socket for tap in self._taps)
+        close_in_background(self._taps)
         self._taps = []
 
 
@@ -209,7 +213,14 @@ def _stamped(sock: socket.socket) -> bool:
     return any(_nanoseconds(data) < back for _, what, data in ancillary if what == TIMESTAMPNS)
 
 
-def close_in_background(sockets: Iterable[socket.socket]) -> None:
+class Closable(Protocol):
+    """A socket, or what has one."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def close_in_background(sockets: Iterable[Closable]) -> None:
     """Close sockets, each in a thread, since each waits by itself.
 
     The process ends after the last of them.

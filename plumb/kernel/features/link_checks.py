@@ -28,14 +28,70 @@ from pathlib import Path
 
 from plumb.errors import Unsupported
 from plumb.kernel.net import sysctl
-from plumb.kernel.netlink import codec
-from plumb.kernel.netlink.codec import attribute, nest
+from plumb.kernel.netlink.codec import attribute, attribute_be16, attribute_u16, attribute_u32, nest
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.genetlink import GenericFamily
+from plumb.kernel.netlink.uapi.linux_genetlink import (
+    IPVS_CMD_ATTR_SERVICE,
+    IPVS_CMD_NEW_SERVICE,
+    IPVS_GENL_NAME,
+    IPVS_GENL_VERSION,
+    IPVS_SVC_ATTR_AF,
+    IPVS_SVC_ATTR_FLAGS,
+    IPVS_SVC_ATTR_FWMARK,
+    IPVS_SVC_ATTR_NETMASK,
+    IPVS_SVC_ATTR_SCHED_NAME,
+    IPVS_SVC_ATTR_TIMEOUT,
+    NET_DM_FAMILY,
+)
+from plumb.kernel.netlink.uapi.linux_netlink import (
+    NETLINK_ROUTE,
+    NETLINK_XFRM,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+)
+from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFINFOMSG,
+    IFLA_IFNAME,
+    IFLA_INFO_DATA,
+    IFLA_INFO_KIND,
+    IFLA_IPVLAN_FLAGS,
+    IFLA_IPVLAN_MODE,
+    IFLA_LINK,
+    IFLA_LINKINFO,
+    IFLA_MACVLAN_MODE,
+    IFLA_VLAN_ID,
+    IFLA_VXLAN_ID,
+    IFLA_VXLAN_PORT,
+    IPVLAN_F_PRIVATE,
+    IPVLAN_F_VEPA,
+    IPVLAN_MODE_L2,
+    IPVLAN_MODE_L3,
+    IPVLAN_MODE_L3S,
+    MACVLAN_MODE_BRIDGE,
+    MACVLAN_MODE_PASSTHRU,
+    MACVLAN_MODE_PRIVATE,
+    MACVLAN_MODE_VEPA,
+    RTM_NEWLINK,
+    RTM_NEWQDISC,
+    TC_H_ROOT,
+    TCA_KIND,
+    TCA_OPTIONS,
+    TCMSG,
+)
+from plumb.kernel.netlink.uapi.linux_xfrm import (
+    XFRM_INF,
+    XFRM_MODE_TRANSPORT,
+    XFRM_MSG_NEWSA,
+    XFRM_USERSA_INFO,
+    XFRMA_ALG_AEAD,
+    XFRMA_ALG_AUTH,
+    XFRMA_ALG_CRYPT,
+)
 from plumb.kernel.netns import namespaces
 
-NEWLINK, NEWQDISC = 16, 36
-IFINFO, TCMSG = struct.Struct("=BxHiII"), struct.Struct("=BxxxiIII")
-IFNAME, LINK, LINKINFO, INFO_KIND, INFO_DATA = 3, 5, 18, 1, 2
-LOOPBACK, TC_ROOT, TCA_KIND, TCA_OPTIONS = 1, 0xFFFFFFFF, 1, 2
+LOOPBACK = 1
+"""The index of lo in every namespace."""
 number = itertools.count(1)
 
 
@@ -51,20 +107,17 @@ def link(kind: str, data: bytes = b"", parent: int = 0) -> str:
         parent: the parent's index.
     """
     name = f"try{next(number)}"
-    info = (
-        [attribute(INFO_KIND, kind), nest(INFO_DATA, data)]
-        if data
-        else [attribute(INFO_KIND, kind)]
-    )
-    above = attribute(LINK, struct.pack("=I", parent)) if parent else b""
-    body = (
-        IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-        + attribute(IFNAME, name)
-        + above
-        + nest(LINKINFO, *info)
-    )
-    codec.ask(codec.ROUTE, NEWLINK, codec.CREATE | codec.EXCL, body)
+    info = attribute(IFLA_INFO_KIND, kind) + (nest(IFLA_INFO_DATA, data) if data else b"")
+    body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(IFLA_IFNAME, name)
+    body += attribute_u32(IFLA_LINK, parent) if parent else b""
+    _create(NETLINK_ROUTE, RTM_NEWLINK, body + nest(IFLA_LINKINFO, info))
     return name
+
+
+def _create(family: int, kind: int, body: bytes) -> None:
+    """Send a request for something that must not be there yet."""
+    with Connection(family) as kernel:
+        kernel.change(kind, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
 def _link(kind: str, data: bytes = b"") -> str:
@@ -110,45 +163,45 @@ def _modes(kind: str, modes: Mapping[str, bytes]) -> str:
 
 
 MACVLAN = {
-    mode: attribute(1, struct.pack("=I", bits))
-    for mode, bits in (("bridge", 4), ("private", 1), ("vepa", 2), ("passthru", 8))
+    mode: attribute_u32(IFLA_MACVLAN_MODE, bits)
+    for mode, bits in (
+        ("bridge", MACVLAN_MODE_BRIDGE),
+        ("private", MACVLAN_MODE_PRIVATE),
+        ("vepa", MACVLAN_MODE_VEPA),
+        ("passthru", MACVLAN_MODE_PASSTHRU),
+    )
 }
-"""IFLA_MACVLAN_MODE (linux/if_link.h)."""
 
 
 def _ipvlan(mode: int, flags: int) -> bytes:
-    """IFLA_IPVLAN_MODE and IFLA_IPVLAN_FLAGS: in which layer it takes the packets.
-
-    Whether siblings reach one another.
-    """
-    return attribute(1, struct.pack("=H", mode)) + (
-        attribute(2, struct.pack("=H", flags)) if flags else b""
-    )
+    """In which layer an ipvlan link takes packets, and whether siblings reach one another."""
+    given = attribute_u16(IFLA_IPVLAN_FLAGS, flags) if flags else b""
+    return attribute_u16(IFLA_IPVLAN_MODE, mode) + given
 
 
-IPVLAN = {"l2": _ipvlan(0, 0), "l3": _ipvlan(1, 0), "private": _ipvlan(0, 1), "vepa": _ipvlan(0, 2)}
+IPVLAN = {
+    "l2": _ipvlan(IPVLAN_MODE_L2, 0),
+    "l3": _ipvlan(IPVLAN_MODE_L3, 0),
+    "private": _ipvlan(IPVLAN_MODE_L2, IPVLAN_F_PRIVATE),
+    "vepa": _ipvlan(IPVLAN_MODE_L2, IPVLAN_F_VEPA),
+}
 
 
 def _vlan() -> str:
-    link("vlan", attribute(1, struct.pack("=H", 10)), _parent())  # IFLA_VLAN_ID
+    link("vlan", attribute_u16(IFLA_VLAN_ID, 10), _parent())
     return ""
 
 
 def _vxlan() -> str:
-    link(
-        "vxlan", attribute(1, struct.pack("=I", 4096)) + attribute(15, struct.pack(">H", 4789))
-    )  # IFLA_VXLAN_ID, _PORT
-    return ""
+    return _link(
+        "vxlan", attribute_u32(IFLA_VXLAN_ID, 4096) + attribute_be16(IFLA_VXLAN_PORT, 4789)
+    )
 
 
 def _netem() -> str:
-    delay = struct.pack("=6I", 0, 1000, 0, 0, 0, 0)  # tc_netem_qopt
-    body = (
-        TCMSG.pack(socket.AF_UNSPEC, LOOPBACK, 0, TC_ROOT, 0)
-        + attribute(TCA_KIND, "netem")
-        + attribute(TCA_OPTIONS, delay)
-    )
-    codec.ask(codec.ROUTE, NEWQDISC, codec.CREATE | codec.EXCL, body)
+    delay = struct.pack("=6I", 0, 1000, 0, 0, 0, 0)  # struct tc_netem_qopt
+    body = TCMSG.pack(socket.AF_UNSPEC, LOOPBACK, 0, TC_H_ROOT, 0) + attribute(TCA_KIND, "netem")
+    _create(NETLINK_ROUTE, RTM_NEWQDISC, body + attribute(TCA_OPTIONS, delay))
     return ""
 
 
@@ -205,28 +258,10 @@ def _tracefs() -> str:
 
 # -- generic netlink and IPsec ---------------------------------------------------------------
 
-CTRL, GETFAMILY, FAMILY_ID, FAMILY_NAME = 16, 3, 1, 2
-GENL = struct.Struct("=BBxx")
-NEW_SERVICE = 1
-NEWSA, ESP, TRANSPORT = 16, 50, 0
-ALG_AUTH, ALG_CRYPT, ALG_AEAD = 1, 2, 18
-USERSA = struct.Struct("=56x 4s12xIBxxx 4s12x 4Q32x 32x 12x IIHBBB7x")
-"""xfrm_usersa_info (linux/xfrm.h).
-
-A selector, destination with SPI and protocol, source, lifetimes, statistics, family, mode.
-"""
-
-
-def _generic(name: str) -> int:
-    """The number of a family of generic netlink, whose module the kernel loads for the question."""
-    body = GENL.pack(GETFAMILY, 1) + attribute(FAMILY_NAME, name)
-    answer = codec.ask(codec.GENERIC, CTRL, 0, body)[0]
-    found: int = struct.unpack("=H", codec.attributes(answer[GENL.size :])[FAMILY_ID])[0]
-    return found
-
 
 def _family(name: str) -> str:
-    _generic(name)
+    """Ask for a family of generic netlink, for which the kernel loads its module."""
+    GenericFamily(name).close()
     return ""
 
 
@@ -236,7 +271,7 @@ def _drop_monitor() -> str:
     But only the machine's own namespace is told of it, so look what has been loaded.
     """
     try:
-        return _family("NET_DM")
+        return _family(NET_DM_FAMILY)
     except OSError:
         if not _loaded("drop_monitor") and b" net_dm_" not in Path("/proc/kallsyms").read_bytes():
             raise
@@ -245,57 +280,57 @@ def _drop_monitor() -> str:
 
 def _ipvs() -> str:
     """A service for packets marked 1: `ipvsadm -A -f 1 -s rr`."""
-    # IPVS_SVC_ATTR_AF, _FWMARK, _SCHED_NAME, _FLAGS, _TIMEOUT, _NETMASK (linux/ip_vs.h)
     service = nest(
-        1,
-        attribute(1, struct.pack("=H", socket.AF_INET)),
-        attribute(5, struct.pack("=I", 1)),
-        attribute(6, "rr"),
-        attribute(7, struct.pack("=II", 0, 0xFFFFFFFF)),
-        attribute(8, struct.pack("=I", 0)),
-        attribute(9, b"\xff\xff\xff\xff"),
+        IPVS_CMD_ATTR_SERVICE,
+        attribute_u16(IPVS_SVC_ATTR_AF, socket.AF_INET),
+        attribute_u32(IPVS_SVC_ATTR_FWMARK, 1),
+        attribute(IPVS_SVC_ATTR_SCHED_NAME, "rr"),
+        attribute(IPVS_SVC_ATTR_FLAGS, struct.pack("=II", 0, 0xFFFFFFFF)),
+        attribute_u32(IPVS_SVC_ATTR_TIMEOUT, 0),
+        attribute(IPVS_SVC_ATTR_NETMASK, b"\xff\xff\xff\xff"),
     )
-    codec.ask(codec.GENERIC, _generic("IPVS"), 0, GENL.pack(NEW_SERVICE, 1) + service)
+    with GenericFamily(IPVS_GENL_NAME, IPVS_GENL_VERSION) as ipvs:
+        ipvs.change(IPVS_CMD_NEW_SERVICE, service)
     return ""
 
 
 def _state(*algorithms: bytes) -> None:
     """`ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp … mode transport`, with an SPI of its own."""
-    forever = (0xFFFFFFFFFFFFFFFF,) * 4
-    body = USERSA.pack(
+    body = XFRM_USERSA_INFO.pack(
         bytes((192, 0, 2, 2)),
         socket.htonl(0x1000 + next(number)),
-        ESP,
+        socket.IPPROTO_ESP,
         bytes((192, 0, 2, 1)),
-        *forever,
+        *(XFRM_INF,) * 4,
         0,
         1,
         socket.AF_INET,
-        TRANSPORT,
+        XFRM_MODE_TRANSPORT,
         0,
         0,
     )
-    codec.ask(codec.XFRM, NEWSA, codec.CREATE | codec.EXCL, body + b"".join(algorithms))
+    _create(NETLINK_XFRM, XFRM_MSG_NEWSA, body + b"".join(algorithms))
 
 
 def _gcm() -> bytes:
     """Docker's cipher: a key of 128 bits and 32 of salt, a check value of 64."""
     return attribute(
-        ALG_AEAD, struct.pack("=64sII20s", b"rfc4106(gcm(aes))", 160, 64, os.urandom(20))
+        XFRMA_ALG_AEAD, struct.pack("=64sII20s", b"rfc4106(gcm(aes))", 160, 64, os.urandom(20))
     )
 
 
 def _cbc() -> tuple[bytes, bytes]:
     """The oldest ones: any kernel that has ESP has them."""
     return (
-        attribute(ALG_CRYPT, struct.pack("=64sI16s", b"cbc(aes)", 128, os.urandom(16))),
-        attribute(ALG_AUTH, struct.pack("=64sI20s", b"hmac(sha1)", 160, os.urandom(20))),
+        attribute(XFRMA_ALG_CRYPT, struct.pack("=64sI16s", b"cbc(aes)", 128, os.urandom(16))),
+        attribute(XFRMA_ALG_AUTH, struct.pack("=64sI20s", b"hmac(sha1)", 160, os.urandom(20))),
     )
 
 
 def _xfrm() -> str:
     """A socket of NETLINK_XFRM; what goes through it takes more."""
-    return _socket(socket.AF_NETLINK, socket.SOCK_RAW, codec.XFRM)
+    Connection(NETLINK_XFRM).close()
+    return ""
 
 
 def _esp() -> str:
@@ -327,7 +362,7 @@ ATTEMPTS: dict[str, Callable[[], str]] = {
     "dummy": _dummy,
     "macvlan": partial(_modes, "macvlan", MACVLAN),
     "ipvlan": partial(_modes, "ipvlan", IPVLAN),
-    "ipvlan-l3s": partial(_modes, "ipvlan", {"l3s": _ipvlan(2, 0)}),
+    "ipvlan-l3s": partial(_modes, "ipvlan", {"l3s": _ipvlan(IPVLAN_MODE_L3S, 0)}),
     "8021q": _vlan,
     "vxlan": _vxlan,
     "netem": _netem,
@@ -335,7 +370,7 @@ ATTEMPTS: dict[str, Callable[[], str]] = {
     "ping": _ping,
     "br_netfilter": _br_netfilter,
     "sctp": partial(_socket, socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP),
-    "ipvs": partial(_family, "IPVS"),
+    "ipvs": partial(_family, IPVS_GENL_NAME),
     "ipvs-rr": _ipvs,
     "xfrm": _xfrm,
     "esp4": _esp,

@@ -12,15 +12,29 @@ from __future__ import annotations
 import ctypes
 import itertools
 import socket
-import struct
 from collections.abc import Callable
 from functools import partial
 
 from plumb.errors import KernelRefused
 from plumb.kernel.features.link_checks import modprobe
 from plumb.kernel.netfilter import backends
-from plumb.kernel.netlink import codec, ctnetlink
-from plumb.kernel.netlink.codec import attribute
+from plumb.kernel.netlink import ctnetlink
+from plumb.kernel.netlink.codec import attribute, attribute_be32, attribute_u8
+from plumb.kernel.netlink.nfnetlink import Netfilter, request
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NFNL_MSG_COMPAT_GET,
+    NFNL_SUBSYS_NFT_COMPAT,
+    NFNL_SUBSYS_ULOG,
+    NFNLGRP_NFTRACE,
+    NFPROTO_IPV4,
+    NFPROTO_UNSPEC,
+    NFTA_COMPAT_NAME,
+    NFTA_COMPAT_REV,
+    NFTA_COMPAT_TYPE,
+    NFULA_CFG_CMD,
+    NFULNL_CFG_CMD_BIND,
+    NFULNL_MSG_CONFIG,
+)
 from plumb.kernel.netns import namespaces
 from plumb.plan import Step
 from plumb.things import Thing
@@ -97,20 +111,16 @@ def _asked(
 
 # -- netlink's side ---------------------------------------------------------------
 
-NFGEN = struct.Struct("=BBH")
-COMPAT_GET = 11 << 8
-LOG_CONFIG = 4 << 8 | 1
-BIND = 1
-
 
 def _compat(name: str, revision: int, target: bool) -> str:
     """Ask nft_compat for a revision of a match or target."""
     wanted = (
-        attribute(1, name)
-        + attribute(2, struct.pack(">I", revision))
-        + attribute(3, struct.pack(">I", target))
+        attribute(NFTA_COMPAT_NAME, name)
+        + attribute_be32(NFTA_COMPAT_REV, revision)
+        + attribute_be32(NFTA_COMPAT_TYPE, target)
     )
-    codec.ask(codec.NETFILTER, COMPAT_GET, 0, NFGEN.pack(socket.AF_INET, 0, 0) + wanted)
+    with Netfilter() as kernel:
+        kernel.ask(request(NFNL_SUBSYS_NFT_COMPAT, NFNL_MSG_COMPAT_GET, NFPROTO_IPV4, wanted))
     return ""
 
 
@@ -139,9 +149,10 @@ def _ctnetlink() -> str:
 
 
 def _log() -> str:
-    """Bind to a log group: NFULA_CFG_CMD with NFULNL_CFG_CMD_BIND."""
-    body = NFGEN.pack(socket.AF_UNSPEC, 0, socket.htons(1)) + attribute(1, bytes([BIND]))
-    codec.ask(codec.NETFILTER, LOG_CONFIG, 0, body)
+    """Bind to a log group."""
+    bind = attribute_u8(NFULA_CFG_CMD, NFULNL_CFG_CMD_BIND)
+    with Netfilter() as kernel:
+        kernel.ask(request(NFNL_SUBSYS_ULOG, NFULNL_MSG_CONFIG, NFPROTO_UNSPEC, bind, resource=1))
     return ""
 
 
@@ -177,12 +188,11 @@ def _nft_trace() -> str:
         f"add table ip {table}; add chain ip {table} c; add rule ip {table} c meta nftrace set 1",
         "mark packets for tracing",
     )
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, codec.NETFILTER) as sock:
-        sock.setsockopt(codec.SOL_NETLINK, ADD_MEMBERSHIP, GROUP_NFTRACE)
+    with Netfilter() as kernel:
+        kernel.join(NFNLGRP_NFTRACE)
     return ""
 
 
-ADD_MEMBERSHIP, GROUP_NFTRACE = 1, 9
 FIREWALL: dict[str, Callable[[], str]] = {
     "conntrack": partial(rules, "filter", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
     "addrtype": partial(rules, "nat", "-m addrtype --dst-type LOCAL -j ACCEPT"),

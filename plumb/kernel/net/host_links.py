@@ -5,10 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Any
 
-from plumb.kernel.net.link_messages import SCOPE_LINK, link
+from plumb.kernel.net.link_messages import link
 from plumb.kernel.net.links import addresses, main_table
-from plumb.kernel.netlink import rtnetlink as nl
 from plumb.kernel.netlink.rtnetlink import RouteSocket
+from plumb.kernel.netlink.uapi.linux_rtnetlink import RT_SCOPE_LINK, RTM_GETLINK
 
 
 def on_link_networks() -> list[IPv4Network]:
@@ -22,7 +22,7 @@ def on_link_networks() -> list[IPv4Network]:
         return [
             IPv4Network(f"{found.get_attr('RTA_DST')}/{found['dst_len']}")
             for found in main_table(kernel, 4)
-            if found["scope"] == SCOPE_LINK and found.get_attr("RTA_DST") and found["dst_len"]
+            if found["scope"] == RT_SCOPE_LINK and found.get_attr("RTA_DST") and found["dst_len"]
         ]
 
 
@@ -32,10 +32,11 @@ def kind_of(name: str) -> str | None:
     None where there is no such link.
     """
     with RouteSocket() as kernel:
-        for found in kernel.get(nl.GETLINK, link(name)):
-            info = found.get_attr("IFLA_LINKINFO")
-            return (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
-    return None
+        found = kernel.get(RTM_GETLINK, link(name))
+    if found is None:
+        return None
+    info = found.get_attr("IFLA_LINKINFO")
+    return (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
 
 
 def address_of(dev: str) -> Any:

@@ -15,39 +15,90 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 from typing import Self
 
-from plumb.kernel.netlink.codec import DONE, DUMP, ERROR, HEADER, REQUEST, attribute, attributes
+from plumb.kernel.netlink.codec import attribute_u32, attributes, number, text
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
+from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    BR_STATE_FORWARDING,
+    IFA_ADDRESS,
+    IFA_LOCAL,
+    IFADDRMSG,
+    IFF_LOWER_UP,
+    IFF_UP,
+    IFINFOMSG,
+    IFLA_ADDRESS,
+    IFLA_BRPORT_ISOLATED,
+    IFLA_BRPORT_MODE,
+    IFLA_BRPORT_STATE,
+    IFLA_IFNAME,
+    IFLA_INFO_DATA,
+    IFLA_INFO_KIND,
+    IFLA_INFO_SLAVE_DATA,
+    IFLA_INFO_SLAVE_KIND,
+    IFLA_IPVLAN_MODE,
+    IFLA_LINK,
+    IFLA_LINK_NETNSID,
+    IFLA_LINKINFO,
+    IFLA_MACVLAN_MODE,
+    IFLA_MASTER,
+    IFLA_MTU,
+    IFLA_VLAN_ID,
+    IPVLAN_MODE_L2,
+    IPVLAN_MODE_L3,
+    IPVLAN_MODE_L3S,
+    MACVLAN_MODE_BRIDGE,
+    MACVLAN_MODE_PASSTHRU,
+    MACVLAN_MODE_PRIVATE,
+    MACVLAN_MODE_VEPA,
+    NDA_DST,
+    NDA_LLADDR,
+    NDMSG,
+    NETNSA_FD,
+    NETNSA_NSID,
+    NUD_DELAY,
+    NUD_FAILED,
+    NUD_INCOMPLETE,
+    NUD_NOARP,
+    NUD_PERMANENT,
+    NUD_PROBE,
+    NUD_REACHABLE,
+    NUD_STALE,
+    RTGENMSG,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_GETNEIGH,
+    RTM_GETNSID,
+)
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.netns_state import IPInterface, Link, Neighbour, Port
 from plumb.model.observations import Netns
 
-GETLINK, GETADDR, GETNEIGH, GETNSID = 18, 22, 30, 90
-LINK, ADDRESS, NEIGHBOUR = (
-    struct.Struct("=BxHiII"),
-    struct.Struct("=BBBBI"),
-    struct.Struct("=BxxxiHBB"),
-)
-IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
-MAC, IFNAME, MTU, PEER, MASTER, LINKINFO, PEER_NS = 1, 3, 4, 5, 10, 18, 37
-KIND, DATA, SLAVE_KIND, SLAVE_DATA = 1, 2, 4, 5
 MODES = {
-    "macvlan": {1: "private", 2: "vepa", 4: "bridge", 8: "passthru"},
-    "ipvlan": {0: "l2", 1: "l3", 2: "l3s"},
+    "macvlan": {
+        MACVLAN_MODE_PRIVATE: "private",
+        MACVLAN_MODE_VEPA: "vepa",
+        MACVLAN_MODE_BRIDGE: "bridge",
+        MACVLAN_MODE_PASSTHRU: "passthru",
+    },
+    "ipvlan": {IPVLAN_MODE_L2: "l2", IPVLAN_MODE_L3: "l3", IPVLAN_MODE_L3S: "l3s"},
 }
+OWN = {"macvlan": IFLA_MACVLAN_MODE, "ipvlan": IFLA_IPVLAN_MODE, "vlan": IFLA_VLAN_ID}
+"""By kind of link, the one of its own attributes that is of interest."""
 NUD = {
-    0x01: "INCOMPLETE",
-    0x02: "REACHABLE",
-    0x04: "STALE",
-    0x08: "DELAY",
-    0x10: "PROBE",
-    0x20: "FAILED",
-    0x40: "NOARP",
-    0x80: "PERMANENT",
+    NUD_INCOMPLETE: "INCOMPLETE",
+    NUD_REACHABLE: "REACHABLE",
+    NUD_STALE: "STALE",
+    NUD_DELAY: "DELAY",
+    NUD_PROBE: "PROBE",
+    NUD_FAILED: "FAILED",
+    NUD_NOARP: "NOARP",
+    NUD_PERMANENT: "PERMANENT",
 }
 HERE = "/proc/thread-self/ns/net"
 
@@ -62,12 +113,7 @@ class LinkInventory:
     def __init__(self, place: Netns) -> None:
         self.place = place
         with entered(place.ns):
-            self._socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0
-            )
-        self._socket.settimeout(2.0)
-        self._socket.bind((0, 0))
-        self._sequence = 0
+            self._connection = Connection(NETLINK_ROUTE)
 
     def __enter__(self) -> Self:
         return self
@@ -77,20 +123,22 @@ class LinkInventory:
 
     def close(self) -> None:
         """Let go of the socket, and so of the namespace."""
-        self._socket.close()
+        self._connection.close()
 
     def links(self) -> tuple[Link, ...]:
         """All links, in the order of their numbers."""
-        found = (self._link(payload) for payload in self._dump(GETLINK, LINK.pack(0, 0, 0, 0, 0)))
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        found = map(self._link, self._connection.dump(RTM_GETLINK, body))
         return tuple(sorted(found, key=lambda link: link.index))
 
     def addresses(self, links: Sequence[Link]) -> tuple[tuple[str, IPInterface], ...]:
         """All addresses, with their links' names."""
         names, found = {link.index: link.name for link in links}, []
-        for payload in self._dump(GETADDR, ADDRESS.pack(0, 0, 0, 0, 0)):
-            _, prefix, _, _, index = ADDRESS.unpack_from(payload)
-            told = attributes(payload[ADDRESS.size :])
-            packed = told.get(2) or told.get(1)  # IFA_LOCAL, or IFA_ADDRESS where there is no peer
+        body = IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        for payload in self._connection.dump(RTM_GETADDR, body):
+            _, prefix, _, _, index = IFADDRMSG.unpack_from(payload)
+            told = attributes(payload, IFADDRMSG.size)
+            packed = told.get(IFA_LOCAL) or told.get(IFA_ADDRESS)  # the latter without a peer
             if packed:
                 found.append((names.get(index, ""), ip_interface(f"{ip_address(packed)}/{prefix}")))
         return tuple(found)
@@ -98,16 +146,14 @@ class LinkInventory:
     def neighbours(self, links: Sequence[Link]) -> tuple[Neighbour, ...]:
         """What is known of neighbours' MAC addresses."""
         names, found = {link.index: link.name for link in links}, []
-        for payload in self._dump(GETNEIGH, NEIGHBOUR.pack(0, 0, 0, 0, 0)):
-            family, index, state, _, _ = NEIGHBOUR.unpack_from(payload)
-            told = attributes(payload[NEIGHBOUR.size :])
-            if family in (socket.AF_INET, socket.AF_INET6) and 1 in told:
-                mac = told.get(2, b"").hex(":")
-                found.append(
-                    Neighbour(
-                        names.get(index, ""), ip_address(told[1]), mac, NUD.get(state, "NONE")
-                    )
-                )
+        body = NDMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        for payload in self._connection.dump(RTM_GETNEIGH, body):
+            family, index, state, _, _ = NDMSG.unpack_from(payload)
+            told = attributes(payload, NDMSG.size)
+            if family in (socket.AF_INET, socket.AF_INET6) and NDA_DST in told:
+                dev, ip = names.get(index, ""), ip_address(told[NDA_DST])
+                mac = told.get(NDA_LLADDR, b"").hex(":")
+                found.append(Neighbour(dev, ip, mac, NUD.get(state, "NONE")))
         return tuple(found)
 
     def number_of(self, descriptor: int) -> int | None:
@@ -116,74 +162,56 @@ class LinkInventory:
         Args:
             descriptor: an open file of the other one.
         """
-        body = bytes(4) + attribute(3, struct.pack("=I", descriptor))  # rtgenmsg; NETNSA_FD
-        for payload in self._ask(GETNSID, REQUEST, body):
-            number = struct.unpack("=i", attributes(payload[4:])[1])[0]  # NETNSA_NSID
-            return None if number < 0 else int(number)
-        return None
+        body = RTGENMSG.pack(socket.AF_UNSPEC) + attribute_u32(NETNSA_FD, descriptor)
+        try:
+            found = attributes(self._connection.get(RTM_GETNSID, body), RTGENMSG.size)
+        except OSError:
+            return None
+        nsid = int.from_bytes(found[NETNSA_NSID], sys.byteorder, signed=True)
+        return None if nsid < 0 else nsid
 
     def _link(self, payload: bytes) -> Link:
-        _, _, index, flags, _ = LINK.unpack_from(payload)
-        found = attributes(payload[LINK.size :])
-        about = attributes(found.get(LINKINFO, b""))
-        kind = about.get(KIND, b"").rstrip(b"\0").decode()
-        own = _number(
-            attributes(about.get(DATA, b"")).get(1, b"")
-        )  # each kind's first attribute: a mode, a VLAN's number
-        name, mac = found[IFNAME].rstrip(b"\0").decode(), found.get(MAC, b"").hex(":")
-        mtu, master, peer = (_number(found.get(number, b"")) for number in (MTU, MASTER, PEER))
+        _, _, index, flags, _ = IFINFOMSG.unpack_from(payload)
+        found = attributes(payload, IFINFOMSG.size)
+        about = attributes(found.get(IFLA_LINKINFO, b""))
+        kind = text(about.get(IFLA_INFO_KIND, b""))
+        own = _own(kind, about)
         return Link(
             self.place,
             index,
-            name,
+            text(found[IFLA_IFNAME]),
             kind,
-            mac,
-            mtu,
+            found.get(IFLA_ADDRESS, b"").hex(":"),
+            number(found.get(IFLA_MTU, b"")),
             bool(flags & IFF_UP),
             bool(flags & IFF_LOWER_UP),
-            master,
-            peer,
-            _number(found[PEER_NS]) if PEER_NS in found else None,
+            number(found.get(IFLA_MASTER, b"")),
+            number(found.get(IFLA_LINK, b"")),
+            number(found[IFLA_LINK_NETNSID]) if IFLA_LINK_NETNSID in found else None,
             MODES.get(kind, {}).get(own, ""),
             own if kind == "vlan" else 0,
             _port(about),
         )
 
-    def _dump(self, kind: int, body: bytes) -> Iterator[bytes]:
-        yield from self._ask(kind, REQUEST | DUMP, body)
 
-    def _ask(self, kind: int, flags: int, body: bytes) -> Iterator[bytes]:
-        self._sequence += 1
-        self._socket.send(
-            HEADER.pack(HEADER.size + len(body), kind, flags, self._sequence, 0) + body
-        )
-        while True:
-            data, at = self._socket.recv(1 << 18), 0
-            while at + HEADER.size <= len(data):
-                length, answer, _, sequence, _ = HEADER.unpack_from(data, at)
-                if sequence == self._sequence:
-                    if answer in (ERROR, DONE):
-                        return
-                    yield data[at + HEADER.size : at + length]
-                    if not flags & DUMP:
-                        return
-                at += (length + 3) & ~3
+def _own(kind: str, about: dict[int, bytes]) -> int:
+    """A macvlan's or ipvlan's mode, a VLAN's number."""
+    if kind not in OWN:
+        return 0
+    return number(attributes(about.get(IFLA_INFO_DATA, b"")).get(OWN[kind], b""))
 
 
 def _port(about: dict[int, bytes]) -> Port | None:
-    """What a bridge knows of a link, where it is a port of one (IFLA_BRPORT_*)."""
-    if not about.get(SLAVE_KIND, b"").startswith(b"bridge"):
+    """What a bridge knows of a link, where it is a port of one."""
+    if not about.get(IFLA_INFO_SLAVE_KIND, b"").startswith(b"bridge"):
         return None
-    found = attributes(about.get(SLAVE_DATA, b""))
+    found = attributes(about.get(IFLA_INFO_SLAVE_DATA, b""))
+    state = found.get(IFLA_BRPORT_STATE)
     return Port(
-        _number(found.get(1, b"\3")),
-        hairpin=bool(_number(found.get(4, b""))),
-        isolated=bool(_number(found.get(33, b""))),
+        BR_STATE_FORWARDING if state is None else number(state),
+        hairpin=bool(number(found.get(IFLA_BRPORT_MODE, b""))),
+        isolated=bool(number(found.get(IFLA_BRPORT_ISOLATED, b""))),
     )
-
-
-def _number(value: bytes) -> int:
-    return int.from_bytes(value, "little")
 
 
 def numbers(places: Sequence[LinkInventory]) -> dict[tuple[str, int], Netns]:
@@ -197,9 +225,9 @@ def numbers(places: Sequence[LinkInventory]) -> dict[tuple[str, int], Netns]:
             descriptor = os.open(other.place.ns or HERE, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 for place in places:
-                    number = place.number_of(descriptor) if place is not other else None
-                    if number is not None:
-                        found[place.place.name, number] = other.place
+                    nsid = place.number_of(descriptor) if place is not other else None
+                    if nsid is not None:
+                        found[place.place.name, nsid] = other.place
             finally:
                 os.close(descriptor)
     return found

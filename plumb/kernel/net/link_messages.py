@@ -14,17 +14,34 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
-from plumb.kernel.netlink import rtnetlink as nl
-from plumb.kernel.netlink.rtnetlink import Message
+from plumb.kernel.netlink.rtnetlink import Message, ifaddrmsg, ifinfmsg, rtmsg
+from plumb.kernel.netlink.uapi.linux_netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
+from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFA_F_NODAD,
+    IFF_UP,
+    IPVLAN_F_PRIVATE,
+    IPVLAN_F_VEPA,
+    IPVLAN_MODE_L2,
+    IPVLAN_MODE_L3,
+    IPVLAN_MODE_L3S,
+    RT_SCOPE_LINK,
+    RT_SCOPE_UNIVERSE,
+    RT_TABLE_MAIN,
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_DELROUTE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    RTN_UNICAST,
+    RTPROT_BOOT,
+)
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route
 from plumb.things.links import Bridge, Dummy, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
 
-IFF_UP = 0x1
-IFA_F_NODAD = 0x02
-MAIN_TABLE, PROTO_BOOT, SCOPE_UNIVERSE, SCOPE_LINK, UNICAST = 254, 3, 0, 253, 1
-IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
-IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
+IPVLAN_MODES = {"l2": IPVLAN_MODE_L2, "l3": IPVLAN_MODE_L3, "l3s": IPVLAN_MODE_L3S}
+IPVLAN_FLAGS = {"bridge": 0, "private": IPVLAN_F_PRIVATE, "vepa": IPVLAN_F_VEPA}
 NetnsFd = Callable[[str], int]
 
 
@@ -44,7 +61,7 @@ def index(dev: str) -> int:
 
 def link(name: str, *attributes: tuple[str, object], up: bool | None = None) -> Any:
     """A link message about the link of that name."""
-    body = nl.ifinfmsg()
+    body = ifinfmsg()
     body["attrs"] = [("IFLA_IFNAME", name), *attributes]
     if up is not None:
         body["flags"], body["change"] = (IFF_UP if up else 0), IFF_UP
@@ -64,15 +81,15 @@ def adding(thing: Thing, descriptor: NetnsFd) -> list[Message]:
 def _(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
     made = [
         Message(
-            nl.NEWLINK,
-            nl.CREATE | nl.EXCL,
+            RTM_NEWLINK,
+            NLM_F_CREATE | NLM_F_EXCL,
             link(thing.name, ("IFLA_ADDRESS", thing.mac), info("bridge")),
         )
     ]
     # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports'
     # smallest.
     return made + (
-        [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))] if thing.mtu else []
+        [Message(RTM_NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))] if thing.mtu else []
     )
 
 
@@ -95,7 +112,7 @@ def _(thing: Veth, descriptor: NetnsFd) -> list[Message]:
         up=thing.up,
     )
     return [
-        Message(nl.NEWLINK, nl.CREATE | nl.EXCL, body),
+        Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body),
         *(_hairpin(thing) if thing.hairpin else []),
     ]
 
@@ -104,12 +121,12 @@ def _hairpin(thing: Veth) -> list[Message]:
     """A bridge port's own settings go to the port, which is there only once the link is."""
     data = {"attrs": [("IFLA_BRPORT_MODE", int(thing.hairpin))]}
     slave = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data)]}
-    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_LINKINFO", slave)))]
+    return [Message(RTM_NEWLINK, 0, link(thing.name, ("IFLA_LINKINFO", slave)))]
 
 
 @adding.register
 def _(thing: Dummy, descriptor: NetnsFd) -> list[Message]:
-    return [Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.name, info("dummy")))]
+    return [Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link(thing.name, info("dummy")))]
 
 
 @adding.register
@@ -117,8 +134,8 @@ def _(thing: Vlan, descriptor: NetnsFd) -> list[Message]:
     parent = ("IFLA_LINK", index(thing.parent))
     return [
         Message(
-            nl.NEWLINK,
-            nl.CREATE | nl.EXCL,
+            RTM_NEWLINK,
+            NLM_F_CREATE | NLM_F_EXCL,
             link(thing.name, parent, info("vlan", ("IFLA_VLAN_ID", thing.id))),
         )
     ]
@@ -148,7 +165,9 @@ def _(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
     own = [("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) else []
     place = [("IFLA_LINK", index(thing.parent)), ("IFLA_NET_NS_FD", descriptor(thing.ns))]
     return [
-        Message(nl.NEWLINK, nl.CREATE | nl.EXCL, link(thing.born, *own, *place, own_info(thing)))
+        Message(
+            RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link(thing.born, *own, *place, own_info(thing))
+        )
     ]
 
 
@@ -166,22 +185,22 @@ def settling(thing: OnParent) -> list[Message]:
         ),
     )
     body["index"] = index(thing.born)
-    return [Message(nl.NEWLINK, 0, body)]
+    return [Message(RTM_NEWLINK, 0, body)]
 
 
 @adding.register
 def _(thing: Up, descriptor: NetnsFd) -> list[Message]:
-    return [Message(nl.NEWLINK, 0, link(thing.dev, up=True))]
+    return [Message(RTM_NEWLINK, 0, link(thing.dev, up=True))]
 
 
 @adding.register
 def _(thing: Address, descriptor: NetnsFd) -> list[Message]:
-    return [Message(nl.NEWADDR, nl.CREATE | nl.EXCL, address(thing))]
+    return [Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, address(thing))]
 
 
 @adding.register
 def _(thing: Route, descriptor: NetnsFd) -> list[Message]:
-    return [Message(nl.NEWROUTE, nl.CREATE | nl.EXCL, route(thing))]
+    return [Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route(thing))]
 
 
 @singledispatch
@@ -197,22 +216,22 @@ def removing(thing: Thing) -> list[Message]:
 @removing.register(Macvlan)
 @removing.register(Ipvlan)
 def _(thing: InHost | OnParent) -> list[Message]:
-    return [Message(nl.DELLINK, 0, link(thing.name))]
+    return [Message(RTM_DELLINK, 0, link(thing.name))]
 
 
 @removing.register
 def _(thing: Up) -> list[Message]:
-    return [Message(nl.NEWLINK, 0, link(thing.dev, up=False))]
+    return [Message(RTM_NEWLINK, 0, link(thing.dev, up=False))]
 
 
 @removing.register
 def _(thing: Address) -> list[Message]:
-    return [Message(nl.DELADDR, 0, address(thing))]
+    return [Message(RTM_DELADDR, 0, address(thing))]
 
 
 @removing.register
 def _(thing: Route) -> list[Message]:
-    return [Message(nl.DELROUTE, 0, route(thing))]
+    return [Message(RTM_DELROUTE, 0, route(thing))]
 
 
 @singledispatch
@@ -225,7 +244,7 @@ def changing(thing: Thing) -> list[Message]:
 def _(thing: Bridge) -> list[Message]:
     return [
         Message(
-            nl.NEWLINK,
+            RTM_NEWLINK,
             0,
             link(thing.name, ("IFLA_MTU", thing.mtu or 1500), ("IFLA_ADDRESS", thing.mac)),
         )
@@ -239,27 +258,27 @@ def _(thing: Veth) -> list[Message]:
         ("IFLA_MTU", thing.mtu or 1500),
     )
     port = _hairpin(thing) if thing.master else []
-    return [Message(nl.NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *port]
+    return [Message(RTM_NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *port]
 
 
 @changing.register
 def _(thing: Macvlan) -> list[Message]:
-    return [Message(nl.NEWLINK, 0, link(thing.name, ("IFLA_ADDRESS", thing.mac), own_info(thing)))]
+    return [Message(RTM_NEWLINK, 0, link(thing.name, ("IFLA_ADDRESS", thing.mac), own_info(thing)))]
 
 
 @changing.register
 def _(thing: Ipvlan) -> list[Message]:
-    return [Message(nl.NEWLINK, 0, link(thing.name, own_info(thing)))]
+    return [Message(RTM_NEWLINK, 0, link(thing.name, own_info(thing)))]
 
 
 @changing.register
 def _(thing: Route) -> list[Message]:
-    return [Message(nl.NEWROUTE, nl.CREATE | nl.REPLACE, route(thing))]
+    return [Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route(thing))]
 
 
 def address(thing: Address) -> Any:
     """An address message."""
-    body = nl.ifaddrmsg()
+    body = ifaddrmsg()
     ip = thing.ip
     body["family"], body["prefixlen"], body["index"] = (
         family(ip.version),
@@ -276,17 +295,17 @@ def address(thing: Address) -> Any:
 
 def route(thing: Route) -> Any:
     """A route message; `proto boot`, as for what is typed by hand."""
-    body = nl.rtmsg()
+    body = rtmsg()
     body["family"], body["dst_len"], body["table"] = (
         family(thing.dst.version),
         thing.dst.prefixlen,
-        MAIN_TABLE,
+        RT_TABLE_MAIN,
     )
     on_link = thing.via is None and thing.dst.version == 4
     body["proto"], body["scope"], body["type"] = (
-        PROTO_BOOT,
-        SCOPE_LINK if on_link else SCOPE_UNIVERSE,
-        UNICAST,
+        RTPROT_BOOT,
+        RT_SCOPE_LINK if on_link else RT_SCOPE_UNIVERSE,
+        RTN_UNICAST,
     )
     body["attrs"] = [
         *([("RTA_GATEWAY", str(thing.via))] if thing.via else []),

@@ -17,11 +17,8 @@ from typing import Any
 from plumb.errors import KernelRefused
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.link_messages import (
-    IFF_UP,
     IPVLAN_FLAGS,
     IPVLAN_MODES,
-    MAIN_TABLE,
-    PROTO_BOOT,
     NetnsFd,
     adding,
     changing,
@@ -31,15 +28,27 @@ from plumb.kernel.net.link_messages import (
     removing,
     settling,
 )
-from plumb.kernel.netlink import rtnetlink as nl
-from plumb.kernel.netlink.rtnetlink import Message, NetlinkAck, RouteSocket
+from plumb.kernel.netlink.codec import NetlinkAck
+from plumb.kernel.netlink.connection import BATCH
+from plumb.kernel.netlink.rtnetlink import Message, RouteSocket, ifaddrmsg, ifinfmsg, rtmsg
+from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFF_RUNNING,
+    IFF_UP,
+    RT_TABLE_MAIN,
+    RTM_DELLINK,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    RTM_NEWLINK,
+    RTPROT_BOOT,
+)
 from plumb.kernel.netns.namespaces import entered, is_namespace
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route
 from plumb.things.links import Bridge, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
 
-IFF_RUNNING, SIOCGIFFLAGS = 0x40, 0x8913
+SIOCGIFFLAGS = 0x8913  # linux/sockios.h
 MANY = 2  # cables from this number on are removed together
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
 HINTS = {
@@ -79,10 +88,10 @@ def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
         for step in steps
         if isinstance(step.before, Veth) and look_link(step.before) is not None
     ]
-    kernel.ask([Message(nl.NEWLINK, 0, link(name, group)) for name in names])
-    body = nl.ifinfmsg()
+    kernel.send([Message(RTM_NEWLINK, 0, link(name, group)) for name in names])
+    body = ifinfmsg()
     body["attrs"] = [group]
-    answer = kernel.ask([Message(nl.DELLINK, 0, body)])[0]
+    answer = kernel.send([Message(RTM_DELLINK, 0, body)])[0]
     return steps if answer.errno == 0 or answer.errno in GONE else []
 
 
@@ -113,7 +122,7 @@ class _Sender:
         except KernelRefused as refused:
             self.flush()
             raise StepFailed(refused, step, self._done) from refused
-        if len(self._descriptors) >= nl.BATCH:
+        if len(self._descriptors) >= BATCH:
             self.flush()
         if isinstance(step.thing, OnParent):
             self.flush()
@@ -137,7 +146,7 @@ class _Sender:
                     bad = next(
                         (
                             answer
-                            for answer in kernel.ask(messages(thing))
+                            for answer in kernel.send(messages(thing))
                             if not _fine(step, answer)
                         ),
                         None,
@@ -164,7 +173,7 @@ class _Sender:
     def flush(self) -> None:
         """Send what waits; note what was done, and raise the first refusal."""
         sent, self._waiting = self._waiting, []
-        answers = iter(self._kernel.ask([message for _, messages in sent for message in messages]))
+        answers = iter(self._kernel.send([message for _, messages in sent for message in messages]))
         self.close()
         failed: tuple[Step, NetlinkAck] | None = None
         for step, messages in sent:
@@ -226,7 +235,7 @@ def _fine(step: Step, answer: NetlinkAck) -> bool:
 def look_link(thing: InHost) -> Thing | None:
     """A link of the host as it is now; None where there is none, or one that is not plumb's."""
     with RouteSocket() as kernel:
-        found = next(iter(kernel.get(nl.GETLINK, link(thing.name))), None)
+        found = kernel.get(RTM_GETLINK, link(thing.name))
     if found is None or _kind(found) != thing.kind:
         return None
     mtu = found.get_attr("IFLA_MTU") if getattr(thing, "mtu", None) else None
@@ -269,12 +278,12 @@ def _look_on_parent(thing: OnParent) -> OnParent | None:
     if not is_namespace(thing.ns):
         return None
     with entered(thing.ns), RouteSocket() as kernel:
-        found = [
-            each for name in (thing.name, thing.born) for each in kernel.get(nl.GETLINK, link(name))
-        ]
+        found = kernel.get(RTM_GETLINK, link(thing.name)) or kernel.get(
+            RTM_GETLINK, link(thing.born)
+        )
     return (
-        _as_on_parent(found[0], thing)
-        if found and _kind(found[0]) == thing.kind and found[0].get_attr("IFLA_LINK") == parent
+        _as_on_parent(found, thing)
+        if found and _kind(found) == thing.kind and found.get_attr("IFLA_LINK") == parent
         else None
     )
 
@@ -324,8 +333,8 @@ def look(thing: Thing) -> Thing | None:
         return _look_on_parent(thing)
     with RouteSocket() as kernel:
         if isinstance(thing, Up):
-            links = kernel.get(nl.GETLINK, link(thing.dev))
-            return thing if any(found["flags"] & IFF_UP for found in links) else None
+            found = kernel.get(RTM_GETLINK, link(thing.dev))
+            return thing if found and found["flags"] & IFF_UP else None
         if isinstance(thing, Address):
             return thing if thing.ip in addresses(kernel, thing.dev, thing.ip.version) else None
         assert isinstance(thing, Route)
@@ -334,7 +343,7 @@ def look(thing: Thing) -> Thing | None:
 
 def addresses(kernel: RouteSocket, dev: str, version: int) -> list[Any]:
     """The addresses of one family on a link, as interfaces."""
-    body = nl.ifaddrmsg()
+    body = ifaddrmsg()
     try:
         body["family"], body["index"] = family(version), index(dev)
     except OSError:
@@ -343,13 +352,13 @@ def addresses(kernel: RouteSocket, dev: str, version: int) -> list[Any]:
         ip_interface(
             f"{found.get_attr('IFA_LOCAL') or found.get_attr('IFA_ADDRESS')}/{found['prefixlen']}"
         )
-        for found in kernel.get(nl.GETADDR, body, dump=True)
+        for found in kernel.dump(RTM_GETADDR, body)
     ]
 
 
 def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
     for found in main_table(kernel, thing.dst.version):
-        if found["dst_len"] != thing.dst.prefixlen or found["proto"] != PROTO_BOOT:
+        if found["dst_len"] != thing.dst.prefixlen or found["proto"] != RTPROT_BOOT:
             continue
         via = found.get_attr("RTA_GATEWAY")
         if (found.get_attr("RTA_DST") or str(thing.dst.network_address)) == str(
@@ -363,10 +372,10 @@ def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
 
 def main_table(kernel: RouteSocket, version: int) -> Iterator[Any]:
     """The routes of the main table, one family's."""
-    body = nl.rtmsg()
-    body["family"], body["table"] = family(version), MAIN_TABLE
-    for found in kernel.get(nl.GETROUTE, body, dump=True):
-        if (found.get_attr("RTA_TABLE") or found["table"]) == MAIN_TABLE:
+    body = rtmsg()
+    body["family"], body["table"] = family(version), RT_TABLE_MAIN
+    for found in kernel.dump(RTM_GETROUTE, body):
+        if (found.get_attr("RTA_TABLE") or found["table"]) == RT_TABLE_MAIN:
             yield found
 
 

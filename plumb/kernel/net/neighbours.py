@@ -12,37 +12,39 @@ All is about the calling thread's namespace.
 from __future__ import annotations
 
 import socket
-import struct
 from collections.abc import Collection
 from ipaddress import ip_address, ip_interface
-from typing import Any
 
-from plumb.kernel.netlink import rtnetlink as nl
-from plumb.kernel.netlink.codec import attribute, attributes
-from plumb.kernel.netlink.rtnetlink import RouteSocket
+from plumb.kernel.netlink.codec import Request, attribute, attributes
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
+from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFA_ADDRESS,
+    IFA_LOCAL,
+    IFADDRMSG,
+    NDA_DST,
+    NDMSG,
+    NUD_NOARP,
+    NUD_PERMANENT,
+    RT_SCOPE_UNIVERSE,
+    RTM_DELNEIGH,
+    RTM_GETADDR,
+    RTM_GETNEIGH,
+)
 from plumb.model.cnm import IPAddress, IPInterface
-
-DELNEIGH, GETNEIGH = 29, 30
-NDA_DST = 1
-NUD_PERMANENT, NUD_NOARP = 0x80, 0x40
-SCOPE_GLOBAL = 0
-NDMSG = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 
 
 def own_addresses() -> list[tuple[str, IPInterface]]:
     """The namespace's global addresses, each with its link, in the kernel's order."""
-    with RouteSocket() as kernel:
-        return [
-            (socket.if_indextoname(found["index"]), _interface(found))
-            for found in kernel.get(nl.GETADDR, nl.ifaddrmsg(), dump=True)
-            if found["scope"] == SCOPE_GLOBAL
-        ]
-
-
-def _interface(found: Any) -> IPInterface:
-    return ip_interface(
-        f"{found.get_attr('IFA_LOCAL') or found.get_attr('IFA_ADDRESS')}/{found['prefixlen']}"
-    )
+    found = []
+    with Connection(NETLINK_ROUTE) as kernel:
+        for payload in kernel.dump(RTM_GETADDR, IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
+            _, prefix, _, scope, index = IFADDRMSG.unpack_from(payload)
+            if scope == RT_SCOPE_UNIVERSE:
+                said = attributes(payload, IFADDRMSG.size)
+                ip = ip_address(said.get(IFA_LOCAL) or said[IFA_ADDRESS])
+                found.append((socket.if_indextoname(index), ip_interface(f"{ip}/{prefix}")))
+    return found
 
 
 def forget_neighbours(addresses: Collection[IPAddress]) -> int:
@@ -50,37 +52,25 @@ def forget_neighbours(addresses: Collection[IPAddress]) -> int:
 
     Those that somebody wrote down stay.
     """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as kernel:
-        kernel.bind((0, 0))
+    with Connection(NETLINK_ROUTE) as kernel:
         known = [
-            message
+            Request(RTM_DELNEIGH, 0, named)
             for version in {ip.version for ip in addresses}
-            for message, ip in _neighbours(kernel, version)
+            for named, ip in _learnt(kernel, version)
             if ip in addresses
         ]
-        if known:
-            kernel.send(b"".join(_message(DELNEIGH, 0, body) for body in known))
+        kernel.send(known)  # one that is gone meanwhile is forgotten as well
         return len(known)
 
 
-def _message(kind: int, flags: int, body: bytes) -> bytes:
-    return nl.HEADER.pack(nl.HEADER.size + len(body), kind, nl.REQUEST | flags, 0, 0) + body
-
-
-def _neighbours(kernel: socket.socket, version: int) -> list[tuple[bytes, IPAddress]]:
+def _learnt(kernel: Connection, version: int) -> list[tuple[bytes, IPAddress]]:
     """What the kernel has learnt: each as the body of a message that names it, and its address."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    kernel.send(_message(GETNEIGH, nl.DUMP, NDMSG.pack(family, 0, 0, 0, 0)))
     found: list[tuple[bytes, IPAddress]] = []
-    while True:
-        data, at = kernel.recv(1 << 18), 0
-        while at + nl.HEADER.size <= len(data):
-            length, kind, *_ = nl.HEADER.unpack_from(data, at)
-            if kind in (nl.DONE, nl.ERROR):
-                return found
-            body, at = data[at + nl.HEADER.size : at + length], at + ((length + 3) & ~3)
-            index, state = NDMSG.unpack_from(body)[1:3]
-            raw = attributes(body[NDMSG.size :]).get(NDA_DST, b"")
-            if raw and not state & (NUD_PERMANENT | NUD_NOARP):
-                named = NDMSG.pack(family, index, 0, 0, 0) + attribute(NDA_DST, raw)
-                found.append((named, ip_address(raw)))
+    for payload in kernel.dump(RTM_GETNEIGH, NDMSG.pack(family, 0, 0, 0, 0)):
+        _, index, state, _, _ = NDMSG.unpack_from(payload)
+        packed = attributes(payload, NDMSG.size).get(NDA_DST, b"")
+        if packed and not state & (NUD_PERMANENT | NUD_NOARP):
+            named = NDMSG.pack(family, index, 0, 0, 0) + attribute(NDA_DST, packed)
+            found.append((named, ip_address(packed)))
+    return found

@@ -19,7 +19,6 @@ from __future__ import annotations
 import errno
 import re
 import socket
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,45 +28,64 @@ from typing import Self
 from plumb.errors import KernelRefused
 from plumb.kernel.net import sysctl
 from plumb.kernel.netlink import ctnetlink
-from plumb.kernel.netlink.codec import attribute, attributes
-from plumb.kernel.netlink.connection import Questions
+from plumb.kernel.netlink.codec import attribute, attribute_u32, attributes, number
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
+from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    NDA_DST,
+    NDA_LLADDR,
+    NDA_MASTER,
+    NDA_VLAN,
+    NDMSG,
+    NUD_PERMANENT,
+    RT_TABLE_MAIN,
+    RTA_DST,
+    RTA_GATEWAY,
+    RTA_IIF,
+    RTA_MARK,
+    RTA_OIF,
+    RTA_PREFSRC,
+    RTA_SRC,
+    RTA_TABLE,
+    RTA_VIA,
+    RTM_F_FIB_MATCH,
+    RTM_F_LOOKUP_TABLE,
+    RTM_GETNEIGH,
+    RTM_GETROUTE,
+    RTMSG,
+    RTN_ANYCAST,
+    RTN_BLACKHOLE,
+    RTN_BROADCAST,
+    RTN_LOCAL,
+    RTN_MULTICAST,
+    RTN_NAT,
+    RTN_PROHIBIT,
+    RTN_THROW,
+    RTN_UNICAST,
+    RTN_UNREACHABLE,
+)
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.ports import listeners
-from plumb.model.netns_state import ConntrackEntry, ConnTuple, Listener, RouteAnswer
+from plumb.model.netns_state import ConntrackEntry, Listener, RouteAnswer
 from plumb.model.observations import Flow, Netns
 
 IPAddress = IPv4Address | IPv6Address
-# linux/rtnetlink.h, linux/neighbour.h; the numbers are the kernel's ABI.
-GETROUTE, GETNEIGH = 26, 30
-DST, SRC, IIF, OIF, GATEWAY, PREFSRC, TABLE, MARK, VIA = 1, 2, 3, 4, 5, 7, 15, 16, 18
-LOOKUP_TABLE, FIB_MATCH = 0x1000, 0x2000
-ROUTE, NEIGHBOUR = struct.Struct("=BBBBBBBBI"), struct.Struct("=BxxxiHBB")
 TYPES = {
-    1: "unicast",
-    2: "local",
-    3: "broadcast",
-    4: "anycast",
-    5: "multicast",
-    6: "blackhole",
-    7: "unreachable",
-    8: "prohibit",
-    9: "throw",
-    10: "nat",
+    RTN_UNICAST: "unicast",
+    RTN_LOCAL: "local",
+    RTN_BROADCAST: "broadcast",
+    RTN_ANYCAST: "anycast",
+    RTN_MULTICAST: "multicast",
+    RTN_BLACKHOLE: "blackhole",
+    RTN_UNREACHABLE: "unreachable",
+    RTN_PROHIBIT: "prohibit",
+    RTN_THROW: "throw",
+    RTN_NAT: "nat",
 }
 REFUSING = {"EINVAL": "blackhole", "EACCES": "prohibit", "EHOSTUNREACH": "unreachable"}
 """Types of routes that answer with an errno."""
-AF_BRIDGE = 7
-PERMANENT = 0x80
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 COUNTERS = ("snmp", "netstat")
-SEEN_REPLY = 0x2
-STATUS, ICMP_ID = 3, {4: 4, 6: 7}
-PROTOCOLS = {
-    "icmp": {4: 1, 6: 58},
-    "tcp": {4: 6, 6: 6},
-    "udp": {4: 17, 6: 17},
-    "sctp": {4: 132, 6: 132},
-}
 
 MEANINGS = {
     "ENETUNREACH": "there is no route to that destination",
@@ -111,7 +129,7 @@ class RouteLookup:
     def __init__(self, place: Netns) -> None:
         self.place = place
         with entered(place.ns):
-            self._route = Questions(socket.NETLINK_ROUTE)
+            self._route = Connection(NETLINK_ROUTE)
 
     def __enter__(self) -> Self:
         return self
@@ -146,43 +164,41 @@ class RouteLookup:
 
     def _asked(self, to: IPAddress, source: IPAddress | None, iif: str, mark: int) -> RouteAnswer:
         bits = to.max_prefixlen
-        body = attribute(DST, to.packed) + (attribute(SRC, source.packed) if source else b"")
+        body = attribute(RTA_DST, to.packed)
+        if source:
+            body += attribute(RTA_SRC, source.packed)
         if iif:
-            body += attribute(
-                IIF,
-                struct.pack(
-                    "=I", next(index for index, name in self._links.items() if name == iif)
-                ),
-            )
+            index = next(index for index, name in self._links.items() if name == iif)
+            body += attribute_u32(RTA_IIF, index)
         if mark:
-            body += attribute(MARK, struct.pack("=I", mark))
+            body += attribute_u32(RTA_MARK, mark)
         try:
-            whole = self._get(to, bits, source, body, LOOKUP_TABLE)
+            whole = self._get(to, bits, source, body, RTM_F_LOOKUP_TABLE)
         except OSError as error:
             return RouteAnswer(to, error=errno.errorcode.get(error.errno or 0, str(error.errno)))
         try:
-            matched = self._get(to, bits, source, body, LOOKUP_TABLE | FIB_MATCH)
+            matched = self._get(to, bits, source, body, RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH)
         except OSError:
             matched = whole
-        _, length, _, _, _, _, _, kind, _ = ROUTE.unpack_from(whole)
-        _, net_length, *_ = ROUTE.unpack_from(matched)
-        found, entry = attributes(whole[ROUTE.size :]), attributes(matched[ROUTE.size :])
-        net = f"{ip_address(entry[DST])}/{net_length}" if DST in entry else "default"
+        _, length, _, _, _, _, _, kind, _ = RTMSG.unpack_from(whole)
+        _, net_length, *_ = RTMSG.unpack_from(matched)
+        found, entry = attributes(whole, RTMSG.size), attributes(matched, RTMSG.size)
+        net = f"{ip_address(entry[RTA_DST])}/{net_length}" if RTA_DST in entry else "default"
         return RouteAnswer(
             to,
             TYPES.get(kind, str(kind)),
-            self._links.get(_number(found.get(OIF)), ""),
+            self._links.get(number(found.get(RTA_OIF, b"")), ""),
             _gateway(found),
-            ip_address(found[PREFSRC]) if PREFSRC in found else None,
+            ip_address(found[RTA_PREFSRC]) if RTA_PREFSRC in found else None,
             net.removesuffix(f"/{bits}") if length else net,
-            _number(entry.get(TABLE)) or 254,
+            number(entry.get(RTA_TABLE, b"")) or RT_TABLE_MAIN,
         )
 
     def _get(
         self, to: IPAddress, bits: int, source: IPAddress | None, body: bytes, flags: int
     ) -> bytes:
-        head = ROUTE.pack(FAMILIES[to.version], bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
-        return next(self._route.ask(GETROUTE, head + body))
+        head = RTMSG.pack(FAMILIES[to.version], bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
+        return self._route.get(RTM_GETROUTE, head + body)
 
     # -- forwarding ---------------------------------------------------------------
 
@@ -193,22 +209,23 @@ class RouteLookup:
         """
         return [
             entry
-            for payload in self._route.dump(GETNEIGH, NEIGHBOUR.pack(AF_BRIDGE, 0, 0, 0, 0))
+            for payload in self._route.dump(RTM_GETNEIGH, NDMSG.pack(socket.AF_BRIDGE, 0, 0, 0, 0))
             if (entry := self._entry(payload)) is not None
         ]
 
     def _entry(self, payload: bytes) -> FdbEntry | None:
-        family, index, state, _, _ = NEIGHBOUR.unpack_from(payload)
-        found = attributes(payload[NEIGHBOUR.size :])
-        if family != AF_BRIDGE or 2 not in found or not (found.keys() & {1, 9}):
+        family, index, state, _, _ = NDMSG.unpack_from(payload)
+        found = attributes(payload, NDMSG.size)
+        known = NDA_LLADDR in found and (NDA_DST in found or NDA_MASTER in found)
+        if family != socket.AF_BRIDGE or not known:
             return None
         return FdbEntry(
-            found[2].hex(":"),
+            found[NDA_LLADDR].hex(":"),
             self._links.get(index, ""),
-            self._links.get(_number(found.get(9)), ""),
-            ip_address(found[1]) if 1 in found else None,
-            _number(found.get(5)),
-            bool(state & PERMANENT),
+            self._links.get(number(found.get(NDA_MASTER, b"")), ""),
+            ip_address(found[NDA_DST]) if NDA_DST in found else None,
+            number(found.get(NDA_VLAN, b"")),
+            bool(state & NUD_PERMANENT),
         )
 
     @cached_property
@@ -244,11 +261,10 @@ class RouteLookup:
                 raise KernelRefused(
                     "read tracked connections", error.errno or 0, error.strerror or ""
                 ) from error
-        wanted = PROTOCOLS[flow.protocol][flow.version]
         return [
-            _tracked(flow.protocol, entry)
+            entry
             for entry in entries
-            if entry.way.protocol == wanted and _token(entry, flow.version) == flow.token
+            if entry.is_of(flow.protocol, flow.version) and _token(entry) == flow.token
         ]
 
     def listeners(self, protocol: str) -> list[Listener]:
@@ -298,30 +314,15 @@ def moved(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]
 
 
 def _gateway(found: Mapping[int, bytes]) -> IPAddress | None:
-    if GATEWAY in found:
-        return ip_address(found[GATEWAY])
-    return (
-        ip_address(found[VIA][2:]) if VIA in found else None
-    )  # IPv4 by way of an IPv6 neighbour: struct rtvia
+    if RTA_GATEWAY in found:
+        return ip_address(found[RTA_GATEWAY])
+    # IPv4 by way of an IPv6 neighbour: struct rtvia begins with the family.
+    return ip_address(found[RTA_VIA][2:]) if RTA_VIA in found else None
 
 
-def _tracked(protocol: str, entry: ctnetlink.ConntrackEntry) -> ConntrackEntry:
-    way, reply = (
-        ConnTuple(ip_address(each.src), ip_address(each.dst), each.src_port, each.dst_port)
-        for each in (entry.way, entry.reply)
-    )
-    status = attributes(entry.message[ctnetlink.GENERIC.size :]).get(STATUS, b"")
-    return ConntrackEntry(
-        protocol, way, reply, answered=bool(int.from_bytes(status, "big") & SEEN_REPLY)
-    )
-
-
-def _token(entry: ctnetlink.ConntrackEntry, version: int) -> int:
+def _token(entry: ConntrackEntry) -> int:
     """The client's port, or an echo's identifier."""
-    if entry.way.protocol not in PROTOCOLS["icmp"].values():
-        return entry.way.src_port
-    way = attributes(attributes(entry.message[ctnetlink.GENERIC.size :])[ctnetlink.TUPLE_ORIG])
-    return int.from_bytes(attributes(way[ctnetlink.TUPLE_PROTO]).get(ICMP_ID[version], b""), "big")
+    return entry.way.sport or entry.way.icmp_id
 
 
 def _pairs(lines: list[str]) -> Iterator[tuple[str, int]]:
@@ -340,7 +341,3 @@ def _lines(name: str) -> list[str]:
             return file.readlines()
     except FileNotFoundError:
         return []  # no IPv6 in this kernel
-
-
-def _number(data: bytes | None) -> int:
-    return int.from_bytes(data or b"", "little")

@@ -18,8 +18,6 @@ from plumb.kernel.netlink.ctnetlink import Table
 from plumb.kernel.netlink.sock_diag import PROTOCOLS, sockets
 from plumb.kernel.netns.namespaces import entered
 
-NAMES = {number: name for name, number in PROTOCOLS.items()} | {1: "icmp", 58: "icmp6"}
-
 
 class Traffic(NamedTuple):
     """A link's counters since it was made.
@@ -75,9 +73,8 @@ def flows() -> Counter[tuple[bytes, str, str]]:
     try:
         with Table() as table:
             for flow in table.dump():
-                protocol = NAMES.get(flow.way.protocol, str(flow.way.protocol))
                 for ip in {flow.way.src, flow.way.dst, flow.reply.src, flow.reply.dst}:
-                    found[ip, protocol, flow.state] += 1
+                    found[ip.packed, flow.protocol, flow.state] += 1
     except OSError as error:
         raise KernelRefused("read connection tracking", error.errno or errno.EIO) from error
     return found

@@ -28,10 +28,10 @@ from typing import NamedTuple
 from plumb.errors import KernelRefused
 from plumb.kernel.net import sysctl
 from plumb.kernel.netlink import ctnetlink
-from plumb.kernel.netlink.ctnetlink import ConntrackEntry, Table
+from plumb.kernel.netlink.ctnetlink import Table
+from plumb.model.netns_state import ConntrackEntry, IPAddress
 from plumb.things.host_ports import HostPort
 
-UDP = 17
 FEW = 1000
 """As many entries are read here in the time in which the kernel walks its table once."""
 
@@ -41,22 +41,26 @@ class ByPort(NamedTuple):
 
     version: int
     port: int
-    ip: bytes | None
+    ip: IPAddress | None
 
     def filter(self) -> bytes:
         """A dump's filter for them."""
-        return ctnetlink.came_in_for(self.version, UDP, self.port, self.ip)
+        return ctnetlink.came_in_for("udp", self.port, self.ip, self.version)
 
 
 class ByTarget(NamedTuple):
     """Flows whose answers come from an address: that is where their packets go."""
 
-    version: int
-    ip: bytes
+    ip: IPAddress
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.ip.version
 
     def filter(self) -> bytes:
         """A dump's filter for them."""
-        return ctnetlink.answered_from(self.version, self.ip)
+        return ctnetlink.answered_from(self.ip)
 
 
 Sought = ByPort | ByTarget
@@ -106,25 +110,22 @@ def dump() -> list[ConntrackEntry]:
 def _sought(ports: Iterable[HostPort]) -> dict[Sought, None]:
     found: dict[Sought, None] = {}
     for port in ports:
-        found[ByTarget(port.to_ip.version, port.to_ip.packed)] = None
+        found[ByTarget(port.to_ip)] = None
         if port.protocol == "udp":
-            found[
-                ByPort(
-                    port.ip.version, port.port, None if port.ip.is_unspecified else port.ip.packed
-                )
-            ] = None
+            ip = None if port.ip.is_unspecified else port.ip
+            found[ByPort(port.ip.version, port.port, ip)] = None
     return found
 
 
 def _by_port(flow: ConntrackEntry, sought: Container[Sought]) -> bool:
     way = flow.way
-    return way.protocol == UDP and any(
-        ByPort(way.version, way.dst_port, ip) in sought for ip in (None, way.dst)
+    return flow.protocol == "udp" and any(
+        ByPort(flow.version, way.dport, ip) in sought for ip in (None, way.dst)
     )
 
 
 def _by_target(flow: ConntrackEntry, sought: Container[Sought]) -> bool:
-    return ByTarget(flow.reply.version, flow.reply.src) in sought
+    return ByTarget(flow.reply.src) in sought
 
 
 def _candidates(table: Table, sought: Collection[Sought], there: int) -> Iterable[ConntrackEntry]:

@@ -18,7 +18,6 @@ import errno
 import json
 import os
 import re
-import socket
 import stat
 import threading
 from contextlib import suppress
@@ -28,9 +27,10 @@ from typing import Any
 
 from plumb.errors import KernelRefused, Unsupported
 from plumb.kernel.features.table import FEATURES
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_NETFILTER
 
 LIBRARY = "libnftables.so.1"
-NETLINK_NETFILTER = 12
 HANDLES, JSON = 1 << 3, 1 << 4
 """Output flags of nftables/libnftables.h: print each object's handle, the kernel's number for it.
 
@@ -168,7 +168,7 @@ def _netlink() -> None:
     Libnftables ends the whole process where there is none.
     """
     try:
-        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()
+        Connection(NETLINK_NETFILTER).close()
     except OSError as error:
         raise Unsupported(
             "firewall-backend is nftables, but this kernel has no netfilter over netlink",

@@ -14,8 +14,6 @@ kernel load it.
 from __future__ import annotations
 
 import shutil
-import socket
-import struct
 import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -24,7 +22,20 @@ from plumb.errors import PlumbError
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.iptables_restore import Ruleset, parse
 from plumb.kernel.netfilter.libnftables import HANDLES, nft
-from plumb.kernel.netlink.codec import DUMP, NETFILTER, ask, attributes
+from plumb.kernel.netlink.codec import attributes, be_number, text
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NFGENMSG,
+    NFNETLINK_V0,
+    NFNL_SUBSYS_NFTABLES,
+    NFPROTO_IPV4,
+    NFPROTO_IPV6,
+    NFT_MSG_GETRULE,
+    NFTA_RULE_CHAIN,
+    NFTA_RULE_HANDLE,
+    NFTA_RULE_TABLE,
+)
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_NETFILTER
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import Netns, RuleHit
 
@@ -32,9 +43,7 @@ TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
 FRONT_ENDS = frozenset({"filter", "nat", "mangle", "raw", "security"})
 TERSE = 1 << 11
 """An output flag of nftables/libnftables.h: the elements of named sets are left out."""
-GETRULE, GENERIC = 10 << 8 | 7, struct.Struct("=BBH")
-TABLE, CHAIN, HANDLE = 1, 2, 3
-FAMILY = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
+FAMILY = {"ip": NFPROTO_IPV4, "ip6": NFPROTO_IPV6}
 
 
 class Listing(NamedTuple):
@@ -110,13 +119,13 @@ def _handles(family: str) -> dict[tuple[str, str, str], list[int]]:
     """The handles of each chain's rules, in their order."""
     found: dict[tuple[str, str, str], list[int]] = {}
     try:
-        told = [
-            attributes(payload[GENERIC.size :])
-            for payload in ask(NETFILTER, GETRULE, DUMP, GENERIC.pack(FAMILY[family], 0, 0))
-        ]
+        with Connection(NETLINK_NETFILTER) as kernel:
+            body = NFGENMSG.pack(FAMILY[family], NFNETLINK_V0, 0)
+            rules = kernel.dump(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, body)
     except OSError:
         return found  # there is no nf_tables
-    for rule in told:
-        table, chain = (rule[kind].rstrip(b"\0").decode() for kind in (TABLE, CHAIN))
-        found.setdefault((family, table, chain), []).append(int.from_bytes(rule[HANDLE], "big"))
+    for payload in rules:
+        rule = attributes(payload, NFGENMSG.size)
+        table, chain = text(rule[NFTA_RULE_TABLE]), text(rule[NFTA_RULE_CHAIN])
+        found.setdefault((family, table, chain), []).append(be_number(rule[NFTA_RULE_HANDLE]))
     return found

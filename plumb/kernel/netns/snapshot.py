@@ -26,10 +26,19 @@ import subprocess
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
+from plumb.kernel.netlink.codec import attributes, be_number
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NFGENMSG,
+    NFNETLINK_V0,
+    NFNL_SUBSYS_NFTABLES,
+    NFT_MSG_GETGEN,
+    NFTA_GEN_ID,
+)
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_NETFILTER
 from plumb.kernel.netns import snapshot_rtnl
 from plumb.kernel.netns.namespaces import libc
 
-NETLINK_NETFILTER, GETGEN = 12, 10 << 8 | 16
 IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES = 64, 65
 LEGACY = {
     "iptables": ("/proc/net/ip_tables_names", socket.AF_INET, 0, 84),
@@ -110,16 +119,14 @@ def _qualified(ruleset: str) -> Iterator[str]:
 
 
 def _generation() -> int | None:
-    with socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
-    ) as kernel:
-        kernel.send(struct.pack("=IHHIIBBH", 20, GETGEN, 1, 1, 0, 0, 0, 0))
-        data = kernel.recv(4096)
-    if struct.unpack_from("=H", data, 4)[0] == 2:  # NLMSG_ERROR: no nf_tables
-        return None
-    return int.from_bytes(
-        data[24:28], "big"
-    )  # after two headers (16, 4) and the attribute's own (4)
+    """The number of changes to nf_tables' rules; None where the kernel has no nf_tables."""
+    kind = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN
+    with Connection(NETLINK_NETFILTER) as kernel:
+        try:
+            payload = kernel.get(kind, NFGENMSG.pack(socket.AF_UNSPEC, NFNETLINK_V0, 0))
+        except OSError:
+            return None
+    return be_number(attributes(payload, NFGENMSG.size)[NFTA_GEN_ID])
 
 
 # -- the legacy tables ---------------------------------------------------------------

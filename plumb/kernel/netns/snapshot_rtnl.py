@@ -7,30 +7,75 @@ would tell it by is kept: no counters, no lifetimes, no age.
 
 from __future__ import annotations
 
-import os
+import errno
 import socket
-import struct
 from collections.abc import Iterator
 from typing import Any
 
-GETLINK, GETADDR, GETROUTE, GETRULE = 18, 22, 26, 34
-REQUEST, DUMP, ERROR, DONE = 0x1, 0x300, 2, 3
-HEADER = struct.Struct("=IHHII")
-IFF_UP, IFF_LOWER_UP, IFF_SHOWN = (
-    0x1,
-    0x10000,
-    {0x1: "UP", 0x80: "NOARP", 0x100: "PROMISC", 0x200: "ALLMULTI"},
+from plumb.kernel.netlink.codec import attribute_u32, attributes, number, text
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
+from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    FIB_RULE_HDR,
+    FIB_RULE_INVERT,
+    FRA_DST,
+    FRA_FWMARK,
+    FRA_IIFNAME,
+    FRA_OIFNAME,
+    FRA_PRIORITY,
+    FRA_SRC,
+    FRA_TABLE,
+    IFA_ADDRESS,
+    IFA_F_DADFAILED,
+    IFA_F_TENTATIVE,
+    IFA_FLAGS,
+    IFA_LOCAL,
+    IFADDRMSG,
+    IFF_ALLMULTI,
+    IFF_LOWER_UP,
+    IFF_NOARP,
+    IFF_PROMISC,
+    IFF_UP,
+    IFINFOMSG,
+    IFLA_ADDRESS,
+    IFLA_EXT_MASK,
+    IFLA_IFNAME,
+    IFLA_INFO_KIND,
+    IFLA_LINKINFO,
+    IFLA_MASTER,
+    IFLA_MTU,
+    RT_TABLE_LOCAL,
+    RT_TABLE_MAIN,
+    RTA_DST,
+    RTA_GATEWAY,
+    RTA_OIF,
+    RTA_PRIORITY,
+    RTA_TABLE,
+    RTEXT_FILTER_SKIP_STATS,
+    RTM_F_CLONED,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    RTM_GETRULE,
+    RTMSG,
+    RTN_BLACKHOLE,
+    RTN_BROADCAST,
+    RTN_LOCAL,
+    RTN_MULTICAST,
+    RTN_PROHIBIT,
+    RTN_THROW,
+    RTN_UNREACHABLE,
 )
-IFA_F_TENTATIVE, IFA_F_DADFAILED = 0x40, 0x08
-LOCAL_TABLE, CLONED, UNICAST = 255, 0x200, 1
+
+FLAGS = {IFF_UP: "UP", IFF_NOARP: "NOARP", IFF_PROMISC: "PROMISC", IFF_ALLMULTI: "ALLMULTI"}
 ROUTE_TYPES = {
-    2: "local",
-    3: "broadcast",
-    5: "multicast",
-    6: "blackhole",
-    7: "unreachable",
-    8: "prohibit",
-    9: "throw",
+    RTN_LOCAL: "local",
+    RTN_BROADCAST: "broadcast",
+    RTN_MULTICAST: "multicast",
+    RTN_BLACKHOLE: "blackhole",
+    RTN_UNREACHABLE: "unreachable",
+    RTN_PROHIBIT: "prohibit",
+    RTN_THROW: "throw",
 }
 Attributes = dict[int, bytes]
 
@@ -41,172 +86,128 @@ def links() -> list[dict[str, Any]]:
     Name, up, carrier, and addresses that can be used.
     """
     found: dict[int, dict[str, Any]] = {}
-    for index, flags, attributes in _links():
-        found[index] = {
-            "name": _text(attributes[3]),
-            "up": bool(flags & IFF_UP),
-            "carrier": bool(flags & IFF_LOWER_UP),
-            "addresses": [],
-        }
-    for family, _, flags, index, attributes in _addresses():
-        whole = struct.unpack("=I", attributes[8])[0] if 8 in attributes else flags
-        if index in found and not whole & (IFA_F_TENTATIVE | IFA_F_DADFAILED):
-            found[index]["addresses"].append(_ip(family, attributes.get(2) or attributes[1]))
+    with Connection(NETLINK_ROUTE) as kernel:
+        for index, flags, said in _links(kernel):
+            found[index] = {
+                "name": text(said[IFLA_IFNAME]),
+                "up": bool(flags & IFF_UP),
+                "carrier": bool(flags & IFF_LOWER_UP),
+                "addresses": [],
+            }
+        for family, _, flags, index, said in _addresses(kernel):
+            whole = number(said[IFA_FLAGS]) if IFA_FLAGS in said else flags
+            if index in found and not whole & (IFA_F_TENTATIVE | IFA_F_DADFAILED):
+                found[index]["addresses"].append(_own_ip(family, said))
     return list(found.values())
 
 
 def layer3() -> dict[str, list[str]]:
-    """All links, addresses, routes and rules of the calling thread's namespace, a line each, in words like iproute2's."""
-    names = {}
-    seen = []
-    for index, flags, attributes in _links():
-        names[index] = _text(attributes[3])
-        seen.append((flags, attributes))
-    return {
-        "links": sorted(_link(flags, attributes, names) for flags, attributes in seen),
-        "addresses": sorted(
-            f"{_ip(family, attributes.get(2) or attributes[1])}/{prefix} dev {names.get(index, index)}"
-            for family, prefix, _, index, attributes in _addresses()
-        ),
-        "routes": sorted(_routes(names)),
-        "rules": sorted(_rules()),
-    }
+    """All links, addresses, routes and rules of the calling thread's namespace.
+
+    A line each, in words like iproute2's.
+    """
+    with Connection(NETLINK_ROUTE) as kernel:
+        seen = list(_links(kernel))
+        names = {index: text(said[IFLA_IFNAME]) for index, _, said in seen}
+        return {
+            "links": sorted(_link(flags, said, names) for _, flags, said in seen),
+            "addresses": sorted(
+                f"{_own_ip(family, said)}/{prefix} dev {names.get(index, index)}"
+                for family, prefix, _, index, said in _addresses(kernel)
+            ),
+            "routes": sorted(_routes(kernel, names)),
+            "rules": sorted(_rules(kernel)),
+        }
 
 
-def _link(flags: int, attributes: Attributes, names: dict[int, str]) -> str:
-    words = [_text(attributes[3]), *(word for bit, word in IFF_SHOWN.items() if flags & bit)]
-    if 4 in attributes:
-        words.append(f"mtu {struct.unpack('=I', attributes[4])[0]}")
-    if 10 in attributes:
-        master = struct.unpack("=I", attributes[10])[0]
+def _link(flags: int, said: Attributes, names: dict[int, str]) -> str:
+    words = [text(said[IFLA_IFNAME]), *(word for bit, word in FLAGS.items() if flags & bit)]
+    if IFLA_MTU in said:
+        words.append(f"mtu {number(said[IFLA_MTU])}")
+    if IFLA_MASTER in said:
+        master = number(said[IFLA_MASTER])
         words.append(f"master {names.get(master, master)}")
-    if 1 in attributes:
-        words.append(attributes[1].hex(":"))
-    if 18 in attributes and 1 in (info := dict(_attributes(attributes[18]))):
-        words.append(_text(info[1]))
-    return " ".join(words)
+    if IFLA_ADDRESS in said:
+        words.append(said[IFLA_ADDRESS].hex(":"))
+    kind = attributes(said.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_KIND)
+    return " ".join([*words, text(kind)] if kind else words)
 
 
-def _routes(names: dict[int, str]) -> Iterator[str]:
-    for data in dump(GETROUTE, bytes(12)):
-        family, dst_len, _, _, table, _, _, kind, flags = struct.unpack_from("=BBBBBBBBI", data)
-        attributes = dict(_attributes(data[12:]))
-        table = struct.unpack("=I", attributes[15])[0] if 15 in attributes else table
+def _routes(kernel: Connection, names: dict[int, str]) -> Iterator[str]:
+    for payload in kernel.dump(RTM_GETROUTE, bytes(RTMSG.size)):
+        family, dst_len, _, _, table, _, _, kind, flags = RTMSG.unpack_from(payload)
+        said = attributes(payload, RTMSG.size)
+        table = number(said[RTA_TABLE]) if RTA_TABLE in said else table
         if (
-            table == LOCAL_TABLE
-            or flags & CLONED
-            or kind == 5
+            table == RT_TABLE_LOCAL
+            or flags & RTM_F_CLONED
+            or kind == RTN_MULTICAST
             or family not in (socket.AF_INET, socket.AF_INET6)
         ):
             continue
-        words = [
-            ROUTE_TYPES.get(kind, ""),
-            f"{_ip(family, attributes[1])}/{dst_len}" if 1 in attributes else "default",
-        ]
-        if 5 in attributes:
-            words.append(f"via {_ip(family, attributes[5])}")
-        if 4 in attributes:
-            index = struct.unpack("=I", attributes[4])[0]
+        dst = f"{_ip(family, said[RTA_DST])}/{dst_len}" if RTA_DST in said else "default"
+        words = [ROUTE_TYPES.get(kind, ""), dst]
+        if RTA_GATEWAY in said:
+            words.append(f"via {_ip(family, said[RTA_GATEWAY])}")
+        if RTA_OIF in said:
+            index = number(said[RTA_OIF])
             words.append(f"dev {names.get(index, index)}")
-        if 6 in attributes:
-            words.append(f"metric {struct.unpack('=I', attributes[6])[0]}")
-        yield " ".join(
-            filter(
-                None,
-                [
-                    *words,
-                    "" if family == socket.AF_INET else "(IPv6)",
-                    "" if table == 254 else f"table {table}",
-                ],
-            )
-        )
+        if RTA_PRIORITY in said:
+            words.append(f"metric {number(said[RTA_PRIORITY])}")
+        words.append("" if family == socket.AF_INET else "(IPv6)")
+        words.append("" if table == RT_TABLE_MAIN else f"table {table}")
+        yield " ".join(filter(None, words))
 
 
-def _rules() -> Iterator[str]:
-    for data in dump(GETRULE, bytes(12)):
-        family, dst_len, src_len, _, table, _, _, action, flags = struct.unpack_from(
-            "=BBBBBBBBI", data
-        )
-        attributes = dict(_attributes(data[12:]))
-        number = {
-            kind: struct.unpack("=I", value)[0]
-            for kind, value in attributes.items()
-            if kind in (6, 10, 15)
-        }
-        words = [f"{number.get(6, 0)}:"]
-        for kind, length, word in ((2, src_len, "from"), (1, dst_len, "to")):
-            if kind in attributes:
-                words.append(f"{word} {_ip(family, attributes[kind])}/{length}")
-        for kind, word in ((3, "iif"), (17, "oif")):
-            if kind in attributes:
-                words.append(f"{word} {_text(attributes[kind])}")
-        words += [f"fwmark {number[10]:#x}"] if 10 in number else []
-        yield " ".join(
-            [
-                *words,
-                f"table {number.get(15, table)}",
-                f"action {action}",
-                f"flags {flags & 2}",
-                "(IPv4)" if family == socket.AF_INET else "(IPv6)",
-            ]
-        )
+def _rules(kernel: Connection) -> Iterator[str]:
+    try:
+        found = kernel.dump(RTM_GETRULE, bytes(FIB_RULE_HDR.size))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:  # a kernel without policy routing has no rules
+            raise
+        return
+    for payload in found:
+        yield _rule(payload)
 
 
-# -- messages ---------------------------------------------------------------
+def _rule(payload: bytes) -> str:
+    header = FIB_RULE_HDR.unpack_from(payload)
+    family, dst_len, src_len, _, table, _, _, action, flags = header
+    said = attributes(payload, FIB_RULE_HDR.size)
+    words = [f"{number(said.get(FRA_PRIORITY, b''))}:"]
+    for kind, length, word in ((FRA_SRC, src_len, "from"), (FRA_DST, dst_len, "to")):
+        if kind in said:
+            words.append(f"{word} {_ip(family, said[kind])}/{length}")
+    for kind, word in ((FRA_IIFNAME, "iif"), (FRA_OIFNAME, "oif")):
+        if kind in said:
+            words.append(f"{word} {text(said[kind])}")
+    if FRA_FWMARK in said:
+        words.append(f"fwmark {number(said[FRA_FWMARK]):#x}")
+    table = number(said[FRA_TABLE]) if FRA_TABLE in said else table
+    words += [f"table {table}", f"action {action}", f"flags {flags & FIB_RULE_INVERT}"]
+    return " ".join([*words, "(IPv4)" if family == socket.AF_INET else "(IPv6)"])
 
 
-def _links() -> Iterator[tuple[int, int, Attributes]]:
-    """Index, flags, attributes.
-
-    Without counters, which are half of the answer (IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).
-    """
-    for data in dump(GETLINK, bytes(16) + struct.pack("=HHI", 8, 29, 1 << 3)):
-        _, _, index, flags = struct.unpack_from("=BxHiI", data)
-        yield index, flags, dict(_attributes(data[16:]))
+# -- messages -----------------------------------------------------------------
 
 
-def _addresses() -> Iterator[tuple[int, int, int, int, Attributes]]:
+def _links(kernel: Connection) -> Iterator[tuple[int, int, Attributes]]:
+    """Index, flags, attributes; without counters, which are half of the answer."""
+    body = bytes(IFINFOMSG.size) + attribute_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+    for payload in kernel.dump(RTM_GETLINK, body):
+        _, _, index, flags, _ = IFINFOMSG.unpack_from(payload)
+        yield index, flags, attributes(payload, IFINFOMSG.size)
+
+
+def _addresses(kernel: Connection) -> Iterator[tuple[int, int, int, int, Attributes]]:
     """Family, prefix length, flags, link, attributes."""
-    for data in dump(GETADDR, bytes(8)):
-        family, prefix, flags, _, index = struct.unpack_from("=BBBBI", data)
-        yield family, prefix, flags, index, dict(_attributes(data[8:]))
+    for payload in kernel.dump(RTM_GETADDR, bytes(IFADDRMSG.size)):
+        family, prefix, flags, _, index = IFADDRMSG.unpack_from(payload)
+        yield family, prefix, flags, index, attributes(payload, IFADDRMSG.size)
 
 
-def dump(kind: int, body: bytes) -> Iterator[bytes]:
-    """All messages that answer a dump request of NETLINK_ROUTE in the calling thread's namespace, without their headers.
-
-    Raises:
-        OSError: the kernel refused.
-    """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as kernel:
-        kernel.send(HEADER.pack(HEADER.size + len(body), kind, REQUEST | DUMP, 1, 0) + body)
-        while True:
-            data, at = kernel.recv(1 << 18), 0
-            while at + HEADER.size <= len(data):
-                length, answer = HEADER.unpack_from(data, at)[:2]
-                if answer == DONE:
-                    return
-                if answer == ERROR:
-                    number = -struct.unpack_from("=i", data, at + HEADER.size)[0]
-                    if number == 95:  # EOPNOTSUPP: a kernel without policy routing has no rules
-                        return
-                    raise OSError(number, os.strerror(number))
-                yield data[at + HEADER.size : at + length]
-                at += (length + 3) & ~3
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, at)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, data[at + 4 : at + length]
-        at += (length + 3) & ~3
-
-
-def _text(data: bytes) -> str:
-    return data.rstrip(b"\0").decode(errors="replace")
+def _own_ip(family: int, said: Attributes) -> str:
+    return _ip(family, said.get(IFA_LOCAL) or said[IFA_ADDRESS])
 
 
 def _ip(family: int, data: bytes) -> str:

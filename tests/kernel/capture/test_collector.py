@@ -20,7 +20,17 @@ import pytest
 from plumb.kernel.capture import nftrace, packet_taps
 from plumb.kernel.capture.collector import Collector, Records
 from plumb.kernel.capture.flow_filter import Asked
-from plumb.kernel.netlink.nfnetlink import NFTABLES, NfMessage
+from plumb.kernel.netlink.codec import attribute, attribute_be32, nest
+from plumb.kernel.netlink.nfnetlink import NfMessage
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NFNL_SUBSYS_NFTABLES,
+    NFT_MSG_TRACE,
+    NFTA_TRACE_CHAIN,
+    NFTA_TRACE_TABLE,
+    NFTA_TRACE_TYPE,
+    NFTA_TRACE_VERDICT,
+    NFTA_VERDICT_CODE,
+)
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import Flow, Netns, RuleHit, RuleKind
@@ -288,15 +298,15 @@ def test_collecting_ends_as_soon_as_there_is_enough(crossroads: Crossroads) -> N
 )
 def test_the_end_of_a_chain_is_a_return_on_every_kernel(kind: int, handle: int, code: int) -> None:
     """Older kernels say return; newer ones a rule that has no handle, and goes on."""
-    from plumb.kernel.netlink.codec import attribute, nest
-
     body = (
-        attribute(nftrace.TABLE, "shop")
-        + attribute(nftrace.CHAIN, "replies")
-        + attribute(nftrace.TYPE, struct.pack(">I", kind))
-        + nest(nftrace.VERDICT, attribute(nftrace.VERDICT_CODE, struct.pack(">i", code)))
+        attribute(NFTA_TRACE_TABLE, "shop")
+        + attribute(NFTA_TRACE_CHAIN, "replies")
+        + attribute_be32(NFTA_TRACE_TYPE, kind)
+        + nest(NFTA_TRACE_VERDICT, attribute(NFTA_VERDICT_CODE, struct.pack(">i", code)))
     )
-    step = nftrace.decoded(NfMessage(NFTABLES, nftrace.MESSAGE, 1, body), 1, Netns("host", ""), str)
+    step = nftrace.decoded(
+        NfMessage(NFNL_SUBSYS_NFTABLES, NFT_MSG_TRACE, 1, body), 1, Netns("host", ""), str
+    )
     assert step == RuleHit(
         1, Netns("host", ""), "nft", "inet", "shop", "replies", RuleKind.RETURN, "return"
     )

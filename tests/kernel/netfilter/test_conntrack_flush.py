@@ -19,8 +19,8 @@ from plumb.errors import KernelRefused
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netlink import ctnetlink
-from plumb.kernel.netlink.ctnetlink import ConntrackEntry
 from plumb.kernel.netns import namespaces
+from plumb.model.netns_state import ConntrackEntry, ConnTuple
 from plumb.plan import Step
 from plumb.things.host_ports import HostPort
 from plumb.things.iptables import Family, Rule
@@ -91,7 +91,7 @@ def street(
         monkeypatch.setattr(conntrack_flush, "FEW", 0)
     if request.param == "an older kernel":
         monkeypatch.setattr(
-            ctnetlink, "FILTER", 99
+            ctnetlink, "CTA_FILTER", 99
         )  # an attribute that the kernel does not know, as a filter was once
     inside = f"{lan.root.parent}/inside"
     namespaces.make(inside)
@@ -137,9 +137,7 @@ def published(
 def tracked() -> list[tuple[str, int]]:
     """The flows that there are: original destination and its port."""
     return sorted(
-        (str(ip_address(flow.way.dst)), flow.way.dst_port)
-        for flow in conntrack_flush.dump()
-        if flow.way.dst_port
+        (str(flow.way.dst), flow.way.dport) for flow in conntrack_flush.dump() if flow.way.dport
     )
 
 
@@ -252,9 +250,9 @@ def test_few_among_many(lan: Lab) -> None:
     }
 
 
-def way(flows: list[ConntrackEntry], port: int) -> tuple[object, ...]:
+def way(flows: list[ConntrackEntry], port: int) -> ConnTuple:
     """The way of the flow to a port."""
-    return next(flow.way for flow in flows if flow.way.dst_port == port)
+    return next(flow.way for flow in flows if flow.way.dport == port)
 
 
 def test_what_has_ended_meanwhile_counts_as_forgotten(street: Street) -> None:
@@ -272,9 +270,9 @@ def test_other_protocols_are_read_and_left_alone(street: Street) -> None:
     """An echo request has no ports."""
     within(street.lab.lan, f"ping -c1 -W2 {HOST_IP}; ping -c1 -W2 {HOST_IP6}")
 
-    assert {(flow.way.protocol, flow.way.dst_port) for flow in conntrack_flush.dump()} >= {
-        (1, 0),
-        (58, 0),
+    assert {(flow.protocol, flow.way.dport) for flow in conntrack_flush.dump()} >= {
+        ("icmp", 0),
+        ("icmp6", 0),
     }
     assert conntrack_flush.forget([published(5353)]) == 0
 
