@@ -28,7 +28,9 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def test_who_has_something_is_called(loop: Loop, pipe: tuple[int, int]) -> None:
-    """With the events, again and again as long as something is there, and no more once it is not watched."""
+    """With the events, again and again as long as something is there, and no more once it is not
+    watched.
+    """
     seen: list[int] = []
     loop.watch(pipe[0], IN, seen.append)
     os.write(pipe[1], b"x")

@@ -1,4 +1,6 @@
-"""The agent: one process for all ports of a root, spoken to on a socket, started and ended as a thing of the plan."""
+"""The agent: one process for all ports of a root, spoken to on a socket, started and ended as a
+thing of the plan.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,9 @@ def test_there_is_one_agent(running: str) -> None:
 
 
 def test_it_is_a_daemon_of_its_own(running: str) -> None:
-    """Its session and folder are its own, it is nobody's child who would wait for it, and ps names it."""
+    """Its session and folder are its own, it is nobody's child who would wait for it, and ps names
+    it.
+    """
     pid = pid_of(running)
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     assert int(fields[1]) != os.getpid()
@@ -376,7 +380,9 @@ def test_what_is_gone_already_counts_as_removed(running: str) -> None:
 
 
 def test_many_ports_are_one_request(running: str) -> None:
-    """Two thousand ports and proxies come and go in well under a second each, and cost the agent next to no memory."""
+    """Two thousand ports and proxies come and go in well under a second each, and cost the agent
+    next to no memory.
+    """
 
     def memory() -> int:
         return int(

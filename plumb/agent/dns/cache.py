@@ -1,75 +1,75 @@
-"""Prepared answers: what was asked once is answered the next time without a look at it.
+"""Cache of prepared replies: a query that was answered before is answered without parsing it.
 
-A question is remembered as the bytes that came, but for the id: so whatever could make a difference
-(flags, case, EDNS) is part of what is compared, and an answer fits exactly. Names come and go
-seldom in comparison; when they do, or when a sandbox is configured anew, its answers are forgotten
-as a whole. So they are when there are too many: the next question is slower, no more.
+The key is the query's bytes without the id: whatever could change the reply (flags, case, EDNS) is
+part of the key, so a cached reply fits exactly. Names change seldom in comparison; when they do, or
+when plumb configures a sandbox anew, the sandbox's replies are all dropped. The same happens when
+there are too many: the next query takes longer, nothing else.
 """
 
 from __future__ import annotations
 
 Tails = tuple[bytes, ...]
-"""An answer without its id, in several orders; an empty one is for others to give."""
+"""Reply without its id, in several orders of its records; empty where the query is forwarded."""
 OVERHEAD = 200
-"""Bytes that an entry costs besides its own."""
-PART = 16
-"""The part of all that is one sandbox's at most: a sixteenth."""
+"""Bytes that an entry costs besides its content."""
+PARTS = 16
+"""Divisor for one sandbox: it may fill a sixteenth of the cache."""
 
 
 class AnswerCache:
-    """The prepared answers of all sandboxes.
+    """Prepared replies of all sandboxes.
 
     Args:
-        limit: their bytes at most.
+        limit: bytes at most.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit, self.size = limit, 0
-        self.shares: dict[CacheShard, None] = {}
+        self.shards: dict[CacheShard, None] = {}
 
-    def share(self) -> CacheShard:
-        """Those of one sandbox."""
+    def shard(self) -> CacheShard:
+        """Create the cache of one sandbox."""
         made = CacheShard(self)
-        self.shares[made] = None
+        self.shards[made] = None
         return made
 
 
 class CacheShard:
-    """The prepared answers of a sandbox, by question.
+    """Prepared replies of one sandbox, by query.
 
-    To datagrams, and to what comes by TCP, which may be longer.
+    Replies over UDP and over TCP are kept apart, as the latter may be longer.
     """
 
-    __slots__ = ("_memory", "_size", "datagrams", "streams")
+    __slots__ = ("_cache", "_size", "datagrams", "streams")
 
-    def __init__(self, memory: AnswerCache) -> None:
-        self._memory, self._size = memory, 0
+    def __init__(self, cache: AnswerCache) -> None:
+        self._cache, self._size = cache, 0
         self.datagrams: dict[bytes, Tails] = {}
         self.streams: dict[bytes, Tails] = {}
 
     def add(self, stream: bool, question: bytes, tails: Tails) -> None:
-        """Remember an answer, if it is not too long for that."""
+        """Store a reply, unless it is too long for the cache."""
         size = OVERHEAD + len(question) + sum(map(len, tails))
-        memory = self._memory
-        if size > memory.limit // PART:
+        cache = self._cache
+        if size > cache.limit // PARTS:
             return
-        if self._size + size > memory.limit // PART:
+        if self._size + size > cache.limit // PARTS:
             self.forget()
-        if memory.size + size > memory.limit:
-            for share in memory.shares:
-                share.forget()
+        if cache.size + size > cache.limit:
+            for shard in cache.shards:
+                shard.forget()
         self._size += size
-        memory.size += size
+        cache.size += size
         (self.streams if stream else self.datagrams)[question] = tails
 
     def forget(self) -> None:
-        """All of them; the dictionaries stay the same ones."""
+        """Drop all replies; the two dictionaries stay the same objects."""
         self.datagrams.clear()
         self.streams.clear()
-        self._memory.size -= self._size
+        self._cache.size -= self._size
         self._size = 0
 
     def close(self) -> None:
-        """There will be none any more."""
+        """Drop all replies, and take the shard out of the cache."""
         self.forget()
-        self._memory.shares.pop(self, None)
+        self._cache.shards.pop(self, None)

@@ -1,16 +1,18 @@
-"""Forwarding: what the zone does not know is asked elsewhere, of the servers that the container would have asked otherwise.
+"""Forwarding: queries for names outside the zone go to the container's upstream servers.
 
-    own resolv.conf or --dns    asked from the sandbox's namespace: the user means a server that the container can reach
-    the host's                  asked from the host's: it may be on the host's loopback, as systemd-resolved's 127.0.0.53 is;
-                                not at all for a container without a way out, or names would be its way out
+    own resolv.conf or --dns    asked from the sandbox's netns: the user means a server that the
+                                container can reach
+    the host's                  asked from the host's netns: the server may listen on the host's
+                                loopback, as systemd-resolved does at 127.0.0.53; not asked at all
+                                for a container without a way out, or DNS would be its way out
 
-Up to three are asked, one after the other, in the way in which the container has asked, UDP or TCP;
-each has four seconds. One that fails (SERVFAIL), refuses, cannot be reached or talks nonsense is
-passed over; any other answer is handed on as it is, "no such name" too. Where none is left, the
-answer is SERVFAIL.
+The agent asks up to three servers, one after the other, over the transport that the client used,
+UDP or TCP; each has four seconds. A server that fails (SERVFAIL), refuses, cannot be reached or
+sends a malformed reply is skipped; any other reply goes to the client unchanged, NXDOMAIN too. When
+no server is left, the client gets SERVFAIL.
 
-Of one sandbox 1024 questions may be under way, and as many wait, four seconds at most; who comes
-then is refused (REFUSED).
+One sandbox may have 1024 queries in flight and as many in its queue, four seconds at most; further
+queries are refused (REFUSED).
 """
 
 from __future__ import annotations
@@ -25,48 +27,49 @@ from plumb.agent.dns.limits import ByteQuota, ServerContext
 from plumb.agent.dns.upstream import Datagrams, Stream, UpstreamQuery
 from plumb.agent.dns.zone import ZoneView
 
-MOST = 3
-"""Servers that are asked."""
-LEARNT = 16
-"""Records of one answer that may be about the zone's own addresses.
+MAX_SERVERS = 3
+"""Upstream servers that are asked, at most."""
+MAX_LEARNT = 16
+"""Records of one reply that are compared with the zone's addresses, at most.
 
-To read more names is to be kept busy.
+A longer reply could keep the agent busy with parsing names.
 """
-LONGEST = 4096
-"""Bytes of a question that is asked elsewhere: a name has 255, and what EDNS adds is short."""
-PAUSE = 0.05
-"""Seconds until another attempt where there was no descriptor left."""
+MAX_QUESTION = 4096
+"""Bytes of a query that is forwarded, at most: a name has 255, and EDNS adds little."""
+RETRY_DELAY = 0.05
+"""Seconds until the next attempt when no file descriptor was left."""
 Server = tuple[str, str]
-"""An address, and the namespace file to ask from, "" for the agent's own."""
+"""Address of an upstream server, and the path of the netns to ask it from, "" for the agent's own.
+"""
 Reply = Callable[[bytes], None]
-"""Takes an answer without its id."""
+"""Callback for a reply without its id."""
 
 
 def usable(
-    upstreams: Sequence[tuple[str, bool]], ns: str, own: str, outside: bool
+    upstreams: Sequence[tuple[str, bool]], ns: str, server_ip: str, outside: bool
 ) -> tuple[Server, ...]:
-    """The servers to ask, in order.
+    """List the servers to ask, in order.
 
     Args:
-        upstreams: addresses, and whether they are the sandbox's to ask.
-        own: where the embedded server itself is found: asked by itself it would ask itself.
-        outside: whether the sandbox has a way out.
+        upstreams: addresses, each with True if it is asked from the sandbox's netns.
+        server_ip: the embedded server's own address; a query to it would come back to it.
+        outside: True if the sandbox has a way out.
     """
     plain = [(_plain(ip), inside) for ip, inside in upstreams]
-    first = [(ip, inside) for ip, inside in plain if not (inside and ip == own)][:MOST]
+    first = [(ip, inside) for ip, inside in plain if not (inside and ip == server_ip)][:MAX_SERVERS]
     return tuple((ip, ns if inside else "") for ip, inside in first if inside or outside)
 
 
 def _plain(text: str) -> str:
-    """An IPv4 address in IPv6's spelling is the IPv4 address (RFC 4291, 2.5.5.2)."""
+    """Turn an IPv4-mapped IPv6 address into the IPv4 address (RFC 4291, 2.5.5.2)."""
     ip = ip_address(text)
     return str(ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else text
 
 
 class Forward:
-    """A question that is with servers elsewhere, or waits to be."""
+    """Query that is with an upstream server, or queued."""
 
-    __slots__ = ("_forwarder", "exchange", "packet", "question", "reply", "servers", "stream")
+    __slots__ = ("_forwarder", "packet", "query", "question", "reply", "servers", "stream")
 
     def __init__(
         self,
@@ -85,35 +88,35 @@ class Forward:
             stream,
             reply,
         )
-        self.exchange: UpstreamQuery | None = None
+        self.query: UpstreamQuery | None = None
 
     def expire(self) -> None:
-        """The server, or the place in the queue, has taken too long."""
-        self._forwarder.late(self)
+        """Handle that the server, or the place in the queue, took too long."""
+        self._forwarder.on_timeout(self)
 
 
 class Forwarder:
-    """Forwards the questions of one sandbox.
+    """Forwards the queries of one sandbox.
 
     Args:
-        share: of the bytes that are kept.
-        on_view: is told when it sees the zone otherwise, after what servers elsewhere have said.
+        quota: the sandbox's buffered bytes.
+        on_view: called with the new view of the zone after an upstream reply has changed it.
 
     Attributes:
-        view: what it sees of the zone, to tell who answers for whom.
+        view: the sandbox's view of the zone; it decides who answers for an address.
     """
 
     def __init__(
         self,
-        commons: ServerContext,
-        share: ByteQuota,
+        context: ServerContext,
+        quota: ByteQuota,
         view: ZoneView,
         on_view: Callable[[ZoneView], None],
     ) -> None:
-        self._commons, self._share, self.view, self._on_view = commons, share, view, on_view
-        self._under_way: dict[Forward, None] = {}
-        self._waiting: OrderedDict[Forward, None] = OrderedDict()
-        self._starting = self._rests = False
+        self._context, self._quota, self.view, self._on_view = context, quota, view, on_view
+        self._in_flight: dict[Forward, None] = {}
+        self._queued: OrderedDict[Forward, None] = OrderedDict()
+        self._starting = self._paused = False
 
     def ask(
         self,
@@ -123,119 +126,118 @@ class Forwarder:
         stream: bool,
         reply: Reply,
     ) -> None:
-        """Ask the servers, and reply what they answer; at once, or later.
+        """Ask the servers, and pass their reply on, at once or later.
 
         Args:
-            packet: the question as it came, and what may lie behind it; question: the same,
-            understood.
-            stream: whether by TCP.
+            packet: the query as received, maybe with bytes behind it; question: the same, parsed.
+            stream: True if it came over TCP.
         """
-        packet = packet[: question.whole]
+        packet = packet[: question.message_end]
         if not servers:
             reply(message.error(packet, message.SERVFAIL, question))
             return
-        commons, limits = self._commons, self._commons.limits
-        mine = len(self._under_way) + len(self._waiting)
-        crowded = commons.forwards >= limits.forwards and mine >= limits.granted
+        context, limits = self._context, self._context.limits
+        active = len(self._in_flight) + len(self._queued)
+        crowded = context.forwards >= limits.forwards and active >= limits.min_forwards
         if (
             crowded
-            or len(self._waiting) >= limits.waiting
-            or len(packet) > LONGEST
-            or not self._share.hold(len(packet))
+            or len(self._queued) >= limits.queued
+            or len(packet) > MAX_QUESTION
+            or not self._quota.reserve(len(packet))
         ):
             reply(message.error(packet, message.REFUSED, question))
             return
-        commons.forwards += 1
+        context.forwards += 1
         forward = Forward(self, packet, question, iter(servers), stream, reply)
-        self._waiting[forward] = None
-        commons.patience.add(forward)
+        self._queued[forward] = None
+        context.timeouts.add(forward)
         self._start()
 
     def _start(self) -> None:
-        """Begin with those that wait, as far as there is room."""
+        """Send queued queries while fewer than the limit are in flight."""
         if self._starting:
             return
         self._starting = True
         try:
-            while self._waiting and len(self._under_way) < self._commons.limits.slots:
-                if self._commons.loop.full:
-                    self._rest()
+            while self._queued and len(self._in_flight) < self._context.limits.in_flight:
+                if self._context.loop.full:
+                    self._pause_starting()
                     return
-                forward = self._waiting.popitem(last=False)[0]
-                self._under_way[forward] = None
+                forward = self._queued.popitem(last=False)[0]
+                self._in_flight[forward] = None
                 self._next(forward)
         finally:
             self._starting = False
 
-    def _rest(self) -> None:
-        if not self._rests:
-            self._rests = True
-            self._commons.loop.later(PAUSE, self._resume)
+    def _pause_starting(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._context.loop.later(RETRY_DELAY, self._resume)
 
     def _resume(self) -> None:
-        self._rests = False
+        self._paused = False
         self._start()
 
     def _next(self, forward: Forward) -> None:
-        """Ask the next server that can be asked."""
-        way = Stream if forward.stream else Datagrams
+        """Ask the next server that can be reached."""
+        transport = Stream if forward.stream else Datagrams
         for server in forward.servers:
             try:
-                forward.exchange = way(
-                    self._commons,
-                    self._share,
+                forward.query = transport(
+                    self._context,
+                    self._quota,
                     server,
                     forward.packet,
                     forward.question,
-                    lambda answer: self._heard(forward, answer),
+                    lambda answer: self._on_answer(forward, answer),
                 )
             except OSError:
                 continue
-            self._commons.patience.add(forward)
+            self._context.timeouts.add(forward)
             return
-        self._end(forward, message.SERVFAIL)
+        self._fail(forward, message.SERVFAIL)
 
-    def _heard(self, forward: Forward, answer: bytes | None) -> None:
-        forward.exchange = None
+    def _on_answer(self, forward: Forward, answer: bytes | None) -> None:
+        forward.query = None
         if answer is None or answer[3] & 15 in (message.SERVFAIL, message.REFUSED):
             self._next(forward)
             return
         try:
-            named = message.addresses(answer, forward.question.end)
+            records = message.addresses(answer, forward.question.end)
         except message.Refused:
             self._next(forward)
             return
-        if named:
-            self._learn(answer, named)
+        if records:
+            self._learn(answer, records)
         self._finish(forward, answer[2:])
 
-    def _learn(self, answer: bytes, named: list[message.Record]) -> None:
-        """Servers elsewhere may know an address of the zone's by the very name that it has here.
+    def _learn(self, answer: bytes, records: list[message.Record]) -> None:
+        """Note addresses of the zone to which an upstream server gives the name they have in it.
 
-        Then it is theirs to tell about.
+        From then on the upstream server is asked for the name of such an address.
         """
         from plumb.agent.dns.local_answers import owner_of
 
-        zone = self._commons.zone
+        zone = self._context.zone
         view = self.view
-        told = ((record, answer[record.data : record.data + record.size]) for record in named)
+        known = ((record, answer[record.data : record.data + record.size]) for record in records)
         for record, ip in islice(
-            ((record, ip) for record, ip in told if zone.called(self.view, ip)), LEARNT
+            ((record, ip) for record, ip in known if zone.called(self.view, ip)), MAX_LEARNT
         ):
             view = zone.learnt(view, owner_of(answer, record), ip)
         if view is not self.view:
             self._on_view(view)
 
-    def late(self, forward: Forward) -> None:
-        """Go on to the next server, or give up waiting."""
-        if forward.exchange is None:
-            self._end(forward, message.REFUSED)
+    def on_timeout(self, forward: Forward) -> None:
+        """Ask the next server, or refuse a query that was queued too long."""
+        if forward.query is None:
+            self._fail(forward, message.REFUSED)
         else:
-            forward.exchange.close()
-            forward.exchange = None
+            forward.query.close()
+            forward.query = None
             self._next(forward)
 
-    def _end(self, forward: Forward, rcode: int) -> None:
+    def _fail(self, forward: Forward, rcode: int) -> None:
         self._finish(forward, message.error(forward.packet, rcode, forward.question))
 
     def _finish(self, forward: Forward, answer: bytes) -> None:
@@ -244,21 +246,21 @@ class Forwarder:
         self._start()
 
     def _forget(self, forward: Forward) -> None:
-        self._commons.patience.discard(forward)
-        self._under_way.pop(forward, None)
-        self._waiting.pop(forward, None)
-        self._commons.forwards -= 1
-        self._share.let_go(len(forward.packet))
+        self._context.timeouts.discard(forward)
+        self._in_flight.pop(forward, None)
+        self._queued.pop(forward, None)
+        self._context.forwards -= 1
+        self._quota.release(len(forward.packet))
 
     def close(self) -> None:
-        """Forget all questions; nobody waits for their answers."""
-        for forward in [*self._under_way, *self._waiting]:
-            if forward.exchange is not None:
-                forward.exchange.close()
-                forward.exchange = None
+        """Drop all queries; their clients get no reply."""
+        for forward in [*self._in_flight, *self._queued]:
+            if forward.query is not None:
+                forward.query.close()
+                forward.query = None
             self._forget(forward)
 
     @property
     def busy(self) -> int:
-        """How many questions there are, under way or waiting."""
-        return len(self._under_way) + len(self._waiting)
+        """Number of queries, in flight and queued."""
+        return len(self._in_flight) + len(self._queued)

@@ -1,11 +1,9 @@
-"""What the DNS servers of all sandboxes have in common.
+"""Limits of the DNS servers of all sandboxes, and the context that these servers share.
 
-The zone, the loop, and limits, for an agent is one process.
-
-A container may ask as much and as badly as it likes, and must not be able to take from the others
-more than its turn. So nothing grows without a bound: each kind of thing has one for each sandbox,
-and one for all of them together. Whoever comes when the common one is reached is refused, but for
-those who have next to nothing yet.
+One agent process serves every sandbox: one zone, one event loop, one set of limits. A container may
+send any number of queries, well formed or not, and must not slow the other containers down. So
+every resource has a limit for each sandbox and a global one. At the global limit the agent serves a
+sandbox only while that sandbox is below its guaranteed minimum.
 """
 
 from __future__ import annotations
@@ -19,151 +17,156 @@ from typing import NamedTuple, Protocol
 from plumb.agent.dns.zone import Zone
 from plumb.agent.loop import Loop, Timer
 
-NOTES = 100
-"""Errors of plumb's own that are written down.
+MAX_LOGGED = 100
+"""Errors of plumb itself that are logged, at most.
 
-A packet that brings one about may come a million times.
+A packet that causes one may come a million times.
 """
 
 
 class Limits(NamedTuple):
-    """How much there may be of what, and for how long.
+    """Sizes and times, for one sandbox and for all of them.
 
-    Those of forwarding are Docker's; its library has those of TCP's seconds.
+    Numbers of forwarded queries and their timeout are Docker's; TCP's idle timeout is that of
+    Docker's DNS library.
 
     Attributes:
-        patience: seconds for a server elsewhere to answer, and for a place in the queue to come
-        free.
-        slots: questions of one sandbox that are with servers elsewhere; waiting: that wait to be.
-        forwards: of all sandboxes, with servers or waiting, and `granted` of each however many the
-        others have.
-        idle: seconds without a question after which a TCP client is hung up on.
-        clients: TCP clients of one sandbox; everyone: of all.
-        pipelined: questions of one TCP client that are with servers elsewhere.
-        held: bytes that are kept of all sandboxes: what was asked elsewhere, what has come by TCP
-            in part or is not read yet; of one, a sixteenth; `due` of each however many the others
-            have.
-        remembered: bytes of prepared answers of all sandboxes; of one, a sixteenth.
+        timeout: seconds that an upstream server has for its reply, and that a query may be queued.
+        in_flight: queries of one sandbox that are with upstream servers; queued: that wait to be.
+        forwards: queries of all sandboxes, in flight or queued.
+        min_forwards: queries, in flight or queued, that each sandbox may always have, and as many
+            TCP clients.
+        idle_timeout: seconds without a query after which the server closes a TCP connection.
+        clients: TCP clients of one sandbox; all_clients: of all sandboxes.
+        pipelined: queries of one TCP client that are with upstream servers.
+        held_bytes: bytes that are buffered for all sandboxes: forwarded queries, and what TCP clients
+            have sent in part or have not read yet. One sandbox may have a sixteenth of it.
+        min_bytes: buffered bytes that each sandbox may always have.
+        cached_bytes: bytes of prepared replies of all sandboxes; one may have a sixteenth of it.
     """
 
-    patience: float = 4.0
-    slots: int = 1024
-    waiting: int = 1024
+    timeout: float = 4.0
+    in_flight: int = 1024
+    queued: int = 1024
     forwards: int = 16384
-    granted: int = 16
-    idle: float = 8.0
+    min_forwards: int = 16
+    idle_timeout: float = 8.0
     clients: int = 64
-    everyone: int = 1024
+    all_clients: int = 1024
     pipelined: int = 16
-    held: int = 16 << 20
-    due: int = 16 << 10
-    remembered: int = 8 << 20
+    held_bytes: int = 16 << 20
+    min_bytes: int = 16 << 10
+    cached_bytes: int = 8 << 20
 
 
-class Door(Protocol):
-    """Opens sockets that do not block (`kernel.netns.sockets`); "" is the agent's own namespace."""
+class SocketOpener(Protocol):
+    """Opener of non-blocking sockets (`kernel.netns.sockets`); "" is the agent's own namespace."""
 
     def listen(self, ns: str, ip: str, udp: int, tcp: int) -> tuple[socket.socket, socket.socket]:
-        """The two sockets of a server."""
+        """Open the UDP and the TCP socket of a server."""
 
     def dial(self, ns: str, kind: int, ip: str, port: int) -> socket.socket:
-        """A socket that has begun to connect."""
+        """Open a socket, and begin to connect it."""
 
 
-class Due(Protocol):
-    """What may be late."""
+class Expiring(Protocol):
+    """Value with a deadline."""
 
     def expire(self) -> None:
-        """Its time is over."""
+        """Handle that the deadline has passed."""
 
 
 class Deadlines:
-    """Things that all have the same time.
+    """Deadlines that all have the same duration.
 
-    The one that came first is the first to be late, so one timer will do for all.
+    The value that was added first expires first, so one timer serves them all.
 
     Args:
-        seconds: how long each has.
+        seconds: duration of each.
     """
 
     def __init__(self, loop: Loop, seconds: float) -> None:
         self._loop, self._seconds = loop, seconds
-        self._due: OrderedDict[Due, float] = OrderedDict()
+        self._deadlines: OrderedDict[Expiring, float] = OrderedDict()
         self._timer: Timer | None = None
 
-    def add(self, thing: Due) -> None:
-        """Its time begins now; anew if it had begun."""
-        self._due[thing] = time.monotonic() + self._seconds
-        self._due.move_to_end(thing)
+    def add(self, thing: Expiring) -> None:
+        """Start the time of a value; start it anew if it runs already."""
+        self._deadlines[thing] = time.monotonic() + self._seconds
+        self._deadlines.move_to_end(thing)
         if self._timer is None:
-            self._timer = self._loop.later(self._seconds, self._look)
+            self._timer = self._loop.later(self._seconds, self._expire_late)
 
-    def discard(self, thing: Due) -> None:
-        """It was in time."""
-        self._due.pop(thing, None)
+    def discard(self, thing: Expiring) -> None:
+        """Forget the deadline of a value."""
+        self._deadlines.pop(thing, None)
 
-    def _look(self) -> None:
+    def _expire_late(self) -> None:
         now = time.monotonic()
         try:
-            while self._due and next(iter(self._due.values())) <= now:
-                self._due.popitem(last=False)[0].expire()
+            while self._deadlines and next(iter(self._deadlines.values())) <= now:
+                self._deadlines.popitem(last=False)[0].expire()
         finally:  # whatever becomes of one, the others' turn comes
             self._timer = None
-            if self._due:
+            if self._deadlines:
                 self._timer = self._loop.later(
-                    max(0.0, next(iter(self._due.values())) - now), self._look
+                    max(0.0, next(iter(self._deadlines.values())) - now), self._expire_late
                 )
 
 
 class ServerContext:
-    """What the servers of an agent share.
+    """State that all DNS servers of an agent share.
 
     Args:
-        door: opens sockets.
-        log: is told of errors of plumb's own.
+        sockets: opens sockets.
+        log: takes errors of plumb itself.
 
     Attributes:
-        forwards, clients: how many there are of all sandboxes, see Limits.
-        held: bytes that are kept of all, see Share.
-        patience, idleness: who waits for an answer or a slot, and which TCP clients are silent.
+        forwards, clients: numbers for all sandboxes, see Limits.
+        held_bytes: bytes that are buffered for all sandboxes, see ByteQuota.
+        timeouts: deadlines of forwarded queries; idle_timeouts: of TCP clients.
     """
 
     def __init__(
-        self, loop: Loop, door: Door, log: Callable[[Exception], None], limits: Limits | None = None
+        self,
+        loop: Loop,
+        sockets: SocketOpener,
+        log: Callable[[Exception], None],
+        limits: Limits | None = None,
     ) -> None:
-        self.loop, self.door, self.limits, self.zone = loop, door, limits or Limits(), Zone()
+        self.loop, self.sockets, self.limits, self.zone = loop, sockets, limits or Limits(), Zone()
         self.forwards = self.clients = 0
-        self.patience = Deadlines(loop, self.limits.patience)
-        self.idleness = Deadlines(loop, self.limits.idle)
-        self.held = 0
-        self._log, self._notes = log, NOTES
+        self.timeouts = Deadlines(loop, self.limits.timeout)
+        self.idle_timeouts = Deadlines(loop, self.limits.idle_timeout)
+        self.held_bytes = 0
+        self._log, self._unlogged = log, MAX_LOGGED
 
-    def note(self, failure: Exception) -> None:
-        """An error of plumb's own, which must end no more than what it concerns."""
-        if self._notes:
-            self._notes -= 1
+    def log_failure(self, failure: Exception) -> None:
+        """Log an error of plumb itself; only the query that caused it fails."""
+        if self._unlogged:
+            self._unlogged -= 1
             self._log(failure)
 
 
 class ByteQuota:
-    """What one sandbox may keep of the bytes that all together may."""
+    """Buffered bytes of one sandbox, counted against its limit and the global one."""
 
-    def __init__(self, commons: ServerContext) -> None:
-        self._commons = commons
-        self._mine = 0
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+        self._used = 0
 
-    def hold(self, size: int) -> bool:
-        """Keep so many bytes more, unless that is too much."""
-        limits, mine = self._commons.limits, self._mine + size
-        if mine > limits.due and (
-            mine > limits.held // 16 or self._commons.held + size > limits.held
+    def reserve(self, size: int) -> bool:
+        """Count so many bytes more; False, and nothing counted, if that exceeds a limit."""
+        limits, used = self._context.limits, self._used + size
+        if used > limits.min_bytes and (
+            used > limits.held_bytes // 16 or self._context.held_bytes + size > limits.held_bytes
         ):
             return False
-        self._mine = mine
-        self._commons.held += size
+        self._used = used
+        self._context.held_bytes += size
         return True
 
-    def let_go(self, size: int) -> None:
-        """Keep so many bytes less."""
-        self._mine -= size
-        self._commons.held -= size
+    def release(self, size: int) -> None:
+        """Count so many bytes less."""
+        self._used -= size
+        self._context.held_bytes -= size

@@ -1,19 +1,21 @@
-"""What the embedded DNS server answers by itself, for names that the zone knows.
+"""Replies of the embedded DNS server itself, for names in the zone.
 
-All else is for others to answer. Pure.
+Queries for other names are forwarded. Pure.
 
-    A, AAAA     the addresses, in another order each time; none of that family is an answer too, and not handed on
-    MX          nothing, for a name that is known: mail for it goes to its address (RFC 5321 section 5.1)
-    PTR         NAME.NETWORK of an address that is somebody's here
-    SRV         who offers a named port, and their addresses besides
-    other       is not ours, whatever the name; the class does not matter
+    A, AAAA     the addresses, in another order each time; a name without an address of that
+                family gets an empty reply and is not forwarded
+    MX          an empty reply for a name in the zone: its mail goes to its address (RFC 5321
+                section 5.1)
+    PTR         NAME.NETWORK of an address in the zone
+    SRV         endpoints that offer a named port, with their addresses as additional records
+    other       forwarded, whatever the name; the class is ignored
 
-Every record lives for 600 seconds, as Docker's. The server does not claim to be an authority (AA),
-and says that it recurses (RA). An answer has no OPT record, whether the question had one or not, as
-in Docker, though RFC 6891 section 6.1.1 would have it: it tells the size that the asker can take,
-and is not answered in kind. Who asked by UDP gets as many records as it can take, and TC if there
-were more: it then asks by TCP (RFC 2181 section 9). Docker gives SRV records the type of PTR, by
-mistake; these have their own.
+Every record has a TTL of 600 seconds, as Docker's. The server does not claim authority (AA), and
+says that recursion is available (RA). A reply has no OPT record even if the query had one, as in
+Docker, against RFC 6891 section 6.1.1: the server takes the client's size from it and does not
+respond in kind. A UDP client gets as many records as fit, and TC if there were more: it then asks
+over TCP (RFC 2181 section 9). Docker gives SRV records the type of PTR, by mistake; plumb's have
+their own.
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ from plumb.agent.dns.zone import IPAddress, Zone, ZoneView, reversed_address
 
 TTL = 600
 ORDERS = 16
-"""In how many orders an answer with several addresses is prepared.
+"""Orders in which a reply with several addresses is prepared.
 
-Each address comes first in one, as far as that goes.
+Each address comes first in one of them, up to this number.
 """
 LARGEST_DATAGRAM = 65507
 
@@ -47,58 +49,60 @@ Name = dns.name.Name
 def local(
     zone: Zone, view: ZoneView, packet: bytes, question: message.Question, stream: bool
 ) -> tuple[bytes, ...] | None:
-    """The answer out of the zone, without the id, in several orders.
+    """Answer a query from the zone: replies without the id, in several orders.
 
-    None where it is for others to answer.
+    None if the query is to be forwarded.
 
     Args:
-        view: what the sandbox sees of it.
-        packet: the question as it came; stream: by TCP.
+        view: the sandbox's view of the zone.
+        packet: the query as received; stream: True if it came over TCP.
     """
     if question.kind not in (message.A, message.AAAA, message.MX, message.PTR, message.SRV):
         return None
     owner = dns.name.from_wire(packet, message.HEADER)[0]
-    name = _text(owner)
-    room = message.LARGEST if stream else min(question.room, LARGEST_DATAGRAM)
+    name = _name_text(owner)
+    limit = message.MAX_MESSAGE if stream else min(question.udp_limit, LARGEST_DATAGRAM)
     if question.kind == message.PTR:
         ip = reversed_address(name)
         called = zone.called(view, ip) if ip else ""
         return (
-            _records(packet, question, owner, [_data(message.PTR, _encoded(called))], [], room)
+            _records(
+                packet, question, owner, [_rdata(message.PTR, _encode_name(called))], [], limit
+            )
             if called
             else None
         )
     if question.kind == message.SRV:
         offers = zone.offers(view, name)
-        return _records(packet, question, owner, *_services(offers), room) if offers else None
+        return _records(packet, question, owner, *_srv_records(offers), limit) if offers else None
     found = zone.addresses(view, name)
     if found is None:
         return None
     version = {message.A: 4, message.AAAA: 6}.get(question.kind)
-    return _addresses(packet, question, owner, [ip for ip in found if ip.version == version], room)
+    return _addresses(packet, question, owner, [ip for ip in found if ip.version == version], limit)
 
 
 def nothing(packet: bytes, question: message.Question) -> tuple[bytes, ...]:
-    """The answer that there is no record, and no error."""
+    """Build a reply without records and without an error (NODATA)."""
     return (message.head(packet, question, message.RA),)
 
 
 def single_label(packet: bytes, question: message.Question) -> bool:
-    """Whether addresses are asked for, of a name without a dot."""
-    return question.kind in (message.A, message.AAAA) and "." not in _text(
+    """True if the query is for addresses of a name without a dot."""
+    return question.kind in (message.A, message.AAAA) and "." not in _name_text(
         dns.name.from_wire(packet, message.HEADER)[0]
     )
 
 
 def owner_of(packet: bytes, record: message.Record) -> str:
-    """A record's name, without the final dot; empty where it is broken."""
+    """Read a record's name, without the final dot; empty if it is malformed."""
     try:
-        return _text(dns.name.from_wire(packet, record.name)[0])
+        return _name_text(dns.name.from_wire(packet, record.name)[0])
     except dns.exception.DNSException:
         return ""
 
 
-def _text(name: Name) -> str:
+def _name_text(name: Name) -> str:
     return name.to_text(omit_final_dot=True) if name != dns.name.root else ""
 
 
@@ -106,21 +110,23 @@ def _text(name: Name) -> str:
 
 
 def _addresses(
-    packet: bytes, question: message.Question, owner: Name, ips: list[IPAddress], room: int
+    packet: bytes, question: message.Question, owner: Name, ips: list[IPAddress], limit: int
 ) -> tuple[bytes, ...]:
-    """One record is written, and the others are it with other addresses: their owner is a pointer.
+    """Encode one record and patch the address for the others; rotation slices the encoded list.
 
-    An order is a matter of cutting.
+    All records have the same owner, a compression pointer, so only the address differs.
     """
     if not ips:
         return nothing(packet, question)
-    record = _written(question, owner, [(owner, _address(ips[0]))])[0]
-    same = record[: -len(ips[0].packed)]
-    most = min(len(ips), (room - question.end) // len(record))
-    head = message.head(packet, question, message.RA | (message.TC if most < len(ips) else 0), most)
-    ring = [same + ip.packed for ip in random.sample(ips, len(ips))] * 2
+    record = _encode_records(question, owner, [(owner, _address(ips[0]))])[0]
+    prefix = record[: -len(ips[0].packed)]
+    count = min(len(ips), (limit - question.end) // len(record))
+    head = message.head(
+        packet, question, message.RA | (message.TC if count < len(ips) else 0), count
+    )
+    ring = [prefix + ip.packed for ip in random.sample(ips, len(ips))] * 2
     return tuple(
-        head + b"".join(ring[first : first + most])
+        head + b"".join(ring[first : first + count])
         for first in range(0, len(ips), -(-len(ips) // ORDERS))
     )
 
@@ -131,12 +137,12 @@ def _records(
     owner: Name,
     found: list[dns.rdata.Rdata],
     extras: list[tuple[Name, dns.rdata.Rdata]],
-    room: int,
+    limit: int,
 ) -> tuple[bytes, ...]:
-    """Answers of any size, and what helps besides: as many as there is room for."""
+    """Build a reply with answers of any size and additional records, as many as fit."""
     written, left = (
-        _written(question, owner, [*((owner, each) for each in found), *extras]),
-        room - question.end,
+        _encode_records(question, owner, [*((owner, each) for each in found), *extras]),
+        limit - question.end,
     )
     kept: list[bytes] = []
     for each in written:
@@ -149,10 +155,10 @@ def _records(
     return (message.head(packet, question, flags, count, len(kept) - count) + b"".join(kept),)
 
 
-def _written(
+def _encode_records(
     question: message.Question, owner: Name, found: list[tuple[Name, dns.rdata.Rdata]]
 ) -> list[bytes]:
-    """Records as bytes, in a message that has a question before them, which their names point to."""
+    """Encode records as they stand behind the question, so that their names can point to it."""
     file = io.BytesIO(bytes(question.end))
     file.seek(question.end)
     compress = {owner: message.HEADER}
@@ -165,26 +171,26 @@ def _written(
 
 
 def _address(ip: IPAddress) -> dns.rdata.Rdata:
-    return _data(message.A if ip.version == 4 else message.AAAA, ip.packed)
+    return _rdata(message.A if ip.version == 4 else message.AAAA, ip.packed)
 
 
-def _data(kind: int, data: bytes) -> dns.rdata.Rdata:
+def _rdata(kind: int, data: bytes) -> dns.rdata.Rdata:
     return dns.rdata.from_wire(
         dns.rdataclass.IN, dns.rdatatype.RdataType.make(kind), data, 0, len(data)
     )
 
 
-def _encoded(name: str) -> bytes:
+def _encode_name(name: str) -> bytes:
     return dns.name.from_text(name).to_wire() or b""
 
 
-def _services(
+def _srv_records(
     offers: list[tuple[str, int, tuple[IPAddress, ...]]],
 ) -> tuple[list[dns.rdata.Rdata], list[tuple[Name, dns.rdata.Rdata]]]:
-    """SRV records, all of one priority and weight, and the addresses of whom they name."""
+    """Build SRV records, all of one priority and weight, and the address records of their targets."""
     found: list[dns.rdata.Rdata] = []
     extras: list[tuple[Name, dns.rdata.Rdata]] = []
     for target, port, ips in offers:
-        found.append(_data(message.SRV, struct.pack("!HHH", 0, 0, port) + _encoded(target)))
+        found.append(_rdata(message.SRV, struct.pack("!HHH", 0, 0, port) + _encode_name(target)))
         extras += [(dns.name.from_text(target), _address(ip)) for ip in ips]
     return found, extras

@@ -1,18 +1,18 @@
-"""DNS messages as bytes: what has to be read of any, and what is said without having read more.
+"""DNS messages as bytes: parsing of what any message must have, and replies without records.
 
 Pure (RFC 1035 section 4).
 
-     0    id             whoever asks chose it, and knows the answer by it
-     2    flags          QR an answer; opcode; AA TC RD RA; AD CD; rcode
-     4    how many questions, answers, authorities, additional records
+     0    id             the client chose it, and recognises the reply by it
+     2    flags          QR a reply; opcode; AA TC RD RA; AD CD; rcode
+     4    numbers of questions, answers, authorities, additional records
     12    the question   labels, each after its length, up to the empty one; type; class
           records        name, type, class, TTL, length, data
 
-Everybody may send anything; so all of it is read here by somebody who trusts no length, follows no
-compression pointer (a name in a record may point back into the message, and pointers may make a
-ring), and needs time in proportion to the message alone. What is refused, and how, is what Docker's
-server refuses (its library's accept function): answers are not answered, opcodes other than QUERY
-and NOTIFY are not implemented, more than one question is an error.
+Clients may send any bytes. So this parser trusts no length, follows no compression pointer (a name
+in a record may point back into the message, and pointers may form a loop), and needs time in
+proportion to the message's length. It refuses what Docker's server refuses (its library's accept
+function), with the same rcodes: a reply gets no reply, an opcode other than QUERY and NOTIFY gets
+NOTIMP, more than one question FORMERR.
 """
 
 from __future__ import annotations
@@ -26,24 +26,22 @@ QUERY, NOTIFY = 0, 4
 NOERROR, FORMERR, SERVFAIL, NOTIMP, REFUSED = 0, 1, 2, 4, 5
 A, PTR, MX, AAAA, SRV, OPT = 1, 12, 15, 28, 33, 41
 IN = 1
-SMALLEST = 512
-"""Bytes that whoever asks by UDP can take, whatever it says (RFC 1035 section 4.2.1.
-
-RFC 6891 section 6.2.3).
+MIN_UDP = 512
+"""Bytes of UDP payload that every client accepts (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
 """
-LARGEST = 65535
-MOST = (1, 1, 1, 2)
-"""Questions, answers, authorities and additional records of a question at most.
+MAX_MESSAGE = 65535
+MAX_RECORDS = (1, 1, 1, 2)
+"""Questions, answers, authorities and additional records of a query, at most.
 
-A transfer may have a SOA, any an OPT and a TSIG.
+A zone transfer may have a SOA record, any query an OPT and a TSIG.
 """
 TAIL = 10
 """Bytes of a record between its name and its data: type, class, TTL, length."""
-LONGEST_NAME = 255
+MAX_NAME = 255
 
 
 class Refused(Exception):
-    """A question that is answered with an error and nothing else; rcode says which."""
+    """Raised for a query whose reply is just an error; `rcode` is that error."""
 
     def __init__(self, rcode: int) -> None:
         super().__init__(rcode)
@@ -51,55 +49,55 @@ class Refused(Exception):
 
 
 class Question(NamedTuple):
-    """What of a question one has to know.
+    """Parsed parts of a query.
 
     Attributes:
-        kind: A, PTR, …; end: where the question's section ends; whole: where the last record does.
-        flags: those that an answer repeats.
-        room: bytes that whoever asked can take by UDP.
+        kind: A, PTR, …; end: offset behind the question; message_end: behind the last record.
+        flags: those that a reply repeats.
+        udp_limit: bytes that the client accepts over UDP.
     """
 
     kind: int
     end: int
-    whole: int
+    message_end: int
     flags: int
-    room: int
+    udp_limit: int
 
 
 class Record(NamedTuple):
-    """A record, by where it lies in its message.
+    """Record, as offsets into its message.
 
     Attributes:
-        name: where its name begins; group: its class, which for an OPT is a size; data: where its
-        data begin; size: their length.
+        name: offset of its name; rrclass: its class, which is a size for OPT; data: offset of its
+            data; size: their length.
     """
 
     name: int
     kind: int
-    group: int
+    rrclass: int
     data: int
     size: int
 
 
 def number(packet: bytes, at: int) -> int:
-    """Sixteen bits.
+    """Read sixteen bits.
 
     Raises:
-        Refused: the message ends before.
+        Refused: the message is too short.
     """
     if at + 2 > len(packet):
         raise Refused(FORMERR)
     return packet[at] << 8 | packet[at + 1]
 
 
-def understood(packet: bytes) -> Question | None:
-    """Read a question.
+def parse_question(packet: bytes) -> Question | None:
+    """Parse a query.
 
-    None for what is to be met with silence: no header, or an answer, which must not start a
-    conversation.
+    None for a packet that gets no reply: it has no header, or is a reply itself, and a reply to a
+    reply would start a loop.
 
     Raises:
-        Refused: it is answered with that error.
+        Refused: the client gets that error.
     """
     if len(packet) < HEADER or packet[2] & 0x80:
         return None
@@ -107,43 +105,43 @@ def understood(packet: bytes) -> Question | None:
     if opcode not in (QUERY, NOTIFY):
         raise Refused(NOTIMP)
     counts = [number(packet, at) for at in (4, 6, 8, 10)]
-    if counts[0] != 1 or any(count > most for count, most in zip(counts, MOST, strict=True)):
+    if counts[0] != 1 or any(count > most for count, most in zip(counts, MAX_RECORDS, strict=True)):
         raise Refused(FORMERR)
     end = _after_labels(packet, HEADER) + 4
-    kind, room, whole = number(packet, end - 4), SMALLEST, end
+    kind, udp_limit, message_end = number(packet, end - 4), MIN_UDP, end
     number(packet, end - 2)
-    for place, record in enumerate(records(packet, end, sum(counts[1:]))):
-        whole = record.data + record.size
-        if record.kind == OPT and place >= counts[1] + counts[2]:
-            room = max(room, record.group)
-    return Question(kind, end, whole, _repeated(packet), room)
+    for index, record in enumerate(records(packet, end, sum(counts[1:]))):
+        message_end = record.data + record.size
+        if record.kind == OPT and index >= counts[1] + counts[2]:
+            udp_limit = max(udp_limit, record.rrclass)
+    return Question(kind, end, message_end, _echoed_flags(packet), udp_limit)
 
 
-def _repeated(packet: bytes) -> int:
-    """The flags of a question that its answer has as well."""
+def _echoed_flags(packet: bytes) -> int:
+    """Select the flags that a reply copies from its query."""
     flags = packet[2] << 8 | packet[3]
     opcode = flags & 0x7800
     return opcode if opcode else flags & (RD | CD)
 
 
 def _after_labels(packet: bytes, at: int) -> int:
-    """The end of a question's name.
+    """Find the end of a question's name.
 
-    It is the first in the message, so that there is nothing it could point at.
+    It is the first name of the message, so there is nothing it could point to.
     """
     begin = at
     while at < len(packet):
         size = packet[at]
         at += size + 1
-        if size == 0 and at - begin <= LONGEST_NAME:
+        if size == 0 and at - begin <= MAX_NAME:
             return at
-        if size > 63 or at - begin > LONGEST_NAME:
+        if size > 63 or at - begin > MAX_NAME:
             break
     raise Refused(FORMERR)
 
 
 def _after_name(packet: bytes, at: int) -> int:
-    """The end of a record's name: the empty label, or a pointer to where it goes on."""
+    """Find the end of a record's name: the empty label, or a compression pointer."""
     begin = at
     while at < len(packet):
         size = packet[at]
@@ -152,16 +150,16 @@ def _after_name(packet: bytes, at: int) -> int:
         at += size + 1
         if size == 0:
             return at
-        if size > 63 or at - begin > LONGEST_NAME:
+        if size > 63 or at - begin > MAX_NAME:
             break
     raise Refused(FORMERR)
 
 
 def records(packet: bytes, at: int, count: int) -> Iterator[Record]:
-    """So many records from there on.
+    """Iterate over so many records from an offset on.
 
     Raises:
-        Refused: one is broken, or there are fewer.
+        Refused: one is malformed, or there are fewer.
     """
     for _ in range(count):
         end = _after_name(packet, at)
@@ -177,9 +175,9 @@ def records(packet: bytes, at: int, count: int) -> Iterator[Record]:
 
 
 def head(packet: bytes, question: Question, flags: int, answers: int = 0, extras: int = 0) -> bytes:
-    """The beginning of an answer, without the id.
+    """Build the beginning of a reply, without the id.
 
-    Flags, counts, the question as it was asked, in its own case.
+    Flags, counts, and the question in the client's own case.
     """
     flags |= QR | question.flags
     return (
@@ -190,11 +188,9 @@ def head(packet: bytes, question: Question, flags: int, answers: int = 0, extras
 
 
 def error(packet: bytes, rcode: int, question: Question | None = None) -> bytes:
-    """An answer that says why there is none, without the id.
+    """Build an error reply, without the id; with the question if that was parsed.
 
-    With the question where that was understood.
-
-    RA is not set, as in Docker: in its errors the server promises nothing.
+    RA is not set, as in Docker.
     """
     if question is not None:
         return head(packet, question, rcode)
@@ -207,42 +203,40 @@ def error(packet: bytes, rcode: int, question: Question | None = None) -> bytes:
 # -- what others have said ---------------------------------------------------------------
 
 
-def answers(packet: bytes, identity: bytes, asked: bytes, end: int) -> bool:
-    """Whether a message is the answer to a question.
+def answers(packet: bytes, identity: bytes, request: bytes, end: int) -> bool:
+    """True if a message is the reply to a query: same id, same question in any case.
 
-    The id, and the question in any case (RFC 5452 section 4, RFC 4343).
-
-    An error may come without the question, as some servers send it: they did not understand it, or
-    did not look.
+    RFC 5452 section 4, RFC 4343. Some servers send an error without the question, as they did not
+    parse it.
 
     Args:
-        identity: the id that was asked with; asked: what was sent; end: where its question ends.
+        identity: the id of the query; request: its bytes; end: offset behind its question.
     """
-    if len(packet) < HEADER or packet[:2] != identity or (packet[2] ^ asked[2]) & 0xF8 != 0x80:
+    if len(packet) < HEADER or packet[:2] != identity or (packet[2] ^ request[2]) & 0xF8 != 0x80:
         return False
     if packet[4:6] == b"\0\0":
         return packet[3] & 15 in (FORMERR, SERVFAIL, NOTIMP, REFUSED)
     return (
         packet[4:6] == b"\0\1"
-        and packet[HEADER : end - 4].lower() == asked[HEADER : end - 4].lower()
-        and packet[end - 4 : end] == asked[end - 4 : end]
+        and packet[HEADER : end - 4].lower() == request[HEADER : end - 4].lower()
+        and packet[end - 4 : end] == request[end - 4 : end]
     )
 
 
 def addresses(packet: bytes, end: int) -> list[Record]:
-    """The records of an answer that name an address, after a look at whether all of it is whole.
+    """List a reply's address records, after parsing all its records.
 
     Args:
-        end: where its question ends, if it has one.
+        end: offset behind its question, if it has one.
 
     Raises:
-        Refused: it is broken.
+        Refused: it is malformed.
     """
     start = end if packet[4:6] == b"\0\1" else HEADER
     answered = number(packet, 6)
-    all_of_it = list(records(packet, start, answered + number(packet, 8) + number(packet, 10)))
+    everything = list(records(packet, start, answered + number(packet, 8) + number(packet, 10)))
     return [
         record
-        for record in all_of_it[:answered]
+        for record in everything[:answered]
         if (record.kind, record.size) in ((A, 4), (AAAA, 16))
     ]

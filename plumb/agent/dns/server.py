@@ -1,24 +1,21 @@
 """The embedded DNS server of a sandbox.
 
-It listens at 127.0.0.11 in the sandbox's namespace, on two ports of no meaning, to which the
-sandbox's own firewall rewrites what is sent to port 53 there (`drivers.embedded_dns`). Two kinds of
-questions arrive:
+It listens at 127.0.0.11 in the sandbox's netns, on two arbitrary ports; the sandbox's own NAT rules
+redirect port 53 of that address to them (`drivers.embedded_dns`). It receives two kinds of queries:
 
-    about names of the sandbox's networks       answered out of the zone (`zone`, `answers`)
-    about all else                              asked elsewhere, of up to three servers (`forwarding`, `exchange`)
+    for names of the sandbox's networks     answered from the zone (`zone`, `local_answers`)
+    for all other names                     sent to up to three servers (`forwarder`, `upstream`)
 
-and each a second time: programs keep no answers. So an answer is prepared once (`remembered`), and
-who asks the same costs a look
-into a table, and the id: what is forwarded is not remembered but for the fact that it is, as others
-say how long their answers hold.
+Programs do not cache replies, so each query comes again. The server prepares a reply from the zone
+once (`cache`); the next such query costs a dictionary lookup and the copy of its id. Of a forwarded
+query the cache only holds that it is forwarded: the reply's TTL is the upstream server's.
 
-Where resolv.conf says `ndots`, a name with fewer dots is first tried with the search domains; so an
-address of a name without any is not asked for elsewhere then: the answer is empty, and the client
-goes on to the domains.
+If resolv.conf has `ndots`, the client tries a name with fewer dots with its search domains first;
+so the server does not forward an address query for a name without a dot: it sends an empty reply,
+and the client goes on with the search domains.
 
-A program may send what it likes. A packet that cannot be read is answered as such or not at all,
-and if plumb itself stumbles over one, that is written down, and the answer is SERVFAIL: no packet
-ends a server.
+A client may send any bytes. A packet that cannot be parsed gets an error or no reply; if plumb
+itself fails on one, the agent logs that and replies SERVFAIL. No packet ends a server.
 """
 
 from __future__ import annotations
@@ -36,20 +33,20 @@ from plumb.agent.dns.zone import ZoneView
 from plumb.agent.loop import IN
 
 BATCH = 64
-"""Datagrams that are answered before it is the others' turn, if the answers are prepared."""
-UNPREPARED = 8
-"""Those that are not: each costs as much as a few dozen others."""
+"""Packets with a cached reply that are answered before other sockets have their turn."""
+UNPREPARED_BATCH = 8
+"""The same for packets without one: each costs as much as a few dozen others."""
 
 
 class Served(NamedTuple):
-    """What is served to a sandbox: the fields of `things.dns.Resolver`.
+    """Configuration of a sandbox's server: the fields of `things.dns.Resolver`.
 
     Attributes:
-        ns: its namespace file; ip, udp, tcp: the address and the ports.
-        networks: ids, in the order in which they are searched; links: network, alias, name.
-        upstreams: addresses, and whether they are asked from the sandbox; outside: it has a way
-        out.
-        ndots: the user has set it.
+        ns: path of its netns; ip, udp, tcp: the server's address and ports.
+        networks: ids, in search order; links: network, alias, name.
+        upstreams: addresses, each with True if it is asked from the sandbox; outside: True if the
+            sandbox has a way out.
+        ndots: True if the user has set it.
     """
 
     ns: str
@@ -63,64 +60,63 @@ class Served(NamedTuple):
     ndots: bool = False
 
     @property
-    def place(self) -> tuple[str, int, int]:
-        """Where it listens in its namespace."""
+    def address(self) -> tuple[str, int, int]:
+        """Address and ports at which the server listens in its netns."""
         return self.ip, self.udp, self.tcp
 
 
 class Resolver:
-    """Serves one sandbox.
+    """Server of one sandbox.
 
     Args:
-        commons: what all servers share.
-        memory: the prepared answers of all.
-        served: what to serve.
+        context: state that all servers share.
+        cache: prepared replies of all sandboxes.
+        served: its configuration.
 
     Raises:
-        OSError: a port is taken, or there is no such namespace.
+        OSError: a port is taken, or the netns does not exist.
     """
 
-    def __init__(self, commons: ServerContext, memory: AnswerCache, served: Served) -> None:
-        self._commons = commons
-        self._datagrams, self._listener = commons.door.listen(served.ns, *served.place)
-        self._known, self._version = memory.share(), commons.zone.version
-        share = ByteQuota(commons)
-        self._forwarder = Forwarder(commons, share, ZoneView((), {}), self._see)
-        self._clients = Clients(commons, share, self._listener, self._by_stream, self._is_prepared)
+    def __init__(self, context: ServerContext, cache: AnswerCache, served: Served) -> None:
+        self._context = context
+        self._datagrams, self._listener = context.sockets.listen(served.ns, *served.address)
+        self._cache, self._version = cache.shard(), context.zone.version
+        quota = ByteQuota(context)
+        self._forwarder = Forwarder(context, quota, ZoneView((), {}), self._set_view)
+        self._clients = Clients(context, quota, self._listener, self._by_stream, self._is_prepared)
         self.configure(served)
         try:
             self._clients.begin()
-            commons.loop.watch(self._datagrams.fileno(), IN, self._by_datagram)
+            context.loop.watch(self._datagrams.fileno(), IN, self._by_datagram)
         except OSError:
             self.close()
             raise
 
     def configure(self, served: Served) -> None:
-        """Serve something else, on the same ports."""
+        """Change the configuration; address and ports stay."""
         self.served = served
         links: dict[str, dict[str, str]] = {}
         for network, alias, name in served.links:
             links.setdefault(network, {})[alias] = name
         self._servers = usable(served.upstreams, served.ns, served.ip, served.outside)
-        self._see(ZoneView(served.networks, links))
+        self._set_view(ZoneView(served.networks, links))
 
-    def _see(self, view: ZoneView) -> None:
-        """See the zone otherwise than before."""
+    def _set_view(self, view: ZoneView) -> None:
+        """Set the view of the zone, and drop the replies of the former one."""
         self._view = self._forwarder.view = view
-        self._known.forget()
+        self._cache.forget()
 
     def _by_datagram(self, events: int) -> None:
-        """Questions by UDP.
+        """Answer UDP queries.
 
-        Nothing is done here twice that could be done once: this decides how many are answered a
-        second.
+        The number of queries per second depends on this function, so it does nothing twice.
         """
         receive, send = self._datagrams.recvfrom, self._datagrams.sendto
-        self._fresh()
-        known, unprepared = self._known.datagrams, 0
+        self._drop_outdated()
+        known, unprepared = self._cache.datagrams, 0
         for _ in range(BATCH):
             try:
-                packet, client = receive(message.LARGEST)
+                packet, client = receive(message.MAX_MESSAGE)
                 tails = known.get(packet[2:])
                 if tails:
                     send(packet[:2] + tails[int(random() * len(tails))], client)
@@ -131,7 +127,7 @@ class Resolver:
                 continue  # the client's own firewall, or no port to answer to: datagrams get lost
             self._answer(packet, False, self._reply(packet[:2], client))
             unprepared += 1
-            if unprepared == UNPREPARED:
+            if unprepared == UNPREPARED_BATCH:
                 return
 
     def _reply(self, identity: bytes, client: tuple[str, int]) -> Callable[[bytes], None]:
@@ -144,40 +140,40 @@ class Resolver:
         return reply
 
     def _is_prepared(self, packet: bytes) -> bool:
-        """Whether a question by TCP costs next to nothing."""
-        return bool(self._known.streams.get(packet[2:]))
+        """True if the reply to a TCP query is in the cache."""
+        return bool(self._cache.streams.get(packet[2:]))
 
     def _by_stream(self, packet: bytes, reply: Callable[[bytes], None]) -> bool:
-        """A question by TCP; whether there will be an answer."""
-        self._fresh()
-        tails = self._known.streams.get(packet[2:])
+        """Answer a TCP query; False if there will be no reply."""
+        self._drop_outdated()
+        tails = self._cache.streams.get(packet[2:])
         if tails:
             reply(tails[int(random() * len(tails))])
             return True
         return self._answer(packet, True, reply)
 
-    def _fresh(self) -> None:
-        """Forget what was prepared before the zone has changed."""
-        if self._version != self._commons.zone.version:
-            self._version = self._commons.zone.version
-            self._known.forget()
+    def _drop_outdated(self) -> None:
+        """Drop the cached replies if the zone has changed since."""
+        if self._version != self._context.zone.version:
+            self._version = self._context.zone.version
+            self._cache.forget()
 
     def _answer(self, packet: bytes, stream: bool, reply: Callable[[bytes], None]) -> bool:
-        """A question for which nothing is prepared; whether there will be an answer."""
+        """Answer a query that has no cached reply; False if there will be none."""
         question = None
         try:
-            question = message.understood(packet)
+            question = message.parse_question(packet)
             if question is None:
                 return False
-            self._look(packet, question, stream, reply)
+            self._resolve(packet, question, stream, reply)
         except message.Refused as refused:
             reply(message.error(packet, refused.rcode))
         except Exception as failure:  # whatever it is, it is this packet's: the others are served
-            self._commons.note(failure)
+            self._context.log_failure(failure)
             reply(message.error(packet, message.SERVFAIL, question))
         return True
 
-    def _look(
+    def _resolve(
         self,
         packet: bytes,
         question: message.Question,
@@ -186,22 +182,22 @@ class Resolver:
     ) -> None:
         from plumb.agent.dns import local_answers
 
-        known = self._known.streams if stream else self._known.datagrams
+        known = self._cache.streams if stream else self._cache.datagrams
         if packet[2:] not in known:
-            tails = local_answers.local(self._commons.zone, self._view, packet, question, stream)
+            tails = local_answers.local(self._context.zone, self._view, packet, question, stream)
             if tails is None and self.served.ndots and local_answers.single_label(packet, question):
                 tails = local_answers.nothing(packet, question)
-            self._known.add(stream, packet[2:], tails or ())
+            self._cache.add(stream, packet[2:], tails or ())
             if tails:
                 reply(tails[int(random() * len(tails))])
                 return
         self._forwarder.ask(packet, question, self._servers, stream, reply)
 
     def close(self) -> None:
-        """Serve no more; who waits for an answer gets none."""
+        """Close the sockets; clients that wait get no reply."""
         self._forwarder.close()
         self._clients.close()
-        self._known.close()
-        self._commons.loop.forget(self._datagrams.fileno())
+        self._cache.close()
+        self._context.loop.forget(self._datagrams.fileno())
         self._datagrams.close()
         self._listener.close()

@@ -1,11 +1,9 @@
-"""The embedded DNS of an agent.
+"""Embedded DNS of an agent: the zone, and a server for each sandbox that has one.
 
-The names of all networks, and a server for each sandbox that has one.
-
-It is spoken of in the words of the agent's control socket (`agent`); what they say is checked here,
-word by word, and changes nothing when it makes no sense. Messages are written by dnspython, which
-takes a tenth of a second to load: that happens after the first server was opened and whoever asked
-for it was told, a piece at a time, so that nobody waits for long.
+Requests come in the format of the agent's control socket (`agent.server`); this module validates
+them in full before it changes anything. dnspython encodes messages and takes a tenth of a second to
+load: the agent loads it after it has opened the first server and confirmed that to the command,
+module by module, so that no client waits for long.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from plumb.agent.dns.cache import AnswerCache
-from plumb.agent.dns.limits import Door, Limits, ServerContext
+from plumb.agent.dns.limits import Limits, ServerContext, SocketOpener
 from plumb.agent.dns.server import Resolver, Served
 from plumb.agent.dns.zone import Entry
 from plumb.agent.loop import Loop
@@ -34,107 +32,108 @@ PIECES = (
     "dns.rdtypes.ANY.PTR",
     "dns.rdtypes.IN.SRV",
 )
-"""What is loaded, in an order in which no piece takes much longer than another."""
-Taken = Callable[[], None]
-Place = tuple[int, int] | None
-"""What tells namespaces apart: a file's device and inode number (namespaces(7)).
-
-None where there is no file.
-"""
+"""Modules that are loaded, in an order in which no step takes much longer than another."""
+Action = Callable[[], None]
+NamespaceId = tuple[int, int] | None
+"""Identity of a netns: its file's device and inode number (namespaces(7)); None without a file."""
 
 
 class Embedded:
-    """The names, and the servers.
+    """Zone and DNS servers of an agent.
 
     Args:
-        loop: serves them.
-        door: opens sockets in namespaces.
-        log: is told of errors of plumb's own.
+        loop: the event loop.
+        sockets: opens sockets in namespaces.
+        log: takes errors of plumb itself.
     """
 
     def __init__(
-        self, loop: Loop, door: Door, log: Callable[[Exception], None], limits: Limits | None = None
+        self,
+        loop: Loop,
+        sockets: SocketOpener,
+        log: Callable[[Exception], None],
+        limits: Limits | None = None,
     ) -> None:
-        self._commons = ServerContext(loop, door, log, limits)
-        self._memory = AnswerCache(self._commons.limits.remembered)
-        self._resolvers: dict[str, tuple[Resolver, Place]] = {}
+        self._context = ServerContext(loop, sockets, log, limits)
+        self._cache = AnswerCache(self._context.limits.cached_bytes)
+        self._resolvers: dict[str, tuple[Resolver, NamespaceId]] = {}
         self._pieces = iter(PIECES)
         self._loading = False
 
-    def parsed(self, word: str, told: Any) -> Taken:
-        """What to do for a row of a request: it is looked through now, and done when it is called.
+    def parsed(self, verb: str, value: Any) -> Action:
+        """Validate a row of a request, and return the action that carries it out.
 
         Args:
-            word: serve, unserve, name or unname.
+            verb: serve, unserve, name or unname.
 
         Raises:
-            ValueError, TypeError, KeyError: it makes no sense.
+            ValueError, TypeError, KeyError: the row is not valid.
         """
-        if word == "serve":
-            served = _served(**told)
+        if verb == "serve":
+            served = _served(**value)
             return lambda: self._serve(served)
-        if word == "name":
-            entry = _entry(**told)
-            return lambda: self._commons.zone.put(entry)
-        which = _text(told)
+        if verb == "name":
+            entry = _entry(**value)
+            return lambda: self._context.zone.put(entry)
+        which = _text(value)
         return (
             (lambda: self._unserve(which))
-            if word == "unserve"
-            else (lambda: self._commons.zone.drop(which))
+            if verb == "unserve"
+            else (lambda: self._context.zone.drop(which))
         )
 
     def _serve(self, served: Served) -> None:
-        there = self._there(served.ns)
-        if there is None:
-            place = _place(served.ns)
-            self._resolvers[served.ns] = Resolver(self._commons, self._memory, served), place
-            self._load_on()
-        elif there.served.place != served.place:
+        resolver = self._resolver_of(served.ns)
+        if resolver is None:
+            namespace = _namespace_id(served.ns)
+            self._resolvers[served.ns] = Resolver(self._context, self._cache, served), namespace
+            self._start_loading()
+        elif resolver.served.address != served.address:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
         else:
-            there.configure(served)
+            resolver.configure(served)
 
     def _unserve(self, ns: str) -> None:
-        there, _ = self._resolvers.pop(ns, (None, None))
-        if there is not None:
-            there.close()
+        resolver, _ = self._resolvers.pop(ns, (None, None))
+        if resolver is not None:
+            resolver.close()
 
-    def _there(self, ns: str) -> Resolver | None:
-        """The server of a namespace.
+    def _resolver_of(self, ns: str) -> Resolver | None:
+        """Find the server of a netns.
 
-        One whose namespace was lost, so that the file is gone or another's by now, is closed: its
-        sockets alone keep that namespace and its links alive.
+        If the file of its netns is gone or another's by now, the server is closed: its sockets
+        would be all that keeps the lost netns and its links alive.
         """
-        there, place = self._resolvers.get(ns, (None, None))
-        if there is not None and place != _place(ns):
+        resolver, namespace = self._resolvers.get(ns, (None, None))
+        if resolver is not None and namespace != _namespace_id(ns):
             self._unserve(ns)
             return None
-        return there
+        return resolver
 
-    def _load_on(self) -> None:
+    def _start_loading(self) -> None:
         if not self._loading:
             self._loading = True
-            self._commons.loop.soon(self._load)
+            self._context.loop.soon(self._load)
 
     def _load(self) -> None:
         for piece in self._pieces:
-            self._commons.loop.soon(self._load)
+            self._context.loop.soon(self._load)
             import_module(piece)
             return
 
     # -- what is served ---------------------------------------------------------------
 
     def resolvers(self, wanted: Iterable[str] | None) -> list[dict[str, Any]]:
-        """What is served in these namespaces, or in all."""
+        """List the servers of these namespaces, or all."""
         return [
-            there.served._asdict()
+            resolver.served._asdict()
             for ns in (list(self._resolvers) if wanted is None else wanted)
-            if (there := self._there(ns))
+            if (resolver := self._resolver_of(ns))
         ]
 
     def names(self, wanted: Iterable[str] | None) -> list[dict[str, Any]]:
-        """The names of these endpoints, or of all."""
-        entries = self._commons.zone.entries
+        """List the names of these endpoints, or of all."""
+        entries = self._context.zone.entries
         found = (
             entries.values()
             if wanted is None
@@ -143,7 +142,7 @@ class Embedded:
         return [{**entry._asdict(), "ips": [str(ip) for ip in entry.ips]} for entry in found]
 
 
-def _place(ns: str) -> Place:
+def _namespace_id(ns: str) -> NamespaceId:
     try:
         found = os.stat(ns)
     except OSError:

@@ -1,12 +1,13 @@
 """DNS over TCP, the server's side.
 
-Each message goes after its length, as many on one connection as a client likes (RFC 7766).
+A length precedes each message, and a client may send any number of them on one connection (RFC
+7766).
 
-Answers come when they are ready, not in the order of the questions. A client that does not read
-gets no more answers prepared than fit a bound: until it reads, it is not read from either. One that
-is silent for eight seconds, or takes longer for a single question, is hung up on. So nobody holds
-anything for long, and who connects while all places are taken gets the place of the one that has
-been silent for longest, of the same sandbox.
+Replies are sent when they are ready, not in the order of the queries. When a client does not read
+its replies and these exceed a limit, the server stops reading from it. It closes the connection of
+a client that is silent for eight seconds, or takes longer for a single query. When all connections
+are taken, a new client of a sandbox replaces the one of the same sandbox that has been silent for
+longest.
 """
 
 from __future__ import annotations
@@ -22,49 +23,49 @@ from plumb.agent.dns.limits import ByteQuota, ServerContext
 from plumb.agent.loop import ERR, HANGUP, IN, OUT
 
 READ = 1024
-"""Bytes that are read in one turn: some thirty questions."""
-HIGH = 1 << 16
-"""Bytes of answers that nobody has read, at which no more questions are."""
-FREE = 1024
-"""Bytes of a client that are not counted among those that all together may hold."""
-PAUSE = 0.1
-"""Seconds without accepting when there is no descriptor left."""
+"""Bytes that are read in one turn of the loop: some thirty queries."""
+MAX_UNREAD = 1 << 16
+"""Bytes of replies that a client has not read, at which the server stops reading its queries."""
+UNCOUNTED = 1024
+"""Bytes of a client that are not counted against the limits."""
+ACCEPT_DELAY = 0.1
+"""Seconds without accepting when no file descriptor is left."""
 Ask = Callable[[bytes, Callable[[bytes], None]], bool]
-"""Takes a question and whom to tell the answer without its id, now or later.
+"""Function that takes a query and a callback for the reply without its id, called now or later.
 
-Whether there will be one.
+It returns False if there will be no reply.
 """
 
 
 class Clients:
-    """The TCP clients of one sandbox.
+    """TCP clients of one sandbox.
 
     Args:
-        listener: the socket; it stays the caller's.
-        share: of the bytes that are kept.
-        ask: answers a question; prepared: tells whether that is done at once.
+        listener: the listening socket; the caller closes it.
+        quota: the sandbox's buffered bytes.
+        ask: answers a query; prepared: True if the reply is cached.
     """
 
     def __init__(
         self,
-        commons: ServerContext,
-        share: ByteQuota,
+        context: ServerContext,
+        quota: ByteQuota,
         listener: socket.socket,
         ask: Ask,
         prepared: Callable[[bytes], bool],
     ) -> None:
-        self.commons, self.share, self.ask, self.prepared = commons, share, ask, prepared
+        self.context, self.quota, self.ask, self.prepared = context, quota, ask, prepared
         self._listener = listener
         self.open: OrderedDict[Client, None] = (
             OrderedDict()
         )  # the one that has been silent for longest comes first
 
     def begin(self) -> None:
-        """Take clients from now on."""
-        self.commons.loop.watch(self._listener.fileno(), IN, self._accept)
+        """Start accepting clients."""
+        self.context.loop.watch(self._listener.fileno(), IN, self._accept)
 
     def _accept(self, events: int) -> None:
-        loop = self.commons.loop
+        loop = self.context.loop
         try:
             if loop.full and not self.open:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -72,7 +73,7 @@ class Clients:
         except BlockingIOError:
             return
         except OSError:  # no descriptor left, or who has come is gone again
-            loop.rest(self._listener.fileno(), PAUSE)
+            loop.rest(self._listener.fileno(), ACCEPT_DELAY)
             return
         if self._full():
             next(iter(self.open)).close()
@@ -83,27 +84,27 @@ class Clients:
             sock.close()
 
     def _full(self) -> bool:
-        limits, mine = self.commons.limits, len(self.open)
+        limits, open_here = self.context.limits, len(self.open)
         return (
-            mine >= limits.clients
-            or (mine >= limits.granted and self.commons.clients >= limits.everyone)
-            or (mine > 0 and self.commons.loop.full)
+            open_here >= limits.clients
+            or (open_here >= limits.min_forwards and self.context.clients >= limits.all_clients)
+            or (open_here > 0 and self.context.loop.full)
         )
 
     def touch(self, client: Client) -> None:
-        """It has asked."""
+        """Restart the idle time of a client that has sent a query."""
         self.open.move_to_end(client)
-        self.commons.idleness.add(client)
+        self.context.idle_timeouts.add(client)
 
     def close(self) -> None:
-        """Hang up on all, and take nobody any more."""
-        self.commons.loop.forget(self._listener.fileno())
+        """Close all connections, and stop accepting."""
+        self.context.loop.forget(self._listener.fileno())
         for client in [*self.open]:
             client.close()
 
 
 class Client:
-    """One who asks by TCP."""
+    """Connection of one TCP client."""
 
     __slots__ = (
         "_busy",
@@ -125,16 +126,16 @@ class Client:
         self._pending = self._held = 0
         self._busy = self._closed = self._ended = self._resting = False
         self._events = IN
-        clients.commons.loop.watch(sock.fileno(), IN, self._on_event)
-        clients.commons.clients += 1
-        clients.commons.idleness.add(self)
+        clients.context.loop.watch(sock.fileno(), IN, self._on_event)
+        clients.context.clients += 1
+        clients.context.idle_timeouts.add(self)
 
     def _on_event(self, events: int) -> None:
         try:
-            if events & IN and self._hungry:
-                heard = self._socket.recv(READ)
-                self._ended = not heard
-                self._in += heard
+            if events & IN and self._wants_input:
+                received = self._socket.recv(READ)
+                self._ended = not received
+                self._in += received
             elif events & (ERR | HANGUP):
                 self.close()
                 return
@@ -145,40 +146,42 @@ class Client:
             self.close()
 
     @property
-    def _room(self) -> bool:
-        """Whether to answer more questions."""
-        return len(self._out) < HIGH and self._pending < self._clients.commons.limits.pipelined
+    def _may_answer(self) -> bool:
+        """True if the server takes another query of this client."""
+        return (
+            len(self._out) < MAX_UNREAD and self._pending < self._clients.context.limits.pipelined
+        )
 
     @property
-    def _hungry(self) -> bool:
-        return self._room and not self._ended and not self._resting
+    def _wants_input(self) -> bool:
+        return self._may_answer and not self._ended and not self._resting
 
     def _turn(self) -> None:
-        """Answer what has come, send what can be sent, and see what to wait for.
+        """Answer received queries, send pending replies, and set the events to wait for.
 
-        After one question for which nothing was prepared it is the others' turn: a sandbox may have
-        many clients.
+        After one query without a cached reply, other connections have their turn: a sandbox may
+        have many clients.
         """
-        dear = False
-        while not dear and self._room and (packet := self._next()) is not None:
-            dear = not self._clients.prepared(packet)
-            self._take(packet)
-        if dear and not self._resting:
+        costly = False
+        while not costly and self._may_answer and (packet := self._next()) is not None:
+            costly = not self._clients.prepared(packet)
+            self._ask(packet)
+        if costly and not self._resting:
             self._resting = True
-            self._clients.commons.loop.soon(self._resume)
+            self._clients.context.loop.soon(self._resume)
         with suppress(BlockingIOError):
             while self._out:
                 del self._out[: self._socket.send(self._out)]
-        if not self._counted() or (self._ended and not self._pending and not self._out):
+        if not self._within_quota() or (self._ended and not self._pending and not self._out):
             self.close()
             return
-        events = (IN if self._hungry else 0) | (OUT if self._out else 0)
+        events = (IN if self._wants_input else 0) | (OUT if self._out else 0)
         if events != self._events:
             self._events = events
-            self._clients.commons.loop.rewatch(self._socket.fileno(), events)
+            self._clients.context.loop.rewatch(self._socket.fileno(), events)
 
     def _resume(self) -> None:
-        """Go on where it was the others' turn."""
+        """Go on after other connections had their turn."""
         self._resting = False
         if not self._closed:
             try:
@@ -187,7 +190,7 @@ class Client:
                 self.close()
 
     def _next(self) -> bytes | None:
-        """One question of those that have come."""
+        """Take one received query out of the buffer."""
         size = int.from_bytes(self._in[:2], "big")
         if len(self._in) < 2 or len(self._in) < 2 + size:
             return None
@@ -195,8 +198,8 @@ class Client:
         del self._in[: 2 + size]
         return packet
 
-    def _take(self, packet: bytes) -> None:
-        """Ask it."""
+    def _ask(self, packet: bytes) -> None:
+        """Ask for the reply to a query."""
         self._clients.touch(self)
         self._pending, self._busy = self._pending + 1, True
         try:
@@ -206,7 +209,7 @@ class Client:
             self._busy = False
 
     def _answer(self, answer: bytes) -> None:
-        """An answer to one of the questions, now or later."""
+        """Send a reply, now or when the client reads."""
         if self._closed:
             return
         self._pending -= 1
@@ -217,31 +220,31 @@ class Client:
             except OSError:
                 self.close()
 
-    def _counted(self) -> bool:
-        """Whether what is kept for this client may be kept."""
-        share, size = self._clients.share, max(0, len(self._in) + len(self._out) - FREE)
-        if size > self._held and not share.hold(size - self._held):
+    def _within_quota(self) -> bool:
+        """Count the buffered bytes of this client; False if they exceed a limit."""
+        quota, size = self._clients.quota, max(0, len(self._in) + len(self._out) - UNCOUNTED)
+        if size > self._held and not quota.reserve(size - self._held):
             return False
-        share.let_go(max(0, self._held - size))
+        quota.release(max(0, self._held - size))
         self._held = size
         return True
 
     def expire(self) -> None:
-        """It has been silent for long."""
+        """Close the connection, unless the client waits for an upstream server."""
         if self._pending:
-            self._clients.commons.idleness.add(self)  # it waits for others, as we do
+            self._clients.context.idle_timeouts.add(self)  # it waits for others, as we do
         else:
             self.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._closed:
             return
         self._closed = True
-        commons = self._clients.commons
+        context = self._clients.context
         self._clients.open.pop(self, None)
-        commons.clients -= 1
-        commons.idleness.discard(self)
-        self._clients.share.let_go(self._held)
-        commons.loop.forget(self._socket.fileno())
+        context.clients -= 1
+        context.idle_timeouts.discard(self)
+        self._clients.quota.release(self._held)
+        context.loop.forget(self._socket.fileno())
         self._socket.close()

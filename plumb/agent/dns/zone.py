@@ -1,27 +1,28 @@
-"""The zone: which name means which addresses, as Docker's embedded DNS server knows it. Pure.
+"""Zone: the names and addresses that Docker's embedded DNS server would know. Pure.
 
-Names belong to networks. An endpoint brings its container's name, its aliases on that network, the
-short id and a host name that was given; several endpoints may share an alias, and it means all of
-them. A container knows the names of the networks that it is on, and no others. Nobody else has a
-say: there are no zone files, no transfers, no search domain.
+Names belong to networks. An endpoint contributes its container's name, its aliases on that network,
+the short id and its host name if one was given; several endpoints may share an alias, which then
+has all their addresses. A container sees the names of its own networks only. There are no zone
+files, no transfers and no search domain.
 
-A container asks for `web`, or `web.shop` for the one on network shop; and as both names may have
-dots in them, a question is tried in all its readings, the whole as a name first, then with ever
-more of its end as a network's name:
+A container asks for `web`, or `web.shop` for the one on network shop; as both names may contain
+dots, a query is tried in all its readings, first the whole as a name, then with ever more of its
+end as a network's name:
 
     a.b.c       on any of the networks
     a.b         on the network "c"
     a           on the network "b.c"
 
-The first reading that is known wins, and in it the first network, in the order in which the
-container's gateway is chosen. Answers of several networks are never put together. In each reading a
-link's alias (`--link db:database`: a name that this container alone knows) goes before a name that
-all know. Names are looked up in lower case (RFC 4343); aliases and networks only as they were
+The first reading that exists wins, and within it the first network, in the order in which the
+container's gateway is chosen. Addresses of several networks are never merged. In each reading a
+link's alias (`--link db:database`: a name that only this container has) precedes a name of the
+network. Names are compared in lower case (RFC 4343); aliases of links and networks exactly as
 written, as in Docker.
 
-    NAME                        addresses, of the family that was asked for; a name without any of that family is known, and empty
+    NAME                        addresses of the requested family; a name without any of that family
+                                exists, and its reply is empty
     2.0.18.172.in-addr.arpa     an endpoint's first name, and its network: web.shop
-    PORT.PROTOCOL.NAME          which endpoints offer a named port (RFC 2782 writes _http._tcp.web)
+    PORT.PROTOCOL.NAME          endpoints that offer a named port (RFC 2782 writes _http._tcp.web)
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ IPAddress = IPv4Address | IPv6Address
 
 
 MOST = 1000
-"""What a sandbox notes down of what it has learnt from elsewhere, before it begins anew."""
+"""Upstream names that a sandbox's view may hold before it is emptied."""
 
 
 class Entry(NamedTuple):
-    """What an endpoint is known by.
+    """Names of an endpoint.
 
     Attributes:
-        endpoint: its id; network: its network's id; title: that one's name.
-        names: the first is what its addresses are called in reverse.
+        endpoint: its id; network: its network's id; title: that network's name.
+        names: the first is the reverse name of its addresses.
         ports: name, protocol, number.
     """
 
@@ -55,13 +56,12 @@ class Entry(NamedTuple):
 
 
 class ZoneView(NamedTuple):
-    """What a sandbox sees of the zone.
+    """Part of the zone that a sandbox sees.
 
     Attributes:
-        networks: ids of its networks, in the order in which they are searched.
-        links: by network, what an alias stands for there.
-        elsewhere: endpoints' addresses of which its servers elsewhere have said that they know them
-        by the same name.
+        networks: ids of its networks, in search order.
+        links: by network, the name that an alias stands for there.
+        elsewhere: endpoints' addresses that its upstream servers gave for the same name.
     """
 
     networks: tuple[str, ...]
@@ -70,11 +70,11 @@ class ZoneView(NamedTuple):
 
 
 class Network:
-    """The names of one network.
+    """Names of one network.
 
     Attributes:
         named: by name in lower case, the endpoints that have it.
-        called: by address, the endpoints that have it and what they are called in reverse.
+        called: by address, the endpoints that have it and its reverse name for each.
     """
 
     __slots__ = ("called", "named", "title")
@@ -86,10 +86,10 @@ class Network:
 
 
 class Zone:
-    """The names of all networks.
+    """Names of all networks.
 
     Attributes:
-        version: another one whenever an answer may be another one.
+        version: changes whenever a reply may change.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Zone:
     # dictionary by what is looked up.
 
     def put(self, entry: Entry) -> None:
-        """An endpoint's names, in place of those that it had."""
+        """Set an endpoint's names, in place of its former ones."""
         if self.entries.get(entry.endpoint) == entry:
             return
         self.drop(entry.endpoint)
@@ -117,7 +117,7 @@ class Zone:
             net.called.setdefault(ip.packed, {})[entry.endpoint] = entry.names[0]
 
     def drop(self, endpoint: str) -> None:
-        """No names of that endpoint any more."""
+        """Remove all names of an endpoint."""
         entry = self.entries.pop(endpoint, None)
         if entry is None:
             return
@@ -135,10 +135,13 @@ class Zone:
     # -- questions ---------------------------------------------------------------
 
     def addresses(self, view: ZoneView, name: str) -> tuple[IPAddress, ...] | None:
-        """What a name means to a sandbox, of both families, each once; None where it is not known.
+        """Look up a name for a sandbox: addresses of both families, each once.
 
         Args:
             name: without the final dot.
+
+        Returns:
+            None for an unknown name.
         """
         nets = [(key, net) for key in view.networks if (net := self._networks.get(key)) is not None]
         titles = {net.title for _, net in nets}
@@ -161,7 +164,7 @@ class Zone:
         return None
 
     def called(self, view: ZoneView, ip: bytes) -> str:
-        """What an address is called, NAME.NETWORK; empty where it is nobody's here.
+        """Look up the reverse name of an address, NAME.NETWORK; empty if no endpoint here has it.
 
         Args:
             ip: its bytes, four or sixteen.
@@ -175,9 +178,9 @@ class Zone:
         return ""
 
     def offers(self, view: ZoneView, name: str) -> list[tuple[str, int, tuple[IPAddress, ...]]]:
-        """Who offers a named port: NAME.NETWORK, the port's number, addresses.
+        """Look up a named port: NAME.NETWORK, the port's number and the addresses of each endpoint.
 
-        On the first network where somebody does.
+        Only the first network with such an endpoint counts.
 
         Args:
             name: PORT.PROTOCOL.NAME, without the final dot.
@@ -198,11 +201,11 @@ class Zone:
         return []
 
     def learnt(self, view: ZoneView, name: str, ip: bytes) -> ZoneView:
-        """What a sandbox sees after a server elsewhere has said that a name means this address.
+        """Compute a sandbox's view after an upstream server has given this address for a name.
 
-        If it is called so here too, that one shall be asked what it is called. (Docker notes it
-        down for the whole network; here what one container's servers say is no matter of the
-        others.)
+        If the address has the same name in the zone, the upstream server is asked for its reverse
+        name from then on. (Docker notes that for the whole network; in plumb the upstream servers
+        of one container do not affect the others.)
         """
         new = {
             (endpoint, ip)
@@ -219,7 +222,7 @@ class Zone:
 
 
 def readings(name: str) -> Iterable[tuple[str, str | None]]:
-    """The readings of a name: what to look up, and on the networks of which name, None for any."""
+    """Split a name in all possible ways: the name to look up, and the network's, None for any."""
     yield name, None
     at = name.rfind(".")
     while at >= 0:
@@ -228,11 +231,14 @@ def readings(name: str) -> Iterable[tuple[str, str | None]]:
 
 
 def reversed_address(name: str) -> bytes | None:
-    """The address that a name of the reverse tree is about (RFC 1035 section 3.5, RFC 3596 section 2.5).
+    """Parse a name of the reverse tree (RFC 1035 section 3.5, RFC 3596 section 2.5).
 
     Args:
-        name: 2.0.18.172.in-addr.arpa, or 32 digits of half a byte each and ip6.arpa; without the
-        final dot.
+        name: 2.0.18.172.in-addr.arpa, or 32 hexadecimal digits and ip6.arpa, dots between them;
+            without the final dot.
+
+    Returns:
+        The address's bytes, None for any other name.
     """
     parts = name.lower().split(".")[::-1]
     digits = parts[2:]

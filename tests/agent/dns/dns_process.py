@@ -30,7 +30,7 @@ from tests.labs import lab, within
 
 ADDRESS, UDP, TCP = "127.0.0.11", 5300, 5301
 SECONDS = 5.0
-QUICK = Limits(patience=0.3, idle=0.5)
+QUICK = Limits(timeout=0.3, idle_timeout=0.5)
 SERVERS = [f"127.0.0.{number}" for number in (1, 2, 3, 4)]
 HOST, OTHER, THIRD, FOURTH = ([ip, False] for ip in SERVERS)
 QUERY = dns.message.make_query("example.com", "A", id=0x1234).to_wire()

@@ -1,4 +1,6 @@
-"""Forwarding: whom the embedded DNS server asks what it does not know, in which order, and how many at a time."""
+"""Forwarding: whom the embedded DNS server asks what it does not know, in which order, and how many
+at a time.
+"""
 
 from __future__ import annotations
 
@@ -178,7 +180,7 @@ def test_up_to_three_servers_are_asked_in_order(process: Process) -> None:
         begun = time.monotonic()
         client.send(QUERY)
         assert told(client).rcode() == dns.rcode.SERVFAIL
-        assert 3 * QUICK.patience <= time.monotonic() - begun < 4 * QUICK.patience
+        assert 3 * QUICK.timeout <= time.monotonic() - begun < 4 * QUICK.timeout
         for server in servers[:3]:
             assert len(server.recv(1 << 16)) == len(QUERY)
         servers[3].setblocking(False)
@@ -316,7 +318,7 @@ def test_who_waits_too_long_for_a_slot_is_refused() -> None:
     at once.
     """
     with (
-        embedded(Limits(patience=0.4, slots=10, waiting=10)) as process,
+        embedded(Limits(timeout=0.4, in_flight=10, queued=10)) as process,
         elsewhere() as server,
         elsewhere("127.0.0.2"),
         process.asking() as client,
@@ -337,7 +339,7 @@ def test_who_waits_too_long_for_a_slot_is_refused() -> None:
 def test_all_sandboxes_together_have_a_bound_and_each_its_share() -> None:
     """Of a crowded agent a sandbox gets what is granted to each."""
     with (
-        embedded(Limits(patience=0.5, forwards=20, granted=5)) as process,
+        embedded(Limits(timeout=0.5, forwards=20, min_forwards=5)) as process,
         elsewhere(),
         process.asking() as client,
     ):
@@ -363,7 +365,7 @@ def test_all_sandboxes_together_have_a_bound_and_each_its_share() -> None:
 def test_without_descriptors_one_waits() -> None:
     """And is served when there are some again."""
     with (
-        embedded(Limits(patience=2), room=8) as process,
+        embedded(Limits(timeout=2), room=8) as process,
         elsewhere() as server,
         process.asking() as client,
     ):
@@ -446,4 +448,4 @@ def test_of_one_answer_no_more_is_learnt_than_so_much(patient: Process) -> None:
 
 def test_the_patience_is_dockers() -> None:
     """Four seconds."""
-    assert Limits().patience == 4.0
+    assert Limits().timeout == 4.0

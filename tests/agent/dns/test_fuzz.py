@@ -94,8 +94,8 @@ def packets() -> st.SearchStrategy[bytes]:
 def test_reading_a_question_refuses_or_understands(packet: bytes) -> None:
     """Whatever it is; and what was understood lies within the message."""
     with suppress(message.Refused):
-        question = message.understood(packet)
-        assert question is None or 17 <= question.end <= question.whole <= len(packet)
+        question = message.parse_question(packet)
+        assert question is None or 17 <= question.end <= question.message_end <= len(packet)
 
 
 @given(packet=packets())
@@ -110,7 +110,7 @@ def test_reading_an_answer_refuses_or_understands(packet: bytes) -> None:
 @pytest.fixture(scope="module")
 def process() -> Iterator[Process]:
     """A process with some names, that asks a host where nobody listens, and little patience."""
-    with embedded(Limits(patience=0.2, idle=0.5, remembered=1 << 20)) as made:
+    with embedded(Limits(timeout=0.2, idle_timeout=0.5, cached_bytes=1 << 20)) as made:
         made.serve(upstreams=[["127.0.0.1", False]])
         made.name("e1", "web", "172.18.0.2 fd00::2", (("http", "tcp", 80),))
         for number in range(300):
@@ -164,8 +164,10 @@ def test_the_server_survives_nasty_packets(process: Process, number: int) -> Non
 
 
 def test_the_server_does_not_grow() -> None:
-    """Fifty thousand packets, nearly all different, leave no more behind than the first few thousand; and it still answers."""
-    with embedded(Limits(patience=0.2, idle=0.5, remembered=1 << 20)) as process:
+    """Fifty thousand packets, nearly all different, leave no more behind than the first few
+    thousand; and it still answers.
+    """
+    with embedded(Limits(timeout=0.2, idle_timeout=0.5, cached_bytes=1 << 20)) as process:
         process.serve(upstreams=[["127.0.0.1", False]])
         process.name("e1", "web", "172.18.0.2 fd00::2")
         before = process.descriptors()

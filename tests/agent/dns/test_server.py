@@ -45,7 +45,9 @@ def tcp(request: pytest.FixtureRequest) -> bool:
 
 
 def test_a_name_is_answered_as_docker_answers(shared: Process, tcp: bool) -> None:
-    """Ten minutes, recursion available, no authority, and the question as it was asked, in its case."""
+    """Ten minutes, recursion available, no authority, and the question as it was asked, in its
+    case.
+    """
     for name in ("web", "WeB", "web.shop", "0123456789ab"):
         answer = shared.ask(name, tcp=tcp)
         assert (ips(answer), answer.answer[0].ttl, answer.rcode()) == (

@@ -1,4 +1,6 @@
-"""DNS over TCP: clients that ask much at once, clients that do not read, and clients that only sit there."""
+"""DNS over TCP: clients that ask much at once, clients that do not read, and clients that only sit
+there.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,7 @@ def hung_up(client: socket.socket, seconds: float = SECONDS) -> bool:
 @pytest.fixture(scope="module")
 def process() -> Iterator[Process]:
     """A process that hangs up soon."""
-    with embedded(Limits(idle=0.5, clients=10)) as made:
+    with embedded(Limits(idle_timeout=0.5, clients=10)) as made:
         made.serve(upstreams=[["127.0.0.1", False]])
         made.name("e1", "web", "172.18.0.2")
         for number in range(1000):
@@ -106,7 +108,9 @@ def test_many_questions_at_once_are_answered_in_order(process: Process) -> None:
 def test_many_questions_at_once_for_which_nothing_is_prepared_are_answered(
     process: Process,
 ) -> None:
-    """After each it is the others' turn, and then it goes on, though nothing more comes from the client."""
+    """After each it is the others' turn, and then it goes on, though nothing more comes from the
+    client.
+    """
     fresh = [
         dns.message.make_query("web", "A", id=number, use_edns=0, payload=1000 + number).to_wire()
         for number in range(100)
@@ -278,7 +282,7 @@ def test_the_one_that_is_silent_for_longest_makes_room(process: Process) -> None
 
 def test_clients_that_are_gone_take_no_place() -> None:
     """However many came and went before, a sandbox has as many at once as it may."""
-    with embedded(Limits(everyone=4, granted=1)) as process:
+    with embedded(Limits(all_clients=4, min_forwards=1)) as process:
         process.serve()
         process.name("e1", "web", "172.18.0.2")
         for _ in range(8):
@@ -292,7 +296,7 @@ def test_clients_that_are_gone_take_no_place() -> None:
 
 def test_a_sandbox_has_the_places_that_are_granted_to_it_however_many_the_others_take() -> None:
     """Two here; a third gets that of the first, and nobody elsewhere loses one."""
-    with embedded(Limits(everyone=4, granted=2)) as process, ExitStack() as open_:
+    with embedded(Limits(all_clients=4, min_forwards=2)) as process, ExitStack() as open_:
         process.serve()
         process.name("e1", "web", "172.18.0.2")
         many = [open_.enter_context(process.asking(tcp=True)) for _ in range(4)]
@@ -335,7 +339,7 @@ def test_a_client_that_resets_stops_nobody(process: Process) -> None:
 
 def test_what_is_kept_no_more_is_counted_no_more() -> None:
     """Long messages one after the other are as good as one."""
-    with embedded(Limits(held=16 * 100000)) as process:
+    with embedded(Limits(held_bytes=16 * 100000)) as process:
         process.serve()
         with process.asking(tcp=True) as client:
             heard = Heard(client)
@@ -346,7 +350,7 @@ def test_what_is_kept_no_more_is_counted_no_more() -> None:
 
 def test_half_a_message_of_who_is_gone_is_counted_no_more() -> None:
     """Whoever comes then may keep as much."""
-    with embedded(Limits(held=16 * 100000)) as process:
+    with embedded(Limits(held_bytes=16 * 100000)) as process:
         process.serve()
         process.name("e1", "web", "172.18.0.2")
         for _ in range(4):
@@ -361,7 +365,7 @@ def test_half_a_message_of_who_is_gone_is_counted_no_more() -> None:
 
 def test_all_together_keep_no_more_than_they_may() -> None:
     """Of half messages; who would add to that is hung up on."""
-    with embedded(Limits(held=16 * 200000)) as process, ExitStack() as open_:
+    with embedded(Limits(held_bytes=16 * 200000)) as process, ExitStack() as open_:
         process.serve()
         process.name("e1", "web", "172.18.0.2")
         clients = [open_.enter_context(process.asking(tcp=True)) for _ in range(20)]

@@ -347,7 +347,9 @@ def test_ten_thousand_one_after_the_other(box: str) -> None:
 
 
 def test_a_bulk_transfer_does_not_keep_the_others_waiting(line: Line) -> None:
-    """While one connection sends as fast as it can, another's question is answered within milliseconds."""
+    """While one connection sends as fast as it can, another's question is answered within
+    milliseconds.
+    """
     done = threading.Event()
 
     def flood() -> None:

@@ -79,7 +79,9 @@ def test_a_datagram_of_any_size_comes_and_goes_whole(echo: Echo, size: int) -> N
 def test_the_answer_comes_from_the_address_that_was_asked(
     echo: Echo, any_: str, asked: list[str]
 ) -> None:
-    """On a host with several addresses, and for a client that asks at two of them from one port of its own."""
+    """On a host with several addresses, and for a client that asks at two of them from one port of
+    its own.
+    """
     with datagrams(target(echo), any_) as proxy, ExitStack() as open_:
         clients = [open_.enter_context(asking((ip, proxy.address[1]))) for ip in asked]
         for number, client in enumerate(clients):
