@@ -1,11 +1,10 @@
-"""One epoll loop for all sockets of a process.
+"""Event loop of the agent: one epoll instance for all sockets of the process.
 
-Whoever has a descriptor says what to call when something comes.
+The owner of a file descriptor registers a callback for its events.
 
-No thread and no process stands behind a socket, only an entry in a table: a thousand published
-ports cost what one costs. Who is called does a bounded piece of work and returns; what is left over
-it puts behind everybody else's (`soon`), so that one bulk transfer does not keep a thousand small
-ones waiting.
+A socket needs no thread and no process, only an entry in a table: a thousand published ports cost
+what one costs. A callback does a bounded piece of work and returns; it queues the rest behind all
+others (`soon`), so that one bulk transfer does not delay a thousand small ones.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ IN, OUT, PRI, ERR, EDGE = (
     select.EPOLLET,
 )
 HANGUP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-"""The other side has nothing more to say: it has shut down its direction, closed, or reset."""
+"""Events that mean no more data: the peer has shut down its direction, closed, or reset."""
 BATCH = 256
 """Events that are fetched in one call."""
 
@@ -33,7 +32,7 @@ Callback = Callable[[int], None]
 
 
 class Timer:
-    """A call that is due at a moment; `cancel` makes it void."""
+    """Call at a point in time; `cancel` voids it."""
 
     __slots__ = ("call", "due")
 
@@ -41,92 +40,91 @@ class Timer:
         self.due, self.call = due, call
 
     def cancel(self) -> None:
-        """It will not be called."""
-        self.call = _nothing
+        """Void the call."""
+        self.call = _do_nothing
 
     def __lt__(self, other: Timer) -> bool:
         return self.due < other.due
 
 
-def _nothing() -> None:
-    """What a cancelled timer does."""
+def _do_nothing() -> None:
+    """Stand in for the call of a cancelled timer."""
 
 
 class Loop:
-    """Waits for descriptors and moments, and calls whoever asked.
+    """Waits for file descriptors and timers, and runs their callbacks.
 
-    A callback may be called with events of a descriptor that was closed a moment ago and whose
-    number is another one's by now: so events are hints, and only what the system call says counts.
+    A callback may get events of a descriptor that was closed a moment ago and whose number now
+    belongs to another: events are hints, and only the result of the system call counts.
 
     Args:
-        room: how many descriptors it watches before it is full.
-        on_failure: is told of an exception that a callback let through; that callback's descriptor
-        is watched no more.
+        max_watched: descriptors that it watches before it is full.
+        on_failure: takes exceptions of callbacks; the callback's descriptor is watched no more.
     """
 
     def __init__(
-        self, room: int = 1 << 20, on_failure: Callable[[Exception], None] | None = None
+        self, max_watched: int = 1 << 20, on_failure: Callable[[Exception], None] | None = None
     ) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Callback] = {}
         self._ready: deque[Callable[[], None]] = deque()
         self._timers: list[Timer] = []
-        self._room, self._on_failure = room, on_failure
+        self._max_watched, self._on_failure = max_watched, on_failure
         self._ended = False
 
     @property
     def full(self) -> bool:
-        """Whether new clients had better wait, so that descriptors are left for what must not fail."""
-        return len(self._watched) >= self._room
+        """True if new clients should wait, so that descriptors are left for what must not fail."""
+        return len(self._watched) >= self._max_watched
 
     def watch(self, descriptor: int, events: int, callback: Callback) -> None:
-        """Call it with the events of a descriptor, until it is forgotten."""
+        """Call back with the events of a descriptor, until `forget`."""
         self._epoll.register(descriptor, events)
         self._watched[descriptor] = callback
 
     def forget(self, descriptor: int) -> None:
-        """A descriptor that is about to be closed, which takes it out of the kernel's table by itself."""
+        """Stop watching a descriptor that is about to be closed; close removes it from epoll."""
         self._watched.pop(descriptor, None)
 
     def unwatch(self, descriptor: int) -> None:
-        """A descriptor that stays open is not watched for now."""
+        """Stop watching a descriptor that stays open."""
         if self._watched.pop(descriptor, None) is not None:
             with suppress(OSError):  # it was closed
                 self._epoll.unregister(descriptor)
 
     def rewatch(self, descriptor: int, events: int) -> None:
-        """Other events of a watched descriptor."""
+        """Change the events of a watched descriptor."""
         self._epoll.modify(descriptor, events)
 
     def rest(self, descriptor: int, seconds: float) -> None:
-        """Do not look at a watched listener for a while.
+        """Ignore a watched listener for a while.
 
         It would stay readable, and the loop would spin.
         """
         callback = self._watched.get(descriptor)
         self.rewatch(descriptor, 0)
-        self.later(seconds, lambda: self._wake(descriptor, callback))
+        self.later(seconds, lambda: self._resume(descriptor, callback))
 
-    def _wake(self, descriptor: int, callback: Callback | None) -> None:
+    def _resume(self, descriptor: int, callback: Callback | None) -> None:
         if callback is not None and self._watched.get(descriptor) is callback:
             self.rewatch(descriptor, IN)
 
     def soon(self, call: Callable[[], None]) -> None:
-        """Call it when everybody else had a turn."""
+        """Call after all other pending callbacks."""
         self._ready.append(call)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call it after so many seconds."""
+        """Call after so many seconds."""
         timer = Timer(time.monotonic() + seconds, call)
         heapq.heappush(self._timers, timer)
         return timer
 
     def end(self) -> None:
-        """`run` returns after this turn."""
+        """Make `run` return after this turn."""
         self._ended = True
 
     def close(self) -> None:
-        """Let go of the kernel's table."""
+        """Close the epoll instance."""
         self._epoll.close()
 
     def run(self) -> None:
@@ -135,8 +133,8 @@ class Loop:
             self.turn()
 
     def turn(self) -> None:
-        """Wait, and call once whoever is due."""
-        for descriptor, events in self._epoll.poll(self._patience(), BATCH):
+        """Wait, and run each callback that is due once."""
+        for descriptor, events in self._epoll.poll(self._poll_timeout(), BATCH):
             callback = self._watched.get(descriptor)
             if callback is not None:
                 try:
@@ -149,7 +147,7 @@ class Loop:
         while self._timers and self._timers[0].due <= time.monotonic():
             self._call(heapq.heappop(self._timers).call)
 
-    def _patience(self) -> float | None:
+    def _poll_timeout(self) -> float | None:
         if self._ready:
             return 0
         return max(0.0, self._timers[0].due - time.monotonic()) if self._timers else None
@@ -161,7 +159,7 @@ class Loop:
             self.failed(failure)
 
     def failed(self, failure: Exception) -> None:
-        """Tell whoever is told of exceptions."""
+        """Pass an exception to `on_failure`; raise it if there is none."""
         if self._on_failure is None:
             raise failure
         self._on_failure(failure)

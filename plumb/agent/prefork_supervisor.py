@@ -1,9 +1,9 @@
-"""The agent's part in warm command lines.
+"""Supervisor of the prefork server, in the agent.
 
-Has a warm process started (`plumb.prefork.server`) when the first command line comes.
-
-Until that is ready, and whenever there is none, whoever comes to command.sock is hung up on, which
-says: do it yourself. Many an agent never sees a command line, and pays for a socket.
+It starts the server (`plumb.prefork.server`) when the first command line connects to command.sock.
+Until the server is ready, and whenever there is none, the agent closes such connections at once,
+which makes the command run by itself. Many an agent never gets a command line; it then costs one
+socket.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from plumb.agent.loop import IN, Loop, Timer
 from plumb.kernel import agent_socket
 from plumb.prefork.client import READ_ONCE, Request, received
 
-SECONDS = 1.0
-"""How long a caller may take to say what it wants."""
-PAUSE = 60.0
-"""Seconds until another try, when a warm process has not come as far as being ready."""
-MANY = 1 << 30
-"""More descriptors than a process can have."""
-LAUNCH = "import sys; sys.path[:not sys.flags.safe_path] = [sys.argv.pop()]; from plumb.prefork.server import main; main()"
-NEEDED = (*READ_ONCE, "LD_", "LC_", "LANG", "PATH", "PLUMB_IPTABLES")
-"""What of the first caller's environment the warm process begins with.
+REQUEST_TIMEOUT = 1.0
+"""Seconds that a command may take to send its request."""
+RETRY_INTERVAL = 60.0
+"""Seconds until the next start, when a server has ended before it was ready."""
+MAX_FD = 1 << 30
+"""Number above any file descriptor of a process."""
+LAUNCH = (
+    "import sys; sys.path[:not sys.flags.safe_path] = [sys.argv.pop()]; "
+    "from plumb.prefork.server import main; main()"
+)
+INHERITED_ENVIRONMENT = (*READ_ONCE, "LD_", "LC_", "LANG", "PATH", "PLUMB_IPTABLES")
+"""Prefixes of variables that the server inherits from the first command's environment.
 
-Each command has its own caller's.
+Each command runs with its own caller's environment.
 """
 
 
 class PreforkSupervisor:
-    """Watches command.sock as long as nobody else does.
+    """Watches command.sock while there is no prefork server.
 
     Args:
         loop: the agent's.
@@ -43,7 +46,7 @@ class PreforkSupervisor:
     def __init__(self, loop: Loop, folder: str) -> None:
         self._loop, self._folder = loop, folder
         self._listener = agent_socket.listen(folder, agent_socket.COMMAND, socket.SOCK_SEQPACKET)
-        self._warm = self._descriptor = -1
+        self._pid = self._pidfd = -1
         self._may_start = True
         self._watch()
 
@@ -54,12 +57,12 @@ class PreforkSupervisor:
         try:
             client, _ = self._listener.accept()
         except OSError:  # no descriptor left: the command goes on by itself after a while
-            self._loop.rest(self._listener.fileno(), SECONDS)
+            self._loop.rest(self._listener.fileno(), REQUEST_TIMEOUT)
             return
-        if agent_socket.trusted(client) and self._warm < 0 and self._may_start:
+        if agent_socket.trusted(client) and self._pid < 0 and self._may_start:
             client.setblocking(False)
-            late = self._loop.later(SECONDS, lambda: self._hang_up(client))
-            self._loop.watch(client.fileno(), IN, lambda events: self._hear(client, late))
+            timeout = self._loop.later(REQUEST_TIMEOUT, lambda: self._hang_up(client))
+            self._loop.watch(client.fileno(), IN, lambda events: self._receive(client, timeout))
         else:
             client.close()
 
@@ -67,42 +70,42 @@ class PreforkSupervisor:
         self._loop.forget(client.fileno())
         client.close()
 
-    def _hear(self, client: socket.socket, late: Timer) -> None:
-        late.cancel()
+    def _receive(self, client: socket.socket, timeout: Timer) -> None:
+        timeout.cancel()
         with suppress(OSError, ValueError):
             request = Request(received(client))
-            if self._warm < 0:
+            if self._pid < 0:
                 self._start(request)
         self._hang_up(client)
 
     def _start(self, first: Request) -> None:
-        """Start a warm process for whoever is like this caller."""
+        """Start a server for commands whose identity equals this one's."""
         self._may_start = False
-        self._loop.later(PAUSE, self._allow)
-        words = os.fsencode(first.identity)
-        if len(words) > select.PIPE_BUF:
+        self._loop.later(RETRY_INTERVAL, self._allow)
+        identity_bytes = os.fsencode(first.identity)
+        if len(identity_bytes) > select.PIPE_BUF:
             return
-        ready, say = os.pipe()
-        hear, identity = os.pipe()
+        ready, ready_writer = os.pipe()
+        identity_reader, identity_writer = os.pipe()
         try:
-            os.write(identity, words)
-            self._warm = self._spawn(first, hear, say)
+            os.write(identity_writer, identity_bytes)
+            self._pid = self._spawn(first, identity_reader, ready_writer)
         except OSError:
             os.close(ready)
             raise
         finally:
-            for descriptor in (say, hear, identity):
+            for descriptor in (ready_writer, identity_reader, identity_writer):
                 os.close(descriptor)
-        self._descriptor = os.pidfd_open(self._warm)
+        self._pidfd = os.pidfd_open(self._pid)
         self._loop.watch(ready, IN, lambda events: self._is_ready(ready))
-        self._loop.watch(self._descriptor, IN, self._ended)
+        self._loop.watch(self._pidfd, IN, self._ended)
 
-    def _spawn(self, first: Request, hear: int, say: int) -> int:
-        """All that it inherits is command.sock and two pipes.
+    def _spawn(self, first: Request, identity_reader: int, ready_writer: int) -> int:
+        """Fork and execute the server; it inherits command.sock and two pipes, nothing else.
 
-        Whoever inherited a published port would keep it bound.
+        A process that inherited a published port would keep it bound.
         """
-        inherited = (self._listener.fileno(), say)
+        inherited = (self._listener.fileno(), ready_writer)
         command = [
             first.executable,
             "-c",
@@ -112,7 +115,9 @@ class PreforkSupervisor:
             first.home,
         ]
         environment = {
-            name: value for name, value in first.environment.items() if name.startswith(NEEDED)
+            name: value
+            for name, value in first.environment.items()
+            if name.startswith(INHERITED_ENVIRONMENT)
         }
         pid = os.fork()
         if pid:
@@ -120,9 +125,9 @@ class PreforkSupervisor:
         try:
             for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
-            os.dup2(hear, 0)
+            os.dup2(identity_reader, 0)
             low, high = sorted(inherited)
-            for begin, end in ((3, low), (low + 1, high), (high + 1, MANY)):
+            for begin, end in ((3, low), (low + 1, high), (high + 1, MAX_FD)):
                 os.closerange(begin, end)
             for descriptor in inherited:
                 os.set_inheritable(descriptor, True)
@@ -131,7 +136,7 @@ class PreforkSupervisor:
             os._exit(1)
 
     def _is_ready(self, ready: int) -> None:
-        """It takes over, or has ended before it could."""
+        """Leave command.sock to the server; log it if the server has ended before it was ready."""
         if os.read(ready, 16):
             self._loop.unwatch(self._listener.fileno())
             self._may_start = True
@@ -141,7 +146,8 @@ class PreforkSupervisor:
                 open(f"{self._folder}/{agent_socket.LOG}", "a", encoding="utf-8") as log,
             ):
                 log.write(
-                    "the warm process has ended before it was ready: some module of plumb's cannot be imported\n"
+                    "the prefork server ended before it was ready: "
+                    "a module of plumb cannot be imported\n"
                 )
         self._loop.forget(ready)
         os.close(ready)
@@ -155,13 +161,13 @@ class PreforkSupervisor:
         self._watch()
 
     def _reap(self) -> None:
-        self._loop.forget(self._descriptor)
-        os.close(self._descriptor)
-        os.waitpid(self._warm, 0)
-        self._warm = self._descriptor = -1
+        self._loop.forget(self._pidfd)
+        os.close(self._pidfd)
+        os.waitpid(self._pid, 0)
+        self._pid = self._pidfd = -1
 
     def close(self) -> None:
-        """End the warm process; commands that it has begun go on."""
-        if self._warm > 0:
-            os.kill(self._warm, signal.SIGTERM)
+        """End the prefork server; commands that it has started go on."""
+        if self._pid > 0:
+            os.kill(self._pid, signal.SIGTERM)
             self._reap()

@@ -1,42 +1,49 @@
-"""The agent: the one background process of a root, which holds what must stay open when a command has ended.
+"""Agent: the one background process of a root, which holds sockets open between commands.
 
 A published port is a socket, and a socket needs a process. Docker's daemon is that process, with
-one more for each port that is proxied; here commands come and go, and the agent stays: one loop
-(`agent.loop`) for all ports. It lives in the network namespace of whoever started it, and has no
-state but its sockets: what it is to hold is recorded by the engine, which starts it anew when it
+one more for each port that is proxied; plumb's commands come and go, and the agent stays: one event
+loop (`agent.loop`) for all ports. It lives in the network namespace of the command that started it,
+and has no state but its sockets: the engine records what the agent holds, and starts it anew if it
 was killed.
 
-It is spoken to on a Unix socket in its folder, by root alone: a line of JSON, and a line back.
+Commands, run by root, send requests on a Unix socket in the agent's folder: a line of JSON, and a
+line back.
 
     {"take": [[WORD, PROTOCOL, IP, PORT, TO_IP, TO_PORT], …]}
                         hold        bind the port, and drop what arrives
-                        retarget    remember another target (what a port is published for says `list`; nothing else uses it)
-                        proxy       let in what arrives, and hand it on to the target
-                        unproxy     cut off all connections; drop again
+                        retarget    store another target (`list` returns it; nothing else uses it)
+                        proxy       accept what arrives, and forward it to the target
+                        unproxy     reset all connections; drop what arrives again
                         release     close
-    {"take": […]} may as well be about names (`agent.dns.servers`)
-                        ["serve", {"ns", "ip", "udp", "tcp", "networks", "links", "upstreams", "outside", "ndots"}]
-                                    open a DNS server in a namespace, or change what it serves there: things.names.Resolver says what
+    {"take": […]} may have rows for DNS as well (`agent.dns.servers`)
+                        ["serve", {"ns", "ip", "udp", "tcp", "networks", "links", "upstreams",
+                                   "outside", "ndots"}]
+                                    open a DNS server in a namespace, or change its configuration
+                                    (things.dns.Resolver)
                         ["unserve", NAMESPACE]      close it
                         ["name", {"endpoint", "network", "title", "names", "ips", "ports"}]
-                                    the names of an endpoint from now on: things.names.Names
+                                    set the names of an endpoint (things.dns.Names)
                         ["unname", ENDPOINT]
-    {"list": true}      what there is; {"list": {"ports": [[PROTOCOL, IP, PORT], …], "resolvers": [NAMESPACE, …], "names": [ENDPOINT, …]}}
-                        what there is of these, and of what is not mentioned nothing
-    {"announce": [[NAMESPACE, LINK, MAC, [IP, …], TIMES, MILLISECONDS], …]} say on the wire who has
-                        these addresses now, so often and so far apart
-                        (`kernel.net.gratuitous_arp`); with "at once": true the first time is over
-                        when the answer comes
+    {"list": true}      everything
+    {"list": {"ports": [[PROTOCOL, IP, PORT], …], "resolvers": [NAMESPACE, …],
+              "names": [ENDPOINT, …]}}
+                        these only; nothing of a kind that is not mentioned
+    {"announce": [[NAMESPACE, LINK, MAC, [IP, …], TIMES, MILLISECONDS], …]}
+                        announce by ARP and NDP who has these addresses, so often and so far apart
+                        (`kernel.net.gratuitous_arp`); with "at once": true the reply comes after
+                        the first announcement
     {"stop": true}      end
 
-    {"done": 3, "errno": 98, "said": "Address already in use"}    the first three were taken, the fourth was refused
-    {"done": 0, "pid": 1234, "ports": [[PROTOCOL, IP, PORT, TO_IP, TO_PORT, PROXIED_TO_IP, PROXIED_TO_PORT], …],
+    {"done": 3, "errno": 98, "said": "Address already in use"}
+                        the first three rows were carried out, the fourth failed
+    {"done": 0, "pid": 1234,
+     "ports": [[PROTOCOL, IP, PORT, TO_IP, TO_PORT, PROXIED_TO_IP, PROXIED_TO_PORT], …],
      "resolvers": [{as in serve}, …], "names": [{as in name}, …]}
 
-To hold what is held is an error (EEXIST), and so are other ports for a namespace that is served; to
-release what is not held is done already, and so on.
+To hold a port that is held is an error (EEXIST), and so are other ports for a namespace that has a
+server; to release a port that is not held succeeds, and so on.
 
-The process starts for a command that waits, and stays for as long as there is a container: so it
+A command waits for the process to start, and it stays for as long as there is a container: so it
 imports little.
 """
 
@@ -65,49 +72,49 @@ if TYPE_CHECKING:
     from plumb.agent.dns.servers import Embedded
     from plumb.kernel.net.announce_queue import Announcer
 
-LONGEST = 1 << 26
-"""Bytes of a request at most: root's alone, so it is a matter of mistakes, not of malice."""
-SESSIONS = 64
-"""Who speaks to the agent at a time; one more, and the first is hung up on."""
-PAUSE = 0.1
-"""Seconds without listening when there is no descriptor left."""
-RESERVE = 2
-"""Descriptors that are kept: one for who wants to speak, one to find out who that is."""
-CARE = 5.0
-"""Seconds between two looks at whether the folder is still there."""
-WORDS = ("hold", "retarget", "proxy", "unproxy", "release")
-NAMING = ("serve", "unserve", "name", "unname")
-Place = tuple[str, int]
+MAX_REQUEST = 1 << 26
+"""Bytes of a request, at most; only root can send one, so this guards against mistakes."""
+MAX_SESSIONS = 64
+"""Connections of commands at a time; a further one makes the agent close the oldest."""
+ACCEPT_DELAY = 0.1
+"""Seconds without accepting when no file descriptor is left."""
+RESERVED_FDS = 2
+"""Reserved file descriptors: one for a new connection, one to find out its user."""
+CHECK_INTERVAL = 5.0
+"""Seconds between two checks that the agent's folder still exists."""
+PORT_VERBS = ("hold", "retarget", "proxy", "unproxy", "release")
+DNS_VERBS = ("serve", "unserve", "name", "unname")
+Target = tuple[str, int]
 Port = tuple[str, str, int]
 
 
-class Held:
-    """A port that is held; what it is published for, and its proxy with the target of that."""
+class HeldPort:
+    """Port that is held, its target, and its proxy with the target of that."""
 
     __slots__ = ("proxied", "proxy", "socket", "target")
 
-    def __init__(self, sock: socket.socket, target: Place) -> None:
+    def __init__(self, sock: socket.socket, target: Target) -> None:
         self.socket, self.target = sock, target
         self.proxy: StreamProxy | DatagramProxy | None = None
-        self.proxied: Place = ("", 0)
+        self.proxied: Target = ("", 0)
 
 
 class Ports:
-    """The ports of an agent.
+    """Ports that an agent holds.
 
     Args:
-        loop: serves the proxies.
+        loop: the event loop of the proxies.
     """
 
     def __init__(self, loop: Loop) -> None:
         self._loop, self._pool = loop, Pool()
-        self._held: dict[Port, Held] = {}
+        self._held: dict[Port, HeldPort] = {}
 
-    def take(self, word: str, port: Port, target: Place) -> None:
-        """Do one of the words of a request.
+    def take(self, verb: str, port: Port, target: Target) -> None:
+        """Carry out a row of a request.
 
         Raises:
-            OSError: EEXIST, it is so already; ENOENT, the port is not held; whatever bind says.
+            OSError: EEXIST, it is so already; ENOENT, the port is not held; any error of bind.
         """
         {
             "hold": self._hold,
@@ -115,18 +122,18 @@ class Ports:
             "proxy": self._proxy,
             "unproxy": self._unproxy,
             "release": self._release,
-        }[word](port, target)
+        }[verb](port, target)
 
-    def _hold(self, port: Port, target: Place) -> None:
+    def _hold(self, port: Port, target: Target) -> None:
         if port in self._held:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
-        self._held[port] = Held(host_ports.bind(*port), target)
+        self._held[port] = HeldPort(host_ports.bind(*port), target)
 
-    def _retarget(self, port: Port, target: Place) -> None:
-        self._there(port).target = target
+    def _retarget(self, port: Port, target: Target) -> None:
+        self._held_port(port).target = target
 
-    def _proxy(self, port: Port, target: Place) -> None:
-        held = self._there(port)
+    def _proxy(self, port: Port, target: Target) -> None:
+        held = self._held_port(port)
         if held.proxy is not None:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
         held.proxy = (
@@ -135,28 +142,28 @@ class Ports:
             else StreamProxy(self._loop, held.socket, target, self._pool)
         )
         held.proxied = target
-        host_ports.open_up(held.socket)
+        host_ports.accept_packets(held.socket)
 
-    def _unproxy(self, port: Port, target: Place) -> None:
+    def _unproxy(self, port: Port, target: Target) -> None:
         held = self._held.get(port)
         if held is not None and held.proxy is not None:
-            host_ports.shut(held.socket)
+            host_ports.drop_packets(held.socket)
             held.proxy.close()
             held.proxy = None
 
-    def _release(self, port: Port, target: Place) -> None:
+    def _release(self, port: Port, target: Target) -> None:
         self._unproxy(port, target)
         held = self._held.pop(port, None)
         if held is not None:
             held.socket.close()
 
-    def _there(self, port: Port) -> Held:
+    def _held_port(self, port: Port) -> HeldPort:
         if port not in self._held:
             raise OSError(errno.ENOENT, "the port is not held")
         return self._held[port]
 
     def rows(self, wanted: Iterable[Port] | None) -> list[list[Any]]:
-        """What is held of these ports, or of all: one row for each."""
+        """List these ports, or all: one row for each that is held."""
         found = self._held if wanted is None else [port for port in wanted if port in self._held]
         return [
             [*port, *held.target, *(held.proxied if held.proxy else ("", 0))]
@@ -166,11 +173,11 @@ class Ports:
 
 
 class Control:
-    """Serves the control socket.
+    """Server of the control socket.
 
     Args:
         listener: the socket.
-        ports: what is spoken of.
+        ports: the ports that requests are about.
     """
 
     def __init__(self, loop: Loop, listener: socket.socket, ports: Ports) -> None:
@@ -181,38 +188,39 @@ class Control:
         self._announcer: Announcer | None = None
         self._embedded: Embedded | None = None
         loop.watch(listener.fileno(), IN, self._accept)
-        with self._room():  # so that it is there from the first
+        with self._reserved_fds():  # so that it is there from the first
             pass
 
     def _accept(self, events: int) -> None:
-        with self._room():
+        with self._reserved_fds():
             try:
                 client, _ = self._listener.accept()
             except BlockingIOError:
                 pass
             except OSError:  # no descriptor left
-                self.loop.rest(self._listener.fileno(), PAUSE)
+                self.loop.rest(self._listener.fileno(), ACCEPT_DELAY)
             else:
-                self._welcome(client)
+                self._open_session(client)
 
     @contextmanager
-    def _room(self) -> Iterator[None]:
-        """With descriptors that are kept for this.
+    def _reserved_fds(self) -> Iterator[None]:
+        """Free the reserved file descriptors for the time of the context.
 
-        Where all others are ports, who wants to have one released must be heard.
+        A command that wants to release a port must get through even if ports take all other
+        descriptors.
         """
         while self._reserve:
             os.close(self._reserve.pop())
         yield
         with suppress(OSError):
-            while len(self._reserve) < RESERVE:
+            while len(self._reserve) < RESERVED_FDS:
                 self._reserve.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
-    def _welcome(self, client: socket.socket) -> None:
+    def _open_session(self, client: socket.socket) -> None:
         if not agent_socket.trusted(client):
             client.close()
             return
-        if len(self.sessions) >= SESSIONS:
+        if len(self.sessions) >= MAX_SESSIONS:
             next(iter(self.sessions)).close()
         client.setblocking(False)
         try:
@@ -221,18 +229,18 @@ class Control:
             client.close()
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """Do what a line asks for."""
+        """Carry out a request, and build the reply."""
         try:
-            asked = json.loads(line)
-            if not isinstance(asked, dict):
+            request = json.loads(line)
+            if not isinstance(request, dict):
                 raise ValueError("a request is an object")
-            if "take" in asked:
-                return self._take([self._understood(row) for row in asked["take"]])
-            if "list" in asked:
-                return {"done": 0, "pid": os.getpid(), **self._list(asked["list"])}
-            if "announce" in asked:
-                return {"done": self._announce(asked["announce"], bool(asked.get("at once")))}
-            if "stop" in asked:
+            if "take" in request:
+                return self._take([self._parse_row(row) for row in request["take"]])
+            if "list" in request:
+                return {"done": 0, "pid": os.getpid(), **self._list(request["list"])}
+            if "announce" in request:
+                return {"done": self._announce(request["announce"], bool(request.get("at once")))}
+            if "stop" in request:
                 self.loop.end()
                 return {"done": 1}
             raise ValueError("there are take, list, announce and stop")
@@ -263,15 +271,15 @@ class Control:
             "names": embedded.names(names) if embedded else [],
         }
 
-    def _understood(self, row: Any) -> Callable[[], None]:
-        """What to do for a row of a request."""
-        if isinstance(row, list) and len(row) == 2 and row[0] in NAMING:
-            return self._names().parsed(*row)
-        word, port, target = _parsed(row)
-        return lambda: self.ports.take(word, port, target)
+    def _parse_row(self, row: Any) -> Callable[[], None]:
+        """Validate a row of a request, and return the action that carries it out."""
+        if isinstance(row, list) and len(row) == 2 and row[0] in DNS_VERBS:
+            return self._dns().parsed(*row)
+        verb, port, target = _parse_port_row(row)
+        return lambda: self.ports.take(verb, port, target)
 
-    def _names(self) -> Embedded:
-        """What knows names, which is loaded when somebody speaks of any."""
+    def _dns(self) -> Embedded:
+        """Return the embedded DNS; its code is loaded with the first row that needs it."""
         if self._embedded is None:
             from plumb.agent.dns.servers import Embedded
             from plumb.kernel.netns import sockets
@@ -292,16 +300,16 @@ class Control:
         return {"done": len(rows)}
 
 
-def _parsed(row: Any) -> tuple[str, Port, Place]:
-    """A row of a request.
+def _parse_port_row(row: Any) -> tuple[str, Port, Target]:
+    """Validate a row of a request that is about a port.
 
     Raises:
-        ValueError: it makes no sense. A name instead of an address makes none: nobody is asked for
-        it.
+        ValueError: it is not valid. A host name instead of an address is not: the agent resolves
+            none.
     """
-    word, protocol, ip, port, to_ip, to_port = row
-    if word not in WORDS or protocol not in host_ports.KINDS:
-        raise ValueError(f"{word} {protocol}")
+    verb, protocol, ip, port, to_ip, to_port = row
+    if verb not in PORT_VERBS or protocol not in host_ports.KINDS:
+        raise ValueError(f"{verb} {protocol}")
     for address, number in ((ip, port), (to_ip, to_port)):
         if not isinstance(address, str) or type(number) is not int or not 0 < number < 1 << 16:
             raise ValueError(f"{address} {number}")
@@ -309,11 +317,11 @@ def _parsed(row: Any) -> tuple[str, Port, Place]:
             socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
         except OSError:
             raise ValueError(f"{address} is no address") from None
-    return word, (protocol, ip, port), (to_ip, to_port)
+    return verb, (protocol, ip, port), (to_ip, to_port)
 
 
 class Session:
-    """Somebody who speaks to the agent."""
+    """Connection of a command."""
 
     def __init__(self, control: Control, client: socket.socket) -> None:
         self._control, self._client = control, client
@@ -324,7 +332,7 @@ class Session:
         try:
             while True:
                 if not self._out:
-                    self._hear()
+                    self._receive()
                 self._out = self._out[self._client.send(self._out) :]
         except BlockingIOError:
             # As long as an answer is under way, nothing more is heard.
@@ -332,31 +340,31 @@ class Session:
         except OSError:
             self.close()
 
-    def _hear(self) -> None:
-        """Answer one line.
+    def _receive(self) -> None:
+        """Read a request, and prepare its reply.
 
         Raises:
-            OSError: who speaks has hung up, or does not come to an end.
+            OSError: the command has closed the connection, or the request is too long.
         """
         while b"\n" not in self._in:
-            heard = self._client.recv(1 << 16)
-            self._in += heard
-            if not heard or len(self._in) > LONGEST:
+            received = self._client.recv(1 << 16)
+            self._in += received
+            if not received or len(self._in) > MAX_REQUEST:
                 raise OSError(errno.EMSGSIZE, "half a request, or one that is too long")
         line, _, self._in = self._in.partition(b"\n")
         self._out = json.dumps(self._control.answer(bytes(line))).encode() + b"\n"
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._control.sessions.pop(self, None)
         self._control.loop.forget(self._client.fileno())
         self._client.close()
 
 
 def main() -> None:
-    """Be the agent of the folder that is the second argument.
+    """Run the agent of the folder that is the second argument.
 
-    Say "ready", or what is wrong, on the descriptor that is the first.
+    It writes "ready", or an error, to the file descriptor that is the first argument.
     """
     ready, folder = int(sys.argv[1]), sys.argv[2]
     os.set_inheritable(ready, False)
@@ -370,42 +378,43 @@ def main() -> None:
         os.write(ready, f"{error.errno} {error.strerror}".encode())
         return
     try:
-        loop = Loop(room(), lambda failure: _note(folder, failure))
+        loop = Loop(raise_fd_limit(), lambda failure: _log(folder, failure))
         Control(loop, agent_socket.listen(folder), Ports(loop))
-        warmer = PreforkSupervisor(loop, folder)
+        supervisor = PreforkSupervisor(loop, folder)
         agent_socket.sign(lock)
-        loop.later(CARE, lambda: _abide(loop, folder, lock))
+        loop.later(CHECK_INTERVAL, lambda: _check_folder(loop, folder, lock))
         os.write(ready, b"ready")
         os.close(ready)
-        with closing(warmer):
+        with closing(supervisor):
             loop.run()
     finally:
         agent_socket.abandon(folder, lock)
 
 
-def _abide(loop: Loop, folder: str, lock: int) -> None:
-    """End when the folder was deleted.
+def _check_folder(loop: Loop, folder: str, lock: int) -> None:
+    """End the agent if its folder was deleted.
 
-    Nobody could reach this agent any more, nor release its ports.
+    No command could reach this agent any more, nor release its ports.
     """
     if agent_socket.valid(folder, lock):
-        loop.later(CARE, lambda: _abide(loop, folder, lock))
+        loop.later(CHECK_INTERVAL, lambda: _check_folder(loop, folder, lock))
     else:
         loop.end()
 
 
-def room() -> int:
-    """Allow as many descriptors as may be.
+def raise_fd_limit() -> int:
+    """Raise the limit of file descriptors to its maximum.
 
-    Of these the loop may watch most, a rest is for pipes and for who speaks to the agent.
+    Returns:
+        The number that the loop may watch; the rest is for pipes and for connections of commands.
     """
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return max(most * 3 // 4 - 2 * SESSIONS, most // 2)
+    maximum = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
+    return max(maximum * 3 // 4 - 2 * MAX_SESSIONS, maximum // 2)
 
 
-def _note(folder: str, failure: Exception) -> None:
-    """An error of plumb's own ends what it concerns, not the agent; it is written down."""
+def _log(folder: str, failure: Exception) -> None:
+    """Log an error of plumb itself; it ends only the connection that caused it."""
     import traceback
 
     with suppress(OSError), open(f"{folder}/{agent_socket.LOG}", "a", encoding="utf-8") as log:

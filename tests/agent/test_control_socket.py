@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from plumb.agent.server import LONGEST, SESSIONS
+from plumb.agent.server import MAX_REQUEST, MAX_SESSIONS
 from plumb.kernel import agent_client, agent_socket
 from plumb.plan import plan
 from plumb.things.host_ports import Agent
@@ -95,7 +95,7 @@ def test_who_does_not_come_to_an_end_is_hung_up_on(running: str) -> None:
     """A line of more than a mebibyte is refused."""
     with agent_socket.connect(running, 5) as client:
         with suppress(ConnectionError):
-            client.sendall(b"x" * (2 * LONGEST))
+            client.sendall(b"x" * (2 * MAX_REQUEST))
         with suppress(ConnectionError):
             assert client.recv(1) == b""
     assert look(Agent(running)) == [Agent(running)]
@@ -108,7 +108,7 @@ def test_who_vanishes_or_never_reads_stops_nobody(running: str) -> None:
         for said in (b"", b'{"list"', b'{"list": true}\n' * 100):
             agent_socket.connect(running, 5).close()
             open_.enter_context(agent_socket.connect(running, 5)).sendall(said)
-        for _ in range(2 * SESSIONS):
+        for _ in range(2 * MAX_SESSIONS):
             open_.enter_context(agent_socket.connect(running, 5))
         assert len(ask(running, b'{"list": true}\n')["ports"]) == 1000
 
@@ -121,11 +121,13 @@ def test_one_session_too_many_ends_the_first(running: str) -> None:
         return client.recv(100)
 
     with ExitStack() as open_:
-        clients = [open_.enter_context(agent_socket.connect(running, 5)) for _ in range(SESSIONS)]
-        assert [spoken(client) for client in clients] == [b'{"done": 0}\n'] * SESSIONS
+        clients = [
+            open_.enter_context(agent_socket.connect(running, 5)) for _ in range(MAX_SESSIONS)
+        ]
+        assert [spoken(client) for client in clients] == [b'{"done": 0}\n'] * MAX_SESSIONS
         assert spoken(open_.enter_context(agent_socket.connect(running, 5))) == b'{"done": 0}\n'
         assert clients[0].recv(1) == b""
-        assert [spoken(client) for client in clients[1:]] == [b'{"done": 0}\n'] * (SESSIONS - 1)
+        assert [spoken(client) for client in clients[1:]] == [b'{"done": 0}\n'] * (MAX_SESSIONS - 1)
 
 
 def test_nobody_but_root_is_listened_to(running: str) -> None:

@@ -39,8 +39,8 @@ class Limits(NamedTuple):
         idle_timeout: seconds without a query after which the server closes a TCP connection.
         clients: TCP clients of one sandbox; all_clients: of all sandboxes.
         pipelined: queries of one TCP client that are with upstream servers.
-        held_bytes: bytes that are buffered for all sandboxes: forwarded queries, and what TCP clients
-            have sent in part or have not read yet. One sandbox may have a sixteenth of it.
+        held_bytes: bytes that are buffered for all sandboxes: forwarded queries, and what TCP
+            clients have sent in part or have not read yet. One sandbox may have a sixteenth of it.
         min_bytes: buffered bytes that each sandbox may always have.
         cached_bytes: bytes of prepared replies of all sandboxes; one may have a sixteenth of it.
     """

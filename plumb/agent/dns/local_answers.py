@@ -187,7 +187,7 @@ def _encode_name(name: str) -> bytes:
 def _srv_records(
     offers: list[tuple[str, int, tuple[IPAddress, ...]]],
 ) -> tuple[list[dns.rdata.Rdata], list[tuple[Name, dns.rdata.Rdata]]]:
-    """Build SRV records, all of one priority and weight, and the address records of their targets."""
+    """Build SRV records, all of one priority and weight, and their targets' address records."""
     found: list[dns.rdata.Rdata] = []
     extras: list[tuple[Name, dns.rdata.Rdata]] = []
     for target, port, ips in offers:

@@ -1,14 +1,12 @@
-"""What bytes lie in on their way from one socket to another.
-
-A pipe where the kernel can do it, else a buffer.
+"""Buffers between two sockets: a pipe where the kernel can splice, else memory of this process.
 
 splice(2) moves what a socket has received into a pipe, and what is in a pipe into a socket's send
-queue, by handing on pages: nothing is copied, and this process never sees a byte. A pipe is needed
-only while bytes lie in it; so the pipes belong to all connections together, and a connection that
-waits has none.
+queue, by passing page references: nothing is copied, and this process never reads a byte. A pipe is
+needed only while it holds bytes; so all connections share the pipes, and an idle connection has
+none.
 
-Three kinds of bytes go through a buffer: SCTP's, which many kernels cannot splice; TCP's urgent
-data, before which splice stops for good; and any when no descriptor is left for a pipe.
+Three kinds of data go through memory: SCTP, which many kernels cannot splice; TCP's urgent data, at
+which splice stops for good; and any data when no file descriptor is left for a pipe.
 """
 
 from __future__ import annotations
@@ -18,37 +16,38 @@ import os
 from typing import Protocol
 
 SIZE = 1 << 20
-"""Bytes that a pipe holds at most: what the kernel allows to anybody (fs.pipe-max-size)."""
+"""Capacity of a pipe in bytes: what the kernel allows without privileges (fs.pipe-max-size)."""
 PAGE = 4096
 CHUNK = 1 << 16
-"""Bytes that a buffer holds at most."""
-KEPT = 16
-"""Empty pipes that are kept for whoever comes next."""
+"""Capacity of a memory buffer in bytes."""
+MAX_FREE = 16
+"""Empty pipes that are kept for reuse, at most."""
 
 
 class SpliceBuffer(Protocol):
-    """Holds bytes between two sockets.
+    """Buffer for bytes between two sockets.
 
-    Where a socket has nothing, or takes nothing, both calls raise BlockingIOError.
+    Both calls raise BlockingIOError if the socket has nothing to read, or accepts nothing.
     """
 
     held: int
 
     def fill(self, source: int) -> int:
-        """Take bytes from a socket into the empty vessel.
+        """Read from a socket into the empty buffer.
 
-        How many, 0 at the end of what it says.
+        Returns:
+            The number of bytes, 0 at the end of the stream.
         """
 
     def drain(self, sink: int) -> None:
-        """Give a socket what it takes."""
+        """Write to a socket as much as it accepts."""
 
-    def exhausted(self, taken: int) -> bool:
-        """Whether having taken so few bytes means that the socket has no more for now."""
+    def exhausted(self, received: int) -> bool:
+        """True if a read of so few bytes means that the socket has no more for now."""
 
 
 class Pipe:
-    """A pipe between two sockets."""
+    """Pipe between two sockets."""
 
     __slots__ = ("held", "pages", "reader", "writer")
 
@@ -63,29 +62,29 @@ class Pipe:
             )  # a small one does as well
 
     def fill(self, source: int) -> int:
-        """Take by splice."""
+        """Read by splice."""
         self.held = os.splice(source, self.writer, SIZE, flags=os.SPLICE_F_NONBLOCK)
         return self.held
 
     def drain(self, sink: int) -> None:
-        """Give by splice."""
+        """Write by splice."""
         self.held -= os.splice(self.reader, sink, self.held, flags=os.SPLICE_F_NONBLOCK)
 
-    def exhausted(self, taken: int) -> bool:
-        """A pipe is a ring of pages, each with a byte in it at least.
+    def exhausted(self, received: int) -> bool:
+        """Compare with the number of pages, as each page of a pipe holds at least one byte.
 
         With fewer bytes than pages it was not full.
         """
-        return taken < self.pages
+        return received < self.pages
 
     def close(self) -> None:
-        """Close both ends, and lose what is in it."""
+        """Close both ends; what the pipe holds is lost."""
         os.close(self.reader)
         os.close(self.writer)
 
 
 class Buffer:
-    """Bytes of this process between two sockets."""
+    """Memory of this process between two sockets."""
 
     __slots__ = ("_bytes", "held")
 
@@ -94,43 +93,46 @@ class Buffer:
         self._bytes = memoryview(b"")
 
     def fill(self, source: int) -> int:
-        """Take by read."""
+        """Read by read(2)."""
         self._bytes = memoryview(os.read(source, CHUNK))
         self.held = len(self._bytes)
         return self.held
 
     def drain(self, sink: int) -> None:
-        """Give by write."""
+        """Write by write(2)."""
         self._bytes = self._bytes[os.write(sink, self._bytes) :]
         self.held = len(self._bytes)
 
-    def exhausted(self, taken: int) -> bool:
-        """SCTP gives a message at a time, however short: only asking again tells."""
+    def exhausted(self, received: int) -> bool:
+        """Return False, as only another read can tell.
+
+        SCTP delivers one message per call, however short.
+        """
         return False
 
 
 class Pool:
-    """The pipes of all connections."""
+    """Pipes of all connections."""
 
     def __init__(self) -> None:
         self._free: list[Pipe] = []
 
     def take(self) -> SpliceBuffer:
-        """An empty pipe, or a buffer where no pipe can be made."""
+        """Return an empty pipe, or a memory buffer if no pipe can be made."""
         try:
             return self._free.pop() if self._free else Pipe()
         except OSError:
             return Buffer()
 
-    def give(self, vessel: SpliceBuffer) -> None:
-        """Give a vessel back, with or without bytes in it."""
-        if isinstance(vessel, Pipe):
-            if vessel.held or len(self._free) >= KEPT:
-                vessel.close()
+    def give(self, buffer: SpliceBuffer) -> None:
+        """Take a buffer back, empty or not."""
+        if isinstance(buffer, Pipe):
+            if buffer.held or len(self._free) >= MAX_FREE:
+                buffer.close()
             else:
-                self._free.append(vessel)
+                self._free.append(buffer)
 
     def close(self) -> None:
-        """Close the pipes that nobody has."""
+        """Close the unused pipes."""
         while self._free:
             self._free.pop().close()

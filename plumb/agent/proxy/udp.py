@@ -1,21 +1,20 @@
-"""The user-land proxy for datagrams.
+"""User-land proxy for UDP.
 
-UDP has no connections, so the proxy keeps a table of who has asked.
+UDP has no connections, so the proxy keeps a table of clients.
 
-For each client, and each address of the host that it has asked at, there is a socket that is
-connected to the container:
-by it the container tells clients apart, and by it an answer finds its client again. Nobody says
-when a client is done; an entry ends after a while without a datagram either way, 90 s as
-docker-proxy's.
+Each client, and each address of the host that it sends to, has a socket of its own that is
+connected to the container: the container tells clients apart by it, and the proxy finds the client
+of a reply by it. UDP has no end of a session; an entry expires after 90 s without a packet in
+either direction, as in docker-proxy.
 
-A host has many addresses, and a client takes an answer only from the one that it has asked. A
-socket bound to 0.0.0.0 would answer from whichever address the route suggests; so each datagram
-tells where it was sent (IP_PKTINFO, ip(7); IPV6_RECVPKTINFO, RFC 3542), and the answer is sent from
-there by the same means.
+A host has many addresses, and a client accepts a reply only from the one that it has sent to. A
+socket bound to 0.0.0.0 would reply from the address that the route suggests; so the kernel reports
+with each packet the address it was sent to (IP_PKTINFO, ip(7); IPV6_RECVPKTINFO, RFC 3542), and the
+proxy sets the reply's source address by the same means.
 
-A container in which nobody listens answers with ICMP port unreachable, which the next call on the
-socket reports as ECONNREFUSED: about an earlier datagram, so the call is made again. Perhaps
-somebody listens later.
+A container without a listener at that port sends ICMP port unreachable, and the next call on the
+socket reports ECONNREFUSED. That is about an earlier packet, so the proxy repeats the call: there
+may be a listener by now.
 """
 
 from __future__ import annotations
@@ -29,44 +28,44 @@ from typing import Any
 from plumb.agent.loop import IN, Loop, Timer
 
 IDLE = 90.0
-"""Seconds without a datagram after which a client is forgotten."""
+"""Seconds without a packet after which a client's entry expires."""
 CLIENTS = 4096
-"""Clients of one port that are remembered.
+"""Clients of one port that the table holds, at most.
 
-One more, and the one that has been silent for longest is forgotten.
+A further client replaces the one that has been silent for longest.
 """
 BATCH = 32
-"""Datagrams that are handed on before it is the others' turn."""
-ROOM = memoryview(bytearray(65535))
-"""For the datagram that is being handed on: one at a time, so one place for all."""
-TOLD = socket.CMSG_SPACE(20)
-"""Room for what is told with it: the larger of the two structures."""
+"""Packets that are forwarded before other sockets have their turn."""
+DATAGRAM = memoryview(bytearray(65535))
+"""Buffer for the packet that is being forwarded: one at a time, so all share it."""
+CONTROL_SIZE = socket.CMSG_SPACE(20)
+"""Size of the control message: the larger of the two structures."""
 
 IP_PKTINFO = 8
-"""ip(7); Python has no name for it before 3.12."""
+"""Option of ip(7); Python has no name for it before 3.12."""
 Key = tuple[Any, bytes]
 
 
 class Client:
-    """Who has asked, where, and the socket on which the container answers."""
+    """Table entry: a client, the address it sends to, and the socket to the container."""
 
-    __slots__ = ("address", "key", "seen", "sender", "socket")
+    __slots__ = ("address", "key", "last_active", "socket", "source")
 
-    def __init__(self, key: Key, sender: list[tuple[int, int, bytes]], sock: socket.socket) -> None:
-        self.key, self.address, self.sender, self.socket = key, key[0], sender, sock
-        self.seen = 0.0
+    def __init__(self, key: Key, source: list[tuple[int, int, bytes]], sock: socket.socket) -> None:
+        self.key, self.address, self.source, self.socket = key, key[0], source, sock
+        self.last_active = 0.0
 
 
 class DatagramProxy:
-    """Hands on the datagrams of one bound socket.
+    """Proxy of one bound UDP socket.
 
     Args:
-        loop: whom to ask to be called.
-        listener: a bound UDP socket that does not block and tells where a datagram was sent; it
-        stays the caller's.
+        loop: the event loop.
+        listener: a non-blocking bound UDP socket that reports each packet's destination address;
+            the caller closes it.
         target: the container's address and port.
-        idle: seconds after which a silent client is forgotten.
-        clients: how many are remembered.
+        idle: seconds after which the entry of a silent client expires.
+        clients: entries at most.
     """
 
     def __init__(
@@ -78,56 +77,56 @@ class DatagramProxy:
         clients: int = CLIENTS,
     ) -> None:
         self._loop, self._listener, self._target = loop, listener, target
-        self._idle, self._most = idle, clients
+        self._idle, self._max_clients = idle, clients
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
         self.clients: OrderedDict[Key, Client] = (
             OrderedDict()
         )  # the one that has been silent for longest comes first
-        self._sweep: Timer | None = None
+        self._timer: Timer | None = None
         loop.watch(listener.fileno(), IN, self._on_listener)
 
     def _on_listener(self, events: int) -> None:
-        """Datagrams from clients."""
+        """Forward packets from clients."""
         now = time.monotonic()
         for _ in range(BATCH):
             try:
-                size, told, _, address = self._listener.recvmsg_into([ROOM], TOLD)
+                size, control, _, address = self._listener.recvmsg_into([DATAGRAM], CONTROL_SIZE)
             except BlockingIOError:
                 return
             except OSError:
                 continue
-            client = self._client(address, told, now)
+            client = self._client(address, control, now)
             if client is not None:
                 self._touch(client, now)
-                _send(client.socket, ROOM[:size])
+                _send(client.socket, DATAGRAM[:size])
 
     def _client(
-        self, address: Any, told: list[tuple[int, int, bytes]], now: float
+        self, address: Any, control: list[tuple[int, int, bytes]], now: float
     ) -> Client | None:
-        """The table's entry for a datagram.
+        """Find or make the table entry for a packet.
 
-        None where there is no route, or no descriptor left for one.
+        None if there is no route, or no file descriptor left.
         """
-        sender = answering(told)
-        key = (address, sender[0][2] if sender else b"")
+        source = source_control(control)
+        key = (address, source[0][2] if source else b"")
         client = self.clients.get(key)
         if client is None:
-            if len(self.clients) >= self._most or (self._loop.full and self.clients):
+            if len(self.clients) >= self._max_clients or (self._loop.full and self.clients):
                 self._forget(next(iter(self.clients.values())))
             try:
-                client = self.clients[key] = self._welcome(key, sender)
+                client = self.clients[key] = self._connect(key, source)
             except OSError:
                 return None
-            if self._sweep is None:
-                self._sweep = self._loop.later(self._idle, self._forget_idle)
+            if self._timer is None:
+                self._timer = self._loop.later(self._idle, self._forget_idle)
         return client
 
-    def _welcome(self, key: Key, sender: list[tuple[int, int, bytes]]) -> Client:
+    def _connect(self, key: Key, source: list[tuple[int, int, bytes]]) -> Client:
         sock = socket.socket(
             self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         try:
-            client = Client(key, sender, sock)
+            client = Client(key, source, sock)
             sock.connect(self._target)
             self._loop.watch(sock.fileno(), IN, lambda events: self._on_answer(client))
         except OSError:
@@ -136,22 +135,22 @@ class DatagramProxy:
         return client
 
     def _on_answer(self, client: Client) -> None:
-        """Datagrams from the container for a client."""
+        """Forward packets from the container to a client."""
         self._touch(client, time.monotonic())
         for _ in range(BATCH):
             try:
-                size = client.socket.recv_into(ROOM)
+                size = client.socket.recv_into(DATAGRAM)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # nobody listened there a moment ago; asking has cleared it
             try:
-                self._listener.sendmsg([ROOM[:size]], client.sender, 0, client.address)
+                self._listener.sendmsg([DATAGRAM[:size]], client.source, 0, client.address)
             except OSError:
                 pass  # the way to the client is full, or gone: datagrams get lost
 
     def _touch(self, client: Client, now: float) -> None:
-        client.seen = now
+        client.last_active = now
         self.clients.move_to_end(client.key)
 
     def _forget(self, client: Client) -> None:
@@ -160,30 +159,30 @@ class DatagramProxy:
         client.socket.close()
 
     def _forget_idle(self) -> None:
-        """Forget whoever has been silent for long, and come again when the next one will have been."""
-        self._sweep = None
+        """Remove expired entries, and set the timer for the next one."""
+        self._timer = None
         now = time.monotonic()
         for client in [*self.clients.values()]:
-            left = client.seen + self._idle - now
+            left = client.last_active + self._idle - now
             if left > 0:
-                self._sweep = self._loop.later(left, self._forget_idle)
+                self._timer = self._loop.later(left, self._forget_idle)
                 break
             self._forget(client)
 
     def close(self) -> None:
-        """Take no datagram any more, forget all clients, and what they have sent last."""
+        """Stop reading, and drop all entries and the packets that are queued."""
         self._loop.unwatch(self._listener.fileno())
-        if self._sweep is not None:
-            self._sweep.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for client in [*self.clients.values()]:
             self._forget(client)
         with suppress(BlockingIOError):
             while True:
-                self._listener.recv_into(ROOM)
+                self._listener.recv_into(DATAGRAM)
 
 
 def _send(sock: socket.socket, datagram: memoryview) -> None:
-    """Send; once more if what came back was an answer to an earlier one."""
+    """Send a packet; once more if the error was about an earlier one."""
     for _ in range(2):
         try:
             sock.send(datagram)
@@ -194,15 +193,15 @@ def _send(sock: socket.socket, datagram: memoryview) -> None:
             return  # no route, no room: datagrams get lost
 
 
-def answering(told: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
-    """What to say with an answer so that it leaves from the address at which the question came in.
+def source_control(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """Build the control message that sets a reply's source to its request's destination.
 
     Args:
-        told: the control messages of the question. struct in_pktinfo is an interface's number, the
-            host's own address and the one in the header (another one if that was a broadcast);
-            struct in6_pktinfo an address and a number.
+        control: control messages of the request. struct in_pktinfo has an interface index, the
+            host's own address and the one in the header (another one for a broadcast); struct
+            in6_pktinfo an address and an index.
     """
-    for level, kind, data in told:
+    for level, kind, data in control:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
             return [(level, kind, bytes(4) + data[4:8] + bytes(4))]
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:

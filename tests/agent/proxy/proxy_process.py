@@ -93,7 +93,7 @@ def running(
     while host_ports.trial(protocol, ip_address(ip), port):
         port += 1
     listener = host_ports.bind(protocol, ip, port)
-    host_ports.open_up(listener)
+    host_ports.accept_packets(listener)
     ready, began = os.pipe()
     pid = os.fork()
     if pid == 0:

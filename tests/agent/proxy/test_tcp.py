@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from plumb.agent.proxy.splice import KEPT
+from plumb.agent.proxy.splice import MAX_FREE
 from tests.agent.proxy.proxy_process import (
     BOX,
     BOX6,
@@ -242,7 +242,7 @@ def test_a_reset_ends_a_stream_that_is_stuck(line: Line) -> None:
             line.client.send(bytes(MIB))
     reset(line.client)
     wait_until(
-        lambda: line.proxy.descriptors() <= open_ - 2 + 2 * KEPT, "the connection is given up"
+        lambda: line.proxy.descriptors() <= open_ - 2 + 2 * MAX_FREE, "the connection is given up"
     )
     assert refused(line.peer)
 
@@ -316,9 +316,9 @@ def test_a_thousand_at_once(box: str) -> None:
         assert [client.recv(100) for client in clients] == [
             b"you are %d" % number for number in range(1000)
         ]
-        assert proxy.descriptors() <= before + 2000 + 2 * KEPT
+        assert proxy.descriptors() <= before + 2000 + 2 * MAX_FREE
         open_.close()
-        wait_until(lambda: proxy.descriptors() <= before + 2 * KEPT, "all are closed")
+        wait_until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
 
 
 def test_ten_thousand_one_after_the_other(box: str) -> None:
@@ -342,7 +342,7 @@ def test_ten_thousand_one_after_the_other(box: str) -> None:
                 assert client.recv(100) == b"%d" % number
             if number == 1000:
                 memory = proxy.memory()
-        wait_until(lambda: proxy.descriptors() <= before + 2 * KEPT, "all are closed")
+        wait_until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
         assert proxy.memory() < memory + 512
 
 

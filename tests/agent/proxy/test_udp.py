@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from plumb.agent.proxy.udp import answering
+from plumb.agent.proxy.udp import source_control
 from tests.agent.proxy.proxy_process import BOX, SECONDS, Address, bound, boxed, datagrams
 from tests.host.trial_hosts import wait_until
 
@@ -221,6 +221,6 @@ def test_answers_of_a_link_local_address_name_the_link() -> None:
             )
         ]
 
-    assert answering(told("fe80::1")) == told("fe80::1")
-    assert answering(told("2001:db8::1"))[0][2][16:] == bytes(4)
-    assert answering([]) == []
+    assert source_control(told("fe80::1")) == told("fe80::1")
+    assert source_control(told("2001:db8::1"))[0][2][16:] == bytes(4)
+    assert source_control([]) == []
