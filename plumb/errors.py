@@ -1,16 +1,16 @@
-"""What can go wrong, as one tree.
+"""Errors of plumb, as one tree.
 
     PlumbError                 everything that plumb raises on purpose
-    ├── Invalid                what was asked for makes no sense: a flag, an option, an address
-    ├── NotFound               it names a network or a container that is not there
-    ├── Conflict               it is at odds with what is there: a name taken, a network in use
-    ├── Exhausted              nothing is left to hand out: addresses, subnets
-    ├── KernelRefused          the kernel (or a tool at its door) said no; errno and its words are kept
+    ├── Invalid                the request makes no sense: a flag, an option, an address
+    ├── NotFound               it names a network or a container that does not exist
+    ├── Conflict               it conflicts with what exists: a name taken, a network in use
+    ├── Exhausted              no address or subnet is left
+    ├── KernelRefused          the kernel (or a tool) refused; errno and its text are kept
     ├── Unsupported            this kernel or host cannot do it; the message names what is missing
-    ├── StepFailed             a step of a plan could not be taken; says which were (in plumb.plan)
+    ├── StepFailed             a step of a plan failed; it lists those that were done (plumb.plan)
     └── Broken                 the state under the root cannot be used as it is
 
-Every message says what was being done and what is wrong; `hint` says what to try:
+Every message says what plumb was doing and what is wrong; `hint` says what to try:
 
     try:
         host.connect("web", "shop")
@@ -25,7 +25,7 @@ import os
 
 
 class PlumbError(Exception):
-    """The base of all; `hint` is one sentence of advice, or empty."""
+    """Base of all errors; `hint` is one sentence of advice, or empty."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -38,9 +38,9 @@ class PlumbError(Exception):
 def _again(
     kind: type[PlumbError], args: tuple[object, ...], state: dict[str, object]
 ) -> PlumbError:
-    """An error as it was in another process.
+    """Restore an error of another process.
 
-    Its words are its own, not those that it was made from.
+    Its text is set directly, as the constructor would build it anew from other arguments.
     """
     error = kind.__new__(kind, *args)
     error.args = args
@@ -49,36 +49,36 @@ def _again(
 
 
 class Invalid(PlumbError):
-    """What was asked for makes no sense."""
+    """Request that makes no sense."""
 
 
 class NotFound(PlumbError):
-    """A network or container of that name does not exist."""
+    """Network or container that does not exist."""
 
 
 class Conflict(PlumbError):
-    """What was asked for is at odds with what exists."""
+    """Request that conflicts with what exists."""
 
 
 class Exhausted(PlumbError):
-    """Nothing is left to hand out."""
+    """Pool of addresses or subnets with none left."""
 
 
 class Unsupported(PlumbError):
-    """This kernel or host cannot do it."""
+    """Feature that this kernel or host does not have."""
 
 
 class Broken(PlumbError):
-    """The recorded state cannot be used as it is."""
+    """Recorded state that cannot be used as it is."""
 
 
 class KernelRefused(PlumbError):
-    """The kernel said no.
+    """Refusal by the kernel, or by a tool.
 
     Args:
-        doing: what was being done, as in "add bridge lab0".
-        errno: the errno that came back, 0 where a tool gave only words.
-        said: the kernel's own words (netlink's extended acknowledgement, a tool's stderr).
+        doing: what plumb was doing, as in "add bridge lab0".
+        errno: the error number, 0 if a tool gave only a text.
+        said: the kernel's text (netlink's extended acknowledgement, a tool's stderr).
     """
 
     def __init__(self, doing: str, errno: int = 0, said: str = "", hint: str = "") -> None:
@@ -92,11 +92,12 @@ class KernelRefused(PlumbError):
 
 
 NAMES = {**errnos.errorcode, errnos.EOPNOTSUPP: "EOPNOTSUPP"}
-"""What the kernel calls its errors; to Python, 95 is ENOTSUP."""
+"""Kernel's names of error numbers; Python calls 95 ENOTSUP."""
 HINTS = {
     errnos.EPERM: "run it as root (sudo), with the capability NET_ADMIN",
     errnos.EACCES: "run it as root (sudo)",
-    errnos.EEXIST: "something of that name is there which plumb did not make; it is left alone: choose another name",
+    errnos.EEXIST: "something of that name is there which plumb did not make; "
+    "it is left alone: choose another name",
     errnos.EOPNOTSUPP: "this kernel does not have it; see 'plumb env'",
     errnos.ENETDOWN: "the link below it is down: ip link set … up",
     errnos.ENOSPC: "the kernel's limit for such objects is reached",

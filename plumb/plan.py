@@ -1,4 +1,4 @@
-"""Plans: what it takes to come from one state to another, as steps that can all be taken back.
+"""Plans: the steps from one state to another, each of which can be undone.
 
 A step is a thing before and a thing after. Nothing before means add, nothing after means remove,
 both mean change in place. Its inverse is the step with the two swapped; there is no other inverse
@@ -24,20 +24,20 @@ from plumb.things import HOST, Stage, Thing
 
 @dataclass(frozen=True)
 class Step:
-    """One change to one object."""
+    """Change to one object."""
 
     before: Thing | None
     after: Thing | None
 
     @property
     def thing(self) -> Thing:
-        """The object it is about, in the state that is easier to name."""
+        """Object that it changes, in the state that is easier to name."""
         thing = self.after or self.before
         assert thing is not None
         return thing
 
     def undo(self) -> Step:
-        """The step back."""
+        """Return the inverse step."""
         return Step(self.after, self.before)
 
     def __str__(self) -> str:
@@ -46,13 +46,13 @@ class Step:
 
 
 class StepFailed(PlumbError):
-    """A step of a plan could not be taken.
+    """Step of a plan that failed.
 
     Attributes:
         step: the one that failed.
-        done: the steps that were taken, in order; of those sent together with it some may stand
-        behind it.
-        stuck: what could not be taken back afterwards.
+        done: the steps that were done, in order; some of those sent together with the failed one
+            may stand behind it.
+        stuck: errors of steps that could not be undone afterwards.
     """
 
     def __init__(self, cause: PlumbError, step: Step, done: Sequence[Step]) -> None:
@@ -68,43 +68,43 @@ class StepFailed(PlumbError):
 
 
 class Kernel(Protocol):
-    """The one door to the machine.
+    """Only place that reads and changes the machine's configuration.
 
-    `kernel.linux` is the real one, `kernel.memory` keeps it all in a dict.
+    `kernel.linux` is the real one, `kernel.memory` a dict.
     """
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """How each of these is now, None where it is not there.
+        """Read the present state of each thing, None if it does not exist.
 
         Only fields that plumb sets are compared.
         """
 
     def take(self, steps: Sequence[Step]) -> None:
-        """Take the steps in order.
+        """Carry out steps in order.
 
-        What is gone already counts as removed; what is there already is an error.
+        Removing an object that does not exist succeeds; adding one that exists is an error.
 
         Raises:
-            StepFailed: one could not be taken; `done` says which were.
+            StepFailed: a step failed; `done` lists the others that were done.
         """
 
 
 def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
-    """The steps from current to desired.
+    """List the steps from current to desired.
 
     Removals backwards first, then changes and additions in order.
 
-    What the kernel drops together with something else that goes has no step of its own. A standing
-    thing that is not desired stays as it is: to put it back, desire the state that it had.
+    An object that the kernel removes together with another has no step of its own. A permanent
+    thing that is not desired stays as it is: to restore it, desire its former state.
 
     Args:
-        current: what there is now, or what is recorded to be.
-        desired: what there shall be.
+        current: the present state, or the recorded one.
+        desired: the state to reach.
     """
     have = {thing.key: thing for thing in current}
     want = {thing.key: thing for thing in desired}
     surplus = in_order(
-        thing for key, thing in have.items() if key not in want and not thing.standing
+        thing for key, thing in have.items() if key not in want and not thing.permanent
     )
     gone = {key for thing in surplus for key in thing.makes}
     removals = [Step(thing, None) for thing in surplus if not gone.intersection(thing.uses)]
@@ -117,11 +117,12 @@ def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
 
 
 def in_order(things: Iterable[Thing]) -> list[Thing]:
-    """Things in building order.
+    """Sort things into building order.
 
-    The host's by stage, then each sandbox's inside in one visit, then who answers, then processes.
+    The host's by stage, then each sandbox's inside in one visit, then proxies and names, then
+    processes.
 
-    Within a stage the order in which they were narrated is kept.
+    Within a stage they keep the order that the driver gave them.
     """
     visits: dict[str, int] = {}
 
@@ -134,10 +135,10 @@ def in_order(things: Iterable[Thing]) -> list[Thing]:
 
 
 def carry_out(steps: Sequence[Step], kernel: Kernel) -> None:
-    """Take all the steps, or none: a step that fails takes back those before it, last first.
+    """Carry out all steps, or none: if a step fails, those before it are undone, last first.
 
     Raises:
-        StepFailed: the first failure; what could not be taken back either is in its message.
+        StepFailed: the first failure; its message has the steps that could not be undone either.
     """
     try:
         kernel.take(steps)
@@ -147,12 +148,12 @@ def carry_out(steps: Sequence[Step], kernel: Kernel) -> None:
 
 
 def take_back(done: Sequence[Step], kernel: Kernel) -> list[PlumbError]:
-    """Undo steps, last first; go on past errors and return them."""
+    """Undo steps, last first; go on after errors and return them."""
     return take_all([step.undo() for step in reversed(done)], kernel)
 
 
 def take_all(steps: Sequence[Step], kernel: Kernel) -> list[PlumbError]:
-    """Take what steps can be taken; go on past errors and return them."""
+    """Carry out the steps that succeed; go on after errors and return them."""
     left = list(steps)
     errors: list[PlumbError] = []
     while left:

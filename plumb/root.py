@@ -1,10 +1,10 @@
-"""Which root a command is about.
+"""Root of a command: the folder of all its state.
 
-Found with next to no imports, since the command line asks before anything else.
+This module needs next to no imports, since the command line uses it before anything else.
 
 The default root is split as distributions want it: what outlives a boot in /var/lib/plumb,
 namespace files and sockets in /run/plumb. An explicit root (PLUMB_ROOT, or an argument) holds
-everything. Two roots never meet.
+everything. Two roots share nothing.
 """
 
 import os
@@ -12,13 +12,13 @@ import os
 DEFAULT_ROOT = "/var/lib/plumb"
 DEFAULT_RUN = "/run/plumb"
 IMPORT_PATH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-"""The entry of sys.path under which the package `plumb` lies, for interpreters that plumb starts."""
+"""Entry of sys.path that contains the package `plumb`, for interpreters that plumb starts."""
 
 
 def named(given: str = "") -> str:
-    """The absolute path of that root, of PLUMB_ROOT's, or of the default one.
+    """Return the absolute path of that root, of PLUMB_ROOT's, or of the default one.
 
-    Links and `..` in it stay.
+    Symbolic links and `..` in it stay.
     """
     path = given or os.environ.get("PLUMB_ROOT") or DEFAULT_ROOT
     whole = path if path.startswith("/") else f"{os.getcwd()}/{path}"
@@ -26,5 +26,5 @@ def named(given: str = "") -> str:
 
 
 def run(root: str) -> str:
-    """The folder under a root which a boot clears."""
+    """Return the folder under a root that a boot clears."""
     return DEFAULT_RUN if root == DEFAULT_ROOT else root

@@ -209,7 +209,7 @@ def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
     argv = wish["command"]
     foreground = bool(argv) and not detach
     if foreground:
-        caller.this.own()
+        caller.this.require_own_process()
     with common.opened(dry_run, show_commands) as host:
         box = host.run(**wish, foreground=foreground)
         if dry_run:

@@ -299,7 +299,7 @@ def disconnect(
 def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
     """Remove all networks that no running container is on."""
     if not (force or dry_run):
-        caller.this.own()  # the terminal is its
+        caller.this.require_own_process()  # the terminal is its
         click.confirm(
             "This will remove all custom networks not used by at least one container.\nAre you sure?",
             abort=True,

@@ -80,7 +80,7 @@ def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
 def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
     """Remove all that is plumb's under this root: the host is as it was before."""
     if not (force or dry_run):
-        caller.this.own()  # the terminal is its
+        caller.this.require_own_process()  # the terminal is its
         click.confirm(
             "This will remove all containers and networks of plumb.\nAre you sure?", abort=True
         )

@@ -50,7 +50,7 @@ def this_machine() -> HostFacts:
         host_links.address_of,
         host_links.on_link_networks,
         host_ports.trial,
-        host_ports.holder,
+        host_ports.holder_of,
         host_ports.listens_v6,
         host_ports.ephemeral,
         free_ports.ports,

@@ -290,7 +290,7 @@ class Operation(Lookup):
                 continue
             if any(owner not in self._touched for owner in self.store.owners(key)):
                 after[key] = thing
-            elif thing.standing:
+            elif thing.permanent:
                 was = self.store.previous(key)
                 if was is None and isinstance(thing, Sysctl) and thing.usual:
                     was = replace(thing, value=thing.usual)
@@ -308,7 +308,7 @@ class Operation(Lookup):
         new = [
             thing
             for key, thing in wanted.items()
-            if thing.standing and key not in recorded and made.isdisjoint(thing.uses)
+            if thing.permanent and key not in recorded and made.isdisjoint(thing.uses)
         ]
         found = {
             thing.key: was

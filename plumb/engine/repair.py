@@ -81,7 +81,7 @@ def recover(store: Store, kernel: Kernel) -> None:
         }:
             answering(Agent(folder), kernel)
         there = look(kernel, [*{**before, **after}.values()])
-        forward = any(key not in after and not thing.standing for key, thing in before.items())
+        forward = any(key not in after and not thing.permanent for key, thing in before.items())
         target = after if forward else before
         # A host port that is gone is released once more: its flows may not have been forgotten yet.
         released = [
@@ -116,7 +116,7 @@ def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
         thing
         for entry in store.unfinished()
         for thing in entry.before
-        if thing.standing and store.thing(thing.key) is None
+        if thing.permanent and store.thing(thing.key) is None
     ]
     errors = take_all(plan(look(kernel, left).values(), before), kernel)
     for entry in store.unfinished():
@@ -251,7 +251,7 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
 def steps_to_reset(store: Store) -> list[Step]:
     """From all that is recorded to what there was before plumb."""
     recorded = store.things()
-    before = [store.previous(thing.key) for thing in recorded if thing.standing]
+    before = [store.previous(thing.key) for thing in recorded if thing.permanent]
     return plan(recorded, [thing for thing in before if thing is not None])
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from plumb.plan import Kernel, Step
 from plumb.things import Key, Thing
-from plumb.things.iptables import InChain, standing
+from plumb.things.iptables import InChain, ordered_rules
 
 
 class OrderedKernel(Kernel, Protocol):
@@ -45,7 +45,7 @@ def disorder(
     for rules in chains(recorded):
         if len(rules) > 1:
             there = kernel.order(rules)
-            if there != [rule for rule in standing(rules) if rule in there]:
+            if there != [rule for rule in ordered_rules(rules) if rule in there]:
                 found.append((rules, there))
     return found
 

@@ -68,7 +68,7 @@ class PortRefused(KernelRefused):
 
 def _advice(port: HostPort, number: int) -> str:
     if number == errno.EADDRINUSE:
-        who = host_ports.holder(port.protocol, port.ip, port.port)
+        who = host_ports.holder_of(port.protocol, port.ip, port.port)
         return f"{who or 'another program of this host'} has it: stop that, or publish another port"
     if number == errno.EADDRNOTAVAIL:
         return "this host has no such address: 'ip address' shows those it has"

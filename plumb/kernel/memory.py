@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from plumb.errors import KernelRefused
 from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
-from plumb.things.iptables import InChain, standing
+from plumb.things.iptables import InChain, ordered_rules
 
 
 class MemoryKernel:
@@ -45,7 +45,7 @@ class MemoryKernel:
         """Those of the rules of one chain that are there, in the order in which they stand."""
         wanted = {rule.key for rule in rules}
         return [
-            *standing(
+            *ordered_rules(
                 thing
                 for thing in self.things.values()
                 if isinstance(thing, InChain) and thing.key in wanted

@@ -1,12 +1,12 @@
-"""A command line handed to a warm process: the caller's side, and the form of what is said.
+"""Client of the prefork server, and the format of its messages.
 
-What a start of Python costs is its imports; so this imports what is built into the interpreter, and
-nothing that is written in Python. What becomes of a request is in `plumb.prefork.server`.
+Most of the time that Python needs to start goes into imports; so this module imports what is built
+into the interpreter, and no module written in Python. `plumb.prefork.server` carries requests out.
 
-A request is one datagram on command.sock, its parts separated by NUL, which neither an argument nor
-an environment can hold. Who is willing gets four descriptors: the standard streams, and the reading
-end of a pipe whose other end closes with the caller, however that ends. (Had they come with the
-request, somebody who never reads it would keep the caller's output open.)
+A request is one packet on command.sock, its parts separated by NUL, which neither an argument nor
+an environment can contain. A worker that accepts it gets four file descriptors: the standard
+streams, and the read end of a pipe whose other end closes when the caller ends, in any way. (If
+they came with the request, a process that never reads it would keep the caller's output open.)
 """
 
 import _signal  # type: ignore[import-not-found]  # typeshed has only signal, which makes enums of its numbers: 3 ms
@@ -19,50 +19,57 @@ import plumb
 from plumb import root
 
 SOCKET = "command.sock"
-ROOM = 107
-"""Bytes of a Unix socket's path (unix(7)).
+MAX_PATH = 107
+"""Bytes of a Unix socket's path, at most (unix(7)).
 
-A longer one is gone about by way of a descriptor of its folder.
+For a longer path the client connects through a descriptor of the socket's folder.
 """
-PATIENCE = 1.0
-"""Seconds until a command has begun elsewhere; after that it begins here."""
-LARGEST = 1 << 18
-"""Bytes of a datagram, which is more than a Unix socket takes unless told otherwise (net.core.wmem_default)."""
+TIMEOUT = 1.0
+"""Seconds that a worker has to begin; after that the command runs in the caller's own process."""
+MAX_DATAGRAM = 1 << 18
+"""Bytes of a packet, at most; a Unix socket accepts less by default (net.core.wmem_default)."""
 WILLING, BEGUN, STATUS, COLD, BECOME = b"w", b"b", b"s", b"c", b"x"
-"""How an answer begins: your descriptors, please; it has begun (with a pidfd); its exit status.
+"""First byte of each reply.
 
-Go on yourself; become this command
-of a container."""
-PASSED_ON = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGTSTP)
+File descriptors wanted; begun (with a pidfd); exit status; run the command in the caller's own
+process; become this command of a container.
+"""
+FORWARDED_SIGNALS = (
+    _signal.SIGINT,
+    _signal.SIGTERM,
+    _signal.SIGHUP,
+    _signal.SIGQUIT,
+    _signal.SIGTSTP,
+)
 READ_ONCE = ("PYTHON", "XTABLES_")
-"""What of the environment counts when something is imported,"""
-SHOWN_OTHERWISE = ("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONIOENCODING")
-"""but for what sys.path and the streams show as well."""
+"""Prefixes of variables that are read when a module is imported,"""
+NOT_COMPARED = ("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONIOENCODING")
+"""except those whose effect sys.path and the streams show as well."""
 PATHS = ("PLUMB_CONFIG", "PLUMB_ROOT")
-"""What of the environment is a path."""
+"""Variables that hold a path."""
 
 
 class Died(Exception):
-    """Who did the work has ended without a word."""
+    """Raised when the worker exits without sending a status."""
 
 
 class Request:
-    """What is asked for.
+    """Command line of a caller.
 
     Attributes:
-        identity: which plumb, and which interpreter; a warm process serves one of each.
-        executable, home: that interpreter, and the folder that the package lies in.
-        blocked: the signals that the caller blocks.
-        streams: of each standard stream its encoding, what it does with errors, whether it is
-        flushed by the line, and whether at once.
+        identity: the caller's plumb and interpreter; a prefork server serves one identity.
+        executable, home: that interpreter, and the folder that contains the package.
+        blocked: signals that the caller blocks.
+        streams: of each standard stream its encoding, its error handler, line buffering, write
+            through.
         argv, environment: the caller's.
     """
 
     def __init__(self, message: bytes) -> None:
-        """Read one.
+        """Parse a request.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is malformed.
         """
         self.identity, self.executable, self.home, blocked, *rest = os.fsdecode(message).split("\0")
         self.blocked = [int(number) for number in blocked.split()]
@@ -73,11 +80,11 @@ class Request:
 
 
 def compose(blocked: "set[int]") -> bytes:
-    """The request of this process.
+    """Build the request of this process.
 
     Raises:
-        OSError: a standard stream is closed, or a variable has no name: nobody could give those to
-        another process.
+        OSError: a standard stream is closed, or a variable has no name; neither can be passed to
+            another process.
     """
     if "" in os.environ:
         raise OSError("a variable has no name")
@@ -88,7 +95,7 @@ def compose(blocked: "set[int]") -> bytes:
     once = sorted(
         item
         for item in os.environ.items()
-        if item[0].startswith(READ_ONCE) and item[0] not in SHOWN_OTHERWISE
+        if item[0].startswith(READ_ONCE) and item[0] not in NOT_COMPARED
     )
     identity = repr((plumb.__version__, home, sys.prefix, path, sys.getfilesystemencoding(), once))
     parts = [
@@ -96,7 +103,7 @@ def compose(blocked: "set[int]") -> bytes:
         sys.executable,
         home,
         " ".join(str(int(number)) for number in blocked),
-        *map(_described, range(3)),
+        *map(_stream_settings, range(3)),
         str(len(sys.argv)),
         *sys.argv,
         *(f"{name}={value}" for name, value in os.environ.items()),
@@ -104,34 +111,36 @@ def compose(blocked: "set[int]") -> bytes:
     return os.fsencode("\0".join(parts))
 
 
-def _described(number: int) -> str:
+def _stream_settings(number: int) -> str:
     stream = (sys.stdin, sys.stdout, sys.stderr)[number]
     if not isinstance(stream, io.TextIOWrapper) or stream.fileno() != number:
         raise OSError("a standard stream is closed")
-    return f"{stream.encoding} {stream.errors} {int(stream.line_buffering)} {int(stream.write_through)}"
+    line_buffering, write_through = int(stream.line_buffering), int(stream.write_through)
+    return f"{stream.encoding} {stream.errors} {line_buffering} {write_through}"
 
 
 def received(connection: _socket.socket) -> bytes:
-    """What was said: one datagram, and nothing when there is nobody any more.
+    """Receive one packet; empty if the peer has closed the connection.
 
     Raises:
-        OSError: it is longer than `LARGEST`. What is left of it could be another command.
+        OSError: it is longer than `MAX_DATAGRAM`. Its rest could be another command.
     """
-    heard, _, flags, _ = connection.recvmsg(LARGEST)
+    message, _, flags, _ = connection.recvmsg(MAX_DATAGRAM)
     if flags & _socket.MSG_TRUNC:
         raise OSError("a datagram is too long")
-    return heard
+    return message
 
 
 def ask() -> int | None:
-    """Have this process's command line carried out by a warm one.
+    """Run this process's command line in a worker of the prefork server.
 
     Returns:
-        The exit status; None where nothing was done and the command is to go on here: there is no
-        warm process, it is another plumb's, or only the caller's own can do it.
+        The exit status; None if nothing was done and the command has to run here: there is no
+        prefork server, it has another identity, or only the caller's own process can run the
+        command.
 
     Raises:
-        Died: it was killed over it.
+        Died: the worker was killed while it ran the command.
     """
     option = "".join(sys.orig_argv[1:2])
     if (option.startswith("-") and option != "-m") or os.environ.get("PLUMB_WARM") == "0":
@@ -141,30 +150,32 @@ def ask() -> int | None:
     ):
         return None  # a descriptor's number is this process's: --config <(…)
     try:
-        connection = _connected(root.run(root.named()))
+        connection = _connect(root.run(root.named()))
     except OSError:
         return None
     blocked = _signal.pthread_sigmask(
-        _signal.SIG_BLOCK, PASSED_ON
+        _signal.SIG_BLOCK, FORWARDED_SIGNALS
     )  # as long as nobody can be told of them
-    leash, held = os.pipe()  # that end stays open as long as this process lives
+    liveness, kept_open = os.pipe()  # that end stays open as long as this process lives
     try:
-        errand = ForwardedCommand(connection, _hand_over(connection, compose(blocked), leash))
+        command = ForwardedCommand(
+            connection, _send_request(connection, compose(blocked), liveness)
+        )
     except (OSError, ValueError):
-        os.close(held)  # who begins only now is killed
+        os.close(kept_open)  # who begins only now is killed
         connection.close()
         return None
     finally:
-        os.close(leash)
+        os.close(liveness)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
-    return errand.see_through()
+    return command.wait()
 
 
-def _connected(folder: str) -> _socket.socket:
+def _connect(folder: str) -> _socket.socket:
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    connection.settimeout(PATIENCE)
+    connection.settimeout(TIMEOUT)
     path = f"{folder}/{SOCKET}"
-    if len(os.fsencode(path)) <= ROOM:
+    if len(os.fsencode(path)) <= MAX_PATH:
         connection.connect(path)
         return connection
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
@@ -175,74 +186,74 @@ def _connected(folder: str) -> _socket.socket:
     return connection
 
 
-def _hand_over(connection: _socket.socket, message: bytes, leash: int) -> int:
-    """Send a request; a pidfd of who has begun with it.
+def _send_request(connection: _socket.socket, message: bytes, liveness: int) -> int:
+    """Send a request, and return a pidfd of the worker that has begun with it.
 
     Raises:
-        OSError: nobody has.
+        OSError: no worker has.
     """
     connection.send(message)
     if connection.recv(1) != WILLING:
         raise OSError("nobody is willing")
-    descriptors = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2, leash))
+    descriptors = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2, liveness))
     connection.sendmsg([b"d"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)])
-    heard, rights, _, _ = connection.recvmsg(1, 64, _socket.MSG_CMSG_CLOEXEC)
-    if heard != BEGUN or not rights:
+    message, rights, _, _ = connection.recvmsg(1, 64, _socket.MSG_CMSG_CLOEXEC)
+    if message != BEGUN or not rights:
         raise OSError("it has not begun")
     connection.settimeout(None)
     return int.from_bytes(rights[0][2][:4], sys.byteorder)
 
 
 class ForwardedCommand:
-    """A command line under way in another process.
+    """Command line that a worker runs.
 
     Args:
-        connection: to that process.
-        child: a pidfd of it.
+        connection: to that worker.
+        child: its pidfd.
     """
 
     def __init__(self, connection: _socket.socket, child: int) -> None:
-        self._connection, self._child, self._passed_on = connection, child, 0
-        self._before = {number: _signal.getsignal(number) for number in PASSED_ON}
-        for number, handler in self._before.items():
+        self._connection, self._child, self._forwarded = connection, child, 0
+        self._handlers = {number: _signal.getsignal(number) for number in FORWARDED_SIGNALS}
+        for number, handler in self._handlers.items():
             if handler != _signal.SIG_IGN:  # nohup stays nohup
-                _signal.signal(number, self._pass_on)
+                _signal.signal(number, self._forward)
 
-    def see_through(self) -> int | None:
-        """Wait for its end; see `ask`."""
+    def wait(self) -> int | None:
+        """Wait until the worker has ended; see `ask`."""
         while True:
-            heard = self._hear()
-            kind, rest = heard[:1], heard[1:]
+            message = self._receive()
+            kind, rest = message[:1], message[1:]
             if kind == STATUS:
-                self._hear()  # that it has gone, and keeps nothing open
+                self._receive()  # that it has gone, and keeps nothing open
                 return int(rest)
-            self._let_go()
+            self._restore_handlers()
             if kind == BECOME:
-                self._say(_become(rest))
+                self._send(_become(rest))
             elif kind == COLD:
                 os.close(self._child)
                 return None
-            elif self._passed_on:
-                _signal.signal(self._passed_on, _signal.SIG_DFL)
-                _signal.raise_signal(self._passed_on)
+            elif self._forwarded:
+                _signal.signal(self._forwarded, _signal.SIG_DFL)
+                _signal.raise_signal(self._forwarded)
             else:
                 raise Died
 
-    def _hear(self) -> bytes:
-        """What is said; nothing when there is nobody any more."""
+    def _receive(self) -> bytes:
+        """Receive a message; empty if the worker has ended."""
         try:
             return received(self._connection)
         except OSError:
             return b""
 
-    def _say(self, words: bytes) -> None:
+    def _send(self, text: bytes) -> None:
         try:
-            self._connection.send(words)
+            self._connection.send(text)
         except OSError:
             raise Died from None
 
-    def _pass_on(self, number: int, frame: object) -> None:
-        """Have a signal take effect there."""
+    def _forward(self, number: int, frame: object) -> None:
+        """Send a signal on to the worker."""
         try:
             if number == _signal.SIGTSTP:  # it has no terminal whose SIGTSTP would stop it
                 _signal.pidfd_send_signal(self._child, _signal.SIGSTOP)
@@ -250,28 +261,28 @@ class ForwardedCommand:
                 _signal.pidfd_send_signal(self._child, _signal.SIGCONT)
             else:
                 _signal.pidfd_send_signal(self._child, number)
-                self._passed_on = number
+                self._forwarded = number
         except ProcessLookupError:
             pass  # it has ended; what it said is on its way
 
-    def _let_go(self) -> None:
-        for number, handler in self._before.items():
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
             _signal.signal(number, handler)
 
 
-def _become(wish: bytes) -> bytes:
+def _become(spec_bytes: bytes) -> bytes:
     """Become a container's command (`exec`).
 
     This process is the one that its caller knows and whose terminal it has.
 
     Returns:
-        Why not: errno and words.
+        The error, if that failed: errno and text.
     """
     import marshal
 
     from plumb.kernel.process import shim
 
-    spec = marshal.loads(wish)  # noqa: S302  # it is from a process of root's, who has asked for it
+    spec = marshal.loads(spec_bytes)  # noqa: S302  # it is from a process of root's, who has asked for it
     try:
         shim.become(spec)
     except OSError as error:

@@ -1,29 +1,29 @@
-"""The warm process: has all of plumb imported, and carries out command lines in forks of itself.
+"""Prefork server: a process with all of plumb imported that runs commands in forks of itself.
 
-A start of Python with all that a command imports takes ten times as long as the command. So where
-there is an agent, the first command makes it start one process more, which imports everything, and
-from then on a command is a fork. It is the same `plumb.cli.main`, in a process that has become like
-its caller in all that a program can see: arguments, environment, folder, namespaces, limits,
-signals, and the very descriptors of its standard streams. Whatever cannot be so is told to the
-caller before anything was done, and the caller goes on by itself, as it does where there is no
-agent.
+Starting Python with all imports takes ten times as long as the command itself. So where there is an
+agent, the first command makes it start one more process, which imports everything, and from then on
+a command is a fork. It is the same `plumb.cli.main`, in a process that has taken over everything of
+its caller that a program can observe: arguments, environment, working directory, namespaces,
+limits, signals, and the very file descriptors of its standard streams. If some of that cannot be
+taken over, the worker tells the caller before it does anything, and the command runs in the
+caller's own process, as it does where there is no agent.
 
-    caller (kernel.request)                             agent                       warm process
-    ────── request ─────────────────────────────────▶   not yet: hangs up, starts ─▶ imports
-    ────── request ─────────────────────────────────────────────────────────────▶   spare fork: accepts, becomes alike
-    ◀───── willing ──────────────────────────────────────────────────────────────
-    ────── streams, leash ──────────────────────────────────────────────────────▶
-    ◀───── begun, pidfd ──────────────────────────────────────────────────────────  another spare is forked meanwhile
-    ────── signals ─────────────────────────────────────────────────────────────▶
-    ◀───── exit status, or: become this command, or: go on yourself ──────────────
+    caller (prefork.client)           agent                        prefork server
+    ── request ─────────────────────▶ not yet: closes, starts ───▶ imports
+    ── request ─────────────────────────────────────────────────▶ worker: accepts, adopts
+    ◀─ willing ──────────────────────────────────────────────────
+    ── streams, liveness pipe ──────────────────────────────────▶
+    ◀─ begun, pidfd ──────────────────────────────────────────────  next worker is forked meanwhile
+    ── signals ─────────────────────────────────────────────────▶
+    ◀─ exit status, or: become this command, or: run it yourself ─
 
-One fork stands by already (a fork takes a millisecond, and its first steps as long again). The
-leash is a pipe that closes with the caller: who kills that with SIGKILL has killed the command. A
-command lives on when the agent ends, as it may be what ends the agent.
+One worker waits already (a fork takes a millisecond, and its first steps as long again). The
+liveness pipe closes when the caller ends: SIGKILL to the caller thus kills the command. A command
+survives the end of the agent, as it may be the command that ends the agent.
 
-The process ends with the agent, when it has had nothing to do for an hour, and when plumb's files
-have changed; the next command makes the agent start another. `ps` calls it plumb-warm, with the
-number of command lines that it has carried out.
+The server ends with the agent, after an hour without a command, and when plumb's files have
+changed; the next command makes the agent start another. `ps` shows it as plumb-warm, with the
+number of commands that it has run.
 """
 
 from __future__ import annotations
@@ -52,41 +52,38 @@ from plumb.prefork.client import (
     BECOME,
     BEGUN,
     COLD,
-    LARGEST,
-    PATIENCE,
+    MAX_DATAGRAM,
     STATUS,
+    TIMEOUT,
     WILLING,
     Request,
     received,
 )
 
 IDLE = 3600.0
-"""Seconds without a command after which it ends: it takes 40 MB."""
+"""Seconds without a command after which the server ends: it takes 40 MB."""
 TAKEN, SERVED, STALE = b"t", b"s", b"o"
-"""What forks say to the warm process: I am no spare any more; a command was carried out.
-
-Plumb's files are others by now.
-"""
-LEFT_OUT = (
+"""Reports of a worker: it has a caller; it has run the command; plumb's files have changed."""
+NOT_LOADED = (
     "plumb.__main__",
     "plumb.probes",
     "plumb.pytest_plugin",
     "plumb.kernel.netfilter.python_iptables",
 )
-"""What no command imports, or few.
+"""Modules that few commands import.
 
-Scapy takes seconds, the legacy tables' C libraries are for hosts that have them.
+Scapy takes seconds, and only hosts with legacy tables have their C libraries.
 """
 Files = dict[str, tuple[int, int]]
 
 
 def main() -> None:
-    """Be the warm process.
+    """Run the prefork server.
 
-    Its arguments: the descriptors of command.sock and of a pipe to say "ready" on, and the agent's
-    pid. It reads the identity to serve.
+    Its arguments: the file descriptors of command.sock and of a pipe to write "ready" to, and the
+    agent's pid. It reads the identity to serve from its input.
     """
-    listener, ready, agent = (int(word) for word in sys.argv[1:4])
+    listener, ready, agent = (int(report) for report in sys.argv[1:4])
     adopt.end_with_parent(agent)
     os.setsid()
     agent_socket.title("plumb-warm")
@@ -94,16 +91,16 @@ def main() -> None:
     files = state_of(own_files())
     load()
     files |= state_of(libraries())
-    Warm(socket.socket(fileno=listener), identity, files).serve(ready)
+    PreforkServer(socket.socket(fileno=listener), identity, files).serve(ready)
 
 
 # -- what it has in memory ---------------------------------------------------------------
 
 
 def load() -> None:
-    """Import all that a command could import."""
+    """Import every module that a command could import."""
     for module in pkgutil.walk_packages(plumb.__path__, "plumb."):
-        if not module.name.startswith(LEFT_OUT):
+        if not module.name.startswith(NOT_LOADED):
             import_module(module.name)
     if backends.variant() == "legacy":
         import_module("iptc")
@@ -111,7 +108,7 @@ def load() -> None:
 
 
 def own_files() -> list[str]:
-    """The files of the package."""
+    """List the files of the package."""
     return [
         f"{folder}/{name}"
         for folder, _, names in os.walk(plumb.__path__[0])
@@ -121,9 +118,9 @@ def own_files() -> list[str]:
 
 
 def libraries() -> list[str]:
-    """The folders where what plumb needs is installed.
+    """List the folders in which plumb's dependencies are installed.
 
-    They change when something is installed, or another version of it.
+    They change when a package is installed or updated.
     """
     return list(
         {
@@ -135,7 +132,7 @@ def libraries() -> list[str]:
 
 
 def state_of(paths: list[str]) -> Files:
-    """How files are now: when they were changed, and their size."""
+    """Read the modification times and sizes of files."""
     found = {}
     for path in paths:
         try:
@@ -149,25 +146,25 @@ def state_of(paths: list[str]) -> Files:
 # -- the warm process ---------------------------------------------------------------
 
 
-class Warm:
-    """The process that forks.
+class PreforkServer:
+    """Process that forks workers.
 
     Args:
         listener: command.sock.
-        identity: what callers must be (`request.compose`).
-        files: how the files were that are in memory.
+        identity: the identity of callers that it serves (`client.compose`).
+        files: state of the files that it has loaded.
     """
 
     def __init__(self, listener: socket.socket, identity: str, files: Files) -> None:
         self.listener, self.identity, self.files = listener, identity, files
-        self.said, self.say = os.pipe()
+        self.reports, self.report_writer = os.pipe()
         self.served = 0
 
     def serve(self, ready: int) -> None:
-        """Have a spare at all times, until there is a reason to end.
+        """Keep one idle worker at all times, until there is a reason to end.
 
         Args:
-            ready: the pipe on which to say so.
+            ready: the pipe to write "ready" to.
         """
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
@@ -175,33 +172,36 @@ class Warm:
         gc.freeze()  # a collection would copy what forks share
         os.write(ready, b"ready")
         os.close(ready)
-        spare = self._fork()
-        while words := self._hear(spare):
-            if SERVED in words:
-                self.served += words.count(SERVED)
+        idle_worker = self._fork()
+        while reports := self._receive(idle_worker):
+            if SERVED in reports:
+                self.served += reports.count(SERVED)
                 agent_socket.title(f"plumb-warm {self.served}")
-            if STALE in words:
+            if STALE in reports:
                 break
-            if TAKEN in words:
-                os.close(spare)
-                spare = self._fork()
+            if TAKEN in reports:
+                os.close(idle_worker)
+                idle_worker = self._fork()
         # The kernel ends the spare with this process, unless that has begun a command meanwhile.
 
-    def _hear(self, spare: int) -> bytes:
-        """What forks say; nothing when the spare was killed, or when nobody has come for long."""
-        heard = select.poll()
-        for descriptor in (self.said, spare):
-            heard.register(descriptor, select.POLLIN)
-        found = [descriptor for descriptor, _ in heard.poll(IDLE * 1000)]
-        return os.read(self.said, 4096) if self.said in found else b""
+    def _receive(self, idle_worker: int) -> bytes:
+        """Receive workers' reports; empty if the idle worker was killed, or after `IDLE`."""
+        poll = select.poll()
+        for descriptor in (self.reports, idle_worker):
+            poll.register(descriptor, select.POLLIN)
+        found = [descriptor for descriptor, _ in poll.poll(IDLE * 1000)]
+        return os.read(self.reports, 4096) if self.reports in found else b""
 
     def _fork(self) -> int:
-        """Fork a spare; a pidfd of it, or what poll() takes for that of a process which has ended."""
-        here = os.getpid()
+        """Fork a worker, and return its pidfd.
+
+        If it has ended already, a descriptor that poll() reports as it does an ended process.
+        """
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             try:
-                Fork(self).stand_by(here)
+                Worker(self).wait_for_command(parent)
             finally:
                 os._exit(1)
         try:
@@ -215,15 +215,15 @@ class Warm:
 # -- its forks ---------------------------------------------------------------
 
 
-class Fork(caller.Caller):
-    """A fork of the warm process: stands by, then carries out one command line.
+class Worker(caller.Caller):
+    """Fork of the prefork server: waits, then runs one command line.
 
     Args:
-        warm: whose fork it is.
+        server: the server that it is a fork of.
     """
 
-    def __init__(self, warm: Warm) -> None:
-        self._warm = warm
+    def __init__(self, server: PreforkServer) -> None:
+        self._server = server
         self._client: socket.socket
         self._pid = 0
         self._count = SERVED
@@ -232,115 +232,115 @@ class Fork(caller.Caller):
 
     @property
     def pid(self) -> int:
-        """The process that the caller knows."""
+        """Pid of the caller's process."""
         return self._pid
 
-    def own(self) -> None:
-        """Leave it to the caller's own process: nothing was done yet."""
-        raise caller.Elsewhere
+    def require_own_process(self) -> None:
+        """Make the command run in the caller's own process: nothing was done yet."""
+        raise caller.NotOwnProcess
 
     def become(self, spec: dict[str, Any]) -> None:
-        """Have the caller become a command of a container.
+        """Make the caller become a command of a container.
 
         Raises:
             OSError: it could not enter the container.
         """
-        wish = BECOME + marshal.dumps(spec)
-        if len(wish) > LARGEST:
-            raise caller.Elsewhere
+        message = BECOME + marshal.dumps(spec)
+        if len(message) > MAX_DATAGRAM:
+            raise caller.NotOwnProcess
         try:
             self._end_work()  # before that one lets go of the leash
-            self._client.send(wish)
+            self._client.send(message)
         except OSError:  # it is too long for this socket
-            raise caller.Elsewhere from None
-        number, _, words = os.fsdecode(received(self._client)).partition(" ")
+            raise caller.NotOwnProcess from None
+        number, _, text = os.fsdecode(received(self._client)).partition(" ")
         if not number:
             os._exit(0)  # it has become the command
-        raise OSError(int(number), words)
+        raise OSError(int(number), text)
 
     # -- from the first to the last
 
-    def stand_by(self, parent: int) -> NoReturn:
-        """Wait for a caller, and do what it asks for."""
+    def wait_for_command(self, parent: int) -> NoReturn:
+        """Wait for a caller, and run its command."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         adopt.end_with_parent(parent)
-        os.close(self._warm.said)
+        os.close(self._server.reports)
         agent_socket.title("plumb-spare")
         self._accept()
-        self._tell(TAKEN)
+        self._report(TAKEN)
         try:
-            request = self._hear()
+            request = self._receive()
             adopt.adopt(self._pid, request.blocked)
-            self._take_over()
+            self._take_streams()
             status = self._carry_out(request)
             self._end_work()
-        except (OSError, ValueError, adopt.Unlike):
+        except (OSError, ValueError, adopt.CannotAdopt):
             os._exit(1)  # hangs up: nothing was done
-        except caller.Elsewhere:
+        except caller.NotOwnProcess:
             status = -1
         self._client.send(STATUS + str(status).encode() if status >= 0 else COLD)
         os._exit(0)
 
     def _end_work(self) -> None:
-        """Count the command, once."""
-        self._tell(self._count)
+        """Report the command, once."""
+        self._report(self._count)
         self._count = b""
 
-    def _tell(self, word: bytes) -> None:
+    def _report(self, report: bytes) -> None:
         with suppress(OSError):  # it has ended
-            os.write(self._warm.say, word)
+            os.write(self._server.report_writer, report)
 
     def _accept(self) -> None:
-        """Wait for somebody who may give orders. Who may not is hung up on, and costs no fork."""
+        """Wait for a caller with permission. Others are disconnected, and cost no fork."""
         waiting = select.poll()
-        waiting.register(self._warm.listener, select.POLLIN)
+        waiting.register(self._server.listener, select.POLLIN)
         while True:
             waiting.poll()
             with suppress(OSError):  # it has hung up already
-                self._client, _ = self._warm.listener.accept()
+                self._client, _ = self._server.listener.accept()
                 self._pid = agent_socket.trusted(self._client)
                 if self._pid:
-                    self._warm.listener.close()
+                    self._server.listener.close()
                     return
                 self._client.close()
 
-    def _hear(self) -> Request:
-        """The request.
+    def _receive(self) -> Request:
+        """Receive the request.
 
         Raises:
-            OSError, ValueError, Unlike: it is not for this process.
+            OSError, ValueError, CannotAdopt: it is not for this server.
         """
-        self._client.settimeout(PATIENCE)
+        self._client.settimeout(TIMEOUT)
         request = Request(received(self._client))
-        if request.identity != self._warm.identity:
-            raise adopt.Unlike
-        if state_of(list(self._warm.files)) != self._warm.files:
-            self._tell(STALE)
-            raise adopt.Unlike
+        if request.identity != self._server.identity:
+            raise adopt.CannotAdopt
+        if state_of(list(self._server.files)) != self._server.files:
+            self._report(STALE)
+            raise adopt.CannotAdopt
         return request
 
-    def _take_over(self) -> None:
-        """Have the caller's streams, and live as long as it does.
+    def _take_streams(self) -> None:
+        """Take over the caller's streams, and end when the caller ends.
 
         Raises:
-            OSError: it does not live any more.
+            OSError: the caller has ended already.
         """
         self._client.send(WILLING)
         _, descriptors, _, _ = socket.recv_fds(self._client, 1, 4, socket.MSG_CMSG_CLOEXEC)
         self._client.settimeout(None)
-        *streams, leash = descriptors
+        *streams, liveness = descriptors
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
         adopt.end_with_parent(0)
-        adopt.end_with(leash)
+        adopt.end_with(liveness)
         socket.send_fds(self._client, [BEGUN], [os.pidfd_open(os.getpid())])
 
     def _carry_out(self, request: Request) -> int:
-        """Do it; the exit status."""
+        """Run the command, and return its exit status."""
         try:
             caller.this = self
-            dress(request)
+            apply_request(request)
             agent_socket.title("plumb")
             status = cli.main(request.argv[1:])
         except SystemExit as ended:
@@ -352,11 +352,11 @@ class Fork(caller.Caller):
 
             traceback.print_exc()
             status = 1
-        return flushed(status)
+        return flush(status)
 
 
-def dress(request: Request) -> None:
-    """Put on what a program has of its caller in Python: arguments, environment, streams."""
+def apply_request(request: Request) -> None:
+    """Set what Python keeps of a process's caller: arguments, environment, streams."""
     sys.argv[:] = request.argv
     if request.environment != os.environ:
         os.environ.clear()
@@ -370,7 +370,7 @@ def dress(request: Request) -> None:
 def _stream(
     number: int, encoding: str, errors: str, by_line: str, at_once: str
 ) -> io.TextIOWrapper:
-    """A standard stream, as the interpreter makes it at its start."""
+    """Open a standard stream as the interpreter does at its start."""
     raw = io.FileIO(number, "w" if number else "r", closefd=False)
     buffer = (
         io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw) if at_once == "0" else raw
@@ -380,8 +380,8 @@ def _stream(
     )
 
 
-def flushed(status: int) -> int:
-    """The exit status, which is 120 where not all that was printed could be written (sys.exit)."""
+def flush(status: int) -> int:
+    """Flush the output; the exit status is 120 if not all could be written, as sys.exit has it."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

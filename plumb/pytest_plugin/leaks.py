@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import pytest
 
 from plumb.kernel.netns import snapshot
-from plumb.kernel.netns.snapshot import Fingerprint
+from plumb.kernel.netns.snapshot import Snapshot
 from plumb.pytest_plugin import forkserver_client, waiting
 
 PATIENCE = 1.0
@@ -64,14 +64,14 @@ class Watch:
         return list(differences(self._before, _look()))
 
 
-def _look() -> Fingerprint:
+def _look() -> Snapshot:
     from plumb.pytest_plugin.session import living
 
     descriptors, processes = forkserver_client.the.known()
     return snapshot.take(descriptors.union(*(lab.descriptors for lab in living)), processes)
 
 
-def differences(before: Fingerprint, after: Fingerprint) -> Iterator[str]:
+def differences(before: Snapshot, after: Snapshot) -> Iterator[str]:
     """What has changed, section by section, as a diff."""
     for section in after:
         then, now = (

@@ -1,13 +1,12 @@
-"""Names: the embedded DNS server of a sandbox, and what it knows.
+"""Names: the embedded DNS server of a sandbox, and the names that it knows.
 
-A program in a container asks 127.0.0.11, port 53. Nobody listens there. The agent has opened two
-sockets in the sandbox, on the same address and on ports of no meaning, and the sandbox's own
-firewall rewrites the questions to them, and the answers' source back: so the container's port 53
-stays the container's own.
+A program in a container sends queries to 127.0.0.11, port 53. No socket listens there. The agent
+has two sockets in the sandbox, at the same address and arbitrary ports, and the sandbox's own NAT
+rules rewrite queries to them, and the replies' source back: so port 53 of the container stays free.
 
-The agent answers what it has been told: each endpoint's names on its network. What no network of
-the sandbox knows, it asks the servers that the container would have asked otherwise, and hands
-their answer on.
+The agent knows each endpoint's names on its network. Queries for names that no network of the
+sandbox has go to the servers that the container would have asked otherwise, and the agent passes
+their replies on.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from plumb.things import Key, Stage
 from plumb.things.host_ports import OfAgent
 
 ADDRESS = IPv4Address("127.0.0.11")
-"""Where programs in a container find it."""
+"""Address at which programs in a container find the server."""
 
 
 class Upstream(NamedTuple):
-    """A server that questions are handed on to.
+    """Server that queries are forwarded to.
 
     Attributes:
         ip: its address; the port is 53.
-        inside: it is asked from the sandbox (the user named it), not from the host (it is the
-        host's own, perhaps on its loopback).
+        inside: True if it is asked from the sandbox (the user named it), False from the host (it is
+            the host's own, perhaps on its loopback).
     """
 
     ip: IPv4Address | IPv6Address
@@ -37,7 +36,7 @@ class Upstream(NamedTuple):
 
 
 class NamedPort(NamedTuple):
-    """A port with a name, which SRV records tell.
+    """Port with a name, for SRV records.
 
     Attributes:
         name: the port's name; protocol: "tcp", "udp" or "sctp".
@@ -50,24 +49,22 @@ class NamedPort(NamedTuple):
 
 @dataclass(frozen=True)
 class Resolver(OfAgent):
-    """The embedded DNS server of a sandbox.
+    """Embedded DNS server of a sandbox.
 
-    It holds sockets in the sandbox's namespace, which lasts as long as they do: so it goes by
-    itself, and before it.
+    Its sockets keep the sandbox's netns alive: so plumb removes it in a step of its own, before the
+    netns.
 
     Attributes:
         agent: the agent's folder.
-        ns: the sandbox's namespace file.
+        ns: path of the sandbox's netns.
         udp, tcp: the ports that it listens on; ip: the address.
-        networks: the ids of the networks whose names it knows, in the order in which they are
-        searched.
+        networks: ids of the networks whose names it knows, in search order.
         links: names that only this sandbox knows: network, alias, and the name that it stands for
-        there (`--link`).
-        upstreams: whom it asks for what it does not know, in order.
-        outside: the sandbox has a way out; without one, servers are not asked from the host in its
-        stead.
-        ndots: the user has set ndots: names without a dot are not handed on, the search domains are
-        for them.
+            there (`--link`).
+        upstreams: servers for all other names, in order.
+        outside: True if the sandbox has a way out; if not, the host's servers are not asked for it.
+        ndots: True if the user has set ndots: the server does not forward names without a dot, as
+            the search domains are for them.
     """
 
     stage: ClassVar = Stage.SERVICE
@@ -92,14 +89,14 @@ class Resolver(OfAgent):
 
 @dataclass(frozen=True)
 class Names(OfAgent):
-    """The names of an endpoint on its network.
+    """Names of an endpoint on its network.
 
     Attributes:
         agent: the agent's folder.
-        endpoint: whose they are.
-        network, title: the network's id and its name; "NAME.TITLE" is known as well.
-        names: the first is what its addresses are called in reverse.
-        ips: what the names mean.
+        endpoint: its id.
+        network, title: the network's id and its name; "NAME.TITLE" is a name as well.
+        names: the first is the reverse name of its addresses.
+        ips: the addresses of the names.
         ports: named ports of a service, for SRV.
     """
 

@@ -1,19 +1,18 @@
-"""Published ports on the host's side: who holds the port, and who answers behind it.
+"""Published ports on the host's side: the socket that holds the port, and the proxy behind it.
 
-A published port is first of all a port of the host, and must be nobody else's. So it is really
-bound, by a process that stays: the agent. Whoever else tries to bind it, another container or a
-program of the host, gets "address already in use", and no program can take over a port whose
-packets the firewall rewrites before that program would see them.
+A published port is first of all a port of the host, and must belong to no other program. So a
+process that stays, the agent, binds it. Another container or a program of the host that tries to
+bind it gets "address already in use", and no program can take over a port whose packets the
+firewall rewrites before they would reach that program.
 
-Most packets never meet that socket: DNAT in PREROUTING sends them to the container before the host
-looks for one. It is
-met by what DNAT leaves out: connections of the host to 127.0.0.1 and ::1, of a container to a port
-of its own network, and of IPv6 clients to a container that has IPv4 only. For those the socket is
-handed on by the user-land proxy, which speaks to the container in the host's name. (Docker runs a
-process `docker-proxy` for each port; here the agent holds all.)
+Most packets never reach that socket: DNAT in PREROUTING sends them to the container before the host
+looks for a socket. The packets that DNAT leaves out do: connections of the host to 127.0.0.1 and
+::1, of a container to a port of its own network, and of IPv6 clients to a container that has IPv4
+only. For those the user-land proxy accepts connections, and opens others to the container in the
+host's name. (Docker runs a process `docker-proxy` for each port; here the agent holds all.)
 
-Until the firewall's rules are in place a filter on the socket drops whatever arrives, so that no
-connection begins on the wrong way; it stays on a port that has no proxy.
+Until the firewall's rules are in place, a filter on the socket drops whatever arrives, so that no
+connection begins on the wrong route; the filter stays on a port that has no proxy.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ from plumb.things import Key, Stage, Thing
 
 @dataclass(frozen=True)
 class Agent(Thing):
-    """The one background process of a root, which holds its sockets.
+    """Background process of a root, which holds its sockets.
 
-    It is there as long as something needs it.
+    It runs as long as a thing needs it.
 
     Attributes:
-        folder: where its control socket and its pid file are.
-        who: which process it was found to be: pid and start time.
+        folder: the folder of its control socket and its pid file.
+        who: pid and start time of the process that runs.
     """
 
     stage: ClassVar = Stage.PORT
@@ -46,9 +45,10 @@ class Agent(Thing):
 
 
 class OfAgent(Thing):
-    """What an agent has, and takes along when it dies.
+    """Thing that an agent holds, and that goes when the agent dies.
 
-    It is taken away by itself all the same, and before the agent: what it stands on needs it gone.
+    plumb removes it in a step of its own all the same, before the agent: objects below it, such as
+    a netns, need that.
     """
 
     agent: str
@@ -56,13 +56,13 @@ class OfAgent(Thing):
 
 @dataclass(frozen=True)
 class OfPort(OfAgent):
-    """What an agent has for a published port.
+    """Thing that an agent holds for a published port.
 
     Attributes:
         agent: the agent's folder.
         protocol: "tcp", "udp" or "sctp".
-        ip, port: where it is on the host.
-        to_ip, to_port: what is published there.
+        ip, port: its address on the host.
+        to_ip, to_port: the container's address.
     """
 
     agent: str
@@ -75,10 +75,10 @@ class OfPort(OfAgent):
 
 @dataclass(frozen=True)
 class HostPort(OfPort):
-    """A port of the host that is bound, so that it is nobody else's.
+    """Port of the host that is bound, so that no other program can have it.
 
-    It would be lost with its agent, but is taken away by itself and before it: then connection
-    tracking's entries for it are forgotten too, which is why it knows what is published there.
+    It would go with its agent, but plumb removes it before, in a step of its own: that step deletes
+    its conntrack entries too, which is why it has the container's address.
     """
 
     stage: ClassVar = Stage.PORT
@@ -93,7 +93,7 @@ class HostPort(OfPort):
 
 @dataclass(frozen=True)
 class Proxy(OfPort):
-    """What arrives at a bound port is handed on to the container, in the host's name."""
+    """User-land proxy of a bound port: it forwards to the container, in the host's name."""
 
     stage: ClassVar = Stage.SERVICE
 
@@ -110,5 +110,5 @@ class Proxy(OfPort):
 
 
 def at(ip: IPv4Address | IPv6Address, port: int) -> str:
-    """An address and a port, as Docker writes them: 0.0.0.0:80, [::]:80."""
+    """Format an address and a port as Docker does: 0.0.0.0:80, [::]:80."""
     return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"

@@ -1,12 +1,12 @@
-"""Netfilter: tables, chains, rules and policies, in iptables' own spelling (nft's are in `things.nftables`).
+"""Netfilter: tables, chains, rules and policies, in iptables' spelling (nft's: `things.nftables`).
 
-A `Rule` holds the words that `iptables -S` prints after the chain's name. That is the language
-which every reader of this field knows; whoever wonders what plumb did can type `iptables -S` and
-read the very same words. The firewall back ends translate them.
+A `Rule` holds the words that `iptables -S` prints after the chain's name. Readers of this field
+know that language; a user who wonders what plumb did can type `iptables -S` and read the very same
+words. The firewall back ends translate them.
 
-Order: rules in one of plumb's own chains are ordered, and a new one goes to the chain's tail or,
-for what must stand before all that is there, to its head. Rules in a built-in chain, which others
-use too, are chosen so that they commute with one another.
+Order: rules in one of plumb's own chains are ordered, and a new one goes to the chain's tail or, if
+it must precede the existing ones, to its head. Rules in a built-in chain, which other programs use
+too, are chosen so that they commute with one another.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from plumb.things import HOST, InNamespace, Key, Stage
 
 
 class Family(StrEnum):
-    """Which of the two tools: iptables or ip6tables."""
+    """Tool of an address family: iptables or ip6tables."""
 
     V4 = "iptables"
     V6 = "ip6tables"
 
 
 class Position(StrEnum):
-    """Where in its chain a new rule goes: iptables' words for what nft calls insert and add."""
+    """Position of a new rule in its chain: iptables' words for what nft calls insert and add."""
 
     HEAD = "-I"
     TAIL = "-A"
 
 
 class InChain(InNamespace):
-    """A rule of either back end: what it does depends on what stands before it in its chain.
+    """Rule of either back end: its effect depends on the rules before it in its chain.
 
     Attributes:
         spec: its words.
-        place: where a new one goes.
-        why: a sentence about what it is there for.
+        place: the position of a new one.
+        why: a sentence about its purpose.
     """
 
     stage: ClassVar = Stage.RULE
@@ -49,25 +49,25 @@ class InChain(InNamespace):
     why: str
 
     @property
-    def behind_it(self) -> str:
-        """The spec of a rule of the same chain that must stay behind this one, wherever else it goes; empty: any may."""
+    def must_precede(self) -> str:
+        """Spec of a rule of the same chain that must stay behind this one; empty for none."""
         return ""
 
 
 R = TypeVar("R", bound=InChain)
 
 
-def standing(rules: Iterable[R]) -> list[R]:
-    """The rules of a chain in the order in which they should stand.
+def ordered_rules(rules: Iterable[R]) -> list[R]:
+    """Order the rules of a chain as the kernel should have them.
 
     Args:
-        rules: in the order in which they came to be.
+        rules: in the order in which they were added.
     """
     chain: list[R] = []
     ahead: dict[str, list[R]] = {}
     for rule in rules:
-        if rule.behind_it:
-            ahead.setdefault(rule.behind_it, []).append(rule)
+        if rule.must_precede:
+            ahead.setdefault(rule.must_precede, []).append(rule)
         else:
             chain.insert(0 if rule.place is Position.HEAD else len(chain), rule)
     stands = [each for rule in chain for each in (*ahead.pop(rule.spec, ()), rule)]
@@ -81,8 +81,8 @@ BUILT_IN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 class Chain(InNamespace):
     """`iptables -t TABLE -N NAME`.
 
-    A chain of the user's (`users=True`, PLUMB-USER) may hold rules that are not plumb's: it is
-    never flushed, and stays when it is not empty.
+    A user's chain (`users=True`, PLUMB-USER) may hold rules that are not plumb's: plumb never
+    flushes it, and keeps it if it is not empty.
     """
 
     stage: ClassVar = Stage.CHAIN
@@ -102,7 +102,7 @@ class Chain(InNamespace):
 
 @dataclass(frozen=True)
 class Rule(InChain):
-    """`iptables -t TABLE -A CHAIN SPEC`; `why` says in a sentence what it is there for."""
+    """`iptables -t TABLE -A CHAIN SPEC`; `why` is a sentence about its purpose."""
 
     family: Family
     table: str
@@ -116,7 +116,7 @@ class Rule(InChain):
     def parse(
         cls, line: str, family: Family = Family.V4, table: str = "filter", ns: str = HOST
     ) -> Rule:
-        """Read a line as `iptables -S` or `iptables-save` prints it; the inverse of `str()`.
+        """Parse a line as `iptables -S` or `iptables-save` prints it; the inverse of `str()`.
 
         Raises:
             ValueError: the line does not begin with -A or -I and a chain.
@@ -130,7 +130,7 @@ class Rule(InChain):
 
     @property
     def words(self) -> list[str]:
-        """The spec, word by word."""
+        """Words of the spec."""
         return shlex.split(self.spec)
 
     @property
@@ -147,11 +147,11 @@ class Rule(InChain):
 class Policy(InNamespace):
     """`iptables -t TABLE -P CHAIN VERDICT`.
 
-    What becomes of a packet that no rule of a built-in chain decides.
+    The verdict on a packet that no rule of a built-in chain decides.
     """
 
     stage: ClassVar = Stage.RULE
-    standing: ClassVar = True
+    permanent: ClassVar = True
     family: Family
     table: str
     chain: str

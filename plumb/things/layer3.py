@@ -20,8 +20,8 @@ from plumb.things import HOST, InNamespace, Key, OnLink, Stage, lost_with
 class Address(OnLink):
     """`ip address add IP dev DEV`; IPv6 always `nodad`.
 
-    Duplicate address detection would leave the address tentative, so unusable, for a second.
-    Whoever hands out the addresses of a subnet knows that they are unique, so there is nothing to
+    Duplicate address detection would leave the address tentative, so unusable, for a second. plumb
+    allocates the addresses of a subnet and knows that they are unique, so there is nothing to
     detect.
     """
 
@@ -42,10 +42,10 @@ class Address(OnLink):
 class Route(OnLink):
     """`ip route replace DST [via VIA] dev DEV proto boot`.
 
-    Without VIA, what goes there needs no router: the link delivers it.
+    Without VIA the destination is on the link, and no router is needed.
 
     Its key is the destination alone: a default route over another gateway is the same route in
-    another state, and is replaced in place, so that there is no moment without one.
+    another state, and plumb replaces it in place, so that there is no moment without one.
     """
 
     stage: ClassVar = Stage.ROUTE
@@ -67,12 +67,12 @@ class Route(OnLink):
 class Sysctl(InNamespace):
     """`sysctl -w NAME=VALUE`, the name with slashes, since a link's name may hold dots.
 
-    A setting of one link (`net/ipv4/conf/eth0/…`) goes when the link goes; a setting of the whole
-    namespace is put back to what it was. `usual` is what it is on a new link, for one that may have
-    to be put back while the link stays.
+    A setting of one link (`net/ipv4/conf/eth0/…`) goes with the link; plumb restores a setting of
+    the whole namespace. `usual` is the value on a new link, for a setting that plumb may have to
+    restore while the link stays.
     """
 
-    standing: ClassVar = True
+    permanent: ClassVar = True
     name: str
     value: str
     ns: str = HOST
@@ -80,7 +80,7 @@ class Sysctl(InNamespace):
 
     @property
     def dev(self) -> str | None:
-        """The link whose setting it is, if it is one link's."""
+        """Link that the setting belongs to; None for one of the whole namespace."""
         words = self.name.split("/")
         if len(words) == 5 and words[2] in ("conf", "neigh") and words[3] not in ("all", "default"):
             return words[3]

@@ -1,9 +1,9 @@
-"""Links: what `ip link` makes.
+"""Links: the objects of `ip link`.
 
-A veth is a cable with two ends, here always one in the host and one in a sandbox. Both ends, their
-names, the MTU, the master bridge and the sandbox's namespace go to the kernel in one message, so
-that no half-made link ever shows. The host's end is up from the start; the sandbox's end is raised
-by an `Up` of its own, after its addresses are there, as Docker does it.
+A veth pair has two ends, here always one in the host and its peer in a sandbox. Both ends, their
+names, the MTU, the master bridge and the sandbox's netns go to the kernel in one message, so that
+no half-made link is ever visible. The host's end is up from the start; an `Up` of its own raises
+the peer after it has its addresses, as in Docker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key
 
 @dataclass(frozen=True)
 class InHost(Thing):
-    """A link of the host itself; kind is what `ip -d link` calls it."""
+    """Link of the host itself; kind is its name in `ip -d link`."""
 
     stage: ClassVar = Stage.LINK
     kind: ClassVar[str]
@@ -31,9 +31,8 @@ class InHost(Thing):
 class Bridge(InHost):
     """`ip link add NAME type bridge`.
 
-    The MAC is given, not left to the kernel: a bridge without one of its own takes the lowest of
-    its ports', so that it would change, and every neighbour's ARP entry go stale, as containers
-    come and go.
+    plumb sets the MAC: a bridge without one of its own takes the lowest of its ports', so that it
+    would change, and every neighbour's ARP entry go stale, as containers come and go.
     """
 
     kind: ClassVar = "bridge"
@@ -48,8 +47,8 @@ class Bridge(InHost):
 class Veth(InHost):
     """`ip link add NAME master MASTER up type veth peer name PEER netns PEER_NS`.
 
-    A hairpin port may send a frame back to where it came from, which a container needs that reaches
-    itself through a published port of its own when no proxy stands in between.
+    A hairpin port may send a frame back through the port that it came from. A container needs that
+    to reach itself through a published port of its own when there is no proxy.
     """
 
     kind: ClassVar = "veth"
@@ -71,7 +70,7 @@ class Veth(InHost):
 
 @dataclass(frozen=True)
 class Dummy(InHost):
-    """`ip link add NAME type dummy`: a link that leads nowhere, for others to stand on."""
+    """`ip link add NAME type dummy`: a link without a wire, as the parent of others."""
 
     kind: ClassVar = "dummy"
 
@@ -83,7 +82,7 @@ class Dummy(InHost):
 class Vlan(InHost):
     """`ip link add link PARENT name NAME type vlan id ID`.
 
-    What has this tag (IEEE 802.1Q) on the parent's wire.
+    It carries the parent's frames with this tag (IEEE 802.1Q).
     """
 
     kind: ClassVar = "vlan"
@@ -96,16 +95,16 @@ class Vlan(InHost):
 
 @dataclass(frozen=True)
 class OnParent(Thing):
-    """A link in a sandbox that is a second one of the host's link PARENT.
+    """Link in a sandbox on top of a link PARENT of the host, which it shares.
 
-    The host itself sees nothing of it.
+    The host's stack does not see its packets.
 
-    One message makes it in the host, where its parent is, and puts it into the sandbox at once. It
-    is called BORN meanwhile: older kernels (6.1) refuse a name that the host has a link of, and
+    One message creates it in the host, where its parent is, and moves it into the sandbox at once.
+    Its name is BORN until then: older kernels (6.1) refuse a name that a link of the host has, and
     nearly every host has an eth0.
 
-    It goes with the sandbox's namespace, but the kernel takes its time with that, and until then
-    the parent refuses another link with the same MAC or IP address. So it is taken away by itself
+    It goes with the sandbox's netns, but the kernel does that later, and until then the parent
+    refuses another link with the same MAC or IP address. So plumb removes it in a step of its own
     first.
     """
 
@@ -128,7 +127,7 @@ class OnParent(Thing):
 class Macvlan(OnParent):
     """`ip link add link PARENT name BORN address MAC netns NS type macvlan mode MODE`.
 
-    One with a MAC of its own.
+    A link with a MAC of its own.
     """
 
     kind: ClassVar = "macvlan"
@@ -140,9 +139,8 @@ class Macvlan(OnParent):
 class Ipvlan(OnParent):
     """`ip link add link PARENT name BORN netns NS type ipvlan mode MODE FLAG`.
 
-    One with its parent's MAC.
-
-    Mode and flag are the parent's, and the same for all its ipvlan links.
+    A link with its parent's MAC. Mode and flag are the parent's, and the same for all its ipvlan
+    links.
     """
 
     kind: ClassVar = "ipvlan"
@@ -152,7 +150,7 @@ class Ipvlan(OnParent):
 
 @dataclass(frozen=True)
 class Up(OnLink):
-    """`ip link set DEV up`: its absence is a link that is down."""
+    """`ip link set DEV up`: without it the link is down."""
 
     dev: str
     ns: str = HOST

@@ -1,10 +1,10 @@
 """nf_tables: tables, chains, maps and rules, in nft's own spelling.
 
-nft has no built-in chains. A *base* chain is hooked into the way of packets by its type, hook and
+nft has no built-in chains. A *base* chain is attached to a netfilter hook by its type, hook and
 priority; a regular one is only jumped to. A *map* from link names to verdicts is a jump table: one
-look-up finds the chain of a packet's bridge, however many bridges there are.
+lookup finds the chain of a packet's bridge, however many bridges there are.
 
-An `NftRule` holds the words that `nft -s list ruleset` prints. All that is in a table goes with the
+An `NftRule` holds the words that `nft -s list ruleset` prints. A table's contents go with the
 table.
 """
 
@@ -19,14 +19,14 @@ from plumb.things.iptables import InChain, Position
 
 
 class NftFamily(StrEnum):
-    """The address families of tables."""
+    """Address family of a table."""
 
     V4 = "ip"
     V6 = "ip6"
 
 
 class InTable(InNamespace):
-    """What lies in a table, and goes with it."""
+    """Thing in a table: the kernel removes it with the table."""
 
     family: NftFamily
     table: str
@@ -34,7 +34,7 @@ class InTable(InNamespace):
 
     @property
     def home(self) -> Key:
-        """The key of its table."""
+        """Key of its table."""
         return ("nft table", self.ns, self.family, self.table)
 
     @property
@@ -61,7 +61,7 @@ class NftTable(InNamespace):
 
 @dataclass(frozen=True)
 class NftMap(InTable):
-    """`nft add map FAMILY TABLE NAME { type ifname : verdict; }`: where to go, by a link's name."""
+    """`nft add map FAMILY TABLE NAME { type ifname : verdict; }`: a chain for each link name."""
 
     stage: ClassVar = Stage.CHAIN
     family: NftFamily
@@ -79,11 +79,13 @@ class NftMap(InTable):
 
 @dataclass(frozen=True)
 class NftChain(InTable):
-    """`nft add chain FAMILY TABLE NAME`, a base chain with `{ type TYPE hook HOOK priority PRIORITY; policy POLICY; }`.
+    """`nft add chain FAMILY TABLE NAME`.
+
+    A base chain adds `{ type TYPE hook HOOK priority PRIORITY; policy POLICY; }`.
 
     Attributes:
         type, hook, policy: empty for a regular chain.
-        priority: base chains of one hook are passed in this order, the lowest first.
+        priority: packets traverse the base chains of one hook in this order, the lowest first.
     """
 
     stage: ClassVar = Stage.CHAIN
@@ -113,7 +115,7 @@ class NftChain(InTable):
 class NftElement(InTable):
     """`nft add element FAMILY TABLE MAP { "LINK" : jump CHAIN }`.
 
-    Its turn comes with the rules, after those of the chain that it leads to.
+    Its stage is that of the rules, after those of the chain that it jumps to.
     """
 
     stage: ClassVar = Stage.RULE
@@ -145,9 +147,9 @@ class NftRule(InChain, InTable):
     Attributes:
         spec: nft's words for it, counters without their values.
         place: the chain's head or tail.
-        before: the spec of the rule that it goes before, instead; without that rule it goes to the
-        tail.
-        why: a sentence about what it is there for.
+        before: the spec of the rule that it precedes instead; without that rule it goes to the
+            tail.
+        why: a sentence about its purpose.
     """
 
     family: NftFamily
@@ -168,7 +170,7 @@ class NftRule(InChain, InTable):
         return (("nft chain", self.ns, self.family, self.table, self.chain), self.home)
 
     @property
-    def behind_it(self) -> str:
+    def must_precede(self) -> str:
         return self.before
 
     def __str__(self) -> str:

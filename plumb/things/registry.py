@@ -1,4 +1,4 @@
-"""All kinds of things by name: how a thing that was written down is found again."""
+"""Kinds of things by class name, to decode a stored thing."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
-"""What a sandbox stands on.
+"""Sandbox: a network namespace, the files that its processes see, and the process itself.
 
-A network namespace, the files that its processes see, and the process itself.
-
-A network namespace lives as long as something refers to it: a process in it, an open socket, or a
-file that it is bind-mounted on. plumb holds every sandbox by such a file, as `ip netns` and Docker
-do, so a sandbox needs no process to stay.
+A network namespace lives as long as it has a reference: a process in it, an open socket, or a file
+that it is bind-mounted on. plumb pins every sandbox by such a file, as `ip netns` and Docker do, so
+a sandbox needs no process to stay.
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from plumb.things import Key, Stage, Thing, link_key, namespace_key
 
 @dataclass(frozen=True)
 class Directory(Thing):
-    """`mkdir -m 0755 PATH`; taken away with what is in it."""
+    """`mkdir -m 0755 PATH`; plumb removes it with its contents."""
 
-    stage: ClassVar = Stage.GROUND
+    stage: ClassVar = Stage.NAMESPACE
     path: str
 
     @property
@@ -29,23 +27,23 @@ class Directory(Thing):
 
 
 class Edits(StrEnum):
-    """What becomes of what somebody else writes into a file."""
+    """Treatment of a user's edits of a file."""
 
-    OVERWRITTEN = "overwritten"  # it has the text that it shall have, and nothing else
-    LEFT = "left"  # once it was edited it is the user's, and stays as it is
+    OVERWRITTEN = "overwritten"  # plumb owns the whole text
+    LEFT = "left"  # an edited file belongs to the user, and plumb leaves it alone
     MERGED = "merged"  # plumb's lines come and go, the user's stay
 
 
 @dataclass(frozen=True)
 class File(Thing):
-    """A file with this text; changed in place, so that a bind mount of it shows the change.
+    """File with this text; plumb changes it in place, so that a bind mount of it shows the change.
 
     Attributes:
         text: what plumb has written there, or would have.
-        edits: what becomes of a user's edits.
+        edits: treatment of a user's edits.
     """
 
-    stage: ClassVar = Stage.GROUND
+    stage: ClassVar = Stage.NAMESPACE
     path: str
     text: str
     edits: Edits = Edits.OVERWRITTEN
@@ -61,9 +59,9 @@ class File(Thing):
 
 @dataclass(frozen=True)
 class Namespace(Thing):
-    """A network namespace, bind-mounted on the file `path`."""
+    """Network namespace, bind-mounted on the file `path`."""
 
-    stage: ClassVar = Stage.GROUND
+    stage: ClassVar = Stage.NAMESPACE
     path: str
 
     @property
@@ -77,18 +75,18 @@ class Namespace(Thing):
 
 @dataclass(frozen=True)
 class Process(Thing):
-    """A command in a sandbox: in its network namespace, with mount and UTS namespaces of its own.
+    """Command in a sandbox: in its netns, with mount and UTS namespaces of its own.
 
     Attributes:
-        id: whose process it is (the sandbox's id); a sandbox has at most one.
+        id: the sandbox's id; a sandbox has at most one command.
         folder: the folder with its pid file and its output.
         files: the folder with its resolv.conf, hosts and hostname.
-        ns: the network namespace's file, or empty for the host's.
-        argv: the command; it is executed as it stands, no shell sees it.
+        ns: path of the netns, or empty for the host's.
+        argv: the command; plumb executes it without a shell.
         hostname: its host name.
-        capabilities: what root may do in it, by name without CAP_.
+        capabilities: those that root has in it, by name without CAP_.
         environment: NAME=value words.
-        root, config: of the plumb to tell when it has ended by itself.
+        root, config: of the plumb that settles the sandbox when the command ends by itself.
     """
 
     stage: ClassVar = Stage.PROCESS

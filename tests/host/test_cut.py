@@ -445,7 +445,7 @@ def broken_for_good(
 
 def cut(host: Host, thing: Thing) -> None:
     """Take one thing out of the kernel."""
-    was = host.store.previous(thing.key) if thing.standing else None
+    was = host.store.previous(thing.key) if thing.permanent else None
     if was is None and isinstance(thing, Sysctl) and thing.usual:
         was = replace(thing, value=thing.usual)
     host.kernel.take([Step(thing, was)])

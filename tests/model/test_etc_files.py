@@ -147,7 +147,7 @@ def test_the_file_that_it_is_made_from(monkeypatch: pytest.MonkeyPatch, tmp_path
     """Where the host's own only points at systemd-resolved's stub it is the file behind that, and the comment says so."""
     stub, behind = tmp_path / "resolv.conf", tmp_path / "behind"
     monkeypatch.setattr(host_files, "RESOLV_CONF", str(stub))
-    monkeypatch.setattr(host_files, "BEHIND", str(behind))
+    monkeypatch.setattr(host_files, "RESOLVED_CONF", str(behind))
     for text, found in (
         ("nameserver 127.0.0.53\n", behind),
         ("nameserver 127.0.0.53\nnameserver 192.0.2.1\n", stub),

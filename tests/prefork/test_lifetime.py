@@ -17,7 +17,7 @@ import pytest
 from plumb.kernel import agent_client, agent_socket
 from plumb.kernel.process import shim
 from plumb.prefork import client
-from plumb.prefork.server import TAKEN, Fork, Warm
+from plumb.prefork.server import TAKEN, PreforkServer, Worker
 from tests import REPOSITORY, labs
 from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh
@@ -400,16 +400,16 @@ def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPat
         return pid
 
     monkeypatch.setattr(os, "fork", slow)
-    monkeypatch.setattr(Fork, "stand_by", lambda taken, parent: taken._tell(TAKEN))
+    monkeypatch.setattr(Worker, "stand_by", lambda taken, parent: taken._tell(TAKEN))
     try:
         with socket.socket() as listener:
-            warm = Warm(listener, "", {})
+            warm = PreforkServer(listener, "", {})
             found += [warm._fork()]
-            assert warm._hear(found[0]) == TAKEN
-            assert warm._hear(found[0]) == b""
+            assert warm._receive(found[0]) == TAKEN
+            assert warm._receive(found[0]) == b""
     finally:
         signal.signal(signal.SIGCHLD, before)
-        for descriptor in (*found, warm.said, warm.say):
+        for descriptor in (*found, warm.reports, warm.report_writer):
             os.close(descriptor)
 
 

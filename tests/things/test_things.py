@@ -132,7 +132,7 @@ def test_a_link_s_setting_goes_with_the_link(name: str, dev: str | None) -> None
 
 
 @pytest.mark.parametrize(
-    ("thing", "standing"),
+    ("thing", "permanent"),
     [
         (Sysctl("a/b", "1"), True),
         (Policy(Family.V4, "filter", "FORWARD", "DROP"), True),
@@ -140,15 +140,15 @@ def test_a_link_s_setting_goes_with_the_link(name: str, dev: str | None) -> None
         (Rule(Family.V4, "filter", "PLUMB", "-j DROP"), False),
     ],
 )
-def test_what_has_no_absence(thing: Thing, standing: bool) -> None:
+def test_what_has_no_absence(thing: Thing, permanent: bool) -> None:
     """Settings and policies only have another value."""
-    assert thing.standing is standing
+    assert thing.permanent is permanent
 
 
 def test_stages_build_the_wall_before_anything_moves() -> None:
     """Rules before links go up, routes at last."""
     assert (
-        Stage.GROUND
+        Stage.NAMESPACE
         < Stage.CHAIN
         < Stage.LINK
         < Stage.ADDRESS

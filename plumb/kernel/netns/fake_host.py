@@ -1,18 +1,18 @@
-"""A cradle: a fake host, made of nothing but namespaces, that no kill can leave behind.
+"""Fake host, made of namespaces only, which the kernel removes however its processes end.
 
-What the kernel gives back by itself depends on who holds it. A namespace that is bind-mounted on a
-file of the machine stays until somebody unmounts it; one that only processes are in goes with the
-last of them. So the fake host is one process in namespaces of its own, and all else lies within:
+The kernel frees a namespace when its last reference goes. A netns that is bind-mounted on a file of
+the machine stays until it is unmounted; one that only processes are in goes with the last of them.
+So the fake host is one process in namespaces of its own, and everything else is in these:
 
-    pid      it is the first process of a pid namespace (pid 1): the kernel kills all others in there when it ends, however it
-             ends, whatever they have done to be nobody's children (pid_namespaces(7))
-    mount    what is mounted in there, the files that hold containers' namespaces too, is unmounted with the last process
+    pid      it is the first process of a pid namespace (pid 1): when it ends, in any way, the
+             kernel kills all others in there, daemons too (pid_namespaces(7))
+    mount    its mounts, the files that pin containers' namespaces too, go with the last process
     /run     is a tmpfs of its own: plumb's root lies on it, and no file anywhere else
-    network  is taken down when nobody is in it, and nothing holds it
-    UTS, IPC a name of its own; queues and shared memory of its own
+    network  goes when no process is in it, and nothing pins it
+    UTS, IPC a host name of its own; queues and shared memory of its own
 
-Its parent is the death of it (PR_SET_PDEATHSIG), and the parent watches whoever asked. Nothing has
-to be cleaned up, so that nothing can be forgotten.
+The kernel kills it when its parent ends (PR_SET_PDEATHSIG), and the parent watches the test
+process. Nothing needs a cleanup, so no cleanup can be forgotten.
 """
 
 from __future__ import annotations
@@ -32,18 +32,23 @@ from plumb.kernel.process import shim
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x20000, 0x4000000, 0x8000000, 0x20000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
-WITHIN = "/run/plumb-lab"
-"""Where a fake host keeps its own files, on its own /run."""
+OWN_FILES = "/run/plumb-lab"
+"""Folder of a fake host's own files, on its own /run."""
 HOSTS = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
-LAUNCH = "import sys; sys.path[:0] = sys.argv[3:]; from importlib import import_module; import_module(sys.argv[1]).main(int(sys.argv[2]))"
+LAUNCH = (
+    "import sys; sys.path[:0] = sys.argv[3:]; from importlib import import_module; "
+    "import_module(sys.argv[1]).main(int(sys.argv[2]))"
+)
 
 
 def launch(module: str, control: int) -> subprocess.Popen[bytes]:
-    """Start a module's `main(control)` in a fresh interpreter that finds what this one finds, in a session of its own.
+    """Start a module's `main(control)` in a fresh interpreter, in a new session.
+
+    The interpreter has this one's module path.
 
     Args:
         module: its name.
-        control: a descriptor that it is given.
+        control: a file descriptor that it inherits.
     """
     path = [root.IMPORT_PATH, *(entry or os.getcwd() for entry in sys.path)]
     return subprocess.Popen(
@@ -58,19 +63,22 @@ def launch(module: str, control: int) -> subprocess.Popen[bytes]:
 
 
 def title(name: str) -> None:
-    """What `ps` calls the calling process (15 letters of it)."""
+    """Set the calling process's name for `ps` (15 letters of it)."""
     with suppress(OSError):
         Path("/proc/self/comm").write_text(name[:15])
 
 
-def fork_apart(first: Callable[[], NoReturn]) -> int:
-    """Fork a process that is the first of a pid namespace, and killed when the calling process ends; its pid here.
+def fork_into_pid_namespace(first: Callable[[], NoReturn]) -> int:
+    """Fork the first process of a new pid namespace; it is killed when the calling process ends.
 
-    `unshare` puts only later children into the new pid namespace, and the caller must find back to
+    `unshare` puts only later children into the new pid namespace, and the caller has to return to
     its own before it can make another one.
 
     Args:
-        first: what it does; it must not return.
+        first: runs in that process; it must not return.
+
+    Returns:
+        Its pid in the caller's pid namespace.
 
     Raises:
         KernelRefused: no pid namespace can be made.
@@ -92,10 +100,10 @@ def fork_apart(first: Callable[[], NoReturn]) -> int:
 
 
 def become_host(name: str) -> None:
-    """Put the calling process into network, mount, UTS and IPC namespaces of its own, furnished as a bare host.
+    """Move the calling process into new namespaces that look like a bare host.
 
-    Its /proc and /sys are those of its namespaces, its /run is empty, its resolv.conf names no
-    server; lo is not up yet.
+    Network, mount, UTS and IPC. Its /proc and /sys are those of its namespaces, its /run is empty,
+    its resolv.conf names no server; lo is not up yet.
 
     Args:
         name: its host name.
@@ -115,8 +123,8 @@ def become_host(name: str) -> None:
         None,
         doing="mount its /proc",
     )
-    shim.own_sys()
-    behind = os.path.realpath("/etc/resolv.conf")
+    shim.mount_own_sysfs()
+    resolv_conf = os.path.realpath("/etc/resolv.conf")
     call(
         "mount",
         b"tmpfs",
@@ -126,10 +134,10 @@ def become_host(name: str) -> None:
         b"mode=755",
         doing="mount its /run",
     )
-    os.mkdir(WITHIN)
+    os.mkdir(OWN_FILES)
     for source, text, target in (
-        (f"{WITHIN}/resolv.conf", "", behind),
-        (f"{WITHIN}/hosts", HOSTS, "/etc/hosts"),
+        (f"{OWN_FILES}/resolv.conf", "", resolv_conf),
+        (f"{OWN_FILES}/hosts", HOSTS, "/etc/hosts"),
     ):
         Path(source).write_text(text)
         if target.startswith("/run/"):
@@ -149,10 +157,7 @@ def become_host(name: str) -> None:
 
 
 def pin(path: str) -> str:
-    """Mount the calling thread's network namespace on a new file, by which others can find it.
-
-    That file.
-    """
+    """Mount the calling thread's netns on a new file, and return its path."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     call(
         "mount",
@@ -166,11 +171,11 @@ def pin(path: str) -> str:
     return path
 
 
-def go(path: str) -> None:
-    """Put the calling process into the network namespace of that file, for good.
+def enter_for_good(path: str) -> None:
+    """Move the calling process into the netns of that file, for good.
 
     Raises:
-        KernelRefused: it is none.
+        KernelRefused: it is not a netns.
     """
     there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     call("setns", there, CLONE_NEWNET, doing=f"enter namespace {path}")
@@ -180,7 +185,7 @@ def go(path: str) -> None:
 def reap() -> dict[int, int]:
     """Collect all children that have ended.
 
-    Pid and exit status (128 + N for signal N, as shells say it).
+    Pid and exit status (128 + N for signal N, as in shells).
     """
     found: dict[int, int] = {}
     with suppress(ChildProcessError):
@@ -197,13 +202,13 @@ def start(
     folder: str,
     streams: Sequence[int],
 ) -> int:
-    """Fork, go somewhere, and become a command; its pid.
+    """Fork, enter a namespace, and execute a command; return its pid.
 
     Args:
-        enter: takes the new process to where the command runs.
+        enter: moves the new process to where the command runs.
         argv: the command, found by the PATH of `environment`; environment: all of it.
-        folder: the working directory; the root where that is not there.
-        streams: what it reads, writes, and complains to.
+        folder: the working directory; / if that does not exist there.
+        streams: its standard input, output and error.
     """
     pid = os.fork()
     if pid == 0:
@@ -226,9 +231,9 @@ def start(
 
 
 def output(argv: Sequence[str]) -> str:
-    """What a command prints where the calling thread is.
+    """Run a command in the calling thread's namespaces, and return its output.
 
-    Its complaint where it fails, empty where there is no such command.
+    With its error output if it fails; empty if there is no such command.
     """
     try:
         ran = subprocess.run(
@@ -242,7 +247,7 @@ def output(argv: Sequence[str]) -> str:
 def end(process: int) -> None:
     """Kill the process of a pidfd, and wait until it has ended.
 
-    Of a fake host's first process, that is all that was in there.
+    For a fake host's first process, that ends all processes of the host.
     """
     import select
 

@@ -1,12 +1,12 @@
-"""Visits: a function of the calling process, carried out somewhere else, in a fork.
+"""Run a function of the calling process in another namespace, in a fork.
 
-A process with threads can enter no mount namespace, and libraries keep what they have learnt of the
-namespace in which they were first used (scapy its interfaces, the C library its name servers). So
-the caller stays where it is: a fork of it goes, and only what the function returned comes back.
+A process with threads can enter no mount namespace, and libraries keep state of the namespace in
+which they were first used (scapy its interfaces, the C library its name servers). So the caller
+stays where it is: a fork goes there, and only the function's return value comes back.
 
 A process cannot change its own pid namespace either, only its children's. So there are two forks:
-the first enters the host's namespaces, the second is born in its pid namespace, goes on to the
-place, and is killed with the host as everything in there.
+the first enters the fake host's namespaces, the second is a child in its pid namespace, enters the
+target netns, and is killed with the fake host as all its processes.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ ALL = (
 
 
 def start(host: int, enter: Callable[[], None], function: Callable[[], bytes]) -> tuple[int, int]:
-    """Start a visit: the pid of the first fork, which ends with the second, and a descriptor that gives what the function returned.
+    """Start the function in a fork.
 
     Args:
         host: the pidfd of a fake host's first process.
-        enter: takes a process that is on that host to the place there.
-        function: what to do there.
+        enter: moves a process on that host into the target netns.
+        function: runs there.
+
+    Returns:
+        The pid of the first fork, which ends with the second, and a descriptor to read the
+        function's return value from.
 
     Raises:
         OSError: no process can be forked.
@@ -85,9 +89,10 @@ def _write(to: int, data: bytes) -> None:
 
 
 def collect(pid: int, reading: int, deadline: float) -> bytes | None:
-    """What a visit brought, closing all that there is of it.
+    """Read the function's return value, and clean up.
 
-    None where the deadline (time.monotonic) has come, empty where it died.
+    Returns:
+        None if the deadline (time.monotonic) has passed, empty if the fork died.
     """
     import select
     import time

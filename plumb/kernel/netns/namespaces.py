@@ -1,6 +1,6 @@
-"""Network namespaces: make one, hold it by a file, step into it and back.
+"""Network namespaces: create one, pin it to a file, enter it and return.
 
-`setns` and `unshare` are per thread, so everything here changes the calling thread alone, and
+`setns` and `unshare` work on a thread, so everything here changes the calling thread alone, and
 changes it back. /proc/thread-self/ns/net is that thread's namespace; /proc/sys/net follows it, /sys
 does not (a sysfs shows the namespace in which it was mounted).
 """
@@ -32,12 +32,12 @@ def call(function: str, *args: object, doing: str) -> None:
 
 @contextmanager
 def entered(path: str) -> Iterator[None]:
-    """The calling thread in the namespace of that file, for the length of a with block.
+    """Move the calling thread into the netns of that file, for the length of a with block.
 
-    HOST is where it is.
+    HOST leaves it where it is.
 
     Raises:
-        KernelRefused: the file does not exist or is no namespace's.
+        KernelRefused: the file does not exist or is not a netns.
     """
     if path == HOST:
         yield
@@ -61,7 +61,7 @@ def entered(path: str) -> Iterator[None]:
 
 
 def is_namespace(path: str) -> bool:
-    """Whether a network namespace is mounted on that file."""
+    """True if a network namespace is mounted on that file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def is_namespace(path: str) -> bool:
 
 
 def make(path: str) -> None:
-    """Make a namespace and mount it on a new file; nothing of it is left when that fails."""
+    """Create a netns and mount it on a new file; if that fails, nothing of it is left."""
     doing = f"make namespace {path}"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -99,7 +99,7 @@ def make(path: str) -> None:
 
 
 def drop(path: str) -> None:
-    """Let go of a namespace: the kernel takes it down when nobody else is in it."""
+    """Unpin a netns: the kernel removes it when no process is in it."""
     if is_namespace(path):
         call("umount2", path.encode(), MNT_DETACH, doing=f"let go of namespace {path}")
     try:

@@ -1,7 +1,7 @@
-"""Places: network namespaces that somebody names, and what in them are files of the kernel's.
+"""Find a netns by name, path or pid.
 
-A namespace is named by a file that holds it (where `ip netns` and Docker keep theirs, or any
-other), or by a process that is in it.
+`ip netns` and Docker pin a netns to a file in a folder of theirs, any other program to any file;
+without a file, a process that is in it identifies it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from plumb.errors import NotFound
 from plumb.kernel.netns.namespaces import is_namespace
 
 FOLDERS = ("/run/netns", "/run/docker/netns")
-"""Where `ip netns` and Docker keep namespace files."""
+"""Folders in which `ip netns` and Docker keep namespace files."""
 
 
 def file_of(reference: str) -> tuple[str, str]:
-    """What a namespace is called, and its file.
+    """Find the name and the file of a netns.
 
     Args:
-        reference: "pid:4711", a path, or the name of a file where `ip netns` or Docker keep theirs.
+        reference: "pid:4711", a path, or the name of a file in `ip netns`'s or Docker's folder.
 
     Raises:
         NotFound: there is no such namespace.
@@ -43,7 +43,7 @@ def file_of(reference: str) -> tuple[str, str]:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two files, or "" for where the calling thread is, are of one namespace."""
+    """True if two files, or "" for the calling thread's, are the same netns."""
     here = "/proc/thread-self/ns/net"
     try:
         return os.path.samestat(os.stat(one or here), os.stat(other or here))

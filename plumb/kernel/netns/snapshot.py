@@ -1,18 +1,17 @@
-"""A fingerprint of a host.
-
-All that a program could leave behind on it that has to do with its network.
+"""Snapshot of a host: everything related to its network that a program could leave behind.
 
     links, addresses, routes, rules     of the network namespace
     nftables                            all tables, those of iptables-nft too
-    iptables                            the legacy tables that are there, by their size and a hash
-    sysctls                             net.*, of all links those that containers' networks need
+    iptables                            existing legacy tables, by their size and a hash
+    sysctls                             net.*; of links those that containers' networks need
     mounts                              of the mount namespace
-    processes, namespaces               children of the calling process and theirs; the namespaces that they and it hold
-    descriptors                         what the calling process has open
+    processes, namespaces               descendants of the calling process; the namespaces that
+                                        they and it hold
+    descriptors                         open files of the calling process
 
-It is taken before and after every test that uses a lab, so it must be quick. The ruleset is the
-dear part: it is read only when nf_tables' generation has changed, a number that the kernel counts
-up with every change (NFT_MSG_GETGEN).
+Every test that uses a lab takes one before and one after, so it must be quick. The ruleset is the
+slow part: it is read only when nf_tables' generation has changed, a number that the kernel
+increments with every change (NFT_MSG_GETGEN).
 """
 
 from __future__ import annotations
@@ -44,9 +43,12 @@ LEGACY = {
     "iptables": ("/proc/net/ip_tables_names", socket.AF_INET, 0, 84),
     "ip6tables": ("/proc/net/ip6_tables_names", socket.AF_INET6, 41, 136),
 }
-"""Of each tool: the file that names its tables, the family, the socket level, and how long the part of a rule about addresses is."""
+"""Tools with their tables.
+
+The file that names the tables, family, socket level, and size of a rule's address part.
+"""
 OF_LINKS = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/neigh", "net/ipv6/neigh")
-TOUCHED = (
+LINK_SETTINGS = (
     "ipv4/conf/{}/forwarding",
     "ipv4/conf/{}/rp_filter",
     "ipv4/conf/{}/route_localnet",
@@ -61,20 +63,20 @@ TOUCHED = (
     "ipv6/conf/{}/accept_dad",
 )
 CHANGING = frozenset({"net/netfilter/nf_conntrack_count"})
-Fingerprint = dict[str, list[str]]
+Snapshot = dict[str, list[str]]
 
 _rulesets: dict[tuple[int, int], list[str]] = {}
 
 
-def take(known: Collection[int] = (), ours: Collection[int] = ()) -> Fingerprint:
-    """The fingerprint of the host that the calling thread is on, by section, each a list of lines.
+def take(known: Collection[int] = (), excluded: Collection[int] = ()) -> Snapshot:
+    """Take a snapshot of the calling thread's host, by section, each a list of lines.
 
     Args:
-        known: descriptors that do not count.
-        ours: processes that do not count, with all of their children.
+        known: file descriptors to leave out.
+        excluded: processes to leave out, with all of their descendants.
     """
     found = snapshot_rtnl.layer3()
-    processes = dict(_processes(os.getpid(), frozenset(ours)))
+    processes = dict(_processes(os.getpid(), frozenset(excluded)))
     held = _descriptors(known)
     return {
         **found,
@@ -89,7 +91,7 @@ def take(known: Collection[int] = (), ours: Collection[int] = ()) -> Fingerprint
 
 
 def nftables() -> list[str]:
-    """The ruleset of nf_tables, without counters; [] where there is none."""
+    """List the ruleset of nf_tables, without counters; [] if there is none."""
     generation = _generation()
     if generation is None:
         return []
@@ -100,22 +102,22 @@ def nftables() -> list[str]:
                 ["nft", "-s", "list", "ruleset"], capture_output=True, text=True, check=False
             )
             _rulesets.clear()
-            _rulesets[key] = list(_qualified(ran.stdout))
+            _rulesets[key] = list(_with_context(ran.stdout))
     return _rulesets.get(key, [])
 
 
-def _qualified(ruleset: str) -> Iterator[str]:
-    """A ruleset's lines, each with the table and chain that it is in, so that a difference can be read by itself."""
-    within: list[str] = []
+def _with_context(ruleset: str) -> Iterator[str]:
+    """Prefix each line of a ruleset with its table and chain, so that a difference is clear."""
+    context: list[str] = []
     for line in ruleset.splitlines():
         words = line.strip()
         if words == "}":
-            within.pop()
+            context.pop()
         elif words.endswith("{"):
-            within.append(words[:-1].strip())
-            yield " ".join(within)
+            context.append(words[:-1].strip())
+            yield " ".join(context)
         elif words:
-            yield " ".join([*within, words])
+            yield " ".join([*context, words])
 
 
 def _generation() -> int | None:
@@ -133,33 +135,38 @@ def _generation() -> int | None:
 
 
 def _legacy() -> Iterator[str]:
-    """Each table that is there (to ask for another would make it), with its number of rules and a hash of them."""
+    """Describe each existing table: number of rules, and a hash.
+
+    A query for another table would create it.
+    """
     for tool, (names, family, level, size) in LEGACY.items():
         tables = _read(names).split()
         if tables:
             with socket.socket(
                 family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW
-            ) as asking:
+            ) as sock:
                 for table in sorted(tables):
-                    yield f"{tool} {table}: {_table(asking.fileno(), table, level, size)}"
+                    yield f"{tool} {table}: {_table(sock.fileno(), table, level, size)}"
 
 
-def _table(asking: int, table: str, level: int, size: int) -> str:
+def _table(sock: int, table: str, level: int, size: int) -> str:
     info = ctypes.create_string_buffer(table.encode(), 84)
     length = ctypes.c_uint32(84)
-    if libc.getsockopt(asking, level, IPT_SO_GET_INFO, info, ctypes.byref(length)) != 0:
+    if libc.getsockopt(sock, level, IPT_SO_GET_INFO, info, ctypes.byref(length)) != 0:
         return "not readable"
     count, total = struct.unpack_from("=II", info.raw, 76)
     entries = ctypes.create_string_buffer(table.encode(), 40 + total)
     struct.pack_into("=I", entries, 32, total)
     length = ctypes.c_uint32(40 + total)
-    if libc.getsockopt(asking, level, IPT_SO_GET_ENTRIES, entries, ctypes.byref(length)) != 0:
+    if libc.getsockopt(sock, level, IPT_SO_GET_ENTRIES, entries, ctypes.byref(length)) != 0:
         return "not readable"
-    return f"{count} entries, {hashlib.sha1(_without_counters(entries.raw[40:], size)).hexdigest()[:12]}"  # noqa: S324  # tells states apart, nothing more
+    # The hash tells states apart, nothing more.
+    digest = hashlib.sha1(_without_counters(entries.raw[40:], size)).hexdigest()  # noqa: S324
+    return f"{count} entries, {digest[:12]}"
 
 
 def _without_counters(entries: bytes, size: int) -> bytes:
-    """The kernel's struct ipt_entry.
+    """Clear the counters in a list of the kernel's struct ipt_entry.
 
     Addresses, nfcache, two offsets, comefrom, and the counters on the next multiple of eight.
     """
@@ -179,7 +186,9 @@ def _without_counters(entries: bytes, size: int) -> bytes:
 
 
 def _sysctls(links: list[str]) -> list[str]:
-    names = [f"net/{pattern.format(link.split()[0])}" for link in links for pattern in TOUCHED]
+    names = [
+        f"net/{pattern.format(link.split()[0])}" for link in links for pattern in LINK_SETTINGS
+    ]
     return [
         f"{name} = {value}"
         for name in sorted([*_common(), *names])
@@ -188,12 +197,12 @@ def _sysctls(links: list[str]) -> list[str]:
 
 
 def _common() -> Iterator[str]:
-    """The settings that are no link's."""
+    """Iterate over the settings that do not belong to a link."""
     for folder, folders, files in os.walk("/proc/sys/net"):
-        place = folder.removeprefix("/proc/sys/")
-        if place in OF_LINKS:
+        path = folder.removeprefix("/proc/sys/")
+        if path in OF_LINKS:
             folders[:] = [name for name in folders if name in ("all", "default")]
-        yield from (name for file in files if (name := f"{place}/{file}") not in CHANGING)
+        yield from (name for file in files if (name := f"{path}/{file}") not in CHANGING)
 
 
 def _read(path: str) -> str:
@@ -218,27 +227,26 @@ def _mounts() -> list[str]:
     )
 
 
-def _processes(pid: int, ours: frozenset[int]) -> Iterator[tuple[int, str]]:
-    """A process's children and theirs: pid and what they are."""
+def _processes(pid: int, excluded: frozenset[int]) -> Iterator[tuple[int, str]]:
+    """Iterate over a process's descendants: pid and command line."""
     children: list[str] = []
     with suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
                 children += file.read().split()
     for child in map(int, children):
-        if child not in ours:
+        if child not in excluded:
             words = _read(f"/proc/{child}/cmdline").replace("\0", " ").strip()
-            yield (
-                child,
-                f"pid {child}: {words or _read(f'/proc/{child}/comm') or 'ended, and nobody waits for it'}",
-            )
-            yield from _processes(child, ours)
+            words = words or _read(f"/proc/{child}/comm") or "ended, and nobody waits for it"
+            yield child, f"pid {child}: {words}"
+            yield from _processes(child, excluded)
 
 
 def _namespaces(processes: Collection[int]) -> list[str]:
-    """The namespaces that the calling process and its children hold open, and the networks that they are in, other than the host's own.
+    """List the network namespaces that the calling process and its children hold open or are in.
 
-    A namespace is known by its file's inode, in a file system of the kernel's own (nsfs).
+    The host's own is left out. A namespace is identified by its file's inode, in a file system of
+    the kernel (nsfs).
     """
     home = os.stat("/proc/self/ns/net")
     held: set[str] = set()
@@ -246,9 +254,9 @@ def _namespaces(processes: Collection[int]) -> list[str]:
         places = [f"/proc/{pid}/ns/net"]
         with suppress(OSError):
             places += [f"/proc/{pid}/fd/{number}" for number in os.listdir(f"/proc/{pid}/fd")]
-        for place in places:
+        for path in places:
             with suppress(OSError):
-                found = os.stat(place)
+                found = os.stat(path)
                 if found.st_dev == home.st_dev and found.st_ino != home.st_ino:
                     held.add(f"[{found.st_ino}] of pid {pid}")
     return sorted(held)

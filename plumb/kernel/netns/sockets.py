@@ -1,9 +1,9 @@
-"""Sockets in a sandbox's namespace, opened by the agent, which is not in it.
+"""Sockets in a sandbox's netns, opened by the agent, which is not in it.
 
-A socket belongs for good to the namespace in which it was made (socket(2), network_namespaces(7)).
-So the agent's only thread goes there (setns(2)), makes it, and goes back; serving it later needs no
-such journey. Connecting does: a link-local address names its link by number, and links' numbers are
-the namespace's own.
+A socket belongs for good to the netns in which it was created (socket(2), network_namespaces(7)).
+So the agent's only thread enters the netns (setns(2)), creates the socket, and returns; to serve it
+later it need not enter again. To connect it has to: a link-local address names its link by index,
+and indexes belong to a netns.
 
 Standard library only, and little of it: the agent imports this.
 """
@@ -20,9 +20,9 @@ CLONE_NEWNET = 0x40000000
 IP_PKTINFO, IP_FREEBIND, SO_RCVBUFFORCE = 8, 15, 33
 SELF = "/proc/thread-self/ns/net"
 RECEIVED = 1 << 20
-"""Bytes of questions that may lie in a socket.
+"""Bytes of the receive buffer.
 
-The kernel counts some 800 for a short one, and a burst must not be lost.
+The kernel counts some 800 for a short query, and a burst must not be lost.
 """
 BACKLOG = 128
 FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -31,19 +31,19 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Pinned(socket.socket):
-    """A UDP socket that answers from one address, whatever it is bound to.
+    """UDP socket that sends from one address, whatever it is bound to.
 
-    Bound to an address while no link has any, a socket takes it for a broadcast address and sends
-    from another: until something is up in a namespace, its table of local addresses does not exist.
-    So each datagram says where it is from (IP_PKTINFO, ip(7)).
+    If a socket is bound to an address while no link has any, the kernel takes it for a broadcast
+    address and sends from another: until a link is up in a netns, its local routing table does not
+    exist. So each packet sets its source address (IP_PKTINFO, ip(7)).
     """
 
     def sendto(self, data: bytes, address: tuple[str, int]) -> int:  # type: ignore[override]  # of the two forms, the one without flags
-        """Send a datagram."""
+        """Send a packet."""
         return self.sendmsg((data,), self._ancillary, 0, address)
 
     def bind(self, address: tuple[str, int]) -> None:  # type: ignore[override]  # IPv4 alone
-        """Bind, and send from there."""
+        """Bind, and send from that address."""
         super().bind(address)
         # struct in_pktinfo: a link's number, the address to send from, one that counts only in what
         # was received.
@@ -54,12 +54,12 @@ class Pinned(socket.socket):
 
 @contextmanager
 def inside(ns: str) -> Iterator[None]:
-    """The calling thread in the namespace of that file for the length of a with block.
+    """Move the calling thread into the netns of that file for the length of a with block.
 
-    "" is where it is.
+    "" leaves it where it is.
 
     Raises:
-        OSError: ENOENT, there is no such file; EINVAL, it is no network namespace's.
+        OSError: ENOENT, there is no such file; EINVAL, it is not a network namespace.
     """
     if not ns:
         yield
@@ -86,10 +86,11 @@ def _enter(descriptor: int) -> None:
 
 
 def listen(ns: str, ip: str, udp: int, tcp: int) -> tuple[socket.socket, socket.socket]:
-    """The two sockets of a server in a namespace; they do not block.
+    """Open the two non-blocking sockets of a server in a netns.
 
     Args:
-        ip: an IPv4 address. Its link may be down yet: IP_FREEBIND binds what is nobody's (ip(7)).
+        ip: an IPv4 address. Its link may be down yet: IP_FREEBIND binds an address that no link has
+            (ip(7)).
 
     Raises:
         OSError: EADDRINUSE, a program in there has one of the ports; ENOENT, EINVAL as `inside`.
@@ -118,14 +119,14 @@ def listen(ns: str, ip: str, udp: int, tcp: int) -> tuple[socket.socket, socket.
 
 
 def dial(ns: str, kind: int, ip: str, port: int) -> socket.socket:
-    """A socket in a namespace that does not block and is connected, or (TCP) about to be.
+    """Open a non-blocking socket in a netns that is connected, or (TCP) connecting.
 
     Args:
-        ns: its file, "" for the agent's own.
+        ns: path of the netns, "" for the agent's own.
         kind: SOCK_DGRAM or SOCK_STREAM; ip: an address, of either family.
 
     Raises:
-        OSError: there is no way there.
+        OSError: there is no route.
     """
     with inside(ns):
         sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, kind | FLAGS)

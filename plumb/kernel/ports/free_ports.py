@@ -1,9 +1,9 @@
-"""Ports in a sandbox that nobody uses: for the sockets of its embedded DNS server.
+"""Free ports in a sandbox, for the sockets of its embedded DNS server.
 
-Docker lets the kernel choose, from the range of which programs get their ports when they connect.
-plumb chooses from beyond it (ip_local_port_range ends at 60999): an agent that was killed gets the
-very same ports again, and no program's passing connection has taken one meanwhile. Services that
-are known by their number do not live there either.
+Docker lets the kernel choose, from the range that programs get their ports from when they connect.
+plumb chooses from above it (ip_local_port_range ends at 60999): an agent that was killed gets the
+very same ports again, and no program's outgoing connection has taken one meanwhile. Well-known
+services have no port there either.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ TRIES = 1000
 
 
 def ports(ns: str, wanted: tuple[int, int] = (0, 0)) -> tuple[int, int]:
-    """A UDP and a TCP port that can be bound at 127.0.0.11 in a namespace.
+    """Find a UDP and a TCP port that can be bound at 127.0.0.11 in a namespace.
 
     Args:
-        ns: the namespace's file; in one that is still to be made all ports are free.
-        wanted: these if they are free; 0: any.
+        ns: path of the netns; if it does not exist yet, all ports are free.
+        wanted: ports to prefer if they are free; 0: any.
     """
     if not is_namespace(ns):
         return _any(wanted[0]), _any(wanted[1])

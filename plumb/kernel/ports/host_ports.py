@@ -1,13 +1,12 @@
-"""Ports of the host: bound for real, shut by a filter, and who has one that cannot be bound.
+"""Ports of the host: bound by a real socket with a filter, and the holder of one that is taken.
 
-A socket is bound before the firewall's rules for its port are written, so that a port which is
-somebody else's is found out first; and for TCP to be sure it has to listen as well. But a listening
-socket answers: a connection that begins now would be the host's own, and no rule that comes later
-could send it to the container. So the socket gets a filter that drops whatever arrives, in the
-language of the classic Berkeley Packet Filter a program of one instruction: `ret #0`. The filter
-comes before the address, so that there is no moment without it (for SCTP after, as in Docker). A
-client that has tried meanwhile has lost a packet, and its next attempt finds the rules. Where no
-user-land proxy serves the port it stays.
+plumb binds a socket before it writes the firewall's rules for the port, so that it finds out first
+if another program has the port; for TCP, only a listening socket excludes others. But a listening
+socket accepts: a connection that begins now would end at the host, and no later rule could send it
+to the container. So the socket gets a filter that drops whatever arrives, a classic BPF program of
+one instruction: `ret #0`. plumb attaches it before it binds, so that there is no moment without it
+(for SCTP after, as in Docker). A client that connects meanwhile loses a packet, and its
+retransmission meets the rules. If no user-land proxy serves the port, the filter stays.
 
 Standard library only, and little of it: the agent imports this.
 """
@@ -28,33 +27,33 @@ IPAddress = IPv4Address | IPv6Address
 IP_PKTINFO, SO_ATTACH_FILTER, SO_DETACH_FILTER = 8, 26, 27
 BPF_RET = 0x06
 DROP_ALL = array.array("B", struct.pack("HBBI", BPF_RET, 0, 0, 0))
-"""One struct sock_filter: code, two jumps, operand.
+"""Filter of one struct sock_filter: code, two jumps, operand.
 
-What is returned is how many bytes of the packet to keep.
+The return value is the number of bytes of the packet to keep.
 """
 BACKLOG = 1 << 16
-"""Of clients that wait to be accepted; the kernel cuts it to net.core.somaxconn."""
+"""Length of the accept queue; the kernel limits it to net.core.somaxconn."""
 KINDS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
 FALLBACK = (49153, 65535)
-"""Dynamic ports as IANA has them (RFC 6335), where the kernel does not say; Docker's fallback."""
+"""Dynamic ports of IANA (RFC 6335), used if the kernel does not tell its own; Docker's fallback."""
 LISTENING = "0A"
 NAMES = {"plumb-agent": "another plumb's agent"}
 
 
 def bind(protocol: str, ip: str, port: int) -> socket.socket:
-    """A bound socket that listens if its protocol does, does not block, and drops whatever arrives.
+    """Bind a non-blocking socket that drops whatever arrives; a TCP or SCTP socket listens.
 
     Args:
         protocol: "tcp", "udp" or "sctp".
-        ip: an address of the host's, or 0.0.0.0 or ::, which is IPv6 alone.
+        ip: an address of the host, or 0.0.0.0 or ::, which is for IPv6 only.
 
     Raises:
-        OSError: EADDRINUSE, somebody has it; EADDRNOTAVAIL, the host has no such address;
-        EPROTONOSUPPORT.
+        OSError: EADDRINUSE, another socket has it; EADDRNOTAVAIL, the host has no such address;
+            EPROTONOSUPPORT.
     """
     kind, number = KINDS[protocol]
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
@@ -62,12 +61,12 @@ def bind(protocol: str, ip: str, port: int) -> socket.socket:
     try:
         _prepare(sock, protocol)
         if protocol != "sctp":
-            shut(sock)
+            drop_packets(sock)
         sock.bind((ip, port))
         if kind == socket.SOCK_STREAM:
             sock.listen(BACKLOG)
         if protocol == "sctp":
-            shut(sock)
+            drop_packets(sock)
     except OSError:
         sock.close()
         raise
@@ -87,14 +86,14 @@ def _prepare(sock: socket.socket, protocol: str) -> None:
         sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
 
 
-def shut(sock: socket.socket) -> None:
+def drop_packets(sock: socket.socket) -> None:
     """Drop whatever arrives from now on."""
     address, _ = DROP_ALL.buffer_info()
     sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, address))
 
 
-def open_up(sock: socket.socket) -> None:
-    """Let in what arrives."""
+def accept_packets(sock: socket.socket) -> None:
+    """Accept what arrives from now on."""
     sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
@@ -102,7 +101,7 @@ def open_up(sock: socket.socket) -> None:
 
 
 def trial(protocol: str, ip: IPAddress, port: int) -> int:
-    """Whether a port could be bound now, found out by doing it: 0, or the errno."""
+    """Try to bind a port, and close it again: 0, or the errno."""
     try:
         bind(protocol, str(ip), port).close()
     except OSError as error:
@@ -111,9 +110,9 @@ def trial(protocol: str, ip: IPAddress, port: int) -> int:
 
 
 def listens_v6() -> bool:
-    """Whether a program can listen on IPv6 at all.
+    """True if a program can listen on IPv6 at all.
 
-    Not where the kernel was booted with ipv6.disable=1.
+    It cannot if the kernel was booted with ipv6.disable=1.
     """
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
@@ -125,7 +124,7 @@ def listens_v6() -> bool:
 
 
 def ephemeral() -> tuple[int, int, frozenset[int]]:
-    """The first and last port that the kernel gives to whoever asks for any, and those that it keeps back (ip-sysctl)."""
+    """Read the kernel's ephemeral ports: first, last, and those that it reserves (ip-sysctl)."""
     from plumb.kernel.net import sysctl
 
     words = (sysctl.read("net/ipv4/ip_local_port_range") or "").split()
@@ -139,7 +138,7 @@ def ephemeral() -> tuple[int, int, frozenset[int]]:
 
 
 class Bound(NamedTuple):
-    """A socket as /proc/net shows it."""
+    """Socket as /proc/net shows it."""
 
     ip: IPAddress
     port: int
@@ -147,15 +146,12 @@ class Bound(NamedTuple):
     listening: bool
 
 
-def holder(protocol: str, ip: IPAddress, port: int) -> str:
-    """Who has a port, so that it cannot be bound: "nginx (pid 1234)".
-
-    Empty where that cannot be seen.
-    """
-    rivals = [
+def holder_of(protocol: str, ip: IPAddress, port: int) -> str:
+    """Find the program that has a port: "nginx (pid 1234)"; empty if it cannot be found."""
+    conflicting = [
         bound for bound in _sockets(protocol) if bound.port == port and _excludes(bound.ip, ip)
     ]
-    for bound in sorted(rivals, key=lambda bound: not bound.listening):
+    for bound in sorted(conflicting, key=lambda bound: not bound.listening):
         name = _owner(bound.inode)
         if name:
             return name
@@ -163,9 +159,9 @@ def holder(protocol: str, ip: IPAddress, port: int) -> str:
 
 
 def _excludes(held: IPAddress, wanted: IPAddress) -> bool:
-    """Whether a socket on one address is in the way of the other.
+    """True if a socket on one address prevents a bind on the other.
 
-    One on :: may be for IPv4 as well.
+    A socket on :: may be for IPv4 as well.
     """
     if held.version != wanted.version:
         return held.version == 6 and held.is_unspecified
@@ -173,7 +169,7 @@ def _excludes(held: IPAddress, wanted: IPAddress) -> bool:
 
 
 def _sockets(protocol: str) -> Iterator[Bound]:
-    """The bound sockets of a protocol in the calling thread's namespace."""
+    """Iterate over the bound sockets of a protocol in the calling thread's namespace."""
     if protocol == "sctp":
         yield from _sctp_endpoints()
         return
@@ -194,9 +190,9 @@ def _sctp_endpoints() -> Iterator[Bound]:
 
 
 def _table(name: str) -> list[list[str]]:
-    """The lines of a table in /proc/net, in fields.
+    """Read a table of /proc/net, each line as a list of fields.
 
-    The thread's, which may be in another namespace than its process.
+    It is the thread's table, which may be in another namespace than its process.
     """
     try:
         with open(f"/proc/thread-self/net/{name}", encoding="ascii") as file:
@@ -206,13 +202,13 @@ def _table(name: str) -> list[list[str]]:
 
 
 def _address(text: str) -> IPAddress:
-    """An address as /proc/net/tcp writes it: words of 32 bits in the machine's own order."""
+    """Parse an address as /proc/net/tcp writes it: words of 32 bits in the machine's byte order."""
     raw = b"".join(struct.pack("=I", int(text[i : i + 8], 16)) for i in range(0, len(text), 8))
     return IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
 
 
 def _owner(inode: str) -> str:
-    """The process with a socket; of several the first, which has most likely started the others."""
+    """Find the process with a socket; of several the first, which most likely forked the others."""
     for pid in sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         try:
             if any(

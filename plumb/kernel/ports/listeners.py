@@ -1,13 +1,11 @@
-"""Who waits for what comes in.
+"""Listening sockets of a namespace, by sock_diag(7), and the programs that have them.
 
-Listening sockets of a namespace, by sock_diag(7), and the programs that have them.
+A program that listens at 127.0.0.1 inside a container gets no packet from outside; where no program
+listens, the kernel replies with a RST. The socket table tells these cases apart without a packet.
 
-A program that listens at 127.0.0.1 inside a container hears nobody from outside of it; one that
-listens nowhere makes the kernel answer with a RST. To tell these apart one needs no packet.
-
-A socket does not know its program; a program's descriptors name their sockets, by inode. So the
-processes that are in the namespace are searched first, and all others only for what was not found
-there: plumb's agent, for one, has sockets in its sandboxes' namespaces.
+A socket does not name its program; a program's file descriptors name their sockets, by inode. So
+plumb searches the processes in the namespace first, and all others only for what it did not find:
+plumb's agent, for example, has sockets in its sandboxes' namespaces.
 """
 
 from __future__ import annotations
@@ -22,17 +20,18 @@ from plumb.kernel.netns.namespaces import SELF
 from plumb.model.netns_state import Listener
 
 WAITING = {"tcp": "LISTEN", "udp": "CLOSED", "sctp": "LISTEN"}
-"""A UDP socket that is connected to nobody is closed, to the kernel."""
+"""Socket state that means waiting for packets; the kernel calls an unconnected UDP socket CLOSED.
+"""
 
 
 def all_of(protocol: str) -> list[Listener]:
-    """The listening sockets of the calling thread's namespace, in order of port.
+    """List the listening sockets of the calling thread's namespace, in order of port.
 
     Args:
         protocol: "tcp", "udp" or "sctp".
 
     Raises:
-        KernelRefused: this kernel does not tell.
+        KernelRefused: this kernel has no sock_diag for it.
     """
     try:
         found = [
@@ -52,7 +51,7 @@ def all_of(protocol: str) -> list[Listener]:
 
 
 def _owners(inodes: set[int]) -> dict[int, str]:
-    """The programs that have these sockets: "nginx, pid 4711"."""
+    """Find the programs that have these sockets: "nginx, pid 4711"."""
     here = os.stat(SELF)
     inside: list[int] = []
     others: list[int] = []
@@ -77,7 +76,7 @@ def _owners(inodes: set[int]) -> dict[int, str]:
 
 
 def _sockets(pid: int) -> Iterator[int]:
-    """The inodes of a process's sockets; none of one that has ended."""
+    """Iterate over the inodes of a process's sockets; none if it has ended."""
     with suppress(OSError):
         for number in os.listdir(f"/proc/{pid}/fd"):
             with suppress(OSError):

@@ -1,9 +1,9 @@
-"""The process that called for a command, as far as it matters which one that is.
+"""Process that called for a command, for the commands that depend on it.
 
-Most of a command any process can do, so a warm one does it (`plumb.prefork.server`). Three things
-only the caller's own can: become a command of a container (`exec`), whose pid and terminal are the
-caller's; be the parent of one (`run` in the foreground); and read an answer from the terminal,
-which stops one in the background that tries (SIGTTIN), but only if it is of the session.
+Most commands can run in any process, so a prefork worker runs them (`plumb.prefork.server`). Three
+things only the caller's own process can do: become a command of a container (`exec`), whose pid and
+terminal are the caller's; be the parent of one (`run` in the foreground); and read from the
+terminal, which stops a background process that tries (SIGTTIN), but only one of its own session.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from plumb.kernel.process import shim
 
 
 class Caller:
-    """This very process: the command runs in its caller's own."""
+    """Caller whose own process runs the command: this one."""
 
     @property
     def pid(self) -> int:
-        """The process that the caller knows."""
+        """Pid of the process that was started for the command."""
         return os.getpid()
 
-    def own(self) -> None:
-        """Say that what begins now only the caller's own process can do."""
+    def require_own_process(self) -> None:
+        """Declare that only the caller's own process can do what follows."""
 
     def become(self, spec: dict[str, Any]) -> None:
         """Become a command of a container.
 
         Raises:
-            OSError: the container could not be entered.
+            OSError: the process could not enter the container.
         """
         shim.become(spec)
 
 
-class Elsewhere(BaseException):
-    """What `own` raises in a process that is not the caller's.
+class NotOwnProcess(BaseException):
+    """Raised by `require_own_process` in a process that is not the caller's.
 
-    Nothing was done yet, and the caller goes on by itself.
+    Nothing was done yet, and the command runs in the caller's process.
     """
 
 
 this: Caller = Caller()
-"""Who called for what this process does."""
+"""Caller of the command that this process runs."""

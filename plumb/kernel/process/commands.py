@@ -1,7 +1,7 @@
-"""A sandbox's command: started through the shim, found by its pid file, ended by signal.
+"""Sandbox's command: started through the shim, found by its pid file, ended by signals.
 
-A pid names a process only as long as it lives; so the pid file holds the start time too, and
-signals go through a pidfd that was opened while the two agreed.
+A pid names a process only as long as it lives; so the pid file holds the start time too, and plumb
+sends signals through a pidfd that it opened while the two agreed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GRACE = 10.0
 
 
 def spec(process: Process, beside: int = 0) -> dict[str, Any]:
-    """What the shim needs to know."""
+    """Build the shim's input."""
     return {
         "ns": process.ns,
         "folder": process.folder,
@@ -52,7 +52,7 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
 
 
 def environment(process: Process) -> dict[str, str]:
-    """The command's environment: a plain one, then what was given."""
+    """Build the command's environment: defaults, then the given variables."""
     given = dict(word.partition("=")[::2] for word in process.environment)
     return {
         "PATH": PATH,
@@ -64,7 +64,7 @@ def environment(process: Process) -> dict[str, str]:
 
 
 def alive(folder: str) -> tuple[int, int]:
-    """The pids of a sandbox's command and of its shim, 0 for one that does not run."""
+    """Read the pids of a sandbox's command and of its shim, 0 for one that does not run."""
     try:
         words = Path(folder, "pid").read_text().split()
     except OSError:
@@ -78,7 +78,7 @@ def alive(folder: str) -> tuple[int, int]:
 
 
 def exit_code(folder: str) -> int | None:
-    """How the command ended (128 + N for signal N, as shells say it), None where nobody saw it."""
+    """Read the command's exit code (128 + N for signal N, as in shells); None if unknown."""
     try:
         code = int(Path(folder, "exit").read_text())
     except (OSError, ValueError):
@@ -87,13 +87,13 @@ def exit_code(folder: str) -> int | None:
 
 
 def look(thing: Thing) -> Thing | None:
-    """Whether the command runs."""
+    """Return the Thing if its command runs."""
     assert isinstance(thing, Process)
     return thing if alive(thing.folder)[0] else None
 
 
 def take(step: Step) -> None:
-    """Start or end."""
+    """Start or end the command."""
     process = step.thing
     assert isinstance(process, Process)
     if step.after is None:
@@ -135,30 +135,31 @@ def start(process: Process) -> None:
             os.close(writer)
     if not answer or answer.startswith("-"):
         child.wait()
-        number, _, said = answer.removeprefix("- ").partition(" ")
+        number, _, reason = answer.removeprefix("- ").partition(" ")
         if number in ("2", "13", "8"):
             raise Invalid(
-                f"cannot start the command: {said}", "it is looked for in the host's file system"
+                f"cannot start the command: {reason}", "it is looked for in the host's file system"
             )
         raise KernelRefused(
             f"start {process.argv[0]} in the sandbox",
             int(number or 0) if number.isdigit() else 0,
-            said,
+            reason,
         )
     child.returncode = 0  # it stays; whoever started it need not wait for it
 
 
 _LAUNCH = (
-    "import os,sys,runpy;fd=int(sys.argv[1]);os.dup2(fd,3);fd==3 or os.close(fd);os.set_inheritable(3,False);"
+    "import os,sys,runpy;fd=int(sys.argv[1]);os.dup2(fd,3);fd==3 or os.close(fd);"
+    "os.set_inheritable(3,False);"
     "runpy.run_path(sys.argv[2],run_name='__main__')"
 )
 
 
 def end(folder: str, grace: float = GRACE) -> None:
-    """End the command: SIGTERM, SIGKILL after a while; return when nothing of it is left."""
-    command, keeper = alive(folder)
-    if keeper == caller.this.pid:
-        keeper = 0  # the shim has become the command that settles, which is this one
+    """End the command: SIGTERM, SIGKILL after a while; return when all its processes have ended."""
+    command, shim_pid = alive(folder)
+    if shim_pid == caller.this.pid:
+        shim_pid = 0  # the shim has become the command that settles, which is this one
     with suppress(FileNotFoundError):  # the folder may be gone already, and all with it
         Path(folder, "ending").touch()
     if command:
@@ -166,63 +167,61 @@ def end(folder: str, grace: float = GRACE) -> None:
     # The shim kills what the command left behind, and then writes how it ended.
     deadline = time.monotonic() + 6
     while (
-        keeper
-        and shim.started(keeper)
+        shim_pid
+        and shim.started(shim_pid)
         and exit_code(folder) is None
         and time.monotonic() < deadline
     ):
         time.sleep(0.002)
-    if keeper and shim.started(keeper):
-        _signal(keeper, signal.SIGKILL, 5.0)
+    if shim_pid and shim.started(shim_pid):
+        _signal(shim_pid, signal.SIGKILL, 5.0)
 
 
 def sweep(namespaces: Iterable[str]) -> None:
-    """Kill whatever plumb started in these network namespaces.
+    """Kill the processes that plumb started in these network namespaces.
 
-    By exec, or left behind when a shim or a run was killed.
-
-    What plumb starts has a mount namespace of its own; a shell that somebody took there with
-    nsenter is left alone.
+    Those of exec, and those that a killed shim or run left behind. Processes of plumb have a mount
+    namespace of their own; a shell that a user started there with nsenter is left alone.
     """
-    doomed, here = set(), os.stat("/proc/self/ns/mnt").st_ino
+    namespace_ids, here = set(), os.stat("/proc/self/ns/mnt").st_ino
     for path in namespaces:
         with suppress(OSError):
             found = os.stat(path)
-            doomed.add((found.st_dev, found.st_ino))
-    for entry in os.listdir("/proc") if doomed else ():
+            namespace_ids.add((found.st_dev, found.st_ino))
+    for entry in os.listdir("/proc") if namespace_ids else ():
         if entry.isdigit() and int(entry) not in (os.getpid(), caller.this.pid):
             with suppress(OSError):
                 found = os.stat(f"/proc/{entry}/ns/net")
-                if (found.st_dev, found.st_ino) in doomed and os.stat(
+                if (found.st_dev, found.st_ino) in namespace_ids and os.stat(
                     f"/proc/{entry}/ns/mnt"
                 ).st_ino != here:
                     _signal(int(entry), signal.SIGKILL, 1.0)
 
 
-def _signal(pid: int, kind: signal.Signals, patience: float) -> bool:
-    """Send a signal and wait for the process to end; whether it did."""
+def _signal(pid: int, kind: signal.Signals, timeout: float) -> bool:
+    """Send a signal and wait for the process to end; True if it did."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
     try:
         signal.pidfd_send_signal(descriptor, kind)
-        return _ended(descriptor, patience)
+        return _wait_for_end(descriptor, timeout)
     except ProcessLookupError:
         return True
     finally:
         os.close(descriptor)
 
 
-def _ended(descriptor: int, seconds: float) -> bool:
-    """Wait for a process to end; whether it did."""
+def _wait_for_end(descriptor: int, seconds: float) -> bool:
+    """Wait for a process to end; True if it did."""
     return bool(select.select([descriptor], [], [], seconds)[0])
 
 
 def join(process: Process) -> None:
-    """The calling process becomes a command of the sandbox (exec).
+    """Make the calling process a command of the sandbox (exec).
 
-    Beside its own command if that runs.
+    If the sandbox's own command runs, it shares that one's mount and UTS namespaces.
     """
     caller.this.become(spec(process, alive(process.folder)[0]))
 
@@ -230,7 +229,8 @@ def join(process: Process) -> None:
 def spawn(process: Process) -> int:
     """Run the sandbox's own command in the foreground, with the caller's input and output.
 
-    Its exit status.
+    Returns:
+        Its exit status.
     """
     child = os.fork()
     if child == 0:

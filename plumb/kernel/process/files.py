@@ -1,24 +1,24 @@
 """Folders and files of a sandbox.
 
-A file that users may edit has another beside it, FILE.own: what plumb has written there itself.
-Where the two are the same nobody has edited it. (Docker has the hash of it, for resolv.conf.)
+A file that users may edit has another beside it, FILE.own: the text that plumb wrote. If the two
+are equal, no user has edited it. (Docker keeps a hash of it, for resolv.conf.)
 
-The file is bind-mounted into the container, and a mount keeps to its inode: so it cannot be
-replaced by another, only written in place. A process that is killed over that must not leave
-something that is taken for a user's edit:
+The file is bind-mounted into the container, and a mount refers to an inode: so plumb cannot replace
+the file, only write to it in place. If plumb is killed while it does, the remains must not look
+like a user's edit:
 
-    what it says now, and what it shall say  -> FILE.own
+    the current text, and the new one        -> FILE.own
     the new text                             -> FILE
-    what it says now                         -> FILE.own
+    the new text                             -> FILE.own
 
-Each is one write, filled up with newlines to the length of the old text, and then the length is
-set: a write within a page is made whole or not at all, so a reader never sees half of it, nor
-nothing. (To be replaced by rename is dear on ext4, which then writes to the disk at once.) As long
-as FILE.own says two things, or is not there, the file is not as it should be.
+Each step is one write, padded with newlines to the length of the old text, and then plumb sets the
+length: a write within a page is done in full or not at all, so a reader never sees a part of it,
+nor an empty file. (A replacement by rename is expensive on ext4, which then writes to the disk at
+once.) As long as FILE.own has two texts, or does not exist, the file is not as it should be.
 
-What an edited file said before its last change is kept in FILE.was, behind what of it was plumb's,
-so that the way back leads to just what was there. (A change can make it the same as plumb's own
-text, as where the user has deleted the line that goes.)
+FILE.was keeps an edited file's text from before the last change, behind plumb's own text of that
+time, so that undoing the change restores just that. (A change can make the file equal to plumb's
+own text, for instance if the user has deleted the line that is removed.)
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from plumb.errors import KernelRefused
-from plumb.kernel.process.line_merge import merged
+from plumb.kernel.process.line_merge import merge
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.sandbox import Directory, Edits, File
 
-BETWEEN = "\0"
-"""Parts the two texts of a FILE.own while the file is being written."""
+SEPARATOR = "\0"
+"""Separates the two texts of a FILE.own while plumb writes the file."""
 PAGE = 4096
-"""Bytes that a write changes all at once."""
+"""Bytes that one write changes atomically."""
 
 
 def look(thing: Thing) -> Thing | None:
-    """How a folder or file is now; of a file that users may edit, what of it is plumb's."""
+    """Read a folder or file; of a file that users may edit, the part that is plumb's."""
     if isinstance(thing, Directory):
         return thing if Path(thing.path).is_dir() else None
     assert isinstance(thing, File)
@@ -54,36 +54,36 @@ def look(thing: Thing) -> Thing | None:
         os.stat(thing.path)
     except OSError:
         return None
-    own = owned(thing.path)
-    if len(own) != 1:
+    written = plumb_texts(thing.path)
+    if len(written) != 1:
         return File(thing.path, "")
-    return thing if same(own[0], thing.text) else replace(thing, text=own[0])
+    return thing if same_but_newlines(written[0], thing.text) else replace(thing, text=written[0])
 
 
 def read(path: str) -> str:
-    """A file's text; what is no UTF-8 in it comes out as it was when it is written again."""
+    """Read a file's text; bytes that are not UTF-8 are the same when it is written again."""
     with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
         return file.read()
 
 
-def owned(path: str) -> list[str]:
-    """What plumb has written into a file.
+def plumb_texts(path: str) -> list[str]:
+    """Read the text that plumb wrote into a file.
 
-    One text, two while that is going on, none where nobody knows.
+    One text, two while plumb is writing, none if it is not known.
     """
     try:
-        return read(f"{path}.own").split(BETWEEN)
+        return read(f"{path}.own").split(SEPARATOR)
     except OSError:
         return []
 
 
-def same(text: str, other: str) -> bool:
-    """Whether two texts differ by newlines at their ends at most."""
+def same_but_newlines(text: str, other: str) -> bool:
+    """True if two texts differ at most by newlines at their ends."""
     return text == other or text.rstrip("\n") == other.rstrip("\n")
 
 
 def take(step: Step) -> None:
-    """Make, change or take away."""
+    """Create, change or delete."""
     try:
         match step.thing:
             case Directory(path=path):
@@ -104,7 +104,7 @@ def take(step: Step) -> None:
 
 
 def _create(path: str, text: str, edits: Edits) -> None:
-    """Write a file that is not there. Without FILE.own it is not whole yet."""
+    """Create a file. It is complete when FILE.own exists."""
     if edits is not Edits.OVERWRITTEN:
         for suffix in (".own", ".was"):
             Path(path + suffix).unlink(missing_ok=True)
@@ -114,50 +114,56 @@ def _create(path: str, text: str, edits: Edits) -> None:
 
 
 def _change(path: str, text: str, edits: Edits) -> None:
-    """Write a file that is there, as far as it is plumb's."""
+    """Change plumb's part of an existing file."""
     try:
-        now = read(path)
+        current = read(path)
     except FileNotFoundError:
         _create(path, text, edits)
         return
     if edits is Edits.OVERWRITTEN:
         _overwrite(path, text)
         return
-    own = owned(path)
-    new = _next(path, now, own, text, edits)
-    if new != now:
-        _replace(f"{path}.own", BETWEEN.join([own[0] if own else text, text]))
+    written = plumb_texts(path)
+    new = _new_text(path, current, written, text, edits)
+    if new != current:
+        _replace(f"{path}.own", SEPARATOR.join([written[0] if written else text, text]))
         _overwrite(path, new)
-    if new != now or own != [text]:
+    if new != current or written != [text]:
         _replace(f"{path}.own", text)
 
 
-def _next(path: str, now: str, own: Sequence[str], text: str, edits: Edits) -> str:
-    """What a file shall say whose part of plumb's is `text` from now on.
+def _new_text(path: str, current: str, written: Sequence[str], text: str, edits: Edits) -> str:
+    """Compute the new text of a file whose part by plumb becomes `text`.
 
-    Where that undoes the change before, just what it said then.
+    If that undoes the last change, it is the text from before it.
     """
-    was = f"{path}.was"
+    former = f"{path}.was"
     with suppress(OSError):
-        plumbs, _, before = read(was).partition(BETWEEN)
-        found = [_kept(before, [text], other, edits) for other in own] + [before] * (len(own) > 1)
-        if plumbs == text and any(same(now, known) for known in found):
+        plumb_text, _, before = read(former).partition(SEPARATOR)
+        found = [_merge_edits(before, [text], other, edits) for other in written] + [before] * (
+            len(written) > 1
+        )
+        if plumb_text == text and any(same_but_newlines(current, known) for known in found):
             return before
-    if not own or (len(own) == 1 and same(own[0], now)) or (edits is Edits.LEFT and len(own) > 1):
-        Path(was).unlink(missing_ok=True)
+    if (
+        not written
+        or (len(written) == 1 and same_but_newlines(written[0], current))
+        or (edits is Edits.LEFT and len(written) > 1)
+    ):
+        Path(former).unlink(missing_ok=True)
         return text
-    if len(own) == 1:  # else it was written when that change began
-        _replace(was, BETWEEN.join([own[0], now]))
-    return _kept(now, own, text, edits)
+    if len(written) == 1:  # else it was written when that change began
+        _replace(former, SEPARATOR.join([written[0], current]))
+    return _merge_edits(current, written, text, edits)
 
 
-def _kept(now: str, own: Sequence[str], text: str, edits: Edits) -> str:
-    """An edited file with other text of plumb's."""
-    return now if edits is Edits.LEFT else merged(now, own, text)
+def _merge_edits(current: str, written: Sequence[str], text: str, edits: Edits) -> str:
+    """Put another text of plumb's into an edited file."""
+    return current if edits is Edits.LEFT else merge(current, written, text)
 
 
 def _replace(path: str, text: str) -> None:
-    """Write one of the files beside it, made if need be."""
+    """Write one of the files beside it; create it if needed."""
     try:
         if max(len(text.encode(errors="surrogateescape")), os.stat(path).st_size) <= PAGE:
             _overwrite(path, text)
@@ -168,8 +174,8 @@ def _replace(path: str, text: str) -> None:
     os.rename(f"{path}.new", path)
 
 
-def _write(path: str, text: str, how: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o644)
+def _write(path: str, text: str, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o644)
     try:
         os.fchmod(descriptor, 0o644)
         raw = text.encode(errors="surrogateescape")
@@ -180,12 +186,12 @@ def _write(path: str, text: str, how: int) -> None:
 
 
 def _overwrite(path: str, text: str) -> None:
-    """Write in place, so that nobody ever reads half of it."""
+    """Write in place, so that no reader sees a part of it."""
     raw = text.encode(errors="surrogateescape")
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        filled = raw.ljust(os.fstat(descriptor).st_size, b"\n")
-        if os.pwrite(descriptor, filled, 0) < len(filled):
+        padded = raw.ljust(os.fstat(descriptor).st_size, b"\n")
+        if os.pwrite(descriptor, padded, 0) < len(padded):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(descriptor, len(raw))
     finally:

@@ -1,20 +1,20 @@
-"""The host's own files of names, from which a container's are made."""
+"""Host's resolver files, from which plumb makes a container's."""
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
 
-RESOLV_CONF, BEHIND = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
+RESOLV_CONF, RESOLVED_CONF = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
 
 
 def host_name() -> str:
-    """The host's name."""
+    """Return the host's name."""
     return socket.gethostname()
 
 
 def host_file(name: str) -> str:
-    """A file of the host's /etc, or of this path; empty where it cannot be read."""
+    """Read a file of the host's /etc, or of this path; empty if it cannot be read."""
     try:
         return Path("/etc", name).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -22,15 +22,17 @@ def host_file(name: str) -> str:
 
 
 def resolv_path() -> str:
-    """The host's resolv.conf.
+    """Return the path of the host's resolv.conf.
 
-    Where that only points at systemd-resolved's stub, the file behind it.
+    If that only names systemd-resolved's stub, the path of the file that has the servers.
     """
     lines = [line.split() for line in host_file(RESOLV_CONF).splitlines()]
     servers = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
-    return BEHIND if servers == ["127.0.0.53"] and Path(BEHIND).exists() else RESOLV_CONF
+    return (
+        RESOLVED_CONF if servers == ["127.0.0.53"] and Path(RESOLVED_CONF).exists() else RESOLV_CONF
+    )
 
 
 def resolv_source() -> str:
-    """What stands in it, empty where it cannot be read."""
+    """Read the host's resolv.conf; empty if it cannot be read."""
     return host_file(resolv_path())

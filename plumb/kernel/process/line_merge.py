@@ -1,7 +1,7 @@
-"""Lines of a file that belong to two: plumb's come and go, the user's stay.
+"""Merge of two owners' lines in a file: plumb's lines come and go, the user's stay.
 
-A line is plumb's if it is as plumb wrote it, to the letter; one that the user has changed or moved
-is the user's, and one that the user has deleted stays deleted. So does Docker with a container's
+A line is plumb's if it is exactly as plumb wrote it; a line that the user has changed or moved is
+the user's, and one that the user has deleted stays deleted. Docker does the same with a container's
 hosts file.
 """
 
@@ -10,43 +10,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def merged(now: str, own: Sequence[str], want: str) -> str:
-    """A file's text with other lines of plumb's.
+def merge(current: str, plumb_texts: Sequence[str], target: str) -> str:
+    """Replace plumb's lines in a file's text.
 
-    Those that go are left out, those that come are put at the end.
-
-    A line of the hosts file whose address alone changes stays where it is.
+    Lines that plumb no longer wants are removed, new ones are appended. A line of the hosts file of
+    which only the address changes keeps its place.
 
     Args:
-        now: the file's text.
-        own: plumb's text so far; two where it is not known which of them has been written.
-        want: plumb's text from now on.
+        current: the file's text.
+        plumb_texts: plumb's former text; two if it is not known which of them was written.
+        target: plumb's new text.
     """
-    if len(own) > 1:
-        now = (
-            now.rstrip("\n") + "\n"
+    if len(plumb_texts) > 1:
+        current = (
+            current.rstrip("\n") + "\n"
         )  # a new text that is shorter than the old is written with newlines behind it
-    wanted = _lines(want)
-    sure = set.intersection(*(set(_lines(text)) for text in own))
-    going = {line for text in own for line in _lines(text)}.difference(wanted)
-    there = _lines(now)
-    coming = [line for line in wanted if line not in sure and line not in there]
+    wanted = _lines(target)
+    certain = set.intersection(*(set(_lines(text)) for text in plumb_texts))
+    removed = {line for text in plumb_texts for line in _lines(text)}.difference(wanted)
+    present = _lines(current)
+    added = [line for line in wanted if line not in certain and line not in present]
     found = []
-    for line in there:
-        if line not in going:
+    for line in present:
+        if line not in removed:
             found.append(line)
             continue
-        new = next((other for other in coming if _name(other) == _name(line)), None)
+        new = next((other for other in added if _name(other) == _name(line)), None)
         if new is not None:
-            coming.remove(new)
+            added.remove(new)
             found.append(new)
-    return "".join(f"{line}\n" for line in [*found, *coming])
+    return "".join(f"{line}\n" for line in [*found, *added])
 
 
 def _lines(text: str) -> list[str]:
-    """Lines as the resolver knows them.
+    """Split a text into lines as the resolver does.
 
-    What else may end a line elsewhere, as a carriage return, is a letter of it.
+    Other line separators, such as a carriage return, are part of a line.
     """
     return text.removesuffix("\n").split("\n") if text else []
 

@@ -1,19 +1,18 @@
-"""Runs beside a sandbox's command.
+"""Shim: a process beside a sandbox's command.
 
-Enters the sandbox, starts the command, waits for it, writes down how it ended.
+It enters the sandbox, starts the command, waits for it, and writes its exit code to a file.
 
-This file is executed as a script by a fresh interpreter, and imported for `exec`; it uses the
-standard library only, so that it starts in a hundredth of a second and takes little memory for as
-long as it waits.
+plumb executes this file as a script in a fresh interpreter, and imports it for `exec`; it uses the
+standard library only, so that it starts in a hundredth of a second and takes little memory while it
+waits.
 
-What the command sees of its own: the network namespace; /etc/resolv.conf, /etc/hosts and
-/etc/hostname, bind-mounted in a mount namespace that nobody else has; /sys of its own network
-namespace; its host name, in a UTS namespace. The rest is the host's file system. Root in it has
-Docker's default capabilities: the bounding set limits what any program it executes can have.
+The command has its own: network namespace; /etc/resolv.conf, /etc/hosts and /etc/hostname,
+bind-mounted in a private mount namespace; /sys of its network namespace; host name, in a UTS
+namespace. The rest is the host's file system. Root in it has Docker's default capabilities: the
+bounding set limits those of any program that it executes.
 
-The command and whatever it leaves behind end together: the shim is the reaper of all its
-descendants, and kills those that outlive it; the command itself is killed by the kernel if the shim
-dies.
+The command ends together with its descendants: the shim is their reaper, and kills those that
+outlive the command; the kernel kills the command if the shim dies.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 24, 36
 LAST_CAPABILITY = 63
 FILES = ("resolv.conf", "hosts", "hostname")
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
-"""What an interpreter ignores from its start on.
+"""Signals that the Python interpreter ignores from its start.
 
-What it becomes would go on with that (signal(7)), and `yes | head -1` never end.
+A program that it executes would inherit that (signal(7)), and `yes | head -1` would never end.
 """
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -50,36 +49,36 @@ def _call(function: str, *args: object) -> None:
 
 
 def enter(spec: dict[str, Any]) -> None:
-    """Put the calling process into the sandbox, for good.
+    """Move the calling process into the sandbox, for good.
 
     Args:
-        spec: `ns` (namespace file, "" for the host's), `files` (the folder with the three files),
-            `hostname`, `capabilities` (numbers that stay), `beside` (pid of the sandbox's command,
-            whose mount and UTS namespaces are joined; 0 for new ones).
+        spec: `ns` (path of the netns, "" for the host's), `files` (the folder with the three
+            files), `hostname`, `capabilities` (numbers to keep), `beside` (pid of the sandbox's
+            command, whose mount and UTS namespaces it joins; 0 for new ones).
     """
     if spec["beside"]:
         # By pidfd, so that a pid which is another process's by now cannot be entered by mistake.
         _call("setns", os.pidfd_open(spec["beside"]), CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWNET)
     else:
         _enter_new(spec)
-    keep = set(spec["capabilities"])
+    kept = set(spec["capabilities"])
     for number in range(LAST_CAPABILITY + 1):
-        if number not in keep:
+        if number not in kept:
             _libc.prctl(
                 PR_CAPBSET_DROP, number, 0, 0, 0
             )  # EINVAL: this kernel has no such capability
-    _drop_held(keep)
+    _drop_held(kept)
 
 
-def _drop_held(keep: set[int]) -> None:
-    """Take the capabilities from the running process as well, not only from what it executes."""
+def _drop_held(kept: set[int]) -> None:
+    """Remove capabilities from the running process too, not only from programs that it executes."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     held = (ctypes.c_uint32 * 6)()
     _call("capget", ctypes.byref(header), ctypes.byref(held))
-    keep = {
-        n for n in keep if held[1 + n // 32 * 3] >> n % 32 & 1
+    kept = {
+        n for n in kept if held[1 + n // 32 * 3] >> n % 32 & 1
     }  # nobody can give more than there is
-    low, high = (sum(1 << (n % 32) for n in keep if n // 32 == half) for half in (0, 1))
+    low, high = (sum(1 << (n % 32) for n in kept if n // 32 == half) for half in (0, 1))
     data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     _call("capset", ctypes.byref(header), ctypes.byref(data))
 
@@ -92,7 +91,7 @@ def _enter_new(spec: dict[str, Any]) -> None:
     _call("unshare", CLONE_NEWNS | CLONE_NEWUTS)
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
     if spec["ns"]:
-        own_sys()
+        mount_own_sysfs()
     for name in FILES:
         source, target = f"{spec['files']}/{name}", f"/etc/{name}"
         if os.path.exists(source) and os.path.exists(target):
@@ -100,8 +99,8 @@ def _enter_new(spec: dict[str, Any]) -> None:
     _call("sethostname", spec["hostname"].encode(), len(spec["hostname"].encode()))
 
 
-def own_sys() -> None:
-    """A sysfs shows the network namespace in which it is mounted.
+def mount_own_sysfs() -> None:
+    """Mount a new sysfs, which shows the network namespace in which it is mounted.
 
     The host's cgroups stay as they are.
     """
@@ -126,9 +125,9 @@ def own_sys() -> None:
 
 
 def started(pid: int) -> str:
-    """When a process was started, in clock ticks since boot.
+    """Read a process's start time, in clock ticks since boot; empty if it does not run.
 
-    With its pid, what names it for good.
+    Pid and start time together identify a process for good.
     """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -139,21 +138,22 @@ def started(pid: int) -> str:
 
 
 def become(spec: dict[str, Any]) -> NoReturn:
-    """Enter the sandbox and become the command.
+    """Enter the sandbox and execute the command.
 
-    All of `enter`'s argument, with `argv` and `environment`.
+    Args:
+        spec: as in `enter`, with `argv` and `environment`.
 
     Raises:
-        OSError: the sandbox could not be entered.
+        OSError: the process could not enter the sandbox.
     """
     enter(spec)
     execute(spec["argv"], spec["environment"])
 
 
 def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
-    """Become the command.
+    """Execute the command.
 
-    127 where it is not found and 126 where it cannot be run, as shells and Docker say it.
+    Exit status 127 if it does not exist and 126 if it cannot be run, as in shells and Docker.
     """
     for number in IGNORED:
         signal.signal(number, signal.SIG_DFL)
@@ -166,7 +166,7 @@ def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
 
 
 def descendants(pid: int) -> list[int]:
-    """All children of a process, and theirs."""
+    """List all children of a process, and theirs."""
     found: list[int] = []
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -177,7 +177,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def reap(main: int) -> int:
-    """Wait for the command, then end and reap whatever it left; its wait status."""
+    """Wait for the command, then kill and reap its descendants; return its wait status."""
     status = 0
     while True:
         pid, ended = os.waitpid(-1, 0)
@@ -197,7 +197,7 @@ def reap(main: int) -> int:
 
 
 def main() -> int:
-    """Start the command that stdin describes (JSON), say its pid on descriptor 3, and see it through."""
+    """Start the command that stdin describes (JSON), write its pid to descriptor 3, and wait."""
     import json
 
     spec = json.load(sys.stdin)
@@ -211,9 +211,13 @@ def main() -> int:
         _run_child(spec, parent, ready)
     os.close(ready[1])
     with os.fdopen(ready[0], "rb") as failure:
-        said = failure.read().decode(errors="replace")
-    answer = f"- {said}" if said else f"{child} {started(child)} {parent} {started(parent)}"
-    if not said:
+        failure_text = failure.read().decode(errors="replace")
+    answer = (
+        f"- {failure_text}"
+        if failure_text
+        else f"{child} {started(child)} {parent} {started(parent)}"
+    )
+    if not failure_text:
         _write(f"{spec['folder']}/pid", answer)
     os.write(3, answer.encode())
     os.close(3)
@@ -221,7 +225,7 @@ def main() -> int:
     for number in (0, 1, 2):
         os.dup2(null, number)
     status = reap(child)
-    if not said:
+    if not failure_text:
         _write(f"{spec['folder']}/exit", str(os.waitstatus_to_exitcode(status)))
         if not os.path.exists(f"{spec['folder']}/ending"):
             # It ended by itself: the engine lets go of its network, as Docker does when a container
@@ -258,7 +262,7 @@ def _run_child(spec: dict[str, Any], parent: int, ready: tuple[int, int]) -> Non
 
 
 def _write(path: str, text: str) -> None:
-    """Write a file that is either whole or not there."""
+    """Write a file atomically: it has its full text, or does not exist."""
     descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     os.write(descriptor, text.encode())
     os.close(descriptor)

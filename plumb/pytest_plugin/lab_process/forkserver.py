@@ -97,7 +97,7 @@ def _answer(
         if words[0] == "able":
             rpc.send(asked, _able(words[1]))
             return
-        pid = fake_host.fork_apart(lambda: _become(asked, descriptors[0], words[1]))
+        pid = fake_host.fork_into_pid_namespace(lambda: _become(asked, descriptors[0], words[1]))
         process = os.pidfd_open(pid)
         children[process] = pid
         watched.register(process, select.POLLIN)

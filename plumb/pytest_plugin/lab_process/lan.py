@@ -49,7 +49,7 @@ def attach(places: dict[str, str]) -> dict[str, Interface]:
         places: the namespace files; gets those of the router, the client and the internet.
     """
     for node in (ROUTER, CLIENT):
-        places[node] = f"{fake_host.WITHIN}/{node.strip('()')}"
+        places[node] = f"{fake_host.OWN_FILES}/{node.strip('()')}"
         namespaces.make(places[node])
     places[INTERNET] = places[ROUTER]
     things = [*_router(), *_machine(HOST, places[HOST]), *_machine(CLIENT, places[CLIENT])]

@@ -27,7 +27,7 @@ from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up
 
-ROOT = f"{fake_host.WITHIN}/root"
+ROOT = f"{fake_host.OWN_FILES}/root"
 
 
 class Answers:
@@ -40,7 +40,7 @@ class Answers:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.ended: dict[int, int] = {}
-        self.places = {HOST: fake_host.pin(f"{fake_host.WITHIN}/host")}
+        self.places = {HOST: fake_host.pin(f"{fake_host.OWN_FILES}/host")}
         self.interfaces: dict[str, Interface] = {}
         self._host = Host(ROOT, settings=settings)
         self._verbs: Transaction | None = None

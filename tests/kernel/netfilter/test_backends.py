@@ -23,7 +23,7 @@ from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from plumb.kernel.netfilter.python_iptables import Xtables
 from plumb.plan import Step, in_order, plan
 from plumb.things import Key, Thing
-from plumb.things.iptables import Chain, Family, Policy, Position, Rule, standing
+from plumb.things.iptables import Chain, Family, Policy, Position, Rule, ordered_rules
 from tests.cases import CASES
 from tests.labs import Lab, sh
 
@@ -69,7 +69,7 @@ def test_every_rule_comes_back_and_goes(writer: Writer, tmp_path: Path) -> None:
         thing for thing, now in zip(things, writer.look(things), strict=True) if now != thing
     ] == []
     for rules in chains(things):
-        assert writer.order(rules) == standing(rules)
+        assert writer.order(rules) == ordered_rules(rules)
 
     writer.take(plan([thing for thing in things if not isinstance(thing, Policy)], []), [])
     assert [

@@ -25,7 +25,7 @@ from plumb.kernel.netfilter.nftables import Nftables
 from plumb.kernel.netns.namespaces import entered
 from plumb.plan import Step, in_order, plan
 from plumb.things import Key, Thing
-from plumb.things.iptables import Position, standing
+from plumb.things.iptables import Position, ordered_rules
 from plumb.things.nftables import NftChain, NftElement, NftFamily, NftMap, NftRule, NftTable
 from tests.cases import CASES
 from tests.labs import Lab, sh, within
@@ -115,7 +115,7 @@ def test_every_rule_comes_back_and_goes(writer: Nftables, tmp_path: Path) -> Non
         if isinstance(thing, NftRule) and f"\t\t{thing.spec}" not in listed
     ] == []
     for rules in chains(things):
-        assert writer.order(rules) == standing(rules)
+        assert writer.order(rules) == ordered_rules(rules)
 
     writer.take(remove(*reversed(things)), [])
     assert [now for now in writer.look(things) if now is not None] == []
@@ -224,10 +224,10 @@ def test_a_hole_is_before_the_wall(writer: Nftables, together: bool) -> None:
 
     assert (
         specs("in")
-        == [each.spec for each in standing(rules)]
+        == [each.spec for each in ordered_rules(rules)]
         == [rules[0].spec, *(each.spec for each in rules[2:]), WALL]
     )
-    assert writer.order(rules) == standing(rules)
+    assert writer.order(rules) == ordered_rules(rules)
 
 
 def test_without_the_wall_a_hole_goes_to_the_tail(writer: Nftables) -> None:
@@ -246,7 +246,7 @@ def test_a_chain_written_anew_in_one_transaction(writer: Nftables) -> None:
     writer.take(add(*BASE, *rules), [])
     writer.take([*remove(*rules), *add(*rules)], [])
 
-    assert specs("in") == [each.spec for each in standing(rules)]
+    assert specs("in") == [each.spec for each in ordered_rules(rules)]
     writer.take([*remove(*rules), *add(*rules), *remove(rules[1])], [])
     assert specs("in") == [rules[0].spec, rules[2].spec, rules[3].spec]
 

@@ -88,7 +88,7 @@ def test_tcp_is_silent_until_it_is_opened_up(ip: str) -> None:
         with pytest.raises(BlockingIOError):
             held.accept()
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
-        host_ports.open_up(held)
+        host_ports.accept_packets(held)
         held.settimeout(5)
         held.accept()[0].close()  # by its next SYN, after a second
         assert client.getpeername()[:2] == held.getsockname()[:2]
@@ -103,9 +103,9 @@ def test_udp_drops_until_it_is_opened_up_and_when_it_is_shut_again(ip: str) -> N
     ):
         client.connect(held.getsockname()[:2])
         client.send(b"too early")
-        host_ports.open_up(held)
+        host_ports.accept_packets(held)
         client.send(b"in time")
-        host_ports.shut(held)
+        host_ports.drop_packets(held)
         client.send(b"too late")
         assert held.recv(100) == b"in time"
         with pytest.raises(BlockingIOError):
@@ -116,7 +116,7 @@ def test_udp_tells_where_a_datagram_was_sent() -> None:
     """By a control message with the host's own address in it."""
     for ip in LOOPBACK.values():
         with closing(host_ports.bind("udp", "::" if ":" in ip else "0.0.0.0", free())) as held:
-            host_ports.open_up(held)
+            host_ports.accept_packets(held)
             with closing(socket.socket(family(ip), socket.SOCK_DGRAM)) as client:
                 client.sendto(b"?", (ip, held.getsockname()[1]))
             told = held.recvmsg(100, 100)[1]
@@ -190,7 +190,7 @@ def test_who_listens_is_named(code: str, wanted: str) -> None:
     with program(code.format(port=port)) as pid:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
         assert host_ports.trial("tcp", ip_address(wanted), port) == errno.EADDRINUSE
-        assert host_ports.holder("tcp", ip_address(wanted), port) == f"{name} (pid {pid})"
+        assert host_ports.holder_of("tcp", ip_address(wanted), port) == f"{name} (pid {pid})"
 
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
@@ -200,17 +200,17 @@ def test_who_has_a_udp_port_is_named(ip: str) -> None:
     with program(
         f"a = socket.socket(socket.{family(ip).name}, socket.SOCK_DGRAM); a.bind(('{ip}', {port}))"
     ) as pid:
-        assert host_ports.holder("udp", ip_address(ip), port).endswith(f" (pid {pid})")
+        assert host_ports.holder_of("udp", ip_address(ip), port).endswith(f" (pid {pid})")
 
 
 def test_nobody_is_named_who_is_not_in_the_way() -> None:
     """Another address, another protocol, another port, or nobody at all."""
     port = free()
     with program(f"a = socket.create_server(('127.0.0.2', {port}))"):
-        assert host_ports.holder("tcp", ip_address("127.0.0.1"), port) == ""
-        assert host_ports.holder("udp", ip_address("127.0.0.2"), port) == ""
-        assert host_ports.holder("tcp", ip_address("127.0.0.2"), port + 1) == ""
-        assert host_ports.holder("sctp", ip_address("127.0.0.2"), port) == ""
+        assert host_ports.holder_of("tcp", ip_address("127.0.0.1"), port) == ""
+        assert host_ports.holder_of("udp", ip_address("127.0.0.2"), port) == ""
+        assert host_ports.holder_of("tcp", ip_address("127.0.0.2"), port + 1) == ""
+        assert host_ports.holder_of("sctp", ip_address("127.0.0.2"), port) == ""
 
 
 # -- what the host has ---------------------------------------------------------------

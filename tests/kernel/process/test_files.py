@@ -18,7 +18,7 @@ import pytest
 from plumb import Host
 from plumb.errors import KernelRefused
 from plumb.kernel.process import files
-from plumb.kernel.process.line_merge import merged
+from plumb.kernel.process.line_merge import merge
 from plumb.plan import Step
 from plumb.things.sandbox import Edits, File
 from tests import REPOSITORY
@@ -62,14 +62,14 @@ FIRST, SECOND = OLD.splitlines(keepends=True)
 )  # a file that was emptied stays so
 def test_lines_of_two(own: str, want: str, now: str, found: str) -> None:
     """plumb's lines come and go, the user's stay."""
-    assert merged(now, [own], want) == found
+    assert merge(now, [own], want) == found
 
 
 @pytest.mark.parametrize("now", [OLD, NEW, NEW + "\n\n\n"])
 @pytest.mark.parametrize("want", [OLD, NEW])
 def test_lines_of_which_nobody_knows_whether_they_were_written(now: str, want: str) -> None:
     """After a kill -9 over a change the file says the one or the other, maybe with newlines behind it; the user's lines stay."""
-    assert sorted(merged(MINE + now, [OLD, NEW], want).splitlines()) == sorted(
+    assert sorted(merge(MINE + now, [OLD, NEW], want).splitlines()) == sorted(
         (MINE + want).splitlines()
     )
 
