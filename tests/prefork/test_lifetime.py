@@ -400,7 +400,7 @@ def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPat
         return pid
 
     monkeypatch.setattr(os, "fork", slow)
-    monkeypatch.setattr(Worker, "stand_by", lambda taken, parent: taken._tell(TAKEN))
+    monkeypatch.setattr(Worker, "wait_for_command", lambda taken, parent: taken._tell(TAKEN))
     try:
         with socket.socket() as listener:
             warm = PreforkServer(listener, "", {})
