@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from plumb.engine.host import Host
+    from plumb.engine.verbs import Transaction
     from plumb.errors import (
         Broken,
         Conflict,
@@ -50,11 +51,13 @@ __all__ = [
     "Sandbox",
     "Settings",
     "StepFailed",
+    "Transaction",
     "Unsupported",
 ]
 
 _WHERE = {
     "Host": "plumb.engine.host",
+    "Transaction": "plumb.engine.verbs",
     "Settings": "plumb.model.settings",
     "Network": "plumb.model.cnm",
     "Sandbox": "plumb.model.cnm",

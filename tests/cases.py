@@ -6,17 +6,16 @@ of it."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from plumb.engine import allocate
-from plumb.engine.host import Transaction
+from plumb.engine.system import System
+from plumb.engine.verbs import Transaction
 from plumb.model.cnm import Attachment
 from plumb.model.parse import BRIDGE, PREFIX, attachment
 
@@ -190,11 +189,7 @@ def named(verbs: Transaction) -> None:
     verbs.create_network("n1", subnet=DUAL, ipv6=True)
     verbs.create_network("n2", subnet="172.21.0.0/24")
     verbs.run(
-        "c1",
-        network=attachment("name=n1,alias=web"),
-        hostname="www",
-        owns_hostname=True,
-        dns_options=("ndots:2",),
+        "c1", network=attachment("name=n1,alias=web"), hostname="www", dns_options=("ndots:2",)
     )
     verbs.run("c2", dns=(IPv4Address("192.0.2.53"),))
     verbs.connect("n1", "c2", aliases=("db", "web"), links=(("c1", "front"),))
@@ -526,28 +521,19 @@ def on_kernels(names: Iterable[str], *more: Any) -> list[Any]:
     ]
 
 
-@contextmanager
-def fixed_ids() -> Iterator[None]:
-    """Ids, names and MACs in a row instead of at random, so that a plan can be compared as text."""
+def fixed(system: System) -> System:
+    """A system with ids, names and MACs in a row instead of at random, and with files of its own.
+
+    So a plan can be compared as text.
+    """
     numbers = itertools.count(1)
-
-    class Counted:
-        """In place of the module secrets."""
-
-        @staticmethod
-        def token_hex(size: int) -> str:
-            """Hex digits that end in the number backwards, so that short prefixes differ."""
-            return f"{next(numbers):04x}"[::-1].ljust(2 * size, "0")
-
-        @staticmethod
-        def token_bytes(size: int) -> bytes:
-            """Bytes that end in the number."""
-            return next(numbers).to_bytes(size, "big")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(allocate, "secrets", Counted)
-        patch.setattr(allocate, "resolv_source", lambda: "nameserver 192.0.2.1\n")
-        patch.setattr(allocate, "resolv_path", lambda: "/etc/resolv.conf")
-        patch.setattr(allocate, "host_file", lambda name: "127.0.0.1 localhost\n")
-        patch.setattr("socket.gethostname", lambda: "labhost")
-        yield
+    return replace(
+        system,
+        # hex digits that end in the number backwards, so that short prefixes differ
+        token_hex=lambda size: f"{next(numbers):04x}"[::-1].ljust(2 * size, "0"),
+        token_bytes=lambda size: next(numbers).to_bytes(size, "big"),
+        host_name=lambda: "labhost",
+        host_file=lambda name: "127.0.0.1 localhost\n",
+        resolv_path=lambda: "/etc/resolv.conf",
+        resolv_source=lambda: "nameserver 192.0.2.1\n",
+    )

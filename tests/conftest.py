@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from plumb import Host
 from tests import labs, needs
 from tests.labs import Lab
+from tests.memory_host import MemoryHosts
 
 
 def pytest_configure() -> None:
@@ -32,3 +35,16 @@ def lan() -> Iterator[Lab]:
     """A host on a LAN, with a router and an internet behind it."""
     with labs.lab(lan=True) as made:
         yield made
+
+
+@pytest.fixture
+def memory_host(tmp_path: Path) -> Iterator[MemoryHosts]:
+    """Opens plumb on a kernel that is a dict."""
+    with MemoryHosts(tmp_path / "root") as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def host(memory_host: MemoryHosts) -> Host:
+    """plumb on a kernel that is a dict, which has not been touched."""
+    return memory_host()

@@ -15,26 +15,14 @@ from pathlib import Path
 import pytest
 
 from plumb import Host
-from plumb.engine.host_facts import HostFacts
+from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
 from plumb.plan import Step
-from plumb.things.iptables import Family, Policy
-from plumb.things.layer3 import Sysctl
 from plumb.views.shell import commands
-from tests.cases import CASES, fixed_ids
+from tests.cases import CASES, fixed
+from tests.memory_host import FORWARDING, FRESH
 
 GOLDEN = Path(__file__).parent / "golden"
-FORWARDING = [
-    Sysctl(f"net/{name}", "0")
-    for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding")
-]
-FRESH = [
-    *FORWARDING,
-    Sysctl("net/bridge/bridge-nf-call-iptables", "0"),
-    Sysctl("net/bridge/bridge-nf-call-ip6tables", "0"),
-    *(Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family),
-]
-"""A host that has not been touched."""
 
 
 def planned(name: str) -> str:
@@ -50,20 +38,19 @@ def planned(name: str) -> str:
         for sysctl in FORWARDING
         if sysctl.name.replace("/", ".") + "=1" in case.before
     ]
+    kinds = {"lab0": "bridge"} if "ip link add lab0" in case.before else {"eth0": "veth"}
     with (
-        fixed_ids(),
         Host(
             "/lab",
             settings=case.settings,
             kernel=MemoryKernel([*FRESH, *now]),
+            system=fixed(System(kind_of=kinds.get)),
             on_steps=note,
             dry_run=True,
         ) as host,
+        host.operation() as verbs,
     ):
-        kinds = {"lab0": "bridge"} if "ip link add lab0" in case.before else {"eth0": "veth"}
-        host.__dict__["_machine"] = HostFacts(kind_of=kinds.get)
-        with host.operation() as verbs:
-            case.build(verbs)
+        case.build(verbs)
     return "".join(line + "\n" for line in commands(taken, explain=True))
 
 

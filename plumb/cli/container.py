@@ -17,6 +17,7 @@ from plumb.kernel.process import caller
 from plumb.model import container_options as own
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Sandbox, Status
+from plumb.model.keywords import ContainerOptions
 
 COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 """Words behind the first that is no option are the command's."""
@@ -93,18 +94,16 @@ def container_options(function: Command) -> Command:
     return common.changing(function)
 
 
-def wish_of(asked: dict[str, Any]) -> dict[str, Any]:
-    """The options of run and create as fields of a sandbox."""
+def wish_of(asked: dict[str, Any]) -> ContainerOptions:
+    """The options of run and create as the library's keywords."""
     sysctls = dict(own.container_sysctl(text) for text in asked["sysctl"])
     if asked["hostname"]:
         opt.host_name(asked["hostname"])
     return {
-        "name": asked["name"],
         "network": _attachments(asked),
         "command": asked["command"],
         "mac": opt.mac(asked["mac_address"]) if asked["mac_address"] else "",
         "hostname": asked["hostname"],
-        "owns_hostname": bool(asked["hostname"]),
         "domainname": opt.host_name(asked["domainname"]) if asked["domainname"] else "",
         "dns": tuple(opt.address(text, "name server") for text in asked["dns"]),
         "dns_search": _words(asked["dns_search"], "search domain"),
@@ -206,12 +205,12 @@ def warn(host: Host, box: Sandbox) -> None:
 def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
     """Create and run a container. Without a command, the sandbox just stays."""
     wish = wish_of(asked)
-    argv = wish["command"]
+    argv: tuple[str, ...] = asked["command"]
     foreground = bool(argv) and not detach
     if foreground:
         caller.this.require_own_process()
     with common.opened(dry_run, show_commands) as host:
-        box = host.run(**wish, foreground=foreground)
+        box = host.run(asked["name"], foreground=foreground, **wish)
         if dry_run:
             return 0
         warn(host, box)
@@ -240,7 +239,7 @@ def _foreground(host: Host, box: Sandbox, argv: tuple[str, ...]) -> int:
 def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
     """Create a container without starting it."""
     with common.opened(dry_run, show_commands) as host:
-        box = host.create(**wish_of(asked))
+        box = host.create(asked["name"], **wish_of(asked))
         if not dry_run:
             warn(host, box)
             print(box.id)

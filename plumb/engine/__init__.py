@@ -8,7 +8,8 @@ operation.py    an operation under way: its view of the intent, its plan, its en
 networks.py     what network create, rm, prune do to the intent
 containers.py   what create, start, stop, rm, connect, disconnect do to it
 publish.py      which container gets which host port, as its networks come and go
-machine.py      what must be known of the machine before anything is planned
+verbs.py        the verbs, each written once: alone one operation each, or many in a Transaction
+system.py       clock, randomness, host files, ports: what an operation takes from its surroundings
 obstacles.py    what other firewalls drop of what plumb lets through
 allot.py        names, addresses, subnets: what must be chosen before anything can be narrated
 narration.py    who needs which things, by the drivers

@@ -7,17 +7,13 @@ Once chosen, it is part of the intent, so that from then on everything follows f
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 
 from plumb.drivers import driver_of
-from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted, Invalid
-from plumb.kernel.process.host_files import host_file, resolv_path, resolv_source
 from plumb.model import etc_files, ipam
 from plumb.model.cnm import (
     Attachment,
@@ -34,32 +30,14 @@ from plumb.model.parse import address
 from plumb.model.settings import Settings
 from plumb.things import Key, Thing
 
-
-def new_id() -> str:
-    """64 random hex digits, as Docker's ids."""
-    return secrets.token_hex(32)
-
-
-def new_mac() -> str:
-    """A random, locally administered unicast MAC address."""
-    raw = bytearray(secrets.token_bytes(6))
-    raw[0] = (raw[0] & 0xFC) | 0x02
-    return raw.hex(":")
-
-
-def now() -> str:
-    """This moment, as Docker writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 # -- networks ---------------------------------------------------------------
 
 
 class OperationHost:
     """The host and the intent of an operation, for the drivers (`drivers.driver.HostView`)."""
 
-    def __init__(self, op: Operation, machine: HostFacts) -> None:
-        self._op, self._machine = op, machine
+    def __init__(self, op: Operation) -> None:
+        self._op = op
 
     @property
     def settings(self) -> Settings:
@@ -72,7 +50,7 @@ class OperationHost:
 
     def kind_of(self, link: str) -> str | None:
         """The kind of a link of the host, None where there is none of that name."""
-        return self._machine.kind_of(link)
+        return self._op.system.kind_of(link)
 
     def recorded(self, key: Key) -> Thing | None:
         """The thing that is recorded under a key."""
@@ -88,7 +66,7 @@ class OperationHost:
 
     def allot_subnets(self, net: Network) -> Network:
         """The network with its subnets and gateways, as `subnets` chooses them."""
-        return subnets(self._op, net, self._machine.on_link())
+        return subnets(self._op, net, self._op.system.on_link())
 
 
 def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Network:
@@ -108,7 +86,7 @@ def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Networ
     others, pools = [pool.subnet for pool in theirs], list(net.pools)
     for version in (v for v, on in ((4, net.ipv4), (6, net.ipv6)) if on and net.pool(v) is None):
         candidates = ipam.pools(op.settings.default_address_pools, version, host_id(op))
-        occupied = [*others, *on_link, *name_servers()]
+        occupied = [*others, *on_link, *name_servers(op)]
         pools.append(Pool(ipam.choose_subnet(candidates, occupied), given=False))
     made = replace(net, pools=tuple(pools))
     return replace(made, pools=tuple(_gateway(op, made, pool) for pool in pools))
@@ -124,10 +102,10 @@ def _clash(pool: Pool, other: Pool) -> bool:
     return pool.range is None or (pool.subnet, pool.range) == (other.subnet, other.range)
 
 
-def name_servers() -> list[IPNetwork]:
+def name_servers(op: Operation) -> list[IPNetwork]:
     """The host's name servers, which no subnet may hide."""
     found = []
-    for line in resolv_source().splitlines():
+    for line in op.system.resolv_source().splitlines():
         words = line.split()
         if words[:1] == ["nameserver"] and len(words) > 1:
             try:
@@ -142,7 +120,7 @@ def host_id(op: Operation) -> str:
     """The random id of this root, from which its IPv6 subnets are derived."""
     known = op.store.meta("host") or op.remarks.get("host", "")
     if not known:
-        known = new_id()
+        known = op.system.new_id()
         op.remark("host", known)
     return known
 
@@ -180,7 +158,7 @@ def endpoint(
         wish: what was asked for.
         used: the interface names that the sandbox has already, or that are asked for by name.
     """
-    ident = new_id()
+    ident = op.system.new_id()
     six = (
         net.ipv6
         and etc_files.has_ipv6(box)
@@ -194,12 +172,12 @@ def endpoint(
             f"{net.driver} interfaces do not support custom mac address assignment",
             "all of them have their parent's",
         )
-    mac = mac or (new_mac() if net.traits.own_mac else "")
+    mac = mac or (op.system.new_mac() if net.traits.own_mac else "")
     return Endpoint(
         ident,
         net.id,
         box.id,
-        link="veth" + secrets.token_hex(4)[:7],
+        link="veth" + op.system.token_hex(4)[:7],
         ifname=interface_name(net, wish, used),
         mac=mac,
         ip=ip4,  # type: ignore[arg-type]  # _address gives the version asked for
@@ -266,15 +244,3 @@ def _any(op: Operation, net: Network, pools: Sequence[Pool]) -> tuple[Pool, IPAd
     raise Exhausted(
         f"no available IPv{pools[0].subnet.version} addresses on this network's address pools: {net.name} ({net.id})"
     )
-
-
-__all__ = [
-    "endpoint",
-    "host_file",
-    "name_servers",
-    "new_id",
-    "now",
-    "resolv_path",
-    "resolv_source",
-    "subnets",
-]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 
 from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, port_publishing
 from plumb.engine.dns_ports import resolving
-from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
-from plumb.kernel.process.host_files import host_name
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
 
@@ -57,10 +54,10 @@ NOUNS = (
 def random_name(op: Operation) -> str:
     """A name for a container that was not given one, as Docker makes them up."""
     while True:
-        name = f"{secrets.choice(ADJECTIVES)}_{secrets.choice(NOUNS)}"
+        name = f"{op.system.choice(ADJECTIVES)}_{op.system.choice(NOUNS)}"
         if op.named(Sandbox, name) is None:
             return name
-        name += str(secrets.randbelow(10))
+        name += op.system.choice("0123456789")
         if op.named(Sandbox, name) is None:
             return name
 
@@ -86,12 +83,12 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
             f'Conflict. The container name "/{name}" is already in use by container "{rival.id}". '
             "You have to remove (or rename) that container to be able to reuse that name."
         )
-    ident = allocate.new_id()
+    ident = op.system.new_id()
     box = replace(
         wish,
         id=ident,
         name=name,
-        created=allocate.now(),
+        created=op.system.now(),
         number=op.number(Sandbox),
         status=Status.CREATED,
     )
@@ -99,19 +96,19 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
         op, _settle_mode(op, replace(box, owns_hostname=bool(box.hostname)))
     )
     if not box.hostname:
-        box = replace(box, hostname=host_name() if box.mode == "host" else ident[:12])
-    box = _with_host_files(box)
+        box = replace(box, hostname=op.system.host_name() if box.mode == "host" else ident[:12])
+    box = _with_host_files(op, box)
     op.put(box)
     return box
 
 
-def _with_host_files(box: Sandbox) -> Sandbox:
+def _with_host_files(op: Operation, box: Sandbox) -> Sandbox:
     """A container with the host's files of names as they are now, which its own are made from."""
     return replace(
         box,
-        resolv_source=allocate.resolv_source(),
-        resolv_path=allocate.resolv_path(),
-        hosts_source=allocate.host_file("hosts") if box.mode == "host" else "",
+        resolv_source=op.system.resolv_source(),
+        resolv_path=op.system.resolv_path(),
+        hosts_source=op.system.host_file("hosts") if box.mode == "host" else "",
     )
 
 
@@ -201,7 +198,7 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
 # -- start, stop, rm ---------------------------------------------------------------
 
 
-def start(op: Operation, machine: HostFacts, reference: str, foreground: bool = False) -> Sandbox:
+def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
     """Start a container: its namespace, its endpoints, its published ports, its command.
 
     Args:
@@ -223,24 +220,25 @@ def start(op: Operation, machine: HostFacts, reference: str, foreground: bool = 
     box = container_links.linked(
         op,
         replace(
-            _with_host_files(box), host_gateways=container_links.host_gateways(op, box.extra_hosts)
+            _with_host_files(op, box),
+            host_gateways=container_links.host_gateways(op, box.extra_hosts),
         ),
     )
     box = replace(
-        box, status=Status.RUNNING, foreground=foreground, started=allocate.now(), exit_code=0
+        box, status=Status.RUNNING, foreground=foreground, started=op.system.now(), exit_code=0
     )
     used = {wish.ifname for wish in box.attachments if wish.ifname}
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
         raise Conflict("two interfaces of one container cannot have the same name")
     for wish in box.attachments:
         net = check_endpoint(op.the_network(wish.network), wish)
-        driver_of(net).check_join(net, allocate.OperationHost(op, machine))
+        driver_of(net).check_join(net, allocate.OperationHost(op))
         end = allocate.endpoint(op, net, box, wish, used - {wish.ifname})
         used.add(end.ifname)
         op.put(end)
-    box = resolving(op, machine, box)
+    box = resolving(op, box)
     op.put(box)
-    port_publishing.publish(op, machine, box)
+    port_publishing.publish(op, box)
     container_links.moved(op, box)
     return box
 
@@ -261,7 +259,7 @@ def stop(op: Operation, reference: str, exit_code: int | None = None) -> Sandbox
     box = replace(
         box,
         status=Status.EXITED,
-        finished=allocate.now(),
+        finished=op.system.now(),
         exit_code=exit_code,
         dns_udp=0,
         dns_tcp=0,
@@ -293,9 +291,7 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
 # -- connect, disconnect ---------------------------------------------------------------
 
 
-def connect(
-    op: Operation, machine: HostFacts, network: str, container: str, wish: Attachment
-) -> Sandbox:
+def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sandbox:
     """Put a container on one more network; at once if it runs, else when it starts.
 
     Raises:
@@ -312,11 +308,11 @@ def connect(
         raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
     box = replace(box, attachments=(*box.attachments, wish))
     if box.status is Status.RUNNING:
-        driver_of(net).check_join(net, allocate.OperationHost(op, machine))
+        driver_of(net).check_join(net, allocate.OperationHost(op))
         used = {end.ifname for end in op.endpoints(sandbox=box.id)}
         op.put(allocate.endpoint(op, net, box, wish, used))
-        box = resolving(op, machine, box)
-        port_publishing.publish(op, machine, box)
+        box = resolving(op, box)
+        port_publishing.publish(op, box)
         container_links.moved(op, box)
     op.put(box)
     return box
@@ -363,9 +359,7 @@ def check_endpoint(net: Network, wish: Attachment) -> Network:
     return net
 
 
-def disconnect(
-    op: Operation, machine: HostFacts, network: str, container: str, force: bool = False
-) -> Sandbox:
+def disconnect(op: Operation, network: str, container: str, force: bool = False) -> Sandbox:
     """Take a container off a network.
 
     Args:
@@ -399,5 +393,5 @@ def disconnect(
     box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
     op.put(box)
     container_links.moved(op, box)
-    port_publishing.publish(op, machine, box)
+    port_publishing.publish(op, box)
     return box

@@ -15,7 +15,7 @@ block of `operation()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -23,16 +23,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plumb.engine import containers, networks, repair
-from plumb.engine.host_facts import HostFacts, this_machine
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import Reader
 from plumb.engine.repair import Drift
 from plumb.engine.rule_order import OrderedKernel
+from plumb.engine.system import System, this_system
+from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
 from plumb.kernel.capture.undo import sweep
-from plumb.model import container_options, ipam
-from plumb.model import parse as opt
-from plumb.model.cnm import Attachment, Endpoint, Network, Sandbox, Status
+from plumb.model.cnm import Endpoint, Sandbox, Status
 from plumb.model.settings import Settings
 from plumb.plan import StepFailed
 from plumb.store import Store
@@ -43,143 +42,7 @@ if TYPE_CHECKING:
     from plumb.things.sandbox import Process
 
 
-class Transaction:
-    """What one operation can do to the intent.
-
-    `Host` has the same verbs, each as an operation of its own.
-    """
-
-    def __init__(self, op: Operation, machine: HostFacts) -> None:
-        self._op, self._machine = op, machine
-
-    def create_network(
-        self,
-        name: str,
-        *,
-        subnet: str | Sequence[str] = (),
-        ip_range: str | Sequence[str] = (),
-        gateway: str | Sequence[str] = (),
-        aux_addresses: Mapping[str, str] | None = None,
-        driver: str = "bridge",
-        internal: bool = False,
-        attachable: bool = False,
-        ipv4: bool | None = None,
-        ipv6: bool | None = None,
-        options: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> Network:
-        """`network create`: the arguments are the flags, subnets and addresses as text.
-
-        Raises:
-            Invalid, Conflict, Exhausted: it cannot be had; nothing has changed.
-        """
-        pools = ipam.plan_pools(
-            [opt.network(text) for text in _many(subnet)],
-            [opt.network(text, "ip-range") for text in _many(ip_range)],
-            [opt.address(text, "gateway") for text in _many(gateway)],
-            aux_addresses or {},
-        )
-        return networks.create(
-            self._op,
-            self._machine,
-            name,
-            driver=driver,
-            pools=pools,
-            ipv4=ipv4,
-            ipv6=ipv6,
-            internal=internal,
-            attachable=attachable,
-            options=options,
-            labels=labels,
-        )
-
-    def remove_network(self, network: str) -> Network:
-        """`network rm`."""
-        return networks.remove(self._op, network)
-
-    def prune_networks(self, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
-        """`network prune`."""
-        return networks.prune(self._op, keep)
-
-    def connect(
-        self, network: str, container: str, wish: Attachment | None = None, **asked: Any
-    ) -> Sandbox:
-        """`network connect`.
-
-        With ip=, ip6=, aliases=, mac_address=, gw_priority=, driver_opts=, or all in `wish`.
-        """
-        return containers.connect(
-            self._op,
-            self._machine,
-            network,
-            container,
-            wish or opt.make_attachment(network, **asked),
-        )
-
-    def disconnect(self, network: str, container: str, force: bool = False) -> Sandbox:
-        """`network disconnect`."""
-        return containers.disconnect(self._op, self._machine, network, container, force)
-
-    def create(
-        self,
-        name: str = "",
-        *,
-        network: str | Attachment | Iterable[str | Attachment] = (),
-        command: Sequence[str] = (),
-        publish: str | Sequence[str] = (),
-        **asked: Any,
-    ) -> Sandbox:
-        """`create`: a container that is not started.
-
-        Args:
-            name: its name; one is made up where none is given.
-            network: its networks, by name, as `--network` takes them, or as attachments.
-            command: its command, word by word.
-            publish: its published ports, as `-p` takes them.
-            asked: further fields of `cnm.Sandbox`.
-        """
-        wishes = [network] if isinstance(network, str | Attachment) else network
-        if publish:
-            asked["ports"] = (
-                *asked.get("ports", ()),
-                *(port for text in _many(publish) for port in container_options.published(text)),
-            )
-        attachments = tuple(
-            opt.attachment(wish) if isinstance(wish, str) else wish for wish in wishes
-        )
-        return containers.create(
-            self._op, Sandbox("", name, attachments=attachments, argv=tuple(command), **asked)
-        )
-
-    def start(self, container: str) -> Sandbox:
-        """`start`."""
-        return containers.start(self._op, self._machine, container)
-
-    def run(self, name: str = "", *, foreground: bool = False, **asked: Any) -> Sandbox:
-        """`run`: create and start.
-
-        With `foreground` the caller will run the command (see `Host.command`).
-        """
-        return containers.start(self._op, self._machine, self.create(name, **asked).id, foreground)
-
-    def stop(self, container: str, exit_code: int | None = None) -> Sandbox:
-        """`stop`; with the exit code of a command that has ended by itself."""
-        return containers.stop(self._op, container, exit_code)
-
-    def restart(self, container: str) -> Sandbox:
-        """`restart`: what was chosen by plumb may change, what was asked for stays."""
-        return containers.start(self._op, self._machine, containers.stop(self._op, container).id)
-
-    def remove(self, container: str, force: bool = False) -> Sandbox:
-        """`rm`."""
-        return containers.remove(self._op, container, force)
-
-
-def _many(given: str | Sequence[str]) -> Sequence[str]:
-    return [given] if isinstance(given, str) else given
-
-
-class Host(Reader):
+class Host(Reader, Verbs):
     """plumb under one root.
 
     Args:
@@ -187,6 +50,8 @@ class Host(Reader):
         settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file;
             None: PLUMB_CONFIG or /etc/plumb/config.json.
         kernel: another door than the machine's (tests: `kernel.memory.MemoryKernel`).
+        system: another clock, randomness, host files, ports than the machine's; None: the machine's,
+            or with another kernel than its own one whose links and ports nobody else uses.
         on_steps: is called with the steps of each operation before they are taken.
         stays: the process goes on for a while (it is not one command that ends right after).
         dry_run: work everything out, show it to `on_steps`, and change nothing.
@@ -198,12 +63,13 @@ class Host(Reader):
         *,
         settings: Settings | Mapping[str, Any] | str | Path | None = None,
         kernel: OrderedKernel | None = None,
+        system: System | None = None,
         on_steps: OnSteps | None = None,
         dry_run: bool = False,
         stays: bool = True,
     ) -> None:
         super().__init__(root, settings=settings)
-        self._kernel = kernel
+        self._kernel, self._system = kernel, system
         self._on_steps, self._dry_run, self._stays = on_steps, dry_run, stays
 
     @cached_property
@@ -216,10 +82,13 @@ class Host(Reader):
         return LinuxKernel()
 
     @cached_property
-    def _machine(self) -> HostFacts:
-        return this_machine() if self._kernel is None else HostFacts()
+    def system(self) -> System:
+        """The system besides its kernel."""
+        if self._system is not None:
+            return self._system
+        return this_system() if self._kernel is None else System()
 
-    # -- changing ---------------------------------------------------------------
+    # -- operations ---------------------------------------------------------------
 
     @contextmanager
     def operation(self) -> Iterator[Transaction]:
@@ -228,9 +97,14 @@ class Host(Reader):
         Raises:
             StepFailed: a step failed; all is as before.
         """
+        with self._within() as op:
+            yield Transaction(op)
+
+    @contextmanager
+    def _within(self) -> Iterator[Operation]:
         with self._turn() as op:
-            networks.ensure(op, self._machine)
-            yield Transaction(op, self._machine)
+            networks.ensure(op)
+            yield op
             self._end(op)
 
     @contextmanager
@@ -285,7 +159,9 @@ class Host(Reader):
             if self._given is None or not isinstance(self._given, str | Path)
             else str(self._given)
         )
-        return Operation(store, self.kernel, self.settings, self.layout, config, self._on_steps)
+        return Operation(
+            store, self.kernel, self.settings, self.layout, self.system, config, self._on_steps
+        )
 
     def _end(self, op: Operation) -> None:
         if self._dry_run:
@@ -314,62 +190,9 @@ class Host(Reader):
 
             announce_endpoints.announce(fresh, self.layout, self._stays)
 
-    def create_network(self, name: str, **asked: Any) -> Network:
-        """`network create`; see `Verbs.create_network`."""
-        with self.operation() as verbs:
-            return verbs.create_network(name, **asked)
-
-    def remove_network(self, network: str) -> Network:
-        """`network rm`."""
-        with self.operation() as verbs:
-            return verbs.remove_network(network)
-
-    def prune_networks(self, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
-        """`network prune`."""
-        with self.operation() as verbs:
-            return verbs.prune_networks(keep)
-
-    def connect(
-        self, network: str, container: str, wish: Attachment | None = None, **asked: Any
-    ) -> Sandbox:
-        """`network connect`; see `Verbs.connect`."""
-        with self.operation() as verbs:
-            return verbs.connect(network, container, wish, **asked)
-
-    def disconnect(self, network: str, container: str, force: bool = False) -> Sandbox:
-        """`network disconnect`."""
-        with self.operation() as verbs:
-            return verbs.disconnect(network, container, force)
-
-    def create(self, name: str = "", **asked: Any) -> Sandbox:
-        """`create`; see `Verbs.create`."""
-        with self.operation() as verbs:
-            return verbs.create(name, **asked)
-
-    def start(self, container: str) -> Sandbox:
-        """`start`."""
-        with self.operation() as verbs:
-            return verbs.start(container)
-
-    def run(self, name: str = "", **asked: Any) -> Sandbox:
-        """`run -d`; see `Verbs.create`."""
-        with self.operation() as verbs:
-            return verbs.run(name, **asked)
-
-    def stop(self, container: str) -> Sandbox:
-        """`stop`."""
-        with self.operation() as verbs:
-            return verbs.stop(container)
-
-    def restart(self, container: str) -> Sandbox:
+    def restart(self, container: str | Sandbox) -> Sandbox:
         """`restart`."""
-        self.stop(container)
-        return self.start(container)
-
-    def remove(self, container: str, force: bool = False) -> Sandbox:
-        """`rm`."""
-        with self.operation() as verbs:
-            return verbs.remove(container, force)
+        return self.start(self.stop(container))
 
     def settle(self, container: str) -> None:
         """A container's command has ended by itself.
@@ -437,9 +260,9 @@ class Host(Reader):
         with self._turn(insist=False) as op:
             found = repair.check(self.store, self.kernel)
             if not self._dry_run:
-                repair.repair(op, self.kernel, self._machine)
+                repair.repair(op, self.kernel)
             elif self._on_steps is not None:
-                self._on_steps(repair.steps_to_repair(op, self.kernel, self._machine))
+                self._on_steps(repair.steps_to_repair(op, self.kernel))
         return found
 
     def reset(self) -> None:

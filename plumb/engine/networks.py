@@ -10,7 +10,6 @@ from plumb.drivers.driver import Driver
 from plumb.drivers.options import ENABLE4, ENABLE6, INTERNAL
 from plumb.engine import allocate, port_publishing
 from plumb.engine.desired_state import HOST_OWNER
-from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.predefined import DEFAULT_DRIVER, default_network, others
 from plumb.errors import Conflict, Invalid, NotFound
@@ -27,7 +26,6 @@ LATER = ("overlay",)
 
 def create(
     op: Operation,
-    machine: HostFacts,
     name: str,
     *,
     driver: str = DEFAULT_DRIVER,
@@ -64,7 +62,7 @@ def create(
     }
     both = {**defaults, **given}
     net = Network(
-        allocate.new_id(),
+        op.system.new_id(),
         name,
         driver,
         tuple(pools),
@@ -75,7 +73,7 @@ def create(
         options=tuple(given.items()),
         labels=tuple((labels or {}).items()),
         **kind.network_fields(given),
-        created=allocate.now(),
+        created=op.system.now(),
         number=op.number(Network),
     )
     for pool in pools:
@@ -84,7 +82,7 @@ def create(
                 f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
                 "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false",
             )
-    net = kind.complete(net, allocate.OperationHost(op, machine))
+    net = kind.complete(net, allocate.OperationHost(op))
     op.put(net)
     return net
 
@@ -156,7 +154,7 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
 # -- the predefined ---------------------------------------------------------------
 
 
-def ensure(op: Operation, machine: HostFacts) -> None:
+def ensure(op: Operation) -> None:
     """What must be there before anything else: the predefined networks, as the settings say now.
 
     The default network is made anew when its settings have changed, as soon as no container is on
@@ -170,10 +168,10 @@ def ensure(op: Operation, machine: HostFacts) -> None:
         op.touch(HOST_OWNER)
         for net in others(op.layout):
             if op.network(net.id) is None:
-                op.put(replace(net, created=allocate.now()))
-    if op.store.meta("default") != current and _ensure_default(op, machine):
+                op.put(replace(net, created=op.system.now()))
+    if op.store.meta("default") != current and _ensure_default(op):
         op.remark("default", current)
-    host = allocate.OperationHost(op, machine)
+    host = allocate.OperationHost(op)
     for net in op.all(Network) if changed else ():
         driver_of(net).check_settings(net, host)
         op.touch(network_owner(net))
@@ -183,10 +181,10 @@ def ensure(op: Operation, machine: HostFacts) -> None:
             if box is not None:
                 op.touch(sandbox_owner(box))
     for box in op.all(Sandbox) if changed else ():
-        port_publishing.publish(op, machine, box)
+        port_publishing.publish(op, box)
 
 
-def _ensure_default(op: Operation, machine: HostFacts) -> bool:
+def _ensure_default(op: Operation) -> bool:
     """Make the default network as the settings say; whether that could be done now."""
     wanted = default_network(op.settings, op.layout)
     there = op.network(wanted.id)
@@ -197,28 +195,28 @@ def _ensure_default(op: Operation, machine: HostFacts) -> bool:
             op.drop(there)
         return True
     if op.settings.bridge:
-        wanted = _adopt_address(op, machine, wanted)
+        wanted = _adopt_address(op, wanted)
     if there is not None:
         if not wanted.pool(4) and (kept := there.pool(4)) and not kept.given:
             wanted = replace(wanted, pools=(*wanted.pools, Pool(kept.subnet, given=False)))
         op.drop(there)
         wanted = replace(wanted, created=there.created)
-    wanted = replace(wanted, created=wanted.created or allocate.now(), number=0)
-    op.put(driver_of(wanted).complete(wanted, allocate.OperationHost(op, machine)))
+    wanted = replace(wanted, created=wanted.created or op.system.now(), number=0)
+    op.put(driver_of(wanted).complete(wanted, allocate.OperationHost(op)))
     return True
 
 
-def _adopt_address(op: Operation, machine: HostFacts, net: Network) -> Network:
+def _adopt_address(op: Operation, net: Network) -> Network:
     """The setting `bridge` names a bridge of the administrator's.
 
     The address that it has is the gateway.
     """
-    if machine.kind_of(op.settings.bridge) != "bridge":
+    if op.system.kind_of(op.settings.bridge) != "bridge":
         raise NotFound(
             f"bridge device with non default name {op.settings.bridge} must be created manually",
             f"ip link add {op.settings.bridge} type bridge",
         )
-    own = machine.address_of(op.settings.bridge)
+    own = op.system.address_of(op.settings.bridge)
     if own is None:
         return net
     others4 = tuple(pool for pool in net.pools if pool.subnet.version != 4)

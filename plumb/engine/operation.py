@@ -12,6 +12,7 @@ from dataclasses import replace
 from plumb.engine.desired_state import Narrator
 from plumb.engine.lookup import Lookup
 from plumb.engine.rule_order import OrderedKernel, reordering
+from plumb.engine.system import System
 from plumb.errors import PlumbError
 from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
 from plumb.model.paths import Layout
@@ -48,7 +49,7 @@ class Operation(Lookup):
     """One change to the intent.
 
     Args:
-        store, kernel, settings, layout: what it works with.
+        store, kernel, settings, layout, system: what it works with.
         config: the settings file's path.
         on_steps: is shown the steps before they are taken.
     """
@@ -59,11 +60,13 @@ class Operation(Lookup):
         kernel: OrderedKernel,
         settings: Settings,
         layout: Layout,
+        system: System,
         config: str = "",
         on_steps: OnSteps | None = None,
     ) -> None:
         super().__init__(store)
         self.kernel, self.settings, self.layout = kernel, settings, layout
+        self.system = system
         self.narrator = Narrator(self, settings, layout, config)
         self._on_steps = on_steps
         self._seen: dict[str, Network | Sandbox | Endpoint] = {}

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
-from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted
 from plumb.model import port_mapping
@@ -17,7 +16,7 @@ from plumb.model.ports import Port
 from plumb.things.host_ports import at
 
 
-def publish(op: Operation, machine: HostFacts, box: Sandbox) -> None:
+def publish(op: Operation, box: Sandbox) -> None:
     """Give each endpoint of a running container the ports that are its own now.
 
     What stays with its endpoint keeps its number; what moves to another endpoint is chosen anew, as
@@ -45,18 +44,16 @@ def publish(op: Operation, machine: HostFacts, box: Sandbox) -> None:
     for end, net in op.ends(box):
         missing = versions[end.id] - {port.host_ip.version for port in end.ports}
         asked = port_mapping.requests(
-            bindings, end, net, sorted(missing), proxy=proxied, ipv6=machine.listens_v6()
+            bindings, end, net, sorted(missing), proxy=proxied, ipv6=op.system.listens_v6()
         )
         if asked:
-            _give(op, machine, box, end, asked)
+            _give(op, box, end, asked)
 
 
-def _give(
-    op: Operation, machine: HostFacts, box: Sandbox, end: Endpoint, asked: Iterable[Request]
-) -> None:
+def _give(op: Operation, box: Sandbox, end: Endpoint, asked: Iterable[Request]) -> None:
     try:
         for group in port_mapping.groups(asked):
-            number = 0 if group[0].routed else _number(op, machine, group)
+            number = 0 if group[0].routed else _number(op, group)
             end = replace(
                 end,
                 ports=(*end.ports, *(Port(r.port, r.protocol, r.host_ip, number) for r in group)),
@@ -67,7 +64,7 @@ def _give(
         raise type(error)(f"{doing}: {error}", error.hint) from None
 
 
-def _number(op: Operation, machine: HostFacts, group: list[Request]) -> int:
+def _number(op: Operation, group: list[Request]) -> int:
     """A host port that is free on all addresses of a group."""
     one = group[0]
     for request, other in combinations(group, 2):
@@ -78,17 +75,16 @@ def _number(op: Operation, machine: HostFacts, group: list[Request]) -> int:
                 f"{one.port}/{one.protocol} is published twice there",
             )
     if one.exact:
-        _must_be_free(op, machine, group, one.first)
+        _must_be_free(op, group, one.first)
         return one.first
     first, last, reserved = (
-        (one.first, one.last, frozenset[int]()) if one.first else machine.ephemeral()
+        (one.first, one.last, frozenset[int]()) if one.first else op.system.ephemeral()
     )
     turn = f"port {one.protocol} {one.host_ip} {first}-{last}"
     previous = int(op.remarked(turn) or 0)
     for number in port_mapping.candidates(first, last, previous, reserved):
         if not any(
-            op.publisher(r.protocol, r.host_ip, number) or _taken(op, machine, r, number)
-            for r in group
+            op.publisher(r.protocol, r.host_ip, number) or _taken(op, r, number) for r in group
         ):
             op.remark(turn, str(number))
             return number
@@ -99,28 +95,28 @@ def _number(op: Operation, machine: HostFacts, group: list[Request]) -> int:
     )
 
 
-def _must_be_free(op: Operation, machine: HostFacts, group: list[Request], number: int) -> None:
+def _must_be_free(op: Operation, group: list[Request], number: int) -> None:
     for request in group:
         where = at(request.host_ip, number)
         rival = op.publisher(request.protocol, request.host_ip, number)
         if rival:
             raise Conflict(f"Bind for {where} failed: port is already allocated", _whose(op, rival))
-        if _taken(op, machine, request, number):
-            who = machine.holder(request.protocol, request.host_ip, number)
+        if _taken(op, request, number):
+            who = op.system.holder(request.protocol, request.host_ip, number)
             raise Conflict(
                 f"failed to bind host port {where}/{request.protocol}: address already in use",
                 f"{who or 'another program of this host'} has it: stop that, or publish another port",
             )
 
 
-def _taken(op: Operation, machine: HostFacts, request: Request, number: int) -> bool:
+def _taken(op: Operation, request: Request, number: int) -> bool:
     """Whether a program of the host has it.
 
     What this very operation takes from one container and gives to another is nobody else's.
     """
     if op.gives_back(request.protocol, request.host_ip, number):
         return False
-    return machine.trial(request.protocol, request.host_ip, number) == errno.EADDRINUSE
+    return op.system.trial(request.protocol, request.host_ip, number) == errno.EADDRINUSE
 
 
 def _whose(op: Operation, endpoint: str) -> str:

@@ -12,6 +12,7 @@ from plumb.engine import predefined
 from plumb.engine.lookup import Lookup
 from plumb.model import settings as settings_of
 from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.keywords import reference as reference_of
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
 from plumb.store import Store
@@ -86,24 +87,25 @@ class Reader:
         """All containers, running or not."""
         return self.store.all(Sandbox)
 
-    def network(self, reference: str) -> Network:
-        """A network by id, name or prefix.
+    def network(self, reference: str | Network) -> Network:
+        """A network by id, name or prefix; of a network itself, how it is now.
 
         Raises:
             NotFound: there is none.
         """
+        name = reference_of(reference, "network")
         for net in self.networks():
-            if net.predefined and reference in (net.id, net.name):
+            if net.predefined and name in (net.id, net.name):
                 return net
-        return Lookup(self.store).the_network(reference)
+        return Lookup(self.store).the_network(name)
 
-    def container(self, reference: str) -> Sandbox:
-        """A container by id, name or prefix.
+    def container(self, reference: str | Sandbox) -> Sandbox:
+        """A container by id, name or prefix; of a container itself, how it is now.
 
         Raises:
             NotFound: there is none.
         """
-        return Lookup(self.store).the_sandbox(reference)
+        return Lookup(self.store).the_sandbox(reference_of(reference, "container"))
 
     def endpoints(self, of: Network | Sandbox) -> list[Endpoint]:
         """The endpoints of a network, or of a running container."""

@@ -20,7 +20,6 @@ from pathlib import Path
 from plumb.engine import containers
 from plumb.engine.desired_state import HOST_OWNER
 from plumb.engine.dns_ports import renewed
-from plumb.engine.host_facts import HostFacts
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
@@ -173,23 +172,23 @@ def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
     return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, kernel)]
 
 
-def repair(op: Operation, kernel: OrderedKernel, machine: HostFacts) -> None:
+def repair(op: Operation, kernel: OrderedKernel) -> None:
     """Make the kernel what is recorded, and what the settings say now."""
-    touch_all(op, machine)
+    touch_all(op)
     op.carry_out(now=lambda things: look(kernel, things))
     kernel.take(reordering(op.store.things(), kernel))
 
 
-def steps_to_repair(op: Operation, kernel: OrderedKernel, machine: HostFacts) -> list[Step]:
+def steps_to_repair(op: Operation, kernel: OrderedKernel) -> list[Step]:
     """What repair would do."""
-    touch_all(op, machine)
+    touch_all(op)
     return [
         *op.steps(now=lambda things: look(kernel, things)),
         *reordering(op.store.things(), kernel),
     ]
 
 
-def touch_all(op: Operation, machine: HostFacts) -> None:
+def touch_all(op: Operation) -> None:
     """Have everything narrated again.
 
     A command that has ended since (a crash, a reboot) is not started again: its container is
@@ -201,7 +200,7 @@ def touch_all(op: Operation, machine: HostFacts) -> None:
         if box.status is Status.RUNNING and box.argv and gone(op, box):
             containers.stop(op, box.id, exit_code=137)
         elif box.dns_udp and not serves(op, box):
-            op.put(renewed(op, machine, box))
+            op.put(renewed(op, box))
         op.touch(sandbox_owner(box))
     for net in op.all(Network):
         op.touch(network_owner(net))

@@ -28,7 +28,7 @@ UNMISTAKABLE = {"bridge", "macvlan", "ipvlan", "overlay"}
 LINK_KINDS = ("plumb.kernel", "plumb.things")
 """Where these words are kinds of links (IFLA_INFO_KIND), and families of nftables."""
 OTHERS = {
-    ("plumb.engine.networks", "machine.kind_of(op.settings.bridge) != 'bridge'"),
+    ("plumb.engine.networks", "op.system.kind_of(op.settings.bridge) != 'bridge'"),
     ("plumb.trace.collect_state", "link.kind == 'bridge'"),
     ("plumb.trace.run", "link.kind == 'bridge'"),
     ("plumb.trace.assemble", "line.family != 'bridge'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,8 @@ from plumb.probes.promises.reachability import promises
 from plumb.things.links import Dummy, Macvlan
 from plumb.views import inspect, open_ports
 from tests.drivers import toy
-from tests.engine.test_networks import FRESH
 from tests.labs import Lab, sh
+from tests.memory_host import FRESH
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +93,7 @@ def test_its_own_options_are_read_from_the_stored_labels(host: Host) -> None:
         ({"ipv6": True}, "toy networks have no IPv6"),
     ],
 )
-def test_what_it_refuses(host: Host, asked: dict[str, object], words: str) -> None:
+def test_what_it_refuses(host: Host, asked: dict[str, Any], words: str) -> None:
     """Its own words, and those of all drivers."""
     with pytest.raises(Invalid, match=words):
         host.create_network("t", driver="toy", **asked)

@@ -5,8 +5,7 @@ On a kernel that is a dict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from plumb import Host
 from plumb.engine.container_links import NO_HOST
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
-from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Network
 from plumb.model.parse import attachment
 from plumb.things.dns import Resolver
@@ -22,23 +20,13 @@ from plumb.things.iptables import Rule
 from plumb.things.nftables import NftRule
 from plumb.things.sandbox import File, Process
 from plumb.views import inspect as docker
-from tests.test_golden import FRESH
-
-
-def made(folder: Path, **settings: object) -> Host:
-    """plumb on a kernel of memory."""
-    return Host(
-        folder / "root",
-        settings={key.replace("_", "-"): value for key, value in settings.items()},
-        kernel=MemoryKernel(FRESH),
-    )
+from tests.memory_host import MemoryHosts
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with made(tmp_path) as found:
-        found.create_network("shop", subnet="10.9.0.0/24")
-        yield found
+def host(host: Host) -> Host:
+    host.create_network("shop", subnet="10.9.0.0/24")
+    return host
 
 
 def hosts(host: Host, name: str) -> list[str]:
@@ -182,10 +170,12 @@ def to_postgres(host: Host) -> list[str]:
 
 
 @pytest.mark.parametrize("backend", ["iptables", "nftables"])
-def test_a_link_is_a_hole_where_containers_are_parted(tmp_path: Path, backend: str) -> None:
+def test_a_link_is_a_hole_where_containers_are_parted(
+    memory_host: MemoryHosts, backend: str
+) -> None:
     """Rules for each exposed port, there and back, as long as both run."""
     forwards = {"net/ipv4/ip_forward": "1"} if backend == "nftables" else {}
-    with made(tmp_path, icc=False, firewall_backend=backend, ip_forward=not forwards) as host:
+    with memory_host(icc=False, firewall_backend=backend, ip_forward=not forwards) as host:
         host.run("db", exposed=("5432/tcp",))
         host.run("web", links=(("db", "db"),))
         host.run("other")
@@ -259,29 +249,27 @@ def test_host_gateway_is_the_gateway_of_the_default_network(host: Host) -> None:
     ]
 
 
-def test_host_gateway_is_of_both_families_where_the_default_network_is(tmp_path: Path) -> None:
+def test_host_gateway_is_of_both_families_where_the_default_network_is(
+    memory_host: MemoryHosts,
+) -> None:
     """A line for each."""
-    with made(
-        tmp_path,
-        ipv6=True,
-        fixed_cidr_v6="fd17::/64",
-        bip="10.77.0.1/24",
-        default_gateway="10.77.0.9",
+    with memory_host(
+        ipv6=True, fixed_cidr_v6="fd17::/64", bip="10.77.0.1/24", default_gateway="10.77.0.9"
     ) as host:
         host.run("web", network="none", extra_hosts=(("host.test", "host-gateway"),))
         assert hosts(host, "web") == ["10.77.0.1\thost.test", "fd17::1\thost.test"]
 
 
-def test_host_gateway_as_the_settings_say(tmp_path: Path) -> None:
+def test_host_gateway_as_the_settings_say(memory_host: MemoryHosts) -> None:
     """Before anything else, also where there is no default network."""
-    with made(tmp_path, bridge="none", host_gateway_ips=["192.0.2.7", "2001:db8::7"]) as host:
+    with memory_host(bridge="none", host_gateway_ips=["192.0.2.7", "2001:db8::7"]) as host:
         host.run("web", network="host", extra_hosts=(("host.test", "host-gateway"),))
         assert hosts(host, "web") == ["192.0.2.7\thost.test", "2001:db8::7\thost.test"]
 
 
-def test_host_gateway_without_a_default_network(tmp_path: Path) -> None:
+def test_host_gateway_without_a_default_network(memory_host: MemoryHosts) -> None:
     """Docker's words; nothing is left."""
-    with made(tmp_path, bridge="none") as host:
+    with memory_host(bridge="none") as host:
         with pytest.raises(PlumbError, match="unable to derive the IP value for host-gateway"):
             host.run("web", network="none", extra_hosts=(("host.test", "host-gateway"),))
         assert host.containers() == []

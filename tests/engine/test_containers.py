@@ -5,7 +5,6 @@ On a kernel that is a dict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,9 @@ IFNAME = "com.docker.network.endpoint.ifname"
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with Host(tmp_path / "root", settings={}, kernel=MemoryKernel()) as made:
-        made.create_network("lab", subnet="10.9.0.0/24")
-        yield made
+def host(host: Host) -> Host:
+    host.create_network("lab", subnet="10.9.0.0/24")
+    return host
 
 
 def ips(host: Host, box: Sandbox | str) -> list[str]:

@@ -5,15 +5,13 @@ Who has one, on which ports, what it knows, whom it asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from plumb import Host
-from plumb.kernel.memory import MemoryKernel
+from plumb.engine.system import System
 from plumb.model.parse import attachment
 from plumb.plan import Step
 from plumb.things import Thing
@@ -21,22 +19,16 @@ from plumb.things.dns import Names, Resolver, Upstream
 from plumb.things.host_ports import Agent
 from plumb.things.iptables import Rule
 from plumb.things.nftables import NftRule
-from tests.test_golden import FRESH
+from tests.memory_host import MemoryHosts
 
 T = TypeVar("T", bound=Thing)
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with made(tmp_path) as found:
-        found.create_network("n1", subnet="10.9.0.0/24")
-        found.create_network("n2", subnet=["10.8.0.0/24", "fd00:8::/64"], ipv6=True)
-        yield found
-
-
-def made(folder: Path, **settings: object) -> Host:
-    """plumb on a kernel of memory."""
-    return Host(folder / "root", settings=settings, kernel=MemoryKernel(FRESH))
+def host(host: Host) -> Host:
+    host.create_network("n1", subnet="10.9.0.0/24")
+    host.create_network("n2", subnet=["10.8.0.0/24", "fd00:8::/64"], ipv6=True)
+    return host
 
 
 def things(host: Host, kind: type[T]) -> list[T]:
@@ -113,9 +105,7 @@ def test_a_containers_names(host: Host) -> None:
 
     Its addresses there.
     """
-    box = host.run(
-        "c1", network=attachment("name=n1,alias=web"), hostname="www", owns_hostname=True
-    )
+    box = host.run("c1", network=attachment("name=n1,alias=web"), hostname="www")
     host.connect("n2", "c1", aliases=("front",))
     one, two = things(host, Names)
     assert (one.title, one.names, one.ips) == (
@@ -135,14 +125,11 @@ def test_a_link_is_known_to_who_has_it(host: Host) -> None:
     assert server.links == ((host.network("n2").id, "database", "db"),)
 
 
-def test_servers_of_the_host_are_asked_from_the_host(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_servers_of_the_host_are_asked_from_the_host(memory_host: MemoryHosts) -> None:
     """They may be on its loopback; those that --dns names are asked from the sandbox."""
-    monkeypatch.setattr(
-        "plumb.engine.allocate.resolv_source",
-        lambda: "nameserver 127.0.0.1\nnameserver 192.0.2.1\n",
-    )
+    servers = "nameserver 127.0.0.1\nnameserver 192.0.2.1\n"
+    host = memory_host(System(resolv_source=lambda: servers))
+    host.create_network("n1", subnet="10.9.0.0/24")
     host.run("c1", network="n1")
     (server,) = things(host, Resolver)
     assert server.upstreams == (
@@ -172,17 +159,17 @@ def test_ndots_keeps_short_names_here(host: Host) -> None:
     assert things(host, Resolver)[0].ndots
 
 
-def test_the_rules_do_not_ask_for_the_hosts_firewall(tmp_path: Path) -> None:
+def test_the_rules_do_not_ask_for_the_hosts_firewall(memory_host: MemoryHosts) -> None:
     """With `iptables: false` plumb leaves the host's firewall alone; the sandbox is plumb's."""
-    with made(tmp_path, iptables=False, ip6tables=False) as host:
+    with memory_host(iptables=False, ip6tables=False) as host:
         host.create_network("n1")
         host.run("c1", network="n1")
         assert {rule.ns for rule in things(host, Rule)} == {things(host, Resolver)[0].ns}
 
 
-def test_nftables_in_the_sandbox(tmp_path: Path) -> None:
+def test_nftables_in_the_sandbox(memory_host: MemoryHosts) -> None:
     """With the nftables back end the sandbox has a table of its own, and no iptables rule."""
-    with made(tmp_path, **{"firewall-backend": "nftables", "ip-forward": False}) as host:
+    with memory_host(firewall_backend="nftables", ip_forward=False) as host:
         host.create_network("n1")
         host.run("c1", network="n1")
         assert things(host, Rule) == []

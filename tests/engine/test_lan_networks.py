@@ -5,29 +5,27 @@ Which parents there are, who shares one, which addresses. On a dict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import IPv4Address
-from pathlib import Path
 
 import pytest
 
 from plumb import Host
-from plumb.engine.host_facts import HostFacts
+from plumb.engine.system import System
 from plumb.errors import Conflict, Exhausted, Invalid, NotFound
-from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Attachment
 from plumb.things.links import Dummy, Ipvlan, Macvlan, Vlan
-from tests.engine.test_networks import FRESH
+from tests.memory_host import MemoryHosts
 
 DRIVERS = ("macvlan", "ipvlan")
 
 
+ETH0 = System(kind_of={"eth0": "", "eth0.5": "vlan"}.get)
+"""It has a link eth0 and a VLAN of it, eth0.5, that are not plumb's."""
+
+
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    """A host with a link eth0 and a VLAN of it, eth0.5, that are not plumb's."""
-    with Host(tmp_path / "root", settings={}, kernel=MemoryKernel(FRESH)) as made:
-        made.__dict__["_machine"] = HostFacts(kind_of={"eth0": "", "eth0.5": "vlan"}.get)
-        yield made
+def host(memory_host: MemoryHosts) -> Host:
+    return memory_host(ETH0)
 
 
 def links(host: Host) -> list[str]:
@@ -107,14 +105,14 @@ def test_without_a_parent_there_is_a_dummy(host: Host, driver: str, prefix: str)
     assert links(host) == []
 
 
-def test_a_parent_that_is_gone_when_a_container_comes(host: Host) -> None:
+def test_a_parent_that_is_gone_when_a_container_comes(host: Host, memory_host: MemoryHosts) -> None:
     """Docker's words."""
     host.create_network("n1", driver="macvlan", options={"parent": "eth0"})
-    host.__dict__["_machine"] = HostFacts()
+    gone = memory_host(System())
     with pytest.raises(
         NotFound, match="the requested parent interface eth0 was not found on the Docker host"
     ):
-        host.run("c1", network="n1")
+        gone.run("c1", network="n1")
 
 
 # -- who shares one ---------------------------------------------------------------

@@ -5,7 +5,6 @@ On a kernel that is a dict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -13,31 +12,14 @@ from typing import Any
 import pytest
 
 from plumb import Host
+from plumb.engine.system import System
 from plumb.errors import Conflict, Exhausted, Invalid, NotFound
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Network
 from plumb.model.settings import Settings
 from plumb.things.iptables import Family, Policy
 from plumb.things.layer3 import Address, Sysctl
-
-FRESH = (
-    *(
-        Sysctl(name, "0")
-        for name in (
-            "net/ipv4/ip_forward",
-            "net/ipv6/conf/all/forwarding",
-            "net/ipv6/conf/default/forwarding",
-        )
-    ),
-    *(Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family),
-)
-"""What every host has before plumb comes, as far as plumb changes it."""
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with Host(tmp_path / "root", settings={}, kernel=MemoryKernel(FRESH)) as made:
-        yield made
+from tests.memory_host import FRESH, MemoryHosts
 
 
 def subnets(net: Network) -> list[str]:
@@ -388,13 +370,13 @@ def test_a_name_goes_before_a_prefix(host: Host) -> None:
     assert three.name == one.id
 
 
-def test_a_prefix_of_several_is_nobody_s(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prefix_of_several_is_nobody_s(host: Host, memory_host: MemoryHosts) -> None:
     """The message says how many there are."""
     ids = iter(("ab" + "0" * 62, "ab" + "1" * 62))
     host.create_network("first")
-    monkeypatch.setattr("plumb.engine.allocate.new_id", lambda: next(ids))
+    counted = memory_host(System(token_hex=lambda size: next(ids)))
     for name in ("x", "y"):
-        host.create_network(name)
+        counted.create_network(name)
     with pytest.raises(Conflict, match=r"ambiguous \(2 matches found based on ID prefix"):
         host.network("ab")
 

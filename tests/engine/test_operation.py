@@ -20,7 +20,7 @@ from plumb.store.change import Change
 from plumb.store.sqlite import SqliteStore
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Bridge, Up
-from tests.test_golden import FRESH
+from tests.memory_host import FRESH
 
 
 class Stuck(MemoryKernel):

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from plumb import Conflict, Exhausted, Host
-from plumb.engine.host_facts import HostFacts
+from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import IPAddress
 from plumb.model.ports import Port
 from plumb.plan import Step
 from plumb.store.change import Change
 from plumb.things.host_ports import Agent, HostPort, Proxy
-from tests.test_golden import FRESH
+from tests.memory_host import FRESH, MemoryHosts
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with made(tmp_path) as found:
-        found.create_network("n1", subnet="10.9.0.0/24")
-        yield found
-
-
-def made(folder: Path, **settings: object) -> Host:
-    """plumb on a kernel of memory."""
-    return Host(folder / "root", settings=settings, kernel=MemoryKernel(FRESH))
+def host(host: Host) -> Host:
+    host.create_network("n1", subnet="10.9.0.0/24")
+    return host
 
 
 def ports(host: Host, name: str) -> list[tuple[str, str]]:
@@ -127,15 +121,14 @@ def test_a_range_until_it_is_used_up(host: Host) -> None:
         host.run("c3", network="n1", publish="8000-8001:80")
 
 
-def test_a_port_of_a_program_of_the_host(host: Host) -> None:
+def test_a_port_of_a_program_of_the_host(memory_host: MemoryHosts) -> None:
     """An exact one is an error that names the program, one of a range is passed over."""
 
     def trial(protocol: str, ip: IPAddress, port: int) -> int:
         return errno.EADDRINUSE if port == 8000 else 0
 
-    host.__dict__["_machine"] = HostFacts(
-        trial=trial, holder=lambda protocol, ip, port: "nginx (pid 12)"
-    )
+    host = memory_host(System(trial=trial, holder=lambda protocol, ip, port: "nginx (pid 12)"))
+    host.create_network("n1", subnet="10.9.0.0/24")
     with pytest.raises(
         Conflict, match=r"failed to bind host port 0\.0\.0\.0:8000/tcp: address already in use"
     ) as caught:
@@ -145,11 +138,11 @@ def test_a_port_of_a_program_of_the_host(host: Host) -> None:
     assert ports(host, "c1")[0] == ("80/tcp", "0.0.0.0 8001")
 
 
-def test_what_one_gives_back_another_can_have(host: Host) -> None:
+def test_what_one_gives_back_another_can_have(host: Host, memory_host: MemoryHosts) -> None:
     """In one operation too, though the port is bound until then: by plumb itself."""
     host.run("c1", network="n1", publish="8080:80")
-    host.__dict__["_machine"] = HostFacts(trial=lambda protocol, ip, port: errno.EADDRINUSE)
-    with host.operation() as verbs:
+    bound = memory_host(System(trial=lambda protocol, ip, port: errno.EADDRINUSE))
+    with bound.operation() as verbs:
         verbs.remove("c1", force=True)
         verbs.run("c2", network="n1", publish="8080:80")
     assert ports(host, "c2")[0] == ("80/tcp", "0.0.0.0 8080")
@@ -199,9 +192,9 @@ def test_what_stays_keeps_its_number(host: Host) -> None:
     assert ports(host, "c1") == before
 
 
-def test_without_the_proxy_the_port_is_bound_all_the_same(tmp_path: Path) -> None:
+def test_without_the_proxy_the_port_is_bound_all_the_same(memory_host: MemoryHosts) -> None:
     """So that it is nobody else's."""
-    with made(tmp_path, **{"userland-proxy": False}) as host:
+    with memory_host(userland_proxy=False) as host:
         host.create_network("n1", subnet="10.9.0.0/24")
         host.run("c1", network="n1", publish="8080:80")
         things = host.store.things()
@@ -221,12 +214,14 @@ def test_the_agent_is_there_as_long_as_a_port_is(host: Host) -> None:
     assert sum(isinstance(thing, Agent) for thing in host.store.things()) == 0
 
 
-def test_the_default_network_publishes_where_the_host_s_settings_say(tmp_path: Path) -> None:
+def test_the_default_network_publishes_where_the_host_s_settings_say(
+    memory_host: MemoryHosts,
+) -> None:
     """The setting `ip`: another address than all.
 
     What names an address itself is left alone, and so are other networks.
     """
-    with made(tmp_path, ip="127.0.0.1") as host:
+    with memory_host(ip="127.0.0.1") as host:
         host.create_network("n1", subnet="10.9.0.0/24")
         host.run("c1", publish=["8080:80", "192.0.2.10:8081:80"])
         host.run("c2", network="n1", publish="8082:80")
@@ -245,17 +240,16 @@ def test_all_that_is_exposed(host: Host) -> None:
     ]
 
 
-def test_the_proxy_takes_its_bindings_along(tmp_path: Path) -> None:
+def test_the_proxy_takes_its_bindings_along(memory_host: MemoryHosts) -> None:
     """Switched off, an IPv4 container has no IPv6 binding any more.
 
     Switched on, it has one again.
     """
-    with made(tmp_path) as host:
+    with memory_host() as host:
         host.create_network("n1", subnet="10.9.0.0/24")
         host.run("c1", network="n1", publish="8080:80")
-        kernel = host.kernel
     for proxy, expected in ((False, [4]), (True, [4, 6])):
-        with Host(tmp_path / "root", settings={"userland-proxy": proxy}, kernel=kernel) as host:
+        with memory_host(userland_proxy=proxy) as host:
             host.create_network(f"n{proxy}")
             assert [
                 port.host_ip.version for port in host.endpoints(host.container("c1"))[0].ports

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from plumb import Host
-from plumb.engine.host import Transaction
+from plumb.engine.verbs import Transaction
 from plumb.model.cnm import Status
 from plumb.model.parse import BRIDGE
 from plumb.plan import Step

@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -27,6 +27,7 @@ import dns.rrset
 import pytest
 
 from plumb import Host, PlumbError
+from plumb.engine.system import System, this_system
 from plumb.kernel import agent_socket
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Attachment, Sandbox, Status
@@ -123,6 +124,11 @@ def broken(host: Host) -> list[str]:
     ]
 
 
+def asking(server: object) -> System:
+    """The machine, with this name server in its resolv.conf."""
+    return replace(this_system(), resolv_source=lambda: f"nameserver {server}\n")
+
+
 @pytest.fixture(params=FIREWALLS)
 def site(request: pytest.FixtureRequest, lan: Lab) -> Iterator[Host]:
     """A host on a LAN, on each back end, whose router is its name server."""
@@ -130,21 +136,16 @@ def site(request: pytest.FixtureRequest, lan: Lab) -> Iterator[Host]:
     sh(cases.FORWARDS)
     with (
         labs.iptables(chosen.iptables),
-        pytest.MonkeyPatch.context() as patch,
-        lan.host(settings=chosen.settings) as host,
+        lan.host(settings=chosen.settings, system=asking(labs.ROUTER)) as host,
     ):
-        patch.setattr("plumb.engine.allocate.resolv_source", lambda: f"nameserver {labs.ROUTER}\n")
         yield host
         host.reset()
 
 
 @pytest.fixture
-def host(lan: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+def host(lan: Lab) -> Iterator[Host]:
     """The same on one back end."""
-    monkeypatch.setattr(
-        "plumb.engine.allocate.resolv_source", lambda: f"nameserver {labs.ROUTER}\n"
-    )
-    with lan.host() as known:
+    with lan.host(system=asking(labs.ROUTER)) as known:
         yield known
         known.reset()
 
@@ -292,13 +293,12 @@ def test_a_server_of_dns_is_asked_from_the_container(host: Host) -> None:
         assert server.asked == ["www.example. by 172.20.0.3"]
 
 
-def test_a_server_on_the_hosts_loopback_is_asked(lan: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_on_the_hosts_loopback_is_asked(lan: Lab) -> None:
     """As systemd-resolved's stub is.
 
     The question goes out from the host, not from the container.
     """
-    monkeypatch.setattr("plumb.engine.allocate.resolv_source", lambda: "nameserver 127.0.0.53\n")
-    with lan.host() as host, upstream(lan.netns, "127.0.0.53") as server:
+    with lan.host(system=asking("127.0.0.53")) as host, upstream(lan.netns, "127.0.0.53") as server:
         host.create_network("n1", subnet="172.20.0.0/24")
         host.run("c1", network="n1")
         assert found(host, "c1", "www.example") == [str(OUTSIDE)]

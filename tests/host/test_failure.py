@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from plumb import Host, StepFailed
-from plumb.engine.host import Transaction
+from plumb.engine.system import this_system
+from plumb.engine.verbs import Transaction
 from plumb.errors import KernelRefused
 from plumb.kernel.linux import LinuxKernel
 from plumb.model.cnm import Endpoint, Network, Sandbox
@@ -85,10 +86,12 @@ def fail_everywhere(
 
     assert failing
     for at in failing:
-        with Host(lab.root, settings=settings, kernel=Failing(at)) as host:
-            host.__dict__["_machine"] = Host(lab.root)._machine
-            with pytest.raises(StepFailed, match="refused by the test") as caught:
-                attempt(host, do)
+        refusing = Failing(at)
+        with (
+            Host(lab.root, settings=settings, kernel=refusing, system=this_system()) as host,
+            pytest.raises(StepFailed, match="refused by the test") as caught,
+        ):
+            attempt(host, do)
 
         assert caught.value.stuck == []
         assert state() == before, f"after the failure of step {at}: {caught.value.step}"

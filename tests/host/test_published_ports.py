@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from plumb import Conflict, Host, PlumbError
-from plumb.engine.host import Transaction
+from plumb.engine.verbs import Transaction
 from plumb.kernel import agent_client, agent_socket
 from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netns.namespaces import entered

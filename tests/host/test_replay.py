@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from plumb.engine.system import this_system
 from plumb.kernel.netfilter.backends import search_path
 from plumb.kernel.netns import namespaces
 from plumb.model.cnm import Status
 from plumb.plan import Step
 from plumb.views.shell import commands
 from tests import REPOSITORY, labs
-from tests.cases import CASES, Case, fixed_ids, on_kernels
+from tests.cases import CASES, Case, fixed, on_kernels
 from tests.labs import Lab, sh, state
 
 TYPED = [name for name in CASES if name != "command"]
@@ -62,7 +63,8 @@ def replay(case: Case, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> Non
 
     with labs.lab(lan=True) as lab:
         sh(case.before or "true")
-        with fixed_ids(), lab.host(settings=case.settings, on_steps=note) as host:
+        system = fixed(this_system())
+        with lab.host(settings=case.settings, system=system, on_steps=note) as host:
             with host.operation() as verbs:
                 case.build(verbs)
             boxes = {

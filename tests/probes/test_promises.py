@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, ip_address, ip_interface
 import pytest
 
 from plumb import Host
-from plumb.engine.host_facts import HostFacts
+from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Attachment, Status
 from plumb.model.parse import BRIDGE, PREFIX
@@ -32,8 +32,8 @@ def host(lab: Lab) -> Iterator[Host]:
 @pytest.fixture
 def lan_host(lab: Lab) -> Iterator[Host]:
     """The same, where every link is there that a network is to be on."""
-    with Host(lab.root, settings={}, kernel=MemoryKernel()) as made:
-        made.__dict__["_machine"] = HostFacts(kind_of=lambda name: "" if name == "eth0" else None)
+    system = System(kind_of=lambda name: "" if name == "eth0" else None)
+    with Host(lab.root, settings={}, kernel=MemoryKernel(), system=system) as made:
         yield made
 
 

@@ -23,6 +23,7 @@ from plumb import Host
 from plumb.engine.reader import Reader
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Attachment
+from plumb.model.keywords import NetworkOptions
 from plumb.trace.report import Report, Wishes
 from plumb.trace.tracer import Tracer
 from tests import labs
@@ -153,8 +154,13 @@ def _build(host: Host) -> None:
 
 
 def _on_the_lan(host: Host, driver: str) -> None:
-    own = {"subnet": "192.0.2.0/24", "gateway": "192.0.2.1", "options": {"parent": "eth0"}}
-    host.create_network("n5", driver=driver, **own)
+    own: NetworkOptions = {
+        "driver": driver,
+        "subnet": "192.0.2.0/24",
+        "gateway": "192.0.2.1",
+        "options": {"parent": "eth0"},
+    }
+    host.create_network("n5", **own)
     boxes = [("m1", "n5", "192.0.2.51"), ("m2", "n5", "192.0.2.52")]
     if driver == "macvlan":
         host.create_network(

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plumb import Host
-from plumb.kernel.memory import MemoryKernel
 from plumb.model import container_options, parse
 from plumb.views import inspect as docker
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with Host(tmp_path / "root", settings={}, kernel=MemoryKernel()) as made:
-        made.create_network(
-            "shop",
-            subnet=["10.9.0.0/24", "fd09::/64"],
-            ip_range="10.9.0.128/25",
-            ipv6=True,
-            aux_addresses={"printer": "10.9.0.9"},
-            options={"com.docker.network.driver.mtu": "1400"},
-            labels={"a": "b"},
-        )
-        yield made
+def host(host: Host) -> Host:
+    host.create_network(
+        "shop",
+        subnet=["10.9.0.0/24", "fd09::/64"],
+        ip_range="10.9.0.128/25",
+        ipv6=True,
+        aux_addresses={"printer": "10.9.0.9"},
+        options={"com.docker.network.driver.mtu": "1400"},
+        labels={"a": "b"},
+    )
+    return host
 
 
 def container(host: Host, name: str) -> dict[str, Any]:
@@ -142,7 +138,6 @@ def test_a_running_container_s_network(host: Host) -> None:
         "web",
         network=parse.attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"),
         hostname="www1",
-        owns_hostname=True,
     )
     found = container(host, "web")["NetworkSettings"]["Networks"]["shop"]
     end = host.endpoints(box)[0]

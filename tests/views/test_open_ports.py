@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,6 @@ from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Status
 from plumb.model.parse import BRIDGE
 from plumb.views.open_ports import openings
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with Host(tmp_path / "root", settings={}, kernel=MemoryKernel()) as made:
-        yield made
 
 
 def table(host: Host, direct: bool = False) -> list[tuple[str, str, str, str]]:

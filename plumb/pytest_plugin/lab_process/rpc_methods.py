@@ -10,7 +10,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from plumb import root
-from plumb.engine.host import Host, Transaction
+from plumb.engine.host import Host
+from plumb.engine.verbs import Transaction
 from plumb.errors import Invalid, NotFound
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host

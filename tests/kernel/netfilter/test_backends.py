@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from plumb import Host, StepFailed, Unsupported
-from plumb.engine.host_facts import HostFacts
 from plumb.engine.rule_order import chains
+from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.backends import Writer
@@ -46,10 +46,12 @@ def everything(tmp_path: Path) -> list[Thing]:
     found: dict[Key, Thing] = {}
     for name, case in CASES.items():
         kernel = MemoryKernel()
-        with Host(tmp_path / name, settings=case.settings, kernel=kernel) as host:
-            host.__dict__["_machine"] = HostFacts(kind_of={"eth0": "veth"}.get)
-            with host.operation() as verbs:
-                case.build(verbs)
+        system = System(kind_of={"eth0": "veth"}.get)
+        with (
+            Host(tmp_path / name, settings=case.settings, kernel=kernel, system=system) as host,
+            host.operation() as verbs,
+        ):
+            case.build(verbs)
         found.update(
             (thing.key, thing)
             for thing in kernel.things.values()

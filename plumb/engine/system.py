@@ -1,0 +1,100 @@
+"""The system that plumb runs on, besides its kernel: a clock, randomness, the host's files, ports.
+
+All that an operation takes from its surroundings before anything is planned is one value, so that
+tests (and whoever tries a plan out) give another.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Interface
+from typing import TypeVar
+
+from plumb.kernel.process import host_files
+from plumb.model.cnm import IPAddress, IPNetwork
+
+T = TypeVar("T")
+Ports = tuple[int, int]
+
+
+def utc_now() -> str:
+    """This moment, as Docker writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(frozen=True)
+class System:
+    """Functions that answer for the system.
+
+    The defaults have the real clock, randomness and files of names, and links and ports that nobody
+    else uses; `this_system` has the real ones of those as well.
+
+    Attributes:
+        now: this moment, as Docker writes it.
+        token_hex: so many random bytes, as hex digits; token_bytes: the bytes themselves.
+        host_name: the host's name.
+        host_file: the text of a file of the host's /etc, "" where it cannot be read.
+        resolv_path: where the host's resolv.conf lies; resolv_source: its text.
+        kind_of: the kind of a link, None where there is none of that name.
+        address_of: a link's first IPv4 address.
+        on_link: the networks that the host itself is attached to.
+        trial: the errno with which a port (protocol, address, port) cannot be bound, 0 if it can.
+        holder: the program that has a port, as far as that can be seen: "nginx (pid 12)", or "".
+        listens_v6: whether a program can listen on IPv6.
+        ephemeral: the first and the last port that are given out where none was asked for, and
+            those between them that are not.
+        spare: a UDP and a TCP port that can be bound in a namespace; those that are named, if they
+            can.
+    """
+
+    now: Callable[[], str] = utc_now
+    token_hex: Callable[[int], str] = secrets.token_hex
+    token_bytes: Callable[[int], bytes] = secrets.token_bytes
+    host_name: Callable[[], str] = host_files.host_name
+    host_file: Callable[[str], str] = host_files.host_file
+    resolv_path: Callable[[], str] = host_files.resolv_path
+    resolv_source: Callable[[], str] = host_files.resolv_source
+    kind_of: Callable[[str], str | None] = lambda name: None
+    address_of: Callable[[str], IPv4Interface | None] = lambda name: None
+    on_link: Callable[[], Sequence[IPNetwork]] = lambda: ()
+    trial: Callable[[str, IPAddress, int], int] = lambda protocol, ip, port: 0
+    holder: Callable[[str, IPAddress, int], str] = lambda protocol, ip, port: ""
+    listens_v6: Callable[[], bool] = lambda: True
+    ephemeral: Callable[[], tuple[int, int, frozenset[int]]] = lambda: (32768, 60999, frozenset())
+    spare: Callable[[str, Ports], Ports] = lambda ns, wanted: (
+        wanted if all(wanted) else (61053, 61054)
+    )
+
+    def new_id(self) -> str:
+        """64 random hex digits, as Docker's ids."""
+        return self.token_hex(32)
+
+    def new_mac(self) -> str:
+        """A random, locally administered unicast MAC address."""
+        raw = bytearray(self.token_bytes(6))
+        raw[0] = (raw[0] & 0xFC) | 0x02
+        return raw.hex(":")
+
+    def choice(self, among: Sequence[T]) -> T:
+        """One of these at random; there are fewer than 256."""
+        return among[self.token_bytes(1)[0] % len(among)]
+
+
+def this_system() -> System:
+    """The system that this process runs on."""
+    from plumb.kernel.net import host_links
+    from plumb.kernel.ports import free_ports, host_ports
+
+    return System(
+        kind_of=host_links.kind_of,
+        address_of=host_links.address_of,
+        on_link=host_links.on_link_networks,
+        trial=host_ports.trial,
+        holder=host_ports.holder_of,
+        listens_v6=host_ports.listens_v6,
+        ephemeral=host_ports.ephemeral,
+        spare=free_ports.ports,
+    )

@@ -1,0 +1,150 @@
+"""Verbs: what can be done to networks and containers, each written once.
+
+A `Host` does each as an operation of its own; a `Transaction` as part of the one that is under way.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Unpack
+
+from plumb.engine import containers, networks
+from plumb.engine.operation import Operation
+from plumb.model import keywords
+from plumb.model.cnm import Attachment, Network, Sandbox
+from plumb.model.keywords import ContainerOptions, EndpointOptions, NetworkOptions, reference, text
+
+
+class Verbs(ABC):
+    """The command line's verbs as methods.
+
+    Networks and containers are named by id, name or prefix, or are given themselves.
+
+    Raises:
+        Invalid: an argument makes no sense; NotFound: there is no such network or container;
+        Conflict, Exhausted: it cannot be had. Nothing has changed then.
+    """
+
+    @abstractmethod
+    def _within(self) -> AbstractContextManager[Operation]:
+        """The operation that a verb is part of, carried out when the with block ends if it is alone."""
+
+    # -- networks ---------------------------------------------------------------
+
+    def create_network(self, name: str, **options: Unpack[NetworkOptions]) -> Network:
+        """`network create`: the keywords are its flags, subnets and addresses as text.
+
+        Raises:
+            Invalid, Conflict, Exhausted: it cannot be had; nothing has changed.
+        """
+        with self._within() as op:
+            return networks.create(op, text(name, "a network's name"), **keywords.network(options))
+
+    def remove_network(self, network: str | Network) -> Network:
+        """`network rm`."""
+        with self._within() as op:
+            return networks.remove(op, reference(network, "network"))
+
+    def prune_networks(self, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
+        """`network prune`.
+
+        Args:
+            keep: says of a network that nobody is on whether it stays.
+        """
+        with self._within() as op:
+            return networks.prune(op, keep)
+
+    def connect(
+        self,
+        network: str | Network,
+        container: str | Sandbox,
+        wish: Attachment | None = None,
+        **options: Unpack[EndpointOptions],
+    ) -> Sandbox:
+        """`network connect`.
+
+        Args:
+            wish: all that is asked of its place in the network, in place of the keywords.
+        """
+        with self._within() as op:
+            net = reference(network, "network")
+            asked = keywords.attachment(net, options)
+            return containers.connect(op, net, reference(container, "container"), wish or asked)
+
+    def disconnect(
+        self, network: str | Network, container: str | Sandbox, force: bool = False
+    ) -> Sandbox:
+        """`network disconnect`.
+
+        Args:
+            force: also from a network that is not there any more.
+        """
+        with self._within() as op:
+            return containers.disconnect(
+                op, reference(network, "network"), reference(container, "container"), force
+            )
+
+    # -- containers ---------------------------------------------------------------
+
+    def create(self, name: str = "", **options: Unpack[ContainerOptions]) -> Sandbox:
+        """`create`: a container that is not started.
+
+        Args:
+            name: its name; one is made up where none is given.
+        """
+        with self._within() as op:
+            return containers.create(op, keywords.sandbox(name, options))
+
+    def start(self, container: str | Sandbox) -> Sandbox:
+        """`start`."""
+        with self._within() as op:
+            return containers.start(op, reference(container, "container"))
+
+    def run(
+        self, name: str = "", *, foreground: bool = False, **options: Unpack[ContainerOptions]
+    ) -> Sandbox:
+        """`run -d`: create and start.
+
+        Args:
+            name: its name; one is made up where none is given.
+            foreground: the caller will run the command (see `Host.command`).
+        """
+        with self._within() as op:
+            box = containers.create(op, keywords.sandbox(name, options))
+            return containers.start(op, box.id, foreground)
+
+    def stop(self, container: str | Sandbox, exit_code: int | None = None) -> Sandbox:
+        """`stop`.
+
+        Args:
+            exit_code: of a command that has ended by itself.
+        """
+        with self._within() as op:
+            return containers.stop(op, reference(container, "container"), exit_code)
+
+    def restart(self, container: str | Sandbox) -> Sandbox:
+        """`restart`: what was chosen by plumb may change, what was asked for stays."""
+        with self._within() as op:
+            box = containers.stop(op, reference(container, "container"))
+            return containers.start(op, box.id)
+
+    def remove(self, container: str | Sandbox, force: bool = False) -> Sandbox:
+        """`rm`.
+
+        Args:
+            force: also one that runs.
+        """
+        with self._within() as op:
+            return containers.remove(op, reference(container, "container"), force)
+
+
+class Transaction(Verbs):
+    """Verbs that are part of one operation, which is carried out when its with block ends."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+
+    def _within(self) -> AbstractContextManager[Operation]:
+        return nullcontext(self._operation)

@@ -1,0 +1,396 @@
+"""Keyword parameters of the library's verbs, and their values read: each type is written here once.
+
+The type checker sees them at every call (PEP 692), and what it has not seen, a misspelt keyword or a
+number where text is meant, is refused here in one sentence. Text is taken as the command line's
+options take it, and values of plumb's own types as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, TypedDict
+
+from plumb.errors import Invalid
+from plumb.model import container_options as own
+from plumb.model import ipam, parse
+from plumb.model.cnm import Attachment, IPAddress, IPNetwork, Network, Pairs, Sandbox
+from plumb.model.ports import PortBinding
+
+Texts = str | Iterable[str]
+"""One text, or several."""
+Mapped = Mapping[str, str] | Iterable[tuple[str, str]]
+"""Names and values, as a mapping or in pairs."""
+Joined = str | Network | Attachment
+"""A network to be on: by reference, as `--network` takes it, itself, or all that is asked of it."""
+
+
+class NetworkOptions(TypedDict, total=False):
+    """Keywords of `create_network`: the flags of `network create`.
+
+    Attributes:
+        subnet, ip_range, gateway: one or several, as text: "10.9.0.0/24", "10.9.0.1".
+        aux_addresses: addresses that are not handed out, by name.
+        driver: "bridge" where none is named.
+        internal, attachable: as the flags; False.
+        ipv4, ipv6: the address families; None: as the options say, else IPv4 alone.
+        options: driver options, as -o takes them.
+    """
+
+    subnet: Texts
+    ip_range: Texts
+    gateway: Texts
+    aux_addresses: Mapped | None
+    driver: str
+    internal: bool
+    attachable: bool
+    ipv4: bool | None
+    ipv6: bool | None
+    options: Mapped | None
+    labels: Mapped | None
+
+
+class EndpointOptions(TypedDict, total=False):
+    """Keywords of `connect`: the flags of `network connect`.
+
+    Attributes:
+        ip, ip6: addresses in the network's subnets.
+        mac_address: aa:bb:cc:dd:ee:ff.
+        link_local: further link-local addresses.
+        aliases: network-scoped names.
+        links: name and alias of other containers.
+        gw_priority: the network with the highest provides the default gateway; 0.
+        driver_opts: driver options of the endpoint.
+    """
+
+    ip: str | IPv4Address
+    ip6: str | IPv6Address
+    mac_address: str
+    link_local: Texts
+    aliases: Texts | None
+    links: Mapped
+    gw_priority: int
+    driver_opts: Mapped
+
+
+class ContainerOptions(TypedDict, total=False):
+    """Keywords of `create` and `run`: what a container shall be; without one it is as the flag's default.
+
+    Attributes:
+        network: its networks; the default network where none is named.
+        command: its command, word by word; without one the sandbox just stays.
+        publish: ports to publish, as -p takes them; ports: the same, read.
+        publish_all: publish all exposed ports.
+        exposed: exposed ports, "80/tcp", "7000-7005/udp".
+        hostname, domainname: its names; the hostname is the id's first twelve digits.
+        mac: the MAC address of its first endpoint.
+        dns, dns_search, dns_options: lines of its resolv.conf.
+        extra_hosts: lines of its hosts file: name and address, or "host-gateway".
+        links: name and alias of containers that it shall know.
+        environment: NAME=value words.
+        cap_add, cap_drop: capabilities, with or without CAP_; privileged: it has all.
+        sysctls: settings of its network namespace, "net.ipv4.ip_forward" or with slashes.
+        labels: names and values.
+        auto_remove: it is removed when its command ends.
+    """
+
+    network: Joined | Iterable[Joined]
+    command: Iterable[str]
+    publish: Texts
+    ports: Iterable[PortBinding]
+    publish_all: bool
+    exposed: Texts
+    hostname: str
+    domainname: str
+    mac: str
+    dns: str | IPAddress | Iterable[str | IPAddress]
+    dns_search: Texts
+    dns_options: Texts
+    extra_hosts: Mapped
+    links: Mapped
+    environment: Texts
+    cap_add: Texts
+    cap_drop: Texts
+    privileged: bool
+    sysctls: Mapped
+    labels: Mapped
+    auto_remove: bool
+
+
+# -- values ---------------------------------------------------------------
+
+
+def refuse_unknown(given: Mapping[str, object], known: type, what: str) -> None:
+    """See that all keywords are known.
+
+    Args:
+        known: the TypedDict that has them.
+        what: what they are about, for the message.
+
+    Raises:
+        Invalid: one is not; the hint names the nearest.
+    """
+    names = known.__annotations__
+    for key in given:
+        if key not in names:
+            raise Invalid(
+                f"unknown keyword {key!r} for {what}",
+                parse.nearest(key, names) or f"there are {', '.join(names)}",
+            )
+
+
+def text(value: object, what: str) -> str:
+    """A value that must be text.
+
+    Raises:
+        Invalid: it is not.
+    """
+    if not isinstance(value, str):
+        raise Invalid(f"{what} is text, not {value!r}")
+    return value
+
+
+def texts(value: object, what: str) -> tuple[str, ...]:
+    """One text or several.
+
+    Raises:
+        Invalid: it is neither.
+    """
+    return tuple(text(each, what) for each in _several(value, what, str))
+
+
+def flag(value: object, what: str) -> bool:
+    """True or False.
+
+    Raises:
+        Invalid: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise Invalid(f"{what} is True or False, not {value!r}")
+    return value
+
+
+def pairs(value: object, what: str) -> Pairs:
+    """Names and values.
+
+    Raises:
+        Invalid: it is neither a mapping of texts nor pairs of them.
+    """
+    items = value.items() if isinstance(value, Mapping) else value
+    if isinstance(items, str) or not isinstance(items, Iterable):
+        raise Invalid(f"{what} is a mapping, or pairs of name and value, not {value!r}")
+    return tuple(_pair(item, what) for item in items)
+
+
+def _pair(value: object, what: str) -> tuple[str, str]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise Invalid(f"{what} is a mapping, or pairs of name and value, not {value!r}")
+    return text(value[0], what), text(value[1], what)
+
+
+def reference(value: object, what: str) -> str:
+    """A network or container by id, name or prefix, or itself.
+
+    Raises:
+        Invalid: it is neither text nor a network or a container.
+    """
+    return value.id if isinstance(value, Network | Sandbox) else text(value, f"a {what}'s name")
+
+
+def _several(value: object, what: str, *one: type) -> tuple[object, ...]:
+    """The items of a value; it is one itself if it is of one of these types."""
+    if one and isinstance(value, one):
+        return (value,)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise Invalid(f"{what} is {'text' if str in one else 'a list'}, not {value!r}")
+    return tuple(value)
+
+
+# -- networks ---------------------------------------------------------------
+
+
+def network(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked of a network, from the keywords of `create_network`: as `networks.create` takes it.
+
+    Raises:
+        Invalid: an unknown keyword, or a value that makes no sense.
+    """
+    refuse_unknown(options, NetworkOptions, "a network")
+    read = {key: NETWORK[key](value, key) for key, value in options.items()}
+    pools = ipam.plan_pools(
+        read.pop("subnet", ()),
+        read.pop("ip_range", ()),
+        read.pop("gateway", ()),
+        read.pop("aux_addresses", {}),
+    )
+    return {"pools": pools, **read}
+
+
+def _subnets(value: object, what: str) -> list[IPNetwork]:
+    return [parse.network(each, what.replace("_", "-")) for each in texts(value, what)]
+
+
+def _gateways(value: object, what: str) -> list[IPAddress]:
+    return [parse.address(each, what) for each in texts(value, what)]
+
+
+def _family(value: object, what: str) -> bool | None:
+    return None if value is None else flag(value, what)
+
+
+def _mapping(value: object, what: str) -> dict[str, str]:
+    return {} if value is None else dict(pairs(value, what))
+
+
+NETWORK: dict[str, Callable[[object, str], Any]] = {
+    "subnet": _subnets,
+    "ip_range": _subnets,
+    "gateway": _gateways,
+    "aux_addresses": _mapping,
+    "driver": text,
+    "internal": flag,
+    "attachable": flag,
+    "ipv4": _family,
+    "ipv6": _family,
+    "options": _mapping,
+    "labels": _mapping,
+}
+
+
+# -- endpoints ---------------------------------------------------------------
+
+
+def attachment(network: str, options: Mapping[str, Any]) -> Attachment:
+    """What is asked of a place in a network, from the keywords of `connect`.
+
+    Raises:
+        Invalid: an unknown keyword, or a value that makes no sense.
+    """
+    refuse_unknown(options, EndpointOptions, "an endpoint")
+    read = {key: ENDPOINT[key](value, key) for key, value in options.items()}
+    return parse.make_attachment(network, **read)
+
+
+def _address(value: object, what: str) -> str:
+    return str(value) if isinstance(value, IPv4Address | IPv6Address) else text(value, what)
+
+
+def _number(value: object, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Invalid(f"{what} is a whole number, not {value!r}")
+    return value
+
+
+def _aliases(value: object, what: str) -> tuple[str, ...] | None:
+    return None if value is None else texts(value, what)
+
+
+ENDPOINT: dict[str, Callable[[object, str], Any]] = {
+    "ip": _address,
+    "ip6": _address,
+    "mac_address": text,
+    "link_local": texts,
+    "aliases": _aliases,
+    "links": pairs,
+    "gw_priority": _number,
+    "driver_opts": pairs,
+}
+
+
+# -- containers ---------------------------------------------------------------
+
+
+def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
+    """A container as asked for, from the keywords of `create`.
+
+    Raises:
+        Invalid: an unknown keyword, or a value that makes no sense.
+    """
+    refuse_unknown(options, ContainerOptions, "a container")
+    read = {key: CONTAINER[key](value, key) for key, value in options.items()}
+    published = read.pop("publish", ())
+    if published:
+        read["ports"] = (*read.get("ports", ()), *published)
+    return Sandbox(
+        "",
+        text(name, "a container's name"),
+        attachments=read.pop("network", ()),
+        argv=read.pop("command", ()),
+        **read,
+    )
+
+
+def _networks(value: object, what: str) -> tuple[Attachment, ...]:
+    return tuple(
+        each if isinstance(each, Attachment) else parse.attachment(reference(each, what))
+        for each in _several(value, what, str, Network, Attachment)
+    )
+
+
+def _words(value: object, what: str) -> tuple[str, ...]:
+    return tuple(text(each, what) for each in _several(value, what))
+
+
+def _publish(value: object, what: str) -> tuple[PortBinding, ...]:
+    return tuple(port for each in texts(value, what) for port in own.published(each))
+
+
+def _ports(value: object, what: str) -> tuple[PortBinding, ...]:
+    found = _several(value, what)
+    if any(not isinstance(port, PortBinding) for port in found):
+        raise Invalid(f"{what} are PortBinding values, not {value!r}", "publish= takes text")
+    return tuple(port for port in found if isinstance(port, PortBinding))
+
+
+def _exposed(value: object, what: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(port for each in texts(value, what) for port in own.exposed(each)))
+
+
+def _host_name(value: object, what: str) -> str:
+    return parse.host_name(given) if (given := text(value, what)) else ""
+
+
+def _mac(value: object, what: str) -> str:
+    return parse.mac(given) if (given := text(value, what)) else ""
+
+
+def _servers(value: object, what: str) -> tuple[IPAddress, ...]:
+    several = _several(value, what, str, IPv4Address, IPv6Address)
+    return tuple(parse.address(_address(each, what), "name server") for each in several)
+
+
+def _hosts(value: object, what: str) -> Pairs:
+    return tuple(own.extra_host(f"{name}:{ip}") for name, ip in pairs(value, what))
+
+
+def _capabilities(value: object, what: str) -> tuple[str, ...]:
+    return tuple(own.capability(each) for each in texts(value, what))
+
+
+def _sysctls(value: object, what: str) -> Pairs:
+    return tuple(own.container_sysctl(f"{name}={text}") for name, text in pairs(value, what))
+
+
+CONTAINER: dict[str, Callable[[object, str], Any]] = {
+    "network": _networks,
+    "command": _words,
+    "publish": _publish,
+    "ports": _ports,
+    "publish_all": flag,
+    "exposed": _exposed,
+    "hostname": _host_name,
+    "domainname": _host_name,
+    "mac": _mac,
+    "dns": _servers,
+    "dns_search": texts,
+    "dns_options": texts,
+    "extra_hosts": _hosts,
+    "links": pairs,
+    "environment": texts,
+    "cap_add": _capabilities,
+    "cap_drop": _capabilities,
+    "privileged": flag,
+    "sysctls": _sysctls,
+    "labels": pairs,
+    "auto_remove": flag,
+}
