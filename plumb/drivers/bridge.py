@@ -60,7 +60,7 @@ FIREWALLS = {"iptables": bridge_iptables, "nftables": bridge_nftables}
 
 
 def shared(settings: Settings) -> Iterator[Thing]:
-    """What is there once for all bridge networks."""
+    """Things that are there once for all bridge networks."""
     yield from FIREWALLS[settings.firewall_backend].host(settings)
 
 
@@ -296,7 +296,7 @@ def check_settings(net: Network, host: HostView) -> None:
 
 
 def needs_gateway(net: Network, version: int) -> bool:
-    """Whether an address is set aside for the host; else even a /31 has room for two containers."""
+    """Tell whether an address is set aside for the host; else a /31 has room for two containers."""
     if net.bridge.mode(version) is GatewayMode.ISOLATED:
         return False
     return not (version == 4 and net.bridge.inhibit_ipv4 and net.internal)

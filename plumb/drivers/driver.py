@@ -27,7 +27,7 @@ class HostView(Protocol):
         """The host's settings."""
 
     def networks(self) -> Sequence[Network]:
-        """All networks, those of the operation under way too."""
+        """List all networks, those of the operation under way too."""
 
     def kind_of(self, link: str) -> str | None:
         """The IFLA_INFO_KIND of a link of the host, "" for hardware; None where there is none."""

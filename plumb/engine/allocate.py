@@ -45,7 +45,7 @@ class OperationHost:
         return self._op.settings
 
     def networks(self) -> list[Network]:
-        """All networks, those of the operation too."""
+        """List all networks, those of the operation too."""
         return self._op.all(Network)
 
     def kind_of(self, link: str) -> str | None:

@@ -104,12 +104,12 @@ class Network:
 
     @property
     def traits(self) -> Traits:
-        """What its driver says of all its networks."""
+        """Traits of its driver, the same for all networks of it."""
         return TRAITS[self.driver]
 
     @property
     def own(self) -> DriverOptions:
-        """Its driver's own options."""
+        """Options of its driver."""
         found = self.traits
         if found.stored:
             return cast(DriverOptions, getattr(self, found.stored))
@@ -131,12 +131,12 @@ class Network:
 
     @property
     def bridge_in_host(self) -> bool:
-        """Whether its link is a bridge of the host, which routes for it: see `Traits`."""
+        """True if its link is a bridge of the host, which routes for it: see `Traits`."""
         return self.traits.bridge_in_host
 
     @property
     def on_lan(self) -> bool:
-        """Whether its containers are machines of the segment of a link of the host."""
+        """True if its containers are machines of the segment of a link of the host."""
         return self.traits.on_lan
 
     @property

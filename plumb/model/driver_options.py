@@ -32,17 +32,17 @@ class DriverOptions:
 
     @property
     def icc(self) -> bool:
-        """Whether the network's containers may reach each other."""
+        """True if the network's containers may reach each other."""
         return True
 
     @property
     def layer3(self) -> bool:
-        """Whether containers have no neighbours, and give all packets just to their link."""
+        """True if containers have no neighbours, and give all packets just to their link."""
         return False
 
     @property
     def sharing(self) -> str:
-        """Which of a parent's links reach each other: bridge, private, vepa, passthru.
+        """Rule of which links of a parent reach each other: bridge, private, vepa, passthru.
 
         Empty where there is no parent.
         """
@@ -50,7 +50,7 @@ class DriverOptions:
 
     @property
     def takes_parent(self) -> bool:
-        """Whether the parent is taken away from the host as a whole."""
+        """True if the parent is taken away from the host as a whole."""
         return False
 
 
@@ -121,7 +121,7 @@ class MacvlanOptions(DriverOptions):
 
     @property
     def takes_parent(self) -> bool:
-        """Whether the one link gets all that arrives."""
+        """True if the one link gets all that arrives."""
         return self.mode is MacvlanMode.PASSTHRU
 
 
@@ -159,7 +159,7 @@ class IpvlanOptions(DriverOptions):
 
     @property
     def layer3(self) -> bool:
-        """Whether the parent hands packets over as a router (l3 and l3s)."""
+        """True if the parent hands packets over as a router (l3 and l3s)."""
         return self.mode is not IpvlanMode.L2
 
     @property

@@ -16,7 +16,7 @@ from plumb.model.driver_options import DriverOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What is the same for all networks of a driver.
+    """Properties that all networks of a driver have.
 
     Attributes:
         name: the driver's name, as `--driver` has it and as a network stores it.

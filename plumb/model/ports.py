@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class PortBinding(NamedTuple):
-    """One published port as asked for: `-p [[ip:][first[-last]]:]port/protocol`.
+    """Published port as asked for: `-p [[ip:][first[-last]]:]port/protocol`.
 
     First None: any free port.
     """

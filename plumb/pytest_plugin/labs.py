@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def _on_lan(driver: str) -> bool:
-    """Whether a driver's containers are on the segment of a link of the host."""
+    """Tell whether a driver's containers are on the segment of a link of the host."""
     from plumb.drivers import DRIVERS
 
     return driver in DRIVERS and DRIVERS[driver].on_lan

@@ -26,7 +26,7 @@ T = TypeVar("T", Network, Sandbox, Endpoint)
 
 
 class Store(Protocol):
-    """What is on record under one root.
+    """Record of one root.
 
     Readers see whole changes: all of an operation or nothing of it. Whoever calls `begin`, `finish`,
     `abandon`, `remark`, `begin_reset` or `empty` holds the lock.
@@ -34,7 +34,7 @@ class Store(Protocol):
 
     @property
     def current(self) -> bool:
-        """Whether this is still the store under the root; a reset takes it away."""
+        """True while this is the store under the root; a reset takes it away."""
 
     def close(self) -> None:
         """Let go of it; what is on record stays."""
@@ -55,10 +55,10 @@ class Store(Protocol):
         """A network or sandbox by its name."""
 
     def prefixed(self, kind: type[T], prefix: str) -> list[T]:
-        """Those whose id begins with some hex digits."""
+        """List those whose id begins with some hex digits."""
 
     def all(self, kind: type[T]) -> list[T]:
-        """All of a kind, in the order in which they were made."""
+        """List all of a kind, in the order in which they were made."""
 
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
         """The endpoints of a network or of a sandbox, by its id, in the order of making."""
@@ -69,7 +69,7 @@ class Store(Protocol):
     # -- addresses and ports ---------------------------------------------------------
 
     def taken(self, subnet: IPNetwork, ip: IPAddress) -> bool:
-        """Whether an address of a subnet is handed out."""
+        """Tell whether an address of a subnet is handed out."""
 
     def holder(self, subnet: IPNetwork, ip: IPAddress) -> str:
         """The id of the network or endpoint that has it, or empty."""

@@ -74,7 +74,7 @@ class SqliteStore:
 
     @property
     def current(self) -> bool:
-        """Whether this is the file under the root.
+        """True while this is the file under the root.
 
         A reset takes it away, and who waited for its turn must open another.
         """
@@ -103,11 +103,11 @@ class SqliteStore:
         return self._one(kind, "name = ?", name)
 
     def prefixed(self, kind: type[T], prefix: str) -> list[T]:
-        """Those whose id begins so."""
+        """List those whose id begins so."""
         return self._all(kind, "id >= ? AND id < ?", prefix, prefix + "g")
 
     def all(self, kind: type[T]) -> list[T]:
-        """All of them, in the order in which they were made."""
+        """List all of a kind, in the order in which they were made."""
         return self._all(kind, "1")
 
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
@@ -137,14 +137,14 @@ class SqliteStore:
     # -- addresses ---------------------------------------------------------------
 
     def taken(self, subnet: IPNetwork, ip: IPAddress) -> bool:
-        """Whether somebody has this address."""
+        """Tell whether an address of the subnet is handed out."""
         row = self._db.execute(
             "SELECT 1 FROM address WHERE subnet = ? AND ip = ?", (str(subnet), ip.packed.hex())
         )
         return row.fetchone() is not None
 
     def holder(self, subnet: IPNetwork, ip: IPAddress) -> str:
-        """Who has it."""
+        """Id of the network or endpoint that has it, or empty."""
         row = self._db.execute(
             "SELECT owner FROM address WHERE subnet = ? AND ip = ?", (str(subnet), ip.packed.hex())
         )
@@ -152,7 +152,7 @@ class SqliteStore:
         return found[0] if found else ""
 
     def count(self, subnet: IPNetwork, span: IPNetwork) -> int:
-        """How many addresses of a part of the subnet are handed out."""
+        """Number of addresses of a part of the subnet that are handed out."""
         ends = (span.network_address.packed.hex(), span.broadcast_address.packed.hex())
         row = self._db.execute(
             "SELECT count(*) FROM address WHERE subnet = ? AND ip BETWEEN ? AND ?",
@@ -170,7 +170,7 @@ class SqliteStore:
     # -- host ports ---------------------------------------------------------------
 
     def ports(self, protocol: str, port: int) -> list[tuple[IPAddress, str]]:
-        """On which addresses a port of the host is published, and by which endpoint."""
+        """Addresses on which a port of the host is published, each with the endpoint's id."""
         rows = self._db.execute(
             "SELECT ip, owner FROM port WHERE protocol = ? AND port = ?", (protocol, port)
         )
@@ -179,7 +179,7 @@ class SqliteStore:
     # -- what exists in the kernel ---------------------------------------------------
 
     def things(self, owner: str | None = None) -> list[Thing]:
-        """What is recorded to exist, of one owner or altogether, in the order in which it came to be."""
+        """Things on record, of one owner or of all, in the order in which they came to be."""
         if owner is None:
             rows = self._db.execute("SELECT kind, json FROM thing ORDER BY number")
         else:
@@ -190,28 +190,28 @@ class SqliteStore:
         return [thing_of(kind, text) for kind, text in rows]
 
     def things_of(self, kind: type[Thing]) -> list[Thing]:
-        """What is recorded to exist of one kind."""
+        """Things on record of one kind."""
         rows = self._db.execute(
             "SELECT kind, json FROM thing WHERE kind = ? ORDER BY number", (kind.__name__,)
         )
         return [thing_of(name, text) for name, text in rows]
 
     def thing(self, key: Key) -> Thing | None:
-        """What is recorded under a key."""
+        """Thing that is recorded under a key."""
         row = self._db.execute(
             "SELECT kind, json FROM thing WHERE key = ?", (key_text(key),)
         ).fetchone()
         return thing_of(*row) if row else None
 
     def previous(self, key: Key) -> Thing | None:
-        """What a standing thing was before plumb changed it."""
+        """State of a standing thing before plumb changed it."""
         row = self._db.execute(
             "SELECT kind, previous FROM thing WHERE key = ?", (key_text(key),)
         ).fetchone()
         return thing_of(row[0], row[1]) if row and row[1] else None
 
     def owners(self, key: Key) -> list[str]:
-        """Who needs a thing."""
+        """Owners that need a thing."""
         return [
             name
             for (name,) in self._db.execute(
@@ -230,17 +230,17 @@ class SqliteStore:
             )
 
     def finish(self, number: int, change: Change) -> None:
-        """It was done: the change counts, the journal's line goes, in one transaction."""
+        """Make a change count and strike it from the journal, in one transaction."""
         with transaction(self._db):
             apply(self._db, change)
             self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
 
     def abandon(self, number: int) -> None:
-        """It was taken back: the journal's line goes, nothing else."""
+        """Strike an operation that was taken back from the journal; nothing else changes."""
         self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
 
     def unfinished(self) -> list[Unfinished]:
-        """What was begun by somebody who died over it."""
+        """Operations that were begun by a process that has died since."""
         rows = self._db.execute("SELECT number, json FROM journal ORDER BY number").fetchall()
         return [read_entry(number, text) for number, text in rows]
 
@@ -253,7 +253,7 @@ class SqliteStore:
         self.remark("reset", "begun")
 
     def empty(self) -> None:
-        """All has been taken away: nothing is on record any more."""
+        """Forget everything: all has been taken away."""
         with transaction(self._db):
             for table in (
                 "meta",

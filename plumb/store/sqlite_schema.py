@@ -66,7 +66,7 @@ def prepare(db: sqlite3.Connection, where: str) -> None:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All that a with block writes, or nothing of it."""
+    """Write all that a with block writes, or nothing of it."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
