@@ -13,7 +13,7 @@ Networks in tests, on a host that is made of namespaces and goes away with the t
     leaks       nothing may be left behind on the real host
     artifacts   what is kept of a test that failed
     session     the labs that there are, and what becomes of them when a test fails
-    nursery     pytest's end of the wire to the processes that it starts for its labs; wire: what goes over it
+    forkserver     pytest's end of the wire to the processes that it starts for its labs; wire: what goes over it
     inside      those processes that pytest starts for it
 
 Every pytest where plumb is installed loads `hooks` and `fixtures`, and nothing else of plumb; the

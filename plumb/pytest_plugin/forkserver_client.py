@@ -1,4 +1,4 @@
-"""pytest's end of the nursery.
+"""pytest's end of the forkserver.
 
 One process that makes hosts, started when the first is asked for, ended with pytest.
 """
@@ -100,7 +100,7 @@ class LabHandle:
         return {self.line.descriptor, self.process} - {-1}
 
 
-class Nursery:
+class Forkserver:
     """The process that makes hosts."""
 
     def __init__(self) -> None:
@@ -169,31 +169,31 @@ class Nursery:
 
 
 class Shared:
-    """The nursery of this pytest process; a forked child of it would need one of its own."""
+    """The forkserver of this pytest process; a forked child of it would need one of its own."""
 
     def __init__(self) -> None:
-        self._nursery: Nursery | None = None
-        self._retired: list[Nursery] = []
+        self._forkserver: Forkserver | None = None
+        self._retired: list[Forkserver] = []
         self._owner = 0
 
-    def __call__(self) -> Nursery:
-        """The nursery, started if need be.
+    def __call__(self) -> Forkserver:
+        """The forkserver, started if need be.
 
         One that was interrupted goes on for the sake of its labs, and makes no more.
         """
-        if self._nursery is not None and self._owner == os.getpid() and self._nursery.line.cut:
-            self._retired.append(self._nursery)
-            self._nursery = None
-        if self._nursery is None or self._owner != os.getpid():
-            self._nursery, self._owner = Nursery(), os.getpid()
-        return self._nursery
+        if self._forkserver is not None and self._owner == os.getpid() and self._forkserver.line.cut:
+            self._retired.append(self._forkserver)
+            self._forkserver = None
+        if self._forkserver is None or self._owner != os.getpid():
+            self._forkserver, self._owner = Forkserver(), os.getpid()
+        return self._forkserver
 
     def known(self) -> tuple[set[int], set[int]]:
         """The descriptors that pytest holds of it, and its pid.
 
         Nothing where it was not started.
         """
-        all_of_them = [*self._retired, *([self._nursery] if self._nursery else [])]
+        all_of_them = [*self._retired, *([self._forkserver] if self._forkserver else [])]
         return {each.line.descriptor for each in all_of_them}, {
             each.process.pid for each in all_of_them
         }
@@ -201,9 +201,9 @@ class Shared:
     def close(self) -> None:
         """End it, if it was started here."""
         if self._owner == os.getpid():
-            for each in (*self._retired, *([self._nursery] if self._nursery else [])):
+            for each in (*self._retired, *([self._forkserver] if self._forkserver else [])):
                 each.close()
-        self._nursery, self._retired = None, []
+        self._forkserver, self._retired = None, []
 
 
 the: Shared = Shared()

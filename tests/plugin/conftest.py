@@ -12,7 +12,7 @@ from tests.plugin.runs import Runs
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nursery() -> Iterator[None]:
+def _forkserver() -> Iterator[None]:
     yield
     forkserver_client.the.close()
 

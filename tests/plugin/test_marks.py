@@ -31,8 +31,8 @@ NEEDS = """
 
     @pytest.fixture(autouse=True)
     def no_such_kernel(monkeypatch):
-        from plumb.pytest_plugin import nursery
-        monkeypatch.setattr(nursery.Nursery, "able", lambda self, name: (name == "veth", f"this kernel has no {name}: modprobe {name}"))
+        from plumb.pytest_plugin import forkserver_client
+        monkeypatch.setattr(forkserver_client.Forkserver, "able", lambda self, name: (name == "veth", f"this kernel has no {name}: modprobe {name}"))
 
     def test_not_there(lab):
         lab.require("ipvlan")

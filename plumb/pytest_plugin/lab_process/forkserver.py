@@ -1,4 +1,4 @@
-"""The nursery: forks a fake host in a few milliseconds, since it has imported all that a host will need.
+"""The forkserver: forks a fake host in a few milliseconds, since it has imported all that a host will need.
 
 pytest may have threads, and a heap that is dear to copy; a fork of it would inherit both. So this
 process is started fresh, once, when the first lab is asked for, and every host is a fork of it. It
@@ -50,7 +50,7 @@ def main(control: int) -> None:
 
     "host" gives a host, "able" says whether the kernel can do something.
     """
-    fake_host.title("plumb-nursery")
+    fake_host.title("plumb-labs")
     with socket.socket(fileno=control) as asked:
         try:
             for module in NEEDED:
