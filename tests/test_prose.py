@@ -124,7 +124,12 @@ def _prose(node: Definition) -> str:
 @cache
 def metaphors() -> set[str]:
     """Each metaphor, behind the qualified name of the definition that uses it."""
-    return {f"{name} {word}" for name, node in everything() for word in metaphors_of(node)}
+    return {
+        f"{name} {word}"
+        for name, node in everything()
+        if ".uapi." not in name  # the kernel's own names: IPS_SEEN_REPLY
+        for word in metaphors_of(node)
+    }
 
 
 def excepted(*, of_metaphors: bool) -> set[str]:

@@ -180,7 +180,7 @@ class ConntrackEntry:
         return self.way.dst.version
 
     def is_of(self, protocol: str, version: int) -> bool:
-        """Whether it is of this protocol ("icmp" is that of the IP version) and IP version."""
+        """Tell if it is of this protocol ("icmp" is that of the IP version) and IP version."""
         mine = "icmp" if self.protocol == "icmp6" else self.protocol
         return (mine, self.version) == (protocol, version)
 

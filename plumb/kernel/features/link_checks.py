@@ -174,7 +174,7 @@ MACVLAN = {
 
 
 def _ipvlan(mode: int, flags: int) -> bytes:
-    """In which layer an ipvlan link takes packets, and whether siblings reach one another."""
+    """Attributes of an ipvlan link: the layer in which it takes packets, and its siblings' reach."""
     given = attribute_u16(IFLA_IPVLAN_FLAGS, flags) if flags else b""
     return attribute_u16(IFLA_IPVLAN_MODE, mode) + given
 

@@ -64,7 +64,7 @@ def forget_neighbours(addresses: Collection[IPAddress]) -> int:
 
 
 def _learnt(kernel: Connection, version: int) -> list[tuple[bytes, IPAddress]]:
-    """What the kernel has learnt: each as the body of a message that names it, and its address."""
+    """Neighbours that the kernel has learnt: the body of a message that names each, its address."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     found: list[tuple[bytes, IPAddress]] = []
     for payload in kernel.dump(RTM_GETNEIGH, NDMSG.pack(family, 0, 0, 0, 0)):

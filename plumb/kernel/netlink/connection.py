@@ -59,7 +59,7 @@ _ROOM = 1 << 22
 
 
 class DumpInterrupted(OSError):
-    """What was being listed changed meanwhile (NLM_F_DUMP_INTR)."""
+    """A change of the objects while they were listed (NLM_F_DUMP_INTR)."""
 
     def __init__(self) -> None:
         super().__init__(errno.EINTR, "what is listed changes all the time")
@@ -230,7 +230,7 @@ class Connection:
     # -- the socket -----------------------------------------------------------
 
     def _receive(self) -> bytes:
-        """What the socket has next.
+        """Read the next datagram.
 
         Raises:
             TimeoutError: the kernel does not answer.
@@ -279,7 +279,7 @@ class Subscriber(Connection):
         self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
 
     def notifications(self) -> list[Notification]:
-        """All that came unasked since the last call; it does not wait."""
+        """Return what came unasked since the last call, without waiting."""
         while select.select([self._socket], [], [], 0)[0]:
             for kind, _, _, payload in messages(self._receive()):
                 self._unasked(kind, payload)

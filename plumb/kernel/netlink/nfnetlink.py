@@ -87,7 +87,7 @@ class Netfilter(Subscriber):
                 raise ack.error()
 
     def reports(self) -> list[NfMessage]:
-        """All that came unasked since the last call; it does not wait."""
+        """Return what came unasked since the last call, without waiting."""
         return [
             NfMessage(kind >> 8, kind & 0xFF, payload[0], payload[NFGENMSG.size :])
             for kind, payload in self.notifications()

@@ -106,7 +106,7 @@ class RouteSocket:
 
 
 def encoded(body: Any) -> bytes:
-    """What follows the header of a message object's bytes."""
+    """Encode a message object; the bytes behind its header."""
     body.encode()
     return bytes(body.data[NLMSGHDR.size :])
 

@@ -1,4 +1,4 @@
-"""What a namespace has of links, addresses, routes and rules, read in a fraction of a millisecond.
+"""Links, addresses, routes and rules of a namespace, read in a fraction of a millisecond.
 
 pyroute2's messages are made to be sent; to look at everything several times a second, they take too
 long. Here the kernel's answer to a dump is taken apart by hand, and of each object only what one
@@ -102,7 +102,7 @@ def links() -> list[dict[str, Any]]:
 
 
 def layer3() -> dict[str, list[str]]:
-    """All links, addresses, routes and rules of the calling thread's namespace.
+    """List links, addresses, routes and rules of the calling thread's namespace.
 
     A line each, in words like iproute2's.
     """
