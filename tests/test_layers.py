@@ -23,7 +23,7 @@ MODULES = {
 LONGEST = 470
 
 FLOORS = (
-    ("root",),
+    ("root", "address"),
     ("errors",),
     ("things",),
     ("plan",),

@@ -15,9 +15,9 @@ from plumb.model import parse as opt
 
 if TYPE_CHECKING:
     from plumb.engine.reader import Reader
+    from plumb.engine.targets import TargetResolver
     from plumb.model.cnm import IPAddress
     from plumb.probes.matrix import Expected
-    from plumb.probes.targets import Parties
 
 PROGRESS_FROM = 2000
 """Promises from which a progress bar is worth it: about a second."""
@@ -56,14 +56,14 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
     is named; published ports are knocked at, names are asked for, and whether two have one address
     is asked on the wire. Exit status 1 if anything is not as promised.
     """
+    from plumb.engine.targets import TargetResolver
     from plumb.probes.matrix import expected, hold
-    from plumb.probes.targets import Parties
     from plumb.views import matrix as view
 
     with common.read() as reader:
         wanted = _expected(
             reader,
-            Parties(reader),
+            TargetResolver(reader),
             outside,
             [opt.address(text, "world address") for text in world],
             expected,
@@ -84,7 +84,7 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
 
 def _expected(
     reader: Reader,
-    parties: Parties,
+    resolver: TargetResolver,
     outside: str | None,
     world: list[IPAddress],
     expected: Callable[..., Expected],
@@ -93,14 +93,18 @@ def _expected(
     from plumb.probes.promises.promise import HOST
     from plumb.probes.traffic.outside import surroundings
 
-    members = [member for member, _ in parties.members]
-    places = {HOST: "", **{place.name: place.ns for _, place in parties.members}}
+    order = {box.id: number for number, box in enumerate(reader.containers())}
+    members = [
+        (member.box, list(member.ends))
+        for member in sorted(resolver.members, key=lambda each: order[each.box.id])
+    ]
+    places = {HOST: "", **{member.box.name: member.place.ns for member in resolver.members}}
     own = reader.settings
     walls = frozenset(version for version in (4, 6) if own.firewall(version) and own.ip_forward)
     return expected(
         members,
         places,
-        surroundings(members, parties.networks, outside, world),
+        surroundings(members, resolver.networks, outside, world),
         Host(own.userland_proxy, walls),
     )
 

@@ -13,10 +13,10 @@ from plumb.cli import common
 from plumb.errors import Invalid
 
 if TYPE_CHECKING:
-    from plumb.model.observations import Netns
+    from plumb.engine.targets import TargetResolver
+    from plumb.model.targets import Target
     from plumb.probes.packets.encapsulation import Wrapped
-    from plumb.probes.probe_syntax import ProbeResult, ProbeSpec, Wanted
-    from plumb.probes.targets import Parties
+    from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 
 
 @click.command("probe")
@@ -71,20 +71,19 @@ def probe(
     ask who claims the address, /dns what a name means, /mtu how long a packet may be. Exit status 1
     if not all of them were answered.
     """
-    from plumb.probes.probe_syntax import Wanted
-    from plumb.probes.targets import Parties
+    from plumb.engine.targets import TargetResolver
+    from plumb.probes.probe_spec import PROBE_GRAMMAR
 
-    wanted, versions = Wanted.of(to), (version,) if version else (4, 6)
+    target, versions = PROBE_GRAMMAR.read(to), (version,) if version else (4, 6)
+    how = _How(count, seconds, listen, link)
     with common.read() as reader:
-        parties = Parties(reader)
-        place = parties.place(source)
-        answers = _answers(parties, place, wanted, versions, _How(count, seconds, listen, link))
+        answers = _answers(TargetResolver(reader), source, target, versions, how)
     for answer in answers:
         print(json.dumps(document(answer)) if as_json else line(answer))
     if (
         not as_json
         and not all(answer.good for answer in answers)
-        and wanted.kind in ("icmp", "tcp", "udp", "sctp")
+        and target.protocol in ("icmp", "tcp", "udp", "sctp")
     ):
         print(f"plumb trace {source} {to}    shows where it ends")
     return 0 if all(answer.good for answer in answers) else 1
@@ -100,17 +99,20 @@ class _How(NamedTuple):
 
 
 def _answers(
-    parties: Parties, place: Netns, wanted: Wanted, versions: tuple[int, ...], how: _How
+    resolver: TargetResolver, source: str, target: Target, versions: tuple[int, ...], how: _How
 ) -> list[ProbeResult]:
+    from plumb.model.targets import ProbeKind, address_of
     from plumb.probes import arp_dns_mtu
-    from plumb.probes.probe_syntax import ProbeKind, address_of
+    from plumb.probes.target_addresses import probe_specs
 
-    if wanted.kind in (ProbeKind.ARP, ProbeKind.ND):
-        versions = (4,) if wanted.kind is ProbeKind.ARP else (6,)
-    if wanted.kind is ProbeKind.DNS and address_of(wanted.name) is None:
-        return arp_dns_mtu.name(place, wanted.name, parties.files(place), versions, how.seconds)
+    place = resolver.place(source)
+    files = resolver.name_files(source, place)
+    if target.protocol in (ProbeKind.ARP, ProbeKind.ND):
+        versions = (4,) if target.protocol is ProbeKind.ARP else (6,)
+    if target.protocol is ProbeKind.DNS and address_of(target.name) is None:
+        return arp_dns_mtu.name(place, target.name, files, versions, how.seconds)
     found = []
-    for question in parties.questions(place, wanted, versions):
+    for question in probe_specs(resolver, place, files, target, versions):
         with _watched(how.link, question) as seen:
             answer = _answer(question, how)
         answer.on_link = seen
@@ -119,8 +121,8 @@ def _answers(
 
 
 def _answer(question: ProbeSpec, how: _How) -> ProbeResult:
+    from plumb.model.targets import ProbeKind
     from plumb.probes import arp_dns_mtu
-    from plumb.probes.probe_syntax import ProbeKind
 
     seconds = how.seconds
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+HOST = "host"
+"""The name of the host's own network namespace."""
+
 
 @dataclass(frozen=True)
 class Netns:

@@ -14,7 +14,8 @@ from plumb.kernel.net.neighbours import own_addresses
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import IPAddress
 from plumb.model.observations import Netns
-from plumb.probes.probe_syntax import ProbeKind, ProbeResult, ProbeSpec
+from plumb.model.targets import ProbeKind, address_of
+from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 from plumb.probes.traffic.socket_errors import words
 
 DNS_PORT = 53
@@ -188,8 +189,6 @@ def _asked(
 
 def _resolv_conf(path: str) -> tuple[list[IPAddress], list[str]]:
     """The name servers and the search domains of a resolv.conf."""
-    from plumb.probes.probe_syntax import address_of
-
     if not os.path.exists(path):
         return [], []
     with open(path, encoding="utf-8", errors="replace") as file:

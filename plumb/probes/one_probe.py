@@ -24,7 +24,8 @@ from plumb.kernel.capture.packet_taps import Taps
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.ports import listeners
 from plumb.model.observations import CapturedFrame, Flow, Netns
-from plumb.probes.probe_syntax import ProbeKind, ProbeResult, ProbeSpec
+from plumb.model.targets import ProbeKind
+from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 from plumb.probes.promises.promise import Protocol
 from plumb.probes.traffic.responders import (
     MARK,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from plumb.address import IPAddress
 from plumb.errors import PlumbError
 from plumb.kernel.net import sysctl
 from plumb.kernel.net.inventory import LinkInventory
@@ -14,7 +15,6 @@ from plumb.model.netns_state import ConntrackEntry, Facts, Link, Listener, Route
 from plumb.model.observations import Netns
 from plumb.trace.headers import Direction
 from plumb.trace.path import Story
-from plumb.trace.target_syntax import IPAddress
 
 SETTINGS = (
     "net/ipv4/ip_forward",

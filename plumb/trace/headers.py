@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from plumb.address import IPAddress
 from plumb.model.observations import Flow
-
-IPAddress = IPv4Address | IPv6Address
 
 ETHERNET = struct.Struct("!6s6sH")
 IPV4, ARP, VLAN, QINQ, IPV6 = 0x0800, 0x0806, 0x8100, 0x88A8, 0x86DD

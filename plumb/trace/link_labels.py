@@ -9,70 +9,16 @@ the links say of themselves for all else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
+from plumb.model.cnm import Network
 from plumb.model.netns_state import Link
-from plumb.model.observations import Netns
-from plumb.model.ports import Port
-from plumb.trace.target_syntax import IPAddress
+from plumb.model.observations import HOST, Netns
+from plumb.model.targets import Member
 
-HOST = "host"
 ON_A_PARENT = ("macvlan", "ipvlan", "vlan")
 """Kinds of links (IFLA_INFO_KIND) that are made on another."""
 Spot = tuple[str, str]
 """A link: the name of its place, its own name."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """A running container, where it lives, and its places in networks."""
-
-    box: Sandbox
-    place: Netns
-    ends: tuple[tuple[Endpoint, Network], ...]
-
-    def has(self, ip: IPAddress) -> bool:
-        """Whether an address of a network is its own."""
-        return any(own.ip == ip for end, _ in self.ends for own in end.ips)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published port, whose it is, and by which of its endpoints."""
-
-    port: Port
-    member: Member
-    end: Endpoint
-    net: Network
-
-
-def published(
-    members: Iterable[Member], ip: IPAddress, port: int, protocol: str, exact: bool = True
-) -> Published | None:
-    """The published port of the host that a question knocks at.
-
-    Args:
-        exact: it must be published for that address, rather than for any.
-    """
-    found = [
-        Published(one, member, end, net)
-        for member in members
-        for end, net in member.ends
-        for one in end.ports
-        if one.host_port == port and one.protocol == protocol
-    ]
-    any_address = "0.0.0.0" if ip.version == 4 else "::"
-    fitting = [one for one in found if str(one.port.host_ip) in (str(ip), any_address)]
-    return next(iter(fitting or (() if exact else found)), None)
-
-
-def holder(members: Iterable[Member], ip: IPAddress) -> Member | None:
-    """The container that an address of a network belongs to."""
-    return next((member for member in members if member.has(ip)), None)
-
-
-# -- words ---------------------------------------------------------------
 
 
 def titles(
@@ -148,18 +94,3 @@ def wired(
             ):
                 found[place, link.name] = (there, name)
     return found
-
-
-def members(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]:
-    """Running containers as members.
-
-    Those that share another's namespace are called by the other's name there.
-
-    Args:
-        boxes: with their endpoints, and the file of the namespace that they are in.
-    """
-    names: dict[str, str] = {"": HOST}
-    found = []
-    for box, ends, ns in sorted(boxes, key=lambda each: bool(each[0].target)):
-        found.append(Member(box, Netns(names.setdefault(ns, box.name), ns), tuple(ends)))
-    return tuple(found)

@@ -13,15 +13,14 @@ import secrets
 import socket
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 
+from plumb.address import IPAddress
 from plumb.errors import Invalid, KernelRefused, Unsupported
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import Flow, Netns
 from plumb.trace.path import TraceOutcome
 
-IPAddress = IPv4Address | IPv6Address
 DATA = b"plumb trace"
 SCTP = 132
 MTU_DISCOVER, DO_NOT_FRAGMENT = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}, 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plumb.model.observations import CapturedFrame, Netns
+from plumb.model.targets import Published
 from plumb.trace.causes.case import Cause
-from plumb.trace.link_labels import Published
 from plumb.trace.path import Story
 from plumb.trace.probe_socket import ProbePacket
 from plumb.trace.topology import Topology

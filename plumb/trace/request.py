@@ -1,33 +1,36 @@
-"""Errands: words about who asks whom, made into a question from one namespace to an address, and the ground between."""
+"""Requests: words about who asks whom, made into a packet from one namespace to an address, and the topology between."""
 
 from __future__ import annotations
 
-from plumb.engine.reader import Reader
-from plumb.errors import Invalid, NotFound
-from plumb.kernel.net import name_lookup
-from plumb.model.observations import Netns
-from plumb.trace import link_labels, target_syntax
-from plumb.trace.link_labels import HOST
+from collections.abc import Iterable, Sequence
+
+from plumb.address import IPAddress, IPInterface
+from plumb.engine.targets import Destination, ResolvedTarget, TargetResolver, without_address
+from plumb.model.observations import HOST, Netns
+from plumb.model.targets import ProbeKind, Target, TargetGrammar
 from plumb.trace.probe_socket import ProbePacket
 from plumb.trace.report import TraceRequest, Wishes
-from plumb.trace.target_syntax import IPAddress, Target
 from plumb.trace.topology import Topology, TopologyReader
 
+TRACE_GRAMMAR = TargetGrammar(
+    "trace to", (ProbeKind.TCP, ProbeKind.UDP, ProbeKind.SCTP, ProbeKind.ICMP)
+)
 
-class Errands:
+
+class RequestReader:
     """Understands words by plumb's record.
 
     Args:
-        reader: the record.
-        surveyor: who knows places.
+        resolver: finds namespaces by their names.
+        topology: reads their links.
     """
 
-    def __init__(self, reader: Reader, surveyor: TopologyReader) -> None:
-        self._layout = reader.layout
-        self._surveyor = surveyor
+    def __init__(self, resolver: TargetResolver, topology: TopologyReader) -> None:
+        self._resolver = resolver
+        self._topology = topology
 
-    def errand(self, source: str, to: str, wishes: Wishes) -> tuple[TraceRequest, Topology]:
-        """What is meant, and the ground of all places concerned.
+    def request(self, source: str, to: str, wishes: Wishes) -> tuple[TraceRequest, Topology]:
+        """What is meant, and the topology of all places concerned.
 
         Both ends and the host, and what else shall be watched.
 
@@ -40,76 +43,75 @@ class Errands:
             Invalid: it cannot be asked so.
             NotFound: there is no such container, place or name.
         """
-        target, place, host = (
-            target_syntax.target(to),
-            self._surveyor.place(source),
-            Netns(HOST, ""),
-        )
-        named = self._named(target.name)
-        further = [self._surveyor.place(name) for name in wishes.also]
-        ground = self._surveyor.ground([place, *([named] if named else []), host])
-        ip = target_syntax.literal(target.name)
-        if ip is None:
-            ip = (
-                self._address(ground, place, named, wishes)
-                if named
-                else self._resolved(target, place, wishes)
-            )
-        members = self._surveyor.members
-        ours = ground.has(host, ip) and not (ip.is_loopback and place != host)
-        hole = link_labels.published(members, ip, target.port, target.protocol) if ours else None
-        member = hole.member if hole else link_labels.holder(members, ip)
-        aim = (
-            member.place
-            if hole and member
-            else named or (member.place if member else ground.having(ip))
-        )
-        everybody = [each.place for each in members] if wishes.everywhere else []
-        concerned = [place, host, *([aim] if aim else []), *further, *everybody]
-        if set(concerned) - set(ground.places):
-            ground = self._surveyor.ground(concerned)
-        question = ProbePacket(
+        target, place = TRACE_GRAMMAR.read(to), self._resolver.place(source)
+        files = self._resolver.name_files(source, place)
+        found = self._resolver.resolve(target.name, place, files, wishes.versions)
+        further = [self._resolver.place(name) for name in wishes.also]
+        topology = self._topology.ground(_present(place, found.place, Netns(HOST, "")))
+        ip = found.addresses[0] if found.addresses else _address(topology, place, found, wishes)
+        aim = self._destination(topology, place, found, ip, target)
+        everybody = [each.place for each in self._resolver.members] if wishes.everywhere else []
+        concerned = _present(place, Netns(HOST, ""), aim.place, *further, *everybody)
+        if set(concerned) - set(topology.places):
+            topology = self._topology.ground(concerned)
+        packet = ProbePacket(
             place, ip, target.protocol, target.port, wishes.sport, wishes.size, wishes.ttl
         )
-        words = (
-            place.name,
-            to.replace(target.name, named.name) if named and "/" in target.name else to,
+        words = (place.name, _written(to, target, found))
+        return TraceRequest(words, packet, aim.place, aim.published, wishes.seconds), topology
+
+    def _destination(
+        self,
+        topology: Topology,
+        source: Netns,
+        found: ResolvedTarget,
+        ip: IPAddress,
+        target: Target,
+    ) -> Destination:
+        host = Netns(HOST, "")
+        of_host = topology.has(host, ip) and not (ip.is_loopback and source != host)
+        destination = self._resolver.destination(
+            ip, target.port, target.protocol, of_host=of_host, named=found.place
         )
-        return TraceRequest(words, question, aim, hole, wishes.seconds), ground
+        return destination if destination.place else Destination(topology.having(ip))
 
-    def _named(self, name: str) -> Netns | None:
-        """The place of that name, None for an address or a host name."""
-        if target_syntax.literal(name) is not None:
-            return None
-        try:
-            return self._surveyor.place(name)
-        except NotFound:
-            if "/" in name or name.startswith("pid:"):
-                raise
-            return None
 
-    def _resolved(self, target: Target, place: Netns, wishes: Wishes) -> IPAddress:
-        """What a host name means to who asks."""
-        member = next(
-            (each for each in self._surveyor.members if each.place == place and place.name != HOST),
-            None,
-        )
-        folder = self._layout.container(member.box.id) if member else "/etc"
-        found = name_lookup.addresses(target.name, place.ns, folder, wishes.versions)
-        if not found:
-            raise NotFound(
-                f"{place.name} does not know {target.name}: no container, no namespace, and no name that resolves there",
-                "'plumb ps' shows the containers",
-            )
-        return found[0]
+def _present(*places: Netns | None) -> list[Netns]:
+    return [place for place in places if place is not None]
 
-    def _address(self, ground: Topology, place: Netns, named: Netns, wishes: Wishes) -> IPAddress:
-        """By which of its addresses a place is asked."""
-        found = target_syntax.address(ground.ips(named), ground.ips(place), wishes.versions)
-        if found is None:
-            family = f"IPv{wishes.version} " if wishes.version else ""
-            raise Invalid(
-                f"{named.name} has no {family}address that could be asked",
-                f"'plumb network connect NETWORK {named.name}' gives it one",
-            )
-        return found
+
+def _written(to: str, target: Target, found: ResolvedTarget) -> str:
+    """The target as it was written, but for the path of a namespace, which its name stands for."""
+    if found.place is not None and "/" in target.name:
+        return to.replace(target.name, found.place.name)
+    return to
+
+
+def _address(topology: Topology, source: Netns, found: ResolvedTarget, wishes: Wishes) -> IPAddress:
+    """By which of its addresses a place is asked."""
+    assert found.place is not None
+    best = best_address(topology.ips(found.place), topology.ips(source), wishes.versions)
+    if best is None:
+        raise without_address(found.place.name, wishes.version)
+    return best
+
+
+def best_address(
+    theirs: Iterable[IPInterface], local: Sequence[IPInterface], versions: Iterable[int]
+) -> IPAddress | None:
+    """By which of its addresses a namespace is best asked.
+
+    One of a subnet of the asker's own, else the first that leads anywhere.
+
+    Args:
+        theirs: in the order in which they are preferred.
+        local: the asker's own.
+        versions: the address families that may be taken, the preferred first.
+    """
+    known = [ip for ip in theirs if not ip.ip.is_loopback and not ip.ip.is_link_local]
+    for version in versions:
+        fitting = [ip for ip in known if ip.version == version]
+        near = (ip for ip in fitting if any(ip.ip in each.network for each in local))
+        if fitting:
+            return next(near, fitting[0]).ip
+    return None

@@ -12,11 +12,10 @@ from plumb.kernel.capture.drops import Drops
 from plumb.kernel.net.route_lookup import RouteLookup
 from plumb.kernel.netfilter import ruleset
 from plumb.model.netns_state import Link
-from plumb.model.observations import CapturedFrame, Netns
+from plumb.model.observations import HOST, CapturedFrame, Netns
 from plumb.trace import rule_steps
 from plumb.trace.assemble import tell
 from plumb.trace.headers import Direction
-from plumb.trace.link_labels import HOST
 from plumb.trace.path import Crossing, Material, Routed, Story
 from plumb.trace.probe_socket import Probe
 from plumb.trace.report import TraceRequest

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from plumb.engine.reader import Reader
-from plumb.errors import Conflict, NotFound
+from plumb.engine.targets import TargetResolver
 from plumb.kernel.net import inventory
 from plumb.kernel.net.inventory import LinkInventory
-from plumb.kernel.netns import references
-from plumb.model.cnm import Network, Status
+from plumb.model.cnm import Network
 from plumb.model.gateways import gateway_order
 from plumb.model.netns_state import IPAddress, IPInterface, Link
-from plumb.model.observations import Netns
+from plumb.model.observations import HOST, Netns
+from plumb.model.targets import Member
 from plumb.trace import link_labels
-from plumb.trace.link_labels import HOST, Member, Spot
+from plumb.trace.link_labels import Spot
 
 
 @dataclass(frozen=True)
@@ -63,60 +62,14 @@ class Topology:
 
 
 class TopologyReader:
-    """Finds places by their names, and reads the ground.
+    """Reads the links and addresses of namespaces.
 
     Args:
-        reader: plumb's record.
+        resolver: the containers and networks of the record.
     """
 
-    def __init__(self, reader: Reader) -> None:
-        known = {net.id: net for net in reader.networks()}
-        self._reader = reader
-        self.networks = tuple(known.values())
-        running = [box for box in reader.containers() if box.status is Status.RUNNING]
-        self.members = link_labels.members(
-            (
-                box,
-                [
-                    (end, known[end.network])
-                    for end in reader.endpoints(box)
-                    if end.network in known
-                ],
-                reader.namespace(box),
-            )
-            for box in running
-        )
-
-    def place(self, reference: str) -> Netns:
-        """A place by the name of a container, "host", or what `places.file_of` takes.
-
-        Raises:
-            Conflict: the container is not running.
-            NotFound: there is neither.
-        """
-        if reference == HOST:
-            return Netns(HOST, "")
-        try:
-            box = self._reader.container(reference)
-        except NotFound:
-            return self._foreign(reference)
-        member = next((each for each in self.members if each.box.id == box.id), None)
-        if member is None:
-            raise Conflict(
-                f"container {box.name} is not running", f"'plumb start {box.name}' starts it"
-            )
-        return member.place
-
-    def _foreign(self, reference: str) -> Netns:
-        name, file = references.file_of(reference)
-        if references.same(file, ""):
-            return Netns(HOST, "")
-        taken = {HOST, *(member.place.name for member in self.members)}
-        own = next(
-            (member.place for member in self.members if references.same(file, member.place.ns)),
-            None,
-        )
-        return own or Netns(name if name not in taken else file, file)
+    def __init__(self, resolver: TargetResolver) -> None:
+        self._resolver = resolver
 
     def ground(self, concerned: Iterable[Netns]) -> Topology:
         """Read the links and addresses of these places."""
@@ -129,4 +82,6 @@ class TopologyReader:
         finally:
             for each in opened:
                 each.close()
-        return Topology(self.members, self.networks, watched, links, addresses, wires)
+        return Topology(
+            self._resolver.members, self._resolver.networks, watched, links, addresses, wires
+        )

@@ -16,17 +16,17 @@ from dataclasses import replace
 from functools import cached_property
 
 from plumb.engine.reader import Reader
-from plumb.model.observations import Netns
+from plumb.engine.targets import TargetResolver
+from plumb.model.observations import HOST, Netns
 from plumb.things.iptables import Policy, Rule
 from plumb.things.nftables import NftRule
 from plumb.trace import collect_state, rule_steps
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
-from plumb.trace.link_labels import HOST
 from plumb.trace.path import Ending, Story
 from plumb.trace.probe_socket import ProbePacket
 from plumb.trace.report import Report, TraceRequest, Wishes
-from plumb.trace.request import Errands
+from plumb.trace.request import RequestReader
 from plumb.trace.rule_steps import Whys
 from plumb.trace.run import Watched, watch
 from plumb.trace.topology import Topology, TopologyReader
@@ -46,8 +46,8 @@ class Tracer:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._surveyor = TopologyReader(reader)
-        self._errands = Errands(reader, self._surveyor)
+        self._resolver = TargetResolver(reader)
+        self._topology = TopologyReader(self._resolver)
 
     def trace(self, source: str, to: str, wishes: Wishes | None = None) -> Report:
         """Ask, and tell what became of it.
@@ -63,7 +63,9 @@ class Tracer:
             KernelRefused: it may not be asked, or not be watched.
             NotFound: there is no such container, place or name.
         """
-        errand, ground = self._errands.errand(source, to, wishes or Wishes())
+        errand, ground = RequestReader(self._resolver, self._topology).request(
+            source, to, wishes or Wishes()
+        )
         return self._report(errand, ground)
 
     def _report(self, errand: TraceRequest, ground: Topology) -> Report:
@@ -124,16 +126,16 @@ class Tracer:
         """The ground with all who are on the networks of both ends."""
         near = {
             net.id
-            for member in self._surveyor.members
+            for member in self._resolver.members
             if member.place in ground.places
             for _, net in member.ends
         }
         others = [
             member.place
-            for member in self._surveyor.members
+            for member in self._resolver.members
             if any(net.id in near for _, net in member.ends)
         ]
-        return self._surveyor.ground([*ground.places, *others[:NEIGHBOURS]])
+        return self._topology.ground([*ground.places, *others[:NEIGHBOURS]])
 
 
 def _worth_repeating(story: Story, errand: TraceRequest) -> bool:

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from plumb.errors import Invalid
 from plumb.kernel.netns.namespaces import entered
-from plumb.probes.probe_syntax import ProbeKind, Wanted
 from tests import labs
 from tests.labs import Lab, sh
 from tests.probes.conftest import Site, Typed, objects
@@ -32,35 +30,6 @@ def rules(*added: str) -> Iterator[None]:
     finally:
         for rule in added:
             sh(f"iptables -D {rule}")
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("web", Wanted("web", 0, ProbeKind.ICMP)),
-        ("web:80", Wanted("web", 80, ProbeKind.TCP)),
-        ("web:53/udp", Wanted("web", 53, ProbeKind.UDP)),
-        ("web/mtu", Wanted("web", 0, ProbeKind.MTU)),
-        ("fd00::2", Wanted("fd00::2", 0, ProbeKind.ICMP)),
-        ("fd00::2/nd", Wanted("fd00::2", 0, ProbeKind.ND)),
-        ("[fd00::2]:80", Wanted("fd00::2", 80, ProbeKind.TCP)),
-        ("192.0.2.1:80/sctp", Wanted("192.0.2.1", 80, ProbeKind.SCTP)),
-        ("www.example.org/dns", Wanted("www.example.org", 0, ProbeKind.DNS)),
-    ],
-)
-def test_how_a_question_is_written(text: str, wanted: Wanted) -> None:
-    """As Docker writes ports, with a protocol behind them."""
-    assert Wanted.of(text) == wanted
-
-
-@pytest.mark.parametrize(
-    "text", ["web/tcp", "web:80/icmp", "web:80/quic", "web:0", "web:99999", ":80", ""]
-)
-def test_what_makes_no_sense_is_refused(text: str) -> None:
-    """With what to write instead."""
-    with pytest.raises(Invalid) as refused:
-        Wanted.of(text)
-    assert refused.value.hint
 
 
 def test_a_ping_tells_who_saw_whom(tiers: Site, typed: Typed) -> None:
@@ -251,7 +220,7 @@ def test_how_it_looks_on_a_link(tiers: Site, typed: Typed) -> None:
         ("probe nobody api", "there is no container and no network namespace nobody"),
         (
             "probe api nobody",
-            "there is no container nobody, and api's resolver knows no address of that name",
+            "api does not know nobody: no container, no namespace, and no name that resolves there",
         ),
         ("probe api 198.51.100.1/arp", "198.51.100.1 is not on a segment of api's"),
         ("probe api 192.0.2.1:80 --listen", "cannot listen at 192.0.2.1:80/tcp"),

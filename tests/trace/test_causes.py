@@ -25,10 +25,10 @@ from plumb.model.netns_state import (
 from plumb.model.netns_state import Port as BridgePort
 from plumb.model.observations import Flow, Netns, RuleKind
 from plumb.model.ports import Port
+from plumb.model.targets import Member, Published
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.headers import Direction, Packet
-from plumb.trace.link_labels import Member, Published
 from plumb.trace.path import Crossing, End, Ending, Story
 from plumb.trace.rule_steps import RuleLine
 

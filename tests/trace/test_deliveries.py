@@ -166,7 +166,7 @@ def test_names_and_addresses(plain: Bench) -> None:
         ("nobody", "c1:80", NotFound, "no container and no network namespace nobody"),
         ("c1", "nobody", NotFound, "does not know nobody"),
         ("c1", "c2:80/icmp", Invalid, "has no port"),
-        ("c1", "c2/tcp", Invalid, "has a port"),
+        ("c1", "c2/tcp", Invalid, "needs a port"),
         ("c1", "c7:80", Invalid, "has no address"),
         ("c1", ":80", Invalid, "cannot trace to"),
         ("pid:0", "c1", NotFound, "pid:0"),

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.netns_state import FORWARDING, STATES, Facts, Link, Neighbour
+from plumb.model.observations import HOST
+from plumb.model.targets import Member
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
 from plumb.trace.headers import Direction
-from plumb.trace.link_labels import HOST, Member
 from plumb.trace.path import Ending
-from plumb.trace.target_syntax import IPAddress
 
 DEAD = ("FAILED", "INCOMPLETE")
 UNREACHABLE = ("host unreachable", "address unreachable", "network unreachable")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plumb.model.netns_state import ConntrackEntry
+from plumb.model.observations import HOST
 from plumb.things.host_ports import at
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import deleting
 from plumb.trace.headers import Direction
-from plumb.trace.link_labels import HOST
 from plumb.trace.path import Ending
 
 

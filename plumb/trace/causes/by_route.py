@@ -7,16 +7,15 @@ rp_filter).
 
 from __future__ import annotations
 
+from plumb.address import IPAddress
 from plumb.model.cnm import Network
 from plumb.model.netns_state import Facts, RouteAnswer
-from plumb.model.observations import Netns
+from plumb.model.observations import HOST, Netns
 from plumb.trace.causes import by_link
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
 from plumb.trace.headers import Direction
-from plumb.trace.link_labels import HOST
 from plumb.trace.path import Crossing, Ending
-from plumb.trace.target_syntax import IPAddress
 
 REFUSING = ("blackhole", "prohibit", "unreachable")
 WHAT = {Direction.THERE: "the question", Direction.BACK: "the answer"}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from plumb.address import IPAddress
+from plumb.model import targets
 from plumb.model.netns_state import Facts, Listener
-from plumb.model.observations import Netns
+from plumb.model.observations import HOST, Netns
 from plumb.things.dns import ADDRESS as RESOLVER
 from plumb.things.host_ports import at
-from plumb.trace import link_labels
 from plumb.trace.causes.case import Case, Cause
-from plumb.trace.link_labels import HOST
 from plumb.trace.path import Ending
-from plumb.trace.target_syntax import IPAddress
 
 
 def find(case: Case) -> Cause | None:
@@ -45,7 +44,7 @@ def _knocked(case: Case) -> tuple[IPAddress, int]:
 
 def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
     """The host refused: is the port published, and for whom?"""
-    found = link_labels.published(case.members, ip, port, case.protocol, exact=False)
+    found = targets.published(case.members, ip, port, case.protocol, exact=False)
     if found is None:
         return None
     own = found.port

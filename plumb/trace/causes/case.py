@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.netns_state import Facts, Link
-from plumb.model.observations import Netns
+from plumb.model.observations import HOST, Netns
+from plumb.model.targets import Member, Published
 from plumb.trace.headers import Direction, Packet
-from plumb.trace.link_labels import HOST, Member, Published, Spot
+from plumb.trace.link_labels import Spot
 from plumb.trace.path import Crossing, End, Ending, Story
-from plumb.trace.target_syntax import IPAddress
 
 
 @dataclass(frozen=True)

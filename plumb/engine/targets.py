@@ -1,0 +1,210 @@
+"""Resolution of names: the network namespaces and addresses that a target's words stand for.
+
+Containers and "host" are known from the record; namespace files and processes from the kernel; any
+other name is asked of the asker's own resolver, as its programs would.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plumb.address import IPAddress
+from plumb.engine.reader import Reader
+from plumb.errors import Conflict, Invalid, NotFound
+from plumb.kernel.net import name_lookup
+from plumb.kernel.netns import references
+from plumb.model.cnm import Ends, Sandbox, Status
+from plumb.model.observations import HOST, Netns
+from plumb.model.targets import Member, Published, address_of, holder, published
+
+
+@dataclass(frozen=True)
+class ResolvedTarget:
+    """What a target's name stands for.
+
+    Attributes:
+        name: what to call it: a container's own name, "host", or as it was written.
+        place: its namespace; None for an address or a host name.
+        addresses: of an address itself, or of a host name; empty where a namespace is meant.
+    """
+
+    name: str
+    place: Netns | None = None
+    addresses: tuple[IPAddress, ...] = ()
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a packet to an address should arrive.
+
+    Attributes:
+        place: the namespace; None where no one that is known has the address.
+        published: the published port that leads there.
+    """
+
+    place: Netns | None
+    published: Published | None = None
+
+
+class TargetResolver:
+    """Finds namespaces and addresses by the names of one root.
+
+    Args:
+        reader: plumb's record.
+
+    Attributes:
+        networks: all of them; members: the running containers.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        known = {net.id: net for net in reader.networks()}
+        self._reader = reader
+        self.networks = tuple(known.values())
+        running = [box for box in reader.containers() if box.status is Status.RUNNING]
+        self.members = members_of(
+            (
+                box,
+                [
+                    (end, known[end.network])
+                    for end in reader.endpoints(box)
+                    if end.network in known
+                ],
+                reader.namespace(box),
+            )
+            for box in running
+        )
+
+    def place(self, reference: str) -> Netns:
+        """The namespace of a container, of the host, or that `references.file_of` finds.
+
+        Args:
+            reference: a container's name or ID, "host", the path of a namespace file, or pid:N.
+
+        Raises:
+            Conflict: the container is not running.
+            NotFound: there is neither.
+        """
+        if reference == HOST:
+            return Netns(HOST, "")
+        member = self._member(reference)
+        return self._foreign(reference) if member is None else member.place
+
+    def name_files(self, reference: str, place: Netns) -> str:
+        """The folder with the hosts file and the resolv.conf by which names are resolved there.
+
+        Args:
+            reference: what the place was found by; place: its namespace.
+        """
+        member = None if reference == HOST else self._member(reference)
+        if member is not None:
+            return self._reader.layout.container(member.box.target or member.box.id)
+        given = f"/etc/netns/{place.name}"  # as `ip netns exec` mounts them over /etc
+        return given if os.path.isdir(given) else "/etc"
+
+    def resolve(
+        self, name: str, source: Netns, files: str, versions: tuple[int, ...]
+    ) -> ResolvedTarget:
+        """What a name stands for, to somebody who asks for it.
+
+        Args:
+            source: who asks.
+            files: the folder of `name_files` of who asks.
+            versions: the address families that may be taken, the preferred first.
+
+        Raises:
+            Conflict: it is a container that is not running.
+            NotFound: there is no such container or namespace, and no such host name.
+        """
+        if (literal := address_of(name)) is not None:
+            return ResolvedTarget(name, None, (literal,))
+        if name == HOST:
+            return ResolvedTarget(HOST, Netns(HOST, ""))
+        if (member := self._member(name)) is not None:
+            return ResolvedTarget(member.box.name, member.place)
+        try:
+            place = self._foreign(name)
+        except NotFound:
+            if "/" in name or name.startswith("pid:"):
+                raise
+            return self._host_name(name, source, files, versions)
+        return ResolvedTarget(place.name, place)
+
+    def _host_name(
+        self, name: str, source: Netns, files: str, versions: tuple[int, ...]
+    ) -> ResolvedTarget:
+        found = name_lookup.addresses(name, source.ns, files, versions)
+        if not found:
+            raise NotFound(
+                f"{source.name} does not know {name}: no container, no namespace, and no name that resolves there",
+                f"'plumb ps' shows the containers, 'plumb probe {source.name} {name}/dns' asks the name servers",
+            )
+        return ResolvedTarget(name, None, tuple(found))
+
+    def destination(
+        self, ip: IPAddress, port: int, protocol: str, *, of_host: bool, named: Netns | None = None
+    ) -> Destination:
+        """Where a packet should arrive.
+
+        Args:
+            port: 0 where the protocol has none.
+            of_host: whether the address is the host's own, where published ports are.
+            named: the namespace that was asked for by name.
+        """
+        found = published(self.members, ip, port, protocol) if of_host and port else None
+        if found is not None:
+            return Destination(found.member.place, found)
+        member = holder(self.members, ip)
+        return Destination(named or (member.place if member else None))
+
+    def _member(self, reference: str) -> Member | None:
+        """The container of that name; None where there is none."""
+        try:
+            box = self._reader.container(reference)
+        except NotFound:
+            return None
+        member = next((each for each in self.members if each.box.id == box.id), None)
+        if member is None:
+            raise Conflict(
+                f"container {box.name} is not running", f"'plumb start {box.name}' starts it"
+            )
+        return member
+
+    def _foreign(self, reference: str) -> Netns:
+        name, file = references.file_of(reference)
+        if references.same(file, ""):
+            return Netns(HOST, "")
+        taken = {HOST, *(member.place.name for member in self.members)}
+        own = next(
+            (member.place for member in self.members if references.same(file, member.place.ns)),
+            None,
+        )
+        return own or Netns(name if name not in taken else file, file)
+
+
+def members_of(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]:
+    """Running containers as members.
+
+    Those that share another's namespace are called by the other's name there.
+
+    Args:
+        boxes: with their endpoints, and the file of the namespace that they are in.
+    """
+    names: dict[str, str] = {"": HOST}
+    found = []
+    for box, ends, ns in sorted(boxes, key=lambda each: bool(each[0].target)):
+        found.append(Member(box, Netns(names.setdefault(ns, box.name), ns), tuple(ends)))
+    return tuple(found)
+
+
+def without_address(name: str, version: int = 0) -> Invalid:
+    """The error that a place has no address to be asked at.
+
+    Args:
+        version: 4 or 6 where only that would do.
+    """
+    return Invalid(
+        f"{name} has no {f'IPv{version} ' if version else ''}address that could be asked",
+        f"'plumb network connect NETWORK {name}' gives it one",
+    )
