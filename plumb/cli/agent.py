@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plumb.address import IPAddress
 from plumb.cli import common
 from plumb.cli.common import F
 from plumb.errors import Invalid
 from plumb.model.paths import Layout
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
-
     from plumb.things import Thing
     from plumb.things.dns import Upstream
 
-    Place = tuple[IPv4Address | IPv6Address, int]
+    Place = tuple[IPAddress, int]
 
 NAMES = {"Address": "ADDRESS", "Network": "NETWORK", "Names": "NAMES"}
 COLUMNS = {"Protocol": "PROTOCOL", "Address": "ADDRESS", "Target": "TARGET", "Proxy": "PROXY"}

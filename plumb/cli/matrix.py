@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plumb.address import IPAddress
 from plumb.cli import common
 from plumb.model import parse as opt
 
 if TYPE_CHECKING:
     from plumb.engine.reader import Reader
     from plumb.engine.targets import TargetResolver
-    from plumb.model.cnm import IPAddress
     from plumb.probes.matrix import Expected
 
 PROGRESS_FROM = 2000

@@ -41,8 +41,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plumb.address import IPNetwork
 from plumb.drivers import published_ports
-from plumb.model.cnm import Endpoint, IPNetwork, Linked, Network
+from plumb.model.cnm import Endpoint, Linked, Network
 from plumb.model.driver_options import GatewayMode
 from plumb.model.ports import Port
 from plumb.model.settings import Settings

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from plumb.model.cnm import Endpoint, Ends, IPNetwork, Sandbox, ip_on
+from plumb.address import IPNetwork
+from plumb.model.cnm import Endpoint, Ends, Sandbox, ip_on
 from plumb.model.container_options import capabilities
 from plumb.model.gateways import gateway_of
 from plumb.model.paths import Layout

@@ -10,23 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_address
 
+from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.drivers import driver_of
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted, Invalid
-from plumb.model import etc_files, ipam
-from plumb.model.cnm import (
-    Attachment,
-    Endpoint,
-    IPAddress,
-    IPInterface,
-    IPNetwork,
-    Network,
-    Pool,
-    Sandbox,
-    ip_on,
-)
-from plumb.model.parse import address
+from plumb.model import etc_files, ipam, resolv_conf
+from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox, ip_on
 from plumb.model.settings import Settings
 from plumb.things import Key, Thing
 
@@ -104,16 +95,9 @@ def _clash(pool: Pool, other: Pool) -> bool:
 
 def name_servers(op: Operation) -> list[IPNetwork]:
     """The host's name servers, which no subnet may hide."""
-    found = []
-    for line in op.system.resolv_source().splitlines():
-        words = line.split()
-        if words[:1] == ["nameserver"] and len(words) > 1:
-            try:
-                ip = address(words[1].partition("%")[0])
-            except Invalid:
-                continue
-            found.append(ip_on(ip, ip.max_prefixlen).network)
-    return found
+    servers = resolv_conf.parse(op.system.resolv_source()).servers
+    addresses = (ip_address(server.partition("%")[0]) for server in servers)
+    return [ip_on(ip, ip.max_prefixlen).network for ip in addresses]
 
 
 def host_id(op: Operation) -> str:

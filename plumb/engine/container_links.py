@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from plumb.address import IPAddress
 from plumb.engine.operation import Operation, endpoint_owner
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
 from plumb.model import legacy_links
-from plumb.model.cnm import DEFAULT_NETWORK, IPAddress, Network, Pairs, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, Network, Pairs, Sandbox, Status
 from plumb.model.etc_files import HOST_GATEWAY
 
 NO_HOST = "conflicting options: host type networking can't be used with links. This would result in undefined behavior"

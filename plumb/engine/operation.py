@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from plumb.address import IPAddress, IPNetwork
 from plumb.engine.desired_state import Narrator
 from plumb.engine.lookup import Lookup
 from plumb.engine.rule_order import OrderedKernel, reordering
 from plumb.engine.system import System
 from plumb.errors import PlumbError
-from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import clash
 from plumb.model.settings import Settings

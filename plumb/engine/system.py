@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Interface
 from typing import TypeVar
 
+from plumb.address import IPAddress, IPNetwork
 from plumb.kernel.process import host_files
-from plumb.model.cnm import IPAddress, IPNetwork
 
 T = TypeVar("T")
 Ports = tuple[int, int]

@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from plumb.kernel.process import shim
+from plumb.kernel.process.title import set_title
 
 SOCKET, COMMAND, PID, LOG = "agent.sock", "command.sock", "agent.pid", "agent.log"
 NAME = "plumb-agent"
@@ -98,13 +99,7 @@ def sign(lock: int) -> None:
     """
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()} {shim.started(os.getpid())}".encode())
-    title(NAME)
-
-
-def title(name: str) -> None:
-    """What `ps` calls this process; 15 letters are kept."""
-    with open("/proc/self/comm", "w", encoding="ascii") as file:
-        file.write(name)
+    set_title(NAME)
 
 
 def running(folder: str) -> tuple[int, str]:

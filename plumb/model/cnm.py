@@ -16,23 +16,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-)
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import NamedTuple, cast
 
+from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.model.driver_options import BridgeOptions, DriverOptions, IpvlanOptions, MacvlanOptions
 from plumb.model.driver_traits import TRAITS, Traits
 from plumb.model.ports import Port, PortBinding
 
-IPAddress = IPv4Address | IPv6Address
-IPNetwork = IPv4Network | IPv6Network
-IPInterface = IPv4Interface | IPv6Interface
 Pairs = tuple[tuple[str, str], ...]
 """A mapping with str keys as a frozen value, in the order in which it was given."""
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address
 
+from plumb.address import IPAddress
 from plumb.errors import Invalid
-from plumb.model.cnm import IPAddress
 from plumb.model.parse import ENDPOINT, address, alias, comma_separated, nearest, object_name, pairs
 from plumb.model.ports import PortBinding
 

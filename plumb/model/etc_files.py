@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from plumb.model.cnm import DEFAULT_NETWORK, Ends, IPAddress, Sandbox, Status
+from plumb.address import IPAddress
+from plumb.model.cnm import DEFAULT_NETWORK, Ends, Sandbox, Status
+from plumb.model.resolv_conf import ResolvConf, parse
 from plumb.model.settings import Settings
 from plumb.things.dns import ADDRESS, Upstream
 
@@ -91,59 +92,9 @@ def has_ipv6(box: Sandbox) -> bool:
 # -- resolv.conf ---------------------------------------------------------------
 
 
-@dataclass
-class Directives:
-    """What a resolv.conf says, as Docker reads it.
-
-    Attributes:
-        servers: addresses of name servers; invalid: words in their place that are none.
-        search: domains; the last such line counts.
-        options: of all such lines together.
-        other: lines of any other kind, kept as they stand.
-    """
-
-    servers: list[str]
-    invalid: list[str]
-    search: list[str]
-    options: list[str]
-    other: list[str]
-
-
-def read(source: str) -> Directives:
-    """The directives of a resolv.conf.
-
-    Only a whole line can be a comment: behind a directive, '#' is a word like others.
-    """
-    found = Directives([], [], [], [], [])
-    for line in source.split("\n"):
-        words = line.split()
-        if not words or line[0] in "#;":
-            continue
-        match words:
-            case ["nameserver", server, *_]:
-                (found.servers if _is_address(server) else found.invalid).append(server)
-            case ["domain" | "search", _, *_]:
-                found.search = words[1:]
-            case ["options", *options]:
-                found.options += options
-            case ["nameserver" | "domain" | "search"]:
-                pass
-            case _:
-                found.other.append(line.removesuffix("\r"))
-    return found
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _overridden(box: Sandbox, source: str, settings: Settings) -> tuple[Directives, list[str]]:
+def _overridden(box: Sandbox, source: str, settings: Settings) -> tuple[ResolvConf, list[str]]:
     """The host's directives with the container's own or the settings' in their place, and what was replaced."""
-    found, replaced = read(source), []
+    found, replaced = parse(source), []
     if box.dns or settings.dns:
         found.servers = [str(ip) for ip in box.dns or settings.dns]
         replaced.append("nameservers")
@@ -210,7 +161,7 @@ def asks_itself(box: Sandbox) -> bool:
     return any(wish.network != DEFAULT_NETWORK for wish in box.attachments)
 
 
-def _keep_reachable(found: Directives, six: bool) -> bool:
+def _keep_reachable(found: ResolvConf, six: bool) -> bool:
     """Leave out servers that a container cannot reach.
 
     Whether any is left, else they are replaced by the fallback.
@@ -233,7 +184,7 @@ def reachable(server: str, six: bool) -> bool:
     return not ip.is_loopback and (ip.version == 4 or six)
 
 
-def _sets_ndots(found: Directives) -> bool:
+def _sets_ndots(found: ResolvConf) -> bool:
     return any(option.partition(":")[0] == "ndots" for option in found.options)
 
 

@@ -24,10 +24,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-IPNetwork = IPv4Network | IPv6Network
+from plumb.address import IPNetwork
 
 
 class TrafficKind(Enum):

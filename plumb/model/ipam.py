@@ -16,8 +16,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
+from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Exhausted, Invalid
-from plumb.model.cnm import IPAddress, IPNetwork, Pool
+from plumb.model.cnm import Pool
 from plumb.model.parse import address
 from plumb.model.settings import LINK_LOCAL6, AddressPool
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypedDict
 
+from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Invalid
 from plumb.model import container_options as own
 from plumb.model import ipam, parse
-from plumb.model.cnm import Attachment, IPAddress, IPNetwork, Network, Pairs, Sandbox
+from plumb.model.cnm import Attachment, Network, Pairs, Sandbox
 from plumb.model.ports import PortBinding
 
 Texts = str | Iterable[str]
@@ -272,7 +273,7 @@ def attachment(network: str, options: Mapping[str, Any]) -> Attachment:
 
 
 def _address(value: object, what: str) -> str:
-    return str(value) if isinstance(value, IPv4Address | IPv6Address) else text(value, what)
+    return str(value) if isinstance(value, IPAddress) else text(value, what)
 
 
 def _number(value: object, what: str) -> int:

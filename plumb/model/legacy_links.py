@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
-from plumb.model.cnm import IPAddress, Linked, Sandbox
+from plumb.address import IPAddress
+from plumb.model.cnm import Linked, Sandbox
 
 Open = tuple[int, str]
 """A port and its protocol."""

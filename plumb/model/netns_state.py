@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from plumb.address import IPAddress, IPInterface
 from plumb.model.observations import Netns
 
-IPAddress = IPv4Address | IPv6Address
-IPInterface = IPv4Interface | IPv6Interface
 FORWARDING = 3
 """The state of a bridge's port in which it passes frames on (BR_STATE_FORWARDING)."""
 STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
@@ -193,7 +191,6 @@ class Facts:
         there: the routing's answer for the question's destination as the namespace saw it; back:
         for the answer's.
         settings: sysctls by name, as net/ipv4/ip_forward.
-        routes: lines of further routes that matter.
     """
 
     place: Netns

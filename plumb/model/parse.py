@@ -19,8 +19,9 @@ from ipaddress import (
 )
 from typing import TypeVar
 
+from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Invalid
-from plumb.model.cnm import Attachment, IPAddress, IPNetwork, Pairs
+from plumb.model.cnm import Attachment, Pairs
 
 T = TypeVar("T")
 A = TypeVar("A", IPv4Address, IPv6Address)

@@ -21,7 +21,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from plumb.model.cnm import Endpoint, Ends, IPAddress, Network, Sandbox
+from plumb.address import IPAddress
+from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
 from plumb.model.driver_options import GatewayMode
 from plumb.model.gateways import gateway_of
 from plumb.model.parse import address

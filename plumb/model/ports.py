@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
+
+from plumb.address import IPAddress
 
 
 class PortBinding(NamedTuple):
@@ -14,7 +15,7 @@ class PortBinding(NamedTuple):
 
     port: int
     protocol: str
-    host_ip: IPv4Address | IPv6Address | None = None
+    host_ip: IPAddress | None = None
     first: int | None = None
     last: int | None = None
 
@@ -31,5 +32,5 @@ class Port(NamedTuple):
 
     port: int
     protocol: str
-    host_ip: IPv4Address | IPv6Address
+    host_ip: IPAddress
     host_port: int

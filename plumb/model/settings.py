@@ -22,9 +22,10 @@ from ipaddress import (
 from pathlib import Path
 from typing import Any
 
+from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Invalid
 from plumb.model import parse as opt
-from plumb.model.cnm import IPAddress, IPNetwork, Pairs
+from plumb.model.cnm import Pairs
 
 ANY4 = IPv4Address("0.0.0.0")
 DEFAULT_FILE = Path("/etc/plumb/config.json")

@@ -48,6 +48,7 @@ from plumb.kernel import agent_socket
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.libnftables import LIBRARY
 from plumb.kernel.process import adopt, caller
+from plumb.kernel.process.title import set_title
 from plumb.prefork.client import (
     BECOME,
     BEGUN,
@@ -86,7 +87,7 @@ def main() -> None:
     listener, ready, agent = (int(report) for report in sys.argv[1:4])
     adopt.end_with_parent(agent)
     os.setsid()
-    agent_socket.title("plumb-warm")
+    set_title("plumb-warm")
     identity = os.fsdecode(sys.stdin.buffer.read())
     files = state_of(own_files())
     load()
@@ -176,7 +177,7 @@ class PreforkServer:
         while reports := self._receive(idle_worker):
             if SERVED in reports:
                 self.served += reports.count(SERVED)
-                agent_socket.title(f"plumb-warm {self.served}")
+                set_title(f"plumb-warm {self.served}")
             if STALE in reports:
                 break
             if TAKEN in reports:
@@ -265,7 +266,7 @@ class Worker(caller.Caller):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         adopt.end_with_parent(parent)
         os.close(self._server.reports)
-        agent_socket.title("plumb-spare")
+        set_title("plumb-spare")
         self._accept()
         self._report(TAKEN)
         try:
@@ -341,7 +342,7 @@ class Worker(caller.Caller):
         try:
             caller.this = self
             apply_request(request)
-            agent_socket.title("plumb")
+            set_title("plumb")
             status = cli.main(request.argv[1:])
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

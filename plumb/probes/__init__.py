@@ -1,12 +1,12 @@
-"""Probes: what a network promises, and whether it keeps it.
+"""Probes: what networks promise, and whether real traffic keeps it.
 
-values        a promise as a value (pure)
-promises      who must reach whom and who must not, from the intent alone (pure); with lan, published, sharing
-naming        what containers' questions for names must bring; owners: that each address belongs to one alone
-outcomes      what real traffic says of a promise, and what silence is worth (pure)
-traffic       tries promises with sockets, all at once: listening answers, asking asks
-whole         everyone to everyone: all of these together, for `plumb matrix`
-question      one question as words and values (pure); parties: whom the words mean
-single        asks it, for `plumb probe`; finding, path_mtu: questions about more than an answer
-packets       asks on the wire (the only package that imports scapy)
+one_probe          asks one question on the real network, for `plumb probe`
+probe_spec         one question and its result (values), and how it is written
+target_addresses   at which addresses a target is asked
+arp_dns_mtu        questions about more than an answer: neighbours, names, the path's MTU
+path_mtu           the longest packet that gets to an address in one piece
+matrix             everyone to everyone: promises and traffic together, for `plumb matrix`
+promises           who must reach whom and who must not, from the intent alone (pure)
+traffic            tries promises with sockets, all at once
+packets            asks on the wire (the only package that imports scapy)
 """

@@ -5,16 +5,17 @@ Who claims an address, how long a packet may be, what a name means.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 
+from plumb.address import IPAddress, family
 from plumb.errors import Invalid
+from plumb.kernel.net.name_lookup import read_name_file
 from plumb.kernel.net.neighbours import own_addresses
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import IPAddress
+from plumb.model import resolv_conf
 from plumb.model.observations import Netns
-from plumb.model.targets import ProbeKind, address_of
+from plumb.model.targets import ProbeKind
 from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 from plumb.probes.traffic.socket_errors import words
 
@@ -108,19 +109,19 @@ def name(
     import dns.message
     import dns.name
 
-    servers, search = _resolv_conf(f"{folder}/resolv.conf")
-    if not servers:
+    conf = resolv_conf.parse(read_name_file(f"{folder}/resolv.conf"))
+    if not conf.servers:
         raise Invalid(
             f"{source.name} has no name server", "see 'plumb exec NAME cat /etc/resolv.conf'"
         )
     answers = []
     for version in versions:
-        for address in servers:
+        for address in conf.addresses:
             found = ProbeResult(ProbeSpec(source, wanted, address, ProbeKind.DNS), sent=1)
             for full in (
                 [wanted]
                 if "." in wanted
-                else [*(f"{wanted}.{domain}" for domain in search), wanted]
+                else [*(f"{wanted}.{domain}" for domain in conf.search if domain != "."), wanted]
             ):
                 try:
                     message = dns.message.make_query(
@@ -155,9 +156,7 @@ def _asked(
 
     assert isinstance(message, dns.message.Message)
     with entered(source.ns):
-        client = socket.socket(
-            socket.AF_INET if server.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM
-        )
+        client = socket.socket(family(server.version), socket.SOCK_DGRAM)
     with client:
         client.settimeout(seconds)
         begun = time.monotonic()
@@ -184,20 +183,4 @@ def _asked(
         for each in answer.answer
         for record in each
         if record.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)
-    ]
-
-
-def _resolv_conf(path: str) -> tuple[list[IPAddress], list[str]]:
-    """The name servers and the search domains of a resolv.conf."""
-    if not os.path.exists(path):
-        return [], []
-    with open(path, encoding="utf-8", errors="replace") as file:
-        lines = [words for line in file if (words := line.partition("#")[0].split())]
-    servers = [
-        ip
-        for line in lines
-        if line[0] == "nameserver" and len(line) > 1 and (ip := address_of(line[1])) is not None
-    ]
-    return servers, [
-        word for line in lines if line[0] == "search" for word in line[1:] if word != "."
     ]

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
-from plumb.model.cnm import IPAddress, IPInterface
+from plumb.address import IPAddress, IPInterface
 from plumb.probes.promises.dns_names import NameOutcome, NamePromise, QueryType, ask, name_promises
 from plumb.probes.promises.duplicate_addresses import Claim, Claimed, claims_of, look
 from plumb.probes.promises.promise import HOST, WORLD, Member, Promise, Protocol

@@ -16,31 +16,28 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
 
-from plumb.errors import Invalid, Unsupported
+from plumb.errors import Invalid
 from plumb.kernel.capture.packet_taps import Taps
+from plumb.kernel.net.probe_socket import RECVERR, open_probe_socket
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.ports import listeners
 from plumb.model.observations import CapturedFrame, Flow, Netns
+from plumb.model.packet import ECHO_TYPES, IPPROTO_ICMP, IPPROTO_ICMPV6, ip_header, network_layer
 from plumb.model.targets import ProbeKind
 from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 from plumb.probes.promises.promise import Protocol
 from plumb.probes.traffic.responders import (
     MARK,
     NUMBER,
-    RECVERR,
     IcmpListener,
     Listener,
     Listeners,
     answer,
-    echo_request,
-    family,
+    numbered_echo,
 )
 from plumb.probes.traffic.socket_errors import told, words
 
-SCTP = 132
 PROXY = 0.1
 """Seconds in which a proxy has found out that nobody listens behind it."""
 AGAIN = 0.4
@@ -80,7 +77,7 @@ class _Ping(_Asker):
         self._turn += 1
         try:
             self.socket.sendto(
-                echo_request(self._question.address.version, self._number, self._turn),
+                numbered_echo(self._question.address.version, self._number, self._turn),
                 (str(self._question.address), 0),
             )
         except OSError as error:
@@ -106,21 +103,10 @@ class _Socket(_Asker):
     """A socket with a port that it has before it asks, so that its packets are known."""
 
     def __init__(self, question: ProbeSpec) -> None:
-        kind, protocol = (
-            (socket.SOCK_DGRAM, 0)
-            if question.kind is ProbeKind.UDP
-            else (socket.SOCK_STREAM, SCTP if question.kind is ProbeKind.SCTP else 0)
-        )
-        try:
-            with entered(question.source.ns):
-                self.socket = socket.socket(family(question.address), kind, protocol)
-        except OSError as error:
-            raise Unsupported(
-                f"this kernel has no {question.kind}", f"modprobe {question.kind}"
-            ) from error
-        self.socket.setblocking(False)
+        version = question.address.version
+        self.socket = open_probe_socket(question.source, version, question.kind)
         if question.kind is not ProbeKind.SCTP:
-            self.socket.setsockopt(*RECVERR[question.address.version], 1)
+            self.socket.setsockopt(*RECVERR[version], 1)
         self.socket.bind(("", 0))
         self.token, self._question = self.socket.getsockname()[1], question
 
@@ -279,15 +265,6 @@ def _queued(sock: socket.socket) -> str | None:
 # -- what the taps saw ---------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Header:
-    src: str
-    dst: str
-    ttl: int
-    protocol: int
-    body: bytes
-
-
 def _look(seen: Sequence[CapturedFrame], question: ProbeSpec, found: ProbeResult) -> None:
     """Read off the packets.
 
@@ -296,40 +273,25 @@ def _look(seen: Sequence[CapturedFrame], question: ProbeSpec, found: ProbeResult
     if question.target is not None:
         found.arrived = False
     for each in seen:
-        header = _header(each)
+        packet = network_layer(each.frame)[1] if each.ethernet else each.frame
+        header = ip_header(packet)
+        if header is None or not each.inbound or len(packet) < header.size + 8:
+            continue
         if (
-            header is None
-            or not each.inbound
-            or (header.protocol in (1, 58) and question.kind is not ProbeKind.ICMP)
+            header.protocol in (IPPROTO_ICMP, IPPROTO_ICMPV6)
+            and question.kind is not ProbeKind.ICMP
         ):
             continue
+        body = packet[header.size :]
         reply = (
-            header.body[:1] in (b"\0", b"\x81")
+            body[0] == ECHO_TYPES[header.version][1]
             if question.kind is ProbeKind.ICMP
-            else struct.unpack_from("!H", header.body)[0] in (question.port, question.own_port)
+            else struct.unpack_from("!H", body)[0] in (question.port, question.own_port)
         )
         if reply and each.place == question.source:
             found.ttl = header.ttl
         elif not reply and question.target is not None and each.place.ns == question.target.ns:
-            found.arrived, found.seen = True, header.src
-
-
-def _header(seen: CapturedFrame) -> _Header | None:
-    """The IP header of a frame, and what is behind it."""
-    frame, at = seen.frame, 0
-    if seen.ethernet:
-        at = 14
-        while frame[at - 2 : at] in (b"\x81\0", b"\x88\xa8"):
-            at += 4
-    version = frame[at] >> 4 if len(frame) > at else 0
-    if version == 4 and len(frame) >= at + 28:
-        length = (frame[at] & 15) * 4
-        src, dst = (str(ip_address(frame[at + start : at + start + 4])) for start in (12, 16))
-        return _Header(src, dst, frame[at + 8], frame[at + 9], frame[at + length :])
-    if version == 6 and len(frame) >= at + 48:
-        src, dst = (str(ip_address(frame[at + start : at + start + 16])) for start in (8, 24))
-        return _Header(src, dst, frame[at + 7], frame[at + 6], frame[at + 40 :])
-    return None
+            found.arrived, found.seen = True, str(header.src)
 
 
 # -- in words ---------------------------------------------------------------

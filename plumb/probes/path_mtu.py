@@ -22,15 +22,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from plumb.model.cnm import IPAddress
-from plumb.probes.traffic.responders import MARK, NUMBER, IcmpListener, echo_request
+from plumb.address import IPAddress
+from plumb.kernel.net.probe_socket import HEADERS, IP_PMTUDISC_PROBE, MTU_DISCOVER, TTL
+from plumb.probes.traffic.responders import MARK, NUMBER, IcmpListener, numbered_echo
 from plumb.probes.traffic.socket_errors import Told, told
 
-MTU_DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}
-PROBE = 3
-"""IP_PMTUDISC_PROBE: do not fragment, and do not go by what was learnt before."""
-HOPS = {4: (socket.IPPROTO_IP, socket.IP_TTL), 6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)}
-HEADERS, LEAST, MOST = {4: 28, 6: 48}, {4: 68, 6: 1280}, 65535
+LEAST, MOST = {4: 68, 6: 1280}, 65535
 FURTHEST = 30
 TRIES = 2
 
@@ -66,7 +63,7 @@ class Prober:
         self._address, self._seconds, self._number = address, seconds, secrets.randbits(56)
         self._version = address.version
         self._ear = IcmpListener(place, self._version)
-        self._ear.socket.setsockopt(*MTU_DISCOVER[self._version], PROBE)
+        self._ear.socket.setsockopt(*MTU_DISCOVER[self._version], IP_PMTUDISC_PROBE)
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -77,13 +74,13 @@ class Prober:
 
         None: nothing.
         """
-        self._ear.socket.setsockopt(*HOPS[self._version], ttl)
+        self._ear.socket.setsockopt(*TTL[self._version], ttl)
         for _ in range(TRIES):
             self._number += 1
             filling = length - HEADERS[self._version] - len(MARK) - NUMBER.size
             with suppress(OSError):  # it is told in the queue of errors
                 self._ear.socket.sendto(
-                    echo_request(self._version, self._number, 1, filling), (str(self._address), 0)
+                    numbered_echo(self._version, self._number, 1, filling), (str(self._address), 0)
                 )
             answer = self._wait(time.monotonic() + self._seconds)
             if answer is not None:

@@ -24,11 +24,12 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from plumb.address import IPAddress
 from plumb.pytest_plugin import forkserver_client, waiting
 from plumb.pytest_plugin.commands import Command, Ran
 from plumb.pytest_plugin.nodes import Container, Node
 from plumb.pytest_plugin.reach import Reach
-from plumb.pytest_plugin.values import CLIENT, HOST, INTERNET, ROUTER, Asked, IPAddress
+from plumb.pytest_plugin.values import CLIENT, HOST, INTERNET, ROUTER, Asked
 from plumb.pytest_plugin.waiting import wait
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from plumb.address import IPAddress
 from plumb.errors import NotFound
 from plumb.pytest_plugin import remote_calls
 from plumb.pytest_plugin.commands import Command, CommandFailed, Ran, environment
 from plumb.pytest_plugin.reach import Reach, protocol_of
-from plumb.pytest_plugin.values import HOST, Asked, Interface, IPAddress, described
+from plumb.pytest_plugin.values import HOST, Asked, Interface, described
 from plumb.pytest_plugin.waiting import wait
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+from plumb.address import IPAddress
+
 HOST, ROUTER, CLIENT, INTERNET = "(host)", "(router)", "(client)", "(internet)"
 """Places that are no containers; a container's name has no parentheses."""
-IPAddress = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+from plumb.address import IPAddress, IPNetwork
+from plumb.model.cnm import Endpoint, Network, Sandbox
 
 if TYPE_CHECKING:
     from plumb.store.change import Change, Unfinished

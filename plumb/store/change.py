@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plumb.model.cnm import Endpoint, IPAddress, IPNetwork, Network, Sandbox
+from plumb.address import IPAddress, IPNetwork
+from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.store import codec
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from contextlib import AbstractContextManager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
-from plumb.model.cnm import Endpoint, IPAddress, IPNetwork
+from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
 from plumb.store import T, codec
 from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry

@@ -12,9 +12,10 @@ their replies on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from typing import ClassVar, NamedTuple
 
+from plumb.address import IPAddress
 from plumb.things import Key, Stage
 from plumb.things.host_ports import OfAgent
 
@@ -31,7 +32,7 @@ class Upstream(NamedTuple):
             the host's own, perhaps on its loopback).
     """
 
-    ip: IPv4Address | IPv6Address
+    ip: IPAddress
     inside: bool
 
 
@@ -106,7 +107,7 @@ class Names(OfAgent):
     network: str
     title: str
     names: tuple[str, ...]
-    ips: tuple[IPv4Address | IPv6Address, ...]
+    ips: tuple[IPAddress, ...]
     ports: tuple[NamedPort, ...] = ()
 
     @property

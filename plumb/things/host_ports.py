@@ -18,9 +18,9 @@ connection begins on the wrong route; the filter stays on a port that has no pro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar
 
+from plumb.address import IPAddress
 from plumb.things import Key, Stage, Thing
 
 
@@ -67,9 +67,9 @@ class OfPort(OfAgent):
 
     agent: str
     protocol: str
-    ip: IPv4Address | IPv6Address
+    ip: IPAddress
     port: int
-    to_ip: IPv4Address | IPv6Address
+    to_ip: IPAddress
     to_port: int
 
 
@@ -109,6 +109,6 @@ class Proxy(OfPort):
         return f"proxy {at(self.ip, self.port)}/{self.protocol} to {at(self.to_ip, self.to_port)}"
 
 
-def at(ip: IPv4Address | IPv6Address, port: int) -> str:
+def at(ip: IPAddress, port: int) -> str:
     """Format an address and a port as Docker does: 0.0.0.0:80, [::]:80."""
     return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"

@@ -27,6 +27,11 @@ class Family(StrEnum):
     V6 = "ip6tables"
 
 
+FAMILIES = {"ip": Family.V4, "ip6": Family.V6}
+"""The tool, by the name that nf_tables has for an address family."""
+TABLES = frozenset({"filter", "nat", "mangle", "raw", "security"})
+
+
 class Position(StrEnum):
     """Position of a new rule in its chain: iptables' words for what nft calls insert and add."""
 

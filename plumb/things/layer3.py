@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-)
 from typing import ClassVar
 
+from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.things import HOST, InNamespace, Key, OnLink, Stage, lost_with
 
 
@@ -27,7 +20,7 @@ class Address(OnLink):
 
     stage: ClassVar = Stage.ADDRESS
     dev: str
-    ip: IPv4Interface | IPv6Interface
+    ip: IPInterface
     ns: str = HOST
 
     @property
@@ -49,8 +42,8 @@ class Route(OnLink):
     """
 
     stage: ClassVar = Stage.ROUTE
-    dst: IPv4Network | IPv6Network
-    via: IPv4Address | IPv6Address | None
+    dst: IPNetwork
+    via: IPAddress | None
     dev: str
     ns: str = HOST
 

@@ -10,12 +10,16 @@ table.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
 from plumb.things import HOST, InNamespace, Key, Stage
 from plumb.things.iptables import InChain, Position
+
+COUNTER = re.compile(r"counter packets (\d+) bytes (\d+)")
+"""What nft prints of a rule's counter once packets have met it."""
 
 
 class NftFamily(StrEnum):

@@ -1,16 +1,22 @@
-"""Tracing: the story of one packet and of its answer, told from what was seen of it.
+"""Trace: the story of one packet and of its answer, told from what was seen of it.
 
-    records     what was seen: at a tap, by a rule, by the kernel when it dropped it (values)
-    scene       what stands in a namespace while a packet passes (values)
-    asking      who asks whom, as a line of words
-    path        who and what lies between two ends, and what people call it
-    frames      bytes as packets; rules, known: steps through a firewall in words, and why those rules exist
-    story       the records put into order: hops, what was decided at each, where and how it ended
-                (sightings, rewriting, telling, endings)
-    causes      what an end that is no arrival means, and what to do about it
-    probe       the question itself, with a plain socket
-    tracer      all of that: looks (errands, ground), asks and watches (watching), and gathers what causes need (gather); its answer
-                is a report
+tracer          all of it: reads the topology, asks and watches, and finds the cause
+request         words about who asks whom, made into a packet from a namespace to an address
+topology        links and addresses of the namespaces concerned, read once before the packet is sent
+link_labels     what people call links: a network's bridge, a container's port, a parent
+probe_packet    the packet, sent by a plain socket
+run             sends it and watches all places meanwhile
+headers         frames as packets: protocol, intent, addresses, and what an ICMP error is about
+match_frames    frames and rules' steps of one flow, sorted by place
+rule_steps      a step through the firewall in the words of its rule, and why that rule exists
+known_rules     why rules of a real Docker exist, and whose the others are
+nat             what NAT made of a packet
+path            the story: hops, what was decided at each, how it ended (values)
+assemble        the story, made of what was seen
+outcome         how and where it ended
+collect_state   reads what is worth knowing of each place once a question was not answered
+causes          why it was not answered, and what to do about it
+report          what is asked of the tracer, and what it answers (values)
 
-The kernel's door (`plumb.kernel`) collects the records; `plumb.views.trace` tells them.
+`plumb.kernel` collects what is seen; `plumb.views.trace` tells it.
 """

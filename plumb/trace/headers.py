@@ -10,20 +10,36 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
 
 from plumb.address import IPAddress
 from plumb.model.observations import Flow
+from plumb.model.packet import (
+    ECHO_TYPES,
+    ETH_P_IP,
+    ETH_P_IPV6,
+    IP_DF,
+    IP_OFFSET,
+    IPPROTO_ICMP,
+    IPPROTO_ICMPV6,
+    IPPROTO_SCTP,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    ip_header,
+    network_layer,
+)
 
-ETHERNET = struct.Struct("!6s6sH")
-IPV4, ARP, VLAN, QINQ, IPV6 = 0x0800, 0x0806, 0x8100, 0x88A8, 0x86DD
-PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp", 132: "sctp"}
+PROTOCOLS = {
+    IPPROTO_ICMP: "icmp",
+    IPPROTO_TCP: "tcp",
+    IPPROTO_UDP: "udp",
+    IPPROTO_ICMPV6: "icmp",
+    IPPROTO_SCTP: "sctp",
+}
 EXTENSIONS = frozenset({0, 43, 60})
 """IPv6's headers between the first and the transport's.
 
 Hop-by-hop options, routing, destination options (RFC 8200).
 """
-DONT_FRAGMENT, MORE_FRAGMENTS, OFFSET = 0x4000, 0x2000, 0x1FFF
 FLAGS = ((0x02, "SYN"), (0x04, "RST"), (0x01, "FIN"), (0x08, "PSH"), (0x10, "ACK"))
 CHUNKS = {
     0: "DATA",
@@ -128,48 +144,31 @@ def read(frame: bytes, ethernet: bool = True) -> Packet | None:
     """
     if not ethernet:
         return _ip(frame)
-    if len(frame) < ETHERNET.size:
+    kind, packet = network_layer(frame)
+    if kind not in (ETH_P_IP, ETH_P_IPV6):
         return None
-    dst, src, kind = ETHERNET.unpack_from(frame)
-    at = ETHERNET.size
-    while kind in (VLAN, QINQ) and len(frame) >= at + 4:
-        kind, at = struct.unpack_from("!H", frame, at + 2)[0], at + 4
-    return _ip(frame[at:], (src.hex(":"), dst.hex(":"))) if kind in (IPV4, IPV6) else None
+    return _ip(packet, (frame[6:12].hex(":"), frame[:6].hex(":")))
 
 
 def _ip(data: bytes, mac: tuple[str, str] = ("", "")) -> Packet | None:
-    if len(data) >= 20 and data[0] >> 4 == 4:
-        length, _, fragment, ttl, number = struct.unpack_from("!HHHBB", data, 2)
-        src, dst = IPv4Address(data[12:16]), IPv4Address(data[16:20])
-        start = (data[0] & 15) * 4
-        found = Packet(
-            4,
-            PROTOCOLS.get(number, ""),
-            src,
-            dst,
-            ttl=ttl,
-            length=length,
-            whole=bool(fragment & DONT_FRAGMENT),
-            mac=mac,
-        )
-        return found if fragment & OFFSET else _transport(found, data[start:length])
-    if len(data) >= 40 and data[0] >> 4 == 6:
-        payload, number, ttl = struct.unpack_from("!HBB", data, 4)
-        src6, dst6, start = IPv6Address(data[8:24]), IPv6Address(data[24:40]), 40
-        while number in EXTENSIONS and len(data) >= start + 2:
-            number, start = data[start], start + (data[start + 1] + 1) * 8
-        found = Packet(
-            6,
-            PROTOCOLS.get(number, ""),
-            src6,
-            dst6,
-            ttl=ttl,
-            length=payload + 40,
-            whole=True,
-            mac=mac,
-        )
-        return _transport(found, data[start : 40 + payload])
-    return None
+    header = ip_header(data)
+    if header is None:
+        return None
+    number, start = header.protocol, header.size
+    while header.version == 6 and number in EXTENSIONS and len(data) >= start + 2:
+        number, start = data[start], start + (data[start + 1] + 1) * 8
+    found = Packet(
+        header.version,
+        PROTOCOLS.get(number, ""),
+        header.src,
+        header.dst,
+        ttl=header.ttl,
+        length=header.length,
+        whole=header.version == 6 or bool(header.fragment & IP_DF),
+        mac=mac,
+    )
+    first = not header.fragment & IP_OFFSET
+    return _transport(found, data[start : header.length]) if first else found
 
 
 def _transport(packet: Packet, data: bytes) -> Packet:
@@ -190,9 +189,7 @@ def _icmp(packet: Packet, data: bytes) -> Packet:
     if len(data) < 8:
         return packet
     kind, code = data[0], data[1]
-    echo = {4: {8: "echo request", 0: "echo reply"}, 6: {128: "echo request", 129: "echo reply"}}[
-        packet.version
-    ]
+    echo = dict(zip(ECHO_TYPES[packet.version], ("echo request", "echo reply"), strict=True))
     if kind in echo:
         token = int.from_bytes(data[4:6], "big")
         return replace(packet, sport=token, dport=token, kind=echo[kind])

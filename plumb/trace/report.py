@@ -8,7 +8,7 @@ from plumb.model.observations import CapturedFrame, Netns
 from plumb.model.targets import Published
 from plumb.trace.causes.case import Cause
 from plumb.trace.path import Story
-from plumb.trace.probe_socket import ProbePacket
+from plumb.trace.probe_packet import ProbePacket
 from plumb.trace.topology import Topology
 
 

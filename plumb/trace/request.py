@@ -8,7 +8,7 @@ from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import Destination, ResolvedTarget, TargetResolver, without_address
 from plumb.model.observations import HOST, Netns
 from plumb.model.targets import ProbeKind, Target, TargetGrammar
-from plumb.trace.probe_socket import ProbePacket
+from plumb.trace.probe_packet import ProbePacket
 from plumb.trace.report import TraceRequest, Wishes
 from plumb.trace.topology import Topology, TopologyReader
 

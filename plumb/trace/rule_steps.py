@@ -16,17 +16,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plumb.model.observations import Netns, RuleHit, RuleKind
-from plumb.things.iptables import BUILT_IN, Family, Policy, Rule
-from plumb.things.nftables import NftRule
+from plumb.things.iptables import BUILT_IN, FAMILIES, TABLES, Policy, Rule
+from plumb.things.nftables import COUNTER, NftRule
 from plumb.trace.known_rules import known
 
 Saved = Mapping[str, Mapping[str, tuple[str, list[str]]]]
 """What iptables-save printed: the policy and the rules of each chain of each table."""
 Chain = tuple[str, str, str]
 """Family, table, chain."""
-TOOLS = {"ip": Family.V4, "ip6": Family.V6}
-FRONT_ENDS = frozenset({"filter", "nat", "mangle", "raw", "security"})
-COUNTED = re.compile(r"counter packets \d+ bytes \d+")
 HANDLE = re.compile(r" # handle (\d+)$")
 
 
@@ -137,7 +134,7 @@ class RulesetListing:
             found := self.hooked.get((step.family, step.table, step.chain))
         ) and step.backend == "nft":
             return found.hook
-        return step.chain.lower() if step.chain in BUILT_IN and step.table in FRONT_ENDS else ""
+        return step.chain.lower() if step.chain in BUILT_IN and step.table in TABLES else ""
 
 
 def listed(text: str) -> RulesetListing:
@@ -160,7 +157,7 @@ def listed(text: str) -> RulesetListing:
         ):
             book.hooked[chain] = Hooked(base[1], base[2], base[3] or "accept")
         elif chain and handle:
-            book.nft[chain].append((int(handle[1]), COUNTED.sub("counter", line)))
+            book.nft[chain].append((int(handle[1]), COUNTER.sub("counter", line)))
     return book
 
 
@@ -219,7 +216,7 @@ def _line(step: RuleHit, book: RulesetListing, reasons: Whys, hook: str) -> Rule
     """A step in words; without any where it is the end of a chain, or a rule that is gone."""
     saved = book.saved.get((step.backend, step.family), {}).get(step.table, {})
     native = step.backend == "nft" and step.chain not in saved
-    owner = step.family if native else str(TOOLS.get(step.family, step.family))
+    owner = step.family if native else str(FAMILIES.get(step.family, step.family))
     where = f"{step.family} {step.table} {step.chain}" if native else f"{step.table} {step.chain}"
     number, text, verdict, words = 0, "", step.verdict, ""
     if step.kind is RuleKind.RULE:
@@ -262,7 +259,7 @@ def _verdict(words: str, chains: Mapping[str, object]) -> str:
     return TARGETS.get(target[2], "continue")
 
 
-ASIDE = FRONT_ENDS - {"filter"}
+ASIDE = TABLES - {"filter"}
 """Tables of iptables in which nobody decides what may pass, as a rule."""
 TARGETS = {
     "ACCEPT": "accept",

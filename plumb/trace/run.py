@@ -17,7 +17,7 @@ from plumb.trace import rule_steps
 from plumb.trace.assemble import tell
 from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Material, Routed, Story
-from plumb.trace.probe_socket import Probe
+from plumb.trace.probe_packet import Probe
 from plumb.trace.report import TraceRequest
 from plumb.trace.rule_steps import RulesetListing, Whys
 from plumb.trace.topology import Topology

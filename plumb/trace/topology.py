@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import TargetResolver
 from plumb.kernel.net import inventory
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.model.cnm import Network
 from plumb.model.gateways import gateway_order
-from plumb.model.netns_state import IPAddress, IPInterface, Link
+from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns
 from plumb.model.targets import Member
 from plumb.trace import link_labels

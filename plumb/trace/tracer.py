@@ -24,7 +24,7 @@ from plumb.trace import collect_state, rule_steps
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.path import Ending, Story
-from plumb.trace.probe_socket import ProbePacket
+from plumb.trace.probe_packet import ProbePacket
 from plumb.trace.report import Report, TraceRequest, Wishes
 from plumb.trace.request import RequestReader
 from plumb.trace.rule_steps import Whys

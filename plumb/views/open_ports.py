@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from plumb.model.cnm import Endpoint, Ends, IPAddress, Network, Sandbox
+from plumb.address import IPAddress
+from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
 from plumb.model.driver_options import GatewayMode
 from plumb.model.port_mapping import shown
 from plumb.model.ports import Port

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from plumb import Conflict, Exhausted, Host
+from plumb.address import IPAddress
 from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
-from plumb.model.cnm import IPAddress
 from plumb.model.ports import Port
 from plumb.plan import Step
 from plumb.store.change import Change

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from plumb.engine.system import this_system
-from plumb.kernel.netfilter.backends import search_path
+from plumb.kernel.netfilter.iptables_save import search_path
 from plumb.kernel.netns import namespaces
 from plumb.model.cnm import Status
 from plumb.plan import Step

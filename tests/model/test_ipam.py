@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Exhausted, Invalid
 from plumb.model import ipam
-from plumb.model.cnm import IPAddress, IPNetwork, Pool
+from plumb.model.cnm import Pool
 from plumb.model.settings import AddressPool
 
 net, addr = ip_network, ip_address

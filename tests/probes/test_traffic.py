@@ -10,8 +10,8 @@ from ipaddress import ip_address
 
 import pytest
 
+from plumb.address import IPAddress
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import IPAddress
 from plumb.probes.promises.promise import OWN, Promise, Protocol, Service
 from plumb.probes.promises.reachability import HOST
 from plumb.probes.promises.verdicts import Observation, Verdict

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from plumb.kernel.netfilter.iptables_restore import parse
+from plumb.kernel.netfilter.iptables_save import parse
 from plumb.model.observations import Netns, RuleHit, RuleKind
 from plumb.things.iptables import Family, Policy, Rule
 from plumb.trace.known_rules import SOMEBODYS, known

@@ -32,8 +32,9 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from plumb.address import IPAddress
 from plumb.agent.dns import message
-from plumb.agent.dns.zone import IPAddress, Zone, ZoneView, reversed_address
+from plumb.agent.dns.zone import Zone, ZoneView, reversed_address
 
 TTL = 600
 ORDERS = 16

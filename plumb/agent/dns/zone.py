@@ -28,11 +28,9 @@ written, as in Docker.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any, NamedTuple
 
-IPAddress = IPv4Address | IPv6Address
-
+from plumb.address import IPAddress
 
 MOST = 1000
 """Upstream names that a sandbox's view may hold before it is emptied."""

@@ -60,6 +60,7 @@ from plumb.kernel.netlink.uapi.linux_genetlink import (
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_GENERIC
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns
+from plumb.model.packet import ip_header
 
 FIRST = "/proc/1/ns/net"
 BYTES = 128
@@ -214,12 +215,11 @@ def _likeness(packet: bytes) -> bytes:
 
     TCP's numbers and flags, else the first data.
     """
-    protocol, body = (
-        (packet[9], packet[(packet[0] & 15) * 4 :])
-        if packet[0] >> 4 == 4
-        else (packet[6], packet[40:])
-    )
-    return body[4:14] if protocol == socket.IPPROTO_TCP else body[8:16]
+    header = ip_header(packet)
+    if header is None:
+        return b""
+    body = packet[header.size :]
+    return body[4:14] if header.protocol == socket.IPPROTO_TCP else body[8:16]
 
 
 def _links(place: Netns) -> dict[int, str]:

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 
+from plumb.address import IPAddress
 from plumb.kernel.capture import bpf
 from plumb.kernel.capture.bpf import Program
 from plumb.model.observations import CapturedFrame, Flow
+from plumb.model.packet import ECHO_TYPES, IP_OFFSET, ip_header, network_layer
 
 ETHERNET_TYPES = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK: links whose frames have such a header
-ETHERNET = 14
 IPV4, IPV6, ARP, VLANS = 0x0800, 0x86DD, 0x0806, (0x8100, 0x88A8)
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 ICMP, ICMP6, UDP, ESP, FRAGMENT = 1, 58, 17, 50, 44
-ECHO = {4: (8, 0), 6: (128, 129)}
 ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
 """ICMP's types that quote a packet.
 
@@ -49,7 +48,7 @@ class Asked:
         esp: all of ESP.
     """
 
-    addresses: frozenset[IPv4Address | IPv6Address] = frozenset()
+    addresses: frozenset[IPAddress] = frozenset()
     vxlan: tuple[int, ...] = ()
     esp: bool = False
 
@@ -231,7 +230,7 @@ class _Writer:
         quoted, echo = program.label("quoted"), program.label("echo")
         program.when(ERRORS[version], quoted)
         if flow.protocol == "icmp":
-            program.when(ECHO[version], echo)
+            program.when(ECHO_TYPES[version], echo)
         program.go(NO)
         program.here(quoted)
         self._quoted(version)
@@ -291,7 +290,7 @@ class _Writer:
         program.do(bpf.ADD_X)
         program.do(bpf.MOVE_TO_X)
 
-    def _ips(self, version: int) -> list[IPv4Address | IPv6Address]:
+    def _ips(self, version: int) -> list[IPAddress]:
         return sorted((ip for ip in self._asked.addresses if ip.version == version), key=int)
 
 
@@ -316,27 +315,19 @@ def _transport(flow: Flow, packet: bytes) -> tuple[int, bytes] | None:
 
     None for another version's packet or a fragment without ports.
     """
-    if len(packet) < (20 if flow.version == 4 else 40) or packet[0] >> 4 != flow.version:
+    header = ip_header(packet)
+    if header is None or header.version != flow.version or header.fragment & IP_OFFSET:
         return None
-    if flow.version == 6:
-        return packet[6], packet[40:]
-    if int.from_bytes(packet[6:8], "big") & 0x1FFF:
-        return None
-    return packet[9], packet[(packet[0] & 15) * 4 :]
+    return header.protocol, packet[header.size :]
 
 
 def _has_token(flow: Flow, body: bytes) -> bool:
     token = flow.token.to_bytes(2, "big")
     if flow.protocol == "icmp":
-        return body[:1] != b"" and body[0] in ECHO[flow.version] and body[4:6] == token
+        return body[:1] != b"" and body[0] in ECHO_TYPES[flow.version] and body[4:6] == token
     return token in (body[0:2], body[2:4])
 
 
 def ip_packet(seen: CapturedFrame) -> bytes:
     """A frame from behind its link's header on."""
-    if not seen.ethernet:
-        return seen.frame
-    at = ETHERNET
-    while int.from_bytes(seen.frame[at - 2 : at], "big") in VLANS:
-        at += 4
-    return seen.frame[at:]
+    return network_layer(seen.frame)[1] if seen.ethernet else seen.frame

@@ -15,7 +15,8 @@ from itertools import count
 from plumb.errors import KernelRefused
 from plumb.kernel.capture import undo_log
 from plumb.kernel.capture.undo_log import Note
-from plumb.kernel.netns.namespaces import SELF, entered
+from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.netns.setns import SELF
 
 LOGGER, NONE = "nfnetlink_log", "NONE"
 SETTING = "/proc/sys/net/netfilter/nf_log/{}"

@@ -23,7 +23,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from plumb.kernel.capture.flow_filter import ECHO, ICMP, ICMP6, IPV4, IPV6, UDP, Asked, number
+from plumb.kernel.capture.flow_filter import ICMP, ICMP6, IPV4, IPV6, UDP, Asked, number
 from plumb.kernel.netlink.codec import Request, attribute, attribute_be32, nest
 from plumb.kernel.netlink.nfnetlink import request
 from plumb.kernel.netlink.uapi.linux_netfilter import (
@@ -78,6 +78,7 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
 )
 from plumb.kernel.netlink.uapi.linux_netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL
 from plumb.model.observations import Flow
+from plumb.model.packet import ECHO_TYPES
 
 PRIORITY = -350
 HOOKS = (("prerouting", NF_INET_PRE_ROUTING), ("output", NF_INET_LOCAL_OUT))
@@ -169,7 +170,7 @@ def _packets(flow: Flow, asked: Asked) -> Iterator[tuple[int, tuple[Match, ...]]
     header, protocol_at = (20, 9) if flow.version == 4 else (40, 6)
     ports = (4,) if flow.protocol == "icmp" else (0, 2)
     if flow.protocol == "icmp":
-        for kind in ECHO[flow.version]:
+        for kind in ECHO_TYPES[flow.version]:
             yield mine, (Match(0, bytes([kind])), Match(4, token))
     else:
         for at in ports:

@@ -35,15 +35,15 @@ from plumb.kernel.capture import bpf
 from plumb.kernel.capture.flow_filter import ETHERNET_TYPES, Asked, compiled
 from plumb.kernel.netns.namespaces import call, entered
 from plumb.model.observations import CapturedFrame, Flow, Netns
+from plumb.model.packet import with_vlan_tag
 
 # linux/if_ether.h, linux/if_packet.h, asm-generic/socket.h; the numbers are the kernel's ABI.
 EVERY_PROTOCOL = 0x0003
 SOL_PACKET, AUXDATA, STATISTICS = 263, 8, 6
 OUTGOING = 4
 TIMESTAMPNS, RCVBUFFORCE = 35, 33
-VLAN_VALID, VLAN_TPID_VALID = 0x10, 0x40
 ADDRESS = struct.Struct("=HHiHBB8x")
-STAMP, AUXILIARY = struct.Struct("@qq"), struct.Struct("=IIIHHHH")
+STAMP = struct.Struct("@qq")
 ROOM = 1 << 22
 """The receive buffer of each: some thousand full-sized packets until they are read."""
 LONGEST = 1 << 17
@@ -115,7 +115,7 @@ class Tap:
             if (level, what) == (socket.SOL_SOCKET, TIMESTAMPNS):
                 stamp = _nanoseconds(data)
             elif (level, what) == (SOL_PACKET, AUXDATA) and ethernet:
-                frame = _tagged(frame, data)
+                frame = with_vlan_tag(frame, data)
         return CapturedFrame(stamp, self.place, dev, kind != OUTGOING, frame, ethernet)
 
     def lost(self) -> int:
@@ -239,15 +239,3 @@ def close_in_background(sockets: Iterable[Closable]) -> None:
 def _nanoseconds(data: bytes) -> int:
     seconds, nanoseconds = STAMP.unpack_from(data)
     return int(seconds * 1_000_000_000 + nanoseconds)
-
-
-def _tagged(frame: bytes, auxiliary: bytes) -> bytes:
-    """The frame with the tag of 802.1Q or 802.1ad that the kernel has taken out of it."""
-    status, _, _, _, _, tag, kind = AUXILIARY.unpack_from(auxiliary)
-    if not status & VLAN_VALID:
-        return frame
-    return (
-        frame[:12]
-        + struct.pack(">HH", kind if status & VLAN_TPID_VALID else 0x8100, tag)
-        + frame[12:]
-    )

@@ -20,7 +20,7 @@ from typing import Self
 
 from plumb.kernel.capture import undo_log
 from plumb.kernel.capture.undo_log import Note
-from plumb.kernel.netns.namespaces import libc
+from plumb.kernel.netns.setns import libc
 
 # The numbers of these system calls are the same on all architectures (Linux 5.2).
 FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432

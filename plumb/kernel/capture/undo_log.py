@@ -17,25 +17,15 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from plumb.kernel.process.shim import started
+
 FOLDER = "tracing"
 Note = dict[str, Any]
 
 
-def _began(pid: int) -> str:
-    """When a process began, in ticks since boot (proc_pid_stat(5), field 22).
-
-    Empty where there is none of that pid.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
 @cache
 def _mine(pid: int) -> str:
-    return f"{pid}-{_began(pid)}"
+    return f"{pid}-{started(pid)}"
 
 
 def name() -> str:
@@ -77,7 +67,7 @@ def orphaned(memory: str) -> Iterator[tuple[str, Note]]:
     for entry in sorted(entries):
         pid, _, rest = entry.partition("-")
         path = f"{memory}/{FOLDER}/{entry}"
-        if not pid.isdigit() or _began(int(pid)) == rest.partition("-")[0]:
+        if not pid.isdigit() or started(int(pid)) == rest.partition("-")[0]:
             continue
         if entry.endswith("~"):
             tear(path)  # it was killed while it wrote, so before it changed anything

@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import NoReturn
 
-from plumb.errors import HINTS, KernelRefused, NotFound, PlumbError, Unsupported
+from plumb.errors import HINTS, NAMES, KernelRefused, NotFound, PlumbError, Unsupported
 from plumb.kernel.features.table import FEATURES, GROUPS, NO_SUCH_KIND, Feature
 from plumb.kernel.netns import namespaces
+from plumb.kernel.netns.setns import CLONE_NEWNET
 from plumb.model.parse import nearest
 
 DENIED = frozenset({errno.EPERM, errno.EACCES})
-NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 16384, 1 << 18
 
@@ -132,9 +132,7 @@ def _scratch() -> KernelRefused | None:
     """Move this process to new namespaces; why not, where that cannot be."""
     try:
         namespaces.call(
-            "unshare",
-            namespaces.CLONE_NEWNET | CLONE_NEWNS,
-            doing="make namespaces to try things in",
+            "unshare", CLONE_NEWNET | CLONE_NEWNS, doing="make namespaces to try things in"
         )
         namespaces.call(
             "mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None, doing="make mounts private"

@@ -21,6 +21,7 @@ from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 from typing import Self
 
+from plumb.address import IPInterface
 from plumb.kernel.netlink.codec import attribute_u32, attributes, number, text
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
@@ -76,7 +77,8 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     RTM_GETNSID,
 )
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.netns_state import IPInterface, Link, Neighbour, Port
+from plumb.kernel.netns.setns import SELF
+from plumb.model.netns_state import Link, Neighbour, Port
 from plumb.model.observations import Netns
 
 MODES = {
@@ -100,7 +102,6 @@ NUD = {
     NUD_NOARP: "NOARP",
     NUD_PERMANENT: "PERMANENT",
 }
-HERE = "/proc/thread-self/ns/net"
 
 
 class LinkInventory:
@@ -222,7 +223,7 @@ def numbers(places: Sequence[LinkInventory]) -> dict[tuple[str, int], Netns]:
     found: dict[tuple[str, int], Netns] = {}
     for other in places:
         with suppress(OSError):
-            descriptor = os.open(other.place.ns or HERE, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(other.place.ns or SELF, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 for place in places:
                     nsid = place.number_of(descriptor) if place is not other else None

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
+from plumb.address import family
 from plumb.kernel.netlink.rtnetlink import Message, ifaddrmsg, ifinfmsg, rtmsg
 from plumb.kernel.netlink.uapi.linux_netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
@@ -43,11 +44,6 @@ from plumb.things.links import Bridge, Dummy, InHost, Ipvlan, Macvlan, OnParent,
 IPVLAN_MODES = {"l2": IPVLAN_MODE_L2, "l3": IPVLAN_MODE_L3, "l3s": IPVLAN_MODE_L3S}
 IPVLAN_FLAGS = {"bridge": 0, "private": IPVLAN_F_PRIVATE, "vepa": IPVLAN_F_VEPA}
 NetnsFd = Callable[[str], int]
-
-
-def family(version: int) -> int:
-    """AF_INET or AF_INET6."""
-    return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
 def index(dev: str) -> int:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
+from plumb.address import family
 from plumb.errors import KernelRefused
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.link_messages import (
@@ -22,7 +23,6 @@ from plumb.kernel.net.link_messages import (
     NetnsFd,
     adding,
     changing,
-    family,
     index,
     link,
     removing,

@@ -6,16 +6,16 @@ By a hosts file first, then by the name servers of a resolv.conf (RFC 1035).
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
+from plumb.address import IPAddress
 from plumb.kernel.netns.namespaces import entered
+from plumb.model import resolv_conf
 
 SECONDS = 1.0
 
 
-def addresses(
-    name: str, ns: str, folder: str, versions: tuple[int, ...]
-) -> list[IPv4Address | IPv6Address]:
+def addresses(name: str, ns: str, folder: str, versions: tuple[int, ...]) -> list[IPAddress]:
     """The addresses of a name, the preferred family's first; none where nobody knows it.
 
     Args:
@@ -30,9 +30,10 @@ def addresses(
     )
 
 
-def _by_file(name: str, path: str) -> list[IPv4Address | IPv6Address]:
+def _by_file(name: str, path: str) -> list[IPAddress]:
     found = []
-    for words in _lines(path):
+    for line in read_name_file(path).splitlines():
+        words = line.partition("#")[0].split()
         if name in words[1:]:
             try:
                 found.append(ip_address(words[0]))
@@ -41,15 +42,13 @@ def _by_file(name: str, path: str) -> list[IPv4Address | IPv6Address]:
     return found
 
 
-def _by_servers(
-    name: str, ns: str, path: str, versions: tuple[int, ...]
-) -> list[IPv4Address | IPv6Address]:
+def _by_servers(name: str, ns: str, path: str, versions: tuple[int, ...]) -> list[IPAddress]:
     import dns.exception
     import dns.message
     import dns.query
     import dns.rdatatype
 
-    servers = [words[1] for words in _lines(path) if words[0] == "nameserver" and len(words) > 1]
+    servers = resolv_conf.parse(read_name_file(path)).servers
     found = []
     for version in versions:
         question = dns.message.make_query(
@@ -71,8 +70,9 @@ def _by_servers(
     return found
 
 
-def _lines(path: str) -> list[list[str]]:
+def read_name_file(path: str) -> str:
+    """The text of a hosts file or a resolv.conf; empty where there is none."""
     if not os.path.exists(path):
-        return []
+        return ""
     with open(path, encoding="utf-8", errors="replace") as file:
-        return [words for line in file if (words := line.partition("#")[0].split())]
+        return file.read()

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Collection
 from ipaddress import ip_address, ip_interface
 
+from plumb.address import IPAddress, IPInterface, family
 from plumb.kernel.netlink.codec import Request, attribute, attributes
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
@@ -31,7 +32,6 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     RTM_GETADDR,
     RTM_GETNEIGH,
 )
-from plumb.model.cnm import IPAddress, IPInterface
 
 
 def own_addresses() -> list[tuple[str, IPInterface]]:
@@ -65,12 +65,11 @@ def forget_neighbours(addresses: Collection[IPAddress]) -> int:
 
 def _learnt(kernel: Connection, version: int) -> list[tuple[bytes, IPAddress]]:
     """Neighbours that the kernel has learnt: the body of a message that names each, its address."""
-    family = socket.AF_INET if version == 4 else socket.AF_INET6
     found: list[tuple[bytes, IPAddress]] = []
-    for payload in kernel.dump(RTM_GETNEIGH, NDMSG.pack(family, 0, 0, 0, 0)):
+    for payload in kernel.dump(RTM_GETNEIGH, NDMSG.pack(family(version), 0, 0, 0, 0)):
         _, index, state, _, _ = NDMSG.unpack_from(payload)
         packed = attributes(payload, NDMSG.size).get(NDA_DST, b"")
         if packed and not state & (NUD_PERMANENT | NUD_NOARP):
-            named = NDMSG.pack(family, index, 0, 0, 0) + attribute(NDA_DST, packed)
+            named = NDMSG.pack(family(version), index, 0, 0, 0) + attribute(NDA_DST, packed)
             found.append((named, ip_address(packed)))
     return found

@@ -22,9 +22,10 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Self
 
+from plumb.address import IPAddress
 from plumb.errors import KernelRefused
 from plumb.kernel.net import sysctl
 from plumb.kernel.netlink import ctnetlink
@@ -69,7 +70,6 @@ from plumb.kernel.ports import listeners
 from plumb.model.netns_state import ConntrackEntry, Listener, RouteAnswer
 from plumb.model.observations import Flow, Netns
 
-IPAddress = IPv4Address | IPv6Address
 TYPES = {
     RTN_UNICAST: "unicast",
     RTN_LOCAL: "local",

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from plumb.errors import PlumbError, Unsupported
+from plumb.kernel.netfilter.iptables_save import search_path
 from plumb.plan import Step
 from plumb.things import Thing
 
@@ -50,11 +51,6 @@ def variant() -> str:
     if command is None:
         return ""
     return "legacy" if "legacy" in os.path.basename(os.path.realpath(command)) else "nf_tables"
-
-
-def search_path() -> str:
-    """PATH with the sbin folders, which a user's own PATH often lacks."""
-    return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @lru_cache(maxsize=1)

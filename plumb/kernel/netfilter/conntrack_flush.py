@@ -25,11 +25,12 @@ import errno
 from collections.abc import Collection, Container, Iterable
 from typing import NamedTuple
 
+from plumb.address import IPAddress
 from plumb.errors import KernelRefused
 from plumb.kernel.net import sysctl
 from plumb.kernel.netlink import ctnetlink
 from plumb.kernel.netlink.ctnetlink import Table
-from plumb.model.netns_state import ConntrackEntry, IPAddress
+from plumb.model.netns_state import ConntrackEntry
 from plumb.things.host_ports import HostPort
 
 FEW = 1000

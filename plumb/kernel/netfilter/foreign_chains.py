@@ -16,9 +16,7 @@ asking for one would load it.
 from __future__ import annotations
 
 import json
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,15 +24,15 @@ from plumb.errors import PlumbError
 from plumb.kernel.net.links import main_table
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.foreign_rules import Json, from_iptables, from_nft
-from plumb.kernel.netfilter.iptables_restore import Ruleset, parse
-from plumb.kernel.netfilter.libnftables import JSON, nft
+from plumb.kernel.netfilter.iptables_save import saved
+from plumb.kernel.netfilter.libnftables import JSON, TERSE, nft
 from plumb.kernel.netlink.rtnetlink import RouteSocket
 from plumb.model.foreign_firewall import FirewallRule, ForeignFirewall
+from plumb.things.iptables import FAMILIES
 
 HOOKS = {"FORWARD": "forward", "PREROUTING": "prerouting", "POSTROUTING": "postrouting"}
 PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
 """The tables of iptables that can drop, and where they hook in."""
-TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
 FRIENDS = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay"})
 """Tables of plumb and of Docker: what they drop is what they know."""
 
@@ -71,7 +69,7 @@ def uplinks(version: int) -> frozenset[str]:
 def _of_nft(backend: str) -> Iterator[ForeignFirewall]:
     for chain in _chains():
         family, table, name = chain["family"], chain["table"], chain["name"]
-        if family in TOOLS and table in PRIORITIES and name in HOOKS:
+        if family in FAMILIES and table in PRIORITIES and name in HOOKS:
             ours = backend == "nf_tables" and table == "filter"
             if not ours and (table == "filter" or chain.get("policy") == "drop"):
                 yield from _of_iptables("nft", family, table, name)
@@ -127,7 +125,7 @@ def _follow(
 
 
 def _of_legacy() -> Iterator[ForeignFirewall]:
-    for family in TOOLS:
+    for family in FAMILIES:
         try:
             names = Path(f"/proc/thread-self/net/{family}_tables_names").read_text().split()
         except OSError:
@@ -140,8 +138,8 @@ def _of_legacy() -> Iterator[ForeignFirewall]:
 
 
 def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[ForeignFirewall]:
-    tool = f"{TOOLS[family]}-{variant}"
-    chains = _saved(f"{tool}-save", table).get(table, {})
+    tool = f"{FAMILIES[family]}-{variant}"
+    chains = saved(f"{tool}-save", table).get(table, {})
     if chain in chains:
         names = frozenset(chains)
         lines = {
@@ -160,27 +158,12 @@ def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[
         )
 
 
-def _saved(command: str, table: str) -> Ruleset:
-    path = shutil.which(command, path=backends.search_path())
-    if path is None:
-        return {}
-    return parse(
-        subprocess.run([path, "-t", table], capture_output=True, text=True, check=False).stdout
-    )
-
-
-TERSE = 1 << 11
-"""An output flag of nftables/libnftables.h.
-
-The elements of named sets are not read along with all else.
-"""
-
-
 def nft_json(command: str) -> list[Json]:
     """What nft answers to a command that lists something.
 
     Empty where there is no such thing, or no nftables.
     """
+    # The elements of named sets are not read along with all else.
     terse = 0 if command.startswith(("list set ", "list map ")) else TERSE
     try:
         found = nft().run(command, "read other firewalls", flags=JSON | terse)

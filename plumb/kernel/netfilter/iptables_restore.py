@@ -22,14 +22,12 @@ from itertools import groupby
 
 from plumb.errors import KernelRefused, Unsupported
 from plumb.kernel.netfilter import error_hints
-from plumb.kernel.netfilter.backends import search_path
+from plumb.kernel.netfilter.iptables_save import Ruleset, parse, search_path
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.iptables import Chain, Family, Policy, Rule
 
 Netfilter = Chain | Rule | Policy
-Ruleset = dict[str, dict[str, tuple[str, list[str]]]]
-"""{table: {chain: (policy, specs in order)}}"""
 
 
 class IptablesRestore:
@@ -177,22 +175,6 @@ def _command(name: str, path: str) -> str:
     if found is None:
         raise Unsupported(f"cannot find {name}", "install iptables (Debian: apt install iptables)")
     return found
-
-
-def parse(text: str) -> Ruleset:
-    """Read what iptables-save prints."""
-    tables: Ruleset = {}
-    chains: dict[str, tuple[str, list[str]]] = {}
-    for line in text.splitlines():
-        if line.startswith("*"):
-            chains = tables.setdefault(line[1:], {})
-        elif line.startswith(":"):
-            name, policy, _ = line[1:].split(" ", 2)
-            chains[name] = (policy, [])
-        elif line.startswith("-A "):
-            _, chain, spec = (line + " ").split(" ", 2)
-            chains[chain][1].append(spec.rstrip())
-    return tables
 
 
 def _thing(step: Step) -> Netfilter:

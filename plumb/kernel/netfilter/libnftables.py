@@ -29,9 +29,10 @@ from plumb.errors import KernelRefused, Unsupported
 from plumb.kernel.features.table import FEATURES
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_NETFILTER
+from plumb.kernel.netns.setns import SELF
 
 LIBRARY = "libnftables.so.1"
-HANDLES, JSON = 1 << 3, 1 << 4
+HANDLES, JSON, TERSE = 1 << 3, 1 << 4, 1 << 11
 """Output flags of nftables/libnftables.h: print each object's handle, the kernel's number for it.
 
 Print JSON.
@@ -129,7 +130,7 @@ class Nft:
 
     def _here(self) -> int:
         """The context of this process for the namespace that the thread is in."""
-        namespace = os.stat("/proc/thread-self/ns/net")
+        namespace = os.stat(SELF)
         place = (os.getpid(), namespace.st_dev, namespace.st_ino)
         if self._context is None or self._place != place:
             if self._context is not None:

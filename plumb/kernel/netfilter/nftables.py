@@ -29,11 +29,18 @@ from plumb.kernel.netfilter.nft_expressions import Json, comparable, written
 from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
 from plumb.things.iptables import Position
-from plumb.things.nftables import NftChain, NftElement, NftFamily, NftMap, NftRule, NftTable
+from plumb.things.nftables import (
+    COUNTER,
+    NftChain,
+    NftElement,
+    NftFamily,
+    NftMap,
+    NftRule,
+    NftTable,
+)
 
 Native = NftTable | NftMap | NftChain | NftElement | NftRule
 LINE = re.compile(r"^\t\t(.*) # handle (\d+)$", re.MULTILINE)
-COUNTED = re.compile(r"counter packets (\d+) bytes (\d+)")
 
 
 class Nftables:
@@ -243,7 +250,7 @@ class _Chains:
         text = _asked(f"list chain {rule.family} {rule.table} {rule.chain}", HANDLES)
         self._texts[rule.key[:-1]] = text
         self._words[rule.key[:-1]] = _gathered(
-            (spec, int(handle)) for spec, handle in LINE.findall(COUNTED.sub("counter", text))
+            (spec, int(handle)) for spec, handle in LINE.findall(COUNTER.sub("counter", text))
         )
 
     def ends_with(self, rule: NftRule, handle: int) -> bool:
@@ -255,7 +262,7 @@ class _Chains:
         """Packets and bytes that a rule has counted."""
         text = self._texts[rule.key[:-1]]
         line = next((words for words, number in LINE.findall(text) if int(number) == handle), "")
-        counts = COUNTED.search(line)
+        counts = COUNTER.search(line)
         return (int(counts[1]), int(counts[2])) if counts else (0, 0)
 
     def delete(self, rule: NftRule) -> list[Json]:

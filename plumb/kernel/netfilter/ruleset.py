@@ -13,15 +13,12 @@ kernel load it.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from plumb.errors import PlumbError
-from plumb.kernel.netfilter import backends
-from plumb.kernel.netfilter.iptables_restore import Ruleset, parse
-from plumb.kernel.netfilter.libnftables import HANDLES, nft
+from plumb.kernel.netfilter.iptables_save import Ruleset, saved
+from plumb.kernel.netfilter.libnftables import HANDLES, TERSE, nft
 from plumb.kernel.netlink.codec import attributes, be_number, text
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netfilter import (
@@ -38,11 +35,8 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_NETFILTER
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import Netns, RuleHit
+from plumb.things.iptables import FAMILIES, TABLES
 
-TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
-FRONT_ENDS = frozenset({"filter", "nat", "mangle", "raw", "security"})
-TERSE = 1 << 11
-"""An output flag of nftables/libnftables.h: the elements of named sets are left out."""
 FAMILY = {"ip": NFPROTO_IPV4, "ip6": NFPROTO_IPV6}
 
 
@@ -67,18 +61,21 @@ def listing(place: Netns, steps: Iterable[RuleHit]) -> Listing:
         {
             (step.backend, step.family)
             for step in mine
-            if step.table in FRONT_ENDS and step.family in TOOLS
+            if step.table in TABLES and step.family in FAMILIES
         }
     )
     own = sorted(
         {
             (step.family, step.table)
             for step in mine
-            if step.backend == "nft" and not (step.table in FRONT_ENDS and step.family in TOOLS)
+            if step.backend == "nft" and not (step.table in TABLES and step.family in FAMILIES)
         }
     )
     with entered(place.ns):
-        saved = {(backend, family): _saved(backend, family) for backend, family in front}
+        found = {
+            (backend, family): saved(f"{FAMILIES[family]}-{backend}-save")
+            for backend, family in front
+        }
         handles = dict(
             each
             for backend, family in front
@@ -91,13 +88,13 @@ def listing(place: Netns, steps: Iterable[RuleHit]) -> Listing:
                 (step.family, step.table)
                 for step in mine
                 if step.backend == "nft"
-                and step.family in TOOLS
-                and step.table in FRONT_ENDS
-                and step.chain not in saved.get(("nft", step.family), {}).get(step.table, {})
+                and step.family in FAMILIES
+                and step.table in TABLES
+                and step.chain not in found.get(("nft", step.family), {}).get(step.table, {})
             }
         )
         return Listing(
-            "".join(_listed(family, table) for family, table in (*own, *strange)), handles, saved
+            "".join(_listed(family, table) for family, table in (*own, *strange)), handles, found
         )
 
 
@@ -106,13 +103,6 @@ def _listed(family: str, table: str) -> str:
         return nft().run(f"list table {family} {table}", "read the rules", flags=HANDLES | TERSE)
     except PlumbError:
         return ""  # the table went meanwhile
-
-
-def _saved(backend: str, family: str) -> Ruleset:
-    path = shutil.which(f"{TOOLS[family]}-{backend}-save", path=backends.search_path())
-    if path is None:
-        return {}
-    return parse(subprocess.run([path], capture_output=True, text=True, check=False).stdout)
 
 
 def _handles(family: str) -> dict[tuple[str, str, str], list[int]]:

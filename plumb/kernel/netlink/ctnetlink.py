@@ -15,6 +15,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Self
 
+from plumb.address import IPAddress
 from plumb.kernel.netlink.codec import (
     Request,
     attribute,
@@ -63,7 +64,7 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
     TCP_CONNTRACK,
 )
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_NETFILTER
-from plumb.model.netns_state import ConntrackEntry, ConnTuple, IPAddress
+from plumb.model.netns_state import ConntrackEntry, ConnTuple
 
 GET = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET
 DELETE = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from plumb.address import IPAddress
 from plumb.kernel.netlink.codec import attributes
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_inet_diag import (
@@ -25,7 +26,6 @@ from plumb.kernel.netlink.uapi.linux_inet_diag import (
     TCP_STATES,
 )
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_SOCK_DIAG
-from plumb.model.cnm import IPAddress
 
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from plumb import root
-from plumb.kernel.netns.namespaces import CLONE_NEWNET, call, libc
+from plumb.kernel.netns.namespaces import call
+from plumb.kernel.netns.setns import CLONE_NEWNET, SELF, libc
 from plumb.kernel.process import shim
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x20000, 0x4000000, 0x8000000, 0x20000000
@@ -60,12 +61,6 @@ def launch(module: str, control: int) -> subprocess.Popen[bytes]:
         cwd="/",
         start_new_session=True,
     )
-
-
-def title(name: str) -> None:
-    """Set the calling process's name for `ps` (15 letters of it)."""
-    with suppress(OSError):
-        Path("/proc/self/comm").write_text(name[:15])
 
 
 def fork_into_pid_namespace(first: Callable[[], NoReturn]) -> int:
@@ -161,7 +156,7 @@ def pin(path: str) -> str:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     call(
         "mount",
-        b"/proc/thread-self/ns/net",
+        SELF.encode(),
         path.encode(),
         b"none",
         MS_BIND,

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from plumb.kernel.netns import fake_host
-from plumb.kernel.netns.namespaces import CLONE_NEWNET, call, libc
+from plumb.kernel.netns.namespaces import call
+from plumb.kernel.netns.setns import CLONE_NEWNET, libc
 from plumb.kernel.process import shim
 
 ALL = (

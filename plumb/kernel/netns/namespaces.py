@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from plumb.errors import KernelRefused
+from plumb.kernel.netns import setns
+from plumb.kernel.netns.setns import CLONE_NEWNET, SELF, libc
 from plumb.things import HOST
 
-CLONE_NEWNET = 0x40000000
 MS_BIND, MNT_DETACH = 4096, 2
 NS_GET_NSTYPE = 0xB703
-SELF = "/proc/thread-self/ns/net"
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def call(function: str, *args: object, doing: str) -> None:
@@ -42,22 +40,21 @@ def entered(path: str) -> Iterator[None]:
     if path == HOST:
         yield
         return
-    home = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        try:
-            there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise KernelRefused(f"enter namespace {path}", error.errno or 0) from error
-        try:
-            call("setns", there, CLONE_NEWNET, doing=f"enter namespace {path}")
-        finally:
-            os.close(there)
-        try:
-            yield
-        finally:
-            call("setns", home, CLONE_NEWNET, doing="return to the host's namespace")
+        home = setns.switch(path)
+    except OSError as error:
+        raise KernelRefused(f"enter namespace {path}", error.errno or 0) from error
+    try:
+        yield
     finally:
-        os.close(home)
+        _return(home)
+
+
+def _return(home: int) -> None:
+    try:
+        setns.switch_back(home)
+    except OSError as error:
+        raise KernelRefused("return to the host's namespace", error.errno or 0) from error
 
 
 def is_namespace(path: str) -> bool:
@@ -90,12 +87,10 @@ def make(path: str) -> None:
         try:
             call("mount", SELF.encode(), path.encode(), b"none", MS_BIND, None, doing=doing)
         finally:
-            call("setns", home, CLONE_NEWNET, doing="return to the host's namespace")
+            _return(home)
     except KernelRefused:
         os.unlink(path)
         raise
-    finally:
-        os.close(home)
 
 
 def drop(path: str) -> None:

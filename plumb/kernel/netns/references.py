@@ -10,6 +10,7 @@ import os
 
 from plumb.errors import NotFound
 from plumb.kernel.netns.namespaces import is_namespace
+from plumb.kernel.netns.setns import SELF
 
 FOLDERS = ("/run/netns", "/run/docker/netns")
 """Folders in which `ip netns` and Docker keep namespace files."""
@@ -44,8 +45,7 @@ def file_of(reference: str) -> tuple[str, str]:
 
 def same(one: str, other: str) -> bool:
     """True if two files, or "" for the calling thread's, are the same netns."""
-    here = "/proc/thread-self/ns/net"
     try:
-        return os.path.samestat(os.stat(one or here), os.stat(other or here))
+        return os.path.samestat(os.stat(one or SELF), os.stat(other or SELF))
     except OSError:
         return False

@@ -36,7 +36,7 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
 )
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_NETFILTER
 from plumb.kernel.netns import snapshot_rtnl
-from plumb.kernel.netns.namespaces import libc
+from plumb.kernel.netns.setns import SELF, libc
 
 IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES = 64, 65
 LEGACY = {
@@ -95,7 +95,7 @@ def nftables() -> list[str]:
     generation = _generation()
     if generation is None:
         return []
-    key = (os.stat("/proc/thread-self/ns/net").st_ino, generation)
+    key = (os.stat(SELF).st_ino, generation)
     if key not in _rulesets:
         with suppress(FileNotFoundError):
             ran = subprocess.run(

@@ -5,20 +5,18 @@ So the agent's only thread enters the netns (setns(2)), creates the socket, and 
 later it need not enter again. To connect it has to: a link-local address names its link by index,
 and indexes belong to a netns.
 
-Standard library only, and little of it: the agent imports this.
+Little is imported, as the agent imports this.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-CLONE_NEWNET = 0x40000000
+from plumb.kernel.netns import setns
+
 IP_PKTINFO, IP_FREEBIND, SO_RCVBUFFORCE = 8, 15, 33
-SELF = "/proc/thread-self/ns/net"
 RECEIVED = 1 << 20
 """Bytes of the receive buffer.
 
@@ -26,8 +24,6 @@ The kernel counts some 800 for a short query, and a burst must not be lost.
 """
 BACKLOG = 128
 FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Pinned(socket.socket):
@@ -64,25 +60,11 @@ def inside(ns: str) -> Iterator[None]:
     if not ns:
         yield
         return
-    home = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
+    home = setns.switch(ns)
     try:
-        there = os.open(ns, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _enter(there)
-        finally:
-            os.close(there)
-        try:
-            yield
-        finally:
-            _enter(home)
+        yield
     finally:
-        os.close(home)
-
-
-def _enter(descriptor: int) -> None:
-    if libc.setns(descriptor, CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        setns.switch_back(home)
 
 
 def listen(ns: str, ip: str, udp: int, tcp: int) -> tuple[socket.socket, socket.socket]:

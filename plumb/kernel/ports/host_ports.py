@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-IPAddress = IPv4Address | IPv6Address
+from plumb.address import IPAddress
 
 IP_PKTINFO, SO_ATTACH_FILTER, SO_DETACH_FILTER = 8, 26, 27
 BPF_RET = 0x06

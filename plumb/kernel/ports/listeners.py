@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from plumb.errors import KernelRefused
 from plumb.kernel.netlink.sock_diag import sockets
-from plumb.kernel.netns.namespaces import SELF
+from plumb.kernel.netns.setns import SELF
 from plumb.model.netns_state import Listener
 
 WAITING = {"tcp": "LISTEN", "udp": "CLOSED", "sctp": "LISTEN"}

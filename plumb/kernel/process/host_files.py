@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from plumb.model import resolv_conf
+
 RESOLV_CONF, RESOLVED_CONF = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
 
 
@@ -26,8 +28,7 @@ def resolv_path() -> str:
 
     If that only names systemd-resolved's stub, the path of the file that has the servers.
     """
-    lines = [line.split() for line in host_file(RESOLV_CONF).splitlines()]
-    servers = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
+    servers = resolv_conf.parse(host_file(RESOLV_CONF)).servers
     return (
         RESOLVED_CONF if servers == ["127.0.0.53"] and Path(RESOLVED_CONF).exists() else RESOLV_CONF
     )

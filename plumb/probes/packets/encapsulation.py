@@ -8,7 +8,6 @@ ESP       (RFC 4303) encrypted, between two hosts; all that can be read is the S
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 
 from plumb.kernel.netns.namespaces import entered
+from plumb.model.packet import with_vlan_tag
 
 ETH_P_ALL, ESP = 3, 50
-SOL_PACKET, AUXDATA, VLAN_VALID, VLAN_TPID_VALID = 263, 8, 0x10, 0x40
-AUXILIARY = struct.Struct("=IIIHHHH")
+SOL_PACKET, AUXDATA = 263, 8
 
 
 @dataclass(frozen=True)
@@ -118,18 +117,6 @@ class Tap:
                 return found
             for level, what, data in ancillary:
                 if (level, what) == (SOL_PACKET, AUXDATA):
-                    frame = _tagged(frame, data)
+                    frame = with_vlan_tag(frame, data)
             if (wrapped := wrapping(frame)) is not None:
                 found.append(wrapped)
-
-
-def _tagged(frame: bytes, auxiliary: bytes) -> bytes:
-    """The frame with the tag that the kernel has taken out of it."""
-    status, _, _, _, _, tag, kind = AUXILIARY.unpack_from(auxiliary)
-    if not status & VLAN_VALID:
-        return frame
-    return (
-        frame[:12]
-        + struct.pack(">HH", kind if status & VLAN_TPID_VALID else 0x8100, tag)
-        + frame[12:]
-    )

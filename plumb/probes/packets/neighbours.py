@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
+from plumb.address import IPAddress
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import IPAddress
 
 ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
 SOL_PACKET, ADD_MEMBERSHIP, ALL_GROUPS = 263, 1, 2

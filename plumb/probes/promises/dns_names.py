@@ -25,8 +25,9 @@ import dns.exception
 import dns.message
 import dns.rdatatype
 
+from plumb.address import IPAddress
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import Endpoint, IPAddress, Network
+from plumb.model.cnm import Endpoint, Network
 from plumb.model.gateways import gateway_order
 from plumb.probes.promises.promise import Member, Protocol
 

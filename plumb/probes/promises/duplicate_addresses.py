@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plumb.model.cnm import Endpoint, IPAddress, Network
+from plumb.address import IPAddress
+from plumb.model.cnm import Endpoint, Network
 from plumb.probes.promises.promise import HOST, Member
 
 

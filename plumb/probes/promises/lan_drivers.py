@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from plumb.model.cnm import IPInterface, Network
+from plumb.address import IPInterface
+from plumb.model.cnm import Network
 
 Verdict = tuple[bool, str]
 

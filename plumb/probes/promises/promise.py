@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from plumb.model.cnm import Endpoint, IPAddress, Network, Sandbox
+from plumb.address import IPAddress
+from plumb.model.cnm import Endpoint, Network, Sandbox
 
 Member = tuple[Sandbox, list[tuple[Endpoint, Network]]]
 """A running container with its endpoints and their networks."""

@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from plumb.model.cnm import Endpoint, IPAddress, Network
+from plumb.address import IPAddress
+from plumb.model.cnm import Endpoint, Network
 from plumb.model.gateways import gateway_of
 from plumb.model.port_mapping import clash
 from plumb.model.ports import Port

@@ -29,7 +29,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from plumb.model.cnm import Endpoint, IPAddress, IPInterface, Network
+from plumb.address import IPAddress, IPInterface
+from plumb.model.cnm import Endpoint, Network
 from plumb.model.driver_options import GatewayMode
 from plumb.model.gateways import gateway_of
 from plumb.probes.promises import lan_drivers

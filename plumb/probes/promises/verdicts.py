@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from plumb.model.cnm import IPAddress
+from plumb.address import IPAddress
 from plumb.probes.promises.promise import Promise, Protocol, Service
 from plumb.probes.traffic.socket_errors import NO_WAY
 

@@ -6,7 +6,6 @@ import errno
 import secrets
 import selectors
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,22 +14,20 @@ from dataclasses import dataclass
 from itertools import groupby
 from resource import RLIMIT_NOFILE, getrlimit
 
+from plumb.address import IPAddress
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import IPAddress
 from plumb.probes.promises.promise import Protocol
 from plumb.probes.promises.verdicts import Observation, asked
+from plumb.probes.traffic.client_sockets import OTHER, ClientSockets, connection
 from plumb.probes.traffic.responders import (
     MARK,
     NUMBER,
-    RECVERR,
     TOKEN,
     IcmpListener,
     Listener,
     Listeners,
     answer,
-    echo_request,
-    family,
-    roomy,
+    numbered_echo,
 )
 from plumb.probes.traffic.socket_errors import told, words
 
@@ -41,18 +38,15 @@ The first may wait for ARP in vain.
 """
 WINDOW, SPARE = 4096, 256
 """TCP connections that are open at a time; file descriptors that are left for others."""
-NO_LINGER = struct.pack("ii", 1, 0)
-"""SO_LINGER: a socket that is closed resets the connection, and leaves nothing behind."""
 UNSENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ECONNRESET})
 """Errors of a packet before, which keep the next one from being sent."""
-OTHER = "somebody else"
 NO_ANSWER = "no answer"
 
 
-def _stands(connection: socket.socket) -> bool:
+def _stands(stream: socket.socket) -> bool:
     """Whether a connection is established."""
     try:
-        connection.getpeername()
+        stream.getpeername()
     except OSError:
         return False
     return True
@@ -106,12 +100,10 @@ class TrafficSession:
         progress: Callable[[int], None],
     ) -> None:
         self._places, self._seconds, self._own = places, seconds, own
-        self._stack, self._watch, self._progress = stack, watch, progress
+        self._watch, self._progress = watch, progress
         self._listeners = Listeners(places, stack, watch)
-        self._ears: dict[tuple[str, int], IcmpListener] = {}
-        self._senders: dict[tuple[str, int], socket.socket] = {}
+        self._sockets = ClientSockets(places, stack, watch)
         self._open: dict[int, TrafficSpec] = {}
-        self._texts: dict[IPAddress, str] = {}
         self._by_outcome: dict[int, TrafficSpec] = {}
         self._next = secrets.randbits(
             56
@@ -137,7 +129,9 @@ class TrafficSession:
                 now, listed = listed[:room], listed[room:]
                 with entered(self._places[source]):
                     connections = [
-                        self._socket(each) if each.promise.protocol is Protocol.TCP else None
+                        connection(each.promise.address.version)
+                        if each.promise.protocol is Protocol.TCP
+                        else None
                         for each in now
                     ]
                 for each, made in zip(now, connections, strict=True):
@@ -166,47 +160,16 @@ class TrafficSession:
         promise = outcome.promise
         version = promise.address.version
         if promise.protocol is Protocol.ICMP:
-            self._ear(promise.source, version)
+            self._sockets.icmp(promise.source, version)
             if promise.target in self._places:
-                self._ear(promise.target, version)
+                self._sockets.icmp(promise.target, version)
             return
         if promise.target in self._places:
             self._listeners.at(*asked(promise))
         if promise.protocol is Protocol.UDP:
-            self._sender(promise.source, version)
+            self._sockets.datagrams(promise.source, version)
 
-    def _ear(self, name: str, version: int) -> IcmpListener:
-        key = self._places[name], version
-        if key not in self._ears:
-            ear = self._ears[key] = IcmpListener(*key)
-            self._stack.enter_context(ear.socket)
-            self._watch.register(ear.socket, selectors.EVENT_READ, ear)
-        return self._ears[key]
-
-    def _sender(self, name: str, version: int) -> socket.socket:
-        key = self._places[name], version
-        if key not in self._senders:
-            with entered(self._places[name]):
-                made = roomy(
-                    socket.socket(
-                        socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM
-                    )
-                )
-            made.setsockopt(*RECVERR[version], 1)
-            self._senders[key] = self._stack.enter_context(made)
-            self._watch.register(made, selectors.EVENT_READ, made)
-        return self._senders[key]
-
-    def _socket(self, outcome: Observation) -> socket.socket:
-        made = socket.socket(family(outcome.promise.address), socket.SOCK_STREAM)
-        made.setblocking(False)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-        made.setsockopt(
-            *RECVERR[outcome.promise.address.version], 1
-        )  # what routers say counts at once
-        return made
-
-    def _begin(self, outcome: Observation, connection: socket.socket | None) -> None:
+    def _begin(self, outcome: Observation, stream: socket.socket | None) -> None:
         promise, now = outcome.promise, time.monotonic()
         listener = None
         if promise.protocol is not Protocol.ICMP and promise.target in self._places:
@@ -218,25 +181,25 @@ class TrafficSession:
             listener,
             now,
             now + self._seconds,
-            to=self._text(promise.address),
-            socket=connection,
+            to=self._sockets.text(promise.address),
+            socket=stream,
         )
         self._open[question.number] = self._by_outcome[id(outcome)] = question
         self._waiting.append(question)
         if promise.seen == () and (own := self._own(promise.source, promise.address)) is not None:
             outcome.own = str(own)
-        if connection is not None:
+        if stream is not None:
             self._connections += 1
         if listener is not None and not listener.port:
             self._over(question, f"cannot listen there: {words(listener.failed)}")
-        elif connection is None:
+        elif stream is None:
             self._send(question)
         else:
-            failed = connection.connect_ex((question.to, self._port(question)))
+            failed = stream.connect_ex((question.to, self._port(question)))
             if failed not in (0, errno.EINPROGRESS):
                 self._over(question, words(failed))
             else:
-                self._watch.register(connection, selectors.EVENT_READ, question)
+                self._watch.register(stream, selectors.EVENT_READ, question)
 
     def _port(self, question: TrafficSpec) -> int:
         service = question.outcome.promise.service
@@ -248,10 +211,10 @@ class TrafficSession:
         version, to = promise.address.version, question.to
         question.turn += 1
         if promise.protocol is Protocol.ICMP:
-            sender, port = self._ear(promise.source, version).socket, 0
-            data = echo_request(version, question.number, question.turn)
+            sender, port = self._sockets.icmp(promise.source, version).socket, 0
+            data = numbered_echo(version, question.number, question.turn)
         else:
-            sender, port = self._sender(promise.source, version), self._port(question)
+            sender, port = self._sockets.datagrams(promise.source, version), self._port(question)
             data = MARK + NUMBER.pack(question.number)
         for _ in range(3):
             try:
@@ -268,11 +231,6 @@ class TrafficSession:
             promise.reach or question.turn == 1
         ):  # silence that is promised is asked twice, and not more
             self._resent.append(question)
-
-    def _text(self, address: IPAddress) -> str:
-        if address not in self._texts:
-            self._texts[address] = str(address)
-        return self._texts[address]
 
     # -- watching ---------------------------------------------------------------
 
@@ -336,11 +294,8 @@ class TrafficSession:
         if question.listener is None or question.listener.token == token:
             return True
         other = self._listeners.of(token)
-        question.outcome.by = self._name(other.place) if other is not None else OTHER
+        question.outcome.by = self._sockets.name_of(other.place) if other is not None else OTHER
         return False
-
-    def _name(self, place: str) -> str:
-        return next((name for name, where in self._places.items() if where == place), OTHER)
 
     def _connected(self, question: TrafficSpec) -> None:
         """A connection has said something: an answer, or that there is none."""
@@ -399,7 +354,7 @@ class TrafficSession:
                 if ear.place == target:
                     question.heard = heard.peer
                 else:
-                    question.outcome.by = self._name(ear.place)
+                    question.outcome.by = self._sockets.name_of(ear.place)
             elif heard.peer == question.to:
                 question.replied = True
                 if (
@@ -407,7 +362,7 @@ class TrafficSession:
                     and not question.heard
                     and (target, ear.version) != (ear.place, ear.version)
                 ):
-                    self._hear(self._ears[target, ear.version])
+                    self._hear(self._sockets.icmp_at(target, ear.version))
             if question.replied and not question.over and (question.heard or target is None):
                 question.outcome.by = ""
                 self._arrived(question, question.heard)

@@ -18,13 +18,12 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
+from plumb.address import IPAddress, family
 from plumb.kernel.net.neighbours import forget_neighbours
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import IPAddress
 from plumb.probes.promises.promise import Promise
 from plumb.probes.promises.verdicts import Observation, asked, controls, weigh
 from plumb.probes.traffic.client import TrafficSession
-from plumb.probes.traffic.responders import family
 
 __all__ = ["Observation", "try_out"]
 
@@ -117,7 +116,7 @@ def own_addresses(places: Mapping[str, str]) -> Callable[[str, IPAddress], IPAdd
 def _own(place: str, address: IPAddress) -> IPAddress | None:
     with (
         entered(place),
-        socket.socket(family(address), socket.SOCK_DGRAM) as way,
+        socket.socket(family(address.version), socket.SOCK_DGRAM) as way,
         suppress(OSError),
     ):
         way.connect((str(address), DISCARD))

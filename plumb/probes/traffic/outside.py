@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from plumb.address import IPAddress
 from plumb.kernel.net.neighbours import own_addresses
 from plumb.kernel.net.route_lookup import RouteLookup
 from plumb.kernel.netns import references
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import IPAddress, Network
+from plumb.model.cnm import Network
 from plumb.model.observations import Netns
 from plumb.probes.matrix import Outside
 from plumb.probes.promises.promise import Member

@@ -20,8 +20,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from plumb.address import IPAddress, family
+from plumb.kernel.net.probe_socket import ICMP, RECVERR
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import IPAddress
+from plumb.model.packet import ECHO_TYPES, echo_request, ip_header
 from plumb.probes.promises.promise import Protocol
 
 TOKEN = 8
@@ -29,19 +31,19 @@ TOKEN = 8
 MARK = b"plumb?"
 """What our questions begin with, so that a raw socket knows them among all others."""
 NUMBER = struct.Struct("!Q")
-ECHO = {4: (8, 0), 6: (128, 129)}
-"""ICMP types of echo request and reply."""
 BACKLOG = 4096
 SO_RCVBUFFORCE, RECEIVE = 33, 4 << 20
 """Everybody may ask one listener at the same moment."""
-RECVERR = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
-"""IP_RECVERR: ICMP errors are kept with the packet that they are about (linux/in.h)."""
-SOL_RAW, ICMP_FILTER, ICMP6_FILTER = 255, 1, 1
-
-
-def family(address: IPAddress) -> int:
-    """AF_INET or AF_INET6."""
-    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+SOL_RAW, ICMP_FILTER, ICMPV6_FILTER = 255, 1, 1  # linux/in.h, linux/icmp.h, linux/icmpv6.h
+ECHOES_ONLY = {
+    4: (SOL_RAW, ICMP_FILTER, struct.pack("=I", ~(1 << 8 | 1) & 0xFFFFFFFF)),
+    6: (
+        socket.IPPROTO_ICMPV6,
+        ICMPV6_FILTER,
+        struct.pack("=8I", *(~(0b11 if word == 4 else 0) & 0xFFFFFFFF for word in range(8))),
+    ),
+}
+"""The filters of raw sockets: a bit for each type of ICMP that is kept out, so all but echoes."""
 
 
 def roomy(made: socket.socket) -> socket.socket:
@@ -95,22 +97,8 @@ class IcmpListener:
     def __init__(self, place: str, version: int) -> None:
         self.place, self.version = place, version
         with entered(place):
-            if version == 4:
-                self.socket = roomy(
-                    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-                )
-                self.socket.setsockopt(
-                    SOL_RAW, ICMP_FILTER, struct.pack("=I", ~(1 << 8 | 1) & 0xFFFFFFFF)
-                )
-            else:
-                self.socket = roomy(
-                    socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-                )
-                deaf = [0xFFFFFFFF] * 8
-                deaf[4] &= ~0b11  # types 128 and 129
-                self.socket.setsockopt(
-                    socket.IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("=8I", *deaf)
-                )
+            self.socket = roomy(socket.socket(family(version), socket.SOCK_RAW, ICMP[version]))
+        self.socket.setsockopt(*ECHOES_ONLY[version])
         self.socket.setsockopt(*RECVERR[version], 1)
 
     def hear(self) -> Iterator[Received]:
@@ -120,36 +108,30 @@ class IcmpListener:
                 data, peer = self.socket.recvfrom(2048)
             except OSError:
                 return
-            ttl = data[8] if self.version == 4 else 0
-            body = data[(data[0] & 15) * 4 :] if self.version == 4 else data
+            # A raw socket of IPv4 reads the IP header as well (raw(7)).
+            header = ip_header(data) if self.version == 4 else None
+            body = data[header.size :] if header else data
             if (
                 len(body) >= 8 + len(MARK) + NUMBER.size
                 and body[8 : 8 + len(MARK)] == MARK
-                and body[0] in ECHO[self.version]
+                and body[0] in ECHO_TYPES[self.version]
             ):
                 yield Received(
                     NUMBER.unpack_from(body, 8 + len(MARK))[0],
-                    body[0] == ECHO[self.version][1],
+                    body[0] == ECHO_TYPES[self.version][1],
                     peer[0].partition("%")[0],
-                    ttl,
+                    header.ttl if header else 0,
                 )
 
 
-def echo_request(version: int, number: int, turn: int = 1, filling: int = 0) -> bytes:
-    """A ping that carries a question's number; the kernel fills in the checksum of ICMPv6 only.
+def numbered_echo(version: int, number: int, sequence: int = 1, padding: int = 0) -> bytes:
+    """A ping that carries a question's number.
 
     Args:
-        turn: the sequence number.
-        filling: bytes behind it, to make it long.
+        padding: bytes behind it, to make it long.
     """
-    body = struct.pack("!HH", number & 0xFFFF, turn) + MARK + NUMBER.pack(number) + bytes(filling)
-    packet = struct.pack("!BBH", ECHO[version][0], 0, 0) + body
-    if version == 6:
-        return packet
-    even = packet + b"\0" * (len(packet) % 2)
-    total = sum(struct.unpack(f"!{len(even) // 2}H", even))
-    total = (total >> 16) + (total & 0xFFFF)
-    return struct.pack("!BBH", ECHO[version][0], 0, ~(total + (total >> 16)) & 0xFFFF) + body
+    data = MARK + NUMBER.pack(number) + bytes(padding)
+    return echo_request(version, number & 0xFFFF, sequence, data)
 
 
 class Listeners:
@@ -179,7 +161,8 @@ class Listeners:
         with entered(made.place):
             server = self._stack.enter_context(
                 socket.socket(
-                    family(made.address), socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+                    family(made.address.version),
+                    socket.SOCK_STREAM if stream else socket.SOCK_DGRAM,
                 )
             )
         roomy(server)

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from plumb.model.cnm import IPAddress
+from plumb.address import IPAddress
 
 NO_WAY = "no route"
 """What the asker's own kernel says, without asking anybody."""

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from plumb.errors import PlumbError
 from plumb.kernel.netns import fake_host
+from plumb.kernel.process.title import set_title
 from plumb.pytest_plugin import rpc
 from plumb.pytest_plugin.lab_process import init
 
@@ -50,7 +51,7 @@ def main(control: int) -> None:
 
     "host" gives a host, "able" says whether the kernel can do something.
     """
-    fake_host.title("plumb-labs")
+    set_title("plumb-labs")
     with socket.socket(fileno=control) as asked:
         try:
             for module in NEEDED:

@@ -13,6 +13,7 @@ import socket
 from typing import Any
 
 from plumb.kernel.netns import fake_host
+from plumb.kernel.process.title import set_title
 from plumb.pytest_plugin import rpc
 from plumb.pytest_plugin.lab_process.rpc_methods import Answers
 
@@ -29,7 +30,7 @@ def live(stream: socket.socket, settings: dict[str, Any]) -> None:
         descriptors.
         settings: of plumb on this host, with daemon.json's keys.
     """
-    fake_host.title("plumb-lab")
+    set_title("plumb-lab")
     try:
         fake_host.become_host(NAME)
         answers = Answers(settings)

@@ -25,6 +25,7 @@ from ipaddress import (
     ip_network,
 )
 
+from plumb.address import IPInterface
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host, namespaces
 from plumb.plan import plan
@@ -64,7 +65,7 @@ def attach(places: dict[str, str]) -> dict[str, Interface]:
     }
 
 
-def _addresses(node: str) -> list[IPv4Interface | IPv6Interface]:
+def _addresses(node: str) -> list[IPInterface]:
     return [ip_interface(pattern.format(NUMBERS[node])) for pattern in (NETWORK, NETWORK6)]
 
 

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from plumb.address import IPAddress
 from plumb.engine.host import Host
 from plumb.kernel.netlink.sock_diag import sockets
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cnm import IPAddress, Status
+from plumb.model.cnm import Status
 from plumb.probes.promises.promise import HOST, WORLD, Promise, Protocol, Service
 from plumb.probes.promises.published_ports import Outlook, published
 from plumb.probes.promises.reachability import promises

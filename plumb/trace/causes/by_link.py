@@ -1,4 +1,4 @@
-"""A cable, a bridge or a neighbour is not as it should be.
+"""A cable or a bridge is not as it should be.
 
 Such a packet just stops: no rule drops it, and often the kernel has no reason for it either. Often
 it is not even sent, since nobody answers when its sender asks for the neighbour's MAC address. So
@@ -12,15 +12,15 @@ from collections.abc import Iterator
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
-from plumb.model.netns_state import FORWARDING, STATES, Facts, Link, Neighbour
+from plumb.model.netns_state import FORWARDING, STATES, Facts
 from plumb.model.observations import HOST
 from plumb.model.targets import Member
+from plumb.trace.causes import by_neighbour
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
 from plumb.trace.headers import Direction
 from plumb.trace.path import Ending
 
-DEAD = ("FAILED", "INCOMPLETE")
 UNREACHABLE = ("host unreachable", "address unreachable", "network unreachable")
 
 
@@ -41,7 +41,7 @@ def _causes(case: Case) -> Iterator[Cause | None]:
             yield from _bridge(case, ip, holder[2])
     yield _hairpin(case)
     yield from _ports(case)
-    yield _nobody(case)
+    yield by_neighbour.nobody_answers(case)
 
 
 def _ends(case: Case) -> tuple[IPAddress, ...]:
@@ -313,106 +313,4 @@ def _hairpin(case: Case) -> Cause | None:
             f"it came in by {came.dev} and left by {last.dev}",
         ),
         (f"bridge link set dev {link.name} hairpin on", "plumb repair"),
-    )
-
-
-# -- a neighbour -----------------------------------------------------------------
-
-
-def _next(case: Case) -> tuple[Facts, IPAddress, str]:
-    """Who had it last, whose MAC address it needed next, and on which link."""
-    facts = case.of(case.last.place if case.last else case.source)
-    answer = facts.there if case.end.way is Direction.THERE else facts.back
-    if answer is None or answer.error:
-        return facts, case.goal, ""
-    return facts, answer.via or case.goal, answer.dev
-
-
-def _neighbour(facts: Facts, ip: IPAddress, dev: str) -> Neighbour | None:
-    return next((each for each in facts.neighbours if each.ip == ip and each.dev == dev), None)
-
-
-def impostor(case: Case) -> Cause | None:
-    """The cause where frames for an address go to another one than its holder."""
-    for crossing in case.story.crossings():
-        packet = crossing.packet
-        holder, mac = case.holder(packet.dst), packet.mac[1]
-        whose = next(
-            (member for member in case.members for end, _ in member.ends if end.mac == mac), None
-        )
-        if (
-            holder is not None
-            and whose is not None
-            and whose is not holder[0]
-            and mac != holder[1].mac
-        ):
-            return Cause(
-                "duplicate-address",
-                f"two have the address {packet.dst}, or had it: the frame goes to {whose.box.name}'s MAC {mac}, "
-                f"{holder[0].box.name} has {holder[1].mac}",
-                (
-                    f"{crossing.place.name}:{crossing.dev}: to {mac}",
-                    f"{holder[0].box.name}: {holder[1].ifname} {holder[1].mac}",
-                ),
-                ("give one of the two another address", f"ip neigh flush {packet.dst}, after that"),
-            )
-    return None
-
-
-def _nobody(case: Case) -> Cause | None:
-    """Nobody answers for the next address."""
-    facts, ip, dev = _next(case)
-    known = _neighbour(facts, ip, dev)
-    if known is None or known.state not in DEAD:
-        return None
-    seen = (f"{facts.place.name}: ip neigh: {ip} dev {dev} {known.state}",)
-    if (deaf := _deaf(case, facts, ip, dev)) is not None:
-        return deaf
-    link: Link | None = facts.link(dev)
-    what = (
-        f"nobody on {dev}"
-        + ("" if link is None or link.carrier else " (no carrier)")
-        + f" answers for {ip}"
-    )
-    net = case.network_of(ip)
-    if case.holder(ip) is None and net is not None and net.bridge_in_host:
-        return Cause(
-            "target-gone",
-            f"{what}: no running container has that address",
-            seen,
-            (
-                "plumb ps shows who runs, and plumb repair mends what is left of others",
-                "conntrack -D and the rule that leads there, if it is an old one",
-            ),
-        )
-    return Cause(
-        "no-neighbour",
-        what,
-        seen,
-        (f"see that {ip} is up, and on the segment of {facts.place.name}:{dev}",),
-    )
-
-
-def _deaf(case: Case, facts: Facts, ip: IPAddress, dev: str) -> Cause | None:
-    """Who has the address does not answer for it.
-
-    With a strict rp_filter it does not hear those whom it would answer by another link.
-    """
-    spot = case.wires.get((facts.place.name, dev))
-    there = case.facts.get(spot[0]) if spot else None
-    if spot is None or there is None or not there.has(ip):
-        return None
-    names = [f"net/ipv4/conf/{each}/rp_filter" for each in ("all", spot[1])]
-    if max(map(there.setting, names)) != "1":
-        return None
-    return Cause(
-        "rp-filter",
-        f"{there.place.name} has {ip}, and does not even answer for its MAC address: it would answer {facts.place.name} by another "
-        f"link than {spot[1]}, and with a strict rp_filter does not believe it",
-        tuple(f"{there.place.name}: {name} = {there.setting(name)}" for name in names),
-        (
-            within(there.place, f"sysctl -w net.ipv4.conf.{spot[1]}.rp_filter=2"),
-            f"a route to {facts.place.name} by {spot[1]}",
-        ),
-        sure=False,
     )

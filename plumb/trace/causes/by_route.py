@@ -18,7 +18,6 @@ from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Ending
 
 REFUSING = ("blackhole", "prohibit", "unreachable")
-WHAT = {Direction.THERE: "the question", Direction.BACK: "the answer"}
 
 
 def find(case: Case) -> Cause | None:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable
 
 from plumb.model.observations import RuleKind
+from plumb.things.iptables import FAMILIES
 from plumb.trace.causes import by_nat
 from plumb.trace.causes.case import Case, Cause
-from plumb.trace.causes.remedies import TOOLS, deleting, tool, within
+from plumb.trace.causes.remedies import deleting, tool, within
 from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Ending
 from plumb.trace.rule_steps import RuleLine
@@ -242,7 +243,7 @@ def _second(case: Case, line: RuleLine) -> Cause | None:
 
 
 def _bridge_netfilter(case: Case, line: RuleLine) -> Cause | None:
-    name = f"net/bridge/bridge-nf-call-{TOOLS.get(line.family, 'iptables')}"
+    name = f"net/bridge/bridge-nf-call-{FAMILIES.get(line.family, 'iptables')}"
     value = case.of(line.place).setting(name)
     if line.hook != "forward" or not _bridged(case) or value != "1":
         return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plumb.trace.causes import by_link, by_nat, by_route, by_rule, by_size, by_socket
+from plumb.trace.causes import by_link, by_nat, by_neighbour, by_route, by_rule, by_size, by_socket
 from plumb.trace.causes.case import Case, Cause
 
 FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
-    by_link.impostor,
+    by_neighbour.impostor,
     by_nat.find,
     by_route.astray,
     by_rule.find,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from plumb.model.observations import Netns, RuleKind
+from plumb.things.iptables import FAMILIES
 from plumb.trace.rule_steps import RuleLine
-
-TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
 
 
 def within(place: Netns, command: str) -> str:
@@ -17,7 +16,7 @@ def within(place: Netns, command: str) -> str:
 
 def tool(line: RuleLine) -> str:
     """The command that writes a rule of iptables."""
-    return TOOLS.get(line.family, "iptables") + ("-legacy" if line.backend == "legacy" else "")
+    return FAMILIES.get(line.family, "iptables") + ("-legacy" if line.backend == "legacy" else "")
 
 
 def deleting(line: RuleLine) -> str:

@@ -17,7 +17,7 @@ from plumb import Host, StepFailed, Unsupported
 from plumb.engine.rule_order import chains
 from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
-from plumb.kernel.netfilter import backends
+from plumb.kernel.netfilter import backends, iptables_save
 from plumb.kernel.netfilter.backends import Writer
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from plumb.kernel.netfilter.python_iptables import Xtables
@@ -154,7 +154,7 @@ def test_the_writer_is_the_hosts_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         folder = tmp_path / kind
         folder.mkdir()
         (folder / "iptables").symlink_to(
-            shutil.which(f"iptables-{kind}", path=backends.search_path()) or ""
+            shutil.which(f"iptables-{kind}", path=iptables_save.search_path()) or ""
         )
         with monkeypatch.context() as patch:
             patch.setattr(backends, "search_path", lambda folder=folder: str(folder))

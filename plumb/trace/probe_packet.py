@@ -11,24 +11,24 @@ import errno
 import os
 import secrets
 import socket
-import struct
 from dataclasses import dataclass
 from typing import Self
 
 from plumb.address import IPAddress
-from plumb.errors import Invalid, KernelRefused, Unsupported
+from plumb.errors import Invalid
+from plumb.kernel.net.probe_socket import (
+    HEADERS,
+    IP_PMTUDISC_DO,
+    MTU_DISCOVER,
+    TTL,
+    open_probe_socket,
+)
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import Flow, Netns
+from plumb.model.packet import ECHO_TYPES, echo_request, ip_header
 from plumb.trace.path import TraceOutcome
 
 DATA = b"plumb trace"
-SCTP = 132
-MTU_DISCOVER, DO_NOT_FRAGMENT = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}, 2
-HOPS = {4: (socket.IPPROTO_IP, socket.IP_TTL), 6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)}
-HEADERS = {4: 28, 6: 48}
-"""Bytes of IP's and UDP's (or an echo's) headers together."""
-FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
-UNKNOWN = (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT, errno.EAFNOSUPPORT)
 PORTS = range(20000, 32000)
 """Below those that the kernel hands out by itself (net.ipv4.ip_local_port_range)."""
 
@@ -69,8 +69,7 @@ class Probe:
                 "only /udp and /icmp questions can be of a given size",
                 "a TCP handshake's packets are small",
             )
-        with entered(question.place.ns):
-            self._socket = self._open()
+        self._socket = self._open()
         self.flow = Flow(question.ip.version, question.protocol, self._token(), question.port)
         self._error = ""
         self._answered = False
@@ -82,35 +81,12 @@ class Probe:
         self._socket.close()
 
     def _open(self) -> socket.socket:
-        asked, version = self.question, self.question.ip.version
-        kinds = {
-            "tcp": (socket.SOCK_STREAM, 0),
-            "udp": (socket.SOCK_DGRAM, 0),
-            "sctp": (socket.SOCK_STREAM, SCTP),
-            "icmp": (
-                socket.SOCK_RAW,
-                socket.IPPROTO_ICMP if version == 4 else socket.IPPROTO_ICMPV6,
-            ),
-        }
-        kind, number = kinds[asked.protocol]
-        try:
-            opened = socket.socket(
-                FAMILY[version], kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, number
-            )
-        except OSError as error:
-            if error.errno not in UNKNOWN:
-                raise KernelRefused(
-                    f"ask by {asked.protocol} from {asked.place.name}", error.errno or 0
-                ) from error
-            raise Unsupported(
-                f"this kernel does not have {asked.protocol} over IPv{version}", "see 'plumb env'"
-            ) from error
-        if asked.size:
-            level, option = MTU_DISCOVER[version]
-            opened.setsockopt(level, option, DO_NOT_FRAGMENT)
-        if asked.ttl:
-            level, option = HOPS[version]
-            opened.setsockopt(level, option, asked.ttl)
+        packet, version = self.question, self.question.ip.version
+        opened = open_probe_socket(packet.place, version, packet.protocol)
+        if packet.size:
+            opened.setsockopt(*MTU_DISCOVER[version], IP_PMTUDISC_DO)
+        if packet.ttl:
+            opened.setsockopt(*TTL[version], packet.ttl)
         return opened
 
     def _token(self) -> int:
@@ -152,7 +128,11 @@ class Probe:
         asked = self.question
         room = max(asked.size - HEADERS[asked.ip.version], 0)
         data = (DATA * (1 + room // len(DATA)))[:room] if room else DATA
-        return data if asked.protocol == "udp" else echo(asked.ip.version, self.flow.token, data)
+        return (
+            data
+            if asked.protocol == "udp"
+            else echo_request(asked.ip.version, self.flow.token, 1, data)
+        )
 
     def outcome(self) -> TraceOutcome:
         """What has become of it by now."""
@@ -183,15 +163,11 @@ class Probe:
     def _is_answer(self, data: bytes) -> bool:
         if self.question.protocol != "icmp":
             return True
-        body = data[(data[0] & 15) * 4 :] if self.question.ip.version == 4 else data
-        return body[0] in (0, 129) and int.from_bytes(body[4:6], "big") == self.flow.token
-
-
-def echo(version: int, token: int, data: bytes) -> bytes:
-    """An echo request (RFC 792, RFC 4443); the kernel fills in the checksum of ICMPv6 only."""
-    if version == 6:
-        return struct.pack("!BBHHH", 128, 0, 0, token, 1) + data
-    words = struct.pack("!BBHHH", 8, 0, 0, token, 1) + data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(words) // 2}H", words))
-    total = (total >> 16) + (total & 0xFFFF)
-    return struct.pack("!BBHHH", 8, 0, ~(total + (total >> 16)) & 0xFFFF, token, 1) + data
+        version = self.question.ip.version
+        # A raw socket of IPv4 reads the IP header as well (raw(7)).
+        header = ip_header(data) if version == 4 else None
+        body = data[header.size :] if header else data
+        return (
+            body[0] == ECHO_TYPES[version][1]
+            and int.from_bytes(body[4:6], "big") == self.flow.token
+        )

@@ -1,0 +1,46 @@
+"""iptables-save: what it prints, read; and where iptables' commands are found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+Ruleset = dict[str, dict[str, tuple[str, list[str]]]]
+"""{table: {chain: (policy, specs in order)}}"""
+
+
+def search_path() -> str:
+    """PATH with the sbin folders, which a user's own PATH often lacks."""
+    return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def parse(text: str) -> Ruleset:
+    """Read what iptables-save prints."""
+    tables: Ruleset = {}
+    chains: dict[str, tuple[str, list[str]]] = {}
+    for line in text.splitlines():
+        if line.startswith("*"):
+            chains = tables.setdefault(line[1:], {})
+        elif line.startswith(":"):
+            name, policy, _ = line[1:].split(" ", 2)
+            chains[name] = (policy, [])
+        elif line.startswith("-A "):
+            _, chain, spec = (line + " ").split(" ", 2)
+            chains[chain][1].append(spec.rstrip())
+    return tables
+
+
+def saved(command: str, *tables: str) -> Ruleset:
+    """The rules that are there; none where there is no such command.
+
+    Args:
+        command: which one: "iptables-nft-save", "ip6tables-legacy-save".
+        tables: one by its name; none: all that the kernel has already.
+    """
+    path = shutil.which(command, path=search_path())
+    if path is None:
+        return {}
+    options = [word for table in tables for word in ("-t", table)]
+    ran = subprocess.run([path, *options], capture_output=True, text=True, check=False)
+    return parse(ran.stdout)
