@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.drivers import published_ports
+from plumb.drivers import published_ports, rule_reasons
 from plumb.model.cnm import Endpoint, Linked, Network
 from plumb.model.driver_options import GatewayMode
 from plumb.model.ports import Port
@@ -68,15 +68,9 @@ def _host(tool: Family, version: int, settings: Settings) -> Iterator[Thing]:
             "filter",
             "PLUMB-FORWARD",
             f"-m mark --mark {settings.bridge_accept_fwmark} -j ACCEPT",
-            why="packets with this mark were let in by the administrator",
+            why=rule_reasons.ACCEPTED_MARK,
         )
-    yield Rule(
-        tool,
-        "filter",
-        "PLUMB-FORWARD",
-        "-j PLUMB-CT",
-        why="answers to connections that were let through pass",
-    )
+    yield Rule(tool, "filter", "PLUMB-FORWARD", "-j PLUMB-CT", why=rule_reasons.ESTABLISHED)
     yield Rule(
         tool,
         "filter",
@@ -84,13 +78,7 @@ def _host(tool: Family, version: int, settings: Settings) -> Iterator[Thing]:
         "-j PLUMB-INTERNAL",
         why="internal networks are cut off before all else",
     )
-    yield Rule(
-        tool,
-        "filter",
-        "PLUMB-FORWARD",
-        "-j PLUMB-BRIDGE",
-        why="towards containers: only what is published",
-    )
+    yield Rule(tool, "filter", "PLUMB-FORWARD", "-j PLUMB-BRIDGE", why=rule_reasons.INTO_CONTAINERS)
     # Inserted at the head, so the second of these stands first: the administrator has the first
     # word.
     yield Rule(
@@ -102,12 +90,7 @@ def _host(tool: Family, version: int, settings: Settings) -> Iterator[Thing]:
         "whatever is forwarded passes plumb's rules",
     )
     yield Rule(
-        tool,
-        "filter",
-        "FORWARD",
-        "-j PLUMB-USER",
-        Position.HEAD,
-        "the administrator's own rules come first",
+        tool, "filter", "FORWARD", "-j PLUMB-USER", Position.HEAD, rule_reasons.USERS_RULES_FIRST
     )
 
     yield Chain(tool, "nat", "PLUMB")
@@ -116,7 +99,7 @@ def _host(tool: Family, version: int, settings: Settings) -> Iterator[Thing]:
         "nat",
         "PREROUTING",
         "-m addrtype --dst-type LOCAL -j PLUMB",
-        why="from outside to an address of this host: it may be a published port",
+        why=rule_reasons.FROM_OUTSIDE,
     )
     loopback = f"! -d {LOOPBACK[version]} " if settings.userland_proxy else ""
     yield Rule(
@@ -124,7 +107,7 @@ def _host(tool: Family, version: int, settings: Settings) -> Iterator[Thing]:
         "nat",
         "OUTPUT",
         f"{loopback}-m addrtype --dst-type LOCAL -j PLUMB",
-        why="the same for what this host sends to itself; 127.0.0.1 is the user-land proxy's",
+        why=rule_reasons.FROM_THIS_HOST,
     )
 
 
@@ -158,7 +141,7 @@ def _internal(net: Network, version: int, subnet: str, _: Settings) -> Iterator[
         "filter",
         "PLUMB-FORWARD",
         f"-i {br} -o {br} -j {verdict}",
-        why=f"containers of {net.name} {'reach' if net.bridge.icc else 'do not reach'} each other",
+        why=rule_reasons.between_containers(net),
     )
     # Link-local addresses of IPv6 are in no subnet: what stays on the bridge must not be dropped
     # for them.
@@ -169,7 +152,7 @@ def _internal(net: Network, version: int, subnet: str, _: Settings) -> Iterator[
         "PLUMB-INTERNAL",
         f"! -d {subnet} -i {br}{not_out} -j DROP",
         Position.HEAD,
-        f"nothing leaves the internal network {net.name}",
+        rule_reasons.internal_egress(net),
     )
     yield Rule(
         tool,
@@ -177,7 +160,7 @@ def _internal(net: Network, version: int, subnet: str, _: Settings) -> Iterator[
         "PLUMB-INTERNAL",
         f"! -s {subnet} {not_in}-o {br} -j DROP",
         Position.HEAD,
-        f"nothing enters the internal network {net.name}",
+        rule_reasons.internal_ingress(net),
     )
 
 
@@ -193,7 +176,7 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
             "POSTROUTING",
             f"-s {subnet} ! -o {br} -j {target}",
             Position.HEAD,
-            f"the world does not know {subnet}: packets leave with this host's address",
+            rule_reasons.masquerade(subnet),
         )
         if not settings.userland_proxy:
             yield Rule(
@@ -202,7 +185,7 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
                 "POSTROUTING",
                 f"-o {br} -m addrtype --src-type LOCAL -j {target}",
                 Position.HEAD,
-                "what this host sends through a published port must not come from 127.0.0.1",
+                rule_reasons.LOCAL_SOURCE,
             )
     if mode is GatewayMode.ROUTED:
         yield Rule(
@@ -210,16 +193,16 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
             "filter",
             "PLUMB",
             f"-o {br} -p {ICMP[version]} -j ACCEPT",
-            why="a routed network answers pings and reports errors, as hosts do",
+            why=rule_reasons.ICMP_OF_ROUTED,
         )
     yield Rule(
         tool,
         "filter",
         "PLUMB",
         f"! -i {br} -o {br} -j {UNPUBLISHED.get(mode, 'DROP')}",
-        why="the wall: from outside, only published ports lead in"
+        why=rule_reasons.UNPUBLISHED
         if mode is not GatewayMode.NAT_UNPROTECTED
-        else "no wall: whoever can route here reaches every port",
+        else rule_reasons.UNPROTECTED,
     )
     yield Rule(
         tool,
@@ -233,23 +216,13 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
         "filter",
         "PLUMB-CT",
         f"-o {br} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-        why="replies come back",
+        why=rule_reasons.REPLIES,
     )
     if net.bridge.icc:
-        yield Rule(
-            tool,
-            "filter",
-            "PLUMB-FORWARD",
-            f"-i {br} -j ACCEPT",
-            why="containers may send anywhere",
-        )
+        yield Rule(tool, "filter", "PLUMB-FORWARD", f"-i {br} -j ACCEPT", why=rule_reasons.OUTGOING)
     else:
         yield Rule(
-            tool,
-            "filter",
-            "PLUMB-FORWARD",
-            f"-i {br} -o {br} -j DROP",
-            why="containers do not reach each other (icc=false)",
+            tool, "filter", "PLUMB-FORWARD", f"-i {br} -o {br} -j DROP", why=rule_reasons.NO_ICC
         )
         yield Rule(
             tool,
@@ -282,7 +255,7 @@ def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]
             "raw",
             "PREROUTING",
             f"-d {address} ! -i {net.link} -j DROP",
-            why=published_ports.NO_DIRECT_WAY,
+            why=rule_reasons.NO_DIRECT_ROUTING,
         )
     for port in end.ports:
         yield from published(net, end, port, settings)
@@ -309,7 +282,7 @@ def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iter
                 "PLUMB",
                 f"-s {source}/32 -d {target}/32 -i {net.link} -o {net.link} -p {protocol} "
                 f"-m {protocol} {port} -j ACCEPT",
-                why=published_ports.link(other),
+                why=rule_reasons.linked(other),
             )
 
 
@@ -335,7 +308,7 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
             "raw",
             "PREROUTING",
             f"{where}! -i lo {match} {port.host_port} -j DROP",
-            why=published_ports.own(port),
+            why=rule_reasons.loopback_only(port),
         )
     if rewritten:
         # A link-local client is on some link only, and could not be answered from another. What
@@ -349,7 +322,7 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
             "nat",
             "PLUMB",
             f"{link_local}{where}{own_bridge}{match} {port.host_port} -j DNAT --to-destination {to}",
-            why=published_ports.leads(net, end, port),
+            why=rule_reasons.published_nat(net, end, port),
         )
     if rewritten and not settings.userland_proxy:
         yield Rule(
@@ -357,7 +330,7 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
             "nat",
             "POSTROUTING",
             f"-s {own} -d {own} {match} {port.port} -j MASQUERADE",
-            why=published_ports.NOT_ITSELF,
+            why=rule_reasons.HAIRPIN,
         )
     if net.bridge.mode(version) is not GatewayMode.NAT_UNPROTECTED:
         yield Rule(
@@ -366,5 +339,5 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
             "PLUMB",
             f"-d {own} ! -i {br} -o {br} {match} {port.port} -j ACCEPT",
             Position.HEAD,
-            published_ports.hole(port),
+            rule_reasons.published_filter(port),
         )

@@ -42,7 +42,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plumb.address import IPNetwork
-from plumb.drivers import published_ports
+from plumb.drivers import published_ports, rule_reasons
 from plumb.model.cnm import Endpoint, Linked, Network
 from plumb.model.driver_options import GatewayMode
 from plumb.model.ports import Port
@@ -114,19 +114,9 @@ def _host(version: int, settings: Settings) -> Iterator[Thing]:
         "and so may what enters one",
     )
     local = "fib daddr type local counter jump nat-prerouting-and-output"
-    yield rule(
-        version,
-        "nat-PREROUTING",
-        local,
-        "from outside to an address of this host: it may be a published port",
-    )
+    yield rule(version, "nat-PREROUTING", local, rule_reasons.FROM_OUTSIDE)
     loopback = f"{family} daddr != {LOOPBACK[version]} " if settings.userland_proxy else ""
-    yield rule(
-        version,
-        "nat-OUTPUT",
-        loopback + local,
-        "the same for what this host sends to itself; 127.0.0.1 is the user-land proxy's",
-    )
+    yield rule(version, "nat-OUTPUT", loopback + local, rule_reasons.FROM_THIS_HOST)
 
 
 def network(net: Network, settings: Settings) -> Iterator[Thing]:
@@ -157,16 +147,19 @@ def _internal(net: Network, version: int) -> Iterator[Thing]:
         version,
         f"filter-forward-in__{br}",
         f'iifname != "{br}" counter drop comment "INTERNAL NETWORK INGRESS"',
-        f"nothing enters the internal network {net.name}",
+        rule_reasons.internal_ingress(net),
     )
     yield rule(
         version,
         f"filter-forward-out__{br}",
         f'oifname != "{br}" counter drop comment "INTERNAL NETWORK EGRESS"',
-        f"nothing leaves the internal network {net.name}",
+        rule_reasons.internal_egress(net),
     )
     yield rule(
-        version, f"filter-forward-in__{br}", f'counter {_icc(net)} comment "ICC"', _between(net)
+        version,
+        f"filter-forward-in__{br}",
+        f'counter {_icc(net)} comment "ICC"',
+        rule_reasons.between_containers(net),
     )
 
 
@@ -180,28 +173,26 @@ def _connected(net: Network, subnet: IPNetwork, settings: Settings) -> Iterator[
             version,
             inwards,
             f'{ICMP[version]} counter accept comment "ICMP"',
-            "a routed network answers pings and reports errors, as hosts do",
+            rule_reasons.ICMP_OF_ROUTED,
         )
-    yield rule(version, inwards, icc, _between(net))
+    yield rule(version, inwards, icc, rule_reasons.between_containers(net))
     if settings.bridge_accept_fwmark:
         yield rule(
             version,
             inwards,
             f'{_mark(settings.bridge_accept_fwmark)} counter accept comment "ALLOW FW MARK"',
-            "packets with this mark were let in by the administrator",
+            rule_reasons.ACCEPTED_MARK,
             before=icc,
         )
     yield rule(
         version,
         inwards,
         _last(net, version),
-        "no wall: whoever can route here reaches every port"
+        rule_reasons.UNPROTECTED
         if mode is GatewayMode.NAT_UNPROTECTED
-        else "the wall: from outside, only published ports lead in",
+        else rule_reasons.UNPUBLISHED,
     )
-    yield rule(
-        version, outwards, 'counter accept comment "OUTGOING"', "containers may send anywhere"
-    )
+    yield rule(version, outwards, 'counter accept comment "OUTGOING"', rule_reasons.OUTGOING)
 
     address = net.bridge.host_ipv4 if version == 4 else net.bridge.host_ipv6
     target, comment = (f"snat to {address}", "SNAT") if address else ("masquerade", "MASQUERADE")
@@ -210,14 +201,14 @@ def _connected(net: Network, subnet: IPNetwork, settings: Settings) -> Iterator[
             version,
             f"nat-postrouting-out__{br}",
             f'oifname != "{br}" {FAMILY[version]} saddr {subnet} counter {target} comment "{comment}"',
-            f"the world does not know {subnet}: packets leave with this host's address",
+            rule_reasons.masquerade(str(subnet)),
         )
     if not settings.userland_proxy:
         yield rule(
             version,
             f"nat-postrouting-in__{br}",
             f'fib saddr type local counter {target} comment "{comment} FROM HOST"',
-            "what this host sends through a published port must not come from 127.0.0.1",
+            rule_reasons.LOCAL_SOURCE,
         )
 
 
@@ -235,10 +226,6 @@ def _icc(net: Network) -> str:
 
 def _icc_rule(net: Network) -> str:
     return f'iifname "{net.link}" counter {_icc(net)} comment "ICC"'
-
-
-def _between(net: Network) -> str:
-    return f"containers of {net.name} {'reach' if net.bridge.icc else 'do not reach'} each other"
 
 
 def _mark(setting: str) -> str:
@@ -267,7 +254,7 @@ def endpoint(net: Network, end: Endpoint, settings: Settings) -> Iterator[Thing]
                 "raw-PREROUTING",
                 f"{FAMILY[ip.version]} daddr {ip.ip} iifname != {links} counter drop "
                 'comment "DROP DIRECT ACCESS"',
-                published_ports.NO_DIRECT_WAY,
+                rule_reasons.NO_DIRECT_ROUTING,
             )
     for port in end.ports:
         yield from published(net, end, port, settings)
@@ -289,7 +276,7 @@ def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iter
                 4,
                 f"filter-forward-in__{net.link}",
                 spec,
-                published_ports.link(other),
+                rule_reasons.linked(other),
                 before=_icc_rule(net),
             )
 
@@ -311,7 +298,7 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
             version,
             f"filter-forward-in__{br}",
             f"{family} daddr {target} {own} counter accept",
-            published_ports.hole(port),
+            rule_reasons.published_filter(port),
             before=_last(net, version),
         )
     if not end.rewrites(port):
@@ -325,19 +312,19 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
         version,
         "nat-prerouting-and-output",
         f'{own_bridge}{link_local}{where}{asked} dnat to {to} comment "DNAT"',
-        published_ports.leads(net, end, port),
+        rule_reasons.published_nat(net, end, port),
     )
     if not settings.userland_proxy:
         yield rule(
             version,
             f"nat-postrouting-in__{br}",
             f'{family} saddr {target} {family} daddr {target} {own} counter masquerade comment "MASQ TO OWN PORT"',
-            published_ports.NOT_ITSELF,
+            rule_reasons.HAIRPIN,
         )
     if version == 4 and host_ip.is_loopback:
         yield rule(
             version,
             "raw-PREROUTING",
             f'iifname != "lo" {where}{asked} drop comment "DROP REMOTE LOOPBACK"',
-            published_ports.own(port),
+            rule_reasons.loopback_only(port),
         )

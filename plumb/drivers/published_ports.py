@@ -18,10 +18,9 @@ from ipaddress import IPv4Address
 
 from plumb.model.cnm import Endpoint, Linked, Network
 from plumb.model.driver_options import GatewayMode
-from plumb.model.ports import Port
 from plumb.model.settings import Settings
 from plumb.things import Thing
-from plumb.things.host_ports import Agent, HostPort, Proxy, at
+from plumb.things.host_ports import Agent, HostPort, Proxy
 
 
 def endpoint(end: Endpoint, folder: str, settings: Settings) -> Iterator[Thing]:
@@ -64,33 +63,3 @@ def linked(end: Endpoint, other: Linked) -> Iterator[tuple[IPv4Address, IPv4Addr
     for spec in other.ports:
         number, _, protocol = spec.partition("/")
         yield end.ip.ip, child, int(number), protocol
-
-
-# -- why a firewall has a rule for a port, whatever its words -------------------------------
-
-NO_DIRECT_WAY = "containers are reached through published ports, not by routing to their addresses"
-NOT_ITSELF = (
-    "a container that reaches itself through its published port must see the host, not itself"
-)
-
-
-def hole(port: Port) -> str:
-    """Why it is let through the wall."""
-    return f"a hole in the wall: {port.port}/{port.protocol} is published"
-
-
-def leads(net: Network, end: Endpoint, port: Port) -> str:
-    """Why it is rewritten."""
-    return f"published: {at(port.host_ip, port.host_port)}/{port.protocol} is {net.name}'s {at(end.target(port), port.port)}"
-
-
-def link(other: Linked) -> str:
-    """Why a container is let through to another on the same bridge."""
-    return f"a link: exposed ports of {other.names.split()[-1]} are open to this one alone"
-
-
-def own(port: Port) -> str:
-    """Why one on the loopback address is dropped."""
-    return (
-        f"{at(port.host_ip, port.host_port)} is this host's alone, whatever a neighbour routes here"
-    )

@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from plumb.drivers import rule_reasons
+
 WHOSE = r"(?:DOCKER|PLUMB)"
 TABLES = r"(?:docker|plumb)-bridges"
 
-WALL = "the wall: from outside, only published ports lead in"
-ANSWERS = "answers to connections that were let through pass"
 PUBLISHED = "published: the destination is rewritten to a container's"
-UNKNOWN_OUTSIDE = "the world does not know this network: packets leave with the host's address"
-NO_DIRECT_WAY = "containers are reached through published ports, not by routing to their addresses"
 SOMEBODYS = "somebody else's rule: neither plumb's nor one of Docker's"
 
 
@@ -32,7 +30,7 @@ class Pattern(NamedTuple):
 
 FORWARD = rf"{WHOSE}-FORWARD|FORWARD"
 TABLE = (
-    Pattern("filter", "FORWARD", rf"-j {WHOSE}-USER", "the administrator's own rules come first"),
+    Pattern("filter", "FORWARD", rf"-j {WHOSE}-USER", rule_reasons.USERS_RULES_FIRST),
     Pattern(
         "filter",
         rf"{WHOSE}-USER",
@@ -42,24 +40,19 @@ TABLE = (
     Pattern(
         "filter", "FORWARD", rf"-j {WHOSE}-FORWARD", "whatever is forwarded passes Docker's rules"
     ),
-    Pattern("filter", FORWARD, rf"-j {WHOSE}-CT", ANSWERS),
+    Pattern("filter", FORWARD, rf"-j {WHOSE}-CT", rule_reasons.ESTABLISHED),
     Pattern(
         "filter",
         FORWARD,
         rf"-j {WHOSE}-(?:INTERNAL|ISOLATION-STAGE-1)",
         "networks are parted from each other",
     ),
-    Pattern(
-        "filter",
-        FORWARD,
-        rf"-j {WHOSE}-(?:BRIDGE|INGRESS)",
-        "towards containers: only what is published",
-    ),
+    Pattern("filter", FORWARD, rf"-j {WHOSE}-(?:BRIDGE|INGRESS)", rule_reasons.INTO_CONTAINERS),
     Pattern(
         "filter",
         rf"{WHOSE}-CT|FORWARD",
         r"-o \S+ .*(?:RELATED,ESTABLISHED|ESTABLISHED,RELATED) -j ACCEPT",
-        "replies come back",
+        rule_reasons.REPLIES,
     ),
     Pattern(
         "filter",
@@ -73,20 +66,15 @@ TABLE = (
         rf"-o \S+ -j {WHOSE}",
         "what goes to this bridge meets its wall",
     ),
-    Pattern("filter", WHOSE, r"! -i \S+ -o \S+ -j DROP", WALL),
+    Pattern("filter", WHOSE, r"! -i \S+ -o \S+ -j DROP", rule_reasons.UNPUBLISHED),
     Pattern(
         "filter",
         WHOSE,
         r"-d \S+ ! -i \S+ -o \S+ .*--dport \d+ -j ACCEPT",
         "a hole in the wall: this port is published",
     ),
-    Pattern(
-        "filter",
-        FORWARD,
-        r"-i (\S+) -o \1 -j DROP",
-        "containers do not reach each other (icc=false)",
-    ),
-    Pattern("filter", FORWARD, r"-i \S+(?: ! -o \S+)? -j ACCEPT", "containers may send anywhere"),
+    Pattern("filter", FORWARD, r"-i (\S+) -o \1 -j DROP", rule_reasons.NO_ICC),
+    Pattern("filter", FORWARD, r"-i \S+(?: ! -o \S+)? -j ACCEPT", rule_reasons.OUTGOING),
     Pattern(
         "nat",
         "PREROUTING|OUTPUT",
@@ -95,18 +83,15 @@ TABLE = (
     ),
     Pattern("nat", WHOSE, r".*-j DNAT --to-destination \S+", PUBLISHED),
     Pattern("nat", WHOSE, r"-i \S+ -j RETURN", "from a container to a published port: the proxy's"),
+    Pattern("nat", "POSTROUTING", r"-s (\S+) -d \1 .*-j MASQUERADE", rule_reasons.HAIRPIN),
     Pattern(
         "nat",
         "POSTROUTING",
-        r"-s (\S+) -d \1 .*-j MASQUERADE",
-        "a container that reaches itself through its published port must see the host, not itself",
+        r"-s \S+ ! -o \S+ -j (?:MASQUERADE|SNAT).*",
+        rule_reasons.masquerade("this network"),
     ),
-    Pattern("nat", "POSTROUTING", r"-s \S+ ! -o \S+ -j (?:MASQUERADE|SNAT).*", UNKNOWN_OUTSIDE),
     Pattern(
-        "nat",
-        "POSTROUTING",
-        r"-o \S+ .*--src-type LOCAL -j MASQUERADE",
-        "what the host sends through a published port must not come from 127.0.0.1",
+        "nat", "POSTROUTING", r"-o \S+ .*--src-type LOCAL -j MASQUERADE", rule_reasons.LOCAL_SOURCE
     ),
     Pattern(
         "raw",
@@ -114,7 +99,7 @@ TABLE = (
         r"-d 127\.0\.0\.1\S* ! -i lo .*-j DROP",
         "published on this host's loopback: nobody else's, whatever a neighbour routes here",
     ),
-    Pattern("raw", "PREROUTING", r"-d \S+ ! -i \S+ -j DROP", NO_DIRECT_WAY),
+    Pattern("raw", "PREROUTING", r"-d \S+ ! -i \S+ -j DROP", rule_reasons.NO_DIRECT_ROUTING),
     Pattern(
         "raw",
         "PREROUTING",
@@ -127,11 +112,16 @@ TABLE = (
         r".*127\.0\.0\.11.*",
         "the embedded DNS server at 127.0.0.11",
     ),
-    Pattern(TABLES, "raw-PREROUTING", "ip6? daddr .*drop.*", NO_DIRECT_WAY),
-    Pattern(TABLES, "filter-forward-in__.*", ".*UNPUBLISHED PORT DROP.*", WALL),
-    Pattern(TABLES, "filter-forward-.*", "ct state established,related .*accept", ANSWERS),
+    Pattern(TABLES, "raw-PREROUTING", "ip6? daddr .*drop.*", rule_reasons.NO_DIRECT_ROUTING),
+    Pattern(TABLES, "filter-forward-in__.*", ".*UNPUBLISHED PORT DROP.*", rule_reasons.UNPUBLISHED),
+    Pattern(
+        TABLES,
+        "filter-forward-.*",
+        "ct state established,related .*accept",
+        rule_reasons.ESTABLISHED,
+    ),
     Pattern(TABLES, ".*", ".*dnat to .*", PUBLISHED),
-    Pattern(TABLES, ".*", ".*(?:masquerade|snat to).*", UNKNOWN_OUTSIDE),
+    Pattern(TABLES, ".*", ".*(?:masquerade|snat to).*", rule_reasons.masquerade("this network")),
     Pattern(TABLES, ".*", ".*(?:vmap|jump) .*", "to the chains of this network"),
 )
 OTHERS = {
