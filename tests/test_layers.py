@@ -100,6 +100,14 @@ def test_a_module_imports_only_what_is_below_it(module: str) -> None:
     assert not wrong, f"{module} must not import {', '.join(sorted(wrong))}"
 
 
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Imports lead downward: those within functions and for type checkers count as well."""
+    below = {module: ours(module) & set(MODULES) - {module} for module in MODULES}
+    while leaves := [module for module, names in below.items() if not names]:
+        below = {m: names - set(leaves) for m, names in below.items() if m not in leaves}
+    assert not below, f"in circles, or above one: {', '.join(sorted(below))}"
+
+
 @pytest.mark.parametrize("module", NARROW)
 def test_a_command_line_loads_few_modules(module: str) -> None:
     """What asks for a warmed process knows of nothing else in plumb."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from plumb.cli import common
-from plumb.cli.network import document, print_documents
+from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
 from plumb.errors import NotFound
 from plumb.model.cnm import Ends, Network, Sandbox, Status
@@ -116,13 +116,13 @@ def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> 
 
     try:
         if kind == "network":
-            return document(host, host.network(name))
+            return network_document(host, host.network(name))
         box = host.container(name)
     except NotFound:
         if kind:
             raise
         try:
-            return document(host, host.network(name))
+            return network_document(host, host.network(name))
         except NotFound:
             raise NotFound(f"No such object: {name}") from None
     pid = commands.alive(host.layout.container(box.id))[0] if box.argv else 0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from plumb.cli import common
+from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
 from plumb.errors import Invalid, NotFound
 from plumb.kernel.process import caller
@@ -159,16 +159,6 @@ def _type(value: str, net: Network) -> bool:
     return (value == "builtin") == net.predefined
 
 
-def document(host: Reader, net: Network) -> dict[str, Any]:
-    """A network in Docker's JSON."""
-    from plumb.views import inspect as docker
-
-    boxes = {box.id: box for box in host.containers()}
-    return docker.network(
-        net, [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
-    )
-
-
 @network.command("inspect")
 @click.option("-f", "--format", "template", default="", help="json or a Go template.")
 @click.option("-v", "--verbose", is_flag=True, help="Services too, of which one host has none.")
@@ -181,21 +171,11 @@ def inspect(names: tuple[str, ...], template: str, verbose: bool) -> int:
     with common.read() as host:
         for name in names:
             try:
-                found.append(document(host, host.network(name)))
+                found.append(network_document(host, host.network(name)))
             except NotFound as error:
                 status = complain(str(error), error.hint, 1)
     print_documents(found, template)
     return status
-
-
-def print_documents(found: list[dict[str, Any]], template: str) -> None:
-    """Print as a JSON array, or each by a template."""
-    from plumb.views.templates import render
-
-    if not template:
-        print(json.dumps(found, indent=4))
-    for one in found if template else ():
-        print(json.dumps(one) if template == "json" else render(template, one))
 
 
 @network.command("ports")

@@ -7,22 +7,40 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from plumb.address import IPAddress
 from plumb.errors import NotFound
 from plumb.pytest_plugin import remote_calls
 from plumb.pytest_plugin.commands import Command, CommandFailed, Ran, environment
-from plumb.pytest_plugin.reach import Reach, protocol_of
+from plumb.pytest_plugin.reach import JudgedLab, Reach, protocol_of
 from plumb.pytest_plugin.values import HOST, Asked, Interface, described
 from plumb.pytest_plugin.waiting import wait
 
 if TYPE_CHECKING:
-    from plumb.pytest_plugin.labs import Lab
+    from plumb.engine.host import Host
+    from plumb.pytest_plugin.forkserver_client import LabHandle
 
 T = TypeVar("T")
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
 Ready = int | str | Callable[[], object] | None
+
+
+class NodeLab(JudgedLab, Protocol):
+    """The lab of a place, as far as the place needs it; see `labs.Lab`."""
+
+    born: LabHandle
+    plumb: Host
+    family: int
+
+    def keep(self, command: Command) -> Command:
+        """Let a command end with the lab."""
+
+    def address_for(self, source: str, target: str, family: int) -> IPAddress | None:
+        """The address by which one place looks for another."""
+
+    def knock(self, asked: Asked, seconds: float) -> Reach:
+        """Try whether one place reaches another."""
 
 
 class Node:
@@ -33,7 +51,7 @@ class Node:
         name: a container's name; other places have theirs in parentheses.
     """
 
-    def __init__(self, lab: Lab, name: str) -> None:
+    def __init__(self, lab: NodeLab, name: str) -> None:
         self.lab, self.name = lab, name
 
     def __repr__(self) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from plumb.errors import Invalid
+from plumb.pytest_plugin.story import story_of
 from plumb.pytest_plugin.values import Found
-
-if TYPE_CHECKING:
-    from plumb.pytest_plugin.labs import Lab
 
 
 class Unfounded(AssertionError):
@@ -18,6 +16,15 @@ class Unfounded(AssertionError):
     """
 
 
+class JudgedLab(Protocol):
+    """The lab of an outcome, as far as the outcome needs it; see `labs.Lab`."""
+
+    judged: list[Reach]
+
+    def ask(self, verb: str, *args: Any, **named: Any) -> Any:
+        """Have something done by the host's own process."""
+
+
 class Reach:
     """The outcome of a question: true where the other place was reached.
 
@@ -25,7 +32,7 @@ class Reach:
         found: what came of it.
     """
 
-    def __init__(self, lab: Lab, found: Found) -> None:
+    def __init__(self, lab: JudgedLab, found: Found) -> None:
         self.lab, self.found = lab, found
 
     def __bool__(self) -> bool:
@@ -53,9 +60,7 @@ class Reach:
 
     def story(self) -> str:
         """All there is to say: the promise, what was observed, and why."""
-        from plumb.pytest_plugin.story import story_of
-
-        return f"{repr(self)[1:-1]}\n{self.facts()}\n{story_of(self.lab, self.found)}"
+        return f"{repr(self)[1:-1]}\n{self.facts()}\n{story_of(self.lab.ask, self.found)}"
 
 
 def protocol_of(tcp: int, udp: int) -> tuple[str, int]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 from plumb.pytest_plugin.values import Found
 
-if TYPE_CHECKING:
-    from plumb.pytest_plugin.labs import Lab
 
-
-def story_of(lab: Lab, found: Found) -> str:
+def story_of(ask: Callable[..., Any], found: Found) -> str:
     """Why it went as it did, as far as that can still be found out: the lab must be alive.
 
     The same question is asked once more, and watched on every link that it passes.
+
+    Args:
+        ask: `Lab.ask` of its lab.
     """
     try:
-        told: str = lab.ask("tell", found.asked)
+        told: str = ask("tell", found.asked)
     except Exception as error:
         return f"  (its story could not be told: {str(error).strip().splitlines()[-1]})"
     return told

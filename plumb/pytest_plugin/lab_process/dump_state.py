@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from plumb.engine.host import Host
 from plumb.kernel.netns import fake_host
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.process import commands
 from plumb.model.cnm import Status
+from plumb.pytest_plugin.lab_process.places import Places
 from plumb.pytest_plugin.values import INTERNET
 from plumb.views import inspect
-
-if TYPE_CHECKING:
-    from plumb.pytest_plugin.lab_process.rpc_methods import Answers
 
 COMMANDS = {
     "links": ("ip", "-d", "-s", "link"),
@@ -35,7 +32,7 @@ COMMANDS = {
 """What is run in each place, and the file for it."""
 
 
-def gather(answers: Answers, host: Host) -> dict[str, str]:
+def gather(places: Places, host: Host) -> dict[str, str]:
     """The texts by file name, folders of the places included."""
     boxes = [box.name for box in host.containers() if box.status is Status.RUNNING]
     found = {
@@ -43,10 +40,10 @@ def gather(answers: Answers, host: Host) -> dict[str, str]:
         "containers.json": _json(_containers(host)),
         "networks.json": _json(_networks(host)),
     }
-    for node in [*answers.places, *boxes]:
+    for node in [*places.places, *boxes]:
         if node == INTERNET:
             continue
-        with entered(answers.place(node)):
+        with entered(places.place(node)):
             for name, argv in COMMANDS.items():
                 if text := fake_host.output(argv):
                     found[f"{node.strip('()')}/{name}.txt"] = text

@@ -15,9 +15,8 @@ import errno
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
-from plumb.address import IPAddress
+from plumb.address import IPAddress, family
 from plumb.engine.host import Host
 from plumb.kernel.netlink.sock_diag import sockets
 from plumb.kernel.netns.namespaces import entered
@@ -27,27 +26,25 @@ from plumb.probes.promises.published_ports import Outlook, published
 from plumb.probes.promises.reachability import promises
 from plumb.probes.promises.verdicts import Observation
 from plumb.probes.traffic.observe import try_out
+from plumb.pytest_plugin.lab_process.places import Places
 from plumb.pytest_plugin.values import CLIENT, INTERNET, ROUTER, Asked, Found, described
-
-if TYPE_CHECKING:
-    from plumb.pytest_plugin.lab_process.rpc_methods import Answers
 
 OUTSIDE = (ROUTER, CLIENT, INTERNET)
 CONTROL = "a ping that must be answered"
 
 
-def knock(answers: Answers, host: Host, asked: Asked, seconds: float) -> Found:
+def knock(places: Places, host: Host, asked: Asked, seconds: float) -> Found:
     """Try it.
 
     Args:
-        answers: the lab; host: plumb on it.
+        places: the lab; host: plumb on it.
         seconds: how long to wait for an answer.
     """
-    promised = _promised(answers, host, asked)
-    broken = _down(answers, asked.source, asked.address.version) or _down(
-        answers, asked.target, asked.address.version
+    promised = _promised(places, host, asked)
+    broken = _down(places, asked.source, asked.address.version) or _down(
+        places, asked.target, asked.address.version
     )
-    node, address, port = answering(answers, host, asked)
+    node, address, port = answering(places, host, asked)
     knocked = Promise(
         asked.source,
         node,
@@ -57,16 +54,14 @@ def knock(answers: Answers, host: Host, asked: Asked, seconds: float) -> Found:
         "",
         Service(asked.port, address, port) if asked.port else None,
     )
-    if asked.port and listens(answers.place(node), asked.protocol, address, port):
-        reached, observed = _call(answers.place(asked.source), asked, seconds)
+    if asked.port and listens(places.place(node), asked.protocol, address, port):
+        reached, observed = _call(places.place(asked.source), asked, seconds)
         outcomes = (
-            try_out(_controls(answers, host, asked), _places(answers), seconds)
-            if not reached
-            else []
+            try_out(_controls(places, host, asked), _places(places), seconds) if not reached else []
         )
     else:
         first, *outcomes = try_out(
-            [knocked, *_controls(answers, host, asked)], _places(answers), seconds
+            [knocked, *_controls(places, host, asked)], _places(places), seconds
         )
         reached, observed = first.reached, _observed(first, seconds)
     if not reached and not broken and outcomes and not any(outcome.reached for outcome in outcomes):
@@ -93,8 +88,7 @@ def _call(ns: str, asked: Asked, seconds: float) -> tuple[bool, str]:
             False,
             "somebody listens there already, and does not say whether a datagram came: ask that server itself",
         )
-    family = socket.AF_INET if asked.address.version == 4 else socket.AF_INET6
-    with entered(ns), socket.socket(family, socket.SOCK_STREAM) as client:
+    with entered(ns), socket.socket(family(asked.address.version), socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
         try:
             client.connect((str(asked.address), asked.port))
@@ -115,13 +109,13 @@ def listens(ns: str, protocol: str, address: IPAddress, port: int) -> bool:
         )
 
 
-def answering(answers: Answers, host: Host, asked: Asked) -> tuple[str, IPAddress, int]:
+def answering(places: Places, host: Host, asked: Asked) -> tuple[str, IPAddress, int]:
     """Who is behind what is asked for.
 
     Of a published port of the host the container, its address and its own port.
     """
     if asked.target == HOST:
-        for box, ends in answers.members():
+        for box, ends in places.members():
             for end, _ in ends:
                 for port in end.ports:
                     if (port.protocol, port.host_port) == (
@@ -135,11 +129,11 @@ def answering(answers: Answers, host: Host, asked: Asked) -> tuple[str, IPAddres
 # -- what the answer is worth ---------------------------------------------------------------
 
 
-def _down(answers: Answers, node: str, version: int) -> str:
+def _down(places: Places, node: str, version: int) -> str:
     """Why a place cannot take part at all, empty where it can."""
-    links = [link for link in answers.links(node) if link["name"] != "lo"]
+    links = [link for link in places.links(node) if link["name"] != "lo"]
     if not links:
-        return "" if node in answers.places else f"{node} has no network"
+        return "" if node in places.places else f"{node} has no network"
     usable = [
         link
         for link in links
@@ -152,14 +146,14 @@ def _down(answers: Answers, node: str, version: int) -> str:
     return f"{node} has no link that works for IPv{version}: {', '.join(map(described, links))}"
 
 
-def _controls(answers: Answers, host: Host, asked: Asked) -> Sequence[Promise]:
+def _controls(places: Places, host: Host, asked: Asked) -> Sequence[Promise]:
     """What else the asker must reach, to be pinged beside.
 
     A few places, other than the one in question.
     """
     if asked.source in OUTSIDE:
         other = ROUTER if asked.source != ROUTER else CLIENT
-        address = answers.interfaces[other].address(asked.address.version)
+        address = places.interfaces[other].address(asked.address.version)
         return (
             [Promise(asked.source, other, address, Protocol.ICMP, True, CONTROL)]
             if address and asked.source != INTERNET
@@ -167,7 +161,7 @@ def _controls(answers: Answers, host: Host, asked: Asked) -> Sequence[Promise]:
         )
     kept = [
         promise
-        for promise in _all(answers, host)
+        for promise in _all(places, host)
         if promise.reach
         and promise.protocol is Protocol.ICMP
         and promise.service is None
@@ -179,18 +173,18 @@ def _controls(answers: Answers, host: Host, asked: Asked) -> Sequence[Promise]:
     return kept[:3]
 
 
-def _places(answers: Answers) -> dict[str, str]:
+def _places(places: Places) -> dict[str, str]:
     boxes = {
-        box.name: answers.place(box.name)
-        for box, _ in answers.members()
+        box.name: places.place(box.name)
+        for box, _ in places.members()
         if box.status is Status.RUNNING
     }
-    return {**answers.places, **boxes}
+    return {**places.places, **boxes}
 
 
-def _all(answers: Answers, host: Host) -> list[Promise]:
+def _all(places: Places, host: Host) -> list[Promise]:
     """All that is promised in this lab."""
-    members, on_lan = answers.members(), answers.interfaces
+    members, on_lan = places.members(), places.interfaces
     world = [
         address
         for version in (4, 6)
@@ -205,11 +199,11 @@ def _all(answers: Answers, host: Host) -> list[Promise]:
     return [*promises(members, world, routed_here=bool(world)), *published(members, outlook)]
 
 
-def _promised(answers: Answers, host: Host, asked: Asked) -> str:
+def _promised(places: Places, host: Host, asked: Asked) -> str:
     """What is promised about a question, empty where nothing is."""
     names = {**dict.fromkeys(OUTSIDE, WORLD)}
     source, target = names.get(asked.source, asked.source), names.get(asked.target, asked.target)
-    for promise in _all(answers, host):
+    for promise in _all(places, host):
         behind = promise.service is not None and asked.target == HOST
         if (
             promise.source == source

@@ -6,24 +6,21 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from plumb import root
 from plumb.engine.host import Host
 from plumb.engine.verbs import Transaction
-from plumb.errors import Invalid, NotFound
+from plumb.errors import Invalid
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.process import commands
-from plumb.model.cnm import Endpoint, Network, Sandbox
-from plumb.model.gateways import gateway_order
 from plumb.plan import plan
-from plumb.probes.promises.promise import Member
 from plumb.pytest_plugin.lab_process.enter import enter
+from plumb.pytest_plugin.lab_process.places import Places
 from plumb.pytest_plugin.rpc import Handed
-from plumb.pytest_plugin.values import HOST, Asked, Found, Interface, Route
+from plumb.pytest_plugin.values import Asked, Found, Route
 from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up
@@ -31,19 +28,17 @@ from plumb.things.links import Up
 ROOT = f"{fake_host.OWN_FILES}/root"
 
 
-class Answers:
+class Answers(Places):
     """A host in its namespaces, and plumb on it.
 
     Attributes:
         ended: exit status of commands that have ended, by pid.
-        places: the namespace file of each place that is no container.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        netns = fake_host.pin(f"{fake_host.OWN_FILES}/host")
+        super().__init__(Host(ROOT, settings=settings), netns)
         self.ended: dict[int, int] = {}
-        self.places = {HOST: fake_host.pin(f"{fake_host.OWN_FILES}/host")}
-        self.interfaces: dict[str, Interface] = {}
-        self._host = Host(ROOT, settings=settings)
         self._verbs: Transaction | None = None
         self._open = ExitStack()
         LinuxKernel().take(plan([], list(_ground(settings))))
@@ -77,64 +72,6 @@ class Answers:
     def environment(self) -> dict[str, str]:
         """What the command line needs to know to be about this host's plumb."""
         return {"PLUMB_ROOT": ROOT, "PLUMB_CONFIG": "", "PYTHONPATH": root.IMPORT_PATH}
-
-    # -- places ---------------------------------------------------------------
-
-    def facts(self, node: str) -> list[Interface]:
-        """The interfaces of a place, the one that leads outside first.
-
-        Raises:
-            NotFound: there is no such place.
-        """
-        if node == HOST:
-            return [*filter(None, [self.interfaces.get(HOST)]), *self._gateways()]
-        if node in self.places:
-            return [self.interfaces[node]]
-        ends = self.ends(self._host.container(node))
-        ordered = [
-            *gateway_order(ends),
-            *(pair for pair in ends if pair not in gateway_order(ends)),
-        ]
-        return [_interface(node, end, net) for end, net in ordered]
-
-    def _gateways(self) -> list[Interface]:
-        """The host's own addresses on its networks' bridges."""
-        found = []
-        for net in self._host.networks():
-            if net.bridge_in_host and (not net.default or self._host.endpoints(net)):
-                gateways = [pool.gateway for pool in net.pools]
-                ip = next(
-                    (gateway for gateway in gateways if isinstance(gateway, IPv4Address)), None
-                )
-                ip6 = next(
-                    (gateway for gateway in gateways if isinstance(gateway, IPv6Address)), None
-                )
-                found.append(Interface(HOST, net.name, net.link, ip, ip6))
-        return found
-
-    def ends(self, box: Sandbox) -> list[tuple[Endpoint, Network]]:
-        """A container's endpoints with their networks.
-
-        Of one that shares another's sandbox, that one's.
-        """
-        owner = self._host.container(box.target) if box.target else box
-        return [(end, self._host.network(end.network)) for end in self._host.endpoints(owner)]
-
-    def members(self) -> list[Member]:
-        """All containers with what they are attached to."""
-        return [(box, self.ends(box)) for box in self._host.containers() if not box.target]
-
-    def place(self, node: str) -> str:
-        """The file of a place's network namespace.
-
-        Raises:
-            NotFound: there is no such place.
-        """
-        if node in self.places:
-            return self.places[node]
-        if node.startswith("("):
-            raise NotFound(f"this lab has no {node.strip('()')}", "lab.lan() makes one")
-        return self._host.namespace(self._host.container(node)) or self.places[HOST]
 
     def way(self, node: str) -> Route:
         """How to get to a place: into a container as `exec --privileged` does."""
@@ -184,13 +121,6 @@ class Answers:
                 }
             )
 
-    def links(self, node: str) -> list[dict[str, Any]]:
-        """The links of a place: name, state, addresses that can be used."""
-        from plumb.kernel.netns.snapshot_rtnl import links
-
-        with entered(self.place(node)):
-            return links()
-
     def lan(self) -> None:
         """Put the host on a LAN, if it is not on one yet."""
         from plumb.pytest_plugin.lab_process import lan
@@ -211,16 +141,6 @@ class Answers:
         from plumb.pytest_plugin.lab_process import trace
 
         return trace.tell(self, self._host, asked, seconds)
-
-    def address_for(self, source: str, target: str, family: int) -> str:
-        """The address by which one would look for another.
-
-        On a network of both, else the one that leads outside; "" without.
-        """
-        theirs = [each for each in self.facts(target) if each.address(family) is not None]
-        mine = {each.network for each in self.facts(source)}
-        shared = [each for each in theirs if each.network in mine]
-        return str(next(iter([*shared, *theirs])).address(family)) if theirs else ""
 
     def gather(self) -> dict[str, str]:
         """All that is worth keeping of a lab, as texts by file name."""
@@ -243,14 +163,3 @@ def _ground(settings: dict[str, Any]) -> Iterator[Thing]:
 
 class Abandoned(Exception):
     """An operation is not carried out."""
-
-
-def _interface(node: str, end: Endpoint, net: Network) -> Interface:
-    return Interface(
-        node,
-        net.name,
-        end.ifname,
-        end.ip.ip if end.ip else None,
-        end.ip6.ip if end.ip6 else None,
-        end.mac,
-    )

@@ -11,18 +11,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
+from plumb.address import family
 from plumb.engine.host import Host
 from plumb.kernel.netns.namespaces import entered
+from plumb.pytest_plugin.lab_process.places import Places
 from plumb.pytest_plugin.lab_process.reachability import answering
 from plumb.pytest_plugin.values import HOST, Asked
 
-if TYPE_CHECKING:
-    from plumb.pytest_plugin.lab_process.rpc_methods import Answers
 
-
-def tell(answers: Answers, host: Host, asked: Asked, seconds: float) -> str:
+def tell(places: Places, host: Host, asked: Asked, seconds: float) -> str:
     """The story of a packet that asks this, as `plumb trace` tells it."""
     from plumb.trace.report import Wishes
     from plumb.trace.tracer import Tracer
@@ -31,16 +29,16 @@ def tell(answers: Answers, host: Host, asked: Asked, seconds: float) -> str:
     source = (
         "host"
         if asked.source == HOST
-        else answers.place(asked.source)
-        if asked.source in answers.places
+        else places.place(asked.source)
+        if asked.source in places.places
         else asked.source
     )
     address = (
         f"[{asked.address}]" if asked.address.version == 6 and asked.port else str(asked.address)
     )
-    also = [path for node, path in answers.places.items() if node not in (HOST, asked.source)]
+    also = [path for node, path in places.places.items() if node not in (HOST, asked.source)]
     target = f"{address}:{asked.port}/{asked.protocol}" if asked.port else address
-    with _listener(answers, host, asked):
+    with _listener(places, host, asked):
         report = Tracer(host).trace(
             source, target, Wishes(asked.address.version, seconds, also=tuple(dict.fromkeys(also)))
         )
@@ -48,13 +46,14 @@ def tell(answers: Answers, host: Host, asked: Asked, seconds: float) -> str:
 
 
 @contextmanager
-def _listener(answers: Answers, host: Host, asked: Asked) -> Iterator[None]:
+def _listener(places: Places, host: Host, asked: Asked) -> Iterator[None]:
     """Somebody who listens where the question leads to, unless that port is taken."""
-    node, address, port = answering(answers, host, asked)
+    node, address, port = answering(places, host, asked)
     stream = asked.protocol == "tcp"
-    with entered(answers.place(node)):
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        server = socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
+    with entered(places.place(node)):
+        server = socket.socket(
+            family(address.version), socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+        )
     with server:
         with suppress(OSError):  # it is somebody's, who will answer
             if port:

@@ -1,0 +1,29 @@
+"""Documents: what `inspect` prints, as JSON or by a template."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from plumb.engine.reader import Reader
+from plumb.model.cnm import Network
+
+
+def network_document(host: Reader, net: Network) -> dict[str, Any]:
+    """A network in Docker's JSON."""
+    from plumb.views import inspect as docker
+
+    boxes = {box.id: box for box in host.containers()}
+    return docker.network(
+        net, [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
+    )
+
+
+def print_documents(found: list[dict[str, Any]], template: str) -> None:
+    """Print as a JSON array, or each by a template."""
+    from plumb.views.templates import render
+
+    if not template:
+        print(json.dumps(found, indent=4))
+    for one in found if template else ():
+        print(json.dumps(one) if template == "json" else render(template, one))
