@@ -14,7 +14,7 @@ from plumb.errors import Invalid
 
 if TYPE_CHECKING:
     from plumb.engine.targets import TargetResolver
-    from plumb.model.targets import Target
+    from plumb.model.net.targets import Target
     from plumb.probes.packets.encapsulation import Wrapped
     from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 
@@ -101,7 +101,7 @@ class _How(NamedTuple):
 def _answers(
     resolver: TargetResolver, source: str, target: Target, versions: tuple[int, ...], how: _How
 ) -> list[ProbeResult]:
-    from plumb.model.targets import ProbeKind, address_of
+    from plumb.model.net.targets import ProbeKind, address_of
     from plumb.probes import arp_dns_mtu
     from plumb.probes.target_addresses import probe_specs
 
@@ -121,7 +121,7 @@ def _answers(
 
 
 def _answer(question: ProbeSpec, how: _How) -> ProbeResult:
-    from plumb.model.targets import ProbeKind
+    from plumb.model.net.targets import ProbeKind
     from plumb.probes import arp_dns_mtu
 
     seconds = how.seconds

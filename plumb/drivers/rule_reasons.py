@@ -30,43 +30,43 @@ HAIRPIN = "a container that reaches itself through its published port must see t
 
 
 def masquerade(subnet: str) -> str:
-    """Why packets of a subnet leave with another source."""
+    """The reason why packets of a subnet leave with another source."""
     return f"the world does not know {subnet}: packets leave with this host's address"
 
 
 def between_containers(net: Network) -> str:
-    """Why containers of a network are let through to each other, or not."""
+    """The reason why containers of a network are let through to each other, or not."""
     verb = "reach" if net.bridge.icc else "do not reach"
     return f"containers of {net.name} {verb} each other"
 
 
 def internal_egress(net: Network) -> str:
-    """Why an internal network's packets are dropped on their way out."""
+    """The reason why an internal network's packets are dropped on their way out."""
     return f"nothing leaves the internal network {net.name}"
 
 
 def internal_ingress(net: Network) -> str:
-    """Why packets into an internal network are dropped."""
+    """The reason why packets into an internal network are dropped."""
     return f"nothing enters the internal network {net.name}"
 
 
 def published_filter(port: Port) -> str:
-    """Why a published port is let through."""
+    """The reason why a published port is let through."""
     return f"a hole in the wall: {port.port}/{port.protocol} is published"
 
 
 def published_nat(net: Network, end: Endpoint, port: Port) -> str:
-    """Why the destination of a published port is rewritten."""
+    """The reason why the destination of a published port is rewritten."""
     return f"published: {at(port.host_ip, port.host_port)}/{port.protocol} is {net.name}'s {at(end.target(port), port.port)}"
 
 
 def linked(other: Linked) -> str:
-    """Why a container is let through to another on the same bridge."""
+    """The reason why a container is let through to another on the same bridge."""
     return f"a link: exposed ports of {other.names.split()[-1]} are open to this one alone"
 
 
 def loopback_only(port: Port) -> str:
-    """Why packets from elsewhere to a port on the loopback address are dropped."""
+    """The reason why a port on the loopback address is closed to other hosts."""
     return (
         f"{at(port.host_ip, port.host_port)} is this host's alone, whatever a neighbour routes here"
     )

@@ -16,8 +16,9 @@ from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.drivers import driver_of
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted, Invalid
-from plumb.model import etc_files, ipam, resolv_conf
+from plumb.model import etc_files, ipam
 from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox, ip_on
+from plumb.model.net import resolv_conf
 from plumb.model.settings import Settings
 from plumb.things import Key, Thing
 

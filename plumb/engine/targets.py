@@ -16,13 +16,13 @@ from plumb.errors import Conflict, Invalid, NotFound
 from plumb.kernel.net import name_lookup
 from plumb.kernel.netns import references
 from plumb.model.cnm import Ends, Sandbox, Status
+from plumb.model.net.targets import Member, Published, address_of, holder, published
 from plumb.model.observations import HOST, Netns
-from plumb.model.targets import Member, Published, address_of, holder, published
 
 
 @dataclass(frozen=True)
 class ResolvedTarget:
-    """What a target's name stands for.
+    """The namespace or addresses that a target's name stands for.
 
     Attributes:
         name: what to call it: a container's own name, "host", or as it was written.
@@ -37,7 +37,7 @@ class ResolvedTarget:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a packet to an address should arrive.
+    """The namespace in which a packet to an address should arrive.
 
     Attributes:
         place: the namespace; None where no one that is known has the address.
@@ -106,7 +106,7 @@ class TargetResolver:
     def resolve(
         self, name: str, source: Netns, files: str, versions: tuple[int, ...]
     ) -> ResolvedTarget:
-        """What a name stands for, to somebody who asks for it.
+        """Find what a name stands for in a namespace.
 
         Args:
             source: who asks.
@@ -145,7 +145,7 @@ class TargetResolver:
     def destination(
         self, ip: IPAddress, port: int, protocol: str, *, of_host: bool, named: Netns | None = None
     ) -> Destination:
-        """Where a packet should arrive.
+        """Find the namespace in which a packet should arrive.
 
         Args:
             port: 0 where the protocol has none.

@@ -23,7 +23,7 @@ from ipaddress import IPv6Address, ip_address
 
 from plumb.address import IPAddress
 from plumb.model.cnm import DEFAULT_NETWORK, Ends, Sandbox, Status
-from plumb.model.resolv_conf import ResolvConf, parse
+from plumb.model.net.resolv_conf import ResolvConf, parse
 from plumb.model.settings import Settings
 from plumb.things.dns import ADDRESS, Upstream
 

@@ -13,9 +13,9 @@ from plumb.errors import Invalid
 from plumb.kernel.net.name_lookup import read_name_file
 from plumb.kernel.net.neighbours import own_addresses
 from plumb.kernel.netns.namespaces import entered
-from plumb.model import resolv_conf
+from plumb.model.net import resolv_conf
+from plumb.model.net.targets import ProbeKind
 from plumb.model.observations import Netns
-from plumb.model.targets import ProbeKind
 from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 from plumb.probes.traffic.socket_errors import words
 

@@ -22,9 +22,15 @@ from plumb.kernel.capture.packet_taps import Taps
 from plumb.kernel.net.probe_socket import RECVERR, open_probe_socket
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.ports import listeners
+from plumb.model.net.packet import (
+    ECHO_TYPES,
+    IPPROTO_ICMP,
+    IPPROTO_ICMPV6,
+    ip_header,
+    network_layer,
+)
+from plumb.model.net.targets import ProbeKind
 from plumb.model.observations import CapturedFrame, Flow, Netns
-from plumb.model.packet import ECHO_TYPES, IPPROTO_ICMP, IPPROTO_ICMPV6, ip_header, network_layer
-from plumb.model.targets import ProbeKind
 from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 from plumb.probes.promises.promise import Protocol
 from plumb.probes.traffic.responders import (

@@ -1,4 +1,4 @@
-"""One probe: what is sent from where to whom, and what came of it.
+"""A probe and its result: what is sent from one namespace to an address, and what came of it.
 
 c1 c2               a ping to each address of c2
 c1 c2:80            a TCP connection; c2:53/udp a datagram, c2:80/sctp an association
@@ -15,15 +15,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from plumb.address import IPAddress
+from plumb.model.net.targets import ProbeKind, TargetGrammar
 from plumb.model.observations import Netns
-from plumb.model.targets import ProbeKind, TargetGrammar
 
 PROBE_GRAMMAR = TargetGrammar("probe")
 
 
 @dataclass(frozen=True)
 class ProbeSpec:
-    """What is sent.
+    """A probe that can be sent.
 
     Attributes:
         source: from where.
@@ -54,7 +54,7 @@ class ProbeSpec:
 
 @dataclass
 class ProbeResult:
-    """What came of it.
+    """The result of a probe.
 
     Attributes:
         sent: how often it was asked; seconds: how long each answer took.
@@ -84,7 +84,7 @@ class ProbeResult:
 
     @property
     def hops(self) -> int | None:
-        """How many routers the answer has passed: a TTL begins with 64, 128 or 255.
+        """The number of routers that the answer has passed: a TTL begins with 64, 128 or 255.
 
         None: not known.
         """

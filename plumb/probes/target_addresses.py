@@ -9,8 +9,8 @@ from plumb.address import IPAddress
 from plumb.engine.targets import ResolvedTarget, TargetResolver, without_address
 from plumb.kernel.net.neighbours import own_addresses
 from plumb.kernel.netns.namespaces import entered
+from plumb.model.net.targets import Published, Target
 from plumb.model.observations import HOST, Netns
-from plumb.model.targets import Published, Target
 from plumb.probes.probe_spec import ProbeSpec
 
 LOOPBACK: dict[int, IPAddress] = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}

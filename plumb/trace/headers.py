@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from plumb.address import IPAddress
-from plumb.model.observations import Flow
-from plumb.model.packet import (
+from plumb.model.net.packet import (
     ECHO_TYPES,
     ETH_P_IP,
     ETH_P_IPV6,
@@ -27,6 +26,7 @@ from plumb.model.packet import (
     ip_header,
     network_layer,
 )
+from plumb.model.observations import Flow
 
 PROTOCOLS = {
     IPPROTO_ICMP: "icmp",

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from plumb.model.cnm import Network
+from plumb.model.net.targets import Member
 from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns
-from plumb.model.targets import Member
 
 ON_A_PARENT = ("macvlan", "ipvlan", "vlan")
 """Kinds of links (IFLA_INFO_KIND) that are made on another."""

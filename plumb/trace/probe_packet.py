@@ -24,8 +24,8 @@ from plumb.kernel.net.probe_socket import (
     open_probe_socket,
 )
 from plumb.kernel.netns.namespaces import entered
+from plumb.model.net.packet import ECHO_TYPES, echo_request, ip_header
 from plumb.model.observations import Flow, Netns
-from plumb.model.packet import ECHO_TYPES, echo_request, ip_header
 from plumb.trace.path import TraceOutcome
 
 DATA = b"plumb trace"
@@ -35,7 +35,7 @@ PORTS = range(20000, 32000)
 
 @dataclass(frozen=True)
 class ProbePacket:
-    """What is sent.
+    """A packet that can be sent.
 
     Attributes:
         place: from where; ip: to which address.
@@ -135,14 +135,14 @@ class Probe:
         )
 
     def outcome(self) -> TraceOutcome:
-        """What has become of it by now."""
+        """The outcome so far."""
         if not (self._answered or self._error):
             self._look()
         return TraceOutcome(self._answered, self._error, self.question.protocol == "udp")
 
     @property
     def settled(self) -> bool:
-        """Whether there is nothing more to wait for."""
+        """True if there is nothing more to wait for."""
         found = self.outcome()
         return found.answered or bool(found.error)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plumb.model.net.targets import Published
 from plumb.model.observations import CapturedFrame, Netns
-from plumb.model.targets import Published
 from plumb.trace.causes.case import Cause
 from plumb.trace.path import Story
 from plumb.trace.probe_packet import ProbePacket

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import Destination, ResolvedTarget, TargetResolver, without_address
+from plumb.model.net.targets import ProbeKind, Target, TargetGrammar
 from plumb.model.observations import HOST, Netns
-from plumb.model.targets import ProbeKind, Target, TargetGrammar
 from plumb.trace.probe_packet import ProbePacket
 from plumb.trace.report import TraceRequest, Wishes
 from plumb.trace.topology import Topology, TopologyReader
@@ -30,7 +30,7 @@ class RequestReader:
         self._topology = topology
 
     def request(self, source: str, to: str, wishes: Wishes) -> tuple[TraceRequest, Topology]:
-        """What is meant, and the topology of all places concerned.
+        """Read a request, and the topology of all places concerned.
 
         Both ends and the host, and what else shall be watched.
 
@@ -88,7 +88,7 @@ def _written(to: str, target: Target, found: ResolvedTarget) -> str:
 
 
 def _address(topology: Topology, source: Netns, found: ResolvedTarget, wishes: Wishes) -> IPAddress:
-    """By which of its addresses a place is asked."""
+    """The address at which a place is asked."""
     assert found.place is not None
     best = best_address(topology.ips(found.place), topology.ips(source), wishes.versions)
     if best is None:
@@ -99,7 +99,7 @@ def _address(topology: Topology, source: Netns, found: ResolvedTarget, wishes: W
 def best_address(
     theirs: Iterable[IPInterface], local: Sequence[IPInterface], versions: Iterable[int]
 ) -> IPAddress | None:
-    """By which of its addresses a namespace is best asked.
+    """The address at which a namespace is best asked.
 
     One of a subnet of the asker's own, else the first that leads anywhere.
 

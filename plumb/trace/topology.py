@@ -12,9 +12,9 @@ from plumb.kernel.net import inventory
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.model.cnm import Network
 from plumb.model.gateways import gateway_order
+from plumb.model.net.targets import Member
 from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns
-from plumb.model.targets import Member
 from plumb.trace import link_labels
 from plumb.trace.link_labels import Spot
 

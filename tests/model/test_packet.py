@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from plumb.model.packet import (
+from plumb.model.net.packet import (
     ETH_P_8021Q,
     ETH_P_IP,
     TP_STATUS_VLAN_VALID,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plumb.errors import Invalid
-from plumb.model.targets import ProbeKind, Target, TargetGrammar
+from plumb.model.net.targets import ProbeKind, Target, TargetGrammar
 
 PROBE = TargetGrammar("probe")
 TRACE = TargetGrammar("trace to", (ProbeKind.TCP, ProbeKind.UDP, ProbeKind.SCTP, ProbeKind.ICMP))

@@ -13,6 +13,7 @@ import pytest
 
 from plumb.model.cnm import Endpoint, Network, Pool, Sandbox
 from plumb.model.driver_options import MacvlanMode, MacvlanOptions
+from plumb.model.net.targets import Member, Published
 from plumb.model.netns_state import (
     ConntrackEntry,
     ConnTuple,
@@ -25,7 +26,6 @@ from plumb.model.netns_state import (
 from plumb.model.netns_state import Port as BridgePort
 from plumb.model.observations import Flow, Netns, RuleKind
 from plumb.model.ports import Port
-from plumb.model.targets import Member, Published
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.headers import Direction, Packet

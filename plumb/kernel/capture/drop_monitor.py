@@ -59,8 +59,8 @@ from plumb.kernel.netlink.uapi.linux_genetlink import (
 )
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_GENERIC
 from plumb.kernel.netns.namespaces import entered
+from plumb.model.net.packet import ip_header
 from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns
-from plumb.model.packet import ip_header
 
 FIRST = "/proc/1/ns/net"
 BYTES = 128

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from plumb.address import IPAddress
 from plumb.kernel.capture import bpf
 from plumb.kernel.capture.bpf import Program
+from plumb.model.net.packet import ECHO_TYPES, IP_OFFSET, ip_header, network_layer
 from plumb.model.observations import CapturedFrame, Flow
-from plumb.model.packet import ECHO_TYPES, IP_OFFSET, ip_header, network_layer
 
 ETHERNET_TYPES = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK: links whose frames have such a header
 IPV4, IPV6, ARP, VLANS = 0x0800, 0x86DD, 0x0806, (0x8100, 0x88A8)

@@ -77,8 +77,8 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
     NFTA_TABLE_NAME,
 )
 from plumb.kernel.netlink.uapi.linux_netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL
+from plumb.model.net.packet import ECHO_TYPES
 from plumb.model.observations import Flow
-from plumb.model.packet import ECHO_TYPES
 
 PRIORITY = -350
 HOOKS = (("prerouting", NF_INET_PRE_ROUTING), ("output", NF_INET_LOCAL_OUT))

@@ -34,8 +34,8 @@ from plumb.errors import KernelRefused
 from plumb.kernel.capture import bpf
 from plumb.kernel.capture.flow_filter import ETHERNET_TYPES, Asked, compiled
 from plumb.kernel.netns.namespaces import call, entered
+from plumb.model.net.packet import with_vlan_tag
 from plumb.model.observations import CapturedFrame, Flow, Netns
-from plumb.model.packet import with_vlan_tag
 
 # linux/if_ether.h, linux/if_packet.h, asm-generic/socket.h; the numbers are the kernel's ABI.
 EVERY_PROTOCOL = 0x0003

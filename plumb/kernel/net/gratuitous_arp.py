@@ -53,7 +53,7 @@ def arp(mac: bytes, ip: ipaddress.IPv4Address) -> bytes:
 def advertisement(mac: bytes, ip: ipaddress.IPv6Address) -> bytes:
     """An unsolicited neighbour advertisement to all nodes."""
     icmp = struct.pack("!BBHI16sBB6s", 136, 0, 0, OVERRIDE, ip.packed, 2, 1, mac)
-    # model/packet.py has the same checksum, which a script that runs by itself (-I -S) cannot import.
+    # model/net/packet.py has the same checksum, which a script that runs by itself (-I -S) cannot import.
     pseudo = ip.packed + ALL_NODES.packed + struct.pack("!II", len(icmp), 58)
     total = sum(struct.unpack(f"!{len(pseudo + icmp) // 2}H", pseudo + icmp))
     total = (total >> 16) + (total & 0xFFFF)

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from plumb.address import IPAddress
 from plumb.kernel.netns.namespaces import entered
-from plumb.model import resolv_conf
+from plumb.model.net import resolv_conf
 
 SECONDS = 1.0
 

@@ -8,8 +8,8 @@ import socket
 from plumb.address import family
 from plumb.errors import KernelRefused, Unsupported
 from plumb.kernel.netns.namespaces import entered
+from plumb.model.net.packet import IPPROTO_SCTP
 from plumb.model.observations import Netns
-from plumb.model.packet import IPPROTO_SCTP
 
 # linux/in.h, linux/in6.h
 IP_MTU_DISCOVER, IP_RECVERR = 10, 11

@@ -19,7 +19,7 @@ from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.packet import with_vlan_tag
+from plumb.model.net.packet import with_vlan_tag
 
 ETH_P_ALL, ESP = 3, 50
 SOL_PACKET, AUXDATA = 263, 8

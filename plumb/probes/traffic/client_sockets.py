@@ -66,7 +66,7 @@ class ClientSockets:
         return self._texts[address]
 
     def name_of(self, ns: str) -> str:
-        """Whose namespace that is."""
+        """The name of who is in a namespace."""
         return next((name for name, place in self._places.items() if place == ns), OTHER)
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from plumb.address import IPAddress, family
 from plumb.kernel.net.probe_socket import ICMP, RECVERR
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.packet import ECHO_TYPES, echo_request, ip_header
+from plumb.model.net.packet import ECHO_TYPES, echo_request, ip_header
 from plumb.probes.promises.promise import Protocol
 
 TOKEN = 8

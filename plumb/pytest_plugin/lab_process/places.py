@@ -72,7 +72,7 @@ class Places:
         return [(end, self._host.network(end.network)) for end in self._host.endpoints(owner)]
 
     def members(self) -> list[Member]:
-        """All containers with what they are attached to."""
+        """The containers with what they are attached to."""
         return [(box, self.ends(box)) for box in self._host.containers() if not box.target]
 
     def place(self, node: str) -> str:

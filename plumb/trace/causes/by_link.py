@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
+from plumb.model.net.targets import Member
 from plumb.model.netns_state import FORWARDING, STATES, Facts
 from plumb.model.observations import HOST
-from plumb.model.targets import Member
 from plumb.trace.causes import by_neighbour
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within

@@ -12,7 +12,7 @@ DEAD = ("FAILED", "INCOMPLETE")
 
 
 def _next(case: Case) -> tuple[Facts, IPAddress, str]:
-    """Who had it last, whose MAC address it needed next, and on which link."""
+    """The namespace that had the packet last, the next hop, and the link to it."""
     facts = case.of(case.last.place if case.last else case.source)
     answer = facts.there if case.end.way is Direction.THERE else facts.back
     if answer is None or answer.error:
@@ -52,12 +52,12 @@ def impostor(case: Case) -> Cause | None:
 
 
 def nobody_answers(case: Case) -> Cause | None:
-    """Nobody answers for the next address."""
+    """The cause where the next hop does not answer for its address."""
     facts, ip, dev = _next(case)
     known = _neighbour(facts, ip, dev)
     if known is None or known.state not in DEAD:
         return None
-    seen = (f"{facts.place.name}: ip neigh: {ip} dev {dev} {known.state}",)
+    observed = (f"{facts.place.name}: ip neigh: {ip} dev {dev} {known.state}",)
     if (deaf := _deaf(case, facts, ip, dev)) is not None:
         return deaf
     link: Link | None = facts.link(dev)
@@ -71,7 +71,7 @@ def nobody_answers(case: Case) -> Cause | None:
         return Cause(
             "target-gone",
             f"{what}: no running container has that address",
-            seen,
+            observed,
             (
                 "plumb ps shows who runs, and plumb repair mends what is left of others",
                 "conntrack -D and the rule that leads there, if it is an old one",
@@ -80,13 +80,13 @@ def nobody_answers(case: Case) -> Cause | None:
     return Cause(
         "no-neighbour",
         what,
-        seen,
+        observed,
         (f"see that {ip} is up, and on the segment of {facts.place.name}:{dev}",),
     )
 
 
 def _deaf(case: Case, facts: Facts, ip: IPAddress, dev: str) -> Cause | None:
-    """Who has the address does not answer for it.
+    """The cause where the next hop is there, and still does not answer for its address.
 
     With a strict rp_filter it does not hear those whom it would answer by another link.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plumb.address import IPAddress
-from plumb.model import targets
+from plumb.model.net import targets
 from plumb.model.netns_state import Facts, Listener
 from plumb.model.observations import HOST, Netns
 from plumb.things.dns import ADDRESS as RESOLVER

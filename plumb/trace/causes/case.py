@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
+from plumb.model.net.targets import Member, Published
 from plumb.model.netns_state import Facts, Link
 from plumb.model.observations import HOST, Netns
-from plumb.model.targets import Member, Published
 from plumb.trace.headers import Direction, Packet
 from plumb.trace.link_labels import Spot
 from plumb.trace.path import Crossing, End, Ending, Story

@@ -27,7 +27,7 @@ from plumb.model.ports import Port
 
 
 class ProbeKind(StrEnum):
-    """What is asked."""
+    """The kinds of probe: the protocol that is used, or what is looked up."""
 
     ICMP = "icmp"
     TCP = "tcp"
@@ -40,7 +40,7 @@ class ProbeKind(StrEnum):
 
     @property
     def to_a_port(self) -> bool:
-        """Whether a port must be named."""
+        """True if a port must be named."""
         return self in (ProbeKind.TCP, ProbeKind.UDP, ProbeKind.SCTP)
 
 
@@ -51,7 +51,7 @@ TO = re.compile(
 
 @dataclass(frozen=True)
 class Target:
-    """Whom to ask.
+    """The other end of a probe, as it was written.
 
     Attributes:
         name: a container, "host", a namespace, a host name or an address.
@@ -137,7 +137,7 @@ class Member:
     ends: tuple[tuple[Endpoint, Network], ...]
 
     def has(self, ip: IPAddress) -> bool:
-        """Whether an address of a network is its own."""
+        """Tell if an address of a network is its own."""
         return any(own.ip == ip for end, _ in self.ends for own in end.ips)
 
 

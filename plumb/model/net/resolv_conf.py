@@ -10,7 +10,7 @@ from plumb.address import IPAddress
 
 @dataclass
 class ResolvConf:
-    """What a resolv.conf says, as Docker reads it.
+    """The directives of a resolv.conf, as Docker reads them.
 
     Attributes:
         servers: addresses of name servers; invalid: words in their place that are none.
