@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 HOST = "host"
-"""The name of the host's own network namespace."""
+"""The name of the host's own network namespace, as commands take it."""
+HOST_LABEL = "(host)"
+"""The host among containers' names, none of which has parentheses."""
 
 
 @dataclass(frozen=True)

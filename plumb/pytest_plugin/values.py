@@ -10,8 +10,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from plumb.address import IPAddress
+from plumb.model.observations import HOST_LABEL
 
-HOST, ROUTER, CLIENT, INTERNET = "(host)", "(router)", "(client)", "(internet)"
+HOST, ROUTER, CLIENT, INTERNET = HOST_LABEL, "(router)", "(client)", "(internet)"
 """Places that are no containers; a container's name has no parentheses."""
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.observations import HOST_LABEL
 
 Member = tuple[Sandbox, list[tuple[Endpoint, Network]]]
 """A running container with its endpoints and their networks."""
@@ -16,7 +17,7 @@ OWN: Seen = ()
 """The asker's own address, whichever it asks from."""
 Verdict = tuple[bool, str, Seen]
 """Whether somebody is reached, why, and as whom."""
-HOST, WORLD = "(host)", "(world)"
+HOST, WORLD = HOST_LABEL, "(world)"
 
 
 class Protocol(StrEnum):
