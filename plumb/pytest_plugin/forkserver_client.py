@@ -181,7 +181,11 @@ class Shared:
 
         One that was interrupted goes on for the sake of its labs, and makes no more.
         """
-        if self._forkserver is not None and self._owner == os.getpid() and self._forkserver.line.cut:
+        if (
+            self._forkserver is not None
+            and self._owner == os.getpid()
+            and self._forkserver.line.cut
+        ):
             self._retired.append(self._forkserver)
             self._forkserver = None
         if self._forkserver is None or self._owner != os.getpid():

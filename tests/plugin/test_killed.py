@@ -147,7 +147,9 @@ def test_a_killed_pytest_with_workers_leaves_nothing(tmp_path: Path) -> None:
 def test_a_killed_forkserver_takes_the_labs_along(tmp_path: Path) -> None:
     """kill -9 of the process that makes hosts: they end with it, and pytest can say so."""
     with middle(tmp_path) as run:
-        forkserver = int(Path(f"/proc/{run.hosts[0]}/stat").read_text().rpartition(")")[2].split()[1])
+        forkserver = int(
+            Path(f"/proc/{run.hosts[0]}/stat").read_text().rpartition(")")[2].split()[1]
+        )
         os.kill(forkserver, signal.SIGKILL)
         wait_until(
             lambda: not any(Path(f"/proc/{pid}").exists() for pid in run.hosts), "the hosts to end"

@@ -32,7 +32,10 @@ NEEDS = """
     @pytest.fixture(autouse=True)
     def no_such_kernel(monkeypatch):
         from plumb.pytest_plugin import forkserver_client
-        monkeypatch.setattr(forkserver_client.Forkserver, "able", lambda self, name: (name == "veth", f"this kernel has no {name}: modprobe {name}"))
+        def able(self, name):
+            return name == "veth", f"this kernel has no {name}: modprobe {name}"
+
+        monkeypatch.setattr(forkserver_client.Forkserver, "able", able)
 
     def test_not_there(lab):
         lab.require("ipvlan")
