@@ -366,12 +366,12 @@ def test_a_request_that_is_too_long_is_not_carried_out(busy: Lab, tmp_path: Path
         "import socket, sys\n"
         "from plumb.__main__ import main\n"
         "from plumb.prefork import client\n"
-        "connected = client._connected\n"
+        "connected = client._connect\n"
         "def roomy(folder):\n"
         "    connection = connected(folder)\n"
         f"    connection.setsockopt(socket.SOL_SOCKET, {SO_SNDBUFFORCE}, 1 << 23)\n"
         "    return connection\n"
-        "client._connected = roomy\n"
+        "client._connect = roomy\n"
         "sys.exit(main())\n"
     )
     warm_up(busy)
@@ -400,7 +400,7 @@ def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPat
         return pid
 
     monkeypatch.setattr(os, "fork", slow)
-    monkeypatch.setattr(Worker, "wait_for_command", lambda taken, parent: taken._tell(TAKEN))
+    monkeypatch.setattr(Worker, "wait_for_command", lambda taken, parent: taken._report(TAKEN))
     try:
         with socket.socket() as listener:
             warm = PreforkServer(listener, "", {})

@@ -190,7 +190,7 @@ def test_reading_is_the_inverse_of_printing(place: Position, chain: str, spec: s
 @pytest.mark.parametrize("line", ["", "-A", "-A PLUMB", "-N PLUMB x", "PLUMB -j DROP"])
 def test_what_is_no_rule(line: str) -> None:
     """It is an error."""
-    with pytest.raises(ValueError, match=r"unpack|Place"):
+    with pytest.raises(ValueError, match=r"unpack|Position"):
         Rule.parse(line)
 
 
