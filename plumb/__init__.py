@@ -1,15 +1,24 @@
 """plumb: Docker's networking, rebuilt from the kernel up.
 
-cnm, options, settings    what is asked for, as frozen values
-things                    what must exist in the kernel because of it
-drivers                   from the one to the other; each reads like the page that explains it
-plan                      steps from what is to what shall be, and back
-kernel                    the only door to the machine
-store, engine             what is recorded; load, allot, narrate, plan, carry out, record
-agent, services           the process that stays for published ports; what it serves
-warm, warmer              the process that has all imported, for the command line; the agent's part in it
-views, probes             print it, and try it with real traffic
-cli                       Docker's words
+Lower floors first; a module imports from lower floors and from its own package only.
+
+    root            finds the root that a command is about, with next to no imports
+    errors          the tree of all that can go wrong
+    things          frozen values for what must exist in a namespace
+    plan            steps from what is to what shall be, and back
+    model           what is asked for, as frozen values, and the rules for it; no I/O
+    drivers         what a network and an endpoint of each kind consist of
+    store           what was asked for, what may exist because of it, and the journal
+    kernel          the only code that reads and changes the machine
+    engine          one change from its request to the record: allocate, plan, carry out, repair
+    probes          what a network promises, tried with real traffic
+    trace           the path of one packet, and the cause where it does not arrive
+    views           results as commands, tables, Docker's JSON, capture files
+    cli             the command line, in Docker's words
+    pytest_plugin   networks in tests, on hosts made of namespaces
+    prefork         a process that has everything imported, and the client that hands commands to it
+    agent           the background process that holds published ports and answers for names
+    __main__        the entry of the `plumb` command and of `python -m plumb`
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,23 @@ NARROW = {
     "plumb.__main__": {"plumb.cli", "plumb.prefork.client"},
 }
 """What every command line loads before anything else: it imports just these."""
+ROOM = 16
+"""Modules that a package may have, so that its folder can be read at a glance."""
+CROWDED = {"plumb.engine": 18, "plumb.trace": 17}
+"""Packages with more; this shrinks, and an entry goes when it is needed no longer."""
+UNMAPPED = {
+    "plumb.drivers",
+    "plumb.kernel.netlink",
+    "plumb.probes",
+    "plumb.probes.packets",
+    "plumb.probes.promises",
+    "plumb.probes.traffic",
+    "plumb.trace",
+    "plumb.trace.causes",
+}
+"""Packages whose docstring has no complete map yet; this shrinks too."""
+MAPPED = re.compile(r"^ *(\w+)  +\S", re.MULTILINE)
+"""A line of a map: a module, two spaces or more, words."""
 DOORS = {
     "pyroute2": "plumb.kernel",
     "iptc": "plumb.kernel",
@@ -144,6 +162,33 @@ def test_proc_is_read_behind_the_door() -> None:
 def test_a_module_can_be_read_in_one_sitting(module: str) -> None:
     """No module is longer than that."""
     assert len(MODULES[module].read_text().splitlines()) <= LONGEST
+
+
+def inside(module: str) -> set[str]:
+    """The modules and sub-packages of a package, by the names that they have in it."""
+    return {
+        name.removeprefix(module + ".") for name in MODULES if name.rpartition(".")[0] == module
+    }
+
+
+PACKAGES = [name for name, path in MODULES.items() if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("module", PACKAGES)
+def test_a_package_has_a_map_of_its_modules(module: str) -> None:
+    """The docstring names each module and sub-package in a line, and none that is not there."""
+    named = MAPPED.findall(ast.get_docstring(ast.parse(MODULES[module].read_text())) or "")
+
+    assert len(named) == len(set(named))
+    assert (set(named) == inside(module)) != (module in UNMAPPED), set(named) ^ inside(module)
+
+
+@pytest.mark.parametrize("module", PACKAGES)
+def test_a_folder_can_be_read_at_a_glance(module: str) -> None:
+    """No package has more modules than that."""
+    modules = {name for name in inside(module) if f"{module}.{name}" not in PACKAGES}
+    assert len(modules) <= CROWDED.get(module, ROOM)
+    assert module not in CROWDED or len(modules) > ROOM
 
 
 def imported_by(code: str, root: str) -> set[str]:

@@ -36,8 +36,8 @@ def ran(*words: str | Path, cwd: Path = REPOSITORY) -> str:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a build reads, so that none leaves anything in the checkout."""
     copy = tmp_path_factory.mktemp("checkout")
-    files = ["LICENSE", "README.md", "pyproject.toml", *(REPOSITORY / "plumb").rglob("*")]
-    for path in (REPOSITORY / name for name in files):
+    files = [REPOSITORY / name for name in ("LICENSE", "README.md", "pyproject.toml")]
+    for path in [*files, *(REPOSITORY / "plumb").rglob("*")]:
         if path.is_file() and path.suffix != ".pyc":
             target = copy / path.relative_to(REPOSITORY)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,17 @@
 A table of verbs; each is imported when it is used, so that no command pays for another. Errors are
 one line on stderr, with what to try; the exit status is Docker's: 125 for a `run` that failed, the
 command's own for one that ran, 1 else.
+
+    common     opens the host; --dry-run, --show-commands, --format
+    container  run, create, start, stop, restart, rm, exec
+    network    network create, ls, inspect, ports, rm, connect, disconnect, prune
+    listings   ps, inspect, port
+    stats      stats
+    system     check, repair, reset, env, version
+    probe      probe
+    matrix     matrix
+    trace      trace
+    agent      agent start, stop, ls, hold and the others that --dry-run prints
 """
 
 from __future__ import annotations

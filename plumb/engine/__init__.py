@@ -1,18 +1,20 @@
-"""The engine: load what is there, allot what is asked for, narrate it, plan, carry out, record.
+"""The engine: load what is there, allocate what is asked for, narrate it, plan, carry out, record.
 
-reading.py      Reader: what is there, without all that only changes need
-view.py         networks, containers and endpoints, found as the command line names them
-predefined.py   bridge, host and none, as the settings say them
-host.py         Host, what the library offers: one method a verb
-operation.py    an operation under way: its view of the intent, its plan, its end
-networks.py     what network create, rm, prune do to the intent
-containers.py   what create, start, stop, rm, connect, disconnect do to it
-publish.py      which container gets which host port, as its networks come and go
-verbs.py        the verbs, each written once: alone one operation each, or many in a Transaction
-system.py       clock, randomness, host files, ports: what an operation takes from its surroundings
-obstacles.py    what other firewalls drop of what plumb lets through
-allot.py        names, addresses, subnets: what must be chosen before anything can be narrated
-narration.py    who needs which things, by the drivers
-order.py        the order of rules in their chains
-mending.py      after a crash, a reboot or a foreign hand: recover, check, repair, reset
+host               Host: what the library offers; opens the store, locks, recovers, ends an operation
+verbs              the verbs, each written once: alone, or many in a Transaction
+operation          an operation under way: its view of the intent, its plan, its end
+reader             reads the record, without a lock and without all that only changes need
+lookup             finds networks, containers and endpoints as the command line names them
+networks           what network create, rm and prune do to the intent
+predefined         the networks bridge, host and none, as the settings say them
+containers         what create, start, stop, rm, connect and disconnect do to the intent
+container_links    what --link and --add-host mean for a container when it starts
+port_publishing    chooses host ports as a container's networks come and go
+dns_ports          chooses ports for a container's embedded DNS server
+allocate           chooses names, ids, addresses, subnets and interface names
+desired_state      the things that each owner needs, by the drivers
+system             clock, randomness, host files and ports, which an operation takes from outside
+rule_order         keeps rules in their chains in the order in which they were put in
+foreign_firewalls  finds what other firewalls drop of what plumb lets through
+repair             recover, check, repair and reset
 """

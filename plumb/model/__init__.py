@@ -1,0 +1,17 @@
+"""The model: what is asked for, as frozen values, and the rules for it. No I/O.
+
+cnm                Network, Sandbox, Endpoint: the Container Network Model
+settings           the keys of Docker's daemon.json that concern networking
+driver_options     the drivers' modes and options, as values
+network_options    options of `network create -o`, parsed
+container_options  options of one container that are not about its networks, parsed
+parse              labels and flags: text in, typed values out
+ipam               chooses a network's subnet and an endpoint's address
+port_mapping       which container port is published at which host port
+legacy_links       environment variables of `--link`
+etc_files          the text of a container's resolv.conf and hosts
+paths              where files lie under a root
+netns_state        what stands in a namespace while a packet passes, for causes
+observations       sightings of a packet: frames, rule hits, drops
+foreign_firewall   rules of other firewalls in a common form, and what they drop
+"""

@@ -7,6 +7,15 @@ when. So each operation on a network is written once, for things, and a driver o
 Things have stages, which is the order in which a careful administrator builds: a namespace before
 its contents, links before their addresses, the firewall before the links come up and packets can
 pass, and the inside of a sandbox last, all of it in one visit.
+
+    links       Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Up: what `ip link` makes
+    layer3      Address, Route, Sysctl
+    iptables    Chain, Rule, Policy, in iptables' spelling
+    nftables    NftTable, NftChain, NftMap, NftElement, NftRule, in nft's spelling
+    host_ports  Agent, HostPort, Proxy: a published port on the host's side
+    dns         Resolver, Names: the embedded DNS server of a sandbox
+    sandbox     Directory, File, Namespace, Process: what a sandbox stands on
+    registry    all kinds of things by name, for those that were written down
 """
 
 from __future__ import annotations

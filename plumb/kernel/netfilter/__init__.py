@@ -1,0 +1,14 @@
+"""The packet filter: plumb's rules written, everybody's rules read.
+
+backends          the interface of a firewall writer, and which one this host uses
+iptables_restore  the writer through iptables-restore, for the nf_tables variant and any other
+python_iptables   the writer through python-iptables, for the legacy tables
+nftables          the writer for nf_tables of plumb's own, in one transaction
+nft_expressions   nft's words as libnftables' JSON, and back for comparison
+libnftables       the C library behind nft, bound by ctypes
+error_hints       error messages of iptables and nft, and the missing kernel feature behind each
+conntrack_flush   deletes conntrack entries that began under other rules
+ruleset           all rules of a namespace, in the words of the tools that list them
+foreign_chains    chains of other firewalls on this host that drop packets
+foreign_rules     nft's JSON and iptables' words as rules in a common form
+"""

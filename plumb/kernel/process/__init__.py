@@ -1,0 +1,10 @@
+"""Containers' commands and files, and processes of the host that plumb acts for.
+
+commands    starts, finds and ends the command of a sandbox
+shim        runs beside each such command; standard library only
+files       makes and compares folders and files of a sandbox
+line_merge  merges plumb's lines with those that a user has written into a file
+host_files  the host's resolv.conf, hosts and host name
+adopt       becomes like another process: namespaces, folder, limits, signals
+caller      the process that called for a command
+"""

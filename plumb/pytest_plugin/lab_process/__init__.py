@@ -1,9 +1,11 @@
-"""The other side of the wire: what runs in the processes that pytest starts for its labs.
+"""The processes that pytest starts for its labs.
 
-forkserver    one process for each pytest process: has all imported, and forks the hosts
-host       the first process of a fake host: hears requests and starts what is to run there
-answers    what can be asked for
-lan        a router and a client on the wire before the host
-knocking   who reaches whom, tried with real sockets
-gathering  all that is worth keeping when a test has failed
+forkserver    has everything imported, and forks the hosts
+init          the first process of a lab's host: hears requests and starts what is to run there
+rpc_methods   requests that a lab's host answers, one method each
+enter         enters a place of a lab
+lan           a router and a machine on the segment before the host
+reachability  tries whether one place reaches another, with real sockets
+trace         traces a question from inside the lab
+dump_state    all that is worth keeping when a test has failed, as texts
 """
