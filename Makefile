@@ -10,7 +10,7 @@ OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
 
-.PHONY: demo test test-vm test-all vm-shell lint docs golden bench clean
+.PHONY: demo test test-vm test-all vm-shell lint docs golden bench coverage clean
 
 demo: $(BIN)/.plumb              ## build the three-tier lab, show it, try it, take it down
 	@$(LAB) $(BIN)/python examples/three_tier.py
@@ -40,8 +40,13 @@ golden: $(BIN)/.dev              ## write the plans in tests/golden anew (then r
 bench: $(BIN)/.dev               ## how long things take, beside ip, iptables-restore, netavark, CNI
 	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.bench $(ARGS)
 
+coverage: $(BIN)/.dev            ## the tests with coverage, of forks and subprocesses too; ARGS is pytest's
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m coverage run -m pytest -m 'not alone' $(ARGS); status=$$?; \
+	 $(BIN)/coverage combine -q && $(BIN)/coverage html -q && $(BIN)/coverage report | tail -n 1; exit $$status
+
 clean:                           ## remove what make made
-	rm -rf $(VENV) .vm .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .vm build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # -- what that needs ---------------------------------------------------------------
 
