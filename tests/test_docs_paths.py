@@ -15,9 +15,7 @@ PAGES = sorted(
     [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")],
     key=lambda page: str(page.relative_to(REPOSITORY)),
 )
-REFERENCE = re.compile(
-    r"(?<![\w/.-])((?:plumb|tests|docs)/[\w./-]*\w(?:/|\b))(?::([\w.]+(?:,[\w.]+)*))?"
-)
+REFERENCE = re.compile(r"(?<![\w/.-])((?:plumb|tests|docs)/[\w./-]*\w(?:/|\b))(?::([\w.,]*\w))?")
 """A file or folder of this repository, with names in it: `plumb/plan.py:plan,Step`."""
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)")
 """A link from one page to another file."""

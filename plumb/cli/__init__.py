@@ -8,6 +8,7 @@ command's own for one that ran, 1 else.
     container  run, create, start, stop, restart, rm, exec
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
     listings   ps, inspect, port
+    documents  what `inspect` prints, as JSON or by a template
     stats      stats
     system     check, repair, reset, env, version
     probe      probe

@@ -8,6 +8,7 @@ condition on what is there already, and nothing about taking away: that all foll
     bridge             a private segment on this host, behind the host's address
     bridge_iptables    its firewall and NAT with iptables
     bridge_nftables    the same with nftables
+    rule_reasons       why each of the firewall's rules exists, in a sentence
     published_ports    its published ports
     macvlan            containers on the LAN, each with a MAC of its own
     ipvlan             containers on the LAN with the host's MAC

@@ -5,6 +5,7 @@ verbs              the verbs, each written once: alone, or many in a Transaction
 operation          an operation under way: its view of the intent, its plan, its end
 reader             reads the record, without a lock and without all that only changes need
 lookup             finds networks, containers and endpoints as the command line names them
+targets            the namespaces and addresses that a target's words stand for
 networks           what network create, rm and prune do to the intent
 predefined         the networks bridge, host and none, as the settings say them
 containers         what create, start, stop, rm, connect and disconnect do to the intent

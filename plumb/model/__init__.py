@@ -15,6 +15,7 @@ legacy_links       environment variables of `--link`
 etc_files          the text of a container's resolv.conf and hosts
 paths              where files lie under a root
 netns_state        what stands in a namespace while a packet passes, for causes
+net                packets, targets and resolv.conf as values, for probes and traces
 observations       sightings of a packet: frames, rule hits, drops
 foreign_firewall   rules of other firewalls in a common form, and what they drop
 """

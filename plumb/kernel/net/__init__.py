@@ -7,6 +7,7 @@ host_links          what a network must know of the host's links before it is bu
 inventory           links, addresses and neighbours of a namespace, and ends of veth pairs
 neighbours          own addresses and the neighbour table, for probes
 route_lookup        what a namespace would do with a packet: route, FDB entry, conntrack
+probe_socket        sockets that send a probe from inside a namespace
 name_lookup         what a name means to a program in a namespace
 statistics          counters of interfaces and sockets, for `plumb stats`
 gratuitous_arp      announces new addresses: gratuitous ARP and neighbour advertisements

@@ -2,6 +2,7 @@
 
 backends          the interface of a firewall writer, and which one this host uses
 iptables_restore  the writer through iptables-restore, for the nf_tables variant and any other
+iptables_save     reads what iptables-save prints, and finds iptables' commands
 python_iptables   the writer through python-iptables, for the legacy tables
 nftables          the writer for nf_tables of plumb's own, in one transaction
 nft_expressions   nft's words as libnftables' JSON, and back for comparison

@@ -1,6 +1,7 @@
 """Network namespaces, and sockets in them.
 
 namespaces     makes, enters, holds and drops network namespaces
+setns          the calling thread's way into another namespace, and back
 references     namespaces that somebody names: by a file, by a process
 fork_into      runs a function in another place, in a fork
 sockets        opens sockets in a sandbox's namespace, for the agent

@@ -7,4 +7,5 @@ line_merge  merges plumb's lines with those that a user has written into a file
 host_files  the host's resolv.conf, hosts and host name
 adopt       becomes like another process: namespaces, folder, limits, signals
 caller      the process that called for a command
+title       the name that `ps` shows for a process
 """
