@@ -8,14 +8,27 @@ from pathlib import Path
 import pytest
 
 from plumb import Host
-from tests import labs, needs
+from tests import labs, needs, sampling
 from tests.labs import Lab
 from tests.memory_host import MemoryHosts
 
 
-def pytest_configure() -> None:
-    """No test runs in the machine's own network namespace."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse the machine's own network namespace, and give Hypothesis the seed of the sample."""
     labs.refuse_the_machine()
+    if config.getoption("hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = str(sampling.seed())
+
+
+def pytest_report_header() -> str:
+    """Print the seed with which this run can be repeated."""
+    return sampling.header()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this run's sample has not drawn."""
+    sampling.deselect(config, items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,12 +21,12 @@ import pytest
 
 from plumb import Host
 from plumb.model.cnm import Sandbox
-from tests import labs
+from tests import labs, sampling
 from tests.host.trial_hosts import fork_plumb, host, marked, output_of, plumb, wait_until
 from tests.labs import Lab
 
 SEED = 20251121
-PROCESSES, TURNS = 8, 50
+PROCESSES, TURNS = 8, 50 if sampling.complete() else 20
 NETWORKS = {"red": "10.9.0.0/28", "blue": "10.9.1.0/28"}
 SILENT = {"com.docker.network.advertise_addr_nmsgs": "0"}
 
@@ -42,7 +42,7 @@ class Held(NamedTuple):
 
 @pytest.mark.slow
 def test_a_crowd_gets_no_error_and_no_address_twice(lab: Lab, tmp_path: Path) -> None:
-    """Eight processes with fifty connects and disconnects each.
+    """Eight processes with many connects and disconnects each.
 
     None fails, no address has two owners, nothing is left.
     """

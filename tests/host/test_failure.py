@@ -4,7 +4,7 @@ The kernel, the store, the addresses.
 
 A kernel that refuses the k-th step stands in for whatever can go wrong there. For each case and
 each k the operation is tried on a real host, must fail with one error that names the step, and must
-leave nothing of itself."""
+leave nothing of itself. Most steps are alike, so of each operation some are drawn (tests/sampling.py)."""
 
 from __future__ import annotations
 
@@ -31,8 +31,11 @@ from plumb.things.nftables import InTable, NftTable
 from tests import labs
 from tests.cases import CASES, FORWARDS, on_kernels
 from tests.labs import Lab, processes, sh, state
+from tests.sampling import drawn
 
 Do = Callable[[Transaction], object]
+DRAWN = 6
+"""So many steps of an operation fail in a sampled run."""
 
 
 class Failing(LinuxKernel):
@@ -75,13 +78,14 @@ def steps_of(lab: Lab, do: Do, settings: Any) -> list[Step]:
 
 
 def fail_everywhere(
-    lab: Lab, do: Do, settings: Any, only: Callable[[Step], bool] = lambda step: True
+    lab: Lab, do: Do, settings: Any, key: str, only: Callable[[Step], bool] = lambda step: True
 ) -> None:
-    """Try an operation with each of its steps failing, or with only some.
+    """Try an operation with each of its steps failing, or with those that are drawn for a key.
 
     After each, all must be as before.
     """
-    failing = [at for at, step in enumerate(steps_of(lab, do, settings)) if only(step)]
+    steps = list(enumerate(steps_of(lab, do, settings)))
+    failing = drawn([at for at, step in steps if only(step)], DRAWN, key)
     before, stored, running = state(), known(lab), commands()
 
     assert failing
@@ -200,7 +204,7 @@ def test_a_failed_build_leaves_nothing(name: str) -> None:
                 ):
                     verbs.create_network("kept", subnet="10.99.0.0/24")
                     verbs.run("keeper", network="kept")
-        fail_everywhere(lab, case.build, case.settings, worth(name))
+        fail_everywhere(lab, case.build, case.settings, name, worth(name))
 
 
 CHANGES: dict[str, Do] = {
@@ -227,7 +231,7 @@ def test_a_failed_change_leaves_all_as_it_was(name: str, backend: str) -> None:
         with lab.host(settings=settings) as host, host.operation() as verbs:
             CASES["two-networks-published"].build(verbs)
             verbs.create_network("n3", subnet=["172.22.0.0/24", "fd00:22::/64"], ipv6=True)
-        fail_everywhere(lab, CHANGES[name], settings)
+        fail_everywhere(lab, CHANGES[name], settings, f"{name} {backend}")
         with lab.host(settings=settings) as host:
             assert "1 received" in lab.inside(host, "c1", f"ping -c1 -W2 {labs.INTERNET}")
             assert host.check() == []
@@ -262,7 +266,7 @@ def test_a_failed_change_on_the_lan_leaves_all_as_it_was(name: str, case: str) -
         with lab.host() as host, host.operation() as verbs:
             CASES[case].build(verbs)
             verbs.run("c3", network="n2")
-        fail_everywhere(lab, ON_THE_LAN[name], {})
+        fail_everywhere(lab, ON_THE_LAN[name], {}, f"{name} {case}")
         with lab.host() as host:
             assert host.check() == []
             host.reset()

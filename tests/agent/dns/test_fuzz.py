@@ -20,6 +20,7 @@ from plumb.agent.dns import message
 from plumb.agent.dns.limits import Limits
 from tests.agent.dns.dns_process import Process, embedded, ips
 from tests.host.trial_hosts import wait_until
+from tests.sampling import share
 
 BASE = [
     dns.message.make_query(name, kind, use_edns=edns, payload=4096).to_wire()
@@ -90,7 +91,7 @@ def packets() -> st.SearchStrategy[bytes]:
 
 
 @given(packet=packets())
-@settings(max_examples=1500, deadline=None, database=None)
+@settings(max_examples=share(1500), deadline=None, database=None)
 def test_reading_a_question_refuses_or_understands(packet: bytes) -> None:
     """Whatever it is; and what was understood lies within the message."""
     with suppress(message.Refused):
@@ -99,7 +100,7 @@ def test_reading_a_question_refuses_or_understands(packet: bytes) -> None:
 
 
 @given(packet=packets())
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=share(500), deadline=None, database=None)
 def test_reading_an_answer_refuses_or_understands(packet: bytes) -> None:
     """Whatever it is."""
     with suppress(message.Refused):
@@ -125,7 +126,7 @@ def proper(packet: bytes, said: bytes) -> bool:
 
 @given(packet=packets())
 @settings(
-    max_examples=300,
+    max_examples=share(300),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -164,16 +165,17 @@ def test_the_server_survives_nasty_packets(process: Process, number: int) -> Non
 
 
 def test_the_server_does_not_grow() -> None:
-    """Fifty thousand packets, nearly all different, leave no more behind than the first few
-    thousand; and it still answers.
+    """Many packets, nearly all different, leave no more behind than the first few.
+
+    It still answers.
     """
     with embedded(Limits(timeout=0.2, idle_timeout=0.5, cached_bytes=1 << 20)) as process:
         process.serve(upstreams=[["127.0.0.1", False]])
         process.name("e1", "web", "172.18.0.2 fd00::2")
         before = process.descriptors()
-        flood(process, 10000)
+        flood(process, share(20000))
         settled = process.memory()
-        flood(process, 40000)
+        flood(process, share(40000))
         assert process.memory() - settled < 1024
         wait_until(lambda: process.descriptors() == before, "all sockets are closed")
         assert ips(process.ask("web")) == ["172.18.0.2"]

@@ -1,0 +1,85 @@
+"""Sampling: tests that are dear and rarely fail are run in part, another part every day.
+
+    PLUMB_TESTS_SEED=20260101    the seed that decides which part; the date where none is given
+    PLUMB_TESTS_LONG=1           no sampling: everything, as `make test-long` has it
+
+The seed is in the head of pytest's output; the same seed draws the same part. There are three ways
+to sample:
+
+    @pytest.mark.sampled(3)      one third of such tests is run, the others are deselected
+    drawn(steps, 8, "case")      eight of the steps that a test would walk
+    share(1000)                  a count (of examples, of packets) that a fifth of stands for
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+SEED, LONG = "PLUMB_TESTS_SEED", "PLUMB_TESTS_LONG"
+SHARE = 5
+"""The part of a count that a sampled run has: one in so many."""
+
+
+def seed() -> int:
+    """The seed of this run, the same in all of its processes, which inherit it."""
+    return int(os.environ.setdefault(SEED, f"{datetime.now(UTC):%Y%m%d}"))
+
+
+def complete() -> bool:
+    """Whether everything is to be run."""
+    return bool(os.environ.get(LONG))
+
+
+def header() -> str:
+    """A line about the sample for the head of the output."""
+    return "sampled: nothing, all is run" if complete() else f"sampled: {SEED}={seed()}"
+
+
+def share(count: int) -> int:
+    """A count in a complete run, the part of it that stands for it in a sampled one."""
+    return count if complete() else max(1, count // SHARE)
+
+
+def dice(key: str) -> random.Random:
+    """Random numbers for one test, the same for the same seed and key."""
+    return random.Random(f"{seed()} {key}")
+
+
+def drawn(items: Sequence[T], most: int, key: str) -> list[T]:
+    """Draw items, the first and the last among them, where the ends of a sequence are special.
+
+    Args:
+        items: what there is, in the order in which the drawn ones are given back.
+        most: how many are drawn, at least two; all in a complete run.
+        key: what they belong to, so that two tests do not draw alike.
+    """
+    if complete() or len(items) <= most:
+        return list(items)
+    inner = dice(key).sample(range(1, len(items) - 1), most - 2)
+    return [items[at] for at in (0, *sorted(inner), len(items) - 1)]
+
+
+def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out the tests marked `sampled` that this run leaves out.
+
+    A test that is named on the command line is run in any case.
+    """
+    if complete() or any("::" in word for word in config.args):
+        return
+    left_out = [item for item in items if not _is_drawn(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _is_drawn(item)]
+
+
+def _is_drawn(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("sampled")
+    return mark is None or zlib.crc32(f"{seed()} {item.nodeid}".encode()) % mark.args[0] == 0
