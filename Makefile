@@ -10,25 +10,34 @@ OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
 
-.PHONY: demo test test-vm test-all vm-shell lint docs golden bench coverage clean
+.PHONY: demo check test test-long test-vm test-all vm-shell lint docs golden bench coverage clean
 
 demo: $(BIN)/.plumb              ## build the three-tier lab, show it, try it, take it down
 	@$(LAB) $(BIN)/python examples/three_tier.py
 
-test: $(BIN)/.dev                ## the whole bar: lint, types, layers, docs, units, kernel, conformance
-	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m pytest $(ARGS)
+TESTS := PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m
 
-test-vm: .vm/kernel              ## what this kernel cannot run, on Debian's in QEMU; ARGS=tests for all (docs/testing.md)
-	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.vm $(ARGS)
+check: $(BIN)/.dev               ## seconds: ruff, mypy, layers, golden plans, and the tests that need no kernel
+	@$(TESTS) tests.suite check
 
-test-all: .vm/kernel             ## both at once, with one summary
-	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.vm.both
+test: $(BIN)/.dev                ## all that this kernel can run, the dearest of it sampled; ARGS=... for some, in one process
+	@$(TESTS) $(if $(ARGS),pytest $(ARGS),tests.suite native)
 
-vm-shell: .vm/kernel             ## a shell on that kernel
-	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.vm --shell
+test-long: $(BIN)/.dev           ## the same without sampling
+	@PLUMB_TESTS_LONG=1 $(TESTS) $(if $(ARGS),pytest $(ARGS),tests.suite native)
+
+test-vm: .vm/user-mode           ## what this kernel cannot run, on Debian's; GUEST=user-mode|qemu ARGS=tests (docs/testing.md)
+	@$(TESTS) tests.vm $(addprefix --,$(GUEST)) $(ARGS)
+
+test-all: .vm/user-mode          ## all of that at once, with one summary; CI's
+	@$(TESTS) tests.suite all
+
+vm-shell: .vm/user-mode          ## a shell on that kernel, in QEMU
+	@$(TESTS) tests.vm --shell
 
 lint: $(BIN)/.dev                ## ruff and mypy alone
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
 docs: $(BIN)/.dev                ## run the examples in README.md and docs/ again and write down what comes out
@@ -63,9 +72,9 @@ $(BIN)/.dev: $(BIN)/.plumb
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-.vm/kernel: $(BIN)/.dev
+.vm/user-mode: $(BIN)/.dev
 	@for tool in qemu-system-x86_64 depmod setpriv; do command -v $$tool >/dev/null || missing=1; done; \
 	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	 apt-get install -y -qq --no-install-recommends qemu-system-x86 kmod util-linux; fi
-	@$(BIN)/python -m tests.vm.kernel $@
+	@$(BIN)/python -m tests.vm.kernel $(@D)
 	@touch $@

@@ -20,10 +20,14 @@ STRICT = "PLUMB_TESTS_STRICT"
 
 def lacking(item: pytest.Item) -> str:
     """What a test needs and this kernel does not have, in a line; empty if all is there."""
-    features = dict.fromkeys(
-        feature for mark in item.iter_markers("needs") for feature in mark.args
+    return "; ".join(str(found) for found in map(able, needed(item)) if not found.able)
+
+
+def needed(item: pytest.Item) -> list[str]:
+    """The features that a test is marked with, each once."""
+    return list(
+        dict.fromkeys(feature for mark in item.iter_markers("needs") for feature in mark.args)
     )
-    return "; ".join(str(found) for found in map(able, features) if not found.able)
 
 
 def check(item: pytest.Item) -> None:

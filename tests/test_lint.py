@@ -10,7 +10,11 @@ import pytest
 from tests import REPOSITORY
 
 
-@pytest.mark.parametrize("command", [["ruff", "check", "."], ["mypy"]], ids=["ruff", "mypy"])
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
+    ids=["ruff", "format", "mypy"],
+)
 def test_lint(command: list[str]) -> None:
     """ruff has nothing to say, and neither has mypy --strict."""
     ran = subprocess.run(

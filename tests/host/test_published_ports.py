@@ -55,7 +55,13 @@ FIREWALLS = {
 }
 
 
-@pytest.fixture(params=FIREWALLS)
+BACKENDS = [
+    pytest.param(name, marks=[pytest.mark.needs("nf_tables")] if name == "nftables" else [])
+    for name in FIREWALLS
+]
+
+
+@pytest.fixture(params=BACKENDS)
 def wall(request: pytest.FixtureRequest) -> Iterator[Firewall]:
     """Each back end."""
     chosen = FIREWALLS[request.param]

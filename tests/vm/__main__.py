@@ -1,9 +1,13 @@
 """`python -m tests.vm [ARGS]`.
 
-Run pytest in the guest, with these arguments or on what this machine's kernel cannot run.
+Run pytest in a guest, with these arguments or on what this machine's kernel cannot run.
 
+--user-mode             the guest is User-mode Linux
+--qemu                  it is QEMU's, as it is where neither is named and ARGS are
 --report FILE ARGS      the report, in JUnit's XML, goes there; else to .vm/report.xml
---shell                 no tests: a shell in the guest
+--shell                 no tests: a shell in QEMU's guest
+
+Without ARGS each guest gets those of the tests that it can run.
 """
 
 from __future__ import annotations
@@ -22,13 +26,27 @@ def main(argv: list[str]) -> int:
     )  # so that what is to be done in the end is done
     if argv == ["--shell"]:
         return guest.shell()
+    kind = "qemu"
+    if argv[:1] in (["--user-mode"], ["--qemu"]):
+        kind, argv = argv[0].removeprefix("--"), argv[1:]
     report = guest.CACHE / "report.xml"
     if argv[:1] == ["--report"]:
         report, argv = Path(argv[1]), argv[2:]
-    if not argv and not (lacked := lacking.collected()):
+    if argv:
+        return _run(kind, argv, report)
+    divided = lacking.by_guest(lacking.collected())
+    statuses = [
+        _run(kind, [*guest.WORKERS, *tests], report.with_stem(f"{report.stem}-{kind}"))
+        for kind, tests in divided.items()
+        if tests
+    ]
+    if not statuses:
         print("this kernel lacks nothing that a test needs: there is nothing to run in a guest")
-        return 0
-    status = guest.run(argv or [*guest.WORKERS, *lacked], report)
+    return max(statuses, default=0)
+
+
+def _run(kind: str, argv: list[str], report: Path) -> int:
+    status = guest.run(argv, report, in_user_mode=kind == "user-mode")
     return 1 if status is None else status
 
 

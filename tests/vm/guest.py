@@ -16,25 +16,32 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import REPOSITORY
-from tests.vm import archive, contents, machine
+from tests.vm import archive, contents, machine, user_mode
 from tests.vm.kernel import Kernel, kernel
 from tests.vm.machine import Machine
 
 CACHE = REPOSITORY / ".vm"
 HERE = Path(__file__).parent
 KEPT = 2  # archives of other environments; each has 250 MB
-WORKERS = ("--tx", "2*popen//python=sh tests/worker.sh", "--dist", "worksteal")
-"""For many tests: two processes, one for each processor, in namespaces of their own."""
+
+
+def workers(count: int) -> tuple[str, ...]:
+    """Arguments of pytest's for several processes, each in namespaces of its own."""
+    return ("--tx", f"{count}*popen//python=sh tests/worker.sh", "--dist", "worksteal")
+
+
+WORKERS = workers(2)
 NOT_THERE = (
     "--deselect=tests/test_lint.py",
 )  # ruff and mypy say the same on every kernel, and are half of an archive
 
 
-def run(argv: Sequence[str], report: Path) -> int | None:
+def run(argv: Sequence[str], report: Path, in_user_mode: bool = False) -> int | None:
     """Run pytest in the guest, its output on ours.
 
     Args:
         argv: pytest's arguments: options, files, node ids.
+        in_user_mode: in User-mode Linux, not in QEMU.
         report: where its report goes, in JUnit's XML; not written if the guest breaks down.
 
     Returns:
@@ -56,9 +63,12 @@ def run(argv: Sequence[str], report: Path) -> int | None:
     script = f"""cd {shlex.quote(str(REPOSITORY))}
 export PLUMB_TESTS_STRICT=1 PLUMB_TESTS_PYTHON={shlex.quote(sys.executable)}
 exec {shlex.join(pytest)}\n"""
-    with _prepared(
-        {"/guest/run": script, "/guest/arguments": "".join(f"{word}\n" for word in argv)}
-    ) as ready:
+    texts = {"run": script, "arguments": "".join(f"{word}\n" for word in argv)}
+    if in_user_mode:
+        CACHE.mkdir(exist_ok=True)
+        _forget_the_killed()
+        return user_mode.run(CACHE, texts, report)
+    with _prepared({f"/guest/{name}": text for name, text in texts.items()}) as ready:
         status = ready.run()
         shutil.copyfile(ready.folder / "console.log", CACHE / "console.log")
         if status is not None:
@@ -99,7 +109,9 @@ def _prepared(texts: dict[str, str]) -> Iterator[Machine]:
             shutil.copyfile(_base(debian), whole)
             with whole.open("ab") as out:
                 files = {str(path): path for path in contents.checkout(REPOSITORY)}
-                archive.pack(out, files, {"/init": (HERE / "init.sh").read_text(), **texts})
+                scripts = {"/init": "init.sh", "/guest/prepare.sh": "prepare.sh"}
+                read = {name: (HERE / file).read_text() for name, file in scripts.items()}
+                archive.pack(out, files, {**read, **texts})
             acceleration = trial.result()
         print(
             f"a guest of {whole.stat().st_size >> 20} MiB, ready after {time.monotonic() - begun:.1f} s; "

@@ -1,21 +1,7 @@
 #!/bin/sh
 export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8 TERM="${TERM:-linux}"
 
-mkdir -p /proc /sys /dev /run /tmp /root /var/tmp /var/lib /var/run
-chmod 1777 /tmp /var/tmp
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-mkdir -p /dev/pts /dev/shm
-mount -t devpts devpts /dev/pts
-mount -t tmpfs tmpfs /dev/shm
-mount -t tmpfs tmpfs /run
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-ln -s /proc/self/fd /dev/fd
-: >/etc/resolv.conf
-ip link set lo up
-hostname guest
-ulimit -H -n 524288             # as systemd has it; the kernel alone gives 4,096
+. /guest/prepare.sh
 
 # Towards the host, hvc0 is a terminal, the ports after it are pipes.
 modprobe -a virtio_pci virtio_console br_netfilter ip_vs      # Docker's recordings show the settings of the last two

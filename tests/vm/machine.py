@@ -11,7 +11,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,7 @@ class Machine:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         ) as guest:
-            why = _follow(guest)
+            why = follow(guest)
         if why:
             print(
                 f"\nthe guest was ended: {why}; what its kernel said is in .vm/console.log",
@@ -126,6 +126,7 @@ class Machine:
         ]
         with started(
             [
+                QEMU,
                 *MACHINE,
                 *self.acceleration,
                 "-kernel",
@@ -158,19 +159,25 @@ def started(
     stdin: int | None = None,
     stdout: int | None = None,
     stderr: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """QEMU for the length of a with block.
+    """A guest for the length of a with block.
 
     It ends with it, and with this process, however that ends.
 
     Args:
-        argv: its arguments.
+        argv: its command line.
         stdin, stdout, stderr: as subprocess has them. Without a stdin it has this terminal, and its
         Ctrl-C.
+        environment: its environment, this process's where there is none.
     """
-    argv = ["setpriv", "--pdeathsig", "KILL", QEMU, *argv]
     with subprocess.Popen(
-        argv, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=stdin is not None
+        ["setpriv", "--pdeathsig", "KILL", *argv],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=environment,
+        start_new_session=stdin is not None,
     ) as guest:
         try:
             yield guest
@@ -178,7 +185,7 @@ def started(
             guest.kill()
 
 
-def _follow(guest: subprocess.Popen[bytes]) -> str:
+def follow(guest: subprocess.Popen[bytes]) -> str:
     """Copy what a guest says until it has ended; why it has to be ended, if it has to."""
     assert guest.stdout is not None
     spoken = False
@@ -202,7 +209,7 @@ def kvm(kernel: Kernel) -> Iterator[Trial]:
         yield Trial(None)
         return
     nothing = subprocess.DEVNULL
-    argv = [*MACHINE, *KVM, "-kernel", str(kernel.image), "-append", "panic=-1"]
+    argv = [QEMU, *MACHINE, *KVM, "-kernel", str(kernel.image), "-append", "panic=-1"]
     with started(argv, stdin=nothing, stdout=nothing, stderr=nothing) as guest:
         yield Trial(guest)
 

@@ -99,5 +99,17 @@ def summary(runs: Mapping[str, Outcomes]) -> str:
     return "\n".join(lines)
 
 
+def closing_line(runs: Mapping[str, Outcomes]) -> str:
+    """Say in one line how many passed, failed and were run in no run, each test counted once."""
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for outcomes in runs.values():
+        for test, kind in outcomes.found.items():
+            kinds.setdefault(test, set()).add(kind)
+    failed = sum(bool(found & {"failed", "error"}) for found in kinds.values())
+    skipped = sum(found <= {"skipped", "xfailed"} for found in kinds.values())
+    passed = len(kinds) - failed - skipped
+    return f"{passed} passed, {failed} failed, {skipped} skipped"
+
+
 def _node(test: tuple[str, str]) -> str:
     return f"{test[0].replace('.', '/')}.py::{test[1]}"

@@ -428,5 +428,5 @@ def test_a_failed_change_leaves_edits_as_they_were(box: Box) -> None:
         verbs.connect("n2", "c1")
     edited = hosts.read_text()
     for do in (lambda verbs: verbs.disconnect("n1", "c1"), lambda verbs: verbs.stop("c1")):
-        fail_everywhere(box.lab, do, {})
+        fail_everywhere(box.lab, do, {}, "edits")
         assert (hosts.read_text(), resolv.read_text()) == (edited, "nameserver 192.0.2.66\n")

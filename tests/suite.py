@@ -1,0 +1,127 @@
+"""`python -m tests.suite check|native|all`: the tiers of the suite, each with one summary.
+
+    check     style, types, layers, and what needs no kernel: seconds
+    native    all that this machine's kernel can run
+    all       that, and beside it in guests (tests/vm) what this kernel lacks something for
+
+The suite waits more than it computes, for what must not come, so it runs as eight processes. What
+measures time runs in one process when all others are done.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from tests.vm import guest, lacking
+from tests.vm.outcomes import Outcomes, closing_line, read, summary
+
+PYTEST = (sys.executable, "-m", "pytest")
+MODEST = ("nice", "-n", "10")
+WORKERS = 8
+CHECKED = (
+    *("tests/test_lint.py", "tests/test_layers.py", "tests/test_golden.py", "tests/test_plan.py"),
+    *("tests/test_errors.py", "tests/test_needs.py", "tests/test_sampling.py", "tests/vm"),
+    *("tests/model", "tests/things", "tests/store", "tests/engine", "tests/views"),
+)
+"""Tests that need no namespaces, but for one or two in a file."""
+
+
+def main(tier: str) -> int:
+    """Run a tier; 0 if all has passed."""
+    guest.CACHE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="suite-", dir=guest.CACHE) as folder:
+        reports = Path(folder)
+        statuses = _run(tier, reports)
+        runs = {
+            name: read(report) if report.exists() else Outcomes()
+            for name in statuses
+            for report in [reports / f"{name}.xml"]
+        }
+    print(f"\n{summary(runs)}\n{closing_line(runs)}", flush=True)
+    return 1 if any(statuses.values()) else 0
+
+
+def _run(tier: str, reports: Path) -> Mapping[str, int]:
+    """Run the parts of a tier, each with a report in a folder; the exit statuses."""
+    if tier == "check":
+        parts = {"here": _Part("", _pytest(reports / "here.xml", 2, *CHECKED))}
+    else:
+        parts = {"here": _Part("", _pytest(reports / "here.xml", WORKERS, "-m", "not alone"))}
+    try:
+        if tier == "all":
+            parts |= _guests(reports)
+        statuses = {name: part.ended() for name, part in parts.items()}
+        if tier != "check":
+            alone = [*PYTEST, "-m", "alone", f"--junit-xml={reports / 'alone.xml'}"]
+            statuses["alone"] = _Part("", alone).ended()
+        return statuses
+    finally:
+        for part in parts.values():
+            part.end()
+
+
+def _pytest(report: Path, workers: int, *argv: str) -> list[str]:
+    return [*PYTEST, *guest.workers(workers), f"--junit-xml={report}", *argv]
+
+
+def _guests(reports: Path) -> dict[str, _Part]:
+    """A guest of each kind that there is something to run in."""
+    return {
+        kind: _Part(f"{kind} | ", _in_a_guest(kind, reports / f"{kind}.xml", tests))
+        for kind, tests in lacking.by_guest(lacking.collected()).items()
+        if tests
+    }
+
+
+def _in_a_guest(kind: str, report: Path, tests: Sequence[str]) -> list[str]:
+    start = [*MODEST, sys.executable, "-m", "tests.vm", f"--{kind}", "--report", str(report)]
+    return [*start, "-v", "--durations=10", *guest.WORKERS, *tests]
+
+
+class _Part:
+    """A process whose output is on ours, line by line, with something before each line."""
+
+    _saying = threading.Lock()
+
+    def __init__(self, prefix: str, argv: list[str]) -> None:
+        environment = {**os.environ, "PLUMB_TESTS_PYTHON": sys.executable}
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        assert self._process.stdout is not None
+        self._reader = threading.Thread(
+            target=self._copy, args=(prefix.encode(), self._process.stdout), daemon=True
+        )
+        self._reader.start()
+
+    def ended(self) -> int:
+        """Wait for it; its exit status."""
+        status = self._process.wait()
+        self._reader.join()
+        return status
+
+    def end(self) -> None:
+        """Have it end, if it has not."""
+        self._process.terminate()
+        self._process.wait()
+
+    def _copy(self, prefix: bytes, said: IO[bytes]) -> None:
+        for line in said:
+            with self._saying:
+                sys.stdout.buffer.write(prefix + line)
+                sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

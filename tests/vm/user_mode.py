@@ -1,0 +1,114 @@
+"""User-mode Linux: Debian's kernel as a process of this machine, for what needs neither nf_tables nor a tracer.
+
+Its programs run on the processor itself, only system calls and page faults are dear, so it takes a
+fraction of what emulation does. Its root is this machine's, read-only, with memory above it; a
+folder of the run's own is the way in and out.
+
+Processors with AMX have more registers than this kernel has room for when it saves them all. There
+it is started such that it saves the older ones alone, and programs are told not to use AVX."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.vm import machine
+from tests.vm.kernel import Kernel, user_mode_kernel
+
+HERE = Path(__file__).parent
+MEMORY = "3072M"
+LACKS = frozenset(
+    {"drop_monitor", "nf_tables", "nft-trace", "nft_chain_nat", "nft_fib", "tracefs", "xt_ipvs"}
+)
+"""Features that Debian has not built into this kernel, or that end who tries them in it."""
+WITHOUT_AVX = {
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2_Usable,-AVX_Usable,-AVX512F_Usable,-AVX2,-AVX,-AVX512F",
+    "OPENSSL_ia32cap": "~0x1000000000000000:~0x20",
+}
+
+
+def works() -> bool:
+    """Whether it can be started here: it takes a machine of its kind, where one process may trace another."""
+    return os.uname().machine == "x86_64" and shutil.which("setpriv") is not None
+
+
+def run(cache: Path, texts: Mapping[str, str], report: Path) -> int | None:
+    """Run a guest until it powers off, with its output on ours.
+
+    Args:
+        cache: where its kernel and the folders of runs are.
+        texts: what is in its folder /guest: the file and its text.
+        report: where its report goes; not written if the guest breaks down.
+
+    Returns:
+        its exit status, None if it has not come so far.
+    """
+    with _folder(cache, texts) as folder:
+        with _started(cache, folder) as guest:
+            if why := machine.follow(guest):
+                print(f"\nthe guest was ended: {why}; see .vm/console.log", flush=True)
+        shutil.copyfile(folder / "console.log", cache / "console.log")
+        if (folder / "report.xml").exists():
+            shutil.copyfile(folder / "report.xml", report)
+        return _status(folder)
+
+
+@contextmanager
+def _folder(cache: Path, texts: Mapping[str, str]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=f"run-{os.getpid()}-", dir=cache) as name:
+        folder = Path(name)
+        for script in ("prepare.sh", "user_mode_first.sh", "user_mode_second.sh"):
+            shutil.copyfile(HERE / script, folder / script.removeprefix("user_mode_"))
+        (folder / "first.sh").chmod(0o755)
+        for file, text in texts.items():
+            (folder / file).write_text(text)
+        yield folder
+
+
+@contextmanager
+def _started(cache: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    kernel = user_mode_kernel(cache / "user-mode")
+    environment = {**os.environ, "TMPDIR": "/dev/shm"}  # where the file is that is its memory
+    with (folder / "console.log").open("wb") as console_log:
+        argv = [*_launcher(), *_command(kernel, folder)]
+        with machine.started(
+            argv, subprocess.DEVNULL, subprocess.PIPE, console_log.fileno(), environment=environment
+        ) as guest:
+            yield guest
+
+
+def _command(kernel: Kernel, folder: Path) -> list[str]:
+    words = WITHOUT_AVX if _has_amx() else {}
+    return [
+        *(str(kernel.image), "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
+        *(f"init={folder}/first.sh", f"mem={MEMORY}", "umid=guest", f"uml_dir={folder}"),
+        *("con=null", "con0=null,fd:1", "quiet", "loglevel=4"),
+        *(f"MODULES={kernel.modules.parent}", f"GUEST={folder}"),
+        *(f"{name}={value}" for name, value in words.items()),
+    ]
+
+
+def _launcher() -> Sequence[str]:
+    """Words before the command: a namespace of processes, so that all of them end with the first.
+
+    That is a shell, since a kernel that panics ends itself with a signal, which no first process of
+    a namespace can do.
+    """
+    start = ("unshare", "--pid", "--fork", "--kill-child", "sh", "-c", '"$@"; exit $?', "guest")
+    return (*start, sys.executable, "-m", "tests.vm.fxsave") if _has_amx() else start
+
+
+def _has_amx() -> bool:
+    return "amx_tile" in Path("/proc/cpuinfo").read_text()
+
+
+def _status(folder: Path) -> int | None:
+    file = folder / "status"
+    said = file.read_text().strip() if file.exists() else ""
+    return int(said) if said else None
