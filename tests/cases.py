@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from plumb.engine.system import System
 from plumb.engine.verbs import Transaction
+from plumb.kernel.system import System
 from plumb.model.cnm import Attachment
 from plumb.model.parse import BRIDGE, PREFIX, attachment
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from plumb import Host
-from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
+from plumb.kernel.system import System
 from plumb.things import Thing
 from plumb.things.iptables import Family, Policy
 from plumb.things.layer3 import Sysctl

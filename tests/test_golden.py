@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from plumb import Host
-from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
+from plumb.kernel.system import System
 from plumb.plan import Step
 from plumb.views.shell import commands
 from tests.cases import CASES, fixed

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
-from plumb.model.gateways import gateway_of, gateway_order
+from plumb.model.net.gateways import gateway_of, gateway_order
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.dns import ADDRESS, Names, Resolver, Upstream

@@ -18,7 +18,7 @@ from ipaddress import IPv4Network, IPv6Network
 from plumb.address import IPNetwork
 from plumb.model.cnm import Endpoint, Ends, Sandbox, ip_on
 from plumb.model.container_options import capabilities
-from plumb.model.gateways import gateway_of
+from plumb.model.net.gateways import gateway_of
 from plumb.model.paths import Layout
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl

@@ -11,10 +11,8 @@ predefined         the networks bridge, host and none, as the settings say them
 containers         what create, start, stop, rm, connect and disconnect do to the intent
 container_links    what --link and --add-host mean for a container when it starts
 port_publishing    chooses host ports as a container's networks come and go
-dns_ports          chooses ports for a container's embedded DNS server
 allocate           chooses names, ids, addresses, subnets and interface names
 desired_state      the things that each owner needs, by the drivers
-system             clock, randomness, host files and ports, which an operation takes from outside
 rule_order         keeps rules in their chains in the order in which they were put in
 foreign_firewalls  finds what other firewalls drop of what plumb lets through
 repair             recover, check, repair and reset

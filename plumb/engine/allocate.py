@@ -1,6 +1,4 @@
-"""Allotting: what must be chosen before anything can be narrated.
-
-Ids, names, MACs, subnets, addresses.
+"""Choosing what must be known before things are described: ids, names, MACs, subnets, addresses, ports.
 
 Once chosen, it is part of the intent, so that from then on everything follows from values.
 """
@@ -14,8 +12,9 @@ from ipaddress import ip_address
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.drivers import driver_of
+from plumb.drivers.embedded_dns import known_on
 from plumb.engine.operation import Operation
-from plumb.errors import Conflict, Exhausted, Invalid
+from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused
 from plumb.model import etc_files, ipam
 from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox, ip_on
 from plumb.model.net import resolv_conf
@@ -229,3 +228,27 @@ def _any(op: Operation, net: Network, pools: Sequence[Pool]) -> tuple[Pool, IPAd
     raise Exhausted(
         f"no available IPv{pools[0].subnet.version} addresses on this network's address pools: {net.name} ({net.id})"
     )
+
+
+def resolving(op: Operation, box: Sandbox) -> Sandbox:
+    """The container, with a DNS server from the first time that it is on a network with names."""
+    if box.dns_udp or not any(known_on(net) for _, net in op.ends(box)):
+        return box
+    return _with_ports(op, box)
+
+
+def renewed(op: Operation, box: Sandbox) -> Sandbox:
+    """A container whose DNS server is gone, with other ports where a program has taken its own meanwhile.
+
+    One whose programs have taken all there are goes without: that must not keep the others from
+    being mended.
+    """
+    try:
+        return _with_ports(op, box)
+    except KernelRefused:
+        return replace(box, dns_udp=0, dns_tcp=0)
+
+
+def _with_ports(op: Operation, box: Sandbox) -> Sandbox:
+    udp, tcp = op.system.spare(op.layout.namespace(box.id), (box.dns_udp, box.dns_tcp))
+    return replace(box, dns_udp=udp, dns_tcp=tcp)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, port_publishing
-from plumb.engine.dns_ports import resolving
+from plumb.engine.allocate import resolving
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
 from plumb.model import parse as opt

@@ -27,10 +27,10 @@ from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import Reader
 from plumb.engine.repair import Drift
 from plumb.engine.rule_order import OrderedKernel
-from plumb.engine.system import System, this_system
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
 from plumb.kernel.capture.undo import sweep
+from plumb.kernel.system import System, this_system
 from plumb.model.cnm import Endpoint, Sandbox, Status
 from plumb.model.settings import Settings
 from plumb.plan import StepFailed

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumb.engine import containers
+from plumb.engine.allocate import renewed
 from plumb.engine.desired_state import HOST_OWNER
-from plumb.engine.dns_ports import renewed
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError

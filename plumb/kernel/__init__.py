@@ -5,6 +5,7 @@ folder and nowhere else, and foreign errors become plumb's own here, once, with 
 kernel's words kept.
 
     linux         looks at things and takes steps, by the writer for their kind
+    system        clock, randomness, host files and ports, which an operation takes from outside
     memory        the same interface onto a dict, for tests
     netlink       netlink messages and sockets, family by family
     net           links, addresses, routes, neighbours, sysctls

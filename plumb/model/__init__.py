@@ -5,7 +5,6 @@ settings           the keys of Docker's daemon.json that concern networking
 driver_options     the drivers' modes and options, as values
 driver_traits      what tells one driver's networks from another's: on a LAN, with a bridge, ports
 ports              published ports, as a container asks for them and as its endpoints have them
-gateways           which of a sandbox's networks provides the default gateway
 keywords           keyword parameters of the library's verbs: types, and their values parsed
 container_options  options of one container that are not about its networks, parsed
 parse              labels and flags: text in, typed values out

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
 from plumb.model.driver_options import GatewayMode
-from plumb.model.gateways import gateway_of
+from plumb.model.net.gateways import gateway_of
 from plumb.model.parse import address
 from plumb.model.ports import Port, PortBinding
 

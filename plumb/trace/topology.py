@@ -11,7 +11,7 @@ from plumb.engine.targets import TargetResolver
 from plumb.kernel.net import inventory
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.model.cnm import Network
-from plumb.model.gateways import gateway_order
+from plumb.model.net.gateways import gateway_order
 from plumb.model.net.targets import Member
 from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns

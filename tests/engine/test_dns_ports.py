@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from plumb import Host
-from plumb.engine.system import System
+from plumb.kernel.system import System
 from plumb.model.parse import attachment
 from plumb.plan import Step
 from plumb.things import Thing

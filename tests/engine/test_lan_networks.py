@@ -10,8 +10,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from plumb import Host
-from plumb.engine.system import System
 from plumb.errors import Conflict, Exhausted, Invalid, NotFound
+from plumb.kernel.system import System
 from plumb.model.cnm import Attachment
 from plumb.things.links import Dummy, Ipvlan, Macvlan, Vlan
 from tests.memory_host import MemoryHosts

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from plumb import Host
-from plumb.engine.system import System
 from plumb.errors import Conflict, Exhausted, Invalid, NotFound
 from plumb.kernel.memory import MemoryKernel
+from plumb.kernel.system import System
 from plumb.model.cnm import Network
 from plumb.model.settings import Settings
 from plumb.things.iptables import Family, Policy

@@ -11,8 +11,8 @@ import pytest
 
 from plumb import Conflict, Exhausted, Host
 from plumb.address import IPAddress
-from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
+from plumb.kernel.system import System
 from plumb.model.ports import Port
 from plumb.plan import Step
 from plumb.store.change import Change

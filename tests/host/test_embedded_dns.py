@@ -27,9 +27,9 @@ import dns.rrset
 import pytest
 
 from plumb import Host, PlumbError
-from plumb.engine.system import System, this_system
 from plumb.kernel import agent_socket
 from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.system import System, this_system
 from plumb.model.cnm import Attachment, Sandbox, Status
 from plumb.model.parse import attachment
 from plumb.probes.promises.dns_names import ask, name_promises

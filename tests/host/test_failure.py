@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from plumb import Host, StepFailed
-from plumb.engine.system import this_system
 from plumb.engine.verbs import Transaction
 from plumb.errors import KernelRefused
 from plumb.kernel.linux import LinuxKernel
+from plumb.kernel.system import this_system
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.plan import Step
 from plumb.things import HOST

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from plumb.engine.system import this_system
 from plumb.kernel.netfilter.iptables_save import search_path
 from plumb.kernel.netns import namespaces
+from plumb.kernel.system import this_system
 from plumb.model.cnm import Status
 from plumb.plan import Step
 from plumb.views.shell import commands

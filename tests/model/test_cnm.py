@@ -9,7 +9,7 @@ import pytest
 
 from plumb.model.cnm import Endpoint, Network, Pool, Sandbox, ip_on
 from plumb.model.driver_options import BridgeOptions, IpvlanMode, IpvlanOptions, MacvlanOptions
-from plumb.model.gateways import gateway_of, gateway_order
+from plumb.model.net.gateways import gateway_of, gateway_order
 
 ID = "0123456789abcdef" * 4
 

@@ -11,8 +11,8 @@ from ipaddress import IPv4Address, ip_address, ip_interface
 import pytest
 
 from plumb import Host
-from plumb.engine.system import System
 from plumb.kernel.memory import MemoryKernel
+from plumb.kernel.system import System
 from plumb.model.cnm import Attachment, Status
 from plumb.model.parse import BRIDGE, PREFIX
 from plumb.probes.promises.published_ports import Outlook, published

@@ -28,7 +28,7 @@ import dns.rdatatype
 from plumb.address import IPAddress
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Endpoint, Network
-from plumb.model.gateways import gateway_order
+from plumb.model.net.gateways import gateway_order
 from plumb.probes.promises.promise import Member, Protocol
 
 SERVER = ("127.0.0.11", 53)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
-from plumb.model.gateways import gateway_of
+from plumb.model.net.gateways import gateway_of
 from plumb.model.port_mapping import clash
 from plumb.model.ports import Port
 from plumb.probes.promises.promise import HOST, OWN, WORLD, Member, Promise, Protocol, Seen, Service

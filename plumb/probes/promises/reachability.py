@@ -32,7 +32,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from plumb.address import IPAddress, IPInterface
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.driver_options import GatewayMode
-from plumb.model.gateways import gateway_of
+from plumb.model.net.gateways import gateway_of
 from plumb.probes.promises import lan_drivers
 from plumb.probes.promises.promise import (
     HOST,

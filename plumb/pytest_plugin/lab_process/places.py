@@ -9,7 +9,7 @@ from plumb.engine.host import Host
 from plumb.errors import NotFound
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Endpoint, Network, Sandbox
-from plumb.model.gateways import gateway_order
+from plumb.model.net.gateways import gateway_order
 from plumb.probes.promises.promise import Member
 from plumb.pytest_plugin.values import HOST, Interface
 
