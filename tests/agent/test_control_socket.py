@@ -93,7 +93,7 @@ def test_several_requests_on_one_connection(running: str) -> None:
 @pytest.mark.alone
 def test_who_does_not_come_to_an_end_is_hung_up_on(running: str) -> None:
     """A line of more than a mebibyte is refused."""
-    with agent_socket.connect(running, 5) as client:
+    with agent_socket.connect(running, 120) as client:
         with suppress(ConnectionError):
             client.sendall(b"x" * (2 * MAX_REQUEST))
         with suppress(ConnectionError):
