@@ -236,7 +236,8 @@ class Session:
         Raises:
             OSError: the command has closed the connection, or the request is too long.
         """
-        while b"\n" not in self._in:
+        received = bytes(self._in)
+        while b"\n" not in received:
             received = self._client.recv(1 << 16)
             self._in += received
             if not received or len(self._in) > MAX_REQUEST:
