@@ -38,6 +38,7 @@ from plumb.things.nftables import InTable, NftChain, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace
 from tests import cases, labs, sampling
 from tests.labs import Lab, sh, within
+from tests.memory_host import FORWARDING, FRESH
 
 
 @dataclass(frozen=True)
@@ -245,8 +246,6 @@ SCENES = {
 }
 
 Reason = str
-FRESH = [Policy(family, "filter", "FORWARD", "ACCEPT") for family in Family]
-"""The firewall of a host that has not been touched."""
 UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
     "it is about files and users, not about packets": lambda thing, _: (
         isinstance(thing, Directory | File)
@@ -492,10 +491,11 @@ def test_every_reason_is_needed() -> None:
     """
     used: set[Reason] = set()
     for scene in (scene for scene in SCENES.values() if not scene.needs):
+        forwarding = [replace(each, value="1") for each in FORWARDING if scene.before]
         with (
             labs.iptables(scene.iptables),
             labs.lab(lan=True) as lab,
-            lab.host(settings=scene.settings, kernel=MemoryKernel(FRESH)) as host,
+            lab.host(settings=scene.settings, kernel=MemoryKernel([*FRESH, *forwarding])) as host,
         ):
             with host.operation() as verbs:
                 scene.build(verbs)
