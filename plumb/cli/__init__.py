@@ -61,16 +61,16 @@ class LazyGroup(click.Group):
     """The verbs, imported when they are used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """All verbs, in the table's order."""
+        """Names of the verbs, in the table's order."""
         return list(VERBS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """One verb."""
-        where = VERBS[name][0] if name in VERBS else HIDDEN.get(name)
-        if where is None:
+        """Import a verb's module and return the command; None for an unknown verb."""
+        module = VERBS[name][0] if name in VERBS else HIDDEN.get(name)
+        if module is None:
             return None
-        found = getattr(import_module(where), name + "_", None) or getattr(
-            import_module(where), name
+        found = getattr(import_module(module), name + "_", None) or getattr(
+            import_module(module), name
         )
         return found if isinstance(found, click.Command) else None
 
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _reopen() -> None:
-    """Where the caller has closed a standard stream, have one that leads nowhere.
+    """Open /dev/null in place of each standard stream that the caller has closed.
 
     Else the next file to be opened would take its number.
     """
@@ -152,7 +152,7 @@ def first_verb(words: Sequence[str]) -> str:
 
 
 def complain(message: str, hint: str, status: int) -> int:
-    """One line on stderr; the status, for return."""
+    """Print an error as one line on stderr and return the exit status."""
     line = " ".join(f"plumb: {message}".split())
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"

@@ -1,4 +1,4 @@
-"""What the verbs share: opening the host, --dry-run and --show-commands, printing."""
+"""Helpers of the verbs: they open the host, apply --dry-run and --show-commands, and print."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def for_each(names: Sequence[str], act: Callable[[str], str]) -> int:
 
 
 def matches(filters: Sequence[str], known: dict[str, Callable[[str], bool]]) -> bool:
-    """Whether something passes --filter KEY=VALUE words: one of the values of each key.
+    """True if an object passes --filter KEY=VALUE words: one of the values of each key.
 
     Raises:
         Invalid: a key that there is not.
@@ -126,15 +126,15 @@ def matches(filters: Sequence[str], known: dict[str, Callable[[str], bool]]) -> 
     from plumb.errors import Invalid
     from plumb.model.parse import nearest
 
-    asked: dict[str, list[bool]] = {}
+    results: dict[str, list[bool]] = {}
     for word in filters:
         key, equals, value = word.partition("=")
         if not equals or key not in known:
             raise Invalid(
                 f"invalid filter '{word}'", nearest(key, known) or f"there are {', '.join(known)}"
             )
-        asked.setdefault(key, []).append(known[key](value))
-    return all(any(results) for results in asked.values())
+        results.setdefault(key, []).append(known[key](value))
+    return all(any(of_key) for of_key in results.values())
 
 
 def has_label(labels: Sequence[tuple[str, str]]) -> Callable[[str], bool]:

@@ -93,24 +93,26 @@ def _expected(
     from plumb.probes.promises.promise import HOST
     from plumb.probes.traffic.outside import surroundings
 
-    order = {box.id: number for number, box in enumerate(reader.containers())}
+    order = {container.id: number for number, container in enumerate(reader.containers())}
     members = [
         (member.box, list(member.ends))
         for member in sorted(resolver.members, key=lambda each: order[each.box.id])
     ]
     places = {HOST: "", **{member.box.name: member.place.ns for member in resolver.members}}
-    own = reader.settings
-    walls = frozenset(version for version in (4, 6) if own.firewall(version) and own.ip_forward)
+    settings = reader.settings
+    filtered = frozenset(
+        version for version in (4, 6) if settings.firewall(version) and settings.ip_forward
+    )
     return expected(
         members,
         places,
         surroundings(members, resolver.networks, outside, world),
-        Host(own.userland_proxy, walls),
+        Host(settings.userland_proxy, filtered),
     )
 
 
 def _alike(wanted: Expected) -> dict[str, str]:
-    """What containers that are on the same networks are called together."""
+    """Label of each container that shares its set of networks with others, by name."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, networks in wanted.networks.items():
         groups.setdefault(networks, []).append(name)

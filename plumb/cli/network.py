@@ -281,7 +281,8 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
     if not (force or dry_run):
         caller.this.require_own_process()  # the terminal is its
         click.confirm(
-            "This will remove all custom networks not used by at least one container.\nAre you sure?",
+            "This will remove all custom networks not used by at least one container.\n"
+            "Are you sure?",
             abort=True,
         )
 

@@ -90,7 +90,7 @@ def probe(
 
 
 class _How(NamedTuple):
-    """How often to ask, how long to wait, whether to listen there, and on which link to watch."""
+    """Options of a probe: repetitions, timeout in seconds, listener there or not, watched link."""
 
     times: int
     seconds: float
@@ -113,9 +113,9 @@ def _answers(
         return arp_dns_mtu.name(place, target.name, files, versions, how.seconds)
     found = []
     for question in probe_specs(resolver, place, files, target, versions):
-        with _watched(how.link, question) as seen:
+        with _watched(how.link, question) as on_link:
             answer = _answer(question, how)
-        answer.on_link = seen
+        answer.on_link = on_link
         found.append(answer)
     return found
 
@@ -145,17 +145,20 @@ def _answer(question: ProbeSpec, how: _How) -> ProbeResult:
 
 @contextmanager
 def _watched(link: str | None, question: ProbeSpec) -> Iterator[list[str]]:
-    """What is seen of a question on a link, in words, when the with block is over."""
-    seen: list[str] = []
+    """Record a probe's packets on a link.
+
+    The list is filled, one text for each packet, when the with block is over.
+    """
+    packets: list[str] = []
     if link is None:
-        yield seen
+        yield packets
         return
     from plumb.probes.packets.encapsulation import Tap
 
     with Tap("", link) as tap:
-        yield seen
+        yield packets
         about = [wrapped for wrapped in tap.seen() if _concerns(wrapped, question)]
-    seen += dict.fromkeys(map(str, about)) or ["nothing of it"]
+    packets += dict.fromkeys(map(str, about)) or ["nothing of it"]
 
 
 def _concerns(wrapped: Wrapped, question: ProbeSpec) -> bool:
@@ -165,7 +168,7 @@ def _concerns(wrapped: Wrapped, question: ProbeSpec) -> bool:
 
 
 def line(answer: ProbeResult) -> str:
-    """An answer as a line for people, and one more for each thing that was seen on the link."""
+    """Format an answer as a line for people, and one more for each packet on the watched link."""
     question, words = answer.question, []
     words += answer.found
     if answer.mtu:
@@ -189,7 +192,10 @@ def line(answer: ProbeResult) -> str:
             else f"{question.name}   {question.where}"
         )
     return "\n".join(
-        [f"{head}   {', '.join(words)}", *(f"    on the link: {seen}" for seen in answer.on_link)]
+        [
+            f"{head}   {', '.join(words)}",
+            *(f"    on the link: {packet}" for packet in answer.on_link),
+        ]
     )
 
 
@@ -197,7 +203,10 @@ def _times(answer: ProbeResult) -> str:
     times = [1000 * seconds for seconds in answer.seconds]
     if answer.sent == 1:
         return f"answered, time={times[0]:.3f} ms"
-    return f"{len(times)} of {answer.sent} answered, time={sum(times) / len(times):.3f} ms on average, time={max(times):.3f} ms at most"
+    return (
+        f"{len(times)} of {answer.sent} answered, time={sum(times) / len(times):.3f} ms on average,"
+        f" time={max(times):.3f} ms at most"
+    )
 
 
 def document(answer: ProbeResult) -> dict[str, object]:

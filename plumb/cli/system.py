@@ -38,12 +38,12 @@ def check(as_json: bool) -> int:
 
 
 def _in_the_way(obstacle: Obstacle) -> dict[str, object]:
-    wall = obstacle.wall
+    firewall = obstacle.wall
     return {
         "State": "walled off",
-        "Key": ("wall", wall.tool, wall.family, wall.table, wall.chain),
-        "Thing": str(wall),
-        "Now": wall.why,
+        "Key": ("wall", firewall.tool, firewall.family, firewall.table, firewall.chain),
+        "Thing": str(firewall),
+        "Now": firewall.why,
         "Networks": [net.name for net in obstacle.networks],
         "Advice": obstacle.advice,
     }

@@ -1,19 +1,19 @@
-"""The model: what is asked for, as frozen values, and the rules for it. No I/O.
+"""The model: the intended state as frozen values, and the rules for it. No I/O.
 
 cnm                Network, Sandbox, Endpoint: the Container Network Model
 settings           the keys of Docker's daemon.json that concern networking
 driver_options     the drivers' modes and options, as values
-driver_traits      what tells one driver's networks from another's: on a LAN, with a bridge, ports
-ports              published ports, as a container asks for them and as its endpoints have them
+driver_traits      differences between the drivers' networks: on a LAN, with a bridge, ports
+ports              published ports, as a container requests them and as its endpoints have them
 keywords           keyword parameters of the library's verbs: types, and their values parsed
-container_options  options of one container that are not about its networks, parsed
+container_options  options of one container other than its networks', parsed
 parse              labels and flags: text in, typed values out
-ipam               chooses a network's subnet and an endpoint's address
-port_mapping       which container port is published at which host port
+ipam               the choice of a network's subnet and of an endpoint's address
+port_mapping       allocation of host ports to published container ports
 legacy_links       environment variables of `--link`
 etc_files          the text of a container's resolv.conf and hosts
-paths              where files lie under a root
-netns_state        what stands in a namespace while a packet passes, for causes
+paths              paths of files under a root
+netns_state        state of a namespace while a packet passes, for causes
 net                packets, targets and resolv.conf as values, for probes and traces
 observations       sightings of a packet: frames, rule hits, drops
 foreign_firewall   rules of other firewalls in a common form, and what they drop

@@ -1,4 +1,4 @@
-"""The Container Network Model: what was asked for, as frozen values.
+"""The Container Network Model: networks, sandboxes and endpoints as frozen values.
 
     Sandbox ──< Endpoint >── Network
 
@@ -48,7 +48,7 @@ class Pool:
 
     @property
     def router(self) -> IPAddress | None:
-        """Whom containers use as default gateway.
+        """Default gateway of the containers in this subnet.
 
         `--aux-address DefaultGatewayIPv4=…` overrides the bridge.
         """
@@ -113,9 +113,10 @@ class Network:
 
     @property
     def link(self) -> str:
-        """Its link in the host; empty for a driver whose networks have none.
+        """Name of the network's link in the host; empty for a driver whose networks have none.
 
-        Its name is what was asked for, or the driver's prefix and twelve digits of the id.
+        The user names it with an option; else it is the driver's prefix and twelve digits of the
+        id.
         """
         prefix = self.traits.link_prefix
         return self.own.link or (prefix + self.id[:12] if prefix else "")
@@ -132,22 +133,28 @@ class Network:
 
     @property
     def predefined(self) -> bool:
-        """Whether it is one of the three that are always there."""
+        """True if it is one of Docker's three predefined networks: bridge, host and none."""
         return self.name in PREDEFINED
 
     @property
     def default(self) -> bool:
-        """Whether it is the default bridge network, which differs from others in names and settings."""
+        """True if it is the default bridge network.
+
+        Docker gives that one no embedded DNS server, and some settings of its own.
+        """
         return self.name == DEFAULT_NETWORK
 
     @property
     def layer3(self) -> bool:
-        """Whether there is no neighbour in it, so that all packets just go to the link (ipvlan's l3 and l3s)."""
+        """True if the network resolves no neighbours: ipvlan's modes l3 and l3s.
+
+        All packets go straight to the link.
+        """
         return self.own.layer3
 
     @property
     def closed(self) -> bool:
-        """Whether nothing leads out: it is internal, or its parent is a dummy."""
+        """True if no packet leaves the network: it is internal, or its parent is a dummy."""
         return self.internal or (self.on_lan and not self.parent)
 
     def pool(self, version: int) -> Pool | None:
@@ -164,7 +171,7 @@ class Network:
         return None if pool is None or self.closed or self.layer3 else pool.router
 
     def leads_out(self, ip: IPInterface) -> bool:
-        """Whether it provides the way out for a container with this address.
+        """True if the network connects a container with this address to the outside.
 
         A macvlan or ipvlan network on a real parent does, as in Docker, even where no gateway was
         given for that subnet; then there is no default route.
@@ -179,7 +186,7 @@ PREDEFINED = frozenset({DEFAULT_NETWORK, "host", "none"})
 
 @dataclass(frozen=True)
 class Attachment:
-    """What was asked of a sandbox's place in a network; it outlives a stop, unlike the endpoint.
+    """Options of a sandbox's place in a network; they outlive a stop, unlike the endpoint.
 
     Attributes:
         network: the network's id, or its name while the network is not there yet.
@@ -213,8 +220,8 @@ class Endpoint:
 
     Attributes:
         id: 64 hex digits.
-        link: the link's name in the host, for good (its end of a cable) or only while it is made
-        (macvlan, ipvlan); ifname: in the sandbox.
+        link: the link's name in the host, for good (its end of a veth pair) or only while it is
+        made (macvlan, ipvlan); ifname: in the sandbox.
         mac: aa:bb:cc:dd:ee:ff; empty where it is the parent's (ipvlan).
         ip, ip6: addresses with the subnet's prefix length.
         ports: what is published of it, as long as it is the gateway of that address family.
@@ -236,32 +243,32 @@ class Endpoint:
 
     @property
     def ips(self) -> tuple[IPInterface, ...]:
-        """Its addresses in the network's subnets, IPv4 first."""
+        """Addresses in the network's subnets, IPv4 first."""
         return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
 
     def address(self, version: int) -> IPInterface | None:
-        """Its address of one family."""
+        """Address of one family, None where the endpoint has none."""
         return self.ip if version == 4 else self.ip6
 
     def target(self, port: Port) -> IPAddress:
-        """The address that a published port leads to.
+        """Destination address of a published port.
 
-        Of the same family, or IPv4 where there is no IPv6.
+        It is of the host address's family, or IPv4 where the endpoint has no IPv6.
         """
         found = self.ip if port.host_ip.version == 4 or self.ip6 is None else self.ip6
         assert found is not None
         return found.ip
 
     def rewrites(self, port: Port) -> bool:
-        """Whether NAT leads from the host to a published port.
+        """True if NAT leads from the host to a published port.
 
-        It stays within a family, and needs a port of the host.
+        NAT stays within a family, and needs a port of the host.
         """
         return bool(port.host_port) and self.target(port).version == port.host_ip.version
 
 
 class Status(StrEnum):
-    """Where a sandbox is in its life."""
+    """State in a sandbox's life."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -269,7 +276,9 @@ class Status(StrEnum):
 
 
 class Linked(NamedTuple):
-    """A container that another one is linked to on the default network, as it was when both were running.
+    """A container that another one links to, as it was when both were running.
+
+    The link is one of the default network; user-defined networks have aliases instead.
 
     Attributes:
         id, alias: which, and what it is called where it is linked to.
@@ -355,17 +364,17 @@ class Sandbox:
         return hashlib.sha256(f"sandbox {self.id}".encode()).hexdigest()
 
     def attachment(self, net: Network) -> Attachment | None:
-        """What was asked of its place in a network, which may be recorded by id or by name."""
+        """Attachment to a network, which the sandbox records by id or by name; None without one."""
         return next((wish for wish in self.attachments if wish.network in (net.id, net.name)), None)
 
     @property
     def target(self) -> str:
-        """Whose network stack it shares ("container:ID"), or empty."""
+        """Id of the container whose network stack it shares (mode "container:ID"), or empty."""
         return self.mode.partition(":")[2]
 
     @property
     def shares(self) -> bool:
-        """Whether it has no network stack of its own."""
+        """True if it has no network stack of its own."""
         return self.mode == "host" or bool(self.target)
 
 

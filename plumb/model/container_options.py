@@ -39,7 +39,10 @@ def port_range(text: str, what: str) -> tuple[int, int]:
 
 
 def published(text: str) -> tuple[PortBinding, ...]:
-    """`-p [[HOSTIP:][HOSTPORT[-END]]:]PORT[-END][/PROTOCOL]`, or the long form `published=…,target=…`.
+    """Parse the value of `-p`.
+
+    Its short form is `[[HOSTIP:][HOSTPORT[-END]]:]PORT[-END][/PROTOCOL]`, its long form
+    `published=…,target=…`.
 
     Raises:
         Invalid: with Docker's words.
@@ -192,7 +195,7 @@ def capability(text: str) -> str:
 def capabilities(
     add: Iterable[str], drop: Iterable[str], privileged: bool = False
 ) -> tuple[str, ...]:
-    """What a command may do: Docker's default set, less what is dropped, plus what is added."""
+    """Capabilities of a command: Docker's default set, less what is dropped, plus what is added."""
     if privileged:
         return CAPABILITIES
     add, drop = set(add), set(drop)
@@ -262,7 +265,8 @@ def container_sysctl(text: str) -> tuple[str, str]:
         or not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+", ".".join(words))
     ):
         raise Invalid(
-            f"invalid sysctl {text!r}: only settings of the network namespace, net.…=VALUE, can be given"
+            f"invalid sysctl {text!r}: "
+            "only settings of the network namespace, net.…=VALUE, can be given"
         )
     if (
         len(words) == 5

@@ -55,7 +55,7 @@ class DriverOptions:
 
 
 class GatewayMode(StrEnum):
-    """How a bridge network meets the rest of the world, per address family."""
+    """Translation and filtering between a bridge network and the outside, per address family."""
 
     NAT = "nat"
     NAT_UNPROTECTED = "nat-unprotected"
@@ -91,7 +91,7 @@ class BridgeOptions(DriverOptions):
 
 
 class MacvlanMode(StrEnum):
-    """Who of a parent's macvlan links reaches whom."""
+    """Reachability between a parent's macvlan links."""
 
     BRIDGE = "bridge"
     PRIVATE = "private"
@@ -126,7 +126,7 @@ class MacvlanOptions(DriverOptions):
 
 
 class IpvlanMode(StrEnum):
-    """On which layer a parent hands packets to its ipvlan links."""
+    """Layer on which a parent hands packets to its ipvlan links."""
 
     L2 = "l2"
     L3 = "l3"
@@ -134,7 +134,7 @@ class IpvlanMode(StrEnum):
 
 
 class IpvlanFlag(StrEnum):
-    """Who of a parent's ipvlan links reaches whom."""
+    """Reachability between a parent's ipvlan links."""
 
     BRIDGE = "bridge"
     PRIVATE = "private"

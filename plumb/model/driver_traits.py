@@ -1,4 +1,4 @@
-"""Traits: what tells one driver's networks from another's, as far as values and words depend on it.
+"""Traits: differences between the drivers' networks, as far as values and words depend on them.
 
 A driver (`drivers/driver.py`) is a `Traits` with the functions that build its networks. The model
 lies below the drivers, so it has only the base, and the table of drivers is handed to it: by the

@@ -1,4 +1,4 @@
-"""Names: the files by which programs in a container find theirs and others' addresses.
+"""Name files: the hosts and resolv.conf with which programs in a container resolve names.
 
 Three files are bind-mounted over the container's /etc: `hostname`; `hosts`, with a line for each of
 its addresses; `resolv.conf`, which says whom to ask. Programs read `hosts` first, so a container
@@ -7,8 +7,10 @@ always finds itself.
 A resolv.conf is made from the host's, in one of three ways:
 
     host network          as it is: the container has the host's interfaces, so also its loopback
-    default network       without what a container cannot reach: the host's loopback, IPv6 where it has none
-    user-defined network  127.0.0.11 alone, where the embedded DNS server answers; that one asks the servers of the host's file
+    default network       without what a container cannot reach: the host's loopback,
+                          IPv6 where the container has none
+    user-defined network  127.0.0.11 alone, where the embedded DNS server answers; that one
+                          forwards to the servers of the host's file
 
 What is given for the container, or else in the settings, goes before what the host has, for the
 servers, the search domains and the options each by itself. Comments at the end of the file tell
@@ -71,9 +73,9 @@ def hosts(box: Sandbox, ends: Ends) -> str:
 
 
 def _extra(box: Sandbox, text: str) -> tuple[IPAddress, ...]:
-    """What --add-host gives a name.
+    """Addresses that an --add-host name stands for.
 
-    An address, or the host's as they were when the container was started.
+    `host-gateway` stands for the host's addresses as they were when the container was started.
     """
     if text == HOST_GATEWAY:
         return box.host_gateways
@@ -82,7 +84,7 @@ def _extra(box: Sandbox, text: str) -> tuple[IPAddress, ...]:
 
 
 def has_ipv6(box: Sandbox) -> bool:
-    """Whether IPv6 is on in the container at all.
+    """True if IPv6 is on in the container.
 
     `--sysctl net.ipv6.conf.all.disable_ipv6=1` switches it off.
     """
@@ -93,7 +95,10 @@ def has_ipv6(box: Sandbox) -> bool:
 
 
 def _overridden(box: Sandbox, source: str, settings: Settings) -> tuple[ResolvConf, list[str]]:
-    """The host's directives with the container's own or the settings' in their place, and what was replaced."""
+    """Parse the host's resolv.conf and put the container's directives, or the settings', in place.
+
+    The list names the directives that were replaced.
+    """
     found, replaced = parse(source), []
     if box.dns or settings.dns:
         found.servers = [str(ip) for ip in box.dns or settings.dns]
@@ -152,9 +157,9 @@ def resolv_conf(box: Sandbox, ends: Ends, source: str, settings: Settings) -> st
 
 
 def asks_itself(box: Sandbox) -> bool:
-    """Whether its resolv.conf names the embedded DNS server.
+    """True if the container's resolv.conf names the embedded DNS server.
 
-    While that runs, and as Docker leaves the file when it stops.
+    It does while that server runs; Docker leaves the file so when the container stops.
     """
     if box.dns_udp or box.status is Status.RUNNING or not box.started:
         return bool(box.dns_udp)
@@ -176,9 +181,9 @@ def _keep_reachable(found: ResolvConf, six: bool) -> bool:
 
 
 def reachable(server: str, six: bool) -> bool:
-    """Whether a container could reach this server of the host's.
+    """True if a container reaches this name server of the host's.
 
-    Not on the host's loopback, of a family it has.
+    The server must not be on the host's loopback, and of a family that the container has.
     """
     ip = ip_address(server)
     return not ip.is_loopback and (ip.version == 4 or six)
@@ -194,7 +199,7 @@ def _is_wrong_ndots(option: str) -> bool:
 
 
 def upstreams(box: Sandbox, source: str, settings: Settings) -> tuple[Upstream, ...]:
-    """Whom the embedded DNS server asks for what it does not know.
+    """Name servers to which the embedded DNS server forwards what it does not know.
 
     The host's own servers are asked from the host, where also those on its loopback can be reached.
     Those that the user named are asked from the sandbox.
@@ -209,9 +214,9 @@ def upstreams(box: Sandbox, source: str, settings: Settings) -> tuple[Upstream, 
 
 
 def ndots_set(box: Sandbox, source: str, settings: Settings) -> bool:
-    """Whether the user, the settings or the host's resolv.conf say ndots.
+    """True if the user, the settings or the host's resolv.conf set ndots.
 
-    Then names without a dot are not asked for elsewhere.
+    The embedded DNS server then forwards no name without a dot.
     """
     return _sets_ndots(_overridden(box, source, settings)[0])
 
@@ -220,6 +225,6 @@ def ndots_set(box: Sandbox, source: str, settings: Settings) -> bool:
 
 
 def dns_names(box: Sandbox, aliases: Sequence[str]) -> list[str]:
-    """The names under which a container is known on a user-defined network, each once, its own first."""
+    """Names of a container on a user-defined network, each once, its own first."""
     names = [box.name, *aliases, box.id[:12], *([box.hostname] if box.owns_hostname else [])]
     return list(dict.fromkeys(names))

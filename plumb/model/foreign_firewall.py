@@ -1,22 +1,20 @@
-"""Walls: what somebody else's firewall drops. They are read and judged, never made.
+"""Other firewalls: base chains that plumb did not make. plumb reads and judges them, no more.
 
-A packet that the host forwards passes every base chain that hooks into its way, in the order of
+A packet that the host forwards passes every base chain of the hooks on its path, in the order of
 their priorities, whoever made it. "Accept" ends the walk through that one chain only; "drop" is the
 end of the packet. So a chain of another firewall that drops what it does not know (by its policy,
 or by a last rule that matches all) drops what plumb has let through as well, and neither `iptables
--L` nor plumb's own chains show anything of it. It must let the bridges pass by itself.
+-L` nor plumb's own chains show anything of it. That chain must accept the bridges itself.
 
-Whether it does is told from its rules, for the three kinds of packets that a bridge network lives
-by:
+plumb judges from its rules if it does, for the three kinds of packets that a bridge network needs:
 
     out     from a container to elsewhere, the first packet of a connection
     back    an answer to it
     in      from elsewhere to a published port, already rewritten to the container
 
-Rules can ask for much that is not known here: ports, marks, times. A rule that names the bridge or
-its subnet and accepts
-counts as letting pass, whatever else it asks for: who wrote it had this traffic in mind. A drop
-counts if it is certain.
+Rules have conditions that are not known here: ports, marks, times. A rule that names the bridge or
+its subnet and accepts counts as accepting, whatever else its conditions are: its author had this
+traffic in mind. A drop counts if it is certain.
 """
 
 from __future__ import annotations
@@ -54,7 +52,7 @@ class Traffic(NamedTuple):
 
 
 class Fit(IntEnum):
-    """How much of some traffic a condition holds for."""
+    """Share of some traffic that matches a condition."""
 
     NONE = 0
     SOME = 1
@@ -62,7 +60,7 @@ class Fit(IntEnum):
 
 
 class Condition(NamedTuple):
-    """One condition of a rule.
+    """A condition of a rule.
 
     Attributes:
         key: what is compared: "iifname", "oifname", "iifkind", "oifkind", "saddr", "daddr", "ct
@@ -77,12 +75,12 @@ class Condition(NamedTuple):
     negated: bool = False
 
     def fit(self, traffic: Traffic) -> Fit:
-        """How much of the traffic it holds for."""
+        """Share of the traffic that matches the condition."""
         found = self._fit(traffic)
         return Fit(Fit.ALL - found) if self.negated else found
 
     def names(self, traffic: Traffic) -> bool:
-        """Whether it is about this very bridge or its subnet."""
+        """True if the condition names this very bridge or its subnet."""
         near = ("iifname", "saddr") if traffic.way is TrafficKind.OUT else ("oifname", "daddr")
         return self.key in near and not self.negated and self.fit(traffic) is Fit.ALL
 
@@ -117,7 +115,7 @@ def _same(name: str, value: str) -> bool:
 
 
 def _covers(value: str, subnet: IPNetwork) -> Fit:
-    """How much of a subnet lies in an address, a prefix or a range; a set's name tells nothing."""
+    """Share of a subnet in an address, prefix or range; unknown (SOME) for the name of a set."""
     try:
         if "-" in value:
             first, last = (int(ip_address(end)) for end in value.split("-"))
@@ -151,7 +149,7 @@ class FirewallRule(NamedTuple):
     target: str = ""
 
     def fit(self, traffic: Traffic) -> Fit:
-        """How much of the traffic it holds for."""
+        """Share of the traffic that matches all conditions of the rule."""
         return min((condition.fit(traffic) for condition in self.conditions), default=Fit.ALL)
 
 
@@ -179,13 +177,13 @@ class ForeignFirewall:
 
     @property
     def stands(self) -> bool:
-        """Whether it is a wall at all: what no rule accepts is dropped."""
+        """True if the chain drops what none of its rules accepts."""
         last = self.lines.get(self.chain, ())[-1:]
         return self.policy == "drop" or last == (FirewallRule(verdict="drop"),)
 
     @property
     def why(self) -> str:
-        """Why it drops."""
+        """Reason why the chain drops packets, in words."""
         return (
             "its policy is drop"
             if self.policy == "drop"
@@ -193,14 +191,14 @@ class ForeignFirewall:
         )
 
     def concerns(self, version: int) -> bool:
-        """Whether packets of an address family come by."""
+        """True if packets of an address family pass this chain."""
         return self.family in ("inet", "ip" if version == 4 else "ip6")
 
     def stops(self, traffic: Traffic) -> bool:
-        """Whether it drops this traffic, as far as it is known where it comes by: by its bridge.
+        """True if the chain drops this traffic where it passes by its bridge.
 
         Before routing, packets come from the bridge; after it, they go there. On the other side
-        they are the host's own, and whoever walls that off knows why.
+        they are the host's own, and an administrator who drops those means to.
         """
         if (self.hook, traffic.way is TrafficKind.OUT) in (
             ("prerouting", False),
@@ -212,7 +210,7 @@ class ForeignFirewall:
         ) != "accept"
 
     def _verdict(self, chain: str, traffic: Traffic, sure: bool, named: bool) -> str:
-        """What a chain says: accept, drop, or nothing.
+        """Walk a chain and return its verdict: accept, drop, or nothing.
 
         Args:
             chain: its name.
@@ -231,9 +229,9 @@ class ForeignFirewall:
             if line.verdict == "drop" and certain:
                 return "drop"
             if line.verdict in ("jump", "goto"):
-                said = self._verdict(line.target, traffic, certain, about)
-                if said or (certain and line.verdict == "goto"):
-                    return said
+                verdict = self._verdict(line.target, traffic, certain, about)
+                if verdict or (certain and line.verdict == "goto"):
+                    return verdict
             if line.verdict == "return" and fit is Fit.ALL:
                 break
         return ""
@@ -247,30 +245,30 @@ class ForeignFirewall:
         return f"{where}, chain {self.chain} (hook {self.hook}, priority {self.priority})"
 
 
-def openings(wall: ForeignFirewall, bridges: Sequence[str]) -> list[str]:
-    """Commands that let bridges pass a wall, at the head of its chain.
+def openings(firewall: ForeignFirewall, bridges: Sequence[str]) -> list[str]:
+    """Commands that insert accepting rules for bridges at the head of the chain.
 
     Firewalld's chains are changed through firewalld.
     """
-    if wall.table == "firewalld":
+    if firewall.table == "firewalld":
         return [
             f"firewall-cmd {keep}--zone=trusted --add-interface={bridge}"
             for bridge in bridges
             for keep in ("", "--permanent ")
         ]
     sides = [
-        side for side, hook in (("iif", "postrouting"), ("oif", "prerouting")) if wall.hook != hook
+        side
+        for side, hook in (("iif", "postrouting"), ("oif", "prerouting"))
+        if firewall.hook != hook
     ]
-    if wall.tool != "nft":
-        table = "" if wall.table == "filter" else f"-t {wall.table} "
+    if firewall.tool != "nft":
+        table = "" if firewall.table == "filter" else f"-t {firewall.table} "
         return [
-            f"{wall.tool} {table}-I {wall.chain} -{side[0]} {bridge} -j ACCEPT"
+            f"{firewall.tool} {table}-I {firewall.chain} -{side[0]} {bridge} -j ACCEPT"
             for bridge in bridges
             for side in sides
         ]
     quoted = [f'"{bridge}"' for bridge in bridges]
     names = quoted[0] if len(quoted) == 1 else f"{{ {', '.join(quoted)} }}"
-    return [
-        f"nft insert rule {wall.family} {wall.table} {wall.chain} {side}name {names} accept"
-        for side in sides
-    ]
+    chain = f"{firewall.family} {firewall.table} {firewall.chain}"
+    return [f"nft insert rule {chain} {side}name {names} accept" for side in sides]

@@ -1,4 +1,4 @@
-"""IPAM: which subnet a network gets, and which address an endpoint.
+"""IPAM: the choice of a network's subnet and of an endpoint's address.
 
 All pure; the caller keeps what is taken.
 
@@ -42,12 +42,12 @@ def unique_local(host: str) -> AddressPool:
 
 
 def pools(configured: Sequence[AddressPool], version: int, host: str) -> tuple[AddressPool, ...]:
-    """Where subnets of one family come from.
+    """Address pools for the subnets of one family.
 
-    The configured pools if there are any, else Docker's.
+    These are the configured pools if there are any, else Docker's.
     """
-    mine = tuple(pool for pool in configured if pool.base.version == version)
-    return mine or (LOCAL_POOLS if version == 4 else (unique_local(host),))
+    matching = tuple(pool for pool in configured if pool.base.version == version)
+    return matching or (LOCAL_POOLS if version == 4 else (unique_local(host),))
 
 
 def choose_subnet(candidates: Iterable[AddressPool], taken: Iterable[IPNetwork]) -> IPNetwork:
@@ -79,7 +79,7 @@ def choose_subnet(candidates: Iterable[AddressPool], taken: Iterable[IPNetwork])
 
 
 def reserved(ip: IPAddress, subnet: IPNetwork) -> bool:
-    """Whether nobody can have this address of the subnet."""
+    """True if no endpoint may have this address of the subnet."""
     if subnet.max_prefixlen - subnet.prefixlen < 2:
         return False
     if ip == subnet.network_address:
@@ -130,18 +130,21 @@ def plan_pools(
         pool = _holding(found.values(), span.network_address, f"ip-range {span}")
         if pool.range is not None:
             raise Invalid(
-                f"cannot configure multiple ranges ({span}, {pool.range}) on the same subnet ({pool.subnet})"
+                f"cannot configure multiple ranges ({span}, {pool.range})"
+                f" on the same subnet ({pool.subnet})"
             )
         if span.prefixlen < pool.subnet.prefixlen:
             raise Invalid(
-                f"invalid ip-range {span}: CIDR block is bigger than its parent subnet {pool.subnet}"
+                f"invalid ip-range {span}: "
+                f"CIDR block is bigger than its parent subnet {pool.subnet}"
             )
         found[pool.subnet] = Pool(pool.subnet, span)
     for gateway in gateways:
         pool = _holding(found.values(), gateway, f"gateway {gateway}")
         if pool.gateway is not None:
             raise Invalid(
-                f"cannot configure multiple gateways ({gateway}, {pool.gateway}) for the same subnet ({pool.subnet})"
+                f"cannot configure multiple gateways ({gateway}, {pool.gateway})"
+                f" for the same subnet ({pool.subnet})"
             )
         found[pool.subnet] = Pool(pool.subnet, pool.range, usable(gateway, pool.subnet, "gateway"))
     for name, text in aux.items():

@@ -1,8 +1,8 @@
-"""Keyword parameters of the library's verbs, and their values read: each type is written here once.
+"""Keyword parameters of the library's verbs: their types, each written once, and their parsers.
 
-The type checker sees them at every call (PEP 692), and what it has not seen, a misspelt keyword or a
-number where text is meant, is refused here in one sentence. Text is taken as the command line's
-options take it, and values of plumb's own types as they are.
+The type checker checks them at every call (PEP 692). A value that it did not check, a misspelt
+keyword or a number where text is meant, is refused here in one sentence. Text is parsed as the
+command line's options are, and values of plumb's own types are taken as they are.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class EndpointOptions(TypedDict, total=False):
 
 
 class ContainerOptions(TypedDict, total=False):
-    """Keywords of `create` and `run`: what a container shall be; without one it is as the flag's default.
+    """Keywords of `create` and `run`; one that is not given has the default of Docker's flag.
 
     Attributes:
         network: its networks; the default network where none is named.
@@ -152,7 +152,7 @@ def text(value: object, what: str) -> str:
 
 
 def texts(value: object, what: str) -> tuple[str, ...]:
-    """One text or several.
+    """Parse a text or several.
 
     Raises:
         Invalid: it is neither.
@@ -211,7 +211,7 @@ def _several(value: object, what: str, *one: type) -> tuple[object, ...]:
 
 
 def network(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked of a network, from the keywords of `create_network`: as `networks.create` takes it.
+    """Parse the keywords of `create_network` into parameters of `networks.create`.
 
     Raises:
         Invalid: an unknown keyword, or a value that makes no sense.
@@ -262,7 +262,7 @@ NETWORK: dict[str, Callable[[object, str], Any]] = {
 
 
 def attachment(network: str, options: Mapping[str, Any]) -> Attachment:
-    """What is asked of a place in a network, from the keywords of `connect`.
+    """Parse the keywords of `connect` into an attachment.
 
     Raises:
         Invalid: an unknown keyword, or a value that makes no sense.

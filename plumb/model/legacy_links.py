@@ -1,11 +1,11 @@
-"""Links: what a container is told of another one that it is linked to (`--link`), in its environment.
+"""Links: environment variables that describe a linked container (`--link`) to a command.
 
 Before there were networks with names, this was how a program found a server: Docker 0.6 set
 variables like
 
     DATABASE_PORT=tcp://172.17.0.2:5432              the first port, TCP before others
-    DATABASE_PORT_5432_TCP_ADDR=172.17.0.2           and of every port its address, number and protocol
-    DATABASE_ENV_POSTGRES_USER=app                   and what the other one was told itself
+    DATABASE_PORT_5432_TCP_ADDR=172.17.0.2           of every port the address, number, protocol
+    DATABASE_ENV_POSTGRES_USER=app                   and the other container's environment
 
 A command's environment cannot change while it runs, so the variables say what was so when it was
 started. The hosts file, which has the linked container's names too, follows when that one comes
@@ -25,7 +25,7 @@ Open = tuple[int, str]
 
 
 def known(box: Sandbox, alias: str, ips: Sequence[IPAddress]) -> Linked:
-    """What another container knows of this one, by that alias.
+    """Description of this container for another one that links to it by that alias.
 
     Args:
         ips: its addresses on the default network.

@@ -1,7 +1,7 @@
-"""Facts: what stands in a namespace while a packet passes, one value for each reading.
+"""Facts: state of a namespace while a packet passes, one value for each reading.
 
-They are what the kernel says when it is asked, not what anybody intended: links with the other ends
-of their cables, addresses, neighbours, who listens, what connection tracking remembers, settings.
+They are the kernel's own state, not the intended one: links with the other ends of their veth
+pairs, addresses, neighbours, listeners, entries of connection tracking, settings.
 Causes (`causes`) are found in them.
 """
 
@@ -20,7 +20,7 @@ STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blo
 
 @dataclass(frozen=True)
 class Port:
-    """What a bridge knows of one of its ports.
+    """State of a bridge's port, as the bridge has it.
 
     Attributes:
         state: by the spanning tree protocol's number, 3 is forwarding.
@@ -65,9 +65,9 @@ class Link:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """What a namespace knows of a neighbour's MAC address.
+    """An entry of a namespace's neighbour table (ARP, NDP).
 
-    State "REACHABLE", "FAILED", … as `ip neigh` has it.
+    Its state is "REACHABLE", "FAILED", … as `ip neigh` has it.
     """
 
     dev: str
@@ -92,7 +92,7 @@ class Listener:
     who: str = ""
 
     def takes(self, ip: IPAddress) -> bool:
-        """Whether what comes in for that address meets it."""
+        """True if a packet for that address reaches the listener."""
         if self.ip == ip:
             return True
         return self.ip.is_unspecified and (
@@ -102,7 +102,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class RouteAnswer:
-    """What the kernel's routing said to a question.
+    """Result of a route lookup (RTM_GETROUTE).
 
     Attributes:
         dst: where to; type: "unicast", "local", "broadcast", "blackhole", "prohibit",
@@ -134,7 +134,7 @@ class RouteAnswer:
 
 @dataclass(frozen=True)
 class ConnTuple:
-    """From where to where packets of one direction go, as connection tracking has it.
+    """Addresses and ports of one direction of a flow, as connection tracking has them.
 
     Attributes:
         sport, dport: ports, 0 where the protocol has none.
@@ -185,7 +185,7 @@ class ConntrackEntry:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that was read in one namespace.
+    """State that was read in one namespace.
 
     Attributes:
         there: the routing's answer for the question's destination as the namespace saw it; back:
@@ -216,7 +216,7 @@ class Facts:
         )
 
     def has(self, ip: IPAddress) -> bool:
-        """Whether an address is its own."""
+        """True if the namespace has this address itself."""
         return ip.is_loopback or any(address.ip == ip for _, address in self.addresses)
 
     def setting(self, name: str) -> str:

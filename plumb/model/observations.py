@@ -1,4 +1,4 @@
-"""Records: what was seen of a packet, one value for each sighting, whatever mechanism it came from."""
+"""Records: one value for each sighting of a packet, whatever mechanism it came from."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CapturedFrame:
 
 
 class RuleKind(StrEnum):
-    """What of a chain decided."""
+    """Part of a chain that decided: a rule, the return from a called chain, the policy."""
 
     RULE = "rule"
     RETURN = "return"  # the end of a chain that was jumped to
@@ -115,7 +115,7 @@ class KernelDrop:
 
 @dataclass(frozen=True)
 class Flow:
-    """Which packets are meant: those of one conversation, by what NAT leaves alone.
+    """Packets of one conversation, identified by what NAT leaves alone.
 
     Attributes:
         version: 4 or 6.

@@ -1,4 +1,4 @@
-"""Docker's labels and flags: text in, typed values out, nonsense refused here at the edge.
+"""Docker's labels and flags: text in, typed values out; nonsense is refused here at the edge.
 
 Docker ignores an option key that it does not know, so that a slip of the pen silently builds
 another network than was asked for. plumb refuses it and names the nearest key that exists.
@@ -33,7 +33,7 @@ BRIDGE = PREFIX + "bridge."
 
 
 def boolean(text: str) -> bool:
-    """What Go's strconv.ParseBool takes for a truth value, which is what Docker takes.
+    """Parse a truth value as Go's strconv.ParseBool, and so Docker, does.
 
     Raises:
         ValueError: it is none.
@@ -260,7 +260,8 @@ def interface_sysctls(text: str) -> Pairs:
             )
         if words[0] != "net" or words[1] not in ("ipv4", "ipv6", "mpls"):
             raise ValueError(
-                f"unrecognised network interface sysctl {name!r}: it begins with net.ipv4, net.ipv6 or net.mpls"
+                f"unrecognised network interface sysctl {name!r}: "
+                "it begins with net.ipv4, net.ipv6 or net.mpls"
             )
         if len(words) != 5 or words[3].upper() != "IFNAME":
             raise ValueError(f"sysctl {name!r} must have IFNAME in place of the interface's name")

@@ -1,4 +1,4 @@
-"""Where things lie on disk: everything under one root (`root.py`)."""
+"""Paths of plumb's files, all of them under one root (`root.py`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Layout:
 
     @property
     def run(self) -> str:
-        """What a boot clears."""
+        """Directory of the files that a boot clears."""
         return roots.run(self.root)
 
     @property

@@ -1,18 +1,20 @@
-"""Which ports are published where: from what was asked for to what is bound.
+"""Port mapping: from the published ports that a container requests to those that are bound.
 
-`-p 80` says a port of the container, and leaves the rest open: on which addresses of the host, on
-which port there. An endpoint publishes as long as it is its container's gateway, for each address
-family on its own, because an answer must leave the way by which the question came:
+`-p 80` names a port of the container, and leaves the host's addresses and port open. An endpoint
+publishes as long as it is its container's gateway, for each address family on its own, because a
+reply must leave by the path of the request:
 
-    host address    the one that was asked for, else the network's own (host_binding_ipv4), else 0.0.0.0 and ::
-    host port       the one that was asked for, else the next free one of the range, else of the kernel's ephemeral ports
-    routed          no host address, no host port: the world has a route to the container, the port is only opened
+    host address    the requested one, else the network's (host_binding_ipv4), else 0.0.0.0 and ::
+    host port       the requested one, else the next free one of the range,
+                    else of the kernel's ephemeral ports
+    routed          no host address, no host port: the outside has a route to the container,
+                    and the firewall accepts the port
 
 A container without IPv6 is published on IPv6 addresses of the host all the same, if the user-land
 proxy is there to speak IPv4 to it: no firewall rule can. Bindings that differ in the host address
-alone get one port number, so that a client may take either address. Numbers are handed out in turn,
-not the lowest first: a port that was given back rests for as long as possible, so that a client of
-the one before does not find somebody else.
+alone get one port number, so that a client may take either address. Numbers are allocated in turn,
+not the lowest first: a released port stays unused for as long as possible, so that a client of its
+previous container does not reach another one.
 """
 
 from __future__ import annotations
@@ -44,12 +46,12 @@ class Request(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether one host port alone will do."""
+        """True if one host port alone is acceptable."""
         return 0 < self.first == self.last
 
 
 def wanted(box: Sandbox) -> tuple[PortBinding, ...]:
-    """What a container wants published: what was said, and with -P whatever else it exposes."""
+    """Ports that a container publishes: those given with -p, and with -P the other exposed ones."""
     said = {(binding.port, binding.protocol) for binding in box.ports}
     exposed = (
         [
@@ -97,7 +99,7 @@ def requests(
     proxy: bool,
     ipv6: bool,
 ) -> list[Request]:
-    """What is to be published of an endpoint, in the order in which ports are given out.
+    """Requests for an endpoint's published ports, in the order in which they are allocated.
 
     Args:
         bindings: what was asked for.
@@ -173,9 +175,9 @@ def candidates(
 
 
 def clash(one: IPAddress, other: IPAddress) -> bool:
-    """Whether the same port of two addresses cannot be bound by two.
+    """True if two sockets cannot bind the same port of these two addresses.
 
-    All addresses of a family include each.
+    The unspecified address includes each address of its family.
     """
     return one.version == other.version and (
         one == other or one.is_unspecified or other.is_unspecified

@@ -1,4 +1,4 @@
-"""Published ports as values: as a container asks for them, and as its endpoints have them."""
+"""Published ports as values: as a container requests them, and as its endpoints have them."""
 
 from __future__ import annotations
 

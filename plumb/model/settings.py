@@ -33,7 +33,7 @@ DEFAULT_FILE = Path("/etc/plumb/config.json")
 
 @dataclass(frozen=True)
 class AddressPool:
-    """Where subnets come from.
+    """A pool that subnets are taken from.
 
     `size` is the prefix length of each (Docker's default-address-pools).
     """
@@ -73,14 +73,14 @@ class Settings:
     dns_opts: tuple[str, ...] = field(default=())
 
     def firewall(self, version: int) -> bool:
-        """Whether plumb writes firewall rules for this address family."""
+        """True if plumb writes firewall rules for this address family."""
         return self.iptables if version == 4 else self.ip6tables
 
     @property
     def opens(self) -> bool:
-        """Whether plumb makes the host forward.
+        """True if plumb switches on the host's IP forwarding.
 
-        With nftables it only looks whether the host does, as Docker.
+        With nftables plumb only checks that it is on, as Docker.
         """
         return self.ip_forward and self.firewall_backend == "iptables"
 
@@ -158,7 +158,8 @@ def _pool(value: Any) -> AddressPool:
         or not base.prefixlen <= size <= base.max_prefixlen
     ):
         raise ValueError(
-            f"{base} has a smaller prefix (/{base.prefixlen}) than the target size of that pool (/{size})"
+            f"{base} has a smaller prefix (/{base.prefixlen})"
+            f" than the target size of that pool (/{size})"
             if isinstance(size, int) and size < base.prefixlen
             else f"invalid size {size!r}"
         )
@@ -275,7 +276,8 @@ def checked(settings: Settings, where: str) -> Settings:
         and settings.default_gateway not in settings.bip.network
     ):
         raise Invalid(
-            f"{where}: default gateway {settings.default_gateway} must be part of {settings.bip.network}"
+            f"{where}: default gateway {settings.default_gateway}"
+            f" must be part of {settings.bip.network}"
         )
     return settings if settings.iptables else replace(settings, ip_masq=False)
 

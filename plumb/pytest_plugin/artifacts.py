@@ -1,8 +1,8 @@
-"""Artifacts: of a test that failed, a folder with the state of its labs, as the system's own tools show it.
+"""Artifacts: a folder with the state of a failed test's labs, as the system's own tools show it.
 
 DIR/tests-test_shop.py--test_web/
-    failure.txt         what the test said, with the stories of what it asked
-    check.txt           what plumb thinks of its own state
+    failure.txt         the error of the test, with the stories of its requests
+    check.txt           result of plumb check
     containers.json     plumb inspect, of all
     networks.json       plumb network inspect, of all
     NODE/*.txt          links, addresses, routes, neighbours, sockets, rules, sysctls of each place
@@ -31,7 +31,7 @@ def keep(folder: str, test: str, labs: Sequence[Lab], failure: str) -> list[tupl
     """
     place = Path(folder, re.sub(r"[^\w.\[\]=,+-]+", "-", test.replace("::", "--")).strip("-")[:200])
     place.mkdir(parents=True, exist_ok=True)
-    (place / "failure.txt").write_text(_told(failure, labs))
+    (place / "failure.txt").write_text(_failure_text(failure, labs))
     sections = [("plumb", f"the state of its labs is in {place.resolve()}")]
     for number, lab in enumerate(labs, 1):
         own = place / f"lab{number}" if len(labs) > 1 else place
@@ -49,6 +49,6 @@ def keep(folder: str, test: str, labs: Sequence[Lab], failure: str) -> list[tupl
     return sections
 
 
-def _told(failure: str, labs: Sequence[Lab]) -> str:
+def _failure_text(failure: str, labs: Sequence[Lab]) -> str:
     stories = [reach.story() for lab in labs for reach in dict.fromkeys(lab.judged[-3:])]
     return "\n\n".join([failure, *stories]) + "\n"

@@ -95,12 +95,12 @@ class Command:
 
     @property
     def stdout(self) -> str:
-        """What it has printed by now."""
+        """Standard output up to now."""
         return self._read(1)
 
     @property
     def stderr(self) -> str:
-        """What it has complained of by now."""
+        """Standard error up to now."""
         return self._read(2)
 
     def _read(self, number: int) -> str:
@@ -108,7 +108,7 @@ class Command:
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
     def poll(self) -> int | None:
-        """Its exit status, None while it runs."""
+        """Exit status, None while the command runs."""
         if self._returncode is None and _ended(self._process, 0):
             self._returncode = self._status(self._pid)
         return self._returncode
@@ -124,7 +124,8 @@ class Command:
         while self.poll() is None:
             if not _ended(self._process, deadline.left()) and deadline.over():
                 raise Waited(
-                    f"{self.where}: {self.args} did not end within {deadline.seconds:g} s\n{self._said()}"
+                    f"{self.where}: {self.args} did not end within {deadline.seconds:g} s\n"
+                    f"{self._said()}"
                 )
         assert self._returncode is not None
         return self._returncode
@@ -150,7 +151,8 @@ class Command:
                 raise self.hopeless(f"has not printed {pattern!r}")
             if deadline.over():
                 raise Waited(
-                    f"{self.where}: {self.args} has not printed {pattern!r} within {deadline.seconds:g} s\n{self._said()}"
+                    f"{self.where}: {self.args} has not printed {pattern!r}"
+                    f" within {deadline.seconds:g} s\n{self._said()}"
                 )
             _ended(self._process, deadline.pause())
 
@@ -174,7 +176,7 @@ class Command:
         self.send_signal(signal.SIGKILL)
 
     def result(self) -> Ran:
-        """What came of it; it has ended."""
+        """Result of the command, which has ended."""
         assert self._returncode is not None
         return Ran(self.args, self._returncode, self.stdout, self.stderr)
 
@@ -188,7 +190,7 @@ class Command:
 
     @property
     def descriptors(self) -> set[int]:
-        """What pytest holds of it."""
+        """File descriptors that pytest holds for the command."""
         return {self._process, *self._files} if self._files else set()
 
     def close(self) -> None:

@@ -96,7 +96,7 @@ class LabHandle:
 
     @property
     def descriptors(self) -> set[int]:
-        """What pytest holds of it."""
+        """File descriptors that pytest holds for the lab."""
         return {self.line.descriptor, self.process} - {-1}
 
 
@@ -157,7 +157,7 @@ class Forkserver:
         return born
 
     def able(self, feature: str) -> tuple[bool, str]:
-        """Whether the kernel can do something, by plumb's names of features, and what is to be said about it."""
+        """True if the kernel has a feature, by plumb's name for it; and a remark about it."""
         found: tuple[bool, str] = self.line.ask(("able", feature))[0]
         return found
 

@@ -42,7 +42,10 @@ MARKS = (
     "plumb_drivers(name, ...): run once with each network driver",
     "plumb_families(version, ...): run once with each address family, 4 and 6",
     "plumb_firewalls(backend, ...): run once with each firewall back end, iptables and nftables",
-    "plumb_needs(feature, ...): skip where the kernel lacks one of these, by the names that 'plumb env' has for them",
+    (
+        "plumb_needs(feature, ...): skip where the kernel lacks one of these, "
+        "by the names that 'plumb env' has for them"
+    ),
 )
 
 
@@ -71,7 +74,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--plumb-leaks",
         choices=("fail", "off"),
         default="fail",
-        help="what to do about a test that leaves something behind on the real host (default: fail it)",
+        help="what to do about a test that leaves something behind on the real host "
+        "(default: fail it)",
     )
 
 
@@ -82,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Nothing goes on without pytest."""
+    """End the forkserver with pytest."""
     import sys
 
     if "plumb.pytest_plugin.forkserver_client" in sys.modules:
@@ -92,12 +96,13 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each value of a mark."""
+    """Generate a test for each value of a mark."""
     for mark, fixture in PARAMETERS.items():
         for found in metafunc.definition.iter_markers(mark):
             if fixture not in metafunc.fixturenames:
                 raise pytest.UsageError(
-                    f"{metafunc.definition.nodeid}: the mark {mark} is for tests that use 'lab' or '{fixture}'"
+                    f"{metafunc.definition.nodeid}: "
+                    f"the mark {mark} is for tests that use 'lab' or '{fixture}'"
                 )
             names = [
                 f"IPv{value}" if isinstance(value, int) else str(value) for value in found.args
@@ -118,7 +123,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 
 def _ours(item: Any) -> bool:
-    """Whether it is this plugin's fixture, rather than another one of that name."""
+    """True if a test uses this plugin's fixture, not another one of that name."""
     known = item._fixtureinfo.name2fixturedefs
     return any(
         known[name][-1].func.__module__ == "plumb.pytest_plugin.fixtures"
@@ -128,7 +133,7 @@ def _ours(item: Any) -> bool:
 
 
 def _first_own(item: Any, names: list[str]) -> int:
-    """Where in the order of a test's fixtures those begin that are for it alone."""
+    """Index of the first fixture that is for this test alone, in the order of its fixtures."""
     known = item._fixtureinfo.name2fixturedefs
     for place, name in enumerate(names):
         if name in known and known[name][-1].scope == "function":

@@ -1,8 +1,11 @@
-"""Lab: a fake host with plumb on it, networks, containers and a LAN, described in code, a line each.
+"""Lab: a fake host with plumb, networks, containers and a LAN, described in code, a line each.
 
     def test_the_shop(lab):
-        lab.network("backend", internal=True) db = lab.container("db", networks=["backend"]) web =
-        lab.container("web", networks=["backend", lab.network("frontend")], publish=["8080:80"])
+        lab.network("backend", internal=True)
+        db = lab.container("db", networks=["backend"])
+        web = lab.container(
+            "web", networks=["backend", lab.network("frontend")], publish=["8080:80"]
+        )
         client = lab.lan().client
 
         assert web.reaches(db, tcp=5432)
@@ -10,8 +13,8 @@
         assert not client.reaches(db, tcp=5432)
 
 The host is a set of namespaces that goes away with the process that is in it
-(`kernel.netns.fake_host`). pytest itself stays where it is:
-it asks that process, over a stream, and is never in any of the lab's namespaces.
+(`kernel.netns.fake_host`). pytest itself stays where it is: it sends requests to that process over
+a stream, and is never in any of the lab's namespaces.
 """
 
 from __future__ import annotations
@@ -266,7 +269,7 @@ class Lab:
 
     @property
     def descriptors(self) -> set[int]:
-        """What pytest holds of it."""
+        """File descriptors that pytest holds for the lab."""
         return self.born.descriptors | {
             descriptor for command in self._kept for descriptor in command.descriptors
         }

@@ -1,4 +1,4 @@
-"""Leaks: nothing of a test may be left behind on the real host, the one that pytest itself runs on.
+"""Leaks: state that a test leaves behind on the real host, the one that pytest itself runs on.
 
 A lab cannot leak by itself: the kernel takes all of it away. But a test can do something to the
 real host by mistake: run `ip link add` outside the lab, start a server and forget it, write a
@@ -72,7 +72,7 @@ def _look() -> Snapshot:
 
 
 def differences(before: Snapshot, after: Snapshot) -> Iterator[str]:
-    """What has changed, section by section, as a diff."""
+    """Compare two snapshots, section by section, as a diff."""
     for section in after:
         then, now = (
             _of_both(before[section], after[section])
@@ -106,4 +106,7 @@ def _of_both(then: list[str], now: list[str]) -> tuple[list[str], list[str]]:
 
 def _other_workers() -> Iterator[str]:
     if os.environ.get("PYTEST_XDIST_WORKER"):
-        yield "  (other workers share this host: it may have been a test that another one ran at the same time)"
+        yield (
+            "  (other workers share this host: "
+            "it may have been a test that another one ran at the same time)"
+        )

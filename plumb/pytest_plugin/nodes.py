@@ -1,4 +1,4 @@
-"""Nodes: the places of a lab from which a test looks at the network, each with its addresses, commands, calls and waits."""
+"""Nodes: the places of a lab, each with its addresses, commands, calls and waits."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class Node:
 
     @property
     def interfaces(self) -> list[Interface]:
-        """Its interfaces as they are now, the one that leads outside first."""
+        """Interfaces as they are now, the one that leads outside first."""
         found: list[Interface] = self.lab.ask("facts", self.name)
         return found
 
     def on(self, network: object) -> Interface:
-        """Its interface on a network, by the network or its name.
+        """Interface on a network, by the network or its name.
 
         "lan" is the wire before the host.
 
@@ -85,20 +85,20 @@ class Node:
 
     @property
     def ip(self) -> IPv4Address:
-        """Its first IPv4 address."""
+        """First IPv4 address."""
         found = self.address(4)
         assert isinstance(found, IPv4Address)
         return found
 
     @property
     def ip6(self) -> IPv6Address:
-        """Its first IPv6 address."""
+        """First IPv6 address."""
         found = self.address(6)
         assert isinstance(found, IPv6Address)
         return found
 
     def address(self, family: int = 0) -> IPAddress:
-        """Its first address of a family; 0: of the lab's.
+        """First address of a family; 0: of the lab's.
 
         Raises:
             NotFound: it has none.
@@ -260,7 +260,9 @@ class Node:
         wait(look, f"somebody to listen on {protocol} {port} of {self.name}", seconds)
 
     def wait_carrier(self, network: object = "", *, seconds: float = 10.0) -> None:
-        """Wait until its links, or the one on a network, are up and have carrier, and their addresses can be used.
+        """Wait until links are up and have carrier, and their addresses can be used.
+
+        The links are all of the node's, or the one on a network.
 
         The kernel tells of each change (rtnetlink(7)), so this looks when there is something new to
         see.
@@ -316,7 +318,7 @@ class Node:
         family: int = 0,
         seconds: float = 0.5,
     ) -> Reach:
-        """Whether it reaches another place, tried with a real packet.
+        """Try with a real packet if the node reaches another place.
 
         A ping, or TCP or UDP to a port.
 
@@ -349,7 +351,7 @@ class Container(Node):
 
     @property
     def id(self) -> str:
-        """Its id, 64 hex digits."""
+        """Id of the container, 64 hex digits."""
         return self.lab.plumb.container(self.name).id
 
 

@@ -1,4 +1,7 @@
-"""Reach: whether one place reaches another, as a value that a test asserts, and that tells the story where the test fails."""
+"""Reach: the outcome of a request between two places, as a value that a test asserts.
+
+A failed assertion about it prints the story of the packet.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from plumb.pytest_plugin.values import Found
 
 
 class Unfounded(AssertionError):
-    """That nothing came back proves nothing.
+    """A silence that proves nothing.
 
-    The asker reaches nobody at all, or who is asked for is down.
+    The source reaches no other place at all, or the target is down.
     """
 
 
@@ -36,7 +39,7 @@ class Reach:
         self.lab, self.found = lab, found
 
     def __bool__(self) -> bool:
-        """Whether it was reached.
+        """True if the other place was reached.
 
         Raises:
             Unfounded: it was not, for a reason that has nothing to do with the way between the two.
@@ -45,21 +48,23 @@ class Reach:
         self.lab.judged.append(self)
         if self.found.broken:
             raise Unfounded(
-                f"{self.found.asked.source} does not reach {self.found.asked}, and that proves nothing: {self.found.broken}\n"
+                f"{self.found.asked.source} does not reach {self.found.asked}, "
+                f"and that proves nothing: {self.found.broken}\n"
                 f"{self.facts()}"
             )
         return self.found.reached
 
     def __repr__(self) -> str:
         found = self.found
-        return f"<{found.asked.source} {'reaches' if found.reached else 'does not reach'} {found.asked}: {found.observed}>"
+        verb = "reaches" if found.reached else "does not reach"
+        return f"<{found.asked.source} {verb} {found.asked}: {found.observed}>"
 
     def facts(self) -> str:
-        """What was promised and what was observed."""
+        """Promise and observation, a line each."""
         return f"  promised: {self.found.promised or 'nothing'}\n  observed: {self.found.observed}"
 
     def story(self) -> str:
-        """All there is to say: the promise, what was observed, and why."""
+        """Full report: the promise, the observation, and the reason."""
         return f"{repr(self)[1:-1]}\n{self.facts()}\n{story_of(self.lab.ask, self.found)}"
 
 

@@ -1,4 +1,4 @@
-"""Calls: a function of the test, carried out in a place of the lab, with its result or its error brought back."""
+"""Calls: functions of the test that run in a place of the lab; the result or error comes back."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def call(host: int, way: Route, where: str, function: Callable[[], Any], seconds
 
 
 def _outcome(function: Callable[[], Any]) -> bytes:
-    """Whether it worked, its result or its error, and the traceback of that."""
+    """Call the function; pickle its success, its result or error, and the error's traceback."""
     try:
         value = function()
     except BaseException as error:

@@ -76,7 +76,7 @@ def send(to: socket.socket, value: Any, descriptors: Sequence[int] = ()) -> None
 
 
 def receive(at: socket.socket) -> tuple[Any, list[int]]:
-    """What comes, with the descriptors beside it, which are closed when a program is executed.
+    """Receive a message and its descriptors, which are closed when a program is executed.
 
     Raises:
         EOFError: the other side has gone.

@@ -1,4 +1,4 @@
-"""A session's labs: which there are, and what becomes of them when a test fails.
+"""Labs of a session: their list, and the artifacts and checks when a test fails.
 
 It joins pytest with the first lab.
 """
@@ -77,7 +77,7 @@ class Labs:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Of a failed test everything is kept that there is to know, if that was asked for."""
+        """Keep the state of a failed test's labs, if --plumb-artifacts requests it."""
         report = yield
         folder = self._config.getoption("--plumb-artifacts")
         if (
@@ -95,7 +95,7 @@ class Labs:
 
 
 def labs(config: pytest.Config) -> Labs:
-    """This session's."""
+    """Labs of this session."""
     found = config.pluginmanager.get_plugin(NAME)
     if found is None:
         found = Labs(config)

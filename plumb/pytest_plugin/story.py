@@ -1,4 +1,4 @@
-"""The story of a question: the one place where this plugin asks plumb's tracer."""
+"""The story of a request: the only module of this plugin that calls plumb's tracer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from plumb.pytest_plugin.values import Found
 
 
 def story_of(ask: Callable[..., Any], found: Found) -> str:
-    """Why it went as it did, as far as that can still be found out: the lab must be alive.
+    """Reason why a request ended as it did, as far as it can still be found: the lab must be alive.
+
+    The tracer sends the same request once more, and watches it on every link that it passes.
 
     The same question is asked once more, and watched on every link that it passes.
 
@@ -17,7 +19,7 @@ def story_of(ask: Callable[..., Any], found: Found) -> str:
         ask: `Lab.ask` of its lab.
     """
     try:
-        told: str = ask("tell", found.asked)
+        text: str = ask("tell", found.asked)
     except Exception as error:
         return f"  (its story could not be told: {str(error).strip().splitlines()[-1]})"
-    return told
+    return text

@@ -36,13 +36,13 @@ class Interface:
     mac: str = ""
 
     def address(self, family: int) -> IPAddress | None:
-        """Its address of a family, 4 or 6."""
+        """Address of a family, 4 or 6; None without one."""
         return self.ip if family == 4 else self.ip6
 
 
 @dataclass(frozen=True)
 class Route:
-    """How to get to a place.
+    """Namespaces of a place, to be entered.
 
     Attributes:
         ns: the file of its network namespace, as the lab's host sees it.
@@ -57,12 +57,14 @@ class Route:
 def described(link: dict[str, Any]) -> str:
     """A link's state, in words."""
     state = "up" if link["up"] else "down"
-    return f"{link['name']} is {state}{'' if link['carrier'] else ', without carrier'}, with {' '.join(link['addresses']) or 'no address'}"
+    carrier = "" if link["carrier"] else ", without carrier"
+    addresses = " ".join(link["addresses"]) or "no address"
+    return f"{link['name']} is {state}{carrier}, with {addresses}"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Whether one place reaches another.
+    """A request from one place to another.
 
     Attributes:
         source: who asks.
@@ -83,7 +85,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Found:
-    """What a knock came to.
+    """Result of a request.
 
     Attributes:
         asked: the question.

@@ -25,11 +25,11 @@ class Waited(AssertionError):
 
 
 class Hopeless(Waited):
-    """What was waited for cannot come any more: who should bring it has ended."""
+    """A condition that cannot come true any more: the program that it depends on has ended."""
 
 
 class Deadline:
-    """When to give up.
+    """A deadline on the monotonic clock.
 
     Attributes:
         seconds: how long there is in all, --plumb-slow included.
@@ -45,11 +45,11 @@ class Deadline:
         return max(self._end - time.monotonic(), 0.0)
 
     def over(self) -> bool:
-        """Whether it has come."""
+        """True if the deadline has passed."""
         return self.left() <= 0
 
     def pause(self) -> float:
-        """How long to wait before the next look: longer each time, not beyond the deadline."""
+        """Seconds to wait before the next look: longer each time, not beyond the deadline."""
         self._next, now = min(self._next * 1.5, LONGEST), self._next
         return min(now, self.left())
 

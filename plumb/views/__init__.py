@@ -5,9 +5,9 @@ shell_ip    links, addresses, routes and sysctls as commands of iproute2 and sys
 tables      listings: columns for people, one object a line for programs
 templates   Go templates, as far as --format needs them
 inspect     Docker's JSON for inspect, network inspect and ps
-open_ports  what is open to whom, for `plumb port` and `network ports`
+open_ports  open ports and the places that reach them, for `plumb port` and `network ports`
 stats       counters as rows
-matrix      the table of who reaches whom, and what differs from the promises
+matrix      the table of reachability, and differences from the promises
 trace       the path of a packet and of its reply, as text
 pcapng      the same as a capture file for Wireshark and tcpdump
 """

@@ -1,4 +1,4 @@
-"""Docker's JSON: what `inspect` and `network inspect` say, field by field as Docker's API has it."""
+"""Docker's JSON for `inspect` and `network inspect`, field by field as in Docker's API."""
 
 from __future__ import annotations
 

@@ -82,7 +82,8 @@ def tables(
 
 def _port(promise: Promise, grouped: Mapping[str, str]) -> str:
     assert promise.service is not None
-    return f"{grouped.get(promise.target, promise.target)}:{promise.service.own_port}/{promise.protocol}"
+    target = grouped.get(promise.target, promise.target)
+    return f"{target}:{promise.service.own_port}/{promise.protocol}"
 
 
 def _cells(
@@ -161,14 +162,14 @@ def _table(
 
 
 def differences(found: Matrix) -> list[str]:
-    """What is not as promised: what was promised and why, what was observed, and how to go on."""
-    seen: dict[str, list[str]] = {}
+    """Observations that differ from the promises: promise, reason, observation and next step."""
+    by_line: dict[str, list[str]] = {}
     for each in found.differing:
         line, protocol = _line(each)
-        seen.setdefault(line, []).append(protocol)
+        by_line.setdefault(line, []).append(protocol)
     lines = [
         f"{line} ({', '.join(dict.fromkeys(protocols))})" if any(protocols) else line
-        for line, protocols in seen.items()
+        for line, protocols in by_line.items()
     ]
     more = [f"… and {len(lines) - LISTED} more; --json has all"] if len(lines) > LISTED else []
     pairs = dict.fromkeys(
@@ -182,11 +183,14 @@ def differences(found: Matrix) -> list[str]:
 
 
 def _line(each: Observation | NameOutcome | Claimed) -> tuple[str, str]:
-    """A line without its protocol, which lines that are alike share, and the protocol."""
+    """Format a difference: the line, which equal differences share, and its protocol."""
     if isinstance(each, Claimed):
         claim = each.claim
         return (
-            f"{claim.address} of {claim.owner} on {claim.network} must be {claim.mac or 'its own'} alone: {each.observed}",
+            (
+                f"{claim.address} of {claim.owner} on {claim.network}"
+                f" must be {claim.mac or 'its own'} alone: {each.observed}"
+            ),
             "",
         )
     if isinstance(each, NameOutcome):
@@ -195,16 +199,22 @@ def _line(each: Observation | NameOutcome | Claimed) -> tuple[str, str]:
         )
         means = " ".join(sorted(map(str, each.promise.means))) or "nothing"
         return (
-            f"to {each.promise.source}, {each.promise.name} {each.promise.kind} must mean {means} ({each.promise.why}): {found}",
+            (
+                f"to {each.promise.source}, {each.promise.name} {each.promise.kind}"
+                f" must mean {means} ({each.promise.why}): {found}"
+            ),
             str(each.promise.protocol),
         )
     promise = each.promise
     port = f" port {promise.service.port}" if promise.service else ""
     verb = "must reach" if promise.reach else "must not reach"
-    seen = f" as {' or '.join(each.expected)}" if each.reached and each.expected else ""
+    source = f" as {' or '.join(each.expected)}" if each.reached and each.expected else ""
     observed = f"not shown: {each.doubt}" if each.verdict is Verdict.NOT_SHOWN else each.observed
     return (
-        f"{promise.source} {verb} {promise.target} at {promise.address}{port}{seen} ({promise.why}): {observed}",
+        (
+            f"{promise.source} {verb} {promise.target} at {promise.address}{port}{source}"
+            f" ({promise.why}): {observed}"
+        ),
         str(promise.protocol),
     )
 
@@ -243,7 +253,7 @@ def summary(found: Matrix) -> str:
 
 
 def documents(found: Matrix) -> Iterator[str]:
-    """One JSON object a line: each promise and what came of it, and a summary at the end."""
+    """JSON objects, one a line: each promise with its outcome, and a summary at the end."""
     for each in found.reach:
         promise = each.promise
         yield json.dumps(

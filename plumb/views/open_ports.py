@@ -1,10 +1,8 @@
-"""What is open to whom.
+"""Open ports: addresses and ports of running containers, and the places that reach them.
 
-For each running container the addresses under which it can be reached, and by whom.
-
-It is said from the intent, in the words of its users: a published port, a routed or unprotected
-network, a trusted interface, neighbours on the same network. It is what `promises` tries with real
-traffic, in one table.
+They follow from the intent, in the words of its users: a published port, a routed or unprotected
+network, a trusted interface, neighbours on the same network. The table says what `promises` tries
+with real traffic.
 """
 
 from __future__ import annotations
@@ -71,7 +69,7 @@ def openings(
     proxy: bool = True,
     firewall: frozenset[int] = frozenset({4, 6}),
 ) -> list[Opening]:
-    """All ways in to these containers.
+    """Addresses and ports at which these containers are reachable.
 
     Args:
         members: running containers with their endpoints.

@@ -25,17 +25,17 @@ Spot = tuple[str, str, bool]
 
 
 def capture(
-    seen: Sequence[CapturedFrame], story: Story, titles: Mapping[tuple[str, str], str]
+    frames: Sequence[CapturedFrame], story: Story, titles: Mapping[tuple[str, str], str]
 ) -> bytes:
-    """The file.
+    """A story's frames as the bytes of a pcapng file.
 
     Args:
-        seen: the frames, in order of time.
-        story: what is told of them.
-        titles: what links are to people.
+       frames: the frames, in order of time.
+       story: decisions on the packet's path, which become comments.
+       titles: names of links for people.
     """
-    spots = list(dict.fromkeys((each.place.name, each.dev, each.ethernet) for each in seen))
-    comments = _comments(seen, story)
+    spots = list(dict.fromkeys((each.place.name, each.dev, each.ethernet) for each in frames))
+    comments = _comments(frames, story)
     blocks = [
         _block(
             SECTION,
@@ -46,16 +46,16 @@ def capture(
     blocks += [_interface(spot, titles) for spot in spots]
     blocks += [
         _packet(each, spots.index((each.place.name, each.dev, each.ethernet)), comments.get(i, ()))
-        for i, each in enumerate(seen)
+        for i, each in enumerate(frames)
     ]
     return b"".join(blocks)
 
 
-def _comments(seen: Sequence[CapturedFrame], story: Story) -> dict[int, list[str]]:
-    """What was decided behind each crossing, by the number of its frame."""
+def _comments(frames: Sequence[CapturedFrame], story: Story) -> dict[int, list[str]]:
+    """Decisions that follow each crossing, by the number of its frame."""
     found: dict[int, list[str]] = {}
     numbers = {
-        (each.place.name, each.dev, each.inbound, each.time): i for i, each in enumerate(seen)
+        (each.place.name, each.dev, each.inbound, each.time): i for i, each in enumerate(frames)
     }
     for steps in story.ways.values():
         at = None
@@ -72,7 +72,8 @@ def _comments(seen: Sequence[CapturedFrame], story: Story) -> dict[int, list[str
 def _words(step: RuleLine | Rewritten | Routed) -> str:
     match step:
         case RuleLine():
-            return f"{step.place.name}: {step.named}: {step.text}{f' ({step.why})' if step.why else ''}"
+            why = f" ({step.why})" if step.why else ""
+            return f"{step.place.name}: {step.named}: {step.text}{why}"
         case Rewritten():
             return f"{step.place.name}: {step.what} {step.before} to {step.now}"
         case Routed():

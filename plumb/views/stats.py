@@ -82,17 +82,22 @@ def summary(counted: Counter[tuple[str, str]]) -> str:
 
 
 def _amount(
-    way: str, now: Mapping[str, int], before: Mapping[str, int] | None, seconds: float
+    direction: str, now: Mapping[str, int], before: Mapping[str, int] | None, seconds: float
 ) -> str:
-    """What went one way: in all, or by the second."""
-    octets, packets = now[f"{way}_bytes"], now[f"{way}_packets"]
+    """Traffic of one direction, rx or tx: in all, or by the second."""
+    octets, packets = now[f"{direction}_bytes"], now[f"{direction}_packets"]
     if before is None:
         return f"{size(octets)} in {packets} packets"
-    return f"{size((octets - before[f'{way}_bytes']) / seconds)}/s, {(packets - before[f'{way}_packets']) / seconds:.0f} packets/s"
+    octets_each = (octets - before[f"{direction}_bytes"]) / seconds
+    packets_each = (packets - before[f"{direction}_packets"]) / seconds
+    return f"{size(octets_each)}/s, {packets_each:.0f} packets/s"
 
 
 def size(octets: float) -> str:
-    """Bytes with the unit that leaves one to three digits before the point, in powers of a thousand as Docker has them."""
+    """Bytes with the unit that leaves one to three digits before the point.
+
+    Units are powers of a thousand, as Docker's.
+    """
     for unit in UNITS[:-1]:
         if abs(octets) < 1000:
             return f"{octets:.3g}{unit}"

@@ -97,7 +97,7 @@ def evaluate(expression: str, value: Any) -> Any:
 
 
 def _call(function: str, arguments: list[Any]) -> Any:
-    """One of the functions."""
+    """Call one of the template functions."""
     match function, arguments:
         case "json", [one]:
             return json.dumps(one)
@@ -143,7 +143,7 @@ def field(path: str, value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """As Go prints it, near enough."""
+    """Format a value roughly as Go prints it."""
     if value is None:
         return "<no value>"
     if isinstance(value, bool):

@@ -1,17 +1,7 @@
-"""A packet's story, for people.
+"""The path of a packet and of its reply, as lines of text for people, and as JSON for programs.
 
-A ladder of the links that it crossed, with what was decided between them; and for programs, as
-JSON.
-
-lan → host:8080   192.0.2.10:8080/tcp is c1's port 80/tcp, on n1
-
-  lan    port0 out          192.0.2.1:20001 > 192.0.2.10:8080  SYN
-  host   eth0 in            cable to lan:port0
-  │        nat PREROUTING #1    -m addrtype --dst-type LOCAL -j PLUMB
-  │                             to an address of this host: it may be a published port
-  │        destination          192.0.2.10:8080 → 172.18.0.2:80
-  │        route                172.18.0.0/16 dev br-0123456789ab
-  host   br-0123456789ab out    bridge of n1   192.0.2.1:20001 > 172.18.0.2:80  SYN
+Each link that the packet crossed is a line. Between them are the decisions: rules, rewritten
+addresses, routes. docs/trace.md explains an example.
 """
 
 from __future__ import annotations
@@ -63,14 +53,16 @@ def rows(report: Report) -> Iterator[Row]:
 
 
 def heading(report: Report) -> str:
-    """Who asks whom."""
-    asked = report.errand.question
-    whom = at(asked.ip, asked.port) if asked.port else str(asked.ip)
-    hole = report.errand.published
-    means = f"   {whom}/{asked.protocol}"
-    if hole is not None:
-        means += f" is {hole.member.box.name}'s port {hole.port.port}/{hole.port.protocol}, on {hole.net.name}"
-    return f"{report.errand.asked[0]} → {report.errand.asked[1]}{means}"
+    """Heading of a report: source and target, and the published port's container."""
+    request, published = report.errand, report.errand.published
+    flow = request.question
+    target = at(flow.ip, flow.port) if flow.port else str(flow.ip)
+    means = f"   {target}/{flow.protocol}"
+    if published is not None:
+        port = published.port
+        means += f" is {published.member.box.name}'s port {port.port}/{port.protocol}"
+        means += f", on {published.net.name}"
+    return f"{request.asked[0]} → {request.asked[1]}{means}"
 
 
 # -- the ladder ---------------------------------------------------------------
@@ -104,7 +96,7 @@ def _crossing(step: Crossing, titles: Titles, width: int, column: int, shown: st
 
 
 def _decided(step: RuleLine | Rewritten | Routed, margin: str) -> Iterator[Row]:
-    """What was decided in a place; only its first line names it."""
+    """Lines for one decision; only the first line names the namespace."""
     below = margin if margin.lstrip().startswith("│") else "  │".ljust(len(margin))
     match step:
         case RuleLine():
@@ -121,11 +113,11 @@ def _decided(step: RuleLine | Rewritten | Routed, margin: str) -> Iterator[Row]:
             yield Row(f"{margin} {'route':{LABEL}} {step.text}")
 
 
-# -- how it ended ---------------------------------------------------------------
+# -- the ending ---------------------------------------------------------------
 
 
 def ending(story: Story, titles: Titles) -> str:
-    """How a story ended, in a sentence."""
+    """A sentence about the last step of a story."""
     end, what = story.end, "the question" if story.end.way is Direction.THERE else "the answer"
     place = end.place.name if end.place else ""
     match end.ending:
@@ -145,11 +137,13 @@ def ending(story: Story, titles: Titles) -> str:
         case Ending.SILENT:
             return f"arrived at {place} by {end.dev}; no answer left it"
         case Ending.UNSENT:
-            return f"not sent: nothing of it was seen on any link{f' ({end.error})' if end.error else ''}"
+            error = f" ({end.error})" if end.error else ""
+            return f"not sent: nothing of it was seen on any link{error}"
         case Ending.DROPPED if end.line is not None:
             return f"{what} was dropped in {place} by {end.line.named}: {end.line.text}"
         case Ending.DROPPED:
-            return f"{what} was dropped in {place}{_after(end, titles)}: {end.error}{f' in {end.function}()' if end.function else ''}"
+            function = f" in {end.function}()" if end.function else ""
+            return f"{what} was dropped in {place}{_after(end, titles)}: {end.error}{function}"
         case Ending.LOST:
             return f"{what} was lost{_after(end, titles)}"
 
@@ -158,7 +152,8 @@ def _after(end: End, titles: Titles) -> str:
     if end.place is None or not end.dev:
         return ""
     title = titles.get((end.place.name, end.dev), "")
-    return f" after {end.place.name} {'had it in by' if end.inbound else 'sent it out by'} {end.dev}{f' ({title})' if title else ''}"
+    verb = "had it in by" if end.inbound else "sent it out by"
+    return f" after {end.place.name} {verb} {end.dev}{f' ({title})' if title else ''}"
 
 
 def _cause(report: Report) -> Iterator[Row]:
@@ -180,21 +175,22 @@ def _cause(report: Report) -> Iterator[Row]:
 
 def document(report: Report) -> dict[str, Any]:
     """A report as a JSON document, whose keys stay."""
-    errand, story, hole, cause = report.errand, report.story, report.errand.published, report.cause
+    request, published = report.errand, report.errand.published
+    story, cause = report.story, report.cause
     return {
-        "From": errand.asked[0],
-        "To": errand.asked[1],
-        "Address": str(errand.question.ip),
-        "Port": errand.question.port,
-        "Protocol": errand.question.protocol,
+        "From": request.asked[0],
+        "To": request.asked[1],
+        "Address": str(request.question.ip),
+        "Port": request.question.port,
+        "Protocol": request.question.protocol,
         "SourcePort": story.flow.token,
         "Published": None
-        if hole is None
+        if published is None
         else {
-            "Container": hole.member.box.name,
-            "Network": hole.net.name,
-            "Port": hole.port.port,
-            "Address": str(hole.end.target(hole.port)),
+            "Container": published.member.box.name,
+            "Network": published.net.name,
+            "Port": published.port.port,
+            "Address": str(published.end.target(published.port)),
         },
         "There": [_step(step, report.ground.titles) for step in story.ways[Direction.THERE]],
         "Back": [_step(step, report.ground.titles) for step in story.ways[Direction.BACK]],

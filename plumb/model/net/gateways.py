@@ -1,4 +1,4 @@
-"""Default gateways: which of a sandbox's networks provides the way out.
+"""Default gateways: the choice of the network that provides a sandbox's default route.
 
 Docker chooses for each address family on its own, and anew whenever a network comes or goes. The
 order is also the one in which names are looked up.
@@ -10,7 +10,7 @@ from plumb.model.cnm import Endpoint, Ends, Network
 
 
 def gateway_order(ends: Ends) -> Ends:
-    """Endpoints in the order in which they are asked for a default gateway, and names are looked up in.
+    """Endpoints in the order in which Docker looks for a default gateway, and resolves names.
 
     Docker's order: higher gw-priority, then non-internal networks, then those with more address
     families, then the network's name.

@@ -1,4 +1,4 @@
-"""Packets: the headers of a frame, read as far as tests of a flow need, and an echo request to send.
+"""Packets: the headers of a frame, parsed as far as tests of a flow need, and an echo request.
 
 Frames begin with an Ethernet header, perhaps with VLAN tags behind it (IEEE 802.1Q), unless their
 link has none. A tag that the kernel has taken out of a frame comes beside it, as auxiliary data
@@ -71,7 +71,7 @@ def ip_header(packet: bytes) -> IPHeader | None:
 
 
 def network_layer(frame: bytes) -> tuple[int, bytes]:
-    """The EtherType behind a frame's VLAN tags, and what follows it; 0 where the frame is cut off."""
+    """EtherType behind a frame's VLAN tags, and the rest of the frame; 0 for a truncated one."""
     at = ETH_HLEN
     while int.from_bytes(frame[at - 2 : at], "big") in VLAN_TAGS:
         at += VLAN_HLEN

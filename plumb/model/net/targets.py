@@ -1,13 +1,14 @@
-"""Targets: who is asked, as words of a command line, and whose an address or a published port is.
+"""Targets: words of a command line that name a target, and owners of addresses and ports.
 
-c2                  a container; host: the host; pid:4711 or a path: the network namespace of a process, or that a file holds
+c2                  a container; host: the host; pid:4711: the network namespace of a process;
+                    a path: the one that a file holds
 c2:80               a port, by TCP; c2:53/udp, c2:80/sctp by another protocol
 192.0.2.1           an address; [fd00::2]:80 one with a port
 www.example         any other name means what the asker's own resolver says
 c2/arp              without a port: a ping, or what stands behind the slash
 
-`plumb probe` and `plumb trace` read their targets by the same grammar; each takes the protocols that
-it can send.
+`plumb probe` and `plumb trace` read their targets by the same grammar; each takes the protocols
+that it can send.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def gather(places: Places, host: Host) -> dict[str, str]:
 
 
 def _check(host: Host) -> str:
-    """What `plumb check` says."""
+    """Text that `plumb check` prints."""
     return "\n".join(map(str, [*host.check(), *host.obstacles()])) or "all is as it should be"
 
 

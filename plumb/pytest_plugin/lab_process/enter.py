@@ -1,6 +1,6 @@
-"""Into a place of a lab, for a process that is on its host already.
+"""Entry to a place of a lab, for a process that is on its host already.
 
-Light, since forks of pytest use it as well.
+The module imports little, since forks of pytest use it as well.
 """
 
 from __future__ import annotations

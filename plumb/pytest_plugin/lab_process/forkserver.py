@@ -1,4 +1,4 @@
-"""The forkserver: forks a fake host in a few milliseconds, since it has imported all that a host will need.
+"""The forkserver: forks a fake host in a few milliseconds, with all modules imported already.
 
 pytest may have threads, and a heap that is dear to copy; a fork of it would inherit both. So this
 process is started fresh, once, when the first lab is asked for, and every host is a fork of it. It

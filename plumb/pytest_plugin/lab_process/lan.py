@@ -1,16 +1,17 @@
-"""The wire before a lab's host.
+"""The LAN before a lab's host.
 
 A LAN with a router, another machine on it, and the internet behind the router.
 
-    host      eth0 ── port-host ─┐
-    client    eth0 ── port-client ┼─ sw0, a bridge in the router: 192.0.2.1, 2001:db8:2::1
-                                 └─ the router also has 198.51.100.1 and 2001:db8:64::1, "the internet"
+    host      eth0 ── port-host ───┐
+    client    eth0 ── port-client ─┴─ sw0, a bridge in the router: 192.0.2.1, 2001:db8:2::1
+
+The router also has 198.51.100.1 and 2001:db8:64::1, "the internet".
 
 The addresses are those that are kept for examples (RFC 5737, RFC 3849).
 
-The router sends what is for private addresses (RFC 1918, RFC 4193) to the host, so that everybody
-out there has a way to the containers: that they are not reached is then the firewall's doing, and
-no accident of the routing. A real LAN needs one bad neighbour for that, who adds such a route.
+The router has routes for private addresses (RFC 1918, RFC 4193) through the host, so that each
+machine outside has a route to the containers: the firewall alone then keeps them unreachable, no
+accident of the routing. On a real LAN one hostile neighbour that adds such a route is enough.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Knocking: whether one place of a lab reaches another, tried with a real socket, and what the answer is worth.
+"""Reachability: tries with a real socket if one place of a lab reaches another, and judges it.
 
-Where nobody listens at the port that is asked for, a listener is brought along: what is in question
-is the way, not the server. A published port of the host leads to a container; the listener is
-brought there, at the container's own port.
+Without a server on the requested port, the lab's host opens a listener: the test is of the path,
+not of the server. A published port of the host leads to a container; the listener is then in that
+container, at its own port.
 
-Silence proves nothing by itself: a container whose link is down reaches nobody either. So together
-with the question some other place is pinged which the asker must reach by what its networks
-promise; if that does not answer, the silence counts for nothing.
+Silence proves nothing by itself: a container whose link is down reaches no place either. So beside
+the request the host pings other places that the source must reach by its networks' promises; if
+none of them answers, the silence counts for nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def knock(places: Places, host: Host, asked: Asked, seconds: float) -> Found:
         )
         reached, observed = first.reached, _observed(first, seconds)
     if not reached and not broken and outcomes and not any(outcome.reached for outcome in outcomes):
-        broken = f"{asked.source} reaches nobody, not even {outcomes[0].promise.target} at {outcomes[0].promise.address}"
+        control = outcomes[0].promise
+        broken = f"{asked.source} reaches nobody, not even {control.target} at {control.address}"
     return Found(asked, reached, observed, promised, "" if reached else broken)
 
 
@@ -79,14 +80,17 @@ def _observed(outcome: Observation, seconds: float) -> str:
 
 
 def _call(ns: str, asked: Asked, seconds: float) -> tuple[bool, str]:
-    """Connect to who listens there already.
+    """Connect to the server that listens there already.
 
     A datagram's silence says nothing, so UDP is not for this.
     """
     if asked.protocol == "udp":
         return (
             False,
-            "somebody listens there already, and does not say whether a datagram came: ask that server itself",
+            (
+                "somebody listens there already, and does not say whether a datagram came: "
+                "ask that server itself"
+            ),
         )
     with entered(ns), socket.socket(family(asked.address.version), socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
@@ -100,7 +104,7 @@ def _call(ns: str, asked: Asked, seconds: float) -> tuple[bool, str]:
 
 
 def listens(ns: str, protocol: str, address: IPAddress, port: int) -> bool:
-    """Whether a port is somebody's already."""
+    """True if a socket has the port already."""
     with entered(ns):
         return any(
             each.port == port and (each.ip == address or each.ip.is_unspecified)
@@ -110,9 +114,9 @@ def listens(ns: str, protocol: str, address: IPAddress, port: int) -> bool:
 
 
 def answering(places: Places, host: Host, asked: Asked) -> tuple[str, IPAddress, int]:
-    """Who is behind what is asked for.
+    """Container, address and port that answer a request.
 
-    Of a published port of the host the container, its address and its own port.
+    Of a published port of the host these are the container's, and its own port.
     """
     if asked.target == HOST:
         for box, ends in places.members():
@@ -130,7 +134,7 @@ def answering(places: Places, host: Host, asked: Asked) -> tuple[str, IPAddress,
 
 
 def _down(places: Places, node: str, version: int) -> str:
-    """Why a place cannot take part at all, empty where it can."""
+    """Reason why a place can take no part at all, empty where it can."""
     links = [link for link in places.links(node) if link["name"] != "lo"]
     if not links:
         return "" if node in places.places else f"{node} has no network"
@@ -147,10 +151,7 @@ def _down(places: Places, node: str, version: int) -> str:
 
 
 def _controls(places: Places, host: Host, asked: Asked) -> Sequence[Promise]:
-    """What else the asker must reach, to be pinged beside.
-
-    A few places, other than the one in question.
-    """
+    """Pings of a few other places that the asker must reach, sent beside the request."""
     if asked.source in OUTSIDE:
         other = ROUTER if asked.source != ROUTER else CLIENT
         address = places.interfaces[other].address(asked.address.version)
@@ -183,7 +184,7 @@ def _places(places: Places) -> dict[str, str]:
 
 
 def _all(places: Places, host: Host) -> list[Promise]:
-    """All that is promised in this lab."""
+    """Promises of the networks of this lab."""
     members, on_lan = places.members(), places.interfaces
     world = [
         address
@@ -200,7 +201,7 @@ def _all(places: Places, host: Host) -> list[Promise]:
 
 
 def _promised(places: Places, host: Host, asked: Asked) -> str:
-    """What is promised about a question, empty where nothing is."""
+    """Promise about a request as text, empty where there is none."""
     names = {**dict.fromkeys(OUTSIDE, WORLD)}
     source, target = names.get(asked.source, asked.source), names.get(asked.target, asked.target)
     for promise in _all(places, host):

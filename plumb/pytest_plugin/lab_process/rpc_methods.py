@@ -1,4 +1,4 @@
-"""What can be asked of a lab's host: each public method is a verb of the wire."""
+"""Requests to a lab's host: each public method is a verb of the protocol."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Answers(Places):
         self.ended: dict[int, int] = {}
         self._verbs: Transaction | None = None
         self._open = ExitStack()
-        LinuxKernel().take(plan([], list(_ground(settings))))
+        LinuxKernel().take(plan([], list(_host_setup(settings))))
 
     # -- plumb ---------------------------------------------------------------
 
@@ -70,11 +70,11 @@ class Answers(Places):
             pass
 
     def environment(self) -> dict[str, str]:
-        """What the command line needs to know to be about this host's plumb."""
+        """Environment variables with which the command line manages this host's plumb."""
         return {"PLUMB_ROOT": ROOT, "PLUMB_CONFIG": "", "PYTHONPATH": root.IMPORT_PATH}
 
     def way(self, node: str) -> Route:
-        """How to get to a place: into a container as `exec --privileged` does."""
+        """Namespaces of a place: a container is entered as `exec --privileged` does."""
         if node in self.places or node.startswith("("):
             return Route(self.place(node))
         box = self._host.container(node)
@@ -131,7 +131,7 @@ class Answers(Places):
     # -- questions ---------------------------------------------------------------
 
     def reach(self, asked: Asked, seconds: float) -> Found:
-        """Whether one place reaches another, tried."""
+        """Try if one place reaches another."""
         from plumb.pytest_plugin.lab_process import reachability
 
         return reachability.knock(self, self._host, asked, seconds)
@@ -143,16 +143,16 @@ class Answers(Places):
         return trace.tell(self, self._host, asked, seconds)
 
     def gather(self) -> dict[str, str]:
-        """All that is worth keeping of a lab, as texts by file name."""
+        """State of a lab that is worth keeping, as texts by file name."""
         from plumb.pytest_plugin.lab_process import dump_state
 
         return dump_state.gather(self, self._host)
 
 
-def _ground(settings: dict[str, Any]) -> Iterator[Thing]:
-    """What whoever sets up a host has seen to.
+def _host_setup(settings: dict[str, Any]) -> Iterator[Thing]:
+    """Settings that an administrator makes on a host before plumb runs.
 
-    With nftables, Docker leaves it to them to let packets be forwarded.
+    With nftables, Docker leaves it to the administrator to switch on IP forwarding.
     """
     yield Up("lo")
     yield Sysctl("net/ipv6/conf/default/accept_dad", "0")

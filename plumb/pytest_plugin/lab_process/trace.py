@@ -1,4 +1,6 @@
-"""Telling: why a question went as it did, from inside the lab.
+"""Tracing from inside the lab: the reason why a request ended as it did.
+
+plumb's tracer sends the request once more and watches it.
 
 By plumb's tracer, which asks it once more and watches.
 
@@ -47,7 +49,7 @@ def tell(places: Places, host: Host, asked: Asked, seconds: float) -> str:
 
 @contextmanager
 def _listener(places: Places, host: Host, asked: Asked) -> Iterator[None]:
-    """Somebody who listens where the question leads to, unless that port is taken."""
+    """Listen at the request's destination, unless that port is taken."""
     node, address, port = answering(places, host, asked)
     stream = asked.protocol == "tcp"
     with entered(places.place(node)):
