@@ -6,6 +6,7 @@ kernel's words kept.
 
     linux         looks at things and takes steps, by the writer for their kind
     system        clock, randomness, host files and ports, which an operation takes from outside
+    writers       one protocol to read and change things, and the table type -> writer
     memory        the same interface onto a dict, for tests
     netlink       netlink messages and sockets, family by family
     net           links, addresses, routes, neighbours, sysctls

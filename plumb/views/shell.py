@@ -45,28 +45,28 @@ def _lines(step: Step) -> list[str]:
 
 
 @add.register
-def _(thing: Chain) -> list[str]:
+def add_chain(thing: Chain) -> list[str]:
     return [f"{thing.family} -w -t {thing.table} -N {thing.name}"]
 
 
 @remove.register
-def _(thing: Chain) -> list[str]:
+def remove_chain(thing: Chain) -> list[str]:
     flush = [] if thing.users else [f"{thing.family} -w -t {thing.table} -F {thing.name}"]
     return [*flush, f"{thing.family} -w -t {thing.table} -X {thing.name}"]
 
 
 @add.register
-def _(thing: Rule) -> list[str]:
+def add_rule(thing: Rule) -> list[str]:
     return [f"{thing.family} -w -t {thing.table} {thing.place} {thing.chain} {thing.spec}"]
 
 
 @remove.register
-def _(thing: Rule) -> list[str]:
+def remove_rule(thing: Rule) -> list[str]:
     return [f"{thing.family} -w -t {thing.table} -D {thing.chain} {thing.spec}"]
 
 
 @add.register
-def _(thing: Policy) -> list[str]:
+def add_policy(thing: Policy) -> list[str]:
     return [f"{thing.family} -w -t {thing.table} -P {thing.chain} {thing.verdict}"]
 
 
@@ -93,17 +93,17 @@ def _handle(thing: NftRule, spec: str) -> str:
 
 
 @add.register
-def _(thing: NftTable) -> list[str]:
+def add_nft_table(thing: NftTable) -> list[str]:
     return [f"nft create {_nft(thing)}"]
 
 
 @add.register
-def _(thing: NftMap) -> list[str]:
+def add_nft_map(thing: NftMap) -> list[str]:
     return [f"nft create {_nft(thing)} '{{ type ifname : verdict; }}'"]
 
 
 @add.register
-def _(thing: NftChain) -> list[str]:
+def add_nft_chain(thing: NftChain) -> list[str]:
     base = (
         f" '{{ type {thing.type} hook {thing.hook} priority {thing.priority}; policy {thing.policy}; }}'"
         if thing.hook
@@ -113,29 +113,29 @@ def _(thing: NftChain) -> list[str]:
 
 
 @add.register
-def _(thing: NftElement) -> list[str]:
+def add_nft_element(thing: NftElement) -> list[str]:
     return [f"""nft create {_nft(thing)} '{{ "{thing.link}" : jump {thing.chain} }}'"""]
 
 
 @change.register
-def _(thing: NftElement, before: Thing) -> list[str]:
+def change_nft_element(thing: NftElement, before: Thing) -> list[str]:
     return [*remove(thing), *add(thing)]
 
 
 @remove.register(NftTable)
 @remove.register(NftMap)
 @remove.register(NftChain)
-def _(thing: NftTable | NftMap | NftChain) -> list[str]:
+def remove_link(thing: NftTable | NftMap | NftChain) -> list[str]:
     return [f"nft delete {_nft(thing)}"]
 
 
 @remove.register
-def _(thing: NftElement) -> list[str]:
+def remove_nft_element(thing: NftElement) -> list[str]:
     return [f"""nft delete {_nft(thing)} '{{ "{thing.link}" }}'"""]
 
 
 @add.register
-def _(thing: NftRule) -> list[str]:
+def add_nft_rule(thing: NftRule) -> list[str]:
     where, verb = (
         f"{thing.family} {thing.table} {thing.chain}",
         "insert" if thing.place is Position.HEAD else "add",
@@ -148,7 +148,7 @@ def _(thing: NftRule) -> list[str]:
 
 
 @remove.register
-def _(thing: NftRule) -> list[str]:
+def remove_nft_rule(thing: NftRule) -> list[str]:
     return [
         f"nft delete rule {thing.family} {thing.table} {thing.chain} handle {_handle(thing, thing.spec)}"
     ]
@@ -158,23 +158,23 @@ def _(thing: NftRule) -> list[str]:
 
 
 @add.register
-def _(thing: Namespace) -> list[str]:
+def add_namespace(thing: Namespace) -> list[str]:
     folder, path = shlex.quote(thing.path.rpartition("/")[0]), shlex.quote(thing.path)
     return [f"mkdir -p {folder}", f"touch {path}", f"unshare --net={path} true"]
 
 
 @remove.register
-def _(thing: Namespace) -> list[str]:
+def remove_namespace(thing: Namespace) -> list[str]:
     return [f"umount -l {shlex.quote(thing.path)}", f"rm {shlex.quote(thing.path)}"]
 
 
 @add.register
-def _(thing: Directory) -> list[str]:
+def add_directory(thing: Directory) -> list[str]:
     return [f"mkdir -p {shlex.quote(thing.path)}"]
 
 
 @remove.register
-def _(thing: Directory) -> list[str]:
+def remove_directory(thing: Directory) -> list[str]:
     return [f"rm -r {shlex.quote(thing.path)}"]
 
 
@@ -184,7 +184,7 @@ def _printf(text: str) -> str:
 
 
 @add.register
-def _(thing: File) -> list[str]:
+def add_file(thing: File) -> list[str]:
     path, own = shlex.quote(thing.path), shlex.quote(f"{thing.path}.own")
     return [
         f"{_printf(thing.text)} > {path}"
@@ -194,7 +194,7 @@ def _(thing: File) -> list[str]:
 
 
 @change.register
-def _(thing: File, before: Thing) -> list[str]:
+def change_file(thing: File, before: Thing) -> list[str]:
     assert isinstance(before, File)
     if before.edits is not thing.edits:
         return add(thing)  # it was not whole
@@ -218,12 +218,12 @@ def _(thing: File, before: Thing) -> list[str]:
 
 
 @remove.register
-def _(thing: File) -> list[str]:
+def remove_file(thing: File) -> list[str]:
     return [f"rm {shlex.quote(thing.path)}"]
 
 
 @add.register
-def _(thing: Process) -> list[str]:
+def add_process(thing: Process) -> list[str]:
     mounts = " && ".join(
         f"mount --bind {shlex.quote(f'{thing.files}/{name}')} /etc/{name}"
         for name in ("resolv.conf", "hosts", "hostname")
@@ -239,7 +239,7 @@ def _(thing: Process) -> list[str]:
 
 
 @remove.register
-def _(thing: Process) -> list[str]:
+def remove_process(thing: Process) -> list[str]:
     return [f"kill $(cut -d' ' -f1 {shlex.quote(f'{thing.folder}/pid')})"]
 
 
@@ -252,12 +252,12 @@ def _agent(folder: str, words: str) -> str:
 
 
 @add.register
-def _(thing: Agent) -> list[str]:
+def add_agent(thing: Agent) -> list[str]:
     return [_agent(thing.folder, "start")]
 
 
 @remove.register
-def _(thing: Agent) -> list[str]:
+def remove_agent(thing: Agent) -> list[str]:
     return [_agent(thing.folder, "stop")]
 
 
@@ -267,7 +267,7 @@ def _port(thing: HostPort | Proxy, verb: str) -> str:
 
 @add.register(HostPort)
 @add.register(Proxy)
-def _(thing: HostPort | Proxy) -> list[str]:
+def add_host_port_or_proxy(thing: HostPort | Proxy) -> list[str]:
     verb = "hold" if isinstance(thing, HostPort) else "proxy"
     return [
         _agent(thing.agent, f"{_port(thing, verb)} {shlex.quote(at(thing.to_ip, thing.to_port))}")
@@ -276,7 +276,7 @@ def _(thing: HostPort | Proxy) -> list[str]:
 
 @remove.register(HostPort)
 @remove.register(Proxy)
-def _(thing: HostPort | Proxy) -> list[str]:
+def remove_host_port_or_proxy(thing: HostPort | Proxy) -> list[str]:
     verb = "release" if isinstance(thing, HostPort) else "unproxy"
     return [_agent(thing.agent, _port(thing, verb))]
 
@@ -286,7 +286,7 @@ def _each(option: str, values: Iterable[str]) -> str:
 
 
 @add.register
-def _(thing: Resolver) -> list[str]:
+def add_resolver(thing: Resolver) -> list[str]:
     servers = (f"{'sandbox' if inside else 'host'}={ip}" for ip, inside in thing.upstreams)
     options = (
         _each("network", thing.networks)
@@ -302,12 +302,12 @@ def _(thing: Resolver) -> list[str]:
 
 
 @remove.register
-def _(thing: Resolver) -> list[str]:
+def remove_resolver(thing: Resolver) -> list[str]:
     return [_agent(thing.agent, f"unserve {shlex.quote(thing.ns)}")]
 
 
 @add.register
-def _(thing: Names) -> list[str]:
+def add_names(thing: Names) -> list[str]:
     ports = (f"{name},{protocol},{port}" for name, protocol, port in thing.ports)
     options = _each("name", thing.names) + _each("ip", map(str, thing.ips)) + _each("port", ports)
     return [
@@ -319,5 +319,5 @@ def _(thing: Names) -> list[str]:
 
 
 @remove.register
-def _(thing: Names) -> list[str]:
+def remove_names(thing: Names) -> list[str]:
     return [_agent(thing.agent, f"unname {thing.endpoint}")]

@@ -35,18 +35,18 @@ def change(thing: Thing, before: Thing) -> list[str]:
 
 
 @add.register
-def _(thing: Bridge) -> list[str]:
+def add_bridge(thing: Bridge) -> list[str]:
     made = [f"ip link add {thing.name} address {thing.mac} type bridge"]
     return made + ([f"ip link set {thing.name} mtu {thing.mtu}"] if thing.mtu else [])
 
 
 @change.register
-def _(thing: Bridge, before: Thing) -> list[str]:
+def change_bridge(thing: Bridge, before: Thing) -> list[str]:
     return [f"ip link set {thing.name} mtu {thing.mtu or 1500} address {thing.mac}"]
 
 
 @add.register
-def _(thing: Veth) -> list[str]:
+def add_veth(thing: Veth) -> list[str]:
     mtu = f" mtu {thing.mtu}" if thing.mtu else ""
     near = f"{thing.name}{mtu} master {thing.master}{' up' if thing.up else ''}"
     far = f"{thing.peer} address {thing.peer_mac}{mtu} netns {shlex.quote(thing.peer_ns)}"
@@ -55,7 +55,7 @@ def _(thing: Veth) -> list[str]:
 
 
 @change.register
-def _(thing: Veth, before: Thing) -> list[str]:
+def change_veth(thing: Veth, before: Thing) -> list[str]:
     return [
         f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500} {'up' if thing.up else 'down'}",
         f"ip link set {thing.name} type bridge_slave hairpin {'on' if thing.hairpin else 'off'}",
@@ -63,12 +63,12 @@ def _(thing: Veth, before: Thing) -> list[str]:
 
 
 @add.register
-def _(thing: Dummy) -> list[str]:
+def add_dummy(thing: Dummy) -> list[str]:
     return [f"ip link add {thing.name} type dummy"]
 
 
 @add.register
-def _(thing: Vlan) -> list[str]:
+def add_vlan(thing: Vlan) -> list[str]:
     return [f"ip link add link {thing.parent} name {thing.name} type vlan id {thing.id}"]
 
 
@@ -76,7 +76,7 @@ def _(thing: Vlan) -> list[str]:
 @remove.register(Veth)
 @remove.register(Dummy)
 @remove.register(Vlan)
-def _(thing: InHost) -> list[str]:
+def remove_in_host(thing: InHost) -> list[str]:
     return [f"ip link del {thing.name}"]
 
 
@@ -89,7 +89,7 @@ def _inside(thing: OnParent, line: str) -> str:
 
 
 @add.register
-def _(thing: Macvlan) -> list[str]:
+def add_macvlan(thing: Macvlan) -> list[str]:
     # A passthru link is born with its parent's MAC, whatever was asked for; setting it sets the
     # parent's too.
     own = f" address {thing.mac}" if thing.mode == "passthru" else ""
@@ -100,7 +100,7 @@ def _(thing: Macvlan) -> list[str]:
 
 
 @change.register
-def _(thing: Macvlan, before: Thing) -> list[str]:
+def change_macvlan(thing: Macvlan, before: Thing) -> list[str]:
     return [
         _inside(
             thing, f"ip link set {thing.name} address {thing.mac} type macvlan mode {thing.mode}"
@@ -109,7 +109,7 @@ def _(thing: Macvlan, before: Thing) -> list[str]:
 
 
 @add.register
-def _(thing: Ipvlan) -> list[str]:
+def add_ipvlan(thing: Ipvlan) -> list[str]:
     return [
         f"{_on_parent(thing)} type ipvlan mode {thing.mode} {thing.flag}",
         _inside(thing, f"ip link set {thing.born} name {thing.name}"),
@@ -117,23 +117,23 @@ def _(thing: Ipvlan) -> list[str]:
 
 
 @change.register
-def _(thing: Ipvlan, before: Thing) -> list[str]:
+def change_ipvlan(thing: Ipvlan, before: Thing) -> list[str]:
     return [_inside(thing, f"ip link set {thing.name} type ipvlan mode {thing.mode} {thing.flag}")]
 
 
 @remove.register(Macvlan)
 @remove.register(Ipvlan)
-def _(thing: OnParent) -> list[str]:
+def remove_on_parent(thing: OnParent) -> list[str]:
     return [_inside(thing, f"ip link del {thing.name}")]
 
 
 @add.register
-def _(thing: Up) -> list[str]:
+def add_up(thing: Up) -> list[str]:
     return [f"ip link set {thing.dev} up"]
 
 
 @remove.register
-def _(thing: Up) -> list[str]:
+def remove_up(thing: Up) -> list[str]:
     return [f"ip link set {thing.dev} down"]
 
 
@@ -141,7 +141,7 @@ def _(thing: Up) -> list[str]:
 
 
 @add.register
-def _(thing: Address) -> list[str]:
+def add_address(thing: Address) -> list[str]:
     extra = (
         " nodad" if thing.ip.version == 6 else " brd +" if thing.ip.network.prefixlen < 31 else ""
     )
@@ -149,7 +149,7 @@ def _(thing: Address) -> list[str]:
 
 
 @remove.register
-def _(thing: Address) -> list[str]:
+def remove_address(thing: Address) -> list[str]:
     return [f"ip address del {thing.ip} dev {thing.dev}"]
 
 
@@ -164,20 +164,20 @@ def _route(thing: Route) -> str:
 
 
 @add.register
-def _(thing: Route) -> list[str]:
+def add_route(thing: Route) -> list[str]:
     return [f"ip -{thing.dst.version} route add {_route(thing)}"]
 
 
 @change.register
-def _(thing: Route, before: Thing) -> list[str]:
+def change_route(thing: Route, before: Thing) -> list[str]:
     return [f"ip -{thing.dst.version} route replace {_route(thing)}"]
 
 
 @remove.register
-def _(thing: Route) -> list[str]:
+def remove_route(thing: Route) -> list[str]:
     return [f"ip -{thing.dst.version} route del {_route(thing)}"]
 
 
 @add.register
-def _(thing: Sysctl) -> list[str]:
+def add_sysctl(thing: Sysctl) -> list[str]:
     return [f"sysctl -qw {shlex.quote(f'{thing.name}={thing.value}')}"]

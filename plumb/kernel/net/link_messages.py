@@ -74,7 +74,7 @@ def adding(thing: Thing, descriptor: NetnsFd) -> list[Message]:
 
 
 @adding.register
-def _(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
+def add_bridge(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
     made = [
         Message(
             RTM_NEWLINK,
@@ -90,7 +90,7 @@ def _(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
 
 
 @adding.register
-def _(thing: Veth, descriptor: NetnsFd) -> list[Message]:
+def add_veth(thing: Veth, descriptor: NetnsFd) -> list[Message]:
     mtu = [("IFLA_MTU", thing.mtu)] if thing.mtu else []
     peer = {
         "attrs": [
@@ -121,12 +121,12 @@ def _hairpin(thing: Veth) -> list[Message]:
 
 
 @adding.register
-def _(thing: Dummy, descriptor: NetnsFd) -> list[Message]:
+def add_dummy(thing: Dummy, descriptor: NetnsFd) -> list[Message]:
     return [Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link(thing.name, info("dummy")))]
 
 
 @adding.register
-def _(thing: Vlan, descriptor: NetnsFd) -> list[Message]:
+def add_vlan(thing: Vlan, descriptor: NetnsFd) -> list[Message]:
     parent = ("IFLA_LINK", index(thing.parent))
     return [
         Message(
@@ -157,7 +157,7 @@ def own_info(thing: OnParent) -> tuple[str, object]:
 
 @adding.register(Macvlan)
 @adding.register(Ipvlan)
-def _(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
+def add_on_parent(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
     own = [("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) else []
     place = [("IFLA_LINK", index(thing.parent)), ("IFLA_NET_NS_FD", descriptor(thing.ns))]
     return [
@@ -185,17 +185,17 @@ def settling(thing: OnParent) -> list[Message]:
 
 
 @adding.register
-def _(thing: Up, descriptor: NetnsFd) -> list[Message]:
+def add_up(thing: Up, descriptor: NetnsFd) -> list[Message]:
     return [Message(RTM_NEWLINK, 0, link(thing.dev, up=True))]
 
 
 @adding.register
-def _(thing: Address, descriptor: NetnsFd) -> list[Message]:
+def add_address(thing: Address, descriptor: NetnsFd) -> list[Message]:
     return [Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, address(thing))]
 
 
 @adding.register
-def _(thing: Route, descriptor: NetnsFd) -> list[Message]:
+def add_route(thing: Route, descriptor: NetnsFd) -> list[Message]:
     return [Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route(thing))]
 
 
@@ -211,22 +211,22 @@ def removing(thing: Thing) -> list[Message]:
 @removing.register(Vlan)
 @removing.register(Macvlan)
 @removing.register(Ipvlan)
-def _(thing: InHost | OnParent) -> list[Message]:
+def remove_link(thing: InHost | OnParent) -> list[Message]:
     return [Message(RTM_DELLINK, 0, link(thing.name))]
 
 
 @removing.register
-def _(thing: Up) -> list[Message]:
+def remove_up(thing: Up) -> list[Message]:
     return [Message(RTM_NEWLINK, 0, link(thing.dev, up=False))]
 
 
 @removing.register
-def _(thing: Address) -> list[Message]:
+def remove_address(thing: Address) -> list[Message]:
     return [Message(RTM_DELADDR, 0, address(thing))]
 
 
 @removing.register
-def _(thing: Route) -> list[Message]:
+def remove_route(thing: Route) -> list[Message]:
     return [Message(RTM_DELROUTE, 0, route(thing))]
 
 
@@ -237,7 +237,7 @@ def changing(thing: Thing) -> list[Message]:
 
 
 @changing.register
-def _(thing: Bridge) -> list[Message]:
+def change_bridge(thing: Bridge) -> list[Message]:
     return [
         Message(
             RTM_NEWLINK,
@@ -248,7 +248,7 @@ def _(thing: Bridge) -> list[Message]:
 
 
 @changing.register
-def _(thing: Veth) -> list[Message]:
+def change_veth(thing: Veth) -> list[Message]:
     attributes = (
         ("IFLA_MASTER", index(thing.master) if thing.master else 0),
         ("IFLA_MTU", thing.mtu or 1500),
@@ -258,17 +258,17 @@ def _(thing: Veth) -> list[Message]:
 
 
 @changing.register
-def _(thing: Macvlan) -> list[Message]:
+def change_macvlan(thing: Macvlan) -> list[Message]:
     return [Message(RTM_NEWLINK, 0, link(thing.name, ("IFLA_ADDRESS", thing.mac), own_info(thing)))]
 
 
 @changing.register
-def _(thing: Ipvlan) -> list[Message]:
+def change_ipvlan(thing: Ipvlan) -> list[Message]:
     return [Message(RTM_NEWLINK, 0, link(thing.name, own_info(thing)))]
 
 
 @changing.register
-def _(thing: Route) -> list[Message]:
+def change_route(thing: Route) -> list[Message]:
     return [Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route(thing))]
 
 

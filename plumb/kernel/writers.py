@@ -1,0 +1,167 @@
+"""Writers: each reads and changes the things of one kind in the calling thread's namespace.
+
+One protocol serves them all, and one table says which writer a type of thing has. Writers that send
+many steps at once (rtnetlink, iptables-restore, libnftables, the agent) get the steps of one
+namespace that follow one another; the others take one step after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from plumb.errors import PlumbError
+from plumb.kernel import agent_client
+from plumb.kernel.net import links, sysctl
+from plumb.kernel.netfilter import backends
+from plumb.kernel.netns import namespaces
+from plumb.kernel.process import commands, files
+from plumb.plan import Step, StepFailed
+from plumb.things import Thing
+from plumb.things.dns import Names, Resolver
+from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.iptables import Chain, Policy, Rule
+from plumb.things.layer3 import Address, Route, Sysctl
+from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
+from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
+from plumb.things.sandbox import Directory, File, Namespace, Process
+
+
+class Writer(Protocol):
+    """Reads and changes things of some types.
+
+    Attributes:
+        name: the means by which it does; `LinuxKernel.look` reads in the order of these names.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """Read how these are now, None for one that is not there."""
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take the steps, and append each to `done` once it is taken.
+
+        Raises:
+            StepFailed: one was refused.
+        """
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """List those of the rules of one chain that are there, in the chain's order."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Writer that reads or sends many at once, and whose things have no order."""
+
+    name: str
+    look: Callable[[Sequence[Thing]], list[Thing | None]]
+    take: Callable[[Sequence[Step], list[Step]], None]
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """Refuse: only rules of a firewall have an order."""
+        raise TypeError(f"{self.name} has no order")
+
+
+def one_by_one(
+    name: str, look: Callable[[Thing], Thing | None], take: Callable[[Step], None]
+) -> Batches:
+    """Make a writer of functions for one thing and one step."""
+
+    def take_each(steps: Sequence[Step], done: list[Step]) -> None:
+        for step in steps:
+            try:
+                take(step)
+            except PlumbError as refused:
+                raise StepFailed(refused, step, done) from refused
+            done.append(step)
+
+    return Batches(name, lambda things: [look(thing) for thing in things], take_each)
+
+
+@dataclass(frozen=True)
+class Firewall:
+    """Writer of rules: the back end is chosen, or imported, when the first rule is read or written."""
+
+    name: str
+    back_end: Callable[[], backends.Writer]
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """Read how these are now, None for one that is not there."""
+        return self.back_end().look(things)
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take the steps in one transaction per table or for all of them, as the back end does."""
+        try:
+            self.back_end().take(steps, done)
+        except StepFailed:
+            raise
+        except PlumbError as refused:
+            raise StepFailed(refused, steps[0], done) from refused
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """List those of the rules of one chain that are there, in the chain's order."""
+        return self.back_end().order(rules)
+
+
+def _nftables() -> backends.Writer:
+    from plumb.kernel.netfilter import nftables
+
+    return nftables.writer()
+
+
+def _look_sysctl(thing: Thing) -> Thing | None:
+    assert isinstance(thing, Sysctl)
+    return sysctl.look(thing)
+
+
+def _take_sysctl(step: Step) -> None:
+    if isinstance(step.after, Sysctl):
+        sysctl.write(step.after)
+
+
+def _look_namespace(thing: Thing) -> Thing | None:
+    assert isinstance(thing, Namespace)
+    return thing if namespaces.is_namespace(thing.path) else None
+
+
+def _take_namespace(step: Step) -> None:
+    assert isinstance(step.thing, Namespace)
+    if step.after is None:
+        namespaces.drop(step.thing.path)
+    else:
+        namespaces.make(step.thing.path)
+
+
+def _take_namespaces(steps: Sequence[Step], done: list[Step]) -> None:
+    """Take steps about namespaces; whatever still runs in those that go is killed first, together."""
+    commands.sweep(
+        step.thing.path
+        for step in steps
+        if step.after is None and isinstance(step.thing, Namespace)
+    )
+    _EACH_NAMESPACE.take(steps, done)
+
+
+_EACH_NAMESPACE = one_by_one("namespace", _look_namespace, _take_namespace)
+AGENT = Batches("agent", agent_client.look, agent_client.take)
+FILE = one_by_one("file", files.look, files.take)
+IPTABLES = Firewall("firewall", backends.writer)
+NAMESPACE = Batches("namespace", _EACH_NAMESPACE.look, _take_namespaces)
+NETLINK = Batches("netlink", lambda things: [links.look(thing) for thing in things], links.take)
+NFTABLES = Firewall("nftables", _nftables)
+PROCESS = one_by_one("process", commands.look, commands.take)
+SYSCTL = one_by_one("sysctl", _look_sysctl, _take_sysctl)
+WRITERS: dict[type[Thing], Writer] = {
+    **dict.fromkeys((Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Up, Address, Route), NETLINK),
+    **dict.fromkeys((Chain, Rule, Policy), IPTABLES),
+    **dict.fromkeys((NftTable, NftMap, NftChain, NftElement, NftRule), NFTABLES),
+    **dict.fromkeys((Directory, File), FILE),
+    **dict.fromkeys((Agent, HostPort, Proxy, Names, Resolver), AGENT),
+    Sysctl: SYSCTL,
+    Namespace: NAMESPACE,
+    Process: PROCESS,
+}
+"""The writer for each type of thing."""
