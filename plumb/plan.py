@@ -14,12 +14,12 @@ to write, anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from plumb.errors import PlumbError
-from plumb.things import HOST, Stage, Thing
+from plumb.things import HOST, Key, Stage, Thing
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
 
     Removals backwards first, then changes and additions in order.
 
+    An object that cannot become what is desired (`Thing.replaces`) is removed and added.
+
     An object that the kernel removes together with another has no step of its own. A permanent
     thing that is not desired stays as it is: to restore it, desire its former state.
 
@@ -103,17 +105,36 @@ def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
     """
     have = {thing.key: thing for thing in current}
     want = {thing.key: thing for thing in desired}
+    replaced = _replaced(have, want)
     surplus = in_order(
-        thing for key, thing in have.items() if key not in want and not thing.permanent
+        thing
+        for key, thing in have.items()
+        if key in replaced or (key not in want and not thing.permanent)
     )
     gone = {key for thing in surplus for key in thing.makes}
     removals = [Step(thing, None) for thing in surplus if not gone.intersection(thing.uses)]
+    kept = {key: thing for key, thing in have.items() if key not in replaced}
     changes = [
-        Step(have.get(thing.key), thing)
+        Step(kept.get(thing.key), thing)
         for thing in in_order(want.values())
-        if have.get(thing.key) != thing
+        if kept.get(thing.key) != thing
     ]
     return removals[::-1] + changes
+
+
+def _replaced(have: Mapping[Key, Thing], want: Mapping[Key, Thing]) -> set[Key]:
+    """Find the wanted objects that must be removed and made anew, with all that stands on them."""
+    found = {key for key, thing in have.items() if key in want and want[key].replaces(thing)}
+    added = found
+    while added:
+        made = {key for replaced in added for key in have[replaced].makes}
+        added = {
+            key
+            for key, thing in have.items()
+            if key in want and key not in found and made.intersection(thing.stands_on)
+        }
+        found |= added
+    return found
 
 
 def in_order(things: Iterable[Thing]) -> list[Thing]:

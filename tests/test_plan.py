@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
@@ -12,6 +13,7 @@ from plumb.errors import KernelRefused
 from plumb.kernel.memory import MemoryKernel
 from plumb.plan import Step, StepFailed, carry_out, in_order, plan, take_all
 from plumb.things import Thing
+from plumb.things.dns import Resolver
 from plumb.things.iptables import Chain, Family, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth
@@ -92,6 +94,35 @@ def test_what_goes_with_something_else_has_no_step() -> None:
     """The kernel drops addresses with their link, and all of a sandbox with its namespace."""
     assert plan([BRIDGE, GATEWAY, Up("br0")], []) == [Step(BRIDGE, None)]
     assert plan([BOX, INSIDE, DEFAULT, Up("eth0", NS)], []) == [Step(BOX, None)]
+
+
+def test_a_sandbox_of_another_start_is_replaced_with_all_that_stands_on_it() -> None:
+    """Its links and its server too, which are the host's and the agent's."""
+    box, process = replace(BOX, start=1), replace(PROCESS, start=1)
+    server = Resolver("/run", NS, 61053, 61054)
+    setting = Sysctl("net/ipv4/ip_unprivileged_port_start", "0", NS)
+    outside = (BRIDGE, GATEWAY, FORWARD)
+    assert plan(
+        [*outside, BOX, CABLE, setting, INSIDE, server, PROCESS],
+        [*outside, box, CABLE, setting, INSIDE, server, process],
+    ) == [
+        Step(PROCESS, None),
+        Step(server, None),
+        Step(CABLE, None),
+        Step(BOX, None),
+        Step(None, box),
+        Step(None, CABLE),
+        Step(None, setting),
+        Step(None, INSIDE),
+        Step(None, server),
+        Step(None, process),
+    ]
+
+
+def test_a_sandbox_of_the_same_start_is_changed_in_place() -> None:
+    """Another plumb's settings file does not end a command."""
+    process = replace(PROCESS, config="/etc/other.json")
+    assert plan([BOX, PROCESS], [BOX, process]) == [Step(PROCESS, process)]
 
 
 def test_a_standing_thing_is_not_removed() -> None:

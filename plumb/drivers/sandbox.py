@@ -41,7 +41,7 @@ def files(box: Sandbox, layout: Layout, texts: dict[str, str]) -> Iterator[Thing
 
 def namespace(box: Sandbox, ns: str) -> Iterator[Thing]:
     """Its network namespace, with `lo` up and its settings made."""
-    yield Namespace(ns)
+    yield Namespace(ns, box.start)
     settings = {
         "net/ipv4/ip_unprivileged_port_start": "0",
         "net/ipv4/ping_group_range": "0 2147483647",
@@ -100,4 +100,5 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
             (*box.link_environment, *box.environment),
             layout.root,
             config,
+            box.start,
         )

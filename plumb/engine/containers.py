@@ -225,7 +225,12 @@ def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
         ),
     )
     box = replace(
-        box, status=Status.RUNNING, foreground=foreground, started=op.system.now(), exit_code=0
+        box,
+        status=Status.RUNNING,
+        foreground=foreground,
+        start=box.start + 1 if box.started else 0,
+        started=op.system.now(),
+        exit_code=0,
     )
     used = {wish.ifname for wish in box.attachments if wish.ifname}
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):

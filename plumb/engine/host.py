@@ -190,10 +190,6 @@ class Host(Reader, Verbs):
 
             announce_endpoints.announce(fresh, self.layout, self._stays)
 
-    def restart(self, container: str | Sandbox) -> Sandbox:
-        """`restart`."""
-        return self.start(self.stop(container))
-
     def settle(self, container: str) -> None:
         """A container's command has ended by itself.
 

@@ -79,8 +79,17 @@ def recover(store: Store, kernel: Kernel) -> None:
             thing.agent for thing in {**before, **after}.values() if isinstance(thing, OfAgent)
         }:
             answering(Agent(folder), kernel)
-        there = look(kernel, [*{**before, **after}.values()])
-        forward = any(key not in after and not thing.permanent for key, thing in before.items())
+        # The machine does not tell an object from the one that it replaces: so it is taken for that
+        # one, and replaced once more.
+        replaced = {
+            key: thing
+            for key, thing in before.items()
+            if key in after and after[key].replaces(thing)
+        }
+        there = look(kernel, [*{**before, **after, **replaced}.values()])
+        forward = bool(replaced) or any(
+            key not in after and not thing.permanent for key, thing in before.items()
+        )
         target = after if forward else before
         # A host port that is gone is released once more: its flows may not have been forgotten yet.
         released = [

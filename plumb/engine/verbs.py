@@ -125,7 +125,10 @@ class Verbs(ABC):
             return containers.stop(op, reference(container, "container"), exit_code)
 
     def restart(self, container: str | Sandbox) -> Sandbox:
-        """`restart`: what was chosen by plumb may change, what was asked for stays."""
+        """`restart`: its command ends and starts again, in a network namespace that is new.
+
+        What was chosen by plumb may change, what was asked for stays.
+        """
         with self._within() as op:
             box = containers.stop(op, reference(container, "container"))
             return containers.start(op, box.id)

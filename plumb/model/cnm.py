@@ -315,6 +315,7 @@ class Sandbox:
         resolv_source: the host's resolv.conf as it was when the sandbox was started; resolv_path:
             where it lies; hosts_source: the host's hosts file, for one in host mode.
         dns_udp, dns_tcp: the ports of its embedded DNS server while that runs, else 0.
+        start: the number of its last start, from 0.
     """
 
     id: str
@@ -357,6 +358,7 @@ class Sandbox:
     hosts_source: str = ""
     dns_udp: int = 0
     dns_tcp: int = 0
+    start: int = 0
 
     @property
     def key(self) -> str:

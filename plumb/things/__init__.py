@@ -75,6 +75,15 @@ class Thing:
         """Keys of objects with which the kernel removes this one, so that plumb need not."""
         return ()
 
+    @property
+    def stands_on(self) -> tuple[Key, ...]:
+        """Keys of objects that it cannot outlast: where one is replaced, it is made anew."""
+        return self.uses
+
+    def replaces(self, before: Thing) -> bool:
+        """Whether it takes the place of the object with its key, which it is not a state of."""
+        return False
+
     def __str__(self) -> str:
         return " ".join(self.key)
 

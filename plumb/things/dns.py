@@ -16,7 +16,7 @@ from ipaddress import IPv4Address
 from typing import ClassVar, NamedTuple
 
 from plumb.address import IPAddress
-from plumb.things import Key, Stage
+from plumb.things import Key, Stage, namespace_key
 from plumb.things.host_ports import OfAgent
 
 ADDRESS = IPv4Address("127.0.0.11")
@@ -83,6 +83,10 @@ class Resolver(OfAgent):
     @property
     def key(self) -> Key:
         return ("resolver", self.ns)
+
+    @property
+    def stands_on(self) -> tuple[Key, ...]:
+        return (namespace_key(self.ns),)
 
     def __str__(self) -> str:
         return f"resolver {self.ip} in {self.ns}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key
+from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key, namespace_key
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class Veth(InHost):
     @property
     def makes(self) -> tuple[Key, ...]:
         return (self.key, link_key(self.peer_ns, self.peer))
+
+    @property
+    def stands_on(self) -> tuple[Key, ...]:
+        return (namespace_key(self.peer_ns),)
 
     def __str__(self) -> str:
         return f"veth {self.name} to {self.peer}"
@@ -118,6 +122,10 @@ class OnParent(Thing):
     @property
     def key(self) -> Key:
         return link_key(self.ns, self.name)
+
+    @property
+    def stands_on(self) -> tuple[Key, ...]:
+        return (namespace_key(self.ns),)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} on {self.parent}"

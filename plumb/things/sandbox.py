@@ -57,12 +57,29 @@ class File(Thing):
         return (("directory", self.path.rpartition("/")[0]),)
 
 
+class OfStart(Thing):
+    """Thing that a sandbox has from one start until it is stopped.
+
+    Of another start it is another object, though its path or its id is the same.
+    """
+
+    start: int
+
+    def replaces(self, before: Thing) -> bool:
+        return isinstance(before, OfStart) and before.start != self.start
+
+
 @dataclass(frozen=True)
-class Namespace(Thing):
-    """Network namespace, bind-mounted on the file `path`."""
+class Namespace(OfStart):
+    """Network namespace, bind-mounted on the file `path`.
+
+    Attributes:
+        start: the number of the sandbox's start that it is of.
+    """
 
     stage: ClassVar = Stage.NAMESPACE
     path: str
+    start: int = 0
 
     @property
     def key(self) -> Key:
@@ -74,7 +91,7 @@ class Namespace(Thing):
 
 
 @dataclass(frozen=True)
-class Process(Thing):
+class Process(OfStart):
     """Command in a sandbox: in its netns, with mount and UTS namespaces of its own.
 
     Attributes:
@@ -87,6 +104,7 @@ class Process(Thing):
         capabilities: those that root has in it, by name without CAP_.
         environment: NAME=value words.
         root, config: of the plumb that settles the sandbox when the command ends by itself.
+        start: the number of the sandbox's start that it is of.
     """
 
     stage: ClassVar = Stage.PROCESS
@@ -100,6 +118,7 @@ class Process(Thing):
     environment: tuple[str, ...] = ()
     root: str = ""
     config: str = ""
+    start: int = 0
 
     @property
     def key(self) -> Key:

@@ -5,6 +5,7 @@ On a kernel that is a dict.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused, NotFound
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Sandbox, Status
 from plumb.plan import Step, StepFailed
+from plumb.store.change import Change
 from plumb.things.layer3 import Route
 
 IFNAME = "com.docker.network.endpoint.ifname"
@@ -104,6 +106,26 @@ def test_a_static_address_is_gone_around(host: Host) -> None:
         ["10.9.0.2"],
         ["10.9.0.4"],
     ]
+
+
+def test_starts_are_numbered(host: Host) -> None:
+    """From 0; a restart is one more, in an operation of its own or of many."""
+    box = host.run("a", network="lab", command=["sleep", "1"])
+    assert box.start == 0
+    assert host.restart(box).start == 1
+    with host.operation() as transaction:
+        assert transaction.restart(box).start == 2
+        assert transaction.run("b", network="lab").start == 0
+    assert host.start(host.stop(box)).start == 3
+
+
+def test_one_that_an_earlier_version_started_is_replaced_as_well(host: Host) -> None:
+    """Its number was not recorded, which reads as 0."""
+    box = host.create("a", network="lab")
+    with host.store.lock():
+        number = host.store.begin([], [], Change())
+        host.store.finish(number, Change(put=(replace(box, started="2025-11-21T00:00:00Z"),)))
+    assert host.start(box).start == 1
 
 
 def test_a_static_address_survives_a_restart(host: Host) -> None:

@@ -18,8 +18,10 @@ from plumb.model.paths import Layout
 from plumb.plan import Step
 from plumb.store.change import Change
 from plumb.store.sqlite import SqliteStore
+from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Bridge, Up
+from plumb.things.sandbox import OfStart
 from tests.memory_host import FRESH
 
 
@@ -44,6 +46,58 @@ def fail(host: Host) -> None:
     """An operation that fails, and is stuck."""
     with pytest.raises(StepFailed, match=r"while taking back: .*remove bridge"):
         host.create_network("n1")
+
+
+class Interrupted(MemoryKernel):
+    """A host on which the user presses Ctrl-C at a step.
+
+    As the real one it does not tell of which start a sandbox is.
+
+    Attributes:
+        left: how many steps are taken until then; below 0: it does not happen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(FRESH)
+        self.left, self.taken = -1, list[Step]()
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """What is there, a sandbox as it is asked for."""
+        return [
+            thing if now is not None and isinstance(thing, OfStart) else now
+            for thing, now in zip(things, super().look(things), strict=True)
+        ]
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Take as many as are left."""
+        left, self.left = self.left, -1
+        super().take(steps[:left] if left >= 0 else steps)
+        self.taken += steps
+        if left >= 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("network", ["n1", "none", "host"])
+def test_a_restart_that_is_interrupted_is_finished(network: str, tmp_path: Path) -> None:
+    """At whatever step: the sandbox is the new start's, its command too, and all is as recorded."""
+    kernel = Interrupted()
+    with Host(tmp_path / "root", settings={}, kernel=kernel) as host:
+        host.create_network("n1")
+        box = host.run("c1", network=network, command=["sleep", "1"])
+        kernel.taken.clear()
+        host.restart(box)
+        steps = len(kernel.taken)
+        for left in range(steps + 1):
+            kernel.left = left
+            with pytest.raises(KeyboardInterrupt):
+                host.restart(box)
+            assert host.container(box).start == left + 2
+            started = [thing for thing in kernel.things.values() if isinstance(thing, OfStart)]
+            assert {thing.start for thing in started} == {left + 2}
+            assert len(started) == (1 if network == "host" else 2)
+            assert [kernel.things[thing.key] for thing in host.store.things()] == [
+                *host.store.things()
+            ]
 
 
 def test_what_is_stuck_is_taken_back_by_the_next_command(tmp_path: Path) -> None:

@@ -238,10 +238,26 @@ def test_a_failed_change_leaves_all_as_it_was(name: str, backend: str) -> None:
             host.reset()
 
 
+@pytest.mark.parametrize("network", ["n1", "none", "host"])
+def test_a_failed_restart_leaves_the_command_running(network: str, lab: Lab) -> None:
+    """It may be another process by then; its names and its server are there as before."""
+    with lab.host() as host, host.operation() as verbs:
+        verbs.create_network("n1", subnet="172.20.0.0/24")
+        verbs.run("c1", network=network, command=["sleep", "1000"])
+        verbs.run("c2", network="n1")
+    fail_everywhere(lab, lambda verbs: verbs.restart("c1"), {}, f"restart {network}")
+    with lab.host() as host:
+        assert host.check() == []
+        if network == "n1":
+            assert "172.20.0.2" in lab.plumb("exec", "c2", "getent", "hosts", "c1").stdout
+        host.reset()
+
+
 ON_THE_LAN: dict[str, Do] = {
     "connect": lambda verbs: verbs.connect("n1", "c3"),
     "disconnect": lambda verbs: verbs.disconnect("n1", "c1"),
     "stop": lambda verbs: verbs.stop("c2"),
+    "restart": lambda verbs: verbs.restart("c2"),
     "all at once": lambda verbs: (
         verbs.remove("c1", force=True),
         verbs.remove("c2", force=True),

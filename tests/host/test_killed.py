@@ -45,6 +45,7 @@ BUILDS = {
     "base": ("network", "create", "base", *QUICK),
     "other": ("network", "create", "other", *QUICK),
     "box": ("run", "-d", "--name", "box", "--network", "base", *COMMAND),
+    "alone": ("run", "-d", "--name", "alone", "--network", "none", *COMMAND),
     "ports": ("run", "-d", "--name", "ports", "--network", "base", "-p", "8080:80", "-p", "53/udp"),
 }
 REMOVE = ("rm", "-f", "box")
@@ -60,6 +61,8 @@ CASES = {
     "network connect": Case(
         30, ("network", "connect", "other", "box"), ("base", "other", "box"), REMOVE
     ),
+    "restart": Case(40, ("restart", "box"), ("base", "box")),
+    "restart without a network": Case(15, ("restart", "alone"), ("alone",)),
     "rm -f": Case(40, REMOVE, ("base", "box"), REMOVE),
     "reset": Case(10, ("reset", "--force"), ("base", "box"), REMOVE),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -433,6 +434,46 @@ def test_restart_starts_the_command_anew(net: Lab) -> None:
     assert {pid for pid, command in marked(net).items() if "plumb.agent" not in command} == set(new)
     assert tried(net, "check") == (0, "")
     plumb(net, "exec", "box", "ping", "-q", "-c1", "-W2", "10.9.0.1")
+
+
+def netns_of(lab: Lab) -> int:
+    """The inode of the container's network namespace."""
+    with lab.host() as known:
+        return os.stat(known.namespace(known.container("box"))).st_ino
+
+
+def test_restart_in_an_operation_of_many_starts_the_command_anew(net: Lab) -> None:
+    """Another process in another namespace, as Docker makes it."""
+    run_detached(net, "sleep", "1000")
+    old, namespace = pids(net), netns_of(net)
+    with net.host() as known, known.operation() as transaction:
+        transaction.restart("box")
+        transaction.create_network("other")
+    assert pids(net)[0] not in (0, *old)
+    assert netns_of(net) != namespace
+    assert tried(net, "check") == (0, "")
+    plumb(net, "exec", "box", "ping", "-q", "-c1", "-W2", "10.9.0.1")
+    plumb(net, "exec", "box", "getent", "hosts", "box.net")
+
+
+def test_a_dry_run_of_restart_prints_both_halves(net: Lab) -> None:
+    """All the commands that restart prints as it takes the steps, and nothing has changed."""
+    run_detached(net, "sleep", "1000")
+    before = pids(net)
+    planned = plumb(net, "restart", "--dry-run", "box").splitlines()
+    assert pids(net) == before
+    *shown, name = plumb(net, "restart", "--show-commands", "box").splitlines()
+    assert name == "box"
+    assert [verbs(line) for line in planned] == [verbs(line) for line in shown]
+    assert any(line.startswith("kill ") for line in planned)
+    assert any("setsid sh -c" in line for line in planned)
+
+
+def verbs(line: str) -> list[str]:
+    """A command's words but for those that are random."""
+    return re.sub(
+        r"veth[0-9a-f]{7}|([0-9a-f]{2}:){5}[0-9a-f]{2}|[0-9a-f]{12,64}|\d{4,5}", "X", line
+    ).split()
 
 
 def test_repair_settles_a_foreground_run_that_was_killed(net: Lab) -> None:
