@@ -1,7 +1,6 @@
 """Trace: the story of one packet and of its answer, told from what was seen of it.
 
 tracer          all of it: reads the topology, asks and watches, and finds the cause
-request         words about who asks whom, made into a packet from a namespace to an address
 topology        links and addresses of the namespaces concerned, read once before the packet is sent
 link_labels     what people call links: a network's bridge, a container's port, a parent
 probe_packet    the packet, sent by a plain socket
@@ -16,7 +15,7 @@ assemble        the story, made of what was seen
 outcome         how and where it ended
 collect_state   reads what is worth knowing of each place once a question was not answered
 causes          why it was not answered, and what to do about it
-report          what is asked of the tracer, and what it answers (values)
+report          request (a packet and its destination) and report of a trace, as values
 
 `plumb.kernel` collects what is seen; `plumb.views.trace` tells it.
 """

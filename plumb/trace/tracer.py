@@ -25,8 +25,7 @@ from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.path import Ending, Story
 from plumb.trace.probe_packet import ProbePacket
-from plumb.trace.report import Report, TraceRequest, Wishes
-from plumb.trace.request import RequestReader
+from plumb.trace.report import Report, RequestReader, TraceRequest, Wishes
 from plumb.trace.rule_steps import Whys
 from plumb.trace.run import Watched, watch
 from plumb.trace.topology import Topology, TopologyReader

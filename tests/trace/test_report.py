@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_interface
 
-from plumb.trace.request import best_address
+from plumb.trace.report import best_address
 
 
 def test_the_address_that_is_asked() -> None:
