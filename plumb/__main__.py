@@ -32,7 +32,7 @@ def _died() -> int:
 
     return complain(
         "the process that carried out the command was killed",
-        "'plumb check' tells whether all is whole",
+        "run 'plumb check' to verify the host's state",
         125 if first_verb(sys.argv[1:]) == "run" else 1,
     )
 

@@ -48,7 +48,7 @@ def stop() -> None:
 
 
 @agent.command("ls")
-@click.option("--names", is_flag=True, help="The names that it knows.")
+@click.option("--names", is_flag=True, help="Show the names that it answers for.")
 @common.template_option
 def ls(names: bool, as_json: bool, template: str) -> None:
     """List what the agent has: ports, and with --names what it answers for."""
@@ -110,7 +110,7 @@ def hold(protocol: str, address: str, target: str) -> None:
 @agent.command("release")
 @_on_port
 def release(protocol: str, address: str) -> None:
-    """Let go of a port."""
+    """Release a port."""
     from plumb.things.host_ports import HostPort
 
     _take(HostPort(_folder(), protocol, *_place(address), *_place(address)), None)
@@ -120,7 +120,7 @@ def release(protocol: str, address: str) -> None:
 @_on_port
 @_to_container
 def proxy(protocol: str, address: str, target: str) -> None:
-    """Hand on what arrives at a port that is held.
+    """Forward what arrives at a port that is held.
 
     One that is proxied to another target is proxied to this one.
     """
@@ -158,14 +158,14 @@ def unproxy(protocol: str, address: str) -> None:
     "--upstream",
     multiple=True,
     metavar="host=IP|sandbox=IP",
-    help="Whom to ask for what is not known, and from where.",
+    help="A name server for other names, and the namespace from which the agent asks it.",
 )
 @click.option(
     "--no-way-out",
     is_flag=True,
-    help="Do not ask from the host: the sandbox has no way out either.",
+    help="Do not ask from the host: the sandbox has no external connectivity either.",
 )
-@click.option("--ndots", is_flag=True, help="Do not hand on names without a dot.")
+@click.option("--ndots", is_flag=True, help="Do not forward names without a dot.")
 def serve(
     namespace: str,
     udp: int,
@@ -217,9 +217,9 @@ def unserve(namespace: str) -> None:
     "--name",
     "names",
     multiple=True,
-    help="A name; the first is what the addresses are called in reverse.",
+    help="A name; the first one answers reverse look-ups of the addresses.",
 )
-@click.option("--ip", multiple=True, help="What the names mean.")
+@click.option("--ip", multiple=True, help="An address of the names.")
 @click.option(
     "--port", multiple=True, metavar="NAME,PROTOCOL,PORT", help="A port that has a name (SRV)."
 )

@@ -58,7 +58,7 @@ OPTIONS: list[Callable[[Command], Command]] = [
         "--link",
         multiple=True,
         metavar="NAME[:ALIAS]",
-        help="Know another container by a name of one's own.",
+        help="Add a name for another container, known to this one only.",
     ),
     click.option(
         "-p", "--publish", multiple=True, help="Publish a port: [[IP:][PORT]:]PORT[/PROTOCOL]."
@@ -192,9 +192,9 @@ def warn(host: Host, box: Sandbox) -> None:
             net.name for end in host.endpoints(box) if (net := host.network(end.network)).on_lan
         ]
         why = (
-            f"who reaches {open_ones[0]} reaches all ports of the container"
+            f"clients on {open_ones[0]} reach all ports of the container"
             if open_ones
-            else "that begins when the container is on a network that leads outside"
+            else "they are published when the container joins a network with external connectivity"
         )
         print(f"plumb: warning: no port is published: {why}", file=sys.stderr)
 
@@ -336,6 +336,5 @@ def exec_(
         commands.join(process)
     except OSError as error:
         raise PlumbError(
-            f"cannot enter container {container}: {error}",
-            "'plumb check' tells whether it is whole",
+            f"cannot enter container {container}: {error}", "run 'plumb check' to verify its state"
         ) from error

@@ -25,9 +25,9 @@ COLUMNS = {
 
 
 @click.command("ps")
-@click.option("-a", "--all", "everything", is_flag=True, help="Also those that do not run.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also containers that do not run.")
 @click.option("-q", "--quiet", is_flag=True, help="Only ids.")
-@click.option("--no-trunc", is_flag=True, help="Whole ids and commands.")
+@click.option("--no-trunc", is_flag=True, help="Full ids and commands.")
 @click.option(
     "-f",
     "--filter",
@@ -136,7 +136,7 @@ def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> 
 def port_(container: str | None, port: str | None, as_json: bool, template: str) -> None:
     """Show a container's published ports.
 
-    Without a container, what is open to whom on this host.
+    Without a container, show which clients reach which ports of this host.
     """
     from plumb.model.port_mapping import shown
     from plumb.things.host_ports import at

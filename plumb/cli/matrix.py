@@ -28,14 +28,14 @@ PROGRESS_FROM = 2000
     "--from",
     "outside",
     metavar="NS",
-    help="A namespace outside, by file or pid:N: it asks and is asked as (world).",
+    help="A namespace outside, by file or pid:N: it probes and is probed as (world).",
 )
 @click.option(
     "--world",
     "world",
     metavar="ADDRESS",
     multiple=True,
-    help="An address outside that this host reaches, to be reached or not.",
+    help="An address outside that this host reaches, probed by all.",
 )
 @click.option(
     "-W",
@@ -44,17 +44,17 @@ PROGRESS_FROM = 2000
     type=click.FloatRange(0.01, 60),
     default=1.0,
     show_default=True,
-    help="Seconds to wait for what must not come.",
+    help="Seconds to wait for packets that must not arrive.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object for each promise, and a summary."
 )
 def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json: bool) -> int:
-    """Try who reaches whom, with real traffic, and hold it against what the networks promise.
+    """Test reachability with real traffic, and compare it with what the networks promise.
 
-    Everyone asks everyone by ping, TCP and UDP: containers, the host, and the world, as far as it
-    is named; published ports are knocked at, names are asked for, and whether two have one address
-    is asked on the wire. Exit status 1 if anything is not as promised.
+    Containers, the host and the world (as far as it is named) probe each other by ping, TCP and
+    UDP; plumb also probes published ports, resolves names, and looks for duplicate addresses on
+    the links. Exit status 1 if anything is not as promised.
     """
     from plumb.engine.targets import TargetResolver
     from plumb.probes.matrix import expected, hold

@@ -49,7 +49,10 @@ class _WithSwitches(click.Command):
     help="The bridge's own address; for macvlan and ipvlan, the LAN's router.",
 )
 @click.option(
-    "--aux-address", multiple=True, metavar="NAME=IP", help="Addresses that are spoken for."
+    "--aux-address",
+    multiple=True,
+    metavar="NAME=IP",
+    help="Auxiliary addresses, not given to containers.",
 )
 @click.option("--internal", is_flag=True, help="Restrict external access to the network.")
 @click.option("--ipv4", "ipv4", type=str, default=None, help="IPv4 (default true).")
@@ -182,14 +185,14 @@ def inspect(names: tuple[str, ...], template: str, verbose: bool) -> int:
 @common.template_option
 @click.argument("names", nargs=-1)
 def ports(names: tuple[str, ...], as_json: bool, template: str) -> None:
-    """Show what of the containers of a network is open to whom; without a name, of all networks."""
+    """Show which clients reach which ports of a network's containers; default: all networks."""
     from plumb.cli.listings import show_openings
 
     show_openings(names, as_json, template)
 
 
 @network.command("rm")
-@click.option("-f", "--force", is_flag=True, help="No error for networks that are not there.")
+@click.option("-f", "--force", is_flag=True, help="No error for networks that do not exist.")
 @common.changing
 @click.argument("names", nargs=-1, required=True)
 def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
@@ -216,7 +219,7 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
     "--link",
     multiple=True,
     metavar="NAME[:ALIAS]",
-    help="Know another container by a name of one's own.",
+    help="Add a name for another container, known to this one only.",
 )
 @click.option("--link-local-ip", multiple=True)
 @click.option("--driver-opt", multiple=True, metavar="KEY=VALUE")
@@ -258,7 +261,9 @@ def connect(
 
 
 @network.command("disconnect")
-@click.option("-f", "--force", is_flag=True, help="Also from a network that is not there any more.")
+@click.option(
+    "-f", "--force", is_flag=True, help="Also from a network that does not exist any more."
+)
 @common.changing
 @click.argument("network_name", metavar="NETWORK")
 @click.argument("container")

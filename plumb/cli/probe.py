@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="Ask so many times.",
+    help="Number of probes.",
 )
 @click.option(
     "-W",
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 @click.option(
     "--listen",
     is_flag=True,
-    help="Open a listener where the question should arrive, which answers it (tcp, udp).",
+    help="Open a listener at the target that answers the probe (tcp, udp).",
 )
 @click.option(
     "--on",
     "link",
     metavar="LINK",
-    help="Also tell how the packets are wrapped on this link of the host: VLAN tags, VXLAN, ESP.",
+    help="Also show the encapsulation on this link of the host: VLAN tags, VXLAN, ESP.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each address.")
 @click.argument("source", metavar="FROM")
@@ -63,13 +63,13 @@ def probe(
     link: str | None,
     as_json: bool,
 ) -> int:
-    """Ask one question on the real network, and tell who answered.
+    """Send one probe on the real network, and show the answers.
 
     FROM is a container, "host", the path of a namespace file, or pid:N; TO the same, or an address,
-    or a name, which is asked of FROM's own resolver. A container is asked at all its addresses.
-    With a port it is a TCP connection, /udp and /sctp are others; without one a ping. /arp and /nd
-    ask who claims the address, /dns what a name means, /mtu how long a packet may be. Exit status 1
-    if not all of them were answered.
+    or a name that FROM's own resolver resolves. A container is probed at all its addresses. A port
+    means a TCP connection, or UDP and SCTP with /udp and /sctp; without a port plumb sends a ping.
+    /arp and /nd ask which hosts claim the address, /dns resolves a name, /mtu finds the path MTU.
+    Exit status 1 if not all probes were answered.
     """
     from plumb.engine.targets import TargetResolver
     from plumb.probes.probe_spec import PROBE_GRAMMAR

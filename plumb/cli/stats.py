@@ -20,14 +20,16 @@ Counters = dict[str, Mapping[str, int]]
 
 
 @click.command("stats")
-@click.option("-w", "--watch", is_flag=True, help="Again and again, with rates, until interrupted.")
+@click.option(
+    "-w", "--watch", is_flag=True, help="Update repeatedly, with rates, until interrupted."
+)
 @click.option(
     "--interval",
     type=click.FloatRange(0.1),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often with --watch.",
+    help="Seconds between updates with --watch.",
 )
 @common.template_option
 @click.argument("containers", nargs=-1)

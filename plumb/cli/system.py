@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 @click.command("check")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def check(as_json: bool) -> int:
-    """Tell what is not as it should be. Exit status 1 if there is anything."""
+    """Report differences from the recorded state. Exit status 1 if there are any."""
     with common.opened() as host:
         found, obstacles = host.check(), host.obstacles()
     _print(found, as_json)
     if found:
-        common.say("" if as_json else "'plumb repair' makes it as it should be")
+        common.say("" if as_json else "run 'plumb repair' to restore the recorded state")
     for obstacle in obstacles:
         print(
             json.dumps(_in_the_way(obstacle))
@@ -40,8 +40,8 @@ def check(as_json: bool) -> int:
 def _in_the_way(obstacle: Obstacle) -> dict[str, object]:
     firewall = obstacle.wall
     return {
-        "State": "walled off",
-        "Key": ("wall", firewall.tool, firewall.family, firewall.table, firewall.chain),
+        "State": "blocked",
+        "Key": ("firewall", firewall.tool, firewall.family, firewall.table, firewall.chain),
         "Thing": str(firewall),
         "Now": firewall.why,
         "Networks": [net.name for net in obstacle.networks],
@@ -69,7 +69,7 @@ def _print(found: list[Drift], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @common.changing
 def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
-    """Make it as it should be; print what was not."""
+    """Restore the recorded state; print the differences."""
     with common.opened(dry_run, show_commands) as host:
         _print(host.repair(), as_json)
 
@@ -78,7 +78,7 @@ def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @common.changing
 def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
-    """Remove all that is plumb's under this root: the host is as it was before."""
+    """Remove everything that plumb made under this root and restore the host."""
     if not (force or dry_run):
         caller.this.require_own_process()  # the terminal is its
         click.confirm(
@@ -91,7 +91,7 @@ def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
 @click.command("settle")
 @click.argument("container")
 def settle(container: str) -> None:
-    """Let go of the network of a container whose command has ended (called by its shim)."""
+    """Release the network of a container whose command has ended (called by its shim)."""
     with common.opened() as host:
         host.settle(container)
 
@@ -99,7 +99,7 @@ def settle(container: str) -> None:
 @click.command("env")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def env(as_json: bool) -> None:
-    """Tell what this kernel and host can do, found out by trying in a scratch namespace."""
+    """Show what this kernel and host support, found by trying in a scratch namespace."""
     from plumb.kernel.features import detect
     from plumb.kernel.features.table import FEATURES, GROUPS
 

@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     "--source-port",
     "sport",
     type=click.IntRange(1, 65535),
-    help="The client's port, rather than one that nobody has.",
+    help="The client's port (default: a free one).",
 )
 @click.option(
     "--size",
     type=click.IntRange(28, 65535),
-    help="Bytes of the packet, not to be cut (/udp and /icmp).",
+    help="Bytes of the packet, sent unfragmented (/udp and /icmp).",
 )
 @click.option("--ttl", type=click.IntRange(1, 255), help="How many routers it may pass.")
 @click.option(
     "--also", multiple=True, metavar="PLACE", help="Watch this container or namespace as well."
 )
 @click.option("--all", "everywhere", is_flag=True, help="Watch all containers.")
-@click.option("--pcap", metavar="FILE", help="Write what was seen to this file, as pcapng.")
+@click.option("--pcap", metavar="FILE", help="Write the captured frames to this file, as pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON document.")
 @click.argument("source", metavar="FROM")
 @click.argument("to", metavar="TO[:PORT][/PROTOCOL]")
@@ -59,9 +59,9 @@ def trace(
     pcap: str | None,
     as_json: bool,
 ) -> int:
-    """Send one packet and tell its story.
+    """Send one packet and show its path.
 
-    Every link, rule and route that it met, and why it did not arrive.
+    The output lists every link, rule and route that the packet met, and why it did not arrive.
 
     FROM and TO are containers, "host", namespace files or pid:N; TO may be an address or a name as
     well. With a port it is a TCP connection, /udp and /sctp are others; without one, an echo

@@ -212,7 +212,7 @@ def _wanted(op: Operation, pools: Sequence[Pool], ip: IPAddress) -> tuple[Pool, 
     if ipam.reserved(ip, pool.subnet):
         raise Invalid(f"requested address {ip} is out of range: it is reserved in {pool.subnet}")
     if op.taken(pool.subnet, ip):
-        raise Conflict("Address already in use", f"somebody has {ip}: see 'plumb network inspect'")
+        raise Conflict("Address already in use", f"{ip} is in use: see 'plumb network inspect'")
     return pool, ip
 
 

@@ -40,12 +40,12 @@ class Obstacle:
         return [
             *openings(wall, bridges),
             *([f"or: {accept}"] if wall.policy == "drop" and wall.table != "firewalld" else []),
-            "or give that firewall up, if it is not what guards this host",
+            "or disable that firewall, if it is not the one that protects this host",
         ]
 
     def __str__(self) -> str:
         names = ", ".join(f"{net.name} ({net.link})" for net in self.networks)
-        return f"walled off: {names} by {self.wall}: {self.wall.why}"
+        return f"blocked: {names} by {self.wall}: {self.wall.why}"
 
 
 def obstacles(store: Store, settings: Settings) -> list[Obstacle]:

@@ -280,6 +280,6 @@ class Host(Reader, Verbs):
         self.close()
         if errors:
             raise Broken(
-                f"not all could be taken away: {'; '.join(map(str, errors))}",
-                "mend that and reset again",
+                f"cannot remove everything: {'; '.join(map(str, errors))}",
+                "remove the cause, then run 'plumb reset' again",
             )

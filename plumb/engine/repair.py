@@ -69,7 +69,7 @@ def recover(store: Store, kernel: Kernel) -> None:
         if errors:
             raise Broken(
                 f"cannot finish the reset that was begun: {'; '.join(map(str, errors))}",
-                "mend that and reset again",
+                "remove the cause, then run 'plumb reset' again",
             )
         store.empty()
     for entry in store.unfinished():
@@ -101,7 +101,7 @@ def recover(store: Store, kernel: Kernel) -> None:
         if errors:
             raise Broken(
                 f"cannot {'finish' if forward else 'take back'} what was begun: {'; '.join(map(str, errors))}",
-                "'plumb repair' mends what can be mended, 'plumb reset --force' takes all of plumb's away",
+                "'plumb repair' restores what it can, 'plumb reset --force' removes everything of plumb",
             )
         if forward:
             store.finish(entry.number, entry.change)

@@ -442,7 +442,7 @@ def test_work_that_is_killed_is_told(shop: Lab, argv: list[str], status: int) ->
     assert found == (
         status,
         "",
-        "plumb: the process that carried out the command was killed; 'plumb check' tells whether all is whole\n",
+        "plumb: the process that carried out the command was killed; run 'plumb check' to verify the host's state\n",
     )
 
 

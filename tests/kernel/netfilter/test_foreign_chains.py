@@ -313,7 +313,7 @@ def test_check_says_what_to_do(
             sh(f"iptables-{OTHER[variant]} -P FORWARD DROP")
         assert not passes(lan, host)
         status, printed = tried(lan, "check")
-        assert (status, printed.startswith("walled off: shop (br-shop) by ")) == (1, True), printed
+        assert (status, printed.startswith("blocked: shop (br-shop) by ")) == (1, True), printed
 
         follow(printed)
         assert tried(lan, "check") == (0, "")
@@ -353,9 +353,7 @@ def test_a_published_port_behind_a_wall(lan: Lab) -> None:
         with server:
             assert not connects(lan)
             status, printed = tried(lan, "check")
-            assert (status, printed.startswith("walled off: shop (br-shop) by ")) == (1, True), (
-                printed
-            )
+            assert (status, printed.startswith("blocked: shop (br-shop) by ")) == (1, True), printed
 
             follow(printed)
             assert tried(lan, "check") == (0, "")
@@ -409,7 +407,7 @@ def test_several_networks_behind_one_wall(lan: Lab) -> None:
         (found,) = [json.loads(line) for line in tried(lan, "check", "--json")[1].splitlines()]
 
         assert (found["State"], found["Networks"], found["Now"]) == (
-            "walled off",
+            "blocked",
             ["shop", "cafe"],
             "its policy is drop",
         )
