@@ -38,12 +38,12 @@ def check(as_json: bool) -> int:
 
 
 def _in_the_way(obstacle: Obstacle) -> dict[str, object]:
-    firewall = obstacle.wall
+    chain = obstacle.firewall
     return {
         "State": "blocked",
-        "Key": ("firewall", firewall.tool, firewall.family, firewall.table, firewall.chain),
-        "Thing": str(firewall),
-        "Now": firewall.why,
+        "Key": ("firewall", chain.tool, chain.family, chain.table, chain.chain),
+        "Thing": str(chain),
+        "Now": chain.why,
         "Networks": [net.name for net in obstacle.networks],
         "Advice": obstacle.advice,
     }

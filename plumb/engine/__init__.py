@@ -1,19 +1,19 @@
-"""The engine: load what is there, allocate what is asked for, narrate it, plan, carry out, record.
+"""Engine: loads the record, allocates values, narrates, plans, carries out and records.
 
 host               Host: what the library offers; opens the store, locks, recovers, ends an operation
 verbs              the verbs, each written once: alone, or many in a Transaction
 operation          an operation under way: its view of the intent, its plan, its end
-reader             reads the record, without a lock and without all that only changes need
+reader             reads the record, without a lock and without the imports that changes need
 lookup             finds networks, containers and endpoints as the command line names them
-targets            the namespaces and addresses that a target's words stand for
-networks           what network create, rm and prune do to the intent
+targets            resolves the words of a target to a network namespace and addresses
+networks           changes of the intent by network create, rm and prune
 predefined         the networks bridge, host and none, as the settings say them
-containers         what create, start, stop, rm, connect and disconnect do to the intent
-container_links    what --link and --add-host mean for a container when it starts
+containers         changes of the intent by create, start, stop, rm, connect and disconnect
+container_links    resolves --link and --add-host when a container starts
 port_publishing    chooses host ports as a container's networks come and go
 allocate           chooses names, ids, addresses, subnets and interface names
-desired_state      the things that each owner needs, by the drivers
+desired_state      narrates the things that each owner needs, by the drivers
 rule_order         keeps rules in their chains in the order in which they were put in
-foreign_firewalls  finds what other firewalls drop of what plumb lets through
+foreign_firewalls  finds chains of other firewalls that drop packets which plumb accepts
 repair             recover, check, repair and reset
 """

@@ -1,6 +1,6 @@
-"""Choosing what must be known before things are described: ids, names, MACs, subnets, addresses, ports.
+"""Allocation of ids, names, MACs, subnets, addresses and DNS ports, before a driver narrates.
 
-Once chosen, it is part of the intent, so that from then on everything follows from values.
+The chosen values become part of the intent, so that the drivers compute all things from values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from plumb.things import Key, Thing
 
 
 class OperationHost:
-    """The host and the intent of an operation, for the drivers (`drivers.driver.HostView`)."""
+    """View of the host and of an operation's intent for the drivers (`drivers.driver.HostView`)."""
 
     def __init__(self, op: Operation) -> None:
         self._op = op
@@ -36,36 +36,40 @@ class OperationHost:
         return self._op.settings
 
     def networks(self) -> list[Network]:
-        """List all networks, those of the operation too."""
+        """List all networks, including those of the operation."""
         return self._op.all(Network)
 
     def kind_of(self, link: str) -> str | None:
-        """The kind of a link of the host, None where there is none of that name."""
+        """Return the kind of a link of the host, None if no link has that name."""
         return self._op.system.kind_of(link)
 
     def recorded(self, key: Key) -> Thing | None:
-        """The thing that is recorded under a key."""
+        """Return the thing that is recorded under a key."""
         return self._op.store.thing(key)
 
     def previous(self, key: Key) -> Thing | None:
-        """The state of a standing thing before plumb changed it."""
+        """Return the state of a standing thing before plumb changed it."""
         return self._op.store.previous(key)
 
     def look(self, things: Sequence[Thing]) -> Sequence[Thing | None]:
-        """The state of each of these in the kernel now."""
+        """Read the current state of each thing from the kernel."""
         return self._op.kernel.look(things)
 
     def allot_subnets(self, net: Network) -> Network:
-        """The network with its subnets and gateways, as `subnets` chooses them."""
+        """Add subnets and gateways to a network, as `subnets` chooses them."""
         return subnets(self._op, net, self._op.system.on_link())
 
 
 def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Network:
-    """The network with a subnet for each of its families and a gateway in each, all handed out.
+    """Add a subnet for each family of a network, with a gateway, and allocate the addresses.
 
     Args:
-        on_link: the networks that the host itself is attached to; those of the user's choice may
-        overlap them.
+        on_link: the networks that the host itself is attached to; subnets of the user's choice may
+            overlap them.
+
+    Raises:
+        Conflict: a subnet overlaps another network's.
+        Exhausted: no subnet or address is free.
     """
     theirs = [pool for other in op.all(Network) for pool in other.pools if other.id != net.id]
     for pool in net.pools:
@@ -84,9 +88,9 @@ def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Networ
 
 
 def _clash(pool: Pool, other: Pool) -> bool:
-    """Whether a subnet cannot be beside another.
+    """Check a new subnet against another: True if they overlap.
 
-    They overlap, and no range narrows the new one to a part of its own (Docker's rule).
+    A subnet with an --ip-range of its own may overlap another one (Docker's rule).
     """
     if pool.subnet.version != other.subnet.version or not pool.subnet.overlaps(other.subnet):
         return False
@@ -94,14 +98,14 @@ def _clash(pool: Pool, other: Pool) -> bool:
 
 
 def name_servers(op: Operation) -> list[IPNetwork]:
-    """The host's name servers, which no subnet may hide."""
+    """Return the addresses of the host's name servers, which no subnet may contain."""
     servers = resolv_conf.parse(op.system.resolv_source()).servers
     addresses = (ip_address(server.partition("%")[0]) for server in servers)
     return [ip_on(ip, ip.max_prefixlen).network for ip in addresses]
 
 
 def host_id(op: Operation) -> str:
-    """The random id of this root, from which its IPv6 subnets are derived."""
+    """Return the random id of this root, from which plumb derives its IPv6 subnets."""
     known = op.store.meta("host") or op.remarks.get("host", "")
     if not known:
         known = op.system.new_id()
@@ -110,7 +114,7 @@ def host_id(op: Operation) -> str:
 
 
 def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
-    """A subnet with its gateway chosen, and the gateway and the auxiliary addresses handed out."""
+    """Choose the gateway of a subnet, and allocate it and the auxiliary addresses."""
     for name, ip in pool.aux:
         if op.taken(pool.subnet, ip):
             raise Conflict(
@@ -122,7 +126,8 @@ def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
     gateway = pool.gateway or ipam.lowest_free(pool, lambda ip: op.taken(pool.subnet, ip))
     if gateway is None:
         raise Exhausted(
-            f"failed to allocate gateway in {pool.range or pool.subnet}: no available addresses on this pool"
+            f"failed to allocate gateway in {pool.range or pool.subnet}:"
+            " no available addresses on this pool"
         )
     if op.taken(pool.subnet, gateway):
         raise Conflict(f"failed to allocate gateway ({gateway}): Address already in use")
@@ -136,11 +141,11 @@ def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
 def endpoint(
     op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[str]
 ) -> Endpoint:
-    """A new endpoint with everything chosen.
+    """Create an endpoint with all values chosen.
 
     Args:
-        wish: what was asked for.
-        used: the interface names that the sandbox has already, or that are asked for by name.
+        wish: the requested attachment.
+        used: the interface names that the sandbox already has, or that other attachments request.
     """
     ident = op.system.new_id()
     six = (
@@ -174,12 +179,12 @@ def endpoint(
 
 
 def interface_name(net: Network, wish: Attachment, used: set[str]) -> str:
-    """The interface's name in the sandbox.
+    """Choose the interface's name in the sandbox.
 
-    As asked for, or the network's prefix and the lowest free number.
+    It is the requested name, or the network's prefix with the lowest free number.
 
     Raises:
-        Conflict: the name that was asked for is in use.
+        Conflict: the requested name is in use.
     """
     if wish.ifname:
         if wish.ifname in used:
@@ -217,7 +222,7 @@ def _wanted(op: Operation, pools: Sequence[Pool], ip: IPAddress) -> tuple[Pool, 
 
 
 def _any(op: Operation, net: Network, pools: Sequence[Pool]) -> tuple[Pool, IPAddress]:
-    """The lowest free address of the first subnet that has one."""
+    """Find the lowest free address of the first subnet that has one."""
     for pool in pools:
         subnet, span = pool.subnet, str(pool.range or "")
         ip = ipam.lowest_free(pool, partial(op.taken, subnet), op.hint(subnet, span))
@@ -226,7 +231,8 @@ def _any(op: Operation, net: Network, pools: Sequence[Pool]) -> tuple[Pool, IPAd
                 op.set_hint(subnet, span, ip + 1)
             return pool, ip
     raise Exhausted(
-        f"no available IPv{pools[0].subnet.version} addresses on this network's address pools: {net.name} ({net.id})"
+        f"no available IPv{pools[0].subnet.version} addresses on this network's address pools:"
+        f" {net.name} ({net.id})"
     )
 
 

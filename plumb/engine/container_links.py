@@ -1,8 +1,8 @@
-"""Linking: what --link and --add-host mean for a container, found out when it is started.
+"""Links: the resolution of --link and --add-host when a container starts.
 
-A link on the default network is a line in the hosts file, variables for the command and, where
-containers are parted from each other (icc: false), a hole in the firewall. On a user-defined
-network it is a DNS name that nobody else knows, and no more.
+A link on the default network is a line in the hosts file, environment variables of the command
+and, with icc: false, firewall rules that accept the traffic between the two containers. On a
+user-defined network it is only a DNS name, which no other container can resolve.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from plumb.model import legacy_links
 from plumb.model.cnm import DEFAULT_NETWORK, Network, Pairs, Sandbox, Status
 from plumb.model.etc_files import HOST_GATEWAY
 
-NO_HOST = "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+NO_HOST = (
+    "conflicting options: host type networking can't be used with links."
+    " This would result in undefined behavior"
+)
 
 
 def asked(op: Operation, box: Sandbox) -> Sandbox:
-    """A new container's links where they belong.
+    """Store a new container's links with its first network, or with the container.
 
-    With the first network, if users made that, or with the container.
+    Links on a user-defined network belong to the attachment, those on the default network to the
+    container.
 
     Raises:
-        NotFound: there is no such container to link to on the default network.
-        Invalid: it is on the host's network.
+        NotFound: the container to link to on the default network does not exist.
+        Invalid: the container to link to is on the host's network.
     """
     if not box.links:
         return box
@@ -41,7 +45,7 @@ def asked(op: Operation, box: Sandbox) -> Sandbox:
 
 
 def _other(op: Operation, reference: str) -> Sandbox:
-    """A container to link to; one that shares another's network stack stands for that one."""
+    """Find a container to link to; for one that shares another's namespace, the other."""
     other = op.find(Sandbox, reference)
     while other is not None and other.target:
         reference, other = other.target, op.sandbox(other.target)
@@ -53,15 +57,15 @@ def _other(op: Operation, reference: str) -> Sandbox:
 
 
 def linked(op: Operation, box: Sandbox) -> Sandbox:
-    """A container that is being started, with what is known of those that it is linked to.
+    """Resolve the links of a container that starts to addresses and environment variables.
 
     Raises:
-        Conflict: one of them does not run.
-        Invalid: one of them is not on the default network.
+        Conflict: a linked container does not run.
+        Invalid: a linked container is not on the default network.
     """
     if not any(wish.network == DEFAULT_NETWORK for wish in box.attachments):
         return replace(box, linked=(), link_environment=())
-    found, told = [], list[str]()
+    found, environment = [], list[str]()
     for name, alias in box.links:
         other = op.named(Sandbox, name)
         if other is None or other.status is not Status.RUNNING:
@@ -74,24 +78,22 @@ def linked(op: Operation, box: Sandbox) -> Sandbox:
                 f"Cannot link to /{other.name}, as it does not belong to the default network"
             )
         found.append(link)
-        told += legacy_links.environment(box.name, link, other.environment)
+        environment += legacy_links.environment(box.name, link, other.environment)
         if box.id not in other.linked_by:
             op.put(replace(other, linked_by=(*other.linked_by, box.id)))
-    return replace(box, linked=tuple(found), link_environment=tuple(told))
+    return replace(box, linked=tuple(found), link_environment=tuple(environment))
 
 
 def addresses(op: Operation, box: Sandbox) -> list[IPAddress]:
-    """A running container's addresses on the default network."""
+    """Return a running container's addresses on the default network."""
     return [ip.ip for end, net in op.ends(box) if net.default for ip in end.ips]
 
 
 def moved(op: Operation, box: Sandbox) -> None:
-    """Tell those that are linked to a container, and run, where it is now.
+    """Update the running containers that link to a container with its current addresses.
 
-    Their hosts files and firewall rules follow.
-
-    Where it is not on the default network any more the rules go; the line of the hosts file stays
-    as it was, as in Docker.
+    plumb updates their hosts files and firewall rules. If the container is no longer on the default
+    network, plumb removes the rules; the line of the hosts file stays, as in Docker.
     """
     ips = tuple(addresses(op, box))
     for ident in box.linked_by:
@@ -113,7 +115,7 @@ def moved(op: Operation, box: Sandbox) -> None:
 
 
 def forget(op: Operation, box: Sandbox) -> None:
-    """A container is removed: those that it is linked to need not know it any more."""
+    """Remove a container that is being removed from the records of its linked containers."""
     for name, _ in box.links:
         other = op.named(Sandbox, name)
         if other is not None:
@@ -125,12 +127,12 @@ def forget(op: Operation, box: Sandbox) -> None:
 
 
 def host_gateways(op: Operation, extra: Pairs) -> tuple[IPAddress, ...]:
-    """What "host-gateway" stands for.
+    """Return the addresses of "host-gateway".
 
-    As the settings say, else the gateways of the default network.
+    These are the addresses of the settings, or the gateways of the default network.
 
     Raises:
-        PlumbError: it is asked for, and there is neither.
+        PlumbError: --add-host names host-gateway, and neither exists.
     """
     if not any(text == HOST_GATEWAY for _, text in extra):
         return ()

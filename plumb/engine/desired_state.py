@@ -1,8 +1,8 @@
-"""Who needs which things.
+"""Desired state: the things that each owner needs.
 
-Every thing that is recorded has owners, and goes when the last of them does.
+Every recorded thing has owners; plumb removes it with the last of them.
 
-host            what all networks of a driver share
+host            the things that all networks of a driver share
 net:ID          a network
 ctr:ID          a container: its files, and while it runs its namespace, default routes and command
 ep:ID           an endpoint: a running container's place in a network
@@ -25,29 +25,29 @@ HOST_OWNER = "host"
 
 
 class DesiredState(Protocol):
-    """The intent, as far as somebody asks."""
+    """View of the intent, as far as the narrator needs it."""
 
     def network(self, ident: str) -> Network | None:
-        """A network by id."""
+        """Return a network by id."""
 
     def sandbox(self, ident: str) -> Sandbox | None:
-        """A sandbox by id."""
+        """Return a sandbox by id."""
 
     def endpoint(self, ident: str) -> Endpoint | None:
-        """An endpoint by id."""
+        """Return an endpoint by id."""
 
     def ends(self, box: Sandbox) -> Ends:
-        """A sandbox's endpoints with their networks, in the order in which they were made."""
+        """Return a sandbox's endpoints with their networks, in the order of their creation."""
 
 
 class Narrator:
-    """Says what each owner needs.
+    """Narrator of the things that each owner needs.
 
     Args:
         view: the intent.
         settings: the host's settings.
-        layout: where files lie.
-        config: the settings file, for what has to find it again.
+        layout: the paths of files.
+        config: the path of the settings file, for the container's shim.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Narrator:
         self._view, self._settings, self._layout, self._config = view, settings, layout, config
 
     def things(self, owner: str) -> list[Thing]:
-        """What that owner needs, in building order; nothing for one that is not there."""
+        """List the things that an owner needs, in building order; empty for an unknown owner."""
         kind, _, ident = owner.partition(":")
         if kind == HOST_OWNER:
             return [thing for driver in DRIVERS.values() for thing in driver.shared(self._settings)]
@@ -80,7 +80,7 @@ class Narrator:
             yield from self._links(end, net)
 
     def _links(self, end: Endpoint, net: Network) -> Iterator[Thing]:
-        """What it needs for those that its container is linked to, as long as they run."""
+        """Yield an endpoint's things for the running containers that its container is linked to."""
         box = self._view.sandbox(end.sandbox) if net.default else None
         for other in box.linked if box else ():
             there = self._view.sandbox(other.id)
@@ -119,11 +119,14 @@ class Narrator:
             yield from self.process(box)
 
     def process(self, box: Sandbox) -> Iterator[Process]:
-        """Its command, if it has one, whoever runs it."""
+        """Yield the process of a container's command, if it has one."""
         return sandbox.process(box, self._layout.place(box), self._layout, self._config)
 
     def texts(self, box: Sandbox, ends: Ends) -> dict[str, str]:
-        """What stands in its files; one that shares another's network stack shares its files."""
+        """Return the texts of a container's files, by name.
+
+        A container that shares another's network namespace shares its files, and has none.
+        """
         if box.target:
             return {}
         hosts = (

@@ -1,8 +1,8 @@
-"""Obstacles: what stands in the way of packets and is not plumb's to mend, with what can be done about it.
+"""Obstacles: chains of other firewalls that drop packets which plumb accepts, with remedies.
 
-A wall of another firewall counts where it drops what plumb lets through: packets of a bridge
-network on which containers run. An internal network's stay on its bridge. Where plumb writes no
-firewall rules ("iptables": false), they are the administrator's matter as a whole.
+plumb reports a foreign chain if it drops packets of a bridge network on which containers run, and
+never changes it. An internal network's packets stay on its bridge. Where plumb writes no firewall
+rules ("iptables": false), the firewall is the administrator's responsibility.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from plumb.store import Store
 
 @dataclass(frozen=True)
 class Obstacle:
-    """A wall, and the networks whose packets it drops.
+    """Foreign chain, and the networks whose packets it drops.
 
     Attributes:
-        wall: the foreign chain.
-        networks: those that it does not let pass.
+        firewall: the foreign chain.
+        networks: the networks whose packets the chain drops.
     """
 
-    wall: ForeignFirewall
+    firewall: ForeignFirewall
     networks: tuple[Network, ...]
 
     @property
     def advice(self) -> list[str]:
-        """What to do: commands of which one group is enough."""
-        wall, bridges = self.wall, [net.link for net in self.networks]
+        """List the remedies: groups of commands, of which one is enough."""
+        chain, bridges = self.firewall, [net.link for net in self.networks]
         accept = (
-            f"nft chain {wall.family} {wall.table} {wall.chain} '{{ policy accept; }}'"
-            if wall.tool == "nft"
-            else f"{wall.tool} -t {wall.table} -P {wall.chain} ACCEPT"
+            f"nft chain {chain.family} {chain.table} {chain.chain} '{{ policy accept; }}'"
+            if chain.tool == "nft"
+            else f"{chain.tool} -t {chain.table} -P {chain.chain} ACCEPT"
         )
         return [
-            *openings(wall, bridges),
-            *([f"or: {accept}"] if wall.policy == "drop" and wall.table != "firewalld" else []),
+            *openings(chain, bridges),
+            *([f"or: {accept}"] if chain.policy == "drop" and chain.table != "firewalld" else []),
             "or disable that firewall, if it is not the one that protects this host",
         ]
 
     def __str__(self) -> str:
         names = ", ".join(f"{net.name} ({net.link})" for net in self.networks)
-        return f"blocked: {names} by {self.wall}: {self.wall.why}"
+        return f"blocked: {names} by {self.firewall}: {self.firewall.why}"
 
 
 def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
-    """What stands in the way of the networks on which containers run.
+    """Find the foreign chains that drop packets of networks on which containers run.
 
-    The firewalls are not looked at where there is none.
+    Without such a network plumb does not read the firewalls.
     """
     open_networks = [
         (net, ends)
@@ -66,29 +66,29 @@ def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
     from plumb.kernel.netfilter import foreign_chains
 
     found = []
-    for wall in foreign_chains.walls(foreign_chains.backend(settings.firewall_backend)):
+    for chain in foreign_chains.walls(foreign_chains.backend(settings.firewall_backend)):
         families = {
             version: foreign_chains.uplinks(version)
             for version in (4, 6)
-            if wall.concerns(version) and settings.firewall(version)
+            if chain.concerns(version) and settings.firewall(version)
         }
         stopped = tuple(
             net
             for net, ends in open_networks
-            if any(map(wall.stops, _traffic(net, ends, families)))
+            if any(map(chain.stops, _traffic(net, ends, families)))
         )
         if stopped:
-            found.append(Obstacle(wall, stopped))
+            found.append(Obstacle(chain, stopped))
     return found
 
 
 def _traffic(
     net: Network, ends: Sequence[Endpoint], families: Mapping[int, frozenset[str]]
 ) -> Iterator[Traffic]:
-    """What a network's containers send and get, of these families."""
+    """Yield the kinds of packets that a network's containers send and receive, by family."""
     for pool in net.pools:
         version = pool.subnet.version
         published = any(port.host_ip.version == version for end in ends for port in end.ports)
-        for way in (TrafficKind.OUT, TrafficKind.BACK, *([TrafficKind.IN] if published else [])):
+        for kind in (TrafficKind.OUT, TrafficKind.BACK, *([TrafficKind.IN] if published else [])):
             if version in families:
-                yield Traffic(way, net.link, pool.subnet, families[version])
+                yield Traffic(kind, net.link, pool.subnet, families[version])

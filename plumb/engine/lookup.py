@@ -1,4 +1,4 @@
-"""A view of the intent: networks, sandboxes and endpoints, found as the command line names them."""
+"""Lookup: networks, sandboxes and endpoints of the intent, by the names of the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _drivers() -> Mapping[str, Traits]:
-    from plumb.drivers import DRIVERS  # those who only list networks need none of them
+    from plumb.drivers import DRIVERS  # lazy: listing networks needs no driver
 
     return DRIVERS
 
@@ -24,53 +24,53 @@ TRAITS.load = _drivers
 
 
 class Lookup:
-    """The intent as the store has it."""
+    """View of the intent in the store."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def get(self, kind: type[T], ident: str) -> T | None:
-        """A network, sandbox or endpoint by its full id."""
+        """Return a network, sandbox or endpoint by its full id."""
         return self.store.get(kind, ident)
 
     def named(self, kind: type[T], name: str) -> T | None:
-        """A network or sandbox by its name."""
+        """Return a network or sandbox by its name."""
         return self.store.named(kind, name)
 
     def all(self, kind: type[T]) -> list[T]:
-        """All of them."""
+        """Return all objects of a kind."""
         return self.store.all(kind)
 
     def prefixed(self, prefix: str, kind: type[T]) -> list[T]:
-        """Those whose id begins so."""
+        """Return the objects whose id begins with a prefix."""
         return self.store.prefixed(kind, prefix)
 
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
-        """The endpoints of a network or of a sandbox."""
+        """Return the endpoints of a network or of a sandbox."""
         return self.store.endpoints(network=network, sandbox=sandbox)
 
     def network(self, ident: str) -> Network | None:
-        """A network by its id."""
+        """Return a network by its id."""
         return self.get(Network, ident)
 
     def sandbox(self, ident: str) -> Sandbox | None:
-        """A sandbox by its id."""
+        """Return a sandbox by its id."""
         return self.get(Sandbox, ident)
 
     def endpoint(self, ident: str) -> Endpoint | None:
-        """An endpoint by its id."""
+        """Return an endpoint by its id."""
         return self.get(Endpoint, ident)
 
     def ends(self, box: Sandbox) -> Ends:
-        """A sandbox's endpoints with their networks."""
+        """Return a sandbox's endpoints with their networks."""
         pairs = [(end, self.network(end.network)) for end in self.endpoints(sandbox=box.id)]
         return [(end, net) for end, net in pairs if net is not None]
 
     def find(self, kind: type[T], reference: str) -> T | None:
-        """By full id, then exact name, then a prefix of the id that only one has.
+        """Find an object by full id, then by exact name, then by a unique prefix of its id.
 
         Raises:
-            Conflict: several have it.
+            Conflict: several ids have the prefix.
         """
         if not reference:
             return None
@@ -84,15 +84,16 @@ class Lookup:
         matches = self.prefixed(reference, kind)
         if len(matches) > 1:
             raise Conflict(
-                f"{kind.__name__.lower()} {reference} is ambiguous ({len(matches)} matches found based on ID prefix)"
+                f"{kind.__name__.lower()} {reference} is ambiguous"
+                f" ({len(matches)} matches found based on ID prefix)"
             )
         return matches[0] if matches else None
 
     def the_network(self, reference: str) -> Network:
-        """A network by id, name or prefix.
+        """Return a network by id, name or prefix.
 
         Raises:
-            NotFound: there is none.
+            NotFound: no network matches.
         """
         found = self.find(Network, reference)
         if found is None:
@@ -102,10 +103,10 @@ class Lookup:
         return found
 
     def the_sandbox(self, reference: str) -> Sandbox:
-        """A container by id, name or prefix.
+        """Return a container by id, name or prefix.
 
         Raises:
-            NotFound: there is none.
+            NotFound: no container matches.
         """
         found = self.find(Sandbox, reference)
         if found is None:

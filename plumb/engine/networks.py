@@ -1,4 +1,4 @@
-"""Networks in the intent: create, rm, prune, and the three that are always there."""
+"""Networks in the intent: create, rm, prune, and the predefined ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from plumb.model.parse import boolean, network_name, parsed
 from plumb.store import codec
 
 LATER = ("overlay",)
-"""Docker's drivers that plumb does not have yet."""
+"""Drivers of Docker that plumb does not have yet."""
 
 
 # -- create ---------------------------------------------------------------
@@ -37,12 +37,12 @@ def create(
     options: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Network:
-    """A new network.
+    """Create a network.
 
     Args:
         name: its name, unique.
-        pools: the subnets that were asked for; a family without one gets one from the default
-        pools.
+        pools: the requested subnets; for a family without one, plumb chooses one from the default
+            pools.
         ipv4, ipv6: the families; None: as the options say, else IPv4 only.
         options: the driver's options, Docker's labels.
 
@@ -88,7 +88,7 @@ def create(
 
 
 def _driver(name: str) -> Driver:
-    """The driver of a network that a user wants to make."""
+    """Return the driver for a user-defined network."""
     found = DRIVERS.get(OTHER_NAMES.get(name, name))
     if found is None:
         *free, last = sorted(DRIVERS, key=lambda known: DRIVERS[known].only_predefined)
@@ -113,11 +113,11 @@ def _family(options: Mapping[str, str], key: str, given: bool | None, default: b
 
 
 def remove(op: Operation, reference: str) -> Network:
-    """Take a network away.
+    """Remove a network.
 
     Raises:
-        Conflict: it is predefined, or a running container is on it.
-        NotFound: there is none.
+        Conflict: the network is predefined, or a running container is on it.
+        NotFound: no network matches.
     """
     if reference in PREDEFINED:
         raise Conflict(f"{reference} is a pre-defined network and cannot be removed")
@@ -132,7 +132,8 @@ def remove(op: Operation, reference: str) -> Network:
         active = ", ".join(f'name:"{name}" id:"{ident}"' for name, ident in names[:8])
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         raise Conflict(
-            f"error while removing network: network {net.name} has active endpoints ({active}{more})",
+            f"error while removing network: network {net.name} has active endpoints"
+            f" ({active}{more})",
             "stop or disconnect them first",
         )
     op.drop(net)
@@ -140,7 +141,7 @@ def remove(op: Operation, reference: str) -> Network:
 
 
 def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
-    """Take away all networks that nobody is on, but the predefined ones and those to keep."""
+    """Remove the networks without endpoints, except the predefined ones and those to keep."""
     unused = [
         net
         for net in op.all(Network)
@@ -155,11 +156,11 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
 
 
 def ensure(op: Operation) -> None:
-    """What must be there before anything else: the predefined networks, as the settings say now.
+    """Create the predefined networks, and apply changed settings.
 
-    The default network is made anew when its settings have changed, as soon as no container is on
-    it. Other settings (iptables, userland-proxy, …) change the things of all networks, which are
-    all narrated again.
+    plumb rebuilds the default network when its settings have changed, as soon as no container is
+    on it. Other settings (iptables, userland-proxy, …) change the things of all networks, so plumb
+    narrates all of them again.
     """
     current = codec.dumps(op.settings)
     changed = op.store.meta("settings") != current
@@ -185,11 +186,11 @@ def ensure(op: Operation) -> None:
 
 
 def _ensure_default(op: Operation) -> bool:
-    """Make the default network as the settings say; whether that could be done now."""
+    """Build the default network from the settings; False if a container is still on it."""
     wanted = default_network(op.settings, op.layout)
     there = op.network(wanted.id)
     if there is not None and op.endpoints(network=there.id):
-        return False  # Docker would have to restart; here it waits until nobody is on it
+        return False  # dockerd needs a restart; plumb waits until it is unused
     if op.settings.bridge == "none":
         if there is not None:
             op.drop(there)
@@ -207,9 +208,9 @@ def _ensure_default(op: Operation) -> bool:
 
 
 def _adopt_address(op: Operation, net: Network) -> Network:
-    """The setting `bridge` names a bridge of the administrator's.
+    """Take the gateway from the address of the bridge that the setting `bridge` names.
 
-    The address that it has is the gateway.
+    The administrator created that bridge.
     """
     if op.system.kind_of(op.settings.bridge) != "bridge":
         raise NotFound(

@@ -1,4 +1,4 @@
-"""Publishing: host ports chosen for what a running container wants published, when its networks come and go."""
+"""Choice of host ports for the published ports of a running container, as its networks change."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from plumb.things.host_ports import at
 
 
 def publish(op: Operation, box: Sandbox) -> None:
-    """Give each endpoint of a running container the ports that are its own now.
+    """Assign to each endpoint of a running container the ports that it publishes now.
 
-    What stays with its endpoint keeps its number; what moves to another endpoint is chosen anew, as
-    by Docker.
+    A port that stays with its endpoint keeps its number; for a port that moves to another endpoint
+    plumb chooses a new one, as Docker does.
 
     Raises:
-        Conflict: a port is another's, a container's or a program's.
-        Exhausted: none of a range is free.
+        Conflict: another container or a program of the host has a port.
+        Exhausted: no port of a range is free.
     """
     bindings = port_mapping.wanted(box)
     if not bindings:
@@ -32,7 +32,7 @@ def publish(op: Operation, box: Sandbox) -> None:
     ends = op.ends(box)
     versions = {end.id: port_mapping.families(end, net, ends) for end, net in ends}
     proxied = op.settings.userland_proxy
-    for end, _ in ends:  # first all that is given back, then what is given out
+    for end, _ in ends:  # release ports before any is allocated
         kept = tuple(
             port
             for port in end.ports
@@ -43,16 +43,16 @@ def publish(op: Operation, box: Sandbox) -> None:
             op.put(replace(end, ports=kept))
     for end, net in op.ends(box):
         missing = versions[end.id] - {port.host_ip.version for port in end.ports}
-        asked = port_mapping.requests(
+        requests = port_mapping.requests(
             bindings, end, net, sorted(missing), proxy=proxied, ipv6=op.system.listens_v6()
         )
-        if asked:
-            _give(op, box, end, asked)
+        if requests:
+            _give(op, box, end, requests)
 
 
-def _give(op: Operation, box: Sandbox, end: Endpoint, asked: Iterable[Request]) -> None:
+def _give(op: Operation, box: Sandbox, end: Endpoint, requests: Iterable[Request]) -> None:
     try:
-        for group in port_mapping.groups(asked):
+        for group in port_mapping.groups(requests):
             number = 0 if group[0].routed else _number(op, group)
             end = replace(
                 end,
@@ -65,7 +65,7 @@ def _give(op: Operation, box: Sandbox, end: Endpoint, asked: Iterable[Request]) 
 
 
 def _number(op: Operation, group: list[Request]) -> int:
-    """A host port that is free on all addresses of a group."""
+    """Choose a host port that is free on all addresses of a group."""
     one = group[0]
     for request, other in combinations(group, 2):
         if port_mapping.clash(request.host_ip, other.host_ip):
@@ -102,17 +102,18 @@ def _must_be_free(op: Operation, group: list[Request], number: int) -> None:
         if rival:
             raise Conflict(f"Bind for {where} failed: port is already allocated", _whose(op, rival))
         if _taken(op, request, number):
-            who = op.system.holder(request.protocol, request.host_ip, number)
+            program = op.system.holder(request.protocol, request.host_ip, number)
             raise Conflict(
                 f"failed to bind host port {where}/{request.protocol}: address already in use",
-                f"{who or 'another program of this host'} has it: stop that, or publish another port",
+                f"{program or 'another program of this host'} has it:"
+                " stop that, or publish another port",
             )
 
 
 def _taken(op: Operation, request: Request, number: int) -> bool:
-    """Whether a program of the host has it.
+    """Report a host port that a program of the host has bound.
 
-    What this very operation takes from one container and gives to another is nobody else's.
+    The port is free if this operation itself takes it from one container for another.
     """
     if op.gives_back(request.protocol, request.host_ip, number):
         return False

@@ -1,4 +1,4 @@
-"""The networks that are always there: bridge, host and none, as the settings say them."""
+"""Predefined networks: bridge, host and none, from the settings."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from plumb.model.settings import Settings
 
 DEFAULT_LINK = "plumb0"
 DEFAULT_DRIVER = "bridge"
-"""The driver of the default network, and of one for which none is named."""
+"""Driver of the default network, and of networks without `--driver`."""
 
 
 def predefined_id(layout: Layout, name: str) -> str:
-    """The id of a predefined network.
+    """Derive the id of a predefined network from the root and the network's name.
 
-    The same before it is built and after, and another for another root.
+    The id is the same before and after the network is built, and differs between roots.
     """
     return hashlib.sha256(f"{layout.root} {name}".encode()).hexdigest()
 
 
 def default_network(settings: Settings, layout: Layout) -> Network:
-    """The default network as the settings say it, subnets not chosen yet."""
-    from plumb.drivers import DRIVERS  # needed here alone, and not by most commands that read
+    """Build the default network from the settings, its subnets not chosen yet."""
+    from plumb.drivers import DRIVERS  # lazy: most reading commands need no driver
 
     options = {
         opt.BRIDGE + "default_bridge": "true",
@@ -75,7 +75,7 @@ def _with_router(pool: Pool, router: object) -> Pool:
 
 
 def others(layout: Layout) -> tuple[Network, ...]:
-    """The networks host and none, which have nothing in the kernel."""
+    """Build the networks host and none, which have no objects in the kernel."""
     return (
         Network(predefined_id(layout, "host"), "host", "host", number=-2),
         Network(predefined_id(layout, "none"), "none", "null", number=-1),

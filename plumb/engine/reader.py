@@ -1,4 +1,4 @@
-"""Reading: what is there, without a lock and without all that only changes need."""
+"""Reader of plumb's record, without a lock and without the imports that changes need."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from plumb.store.sqlite import SqliteStore
 
 
 class Reader:
-    """plumb under one root, to be read.
+    """Read access to plumb's state under one root.
 
     Args:
-        root: where its state lies; None: PLUMB_ROOT, or /var/lib/plumb.
+        root: the folder of the state; None: PLUMB_ROOT, or /var/lib/plumb.
         settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file;
             None: PLUMB_CONFIG or /etc/plumb/config.json.
     """
@@ -50,7 +50,7 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store; what was built stays."""
+        """Close the store; networks and containers stay."""
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -66,13 +66,13 @@ class Reader:
 
     @property
     def store(self) -> Store:
-        """The store, as readers need it: one that is not there reads as empty, and is not made."""
+        """The store; a missing one reads as empty, and is not created."""
         if self._store is None:
             self._store = SqliteStore(self.layout)
         return self._store
 
     def networks(self) -> list[Network]:
-        """All networks; the predefined ones also before anything was built."""
+        """List the networks; the predefined ones also before plumb has built them."""
         known = self.store.all(Network)
         if known:
             return known
@@ -84,14 +84,14 @@ class Reader:
         return [*predefined.others(self.layout), *default]
 
     def containers(self) -> list[Sandbox]:
-        """All containers, running or not."""
+        """List the containers, running or not."""
         return self.store.all(Sandbox)
 
     def network(self, reference: str | Network) -> Network:
-        """A network by id, name or prefix; of a network itself, how it is now.
+        """Return a network by id, name or prefix, or the current state of a `Network`.
 
         Raises:
-            NotFound: there is none.
+            NotFound: no network matches.
         """
         name = reference_of(reference, "network")
         for net in self.networks():
@@ -100,15 +100,15 @@ class Reader:
         return Lookup(self.store).the_network(name)
 
     def container(self, reference: str | Sandbox) -> Sandbox:
-        """A container by id, name or prefix; of a container itself, how it is now.
+        """Return a container by id, name or prefix, or the current state of a `Sandbox`.
 
         Raises:
-            NotFound: there is none.
+            NotFound: no container matches.
         """
         return Lookup(self.store).the_sandbox(reference_of(reference, "container"))
 
     def endpoints(self, of: Network | Sandbox) -> list[Endpoint]:
-        """The endpoints of a network, or of a running container."""
+        """Return the endpoints of a network, or of a running container."""
         return (
             self.store.endpoints(network=of.id)
             if isinstance(of, Network)
@@ -117,9 +117,9 @@ class Reader:
 
     @property
     def agent_lost(self) -> bool:
-        """Whether there should be an agent, and it was killed.
+        """State of the agent: True if the record has one that no longer runs.
 
-        Names and proxied ports are dead until somebody starts another.
+        Names do not resolve and proxied ports do not work until plumb starts another.
         """
         if not self.store.owners(("agent", self.layout.run)):
             return False
@@ -128,5 +128,5 @@ class Reader:
         return not agent_socket.running(self.layout.run)[0]
 
     def namespace(self, box: Sandbox) -> str:
-        """The file of a container's network namespace, "" for the host's own."""
+        """Return the file of a container's network namespace, "" for the host's own."""
         return self.layout.place(box)

@@ -1,9 +1,8 @@
-"""Order: a chain is read from its head, so its rules must stand as they were put in.
+"""Order of rules: the kernel reads a chain from its head, so plumb keeps the order of insertion.
 
-Adding and removing keeps the order, but bringing a removed rule back does not: it comes to the
-tail. Where order was
-lost, the whole chain is written anew, as it came to be: what goes to the head is put in at the head
-again.
+Adding and removing rules keeps the order, but restoring a removed rule does not: plumb appends it
+at the tail. Where the order is lost, plumb writes the chain again in the order of insertion, and
+inserts at the head the rules that were inserted there.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from plumb.things.iptables import InChain, ordered_rules
 
 
 class OrderedKernel(Kernel, Protocol):
-    """A kernel that can also say in which order rules stand."""
+    """Kernel that also reports the order of rules."""
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """Those of these rules of one chain that are there, in the chain's order."""
+        """Return those of the rules of one chain that exist, in the chain's order."""
 
 
 def chains(things: Iterable[Thing]) -> list[list[InChain]]:
-    """The rules chain by chain, each in the order in which they came to be."""
+    """Group the rules by chain, each group in the order of insertion."""
 
     def place(rule: InChain) -> Key:
         return rule.key[:-1]
@@ -37,9 +36,10 @@ def chains(things: Iterable[Thing]) -> list[list[InChain]]:
 def disorder(
     recorded: Iterable[Thing], kernel: OrderedKernel
 ) -> list[tuple[list[InChain], list[Thing]]]:
-    """The chains whose rules do not stand as they should.
+    """Find the chains whose rules are not in the recorded order.
 
-    The rules as they came to be, and as they stand.
+    Returns:
+        for each chain, its rules in the order of insertion, and those that exist in their order.
     """
     found = []
     for rules in chains(recorded):
@@ -51,7 +51,7 @@ def disorder(
 
 
 def reordering(recorded: Iterable[Thing], kernel: OrderedKernel) -> list[Step]:
-    """The steps that put all chains into order."""
+    """Return the steps that restore the order of all chains."""
     return [
         step
         for rules, there in disorder(recorded, kernel)

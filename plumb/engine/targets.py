@@ -25,9 +25,9 @@ class ResolvedTarget:
     """The namespace or addresses that a target's name stands for.
 
     Attributes:
-        name: what to call it: a container's own name, "host", or as it was written.
+        name: the name to print: a container's own name, "host", or the text of the command line.
         place: its namespace; None for an address or a host name.
-        addresses: of an address itself, or of a host name; empty where a namespace is meant.
+        addresses: the address itself, or those of a host name; empty for a namespace.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Destination:
     """The namespace in which a packet to an address should arrive.
 
     Attributes:
-        place: the namespace; None where no one that is known has the address.
+        place: the namespace; None where no known namespace has the address.
         published: the published port that leads there.
     """
 
@@ -55,7 +55,7 @@ class TargetResolver:
         reader: plumb's record.
 
     Attributes:
-        networks: all of them; members: the running containers.
+        networks: all networks; members: the running containers.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -77,14 +77,14 @@ class TargetResolver:
         )
 
     def place(self, reference: str) -> Netns:
-        """The namespace of a container, of the host, or that `references.file_of` finds.
+        """Return the namespace of a container, of the host, or that `references.file_of` finds.
 
         Args:
             reference: a container's name or ID, "host", the path of a namespace file, or pid:N.
 
         Raises:
             Conflict: the container is not running.
-            NotFound: there is neither.
+            NotFound: no container and no namespace matches.
         """
         if reference == HOST:
             return Netns(HOST, "")
@@ -92,10 +92,10 @@ class TargetResolver:
         return self._foreign(reference) if member is None else member.place
 
     def name_files(self, reference: str, place: Netns) -> str:
-        """The folder with the hosts file and the resolv.conf by which names are resolved there.
+        """Return the folder with the hosts file and the resolv.conf of a namespace.
 
         Args:
-            reference: what the place was found by; place: its namespace.
+            reference: the text by which the namespace was found; place: the namespace.
         """
         member = None if reference == HOST else self._member(reference)
         if member is not None:
@@ -106,16 +106,16 @@ class TargetResolver:
     def resolve(
         self, name: str, source: Netns, files: str, versions: tuple[int, ...]
     ) -> ResolvedTarget:
-        """Find what a name stands for in a namespace.
+        """Resolve a name as programs in a namespace do.
 
         Args:
-            source: who asks.
-            files: the folder of `name_files` of who asks.
+            source: the namespace of the probe's source.
+            files: the folder of `name_files` of the source.
             versions: the address families that may be taken, the preferred first.
 
         Raises:
-            Conflict: it is a container that is not running.
-            NotFound: there is no such container or namespace, and no such host name.
+            Conflict: the name is that of a container that is not running.
+            NotFound: no container, namespace or host name matches.
         """
         if (literal := address_of(name)) is not None:
             return ResolvedTarget(name, None, (literal,))
@@ -137,8 +137,10 @@ class TargetResolver:
         found = name_lookup.addresses(name, source.ns, files, versions)
         if not found:
             raise NotFound(
-                f"{source.name} does not know {name}: no container, no namespace, and no name that resolves there",
-                f"'plumb ps' shows the containers, 'plumb probe {source.name} {name}/dns' asks the name servers",
+                f"{source.name} does not know {name}: no container, no namespace, and no name that"
+                " resolves there",
+                f"'plumb ps' shows the containers,"
+                f" 'plumb probe {source.name} {name}/dns' asks the name servers",
             )
         return ResolvedTarget(name, None, tuple(found))
 
@@ -159,7 +161,7 @@ class TargetResolver:
         return Destination(named or (member.place if member else None))
 
     def _member(self, reference: str) -> Member | None:
-        """The container of that name; None where there is none."""
+        """Return the running container of that name, None if no container has it."""
         try:
             box = self._reader.container(reference)
         except NotFound:
@@ -184,12 +186,12 @@ class TargetResolver:
 
 
 def members_of(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]:
-    """Running containers as members.
+    """Build members from running containers.
 
-    Those that share another's namespace are called by the other's name there.
+    A container that shares another's namespace has the other's name as the name of its namespace.
 
     Args:
-        boxes: with their endpoints, and the file of the namespace that they are in.
+        boxes: the containers with their endpoints and the file of their namespace.
     """
     names: dict[str, str] = {"": HOST}
     found = []
@@ -199,10 +201,10 @@ def members_of(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]
 
 
 def without_address(name: str, version: int = 0) -> Invalid:
-    """The error that a place has no address to be asked at.
+    """Build the error for a target that has no address to probe.
 
     Args:
-        version: 4 or 6 where only that would do.
+        version: 4 or 6 if the probe needs that family, else 0.
     """
     return Invalid(
         f"{name} has no {f'IPv{version} ' if version else ''}address that could be asked",

@@ -392,7 +392,7 @@ def test_firewalld_is_told_in_its_own_words(lan: Lab) -> None:
         )
         (found,) = host.obstacles()
 
-        assert found.wall.why == "its last rule drops all that no other accepts"
+        assert found.firewall.why == "its last rule drops all that no other accepts"
         assert found.advice[0] == "firewall-cmd --zone=trusted --add-interface=br-shop"
         assert not any(line.startswith("or: ") for line in found.advice)
 
