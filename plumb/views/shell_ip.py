@@ -6,46 +6,23 @@ The other kinds of things are in `shell`, which puts them all together.
 from __future__ import annotations
 
 import shlex
-from functools import singledispatch
 
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
 
-
-@singledispatch
-def add(thing: Thing) -> list[str]:
-    """The commands that make it."""
-    raise NotImplementedError(type(thing))
-
-
-@singledispatch
-def remove(thing: Thing) -> list[str]:
-    """The commands that take it away."""
-    raise NotImplementedError(type(thing))
-
-
-@singledispatch
-def change(thing: Thing, before: Thing) -> list[str]:
-    """The commands that bring what is there into this state; for most, the same as making it."""
-    return add(thing)
-
-
 # -- links ---------------------------------------------------------------
 
 
-@add.register
 def add_bridge(thing: Bridge) -> list[str]:
     made = [f"ip link add {thing.name} address {thing.mac} type bridge"]
     return made + ([f"ip link set {thing.name} mtu {thing.mtu}"] if thing.mtu else [])
 
 
-@change.register
 def change_bridge(thing: Bridge, before: Thing) -> list[str]:
     return [f"ip link set {thing.name} mtu {thing.mtu or 1500} address {thing.mac}"]
 
 
-@add.register
 def add_veth(thing: Veth) -> list[str]:
     mtu = f" mtu {thing.mtu}" if thing.mtu else ""
     near = f"{thing.name}{mtu} master {thing.master}{' up' if thing.up else ''}"
@@ -54,7 +31,6 @@ def add_veth(thing: Veth) -> list[str]:
     return [f"ip link add {near} type veth peer name {far}", *hairpin]
 
 
-@change.register
 def change_veth(thing: Veth, before: Thing) -> list[str]:
     return [
         f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500} {'up' if thing.up else 'down'}",
@@ -62,21 +38,15 @@ def change_veth(thing: Veth, before: Thing) -> list[str]:
     ]
 
 
-@add.register
 def add_dummy(thing: Dummy) -> list[str]:
     return [f"ip link add {thing.name} type dummy"]
 
 
-@add.register
 def add_vlan(thing: Vlan) -> list[str]:
     return [f"ip link add link {thing.parent} name {thing.name} type vlan id {thing.id}"]
 
 
-@remove.register(Bridge)
-@remove.register(Veth)
-@remove.register(Dummy)
-@remove.register(Vlan)
-def remove_in_host(thing: InHost) -> list[str]:
+def remove_link(thing: InHost) -> list[str]:
     return [f"ip link del {thing.name}"]
 
 
@@ -88,7 +58,6 @@ def _inside(thing: OnParent, line: str) -> str:
     return f"nsenter --net={shlex.quote(thing.ns)} {line}"
 
 
-@add.register
 def add_macvlan(thing: Macvlan) -> list[str]:
     # A passthru link is born with its parent's MAC, whatever was asked for; setting it sets the
     # parent's too.
@@ -99,7 +68,6 @@ def add_macvlan(thing: Macvlan) -> list[str]:
     ]
 
 
-@change.register
 def change_macvlan(thing: Macvlan, before: Thing) -> list[str]:
     return [
         _inside(
@@ -108,7 +76,6 @@ def change_macvlan(thing: Macvlan, before: Thing) -> list[str]:
     ]
 
 
-@add.register
 def add_ipvlan(thing: Ipvlan) -> list[str]:
     return [
         f"{_on_parent(thing)} type ipvlan mode {thing.mode} {thing.flag}",
@@ -116,23 +83,18 @@ def add_ipvlan(thing: Ipvlan) -> list[str]:
     ]
 
 
-@change.register
 def change_ipvlan(thing: Ipvlan, before: Thing) -> list[str]:
     return [_inside(thing, f"ip link set {thing.name} type ipvlan mode {thing.mode} {thing.flag}")]
 
 
-@remove.register(Macvlan)
-@remove.register(Ipvlan)
-def remove_on_parent(thing: OnParent) -> list[str]:
+def remove_link_on_parent(thing: OnParent) -> list[str]:
     return [_inside(thing, f"ip link del {thing.name}")]
 
 
-@add.register
 def add_up(thing: Up) -> list[str]:
     return [f"ip link set {thing.dev} up"]
 
 
-@remove.register
 def remove_up(thing: Up) -> list[str]:
     return [f"ip link set {thing.dev} down"]
 
@@ -140,7 +102,6 @@ def remove_up(thing: Up) -> list[str]:
 # -- layer 3 ---------------------------------------------------------------
 
 
-@add.register
 def add_address(thing: Address) -> list[str]:
     extra = (
         " nodad" if thing.ip.version == 6 else " brd +" if thing.ip.network.prefixlen < 31 else ""
@@ -148,7 +109,6 @@ def add_address(thing: Address) -> list[str]:
     return [f"ip address add {thing.ip}{extra} dev {thing.dev}"]
 
 
-@remove.register
 def remove_address(thing: Address) -> list[str]:
     return [f"ip address del {thing.ip} dev {thing.dev}"]
 
@@ -163,21 +123,17 @@ def _route(thing: Route) -> str:
     return f"{destination}{via} dev {thing.dev} proto boot{scope}"
 
 
-@add.register
 def add_route(thing: Route) -> list[str]:
     return [f"ip -{thing.dst.version} route add {_route(thing)}"]
 
 
-@change.register
 def change_route(thing: Route, before: Thing) -> list[str]:
     return [f"ip -{thing.dst.version} route replace {_route(thing)}"]
 
 
-@remove.register
 def remove_route(thing: Route) -> list[str]:
     return [f"ip -{thing.dst.version} route del {_route(thing)}"]
 
 
-@add.register
 def add_sysctl(thing: Sysctl) -> list[str]:
     return [f"sysctl -qw {shlex.quote(f'{thing.name}={thing.value}')}"]

@@ -157,7 +157,7 @@ def own_info(thing: OnParent) -> tuple[str, object]:
 
 @adding.register(Macvlan)
 @adding.register(Ipvlan)
-def add_on_parent(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
+def add_link_on_parent(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
     own = [("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) else []
     place = [("IFLA_LINK", index(thing.parent)), ("IFLA_NET_NS_FD", descriptor(thing.ns))]
     return [

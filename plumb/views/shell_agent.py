@@ -1,0 +1,77 @@
+"""Things that an agent has as commands of `plumb agent`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from plumb.model.paths import DEFAULT_ROOT, Layout
+from plumb.things.dns import Names, Resolver
+from plumb.things.host_ports import Agent, HostPort, Proxy, at
+
+
+def _agent(folder: str, words: str) -> str:
+    root = "" if folder == Layout(DEFAULT_ROOT).run else f"PLUMB_ROOT={shlex.quote(folder)} "
+    return f"{root}plumb agent {words}"
+
+
+def add_agent(thing: Agent) -> list[str]:
+    return [_agent(thing.folder, "start")]
+
+
+def remove_agent(thing: Agent) -> list[str]:
+    return [_agent(thing.folder, "stop")]
+
+
+def _port(thing: HostPort | Proxy, verb: str) -> str:
+    return f"{verb} {thing.protocol} {shlex.quote(at(thing.ip, thing.port))}"
+
+
+def add_port_or_proxy(thing: HostPort | Proxy) -> list[str]:
+    verb = "hold" if isinstance(thing, HostPort) else "proxy"
+    return [
+        _agent(thing.agent, f"{_port(thing, verb)} {shlex.quote(at(thing.to_ip, thing.to_port))}")
+    ]
+
+
+def remove_port_or_proxy(thing: HostPort | Proxy) -> list[str]:
+    verb = "release" if isinstance(thing, HostPort) else "unproxy"
+    return [_agent(thing.agent, _port(thing, verb))]
+
+
+def _each(option: str, values: Iterable[str]) -> str:
+    return "".join(f" --{option} {shlex.quote(value)}" for value in values)
+
+
+def add_resolver(thing: Resolver) -> list[str]:
+    servers = (f"{'sandbox' if inside else 'host'}={ip}" for ip, inside in thing.upstreams)
+    options = (
+        _each("network", thing.networks)
+        + _each("link", map(",".join, thing.links))
+        + _each("upstream", servers)
+    )
+    flags = ("" if thing.outside else " --no-way-out") + (" --ndots" if thing.ndots else "")
+    return [
+        _agent(
+            thing.agent, f"serve {shlex.quote(thing.ns)} {thing.udp} {thing.tcp}{options}{flags}"
+        )
+    ]
+
+
+def remove_resolver(thing: Resolver) -> list[str]:
+    return [_agent(thing.agent, f"unserve {shlex.quote(thing.ns)}")]
+
+
+def add_names(thing: Names) -> list[str]:
+    ports = (f"{name},{protocol},{port}" for name, protocol, port in thing.ports)
+    options = _each("name", thing.names) + _each("ip", map(str, thing.ips)) + _each("port", ports)
+    return [
+        _agent(
+            thing.agent,
+            f"name {thing.endpoint} {thing.network} {shlex.quote(thing.title)}{options}",
+        )
+    ]
+
+
+def remove_names(thing: Names) -> list[str]:
+    return [_agent(thing.agent, f"unname {thing.endpoint}")]

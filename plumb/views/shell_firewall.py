@@ -1,0 +1,105 @@
+"""Things as commands of iptables, ip6tables and nft."""
+
+from __future__ import annotations
+
+import shlex
+
+from plumb.things import Thing
+from plumb.things.iptables import Chain, Policy, Position, Rule
+from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
+
+# -- iptables ---------------------------------------------------------------
+
+
+def add_chain(thing: Chain) -> list[str]:
+    return [f"{thing.family} -w -t {thing.table} -N {thing.name}"]
+
+
+def remove_chain(thing: Chain) -> list[str]:
+    flush = [] if thing.users else [f"{thing.family} -w -t {thing.table} -F {thing.name}"]
+    return [*flush, f"{thing.family} -w -t {thing.table} -X {thing.name}"]
+
+
+def add_rule(thing: Rule) -> list[str]:
+    return [f"{thing.family} -w -t {thing.table} {thing.place} {thing.chain} {thing.spec}"]
+
+
+def remove_rule(thing: Rule) -> list[str]:
+    return [f"{thing.family} -w -t {thing.table} -D {thing.chain} {thing.spec}"]
+
+
+def add_policy(thing: Policy) -> list[str]:
+    return [f"{thing.family} -w -t {thing.table} -P {thing.chain} {thing.verdict}"]
+
+
+# -- nftables ---------------------------------------------------------------
+
+
+def _nft(thing: NftTable | NftMap | NftChain | NftElement) -> str:
+    """What comes behind nft add, create or delete: the kind, where it is, its name."""
+    match thing:
+        case NftTable():
+            return f"table {thing.family} {thing.name}"
+        case NftElement():
+            return f"element {thing.family} {thing.table} {thing.map}"
+    return f"{'map' if isinstance(thing, NftMap) else 'chain'} {thing.family} {thing.table} {thing.name}"
+
+
+def _handle(thing: NftRule, spec: str) -> str:
+    """A rule's handle, by which alone nft deletes it or puts another before it, as a command that finds it."""
+    script = """'{ sub(/^\\t+/, "") } $1 == rule { print $2; exit }'"""
+    return (
+        f"$(nft -s -a list chain {thing.family} {thing.table} {thing.chain}"
+        f" | awk -F ' # handle ' -v rule={shlex.quote(spec)} {script})"
+    )
+
+
+def add_nft_table(thing: NftTable) -> list[str]:
+    return [f"nft create {_nft(thing)}"]
+
+
+def add_nft_map(thing: NftMap) -> list[str]:
+    return [f"nft create {_nft(thing)} '{{ type ifname : verdict; }}'"]
+
+
+def add_nft_chain(thing: NftChain) -> list[str]:
+    base = (
+        f" '{{ type {thing.type} hook {thing.hook} priority {thing.priority}; policy {thing.policy}; }}'"
+        if thing.hook
+        else ""
+    )
+    return [f"nft add {_nft(thing)}{base}"]
+
+
+def add_nft_element(thing: NftElement) -> list[str]:
+    return [f"""nft create {_nft(thing)} '{{ "{thing.link}" : jump {thing.chain} }}'"""]
+
+
+def change_nft_element(thing: NftElement, before: Thing) -> list[str]:
+    return [*remove_nft_element(thing), *add_nft_element(thing)]
+
+
+def remove_nft_object(thing: NftTable | NftMap | NftChain) -> list[str]:
+    return [f"nft delete {_nft(thing)}"]
+
+
+def remove_nft_element(thing: NftElement) -> list[str]:
+    return [f"""nft delete {_nft(thing)} '{{ "{thing.link}" }}'"""]
+
+
+def add_nft_rule(thing: NftRule) -> list[str]:
+    where, verb = (
+        f"{thing.family} {thing.table} {thing.chain}",
+        "insert" if thing.place is Position.HEAD else "add",
+    )
+    if thing.before:
+        return [
+            f"nft insert rule {where} handle {_handle(thing, thing.before)} {shlex.quote(thing.spec)}"
+        ]
+    return [f"nft {verb} rule {where} {shlex.quote(thing.spec)}"]
+
+
+def remove_nft_rule(thing: NftRule) -> list[str]:
+    return [
+        f"nft delete rule {thing.family} {thing.table} {thing.chain} handle {_handle(thing, thing.spec)}"
+    ]
