@@ -66,7 +66,7 @@ def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
     from plumb.kernel.netfilter import foreign_chains
 
     found = []
-    for chain in foreign_chains.walls(foreign_chains.backend(settings.firewall_backend)):
+    for chain in foreign_chains.firewalls(foreign_chains.backend(settings.firewall_backend)):
         families = {
             version: foreign_chains.uplinks(version)
             for version in (4, 6)

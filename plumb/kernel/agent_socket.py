@@ -1,20 +1,18 @@
-"""Where commands, the engine and the agent meet.
+"""Sockets and pid file in the agent's folder, by which commands and the engine reach the agent.
 
-Two sockets and the pid file in the agent's folder.
+agent.sock takes the engine's requests, command.sock whole commands (`plumb.prefork.server`).
 
-agent.sock is for the engine's requests, command.sock for whole commands (`plumb.prefork.server`).
+A Unix socket's address has room for 107 bytes, and the path of a root may be longer: so plumb opens
+the folder, and names the socket by way of the descriptor, /proc/self/fd/N/agent.sock.
 
-A Unix socket's address has room for 107 bytes, and a root may lie deeper: so the folder is opened,
-and the socket named by way of the descriptor, /proc/self/fd/N/agent.sock.
+The agent holds a lock (flock) on its pid file for as long as it runs, so that a folder has one
+agent; a lock ends with its process, however that ended, and the process that gets it next removes
+the files that an agent that was killed has left.
 
-The agent has a lock (flock) on its pid file for as long as it lives, so that a folder has one
-agent; a lock ends with its process, however that ended, and whoever gets it clears away what an
-agent that was killed has left.
-
-Who may speak to it: root, but not every root. A process in a container is root as well and sees the
-same files, and what it has not is capabilities; so whoever asks must have every one that the agent
-has. They are those of /proc/PID/status at the moment, as the socket tells no more than who
-connected (unix(7)).
+The agent serves root, but not every root. A process in a container is root as well and may have the
+same files, but it lacks capabilities; so a client must have every capability that the agent has.
+The agent reads them from /proc/PID/status when the client connects, as the socket reports no more
+than the client's pid, uid and gid (SO_PEERCRED, unix(7)).
 """
 
 from __future__ import annotations
@@ -36,14 +34,14 @@ SOCKET, COMMAND, PID, LOG = "agent.sock", "command.sock", "agent.pid", "agent.lo
 NAME = "plumb-agent"
 BACKLOG = 64
 SO_PEERPIDFD = 77
-"""Since Linux 6.5: a pidfd of who connected, which tells whether its pid is another's by now."""
+"""A pidfd of the client (Linux 6.5), which shows if its pid belongs to another process by now."""
 DYING = 2.0
-"""Seconds that a process which was killed may take to let go of all it had."""
+"""Seconds that the kernel may take to release the files of a process which was killed."""
 
 
 @contextmanager
 def _short(folder: str) -> Iterator[str]:
-    """A path to a folder that is short however deep it lies."""
+    """A short path to a folder, whatever the length of its own."""
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{descriptor}"
@@ -52,16 +50,17 @@ def _short(folder: str) -> Iterator[str]:
 
 
 def claim(folder: str) -> int:
-    """Become a folder's agent: the lock, an open descriptor.
+    """Become a folder's agent: take the lock, and remove an earlier agent's files.
 
-    What an earlier agent has left is cleared away.
-
-    A process that was killed is dead at once, but has its lock and its sockets until the last of
+    A process that was killed is dead at once, but keeps its lock and its sockets until the last of
     its threads has come out of the kernel (one that closes a packet socket takes a hundredth of a
-    second): that is waited for.
+    second): plumb waits for that.
+
+    Returns:
+        The lock, an open descriptor of the pid file.
 
     Raises:
-        FileExistsError: a living one has it.
+        FileExistsError: a running agent has it.
     """
     path = f"{folder}/{PID}"
     deadline = time.monotonic() + DYING
@@ -85,7 +84,7 @@ def claim(folder: str) -> int:
 
 
 def valid(folder: str, lock: int) -> bool:
-    """Whether what the lock is on is still the folder's pid file, so that whoever has it can be found."""
+    """Check that the locked file is still the folder's pid file, by which clients find an agent."""
     try:
         return os.path.samestat(os.fstat(lock), os.stat(f"{folder}/{PID}"))
     except OSError:
@@ -93,17 +92,14 @@ def valid(folder: str, lock: int) -> bool:
 
 
 def sign(lock: int) -> None:
-    """Write into the pid file who has it.
-
-    Pid and start time, which together name a process for good.
-    """
+    """Write this process into the pid file: pid and start time, which no other process has."""
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()} {shim.started(os.getpid())}".encode())
     set_title(NAME)
 
 
 def running(folder: str) -> tuple[int, str]:
-    """A living agent's pid and start time; 0 and nothing where there is none."""
+    """A running agent's pid and start time; 0 and an empty text where there is none."""
     try:
         with open(f"{folder}/{PID}", encoding="ascii", errors="replace") as file:
             pid, _, ticks = file.read().partition(" ")
@@ -117,10 +113,7 @@ def running(folder: str) -> tuple[int, str]:
 
 
 def clear(folder: str) -> None:
-    """Take away the files of an agent: one's own, or those that a dead one has left.
-
-    A living one's stay.
-    """
+    """Remove the files that an agent which runs no more has left; a running one's stay."""
     try:
         lock = claim(folder)
     except OSError:
@@ -130,9 +123,9 @@ def clear(folder: str) -> None:
 
 
 def abandon(folder: str, lock: int) -> None:
-    """Take away the files, by whoever has the lock.
+    """Remove the agent's files, for the process that has the lock.
 
-    The pid file last, as it is what the lock is on.
+    The pid file is the last, as the lock is on it.
     """
     for name in (SOCKET, COMMAND, LOG, PID) if valid(folder, lock) else ():
         with suppress(FileNotFoundError):
@@ -140,7 +133,7 @@ def abandon(folder: str, lock: int) -> None:
 
 
 def listen(folder: str, name: str = SOCKET, kind: int = socket.SOCK_STREAM) -> socket.socket:
-    """A socket in the folder: root's alone, and it does not block."""
+    """Open a listening socket in the folder, for root only; it does not block."""
     listener = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     mask = os.umask(0o177)
     try:
@@ -153,17 +146,17 @@ def listen(folder: str, name: str = SOCKET, kind: int = socket.SOCK_STREAM) -> s
 
 
 def connect(folder: str, seconds: float) -> socket.socket:
-    """A connection to a folder's agent.
+    """Connect to a folder's agent.
 
     Args:
         seconds: how long an answer may take.
 
     Raises:
-        OSError: ENOENT, ECONNREFUSED: there is none.
+        OSError: ENOENT, ECONNREFUSED: there is no agent.
     """
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    # Where others wait already, connect waits with them for as long as the socket may take to send:
-    # unix(7) does not say so.
+    # Where the backlog is full, connect waits for as long as the socket may take to send: unix(7)
+    # does not say so.
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(seconds), 0))
     try:
         with _short(folder) as short:
@@ -176,23 +169,23 @@ def connect(folder: str, seconds: float) -> socket.socket:
 
 
 def trusted(client: socket.socket) -> int:
-    """The pid of who is at the other end if it may give orders.
+    """The client's pid where the agent may serve it, else 0.
 
-    Root of this user namespace, with all our capabilities; else 0.
+    The client must be root of this user namespace, with every capability that this process has.
     """
     pid, uid, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    if uid != 0 or pid == 0:  # pid 0: it is of a pid namespace that cannot be seen from here
+    if uid != 0 or pid == 0:  # pid 0: its pid namespace is not this one, nor one below it
         return 0
     try:
-        mine, theirs = (int(status(who)["CapEff"], 16) for who in ("self", pid))
+        own, its = (int(status(process)["CapEff"], 16) for process in ("self", pid))
         same = os.path.samestat(os.stat("/proc/self/ns/user"), os.stat(f"/proc/{pid}/ns/user"))
-        return pid if same and mine & ~theirs == 0 and _lives(client) else 0
+        return pid if same and own & ~its == 0 and _lives(client) else 0
     except (OSError, KeyError):
         return 0
 
 
 def _lives(client: socket.socket) -> bool:
-    """Whether who connected is there still; True where the kernel cannot tell."""
+    """Check that the client's process still runs; True where the kernel has no SO_PEERPIDFD."""
     try:
         descriptor = client.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError as error:

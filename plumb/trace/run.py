@@ -70,7 +70,7 @@ def watch(
         )
         probe.send()
         records = _collect(trace, probe, errand.seconds)
-        dropped = kernel.read(records.seen) if kernel else []
+        dropped = kernel.read(records.frames) if kernel else []
         missing = (*trace.missing, *([kernel.missing] if kernel and kernel.missing else []))
         outcome = probe.outcome()
     books = {
@@ -84,7 +84,7 @@ def watch(
         question.place,
         errand.aim,
         outcome,
-        records.seen,
+        records.frames,
         records.ruled,
         dropped,
         books,
@@ -95,7 +95,7 @@ def watch(
     # Where the packet was, and as what, is the story's to say; only then can the routing be asked
     # about it.
     return Watched(
-        tell(replace(material, routes=_routes(tell(material), ground))), records.seen, missing
+        tell(replace(material, routes=_routes(tell(material), ground))), records.frames, missing
     )
 
 

@@ -1,10 +1,10 @@
-"""Classic BPF: the small programs that a socket gives the kernel to choose its packets (bpf(4), the kernel's networking/filter.rst).
+"""Classic BPF: the small programs by which the kernel chooses a socket's packets.
 
-A machine with one accumulator A and one index register X looks at one packet: it loads bytes,
-compares, jumps forward only, and
-returns how much of the packet the socket shall get: nothing, or all of it. So no packet of somebody
-else's ever reaches user space. What is written here is what tcpdump's compiler would write, by
-hand, since the packets that are meant are few and known.
+bpf(4) and the kernel's networking/filter.rst describe it. A machine with one accumulator A and one
+index register X runs for each packet: it loads bytes, compares, jumps forward only, and returns how
+much of the packet the socket gets: nothing, or all of it. So no other program's packets ever reach
+user space. tcpdump's compiler would write much the same instructions; plumb writes them itself,
+since the filters that it needs are few and known.
 """
 
 from __future__ import annotations

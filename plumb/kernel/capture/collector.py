@@ -1,19 +1,19 @@
-"""Collecting: taps and the firewall's traces of several namespaces, armed together, read together, disarmed together.
+"""The collector of a trace: packets and rule hits of one flow, from several namespaces at once.
 
     with Collector(places, flow, memory=folder) as trace:
         …                                           the probe is sent
         records = trace.collect(1.0, enough)
 
-In each namespace there are two sockets: a packet socket, and one of nfnetlink, which owns the
-trigger (trigger.py) and hears both what nf_tables (nft_trace.py) and what the legacy tables
-(log_trace.py) have to say. The kernel puts a message into a socket's queue while it works on the
-packet; so when a packet is seen at a link, everything that was said of it before is there to be
-read.
+The collector opens two sockets in each namespace: a packet socket (`packet_taps`), and a netlink
+socket of nfnetlink, which owns the table that marks the flow's packets (`nftrace_rules`) and
+receives the trace messages of nf_tables (`nftrace`) and of the legacy tables (`iptables_trace`).
+The kernel puts a message into a socket's queue while it works on the packet; so when a packet
+arrives at a tap, all earlier messages about it can be read.
 
-Afterwards all is as it was. Triggers are deleted, loggers put back at once; that the sockets close
-takes the kernel some milliseconds and is done in the background. Should the process be killed, the
-kernel closes the sockets and thereby deletes the triggers; only the loggers need somebody to put
-them back: `sweeping.sweep`, with which every trace begins.
+Afterwards the namespaces are as they were. The collector deletes the tables and restores the
+loggers at once; the sockets take the kernel some milliseconds to close, which happens in the
+background. Should the process be killed, the kernel closes the sockets and thereby deletes the
+tables; only the loggers are left, and `undo.sweep`, with which every trace begins, restores them.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ SIOCGIFNAME = 0x8910
 
 @dataclass(frozen=True)
 class Records:
-    """What was collected so far.
+    """Frames and rule hits that a collector has read so far.
 
     Attributes:
-        seen: frames at taps, in order of the kernel's stamps.
-        ruled: steps through the firewall, in the order in which each namespace told them.
+        frames: frames at taps, in order of the kernel's timestamps.
+        ruled: rule hits of the packet filters, in the order in which each namespace reported them.
     """
 
-    seen: tuple[CapturedFrame, ...] = ()
+    frames: tuple[CapturedFrame, ...] = ()
     ruled: tuple[RuleHit, ...] = ()
 
 
@@ -68,15 +68,14 @@ class Collector:
 
     Args:
         places: each namespace once.
-        flow: whose packets.
-        memory: the folder where is noted what must be put back should the process be killed
+        flow: the flow whose packets are collected.
+        memory: the folder for notes of the settings to restore should the process be killed
         (Layout.run).
-        asked: what else the taps see.
-        bridges: those of the places where the rules that bridges ask are traced as well (nf_tables'
-        family bridge).
+        asked: further packets for the taps.
+        bridges: those of the places where rules of nf_tables' family bridge are traced as well.
 
     Attributes:
-        missing: what could not be had, in words; the rest works without.
+        missing: sources that could not be opened, in words; the others work without them.
 
     Raises:
         KernelRefused: a namespace cannot be entered, or packet sockets are not permitted.
@@ -95,7 +94,7 @@ class Collector:
         self.missing: list[str] = []
         self._watches: list[_Watch] = []
         self._selector = selectors.DefaultSelector()
-        self._seen: list[CapturedFrame] = []
+        self._frames: list[CapturedFrame] = []
         asked = asked or Asked()
         called, program = nftrace_rules.name(), compiled(flow, asked)
         tables = {
@@ -131,11 +130,11 @@ class Collector:
         self.close()
 
     def collect(self, seconds: float, enough: Callable[[Records], bool] | None = None) -> Records:
-        """Everything that was collected since the beginning.
+        """Read the sockets, and return all records since the beginning.
 
         Args:
-            seconds: how long to go on at most.
-            enough: asked whenever something new has come; with True it is over at once.
+            seconds: how long to read at most.
+            enough: called with all records whenever new ones have come; True ends the reading.
         """
         deadline = time.monotonic() + seconds
         news = self._read(0)
@@ -148,33 +147,30 @@ class Collector:
         return self._records()
 
     def lost(self) -> int:
-        """How many packets or messages found no room since it was last asked."""
+        """Count the packets and messages dropped for want of room since last time."""
         return sum(watch.lost() for watch in self._watches)
 
     def _records(self) -> Records:
         ruled = sorted(
             (step for watch in self._watches for step in watch.steps), key=lambda step: step.time
         )
-        return Records(tuple(sorted(self._seen, key=lambda seen: seen.time)), tuple(ruled))
+        return Records(tuple(sorted(self._frames, key=lambda frame: frame.time)), tuple(ruled))
 
     def _read(self, seconds: float) -> bool:
-        """Read all sockets that have something within that time.
-
-        Whether there was anything that counts.
-        """
+        """Read all sockets that become readable within that time; True for any new record."""
         news = False
         ready = {key.data.place: key.data for key, _ in self._selector.select(seconds)}
         for watch in ready.values():
-            seen = watch.tap.read()
-            self._seen += seen
-            news = watch.hear() or bool(seen) or news
+            frames = watch.tap.read()
+            self._frames += frames
+            news = watch.hear() or bool(frames) or news
         return news
 
     def close(self) -> None:
-        """Take everything away again.
+        """Delete the tables, restore the loggers and close the sockets.
 
         Raises:
-            KernelRefused: a logger could not be put back; the next command tries again.
+            KernelRefused: a logger could not be restored; the next command tries again.
         """
         self._selector.close()
         watches, self._watches = self._watches, []
@@ -194,7 +190,7 @@ class Collector:
 
 
 class _Watch:
-    """What listens in one namespace; made while the calling thread is in it."""
+    """A namespace's tap and trace socket; made while the calling thread is in the namespace."""
 
     def __init__(self, place: Netns, program: bytes) -> None:
         self.place = place
@@ -208,29 +204,34 @@ class _Watch:
     def arm(
         self, tables: dict[int, tuple[str, list[Request]]], version: int, memory: str
     ) -> Iterator[str]:
-        """Plant the triggers and listen; what could not be had, in words."""
+        """Add the tables and join the trace group; yields each source that failed, in words."""
         try:
             self._netfilter = Netfilter()
             self._netfilter.join(NFNLGRP_NFTRACE)
         except OSError as error:
-            yield f"{self.place.name}: the firewall's rules are not traced: nfnetlink: {error.strerror}"
+            yield (
+                f"{self.place.name}: the firewall's rules are not traced: "
+                f"nfnetlink: {error.strerror}"
+            )
             return
         for family, (called, requests) in tables.items():
             try:
                 self._netfilter.transact(requests)
                 self._tables[family] = called
             except OSError as error:
+                owners = OWNERS if error.errno in (errno.EINVAL, errno.EOPNOTSUPP) else ""
                 yield (
-                    f"{self.place.name}: rules of the family {nftrace_rules.family_name(family)} are not traced: "
-                    f"{error.strerror}{OWNERS if error.errno in (errno.EINVAL, errno.EOPNOTSUPP) else ''}"
+                    f"{self.place.name}: rules of the family {nftrace_rules.family_name(family)} "
+                    f"are not traced: {error.strerror}{owners}"
                 )
         if self._tables and iptables_trace.tables(version):
             yield from self._log(version, memory)
 
     def _log(self, version: int, memory: str) -> Iterator[str]:
-        """Listen to the legacy tables.
+        """Receive the log of the legacy tables.
 
-        Who has the group has the right to bind the logger: nobody else does so meanwhile.
+        The kernel gives a group to one socket only, and plumb binds the logger as its holder: so no
+        other trace changes the logger meanwhile.
         """
         assert self._netfilter is not None
         try:
@@ -243,31 +244,34 @@ class _Watch:
                 if error.errno in (errno.EBUSY, errno.EPERM)
                 else ""
             )
-            yield f"{self.place.name}: rules of the legacy tables are not traced: {error.strerror}{busy}"
+            yield (
+                f"{self.place.name}: rules of the legacy tables are not traced: "
+                f"{error.strerror}{busy}"
+            )
 
     def sources(self) -> list[packet_taps.Tap | Netfilter]:
-        """What to wait for."""
+        """Sockets whose input the collector waits for."""
         return [self.tap, self._netfilter] if self._netfilter else [self.tap]
 
     def hear(self) -> bool:
-        """Add the steps that were told since it was last called; whether there are any."""
+        """Add the rule hits that the kernel has reported since last time; True for any."""
         now, news = time.time_ns(), False
-        for heard in self._netfilter.reports() if self._netfilter else ():
-            step = self._step(heard, now)
+        for message in self._netfilter.reports() if self._netfilter else ():
+            step = self._step(message, now)
             if step is not None:
                 nftrace.joined(self.steps, step)
                 news = True
         return news
 
-    def _step(self, heard: NfMessage, now: int) -> RuleHit | None:
-        if (heard.subsystem, heard.kind) == (NFNL_SUBSYS_NFTABLES, NFT_MSG_TRACE):
-            return nftrace.decoded(heard, now, self.place, self._link)
-        if (heard.subsystem, heard.kind) == (NFNL_SUBSYS_ULOG, NFULNL_MSG_PACKET):
-            return iptables_trace.decoded(heard, now, self.place, self._link)
+    def _step(self, message: NfMessage, now: int) -> RuleHit | None:
+        if (message.subsystem, message.kind) == (NFNL_SUBSYS_NFTABLES, NFT_MSG_TRACE):
+            return nftrace.decoded(message, now, self.place, self._link)
+        if (message.subsystem, message.kind) == (NFNL_SUBSYS_ULOG, NFULNL_MSG_PACKET):
+            return iptables_trace.decoded(message, now, self.place, self._link)
         return None
 
     def _link(self, index: int) -> str:
-        """A link's name by its index in this namespace; a socket answers for its own."""
+        """A link's name by its index, which the tap's socket looks up in its own namespace."""
         if index not in self._links:
             name = ""
             with suppress(OSError):
@@ -282,14 +286,14 @@ class _Watch:
         return self._links[index]
 
     def lost(self) -> int:
-        """Packets and messages that found no room."""
-        told = 0
+        """Count the packets and messages dropped for want of room since last time."""
+        messages = 0
         if self._netfilter:
-            told, self._netfilter.lost = self._netfilter.lost, 0
-        return self.tap.lost() + told
+            messages, self._netfilter.lost = self._netfilter.lost, 0
+        return self.tap.lost() + messages
 
     def disarm(self) -> None:
-        """Take the triggers away and put the logger back."""
+        """Delete the tables and restore the logger."""
         if self._netfilter:
             for family, called in self._tables.items():
                 with suppress(OSError):  # else the kernel does it when the socket closes

@@ -1,16 +1,13 @@
-"""The drop monitor.
-
-The kernel sends each packet that it lets go of before its time, with the reason and its own
-function (NET_DM).
+"""Drops from the drop monitor (NET_DM), with the kernel's reason and function for each packet.
 
 It is a family of generic netlink with one switch for the whole machine, and it answers only in the
-machine's first network namespace. The alerts have the packet's first bytes, so a packet of the flow
-is known by these. Of the link that it came by they have the number alone, and each namespace counts
-by itself: which one it was is known by the tap that saw the same packet come in.
+machine's first network namespace. An alert has the packet's first bytes, by which plumb recognises
+the packets of the flow. Of the link that the packet came in by it has the index alone, and every
+namespace counts its own: the tap where the same packet came in shows which namespace it was.
 
-Somebody else may have the monitor running already: then it is left to them. What it was set to is
-noted down and put back, by the next command if this process was killed, since the monitor runs on
-without it.
+Where another program runs the monitor already, plumb leaves it alone. Else plumb notes the
+monitor's settings and restores them; the next command does so if this process was killed, since the
+monitor runs on without it.
 """
 
 from __future__ import annotations
@@ -64,7 +61,7 @@ from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns
 
 FIRST = "/proc/1/ns/net"
 BYTES = 128
-"""As much of each packet is wanted: the headers, and those that an ICMP error quotes."""
+"""Bytes of each packet in an alert: its headers, and those that an ICMP error quotes."""
 ETHERNET = 14
 _numbers = count(1)
 
@@ -73,12 +70,12 @@ class DropMonitor:
     """The kernel's drop monitor, running.
 
     Args:
-        flow: whose packets.
-        places: where they pass.
+        flow: the flow whose packets are reported.
+        places: the namespaces that they pass.
         memory: the folder for the note.
 
     Raises:
-        OSError: this kernel has none, or somebody else uses it.
+        OSError: this kernel has none, or another program uses it.
         KernelRefused: the machine's first namespace cannot be entered.
     """
 
@@ -114,28 +111,28 @@ class DropMonitor:
             _stop(self._monitor, self._before)
         undo_log.tear(self._note)
 
-    def read(self, seen: Collection[CapturedFrame]) -> list[KernelDrop]:
-        """All drops of the flow so far, in order of time.
+    def read(self, frames: Collection[CapturedFrame]) -> list[KernelDrop]:
+        """Read the alerts, and return the flow's drops so far in order of time.
 
         Args:
-            seen: what the taps saw meanwhile.
+            frames: frames that the taps have captured meanwhile.
         """
         for kind, payload in self._alerts.notifications():
             if kind == self._monitor.id and payload[0] == NET_DM_CMD_PACKET_ALERT:
                 self._take(payload)
         return sorted(
-            (self._placed(dropped, index, seen) for dropped, index in self._found),
+            (self._placed(dropped, index, frames) for dropped, index in self._found),
             key=lambda each: each.time,
         )
 
     def _placed(
-        self, dropped: KernelDrop, index: int, seen: Collection[CapturedFrame]
+        self, dropped: KernelDrop, index: int, frames: Collection[CapturedFrame]
     ) -> KernelDrop:
-        """A drop with the place and the link where its packet was last seen to come in by a link of that number."""
+        """A drop with its namespace and link: the last where the packet came in at that index."""
         likeness = _likeness(dropped.packet)
         came = [
             each
-            for each in seen
+            for each in frames
             if each.inbound
             and each.time <= dropped.time
             and _likeness(ip_packet(each)) == likeness
@@ -156,7 +153,7 @@ class DropMonitor:
 
 
 def put_back(note: Note) -> bool:
-    """Stop the monitor that a killed process has left running; whether it is done with."""
+    """Stop the monitor that a killed process has left running; True where the note is done with."""
     if "drop_monitor" not in note:
         return False
     try:
@@ -195,7 +192,7 @@ def _stop(monitor: GenericFamily, before: dict[str, int]) -> None:
 
 
 def _dropped(found: dict[int, bytes], flow: Flow) -> KernelDrop | None:
-    """An alert as a record; None where the packet is not the flow's."""
+    """A drop from an alert; None where the packet is not the flow's."""
     payload = found.get(NET_DM_ATTR_PAYLOAD, b"")
     packet = next((part for part in (payload[ETHERNET:], payload) if belongs(flow, part)), None)
     if packet is None:
@@ -211,9 +208,9 @@ def _dropped(found: dict[int, bytes], flow: Flow) -> KernelDrop | None:
 
 
 def _likeness(packet: bytes) -> bytes:
-    """What tells a packet from others of its flow, and neither routing nor NAT changes.
+    """Bytes by which packets of one flow differ, and which neither routing nor NAT changes.
 
-    TCP's numbers and flags, else the first data.
+    They are TCP's sequence numbers and flags, else the first bytes of the data.
     """
     header = ip_header(packet)
     if header is None:

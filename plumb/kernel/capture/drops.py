@@ -1,12 +1,12 @@
-"""Drops: the packets of a flow that the kernel let go of before their time, with its reason and its function.
+"""Drops of a flow's packets by the kernel, with its reason and its function.
 
-Where the kernel has a drop monitor (drop_monitor.py) it tells them with their bytes; else its trace
-points are read (buffer_events.py), which need to be put together with what the taps saw. Both are
-the whole machine's, not one namespace's. Where neither is to be had (a container, a user namespace)
-there are none, and `missing` says so.
+The kernel's drop monitor reports them with their bytes (`drop_monitor`). Where there is none, plumb
+reads the trace point of freed buffers (`kfree_skb`), and takes the bytes from the frames that the
+taps have captured. Both report drops of the whole machine, not of one namespace. Where neither is
+available (a container, a user namespace) there are no drops, and `missing` says so.
 
-To begin and to end costs more than a trace does, some 50 ms: it is for the question that is asked
-once more, after it has not arrived.
+To start and to stop costs more than a trace does, some 50 ms: so it is for the second attempt,
+after the packet of the first has not arrived.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns
 
 
 class Drops:
-    """The kernel's drops, watched for the length of a with block.
+    """The kernel's drops, recorded for the length of a with block.
 
     Args:
-        flow: whose packets.
-        places: where they pass.
-        memory: the folder where is noted what must be put back should the process be killed
+        flow: the flow whose packets are reported.
+        places: the namespaces that they pass.
+        memory: the folder for notes of the settings to restore should the process be killed
         (Layout.run).
 
     Attributes:
         source: "drop_monitor", "tracefs", or empty for none.
-        missing: why there is none.
+        missing: why there is no source.
     """
 
     def __init__(self, flow: Flow, places: Sequence[Netns], *, memory: str) -> None:
@@ -42,19 +42,19 @@ class Drops:
         self._monitor: DropMonitor | None = None
         self._events: BufferEvents | None = None
         self._stack = ExitStack()
-        said = []
+        refusals = []
         try:
             self._monitor = self._stack.enter_context(DropMonitor(flow, places, memory))
             self.source = "drop_monitor"
             return
         except (OSError, KernelRefused) as error:
-            said.append(f"drop_monitor: {error}")
+            refusals.append(f"drop_monitor: {error}")
         try:
             self._events = self._stack.enter_context(BufferEvents(flow, places, memory))
             self.source = "tracefs"
         except (OSError, KernelRefused) as error:
-            said.append(f"tracefs: {error}")
-            self.missing = f"what the kernel dropped is not told ({'; '.join(said)})"
+            refusals.append(f"tracefs: {error}")
+            self.missing = f"what the kernel dropped is not told ({'; '.join(refusals)})"
 
     def __enter__(self) -> Self:
         return self
@@ -62,12 +62,12 @@ class Drops:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def read(self, seen: Collection[CapturedFrame]) -> list[KernelDrop]:
-        """All drops so far, in order of time.
+    def read(self, frames: Collection[CapturedFrame]) -> list[KernelDrop]:
+        """Read the source, and return all drops so far in order of time.
 
         Args:
-            seen: what the taps saw meanwhile.
+            frames: frames that the taps have captured meanwhile.
         """
         if self._monitor:
-            return self._monitor.read(seen)
-        return self._events.read(seen) if self._events else []
+            return self._monitor.read(frames)
+        return self._events.read(frames) if self._events else []

@@ -1,12 +1,15 @@
-"""The packets of one flow, as a filter for packet sockets.
+"""A filter for packet sockets, which passes the packets of one flow.
 
-They are known by a port that NAT leaves alone.
+plumb recognises them by a port that NAT leaves alone.
 
-the flow itself       the client's port is the source's one way, the destination's the other; an echo has its identifier
-errors about it       ICMP quotes the header of the packet that it complains about, ports and all (RFC 792, RFC 4443)
-fragments             only the first has ports; those behind it are taken by their protocol
+the flow itself       the client's port is the source port in one direction, the destination port in
+                      the other; an echo has its identifier
+errors about it       ICMP quotes the header of the packet that it is about, with the ports (RFC
+                      792, RFC 4443)
+fragments             only the first has ports; the filter passes later ones by their protocol
 neighbours            ARP (RFC 826) and neighbour discovery (RFC 4861) about given addresses
-what wraps it         VXLAN (RFC 7348) is UDP with a whole frame inside, which is looked into; ESP (RFC 4303) cannot be
+encapsulation         VXLAN (RFC 7348) is UDP with a whole frame inside, which the filter inspects;
+                      ESP (RFC 4303) is encrypted
 """
 
 from __future__ import annotations
@@ -32,20 +35,17 @@ Unreachable, source quench, redirect, time exceeded, parameter problem; IPv6's t
 ND = (135, 136)
 YES, NO = "yes", "no"
 NEXT, TYPE = 0, 1
-"""Places in the program's memory.
-
-For the protocol behind the IP header, for an inner frame's type.
-"""
+"""Words of the program's memory: the protocol behind the IP header, an inner frame's type."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What else to see.
+    """Packets that a filter passes besides those of the flow.
 
     Attributes:
-        addresses: ARP and neighbour discovery about these.
+        addresses: ARP and neighbour discovery about these addresses.
         vxlan: UDP ports of VXLAN: frames with the flow's packets inside.
-        esp: all of ESP.
+        esp: True for every packet of ESP.
     """
 
     addresses: frozenset[IPAddress] = frozenset()
@@ -62,8 +62,8 @@ def compiled(flow: Flow, asked: Asked | None = None) -> bytes:
     """The filter as a program of classic BPF.
 
     Args:
-        flow: whose packets.
-        asked: what else.
+        flow: the flow whose packets pass.
+        asked: packets that pass besides.
     """
     writer = _Writer(flow, asked or Asked())
     return writer.write()
@@ -76,9 +76,9 @@ class _Writer:
         self._program = Program()
 
     def write(self) -> bytes:
-        """X is where the network's header begins.
+        """Assemble the program.
 
-        Behind Ethernet's 14 bytes and tags of 4, or at the start.
+        X points to the IP header: behind Ethernet's 14 bytes and VLAN tags of 4, or at the start.
         """
         program = self._program
         tagged, found = program.label("tagged"), program.label("ip")
@@ -105,7 +105,7 @@ class _Writer:
         return program.assemble()
 
     def _network(self, *, nested: bool) -> None:
-        """A is the type of what stands at X."""
+        """Match the packet at X, whose Ethernet type is in A."""
         program = self._program
         four, six, arp = program.label("four"), program.label("six"), program.label("arp")
         program.when(IPV4, four)
@@ -161,22 +161,22 @@ class _Writer:
         self._transport(6, nested)
 
     def _rest_of_a_packet(self, version: int) -> None:
-        """A fragment that is not the first."""
+        """Match a fragment that is not the first."""
         if version == self._flow.version:
             self._program.do(bpf.LOAD_MEMORY, NEXT)
             self._program.when(self._number, YES)
         self._program.go(NO)
 
     def _transport(self, version: int, nested: bool) -> None:
-        """X is where the transport's header begins."""
-        program, mine = self._program, version == self._flow.version
+        """Match the packet whose transport header is at X."""
+        program, own = self._program, version == self._flow.version
         wrapped, icmp = program.label("vxlan"), program.label("icmp")
         vxlan = self._asked.vxlan and not nested
         program.do(bpf.LOAD_MEMORY, NEXT)
         program.when(ICMP if version == 4 else ICMP6, icmp)
         if self._asked.esp and not nested:
             program.when(ESP, YES)
-        if mine and self._flow.protocol != "icmp":
+        if own and self._flow.protocol != "icmp":
             self._on(self._number, self._ports)
         if vxlan:
             program.do(bpf.LOAD_MEMORY, NEXT)
@@ -198,7 +198,7 @@ class _Writer:
             self._network(nested=True)
 
     def _on(self, value: int, body: Callable[[], None]) -> None:
-        """What to do when A is this value; it goes on behind it otherwise."""
+        """Run these instructions where A has this value, and jump over them where it has not."""
         program = self._program
         yes, over = program.label("on"), program.label("over")
         program.when(value, yes)
@@ -240,7 +240,10 @@ class _Writer:
         program.go(NO)
 
     def _quoted(self, version: int) -> None:
-        """Behind ICMP's 8 bytes stands the header of the packet that it is about, and the first 8 bytes of what is behind it."""
+        """Match the packet that an ICMP error quotes.
+
+        Behind ICMP's 8 bytes follow its IP header and the first 8 bytes behind that.
+        """
         program = self._program
         program.load(1, 8 + (9 if version == 4 else 6))
         same = program.label("same")
@@ -260,7 +263,7 @@ class _Writer:
         program.go(NO)
 
     def _target(self) -> None:
-        """The address that neighbour discovery is about, compared four bytes at a time."""
+        """Compare the target of neighbour discovery, four bytes at a time."""
         program = self._program
         for ip in self._ips(6):
             other = program.label("other")
@@ -275,14 +278,17 @@ class _Writer:
         program.go(NO)
 
     def _skip(self, size: int) -> None:
-        """Move X on."""
+        """Move X forward by so many bytes."""
         program = self._program
         program.do(bpf.MOVE_FROM_X)
         program.do(bpf.ADD, size)
         program.do(bpf.MOVE_TO_X)
 
     def _skip_header(self) -> None:
-        """Move X behind the IPv4 header there, whose length stands in its first byte, in words of four bytes."""
+        """Move X behind the IPv4 header there.
+
+        The header's first byte has its length, in words of four bytes.
+        """
         program = self._program
         program.load(1, 0)
         program.do(bpf.AND, 15)
@@ -295,9 +301,14 @@ class _Writer:
 
 
 def belongs(flow: Flow, packet: bytes) -> bool:
-    """Whether bytes from the IP header on are a packet of the flow, or an error that quotes one.
+    """Compare a packet with a flow, as the filter does, in user space.
 
-    The same as the filter, for user space.
+    Args:
+        flow: the flow.
+        packet: the packet's bytes from the IP header on.
+
+    Returns:
+        True for a packet of the flow, and for an ICMP error that quotes one.
     """
     found = _transport(flow, packet)
     if found is None:
@@ -311,9 +322,9 @@ def belongs(flow: Flow, packet: bytes) -> bool:
 
 
 def _transport(flow: Flow, packet: bytes) -> tuple[int, bytes] | None:
-    """The protocol behind the IP header, and what stands there.
+    """The protocol behind the IP header, and the bytes of its packet.
 
-    None for another version's packet or a fragment without ports.
+    None for a packet of the other IP version, and for a fragment without ports.
     """
     header = ip_header(packet)
     if header is None or header.version != flow.version or header.fragment & IP_OFFSET:
@@ -328,6 +339,6 @@ def _has_token(flow: Flow, body: bytes) -> bool:
     return token in (body[0:2], body[2:4])
 
 
-def ip_packet(seen: CapturedFrame) -> bytes:
-    """A frame from behind its link's header on."""
-    return network_layer(seen.frame)[1] if seen.ethernet else seen.frame
+def ip_packet(captured: CapturedFrame) -> bytes:
+    """A frame without its link's header."""
+    return network_layer(captured.frame)[1] if captured.ethernet else captured.frame

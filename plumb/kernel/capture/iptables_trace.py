@@ -1,19 +1,18 @@
-"""The legacy tables' trace: for a marked packet x_tables logs each rule that it meets, "TRACE.
+"""The legacy tables' trace, of the rules that a marked packet meets.
 
-Filter:FORWARD:rule:3 ".
+x_tables logs a line for each, as "TRACE: filter:FORWARD:rule:3 ". Such lines go to the logger that
+is bound to the packet's family in its namespace. By default there is none, or the kernel's own log,
+which has no lines of namespaces other than the first. plumb binds nfnetlink_log instead, which
+sends the lines, with the packet and its links, to the one socket that has bound the group 0 of that
+namespace. plumb reads no kernel log and sets no sysctl; but the binding stays when the socket
+closes, so plumb restores the logger that was bound before (`nf_log`).
 
-Such lines go to the logger that is bound to the packet's family in its namespace. By default there
-is none, or the kernel's own log, which is silent about namespaces other than the first. Here
-nfnetlink_log is bound instead, which sends the lines, with the packet and its links, to the one
-socket that has bound the group 0 of that namespace. No kernel log is read, no sysctl is set; but
-the binding stays when the socket goes, so what was bound before is put back (loggers.py).
-
-A line tells which rule, not what it did: "rule" is a rule that matched and was acted upon, "return"
+A line names the rule, not its effect: "rule" is a rule that matched and was acted upon, "return"
 the end of a chain that was jumped to, "policy" the end of a built-in chain; numbers count from 1,
 as `iptables -L --line-numbers` does, and a chain's end has the number behind its last rule. A rule
-that has no conditions and accepts, drops or returns is told as if it were the chain's end, as
-"policy" or "return", but with its own number. Tables that nobody has used yet do not exist in a
-namespace, and say nothing. POSTROUTING of nat is logged before the source is rewritten.
+that has no conditions and accepts, drops or returns is logged as if it were the chain's end, as
+"policy" or "return", but with its own number. Tables that no program has used yet do not exist in a
+namespace, and log nothing. x_tables logs POSTROUTING of nat before the source is rewritten.
 """
 
 from __future__ import annotations

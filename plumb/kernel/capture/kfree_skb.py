@@ -1,16 +1,12 @@
-"""Drops from trace points.
+"""Drops from the trace point skb:kfree_skb: a freed packet buffer, the reason and the function.
 
-Skb:kfree_skb tells that a packet's buffer was let go of before its time, why, and by which
-function.
+The event has the buffer's address alone, neither its bytes nor its namespace. But the event
+net:netif_receive_skb reported the link at which the same buffer came in, the time, and its length;
+and a tap has captured a frame of that length at that link, at that time. So plumb knows the
+buffer's packet, and that it does not belong to another namespace. A packet that was sent from here
+and never came in at a link has no such frame: plumb reports its drop as not sure.
 
-It does not tell what was in the buffer, nor in which namespace: it has the buffer's address alone.
-But net:netif_receive_skb told at which link the same buffer came in, when, and how long it was; and
-at that link, at that time, a tap has seen a frame of that length. So the buffer's packet is known,
-and that it is not another namespace's. What was sent from here and never came to a link cannot be
-known
-in this way: that is told as not sure.
-
-Buffers are used again. So what came in at a link long before is no evidence, except for packets
+The kernel uses buffers again. So an arrival long before the drop is no evidence, except for packets
 that waited for a neighbour's answer.
 """
 
@@ -45,18 +41,15 @@ EVERYDAY = frozenset(
         "PACKET_SOCK_ERROR",
     }
 )
-"""Ends that are no losses: a socket's queue when it is closed, data that came twice."""
+"""Reasons that are no losses: a socket's queue when it is closed, data that came twice."""
 WAITED = "NEIGH_"
 SOON, NEAR = 5_000_000, 1_000_000
-"""Nanoseconds: between coming in and being dropped.
-
-Between the kernel's event and the tap's stamp.
-"""
+"""Nanoseconds at most: from arrival to drop; from the kernel's event to the tap's timestamp."""
 MOST_NAMES = 100
 
 
 class Passage(NamedTuple):
-    """A buffer that came in by a link."""
+    """Arrival of a buffer at a link."""
 
     time: int
     dev: str
@@ -64,7 +57,7 @@ class Passage(NamedTuple):
 
 
 class Freed(NamedTuple):
-    """A buffer that was let go of, and where it had come in last."""
+    """A freed buffer, and its last arrival."""
 
     time: int
     passage: Passage | None
@@ -73,15 +66,15 @@ class Freed(NamedTuple):
 
 
 class BufferEvents:
-    """Drops told by the kernel's trace points.
+    """Drops from the kernel's trace points.
 
     Args:
-        flow: whose packets.
-        places: where they pass; other namespaces' links are left out as far as their names differ.
+        flow: the flow whose packets are reported.
+        places: the namespaces that they pass; the kernel leaves out links of other names.
         memory: the folder for the note.
 
     Raises:
-        OSError: there is no tracefs for us, or it has no such events.
+        OSError: this process may not have tracefs, or it has no such events.
     """
 
     def __init__(self, flow: Flow, places: Sequence[Netns], memory: str) -> None:
@@ -112,15 +105,16 @@ class BufferEvents:
     def __exit__(self, *_: object) -> None:
         self._instance.close()
 
-    def read(self, seen: Collection[CapturedFrame]) -> list[KernelDrop]:
-        """All drops so far, in order of time.
+    def read(self, frames: Collection[CapturedFrame]) -> list[KernelDrop]:
+        """Read the events, and return all drops so far in order of time.
 
         Args:
-            seen: what the taps saw meanwhile.
+            frames: frames that the taps have captured meanwhile.
         """
         for line in self._instance.lines():
             self._take(line)
-        return [dropped for freed in self._freed if (dropped := _dropped(freed, seen)) is not None]
+        drops = (_dropped(freed, frames) for freed in self._freed)
+        return [dropped for dropped in drops if dropped is not None]
 
     def _take(self, line: str) -> None:
         match = LINE.match(line)
@@ -140,24 +134,25 @@ class BufferEvents:
             self._passed[passed[2]] = Passage(at + self._offset, passed[1], int(passed[3]))
 
     def _compare_clocks(self, number: int, at: int) -> None:
-        """A mark was written between two readings of the time of day.
+        """Set the offset from the trace's clock to the time of day, by a mark's event.
 
-        Of several the one with the least between them is the best.
+        plumb wrote each mark between two readings of the time of day; the mark with the shortest
+        time between them is the most exact.
         """
         before, after = self._marks[number]
         if after - before == min(late - early for early, late in self._marks):
             self._offset = (before + after) // 2 - at
 
 
-def _dropped(freed: Freed, seen: Collection[CapturedFrame]) -> KernelDrop | None:
-    """A drop as a record.
+def _dropped(freed: Freed, frames: Collection[CapturedFrame]) -> KernelDrop | None:
+    """A drop from a freed buffer.
 
-    None where the buffer came in at a link and no tap has seen it: then it is not of the flow.
+    None where the buffer came in at a link, but at no tap: then it is not a packet of the flow.
     """
     passage = freed.passage
     if passage is None:
         return KernelDrop(freed.time, freed.reason, freed.function)
-    near = [each for each in seen if _is(each, passage)]
+    near = [each for each in frames if _matches(each, passage)]
     if not near:
         return None
     frame = min(near, key=lambda each: abs(each.time - passage.time))
@@ -173,23 +168,23 @@ def _dropped(freed: Freed, seen: Collection[CapturedFrame]) -> KernelDrop | None
     )
 
 
-def _is(seen: CapturedFrame, passage: Passage) -> bool:
-    """Whether a frame at a tap is what came in there.
+def _matches(captured: CapturedFrame, passage: Passage) -> bool:
+    """Compare a frame at a tap with an arrival; True where both are the same packet.
 
     The kernel's event counts the bytes behind the link's header.
     """
     return (
-        seen.inbound
-        and seen.dev == passage.dev
-        and abs(seen.time - passage.time) < NEAR
-        and len(ip_packet(seen)) == passage.length
+        captured.inbound
+        and captured.dev == passage.dev
+        and abs(captured.time - passage.time) < NEAR
+        and len(ip_packet(captured)) == passage.length
     )
 
 
 def _function(location: str) -> str:
     """The function of "ip_error+0x1a/0x2b".
 
-    Before Linux 6.2 (or so) it is a scrambled address, which tells nothing.
+    Before Linux 6.2 (or so) it is a hashed address, from which no function can be found.
     """
     name = location.partition("+")[0]
     return "" if re.fullmatch(r"(0x)?[0-9a-f]{8,16}", name) else name

@@ -1,9 +1,9 @@
-"""Loggers: which part of the kernel writes the log of a namespace's packet filter, for each protocol family.
+"""Loggers: the part of the kernel that logs packets for a namespace's packet filter, by family.
 
 /proc/sys/net/netfilter/nf_log/2 (10 for IPv6) has the name of the logger that is bound, or NONE. A
 trace of the legacy tables binds nfnetlink_log for its time. A binding is the namespace's, not a
-socket's, and outlives who made it: so it is noted down before it is changed (notes.py), put back
-afterwards, and put back by the next command if the process was killed.
+socket's, and outlives the process that made it: so plumb writes a note before it changes one
+(`undo_log`), restores it afterwards, and the next command does so if the process was killed.
 """
 
 from __future__ import annotations

@@ -1,16 +1,14 @@
-"""nf_tables' trace.
+"""nf_tables' trace: the verdicts of rules, chains' ends and policies on a packet (NFT_MSG_TRACE).
 
-What each rule, each end of a chain and each policy said of a marked packet (NFT_MSG_TRACE).
+The kernel reports each, for a marked packet, to the members of a netlink group of the namespace.
+Messages about one packet have one number (the trace id), and the first of each base chain has the
+packet's headers as they are there, and its links. Chains of iptables' nf_tables variant are chains
+of nf_tables, so the kernel reports their rules as well.
 
-The kernel tells it, in each namespace, to the members of a netlink group. Messages about one packet
-have one number (the trace id), and the first of each base chain shows the packet's headers as they
-are there, and its links. Chains of iptables' nf_tables variant are nf_tables' own, so their rules
-are told as well.
-
-How the end of a chain is told depends on the kernel. Where it was jumped to, Linux 6.1 calls it a
-return, 6.18 a rule without a handle whose verdict is "continue". The end of a base chain is its
-policy; 6.18 tells such a rule before it, too. The state of the packet's connection is told by newer
-kernels only.
+The message about the end of a chain depends on the kernel. Where it was jumped to, Linux 6.1
+reports a return, 6.18 a rule without a handle whose verdict is "continue". The end of a base chain
+is its policy; 6.18 reports such a rule before it, too. Only newer kernels report the state of the
+packet's connection.
 """
 
 from __future__ import annotations

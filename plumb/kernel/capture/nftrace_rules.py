@@ -1,16 +1,16 @@
-"""The trigger: a private nf_tables table whose rules mark the packets of one flow, and the kernel tells the way of marked ones.
+"""A private nf_tables table whose rules mark the packets of one flow for the kernel to trace.
 
     table inet plumb-trace-… {                                          flags owner
-        chain prerouting { type filter hook prerouting priority -350;   what comes in by a link
+        chain prerouting { type filter hook prerouting priority -350;   incoming packets
             meta nfproto ipv4 meta l4proto tcp th sport 40000 meta nftrace set 1
             meta nfproto ipv4 meta l4proto tcp th dport 40000 meta nftrace set 1 }
-        chain output { type filter hook output priority -350; … }       what is sent from here
+        chain output { type filter hook output priority -350; … }       packets from here
     }
 
 -350 is before everything: raw is at -300, connection tracking at -200. The mark is a bit of the
-packet itself (skb->nf_trace), which the legacy tables look at as well, so one trigger traces both;
-no rule of anybody else is touched. The kernel clears the bit when a packet goes on to another
-namespace, so each has a trigger of its own.
+packet itself (skb->nf_trace), which the legacy tables test as well, so one table traces both; plumb
+changes no other program's rules. The kernel clears the bit when a packet goes on to another
+namespace, so each namespace has such a table of its own.
 
 A table of the family bridge marks packets before a bridge forwards them. With
 bridge-nf-call-iptables they go on to the IP hooks, marked already.
@@ -94,33 +94,30 @@ FAMILIES = {
 """Protocol families, as nft writes them."""
 PREFIX = "plumb-trace-"
 VXLAN_FRAME = 8 + 8 + 14
-"""In a transport's header of VXLAN: UDP's 8 bytes, its own 8, and the inner frame's 14.
-
-Then comes the inner IP header.
-"""
+"""Bytes from UDP's header to the inner IP header: 8 of UDP, 8 of VXLAN, 14 of the inner frame."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """Bytes of the transport's header that are compared: where, and what they are."""
+    """Bytes at an offset of the transport's header, which a rule compares."""
 
     at: int
     value: bytes
 
 
 def name() -> str:
-    """A table's name that nobody else has."""
+    """Make a table's name that no other trace has."""
     return PREFIX + secrets.token_hex(4)
 
 
 def table(family: int, called: str, flow: Flow, asked: Asked) -> list[Request]:
-    """The requests that make a trigger, one transaction's.
+    """The requests that make the table, in one transaction.
 
     Args:
         family: NFPROTO_INET or NFPROTO_BRIDGE.
         called: the table's name.
-        flow: whose packets are traced.
-        asked: which wrapped ones are as well.
+        flow: the flow whose packets are traced.
+        asked: further packets; those inside VXLAN are traced as well.
     """
     requests = [_new_table(family, called)]
     for chain, hook in HOOKS:
@@ -133,7 +130,7 @@ def table(family: int, called: str, flow: Flow, asked: Asked) -> list[Request]:
 
 
 def gone(family: int, called: str) -> Request:
-    """The request that deletes a trigger with all that is in it."""
+    """The request that deletes the table with all its chains and rules."""
     return _request(NFT_MSG_DELTABLE, family, attribute(NFTA_TABLE_NAME, called))
 
 
@@ -164,33 +161,33 @@ def _request(kind: int, family: int, body: bytes, flags: int = 0) -> Request:
 
 
 def _packets(flow: Flow, asked: Asked) -> Iterator[tuple[int, tuple[Match, ...]]]:
-    """What the flow's packets are known by: a protocol, and bytes of its header."""
-    mine, token = number(flow), struct.pack(">H", flow.token)
+    """Yield the marks of the flow's packets: a protocol, and bytes of its header."""
+    own, token = number(flow), struct.pack(">H", flow.token)
     icmp = ICMP if flow.version == 4 else ICMP6
     header, protocol_at = (20, 9) if flow.version == 4 else (40, 6)
     ports = (4,) if flow.protocol == "icmp" else (0, 2)
     if flow.protocol == "icmp":
         for kind in ECHO_TYPES[flow.version]:
-            yield mine, (Match(0, bytes([kind])), Match(4, token))
+            yield own, (Match(0, bytes([kind])), Match(4, token))
     else:
         for at in ports:
-            yield mine, (Match(at, token),)
+            yield own, (Match(at, token),)
     for at in ports:  # an error quotes the packet: a header without options
-        yield icmp, (Match(8 + protocol_at, bytes([mine])), Match(8 + header + at, token))
+        yield icmp, (Match(8 + protocol_at, bytes([own])), Match(8 + header + at, token))
     for port in asked.vxlan:
         for at in ports:
             yield (
                 UDP,
                 (
                     Match(2, struct.pack(">H", port)),
-                    Match(VXLAN_FRAME + protocol_at, bytes([mine])),
+                    Match(VXLAN_FRAME + protocol_at, bytes([own])),
                     Match(VXLAN_FRAME + header + at, token),
                 ),
             )
 
 
 def _rule(family: int, version: int, protocol: int, matches: tuple[Match, ...]) -> Iterator[bytes]:
-    """The expressions of a rule that marks what has these bytes."""
+    """The expressions of a rule that marks packets with these bytes."""
     if version and family == NFPROTO_BRIDGE:
         yield from _meta(NFT_META_PROTOCOL, struct.pack(">H", IPV4 if version == 4 else IPV6))
     elif version:

@@ -1,23 +1,23 @@
-"""Taps: packet sockets (packet(7)) in several namespaces at once, which show a packet at every link that it passes.
+"""Taps: packet sockets (packet(7)), which capture a packet at every link of several namespaces.
 
-One socket in each namespace, bound to no link, hears all of its links: what comes in before the
-firewall, traffic control's filters or a bridge have seen it, and what goes out after them. So a
-frame that was seen to come in by one link and to go out by none was stopped between the two, and a
-frame that comes out with another address was rewritten. A socket stays at home in the namespace in
-which it was made, wherever its reader is: one process reads them all, and the kernel's stamps,
-taken from one clock, put the sightings of one packet into their order.
+One socket in each namespace, bound to no link, receives from all of its links: incoming packets
+before the packet filter, traffic control or a bridge have them, outgoing ones after these. So a
+frame that came in at one link and went out at none was stopped between the two, and a frame that
+goes out with another address was rewritten. A socket belongs to the namespace in which it was made,
+wherever its reader is: one process reads them all, and the kernel's timestamps, which come from one
+clock, put the frames of one packet into their order.
 
-Stamping costs, so the kernel begins with it when the first socket asks for stamps; a worker
-switches it on, soon, not at once. A packet that comes before gets the time at which it is read, and
-stands in the wrong place. So a frame is sent round lo, of a type that is set aside for experiments
-and means nothing to anybody, until it comes back with a stamp of its own (`settle`).
+Timestamps cost time, so the kernel takes none until the first socket asks for them; a worker of the
+kernel switches them on, soon, not at once. A packet that comes before gets the time at which it is
+read, and stands in the wrong place. So plumb sends a frame through lo, of a type that is reserved
+for experiments and that no program reads, until it comes back with a timestamp (`settle`).
 
-The kernel takes a tag of 802.1Q out of a frame and hands it over beside it; it is put back, where
-it was on the wire.
+The kernel takes a tag of 802.1Q out of a frame and delivers it as auxiliary data; plumb puts it
+back where it was on the wire.
 
-A packet socket costs nothing to open (60 µs), and a grace period of RCU to close (15 ms), during
-which the kernel makes sure that nobody delivers to it any more. Nothing depends on it, so each is
-closed in a thread of its own, in the background.
+A packet socket costs little to open (60 µs), and a grace period of RCU to close (15 ms), after
+which no CPU delivers to it any more. No other step waits for that, so plumb closes each in a thread
+of its own, in the background.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ TIMESTAMPNS, RCVBUFFORCE = 35, 33
 ADDRESS = struct.Struct("=HHiHBB8x")
 STAMP = struct.Struct("@qq")
 ROOM = 1 << 22
-"""The receive buffer of each: some thousand full-sized packets until they are read."""
+"""Bytes of each socket's receive buffer, for some thousand full-sized packets."""
 LONGEST = 1 << 17
 EXPERIMENTAL = 0x88B5
 """A type of frames for local experiments (IEEE 802, 9.2.4)."""
 PATIENCE = 0.05
-"""Seconds in which a kernel's worker surely has its turn."""
+"""Seconds within which a worker of the kernel surely has run."""
 
 
 class Tap:
     """A packet socket of the namespace that the calling thread is in when it is made.
 
     Args:
-        place: what that namespace is called.
+        place: that namespace.
         program: its filter (flow_filter.compiled).
     """
 
     def __init__(self, place: Netns, program: bytes) -> None:
         self.place = place
-        # Without a protocol nothing is delivered yet: no packet slips by before the filter is
-        # there.
+        # Without a protocol the kernel delivers nothing yet: no packet comes in unfiltered before
+        # the filter is there.
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         try:
             bpf.attach(self.socket, program)
@@ -88,7 +88,7 @@ class Tap:
             raise
 
     def fileno(self) -> int:
-        """For selectors."""
+        """The socket's descriptor, for selectors."""
         return self.socket.fileno()
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class Tap:
         self.socket.close()
 
     def read(self) -> list[CapturedFrame]:
-        """What has come since."""
+        """Read the frames that have come since last time."""
         found = []
         while True:
             try:
@@ -104,7 +104,7 @@ class Tap:
             except BlockingIOError:
                 return found
             except OSError as error:
-                if error.errno != errno.ENETDOWN:  # that a link went down is told once, as an error
+                if error.errno != errno.ENETDOWN:  # packet(7) reports a link that went down, once
                     raise
 
     def _receive(self) -> CapturedFrame:
@@ -119,7 +119,7 @@ class Tap:
         return CapturedFrame(stamp, self.place, dev, kind != OUTGOING, frame, ethernet)
 
     def lost(self) -> int:
-        """How many packets found no room since it was last asked."""
+        """Count the packets dropped for want of room since last time."""
         return int(struct.unpack_from("=II", self.socket.getsockopt(SOL_PACKET, STATISTICS, 8))[1])
 
 
@@ -128,8 +128,8 @@ class Taps:
 
     Args:
         places: each namespace once.
-        flow: whose packets.
-        asked: what else to see.
+        flow: the flow whose packets are captured.
+        asked: packets that are captured besides.
 
     Raises:
         KernelRefused: a namespace cannot be entered, or packet sockets are not permitted.
@@ -154,12 +154,12 @@ class Taps:
         self.close()
 
     def read(self, seconds: float = 0.0) -> list[CapturedFrame]:
-        """What comes until so many seconds have passed, in order of time."""
+        """Wait so many seconds, and read the frames that have come, in order of time."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(left)
         return sorted(
-            (seen for tap in self._taps for seen in tap.read()), key=lambda seen: seen.time
+            (frame for tap in self._taps for frame in tap.read()), key=lambda frame: frame.time
         )
 
     def close(self) -> None:
@@ -169,7 +169,7 @@ class Taps:
 
 
 def opened(place: Netns, program: bytes) -> Tap:
-    """A tap in the calling thread's namespace, which is called so.
+    """Open a tap in the calling thread's namespace.
 
     Raises:
         KernelRefused: packet sockets are not permitted, or this kernel has none.
@@ -181,7 +181,7 @@ def opened(place: Netns, program: bytes) -> Tap:
 
 
 def settle(places: Iterable[Netns]) -> bool:
-    """Wait until the kernel stamps packets: some socket has asked for it. Whether it does.
+    """Wait until the kernel takes timestamps, which a socket has asked for; True where it does.
 
     Args:
         places: where a link lo may be up, besides in the calling thread's own namespace.
@@ -206,7 +206,7 @@ def settle(places: Iterable[Netns]) -> bool:
 
 
 def _stamped(sock: socket.socket) -> bool:
-    """Whether a frame that went round lo has a stamp from before it was asked for."""
+    """Send a frame through lo; True where its timestamp is older than its return."""
     sock.send(struct.pack(">12xH46x", EXPERIMENTAL))
     back = time.time_ns()
     _, ancillary, _, _ = sock.recvmsg(64, 64, socket.MSG_DONTWAIT)
@@ -214,25 +214,25 @@ def _stamped(sock: socket.socket) -> bool:
 
 
 class Closable(Protocol):
-    """A socket, or what has one."""
+    """A socket, or an object that has one."""
 
     def close(self) -> None:
         """Close it."""
 
 
 def close_in_background(sockets: Iterable[Closable]) -> None:
-    """Close sockets, each in a thread, since each waits by itself.
+    """Close sockets, each in a thread, since each waits for a grace period of its own.
 
     The process ends after the last of them.
     """
-    doomed = list(sockets)
+    closing = list(sockets)
 
     def close() -> None:
-        for each in doomed[1:]:
+        for each in closing[1:]:
             threading.Thread(target=each.close, name="closing").start()
-        doomed[0].close()
+        closing[0].close()
 
-    if doomed:
+    if closing:
         threading.Thread(target=close, name="closing").start()
 
 

@@ -1,12 +1,13 @@
-"""tracefs: the kernel's own trace points, read as text (the kernel's trace/events.rst and trace/ftrace.rst).
+"""tracefs: the kernel's trace points, read as text.
 
-A private instance has buffers, filters and switches of its own, so nothing of anybody else's
-tracing is touched. tracefs is mounted by the file descriptor alone (fsopen(2), fsmount(2)): it
-appears in no mount table and is gone with the process. The instance is not; so it is named after
-the process and noted down (notes.py), and removed by the next command if the process was killed.
+The kernel's trace/events.rst and trace/ftrace.rst describe it. A private instance has buffers,
+filters and switches of its own, so plumb changes no other program's tracing. plumb mounts tracefs
+by file descriptor alone (fsopen(2), fsmount(2)): it appears in no mount table and is gone with the
+process. The instance is not; so plumb names it after the process and writes a note (`undo_log`),
+and the next command removes it if the process was killed.
 
 To make an instance takes the kernel some 10 ms (a ring buffer for each CPU), to remove it 30 ms: so
-it is done only when it is wanted.
+plumb makes one only for a trace that needs it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _numbers = count(1)
 
 
 def mounted() -> int:
-    """A descriptor of tracefs' root.
+    """Mount tracefs; a descriptor of its root.
 
     Raises:
         OSError: this kernel has no tracefs, or only root of the first user namespace may have it.
@@ -60,7 +61,7 @@ class Instance:
         memory: the folder for the note.
 
     Raises:
-        OSError: there is no tracefs for us.
+        OSError: this process may not have tracefs.
     """
 
     def __init__(self, memory: str) -> None:
@@ -83,7 +84,7 @@ class Instance:
         self.close()
 
     def has(self, event: str) -> bool:
-        """Whether the kernel has an event, as skb/kfree_skb."""
+        """Check for an event of the kernel, as skb/kfree_skb."""
         return os.access(f"{INSTANCES}/{self._name}/events/{event}", os.F_OK, dir_fd=self._root)
 
     def switch_on(self, event: str, wanted: str = "") -> None:
@@ -98,11 +99,11 @@ class Instance:
         self._write(f"events/{event}/enable", "1")
 
     def mark(self, text: str) -> None:
-        """Put a line of one's own among the events."""
+        """Write a line of plumb's own among the events."""
         self._write("trace_marker", text)
 
     def lines(self) -> list[str]:
-        """The lines that have come since it was last called."""
+        """Read the lines that have come since last time."""
         with suppress(BlockingIOError):
             while data := os.read(self._pipe, 1 << 16):
                 self._text += data.decode(errors="replace")
@@ -110,7 +111,7 @@ class Instance:
         return whole.splitlines()
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the instance."""
         if self._pipe >= 0:
             os.close(self._pipe)
         try:
@@ -131,7 +132,7 @@ class Instance:
 
 
 def put_back(note: Note) -> bool:
-    """Remove the instance that the note of a killed process names; whether it is done with."""
+    """Remove the instance that a killed process has noted; True where the note is done with."""
     if "tracefs" not in note:
         return False
     try:

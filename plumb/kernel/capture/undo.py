@@ -1,6 +1,6 @@
-"""Sweeping: what processes that were killed in the middle of a trace have left in the kernel is put back.
+"""Restoration of the kernel settings that processes killed in a trace have left behind.
 
-Every trace begins with it, and any command may: where there are no notes (notes.py) it costs a
+Every trace begins with it, and any command may: where there are no notes (`undo_log`) it costs a
 system call.
 """
 
@@ -10,10 +10,10 @@ from plumb.kernel.capture import undo_log
 
 
 def sweep(memory: str) -> None:
-    """Do what the notes of processes that are no more say.
+    """Restore the settings that processes which have ended have noted.
 
     Args:
-        memory: the folder that remembers (Layout.run).
+        memory: the folder of notes (Layout.run).
     """
     for path, note in undo_log.orphaned(memory):
         from plumb.kernel.capture import drop_monitor, nf_log, tracefs

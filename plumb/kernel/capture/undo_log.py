@@ -1,11 +1,10 @@
-"""Notes for after a kill.
+"""Notes of kernel settings to restore, should the process that changed them be killed.
 
-What must be put back in the kernel, should the process that changed it not come to do it.
-
-A table that a socket owns, a packet socket, a mount without a name: all these go with their
-process. A setting does not. So before one is changed a note is written, a file named after the
-process (its pid, and when it began, for pids are used again); the process removes it when all is as
-it was. Whoever comes next finds the notes of processes that are no more, and does what they say.
+A table that a socket owns, a packet socket, a mount without a name: all these end with their
+process. A setting does not. So before plumb changes one it writes a note, a file named after the
+process (its pid, and its start time, for the kernel uses pids again); the process removes the note
+when all is as it was. The next command finds the notes of processes that have ended, and restores
+the settings (`undo`).
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ Note = dict[str, Any]
 
 
 @cache
-def _mine(pid: int) -> str:
+def _named(pid: int) -> str:
     return f"{pid}-{started(pid)}"
 
 
 def name() -> str:
-    """What this process is called in notes.
-
-    Unlike its pid alone, nobody is ever called so again.
-    """
-    return _mine(os.getpid())
+    """Name of this process in notes; unlike its pid alone, no other process ever has it."""
+    return _named(os.getpid())
 
 
 def write(memory: str, number: int, note: Note) -> str:
-    """Write a note; its file.
+    """Write a note.
 
     Args:
-        memory: the folder that remembers.
-        number: tells it from other notes of this process.
-        note: what to put back.
+        memory: the folder of notes (Layout.run).
+        number: the note's number, unlike those of this process's other notes.
+        note: the settings to restore.
+
+    Returns:
+        The note's file.
     """
     path = f"{memory}/{FOLDER}/{name()}-{number}"
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -53,13 +52,13 @@ def write(memory: str, number: int, note: Note) -> str:
 
 
 def tear(path: str) -> None:
-    """Remove a note: what it says is done."""
+    """Remove a note whose settings are restored."""
     with suppress(FileNotFoundError):
         os.unlink(path)
 
 
 def orphaned(memory: str) -> Iterator[tuple[str, Note]]:
-    """The notes of processes that are no more, with their files."""
+    """Yield the notes of processes that have ended, with their files."""
     try:
         entries = os.listdir(f"{memory}/{FOLDER}")
     except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,7 @@
-"""Features: what this kernel and host can do, found out by trying it in a scratch namespace.
+"""Features of this kernel and host, by an attempt at each in a scratch namespace.
 
 table             the features by name, with module, kernel option and remedy
-detect            tries features, in a namespace that nobody sees
+detect            tries features, in a namespace of their own
 link_checks       the attempts for links, sockets, tracing and IPsec
 netfilter_checks  the attempts for the packet filter
 """

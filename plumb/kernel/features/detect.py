@@ -1,12 +1,11 @@
-"""What this kernel and host can do, found out by trying it in a scratch namespace.
+"""Detection of this kernel's features, by an attempt at each in a scratch namespace.
 
-A module that is not loaded is loaded by the attempt, where there are modules; so what a list of
-modules says is neither here nor there. What a kernel may lack, and what to do then, is the table in
-features.py.
+The kernel loads a module when an attempt needs it, where there are modules; so a list of loaded
+modules is no answer. `table` has the features that a kernel may lack, and the remedy for each.
 
 The attempts run in a process of their own, which moves to network and mount namespaces of its own
-and ends: whatever they have made goes with these, and the caller, its other threads and the
-machine's own namespace notice nothing. Loaded modules stay.
+and ends: all that they have made goes with these, and the caller, its other threads and the
+machine's own namespace stay as they are. Loaded modules stay.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ MS_REC, MS_PRIVATE = 16384, 1 << 18
 
 @dataclass(frozen=True)
 class Ability:
-    """Whether a feature is there.
+    """Result of the attempt at a feature.
 
     Attributes:
-        name: the feature's.
-        able: whether it is.
-        detail: what was seen; else what to do about it.
-        said: the kernel's own words where it is not.
+        name: the feature's name.
+        able: True where this kernel has it.
+        detail: details of the attempt; the remedy where it failed.
+        said: the kernel's error where it failed, in words.
     """
 
     name: str
@@ -56,10 +55,10 @@ class Ability:
 
 @cache
 def able(feature: str) -> Ability:
-    """Whether a feature is there, found out once in a process.
+    """Try a feature, once in a process.
 
     Args:
-        feature: its name, as in features.FEATURES: "ipvlan", "8021q", "esp4", …
+        feature: its name, as in table.FEATURES: "ipvlan", "8021q", "esp4", …
 
     Raises:
         NotFound: there is no feature of that name.
@@ -71,7 +70,7 @@ def able(feature: str) -> Ability:
 
 
 def abilities() -> list[Ability]:
-    """All that plumb can make use of, in the order of the groups of features.GROUPS."""
+    """Try every feature that plumb can use, in the order of table.GROUPS."""
     return list(
         tried(
             list(dict.fromkeys(name for group in GROUPS for name in (*group.needs, *group.extras)))
@@ -99,7 +98,11 @@ def tried(names: Sequence[str]) -> Iterator[Ability]:
 
 
 def _in_a_child(names: Sequence[str]) -> tuple[list[Ability], int]:
-    """Try features in a child: how far it came, and its exit status, negative for a signal."""
+    """Try features in a child process.
+
+    Returns:
+        The results until it ended, and its exit status, negative for a signal.
+    """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -111,14 +114,10 @@ def _in_a_child(names: Sequence[str]) -> tuple[list[Ability], int]:
 
 
 def _child(names: Sequence[str], writing: int) -> NoReturn:
-    """Try features in namespaces of our own and write a line about each as soon as it is known.
-
-    Never comes back.
-    """
+    """Try features in new namespaces, write each result as a line of JSON, and end the process."""
     try:
-        os.dup2(
-            os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2
-        )  # a C library's complaints are in what it answers as well
+        # A C library prints its errors, and returns them as well.
+        os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2)
         refused = _scratch()
         for name in names:
             line = json.dumps(asdict(_ability(name, refused)))
@@ -129,7 +128,7 @@ def _child(names: Sequence[str], writing: int) -> NoReturn:
 
 
 def _scratch() -> KernelRefused | None:
-    """Move this process to new namespaces; why not, where that cannot be."""
+    """Move this process to new namespaces; the error where the kernel refuses that."""
     try:
         namespaces.call(
             "unshare", CLONE_NEWNET | CLONE_NEWNS, doing="make namespaces to try things in"
@@ -162,9 +161,9 @@ def _attempt(name: str) -> Callable[[], str]:
 
 
 def _inability(feature: Feature, error: PlumbError | OSError) -> Ability:
-    """What is to be done about a refusal.
+    """A failed attempt, with its remedy.
 
-    What its own hint says, where it is about something else than the feature.
+    The remedy is the error's own hint where that is about something else than the feature.
     """
     number = getattr(error, "errno", 0) or 0
     hint = (getattr(error, "hint", "") if number not in NO_SUCH_KIND else "") or (
@@ -184,12 +183,15 @@ def _inability(feature: Feature, error: PlumbError | OSError) -> Ability:
 
 
 def modules() -> str:
-    """Why modprobe is of no use here, in a line; empty where it may be."""
+    """Reason why modprobe is of no use here, in a line; empty where it may be."""
     release = os.uname().release
     if not os.path.exists("/proc/modules"):
         return f"this kernel, {release}, loads no modules: what it lacks takes another kernel"
     if not any(
         os.path.isdir(f"{folder}/{release}") for folder in ("/lib/modules", "/usr/lib/modules")
     ):
-        return f"the modules of this kernel, {release}, are not installed: if it has been upgraded, reboot"
+        return (
+            f"the modules of this kernel, {release}, are not installed: "
+            "if it has been upgraded, reboot"
+        )
     return ""

@@ -1,16 +1,16 @@
-"""Attempts: for each feature, the smallest thing that works only with it.
+"""Attempts: for each feature, the smallest request that the kernel grants only with it.
 
-They run in a namespace that is thrown away, all in the same one, so each takes names and numbers of
-its own. Each returns what it has seen, in a few words, or raises what the kernel answered. What has
-no namespace is only looked at: drop_monitor and tracefs are the whole machine's, and are not
-switched on.
+They run in one scratch namespace, so each takes names and numbers of its own. Each returns details
+in a few words, or raises the kernel's error. Features that have no namespace are not switched on:
+drop_monitor and tracefs are the whole machine's, and the attempts only look for them.
 
-Most modules are loaded by the kernel itself when somebody asks for what is in them. Two are not:
-ip_tables, which the iptables command loads, and br_netfilter. And some are more than code. From the
-moment when br_netfilter is loaded, the packets that pass the machine's own bridges go through its
-iptables rules, in every namespace (bridge-nf-call-iptables is 1 by default), and xt_TRACE brings
-along a logger for all of them: so modprobe is only asked whether it could load these. And dummy
-makes a link in the machine's own namespace, unless it is told not to.
+The kernel loads most modules itself when a program asks for a feature in them. It does not load
+two: ip_tables, which the iptables command loads, and br_netfilter. And some modules have effects of
+their own. From the moment when br_netfilter is loaded, the packets that pass the machine's own
+bridges go through its iptables rules, in every namespace (bridge-nf-call-iptables is 1 by default),
+and xt_TRACE loads a logger for all of them: so for these the attempts ask modprobe only for a dry
+run. And dummy makes a link in the machine's own namespace, unless a parameter (numdummies) prevents
+it.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def link(kind: str, data: bytes = b"", parent: int = 0) -> str:
 
 
 def _create(family: int, kind: int, body: bytes) -> None:
-    """Send a request for something that must not be there yet."""
+    """Send a request that creates an object, which must not be there yet."""
     with Connection(family) as kernel:
         kernel.change(kind, NLM_F_CREATE | NLM_F_EXCL, body)
 
@@ -126,19 +126,22 @@ def _link(kind: str, data: bytes = b"") -> str:
 
 
 def _dummy() -> str:
-    """The module makes a link dummy0 in the machine's own namespace when it is loaded, unless it is told not to."""
+    """Make a dummy link, with the module loaded so that it makes none itself.
+
+    By default the module makes dummy0 in the machine's own namespace when it is loaded.
+    """
     if not _loaded("dummy"):
         modprobe("dummy", "numdummies=0")
     return _link("dummy")
 
 
 def _loaded(module: str) -> bool:
-    """Whether a module is loaded, or built in and has parameters."""
+    """Check that a module is loaded, or built in with parameters."""
     return os.path.isdir(f"/sys/module/{module}")
 
 
 def _parent() -> int:
-    """The index of a new link to put others on."""
+    """Make a link to be others' parent; its index."""
     for kind in ("bridge", "dummy"):
         with suppress(OSError):
             return socket.if_nametoindex(link(kind))
@@ -174,7 +177,7 @@ MACVLAN = {
 
 
 def _ipvlan(mode: int, flags: int) -> bytes:
-    """Attributes of an ipvlan link: the layer in which it takes packets, and its siblings' reach."""
+    """Attributes of an ipvlan link: its mode, and its flags for traffic between siblings."""
     given = attribute_u16(IFLA_IPVLAN_FLAGS, flags) if flags else b""
     return attribute_u16(IFLA_IPVLAN_MODE, mode) + given
 
@@ -214,7 +217,7 @@ def _socket(family: int, kind: int, protocol: int) -> str:
 
 
 def _ping() -> str:
-    """What Docker sets in each container: whoever it is may ping, and serve on any port."""
+    """Set Docker's sysctls of each container: every user may ping, and bind any port."""
     (sysctl.PROC_SYS / "net/ipv4/ping_group_range").write_text("0 2147483647")
     (sysctl.PROC_SYS / "net/ipv4/ip_unprivileged_port_start").write_text("0")
     return _socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
@@ -229,7 +232,7 @@ def _br_netfilter() -> str:
 
 
 def modprobe(*argv: str) -> bool:
-    """Whether modprobe succeeds; not where there is none."""
+    """Run modprobe; True where it succeeds, False where it fails or is not installed."""
     try:
         return (
             subprocess.run(
@@ -242,13 +245,15 @@ def modprobe(*argv: str) -> bool:
 
 
 def _tracefs() -> str:
-    """Read from a tracefs of our own mount namespace how the event of a dropped packet looks.
+    """Read the format of the event skb:kfree_skb, from a tracefs in this mount namespace.
 
-    It is not switched on.
+    The event stays switched off.
     """
-    where = "/sys/kernel/tracing"
-    namespaces.call("mount", b"none", where.encode(), b"tracefs", 0, None, doing="mount tracefs")
-    event = Path(where, "events/skb/kfree_skb/format").read_text()
+    mountpoint = "/sys/kernel/tracing"
+    namespaces.call(
+        "mount", b"none", mountpoint.encode(), b"tracefs", 0, None, doing="mount tracefs"
+    )
+    event = Path(mountpoint, "events/skb/kfree_skb/format").read_text()
     return (
         "kfree_skb with its reason"
         if "reason" in event
@@ -266,9 +271,10 @@ def _family(name: str) -> str:
 
 
 def _drop_monitor() -> str:
-    """Ask for its family, which loads it.
+    """Look the family up, which has the kernel load its module.
 
-    But only the machine's own namespace is told of it, so look what has been loaded.
+    The family answers only in the machine's first namespace; elsewhere, check that the kernel has
+    the module now.
     """
     try:
         return _family(NET_DM_FAMILY)
@@ -279,7 +285,7 @@ def _drop_monitor() -> str:
 
 
 def _ipvs() -> str:
-    """A service for packets marked 1: `ipvsadm -A -f 1 -s rr`."""
+    """Add a service for packets marked 1: `ipvsadm -A -f 1 -s rr`."""
     service = nest(
         IPVS_CMD_ATTR_SERVICE,
         attribute_u16(IPVS_SVC_ATTR_AF, socket.AF_INET),
@@ -295,7 +301,10 @@ def _ipvs() -> str:
 
 
 def _state(*algorithms: bytes) -> None:
-    """`ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp … mode transport`, with an SPI of its own."""
+    """Add an XFRM state with an SPI of its own.
+
+    As `ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp … mode transport` does.
+    """
     body = XFRM_USERSA_INFO.pack(
         bytes((192, 0, 2, 2)),
         socket.htonl(0x1000 + next(number)),
@@ -320,7 +329,7 @@ def _gcm() -> bytes:
 
 
 def _cbc() -> tuple[bytes, bytes]:
-    """The oldest ones: any kernel that has ESP has them."""
+    """The oldest cipher and check value, which any kernel with ESP has."""
     return (
         attribute(XFRMA_ALG_CRYPT, struct.pack("=64sI16s", b"cbc(aes)", 128, os.urandom(16))),
         attribute(XFRMA_ALG_AUTH, struct.pack("=64sI20s", b"hmac(sha1)", 160, os.urandom(20))),
@@ -328,13 +337,13 @@ def _cbc() -> tuple[bytes, bytes]:
 
 
 def _xfrm() -> str:
-    """A socket of NETLINK_XFRM; what goes through it takes more."""
+    """Open a socket of NETLINK_XFRM; states need further features."""
     Connection(NETLINK_XFRM).close()
     return ""
 
 
 def _esp() -> str:
-    """ESP with any cipher: the kernel looks for that first (ENOSYS)."""
+    """Add a state of ESP with any cipher, which the kernel looks for first (ENOSYS)."""
     try:
         _state(_gcm())
     except OSError as error:
@@ -345,7 +354,7 @@ def _esp() -> str:
 
 
 def _aes_gcm() -> str:
-    """Docker's cipher. Where ESP is what is missing, it has been found."""
+    """Add a state with Docker's cipher; EPROTONOSUPPORT means the cipher is there, but no ESP."""
     _xfrm()
     try:
         _state(_gcm())
@@ -356,7 +365,7 @@ def _aes_gcm() -> str:
 
 
 ATTEMPTS: dict[str, Callable[[], str]] = {
-    "netns": lambda: "",  # that is where this runs
+    "netns": lambda: "",  # the attempts run in one
     "bridge": partial(_link, "bridge"),
     "veth": partial(_link, "veth"),
     "dummy": _dummy,

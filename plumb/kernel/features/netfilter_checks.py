@@ -1,6 +1,7 @@
-"""Attempts at the firewall, as in attempts.py.
+"""Attempts at the packet filter's features, as those of `link_checks`.
 
-The words of Docker's rules, through the writer that this host uses, and what it writes to.
+They write the matches and targets of Docker's rules with the writer that this host uses, and try
+the kernel's parts that it writes to.
 
 A rule of iptables is made of pieces, and each -m and each -j is a module: xt_addrtype, xt_nat. The
 legacy variant hands the rule to ip_tables; the nf_tables variant packs what nf_tables has no
@@ -47,7 +48,7 @@ number = itertools.count(1)
 
 
 def rules(table: str, *specs: str, families: tuple[Family, ...] = tuple(Family)) -> str:
-    """Write rules to a chain of their own; the writer's name."""
+    """Write rules to a chain of their own; returns the writer's name."""
     writer = backends.writer()
     for family in families:
         chain = Chain(family, table, f"TRY{next(number)}")
@@ -68,14 +69,14 @@ def _ipv6_nat() -> str:
 SOL_IP, SOL_IPV6 = 0, 41
 SO_GET_INFO, GETINFO = 64, 84
 SO_GET_REVISION_TARGET, REVISION = 67, 30
-"""IPT_SO_GET_INFO, which IPv6 has as well, IPT_SO_GET_REVISION_TARGET, and their structs' sizes (linux/netfilter_ipv4/ip_tables.h)."""
+"""IPT_SO_GET_INFO and IPT_SO_GET_REVISION_TARGET, the same for IPv6, with their structs' sizes.
+
+The names are those of linux/netfilter_ipv4/ip_tables.h.
+"""
 
 
 def _legacy(module: str, family: int, level: int) -> str:
-    """Ask for the legacy tables, as iptables-legacy does before all else.
-
-    It also has ip_tables loaded.
-    """
+    """Open the legacy tables, as iptables-legacy does first, and load their module if need be."""
     with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
         try:
             _table(sock, level, "filter")
@@ -97,7 +98,7 @@ def _table(sock: socket.socket, level: int, name: str) -> None:
 def _asked(
     sock: socket.socket, level: int, option: int, name: bytes, size: int, doing: str
 ) -> None:
-    """A getsockopt whose struct begins with a name."""
+    """Call getsockopt with a struct that begins with a name."""
     namespaces.call(
         "getsockopt",
         sock.fileno(),
@@ -125,10 +126,10 @@ def _compat(name: str, revision: int, target: bool) -> str:
 
 
 def _trace() -> str:
-    """Ask modprobe for the target, and where it knows of none the kernel, through either variant's door.
+    """Ask modprobe for the target, and where it has none the kernel: nft_compat, then ip_tables.
 
-    Loading it would load nf_log_syslog before it, which all namespaces feel: it becomes the logger
-    of each that has none (net.netfilter.nf_log.*).
+    To load it would load nf_log_syslog before it, which changes all namespaces: it becomes the
+    logger of each that has none (net.netfilter.nf_log.*).
     """
     if modprobe("--dry-run", "xt_TRACE"):
         return "xt_TRACE"
@@ -160,9 +161,10 @@ def _log() -> str:
 
 
 def _native(type_: str, hook: str, priority: int, *specs: str) -> str:
-    """Write rules of firewall-backend nftables to tables of their own, of both families.
+    """Write rules of firewall-backend nftables to tables of both families.
 
-    The writer's name.
+    Returns:
+        The writer's name.
     """
     from plumb.kernel.netfilter.nftables import writer
 
@@ -180,7 +182,7 @@ def _native(type_: str, hook: str, priority: int, *specs: str) -> str:
 
 
 def _nft_trace() -> str:
-    """Mark a packet for tracing, and listen for what it meets (NFNLGRP_NFTRACE)."""
+    """Write a rule that marks packets for tracing, and join the group NFNLGRP_NFTRACE."""
     from plumb.kernel.netfilter.libnftables import nft
 
     table = f"try{next(number)}"

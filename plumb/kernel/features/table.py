@@ -1,18 +1,21 @@
-"""What a kernel may lack, and what to do where it does: the one table of it.
+"""Table of the features that a kernel may lack, and the remedy for each.
 
 The kernel's networking comes in pieces. Each is an option when the kernel is built (CONFIG_IPVLAN),
-and mostly a module, which the kernel asks for when somebody first uses it: it calls modprobe with
-an alias such as rtnl-link-ipvlan. So a piece that is missing is not installed, or there is none:
+and mostly a module, which the kernel loads when a program first uses it: it calls modprobe with an
+alias such as rtnl-link-ipvlan. So a missing piece is not installed, or was never built:
 
-    a general kernel            has all of these. Debian's do, linux-image-cloud-amd64 as well: its 6.1 lacks none of them.
-    after an upgrade            the modules of the kernel that runs are often removed: nothing more can be loaded until the reboot
-    some distributions          put sctp, netem and others into a package of their own (kernel-modules-extra, linux-modules-extra)
-    a micro-VM's, an embedded   kernel has what its builder has thought of, and often no modules at all
-    Linux 6.17 and later        has the legacy iptables tables only where NETFILTER_XTABLES_LEGACY was asked for
+    a general kernel      has all of these. Debian's do, linux-image-cloud-amd64 as well: its 6.1
+                          lacks none of them.
+    after an upgrade      the modules of the running kernel are often removed: it can load no more
+                          until the reboot
+    some distributions    put sctp, netem and others into a package of their own
+                          (kernel-modules-extra, linux-modules-extra)
+    a kernel of a         micro-VM or an embedded system has the options that its builder has
+                          chosen, and often no modules at all
+    Linux 6.17 and later  has the legacy iptables tables only with NETFILTER_XTABLES_LEGACY
 
-The kernel's own words for all this are "Operation not supported", or less. Whoever meets them asks
-`explain` here. Nothing here touches the machine: whether something is there is found out by trying,
-in abilities.py.
+The kernel's error for all this is "Operation not supported", or less; `explain` has the remedy for
+it. This module neither reads nor changes the machine: `detect` tries features.
 """
 
 from __future__ import annotations
@@ -23,9 +26,9 @@ from dataclasses import dataclass
 NO_SUCH_KIND = frozenset(
     {errnos.EOPNOTSUPP, errnos.EPROTONOSUPPORT, errnos.ESOCKTNOSUPPORT, errnos.EAFNOSUPPORT}
 )
-"""What the kernel answers where it has no code for what is asked.
+"""The kernel's errors where it has no code for a request.
 
-Not ENODEV: for a link that is its parent, which is gone.
+ENODEV is not among them: for a link it means that the parent is gone.
 """
 
 
@@ -34,13 +37,13 @@ class Feature:
     """A piece of the kernel.
 
     Attributes:
-        name: what it is called here, in `plumb env` and in the tests' mark `needs`.
-        module: what modprobe loads; empty where it is never a module.
-        option: what the kernel is built with, without CONFIG_.
-        serves: what needs it, in a user's words.
-        kind: where that is not its name, a link's IFLA_INFO_KIND, or what -m calls it.
-        errors: the errnos that say that it is missing.
-        otherwise: what else can be done about it.
+        name: its name here, in `plumb env` and in the tests' mark `needs`.
+        module: the module that modprobe loads; empty where it is never a module.
+        option: the kernel's build option, without CONFIG_.
+        serves: the parts of plumb that need it, in a user's words.
+        kind: a link's IFLA_INFO_KIND or the name for iptables' -m, where that is not `name`.
+        errors: the errnos that mean that it is missing.
+        otherwise: another remedy.
     """
 
     name: str
@@ -53,27 +56,30 @@ class Feature:
 
     @property
     def remedy(self) -> str:
-        """What to do where it is missing."""
-        ways = [
+        """Remedies where it is missing, in a line."""
+        remedies = [
             f"modprobe {self.module}" if self.module else "",
             f"a kernel with CONFIG_{self.option}",
             self.otherwise,
         ]
-        return ", or ".join(way for way in ways if way)
+        return ", or ".join(remedy for remedy in remedies if remedy)
 
     @property
     def missing(self) -> str:
-        """That it is missing and what to do, in a line."""
+        """Message that it is missing, with the remedies, in a line."""
         return f"this kernel has no {self.name}: {self.remedy}"
 
 
 ENOTSUPP = 524
-"""The kernel's own, which has no name outside.
+"""ENOTSUPP of the kernel, which has no name in user space.
 
-What ipvlan answers where it was built without l3s.
+The kernel answers it to ipvlan in mode l3s where it was built without that.
 """
 UNKNOWN = NO_SUCH_KIND | {errnos.ENOENT}
-"""Where things are looked up by name (a qdisc, a family of generic netlink, an expression of nf_tables) it is ENOENT."""
+"""Errors where the kernel looks a piece up by its name, which may be ENOENT as well.
+
+A qdisc, a family of generic netlink and an expression of nf_tables are looked up so.
+"""
 NO_TABLE = NO_SUCH_KIND | {errnos.ENOPROTOOPT, errnos.ENOENT}
 NEW_VARIANT = "the other variant: update-alternatives --set iptables /usr/sbin/iptables-nft"
 

@@ -1,11 +1,9 @@
-"""The agent's announcements.
+"""The agent's queue of announcements (`kernel.net.gratuitous_arp`) for new endpoints.
 
-What `kernel.net.gratuitous_arp` says for new endpoints, in the background.
-
-A command's endpoints are announced for the first time before it returns, so that the neighbours
-know them by then. All else is a thread's, one for all sandboxes: a packet socket is closed only
-when every CPU has let go of it, which takes a hundredth of a second, and nobody's question for a
-name shall wait for that. The thread ends when it has nothing more to say.
+A command announces its endpoints for the first time before it returns, so that the neighbours know
+them by then. One thread of the agent, for all sandboxes, sends the other announcements: a packet
+socket is closed only when every CPU has let go of it, which takes a hundredth of a second, and the
+agent's DNS answers shall not wait for that. The thread ends when the queue is empty.
 """
 
 from __future__ import annotations
@@ -26,14 +24,14 @@ from plumb.kernel.netns.namespaces import entered
 TIMES, MILLISECONDS = 1000, 1_000_000
 """An announcement's limits; the command line has narrower ones."""
 MOST = 100_000
-"""Announcements that may wait.
+"""Announcements in the queue at most.
 
-What comes then is not announced, and found by ARP and neighbour discovery as everything else.
+plumb does not announce further endpoints; ARP and neighbour discovery find them all the same.
 """
 
 
 class Announcer:
-    """Announces endpoints, each as often and as far apart as it says."""
+    """Announces endpoints, each as often and at such intervals as its target has."""
 
     def __init__(self) -> None:
         self._turns: list[tuple[float, int, Target]] = []
@@ -42,11 +40,12 @@ class Announcer:
         self._thread: threading.Thread | None = None
 
     def announce(self, targets: list[Target], used: Sequence[socket.socket | None] = ()) -> None:
-        """Announce these.
+        """Put endpoints into the queue.
 
         Args:
-            used: the sockets, where they were announced for the first time already; None for one
-            that is gone.
+            targets: the endpoints.
+            used: the sockets of their first announcements, where these were sent already; None for
+            an endpoint that is gone.
         """
         with self._change:
             self._used += [wire for wire in used if wire is not None]
@@ -60,7 +59,7 @@ class Announcer:
             self._change.notify()
 
     def _later(self, target: Target, left: int, wire: socket.socket | None) -> None:
-        """Its next turn: at once if it had none yet; none if it has had all, or is gone."""
+        """Queue a target's next announcement: the first at once, none after the last."""
         if wire is None and left == target.times:
             heapq.heappush(self._turns, (time.monotonic(), left, target))
         elif wire is not None and left > 1:
@@ -85,9 +84,9 @@ class Announcer:
                     self._thread = None
 
     def _next(self) -> tuple[int, Target] | None:
-        """Wait for whose turn it is, and close what was used meanwhile.
+        """Wait for the next announcement that is due, and close used sockets meanwhile.
 
-        None, and the thread is over, where nothing is left to do.
+        None, which ends the thread, where neither is left.
         """
         while True:
             with self._change:
@@ -106,9 +105,9 @@ class Announcer:
 
 
 def said(target: Target) -> socket.socket | None:
-    """Announce once; the open socket, None where the endpoint is gone.
+    """Announce once; returns the open socket, None where the endpoint is gone.
 
-    Nobody stays in the sandbox, whose namespace would last as long.
+    The thread leaves the sandbox's namespace at once, as it would keep the namespace in being.
     """
     try:
         with entered(target.ns):
@@ -118,10 +117,10 @@ def said(target: Target) -> socket.socket | None:
 
 
 def target(ns: Any, dev: Any, mac: Any, ips: Any, times: Any, interval: Any) -> Target:
-    """A target as somebody described it.
+    """Parse a target from a request's fields.
 
     Raises:
-        ValueError: that makes no sense.
+        ValueError: a field is malformed, or out of its range.
     """
     if not all(isinstance(text, str) for text in (ns, dev, mac, *ips)) or len(
         bytes.fromhex(mac.replace(":", ""))

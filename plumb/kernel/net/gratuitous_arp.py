@@ -1,12 +1,12 @@
 """Announcements: tell the segment which MAC address an IP address now has.
 
-An address that was somebody else's a moment ago is still in the neighbours' caches with the old
-MAC, and packets to it are lost until the entry ages. So a new interface says who it is: for IPv4 a
-broadcast ARP request for its own address (RFC 5227 calls it an ARP announcement), for IPv6 an
-unsolicited neighbour advertisement with the override flag (RFC 4861, 7.2.6). Docker sends three, a
-second apart, the first before the container starts; so does plumb: the first at once, the others
-from a thread of the program or, behind a command that has ended, from a small process that stays
-for as long as that takes. They stop early for an interface that is gone or has another MAC.
+An address that was another interface's a moment ago is still in the neighbours' caches with the old
+MAC, and packets to it are lost until the entry ages. So plumb announces a new interface: for IPv4
+by a broadcast ARP request for its own address (RFC 5227 calls it an ARP announcement), for IPv6 by
+an unsolicited neighbour advertisement with the override flag (RFC 4861, 7.2.6). Docker sends three,
+a second apart, the first before the container starts; so does plumb: the first at once, the others
+from a thread of the agent or, after a command that has ended, from a small process that stays for
+as long as that takes. They stop early for an interface that is gone or has another MAC.
 
 Standard library only: this file is also that process's script.
 """
@@ -31,9 +31,9 @@ OVERRIDE = 0x20000000
 
 
 class Target(NamedTuple):
-    """An interface and what it is to say.
+    """An interface to announce, by namespace and name, and its announcements.
 
-    Without a MAC of its own (ipvlan) it is the one that it has.
+    The interval is in milliseconds. An empty MAC (ipvlan) stands for the interface's own.
     """
 
     ns: str
@@ -53,7 +53,8 @@ def arp(mac: bytes, ip: ipaddress.IPv4Address) -> bytes:
 def advertisement(mac: bytes, ip: ipaddress.IPv6Address) -> bytes:
     """An unsolicited neighbour advertisement to all nodes."""
     icmp = struct.pack("!BBHI16sBB6s", 136, 0, 0, OVERRIDE, ip.packed, 2, 1, mac)
-    # model/net/packet.py has the same checksum, which a script that runs by itself (-I -S) cannot import.
+    # model/net/packet.py has the same checksum, which a script that runs by itself (-I -S) cannot
+    # import.
     pseudo = ip.packed + ALL_NODES.packed + struct.pack("!II", len(icmp), 58)
     total = sum(struct.unpack(f"!{len(pseudo + icmp) // 2}H", pseudo + icmp))
     total = (total >> 16) + (total & 0xFFFF)
@@ -71,7 +72,7 @@ def advertisement(mac: bytes, ip: ipaddress.IPv6Address) -> bytes:
 
 
 def frames(mac: str, ips: tuple[str, ...]) -> list[bytes]:
-    """One frame for each address."""
+    """The frames that announce addresses, a frame each."""
     raw = bytes.fromhex(mac.replace(":", ""))
     found = [ipaddress.ip_address(ip) for ip in ips]
     return [
@@ -83,10 +84,11 @@ def frames(mac: str, ips: tuple[str, ...]) -> list[bytes]:
 def say(target: Target) -> socket.socket | None:
     """Send a target's frames from the calling thread's namespace.
 
-    None when it is not there any more.
+    To close a packet socket takes a hundredth of a second, until every CPU has let go of it: so the
+    caller gets it open, and has it closed in the background.
 
-    The socket that was used is returned open: closing a packet socket waits until every CPU has let
-    go of it, which takes a hundredth of a second, and is better done by somebody who has the time.
+    Returns:
+        The socket, or None where the interface is gone or has another MAC.
     """
     try:
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -106,7 +108,10 @@ def say(target: Target) -> socket.socket | None:
 
 
 def say_in(target: Target) -> bool:
-    """Send a target's frames from its own namespace, in a thread or process that lives for nothing else."""
+    """Send a target's frames from its own namespace; True where it is still there.
+
+    The calling thread or process stays in that namespace, so it must do nothing else.
+    """
     libc: Any = ctypes.CDLL(None, use_errno=True)
     try:
         descriptor = os.open(target.ns, os.O_RDONLY | os.O_CLOEXEC)
@@ -121,10 +126,11 @@ def say_in(target: Target) -> bool:
 
 
 def see_through(targets: list[Target], said: int) -> None:
-    """Send what is left of the announcements; at most a few seconds long.
+    """Send the announcements that are left, each when it is due.
 
     Args:
-        said: how many of each were sent already.
+        targets: the endpoints.
+        said: the number of announcements of each that were sent already.
     """
     start = time.monotonic()
     turns = sorted(
@@ -142,7 +148,7 @@ def see_through(targets: list[Target], said: int) -> None:
 
 
 def leave(targets: list[Target], said: int, sockets: list[socket.socket]) -> None:
-    """Leave the rest to a process of its own, and the sockets for it to close."""
+    """Start a process that sends the announcements which are left, and closes the sockets."""
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__],
         stdin=subprocess.PIPE,
@@ -155,13 +161,13 @@ def leave(targets: list[Target], said: int, sockets: list[socket.socket]) -> Non
     assert child.stdin is not None
     child.stdin.write(json.dumps([[wire.fileno() for wire in sockets], said, targets]).encode())
     child.stdin.close()
-    child.returncode = 0  # nobody waits for it
+    child.returncode = 0  # it outlives this process, which never waits for it
     for wire in sockets:
         wire.close()
 
 
 def main() -> None:
-    """Do what stdin says."""
+    """Send the announcements that stdin lists, as JSON."""
     inherited, said, targets = json.load(sys.stdin)
     for descriptor in inherited:
         os.close(descriptor)

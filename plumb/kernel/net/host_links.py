@@ -1,4 +1,4 @@
-"""Survey: what networks need to know of the machine before anything is built."""
+"""The host's links, as plumb reads them before it builds a network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import RT_SCOPE_LINK, RTM_GETLINK
 
 
 def on_link_networks() -> list[IPv4Network]:
-    """The IPv4 networks that the host is directly attached to.
+    """The IPv4 networks that the host is directly attached to: routes of scope link.
 
-    Routes of the main table with scope link.
-
-    Docker keeps its own choice of subnets clear of them.
+    They stand in the main table. Docker chooses no subnet that overlaps with one of them.
     """
     with RouteSocket() as kernel:
         return [
@@ -27,10 +25,7 @@ def on_link_networks() -> list[IPv4Network]:
 
 
 def kind_of(name: str) -> str | None:
-    """What kind of link this is ("bridge", "veth", "" for a real one).
-
-    None where there is no such link.
-    """
+    """The kind of a link ("bridge", "veth", "" for hardware); None where there is no such link."""
     with RouteSocket() as kernel:
         found = kernel.get(RTM_GETLINK, link(name))
     if found is None:

@@ -1,14 +1,12 @@
-"""The landscape of a namespace.
+"""Inventory of a namespace: links, addresses and neighbours, read with an rtnetlink dump each.
 
-Its links, addresses and neighbours, read with rtnetlink in one dump each.
+The message of a veth has the index of its peer, and the nsid by which the veth's own namespace
+knows the peer's (IFLA_LINK, IFLA_LINK_NETNSID); each namespace has nsids of its own, and
+RTM_GETNSID answers with the nsid for an open namespace file. So plumb follows veth pairs from one
+namespace into another.
 
-A veth says the number of its other end, and by which number its own namespace knows the one where
-that is (IFLA_LINK, IFLA_LINK_NETNSID); these numbers differ from namespace to namespace, and
-RTM_GETNSID tells them for an open file. So cables are followed from one namespace into another.
-
-Whoever traces reads a dozen namespaces before the first packet goes; so the few attributes that
-matter are picked out of the messages as they are (linux/rtnetlink.h, linux/if_link.h): some 20 µs a
-link.
+A trace reads a dozen namespaces before it sends the first packet; so plumb takes the few attributes
+that it needs out of the messages itself (linux/rtnetlink.h, linux/if_link.h): some 20 µs a link.
 """
 
 from __future__ import annotations
@@ -91,7 +89,7 @@ MODES = {
     "ipvlan": {IPVLAN_MODE_L2: "l2", IPVLAN_MODE_L3: "l3", IPVLAN_MODE_L3S: "l3s"},
 }
 OWN = {"macvlan": IFLA_MACVLAN_MODE, "ipvlan": IFLA_IPVLAN_MODE, "vlan": IFLA_VLAN_ID}
-"""By kind of link, the one of its own attributes that is of interest."""
+"""The attribute of IFLA_INFO_DATA that plumb reads, by kind of link."""
 NUD = {
     NUD_INCOMPLETE: "INCOMPLETE",
     NUD_REACHABLE: "REACHABLE",
@@ -105,7 +103,7 @@ NUD = {
 
 
 class LinkInventory:
-    """A rtnetlink socket in a namespace, which stays there wherever the thread goes.
+    """An rtnetlink socket of a namespace, which stays there wherever the thread goes.
 
     Raises:
         KernelRefused: there is no such namespace.
@@ -123,42 +121,42 @@ class LinkInventory:
         self.close()
 
     def close(self) -> None:
-        """Let go of the socket, and so of the namespace."""
+        """Close the socket, which keeps the namespace in being."""
         self._connection.close()
 
     def links(self) -> tuple[Link, ...]:
-        """All links, in the order of their numbers."""
+        """The namespace's links, in the order of their indices."""
         body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         found = map(self._link, self._connection.dump(RTM_GETLINK, body))
         return tuple(sorted(found, key=lambda link: link.index))
 
     def addresses(self, links: Sequence[Link]) -> tuple[tuple[str, IPInterface], ...]:
-        """All addresses, with their links' names."""
+        """The namespace's addresses, with their links' names."""
         names, found = {link.index: link.name for link in links}, []
         body = IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         for payload in self._connection.dump(RTM_GETADDR, body):
             _, prefix, _, _, index = IFADDRMSG.unpack_from(payload)
-            told = attributes(payload, IFADDRMSG.size)
-            packed = told.get(IFA_LOCAL) or told.get(IFA_ADDRESS)  # the latter without a peer
+            reply = attributes(payload, IFADDRMSG.size)
+            packed = reply.get(IFA_LOCAL) or reply.get(IFA_ADDRESS)  # the latter without a peer
             if packed:
                 found.append((names.get(index, ""), ip_interface(f"{ip_address(packed)}/{prefix}")))
         return tuple(found)
 
     def neighbours(self, links: Sequence[Link]) -> tuple[Neighbour, ...]:
-        """What is known of neighbours' MAC addresses."""
+        """The namespace's neighbour table of IPv4 and IPv6."""
         names, found = {link.index: link.name for link in links}, []
         body = NDMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         for payload in self._connection.dump(RTM_GETNEIGH, body):
             family, index, state, _, _ = NDMSG.unpack_from(payload)
-            told = attributes(payload, NDMSG.size)
-            if family in (socket.AF_INET, socket.AF_INET6) and NDA_DST in told:
-                dev, ip = names.get(index, ""), ip_address(told[NDA_DST])
-                mac = told.get(NDA_LLADDR, b"").hex(":")
+            reply = attributes(payload, NDMSG.size)
+            if family in (socket.AF_INET, socket.AF_INET6) and NDA_DST in reply:
+                dev, ip = names.get(index, ""), ip_address(reply[NDA_DST])
+                mac = reply.get(NDA_LLADDR, b"").hex(":")
                 found.append(Neighbour(dev, ip, mac, NUD.get(state, "NONE")))
         return tuple(found)
 
     def number_of(self, descriptor: int) -> int | None:
-        """By which number this namespace knows another one; None where it does not.
+        """The nsid by which this namespace knows another one; None where it has none for it.
 
         Args:
             descriptor: an open file of the other one.
@@ -203,7 +201,7 @@ def _own(kind: str, about: dict[int, bytes]) -> int:
 
 
 def _port(about: dict[int, bytes]) -> Port | None:
-    """What a bridge knows of a link, where it is a port of one."""
+    """A link's state as a bridge's port; None where it is none."""
     if not about.get(IFLA_INFO_SLAVE_KIND, b"").startswith(b"bridge"):
         return None
     found = attributes(about.get(IFLA_INFO_SLAVE_DATA, b""))
@@ -216,10 +214,7 @@ def _port(about: dict[int, bytes]) -> Port | None:
 
 
 def numbers(places: Sequence[LinkInventory]) -> dict[tuple[str, int], Netns]:
-    """Which namespace is meant by which number in which other one.
-
-    By the name of the place and the number.
-    """
+    """Map each namespace's name and an nsid in it to the namespace that the nsid stands for."""
     found: dict[tuple[str, int], Netns] = {}
     for other in places:
         with suppress(OSError):

@@ -49,10 +49,11 @@ from plumb.things.layer3 import Address, Route
 from plumb.things.links import Bridge, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
 
 SIOCGIFFLAGS = 0x8913  # linux/sockios.h
-MANY = 2  # cables from this number on are removed together
+MANY = 2  # veth pairs from this number on are removed together
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
 HINTS = {
-    errno.EBUSY: "its parent has links of another kind, or is a bridge's port: an ipvlan network cannot share it with a macvlan network",
+    errno.EBUSY: "its parent has links of another kind, or is a bridge's port: "
+    "an ipvlan network cannot share it with a macvlan network",
     errno.EINVAL: "in passthru mode there is room for one container on a parent",
 }
 
@@ -61,10 +62,18 @@ HINTS = {
 
 
 def take(steps: Sequence[Step], done: list[Step]) -> None:
-    """Take steps that are all about links, addresses and routes of the calling thread's namespace."""
+    """Take steps about links, addresses and routes of the calling thread's namespace.
+
+    Args:
+        steps: the steps, in their order.
+        done: gets the steps that the kernel has taken.
+
+    Raises:
+        StepFailed: the kernel refused a step.
+    """
     with RouteSocket() as kernel:
-        cables = [step for step in steps if step.after is None and isinstance(step.before, Veth)]
-        removed = set(_remove_together(kernel, cables)) if len(cables) >= MANY else set()
+        veths = [step for step in steps if step.after is None and isinstance(step.before, Veth)]
+        removed = set(_remove_together(kernel, veths)) if len(veths) >= MANY else set()
         done += removed
         sender = _Sender(kernel, done)
         try:
@@ -77,7 +86,7 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
 
 
 def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
-    """Remove many cables at a time: put them into a link group, and delete the group.
+    """Remove many veth pairs at a time: put them into a link group, and delete the group.
 
     For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a
     second; for a group once.
@@ -96,9 +105,9 @@ def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
 
 
 class _Sender:
-    """Steps on their way to the kernel.
+    """A queue of steps for the kernel.
 
-    They wait until there are enough, or until one needs to see those before it.
+    They wait until there are enough, or until a step needs the effect of those before it.
     """
 
     def __init__(self, kernel: RouteSocket, done: list[Step]) -> None:
@@ -115,8 +124,8 @@ class _Sender:
         try:
             self._waiting.append((step, _messages(step, self._descriptor)))
         except OSError:
-            # A link that is only about to be made has no index yet: send what waits, and look
-            # again.
+            # A link that an earlier step in the queue makes has no index yet: send the queue, and
+            # look the index up again.
             self.flush()
             self._add_now(step)
         except KernelRefused as refused:
@@ -139,7 +148,7 @@ class _Sender:
     def _ask_inside(
         self, step: Step, thing: OnParent, messages: Callable[[OnParent], list[Message]]
     ) -> None:
-        """Say what is to be said from within a sandbox."""
+        """Send a step's messages from within its sandbox."""
         if step.after is not None or is_namespace(thing.ns):
             try:
                 with entered(thing.ns), RouteSocket() as kernel:
@@ -171,7 +180,7 @@ class _Sender:
             self._done.append(step)  # the link is gone, and what was on it
 
     def flush(self) -> None:
-        """Send what waits; note what was done, and raise the first refusal."""
+        """Send the queue; note the steps that are done, and raise the first refusal."""
         sent, self._waiting = self._waiting, []
         answers = iter(self._kernel.send([message for _, messages in sent for message in messages]))
         self.close()
@@ -205,7 +214,7 @@ def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
     if step.after is None:
         assert step.before is not None
         if isinstance(step.before, InHost) and look_link(step.before) is None:
-            return []  # a link of this name that is not ours is left alone
+            return []  # a link of this name that is not plumb's stays
         return removing(step.before)
     if step.before is None or isinstance(step.after, Up):
         return adding(step.after, descriptor)
@@ -213,10 +222,7 @@ def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
 
 
 def _refused(step: Step, number: int, said: str = "") -> KernelRefused:
-    """A refusal, with what to do about it.
-
-    A kind of link that the kernel does not have is named.
-    """
+    """A refusal, with a remedy, which names a kind of link that the kernel does not have."""
     thing, hint = step.thing, ""
     if isinstance(thing, InHost | OnParent):
         hint = explain(thing.kind, number) or (
@@ -233,7 +239,7 @@ def _fine(step: Step, answer: NetlinkAck) -> bool:
 
 
 def look_link(thing: InHost) -> Thing | None:
-    """A link of the host as it is now; None where there is none, or one that is not plumb's."""
+    """Read a link of the host; None where there is none, or one that is not plumb's."""
     with RouteSocket() as kernel:
         found = kernel.get(RTM_GETLINK, link(thing.name))
     if found is None or _kind(found) != thing.kind:
@@ -255,7 +261,7 @@ def look_link(thing: InHost) -> Thing | None:
 
 def _as_veth(found: Any, thing: Veth, mtu: int | None) -> Veth | None:
     if found.get_attr("IFLA_LINK_NETNSID") is None:
-        return None  # ours leads to another namespace
+        return None  # the peer of plumb's is in another namespace
     port = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_SLAVE_DATA")
     return replace(
         thing,
@@ -267,10 +273,7 @@ def _as_veth(found: Any, thing: Veth, mtu: int | None) -> Veth | None:
 
 
 def _look_on_parent(thing: OnParent) -> OnParent | None:
-    """A link in a sandbox as it is now.
-
-    None where there is none, or one of another kind or on another parent.
-    """
+    """Read a link in a sandbox; None where there is none, or its kind or its parent is another."""
     try:
         parent = index(thing.parent)
     except OSError:
@@ -289,9 +292,8 @@ def _look_on_parent(thing: OnParent) -> OnParent | None:
 
 
 def _as_on_parent(found: Any, made: OnParent) -> OnParent:
-    thing = replace(
-        made, name=found.get_attr("IFLA_IFNAME")
-    )  # it has its first name still where somebody was killed
+    # It has its first name still where the command that made it was killed.
+    thing = replace(made, name=found.get_attr("IFLA_IFNAME"))
     if isinstance(thing, Macvlan):
         return replace(
             thing, mac=found.get_attr("IFLA_ADDRESS"), mode=_data(found, "IFLA_MACVLAN_MODE")
@@ -313,7 +315,7 @@ def _kind(found: Any) -> str | None:
 
 
 def _data(found: Any, attribute: str) -> Any:
-    """What only links of its kind have."""
+    """An attribute of IFLA_INFO_DATA, which only links of its kind have."""
     data = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
     return data.get_attr(attribute) if data else None
 
@@ -326,7 +328,7 @@ def _name(number: int | None) -> str:
 
 
 def look(thing: Thing) -> Thing | None:
-    """How a link, an address or a route is now."""
+    """Read a link, an address or a route; None where it is not there."""
     if isinstance(thing, InHost):
         return look_link(thing)
     if isinstance(thing, OnParent):
@@ -388,19 +390,19 @@ def await_running(devs: Sequence[str], seconds: float = 5.0) -> None:
     if not devs:
         return
     deadline = time.monotonic() + seconds
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inet:
         for dev in devs:
-            while not _running(asking, dev) and time.monotonic() < deadline:
+            while not _running(inet, dev) and time.monotonic() < deadline:
                 time.sleep(0.0002)
 
 
-def _running(asking: socket.socket, dev: str) -> bool:
-    """Whether a link runs, or is gone.
+def _running(inet: socket.socket, dev: str) -> bool:
+    """Check that a link runs, or is gone.
 
-    By ioctl, since netlink's answer would tell forty other things as well.
+    The ioctl returns the flags alone, netlink's answer forty other attributes as well.
     """
     try:
-        answer = fcntl.ioctl(asking, SIOCGIFFLAGS, struct.pack("16sH14x", dev.encode(), 0))
+        answer = fcntl.ioctl(inet, SIOCGIFFLAGS, struct.pack("16sH14x", dev.encode(), 0))
     except OSError:
         return True
     return bool(struct.unpack_from("H", answer, 16)[0] & IFF_RUNNING)

@@ -1,4 +1,4 @@
-"""Sockets that send a probe: opened in the namespace that asks, with the IP options that a probe needs."""
+"""Sockets that send a probe, opened in the client's namespace with the IP options of the probe."""
 
 from __future__ import annotations
 

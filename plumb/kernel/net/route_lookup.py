@@ -1,17 +1,19 @@
-"""The oracle: what a namespace would do with a packet, and what it remembers.
+"""Route lookups in a namespace, and its forwarding tables, conntrack entries, listeners, counters.
 
-Asked of the kernel, and nothing is sent.
+plumb reads them from the kernel and sends no packet.
 
-    routing        RTM_GETROUTE asks the same functions that a packet goes through, from outside (with the link that it came in by and
-                   its source, so that forwarding and the checks of its source are part of the answer) or from a socket of its own
-    forwarding     which of a bridge's ports a MAC address is behind; to which host of an overlay
-    connections    connection tracking's entries of a flow, which show NAT's work
-    listeners      who waits for what comes in
-    counters       what the stack has counted; the difference of two readings tells what happened between them
+    routing        RTM_GETROUTE calls the functions that a packet goes through, from outside (with
+                   its incoming link and its source, so that forwarding and the checks of its source
+                   are part of the answer) or from a socket of the namespace
+    forwarding     the bridge's port, or the overlay's host, behind which a MAC address is
+    connections    connection tracking's entries of a flow, which show NAT's rewriting
+    listeners      sockets that wait for packets
+    counters       the network stack's counters; the difference of two readings shows the events
+                   between them
 
-A no from the routing is an errno, and an errno means several things: EINVAL is a blackhole, or a
-source that cannot come from there. So where a packet from outside is refused, the question is asked
-once more as if it were the namespace's own: what is refused then too, is the destination's fault.
+The kernel refuses a lookup with an errno, and an errno means several things: EINVAL is a blackhole,
+or a source that cannot come from there. So where it refuses a packet from outside, plumb repeats
+the lookup as for a packet of the namespace's own: a refusal of that too is due to the destination.
 """
 
 from __future__ import annotations
@@ -89,26 +91,30 @@ COUNTERS = ("snmp", "netstat")
 
 MEANINGS = {
     "ENETUNREACH": "there is no route to that destination",
-    "EHOSTUNREACH": "packets that come in by this link are not forwarded, or the route says unreachable",
+    "EHOSTUNREACH": "packets that come in by this link are not forwarded, "
+    "or the route says unreachable",
     "EACCES": "the route says prohibit",
-    "EINVAL": "the route is a blackhole, or such a source cannot come in by this link (rp_filter, or an address that is never a source)",
+    "EINVAL": "the route is a blackhole, or such a source cannot come in by this link "
+    "(rp_filter, or an address that is never a source)",
     "EXDEV": "the answer would leave by another link than the packet came in by (rp_filter)",
     "ENODEV": "there is no such link",
     "EAGAIN": "no table that the rules lead to has a route to that destination",
 }
-"""What the routing means with an errno."""
+"""Meanings of a route lookup's errnos."""
 
 
 @dataclass(frozen=True)
 class FdbEntry:
-    """Where frames to a MAC address go.
+    """An entry of a forwarding table: the destination of frames to a MAC address.
 
     Attributes:
-        dev: the bridge's port, or the VXLAN link; bridge: the bridge, empty for a VXLAN's own
-        entries.
-        ip: the host that a VXLAN sends them to.
-        vlan: the VLAN that it holds for, 0 for all.
-        own: it is an address of the link itself, or written by hand; not learned.
+        mac: the address, in hexadecimal with colons.
+        dev: the bridge's port, or the VXLAN link.
+        bridge: the bridge, empty for a VXLAN's own entries.
+        ip: the host that a VXLAN sends the frames to.
+        vlan: the VLAN that the entry is for, 0 for all.
+        own: True for an address of the link itself and for an entry by hand; False for a learned
+        one.
     """
 
     mac: str
@@ -120,7 +126,7 @@ class FdbEntry:
 
 
 class RouteLookup:
-    """What the kernel knows in a namespace; read only.
+    """Lookups in a namespace, which change nothing in it.
 
     Raises:
         KernelRefused: there is no such namespace.
@@ -142,27 +148,29 @@ class RouteLookup:
     def route(
         self, to: IPAddress, source: IPAddress | None = None, iif: str = "", mark: int = 0
     ) -> RouteAnswer:
-        """What would be done with a packet.
+        """Look up the route of a packet.
 
         Args:
-            to: its destination as the routing sees it, after a rewriting of it.
-            source: its source; None: whatever the kernel would choose.
-            iif: the link that it came in by; empty for one that is sent from here.
+            to: its destination, after NAT has rewritten it.
+            source: its source; None for the address that the kernel would choose.
+            iif: the link that it came in by; empty for a packet that is sent from here.
             mark: its firewall mark.
 
         Returns:
-            The route; or with `error` the name of the errno, and a type where it is a route that
-            says no.
+            The route; or with `error` the name of the errno, and a type where a route refuses
+            packets (blackhole, prohibit, unreachable).
         """
         if iif and iif not in self._links.values():
             return RouteAnswer(to, error="ENODEV")
-        found = self._asked(to, source, iif, mark)
+        found = self._looked_up(to, source, iif, mark)
         if not found.error:
             return found
-        own = self._asked(to, None, "", mark) if iif or source else found
+        own = self._looked_up(to, None, "", mark) if iif or source else found
         return RouteAnswer(to, type=REFUSING.get(own.error, ""), error=found.error)
 
-    def _asked(self, to: IPAddress, source: IPAddress | None, iif: str, mark: int) -> RouteAnswer:
+    def _looked_up(
+        self, to: IPAddress, source: IPAddress | None, iif: str, mark: int
+    ) -> RouteAnswer:
         bits = to.max_prefixlen
         body = attribute(RTA_DST, to.packed)
         if source:
@@ -230,12 +238,11 @@ class RouteLookup:
 
     @cached_property
     def _links(self) -> dict[int, str]:
-        """Links' names by their numbers."""
+        """Links' names by their indices."""
         with entered(self.place.ns):
             return dict(socket.if_nameindex())
 
-    # -- settings, connections, listeners, counters
-    # ---------------------------------------------------------------
+    # -- settings, connections, listeners, counters --------------------------------
 
     def setting(self, name: str) -> str:
         """A sysctl's value, as net/ipv4/ip_forward; empty where there is none of that name."""
@@ -243,13 +250,13 @@ class RouteLookup:
             return sysctl.read(name) or ""
 
     def tracked(self, flow: Flow) -> list[ConntrackEntry]:
-        """What connection tracking remembers of a flow.
+        """Read connection tracking's entries of a flow.
 
-        The kernel walks its whole table for it, some 9 ms.
+        The kernel walks its whole table for it, some 9 ms. A kernel without connection tracking has
+        no entries.
 
         Raises:
-            KernelRefused: the kernel did not answer as it should. A kernel without connection
-            tracking remembers nothing.
+            KernelRefused: the kernel refused the dump.
         """
         with entered(self.place.ns):
             if not int(sysctl.read("net/netfilter/nf_conntrack_count") or 0):
@@ -268,22 +275,19 @@ class RouteLookup:
         ]
 
     def listeners(self, protocol: str) -> list[Listener]:
-        """Who waits for what comes in.
+        """List the sockets that wait for packets.
 
         Args:
             protocol: "tcp", "udp" or "sctp".
 
         Raises:
-            KernelRefused: this kernel does not tell (INET_DIAG).
+            KernelRefused: this kernel does not list them (INET_DIAG).
         """
         with entered(self.place.ns):
             return listeners.all_of(protocol)
 
     def counters(self) -> dict[str, int]:
-        """What the stack has counted.
-
-        "Ip.InAddrErrors", "TcpExt.IPReversePathFilter", "Ip6.InNoRoutes".
-        """
+        """Read the network stack's counters, by group and name, as "TcpExt.IPReversePathFilter"."""
         found: dict[str, int] = {}
         with entered(self.place.ns):
             for name in COUNTERS:
@@ -296,7 +300,7 @@ class RouteLookup:
 
 
 def meaning(answer: RouteAnswer) -> str:
-    """What the routing means with its no; empty for a yes."""
+    """Meaning of a refused lookup, in words; empty for a route."""
     return (
         f"the route says {answer.type}"
         if answer.error and answer.type
@@ -305,7 +309,7 @@ def meaning(answer: RouteAnswer) -> str:
 
 
 def moved(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """What was counted between two readings of `Oracle.counters`."""
+    """Counters that differ between two readings, each with its increase."""
     return {
         name: value - before.get(name, 0)
         for name, value in after.items()
@@ -326,7 +330,7 @@ def _token(entry: ConntrackEntry) -> int:
 
 
 def _pairs(lines: list[str]) -> Iterator[tuple[str, int]]:
-    """Two lines each: "Ip: Forwarding DefaultTTL …", then "Ip: 1 64 …"."""
+    """Counters from pairs of lines: "Ip: Forwarding DefaultTTL …", then "Ip: 1 64 …"."""
     for names, values in zip(lines[::2], lines[1::2], strict=False):
         group, _, rest = names.partition(":")
         yield from (

@@ -1,9 +1,10 @@
-"""Statistics: what went through a sandbox's interfaces, which connections it has, and which the host tracks for it.
+"""Statistics of a sandbox: its interfaces' counters, its sockets, and its flows in conntrack.
 
 /proc/net/dev       each link's counters since it was made: bytes, packets, errors, drops
 sock_diag           the sandbox's own sockets and their states
-conntrack           the flows that pass the host, by what its connection tracking makes of them; what stays on a bridge is not
-                    among them, nor what never passes the host's netfilter (macvlan, ipvlan)
+conntrack           the flows that pass the host, by their states in connection tracking; flows
+                    within a bridge are not among them, nor those that never pass the host's
+                    netfilter (macvlan, ipvlan)
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from plumb.kernel.netns.namespaces import entered
 class Traffic(NamedTuple):
     """A link's counters since it was made.
 
-    Dropped: by the link or for want of room, not by the firewall.
+    Drops are those by the link or for want of room, not those by the firewall.
     """
 
     rx_bytes: int
@@ -36,7 +37,7 @@ class Traffic(NamedTuple):
 
 
 def inside(ns: str) -> tuple[dict[str, Traffic], Counter[tuple[str, str]]]:
-    """Of a namespace: each link's traffic, and the number of sockets by protocol and state.
+    """A namespace's traffic by link, and its number of sockets by protocol and state.
 
     Raises:
         KernelRefused: the namespace is not there.
@@ -60,9 +61,10 @@ def _traffic(line: str) -> tuple[str, Traffic]:
 
 
 def flows() -> Counter[tuple[bytes, str, str]]:
-    """How many tracked flows concern an address, by packed address, protocol and state.
+    """Count the flows that the calling thread's namespace tracks.
 
-    Of the calling thread's namespace.
+    Returns:
+        Their number by packed address, protocol and state; a flow counts for each address in it.
 
     Raises:
         KernelRefused: connection tracking cannot be read.

@@ -14,10 +14,7 @@ PROC_SYS = Path("/proc/sys")
 
 
 def read(name: str) -> str | None:
-    """The value now, words parted by single blanks.
-
-    None where the kernel has no such setting (any more).
-    """
+    """Read a setting, its words parted by single blanks; None where the kernel has none."""
     try:
         return " ".join((PROC_SYS / name).read_text().split())
     except OSError:
@@ -25,13 +22,20 @@ def read(name: str) -> str | None:
 
 
 def look(setting: Sysctl) -> Sysctl | None:
-    """The setting with the value it has now."""
+    """Read a setting's present value; None where the kernel has no such setting."""
     value = read(setting.name)
     return None if value is None else Sysctl(setting.name, value, setting.ns)
 
 
 def write(setting: Sysctl) -> None:
-    """Set it. The bridge's own settings appear with the module br_netfilter, which is asked for if need be."""
+    """Write a setting.
+
+    The kernel has those of net/bridge with the module br_netfilter, which plumb loads if need be.
+
+    Raises:
+        Unsupported: this kernel has no br_netfilter.
+        KernelRefused: the kernel has no such setting, or refuses the value.
+    """
     path = PROC_SYS / setting.name
     if setting.name.startswith("net/bridge/") and not path.exists():
         with suppress(OSError):  # without kmod there is no modprobe, nor are there modules

@@ -1,4 +1,4 @@
-"""The packet filter: plumb's rules written, everybody's rules read.
+"""The packet filter: writers of plumb's rules, readers of all rules.
 
 backends          the interface of a firewall writer, and which one this host uses
 iptables_restore  the writer through iptables-restore, for the nf_tables variant and any other

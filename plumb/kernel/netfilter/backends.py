@@ -1,12 +1,11 @@
-"""The firewall: rules as plumb has them, one interface, several writers.
+"""The interface of a firewall writer, and the writer that this host uses.
 
-Linux has two firewalls that both answer to the name iptables. The old one keeps its tables in the
-kernel's ip_tables, which python-iptables and `iptables-legacy` write; the new one translates the
-same words to nf_tables, which `iptables-nft` does. They hook the same packets and do not see each
-other. Most distributions have linked `iptables` to the new one for years, and kernels from 6.17 on
-may lack the old tables altogether. A rule belongs where the host's administrator, Docker, ufw and
-firewalld will look for it: so the writer is the one that the host's own `iptables` command is
-linked to.
+Linux has two packet filters by the name of iptables. The old one has its tables in the kernel's
+ip_tables, which python-iptables and `iptables-legacy` write; `iptables-nft` translates the same
+words to nf_tables. Both hook the same packets, and neither lists the other's rules. Most
+distributions have linked `iptables` to the new one for years, and kernels from 6.17 on may lack the
+old tables altogether. A rule belongs where the host's administrator, Docker, ufw and firewalld will
+look for it: so plumb writes to the one that the host's own `iptables` command is linked to.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from plumb.things import Thing
 
 
 class Writer(Protocol):
-    """What a firewall back end can do."""
+    """The interface of a firewall back end."""
 
     name: str
 
@@ -36,17 +35,14 @@ class Writer(Protocol):
         """
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """How they are now."""
+        """Read things, each as it is now; None for one that is not there."""
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """Those of these rules, all of one chain, that are there, in the order in which they stand."""
+        """The present ones of these rules, all of one chain, in the order of the chain."""
 
 
 def variant() -> str:
-    """Which firewall the host's `iptables` command writes.
-
-    "nf_tables", "legacy", or "" where there is none.
-    """
+    """The variant of the host's `iptables` command: "nf_tables", "legacy", or "" without one."""
     command = shutil.which("iptables", path=search_path())
     if command is None:
         return ""
@@ -82,5 +78,6 @@ def _legacy() -> Writer:
             return IptablesRestore("nft-")
         raise Unsupported(
             f"no firewall to write to: {missing}",
-            'install iptables (Debian: apt install iptables), or set "iptables": false and "ip6tables": false',
+            "install iptables (Debian: apt install iptables), "
+            'or set "iptables": false and "ip6tables": false',
         ) from missing

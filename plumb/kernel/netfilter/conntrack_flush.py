@@ -1,12 +1,12 @@
-"""Connection tracking: entries that still lead the way that the rules led before.
+"""Deletion of conntrack entries that began under other rules.
 
-NAT rules are asked once, for the first packet of a flow. What they said is kept in connection
-tracking's entry: the tuple of addresses and ports as packets come in, and the tuple that answers
-will have, which shows what was rewritten. Every further packet follows the entry, whatever has
-become of the rules. TCP ends its flows; UDP's last as long as packets come. So a client that goes
-on asking a UDP port which was just published is heard by the host, not by the container, for ever;
-and after the container is gone, its clients go on talking to a dead address. Hence, as Docker does,
-entries are forgotten when a published port comes or goes, once the rules are as they shall be:
+The kernel evaluates NAT rules once, for the first packet of a flow. Connection tracking's entry has
+the result: the tuple of addresses and ports as packets come in, and the tuple of the replies, which
+shows the rewriting. Every further packet follows the entry, even where the rules have changed
+since. TCP ends its flows; UDP's last as long as packets come. So a client that keeps sending to a
+UDP port which was just published reaches the host, not the container, for ever; and after the
+container is gone, its clients keep sending to an address without a host. So plumb, as Docker does,
+deletes entries when a published port comes or goes, once the new rules are in place:
 
     by target    those rewritten to the container's address, of every protocol
     by port      those of UDP that came in for the published port, wherever they went
@@ -103,7 +103,7 @@ def forget(ports: Iterable[HostPort]) -> int:
 
 
 def dump() -> list[ConntrackEntry]:
-    """All flows of the calling thread's namespace, both families."""
+    """List the flows of the calling thread's namespace, both families."""
     with Table() as table:
         return list(table.dump())
 

@@ -1,8 +1,8 @@
-"""What the firewall's tools say where the kernel lacks something, and what that is.
+"""Error messages of iptables and nft, and the missing kernel feature behind each.
 
-Netlink answers with an errno, for which features.py has the meaning. iptables and nft answer in
-words, which name the piece that is missing at best: "Extension ipvs revision 0 not supported,
-missing kernel module?". At worst it is "No such file or directory", for an expression of nf_tables
+Netlink answers with an errno, whose meaning `kernel.features.table` has. iptables and nft print
+messages, which at best name the missing piece: "Extension ipvs revision 0 not supported, missing
+kernel module?". At worst the message is "No such file or directory", for an expression of nf_tables
 whose module cannot be found as well as for a chain that is gone.
 """
 
@@ -25,7 +25,7 @@ WORDS = (
     (re.compile(r"ip6tables.* (?:initialize|do you need to insmod)"), "ip6_tables"),
     (re.compile(r"initialize|do you need to insmod"), "ip_tables"),
 )
-"""What iptables says, iptables-legacy, and libiptc; and the feature that is missing then."""
+"""Messages of iptables, iptables-legacy and libiptc, with the feature that is missing then."""
 EXPRESSIONS = {
     "fib": "NFT_FIB_IPV4",
     "ct": "NFT_CT",
@@ -38,18 +38,21 @@ EXPRESSIONS = {
 
 
 def of_iptables(said: str) -> str:
-    """The hint for what an iptables command or library has said.
-
-    Empty where it is about something else.
-    """
+    """The hint for an error message of an iptables command or library; empty for other errors."""
     part = PARTS.search(said)
     if part:
         return _extension(part[1]).missing
     library = LIBRARIES.search(said)
     if library:
-        return f"this iptables has no extension {library[1] or library[2]}: install it whole (Debian: apt install iptables)"
+        return (
+            f"this iptables has no extension {library[1] or library[2]}: "
+            "install it whole (Debian: apt install iptables)"
+        )
     if "No chain/target/match by that name" in said:
-        return "a chain that it jumps to is gone, or this kernel lacks a match or target of it: see 'plumb check' and 'plumb env'"
+        return (
+            "a chain that it jumps to is gone, or this kernel lacks a match or target of it: "
+            "see 'plumb check' and 'plumb env'"
+        )
     return next((FEATURES[name].missing for words, name in WORDS if words.search(said)), "")
 
 
@@ -79,8 +82,8 @@ def of_nftables(thing: Thing | None, number: int) -> str:
     Empty where the errno is about something else.
 
     Args:
-        thing: what was to be.
-        number: ENOENT is no hint where the rule jumps to a chain, which may be what is missing.
+        thing: the thing that was to be written; None for one that was to be deleted.
+        number: the errno; ENOENT gives no hint where the rule jumps to a chain, which may be gone.
     """
     match thing:
         case NftChain(type="nat") if number in (errno.ENOENT, errno.EOPNOTSUPP):

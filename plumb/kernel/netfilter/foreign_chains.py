@@ -1,16 +1,14 @@
-"""The survey of other firewalls on this host.
+"""Chains of other firewalls on this host that drop packets (see `model.foreign_firewall`).
 
-Base chains that drop what they do not know (see `model.foreign_firewall`).
+The back end of plumb's own rules decides which base chains are foreign. The two variants of
+iptables do not list each other's rules, so the FORWARD chain of the one is foreign to the other;
+and both are, where plumb writes nftables of its own. A policy DROP there is common: dockerd sets it
+when it enables forwarding.
 
-Which chains are somebody else's depends on who writes plumb's own rules. The two kinds of iptables
-do not see each other, so the FORWARD chain of the one is foreign to the other; and both are, where
-plumb writes nftables of its own. A policy DROP there is common: an Engine sets it when it enables
-forwarding.
-
-nft's tables are read through libnftables, as JSON (libnftables-json(5)), 3 ms where there are none;
-what the nf_tables variant of iptables keeps in them has matches that nft cannot print, so those are
-read with iptables-save, as the legacy tables are. Of those only the ones that are there already:
-asking for one would load it.
+plumb reads nft's tables through libnftables, as JSON (libnftables-json(5)), 3 ms where there are
+none; the rules of iptables' nf_tables variant have matches that nft cannot print, so plumb reads
+them with iptables-save, as the legacy tables. Of those it reads only the ones that are there
+already: to read another would load it.
 """
 
 from __future__ import annotations
@@ -32,24 +30,24 @@ from plumb.things.iptables import FAMILIES
 
 HOOKS = {"FORWARD": "forward", "PREROUTING": "prerouting", "POSTROUTING": "postrouting"}
 PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
-"""The tables of iptables that can drop, and where they hook in."""
+"""The tables of iptables that can drop, with their priorities at the hooks."""
 FRIENDS = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay"})
-"""Tables of plumb and of Docker: what they drop is what they know."""
+"""Tables of plumb and of Docker, which drop packets only for networks of their own."""
 
 
-def walls(backend: str) -> list[ForeignFirewall]:
-    """The walls in the calling thread's namespace that are not plumb's own.
+def firewalls(backend: str) -> list[ForeignFirewall]:
+    """Read the base chains in the calling thread's namespace that drop packets and are not plumb's.
 
     Args:
-        backend: who writes plumb's rules: "nf_tables" or "legacy" for iptables of that variant,
-        "nftables".
+        backend: the back end of plumb's rules: "nf_tables" or "legacy" for iptables of that
+        variant, "nftables".
     """
     found = [*_of_nft(backend), *(_of_legacy() if backend != "legacy" else ())]
-    return [wall for wall in found if wall.stands]
+    return [firewall for firewall in found if firewall.stands]
 
 
 def backend(setting: str) -> str:
-    """Who writes plumb's rules here, by the setting firewall-backend and what this host's iptables is."""
+    """The back end of plumb's rules, by the setting firewall-backend and this host's iptables."""
     if setting == "nftables":
         return setting
     return "legacy" if backends.writer().name == "python-iptables" else "nf_tables"
@@ -89,7 +87,7 @@ def _of_nft(backend: str) -> Iterator[ForeignFirewall]:
 
 
 def _chains() -> list[Json]:
-    """The base chains that forwarded packets pass."""
+    """List nft's base chains that forwarded packets pass."""
     found = [item["chain"] for item in nft_json("list chains") if "chain" in item]
     return [
         chain
@@ -101,7 +99,7 @@ def _chains() -> list[Json]:
 def _follow(
     family: str, table: str, chain: str, lines: dict[str, tuple[FirewallRule, ...]]
 ) -> None:
-    """The rules of a chain, and of those that it jumps to."""
+    """Read the rules of a chain, and of the chains that it jumps to, into `lines`."""
 
     def elements(name: str) -> list[Json]:
         found = [
@@ -132,9 +130,8 @@ def _of_legacy() -> Iterator[ForeignFirewall]:
             continue  # the kernel has none, or has not loaded them
         for table in PRIORITIES:
             if table in names:
-                yield from (
-                    wall for chain in HOOKS for wall in _of_iptables("legacy", family, table, chain)
-                )
+                for chain in HOOKS:
+                    yield from _of_iptables("legacy", family, table, chain)
 
 
 def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[ForeignFirewall]:
@@ -159,10 +156,7 @@ def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[
 
 
 def nft_json(command: str) -> list[Json]:
-    """What nft answers to a command that lists something.
-
-    Empty where there is no such thing, or no nftables.
-    """
+    """Run a list command of nft; empty where there is no such object, or no nftables."""
     # The elements of named sets are not read along with all else.
     terse = 0 if command.startswith(("list set ", "list map ")) else TERSE
     try:

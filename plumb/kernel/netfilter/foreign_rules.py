@@ -1,9 +1,7 @@
-"""Other people's rules in a common form.
+"""Other firewalls' rules in a common form: nft's JSON and iptables' words as `FirewallRule`s.
 
-Nft's JSON and iptables' words as `model.foreign_firewall.Line`.
-
-What is not known becomes a condition without a key, which holds for some packets and not for
-others.
+A match that plumb does not know becomes a condition without a key, which holds for some packets and
+not for others.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from plumb.model.foreign_firewall import Condition, FirewallRule
 Json = Any
 """A part of libnftables-json(5)."""
 Elements = Callable[[str], list[Json]]
-"""What a named set or map holds."""
+"""The elements of a named set or map."""
 Conditions = tuple[Condition, ...]
 
 UNKNOWN = Condition("")
@@ -70,7 +68,7 @@ HARMLESS = frozenset(
 
 
 def from_nft(statements: list[Json], elements: Elements) -> Iterator[FirewallRule]:
-    """A rule of nft's; several lines where it looks a verdict up in a map."""
+    """Convert a rule of nft; several rules where it looks a verdict up in a map."""
     known: list[Conditions] = [()]
     for statement in statements:
         kind, what = next(iter(statement.items()))
@@ -113,19 +111,16 @@ def _named(right: Json) -> bool:
 
 
 def _small(left: Json) -> bool:
-    """Whether sets of such things are worth reading: links and states are.
+    """Check that a named set of such values is small enough to read.
 
-    A list of addresses to block can be long.
+    Sets of links and of states are; a set of addresses to block can be long.
     """
     parts = left.get("concat", [left]) if isinstance(left, dict) else []
     return all("meta" in part or "ct" in part for part in parts)
 
 
 def _alternatives(left: Json, values: list[Json], negated: bool) -> list[Conditions]:
-    """The conditions of which one must hold.
-
-    A single one, unless several things are compared at once.
-    """
+    """Conditions of which one must hold: a single one, except for concatenated values."""
     if isinstance(left, dict) and "concat" in left:
         if negated:
             return [(UNKNOWN,)]
@@ -144,7 +139,7 @@ def _alternatives(left: Json, values: list[Json], negated: bool) -> list[Conditi
 def _condition(left: Json, values: list[Json], negated: bool) -> Conditions:
     texts = tuple(_text(value) for value in values)
     if texts == ("*",):
-        return ()  # a map's element for all else
+        return ()  # the map's element for all other values
     match left:
         case {"meta": {"key": key}}:
             return (
@@ -161,7 +156,7 @@ def _condition(left: Json, values: list[Json], negated: bool) -> Conditions:
 
 
 def _values(right: Json, elements: Elements) -> list[Json]:
-    """What is compared with: one value, a list, a set in the rule, or a named one."""
+    """The values to compare with: one, a list, a set in the rule, or a named set."""
     if _named(right):
         return elements(right[1:])
     if isinstance(right, dict) and "set" in right:
@@ -212,10 +207,10 @@ TARGETS = {
 
 
 def from_iptables(spec: str, chains: frozenset[str]) -> FirewallRule:
-    """A rule in the words that iptables-save prints after the chain's name.
+    """Convert a rule of iptables-save.
 
     Args:
-        spec: the words.
+        spec: the rule's words after the chain's name.
         chains: the names of the table's chains: other targets are extensions.
     """
     found: list[Condition] = []
@@ -244,5 +239,5 @@ def from_iptables(spec: str, chains: frozenset[str]) -> FirewallRule:
 
 
 def _iptables_values(key: str, word: str) -> tuple[str, ...]:
-    """br-+ is nft's br-*; states come in capitals and with commas."""
+    """Convert a value to nft's form: br-+ to br-*, and states in capitals, parted by commas."""
     return (word.replace("+", "*"),) if key.endswith("name") else tuple(word.lower().split(","))

@@ -1,13 +1,12 @@
-"""The firewall writer through `iptables-restore --noflush`.
+"""The firewall writer through `iptables-restore --noflush`: a process a family.
 
-One process a family, one transaction a table.
+Each table is a transaction. iptables-restore reads rules in the words in which plumb has them, so
+there is nothing to translate; commands like -N, -D and -P are lines of its input as well. It leaves
+a table as it was unless all its lines succeed.
 
-It reads the very words in which plumb keeps its rules, so there is nothing to translate; commands
-like -N, -D and -P are lines of its input as well. A table whose lines do not all succeed is left as
-it was.
-
-Deleting is written in hope: a rule to delete that is gone already makes the whole table fail. Only
-then are the rules read back, the lines without an object left out, and the table tried once more.
+plumb deletes without a look beforehand: a rule to delete that is gone already makes the whole table
+fail. Only then does plumb read the rules, leave out the lines whose object is gone, and try the
+table once more.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ class IptablesRestore:
     def take(self, steps: Sequence[Step], done: list[Step]) -> None:
         """Take the steps, a family at a time; the tables of one family go in one process."""
         for family in Family:
-            mine = [step for step in steps if _thing(step).family is family]
-            tables = [list(part) for _, part in groupby(sorted(mine, key=_table), key=_table)]
+            own = [step for step in steps if _thing(step).family is family]
+            tables = [list(part) for _, part in groupby(sorted(own, key=_table), key=_table)]
             while tables:
                 failed, refused = self._restore(
                     family, [self._lines(family, part) for part in tables]
@@ -61,7 +60,7 @@ class IptablesRestore:
     def _retry(
         self, family: Family, part: list[Step], refused: KernelRefused, done: list[Step]
     ) -> None:
-        """A table failed: leave out what is gone already, and try again."""
+        """Try a table that failed again, without deletions of objects that are gone already."""
         there = self.look([_thing(step) for step in part])
         left = [
             step
@@ -78,7 +77,7 @@ class IptablesRestore:
         raise StepFailed(refused, culprit, done) from refused
 
     def _restore(self, family: Family, tables: list[list[str]]) -> tuple[int, KernelRefused | None]:
-        """Run iptables-restore; how many tables were committed, and why not the next."""
+        """Run iptables-restore; the number of committed tables, and the next one's error."""
         script = [["*" + lines[0], *lines[1:], "COMMIT"] for lines in tables]
         text = "".join(line + "\n" for table in script for line in table)
         command = self._commands[family]["restore"]
@@ -108,24 +107,24 @@ class IptablesRestore:
     def _users_chains(self, family: Family, table: str, part: Sequence[Step]) -> frozenset[str]:
         """The user's chains among these steps that stay as they are.
 
-        There already, or not empty.
+        plumb neither makes one that is there already, nor deletes one that is not empty.
         """
-        asked = [
+        wanted = [
             (thing, step)
             for step in part
             if isinstance(thing := _thing(step), Chain) and thing.users
         ]
-        if not asked:
+        if not wanted:
             return frozenset()
         chains = self._read(family, table).get(table, {})
         return frozenset(
             thing.name
-            for thing, step in asked
+            for thing, step in wanted
             if thing.name in chains and (step.after is not None or chains[thing.name][1])
         )
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """How they are now, from one iptables-save a table."""
+        """Read things, each as it is now, from one iptables-save a table."""
         read: dict[tuple[Family, str], Ruleset] = {}
 
         def now(thing: Thing) -> Thing | None:
@@ -138,13 +137,13 @@ class IptablesRestore:
         return [now(thing) for thing in things]
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """The rules of a chain that are there, in the chain's order."""
-        mine = {rule.spec: rule for rule in rules if isinstance(rule, Rule)}
-        if not mine:
+        """The present ones of these rules of one chain, in the chain's order."""
+        by_spec = {rule.spec: rule for rule in rules if isinstance(rule, Rule)}
+        if not by_spec:
             return []
-        one = next(iter(mine.values()))
+        one = next(iter(by_spec.values()))
         _, specs = self._read(one.family, one.table).get(one.table, {}).get(one.chain, ("", []))
-        return [mine[spec] for spec in dict.fromkeys(specs) if spec in mine]
+        return [by_spec[spec] for spec in dict.fromkeys(specs) if spec in by_spec]
 
     def _read(self, family: Family, table: str) -> Ruleset:
         ran = self._run([self._commands[family]["save"], "-t", table])
@@ -156,8 +155,8 @@ class IptablesRestore:
         return parse(ran.stdout)
 
     def _run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
-        # It inherits the store's lock: nobody's turn comes while it still writes, even if plumb is
-        # killed meanwhile.
+        # It inherits the store's lock: no other command changes the store while it still writes,
+        # even if plumb is killed meanwhile.
         return subprocess.run(
             [_command(argv[0], search_path()), *argv[1:]],
             input=text,
@@ -170,7 +169,11 @@ class IptablesRestore:
 
 @cache
 def _command(name: str, path: str) -> str:
-    """Where a command is."""
+    """Find a command's path.
+
+    Raises:
+        Unsupported: the command is not installed.
+    """
     found = shutil.which(name, path=path)
     if found is None:
         raise Unsupported(f"cannot find {name}", "install iptables (Debian: apt install iptables)")
@@ -188,7 +191,7 @@ def _table(step: Step) -> str:
 
 
 def _words(step: Step, kept: frozenset[str]) -> Iterator[str]:
-    """A step as lines of iptables-restore's input."""
+    """Yield a step as lines of iptables-restore's input."""
     thing = _thing(step)
     adding = step.after is not None
     match thing:

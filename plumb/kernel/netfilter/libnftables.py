@@ -1,14 +1,14 @@
-"""libnftables: what the nft command is made of, called as a library (libnftables(3)).
+"""libnftables, the library behind the nft command (libnftables(3)), bound by ctypes.
 
-It takes what one would type, or the same as JSON (libnftables-json(5)), and makes one transaction
-of all that is in one call: the kernel takes it whole or not at all. Here the documented C functions
-are bound, and no more.
+It takes commands in nft's language, or the same as JSON (libnftables-json(5)), and makes one
+transaction of all that is in one call: the kernel takes it whole or not at all. plumb binds the
+documented C functions, and no more.
 
 A context holds a netlink socket, which belongs to the namespace where it was made; so a thread that
-has gone to another one gets another context, and so does a fork, which would share the socket.
-Within a namespace it is kept: closing such a socket waits until the kernel has disposed of all that
-was deleted (10 to 20 ms), while further work would not. What is kept keeps its namespace from
-ending, until the thread asks for something in another one.
+has moved to another namespace gets another context, and so does a fork, which would share the
+socket. Within a namespace plumb keeps the context: to close such a socket waits until the kernel
+has disposed of all that was deleted (10 to 20 ms), and further calls do not. A context keeps its
+namespace in being, until the thread runs a command in another one.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from plumb.kernel.netns.setns import SELF
 
 LIBRARY = "libnftables.so.1"
 HANDLES, JSON, TERSE = 1 << 3, 1 << 4, 1 << 11
-"""Output flags of nftables/libnftables.h: print each object's handle, the kernel's number for it.
+"""Output flags of nftables/libnftables.h.
 
-Print JSON.
+They print each object's handle (the kernel's number for it), JSON, and sets without their elements.
 """
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "nft_ctx_new": (c_void_p, [c_uint32]),
@@ -63,7 +63,8 @@ class Nft:
         except OSError as error:
             raise Unsupported(
                 "firewall-backend is nftables, but libnftables is not installed",
-                "install it (Debian: apt install libnftables1), or set firewall-backend to iptables",
+                "install it (Debian: apt install libnftables1), "
+                "or set firewall-backend to iptables",
             ) from error
         for name, (result, arguments) in FUNCTIONS.items():
             function = getattr(self._library, name)
@@ -90,7 +91,8 @@ class Nft:
         except ValueError as error:
             raise Unsupported(
                 "firewall-backend is nftables, but this libnftables was built without JSON",
-                "install one with it (Debian: apt install libnftables1), or set firewall-backend to iptables",
+                "install one with it (Debian: apt install libnftables1), "
+                "or set firewall-backend to iptables",
             ) from error
 
     def run(
@@ -101,16 +103,19 @@ class Nft:
         flags: int = JSON,
         dry: bool = False,
     ) -> str:
-        """One transaction, or one question.
+        """Run commands: one transaction, or one listing.
 
         Args:
             commands: nft's own language, or the list of commands of libnftables-json(5).
-            doing: what for, as in "write the nftables rules".
+            doing: the purpose for the error, as in "write the nftables rules".
             flags: output flags.
-            dry: let the kernel check it, and change nothing.
+            dry: True lets the kernel check the commands, and changes nothing.
+
+        Returns:
+            The output of nft.
 
         Raises:
-            KernelRefused: it was refused as a whole.
+            KernelRefused: the commands were refused as a whole.
         """
         text = (
             commands
@@ -145,9 +150,8 @@ class Nft:
         if context is None:
             raise KernelRefused("open libnftables", errno.ENOMEM)
         for descriptor in _sockets() - before:
-            os.set_inheritable(
-                descriptor, False
-            )  # no command that is started shall hold this namespace
+            # A command that inherited it would keep this namespace in being.
+            os.set_inheritable(descriptor, False)
         self._library.nft_ctx_buffer_output(context)
         self._library.nft_ctx_buffer_error(context)
         return context
@@ -164,9 +168,10 @@ def _sockets() -> set[int]:
 
 
 def _netlink() -> None:
-    """See that there is a netfilter at the other end of netlink.
+    """Check that the kernel has NETLINK_NETFILTER: libnftables ends the process where it has not.
 
-    Libnftables ends the whole process where there is none.
+    Raises:
+        Unsupported: the kernel has none.
     """
     try:
         Connection(NETLINK_NETFILTER).close()
@@ -178,7 +183,7 @@ def _netlink() -> None:
 
 
 def refusal(doing: str, said: str) -> KernelRefused:
-    """The first complaint as an error; libnftables names the errno by its words."""
+    """An error from nft's first message, which has the errno as strerror(3) prints it."""
     first = re.search(r"Error: (?:Could not process rule: )?(.*)", said)
     words = first[1] if first else " ".join(said.split())
     number = next((number for number in errno.errorcode if os.strerror(number) in words), 0)
@@ -187,5 +192,5 @@ def refusal(doing: str, said: str) -> KernelRefused:
 
 @lru_cache(maxsize=1)
 def nft() -> Nft:
-    """The one of this process."""
+    """Open libnftables, once in a process."""
     return Nft()

@@ -1,9 +1,9 @@
-"""nft's words as JSON expressions (libnftables-json(5)), for the words that plumb's rules are made of.
+"""nft's words as JSON expressions (libnftables-json(5)), as far as plumb's rules have them.
 
 The vocabulary is closed: a word that is not in the table is an error, so nothing that a user named
-can become more than the name that it is. Both directions use it: rules are written in JSON, and
-what the kernel has is read in JSON and compared with what would be written, so that it does not
-matter how a version of nft spells or spaces it.
+can become more than the name that it is. plumb writes rules in JSON with it, and compares the JSON
+of the kernel's rules with the JSON that it would write: so the spelling and spacing of a version of
+nft do not matter.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ TABLE = [(re.compile(rf"{pattern}(?: |$)"), make) for pattern, make in WORDS.ite
 
 
 def translate(spec: str) -> Json:
-    """A rule's words as the parts of a JSON rule: `expr`, and `comment` if it has one.
+    """Translate a rule's words to the parts of a JSON rule: `expr`, and `comment` if it has one.
 
     Raises:
         ValueError: a word is not in the table.
@@ -111,9 +111,10 @@ def translate(spec: str) -> Json:
 
 
 def written(rule: NftRule, counted: tuple[int, int] = (0, 0)) -> Json:
-    """A rule as one that can be added.
+    """The JSON rule that adds a rule.
 
     Args:
+        rule: the rule.
         counted: packets and bytes that its counter begins with.
     """
     parts = translate(rule.spec)
@@ -124,7 +125,10 @@ def written(rule: NftRule, counted: tuple[int, int] = (0, 0)) -> Json:
 
 
 def comparable(rule: Json) -> str:
-    """What a JSON rule does, without its handle, what it has counted, and the order of a set's elements."""
+    """A JSON rule as a text for comparison.
+
+    The text has neither the rule's handle nor its counts, and a set's elements are sorted.
+    """
     return json.dumps([rule.get("comment", ""), *map(_plain, rule["expr"])], sort_keys=True)
 
 

@@ -1,15 +1,13 @@
-"""The firewall writer for nftables of plumb's own.
+"""The firewall writer for nf_tables of plumb's own: a call is one transaction, of both families.
 
-All steps of one call are one transaction, of both families.
-
-The kernel knows a rule by its handle, a number, and so must whoever deletes one: the chain is
-listed, and the rule found by its words, or, where this version of nft has other words for it, by
-what they mean.
+The kernel identifies a rule by its handle, a number, and deletes it by that: so plumb lists the
+chain, and finds the rule by its words, or, where this version of nft prints other words for it, by
+its JSON.
 
 A rule that goes before another could be inserted at that one's handle; but libnftables then reads
-all rules of the table, 8 µs each, to see that it is there. So the other rule, where it is the last
-of its chain, is taken away and put back behind the new one instead, with what it has counted. It is
-one transaction: no packet meets the chain without it.
+all rules of the table, 8 µs each, to check the handle. So where the other rule is the last of its
+chain, plumb deletes it and adds it again behind the new one instead, with its counts. It is one
+transaction: no packet meets the chain without it.
 """
 
 from __future__ import annotations
@@ -71,7 +69,7 @@ class Nftables:
     def _retry(
         self, left: list[Step], refused: KernelRefused, *, again: bool, done: list[Step]
     ) -> None:
-        """A transaction failed: try it without what is gone already, or say which step it was."""
+        """Try a failed transaction without objects that are gone, or find the failed step."""
         try:
             if not again:
                 raise refused
@@ -82,7 +80,7 @@ class Nftables:
             raise StepFailed(error, culprit, done) from error
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """How they are now, from one listing a table."""
+        """Read things, each as it is now, from one listing a table."""
         tables: dict[tuple[NftFamily, str], Contents | None] = {}
 
         def now(thing: Thing) -> Thing | None:
@@ -96,14 +94,14 @@ class Nftables:
         return [now(thing) for thing in things]
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """The rules of a chain that are there, in the chain's order."""
-        mine = {
+        """The present ones of these rules of one chain, in the chain's order."""
+        known = {
             comparable(written(rule)["rule"]): rule for rule in rules if isinstance(rule, NftRule)
         }
-        if not mine:
+        if not known:
             return []
-        listed = _listed(next(iter(mine.values())))
-        return [mine[words] for words in dict.fromkeys(map(comparable, listed)) if words in mine]
+        listed = _listed(next(iter(known.values())))
+        return [known[words] for words in dict.fromkeys(map(comparable, listed)) if words in known]
 
 
 # -- writing ---------------------------------------------------------------
@@ -118,7 +116,7 @@ def _transact(steps: Sequence[Step], *, dry: bool = False) -> None:
 
 
 def _culprit(steps: Sequence[Step]) -> Step:
-    """The step that is refused: the last of the shortest beginning that the kernel would refuse."""
+    """Find the refused step, the last of the shortest prefix that the kernel would refuse."""
     good, bad = 0, len(steps)
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -134,9 +132,8 @@ def _commands(steps: Iterable[Step]) -> list[Json]:
     """The commands for these steps, one transaction's."""
     chains = _Chains()
     parts: list[list[Json]] = []
-    new: dict[
-        Key, list[Json]
-    ] = {}  # the rules that are added: each with what is added right before it
+    # The rules that are added, each with the commands that add others right before it.
+    new: dict[Key, list[Json]] = {}
     for step in steps:
         thing = step.thing
         assert isinstance(thing, Native)
@@ -167,9 +164,9 @@ def _commands(steps: Iterable[Step]) -> list[Json]:
 
 
 def _changed(thing: NftTable | NftMap | NftChain | NftElement, step: Step) -> list[Json]:
-    """A step as commands: `create` fails on what is there already.
+    """A step as commands: `create` fails where the object is there already.
 
-    A chain's policy can be changed where it is.
+    `add` changes a chain's policy in place.
     """
     if step.after is None:
         return [{"delete": _body(thing)}]
@@ -218,9 +215,9 @@ def _place(thing: NftMap | NftChain | NftElement) -> Json:
 
 
 class _Chains:
-    """What stands in the chains that one transaction is about, each listed once.
+    """Rules of the chains that one transaction is about, each chain listed once.
 
-    What it deletes stands there no more.
+    Rules that the transaction deletes are not found any more.
     """
 
     def __init__(self) -> None:
@@ -230,7 +227,7 @@ class _Chains:
         self._deleted: set[tuple[Key, int]] = set()
 
     def find(self, rule: NftRule) -> int | None:
-        """The handle of a rule, None where it is gone."""
+        """Find a rule's handle; None where the rule is gone."""
         chain = rule.key[:-1]
         if chain not in self._texts:
             self._list(rule)
@@ -246,20 +243,20 @@ class _Chains:
         )
 
     def _list(self, rule: NftRule) -> None:
-        """List a rule's chain in nft's words, of all listings the cheapest."""
-        text = _asked(f"list chain {rule.family} {rule.table} {rule.chain}", HANDLES)
+        """List a rule's chain in nft's words, the cheapest listing."""
+        text = _output(f"list chain {rule.family} {rule.table} {rule.chain}", HANDLES)
         self._texts[rule.key[:-1]] = text
         self._words[rule.key[:-1]] = _gathered(
             (spec, int(handle)) for spec, handle in LINE.findall(COUNTER.sub("counter", text))
         )
 
     def ends_with(self, rule: NftRule, handle: int) -> bool:
-        """Whether that is the last rule of a chain, as it was listed."""
+        """Check that a rule is the last of its chain, as it was listed."""
         *_, (_, last) = LINE.findall(self._texts[rule.key[:-1]])
         return bool(last == str(handle))
 
     def counted(self, rule: NftRule, handle: int) -> tuple[int, int]:
-        """Packets and bytes that a rule has counted."""
+        """A rule's counts, packets and bytes."""
         text = self._texts[rule.key[:-1]]
         line = next((words for words, number in LINE.findall(text) if int(number) == handle), "")
         counts = COUNTER.search(line)
@@ -286,7 +283,7 @@ class _Chains:
 
 
 def _gathered(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
-    """The handles of rules that are alike."""
+    """Handles of equal rules, by the text that they have in common."""
     found: dict[str, list[int]] = {}
     for what, handle in pairs:
         found.setdefault(what, []).append(handle)
@@ -297,10 +294,10 @@ def _gathered(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
 
 
 class Contents:
-    """What is in a table.
+    """Maps, chains and rules of a table.
 
     Args:
-        listed: what libnftables lists.
+        listed: the table's objects, as libnftables lists them.
     """
 
     def __init__(self, listed: Iterable[Json]) -> None:
@@ -321,7 +318,7 @@ class Contents:
                     self.rules.setdefault(found["chain"], set()).add(comparable(found))
 
     def find(self, thing: Native) -> Native | None:
-        """A thing as it is."""
+        """A thing as the table has it; None where it is not there."""
         match thing:
             case NftTable():
                 return thing
@@ -359,21 +356,21 @@ class Contents:
 
 
 def _contents(family: NftFamily, table: str) -> Contents | None:
-    """What is in a table, None where there is no such table."""
-    text = _asked(f"list table {family} {table}")
+    """List a table's contents; None where there is no such table."""
+    text = _output(f"list table {family} {table}")
     return Contents(json.loads(text)["nftables"]) if text else None
 
 
 def _listed(rule: NftRule) -> list[Json]:
-    """The rules of a rule's chain, as JSON; none where the chain is gone."""
-    text = _asked(f"list chain {rule.family} {rule.table} {rule.chain}")
+    """List the rules of a rule's chain, as JSON; none where the chain is gone."""
+    text = _output(f"list chain {rule.family} {rule.table} {rule.chain}")
     return [item["rule"] for item in json.loads(text)["nftables"] if "rule" in item] if text else []
 
 
-def _asked(question: str, flags: int = JSON) -> str:
-    """What libnftables answers; nothing where there is no such table or chain."""
+def _output(command: str, flags: int = JSON) -> str:
+    """Run a list command; empty where there is no such table or chain."""
     try:
-        return nft().run(question, question, flags=flags)
+        return nft().run(command, command, flags=flags)
     except KernelRefused as refused:
         if refused.errno != errno.ENOENT:
             raise

@@ -4,7 +4,7 @@ python-iptables calls the C library that iptables-legacy is made of: it fetches 
 kernel, changes the copy, and puts the whole table back in one system call, which fails if somebody
 else changed it meanwhile. iptables-legacy guards that with a lock file, which is taken here too.
 
-Two things about it cost a day each. The extension libxt_NAT.so, which holds MASQUERADE, SNAT and
+Two of its properties matter here. The extension libxt_NAT.so, which holds MASQUERADE, SNAT and
 DNAT for both families, registers its targets in its constructor, and only those of the family that
 is active when it is first loaded; the other family never gets them. So a private copy of it is
 loaded for each family. And a table object belongs to the namespace in which it was made: every use
@@ -33,7 +33,7 @@ from plumb.things.iptables import Chain, Family, Policy, Position, Rule
 Netfilter = Chain | Rule | Policy
 LOCK = os.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
 GONE = "does a matching rule exist"
-"""What libiptc says of a rule to delete that is not there."""
+"""Part of libiptc's error for a rule to delete that is not there."""
 PROTOCOL = {Family.V4: 2, Family.V6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 
 
@@ -42,9 +42,8 @@ def _iptc() -> Any:
     try:
         import iptc
         import iptc.xtables
-    except (
-        Exception
-    ) as error:  # python-iptables raises whatever ctypes does where the C libraries are missing
+    # Where the C libraries are missing, python-iptables raises any error of ctypes.
+    except Exception as error:
         raise Unsupported(
             f"python-iptables cannot be used: {error}", "install iptables (its C libraries)"
         ) from error
@@ -54,7 +53,7 @@ def _iptc() -> Any:
 
 
 def _load_nat(xtables: Any, number: int) -> None:
-    """Register the NAT targets of one family (see above)."""
+    """Register the NAT targets of one family, by a copy of libxt_NAT.so for it."""
     library = Path(os.environ.get("XTABLES_LIBDIR", "") or xtables._xtables_libdir) / "libxt_NAT.so"
     if not library.exists():
         return  # before iptables 1.8.8 each family had a library of its own
@@ -126,7 +125,7 @@ class Xtables:
         return table
 
     def _edit(self, table: Any, step: Step) -> None:
-        """One step on the copy of a table; what is gone already is no error when it is to go."""
+        """Take a step on a table's copy; to delete an object that is gone already is no error."""
         iptc, thing, adding = _iptc(), _thing(step), step.after is not None
         match thing:
             case Chain():
@@ -152,7 +151,7 @@ class Xtables:
                 iptc.Chain(table, thing.chain).set_policy(thing.verdict)
 
     def _delete(self, chain: Any, rule: Any) -> None:
-        """Have the C library find and delete it.
+        """Delete a rule by the C library's own search.
 
         To read a chain of a thousand rules into Python takes a tenth of a second.
         """
@@ -163,7 +162,7 @@ class Xtables:
                 raise
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """How they are now."""
+        """Read things, each as it is now."""
         tables: dict[tuple[Family, str], Any] = {}
         rules: dict[tuple[Family, str, str], list[Any]] = {}
 
@@ -189,13 +188,13 @@ class Xtables:
             return [now(thing) for thing in things]
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """The rules of a chain that are there, in the chain's order."""
-        mine = [rule for rule in rules if isinstance(rule, Rule)]
-        if not mine:
+        """The present ones of these rules of one chain, in the chain's order."""
+        known = [rule for rule in rules if isinstance(rule, Rule)]
+        if not known:
             return []
         with _lock():
-            there = self._rules(self._open(mine[0].family, mine[0].table), mine[0].chain)
-        translated = [(raw, rule) for rule in mine if (raw := self._translated(rule)) is not None]
+            there = self._rules(self._open(known[0].family, known[0].table), known[0].chain)
+        translated = [(raw, rule) for rule in known if (raw := self._translated(rule)) is not None]
         return [rule for found in there for raw, rule in translated if raw == found]
 
     def _rules(self, table: Any, chain: str) -> list[Any]:
@@ -204,10 +203,7 @@ class Xtables:
         return list(_iptc().Chain(table, chain).rules)
 
     def _translated(self, rule: Rule) -> Any:
-        """The rule, or None where it cannot be.
-
-        A jump to a chain that is gone has no translation.
-        """
+        """A rule's translation; None for a jump to a chain that is gone, which has none."""
         try:
             return translate(rule)
         except (_iptc().IPTCError, _iptc().XTablesError):
@@ -215,7 +211,7 @@ class Xtables:
 
 
 def translate(rule: Rule) -> Any:
-    """A rule's words as python-iptables' object."""
+    """Translate a rule's words to python-iptables' object."""
     iptc = _iptc()
     made = (iptc.Rule if rule.family is Family.V4 else iptc.Rule6)()
     owner: Any = made
@@ -230,14 +226,13 @@ def translate(rule: Rule) -> Any:
         elif word == "-j":
             owner = made.create_target(next(words))
         elif word in PLAIN:
-            setattr(
-                made, PLAIN[word], inverted + next(words).replace("ipv6-icmp", "icmpv6")
-            )  # iptables' two names for it
+            # iptables has two names for ICMPv6.
+            setattr(made, PLAIN[word], inverted + next(words).replace("ipv6-icmp", "icmpv6"))
         else:
             setattr(owner, word.removeprefix("--").replace("-", "_"), inverted + next(words))
         inverted = ""
-    # Some extensions fill in the last of it here (MASQUERADE its range's size): without it the rule
-    # is never found again.
+    # Some extensions complete their data here (MASQUERADE its range's size): without it no later
+    # comparison would find the rule.
     made.final_check()
     return made
 
@@ -247,7 +242,7 @@ PLAIN = {"-s": "src", "-d": "dst", "-i": "in_interface", "-o": "out_interface", 
 
 @contextmanager
 def _lock() -> Iterator[None]:
-    """The lock that iptables-legacy takes."""
+    """Hold the lock that iptables-legacy takes."""
     try:
         descriptor = os.open(LOCK, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Netlink: how this program talks to the kernel about networks, packet filters and sockets.
+"""Netlink: plumb's requests to the kernel about networks, packet filters and sockets.
 
 codec          messages and attributes to bytes and back; acknowledgements, errors
 connection     one socket: requests with an acknowledgement each, dumps, notifications
 rtnetlink      links, addresses, routes as pyroute2's message objects, many in one send
-nfnetlink      netfilter's subsystems: requests, nf_tables' transactions, what they report
+nfnetlink      netfilter's subsystems: requests, nf_tables' transactions, notifications
 ctnetlink      connection tracking's entries: listed with a filter, deleted
 genetlink      generic netlink: a family by its name, its commands, its multicast groups
 sock_diag      the sockets of a namespace, as ss(8) lists them

@@ -1,11 +1,11 @@
 """Network namespaces, and sockets in them.
 
 namespaces     makes, enters, holds and drops network namespaces
-setns          the calling thread's way into another namespace, and back
-references     namespaces that somebody names: by a file, by a process
-fork_into      runs a function in another place, in a fork
+setns          moves the calling thread into another namespace, and back
+references     namespaces by name: by a file, by a process
+fork_into      runs a function in other namespaces, in a fork
 sockets        opens sockets in a sandbox's namespace, for the agent
 fake_host      a host made of namespaces, which ends with its process
-snapshot       all that a test could leave behind on a host
+snapshot       all state that a test could leave behind on a host
 snapshot_rtnl  links, addresses, routes and rules for a snapshot, read fast
 """

@@ -1,8 +1,8 @@
 """Links, addresses, routes and rules of a namespace, read in a fraction of a millisecond.
 
-pyroute2's messages are made to be sent; to look at everything several times a second, they take too
-long. Here the kernel's answer to a dump is taken apart by hand, and of each object only what one
-would tell it by is kept: no counters, no lifetimes, no age.
+pyroute2's messages are made to be sent; to read everything several times a second, they take too
+long. plumb parses the kernel's answers to dumps itself, and keeps of each object only the
+attributes that identify it: no counters, no lifetimes, no age.
 """
 
 from __future__ import annotations
@@ -81,10 +81,7 @@ Attributes = dict[int, bytes]
 
 
 def links() -> list[dict[str, Any]]:
-    """The links of the calling thread's namespace.
-
-    Name, up, carrier, and addresses that can be used.
-    """
+    """The links of the calling thread's namespace: name, up, carrier, and usable addresses."""
     found: dict[int, dict[str, Any]] = {}
     with Connection(NETLINK_ROUTE) as kernel:
         for index, flags, said in _links(kernel):
@@ -107,10 +104,10 @@ def layer3() -> dict[str, list[str]]:
     A line each, in words like iproute2's.
     """
     with Connection(NETLINK_ROUTE) as kernel:
-        seen = list(_links(kernel))
-        names = {index: text(said[IFLA_IFNAME]) for index, _, said in seen}
+        found = list(_links(kernel))
+        names = {index: text(said[IFLA_IFNAME]) for index, _, said in found}
         return {
-            "links": sorted(_link(flags, said, names) for _, flags, said in seen),
+            "links": sorted(_link(flags, said, names) for _, flags, said in found),
             "addresses": sorted(
                 f"{_own_ip(family, said)}/{prefix} dev {names.get(index, index)}"
                 for family, prefix, _, index, said in _addresses(kernel)
@@ -192,7 +189,7 @@ def _rule(payload: bytes) -> str:
 
 
 def _links(kernel: Connection) -> Iterator[tuple[int, int, Attributes]]:
-    """Index, flags, attributes; without counters, which are half of the answer."""
+    """Yield index, flags and attributes of links; without counters, half of the answer."""
     body = bytes(IFINFOMSG.size) + attribute_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
     for payload in kernel.dump(RTM_GETLINK, body):
         _, _, index, flags, _ = IFINFOMSG.unpack_from(payload)
@@ -200,7 +197,7 @@ def _links(kernel: Connection) -> Iterator[tuple[int, int, Attributes]]:
 
 
 def _addresses(kernel: Connection) -> Iterator[tuple[int, int, int, int, Attributes]]:
-    """Family, prefix length, flags, link, attributes."""
+    """Yield family, prefix length, flags, link and attributes of addresses."""
     for payload in kernel.dump(RTM_GETADDR, bytes(IFADDRMSG.size)):
         family, prefix, flags, _, index = IFADDRMSG.unpack_from(payload)
         yield family, prefix, flags, index, attributes(payload, IFADDRMSG.size)

@@ -5,7 +5,7 @@ shim        runs beside each such command; standard library only
 files       makes and compares folders and files of a sandbox
 line_merge  merges plumb's lines with those that a user has written into a file
 host_files  the host's resolv.conf, hosts and host name
-adopt       becomes like another process: namespaces, folder, limits, signals
+adopt       takes over another process's namespaces, folder, limits and signals
 caller      the process that called for a command
 title       the name that `ps` shows for a process
 """

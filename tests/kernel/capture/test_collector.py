@@ -112,7 +112,7 @@ def test_every_rule_that_a_packet_meets_is_told(
     assert told(records)[:5] == steps
     assert {step.backend for step in records.ruled} == {"legacy" if firewall == "legacy" else "nft"}
     assert {step.place for step in records.ruled} == {crossroads.host}
-    arrived = next(each for each in records.seen if each.place == crossroads.box)
+    arrived = next(each for each in records.frames if each.place == crossroads.box)
     assert struct.pack(">H", PORT) == arrived.frame[36:38] if version == 4 else arrived.frame[56:58]
 
 
@@ -161,7 +161,7 @@ def test_a_policy_that_drops_is_the_last_word(
         "wall" if firewall == "native" else "FORWARD",
     )
     assert last.verdict == ("" if firewall == "legacy" else "drop")
-    assert set(way(records.seen)) == {"lan:port0>", ">host:eth0"}
+    assert set(way(records.frames)) == {"lan:port0>", ">host:eth0"}
 
 
 def test_a_legacy_rule_without_a_condition_is_told_as_if_it_were_the_end(
@@ -235,7 +235,7 @@ def test_an_echo_is_known_by_its_identifier(crossroads: Crossroads, version: int
         RuleKind.POLICY,
         RuleKind.POLICY,
     ]
-    assert way(records.seen)[:2] == ["lan:port0>", ">host:eth0"]
+    assert way(records.frames)[:2] == ["lan:port0>", ">host:eth0"]
 
 
 def test_what_a_bridge_asks_is_told_where_it_is_wanted(crossroads: Crossroads) -> None:
@@ -286,7 +286,7 @@ def test_collecting_ends_as_soon_as_there_is_enough(crossroads: Crossroads) -> N
     with crossroads.listening(), crossroads.collector(mine) as trace:
         crossroads.knock(mine, HOST[4])
         before = time.monotonic()
-        records = trace.collect(5.0, lambda records: way(records.seen)[-1:] != [])
+        records = trace.collect(5.0, lambda records: way(records.frames)[-1:] != [])
         assert time.monotonic() - before < 1.0
         assert trace.missing == []
         assert trace.lost() == 0
@@ -336,7 +336,7 @@ def test_a_namespace_of_somebody_elses_process_will_do(crossroads: Crossroads) -
             [Netns("its", f"/proc/{pid}/ns/net")], mine, memory=crossroads.memory
         ) as trace:
             crossroads.knock(mine)
-            assert way(trace.collect(0.02).seen) == [">its:eth0", "its:eth0>"]
+            assert way(trace.collect(0.02).frames) == [">its:eth0", "its:eth0>"]
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
@@ -381,7 +381,7 @@ def test_the_kernel_stamps_packets_before_the_first_one_comes(crossroads: Crossr
         with crossroads.collector(mine) as trace:
             crossroads.knock(mine)
             seen = [
-                each for each in trace.collect(0.01).seen if belongs_to_question(each.frame, mine)
+                each for each in trace.collect(0.01).frames if belongs_to_question(each.frame, mine)
             ]
         assert way(tuple(seen))[:5] == [
             "lan:port0>",

@@ -27,7 +27,7 @@ def dropped(crossroads: Crossroads, mine: Flow, ip: str = "") -> list[KernelDrop
         crossroads.collector(mine) as trace,
     ):
         crossroads.knock(mine, ip, seconds=0.3)
-        return [each for each in drops.read(trace.collect(0.02).seen) if each.sure]
+        return [each for each in drops.read(trace.collect(0.02).frames) if each.sure]
 
 
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
@@ -98,7 +98,7 @@ def test_trace_points_tell_as_much_as_the_monitor(watched: Crossroads) -> None:
             watched.collector(mine) as trace,
         ):
             watched.knock(mine, seconds=0.3)
-            found = [each for each in events.read(trace.collect(0.02).seen) if each.sure]
+            found = [each for each in events.read(trace.collect(0.02).frames) if each.sure]
     except OSError as error:
         pytest.skip(f"there is no tracefs for us: {error}")
     assert [(each.reason, each.place, each.dev) for each in found] == [
@@ -116,7 +116,7 @@ def test_what_others_lose_is_not_the_flows(watched: Crossroads) -> None:
         watched.collector(mine) as trace,
     ):
         watched.knock(others, seconds=0.1)
-        assert [each for each in drops.read(trace.collect(0.02).seen) if each.sure] == []
+        assert [each for each in drops.read(trace.collect(0.02).frames) if each.sure] == []
 
 
 def test_a_packet_that_arrives_is_not_dropped(watched: Crossroads) -> None:

@@ -149,7 +149,7 @@ def test_what_is_said_is_what_happens(
     guard(rules, before=SETS) if ending == "a policy" else guard(
         f"{rules}; counter reject", "accept", before=SETS
     )
-    found = foreign_chains.walls("nf_tables")
+    found = foreign_chains.firewalls("nf_tables")
 
     assert [(wall.table, wall.chain, wall.priority) for wall in found] == [("guard", "wall", 10)]
     assert {version: stopped(found, version) for version in (4, 6)} == {
@@ -170,7 +170,7 @@ def test_who_names_the_bridge_has_thought_of_it(what: str, lab: Lab) -> None:
     """A rule that accepts what comes from the bridge is enough, whatever else it asks for."""
     guard(DELIBERATE[what], before="chain some {; tcp dport 443 accept; }")
 
-    assert not stopped(foreign_chains.walls("nf_tables"))
+    assert not stopped(foreign_chains.firewalls("nf_tables"))
 
 
 @pytest.mark.parametrize(
@@ -188,8 +188,8 @@ def test_published_ports_need_a_way_in(rules: str, stops: bool, lab: Lab) -> Non
     """What lets containers out and answers in does not let in what comes to a published port."""
     guard(rules)
 
-    assert stopped(foreign_chains.walls("nf_tables"), ways=[TrafficKind.IN]) is stops
-    assert not stopped(foreign_chains.walls("nf_tables"))
+    assert stopped(foreign_chains.firewalls("nf_tables"), ways=[TrafficKind.IN]) is stops
+    assert not stopped(foreign_chains.firewalls("nf_tables"))
 
 
 @pytest.mark.parametrize(("hook", "side"), [("prerouting", "iifname"), ("postrouting", "oifname")])
@@ -199,11 +199,11 @@ def test_other_hooks_on_the_way(hook: str, side: str, shop: tuple[Lab, Host], cl
     The side of the bridge is looked at.
     """
     guard(f'{side} "eth0" accept', hook=hook)
-    assert stopped(foreign_chains.walls("nf_tables"))
+    assert stopped(foreign_chains.firewalls("nf_tables"))
     assert not passes(*shop)
     sh(f'nft add rule inet guard wall {side} "br-shop" accept')
 
-    assert not stopped(foreign_chains.walls("nf_tables"))
+    assert not stopped(foreign_chains.firewalls("nf_tables"))
     assert passes(*shop)
 
 
@@ -233,7 +233,7 @@ def test_what_is_no_wall(table: str, chain: str, lab: Lab) -> None:
     """Other hooks, other families, chains that no packet passes, and those of plumb and of Docker."""
     sh(f"nft 'table {table} {{ chain {chain}; }}'")
 
-    assert foreign_chains.walls("nf_tables") == []
+    assert foreign_chains.firewalls("nf_tables") == []
 
 
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
@@ -243,7 +243,7 @@ def test_the_other_iptables(variant: str, backend: str, lab: Lab) -> None:
     sh(f"iptables-{variant} -P FORWARD DROP; ip6tables-{variant} -P FORWARD DROP")
     own = {"nf_tables": "nft", "legacy": "legacy"}.get(backend)
 
-    found = [wall.tool for wall in foreign_chains.walls(backend)]
+    found = [wall.tool for wall in foreign_chains.firewalls(backend)]
     assert found == ([] if own == variant else [f"iptables-{variant}", f"ip6tables-{variant}"])
 
 
@@ -278,12 +278,12 @@ def test_rules_of_the_other_iptables(variant: str, rules: list[str], stops: bool
     for rule in [*rules, "-j REJECT"]:
         sh(f"{tool} -A FORWARD {rule}")
 
-    assert stopped(foreign_chains.walls("nftables")) is stops
+    assert stopped(foreign_chains.firewalls("nftables")) is stops
 
 
 def test_nothing_is_loaded_by_looking(lab: Lab) -> None:
     """Where there are no legacy tables there are none afterwards."""
-    assert foreign_chains.walls("nf_tables") == []
+    assert foreign_chains.firewalls("nf_tables") == []
     assert labs.within(lab.netns, "cat /proc/thread-self/net/ip_tables_names", check=False) == ""
 
 

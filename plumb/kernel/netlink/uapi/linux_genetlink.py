@@ -1,4 +1,4 @@
-"""linux/genetlink.h: generic netlink's controller, and families that have no protocol of their own."""
+"""linux/genetlink.h: generic netlink's controller, and families over generic netlink."""
 
 from __future__ import annotations
 
