@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from plumb import Host
 from tests import labs, needs, sampling
@@ -15,8 +16,15 @@ from tests.memory_host import MemoryHosts
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse the machine's own network namespace, and give Hypothesis the seed of the sample."""
+    """Refuse the machine's own network namespace, and give Hypothesis the seed of the sample.
+
+    A busy machine is no failure: Hypothesis has no deadline and may generate slowly.
+    """
     labs.refuse_the_machine()
+    settings.register_profile(
+        "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("patient")
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(sampling.seed())
 

@@ -379,6 +379,7 @@ def test_what_is_gone_already_counts_as_removed(running: str) -> None:
     assert host_ports.trial("tcp", LOCAL, 8080) == 0
 
 
+@pytest.mark.alone
 def test_many_ports_are_one_request(running: str) -> None:
     """Two thousand ports and proxies come and go in well under a second each, and cost the agent
     next to no memory.

@@ -156,6 +156,7 @@ def test_a_lab_is_no_leak() -> None:
     watch.judge("test_it.py::test_clean")
 
 
+@pytest.mark.alone
 def test_looking_is_cheap() -> None:
     """Two looks at the host take less than 20 ms, on this machine when it is not busy.
 

@@ -70,6 +70,7 @@ def test_waiting_for_a_server(lab: Lab) -> None:
             web.wait_listening(80, seconds=0.05)
 
 
+@pytest.mark.alone
 def test_waiting_for_carrier_is_told_by_the_kernel(lab: Lab) -> None:
     """A link that gets carrier ends the wait at once, not at the next look."""
     web = lab.container("web", networks=lab.network("net"))

@@ -172,6 +172,7 @@ def test_a_truncated_answer_is_the_clients_to_ask_again(patient: Process) -> Non
 # -- which servers ---------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_up_to_three_servers_are_asked_in_order(process: Process) -> None:
     """Each has its seconds; then it is an error. A fourth is never asked."""
     process.serve(upstreams=[HOST, OTHER, THIRD, FOURTH])
@@ -205,6 +206,7 @@ def test_a_server_that_fails_or_refuses_is_passed_over(
             assert ips(told(client)) == ["10.0.0.1"]
 
 
+@pytest.mark.alone
 def test_a_host_where_nobody_listens_is_passed_over_at_once(patient: Process) -> None:
     """ICMP says so."""
     with elsewhere("127.0.0.2") as server, patient.asking() as client:

@@ -131,6 +131,7 @@ def test_a_server_that_talks_nonsense_is_passed_over(patient: Process, made: Cha
         assert ips(told(client)) == ["10.0.0.1"]
 
 
+@pytest.mark.alone
 def test_names_that_go_round_in_circles_hold_up_nobody(patient: Process) -> None:
     """Thousands of records about a local address, each with a name of the longest kind, or one that
     points at itself.
@@ -185,6 +186,7 @@ def test_a_tcp_server_that_fails_is_passed_over(patient: Process, how: str) -> N
         assert client.recv(1 << 16)[4:] == made[2:]
 
 
+@pytest.mark.alone
 def test_a_tcp_server_that_never_answers_is_passed_over_in_time(process: Process) -> None:
     """Whether it accepts and is silent, or sends a byte now and then."""
     with elsewhere_tcp(), elsewhere_tcp("127.0.0.2") as two, process.asking(tcp=True) as client:

@@ -253,6 +253,7 @@ def test_who_does_not_come_to_an_end_is_hung_up_on(process: Process, said: bytes
         assert hung_up(client, 1)
 
 
+@pytest.mark.alone
 def test_a_byte_now_and_then_is_not_enough(process: Process) -> None:
     """What counts is a question."""
     with process.asking(tcp=True) as client:

@@ -170,6 +170,7 @@ def test_a_network_that_was_named_anew_is_known_by_the_new_name() -> None:
     assert (found(made, "web.old"), found(made, "web.new")) == (None, ["172.18.0.2"])
 
 
+@pytest.mark.alone
 def test_what_it_costs_does_not_depend_on_how_many_there_are() -> None:
     """Ten thousand who share an alias are put and dropped in the time that as many without take,
     more or less.

@@ -279,6 +279,7 @@ def test_what_a_vxlan_carries_is_told(crossroads: Crossroads) -> None:
     assert [step.table for step in records.ruled] == ["way"]
 
 
+@pytest.mark.alone
 def test_collecting_ends_as_soon_as_there_is_enough(crossroads: Crossroads) -> None:
     """And what was said before the last packet that was seen is there by then."""
     furnish("native", 4)
