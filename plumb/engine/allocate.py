@@ -258,3 +258,53 @@ def renewed(op: Operation, box: Sandbox) -> Sandbox:
 def _with_ports(op: Operation, box: Sandbox) -> Sandbox:
     udp, tcp = op.system.spare(op.layout.namespace(box.id), (box.dns_udp, box.dns_tcp))
     return replace(box, dns_udp=udp, dns_tcp=tcp)
+
+
+ADJECTIVES = (
+    "brisk",
+    "calm",
+    "clear",
+    "deft",
+    "eager",
+    "fair",
+    "gentle",
+    "keen",
+    "lucid",
+    "merry",
+    "neat",
+    "quick",
+    "sound",
+    "steady",
+    "tidy",
+    "witty",
+)
+NOUNS = (
+    "baran",
+    "cerf",
+    "clark",
+    "davies",
+    "deering",
+    "floyd",
+    "jacobson",
+    "kahn",
+    "karels",
+    "kleinrock",
+    "licklider",
+    "metcalfe",
+    "mockapetris",
+    "perlman",
+    "pouzin",
+    "postel",
+)
+"""Of people who made networks."""
+
+
+def random_name(op: Operation) -> str:
+    """A name for a container that was not given one, as Docker makes them up."""
+    while True:
+        name = f"{op.system.choice(ADJECTIVES)}_{op.system.choice(NOUNS)}"
+        if op.named(Sandbox, name) is None:
+            return name
+        name += op.system.choice("0123456789")
+        if op.named(Sandbox, name) is None:
+            return name

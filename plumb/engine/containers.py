@@ -12,56 +12,6 @@ from plumb.errors import Conflict, Invalid
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
 
-ADJECTIVES = (
-    "brisk",
-    "calm",
-    "clear",
-    "deft",
-    "eager",
-    "fair",
-    "gentle",
-    "keen",
-    "lucid",
-    "merry",
-    "neat",
-    "quick",
-    "sound",
-    "steady",
-    "tidy",
-    "witty",
-)
-NOUNS = (
-    "baran",
-    "cerf",
-    "clark",
-    "davies",
-    "deering",
-    "floyd",
-    "jacobson",
-    "kahn",
-    "karels",
-    "kleinrock",
-    "licklider",
-    "metcalfe",
-    "mockapetris",
-    "perlman",
-    "pouzin",
-    "postel",
-)
-"""Of people who made networks."""
-
-
-def random_name(op: Operation) -> str:
-    """A name for a container that was not given one, as Docker makes them up."""
-    while True:
-        name = f"{op.system.choice(ADJECTIVES)}_{op.system.choice(NOUNS)}"
-        if op.named(Sandbox, name) is None:
-            return name
-        name += op.system.choice("0123456789")
-        if op.named(Sandbox, name) is None:
-            return name
-
-
 # -- create ---------------------------------------------------------------
 
 
@@ -76,7 +26,7 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
         Conflict: the name is in use.
         Invalid: what was asked for does not go together.
     """
-    name = opt.object_name(wish.name, "container") if wish.name else random_name(op)
+    name = opt.object_name(wish.name, "container") if wish.name else allocate.random_name(op)
     rival = op.named(Sandbox, name)
     if rival is not None:
         raise Conflict(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import groupby
 
 from plumb.errors import KernelRefused
-from plumb.kernel.net import links
+from plumb.kernel.net import carrier
 from plumb.kernel.netns import namespaces
 from plumb.kernel.writers import WRITERS
 from plumb.plan import Step, StepFailed
@@ -66,7 +66,7 @@ class LinuxKernel:
         """
         raised = {(step.after.ns, step.after.dev) for step in steps if isinstance(step.after, Up)}
         new = [step.after for step in steps if isinstance(step.after, Veth) and step.before is None]
-        links.await_running([veth.name for veth in new if (veth.peer_ns, veth.peer) in raised])
+        carrier.await_running([veth.name for veth in new if (veth.peer_ns, veth.peer) in raised])
         # A port that is only held anew, by an agent that was killed, has its rules and its flows
         # still.
         ruled = any(isinstance(step.thing, InChain) for step in steps)

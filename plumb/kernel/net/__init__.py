@@ -2,6 +2,7 @@
 
 links               takes steps on links, addresses and routes, and looks at them
 link_messages       things as messages: RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE
+carrier             waits until new links run
 sysctl              reads and writes /proc/sys
 host_links          the host's links, as plumb reads them before it builds a network
 inventory           links, addresses and neighbours of a namespace, and ends of veth pairs

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import socket
-import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
@@ -32,7 +29,6 @@ from plumb.kernel.netlink.codec import NetlinkAck
 from plumb.kernel.netlink.connection import BATCH
 from plumb.kernel.netlink.rtnetlink import Message, RouteSocket, ifaddrmsg, ifinfmsg, rtmsg
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
-    IFF_RUNNING,
     IFF_UP,
     RT_TABLE_MAIN,
     RTM_DELLINK,
@@ -48,7 +44,6 @@ from plumb.things import Thing
 from plumb.things.layer3 import Address, Route
 from plumb.things.links import Bridge, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
 
-SIOCGIFFLAGS = 0x8913  # linux/sockios.h
 MANY = 2  # veth pairs from this number on are removed together
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
 HINTS = {
@@ -379,30 +374,3 @@ def main_table(kernel: RouteSocket, version: int) -> Iterator[Any]:
     for found in kernel.dump(RTM_GETROUTE, body):
         if (found.get_attr("RTA_TABLE") or found["table"]) == RT_TABLE_MAIN:
             yield found
-
-
-def await_running(devs: Sequence[str], seconds: float = 5.0) -> None:
-    """Wait until links are not only up but running, so that the first packet is not lost.
-
-    A veth runs when both its ends are up; the kernel says so a moment later, from its link-watch
-    work queue.
-    """
-    if not devs:
-        return
-    deadline = time.monotonic() + seconds
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inet:
-        for dev in devs:
-            while not _running(inet, dev) and time.monotonic() < deadline:
-                time.sleep(0.0002)
-
-
-def _running(inet: socket.socket, dev: str) -> bool:
-    """Check that a link runs, or is gone.
-
-    The ioctl returns the flags alone, netlink's answer forty other attributes as well.
-    """
-    try:
-        answer = fcntl.ioctl(inet, SIOCGIFFLAGS, struct.pack("16sH14x", dev.encode(), 0))
-    except OSError:
-        return True
-    return bool(struct.unpack_from("H", answer, 16)[0] & IFF_RUNNING)
