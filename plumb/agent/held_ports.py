@@ -12,9 +12,10 @@ from plumb.agent.loop import Loop
 from plumb.agent.proxy.splice import Pool
 from plumb.agent.proxy.tcp import StreamProxy
 from plumb.agent.proxy.udp import DatagramProxy
+from plumb.kernel import agent_verbs as verbs
+from plumb.kernel.agent_verbs import PORT_VERBS
 from plumb.kernel.ports import host_ports
 
-PORT_VERBS = ("hold", "retarget", "proxy", "unproxy", "release")
 Target = tuple[str, int]
 Port = tuple[str, str, int]
 
@@ -48,11 +49,11 @@ class Ports:
             OSError: EEXIST, it is so already; ENOENT, the port is not held; any error of bind.
         """
         {
-            "hold": self._hold,
-            "retarget": self._retarget,
-            "proxy": self._proxy,
-            "unproxy": self._unproxy,
-            "release": self._release,
+            verbs.HOLD: self._hold,
+            verbs.RETARGET: self._retarget,
+            verbs.PROXY: self._proxy,
+            verbs.UNPROXY: self._unproxy,
+            verbs.RELEASE: self._release,
         }[verb](port, target)
 
     def _hold(self, port: Port, target: Target) -> None:

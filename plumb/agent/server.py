@@ -64,6 +64,7 @@ from plumb.agent.held_ports import Ports, parse_port_row
 from plumb.agent.loop import IN, OUT, Loop
 from plumb.agent.prefork_supervisor import PreforkSupervisor
 from plumb.kernel import agent_socket
+from plumb.kernel.agent_verbs import DNS_VERBS
 
 if TYPE_CHECKING:
     from plumb.agent.dns.servers import Embedded
@@ -79,7 +80,6 @@ RESERVED_FDS = 2
 """Reserved file descriptors: one for a new connection, one to find out its user."""
 CHECK_INTERVAL = 5.0
 """Seconds between two checks that the agent's folder still exists."""
-DNS_VERBS = ("serve", "unserve", "name", "unname")
 
 
 class Control:

@@ -14,6 +14,7 @@ from plumb.address import IPAddress
 from plumb.cli import common
 from plumb.cli.common import F
 from plumb.errors import Invalid
+from plumb.kernel import agent_verbs as verbs
 from plumb.model.paths import Layout
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _on_port(function: F) -> F:
 _to_container = click.argument("target", metavar="CONTAINER:PORT")
 
 
-@agent.command("hold")
+@agent.command(verbs.HOLD)
 @_on_port
 @_to_container
 def hold(protocol: str, address: str, target: str) -> None:
@@ -107,7 +108,7 @@ def hold(protocol: str, address: str, target: str) -> None:
     _make(HostPort(_folder(), protocol, *_place(address), *_place(target)))
 
 
-@agent.command("release")
+@agent.command(verbs.RELEASE)
 @_on_port
 def release(protocol: str, address: str) -> None:
     """Release a port."""
@@ -116,7 +117,7 @@ def release(protocol: str, address: str) -> None:
     _take(HostPort(_folder(), protocol, *_place(address), *_place(address)), None)
 
 
-@agent.command("proxy")
+@agent.command(verbs.PROXY)
 @_on_port
 @_to_container
 def proxy(protocol: str, address: str, target: str) -> None:
@@ -129,7 +130,7 @@ def proxy(protocol: str, address: str, target: str) -> None:
     _make(Proxy(_folder(), protocol, *_place(address), *_place(target)))
 
 
-@agent.command("unproxy")
+@agent.command(verbs.UNPROXY)
 @_on_port
 def unproxy(protocol: str, address: str) -> None:
     """Cut off a port's connections, and drop what arrives."""
@@ -138,7 +139,7 @@ def unproxy(protocol: str, address: str) -> None:
     _take(Proxy(_folder(), protocol, *_place(address), *_place(address)), None)
 
 
-@agent.command("serve")
+@agent.command(verbs.SERVE)
 @click.argument("namespace", metavar="FILE")
 @click.argument("udp", type=click.IntRange(1, 65535))
 @click.argument("tcp", type=click.IntRange(1, 65535))
@@ -200,7 +201,7 @@ def serve(
     )
 
 
-@agent.command("unserve")
+@agent.command(verbs.UNSERVE)
 @click.argument("namespace", metavar="FILE")
 def unserve(namespace: str) -> None:
     """Answer no more in a sandbox."""
@@ -209,7 +210,7 @@ def unserve(namespace: str) -> None:
     _take(Resolver(_folder(), namespace, 1, 1), None)
 
 
-@agent.command("name")
+@agent.command(verbs.NAME)
 @click.argument("endpoint", metavar="ENDPOINT-ID")
 @click.argument("network", metavar="NETWORK-ID")
 @click.argument("title", metavar="NETWORK")
@@ -243,7 +244,7 @@ def name_(
     _make(Names(_folder(), endpoint, network, title, names, tuple(map(address, ip)), tuple(ports)))
 
 
-@agent.command("unname")
+@agent.command(verbs.UNNAME)
 @click.argument("endpoint", metavar="ENDPOINT-ID")
 def unname(endpoint: str) -> None:
     """Forget the names of an endpoint."""

@@ -16,5 +16,7 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     capture       records packets, rule traces and drops for a trace
     features      tries which features this kernel has
     agent_client  starts, asks and ends the agent, for the engine
+    agent_rows    what an agent has, as rows of requests and answers
+    agent_verbs   the verbs of requests and of `plumb agent`
     agent_socket  the agent's sockets and lock, and the check of a client's rights
 """

@@ -7,7 +7,6 @@ ports along: they count as removed, and are not there.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import os
@@ -17,7 +16,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address, ip_address
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,12 +23,13 @@ from typing import Any
 from plumb import root
 from plumb.errors import KernelRefused, PlumbError
 from plumb.kernel import agent_socket
+from plumb.kernel.agent_rows import Row, rows_of, things_of
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.gratuitous_arp import Target
 from plumb.kernel.ports import host_ports
 from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
-from plumb.things.dns import NamedPort, Names, Resolver, Upstream
+from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy, at
 
 PATIENCE = 10.0
@@ -49,8 +48,6 @@ LAUNCH = "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; fr
 
 Python starts without its folders of libraries, which it would have to look for; it is told two,
 plumb's and that of dnspython, which the agent loads when it serves names."""
-
-Row = tuple[Any, ...]
 
 
 class PortRefused(KernelRefused):
@@ -89,7 +86,9 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
         answer = _listed(folder, _asked(thing for thing in things if _folder(thing) == folder))
         if answer is not None:
             agent = Agent(folder, " ".join(map(str, agent_socket.running(folder))))
-            now.update(((folder, thing.key), thing) for thing in (agent, *_things(folder, answer)))
+            now.update(
+                ((folder, thing.key), thing) for thing in (agent, *things_of(folder, answer))
+            )
     return [now.get((_folder(thing), thing.key)) for thing in things]
 
 
@@ -115,7 +114,7 @@ def held(folder: str, asked: Mapping[str, Sequence[Any]] | None = None) -> list[
             "resolvers" (namespace files), "names" (endpoint ids).
     """
     answer = _listed(folder, asked)
-    return None if answer is None else _things(folder, answer)
+    return None if answer is None else things_of(folder, answer)
 
 
 def _listed(folder: str, asked: Mapping[str, Sequence[Any]] | None) -> dict[str, Any] | None:
@@ -133,52 +132,6 @@ def _listed(folder: str, asked: Mapping[str, Sequence[Any]] | None) -> dict[str,
             hint="'plumb repair' ends it and starts another",
         ) from error
     return answer
-
-
-def _things(folder: str, answer: Mapping[str, Any]) -> list[OfAgent]:
-    found: list[OfAgent] = []
-    for protocol, ip, port, to_ip, to_port, proxied_ip, proxied_port in answer["ports"]:
-        found.append(HostPort(folder, protocol, ip_address(ip), port, ip_address(to_ip), to_port))
-        if proxied_ip:
-            found.append(
-                Proxy(folder, protocol, ip_address(ip), port, ip_address(proxied_ip), proxied_port)
-            )
-    return [
-        *found,
-        *(_resolver(folder, **row) for row in answer["resolvers"]),
-        *(_names(folder, **row) for row in answer["names"]),
-    ]
-
-
-def _resolver(
-    folder: str,
-    *,
-    ip: str,
-    networks: list[str],
-    links: list[list[str]],
-    upstreams: list[list[Any]],
-    **row: Any,
-) -> Resolver:
-    return Resolver(
-        folder,
-        ip=IPv4Address(ip),
-        networks=tuple(networks),
-        links=tuple((net, alias, name) for net, alias, name in links),
-        upstreams=tuple(Upstream(ip_address(ip), inside) for ip, inside in upstreams),
-        **row,
-    )
-
-
-def _names(
-    folder: str, *, names: list[str], ips: list[str], ports: list[list[Any]], **row: Any
-) -> Names:
-    return Names(
-        folder,
-        names=tuple(names),
-        ips=tuple(map(ip_address, ips)),
-        ports=tuple(NamedPort(*port) for port in ports),
-        **row,
-    )
 
 
 def _folder(thing: Thing) -> str:
@@ -225,7 +178,7 @@ def _batches(steps: list[Step]) -> Iterator[list[tuple[Step, list[Row]]]]:
     batch: list[tuple[Step, list[Row]]] = []
     size = 0
     for step in steps:
-        rows = _rows(step)
+        rows = rows_of(step)
         batch.append((step, rows))
         size += len(json.dumps(rows))
         if size > REQUEST:
@@ -255,51 +208,6 @@ def _take_rows(folder: str, batch: list[tuple[Step, list[Row]]], done: list[Step
         failed = rows[answer["done"]][0]
         done += steps[: steps.index(failed)]
         raise StepFailed(_refusal(failed, answer["errno"], answer["said"]), failed, done)
-
-
-def _rows(step: Step) -> list[Row]:
-    """What to ask the agent for."""
-    thing = step.thing
-    match thing:
-        case HostPort() | Proxy():
-            words = (
-                ("hold", "retarget", "release")
-                if isinstance(thing, HostPort)
-                else ("proxy", "", "unproxy")
-            )
-            made, changed, removed = (
-                (word, thing.protocol, str(thing.ip), thing.port, str(thing.to_ip), thing.to_port)
-                for word in words
-            )
-            if step.before is None or step.after is None:
-                return [removed if step.after is None else made]
-            return [changed] if changed[0] else [removed, made]
-        case Resolver():
-            moves = isinstance(step.before, Resolver) and (step.before.udp, step.before.tcp) != (
-                thing.udp,
-                thing.tcp,
-            )
-            gone = [("unserve", thing.ns)] if step.after is None or moves else []
-            return [*gone, *([("serve", _told(thing))] if step.after else [])]
-        case Names():
-            return [("unname", thing.endpoint) if step.after is None else ("name", _told(thing))]
-    raise NotImplementedError(type(thing))
-
-
-def _told(thing: Resolver | Names) -> dict[str, Any]:
-    """A thing in the agent's words: its fields."""
-    fields = {
-        each.name: getattr(thing, each.name)
-        for each in dataclasses.fields(thing)
-        if each.name != "agent"
-    }
-    if isinstance(thing, Names):
-        return {**fields, "ips": [str(ip) for ip in thing.ips]}
-    return {
-        **fields,
-        "ip": str(thing.ip),
-        "upstreams": [(str(server.ip), server.inside) for server in thing.upstreams],
-    }
 
 
 def _refusal(step: Step, number: int, said: str) -> KernelRefused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
+from plumb.kernel import agent_verbs as verbs
 from plumb.model.paths import DEFAULT_ROOT, Layout
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy, at
@@ -28,14 +29,14 @@ def _port(thing: HostPort | Proxy, verb: str) -> str:
 
 
 def add_port_or_proxy(thing: HostPort | Proxy) -> list[str]:
-    verb = "hold" if isinstance(thing, HostPort) else "proxy"
+    verb = verbs.HOLD if isinstance(thing, HostPort) else verbs.PROXY
     return [
         _agent(thing.agent, f"{_port(thing, verb)} {shlex.quote(at(thing.to_ip, thing.to_port))}")
     ]
 
 
 def remove_port_or_proxy(thing: HostPort | Proxy) -> list[str]:
-    verb = "release" if isinstance(thing, HostPort) else "unproxy"
+    verb = verbs.RELEASE if isinstance(thing, HostPort) else verbs.UNPROXY
     return [_agent(thing.agent, _port(thing, verb))]
 
 
@@ -53,13 +54,14 @@ def add_resolver(thing: Resolver) -> list[str]:
     flags = ("" if thing.outside else " --no-way-out") + (" --ndots" if thing.ndots else "")
     return [
         _agent(
-            thing.agent, f"serve {shlex.quote(thing.ns)} {thing.udp} {thing.tcp}{options}{flags}"
+            thing.agent,
+            f"{verbs.SERVE} {shlex.quote(thing.ns)} {thing.udp} {thing.tcp}{options}{flags}",
         )
     ]
 
 
 def remove_resolver(thing: Resolver) -> list[str]:
-    return [_agent(thing.agent, f"unserve {shlex.quote(thing.ns)}")]
+    return [_agent(thing.agent, f"{verbs.UNSERVE} {shlex.quote(thing.ns)}")]
 
 
 def add_names(thing: Names) -> list[str]:
@@ -68,10 +70,10 @@ def add_names(thing: Names) -> list[str]:
     return [
         _agent(
             thing.agent,
-            f"name {thing.endpoint} {thing.network} {shlex.quote(thing.title)}{options}",
+            f"{verbs.NAME} {thing.endpoint} {thing.network} {shlex.quote(thing.title)}{options}",
         )
     ]
 
 
 def remove_names(thing: Names) -> list[str]:
-    return [_agent(thing.agent, f"unname {thing.endpoint}")]
+    return [_agent(thing.agent, f"{verbs.UNNAME} {thing.endpoint}")]

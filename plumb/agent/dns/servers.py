@@ -20,6 +20,7 @@ from plumb.agent.dns.limits import Limits, ServerContext, SocketOpener
 from plumb.agent.dns.server import Resolver, Served
 from plumb.agent.dns.zone import Entry
 from plumb.agent.loop import Loop
+from plumb.kernel.agent_verbs import NAME, SERVE, UNSERVE
 
 PIECES = (
     "importlib.metadata",
@@ -69,16 +70,16 @@ class Embedded:
         Raises:
             ValueError, TypeError, KeyError: the row is not valid.
         """
-        if verb == "serve":
+        if verb == SERVE:
             served = _served(**value)
             return lambda: self._serve(served)
-        if verb == "name":
+        if verb == NAME:
             entry = _entry(**value)
             return lambda: self._context.zone.put(entry)
         which = _text(value)
         return (
             (lambda: self._unserve(which))
-            if verb == "unserve"
+            if verb == UNSERVE
             else (lambda: self._context.zone.drop(which))
         )
 
