@@ -376,7 +376,9 @@ def test_every_thing_is_needed(name: str) -> None:
         for thing in sample(worth, name):
             cut(host, thing)
 
-            assert broken(made, places, scene.patience), f"nobody misses {thing}"
+            # A packet that comes through may be late on a busy machine; one that is lost never comes.
+            missed = any(broken(made, places, scene.patience * longer) for longer in (1, 4))
+            assert missed, f"nobody misses {thing}"
             mend(host, thing)
 
         assert broken_for_good(made, places, scene.patience) == []
