@@ -303,7 +303,7 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
         )
     if not end.rewrites(port):
         return
-    # What these leave out, and why, is the same in drivers/firewall.py.
+    # What these leave out, and why, is the same in drivers/bridge_iptables.py.
     own_bridge = f'iifname != "{br}" ' if settings.userland_proxy else ""
     link_local = "ip6 saddr != fe80::/10 " if version == 6 else ""
     where = "" if host_ip.is_unspecified else f"{family} daddr {host_ip} "

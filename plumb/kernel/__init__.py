@@ -5,7 +5,8 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
 
     linux         looks at things and takes steps, by the writer for their kind
     system        clock, randomness, host files and ports, which an operation takes from outside
-    writers       one protocol to read and change things, and the table type -> writer
+    writer        the protocol of all that reads and changes things
+    writers       the table type of thing -> writer
     memory        the same interface onto a dict, for tests
     netlink       netlink messages and sockets, family by family
     net           links, addresses, routes, neighbours, sysctls

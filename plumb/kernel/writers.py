@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from plumb.errors import PlumbError
 from plumb.kernel import agent_client
@@ -17,6 +16,7 @@ from plumb.kernel.net import links, sysctl
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netns import namespaces
 from plumb.kernel.process import commands, files
+from plumb.kernel.writer import Writer
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.dns import Names, Resolver
@@ -26,30 +26,6 @@ from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
-
-
-class Writer(Protocol):
-    """Reads and changes things of some types.
-
-    Attributes:
-        name: the means by which it does; `LinuxKernel.look` reads in the order of these names.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """Read how these are now, None for one that is not there."""
-
-    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
-        """Take the steps, and append each to `done` once it is taken.
-
-        Raises:
-            StepFailed: one was refused.
-        """
-
-    def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """List those of the rules of one chain that are there, in the chain's order."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +62,7 @@ class Firewall:
     """Writer of rules: the back end is chosen, or imported, when the first rule is read or written."""
 
     name: str
-    back_end: Callable[[], backends.Writer]
+    back_end: Callable[[], Writer]
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
         """Read how these are now, None for one that is not there."""
@@ -106,7 +82,7 @@ class Firewall:
         return self.back_end().order(rules)
 
 
-def _nftables() -> backends.Writer:
+def _nftables() -> Writer:
     from plumb.kernel.netfilter import nftables
 
     return nftables.writer()

@@ -26,7 +26,7 @@ class Wishes:
     Attributes:
         version: 4 or 6; 0: what there is, IPv4 first.
         seconds: how long an answer is waited for.
-        sport, size, ttl: as in `probe.Question`.
+        sport, size, ttl: as in `probe_packet.ProbePacket`.
         also: further places to watch, by name; everywhere: all containers.
     """
 

@@ -12,33 +12,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol
 
 from plumb.errors import PlumbError, Unsupported
 from plumb.kernel.netfilter.iptables_save import search_path
-from plumb.plan import Step
-from plumb.things import Thing
-
-
-class Writer(Protocol):
-    """The interface of a firewall back end."""
-
-    name: str
-
-    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
-        """Take steps about chains, rules and policies, one transaction per table.
-
-        Raises:
-            StepFailed: a table was refused; nothing of that table has changed.
-        """
-
-    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """Read things, each as it is now; None for one that is not there."""
-
-    def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """The present ones of these rules, all of one chain, in the order of the chain."""
+from plumb.kernel.writer import Writer
 
 
 def variant() -> str:

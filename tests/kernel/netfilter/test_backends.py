@@ -17,10 +17,10 @@ from plumb import Host, StepFailed, Unsupported
 from plumb.engine.rule_order import chains
 from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.netfilter import backends, iptables_save
-from plumb.kernel.netfilter.backends import Writer
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from plumb.kernel.netfilter.python_iptables import Xtables
 from plumb.kernel.system import System
+from plumb.kernel.writer import Writer
 from plumb.plan import Step, in_order, plan
 from plumb.things import Key, Thing
 from plumb.things.iptables import Chain, Family, Policy, Position, Rule, ordered_rules

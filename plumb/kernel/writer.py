@@ -1,0 +1,33 @@
+"""Protocol of all that reads and changes things: rtnetlink, the firewall back ends, the agent, files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from plumb.plan import Step
+from plumb.things import Thing
+
+
+class Writer(Protocol):
+    """Reads and changes things of some types.
+
+    Attributes:
+        name: the means by which it does; `LinuxKernel.look` reads in the order of these names.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """Read how these are now, None for one that is not there."""
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take the steps, and append each to `done` once it is taken.
+
+        Raises:
+            StepFailed: one was refused.
+        """
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """List those of the rules of one chain that are there, in the chain's order."""
