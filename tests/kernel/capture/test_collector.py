@@ -343,6 +343,7 @@ def test_a_namespace_of_somebody_elses_process_will_do(crossroads: Crossroads) -
         os.waitpid(pid, 0)
 
 
+@pytest.mark.alone
 def test_it_costs_little(crossroads: Crossroads, tmp_path: Path) -> None:
     """Arming and disarming in twelve namespaces takes some 10 ms.
 
