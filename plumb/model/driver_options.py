@@ -49,6 +49,11 @@ class DriverOptions:
         return ""
 
     @property
+    def sharing_option(self) -> str:
+        """Name of the option (`-o`) that sets `sharing`; empty where there is no parent."""
+        return ""
+
+    @property
     def takes_parent(self) -> bool:
         """True if the parent is taken away from the host as a whole."""
         return False
@@ -120,6 +125,11 @@ class MacvlanOptions(DriverOptions):
         return self.mode
 
     @property
+    def sharing_option(self) -> str:
+        """The mode's option."""
+        return "macvlan_mode"
+
+    @property
     def takes_parent(self) -> bool:
         """True if the one link gets all that arrives."""
         return self.mode is MacvlanMode.PASSTHRU
@@ -166,3 +176,8 @@ class IpvlanOptions(DriverOptions):
     def sharing(self) -> str:
         """The flag."""
         return self.flag
+
+    @property
+    def sharing_option(self) -> str:
+        """The flag's option; `ipvlan_mode` sets the layer."""
+        return "ipvlan_flag"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from plumb.model.cnm import Endpoint, Network, Pool, Sandbox
-from plumb.model.driver_options import MacvlanMode, MacvlanOptions
+from plumb.model.driver_options import IpvlanFlag, IpvlanOptions, MacvlanMode, MacvlanOptions
 from plumb.model.net.targets import Member, Published
 from plumb.model.netns_state import (
     ConntrackEntry,
@@ -199,16 +199,44 @@ def test_a_bridge_that_is_gone() -> None:
     assert found.id == "no-bridge"
 
 
-def test_a_switch_that_does_not_send_back() -> None:
-    """vepa needs one outside that does: that is only likely."""
-    net = replace(
-        NET, driver="macvlan", macvlan=MacvlanOptions(parent="eth0", mode=MacvlanMode.VEPA)
-    )
+def between_neighbours(net: Network) -> Case:
+    """Case of a packet that c2 sent to c1 on a network of that kind."""
     members = tuple(replace(each, ends=((each.ends[0][0], net),)) for each in MEMBERS)
-    found = find(lost(Crossing(C2, "eth0", False, SYN, 0), members=members, networks=(net,)))
+    return lost(Crossing(C2, "eth0", False, SYN, 0), members=members, networks=(net,))
+
+
+MACVLAN_VEPA = replace(
+    NET, driver="macvlan", macvlan=MacvlanOptions(parent="eth0", mode=MacvlanMode.VEPA)
+)
+IPVLAN_PRIVATE = replace(
+    NET, driver="ipvlan", ipvlan=IpvlanOptions(parent="eth0", flag=IpvlanFlag.PRIVATE)
+)
+
+
+def test_a_switch_that_does_not_send_back() -> None:
+    """vepa needs a switch outside with a reflective relay, which plumb cannot see."""
+    found = find(between_neighbours(MACVLAN_VEPA))
 
     assert found is not None
     assert (found.id, found.sure) == ("vepa", False)
+
+
+@pytest.mark.parametrize(
+    ("net", "evidence", "remedy"),
+    [
+        (MACVLAN_VEPA, "n1: -o macvlan_mode=vepa", "the network with -o macvlan_mode=bridge"),
+        (IPVLAN_PRIVATE, "n1: -o ipvlan_flag=private", "the network with -o ipvlan_flag=bridge"),
+    ],
+)
+def test_the_option_that_lets_links_reach_each_other(
+    net: Network, evidence: str, remedy: str
+) -> None:
+    """It is the mode of macvlan, and the flag of ipvlan."""
+    found = find(between_neighbours(net))
+
+    assert found is not None
+    assert found.evidence == (evidence,)
+    assert remedy in found.remedies
 
 
 def test_an_answer_that_would_leave_elsewhere() -> None:

@@ -87,22 +87,22 @@ def _by_design(case: Case) -> Cause | None:
         return _not_its_own(mine[2], f"{mine[0].box.name} does not reach {HOST}")
     if mine is None or to is None or mine[2].id != to[2].id:
         return None
-    mode = mine[2].own.sharing
+    mode, option = mine[2].own.sharing, mine[2].own.sharing_option
     if mode == "private":
         return Cause(
             "private-links",
             f"{mine[2].name}'s links are private: none of them reaches another",
-            (f"{mine[2].name}: {mine[2].driver} mode {mode}",),
-            (f"the network with -o {mine[2].driver}_mode=bridge",),
+            (f"{mine[2].name}: -o {option}={mode}",),
+            (f"the network with -o {option}=bridge",),
         )
     if mode == "vepa":
         return Cause(
             "vepa",
             f"{mine[2].name}'s links reach each other only if the switch outside sends frames back to where they came from",
-            (f"{mine[2].name}: {mine[2].driver} mode {mode}",),
+            (f"{mine[2].name}: -o {option}={mode}",),
             (
                 "turn on hairpin (reflective relay) at the switch's port",
-                f"the network with -o {mine[2].driver}_mode=bridge",
+                f"the network with -o {option}=bridge",
             ),
             sure=False,
         )
