@@ -101,6 +101,6 @@ def _write(path: str, report: Report) -> None:
 
     try:
         with open(path, "wb") as file:
-            file.write(capture(report.seen, report.story, report.ground.titles))
+            file.write(capture(report.frames, report.story, report.topology.titles))
     except OSError as error:
         raise Invalid(f"cannot write the capture file {path}: {error.strerror}") from error

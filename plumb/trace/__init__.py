@@ -1,21 +1,21 @@
-"""Trace: the story of one packet and of its answer, told from what was seen of it.
+"""Trace: the path of one packet and of its reply, assembled from captured frames and rule hits.
 
-tracer          all of it: reads the topology, asks and watches, and finds the cause
+tracer          the whole of a trace: topology, probe packet, captured frames, cause
 topology        links and addresses of the namespaces concerned, read once before the packet is sent
-link_labels     what people call links: a network's bridge, a container's port, a parent
-probe_packet    the packet, sent by a plain socket
-run             sends it and watches all places meanwhile
-headers         frames as packets: protocol, intent, addresses, and what an ICMP error is about
-match_frames    frames and rules' steps of one flow, sorted by place
-rule_steps      a step through the firewall in the words of its rule, and why that rule exists
-known_rules     why rules of a real Docker exist, and whose the others are
-nat             what NAT made of a packet
-path            the story: hops, what was decided at each, how it ended (values)
-assemble        the story, made of what was seen
-outcome         how and where it ended
-collect_state   reads what is worth knowing of each place once a question was not answered
-causes          why it was not answered, and what to do about it
+link_labels     labels of links: a network's bridge, a container's port, a parent
+probe_packet    the probe packet, sent by a plain socket
+run             sends the probe packet and captures frames and rule hits in all namespaces
+headers         frames as packets: protocol, addresses, kind, and the packet inside an ICMP error
+match_frames    frames and rule hits of one flow, sorted by direction and namespace
+rule_steps      a step through the firewall: the rule's text, and the reason for the rule
+known_rules     reasons of a real Docker's rules, and the owners of others
+nat             addresses that NAT rewrote
+path            the story: crossings, decisions between them, and the end (values)
+assemble        makes a story of frames, rule hits and routes
+outcome         the end of a story, and its place
+collect_state   reads the state of each namespace once a probe packet got no reply
+causes          explanations of a missing reply, with remedies
 report          request (a packet and its destination) and report of a trace, as values
 
-`plumb.kernel` collects what is seen; `plumb.views.trace` tells it.
+`plumb.kernel` captures; `plumb.views.trace` prints.
 """

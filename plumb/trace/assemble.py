@@ -1,4 +1,4 @@
-"""Telling: a story made of what was seen."""
+"""Assembly: a story made of captured frames, rule hits and routes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from plumb.trace.path import Crossing, Material, Rewritten, Routed, Step, Story
 from plumb.trace.rule_steps import RuleLine
 
 
-def tell(of: Material) -> Story:
-    """Put what was seen into order."""
-    begin, crossed = match_frames.crossings(of.seen, of.flow)
+def assemble(of: Material) -> Story:
+    """Put crossings, rule hits and routes in order, by direction and namespace."""
+    begin, crossed = match_frames.crossings(of.frames, of.flow)
     ruled = match_frames.by_way(of.ruled, of.flow)
     for way, goal in ((Direction.THERE, of.target), (Direction.BACK, of.source)):
         crossed[way] = match_frames.until(match_frames.gathered(crossed[way], goal, of.wires), goal)
@@ -34,10 +34,11 @@ def tell(of: Material) -> Story:
 def _way(
     way: Direction, crossed: Sequence[Crossing], ruled: Sequence[RuleHit], of: Material
 ) -> tuple[Step, ...]:
-    """Crossings with what was decided between them."""
+    """Crossings of one direction, with the decisions between them."""
     steps: list[Step] = []
     left = {
-        name: list(rule_steps.read(group, of.books, of.reasons)) for name, group in _by_place(ruled)
+        name: list(rule_steps.read(group, of.listings, of.reasons))
+        for name, group in _by_place(ruled)
     }
     visits = [list(group) for _, group in groupby(crossed, key=lambda each: each.place.name)]
     for i, visit in enumerate(visits):
@@ -49,7 +50,7 @@ def _way(
         lines = [] if again and _departs(visit) else left.pop(name, [])
         route = None if passing else of.routes.get((name, way))
         steps += _visit(visit, lines, _last(steps), route, ruled)
-    for name, lines in left.items():  # where it was dropped before it came to a link
+    for name, lines in left.items():  # namespaces that dropped the packet before it came to a link
         route = of.routes.get((name, way))
         steps += [*([route] if route and not steps else []), *lines]
     return tuple(steps)
@@ -61,9 +62,9 @@ def _by_place(ruled: Sequence[RuleHit]) -> Iterator[tuple[str, list[RuleHit]]]:
 
 
 def _departs(visit: Sequence[Crossing]) -> bool:
-    """Whether a visit is nothing but a departure.
+    """Test for a visit that consists of a departure alone.
 
-    Where there is another one, what rules said belongs to that.
+    The rule hits of a namespace belong to another visit, if there is one.
     """
     return len(visit) == 1 and not visit[0].inbound
 
@@ -79,7 +80,7 @@ def _visit(
     route: Routed | None,
     ruled: Sequence[RuleHit],
 ) -> list[Step]:
-    """One stay in a namespace: in, decided hook by hook, out."""
+    """Steps in a namespace: crossings in, decisions in the order of the hooks, crossings out."""
     at = next((i for i, each in enumerate(visit) if not each.inbound), len(visit))
     came, left = visit[:at], visit[at:]
     earlier = came[-1] if came else before
@@ -87,7 +88,7 @@ def _visit(
     changes = list(nat.between(earlier, later)) if earlier and earlier.place == later.place else []
     first = [line for line in lines if line.hook in ("prerouting", "output", "")]
     rest = [line for line in lines if line not in first]
-    # A bridge's own rules come before those that br_netfilter has it ask.
+    # A bridge's own rules (family bridge) come before those that br_netfilter calls.
     first.sort(key=lambda line: line.family != "bridge")
     asked = (
         route is not None
@@ -109,17 +110,17 @@ def _of(changes: Sequence[Rewritten], what: str) -> list[Rewritten]:
 
 
 def _routed(came: Sequence[Crossing], left: Sequence[Crossing]) -> bool:
-    """Whether a packet was routed between, rather than bridged.
+    """Test for a packet that a namespace routed rather than bridged.
 
-    A router counts its time to live down.
+    A router decrements the time to live (RFC 791, RFC 1812); a bridge leaves it.
     """
     return came[-1].packet.ttl != left[0].packet.ttl
 
 
 def _row(crossed: Sequence[Crossing]) -> Iterator[Step]:
-    """Crossings in a row, and what NAT made of the packet between them.
+    """Successive crossings, with the rewriting between them.
 
-    With br_netfilter it is at work on a bridge's port.
+    With br_netfilter, NAT also rewrites packets between a bridge's ports and the bridge.
     """
     for earlier, later in zip([None, *crossed], crossed, strict=False):
         if earlier is not None:

@@ -1,4 +1,4 @@
-"""Gathering: what is worth knowing of each place when a question was not answered."""
+"""State of namespaces, read once a probe packet got no reply."""
 
 from __future__ import annotations
 
@@ -31,25 +31,28 @@ OF_LINK = (
     "net/ipv4/conf/{}/route_localnet",
 )
 MANY = 1000
-"""Connections beyond which those of others are not read."""
+"""Entries in the conntrack table beyond which plumb does not read it."""
 
 
 def facts(place: Netns, story: Story, goal: IPAddress) -> Facts:
-    """What there is in a place that a story went through, or should have.
+    """Read the state of a namespace on the packet's path, actual or expected.
 
     Args:
-        goal: where the question was going, as far as nothing was seen of it.
+        goal: the packet's destination, for a namespace that sent it and captured nothing.
+
+    Returns:
+        Links, addresses, neighbours, listeners, conntrack entries, sysctls and routes.
     """
-    with LinkInventory(place) as landscape, RouteLookup(place) as oracle:
-        links = landscape.links()
-        there, back = _routes(oracle, story, place, goal)
+    with LinkInventory(place) as inventory, RouteLookup(place) as lookup:
+        links = inventory.links()
+        there, back = _routes(lookup, story, place, goal)
         protocol = story.flow.protocol
         return Facts(
             place,
             links,
-            landscape.addresses(links),
-            landscape.neighbours(links),
-            tuple(_listeners(oracle, protocol)),
+            inventory.addresses(links),
+            inventory.neighbours(links),
+            tuple(_listeners(lookup, protocol)),
             tuple(_tracked(place, protocol, story.flow.version)),
             dict(_settings(place, story, links)),
             there,
@@ -57,27 +60,31 @@ def facts(place: Netns, story: Story, goal: IPAddress) -> Facts:
         )
 
 
-def _listeners(oracle: RouteLookup, protocol: str) -> list[Listener]:
+def _listeners(lookup: RouteLookup, protocol: str) -> list[Listener]:
     if protocol == "icmp":
         return []
     try:
-        return oracle.listeners(protocol)
+        return lookup.listeners(protocol)
     except PlumbError:
-        return []  # this kernel does not tell
+        return []  # this kernel has no inet_diag for the protocol
 
 
 def _routes(
-    oracle: RouteLookup, story: Story, place: Netns, goal: IPAddress
+    lookup: RouteLookup, story: Story, place: Netns, goal: IPAddress
 ) -> tuple[RouteAnswer | None, RouteAnswer | None]:
-    """What the routing says of question and answer, as they were last seen to come in, or as they would be."""
+    """Look up the routes of the packet and of its reply in a namespace.
+
+    plumb asks with the source and inbound link of the last crossing; for a reply that was not
+    captured, with the addresses that it would have.
+    """
     came = [
         each for each in story.crossings(Direction.THERE) if each.place == place and each.inbound
     ]
     question = story.packet(place, Direction.THERE)
     if place == story.source:
-        there = oracle.route(goal)
+        there = lookup.route(goal)
     elif came and question is not None:
-        there = oracle.route(question.dst, came[-1].packet.src, came[-1].dev)
+        there = lookup.route(question.dst, came[-1].packet.src, came[-1].dev)
     else:
         return None, None
     answer = story.packet(place, Direction.BACK)
@@ -87,12 +94,12 @@ def _routes(
         if each.place == place and each.inbound and each.packet.about is None
     ]
     if arrived and answer is not None:
-        return there, oracle.route(answer.dst, arrived[-1].packet.src, arrived[-1].dev)
-    return there, oracle.route(came[-1].packet.src) if came else None
+        return there, lookup.route(answer.dst, arrived[-1].packet.src, arrived[-1].dev)
+    return there, lookup.route(came[-1].packet.src) if came else None
 
 
 def _settings(place: Netns, story: Story, links: Sequence[Link]) -> Iterator[tuple[str, str]]:
-    """The sysctls that decide about packets, of all links that matter."""
+    """Sysctls that decide on packets, with those of each link that the packet may use."""
     used = {each.dev for way in Direction for each in story.crossings(way) if each.place == place}
     devs = [
         "all",
@@ -110,7 +117,7 @@ def _settings(place: Netns, story: Story, links: Sequence[Link]) -> Iterator[tup
 
 
 def _tracked(place: Netns, protocol: str, version: int) -> Iterator[ConntrackEntry]:
-    """The protocol's connections, as long as there are few."""
+    """Conntrack entries of the protocol; none where the table has more than MANY."""
     with entered(place.ns):
         if not 0 < int(sysctl.read("net/netfilter/nf_conntrack_count") or 0) <= MANY:
             return

@@ -1,8 +1,7 @@
-"""Frames: the bytes that a tap saw, as what people call a packet.
+"""Headers: captured frames, parsed as packets.
 
-Only what tells a story is read: who sends to whom, by which protocol, with what intent (a SYN, an
-echo request, an error), how many routers it may still pass, and, inside an ICMP error, the packet
-that the error is about (RFC 792, RFC 4443).
+A trace needs a few fields only: addresses, protocol, ports, the kind of packet (a SYN, an echo
+request, an error), the time to live, and the packet inside an ICMP error (RFC 792, RFC 4443).
 """
 
 from __future__ import annotations
@@ -50,13 +49,14 @@ CHUNKS = {
     10: "COOKIE ECHO",
     11: "COOKIE ACK",
 }
-"""What an SCTP packet's first chunk is (RFC 9260)."""
+"""Kinds of an SCTP packet's first chunk (RFC 9260)."""
 
 
 class Direction(StrEnum):
-    """Which part of a conversation a packet is.
+    """Direction of a packet of a flow.
 
-    The question, its answer (or an error about it), or an error about the answer.
+    THERE is the probe packet, BACK its reply or an ICMP error about it, COMPLAINT an ICMP error
+    about the reply.
     """
 
     THERE = "there"
@@ -98,12 +98,12 @@ class Packet:
         version: 4 or 6.
         protocol: "tcp", "udp", "sctp", "icmp" (ICMPv6 as well), or "" for any other.
         src, dst: its addresses; sport, dport: its ports, for an echo both the identifier, else 0.
-        kind: what it wants: "SYN", "SYN ACK", "RST", "echo request", "port unreachable"; empty for
-        a datagram.
-        ttl: how many routers it may still pass; length: bytes, with the IP header; whole: it must
-        not be cut into fragments.
-        mac: who sent the frame and whom it is for, empty where there is no Ethernet header.
-        about: what an ICMP error is about; mtu: what it says would have passed.
+        kind: "SYN", "SYN ACK", "RST", "echo request", "port unreachable"; empty for a datagram.
+        ttl: the time to live, or hop limit.
+        length: bytes, with the IP header.
+        whole: True if routers must not fragment it (DF, or IPv6).
+        mac: the frame's source and destination, empty for a frame without an Ethernet header.
+        about: the packet inside an ICMP error; mtu: the MTU that the error reports, or 0.
     """
 
     version: int
@@ -122,7 +122,7 @@ class Packet:
 
     @property
     def ends(self) -> str:
-        """From whom to whom, as people write it."""
+        """Source and destination, with ports where the protocol has them."""
         if self.protocol == "icmp":
             return f"{self.src} > {self.dst}"
         return f"{_at(self.src, self.sport)} > {_at(self.dst, self.dport)}"
@@ -136,11 +136,11 @@ def _at(ip: IPAddress, port: int) -> str:
 
 
 def read(frame: bytes, ethernet: bool = True) -> Packet | None:
-    """A frame as a packet; None for what is neither IPv4 nor IPv6, or is cut off before it says so.
+    """Parse a frame; None if it is neither IPv4 nor IPv6, or too short to tell.
 
     Args:
-        ethernet: whether it begins with an Ethernet header, perhaps with VLAN tags behind it (IEEE
-        802.1Q).
+        ethernet: True if the frame begins with an Ethernet header, with VLAN tags or without (IEEE
+            802.1Q).
     """
     if not ethernet:
         return _ip(frame)
@@ -205,12 +205,12 @@ def _icmp(packet: Packet, data: bytes) -> Packet:
 
 
 def way(packet: Packet, flow: Flow) -> Direction | None:
-    """Which part of a conversation a packet is.
+    """Direction of a packet of a flow.
 
-    None for none, and for what comes after question and answer.
+    NAT leaves the client's port unchanged as a rule, so that port identifies the flow.
 
-    NAT leaves the client's port alone as a rule; so that, and the direction, is all that is asked
-    for.
+    Returns:
+        None for a packet of another flow, and for packets after the first reply.
     """
     if packet.about is not None:
         about = way(packet.about, flow)

@@ -1,8 +1,8 @@
-"""Known rules: why the rules of a real Docker exist, and whose the others are, by their words.
+"""Known rules: reasons of a real Docker's rules, and owners of other rules, by pattern.
 
-Docker keeps no reasons; but what it writes follows from a few patterns, and plumb's own rules are
-the same with PLUMB for DOCKER. So a rule that plumb did not record, because another plumb or a
-Docker made it, can still be explained.
+Docker records no reasons; but its rules follow a few patterns, and plumb's own are the same with
+PLUMB for DOCKER. So plumb can explain a rule of a dockerd, or of another plumb, that it did not
+record.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SOMEBODYS = "somebody else's rule: neither plumb's nor one of Docker's"
 
 
 class Pattern(NamedTuple):
-    """Rules of these tables and chains with such words (regular expressions) exist for that reason."""
+    """Regular expressions for a rule's table, chain and text, and the reason for such rules."""
 
     table: str
     chain: str
@@ -132,11 +132,11 @@ OTHERS = {
     "ts-.*": "Tailscale's rule",
     "filter_(?:INPUT|FORWARD|OUTPUT|IN_|FWD_|OUT_).*": "firewalld's rule",
 }
-"""Whose rules are in these chains, or jump there."""
+"""Owners of rules in these chains, or that jump there."""
 
 
 def known(table: str, chain: str, words: str) -> str:
-    """Why a rule exists, in a sentence; whose it is, where that is all that can be said."""
+    """Reason for a rule, in a sentence; the rule's owner, for a rule of unknown purpose."""
     for pattern in TABLE:
         if all(map(re.fullmatch, pattern[:3], (table, chain, words))):
             return pattern.why

@@ -1,9 +1,9 @@
-"""The path: which namespaces and links lie between two ends, and what people call them.
+"""Link labels: names of links for people, and the other ends of links.
 
-Nothing is predicted here. Whoever traces must listen everywhere a packet may come by, and
-afterwards say in words where it was: the other end of a cable, the bridge of a network, the parent
-that macvlan links are made on. Both follow from the intent, for what plumb has made, and from what
-the links say of themselves for all else.
+A trace captures at every link that the packet may cross, and prints each with a label: the other
+end of a veth pair, the bridge of a network, the parent of macvlan links. Labels of links that plumb
+made follow from the intent, those of others from the kernel's attributes (IFLA_LINK,
+IFLA_INFO_KIND).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns
 
 ON_A_PARENT = ("macvlan", "ipvlan", "vlan")
-"""Kinds of links (IFLA_INFO_KIND) that are made on another."""
+"""Kinds of links (IFLA_INFO_KIND) that have a parent."""
 Spot = tuple[str, str]
-"""A link: the name of its place, its own name."""
+"""A link: the name of its namespace, its own name."""
 
 
 def titles(
@@ -27,11 +27,11 @@ def titles(
     links: Mapping[str, Sequence[Link]],
     wires: Mapping[Spot, Spot],
 ) -> dict[Spot, str]:
-    """What links are to people, by their place and name.
+    """Labels of links, by namespace and name.
 
     Args:
-        links: those of each place, by its name.
-        wires: the other end of each, as far as it lies in one of these places.
+        links: the links of each namespace, by its name.
+        wires: the other ends of links, as far as these namespaces have them.
     """
     found = dict(_by_kind(links, wires))
     for net in networks:
@@ -71,10 +71,11 @@ def _by_kind(
 def wired(
     links: Mapping[str, Sequence[Link]], numbers: Mapping[tuple[str, int], Netns]
 ) -> dict[Spot, Spot]:
-    """The other end of each cable, and the parent of each link that is made on one.
+    """Map each veth link to its peer, and each link with a parent to that parent.
 
     Args:
-        numbers: which namespace each place knows by which number.
+        numbers: the namespaces that a namespace knows by a number (IFLA_LINK_NETNSID), by its name
+            and that number.
     """
     by_index = {(place, link.index): link.name for place, own in links.items() for link in own}
     found = {}

@@ -1,6 +1,6 @@
-"""Sightings: what taps and rules saw, sorted out.
+"""Matching: captured frames and rule hits of one flow, sorted by direction.
 
-The question's first packet, the answer's, and what is said about them.
+Only the probe packet, the first packet of the reply, and ICMP errors about them count.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing
 
 Wires = Mapping[tuple[str, str], tuple[str, str]]
-"""The other ends of links, by place and name."""
+"""The other ends of links, by namespace and name."""
 
 
 def crossings(
-    seen: Iterable[CapturedFrame], flow: Flow
+    frames: Iterable[CapturedFrame], flow: Flow
 ) -> tuple[int, dict[Direction, list[Crossing]]]:
-    """When the question was first seen, and the sightings of each way, in order.
+    """Match captured frames to a flow.
 
-    What was sent again is told once.
+    Returns:
+        The time of the probe packet's first frame (nanoseconds since the epoch, 0 for none), and
+        the crossings of each direction in order of time, without retransmissions.
     """
     found: dict[Direction, list[Crossing]] = {way: [] for way in Direction}
     known: set[tuple[object, ...]] = set()
     begin = 0
-    for one in sorted(seen, key=lambda each: each.time):
+    for one in sorted(frames, key=lambda each: each.time):
         packet = headers.read(one.frame, one.ethernet)
         way = headers.way(packet, flow) if packet else None
         if packet is None or way is None:
@@ -42,9 +44,9 @@ def crossings(
 
 
 def until(crossed: Sequence[Crossing], goal: Netns | None) -> list[Crossing]:
-    """Crossings until the packet is where it should be.
+    """Crossings up to the packet's arrival in its target.
 
-    A parent's copy of what was handed to a macvlan link may come later.
+    The copy of a frame for a macvlan link that the parent captures may have a later time.
     """
     arrived = next(
         (i for i, each in enumerate(crossed) if each.inbound and each.place == goal), len(crossed)
@@ -53,9 +55,9 @@ def until(crossed: Sequence[Crossing], goal: Netns | None) -> list[Crossing]:
 
 
 def gathered(crossed: Sequence[Crossing], goal: Netns | None, wires: Wires) -> list[Crossing]:
-    """Crossings with a flood told as one.
+    """Merge the crossings of a flood into one.
 
-    A bridge that does not know where a MAC address is sends its frame out by all ports.
+    A bridge that has no forwarding entry for a MAC address sends its frame out by all ports.
     """
     found: list[Crossing] = []
     aside: set[str] = set()
@@ -66,7 +68,7 @@ def gathered(crossed: Sequence[Crossing], goal: Netns | None, wires: Wires) -> l
         if len(ports) < 2 or ports[0].inbound:
             found += same
             continue
-        told = next(
+        shown = next(
             (
                 each
                 for each in ports
@@ -74,21 +76,18 @@ def gathered(crossed: Sequence[Crossing], goal: Netns | None, wires: Wires) -> l
             ),
             ports[0],
         )
-        others = [each for each in ports if each is not told]
+        others = [each for each in ports if each is not shown]
         aside |= {
             wires[each.place.name, each.dev][0]
             for each in others
             if (each.place.name, each.dev) in wires
         }
-        found += [*head, replace(told, also=tuple(each.dev for each in others))]
+        found += [*head, replace(shown, also=tuple(each.dev for each in others))]
     return found
 
 
 def by_way(ruled: Iterable[RuleHit], flow: Flow) -> dict[Direction, list[RuleHit]]:
-    """Steps through firewalls, by whose they are.
-
-    The question's first packet's, or the answer's.
-    """
+    """Sort rule hits by the direction of their packets."""
     found: dict[Direction, list[RuleHit]] = {way: [] for way in Direction}
     walks: dict[tuple[str, int], Direction | None] = {}
     for step in ruled:

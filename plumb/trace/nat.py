@@ -1,7 +1,7 @@
-"""Rewriting: what NAT made of a packet, seen as the difference between two sightings of it.
+"""NAT: rewritten addresses, found as the difference between two crossings of a packet.
 
-A packet that was rewritten and came to no link after that is shown by the rules that it met then;
-where it met none, the rule that rewrote it says in its own words what it made of it.
+For a packet that crossed no link after NAT, the addresses come from later rule hits; without any,
+from the text of the rule that rewrote the packet.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEW_DESTINATION = re.compile(
 
 
 def between(earlier: Crossing, later: Crossing) -> Iterator[Rewritten]:
-    """What NAT has made of a packet between two sightings of it."""
+    """Compare two crossings of a packet, and yield its rewritten addresses."""
     (a_from, a_to), (b_from, b_to) = (each.packet.ends.split(" > ") for each in (earlier, later))
     if a_to != b_to:
         yield Rewritten(later.place, "destination", a_to, b_to)
@@ -32,13 +32,11 @@ def between(earlier: Crossing, later: Crossing) -> Iterator[Rewritten]:
 
 
 def since(last: Crossing, ruled: Sequence[RuleHit], steps: Sequence[Step]) -> Packet:
-    """A packet as it is after its last sighting.
-
-    As the rules of that place have seen it, or have made it.
+    """Packet after its last crossing, as the rules of that namespace rewrote it.
 
     Args:
-        ruled: what rules have seen of it.
-        steps: the same in words.
+        ruled: rule hits of the packet.
+        steps: the same hits with the rules' text.
     """
     if not last.inbound:
         return last.packet

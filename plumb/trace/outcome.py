@@ -1,4 +1,4 @@
-"""Endings: how and where a story ended, from what was seen last."""
+"""Outcome: the end of a story, from the last crossings, rule hits and the client's socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plumb.trace.path import Crossing, End, Ending, Material, Step
 from plumb.trace.rule_steps import RuleLine
 
 NOBODY = ("port unreachable", "protocol unreachable")
-"""ICMP errors of a place that has got it, but has nobody for it."""
+"""ICMP errors of a namespace that received the packet, and has no socket for it."""
 
 
 def end(
@@ -21,25 +21,25 @@ def end(
     ruled: Mapping[Direction, Sequence[RuleHit]],
     ways: Mapping[Direction, Sequence[Step]],
 ) -> End:
-    """How it ended."""
+    """Find the end of a story."""
     if of.outcome.answered:
         return End(Ending.ANSWERED, Direction.BACK, of.source)
-    said = crossed[Direction.BACK]
+    replies = crossed[Direction.BACK]
     for way in (Direction.THERE, Direction.BACK):
         line = next((step for step in ways[way] if isinstance(step, RuleLine) and step.drops), None)
         if line is not None:
-            told = said[0].packet.kind if said and line.rejects else ""
+            error = replies[0].packet.kind if replies and line.rejects else ""
             last = _last(crossed[way], line.place)
             packet = nat.since(last, ruled[way], ways[way]) if last else None
-            ending, dev = Ending.REJECTED if told else Ending.DROPPED, last.dev if last else ""
-            return End(ending, way, line.place, dev, packet=packet, line=line, error=told)
-    answers = [each for each in said if each.packet.about is None]
+            ending, dev = Ending.REJECTED if error else Ending.DROPPED, last.dev if last else ""
+            return End(ending, way, line.place, dev, packet=packet, line=line, error=error)
+    answers = [each for each in replies if each.packet.about is None]
     if answers:
         return _answer(
             answers, ruled[Direction.BACK], crossed[Direction.COMPLAINT], ways[Direction.BACK], of
         )
-    if said:
-        return _refused(said[0])
+    if replies:
+        return _refused(replies[0])
     return _question(crossed[Direction.THERE], ruled[Direction.THERE], ways[Direction.THERE], of)
 
 
@@ -54,9 +54,11 @@ def _answer(
     steps: Sequence[Step],
     of: Material,
 ) -> End:
-    """An answer was seen, and the client has none, or a refusal."""
+    """End of a story with a captured reply: refused, or lost on the way back."""
     first, last = answers[0], answers[-1]
-    if last.place == of.source and (last.inbound or first.place == last.place):  # it came home
+    if last.place == of.source and (
+        last.inbound or first.place == last.place
+    ):  # it reached the client
         return End(
             Ending.REFUSED,
             Direction.BACK,
@@ -74,7 +76,7 @@ def _answer(
 
 
 def _refused(error: Crossing) -> End:
-    """An ICMP error came: from whom, and what does it say."""
+    """End of a story with an ICMP error, by its sender and kind."""
     ending = Ending.REFUSED if error.packet.kind in NOBODY else Ending.REJECTED
     return End(
         ending,
@@ -105,13 +107,18 @@ def _question(
         return _kernel(
             of, replace(at, ending=Ending.ARRIVED if of.outcome.accepts else Ending.SILENT)
         )
-    if last.place in of.doors and last.inbound and of.outcome.accepts and at.packet == last.packet:
+    if (
+        last.place in of.proxies
+        and last.inbound
+        and of.outcome.accepts
+        and at.packet == last.packet
+    ):
         return replace(at, ending=Ending.ARRIVED)
     return _kernel(of, at)
 
 
 def _kernel(of: Material, found: End) -> End:
-    """The kernel's own reason, where it gave one for this packet."""
+    """Add the kernel's drop reason to an end, if the kernel reported one for this packet."""
     drop = next((drop for drop in of.dropped if drop.sure), None)
     if drop is None or found.ending is Ending.ARRIVED:
         return found

@@ -1,11 +1,11 @@
-"""The story of a question and of its answer, as values.
+"""Path: the story of a probe packet and of its reply, as values.
 
-A packet's way is a row of crossings: out by one end of a link, in by the other. Between coming in
-and going out a namespace decides:
-its firewall, hook by hook, NAT, routing. Taps tell the crossings, with the kernel's own time; the
-firewall tells its steps in their order, but not when they were; NAT is what differs between two
-sightings of one packet. So the story is made by place: what a firewall said stands between the last
-crossing into its namespace and the first one out of it.
+A packet's path is a sequence of crossings: out by one end of a link, in by the other. Between a
+crossing in and a crossing out, a namespace decides: its firewall, hook by hook, NAT, routing.
+Crossings come from packet sockets, with the kernel's timestamps; rule hits come in their order, but
+without a time; NAT is the difference between two crossings of one packet. So plumb assembles a
+story by namespace: rule hits stand between the last crossing into their namespace and the first one
+out of it.
 
     lan     out by port0        192.0.2.1:40000 > 192.0.2.10:8080
     host    in by eth0
@@ -17,13 +17,13 @@ crossing into its namespace and the first one out of it.
             out by veth…
     c1      in by eth0
 
-The answer's way back is made in the same manner. Where the story ends short of an answer, its end
-says where, and what was last seen; why that is so, is what `causes` is for.
+The path of the reply is assembled in the same manner. For a packet without a reply, the story's end
+names the last namespace and link; `causes` finds the reason.
 
-    sightings.py    whose packets taps and rules have seen
-    rewriting.py    what NAT made of them
-    telling.py      all of it in order
-    endings.py      how it ended
+    match_frames.py    crossings and rule hits of the flow
+    nat.py             rewritten addresses
+    assemble.py        all steps in order
+    outcome.py         the story's end
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from plumb.trace.rule_steps import RuleLine, RulesetListing, Whys
 
 @dataclass(frozen=True)
 class Crossing:
-    """A packet at a link.
+    """Packet at a link.
 
     Attributes:
-        after: nanoseconds since the question was first seen.
-        also: further links that the same frame left by at the same time: a bridge that does not
-        know whose it is asks them all.
+        after: nanoseconds since the first captured frame of the probe packet.
+        also: further links that the same frame left by: a bridge without a forwarding entry for
+            the MAC address floods all ports.
     """
 
     place: Netns
@@ -57,10 +57,11 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """NAT: the packet is another one from here on.
+    """Address that NAT rewrote.
 
     Attributes:
-        what: "destination" or "source"; before, now: address and port.
+        what: "destination" or "source".
+        before, now: address and port, before NAT and after it.
     """
 
     place: Netns
@@ -71,7 +72,7 @@ class Rewritten:
 
 @dataclass(frozen=True)
 class Routed:
-    """What the routing of a place says about the packet: its words, as `ip route get` has them."""
+    """Route that a namespace has for the packet, in the form of `ip route get`."""
 
     place: Netns
     text: str
@@ -82,29 +83,29 @@ Step = Crossing | RuleLine | Rewritten | Routed
 
 
 class Ending(StrEnum):
-    """How a story can end."""
+    """Kinds of ends of a story."""
 
     ANSWERED = "answered"
-    ARRIVED = "arrived"  # at a socket that need not answer
-    REFUSED = "refused"  # by a RST, or an ICMP error: nobody is at that port
-    REJECTED = "rejected"  # by an ICMP error of somebody on the way
+    ARRIVED = "arrived"  # at a socket that need not reply
+    REFUSED = "refused"  # by a RST, or an ICMP error: no socket has that port
+    REJECTED = "rejected"  # by an ICMP error of a router on the path
     DROPPED = "dropped"  # by a rule, or by the kernel with a reason
-    LOST = "lost"  # after the last place where it was seen
+    LOST = "lost"  # after the last crossing
     SILENT = "silent"  # it arrived, and nothing came back
     UNSENT = "unsent"  # it did not leave its sender
 
 
 @dataclass(frozen=True)
 class End:
-    """How and where a story ends.
+    """End of a story.
 
     Attributes:
-        way: whether it was the question or the answer that ended.
-        place, dev: where it was last seen; or who refused it.
-        packet: as it was then.
+        way: the direction of the packet that ended the story.
+        place, dev: the namespace and link of the last crossing; or of the refusal's sender.
+        packet: the packet, with the addresses that it had then.
         line: the rule that dropped it.
-        error: the ICMP error's kind, the errno's name where it was not sent, or the kernel's reason
-        for a drop.
+        error: the kind of an ICMP error, the errno's name for a packet that was not sent, or the
+            kernel's drop reason.
         function: the kernel's function that dropped it.
     """
 
@@ -120,19 +121,18 @@ class End:
 
     @property
     def good(self) -> bool:
-        """Whether that is what was hoped for."""
+        """True if a reply came, or the packet arrived and needs none."""
         return self.ending in (Ending.ANSWERED, Ending.ARRIVED)
 
 
 @dataclass(frozen=True)
 class TraceOutcome:
-    """What the client's own socket has to say.
+    """Outcome at the client's socket.
 
     Attributes:
-        answered: an answer came.
-        error: the errno's name that sending or waiting ended with.
-        accepts: the datagram is one that need not be answered, so that its arrival is all that can
-        be hoped for.
+        answered: True if a reply came.
+        error: the name of the errno that sending or waiting ended with.
+        accepts: True for a datagram that needs no reply, so that its arrival is a success.
     """
 
     answered: bool = False
@@ -142,13 +142,14 @@ class TraceOutcome:
 
 @dataclass(frozen=True)
 class Story:
-    """A question, its way there, the answer's way back, and how it ended.
+    """Probe packet, its path, the path of its reply, and the end.
 
     Attributes:
-        target: the place that it was meant to reach.
-        ways: the steps of the question, of the answer, and of an error about the answer.
-        begin: when the question was first seen, nanoseconds since the epoch.
-        dropped: what the kernel said that it let go of.
+        source: the namespace that sent the probe packet.
+        target: the namespace that it should reach.
+        ways: the steps of each direction.
+        begin: the time of the probe packet's first frame, nanoseconds since the epoch.
+        dropped: drops that the kernel reported.
     """
 
     flow: Flow
@@ -160,15 +161,15 @@ class Story:
     dropped: tuple[KernelDrop, ...] = ()
 
     def crossings(self, way: Direction = Direction.THERE) -> tuple[Crossing, ...]:
-        """The links that it crossed."""
+        """Crossings of one direction."""
         return tuple(step for step in self.ways[way] if isinstance(step, Crossing))
 
     def lines(self, way: Direction = Direction.THERE) -> tuple[RuleLine, ...]:
-        """What firewalls said."""
+        """Rule hits of one direction."""
         return tuple(step for step in self.ways[way] if isinstance(step, RuleLine))
 
     def rewritten(self, what: str, place: str) -> tuple[Rewritten, ...]:
-        """What NAT made of the question's destination, or source, in a place."""
+        """Rewritten destinations, or sources, of the probe packet in a namespace."""
         return tuple(
             step
             for step in self.ways[Direction.THERE]
@@ -176,7 +177,7 @@ class Story:
         )
 
     def packet(self, place: Netns, way: Direction) -> Packet | None:
-        """A packet as it was when a place last had it."""
+        """Packet with the addresses that it last had in a namespace."""
         if self.end.packet is not None and (self.end.place, self.end.way) == (place, way):
             return self.end.packet
         return next(
@@ -185,18 +186,19 @@ class Story:
 
     @property
     def took(self) -> int:
-        """Nanoseconds from the first sighting to the last."""
+        """Nanoseconds from the first crossing to the last."""
         return max((each.after for way in Direction for each in self.crossings(way)), default=0)
 
 
 @dataclass
 class Material:
-    """What a story is made of.
+    """Material of a story.
 
     Attributes:
-        books: the rules of each place, by its name; reasons: why plumb's own exist.
-        routes: what the routing of a place says, by its name and the way.
-        doors: places where somebody takes the question in the target's stead.
+        frames, ruled, dropped: captured frames, rule hits, and drops that the kernel reported.
+        listings: the rules of each namespace, by its name; reasons: the reasons of plumb's own.
+        routes: the route of the packet, by namespace and direction.
+        proxies: namespaces in which a proxy accepts the packet in the target's stead.
         wires: the other ends of links.
     """
 
@@ -204,11 +206,11 @@ class Material:
     source: Netns
     target: Netns | None
     outcome: TraceOutcome
-    seen: Sequence[CapturedFrame] = ()
+    frames: Sequence[CapturedFrame] = ()
     ruled: Sequence[RuleHit] = ()
     dropped: Sequence[KernelDrop] = ()
-    books: Mapping[str, RulesetListing] = field(default_factory=dict)
+    listings: Mapping[str, RulesetListing] = field(default_factory=dict)
     reasons: Whys = field(default_factory=dict)
     routes: Mapping[tuple[str, Direction], Routed] = field(default_factory=dict)
-    doors: tuple[Netns, ...] = ()
+    proxies: tuple[Netns, ...] = ()
     wires: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""The probe: a real question with a plain socket, sent from inside the namespace that asks.
+"""Probe packet: a real packet, sent by a plain socket in the source namespace.
 
-It has a client port (or an echo's identifier) that nobody else has, by which its packets are known
-everywhere, however often their addresses are rewritten. Such a port also makes it a flow that
-connection tracking has not seen, so that NAT's rules are asked.
+Its client port (or an echo's identifier) is used by no other socket, so that it identifies the
+packet in every namespace, however often NAT rewrites its addresses. To connection tracking the
+packet is a new flow, so that the kernel evaluates NAT's rules for it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,20 @@ from plumb.trace.path import TraceOutcome
 
 DATA = b"plumb trace"
 PORTS = range(20000, 32000)
-"""Below those that the kernel hands out by itself (net.ipv4.ip_local_port_range)."""
+"""Ports below those that the kernel assigns itself (net.ipv4.ip_local_port_range)."""
 
 
 @dataclass(frozen=True)
 class ProbePacket:
-    """A packet that can be sent.
+    """Packet to send.
 
     Attributes:
-        place: from where; ip: to which address.
-        sport: the client's port; 0: one that nobody has.
-        size: bytes of the whole packet, 0: few. It is sent with "do not fragment".
-        ttl: how many routers it may pass, 0: as many as usual.
+        place: the source namespace.
+        ip, port: the destination; port 0 for ICMP.
+        protocol: "tcp", "udp", "sctp" or "icmp".
+        sport: the client's port, or the echo's identifier; 0: a free one.
+        size: bytes of the whole packet, sent with DF set; 0: a few.
+        ttl: the time to live; 0: the kernel's default.
     """
 
     place: Netns
@@ -54,11 +56,11 @@ class ProbePacket:
 
 
 class Probe:
-    """A question that can be sent once.
+    """Socket that sends a probe packet once.
 
     Raises:
-        Invalid: there is something that cannot be asked so.
-        KernelRefused: it may not be asked, or not from there.
+        Invalid: the packet cannot be sent so.
+        KernelRefused: the kernel refuses the socket, or the namespace.
         Unsupported: this kernel does not have the protocol.
     """
 
@@ -110,7 +112,7 @@ class Probe:
                 return port
 
     def send(self) -> None:
-        """Ask."""
+        """Send the probe packet."""
         asked = self.question
         with entered(
             asked.place.ns
@@ -135,14 +137,14 @@ class Probe:
         )
 
     def outcome(self) -> TraceOutcome:
-        """The outcome so far."""
+        """Outcome so far, without waiting."""
         if not (self._answered or self._error):
             self._look()
         return TraceOutcome(self._answered, self._error, self.question.protocol == "udp")
 
     @property
     def settled(self) -> bool:
-        """True if there is nothing more to wait for."""
+        """True if a reply or an error has come."""
         found = self.outcome()
         return found.answered or bool(found.error)
 

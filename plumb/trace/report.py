@@ -1,4 +1,4 @@
-"""Request and report of a trace: a packet and its destination, and what became of it."""
+"""Request and report of a trace: a packet with its destination, and the story of that packet."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ TRACE_GRAMMAR = TargetGrammar(
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a question is asked.
+    """Options of a trace.
 
     Attributes:
-        version: 4 or 6; 0: what there is, IPv4 first.
-        seconds: how long an answer is waited for.
+        version: the address family, 4 or 6; 0: any, IPv4 first.
+        seconds: the time limit for a reply.
         sport, size, ttl: as in `probe_packet.ProbePacket`.
-        also: further places to watch, by name; everywhere: all containers.
+        also: further namespaces to capture in, by name.
+        everywhere: True to capture in all containers.
     """
 
     version: int = 0
@@ -40,19 +41,20 @@ class Wishes:
 
     @property
     def versions(self) -> tuple[int, ...]:
-        """The address families that may be taken, the preferred first."""
+        """Address families, the preferred first."""
         return (self.version,) if self.version else (4, 6)
 
 
 @dataclass(frozen=True)
 class TraceRequest:
-    """A question, and what is meant by it.
+    """Probe packet, with the target that it should reach.
 
     Attributes:
-        asked: the words for it: from and to.
-        aim: the place that it should reach; None where that is nobody's that is known.
-        published: the published port that it knocks at.
-        seconds: how long an answer is waited for.
+        asked: source and target, as they are printed.
+        question: the probe packet.
+        aim: the namespace that it should reach; None if no known namespace has the address.
+        published: the published port that the destination is.
+        seconds: the time limit for a reply.
     """
 
     asked: tuple[str, str]
@@ -64,20 +66,23 @@ class TraceRequest:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a question.
+    """Result of a trace.
 
     Attributes:
-        errand: what was asked.
-        story: how it went; ground: where; seen: the frames that it is told of.
-        missing: what could not be watched, in words.
-        cause: why it ended short of an answer, where that is known; remarks: what else was noticed.
-        after: what became of the question that a proxy asked in its stead.
+        request: the request.
+        story: the path of the packet and of its reply.
+        topology: the namespaces and links.
+        frames: the captured frames.
+        missing: sentences on what plumb could not capture.
+        cause: the cause of a missing reply, if it is known.
+        remarks: sentences on other faults.
+        after: the report on the packet that the user-land proxy sends in the client's stead.
     """
 
-    errand: TraceRequest
+    request: TraceRequest
     story: Story
-    ground: Topology
-    seen: tuple[CapturedFrame, ...] = ()
+    topology: Topology
+    frames: tuple[CapturedFrame, ...] = ()
     missing: tuple[str, ...] = ()
     cause: Cause | None = None
     remarks: tuple[str, ...] = ()
@@ -85,12 +90,12 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether it arrived and was answered."""
+        """True if the packet arrived and was answered, behind a proxy too."""
         return self.story.end.good and (self.after is None or self.after.good)
 
 
 class RequestReader:
-    """Understands words by plumb's record.
+    """Reader of requests: resolves names with plumb's record.
 
     Args:
         resolver: finds namespaces by their names.
@@ -102,9 +107,9 @@ class RequestReader:
         self._topology = topology
 
     def request(self, source: str, to: str, wishes: Wishes) -> tuple[TraceRequest, Topology]:
-        """Read a request, and the topology of all places concerned.
+        """Read a request, and the topology of all namespaces concerned.
 
-        Both ends and the host, and what else shall be watched.
+        Those are both ends, the host, and further ones that the options name.
 
         Args:
             source: a container, "host", or another namespace.
@@ -112,20 +117,20 @@ class RequestReader:
 
         Raises:
             Conflict: a container is not running.
-            Invalid: it cannot be asked so.
-            NotFound: there is no such container, place or name.
+            Invalid: the request cannot be sent so.
+            NotFound: there is no such container, namespace or name.
         """
         target, place = TRACE_GRAMMAR.read(to), self._resolver.place(source)
         files = self._resolver.name_files(source, place)
         found = self._resolver.resolve(target.name, place, files, wishes.versions)
         further = [self._resolver.place(name) for name in wishes.also]
-        topology = self._topology.ground(_present(place, found.place, Netns(HOST, "")))
+        topology = self._topology.read(_present(place, found.place, Netns(HOST, "")))
         ip = found.addresses[0] if found.addresses else _address(topology, place, found, wishes)
         aim = self._destination(topology, place, found, ip, target)
-        everybody = [each.place for each in self._resolver.members] if wishes.everywhere else []
-        concerned = _present(place, Netns(HOST, ""), aim.place, *further, *everybody)
+        containers = [each.place for each in self._resolver.members] if wishes.everywhere else []
+        concerned = _present(place, Netns(HOST, ""), aim.place, *further, *containers)
         if set(concerned) - set(topology.places):
-            topology = self._topology.ground(concerned)
+            topology = self._topology.read(concerned)
         packet = ProbePacket(
             place, ip, target.protocol, target.port, wishes.sport, wishes.size, wishes.ttl
         )
@@ -153,14 +158,14 @@ def _present(*places: Netns | None) -> list[Netns]:
 
 
 def _written(to: str, target: Target, found: ResolvedTarget) -> str:
-    """The target as it was written, but for the path of a namespace, which its name stands for."""
+    """Target as it was typed, with the name of a namespace in place of its path."""
     if found.place is not None and "/" in target.name:
         return to.replace(target.name, found.place.name)
     return to
 
 
 def _address(topology: Topology, source: Netns, found: ResolvedTarget, wishes: Wishes) -> IPAddress:
-    """The address at which a place is asked."""
+    """Choose the address of a namespace."""
     assert found.place is not None
     best = best_address(topology.ips(found.place), topology.ips(source), wishes.versions)
     if best is None:
@@ -171,14 +176,15 @@ def _address(topology: Topology, source: Netns, found: ResolvedTarget, wishes: W
 def best_address(
     theirs: Iterable[IPInterface], local: Sequence[IPInterface], versions: Iterable[int]
 ) -> IPAddress | None:
-    """The address at which a namespace is best asked.
+    """Choose the best of a namespace's addresses, for a given source.
 
-    One of a subnet of the asker's own, else the first that leads anywhere.
+    That is an address in a subnet of the source, else the first that is neither a loopback nor a
+    link-local one.
 
     Args:
-        theirs: in the order in which they are preferred.
-        local: the asker's own.
-        versions: the address families that may be taken, the preferred first.
+        theirs: addresses, in order of preference.
+        local: the addresses of the source namespace.
+        versions: the address families, the preferred first.
     """
     known = [ip for ip in theirs if not ip.ip.is_loopback and not ip.ip.is_link_local]
     for version in versions:

@@ -1,12 +1,12 @@
-"""Rules: what a step through the firewall was, in the words of whoever listed the rules, and why that rule exists.
+"""Rule steps: rule hits with the text of the rule, and the reason for the rule.
 
-A trace names a rule by a number: nft's by its handle, a legacy one by its place in the chain. The
-words come from a listing made in the same moment in the same namespace (`RulesetListing`). Rules that
-iptables of the nf_tables variant keeps in nft's tables are shown as `iptables -S` has them, since
-that is how they were written: the n-th of the chain in both.
+The kernel names a rule by a number: one of nft's by its handle, a legacy one by its place in the
+chain. plumb takes the text from a listing made right after the probe packet in the same namespace
+(`RulesetListing`). Rules that iptables of the nf_tables variant keeps in nft's tables have the text
+of `iptables -S`, as they were written: the n-th of the chain in both.
 
-The reason is plumb's own, where the rule is plumb's (`Rule.why`, kept with it in the store). A real
-Docker keeps none; but its rules are few, and well known (`known`).
+The reason of plumb's own rules is recorded (`Rule.why`, in the store). A real Docker records none;
+but its rules are few, and well known (`known`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from plumb.things.nftables import COUNTER, NftRule
 from plumb.trace.known_rules import known
 
 Saved = Mapping[str, Mapping[str, tuple[str, list[str]]]]
-"""What iptables-save printed: the policy and the rules of each chain of each table."""
+"""Output of iptables-save: the policy and the rules of each chain of each table."""
 Chain = tuple[str, str, str]
 """Family, table, chain."""
 HANDLE = re.compile(r" # handle (\d+)$")
@@ -29,7 +29,7 @@ HANDLE = re.compile(r" # handle (\d+)$")
 
 @dataclass(frozen=True)
 class Hooked:
-    """Where a base chain hooks in, at which priority, and what becomes of what no rule decides."""
+    """Base chain's hook, priority and policy."""
 
     hook: str
     priority: str
@@ -38,21 +38,20 @@ class Hooked:
 
 @dataclass(frozen=True)
 class RuleLine:
-    """A step through the firewall, in words.
+    """Step through the firewall, with text.
 
     Attributes:
         place: the namespace.
         where: table and chain, as "nat PREROUTING"; for nft's own tables with the family, as "inet
-        fw forward".
-        number: which rule of the chain, from 1; 0 for what is no rule.
-        text: the rule's words, or "policy DROP", "end of chain".
-        why: one sentence on why it exists, empty for a policy that lets pass.
-        verdict: what it said: "accept", "drop", "jump NAME", …
-        hook: which hook of netfilter it was reached from: "prerouting", "forward", …, empty where
-        it is not known.
-        mine: it is plumb's.
-        native: of a table of nft's own, rather than of iptables; backend: "nft" or "legacy";
-        handle: nft's number for it.
+            fw forward".
+        number: the rule's number in its chain, from 1; 0 for a policy.
+        text: the rule, or "policy DROP".
+        why: the reason for the rule, in a sentence; empty for a policy that accepts.
+        verdict: "accept", "drop", "jump NAME", …
+        hook: the hook of netfilter: "prerouting", "forward", …, empty if it is not known.
+        mine: True for a rule of plumb's.
+        native: True for a table of nft's own, rather than of iptables.
+        backend: "nft" or "legacy"; handle: nft's number for the rule.
     """
 
     place: Netns
@@ -73,33 +72,34 @@ class RuleLine:
 
     @property
     def drops(self) -> bool:
-        """Whether it is the end of the packet."""
+        """True if the verdict ends the packet."""
         return self.verdict == "drop"
 
     @property
     def rejects(self) -> bool:
-        """Whether it tells the sender so."""
+        """True if the kernel also reports the drop to the sender."""
         return self.drops and bool(re.search(r"\bREJECT\b|\breject\b", self.text))
 
     @property
     def rewrites(self) -> bool:
-        """Whether it gives the packet another destination."""
+        """True if the rule gives the packet another destination."""
         return bool(re.search(r"\bDNAT\b|\bdnat\b", self.text))
 
     @property
     def named(self) -> str:
-        """Which rule of which chain it is."""
+        """Table, chain and number of the rule."""
         return f"{self.where} #{self.number}" if self.number else self.where
 
 
 @dataclass
 class RulesetListing:
-    """The rules of a namespace as they are listed.
+    """Listing of a namespace's rules.
 
     Attributes:
-        nft: the rules of each chain of nft's own, with their handles; hooked: its base chains.
-        handles: those of the chains that iptables keeps there.
-        saved: what iptables-save prints, by backend and family: ("nft", "ip"), ("legacy", "ip6").
+        nft: the rules of each chain of nft's own, with their handles.
+        hooked: the base chains among them.
+        handles: the handles of the chains that iptables keeps in nft's tables.
+        saved: the output of iptables-save, by backend and family: ("nft", "ip"), ("legacy", "ip6").
     """
 
     nft: dict[Chain, list[tuple[int, str]]] = field(default_factory=dict)
@@ -108,9 +108,9 @@ class RulesetListing:
     saved: Mapping[tuple[str, str], Saved] = field(default_factory=dict)
 
     def words(self, step: RuleHit) -> tuple[int, str]:
-        """Which rule of its chain a step was, from 1, and its words.
+        """Number of a hit's rule in its chain, from 1, and its text.
 
-        0 and nothing where it is gone meanwhile.
+        0 and "" for a rule that was deleted in between.
         """
         specs = (
             self.saved.get((step.backend, step.family), {})
@@ -129,7 +129,7 @@ class RulesetListing:
         )
 
     def hook(self, step: RuleHit) -> str:
-        """The hook of a base chain, empty for a chain that is only jumped to."""
+        """Hook of a base chain; empty for a chain that is a jump's target only."""
         if (
             found := self.hooked.get((step.family, step.table, step.chain))
         ) and step.backend == "nft":
@@ -138,8 +138,8 @@ class RulesetListing:
 
 
 def listed(text: str) -> RulesetListing:
-    """Read what `nft --handle list ruleset` prints."""
-    book, table, chain = RulesetListing(), ("", ""), None
+    """Parse the output of `nft --handle list ruleset`."""
+    listing, table, chain = RulesetListing(), ("", ""), None
     for raw in text.splitlines():
         handle, line = HANDLE.search(raw), HANDLE.sub("", raw).strip()
         words = line.split()
@@ -147,7 +147,7 @@ def listed(text: str) -> RulesetListing:
             table, chain = (words[1], words[2]), None
         elif line.startswith("chain ") and line.endswith("{"):
             chain = (*table, words[1])
-            book.nft[chain] = []
+            listing.nft[chain] = []
         elif line == "}":
             chain = None
         elif chain and (
@@ -155,18 +155,18 @@ def listed(text: str) -> RulesetListing:
                 r"type \w+ hook (\w+)(?: devices? .*?)? priority (.+?);(?: policy (\w+);)?", line
             )
         ):
-            book.hooked[chain] = Hooked(base[1], base[2], base[3] or "accept")
+            listing.hooked[chain] = Hooked(base[1], base[2], base[3] or "accept")
         elif chain and handle:
-            book.nft[chain].append((int(handle[1]), COUNTER.sub("counter", line)))
-    return book
+            listing.nft[chain].append((int(handle[1]), COUNTER.sub("counter", line)))
+    return listing
 
 
 Whys = Mapping[tuple[str, str, str, str], str]
-"""Why rules exist: by the tool or nft's family, table, chain and words."""
+"""Reasons of rules, by the tool or nft's family, table, chain and text."""
 
 
 def whys(things: Iterable[object]) -> dict[tuple[str, str, str, str], str]:
-    """Why plumb's own rules exist, as they are recorded."""
+    """Reasons of plumb's own rules, as they are recorded."""
     found = {}
     for thing in things:
         if isinstance(thing, Rule | NftRule):
@@ -177,50 +177,50 @@ def whys(things: Iterable[object]) -> dict[tuple[str, str, str, str], str]:
 
 
 def read(
-    steps: Iterable[RuleHit], books: Mapping[str, RulesetListing], reasons: Whys
+    steps: Iterable[RuleHit], listings: Mapping[str, RulesetListing], reasons: Whys
 ) -> Iterator[RuleLine]:
-    """Steps through one namespace's firewall in words, those that told nothing left out.
+    """Rule hits of one namespace with their text, but for those without an effect.
 
-    A jump to a chain in which nothing fitted tells nothing; nor does a policy that lets pass, but
-    where it is all that is said about forwarding.
+    A jump to a chain in which no rule matched has no effect; nor has a policy that accepts, but it
+    is shown where it alone decided on forwarding.
 
     Args:
-        steps: of one packet, in order.
-        books: the listing of each place, by its name.
+        steps: rule hits of one packet, in order.
+        listings: the listing of each namespace, by its name.
+        reasons: the reasons of plumb's own rules.
     """
     jumps: list[RuleLine] = []
-    hook, told = "", 0
+    hook, decided = "", 0
     for step in steps:
-        book = books.get(step.place.name, RulesetListing())
-        if base := book.hook(step):
-            told = told if base == hook else 0
+        listing = listings.get(step.place.name, RulesetListing())
+        if base := listing.hook(step):
+            decided = decided if base == hook else 0
             hook = base
-        line = _line(step, book, reasons, hook)
+        line = _line(step, listing, reasons, hook)
         if line.verdict.startswith(("jump", "goto")):
             jumps.append(line)
         elif step.kind is RuleKind.RETURN or not line.text:
-            # Kernels from about 6.2 on say at the end of a chain what they say of a rule, without a
-            # handle.
+            # Kernels from about 6.2 on report the end of a chain as a rule without a handle.
             jumps = jumps[:-1]
         elif step.kind is RuleKind.POLICY:
-            if line.drops or (hook == "forward" and not told and step.table not in ASIDE):
+            if line.drops or (hook == "forward" and not decided and step.table not in ASIDE):
                 yield line
             jumps = []
         else:
             yield from jumps
             yield line
-            jumps, told = [], told + 1
+            jumps, decided = [], decided + 1
 
 
-def _line(step: RuleHit, book: RulesetListing, reasons: Whys, hook: str) -> RuleLine:
-    """A step in words; without any where it is the end of a chain, or a rule that is gone."""
-    saved = book.saved.get((step.backend, step.family), {}).get(step.table, {})
+def _line(step: RuleHit, listing: RulesetListing, reasons: Whys, hook: str) -> RuleLine:
+    """Rule hit with its text; without one for the end of a chain, or a deleted rule."""
+    saved = listing.saved.get((step.backend, step.family), {}).get(step.table, {})
     native = step.backend == "nft" and step.chain not in saved
     owner = step.family if native else str(FAMILIES.get(step.family, step.family))
     where = f"{step.family} {step.table} {step.chain}" if native else f"{step.table} {step.chain}"
     number, text, verdict, words = 0, "", step.verdict, ""
     if step.kind is RuleKind.RULE:
-        number, words = book.words(step)
+        number, words = listing.words(step)
         text, verdict = words, verdict or _verdict(words, saved)
     elif step.kind is RuleKind.POLICY:
         verdict = verdict or saved.get(step.chain, ("ACCEPT", []))[0].lower()
@@ -247,9 +247,9 @@ def _line(step: RuleHit, book: RulesetListing, reasons: Whys, hook: str) -> Rule
 
 
 def _verdict(words: str, chains: Mapping[str, object]) -> str:
-    """What a rule of the legacy tables said, by its target.
+    """Verdict of a rule of the legacy tables, from its target.
 
-    The kernel tells only that it fitted.
+    The kernel reports only that the rule matched.
     """
     target = re.search(r"(?:^| )-([jg]) (\S+)", words)
     if target is None:
@@ -260,7 +260,7 @@ def _verdict(words: str, chains: Mapping[str, object]) -> str:
 
 
 ASIDE = TABLES - {"filter"}
-"""Tables of iptables in which nobody decides what may pass, as a rule."""
+"""Tables of iptables whose policies do not filter, as a rule."""
 TARGETS = {
     "ACCEPT": "accept",
     "DROP": "drop",

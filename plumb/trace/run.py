@@ -1,4 +1,4 @@
-"""Watching: a question is sent while all places are watched, and what was seen of it becomes a story."""
+"""Run of a trace: sends the probe packet, captures in all namespaces, assembles the story."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plumb.kernel.netfilter import ruleset
 from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, CapturedFrame, Netns
 from plumb.trace import rule_steps
-from plumb.trace.assemble import tell
+from plumb.trace.assemble import assemble
 from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Material, Routed, Story
 from plumb.trace.probe_packet import Probe
@@ -23,84 +23,84 @@ from plumb.trace.rule_steps import RulesetListing, Whys
 from plumb.trace.topology import Topology
 
 SLICE = 0.02
-"""Seconds between two looks at the client's socket."""
+"""Seconds between two reads of the client's socket."""
 SETTLE = 0.01
-"""Seconds for which what follows a drop is waited for: an error that a rule sends."""
+"""Seconds to wait after a drop, for an ICMP error or RST that the rule sends."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What was seen of a question, and its story.
+    """Story of a probe packet, with its captured frames.
 
     Attributes:
-        missing: what could not be watched, in words.
+        missing: sentences on what plumb could not capture.
     """
 
     story: Story
-    seen: tuple[CapturedFrame, ...]
+    frames: tuple[CapturedFrame, ...]
     missing: tuple[str, ...]
 
 
 def watch(
-    errand: TraceRequest, ground: Topology, reasons: Whys, memory: str, drops: bool = False
+    request: TraceRequest, topology: Topology, reasons: Whys, memory: str, drops: bool = False
 ) -> Watched:
-    """Send a question, and watch it.
+    """Send a probe packet, and capture it in all namespaces of the topology.
 
     Args:
-        reasons: why plumb's own rules exist.
-        memory: the folder where is noted what must be put back should the process be killed.
-        drops: watch what the kernel drops as well: some 50 ms more.
+        reasons: the reasons of plumb's own rules.
+        memory: the folder of notes on what the next command must restore if this one is killed.
+        drops: True to record the kernel's drops as well, which takes some 50 ms more.
 
     Raises:
-        KernelRefused: it may not be asked, or not be watched.
+        KernelRefused: the kernel refuses the packet, or the capture.
     """
-    question = errand.question
+    question = request.question
     with ExitStack() as stack:
         probe = stack.enter_context(Probe(question))
         kernel = (
-            stack.enter_context(Drops(probe.flow, ground.places, memory=memory)) if drops else None
+            stack.enter_context(Drops(probe.flow, topology.places, memory=memory))
+            if drops
+            else None
         )
         bridging = [
             place
-            for place in ground.places
-            if any(link.kind == "bridge" for link in ground.links[place.name])
+            for place in topology.places
+            if any(link.kind == "bridge" for link in topology.links[place.name])
         ]
         trace = stack.enter_context(
-            Collector(ground.places, probe.flow, memory=memory, bridges=bridging)
+            Collector(topology.places, probe.flow, memory=memory, bridges=bridging)
         )
         probe.send()
-        records = _collect(trace, probe, errand.seconds)
+        records = _collect(trace, probe, request.seconds)
         dropped = kernel.read(records.frames) if kernel else []
         missing = (*trace.missing, *([kernel.missing] if kernel and kernel.missing else []))
         outcome = probe.outcome()
-    books = {
-        place.name: _book(place, records)
-        for place in ground.places
+    listings = {
+        place.name: _listing(place, records)
+        for place in topology.places
         if any(step.place == place for step in records.ruled)
     }
-    doors = (Netns(HOST, ""),) if errand.published else ()
+    proxies = (Netns(HOST, ""),) if request.published else ()
     material = Material(
         probe.flow,
         question.place,
-        errand.aim,
+        request.aim,
         outcome,
         records.frames,
         records.ruled,
         dropped,
-        books,
+        listings,
         reasons,
-        doors=doors,
-        wires=ground.wires,
+        proxies=proxies,
+        wires=topology.wires,
     )
-    # Where the packet was, and as what, is the story's to say; only then can the routing be asked
-    # about it.
-    return Watched(
-        tell(replace(material, routes=_routes(tell(material), ground))), records.frames, missing
-    )
+    # A route lookup needs the packet's addresses and inbound link, which the story has.
+    routes = _routes(assemble(material), topology)
+    return Watched(assemble(replace(material, routes=routes)), records.frames, missing)
 
 
 def _collect(trace: Collector, probe: Probe, seconds: float) -> Records:
-    """Collect until the client knows, or a rule has dropped the question; at most that long."""
+    """Collect until the client has a reply, a rule has dropped a packet, or the time is over."""
     deadline = time.monotonic() + seconds
     while True:
         left = max(deadline - time.monotonic(), 0)
@@ -114,30 +114,30 @@ def _collect(trace: Collector, probe: Probe, seconds: float) -> Records:
 
 
 def _dropped(records: Records) -> bool:
-    """Whether a rule has dropped the question, or the answer; the legacy tables do not say so."""
+    """Test for a drop by a rule; hits of the legacy tables have no verdict."""
     return any(step.verdict == "drop" for step in records.ruled)
 
 
-def _book(place: Netns, records: Records) -> RulesetListing:
+def _listing(place: Netns, records: Records) -> RulesetListing:
     found = ruleset.listing(place, records.ruled)
     return replace(rule_steps.listed(found.nft), handles=found.handles, saved=found.saved)
 
 
-def _routes(story: Story, ground: Topology) -> dict[tuple[str, Direction], Routed]:
-    """What the routing of each place says about the packet as it was there.
+def _routes(story: Story, topology: Topology) -> dict[tuple[str, Direction], Routed]:
+    """Look up the packet's route in each namespace that it crossed.
 
-    Not where it was at home, or on a bridge's ports alone.
+    There is none for a reply that arrived, nor where only a bridge's ports were crossed.
     """
     found: dict[tuple[str, Direction], Routed] = {}
     for way in Direction:
-        for place in ground.places:
+        for place in topology.places:
             mine = [each for each in story.crossings(way) if each.place == place]
             packet = story.packet(place, way)
-            if packet is None or not mine or _on_ports(mine, ground.links[place.name]):
+            if packet is None or not mine or _on_ports(mine, topology.links[place.name]):
                 continue
             came = [each for each in mine if each.inbound] if mine[0].inbound else []
-            with RouteLookup(place) as oracle:
-                answer = oracle.route(
+            with RouteLookup(place) as lookup:
+                answer = lookup.route(
                     packet.dst, came[0].packet.src if came else None, came[-1].dev if came else ""
                 )
             if way is Direction.THERE or answer.type != "local":
@@ -146,6 +146,6 @@ def _routes(story: Story, ground: Topology) -> dict[tuple[str, Direction], Route
 
 
 def _on_ports(crossed: Sequence[Crossing], links: Sequence[Link]) -> bool:
-    """Whether a packet was seen nowhere in a place but at ports of a bridge."""
+    """Test for crossings that are all at ports of a bridge."""
     ports = {link.name for link in links if link.port is not None}
     return all(each.dev in ports for each in crossed)

@@ -1,4 +1,4 @@
-"""The ground: who and what there is between two ends, read once before the question is sent."""
+"""Topology: namespaces, links and addresses, read once before the probe packet is sent."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from plumb.trace.link_labels import Spot
 
 @dataclass(frozen=True)
 class Topology:
-    """What there is.
+    """Namespaces of a trace, with their links and addresses.
 
     Attributes:
         members: the running containers; networks: all of them.
-        places: the namespaces that are watched.
-        links, addresses: those of each place, by its name.
-        wires: the other ends of links, as far as they lie in these places.
+        places: the namespaces in which plumb captures.
+        links, addresses: those of each namespace, by its name.
+        wires: the other ends of links, as far as these namespaces have them.
     """
 
     members: tuple[Member, ...]
@@ -39,19 +39,19 @@ class Topology:
 
     @cached_property
     def titles(self) -> dict[Spot, str]:
-        """What links are to people."""
+        """Labels of links, by namespace and name."""
         return link_labels.titles(self.members, self.networks, self.links, self.wires)
 
     def has(self, place: Netns, ip: IPAddress) -> bool:
-        """Whether an address is a place's own."""
+        """Test for an address of a namespace."""
         return any(own.ip == ip for _, own in self.addresses.get(place.name, ()))
 
     def having(self, ip: IPAddress) -> Netns | None:
-        """The place that has an address."""
+        """Namespace that has an address."""
         return next((place for place in self.places if self.has(place, ip)), None)
 
     def ips(self, place: Netns) -> list[IPInterface]:
-        """A place's addresses, a container's in the order in which its networks lead out."""
+        """Addresses of a namespace; a container's in the order of its gateways' priority."""
         own = [ip for _, ip in self.addresses.get(place.name, ())]
         member = next(
             (each for each in self.members if each.place == place and place.name != HOST), None
@@ -63,7 +63,7 @@ class Topology:
 
 
 class TopologyReader:
-    """Reads the links and addresses of namespaces.
+    """Reader of links and addresses.
 
     Args:
         resolver: the containers and networks of the record.
@@ -72,10 +72,10 @@ class TopologyReader:
     def __init__(self, resolver: TargetResolver) -> None:
         self._resolver = resolver
 
-    def ground(self, concerned: Iterable[Netns]) -> Topology:
-        """Read the links and addresses of these places."""
-        watched = tuple(dict.fromkeys(concerned))
-        opened = [LinkInventory(place) for place in watched]
+    def read(self, concerned: Iterable[Netns]) -> Topology:
+        """Read the links and addresses of these namespaces."""
+        places = tuple(dict.fromkeys(concerned))
+        opened = [LinkInventory(place) for place in places]
         try:
             links = {each.place.name: each.links() for each in opened}
             addresses = {each.place.name: each.addresses(links[each.place.name]) for each in opened}
@@ -84,5 +84,5 @@ class TopologyReader:
             for each in opened:
                 each.close()
         return Topology(
-            self._resolver.members, self._resolver.networks, watched, links, addresses, wires
+            self._resolver.members, self._resolver.networks, places, links, addresses, wires
         )

@@ -1,13 +1,14 @@
-"""The tracer: sends a question, watches it everywhere, and has its story told.
+"""Tracer: sends a probe packet, captures it in all namespaces, and finds the cause of a failure.
 
-    look     who asks whom, by which address; the links of all places concerned (errands, ground)
-    watch    taps and rules' traces, armed in each of them; then the question, with a real socket (watching, probe)
-    tell     the records put into order, with the rules' words and what the routing says (telling)
-    again    only if it did not arrive: the question once more, with the kernel's drops watched as well, and all that is worth
-             knowing of each place read, so that the cause can be found (gather, causes)
+    read       source, target and address; the links of all namespaces concerned (report, topology)
+    run        packet sockets and rule traces in each of them; then the probe packet (run,
+               probe_packet)
+    assemble   captured frames and rule hits in order, with the rules' text and the routes
+    repeat     only without a reply: the probe packet once more, with the kernel's drops recorded,
+               and the state of each namespace read, to find the cause (collect_state, causes)
 
-So a trace of what works costs little more than the question itself. Nothing is left behind, and
-nothing is locked.
+So a trace of a packet that arrives costs little more than the packet itself. A trace leaves nothing
+behind, and takes no lock.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from plumb.trace.run import Watched, watch
 from plumb.trace.topology import Topology, TopologyReader
 
 NEIGHBOURS = 16
-"""Containers of the same networks that are watched as well when the question was not answered."""
+"""Further containers of the same networks in which plumb captures the second time."""
 SETTLED = (Ending.REFUSED, Ending.REJECTED)
-"""Who ended it so has said why; to ask again would be of no use, and a path's MTU is remembered."""
+"""Ends that explain themselves, and are not repeated: the kernel remembers a path's MTU."""
 
 
 class Tracer:
-    """Traces under one root.
+    """Tracer of packets under one root.
 
     Args:
         reader: plumb's record.
@@ -49,84 +50,96 @@ class Tracer:
         self._topology = TopologyReader(self._resolver)
 
     def trace(self, source: str, to: str, wishes: Wishes | None = None) -> Report:
-        """Ask, and tell what became of it.
+        """Send a probe packet, and report its path.
 
         Args:
             source: a container, "host", or another namespace.
             to: TO[:PORT][/PROTOCOL].
-            wishes: how it is asked.
+            wishes: options of the trace.
 
         Raises:
             Conflict: a container is not running.
-            Invalid: it cannot be asked so.
-            KernelRefused: it may not be asked, or not be watched.
-            NotFound: there is no such container, place or name.
+            Invalid: the request cannot be sent so.
+            KernelRefused: the kernel refuses the packet, or the capture.
+            NotFound: there is no such container, namespace or name.
         """
-        errand, ground = RequestReader(self._resolver, self._topology).request(
+        request, topology = RequestReader(self._resolver, self._topology).request(
             source, to, wishes or Wishes()
         )
-        return self._report(errand, ground)
+        return self._report(request, topology)
 
-    def _report(self, errand: TraceRequest, ground: Topology) -> Report:
-        watched = self._watch(errand, ground)
+    def _report(self, request: TraceRequest, topology: Topology) -> Report:
+        watched = self._watch(request, topology)
         if watched.story.end.good:
             notes = (
-                remarks(_case(watched.story, errand, ground))
-                if errand.published and errand.question.protocol == "udp"
+                remarks(_case(watched.story, request, topology))
+                if request.published and request.question.protocol == "udp"
                 else ()
             )
             return Report(
-                errand,
+                request,
                 watched.story,
-                ground,
-                watched.seen,
+                topology,
+                watched.frames,
                 watched.missing,
                 remarks=notes,
-                after=self._behind(watched.story, errand, ground),
+                after=self._behind_proxy(watched.story, request, topology),
             )
-        if _worth_repeating(watched.story, errand):
-            ground = self._wider(ground)
-            watched = self._watch(errand, ground, drops=True)
-        case = _case(watched.story, errand, ground)
+        if _worth_repeating(watched.story, request):
+            topology = self._wider(topology)
+            watched = self._watch(request, topology, drops=True)
+        case = _case(watched.story, request, topology)
         return Report(
-            errand, watched.story, ground, watched.seen, watched.missing, find(case), remarks(case)
+            request,
+            watched.story,
+            topology,
+            watched.frames,
+            watched.missing,
+            find(case),
+            remarks(case),
         )
 
-    def _watch(self, errand: TraceRequest, ground: Topology, drops: bool = False) -> Watched:
-        return watch(errand, ground, self._reasons, self._reader.layout.run, drops)
+    def _watch(self, request: TraceRequest, topology: Topology, drops: bool = False) -> Watched:
+        return watch(request, topology, self._reasons, self._reader.layout.run, drops)
 
     @cached_property
     def _reasons(self) -> Whys:
-        """Why plumb's own rules exist."""
+        """Reasons of plumb's own rules."""
         return rule_steps.whys(
             thing
             for kind in (Rule, NftRule, Policy)
             for thing in self._reader.store.things_of(kind)
         )
 
-    def _behind(self, story: Story, errand: TraceRequest, ground: Topology) -> Report | None:
-        """What becomes of the question that the user-land proxy asks in the client's stead, where it was the proxy that answered."""
-        hole, aim, crossed = errand.published, errand.aim, story.crossings()
+    def _behind_proxy(
+        self, story: Story, request: TraceRequest, topology: Topology
+    ) -> Report | None:
+        """Trace the packet that the user-land proxy sends in the client's stead.
+
+        None if the client's packet did not end at the proxy.
+        """
+        published, aim, crossed = request.published, request.aim, story.crossings()
         if (
-            hole is None
+            published is None
             or aim is None
             or aim.name == HOST
             or not crossed
             or crossed[-1].place.name != HOST
         ):
             return None
+        port = published.port.port
         question = ProbePacket(
-            Netns(HOST, ""), hole.end.target(hole.port), errand.question.protocol, hole.port.port
+            Netns(HOST, ""), published.end.target(published.port), request.question.protocol, port
         )
-        asked = (HOST, f"{hole.member.box.name}:{hole.port.port}/{question.protocol}")
-        return self._report(TraceRequest(asked, question, aim, None, errand.seconds), ground)
+        asked = (HOST, f"{published.member.box.name}:{port}/{question.protocol}")
+        return self._report(TraceRequest(asked, question, aim, None, request.seconds), topology)
 
-    def _wider(self, ground: Topology) -> Topology:
-        """The ground with all who are on the networks of both ends."""
+    def _wider(self, topology: Topology) -> Topology:
+        """Read the topology with further containers of both ends' networks."""
         near = {
             net.id
             for member in self._resolver.members
-            if member.place in ground.places
+            if member.place in topology.places
             for _, net in member.ends
         }
         others = [
@@ -134,32 +147,34 @@ class Tracer:
             for member in self._resolver.members
             if any(net.id in near for _, net in member.ends)
         ]
-        return self._topology.ground([*ground.places, *others[:NEIGHBOURS]])
+        return self._topology.read([*topology.places, *others[:NEIGHBOURS]])
 
 
-def _worth_repeating(story: Story, errand: TraceRequest) -> bool:
-    """Whether a second look could tell more.
+def _worth_repeating(story: Story, request: TraceRequest) -> bool:
+    """Test for a trace that a repetition could explain better.
 
-    A client's port that was asked for is remembered by connection tracking.
+    With a port of the user's choice the repetition would be no new flow to connection tracking.
     """
-    return not (errand.question.sport or story.end.line or story.end.ending in SETTLED)
+    return not (request.question.sport or story.end.line or story.end.ending in SETTLED)
 
 
-def _case(story: Story, errand: TraceRequest, ground: Topology) -> Case:
-    """The story, with all that is worth knowing of the places where it was."""
-    asked = errand.question
+def _case(story: Story, request: TraceRequest, topology: Topology) -> Case:
+    """Case of a story, with the state of all namespaces of the topology."""
+    asked = request.question
     case = Case(
         story,
         asked.ip,
         asked.port,
         asked.protocol,
         {},
-        ground.members,
-        ground.networks,
-        errand.published,
-        ground.wires,
+        topology.members,
+        topology.networks,
+        request.published,
+        topology.wires,
     )
     return replace(
         case,
-        facts={place.name: collect_state.facts(place, story, case.goal) for place in ground.places},
+        facts={
+            place.name: collect_state.facts(place, story, case.goal) for place in topology.places
+        },
     )

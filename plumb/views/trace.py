@@ -33,7 +33,7 @@ class Row(NamedTuple):
 def rows(report: Report) -> Iterator[Row]:
     """A report for people, line by line."""
     yield Row(heading(report), "bold")
-    story, titles = report.story, report.ground.titles
+    story, titles = report.story, report.topology.titles
     for steps in story.ways.values():
         if steps:
             yield Row("")
@@ -54,7 +54,7 @@ def rows(report: Report) -> Iterator[Row]:
 
 def heading(report: Report) -> str:
     """Heading of a report: source and target, and the published port's container."""
-    request, published = report.errand, report.errand.published
+    request, published = report.request, report.request.published
     flow = request.question
     target = at(flow.ip, flow.port) if flow.port else str(flow.ip)
     means = f"   {target}/{flow.protocol}"
@@ -175,7 +175,7 @@ def _cause(report: Report) -> Iterator[Row]:
 
 def document(report: Report) -> dict[str, Any]:
     """A report as a JSON document, whose keys stay."""
-    request, published = report.errand, report.errand.published
+    request, published = report.request, report.request.published
     story, cause = report.story, report.cause
     return {
         "From": request.asked[0],
@@ -192,9 +192,9 @@ def document(report: Report) -> dict[str, Any]:
             "Port": published.port.port,
             "Address": str(published.end.target(published.port)),
         },
-        "There": [_step(step, report.ground.titles) for step in story.ways[Direction.THERE]],
-        "Back": [_step(step, report.ground.titles) for step in story.ways[Direction.BACK]],
-        "End": _end(story.end, report.ground.titles, story),
+        "There": [_step(step, report.topology.titles) for step in story.ways[Direction.THERE]],
+        "Back": [_step(step, report.topology.titles) for step in story.ways[Direction.BACK]],
+        "End": _end(story.end, report.topology.titles, story),
         "Cause": None
         if cause is None
         else {

@@ -1,6 +1,7 @@
-"""The bench: one lab into which faults are put, one after the other, and asked about.
+"""Bench: a lab in which tests inject faults, one after the other, and trace packets.
 
-n1  172.20.0.0/24, fd00:20::/64     c1 (listens on 80, on 127.0.0.1:82, on [::]:… ; published), c2 (listens on 80)
+n1  172.20.0.0/24, fd00:20::/64     c1 (listens on 80, on 127.0.0.1:82, on [::]:80; published),
+                                    c2 (listens on 80)
 n2  172.21.0.0/24                   c3
 n3  172.22.0.0/24, enable_icc=false c4, c5
 n4  172.23.0.0/24, --internal       c6, c8
@@ -50,11 +51,11 @@ ICC = "com.docker.network.bridge.enable_icc"
 
 @dataclass
 class Bench:
-    """A lab with something in it.
+    """Lab with networks and containers.
 
     Attributes:
         kind: the firewall: "nf_tables", "legacy" or "nftables".
-        names: what the words in braces stand for.
+        names: replacements for the words in braces.
     """
 
     lab: Lab
@@ -68,19 +69,19 @@ class Bench:
             sh(lines.format(**self.names))
 
     def trace(self, source: str, to: str, wishes: Wishes) -> Report:
-        """Ask."""
+        """Trace a packet; "lan" is the router's namespace."""
         with Reader(self.lab.root, settings={}) as reader:
             return Tracer(reader).trace(self.lab.lan if source == "lan" else source, to, wishes)
 
 
 @contextmanager
 def bench(kind: str, driver: str = "", proxy: bool = True) -> Iterator[Bench]:
-    """A bench with a firewall of that kind.
+    """Bench with a firewall of that kind.
 
     Args:
         driver: "macvlan" or "ipvlan": with m1 and m2 on such a network of the LAN, p1 and p2
-        (macvlan) on a private one beside it.
-        proxy: whether there is a user-land proxy.
+            (macvlan) on a private one beside it.
+        proxy: True for a user-land proxy.
     """
     own: dict[str, object] = {
         "firewall-backend": "nftables" if kind == "nftables" else "iptables",
@@ -104,13 +105,14 @@ def bench(kind: str, driver: str = "", proxy: bool = True) -> Iterator[Bench]:
         stack.enter_context(_listener("0.0.0.0", 22))
         labs.within(
             lab.lan,
-            "ip route add 172.20.0.0/24 via 192.0.2.10; ip -6 route add fd00:20::/64 via 2001:db8:2::10",
+            "ip route add 172.20.0.0/24 via 192.0.2.10;"
+            " ip -6 route add fd00:20::/64 via 2001:db8:2::10",
         )
         yield Bench(lab, host, kind, _names(lab, host, kind))
 
 
 class Benches:
-    """Benches of several kinds, one at a time: each is kept until another one is asked for."""
+    """Benches of several kinds, one at a time: each stays until a test needs another."""
 
     def __init__(self) -> None:
         self._made: Bench | None = None

@@ -1,9 +1,10 @@
-"""Faults: what goes wrong with networks, each as shell lines that bring it about and others that take it back.
+"""Faults of networks, each as shell lines that inject it and others that undo it.
 
 All are injected into one lab (`bench`), one after the other. The lines name its parts in braces:
-{br1} is the bridge of n1, {veth1} c1's cable, {c1} and {lan} stand before a command that runs in
-there, {iptables} is the command of the kind that is tried, {client} sends a datagram from a port to
-an address and a port."""
+{br1} is the bridge of n1, {veth1} the host's end of c1's veth pair, {c1} and {lan} stand before a
+command that runs in there, {iptables} is the command of the firewall, {client} sends a datagram
+from a port to an address and a port.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +17,18 @@ QUICK = Wishes(seconds=0.12)
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong, and what a trace must say about it.
+    """Fault, and the report that a trace must give.
 
     Attributes:
-        ask: from and to, as they are typed.
-        cause: the cause that must be named; "": none, it arrives.
-        place: where it ended; places, parted by |, where that depends on the firewall.
+        ask: source and target, as they are typed.
+        cause: the id of the cause.
+        place: the namespace at the story's end; several, separated by |, where that depends on the
+            firewall.
         inject, undo: shell lines, run on the host.
-        wishes: how it is asked.
-        kinds: the firewalls with which it can be had; sure: the cause must have been observed.
-        says: words that the cause's evidence or explanation must hold.
+        wishes: options of the trace.
+        kinds: the firewalls with which the fault is possible.
+        sure: True if the trace must have observed the cause.
+        says: a part of the printed report.
     """
 
     ask: tuple[str, str]
@@ -45,12 +48,12 @@ ROUTED = "{lan} ip route replace 172.20.0.0/24 via 192.0.2.10"
 
 
 def big(size: int) -> Wishes:
-    """A question of that size."""
+    """Options for a packet of that size."""
     return Wishes(seconds=0.12, size=size)
 
 
 def rule(words: str, chain: str = "FORWARD", table: str = "filter") -> tuple[str, str]:
-    """A rule of iptables at the head of a chain: the lines that write it and that take it away."""
+    """Lines that insert an iptables rule at the head of a chain, and that delete it."""
     return (
         f"{{iptables}} -t {table} -I {chain} {words}",
         f"{{iptables}} -t {table} -D {chain} {words}",
@@ -58,10 +61,7 @@ def rule(words: str, chain: str = "FORWARD", table: str = "filter") -> tuple[str
 
 
 def native(base: str, words: str, family: str = "inet") -> tuple[str, str]:
-    """A table of nft's with one base chain and a rule.
-
-    The lines that make it and that take it away.
-    """
+    """Lines that add an nft table with one base chain and a rule, and that delete it."""
     made = (
         f"add table {family} wall",
         f"add chain {family} wall guard {{{{ {base} }}}}",
@@ -71,7 +71,7 @@ def native(base: str, words: str, family: str = "inet") -> tuple[str, str]:
 
 
 FAULTS: dict[str, Fault] = {
-    # -- a rule drops it ---------------------------------------------------------------
+    # -- drop rules ---------------------------------------------------------------
     "direct-access": Fault(("lan", "c1:80"), "direct-access", "host", says="gateway_mode"),
     "direct-access-6": Fault(("lan", "c1:80"), "direct-access", "host", wishes=SIX),
     "forward-policy": Fault(
@@ -188,7 +188,7 @@ FAULTS: dict[str, Fault] = {
         "host",
         *native("type filter hook forward priority -200;", "ip daddr 172.20.0.3 drop", "bridge"),
     ),
-    # -- who listens ---------------------------------------------------------------
+    # -- listeners ---------------------------------------------------------------
     "nobody-listens": Fault(("c2", "c1:85"), "nobody-listens", "c1", says="0.0.0.0:80"),
     "nobody-listens-udp": Fault(("c2", "c1:85/udp"), "nobody-listens", "c1"),
     "nobody-behind-the-port": Fault(("lan", "host:8085"), "nobody-listens", "c1"),
@@ -249,7 +249,8 @@ FAULTS: dict[str, Fault] = {
         ("lan", "host:8080"),
         "no-reply-route",
         "host",
-        "{lan} ip addr add 203.0.113.9/32 dev lo; {lan} ip route replace 192.0.2.10 dev port0 src 203.0.113.9; "
+        "{lan} ip addr add 203.0.113.9/32 dev lo; "
+        "{lan} ip route replace 192.0.2.10 dev port0 src 203.0.113.9; "
         "ip route del default",
         "ip route add default via 192.0.2.1; {lan} ip route del 192.0.2.10; "
         "{lan} ip addr del 203.0.113.9/32 dev lo",
@@ -282,12 +283,13 @@ FAULTS: dict[str, Fault] = {
         "ip route add 172.20.0.2/32 via 192.0.2.1",
         "ip route del 172.20.0.2/32 via 192.0.2.1",
     ),
-    "rp-filter-deaf": Fault(
+    "rp-filter-neighbour": Fault(
         ("lan", "host:8080"),
         "rp-filter",
         "lan",
-        "ip route add 203.0.113.9/32 dev {br2}; {lan} ip addr add 203.0.113.9/32 dev lo; {lan} ip neigh flush dev port0; "
-        "ip neigh flush dev eth0; {lan} ip route replace 192.0.2.10 dev port0 src 203.0.113.9; "
+        "ip route add 203.0.113.9/32 dev {br2}; {lan} ip addr add 203.0.113.9/32 dev lo; "
+        "{lan} ip neigh flush dev port0; ip neigh flush dev eth0; "
+        "{lan} ip route replace 192.0.2.10 dev port0 src 203.0.113.9; "
         "sysctl -qw net.ipv4.conf.eth0.rp_filter=1",
         "sysctl -qw net.ipv4.conf.eth0.rp_filter=0; ip route del 203.0.113.9/32 dev {br2}; "
         "{lan} ip route del 192.0.2.10; {lan} ip addr del 203.0.113.9/32 dev lo",
@@ -298,7 +300,8 @@ FAULTS: dict[str, Fault] = {
         "rp-filter",
         "host",
         "ip route add 203.0.113.9/32 dev {br2}; {lan} ip addr add 203.0.113.9/32 dev lo; "
-        "{lan} ping -qc1 -W1 192.0.2.10; {lan} ip route replace 192.0.2.10 dev port0 src 203.0.113.9; "
+        "{lan} ping -qc1 -W1 192.0.2.10; "
+        "{lan} ip route replace 192.0.2.10 dev port0 src 203.0.113.9; "
         "sysctl -qw net.ipv4.conf.eth0.rp_filter=1",
         "sysctl -qw net.ipv4.conf.eth0.rp_filter=0; ip route del 203.0.113.9/32 dev {br2}; "
         "{lan} ip route del 192.0.2.10; {lan} ip addr del 203.0.113.9/32 dev lo",
@@ -352,7 +355,8 @@ FAULTS: dict[str, Fault] = {
         "address-gone",
         "c2",
         "{c1} ip addr del 172.20.0.2/24 dev eth0; {flush}",
-        "{c1} ip addr add 172.20.0.2/24 brd 172.20.0.255 dev eth0; {c1} ip route replace default via 172.20.0.1",
+        "{c1} ip addr add 172.20.0.2/24 brd 172.20.0.255 dev eth0; "
+        "{c1} ip route replace default via 172.20.0.1",
     ),
     "target-gone": Fault(("c2", "172.20.0.99:80"), "target-gone", "c2"),
     "isolated": Fault(
@@ -366,7 +370,8 @@ FAULTS: dict[str, Fault] = {
         ("c2", "c1:80"),
         "isolated",
         "host",
-        "{c2} ping -qc1 -W1 172.20.0.2; bridge link set dev {veth1} isolated on; bridge link set dev {veth2} isolated on",
+        "{c2} ping -qc1 -W1 172.20.0.2; "
+        "bridge link set dev {veth1} isolated on; bridge link set dev {veth2} isolated on",
         "bridge link set dev {veth1} isolated off; bridge link set dev {veth2} isolated off",
     ),
     "port-state": Fault(
@@ -390,7 +395,8 @@ FAULTS: dict[str, Fault] = {
         ("c1", "198.51.100.1"),
         "no-masquerade",
         "host",
-        "{lan} ip route del 172.20.0.0/24; {iptables} -t nat -D POSTROUTING -s 172.20.0.0/24 ! -o {br1} -j MASQUERADE",
+        "{lan} ip route del 172.20.0.0/24; "
+        "{iptables} -t nat -D POSTROUTING -s 172.20.0.0/24 ! -o {br1} -j MASQUERADE",
         ROUTED + "; {iptables} -t nat -I POSTROUTING -s 172.20.0.0/24 ! -o {br1} -j MASQUERADE",
         kinds=IPTABLES,
         sure=False,
@@ -414,9 +420,11 @@ FAULTS: dict[str, Fault] = {
         ("lan", "host:9000"),
         "target-gone",
         "host",
-        "{iptables} -t nat -I PREROUTING -p tcp --dport 9000 -j DNAT --to-destination 172.20.0.99:80; "
+        "{iptables} -t nat -I PREROUTING -p tcp --dport 9000"
+        " -j DNAT --to-destination 172.20.0.99:80; "
         "{iptables} -I PLUMB-USER -d 172.20.0.99/32 -j ACCEPT",
-        "{iptables} -t nat -D PREROUTING -p tcp --dport 9000 -j DNAT --to-destination 172.20.0.99:80; "
+        "{iptables} -t nat -D PREROUTING -p tcp --dport 9000"
+        " -j DNAT --to-destination 172.20.0.99:80; "
         "{iptables} -D PLUMB-USER -d 172.20.0.99/32 -j ACCEPT",
         kinds=IPTABLES,
     ),
@@ -424,9 +432,12 @@ FAULTS: dict[str, Fault] = {
         ("lan", "host:8053/udp"),
         "stale-conntrack",
         "host",
-        "{iptables} -t nat -I PREROUTING -p udp --dport 8053 -j DNAT --to-destination 172.20.0.77:53; "
-        "{iptables} -I PLUMB-USER -p udp --dport 53 -j ACCEPT; {lan} {client} 7777 192.0.2.10 8053; "
-        "{iptables} -t nat -D PREROUTING -p udp --dport 8053 -j DNAT --to-destination 172.20.0.77:53",
+        "{iptables} -t nat -I PREROUTING -p udp --dport 8053"
+        " -j DNAT --to-destination 172.20.0.77:53; "
+        "{iptables} -I PLUMB-USER -p udp --dport 53 -j ACCEPT; "
+        "{lan} {client} 7777 192.0.2.10 8053; "
+        "{iptables} -t nat -D PREROUTING -p udp --dport 8053"
+        " -j DNAT --to-destination 172.20.0.77:53",
         "{iptables} -D PLUMB-USER -p udp --dport 53 -j ACCEPT",
         wishes=Wishes(seconds=0.12, sport=7777),
         kinds=IPTABLES,
@@ -435,9 +446,11 @@ FAULTS: dict[str, Fault] = {
         ("lan", "host:8053/udp"),
         "stale-conntrack",
         "host|lan",
-        "{iptables} -t nat -I PREROUTING -p udp --dport 8053 -j DNAT --to-destination 198.51.100.1:53; "
+        "{iptables} -t nat -I PREROUTING -p udp --dport 8053"
+        " -j DNAT --to-destination 198.51.100.1:53; "
         "{lan} {client} 7778 192.0.2.10 8053; "
-        "{iptables} -t nat -D PREROUTING -p udp --dport 8053 -j DNAT --to-destination 198.51.100.1:53",
+        "{iptables} -t nat -D PREROUTING -p udp --dport 8053"
+        " -j DNAT --to-destination 198.51.100.1:53",
         wishes=Wishes(seconds=0.12, sport=7778),
         kinds=("nftables",),
     ),
@@ -493,7 +506,7 @@ NO_PROXY: dict[str, Fault] = {
         kinds=IPTABLES,
     ),
 }
-"""Where the setting userland-proxy is false: all ways to a published port are NAT's."""
+"""Faults without the user-land proxy: NAT serves all clients of a published port."""
 
 MACVLAN: dict[str, Fault] = {
     "own-parent": Fault(("host", "m1"), "own-parent", "lan|host"),
@@ -502,4 +515,4 @@ MACVLAN: dict[str, Fault] = {
     "nobody-listens": Fault(("m1", "m2:81"), "nobody-listens", "m2"),
     "no-neighbour": Fault(("m1", "192.0.2.99"), "no-neighbour", "m1"),
 }
-"""Networks of the driver macvlan."""
+"""Faults of macvlan networks."""

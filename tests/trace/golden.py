@@ -1,4 +1,4 @@
-"""Golden stories: texts that are compared as a whole, with what is chosen at random replaced by its kind."""
+"""Golden stories: texts that are compared as a whole, with random parts replaced by their kind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = [
 
 
 def alike(text: str) -> str:
-    """A story with what is chosen at random replaced by its kind."""
+    """Replace random parts of a printed story by their kind."""
     for pattern, kind in KINDS:
         text = re.sub(pattern, kind, text)
     return text + "\n"

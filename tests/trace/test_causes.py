@@ -1,6 +1,6 @@
 """Causes, from recorded values.
 
-Those that a lab's kernel cannot be made to show, and what becomes of evidence that is missing.
+A lab's kernel cannot show some causes; others need missing evidence.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ MEMBERS = (
     Member(Sandbox("s2", "c2"), C2, ((END2, NET),)),
 )
 BRIDGE = Link(HOST, 4, NET.link, "bridge")
-CABLES = tuple(
+VETHS = tuple(
     Link(HOST, index, name, "veth", master=4, peer=2, port=BridgePort())
     for index, name in ((5, "veth1"), (6, "veth2"))
 )
 GATEWAY = (NET.link, IPv4Interface("172.20.0.1/24"))
-HOST_FACTS = Facts(HOST, (BRIDGE, *CABLES), (GATEWAY,))
+HOST_FACTS = Facts(HOST, (BRIDGE, *VETHS), (GATEWAY,))
 INSIDE = {
     name: Facts(place, (Link(place, 2, "eth0", "veth"),), (("eth0", ip),))
     for name, place, ip in (
@@ -81,7 +81,7 @@ def case(
     source: Netns = C2,
     **more: Any,
 ) -> Case:
-    """A question of c2's to c1's port 80 that ended so."""
+    """Case of a packet from c2 to c1's port 80."""
     story = Story(
         Flow(4, "tcp", 20001, 80),
         source,
@@ -105,7 +105,7 @@ def case(
 
 
 def dropped(text: str, **more: Any) -> Case:
-    """A case that a rule ended."""
+    """Case of a packet that a rule dropped."""
     line = RuleLine(
         **{
             "place": HOST,
@@ -126,7 +126,7 @@ def dropped(text: str, **more: Any) -> Case:
 
 
 def lost(*steps: Crossing, **more: Any) -> Case:
-    """A case that was lost, or arrived in vain."""
+    """Case of a packet that was lost, or arrived and got no reply."""
     last = steps[-1] if steps else None
     ending = Ending.UNSENT if last is None else Ending.SILENT if last.place == C1 else Ending.LOST
     at = End(
@@ -139,8 +139,8 @@ def lost(*steps: Crossing, **more: Any) -> Case:
     return case(at, *steps, **more)
 
 
-def test_what_connection_tracking_does_not_know() -> None:
-    """A rule that drops INVALID packets is explained as what it is."""
+def test_a_rule_that_drops_invalid_packets() -> None:
+    """Connection tracking knows no connection that they belong to."""
     found = find(dropped("-m conntrack --ctstate INVALID -j DROP"))
 
     assert found is not None
@@ -167,8 +167,10 @@ RAW = {"hook": "prerouting", "chain": "PREROUTING", "table": "raw"}
         ),
     ],
 )
-def test_walls_of_a_real_docker_are_known(text: str, more: dict[str, object], means: str) -> None:
-    """By their words and their chains; plumb need not have written them."""
+def test_drop_rules_of_a_real_docker_are_known(
+    text: str, more: dict[str, object], means: str
+) -> None:
+    """plumb knows them by text and chain, without a record."""
     found = find(dropped(text, **more))
 
     assert found is not None
@@ -176,20 +178,21 @@ def test_walls_of_a_real_docker_are_known(text: str, more: dict[str, object], me
     assert found.evidence
 
 
-def test_a_cable_that_is_gone() -> None:
-    """The host has no such link any more."""
-    found = find(lost(facts={"host": replace(HOST_FACTS, links=(BRIDGE, CABLES[1]))}))
+def test_a_veth_pair_that_is_gone() -> None:
+    """The host has no link of the endpoint's name."""
+    found = find(lost(facts={"host": replace(HOST_FACTS, links=(BRIDGE, VETHS[1]))}))
 
     assert found is not None
     assert (found.id, found.remedies) == ("no-link", ("plumb repair",))
+    assert found.says == "c1's veth pair to n1 is gone"
 
 
 def test_a_bridge_that_is_gone() -> None:
-    """Nor is there a bridge."""
+    """The host has no link of the bridge's name."""
     found = find(
         lost(
             facts={
-                "host": replace(HOST_FACTS, links=tuple(replace(each, master=0) for each in CABLES))
+                "host": replace(HOST_FACTS, links=tuple(replace(each, master=0) for each in VETHS))
             },
             members=MEMBERS[1:],
         )
@@ -240,7 +243,7 @@ def test_the_option_that_lets_links_reach_each_other(
 
 
 def test_an_answer_that_would_leave_elsewhere() -> None:
-    """A container on two networks answers by its gateway: likely, as long as nobody has seen it."""
+    """A container on two networks answers by its gateway: only probable, without a frame."""
     arrived = Crossing(C1, "eth0", True, replace(SYN, src=IPv4Address("192.0.2.1")), 0)
     facts = replace(
         INSIDE["c1"],
@@ -254,7 +257,7 @@ def test_an_answer_that_would_leave_elsewhere() -> None:
 
 
 def test_a_neighbour_that_does_not_answer() -> None:
-    """Who it is, and that nobody of plumb's has the address."""
+    """No running container has the address."""
     gone = IPv4Address("172.20.0.99")
     facts = replace(
         INSIDE["c2"],
@@ -268,7 +271,7 @@ def test_a_neighbour_that_does_not_answer() -> None:
 
 
 def test_nothing_is_claimed_without_evidence() -> None:
-    """Where all is as it should be, no cause is named."""
+    """A case without contradictions has no cause."""
     assert (
         find(lost(Crossing(C2, "eth0", False, SYN, 0), Crossing(HOST, "veth2", True, SYN, 1)))
         is None
@@ -280,8 +283,8 @@ def test_nothing_is_claimed_without_evidence() -> None:
     assert find(case(End(Ending.ANSWERED))) is None
 
 
-def test_who_listens_decides_what_a_refusal_means() -> None:
-    """A refusal by somebody who has a listener is not explained by listeners."""
+def test_listeners_explain_a_refusal() -> None:
+    """A namespace with a fitting listener that refuses has another cause."""
 
     def refused(*listeners: Listener) -> str:
         packet = replace(SYN, src=IP1, dst=IP2, sport=80, dport=20001, kind="RST ACK")
@@ -300,7 +303,7 @@ def test_who_listens_decides_what_a_refusal_means() -> None:
 
 
 def test_older_clients_of_a_port_are_remarked_on() -> None:
-    """Connection tracking leads them where the port led before."""
+    """Connection tracking leads them to the port's former container."""
     way = ConnTuple(IPv4Address("192.0.2.1"), IPv4Address("192.0.2.10"), 7777, 8053)
     old, new = (
         ConntrackEntry("udp", way, ConnTuple(ip, way.src, 53, 7777))

@@ -1,6 +1,6 @@
-"""Stories with a happy end.
+"""Deliveries: packets that arrive.
 
-Every driver, both address families, and the ways to a published port.
+With every driver, both address families, and each mechanism of published ports.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ QUICK = Wishes(seconds=0.3)
 
 @pytest.fixture(scope="module", params=("nf_tables", "legacy", "nftables"))
 def lab(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """One bench for each firewall."""
+    """Bench for each firewall."""
     with bench(request.param) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[Bench]:
-    """A bench with the usual firewall."""
+    """Bench with the usual firewall."""
     with bench("nf_tables") as made:
         yield made
 
 
 def way(lab: Bench, report: Report, which: Direction = Direction.THERE) -> str:
-    """The links that a packet crossed, with names as the bench has them."""
+    """Links that a packet crossed, by the bench's names."""
     known = {text: name for name, text in lab.names.items() if name.startswith(("br", "veth"))}
     return " ".join(
         f"{each.place.name}:{known.get(each.dev, each.dev)}"
@@ -56,7 +56,7 @@ def way(lab: Bench, report: Report, which: Direction = Direction.THERE) -> str:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_on_one_bridge(lab: Bench, version: int) -> None:
-    """Two containers of one network: over their cables, and not through the host's own address."""
+    """Two containers of one network: by their veth pairs, not by the host's address."""
     report = lab.trace("c2", "c1:80", Wishes(version, seconds=0.3))
 
     assert report.good
@@ -83,9 +83,9 @@ def test_a_published_port_from_outside(lab: Bench, version: int) -> None:
 
 
 def test_a_published_port_by_the_proxy(lab: Bench) -> None:
-    """What DNAT leaves out is the proxy's.
+    """The proxy serves clients that no DNAT rule matches.
 
-    Its own question to the container is told behind the client's.
+    Its own packet to the container is traced behind the client's.
     """
     report = lab.trace("c2", "host:8080", QUICK)
 
@@ -98,7 +98,7 @@ def test_a_published_port_by_the_proxy(lab: Bench) -> None:
 
 
 def test_the_hosts_own_loopback(lab: Bench) -> None:
-    """127.0.0.1 is the proxy's too."""
+    """The proxy serves 127.0.0.1 too."""
     report = lab.trace("host", "127.0.0.1:8080", QUICK)
 
     assert report.good
@@ -135,7 +135,7 @@ def test_host_and_containers(lab: Bench, source: str, to: str) -> None:
 
 
 def test_a_datagram_need_not_be_answered(plain: Bench) -> None:
-    """That somebody listens is all that can be hoped for."""
+    """Its arrival at a listener is a success."""
     report = plain.trace("c2", "c1:53/udp", QUICK)
 
     assert report.good
@@ -151,7 +151,7 @@ def test_a_datagram_by_the_proxy(plain: Bench) -> None:
 
 
 def test_names_and_addresses(plain: Bench) -> None:
-    """A name is what it means to who asks; an address needs no name."""
+    """The source namespace resolves names; an address needs no name."""
     box = plain.host.container("c1")
 
     assert plain.trace("c1", f"{box.id[:12]}:80", QUICK).good
@@ -175,13 +175,13 @@ def test_names_and_addresses(plain: Bench) -> None:
 def test_what_cannot_be_asked(
     plain: Bench, source: str, to: str, error: type[Exception], says: str
 ) -> None:
-    """It says what is wrong."""
+    """The error names the fault."""
     with pytest.raises(error, match=says):
         plain.trace(source, to, QUICK)
 
 
 def test_a_stopped_container_cannot_ask(plain: Bench) -> None:
-    """It has no network to ask from."""
+    """A stopped container has no namespace."""
     plain.host.create("stopped", network="n1")
     with pytest.raises(Conflict, match="not running"):
         plain.trace("stopped", "c1", QUICK)
@@ -193,7 +193,7 @@ def test_a_process_is_a_place(plain: Bench) -> None:
     report = plain.trace(f"pid:{os.getpid()}", "c1:80", QUICK)
 
     assert report.good
-    assert report.errand.question.place.name == "host"
+    assert report.request.question.place.name == "host"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_machines_of_the_lan(driver: str) -> None:
 
 
 def traces() -> dict[str, object]:
-    """What a trace could leave: rules, sysctls, loggers, links, sockets."""
+    """State that a trace could leave: rules, sysctls, loggers, links, sockets."""
     loggers = {
         str(path): path.read_text()
         for path in Path("/proc/sys/net/netfilter/nf_log").glob("[0-9]*")
@@ -228,7 +228,7 @@ def traces() -> dict[str, object]:
     ("source", "to"), [("lan", "host:8080"), ("lan", "c1:80"), ("c2", "c1:85")]
 )
 def test_nothing_is_left_behind(lab: Bench, source: str, to: str) -> None:
-    """Rules, sysctls and loggers are as they were, however it ended."""
+    """Rules, sysctls and loggers are the same before and after, with every end."""
     before = uncounted(traces())
     lab.trace(source, to, Wishes(seconds=0.1))
 
@@ -236,7 +236,7 @@ def test_nothing_is_left_behind(lab: Bench, source: str, to: str) -> None:
 
 
 def uncounted(found: dict[str, object]) -> dict[str, object]:
-    """Without what rules have counted, and what the tools say of the time."""
+    """State without the rules' counters, and without the tools' timestamps."""
     text = re.sub(r"(?m)^#.*$", "", str(found["every rule"]))
     return {**found, "every rule": re.sub(r"packets \d+ bytes \d+|\[\d+:\d+\]", "", text)}
 
@@ -284,7 +284,7 @@ STORIES = {
 
 @pytest.mark.parametrize("name", STORIES)
 def test_the_story_is_the_golden_one(lab: Bench, name: str) -> None:
-    """A story as people read it, but for what is chosen at random."""
+    """The printed story, but for its random parts."""
     source, to, version = STORIES[name]
     found = alike(
         "\n".join(

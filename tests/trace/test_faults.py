@@ -1,7 +1,4 @@
-"""The fault matrix.
-
-Each fault is put into a real lab, and the trace must name where it ended, and why.
-"""
+"""Fault matrix: each fault is injected into a real lab, and a trace must find place and cause."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ KINDS = ("nf_tables", "legacy", "nftables")
 
 
 def on_kinds(faults: Mapping[str, Fault]) -> list[Any]:
-    """Each fault with each firewall that it can be had with, one firewall after the other."""
+    """Faults with the firewalls that allow them, one firewall after the other."""
     return [
         pytest.param(kind, fault, id=f"{name}-{kind}")
         for kind in KINDS
@@ -33,32 +30,32 @@ def on_kinds(faults: Mapping[str, Fault]) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def benches() -> Iterator[Benches]:
-    """One bench for all faults of a kind, one kind after the other."""
+    """Bench for all faults of a firewall, one firewall after the other."""
     with Benches() as made:
         yield made
 
 
 @pytest.mark.parametrize(("kind", "fault"), on_kinds(FAULTS))
 def test_a_fault_is_found(benches: Benches, kind: str, fault: Fault) -> None:
-    """The trace names the place where it ended, and the cause."""
+    """The trace finds the last namespace, and the cause."""
     check(benches.of(kind), fault)
 
 
 @pytest.mark.parametrize(("kind", "fault"), on_kinds(NO_PROXY))
 def test_a_fault_of_nat_is_found(benches: Benches, kind: str, fault: Fault) -> None:
-    """Without the user-land proxy, too."""
+    """The same without the user-land proxy."""
     check(benches.of(kind, proxy=False), fault)
 
 
 @pytest.mark.needs("macvlan")
 @pytest.mark.parametrize("name", MACVLAN)
 def test_a_fault_of_macvlan_is_found(benches: Benches, name: str) -> None:
-    """With macvlan networks, too."""
+    """The same with macvlan networks."""
     check(benches.of("nf_tables", "macvlan"), MACVLAN[name])
 
 
 def check(lab: Bench, fault: Fault) -> None:
-    """Put a fault in, ask, take it back, and compare."""
+    """Inject a fault, trace, undo the fault, and compare."""
     try:
         lab.run(fault.inject)
         report = lab.trace(*fault.ask, fault.wishes)

@@ -1,4 +1,4 @@
-"""Frames: what is read of the bytes that a tap saw."""
+"""Headers: captured frames, parsed as packets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_frame() -> None:
 
 
 def test_a_tagged_frame() -> None:
-    """VLAN tags are passed over."""
+    """The parser skips VLAN tags."""
     found = headers.read(bytes(Ether(**MACS) / Dot1Q(vlan=10) / Dot1Q(vlan=20) / question()))
 
     assert found is not None
@@ -96,8 +96,8 @@ def test_ipv6_and_its_extension_headers() -> None:
         ),
     ],
 )
-def test_an_error_tells_what_it_is_about(packet: Any, kind: str, mtu: int) -> None:
-    """The packet inside is read too."""
+def test_an_icmp_error_has_its_packet(packet: Any, kind: str, mtu: int) -> None:
+    """The parser reads the packet inside too."""
     found = headers.read(bytes(packet), ethernet=False)
 
     assert found is not None
@@ -105,8 +105,8 @@ def test_an_error_tells_what_it_is_about(packet: Any, kind: str, mtu: int) -> No
     assert (found.kind, found.mtu) == (kind, mtu)
 
 
-def test_whose_packet_it_is() -> None:
-    """By the client's port, which NAT leaves alone, and by what the packet wants."""
+def test_the_direction_of_a_packet() -> None:
+    """The client's port, which NAT leaves unchanged, and the kind of packet decide."""
 
     def way(packet: Any) -> Direction | None:
         read = headers.read(bytes(packet), ethernet=False)
@@ -118,12 +118,12 @@ def test_whose_packet_it_is() -> None:
     assert way(question(sport=80, dport=20001, flags="RA")) is Direction.BACK
     assert way(error / question()) is Direction.BACK
     assert way(error / question(sport=80, dport=20001, flags="SA")) is Direction.COMPLAINT
-    assert way(question(flags="A")) is None  # the end of the handshake is no question any more
+    assert way(question(flags="A")) is None  # the last packet of the handshake
     assert way(question(sport=20002)) is None
 
 
 def test_an_echo_is_known_by_its_identifier() -> None:
-    """Both directions have the same."""
+    """Both directions have the same identifier."""
     read = headers.read(
         bytes(IPv6(src="fd00::2", dst="fd00::3") / ICMPv6EchoRequest(id=77)), ethernet=False
     )
@@ -135,7 +135,7 @@ def test_an_echo_is_known_by_its_identifier() -> None:
 
 @given(st.binary(max_size=120), st.booleans())
 def test_no_bytes_break_it(data: bytes, ethernet: bool) -> None:
-    """Whatever comes by, it is read or left."""
+    """The parser returns a packet or None."""
     found = headers.read(data, ethernet)
 
     assert found is None or found.src.version == found.version
@@ -143,7 +143,7 @@ def test_no_bytes_break_it(data: bytes, ethernet: bool) -> None:
 
 @given(st.integers(0, 60))
 def test_a_frame_that_is_cut_off(length: int) -> None:
-    """Taps may see the beginning only."""
+    """A capture may have a frame's beginning only."""
     found = headers.read(bytes(Ether(**MACS) / question())[:length])
 
     assert found is None or found.dst == ip_address("172.20.0.3")

@@ -1,4 +1,4 @@
-"""The story: what taps and rules have seen, put into order, from values as they were recorded."""
+"""Path: captured frames and rule hits, assembled into a story, from recorded values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.l2 import Ether
 
 from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns, RuleHit, RuleKind
-from plumb.trace.assemble import tell
+from plumb.trace.assemble import assemble
 from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Ending, Material, Rewritten, Routed, Story, TraceOutcome
 from plumb.trace.rule_steps import RuleLine, RulesetListing
@@ -17,7 +17,7 @@ SAVED = {
     "FORWARD": ("ACCEPT", ["-d 172.20.0.2/32 -j DROP"]),
     "PREROUTING": ("ACCEPT", ["-p tcp -j DNAT --to-destination 172.20.0.2:80"]),
 }
-BOOKS = {
+LISTINGS = {
     "host": RulesetListing(
         handles={("ip", "filter", "FORWARD"): [5], ("ip", "nat", "PREROUTING"): [7]},
         saved={("nft", "ip"): {"filter": SAVED, "nat": SAVED}},
@@ -26,7 +26,7 @@ BOOKS = {
 
 
 def packet(dst: str = "192.0.2.10", dport: int = 8080, ttl: int = 64, flags: str = "S") -> bytes:
-    """The question, or with other flags the answer, as it is on the wire."""
+    """Probe packet, or with other flags its reply, as bytes."""
     if flags == "S":
         return bytes(
             IP(src="192.0.2.1", dst=dst, ttl=ttl) / TCP(sport=20001, dport=dport, flags="S")
@@ -34,8 +34,8 @@ def packet(dst: str = "192.0.2.10", dport: int = 8080, ttl: int = 64, flags: str
     return bytes(IP(src=dst, dst="192.0.2.1", ttl=ttl) / TCP(sport=dport, dport=20001, flags=flags))
 
 
-def seen(time: int, place: Netns, dev: str, inbound: bool, data: bytes) -> CapturedFrame:
-    """A sighting."""
+def captured(time: int, place: Netns, dev: str, inbound: bool, data: bytes) -> CapturedFrame:
+    """Captured frame with an Ethernet header."""
     return CapturedFrame(
         time,
         place,
@@ -46,11 +46,11 @@ def seen(time: int, place: Netns, dev: str, inbound: bool, data: bytes) -> Captu
 
 
 WAY = (
-    seen(1000, LAN, "port0", False, packet()),
-    seen(3000, HOST, "eth0", True, packet()),
-    seen(50000, HOST, "br1", False, packet("172.20.0.2", 80, 63)),
-    seen(52000, HOST, "veth1", False, packet("172.20.0.2", 80, 63)),
-    seen(53000, C1, "eth0", True, packet("172.20.0.2", 80, 63)),
+    captured(1000, LAN, "port0", False, packet()),
+    captured(3000, HOST, "eth0", True, packet()),
+    captured(50000, HOST, "br1", False, packet("172.20.0.2", 80, 63)),
+    captured(52000, HOST, "veth1", False, packet("172.20.0.2", 80, 63)),
+    captured(53000, C1, "eth0", True, packet("172.20.0.2", 80, 63)),
 )
 DNAT = RuleHit(
     9,
@@ -82,16 +82,16 @@ DROP = RuleHit(
 )
 
 
-def told(
+def story_of(
     *sightings: CapturedFrame,
     ruled: tuple[RuleHit, ...] = (),
     answered: bool = False,
     error: str = "",
     dropped: tuple[KernelDrop, ...] = (),
 ) -> Story:
-    """The story of these."""
+    """Story of these frames and rule hits."""
     route = Routed(HOST, "172.20.0.0/24 dev br1", "br1")
-    return tell(
+    return assemble(
         Material(
             FLOW,
             LAN,
@@ -100,7 +100,7 @@ def told(
             sightings,
             ruled,
             dropped,
-            BOOKS,
+            LISTINGS,
             {},
             {("host", Direction.THERE): route},
         )
@@ -108,7 +108,7 @@ def told(
 
 
 def outline(story: Story) -> list[str]:
-    """The question's steps in a word each."""
+    """Steps of the probe packet, in a word each."""
     return [
         f"{step.place.name}:{step.dev}"
         if isinstance(step, Crossing)
@@ -122,8 +122,8 @@ def outline(story: Story) -> list[str]:
 
 
 def test_the_order_of_a_visit() -> None:
-    """In by a link; what prerouting said, the rewriting, the route; out again."""
-    story = told(*WAY, ruled=(DNAT,), answered=True)
+    """Crossing in, rules of prerouting, rewritten address, route, crossing out."""
+    story = story_of(*WAY, ruled=(DNAT,), answered=True)
 
     assert outline(story) == [
         "lan:port0",
@@ -139,24 +139,26 @@ def test_the_order_of_a_visit() -> None:
     assert (story.begin, story.took) == (1000, 52000)
 
 
-def test_sightings_come_in_any_order() -> None:
-    """The kernel's stamps put them right."""
-    assert outline(told(*reversed(WAY), answered=True)) == outline(told(*WAY, answered=True))
+def test_frames_come_in_any_order() -> None:
+    """The kernel's timestamps order them."""
+    assert outline(story_of(*reversed(WAY), answered=True)) == outline(
+        story_of(*WAY, answered=True)
+    )
 
 
-def test_what_is_sent_again_is_told_once() -> None:
-    """A SYN is repeated after a second."""
+def test_a_retransmission_is_left_out() -> None:
+    """The kernel sends a SYN again after a second."""
     again = [
         CapturedFrame(each.time + 10**9, each.place, each.dev, each.inbound, each.frame)
         for each in WAY
     ]
 
-    assert outline(told(*WAY, *again, answered=True)) == outline(told(*WAY, answered=True))
+    assert outline(story_of(*WAY, *again, answered=True)) == outline(story_of(*WAY, answered=True))
 
 
 def test_a_rule_that_drops_is_the_end() -> None:
-    """The packet is known as the rule saw it: rewritten already, though no tap has seen it so."""
-    story = told(*WAY[:2], ruled=(DNAT, DROP))
+    """The packet has the addresses of the rule hit: rewritten, before any crossing shows it."""
+    story = story_of(*WAY[:2], ruled=(DNAT, DROP))
 
     assert outline(story) == [
         "lan:port0",
@@ -174,8 +176,8 @@ def test_a_rule_that_drops_is_the_end() -> None:
 
 
 def test_lost_behind_the_last_link() -> None:
-    """Where it was last seen; rewritten as the rule says, where nothing else has seen it since."""
-    story = told(*WAY[:2], ruled=(DNAT,))
+    """The end has the last crossing, and the rewritten address from the rule's text."""
+    story = story_of(*WAY[:2], ruled=(DNAT,))
 
     assert (story.end.ending, story.end.dev, str(story.end.packet and story.end.packet.dst)) == (
         Ending.LOST,
@@ -185,58 +187,59 @@ def test_lost_behind_the_last_link() -> None:
 
 
 def test_the_kernels_reason() -> None:
-    """It counts where it is known to be about this packet."""
+    """It counts if it is known to be about this packet."""
     sure = KernelDrop(60000, "NEIGH_FAILED", "neigh_invalidate", sure=True)
     other = KernelDrop(60000, "NO_SOCKET", "tcp_v4_rcv")
 
-    assert told(*WAY[:4], dropped=(other, sure)).end.error == "NEIGH_FAILED"
-    assert told(*WAY[:4], dropped=(other,)).end.ending is Ending.LOST
+    assert story_of(*WAY[:4], dropped=(other, sure)).end.error == "NEIGH_FAILED"
+    assert story_of(*WAY[:4], dropped=(other,)).end.ending is Ending.LOST
 
 
 def test_it_arrived_and_nothing_came_back() -> None:
-    """That is another end than being lost."""
-    assert told(*WAY).end.ending is Ending.SILENT
+    """That is another end than a lost packet's."""
+    assert story_of(*WAY).end.ending is Ending.SILENT
 
 
 def test_a_reset_is_a_refusal() -> None:
-    """By the place where it was first seen."""
+    """The namespace of its first crossing refused."""
     inside, outside = packet("172.20.0.2", 80, 64, "RA"), packet("192.0.2.10", 8080, 63, "RA")
     back = (
-        seen(60000, C1, "eth0", False, inside),
-        seen(61000, HOST, "veth1", True, inside),
-        seen(70000, LAN, "port0", True, outside),
+        captured(60000, C1, "eth0", False, inside),
+        captured(61000, HOST, "veth1", True, inside),
+        captured(70000, LAN, "port0", True, outside),
     )
-    end = told(*WAY, *back, error="ECONNREFUSED").end
+    end = story_of(*WAY, *back, error="ECONNREFUSED").end
 
     assert (end.ending, end.place) == (Ending.REFUSED, C1)
 
 
 def test_an_answer_can_be_lost_too() -> None:
-    """It left the target, and did not come home."""
-    end = told(*WAY, seen(60000, C1, "eth0", False, packet("172.20.0.2", 80, 64, "SA"))).end
+    """It left the target, and did not reach the client."""
+    end = story_of(*WAY, captured(60000, C1, "eth0", False, packet("172.20.0.2", 80, 64, "SA"))).end
 
     assert (end.ending, end.way, end.place) == (Ending.LOST, Direction.BACK, C1)
 
 
-def test_an_error_turns_it_back() -> None:
-    """An ICMP error of a router on the way."""
+def test_an_icmp_error_rejects_it() -> None:
+    """A router on the path sent an ICMP error."""
     error = bytes(IP(src="192.0.2.10", dst="192.0.2.1") / ICMP(type=3, code=1) / packet())
-    end = told(*WAY[:2], seen(60000, HOST, "eth0", False, error)).end
+    end = story_of(*WAY[:2], captured(60000, HOST, "eth0", False, error)).end
 
     assert (end.ending, end.place, end.error) == (Ending.REJECTED, HOST, "host unreachable")
 
 
 def test_nothing_was_sent() -> None:
-    """The errno says why, if there is one."""
-    end = told(error="ENETUNREACH").end
+    """The end has the errno of the socket."""
+    end = story_of(error="ENETUNREACH").end
 
     assert (end.ending, end.place, end.error) == (Ending.UNSENT, LAN, "ENETUNREACH")
 
 
-def test_a_flood_is_told_as_one() -> None:
-    """A bridge that does not know a MAC address sends the frame out by all ports."""
+def test_a_flood_is_one_crossing() -> None:
+    """A bridge without a forwarding entry sends the frame out by all ports."""
     flood = [
-        seen(52000 + i, HOST, f"veth{i}", False, packet("172.20.0.2", 80, 63)) for i in (2, 1, 3)
+        captured(52000 + i, HOST, f"veth{i}", False, packet("172.20.0.2", 80, 63))
+        for i in (2, 1, 3)
     ]
     material = Material(
         FLOW,
@@ -247,7 +250,9 @@ def test_a_flood_is_told_as_one() -> None:
         wires={("host", "veth1"): ("c1", "eth0")},
     )
     ports = [
-        (each.dev, each.also) for each in tell(material).crossings() if each.dev.startswith("veth")
+        (each.dev, each.also)
+        for each in assemble(material).crossings()
+        if each.dev.startswith("veth")
     ]
 
     assert ports == [("veth1", ("veth2", "veth3"))]

@@ -1,4 +1,4 @@
-"""Requests: by which of its addresses a namespace is asked."""
+"""Requests: the choice of a namespace's address."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface
 from plumb.trace.report import best_address
 
 
-def test_the_address_that_is_asked() -> None:
-    """One of a subnet of the asker's own before any other; loopback and link-local ones never."""
+def test_the_best_address() -> None:
+    """One in a subnet of the source before any other; never a loopback or link-local one."""
     theirs = [
         ip_interface(text)
         for text in ("127.0.0.1/8", "172.21.0.2/24", "172.20.0.2/24", "fe80::1/64", "fd00::2/64")

@@ -1,4 +1,4 @@
-"""Rules: steps through a firewall as lines of words, with the reason why each rule exists."""
+"""Rule steps: rule hits with the text of each rule, and the reason for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HANDLES = {
     ("ip", "filter", "PLUMB"): [20, 21, 22],
     ("ip", "filter", "PLUMB-CT"): [30],
 }
-BOOK = RulesetListing(handles=HANDLES, saved={("nft", "ip"): SAVED, ("legacy", "ip"): SAVED})
+LISTING = RulesetListing(handles=HANDLES, saved={("nft", "ip"): SAVED, ("legacy", "ip"): SAVED})
 NATIVE = """table inet fw {
 	chain guard { # handle 1
 		type filter hook forward priority filter; policy drop;
@@ -45,7 +45,7 @@ NATIVE = """table inet fw {
 def step(
     chain: str, handle: int, verdict: str, kind: RuleKind = RuleKind.RULE, backend: str = "nft"
 ) -> RuleHit:
-    """A step of the filter table; a legacy one's number is the handle, and it has no verdict."""
+    """Rule hit of the filter table; a legacy one has the handle as its number, and no verdict."""
     legacy = backend == "legacy"
     return RuleHit(
         0,
@@ -71,14 +71,11 @@ WALK = (
 )
 
 
-def test_only_what_tells_something_is_told() -> None:
-    """Jumps to chains in which nothing fitted are left out.
-
-    Those that led to a verdict are told with it.
-    """
+def test_steps_without_an_effect_are_left_out() -> None:
+    """A jump to a chain in which no rule matched has none; one that led to a verdict has."""
     found = [
         (line.where, line.number, line.verdict, line.hook)
-        for line in read(WALK, {"host": BOOK}, {})
+        for line in read(WALK, {"host": LISTING}, {})
     ]
 
     assert found == [
@@ -88,49 +85,46 @@ def test_only_what_tells_something_is_told() -> None:
 
 
 def test_a_legacy_walk_is_the_same() -> None:
-    """There the kernel says which rule fitted, and not what it did: that is in the rule's words."""
+    """There the kernel reports the rule and no verdict, which is in the rule's text."""
     walk = [
         replace(each, backend="legacy", number=number, handle=0, verdict="")
         for each, number in zip(WALK, (1, 1, 2, 1, 2, 2), strict=True)
     ]
 
-    assert [line.verdict for line in read(walk, {"host": BOOK}, {})] == ["jump PLUMB", "accept"]
+    assert [line.verdict for line in read(walk, {"host": LISTING}, {})] == ["jump PLUMB", "accept"]
 
 
-def test_a_policy_is_told_where_it_drops() -> None:
-    """And where nothing else was said about forwarding."""
+def test_a_policy_is_shown_if_it_drops() -> None:
+    """A policy that accepts is shown if it alone decided on forwarding."""
     drop = RuleHit(0, HOST, "nft", "ip", "filter", "FORWARD", RuleKind.POLICY, "drop")
-    lines = [*read([drop], {"host": BOOK}, {})]
+    lines = [*read([drop], {"host": LISTING}, {})]
 
     assert [(line.text, line.drops) for line in lines] == [("policy DROP", True)]
-    assert [*read([replace(drop, verdict="accept", chain="INPUT")], {"host": BOOK}, {})] == []
-    assert [line.text for line in read([replace(drop, verdict="accept")], {"host": BOOK}, {})] == [
-        "policy ACCEPT"
-    ]
+    assert [*read([replace(drop, verdict="accept", chain="INPUT")], {"host": LISTING}, {})] == []
+    assert [
+        line.text for line in read([replace(drop, verdict="accept")], {"host": LISTING}, {})
+    ] == ["policy ACCEPT"]
     assert [
         line.verdict
-        for line in read([replace(drop, backend="legacy", verdict="")], {"host": BOOK}, {})
+        for line in read([replace(drop, backend="legacy", verdict="")], {"host": LISTING}, {})
     ] == ["drop"]
 
 
 def test_a_reject_tells_the_sender() -> None:
-    """Its verdict is a drop like any other's."""
-    (line,) = read([step("PLUMB", 22, "drop")], {"host": BOOK}, {})
+    """Its verdict is a drop; the rule's text shows the difference."""
+    (line,) = read([step("PLUMB", 22, "drop")], {"host": LISTING}, {})
 
     assert line.rejects
 
 
 def test_rules_of_nfts_own() -> None:
-    """They are shown as nft lists them, without what they have counted.
-
-    Chains have the hooks that they say.
-    """
-    book = listed(NATIVE)
+    """They have the text of nft's listing, without counters; a base chain has its hook."""
+    listing = listed(NATIVE)
     walk = [
         RuleHit(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "accept", 4),
         RuleHit(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "drop", 5),
     ]
-    first, second = read(walk, {"host": book}, {})
+    first, second = read(walk, {"host": listing}, {})
 
     assert (first.where, first.number, first.text, first.hook) == (
         "inet fw guard",
@@ -139,16 +133,16 @@ def test_rules_of_nfts_own() -> None:
         "forward",
     )
     assert (second.number, second.native, second.drops) == (2, True, True)
-    assert book.hooked["inet", "fw", "guard"].policy == "drop"
+    assert listing.hooked["inet", "fw", "guard"].policy == "drop"
 
 
-def test_a_rule_that_is_gone_is_not_told() -> None:
-    """Between the packet and the listing somebody may have deleted it."""
-    assert [*read([step("PLUMB", 99, "accept")], {"host": BOOK}, {})] == []
+def test_a_deleted_rule_is_left_out() -> None:
+    """Another program may delete it between the packet and the listing."""
+    assert [*read([step("PLUMB", 99, "accept")], {"host": LISTING}, {})] == []
 
 
 def test_plumbs_own_reasons_come_first() -> None:
-    """They are recorded with the rules."""
+    """The store has them with the rules."""
     rule = Rule(
         Family.V4,
         "filter",
@@ -158,8 +152,8 @@ def test_plumbs_own_reasons_come_first() -> None:
     )
     policy = Policy(Family.V4, "filter", "FORWARD", "DROP", why="forwarding was off")
     reasons = whys([rule, policy, "anything else"])
-    (line,) = read([step("PLUMB", 21, "accept")], {"host": BOOK}, reasons)
-    (last,) = read([step("FORWARD", 0, "drop", RuleKind.POLICY)], {"host": BOOK}, reasons)
+    (line,) = read([step("PLUMB", 21, "accept")], {"host": LISTING}, reasons)
+    (last,) = read([step("FORWARD", 0, "drop", RuleKind.POLICY)], {"host": LISTING}, reasons)
 
     assert (line.why, line.mine) == ("because of c1", True)
     assert last.why == "forwarding was off"
@@ -216,9 +210,6 @@ def test_plumbs_own_reasons_come_first() -> None:
         ("filter", "FORWARD", "-s 10.0.0.0/8 -j DROP", SOMEBODYS),
     ],
 )
-def test_whose_rules_those_of_others_are(table: str, chain: str, words: str, says: str) -> None:
-    """A real Docker's are known by their patterns.
-
-    Of others it is said whose they are, where that can be told.
-    """
+def test_owners_of_other_rules(table: str, chain: str, words: str, says: str) -> None:
+    """A real Docker's rules are known by pattern; of others, at least the owner."""
     assert says in known(table, chain, words)

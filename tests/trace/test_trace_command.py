@@ -1,4 +1,4 @@
-"""plumb trace, as it is typed: what it prints, its exit status, its JSON, its capture file."""
+"""plumb trace on the command line: output, exit status, JSON, capture file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.trace.fault_lab import Bench, bench
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Bench]:
-    """One bench for all."""
+    """Bench for all tests."""
     with bench("nf_tables") as made:
         yield made
 
 
 def test_an_answer_is_a_success(lab: Bench) -> None:
-    """The story, in plain text where nobody sees colours, and exit status 0."""
+    """The story, without colours outside of a terminal, and exit status 0."""
     ran = lab.lab.plumb("trace", "c2", "c1:80")
 
     assert ran.stdout.startswith("c2 → c1:80")
@@ -33,7 +33,7 @@ def test_an_answer_is_a_success(lab: Bench) -> None:
 
 
 def test_anything_else_is_a_failure(lab: Bench) -> None:
-    """The cause, what was read, what to try, and exit status 1."""
+    """The cause, evidence, remedies, and exit status 1."""
     ran = lab.lab.plumb("trace", "--wait", "0.2", lab.lab.lan, "c1:80", status=1)
 
     assert "cause: lan routes to 172.20.0.2" in ran.stdout
@@ -62,7 +62,7 @@ def test_what_cannot_be_asked(lab: Bench, line: tuple[str, ...], says: str) -> N
 
 
 def test_without_root(lab: Bench) -> None:
-    """It says what it takes."""
+    """The error names the remedy."""
     line = [sys.executable, "-m", "plumb", "trace", "host", "127.0.0.1"]
     ran = subprocess.run(
         ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", *line],
@@ -83,11 +83,11 @@ def test_without_root(lab: Bench) -> None:
 
 
 def test_the_document(lab: Bench) -> None:
-    """--json has all of the story, and its keys stay."""
+    """--json prints the whole story; its keys stay."""
     ran = lab.lab.plumb("trace", "--json", lab.lab.lan, "host:8080")
-    told = json.loads(ran.stdout)
+    found = json.loads(ran.stdout)
 
-    assert set(told) == {
+    assert set(found) == {
         "From",
         "To",
         "Address",
@@ -103,13 +103,13 @@ def test_the_document(lab: Bench) -> None:
         "Good",
         "Proxied",
     }
-    assert (told["Good"], told["End"]["Ending"], told["Published"]["Container"]) == (
+    assert (found["Good"], found["End"]["Ending"], found["Published"]["Container"]) == (
         True,
         "answered",
         "c1",
     )
-    assert {step["Kind"] for step in told["There"]} == {"link", "rule", "nat", "route"}
-    assert [step["Place"] for step in told["There"] if step["Kind"] == "link"] == [
+    assert {step["Kind"] for step in found["There"]} == {"link", "rule", "nat", "route"}
+    assert [step["Place"] for step in found["There"] if step["Kind"] == "link"] == [
         "lan",
         "host",
         "host",
@@ -119,10 +119,10 @@ def test_the_document(lab: Bench) -> None:
 
 
 def test_the_documents_cause(lab: Bench) -> None:
-    """It has a word for programs, besides the sentence."""
-    told = json.loads(lab.lab.plumb("trace", "--json", "c2", "c1:82", status=1).stdout)
+    """The cause has an id for programs, besides the sentence."""
+    found = json.loads(lab.lab.plumb("trace", "--json", "c2", "c1:82", status=1).stdout)
 
-    assert (told["Cause"]["Id"], told["Cause"]["Sure"], told["End"]["Place"]) == (
+    assert (found["Cause"]["Id"], found["Cause"]["Sure"], found["End"]["Place"]) == (
         "listens-on-loopback",
         True,
         "c1",
@@ -130,7 +130,7 @@ def test_the_documents_cause(lab: Bench) -> None:
 
 
 def test_the_capture_file(lab: Bench, tmp_path: Path) -> None:
-    """An interface for each link, each frame in its direction, decisions as a comment."""
+    """Interfaces for links, a direction for each frame, decisions as comments."""
     path = tmp_path / "story.pcapng"
     lab.lab.plumb("trace", "--pcap", str(path), lab.lab.lan, "host:8080")
     with PcapNgReader(str(path)) as reader:

@@ -1,20 +1,20 @@
-"""Causes: why a question was not answered, and what to do about it.
+"""Causes: explanations of a packet that got no reply, with remedies.
 
-What was observed comes first: the rule that dropped it, the error that somebody sent, the last link
-that it was seen at. Only where that does not settle it is it looked up what stands there: settings,
-links, routes, listeners, which contradict what the packet needed. A cause that was not observed says
-"probably".
+Observations come first: the rule that dropped the packet, the ICMP error that a router sent, the
+last link that the packet crossed. Where they do not settle the cause, the finders compare the state
+of the namespaces (settings, links, routes, listeners) with the packet's needs. A cause that follows
+from state alone, without an observation, is printed with "probably".
 
-case           what a cause is found in, and what it is
-order          all causes, in the order in which they are asked for
-by_rule        a rule dropped it
-by_socket      nobody listens there, or elsewhere
-by_route       the routing of some place does not know the way, or refuses it
-by_link        a cable or a bridge is not as it should be
+case           a case (story and state of the namespaces) and a cause, as values
+order          all finders, in the order in which they are called
+by_rule        a rule dropped the packet
+by_socket      no process listens at the port, or at another address only
+by_route       a namespace has no route to the destination, or a route that refuses
+by_link        a veth pair or a bridge is down, missing or misconfigured
 by_neighbour   a neighbour does not answer for its address, or another one does
-by_nat         it was rewritten wrongly, or should have been
-by_size        it was too large, or had passed too many routers
-remedies       commands that mend something
+by_nat         NAT rewrote the packet wrongly, or did not rewrite it
+by_size        the packet was too large, or had passed too many routers
+remedies       commands that correct a fault
 
-Each cause is a pure function of the case; the first that recognises it wins.
+Each finder is a pure function of the case; the first that returns a cause wins.
 """

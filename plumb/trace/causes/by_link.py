@@ -1,9 +1,8 @@
-"""A cable or a bridge is not as it should be.
+"""Causes on links: a veth pair or a bridge is missing, down or misconfigured.
 
-Such a packet just stops: no rule drops it, and often the kernel has no reason for it either. Often
-it is not even sent, since nobody answers when its sender asks for the neighbour's MAC address. So
-the links between the last sighting and the one that should have come next are looked at, one by
-one.
+Such a packet just stops: no rule drops it, and often the kernel reports no drop reason either.
+Often the sender does not even send it, since no neighbour answers its ARP request or neighbour
+solicitation. So plumb examines the links between the last crossing and the next expected one.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ UNREACHABLE = ("host unreachable", "address unreachable", "network unreachable")
 
 
 def find(case: Case) -> Cause | None:
-    """The cause where a link was it."""
+    """Find a cause on the links of both ends."""
     unreachable = case.end.ending is Ending.REJECTED and case.end.error in UNREACHABLE
     if case.end.line is not None or not (case.gone or unreachable):
         return None
@@ -37,15 +36,15 @@ def _causes(case: Case) -> Iterator[Cause | None]:
     for ip in _ends(case):
         holder = case.holder(ip)
         if holder is not None:
-            yield from _cable(case, *holder)
+            yield from _veth(case, *holder)
             yield from _bridge(case, ip, holder[2])
     yield _hairpin(case)
     yield from _ports(case)
-    yield by_neighbour.nobody_answers(case)
+    yield by_neighbour.no_neighbour(case)
 
 
 def _ends(case: Case) -> tuple[IPAddress, ...]:
-    """The addresses between which it was lost, the one that it was going to first."""
+    """Addresses between which the packet was lost, its destination first."""
     ends = [case.goal]
     if case.packet is not None:
         ends.append(case.packet.src)
@@ -67,7 +66,11 @@ def _ends(case: Case) -> tuple[IPAddress, ...]:
 
 
 def _by_design(case: Case) -> Cause | None:
-    """A macvlan's or ipvlan's host and its own links do not meet, nor do private ones."""
+    """Find a cause in the driver's design.
+
+    The kernel passes no frames between a parent and the macvlan or ipvlan links on it, nor between
+    private links of one parent.
+    """
     if case.end.way is not Direction.THERE:
         return None
     to = case.holder(case.goal)
@@ -98,7 +101,8 @@ def _by_design(case: Case) -> Cause | None:
     if mode == "vepa":
         return Cause(
             "vepa",
-            f"{mine[2].name}'s links reach each other only if the switch outside sends frames back to where they came from",
+            f"{mine[2].name}'s links reach each other only if the switch outside sends frames back"
+            " to where they came from",
             (f"{mine[2].name}: -o {option}={mode}",),
             (
                 "turn on hairpin (reflective relay) at the switch's port",
@@ -112,20 +116,24 @@ def _by_design(case: Case) -> Cause | None:
 def _not_its_own(net: Network, who: str) -> Cause:
     return Cause(
         "own-parent",
-        f"{who}: what the parent {net.link} sends goes out on the wire, never to the {net.driver} links that are made on it",
+        f"{who}: what the parent {net.link} sends goes out on the wire,"
+        f" never to the {net.driver} links that are made on it",
         (f"{net.name}: {net.driver} on {net.link}",),
         (
-            f"a {net.driver} link of the host's own on {net.link}, with an address and a route to the containers",
+            (
+                f"a {net.driver} link of the host's own on {net.link},"
+                " with an address and a route to the containers"
+            ),
             "a bridge network beside it, for what host and containers say to each other",
         ),
     )
 
 
-# -- a container's cable -----------------------------------------------------------------
+# -- a container's veth pair -----------------------------------------------------------------
 
 
-def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[Cause | None]:
-    """Whether a container's cable is plugged in, at both ends."""
+def _veth(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[Cause | None]:
+    """Find causes on a container's veth pair, at the host's end first."""
     if not net.bridge_in_host:
         return
     who, here = member.box.name, case.host.link(end.link)
@@ -134,7 +142,7 @@ def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[
     if here is None:
         yield Cause(
             "no-link",
-            f"{who}'s cable to {net.name} is gone",
+            f"{who}'s veth pair to {net.name} is gone",
             (f"{HOST}: there is no link {end.link}",),
             ("plumb repair",),
         )
@@ -143,7 +151,7 @@ def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[
     if not here.up:
         yield Cause(
             "link-down",
-            f"{who}'s cable to {net.name} is down at the host's end",
+            f"{who}'s veth pair to {net.name} is down at the host's end",
             (f"{HOST}: {end.link} is down",),
             (f"ip link set {end.link} up", "plumb repair"),
         )
@@ -151,7 +159,7 @@ def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[
         other = next((link.name for link in case.host.links if link.index == here.master), "none")
         yield Cause(
             "off-bridge",
-            f"{who}'s cable is not plugged into {net.link}, the bridge of {net.name}",
+            f"{who}'s veth pair is not attached to {net.link}, the bridge of {net.name}",
             (f"{HOST}: {end.link} is a port of {other}",),
             (f"ip link set {end.link} master {net.link}", "plumb repair"),
         )
@@ -161,7 +169,7 @@ def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[
     elif not here.carrier:
         yield Cause(
             "peer-down",
-            f"{who}'s cable has no carrier: {end.ifname} in {who} is down",
+            f"{who}'s veth pair has no carrier: {end.ifname} in {who} is down",
             (f"{HOST}: {end.link}: no carrier",),
             ("plumb repair",),
         )
@@ -179,7 +187,7 @@ def _cable(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[
 
 
 def _inside(facts: Facts, member: Member, end: Endpoint, net: Network) -> Cause | None:
-    """The container's own end: is it up, and has it its addresses?"""
+    """Find a cause at the container's end: the link missing or down, or an address missing."""
     who, link = member.box.name, facts.link(end.ifname)
     if link is None:
         return Cause(
@@ -210,7 +218,7 @@ def _inside(facts: Facts, member: Member, end: Endpoint, net: Network) -> Cause 
 
 
 def _bridge(case: Case, ip: IPAddress, net: Network) -> Iterator[Cause | None]:
-    """Whether a network's bridge is up, and has its address."""
+    """Find a cause on the bridge of an end: missing, down, or without the gateway address."""
     if not net.bridge_in_host or not case.host.links:
         return
     bridge = case.host.link(net.link)
@@ -242,7 +250,7 @@ def _bridge(case: Case, ip: IPAddress, net: Network) -> Iterator[Cause | None]:
 
 
 def bridge_down(net: Network) -> Cause:
-    """A network's bridge is down."""
+    """Cause: a network's bridge is down."""
     return Cause(
         "bridge-down",
         f"the bridge of {net.name} is down",
@@ -252,7 +260,7 @@ def bridge_down(net: Network) -> Cause:
 
 
 def _ports(case: Case) -> Iterator[Cause | None]:
-    """Two ports of one bridge that keep to themselves."""
+    """Find isolated ports: the kernel passes no frames between two of one bridge."""
     two = [holder for ip in _ends(case) if (holder := case.holder(ip)) is not None]
     links = [
         (member, link)
@@ -272,7 +280,8 @@ def _ports(case: Case) -> Iterator[Cause | None]:
     ):
         yield Cause(
             "isolated",
-            f"{one.box.name} and {other.box.name} are on isolated ports of one bridge: those pass nothing to each other",
+            f"{one.box.name} and {other.box.name} are on isolated ports of one bridge:"
+            " those pass nothing to each other",
             tuple(
                 f"{HOST}: bridge -d link show dev {link.name}: isolated on"
                 for link in (here, there)
@@ -282,7 +291,7 @@ def _ports(case: Case) -> Iterator[Cause | None]:
 
 
 def _hairpin(case: Case) -> Cause | None:
-    """It should leave by the port that it came in by."""
+    """Find a frame that should leave by the port that it came in by, where hairpin mode is off."""
     last = case.last
     if last is None or last.inbound or last.place.name != HOST:
         return None
@@ -306,8 +315,8 @@ def _hairpin(case: Case) -> Cause | None:
         return None
     return Cause(
         "hairpin",
-        f"it must go back to {holder[0].box.name if holder else ''} by the port that it came in by, which a bridge does only in "
-        "hairpin mode",
+        f"it must go back to {holder[0].box.name if holder else ''} by the port that it came in by,"
+        " which a bridge does only in hairpin mode",
         (
             f"{HOST}: bridge -d link show dev {link.name}: hairpin off",
             f"it came in by {came.dev} and left by {last.dev}",

@@ -1,4 +1,4 @@
-"""It was rewritten wrongly, or should have been: NAT's faults."""
+"""Causes in NAT: the packet was rewritten wrongly, or not rewritten."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from plumb.trace.path import Ending
 
 
 def find(case: Case) -> Cause | None:
-    """The cause where NAT was seen to be at fault."""
-    return _astray(case) or _localnet(case) or _loopback_source(case) or _own_source(case)
+    """Find a cause in NAT that was observed."""
+    return (
+        _wrong_destination(case) or _localnet(case) or _loopback_source(case) or _own_source(case)
+    )
 
 
 def likely(case: Case) -> Cause | None:
-    """The cause where it left this host with an address that nobody outside knows."""
+    """Find a packet that left the host with a container's address, to which no reply is routed."""
     last = case.last
     if (
         last is None
@@ -30,12 +32,12 @@ def likely(case: Case) -> Cause | None:
     return None if case.network_of(last.packet.dst) is not None else unmasked(case)
 
 
-def unmasked(case: Case, *seen: str) -> Cause | None:
-    """A container's question went outside with its own address.
+def unmasked(case: Case, *observed: str) -> Cause | None:
+    """Find a container's packet that left the host with the container's own address.
 
     Args:
-        seen: what became of the answer, where there was one; without, it is only likely that nobody
-        could send any.
+        observed: evidence about the reply, where there was one; without it, the cause is only
+            probable, since the other end may have no route to that address.
     """
     outside = [
         each for each in case.story.crossings() if each.place.name == HOST and not each.inbound
@@ -47,34 +49,38 @@ def unmasked(case: Case, *seen: str) -> Cause | None:
     pool = net.pool_of(packet.src)
     known = (
         "so the answer comes to that address, which the raw PREROUTING rule forbids"
-        if seen
+        if observed
         else "which nobody outside has a route to"
     )
     return Cause(
         "no-masquerade",
-        f"it left this host by {dev} with {box.name}'s own address {packet.src}: no rule gave it the host's, {known}",
-        (f"{HOST}:{dev}: {packet.ends}", "no source was rewritten", *seen),
+        f"it left this host by {dev} with {box.name}'s own address {packet.src}:"
+        f" no rule gave it the host's, {known}",
+        (f"{HOST}:{dev}: {packet.ends}", "no source was rewritten", *observed),
         (
             "plumb repair, if the network should masquerade",
-            f"iptables -t nat -A POSTROUTING -s {pool.subnet if pool else packet.src} ! -o {net.link} -j MASQUERADE",
-            *((f"a route to {net.name}'s subnet at the other end",) if not seen else ()),
+            (
+                f"iptables -t nat -A POSTROUTING -s {pool.subnet if pool else packet.src}"
+                f" ! -o {net.link} -j MASQUERADE"
+            ),
+            *((f"a route to {net.name}'s subnet at the other end",) if not observed else ()),
         ),
-        sure=bool(seen),
+        sure=bool(observed),
     )
 
 
 def remarks(case: Case) -> Iterator[str]:
-    """Entries of connection tracking that lead a published port's older clients elsewhere."""
+    """Conntrack entries that lead a published port's older clients to another address."""
     if case.published is None or case.protocol != "udp":
         return
     target = case.published.end.target(case.published.port)
     for entry in case.host.tracked:
-        if _led_astray(entry, case) and entry.reply.src != target:
+        if _led_elsewhere(entry, case) and entry.reply.src != target:
             mended = f"conntrack -D -p udp --orig-port-dst {case.port} ends that"
             yield f"an older client is still led to {entry.reply.src}: {entry.way} ({mended})"
 
 
-def _led_astray(entry: ConntrackEntry, case: Case) -> bool:
+def _led_elsewhere(entry: ConntrackEntry, case: Case) -> bool:
     return (
         entry.protocol == case.protocol
         and entry.way.dport == case.port
@@ -82,56 +88,60 @@ def _led_astray(entry: ConntrackEntry, case: Case) -> bool:
     )
 
 
-# -- what was seen -----------------------------------------------------------------
+# -- observed -----------------------------------------------------------------
 
 
-def _astray(case: Case) -> Cause | None:
-    """A published port was rewritten to something else than what is published there."""
+def _wrong_destination(case: Case) -> Cause | None:
+    """Find a destination rewritten to another address or port than the published one."""
     changes = case.story.rewritten("destination", HOST)
-    hole = case.published
-    if not changes or hole is None:
+    published = case.published
+    if not changes or published is None:
         return None
-    wanted, found = at(hole.end.target(hole.port), hole.port.port), changes[0].now
+    wanted = at(published.end.target(published.port), published.port.port)
+    found = changes[0].now
     if wanted == found:
         return None
     line = next(
         (line for line in case.story.lines() if line.place.name == HOST and line.rewrites), None
     )
     if line is None:
-        seen = [
+        entries = [
             f"conntrack: {entry.way}, answered from {entry.reply.src}"
             for entry in case.host.tracked
-            if _led_astray(entry, case)
+            if _led_elsewhere(entry, case)
         ]
         return Cause(
             "stale-conntrack",
-            f"connection tracking still leads this client to {found}, where the port led when its flow began; now it is "
-            f"{hole.member.box.name}'s {wanted}",
-            tuple(seen[:4]),
+            f"connection tracking still leads this client to {found}, where the port led when its"
+            f" flow began; now it is {published.member.box.name}'s {wanted}",
+            tuple(entries[:4]),
             (f"conntrack -D -p {case.protocol} --orig-port-dst {case.port}",),
         )
     if line.mine:
         return None
     return Cause(
         "wrong-dnat",
-        f"a rule that is not plumb's leads port {case.port} to {found}, before plumb's own leads it to {hole.member.box.name}'s "
-        f"{wanted}",
+        f"a rule that is not plumb's leads port {case.port} to {found}, before plumb's own leads it"
+        f" to {published.member.box.name}'s {wanted}",
         (f"{HOST}: {line.named}: {line.text}",),
         (deleting(line),),
     )
 
 
 def _localnet(case: Case) -> Cause | None:
-    """The host's own question to 127.0.0.1 was rewritten to a container's address, and may not leave by its bridge."""
-    hole = case.published
+    """Find a packet of the host's to 127.0.0.1 that, once rewritten, may not leave by the bridge.
+
+    Without the bridge's route_localnet the kernel sends no packet from 127.0.0.0/8 by it.
+    """
+    published = case.published
     if (
-        hole is None
+        published is None
         or not case.ip.is_loopback
         or case.end.ending not in (Ending.UNSENT, Ending.DROPPED)
         or case.end.line is not None
     ):
         return None
-    name = f"net/ipv4/conf/{hole.net.link}/route_localnet"
+    name = f"net/ipv4/conf/{published.net.link}/route_localnet"
     if (
         case.host.setting(name) != "0"
         or case.host.setting("net/ipv4/conf/all/route_localnet") == "1"
@@ -139,19 +149,20 @@ def _localnet(case: Case) -> Cause | None:
         return None
     return Cause(
         "route-localnet",
-        f"it was rewritten to {hole.member.box.name}, but what comes from 127.0.0.1 may not leave by {hole.net.link}",
+        f"it was rewritten to {published.member.box.name},"
+        f" but what comes from 127.0.0.1 may not leave by {published.net.link}",
         (f"{HOST}: {name} = 0",),
         (f"sysctl -w {name.replace('/', '.')}=1", "plumb repair"),
     )
 
 
 def _loopback_source(case: Case) -> Cause | None:
-    """A packet from 127.0.0.1 came by a cable, where it is a martian.
+    """Find a packet from 127.0.0.1 on a link other than lo, which the kernel drops as a martian.
 
-    Or would have, if anybody told 127.0.0.1 a MAC address.
+    Often the host sends no such packet: the container answers no ARP request from 127.0.0.1.
     """
-    packet, last, hole = case.packet, case.last, case.published
-    bridge = hole.net.link if hole else "BRIDGE"
+    packet, last, published = case.packet, case.last, case.published
+    bridge = published.net.link if published else "BRIDGE"
     remedies = (
         "plumb repair",
         f"iptables -t nat -A POSTROUTING -o {bridge} -m addrtype --src-type LOCAL -j MASQUERADE",
@@ -161,14 +172,14 @@ def _loopback_source(case: Case) -> Cause | None:
             return None
         return Cause(
             "loopback-source",
-            f"it came to {last.place.name} from {packet.src}, whom {last.place.name} takes for itself: its source "
-            "was not rewritten",
+            f"it came to {last.place.name} from {packet.src}, which {last.place.name} takes for"
+            " its own address: its source was not rewritten",
             (f"{last.place.name}:{last.dev}: {packet.ends}",),
             remedies,
         )
     masked = any(line.hook == "postrouting" for line in case.story.lines())
     if (
-        hole is None
+        published is None
         or not case.ip.is_loopback
         or masked
         or not any(line.rewrites for line in case.story.lines())
@@ -176,15 +187,15 @@ def _loopback_source(case: Case) -> Cause | None:
         return None
     return Cause(
         "loopback-source",
-        f"it was rewritten to {hole.member.box.name}, but no rule gave it another source than 127.0.0.1, which nobody "
-        "answers on a cable",
+        f"it was rewritten to {published.member.box.name}, but no rule gave it another source than"
+        " 127.0.0.1, which no neighbour answers",
         (f"{HOST}: no rule of postrouting fitted",),
         remedies,
     )
 
 
 def _own_source(case: Case) -> Cause | None:
-    """A container's question came back to itself with its own source."""
+    """Find a container's packet that came back to the container with its own address as source."""
     packet, last = case.packet, case.last
     if (
         packet is None
@@ -198,7 +209,8 @@ def _own_source(case: Case) -> Cause | None:
         return None
     return Cause(
         "own-source",
-        f"it came back to {last.place.name} with its own address as the source, and it takes nothing from itself by a cable",
+        f"it came back to {last.place.name} with its own address as the source,"
+        f" and {last.place.name} takes nothing from itself by {last.dev}",
         (f"{last.place.name}:{last.dev}: {packet.ends}",),
         (
             "plumb repair",

@@ -1,4 +1,4 @@
-"""A neighbour does not answer for its address, or another one does (ARP, RFC 826; IPv6, RFC 4861)."""
+"""Causes at neighbours: no reply for an address, or another's (ARP, RFC 826; ND, RFC 4861)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEAD = ("FAILED", "INCOMPLETE")
 
 
 def _next(case: Case) -> tuple[Facts, IPAddress, str]:
-    """The namespace that had the packet last, the next hop, and the link to it."""
+    """Namespace that had the packet last, the next hop, and the link to it."""
     facts = case.of(case.last.place if case.last else case.source)
     answer = facts.there if case.end.way is Direction.THERE else facts.back
     if answer is None or answer.error:
@@ -24,8 +24,8 @@ def _neighbour(facts: Facts, ip: IPAddress, dev: str) -> Neighbour | None:
     return next((each for each in facts.neighbours if each.ip == ip and each.dev == dev), None)
 
 
-def impostor(case: Case) -> Cause | None:
-    """The cause where frames for an address go to another one than its holder."""
+def duplicate_address(case: Case) -> Cause | None:
+    """Find frames for an address that go to another MAC address than its holder's."""
     for crossing in case.story.crossings():
         packet = crossing.packet
         holder, mac = case.holder(packet.dst), packet.mac[1]
@@ -40,8 +40,8 @@ def impostor(case: Case) -> Cause | None:
         ):
             return Cause(
                 "duplicate-address",
-                f"two have the address {packet.dst}, or had it: the frame goes to {whose.box.name}'s MAC {mac}, "
-                f"{holder[0].box.name} has {holder[1].mac}",
+                f"two have the address {packet.dst}, or had it: the frame goes to"
+                f" {whose.box.name}'s MAC {mac}, {holder[0].box.name} has {holder[1].mac}",
                 (
                     f"{crossing.place.name}:{crossing.dev}: to {mac}",
                     f"{holder[0].box.name}: {holder[1].ifname} {holder[1].mac}",
@@ -51,15 +51,15 @@ def impostor(case: Case) -> Cause | None:
     return None
 
 
-def nobody_answers(case: Case) -> Cause | None:
-    """The cause where the next hop does not answer for its address."""
+def no_neighbour(case: Case) -> Cause | None:
+    """Find a next hop that does not answer for its address."""
     facts, ip, dev = _next(case)
     known = _neighbour(facts, ip, dev)
     if known is None or known.state not in DEAD:
         return None
     observed = (f"{facts.place.name}: ip neigh: {ip} dev {dev} {known.state}",)
-    if (deaf := _deaf(case, facts, ip, dev)) is not None:
-        return deaf
+    if (filtered := _rp_filter(case, facts, ip, dev)) is not None:
+        return filtered
     link: Link | None = facts.link(dev)
     what = (
         f"nobody on {dev}"
@@ -85,10 +85,11 @@ def nobody_answers(case: Case) -> Cause | None:
     )
 
 
-def _deaf(case: Case, facts: Facts, ip: IPAddress, dev: str) -> Cause | None:
-    """The cause where the next hop is there, and still does not answer for its address.
+def _rp_filter(case: Case, facts: Facts, ip: IPAddress, dev: str) -> Cause | None:
+    """Find a next hop that has the address, and does not answer for it because of rp_filter.
 
-    With a strict rp_filter it does not hear those whom it would answer by another link.
+    With a strict rp_filter (RFC 3704) the kernel ignores ARP requests from an address that it would
+    reply to by another link.
     """
     spot = case.wires.get((facts.place.name, dev))
     there = case.facts.get(spot[0]) if spot else None
@@ -99,8 +100,9 @@ def _deaf(case: Case, facts: Facts, ip: IPAddress, dev: str) -> Cause | None:
         return None
     return Cause(
         "rp-filter",
-        f"{there.place.name} has {ip}, and does not even answer for its MAC address: it would answer {facts.place.name} by another "
-        f"link than {spot[1]}, and with a strict rp_filter does not believe it",
+        f"{there.place.name} has {ip}, and does not even answer for its MAC address:"
+        f" it would answer {facts.place.name} by another link than {spot[1]},"
+        " and with a strict rp_filter does not believe it",
         tuple(f"{there.place.name}: {name} = {there.setting(name)}" for name in names),
         (
             within(there.place, f"sysctl -w net.ipv4.conf.{spot[1]}.rp_filter=2"),

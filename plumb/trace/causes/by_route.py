@@ -1,8 +1,7 @@
-"""The routing of some place does not know the way, or refuses it.
+"""Causes in routing: a namespace has no route to the destination, or a route that refuses.
 
-A namespace that was the last to have the packet is asked what its routing says about just that
-packet: from where it came, and by which link, since that is part of the question (forwarding,
-rp_filter).
+plumb asks the last namespace that had the packet for its route (RTM_GETROUTE), with the packet's
+source and inbound link, since forwarding and rp_filter depend on both.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ REFUSING = ("blackhole", "prohibit", "unreachable")
 
 
 def find(case: Case) -> Cause | None:
-    """The cause where routing was it."""
+    """Find a cause in the routing of the last namespace that had the packet."""
     end = case.end
     if end.ending is Ending.UNSENT:
         return _unsent(case)
     if end.ending is Ending.REJECTED and end.line is None:
-        return _turned_back(case)
+        return _rejected(case)
     if not case.gone or case.last is None:
         return None
     if end.ending is Ending.SILENT or (
         end.way is Direction.THERE and case.of(case.last.place).has(case.goal)
     ):
-        return _no_answer(case, case.last)
-    return _stuck(case, case.last, end.way) if case.last.inbound else None
+        return _no_reply(case, case.last)
+    return _not_forwarded(case, case.last, end.way) if case.last.inbound else None
 
 
-def astray(case: Case) -> Cause | None:
-    """The cause where this host led it to another link than the network's.
+def wrong_link(case: Case) -> Cause | None:
+    """Find a route that led the packet to another link than the network's.
 
-    What became of it there matters no more.
+    That explains the end, whatever became of the packet on that link.
     """
     line = case.end.line
     packet = case.story.packet(case.host.place, Direction.THERE)
@@ -61,7 +60,7 @@ def astray(case: Case) -> Cause | None:
 
 
 def _unsent(case: Case) -> Cause | None:
-    """It did not even leave."""
+    """Find the reason why the sender's own routing kept the packet from leaving."""
     facts, answer = case.of(case.source), case.of(case.source).there
     error = case.end.error or (answer.error if answer else "")
     others = [link for link in facts.links if link.name != "lo"]
@@ -78,16 +77,16 @@ def _unsent(case: Case) -> Cause | None:
 
 
 def _no_way(facts: Facts, answer: RouteAnswer, ip: IPAddress, way: Direction, case: Case) -> Cause:
-    """The routing of a place says no."""
+    """Cause for a route lookup that failed, or found a route that refuses."""
     place = facts.place
-    seen = (
-        f"{place.name}: ip route get {ip}: {answer.error}{f', {answer.type}' if answer.type else ''}",
-    )
+    refusal = f"{answer.error}, {answer.type}" if answer.type else answer.error
+    observed = (f"{place.name}: ip route get {ip}: {refusal}",)
     if answer.type in REFUSING and answer.error != "ENETUNREACH":
         return Cause(
             f"{answer.type}-route",
-            f"a route of {place.name} says {answer.type} for {ip}: it is there so that nothing gets there",
-            seen,
+            f"a route of {place.name} says {answer.type} for {ip}:"
+            " it is there so that nothing gets there",
+            observed,
             (
                 within(
                     place,
@@ -99,19 +98,19 @@ def _no_way(facts: Facts, answer: RouteAnswer, ip: IPAddress, way: Direction, ca
         return Cause(
             "no-reply-route",
             f"{place.name} has no route to {ip}, to whom its answer must go",
-            seen,
+            observed,
             (within(place, f"ip route add {ip} via ROUTER"), *_default(case, place)),
         )
     return Cause(
         "no-route",
         f"{place.name} has no route to {ip}",
-        seen,
+        observed,
         (within(place, f"ip route add {ip} via ROUTER"), *_default(case, place)),
     )
 
 
 def _default(case: Case, place: Netns) -> tuple[str, ...]:
-    """How a container gets its default route."""
+    """Remedies for a container without a default route."""
     member = next(
         (each for each in case.members if each.place == place and place.name != HOST), None
     )
@@ -120,7 +119,10 @@ def _default(case: Case, place: Netns) -> tuple[str, ...]:
     closed = [net.name for _, net in member.ends if net.closed]
     if closed and len(closed) == len(member.ends):
         return (
-            f"a network that leads out: {', '.join(closed)} does not: plumb network connect NETWORK {member.box.name}",
+            (
+                f"a network that leads out: {', '.join(closed)} does not:"
+                f" plumb network connect NETWORK {member.box.name}"
+            ),
         )
     return ("plumb repair",)
 
@@ -128,8 +130,8 @@ def _default(case: Case, place: Netns) -> tuple[str, ...]:
 # -- on the way -----------------------------------------------------------------
 
 
-def _turned_back(case: Case) -> Cause | None:
-    """A router said why."""
+def _rejected(case: Case) -> Cause | None:
+    """Find the route that made a router send its ICMP error."""
     facts = case.of(case.end.place)
     answer = facts.there
     about = case.end.packet.about.dst if case.end.packet and case.end.packet.about else case.ip
@@ -138,8 +140,8 @@ def _turned_back(case: Case) -> Cause | None:
     return None
 
 
-def _stuck(case: Case, last: Crossing, way: Direction) -> Cause | None:
-    """It came in, and did not go on."""
+def _not_forwarded(case: Case, last: Crossing, way: Direction) -> Cause | None:
+    """Find the reason why a namespace received the packet and did not forward it."""
     facts = case.of(last.place)
     answer = facts.there if way is Direction.THERE else facts.back
     packet, version = case.packet or last.packet, last.packet.version
@@ -147,7 +149,7 @@ def _stuck(case: Case, last: Crossing, way: Direction) -> Cause | None:
         return _martian(case, last, answer)
     link = facts.link(last.dev)
     if link is not None and link.port is not None:
-        return None  # a bridge's port: nobody was asked for a route yet
+        return None  # a bridge's port: the kernel looks up no route there
     name = "net/ipv4/ip_forward" if version == 4 else "net/ipv6/conf/all/forwarding"
     own = f"net/ipv{version}/conf/{last.dev}/forwarding"
     off = next((each for each in (name, own) if facts.setting(each) == "0"), "")
@@ -170,7 +172,7 @@ def _stuck(case: Case, last: Crossing, way: Direction) -> Cause | None:
 
 
 def _martian(case: Case, last: Crossing, answer: RouteAnswer | None) -> Cause | None:
-    """The routing does not believe that such a source comes in by this link."""
+    """Find a martian: a source that the kernel does not accept on the inbound link."""
     facts, packet = case.of(last.place), last.packet
     names = [f"net/ipv4/conf/{dev}/rp_filter" for dev in ("all", last.dev)]
     strict = max((facts.setting(name) for name in names), default="") == "1"
@@ -180,7 +182,8 @@ def _martian(case: Case, last: Crossing, answer: RouteAnswer | None) -> Cause | 
     if facts.has(packet.src):
         return Cause(
             "own-source",
-            f"{last.place.name} has {packet.src} itself, and takes nothing from itself by {last.dev}",
+            f"{last.place.name} has {packet.src} itself,"
+            f" and takes nothing from itself by {last.dev}",
             (f"{last.place.name}:{last.dev}: {packet.ends}",),
             ("give one of the two another address",),
         )
@@ -188,12 +191,14 @@ def _martian(case: Case, last: Crossing, answer: RouteAnswer | None) -> Cause | 
         return None
     return Cause(
         "rp-filter",
-        f"{last.place.name} would answer {packet.src} by another link than {last.dev}, so with a strict rp_filter it does not believe "
-        "the "
-        "packet",
+        f"{last.place.name} would answer {packet.src} by another link than {last.dev},"
+        " so with a strict rp_filter it does not believe the packet",
         (
             *(f"{last.place.name}: {name} = {facts.setting(name)}" for name in names),
-            f"{last.place.name}: ip route get {packet.dst} from {packet.src} iif {last.dev}: {answer.error if answer else ''}",
+            (
+                f"{last.place.name}: ip route get {packet.dst} from {packet.src} iif {last.dev}:"
+                f" {answer.error if answer else ''}"
+            ),
         ),
         (
             within(last.place, f"sysctl -w net.ipv4.conf.{last.dev}.rp_filter=2"),
@@ -203,7 +208,7 @@ def _martian(case: Case, last: Crossing, answer: RouteAnswer | None) -> Cause | 
 
 
 def _other_route(net: Network | None, ip: IPAddress, answer: RouteAnswer | None) -> Cause | None:
-    """The routing leads to another link than the network's own."""
+    """Cause for a route that leads to another link than the network's own."""
     if (
         net is None
         or not net.link
@@ -214,7 +219,8 @@ def _other_route(net: Network | None, ip: IPAddress, answer: RouteAnswer | None)
         return None
     return Cause(
         "other-route",
-        f"{ip} is on {net.name}, but a more specific route leads it to {answer.dev} instead of {net.link}",
+        f"{ip} is on {net.name}, but a more specific route leads it to {answer.dev}"
+        f" instead of {net.link}",
         (f"{HOST}: ip route get {ip}: {answer}",),
         (f"ip route del {answer.net} dev {answer.dev}", f"another subnet for {net.name}"),
     )
@@ -223,8 +229,8 @@ def _other_route(net: Network | None, ip: IPAddress, answer: RouteAnswer | None)
 # -- at the other end -----------------------------------------------------------------
 
 
-def _no_answer(case: Case, last: Crossing) -> Cause | None:
-    """It arrived, and no answer left."""
+def _no_reply(case: Case, last: Crossing) -> Cause | None:
+    """Find the reason why the packet arrived, and no reply left."""
     facts = case.of(last.place)
     if (cause := _martian(case, last, facts.there)) is not None:
         return cause
@@ -237,7 +243,8 @@ def _no_answer(case: Case, last: Crossing) -> Cause | None:
     ):
         return Cause(
             "reply-elsewhere",
-            f"{last.place.name}'s answer would leave by {facts.back.dev}, not by {last.dev} where the question came in",
+            f"{last.place.name}'s answer would leave by {facts.back.dev},"
+            f" not by {last.dev} where the question came in",
             (f"{last.place.name}: ip route get {last.packet.src}: {facts.back}",),
             (
                 "another network as the gateway: --gw-priority",

@@ -1,7 +1,7 @@
-"""A rule dropped it.
+"""Causes in the firewall: a rule, or a policy, dropped the packet or rejected it.
 
-Which one it was is known, so what is left to say is what it is for, and how it is told to let this
-pass.
+The rule is known from the trace, so the cause adds the rule's purpose, and the commands that let
+the packet pass.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ DIRECT = re.compile(
 LOOPBACK = re.compile(
     r"-d 127\.0\.0\.1\S* ! -i lo .*-j DROP|ip daddr 127\.0\.0\.1 iifname != \"?lo\"? .*drop.*"
 )
+UNPUBLISHED = re.compile(r"! -i \S+ -o \S+ -j DROP")
 ICC = re.compile(r"-i (\S+) -o \1 -j DROP|iifname \"(\S+)\" .*drop.*")
 OPTION = "com.docker.network.bridge"
 
 
 def find(case: Case) -> Cause | None:
-    """The cause where a rule, or a policy, dropped it or turned it back."""
+    """Find the explanation of the rule, or policy, that dropped the packet or rejected it."""
     line = case.end.line
     if line is None:
         return None
     known = next(
         (cause for explain in EXPLAINED if (cause := explain(case, line)) is not None), None
     )
-    return known or _somebodys(case, line)
+    return known or _other_rule(case, line)
 
 
-def kernel(case: Case) -> Cause | None:
-    """What the kernel itself says, where nothing else explains it."""
+def drop_reason(case: Case) -> Cause | None:
+    """Cause from the kernel's own drop reason, for want of another explanation."""
     if case.end.ending is not Ending.DROPPED or not case.end.error:
         return None
     place = case.end.place.name if case.end.place else "the kernel"
@@ -51,7 +52,7 @@ def kernel(case: Case) -> Cause | None:
     )
 
 
-# -- Docker's own walls -----------------------------------------------------------------
+# -- Docker's own drop rules -----------------------------------------------------------------
 
 
 def _direct(case: Case, line: RuleLine) -> Cause | None:
@@ -67,7 +68,7 @@ def _direct(case: Case, line: RuleLine) -> Cause | None:
         if holder
         else f"an address on {bridge}"
     )
-    seen = (_reading(line), f"it came in by {_came_by(case)}, not by {bridge}")
+    observed = (_reading(line), f"it came in by {_came_by(case)}, not by {bridge}")
     ports = dict.fromkeys(
         str(port.host_port)
         for port in (holder[1].ports if holder else ())
@@ -77,23 +78,26 @@ def _direct(case: Case, line: RuleLine) -> Cause | None:
     if holder and inside:
         return Cause(
             "other-network",
-            f"{inside[0].box.name} is not on {holder[2].name}, and networks are parted: the raw PREROUTING rule lets nobody in "
-            f"to {ip}, {whose}, but through published ports",
-            seen,
+            f"{inside[0].box.name} is not on {holder[2].name}, and networks are parted:"
+            f" the raw PREROUTING rule lets nobody in to {ip}, {whose},"
+            " but through published ports",
+            observed,
             (f"plumb network connect {holder[2].name} {inside[0].box.name}", *published),
         )
     version, dev = case.goal.version, _came_by(case)
+    network = f"the network with -o {OPTION}"
     return Cause(
         "direct-access",
-        f"{case.source.name} routes to {ip}, {whose}, directly; the raw PREROUTING rule lets nobody in but through published ports, "
-        "and does so before connection tracking, NAT and the administrator's own rules",
-        seen,
+        f"{case.source.name} routes to {ip}, {whose}, directly;"
+        " the raw PREROUTING rule lets nobody in but through published ports,"
+        " and does so before connection tracking, NAT and the administrator's own rules",
+        observed,
         (
             (
-                f"the network with -o {OPTION}.gateway_mode_ipv{version}=nat-unprotected (all ports are open to who can route here), or "
-                "=routed (no NAT)"
+                f"{network}.gateway_mode_ipv{version}=nat-unprotected"
+                " (all ports are open to who can route here), or =routed (no NAT)"
             ),
-            f"the network with -o {OPTION}.trusted_host_interfaces={dev} (only what comes by {dev})",
+            f"{network}.trusted_host_interfaces={dev} (only what comes by {dev})",
             'the setting "allow-direct-routing": true (all networks)',
             *published,
         ),
@@ -124,7 +128,8 @@ def _icc(case: Case, line: RuleLine) -> Cause | None:
     net = case.network_of(case.goal)
     return Cause(
         "icc-off",
-        f"containers of {net.name if net else 'this network'} do not reach each other: it was made with enable_icc=false",
+        f"containers of {net.name if net else 'this network'} do not reach each other:"
+        " it was made with enable_icc=false",
         (_reading(line),),
         (
             f"a network without -o {OPTION}.enable_icc=false",
@@ -159,9 +164,9 @@ def _internal(case: Case, line: RuleLine) -> Cause | None:
     )
 
 
-def _wall(case: Case, line: RuleLine) -> Cause | None:
-    wall = line.chain in ("PLUMB", "DOCKER") and re.fullmatch(r"! -i \S+ -o \S+ -j DROP", line.text)
-    if not wall and "UNPUBLISHED PORT DROP" not in line.text:
+def _unpublished(case: Case, line: RuleLine) -> Cause | None:
+    dropped = line.chain in ("PLUMB", "DOCKER") and UNPUBLISHED.fullmatch(line.text)
+    if not dropped and "UNPUBLISHED PORT DROP" not in line.text:
         return None
     holder, port = case.holder(case.goal), case.packet.dport if case.packet else case.port
     what = f"port {port}/{case.protocol}" if port else "address"
@@ -169,7 +174,10 @@ def _wall(case: Case, line: RuleLine) -> Cause | None:
     inside = case.holder(case.packet.src) if case.packet else None
     share = (
         (
-            f"connect both to one network: plumb network connect {holder[2].name} {inside[0].box.name}",
+            (
+                f"connect both to one network:"
+                f" plumb network connect {holder[2].name} {inside[0].box.name}"
+            ),
         )
         if holder and inside
         else ()
@@ -201,10 +209,14 @@ def _invalid(case: Case, line: RuleLine) -> Cause | None:
         return None
     return Cause(
         "invalid",
-        "connection tracking knows no connection that this packet belongs to, and a rule drops what is INVALID",
+        "connection tracking knows no connection that this packet belongs to,"
+        " and a rule drops what is INVALID",
         (_reading(line),),
         (
-            "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1, if the packets are the tail of a connection",
+            (
+                "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1,"
+                " if the packets are the tail of a connection"
+            ),
             deleting(line),
         ),
     )
@@ -215,14 +227,15 @@ def _bridge(case: Case, line: RuleLine) -> Cause | None:
         return None
     return Cause(
         "bridge-firewall",
-        "a firewall of the bridge itself (nft's family bridge) drops the frame; iptables never sees it",
+        "a firewall of the bridge itself (nft's family bridge) drops the frame;"
+        " iptables never sees it",
         (_reading(line),),
         (deleting(line),),
     )
 
 
 def _second(case: Case, line: RuleLine) -> Cause | None:
-    """Another base chain of the same hook had accepted it before."""
+    """Find a base chain of the same hook that accepted the packet before."""
     earlier = [
         each
         for each in case.story.lines(case.end.way)
@@ -236,7 +249,8 @@ def _second(case: Case, line: RuleLine) -> Cause | None:
         return None
     return Cause(
         "second-firewall",
-        f"{earlier[-1].where} accepted it, but an accept is the last word of its own chain only: {line.where} drops it after that",
+        f"{earlier[-1].where} accepted it, but an accept is the last word of its own chain only:"
+        f" {line.where} drops it after that",
         (_reading(earlier[-1]), _reading(line)),
         (_accept(case, line), deleting(line)),
     )
@@ -249,7 +263,8 @@ def _bridge_netfilter(case: Case, line: RuleLine) -> Cause | None:
         return None
     return Cause(
         "bridge-netfilter",
-        "the packet stays on its bridge, but br_netfilter shows it to the firewall all the same, whose forward hook drops it",
+        "the packet stays on its bridge, but br_netfilter shows it to the firewall all the same,"
+        " whose forward hook drops it",
         (_reading(line), f"{name} = {value}"),
         (
             f"sysctl -w {name.replace('/', '.')}=0, if nothing needs it (icc=false does)",
@@ -263,7 +278,8 @@ def _input(case: Case, line: RuleLine) -> Cause | None:
         return None
     return Cause(
         "input-drop",
-        f"it reached {line.place.name} itself, whose own firewall {_verb(line)} it (published ports do not pass there, services do)",
+        f"it reached {line.place.name} itself, whose own firewall {_verb(line)} it"
+        " (published ports do not pass there, services do)",
         (_reading(line),),
         (_accept(case, line), deleting(line)),
     )
@@ -284,7 +300,7 @@ def _policy(case: Case, line: RuleLine) -> Cause | None:
     if line.kind is not RuleKind.POLICY or line.hook != "forward":
         return None
     ours = any(
-        net.bridge_in_host and case.was_seen(line.place.name, net.link, case.end.way)
+        net.bridge_in_host and case.crossed(line.place.name, net.link, case.end.way)
         for net in case.networks
     ) or _to_us(case)
     missing = ours and not any(
@@ -304,7 +320,7 @@ def _to_us(case: Case) -> bool:
     return net is not None and net.bridge_in_host
 
 
-def _somebodys(case: Case, line: RuleLine) -> Cause:
+def _other_rule(case: Case, line: RuleLine) -> Cause:
     ident = (
         "rejected"
         if case.end.ending is Ending.REJECTED
@@ -325,7 +341,7 @@ EXPLAINED: tuple[Callable[[Case, RuleLine], Cause | None], ...] = (
     _loopback,
     _icc,
     _internal,
-    _wall,
+    _unpublished,
     _users,
     _invalid,
     _bridge,
@@ -341,7 +357,7 @@ EXPLAINED: tuple[Callable[[Case, RuleLine], Cause | None], ...] = (
 
 
 def _bridged(case: Case) -> bool:
-    """Whether it was on its way from one port of a bridge to another of the same."""
+    """Test for a packet between two ports of one bridge."""
     place = case.end.line.place if case.end.line else None
     came: list[Crossing] = [
         each for each in case.story.crossings(case.end.way) if each.place == place and each.inbound
@@ -359,7 +375,7 @@ def _verb(line: RuleLine) -> str:
 
 
 def _accept(case: Case, line: RuleLine) -> str:
-    """How this packet is let through before that rule."""
+    """Command that accepts this packet before that rule."""
     packet = case.packet
     if packet is None:
         return deleting(line)
@@ -373,10 +389,12 @@ def _accept(case: Case, line: RuleLine) -> str:
         match = f" {packet.protocol} dport {packet.dport}" if port else ""
         return within(
             line.place,
-            f"nft insert rule {line.family} {line.table} {line.chain} {family} daddr {packet.dst}{match} accept",
+            f"nft insert rule {line.family} {line.table} {line.chain}"
+            f" {family} daddr {packet.dst}{match} accept",
         )
     protocol = "icmpv6" if packet.protocol == "icmp" and packet.version == 6 else packet.protocol
     return within(
         line.place,
-        f"{tool(line)} -t {line.table} -I {line.chain} -d {packet.dst} -p {protocol}{port} -j ACCEPT",
+        f"{tool(line)} -t {line.table} -I {line.chain}"
+        f" -d {packet.dst} -p {protocol}{port} -j ACCEPT",
     )

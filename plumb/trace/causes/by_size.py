@@ -1,4 +1,4 @@
-"""It was too large for a link, or had passed too many routers."""
+"""Causes in size and time to live: too large for a link, or past too many routers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ EXPIRED = ("time to live exceeded", "hop limit exceeded")
 
 
 def find(case: Case) -> Cause | None:
-    """The cause where size, or the time to live, was it."""
+    """Find a cause in the packet's size or its time to live."""
     end = case.end
     if end.ending is Ending.REJECTED and end.error in TOO_BIG:
         mtu = end.packet.mtu if end.packet else 0
         return Cause(
             "mtu",
-            f"the packet is larger than the next link's MTU of {mtu}, and must not be cut into fragments",
+            f"the packet is larger than the next link's MTU of {mtu},"
+            " and must not be cut into fragments",
             (f"ICMP from {end.place.name if end.place else '?'}: {end.error}, MTU {mtu}",),
             (
                 f"networks with -o com.docker.network.driver.mtu={mtu}",
-                "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu, for TCP",
+                (
+                    "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS"
+                    " --clamp-mss-to-pmtu, for TCP"
+                ),
             ),
         )
     if end.ending is Ending.REJECTED and end.error in EXPIRED:
         return Cause(
             "ttl",
-            "it had passed as many routers as its time to live allowed: too small a --ttl, or a loop of routes",
+            "it had passed as many routers as its time to live allowed:"
+            " too small a --ttl, or a loop of routes",
             (f"ICMP from {end.place.name if end.place else '?'}: {end.error}",),
             ("a larger --ttl", "look for two routers that send it to each other"),
         )
@@ -42,13 +47,13 @@ def find(case: Case) -> Cause | None:
             (f"MTU: {sizes}",),
             ("a smaller --size",),
         )
-    return _cable(case) or _silent_router(case)
+    return _veth_mtu(case) or _silent_router(case)
 
 
-def _cable(case: Case) -> Cause | None:
-    """A cable whose far end takes less than its near end sends.
+def _veth_mtu(case: Case) -> Cause | None:
+    """Find a veth pair of two MTUs, and a packet larger than the receiving end's.
 
-    It is dropped, and nobody is told.
+    The kernel drops such a frame, and reports no error to the sender.
     """
     last = case.last
     if last is None or last.inbound or not case.gone:
@@ -59,10 +64,13 @@ def _cable(case: Case) -> Cause | None:
         return None
     return Cause(
         "veth-mtu",
-        f"{':'.join(spot or ())} takes {far.mtu} bytes, its cable's other end sends up to {here.mtu}: what is larger is lost without a "
-        "word",
+        f"{':'.join(spot or ())} takes {far.mtu} bytes, its veth peer sends up to {here.mtu}:"
+        " what is larger is lost without an error",
         (
-            f"MTU: {last.place.name}:{here.name} {here.mtu}, {':'.join(spot or ())} {far.mtu}; the packet has {last.packet.length} bytes",
+            (
+                f"MTU: {last.place.name}:{here.name} {here.mtu}, {':'.join(spot or ())} {far.mtu};"
+                f" the packet has {last.packet.length} bytes"
+            ),
         ),
         (
             within(case.of(far.place).place, f"ip link set {far.name} mtu {here.mtu}"),
@@ -77,7 +85,7 @@ def _link(case: Case, place: str, name: str) -> Link | None:
 
 
 def _silent_router(case: Case) -> Cause | None:
-    """A router got it with its last hop, and its error did not come."""
+    """Find a router that received the packet with a time to live of 1, and sent no ICMP error."""
     last = case.last
     if (
         last is None
@@ -89,7 +97,8 @@ def _silent_router(case: Case) -> Cause | None:
         return None
     return Cause(
         "ttl",
-        f"it came to {last.place.name} with a time to live of {last.packet.ttl}, so it is not passed on",
+        f"it came to {last.place.name} with a time to live of {last.packet.ttl},"
+        " so it is not passed on",
         (f"{last.place.name}:{last.dev}: time to live {last.packet.ttl}",),
         ("a larger --ttl", "look for two routers that send it to each other"),
     )

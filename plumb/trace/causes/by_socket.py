@@ -1,4 +1,4 @@
-"""Somebody said no: nobody listens at that port, or only for others."""
+"""Causes at sockets: no process listens at the port, or at another address only."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from plumb.trace.path import Ending
 
 
 def find(case: Case) -> Cause | None:
-    """The cause where a place refused, because of what listens in it, or does not answer echoes."""
+    """Find a cause in the listeners of the namespace that refused, or in its echo settings."""
     if case.gone:
-        return _mute(case)
+        return _echo_ignored(case)
     if case.end.ending is not Ending.REFUSED:
         return None
-    place, ip, port = case.end.place or case.source, *_knocked(case)
+    place, ip, port = case.end.place or case.source, *_refused(case)
     facts = case.of(place)
     if facts.place.name and not facts.has(ip):
         return None
     own = [each for each in facts.listeners if each.protocol == case.protocol and each.port == port]
     if own and any(each.takes(ip) for each in own):
-        return None  # the proxy behind a port has closed it, or a firewall speaks in its name
+        return None  # the proxy behind a port has closed it, or a firewall sends RSTs
     if place.name == HOST and (cause := _host(case, ip, port)) is not None:
         return cause
     if own:
-        return _elsewhere(place, ip, port, own)
-    return _nobody(facts, port, case.protocol)
+        return _other_address(place, ip, port, own)
+    return _no_listener(facts, port, case.protocol)
 
 
-def _knocked(case: Case) -> tuple[IPAddress, int]:
-    """The address and port that was refused, as the place that refused knows it."""
+def _refused(case: Case) -> tuple[IPAddress, int]:
+    """Address and port that were refused, before NAT rewrote the refusal."""
     packet = case.end.packet
     if packet is None:
         return case.ip, case.port
@@ -43,7 +43,7 @@ def _knocked(case: Case) -> tuple[IPAddress, int]:
 
 
 def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
-    """The host refused: is the port published, and for whom?"""
+    """Find a published port of the host's that is open at another address only."""
     found = targets.published(case.members, ip, port, case.protocol, exact=False)
     if found is None:
         return None
@@ -52,8 +52,8 @@ def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
     if own.host_ip.is_loopback:
         return Cause(
             "published-on-loopback",
-            f"port {port} is published on {own.host_ip} only: it leads to {found.member.box.name} for this host "
-            "itself, for nobody else",
+            f"port {port} is published on {own.host_ip} only: it leads to"
+            f" {found.member.box.name} for this host itself, for nobody else",
             (f"published: {where} is {found.member.box.name}'s port {own.port}/{own.protocol}",),
             (f"publish it for all: -p {port}:{own.port}",),
         )
@@ -67,32 +67,33 @@ def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
     return None
 
 
-def _elsewhere(place: Netns, ip: IPAddress, port: int, own: Sequence[Listener]) -> Cause:
-    """Somebody listens at the port, for other addresses."""
-    seen = tuple(f"{place.name}: {_listener(each)}" for each in own)
+def _other_address(place: Netns, ip: IPAddress, port: int, own: Sequence[Listener]) -> Cause:
+    """Cause for a port with listeners at other addresses."""
+    observed = tuple(f"{place.name}: {_listener(each)}" for each in own)
     if all(each.ip.is_loopback for each in own):
         return Cause(
             "listens-on-loopback",
-            f"in {place.name} port {port} is listened to on {own[0].ip} only, where nobody but {place.name} itself gets",
-            seen,
+            f"in {place.name} port {port} is listened to on {own[0].ip} only,"
+            f" where nobody but {place.name} itself gets",
+            observed,
             (f"have the program listen on 0.0.0.0 (or ::) rather than on {own[0].ip}",),
         )
     if not any(each.ip.version == ip.version for each in own):
         return Cause(
             "other-family",
             f"in {place.name} port {port} is listened to by IPv{own[0].ip.version} only",
-            seen,
+            observed,
             (f"ask by IPv{own[0].ip.version}", "have the program listen on ::, which takes both"),
         )
     return Cause(
         "listens-elsewhere",
         f"in {place.name} port {port} is listened to on {own[0].ip}, not on {ip}",
-        seen,
+        observed,
         ("have the program listen on 0.0.0.0 (or ::)",),
     )
 
 
-def _nobody(facts: Facts, port: int, protocol: str) -> Cause:
+def _no_listener(facts: Facts, port: int, protocol: str) -> Cause:
     others = sorted(
         {
             _listener(each)
@@ -100,7 +101,7 @@ def _nobody(facts: Facts, port: int, protocol: str) -> Cause:
             if each.protocol == protocol and each.ip != RESOLVER
         }
     )
-    seen = f"{facts.place.name}: {', '.join(others[:8]) or 'nobody'} listens by {protocol}"
+    observed = f"{facts.place.name}: {', '.join(others[:8]) or 'nobody'} listens by {protocol}"
     ports = sorted(
         {
             each.port
@@ -111,9 +112,10 @@ def _nobody(facts: Facts, port: int, protocol: str) -> Cause:
     return Cause(
         "nobody-listens",
         f"nobody listens at port {port}/{protocol} in {facts.place.name}",
-        (seen,),
+        (observed,),
         (
-            f"start the program there, or ask a port that it listens at{f' ({ports[0]})' if len(ports) == 1 else ''}",
+            "start the program there, or ask a port that it listens at"
+            + (f" ({ports[0]})" if len(ports) == 1 else ""),
         ),
     )
 
@@ -122,8 +124,8 @@ def _listener(each: Listener) -> str:
     return at(each.ip, each.port) + (f" ({each.who})" if each.who else "")
 
 
-def _mute(case: Case) -> Cause | None:
-    """It arrived, and the place is told not to answer echoes."""
+def _echo_ignored(case: Case) -> Cause | None:
+    """Find a namespace whose sysctls keep the kernel from answering echo requests."""
     facts = case.of(case.end.place)
     name = (
         "net/ipv4/icmp_echo_ignore_all" if case.ip.version == 4 else "net/ipv6/icmp/echo_ignore_all"

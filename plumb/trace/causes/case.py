@@ -1,4 +1,4 @@
-"""A case: a story that did not end well, and all that was read of the places that it went through."""
+"""Case: a story without a reply, and the state of the namespaces that the packet passed through."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from plumb.trace.path import Crossing, End, Ending, Story
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a story ended as it did.
+    """Explanation of a story's end.
 
     Attributes:
-        id: a word for it.
-        says: the explanation, in a sentence.
-        evidence: what was read, each with where it was read.
-        remedies: commands, or other things to do, of which one is enough.
-        sure: it was observed, rather than concluded from what stands there.
+        id: a word for it, for programs.
+        says: the explanation, a sentence without a full stop.
+        evidence: observations, each with the namespace that it was made in.
+        remedies: commands, or other actions, of which one is enough.
+        sure: True if it was observed, rather than concluded from the state of the namespaces.
     """
 
     id: str
@@ -36,12 +36,13 @@ class Cause:
 
 @dataclass(frozen=True)
 class Case:
-    """What a cause is found in.
+    """Material for finding a cause.
 
     Attributes:
-        ip, port, protocol: what was asked for.
-        facts: what was read in each place, by its name.
-        members, networks: plumb's own; published: the published port that was knocked at.
+        ip, port, protocol: the probe packet's destination.
+        facts: the state of each namespace, by its name.
+        members, networks: plumb's running containers and networks.
+        published: the published port that the destination is.
         wires: the other ends of links.
     """
 
@@ -57,37 +58,37 @@ class Case:
 
     @property
     def end(self) -> End:
-        """How the story ended."""
+        """The story's end."""
         return self.story.end
 
     @property
     def source(self) -> Netns:
-        """Who asked."""
+        """Namespace that sent the probe packet."""
         return self.story.source
 
     @property
     def host(self) -> Facts:
-        """What was read on the host."""
+        """State of the host."""
         return self.of(Netns(HOST, ""))
 
     def of(self, place: Netns | None) -> Facts:
-        """What was read in a place; nothing where nobody looked."""
+        """State of a namespace; empty if it was not read."""
         return self.facts.get(place.name, Facts(place)) if place else Facts(Netns("", ""))
 
     @property
     def last(self) -> Crossing | None:
-        """The last sighting of what was lost."""
+        """The last crossing, in the direction of the story's end."""
         crossed = self.story.crossings(self.end.way)
         return crossed[-1] if crossed else None
 
     @property
     def packet(self) -> Packet | None:
-        """What was lost, as it was when it was lost."""
+        """The packet at the story's end, with the addresses that it had then."""
         return self.end.packet or (self.last.packet if self.last else None)
 
     @property
     def goal(self) -> IPAddress:
-        """Where what was lost was going, after NAT."""
+        """Destination of the packet at the story's end, after NAT."""
         if self.packet is not None:
             return self.packet.dst
         rewrites = any(line.rewrites for line in self.story.lines())
@@ -99,14 +100,14 @@ class Case:
 
     @property
     def gone(self) -> bool:
-        """Whether it disappeared, rather than being refused or dropped by a rule."""
+        """True if the packet disappeared, rather than being refused or dropped by a rule."""
         return (
             self.end.ending in (Ending.LOST, Ending.SILENT, Ending.UNSENT, Ending.DROPPED)
             and self.end.line is None
         )
 
     def holder(self, ip: IPAddress) -> tuple[Member, Endpoint, Network] | None:
-        """The container that an address belongs to, and by which endpoint."""
+        """Container that has an address, with the endpoint and its network."""
         return next(
             (
                 (member, end, net)
@@ -119,15 +120,15 @@ class Case:
         )
 
     def network_of(self, ip: IPAddress) -> Network | None:
-        """The network that an address lies in."""
+        """Network with a subnet that contains an address."""
         return next((net for net in self.networks for pool in net.pools if ip in pool.subnet), None)
 
     def bridge(self, net: Network) -> Link | None:
-        """A bridge network's bridge, as it is."""
+        """State of a bridge network's bridge; None if the host has none."""
         return self.host.link(net.link)
 
-    def was_seen(self, place: str, dev: str, way: Direction = Direction.THERE) -> bool:
-        """Whether it was seen at a link."""
+    def crossed(self, place: str, dev: str, way: Direction = Direction.THERE) -> bool:
+        """Test for a crossing of a link."""
         return any(
             each.place.name == place and each.dev == dev for each in self.story.crossings(way)
         )

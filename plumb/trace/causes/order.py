@@ -1,4 +1,4 @@
-"""Finding: all causes, in the order in which they are asked."""
+"""Order: all finders of causes, in the order in which they are called."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from plumb.trace.causes import by_link, by_nat, by_neighbour, by_route, by_rule,
 from plumb.trace.causes.case import Case, Cause
 
 FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
-    by_neighbour.impostor,
+    by_neighbour.duplicate_address,
     by_nat.find,
-    by_route.astray,
+    by_route.wrong_link,
     by_rule.find,
     by_size.find,
     by_socket.find,
     by_link.find,
     by_route.find,
     by_nat.likely,
-    by_rule.kernel,
+    by_rule.drop_reason,
 )
 
 
 def find(case: Case) -> Cause | None:
-    """The cause, or None where nothing explains it."""
+    """Find the cause; None if no finder explains the story's end."""
     if case.end.good:
         return None
     return next((found for finder in FINDERS if (found := finder(case)) is not None), None)
 
 
 def remarks(case: Case) -> tuple[str, ...]:
-    """What is worth knowing though it did not stop this question."""
+    """Remarks on faults that affect other packets than this one."""
     return tuple(by_nat.remarks(case))

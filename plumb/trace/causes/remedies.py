@@ -1,4 +1,4 @@
-"""Commands: what one types to mend something."""
+"""Remedies: commands that correct a fault."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from plumb.trace.rule_steps import RuleLine
 
 
 def within(place: Netns, command: str) -> str:
-    """A command as it is typed for a place."""
+    """Command with the nsenter that runs it in a namespace; unchanged for the host."""
     if not place.ns:
         return command
     return f"nsenter --net={place.ns} {command}"
 
 
 def tool(line: RuleLine) -> str:
-    """The command that writes a rule of iptables."""
+    """Name of the iptables command that wrote a rule."""
     return FAMILIES.get(line.family, "iptables") + ("-legacy" if line.backend == "legacy" else "")
 
 
 def deleting(line: RuleLine) -> str:
-    """How that rule is taken away, or that policy made to let pass."""
+    """Command that deletes a rule, or sets a policy to accept."""
     if line.native:
         where = f"{line.family} {line.table} {line.chain}"
         command = (
