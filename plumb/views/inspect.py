@@ -91,7 +91,7 @@ def container(
     Args:
         ends: its endpoints with their networks.
         known: all networks by id, for attachments of a container that does not run.
-        pid: its command's, 0 if it has none.
+        pid: the process id of its command, 0 if none runs.
     """
     folder = layout.container(box.target or box.id)
     return {
@@ -146,10 +146,7 @@ def _sandbox_key(box: Sandbox, layout: Layout) -> str:
 
 
 def mode(box: Sandbox, known: Mapping[str, Network]) -> str:
-    """HostConfig.NetworkMode.
-
-    The name of the network that it was made with, host, none, or container:ID.
-    """
+    """HostConfig.NetworkMode: the network at creation, host, none, or container:ID."""
     if box.mode != "network":
         return box.mode
     if not box.attachments:
@@ -177,7 +174,7 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
 
 
 def bindings(ports: Sequence[PortBinding]) -> dict[str, list[dict[str, str]]]:
-    """HostConfig.PortBindings: what was asked for."""
+    """HostConfig.PortBindings: the bindings as requested."""
     found: dict[str, list[dict[str, str]]] = {}
     for port in ports:
         host = (
@@ -210,7 +207,7 @@ def _config(box: Sandbox) -> Json:
 
 
 def _ports(box: Sandbox, ends: Ends) -> Json:
-    """NetworkSettings.Ports: what is published of each port, null for one that is exposed only."""
+    """NetworkSettings.Ports: the published bindings of each port, null for a port only exposed."""
     if box.status is not Status.RUNNING or box.target or box.mode == "host":
         return {}
     found: Json = dict.fromkeys(
@@ -226,7 +223,7 @@ def _ports(box: Sandbox, ends: Ends) -> Json:
 
 
 def ports_column(box: Sandbox, ends: Ends) -> str:
-    """The PORTS of `ps`: runs of neighbouring ports as ranges, then what is exposed only."""
+    """PORTS column of `ps`: runs of neighbouring ports as ranges, then ports only exposed."""
     runs: list[tuple[Port, int]] = []
     for port in sorted((port for end, _ in ends for port in end.ports), key=_in_runs):
         first, length = runs[-1] if runs else (None, 0)

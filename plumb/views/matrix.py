@@ -1,7 +1,7 @@
-"""The matrix: a table of who reaches whom, and the list of what is not as promised.
+"""Matrix: a table of reachability, and the list of differences from the promises.
 
-Rows ask, columns are asked. A cell stands for all that is promised between the two: all addresses,
-ping, TCP and UDP.
+Rows are clients, columns are targets. A cell stands for all promises between the two: all
+addresses, ping, TCP and UDP.
 """
 
 from __future__ import annotations
@@ -26,22 +26,21 @@ LEGEND = {
 }
 COLOURS = {BROKEN: "red", UNSHOWN: "yellow", REACHED: "green", PARTLY: "cyan"}
 WIDE = 100
-"""Columns of a terminal that names may take; where they take more, they are numbered."""
+"""Columns of a terminal for names; a wider table has numbers in their place."""
 MOST = 40
-"""Members that are shown one by one; of more, those that are alike are shown together."""
+"""Members that are shown one by one; among more, equal ones share a row and a column."""
 LISTED = 50
-"""Lines of what differs that are printed; --json has all."""
+"""Differences that are printed; --json has all."""
 Paint = Callable[[str], str]
 
 
 def tables(
     found: Matrix, alike: Mapping[str, str], paint: Paint = lambda symbol: symbol
 ) -> Iterator[str]:
-    """The tables: who reaches whom, the published ports, the names; and the legend.
+    """Tables of reachability, of published ports and of names; then the legend.
 
     Args:
-        alike: what members that are alike are called together, by name; used where there are more
-        than can be shown.
+        alike: the common name of equal members, by name; used where there are more than MOST.
         paint: gives a symbol its colour.
     """
     grouped = alike if len(found.members) > MOST else {}
@@ -69,11 +68,11 @@ def tables(
         ),
         ("who knows whose name", rows, _names(found.names, grouped, found.members)),
     ):
-        askers = [row for row in rows if any((row, column) in cells for column in columns)]
-        asked = [column for column in columns if any((row, column) in cells for row in rows)]
-        if asked:
+        clients = [row for row in rows if any((row, column) in cells for column in columns)]
+        targets = [column for column in columns if any((row, column) in cells for row in rows)]
+        if targets:
             used |= set(cells.values())
-            yield _table(title, askers, asked, cells, paint, grouped)
+            yield _table(title, clients, targets, cells, paint, grouped)
     yield (
         "   ".join(f"{paint(symbol)} {words}" for symbol, words in LEGEND.items() if symbol in used)
         + "\n"
@@ -239,15 +238,15 @@ def _hint(promise: Promise) -> str:
 
 
 def summary(found: Matrix) -> str:
-    """A sentence."""
+    """Summary in a sentence: promises tried, and differences."""
     broken = [
         each
         for each in found.differing
         if not (isinstance(each, Observation) and each.verdict is Verdict.NOT_SHOWN)
     ]
     unshown = len(found.differing) - len(broken)
-    said = "all as promised" if not found.differing else f"{len(broken)} not as promised"
-    return f"{found.tried} promises tried with real traffic: {said}" + (
+    verdict = "all as promised" if not found.differing else f"{len(broken)} not as promised"
+    return f"{found.tried} promises tried with real traffic: {verdict}" + (
         f", {unshown} not shown" if unshown else ""
     )
 

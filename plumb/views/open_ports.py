@@ -1,8 +1,7 @@
 """Open ports: addresses and ports of running containers, and the places that reach them.
 
-They follow from the intent, in the words of its users: a published port, a routed or unprotected
-network, a trusted interface, neighbours on the same network. The table says what `promises` tries
-with real traffic.
+They follow from the intent: published ports, routed or unprotected networks, trusted interfaces,
+neighbours on the same network. `plumb.probes.promises` tries the same with real traffic.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from plumb.model.port_mapping import shown
 from plumb.model.ports import Port
 from plumb.things.host_ports import at
 
-ROUTE = "whoever has a route to it"
+ROUTE = "clients with a route to it"
 
 
 @dataclass(frozen=True)
 class Opening:
-    """A way in.
+    """Address at which a container is reachable.
 
     Attributes:
-        container, network: the names of what it leads to.
+        container, network: their names.
         port: "80/tcp", or "any".
-        address: where one knocks: an address of the host with its port, or the container's own.
-        whom: who may come in there.
-        way: how: "DNAT", "proxy", "route" or "bridge".
+        address: an address of the host with its port, or the container's own.
+        whom: the clients that may reach it, in words.
+        way: the mechanism: "DNAT", "proxy", "route", "bridge", or the driver's name.
     """
 
     container: str
@@ -41,7 +40,7 @@ class Opening:
 
     @property
     def row(self) -> dict[str, str]:
-        """A line of the listing."""
+        """Row of the listing, by field."""
         return {
             "Container": self.container,
             "Network": self.network,
@@ -73,8 +72,8 @@ def openings(
 
     Args:
         members: running containers with their endpoints.
-        direct: routing straight to containers is allowed (`allow-direct-routing`).
-        proxy: the user-land proxy is there (`userland-proxy`).
+        direct: True if routing straight to containers is allowed (`allow-direct-routing`).
+        proxy: True if there is a user-land proxy (`userland-proxy`).
         firewall: the address families with firewall rules of plumb's (`iptables`, `ip6tables`).
     """
     return [
@@ -101,16 +100,17 @@ def _whom(ip: IPAddress) -> str:
     if ip.is_loopback:
         return "this host alone"
     return (
-        f"whoever reaches this host by IPv{ip.version}"
+        f"clients that reach this host by IPv{ip.version}"
         if ip.is_unspecified
-        else f"whoever reaches {ip}"
+        else f"clients that reach {ip}"
     )
 
 
 def _way(end: Endpoint, port: Port, proxy: bool, firewall: frozenset[int]) -> str:
-    """The proxy's are other families, and the loopback address, which DNAT leaves to it.
+    """Mechanism that serves a published port; "" if there is none.
 
-    "" where neither leads in.
+    The proxy serves ports of the other address family, and those on a loopback address, which no
+    DNAT rule matches.
     """
     if not port.host_port:
         return "route"

@@ -1,8 +1,8 @@
-"""A story as a capture file: pcapng (draft-ietf-opsawg-pcapng), which Wireshark and tcpdump read.
+"""Story as a capture file: pcapng (draft-ietf-opsawg-pcapng), which Wireshark and tcpdump read.
 
-Each link at which something was seen is an interface of the file, named PLACE:LINK. Each frame says
-whether it came in or went out, and the first ones of question and answer carry as a comment what
-was decided behind that link, before the next: rules, NAT, routes.
+Each link with captured frames is an interface of the file, named PLACE:LINK. Each frame has its
+direction, inbound or outbound. The frame of a crossing has a comment with the rules, NAT and routes
+that follow before the next crossing, if any do.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def capture(
 
 
 def _comments(frames: Sequence[CapturedFrame], story: Story) -> dict[int, list[str]]:
-    """Decisions that follow each crossing, by the number of its frame."""
+    """Decisions that follow a crossing, by the number of its frame."""
     found: dict[int, list[str]] = {}
     numbers = {
         (each.place.name, each.dev, each.inbound, each.time): i for i, each in enumerate(frames)

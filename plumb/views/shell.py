@@ -1,8 +1,7 @@
-"""Steps as the commands that one would type: `--dry-run`, `--show-commands`.
+"""Steps as commands for a shell: `--dry-run`, `--show-commands`.
 
-They are no paraphrase: typed into a shell in a fresh network namespace, in this order, they make
-the same kernel state as plumb does (the tests do that). What is inside a sandbox is reached with
-nsenter.
+Typed into a shell in a fresh network namespace, in this order, the commands make the same kernel
+state as plumb does; the tests run them. Commands for a sandbox begin with nsenter.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from plumb.views import shell_sandbox as sandbox
 
 
 def commands(steps: Iterable[Step], explain: bool = False) -> Iterator[str]:
-    """The command lines of these steps.
+    """Command lines of these steps.
 
     Args:
-        explain: put a rule's reason behind it, as a comment.
+        explain: True to append a rule's reason as a comment.
     """
     for step in steps:
         why = getattr(step.after, "why", "")
@@ -50,18 +49,17 @@ def _lines(step: Step) -> list[str]:
 
 
 def _none(thing: Thing) -> list[str]:
-    """Refuse to remove a permanent thing, which is never asked for."""
+    """Raise for a permanent thing: no step removes one."""
     raise NotImplementedError(type(thing))
 
 
 class Typed(NamedTuple):
-    """Functions that say how one types what is done to a kind of thing.
+    """Functions that format the commands for a kind of thing.
 
     Attributes:
-        add: the commands that make it.
-        remove: those that take it away.
-        change: those that bring what is there into its state from another; None: the same as to
-            make it.
+        add: commands that create it.
+        remove: commands that delete it.
+        change: commands that change it from another state; None: the same as to create it.
     """
 
     add: Callable[[Any], list[str]]

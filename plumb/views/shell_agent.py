@@ -1,4 +1,4 @@
-"""Things that an agent has as commands of `plumb agent`."""
+"""Ports, proxies, resolvers and names, which the agent holds, as commands of `plumb agent`."""
 
 from __future__ import annotations
 

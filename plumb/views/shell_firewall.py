@@ -36,17 +36,18 @@ def add_policy(thing: Policy) -> list[str]:
 
 
 def _nft(thing: NftTable | NftMap | NftChain | NftElement) -> str:
-    """What comes behind nft add, create or delete: the kind, where it is, its name."""
+    """Arguments of nft add, create or delete: the kind, the table, the name."""
     match thing:
         case NftTable():
             return f"table {thing.family} {thing.name}"
         case NftElement():
             return f"element {thing.family} {thing.table} {thing.map}"
-    return f"{'map' if isinstance(thing, NftMap) else 'chain'} {thing.family} {thing.table} {thing.name}"
+    kind = "map" if isinstance(thing, NftMap) else "chain"
+    return f"{kind} {thing.family} {thing.table} {thing.name}"
 
 
 def _handle(thing: NftRule, spec: str) -> str:
-    """A rule's handle, by which alone nft deletes it or puts another before it, as a command that finds it."""
+    """Command substitution for a rule's handle, which nft needs to delete or insert."""
     script = """'{ sub(/^\\t+/, "") } $1 == rule { print $2; exit }'"""
     return (
         f"$(nft -s -a list chain {thing.family} {thing.table} {thing.chain}"
@@ -64,7 +65,8 @@ def add_nft_map(thing: NftMap) -> list[str]:
 
 def add_nft_chain(thing: NftChain) -> list[str]:
     base = (
-        f" '{{ type {thing.type} hook {thing.hook} priority {thing.priority}; policy {thing.policy}; }}'"
+        f" '{{ type {thing.type} hook {thing.hook} priority {thing.priority};"
+        f" policy {thing.policy}; }}'"
         if thing.hook
         else ""
     )
@@ -94,12 +96,18 @@ def add_nft_rule(thing: NftRule) -> list[str]:
     )
     if thing.before:
         return [
-            f"nft insert rule {where} handle {_handle(thing, thing.before)} {shlex.quote(thing.spec)}"
+            (
+                f"nft insert rule {where} handle {_handle(thing, thing.before)}"
+                f" {shlex.quote(thing.spec)}"
+            )
         ]
     return [f"nft {verb} rule {where} {shlex.quote(thing.spec)}"]
 
 
 def remove_nft_rule(thing: NftRule) -> list[str]:
     return [
-        f"nft delete rule {thing.family} {thing.table} {thing.chain} handle {_handle(thing, thing.spec)}"
+        (
+            f"nft delete rule {thing.family} {thing.table} {thing.chain}"
+            f" handle {_handle(thing, thing.spec)}"
+        )
     ]

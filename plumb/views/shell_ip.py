@@ -1,6 +1,6 @@
 """Things as commands of iproute2 and sysctl.
 
-The other kinds of things are in `shell`, which puts them all together.
+`shell` maps each kind of thing to its functions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ def add_veth(thing: Veth) -> list[str]:
 
 def change_veth(thing: Veth, before: Thing) -> list[str]:
     return [
-        f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500} {'up' if thing.up else 'down'}",
+        (
+            f"ip link set {thing.name} master {thing.master} mtu {thing.mtu or 1500}"
+            f" {'up' if thing.up else 'down'}"
+        ),
         f"ip link set {thing.name} type bridge_slave hairpin {'on' if thing.hairpin else 'off'}",
     ]
 
@@ -59,8 +62,8 @@ def _inside(thing: OnParent, line: str) -> str:
 
 
 def add_macvlan(thing: Macvlan) -> list[str]:
-    # A passthru link is born with its parent's MAC, whatever was asked for; setting it sets the
-    # parent's too.
+    # The kernel gives a passthru link its parent's MAC at RTM_NEWLINK, and ignores the one asked
+    # for; a MAC that is set later also becomes the parent's.
     own = f" address {thing.mac}" if thing.mode == "passthru" else ""
     return [
         f"{_on_parent(thing)} address {thing.mac} type macvlan mode {thing.mode}",

@@ -1,4 +1,4 @@
-"""Things that a sandbox stands on as commands: namespaces, folders and files, processes."""
+"""Parts of a sandbox as commands: namespaces, folders and files, processes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_file(thing: File) -> list[str]:
 def change_file(thing: File, before: Thing) -> list[str]:
     assert isinstance(before, File)
     if before.edits is not thing.edits:
-        return add_file(thing)  # it was not whole
+        return add_file(thing)  # a file written halfway
     path, own, new = (shlex.quote(thing.path + suffix) for suffix in ("", ".own", ".new"))
     lines, old = thing.text.splitlines(), before.text.splitlines()
     gone, come = (
@@ -53,8 +53,8 @@ def change_file(thing: File, before: Thing) -> list[str]:
         case Edits.LEFT:
             done = f"cmp -s {path} {own} && {_printf(thing.text)} > {path}"
         case Edits.MERGED if gone:
-            kept = f"grep -vxF {' '.join(f'-e {shlex.quote(line)}' for line in gone)} {path} || :"
-            done = f"{{ {kept}; {_printf(come)}; }} > {new}; cat {new} > {path}"
+            rest = f"grep -vxF {' '.join(f'-e {shlex.quote(line)}' for line in gone)} {path} || :"
+            done = f"{{ {rest}; {_printf(come)}; }} > {new}; cat {new} > {path}"
         case Edits.MERGED:
             done = f"{_printf(come)} >> {path}"
         case _:
@@ -77,7 +77,10 @@ def add_process(thing: Process) -> list[str]:
     inside = f"{mounts} && hostname {shlex.quote(thing.hostname)} && {run}"
     output = shlex.quote(f"{thing.folder}/log")
     return [
-        f"{enter}unshare --mount --uts setsid sh -c {shlex.quote(inside)} < /dev/null >> {output} 2>&1 &"
+        (
+            f"{enter}unshare --mount --uts setsid sh -c {shlex.quote(inside)}"
+            f" < /dev/null >> {output} 2>&1 &"
+        )
     ]
 
 

@@ -36,10 +36,10 @@ def row(
     """An endpoint's row: the counters as numbers, and words for the table.
 
     Args:
-        traffic: the link's counters by name; before: those of some seconds ago, so that the words
-        tell rates.
-        own: the container's sockets by protocol and state; tracked: the host's flows by address,
-        protocol and state.
+        traffic: the link's counters by name.
+        own: the container's sockets by protocol and state.
+        tracked: the host's flows by address, protocol and state.
+        before: earlier counters, for rates in the table; seconds: the time since then.
     """
     addresses = {ip.ip.packed for ip in end.ips}
     flows: Counter[tuple[str, str]] = Counter()

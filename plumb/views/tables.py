@@ -18,6 +18,9 @@ def listing(rows: Sequence[Row], columns: Mapping[str, str], template: str = "")
         columns: heading by field, for the table.
         template: "" or "table" for the table, "json" for one object a line, "table {{.A}}\t{{.B}}"
             for a table of those fields, or a template for each line.
+
+    Raises:
+        Invalid: the template cannot be parsed, or names an unknown field.
     """
     if template == "json":
         return "".join(json.dumps(row) + "\n" for row in rows)

@@ -2,7 +2,7 @@
 
 {{.Name}}, {{json .X}}, {{range .X}}…{{end}}, {{index .X "k"}}, {{len .X}}.
 
-What is not understood is refused; nothing is printed half.
+A template with anything else is refused, and nothing is printed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def render(template: str, value: Any) -> str:
     r"""A value by a template; \t and \n in it are a tab and a line's end, as Docker takes them.
 
     Raises:
-        Invalid: the template cannot be read, or names a field that there is not.
+        Invalid: the template cannot be parsed, or names an unknown field.
     """
     parts = TOKEN.split(template.replace("\\t", "\t").replace("\\n", "\n"))
     if any("{{" in text or "}}" in text for text in parts[::2]):
@@ -35,9 +35,10 @@ def render(template: str, value: Any) -> str:
 
 
 def _render(parts: list[str], at: int, value: Any) -> tuple[str, int]:
-    """Render from a place on, up to the end that belongs to it.
+    """Render the parts from a position on, up to the {{end}} of their block.
 
-    What came out, and where it stopped.
+    Returns:
+        The text, and the position behind the {{end}}.
     """
     out = ""
     while at < len(parts):
@@ -68,7 +69,7 @@ def _render(parts: list[str], at: int, value: Any) -> tuple[str, int]:
 
 
 def _skip(parts: list[str], at: int) -> int:
-    """The place behind the end of a block."""
+    """Position behind the {{end}} of a block."""
     depth = 1
     for i in range(at + (at % 2 == 0), len(parts), 2):
         depth += parts[i].startswith(("range ", "if ", "with ")) - (parts[i] == "end")
@@ -84,7 +85,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def evaluate(expression: str, value: Any) -> Any:
-    """A field's path, or a function of one."""
+    """Evaluate an expression: a field's path, or a function with arguments."""
     words = WORD.findall(expression)
     if not words:
         raise Invalid("template parsing error: missing value for command")
@@ -128,7 +129,7 @@ def _argument(word: str, value: Any) -> Any:
 
 
 def field(path: str, value: Any) -> Any:
-    """The value at a path like .NetworkSettings.Networks.
+    """Value at a path like .NetworkSettings.Networks.
 
     Raises:
         Invalid: there is no such field.

@@ -85,7 +85,7 @@ def test_a_network_s_fields(host: Host) -> None:
 
 
 def test_a_network_s_addresses(host: Host) -> None:
-    """Gateways are bare addresses; what was not given is left out."""
+    """Gateways are bare addresses; fields that were not given are left out."""
     assert network(host, "shop")["IPAM"] == {
         "Driver": "default",
         "Options": None,
@@ -133,7 +133,7 @@ def test_a_network_s_containers(host: Host) -> None:
 
 
 def test_a_running_container_s_network(host: Host) -> None:
-    """Everything that Docker tells of an endpoint."""
+    """Docker's fields of an endpoint."""
     box = host.run(
         "web",
         network=parse.attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"),
@@ -162,7 +162,7 @@ def test_a_running_container_s_network(host: Host) -> None:
 
 
 def test_a_stopped_container_has_wishes_only(host: Host) -> None:
-    """What was asked for is kept, what was so while it ran is empty."""
+    """The requested values stay, those of a running container are empty."""
     host.run("web", network=parse.attachment("name=shop,ip=10.9.0.200,alias=www"))
     host.stop("web")
     settings = container(host, "web")["NetworkSettings"]
@@ -179,7 +179,7 @@ def test_a_stopped_container_has_wishes_only(host: Host) -> None:
 
 
 def test_a_running_container_s_namespace(host: Host) -> None:
-    """SandboxKey is the file; one that shares has the other's; the host's own is called default."""
+    """SandboxKey is the file; sharing containers have one; the host's is called default."""
     lead = host.run("lead", network="shop")
     host.run("shared", network="container:lead")
     host.run("on-host", network="host")
@@ -195,19 +195,19 @@ def test_a_running_container_s_namespace(host: Host) -> None:
     ("asked", "mode"), [("shop", "shop"), ("host", "host"), ("none", "none"), ("bridge", "bridge")]
 )
 def test_network_mode(host: Host, asked: str, mode: str) -> None:
-    """The name of what it was made with."""
+    """The network at creation, host or none."""
     host.run("web", network=asked)
     assert container(host, "web")["HostConfig"]["NetworkMode"] == mode
 
 
 def test_state(host: Host) -> None:
-    """Docker's words for its three ages."""
+    """Docker's words for the three states."""
     host.create("web", network="shop")
-    seen = [container(host, "web")["State"]["Status"]]
+    states = [container(host, "web")["State"]["Status"]]
     host.start("web")
-    seen.append(container(host, "web")["State"]["Status"])
+    states.append(container(host, "web")["State"]["Status"])
     host.stop("web")
-    assert [*seen, container(host, "web")["State"]["Status"]] == ["created", "running", "exited"]
+    assert [*states, container(host, "web")["State"]["Status"]] == ["created", "running", "exited"]
 
 
 def test_the_name_has_a_slash(host: Host) -> None:
@@ -217,7 +217,7 @@ def test_the_name_has_a_slash(host: Host) -> None:
 
 
 def test_all_of_it_is_json(host: Host) -> None:
-    """Nothing of Python's is left in it."""
+    """json.dumps takes the whole document."""
     host.run(
         "web",
         network=["shop", "bridge"],
@@ -250,7 +250,7 @@ def test_rows(host: Host) -> None:
 
 
 def test_published_ports(host: Host) -> None:
-    """Every binding, null for what is exposed only; what was asked for stays in HostConfig."""
+    """All bindings, null for a port only exposed; HostConfig has the request."""
     host.run("web", network="shop", publish=["127.0.0.1:8080:80", "53"], exposed=("443/tcp",))
     found = container(host, "web")
     assert found["NetworkSettings"]["Ports"] == {
@@ -286,10 +286,7 @@ def ports_of(host: Host, name: str) -> str:
     ],
 )
 def test_ports_in_the_listing(host: Host, words: list[str], column: str) -> None:
-    """As Docker writes them.
-
-    Runs as ranges, IPv6 addresses in brackets, then what is exposed only.
-    """
+    """Docker's form: runs as ranges, IPv6 addresses in brackets, then ports only exposed."""
     host.run("web", network="shop", publish=words, exposed=("443/tcp",))
     assert ports_of(host, "web") == f"{column}, 443/tcp"
 

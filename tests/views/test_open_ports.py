@@ -1,4 +1,4 @@
-"""What is open to whom, as a table."""
+"""Open ports as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plumb.views.open_ports import openings
 
 
 def table(host: Host, direct: bool = False) -> list[tuple[str, str, str, str]]:
-    """Port, address, to whom and how, of all that runs."""
+    """Port, address, clients and mechanism, of all running containers."""
     known = {net.id: net for net in host.networks()}
     running = [box for box in host.containers() if box.status is Status.RUNNING]
     members = [(box, [(end, known[end.network]) for end in host.endpoints(box)]) for box in running]
@@ -25,7 +25,7 @@ def table(host: Host, direct: bool = False) -> list[tuple[str, str, str, str]]:
 
 
 def run(host: Host, publish: str = "8080:80", internal: bool = False, **options: str) -> None:
-    """A container on a network with these options."""
+    """Run a container on a network with these options."""
     keys: dict[str, Any] = {BRIDGE + key: text for key, text in options.items()}
     host.create_network("n1", subnet="10.9.0.0/24", internal=internal, options=keys)
     host.run("c1", network="n1", publish=publish)
@@ -35,14 +35,14 @@ NEAR = ("any", "10.9.0.2", "containers of n1 and this host", "bridge")
 
 
 def test_a_published_port(host: Host) -> None:
-    """By DNAT where the families agree, by the proxy where they do not.
+    """DNAT serves clients of the container's address family, the proxy the others.
 
-    The neighbours reach all ports.
+    Neighbours reach all ports.
     """
     run(host)
     assert table(host) == [
-        ("80/tcp", "0.0.0.0:8080", "whoever reaches this host by IPv4", "DNAT"),
-        ("80/tcp", "[::]:8080", "whoever reaches this host by IPv6", "proxy"),
+        ("80/tcp", "0.0.0.0:8080", "clients that reach this host by IPv4", "DNAT"),
+        ("80/tcp", "[::]:8080", "clients that reach this host by IPv6", "proxy"),
         NEAR,
     ]
 
@@ -51,11 +51,11 @@ def test_a_published_port(host: Host) -> None:
     ("address", "whom", "way"),
     [
         ("127.0.0.1", "this host alone", "proxy"),
-        ("192.0.2.10", "whoever reaches 192.0.2.10", "DNAT"),
+        ("192.0.2.10", "clients that reach 192.0.2.10", "DNAT"),
     ],
 )
 def test_a_port_on_one_address(host: Host, address: str, whom: str, way: str) -> None:
-    """The loopback address is the host's alone, and the proxy's."""
+    """The proxy serves the loopback address, for the host alone."""
     run(host, f"{address}:8080:80")
     assert table(host) == [("80/tcp", f"{address}:8080", whom, way), NEAR]
 
@@ -63,34 +63,34 @@ def test_a_port_on_one_address(host: Host, address: str, whom: str, way: str) ->
 def test_a_routed_port(host: Host) -> None:
     """It is open at the container's own address."""
     run(host, "127.0.0.1:8080:80", gateway_mode_ipv4="routed")
-    assert table(host) == [("80/tcp", "10.9.0.2:80", "whoever has a route to it", "route"), NEAR]
+    assert table(host) == [("80/tcp", "10.9.0.2:80", "clients with a route to it", "route"), NEAR]
 
 
 def test_an_unprotected_network(host: Host) -> None:
-    """All its ports are open to whoever can route there."""
+    """All its ports are open to clients with a route there."""
     run(host, "127.0.0.1:8080:80", gateway_mode_ipv4="nat-unprotected")
-    assert table(host)[1:] == [NEAR, ("any", "10.9.0.2", "whoever has a route to it", "route")]
+    assert table(host)[1:] == [NEAR, ("any", "10.9.0.2", "clients with a route to it", "route")]
 
 
 def test_a_trusted_interface(host: Host) -> None:
-    """What comes in by it reaches the published ports at the container's address."""
+    """Packets that come in by it reach published ports at the container's address."""
     run(host, "127.0.0.1:8080:80", trusted_host_interfaces="eth1")
     assert table(host)[-1] == ("80/tcp", "10.9.0.2:80", "what comes in by eth1", "route")
 
 
 def test_direct_routing(host: Host) -> None:
-    """Where it is allowed, to everybody."""
+    """Published ports are open to all clients with a route."""
     run(host, "127.0.0.1:8080:80")
     assert table(host, direct=True)[-1] == (
         "80/tcp",
         "10.9.0.2:80",
-        "whoever has a route to it",
+        "clients with a route to it",
         "route",
     )
 
 
 def test_an_internal_network_without_neighbours(host: Host) -> None:
-    """Nobody but the host, and not even it where it has no address there."""
+    """Only the host reaches it, and only with an address on the bridge."""
     run(host, internal=True, enable_icc="false")
     assert table(host) == [("any", "10.9.0.2", "this host", "bridge")]
     host.create_network(
@@ -104,7 +104,7 @@ def test_an_internal_network_without_neighbours(host: Host) -> None:
 
 
 def test_without_firewall_rules(tmp_path: Path) -> None:
-    """The proxy alone serves the port, and nothing keeps anybody from the container's own address."""
+    """The proxy alone serves the port; no rule protects the container's own address."""
     off = {"iptables": False, "ip6tables": False}
     with Host(tmp_path / "root", settings=off, kernel=MemoryKernel()) as host:
         run(host)

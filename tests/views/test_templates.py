@@ -81,7 +81,7 @@ def test_what_is_understood(template: str, text: str | None) -> None:
     ],
 )
 def test_what_is_not(template: str, message: str) -> None:
-    """It is refused, and nothing is printed half."""
+    """The whole template is refused."""
     with pytest.raises(Invalid, match=message):
         render(template, BOX)
 
@@ -98,17 +98,17 @@ def test_what_is_not(template: str, message: str) -> None:
     ],
 )
 def test_functions_of_what_does_not_fit(template: str) -> None:
-    """These too are mistakes of the template."""
+    """A function of a wrong argument is a mistake of the template."""
     with pytest.raises(Invalid):
         render(template, BOX)
 
 
 def test_a_key_that_there_is_not() -> None:
-    """In a map of text, Go prints the empty text for it, as Docker does for a label that is not set."""
+    """Go prints the empty text for a missing key of a map, as Docker does for a missing label."""
     assert render('{{index .Labels "nosuch"}}', BOX) == ""
 
 
 @given(st.text(st.characters(exclude_characters="{}\\")))
 def test_text_without_actions_stays(text: str) -> None:
-    """As it is."""
+    """Text without actions is printed unchanged."""
     assert render(text, BOX) == text
