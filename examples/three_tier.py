@@ -23,7 +23,7 @@ from pathlib import Path
 from plumb import Host
 from plumb.kernel.netns import namespaces
 from plumb.probes.promises.dns_names import NameOutcome, ask, name_promises
-from plumb.probes.promises.published_ports import Outlook, published
+from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import HOST, WORLD, Member, promises
 from plumb.probes.traffic.observe import Observation, try_out
 from plumb.views import open_ports
@@ -111,7 +111,10 @@ def probe(host: Host, world: str) -> list[Observation | NameOutcome]:
     """Try all that is promised, and print who reaches whom, and whom by name."""
     boxes, lab = host.containers(), members(host)
     places = {HOST: "", WORLD: world, **{box.name: host.namespace(box) for box in boxes}}
-    made = [*promises(lab, [ip_address(WORLD_IP)]), *published(lab, Outlook([ip_address(HOST_IP)]))]
+    made = [
+        *promises(lab, [ip_address(WORLD_IP)]),
+        *published(lab, PublishingHost([ip_address(HOST_IP)])),
+    ]
     outcomes = try_out(made, places)
     names = [*(box.name for box in boxes), HOST, WORLD]
     reached: dict[tuple[str, str], bool] = {}

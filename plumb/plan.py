@@ -68,7 +68,7 @@ class StepFailed(PlumbError):
 
 
 class Kernel(Protocol):
-    """Only place that reads and changes the machine's configuration.
+    """The only access to the machine's configuration.
 
     `kernel.linux` is the real one, `kernel.memory` a dict.
     """

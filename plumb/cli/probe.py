@@ -15,7 +15,7 @@ from plumb.errors import Invalid
 if TYPE_CHECKING:
     from plumb.engine.targets import TargetResolver
     from plumb.model.net.targets import Target
-    from plumb.probes.packets.encapsulation import Wrapped
+    from plumb.probes.packets.encapsulation import EncapsulatedPacket
     from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 
 
@@ -157,13 +157,13 @@ def _watched(link: str | None, question: ProbeSpec) -> Iterator[list[str]]:
 
     with Tap("", link) as tap:
         yield packets
-        about = [wrapped for wrapped in tap.seen() if _concerns(wrapped, question)]
+        about = [packet for packet in tap.packets() if _concerns(packet, question)]
     packets += dict.fromkeys(map(str, about)) or ["nothing of it"]
 
 
-def _concerns(wrapped: Wrapped, question: ProbeSpec) -> bool:
-    return wrapped.spi is not None or (
-        wrapped.inside is not None and str(question.address) in wrapped.inside[:2]
+def _concerns(packet: EncapsulatedPacket, question: ProbeSpec) -> bool:
+    return packet.spi is not None or (
+        packet.inside is not None and str(question.address) in packet.inside[:2]
     )
 
 
@@ -181,8 +181,8 @@ def line(answer: ProbeResult) -> str:
         words.append(f"from {answer.by}")
     if answer.ttl:
         words.append(f"ttl={answer.ttl} ({answer.hops} hop{'' if answer.hops == 1 else 's'})")
-    if answer.seen:
-        words.append(f"seen as {answer.seen}")
+    if answer.source_address:
+        words.append(f"seen as {answer.source_address}")
     if question.kind == "dns":
         head = f"{question.name}   by {question.address}"
     else:
@@ -224,7 +224,7 @@ def document(answer: ProbeResult) -> dict[str, object]:
         "milliseconds": [round(1000 * seconds, 3) for seconds in answer.seconds],
         "ttl": answer.ttl or None,
         "hops": answer.hops,
-        "seen": answer.seen or None,
+        "seen": answer.source_address or None,
         "arrived": answer.arrived,
         "found": answer.found,
         "mtu": answer.mtu or None,

@@ -23,12 +23,12 @@ To add a driver, write one file here and add it to the table below:
 1. The docstring is the page that explains the network: a picture, the way of a packet, the options.
 2. `network()` and `endpoint()` yield the things (`plumb.things`) that the network and a container's
    place in it are made of; `sandbox.interface()` yields what every interface needs.
-3. `complete()` chooses and checks what cannot be told from the command line alone; subnets come from
+3. `complete()` chooses and checks what the command line alone does not give; subnets come from
    `HostView.allot_subnets()`.
 4. Own options are a frozen `DriverOptions` and a table of keys; they are read from the network's
    stored labels.
-5. `DRIVER` is the value with these and with the traits (`model/driver_traits.py`) by which promises,
-   traces and listings know what to expect.
+5. `DRIVER` is the value with these and with the traits (`model/driver_traits.py`) that promises,
+   traces and listings read.
 
 No module outside this folder and the command line compares a driver's name.
 """

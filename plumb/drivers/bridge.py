@@ -1,8 +1,7 @@
 """bridge: a private segment on this host, hidden behind the host's own address.
 
-A Linux bridge is a switch in the kernel. Every container is plugged into it with a cable (a veth
-pair); the host is plugged in as well, through the bridge's own address, which is the containers'
-gateway.
+A Linux bridge is a switch in the kernel. A veth pair connects each container to it; the host is
+connected as well, through the bridge's own address, which is the containers' gateway.
 
     container c1          container c2
     eth0 172.18.0.2       eth0 172.18.0.3
@@ -102,7 +101,7 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
 
 
 def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterator[Thing]:
-    """One container's place on the bridge: the cable, its addresses, and the wall around them."""
+    """Things of a container on the bridge: veth pair, addresses, rules that drop and accept."""
     yield Veth(
         end.link,
         net.link,
@@ -117,24 +116,18 @@ def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterat
 
 
 def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iterator[Thing]:
-    """What a link (`--link`) opens on the default network.
-
-    Something, where its containers do not reach each other.
-    """
+    """Rules of a link (`--link`), on a default network whose containers do not reach each other."""
     if net.default and not net.bridge.icc:
         yield from FIREWALLS[settings.firewall_backend].link(net, end, other, settings)
 
 
 def speaks_ipv6(net: Network) -> bool:
-    """Whether the kernel knows IPv6 on this network's links at all.
-
-    Below an MTU of 1280 it does not (RFC 8200).
-    """
+    """True if the kernel has IPv6 on this network's links: not below an MTU of 1280 (RFC 8200)."""
     return net.bridge.mtu is None or net.bridge.mtu >= 1280
 
 
 def has_address(net: Network, version: int) -> bool:
-    """Whether the host has an address on the bridge."""
+    """True if the host has an address on the bridge."""
     if net.bridge.mode(version) is GatewayMode.ISOLATED:
         return False
     return not (version == 4 and net.bridge.inhibit_ipv4)
@@ -201,8 +194,9 @@ def complete(net: Network, host: HostView) -> Network:
     for other in host.networks():
         if other.driver == net.driver and other.id != net.id and other.link == net.link:
             raise Conflict(
-                f"cannot create network {net.name} ({net.link}): conflicts with network {other.name} "
-                f"({other.link}): networks have same bridge name"
+                f"cannot create network {net.name} ({net.link}):"
+                f" conflicts with network {other.name} ({other.link}):"
+                " networks have same bridge name"
             )
     if kind is not None and kind != "bridge" and not recorded:
         raise Conflict(
@@ -219,8 +213,9 @@ def complete(net: Network, host: HostView) -> Network:
                 and any(_overlap(pool, theirs) for theirs in other.pools)
             ):
                 raise Conflict(
-                    f"cannot create network {net.name} ({net.link}): conflicts with network {other.name} ({other.link}): "
-                    f"networks have overlapping IPv{pool.subnet.version}"
+                    f"cannot create network {net.name} ({net.link}):"
+                    f" conflicts with network {other.name} ({other.link}):"
+                    f" networks have overlapping IPv{pool.subnet.version}"
                 )
     check_settings(net, host)
     return replace(net, kept=_kept(net, host)) if foreign else net
@@ -255,7 +250,8 @@ def _opens(net: Network, host: HostView) -> tuple[int, ...]:
 
 
 FORWARDS_NOT = {
-    4: "IPv4 forwarding is disabled: check your host's firewalling and set sysctl net.ipv4.ip_forward=1",
+    4: "IPv4 forwarding is disabled: check your host's firewalling and set sysctl "
+    "net.ipv4.ip_forward=1",
     6: "IPv6 global forwarding is disabled: check your host's firewalling and set sysctls "
     "net.ipv6.conf.all.forwarding=1 and net.ipv6.conf.default.forwarding=1",
 }
@@ -275,7 +271,8 @@ def check_settings(net: Network, host: HostView) -> None:
         return
     if "@" in net.link:
         raise Invalid(
-            f"invalid bridge name {net.link}: nftables has chains of that name, and none with '@' in it"
+            f"invalid bridge name {net.link}: nftables has chains of that name,"
+            " and none with '@' in it"
         )
     for version in (
         v for v, on in ((4, net.ipv4), (6, net.ipv6)) if on and host.settings.ip_forward
@@ -289,8 +286,9 @@ def check_settings(net: Network, host: HostView) -> None:
             ours = host.recorded(wanted[0].key) is not None
             raise Unsupported(
                 f'{FORWARDS_NOT[version]}, or disable this check using "ip-forward": false',
-                "it is on only because plumb turned it on for the iptables back end, and goes off with that: first "
-                'set "ip-forward": false, then the sysctl by hand, then firewall-backend'
+                "it is on only because plumb turned it on for the iptables back end, "
+                'and goes off with that: first set "ip-forward": false, '
+                "then the sysctl by hand, then firewall-backend"
                 if ours
                 else "",
             )

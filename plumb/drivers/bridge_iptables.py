@@ -7,16 +7,20 @@ out whatever comes from a container:
     FORWARD ─┬─ PLUMB-USER       the administrator's own rules
              └─ PLUMB-FORWARD ─┬─ PLUMB-CT        an answer to something that was let through: pass
                                ├─ PLUMB-INTERNAL  to or from an --internal network: drop
-                               ├─ PLUMB-BRIDGE ── PLUMB    to a container: published ports pass, the rest is dropped
+                               ├─ PLUMB-BRIDGE ── PLUMB    to a container: published ports
+                               │                           pass, the rest is dropped
                                └─ -i BRIDGE       from a container to anywhere: pass
 
 The order is the point. A packet from network A to a container of network B is dropped in
 PLUMB-BRIDGE, before the last line lets out what comes from A; so networks are parted from each
 other without a rule for every pair.
 
-    nat  PREROUTING, OUTPUT ── PLUMB     to an address of this host: published ports are rewritten to a container
-    nat  POSTROUTING                     from a container to elsewhere: the source becomes the host's address
-    raw  PREROUTING                      straight to a container's address, not through its bridge: dropped
+    nat  PREROUTING, OUTPUT ── PLUMB     to an address of this host: published ports are
+                                         rewritten to a container
+    nat  POSTROUTING                     from a container to elsewhere: the source becomes the
+                                         host's address
+    raw  PREROUTING                      straight to a container's address, not through its
+                                         bridge: dropped
 
 The last of these came in 2025: a neighbour that knows a container's address could route packets to
 it through this host and past the published ports. The raw table sees a packet before connection
@@ -52,7 +56,7 @@ def family(version: int) -> Family:
 
 
 def host(settings: Settings) -> Iterator[Thing]:
-    """What all bridge networks share: the chains, and the jumps to them."""
+    """Chains that all bridge networks share, and the jumps to them."""
     for version in (4, 6):
         if settings.firewall(version):
             yield from _host(family(version), version, settings)
@@ -289,10 +293,10 @@ def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iter
 def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> Iterator[Thing]:
     """The rules of one published port.
 
-    Rewritten to the container, let through the wall, and nothing else.
+    DNAT to the container, and an accept rule before the drop rule.
 
     There are none for an IPv6 address of the host and a container without IPv6: only the proxy
-    leads there. A routed port is just let through.
+    leads there. A routed port has the accept rule alone.
     """
     version, target, rewritten = port.host_ip.version, end.target(port), end.rewrites(port)
     if target.version != version or not settings.firewall(version):
@@ -321,7 +325,10 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
             tool,
             "nat",
             "PLUMB",
-            f"{link_local}{where}{own_bridge}{match} {port.host_port} -j DNAT --to-destination {to}",
+            (
+                f"{link_local}{where}{own_bridge}{match} {port.host_port}"
+                f" -j DNAT --to-destination {to}"
+            ),
             why=rule_reasons.published_nat(net, end, port),
         )
     if rewritten and not settings.userland_proxy:

@@ -1,26 +1,29 @@
-"""The bridge networks' firewall in nftables of its own (`firewall-backend.
-
-Nftables`), in Docker's layout.
+"""The bridge networks' firewall in nftables (`firewall-backend: nftables`), in Docker's layout.
 
 iptables' chains are shared by all, and a packet passes the rules of every network until one fits.
 Here a table of plumb's own, `plumb-bridges`, hooks in beside them, and a look-up by the name of the
 bridge leads a packet to the chains of its network, and past those of all others:
 
-    hook forward       filter-FORWARD ──┬─ out through BR: filter-forward-in__BR     an answer to something let through: pass
-                                        │                                            from BR itself: as icc says
-                                        │                                            a published port: pass
-                                        │                                            anything else: drop (the wall)
-                                        └─ in from BR:     filter-forward-out__BR    pass
+    hook forward       filter-FORWARD ──┬─ out through BR: filter-forward-in__BR
+                                        │      an answer to something let through: pass
+                                        │      from BR itself: as icc says
+                                        │      a published port: pass
+                                        │      anything else: drop
+                                        └─ in from BR:     filter-forward-out__BR
+                                               pass
 
     hook prerouting    nat-PREROUTING ──┐
     hook output        nat-OUTPUT ──────┴─ to an address of this host: nat-prerouting-and-output
-                                                                   published ports are rewritten to a container
-    hook postrouting   nat-POSTROUTING ─┬─ in from BR:     nat-postrouting-out__BR   the source becomes the host's address
-                                        └─ out through BR: nat-postrouting-in__BR    what must come back through the host
-    hook prerouting    raw-PREROUTING      straight to a container's address, not through its bridge: drop
+                                               published ports are rewritten to a container
+    hook postrouting   nat-POSTROUTING ─┬─ in from BR:     nat-postrouting-out__BR
+                                        │      the source becomes the host's address
+                                        └─ out through BR: nat-postrouting-in__BR
+                                               what must come back through the host
+    hook prerouting    raw-PREROUTING      straight to a container's address, not through its
+                                               bridge: drop
 
 Each look-up is one rule over a map from link names to chains, the same for one network and for a
-thousand. A packet from network A to network B meets the wall of B first; so networks are parted
+thousand. A packet from network A to network B meets the drop rule of B first; networks are parted
 from each other without a rule for every pair. raw-PREROUTING hooks in before connection tracking
 and NAT: what it drops is what was addressed to the container from the start, not what a published
 port was rewritten to.
@@ -30,9 +33,9 @@ through that one only, "drop" is the end of the packet. So there is no PLUMB-USE
 administrators put rules of their own into a base chain of their own, with a lower priority number
 than `filter` to come first, and can only take away from what plumb allows.
 
-For the same reason plumb does not open the host here: a FORWARD policy of its own would be a wall
-to everybody else's packets, so the host must forward already, with a firewall that its
-administrator has thought about (Docker's rule).
+For the same reason plumb does not enable forwarding here: the drop policy that protects the rest of
+the host would drop everybody else's packets too. So the host must forward already, with a firewall
+that its administrator has thought about (Docker's rule).
 
 Names are Docker's, with plumb for docker.
 """
@@ -58,8 +61,8 @@ WAYS = ("filter-forward-in", "filter-forward-out", "nat-postrouting-in", "nat-po
 LOOPBACK = {4: "127.0.0.0/8", 6: "::1"}
 ICMP = {4: "ip protocol icmp", 6: "meta l4proto ipv6-icmp"}
 ANSWERS = "ct state established,related counter accept"
-WALL = 'counter drop comment "UNPUBLISHED PORT DROP"'
-NO_WALL = 'counter accept comment "UNPROTECTED"'
+DROP_UNPUBLISHED = 'counter drop comment "UNPUBLISHED PORT DROP"'
+ACCEPT_ALL = 'counter accept comment "UNPROTECTED"'
 
 
 def rule(version: int, chain: str, spec: str, why: str, before: str = "") -> NftRule:
@@ -68,10 +71,7 @@ def rule(version: int, chain: str, spec: str, why: str, before: str = "") -> Nft
 
 
 def host(settings: Settings) -> Iterator[Thing]:
-    """What all bridge networks share.
-
-    The tables, the base chains, the maps to each network's own chains.
-    """
+    """Tables, base chains and maps to each network's own chains: shared by all bridge networks."""
     for version in (4, 6):
         if settings.firewall(version):
             yield from _host(version, settings)
@@ -200,7 +200,10 @@ def _connected(net: Network, subnet: IPNetwork, settings: Settings) -> Iterator[
         yield rule(
             version,
             f"nat-postrouting-out__{br}",
-            f'oifname != "{br}" {FAMILY[version]} saddr {subnet} counter {target} comment "{comment}"',
+            (
+                f'oifname != "{br}" {FAMILY[version]} saddr {subnet}'
+                f' counter {target} comment "{comment}"'
+            ),
             rule_reasons.masquerade(str(subnet)),
         )
     if not settings.userland_proxy:
@@ -217,7 +220,9 @@ def _last(net: Network, version: int) -> str:
 
     All that came that far is neither an answer nor published.
     """
-    return NO_WALL if net.bridge.mode(version) is GatewayMode.NAT_UNPROTECTED else WALL
+    return (
+        ACCEPT_ALL if net.bridge.mode(version) is GatewayMode.NAT_UNPROTECTED else DROP_UNPUBLISHED
+    )
 
 
 def _icc(net: Network) -> str:
@@ -282,11 +287,11 @@ def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iter
 
 
 def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> Iterator[Thing]:
-    """The rules of one published port: let through the wall, and rewritten to the container.
+    """The rules of one published port: an accept rule, and DNAT to the container.
 
-    For an IPv6 address of the host and a container without IPv6 there is no rewriting, as NAT stays
-    within a family: the proxy leads there. A routed port is just let through. A port that is
-    published at several addresses has one hole in the wall, which is told as often.
+    For an IPv6 address of the host and a container without IPv6 there is no DNAT, as NAT stays
+    within a family: the proxy leads there. A routed port has the accept rule alone. A port that is
+    published at several addresses yields the same accept rule for each, and so has one.
     """
     target, host_ip, br = end.target(port), port.host_ip, net.link
     version = target.version
@@ -318,7 +323,10 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
         yield rule(
             version,
             f"nat-postrouting-in__{br}",
-            f'{family} saddr {target} {family} daddr {target} {own} counter masquerade comment "MASQ TO OWN PORT"',
+            (
+                f"{family} saddr {target} {family} daddr {target} {own}"
+                ' counter masquerade comment "MASQ TO OWN PORT"'
+            ),
             rule_reasons.HAIRPIN,
         )
     if version == 4 and host_ip.is_loopback:

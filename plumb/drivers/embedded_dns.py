@@ -2,7 +2,7 @@
 
 How a question finds its way from a container's program to the agent, and the answer back.
 
-    program ── 127.0.0.11:53 ── nat OUTPUT ── 127.0.0.11:PORT, the agent's socket in this very namespace
+    program ── 127.0.0.11:53 ── nat OUTPUT ── 127.0.0.11:PORT, the agent's socket in this namespace
     program ── 127.0.0.11:53 ── nat POSTROUTING ── from 127.0.0.11:PORT, what the agent answers
 
 The whole of 127.0.0.0/8 is the container's own loopback, so no packet leaves its namespace; nothing
@@ -38,7 +38,7 @@ FROM_PORT_53 = "an answer comes from where the question was sent to"
 
 
 def known_on(net: Network) -> bool:
-    """Whether names are known on a network: on all that users made, not on the default one."""
+    """True if the server resolves names of a network: of user-defined ones, not of the default."""
     return not net.predefined
 
 

@@ -8,7 +8,8 @@ on the LAN the container is one more machine.
     eth0 192.0.2.50            eth0 192.0.2.51            eth0 192.0.2.10
     02:42:…:01                 02:42:…:02                    │
        └────────── on ─────────────┴──────── its parent ─────┤
-                                                             │ the wire: the LAN's router 192.0.2.1, other machines
+                                                             │ the wire: the LAN's router
+                                                             │ 192.0.2.1, other machines
 
 There is no bridge, no NAT and no firewall of the host in between, so no port needs to be published:
 whoever reaches the LAN reaches all ports. The default gateway is the LAN's router, and only where
@@ -24,7 +25,8 @@ The mode says who of one parent's links reaches whom:
 
     bridge     all, within the host: the frame is handed over directly
     private    nobody, not even by way of a switch that sends frames back
-    vepa       all, by way of the switch outside: it must send frames back to where they came from (802.1Qbg, "hairpin")
+    vepa       all, by way of the switch outside: it must send frames back to where they came from
+               (802.1Qbg, "hairpin")
     passthru   there is only one: it gets all that arrives, and the parent takes its MAC
 """
 
@@ -50,7 +52,7 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
 
 
 def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterator[Thing]:
-    """One container's link on the parent."""
+    """Things of a container on the network: its link on the parent, and its interface."""
     yield Macvlan(end.ifname, net.link, ns, end.link, end.mac, net.macvlan.mode)
     yield from interface(end, ns)
 

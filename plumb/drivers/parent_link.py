@@ -1,13 +1,14 @@
 """Parents: the host's links that macvlan and ipvlan links stand on.
 
     -o parent=eth0       a link of the host: it is used as it is, and never changed or taken away
-    -o parent=eth0.10    a VLAN on one: where it is not there, it is made with the network and goes with the last one on it
-    none                 a dummy of the network's own, which leads nowhere, so that its containers reach only each other
+    -o parent=eth0.10    a VLAN on one: where it is not there, it is made with the network and goes
+                         with the last one on it
+    none                 a dummy of the network's own, which leads nowhere, so that its containers
+                         reach only each other
 
-On a trunk, the cable from a switch that carries several VLANs, each frame has a tag with the number
-of its VLAN (IEEE 802.1Q). What is sent through eth0.10 leaves eth0 with the tag 10, and what comes
-in on eth0 with that tag appears on eth0.10 without it: each VLAN is a segment of its own, on one
-cable.
+On a trunk, a switch port that carries several VLANs, each frame has a tag with the number of its
+VLAN (IEEE 802.1Q). What is sent through eth0.10 leaves eth0 with the tag 10, and what comes in on
+eth0 with that tag appears on eth0.10 without it: each VLAN is a segment of its own, on one trunk.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def _check_vlan(name: str, host: HostView) -> None:
         )
     if "." in below:
         raise Invalid(
-            f"required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received {name}"
+            "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10,"
+            f" instead received {name}"
         )
     try:
         tag = whole(number)

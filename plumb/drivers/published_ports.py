@@ -1,9 +1,13 @@
-"""Publishing: what holds and serves a published port on the host, beside the firewall's rules for it.
+"""Sockets and proxies of published ports on the host, beside the firewall's rules for them.
 
-    a client outside        0.0.0.0:8080 ── DNAT in nat PREROUTING ── 172.18.0.2:80       the socket is never met
-    the host itself         its own address: DNAT in nat OUTPUT; 127.0.0.1: the socket ── proxy ── 172.18.0.2:80
-    a container beside it   the host's address, not DNATed from this bridge: the socket ── proxy ── 172.18.0.2:80
-    an IPv6 client          [::]:8080, the container has IPv4 only: the socket ── proxy ── 172.18.0.2:80
+    a client outside        0.0.0.0:8080 ── DNAT in nat PREROUTING ── 172.18.0.2:80
+                            (the socket is never met)
+    the host itself         its own address: DNAT in nat OUTPUT;
+                            127.0.0.1: the socket ── proxy ── 172.18.0.2:80
+    a container beside it   the host's address, not DNATed from this bridge:
+                            the socket ── proxy ── 172.18.0.2:80
+    an IPv6 client          [::]:8080, the container has IPv4 only:
+                            the socket ── proxy ── 172.18.0.2:80
 
 What comes by DNAT keeps its own source address. What comes by the proxy seems to come from the
 bridge's, since the proxy opens a connection of its own. With `userland-proxy: false` the port is
@@ -43,7 +47,7 @@ def endpoint(end: Endpoint, folder: str, settings: Settings) -> Iterator[Thing]:
 
 
 def protected(net: Network, version: int, settings: Settings) -> bool:
-    """Whether containers of this network are reached through published ports alone, and a rule of the raw table sees to it."""
+    """True if rules of the raw table keep all but published ports from the containers."""
     direct = (
         net.internal
         or settings.allow_direct_routing

@@ -1,7 +1,7 @@
 """Reasons of the firewall's rules: why each exists, in a sentence, whatever back end spells it.
 
-A rule carries its reason, as views and traces show it. A real Docker writes the same rules and keeps
-no reasons; so traces explain those by the same sentences.
+A rule carries its reason, as views and traces show it. A real Docker writes the same rules and
+keeps no reasons; so traces explain those by the same sentences.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def published_filter(port: Port) -> str:
 
 def published_nat(net: Network, end: Endpoint, port: Port) -> str:
     """The reason why the destination of a published port is rewritten."""
-    return f"published: {at(port.host_ip, port.host_port)}/{port.protocol} is {net.name}'s {at(end.target(port), port.port)}"
+    outside, inside = at(port.host_ip, port.host_port), at(end.target(port), port.port)
+    return f"published: {outside}/{port.protocol} is {net.name}'s {inside}"
 
 
 def linked(other: Linked) -> str:

@@ -6,8 +6,8 @@ itself. Docker changes two settings in every namespace that it makes: any user m
 without privileges.
 
 Which of its networks leads outside is decided for each address family on its own
-(`gateways.gateway_of`), whenever a network comes or goes; the default route then moves, and is replaced
-in place.
+(`gateways.gateway_of`), whenever a network comes or goes; the default route then moves, and is
+replaced in place.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def files(box: Sandbox, layout: Layout, texts: dict[str, str]) -> Iterator[Thing
 
 
 def namespace(box: Sandbox, ns: str) -> Iterator[Thing]:
-    """Its network namespace, with `lo` up and its settings made."""
+    """Network namespace of a sandbox, with `lo` up and the sysctls set."""
     yield Namespace(ns, box.start)
     settings = {
         "net/ipv4/ip_unprivileged_port_start": "0",
@@ -65,12 +65,10 @@ def gateways(ends: Ends, ns: str) -> Iterator[Thing]:
 
 
 def interface(end: Endpoint, ns: str, ipv6: bool = True) -> Iterator[Thing]:
-    """What makes a link in the sandbox an interface that can be used.
-
-    Its addresses and settings, and that it is up.
+    """Things that every interface in a sandbox needs: addresses, sysctls, up.
 
     Args:
-        ipv6: whether the kernel knows IPv6 on it at all.
+        ipv6: True if the kernel has IPv6 on the link.
     """
     if ipv6:
         # Without an IPv6 address from us, it shall have none at all, not even a link-local one.

@@ -1,6 +1,6 @@
 """Engine: loads the record, allocates values, narrates, plans, carries out and records.
 
-host               Host: what the library offers; opens the store, locks, recovers, ends an operation
+host               Host: the library's entry; opens the store, locks, recovers, ends operations
 verbs              the verbs, each written once: alone, or many in a Transaction
 operation          an operation under way: its view of the intent, its plan, its end
 reader             reads the record, without a lock and without the imports that changes need

@@ -244,7 +244,7 @@ def resolving(op: Operation, box: Sandbox) -> Sandbox:
 
 
 def renewed(op: Operation, box: Sandbox) -> Sandbox:
-    """A container whose DNS server is gone, with other ports where a program has taken its own meanwhile.
+    """Renew the DNS server of a container, with other ports if a program has taken its own.
 
     One whose programs have taken all there are goes without: that must not keep the others from
     being mended.

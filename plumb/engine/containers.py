@@ -63,7 +63,7 @@ def _with_host_files(op: Operation, box: Sandbox) -> Sandbox:
 
 
 def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
-    """Where --network host, none and container:X lead, and what does not go with them."""
+    """Apply --network host, none and container:X, and refuse options that conflict with them."""
     box = replace(
         box,
         attachments=tuple(
@@ -112,8 +112,8 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
     if box.links:
         kind = mode.partition(":")[0]
         raise Invalid(
-            f"conflicting options: {kind} type network{'ing' if kind == 'host' else ''} can't be used with links. "
-            "This would result in undefined behavior"
+            f"conflicting options: {kind} type network{'ing' if kind == 'host' else ''}"
+            " can't be used with links. This would result in undefined behavior"
         )
     conflicts: dict[str, object] = {"custom MAC address": box.mac}
     if mode.startswith("container:"):
@@ -276,16 +276,18 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
 def _check_joins(net: Network, box: Sandbox) -> None:
     if net.name == "host" and box.mode != "host":
         raise Invalid(
-            "cannot connect container to host network - container must be created in host network mode"
+            "cannot connect container to host network - "
+            "container must be created in host network mode"
         )
     if box.shares:
         raise Invalid(
-            "container sharing network namespace with another container or host cannot be connected to "
-            "any other network"
+            "container sharing network namespace with another container or host "
+            "cannot be connected to any other network"
         )
     if box.mode == "none" or net.name == "none":
         raise Invalid(
-            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+            "container cannot be connected to multiple networks "
+            "with one of the networks in private (none) mode"
         )
 
 
@@ -327,7 +329,8 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
     net = op.find(Network, network) if force else op.the_network(network)
     if net is not None and net.name == "host" and box.mode == "host":
         raise Invalid(
-            "cannot disconnect container from host network - container was created in host network mode"
+            "cannot disconnect container from host network - "
+            "container was created in host network mode"
         )
     if net is not None and net.name == "none" and box.mode == "none":
         box = replace(box, mode="network")  # from now on it can be on others

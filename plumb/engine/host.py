@@ -46,12 +46,12 @@ class Host(Reader, Verbs):
     """plumb under one root.
 
     Args:
-        root: where its state lies; None: PLUMB_ROOT, or /var/lib/plumb.
+        root: the folder of its state; None: PLUMB_ROOT, or /var/lib/plumb.
         settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file;
             None: PLUMB_CONFIG or /etc/plumb/config.json.
-        kernel: another door than the machine's (tests: `kernel.memory.MemoryKernel`).
-        system: another clock, randomness, host files, ports than the machine's; None: the machine's,
-            or with another kernel than its own one whose links and ports nobody else uses.
+        kernel: another kernel than the machine's (tests: `kernel.memory.MemoryKernel`).
+        system: another clock, randomness, host files and ports than the machine's. None: the
+            machine's; with another kernel, one whose links and ports nobody else uses.
         on_steps: is called with the steps of each operation before they are taken.
         stays: the process goes on for a while (it is not one command that ends right after).
         dry_run: work everything out, show it to `on_steps`, and change nothing.
@@ -74,7 +74,7 @@ class Host(Reader, Verbs):
 
     @cached_property
     def kernel(self) -> OrderedKernel:
-        """The door to the machine."""
+        """The machine's kernel, or the one that the caller has given."""
         if self._kernel is not None:
             return self._kernel
         from plumb.kernel.linux import LinuxKernel
@@ -216,7 +216,7 @@ class Host(Reader, Verbs):
         privileged: bool = False,
         environment: Sequence[str] = (),
     ) -> Process:
-        """A command as it would run in a running container, for `kernel.process.commands.join` and `spawn`."""
+        """A command in a running container, for `kernel.process.commands.join` and `spawn`."""
         from plumb.drivers import sandbox
 
         if box.status is not Status.RUNNING:
@@ -232,19 +232,16 @@ class Host(Reader, Verbs):
     # -- mending ---------------------------------------------------------------
 
     def revive(self) -> None:
-        """Start an agent that was killed anew, with all that it had, as every changing operation does first."""
+        """Restart a killed agent with all that it had, as every changing operation does first."""
         with self._turn():
             pass
 
     def check(self) -> list[Drift]:
-        """What is not as it should be; empty when all is well."""
+        """Differences between the record and the kernel; empty when there are none."""
         return repair.check(self.store, self.kernel)
 
     def obstacles(self) -> list[Obstacle]:
-        """What stands in the way of the networks' packets and is not plumb's to mend.
-
-        Walls of other firewalls.
-        """
+        """Chains of other firewalls that drop the networks' packets; plumb does not change them."""
         if self._kernel is not None or not self.store.all(Endpoint):
             return []
         from plumb.engine.foreign_firewalls import obstacles

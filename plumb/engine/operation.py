@@ -47,12 +47,12 @@ def endpoint_owner(end: Endpoint) -> str:
 
 
 class Operation(Lookup):
-    """One change to the intent.
+    """A change to the intent.
 
     Args:
-        store, kernel, settings, layout, system: what it works with.
+        store, kernel, settings, layout, system: the record and the machine to change.
         config: the settings file's path.
-        on_steps: is shown the steps before they are taken.
+        on_steps: called with the steps before they are taken.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Operation(Lookup):
         self.system = system
         self.narrator = Narrator(self, settings, layout, config)
         self._on_steps = on_steps
-        self._seen: dict[str, Network | Sandbox | Endpoint] = {}
+        self._cached: dict[str, Network | Sandbox | Endpoint] = {}
         self._put: dict[str, Network | Sandbox | Endpoint] = {}
         self._names: dict[tuple[type, str], str] = {}
         self._drop: dict[tuple[str, str], None] = {}
@@ -89,16 +89,13 @@ class Operation(Lookup):
         """A network, sandbox or endpoint by its full id."""
         if (kind.__name__.lower(), ident) in self._drop:
             return None
-        found = self._put.get(ident) or self._seen.get(ident)
+        found = self._put.get(ident) or self._cached.get(ident)
         return found if isinstance(found, kind) else self._see(super().get(kind, ident))
 
     def _see(self, found: T | None) -> T | None:
-        """What was read once is not read again.
-
-        Nobody else changes the store while the operation has its lock.
-        """
+        """Cache a value that was read: the operation has the lock, so no other one changes it."""
         if found is not None:
-            self._seen[found.id] = found
+            self._cached[found.id] = found
         return found
 
     def named(self, kind: type[T], name: str) -> T | None:
@@ -109,7 +106,7 @@ class Operation(Lookup):
         return self.get(kind, found.id) if found else None
 
     def all(self, kind: type[T]) -> list[T]:
-        """All of them."""
+        """Objects of a kind, with this operation's changes."""
         stored = [now for old in super().all(kind) if (now := self.get(kind, old.id)) is not None]
         known = {value.id for value in stored}
         return stored + [
@@ -119,7 +116,7 @@ class Operation(Lookup):
         ]
 
     def prefixed(self, prefix: str, kind: type[T]) -> list[T]:
-        """Those whose id begins so."""
+        """Objects whose id begins with a prefix, with this operation's changes."""
         idents = {old.id for old in super().prefixed(prefix, kind)} | {
             ident for ident in self._put if ident.startswith(prefix)
         }
@@ -128,7 +125,7 @@ class Operation(Lookup):
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
         """The endpoints of a network or of a sandbox."""
         stored = super().endpoints(network=network, sandbox=sandbox)
-        self._seen.update((end.id, end) for end in stored)
+        self._cached.update((end.id, end) for end in stored)
         idents = {end.id for end in stored}
         idents.update(self._ends.get(network or sandbox, ()))
         found = [end for ident in idents if (end := self.endpoint(ident)) is not None]
@@ -163,7 +160,7 @@ class Operation(Lookup):
     def drop(self, value: Network | Sandbox | Endpoint) -> None:
         """Remove one, its addresses and its things."""
         self._put.pop(value.id, None)
-        self._seen.pop(value.id, None)
+        self._cached.pop(value.id, None)
         self._drop[type(value).__name__.lower(), value.id] = None
         self.release(value.id)
         owner = {Network: network_owner, Sandbox: sandbox_owner, Endpoint: endpoint_owner}[
@@ -193,7 +190,7 @@ class Operation(Lookup):
     # -- host ports ---------------------------------------------------------------
 
     def publisher(self, protocol: str, ip: IPAddress, port: int) -> str:
-        """The endpoint that publishes a host port already, on this address or on one that includes it; "" if none does."""
+        """The endpoint that publishes a host port on an address that overlaps; "" if none does."""
         known = (*self.store.ports(protocol, port), *self._ports.get((protocol, port), ()))
         return next(
             (
@@ -205,7 +202,7 @@ class Operation(Lookup):
         )
 
     def gives_back(self, protocol: str, ip: IPAddress, port: int) -> bool:
-        """Whether a host port is bound by plumb still, and given back in this operation."""
+        """True if plumb still has a host port bound that this operation releases."""
         return any(
             clash(where, ip) and not self._publishes(owner, protocol, where, port)
             for where, owner in self.store.ports(protocol, port)
@@ -220,7 +217,7 @@ class Operation(Lookup):
     # -- addresses ---------------------------------------------------------------
 
     def taken(self, subnet: IPNetwork, ip: IPAddress) -> bool:
-        """Whether somebody has this address."""
+        """True if an owner has this address."""
         owner = self._addresses.get((subnet, ip))
         if owner is not None:
             return True
@@ -234,7 +231,7 @@ class Operation(Lookup):
         self._addresses[subnet, ip] = owner
 
     def release(self, owner: str) -> None:
-        """All addresses of an owner are free again."""
+        """Release all addresses of an owner."""
         self._released[owner] = None
         mine = [place for place, holder in self._addresses.items() if holder == owner]
         for subnet, ip in mine:
@@ -285,9 +282,9 @@ class Operation(Lookup):
         return before, after, self._change(things, tuple(owners))
 
     def _keep_shared(self, recorded: dict[Key, Thing], after: dict[Key, Thing]) -> None:
-        """What others need stays.
+        """Keep things that other owners need.
 
-        A standing thing that nobody needs becomes what it was before plumb.
+        A standing thing without an owner becomes what it was before plumb.
         """
         for key, thing in recorded.items():
             if key in after:
@@ -304,9 +301,9 @@ class Operation(Lookup):
     def _previous(
         self, wanted: dict[Key, Thing], recorded: dict[Key, Thing], before: dict[Key, Thing]
     ) -> dict[Key, Thing]:
-        """What the standing things that are new to plumb are now.
+        """Read the present state of standing things that are new to plumb.
 
-        Those of a new link or namespace go with it.
+        Those of a new link or namespace go with it, and need no record of it.
         """
         made = made_by(wanted)
         new = [
@@ -339,7 +336,7 @@ class Operation(Lookup):
         )
 
     def steps(self, now: Look | None = None) -> list[Step]:
-        """What would be done."""
+        """Steps of the operation, without taking them."""
         before, after, _ = self.work_out(now)
         return plan(before.values(), after.values())
 
@@ -372,7 +369,7 @@ class Operation(Lookup):
 
 
 def made_by(things: dict[Key, Thing]) -> set[Key]:
-    """All keys that come with these."""
+    """Keys of the objects that the kernel makes along with these things."""
     return {key for thing in things.values() for key in thing.makes}
 
 

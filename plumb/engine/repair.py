@@ -34,12 +34,12 @@ from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy
 
 @dataclass(frozen=True)
 class Drift:
-    """Something that is not as recorded.
+    """A difference between the record and the kernel.
 
     Attributes:
-        thing: what is recorded.
+        thing: the thing as recorded.
         state: "missing", "changed" or "out of order".
-        now: how it is, where it is there.
+        now: its present state; None if it is missing or a rule out of order.
     """
 
     thing: Thing
@@ -54,7 +54,7 @@ class Drift:
 
 
 def look(kernel: Kernel, things: Sequence[Thing]) -> dict[Key, Thing]:
-    """Those of the things that are there, as they are."""
+    """Present state of those of the things that exist, by key."""
     return {thing.key: thing for thing in kernel.look(things) if thing is not None}
 
 
@@ -100,8 +100,10 @@ def recover(store: Store, kernel: Kernel) -> None:
         errors = take_all([*plan(there.values(), target.values()), *released], kernel)
         if errors:
             raise Broken(
-                f"cannot {'finish' if forward else 'take back'} what was begun: {'; '.join(map(str, errors))}",
-                "'plumb repair' restores what it can, 'plumb reset --force' removes everything of plumb",
+                f"cannot {'finish' if forward else 'take back'} what was begun:"
+                f" {'; '.join(map(str, errors))}",
+                "'plumb repair' restores what it can,"
+                " 'plumb reset --force' removes everything of plumb",
             )
         if forward:
             store.finish(entry.number, entry.change)
@@ -170,7 +172,7 @@ def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
 
 
 def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
-    """What is not as recorded."""
+    """Compare the record with the kernel."""
     recorded = store.things()
     found = []
     for thing, now in zip(recorded, kernel.look(recorded), strict=True):
@@ -189,7 +191,7 @@ def repair(op: Operation, kernel: OrderedKernel) -> None:
 
 
 def steps_to_repair(op: Operation, kernel: OrderedKernel) -> list[Step]:
-    """What repair would do."""
+    """Steps of a repair, without taking them."""
     touch_all(op)
     return [
         *op.steps(now=lambda things: look(kernel, things)),
@@ -218,12 +220,12 @@ def touch_all(op: Operation) -> None:
 
 
 def gone(op: Operation, box: Sandbox) -> bool:
-    """Whether a container's command has ended."""
+    """True if a container's command has ended."""
     return any(now is None for now in op.kernel.look(list(op.narrator.process(box))))
 
 
 def serves(op: Operation, box: Sandbox) -> bool:
-    """Whether a container's DNS server is there."""
+    """True if a container's DNS server is there."""
     return any(
         op.kernel.look([thing]) != [None]
         for thing in op.narrator.things(sandbox_owner(box))
@@ -257,7 +259,7 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
 
 
 def steps_to_reset(store: Store) -> list[Step]:
-    """From all that is recorded to what there was before plumb."""
+    """Steps from all that is recorded to the state before plumb."""
     recorded = store.things()
     before = [store.previous(thing.key) for thing in recorded if thing.permanent]
     return plan(recorded, [thing for thing in before if thing is not None])

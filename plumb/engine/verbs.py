@@ -29,7 +29,7 @@ class Verbs(ABC):
 
     @abstractmethod
     def _within(self) -> AbstractContextManager[Operation]:
-        """The operation that a verb is part of, carried out when the with block ends if it is alone."""
+        """The operation of a verb; one of its own is carried out when the with block ends."""
 
     # -- networks ---------------------------------------------------------------
 

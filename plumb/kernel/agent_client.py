@@ -1,4 +1,4 @@
-"""The engine's door to the agent: started, spoken to, looked at, ended.
+"""Client of the agent: plumb starts agents, sends requests, reads their state, and ends them.
 
 What an agent is and what it understands is in `plumb.agent.server`. Many ports go in one request,
 in order; the first that is refused is the last that was tried. An agent that is gone has taken its
@@ -43,7 +43,10 @@ REQUEST = 1 << 18
 LIST = "'plumb agent ls' shows what there is"
 ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTDIR)
 """How it shows that there is no agent, or none any more."""
-LAUNCH = "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; from plumb.agent.server import main; main()"
+LAUNCH = (
+    "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; "
+    "from plumb.agent.server import main; main()"
+)
 """It forks once more, so that it is nobody's child who would have to wait for it.
 
 Python starts without its folders of libraries, which it would have to look for; it is told two,
@@ -76,7 +79,7 @@ def _advice(port: HostPort, number: int) -> str:
 
 
 def look(things: Sequence[Thing]) -> list[Thing | None]:
-    """How agents and what they have are now: each agent is asked once.
+    """Read the present state of agents and their things, with one request to each agent.
 
     Raises:
         KernelRefused: an agent does not answer.
@@ -93,7 +96,7 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
 
 
 def _asked(things: Iterable[Thing]) -> dict[str, list[Any]]:
-    """What to ask an agent for, to learn how these are."""
+    """Request to an agent for the state of these things."""
     asked: dict[str, list[Any]] = {"ports": [], "resolvers": [], "names": []}
     for thing in things:
         match thing:
@@ -107,10 +110,10 @@ def _asked(things: Iterable[Thing]) -> dict[str, list[Any]]:
 
 
 def held(folder: str, asked: Mapping[str, Sequence[Any]] | None = None) -> list[OfAgent] | None:
-    """What a folder's agent has; None where there is no agent.
+    """Things of a folder's agent; None without an agent.
 
     Args:
-        asked: what of it is of interest, all if None: "ports" (protocol, address, number),
+        asked: the things to read, all if None: "ports" (protocol, address, number),
             "resolvers" (namespace files), "names" (endpoint ids).
     """
     answer = _listed(folder, asked)
@@ -284,7 +287,7 @@ def start(folder: str) -> None:
 
 
 def _libraries() -> list[str]:
-    """Where plumb lies, and dnspython, which is looked for and not loaded."""
+    """Import paths of plumb and of dnspython, which is found without being loaded."""
     from importlib.util import find_spec
 
     found = find_spec("dns")

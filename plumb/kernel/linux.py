@@ -1,4 +1,4 @@
-"""The real kernel: looks at things and takes steps, namespace by namespace, by the writer of each type."""
+"""The real kernel: reads things and takes steps, by namespace, with the writer of each type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernel's door onto a dict: for tests of logic that need no machine, and to try a plan out.
+"""Kernel in memory, on a dict: for tests of logic that need no machine, and to try a plan out.
 
 It is stricter than the kernel: adding what is there is an error, and so is adding what uses
 something that is not. What uses a removed thing goes with it, as in the kernel.
@@ -25,7 +25,7 @@ class MemoryKernel:
         self.things: dict[Key, Thing] = {thing.key: thing for thing in things}
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
-        """How these are now."""
+        """Present state of things."""
         return [self.things.get(thing.key) for thing in things]
 
     def take(self, steps: Sequence[Step]) -> None:
@@ -42,7 +42,7 @@ class MemoryKernel:
             done.append(step)
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """Those of the rules of one chain that are there, in the order in which they stand."""
+        """Existing rules of one chain, in their order there."""
         wanted = {rule.key for rule in rules}
         return [
             *ordered_rules(

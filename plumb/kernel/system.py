@@ -21,7 +21,7 @@ Ports = tuple[int, int]
 
 
 def utc_now() -> str:
-    """This moment, as Docker writes it."""
+    """The present time, in Docker's format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -79,7 +79,7 @@ class System:
         return raw.hex(":")
 
     def choice(self, among: Sequence[T]) -> T:
-        """One of these at random; there are fewer than 256."""
+        """Choose a value at random, of fewer than 256."""
         return among[self.token_bytes(1)[0] % len(among)]
 
 

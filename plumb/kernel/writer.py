@@ -1,4 +1,4 @@
-"""Protocol of all that reads and changes things: rtnetlink, the firewall back ends, the agent, files."""
+"""Protocol of readers and writers of things: rtnetlink, firewall back ends, the agent, files."""
 
 from __future__ import annotations
 

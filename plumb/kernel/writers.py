@@ -59,7 +59,7 @@ def one_by_one(
 
 @dataclass(frozen=True)
 class Firewall:
-    """Writer of rules: the back end is chosen, or imported, when the first rule is read or written."""
+    """Writer of rules: it imports the back end when the first rule is read or written."""
 
     name: str
     back_end: Callable[[], Writer]
@@ -112,7 +112,7 @@ def _take_namespace(step: Step) -> None:
 
 
 def _take_namespaces(steps: Sequence[Step], done: list[Step]) -> None:
-    """Take steps about namespaces; whatever still runs in those that go is killed first, together."""
+    """Take steps about namespaces; commands that still run in those that go are killed first."""
     commands.sweep(
         step.thing.path
         for step in steps

@@ -1,12 +1,12 @@
-"""Probes: what networks promise, and whether real traffic keeps it.
+"""Probes: the promises of networks, and real traffic that shows whether they are kept.
 
-one_probe          asks one question on the real network, for `plumb probe`
-probe_spec         one question and its result (values), and how it is written
-target_addresses   at which addresses a target is asked
-arp_dns_mtu        questions about more than an answer: neighbours, names, the path's MTU
-path_mtu           the longest packet that gets to an address in one piece
-matrix             everyone to everyone: promises and traffic together, for `plumb matrix`
-promises           who must reach whom and who must not, from the intent alone (pure)
+one_probe          sends one probe on the real network, for `plumb probe`
+probe_spec         a probe and its result (values), and their notation
+target_addresses   the addresses at which a target is probed
+arp_dns_mtu        probes whose reply carries data: neighbours, names, the path MTU
+path_mtu           finds the longest packet that reaches an address unfragmented
+matrix             all members to all members: promises and traffic, for `plumb matrix`
+promises           reachability that the intent requires or excludes (pure)
 traffic            tries promises with sockets, all at once
-packets            asks on the wire (the only package that imports scapy)
+packets            ARP, neighbour discovery and captures (the only package that imports scapy)
 """

@@ -1,7 +1,4 @@
-"""Questions that are about more than an answer.
-
-Who claims an address, how long a packet may be, what a name means.
-"""
+"""Probes whose reply carries data: claims of an address, addresses of a name, the path MTU."""
 
 from __future__ import annotations
 
@@ -23,12 +20,10 @@ DNS_PORT = 53
 
 
 def neighbours(question: ProbeSpec, seconds: float) -> ProbeResult:
-    """Who claims an address on the segment of the asker's own where it belongs: its MACs.
-
-    Two are a finding.
+    """Find the MACs that claim an address on the source's segment; more than one is an error.
 
     Raises:
-        Invalid: it does not belong on any.
+        Invalid: the address is in no subnet of the source's.
     """
     from plumb.probes.packets import claims
 
@@ -38,7 +33,8 @@ def neighbours(question: ProbeSpec, seconds: float) -> ProbeResult:
     dev = next((dev for dev, ip in own if question.address in ip.network), None)
     if dev is None:
         raise Invalid(
-            f"{question.address} is not on a segment of {question.source.name}'s: there, nobody can be asked for its MAC",
+            f"{question.address} is not on a segment of {question.source.name}'s:"
+            " there, nobody can be asked for its MAC",
             "ask from a place that has an address in the same subnet",
         )
     if any(ip.ip == question.address for _, ip in own):
@@ -56,54 +52,53 @@ def neighbours(question: ProbeSpec, seconds: float) -> ProbeResult:
 
 
 def longest(question: ProbeSpec, seconds: float) -> ProbeResult:
-    """The path MTU."""
+    """Find the path MTU."""
     from plumb.probes.path_mtu import path_mtu
 
     found, begun = ProbeResult(question, sent=1), time.monotonic()
     result = path_mtu(question.source.ns, question.address, seconds)
     found.mtu, found.seconds = result.mtu, [time.monotonic() - begun] if result.mtu else []
-    found.good = bool(result.mtu) and not result.hole
+    found.good = bool(result.mtu) and not result.silent
     if not result.mtu:
         found.said = "no answer, however short the packet"
     elif result.by is not None:
         found.by, found.said = str(result.by), f"longer ones are too long, says {result.by}"
-    elif result.hole:
-        behind = (
-            f"between {result.behind} and the next"
-            if result.behind is not None
+    elif result.silent:
+        place = (
+            f"between {result.last_router} and the next"
+            if result.last_router is not None
             else "before the first router"
         )
-        found.said = f"longer ones, up to {result.link} that leave here, vanish {behind}, and nobody says so: a black hole"
+        found.said = (
+            f"longer ones, up to {result.link} that leave here, vanish {place},"
+            " and nobody says so: a black hole"
+        )
     return found
 
 
 def server(question: ProbeSpec, seconds: float) -> ProbeResult:
-    """Whether a name server answers at all.
-
-    It is asked for the root's name servers, and may refuse.
-    """
+    """Query a name server for the root's name servers; any answer is good, a refusal too."""
     import dns.message
 
     found = ProbeResult(question, sent=1)
-    said = _asked(
-        question.source, question.address, dns.message.make_query(".", "NS"), found, seconds
-    )
-    found.good = said is not None
+    request = dns.message.make_query(".", "NS")
+    addresses = _query(question.source, question.address, request, found, seconds)
+    found.good = addresses is not None
     return found
 
 
 def name(
     source: Netns, wanted: str, folder: str, versions: tuple[int, ...], seconds: float
 ) -> list[ProbeResult]:
-    """What a name means, asked of each name server that somebody has, in turn, until one answers.
+    """Query a namespace's name servers for a name, in turn, until one answers.
 
-    An answer for each address family.
+    The results are one for each address family; an empty one is left out beside a found one.
 
     Args:
-        folder: where the asker's resolv.conf lies.
+        folder: the folder with the source's resolv.conf.
 
     Raises:
-        Invalid: the asker has no name server, or that is no name.
+        Invalid: the source has no name server, or the text is no name.
     """
     import dns.exception
     import dns.message
@@ -129,7 +124,7 @@ def name(
                     )
                 except dns.exception.DNSException as error:
                     raise Invalid(f"{wanted!r} is no name: {error}") from error
-                found.found = _asked(source, address, message, found, seconds) or []
+                found.found = _query(source, address, message, found, seconds) or []
                 if found.found:
                     break
             if found.seconds:
@@ -145,10 +140,10 @@ def name(
     return answers
 
 
-def _asked(
+def _query(
     source: Netns, server: IPAddress, message: object, found: ProbeResult, seconds: float
 ) -> list[str] | None:
-    """The addresses that a name server knows; None where it does not answer."""
+    """Query a name server: the addresses in its answer; None without an answer."""
     import dns.exception
     import dns.message
     import dns.rcode

@@ -1,11 +1,12 @@
-"""Everyone to everyone: what is promised, and what is so.
+"""Matrix of all members: promises, and observations of real traffic.
 
-    promises    between containers, the host and the world (`promises`), of published ports (`published`)
-    names       what containers call each other (`naming`)
-    owners      that each address belongs to one alone (`owners`)
+    reach       between containers, the host and the world (`reachability`), and of published ports
+                (`published_ports`)
+    names       answers that containers get for each other's names (`dns_names`)
+    claims      each address belongs to one interface alone (`duplicate_addresses`)
 
-What is not as promised is asked once more with more patience: on a busy machine an answer may come
-late. What came although it must not is not asked again.
+plumb tries broken promises once more with a longer timeout: on a busy machine an answer may be
+late. An answer that must not come is final.
 """
 
 from __future__ import annotations
@@ -19,30 +20,34 @@ from plumb.address import IPAddress, IPInterface
 from plumb.probes.promises.dns_names import NameOutcome, NamePromise, QueryType, ask, name_promises
 from plumb.probes.promises.duplicate_addresses import Claim, Claimed, claims_of, look
 from plumb.probes.promises.promise import HOST, WORLD, Member, Promise, Protocol
-from plumb.probes.promises.published_ports import Outlook, published
+from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import BOTH, promises
 from plumb.probes.promises.verdicts import Observation
 from plumb.probes.traffic.observe import try_out
 
 CROWDED = 30
-"""With more members than this, each of them asks for as many names that it must know and as many that it must not, by UDP; in all, every
-name is asked for. With fewer, each asks for all names, in every form, by UDP and TCP."""
+"""Members from which on plumb tries only a part of the name promises.
+
+Up to this number, each member queries all names, in every form, by UDP and TCP. Above it, each
+queries this many names that it must know and as many that it must not, by UDP, and the members
+together query every name.
+"""
 AT_A_TIME = 2000
-"""Questions for names that are under way together."""
+"""Queries for names that are under way together."""
 MORE = 2.0
-"""How much longer an answer is waited for the second time."""
+"""Factor of the second trial's timeout."""
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Outside:
-    """What is beyond the host.
+    """Addresses and routes beyond the host's networks.
 
     Attributes:
-        place: the namespace file of the world: it asks from there; empty: it cannot.
+        place: the namespace file from which the world sends probes; empty: it sends none.
         addresses: the world's, which the host reaches, one of each family at most.
         own: the host's own addresses that are outside plumb's networks.
-        routed: the containers' addresses to which the world has a way that leads here.
+        routed: the containers' addresses to which the world has a route by this host.
     """
 
     place: str = ""
@@ -53,21 +58,23 @@ class Outside:
 
 @dataclass(frozen=True)
 class Host:
-    """What of the host's settings bears upon promises.
+    """Host settings that promises depend on.
 
-    The user-land proxy, the families in which it forwards and has firewall rules.
+    Attributes:
+        proxy: the user-land proxy serves published ports.
+        filtered: the address families in which the host forwards and has firewall rules.
     """
 
     proxy: bool = True
-    walls: frozenset[int] = BOTH
+    filtered: frozenset[int] = BOTH
 
 
 @dataclass
 class Expected:
-    """All that is promised, and where to try it.
+    """Promises, and the namespaces in which to try them.
 
     Attributes:
-        members: all names, in the order in which they are shown.
+        members: all names, in the order of the tables.
         networks: the networks of each container, by name.
         places: the namespace file of each name that has one.
     """
@@ -81,13 +88,13 @@ class Expected:
 
     @property
     def total(self) -> int:
-        """How many questions that is."""
+        """Number of promises."""
         return len(self.reach) + len(self.names) + len(self.claims)
 
 
 @dataclass
 class Matrix:
-    """What was promised, and what is so."""
+    """Observations of all promises."""
 
     members: list[str]
     reach: list[Observation] = field(default_factory=list)
@@ -96,12 +103,12 @@ class Matrix:
 
     @property
     def tried(self) -> int:
-        """How many promises were tried."""
+        """Number of promises that were tried."""
         return len(self.reach) + len(self.names) + len(self.claims)
 
     @property
     def differing(self) -> list[Observation | NameOutcome | Claimed]:
-        """What is not as promised, or was not shown to be."""
+        """Observations that break their promise, or do not show it."""
         every: list[Observation | NameOutcome | Claimed] = [*self.reach, *self.names, *self.claims]
         return [each for each in every if not each.kept]
 
@@ -109,36 +116,37 @@ class Matrix:
 def expected(
     members: Sequence[Member], places: Mapping[str, str], outside: Outside, host: Host
 ) -> Expected:
-    """All that is promised to and of these containers.
+    """Promises to and about these containers.
 
     Args:
         members: the running containers with their endpoints and networks.
         places: the namespace file of each container, and of HOST.
     """
     there = {**places, **({WORLD: outside.place} if outside.place else {})}
-    made = [
+    promised = [
         promise
         for promise in promises(
             members,
             outside.addresses,
             routed_here=bool(outside.routed),
             own=outside.own,
-            walls=host.walls,
+            filtered=host.filtered,
         )
         if promise.source != WORLD or promise.address in outside.routed
     ]
-    made += published(members, Outlook([ip.ip for ip in outside.own], host.proxy, host.walls))
-    # A world that is an address alone asks nothing, and has no port of which it is known that
-    # somebody listens there.
+    promised += published(
+        members, PublishingHost([ip.ip for ip in outside.own], host.proxy, host.filtered)
+    )
+    # A world that is an address alone sends no probes, and plumb knows of no listener on its ports.
     reach = [
         promise
-        for promise in made
+        for promise in promised
         if promise.source in there
         and (promise.target in there or promise.protocol is Protocol.ICMP)
     ]
     names = name_promises(members)
     if len(members) > CROWDED:
-        names = _some(names, [box.name for box, _ in members])
+        names = _sample(names, [box.name for box, _ in members])
     world = [WORLD] if outside.place or outside.addresses else []
     networks = {
         box.name: tuple(sorted(net.name for _, net in ends)) or (box.mode,) for box, ends in members
@@ -146,8 +154,11 @@ def expected(
     return Expected([*networks, HOST, *world], networks, there, reach, names, claims_of(members))
 
 
-def _some(names: Sequence[NamePromise], members: Sequence[str]) -> list[NamePromise]:
-    """Of what a crowd must know of each other's names, and must not, as much for each as there is time for; each begins elsewhere."""
+def _sample(names: Sequence[NamePromise], members: Sequence[str]) -> list[NamePromise]:
+    """Sample of the name promises of many members, CROWDED of each kind for each member.
+
+    A member's sample begins with the members after it, so that all names have their turn.
+    """
     order = {name: number for number, name in enumerate(members)}
     parts: dict[tuple[str, bool], list[NamePromise]] = {}
     for promise in names:
@@ -167,17 +178,16 @@ def _some(names: Sequence[NamePromise], members: Sequence[str]) -> list[NameProm
 
 
 def hold(wanted: Expected, seconds: float = 1.0, progress: Progress = lambda done: None) -> Matrix:
-    """Try all that is promised.
+    """Try all promises.
 
     Args:
-        seconds: how long to wait for what must not come.
-        progress: is told how many more promises are tried, now and then.
+        seconds: the time to wait for answers that must not come.
+        progress: called with the number of promises tried since the last call.
     """
-    with (
-        ThreadPoolExecutor() as beside
-    ):  # a thread is in a namespace by itself, so all three can go on together
-        names = beside.submit(_asked, wanted, wanted.names, seconds)
-        claims = beside.submit(look, wanted.claims, wanted.places)
+    # Each thread enters namespaces by itself, so all three trials run at the same time.
+    with ThreadPoolExecutor() as threads:
+        names = threads.submit(_query_names, wanted, wanted.names, seconds)
+        claims = threads.submit(look, wanted.claims, wanted.places)
         found = Matrix(
             wanted.members,
             try_out(wanted.reach, wanted.places, seconds, progress),
@@ -185,21 +195,24 @@ def hold(wanted: Expected, seconds: float = 1.0, progress: Progress = lambda don
             claims.result(),
         )
     progress(len(wanted.names) + len(wanted.claims))
-    _again(found, wanted, seconds * MORE)
+    _retry(found, wanted, seconds * MORE)
     return found
 
 
-def _asked(wanted: Expected, names: Sequence[NamePromise], seconds: float) -> list[NameOutcome]:
+def _query_names(
+    wanted: Expected, names: Sequence[NamePromise], seconds: float
+) -> list[NameOutcome]:
     rest, found = iter(names), []
     while part := list(islice(rest, AT_A_TIME)):
         found += ask(part, wanted.places, seconds)
     return found
 
 
-def _again(found: Matrix, wanted: Expected, seconds: float) -> None:
-    """What did not come the first time.
+def _retry(found: Matrix, wanted: Expected, seconds: float) -> None:
+    """Try again the promises whose answer did not come.
 
-    Who asks or is asked there, is asked by others again as well, so that silence is shown.
+    The kept promises of the same clients and servers are tried with them: a silence counts beside
+    answers only (`verdicts`).
     """
     late = [
         number
@@ -209,10 +222,10 @@ def _again(found: Matrix, wanted: Expected, seconds: float) -> None:
     if late:
         missed = [found.reach[number].promise for number in late]
         concerned = {name for promise in missed for name in (promise.source, promise.target)}
-        beside = [each.promise for each in found.reach if each.kept and each.reached]
+        controls = [each.promise for each in found.reach if each.kept and each.reached]
         tried = try_out(
             missed
-            + [promise for promise in beside if {promise.source, promise.target} & concerned],
+            + [promise for promise in controls if {promise.source, promise.target} & concerned],
             wanted.places,
             seconds,
         )

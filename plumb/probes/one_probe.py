@@ -1,8 +1,8 @@
-"""One question on the real network, looked at from both ends.
+"""Transmission of one probe on the real network, with a capture at both ends.
 
-The asker is a plain socket in its namespace. A tap at each end sees the packets themselves: with
-which TTL the answer comes, whether the question arrives where it should, and with which source
-address, whatever NAT has made of it. So the far side tells, and need not cooperate.
+A plain socket in the source's namespace sends the probe. A tap at each end captures the packets:
+they show the reply's TTL, and at the target the request and its source address after NAT. The
+target's programs need not take part.
 """
 
 from __future__ import annotations
@@ -42,71 +42,75 @@ from plumb.probes.traffic.responders import (
     answer,
     numbered_echo,
 )
-from plumb.probes.traffic.socket_errors import told, words
+from plumb.probes.traffic.socket_errors import extended_error, words
 
 PROXY = 0.1
-"""Seconds in which a proxy has found out that nobody listens behind it."""
+"""Seconds in which a proxy closes a connection when its container refuses the port."""
 AGAIN = 0.4
 """Seconds after which a datagram is sent once more, as the first may wait for ARP in vain."""
 
 
-class _Asker:
-    """Something that can ask one question, and say what came."""
+class _ProbeSocket:
+    """Socket that sends one probe and reads the reply.
+
+    Attributes:
+        token: the ICMP id or the source port, by which the taps recognize its packets.
+    """
 
     def __init__(self, question: ProbeSpec) -> None:
         self.socket: socket.socket
         self.token: int
 
-    def ask(self) -> str | None:
-        """Send it; an error that came at once, or None."""
+    def send(self) -> str | None:
+        """Send the probe; an error that came at once, as text, or None."""
         raise NotImplementedError
 
-    def again(self) -> None:
-        """Send it once more, where it is a datagram."""
+    def resend(self) -> None:
+        """Send a datagram once more; other sockets do nothing."""
 
-    def hear(self) -> tuple[str, str] | None:
-        """Who answered and what is said of it, None where it was not the answer.
+    def reply(self) -> tuple[str, str] | None:
+        """Read a reply: the address it came from, and a remark; None: no reply yet.
 
         Raises:
-            OSError: it was an error.
+            OSError: an error came instead.
         """
         raise NotImplementedError
 
 
-class _Ping(_Asker):
+class _Ping(_ProbeSocket):
     def __init__(self, question: ProbeSpec) -> None:
         self._question, self._number = question, secrets.randbits(56)
-        self._ear = IcmpListener(question.source.ns, question.address.version)
-        self.socket, self.token, self._turn = self._ear.socket, self._number & 0xFFFF, 0
+        self._listener = IcmpListener(question.source.ns, question.address.version)
+        self.socket, self.token, self._sequence = self._listener.socket, self._number & 0xFFFF, 0
 
-    def ask(self) -> str | None:
-        self._turn += 1
+    def send(self) -> str | None:
+        self._sequence += 1
         try:
             self.socket.sendto(
-                numbered_echo(self._question.address.version, self._number, self._turn),
+                numbered_echo(self._question.address.version, self._number, self._sequence),
                 (str(self._question.address), 0),
             )
         except OSError as error:
             return words(error.errno or 0)
         return None
 
-    def again(self) -> None:
-        self.ask()
+    def resend(self) -> None:
+        self.send()
 
-    def hear(self) -> tuple[str, str] | None:
+    def reply(self) -> tuple[str, str] | None:
         found = next(
             (
-                heard.peer
-                for heard in self._ear.hear()
-                if heard.reply and heard.number == self._number
+                ping.peer
+                for ping in self._listener.receive()
+                if ping.reply and ping.number == self._number
             ),
             None,
         )
         return None if found is None else (found, "")
 
 
-class _Socket(_Asker):
-    """A socket with a port that it has before it asks, so that its packets are known."""
+class _Socket(_ProbeSocket):
+    """A socket bound before it sends: its port tells the taps which packets are its own."""
 
     def __init__(self, question: ProbeSpec) -> None:
         version = question.address.version
@@ -116,11 +120,11 @@ class _Socket(_Asker):
         self.socket.bind(("", 0))
         self.token, self._question = self.socket.getsockname()[1], question
 
-    def ask(self) -> str | None:
+    def send(self) -> str | None:
         failed = self.socket.connect_ex((str(self._question.address), self._question.port))
         return None if failed in (0, errno.EINPROGRESS) else words(failed)
 
-    def hear(self) -> tuple[str, str] | None:
+    def reply(self) -> tuple[str, str] | None:
         failed = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failed:
             raise OSError(failed, "")
@@ -130,17 +134,17 @@ class _Socket(_Asker):
 
 
 class _Datagram(_Socket):
-    def ask(self) -> str | None:
-        failed = super().ask()
+    def send(self) -> str | None:
+        failed = super().send()
         if failed is None:
-            self.again()
+            self.resend()
         return failed
 
-    def again(self) -> None:
+    def resend(self) -> None:
         with suppress(OSError):
             self.socket.send(MARK + NUMBER.pack(self.token))
 
-    def hear(self) -> tuple[str, str] | None:
+    def reply(self) -> tuple[str, str] | None:
         try:
             self.socket.recv(2048)
         except BlockingIOError:
@@ -149,10 +153,11 @@ class _Datagram(_Socket):
 
 
 def ask(question: ProbeSpec, count: int = 1, seconds: float = 1.0) -> ProbeResult:
-    """Ask some times, and say what came.
+    """Send a probe some times.
 
     Args:
-        seconds: how long to wait for each answer.
+        count: the number of times.
+        seconds: the time to wait for each reply.
 
     Raises:
         Unsupported: this kernel does not have the protocol.
@@ -160,14 +165,14 @@ def ask(question: ProbeSpec, count: int = 1, seconds: float = 1.0) -> ProbeResul
     found = ProbeResult(question)
     for _ in range(count):
         _once(question, found, seconds, None)
-    return _summed_up(found, seconds)
+    return _with_remarks(found, seconds)
 
 
 def ask_a_listener(question: ProbeSpec, count: int = 1, seconds: float = 1.0) -> ProbeResult:
-    """The same, with a listener that is opened where the question should arrive, and answers it.
+    """Send a probe some times, to a listener that plumb opens at the target.
 
     Raises:
-        Invalid: the question is for no place of ours, or no listener can be opened there.
+        Invalid: the target is in no namespace that plumb knows, or no listener can be opened there.
     """
     target = question.target
     if target is None or question.kind not in (ProbeKind.TCP, ProbeKind.UDP):
@@ -177,108 +182,106 @@ def ask_a_listener(question: ProbeSpec, count: int = 1, seconds: float = 1.0) ->
         )
     found = ProbeResult(question)
     with ExitStack() as stack, selectors.DefaultSelector() as watch:
-        where = question.own_address or question.address
+        address = question.own_address or question.address
         listener = Listeners({target.name: target.ns}, stack, watch).at(
-            target.name, where, Protocol(question.kind), question.own_port
+            target.name, address, Protocol(question.kind), question.own_port
         )
         if listener.failed:
             raise Invalid(
-                f"cannot listen on {question.own_port}/{question.kind} of {target.name}: {words(listener.failed)}",
+                f"cannot listen on {question.own_port}/{question.kind} of {target.name}:"
+                f" {words(listener.failed)}",
                 "leave out --listen to ask whoever listens there",
             )
         for _ in range(count):
             _once(question, found, seconds, listener)
-    return _summed_up(found, seconds)
+    return _with_remarks(found, seconds)
 
 
 def _once(
     question: ProbeSpec, found: ProbeResult, seconds: float, listener: Listener | None
 ) -> None:
-    makers: dict[ProbeKind, type[_Asker]] = {ProbeKind.ICMP: _Ping, ProbeKind.UDP: _Datagram}
-    asker = makers.get(question.kind, _Socket)(question)
-    flow = Flow(question.address.version, question.kind, asker.token, question.port)
+    makers: dict[ProbeKind, type[_ProbeSocket]] = {ProbeKind.ICMP: _Ping, ProbeKind.UDP: _Datagram}
+    sender = makers.get(question.kind, _Socket)(question)
+    flow = Flow(question.address.version, question.kind, sender.token, question.port)
     places = {place.ns: place for place in (question.source, question.target) if place is not None}
-    with asker.socket, Taps(list(places.values()), flow) as taps:
+    with sender.socket, Taps(list(places.values()), flow) as taps:
         found.sent += 1
         begun = time.monotonic()
-        failed = asker.ask()
-        heard = None if failed is not None else _wait(asker, begun + seconds, listener)
-        if isinstance(heard, tuple):  # who it was, and what there is to say
+        failed = sender.send()
+        reply = None if failed is not None else _wait(sender, begun + seconds, listener)
+        if isinstance(reply, tuple):
             found.seconds.append(time.monotonic() - begun)
-            found.by, found.said = heard[0], heard[1]
+            found.by, found.said = reply[0], reply[1]
         else:
-            found.said = failed or heard or "no answer"
-        _look(taps.read(0.0 if found.seconds else 0.02), question, found)
+            found.said = failed or reply or "no answer"
+        _read_frames(taps.read(0.0 if found.seconds else 0.02), question, found)
         if (
             found.arrived is False
-            and isinstance(heard, tuple)
+            and isinstance(reply, tuple)
             and question.kind is ProbeKind.TCP
-            and _hangs_up(asker.socket)
+            and _is_closed(sender.socket)
         ):
             found.seconds.pop()
             found.said = "hung up"
 
 
-def _hangs_up(connection: socket.socket) -> bool:
-    """Whether a connection that is not with whom it should be is closed right away.
+def _is_closed(connection: socket.socket) -> bool:
+    """Test for a peer that closes the connection at once.
 
-    A proxy does that, with nobody behind it.
+    The user-land proxy does so when its container refuses the port.
     """
-    waiting = select.poll()
-    waiting.register(connection, select.POLLIN)
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
     try:
-        return bool(waiting.poll(1000 * PROXY)) and not connection.recv(1)
+        return bool(poll.poll(1000 * PROXY)) and not connection.recv(1)
     except OSError:
         return True
 
 
 def _wait(
-    asker: _Asker, deadline: float, listener: Listener | None
+    sender: _ProbeSocket, deadline: float, listener: Listener | None
 ) -> tuple[str, str] | str | None:
-    """Who answered; or what came instead, in words; None: nothing."""
-    waiting, again, told_of = select.poll(), time.monotonic() + AGAIN, None
-    connects = type(asker) is _Socket
-    waiting.register(asker.socket, select.POLLOUT if connects else select.POLLIN)
+    """Wait for a reply: its address and remark, or an error as text; None: neither came."""
+    poll, resend_at, last_error = select.poll(), time.monotonic() + AGAIN, None
+    connects = type(sender) is _Socket
+    poll.register(sender.socket, select.POLLOUT if connects else select.POLLIN)
     if listener is not None and listener.socket is not None:
-        waiting.register(listener.socket, select.POLLIN)
+        poll.register(listener.socket, select.POLLIN)
     while (left := deadline - time.monotonic()) > 0:
-        waiting.poll(min(left, AGAIN) * 1000)
+        poll.poll(min(left, AGAIN) * 1000)
         if listener is not None:
             answer(listener)
-        error = _queued(asker.socket)
-        told_of = error or told_of
+        error = _icmp_error(sender.socket)
+        last_error = error or last_error
         try:
-            heard = asker.hear()
+            reply = sender.reply()
         except OSError as failed:
-            return told_of or words(failed.errno or 0)
-        if heard is not None:
-            return heard
-        if told_of and not connects:
-            return told_of
-        if time.monotonic() > again:
-            asker.again()
-            again += AGAIN
-    return told_of
+            return last_error or words(failed.errno or 0)
+        if reply is not None:
+            return reply
+        if last_error and not connects:
+            return last_error
+        if time.monotonic() > resend_at:
+            sender.resend()
+            resend_at += AGAIN
+    return last_error
 
 
-def _queued(sock: socket.socket) -> str | None:
-    """What ICMP says, from the queue of errors."""
+def _icmp_error(sock: socket.socket) -> str | None:
+    """Read an ICMP error from the socket's error queue."""
     with suppress(OSError):
-        return str(told(sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)[1]))
+        return str(extended_error(sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)[1]))
     return None
 
 
-# -- what the taps saw ---------------------------------------------------------------
+# -- captured frames ---------------------------------------------------------------
 
 
-def _look(seen: Sequence[CapturedFrame], question: ProbeSpec, found: ProbeResult) -> None:
-    """Read off the packets.
-
-    With which TTL the answer came, whether the question arrived, and as whose.
-    """
+def _read_frames(frames: Sequence[CapturedFrame], question: ProbeSpec, found: ProbeResult) -> None:
+    """Read from the taps' frames the reply's TTL, and the request's arrival and source address."""
     if question.target is not None:
         found.arrived = False
-    for each in seen:
+    for each in frames:
         packet = network_layer(each.frame)[1] if each.ethernet else each.frame
         header = ip_header(packet)
         if header is None or not each.inbound or len(packet) < header.size + 8:
@@ -289,29 +292,29 @@ def _look(seen: Sequence[CapturedFrame], question: ProbeSpec, found: ProbeResult
         ):
             continue
         body = packet[header.size :]
-        reply = (
+        is_reply = (
             body[0] == ECHO_TYPES[header.version][1]
             if question.kind is ProbeKind.ICMP
             else struct.unpack_from("!H", body)[0] in (question.port, question.own_port)
         )
-        if reply and each.place == question.source:
+        if is_reply and each.place == question.source:
             found.ttl = header.ttl
-        elif not reply and question.target is not None and each.place.ns == question.target.ns:
-            found.arrived, found.seen = True, str(header.src)
+        elif not is_reply and question.target is not None and each.place.ns == question.target.ns:
+            found.arrived, found.source_address = True, str(header.src)
 
 
-# -- in words ---------------------------------------------------------------
+# -- remarks ---------------------------------------------------------------
 
 
-def _summed_up(found: ProbeResult, seconds: float) -> ProbeResult:
+def _with_remarks(found: ProbeResult, seconds: float) -> ProbeResult:
     question = found.question
     found.good = len(found.seconds) == found.sent
     if found.good:
         found.said = ""
     elif found.said.startswith("refused") and question.target is not None:
-        found.said = f"{found.said}: {_who_listens(question, question.target)}"
+        found.said = f"{found.said}: {_listeners_text(question, question.target)}"
     elif found.said == "hung up" and question.target is not None:
-        found.said = f"the proxy hung up: {_who_listens(question, question.target)}"
+        found.said = f"the proxy hung up: {_listeners_text(question, question.target)}"
     elif found.said == "no answer":
         found.said += f" within {seconds:g} s" + "".join(_arrival(found))
     return found
@@ -326,11 +329,11 @@ def _arrival(found: ProbeResult) -> Iterator[str]:
         return
     yield f"; it arrived at {question.target.name}"
     if question.kind is ProbeKind.UDP:
-        yield f", where {_who_listens(question, question.target)}"
+        yield f", where {_listeners_text(question, question.target)}"
 
 
-def _who_listens(question: ProbeSpec, target: Netns) -> str:
-    """Who listens on the port in the place where the question arrives."""
+def _listeners_text(question: ProbeSpec, target: Netns) -> str:
+    """Listeners on the port at which the request arrives, as text."""
     with entered(target.ns):
         known = [each for each in listeners.all_of(question.kind) if each.port == question.own_port]
     if not known:

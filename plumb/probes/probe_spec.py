@@ -1,13 +1,13 @@
-"""A probe and its result: what is sent from one namespace to an address, and what came of it.
+"""A probe from one namespace to an address, and its result.
 
 c1 c2               a ping to each address of c2
 c1 c2:80            a TCP connection; c2:53/udp a datagram, c2:80/sctp an association
 c1 192.0.2.1        an address; [fd00::2]:80 one with a port
-c1 host             the host, by the addresses that lead to it from there; host:8080 a published port of it
-c1 www.example      a name, asked of c1's own resolver
-c1 c2/arp           who on c1's segment claims the addresses of c2; /nd the same for IPv6
-c1 www/dns          what a name means to c1; 192.0.2.53/dns: whether that name server answers
-c1 c2/mtu           the longest packet that gets there in one piece
+c1 host             the host, by the addresses at which c1 reaches it; host:8080 a published port
+c1 www.example      a name, which c1's own resolver resolves
+c1 c2/arp           the MACs that claim c2's addresses on c1's segment; /nd the same for IPv6
+c1 www/dns          the addresses that c1 gets for a name; 192.0.2.53/dns a query to that server
+c1 c2/mtu           the path MTU: the longest packet that arrives unfragmented
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class ProbeSpec:
     """A probe that can be sent.
 
     Attributes:
-        source: from where.
-        name: whom it is for, as people say it.
-        target: where it should arrive, as far as that is a place of ours.
-        own_address, own_port: where it should arrive there, behind a published port.
+        source: the namespace that sends it.
+        name: the target in the user's words.
+        target: the namespace at which it should arrive, if plumb knows that one.
+        own_address, own_port: the address and port there, behind a published port.
     """
 
     source: Netns
@@ -43,7 +43,7 @@ class ProbeSpec:
 
     @property
     def where(self) -> str:
-        """Address, port and protocol in words."""
+        """Address, port and protocol as text."""
         at = (
             f"[{self.address}]:{self.port}"
             if self.port and self.address.version == 6
@@ -57,16 +57,17 @@ class ProbeResult:
     """The result of a probe.
 
     Attributes:
-        sent: how often it was asked; seconds: how long each answer took.
-        good: whether all is well: each was answered, by one alone.
-        by: who answered, where that is another address than the one that was asked, or a MAC.
-        ttl: of the answer; 0: not known.
-        seen: whom the one that was asked saw; empty: it could not tell.
-        arrived: whether the question was seen where it should arrive; None: nobody looked.
-        said: what there is to say besides, in words.
-        found: what was asked for: addresses of a name, MACs of an address.
-        mtu: the longest packet, in bytes; 0: not asked.
-        on_link: how it was seen on the link that was watched.
+        sent: the number of probes sent.
+        seconds: the time until each reply.
+        good: each probe was answered, by one host alone.
+        by: the address or MAC that answered.
+        ttl: of the reply; 0: not known.
+        source_address: the one that the target observed; empty: not known.
+        arrived: the request was captured at the target; None: no capture there.
+        said: errors and remarks, as text.
+        found: the reply's data: addresses of a name, MACs of an address.
+        mtu: the longest packet, in bytes; 0: not measured.
+        on_link: its packets on the watched link, as text.
     """
 
     question: ProbeSpec
@@ -75,7 +76,7 @@ class ProbeResult:
     good: bool = False
     by: str = ""
     ttl: int = 0
-    seen: str = ""
+    source_address: str = ""
     arrived: bool | None = None
     said: str = ""
     found: list[str] = field(default_factory=list)
@@ -84,7 +85,7 @@ class ProbeResult:
 
     @property
     def hops(self) -> int | None:
-        """The number of routers that the answer has passed: a TTL begins with 64, 128 or 255.
+        """Number of routers that the reply has passed: a TTL begins with 64, 128 or 255.
 
         None: not known.
         """

@@ -1,4 +1,4 @@
-"""Addresses of a target: a container is probed at each of its addresses, the host at those that lead to it."""
+"""Addresses of a target: all of a container's, and those of the host that the source can reach."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def probe_specs(
         versions: the address families that may be taken, the preferred first.
 
     Raises:
-        Conflict, NotFound: the target cannot be asked.
+        Conflict, NotFound: the target cannot be resolved.
         Invalid: it has no address.
     """
     found = resolver.resolve(target.name, source, files, versions)
@@ -53,9 +53,9 @@ def _addresses(
 
 
 def _of_host(resolver: TargetResolver, source: Netns, versions: tuple[int, ...]) -> list[IPAddress]:
-    """The host's addresses by which a namespace may try it.
+    """The host's addresses at which a namespace may reach it.
 
-    Those of the networks that they share, and those of its other links.
+    Those of the networks that they share, and those of the host's links outside plumb's networks.
     """
     shared = {
         net.link for member in resolver.members if member.place == source for _, net in member.ends
@@ -100,5 +100,5 @@ def _spec(
 
 
 def _behind(port: Published) -> tuple[IPAddress, int]:
-    """The container's own address and port behind a published one."""
+    """A published port's own address and port in its container."""
     return port.end.target(port.port), port.port.port

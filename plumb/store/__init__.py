@@ -1,4 +1,4 @@
-"""The store: what was asked for, what may exist in the kernel because of it, and who is at work on it.
+"""The store: the intent, the things that may exist in the kernel because of it, and the journal.
 
 `Store` is what the engine needs of one; `sqlite.SqliteStore` is the one that there is.
 
@@ -29,7 +29,7 @@ T = TypeVar("T", Network, Sandbox, Endpoint)
 class Store(Protocol):
     """Record of one root.
 
-    Readers see whole changes: all of an operation or nothing of it. Whoever calls `begin`, `finish`,
+    Readers see whole changes: all of an operation or nothing of it. A caller of `begin`, `finish`,
     `abandon`, `remark`, `begin_reset` or `empty` holds the lock.
     """
 

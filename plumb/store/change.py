@@ -1,4 +1,4 @@
-"""What one operation does to the store, as a value, and as the journal's text."""
+"""Changes of one operation to the store, as a value, and as the journal's text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS: dict[str, type[Network | Sandbox | Endpoint]] = {
 
 @dataclass(frozen=True)
 class Change:
-    """What one operation does to the store, all at once, when its steps have been taken.
+    """Changes of one operation to the store, written all at once after its steps.
 
     Attributes:
         put: networks, sandboxes and endpoints to add or replace.
@@ -80,7 +80,7 @@ def write_entry(before: Iterable[Thing], after: Iterable[Thing], change: Change)
 
 
 def read_entry(number: int, text: str) -> Unfinished:
-    """What a line of the journal says; the inverse of `write_entry`."""
+    """Read a line of the journal; the inverse of `write_entry`."""
     entry = json.loads(text)
     before, after = ([_untagged(value) for value in entry[side]] for side in ("before", "after"))
     return Unfinished(number, before, after, _from_json(entry["change"]))

@@ -70,7 +70,7 @@ def plain(value: Any) -> Any:
 
 @cache
 def _fields(kind: Hashable) -> tuple[tuple[str, Any], ...]:
-    """A dataclass's fields and their defaults, a field without one with a default that nothing equals."""
+    """A dataclass's fields and defaults; a default that equals nothing, where there is none."""
     found = []
     for field in dataclasses.fields(typing.cast(Any, kind)):
         default = field.default

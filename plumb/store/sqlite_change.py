@@ -37,8 +37,8 @@ def apply(db: sqlite3.Connection, change: Change) -> None:
     for thing, previous in change.things:
         before = codec.dumps(previous) if previous is not None else None
         db.execute(
-            "INSERT INTO thing (key, kind, json, previous) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO "
-            "UPDATE SET json = excluded.json",
+            "INSERT INTO thing (key, kind, json, previous) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET json = excluded.json",
             (key_text(thing.key), type(thing).__name__, codec.dumps(thing), before),
         )
     lost = [
@@ -48,7 +48,8 @@ def apply(db: sqlite3.Connection, change: Change) -> None:
     ]
     # Only now: what one owner has let go of may be another's since.
     db.executemany(
-        "DELETE FROM thing WHERE key = ? AND NOT EXISTS (SELECT 1 FROM owner WHERE owner.key = thing.key)",
+        "DELETE FROM thing WHERE key = ? "
+        "AND NOT EXISTS (SELECT 1 FROM owner WHERE owner.key = thing.key)",
         [(key,) for key in lost],
     )
     db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", change.meta)

@@ -10,16 +10,20 @@ from plumb.errors import Broken
 
 VERSION = 2
 PORTS = """
-CREATE TABLE port (protocol TEXT, port INTEGER, ip TEXT, owner TEXT, PRIMARY KEY (protocol, port, ip)) WITHOUT ROWID;
+CREATE TABLE port (protocol TEXT, port INTEGER, ip TEXT, owner TEXT, \
+PRIMARY KEY (protocol, port, ip)) WITHOUT ROWID;
 CREATE INDEX port_owner ON port (owner)
 """
 UPGRADES = {1: PORTS}
 """What a store of an earlier version lacks."""
 SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
-CREATE TABLE sandbox (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) WITHOUT ROWID;
-CREATE TABLE endpoint (id TEXT PRIMARY KEY, network TEXT, sandbox TEXT, number INTEGER, json TEXT) WITHOUT ROWID;
+CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) \
+WITHOUT ROWID;
+CREATE TABLE sandbox (id TEXT PRIMARY KEY, name TEXT UNIQUE, number INTEGER, json TEXT) \
+WITHOUT ROWID;
+CREATE TABLE endpoint (id TEXT PRIMARY KEY, network TEXT, sandbox TEXT, number INTEGER, \
+json TEXT) WITHOUT ROWID;
 CREATE INDEX endpoint_network ON endpoint (network);
 CREATE INDEX endpoint_sandbox ON endpoint (sandbox);
 CREATE INDEX endpoint_number ON endpoint (number);
@@ -28,7 +32,8 @@ CREATE TABLE address (subnet TEXT, ip TEXT, owner TEXT, PRIMARY KEY (subnet, ip)
 CREATE INDEX address_owner ON address (owner);
 {PORTS};
 CREATE TABLE hint (subnet TEXT, span TEXT, ip TEXT, PRIMARY KEY (subnet, span)) WITHOUT ROWID;
-CREATE TABLE thing (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, json TEXT, previous TEXT);
+CREATE TABLE thing (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, json TEXT, \
+previous TEXT);
 CREATE TABLE owner (owner TEXT, key TEXT, PRIMARY KEY (owner, key)) WITHOUT ROWID;
 CREATE INDEX owner_key ON owner (key);
 CREATE TABLE journal (number INTEGER PRIMARY KEY, json TEXT);

@@ -81,7 +81,7 @@ class Thing:
         return self.uses
 
     def replaces(self, before: Thing) -> bool:
-        """Whether it takes the place of the object with its key, which it is not a state of."""
+        """True if it is another object than `before`, with the same key, and not a state of it."""
         return False
 
     def __str__(self) -> str:

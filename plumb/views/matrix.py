@@ -268,7 +268,7 @@ def documents(found: Matrix) -> Iterator[str]:
                 "observed": each.reached,
                 "verdict": str(each.verdict),
                 "said": each.doubt or each.observed,
-                "seen": each.seen or None,
+                "seen": each.source_address or None,
                 "expected_seen": list(each.expected),
                 "milliseconds": round(1000 * each.seconds, 3) if each.reached else None,
             }

@@ -24,7 +24,7 @@ from plumb.model.cnm import Status
 from plumb.model.parse import BRIDGE
 from plumb.plan import Step
 from plumb.probes.promises.dns_names import NamePromise, ask, name_promises
-from plumb.probes.promises.published_ports import Outlook, published
+from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import HOST, WORLD, Member, Promise, promises
 from plumb.probes.traffic.observe import try_out
 from plumb.things import HOST as HOST_ITSELF
@@ -432,11 +432,11 @@ def promised(lab: Lab, host: Host) -> tuple[Made, dict[str, str]]:
     places = {HOST: "", WORLD: lab.lan, **{box.name: host.namespace(box) for box in running}}
     world = [ip_address(labs.INTERNET), ip_address(labs.INTERNET6)]
     own = [ip_interface(f"{labs.HOST_IP}/24"), ip_interface(f"{labs.HOST_IP6}/64")]
-    outlook = Outlook(
+    publishing = PublishingHost(
         [ip_address(labs.HOST_IP), ip_address(labs.HOST_IP6)], host.settings.userland_proxy
     )
     return (
-        [*promises(members, world, routed_here=True, own=own), *published(members, outlook)],
+        [*promises(members, world, routed_here=True, own=own), *published(members, publishing)],
         name_promises(members),
     ), places
 

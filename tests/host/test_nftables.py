@@ -69,13 +69,20 @@ def test_rules_out_of_order_are_put_right(native: Host) -> None:
     br = native.network("n1").link
     chain = f"filter-forward-in__{br}"
     sh(f"nft flush chain ip {driver.TABLE} {chain}")
-    for spec in (driver.WALL, f'iifname "{br}" counter accept comment "ICC"', driver.ANSWERS):
+    for spec in (
+        driver.DROP_UNPUBLISHED,
+        f'iifname "{br}" counter accept comment "ICC"',
+        driver.ANSWERS,
+    ):
         sh(f"nft add rule ip {driver.TABLE} {chain} '{spec}'")
 
     assert {drift.state for drift in native.check()} == {"out of order"}
     native.repair()
     assert native.check() == []
-    assert driver.WALL in sh(f"nft -s list chain ip {driver.TABLE} {chain}").splitlines()[-3]
+    assert (
+        driver.DROP_UNPUBLISHED
+        in sh(f"nft -s list chain ip {driver.TABLE} {chain}").splitlines()[-3]
+    )
 
 
 def test_from_one_back_end_to_the_other_and_back(lan: Lab) -> None:

@@ -27,7 +27,7 @@ from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Status
 from plumb.model.parse import BRIDGE
-from plumb.probes.promises.published_ports import Outlook, published
+from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import HOST, WORLD, Member, Promise, promises
 from plumb.probes.traffic.observe import try_out
 from plumb.store.change import Change
@@ -89,7 +89,7 @@ def promised(lab: Lab, host: Host) -> tuple[list[Promise], dict[str, str]]:
         (box, [(end, host.network(end.network)) for end in host.endpoints(box)]) for box in running
     ]
     families = frozenset(version for version in (4, 6) if host.settings.firewall(version))
-    outlook = Outlook(
+    publishing = PublishingHost(
         [ip_address(labs.HOST_IP), ip_address(labs.HOST_IP6)],
         host.settings.userland_proxy,
         families,
@@ -99,7 +99,7 @@ def promised(lab: Lab, host: Host) -> tuple[list[Promise], dict[str, str]]:
         if families
         else []
     )
-    return [*made, *published(members, outlook)], {
+    return [*made, *published(members, publishing)], {
         HOST: "",
         WORLD: lab.lan,
         **{box.name: host.namespace(box) for box in running},
@@ -111,7 +111,8 @@ def broken(lab: Lab, host: Host) -> list[str]:
     made, places = promised(lab, host)
     assert any(promise.service and promise.reach for promise in made)
     return [
-        f"{each.promise}; reached: {each.reached}, seen: {each.seen}, expected: {each.expected}"
+        f"{each.promise}; reached: {each.reached}, source: {each.source_address},"
+        f" expected: {each.expected}"
         for each in try_out(made, places, 0.6)
         if not each.kept
     ]

@@ -1,4 +1,4 @@
-"""Fixtures: the three-tier lab, built once for each module that asks for it, and command lines typed on it."""
+"""Fixtures: the three-tier lab, built once for each module, and command lines on it."""
 
 from __future__ import annotations
 

@@ -61,14 +61,14 @@ def test_what_is_observed_is_what_is_expected(tiers: Site, typed: Typed) -> None
 
 
 CUTS: dict[str, Callable[[Thing], bool]] = {
-    "a cable's port": lambda thing: isinstance(thing, Veth),
+    "a veth pair": lambda thing: isinstance(thing, Veth),
     "an address": lambda thing: isinstance(thing, Address) and thing.ns != "",
     "a default route": lambda thing: isinstance(thing, Route) and thing.dst.prefixlen == 0,
     "a link that is up": lambda thing: isinstance(thing, Up) and thing.dev.startswith("br-"),
     "masquerading": lambda thing: (
         isinstance(thing, Rule) and "MASQUERADE" in thing.spec and "-s 172.18.0.0" in thing.spec
     ),
-    "a wall": lambda thing: (
+    "a drop rule": lambda thing: (
         isinstance(thing, Rule)
         and thing.chain == "PLUMB-INTERNAL"
         and thing.spec.startswith("! -s 172.20.")
@@ -120,8 +120,8 @@ def test_two_with_one_address_are_found(tiers: Site, typed: Typed) -> None:
 
     assert status == 1
     assert (
-        "api must reach database at 172.20.0.2 (both are on database-network): api answered instead (icmp)"
-        in lines
+        "api must reach database at 172.20.0.2 (both are on database-network):"
+        " api answered instead (icmp)" in lines
     )
     assert any(
         line.startswith("172.20.0.2 of database on database-network must be") and " and " in line
@@ -131,7 +131,7 @@ def test_two_with_one_address_are_found(tiers: Site, typed: Typed) -> None:
     assert [each["owner"] for each in found if each["verdict"] == "broken"] == ["database"]
 
 
-def test_silence_behind_an_unplugged_cable_is_not_shown(tiers: Site, typed: Typed) -> None:
+def test_silence_of_a_server_that_receives_nothing_is_not_shown(tiers: Site, typed: Typed) -> None:
     """That frontend does not reach database is promised.
 
     It is no evidence when database hears nothing at all.
@@ -300,7 +300,7 @@ def test_symbols_are_painted_one_by_one() -> None:
     assert text.splitlines()[1:] == ["a                  <->   <✗>", "b                  <●>   <->"]
 
 
-def test_a_hint_names_the_port_that_was_knocked_at() -> None:
+def test_a_hint_names_the_published_port() -> None:
     """So that it can be typed as it stands."""
     service = Service(8080, IPv4Address("172.20.0.2"), 80)
     promise = Promise(

@@ -1,4 +1,4 @@
-"""`plumb probe`: each kind of question on the real kernel, where the answer is yes and where it is no."""
+"""`plumb probe`: each kind of probe on the real kernel, answered and unanswered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.labs import Lab, sh
 from tests.probes.conftest import Site, Typed, objects
 
 
-def told(text: str) -> list[str]:
+def without_times(text: str) -> list[str]:
     """What was printed, without figures that differ from run to run."""
     return [re.sub(r"time=[0-9.]+ ms", "time=T", line) for line in text.splitlines()]
 
@@ -39,17 +39,17 @@ def test_a_ping_tells_who_saw_whom(tiers: Site, typed: Typed) -> None:
     """
     status, text = typed(tiers.lab, "probe api database")
 
-    assert (status, told(text)) == (
+    assert (status, without_times(text)) == (
         0,
         ["database   172.20.0.2/icmp   answered, time=T, ttl=64 (0 hops), seen as 172.20.0.3"],
     )
 
 
 def test_what_is_not_answered_is_told_and_where_it_got_to(tiers: Site, typed: Typed) -> None:
-    """One address of api's is behind a wall; exit status 1, and how to go on."""
+    """A drop rule protects one address of api's; exit status 1, and the next command to try."""
     status, text = typed(tiers.lab, "probe frontend api -W 0.2")
 
-    assert (status, told(text)) == (
+    assert (status, without_times(text)) == (
         1,
         [
             "api   172.19.0.2/icmp   answered, time=T, ttl=64 (0 hops), seen as 172.19.0.3",
@@ -66,7 +66,7 @@ def test_through_a_router_there_are_hops_and_nat_shows(tiers: Site, typed: Typed
     """
     status, text = typed(tiers.lab, "probe frontend 198.51.100.1 -c 3")
 
-    assert (status, told(text)) == (
+    assert (status, without_times(text)) == (
         0,
         ["198.51.100.1/icmp   3 of 3 answered, time=T on average, time=T at most, ttl=63 (1 hop)"],
     )
@@ -85,10 +85,13 @@ def test_nobody_listens_is_a_fact(tiers: Site, typed: Typed) -> None:
     assert [status for status, _ in refused] == [1, 1]
     assert "refused: nobody listens on 81/tcp of database, ttl=64" in refused[0][1]
     assert "refused, says 172.20.0.2: nobody listens on 81/udp of database" in refused[1][1]
-    assert [(status, *told(text)) for status, text in served] == [
+    assert [(status, *without_times(text)) for status, text in served] == [
         (
             0,
-            f"database   172.20.0.2:81/{kind}   answered, time=T, ttl=64 (0 hops), seen as 172.20.0.3",
+            (
+                f"database   172.20.0.2:81/{kind}   answered, time=T, ttl=64 (0 hops),"
+                " seen as 172.20.0.3"
+            ),
         )
         for kind in ("tcp", "udp")
     ]
@@ -115,7 +118,7 @@ def test_a_published_port_from_outside(tiers: Site, typed: Typed) -> None:
     status, text = typed(tiers.lab, "probe $LAN 192.0.2.10:8080 --listen")
     hung_up, words = typed(tiers.lab, "probe frontend 192.0.2.10:8080")
 
-    assert (status, told(text)) == (
+    assert (status, without_times(text)) == (
         0,
         ["192.0.2.10:8080/tcp   answered, time=T, ttl=63 (1 hop), seen as 192.0.2.1"],
     )
@@ -129,7 +132,10 @@ def test_a_name_is_asked_of_ones_own_resolver(tiers: Site, typed: Typed) -> None
     unknown, _ = typed(tiers.lab, "probe frontend database/dns -W 0.2")
     server, words = typed(tiers.lab, "probe frontend 127.0.0.11/dns -W 0.2")
 
-    assert (status, told(text)) == (0, ["api   by 127.0.0.11   172.19.0.2, answered, time=T"])
+    assert (status, without_times(text)) == (
+        0,
+        ["api   by 127.0.0.11   172.19.0.2, answered, time=T"],
+    )
     assert unknown == 1
     assert "127.0.0.11" in words
     assert server in (0, 1)  # it asks the host's server, which is not there
@@ -159,7 +165,7 @@ def test_who_claims_an_ipv6_address(lan: Lab, typed: Typed) -> None:
 def test_the_longest_packet(lan: Lab, typed: Typed) -> None:
     """What routers say of too long packets is believed.
 
-    Where they are silent the hole is found, and whom they still reach.
+    Where they are silent plumb finds the place of the loss.
     """
     with lan.host() as host:
         host.create_network("n1", subnet="172.20.0.0/24")
@@ -171,8 +177,8 @@ def test_the_longest_packet(lan: Lab, typed: Typed) -> None:
             silent = typed(lan, f"probe c1 {labs.INTERNET}/mtu -W 0.1")
         host.reset()
 
-    assert (plain[0], told(plain[1])) == (0, ["198.51.100.1/mtu   mtu=1500"])
-    assert (said[0], told(said[1])) == (
+    assert (plain[0], without_times(plain[1])) == (0, ["198.51.100.1/mtu   mtu=1500"])
+    assert (said[0], without_times(said[1])) == (
         0,
         ["198.51.100.1/mtu   mtu=1400, longer ones are too long, says 172.20.0.1"],
     )

@@ -15,7 +15,7 @@ from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.system import System
 from plumb.model.cnm import Attachment, Status
 from plumb.model.parse import BRIDGE, PREFIX
-from plumb.probes.promises.published_ports import Outlook, published
+from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import HOST, WORLD, Member, Promise, Protocol, promises
 from tests.labs import Lab
 
@@ -47,10 +47,10 @@ def members(host: Host) -> list[Member]:
 
 
 def of(
-    host: Host, source: str, target: str, protocol: Protocol = Protocol.TCP, **asked: object
+    host: Host, source: str, target: str, protocol: Protocol = Protocol.TCP, **options: object
 ) -> list[Promise]:
     """What is promised to one about another."""
-    made = promises(members(host), [INTERNET], own=[OWN], **asked)  # type: ignore[arg-type]  # the keywords are its own
+    made = promises(members(host), [INTERNET], own=[OWN], **options)  # type: ignore[arg-type]  # the keywords are its own
     return [
         each
         for each in made
@@ -64,7 +64,7 @@ def said(made: list[Promise]) -> list[tuple[str, bool]]:
 
 
 def test_two_networks_meet_by_nobody(host: Host) -> None:
-    """Each container of several networks is reached by the address of the network that one shares with it, and by no other."""
+    """A container of several networks is reached by its address on a shared network alone."""
     host.create_network("n1", subnet="172.20.0.0/24")
     host.create_network("n2", subnet="172.21.0.0/24")
     host.run("a", network="n1")
@@ -74,21 +74,21 @@ def test_two_networks_meet_by_nobody(host: Host) -> None:
 
 
 def test_one_sees_whom_nat_shows(host: Host) -> None:
-    """Within a network the asker itself, in the world an address of the host's, and the one that was asked for."""
+    """Within a network the source's own, in the world one of the host's, or the chosen one."""
     host.create_network("n1", subnet="172.20.0.0/24")
     host.create_network("n2", subnet="172.21.0.0/24", options={PREFIX + "host_ipv4": "192.0.2.200"})
     host.run("a", network="n1")
     host.run("b", network="n1")
     host.run("c", network="n2")
 
-    assert of(host, "a", "b")[0].seen == (ip_address("172.20.0.2"),)
-    assert of(host, HOST, "a")[0].seen == (ip_address("172.20.0.1"),)
-    assert of(host, "a", WORLD)[0].seen == (OWN.ip,)
-    assert of(host, "c", WORLD)[0].seen == (ip_address("192.0.2.200"),)
+    assert of(host, "a", "b")[0].source_addresses == (ip_address("172.20.0.2"),)
+    assert of(host, HOST, "a")[0].source_addresses == (ip_address("172.20.0.1"),)
+    assert of(host, "a", WORLD)[0].source_addresses == (OWN.ip,)
+    assert of(host, "c", WORLD)[0].source_addresses == (ip_address("192.0.2.200"),)
 
 
 def test_who_comes_into_an_unprotected_network_is_seen_as_the_bridge(host: Host) -> None:
-    """The asker's own network hides it on the way out, behind the address of the link that leads on; a routed one hides nobody."""
+    """The source's own network masquerades with the next link's address; a routed one does not."""
     host.create_network(
         "open", subnet="172.20.0.0/24", options={BRIDGE + "gateway_mode_ipv4": "nat-unprotected"}
     )
@@ -100,8 +100,8 @@ def test_who_comes_into_an_unprotected_network_is_seen_as_the_bridge(host: Host)
     host.run("b", network="n2")
     host.run("c", network="routed")
 
-    assert of(host, "b", "a")[0].seen == (ip_address("172.20.0.1"),)
-    assert of(host, "c", "a")[0].seen == (ip_address("172.22.0.2"),)
+    assert of(host, "b", "a")[0].source_addresses == (ip_address("172.20.0.1"),)
+    assert of(host, "c", "a")[0].source_addresses == (ip_address("172.22.0.2"),)
 
 
 def test_a_shared_stack_is_promised_what_its_owner_is(host: Host) -> None:
@@ -131,7 +131,7 @@ def test_on_no_network_there_is_no_way(host: Host) -> None:
     assert of(host, "a", "alone") == []
 
 
-def test_without_walls_only_neighbours_are_promised_anything(host: Host) -> None:
+def test_without_drop_rules_only_neighbours_are_promised_anything(host: Host) -> None:
     """On a host that writes no firewall rules, who else gets in is the administrator's to say."""
     host.create_network("n1", subnet="172.20.0.0/24")
     host.create_network("n2", subnet="172.21.0.0/24")
@@ -139,8 +139,10 @@ def test_without_walls_only_neighbours_are_promised_anything(host: Host) -> None
     host.run("b", network="n1")
     host.run("c", network="n2")
 
-    assert said(of(host, "a", "b", walls=frozenset())) == [("172.20.0.3", True)]
-    assert of(host, "a", "c", walls=frozenset()) == of(host, "a", WORLD, walls=frozenset()) == []
+    assert said(of(host, "a", "b", filtered=frozenset())) == [("172.20.0.3", True)]
+    assert (
+        of(host, "a", "c", filtered=frozenset()) == of(host, "a", WORLD, filtered=frozenset()) == []
+    )
 
 
 def test_links_are_promised_where_icc_is_off(lab: Lab) -> None:
@@ -182,7 +184,7 @@ def test_macvlan_and_the_host_are_strangers(lan_host: Host) -> None:
     assert said(of(lan_host, HOST, "a")) == [("192.0.2.51", False)]
     assert said(of(lan_host, "a", HOST)) == [("192.0.2.10", False)]
     assert said(of(lan_host, "c", "a")) == [("192.0.2.51", False)]
-    assert of(lan_host, "a", WORLD)[0].seen == (ip_address("192.0.2.51"),)
+    assert of(lan_host, "a", WORLD)[0].source_addresses == (ip_address("192.0.2.51"),)
 
 
 def test_private_macvlan_parts_its_containers(lan_host: Host) -> None:
@@ -217,11 +219,11 @@ def test_a_published_port_is_promised_to_other_networks_too(host: Host) -> None:
     host.run("inner", network="shut")
     made = {
         each.source: each
-        for each in published(members(host), Outlook([OWN.ip]))
+        for each in published(members(host), PublishingHost([OWN.ip]))
         if each.address == OWN.ip
     }
 
     assert made["other"].reach
-    assert made["other"].seen == (ip_address("172.20.0.1"),)
-    assert made["web"].seen == (ip_address("172.20.0.1"),)
+    assert made["other"].source_addresses == (ip_address("172.20.0.1"),)
+    assert made["web"].source_addresses == (ip_address("172.20.0.1"),)
     assert not made["inner"].reach

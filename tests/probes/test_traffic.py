@@ -1,4 +1,4 @@
-"""Real traffic: who answers must be who was promised, whom it sees is told, and silence is worth what stands beside it."""
+"""Real traffic: the promised target answers with the source address, and silence needs controls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.probes.promises.promise import OWN, Promise, Protocol, Service
 from plumb.probes.promises.reachability import HOST
 from plumb.probes.promises.verdicts import Observation, Verdict
-from plumb.probes.traffic.observe import in_crowds, try_out
+from plumb.probes.traffic.observe import in_parts, try_out
 from tests import cases, labs
 from tests.labs import sh
 from tests.probes.conftest import Site
@@ -61,10 +61,12 @@ def test_an_answer_says_whom_it_saw(pair: Site, address: IPAddress) -> None:
     """By ping, TCP and UDP, of IPv4 and IPv6: a container sees its neighbour itself."""
     own = A if address.version == 4 else ip_address("fd00:20::2")
     outcomes = try_out(
-        [replace(each, seen=(own,)) for each in all_of("c1", "c2", address)], places(pair), 0.5
+        [replace(each, source_addresses=(own,)) for each in all_of("c1", "c2", address)],
+        places(pair),
+        0.5,
     )
 
-    assert [(each.kept, each.seen) for each in outcomes] == [(True, str(own))] * 3
+    assert [(each.kept, each.source_address) for each in outcomes] == [(True, str(own))] * 3
 
 
 def test_another_host_with_the_same_address_does_not_pass(pair: Site) -> None:
@@ -76,7 +78,7 @@ def test_another_host_with_the_same_address_does_not_pass(pair: Site) -> None:
     assert outcomes[0].observed == "c1 answered instead"
 
 
-def test_silence_is_not_shown_where_the_cable_is_unplugged(pair: Site) -> None:
+def test_silence_of_a_client_without_answers_is_not_shown(pair: Site) -> None:
     """What c1 is not to reach, it does not reach; but c1 reaches nobody at all."""
     nobody = Promise("c1", HOST, ip_address("192.0.2.10"), Protocol.UDP, False, "it is tried")
     beside = [*all_of("c1", "c2", B), *all_of("c2", HOST, ip_address("192.0.2.10"))]
@@ -98,13 +100,13 @@ def test_silence_is_not_shown_where_the_cable_is_unplugged(pair: Site) -> None:
 
 
 def test_silence_is_shown_beside_an_answer(pair: Site) -> None:
-    """With a wall for UDP alone, ping and TCP show that somebody is there on both sides."""
+    """With a drop rule for UDP alone, ping and TCP show that both ends work."""
     sh("iptables -I INPUT -p udp -s 172.20.0.2 -j DROP")
-    asked = [
-        Promise("c1", HOST, BRIDGE, protocol, protocol is not Protocol.UDP, "there is a wall")
+    promised = [
+        Promise("c1", HOST, BRIDGE, protocol, protocol is not Protocol.UDP, "a rule drops it")
         for protocol in Protocol
     ]
-    outcomes = try_out([*asked, *all_of("c2", HOST, BRIDGE)], places(pair), 0.5)
+    outcomes = try_out([*promised, *all_of("c2", HOST, BRIDGE)], places(pair), 0.5)
     sh("iptables -D INPUT 1")
 
     assert [each.verdict for each in outcomes] == [Verdict.KEPT] * 6
@@ -113,7 +115,8 @@ def test_silence_is_shown_beside_an_answer(pair: Site) -> None:
 def test_what_the_firewall_says_is_told(pair: Site) -> None:
     """A packet that is rejected is told so, and by whom; one that is dropped is not."""
     sh(
-        "iptables -I INPUT -s 172.20.0.2 -p tcp -j REJECT; iptables -I INPUT -s 172.20.0.2 -p udp -j REJECT; "
+        "iptables -I INPUT -s 172.20.0.2 -p tcp -j REJECT; "
+        "iptables -I INPUT -s 172.20.0.2 -p udp -j REJECT; "
         "iptables -I INPUT -s 172.20.0.2 -p icmp -j REJECT --reject-with icmp-host-prohibited"
     )
     outcomes = try_out(all_of("c1", HOST, BRIDGE, reach=False), places(pair), 0.5)
@@ -131,7 +134,7 @@ def test_a_server_of_its_own_may_have_the_port(pair: Site) -> None:
     A connection that stands is an answer, a datagram proves nothing.
     """
     service = Service(80, B, 80)
-    asked = [
+    promised = [
         Promise("c1", "c2", B, protocol, True, "it is tried", service, OWN)
         for protocol in (Protocol.TCP, Protocol.UDP)
     ]
@@ -143,7 +146,7 @@ def test_a_server_of_its_own_may_have_the_port(pair: Site) -> None:
         stream.bind((str(B), 80))
         stream.listen()
         datagrams.bind((str(B), 80))
-        outcomes = try_out(asked, places(pair), 0.4)
+        outcomes = try_out(promised, places(pair), 0.4)
 
     assert [each.verdict for each in outcomes] == [Verdict.KEPT, Verdict.NOT_SHOWN]
 
@@ -159,10 +162,10 @@ def test_where_nobody_can_listen_nothing_is_reached(pair: Site) -> None:
     assert (outcome.verdict, outcome.said) == (Verdict.BROKEN, "cannot listen there: no route")
 
 
-def test_a_crowd_asks_in_parts() -> None:
+def test_many_members_send_in_parts() -> None:
     """The kernel's table of neighbours holds a thousand.
 
-    So no part is between more than twice sixteen.
+    So no part is between more than two groups of sixteen.
     """
     names = [f"c{number}" for number in range(50)]
     every = [
@@ -171,7 +174,7 @@ def test_a_crowd_asks_in_parts() -> None:
         for b in names
         if a != b
     ]
-    parts = list(in_crowds(every))
+    parts = list(in_parts(every))
 
     assert sum(map(len, parts)) == len(every)
     assert (
@@ -184,7 +187,7 @@ def test_a_crowd_asks_in_parts() -> None:
     assert (
         len(
             list(
-                in_crowds(
+                in_parts(
                     [
                         each
                         for each in every

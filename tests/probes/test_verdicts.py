@@ -1,7 +1,4 @@
-"""What silence is worth.
-
-Nothing, unless who is silent has been heard, and who listens has heard somebody.
-"""
+"""Worth of silence: none, unless the server has answered, and the client has got an answer."""
 
 from __future__ import annotations
 
@@ -28,12 +25,12 @@ def tried(silent: Promise, *others: tuple[Promise, bool]) -> Observation:
 
 
 def test_silence_counts_beside_answers() -> None:
-    """Who asks was answered by somebody, and who is asked answered somebody."""
+    """The client got an answer from another server, and the server answered another client."""
     assert tried(NOT_B, (C_TO_B, True), (A_TO_C, True)).verdict is Verdict.KEPT
 
 
 def test_who_hears_nobody_proves_nothing() -> None:
-    """A cable that is not plugged in keeps every promise of silence."""
+    """A veth pair that is down keeps every promise of silence."""
     outcome = tried(NOT_B, (C_TO_B, True), (A_TO_C, False))
 
     assert outcome.verdict is Verdict.NOT_SHOWN
@@ -57,7 +54,7 @@ def test_an_answer_that_must_not_come_needs_no_company() -> None:
 
 
 def test_those_of_whom_only_silence_is_promised_ask_themselves() -> None:
-    """So at least their stacks and ears are known to work; the others have better company."""
+    """So their stacks and listeners are known to work; the others have answers as controls."""
     alone = controls([NOT_B], PLACES, lambda name, address: A)
 
     assert [(each.source, each.target, each.address) for each in alone] == [
@@ -71,14 +68,17 @@ def test_whom_one_sees_is_a_part_of_the_promise() -> None:
     """An answer to somebody else than it was promised is none."""
     promise = Promise("a", "b", B, Protocol.UDP, True, "they are together", None, (A,))
 
-    assert Observation(promise, reached=True, seen=str(A)).verdict is Verdict.KEPT
-    assert Observation(promise, reached=True, seen=str(C)).verdict is Verdict.BROKEN
-    assert Observation(promise, reached=True, seen=str(C)).observed == f"reached, seen as {C}"
+    assert Observation(promise, reached=True, source_address=str(A)).verdict is Verdict.KEPT
+    assert Observation(promise, reached=True, source_address=str(C)).verdict is Verdict.BROKEN
+    assert (
+        Observation(promise, reached=True, source_address=str(C)).observed
+        == f"reached, seen as {C}"
+    )
 
 
 def test_as_oneself_means_whatever_address_one_had() -> None:
     """The world's own address is in no intent."""
     promise = Promise("a", "b", B, Protocol.UDP, True, "it is routed", None, OWN)
 
-    assert Observation(promise, reached=True, own=str(A), seen=str(A)).kept
-    assert not Observation(promise, reached=True, own=str(A), seen=str(C)).kept
+    assert Observation(promise, reached=True, own=str(A), source_address=str(A)).kept
+    assert not Observation(promise, reached=True, own=str(A), source_address=str(C)).kept

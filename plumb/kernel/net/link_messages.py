@@ -138,7 +138,7 @@ def add_vlan(thing: Vlan, descriptor: NetnsFd) -> list[Message]:
 
 
 def info(kind: str, *data: tuple[str, object]) -> tuple[str, object]:
-    """What kind of link, and what only links of that kind have."""
+    """The attribute IFLA_LINKINFO: a link's kind, and the attributes of that kind."""
     more = [("IFLA_INFO_DATA", {"attrs": list(data)})] if data else []
     return "IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), *more]}
 
@@ -168,9 +168,9 @@ def add_link_on_parent(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
 
 
 def settling(thing: OnParent) -> list[Message]:
-    """What remains to be done from within its sandbox: its name.
+    """Messages from within the sandbox: the link's name.
 
-    And the MAC of a passthru link, which is born with its parent's.
+    And the MAC of a passthru link, which the kernel creates with its parent's.
     """
     body = link(
         thing.name,

@@ -1,10 +1,10 @@
-"""Packets: questions on the wire itself, and what is seen there, made and read with scapy.
+"""Packets: frames that scapy makes and reads: address requests, and captures on a link.
 
-neighbours      who on this segment claims an address, and with which MACs (ARP, neighbour discovery)
-encapsulation   how a packet is wrapped where it passes a link: VLAN tags, VXLAN, ESP
+neighbours      the MACs that claim an address on a segment (ARP, neighbour discovery)
+encapsulation   the encapsulation of a packet on a link: VLAN tags, VXLAN, ESP
 
-scapy keeps the interfaces and routes of the namespace in which it was first asked for them; so it
-only makes and reads packets here, with every address given, and the sockets are our own.
+scapy caches the interfaces and routes of the namespace in which it first reads them. So scapy only
+makes and reads packets here, with every address given; plumb opens the sockets itself.
 """
 
 from plumb.probes.packets.neighbours import claims, who_has

@@ -1,8 +1,11 @@
-"""How a packet is wrapped where it passes a link.
+"""Encapsulation of packets on a link.
 
-802.1Q    a tag of four bytes in the Ethernet header, with the number of a VLAN; the kernel takes it off and tells it beside the frame
-VXLAN     (RFC 7348) the whole frame in a UDP datagram between two hosts, with the number of a network
-ESP       (RFC 4303) encrypted, between two hosts; all that can be read is the SPI, the number of the agreement on the keys
+802.1Q    a tag of four bytes in the Ethernet header, with the VLAN's number; the kernel strips it
+          and passes it beside the frame (PACKET_AUXDATA)
+VXLAN     (RFC 7348) the whole frame in a UDP datagram between two hosts, with the network's number
+          (VNI)
+ESP       (RFC 4303) encrypted, between two hosts; only the SPI can be read, the number of the
+          security association, which holds the keys
 """
 
 from __future__ import annotations
@@ -26,14 +29,14 @@ SOL_PACKET, AUXDATA = 263, 8
 
 
 @dataclass(frozen=True)
-class Wrapped:
-    """A packet as it is on a link.
+class EncapsulatedPacket:
+    """A packet as a link carries it.
 
     Attributes:
         vlans: the VLAN tags, the outer first.
-        src, dst: of the outer IP header; empty where there is none.
-        vni: VXLAN's network; None where it is not wrapped so.
-        spi: ESP's; None likewise.
+        src, dst: addresses of the outer IP header.
+        vni: VXLAN's network number; None without VXLAN.
+        spi: the number of ESP's security association; None without ESP.
         inside: the innermost IP header that can be read: source, destination, protocol number.
     """
 
@@ -45,7 +48,7 @@ class Wrapped:
     inside: tuple[str, str, int] | None = None
 
     def __str__(self) -> str:
-        """In words: "VLAN 10, VXLAN 4097 of 10.9.0.2 > 10.9.0.3, 192.0.2.51 > 192.0.2.52"."""
+        """Text form: "VLAN 10, VXLAN 4097 of 10.9.0.2 > 10.9.0.3, 192.0.2.51 > 192.0.2.52"."""
         words = [f"VLAN {number}" for number in self.vlans]
         if self.vni is not None:
             words.append(f"VXLAN {self.vni} of {self.src} > {self.dst}")
@@ -56,8 +59,8 @@ class Wrapped:
         return ", ".join(words)
 
 
-def wrapping(frame: bytes) -> Wrapped | None:
-    """How a frame from its Ethernet header on is wrapped; None where it is no packet of IP's."""
+def parse_frame(frame: bytes) -> EncapsulatedPacket | None:
+    """Read the encapsulation of an Ethernet frame; None if it carries no IP packet."""
     packet: Any = Ether(frame)
     vlans = tuple(layer.vlan for layer in _layers(packet) if isinstance(layer, Dot1Q | Dot1AD))
     outer = next((layer for layer in _layers(packet) if isinstance(layer, IP | IPv6)), None)
@@ -76,7 +79,7 @@ def wrapping(frame: bytes) -> Wrapped | None:
         if inner is None
         else (inner.src, inner.dst, inner.proto if isinstance(inner, IP) else inner.nh)
     )
-    return Wrapped(vlans, outer.src, outer.dst, vni, spi, inside)
+    return EncapsulatedPacket(vlans, outer.src, outer.dst, vni, spi, inside)
 
 
 def _layers(packet: Any) -> Iterator[Any]:
@@ -86,11 +89,11 @@ def _layers(packet: Any) -> Iterator[Any]:
 
 
 class Tap:
-    """A link that is listened to, for the length of a with block.
+    """A packet socket that captures on a link, until the with block ends.
 
     Args:
         ns: the namespace's file, "" for the host's own.
-        dev: the link.
+        dev: the link's name.
     """
 
     def __init__(self, ns: str, dev: str) -> None:
@@ -105,9 +108,9 @@ class Tap:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def seen(self, seconds: float = 0.0) -> list[Wrapped]:
-        """What passes until so many seconds have gone, and what has passed before."""
-        found: list[Wrapped] = []
+    def packets(self, seconds: float = 0.0) -> list[EncapsulatedPacket]:
+        """Packets since the socket was opened, and those of so many seconds more."""
+        found: list[EncapsulatedPacket] = []
         deadline = time.monotonic() + seconds
         while True:
             self.socket.settimeout(max(deadline - time.monotonic(), 0.0001))
@@ -115,8 +118,8 @@ class Tap:
                 frame, ancillary, *_ = self.socket.recvmsg(1 << 16, 256)
             except TimeoutError:
                 return found
-            for level, what, data in ancillary:
-                if (level, what) == (SOL_PACKET, AUXDATA):
+            for level, kind, data in ancillary:
+                if (level, kind) == (SOL_PACKET, AUXDATA):
                     frame = with_vlan_tag(frame, data)
-            if (wrapped := wrapping(frame)) is not None:
-                found.append(wrapped)
+            if (packet := parse_frame(frame)) is not None:
+                found.append(packet)

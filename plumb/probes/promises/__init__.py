@@ -1,11 +1,11 @@
-"""Promises: who must reach whom and who must not, from the intent alone.
+"""Promises: the reachability that the intent requires or excludes.
 
-promise               a promise, who it is about and what is promised (values)
+promise               a promise, its two ends and its content (values)
 reachability          all promises between containers, the host and the world
-published_ports       who reaches a published port, from where, and whom the container sees
-lan_drivers           what macvlan and ipvlan promise
-shared_netns          what sharing a network stack means
-dns_names             what containers' questions for names must bring, and real questions for them
+published_ports       clients that reach a published port, and the address the container observes
+lan_drivers           promises of macvlan and ipvlan
+shared_netns          promises of containers that share a network stack
+dns_names             answers that containers must get for names, and real queries for them
 duplicate_addresses   each address belongs to one interface alone
-verdicts              what real traffic says of a promise, and what silence is worth
+verdicts              the verdict of real traffic on a promise, and the worth of silence
 """

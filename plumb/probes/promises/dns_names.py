@@ -1,11 +1,12 @@
-"""Naming: what a container's questions for names must bring, said from the intent alone, and tried with real questions.
+"""DNS answers that containers must get, from the intent alone, and real queries for them.
 
-    on a network that users made      every name of everybody there means their addresses on that network
-    "NAME.NETWORK"                    means the same, whatever comes first elsewhere
-    on several networks               the one that leads outside first is searched first; what it knows is the answer, and all of it
-    on other networks, or the default one    a name there means nothing
+    on a user-defined network         each name of a member there: its addresses on that network
+    "NAME.NETWORK"                    the same addresses, independent of the order of networks
+    on several networks               the embedded DNS server searches them in gateway order; the
+                                      first network that has the name gives the whole answer
+    of other networks, or the default one    no answer for the name
 
-Questions go to 127.0.0.11, by UDP and by TCP, out of the containers' own namespaces.
+Queries go to 127.0.0.11, by UDP and by TCP, from the containers' own namespaces.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SERVER = ("127.0.0.11", 53)
 
 
 class QueryType(StrEnum):
-    """What is asked for."""
+    """Query types: the record types that plumb asks for."""
 
     A = "A"
     AAAA = "AAAA"
@@ -48,12 +49,12 @@ class QueryType(StrEnum):
 
 @dataclass(frozen=True)
 class NamePromise:
-    """A name means these addresses to a container.
+    """Addresses that a container must get for a name.
 
-    None: it means nothing, or has none of that family.
+    None at all: the name has none of that family, or must not resolve.
 
     Attributes:
-        source: who asks: a container's name.
+        source: the name of the container that sends the query.
         protocol: Protocol.UDP or Protocol.TCP.
     """
 
@@ -66,16 +67,19 @@ class NamePromise:
 
     def __str__(self) -> str:
         means = " ".join(sorted(map(str, self.means))) or "nothing"
-        return f"to {self.source}, {self.name} {self.kind} by {self.protocol} means {means}: {self.why}"
+        return (
+            f"to {self.source}, {self.name} {self.kind} by {self.protocol}"
+            f" means {means}: {self.why}"
+        )
 
 
 @dataclass
 class NameOutcome:
-    """A promise, and what was answered.
+    """A promise, and the answer that came.
 
     Attributes:
-        answered: whether an answer came that says yes or no.
-        found: the addresses.
+        answered: a positive or negative answer came.
+        found: the addresses in it.
     """
 
     promise: NamePromise
@@ -84,14 +88,14 @@ class NameOutcome:
 
     @property
     def kept(self) -> bool:
-        """Whether it was kept."""
+        """True if the answer holds exactly the promised addresses."""
         return self.found == self.promise.means and (self.answered or not self.promise.means)
 
 
 def name_promises(members: Sequence[Member]) -> list[NamePromise]:
-    """All that is promised to these running containers about each other's names."""
-    tables = {
-        net.id: _known(net, members)
+    """Promises to these running containers about each other's names."""
+    zones = {
+        net.id: _zone(net, members)
         for net in {net.id: net for _, ends in members for _, net in ends}.values()
     }
     return [
@@ -104,7 +108,7 @@ def name_promises(members: Sequence[Member]) -> list[NamePromise]:
             why,
         )
         for box, ends in members
-        for name, means, why in _meanings(ends, members, tables)
+        for name, means, why in _meanings(ends, members, zones)
         for kind in QueryType
         for protocol in (Protocol.UDP, Protocol.TCP)
     ]
@@ -113,17 +117,17 @@ def name_promises(members: Sequence[Member]) -> list[NamePromise]:
 def _meanings(
     ends: list[tuple[Endpoint, Network]],
     members: Sequence[Member],
-    tables: Mapping[str, Mapping[str, list[IPAddress]]],
+    zones: Mapping[str, Mapping[str, list[IPAddress]]],
 ) -> Iterator[tuple[str, list[IPAddress], str]]:
-    """Names, what they mean to a container with these endpoints, and why."""
+    """Names, their addresses for a container with these endpoints, and the reasons."""
     mine = [net for _, net in gateway_order(ends) if not net.predefined]
     if not mine:
-        return  # no server answers there
-    known = {name: net for net in reversed(mine) for name in tables[net.id]}
+        return  # the default network has no embedded DNS server
+    known = {name: net for net in reversed(mine) for name in zones[net.id]}
     for name, net in known.items():
-        yield name, tables[net.id][name], f"it is known on {net.name}"
+        yield name, zones[net.id][name], f"it is known on {net.name}"
     for net in mine:
-        for name, means in tables[net.id].items():
+        for name, means in zones[net.id].items():
             yield f"{name}.{net.name}", means, f"it is known on {net.name}"
     for other, theirs in members:
         if other.name not in known:
@@ -136,10 +140,10 @@ def _meanings(
             )
 
 
-def _known(net: Network, members: Sequence[Member]) -> dict[str, list[IPAddress]]:
-    """The names on a network, in the words of who chose them.
+def _zone(net: Network, members: Sequence[Member]) -> dict[str, list[IPAddress]]:
+    """Names on a network with their addresses.
 
-    The container's name, its host name if one was given, its aliases.
+    A container has its name, its short id, its aliases, and its host name if one was given.
     """
     found: dict[str, list[IPAddress]] = {}
     for box, ends in members:
@@ -161,22 +165,22 @@ def _known(net: Network, members: Sequence[Member]) -> dict[str, list[IPAddress]
 
 
 @dataclass
-class _Question:
+class _Query:
     outcome: NameOutcome
     socket: socket.socket
     message: dns.message.Message
     unsent: bytes
-    heard: bytes = b""
+    received: bytes = b""
 
 
 def ask(
     promises: Sequence[NamePromise], places: Mapping[str, str], seconds: float = 1.0
 ) -> list[NameOutcome]:
-    """Ask for all that is promised, all at once.
+    """Send a query for each promise, all at once.
 
     Args:
         places: the namespace file of each container.
-        seconds: how long to wait for answers.
+        seconds: the time to wait for answers.
     """
     outcomes = [NameOutcome(promise) for promise in promises]
     with ExitStack() as stack, selectors.DefaultSelector() as watch:
@@ -185,7 +189,7 @@ def ask(
         deadline = time.monotonic() + seconds
         while watch.get_map() and (left := deadline - time.monotonic()) > 0:
             for key, _ in watch.select(left):
-                _turn(key.data, watch)
+                _advance(key.data, watch)
     return outcomes
 
 
@@ -202,51 +206,51 @@ def _send(
     wire = message.to_wire()
     client.setblocking(False)
     if client.connect_ex(SERVER) in (0, errno.EINPROGRESS):
-        question = _Question(
+        query = _Query(
             outcome, client, message, struct.pack("!H", len(wire)) + wire if stream else wire
         )
-        watch.register(client, selectors.EVENT_WRITE, question)
+        watch.register(client, selectors.EVENT_WRITE, query)
 
 
-def _turn(question: _Question, watch: selectors.BaseSelector) -> None:
-    """Ask, where the connection stands by now, or hear what came.
+def _advance(query: _Query, watch: selectors.BaseSelector) -> None:
+    """Send a query once its socket is connected, or receive the answer.
 
-    Who has been answered or refused is waited for no more.
+    A query that was answered or refused is not watched any more.
     """
     try:
-        if question.unsent:
-            question.socket.send(question.unsent)
-            question.unsent = b""
-            watch.modify(question.socket, selectors.EVENT_READ, question)
-        elif _hear(question):
-            watch.unregister(question.socket)
+        if query.unsent:
+            query.socket.send(query.unsent)
+            query.unsent = b""
+            watch.modify(query.socket, selectors.EVENT_READ, query)
+        elif _receive(query):
+            watch.unregister(query.socket)
     except OSError:
-        watch.unregister(question.socket)
+        watch.unregister(query.socket)
 
 
-def _hear(question: _Question) -> bool:
-    """Take what came; whether nothing more is to be waited for.
+def _receive(query: _Query) -> bool:
+    """Receive a part of an answer; True once the answer is complete.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: no server listens there.
     """
-    stream = question.outcome.promise.protocol is Protocol.TCP
-    data = question.socket.recv(1 << 16)
-    question.heard += data
-    wire = question.heard[2:] if stream else question.heard
+    stream = query.outcome.promise.protocol is Protocol.TCP
+    data = query.socket.recv(1 << 16)
+    query.received += data
+    wire = query.received[2:] if stream else query.received
     if (
         stream
         and data
-        and (len(question.heard) < 2 or len(wire) < struct.unpack("!H", question.heard[:2])[0])
+        and (len(query.received) < 2 or len(wire) < struct.unpack("!H", query.received[:2])[0])
     ):
         return False
     try:
         answer = dns.message.from_wire(wire)
     except dns.exception.DNSException:
         return True
-    if question.message.is_response(answer):
-        question.outcome.answered = True
-        question.outcome.found = {
+    if query.message.is_response(answer):
+        query.outcome.answered = True
+        query.outcome.found = {
             ip
             for each in answer.answer
             if each.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)

@@ -1,9 +1,9 @@
-"""Owners: that every address of a network belongs to one interface alone.
+"""Duplicate addresses: each address of a network must belong to one interface alone.
 
-The promise is the intent's: an endpoint has this address, and this MAC. Whether anybody else on the
-segment claims the address as well, a container that has been given it by hand, a second host on the
-LAN, is asked on the wire (ARP, neighbour discovery); no traffic tells, because it gets to now one
-of the two, now the other.
+The intent gives an endpoint its address and MAC. Another interface of the segment may claim the
+address as well: a container's, added by hand, or one of a second host on the LAN. plumb finds it by
+ARP and neighbour discovery; other traffic does not show it, since packets reach now one of the two,
+now the other.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from plumb.probes.promises.promise import HOST, Member
 
 @dataclass(frozen=True)
 class Claim:
-    """An address of an endpoint, and where its segment is asked whose it is.
+    """An address of an endpoint, and the link that requests it on the segment.
 
     Attributes:
-        owner: the container's name; mac: its interface's, empty where that is the parent's
-        (ipvlan).
-        asker: who asks; dev: on which link.
+        owner: the container's name.
+        mac: its interface's; empty where that is the parent's (ipvlan).
+        requester: the name of the namespace that sends the requests.
+        dev: its link to the segment.
     """
 
     owner: str
     network: str
     address: IPAddress
     mac: str
-    asker: str
+    requester: str
     dev: str
 
 
@@ -43,19 +44,19 @@ class Claimed:
 
     @property
     def kept(self) -> bool:
-        """Whether the owner claims it, and nobody else."""
+        """True if the owner claims the address, and no other interface does."""
         return len(self.found) == 1 and self.claim.mac in ("", self.found[0])
 
     @property
     def observed(self) -> str:
-        """What was found, in words."""
+        """The MACs found, as text."""
         return f"claimed by {' and '.join(self.found)}" if self.found else "nobody claims it"
 
 
 def claims_of(members: Sequence[Member]) -> list[Claim]:
-    """What is to be asked about these containers.
+    """Claims of these containers' addresses.
 
-    On bridge networks by the host, on others by a container beside.
+    The host sends the requests on bridge networks, another container of the network on others.
     """
     every = [(box.name, end, net) for box, ends in members for end, net in ends if not net.layer3]
     return [claim for name, end, net in every for claim in _of(name, end, net, every)]
@@ -65,9 +66,9 @@ def _of(
     name: str, end: Endpoint, net: Network, every: Sequence[tuple[str, Endpoint, Network]]
 ) -> Iterator[Claim]:
     if net.bridge_in_host:
-        asker, dev = HOST, net.link
+        requester, dev = HOST, net.link
     else:
-        asker, dev = next(
+        requester, dev = next(
             (
                 (other, their.ifname)
                 for other, their, on in every
@@ -75,16 +76,16 @@ def _of(
             ),
             ("", ""),
         )
-    for ip in end.ips if asker else ():
-        yield Claim(name, net.name, ip.ip, end.mac, asker, dev)
+    for ip in end.ips if requester else ():
+        yield Claim(name, net.name, ip.ip, end.mac, requester, dev)
 
 
 def look(wanted: Sequence[Claim], places: Mapping[str, str], seconds: float = 0.3) -> list[Claimed]:
-    """Ask for all of them, segment by segment.
+    """Request all these addresses, segment by segment.
 
     Args:
         places: the namespace file of each name.
-        seconds: how long to wait for a second answer.
+        seconds: the time to wait for a second reply.
     """
     if not wanted:
         return []
@@ -92,10 +93,10 @@ def look(wanted: Sequence[Claim], places: Mapping[str, str], seconds: float = 0.
 
     segments: dict[tuple[str, str], list[IPAddress]] = {}
     for claim in wanted:
-        segments.setdefault((places[claim.asker], claim.dev), []).append(claim.address)
+        segments.setdefault((places[claim.requester], claim.dev), []).append(claim.address)
     found = claims_on(
         [Segment(ns, dev, tuple(ips)) for (ns, dev), ips in segments.items()], seconds
     )
     return [
-        Claimed(claim, found[places[claim.asker], claim.dev][claim.address]) for claim in wanted
+        Claimed(claim, found[places[claim.requester], claim.dev][claim.address]) for claim in wanted
     ]

@@ -1,4 +1,4 @@
-"""Promises as values: who, whom, where, by what; and who they are about."""
+"""Promises as values: source, target, address, protocol; and the members they are about."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from plumb.model.observations import HOST_LABEL
 
 Member = tuple[Sandbox, list[tuple[Endpoint, Network]]]
 """A running container with its endpoints and their networks."""
-Seen = tuple[IPAddress, ...] | None
-"""Whom the one that is asked must see: one of these; OWN; None: nothing is promised of that."""
-OWN: Seen = ()
-"""The asker's own address, whichever it asks from."""
-Verdict = tuple[bool, str, Seen]
-"""Whether somebody is reached, why, and as whom."""
+SourceAddresses = tuple[IPAddress, ...] | None
+"""Source addresses, one of which the target must observe; OWN; None: none is promised."""
+OWN: SourceAddresses = ()
+"""The source's own address, whichever it sends from."""
+Verdict = tuple[bool, str, SourceAddresses]
+"""A promise's content: reached or not, the reason, the source addresses."""
 HOST, WORLD = HOST_LABEL, "(world)"
 
 
 class Protocol(StrEnum):
-    """What is tried."""
+    """Protocol of a trial."""
 
     ICMP = "icmp"
     TCP = "tcp"
@@ -30,11 +30,11 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True)
 class Service:
-    """What is behind a published port.
+    """The container's own end of a published port.
 
     Attributes:
-        port: the port that is knocked at.
-        ip, own_port: where the container itself listens.
+        port: the port that the client connects to.
+        ip, own_port: the address and port at which the container itself listens.
     """
 
     port: int
@@ -48,10 +48,10 @@ class Promise:
 
     Attributes:
         source, target: a container's name, HOST or WORLD.
-        reach: whether it must.
+        reach: True if it must.
         why: the reason, in a sentence.
-        service: what answers, where that is not any port of that very address.
-        seen: whom the target must see.
+        service: the service that answers; None: any port of that very address.
+        source_addresses: those of which the target must observe one.
     """
 
     source: str
@@ -61,10 +61,15 @@ class Promise:
     reach: bool
     why: str
     service: Service | None = None
-    seen: Seen = None
+    source_addresses: SourceAddresses = None
 
     def __str__(self) -> str:
         verb = "reaches" if self.reach else "must not reach"
         port = f" port {self.service.port}" if self.service else ""
-        seen = " as " + " or ".join(map(str, self.seen)) if self.seen else ""
-        return f"{self.source} {verb} {self.target} {self.address}{port} by {self.protocol}{seen}: {self.why}"
+        sources = (
+            " as " + " or ".join(map(str, self.source_addresses)) if self.source_addresses else ""
+        )
+        return (
+            f"{self.source} {verb} {self.target} {self.address}{port}"
+            f" by {self.protocol}{sources}: {self.why}"
+        )

@@ -1,16 +1,20 @@
-"""Promises of published ports: who reaches them, from where, and whom the container sees.
+"""Promises of published ports: their clients, and the source address that the container observes.
 
-    a client outside, by the host's address       DNAT: the container sees the client itself
-    the host, by its own address                  DNAT too: it sees that address (without the proxy: the bridge's)
-    the host, by 127.0.0.1 or ::1                 the proxy: it sees the bridge's address
-    a container beside it, by the host's address  the proxy: the bridge's address (without: the container; itself as the bridge)
-    one of another network, by the host's address DNAT, and NAT of its own network: it sees the bridge's address
-    one without a way out                         nobody: it does not even reach the host's address
-    any IPv6 client, of an IPv4 container         the proxy: the bridge's IPv4 address
-    a client outside, of a port on 127.0.0.1      nobody, even if it routes 127.0.0.0/8 at this host
+    client                                         leads there: source address observed
+    outside, by the host's address                 DNAT: the client's own
+    the host, by its own address                   DNAT: that address (without the proxy: the
+                                                   bridge's)
+    the host, by 127.0.0.1 or ::1                  the proxy: the bridge's
+    a container beside it, by the host's address   the proxy: the bridge's (without the proxy, DNAT:
+                                                   the client's own; the bridge's for itself)
+    one of another network, by the host's address  DNAT, masquerade of its network: the bridge's
+    one without a default route                    not reached, no more than the host's address
+    any IPv6 client, of an IPv4 container          the proxy: the bridge's IPv4 address
+    outside, of a port on 127.0.0.1                not reached, even if the client routes
+                                                   127.0.0.0/8 to this host
 
-Whom the container sees tells DNAT from proxy: a port that lost its DNAT rule still answers, but not
-to whom it should.
+The source address shows whether DNAT or the proxy leads to the container: a port that lost its DNAT
+rule still answers, through the proxy, and the container observes the bridge's address.
 """
 
 from __future__ import annotations
@@ -23,19 +27,28 @@ from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.gateways import gateway_of
 from plumb.model.port_mapping import clash
 from plumb.model.ports import Port
-from plumb.probes.promises.promise import HOST, OWN, WORLD, Member, Promise, Protocol, Seen, Service
-from plumb.probes.promises.reachability import hidden, hidden_by
+from plumb.probes.promises.promise import (
+    HOST,
+    OWN,
+    WORLD,
+    Member,
+    Promise,
+    Protocol,
+    Service,
+    SourceAddresses,
+)
+from plumb.probes.promises.reachability import masquerade_addresses, masquerades
 from plumb.probes.promises.shared_netns import with_sharers
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What else decides who reaches a published port.
+class PublishingHost:
+    """The host's part in the promises of published ports.
 
     Attributes:
         addresses: the host's own addresses by which the world reaches it.
-        proxy: the user-land proxy is there.
-        firewall: the families with firewall rules.
+        proxy: the user-land proxy serves the ports.
+        firewall: the address families with firewall rules.
     """
 
     addresses: Sequence[IPAddress]
@@ -43,8 +56,8 @@ class Outlook:
     firewall: frozenset[int] = frozenset({4, 6})
 
 
-def published(members: Sequence[Member], outlook: Outlook) -> list[Promise]:
-    """All that is promised about the published ports of these containers."""
+def published(members: Sequence[Member], host: PublishingHost) -> list[Promise]:
+    """Promises of the published ports of these containers."""
     alone = [member for member in members if not member[0].shares]
     return with_sharers(
         [
@@ -53,7 +66,7 @@ def published(members: Sequence[Member], outlook: Outlook) -> list[Promise]:
             for end, net in member[1]
             for port in end.ports
             if port.host_port and port.protocol in (Protocol.TCP, Protocol.UDP)
-            for promise in _of(member, end, net, port, alone, outlook)
+            for promise in _of(member, end, net, port, alone, host)
         ],
         members,
     )
@@ -65,14 +78,14 @@ def _of(
     net: Network,
     port: Port,
     members: Sequence[Member],
-    outlook: Outlook,
+    host: PublishingHost,
 ) -> Iterator[Promise]:
     box, target = member[0], end.target(port)
     pool = net.pool(target.version)
     bridge = pool.gateway if pool is not None else None
 
     def promise(
-        source: str, address: IPAddress, reach: bool, why: str, seen: Seen = OWN
+        source: str, address: IPAddress, reach: bool, why: str, sources: SourceAddresses = OWN
     ) -> Promise:
         service = Service(port.host_port, target, port.port)
         return Promise(
@@ -83,14 +96,14 @@ def _of(
             reach,
             why,
             service,
-            seen if reach else None,
+            sources if reach else None,
         )
 
     as_bridge = None if bridge is None else (bridge,)
-    rewritten = end.rewrites(port) and port.host_ip.version in outlook.firewall
-    if not rewritten and not outlook.proxy:
+    rewritten = end.rewrites(port) and port.host_ip.version in host.firewall
+    if not rewritten and not host.proxy:
         return
-    for address in _knocked_at(port, outlook):
+    for address in _published_addresses(port, host):
         if not clash(port.host_ip, address):
             yield promise(WORLD, address, False, f"it is published on {port.host_ip} alone")
             continue
@@ -100,14 +113,14 @@ def _of(
             address,
             True,
             "it is published",
-            (address,) if rewritten and outlook.proxy else as_bridge,
+            (address,) if rewritten and host.proxy else as_bridge,
         )
-        for name, reach, why, sees in _neighbours(
-            member, net, port, members, outlook, rewritten, as_bridge
+        for name, reach, why, sources in _neighbours(
+            member, net, port, members, host, rewritten, as_bridge
         ):
-            yield promise(name, address, reach, why, sees)
+            yield promise(name, address, reach, why, sources)
     loopback = _loopback(port)
-    if clash(port.host_ip, loopback) and (outlook.proxy or (rewritten and loopback.version == 4)):
+    if clash(port.host_ip, loopback) and (host.proxy or (rewritten and loopback.version == 4)):
         yield promise(HOST, loopback, True, "the host reaches its own published ports", as_bridge)
     if port.host_ip.is_loopback and port.host_ip.version == 4:
         yield promise(
@@ -118,12 +131,12 @@ def _of(
         )
 
 
-def _knocked_at(port: Port, outlook: Outlook) -> Iterable[IPAddress]:
-    return (address for address in outlook.addresses if address.version == port.host_ip.version)
+def _published_addresses(port: Port, host: PublishingHost) -> Iterable[IPAddress]:
+    return (address for address in host.addresses if address.version == port.host_ip.version)
 
 
 def _loopback(port: Port) -> IPAddress:
-    """The loopback address that a port could be reached by."""
+    """The loopback address of a port's family, or its own."""
     if port.host_ip.is_loopback:
         return port.host_ip
     return type(port.host_ip)(0x7F000001 if port.host_ip.version == 4 else 1)
@@ -134,35 +147,35 @@ def _neighbours(
     net: Network,
     port: Port,
     members: Sequence[Member],
-    outlook: Outlook,
+    host: PublishingHost,
     rewritten: bool,
-    as_bridge: Seen,
-) -> Iterator[tuple[str, bool, str, Seen]]:
-    """Containers whose way out is a bridge, or who have none, the published one included.
+    as_bridge: SourceAddresses,
+) -> Iterator[tuple[str, bool, str, SourceAddresses]]:
+    """Containers whose default route is by a bridge, or that have none, the published one included.
 
-    Whether they reach it, why, and as whom.
+    For each: its name, reached or not, the reason, and the source addresses.
     """
     version = port.host_ip.version
     for box, ends in members:
         if any(other.on_lan for _, other in ends):
-            continue  # on the LAN, there are other ways to the host's address
+            continue  # on the LAN, other routes lead to the host's address
         way = gateway_of(ends, version)
         if way is None:
             yield box.name, False, "it has no way to the host's address", None
         elif way[1].id == net.id:
-            masked = outlook.proxy or box.id == member[0].id
+            masked = host.proxy or box.id == member[0].id
             yield (
                 box.name,
                 True,
                 "it is published, for neighbours too",
                 as_bridge if masked else OWN,
             )
-        elif version in outlook.firewall:
-            seen = (
+        elif version in host.firewall:
+            sources = (
                 as_bridge
                 if not rewritten
-                else hidden_by(way[1], net, version)
-                if hidden(way[1], version)
+                else masquerade_addresses(way[1], net, version)
+                if masquerades(way[1], version)
                 else OWN
             )
-            yield box.name, True, "it is published, for other networks too", seen
+            yield box.name, True, "it is published, for other networks too", sources

@@ -1,28 +1,29 @@
-"""Promises: who must reach whom, and who must not, said from the intent alone.
+"""Reachability that the intent requires or excludes, between containers, the host and the world.
 
-They are not read from the rules that were written: a promise that looked at the rules would repeat
-their mistakes. What a network's kind and options mean to its users is written here a second time,
-in their words, so that real traffic can tell whether the things that were built mean the same.
+plumb does not derive promises from the written rules: such a promise would repeat the rules'
+mistakes. This module states a second time, in the users' terms, the meaning of a network's driver
+and options, so that real traffic shows whether the things in the kernel mean the same.
 
-    on the same network               reached, unless icc=false; linked ports all the same
+    on the same network               reached, unless icc=false; linked ports nevertheless
     into an internal network          from nowhere else
     into another network, by its gateway mode:
         nat               not reached: only published ports lead in
         nat-unprotected   reached
         routed            pings reach, ports do not unless they are published
-    the host                          reaches every container on whose bridge it has an address, and is reached there,
-                                      and by its other addresses from wherever there is a way out
+    the host                          reaches each container on whose bridge it has an address, and
+                                      is reached there; it is reached by its other addresses from
+                                      every container with a default route
     the world                         is reached through the gateway, unless the network is internal
-    a shared stack                    reaches and is reached as the one whose it is (`sharing`)
+    a shared stack                    reaches and is reached as its owner (`shared_netns`)
 
-And whom the one that is asked sees: the asker itself, within a network and towards the host; the
-bridge's address, where NAT hid the asker on its way out of another network; one of the host's own,
-out in the world.
+The target observes as source address: the source's own, within a network and towards the host; the
+bridge's, where the source's network masquerades on the way into another one; one of the host's own,
+in the world.
 
-What macvlan and ipvlan networks mean is in `lan`, what published ports mean in `published`.
+`lan_drivers` holds the promises of macvlan and ipvlan, `published_ports` those of published ports.
 
-Only what the intent settles is promised: where an answer would take another way than the question
-(two networks without NAT), nothing is said.
+Nothing is promised that the intent leaves open: as between two networks without NAT, where the
+reply would take another route than the request.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ from plumb.probes.promises.promise import (
     Member,
     Promise,
     Protocol,
-    Seen,
     Service,
+    SourceAddresses,
     Verdict,
 )
-from plumb.probes.promises.shared_netns import at_home, with_sharers
+from plumb.probes.promises.shared_netns import between_sharers, with_sharers
 
 __all__ = ["HOST", "WORLD", "Member", "Promise", "Protocol", "Service", "promises"]
 
@@ -59,28 +60,28 @@ def promises(
     *,
     routed_here: bool = False,
     own: Sequence[IPInterface] = (),
-    walls: frozenset[int] = BOTH,
+    filtered: frozenset[int] = BOTH,
 ) -> list[Promise]:
-    """All that is promised between these containers, the host and the world.
+    """Promises between these containers, the host and the world.
 
     Args:
         members: running containers with their endpoints and networks.
         world: addresses outside that the host itself reaches; one of each family at most.
-        routed_here: the world routes the containers' subnets to this host, so that it could come in
-        by itself.
+        routed_here: the world routes the containers' subnets to this host, so that its packets
+            reach them without a published port.
         own: the host's addresses outside plumb's networks.
-        walls: the families in which the host forwards and has firewall rules; in others only
-        neighbours are promised anything.
+        filtered: the families in which the host forwards and has firewall rules; in others
+            promises cover containers of one network only.
     """
-    outside = [address for address in world if address.version in walls]
+    outside = [address for address in world if address.version in filtered]
     alone = [member for member in members if not member[0].shares]
-    seized = any(lan_drivers.seizes(net) for _, ends in alone for _, net in ends)
+    seized = any(lan_drivers.takes_parent(net) for _, ends in alone for _, net in ends)
     made: list[Promise] = []
     for address in outside if not seized else ():
-        made += _each(HOST, WORLD, address, (True, "the host reaches it", None))
+        made += _by_each_protocol(HOST, WORLD, address, (True, "the host reaches it", None))
     for source in alone:
         made += [
-            *_between(source, alone, own, walls),
+            *_between(source, alone, own, filtered),
             *_linked(source, alone),
             *_host(source, own),
             *_world(source, outside, own, seized),
@@ -90,34 +91,38 @@ def promises(
             promise
             for target in alone
             for promise in _from_world(target)
-            if promise.address.version in walls
+            if promise.address.version in filtered
         ]
-    return [*with_sharers(made, members), *at_home(members)]
+    return [*with_sharers(made, members), *between_sharers(members)]
 
 
-def _each(source: str, target: str, ip: IPAddress, verdict: Verdict | None) -> Iterator[Promise]:
-    """The same promise for each protocol, if there is one."""
+def _by_each_protocol(
+    source: str, target: str, ip: IPAddress, verdict: Verdict | None
+) -> Iterator[Promise]:
+    """A promise for each protocol; none without a verdict."""
     if verdict is not None:
-        reach, why, seen = verdict
+        reach, why, sources = verdict
         for protocol in Protocol:
-            yield Promise(source, target, ip, protocol, reach, why, None, seen)
+            yield Promise(source, target, ip, protocol, reach, why, None, sources)
 
 
 # -- between containers ---------------------------------------------------------------
 
 
 def _between(
-    source: Member, members: Sequence[Member], own: Sequence[IPInterface], walls: frozenset[int]
+    source: Member, members: Sequence[Member], own: Sequence[IPInterface], filtered: frozenset[int]
 ) -> Iterator[Promise]:
     box, ends = source
     for other, theirs in members:
         for end, net in theirs if other.id != box.id else ():
             for ip in end.ips:
                 for protocol in Protocol:
-                    verdict = _verdict(ends, (end, net), theirs, protocol, ip, own, walls)
+                    verdict = _verdict(ends, (end, net), theirs, protocol, ip, own, filtered)
                     if verdict is not None:
-                        reach, why, seen = verdict
-                        yield Promise(box.name, other.name, ip.ip, protocol, reach, why, None, seen)
+                        reach, why, sources = verdict
+                        yield Promise(
+                            box.name, other.name, ip.ip, protocol, reach, why, None, sources
+                        )
 
 
 def _verdict(
@@ -127,25 +132,25 @@ def _verdict(
     protocol: Protocol,
     ip: IPInterface,
     own: Sequence[IPInterface],
-    walls: frozenset[int],
+    filtered: frozenset[int],
 ) -> Verdict | None:
-    """Whether a container with these endpoints reaches that one at that address.
+    """Verdict for a container with these endpoints towards an address of another one.
 
     None where nothing is promised.
     """
     net, version = target[1], ip.version
     mine = _shared(ends, net, version)
     if mine is not None and net.on_lan:
-        return _as(lan_drivers.siblings(net, mine, ip), (mine.ip,))
+        return _with_sources(lan_drivers.siblings(net, mine, ip), (mine.ip,))
     if mine is not None:
-        if not net.own.icc and version not in walls:
+        if not net.own.icc and version not in filtered:
             return None
         return (
             net.own.icc,
             f"both are on {net.name}" + ("" if net.own.icc else ", where icc is off"),
             (mine.ip,),
         )
-    if version not in walls:
+    if version not in filtered:
         return None
     if net.closed:
         return (
@@ -157,26 +162,28 @@ def _verdict(
     if way is None:
         return False, "it has no way out" if ends else "it is on no network", None
     if net.on_lan:
-        return _as(lan_drivers.host(net, ip, own), None) if way[1].bridge_in_host else None
+        return (
+            _with_sources(lan_drivers.host(net, ip, own), None) if way[1].bridge_in_host else None
+        )
     mode = net.bridge.mode(version)
     if net.bridge_in_host and mode is GatewayMode.NAT:
         return False, f"{net.name} is another network, behind NAT", None
     if not (net.bridge_in_host and way[1].bridge_in_host):
         return None
-    if hidden(way[1], version):
-        return (*_by_mode(net, mode, protocol), hidden_by(way[1], net, version))
+    if masquerades(way[1], version):
+        return (*_by_mode(net, mode, protocol), masquerade_addresses(way[1], net, version))
     back, mine = gateway_of(list(theirs), version), way[0].address(version)
     if back is None or back[1].id != net.id or mine is None:
         return None
     return (*_by_mode(net, mode, protocol), (mine.ip,))
 
 
-def _as(verdict: tuple[bool, str] | None, seen: Seen) -> Verdict | None:
-    return None if verdict is None else (*verdict, seen if verdict[0] else None)
+def _with_sources(verdict: tuple[bool, str] | None, sources: SourceAddresses) -> Verdict | None:
+    return None if verdict is None else (*verdict, sources if verdict[0] else None)
 
 
 def _shared(ends: Sequence[End], net: Network, version: int) -> IPInterface | None:
-    """The address by which a container with these endpoints is itself on that network."""
+    """The address that a container with these endpoints has on that network."""
     return next(
         (
             ip
@@ -196,15 +203,15 @@ def _by_mode(net: Network, mode: GatewayMode, protocol: Protocol) -> tuple[bool,
     )
 
 
-def hidden(net: Network, version: int) -> bool:
-    """Whether what leaves a bridge network of that family hides behind an address of the host's."""
+def masquerades(net: Network, version: int) -> bool:
+    """Test for masquerade: packets leave a bridge network with an address of the host's."""
     return net.bridge.masquerade and net.bridge.mode(version) is not GatewayMode.ROUTED
 
 
-def hidden_by(net: Network, into: Network, version: int) -> Seen:
-    """Behind which one, on the way into another bridge network.
+def masquerade_addresses(net: Network, into: Network, version: int) -> SourceAddresses:
+    """Source address that masquerade gives to packets into another bridge network.
 
-    The one that was asked for, or that of the bridge there.
+    The one that the user chose (host_ipv4, host_ipv6), or that of the bridge there.
     """
     address = net.bridge.host_ipv4 if version == 4 else net.bridge.host_ipv6
     pool = into.pool(version)
@@ -213,7 +220,10 @@ def hidden_by(net: Network, into: Network, version: int) -> Seen:
 
 
 def _linked(source: Member, members: Sequence[Member]) -> Iterator[Promise]:
-    """Links open the exposed ports of a container on the default network, where containers are parted from each other (IPv4 alone)."""
+    """Promises of links: on the default network with icc off, they open the exposed ports.
+
+    Legacy links exist for IPv4 alone.
+    """
     box, ends = source
     mine = next(
         (
@@ -253,7 +263,9 @@ def _host(source: Member, own: Sequence[IPInterface]) -> Iterator[Promise]:
     for end, net in ends:
         for ip in end.ips:
             if net.on_lan:
-                yield from _each(HOST, box.name, ip.ip, _as(lan_drivers.host(net, ip, own), None))
+                yield from _by_each_protocol(
+                    HOST, box.name, ip.ip, _with_sources(lan_drivers.host(net, ip, own), None)
+                )
                 continue
             pool = net.pool(ip.version)
             if pool is None or not net.bridge_in_host:
@@ -264,20 +276,20 @@ def _host(source: Member, own: Sequence[IPInterface]) -> Iterator[Promise]:
                 and not (ip.version == 4 and net.bridge.inhibit_ipv4)
             )
             why = f"the host has {'an' if there else 'no'} address on {net.name}"
-            seen = (
+            sources = (
                 (pool.gateway,) if there and pool.gateway is not None and not net.foreign else None
             )
-            yield from _each(HOST, box.name, ip.ip, (there, why, seen))
+            yield from _by_each_protocol(HOST, box.name, ip.ip, (there, why, sources))
             if there and pool.gateway is not None:
-                yield from _each(box.name, HOST, pool.gateway, (True, why, (ip.ip,)))
+                yield from _by_each_protocol(box.name, HOST, pool.gateway, (True, why, (ip.ip,)))
     for address in own:
-        yield from _each(box.name, HOST, address.ip, _to_host(ends, address, own))
+        yield from _by_each_protocol(box.name, HOST, address.ip, _to_host(ends, address, own))
 
 
 def _to_host(
     ends: Sequence[End], address: IPInterface, own: Sequence[IPInterface]
 ) -> Verdict | None:
-    """Whether a container reaches the host by one of its own addresses."""
+    """Verdict for a container towards one of the host's own addresses."""
     version = address.version
     neighbours = [
         (net, ip)
@@ -286,7 +298,7 @@ def _to_host(
     ]
     if neighbours:
         net, ip = neighbours[0]
-        return _as(lan_drivers.to_host(net, ip, own), None) if net.on_lan else None
+        return _with_sources(lan_drivers.to_host(net, ip, own), None) if net.on_lan else None
     way = gateway_of(list(ends), version)
     if way is None:
         return (
@@ -306,9 +318,11 @@ def _from_world(target: Member) -> Iterator[Promise]:
         for ip in end.ips:
             way = gateway_of(ends, ip.version)
             if not net.closed and (way is None or way[1].id != net.id):
-                continue  # the answer would take another way
+                continue  # the reply would take another route
             if net.on_lan:
-                yield from _each(WORLD, box.name, ip.ip, _as(lan_drivers.inside(net, ip), OWN))
+                yield from _by_each_protocol(
+                    WORLD, box.name, ip.ip, _with_sources(lan_drivers.inside(net, ip), OWN)
+                )
                 continue
             if not net.bridge_in_host and not net.closed:
                 continue
@@ -320,7 +334,7 @@ def _from_world(target: Member) -> Iterator[Promise]:
                     if closed
                     else _by_mode(net, mode, protocol)
                 )
-                yield Promise(WORLD, box.name, ip.ip, protocol, *verdict, seen=OWN)
+                yield Promise(WORLD, box.name, ip.ip, protocol, *verdict, source_addresses=OWN)
 
 
 def _world(
@@ -331,22 +345,27 @@ def _world(
         way = gateway_of(ends, address.version)
         mine = way[0].address(address.version) if way else None
         if way is None or mine is None:
-            yield from _each(
+            yield from _by_each_protocol(
                 box.name,
                 WORLD,
                 address,
                 (False, "it has no way out" if ends else "it is on no network", None),
             )
         elif way[1].on_lan:
-            yield from _each(
-                box.name, WORLD, address, _as(lan_drivers.outside(way[1], mine), (mine.ip,))
+            yield from _by_each_protocol(
+                box.name,
+                WORLD,
+                address,
+                _with_sources(lan_drivers.outside(way[1], mine), (mine.ip,)),
             )
-        elif way[1].bridge_in_host and hidden(way[1], address.version) and not seized:
+        elif way[1].bridge_in_host and masquerades(way[1], address.version) and not seized:
             given = way[1].bridge.host_ipv4 if address.version == 4 else way[1].bridge.host_ipv6
-            seen = (
+            sources = (
                 (given,)
                 if given
                 else tuple(ip.ip for ip in own if ip.version == address.version) or None
             )
-            yield from _each(box.name, WORLD, address, (True, f"{way[1].name} leads out", seen))
-        # Without NAT it is for the world to know the way back.
+            yield from _by_each_protocol(
+                box.name, WORLD, address, (True, f"{way[1].name} leads out", sources)
+            )
+        # Without NAT the world needs a route back, which the intent does not show.

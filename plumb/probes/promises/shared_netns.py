@@ -1,8 +1,8 @@
-"""What sharing a network stack means: `--network container:NAME` and `--network host`.
+"""Promises of containers that share a network stack: `--network container:NAME` and `host`.
 
-Such a container has no addresses of its own. It is where the other one is: what that one reaches,
-it reaches, and what that one answers, it can answer; towards each other they are at home, and
-nothing is between them.
+Such a container has no addresses of its own: it runs in the network namespace of another one, or of
+the host. It reaches the same addresses, and is reached at the same ones, as the stack's owner.
+Packets between containers of one stack pass its loopback interface alone.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from plumb.probes.promises.promise import HOST, Member, Promise, Protocol
 
 
 def with_sharers(made: Sequence[Promise], members: Sequence[Member]) -> list[Promise]:
-    """What is promised to and by those that have a stack of their own, said of those that share one as well.
+    """Extend the promises of stacks' owners to the containers that share those stacks.
 
     Args:
-        made: the promises of the host, the world, and the containers that have a stack of their
-        own.
+        made: the promises of the host, the world, and the containers with stacks of their own.
         members: all containers, with their endpoints and networks.
     """
     sharers = _sharers(members)
@@ -38,8 +37,8 @@ def with_sharers(made: Sequence[Promise], members: Sequence[Member]) -> list[Pro
     ]
 
 
-def at_home(members: Sequence[Member]) -> Iterator[Promise]:
-    """What is promised between those that share a container's stack."""
+def between_sharers(members: Sequence[Member]) -> Iterator[Promise]:
+    """Promises between the containers of one container's stack, its owner included."""
     sharers = _sharers(members)
     for box, ends in members:
         for one, other in permutations((box.name, *sharers.get(box.name, ())), 2):
@@ -51,7 +50,7 @@ def at_home(members: Sequence[Member]) -> Iterator[Promise]:
 
 
 def _sharers(members: Sequence[Member]) -> Mapping[str, list[str]]:
-    """The containers that share a stack, by whose it is: a container's name, or HOST."""
+    """The containers that share a stack, by its owner: a container's name, or HOST."""
     known, found = {box.id: box for box, _ in members}, defaultdict(list)
     for box, _ in members:
         owner: Sandbox | None = box

@@ -1,16 +1,15 @@
-"""Outcomes: what real traffic says of a promise, and what that is worth.
+"""Verdicts of real traffic on promises, and the worth of silence.
 
-    kept        it is as promised: an answer from whom it was promised, who saw whom it must see; or no answer, where none may come
-    broken      it is not
-    not shown   no answer came, as promised, but there was no way for one to come: who asks hears nobody at all, or who is
-                asked answers nobody
+    kept        an answer from the promised target, which observed a promised source address; or no
+                answer, where none may come
+    broken      the opposite
+    not shown   no answer came, as promised, but none could come: the client gets no answers at all,
+                or the server sends none
 
-That nobody answers is cheap to have: a cable that is not plugged in keeps every promise that
-something does not get through. So
-silence counts only beside an answer: who asks must have been answered by somebody, and who is asked
-must have answered somebody. Where
-nothing of that kind is promised, they ask themselves: that shows at least that their stack and
-their ears work.
+Silence alone proves nothing: a veth pair that is down keeps every promise of an unreachable target.
+So silence counts only beside an answer: the client must have got an answer from another server,
+and the server must have answered another client. Where no such answer is promised, plumb adds
+controls, in which a member probes itself: they show that its network stack and its listeners work.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from plumb.probes.traffic.socket_errors import NO_WAY
 
 
 class Verdict(StrEnum):
-    """What an outcome says of its promise."""
+    """Verdict of an observation on its promise."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -34,22 +33,22 @@ class Verdict(StrEnum):
 
 @dataclass
 class Observation:
-    """A promise, and what really happened.
+    """A promise, and the outcome of its trial.
 
     Attributes:
-        reached: whether an answer came, and from whom it was promised.
-        own: the asker's own address.
-        seen: the address that the one who was asked saw; empty where it could not tell.
-        by: who answered instead of whom it was promised; "somebody else" where that is not known.
-        said: what came instead of an answer, in words.
-        seconds: how long the answer took.
-        doubt: why silence would prove nothing.
+        reached: an answer came from the promised target.
+        own: the client's own address.
+        source_address: the one that the server observed; empty where it is not known.
+        by: the name that answered instead of the target; "somebody else" where it is not known.
+        said: the error that came instead of an answer, as text.
+        seconds: the time until the answer.
+        doubt: the reason for which silence would prove nothing.
     """
 
     promise: Promise
     reached: bool = False
     own: str = ""
-    seen: str = ""
+    source_address: str = ""
     by: str = ""
     said: str = ""
     seconds: float = 0.0
@@ -57,7 +56,7 @@ class Observation:
 
     @property
     def verdict(self) -> Verdict:
-        """What it says of the promise."""
+        """Verdict on the promise."""
         if self.doubt and not self.reached:
             return Verdict.NOT_SHOWN
         if self.reached != self.promise.reach:
@@ -65,55 +64,52 @@ class Observation:
         return (
             Verdict.KEPT
             if not self.reached
-            or self.seen == ""
+            or self.source_address == ""
             or not self.expected
-            or self.seen in self.expected
+            or self.source_address in self.expected
             else Verdict.BROKEN
         )
 
     @property
     def kept(self) -> bool:
-        """Whether the promise was kept, and that is shown."""
+        """True if the promise was kept, and the traffic shows it."""
         return self.verdict is Verdict.KEPT
 
     @property
     def expected(self) -> tuple[str, ...]:
-        """Whom the one that was asked may see; empty where nothing is promised of that."""
+        """Source addresses that the server may observe; empty where none is promised."""
         promise = self.promise
-        if not promise.reach or promise.seen is None:
+        if not promise.reach or promise.source_addresses is None:
             return ()
-        return tuple(map(str, promise.seen)) or ((self.own,) if self.own else ())
+        return tuple(map(str, promise.source_addresses)) or ((self.own,) if self.own else ())
 
     @property
     def observed(self) -> str:
-        """What happened, in words."""
+        """Outcome as text."""
         if self.reached:
-            return (
-                f"reached, seen as {self.seen}"
-                if self.seen and self.seen not in self.expected and self.expected
-                else "reached"
-            )
+            other = self.expected and self.source_address not in ("", *self.expected)
+            return f"reached, seen as {self.source_address}" if other else "reached"
         if self.by:
             return f"{self.by} answered instead"
         return self.said or "no answer"
 
 
-Asker = tuple[str, int]
-"""Who asks, and in which address family."""
-Asked = tuple[str, IPAddress, Protocol, int]
-"""Who is asked, where, by what, and on which port of its own (0: any)."""
+Client = tuple[str, int]
+"""A client's name, and its address family."""
+Server = tuple[str, IPAddress, Protocol, int]
+"""A server's name, address, protocol, and its own port (0: any)."""
 
 
-def asked(promise: Promise) -> Asked:
-    """Who must answer a promise's question, and where that listens."""
+def server_of(promise: Promise) -> Server:
+    """The server that must answer a promise's probe."""
     service = promise.service
     if service is None:
         return promise.target, promise.address, promise.protocol, 0
     return promise.target, service.ip, promise.protocol, service.own_port
 
 
-def asker(promise: Promise) -> Asker:
-    """Who asks it."""
+def client_of(promise: Promise) -> Client:
+    """The client that sends a promise's probe."""
     return promise.source, promise.address.version
 
 
@@ -122,28 +118,27 @@ def controls(
     places: Iterable[str],
     own: Callable[[str, IPAddress], IPAddress | None],
 ) -> list[Promise]:
-    """Questions to oneself, for those of whom nothing but silence is promised.
+    """Probes of members to themselves, for those of whom only silence is promised.
 
     Args:
-        places: the names of those in whose place a socket can be opened.
-        own: a name's own address on its way to another address; None where it has no way there.
+        places: the names in whose namespaces plumb can open a socket.
+        own: a name's own address on its route to another address; None without such a route.
     """
     there = set(places)
     silent = [promise for promise in promises if not promise.reach]
-    heard, answering = _positive(promises)
-    made: dict[tuple[Asker, Asked], Promise] = {}
+    answered, answering = _positive(promises)
+    made: dict[tuple[Client, Server], Promise] = {}
     for promise in silent:
-        who, whom = asker(promise), asked(promise)
-        if whom not in answering and whom[0] in there:
-            made.setdefault(((whom[0], whom[1].version), whom), _to_itself(*whom))
+        client, server = client_of(promise), server_of(promise)
+        if server not in answering and server[0] in there:
+            made.setdefault(((server[0], server[1].version), server), _to_itself(*server))
         if (
-            who not in heard
-            and who[0] in there
-            and (mine := own(who[0], promise.address)) is not None
+            client not in answered
+            and client[0] in there
+            and (mine := own(client[0], promise.address)) is not None
         ):
-            made.setdefault(
-                (who, (who[0], mine, Protocol.UDP, 0)), _to_itself(who[0], mine, Protocol.UDP, 0)
-            )
+            itself = client[0], mine, Protocol.UDP, 0
+            made.setdefault((client, itself), _to_itself(*itself))
     return list(made.values())
 
 
@@ -159,28 +154,29 @@ def _to_itself(name: str, address: IPAddress, protocol: Protocol, port: int) -> 
     )
 
 
-def _positive(promises: Iterable[Promise]) -> tuple[set[Asker], set[Asked]]:
+def _positive(promises: Iterable[Promise]) -> tuple[set[Client], set[Server]]:
     positive = [promise for promise in promises if promise.reach]
-    return {asker(promise) for promise in positive}, {asked(promise) for promise in positive}
+    clients = {client_of(promise) for promise in positive}
+    return clients, {server_of(promise) for promise in positive}
 
 
 def weigh(
     outcomes: Sequence[Observation], control: Sequence[Observation], places: Iterable[str]
 ) -> None:
-    """Say of each silence what it proves.
+    """Set the doubt of each silence that proves nothing.
 
     Args:
-        control: what came of the questions to oneself.
+        control: the outcomes of the probes to oneself (`controls`).
     """
     there = set(places)
     every = [*outcomes, *control]
-    heard = {asker(each.promise) for each in every if each.reached}
-    answering = {asked(each.promise) for each in every if each.reached}
+    answered = {client_of(each.promise) for each in every if each.reached}
+    answering = {server_of(each.promise) for each in every if each.reached}
     for each in outcomes:
-        who, whom = asker(each.promise), asked(each.promise)
+        client, server = client_of(each.promise), server_of(each.promise)
         if each.promise.reach or each.reached or each.doubt:
             continue
-        if who not in heard and who[0] in there and each.said != NO_WAY:
-            each.doubt = f"{who[0]} hears nobody by IPv{who[1]}"
-        elif whom not in answering and whom[0] in there:
-            each.doubt = f"{whom[0]} answers nobody there"
+        if client not in answered and client[0] in there and each.said != NO_WAY:
+            each.doubt = f"{client[0]} hears nobody by IPv{client[1]}"
+        elif server not in answering and server[0] in there:
+            each.doubt = f"{server[0]} answers nobody there"

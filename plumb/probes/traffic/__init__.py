@@ -1,9 +1,9 @@
 """Traffic: promises tried with real sockets, all at once.
 
-observe          holds promises against the kernel: rounds of questions, and what came of them
-client           the asking side, and the loop that watches both
-client_sockets   its sockets: one for each namespace and IP version
-responders       the answering side, in every namespace
-outside          what is beyond the networks: the host's own addresses, and the world
-socket_errors    an errno, or an ICMP error that the kernel has kept, in words
+observe          tries promises against the kernel, in rounds of requests
+client           sends the requests, and polls the sockets of both sides
+client_sockets   the client's sockets: one for each namespace and IP version
+responders       the listeners that answer, in every namespace
+outside          addresses beyond the networks: the host's own, and the world's
+socket_errors    text for an errno, or for an ICMP error from a socket's error queue
 """

@@ -1,4 +1,4 @@
-"""Asking: the other side of traffic, and the loop that watches both."""
+"""Client of the trials: it sends the requests, and polls the sockets of both sides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from resource import RLIMIT_NOFILE, getrlimit
 from plumb.address import IPAddress
 from plumb.kernel.netns.namespaces import entered
 from plumb.probes.promises.promise import Protocol
-from plumb.probes.promises.verdicts import Observation, asked
+from plumb.probes.promises.verdicts import Observation, server_of
 from plumb.probes.traffic.client_sockets import OTHER, ClientSockets, connection
 from plumb.probes.traffic.responders import (
     MARK,
@@ -29,22 +29,22 @@ from plumb.probes.traffic.responders import (
     answer,
     numbered_echo,
 )
-from plumb.probes.traffic.socket_errors import told, words
+from plumb.probes.traffic.socket_errors import extended_error, words
 
 AGAIN = 0.35
-"""Seconds after which a datagram that was not answered is sent once more.
+"""Seconds after which an unanswered datagram is sent again.
 
-The first may wait for ARP in vain.
+The kernel may drop the first one while ARP is under way.
 """
 WINDOW, SPARE = 4096, 256
-"""TCP connections that are open at a time; file descriptors that are left for others."""
+"""TCP connections that are open at a time; file descriptors for all else."""
 UNSENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ECONNRESET})
-"""Errors of a packet before, which keep the next one from being sent."""
+"""Errors of an earlier packet, which the next sendto() reports and so fails."""
 NO_ANSWER = "no answer"
 
 
-def _stands(stream: socket.socket) -> bool:
-    """Whether a connection is established."""
+def _is_established(stream: socket.socket) -> bool:
+    """Test for an established connection."""
     try:
         stream.getpeername()
     except OSError:
@@ -54,15 +54,16 @@ def _stands(stream: socket.socket) -> bool:
 
 @dataclass
 class TrafficSpec:
-    """A question under way.
+    """A request under way.
 
     Attributes:
-        deadline: when it is given up.
-        again: when it is sent once more.
-        to: the address, as sockets want it.
-        heard: who a ping came from, where it was heard by whom it was for; replied: that the answer
-        came.
-        over: it is settled.
+        begun, deadline: the times at which it is sent first, and given up (time.monotonic).
+        resend_at: the time at which it is sent again.
+        attempt: the number of times it was sent.
+        destination: the address as text, for sockets.
+        ping_source: the source address that the target received a ping from; empty: none yet.
+        replied: the echo reply came.
+        settled: the outcome is final.
     """
 
     outcome: Observation
@@ -70,24 +71,25 @@ class TrafficSpec:
     listener: Listener | None
     begun: float
     deadline: float
-    again: float = 0.0
-    turn: int = 0
-    to: str = ""
+    resend_at: float = 0.0
+    attempt: int = 0
+    destination: str = ""
     socket: socket.socket | None = None
-    heard: str = ""
+    ping_source: str = ""
     replied: bool = False
-    over: bool = False
+    settled: bool = False
 
 
 class TrafficSession:
-    """All that is asked and answered between some places.
+    """Requests and answers between some namespaces.
 
     Args:
         places: the namespace file of each name.
-        seconds: how long each question waits.
-        own: a name's own address on its way to another.
-        watch: what to wait on.
-        progress: is told how many more questions are settled.
+        seconds: the timeout of each request.
+        own: a name's own address on its route to another address.
+        stack: closes the sockets.
+        watch: the selector that polls them.
+        progress: called with the number of requests settled since the last call.
     """
 
     def __init__(
@@ -105,18 +107,17 @@ class TrafficSession:
         self._sockets = ClientSockets(places, stack, watch)
         self._open: dict[int, TrafficSpec] = {}
         self._by_outcome: dict[int, TrafficSpec] = {}
-        self._next = secrets.randbits(
-            56
-        )  # a number used before would be an answer to connection tracking, not a question
+        # Connection tracking would take a number used before for a packet of the old flow.
+        self._next = secrets.randbits(56)
         self._waiting: deque[TrafficSpec] = deque()
-        self._resent: deque[TrafficSpec] = deque()
+        self._resends: deque[TrafficSpec] = deque()
         self._connections = 0
         self._window = max(64, min(WINDOW, getrlimit(RLIMIT_NOFILE)[0] - SPARE - 3 * len(places)))
 
-    # -- what to do ---------------------------------------------------------------
+    # -- rounds ---------------------------------------------------------------
 
     def ask(self, outcomes: Sequence[Observation]) -> None:
-        """Send questions; those of one asker one after the other, so that it is entered once."""
+        """Send requests; those of one source in sequence, so that its namespace is entered once."""
         for source, part in groupby(outcomes, lambda each: each.promise.source):
             listed = list(part)
             for each in listed:
@@ -124,7 +125,7 @@ class TrafficSession:
             while listed:
                 room = self._window - self._connections
                 if room <= 0:
-                    self._turn()
+                    self._poll()
                     continue
                 now, listed = listed[:room], listed[room:]
                 with entered(self._places[source]):
@@ -136,27 +137,27 @@ class TrafficSession:
                     ]
                 for each, made in zip(now, connections, strict=True):
                     self._begin(each, made)
-                self._turn(0.0)
+                self._poll(0.0)
 
     def settle(self, outcomes: Sequence[Observation]) -> None:
-        """Wait for those of these questions whose answer is promised."""
+        """Wait for those of these requests whose answer is promised."""
         due = [
-            question
+            request
             for each in outcomes
-            if each.promise.reach and (question := self._by_outcome.get(id(each))) is not None
+            if each.promise.reach and (request := self._by_outcome.get(id(each))) is not None
         ]
-        while any(not question.over for question in due):
-            self._turn()
+        while any(not request.settled for request in due):
+            self._poll()
 
     def finish(self) -> None:
-        """Wait for all that is open."""
+        """Wait for all open requests."""
         while self._open:
-            self._turn()
+            self._poll()
 
-    # -- asking ---------------------------------------------------------------
+    # -- requests ---------------------------------------------------------------
 
     def _prepare(self, outcome: Observation) -> None:
-        """Open the ears and listeners that a question needs, before anybody knocks."""
+        """Open the sockets that a request needs at both ends, before it is sent."""
         promise = outcome.promise
         version = promise.address.version
         if promise.protocol is Protocol.ICMP:
@@ -165,7 +166,7 @@ class TrafficSession:
                 self._sockets.icmp(promise.target, version)
             return
         if promise.target in self._places:
-            self._listeners.at(*asked(promise))
+            self._listeners.at(*server_of(promise))
         if promise.protocol is Protocol.UDP:
             self._sockets.datagrams(promise.source, version)
 
@@ -173,157 +174,163 @@ class TrafficSession:
         promise, now = outcome.promise, time.monotonic()
         listener = None
         if promise.protocol is not Protocol.ICMP and promise.target in self._places:
-            listener = self._listeners.at(*asked(promise))
+            listener = self._listeners.at(*server_of(promise))
         self._next += 1
-        question = TrafficSpec(
+        request = TrafficSpec(
             outcome,
             self._next,
             listener,
             now,
             now + self._seconds,
-            to=self._sockets.text(promise.address),
+            destination=self._sockets.text(promise.address),
             socket=stream,
         )
-        self._open[question.number] = self._by_outcome[id(outcome)] = question
-        self._waiting.append(question)
-        if promise.seen == () and (own := self._own(promise.source, promise.address)) is not None:
+        self._open[request.number] = self._by_outcome[id(outcome)] = request
+        self._waiting.append(request)
+        if (
+            promise.source_addresses == ()
+            and (own := self._own(promise.source, promise.address)) is not None
+        ):
             outcome.own = str(own)
         if stream is not None:
             self._connections += 1
         if listener is not None and not listener.port:
-            self._over(question, f"cannot listen there: {words(listener.failed)}")
+            self._close(request, f"cannot listen there: {words(listener.failed)}")
         elif stream is None:
-            self._send(question)
+            self._send(request)
         else:
-            failed = stream.connect_ex((question.to, self._port(question)))
+            failed = stream.connect_ex((request.destination, self._port(request)))
             if failed not in (0, errno.EINPROGRESS):
-                self._over(question, words(failed))
+                self._close(request, words(failed))
             else:
-                self._watch.register(stream, selectors.EVENT_READ, question)
+                self._watch.register(stream, selectors.EVENT_READ, request)
 
-    def _port(self, question: TrafficSpec) -> int:
-        service = question.outcome.promise.service
-        return service.port if service else question.listener.port if question.listener else 0
+    def _port(self, request: TrafficSpec) -> int:
+        service = request.outcome.promise.service
+        return service.port if service else request.listener.port if request.listener else 0
 
-    def _send(self, question: TrafficSpec) -> None:
+    def _send(self, request: TrafficSpec) -> None:
         """Send a datagram, or send it again."""
-        promise = question.outcome.promise
-        version, to = promise.address.version, question.to
-        question.turn += 1
+        promise = request.outcome.promise
+        version = promise.address.version
+        request.attempt += 1
         if promise.protocol is Protocol.ICMP:
             sender, port = self._sockets.icmp(promise.source, version).socket, 0
-            data = numbered_echo(version, question.number, question.turn)
+            data = numbered_echo(version, request.number, request.attempt)
         else:
-            sender, port = self._sockets.datagrams(promise.source, version), self._port(question)
-            data = MARK + NUMBER.pack(question.number)
+            sender, port = self._sockets.datagrams(promise.source, version), self._port(request)
+            data = MARK + NUMBER.pack(request.number)
         for _ in range(3):
             try:
-                sender.sendto(data, (to, port))
+                sender.sendto(data, (request.destination, port))
                 break
             except OSError as error:
                 failed = error.errno or 0
                 if failed not in UNSENT:
                     if failed not in (errno.EAGAIN, errno.ENOBUFS):
-                        self._over(question, words(failed))
+                        self._close(request, words(failed))
                     break
-        question.again = time.monotonic() + AGAIN
-        if not question.over and (
-            promise.reach or question.turn == 1
-        ):  # silence that is promised is asked twice, and not more
-            self._resent.append(question)
+        request.resend_at = time.monotonic() + AGAIN
+        # Two attempts show a promised silence.
+        if not request.settled and (promise.reach or request.attempt == 1):
+            self._resends.append(request)
 
-    # -- watching ---------------------------------------------------------------
+    # -- replies ---------------------------------------------------------------
 
-    def _turn(self, patience: float = AGAIN / 2) -> None:
-        """Hear what has come, send again what was not answered, give up what waited too long."""
+    def _poll(self, patience: float = AGAIN / 2) -> None:
+        """Read all sockets, resend unanswered datagrams, give up requests past their deadline."""
         for key, _ in self._watch.select(patience):
-            what = key.data
-            if isinstance(what, Listener):
-                answer(what)
-            elif isinstance(what, IcmpListener):
-                self._hear(what)
-                self._errors(what.socket, 8)
-            elif isinstance(what, TrafficSpec):
-                self._connected(what)
+            ready = key.data
+            if isinstance(ready, Listener):
+                answer(ready)
+            elif isinstance(ready, IcmpListener):
+                self._read_pings(ready)
+                self._read_errors(ready.socket, 8)
+            elif isinstance(ready, TrafficSpec):
+                self._read_connection(ready)
             else:
-                self._answers(what)
-                self._errors(what, 0)
+                self._read_datagrams(ready)
+                self._read_errors(ready, 0)
         now = time.monotonic()
-        while self._resent and self._resent[0].again <= now:
-            question = self._resent.popleft()
-            if not question.over:
-                self._send(question)
-        while self._waiting and (self._waiting[0].over or self._waiting[0].deadline <= now):
+        while self._resends and self._resends[0].resend_at <= now:
+            request = self._resends.popleft()
+            if not request.settled:
+                self._send(request)
+        while self._waiting and (self._waiting[0].settled or self._waiting[0].deadline <= now):
             self._give_up(self._waiting.popleft())
 
-    def _give_up(self, question: TrafficSpec) -> None:
-        if question.over:
+    def _give_up(self, request: TrafficSpec) -> None:
+        if request.settled:
             return
-        if question.listener is not None and question.listener.foreign:
-            if question.socket is not None and _stands(question.socket):
-                self._arrived(question, "")  # a proxy with nobody behind it would have hung up
+        if request.listener is not None and request.listener.foreign:
+            if request.socket is not None and _is_established(request.socket):
+                # The proxy would have closed it if the container refused the port.
+                self._reached(request, "")
                 return
-            question.outcome.doubt = (
+            request.outcome.doubt = (
                 "a server of its own is there, which need not answer"
-                if question.socket is None
+                if request.socket is None
                 else ""
             )
-        if question.replied:
-            question.outcome.by = question.outcome.by or OTHER
-        self._over(question, question.outcome.said)
+        if request.replied:
+            request.outcome.by = request.outcome.by or OTHER
+        self._close(request, request.outcome.said)
 
-    def _over(self, question: TrafficSpec, said: str = "") -> None:
-        if question.over:
+    def _close(self, request: TrafficSpec, said: str = "") -> None:
+        if request.settled:
             return
-        question.over, question.outcome.said = True, said
-        question.outcome.seconds = time.monotonic() - question.begun
-        del self._open[question.number]
-        if question.socket is not None:
+        request.settled, request.outcome.said = True, said
+        request.outcome.seconds = time.monotonic() - request.begun
+        del self._open[request.number]
+        if request.socket is not None:
             with suppress(KeyError):
-                self._watch.unregister(question.socket)
-            question.socket.close()
+                self._watch.unregister(request.socket)
+            request.socket.close()
             self._connections -= 1
         self._progress(1)
 
-    def _arrived(self, question: TrafficSpec, seen: str) -> None:
-        question.outcome.reached, question.outcome.seen = True, seen
-        self._over(question)
+    def _reached(self, request: TrafficSpec, source: str) -> None:
+        request.outcome.reached, request.outcome.source_address = True, source
+        self._close(request)
 
-    def _by(self, question: TrafficSpec, token: bytes) -> bool:
-        """Whether an answer is from whom it was promised; else who that is, is noted."""
-        if question.listener is None or question.listener.token == token:
+    def _is_promised(self, request: TrafficSpec, token: bytes) -> bool:
+        """Test for an answer of the promised listener; else record the name that answered."""
+        if request.listener is None or request.listener.token == token:
             return True
-        other = self._listeners.of(token)
-        question.outcome.by = self._sockets.name_of(other.place) if other is not None else OTHER
+        other = self._listeners.by_token(token)
+        request.outcome.by = self._sockets.name_of(other.place) if other is not None else OTHER
         return False
 
-    def _connected(self, question: TrafficSpec) -> None:
-        """A connection has said something: an answer, or that there is none."""
-        assert question.socket is not None
+    def _read_connection(self, request: TrafficSpec) -> None:
+        """Read a connection: the answer, or an error."""
+        assert request.socket is not None
         try:
-            data = question.socket.recv(256)
+            data = request.socket.recv(256)
         except BlockingIOError:
-            # What ICMP says while the kernel still sends the SYN is in the queue of errors alone.
+            # While the kernel resends the SYN, the error queue alone has the ICMP error.
             with suppress(OSError):
-                self._over(
-                    question,
-                    str(told(question.socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)[1]) or NO_ANSWER),
+                self._close(
+                    request,
+                    str(
+                        extended_error(request.socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)[1])
+                        or NO_ANSWER
+                    ),
                 )
             return
         except OSError as error:
-            self._over(question, words(error.errno or 0))
+            self._close(request, words(error.errno or 0))
             return
         if not data:
-            self._over(question, "hung up")
-        elif question.listener is not None and question.listener.foreign:
-            self._arrived(question, "")
-        elif self._by(question, data[:TOKEN]):
-            self._arrived(question, data[TOKEN:].decode(errors="replace"))
+            self._close(request, "hung up")
+        elif request.listener is not None and request.listener.foreign:
+            self._reached(request, "")
+        elif self._is_promised(request, data[:TOKEN]):
+            self._reached(request, data[TOKEN:].decode(errors="replace"))
         else:
-            self._over(question)
+            self._close(request)
 
-    def _answers(self, sender: socket.socket) -> None:
-        """Datagrams have come."""
+    def _read_datagrams(self, sender: socket.socket) -> None:
+        """Read the answers on a UDP socket."""
         head = TOKEN + len(MARK)
         while True:
             try:
@@ -332,43 +339,47 @@ class TrafficSession:
                 return
             if len(data) < head + NUMBER.size or data[TOKEN:head] != MARK:
                 continue
-            question = self._open.get(NUMBER.unpack_from(data, head)[0])
-            if question is not None and peer[0].partition("%")[0] == question.to:
-                if self._by(question, data[:TOKEN]):
-                    self._arrived(question, data[head + NUMBER.size :].decode(errors="replace"))
+            request = self._open.get(NUMBER.unpack_from(data, head)[0])
+            if request is not None and peer[0].partition("%")[0] == request.destination:
+                if self._is_promised(request, data[:TOKEN]):
+                    self._reached(request, data[head + NUMBER.size :].decode(errors="replace"))
                 else:
-                    self._over(question)
+                    self._close(request)
 
-    def _hear(self, ear: IcmpListener) -> None:
-        """Pings have come, or their answers.
+    def _read_pings(self, listener: IcmpListener) -> None:
+        """Read the pings on a raw socket.
 
-        Who answers has heard the question before: so look there first.
+        The target receives a request before the source gets the reply: so read its socket first.
         """
-        for heard in ear.hear():
-            question = self._open.get(heard.number)
-            if question is None:
+        for ping in listener.receive():
+            request = self._open.get(ping.number)
+            if request is None:
                 continue
-            promise = question.outcome.promise
+            promise = request.outcome.promise
             target = self._places.get(promise.target)
-            if not heard.reply:
-                if ear.place == target:
-                    question.heard = heard.peer
+            if not ping.reply:
+                if listener.place == target:
+                    request.ping_source = ping.peer
                 else:
-                    question.outcome.by = self._sockets.name_of(ear.place)
-            elif heard.peer == question.to:
-                question.replied = True
+                    request.outcome.by = self._sockets.name_of(listener.place)
+            elif ping.peer == request.destination:
+                request.replied = True
                 if (
                     target is not None
-                    and not question.heard
-                    and (target, ear.version) != (ear.place, ear.version)
+                    and not request.ping_source
+                    and (target, listener.version) != (listener.place, listener.version)
                 ):
-                    self._hear(self._sockets.icmp_at(target, ear.version))
-            if question.replied and not question.over and (question.heard or target is None):
-                question.outcome.by = ""
-                self._arrived(question, question.heard)
+                    self._read_pings(self._sockets.icmp_at(target, listener.version))
+            if request.replied and not request.settled and (request.ping_source or target is None):
+                request.outcome.by = ""
+                self._reached(request, request.ping_source)
 
-    def _errors(self, sender: socket.socket, head: int) -> None:
-        """ICMP errors that were kept with the datagram that they are about, of which `head` bytes come before our mark."""
+    def _read_errors(self, sender: socket.socket, head: int) -> None:
+        """Read ICMP errors from the error queue, each with the datagram that it is about.
+
+        Args:
+            head: the number of bytes of a datagram before MARK.
+        """
         while True:
             try:
                 data, ancillary, *_ = sender.recvmsg(512, 512, socket.MSG_ERRQUEUE)
@@ -378,7 +389,7 @@ class TrafficSession:
                 data[head : head + len(MARK)] == MARK
                 and len(data) >= head + len(MARK) + NUMBER.size
             ):
-                question = self._open.get(NUMBER.unpack_from(data, head + len(MARK))[0])
-                if question is not None:
-                    question.outcome.said = str(told(ancillary) or NO_ANSWER)
+                request = self._open.get(NUMBER.unpack_from(data, head + len(MARK))[0])
+                if request is not None:
+                    request.outcome.said = str(extended_error(ancillary) or NO_ANSWER)
         sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

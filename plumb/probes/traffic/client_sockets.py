@@ -1,4 +1,4 @@
-"""The sockets of the asking side: one for each namespace and IP version, opened when it is first needed."""
+"""Sockets that send requests: one for each namespace and IP version, opened at its first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from plumb.address import IPAddress, family
 from plumb.kernel.net.probe_socket import RECVERR
 from plumb.kernel.netns.namespaces import entered
-from plumb.probes.traffic.responders import IcmpListener, roomy
+from plumb.probes.traffic.responders import IcmpListener, nonblocking
 
 NO_LINGER = struct.pack("ii", 1, 0)
 """SO_LINGER: a socket that is closed resets the connection, and leaves nothing behind."""
@@ -19,12 +19,12 @@ OTHER = "somebody else"
 
 
 class ClientSockets:
-    """Sockets that send pings and datagrams, and hear what comes back.
+    """Sockets that send pings and datagrams, and receive the replies.
 
     Args:
         places: the namespace file of each name.
-        stack: closes them.
-        watch: what to wait on.
+        stack: closes the sockets.
+        watch: the selector that polls them.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ClientSockets:
         self._texts: dict[IPAddress, str] = {}
 
     def icmp(self, name: str, version: int) -> IcmpListener:
-        """The raw socket of somebody's namespace, for pings of one IP version."""
+        """The raw socket of a name's namespace, for pings of one IP version."""
         return self.icmp_at(self._places[name], version)
 
     def icmp_at(self, ns: str, version: int) -> IcmpListener:
@@ -49,24 +49,24 @@ class ClientSockets:
         return self._listeners[key]
 
     def datagrams(self, name: str, version: int) -> socket.socket:
-        """The UDP socket of somebody's namespace."""
+        """The UDP socket of a name's namespace."""
         key = self._places[name], version
         if key not in self._senders:
             with entered(self._places[name]):
-                made = roomy(socket.socket(family(version), socket.SOCK_DGRAM))
+                made = nonblocking(socket.socket(family(version), socket.SOCK_DGRAM))
             made.setsockopt(*RECVERR[version], 1)
             self._senders[key] = self._stack.enter_context(made)
             self._watch.register(made, selectors.EVENT_READ, made)
         return self._senders[key]
 
     def text(self, address: IPAddress) -> str:
-        """An address as sockets want it, made once for all who ask there."""
+        """An address as text, for sockets; cached."""
         if address not in self._texts:
             self._texts[address] = str(address)
         return self._texts[address]
 
     def name_of(self, ns: str) -> str:
-        """The name of who is in a namespace."""
+        """A name that has this namespace."""
         return next((name for name, place in self._places.items() if place == ns), OTHER)
 
 
@@ -75,5 +75,5 @@ def connection(version: int) -> socket.socket:
     made = socket.socket(family(version), socket.SOCK_STREAM)
     made.setblocking(False)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-    made.setsockopt(*RECVERR[version], 1)  # what routers say counts at once
+    made.setsockopt(*RECVERR[version], 1)  # routers' ICMP errors are reported at once
     return made

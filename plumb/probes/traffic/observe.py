@@ -1,13 +1,13 @@
-"""Traffic: promises held against the kernel, with real sockets, all at once.
+"""Traffic: promises tried against the kernel with real sockets, all at once.
 
-A socket belongs to the namespace in which it was made, wherever it is used later. So one process
-can be at home in every sandbox: it opens a listener for each address that is asked for, a client
-for each question, and watches them all together. A handful of questions takes as long as thousands:
-until the last answer, or the deadline for those that must not come.
+A socket stays in the namespace in which it was made. So one process serves all sandboxes: it opens
+a listener for each address, a client for each request, and polls them all together. A handful of
+requests takes as long as thousands: until the last answer, or the deadline for answers that must
+not come.
 
-Datagrams and pings of one asker share a socket, since each carries its question's number; a TCP
-connection is a socket of its own, of which no more than WINDOW are open at a time. What is done
-with the outcomes, and what silence is worth, is in `outcomes`.
+Datagrams and pings of one source share a socket, since each carries its request's number. Each TCP
+connection has a socket of its own; at most WINDOW are open at a time. `verdicts` judges the
+outcomes, and the worth of silence.
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ from plumb.address import IPAddress, family
 from plumb.kernel.net.neighbours import forget_neighbours
 from plumb.kernel.netns.namespaces import entered
 from plumb.probes.promises.promise import Promise
-from plumb.probes.promises.verdicts import Observation, asked, controls, weigh
+from plumb.probes.promises.verdicts import Observation, controls, server_of, weigh
 from plumb.probes.traffic.client import TrafficSession
 
 __all__ = ["Observation", "try_out"]
 
-CROWD = 16
-"""Of so many and so many more, everybody can ask everybody without the kernel's table of neighbours running over (see `vicinity`)."""
+GROUP = 16
+"""Members of a group.
+
+All members of two groups can send to each other without an overflow of the kernel's neighbour table
+(gc_thresh3; see `forget_neighbours`).
+"""
 DISCARD = 9
-"""A port; a datagram socket that is connected sends nothing yet."""
+"""Any port: connect() on a datagram socket looks up the route, and sends nothing."""
 Progress = Callable[[int], None]
 
 
@@ -40,43 +44,43 @@ def try_out(
     seconds: float = 1.0,
     progress: Progress = lambda done: None,
 ) -> list[Observation]:
-    """Try what is promised.
+    """Try promises.
 
     Args:
-        promises: what to try.
-        places: the namespace file of each name that the promises speak of ("" for the host's own).
-            Who has none asks nothing and answers without a token.
-        seconds: how long to wait for what must not come.
-        progress: is told how many more questions are settled, now and then.
+        promises: the promises to try.
+        places: the namespace file of each name in the promises ("" for the host's own). A name
+            without one sends nothing, and answers without a token.
+        seconds: the time to wait for answers that must not come.
+        progress: called with the number of requests settled since the last call.
     """
     outcomes = [Observation(promise) for promise in promises]
-    with many_files(), ExitStack() as stack, selectors.DefaultSelector() as watch:
+    with raised_file_limit(), ExitStack() as stack, selectors.DefaultSelector() as watch:
         own = own_addresses(places)
         control = [Observation(promise) for promise in controls(promises, places, own)]
-        exchange = TrafficSession(places, seconds, own, stack, watch, progress)
-        exchange.ask(control)
-        batches = list(in_crowds(outcomes))
+        session = TrafficSession(places, seconds, own, stack, watch, progress)
+        session.ask(control)
+        batches = list(in_parts(outcomes))
         for batch in batches:
-            exchange.ask(batch)
+            session.ask(batch)
             if len(batches) > 1:
-                exchange.settle(batch)
+                session.settle(batch)
                 _forget(batch, places)
-        exchange.finish()
+        session.finish()
     weigh(outcomes, control, places)
     return outcomes
 
 
-def in_crowds(outcomes: Sequence[Observation]) -> Iterator[list[Observation]]:
-    """The questions in parts, each between two crowds at most, and in each the questions of one asker together."""
+def in_parts(outcomes: Sequence[Observation]) -> Iterator[list[Observation]]:
+    """Split requests into parts, each between two groups at most; one source's are in sequence."""
     names = {name: None for each in outcomes for name in (each.promise.source, each.promise.target)}
-    crowd = (
-        {name: number // CROWD for number, name in enumerate(names)}
-        if len(names) > 2 * CROWD
+    group = (
+        {name: number // GROUP for number, name in enumerate(names)}
+        if len(names) > 2 * GROUP
         else dict.fromkeys(names, 0)
     )
     parts: dict[tuple[int, int], list[Observation]] = {}
     for each in outcomes:
-        source, target = crowd[each.promise.source], crowd[each.promise.target]
+        source, target = group[each.promise.source], group[each.promise.target]
         parts.setdefault((source, target) if source <= target else (target, source), []).append(
             each
         )
@@ -84,23 +88,23 @@ def in_crowds(outcomes: Sequence[Observation]) -> Iterator[list[Observation]]:
 
 
 def _forget(batch: Sequence[Observation], places: Mapping[str, str]) -> None:
-    """Have the kernel forget the neighbours that were learnt by asking each other."""
+    """Delete the neighbour entries that a part's requests have made."""
     names = {
         name
         for each in batch
         for name in (each.promise.source, each.promise.target)
         if name in places
     }
-    addresses = {asked(each.promise)[1] for each in batch}
+    addresses = {server_of(each.promise)[1] for each in batch}
     for place in {places[name] for name in names}:
         with entered(place):
             forget_neighbours(addresses)
 
 
 def own_addresses(places: Mapping[str, str]) -> Callable[[str, IPAddress], IPAddress | None]:
-    """A function that tells a name's own address on its way to another one.
+    """Return a function that looks up a name's own address on its route to another address.
 
-    None where it has no way there.
+    Its result is None without such a route.
     """
     known: dict[tuple[str, IPAddress], IPAddress | None] = {}
 
@@ -116,17 +120,17 @@ def own_addresses(places: Mapping[str, str]) -> Callable[[str, IPAddress], IPAdd
 def _own(place: str, address: IPAddress) -> IPAddress | None:
     with (
         entered(place),
-        socket.socket(family(address.version), socket.SOCK_DGRAM) as way,
+        socket.socket(family(address.version), socket.SOCK_DGRAM) as sock,
         suppress(OSError),
     ):
-        way.connect((str(address), DISCARD))
-        return type(address)(way.getsockname()[0].partition("%")[0])
+        sock.connect((str(address), DISCARD))
+        return type(address)(sock.getsockname()[0].partition("%")[0])
     return None
 
 
 @contextmanager
-def many_files() -> Iterator[None]:
-    """As many open files as this process may have."""
+def raised_file_limit() -> Iterator[None]:
+    """Raise the limit of open files to the hard limit, until the with block ends."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:

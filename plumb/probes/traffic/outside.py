@@ -1,4 +1,4 @@
-"""Surroundings: what is beyond the networks, read off the host and off the namespace that stands for the world."""
+"""Addresses beyond the networks, read from the host, and from the namespace of the world."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ def surroundings(
     world: str | None,
     named: Sequence[IPAddress],
 ) -> Outside:
-    """What is outside.
+    """Find the host's and the world's addresses, and the world's routes.
 
     Args:
-        members: the running containers; networks: all.
-        world: the namespace that stands for the world, by file or pid:N; None: none does.
+        members: the running containers.
+        networks: all networks.
+        world: the namespace of the world, by file or pid:N; None: there is none.
         named: addresses of the world that the user has named.
 
     Raises:

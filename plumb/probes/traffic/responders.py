@@ -1,11 +1,11 @@
-"""Listening: the answering side of traffic, at home in every namespace at once.
+"""Listeners: they answer requests, in all namespaces at once.
 
-Each listener has a token that nobody else knows, and answers with it and with the address that it
-sees. So a host that merely has the same address, or a server that merely has the same port, does
-not pass for it.
+Each listener has a secret token, and answers with the token and the source address that it
+observes. So the client can tell it from another host with the same address, and from another server
+on the same port.
 
-Pings are answered by the kernel, which knows no tokens. So an ear, a raw socket, is opened where
-they must arrive: a ping counts when it was heard there.
+The kernel answers pings, and has no token. So plumb opens a raw socket in the target's namespace: a
+ping counts once that socket has received the request.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from plumb.probes.promises.promise import Protocol
 TOKEN = 8
 """Bytes of a token."""
 MARK = b"plumb?"
-"""What our questions begin with, so that a raw socket knows them among all others."""
+"""Prefix of plumb's payloads: a raw socket receives the pings of all programs."""
 NUMBER = struct.Struct("!Q")
 BACKLOG = 4096
 SO_RCVBUFFORCE, RECEIVE = 33, 4 << 20
-"""Everybody may ask one listener at the same moment."""
+"""The receive buffer in bytes: all clients may send to one listener at the same moment."""
 SOL_RAW, ICMP_FILTER, ICMPV6_FILTER = 255, 1, 1  # linux/in.h, linux/icmp.h, linux/icmpv6.h
 ECHOES_ONLY = {
     4: (SOL_RAW, ICMP_FILTER, struct.pack("=I", ~(1 << 8 | 1) & 0xFFFFFFFF)),
@@ -43,11 +43,11 @@ ECHOES_ONLY = {
         struct.pack("=8I", *(~(0b11 if word == 4 else 0) & 0xFFFFFFFF for word in range(8))),
     ),
 }
-"""The filters of raw sockets: a bit for each type of ICMP that is kept out, so all but echoes."""
+"""The filters of raw sockets: a bit for each ICMP type to drop, so all but echoes."""
 
 
-def roomy(made: socket.socket) -> socket.socket:
-    """A socket that does not block and has room for many datagrams, as far as its user may."""
+def nonblocking(made: socket.socket) -> socket.socket:
+    """Make a socket non-blocking, with a large receive buffer where the user may set one."""
     made.setblocking(False)
     with suppress(OSError):
         made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE)
@@ -56,13 +56,13 @@ def roomy(made: socket.socket) -> socket.socket:
 
 @dataclass
 class Listener:
-    """Who answers at an address.
+    """Socket that answers at an address.
 
     Attributes:
-        place: the namespace.
-        port: where; 0 where it could not be opened.
-        failed: the errno with which it could not be opened; EADDRINUSE: somebody's own server is
-        there.
+        place: the namespace's file.
+        port: 0 if it could not be opened.
+        failed: the errno if it could not be opened; EADDRINUSE: the container's own server has the
+            port.
     """
 
     place: str
@@ -75,14 +75,18 @@ class Listener:
 
     @property
     def foreign(self) -> bool:
-        """Whether somebody's own server is there."""
+        """True if the container's own server has the port."""
         return self.failed == errno.EADDRINUSE
 
 
 class Received(NamedTuple):
-    """A ping that came to an ear.
+    """A ping that came to a raw socket.
 
-    Its question's number, whether it is the answer, who sent it, and its TTL (0: not known).
+    Attributes:
+        number: its request's number.
+        reply: True for an echo reply, False for a request.
+        peer: the address that sent it.
+        ttl: its TTL; 0: not known.
     """
 
     number: int
@@ -92,17 +96,19 @@ class Received(NamedTuple):
 
 
 class IcmpListener:
-    """A raw socket: it sends a namespace's pings of one family, and hears those that come there, and their answers."""
+    """A raw socket for a namespace's pings of one family: sends requests, receives all echoes."""
 
     def __init__(self, place: str, version: int) -> None:
         self.place, self.version = place, version
         with entered(place):
-            self.socket = roomy(socket.socket(family(version), socket.SOCK_RAW, ICMP[version]))
+            self.socket = nonblocking(
+                socket.socket(family(version), socket.SOCK_RAW, ICMP[version])
+            )
         self.socket.setsockopt(*ECHOES_ONLY[version])
         self.socket.setsockopt(*RECVERR[version], 1)
 
-    def hear(self) -> Iterator[Received]:
-        """All that has come and is ours."""
+    def receive(self) -> Iterator[Received]:
+        """Receive all pings of plumb's that have come."""
         while True:
             try:
                 data, peer = self.socket.recvfrom(2048)
@@ -125,38 +131,38 @@ class IcmpListener:
 
 
 def numbered_echo(version: int, number: int, sequence: int = 1, padding: int = 0) -> bytes:
-    """A ping that carries a question's number.
+    """An echo request with a request's number in its payload.
 
     Args:
-        padding: bytes behind it, to make it long.
+        padding: the number of zero bytes after the number.
     """
     data = MARK + NUMBER.pack(number) + bytes(padding)
     return echo_request(version, number & 0xFFFF, sequence, data)
 
 
 class Listeners:
-    """All listeners of an exchange; each is opened when it is first asked for."""
+    """Listeners of a session; each is opened at its first use."""
 
     def __init__(
         self, places: Mapping[str, str], stack: ExitStack, watch: selectors.BaseSelector
     ) -> None:
         self._places, self._stack, self._watch = places, stack, watch
-        self._known: dict[tuple[str, IPAddress, Protocol, int], Listener] = {}
+        self._listeners: dict[tuple[str, IPAddress, Protocol, int], Listener] = {}
         self._tokens: dict[bytes, Listener] = {}
 
     def at(self, name: str, address: IPAddress, protocol: Protocol, port: int) -> Listener:
-        """The listener at an address in somebody's place; port 0: any."""
+        """The listener at an address in a name's namespace; port 0: any."""
         key = (self._places[name], address, protocol, port)
-        if key not in self._known:
-            made = self._known[key] = self._opened(Listener(*key))
+        if key not in self._listeners:
+            made = self._listeners[key] = self._open(Listener(*key))
             self._tokens[made.token] = made
-        return self._known[key]
+        return self._listeners[key]
 
-    def of(self, token: bytes) -> Listener | None:
-        """Whose token that is."""
+    def by_token(self, token: bytes) -> Listener | None:
+        """The listener with that token, None if there is none."""
         return self._tokens.get(token)
 
-    def _opened(self, made: Listener) -> Listener:
+    def _open(self, made: Listener) -> Listener:
         stream = made.protocol is Protocol.TCP
         with entered(made.place):
             server = self._stack.enter_context(
@@ -165,7 +171,7 @@ class Listeners:
                     socket.SOCK_STREAM if stream else socket.SOCK_DGRAM,
                 )
             )
-        roomy(server)
+        nonblocking(server)
         if stream:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -184,9 +190,9 @@ class Listeners:
 
 
 def answer(listener: Listener) -> None:
-    """Answer all who have asked by now.
+    """Answer all requests that have come.
 
-    With the token, with what was asked, and with whom one sees.
+    The answer is the token, the request's data (UDP), and the client's address.
     """
     assert listener.socket is not None
     for _ in range(BACKLOG):
@@ -194,16 +200,16 @@ def answer(listener: Listener) -> None:
             if listener.protocol is Protocol.TCP:
                 connection, peer = listener.socket.accept()
                 with connection:
-                    connection.send(listener.token + seen(peer))
+                    connection.send(listener.token + peer_address(peer))
             else:
                 data, peer = listener.socket.recvfrom(64)
-                listener.socket.sendto(listener.token + data + seen(peer), peer)
+                listener.socket.sendto(listener.token + data + peer_address(peer), peer)
         except BlockingIOError:
             return
         except OSError:
-            continue  # who asked has gone meanwhile, or there is no way back
+            continue  # the client has closed its socket, or there is no route back
 
 
-def seen(peer: tuple[str, ...]) -> bytes:
-    """The address of a peer, for the answer."""
+def peer_address(peer: tuple[str, ...]) -> bytes:
+    """A peer's address, as bytes for the answer."""
     return peer[0].partition("%")[0].encode()

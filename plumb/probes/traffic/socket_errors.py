@@ -1,4 +1,4 @@
-"""Telling: an errno, or an ICMP error that the kernel has kept, in words."""
+"""Text for an errno, or for an ICMP error from a socket's error queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from plumb.address import IPAddress
 
 NO_WAY = "no route"
-"""What the asker's own kernel says, without asking anybody."""
+"""The error of the source's own kernel, which sends nothing then."""
 WORDS = {
     errno.ECONNREFUSED: "refused",
     errno.EHOSTUNREACH: "host unreachable",
@@ -27,25 +27,25 @@ WORDS = {
 EXTENDED = struct.Struct("=IBBBxII")
 """struct sock_extended_err (linux/errqueue.h): errno, origin, ICMP type and code, info, data.
 
-The offender's address is behind it.
+The address of the router or host that sent the error follows it.
 """
 BY_ICMP, LOCAL = (2, 3), 1
 TIME_EXCEEDED = {(2, 11), (3, 3)}
 
 
 def words(number: int) -> str:
-    """An errno in words."""
+    """An errno as text."""
     return WORDS.get(number) or os.strerror(number).lower()
 
 
 @dataclass(frozen=True)
-class Told:
-    """An error about a packet.
+class ExtendedError:
+    """An error about a packet (struct sock_extended_err).
 
     Attributes:
-        errno: what it means to the program.
-        by: who says so; None: the asker's own kernel.
-        mtu: the longest packet that may be sent, where that is the error, else 0.
+        errno: the error that a program gets.
+        by: the address that sent the ICMP error; None: the source's own kernel.
+        mtu: the longest packet that passes, for EMSGSIZE, else 0.
         expired: the packet's TTL had run out.
     """
 
@@ -58,8 +58,8 @@ class Told:
         return words(self.errno) + (f", says {self.by}" if self.by is not None else "")
 
 
-def told(ancillary: list[tuple[int, int, bytes]]) -> Told | None:
-    """What came from a socket's queue of errors (IP_RECVERR), beside the packet that it is about."""
+def extended_error(ancillary: list[tuple[int, int, bytes]]) -> ExtendedError | None:
+    """Parse the ancillary data of a message from a socket's error queue (IP_RECVERR)."""
     for _, _, data in ancillary:
         if len(data) < EXTENDED.size + 2:
             continue
@@ -69,7 +69,7 @@ def told(ancillary: list[tuple[int, int, bytes]]) -> Told | None:
             family
         )
         by = ip_address(data[place]) if place is not None and origin in BY_ICMP else None
-        return Told(
+        return ExtendedError(
             failed, by, info if failed == errno.EMSGSIZE else 0, (origin, kind) in TIME_EXCEEDED
         )
     return None

@@ -22,7 +22,7 @@ from plumb.kernel.netlink.sock_diag import sockets
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Status
 from plumb.probes.promises.promise import HOST, WORLD, Promise, Protocol, Service
-from plumb.probes.promises.published_ports import Outlook, published
+from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import promises
 from plumb.probes.promises.verdicts import Observation
 from plumb.probes.traffic.observe import try_out
@@ -76,7 +76,8 @@ def _observed(outcome: Observation, seconds: float) -> str:
         return (
             outcome.observed if outcome.by or outcome.said else f"no answer within {seconds:g} s"
         ) + asker
-    return "an answer" + (f"; it was seen coming from {outcome.seen}" if outcome.seen else "")
+    source = outcome.source_address
+    return "an answer" + (f"; it was seen coming from {source}" if source else "")
 
 
 def _call(ns: str, asked: Asked, seconds: float) -> tuple[bool, str]:
@@ -196,8 +197,8 @@ def _all(places: Places, host: Host) -> list[Promise]:
         for version in (4, 6)
         if (here := on_lan.get(HOST)) is not None and (address := here.address(version))
     ]
-    outlook = Outlook(own, proxy=host.settings.userland_proxy)
-    return [*promises(members, world, routed_here=bool(world)), *published(members, outlook)]
+    publishing = PublishingHost(own, proxy=host.settings.userland_proxy)
+    return [*promises(members, world, routed_here=bool(world)), *published(members, publishing)]
 
 
 def _promised(places: Places, host: Host, asked: Asked) -> str:
