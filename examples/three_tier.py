@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 
 from plumb import Host
@@ -26,10 +25,10 @@ from plumb.probes.promises.dns_names import NameOutcome, ask, name_promises
 from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import HOST, WORLD, Member, promises
 from plumb.probes.traffic.observe import Observation, try_out
+from plumb.pytest_plugin.values import LAN
 from plumb.views import open_ports
 from plumb.views.tables import table
 
-WORLD_IP, HOST_IP = "198.51.100.1", "192.0.2.10"
 STATE = """ip -o link | cut -d: -f2; ip -o address show scope global; ip route; ip -6 route show proto boot
     for table in filter nat raw; do iptables -t $table -S; ip6tables -t $table -S; done; sysctl net.ipv4.ip_forward;
     findmnt -n -o TARGET -t nsfs"""
@@ -111,10 +110,7 @@ def probe(host: Host, world: str) -> list[Observation | NameOutcome]:
     """Try all that is promised, and print who reaches whom, and whom by name."""
     boxes, lab = host.containers(), members(host)
     places = {HOST: "", WORLD: world, **{box.name: host.namespace(box) for box in boxes}}
-    made = [
-        *promises(lab, [ip_address(WORLD_IP)]),
-        *published(lab, PublishingHost([ip_address(HOST_IP)])),
-    ]
+    made = [*promises(lab, [LAN.internet]), *published(lab, PublishingHost([LAN.host.v4.ip]))]
     outcomes = try_out(made, places)
     names = [*(box.name for box in boxes), HOST, WORLD]
     reached: dict[tuple[str, str], bool] = {}
@@ -165,9 +161,10 @@ def an_uplink(folder: str) -> Iterator[str]:
     world = f"{folder}/world"
     namespaces.make(world)
     commands(f"""ip link set lo up; ip link add eth0 type veth peer name lan netns {world}
-        nsenter --net={world} sh -c 'ip link set lo up; ip addr add {WORLD_IP}/32 dev lo
-            ip addr add 192.0.2.1/24 dev lan; ip link set lan up'
-        ip addr add {HOST_IP}/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1""")
+        nsenter --net={world} sh -c 'ip link set lo up; ip addr add {LAN.internet}/32 dev lo
+            ip addr add {LAN.router.v4} dev lan; ip link set lan up'
+        ip addr add {LAN.host.v4} dev eth0; ip link set eth0 up
+        ip route add default via {LAN.router.v4.ip}""")
     try:
         yield world
     finally:

@@ -18,6 +18,7 @@ from plumb.engine.verbs import Transaction
 from plumb.kernel.system import System
 from plumb.model.cnm import Attachment
 from plumb.model.parse import BRIDGE, PREFIX, attachment
+from tests.labs import HOST_IP, LAN, ROUTER, ROUTER6, SUBNET, SUBNET6
 
 ENDPOINT = PREFIX + "endpoint."
 
@@ -215,22 +216,16 @@ def linked(verbs: Transaction) -> None:
 
 
 def on_the_lan(driver: str, *boxes: str, **asked: Any) -> Case:
-    """A macvlan or ipvlan network n1 of the LAN's subnets, and containers at 192.0.2.51, .52, …"""
+    """A macvlan or ipvlan network n1 of the LAN's subnets, and containers at .51, .52, … of it."""
     mode = {f"{driver}_{key}": asked.pop(key) for key in ("mode", "flag") if key in asked}
-    wanted = {
-        "subnet": "192.0.2.0/24",
-        "gateway": "192.0.2.1",
-        **asked,
-        "options": {"parent": "eth0", **mode},
-    }
+    wanted = {"subnet": SUBNET, "gateway": ROUTER, **asked, "options": {"parent": "eth0", **mode}}
 
     def build(verbs: Transaction) -> None:
         verbs.create_network("n1", driver=driver, **wanted)
         for number, name in enumerate(boxes or ("c1", "c2")):
-            six = IPv6Address(f"2001:db8:2::{51 + number}") if wanted.get("ipv6") else None
-            verbs.run(
-                name, network=Attachment("n1", ip=IPv4Address(f"192.0.2.{51 + number}"), ip6=six)
-            )
+            own = LAN.station(51 + number)
+            six = own.v6.ip if wanted.get("ipv6") else None
+            verbs.run(name, network=Attachment("n1", ip=own.v4.ip, ip6=six))
 
     return Case(build, needs=(driver,))
 
@@ -301,14 +296,14 @@ def beside_a_bridge(driver: str, **options: str) -> Case:
         verbs.create_network(
             "n1",
             driver=driver,
-            subnet="192.0.2.0/24",
-            gateway="192.0.2.1",
+            subnet=SUBNET,
+            gateway=ROUTER,
             options={"parent": "eth0", **options},
         )
         verbs.create_network("n2", subnet="172.21.0.0/24")
         verbs.run("c1", network="n2", publish="8080:80")
-        verbs.run("c2", network=Attachment("n1", ip=IPv4Address("192.0.2.52")))
-        verbs.connect("n1", "c1", gw_priority=5, ip=IPv4Address("192.0.2.51"))
+        verbs.run("c2", network=Attachment("n1", ip=LAN.station(52).v4.ip))
+        verbs.connect("n1", "c1", gw_priority=5, ip=LAN.station(51).v4.ip)
 
     return Case(build, needs=(driver,))
 
@@ -323,16 +318,18 @@ def nftables(
 
 
 FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
-SNAT = "ip addr add 192.0.2.200/24 dev eth0; ip addr add 2001:db8:2::200/64 dev eth0 nodad"
+SECOND = LAN.station(200)
+SNAT = f"ip addr add {SECOND.v4} dev eth0; ip addr add {SECOND.v6} dev eth0 nodad"
+SNAT_TO = {"host_ipv4": str(SECOND.v4.ip), "host_ipv6": str(SECOND.v6.ip)}
 DUAL = ["172.20.0.0/24", "fd00:20::/64"]
-LAN, LAN_GATEWAYS = ["192.0.2.0/24", "2001:db8:2::/64"], ["192.0.2.1", "2001:db8:2::1"]
+LAN_DUAL, LAN_GATEWAYS = [SUBNET, SUBNET6], [ROUTER, ROUTER6]
 DUAL2 = ["172.21.0.0/24", "fd00:21::/64"]
 PORTS = (
     "8080:80",
     "8080:80/udp",
     "127.0.0.1:8081:81",
     "[::1]:8081:81",
-    "192.0.2.10:8082:82/udp",
+    f"{HOST_IP}:8082:82/udp",
     "8083-8084:83-84",
 )
 
@@ -386,14 +383,7 @@ CASES: dict[str, Case] = {
     "inhibit": Case(option(inhibit_ipv4="true")),
     "icc-off": Case(option(enable_icc="false")),
     "no-masquerade": Case(option(enable_ip_masquerade="false")),
-    "snat": Case(
-        network(
-            subnet=DUAL,
-            ipv6=True,
-            options=_keys({"host_ipv4": "192.0.2.200", "host_ipv6": "2001:db8:2::200"}),
-        ),
-        before=SNAT,
-    ),
+    "snat": Case(network(subnet=DUAL, ipv6=True, options=_keys(SNAT_TO)), before=SNAT),
     "name-mtu-prefix": Case(option(name="lab0", mtu="1400", container_iface_prefix="net")),
     "foreign-bridge": Case(
         option(name="lab0"), before="ip link add lab0 type bridge; ip link set lab0 up"
@@ -443,7 +433,7 @@ CASES: dict[str, Case] = {
     "published-elsewhere": Case(published_elsewhere),
     "two-networks-published": Case(two_networks_published),
     "macvlan": on_the_lan("macvlan"),
-    "macvlan-ipv6": on_the_lan("macvlan", subnet=LAN, gateway=LAN_GATEWAYS, ipv6=True),
+    "macvlan-ipv6": on_the_lan("macvlan", subnet=LAN_DUAL, gateway=LAN_GATEWAYS, ipv6=True),
     "macvlan-private": on_the_lan("macvlan", mode="private"),
     "macvlan-vepa": on_the_lan("macvlan", mode="vepa"),
     "macvlan-passthru": on_the_lan("macvlan", "c1", mode="passthru"),
@@ -454,7 +444,7 @@ CASES: dict[str, Case] = {
     "macvlan-vlan": tagged("macvlan"),
     "macvlan-alone": alone("macvlan", subnet=DUAL, ipv6=True),
     "ipvlan": on_the_lan("ipvlan"),
-    "ipvlan-ipv6": on_the_lan("ipvlan", subnet=LAN, gateway=LAN_GATEWAYS, ipv6=True),
+    "ipvlan-ipv6": on_the_lan("ipvlan", subnet=LAN_DUAL, gateway=LAN_GATEWAYS, ipv6=True),
     "ipvlan-private": on_the_lan("ipvlan", flag="private"),
     "ipvlan-vepa": on_the_lan("ipvlan", flag="vepa"),
     "ipvlan-l3": many_subnets("ipvlan", ipvlan_mode="l3"),
@@ -476,14 +466,7 @@ CASES: dict[str, Case] = {
     "nft-routed": nftables(routed_and_other),
     "nft-unprotected": nftables(unprotected_and_other),
     "nft-no-masquerade": nftables(option(enable_ip_masquerade="false")),
-    "nft-snat": nftables(
-        network(
-            subnet=DUAL,
-            ipv6=True,
-            options=_keys({"host_ipv4": "192.0.2.200", "host_ipv6": "2001:db8:2::200"}),
-        ),
-        before=SNAT,
-    ),
+    "nft-snat": nftables(network(subnet=DUAL, ipv6=True, options=_keys(SNAT_TO)), before=SNAT),
     "nft-trusted": nftables(option(trusted_host_interfaces="eth0:lo0")),
     "nft-direct-routing": nftables(apart, {"allow-direct-routing": True}),
     "nft-fwmark": nftables(network(subnet="172.20.0.0/24"), {"bridge-accept-fwmark": "0x10/0xff"}),
@@ -535,5 +518,5 @@ def fixed(system: System) -> System:
         host_name=lambda: "labhost",
         host_file=lambda name: "127.0.0.1 localhost\n",
         resolv_path=lambda: "/etc/resolv.conf",
-        resolv_source=lambda: "nameserver 192.0.2.1\n",
+        resolv_source=lambda: f"nameserver {ROUTER}\n",
     )

@@ -1,7 +1,8 @@
 """Lab hosts: a fresh network namespace that plays the host, with a LAN beside it if asked for.
 
-    lan ── eth0 of the host    192.0.2.10/24, 2001:db8:2::10/64; the LAN's router is .1 and has 198.51.100.1, "the internet"
+    internet ── router, port0 ── eth0 of the host
 
+The addresses are the LAN's of `plumb.pytest_plugin.values`, which every test reads here.
 The calling thread is in the host's namespace for the length of a with block; programs that it
 starts are as well. Nothing here ever touches the machine's own network: `refuse_the_machine` sees
 to it."""
@@ -26,10 +27,14 @@ from plumb.kernel.netfilter import backends
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Sandbox
+from plumb.pytest_plugin.values import LAN as LAN
+from plumb.pytest_plugin.values import Station
 from tests import REPOSITORY
 
-ROUTER, HOST_IP, INTERNET = "192.0.2.1", "192.0.2.10", "198.51.100.1"
-ROUTER6, HOST_IP6, INTERNET6 = "2001:db8:2::1", "2001:db8:2::10", "2001:db8:64::1"
+SUBNET, SUBNET6 = str(LAN.subnet), str(LAN.subnet6)
+ROUTER, ROUTER6 = str(LAN.router.v4.ip), str(LAN.router.v6.ip)
+HOST_IP, HOST_IP6 = str(LAN.host.v4.ip), str(LAN.host.v6.ip)
+INTERNET, INTERNET6 = str(LAN.internet), str(LAN.internet6)
 
 
 def refuse_the_machine() -> None:
@@ -144,15 +149,32 @@ def iptables(kind: str) -> Iterator[None]:
 
 def _attach(beside: str) -> None:
     sh(f"ip link add eth0 type veth peer name port0 netns {beside}")
-    within(
-        beside,
-        f"""sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.port0.accept_dad=0
-        ip link set lo up; ip link set port0 up
-        ip addr add {ROUTER}/24 dev port0; ip addr add {ROUTER6}/64 dev port0 nodad
-        ip addr add {INTERNET}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad""",
-    )
-    sh(f"""ip link set eth0 up; ip addr add {HOST_IP}/24 dev eth0; ip addr add {HOST_IP6}/64 dev eth0 nodad
-        ip route add default via {ROUTER}; ip -6 route add default via {ROUTER6}""")
+    up = "sysctl -qw net.ipv6.conf.port0.accept_dad=0; ip link set port0 up"
+    within(beside, f"{up}; {router('port0')}")
+    sh(station(LAN.host))
+
+
+def router(dev: str) -> str:
+    """Shell line that makes a namespace the LAN's router.
+
+    Args:
+        dev: its interface on the LAN.
+    """
+    return f"""sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+        ip link set lo up
+        ip addr add {LAN.router.v4} dev {dev}; ip addr add {LAN.router.v6} dev {dev} nodad
+        ip addr add {INTERNET}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad"""
+
+
+def station(own: Station) -> str:
+    """Shell line that puts eth0 of a namespace on the LAN.
+
+    Args:
+        own: its addresses there.
+    """
+    return f"""ip link set eth0 up
+        ip addr add {own.v4} dev eth0; ip addr add {own.v6} dev eth0 nodad
+        ip route add default via {ROUTER}; ip -6 route add default via {ROUTER6}"""
 
 
 # -- what a host looks like ---------------------------------------------------------------

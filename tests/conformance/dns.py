@@ -8,12 +8,11 @@ from __future__ import annotations
 import socket
 import struct
 
+from plumb.pytest_plugin.values import LAN
+
 TYPES = {"": 1, "A": 1, "AAAA": 28, "PTR": 12}
 CODES = {2: "servfail", 3: "nxdomain", 5: "refused"}
-KNOWN = {
-    1: socket.inet_aton("198.51.100.1"),
-    28: socket.inet_pton(socket.AF_INET6, "2001:db8:64::1"),
-}
+KNOWN = {1: LAN.internet.packed, 28: LAN.internet6.packed}
 EXTERNAL = b"\x08external\x04test\x00"
 
 

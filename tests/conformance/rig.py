@@ -1,10 +1,9 @@
 r"""A throw-away lab: hosts on a LAN, all in namespaces, and plumb's command line on each host.
 
-    lan ──── sw0 ──┬── eth0 of h1    192.0.2.10/24, 2001:db8:2::10/64
-    192.0.2.1      └── eth0 of h2    192.0.2.11/24, 2001:db8:2::11/64, where a scenario asks for it
-    2001:db8:2::1
-    198.51.100.1 and 2001:db8:64::1 on lo: "the internet", which knows no way back to a container
+    internet ── router, sw0 ──┬── eth0 of h1
+                              └── eth0 of h2, where a scenario asks for it
 
+The addresses are the LAN's of tests/labs.py; the router knows no way back to a container.
 A host is a network, a mount and a UTS namespace: its resolv.conf names the LAN's resolver, its /run
 and /sys are its own, and it is called vm, as the recorded one was. A process that waits for its
 input to end holds them, so that a killed test leaves nothing behind."""
@@ -25,13 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from tests import REPOSITORY
-from tests.labs import INTERNET, INTERNET6, ROUTER, ROUTER6, within
+from tests.labs import LAN, ROUTER, router, station, within
 
 _LAN = f"""set -e
-    sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1 net.ipv6.conf.default.accept_dad=0
-    ip link set lo up; ip link add sw0 type bridge; ip link set sw0 up
-    ip addr add {ROUTER}/24 dev sw0; ip addr add {ROUTER6}/64 dev sw0 nodad
-    ip addr add {INTERNET}/32 dev lo; ip addr add {INTERNET6}/128 dev lo nodad"""
+    sysctl -qw net.ipv6.conf.default.accept_dad=0
+    ip link add sw0 type bridge; ip link set sw0 up
+    {router("sw0")}"""
 
 _MOUNTS = """set -e
     hostname vm; ip link set lo up
@@ -44,8 +42,7 @@ _MOUNTS = """set -e
 _HOST = """set -e
     sysctl -qw net.ipv6.conf.default.accept_dad=0
     ip link add eth0 type veth peer name port{number} netns {lan}
-    ip link set eth0 up; ip addr add {v4}/24 dev eth0; ip addr add {v6}/64 dev eth0 nodad
-    ip route add default via {router}; ip -6 route add default via {router6}"""
+    {station}"""
 
 
 @dataclass(frozen=True)
@@ -155,13 +152,9 @@ def _host(folder: Path, name: str, number: int, lan: int, daemon: dict[str, Any]
     (folder / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     (folder / "daemon.json").write_text(json.dumps(daemon))
     with _held(_MOUNTS, folder) as pid:
-        host = Host(name, pid, f"192.0.2.{10 + number}", f"2001:db8:2::{10 + number}", folder)
-        within(
-            host.netns,
-            _HOST.format(
-                number=number, lan=lan, v4=host.v4, v6=host.v6, router=ROUTER, router6=ROUTER6
-            ),
-        )
+        own = LAN.station(10 + number)
+        host = Host(name, pid, str(own.v4.ip), str(own.v6.ip), folder)
+        within(host.netns, _HOST.format(number=number, lan=lan, station=station(own)))
         try:
             yield host
         finally:

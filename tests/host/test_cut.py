@@ -424,10 +424,12 @@ def promised(lab: Lab, host: Host) -> tuple[Made, dict[str, str]]:
     ]
     within(
         lab.lan,
-        """ip route replace 172.20.0.0/15 via 192.0.2.10; ip route replace 10.20.0.0/15 via 192.0.2.10
-        ip -6 route replace fd00::/16 via 2001:db8:2::10
-        ip addr del 127.0.0.1/8 dev lo 2>/dev/null; ip route replace 127.0.0.0/8 via 192.0.2.10
-        sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""",
+        f"""ip addr del 127.0.0.1/8 dev lo 2>/dev/null
+        for net in 172.20.0.0/15 10.20.0.0/15 127.0.0.0/8; do
+            ip route replace $net via {labs.HOST_IP}; done
+        ip -6 route replace fd00::/16 via {labs.HOST_IP6}
+        sysctl -qw net.ipv4.conf.all.route_localnet=1
+        sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""",
     )
     places = {HOST: "", WORLD: lab.lan, **{box.name: host.namespace(box) for box in running}}
     world = [ip_address(labs.INTERNET), ip_address(labs.INTERNET6)]

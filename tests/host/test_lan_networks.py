@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -27,9 +26,9 @@ from plumb.plan import StepFailed
 from plumb.probes.packets import who_has
 from tests import cases
 from tests.host.trial_hosts import wait_until
-from tests.labs import HOST_IP, ROUTER, Lab, sh, state, within
+from tests.labs import HOST_IP, LAN, ROUTER, SUBNET, Lab, sh, state, within
 
-HOST, C1, C2 = (IPv4Address(ip) for ip in (HOST_IP, "192.0.2.51", "192.0.2.52"))
+HOST, C1, C2 = (LAN.station(number).v4.ip for number in (10, 51, 52))
 PACKET_AUXDATA, SOL_PACKET, ETH_P_ALL = 8, 263, 3
 
 
@@ -141,9 +140,9 @@ def test_a_passthru_link_gives_its_parent_its_mac(lan: Lab) -> None:
 def test_the_host_does_not_reach_its_own_containers(lan: Lab, name: str) -> None:
     """Nor they it; the LAN reaches both, and they reach the LAN."""
     with built(lan, name) as host:
-        assert "1 received" not in sh("ping -c1 -W1 192.0.2.51", check=False)
+        assert "1 received" not in sh(f"ping -c1 -W1 {C1}", check=False)
         assert not pings(lan, host, "c1", HOST_IP)
-        assert "1 received" in within(lan.lan, "ping -c1 -W1 192.0.2.51")
+        assert "1 received" in within(lan.lan, f"ping -c1 -W1 {C1}")
         assert pings(lan, host, "c1", ROUTER)
 
 
@@ -151,10 +150,10 @@ def test_a_macvlan_link_of_the_hosts_own_reaches_them(lan: Lab) -> None:
     """What one does who needs it."""
     with built(lan, "macvlan"):
         sh(
-            "ip link add shim link eth0 type macvlan mode bridge; ip addr add 192.0.2.60/32 dev shim; ip link set shim up; "
-            "ip route add 192.0.2.51/32 dev shim"
+            f"""ip link add shim link eth0 type macvlan mode bridge; ip link set shim up
+            ip addr add {LAN.station(60).v4.ip}/32 dev shim; ip route add {C1}/32 dev shim"""
         )
-        assert "1 received" in sh("ping -c1 -W1 192.0.2.51")
+        assert "1 received" in sh(f"ping -c1 -W1 {C1}")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +178,7 @@ def test_the_mode_parts_siblings(lan: Lab, name: str, reached: bool) -> None:
     All reach the LAN.
     """
     with built(lan, name) as host:
-        assert pings(lan, host, "c1", "192.0.2.52") is reached
+        assert pings(lan, host, "c1", str(C2)) is reached
         assert pings(lan, host, "c1", ROUTER)
 
 
@@ -191,14 +190,14 @@ def test_vepa_siblings_reach_each_other_by_a_switch_that_sends_frames_back(lan: 
         f"ip link set sw0 up; ip addr flush dev port0; ip addr add {ROUTER}/24 dev sw0",
     )
     with built(lan, "macvlan-vepa") as host:
-        assert pings(lan, host, "c1", "192.0.2.52")
+        assert pings(lan, host, "c1", str(C2))
 
 
 def test_containers_in_bridge_mode_talk_without_the_wire(lan: Lab) -> None:
     """The parent hands the frame over; nothing of it is on the LAN."""
     with built(lan, "macvlan") as host, tap(lan.lan, "port0") as seen:
-        assert pings(lan, host, "c1", "192.0.2.52")
-        assert seen(lambda frame: ICMP in frame and frame[IP].dst == "192.0.2.52", 0.3) is None
+        assert pings(lan, host, "c1", str(C2))
+        assert seen(lambda frame: ICMP in frame and frame[IP].dst == str(C2), 0.3) is None
 
 
 # -- layer 3 ---------------------------------------------------------------
@@ -266,7 +265,7 @@ def test_a_parent_may_be_down(lan: Lab) -> None:
     with built(lan, "macvlan"):
         sh("ip link set eth0 up")
         wait_until(
-            lambda: "1 received" in within(lan.lan, "ping -c1 -W1 192.0.2.51", check=False),
+            lambda: "1 received" in within(lan.lan, f"ping -c1 -W1 {C1}", check=False),
             "c1 is reached",
         )
 
@@ -279,7 +278,7 @@ def test_a_container_comes_back_at_once_as_it_was(lan: Lab, driver: str) -> None
     own = "02:00:00:00:00:77" if driver == "macvlan" else ""
     with lan.host() as host:
         host.create_network(
-            "n1", driver=driver, subnet="192.0.2.0/24", gateway=ROUTER, options={"parent": "eth0"}
+            "n1", driver=driver, subnet=SUBNET, gateway=ROUTER, options={"parent": "eth0"}
         )
         host.run("c1", network=Attachment("n1", ip=C1, mac=own))
         for _ in range(5):
@@ -314,9 +313,7 @@ def test_a_container_in_an_ipvlan_and_a_macvlan_parent_at_once(lan: Lab) -> None
     """A parent has links of one kind; who comes second is told so in a line."""
     before = state()
     with lan.host() as host:
-        host.create_network(
-            "n1", driver="macvlan", subnet="192.0.2.0/24", options={"parent": "eth0"}
-        )
+        host.create_network("n1", driver="macvlan", subnet=SUBNET, options={"parent": "eth0"})
         sh("ip link add br9 type bridge; ip link set eth0 master br9")
         with pytest.raises(StepFailed, match="Device or resource busy") as caught:
             host.run("c1", network="n1")
@@ -346,7 +343,7 @@ def test_what_the_kernel_lacks_is_named_in_one_line(lan: Lab, kind: str, argv: s
     """Never a bare EOPNOTSUPP: the module and the option, and all is as before."""
     if able(kind).able:
         pytest.skip(f"this kernel has {kind}")
-    lan.plumb("network", "create", *argv.split(), "--subnet", "192.0.2.0/24", "n1", status=None)
+    lan.plumb("network", "create", *argv.split(), "--subnet", SUBNET, "n1", status=None)
     ran = (
         lan.plumb("run", "-d", "--name", "c1", "--network", "n1", status=None)
         if kind == "ipvlan"

@@ -25,7 +25,7 @@ from plumb.plan import Step
 from plumb.things.nftables import NftRule
 from tests import labs
 from tests.cases import FORWARDS
-from tests.labs import Lab, sh, state, within
+from tests.labs import HOST_IP, Lab, sh, state, within
 
 NATIVE = {"firewall-backend": "nftables"}
 IN = "filter-forward-in__N1"
@@ -307,7 +307,7 @@ def test_a_published_port_is_reached(lan: Lab, native: Host) -> None:
     native.kernel.take([Step(None, rule) for rule in rules])
     with entered(native.namespace(box)):
         listener = socket.create_server(("0.0.0.0", 80))
-    within(lan.lan, "ip route add 172.20.0.0/24 via 192.0.2.10")
+    within(lan.lan, f"ip route add 172.20.0.0/24 via {HOST_IP}")
 
     with entered(lan.lan), listener:
         with (

@@ -388,7 +388,7 @@ def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
             "names",
         }
         assert any(HOST in line for line in broken(lan, host))
-        assert not any(WORLD in line and "192.0.2.10" in line for line in broken(lan, host))
+        assert not any(WORLD in line and labs.HOST_IP in line for line in broken(lan, host))
         host.create_network("n2")
         assert host.check() == []
         assert broken(lan, host) == []
@@ -464,7 +464,8 @@ def test_the_users_rules_stay(lan: Lab) -> None:
     with lan.host() as host:
         host.create_network("n1", subnet=SUBNET)
         sh(
-            "iptables -A PLUMB-USER -s 198.51.100.1 -j DROP; iptables -A PLUMB-USER -p tcp --dport 9999 -j DROP"
+            f"""iptables -A PLUMB-USER -s {labs.INTERNET} -j DROP
+            iptables -A PLUMB-USER -p tcp --dport 9999 -j DROP"""
         )
         mine = sh("iptables -S PLUMB-USER")
 

@@ -7,7 +7,7 @@ import pytest
 from plumb.kernel.capture.drops import Drops
 from plumb.kernel.capture.kfree_skb import BufferEvents
 from plumb.model.observations import Flow, KernelDrop
-from tests.kernel.capture.router_lab import BOX, Crossroads, flow
+from tests.kernel.capture.router_lab import BOX, HOST, Crossroads, flow
 from tests.labs import sh, within
 
 
@@ -72,7 +72,7 @@ def test_the_source_cannot_come_from_there(watched: Crossroads) -> None:
     sh("sysctl -qw net.ipv4.conf.all.rp_filter=1")
     within(
         watched.lan.ns,
-        f"ip addr add 203.0.113.7/32 dev lo; ip route replace {BOX[4]} via 192.0.2.10 src 203.0.113.7",
+        f"ip addr add 203.0.113.7/32 dev lo; ip route replace {BOX[4]} via {HOST[4]} src 203.0.113.7",
     )
     sh("ip route add 203.0.113.7 dev br0")
     assert [each.reason for each in dropped(watched, flow())][:1] == ["IP_RPFILTER"]
@@ -81,7 +81,7 @@ def test_the_source_cannot_come_from_there(watched: Crossroads) -> None:
 def test_a_route_says_no(watched: Crossroads) -> None:
     """A blackhole."""
     sh("ip route add blackhole 198.51.100.77")
-    within(watched.lan.ns, "ip route add 198.51.100.77 via 192.0.2.10")
+    within(watched.lan.ns, f"ip route add 198.51.100.77 via {HOST[4]}")
     assert [each.function for each in dropped(watched, flow(), "198.51.100.77")][:1] == ["ip_error"]
 
 

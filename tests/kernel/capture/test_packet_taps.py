@@ -18,7 +18,7 @@ from plumb.kernel.capture.packet_taps import Taps
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import CapturedFrame, Flow, Netns
 from tests.kernel.capture.router_lab import BOX, PORT, Crossroads, flow, ip, way
-from tests.labs import sh, within
+from tests.labs import HOST_IP, sh, within
 
 THERE = ["lan:port0>", ">host:eth0", "host:br0>", "host:v1>", ">box:eth0"]
 TUN = "/dev/net/tun"
@@ -221,7 +221,7 @@ def test_no_packet_slips_by_before_the_filter_is_there(crossroads: Crossroads) -
 
     def talk() -> None:
         while not stop.is_set():
-            talker.sendto(b"x", ("192.0.2.10", 9))
+            talker.sendto(b"x", (HOST_IP, 9))
 
     thread = threading.Thread(target=talk)
     thread.start()

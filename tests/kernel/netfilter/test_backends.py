@@ -25,7 +25,7 @@ from plumb.plan import Step, in_order, plan
 from plumb.things import Key, Thing
 from plumb.things.iptables import Chain, Family, Policy, Position, Rule, ordered_rules
 from tests.cases import CASES
-from tests.labs import Lab, sh
+from tests.labs import INTERNET, INTERNET6, Lab, sh
 
 WRITERS: dict[str, Callable[[], Writer]] = {
     "nf_tables": lambda: IptablesRestore("nft-"),
@@ -194,12 +194,10 @@ def test_the_same_networks_on_the_legacy_tables(lan: Lab) -> None:
     lan.plumb("check", env=legacy)
 
     assert (
-        "1 received"
-        in lan.plumb("exec", "c1", "ping", "-c1", "-W2", "198.51.100.1", env=legacy).stdout
+        "1 received" in lan.plumb("exec", "c1", "ping", "-c1", "-W2", INTERNET, env=legacy).stdout
     )
     assert (
-        "1 received"
-        in lan.plumb("exec", "c1", "ping", "-c1", "-W2", "2001:db8:64::1", env=legacy).stdout
+        "1 received" in lan.plumb("exec", "c1", "ping", "-c1", "-W2", INTERNET6, env=legacy).stdout
     )
     assert lines("nft") == []
     assert any("MASQUERADE" in line for line in lines("legacy"))
