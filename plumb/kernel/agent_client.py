@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,6 @@ from plumb.things import Key, Thing
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy, at
 
-PATIENCE = 10.0
-"""Seconds for an answer."""
-GRACE = 5.0
-"""Seconds between SIGTERM and SIGKILL."""
 TOGETHER = 500
 """Things that are asked after one by one; of more, all are listed."""
 REQUEST = 1 << 18
@@ -51,6 +48,22 @@ LAUNCH = (
 
 Python starts without its folders of libraries, which it would have to look for; it is told two,
 plumb's and that of dnspython, which the agent loads when it serves names."""
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Times that an agent gets, in seconds.
+
+    Attributes:
+        answer: for an answer.
+        end: between SIGTERM and SIGKILL.
+    """
+
+    answer: float = 10.0
+    end: float = 5.0
+
+
+DEADLINES = Deadlines()
 
 
 class PortRefused(KernelRefused):
@@ -78,15 +91,20 @@ def _advice(port: HostPort, number: int) -> str:
 # -- look ---------------------------------------------------------------
 
 
-def look(things: Sequence[Thing]) -> list[Thing | None]:
+def look(things: Sequence[Thing], deadlines: Deadlines = DEADLINES) -> list[Thing | None]:
     """Read the present state of agents and their things, with one request to each agent.
+
+    Args:
+        things: agents and their things.
+        deadlines: the times that each agent gets.
 
     Raises:
         KernelRefused: an agent does not answer.
     """
     now: dict[tuple[str, Key], Thing] = {}
     for folder in {_folder(thing) for thing in things}:
-        answer = _listed(folder, _asked(thing for thing in things if _folder(thing) == folder))
+        asked = _asked(thing for thing in things if _folder(thing) == folder)
+        answer = _listed(folder, asked, deadlines)
         if answer is not None:
             agent = Agent(folder, " ".join(map(str, agent_socket.running(folder))))
             now.update(
@@ -116,14 +134,16 @@ def held(folder: str, asked: Mapping[str, Sequence[Any]] | None = None) -> list[
         asked: the things to read, all if None: "ports" (protocol, address, number),
             "resolvers" (namespace files), "names" (endpoint ids).
     """
-    answer = _listed(folder, asked)
+    answer = _listed(folder, asked, DEADLINES)
     return None if answer is None else things_of(folder, answer)
 
 
-def _listed(folder: str, asked: Mapping[str, Sequence[Any]] | None) -> dict[str, Any] | None:
+def _listed(
+    folder: str, asked: Mapping[str, Sequence[Any]] | None, deadlines: Deadlines
+) -> dict[str, Any] | None:
     short = asked is not None and sum(map(len, asked.values())) <= TOGETHER
     try:
-        answer = _ask(folder, {"list": asked if short else True})
+        answer = _ask(folder, {"list": asked if short else True}, deadlines)
         if "ports" not in answer:
             raise OSError(errno.EPROTO, answer.get("said", "it is another version's"))
     except OSError as error:
@@ -145,8 +165,13 @@ def _folder(thing: Thing) -> str:
 # -- take ---------------------------------------------------------------
 
 
-def take(steps: Sequence[Step], done: list[Step]) -> None:
+def take(steps: Sequence[Step], done: list[Step], deadlines: Deadlines = DEADLINES) -> None:
     """Take steps about agents and what they have, in order; `done` gets those that were taken.
+
+    Args:
+        steps: of one folder or of several.
+        done: the list to add to.
+        deadlines: the times that each agent gets.
 
     Raises:
         StepFailed: one was refused.
@@ -157,16 +182,16 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
         mine = list(part)
         if agents:
             for step in mine:
-                _take_agent(step, folder, done)
+                _take_agent(step, folder, done, deadlines)
         else:
             for some in _batches(mine):
-                _take_rows(folder, some, done)
+                _take_rows(folder, some, done, deadlines)
 
 
-def _take_agent(step: Step, folder: str, done: list[Step]) -> None:
+def _take_agent(step: Step, folder: str, done: list[Step], deadlines: Deadlines) -> None:
     try:
         if step.after is None:
-            stop(folder)
+            stop(folder, deadlines)
         elif step.before is None:
             start(folder)
     except KernelRefused as refused:
@@ -191,10 +216,12 @@ def _batches(steps: list[Step]) -> Iterator[list[tuple[Step, list[Row]]]]:
         yield batch
 
 
-def _take_rows(folder: str, batch: list[tuple[Step, list[Row]]], done: list[Step]) -> None:
+def _take_rows(
+    folder: str, batch: list[tuple[Step, list[Row]]], done: list[Step], deadlines: Deadlines
+) -> None:
     steps, rows = [step for step, _ in batch], [(step, row) for step, mine in batch for row in mine]
     try:
-        answer = _ask(folder, {"take": [row for _, row in rows]})
+        answer = _ask(folder, {"take": [row for _, row in rows]}, deadlines)
     except OSError as error:
         gone = error.errno in ABSENT and not agent_socket.running(folder)[0]
         for step in steps:
@@ -230,14 +257,15 @@ def announce(folder: str, targets: Sequence[Target], at_once: bool) -> bool:
         at_once: the first time is over when this returns.
     """
     try:
-        return _ask(folder, {"announce": targets, "at once": at_once}).get("done") == len(targets)
+        answer = _ask(folder, {"announce": targets, "at once": at_once}, DEADLINES)
     except OSError:
         return False
+    return answer.get("done") == len(targets)
 
 
-def _ask(folder: str, request: dict[str, Any]) -> dict[str, Any]:
+def _ask(folder: str, request: dict[str, Any], deadlines: Deadlines) -> dict[str, Any]:
     """Ask a folder's agent."""
-    with agent_socket.connect(folder, PATIENCE) as agent:
+    with agent_socket.connect(folder, deadlines.answer) as agent:
         agent.sendall(json.dumps(request).encode() + b"\n")
         with agent.makefile("rb") as heard:
             line = heard.readline()
@@ -295,27 +323,30 @@ def _libraries() -> list[str]:
     return [root.IMPORT_PATH, *([str(Path(origin).parents[1])] if origin else [])]
 
 
-def stop(folder: str) -> None:
-    """End a folder's agent, if it has one, and take its files away."""
+def stop(folder: str, deadlines: Deadlines = DEADLINES) -> None:
+    """End a folder's agent, if it has one, and take its files away.
+
+    Args:
+        folder: the root's.
+        deadlines: the times that the agent gets.
+    """
     pid, ticks = agent_socket.running(folder)
     if pid:
         with suppress(ProcessLookupError):
             descriptor = os.pidfd_open(pid)
             try:
-                if agent_socket.running(folder) == (
-                    pid,
-                    ticks,
-                ):  # so it is the agent that the descriptor names
-                    _end(descriptor)
+                # If it runs still, the descriptor names it, and no other process of that pid.
+                if agent_socket.running(folder) == (pid, ticks):
+                    _end(descriptor, deadlines.end)
             finally:
                 os.close(descriptor)
     agent_socket.clear(folder)
 
 
-def _end(descriptor: int) -> None:
+def _end(descriptor: int, grace: float) -> None:
     ended = select.poll()
     ended.register(descriptor, select.POLLIN)
     for number in (signal.SIGTERM, signal.SIGKILL):
         signal.pidfd_send_signal(descriptor, number)
-        if ended.poll(GRACE * 1000):
+        if ended.poll(grace * 1000):
             return

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 
 from plumb.errors import KernelRefused
 from plumb.kernel.net import carrier
 from plumb.kernel.netns import namespaces
+from plumb.kernel.writer import Writer
 from plumb.kernel.writers import WRITERS
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
@@ -18,13 +19,20 @@ from plumb.things.links import Up, Veth
 
 
 class LinuxKernel:
-    """The kernel of the machine, seen from the namespace that the calling thread is in."""
+    """The kernel of the machine, seen from the namespace that the calling thread is in.
+
+    Args:
+        writers: the writer for each type of thing.
+    """
+
+    def __init__(self, writers: Mapping[type[Thing], Writer] = WRITERS) -> None:
+        self._writers = writers
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
         """Read how these are now, in one visit per namespace."""
         found: dict[int, Thing | None] = {}
         turns = sorted(
-            range(len(things)), key=lambda i: (things[i].where, WRITERS[type(things[i])].name)
+            range(len(things)), key=lambda i: (things[i].where, self._writers[type(things[i])].name)
         )
         for where, visit in groupby(turns, key=lambda i: things[i].where):
             mine = list(visit)
@@ -32,7 +40,7 @@ class LinuxKernel:
                 found.update(dict.fromkeys(mine))
                 continue
             with namespaces.entered(where):
-                for writer, part in groupby(mine, key=lambda i: WRITERS[type(things[i])]):
+                for writer, part in groupby(mine, key=lambda i: self._writers[type(things[i])]):
                     numbers = list(part)
                     found.update(
                         zip(numbers, writer.look([things[i] for i in numbers]), strict=True)
@@ -53,7 +61,9 @@ class LinuxKernel:
                 continue
             try:
                 with namespaces.entered(where):
-                    for writer, part in groupby(mine, key=lambda step: WRITERS[type(step.thing)]):
+                    for writer, part in groupby(
+                        mine, key=lambda step: self._writers[type(step.thing)]
+                    ):
                         writer.take(list(part), done)
             except KernelRefused as refused:
                 raise StepFailed(refused, mine[0], done) from refused
@@ -89,4 +99,4 @@ class LinuxKernel:
         if not rules or (rules[0].where and not namespaces.is_namespace(rules[0].where)):
             return []
         with namespaces.entered(rules[0].where):
-            return WRITERS[type(rules[0])].order(rules)
+            return self._writers[type(rules[0])].order(rules)

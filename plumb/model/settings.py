@@ -282,13 +282,15 @@ def checked(settings: Settings, where: str) -> Settings:
     return settings if settings.iptables else replace(settings, ip_masq=False)
 
 
-def load(path: str | None = None) -> Settings:
+def load(path: str | None = None, usual: Path = DEFAULT_FILE) -> Settings:
     """Settings from a file.
 
-    The one named, PLUMB_CONFIG's, or /etc/plumb/config.json if it is there.
+    Args:
+        path: the file's; None for that of PLUMB_CONFIG.
+        usual: the file without either, if it is there.
     """
     named = path or os.environ.get("PLUMB_CONFIG")
-    file = Path(named) if named else DEFAULT_FILE
+    file = Path(named) if named else usual
     try:
         return parse(file.read_text(), str(file))
     except FileNotFoundError:

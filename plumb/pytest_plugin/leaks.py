@@ -34,9 +34,14 @@ SHOWN = 12
 
 
 class Watch:
-    """The host as it was, to be held against what it is later."""
+    """The host as it was, to be held against what it is later.
 
-    def __init__(self) -> None:
+    Args:
+        patience: seconds for what goes by itself.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._before = _look()
 
     def judge(self, test: str) -> None:
@@ -49,7 +54,7 @@ class Watch:
         if not self._differences():
             return
         gc.collect()  # what nobody refers to any more is closed
-        deadline = waiting.Deadline(PATIENCE)
+        deadline = waiting.Deadline(self._patience)
         while (left := self._differences()) and not deadline.over():
             time.sleep(deadline.pause())
         if left:

@@ -17,20 +17,21 @@ LOCK_SECONDS = 120
 
 
 @contextmanager
-def writers_turn(root: str) -> Iterator[None]:
+def writers_turn(root: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """The writers' turn on a root, for the length of a with block.
 
     Args:
         root: the root folder's path.
+        seconds: how long to wait for it.
 
     Raises:
-        Conflict: another process has held it for two minutes.
+        Conflict: another process has held it all that time.
     """
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     # An iptables-restore inherits it: what a killed plumb has set off is waited for as well.
     os.set_inheritable(descriptor, True)
     try:
-        deadline, pause = time.monotonic() + LOCK_SECONDS, 0.001
+        deadline, pause = time.monotonic() + seconds, 0.001
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

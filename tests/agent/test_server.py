@@ -204,12 +204,11 @@ def test_one_that_was_killed_is_removed(running: str) -> None:
     assert os.listdir(running) == []
 
 
-def test_one_that_hangs_is_killed(running: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_hangs_is_killed(running: str) -> None:
     """SIGKILL follows SIGTERM after a while."""
-    monkeypatch.setattr(agent_client, "GRACE", 0.2)
     pid = pid_of(running)
     os.kill(pid, signal.SIGSTOP)
-    take(*removed(Agent(running)))
+    agent_client.stop(running, agent_client.Deadlines(end=0.2))
     assert not shim.started(pid)
     assert os.listdir(running) == []
 

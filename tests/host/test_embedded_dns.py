@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -29,6 +30,7 @@ import pytest
 from plumb import Host, PlumbError
 from plumb.kernel import agent_socket
 from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.ports import free_ports
 from plumb.kernel.system import System, this_system
 from plumb.model.cnm import Attachment, Sandbox, Status
 from plumb.model.parse import attachment
@@ -452,26 +454,26 @@ def test_a_request_may_be_long(host: Host) -> None:
     assert found(host, "c1", f"name-24999-{'x' * 40}") == ["172.20.0.62"]
 
 
-def test_a_sandbox_without_a_port_left_does_not_keep_others_from_being_mended(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sandbox_without_a_port_left_does_not_keep_others_from_being_mended(lan: Lab) -> None:
     """It goes without a server until it is started again; `repair` mends all else."""
-    monkeypatch.setattr("plumb.kernel.ports.free_ports.LAST", 61001)
-    box, _ = two(host)
-    with ExitStack() as stack:
+    two_ports = replace(asking(labs.ROUTER), spare=partial(free_ports.ports, last=61001))
+    with lan.host(system=two_ports) as host:
+        box, _ = two(host)
         kill_agent(host)
-        with entered(host.namespace(box)):
-            for number in (61000, 61001):
-                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(
-                    ("0.0.0.0", number)
-                )
-        sh("iptables -F PLUMB")
-        host.repair()
-        assert host.check() == []
-        assert host.container("c1").dns_udp == 0
-        assert found(host, "c2", "c1") == ["172.20.0.2"]
-    host.restart("c1")
-    assert broken(host) == []
+        with ExitStack() as stack:
+            with entered(host.namespace(box)):
+                for number in (61000, 61001):
+                    stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(
+                        ("0.0.0.0", number)
+                    )
+            sh("iptables -F PLUMB")
+            host.repair()
+            assert host.check() == []
+            assert host.container("c1").dns_udp == 0
+            assert found(host, "c2", "c1") == ["172.20.0.2"]
+        host.restart("c1")
+        assert broken(host) == []
+        host.reset()
 
 
 def test_a_sandbox_that_lost_its_loopback_address_is_mended(host: Host) -> None:

@@ -48,6 +48,7 @@ class Failing(LinuxKernel):
     """
 
     def __init__(self, at: int) -> None:
+        super().__init__()
         self.at, self.taken, self.refused = at, 0, False
 
     def take(self, steps: Sequence[Step]) -> None:

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -23,8 +24,11 @@ import pytest
 from plumb import Conflict, Host, PlumbError
 from plumb.engine.verbs import Transaction
 from plumb.kernel import agent_client, agent_socket
+from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.system import this_system
+from plumb.kernel.writers import AGENT, WRITERS, Batches
 from plumb.model.cnm import Status
 from plumb.model.parse import BRIDGE
 from plumb.probes.promises.published_ports import PublishingHost, published
@@ -417,14 +421,24 @@ def test_connections_by_dnat_outlive_an_agent_that_was_killed(lan: Lab) -> None:
         host.reset()
 
 
-def test_an_agent_that_hangs_is_replaced(lan: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def hasty() -> LinuxKernel:
+    """The machine's kernel, with little time for agents that hang."""
+    short = agent_client.Deadlines(answer=0.3, end=0.3)
+    writer = Batches(
+        "agent",
+        partial(agent_client.look, deadlines=short),
+        partial(agent_client.take, deadlines=short),
+    )
+    theirs = [thing for thing, usual in WRITERS.items() if usual is AGENT]
+    return LinuxKernel({**WRITERS, **dict.fromkeys(theirs, writer)})
+
+
+def test_an_agent_that_hangs_is_replaced(lan: Lab) -> None:
     """It lives and does not answer: the next command ends it and starts another.
 
     Reset needs no second try.
     """
-    monkeypatch.setattr(agent_client, "PATIENCE", 0.3)
-    monkeypatch.setattr(agent_client, "GRACE", 0.3)
-    with lan.host() as host:
+    with lan.host(kernel=hasty(), system=this_system()) as host:
         host.create_network("n1", subnet=SUBNET)
         host.run("c1", network="n1", publish="8080:80")
         os.kill(agent_socket.running(str(lan.root))[0], signal.SIGSTOP)

@@ -143,11 +143,12 @@ def test_on_the_host_s_network_a_container_has_no_line_of_its_own() -> None:
 # -- resolv.conf ---------------------------------------------------------------
 
 
-def test_the_file_that_it_is_made_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the host's own only points at systemd-resolved's stub it is the file behind that, and the comment says so."""
+def test_the_file_that_it_is_made_from(tmp_path: Path) -> None:
+    """The host's own; where that only points at systemd-resolved's stub, the file behind it.
+
+    The comment says so.
+    """
     stub, behind = tmp_path / "resolv.conf", tmp_path / "behind"
-    monkeypatch.setattr(host_files, "RESOLV_CONF", str(stub))
-    monkeypatch.setattr(host_files, "RESOLVED_CONF", str(behind))
     for text, found in (
         ("nameserver 127.0.0.53\n", behind),
         ("nameserver 127.0.0.53\nnameserver 192.0.2.1\n", stub),
@@ -155,11 +156,11 @@ def test_the_file_that_it_is_made_from(monkeypatch: pytest.MonkeyPatch, tmp_path
     ):
         stub.write_text(text)
         behind.write_text("nameserver 192.0.2.53\n")
-        assert host_files.resolv_path() == str(found)
+        assert host_files.resolv_path(str(stub), str(behind)) == str(found)
     stub.write_text("nameserver 127.0.0.53\n")
-    assert host_files.resolv_source() == "nameserver 192.0.2.53\n"
+    assert host_files.resolv_source(str(stub), str(behind)) == "nameserver 192.0.2.53\n"
     behind.unlink()
-    assert host_files.resolv_path() == str(stub)
+    assert host_files.resolv_path(str(stub), str(behind)) == str(stub)
     text = etc_files.resolv_conf(replace(BOX, resolv_path=str(behind)), FOUR, "", NO_SETTINGS)
     assert f"# Based on host file: '{behind}' (legacy)\n" in text
 

@@ -24,16 +24,15 @@ pytest_plugins = ["pytester"]
 
 
 @pytest.fixture(autouse=True)
-def real_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A host that plays the one which pytest runs on; what goes by itself has gone soon."""
-    monkeypatch.setattr(leaks, "PATIENCE", 0.05)
+def real_host() -> Iterator[None]:
+    """A host that plays the one which pytest runs on."""
     with labs.lab():
         yield
 
 
 def caught(plant: Callable[[], object]) -> str:
     """What the gate says about something that a test does."""
-    watch = leaks.Watch()
+    watch = leaks.Watch(patience=0.05)
     plant()
     with pytest.raises(pytest.fail.Exception) as failed:
         watch.judge("test_it.py::test_leaky")

@@ -16,9 +16,9 @@ from plumb.errors import Broken, Conflict, Invalid
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.ports import Port
-from plumb.store import writers_lock
 from plumb.store.change import Change
 from plumb.store.sqlite import SqliteStore
+from plumb.store.writers_lock import writers_turn
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Bridge, Up
 
@@ -327,12 +327,8 @@ def test_writers_take_turns(store: SqliteStore, tmp_path: Path) -> None:
     other.close()
 
 
-def test_nobody_waits_for_ever(
-    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_waits_for_ever(store: SqliteStore, tmp_path: Path) -> None:
     """After a while it is an error that says who is in the way."""
-    monkeypatch.setattr(writers_lock, "LOCK_SECONDS", 0.01)
-    other = SqliteStore(Layout(str(tmp_path / "root")))
-    with store.lock(), pytest.raises(Conflict, match="another plumb is at work"), other.lock():
+    mine = writers_turn(str(tmp_path / "root"), seconds=0.01)
+    with store.lock(), pytest.raises(Conflict, match="another plumb is at work"), mine:
         pass
-    other.close()

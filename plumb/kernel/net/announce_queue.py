@@ -31,9 +31,14 @@ plumb does not announce further endpoints; ARP and neighbour discovery find them
 
 
 class Announcer:
-    """Announces endpoints, each as often and at such intervals as its target has."""
+    """Announces endpoints, each as often and at such intervals as its target has.
 
-    def __init__(self) -> None:
+    Args:
+        most: announcements in the queue at most.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._turns: list[tuple[float, int, Target]] = []
         self._used: list[socket.socket] = []
         self._change = threading.Condition()
@@ -50,7 +55,7 @@ class Announcer:
         with self._change:
             self._used += [wire for wire in used if wire is not None]
             for target, wire in list(zip(targets, used or [None] * len(targets), strict=True))[
-                : max(0, MOST - len(self._turns))
+                : max(0, self._most - len(self._turns))
             ]:
                 self._later(target, target.times, wire)
             if self._thread is None and (self._turns or self._used):

@@ -67,7 +67,7 @@ class ByTarget(NamedTuple):
 Sought = ByPort | ByTarget
 
 
-def forget(ports: Iterable[HostPort]) -> int:
+def forget(ports: Iterable[HostPort], few: int = FEW) -> int:
     """Forget the flows that began under other rules than those that these ports have now.
 
     How many they were.
@@ -77,6 +77,7 @@ def forget(ports: Iterable[HostPort]) -> int:
     Args:
         ports: ports that came, went, or changed. Rules are as they shall be already: the next
         packet asks them.
+        few: entries for each thing that is sought, of more the kernel picks those out.
 
     Raises:
         KernelRefused: the kernel did not answer as it should. A kernel without connection tracking
@@ -90,7 +91,7 @@ def forget(ports: Iterable[HostPort]) -> int:
         with Table() as table:
             stale = [
                 flow
-                for flow in _candidates(table, sought, there)
+                for flow in _candidates(table, sought, there, few)
                 if _by_port(flow, sought)
                 or (_by_target(flow, sought) and flow.way.dst != flow.reply.src)
             ]
@@ -129,9 +130,11 @@ def _by_target(flow: ConntrackEntry, sought: Container[Sought]) -> bool:
     return ByTarget(flow.reply.src) in sought
 
 
-def _candidates(table: Table, sought: Collection[Sought], there: int) -> Iterable[ConntrackEntry]:
+def _candidates(
+    table: Table, sought: Collection[Sought], there: int, few: int
+) -> Iterable[ConntrackEntry]:
     """The flows among which those that are sought are, read in the cheapest way."""
-    if there <= FEW * len(sought):
+    if there <= few * len(sought):
         return table.dump()
     found: dict[ConntrackEntry, None] = {}
     for each in sought:

@@ -53,13 +53,16 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 class Nft:
     """libnftables for the calling thread's namespace.
 
+    Args:
+        library: name of the shared object.
+
     Raises:
         Unsupported: it is not installed, or cannot speak JSON.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, library: str = LIBRARY) -> None:
         try:
-            self._library = ctypes.CDLL(LIBRARY)
+            self._library = ctypes.CDLL(library)
         except OSError as error:
             raise Unsupported(
                 "firewall-backend is nftables, but libnftables is not installed",

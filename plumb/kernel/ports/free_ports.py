@@ -21,25 +21,29 @@ FIRST, LAST = 61000, 65535
 TRIES = 1000
 
 
-def ports(ns: str, wanted: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+def ports(ns: str, wanted: tuple[int, int] = (0, 0), last: int = LAST) -> tuple[int, int]:
     """Find a UDP and a TCP port that can be bound at 127.0.0.11 in a namespace.
 
     Args:
         ns: path of the netns; if it does not exist yet, all ports are free.
         wanted: ports to prefer if they are free; 0: any.
+        last: the highest port to choose.
     """
     if not is_namespace(ns):
-        return _any(wanted[0]), _any(wanted[1])
+        return _any(wanted[0], last), _any(wanted[1], last)
     with entered(ns):
-        return _free(socket.SOCK_DGRAM, wanted[0]), _free(socket.SOCK_STREAM, wanted[1])
+        return (
+            _free(socket.SOCK_DGRAM, wanted[0], last),
+            _free(socket.SOCK_STREAM, wanted[1], last),
+        )
 
 
-def _any(wanted: int) -> int:
-    return wanted or random.randint(FIRST, LAST)
+def _any(wanted: int, last: int) -> int:
+    return wanted or random.randint(FIRST, last)
 
 
-def _free(kind: socket.SocketKind, wanted: int) -> int:
-    for number in (_any(wanted), *(random.randint(FIRST, LAST) for _ in range(TRIES))):
+def _free(kind: socket.SocketKind, wanted: int, last: int) -> int:
+    for number in (_any(wanted, last), *(random.randint(FIRST, last) for _ in range(TRIES))):
         with socket.socket(socket.AF_INET, kind) as trial:
             trial.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
             try:

@@ -23,17 +23,18 @@ def host_file(name: str) -> str:
         return ""
 
 
-def resolv_path() -> str:
+def resolv_path(own: str = RESOLV_CONF, resolved: str = RESOLVED_CONF) -> str:
     """Return the path of the host's resolv.conf.
 
     If that only names systemd-resolved's stub, the path of the file that has the servers.
+
+    Args:
+        own: the path of the host's file; resolved: of systemd-resolved's.
     """
-    servers = resolv_conf.parse(host_file(RESOLV_CONF)).servers
-    return (
-        RESOLVED_CONF if servers == ["127.0.0.53"] and Path(RESOLVED_CONF).exists() else RESOLV_CONF
-    )
+    servers = resolv_conf.parse(host_file(own)).servers
+    return resolved if servers == ["127.0.0.53"] and Path(resolved).exists() else own
 
 
-def resolv_source() -> str:
-    """Read the host's resolv.conf; empty if it cannot be read."""
-    return host_file(resolv_path())
+def resolv_source(own: str = RESOLV_CONF, resolved: str = RESOLVED_CONF) -> str:
+    """Read the host's resolv.conf, by the paths of `resolv_path`; empty if it cannot be read."""
+    return host_file(resolv_path(own, resolved))

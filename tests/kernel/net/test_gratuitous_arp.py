@@ -273,22 +273,18 @@ def over() -> bool:
     return not any(thread.name == "announcements" for thread in threading.enumerate())
 
 
-def test_only_so_many_announcements_wait(alone: Neighbour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_announcements_wait(alone: Neighbour) -> None:
     """What was announced at once beyond that is not announced again."""
-    monkeypatch.setattr(announce_queue, "MOST", 3)
     known = targets(alone, 5, 2)
-    announce_queue.Announcer().announce(known, [announce_queue.said(each) for each in known])
+    announce_queue.Announcer(most=3).announce(known, [announce_queue.said(each) for each in known])
     wait_until(over, "the thread ends")
     heard = alone.hear(lambda found: False, 0.02)
     assert [len(of(f"10.9.0.{number}", heard)) for number in range(5)] == [2, 2, 2, 1, 1]
 
 
-def test_many_are_announced_by_the_thread_as_far_as_they_may_wait(
-    alone: Neighbour, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_are_announced_by_the_thread_as_far_as_they_may_wait(alone: Neighbour) -> None:
     """Of those beyond nothing is said: they are found as everything else is."""
-    monkeypatch.setattr(announce_queue, "MOST", 3)
-    announce_queue.Announcer().announce(targets(alone, 5, 2))
+    announce_queue.Announcer(most=3).announce(targets(alone, 5, 2))
     wait_until(over, "the thread ends")
     heard = alone.hear(lambda found: False, 0.02)
     assert [len(of(f"10.9.0.{number}", heard)) for number in range(5)] == [2, 2, 2, 0, 0]

@@ -44,12 +44,18 @@ class Street:
     Attributes:
         lab: the host and its LAN; the thread is in the host's namespace.
         inside: the container's namespace.
+        few: entries that are read all at once.
         opened: sockets to close at the end.
     """
 
     lab: Lab
     inside: str
+    few: int
     opened: ExitStack = field(default_factory=ExitStack)
+
+    def forget(self, *ports: HostPort) -> int:
+        """Forget the flows of ports, in this street's way; how many they were."""
+        return conntrack_flush.forget(ports, self.few)
 
     def hear(
         self, port: int, protocol: str = "udp", version: int = 4, inside: bool = False
@@ -87,8 +93,7 @@ def street(
     request: pytest.FixtureRequest, lan: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Street]:
     """The three of them, in each of the ways in which entries are read."""
-    if request.param != "all at once":
-        monkeypatch.setattr(conntrack_flush, "FEW", 0)
+    few = conntrack_flush.FEW if request.param == "all at once" else 0
     if request.param == "an older kernel":
         monkeypatch.setattr(
             ctnetlink, "CTA_FILTER", 99
@@ -105,7 +110,7 @@ def street(
         ip addr add {INSIDE6}/64 dev eth0 nodad; ip route add default via 10.9.0.1; ip -6 route add default via 2001:db8:9::1""",
     )
     within(lan.lan, f"ip route add 10.9.0.0/24 via {HOST_IP}")
-    made = Street(lan, inside)
+    made = Street(lan, inside, few)
     with made.opened:
         yield made
     namespaces.drop(inside)
@@ -163,7 +168,7 @@ def test_a_flow_that_began_before_its_rule_follows_the_rule(street: Street, vers
     client.send(b"again")
     assert (heard(host), heard(container)) == (True, False)
 
-    assert conntrack_flush.forget([published(5353, version=version)]) == 1
+    assert street.forget(published(5353, version=version)) == 1
     client.send(b"and again")
     assert (heard(host), heard(container)) == (False, True)
 
@@ -182,7 +187,7 @@ def test_a_flow_to_a_target_that_went_is_gone(street: Street, version: int) -> N
     client.send(b"again")
     assert (heard(host), heard(container)) == (False, True)
 
-    assert conntrack_flush.forget([published(5353, version=version)]) == 1
+    assert street.forget(published(5353, version=version)) == 1
     client.send(b"and again")
     assert (heard(host), heard(container)) == (True, False)
 
@@ -200,7 +205,7 @@ def test_a_tcp_connection_to_a_target_that_went_is_gone(street: Street) -> None:
     street.call(INSIDE, 5300, "tcp")
     assert tracked() == [(INSIDE, 5300), (HOST_IP, 8080), (HOST_IP, 8081)]
 
-    assert conntrack_flush.forget([published(8081, "tcp")]) == 1
+    assert street.forget(published(8081, "tcp")) == 1
     assert tracked() == [(INSIDE, 5300), (HOST_IP, 8081)]
 
 
@@ -213,7 +218,7 @@ def test_flows_that_have_nothing_to_do_with_it_stay(street: Street) -> None:
     street.call(HOST_IP, 5353, "tcp")
     before = tracked()
 
-    assert conntrack_flush.forget([published(5353, ip=HOST_IP)]) == 1
+    assert street.forget(published(5353, ip=HOST_IP)) == 1
     before.remove((HOST_IP, 5353))
     assert tracked() == before
     assert len(before) == 6
@@ -231,7 +236,7 @@ def test_many_ports_at_once(street: Street) -> None:
         published(5354),
         published(5355, to="10.9.0.3", version=6),
     ]
-    assert conntrack_flush.forget(ports) == 4
+    assert street.forget(*ports) == 4
     assert tracked() == [(HOST_IP, 5355), (HOST_IP6, 5354)]
 
 
@@ -274,7 +279,7 @@ def test_other_protocols_are_read_and_left_alone(street: Street) -> None:
         ("icmp", 0),
         ("icmp6", 0),
     }
-    assert conntrack_flush.forget([published(5353)]) == 0
+    assert street.forget(published(5353)) == 0
 
 
 def test_nothing_is_asked_where_nothing_is_tracked(

@@ -326,11 +326,10 @@ def test_two_rules_that_differ_in_one_word_are_told_apart() -> None:
 # -- the library ---------------------------------------------------------------
 
 
-def test_without_libnftables_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_libnftables_a_sentence_says_what_to_do() -> None:
     """It is a library of its own on Debian, without the nft command."""
-    monkeypatch.setattr(libnftables, "LIBRARY", "libnothing.so.1")
     with pytest.raises(Unsupported, match="libnftables is not installed") as caught:
-        Nft()
+        Nft("libnothing.so.1")
     assert "apt install libnftables1" in caught.value.hint
 
 
