@@ -285,14 +285,14 @@ def test_a_proxied_port_hands_on_and_a_removed_proxy_cuts_off(running: str) -> N
     """
     with closing(socket.create_server((str(TARGET), 80))) as server:
         take(*added(port(running, 8080), proxy(running, 8080)))
-        with closing(socket.create_connection(("127.0.0.1", 8080), 5)) as client:
+        with closing(socket.create_connection(("127.0.0.1", 8080), 30)) as client:
             peer, _ = server.accept()
             with closing(peer):
                 client.sendall(b"hello")
                 assert peer.recv(100) == b"hello"
                 take(*removed(proxy(running, 8080)))
                 for sock in (client, peer):
-                    sock.settimeout(5)
+                    sock.settimeout(30)
                     with pytest.raises(ConnectionResetError):
                         sock.recv(1)
         assert look(port(running, 8080), proxy(running, 8080)) == [port(running, 8080), None]
@@ -301,7 +301,7 @@ def test_a_proxied_port_hands_on_and_a_removed_proxy_cuts_off(running: str) -> N
             with pytest.raises(TimeoutError):
                 client.connect(("127.0.0.1", 8080))
         take(*added(proxy(running, 8080)))
-        with closing(socket.create_connection(("127.0.0.1", 8080), 5)):
+        with closing(socket.create_connection(("127.0.0.1", 8080), 30)):
             server.accept()[0].close()
 
 
@@ -313,7 +313,7 @@ def test_a_changed_proxy_goes_to_the_new_target(running: str) -> None:
         assert look(new) == [proxy(running, 8080)]
         take(Step(proxy(running, 8080), new))
         assert look(new) == [new]
-        with closing(socket.create_connection(("127.0.0.1", 8080), 5)):
+        with closing(socket.create_connection(("127.0.0.1", 8080), 30)):
             server.accept()[0].close()
 
 

@@ -133,7 +133,7 @@ def test_another_agent_opens_the_same_ports_at_once(running: str, box: str) -> N
     query = dns.message.make_query("web", "A")
     told(running, ["serve", server(box)], ["name", ENTRY])
     with namespaces.entered(box):
-        client = socket.create_connection(("127.0.0.11", 5301), 5)
+        client = socket.create_connection(("127.0.0.11", 5301), 30)
     with client:
         dns.query.send_tcp(client, query)
         assert dns.query.receive_tcp(client)[0].answer

@@ -50,7 +50,7 @@ NETWORK = (
     "Options",
     "Labels",
 )
-PATIENCE = 3.0  # seconds in which a namespace must be gone, or an address usable
+PATIENCE = 15.0  # seconds in which a namespace must be gone, or an address usable
 
 
 @dataclass(frozen=True)

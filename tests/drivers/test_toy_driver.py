@@ -149,12 +149,12 @@ def test_on_a_kernel(lab: Lab) -> None:
         host.run("c1", network="t")
         host.run("c2", network="t")
         link = host.network("t").link
-        assert "1 received" in lab.inside(host, "c1", "ping -c1 -W2 10.7.0.2")
+        assert "1 received" in lab.inside(host, "c1", "ping -c1 -W10 10.7.0.2")
         sh(f"ip link set {link} down")
         assert [str(drift.thing) for drift in host.check()] == [f"link {link} up"]
         host.repair()
         assert host.check() == []
-        assert "1 received" in lab.inside(host, "c1", "ping -c1 -W2 10.7.0.2")
+        assert "1 received" in lab.inside(host, "c1", "ping -c1 -W10 10.7.0.2")
         for name in ("c1", "c2"):
             host.remove(name, force=True)
         host.remove_network("t")

@@ -447,7 +447,7 @@ def promised(lab: Lab, host: Host) -> tuple[list[AnyPromise], dict[str, str]]:
         CONTROL: lab.lan,
         **{box.name: host.namespace(box) for box in running},
     }
-    world = [LAN.internet, LAN.internet6]
+    world = (LAN.internet, LAN.internet6)
     own = (LAN.host.v4, LAN.host.v6)
     publishing = PublishingHost([own[0].ip, own[1].ip], host.settings.userland_proxy)
     return [

@@ -16,7 +16,7 @@ def test_a_bridge_of_the_administrators(lan: Lab) -> None:
         box = host.run("c1")
 
         assert str(host.endpoints(box)[0].ip) == "10.33.0.2/24"
-        assert "1 received" in lan.inside(host, box, f"ping -c1 -W2 {INTERNET}")
+        assert "1 received" in lan.inside(host, box, f"ping -c1 -W10 {INTERNET}")
         host.reset()
     assert state() == before
 

@@ -89,7 +89,13 @@ def upstream(namespace: str, address: str = labs.ROUTER) -> Iterator[Upstream]:
 
 
 def question(
-    host: Host, name: str, what: str, kind: str = "A", *, stream: bool = False, seconds: float = 5.0
+    host: Host,
+    name: str,
+    what: str,
+    kind: str = "A",
+    *,
+    stream: bool = False,
+    seconds: float = 30.0,
 ) -> dns.message.Message:
     """What a container's server answers."""
     query = dns.message.make_query(what if what.endswith(".") else f"{what}.", kind)

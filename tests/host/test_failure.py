@@ -234,7 +234,7 @@ def test_a_failed_change_leaves_all_as_it_was(name: str, backend: str) -> None:
             verbs.create_network("n3", subnet=["172.22.0.0/24", "fd00:22::/64"], ipv6=True)
         fail_everywhere(lab, CHANGES[name], settings, f"{name} {backend}")
         with lab.host(settings=settings) as host:
-            assert "1 received" in lab.inside(host, "c1", f"ping -c1 -W2 {labs.INTERNET}")
+            assert "1 received" in lab.inside(host, "c1", f"ping -c1 -W10 {labs.INTERNET}")
             assert host.check() == []
             host.reset()
 

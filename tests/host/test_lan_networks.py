@@ -42,9 +42,9 @@ def built(lab: Lab, name: str) -> Iterator[Host]:
         host.reset()
 
 
-def pings(lab: Lab, host: Host, box: str, address: str) -> bool:
+def pings(lab: Lab, host: Host, box: str, address: str, seconds: int = 10) -> bool:
     """Whether a container reaches an address."""
-    return "1 received" in lab.inside(host, box, f"ping -c1 -W1 {address}", check=False)
+    return "1 received" in lab.inside(host, box, f"ping -c1 -W{seconds} {address}", check=False)
 
 
 def mac(lab: Lab, host: Host, box: str) -> str:
@@ -70,7 +70,7 @@ def tap(namespace: str, dev: str) -> Iterator[Callable[..., Any]]:
             wire.bind((dev, ETH_P_ALL))
         wire.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
 
-        def seen(wanted: Callable[[Any], bool], seconds: float = 2.0) -> Any:
+        def seen(wanted: Callable[[Any], bool], seconds: float = 30.0) -> Any:
             deadline = time.monotonic() + seconds
             while (left := deadline - time.monotonic()) > 0:
                 if select.select([wire], [], [], left)[0] and wanted(frame := _tagged(wire)):
@@ -141,8 +141,8 @@ def test_the_host_does_not_reach_its_own_containers(lan: Lab, name: str) -> None
     """Nor they it; the LAN reaches both, and they reach the LAN."""
     with built(lan, name) as host:
         assert "1 received" not in sh(f"ping -c1 -W1 {C1}", check=False)
-        assert not pings(lan, host, "c1", HOST_IP)
-        assert "1 received" in within(lan.lan, f"ping -c1 -W1 {C1}")
+        assert not pings(lan, host, "c1", HOST_IP, 1)
+        assert "1 received" in within(lan.lan, f"ping -c1 -W10 {C1}")
         assert pings(lan, host, "c1", ROUTER)
 
 
@@ -153,7 +153,7 @@ def test_a_macvlan_link_of_the_hosts_own_reaches_them(lan: Lab) -> None:
             f"""ip link add shim link eth0 type macvlan mode bridge; ip link set shim up
             ip addr add {LAN.station(60).v4.ip}/32 dev shim; ip route add {C1}/32 dev shim"""
         )
-        assert "1 received" in sh(f"ping -c1 -W1 {C1}")
+        assert "1 received" in sh(f"ping -c1 -W10 {C1}")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_mode_parts_siblings(lan: Lab, name: str, reached: bool) -> None:
     All reach the LAN.
     """
     with built(lan, name) as host:
-        assert pings(lan, host, "c1", str(C2)) is reached
+        assert pings(lan, host, "c1", str(C2), 10 if reached else 1) is reached
         assert pings(lan, host, "c1", ROUTER)
 
 
@@ -228,7 +228,7 @@ def test_the_lan_reaches_a_layer_three_subnet_by_way_of_the_host(lan: Lab) -> No
     """With a route to it, as to any network behind a router."""
     with built(lan, "ipvlan-l3") as host:
         within(lan.lan, f"ip route add 10.20.0.0/24 via {HOST_IP}")
-        assert "1 received" in within(lan.lan, "ping -c1 -W1 10.20.0.1")
+        assert "1 received" in within(lan.lan, "ping -c1 -W10 10.20.0.1")
         assert pings(lan, host, "c1", ROUTER)
 
 

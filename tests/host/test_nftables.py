@@ -108,7 +108,7 @@ def test_from_one_back_end_to_the_other_and_back(lan: Lab) -> None:
             assert own[other] not in now[other]
             assert host.check() == []
             for address in (labs.INTERNET, labs.INTERNET6):
-                assert "1 received" in lan.inside(host, "c1", f"ping -c1 -W2 {address}")
+                assert "1 received" in lan.inside(host, "c1", f"ping -c1 -W10 {address}")
     with lan.host() as host:
         host.reset()
 
@@ -289,7 +289,7 @@ def test_icc_is_off_for_published_ports_too(lan: Lab) -> None:
                 socket.create_connection(("172.20.0.2", 80), timeout=0.3)
             with entered(lan.netns):
                 host.kernel.take([Step(icc, None)])
-            socket.create_connection(("172.20.0.2", 80), timeout=3).close()
+            socket.create_connection(("172.20.0.2", 80), timeout=30).close()
         host.reset()
 
 
@@ -311,7 +311,7 @@ def test_a_published_port_is_reached(lan: Lab, native: Host) -> None:
 
     with entered(lan.lan), listener:
         with (
-            socket.create_connection((labs.HOST_IP, 8080), timeout=3),
+            socket.create_connection((labs.HOST_IP, 8080), timeout=30),
             listener.accept()[0] as reached,
         ):
             assert reached.getpeername()[0] == labs.ROUTER

@@ -173,18 +173,21 @@ def udp(place: str, to: tuple[str, int]) -> socket.socket:
             socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM
         )
     client.connect(to)
-    client.settimeout(0.3)
+    client.settimeout(30)
     client.send(b"hello")
     return client
 
 
 def answered(client: socket.socket) -> bool:
-    """Whether an answer comes to a question."""
+    """Whether an answer comes to a question soon."""
+    client.settimeout(0.3)
     try:
         client.send(b"hello")
         return client.recv(100) == b"hello"
     except OSError:
         return False
+    finally:
+        client.settimeout(30)
 
 
 def echo_in(place: str, port: int) -> socket.socket:
@@ -192,7 +195,7 @@ def echo_in(place: str, port: int) -> socket.socket:
     with entered(place):
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("0.0.0.0", port))
-    server.settimeout(1)
+    server.settimeout(30)
     return server
 
 
@@ -223,7 +226,7 @@ def test_what_was_open_is_closed_at_once(site: Lab, wall: Firewall, way: str) ->
             assert client.recv(100) == b"hello"
             with entered(host.namespace(box)):
                 web = socket.create_server(("0.0.0.0", 80))
-            with closing(web), socket.create_connection(("127.0.0.1", 8080), 2) as held:
+            with closing(web), socket.create_connection(("127.0.0.1", 8080), 30) as held:
                 through, _ = web.accept()
                 with closing(through):
                     through.send(b"hi")
@@ -231,7 +234,7 @@ def test_what_was_open_is_closed_at_once(site: Lab, wall: Firewall, way: str) ->
                     assert flows(8053)
                     CLOSING[way](host)
 
-                    held.settimeout(2)
+                    held.settimeout(30)
                     assert over(held), "the connection through the proxy is still there"
             assert flows(8053) == []
             assert not answered(client)
@@ -308,11 +311,11 @@ MODES: dict[str, tuple[dict[str, str], dict[str, Any], bool]] = {
 }
 
 
-def connects(place: str, address: str, port: int) -> bool:
-    """Whether a TCP connection comes about."""
+def connects(place: str, address: str, port: int, seconds: float) -> bool:
+    """Whether a TCP connection comes about in so many seconds."""
     with entered(place):
         client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    client.settimeout(0.4)
+    client.settimeout(seconds)
     with closing(client):
         return client.connect_ex((address, port)) == 0
 
@@ -334,8 +337,9 @@ def test_who_routes_to_a_container_directly(site: Lab, wall: Firewall, mode: str
             ]
         try:
             for ip in host.endpoints(box)[0].ips:
-                assert connects(site.lan, str(ip.ip), 80) == open_
-                assert connects(site.lan, str(ip.ip), 81) == (mode == "unprotected")
+                assert connects(site.lan, str(ip.ip), 80, 30 if open_ else 0.4) == open_
+                bare = mode == "unprotected"
+                assert connects(site.lan, str(ip.ip), 81, 30 if bare else 0.4) == bare
         finally:
             for server in servers:
                 server.close()
@@ -410,7 +414,7 @@ def test_connections_by_dnat_outlive_an_agent_that_was_killed(lan: Lab) -> None:
         with entered(host.namespace(box)):
             server = socket.create_server(("0.0.0.0", 80))
         with entered(lan.lan):
-            client = socket.create_connection((labs.HOST_IP, 8080), 2)
+            client = socket.create_connection((labs.HOST_IP, 8080), 30)
         with client, closing(server):
             through, _ = server.accept()
             with closing(through):
@@ -507,10 +511,10 @@ def test_many_ports_in_one_container(site: Lab, wall: Firewall) -> None:
         with entered(host.namespace(box)):
             server = socket.create_server(("0.0.0.0", 1299))
         with closing(server):
-            assert connects(site.lan, labs.HOST_IP, 20299)
+            assert connects(site.lan, labs.HOST_IP, 20299, 30)
             server.accept()[0].close()
         host.remove("c1", force=True)
-        assert not connects(site.lan, labs.HOST_IP, 20299)
+        assert not connects(site.lan, labs.HOST_IP, 20299, 0.4)
         assert host.check() == []
         host.reset()
 

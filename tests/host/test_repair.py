@@ -51,7 +51,7 @@ class Shop:
         assert db.ip is not None
         assert db.ip6 is not None
         line = " && ".join(
-            f"ping -q -c1 -W2 {ip}" for ip in (db.ip.ip, INTERNET, db.ip6.ip, INTERNET6)
+            f"ping -q -c1 -W10 {ip}" for ip in (db.ip.ip, INTERNET, db.ip6.ip, INTERNET6)
         )
         return bool(
             self.lab.inside(self.host, "web", f"{line} && echo yes", check=False).endswith("yes\n")
@@ -269,7 +269,7 @@ def test_a_bridge_that_was_there_is_used_and_survives(lan: Lab) -> None:
     plumb(lan, *create)
     plumb(lan, *run)
     with lan.host() as known:
-        lan.inside(known, "web", "ping -q -c1 -W2 10.50.0.1")
+        lan.inside(known, "web", "ping -q -c1 -W10 10.50.0.1")
     plumb(lan, "rm", "-f", "web")
     plumb(lan, "network", "rm", "mine")
     assert labs.sh("ip -br link show br-mine; ip -4 -br addr show br-mine").count("br-mine") == 2

@@ -34,7 +34,7 @@ IMPORTED = (
 """What a command line would import when it is used."""
 
 
-def wait_until(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 30.0) -> None:
     """Wait for a condition; fail when it does not come."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -322,7 +322,7 @@ def test_writers_take_turns(store: SqliteStore, tmp_path: Path) -> None:
         thread.start()
         thread.join(0.05)
         seen.append("first")
-    thread.join(5)
+    thread.join(30)
     assert seen == ["first", "second"]
     other.close()
 

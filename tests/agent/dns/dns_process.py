@@ -29,7 +29,7 @@ from plumb.kernel.netns.namespaces import entered
 from tests.labs import lab, within
 
 ADDRESS, UDP, TCP = "127.0.0.11", 5300, 5301
-SECONDS = 5.0
+SECONDS = 30.0
 QUICK = Limits(timeout=0.3, idle_timeout=0.5)
 SERVERS = [f"127.0.0.{number}" for number in (1, 2, 3, 4)]
 HOST, OTHER, THIRD, FOURTH = ([ip, False] for ip in SERVERS)

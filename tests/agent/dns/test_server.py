@@ -315,7 +315,7 @@ def test_who_asks_much_keeps_nobody_waiting() -> None:
                     while busy.recv(1 << 16):
                         answered += 1
                 assert answered < 900
-                busy.settimeout(5)
+                busy.settimeout(30)
                 for _ in range(1000 - answered):
                     busy.recv(1 << 16)
         finally:

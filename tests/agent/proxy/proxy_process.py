@@ -27,7 +27,7 @@ from tests import labs
 from tests.labs import sh, within
 
 BOX, BOX6, NOBODY = "172.20.0.2", "fd00:20::2", "172.20.0.9"
-SECONDS = 10.0
+SECONDS = 30.0
 Address = tuple[str, int]
 
 

@@ -146,7 +146,7 @@ def test_who_is_silent_is_forgotten(echo: Echo) -> None:
         client.send(b"hello")
         first = echo.answer()
         assert proxy.descriptors() == before + 1
-        wait_until(lambda: proxy.descriptors() == before, "the client is forgotten", 3)
+        wait_until(lambda: proxy.descriptors() == before, "the client is forgotten")
         client.recv(100)
         client.send(b"hello again")
         assert echo.answer() != first

@@ -229,7 +229,7 @@ def test_an_echo_is_known_by_its_identifier(crossroads: Crossroads, version: int
     sh(base_chain("inet", "way", "mine", "forward"))
     mine = Flow(version, "icmp", 4711)
     with crossroads.collector(mine) as trace:
-        within(crossroads.lan.ns, f"ping -c 1 -W 1 -e 4711 {BOX[version]}")
+        within(crossroads.lan.ns, f"ping -c 1 -W 10 -e 4711 {BOX[version]}")
         records = trace.collect(0.02)
     assert [step.kind for step in records.ruled if step.table == "way"] == [
         RuleKind.POLICY,

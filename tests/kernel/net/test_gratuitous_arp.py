@@ -56,7 +56,7 @@ class Neighbour:
     lab: Lab
     wire: socket.socket
 
-    def hear(self, enough: Callable[[list[Heard]], bool], seconds: float = 5.0) -> list[Heard]:
+    def hear(self, enough: Callable[[list[Heard]], bool], seconds: float = 30.0) -> list[Heard]:
         """Listen until it is enough, or until nothing has come for some time."""
         found: list[Heard] = []
         deadline = time.monotonic() + seconds
@@ -344,7 +344,7 @@ def test_a_stale_neighbour_entry_is_refreshed(
     """
     run(neighbour.lab)
     with neighbour.lab.host() as host:
-        neighbour.lab.inside(host, "neighbour", f"ping -q -c1 -W2 {ip}")
+        neighbour.lab.inside(host, "neighbour", f"ping -q -c1 -W10 {ip}")
     assert neighbour.knows(version, ip) == MAC
     plumb(neighbour.lab, "rm", "-f", "new")
     run(neighbour.lab, OTHER_MAC)

@@ -147,7 +147,7 @@ def test_an_echo_is_tracked_by_its_identifier(crossroads: Crossroads, version: i
     )
     within(
         crossroads.lan.ns,
-        f"ping -c 1 -W 1 -e 4711 {BOX[version]}; ping -c 1 -W 1 -e 4712 {BOX[version]}",
+        f"ping -c 1 -W 10 -e 4711 {BOX[version]}; ping -c 1 -W 10 -e 4712 {BOX[version]}",
     )
     with RouteLookup(crossroads.host) as oracle:
         assert [entry.way.dst for entry in oracle.tracked(Flow(version, "icmp", 4711))] == [

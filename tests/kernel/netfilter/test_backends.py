@@ -194,10 +194,10 @@ def test_the_same_networks_on_the_legacy_tables(lan: Lab) -> None:
     lan.plumb("check", env=legacy)
 
     assert (
-        "1 received" in lan.plumb("exec", "c1", "ping", "-c1", "-W2", INTERNET, env=legacy).stdout
+        "1 received" in lan.plumb("exec", "c1", "ping", "-c1", "-W10", INTERNET, env=legacy).stdout
     )
     assert (
-        "1 received" in lan.plumb("exec", "c1", "ping", "-c1", "-W2", INTERNET6, env=legacy).stdout
+        "1 received" in lan.plumb("exec", "c1", "ping", "-c1", "-W10", INTERNET6, env=legacy).stdout
     )
     assert lines("nft") == []
     assert any("MASQUERADE" in line for line in lines("legacy"))

@@ -89,7 +89,7 @@ def test_tcp_is_silent_until_it_is_opened_up(ip: str) -> None:
             held.accept()
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
         host_ports.accept_packets(held)
-        held.settimeout(5)
+        held.settimeout(30)
         held.accept()[0].close()  # by its next SYN, after a second
         assert client.getpeername()[:2] == held.getsockname()[:2]
 

@@ -290,14 +290,14 @@ def test_nothing_that_a_command_started_outlives_it(end: tuple[str, ...], net: L
         "all of the family run",
     )
     plumb(net, *end)
-    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}", 2)
+    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}")
 
 
 def test_a_command_that_exits_takes_its_daemons_along(net: Lab) -> None:
     """A daemon does not outlive the command that started it, as it would not outlive a container's first process."""
     run_detached(net, "sh", "-c", "setsid sleep 1001 & sleep 0.05")
     wait_until(lambda: inspected(net)["State"]["Status"] == "exited", "the container stops")
-    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}", 2)
+    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}")
 
 
 @pytest.mark.parametrize("end", [("stop", "box"), ("rm", "-f", "box"), ("reset", "--force")])
@@ -308,7 +308,7 @@ def test_what_was_started_by_exec_ends_with_the_container(end: tuple[str, ...], 
     wait_until(lambda: "sleep 1001" in str(marked(net)), "exec runs it")
     plumb(net, *end)
     try:
-        wait_until(lambda: os.waitpid(beside, os.WNOHANG)[0], "the exec ends", 2)
+        wait_until(lambda: os.waitpid(beside, os.WNOHANG)[0], "the exec ends")
     except AssertionError:
         os.kill(beside, signal.SIGKILL)
         os.waitpid(beside, 0)
@@ -406,7 +406,7 @@ def test_daemons_of_a_killed_shim_are_ended_with_the_container(net: Lab) -> None
     )
     os.kill(pids(net)[1], signal.SIGKILL)
     plumb(net, "rm", "-f", "box")
-    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}", 2)
+    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}")
 
 
 def test_a_killed_foreground_run_takes_its_command_along(net: Lab) -> None:
@@ -418,7 +418,7 @@ def test_a_killed_foreground_run_takes_its_command_along(net: Lab) -> None:
     os.kill(runner, signal.SIGKILL)
     os.waitpid(runner, 0)
     plumb(net, "reset", "--force")
-    wait_until(lambda: not marked(net), f"the command ends: {marked(net)}", 2)
+    wait_until(lambda: not marked(net), f"the command ends: {marked(net)}")
 
 
 def test_restart_starts_the_command_anew(net: Lab) -> None:
@@ -433,7 +433,7 @@ def test_restart_starts_the_command_anew(net: Lab) -> None:
     assert new[0] not in (0, *old)
     assert {pid for pid, command in marked(net).items() if "plumb.agent" not in command} == set(new)
     assert tried(net, "check") == (0, "")
-    plumb(net, "exec", "box", "ping", "-q", "-c1", "-W2", "10.9.0.1")
+    plumb(net, "exec", "box", "ping", "-q", "-c1", "-W10", "10.9.0.1")
 
 
 def netns_of(lab: Lab) -> int:
@@ -452,7 +452,7 @@ def test_restart_in_an_operation_of_many_starts_the_command_anew(net: Lab) -> No
     assert pids(net)[0] not in (0, *old)
     assert netns_of(net) != namespace
     assert tried(net, "check") == (0, "")
-    plumb(net, "exec", "box", "ping", "-q", "-c1", "-W2", "10.9.0.1")
+    plumb(net, "exec", "box", "ping", "-q", "-c1", "-W10", "10.9.0.1")
     plumb(net, "exec", "box", "getent", "hosts", "box.net")
 
 
