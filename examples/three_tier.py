@@ -2,8 +2,9 @@
 
 A frontend, a backend that is cut off from the world, and a database that only it sees.
 
-    world ── host:8080 ── frontend-network ── frontend:80 ── backend-network ── api ── database-network ── database
-                                                             (internal)              (internal)
+    world ── host:8080 ── frontend-network ── frontend:80
+                          backend-network  ── frontend, api       (internal)
+                          database-network ── api, database       (internal)
 
 Run by `sudo make demo`, in a network and mount namespace of its own that plays the host. It builds
 the lab, prints what was built, tries who reaches whom with real traffic, holds that against what
@@ -29,8 +30,10 @@ from plumb.pytest_plugin.values import LAN
 from plumb.views import open_ports
 from plumb.views.tables import table
 
-STATE = """ip -o link | cut -d: -f2; ip -o address show scope global; ip route; ip -6 route show proto boot
-    for table in filter nat raw; do iptables -t $table -S; ip6tables -t $table -S; done; sysctl net.ipv4.ip_forward;
+STATE = """ip -o link | cut -d: -f2; ip -o address show scope global; ip route
+    ip -6 route show proto boot
+    for table in filter nat raw; do iptables -t $table -S; ip6tables -t $table -S; done
+    sysctl net.ipv4.ip_forward;
     findmnt -n -o TARGET -t nsfs"""
 
 

@@ -317,7 +317,10 @@ def nftables(
     return Case(build, {"firewall-backend": "nftables", **settings}, f"{FORWARDS}; {before}")
 
 
-FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
+FORWARDS = (
+    "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 "
+    "net.ipv6.conf.default.forwarding=1"
+)
 SECOND = LAN.station(200)
 SNAT = f"ip addr add {SECOND.v4} dev eth0; ip addr add {SECOND.v6} dev eth0 nodad"
 SNAT_TO = {"host_ipv4": str(SECOND.v4.ip), "host_ipv6": str(SECOND.v6.ip)}
@@ -495,7 +498,8 @@ CASES: dict[str, Case] = {
 
 
 def on_kernels(names: Iterable[str], *more: Any) -> list[Any]:
-    """Names of cases as parameters of a test that builds them, each marked with what it needs of the kernel; more: further parameters."""
+    """Names of cases as parameters of a test that builds them, each marked with what it needs of
+    the kernel; more: further parameters."""
     return [
         pytest.param(
             name, *more, marks=[pytest.mark.needs(*CASES[name].needs)] if CASES[name].needs else []

@@ -73,7 +73,10 @@ def test_the_examples_come_out_as_written(page: Path) -> None:
     """Every example of a page gives what the page says."""
     text = page.read_text()
     with labs.lab(lan=True) as lab:
-        env = f'export PLUMB_ROOT={lab.root} PYTHONPATH={REPOSITORY} LAN={lab.lan}; plumb() {{ {sys.executable} -m plumb "$@"; }}'
+        env = (
+            f"export PLUMB_ROOT={lab.root} PYTHONPATH={REPOSITORY} LAN={lab.lan}; "
+            f'plumb() {{ {sys.executable} -m plumb "$@"; }}'
+        )
         found = BLOCK.sub(lambda match: run_block(match[0], env), text)
         lab.plumb("reset", "--force")
     if os.environ.get("PLUMB_UPDATE_DOCS"):

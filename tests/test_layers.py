@@ -131,7 +131,8 @@ def test_the_machine_has_one_door(library: str, door: str) -> None:
 
 
 def test_proc_is_read_behind_the_door() -> None:
-    """No module but the kernel's, and the one that every command starts with, has a path under /proc."""
+    """No module but the kernel's, and the one that every command starts with, has a path under
+    /proc."""
 
     def mentions(module: str) -> bool:
         tree = ast.parse(MODULES[module].read_text())
@@ -178,7 +179,8 @@ def test_a_folder_can_be_read_at_a_glance(module: str) -> None:
 
 
 def imported_by(code: str, root: str) -> set[str]:
-    """The top-level packages that are loaded when a line of Python has run in a fresh interpreter."""
+    """The top-level packages that are loaded when a line of Python has run in a fresh
+    interpreter."""
     line = f"{code}\nimport sys; print('LOADED', *{{name.split('.')[0] for name in sys.modules}})"
     ran = subprocess.run(
         [sys.executable, "-c", line],

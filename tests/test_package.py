@@ -168,5 +168,8 @@ def test_the_command_runs_from_an_empty_venv(venv: Path, tmp_path: Path) -> None
 @pytest.mark.slow
 def test_pytest_finds_the_plugin_in_it(venv: Path, tmp_path: Path) -> None:
     """An entry point that pytest loads is part of the distribution."""
-    call = "from importlib.metadata import entry_points as e; print(e(group='pytest11')['plumb'].value)"
+    call = (
+        "from importlib.metadata import entry_points as e; "
+        "print(e(group='pytest11')['plumb'].value)"
+    )
     assert ran(venv / "python", "-c", call, cwd=tmp_path).strip() == "plumb.pytest_plugin.hooks"

@@ -1,4 +1,5 @@
-"""Plans: from one state to another and back, with no other inverse than to swap a step's two sides."""
+"""Plans: from one state to another and back, with no other inverse than to swap a step's two
+sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""vagrant/: the machines are described without fault, what provisions them works, and the labs make their points.
+"""vagrant/: the machines are described without fault, what provisions them works, and the labs make
+their points.
 
 No virtual machine is started here. `vagrant validate` reads the Vagrantfile, with each provider's
 own rules. provision.sh runs for real in a scratch root: an overlay on this machine's own, with what
@@ -106,7 +107,8 @@ def test_each_providers_block_is_valid(
 
 
 def test_the_labs_and_the_machines_are_on_one_lan() -> None:
-    """The addresses of node1 and the client are the same in the Vagrantfile, in the labs and in the manual."""
+    """The addresses of node1 and the client are the same in the Vagrantfile, in the labs and in the
+    manual."""
     for place in (VAGRANT / "Vagrantfile", VAGRANT / "labs/lan.sh", REPOSITORY / "docs/vagrant.md"):
         assert "192.168.56.11" in place.read_text()
         assert "192.168.56.50" in place.read_text()
@@ -117,7 +119,8 @@ def test_the_labs_and_the_machines_are_on_one_lan() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_scripts_are_plain_shell(script: Path) -> None:
-    """A POSIX shell takes each, shellcheck has nothing to say about it, and none waits for the clock."""
+    """A POSIX shell takes each, shellcheck has nothing to say about it, and none waits for the
+    clock."""
     parsed = run("dash" if shutil.which("dash") else "sh", "-n", str(script))
 
     assert parsed.returncode == 0, parsed.stdout
@@ -140,10 +143,14 @@ def test_the_manual_names_every_lab() -> None:
 # A root to play in: what is written there goes to the folder `written`, and all of it is gone with
 # the mount namespace.
 SCRATCH_ROOT = """
-    mount -t tmpfs scratch {folder}; cd {folder}; mkdir written work root of-checkout work-of-checkout
+    mount -t tmpfs scratch {folder}; cd {folder}
+    mkdir written work root of-checkout work-of-checkout
     mount -t overlay -o lowerdir={system},upperdir=written,workdir=work scratch root
-    mkdir -p root/plumb; mount -t overlay -o lowerdir={checkout},upperdir=of-checkout,workdir=work-of-checkout scratch root/plumb
-    mkdir -p root{checkout}; mount --bind -o ro {checkout} root{checkout}    # where `make` has its environment
+    mkdir -p root/plumb
+    layers=lowerdir={checkout},upperdir=of-checkout,workdir=work-of-checkout
+    mount -t overlay -o $layers scratch root/plumb
+    mkdir -p root{checkout}
+    mount --bind -o ro {checkout} root{checkout}    # where `make` has its environment
     mount --rbind /proc root/proc; mount --rbind /dev root/dev
     listed() {{ (cd written; find . ! -type d ! -name '*.pyc' | sort); }}
     provision() {{ chroot root sh /plumb/vagrant/provision.sh; }}
@@ -154,14 +161,18 @@ SCRATCH_ROOT = """
 # And a modprobe that knows two modules, whatever this kernel has.
 IN_PLACE = """
     for package in make {tools}; do
-        dpkg-query -s $package >/dev/null 2>&1 || printf '\nPackage: %s\nStatus: install ok installed\nMaintainer: -\nVersion: 1\n\
+        dpkg-query -s $package >/dev/null 2>&1 ||
+            printf '\nPackage: %s\nStatus: install ok installed\nMaintainer: -\nVersion: 1\n\
 Architecture: all\nDescription: -\n' $package >>root/var/lib/dpkg/status
     done
     chroot root {python} -m venv --without-pip /opt/plumb
     printf '%s\n' /plumb {modules} >$(echo root/opt/plumb/lib/python3*/site-packages)/plumb.pth
-    printf '#!/opt/plumb/bin/python\nfrom plumb.__main__ import main\nmain()\n' >root/opt/plumb/bin/plumb
-    rm -f root/usr/sbin/modprobe        # a link to /bin/kmod, which outside the chroot is the machine's own
-    printf '#!/bin/sh\ncase "$*" in macvlan|8021q) echo "loaded: $*" ;; *macvlan|*8021q) ;; *) exit 1 ;; esac\n' >root/usr/sbin/modprobe
+    printf '#!/opt/plumb/bin/python\nfrom plumb.__main__ import main\nmain()\n' \
+        >root/opt/plumb/bin/plumb
+    # modprobe is a link to /bin/kmod, which outside the chroot is the machine's own
+    rm -f root/usr/sbin/modprobe
+    printf '#!/bin/sh\ncase "$*" in macvlan|8021q) echo "loaded: $*" ;;
+        *macvlan|*8021q) ;; *) exit 1 ;; esac\n' >root/usr/sbin/modprobe
     chmod +x root/opt/plumb/bin/plumb root/usr/sbin/modprobe
     touch root/opt/plumb/bin/.plumb
     """
@@ -259,11 +270,17 @@ REFUSALS = {
         "it takes Debian 12 or later",
     ),
     "an old Debian": (
-        "rm root/etc/os-release; printf 'ID=debian\nVERSION_ID=11\n' >root/etc/os-release; provision",
+        (
+            "rm root/etc/os-release; printf 'ID=debian\nVERSION_ID=11\n' >root/etc/os-release; "
+            "provision"
+        ),
         "it takes Debian 12",
     ),
     "no packages": (
-        "for list in root/var/lib/dpkg/status root/etc/apt/sources.list; do rm -rf $list*; touch $list; done; provision",
+        (
+            "for list in root/var/lib/dpkg/status root/etc/apt/sources.list; do rm -rf $list*; "
+            "touch $list; done; provision"
+        ),
         "apt-get cannot install make; what it said last is above",
     ),
     "a foreign plumb": (
@@ -287,10 +304,13 @@ def test_provisioning_says_what_it_lacks(why: str, scratch: Scratch) -> None:
 # As this machine reaches the servers of apt and pip, so does the bare system; without the
 # capabilities to configure a network.
 AS_CONFIGURED = """
-    for given in /etc/apt /etc/pip.conf /etc/resolv.conf /etc/hosts /usr/local/share/ca-certificates /etc/ssl/certs; do
-        [ ! -e $given ] || {{ mkdir -p root$(dirname $given); rm -rf root$given; cp -aL $given root$given; }}
+    for given in /etc/apt /etc/pip.conf /etc/resolv.conf /etc/hosts \
+            /usr/local/share/ca-certificates /etc/ssl/certs; do
+        [ -e $given ] || continue
+        mkdir -p root$(dirname $given); rm -rf root$given; cp -aL $given root$given
     done
-    nsenter --net={outside} setpriv --bounding-set -net_admin,-net_raw chroot root sh /plumb/vagrant/provision.sh
+    nsenter --net={outside} setpriv --bounding-set -net_admin,-net_raw \
+        chroot root sh /plumb/vagrant/provision.sh
     """
 
 
@@ -362,7 +382,8 @@ def run_lab(name: str, **env: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_lab_makes_its_point(name: str, lab: Lab, bench: Path) -> None:
-    """Each trial comes out as expected, and neither a file nor anything on the host's network is left."""
+    """Each trial comes out as expected, and neither a file nor anything on the host's network is
+    left."""
     before = labs.state()
 
     done = run_lab(name)

@@ -1,4 +1,5 @@
-"""The loop: who has something is called, nobody is called for ever, and one who fails fails alone."""
+"""The loop: who has something is called, nobody is called for ever, and one who fails fails
+alone."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ CABLE = "ip link add, into that bridge"
 
 
 def measure(report: Report, few: int, many: int, wanted: int, seconds: float) -> None:
-    """Connect and disconnect on two hosts in turn, one with few endpoints on the network, one with many."""
+    """Connect and disconnect on two hosts in turn, one with few endpoints on the network, one with
+    many."""
     columns = {count: f"{count:,} present" for count in (few, many)}
     table = report.section("one more, by the library", *columns.values())
     before = namespaces_now()

@@ -51,14 +51,17 @@ def measure(report: Report, sizes: dict[int, int], seconds: float) -> None:
     report.target(f"bulk of {large}, per endpoint, to that of {small}", growth, 1.1, "times")
     kernel = table.median(large, FLOOR) / table.median(small, FLOOR)
     report.target(
-        "the same growth, to the floor's own (the kernel's: each port of a bridge makes the next one dearer)",
+        "the same growth, to the floor's own "
+        "(the kernel's: each port of a bridge makes the next one dearer)",
         growth,
         1.05 * kernel,
         "times",
     )
     report.remarks.append(
-        "the floor: ip -batch, nsenter and iptables-restore, its input made from plumb's own steps; the same links, "
-        "addresses, routes, rules, sysctls and namespaces; no files, no record, no waiting for carrier; "
+        "the floor: ip -batch, nsenter and iptables-restore, "
+        "its input made from plumb's own steps; the same links, "
+        "addresses, routes, rules, sysctls and namespaces; "
+        "no files, no record, no waiting for carrier; "
         "all state is kept in memory, but where it says disk"
     )
 

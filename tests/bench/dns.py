@@ -106,8 +106,14 @@ def _rules() -> str:
     for protocol, port in (("tcp", TCP), ("udp", UDP)):
         match = f"-p {protocol} -m {protocol}"
         lines += [
-            f"iptables -t nat -A PLUMB_OUTPUT -d {ADDRESS}/32 {match} --dport 53 -j DNAT --to-destination {ADDRESS}:{port}",
-            f"iptables -t nat -A PLUMB_POSTROUTING -s {ADDRESS}/32 {match} --sport {port} -j SNAT --to-source :53",
+            (
+                f"iptables -t nat -A PLUMB_OUTPUT -d {ADDRESS}/32 {match} --dport 53 "
+                f"-j DNAT --to-destination {ADDRESS}:{port}"
+            ),
+            (
+                f"iptables -t nat -A PLUMB_POSTROUTING -s {ADDRESS}/32 {match} --sport {port} "
+                "-j SNAT --to-source :53"
+            ),
         ]
     return "\n".join(lines)
 

@@ -1,12 +1,14 @@
-"""The floor: the kernel state of a plan, made with as few runs of the system's own tools as they allow.
+"""The floor: the kernel state of a plan, made with as few runs of the system's own tools as they
+allow.
 
 The input comes from the very steps that plumb took, as `views.shell` prints them, sorted by who can
 do them together:
 
     namespaces   made by plumb's own call, since `ip netns add` is a process each
     on the host  all links in one `ip -batch`, the far ends put straight into the namespaces
-    inside       one visit to each namespace: a shell's own `echo` for the sysctls, then one `ip -batch`, then one `iptables-restore
-                 --noflush`; neither tool can work in more than one namespace a process
+    inside       one visit to each namespace: a shell's own `echo` for the sysctls, then one
+                 `ip -batch`, then one `iptables-restore --noflush`; neither tool can work in
+                 more than one namespace a process
     rules        on the host, one `iptables-restore --noflush` for each family
 
 Files, records, and what the agent is told are plumb's own and left out.

@@ -53,7 +53,8 @@ def _host(stack: ExitStack, count: int, settings: dict[str, object]) -> tuple[La
     place = stack.enter_context(lab())
     with entered(place.netns):
         sh(
-            "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
+            "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 "
+            "net.ipv6.conf.default.forwarding=1"
         )
         host = stack.enter_context(place.host(settings=settings))
         with host.operation() as verbs:

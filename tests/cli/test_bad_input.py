@@ -86,7 +86,8 @@ class Bench:
             host.prune_networks()
 
     def hold(self, *argv: str) -> None:
-        """Either it is accepted without a word of error and can be taken back, or it is refused as it should be."""
+        """Either it is accepted without a word of error and can be taken back, or it is refused as
+        it should be."""
         before = self.shape()
         status, complaints = self.play(*argv)
         if status == 0:

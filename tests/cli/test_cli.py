@@ -333,7 +333,8 @@ def test_any_command_clears_up_after_a_trace_that_was_killed(
     left = lab.root / undo_log.FOLDER / "999999999-1-1"
     left.parent.mkdir(exist_ok=True)
     left.write_text(
-        '{"setting": "/proc/sys/net/netfilter/nf_log/2", "value": "NONE", "ns": "/run/gone", "device": 4, "inode": 1}'
+        '{"setting": "/proc/sys/net/netfilter/nf_log/2", "value": "NONE", "ns": "/run/gone", '
+        '"device": 4, "inode": 1}'
     )
     lab.plumb(*argv)
     assert not left.exists()

@@ -35,7 +35,8 @@ def rows(text: str) -> list[tuple[bool, str, bool, str]]:
 
 
 def test_env_lists_each_driver_with_what_it_takes(lab: Lab) -> None:
-    """Every driver has a line, and below it a line for each feature that is its own, or that is missing."""
+    """Every driver has a line, and below it a line for each feature that is its own, or that is
+    missing."""
     told = rows(lab.plumb("env").stdout)
 
     assert [name for inner, name, _, _ in told if not inner] == [group.name for group in GROUPS]
@@ -92,9 +93,8 @@ def test_a_kernel_without_modules_is_said_to_be_one(lab: Lab) -> None:
     if Path("/proc/modules").exists() or "  no  " not in out:
         pytest.skip("this kernel has modules, or lacks nothing")
 
-    assert (
-        out.splitlines()[-1]
-        == f"this kernel, {os.uname().release}, loads no modules: what it lacks takes another kernel"
+    assert out.splitlines()[-1] == (
+        f"this kernel, {os.uname().release}, loads no modules: what it lacks takes another kernel"
     )
 
 

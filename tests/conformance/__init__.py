@@ -4,7 +4,8 @@ book.py        the scenarios (scenarios.toml) and the recordings (golden/*.json)
 rig.py         hosts and a LAN in namespaces, and plumb's command line on them
 observe.py     a namespace, read back with the system's own tools
 probes.py      traffic: echo servers, a resolver, and probes, on plain sockets
-recording.py   a scenario played, in the recordings' format: what is random is replaced by what it stands for
+recording.py   a scenario played, in the recordings' format: what is random is replaced by what
+               it stands for
 facts.py       a recording as small facts, and where two differ
 later.py       what plumb does not have yet: scenarios that are not played
 """

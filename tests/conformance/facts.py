@@ -59,7 +59,8 @@ def as_docker(ours: Facts) -> Facts:
 
 
 def misordered(docker: Recording, plumb: Recording) -> list[str]:
-    """The engine's own chains on a host in which the rules that both have are not in the same order."""
+    """The engine's own chains on a host in which the rules that both have are not in the same
+    order."""
     ours = json.loads(
         json.dumps(plumb["hosts"]).replace("plumb", "docker").replace("PLUMB", "DOCKER")
     )
@@ -258,7 +259,11 @@ def _network(key: str, network: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _reach(reach: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Whether a host without an ARP answer is unreachable yet, or silent still, is only a matter of time."""
+    """Whether a host without an ARP answer is unreachable yet, or silent still, is only a matter of
+    time."""
     for source, probes in reach.items():
         for probe, found in probes.items():
-            yield f"{source} -> {probe}: {'no answer' if found in ('timeout', 'unreachable') else found}"
+            yield (
+                f"{source} -> {probe}: "
+                f"{'no answer' if found in ('timeout', 'unreachable') else found}"
+            )

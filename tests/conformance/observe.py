@@ -41,7 +41,9 @@ TOOLS = {
     "neighbours6": "ip -j -6 neighbour show nud permanent",
     "fdb": "bridge -j fdb show",
     "iptables": "iptables-nft-save; ! grep -q . /proc/net/ip_tables_names || iptables-legacy-save",
-    "ip6tables": "ip6tables-nft-save; ! grep -q . /proc/net/ip6_tables_names || ip6tables-legacy-save",
+    "ip6tables": (
+        "ip6tables-nft-save; ! grep -q . /proc/net/ip6_tables_names || ip6tables-legacy-save"
+    ),
     "nft": "nft -s list ruleset",
     "listeners": "ss -HlntuS",
     "ipvs": "ipvsadm -Sn",

@@ -61,7 +61,8 @@ class Probe:
 
 @dataclass(frozen=True)
 class Server:
-    """An echo server on both protocols and both families, which answers with its name and the source it sees."""
+    """An echo server on both protocols and both families, which answers with its name and the
+    source it sees."""
 
     netns: str
     name: str

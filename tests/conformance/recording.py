@@ -206,7 +206,8 @@ def _others(lab: Rig, boxes: list[Box]) -> dict[str, tuple[str, State]]:
                 continue
             known.add(inode)
             state = observe(path)
-            label = f"{host.name} {'+'.join(sorted({link['kind'] or name for name, link in state['links'].items()}))}"
+            kinds = {link["kind"] or name for name, link in state["links"].items()}
+            label = f"{host.name} {'+'.join(sorted(kinds))}"
             found[label if label not in found else f"{label} #{len(found)}"] = host.name, state
     return found
 
@@ -215,7 +216,8 @@ def _others(lab: Rig, boxes: list[Box]) -> dict[str, tuple[str, State]]:
 
 
 def _reach(lab: Rig, seen: Seen) -> Results:
-    """Every container, every host and the LAN try every address, every published port and every name."""
+    """Every container, every host and the LAN try every address, every published port and every
+    name."""
     guests = [box for box in seen.boxes if box.mode != "host"]
     servers = [
         Server(lab.lan, "lan", (80, HOST_PORT)),

@@ -33,7 +33,8 @@ _LAN = f"""set -e
 
 _MOUNTS = """set -e
     hostname vm; ip link set lo up
-    mkdir cgroup; mount --rbind /sys/fs/cgroup cgroup; mount -t sysfs sysfs /sys; mount --rbind cgroup /sys/fs/cgroup
+    mkdir cgroup; mount --rbind /sys/fs/cgroup cgroup; mount -t sysfs sysfs /sys
+    mount --rbind cgroup /sys/fs/cgroup
     mount -t tmpfs tmpfs /run
     resolv=$(readlink -m /etc/resolv.conf)
     case $resolv in /run/*) mkdir -p "${resolv%/*}"; : >"$resolv";; esac
@@ -47,7 +48,8 @@ _HOST = """set -e
 
 @dataclass(frozen=True)
 class Host:
-    """A host: what holds its namespaces, its addresses, and the folder with plumb's root and settings."""
+    """A host: what holds its namespaces, its addresses, and the folder with plumb's root and
+    settings."""
 
     name: str
     pid: int

@@ -42,7 +42,10 @@ def test_does_what_docker_did(name: str) -> None:
         )
 
 
-FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
+FORWARDS = (
+    "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 "
+    "net.ipv6.conf.default.forwarding=1"
+)
 ELSEWHERE = [
     ("dns-alias", "legacy"),
     *(

@@ -116,9 +116,12 @@ def test_every_missing_entry_names_a_scenario() -> None:
 
 def test_observation_reads_back_what_is_there(lab: Lab) -> None:
     """Links, addresses, routes, sysctls, rules and listeners are read from the namespace."""
-    sh("""ip link add br0 type bridge; ip link add d0 type veth peer name d1; ip link set d0 master br0 up; ip link set br0 up mtu 1400
-        ip addr add 10.0.0.1/24 dev br0; ip route add 10.1.0.0/16 via 10.0.0.2; bridge link set dev d0 isolated on
-        sysctl -qw net.ipv4.conf.br0.route_localnet=1; iptables-nft -A FORWARD -i br0 -j DROP; nft add table ip own""")
+    sh("""ip link add br0 type bridge; ip link add d0 type veth peer name d1
+        ip link set d0 master br0 up; ip link set br0 up mtu 1400
+        ip addr add 10.0.0.1/24 dev br0; ip route add 10.1.0.0/16 via 10.0.0.2
+        bridge link set dev d0 isolated on
+        sysctl -qw net.ipv4.conf.br0.route_localnet=1; iptables-nft -A FORWARD -i br0 -j DROP
+        nft add table ip own""")
     seen = observe(lab.netns)
     assert (
         seen["links"]["d0"]["master"],

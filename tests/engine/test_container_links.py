@@ -181,8 +181,14 @@ def test_a_link_is_a_hole_where_containers_are_parted(
         host.run("other")
         expected = {
             "iptables": [
-                "-s 172.17.0.3/32 -d 172.17.0.2/32 -i plumb0 -o plumb0 -p tcp -m tcp --dport 5432 -j ACCEPT",
-                "-s 172.17.0.2/32 -d 172.17.0.3/32 -i plumb0 -o plumb0 -p tcp -m tcp --sport 5432 -j ACCEPT",
+                (
+                    "-s 172.17.0.3/32 -d 172.17.0.2/32 -i plumb0 -o plumb0 "
+                    "-p tcp -m tcp --dport 5432 -j ACCEPT"
+                ),
+                (
+                    "-s 172.17.0.2/32 -d 172.17.0.3/32 -i plumb0 -o plumb0 "
+                    "-p tcp -m tcp --sport 5432 -j ACCEPT"
+                ),
             ],
             "nftables": [
                 "ip saddr 172.17.0.3 ip daddr 172.17.0.2 tcp dport 5432 counter accept",

@@ -199,7 +199,8 @@ def test_both_families(host: Host) -> None:
     [
         {"sysctls": (("net/ipv6/conf/all/disable_ipv6", "1"),), "network": "six"},
         {
-            "network": "name=six,driver-opt=com.docker.network.endpoint.sysctls=net.ipv6.conf.IFNAME.disable_ipv6=1"
+            "network": "name=six,driver-opt=com.docker.network.endpoint.sysctls="
+            "net.ipv6.conf.IFNAME.disable_ipv6=1"
         },
     ],
 )

@@ -48,7 +48,10 @@ def links(host: Host) -> list[str]:
         ("eth0.4095", "vlan id must be between 1-4094, received: 4095"),
         (
             "eth0.1.2",
-            "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received eth0.1.2",
+            (
+                "required interface name format is: name.vlan_id, ex. "
+                "eth0.10 for vlan 10, instead received eth0.1.2"
+            ),
         ),
         ("missing.10", "-o parent interface was not found on the host: missing"),
     ],
@@ -177,7 +180,10 @@ def test_an_ipvlan_network_shares_its_parent_with_no_other(host: Host) -> None:
         (
             "macvlan",
             {"macvlan_mode": "source"},
-            "requested macvlan mode 'source' is not valid, 'bridge' mode is the macvlan driver default",
+            (
+                "requested macvlan mode 'source' is not valid, "
+                "'bridge' mode is the macvlan driver default"
+            ),
         ),
         (
             "ipvlan",

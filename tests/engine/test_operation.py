@@ -136,7 +136,8 @@ def test_reset_goes_on_past_what_is_stuck(tmp_path: Path) -> None:
 
 
 def test_what_is_given_up_is_as_before(tmp_path: Path) -> None:
-    """Of an operation that nobody can finish, what nobody has on record goes, and settings are put back."""
+    """Of an operation that nobody can finish, what nobody has on record goes, and settings are put
+    back."""
     on, bridge = Sysctl("net/ipv4/ip_forward", "1"), Bridge("br0", "02:00:00:00:00:01")
     kernel = MemoryKernel([*FRESH[1:], on, bridge])
     store = SqliteStore(Layout(str(tmp_path / "root")), create=True)

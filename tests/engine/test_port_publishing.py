@@ -174,7 +174,8 @@ def test_an_internal_network_publishes_nothing(host: Host) -> None:
 
 
 def test_the_families_part(host: Host) -> None:
-    """A network with IPv6 that joins takes the IPv6 binding from the proxy of the one that has IPv4 alone."""
+    """A network with IPv6 that joins takes the IPv6 binding from the proxy of the one that has IPv4
+    alone."""
     host.create_network("six", subnet="fd08::/64", ipv4=False, ipv6=True)
     host.run("c1", network="n1", publish="8080:80")
     host.connect("six", "c1")

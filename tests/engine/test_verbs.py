@@ -1,4 +1,7 @@
-"""The library's edge: what is misspelt or of another type is refused in one sentence, or just works."""
+"""The library's edge.
+
+What is misspelt or of another type is refused in one sentence, or just works.
+"""
 
 from __future__ import annotations
 

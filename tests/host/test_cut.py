@@ -1,4 +1,6 @@
-"""Cut: taking away any one thing that plumb made breaks a promise, so nothing is there for show, and the probes see it.
+"""Cut: taking away any one thing that plumb made breaks a promise.
+
+So nothing is there for show, and the probes see it.
 
 For each case all promises are tried and must be kept; then one thing after the other is cut out of
 the kernel, the promises are tried again, and at least one must be broken; then the thing is put
@@ -134,7 +136,8 @@ FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
 """On a host that forwards already the FORWARD policy stays ACCEPT, and is no second wall."""
 NFT = {"firewall-backend": "nftables"}
 LET_IN = """for family in ip ip6; do
-    for chain in $(nft list chains $family | sed -n 's/.*chain \\(filter-forward-in__[^ ]*\\) .*/\\1/p'); do
+    for chain in $(nft list chains $family |
+        sed -n 's/.*chain \\(filter-forward-in__[^ ]*\\) .*/\\1/p'); do
         nft insert rule $family plumb-bridges $chain accept; done; done"""
 """A rule of somebody else's at the head of each network's chain.
 
@@ -253,7 +256,8 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
             and thing.name.endswith(("ip_unprivileged_port_start", "ping_group_range"))
         )
     ),
-    "it keeps out what nobody sends here: router advertisements, link-local addresses": lambda thing, _: (
+    "it keeps out what nobody sends here: router advertisements, "
+    "link-local addresses": lambda thing, _: (
         isinstance(thing, Sysctl) and thing.name.endswith(("accept_ra", "disable_ipv6"))
     ),
     "it is for links that are still to come": lambda thing, _: (
@@ -276,7 +280,8 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
     "there is no internal network here": lambda thing, scene: (
         "PLUMB-INTERNAL" in str(thing) and scene is not SCENES["internal"]
     ),
-    "without a way out, and with its twin in the way of any answer, its own work does not show": lambda thing, scene: (
+    "without a way out, and with its twin in the way of any answer, "
+    "its own work does not show": lambda thing, scene: (
         (
             isinstance(thing, Rule)
             and thing.spec.startswith("! -d")
@@ -300,7 +305,8 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
     "it accepts what no other rule of nftables would drop, and tells the reader so": native(
         r'OUTGOING|UNPROTECTED|forward-out__\S+ ct state|forward-out-jumps|accept comment "ICC"'
     ),
-    "it leads to published ports, or to what only they need, and there are none here": lambda thing, scene: (
+    "it leads to published ports, or to what only they need, "
+    "and there are none here": lambda thing, scene: (
         "published" not in named(scene)
         and (
             native("nat-PREROUTING|nat-OUTPUT|nat-postrouting-in-jumps")(thing, scene)
@@ -311,7 +317,8 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
             )
         )
     ),
-    "the one of raw-PREROUTING and the wall stands behind the other: see the scenes where one of them is open": lambda thing, scene: (
+    "the one of raw-PREROUTING and the wall stands behind the other: "
+    "see the scenes where one of them is open": lambda thing, scene: (
         native("forward-in-jumps|UNPUBLISHED|DIRECT ACCESS")(thing, scene)
         and named(scene) == "nftables"
     ),
@@ -321,11 +328,13 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
     "the kernel keeps a namespace as long as somebody is in it": lambda thing, _: isinstance(
         thing, Namespace
     ),
-    "it is for what comes from elsewhere, to a port that is published to the host alone": lambda thing, _: (
+    "it is for what comes from elsewhere, to a port that is published "
+    "to the host alone": lambda thing, _: (
         isinstance(thing, InChain)
         and re.search("dport 81 (-j|counter) (ACCEPT|MASQ|accept|masq)", thing.spec) is not None
     ),
-    "the loopback address is the proxy's, and IPv6's cannot be rewritten to another link's": lambda thing, scene: (
+    "the loopback address is the proxy's, and IPv6's cannot be rewritten "
+    "to another link's": lambda thing, scene: (
         isinstance(thing, InChain)
         and re.search("(127.0.0.1|::1)(/[0-9]+)? .*(DNAT|dnat)", thing.spec) is not None
         and (scene.settings.get("userland-proxy", True) or "::1" in thing.spec)
@@ -333,7 +342,8 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
     "it keeps the port from other programs; no packet tells": lambda thing, scene: (
         isinstance(thing, HostPort | Agent) and not scene.settings.get("userland-proxy", True)
     ),
-    "connection tracking turns an answer's source back by itself; the rule is for one that it has forgotten": lambda thing, _: (
+    "connection tracking turns an answer's source back by itself; "
+    "the rule is for one that it has forgotten": lambda thing, _: (
         (isinstance(thing, Rule) and thing.where != HOST_ITSELF and "POSTROUTING" in thing.chain)
         or native("dns-snat")(thing, None)
     ),
@@ -398,7 +408,10 @@ def sample(things: Sequence[Thing], scene: str) -> list[Thing]:
 
 
 def form(thing: Thing) -> str:
-    """A thing's kind and words, without those that have numbers in them: addresses, ids, families."""
+    """A thing's kind and words, without those that have numbers in them.
+
+    Addresses, ids, families.
+    """
     words = [word for word in str(thing).split() if not re.search(r"\d", word)]
     return " ".join([type(thing).__name__, *words])
 

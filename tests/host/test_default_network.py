@@ -31,7 +31,8 @@ def test_a_bridge_that_is_not_there(lan: Lab) -> None:
 
 
 def test_no_default_network_at_all(lan: Lab) -> None:
-    """With `bridge: none` there is no network bridge, and a container that names no network has lo alone."""
+    """With `bridge: none` there is no network bridge, and a container that names no network has lo
+    alone."""
     with lan.host(settings={"bridge": "none"}) as host:
         box = host.run("c1")
 

@@ -168,7 +168,8 @@ def two(host: Host) -> tuple[Sandbox, Sandbox]:
 
 
 def test_every_name_means_what_it_promises(site: Host, lan: Lab) -> None:
-    """Names, aliases, short ids, host names, NAME.NETWORK, by UDP and TCP, for all who are on a network with the name, and no others."""
+    """Names, aliases, short ids, host names, NAME.NETWORK, by UDP and TCP, for all who are on a
+    network with the name, and no others."""
     with upstream(lan.lan), site.operation() as verbs:
         cases.named(verbs)
     with upstream(lan.lan):
@@ -332,7 +333,8 @@ def kill_agent(host: Host) -> None:
 
 
 def all_dead(pid: int) -> bool:
-    """Whether all threads of a process have ended, though nobody may have asked for its exit status yet."""
+    """Whether all threads of a process have ended, though nobody may have asked for its exit status
+    yet."""
     try:
         return {
             stat.read_text().rpartition(")")[2].split()[0]

@@ -4,7 +4,8 @@ The kernel, the store, the addresses.
 
 A kernel that refuses the k-th step stands in for whatever can go wrong there. For each case and
 each k the operation is tried on a real host, must fail with one error that names the step, and must
-leave nothing of itself. Most steps are alike, so of each operation some are drawn (tests/sampling.py)."""
+leave nothing of itself. Most steps are alike, so of each operation some are drawn
+(tests/sampling.py)."""
 
 from __future__ import annotations
 
@@ -201,7 +202,8 @@ def test_a_failed_build_leaves_nothing(name: str) -> None:
             with lab.host(settings=case.settings) as host, host.operation() as verbs:
                 if (
                     name not in (*WALKED, *NAMED)
-                    # what all share was tried with these; what is there need not come and go each time
+                    # what all share was tried with these; what is there need not come and go each
+                    # time
                 ):
                     verbs.create_network("kept", subnet="10.99.0.0/24")
                     verbs.run("keeper", network="kept")
@@ -225,7 +227,8 @@ CHANGES: dict[str, Do] = {
 @pytest.mark.parametrize("backend", ["iptables", "legacy", "nftables"])
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_failed_change_leaves_all_as_it_was(name: str, backend: str) -> None:
-    """Whatever step of a change to running containers fails, they run on as before, and their ports are where they were."""
+    """Whatever step of a change to running containers fails, they run on as before, and their ports
+    are where they were."""
     settings = {"firewall-backend": backend.replace("legacy", "iptables")}
     with labs.iptables("legacy" if backend == "legacy" else ""), labs.lab(lan=True) as lab:
         sh(FORWARDS)

@@ -1,4 +1,5 @@
-"""kill -9: a command that dies at any moment leaves what the next command, or a reset, can make good.
+"""kill -9: a command that dies at any moment leaves what the next command, or a reset, can make
+good.
 
 Nobody catches SIGKILL; what helps is the journal, written before the kernel is touched. Each test
 kills one command many times, at moments spread over the time that it really takes, and asks after
@@ -148,7 +149,8 @@ def test_a_killed_repair_can_be_repeated(lab: Lab) -> None:
     before, took = labs.state(), 0.0
     for number in range(15):
         labs.sh(
-            "ip link del plumb0; iptables -F; iptables -t nat -F; iptables -t raw -F; sysctl -qw net.ipv4.ip_forward=0"
+            "ip link del plumb0; iptables -F; iptables -t nat -F; iptables -t raw -F; "
+            "sysctl -qw net.ipv4.ip_forward=0"
         )
         start = time.monotonic()
         repair = fork_plumb(lab, "repair")
@@ -163,7 +165,8 @@ def test_a_killed_repair_can_be_repeated(lab: Lab) -> None:
 
 
 def test_what_a_killed_command_has_set_off_is_waited_for(lab: Lab, tmp_path: Path) -> None:
-    """An iptables-restore that outlives its killed plumb has ended before the next command looks at the kernel."""
+    """An iptables-restore that outlives its killed plumb has ended before the next command looks at
+    the kernel."""
     plumb(lab, "network", "create", "base")
     asked, slow = tmp_path / "asked", tmp_path / "iptables-restore"
     slow.write_text(

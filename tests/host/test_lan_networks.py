@@ -186,7 +186,8 @@ def test_vepa_siblings_reach_each_other_by_a_switch_that_sends_frames_back(lan: 
     """A hairpin port: the frame leaves by eth0, comes back by eth0, and goes to the other."""
     within(
         lan.lan,
-        f"ip link add sw0 type bridge; ip link set port0 master sw0; ip link set port0 type bridge_slave hairpin on; "
+        "ip link add sw0 type bridge; ip link set port0 master sw0; "
+        "ip link set port0 type bridge_slave hairpin on; "
         f"ip link set sw0 up; ip addr flush dev port0; ip addr add {ROUTER}/24 dev sw0",
     )
     with built(lan, "macvlan-vepa") as host:
@@ -206,7 +207,8 @@ def test_containers_in_bridge_mode_talk_without_the_wire(lan: Lab) -> None:
 @pytest.mark.needs("ipvlan")
 @pytest.mark.parametrize("name", ["ipvlan-l3", "ipvlan-l3s"])
 def test_layer_three_has_no_arp_and_no_broadcast(lan: Lab, name: str) -> None:
-    """A container asks nobody for a MAC, hears no broadcast, and reaches another subnet's container all the same."""
+    """A container asks nobody for a MAC, hears no broadcast, and reaches another subnet's container
+    all the same."""
     with built(lan, name) as host:
         assert "NOARP" in lan.inside(host, "c1", "ip -br link show eth0")
         inside = host.namespace(host.container("c1"))
@@ -290,7 +292,8 @@ def test_a_container_comes_back_at_once_as_it_was(lan: Lab, driver: str) -> None
 def test_a_parent_that_was_taken_away_and_came_back(lan: Lab) -> None:
     """Its links go with it: `check` says so, and `repair` makes them again on the new one."""
     sh(
-        "ip link add parent0 type veth peer name other0; ip link set parent0 up; ip link set other0 up"
+        "ip link add parent0 type veth peer name other0; ip link set parent0 up; "
+        "ip link set other0 up"
     )
     with lan.host() as host:
         host.create_network(
@@ -301,7 +304,8 @@ def test_a_parent_that_was_taken_away_and_came_back(lan: Lab) -> None:
         sh("ip link del parent0")
         assert any("macvlan" in str(drift) for drift in host.check())
         sh(
-            "ip link add parent0 type veth peer name other0; ip link set parent0 up; ip link set other0 up"
+            "ip link add parent0 type veth peer name other0; ip link set parent0 up; "
+            "ip link set other0 up"
         )
         host.repair()
         assert host.check() == []

@@ -33,7 +33,8 @@ IN = "filter-forward-in__N1"
 
 @pytest.fixture
 def native(lan: Lab) -> Iterator[Host]:
-    """A host that forwards, with this back end, the network n1 (172.20.0.0/24) and the container c1 on it."""
+    """A host that forwards, with this back end, the network n1 (172.20.0.0/24) and the container c1
+    on it."""
     sh(FORWARDS)
     with lan.host(settings=NATIVE) as host:
         host.create_network("n1", subnet="172.20.0.0/24")
@@ -50,7 +51,10 @@ def native(lan: Lab) -> Iterator[Host]:
         f"nft flush chain ip {driver.TABLE} raw-PREROUTING",
         f"nft flush map ip {driver.TABLE} filter-forward-in-jumps",
         f"nft 'chain ip {driver.TABLE} filter-FORWARD {{ policy drop; }}'",
-        f"nft delete rule ip {driver.TABLE} {IN} handle $(nft -a list chain ip {driver.TABLE} {IN} | sed -n 's/.*ICC.*handle //p')",
+        (
+            f"nft delete rule ip {driver.TABLE} {IN} handle "
+            f"$(nft -a list chain ip {driver.TABLE} {IN} | sed -n 's/.*ICC.*handle //p')"
+        ),
     ],
 )
 def test_check_finds_it_and_repair_mends_it(native: Host, damage: str) -> None:
@@ -119,7 +123,10 @@ def test_from_one_back_end_to_the_other_and_back(lan: Lab) -> None:
         (
             "net.ipv4.ip_forward=0",
             False,
-            "IPv4 forwarding is disabled: check your host's firewalling and set sysctl net.ipv4.ip_forward=1",
+            (
+                "IPv4 forwarding is disabled: check your host's firewalling and set sysctl "
+                "net.ipv4.ip_forward=1"
+            ),
         ),
         (
             "net.ipv6.conf.all.forwarding=0",
@@ -204,13 +211,19 @@ def told(
 
 
 HOLE4 = "ip filter-forward-in__br0 ip daddr 172.20.0.2 tcp dport 80 counter accept"
-NAT4 = 'ip nat-prerouting-and-output iifname != "br0" {}tcp dport 8080 counter dnat to 172.20.0.2:80 comment "DNAT"'
-OWN = 'ip raw-PREROUTING iifname != "lo" ip daddr 127.0.0.1 tcp dport 8080 counter drop comment "DROP REMOTE LOOPBACK"'
+NAT4 = (
+    'ip nat-prerouting-and-output iifname != "br0" {}tcp dport 8080 counter '
+    'dnat to 172.20.0.2:80 comment "DNAT"'
+)
+OWN = (
+    'ip raw-PREROUTING iifname != "lo" ip daddr 127.0.0.1 tcp dport 8080 counter '
+    'drop comment "DROP REMOTE LOOPBACK"'
+)
 HOLE6 = "ip6 filter-forward-in__br0 ip6 daddr fd00:20::2 tcp dport 80 counter accept"
 
 NAT6 = (
-    'ip6 nat-prerouting-and-output iifname != "br0" ip6 saddr != fe80::/10 {}tcp dport 8080 counter '
-    'dnat to [fd00:20::2]:80 comment "DNAT"'
+    'ip6 nat-prerouting-and-output iifname != "br0" ip6 saddr != fe80::/10 {}tcp dport 8080 '
+    'counter dnat to [fd00:20::2]:80 comment "DNAT"'
 )
 
 
@@ -241,7 +254,10 @@ def test_without_the_proxy_a_container_reaches_itself() -> None:
     """What comes from the bridge is rewritten too, and then must seem to come from the host."""
     assert told(Port(80, "udp", ip_address("0.0.0.0"), 8080), proxy=False)[1:] == [
         'ip nat-prerouting-and-output udp dport 8080 counter dnat to 172.20.0.2:80 comment "DNAT"',
-        'ip nat-postrouting-in__br0 ip saddr 172.20.0.2 ip daddr 172.20.0.2 udp dport 80 counter masquerade comment "MASQ TO OWN PORT"',
+        (
+            "ip nat-postrouting-in__br0 ip saddr 172.20.0.2 ip daddr 172.20.0.2 udp dport 80 "
+            'counter masquerade comment "MASQ TO OWN PORT"'
+        ),
     ]
 
 

@@ -40,7 +40,10 @@ from tests import cases, labs
 from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh, within
 
-FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.forwarding=1"
+FORWARDS = (
+    "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 "
+    "net.ipv6.conf.default.forwarding=1"
+)
 SUBNET = "172.20.0.0/24"
 
 
@@ -75,13 +78,16 @@ def wall(request: pytest.FixtureRequest) -> Iterator[Firewall]:
 
 @pytest.fixture
 def site(lan: Lab, wall: Firewall) -> Lab:
-    """A host on a LAN that forwards already, as the nftables back end wants it, and whose LAN has a route to the containers."""
+    """A host on a LAN that forwards already, as the nftables back end wants it, and whose LAN has a
+    route to the containers."""
     sh(FORWARDS)
     within(
         lan.lan,
-        f"""ip route add 172.20.0.0/15 via {labs.HOST_IP}; ip -6 route add fd00::/16 via {labs.HOST_IP6}
+        f"""ip route add 172.20.0.0/15 via {labs.HOST_IP}
+        ip -6 route add fd00::/16 via {labs.HOST_IP6}
         ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.0/8 via {labs.HOST_IP}
-        sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""",
+        sysctl -qw net.ipv4.conf.all.route_localnet=1
+        sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.port0.rp_filter=0""",
     )
     return lan
 
@@ -360,7 +366,8 @@ def flush(wall: Firewall) -> None:
 
 
 def test_a_flush_is_found_and_mended(site: Lab, wall: Firewall) -> None:
-    """What firewalld's reload or `iptables -F` takes away, check misses and repair brings back, in its order."""
+    """What firewalld's reload or `iptables -F` takes away, check misses and repair brings back, in
+    its order."""
     with site.host(settings=wall.settings) as host:
         with host.operation() as verbs:
             cases.published(*cases.PORTS, subnet=cases.DUAL, ipv6=True)(verbs)

@@ -191,7 +191,8 @@ def test_damage_is_no_reason_to_stay(shop: Shop) -> None:
     """Containers and networks can be removed whatever has been taken away before."""
     shop.damage("ip link del {veth}; ip link del br-shop; umount {netns}; rm -r {folder}")
     labs.sh(
-        "for tool in iptables ip6tables; do for table in filter nat raw; do $tool -t $table -F; done; done"
+        "for tool in iptables ip6tables; do "
+        "for table in filter nat raw; do $tool -t $table -F; done; done"
     )
     plumb(shop.lab, "rm", "-f", "web", "db")
     plumb(shop.lab, "network", "rm", "shop")
@@ -252,7 +253,8 @@ def test_a_bridge_that_was_there_is_used_and_survives(lan: Lab) -> None:
     """
     labs.sh("ip link add br-mine type bridge; ip link set br-mine up")
     labs.sh(
-        "ip link add port type veth peer name far; ip link set port master br-mine up; ip link set far up"
+        "ip link add port type veth peer name far; ip link set port master br-mine up; "
+        "ip link set far up"
     )
     labs.sh("ip addr add 10.50.0.1/24 dev br-mine; ip addr add 10.51.0.1/24 dev br-mine")
     before = host(lan)
@@ -303,7 +305,10 @@ def test_a_foreign_link_of_the_same_name_is_left_alone(old: str, new: str, shop:
 
 # -- forwarding ---------------------------------------------------------------
 
-FORWARDING = "sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv6.conf.default.forwarding net.ipv6.conf.eth0.forwarding"
+FORWARDING = (
+    "sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv6.conf.default.forwarding "
+    "net.ipv6.conf.eth0.forwarding"
+)
 
 
 def forwarding() -> tuple[str, str, str]:
@@ -327,7 +332,10 @@ def forwarding() -> tuple[str, str, str]:
             "sysctl -qw net.ipv6.conf.eth0.forwarding=1",
             ("1 1 1 1", "DROP", "DROP"),
             marks=pytest.mark.xfail(
-                reason="the kernel sets all links' forwarding with conf/all; what single links had before is not on record"
+                reason=(
+                    "the kernel sets all links' forwarding with conf/all; "
+                    "what single links had before is not on record"
+                )
             ),
         ),
     ],

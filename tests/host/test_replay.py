@@ -1,4 +1,5 @@
-"""Replay: the commands that plumb prints, typed into a shell on a fresh host, make what plumb makes."""
+"""Replay: the commands that plumb prints, typed into a shell on a fresh host, make what plumb
+makes."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def a_legacy_host(folder: Path) -> None:
 def test_what_is_printed_does_what_plumb_does(
     name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For each case: same links, addresses, routes, sysctls, rules and listeners, on the host and in every sandbox."""
+    """For each case: same links, addresses, routes, sysctls, rules and listeners, on the host and
+    in every sandbox."""
     case = CASES[name]
     lines: list[str] = []
     if kind:

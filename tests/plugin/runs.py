@@ -1,4 +1,5 @@
-"""Runs of pytest with the plugin, each in network and mount namespaces of its own, which play the real host."""
+"""Runs of pytest with the plugin, each in network and mount namespaces of its own, which play the
+real host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Killed: a pytest that is shot dead in the middle of a test leaves nothing, with nobody to clean up after it."""
+"""Killed: a pytest that is shot dead in the middle of a test leaves nothing, with nobody to clean
+up after it."""
 
 from __future__ import annotations
 
@@ -25,19 +26,23 @@ MIDDLE = """
     def test_it(lab, lab_factory):
         with lab_factory() as other:
             other.container("other", networks=other.network("net"))
-            web = lab.container("web", networks=lab.network("net", ipv6=True), publish=["8080:80"], command="sleep 600")
+            net = lab.network("net", ipv6=True)
+            web = lab.container("web", networks=net, publish=["8080:80"], command="sleep 600")
             client = lab.lan().client
-            lab.cli("ps")                                           # the agent starts a warm process
+            lab.cli("ps")               # the agent starts a warm process
             lab.cli("ps")
             web.popen("setsid sh -c 'setsid sleep 600 & sleep 600'")
             client.popen([sys.executable, "-m", "http.server", "80"], ready=80)
             lab.host.popen("sleep 600")
-            # A cable from the real host into the lab: it goes when the lab's network goes, and not before.
-            os.system(f"ip link add canary0 type veth peer name canary1 netns /proc/{lab.born.pid}/ns/net")
-            names = [os.readlink(f"/proc/{pid}/ns/{kind}") for pid in (lab.born.pid, other.born.pid) for kind in ("net", "mnt", "pid")]
+            # A veth pair from the real host into the lab goes when the lab's network goes.
+            inside = f"/proc/{lab.born.pid}/ns/net"
+            os.system(f"ip link add canary0 type veth peer name canary1 netns {inside}")
+            hosts = [lab.born.pid, other.born.pid]
+            kinds = ("net", "mnt", "pid")
+            names = [os.readlink(f"/proc/{pid}/ns/{kind}") for pid in hosts for kind in kinds]
             names.append(web.call(os.readlink, "/proc/self/ns/net"))
             with open("middle.new", "w") as file:
-                json.dump({"pytest": os.getpid(), "hosts": [lab.born.pid, other.born.pid], "namespaces": names}, file)
+                json.dump({"pytest": os.getpid(), "hosts": hosts, "namespaces": names}, file)
             os.rename("middle.new", "middle")
             web.call(time.sleep, 600, seconds=600)
 """
@@ -78,7 +83,8 @@ class Middle:
 
 @contextmanager
 def middle(folder: Path, *more: str) -> Iterator[Middle]:
-    """A pytest run that has come to the middle of its test, on the host that the calling thread is on."""
+    """A pytest run that has come to the middle of its test, on the host that the calling thread is
+    on."""
     (folder / "tmp").mkdir()
     (folder / "test_it.py").write_text("\n".join(line[4:] for line in MIDDLE.splitlines()))
     mark = str(uuid.uuid4())

@@ -1,4 +1,5 @@
-"""The leak gate: whatever a test leaves behind on the real host fails that test, with what it is."""
+"""The leak gate: whatever a test leaves behind on the real host fails that test, with what it
+is."""
 
 from __future__ import annotations
 
@@ -80,7 +81,8 @@ def test_a_legacy_rule_is_caught() -> None:
 def test_counters_are_no_change() -> None:
     """Packets that are counted by a rule, legacy or not, change nothing."""
     sh(
-        "iptables-nft -A INPUT -i lo -j ACCEPT; iptables-legacy -A INPUT -i lo -j ACCEPT 2>/dev/null; nft add table inet t",
+        "iptables-nft -A INPUT -i lo -j ACCEPT; "
+        "iptables-legacy -A INPUT -i lo -j ACCEPT 2>/dev/null; nft add table inet t",
         check=False,
     )
     watch = leaks.Watch()
@@ -186,10 +188,10 @@ def test_the_test_that_leaks_is_named_and_no_other(runs: Runs) -> None:
                 yield listening
 
         def test_before(lab): lab.network("net")
-        def test_leaky(lab): subprocess.run(["ip", "link", "add", "leak0", "type", "bridge"], check=True)
+        def test_leaky(lab): subprocess.check_call("ip link add leak0 type bridge".split())
         def test_with_a_modules_own(lab, server): assert server.fileno() > 0
         def test_after(lab, server): lab.network("net")
-        def test_without_a_lab(): subprocess.run(["ip", "link", "add", "leak1", "type", "bridge"], check=True)
+        def test_without_a_lab(): subprocess.check_call("ip link add leak1 type bridge".split())
     """)
 
     found.assert_outcomes(passed=5, errors=1)
@@ -207,7 +209,7 @@ def test_the_gate_can_be_opened(runs: Runs) -> None:
     found = runs(
         """
         import subprocess
-        def test_leaky(lab): subprocess.run(["ip", "link", "add", "leak0", "type", "bridge"], check=True)
+        def test_leaky(lab): subprocess.check_call("ip link add leak0 type bridge".split())
     """,
         "--plumb-leaks=off",
     )

@@ -1,7 +1,7 @@
 """Many labs at once.
 
-Four workers, a hundred labs (a fifth in a sampled run), each with the same names, addresses and ports, and nothing left.
-"""
+Four workers, a hundred labs (a fifth in a sampled run), each with the same names, addresses and
+ports, and nothing left."""
 
 from __future__ import annotations
 

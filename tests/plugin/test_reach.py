@@ -38,7 +38,8 @@ def test_other_networks_are_not_reached(lab: Lab) -> None:
 
 
 def test_a_published_port_is_the_containers(lab: Lab) -> None:
-    """Whoever asks the host for a published port is answered by the container, even if nothing runs there yet."""
+    """Whoever asks the host for a published port is answered by the container, even if nothing runs
+    there yet."""
     web = lab.container("web", networks=lab.network("front"), publish=["8080:80"])
     client = lab.lan().client
 
@@ -86,7 +87,8 @@ def test_by_ipv6(lab: Lab) -> None:
     ],
 )
 def test_silence_of_somebody_who_is_down_proves_nothing(lab: Lab, whom: str, reason: str) -> None:
-    """Neither `assert` nor `assert not` passes where the asker, or who is asked for, is not on the network at all."""
+    """Neither `assert` nor `assert not` passes where the asker, or who is asked for, is not on the
+    network at all."""
     web, db = (
         lab.container("web", networks=lab.network("front")),
         lab.container("db", networks=lab.network("back")),

@@ -41,7 +41,8 @@ def test_slow_machines_get_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_timeout_in_the_middle_of_an_answer(lab: Lab) -> None:
-    """What interrupts a question (a timeout of pytest's, Ctrl-C) ends the lab, rather than that answers and questions get mixed up."""
+    """What interrupts a question (a timeout of pytest's, Ctrl-C) ends the lab, rather than that
+    answers and questions get mixed up."""
 
     def ring(*_: object) -> None:
         raise TimeoutError  # as pytest-timeout does it

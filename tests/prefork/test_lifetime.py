@@ -97,7 +97,8 @@ def test_a_deep_root_is_reached(lab: Lab) -> None:
 
 
 def test_many_at_a_time(busy: Lab) -> None:
-    """Whoever comes while the spare is taken waits for the next one, and gets the answer to its own question."""
+    """Whoever comes while the spare is taken waits for the next one, and gets the answer to its own
+    question."""
     warm_up(busy)
     running = [start(busy, "ps", "--format", f"{number} {{{{.Names}}}}") for number in range(20)]
     assert [said(ran) for ran in running] == [(0, f"{number} base\n", "") for number in range(20)]
@@ -360,7 +361,8 @@ def test_a_request_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_request_that_is_too_long_is_not_carried_out(busy: Lab, tmp_path: Path) -> None:
-    """Not even as far as it has come, where the kernel lets datagrams be longer (net.core.wmem_default): it goes on by itself."""
+    """Not even as far as it has come, where the kernel lets datagrams be longer
+    (net.core.wmem_default): it goes on by itself."""
     script = tmp_path / "plumb-with-a-large-buffer"
     script.write_text(
         "import socket, sys\n"

@@ -122,7 +122,8 @@ def test_plumb_warm_0_keeps_a_command_in_its_own_process(shop: Lab) -> None:
 
 
 def test_a_run_in_the_foreground_is_its_callers_own(shop: Lab) -> None:
-    """Its command is a child of the process that was called, with that one's terminal and streams."""
+    """Its command is a child of the process that was called, with that one's terminal and
+    streams."""
     with counted(shop, 0):
         ran = start(
             shop,
@@ -184,7 +185,8 @@ def test_the_environment_is_the_callers(shop: Lab, tmp_path: Path) -> None:
 def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
     """A container's command inherits them from whoever called for it, not from the agent."""
     show = (
-        "umask; ulimit -n; nice; taskset -p $$ | sed 's/.*://'; cat /proc/self/oom_score_adj; grep SigIgn /proc/self/status; "
+        "umask; ulimit -n; nice; taskset -p $$ | sed 's/.*://'; cat /proc/self/oom_score_adj; "
+        "grep SigIgn /proc/self/status; "
         "chrt -p $$ | sed -n 's/.*policy: //p'; grep Groups /proc/self/status; exec sleep 100"
     )
     results = []
@@ -442,7 +444,10 @@ def test_work_that_is_killed_is_told(shop: Lab, argv: list[str], status: int) ->
     assert found == (
         status,
         "",
-        "plumb: the process that carried out the command was killed; run 'plumb check' to verify the host's state\n",
+        (
+            "plumb: the process that carried out the command was killed; "
+            "run 'plumb check' to verify the host's state\n"
+        ),
     )
 
 

@@ -109,7 +109,8 @@ VALUES: list[Any] = [
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_there_and_back(value: Any) -> None:
-    """Every kind of value that is kept, with fields of every type, comes back equal and of the same types."""
+    """Every kind of value that is kept, with fields of every type, comes back equal and of the same
+    types."""
     back = codec.loads(type(value), codec.dumps(value))
     assert back == value
     assert repr(back) == repr(value)

@@ -8,11 +8,13 @@
     fxsave.py      how that kernel is started on processors with AMX
     prepare.sh     what the first process of either kind of guest sets up
     contents.py    what the guest needs of this machine
-    archive.py     that, as a cpio archive which the kernel unpacks into memory: a disk would be slower to make and to read
+    archive.py     that, as a cpio archive which the kernel unpacks into memory: a disk would
+                   be slower to make and to read
     machine.py     QEMU: started, listened to, ended
     init.sh        the guest's first process: mounts, pytest, power off
     lacking.py     a plugin of pytest's that picks the tests which this machine's kernel cannot run
-    outcomes.py    what came of the tests, from pytest's reports; here and in the guest, as one summary
+    outcomes.py    what came of the tests, from pytest's reports; here and in the guest, as one
+                   summary
 
 The guest has no network card. It gets this machine's programs and the checkout as a copy: what a
 test breaks is gone with it."""

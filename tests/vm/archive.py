@@ -1,4 +1,5 @@
-"""cpio archives in the format "newc", which the kernel unpacks into memory before it starts anything: an initramfs.
+"""cpio archives in the format "newc", which the kernel unpacks into memory before it starts
+anything: an initramfs.
 
 An archive is one record after the other: a header of 13 numbers in hexadecimal, the path, the
 contents, each filled up to four bytes; the path TRAILER!!! ends it. Archives can stand behind one

@@ -178,7 +178,8 @@ def checkout(repository: Path) -> set[Path]:
 
 
 def complete(files: Iterable[Path]) -> set[Path]:
-    """The files by their real folders, with what links lead to and with the libraries that programs are linked with."""
+    """The files by their real folders, with what links lead to and with the libraries that programs
+    are linked with."""
     found = _with_targets(files)
     programs = sorted(
         str(path) for path in found if not path.is_symlink() and path.is_file() and _is_elf(path)

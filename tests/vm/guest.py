@@ -117,7 +117,8 @@ def _prepared(texts: dict[str, str]) -> Iterator[Machine]:
                 archive.pack(out, files, {**read, **texts})
             acceleration = trial.result()
         print(
-            f"a guest of {whole.stat().st_size >> 20} MiB, ready after {time.monotonic() - begun:.1f} s; "
+            f"a guest of {whole.stat().st_size >> 20} MiB, "
+            f"ready after {time.monotonic() - begun:.1f} s; "
             f"{'KVM' if acceleration == machine.KVM else 'emulated: KVM does not work here'}",
             flush=True,
         )

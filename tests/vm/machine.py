@@ -215,7 +215,8 @@ def kvm(kernel: Kernel) -> Iterator[Trial]:
 
 
 class Trial:
-    """A guest without a root, which panics a second after its start, and so ends, where KVM does what it says."""
+    """A guest without a root, which panics a second after its start, and so ends, where KVM does
+    what it says."""
 
     def __init__(self, guest: subprocess.Popen[bytes] | None) -> None:
         self._guest, self._end = guest, time.monotonic() + TRIES_KVM

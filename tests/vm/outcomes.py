@@ -1,4 +1,5 @@
-"""What came of the tests, read from pytest's reports (JUnit's XML), and several of these as one summary."""
+"""What came of the tests, read from pytest's reports (JUnit's XML), and several of these as one
+summary."""
 
 from __future__ import annotations
 

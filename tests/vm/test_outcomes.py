@@ -8,15 +8,27 @@ from tests.vm.outcomes import Outcomes, read, summary
 
 HERE = """<testsuites><testsuite time="61.5">
     <testcase classname="tests.test_a" name="test_passes"/>
-    <testcase classname="tests.test_a" name="test_fails[1.2.3.4]"><failure message="no">E no</failure></testcase>
-    <testcase classname="tests.test_a" name="test_fails[1.2.3.4]"><error message="nor torn down"/></testcase>
-    <testcase classname="tests.test_a" name="test_ipvlan"><skipped type="pytest.skip" message="this kernel has no ipvlan"/></testcase>
-    <testcase classname="tests.test_a" name="test_esp"><skipped type="pytest.skip" message="this kernel has no esp4"/></testcase>
-    <testcase classname="tests.test_a" name="test_known"><skipped type="pytest.xfail" message="the kernel's ways"/></testcase>
+    <testcase classname="tests.test_a" name="test_fails[1.2.3.4]">
+        <failure message="no">E no</failure>
+    </testcase>
+    <testcase classname="tests.test_a" name="test_fails[1.2.3.4]">
+        <error message="nor torn down"/>
+    </testcase>
+    <testcase classname="tests.test_a" name="test_ipvlan">
+        <skipped type="pytest.skip" message="this kernel has no ipvlan"/>
+    </testcase>
+    <testcase classname="tests.test_a" name="test_esp">
+        <skipped type="pytest.skip" message="this kernel has no esp4"/>
+    </testcase>
+    <testcase classname="tests.test_a" name="test_known">
+        <skipped type="pytest.xfail" message="the kernel's ways"/>
+    </testcase>
 </testsuite></testsuites>"""
 GUEST = """<testsuites><testsuite time="5">
     <testcase classname="tests.test_a" name="test_ipvlan"/>
-    <testcase classname="tests.test_a" name="test_esp"><skipped type="pytest.skip" message="not yet"/></testcase>
+    <testcase classname="tests.test_a" name="test_esp">
+        <skipped type="pytest.skip" message="not yet"/>
+    </testcase>
 </testsuite></testsuites>"""
 
 

@@ -1,4 +1,6 @@
-"""User-mode Linux: Debian's kernel as a process of this machine, for what needs neither nf_tables nor a tracer.
+"""User-mode Linux.
+
+Debian's kernel as a process of this machine, for what needs neither nf_tables nor a tracer.
 
 Its programs run on the processor itself, only system calls and page faults are dear, so it takes a
 fraction of what emulation does. Its root is this machine's, read-only, with memory above it; a
@@ -28,13 +30,18 @@ LACKS = frozenset(
 )
 """Features that Debian has not built into this kernel, or that end who tries them in it."""
 WITHOUT_AVX = {
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2_Usable,-AVX_Usable,-AVX512F_Usable,-AVX2,-AVX,-AVX512F",
+    "GLIBC_TUNABLES": (
+        "glibc.cpu.hwcaps=-AVX2_Usable,-AVX_Usable,-AVX512F_Usable,-AVX2,-AVX,-AVX512F"
+    ),
     "OPENSSL_ia32cap": "~0x1000000000000000:~0x20",
 }
 
 
 def works() -> bool:
-    """Whether it can be started here: it takes a machine of its kind, where one process may trace another."""
+    """Whether it can be started here.
+
+    It takes a machine of its kind, where one process may trace another.
+    """
     return os.uname().machine == "x86_64" and shutil.which("setpriv") is not None
 
 

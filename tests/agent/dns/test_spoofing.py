@@ -50,7 +50,8 @@ SPOOFS: dict[str, Change] = {
 def test_what_does_not_fit_is_ignored_and_the_answer_that_does_is_taken(
     patient: Process, change: Change
 ) -> None:
-    """Though it comes from the right address, and more often than anybody would look in one turn."""
+    """Though it comes from the right address, and more often than anybody would look in one
+    turn."""
     with elsewhere() as server, patient.asking() as client:
         client.send(QUERY)
         asked, where = server.recvfrom(1 << 16)
@@ -61,7 +62,8 @@ def test_what_does_not_fit_is_ignored_and_the_answer_that_does_is_taken(
 
 
 def test_nobody_else_can_answer(patient: Process) -> None:
-    """Neither from another address nor from another port of the right one, whatever it has guessed."""
+    """Neither from another address nor from another port of the right one, whatever it has
+    guessed."""
     with elsewhere() as server, ExitStack() as open_, patient.asking() as client:
         client.send(QUERY)
         asked, where = server.recvfrom(1 << 16)

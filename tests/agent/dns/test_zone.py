@@ -156,7 +156,8 @@ def test_new_names_replace_the_old_ones() -> None:
 
 
 def test_dropping_what_is_not_there_is_done() -> None:
-    """And an endpoint without addresses or without names is known to the zone, and by no question."""
+    """And an endpoint without addresses or without names is known to the zone, and by no
+    question."""
     made = zone(entry("e1", "web", ""), entry("e2", "", "172.18.0.2"))
     assert found(made, "web") is None
     for endpoint in ("e1", "e2", "e2", "e3"):

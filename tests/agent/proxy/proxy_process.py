@@ -38,12 +38,16 @@ def boxed() -> Iterator[str]:
         path = f"{made.root}/netns/box"
         namespaces.make(path)
         sh(f"""ip link add cable type veth peer name eth0 netns {path}
-            ip addr add 172.20.0.1/24 dev cable; ip addr add fd00:20::1/64 dev cable nodad; ip link set cable up
-            for ip in 192.0.2.10/32 192.0.2.11/32 2001:db8::10/128 2001:db8::11/128; do ip addr add $ip dev lo; done""")
+            ip addr add 172.20.0.1/24 dev cable; ip addr add fd00:20::1/64 dev cable nodad
+            ip link set cable up
+            for ip in 192.0.2.10/32 192.0.2.11/32 2001:db8::10/128 2001:db8::11/128
+            do ip addr add $ip dev lo; done""")
         within(
             path,
-            f"""ip link set lo up; ip addr add {BOX}/24 dev eth0; ip addr add {BOX6}/64 dev eth0 nodad
-            ip link set eth0 up; ip route add default via 172.20.0.1; ip -6 route add default via fd00:20::1""",
+            f"""ip link set lo up; ip addr add {BOX}/24 dev eth0
+            ip addr add {BOX6}/64 dev eth0 nodad
+            ip link set eth0 up; ip route add default via 172.20.0.1
+            ip -6 route add default via fd00:20::1""",
         )
         yield path
 

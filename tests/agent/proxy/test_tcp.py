@@ -193,7 +193,8 @@ def test_the_container_sees_the_hosts_address(line: Line) -> None:
 
 
 def test_a_client_that_has_said_all_still_gets_its_answer(line: Line) -> None:
-    """The end of the client's stream reaches the server, and the other way stays open (half-close)."""
+    """The end of the client's stream reaches the server, and the other way stays open
+    (half-close)."""
     line.client.sendall(b"question")
     line.client.shutdown(socket.SHUT_WR)
     assert everything(line.peer) == b"question"

@@ -154,7 +154,8 @@ def test_who_is_silent_is_forgotten(echo: Echo) -> None:
 
 
 def test_who_hears_is_not_silent(echo: Echo) -> None:
-    """A client that asks once and is answered again and again (a stream of sound) is not forgotten."""
+    """A client that asks once and is answered again and again (a stream of sound) is not
+    forgotten."""
     with datagrams(target(echo), idle=0.3) as proxy, asking(proxy.address) as client:
         client.send(b"play")
         _, address = echo.sock.recvfrom(100)

@@ -102,7 +102,8 @@ def crossroads() -> Iterator[Crossroads]:
         box = f"{lab.root.parent}/box"
         namespaces.make(box)
         try:
-            sh(f"""ip link add br0 type bridge; ip link set br0 up; ip addr add 10.77.0.1/24 dev br0; ip addr add fd77::1/64 dev br0 nodad
+            sh(f"""ip link add br0 type bridge; ip link set br0 up
+                ip addr add 10.77.0.1/24 dev br0; ip addr add fd77::1/64 dev br0 nodad
                 ip link add v1 type veth peer name eth0 netns {box}; ip link set v1 master br0 up
                 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1""")
             within(
@@ -113,7 +114,8 @@ def crossroads() -> Iterator[Crossroads]:
             )
             within(
                 lab.lan,
-                f"ip route add 10.77.0.0/24 via {HOST_IP}; ip -6 route add fd77::/64 via {HOST_IP6}",
+                f"ip route add 10.77.0.0/24 via {HOST_IP}; "
+                f"ip -6 route add fd77::/64 via {HOST_IP6}",
             )
             wait_until(lambda: "state UP" in sh("ip link show br0"), "the bridge has a carrier")
             yield Crossroads(

@@ -66,7 +66,8 @@ table inet shop {
 
 
 def furnish(firewall: str, version: int) -> None:
-    """A published port, and a wall with a chain that is jumped to, in the calling thread's namespace."""
+    """A published port, and a wall with a chain that is jumped to, in the calling thread's
+    namespace."""
     if firewall == "native":
         sh(f"nft -f - <<'END'\n{NATIVE}\nEND")
         return
@@ -74,12 +75,14 @@ def furnish(firewall: str, version: int) -> None:
     sh(f"""{tool} -t nat -N PORTS; {tool} -t nat -A PREROUTING -j PORTS
         {tool} -t nat -A PORTS -p tcp --dport 9999 -j RETURN
         {tool} -t nat -A PORTS -p tcp --dport 8080 -j DNAT --to-destination {TARGET[version]}
-        {tool} -N REPLIES; {tool} -A FORWARD -j REPLIES; {tool} -A FORWARD -p tcp --dport 80 -j ACCEPT; {tool} -P FORWARD DROP
+        {tool} -N REPLIES; {tool} -A FORWARD -j REPLIES
+        {tool} -A FORWARD -p tcp --dport 80 -j ACCEPT; {tool} -P FORWARD DROP
         {tool} -A REPLIES -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT""")
 
 
 def told(records: Records) -> list[tuple[str, str, str]]:
-    """Table, chain and kind of the steps of the question, which are those before the first step of the answer."""
+    """Table, chain and kind of the steps of the question, which are those before the first step of
+    the answer."""
     question: list[tuple[str, str, str]] = []
     for step in records.ruled:
         if question and step.indev == "br0":
@@ -172,7 +175,8 @@ def test_a_legacy_rule_without_a_condition_is_told_as_if_it_were_the_end(
     Its number is not behind the last rule, though.
     """
     sh(
-        "iptables-legacy -A FORWARD -p udp -j DROP; iptables-legacy -A FORWARD -j ACCEPT; iptables-legacy -A FORWARD -p tcp -j DROP"
+        "iptables-legacy -A FORWARD -p udp -j DROP; iptables-legacy -A FORWARD -j ACCEPT; "
+        "iptables-legacy -A FORWARD -p tcp -j DROP"
     )
     step = crossroads.traced(flow()).ruled[0]
     assert (step.chain, step.kind, step.number) == ("FORWARD", RuleKind.POLICY, 2)
@@ -186,7 +190,8 @@ def test_two_firewalls_are_told_in_the_order_in_which_they_are_asked(
     An accept is never the last word.
     """
     sh(
-        f"iptables-legacy -A FORWARD -p tcp -j ACCEPT; {base_chain('ip', 'other', 'late', 'forward', priority=10, policy='drop')}"
+        "iptables-legacy -A FORWARD -p tcp -j ACCEPT; "
+        f"{base_chain('ip', 'other', 'late', 'forward', priority=10, policy='drop')}"
     )
     records = crossroads.traced(flow())
     mine = [(step.backend, step.chain, step.kind) for step in records.ruled]

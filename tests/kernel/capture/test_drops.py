@@ -72,7 +72,8 @@ def test_the_source_cannot_come_from_there(watched: Crossroads) -> None:
     sh("sysctl -qw net.ipv4.conf.all.rp_filter=1")
     within(
         watched.lan.ns,
-        f"ip addr add 203.0.113.7/32 dev lo; ip route replace {BOX[4]} via {HOST[4]} src 203.0.113.7",
+        "ip addr add 203.0.113.7/32 dev lo; "
+        f"ip route replace {BOX[4]} via {HOST[4]} src 203.0.113.7",
     )
     sh("ip route add 203.0.113.7 dev br0")
     assert [each.reason for each in dropped(watched, flow())][:1] == ["IP_RPFILTER"]

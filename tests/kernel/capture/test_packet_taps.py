@@ -1,4 +1,5 @@
-"""Taps: a packet is seen at every link that it passes, in the kernel's order, and nobody else's packet is."""
+"""Taps: a packet is seen at every link that it passes, in the kernel's order, and nobody else's
+packet is."""
 
 from __future__ import annotations
 
@@ -128,7 +129,8 @@ def ethernet(version: int, packet: bytes, tags: bytes = b"") -> bytes:
     ids=["one", "two"],
 )
 def test_vlan_tags_are_seen_where_they_were(crossroads: Crossroads, tags: bytes) -> None:
-    """A tagged frame passes the filter, and its tag stands in it again, though the kernel has taken it out."""
+    """A tagged frame passes the filter, and its tag stands in it again, though the kernel has taken
+    it out."""
     frame = ethernet(4, whole(4, 6, struct.pack(">HHQQ", 23456, 80, 0, 0)), tags)
     with Taps([crossroads.host, crossroads.box], Flow(4, "tcp", 23456, 80)) as taps:
         with entered(crossroads.box.ns), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
@@ -151,7 +153,8 @@ def test_later_fragments_are_seen_with_the_first(crossroads: Crossroads) -> None
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_neighbours_are_asked_for_in_sight(crossroads: Crossroads, version: int) -> None:
-    """ARP and neighbour discovery about addresses that are asked for are seen, and none about others."""
+    """ARP and neighbour discovery about addresses that are asked for are seen, and none about
+    others."""
     sh("ip neigh flush dev br0; ip -6 neigh flush dev br0")
     within(crossroads.lan.ns, "ip neigh flush dev port0; ip -6 neigh flush dev port0")
     mine = flow(version)

@@ -33,11 +33,13 @@ TOOLS = (
 LOGGERS = Path("/proc/sys/net/netfilter/nf_log")
 RULES = """iptables-legacy -A FORWARD -p tcp -j ACCEPT; ip6tables-legacy -A FORWARD -p tcp -j ACCEPT
     iptables-nft -A FORWARD -p udp -j ACCEPT; ip6tables-nft -A FORWARD -p udp -j ACCEPT
-    nft 'add table inet own; add chain inet own wall { type filter hook forward priority 5; }; add rule inet own wall counter accept'"""
+    nft 'add table inet own; add chain inet own wall { type filter hook forward priority 5; }
+    add rule inet own wall counter accept'"""
 
 
 def state(place: Netns) -> dict[str, str]:
-    """Rules with their handles, loggers, sysctls of netfilter, links with their flags, in a namespace."""
+    """Rules with their handles, loggers, sysctls of netfilter, links with their flags, in a
+    namespace."""
     with entered(place.ns):
         found = {
             tool: sh(
@@ -50,7 +52,8 @@ def state(place: Netns) -> dict[str, str]:
             "grep -r '' /proc/sys/net/netfilter/nf_log /proc/thread-self/net/ip_tables_names"
         )
         found["sysctls"] = sh(
-            "sysctl -a 2>/dev/null | grep -E '^net\\.(netfilter|bridge|ipv[46])' | grep -v -E 'count|mtu_expires|_mem'"
+            "sysctl -a 2>/dev/null | grep -E '^net\\.(netfilter|bridge|ipv[46])' | grep -v -E "
+            "'count|mtu_expires|_mem'"
         )
         found["links"] = sh("ip -d link | grep -v -E 'age|timer'")
     return found

@@ -31,9 +31,14 @@ SHELL = {
     "xfrm": "ip xfrm state",
     "esp4": "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode transport "
     f"enc 'cbc(aes)' 0x{'11' * 16} auth 'hmac(sha1)' 0x{'22' * 20}",
-    "sctp": f"{sys.executable} -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)'",
+    "sctp": (
+        f"{sys.executable} -c 'import socket; "
+        "socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)'"
+    ),
     "ipv6": f"{sys.executable} -c 'import socket; socket.socket(socket.AF_INET6)'",
-    "packet": f"{sys.executable} -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)'",
+    "packet": (
+        f"{sys.executable} -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)'"
+    ),
     "conntrack": "iptables -A INPUT -m conntrack --ctstate NEW -j ACCEPT",
     "addrtype": "iptables -A INPUT -m addrtype --dst-type LOCAL -j ACCEPT",
     "policy": "iptables -A INPUT -m policy --dir in --pol none -j ACCEPT",
@@ -48,7 +53,9 @@ SHELL = {
     "ip_tables": "iptables-legacy -t nat -L",
     "ip6_tables": "ip6tables-legacy -t nat -L",
     "nf_tables": "nft add table ip x",
-    "nft_chain_nat": "nft add table ip x; nft add chain ip x c '{ type nat hook postrouting priority 0; }'",
+    "nft_chain_nat": (
+        "nft add table ip x; nft add chain ip x c '{ type nat hook postrouting priority 0; }'"
+    ),
     "nft_fib": "nft add table ip x; nft add chain ip x c; nft add rule ip x c fib daddr type local",
     "nft-trace": "nft add table ip x; nft add chain ip x c; nft add rule ip x c meta nftrace set 1",
 }
@@ -96,7 +103,8 @@ def test_an_unknown_feature_is_an_error_that_names_the_nearest() -> None:
 
 
 def test_trying_leaves_nothing_behind(lan: Lab) -> None:
-    """Links, addresses, rules of all firewalls, sysctls, mounts and open files are what they were, here and in the process."""
+    """Links, addresses, rules of all firewalls, sysctls, mounts and open files are what they were,
+    here and in the process."""
 
     def now() -> tuple[object, ...]:
         return (

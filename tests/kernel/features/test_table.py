@@ -33,7 +33,10 @@ from tests.labs import Lab
         (
             "dummy",
             errno.EOPNOTSUPP,
-            "this kernel has no dummy: modprobe dummy, or a kernel with CONFIG_DUMMY, or -o parent=LINK",
+            (
+                "this kernel has no dummy: modprobe dummy, or a kernel with CONFIG_DUMMY, "
+                "or -o parent=LINK"
+            ),
         ),
         (
             "sctp",
@@ -87,7 +90,10 @@ def test_each_feature_is_in_the_group_of_what_needs_it() -> None:
             FEATURES["xt_ipvs"].missing,
         ),
         (
-            "Warning: Extension addrtype revision 0 not supported, missing kernel module? iptables-restore: line 4 failed",
+            (
+                "Warning: Extension addrtype revision 0 not supported, "
+                "missing kernel module? iptables-restore: line 4 failed"
+            ),
             FEATURES["addrtype"].missing,
         ),
         (
@@ -96,31 +102,49 @@ def test_each_feature_is_in_the_group_of_what_needs_it() -> None:
         ),
         (
             "Warning: Extension LED revision 0 not supported, missing kernel module?",
-            "this kernel has no xt_LED: modprobe xt_LED, or a kernel with CONFIG_NETFILTER_XT_TARGET_LED",
+            (
+                "this kernel has no xt_LED: modprobe xt_LED, or a kernel with "
+                "CONFIG_NETFILTER_XT_TARGET_LED"
+            ),
         ),
         (
             "iptables v1.8.9 (nf_tables): Failed to initialize nft: Protocol not supported",
             FEATURES["nf_tables"].missing,
         ),
         (
-            "iptables v1.8.9 (nf_tables): CHAIN_ADD failed (No such file or directory): chain POSTROUTING",
+            (
+                "iptables v1.8.9 (nf_tables): CHAIN_ADD failed (No such file or directory): "
+                "chain POSTROUTING"
+            ),
             FEATURES["nft_chain_nat"].missing,
         ),
         (
-            "iptables v1.8.9 (legacy): can't initialize iptables table `nat': Table does not exist (do you need to insmod?)",
+            (
+                "iptables v1.8.9 (legacy): can't initialize iptables table `nat': "
+                "Table does not exist (do you need to insmod?)"
+            ),
             FEATURES["ip_tables"].missing,
         ),
         (
-            "ip6tables v1.8.9 (legacy): can't initialize ip6tables table `nat': Table does not exist (do you need to insmod?)",
+            (
+                "ip6tables v1.8.9 (legacy): can't initialize ip6tables table `nat': "
+                "Table does not exist (do you need to insmod?)"
+            ),
             FEATURES["ip6_tables"].missing,
         ),
         (
             "Couldn't load match `nonsense':No such file or directory",
-            "this iptables has no extension nonsense: install it whole (Debian: apt install iptables)",
+            (
+                "this iptables has no extension nonsense: install it whole "
+                "(Debian: apt install iptables)"
+            ),
         ),
         (
             "iptables: No chain/target/match by that name.",
-            "a chain that it jumps to is gone, or this kernel lacks a match or target of it: see 'plumb check' and 'plumb env'",
+            (
+                "a chain that it jumps to is gone, or this kernel lacks a match or target of it: "
+                "see 'plumb check' and 'plumb env'"
+            ),
         ),
         ("iptables-restore v1.8.9 (nf_tables): Chain 'GONE' does not exist", ""),
     ],
@@ -159,7 +183,8 @@ NAT = NftChain(NftFamily.V4, "t", "c", "nat", "postrouting", 100, "accept")
 def test_what_nf_tables_refuses_leads_to_the_missing_piece(
     thing: Thing | None, number: int, piece: str
 ) -> None:
-    """An expression without a module is named, but not where what is missing may be the chain that a rule jumps to."""
+    """An expression without a module is named, but not where what is missing may be the chain that
+    a rule jumps to."""
     hint = of_nftables(thing, number)
 
     assert piece in hint
@@ -168,7 +193,8 @@ def test_what_nf_tables_refuses_leads_to_the_missing_piece(
 
 @pytest.mark.parametrize("flavour", ["nft-", "legacy-"])
 def test_a_rule_with_a_match_that_the_kernel_lacks_says_which(lab: Lab, flavour: str) -> None:
-    """Writing a rule with -m ipvs to a kernel without xt_ipvs ends with the module's name, by either variant of iptables."""
+    """Writing a rule with -m ipvs to a kernel without xt_ipvs ends with the module's name, by
+    either variant of iptables."""
     if able("xt_ipvs").able:
         pytest.skip("this kernel has xt_ipvs")
     chain = Chain(Family.V4, "filter", "TRY")

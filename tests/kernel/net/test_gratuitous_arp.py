@@ -119,7 +119,8 @@ def announcements(frame: bytes, when: float) -> list[Heard]:
 
 @pytest.fixture
 def neighbour(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Neighbour]:
-    """A neighbour on a dual-stack network whose containers announce themselves as often as the test says, every 100 ms."""
+    """A neighbour on a dual-stack network whose containers announce themselves as often as the test
+    says, every 100 ms."""
     count = str(getattr(request, "param", 3))
     plumb(
         lab,
@@ -211,7 +212,8 @@ def test_a_connect_announces_too(neighbour: Neighbour) -> None:
 
 
 def test_a_program_announces_in_the_background(neighbour: Neighbour) -> None:
-    """A program that uses the library goes on at once, and is announced for as often as a command."""
+    """A program that uses the library goes on at once, and is announced for as often as a
+    command."""
     with neighbour.lab.host() as host:
         host.run("new", network="net", mac=MAC)
         heard = neighbour.hear(lambda found: len(of("10.9.0.3", found)) == 3)
@@ -249,7 +251,8 @@ def alone(lab: Lab) -> Iterator[Neighbour]:
     # to look at the carrier again.
     within(
         path,
-        f"ip link add v0 address {MAC} type veth peer name v1; ip link set v1 up; ip link set v0 up",
+        f"ip link add v0 address {MAC} type veth peer name v1; ip link set v1 up; "
+        "ip link set v0 up",
     )
     with entered(path):
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))

@@ -24,7 +24,8 @@ def test_ones_own_addresses(lan: Lab) -> None:
 def test_what_was_learnt_is_forgotten(lan: Lab) -> None:
     """Of both families, and nobody else."""
     sh(
-        f"ping -c1 -W10 {ROUTER}; ping -c1 -W10 {ROUTER6}; ip neigh replace 192.0.2.99 lladdr 02:00:00:00:00:99 dev eth0 nud reachable"
+        f"ping -c1 -W10 {ROUTER}; ping -c1 -W10 {ROUTER6}; "
+        "ip neigh replace 192.0.2.99 lladdr 02:00:00:00:00:99 dev eth0 nud reachable"
     )
 
     assert forget_neighbours(ROUTERS) == 2

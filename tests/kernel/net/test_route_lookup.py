@@ -143,7 +143,8 @@ def test_connection_tracking_shows_what_was_rewritten(crossroads: Crossroads) ->
 def test_an_echo_is_tracked_by_its_identifier(crossroads: Crossroads, version: int) -> None:
     """It has no ports."""
     sh(
-        f"{'iptables' if version == 4 else 'ip6tables'}-nft -A FORWARD -m conntrack --ctstate INVALID -j DROP"
+        f"{'iptables' if version == 4 else 'ip6tables'}-nft -A FORWARD -m conntrack "
+        "--ctstate INVALID -j DROP"
     )
     within(
         crossroads.lan.ns,

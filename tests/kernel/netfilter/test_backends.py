@@ -168,7 +168,8 @@ def test_the_writer_is_the_hosts_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_a_kernel_without_legacy_tables_gets_the_other_path(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the legacy tables are gone, the nf_tables variant is written if it is installed, else a sentence says what to do."""
+    """Where the legacy tables are gone, the nf_tables variant is written if it is installed, else a
+    sentence says what to do."""
 
     def missing(self: Xtables) -> None:
         raise Unsupported("this kernel has no legacy iptables tables")
@@ -187,7 +188,8 @@ def test_a_kernel_without_legacy_tables_gets_the_other_path(
 
 
 def test_the_same_networks_on_the_legacy_tables(lan: Lab) -> None:
-    """With PLUMB_IPTABLES=legacy all is built, checked and taken away there, and containers reach the world."""
+    """With PLUMB_IPTABLES=legacy all is built, checked and taken away there, and containers reach
+    the world."""
     legacy = {"PLUMB_IPTABLES": "legacy"}
     lan.plumb("network", "create", "--ipv6", "n1", env=legacy)
     lan.plumb("run", "-d", "--name", "c1", "--network", "n1", env=legacy)

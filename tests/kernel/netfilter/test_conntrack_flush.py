@@ -101,14 +101,17 @@ def street(
         )  # an attribute that the kernel does not know, as a filter was once
     inside = f"{lan.root.parent}/inside"
     namespaces.make(inside)
-    sh(f"""ip link add veth0 type veth peer name eth0 netns {inside}; ip link set veth0 up; ip addr add {OTHER_IP}/24 dev eth0
+    sh(f"""ip link add veth0 type veth peer name eth0 netns {inside}; ip link set veth0 up
+        ip addr add {OTHER_IP}/24 dev eth0
         ip addr add 10.9.0.1/24 dev veth0; ip addr add 2001:db8:9::1/64 dev veth0 nodad
         sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-        for tool in iptables ip6tables; do $tool -t nat -N PUBLISHED; $tool -t nat -A PREROUTING -j PUBLISHED; {TRACK}; done""")
+        for tool in iptables ip6tables
+        do $tool -t nat -N PUBLISHED; $tool -t nat -A PREROUTING -j PUBLISHED; {TRACK}; done""")
     within(
         inside,
         f"""ip link set lo up; ip link set eth0 up; ip addr add {INSIDE}/24 dev eth0
-        ip addr add {INSIDE6}/64 dev eth0 nodad; ip route add default via 10.9.0.1; ip -6 route add default via 2001:db8:9::1""",
+        ip addr add {INSIDE6}/64 dev eth0 nodad; ip route add default via 10.9.0.1
+        ip -6 route add default via 2001:db8:9::1""",
     )
     within(lan.lan, f"ip route add 10.9.0.0/24 via {HOST_IP}")
     made = Street(lan, inside, few)
@@ -121,7 +124,8 @@ def publish(port: int, protocol: str = "udp", version: int = 4, inside: int = 53
     """Put in the rule that sends a port of the host to the container."""
     to = f"[{INSIDE6}]:{inside}" if version == 6 else f"{INSIDE}:{inside}"
     sh(
-        f"{TOOL[version]} -t nat -A PUBLISHED -p {protocol} --dport {port} -j DNAT --to-destination {to}"
+        f"{TOOL[version]} -t nat -A PUBLISHED -p {protocol} --dport {port} "
+        f"-j DNAT --to-destination {to}"
     )
 
 
@@ -157,7 +161,8 @@ def heard(*by: socket.socket) -> list[socket.socket]:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_flow_that_began_before_its_rule_follows_the_rule(street: Street, version: int) -> None:
-    """UDP goes on to the host's socket after its port was published, until the flow is forgotten."""
+    """UDP goes on to the host's socket after its port was published, until the flow is
+    forgotten."""
     host, container = (
         street.hear(5353, version=version),
         street.hear(5300, version=version, inside=True),

@@ -68,7 +68,10 @@ def guard(rules: str, policy: str = "drop", hook: str = "forward", before: str =
     """Put in a table of somebody's with one base chain; rules are parted by semicolons."""
     text = "\n".join(rules.split("; "))
     rest = "\n".join(before.split("; "))
-    nft = f"table inet guard {{\n{rest}\nchain wall {{\ntype filter hook {hook} priority 10; policy {policy};\n{text}\n}}\n}}"
+    nft = (
+        f"table inet guard {{\n{rest}\nchain wall {{\n"
+        f"type filter hook {hook} priority 10; policy {policy};\n{text}\n}}\n}}"
+    )
     sh(f"nft -f - <<'END'\n{nft}\nEND")
 
 
@@ -98,12 +101,19 @@ RULESETS = {
     "out, and answers": 'ct state established,related accept; iifname "br-shop" accept',
     "answers only": "ct state established,related accept",
     "answers from a set": 'ct state { established, related } accept; iif "br-shop" accept',
-    "answers from a map": 'ct state vmap { established : accept, related : accept, invalid : drop }; iifname "br-shop" accept',
-    "answers to another bridge": 'ct state established oifname "br-cafe" accept; iifname "br-shop" accept',
+    "answers from a map": (
+        "ct state vmap { established : accept, related : accept, invalid : drop }; "
+        'iifname "br-shop" accept'
+    ),
+    "answers to another bridge": (
+        'ct state established oifname "br-cafe" accept; iifname "br-shop" accept'
+    ),
     "another bridge": 'iifname "br-cafe" accept; oifname "br-cafe" accept',
     "all bridges by name": 'iifname "br-*" accept; oifname "br-*" accept',
     "all bridges by kind": 'meta iifkind "bridge" accept; meta oifkind "bridge" accept',
-    "some of several": 'iifname { "br-cafe", "br-shop" } accept; oifname { "br-cafe", "br-*" } accept',
+    "some of several": (
+        'iifname { "br-cafe", "br-shop" } accept; oifname { "br-cafe", "br-*" } accept'
+    ),
     "none of several": 'iifname { "br-cafe", "br-bar" } accept; oifname "br-shop" accept',
     "a named set": "iifname @ours accept; oifname @ours accept",
     "a named set without it": "iifname @theirs accept; oifname @theirs accept",
@@ -120,10 +130,20 @@ RULESETS = {
     "a jump from the bridge": 'iifname "br-shop" jump one; oifname "br-shop" goto one',
     "a jump that comes back": 'iifname "br-shop" jump back; oifname "br-shop" accept',
     "a goto that comes back": 'iifname "br-shop" goto back; accept',
-    "dropped before it is accepted": 'iifname "br-shop" drop; iifname "br-shop" accept; oifname "br-shop" accept',
-    "other things dropped before": 'tcp dport 25 drop; iifname "br-shop" counter accept; oifname "br-shop" log prefix "x" accept',
-    "subnets": "ip saddr 10.9.0.0/16 accept; ip daddr 10.0.0.0/8 accept; ip6 saddr 2001:db8::/32 accept; ip6 daddr 2001:db8:9::/64 accept",
-    "other subnets": "ip saddr 10.8.0.0/24 accept; ip6 saddr 2001:db8:8::/64 accept; ct state established accept",
+    "dropped before it is accepted": (
+        'iifname "br-shop" drop; iifname "br-shop" accept; oifname "br-shop" accept'
+    ),
+    "other things dropped before": (
+        'tcp dport 25 drop; iifname "br-shop" counter accept; '
+        'oifname "br-shop" log prefix "x" accept'
+    ),
+    "subnets": (
+        "ip saddr 10.9.0.0/16 accept; ip daddr 10.0.0.0/8 accept; "
+        "ip6 saddr 2001:db8::/32 accept; ip6 daddr 2001:db8:9::/64 accept"
+    ),
+    "other subnets": (
+        "ip saddr 10.8.0.0/24 accept; ip6 saddr 2001:db8:8::/64 accept; ct state established accept"
+    ),
     "a range of addresses": "ip saddr 10.9.0.0-10.9.0.255 accept; ct state established accept",
     "IPv4 only": 'meta nfproto ipv4 iifname "br-shop" accept; ip daddr 10.9.0.0/24 accept',
     "IPv6 only": 'meta protocol ip6 iifname "br-shop" accept; ip6 daddr { 2001:db8:9::/64 } accept',
@@ -131,9 +151,13 @@ RULESETS = {
     "ports that a ping has not": "tcp dport 1-65535 accept; udp dport 1-65535 accept",
 }
 SETS = (
-    'set ours {; type ifname; elements = { "br-cafe", "br-shop" }; }; set theirs {; type ifname; elements = { "br-cafe" }; }; '
+    'set ours {; type ifname; elements = { "br-cafe", "br-shop" }; }; '
+    'set theirs {; type ifname; elements = { "br-cafe" }; }; '
     + ONE
-    + '; chain back {; return; accept; }; map doors {; type ifname : verdict; elements = { "br-shop" : jump one }; }'
+    + (
+        "; chain back {; return; accept; }; map doors {; type ifname : verdict; "
+        'elements = { "br-shop" : jump one }; }'
+    )
 )
 
 
@@ -165,8 +189,12 @@ def test_what_is_said_is_what_happens(
 
 
 DELIBERATE = {
-    "to one place only": 'iifname "br-shop" oifname "eth0" accept; iifname "eth0" oifname "br-shop" accept',
-    "one protocol only": 'iifname "br-shop" meta l4proto { tcp, udp, icmp } accept; ct state established accept',
+    "to one place only": (
+        'iifname "br-shop" oifname "eth0" accept; iifname "eth0" oifname "br-shop" accept'
+    ),
+    "one protocol only": (
+        'iifname "br-shop" meta l4proto { tcp, udp, icmp } accept; ct state established accept'
+    ),
     "by a chain of its own": 'iifname "br-shop" jump some; ct state established accept',
     "only so much": 'iifname "br-shop" limit rate 10/second accept; oifname "br-shop" accept',
 }
@@ -237,7 +265,8 @@ def test_other_hooks_on_the_way(hook: str, side: str, shop: tuple[Lab, Host], cl
     ],
 )
 def test_what_is_no_wall(table: str, chain: str, lab: Lab) -> None:
-    """Other hooks, other families, chains that no packet passes, and those of plumb and of Docker."""
+    """Other hooks, other families, chains that no packet passes, and those of plumb and of
+    Docker."""
     sh(f"nft 'table {table} {{ chain {chain}; }}'")
 
     assert foreign_chains.firewalls("nf_tables") == []
@@ -246,7 +275,8 @@ def test_what_is_no_wall(table: str, chain: str, lab: Lab) -> None:
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 @pytest.mark.parametrize("backend", ["nf_tables", "legacy", "nftables"])
 def test_the_other_iptables(variant: str, backend: str, lab: Lab) -> None:
-    """A policy DROP in FORWARD is foreign where plumb writes the other kind, or nftables of its own; both families."""
+    """A policy DROP in FORWARD is foreign where plumb writes the other kind, or nftables of its
+    own; both families."""
     sh(f"iptables-{variant} -P FORWARD DROP; ip6tables-{variant} -P FORWARD DROP")
     own = {"nf_tables": "nft", "legacy": "legacy"}.get(backend)
 
@@ -264,7 +294,10 @@ def test_the_other_iptables(variant: str, backend: str, lab: Lab) -> None:
         (
             [
                 "-s 10.9.0.0/24 -j ACCEPT",
-                '-m state --state RELATED,ESTABLISHED -m comment --comment "two -j words" -j ACCEPT',
+                (
+                    '-m state --state RELATED,ESTABLISHED -m comment --comment "two -j words" '
+                    "-j ACCEPT"
+                ),
             ],
             False,
         ),
@@ -280,7 +313,8 @@ def test_rules_of_the_other_iptables(variant: str, rules: list[str], stops: bool
     """Its rules are read as well; a last rule that rejects all is a wall like a policy."""
     tool = f"iptables-{variant}"
     sh(
-        f"{tool} -N DOORS; {tool} -A DOORS -i br-shop -j ACCEPT; {tool} -A DOORS -o br-shop -j ACCEPT"
+        f"{tool} -N DOORS; {tool} -A DOORS -i br-shop -j ACCEPT; "
+        f"{tool} -A DOORS -o br-shop -j ACCEPT"
     )
     for rule in [*rules, "-j REJECT"]:
         sh(f"{tool} -A FORWARD {rule}")
@@ -329,7 +363,8 @@ def test_check_says_what_to_do(
 
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_plumbs_nftables_beside_iptables(variant: str, lan: Lab) -> None:
-    """Where plumb writes nftables of its own, those are no wall, and a policy DROP of either iptables is one, for both families."""
+    """Where plumb writes nftables of its own, those are no wall, and a policy DROP of either
+    iptables is one, for both families."""
     sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
     with lan.host(settings={"firewall-backend": "nftables"}) as host:
         build(host)
@@ -394,8 +429,9 @@ def test_firewalld_is_told_in_its_own_words(lan: Lab) -> None:
     with lan.host() as host:
         build(host)
         sh(
-            "nft 'table inet firewalld { chain filter_FORWARD { type filter hook forward priority 10; ct state established accept;"
-            " reject with icmpx admin-prohibited; }; }'"
+            "nft 'table inet firewalld { chain filter_FORWARD { "
+            "type filter hook forward priority 10; ct state established accept; "
+            "reject with icmpx admin-prohibited; }; }'"
         )
         (found,) = host.obstacles()
 

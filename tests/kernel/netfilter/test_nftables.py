@@ -181,7 +181,8 @@ def test_what_is_gone_already_counts_as_removed(writer: Nftables) -> None:
 def test_tables_of_others_are_never_touched(writer: Nftables) -> None:
     """Whatever else nft or iptables have stays as it is."""
     sh(
-        "nft add table inet own; nft add chain inet own plumb; nft add rule inet own plumb counter drop; iptables-nft -A FORWARD -j DROP"
+        "nft add table inet own; nft add chain inet own plumb; "
+        "nft add rule inet own plumb counter drop; iptables-nft -A FORWARD -j DROP"
     )
     before = sh("nft -s list ruleset")
     writer.take(add(*BASE, rule(WALL), hole(80)), [])
@@ -207,7 +208,8 @@ def test_head_and_tail(writer: Nftables) -> None:
 
 @pytest.mark.parametrize("together", [True, False])
 def test_a_hole_is_before_the_wall(writer: Nftables, together: bool) -> None:
-    """Published ports stand right before the wall, in the order in which they came, made with it or later."""
+    """Published ports stand right before the wall, in the order in which they came, made with it or
+    later."""
     rules = [
         rule("ct state established,related counter accept"),
         rule(WALL),
@@ -261,7 +263,8 @@ def test_publishing_touches_nobody_elses_rules(writer: Nftables) -> None:
     wall = re.search(r"counter packets 0 bytes 0 drop .* # handle (\d+)", handles)
     assert wall is not None
     sh(
-        f"nft replace rule ip {TABLE} in handle {wall[1]} 'counter packets 7 bytes 420 drop comment \"UNPUBLISHED PORT DROP\"'"
+        f"nft replace rule ip {TABLE} in handle {wall[1]} 'counter packets 7 bytes 420 drop "
+        'comment "UNPUBLISHED PORT DROP"\''
     )
     writer.take(add(hole(81)), [])
     now = sh(f"nft -a list chain ip {TABLE} in")

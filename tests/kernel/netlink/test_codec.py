@@ -1,7 +1,7 @@
 """Our bytes beside pyroute2's: each kind of message that is written or read by hand.
 
-pyroute2 leaves out the flag NLA_F_NESTED of most nests; the kernel takes both. So it does not count.
-"""
+pyroute2 leaves out the flag NLA_F_NESTED of most nests; the kernel takes both. So it does not
+count."""
 
 from __future__ import annotations
 

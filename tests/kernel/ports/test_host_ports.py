@@ -219,7 +219,8 @@ def test_nobody_is_named_who_is_not_in_the_way() -> None:
 def test_ephemeral_ports_are_the_namespaces_own() -> None:
     """First, last, and those that the kernel keeps back: single ports and spans."""
     sh(
-        "sysctl -qw net.ipv4.ip_local_port_range='40000 40009' net.ipv4.ip_local_reserved_ports=8080,40002-40004"
+        "sysctl -qw net.ipv4.ip_local_port_range='40000 40009' "
+        "net.ipv4.ip_local_reserved_ports=8080,40002-40004"
     )
     assert host_ports.ephemeral() == (40000, 40009, frozenset({8080, 40002, 40003, 40004}))
     sh("sysctl -qw net.ipv4.ip_local_reserved_ports=")

@@ -196,7 +196,8 @@ def own_bounding_set() -> int:
 def test_capabilities_are_what_docker_would_give(
     flags: tuple[str, ...], expected: int, net: Lab
 ) -> None:
-    """Permitted, effective and bounding set are Docker's default, less what is dropped, and what is added; all with --privileged."""
+    """Permitted, effective and bounding set are Docker's default, less what is dropped, and what is
+    added; all with --privileged."""
     printed = run(net, *flags, "grep", "-E", "Cap(Prm|Eff|Bnd)", "/proc/self/status")
     assert {int(line.split()[1], 16) for line in printed.splitlines()} == {
         expected & own_bounding_set()
@@ -258,7 +259,8 @@ def test_a_detached_command_that_cannot_start_leaves_nothing(net: Lab) -> None:
 
 
 def test_a_command_that_ends_by_itself_stops_its_container(net: Lab) -> None:
-    """Its exit code is in `inspect`, its endpoint is released, and its address free for the next."""
+    """Its exit code is in `inspect`, its endpoint is released, and its address free for the
+    next."""
     run_detached(net, "sh", "-c", "exit 7")
     wait_until(lambda: inspected(net)["State"]["Status"] == "exited", "the container stops")
     assert inspected(net)["State"]["ExitCode"] == 7
@@ -283,7 +285,8 @@ FAMILY = "setsid sh -c 'sleep 1001 & exec sleep 1002' & (setsid sleep 1003 &) ; 
 
 @pytest.mark.parametrize("end", [("stop", "box"), ("rm", "-f", "box"), ("reset", "--force")])
 def test_nothing_that_a_command_started_outlives_it(end: tuple[str, ...], net: Lab) -> None:
-    """stop, rm -f and reset end the command and its descendants, daemons in sessions of their own among them."""
+    """stop, rm -f and reset end the command and its descendants, daemons in sessions of their own
+    among them."""
     run_detached(net, "sh", "-c", FAMILY)
     wait_until(
         lambda: sum("sleep 100" in line for line in marked(net).values()) == 4,
@@ -294,7 +297,8 @@ def test_nothing_that_a_command_started_outlives_it(end: tuple[str, ...], net: L
 
 
 def test_a_command_that_exits_takes_its_daemons_along(net: Lab) -> None:
-    """A daemon does not outlive the command that started it, as it would not outlive a container's first process."""
+    """A daemon does not outlive the command that started it, as it would not outlive a container's
+    first process."""
     run_detached(net, "sh", "-c", "setsid sleep 1001 & sleep 0.05")
     wait_until(lambda: inspected(net)["State"]["Status"] == "exited", "the container stops")
     wait_until(lambda: not marked(net), f"all have ended: {marked(net)}")
@@ -357,7 +361,8 @@ def test_the_exit_status_of_exec_is_the_commands(
 
 
 def test_exec_may_do_what_the_command_may(net: Lab) -> None:
-    """exec has the container's capabilities, or all with --privileged, and its environment besides what is given."""
+    """exec has the container's capabilities, or all with --privileged, and its environment besides
+    what is given."""
     run_detached(net, "--cap-drop", "ALL", "-e", "COLOUR=blue", "sleep", "1000")
     assert int(plumb(net, "exec", "box", "grep", "CapEff", "/proc/self/status").split()[1], 16) == 0
     allowed = int(

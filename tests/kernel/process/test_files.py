@@ -68,7 +68,8 @@ def test_lines_of_two(own: str, want: str, now: str, found: str) -> None:
 @pytest.mark.parametrize("now", [OLD, NEW, NEW + "\n\n\n"])
 @pytest.mark.parametrize("want", [OLD, NEW])
 def test_lines_of_which_nobody_knows_whether_they_were_written(now: str, want: str) -> None:
-    """After a kill -9 over a change the file says the one or the other, maybe with newlines behind it; the user's lines stay."""
+    """After a kill -9 over a change the file says the one or the other, maybe with newlines behind
+    it; the user's lines stay."""
     assert sorted(merge(MINE + now, [OLD, NEW], want).splitlines()) == sorted(
         (MINE + want).splitlines()
     )
@@ -129,7 +130,8 @@ def test_an_edited_file_is_as_it_should_be(tmp_path: Path, edits: Edits) -> None
 def test_the_way_back_leads_to_what_was_there(
     tmp_path: Path, edits: Edits, edited: str, want: str
 ) -> None:
-    """Also where what the user has deleted or moved is what the change would have, so that the file is as if nobody had edited it."""
+    """Also where what the user has deleted or moved is what the change would have, so that the file
+    is as if nobody had edited it."""
     path = tmp_path / "hosts"
     old, new = the(path, OLD, edits), the(path, want, edits)
     files.take(Step(None, old))
@@ -164,7 +166,10 @@ def test_what_was_there_once_does_not_come_back_later(
 @pytest.mark.parametrize(
     "code",
     [
-        "files.take(Step(None, File(path, 'a', Edits.MERGED))); files.take(Step(File(path, 'a'), File(path, 'b', Edits.MERGED)))",
+        (
+            "files.take(Step(None, File(path, 'a', Edits.MERGED))); "
+            "files.take(Step(File(path, 'a'), File(path, 'b', Edits.MERGED)))"
+        ),
         "host_files.host_file(__file__)",
     ],
 )
