@@ -81,6 +81,23 @@ def say(text: str) -> None:
         print(text)
 
 
+def wait_option(text: str) -> Callable[[F], F]:
+    """-W of the verbs that probe, in seconds.
+
+    Args:
+        text: its help.
+    """
+    return click.option(
+        "-W",
+        "--wait",
+        "seconds",
+        type=click.FloatRange(0.01, 60),
+        default=1.0,
+        show_default=True,
+        help=text,
+    )
+
+
 def template_option(function: F) -> F:
     """--format and --json."""
     function = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")(

@@ -37,15 +37,7 @@ PROGRESS_FROM = 2000
     multiple=True,
     help="An address outside that this host reaches, probed by all.",
 )
-@click.option(
-    "-W",
-    "--wait",
-    "seconds",
-    type=click.FloatRange(0.01, 60),
-    default=1.0,
-    show_default=True,
-    help="Seconds to wait for packets that must not arrive.",
-)
+@common.wait_option("Seconds to wait for packets that must not arrive.")
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object for each promise, and a summary."
 )

@@ -30,15 +30,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of probes.",
 )
-@click.option(
-    "-W",
-    "--wait",
-    "seconds",
-    type=click.FloatRange(0.01, 60),
-    default=1.0,
-    show_default=True,
-    help="Seconds to wait for each answer.",
-)
+@common.wait_option("Seconds to wait for each answer.")
 @click.option(
     "--listen",
     is_flag=True,

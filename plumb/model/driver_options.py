@@ -95,6 +95,22 @@ class BridgeOptions(DriverOptions):
         return self.mode4 if version == 4 else self.mode6
 
 
+@dataclass(frozen=True)
+class ParentOptions(DriverOptions):
+    """The options of a driver whose networks stand on a link of the host.
+
+    Attributes:
+        parent: that link, empty for a dummy of the network's own.
+    """
+
+    parent: str = ""
+
+    @property
+    def link(self) -> str:
+        """The parent, as asked for."""
+        return self.parent
+
+
 class MacvlanMode(StrEnum):
     """Reachability between a parent's macvlan links."""
 
@@ -105,19 +121,10 @@ class MacvlanMode(StrEnum):
 
 
 @dataclass(frozen=True)
-class MacvlanOptions(DriverOptions):
-    """The macvlan driver's options, parsed.
+class MacvlanOptions(ParentOptions):
+    """The macvlan driver's options, parsed."""
 
-    Parent: the host's link, empty for a dummy of the network's own.
-    """
-
-    parent: str = ""
     mode: MacvlanMode = MacvlanMode.BRIDGE
-
-    @property
-    def link(self) -> str:
-        """The parent, as asked for."""
-        return self.parent
 
     @property
     def sharing(self) -> str:
@@ -152,20 +159,11 @@ class IpvlanFlag(StrEnum):
 
 
 @dataclass(frozen=True)
-class IpvlanOptions(DriverOptions):
-    """The ipvlan driver's options, parsed.
+class IpvlanOptions(ParentOptions):
+    """The ipvlan driver's options, parsed."""
 
-    Parent: the host's link, empty for a dummy of the network's own.
-    """
-
-    parent: str = ""
     mode: IpvlanMode = IpvlanMode.L2
     flag: IpvlanFlag = IpvlanFlag.BRIDGE
-
-    @property
-    def link(self) -> str:
-        """The parent, as asked for."""
-        return self.parent
 
     @property
     def layer3(self) -> bool:
