@@ -116,16 +116,26 @@ def promised(lab: Lab, host: Host) -> tuple[list[Promise], dict[str, str]]:
     }
 
 
-def broken(lab: Lab, host: Host) -> list[str]:
-    """The promises that are not kept."""
+def broken(lab: Lab, host: Host, seconds: float = 0.6) -> list[str]:
+    """The promises that are not kept in so many seconds."""
     made, places = promised(lab, host)
     assert any(promise.service and promise.reach for promise in made)
     return [
         f"{each.promise}; reached: {each.reached}, source: {each.source_address},"
         f" expected: {each.expected}"
-        for each in try_out(made, places, 0.6)
+        for each in try_out(made, places, seconds)
         if not each.kept
     ]
+
+
+def broken_for_good(lab: Lab, host: Host) -> list[str]:
+    """The same, after longer and longer waits: an answer may be late on a busy machine."""
+    found: list[str] = []
+    for seconds in (0.6, 2, 10):
+        found = broken(lab, host, seconds)
+        if not found:
+            break
+    return found
 
 
 PUBLISHED: dict[str, tuple[Callable[[Transaction], None], dict[str, Any]]] = {
@@ -167,7 +177,7 @@ def test_every_promise_is_kept(site: Lab, wall: Firewall, name: str) -> None:
         with host.operation() as verbs:
             build(verbs)
 
-        assert broken(site, host) == []
+        assert broken_for_good(site, host) == []
         assert host.check() == []
         host.reset()
 
@@ -378,7 +388,7 @@ def test_a_flush_is_found_and_mended(site: Lab, wall: Firewall) -> None:
         assert broken(site, host)
         host.repair()
         assert host.check() == []
-        assert broken(site, host) == []
+        assert broken_for_good(site, host) == []
         assert labs.state() == before
         host.reset()
 
@@ -406,7 +416,7 @@ def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
         assert not any(WORLD in line and labs.HOST_IP in line for line in broken(lan, host))
         host.create_network("n2")
         assert host.check() == []
-        assert broken(lan, host) == []
+        assert broken_for_good(lan, host) == []
         host.reset()
 
 
