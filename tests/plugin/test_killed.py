@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import uuid
@@ -162,7 +163,8 @@ def test_a_killed_forkserver_takes_the_labs_along(tmp_path: Path) -> None:
         )
         said, _ = run.run.communicate(timeout=300)
 
-    assert "the function has ended its process" in said.decode()
+    # Whether the call into the container had begun by then is a matter of time.
+    assert re.search("the function has ended its process|Lost: .* has ended", said.decode())
 
 
 def test_an_interrupted_pytest_leaves_nothing(tmp_path: Path) -> None:
