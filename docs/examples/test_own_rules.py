@@ -1,13 +1,20 @@
-"""A site's own firewall rules: they hold whatever plumb does, on every driver and family that they are meant for."""
+"""A site's own firewall rules: they hold whatever plumb does.
+
+On every driver and address family that they are meant for.
+"""
 
 import pytest
 
 
 @pytest.fixture
 def guarded(lab):
-    """A published port that only one machine outside may use, as a rule in PLUMB-USER says (Docker's DOCKER-USER)."""
+    """A published port that only one machine outside may use.
+
+    A rule in PLUMB-USER says so (Docker's DOCKER-USER).
+    """
     lab.container("web", networks=lab.network("net"), publish="8080:80")
-    lab.host.run(f"iptables -I PLUMB-USER -i eth0 -p tcp --dport 80 ! -s {lab.lan().router.ip} -j DROP")
+    router = lab.lan().router.ip
+    lab.host.run(f"iptables -I PLUMB-USER -i eth0 -p tcp --dport 80 ! -s {router} -j DROP")
     return lab
 
 

@@ -7,5 +7,5 @@ def test_the_shop(lab):
     client = lab.lan().client
 
     assert web.reaches(db, tcp=5432)
-    assert client.reaches(lab.host, tcp=8080)           # a published port: the container behind it answers
+    assert client.reaches(lab.host, tcp=8080)           # a published port: the container answers
     assert not client.reaches(db, tcp=5432)

@@ -21,7 +21,9 @@ def shop(lab_factory):
         yield lab
 
 
-@pytest.mark.parametrize(("source", "target"), [("web", "api"), ("api", "db"), ("api", "web"), ("db", "api")])
+@pytest.mark.parametrize(
+    ("source", "target"), [("web", "api"), ("api", "db"), ("api", "web"), ("db", "api")]
+)
 def test_neighbours_reach_each_other(shop, source, target):
     assert shop[source].reaches(shop[target], tcp=4000)
 
@@ -48,4 +50,7 @@ def test_the_page_is_served_to_the_world(shop):
     assert "Directory listing" in client.run([sys.executable, "-c", FETCH, f"http://{shop.host.ip}:8080/"]).stdout
 
 
-FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
+FETCH = """
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())
+"""
