@@ -422,11 +422,12 @@ def test_an_agent_that_hangs_is_replaced(lan: Lab, monkeypatch: pytest.MonkeyPat
 
     Reset needs no second try.
     """
-    monkeypatch.setattr(agent_client, "PATIENCE", 0.3)
-    monkeypatch.setattr(agent_client, "GRACE", 0.3)
+    monkeypatch.setattr(agent_client, "GRACE", 0.3)  # none that was stopped heeds SIGTERM
     with lan.host() as host:
         host.create_network("n1", subnet=SUBNET)
         host.run("c1", network="n1", publish="8080:80")
+        # The agents that are started in place of this one must answer in that time as well.
+        monkeypatch.setattr(agent_client, "PATIENCE", 2.0)
         os.kill(agent_socket.running(str(lan.root))[0], signal.SIGSTOP)
         with pytest.raises(PlumbError, match="ask the agent") as caught:
             host.check()
