@@ -22,7 +22,7 @@ from typing import Any
 
 from plumb import root
 from plumb.errors import KernelRefused, PlumbError
-from plumb.kernel import agent_socket
+from plumb.kernel import agent_socket, agent_usage
 from plumb.kernel.agent_rows import Row, rows_of, things_of
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.gratuitous_arp import Target
@@ -135,6 +135,14 @@ def _listed(folder: str, asked: Mapping[str, Sequence[Any]] | None) -> dict[str,
             hint="'plumb repair' ends it and starts another",
         ) from error
     return answer
+
+
+def usage(folder: str) -> agent_usage.Usage | None:
+    """Ask what the clients of an agent have; None without an agent that can tell."""
+    try:
+        return agent_usage.parsed(_ask(folder, {"usage": True}))
+    except (OSError, KeyError):
+        return None
 
 
 def _folder(thing: Thing) -> str:
