@@ -2,6 +2,8 @@
 
 server              the agent's main function and its control socket
 held_ports          host ports that the agent holds, each with its proxy
+shares              fair shares of file descriptors, and who gives way to whom
+descriptors         how many there are for promises, proxies and DNS
 loop                one epoll loop for all sockets of the process
 prefork_supervisor  starts and watches the prefork server
 dns                 the embedded DNS server at 127.0.0.11

@@ -8,10 +8,10 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
+from plumb.agent.descriptors import Budget
 from plumb.agent.loop import Loop
-from plumb.agent.proxy.splice import Pool
 from plumb.agent.proxy.tcp import StreamProxy
-from plumb.agent.proxy.udp import DatagramProxy
+from plumb.agent.proxy.udp import CLIENTS, DatagramProxy
 from plumb.kernel import agent_verbs as verbs
 from plumb.kernel.agent_verbs import PORT_VERBS
 from plumb.kernel.ports import host_ports
@@ -36,10 +36,11 @@ class Ports:
 
     Args:
         loop: the event loop of the proxies.
+        budget: the descriptors of ports and of their clients.
     """
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop, self._pool = loop, Pool()
+    def __init__(self, loop: Loop, budget: Budget) -> None:
+        self._loop, self._budget = loop, budget
         self._held: dict[Port, HeldPort] = {}
 
     def take(self, verb: str, port: Port, target: Target) -> None:
@@ -60,6 +61,7 @@ class Ports:
         if port in self._held:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
         self._held[port] = HeldPort(host_ports.bind(*port), target)
+        self._budget.promise(1)
 
     def _retarget(self, port: Port, target: Target) -> None:
         self._held_port(port).target = target
@@ -68,13 +70,17 @@ class Ports:
         held = self._held_port(port)
         if held.proxy is not None:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
-        held.proxy = (
-            DatagramProxy(self._loop, held.socket, target)
-            if port[0] == "udp"
-            else StreamProxy(self._loop, held.socket, target, self._pool)
-        )
+        held.proxy = self._made_proxy(held.socket, port, target)
         held.proxied = target
         host_ports.accept_packets(held.socket)
+
+    def _made_proxy(
+        self, sock: socket.socket, port: Port, target: Target
+    ) -> StreamProxy | DatagramProxy:
+        shares = self._budget.proxies
+        if port[0] == "udp":
+            return DatagramProxy(self._loop, sock, target, shares.party(*port, most=CLIENTS))
+        return StreamProxy(self._loop, sock, target, self._budget.pipes, shares.party(*port))
 
     def _unproxy(self, port: Port, target: Target) -> None:
         held = self._held.get(port)
@@ -82,12 +88,14 @@ class Ports:
             host_ports.drop_packets(held.socket)
             held.proxy.close()
             held.proxy = None
+            self._budget.proxies.forget(*port)
 
     def _release(self, port: Port, target: Target) -> None:
         self._unproxy(port, target)
         held = self._held.pop(port, None)
         if held is not None:
             held.socket.close()
+            self._budget.promise(-1)
 
     def _held_port(self, port: Port) -> HeldPort:
         if port not in self._held:

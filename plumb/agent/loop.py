@@ -58,24 +58,20 @@ class Loop:
     belongs to another: events are hints, and only the result of the system call counts.
 
     Args:
-        max_watched: descriptors that it watches before it is full.
         on_failure: takes exceptions of callbacks; the callback's descriptor is watched no more.
+
+    Attributes:
+        now: time.monotonic() when the events of this turn came.
     """
 
-    def __init__(
-        self, max_watched: int = 1 << 20, on_failure: Callable[[Exception], None] | None = None
-    ) -> None:
+    def __init__(self, on_failure: Callable[[Exception], None] | None = None) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Callback] = {}
         self._ready: deque[Callable[[], None]] = deque()
         self._timers: list[Timer] = []
-        self._max_watched, self._on_failure = max_watched, on_failure
+        self._on_failure = on_failure
         self._ended = False
-
-    @property
-    def full(self) -> bool:
-        """True if new clients should wait, so that descriptors are left for what must not fail."""
-        return len(self._watched) >= self._max_watched
+        self.now = time.monotonic()
 
     def watch(self, descriptor: int, events: int, callback: Callback) -> None:
         """Call back with the events of a descriptor, until `forget`."""
@@ -134,7 +130,9 @@ class Loop:
 
     def turn(self) -> None:
         """Wait, and run each callback that is due once."""
-        for descriptor, events in self._epoll.poll(self._poll_timeout(), BATCH):
+        ready = self._epoll.poll(self._poll_timeout(), BATCH)
+        self.now = time.monotonic()
+        for descriptor, events in ready:
             callback = self._watched.get(descriptor)
             if callback is not None:
                 try:

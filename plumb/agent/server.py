@@ -32,6 +32,7 @@ line back.
                         announce by ARP and NDP who has these addresses, so often and so far apart
                         (`kernel.net.gratuitous_arp`); with "at once": true the reply comes after
                         the first announcement
+    {"usage": true}     file descriptors: what there are, and who has them (`agent.descriptors`)
     {"stop": true}      end
 
     {"done": 3, "errno": 98, "said": "Address already in use"}
@@ -52,7 +53,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import signal
 import socket
 import sys
@@ -60,6 +60,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from plumb.agent.descriptors import CONTROL, Budget, raised_limit
 from plumb.agent.held_ports import Ports, parse_port_row
 from plumb.agent.loop import IN, OUT, Loop
 from plumb.agent.prefork_supervisor import PreforkSupervisor
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 
 MAX_REQUEST = 1 << 26
 """Bytes of a request, at most; only root can send one, so this guards against mistakes."""
-MAX_SESSIONS = 64
+MAX_SESSIONS = CONTROL // 2
 """Connections of commands at a time; a further one makes the agent close the oldest."""
 ACCEPT_DELAY = 0.1
 """Seconds without accepting when no file descriptor is left."""
@@ -87,11 +88,11 @@ class Control:
 
     Args:
         listener: the socket.
-        ports: the ports that requests are about.
+        budget: the process's descriptors.
     """
 
-    def __init__(self, loop: Loop, listener: socket.socket, ports: Ports) -> None:
-        self.loop, self.ports = loop, ports
+    def __init__(self, loop: Loop, listener: socket.socket, budget: Budget) -> None:
+        self.loop, self.ports, self._budget = loop, Ports(loop, budget), budget
         self.sessions: dict[Session, None] = {}
         self._listener = listener
         self._reserve: list[int] = []
@@ -150,10 +151,12 @@ class Control:
                 return {"done": 0, "pid": os.getpid(), **self._list(request["list"])}
             if "announce" in request:
                 return {"done": self._announce(request["announce"], bool(request.get("at once")))}
+            if "usage" in request:
+                return {"done": 0, "pid": os.getpid(), **self._budget.usage()}
             if "stop" in request:
                 self.loop.end()
                 return {"done": 1}
-            raise ValueError("there are take, list, announce and stop")
+            raise ValueError("there are take, list, announce, usage and stop")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             return {"done": 0, "errno": errno.EINVAL, "said": f"not understood: {error}"}
 
@@ -194,7 +197,7 @@ class Control:
             from plumb.agent.dns.servers import Embedded
             from plumb.kernel.netns import sockets
 
-            self._embedded = Embedded(self.loop, sockets, self.loop.failed)
+            self._embedded = Embedded(self.loop, sockets, self.loop.failed, self._budget)
         return self._embedded
 
     def _take(self, rows: list[Callable[[], None]]) -> dict[str, Any]:
@@ -269,8 +272,8 @@ def main() -> None:
         os.write(ready, f"{error.errno} {error.strerror}".encode())
         return
     try:
-        loop = Loop(raise_fd_limit(), lambda failure: _log(folder, failure))
-        Control(loop, agent_socket.listen(folder), Ports(loop))
+        loop = Loop(lambda failure: _log(folder, failure))
+        Control(loop, agent_socket.listen(folder), Budget(raised_limit()))
         supervisor = PreforkSupervisor(loop, folder)
         agent_socket.sign(lock)
         loop.later(CHECK_INTERVAL, lambda: _check_folder(loop, folder, lock))
@@ -291,17 +294,6 @@ def _check_folder(loop: Loop, folder: str, lock: int) -> None:
         loop.later(CHECK_INTERVAL, lambda: _check_folder(loop, folder, lock))
     else:
         loop.end()
-
-
-def raise_fd_limit() -> int:
-    """Raise the limit of file descriptors to its maximum.
-
-    Returns:
-        The number that the loop may watch; the rest is for pipes and for connections of commands.
-    """
-    maximum = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
-    return max(maximum * 3 // 4 - 2 * MAX_SESSIONS, maximum // 2)
 
 
 def _log(folder: str, failure: Exception) -> None:

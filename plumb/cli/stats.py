@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -58,6 +58,8 @@ def stats(
                 )
         else:
             common.columns_of(COLUMNS, False, template, rows)
+            for text in () if template else dict.fromkeys(t for row in rows for t in row["Bounds"]):
+                print(text)
         sys.stdout.flush()
         if not watch:
             return
@@ -65,7 +67,7 @@ def stats(
         time.sleep(max(0.0, started + interval - time.monotonic()))
 
 
-WORDS = ("Received", "Sent", "Errors", "Dropped", "Sockets", "Flows")
+WORDS = ("Received", "Sent", "Errors", "Dropped", "Sockets", "Flows", "Bounds")
 """For people; programs have the numbers."""
 
 
@@ -73,34 +75,38 @@ def _measured(
     names: tuple[str, ...], before: Counters, seconds: float
 ) -> tuple[list[dict[str, Any]], Counters]:
     """The rows, and the counters that the next ones are compared with."""
+    from plumb.kernel import agent_client
     from plumb.kernel.net import statistics
     from plumb.views.stats import row
 
     tracked = statistics.flows()
     now: Counters = {}
     rows = []
-    for box, ns, ends in _members(names):
+    folder, members = _members(names)
+    usage = agent_client.usage(folder)
+    clients = {party.name: party for party in usage.parties} if usage else {}
+    for box, ns, ends in members:
         try:
             traffic, own = statistics.inside(ns)
         except KernelRefused:
             continue  # it has stopped meanwhile
         for end, net in ends:
             if end.ifname in traffic:
-                now[end.id] = traffic[end.ifname]._asdict()
+                counted = now[end.id] = traffic[end.ifname]._asdict()
+                earlier = before.get(end.id)
                 rows.append(
-                    row(box, end, net, now[end.id], own, tracked, before.get(end.id), seconds)
+                    row(box, end, net, counted, own, tracked, clients, ns, earlier, seconds)
                 )
     return rows, now
 
 
-def _members(names: tuple[str, ...]) -> Iterator[tuple[Sandbox, str, Ends]]:
-    """The running containers with interfaces of their own, and where these are."""
+def _members(names: tuple[str, ...]) -> tuple[str, list[tuple[Sandbox, str, Ends]]]:
+    """The agent's folder; the running containers with interfaces of their own, and their place."""
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
         chosen = [host.container(name) for name in names] or host.containers()
-        found = [
+        return host.layout.run, [
             (box, host.layout.place(box), ends_of(host, box, known))
             for box in chosen
             if box.status is Status.RUNNING and not box.shares
         ]
-    yield from found

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from plumb.engine.foreign_firewalls import Obstacle
+    from plumb.engine.host import Host
     from plumb.engine.repair import Drift
     from plumb.kernel.features.detect import Ability
     from plumb.kernel.features.table import Group
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 @click.command("check")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def check(as_json: bool) -> int:
-    """Report differences from the recorded state. Exit status 1 if there are any."""
+    """Report differences from the recorded state. Exit status 1 if there are any.
+
+    Also warn of published ports and containers' DNS that are short of the agent's descriptors.
+    """
     with common.opened() as host:
         found, obstacles = host.check(), host.obstacles()
+        short = _short(host)
     _print(found, as_json)
     if found:
         common.say("" if as_json else "run 'plumb repair' to restore the recorded state")
@@ -34,7 +39,26 @@ def check(as_json: bool) -> int:
             if as_json
             else "\n  ".join([str(obstacle), *obstacle.advice])
         )
+    for text, row in short:
+        print(json.dumps(row) if as_json else f"warning: {text}")
     return 1 if found or obstacles else 0
+
+
+def _short(host: Host) -> list[tuple[str, dict[str, object]]]:
+    """List what is short of the agent's descriptors now: in words, and for programs.
+
+    It is a warning: all is as recorded, and the agent sheds what is too much, as it should.
+    """
+    from plumb.kernel import agent_client
+    from plumb.views.agent_usage import line, warning
+
+    usage = agent_client.usage(host.layout.run)
+    names = {host.layout.place(box): box.name for box in host.containers()} if usage else {}
+    return [
+        (line(party, names), warning(party, names))
+        for party in (usage.parties if usage else ())
+        if party.pressed
+    ]
 
 
 def _in_the_way(obstacle: Obstacle) -> dict[str, object]:

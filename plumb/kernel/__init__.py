@@ -18,6 +18,7 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     features      tries which features this kernel has
     agent_client  starts, asks and ends the agent, for the engine
     agent_rows    what an agent has, as rows of requests and answers
+    agent_usage   descriptors of the agent's clients, and the bounds that they have met
     agent_verbs   the verbs of requests and of `plumb agent`
     agent_socket  the agent's sockets and lock, and the check of a client's rights
 """

@@ -23,7 +23,7 @@ from typing import Any
 
 from plumb import root
 from plumb.errors import KernelRefused, PlumbError
-from plumb.kernel import agent_socket
+from plumb.kernel import agent_socket, agent_usage
 from plumb.kernel.agent_rows import Row, rows_of, things_of
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.gratuitous_arp import Target
@@ -155,6 +155,14 @@ def _listed(
             hint="'plumb repair' ends it and starts another",
         ) from error
     return answer
+
+
+def usage(folder: str) -> agent_usage.Usage | None:
+    """Ask what the clients of an agent have; None without an agent that can tell."""
+    try:
+        return agent_usage.parsed(_ask(folder, {"usage": True}, DEADLINES))
+    except (OSError, KeyError):
+        return None
 
 
 def _folder(thing: Thing) -> str:

@@ -10,6 +10,7 @@ templates   Go templates, as far as --format needs them
 inspect     Docker's JSON for inspect, network inspect and ps
 open_ports  open ports and the places that reach them, for `plumb port` and `network ports`
 stats       counters as rows
+agent_usage  descriptors of the agent's clients, and the bounds that they have met
 matrix      the table of reachability, and differences from the promises
 trace       the path of a packet and of its reply, as text
 pcapng      the same as a capture file for Wireshark and tcpdump

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from plumb.kernel.agent_usage import PartyUsage
 from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.views.agent_usage import line, summed
 
 COLUMNS = {
     "Container": "CONTAINER",
@@ -21,6 +23,8 @@ COLUMNS = {
 }
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 Json = dict[str, Any]
+Clients = Mapping[tuple[str | int, ...], PartyUsage]
+"""Clients of the agent, by the published port or the namespace file that they come to."""
 
 
 def row(
@@ -30,6 +34,8 @@ def row(
     traffic: Mapping[str, int],
     own: Counter[tuple[str, str]],
     tracked: Mapping[tuple[bytes, str, str], int],
+    clients: Clients,
+    ns: str,
     before: Mapping[str, int] | None = None,
     seconds: float = 1.0,
 ) -> Json:
@@ -40,12 +46,16 @@ def row(
         own: the container's sockets by protocol and state.
         tracked: the host's flows by address, protocol and state.
         before: earlier counters, for rates in the table; seconds: the time since then.
+        clients: those of the agent; ns: the container's namespace file.
     """
     addresses = {ip.ip.packed for ip in end.ips}
     flows: Counter[tuple[str, str]] = Counter()
     for (ip, protocol, state), count in tracked.items():
         if ip in addresses:
             flows[protocol, state] += count
+    names = [(port.protocol, str(port.host_ip), port.host_port) for port in end.ports]
+    proxied = [clients[name] for name in names if name in clients]
+    asking = [clients[ns,]] if (ns,) in clients else []
     counters = {
         "".join(word.capitalize() for word in name.split("_")): number
         for name, number in traffic.items()
@@ -58,12 +68,17 @@ def row(
         **counters,
         "Connections": nested(own),
         "Tracked": nested(flows),
+        "Proxy": summed(proxied),
+        "DNS": summed(asking),
         "Received": _amount("rx", traffic, before, seconds),
         "Sent": _amount("tx", traffic, before, seconds),
         "Errors": str(traffic["rx_errors"] + traffic["tx_errors"]),
         "Dropped": str(traffic["rx_dropped"] + traffic["tx_dropped"]),
         "Sockets": summary(own),
         "Flows": summary(flows),
+        "Bounds": [
+            line(party, {ns: box.name}) for party in (*proxied, *asking) if any(party.hits.values())
+        ],
     }
 
 

@@ -97,11 +97,3 @@ def test_who_fails_fails_alone(pipe: tuple[int, int]) -> None:
         loop.later(0.05, loop.end)
         loop.run()
     assert [type(failure) for failure in failures] == [IndexError, IndexError]
-
-
-def test_a_loop_can_be_full(pipe: tuple[int, int]) -> None:
-    """It says so when it watches as many as it may."""
-    with closing(Loop(max_watched=1)) as loop:
-        assert not loop.full
-        loop.watch(pipe[0], IN, lambda events: None)
-        assert loop.full

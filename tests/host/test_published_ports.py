@@ -443,8 +443,11 @@ def test_connections_by_dnat_outlive_an_agent_that_was_killed(lan: Lab) -> None:
 
 
 def hasty() -> LinuxKernel:
-    """The machine's kernel, with little time for agents that hang."""
-    short = agent_client.Deadlines(answer=0.3, end=0.3)
+    """The machine's kernel, with little time for agents that hang.
+
+    The agents that are started in place of one that hangs must answer in that time as well.
+    """
+    short = agent_client.Deadlines(answer=2.0, end=0.3)
     writer = Batches(
         "agent",
         partial(agent_client.look, deadlines=short),

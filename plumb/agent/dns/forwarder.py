@@ -12,7 +12,8 @@ sends a malformed reply is skipped; any other reply goes to the client unchanged
 no server is left, the client gets SERVFAIL.
 
 One sandbox may have 1024 queries in flight and as many in its queue, four seconds at most; further
-queries are refused (REFUSED).
+queries are refused (REFUSED). So are those with a server, the oldest first, when their sandbox has
+the most descriptors of all and another one needs a descriptor (`agent.shares`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from plumb.agent.dns import message
 from plumb.agent.dns.limits import ByteQuota, ServerContext
 from plumb.agent.dns.upstream import Datagrams, Stream, UpstreamQuery
 from plumb.agent.dns.zone import ZoneView
+from plumb.agent.shares import Bound, Lease, Party, Peer
 
 MAX_SERVERS = 3
 """Upstream servers that are asked, at most."""
@@ -38,6 +40,8 @@ MAX_QUESTION = 4096
 """Bytes of a query that is forwarded, at most: a name has 255, and EDNS adds little."""
 RETRY_DELAY = 0.05
 """Seconds until the next attempt when no file descriptor was left."""
+PEER = "queries"
+"""Name of the forwarded queries of a sandbox among those that have its descriptors."""
 Server = tuple[str, str]
 """Address of an upstream server, and the path of the netns to ask it from, "" for the agent's own.
 """
@@ -95,11 +99,25 @@ class Forward:
         self._forwarder.on_timeout(self)
 
 
+class InFlight(Lease):
+    """Descriptor of a query that is with an upstream server."""
+
+    __slots__ = ("_forward", "_forwarder")
+
+    def __init__(self, peer: Peer, now: float, forwarder: Forwarder, forward: Forward) -> None:
+        super().__init__(peer, now)
+        self._forwarder, self._forward = forwarder, forward
+
+    def shed(self) -> None:
+        """Refuse the query, as its descriptor is another sandbox's by now."""
+        self._forwarder.on_shed(self._forward)
+
+
 class Forwarder:
     """Forwards the queries of one sandbox.
 
     Args:
-        quota: the sandbox's buffered bytes.
+        quota: the sandbox's buffered bytes; party: its descriptors.
         on_view: called with the new view of the zone after an upstream reply has changed it.
 
     Attributes:
@@ -110,11 +128,13 @@ class Forwarder:
         self,
         context: ServerContext,
         quota: ByteQuota,
+        party: Party,
         view: ZoneView,
         on_view: Callable[[ZoneView], None],
     ) -> None:
         self._context, self._quota, self.view, self._on_view = context, quota, view, on_view
-        self._in_flight: dict[Forward, None] = {}
+        self._party = party
+        self._in_flight: dict[Forward, InFlight] = {}
         self._queued: OrderedDict[Forward, None] = OrderedDict()
         self._starting = self._paused = False
 
@@ -145,6 +165,8 @@ class Forwarder:
             or len(packet) > MAX_QUESTION
             or not self._quota.reserve(len(packet))
         ):
+            self._party.refused += 1
+            self._party.hit(Bound.ALL if crowded else Bound.PEER)
             reply(message.error(packet, message.REFUSED, question))
             return
         context.forwards += 1
@@ -160,11 +182,13 @@ class Forwarder:
         self._starting = True
         try:
             while self._queued and len(self._in_flight) < self._context.limits.in_flight:
-                if self._context.loop.full:
+                now = self._context.loop.now
+                peer = self._party.room(PEER, InFlight.cost, now)
+                if peer is None:
                     self._pause_starting()
                     return
                 forward = self._queued.popitem(last=False)[0]
-                self._in_flight[forward] = None
+                self._in_flight[forward] = InFlight(peer, now, self, forward)
                 self._next(forward)
         finally:
             self._starting = False
@@ -237,6 +261,18 @@ class Forwarder:
             forward.query = None
             self._next(forward)
 
+    def on_shed(self, forward: Forward) -> None:
+        """Refuse a query whose descriptor another sandbox needs now."""
+        if forward.query is not None:
+            forward.query.close()
+            forward.query = None
+        # Its reply and the next query of the queue wait until the other sandbox has its descriptor.
+        self._context.loop.soon(lambda: self._refuse(forward))
+
+    def _refuse(self, forward: Forward) -> None:
+        if forward in self._in_flight:
+            self._fail(forward, message.REFUSED)
+
     def _fail(self, forward: Forward, rcode: int) -> None:
         self._finish(forward, message.error(forward.packet, rcode, forward.question))
 
@@ -247,7 +283,8 @@ class Forwarder:
 
     def _forget(self, forward: Forward) -> None:
         self._context.timeouts.discard(forward)
-        self._in_flight.pop(forward, None)
+        if forward in self._in_flight:
+            self._in_flight.pop(forward).release()
         self._queued.pop(forward, None)
         self._context.forwards -= 1
         self._quota.release(len(forward.packet))

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from plumb.agent.dns.zone import Zone
 from plumb.agent.loop import Loop, Timer
+from plumb.agent.shares import Shares
 
 MAX_LOGGED = 100
 """Errors of plumb itself that are logged, at most.
@@ -120,6 +121,7 @@ class ServerContext:
     Args:
         sockets: opens sockets.
         log: takes errors of plumb itself.
+        shares: file descriptors of TCP clients and forwarded queries; a sandbox is a party.
 
     Attributes:
         forwards, clients: numbers for all sandboxes, see Limits.
@@ -132,8 +134,10 @@ class ServerContext:
         loop: Loop,
         sockets: SocketOpener,
         log: Callable[[Exception], None],
+        shares: Shares,
         limits: Limits | None = None,
     ) -> None:
+        self.shares = shares
         self.loop, self.sockets, self.limits, self.zone = loop, sockets, limits or Limits(), Zone()
         self.forwards = self.clients = 0
         self.timeouts = Deadlines(loop, self.limits.timeout)

@@ -81,9 +81,11 @@ class Resolver:
         self._context = context
         self._datagrams, self._listener = context.sockets.listen(served.ns, *served.address)
         self._cache, self._version = cache.shard(), context.zone.version
-        quota = ByteQuota(context)
-        self._forwarder = Forwarder(context, quota, ZoneView((), {}), self._set_view)
-        self._clients = Clients(context, quota, self._listener, self._by_stream, self._is_prepared)
+        quota, self._party = ByteQuota(context), context.shares.party(served.ns)
+        self._forwarder = Forwarder(context, quota, self._party, ZoneView((), {}), self._set_view)
+        self._clients = Clients(
+            context, quota, self._party, self._listener, self._by_stream, self._is_prepared
+        )
         self.configure(served)
         try:
             self._clients.begin()
@@ -198,6 +200,7 @@ class Resolver:
         self._forwarder.close()
         self._clients.close()
         self._cache.close()
+        self._context.shares.forget(*self._party.name)
         self._context.loop.forget(self._datagrams.fileno())
         self._datagrams.close()
         self._listener.close()

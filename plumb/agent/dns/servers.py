@@ -15,6 +15,7 @@ from importlib import import_module
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
+from plumb.agent.descriptors import Budget
 from plumb.agent.dns.cache import AnswerCache
 from plumb.agent.dns.limits import Limits, ServerContext, SocketOpener
 from plumb.agent.dns.server import Resolver, Served
@@ -34,6 +35,8 @@ PIECES = (
     "dns.rdtypes.IN.SRV",
 )
 """Modules that are loaded, in an order in which no step takes much longer than another."""
+SERVER_SOCKETS = 2
+"""Descriptors of one server: its UDP and its TCP socket."""
 Action = Callable[[], None]
 NamespaceId = tuple[int, int] | None
 """Identity of a netns: its file's device and inode number (namespaces(7)); None without a file."""
@@ -46,6 +49,7 @@ class Embedded:
         loop: the event loop.
         sockets: opens sockets in namespaces.
         log: takes errors of plumb itself.
+        budget: the descriptors of servers and of their clients.
     """
 
     def __init__(
@@ -53,9 +57,11 @@ class Embedded:
         loop: Loop,
         sockets: SocketOpener,
         log: Callable[[Exception], None],
+        budget: Budget,
         limits: Limits | None = None,
     ) -> None:
-        self._context = ServerContext(loop, sockets, log, limits)
+        self._context = ServerContext(loop, sockets, log, budget.names, limits)
+        self._budget = budget
         self._cache = AnswerCache(self._context.limits.cached_bytes)
         self._resolvers: dict[str, tuple[Resolver, NamespaceId]] = {}
         self._pieces = iter(PIECES)
@@ -88,6 +94,7 @@ class Embedded:
         if resolver is None:
             namespace = _namespace_id(served.ns)
             self._resolvers[served.ns] = Resolver(self._context, self._cache, served), namespace
+            self._budget.promise(SERVER_SOCKETS)
             self._start_loading()
         elif resolver.served.address != served.address:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -98,6 +105,7 @@ class Embedded:
         resolver, _ = self._resolvers.pop(ns, (None, None))
         if resolver is not None:
             resolver.close()
+            self._budget.promise(-SERVER_SOCKETS)
 
     def _resolver_of(self, ns: str) -> Resolver | None:
         """Find the server of a netns.

@@ -6,14 +6,12 @@ A length precedes each message, and a client may send any number of them on one 
 Replies are sent when they are ready, not in the order of the queries. When a client does not read
 its replies and these exceed a limit, the server stops reading from it. It closes the connection of
 a client that is silent for eight seconds, or takes longer for a single query. When all connections
-are taken, a new client of a sandbox replaces the one of the same sandbox that has been silent for
-longest.
+of a sandbox are taken, or all descriptors (`agent.shares`), a new client replaces the one of the
+same sandbox that has been silent for longest.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,11 +19,14 @@ from contextlib import suppress
 
 from plumb.agent.dns.limits import ByteQuota, ServerContext
 from plumb.agent.loop import ERR, HANGUP, IN, OUT
+from plumb.agent.shares import Bound, Lease, Party, Peer
 
 READ = 1024
 """Bytes that are read in one turn of the loop: some thirty queries."""
 MAX_UNREAD = 1 << 16
 """Bytes of replies that a client has not read, at which the server stops reading its queries."""
+PEER = "TCP clients"
+"""Name of the TCP clients of a sandbox among those that have its descriptors."""
 UNCOUNTED = 1024
 """Bytes of a client that are not counted against the limits."""
 ACCEPT_DELAY = 0.1
@@ -42,7 +43,7 @@ class Clients:
 
     Args:
         listener: the listening socket; the caller closes it.
-        quota: the sandbox's buffered bytes.
+        quota: the sandbox's buffered bytes; party: its descriptors.
         ask: answers a query; prepared: True if the reply is cached.
     """
 
@@ -50,12 +51,13 @@ class Clients:
         self,
         context: ServerContext,
         quota: ByteQuota,
+        party: Party,
         listener: socket.socket,
         ask: Ask,
         prepared: Callable[[bytes], bool],
     ) -> None:
         self.context, self.quota, self.ask, self.prepared = context, quota, ask, prepared
-        self._listener = listener
+        self._listener, self._party = listener, party
         self.open: OrderedDict[Client, None] = (
             OrderedDict()
         )  # the one that has been silent for longest comes first
@@ -65,34 +67,47 @@ class Clients:
         self.context.loop.watch(self._listener.fileno(), IN, self._accept)
 
     def _accept(self, events: int) -> None:
-        loop = self.context.loop
         try:
-            if loop.full and not self.open:
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             sock, _ = self._listener.accept()
         except BlockingIOError:
             return
         except OSError:  # no descriptor left, or who has come is gone again
-            loop.rest(self._listener.fileno(), ACCEPT_DELAY)
+            self.context.loop.rest(self._listener.fileno(), ACCEPT_DELAY)
             return
-        if self._full():
-            next(iter(self.open)).close()
+        peer = self._room()
+        if peer is None:
+            self._party.refused += 1
+            sock.close()
+            return
         sock.setblocking(False)
         try:
-            self.open[Client(self, sock)] = None
+            self.open[Client(self, sock, peer)] = None
         except OSError:  # the kernel watches no more for us (max_user_watches)
             sock.close()
 
+    def _room(self) -> Peer | None:
+        """Find a place for a new client; the one that has been silent for longest may lose its."""
+        if self._full():
+            self._replace()
+        peer = self._party.room(PEER)
+        if peer is None and self.open:
+            self._replace()
+            peer = self._party.room(PEER)
+        return peer
+
+    def _replace(self) -> None:
+        first = next(iter(self.open))
+        first.peer.shed(first, Bound.PEER)
+
     def _full(self) -> bool:
         limits, open_here = self.context.limits, len(self.open)
-        return (
-            open_here >= limits.clients
-            or (open_here >= limits.min_forwards and self.context.clients >= limits.all_clients)
-            or (open_here > 0 and self.context.loop.full)
+        return open_here >= limits.clients or (
+            open_here >= limits.min_forwards and self.context.clients >= limits.all_clients
         )
 
     def touch(self, client: Client) -> None:
         """Restart the idle time of a client that has sent a query."""
+        client.active = self.context.loop.now
         self.open.move_to_end(client)
         self.context.idle_timeouts.add(client)
 
@@ -103,7 +118,7 @@ class Clients:
             client.close()
 
 
-class Client:
+class Client(Lease):
     """Connection of one TCP client."""
 
     __slots__ = (
@@ -120,13 +135,14 @@ class Client:
         "_socket",
     )
 
-    def __init__(self, clients: Clients, sock: socket.socket) -> None:
+    def __init__(self, clients: Clients, sock: socket.socket, peer: Peer) -> None:
         self._clients, self._socket = clients, sock
         self._in, self._out = bytearray(), bytearray()
         self._pending = self._held = 0
         self._busy = self._closed = self._ended = self._resting = False
         self._events = IN
         clients.context.loop.watch(sock.fileno(), IN, self._on_event)
+        super().__init__(peer, clients.context.loop.now)
         clients.context.clients += 1
         clients.context.idle_timeouts.add(self)
 
@@ -236,11 +252,16 @@ class Client:
         else:
             self.close()
 
+    def shed(self) -> None:
+        """Close the connection, as its descriptor is another client's by now."""
+        self.close()
+
     def close(self) -> None:
         """Close the connection."""
         if self._closed:
             return
         self._closed = True
+        self.release()
         context = self._clients.context
         self._clients.open.pop(self, None)
         context.clients -= 1

@@ -6,7 +6,8 @@ needed only while it holds bytes; so all connections share the pipes, and an idl
 none.
 
 Three kinds of data go through memory: SCTP, which many kernels cannot splice; TCP's urgent data, at
-which splice stops for good; and any data when no file descriptor is left for a pipe.
+which splice stops for good; and any data when as many pipes as there may be wait for receivers that
+do not read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ SIZE = 1 << 20
 """Capacity of a pipe in bytes: what the kernel allows without privileges (fs.pipe-max-size)."""
 PAGE = 4096
 CHUNK = 1 << 16
-"""Capacity of a memory buffer in bytes."""
+"""Capacity of a memory buffer in bytes: that of SCTP's largest message."""
+SMALL = 1 << 13
+"""Capacity of a memory buffer that stands for a pipe: there may be thousands of them."""
 MAX_FREE = 16
 """Empty pipes that are kept for reuse, at most."""
 
@@ -86,15 +89,15 @@ class Pipe:
 class Buffer:
     """Memory of this process between two sockets."""
 
-    __slots__ = ("_bytes", "held")
+    __slots__ = ("_bytes", "_size", "held")
 
-    def __init__(self) -> None:
-        self.held = 0
+    def __init__(self, size: int = CHUNK) -> None:
+        self.held, self._size = 0, size
         self._bytes = memoryview(b"")
 
     def fill(self, source: int) -> int:
         """Read by read(2)."""
-        self._bytes = memoryview(os.read(source, CHUNK))
+        self._bytes = memoryview(os.read(source, self._size))
         self.held = len(self._bytes)
         return self.held
 
@@ -112,23 +115,35 @@ class Buffer:
 
 
 class Pool:
-    """Pipes of all connections."""
+    """Pipes of all connections.
 
-    def __init__(self) -> None:
+    Args:
+        most: pipes that there may be; each is two file descriptors.
+    """
+
+    def __init__(self, most: int) -> None:
         self._free: list[Pipe] = []
+        self._most, self._made = most, 0
 
     def take(self) -> SpliceBuffer:
         """Return an empty pipe, or a memory buffer if no pipe can be made."""
+        if self._free:
+            return self._free.pop()
+        if self._made >= self._most:
+            return Buffer(SMALL)
         try:
-            return self._free.pop() if self._free else Pipe()
+            pipe = Pipe()
         except OSError:
-            return Buffer()
+            return Buffer(SMALL)
+        self._made += 1
+        return pipe
 
     def give(self, buffer: SpliceBuffer) -> None:
         """Take a buffer back, empty or not."""
         if isinstance(buffer, Pipe):
             if buffer.held or len(self._free) >= MAX_FREE:
                 buffer.close()
+                self._made -= 1
             else:
                 self._free.append(buffer)
 
@@ -136,3 +151,4 @@ class Pool:
         """Close the unused pipes."""
         while self._free:
             self._free.pop().close()
+            self._made -= 1

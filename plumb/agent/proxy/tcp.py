@@ -16,6 +16,10 @@ passes TCP's signals on too: the end of a stream closes one direction only, the 
 (half-close, RFC 9293, 3.6); a reset on one side becomes a reset on the other, so that nobody takes
 a truncated stream for a complete one; a client whose container refuses the connection gets a reset.
 
+A connection is a lease of two file descriptors (`shares`). At a bound the connection that has been
+silent for longest may be closed for a newcomer, or the newcomer gets a reset: left in the accept
+queue it would keep those of other addresses behind it waiting.
+
 epoll reports when a socket *becomes* readable or writable (edge-triggered), which takes one
 epoll_ctl for the socket's whole life. So each side stores its state until a call says that it has
 changed.
@@ -29,6 +33,7 @@ import struct
 
 from plumb.agent.loop import EDGE, ERR, HANGUP, IN, OUT, PRI, Loop
 from plumb.agent.proxy.splice import Buffer, Pool, SpliceBuffer
+from plumb.agent.shares import Lease, Party, Peer, peer_of
 
 MAX_FILLS = 2
 """Fills of a pipe (1 MiB each) before other connections have their turn."""
@@ -138,7 +143,7 @@ class Flow:
             self._buffer = None
 
 
-class Connection:
+class Connection(Lease):
     """Client's connection together with the one to the container.
 
     Raises:
@@ -146,8 +151,12 @@ class Connection:
     """
 
     __slots__ = ("_broken", "_client", "_proxy", "_queued", "_target", "_to_client", "_to_target")
+    cost = 2
 
-    def __init__(self, proxy: StreamProxy, client: socket.socket, target: socket.socket) -> None:
+    def __init__(
+        self, proxy: StreamProxy, client: socket.socket, target: socket.socket, peer: Peer
+    ) -> None:
+        super().__init__(peer, proxy.loop.now)
         self._proxy, self._client, self._target = proxy, Side(client), Side(target)
         self._to_target = Flow(self._client, self._target, proxy.pool, proxy.spliced)
         self._to_client = Flow(self._target, self._client, proxy.pool, proxy.spliced)
@@ -170,6 +179,7 @@ class Connection:
 
     def _on_event(self, side: Side, events: int) -> None:
         side.update(events)
+        self.active = self._proxy.loop.now
         if events & ERR and side.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._broken = True  # reset, refused, or silent for too long
         if not self._queued:
@@ -214,6 +224,10 @@ class Connection:
         for side in (self._client, self._target):
             _reset(side.socket)
 
+    def shed(self) -> None:
+        """Reset both sockets, as their descriptors are another client's by now."""
+        self.abort()
+
     def _close(self) -> None:
         self._release()
         for side in (self._client, self._target):
@@ -225,6 +239,7 @@ class Connection:
         for side in (self._client, self._target):
             self._proxy.loop.forget(side.number)
         self._proxy.connections.discard(self)
+        self.release()
 
 
 class StreamProxy:
@@ -235,12 +250,13 @@ class StreamProxy:
         listener: a non-blocking listening socket; the caller closes it.
         target: the container's address and port.
         pool: the pipes of all proxies.
+        party: counts the descriptors of its connections.
     """
 
     def __init__(
-        self, loop: Loop, listener: socket.socket, target: tuple[str, int], pool: Pool
+        self, loop: Loop, listener: socket.socket, target: tuple[str, int], pool: Pool, party: Party
     ) -> None:
-        self.loop, self.pool = loop, pool
+        self.loop, self.pool, self._party = loop, pool, party
         self.spliced = listener.proto != socket.IPPROTO_SCTP
         self.connections: set[Connection] = set()
         self._listener, self._target = listener, target
@@ -254,9 +270,11 @@ class StreamProxy:
         loop.watch(listener.fileno(), IN, self._accept)
 
     def _accept(self, events: int) -> None:
+        """Accept clients; at a bound one for each turn, so that other ports' clients come first."""
+        met = self._party.met
         for _ in range(MAX_ACCEPTS):
-            if self.loop.full:
-                return self.loop.rest(self._listener.fileno(), ACCEPT_DELAY)
+            if self._party.met != met:
+                return None
             try:
                 client, peer = self._listener.accept()
             except BlockingIOError:
@@ -265,11 +283,20 @@ class StreamProxy:
                 if error.errno in EXHAUSTED:
                     return self.loop.rest(self._listener.fileno(), ACCEPT_DELAY)
                 continue  # a client that has gone while it waited (ECONNABORTED)
-            try:
-                self.connections.add(Connection(self, client, self._connect(client, peer[0])))
-            except OSError:  # no route, no descriptor, no memory
-                _reset(client)
+            self._begin(client, peer[0])
         return None
+
+    def _begin(self, client: socket.socket, ip: str) -> None:
+        """Begin a client's connection to the container, or reset it."""
+        peer = self._party.room(peer_of(ip), Connection.cost, self.loop.now)
+        if peer is None:
+            self._party.refused += 1
+            _reset(client)
+            return
+        try:
+            self.connections.add(Connection(self, client, self._connect(client, ip), peer))
+        except OSError:  # no route, no descriptor, no memory
+            _reset(client)
 
     def _connect(self, client: socket.socket, peer: str) -> socket.socket:
         """Begin to connect a socket to the container; it becomes writable when it is connected."""

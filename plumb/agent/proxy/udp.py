@@ -5,7 +5,8 @@ UDP has no connections, so the proxy keeps a table of clients.
 Each client, and each address of the host that it sends to, has a socket of its own that is
 connected to the container: the container tells clients apart by it, and the proxy finds the client
 of a reply by it. UDP has no end of a session; an entry expires after 90 s without a packet in
-either direction, as in docker-proxy.
+either direction, as in docker-proxy, or earlier where descriptors are short: each entry is a lease
+of one (`shares`).
 
 A host has many addresses, and a client accepts a reply only from the one that it has sent to. A
 socket bound to 0.0.0.0 would reply from the address that the route suggests; so the kernel reports
@@ -26,16 +27,16 @@ from contextlib import suppress
 from typing import Any
 
 from plumb.agent.loop import IN, Loop, Timer
+from plumb.agent.shares import Lease, Party, Peer, peer_of
 
 IDLE = 90.0
 """Seconds without a packet after which a client's entry expires."""
 CLIENTS = 4096
-"""Clients of one port that the table holds, at most.
-
-A further client replaces the one that has been silent for longest.
-"""
+"""Clients of one port that the table holds, at most."""
 BATCH = 32
 """Packets that are forwarded before other sockets have their turn."""
+MAX_REFUSED = 4
+"""Packets among them that find no room, or take another's, at most."""
 DATAGRAM = memoryview(bytearray(65535))
 """Buffer for the packet that is being forwarded: one at a time, so all share it."""
 CONTROL_SIZE = socket.CMSG_SPACE(20)
@@ -46,14 +47,26 @@ IP_PKTINFO = 8
 Key = tuple[Any, bytes]
 
 
-class Client:
+class Client(Lease):
     """Table entry: a client, the address it sends to, and the socket to the container."""
 
-    __slots__ = ("address", "key", "last_active", "socket", "source")
+    __slots__ = ("_proxy", "address", "key", "socket", "source")
 
-    def __init__(self, key: Key, source: list[tuple[int, int, bytes]], sock: socket.socket) -> None:
-        self.key, self.address, self.source, self.socket = key, key[0], source, sock
-        self.last_active = 0.0
+    def __init__(
+        self,
+        proxy: DatagramProxy,
+        peer: Peer,
+        key: Key,
+        source: list[tuple[int, int, bytes]],
+        sock: socket.socket,
+    ) -> None:
+        super().__init__(peer, proxy.loop.now)
+        self._proxy, self.key, self.address, self.source = proxy, key, key[0], source
+        self.socket = sock
+
+    def shed(self) -> None:
+        """Remove the entry."""
+        self._proxy.forget(self)
 
 
 class DatagramProxy:
@@ -64,8 +77,8 @@ class DatagramProxy:
         listener: a non-blocking bound UDP socket that reports each packet's destination address;
             the caller closes it.
         target: the container's address and port.
+        party: counts the entries.
         idle: seconds after which the entry of a silent client expires.
-        clients: entries at most.
     """
 
     def __init__(
@@ -73,11 +86,11 @@ class DatagramProxy:
         loop: Loop,
         listener: socket.socket,
         target: tuple[str, int],
+        party: Party,
         idle: float = IDLE,
-        clients: int = CLIENTS,
     ) -> None:
-        self._loop, self._listener, self._target = loop, listener, target
-        self._idle, self._max_clients = idle, clients
+        self.loop, self._listener, self._target = loop, listener, target
+        self._idle, self._party = idle, party
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
         self.clients: OrderedDict[Key, Client] = (
             OrderedDict()
@@ -86,57 +99,59 @@ class DatagramProxy:
         loop.watch(listener.fileno(), IN, self._on_listener)
 
     def _on_listener(self, events: int) -> None:
-        """Forward packets from clients."""
-        now = time.monotonic()
+        """Forward packets from clients; at a bound fewer, so that the other ports' come first."""
+        now, met = self.loop.now, self._party.met
         for _ in range(BATCH):
+            if self._party.met - met >= MAX_REFUSED:
+                return
             try:
                 size, control, _, address = self._listener.recvmsg_into([DATAGRAM], CONTROL_SIZE)
             except BlockingIOError:
                 return
             except OSError:
                 continue
-            client = self._client(address, control, now)
+            client = self._client(address, control)
             if client is not None:
                 self._touch(client, now)
                 _send(client.socket, DATAGRAM[:size])
 
-    def _client(
-        self, address: Any, control: list[tuple[int, int, bytes]], now: float
-    ) -> Client | None:
+    def _client(self, address: Any, control: list[tuple[int, int, bytes]]) -> Client | None:
         """Find or make the table entry for a packet.
 
-        None if there is no route, or no file descriptor left.
+        None if there is no route, no room, or no file descriptor left.
         """
         source = source_control(control)
         key = (address, source[0][2] if source else b"")
         client = self.clients.get(key)
         if client is None:
-            if len(self.clients) >= self._max_clients or (self._loop.full and self.clients):
-                self._forget(next(iter(self.clients.values())))
+            peer = self._party.room(peer_of(address[0]), Client.cost, self.loop.now)
+            if peer is None:
+                self._party.refused += 1
+                return None
             try:
-                client = self.clients[key] = self._connect(key, source)
+                client = self.clients[key] = self._connect(peer, key, source)
             except OSError:
                 return None
             if self._timer is None:
-                self._timer = self._loop.later(self._idle, self._forget_idle)
+                self._timer = self.loop.later(self._idle, self._forget_idle)
         return client
 
-    def _connect(self, key: Key, source: list[tuple[int, int, bytes]]) -> Client:
+    def _connect(self, peer: Peer, key: Key, source: list[tuple[int, int, bytes]]) -> Client:
         sock = socket.socket(
             self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         try:
-            client = Client(key, source, sock)
             sock.connect(self._target)
-            self._loop.watch(sock.fileno(), IN, lambda events: self._on_answer(client))
+            self.loop.watch(sock.fileno(), IN, lambda events: self._on_answer(client))
         except OSError:
             sock.close()
             raise
+        client = Client(self, peer, key, source, sock)
         return client
 
     def _on_answer(self, client: Client) -> None:
         """Forward packets from the container to a client."""
-        self._touch(client, time.monotonic())
+        self._touch(client, self.loop.now)
         for _ in range(BATCH):
             try:
                 size = client.socket.recv_into(DATAGRAM)
@@ -150,32 +165,34 @@ class DatagramProxy:
                 pass  # the way to the client is full, or gone: datagrams get lost
 
     def _touch(self, client: Client, now: float) -> None:
-        client.last_active = now
+        client.active = now
         self.clients.move_to_end(client.key)
 
-    def _forget(self, client: Client) -> None:
+    def forget(self, client: Client) -> None:
+        """Remove an entry, and close its socket."""
         del self.clients[client.key]
-        self._loop.forget(client.socket.fileno())
+        self.loop.forget(client.socket.fileno())
         client.socket.close()
+        client.release()
 
     def _forget_idle(self) -> None:
         """Remove expired entries, and set the timer for the next one."""
         self._timer = None
         now = time.monotonic()
         for client in [*self.clients.values()]:
-            left = client.last_active + self._idle - now
+            left = client.active + self._idle - now
             if left > 0:
-                self._timer = self._loop.later(left, self._forget_idle)
+                self._timer = self.loop.later(left, self._forget_idle)
                 break
-            self._forget(client)
+            self.forget(client)
 
     def close(self) -> None:
         """Stop reading, and drop all entries and the packets that are queued."""
-        self._loop.unwatch(self._listener.fileno())
+        self.loop.unwatch(self._listener.fileno())
         if self._timer is not None:
             self._timer.cancel()
         for client in [*self.clients.values()]:
-            self._forget(client)
+            self.forget(client)
         with suppress(BlockingIOError):
             while True:
                 self._listener.recv_into(DATAGRAM)

@@ -21,6 +21,7 @@ from typing import Any
 import dns.message
 import dns.query
 
+from plumb.agent.descriptors import MAX_LIMIT, Budget
 from plumb.agent.dns.limits import Limits
 from plumb.agent.dns.servers import Embedded
 from plumb.agent.loop import IN, Loop
@@ -140,13 +141,13 @@ class Process:
 
 
 @contextmanager
-def embedded(limits: Limits | None = None, room: int = 1 << 20) -> Iterator[Process]:
+def embedded(limits: Limits | None = None, room: int = MAX_LIMIT) -> Iterator[Process]:
     """A process, and a sandbox on a lab host that it does not serve yet.
 
     It must not note any error, nor end.
 
     Args:
-        room: how many descriptors its loop watches at most.
+        room: how many descriptors it may use.
     """
     with lab() as made:
         ns, told = f"{made.root}/netns/box", made.root / "notes"
@@ -184,8 +185,8 @@ def _be(control: socket.socket, told: Path, limits: Limits | None, room: int) ->
         with told.open("a") as file:
             traceback.print_exception(failure, file=file)
 
-    loop = Loop(room, log)
-    names = Embedded(loop, sockets, loop.failed, limits)
+    loop = Loop(log)
+    names = Embedded(loop, sockets, loop.failed, Budget(room), limits)
 
     def serve(events: int) -> None:
         said = b"done\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plumb.agent.dns.limits import ByteQuota, Limits, ServerContext
 from plumb.agent.loop import Loop
+from plumb.agent.shares import Shares
 from plumb.kernel.netns import sockets
 
 LIMITS = Limits(held_bytes=1600, min_bytes=10)
@@ -11,7 +12,7 @@ LIMITS = Limits(held_bytes=1600, min_bytes=10)
 
 def quotas(number: int) -> tuple[ServerContext, list[ByteQuota]]:
     """What so many sandboxes have."""
-    context = ServerContext(Loop(), sockets, lambda failure: None, LIMITS)
+    context = ServerContext(Loop(), sockets, lambda failure: None, Shares(100), LIMITS)
     return context, [ByteQuota(context) for _ in range(number)]
 
 

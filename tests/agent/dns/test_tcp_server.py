@@ -151,6 +151,7 @@ def test_answers_from_elsewhere_may_overtake_each_other(process: Process) -> Non
 def test_only_so_many_questions_of_a_client_are_elsewhere(process: Process) -> None:
     """The others wait until there are answers; they are not lost."""
     with elsewhere_tcp() as listener, process.asking(tcp=True) as client:
+        assert greeted(client)  # its own descriptor is there as well
         before = process.descriptors()
         client.sendall(asked(40, ELSEWHERE))
         wait_until(lambda: process.descriptors() >= before + 16, "sixteen are under way")

@@ -17,8 +17,8 @@ from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 
+from plumb.agent.descriptors import Budget
 from plumb.agent.loop import Loop
-from plumb.agent.proxy.splice import Pool
 from plumb.agent.proxy.tcp import StreamProxy
 from plumb.agent.proxy.udp import DatagramProxy
 from plumb.kernel.netns import namespaces
@@ -85,13 +85,18 @@ class Running:
 
 @contextmanager
 def running(
-    protocol: str, ip: str, serve: Callable[[Loop, socket.socket], object], room: int = 0
+    protocol: str,
+    ip: str,
+    serve: Callable[[Loop, socket.socket, Budget], object],
+    room: int = 0,
+    counted: int = 0,
 ) -> Iterator[Running]:
     """A process with a proxy on that address of the host.
 
     Args:
         serve: makes the proxy.
         room: how many descriptors it may have, 0 for as many as there are.
+        counted: how many it believes that it may have, 0 for as many as it may.
     """
     port = random.randrange(20000, 30000)
     while host_ports.trial(protocol, ip_address(ip), port):
@@ -107,8 +112,8 @@ def running(
                 os.closerange(low + 1, high)
             most = room or resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-            loop = Loop(most * 3 // 4)
-            _kept = serve(loop, listener)
+            loop = Loop()
+            _kept = serve(loop, listener, Budget(counted or most))
             os.close(began)
             loop.run()
         finally:
@@ -126,20 +131,34 @@ def running(
 
 
 def stream(
-    target: Address, ip: str = "127.0.0.1", protocol: str = "tcp", room: int = 0
+    target: Address, ip: str = "127.0.0.1", protocol: str = "tcp", room: int = 0, counted: int = 0
 ) -> AbstractContextManager[Running]:
     """A proxy for TCP or SCTP."""
     return running(
-        protocol, ip, lambda loop, listener: StreamProxy(loop, listener, target, Pool()), room
+        protocol,
+        ip,
+        lambda loop, listener, budget: StreamProxy(
+            loop, listener, target, budget.pipes, budget.proxies.party(protocol)
+        ),
+        room,
+        counted,
     )
 
 
 def datagrams(
     target: Address, ip: str = "127.0.0.1", idle: float = 90, clients: int = 4096
 ) -> AbstractContextManager[Running]:
-    """A proxy for UDP."""
+    """A proxy for UDP.
+
+    Args:
+        clients: how many of all addresses it remembers; of one address it is three quarters.
+    """
     return running(
-        "udp", ip, lambda loop, listener: DatagramProxy(loop, listener, target, idle, clients)
+        "udp",
+        ip,
+        lambda loop, listener, budget: DatagramProxy(
+            loop, listener, target, budget.proxies.party("udp", most=clients), idle
+        ),
     )
 
 

@@ -384,31 +384,57 @@ def everything_away(sock: socket.socket) -> None:
         pass
 
 
-def test_no_descriptors_left_means_to_wait(box: str) -> None:
-    """With room for a few, the others wait until one goes; the proxy does not spin meanwhile."""
+def test_without_descriptors_the_proxy_does_not_spin(box: str) -> None:
+    """The process has fewer than it counts with: who comes waits, or is reset.
+
+    When there are some again, all are served.
+    """
     with (
         closing(serving(box)) as server,
-        stream((BOX, server.getsockname()[1]), room=40) as proxy,
+        stream((BOX, server.getsockname()[1]), room=40, counted=4000) as proxy,
         ExitStack() as open_,
     ):
-        clients = [open_.enter_context(closing(proxy.dial())) for _ in range(40)]
-        peers = [open_.enter_context(closing(server.accept()[0])) for _ in range(10)]
-        server.settimeout(0.5)
-        before = proxy.cpu()
-        with suppress(TimeoutError):
-            while True:
-                peers.append(open_.enter_context(closing(server.accept()[0])))
-        assert len(peers) < 20
-        assert proxy.cpu() - before < 0.1
-        server.settimeout(SECONDS)
-        for client in clients:  # each that is done makes room for the next
-            client.sendall(b"me")
-        for number in range(40):
-            if number >= len(peers):
-                peers.append(open_.enter_context(closing(server.accept()[0])))
-            assert peers[number].recv(2) == b"me"
-            peers[number].close()
-            clients[number].close()
+        before = proxy.descriptors()
+        for _ in range(60):
+            open_.enter_context(closing(proxy.dial()))
+        wait_until(lambda: proxy.descriptors() >= 39, "none is left")
+        used = proxy.cpu()
+        time.sleep(1)
+        assert proxy.cpu() - used < 0.2
+        open_.close()
+        wait_until(lambda: is_served(proxy, server), "who comes is served")
+        wait_until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
+        assert all(is_served(proxy, server) for _ in range(10))
+
+
+def is_served(proxy: Running, server: socket.socket, source: str = "127.0.0.1") -> bool:
+    """Whether a client's word arrives; the connections before it are passed over."""
+    client = socket.create_connection(proxy.address, SECONDS, (source, 0))
+    with closing(client), suppress(ConnectionError, TimeoutError):
+        client.sendall(b"me")
+        server.settimeout(1)
+        while True:
+            peer, _ = server.accept()
+            with closing(peer):
+                if peer.recv(2) == b"me":
+                    return True
+    return False
+
+
+def test_an_attacked_port_serves_other_addresses(box: str) -> None:
+    """Two addresses hold all that there is, and each has more than the one that comes."""
+    with (
+        closing(serving(box)) as server,
+        stream((BOX, server.getsockname()[1]), room=400) as proxy,
+        ExitStack() as open_,
+    ):
+        before = proxy.descriptors()
+        for number in range(120):
+            source = ("127.0.0.2", "127.0.0.3")[number % 2]
+            client = socket.create_connection(proxy.address, SECONDS, (source, 0))
+            open_.enter_context(closing(client)).sendall(b"no")
+        wait_until(lambda: proxy.descriptors() >= before + 100, "the port has all that it may")
+        assert all(is_served(proxy, server, f"127.0.0.{number}") for number in range(10, 20))
 
 
 # -- SCTP ---------------------------------------------------------------
