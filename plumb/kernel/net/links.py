@@ -229,7 +229,7 @@ def _fine(step: Step, answer: NetlinkAck) -> bool:
 
 
 def look(things: Sequence[Thing]) -> list[Thing | None]:
-    """Read links, addresses and routes of the calling thread's namespace; None for what is not there."""
+    """Read links, addresses and routes of the calling thread's namespace."""
     links = sum(isinstance(thing, InHost | Up) for thing in things)
     addresses = sum(isinstance(thing, Address) for thing in things)
     with NamespaceState(links, addresses) as state:
@@ -246,7 +246,9 @@ def _look(thing: Thing, state: NamespaceState) -> Thing | None:
             found = state.link(dev)
             return thing if found and found.up else None
         case Address(dev=dev, ip=ip):
-            return thing if ip in state.addresses(dev, ip.version) else None
+            if ip not in state.addresses(dev, ip.version):
+                return None
+            return replace(thing, connected=state.is_connected(dev, ip))
     assert isinstance(thing, Route)
     return _look_route(thing, state)
 

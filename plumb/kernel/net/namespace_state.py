@@ -241,6 +241,18 @@ class NamespaceState:
             self._routes[version] = [reply for reply in replies if reply is not None]
         return self._routes[version]
 
+    def is_connected(self, dev: str, ip: IPInterface) -> bool:
+        """Tell whether the kernel's route to an address's subnet is there.
+
+        An address of a prefix of its own has none, and no link that is down has any.
+        """
+        link = self.link(dev)
+        if link is None or not link.up or ip.network.num_addresses == 1:
+            return True
+        wanted = (ip.network.network_address.packed, ip.network.prefixlen, link.index)
+        routes = self.main_table(ip.version)
+        return any((route.dst, route.length, route.dev) == wanted for route in routes)
+
     def _dump(self, kind: int, body: bytes) -> list[bytes]:
         try:
             return self._connection.dump(kind, body)

@@ -159,7 +159,7 @@ class Connection:
         self._socket.send(data)
 
     def _refusals(self, awaited: range) -> list[NetlinkAck]:
-        """The refusals up to the last request's answer, or the first edge's: all is refused with it."""
+        """The refusals up to the last request's answer, or to one of the first edge."""
         refused: list[NetlinkAck] = []
         while True:
             for kind, flags, sequence, payload in messages(self._receive()):

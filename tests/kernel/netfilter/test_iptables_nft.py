@@ -177,9 +177,8 @@ def test_a_word_of_others_is_left_to_iptables(lab: Lab) -> None:
 def test_a_rule_in_other_expressions_is_found_by_its_words(lab: Lab) -> None:
     """Another version of iptables may write the same words as other expressions."""
     sh("iptables-nft -N PLUMB")
-    sh(
-        "nft 'add rule ip filter PLUMB ip daddr 10.0.0.2 meta l4proto tcp tcp dport 80 counter accept'"
-    )
+    matches = "ip daddr 10.0.0.2 meta l4proto tcp tcp dport 80"
+    sh(f"nft 'add rule ip filter PLUMB {matches} counter accept'")
     assert sh("iptables-nft -S PLUMB").splitlines()[-1] == str(EXPOSED)
     assert by_nfnetlink().look([EXPOSED]) == [EXPOSED]
     by_nfnetlink().take([Step(EXPOSED, None)], [])

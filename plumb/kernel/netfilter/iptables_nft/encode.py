@@ -268,7 +268,7 @@ def _ports(option: str, port: str) -> bytes:
 
 
 def _addrtype(option: str, kind: str) -> bytes:
-    """`-m addrtype`, struct xt_addrtype_info_v1: bits of the source's types, of the destination's, flags."""
+    """`-m addrtype`, struct xt_addrtype_info_v1: bits of both ends' types, flags."""
     if kind != "LOCAL":
         raise NotInVocabulary(kind)
     bits = {"--src-type": (XT_ADDRTYPE_LOCAL, 0), "--dst-type": (0, XT_ADDRTYPE_LOCAL)}[option]
@@ -295,7 +295,8 @@ def _mark(option: str, written: str) -> bytes:
 def _sctp(option: str, port: str) -> bytes:
     """`-m sctp`, struct xt_sctp_info.
 
-    Two ranges of ports, 256 bits of chunk types, four chunk flags, what of it counts, what is negated.
+    Two ranges of ports, 256 bits of chunk types, four chunk flags, what of it counts, what is
+    negated.
     """
     flag = {"--sport": XT_SCTP_SRC_PORTS, "--dport": XT_SCTP_DEST_PORTS}[option]
     ports = [int(port)] * 2

@@ -1,4 +1,4 @@
-"""Tables of iptables-nft as nf_tables has them: dumps of chains and rules, and messages that change them.
+"""Tables of iptables-nft as nf_tables has them: dumps, and messages that change them.
 
 iptables-nft makes a table, and each of its built-in chains, when the first rule needs it, and never
 takes them away.

@@ -126,7 +126,7 @@ def _look(things: Sequence[Thing], listing: Listing, found: dict[Key, Thing | No
 
 
 def _present(rules: Sequence[Rule], listed: Sequence[ListedRule]) -> tuple[dict[Rule, None], bool]:
-    """Those of a chain's rules that are there, in its order; and whether it has others."""
+    """The chain's rules that are there, in its order; and whether it has others."""
     known: dict[bytes, Rule] = {}
     for rule in rules:
         with suppress(NotInVocabulary):
