@@ -104,9 +104,9 @@ def _decoder(wanted: Hashable) -> Callable[[Any], Any]:
 
 def _dataclass(kind: type) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(kind)
-    names = {field.name for field in dataclasses.fields(kind)}
+    parts = {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
     return lambda value: kind(
-        **{name: _decoder(hints[name])(item) for name, item in value.items() if name in names}
+        **{name: parts[name](item) for name, item in value.items() if name in parts}
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
-from plumb.things import HOST, InNamespace, Key, OnLink, Stage, lost_with
+from plumb.things import HOST, InNamespace, Key, OnLink, Stage, Thing, lost_with
 
 
 @dataclass(frozen=True)
@@ -16,19 +16,29 @@ class Address(OnLink):
     Duplicate address detection would leave the address tentative, so unusable, for a second. plumb
     allocates the addresses of a subnet and knows that they are unique, so there is nothing to
     detect.
+
+    Attributes:
+        connected: True if the kernel's route to the address's subnet is there. The kernel makes it
+            with the address and never again: where somebody has deleted it (`ip route flush`),
+            plumb removes the address and adds it anew.
     """
 
     stage: ClassVar = Stage.ADDRESS
     dev: str
     ip: IPInterface
     ns: str = HOST
+    connected: bool = True
 
     @property
     def key(self) -> Key:
         return ("address", self.ns, self.dev, str(self.ip))
 
+    def replaces(self, before: Thing) -> bool:
+        return isinstance(before, Address) and self.connected and not before.connected
+
     def __str__(self) -> str:
-        return f"address {self.ip} on {self.dev}"
+        without = "" if self.connected else " without the route to its subnet"
+        return f"address {self.ip} on {self.dev}{without}"
 
 
 @dataclass(frozen=True)

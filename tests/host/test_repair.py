@@ -107,6 +107,21 @@ DAMAGES = {
         "web",
         "missing: route default via 2001:db8:9::1",
     ),
+    "a container's routes are flushed": (
+        "ip route flush table main",
+        "web",
+        "changed: address 10.9.0.2/24 on eth0 (it is: address 10.9.0.2/24 on eth0 without ",
+    ),
+    "a container's IPv6 routes are flushed": (
+        "ip -6 route flush table main",
+        "web",
+        "changed: address 2001:db8:9::2/64 on eth0 (it is: ",
+    ),
+    "the host's routes to a network are flushed": (
+        "ip route flush dev br-shop",
+        "",
+        "changed: address 10.9.0.1/24 on br-shop (it is: ",
+    ),
     "a rule amid others is gone": (
         "iptables -D PLUMB-FORWARD 2",
         "",

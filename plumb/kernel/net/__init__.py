@@ -1,6 +1,7 @@
 """Links, addresses, routes, neighbours and sysctls of a namespace: changes, reads, lookups.
 
 links               takes steps on links, addresses and routes, and looks at them
+namespace_state     links, addresses and routes of a namespace, read as they are asked for
 link_messages       things as messages: RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE
 carrier             waits until new links run
 sysctl              reads and writes /proc/sys

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
-from typing import Any
+from ipaddress import IPv4Interface, IPv4Network
 
-from plumb.kernel.net.link_messages import link
-from plumb.kernel.net.links import addresses, main_table
-from plumb.kernel.netlink.rtnetlink import RouteSocket
-from plumb.kernel.netlink.uapi.linux_rtnetlink import RT_SCOPE_LINK, RTM_GETLINK
+from plumb.kernel.net.namespace_state import NamespaceState
+from plumb.kernel.netlink.uapi.linux_rtnetlink import RT_SCOPE_LINK
 
 
 def on_link_networks() -> list[IPv4Network]:
@@ -16,25 +13,23 @@ def on_link_networks() -> list[IPv4Network]:
 
     They stand in the main table. Docker chooses no subnet that overlaps with one of them.
     """
-    with RouteSocket() as kernel:
+    with NamespaceState() as state:
         return [
-            IPv4Network(f"{found.get_attr('RTA_DST')}/{found['dst_len']}")
-            for found in main_table(kernel, 4)
-            if found["scope"] == RT_SCOPE_LINK and found.get_attr("RTA_DST") and found["dst_len"]
+            IPv4Network((found.dst, found.length))
+            for found in state.main_table(4)
+            if found.scope == RT_SCOPE_LINK and found.length
         ]
 
 
 def kind_of(name: str) -> str | None:
     """The kind of a link ("bridge", "veth", "" for hardware); None where there is no such link."""
-    with RouteSocket() as kernel:
-        found = kernel.get(RTM_GETLINK, link(name))
-    if found is None:
-        return None
-    info = found.get_attr("IFLA_LINKINFO")
-    return (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
+    with NamespaceState() as state:
+        found = state.link(name)
+    return None if found is None else found.kind
 
 
-def address_of(dev: str) -> Any:
+def address_of(dev: str) -> IPv4Interface | None:
     """A link's first IPv4 address, None where it has none."""
-    with RouteSocket() as kernel:
-        return next(iter(addresses(kernel, dev, 4)), None)
+    with NamespaceState() as state:
+        found = state.addresses(dev, 4)
+    return next((ip for ip in found if isinstance(ip, IPv4Interface)), None)

@@ -20,7 +20,8 @@ from ipaddress import ip_address, ip_interface
 from typing import Self
 
 from plumb.address import IPInterface
-from plumb.kernel.netlink.codec import attribute_u32, attributes, number, text
+from plumb.kernel.net.namespace_state import MODES, LinkReply
+from plumb.kernel.netlink.codec import attribute_u32, attributes, number
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
@@ -29,32 +30,13 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     IFA_LOCAL,
     IFADDRMSG,
     IFF_LOWER_UP,
-    IFF_UP,
     IFINFOMSG,
-    IFLA_ADDRESS,
     IFLA_BRPORT_ISOLATED,
     IFLA_BRPORT_MODE,
     IFLA_BRPORT_STATE,
-    IFLA_IFNAME,
-    IFLA_INFO_DATA,
-    IFLA_INFO_KIND,
-    IFLA_INFO_SLAVE_DATA,
-    IFLA_INFO_SLAVE_KIND,
     IFLA_IPVLAN_MODE,
-    IFLA_LINK,
-    IFLA_LINK_NETNSID,
-    IFLA_LINKINFO,
     IFLA_MACVLAN_MODE,
-    IFLA_MASTER,
-    IFLA_MTU,
     IFLA_VLAN_ID,
-    IPVLAN_MODE_L2,
-    IPVLAN_MODE_L3,
-    IPVLAN_MODE_L3S,
-    MACVLAN_MODE_BRIDGE,
-    MACVLAN_MODE_PASSTHRU,
-    MACVLAN_MODE_PRIVATE,
-    MACVLAN_MODE_VEPA,
     NDA_DST,
     NDA_LLADDR,
     NDMSG,
@@ -79,15 +61,6 @@ from plumb.kernel.netns.setns import SELF
 from plumb.model.netns_state import Link, Neighbour, Port
 from plumb.model.observations import Netns
 
-MODES = {
-    "macvlan": {
-        MACVLAN_MODE_PRIVATE: "private",
-        MACVLAN_MODE_VEPA: "vepa",
-        MACVLAN_MODE_BRIDGE: "bridge",
-        MACVLAN_MODE_PASSTHRU: "passthru",
-    },
-    "ipvlan": {IPVLAN_MODE_L2: "l2", IPVLAN_MODE_L3: "l3", IPVLAN_MODE_L3S: "l3s"},
-}
 OWN = {"macvlan": IFLA_MACVLAN_MODE, "ipvlan": IFLA_IPVLAN_MODE, "vlan": IFLA_VLAN_ID}
 """The attribute of IFLA_INFO_DATA that plumb reads, by kind of link."""
 NUD = {
@@ -170,41 +143,31 @@ class LinkInventory:
         return None if nsid < 0 else nsid
 
     def _link(self, payload: bytes) -> Link:
-        _, _, index, flags, _ = IFINFOMSG.unpack_from(payload)
-        found = attributes(payload, IFINFOMSG.size)
-        about = attributes(found.get(IFLA_LINKINFO, b""))
-        kind = text(about.get(IFLA_INFO_KIND, b""))
-        own = _own(kind, about)
+        found = LinkReply.read(payload)
+        own = found.own(OWN[found.kind]) if found.kind in OWN else 0
         return Link(
             self.place,
-            index,
-            text(found[IFLA_IFNAME]),
-            kind,
-            found.get(IFLA_ADDRESS, b"").hex(":"),
-            number(found.get(IFLA_MTU, b"")),
-            bool(flags & IFF_UP),
-            bool(flags & IFF_LOWER_UP),
-            number(found.get(IFLA_MASTER, b"")),
-            number(found.get(IFLA_LINK, b"")),
-            number(found[IFLA_LINK_NETNSID]) if IFLA_LINK_NETNSID in found else None,
-            MODES.get(kind, {}).get(own, ""),
-            own if kind == "vlan" else 0,
-            _port(about),
+            found.index,
+            found.name,
+            found.kind,
+            found.mac,
+            found.mtu,
+            found.up,
+            bool(found.flags & IFF_LOWER_UP),
+            found.master_index,
+            found.parent,
+            found.peer_nsid,
+            MODES.get(found.kind, {}).get(own, ""),
+            own if found.kind == "vlan" else 0,
+            _port(found),
         )
 
 
-def _own(kind: str, about: dict[int, bytes]) -> int:
-    """A macvlan's or ipvlan's mode, a VLAN's number."""
-    if kind not in OWN:
-        return 0
-    return number(attributes(about.get(IFLA_INFO_DATA, b"")).get(OWN[kind], b""))
-
-
-def _port(about: dict[int, bytes]) -> Port | None:
+def _port(link: LinkReply) -> Port | None:
     """A link's state as a bridge's port; None where it is none."""
-    if not about.get(IFLA_INFO_SLAVE_KIND, b"").startswith(b"bridge"):
+    if not link.is_bridge_port:
         return None
-    found = attributes(about.get(IFLA_INFO_SLAVE_DATA, b""))
+    found = link.port
     state = found.get(IFLA_BRPORT_STATE)
     return Port(
         BR_STATE_FORWARDING if state is None else number(state),

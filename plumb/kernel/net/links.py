@@ -5,18 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface
-from typing import Any
 
-from plumb.address import family
 from plumb.errors import KernelRefused
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.link_messages import (
     IPVLAN_FLAGS,
-    IPVLAN_MODES,
     NetnsFd,
     adding,
     changing,
@@ -25,16 +20,16 @@ from plumb.kernel.net.link_messages import (
     removing,
     settling,
 )
+from plumb.kernel.net.namespace_state import MODES, LinkReply, NamespaceState, name_of
 from plumb.kernel.netlink.codec import NetlinkAck
 from plumb.kernel.netlink.connection import BATCH
-from plumb.kernel.netlink.rtnetlink import Message, RouteSocket, ifaddrmsg, ifinfmsg, rtmsg
+from plumb.kernel.netlink.rtnetlink import Message, RouteSocket, ifinfmsg
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
-    IFF_UP,
-    RT_TABLE_MAIN,
+    IFLA_IPVLAN_FLAGS,
+    IFLA_IPVLAN_MODE,
+    IFLA_MACVLAN_MODE,
+    IFLA_VLAN_ID,
     RTM_DELLINK,
-    RTM_GETADDR,
-    RTM_GETLINK,
-    RTM_GETROUTE,
     RTM_NEWLINK,
     RTPROT_BOOT,
 )
@@ -90,7 +85,7 @@ def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
     names = [
         step.before.name
         for step in steps
-        if isinstance(step.before, Veth) and look_link(step.before) is not None
+        if isinstance(step.before, Veth) and _is_there(step.before)
     ]
     kernel.send([Message(RTM_NEWLINK, 0, link(name, group)) for name in names])
     body = ifinfmsg()
@@ -208,7 +203,7 @@ class _Sender:
 def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
     if step.after is None:
         assert step.before is not None
-        if isinstance(step.before, InHost) and look_link(step.before) is None:
+        if isinstance(step.before, InHost) and not _is_there(step.before):
             return []  # a link of this name that is not plumb's stays
         return removing(step.before)
     if step.before is None or isinstance(step.after, Up):
@@ -233,38 +228,53 @@ def _fine(step: Step, answer: NetlinkAck) -> bool:
 # -- look ---------------------------------------------------------------------
 
 
-def look_link(thing: InHost) -> Thing | None:
+def look(things: Sequence[Thing]) -> list[Thing | None]:
+    """Read links, addresses and routes of the calling thread's namespace."""
+    links = sum(isinstance(thing, InHost | Up) for thing in things)
+    addresses = sum(isinstance(thing, Address) for thing in things)
+    with NamespaceState(links, addresses) as state:
+        return [_look(thing, state) for thing in things]
+
+
+def _look(thing: Thing, state: NamespaceState) -> Thing | None:
+    match thing:
+        case InHost():
+            return look_link(thing, state)
+        case OnParent():
+            return _look_on_parent(thing)
+        case Up(dev=dev):
+            found = state.link(dev)
+            return thing if found and found.up else None
+        case Address(dev=dev, ip=ip):
+            if ip not in state.addresses(dev, ip.version):
+                return None
+            return replace(thing, connected=state.is_connected(dev, ip))
+    assert isinstance(thing, Route)
+    return _look_route(thing, state)
+
+
+def look_link(thing: InHost, state: NamespaceState) -> Thing | None:
     """Read a link of the host; None where there is none, or one that is not plumb's."""
-    with RouteSocket() as kernel:
-        found = kernel.get(RTM_GETLINK, link(thing.name))
-    if found is None or _kind(found) != thing.kind:
+    found = state.link(thing.name)
+    if found is None or found.kind != thing.kind:
         return None
-    mtu = found.get_attr("IFLA_MTU") if getattr(thing, "mtu", None) else None
+    mtu = found.mtu if getattr(thing, "mtu", None) else None
     match thing:
         case Bridge():
-            return replace(thing, mtu=mtu) if found.get_attr("IFLA_ADDRESS") == thing.mac else None
+            return replace(thing, mtu=mtu) if found.mac == thing.mac else None
         case Vlan():
-            same = (
-                _name(found.get_attr("IFLA_LINK")) == thing.parent
-                and _data(found, "IFLA_VLAN_ID") == thing.id
-            )
+            same = name_of(found.parent) == thing.parent and found.own(IFLA_VLAN_ID) == thing.id
             return thing if same else None
         case Veth():
-            return _as_veth(found, thing, mtu)
+            if found.peer_nsid is None:
+                return None  # the peer of plumb's is in another namespace
+            return replace(thing, mtu=mtu, master=found.master, up=found.up, hairpin=found.hairpin)
     return thing
 
 
-def _as_veth(found: Any, thing: Veth, mtu: int | None) -> Veth | None:
-    if found.get_attr("IFLA_LINK_NETNSID") is None:
-        return None  # the peer of plumb's is in another namespace
-    port = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_SLAVE_DATA")
-    return replace(
-        thing,
-        mtu=mtu,
-        master=_name(found.get_attr("IFLA_MASTER")),
-        up=bool(found["flags"] & IFF_UP),
-        hairpin=bool(port.get_attr("IFLA_BRPORT_MODE")) if port else False,
-    )
+def _is_there(thing: InHost) -> bool:
+    with NamespaceState() as state:
+        return look_link(thing, state) is not None
 
 
 def _look_on_parent(thing: OnParent) -> OnParent | None:
@@ -275,102 +285,34 @@ def _look_on_parent(thing: OnParent) -> OnParent | None:
         return None
     if not is_namespace(thing.ns):
         return None
-    with entered(thing.ns), RouteSocket() as kernel:
-        found = kernel.get(RTM_GETLINK, link(thing.name)) or kernel.get(
-            RTM_GETLINK, link(thing.born)
-        )
-    return (
-        _as_on_parent(found, thing)
-        if found and _kind(found) == thing.kind and found.get_attr("IFLA_LINK") == parent
-        else None
-    )
+    with entered(thing.ns), NamespaceState() as state:
+        found = state.link(thing.name) or state.link(thing.born)
+    if found is None or found.kind != thing.kind or found.parent != parent:
+        return None
+    return _as_on_parent(found, thing)
 
 
-def _as_on_parent(found: Any, made: OnParent) -> OnParent:
+def _as_on_parent(found: LinkReply, made: OnParent) -> OnParent:
     # It has its first name still where the command that made it was killed.
-    thing = replace(made, name=found.get_attr("IFLA_IFNAME"))
+    thing = replace(made, name=found.name)
     if isinstance(thing, Macvlan):
-        return replace(
-            thing, mac=found.get_attr("IFLA_ADDRESS"), mode=_data(found, "IFLA_MACVLAN_MODE")
-        )
+        mode = MODES["macvlan"].get(found.own(IFLA_MACVLAN_MODE), "")
+        return replace(thing, mac=found.mac, mode=mode)
     assert isinstance(thing, Ipvlan)
-    modes, flags = (
-        {number: name for name, number in names.items()} for names in (IPVLAN_MODES, IPVLAN_FLAGS)
-    )
+    flags = {number: name for name, number in IPVLAN_FLAGS.items()}
     return replace(
         thing,
-        mode=modes.get(_data(found, "IFLA_IPVLAN_MODE"), ""),
-        flag=flags.get(_data(found, "IFLA_IPVLAN_FLAGS"), ""),
+        mode=MODES["ipvlan"].get(found.own(IFLA_IPVLAN_MODE), ""),
+        flag=flags.get(found.own(IFLA_IPVLAN_FLAGS), ""),
     )
 
 
-def _kind(found: Any) -> str | None:
-    info = found.get_attr("IFLA_LINKINFO")
-    return info.get_attr("IFLA_INFO_KIND") if info else None
-
-
-def _data(found: Any, attribute: str) -> Any:
-    """An attribute of IFLA_INFO_DATA, which only links of its kind have."""
-    data = found.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
-    return data.get_attr(attribute) if data else None
-
-
-def _name(number: int | None) -> str:
-    try:
-        return socket.if_indextoname(number) if number else ""
-    except OSError:
-        return ""
-
-
-def look(thing: Thing) -> Thing | None:
-    """Read a link, an address or a route; None where it is not there."""
-    if isinstance(thing, InHost):
-        return look_link(thing)
-    if isinstance(thing, OnParent):
-        return _look_on_parent(thing)
-    with RouteSocket() as kernel:
-        if isinstance(thing, Up):
-            found = kernel.get(RTM_GETLINK, link(thing.dev))
-            return thing if found and found["flags"] & IFF_UP else None
-        if isinstance(thing, Address):
-            return thing if thing.ip in addresses(kernel, thing.dev, thing.ip.version) else None
-        assert isinstance(thing, Route)
-        return _look_route(kernel, thing)
-
-
-def addresses(kernel: RouteSocket, dev: str, version: int) -> list[Any]:
-    """The addresses of one family on a link, as interfaces."""
-    body = ifaddrmsg()
-    try:
-        body["family"], body["index"] = family(version), index(dev)
-    except OSError:
-        return []
-    return [
-        ip_interface(
-            f"{found.get_attr('IFA_LOCAL') or found.get_attr('IFA_ADDRESS')}/{found['prefixlen']}"
-        )
-        for found in kernel.dump(RTM_GETADDR, body)
-    ]
-
-
-def _look_route(kernel: RouteSocket, thing: Route) -> Route | None:
-    for found in main_table(kernel, thing.dst.version):
-        if found["dst_len"] != thing.dst.prefixlen or found["proto"] != RTPROT_BOOT:
-            continue
-        via = found.get_attr("RTA_GATEWAY")
-        if (found.get_attr("RTA_DST") or str(thing.dst.network_address)) == str(
-            thing.dst.network_address
+def _look_route(thing: Route, state: NamespaceState) -> Route | None:
+    for found in state.main_table(thing.dst.version):
+        if (
+            found.length == thing.dst.prefixlen
+            and found.protocol == RTPROT_BOOT
+            and found.dst == thing.dst.network_address.packed
         ):
-            return replace(
-                thing, via=ip_address(via) if via else None, dev=_name(found.get_attr("RTA_OIF"))
-            )
+            return replace(thing, via=found.via, dev=name_of(found.dev))
     return None
-
-
-def main_table(kernel: RouteSocket, version: int) -> Iterator[Any]:
-    """The routes of the main table, one family's."""
-    body = rtmsg()
-    body["family"], body["table"] = family(version), RT_TABLE_MAIN
-    for found in kernel.dump(RTM_GETROUTE, body):
-        if (found.get_attr("RTA_TABLE") or found["table"]) == RT_TABLE_MAIN:
-            yield found

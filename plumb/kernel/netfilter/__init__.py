@@ -1,6 +1,7 @@
 """The packet filter: writers of plumb's rules, readers of all rules.
 
 backends          the interface of a firewall writer, and which one this host uses
+iptables_nft      the writer for the nf_tables variant of iptables, by nfnetlink
 iptables_restore  the writer through iptables-restore, for the nf_tables variant and any other
 iptables_save     reads what iptables-save prints, and finds iptables' commands
 python_iptables   the writer through python-iptables, for the legacy tables

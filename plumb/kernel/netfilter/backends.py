@@ -36,12 +36,28 @@ def writer() -> Writer:
     """
     wanted = os.environ.get("PLUMB_IPTABLES", "") or variant()
     if wanted == "nf_tables":
-        from plumb.kernel.netfilter.iptables_restore import IptablesRestore
-
-        return IptablesRestore("")
+        return _nf_tables("")
     if wanted not in ("legacy", ""):
         raise Unsupported(f"PLUMB_IPTABLES is {wanted!r}", "it can be nf_tables or legacy")
     return _legacy()
+
+
+NATIVE_PORTS = (1, 8, 9)
+"""The first version of iptables that reads ports and marks in nf_tables' own expressions.
+
+An older one would not list the rules that plumb writes with them.
+"""
+
+
+def _nf_tables(flavour: str) -> Writer:
+    from plumb.kernel.netfilter.iptables_restore import IptablesRestore
+
+    restore = IptablesRestore(flavour)
+    if restore.version() < NATIVE_PORTS:
+        return restore
+    from plumb.kernel.netfilter.iptables_nft.writer import IptablesNft
+
+    return IptablesNft(restore)
 
 
 def _legacy() -> Writer:
@@ -51,9 +67,7 @@ def _legacy() -> Writer:
         return Xtables()
     except PlumbError as missing:
         if shutil.which("iptables-nft-restore", path=search_path()):
-            from plumb.kernel.netfilter.iptables_restore import IptablesRestore
-
-            return IptablesRestore("nft-")
+            return _nf_tables("nft-")
         raise Unsupported(
             f"no firewall to write to: {missing}",
             "install iptables (Debian: apt install iptables), "

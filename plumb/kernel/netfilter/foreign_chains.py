@@ -14,17 +14,15 @@ already: to read another would load it.
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from plumb.errors import PlumbError
-from plumb.kernel.net.links import main_table
+from plumb.kernel.net.namespace_state import NamespaceState, name_of
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.foreign_rules import Json, from_iptables, from_nft
 from plumb.kernel.netfilter.iptables_save import saved
 from plumb.kernel.netfilter.libnftables import JSON, TERSE, nft
-from plumb.kernel.netlink.rtnetlink import RouteSocket
 from plumb.model.foreign_firewall import FirewallRule, ForeignFirewall
 from plumb.things.iptables import FAMILIES
 
@@ -55,13 +53,12 @@ def backend(setting: str) -> str:
 
 def uplinks(version: int) -> frozenset[str]:
     """The links that the default routes of an address family lead through."""
-    with RouteSocket() as kernel:
-        routes = [route for route in main_table(kernel, version) if route["dst_len"] == 0]
-    return frozenset(
-        socket.if_indextoname(route.get_attr("RTA_OIF"))
-        for route in routes
-        if route.get_attr("RTA_OIF")
-    )
+    with NamespaceState() as state:
+        return frozenset(
+            name_of(route.dev)
+            for route in state.main_table(version)
+            if route.length == 0 and route.dev
+        )
 
 
 def _of_nft(backend: str) -> Iterator[ForeignFirewall]:

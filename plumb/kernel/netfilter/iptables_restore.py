@@ -43,6 +43,12 @@ class IptablesRestore:
             for family in Family
         }
 
+    def version(self) -> tuple[int, ...]:
+        """The version of iptables, (1, 8, 9); empty where it does not say."""
+        said = self._run([self._commands[Family.V4]["restore"], "--version"]).stdout
+        found = re.search(r"v(\d+)\.(\d+)\.(\d+)", said)
+        return tuple(map(int, found.groups())) if found else ()
+
     def take(self, steps: Sequence[Step], done: list[Step]) -> None:
         """Take the steps, a family at a time; the tables of one family go in one process."""
         for family in Family:

@@ -38,6 +38,7 @@ from plumb.kernel.netlink.uapi.linux_netlink import (
     NLMSG_ERROR,
     NLMSG_NOOP,
     SO_RCVBUFFORCE,
+    SO_SNDBUFFORCE,
     SOL_NETLINK,
 )
 
@@ -136,12 +137,39 @@ class Connection:
     def _bracketed(
         self, begin: Request, requests: Sequence[Request], end: Request
     ) -> list[NetlinkAck]:
-        """Send requests in one piece between two messages that are acknowledged only if refused."""
+        """Send requests in one piece between two messages; those that are refused answer.
+
+        The kernel works through the piece while it is sent, and answers refusals in their order.
+        So the last request alone asks for an acknowledgement: all that comes before it is a
+        refusal, of a request or of the edges.
+        """
         head = self._numbered(*begin)
-        first, body = self._sequence + 1, self._packed(requests)
+        first = self._sequence
+        body = b"".join(self._numbered(*each) for each in requests[:-1])
+        kind, flags, last = requests[-1]
+        body += self._numbered(kind, flags | NLM_F_ACK, last)
         awaited = range(first, self._sequence + 1)
-        self._socket.send(head + body + self._numbered(*end))
-        return self._acks(awaited, edges=(first - 1, self._sequence))
+        self._send_large(head + body + self._numbered(*end))
+        return self._refusals(awaited)
+
+    def _send_large(self, data: bytes) -> None:
+        """Send what may be longer than the socket's buffer (net.core.wmem_default)."""
+        if len(data) > self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, len(data) + 64)
+        self._socket.send(data)
+
+    def _refusals(self, awaited: range) -> list[NetlinkAck]:
+        """The refusals up to the last request's answer, or to one of the first edge."""
+        refused: list[NetlinkAck] = []
+        while True:
+            for kind, flags, sequence, payload in messages(self._receive()):
+                if kind != NLMSG_ERROR:
+                    self._unasked(kind, payload)
+                elif sequence in awaited:
+                    ack = acknowledgement(flags, payload)
+                    refused += [ack] if ack.errno else []
+                    if sequence in (awaited[0], awaited[-1]):
+                        return refused
 
     def _packed(self, requests: Sequence[Request]) -> bytes:
         return b"".join(
@@ -152,13 +180,8 @@ class Connection:
         self._sequence += 1
         return message(kind, flags, self._sequence, body)
 
-    def _acks(self, awaited: range, edges: Sequence[int] = ()) -> list[NetlinkAck]:
-        """The acknowledgements of the requests with these sequence numbers.
-
-        Raises:
-            OSError: what brackets them (its sequence numbers are the edges) is refused, and they
-            with it.
-        """
+    def _acks(self, awaited: range) -> list[NetlinkAck]:
+        """The acknowledgements of the requests with these sequence numbers."""
         got: dict[int, NetlinkAck] = {}
         while len(got) < len(awaited):
             for kind, flags, sequence, payload in messages(self._receive()):
@@ -166,8 +189,6 @@ class Connection:
                     self._unasked(kind, payload)
                 elif sequence in awaited:
                     got[sequence] = acknowledgement(flags, payload)
-                elif sequence in edges and (refusal := acknowledgement(flags, payload)).errno:
-                    raise refusal.error()
         return [got[sequence] for sequence in awaited]
 
     # -- what only reads ------------------------------------------------------

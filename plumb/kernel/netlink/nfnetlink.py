@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from plumb.kernel.netlink.codec import Request
+from plumb.kernel.netlink.codec import Request, attribute_be32
 from plumb.kernel.netlink.connection import Subscriber
 from plumb.kernel.netlink.uapi.linux_netfilter import (
     NFGENMSG,
     NFNETLINK_V0,
+    NFNL_BATCH_GENID,
     NFNL_MSG_BATCH_BEGIN,
     NFNL_MSG_BATCH_END,
     NFNL_SUBSYS_NFTABLES,
@@ -74,17 +75,24 @@ class Netfilter(Subscriber):
             if ack.errno:
                 raise ack.error()
 
-    def transact(self, requests: Sequence[Request]) -> None:
+    def transact(self, requests: Sequence[Request], generation: int = 0) -> None:
         """Send requests to nf_tables as one transaction.
 
+        Args:
+            requests: in their order.
+            generation: the number that the ruleset must still have (NFT_MSG_GETGEN), 0 for any.
+
         Raises:
-            OSError: one was refused, so none was carried out.
+            OSError: one was refused, so none was carried out; ERESTART: the ruleset has another
+            number.
         """
-        begin = Request(NFNL_MSG_BATCH_BEGIN, 0, EDGE)
+        if not requests:
+            return
+        known = attribute_be32(NFNL_BATCH_GENID, generation) if generation else b""
+        begin = Request(NFNL_MSG_BATCH_BEGIN, 0, EDGE + known)
         end = Request(NFNL_MSG_BATCH_END, 0, EDGE)
-        for ack in self._bracketed(begin, requests, end):
-            if ack.errno:
-                raise ack.error()
+        for refusal in self._bracketed(begin, requests, end):
+            raise refusal.error()
 
     def reports(self) -> list[NfMessage]:
         """Return what came unasked since the last call, without waiting."""

@@ -17,6 +17,7 @@ from plumb import Host, StepFailed, Unsupported
 from plumb.engine.rule_order import chains
 from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.netfilter import backends, iptables_save
+from plumb.kernel.netfilter.iptables_nft.writer import IptablesNft
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from plumb.kernel.netfilter.python_iptables import Xtables
 from plumb.kernel.system import System
@@ -28,7 +29,8 @@ from tests.cases import CASES
 from tests.labs import INTERNET, INTERNET6, Lab, sh
 
 WRITERS: dict[str, Callable[[], Writer]] = {
-    "nf_tables": lambda: IptablesRestore("nft-"),
+    "nf_tables": lambda: IptablesNft(IptablesRestore("nft-")),
+    "nf_tables by restore": lambda: IptablesRestore("nft-"),
     "legacy by restore": lambda: IptablesRestore("legacy-"),
     "legacy": Xtables,
 }
@@ -178,7 +180,7 @@ def test_a_kernel_without_legacy_tables_gets_the_other_path(
     monkeypatch.setenv("PLUMB_IPTABLES", "legacy")
     backends.writer.cache_clear()
     try:
-        assert backends.writer().name == "iptables-nft-restore"
+        assert backends.writer().name == "iptables-nft"
         backends.writer.cache_clear()
         monkeypatch.setattr(backends, "search_path", lambda: "/nonexistent")
         with pytest.raises(Unsupported, match="no firewall to write to: this kernel has no legacy"):

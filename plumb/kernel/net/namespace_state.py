@@ -1,0 +1,287 @@
+"""Links, addresses and routes of one namespace, read by rtnetlink as they are asked for.
+
+A few links are asked for one by one, by their names. For many, one dump of all costs less: the
+kernel walks its list once, and plumb takes the few attributes that it needs out of the bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address, ip_interface
+from typing import Self
+
+from plumb.address import IPAddress, IPInterface, family
+from plumb.kernel.netlink.codec import attribute, attributes, number, text
+from plumb.kernel.netlink.connection import Connection
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
+from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFA_ADDRESS,
+    IFA_LOCAL,
+    IFADDRMSG,
+    IFF_UP,
+    IFINFOMSG,
+    IFLA_ADDRESS,
+    IFLA_BRPORT_MODE,
+    IFLA_IFNAME,
+    IFLA_INFO_DATA,
+    IFLA_INFO_KIND,
+    IFLA_INFO_SLAVE_DATA,
+    IFLA_INFO_SLAVE_KIND,
+    IFLA_LINK,
+    IFLA_LINK_NETNSID,
+    IFLA_LINKINFO,
+    IFLA_MASTER,
+    IFLA_MTU,
+    IPVLAN_MODE_L2,
+    IPVLAN_MODE_L3,
+    IPVLAN_MODE_L3S,
+    MACVLAN_MODE_BRIDGE,
+    MACVLAN_MODE_PASSTHRU,
+    MACVLAN_MODE_PRIVATE,
+    MACVLAN_MODE_VEPA,
+    RT_TABLE_MAIN,
+    RTA_DST,
+    RTA_GATEWAY,
+    RTA_OIF,
+    RTA_TABLE,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    RTMSG,
+)
+
+MODES = {
+    "macvlan": {
+        MACVLAN_MODE_PRIVATE: "private",
+        MACVLAN_MODE_VEPA: "vepa",
+        MACVLAN_MODE_BRIDGE: "bridge",
+        MACVLAN_MODE_PASSTHRU: "passthru",
+    },
+    "ipvlan": {IPVLAN_MODE_L2: "l2", IPVLAN_MODE_L3: "l3", IPVLAN_MODE_L3S: "l3s"},
+}
+"""The kernel's number of a link's mode, by kind of link, as iproute2 names it."""
+NOT_THERE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.ENETUNREACH})
+"""How the kernel says that there is no such object."""
+FEW = 8
+"""Links that are asked for by name; for more, all are dumped."""
+
+
+@dataclass(frozen=True)
+class LinkReply:
+    """A link's message: struct ifinfomsg's index and flags, and its attributes."""
+
+    index: int
+    flags: int
+    attributes: dict[int, bytes]
+
+    @classmethod
+    def read(cls, payload: bytes) -> LinkReply:
+        """Read what follows a message's header."""
+        _, _, index, flags, _ = IFINFOMSG.unpack_from(payload)
+        return cls(index, flags, attributes(payload, IFINFOMSG.size))
+
+    @property
+    def name(self) -> str:
+        """Name (IFLA_IFNAME)."""
+        return text(self.attributes[IFLA_IFNAME])
+
+    @property
+    def up(self) -> bool:
+        """True if the link is administratively up."""
+        return bool(self.flags & IFF_UP)
+
+    @property
+    def mac(self) -> str:
+        """Address, six bytes in hexadecimal with colons."""
+        return self.attributes.get(IFLA_ADDRESS, b"").hex(":")
+
+    @property
+    def mtu(self) -> int:
+        """MTU, bytes."""
+        return number(self.attributes.get(IFLA_MTU, b""))
+
+    @property
+    def parent(self) -> int:
+        """Index of the link below, or of a veth's peer, there (IFLA_LINK)."""
+        return number(self.attributes.get(IFLA_LINK, b""))
+
+    @property
+    def peer_nsid(self) -> int | None:
+        """The nsid of that other link's namespace, None where it is in this one."""
+        nsid = self.attributes.get(IFLA_LINK_NETNSID)
+        return None if nsid is None else number(nsid)
+
+    @property
+    def master_index(self) -> int:
+        """Index of the bridge that the link is a port of, 0 for none."""
+        return number(self.attributes.get(IFLA_MASTER, b""))
+
+    @property
+    def master(self) -> str:
+        """Name of that bridge, empty for none."""
+        return name_of(self.master_index)
+
+    @cached_property
+    def _about(self) -> dict[int, bytes]:
+        return attributes(self.attributes.get(IFLA_LINKINFO, b""))
+
+    @property
+    def kind(self) -> str:
+        """Kind of link, "bridge", "veth"; empty for hardware."""
+        return text(self._about.get(IFLA_INFO_KIND, b""))
+
+    def own(self, kind: int) -> int:
+        """Number of an attribute that only links of this kind have (IFLA_INFO_DATA); 0 for none."""
+        return number(attributes(self._about.get(IFLA_INFO_DATA, b"")).get(kind, b""))
+
+    @property
+    def is_bridge_port(self) -> bool:
+        """True if the link is a port of a bridge."""
+        return self._about.get(IFLA_INFO_SLAVE_KIND, b"").startswith(b"bridge")
+
+    @property
+    def port(self) -> dict[int, bytes]:
+        """Attributes of the link as a port (IFLA_BRPORT_…)."""
+        return attributes(self._about.get(IFLA_INFO_SLAVE_DATA, b""))
+
+    @property
+    def hairpin(self) -> bool:
+        """True if a bridge sends a frame back by the port that it came from."""
+        return bool(number(self.port.get(IFLA_BRPORT_MODE, b"")))
+
+
+@dataclass(frozen=True)
+class RouteReply:
+    """A route of the main table.
+
+    Attributes:
+        dst: the destination's address in network byte order, all zeros for a default route.
+        length: of the destination's prefix, bits.
+        via: the router, None for a destination on the link; dev: the link's index.
+        protocol: who made it (RTPROT_…); scope: how far the destination is (RT_SCOPE_…).
+    """
+
+    dst: bytes
+    length: int
+    via: IPAddress | None
+    dev: int
+    protocol: int
+    scope: int
+
+
+class NamespaceState:
+    """A connection to the namespace that the calling thread is in, and what was read of it.
+
+    Args:
+        links: how many links will be asked for.
+        addresses: how many addresses will be.
+    """
+
+    def __init__(self, links: int = 1, addresses: int = 1) -> None:
+        self._connection = Connection(NETLINK_ROUTE, strict=True)
+        self._many_links, self._many_addresses = links > FEW, addresses > FEW
+        self._addresses: dict[int, dict[int, list[IPInterface]]] = {}
+        self._routes: dict[int, list[RouteReply]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def link(self, name: str) -> LinkReply | None:
+        """Read a link; None where there is none of that name."""
+        if self._many_links:
+            return self._links.get(name)
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(IFLA_IFNAME, name)
+        try:
+            return LinkReply.read(self._connection.get(RTM_GETLINK, body))
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return None
+            raise
+
+    @cached_property
+    def _links(self) -> dict[str, LinkReply]:
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        found = map(LinkReply.read, self._connection.dump(RTM_GETLINK, body))
+        return {link.name: link for link in found}
+
+    def addresses(self, dev: str, version: int) -> list[IPInterface]:
+        """The addresses of one family on a link; none where there is no such link."""
+        try:
+            index = socket.if_nametoindex(dev)
+        except OSError:
+            return []
+        if not self._many_addresses:
+            return [ip for _, ip in self._dump_addresses(version, index)]
+        if version not in self._addresses:
+            by_link = self._addresses.setdefault(version, {})
+            for link, ip in self._dump_addresses(version, 0):
+                by_link.setdefault(link, []).append(ip)
+        return self._addresses[version].get(index, [])
+
+    def _dump_addresses(self, version: int, index: int) -> Iterator[tuple[int, IPInterface]]:
+        body = IFADDRMSG.pack(family(version), 0, 0, 0, index)
+        for payload in self._dump(RTM_GETADDR, body):
+            _, prefix, _, _, link = IFADDRMSG.unpack_from(payload)
+            found = attributes(payload, IFADDRMSG.size)
+            packed = found.get(IFA_LOCAL) or found[IFA_ADDRESS]  # the latter without a peer
+            yield link, ip_interface((packed, prefix))
+
+    def main_table(self, version: int) -> list[RouteReply]:
+        """The routes of the main table, one family's."""
+        if version not in self._routes:
+            body = RTMSG.pack(family(version), 0, 0, 0, RT_TABLE_MAIN, 0, 0, 0, 0)
+            replies = map(_route, self._dump(RTM_GETROUTE, body))
+            self._routes[version] = [reply for reply in replies if reply is not None]
+        return self._routes[version]
+
+    def is_connected(self, dev: str, ip: IPInterface) -> bool:
+        """Tell whether the kernel's route to an address's subnet is there.
+
+        An address of a prefix of its own has none, and no link that is down has any.
+        """
+        link = self.link(dev)
+        if link is None or not link.up or ip.network.num_addresses == 1:
+            return True
+        wanted = (ip.network.network_address.packed, ip.network.prefixlen, link.index)
+        routes = self.main_table(ip.version)
+        return any((route.dst, route.length, route.dev) == wanted for route in routes)
+
+    def _dump(self, kind: int, body: bytes) -> list[bytes]:
+        try:
+            return self._connection.dump(kind, body)
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return []
+            raise
+
+
+def _route(payload: bytes) -> RouteReply | None:
+    """A route, None for one of another table."""
+    version, length, _, _, table, protocol, scope, _, _ = RTMSG.unpack_from(payload)
+    found = attributes(payload, RTMSG.size)
+    if (number(found.get(RTA_TABLE, b"")) or table) != RT_TABLE_MAIN:
+        return None
+    via = found.get(RTA_GATEWAY)
+    return RouteReply(
+        found.get(RTA_DST, bytes(4 if version == socket.AF_INET else 16)),
+        length,
+        ip_address(via) if via else None,
+        number(found.get(RTA_OIF, b"")),
+        protocol,
+        scope,
+    )
+
+
+def name_of(index: int) -> str:
+    """A link's name by its index, empty where there is none."""
+    try:
+        return socket.if_indextoname(index) if index else ""
+    except OSError:
+        return ""

@@ -1,0 +1,385 @@
+"""Iptables' words as nf_tables expressions, byte for byte as iptables-nft makes them.
+
+iptables-nft (1.8.9) has native expressions for addresses, links, protocols, ports and marks, in
+this order whatever the order of the words: input link, output link, protocol, source, destination,
+the matches as they stand, a counter, the verdict. Its other matches and targets are the extensions
+of ip_tables, a struct each, which the kernel runs by nft_compat.
+
+The kernel dumps a rule's expressions with their attributes in an order of its own. plumb writes
+them in that order, so that a rule that it wrote and the same rule in a dump are the same bytes.
+
+The vocabulary is closed: `encode` refuses a rule with any other word, and iptables-restore, which
+knows them all, writes it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+from plumb.address import IPAddress
+from plumb.kernel.netlink.codec import attribute, attribute_be32
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NF_ACCEPT,
+    NF_DROP,
+    NFT_CMP_EQ,
+    NFT_CMP_NEQ,
+    NFT_JUMP,
+    NFT_META_IIFNAME,
+    NFT_META_L4PROTO,
+    NFT_META_MARK,
+    NFT_META_OIFNAME,
+    NFT_PAYLOAD_NETWORK_HEADER,
+    NFT_PAYLOAD_TRANSPORT_HEADER,
+    NFT_REG_1,
+    NFT_REG_VERDICT,
+    NFT_RETURN,
+    NFTA_BITWISE_DREG,
+    NFTA_BITWISE_LEN,
+    NFTA_BITWISE_MASK,
+    NFTA_BITWISE_OP,
+    NFTA_BITWISE_SREG,
+    NFTA_BITWISE_XOR,
+    NFTA_CMP_DATA,
+    NFTA_CMP_OP,
+    NFTA_CMP_SREG,
+    NFTA_COUNTER_BYTES,
+    NFTA_COUNTER_PACKETS,
+    NFTA_DATA_VALUE,
+    NFTA_DATA_VERDICT,
+    NFTA_EXPR_DATA,
+    NFTA_EXPR_NAME,
+    NFTA_IMMEDIATE_DATA,
+    NFTA_IMMEDIATE_DREG,
+    NFTA_LIST_ELEM,
+    NFTA_MATCH_INFO,
+    NFTA_MATCH_NAME,
+    NFTA_MATCH_REV,
+    NFTA_META_DREG,
+    NFTA_META_KEY,
+    NFTA_PAYLOAD_BASE,
+    NFTA_PAYLOAD_DREG,
+    NFTA_PAYLOAD_LEN,
+    NFTA_PAYLOAD_OFFSET,
+    NFTA_VERDICT_CHAIN,
+    NFTA_VERDICT_CODE,
+)
+from plumb.things.iptables import Family, Rule
+
+PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "sctp": 132}
+OFFSETS = {("-s", 4): 12, ("-d", 4): 16, ("-s", 6): 8, ("-d", 6): 24}
+"""Where the IP header has an address (RFC 791, RFC 8200)."""
+VERDICTS = {"ACCEPT": NF_ACCEPT, "DROP": NF_DROP, "RETURN": NFT_RETURN}
+PORTS = {"--sport": 0, "--dport": 2}
+"""Where a header of TCP, UDP or SCTP has a port."""
+
+
+remembered = lru_cache(maxsize=4096)
+"""Encoded parts: most rules differ from others by one word."""
+
+
+class NotInVocabulary(ValueError):
+    """A rule has a word that only iptables itself can translate."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A rule's words, taken apart.
+
+    Attributes:
+        tests: by option -i, -o, -p, -s, -d: whether it is negated, and its value.
+        matches: by name, the options of each `-m NAME`.
+        target: the words behind -j.
+    """
+
+    tests: dict[str, tuple[bool, str]] = field(default_factory=dict)
+    matches: dict[str, list[str]] = field(default_factory=dict)
+    target: tuple[str, ...] = ()
+
+
+def read(words: Sequence[str]) -> Words:
+    """Take a rule's words apart.
+
+    Raises:
+        NotInVocabulary: the words stand in an order that iptables does not print.
+    """
+    found = Words()
+    at = 0
+    while at < len(words):
+        negated = words[at] == "!"
+        option, *value = words[at + negated : at + negated + 2]
+        at += negated + 2
+        if option == "-j" and not negated:
+            return Words(found.tests, found.matches, (*value, *words[at:]))
+        if option == "-m" and value and not negated:
+            options = found.matches.setdefault(value[0], [])
+            while at < len(words) and words[at] not in ("-m", "-j"):
+                options.append(words[at])
+                at += 1
+        elif option in ("-i", "-o", "-p", "-s", "-d") and value and not found.matches:
+            found.tests[option] = (negated, value[0])
+        else:
+            break
+    raise NotInVocabulary(" ".join(words))
+
+
+class Encoded(NamedTuple):
+    """A rule as nf_tables has it.
+
+    Attributes:
+        expressions: the value of NFTA_RULE_EXPRESSIONS, the counter at zero.
+        protocol: the number of the protocol that the rule names (-p), 0 for none. The kernel wants
+        it beside extensions that are for one protocol (NFTA_RULE_COMPAT).
+    """
+
+    expressions: bytes
+    protocol: int
+
+
+def encode(rule: Rule) -> Encoded:
+    """Translate a rule as iptables-nft does.
+
+    Raises:
+        NotInVocabulary: iptables has to translate this rule.
+    """
+    if '"' in rule.spec or "'" in rule.spec:
+        raise NotInVocabulary(rule.spec)
+    words = read(rule.spec.split())
+    version = 4 if rule.family is Family.V4 else 6
+    _, protocol = words.tests.get("-p", (False, ""))
+    try:
+        return Encoded(b"".join(_expressions(words, version)), PROTOCOLS.get(protocol, 0))
+    except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
+        raise NotInVocabulary(rule.spec) from error
+
+
+def _expressions(words: Words, version: int) -> Iterator[bytes]:
+    for option, key in (("-i", NFT_META_IIFNAME), ("-o", NFT_META_OIFNAME)):
+        if option in words.tests:
+            yield _link(key, *words.tests[option])
+    if "-p" in words.tests:
+        yield _protocol(*words.tests["-p"])
+    for option in ("-s", "-d"):
+        if option in words.tests:
+            yield _address(OFFSETS[option, version], *words.tests[option])
+    for name, options in words.matches.items():
+        yield _match(name, *options)
+    yield COUNTER
+    yield _target(words.target, version)
+
+
+# -- native expressions -------------------------------------------------------
+
+
+def _expression(name: str, *parts: bytes) -> bytes:
+    data = attribute(NFTA_EXPR_DATA, b"".join(parts))
+    return attribute(NFTA_LIST_ELEM, attribute(NFTA_EXPR_NAME, name) + data)
+
+
+def _meta(key: int) -> bytes:
+    return _expression(
+        "meta", attribute_be32(NFTA_META_KEY, key), attribute_be32(NFTA_META_DREG, NFT_REG_1)
+    )
+
+
+def _payload(base: int, offset: int, length: int) -> bytes:
+    return _expression(
+        "payload",
+        attribute_be32(NFTA_PAYLOAD_DREG, NFT_REG_1),
+        attribute_be32(NFTA_PAYLOAD_BASE, base),
+        attribute_be32(NFTA_PAYLOAD_OFFSET, offset),
+        attribute_be32(NFTA_PAYLOAD_LEN, length),
+    )
+
+
+def _compare(value: bytes, negated: bool = False) -> bytes:
+    return _expression(
+        "cmp",
+        attribute_be32(NFTA_CMP_SREG, NFT_REG_1),
+        attribute_be32(NFTA_CMP_OP, NFT_CMP_NEQ if negated else NFT_CMP_EQ),
+        attribute(NFTA_CMP_DATA, attribute(NFTA_DATA_VALUE, value)),
+    )
+
+
+def _masked(mask: bytes) -> bytes:
+    return _expression(
+        "bitwise",
+        attribute_be32(NFTA_BITWISE_SREG, NFT_REG_1),
+        attribute_be32(NFTA_BITWISE_DREG, NFT_REG_1),
+        attribute_be32(NFTA_BITWISE_LEN, len(mask)),
+        attribute_be32(NFTA_BITWISE_OP, 0),
+        attribute(NFTA_BITWISE_MASK, attribute(NFTA_DATA_VALUE, mask)),
+        attribute(NFTA_BITWISE_XOR, attribute(NFTA_DATA_VALUE, bytes(len(mask)))),
+    )
+
+
+COUNTER = _expression(
+    "counter", attribute(NFTA_COUNTER_BYTES, bytes(8)), attribute(NFTA_COUNTER_PACKETS, bytes(8))
+)
+
+
+@remembered
+def _link(key: int, negated: bool, name: str) -> bytes:
+    if name.endswith("+") or len(name) >= IFNAMSIZ:
+        raise NotInVocabulary(name)
+    return _meta(key) + _compare(name.encode() + b"\0", negated)
+
+
+@remembered
+def _protocol(negated: bool, name: str) -> bytes:
+    return _meta(NFT_META_L4PROTO) + _compare(bytes([PROTOCOLS[name]]), negated)
+
+
+@remembered
+def _address(offset: int, negated: bool, written: str) -> bytes:
+    """Compare an address: its first bytes where the prefix is whole bytes, else under a mask."""
+    prefix = ip_network(written)
+    packed, length = prefix.network_address.packed, prefix.prefixlen
+    whole = length % 8 == 0
+    size = length // 8 if whole else len(packed)
+    if not size:
+        raise NotInVocabulary(written)
+    mask = b"" if whole else _masked(prefix.netmask.packed)
+    loaded = _payload(NFT_PAYLOAD_NETWORK_HEADER, offset, size)
+    return loaded + mask + _compare(packed[:size], negated)
+
+
+# -- matches ------------------------------------------------------------------
+
+
+def _extension(kind: str, name: str, revision: int, info: bytes) -> bytes:
+    """A match or a target of ip_tables; its struct is padded as XT_ALIGN does, to eight bytes."""
+    return _expression(
+        kind,
+        attribute(NFTA_MATCH_NAME, name),
+        attribute_be32(NFTA_MATCH_REV, revision),
+        attribute(NFTA_MATCH_INFO, info + bytes(-len(info) % 8)),
+    )
+
+
+def _ports(option: str, port: str) -> bytes:
+    """`-m tcp` and `-m udp`."""
+    number = struct.pack(">H", int(port))
+    return _payload(NFT_PAYLOAD_TRANSPORT_HEADER, PORTS[option], 2) + _compare(number)
+
+
+def _addrtype(option: str, kind: str) -> bytes:
+    """`-m addrtype`, struct xt_addrtype_info_v1: bits of both ends' types, flags."""
+    if kind != "LOCAL":
+        raise NotInVocabulary(kind)
+    bits = {"--src-type": (XT_ADDRTYPE_LOCAL, 0), "--dst-type": (0, XT_ADDRTYPE_LOCAL)}[option]
+    return _extension("match", "addrtype", 1, struct.pack("=HHI", *bits, 0))
+
+
+def _conntrack(*options: str) -> bytes:
+    """`-m conntrack`, struct xt_conntrack_mtinfo3: its state alone counts."""
+    if options != ("--ctstate", "RELATED,ESTABLISHED"):
+        raise NotInVocabulary(" ".join(options))
+    state = struct.pack("=HHHH", XT_CONNTRACK_STATE, 0, XT_CONNTRACK_RELATED_ESTABLISHED, 0)
+    return _extension("match", "conntrack", 3, bytes(146) + state + bytes(8))
+
+
+def _mark(option: str, written: str) -> bytes:
+    """`--mark VALUE/MASK`."""
+    if option != "--mark":
+        raise NotInVocabulary(option)
+    value, _, mask = written.partition("/")
+    masked = _masked(struct.pack("=I", int(mask, 16))) if mask else b""
+    return _meta(NFT_META_MARK) + masked + _compare(struct.pack("=I", int(value, 16)))
+
+
+def _sctp(option: str, port: str) -> bytes:
+    """`-m sctp`, struct xt_sctp_info.
+
+    Two ranges of ports, 256 bits of chunk types, four chunk flags, what of it counts, what is
+    negated.
+    """
+    flag = {"--sport": XT_SCTP_SRC_PORTS, "--dport": XT_SCTP_DEST_PORTS}[option]
+    ports = [int(port)] * 2
+    ranges = (*ports, 0, 0) if flag == XT_SCTP_DEST_PORTS else (0, 0, *ports)
+    info = struct.pack("=4H256xI", *ranges, 0) + b"\xff\0\0" * 4 + struct.pack("=iII", 0, flag, 0)
+    return _extension("match", "sctp", 0, info)
+
+
+IFNAMSIZ = 16
+XT_ADDRTYPE_LOCAL = 1 << 2
+XT_CONNTRACK_STATE, XT_CONNTRACK_RELATED_ESTABLISHED = 1 << 0, 1 << 2 | 1 << 1
+XT_SCTP_SRC_PORTS, XT_SCTP_DEST_PORTS = 1 << 0, 1 << 1
+MATCHES: dict[str, Callable[..., bytes]] = {
+    "tcp": _ports,
+    "udp": _ports,
+    "sctp": _sctp,
+    "addrtype": _addrtype,
+    "conntrack": _conntrack,
+    "mark": _mark,
+}
+
+
+@remembered
+def _match(name: str, *options: str) -> bytes:
+    return MATCHES[name](*options)
+
+
+# -- verdicts and targets -----------------------------------------------------
+
+
+@remembered
+def _target(words: tuple[str, ...], version: int) -> bytes:
+    match words:
+        case (("ACCEPT" | "DROP" | "RETURN") as name,):
+            return _verdict(VERDICTS[name])
+        case ("MASQUERADE",):
+            return _nat("MASQUERADE", 0, version, None, 0)
+        case ("SNAT", "--to-source", to):
+            return _nat("SNAT", 0 if version == 4 else 1, version, *_destination(to))
+        case ("DNAT", "--to-destination", to):
+            address, port = _destination(to)
+            return _extension("target", "DNAT", 2, _range(address, port, 6) + bytes(2))
+        case (chain,):  # or an extension without options: the kernel has no such chain then
+            return _verdict(NFT_JUMP, chain)
+    raise NotInVocabulary(" ".join(words))
+
+
+def _verdict(code: int, chain: str = "") -> bytes:
+    parts = attribute(NFTA_VERDICT_CODE, struct.pack(">i", code))
+    if chain:
+        parts += attribute(NFTA_VERDICT_CHAIN, chain)
+    return _expression(
+        "immediate",
+        attribute_be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT),
+        attribute(NFTA_IMMEDIATE_DATA, attribute(NFTA_DATA_VERDICT, parts)),
+    )
+
+
+def _destination(written: str) -> tuple[IPAddress | None, int]:
+    """Read "10.0.0.2:80", "[fd00::2]:80", "fd00::2", ":53"."""
+    if written.startswith(":") and not written.startswith("::"):
+        return None, int(written[1:])
+    if written.startswith("["):
+        host, _, port = written[1:].partition("]:")
+        return ip_address(host), int(port)
+    if written.count(":") == 1:
+        host, _, port = written.partition(":")
+        return ip_address(host), int(port)
+    return ip_address(written), 0
+
+
+def _nat(name: str, revision: int, version: int, address: IPAddress | None, port: int) -> bytes:
+    """A target with struct nf_nat_range (IPv6), or one such range of IPv4 behind their count."""
+    count = struct.pack("=I", 1) if version == 4 else b""
+    return _extension("target", name, revision, count + _range(address, port, version))
+
+
+def _range(address: IPAddress | None, port: int, version: int) -> bytes:
+    """Flags, lowest and highest address, lowest and highest port."""
+    flags = (NF_NAT_RANGE_MAP_IPS if address else 0) | (NF_NAT_RANGE_PROTO_SPECIFIED if port else 0)
+    room = 4 if version == 4 else 16
+    packed = (address.packed if address else b"").ljust(room, b"\0")
+    return struct.pack("=I", flags) + packed * 2 + struct.pack(">HH", port, port)
+
+
+NF_NAT_RANGE_MAP_IPS, NF_NAT_RANGE_PROTO_SPECIFIED = 1 << 0, 1 << 1

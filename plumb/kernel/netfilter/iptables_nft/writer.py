@@ -1,0 +1,208 @@
+"""The writer through nfnetlink: all steps of a namespace in one transaction, without a process.
+
+What the kernel refuses, or this vocabulary lacks, iptables-restore is given instead, in whole: a
+transaction that was refused has changed nothing. So an error is iptables' own, in its words.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from plumb.kernel.netfilter.iptables_nft import tables
+from plumb.kernel.netfilter.iptables_nft.encode import NotInVocabulary, encode
+from plumb.kernel.netfilter.iptables_nft.tables import ListedRule, Listing
+from plumb.kernel.netfilter.iptables_restore import IptablesRestore
+from plumb.kernel.netlink.codec import Request
+from plumb.kernel.netlink.nfnetlink import Netfilter
+from plumb.plan import Step
+from plumb.things import Key, Thing
+from plumb.things.iptables import BUILT_IN, Chain, Family, Policy, Rule
+
+ATTEMPTS = 8
+"""How often a transaction is composed anew because somebody else changed the rules meanwhile."""
+FEW_CHAINS = 3
+"""Chains of one table that are dumped one by one; for more, the whole table is."""
+
+
+class IptablesNft:
+    """Writes and reads the nf_tables variant of iptables.
+
+    Args:
+        restore: the writer for what this one cannot write or read.
+    """
+
+    def __init__(self, restore: IptablesRestore) -> None:
+        self.name = "iptables-nft"
+        self._restore = restore
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take all steps, or none."""
+        try:
+            self._transact(steps)
+        except (NotInVocabulary, KeyError, OSError):
+            self._restore.take(steps, done)
+        else:
+            done += steps
+
+    def _transact(self, steps: Sequence[Step]) -> None:
+        with Netfilter() as netfilter:
+            for attempt in range(ATTEMPTS):
+                listing = Listing(netfilter)
+                generation = listing.generation()
+                try:
+                    netfilter.transact(list(_Transaction(listing).requests(steps)), generation)
+                except OSError as error:
+                    if error.errno != errno.ERESTART or attempt == ATTEMPTS - 1:
+                        raise
+                else:
+                    return
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """Read things, each as it is now.
+
+        A dump has a rule's expressions and not its words. One that plumb knows by its expressions
+        is there; one that is not among them, in a chain that has others too, may be there as
+        another version of iptables wrote it: iptables-save tells.
+        """
+        found: dict[Key, Thing | None] = {}
+        try:
+            with Netfilter() as netfilter:
+                unsure = _look(things, Listing(netfilter), found)
+        except OSError:
+            unsure = list(things)
+        if unsure:
+            keys = [thing.key for thing in unsure]
+            found.update(zip(keys, self._restore.look(unsure), strict=True))
+        return [found[thing.key] for thing in things]
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """The present ones of these rules of one chain, in the chain's order."""
+        wanted = [rule for rule in rules if isinstance(rule, Rule)]
+        if not wanted:
+            return []
+        where = wanted[0].family, wanted[0].table, wanted[0].chain
+        try:
+            with Netfilter() as netfilter:
+                there, strangers = _present(wanted, Listing(netfilter).rules(*where))
+        except OSError:
+            return self._restore.order(rules)
+        if strangers and len(there) < len(wanted):
+            return self._restore.order(rules)
+        return list(there)
+
+
+# -- reading ------------------------------------------------------------------
+
+
+def _look(things: Sequence[Thing], listing: Listing, found: dict[Key, Thing | None]) -> list[Thing]:
+    """Note in `found` how things are; those for which iptables-save has to be read are returned."""
+    chains: dict[tuple[Family, str, str], list[Rule]] = {}
+    for thing in things:
+        match thing:
+            case Chain(family=family, table=table, name=name):
+                found[thing.key] = thing if (table, name) in listing.chains(family) else None
+            case Policy(family=family, table=table, chain=chain):
+                now = listing.chains(family).get((table, chain), "ACCEPT")
+                found[thing.key] = replace(thing, verdict=now)
+            case Rule(family=family, table=table, chain=chain):
+                chains.setdefault((family, table, chain), []).append(thing)
+    for (family, table), count in Counter(where[:2] for where in chains).items():
+        if count > FEW_CHAINS:
+            listing.read_table(family, table)
+    unsure: list[Thing] = []
+    for where, rules in chains.items():
+        there, strangers = _present(rules, listing.rules(*where))
+        missing = [rule for rule in rules if rule not in there]
+        found.update({rule.key: rule for rule in there})
+        if strangers:
+            unsure += missing
+        else:
+            found.update(dict.fromkeys((rule.key for rule in missing), None))
+    return unsure
+
+
+def _present(rules: Sequence[Rule], listed: Sequence[ListedRule]) -> tuple[dict[Rule, None], bool]:
+    """The chain's rules that are there, in its order; and whether it has others."""
+    known: dict[bytes, Rule] = {}
+    for rule in rules:
+        with suppress(NotInVocabulary):
+            known[encode(rule).expressions] = rule
+    there = dict.fromkeys(known[each.expressions] for each in listed if each.expressions in known)
+    return there, any(each.expressions not in known for each in listed)
+
+
+# -- writing ------------------------------------------------------------------
+
+
+class _Transaction:
+    """Steps as messages, composed against what is there.
+
+    Args:
+        listing: chains and rules before the transaction.
+    """
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._made: set[tuple[str, ...]] = set()
+        self._taken: set[tuple[Family, str, int]] = set()  # a handle is a table's own
+
+    def requests(self, steps: Iterable[Step]) -> Iterator[Request]:
+        """Yield the messages in the order of the steps.
+
+        Raises:
+            NotInVocabulary: iptables has to take one of the steps.
+        """
+        for step in steps:
+            thing = step.thing
+            match thing:
+                case Chain():
+                    yield from self._chain(thing, adding=step.after is not None)
+                case Rule() if step.after is None:
+                    yield tables.drop_rule(thing, self._handle(thing))
+                case Rule():
+                    yield from self._table(thing.family, thing.table, thing.chain)
+                    yield tables.new_rule(thing)
+                case Policy():
+                    yield from self._table(thing.family, thing.table, thing.chain)
+                    yield tables.set_policy(thing)
+
+    def _chain(self, chain: Chain, *, adding: bool) -> Iterator[Request]:
+        if adding and not self._stays(chain, adding=True):
+            yield from self._table(chain.family, chain.table)
+            yield tables.new_chain(chain)
+        if not adding and not self._stays(chain, adding=False):
+            yield from tables.drop_chain(chain)
+
+    def _stays(self, chain: Chain, *, adding: bool) -> bool:
+        """Tell of a user's chain: it is not made twice, and not deleted while it has rules."""
+        where = (chain.table, chain.name)
+        if not chain.users or where not in self._listing.chains(chain.family):
+            return False
+        return adding or bool(self._listing.rules(chain.family, *where))
+
+    def _table(self, family: Family, table: str, chain: str = "") -> Iterator[Request]:
+        """Make a table, and a built-in chain of it, before the first thing that needs them."""
+        if (family, table) not in self._made:
+            self._made.add((family, table))
+            yield tables.new_table(family, table)
+        if chain in BUILT_IN and (family, table, chain) not in self._made:
+            self._made.add((family, table, chain))
+            yield tables.new_built_in(family, table, chain)
+
+    def _handle(self, rule: Rule) -> int:
+        """The handle of the first such rule that has not been deleted yet.
+
+        Raises:
+            NotInVocabulary: there is none by these expressions.
+        """
+        wanted = encode(rule).expressions
+        for each in self._listing.rules(rule.family, rule.table, rule.chain):
+            which = (rule.family, rule.table, each.handle)
+            if each.expressions == wanted and which not in self._taken:
+                self._taken.add(which)
+                return each.handle
+        raise NotInVocabulary(rule.spec)
