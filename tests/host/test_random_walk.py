@@ -1,0 +1,213 @@
+"""A random walk: verbs, foreign hands, kills, a full disk and reboots, over one root.
+
+Whatever has happened: after `plumb repair`, `check` is silent and every promise holds; after
+`plumb reset --force`, the host is bare.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from plumb.kernel.netns import namespaces
+from tests import labs, sampling
+from tests.host.trial_hosts import (
+    MARK,
+    end_all,
+    fork_plumb,
+    host,
+    marked,
+    output_of,
+    plumb,
+    tried,
+    wait_until,
+)
+from tests.labs import Lab, sh
+
+NETWORKS, CONTAINERS = ("n0", "n1", "n2"), ("c0", "c1", "c2", "c3")
+QUICK = ("-o", "com.docker.network.advertise_addr_ms=100")
+KINDS: tuple[tuple[str, ...], ...] = ((), ("--internal",), ("--ipv6",))
+PORTS: tuple[tuple[str, ...], ...] = ((), ("-p", "8080:80"), ("-p", "8443:443", "-p", "53/udp"))
+COMMANDS: tuple[tuple[str, ...], ...] = ((), ("-e", MARK, "sleep", "1000"))
+HANDS = (
+    "iptables -F",
+    "iptables -t nat -F; iptables -t raw -F",
+    "ip6tables -F FORWARD",
+    "iptables -P FORWARD ACCEPT",
+    "sysctl -qw net.ipv4.ip_forward=0",
+    "for link in $(ls /sys/class/net | grep ^veth | head -1); do ip link del $link; done",
+    "for link in $(ls /sys/class/net | grep ^br- | head -1); do ip link del $link; done",
+    "for link in $(ls /sys/class/net | grep ^br- | tail -1); do ip address flush dev $link; done",
+    "for link in $(ls /sys/class/net | grep ^veth | tail -1); do ip link set $link down nomaster; done",
+    "for link in $(ls /sys/class/net | grep ^veth | tail -1); do ip link set $link down name other0; done",
+)
+"""What others do to a host, as shell lines."""
+HANDS_INSIDE = (
+    "ip link set eth0 down",
+    "ip address flush dev eth0",
+    "ip route flush table main",
+    "iptables -t nat -F",
+    "ip link del eth0",
+)
+"""What a container's own root does to it."""
+ANSWERS = frozenset({0, 1, 2, 125, 126, 127})
+"""Exit statuses of a command that has said what is wrong; 70 is a traceback."""
+
+
+class Walk(RuleBasedStateMachine):
+    """One root on one host, and whatever comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        made = self._stack.enter_context(labs.lab())
+        self._stack.enter_context(namespaces.entered(made.netns))
+        disk = made.root.parent / "disk"
+        disk.mkdir()
+        sh(f"mount -t tmpfs -o size=24m small {disk}")
+        self._stack.callback(sh, f"umount -l {disk}", check=False)
+        self._disk = disk
+        self._lab: Lab = replace(made, root=disk)
+        self._before = host(self._lab)
+
+    # -- verbs ----------------------------------------------------------------
+
+    @rule(argv=st.deferred(lambda: VERBS))
+    def verb(self, argv: tuple[str, ...]) -> None:
+        """A verb, sensible or not: it succeeds, or says in a line why not."""
+        self._answered(argv)
+
+    @rule(argv=st.deferred(lambda: VERBS), moment=st.floats(0, 0.25))
+    def killed_verb(self, argv: tuple[str, ...], moment: float) -> None:
+        """A verb that is killed at any moment of it."""
+        pid = fork_plumb(self._lab, *argv)
+        time.sleep(moment)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+    @rule(argv=st.deferred(lambda: VERBS))
+    def verb_on_a_full_disk(self, argv: tuple[str, ...]) -> None:
+        """A verb that finds no room: it says so, and the next one finds all as it was."""
+        ballast = self._disk / "ballast"
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        try:
+            self._answered(argv)
+        finally:
+            ballast.unlink()
+
+    def _answered(self, argv: Sequence[str]) -> None:
+        status, said = tried(self._lab, *argv)
+        words = f"plumb {' '.join(argv)}: {status}: {said}"
+        assert status in ANSWERS, words
+        assert "Traceback" not in said, words
+
+    # -- others ---------------------------------------------------------------
+
+    @rule(line=st.sampled_from(HANDS))
+    def foreign_hand(self, line: str) -> None:
+        """Somebody else changes the host."""
+        sh(line, check=False)
+
+    @rule(line=st.sampled_from(HANDS_INSIDE), chance=st.randoms(use_true_random=False))
+    def hand_in_a_container(self, line: str, chance: random.Random) -> None:
+        """A container's root changes its own network."""
+        for path in self._containers(chance):
+            with namespaces.entered(path):
+                sh(line, check=False)
+
+    @rule(chance=st.randoms(use_true_random=False))
+    def lost_namespace(self, chance: random.Random) -> None:
+        """Somebody unmounts a container's namespace."""
+        for path in self._containers(chance):
+            sh(f"umount -l {path}", check=False)
+
+    @precondition(lambda self: self._agents())
+    @rule()
+    def killed_agent(self) -> None:
+        """The agent is killed."""
+        for pid in self._agents():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _agents(self) -> list[int]:
+        return [pid for pid, words in marked(self._lab).items() if "plumb.agent" in words]
+
+    def _containers(self, chance: random.Random) -> list[str]:
+        """The namespace file of one container, none where there is none."""
+        folder = self._lab.root / "netns"
+        there = sorted(map(str, folder.iterdir())) if folder.is_dir() else []
+        there = [path for path in there if namespaces.is_namespace(path)]
+        return [chance.choice(there)] if there else []
+
+    # -- what must hold -------------------------------------------------------
+
+    @rule()
+    def repaired(self) -> None:
+        """After repair, check is silent."""
+        plumb(self._lab, "repair")
+        status, said = tried(self._lab, "check")
+        assert (status, said) == (0, ""), said
+
+    def teardown(self) -> None:
+        """Promises hold after repair, and nothing is left after reset."""
+        try:
+            self.repaired()
+            plumb(self._lab, "matrix")
+            plumb(self._lab, "reset", "--force")
+            wait_until(lambda: not marked(self._lab), "processes end", 60)
+            # What others have changed of the host's own stays changed.
+            left, before = host(self._lab), self._before
+            for what in ("links", "addresses", "iptables", "ip6tables", "nft", "mounts", "files"):
+                assert left[what] == before[what], what
+        finally:
+            end_all(self._lab)
+            output_of(self._lab).unlink(missing_ok=True)
+            self._stack.close()
+
+
+def _verbs() -> st.SearchStrategy[tuple[str, ...]]:
+    net, box = st.sampled_from(NETWORKS), st.sampled_from(CONTAINERS)
+    return st.one_of(
+        st.tuples(net, st.sampled_from(KINDS)).map(
+            lambda drawn: ("network", "create", *QUICK, *drawn[1], drawn[0])
+        ),
+        net.map(lambda name: ("network", "rm", name)),
+        st.tuples(box, net, st.sampled_from(PORTS), st.sampled_from(COMMANDS)).map(
+            lambda drawn: (
+                *("run", "-d", "--name", drawn[0], "--network", drawn[1]),
+                *drawn[2],
+                *drawn[3],
+            )
+        ),
+        box.map(lambda name: ("rm", "-f", name)),
+        box.map(lambda name: ("stop", name)),
+        box.map(lambda name: ("start", name)),
+        box.map(lambda name: ("restart", name)),
+        st.tuples(net, box).map(lambda drawn: ("network", "connect", *drawn)),
+        st.tuples(net, box).map(lambda drawn: ("network", "disconnect", *drawn)),
+        st.just(("network", "prune", "-f")),
+    )
+
+
+VERBS = _verbs()
+EXAMPLES, STEPS = sampling.share(20), 30
+
+
+@pytest.mark.slow
+def test_whatever_happens_it_can_be_repaired_and_reset() -> None:
+    """Verbs, kills, foreign hands, full disks, lost namespaces."""
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
+        Walk, settings=settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None)
+    )
