@@ -17,7 +17,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from plumb.kernel.netns import namespaces
 from tests import labs, sampling
@@ -38,7 +44,8 @@ NETWORKS, CONTAINERS = ("n0", "n1", "n2"), ("c0", "c1", "c2", "c3")
 QUICK = ("-o", "com.docker.network.advertise_addr_ms=100")
 KINDS: tuple[tuple[str, ...], ...] = ((), ("--internal",), ("--ipv6",))
 PORTS: tuple[tuple[str, ...], ...] = ((), ("-p", "8080:80"), ("-p", "8443:443", "-p", "53/udp"))
-COMMANDS: tuple[tuple[str, ...], ...] = ((), ("-e", MARK, "sleep", "1000"))
+RUN, COMMAND = ("run", "-d", "--name"), ("-e", MARK, "sleep", "1000")
+COMMANDS: tuple[tuple[str, ...], ...] = ((), COMMAND)
 HANDS = (
     "iptables -F",
     "iptables -t nat -F; iptables -t raw -F",
@@ -81,6 +88,18 @@ class Walk(RuleBasedStateMachine):
         self._before = host(self._lab)
 
     # -- verbs ----------------------------------------------------------------
+
+    @initialize()
+    def begin(self) -> None:
+        """Two networks, and a container on each."""
+        for number in (0, 1):
+            plumb(self._lab, "network", "create", *QUICK, f"n{number}")
+            plumb(self._lab, *RUN, f"c{number}", "--network", f"n{number}", *COMMAND)
+
+    @rule(argv=st.deferred(lambda: BUILDING))
+    def building(self, argv: tuple[str, ...]) -> None:
+        """A verb that makes something, or says in a line why not."""
+        self._answered(argv)
 
     @rule(argv=st.deferred(lambda: VERBS))
     def verb(self, argv: tuple[str, ...]) -> None:
@@ -177,31 +196,26 @@ class Walk(RuleBasedStateMachine):
             self._stack.close()
 
 
-def _verbs() -> st.SearchStrategy[tuple[str, ...]]:
-    net, box = st.sampled_from(NETWORKS), st.sampled_from(CONTAINERS)
-    return st.one_of(
-        st.tuples(net, st.sampled_from(KINDS)).map(
-            lambda drawn: ("network", "create", *QUICK, *drawn[1], drawn[0])
-        ),
-        net.map(lambda name: ("network", "rm", name)),
-        st.tuples(box, net, st.sampled_from(PORTS), st.sampled_from(COMMANDS)).map(
-            lambda drawn: (
-                *("run", "-d", "--name", drawn[0], "--network", drawn[1]),
-                *drawn[2],
-                *drawn[3],
-            )
-        ),
-        box.map(lambda name: ("rm", "-f", name)),
-        box.map(lambda name: ("stop", name)),
-        box.map(lambda name: ("start", name)),
-        box.map(lambda name: ("restart", name)),
-        st.tuples(net, box).map(lambda drawn: ("network", "connect", *drawn)),
-        st.tuples(net, box).map(lambda drawn: ("network", "disconnect", *drawn)),
-        st.just(("network", "prune", "-f")),
-    )
-
-
-VERBS = _verbs()
+NETWORK, CONTAINER = st.sampled_from(NETWORKS), st.sampled_from(CONTAINERS)
+BUILDING: st.SearchStrategy[tuple[str, ...]] = st.one_of(
+    st.tuples(NETWORK, st.sampled_from(KINDS)).map(
+        lambda drawn: ("network", "create", *QUICK, *drawn[1], drawn[0])
+    ),
+    st.tuples(CONTAINER, NETWORK, st.sampled_from(PORTS), st.sampled_from(COMMANDS)).map(
+        lambda drawn: (*RUN, drawn[0], "--network", drawn[1], *drawn[2], *drawn[3])
+    ),
+    st.tuples(NETWORK, CONTAINER).map(lambda drawn: ("network", "connect", *drawn)),
+    CONTAINER.map(lambda name: ("start", name)),
+)
+VERBS: st.SearchStrategy[tuple[str, ...]] = st.one_of(
+    BUILDING,
+    CONTAINER.map(lambda name: ("restart", name)),
+    CONTAINER.map(lambda name: ("stop", name)),
+    CONTAINER.map(lambda name: ("rm", "-f", name)),
+    st.tuples(NETWORK, CONTAINER).map(lambda drawn: ("network", "disconnect", *drawn)),
+    NETWORK.map(lambda name: ("network", "rm", name)),
+    st.just(("network", "prune", "-f")),
+)
 EXAMPLES, STEPS = sampling.share(20), 30
 
 
