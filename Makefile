@@ -10,7 +10,7 @@ OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
 
-.PHONY: demo check test test-long test-vm test-all vm-shell lint docs golden bench coverage clean
+.PHONY: demo check test test-long test-vm test-all vm-shell lint docs golden bench soak coverage clean
 
 demo: $(BIN)/.plumb              ## build the three-tier lab, show it, try it, take it down
 	@$(LAB) $(BIN)/python examples/three_tier.py
@@ -48,6 +48,9 @@ golden: $(BIN)/.dev              ## write the plans in tests/golden anew (then r
 
 bench: $(BIN)/.dev               ## how long things take, beside ip, iptables-restore, netavark, CNI
 	@PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(BIN)/.dev                ## thousands of cycles, and kills at random moments: what grows, what is left (an hour; ARGS=--help)
+	@$(TESTS) tests.soak $(ARGS)
 
 coverage: $(BIN)/.dev            ## the tests with coverage, of forks and subprocesses too; ARGS is pytest's
 	@rm -rf build/coverage && mkdir -p build/coverage

@@ -222,6 +222,6 @@ EXAMPLES, STEPS = sampling.share(20), 30
 @pytest.mark.slow
 def test_whatever_happens_it_can_be_repaired_and_reset() -> None:
     """Verbs, kills, foreign hands, full disks, lost namespaces."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
+    run_state_machine_as_test(
         Walk, settings=settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None)
     )

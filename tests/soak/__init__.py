@@ -1,0 +1,7 @@
+"""Endurance: `make soak`, which is `python -m tests.soak` in a namespace of its own.
+
+    cycles  thousands of containers that come and go: time, memory, descriptors and store stay flat
+    kills   kill -9 at random moments, of every verb, of the agent, of the warm process
+
+The suite runs a small part of each; docs/reliability.md has the figures of a whole run.
+"""
