@@ -405,6 +405,18 @@ CASES: dict[str, Case] = {
         network(subnet="172.20.0.0/24"), before="sysctl -qw net.ipv4.ip_forward=1"
     ),
     "no-proxy": Case(network(subnet=DUAL, ipv6=True), {"userland-proxy": False}),
+    "no-proxy-no-masquerade": Case(
+        published(
+            "8080:80",
+            subnet=DUAL,
+            ipv6=True,
+            options=_keys({"enable_ip_masquerade": "false", "gateway_mode_ipv6": "routed"}),
+        ),
+        {"userland-proxy": False},
+    ),
+    "no-proxy-ipv6-only": Case(
+        network(subnet="fd00:20::/64", ipv4=False, ipv6=True), {"userland-proxy": False}
+    ),
     "wishes": Case(wishes),
     "no-ipv6-inside": Case(no_ipv6_inside),
     "modes": Case(modes),

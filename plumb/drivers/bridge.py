@@ -69,10 +69,10 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
     br = net.link
     if not net.foreign:
         yield Bridge(br, mac=bridge_mac(net), mtu=net.bridge.mtu)
-        if speaks_ipv6(net):
-            # The host is this network's router. It does not take a container's word for where the
-            # world is.
-            yield Sysctl(f"net/ipv6/conf/{br}/accept_ra", "0")
+    if accepts_routers(net):
+        # The host is this network's router. It does not take a container's word for where the
+        # world is.
+        yield Sysctl(f"net/ipv6/conf/{br}/accept_ra", "0")
     if net.ipv6:
         isolated = net.bridge.mode6 is GatewayMode.ISOLATED
         yield Sysctl(f"net/ipv6/conf/{br}/disable_ipv6", "1" if isolated else "0")
@@ -85,9 +85,9 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
             yield Address(br, ip_on(pool.gateway, pool.subnet.prefixlen))
 
     yield from FIREWALLS[settings.firewall_backend].network(net, settings)
-    if not settings.userland_proxy and net.ipv4:
+    if not settings.userland_proxy:
         # Without the proxy, 127.0.0.1:PORT is rewritten to a container too: the kernel must let it
-        # leave loopback.
+        # leave loopback. Docker sets it on every bridge.
         yield Sysctl(f"net/ipv4/conf/{br}/route_localnet", "1", usual="0")
     for version in versions(net):
         if settings.firewall(version) and not (net.bridge.icc and settings.userland_proxy):
@@ -124,6 +124,16 @@ def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iter
 def speaks_ipv6(net: Network) -> bool:
     """True if the kernel has IPv6 on this network's links: not below an MTU of 1280 (RFC 8200)."""
     return net.bridge.mtu is None or net.bridge.mtu >= 1280
+
+
+def accepts_routers(net: Network) -> bool:
+    """True if the kernel would take router advertisements on the bridge, and plumb forbids it.
+
+    As Docker, on bridges of plumb's own and on that of the default network, whoever made it.
+    """
+    if net.foreign:
+        return net.default and net.link_ipv6
+    return speaks_ipv6(net)
 
 
 def has_address(net: Network, version: int) -> bool:
@@ -218,7 +228,7 @@ def complete(net: Network, host: HostView) -> Network:
                     f" networks have overlapping IPv{pool.subnet.version}"
                 )
     check_settings(net, host)
-    return replace(net, kept=_kept(net, host)) if foreign else net
+    return replace(net, kept=_kept(net, host), link_ipv6=_has_ipv6(net, host)) if foreign else net
 
 
 def _overlap(one: Pool, other: Pool) -> bool:
@@ -234,6 +244,11 @@ def _kept(net: Network, host: HostView) -> tuple[IPAddress, ...]:
     ]
     there = zip(wanted, host.look(wanted), strict=True)
     return tuple(address.ip.ip for address, now in there if now is not None)
+
+
+def _has_ipv6(net: Network, host: HostView) -> bool:
+    """True if the kernel has IPv6 on a foreign bridge, whose MTU may be below IPv6's 1280."""
+    return host.look([Sysctl(f"net/ipv6/conf/{net.link}/accept_ra", "0")])[0] is not None
 
 
 def _opens(net: Network, host: HostView) -> tuple[int, ...]:

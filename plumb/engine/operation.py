@@ -282,21 +282,34 @@ class Operation(Lookup):
         return before, after, self._change(things, tuple(owners))
 
     def _keep_shared(self, recorded: dict[Key, Thing], after: dict[Key, Thing]) -> None:
-        """Keep things that other owners need.
+        """Keep what others need.
 
-        A standing thing without an owner becomes what it was before plumb.
+        A standing thing that nobody needs becomes what it was before plumb, unless it goes with
+        its link or its namespace.
         """
+        surplus: dict[Key, Thing] = {}
         for key, thing in recorded.items():
             if key in after:
                 continue
             if any(owner not in self._touched for owner in self.store.owners(key)):
                 after[key] = thing
-            elif thing.permanent:
-                was = self.store.previous(key)
-                if was is None and isinstance(thing, Sysctl) and thing.usual:
-                    was = replace(thing, value=thing.usual)
+            else:
+                surplus[key] = thing
+        gone = made_by(surplus)
+        for key, thing in surplus.items():
+            if thing.permanent and gone.isdisjoint(thing.uses):
+                was = self._former(thing)
                 if was is not None:
                     after[key] = was
+
+    def _former(self, thing: Thing) -> Thing | None:
+        """State of a standing thing before plumb; None if that is not known or it is gone."""
+        was = self.store.previous(thing.key)
+        if was is None and isinstance(thing, Sysctl) and thing.usual:
+            was = replace(thing, value=thing.usual)
+        if was is not None and thing.uses and self.kernel.look([thing])[0] is None:
+            return None
+        return was
 
     def _previous(
         self, wanted: dict[Key, Thing], recorded: dict[Key, Thing], before: dict[Key, Thing]

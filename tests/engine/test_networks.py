@@ -17,8 +17,10 @@ from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.system import System
 from plumb.model.cnm import Network
 from plumb.model.settings import Settings
+from plumb.plan import Step
 from plumb.things.iptables import Family, Policy
 from plumb.things.layer3 import Address, Sysctl
+from plumb.things.links import Bridge
 from tests.memory_host import FRESH, MemoryHosts
 
 
@@ -262,6 +264,36 @@ def test_a_setting_of_a_link_goes_when_nobody_wants_it(tmp_path: Path) -> None:
     with Host(tmp_path, settings={}, kernel=kernel) as host:
         host.create_network("b")
     assert kernel.look([setting]) != [setting]
+
+
+def test_a_network_goes_without_the_proxy(tmp_path: Path) -> None:
+    """The setting of its link goes with the link, by `rm` and by `prune`; by itself it would fail."""
+    kernel = MemoryKernel(FRESH)
+    with Host(tmp_path, settings={"userland-proxy": False}, kernel=kernel) as host:
+        host.create_network("first")
+        before = dict(kernel.things)
+        host.create_network("a")
+        host.remove_network("a")
+        assert kernel.things == before
+        host.create_network("a")
+        host.create_network("b", ipv4=False, ipv6=True)
+        assert [net.name for net in host.prune_networks(lambda net: net.name == "first")] == [
+            "a",
+            "b",
+        ]
+        assert kernel.things == before
+
+
+def test_a_foreign_bridge_may_be_gone_before_its_network(tmp_path: Path) -> None:
+    """Nothing of a link that another hand took away is put back."""
+    kernel = MemoryKernel([*FRESH, Bridge("lab0", "02:00:00:00:00:01")])
+    kernel.take([Step(None, Sysctl("net/ipv4/conf/lab0/route_localnet", "0"))])
+    system = System(kind_of={"lab0": "bridge"}.get)
+    settings = {"userland-proxy": False}
+    with Host(tmp_path, settings=settings, kernel=kernel, system=system) as host:
+        host.create_network("a", options={"com.docker.network.bridge.name": "lab0"})
+        kernel.take([Step(Bridge("lab0", "02:00:00:00:00:01"), None)])
+        assert host.remove_network("a").name == "a"
 
 
 def test_no_default_network_if_the_settings_say_so(tmp_path: Path) -> None:

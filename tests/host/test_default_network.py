@@ -15,10 +15,19 @@ def test_a_bridge_of_the_administrators(lan: Lab) -> None:
     with lan.host(settings={"bridge": "own0"}) as host:
         box = host.run("c1")
 
+        assert sh("sysctl -n net.ipv6.conf.own0.accept_ra").strip() == "0"
         assert str(host.endpoints(box)[0].ip) == "10.33.0.2/24"
         assert "1 received" in lan.inside(host, box, f"ping -c1 -W10 {INTERNET}")
         host.reset()
     assert state() == before
+
+
+def test_a_bridge_of_the_administrators_without_ipv6(lan: Lab) -> None:
+    """The kernel has no IPv6 settings of a link whose MTU is below 1280 (RFC 8200)."""
+    sh("ip link add own0 mtu 1200 type bridge; ip addr add 10.33.0.1/24 dev own0")
+    with lan.host(settings={"bridge": "own0"}) as host:
+        assert str(host.endpoints(host.run("c1"))[0].ip) == "10.33.0.2/24"
+        host.reset()
 
 
 def test_a_bridge_that_is_not_there(lan: Lab) -> None:
