@@ -17,7 +17,8 @@ import pytest
 from plumb.engine.verbs import Transaction
 from plumb.kernel.system import System
 from plumb.model.cnm import Attachment
-from plumb.model.parse import BRIDGE, PREFIX, attachment
+from plumb.model.net.attachment import attachment
+from plumb.model.parse import BRIDGE, PREFIX
 from tests.labs import HOST_IP, LAN, ROUTER, ROUTER6, SUBNET, SUBNET6
 
 ENDPOINT = PREFIX + "endpoint."

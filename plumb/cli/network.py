@@ -15,6 +15,7 @@ from plumb.errors import Invalid, NotFound
 from plumb.kernel.process import caller
 from plumb.model import parse as opt
 from plumb.model.cnm import Network
+from plumb.model.net import attachment as attachments
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,9 +84,9 @@ def create(
         net = host.create_network(
             name,
             driver=driver,
-            subnet=subnet,
-            ip_range=ip_range,
-            gateway=gateway,
+            subnet=_several(subnet),
+            ip_range=_several(ip_range),
+            gateway=_several(gateway),
             aux_addresses=dict(opt.pairs(aux_address, "auxiliary address")),
             internal=internal,
             attachable=attachable,
@@ -96,6 +97,11 @@ def create(
         )
         if not dry_run:
             print(net.id)
+
+
+def _several(words: tuple[str, ...]) -> list[str]:
+    """The values of a flag that Docker takes more than once and parted by commas; none is empty."""
+    return [each for word in words for each in word.split(",") if each]
 
 
 def _switch(flag: str, text: str | None) -> bool | None:
@@ -245,7 +251,7 @@ def connect(
     """Connect a container to a network."""
     from plumb.model import container_options as own
 
-    wish = opt.make_attachment(
+    wish = attachments.make_attachment(
         network_name,
         ip=ip,
         ip6=ip6,

@@ -42,7 +42,7 @@ from plumb.model.parse import (
     BRIDGE,
     PREFIX,
     boolean,
-    ipv4,
+    host_address,
     link_name,
     link_names,
     link_prefix,
@@ -329,13 +329,18 @@ def gateway_mode(text: str) -> GatewayMode:
         ) from None
 
 
+def _chosen_name(text: str) -> str:
+    """A name for the bridge; an empty one stands for the name that is made of the id."""
+    return link_name(text) if text else ""
+
+
 KEYS: Keys = {
-    BRIDGE + "name": ("name", link_name),
+    BRIDGE + "name": ("name", _chosen_name),
     BRIDGE + "enable_ip_masquerade": ("masquerade", boolean),
     BRIDGE + "enable_icc": ("icc", boolean),
     BRIDGE + "gateway_mode_ipv4": ("mode4", gateway_mode),
     BRIDGE + "gateway_mode_ipv6": ("mode6", gateway_mode),
-    BRIDGE + "host_binding_ipv4": ("host_binding", ipv4),
+    BRIDGE + "host_binding_ipv4": ("host_binding", host_address),
     BRIDGE + "inhibit_ipv4": ("inhibit_ipv4", boolean),
     BRIDGE + "trusted_host_interfaces": ("trusted", link_names),
     PREFIX + "driver.mtu": ("mtu", mtu),

@@ -85,7 +85,8 @@ def names(end: Endpoint, net: Network, known_as: tuple[str, ...], folder: str) -
     """
     if known_on(net):
         yield Agent(folder)
-        yield Names(folder, end.id, net.id, net.name, known_as, tuple(ip.ip for ip in end.ips))
+        asked_by = tuple(name for name in known_as if name)  # an empty alias is the root's name
+        yield Names(folder, end.id, net.id, net.name, asked_by, tuple(ip.ip for ip in end.ips))
 
 
 def redirects(box: Sandbox, ns: str, settings: Settings) -> Iterator[Thing]:

@@ -115,18 +115,16 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
             f"conflicting options: {kind} type network{'ing' if kind == 'host' else ''}"
             " can't be used with links. This would result in undefined behavior"
         )
-    conflicts: dict[str, object] = {"custom MAC address": box.mac}
+    conflicts: dict[str, object] = {"sysctls": box.sysctls}
     if mode.startswith("container:"):
-        conflicts |= {
+        conflicts = {
             "hostname": box.hostname,
             "dns": box.dns or box.dns_search or box.dns_options,
             "custom host-to-IP mapping": box.extra_hosts,
             "port publishing": box.ports or box.publish_all,
             "port exposing": box.exposed,
-            "sysctls": box.sysctls,
+            **conflicts,
         }
-    else:
-        conflicts |= {"sysctls": box.sysctls}
     for what, given in conflicts.items():
         if given:
             raise Invalid(

@@ -451,10 +451,6 @@ def test_a_stop_gives_back_and_keeps(host: Host) -> None:
         ({"network": "name=bridge,alias=x"}, "only supported for user-defined"),
         ({"network": "container:"}, "invalid container format"),
         ({"network": "container:lead", "hostname": "x"}, "conflicting options: hostname"),
-        (
-            {"network": "host", "mac": "02:00:00:00:00:01"},
-            "conflicting options: custom MAC address",
-        ),
     ],
 )
 def test_what_does_not_go_together(host: Host, asked: dict[str, Any], message: str) -> None:
@@ -462,6 +458,14 @@ def test_what_does_not_go_together(host: Host, asked: dict[str, Any], message: s
     host.run("lead", network="lab")
     with pytest.raises(Invalid, match=message):
         host.run("a", **asked)
+
+
+@pytest.mark.parametrize("network", ["host", "container:lead", "none"])
+def test_a_mac_address_without_a_link_of_one_s_own(host: Host, network: str) -> None:
+    """It is kept and shown, as in Docker, and no link has it."""
+    host.run("lead", network="lab")
+    box = host.run("a", network=network, mac="02:00:00:00:00:01")
+    assert (box.mac, host.endpoints(box)) == ("02:00:00:00:00:01", [])
 
 
 def test_one_that_shares_needs_the_other_running(host: Host) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
-from typing import Any
 
+from plumb.address import IPInterface
 from plumb.kernel.net.link_messages import link
 from plumb.kernel.net.links import addresses, main_table
 from plumb.kernel.netlink.rtnetlink import RouteSocket
@@ -34,7 +34,7 @@ def kind_of(name: str) -> str | None:
     return (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
 
 
-def address_of(dev: str) -> Any:
-    """A link's first IPv4 address, None where it has none."""
+def addresses_of(dev: str, version: int) -> list[IPInterface]:
+    """A link's addresses of one family, in the kernel's order."""
     with RouteSocket() as kernel:
-        return next(iter(addresses(kernel, dev, 4)), None)
+        return addresses(kernel, dev, version)
