@@ -18,6 +18,7 @@ from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox, Status
 from plumb.model.keywords import ContainerOptions
 from plumb.model.net import attachment as attachments
+from plumb.things.sandbox import GRACE
 
 COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 """Words behind the first that is no option are the command's."""
@@ -265,22 +266,41 @@ def start(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> in
         return common.for_each(containers, lambda name: _named(host.start(name), name, dry_run))
 
 
+timeout_option = click.option(
+    "-t",
+    "--timeout",
+    "--time",
+    "timeout",
+    type=int,
+    default=int(GRACE),
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds before the command is killed; below 0, it is not.",
+)
+
+
 @click.command("stop")
+@timeout_option
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
-def stop(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
+def stop(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands: bool) -> int:
     """Stop containers: their commands end, their networks are let go, their configuration stays."""
     with common.opened(dry_run, show_commands) as host:
-        return common.for_each(containers, lambda name: _named(host.stop(name), name, dry_run))
+        return common.for_each(
+            containers, lambda name: _named(host.stop(name, timeout=timeout), name, dry_run)
+        )
 
 
 @click.command("restart")
+@timeout_option
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
-def restart(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
+def restart(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands: bool) -> int:
     """Stop containers and start them again."""
     with common.opened(dry_run, show_commands) as host:
-        return common.for_each(containers, lambda name: _named(host.restart(name), name, dry_run))
+        return common.for_each(
+            containers, lambda name: _named(host.restart(name, timeout=timeout), name, dry_run)
+        )
 
 
 @click.command("rm")

@@ -11,6 +11,7 @@ from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
+from plumb.things.sandbox import GRACE
 
 # -- create ---------------------------------------------------------------
 
@@ -196,15 +197,19 @@ def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
     return box
 
 
-def stop(op: Operation, reference: str, exit_code: int | None = None) -> Sandbox:
+def stop(
+    op: Operation, reference: str, exit_code: int | None = None, timeout: float = GRACE
+) -> Sandbox:
     """Stop a container: its endpoints go, its configuration stays.
 
     Args:
         exit_code: how its command ended, if it ended by itself.
+        timeout: seconds that its command has after SIGTERM; below 0, it is not killed.
     """
     box = op.the_sandbox(reference)
     if box.status is not Status.RUNNING:
         return box
+    op.allow(box, timeout)
     for end in op.endpoints(sandbox=box.id):
         op.drop(end)
     if exit_code is None:

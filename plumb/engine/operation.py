@@ -19,12 +19,13 @@ from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import clash
 from plumb.model.settings import Settings
-from plumb.plan import Kernel, Step, StepFailed, carry_out, plan, take_all
+from plumb.plan import Step, StepFailed, carry_out, plan, restore, take_all
 from plumb.store import Store, T
 from plumb.store.change import Change
 from plumb.things import Key, Thing
 from plumb.things.iptables import InChain
 from plumb.things.layer3 import Sysctl
+from plumb.things.sandbox import Process
 
 Things = dict[Key, Thing]
 Look = Callable[[Sequence[Thing]], Things]
@@ -81,6 +82,7 @@ class Operation(Lookup):
         self._hints: dict[tuple[IPNetwork, str], IPAddress] = {}
         self._ports: dict[tuple[str, int], list[tuple[IPAddress, str]]] = {}
         self._numbers: dict[type, int] = {}
+        self._graces: dict[str, float] = {}
         self.remarks: dict[str, str] = {}
 
     # -- the view ---------------------------------------------------------------
@@ -171,6 +173,10 @@ class Operation(Lookup):
     def touch(self, owner: str) -> None:
         """An owner's things may have changed."""
         self._touched[owner] = None
+
+    def allow(self, box: Sandbox, seconds: float) -> None:
+        """Set the time that a container's command has to end by itself, if it is ended."""
+        self._graces[box.id] = seconds
 
     def number(self, kind: type[T]) -> int:
         """The next number of a kind, of this operation's new ones too."""
@@ -269,7 +275,7 @@ class Operation(Lookup):
             shared = self.store.thing(key)
             if shared is not None:
                 recorded[key] = shared
-        before, after = dict(recorded), dict(wanted)
+        before, after = {key: self._timed(was) for key, was in recorded.items()}, dict(wanted)
         self._keep_shared(recorded, after)
         previous = self._previous(wanted, recorded, before)
         if now is not None:
@@ -280,6 +286,11 @@ class Operation(Lookup):
             if recorded.get(key) != thing
         )
         return before, after, self._change(things, tuple(owners))
+
+    def _timed(self, thing: Thing) -> Thing:
+        if isinstance(thing, Process) and thing.id in self._graces:
+            return replace(thing, grace=self._graces[thing.id])
+        return thing
 
     def _keep_shared(self, recorded: dict[Key, Thing], after: dict[Key, Thing]) -> None:
         """Keep what others need.
@@ -384,13 +395,3 @@ class Operation(Lookup):
 def made_by(things: dict[Key, Thing]) -> set[Key]:
     """Keys of the objects that the kernel makes along with these things."""
     return {key for thing in things.values() for key in thing.makes}
-
-
-def restore(before: dict[Key, Thing], after: dict[Key, Thing], kernel: Kernel) -> list[PlumbError]:
-    """Bring back what went by itself together with something that was taken away.
-
-    Errors do not stop it.
-    """
-    concerned = [*{**after, **before}.values()]
-    there = [thing for thing in kernel.look(concerned) if thing is not None]
-    return take_all(plan(there, before.values()), kernel)

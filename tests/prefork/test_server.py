@@ -107,8 +107,8 @@ def test_what_changes_something_is_done_warm(shop: Lab) -> None:
         for argv in (
             ["network", "create", "n"],
             ["run", "-d", "--name", "cc", "-p", "80", "--network", "home", "sleep", "100"],
-            ["network", "connect", "n", "c"],
-            ["rm", "-f", "c"],
+            ["network", "connect", "n", "cc"],
+            ["rm", "-f", "cc"],
             ["network", "rm", "n"],
         ):
             status, _, errors = said(start(shop, *argv))
