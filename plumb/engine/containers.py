@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plumb.drivers import driver_of
-from plumb.engine import allocate, container_links, port_publishing
+from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
@@ -190,6 +190,7 @@ def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
         end = allocate.endpoint(op, net, box, wish, used - {wish.ifname})
         used.add(end.ifname)
         op.put(end)
+    networks.way_out(op, box)
     box = resolving(op, box)
     op.put(box)
     port_publishing.publish(op, box)
@@ -269,6 +270,7 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
         driver_of(net).check_join(net, allocate.OperationHost(op))
         used = {end.ifname for end in op.endpoints(sandbox=box.id)}
         op.put(allocate.endpoint(op, net, box, wish, used))
+        networks.way_out(op, box)
         box = resolving(op, box)
         port_publishing.publish(op, box)
         container_links.moved(op, box)
@@ -353,6 +355,8 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
             op.drop(end)
     box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
     op.put(box)
+    if box.status is Status.RUNNING:
+        networks.way_out(op, box)
     container_links.moved(op, box)
     port_publishing.publish(op, box)
     return box

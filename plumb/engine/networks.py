@@ -14,8 +14,9 @@ from plumb.engine.desired_state import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.predefined import DEFAULT_DRIVER, default_network, on_bridge, others
 from plumb.errors import Conflict, Invalid, NotFound
-from plumb.model.cnm import PREDEFINED, Network, Pool, Sandbox
-from plumb.model.parse import boolean, network_name, parsed
+from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
+from plumb.model.net.gateways import GATEWAY_NETWORK, lacks_gateway
+from plumb.model.parse import BRIDGE, boolean, network_name, parsed
 from plumb.store import codec
 
 LATER = ("overlay",)
@@ -152,6 +153,34 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
     for net in unused:
         op.drop(net)
     return unused
+
+
+# -- the gateway network ---------------------------------------------------------------
+
+
+def way_out(op: Operation, box: Sandbox) -> None:
+    """Add an endpoint on GATEWAY_NETWORK to a running container that has no gateway else.
+
+    It goes as soon as another network provides one. The network stays, as in Docker.
+    """
+    ends = [pair for pair in op.ends(box) if box.attachment(pair[1]) is not None]
+    there = [end for end, net in op.ends(box) if box.attachment(net) is None]
+    if not lacks_gateway(ends):
+        for end in there:
+            op.drop(end)
+    elif not there:
+        net = op.named(Network, GATEWAY_NETWORK) or _gateway_network(op)
+        used = {end.ifname for end, _ in ends}
+        op.put(allocate.endpoint(op, net, box, Attachment(net.id), used))
+
+
+def _gateway_network(op: Operation) -> Network:
+    options = {
+        BRIDGE + "name": GATEWAY_NETWORK,
+        BRIDGE + "enable_icc": "false",
+        BRIDGE + "enable_ip_masquerade": "true",
+    }
+    return create(op, GATEWAY_NETWORK, options=options)
 
 
 # -- the predefined ---------------------------------------------------------------

@@ -13,7 +13,6 @@ from plumb.address import IPAddress, IPNetwork
 from plumb.engine.desired_state import Narrator
 from plumb.engine.lookup import Lookup
 from plumb.engine.rule_order import OrderedKernel, reordering
-from plumb.errors import PlumbError
 from plumb.kernel.system import System
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout

@@ -18,6 +18,8 @@ from plumb.model.cnm import Sandbox, Status
 from plumb.plan import Step, StepFailed
 from plumb.store.change import Change
 from plumb.things.layer3 import Route
+from plumb.things.sandbox import GRACE, Process
+from tests.memory_host import FRESH
 
 IFNAME = "com.docker.network.endpoint.ifname"
 
@@ -495,3 +497,15 @@ def test_a_container_that_leaves_none_can_be_on_others(host: Host) -> None:
     host.connect("a", "c1")
 
     assert [host.network(end.network).name for end in host.endpoints(host.container("c1"))] == ["a"]
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_the_time_that_a_command_has_to_end(tmp_path: Path, verb: str) -> None:
+    """It is of this stop alone: the step that ends the command carries it."""
+    taken: list[Step] = []
+    with Host(tmp_path, kernel=MemoryKernel(FRESH), on_steps=taken.extend) as host:
+        host.run("web", command=["sleep", "1000"])
+        getattr(host, verb)("web", timeout=0)
+    graces = [step.before.grace for step in taken if isinstance(step.before, Process)]
+    assert graces == [0]
+    assert all(step.after.grace == GRACE for step in taken if isinstance(step.after, Process))
