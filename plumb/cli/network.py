@@ -230,7 +230,6 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
 @click.option("--link-local-ip", multiple=True)
 @click.option("--driver-opt", multiple=True, metavar="KEY=VALUE")
 @click.option("--gw-priority", default="", help="The highest provides the default gateway.")
-@click.option("--mac-address", default="", hidden=True)
 @common.changing
 @click.argument("network_name", metavar="NETWORK")
 @click.argument("container")
@@ -244,7 +243,6 @@ def connect(
     link_local_ip: tuple[str, ...],
     driver_opt: tuple[str, ...],
     gw_priority: str,
-    mac_address: str,
     dry_run: bool,
     show_commands: bool,
 ) -> None:
@@ -259,7 +257,6 @@ def connect(
         links=tuple(map(own.link, link)),
         link_local=link_local_ip,
         gw_priority=gw_priority,
-        mac_address=mac_address,
         driver_opts=opt.pairs(driver_opt, "driver option"),
     )
     with common.opened(dry_run, show_commands) as host:

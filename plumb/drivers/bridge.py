@@ -53,7 +53,7 @@ from plumb.model.parse import (
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Sysctl
-from plumb.things.links import Bridge, Up, Veth
+from plumb.things.links import Bridge, LinkAddress, Up, Veth
 
 FIREWALLS = {"iptables": bridge_iptables, "nftables": bridge_nftables}
 """The back ends, by the setting firewall-backend."""
@@ -69,6 +69,8 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
     br = net.link
     if not net.foreign:
         yield Bridge(br, mac=bridge_mac(net), mtu=net.bridge.mtu)
+    elif net.link_mac:
+        yield LinkAddress(br, net.link_mac)
     if accepts_routers(net):
         # The host is this network's router. It does not take a container's word for where the
         # world is.
@@ -228,7 +230,25 @@ def complete(net: Network, host: HostView) -> Network:
                     f" networks have overlapping IPv{pool.subnet.version}"
                 )
     check_settings(net, host)
-    return replace(net, kept=_kept(net, host), link_ipv6=_has_ipv6(net, host)) if foreign else net
+    return _adopted(net, host) if foreign else net
+
+
+def _adopted(net: Network, host: HostView) -> Network:
+    """The network with what its bridge, another program's, has already.
+
+    The kernel has no IPv6 on a bridge with an MTU below 1280.
+    """
+    accept_ra = Sysctl(f"net/ipv6/conf/{net.link}/accept_ra", "0")
+    ipv6, own = host.look([accept_ra, LinkAddress(net.link, "")])
+    return replace(
+        net,
+        kept=_kept(net, host),
+        link_ipv6=ipv6 is not None,
+        link_mac=own.mac if isinstance(own, LinkAddress) and own.mac != NO_MAC else "",
+    )
+
+
+NO_MAC = "00:00:00:00:00:00"
 
 
 def _overlap(one: Pool, other: Pool) -> bool:
@@ -244,11 +264,6 @@ def _kept(net: Network, host: HostView) -> tuple[IPAddress, ...]:
     ]
     there = zip(wanted, host.look(wanted), strict=True)
     return tuple(address.ip.ip for address, now in there if now is not None)
-
-
-def _has_ipv6(net: Network, host: HostView) -> bool:
-    """True if the kernel has IPv6 on a foreign bridge, whose MTU may be below IPv6's 1280."""
-    return host.look([Sysctl(f"net/ipv6/conf/{net.link}/accept_ra", "0")])[0] is not None
 
 
 def _opens(net: Network, host: HostView) -> tuple[int, ...]:

@@ -42,7 +42,17 @@ from plumb.kernel.netns.namespaces import entered, is_namespace
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route
-from plumb.things.links import Bridge, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
+from plumb.things.links import (
+    Bridge,
+    InHost,
+    Ipvlan,
+    LinkAddress,
+    Macvlan,
+    OnParent,
+    Up,
+    Veth,
+    Vlan,
+)
 
 MANY = 2  # veth pairs from this number on are removed together
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
@@ -332,6 +342,9 @@ def look(thing: Thing) -> Thing | None:
         if isinstance(thing, Up):
             found = kernel.get(RTM_GETLINK, link(thing.dev))
             return thing if found and found["flags"] & IFF_UP else None
+        if isinstance(thing, LinkAddress):
+            found = kernel.get(RTM_GETLINK, link(thing.dev))
+            return replace(thing, mac=found.get_attr("IFLA_ADDRESS")) if found else None
         if isinstance(thing, Address):
             return thing if thing.ip in addresses(kernel, thing.dev, thing.ip.version) else None
         assert isinstance(thing, Route)
