@@ -17,8 +17,9 @@ from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Sandbox, Status
 from plumb.plan import Step, StepFailed
 from plumb.store.change import Change
+from plumb.things.dns import Names
 from plumb.things.layer3 import Route
-from plumb.things.sandbox import GRACE, Process
+from plumb.things.sandbox import GRACE, File, Process
 from tests.memory_host import FRESH
 
 IFNAME = "com.docker.network.endpoint.ifname"
@@ -509,3 +510,66 @@ def test_the_time_that_a_command_has_to_end(tmp_path: Path, verb: str) -> None:
     graces = [step.before.grace for step in taken if isinstance(step.before, Process)]
     assert graces == [0]
     assert all(step.after.grace == GRACE for step in taken if isinstance(step.after, Process))
+
+
+# -- without a gateway ---------------------------------------------------------------
+
+NO_IPV6 = {"net.ipv6.conf.all.disable_ipv6": "1"}
+
+
+def networks_of(host: Host, name: str) -> list[str]:
+    """The networks that a container has endpoints on."""
+    return [host.network(end.network).name for end in host.endpoints(host.container(name))]
+
+
+def test_one_that_no_network_gives_a_gateway(host: Host) -> None:
+    """It leaves by a network of its own kind, as by Docker's docker_gwbridge."""
+    host.create_network("six", subnet="fd00:2::/64", ipv4=False, ipv6=True)
+    box = host.run("web", network="six", sysctls=NO_IPV6, publish="8080:80")
+    gateway = host.network("plumb_gwbridge")
+    (end,) = [end for end in host.endpoints(box) if end.network == gateway.id]
+    assert (end.ifname, gateway.bridge.icc, gateway.link) == ("eth1", False, "plumb_gwbridge")
+    assert [port.host_port for port in end.ports if port.host_ip.version == 4] == [8080]
+    host.run("other", network="six", sysctls=NO_IPV6)
+    assert [net.name for net in host.networks()].count("plumb_gwbridge") == 1
+
+
+def test_a_gateway_that_comes_and_goes(host: Host) -> None:
+    """The endpoint is there as long as no other network leads out; the network stays."""
+    host.create_network("six", subnet="fd00:2::/64", ipv4=False, ipv6=True)
+    host.run("web", network="six", sysctls=NO_IPV6)
+    assert networks_of(host, "web") == ["six", "plumb_gwbridge"]
+    host.connect("lab", "web")
+    assert networks_of(host, "web") == ["six", "lab"]
+    host.disconnect("lab", "web")
+    assert networks_of(host, "web") == ["six", "plumb_gwbridge"]
+    host.disconnect("six", "web")
+    assert networks_of(host, "web") == []
+    assert host.remove_network("plumb_gwbridge").name == "plumb_gwbridge"
+
+
+@pytest.mark.parametrize(
+    "options", [{"internal": True}, {"driver": "macvlan"}, {"subnet": "fd00:2::/64"}]
+)
+def test_one_that_needs_no_gateway(host: Host, options: dict[str, Any]) -> None:
+    """On an internal network, on a LAN, or with IPv6: as its network says."""
+    asked = {"subnet": "10.7.0.0/24", **options}
+    six = ":" in asked["subnet"]
+    host.create_network("n", ipv4=not six, ipv6=six, **asked)
+    host.run("web", network="n")
+    assert networks_of(host, "web") == ["n"]
+
+
+def test_a_gateway_network_has_no_names(host: Host) -> None:
+    """Neither in DNS nor in the hosts file."""
+    host.create_network("six", subnet="fd00:2::/64", ipv4=False, ipv6=True)
+    box = host.run("web", network="six", sysctls=NO_IPV6)
+    things = host.store.things()
+    named = [thing.network for thing in things if isinstance(thing, Names)]
+    assert named == [host.network("six").id]
+    (hosts,) = [
+        thing.text
+        for thing in things
+        if isinstance(thing, File) and thing.path == f"{host.layout.container(box.id)}/hosts"
+    ]
+    assert box.id[:12] not in hosts
