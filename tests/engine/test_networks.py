@@ -425,7 +425,7 @@ def test_a_setting_of_a_link_goes_when_nobody_wants_it(tmp_path: Path) -> None:
 
 
 def test_a_network_goes_without_the_proxy(tmp_path: Path) -> None:
-    """The setting of its link goes with the link, by `rm` and by `prune`; by itself it would fail."""
+    """The setting of its link goes with it, by `rm` and by `prune`; restored, it would fail."""
     kernel = MemoryKernel(FRESH)
     with Host(tmp_path, settings={"userland-proxy": False}, kernel=kernel) as host:
         host.create_network("first")
