@@ -1,4 +1,4 @@
-"""Addresses: the unions of both IP versions that every layer uses, and their address family."""
+"""Addresses: the unions of both IP versions that every layer uses, and what holds for any."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ from ipaddress import (
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
+
+
+def reserved(ip: IPAddress, subnet: IPNetwork) -> bool:
+    """True if no host may have this address of the subnet.
+
+    Of IPv4 it is the network's and the broadcast address, except on /31 and /32 (RFC 3021); of
+    IPv6 the routers' anycast address, the first (RFC 4291, 2.6.1).
+    """
+    if ip.version == 6:
+        return ip == subnet.network_address
+    if subnet.max_prefixlen - subnet.prefixlen < 2:
+        return False
+    return ip in (subnet.network_address, subnet.broadcast_address)
 
 
 def family(version: int) -> socket.AddressFamily:

@@ -186,3 +186,15 @@ def take_all(steps: Sequence[Step], kernel: Kernel) -> list[PlumbError]:
             over = {failure.step, *failure.done}
             left = [step for step in left if step not in over]
     return errors
+
+
+def restore(
+    before: Mapping[Key, Thing], after: Mapping[Key, Thing], kernel: Kernel
+) -> list[PlumbError]:
+    """Bring back what went by itself together with something that was taken away.
+
+    Errors do not stop it.
+    """
+    concerned = [*{**after, **before}.values()]
+    there = [thing for thing in kernel.look(concerned) if thing is not None]
+    return take_all(plan(there, before.values()), kernel)

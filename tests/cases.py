@@ -17,7 +17,8 @@ import pytest
 from plumb.engine.verbs import Transaction
 from plumb.kernel.system import System
 from plumb.model.cnm import Attachment
-from plumb.model.parse import BRIDGE, PREFIX, attachment
+from plumb.model.net.attachment import attachment
+from plumb.model.parse import BRIDGE, PREFIX
 from tests.labs import HOST_IP, LAN, ROUTER, ROUTER6, SUBNET, SUBNET6
 
 ENDPOINT = PREFIX + "endpoint."
@@ -405,6 +406,18 @@ CASES: dict[str, Case] = {
         network(subnet="172.20.0.0/24"), before="sysctl -qw net.ipv4.ip_forward=1"
     ),
     "no-proxy": Case(network(subnet=DUAL, ipv6=True), {"userland-proxy": False}),
+    "no-proxy-no-masquerade": Case(
+        published(
+            "8080:80",
+            subnet=DUAL,
+            ipv6=True,
+            options=_keys({"enable_ip_masquerade": "false", "gateway_mode_ipv6": "routed"}),
+        ),
+        {"userland-proxy": False},
+    ),
+    "no-proxy-ipv6-only": Case(
+        network(subnet="fd00:20::/64", ipv4=False, ipv6=True), {"userland-proxy": False}
+    ),
     "wishes": Case(wishes),
     "no-ipv6-inside": Case(no_ipv6_inside),
     "modes": Case(modes),

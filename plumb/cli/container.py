@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,8 +15,10 @@ from plumb.errors import Invalid, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import container_options as own
 from plumb.model import parse as opt
-from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox, Status
 from plumb.model.keywords import ContainerOptions
+from plumb.model.net import attachment as attachments
+from plumb.things.sandbox import GRACE
 
 COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 """Words behind the first that is no option are the command's."""
@@ -106,8 +107,8 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "hostname": asked["hostname"],
         "domainname": opt.host_name(asked["domainname"]) if asked["domainname"] else "",
         "dns": tuple(opt.address(text, "name server") for text in asked["dns"]),
-        "dns_search": _words(asked["dns_search"], "search domain"),
-        "dns_options": _words(asked["dns_option"], "DNS option"),
+        "dns_search": asked["dns_search"],
+        "dns_options": asked["dns_option"],
         "extra_hosts": tuple(own.extra_host(text) for text in asked["add_host"]),
         "links": tuple(own.link(text) for text in asked["link"]),
         "ports": tuple(port for text in asked["publish"] for port in own.published(text)),
@@ -125,11 +126,8 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
     }
 
 
-def _words(texts: tuple[str, ...], what: str) -> tuple[str, ...]:
-    for text in texts:
-        if not re.fullmatch(r"[A-Za-z0-9_.:/-]{1,253}", text):
-            raise Invalid(f"invalid {what} {text!r}")
-    return texts
+def _name(asked: dict[str, Any]) -> str:
+    return opt.container_name(asked["name"]) if asked["name"] else ""
 
 
 def _variable(text: str) -> str:
@@ -141,37 +139,51 @@ def _variable(text: str) -> str:
     return text if equals else f"{name}={os.environ.get(name, '')}"
 
 
+PLAIN = {
+    "mac_address": ("mac", "per-network MAC address"),
+    "network_alias": ("aliases", "per-network alias"),
+    "ip": ("ip", "per-network IPv4 address"),
+    "ip6": ("ip6", "per-network IPv6 address"),
+    "link_local_ip": ("link_local", "per-network link-local IP addresses"),
+}
+"""Plain flags, the field of an attachment that each is, and Docker's words for that."""
+
+
 def _attachments(asked: dict[str, Any]) -> tuple[Attachment, ...]:
-    """The networks; --ip and its like go to the only one."""
-    wishes = [opt.attachment(text) for text in asked["network"]] or [Attachment(DEFAULT_NETWORK)]
-    plain = {
-        key: asked[key] for key in ("ip", "ip6", "link_local_ip", "network_alias") if asked[key]
-    }
-    if plain and len(wishes) > 1:
-        flag = next(iter(plain)).replace("_", "-")
+    """The networks; --ip and its like go to the first.
+
+    Raises:
+        Invalid: a flag and its network's field are both given, or networks that Docker's command
+        line does not put together.
+    """
+    first, *others = map(attachments.attachment, asked["network"] or (DEFAULT_NETWORK,))
+    for flag, (field, words) in PLAIN.items():
+        if asked[flag] and getattr(first, field):
+            raise Invalid(
+                f"conflicting options: cannot specify both --{flag.replace('_', '-')} and {words}"
+            )
+    if len({_users_own(wish.network) for wish in (first, *others)}) > 1:
         raise Invalid(
-            f"--{flag} is ambiguous with several networks",
-            f"write --network name={wishes[0].network},…",
+            "conflicting options: cannot attach both user-defined and non-user-defined "
+            "network-modes",
+            "join the other network with 'plumb network connect'",
         )
-    if plain:
-        first = wishes[0]
-        made = opt.make_attachment(
-            first.network,
-            ip=asked["ip"],
-            ip6=asked["ip6"],
-            link_local=asked["link_local_ip"],
-            aliases=asked["network_alias"] or None,
-        )
-        wishes[0] = replace(
-            first,
-            ip=made.ip or first.ip,
-            ip6=made.ip6 or first.ip6,
-            link_local=first.link_local + made.link_local,
-            aliases=first.aliases
-            if made.aliases is None
-            else (*(first.aliases or ()), *made.aliases),
-        )
-    return tuple(wishes)
+    plain = attachments.make_attachment(
+        first.network,
+        ip=asked["ip"],
+        ip6=asked["ip6"],
+        link_local=asked["link_local_ip"],
+        aliases=asked["network_alias"] or None,
+    )
+    given = {field: value for field in FIELDS if (value := getattr(plain, field))}
+    return replace(first, **given), *others
+
+
+FIELDS = ("ip", "ip6", "link_local", "aliases")
+
+
+def _users_own(network: str) -> bool:
+    return not (network in (*PREDEFINED, "default") or network.startswith("container:"))
 
 
 def warn(host: Host, box: Sandbox) -> None:
@@ -210,7 +222,7 @@ def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
     if foreground:
         caller.this.require_own_process()
     with common.opened(dry_run, show_commands) as host:
-        box = host.run(asked["name"], foreground=foreground, **wish)
+        box = host.run(_name(asked), foreground=foreground, **wish)
         if dry_run:
             return 0
         warn(host, box)
@@ -239,7 +251,7 @@ def _foreground(host: Host, box: Sandbox, argv: tuple[str, ...]) -> int:
 def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
     """Create a container without starting it."""
     with common.opened(dry_run, show_commands) as host:
-        box = host.create(asked["name"], **wish_of(asked))
+        box = host.create(_name(asked), **wish_of(asked))
         if not dry_run:
             warn(host, box)
             print(box.id)
@@ -254,22 +266,41 @@ def start(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> in
         return common.for_each(containers, lambda name: _named(host.start(name), name, dry_run))
 
 
+timeout_option = click.option(
+    "-t",
+    "--timeout",
+    "--time",
+    "timeout",
+    type=int,
+    default=int(GRACE),
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds before the command is killed; below 0, it is not.",
+)
+
+
 @click.command("stop")
+@timeout_option
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
-def stop(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
+def stop(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands: bool) -> int:
     """Stop containers: their commands end, their networks are let go, their configuration stays."""
     with common.opened(dry_run, show_commands) as host:
-        return common.for_each(containers, lambda name: _named(host.stop(name), name, dry_run))
+        return common.for_each(
+            containers, lambda name: _named(host.stop(name, timeout=timeout), name, dry_run)
+        )
 
 
 @click.command("restart")
+@timeout_option
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
-def restart(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
+def restart(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands: bool) -> int:
     """Stop containers and start them again."""
     with common.opened(dry_run, show_commands) as host:
-        return common.for_each(containers, lambda name: _named(host.restart(name), name, dry_run))
+        return common.for_each(
+            containers, lambda name: _named(host.restart(name, timeout=timeout), name, dry_run)
+        )
 
 
 @click.command("rm")

@@ -15,6 +15,7 @@ from plumb.errors import Invalid, NotFound
 from plumb.kernel.process import caller
 from plumb.model import parse as opt
 from plumb.model.cnm import Network
+from plumb.model.net import attachment as attachments
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,9 +84,9 @@ def create(
         net = host.create_network(
             name,
             driver=driver,
-            subnet=subnet,
-            ip_range=ip_range,
-            gateway=gateway,
+            subnet=_several(subnet),
+            ip_range=_several(ip_range),
+            gateway=_several(gateway),
             aux_addresses=dict(opt.pairs(aux_address, "auxiliary address")),
             internal=internal,
             attachable=attachable,
@@ -96,6 +97,11 @@ def create(
         )
         if not dry_run:
             print(net.id)
+
+
+def _several(words: tuple[str, ...]) -> list[str]:
+    """The values of a flag that Docker takes more than once and parted by commas; none is empty."""
+    return [each for word in words for each in word.split(",") if each]
 
 
 def _switch(flag: str, text: str | None) -> bool | None:
@@ -224,7 +230,6 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
 @click.option("--link-local-ip", multiple=True)
 @click.option("--driver-opt", multiple=True, metavar="KEY=VALUE")
 @click.option("--gw-priority", default="", help="The highest provides the default gateway.")
-@click.option("--mac-address", default="", hidden=True)
 @common.changing
 @click.argument("network_name", metavar="NETWORK")
 @click.argument("container")
@@ -238,14 +243,13 @@ def connect(
     link_local_ip: tuple[str, ...],
     driver_opt: tuple[str, ...],
     gw_priority: str,
-    mac_address: str,
     dry_run: bool,
     show_commands: bool,
 ) -> None:
     """Connect a container to a network."""
     from plumb.model import container_options as own
 
-    wish = opt.make_attachment(
+    wish = attachments.make_attachment(
         network_name,
         ip=ip,
         ip6=ip6,
@@ -253,7 +257,6 @@ def connect(
         links=tuple(map(own.link, link)),
         link_local=link_local_ip,
         gw_priority=gw_priority,
-        mac_address=mac_address,
         driver_opts=opt.pairs(driver_opt, "driver option"),
     )
     with common.opened(dry_run, show_commands) as host:

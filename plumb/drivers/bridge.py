@@ -42,7 +42,7 @@ from plumb.model.parse import (
     BRIDGE,
     PREFIX,
     boolean,
-    ipv4,
+    host_address,
     link_name,
     link_names,
     link_prefix,
@@ -53,7 +53,7 @@ from plumb.model.parse import (
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Sysctl
-from plumb.things.links import Bridge, Up, Veth
+from plumb.things.links import Bridge, LinkAddress, Up, Veth
 
 FIREWALLS = {"iptables": bridge_iptables, "nftables": bridge_nftables}
 """The back ends, by the setting firewall-backend."""
@@ -69,10 +69,12 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
     br = net.link
     if not net.foreign:
         yield Bridge(br, mac=bridge_mac(net), mtu=net.bridge.mtu)
-        if speaks_ipv6(net):
-            # The host is this network's router. It does not take a container's word for where the
-            # world is.
-            yield Sysctl(f"net/ipv6/conf/{br}/accept_ra", "0")
+    elif net.link_mac:
+        yield LinkAddress(br, net.link_mac)
+    if accepts_routers(net):
+        # The host is this network's router. It does not take a container's word for where the
+        # world is.
+        yield Sysctl(f"net/ipv6/conf/{br}/accept_ra", "0")
     if net.ipv6:
         isolated = net.bridge.mode6 is GatewayMode.ISOLATED
         yield Sysctl(f"net/ipv6/conf/{br}/disable_ipv6", "1" if isolated else "0")
@@ -85,9 +87,9 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
             yield Address(br, ip_on(pool.gateway, pool.subnet.prefixlen))
 
     yield from FIREWALLS[settings.firewall_backend].network(net, settings)
-    if not settings.userland_proxy and net.ipv4:
+    if not settings.userland_proxy:
         # Without the proxy, 127.0.0.1:PORT is rewritten to a container too: the kernel must let it
-        # leave loopback.
+        # leave loopback. Docker sets it on every bridge.
         yield Sysctl(f"net/ipv4/conf/{br}/route_localnet", "1", usual="0")
     for version in versions(net):
         if settings.firewall(version) and not (net.bridge.icc and settings.userland_proxy):
@@ -124,6 +126,16 @@ def link(net: Network, end: Endpoint, other: Linked, settings: Settings) -> Iter
 def speaks_ipv6(net: Network) -> bool:
     """True if the kernel has IPv6 on this network's links: not below an MTU of 1280 (RFC 8200)."""
     return net.bridge.mtu is None or net.bridge.mtu >= 1280
+
+
+def accepts_routers(net: Network) -> bool:
+    """True if the kernel would take router advertisements on the bridge, and plumb forbids it.
+
+    As Docker, on bridges of plumb's own and on that of the default network, whoever made it.
+    """
+    if net.foreign:
+        return net.default and net.link_ipv6
+    return speaks_ipv6(net)
 
 
 def has_address(net: Network, version: int) -> bool:
@@ -218,7 +230,25 @@ def complete(net: Network, host: HostView) -> Network:
                     f" networks have overlapping IPv{pool.subnet.version}"
                 )
     check_settings(net, host)
-    return replace(net, kept=_kept(net, host)) if foreign else net
+    return _adopted(net, host) if foreign else net
+
+
+def _adopted(net: Network, host: HostView) -> Network:
+    """The network with what its bridge, another program's, has already.
+
+    The kernel has no IPv6 on a bridge with an MTU below 1280.
+    """
+    accept_ra = Sysctl(f"net/ipv6/conf/{net.link}/accept_ra", "0")
+    ipv6, own = host.look([accept_ra, LinkAddress(net.link, "")])
+    return replace(
+        net,
+        kept=_kept(net, host),
+        link_ipv6=ipv6 is not None,
+        link_mac=own.mac if isinstance(own, LinkAddress) and own.mac != NO_MAC else "",
+    )
+
+
+NO_MAC = "00:00:00:00:00:00"
 
 
 def _overlap(one: Pool, other: Pool) -> bool:
@@ -314,13 +344,18 @@ def gateway_mode(text: str) -> GatewayMode:
         ) from None
 
 
+def _chosen_name(text: str) -> str:
+    """A name for the bridge; an empty one stands for the name that is made of the id."""
+    return link_name(text) if text else ""
+
+
 KEYS: Keys = {
-    BRIDGE + "name": ("name", link_name),
+    BRIDGE + "name": ("name", _chosen_name),
     BRIDGE + "enable_ip_masquerade": ("masquerade", boolean),
     BRIDGE + "enable_icc": ("icc", boolean),
     BRIDGE + "gateway_mode_ipv4": ("mode4", gateway_mode),
     BRIDGE + "gateway_mode_ipv6": ("mode6", gateway_mode),
-    BRIDGE + "host_binding_ipv4": ("host_binding", ipv4),
+    BRIDGE + "host_binding_ipv4": ("host_binding", host_address),
     BRIDGE + "inhibit_ipv4": ("inhibit_ipv4", boolean),
     BRIDGE + "trusted_host_interfaces": ("trusted", link_names),
     PREFIX + "driver.mtu": ("mtu", mtu),

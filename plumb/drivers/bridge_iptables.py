@@ -171,9 +171,9 @@ def _internal(net: Network, version: int, subnet: str, _: Settings) -> Iterator[
 def _connected(net: Network, version: int, subnet: str, settings: Settings) -> Iterator[Thing]:
     """A network that leads outside, as its gateway mode says."""
     tool, br, mode = family(version), net.link, net.bridge.mode(version)
+    address = net.bridge.host_ipv4 if version == 4 else net.bridge.host_ipv6
+    target = f"SNAT --to-source {address}" if address else "MASQUERADE"
     if mode is not GatewayMode.ROUTED and net.bridge.masquerade:
-        address = net.bridge.host_ipv4 if version == 4 else net.bridge.host_ipv6
-        target = f"SNAT --to-source {address}" if address else "MASQUERADE"
         yield Rule(
             tool,
             "nat",
@@ -182,15 +182,15 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
             Position.HEAD,
             rule_reasons.masquerade(subnet),
         )
-        if not settings.userland_proxy:
-            yield Rule(
-                tool,
-                "nat",
-                "POSTROUTING",
-                f"-o {br} -m addrtype --src-type LOCAL -j {target}",
-                Position.HEAD,
-                rule_reasons.LOCAL_SOURCE,
-            )
+    if not settings.userland_proxy:
+        yield Rule(
+            tool,
+            "nat",
+            "POSTROUTING",
+            f"-o {br} -m addrtype --src-type LOCAL -j {target}",
+            Position.HEAD,
+            rule_reasons.LOCAL_SOURCE,
+        )
     if mode is GatewayMode.ROUTED:
         yield Rule(
             tool,

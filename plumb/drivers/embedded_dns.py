@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
-from plumb.model.net.gateways import gateway_of, gateway_order
+from plumb.model.net.gateways import GATEWAY_NETWORK, gateway_of, gateway_order
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.dns import ADDRESS, Names, Resolver, Upstream
@@ -38,8 +38,11 @@ FROM_PORT_53 = "an answer comes from where the question was sent to"
 
 
 def known_on(net: Network) -> bool:
-    """True if the server resolves names of a network: of user-defined ones, not of the default."""
-    return not net.predefined
+    """True if the server resolves names of a network: of user-defined ones, not of the default.
+
+    Nor of the network that is there for a gateway only.
+    """
+    return not net.predefined and net.name != GATEWAY_NETWORK
 
 
 def server(
@@ -85,7 +88,8 @@ def names(end: Endpoint, net: Network, known_as: tuple[str, ...], folder: str) -
     """
     if known_on(net):
         yield Agent(folder)
-        yield Names(folder, end.id, net.id, net.name, known_as, tuple(ip.ip for ip in end.ips))
+        asked_by = tuple(name for name in known_as if name)  # an empty alias is the root's name
+        yield Names(folder, end.id, net.id, net.name, asked_by, tuple(ip.ip for ip in end.ips))
 
 
 def redirects(box: Sandbox, ns: str, settings: Settings) -> Iterator[Thing]:

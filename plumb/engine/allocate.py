@@ -10,10 +10,11 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
-from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.address import IPAddress, IPInterface, IPNetwork, reserved
 from plumb.drivers import driver_of
 from plumb.drivers.embedded_dns import known_on
 from plumb.engine.operation import Operation
+from plumb.engine.predefined import with_routers
 from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused
 from plumb.model import etc_files, ipam
 from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox, ip_on
@@ -84,7 +85,9 @@ def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Networ
         occupied = [*others, *on_link, *name_servers(op)]
         pools.append(Pool(ipam.choose_subnet(candidates, occupied), given=False))
     made = replace(net, pools=tuple(pools))
-    return replace(made, pools=tuple(_gateway(op, made, pool) for pool in pools))
+    if made.default:
+        made = with_routers(made, op.settings)
+    return replace(made, pools=tuple(_gateway(op, made, pool) for pool in made.pools))
 
 
 def _clash(pool: Pool, other: Pool) -> bool:
@@ -114,15 +117,26 @@ def host_id(op: Operation) -> str:
 
 
 def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
-    """Choose the gateway of a subnet, and allocate it and the auxiliary addresses."""
+    """Choose the gateway of a subnet, and allocate it and then the auxiliary addresses.
+
+    In Docker's order: an auxiliary address cannot be the one that the gateway has by default.
+    """
+    made = pool
+    if driver_of(net).needs_gateway(net, pool.subnet.version) or pool.gateway is not None:
+        made = replace(pool, gateway=_take_gateway(op, net, pool))
     for name, ip in pool.aux:
         if op.taken(pool.subnet, ip):
             raise Conflict(
-                f"failed to allocate secondary ip address ({name}:{ip}): Address already in use"
+                f"failed to allocate secondary ip address ({name}:{ip}): Address already in use",
+                f"--gateway names the gateway, which has {made.gateway} now"
+                if ip == made.gateway
+                else "",
             )
         op.take_address(pool.subnet, ip, net.id)
-    if not driver_of(net).needs_gateway(net, pool.subnet.version) and pool.gateway is None:
-        return pool
+    return made
+
+
+def _take_gateway(op: Operation, net: Network, pool: Pool) -> IPAddress:
     gateway = pool.gateway or ipam.lowest_free(pool, lambda ip: op.taken(pool.subnet, ip))
     if gateway is None:
         raise Exhausted(
@@ -132,7 +146,7 @@ def _gateway(op: Operation, net: Network, pool: Pool) -> Pool:
     if op.taken(pool.subnet, gateway):
         raise Conflict(f"failed to allocate gateway ({gateway}): Address already in use")
     op.take_address(pool.subnet, gateway, net.id)
-    return replace(pool, gateway=gateway)
+    return gateway
 
 
 # -- endpoints ---------------------------------------------------------------
@@ -214,7 +228,7 @@ def _wanted(op: Operation, pools: Sequence[Pool], ip: IPAddress) -> tuple[Pool, 
     pool = next((pool for pool in pools if ip in pool.subnet), None)
     if pool is None:
         raise Invalid(f"invalid endpoint settings: no configured subnet contains IP address {ip}")
-    if ipam.reserved(ip, pool.subnet):
+    if reserved(ip, pool.subnet):
         raise Invalid(f"requested address {ip} is out of range: it is reserved in {pool.subnet}")
     if op.taken(pool.subnet, ip):
         raise Conflict("Address already in use", f"{ip} is in use: see 'plumb network inspect'")

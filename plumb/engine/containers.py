@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plumb.drivers import driver_of
-from plumb.engine import allocate, container_links, port_publishing
+from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
+from plumb.things.sandbox import GRACE
 
 # -- create ---------------------------------------------------------------
 
@@ -115,18 +116,16 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
             f"conflicting options: {kind} type network{'ing' if kind == 'host' else ''}"
             " can't be used with links. This would result in undefined behavior"
         )
-    conflicts: dict[str, object] = {"custom MAC address": box.mac}
+    conflicts: dict[str, object] = {"sysctls": box.sysctls}
     if mode.startswith("container:"):
-        conflicts |= {
+        conflicts = {
             "hostname": box.hostname,
             "dns": box.dns or box.dns_search or box.dns_options,
             "custom host-to-IP mapping": box.extra_hosts,
             "port publishing": box.ports or box.publish_all,
             "port exposing": box.exposed,
-            "sysctls": box.sysctls,
+            **conflicts,
         }
-    else:
-        conflicts |= {"sysctls": box.sysctls}
     for what, given in conflicts.items():
         if given:
             raise Invalid(
@@ -191,6 +190,7 @@ def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
         end = allocate.endpoint(op, net, box, wish, used - {wish.ifname})
         used.add(end.ifname)
         op.put(end)
+    networks.way_out(op, box)
     box = resolving(op, box)
     op.put(box)
     port_publishing.publish(op, box)
@@ -198,15 +198,19 @@ def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
     return box
 
 
-def stop(op: Operation, reference: str, exit_code: int | None = None) -> Sandbox:
+def stop(
+    op: Operation, reference: str, exit_code: int | None = None, timeout: float = GRACE
+) -> Sandbox:
     """Stop a container: its endpoints go, its configuration stays.
 
     Args:
         exit_code: how its command ended, if it ended by itself.
+        timeout: seconds that its command has after SIGTERM; below 0, it is not killed.
     """
     box = op.the_sandbox(reference)
     if box.status is not Status.RUNNING:
         return box
+    op.allow(box, timeout)
     for end in op.endpoints(sandbox=box.id):
         op.drop(end)
     if exit_code is None:
@@ -266,6 +270,7 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
         driver_of(net).check_join(net, allocate.OperationHost(op))
         used = {end.ifname for end in op.endpoints(sandbox=box.id)}
         op.put(allocate.endpoint(op, net, box, wish, used))
+        networks.way_out(op, box)
         box = resolving(op, box)
         port_publishing.publish(op, box)
         container_links.moved(op, box)
@@ -350,6 +355,8 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
             op.drop(end)
     box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
     op.put(box)
+    if box.status is Status.RUNNING:
+        networks.way_out(op, box)
     container_links.moved(op, box)
     port_publishing.publish(op, box)
     return box

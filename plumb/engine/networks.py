@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from plumb.drivers import DRIVERS, OTHER_NAMES, driver_of
 from plumb.drivers.driver import Driver
@@ -11,10 +12,11 @@ from plumb.drivers.options import ENABLE4, ENABLE6, INTERNAL
 from plumb.engine import allocate, port_publishing
 from plumb.engine.desired_state import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
-from plumb.engine.predefined import DEFAULT_DRIVER, default_network, others
+from plumb.engine.predefined import DEFAULT_DRIVER, default_network, on_bridge, others
 from plumb.errors import Conflict, Invalid, NotFound
-from plumb.model.cnm import PREDEFINED, Network, Pool, Sandbox
-from plumb.model.parse import boolean, network_name, parsed
+from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
+from plumb.model.net.gateways import GATEWAY_NETWORK, lacks_gateway
+from plumb.model.parse import BRIDGE, boolean, network_name, parsed
 from plumb.store import codec
 
 LATER = ("overlay",)
@@ -52,6 +54,7 @@ def create(
     network_name(name)
     if name in PREDEFINED or name == "default":
         raise Conflict(f"operation is not permitted on predefined {name} network")
+    driver = driver or DEFAULT_DRIVER
     kind = _driver(driver)
     if op.named(Network, name) is not None:
         raise Conflict(f"network with name {name} already exists")
@@ -152,6 +155,34 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
     return unused
 
 
+# -- the gateway network ---------------------------------------------------------------
+
+
+def way_out(op: Operation, box: Sandbox) -> None:
+    """Add an endpoint on GATEWAY_NETWORK to a running container that has no gateway else.
+
+    It goes as soon as another network provides one. The network stays, as in Docker.
+    """
+    ends = [pair for pair in op.ends(box) if box.attachment(pair[1]) is not None]
+    there = [end for end, net in op.ends(box) if box.attachment(net) is None]
+    if not lacks_gateway(ends):
+        for end in there:
+            op.drop(end)
+    elif not there:
+        net = op.named(Network, GATEWAY_NETWORK) or _gateway_network(op)
+        used = {end.ifname for end, _ in ends}
+        op.put(allocate.endpoint(op, net, box, Attachment(net.id), used))
+
+
+def _gateway_network(op: Operation) -> Network:
+    options = {
+        BRIDGE + "name": GATEWAY_NETWORK,
+        BRIDGE + "enable_icc": "false",
+        BRIDGE + "enable_ip_masquerade": "true",
+    }
+    return create(op, GATEWAY_NETWORK, options=options)
+
+
 # -- the predefined ---------------------------------------------------------------
 
 
@@ -196,7 +227,7 @@ def _ensure_default(op: Operation) -> bool:
             op.drop(there)
         return True
     if op.settings.bridge:
-        wanted = _adopt_address(op, wanted)
+        wanted = _adopt_addresses(op, wanted)
     if there is not None:
         if not wanted.pool(4) and (kept := there.pool(4)) and not kept.given:
             wanted = replace(wanted, pools=(*wanted.pools, Pool(kept.subnet, given=False)))
@@ -207,8 +238,8 @@ def _ensure_default(op: Operation) -> bool:
     return True
 
 
-def _adopt_address(op: Operation, net: Network) -> Network:
-    """Take the gateway from the address of the bridge that the setting `bridge` names.
+def _adopt_addresses(op: Operation, net: Network) -> Network:
+    """Take the gateways from the addresses of the bridge that the setting `bridge` names.
 
     The administrator created that bridge.
     """
@@ -217,8 +248,4 @@ def _adopt_address(op: Operation, net: Network) -> Network:
             f"bridge device with non default name {op.settings.bridge} must be created manually",
             f"ip link add {op.settings.bridge} type bridge",
         )
-    own = op.system.address_of(op.settings.bridge)
-    if own is None:
-        return net
-    others4 = tuple(pool for pool in net.pools if pool.subnet.version != 4)
-    return replace(net, pools=(*others4, Pool(own.network, op.settings.fixed_cidr, own.ip)))
+    return on_bridge(net, op.settings, partial(op.system.addresses_of, op.settings.bridge))

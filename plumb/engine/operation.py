@@ -13,18 +13,18 @@ from plumb.address import IPAddress, IPNetwork
 from plumb.engine.desired_state import Narrator
 from plumb.engine.lookup import Lookup
 from plumb.engine.rule_order import OrderedKernel, reordering
-from plumb.errors import PlumbError
 from plumb.kernel.system import System
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import clash
 from plumb.model.settings import Settings
-from plumb.plan import Kernel, Step, StepFailed, carry_out, plan, take_all
+from plumb.plan import Step, StepFailed, carry_out, plan, restore, take_all
 from plumb.store import Store, T
 from plumb.store.change import Change
 from plumb.things import Key, Thing
 from plumb.things.iptables import InChain
 from plumb.things.layer3 import Sysctl
+from plumb.things.sandbox import Process
 
 Things = dict[Key, Thing]
 Look = Callable[[Sequence[Thing]], Things]
@@ -81,6 +81,7 @@ class Operation(Lookup):
         self._hints: dict[tuple[IPNetwork, str], IPAddress] = {}
         self._ports: dict[tuple[str, int], list[tuple[IPAddress, str]]] = {}
         self._numbers: dict[type, int] = {}
+        self._graces: dict[str, float] = {}
         self.remarks: dict[str, str] = {}
 
     # -- the view ---------------------------------------------------------------
@@ -171,6 +172,10 @@ class Operation(Lookup):
     def touch(self, owner: str) -> None:
         """An owner's things may have changed."""
         self._touched[owner] = None
+
+    def allow(self, box: Sandbox, seconds: float) -> None:
+        """Set the time that a container's command has to end by itself, if it is ended."""
+        self._graces[box.id] = seconds
 
     def number(self, kind: type[T]) -> int:
         """The next number of a kind, of this operation's new ones too."""
@@ -269,7 +274,7 @@ class Operation(Lookup):
             shared = self.store.thing(key)
             if shared is not None:
                 recorded[key] = shared
-        before, after = dict(recorded), dict(wanted)
+        before, after = {key: self._timed(was) for key, was in recorded.items()}, dict(wanted)
         self._keep_shared(recorded, after)
         previous = self._previous(wanted, recorded, before)
         if now is not None:
@@ -281,22 +286,40 @@ class Operation(Lookup):
         )
         return before, after, self._change(things, tuple(owners))
 
-    def _keep_shared(self, recorded: dict[Key, Thing], after: dict[Key, Thing]) -> None:
-        """Keep things that other owners need.
+    def _timed(self, thing: Thing) -> Thing:
+        if isinstance(thing, Process) and thing.id in self._graces:
+            return replace(thing, grace=self._graces[thing.id])
+        return thing
 
-        A standing thing without an owner becomes what it was before plumb.
+    def _keep_shared(self, recorded: dict[Key, Thing], after: dict[Key, Thing]) -> None:
+        """Keep what others need.
+
+        A standing thing that nobody needs becomes what it was before plumb, unless it goes with
+        its link or its namespace.
         """
+        surplus: dict[Key, Thing] = {}
         for key, thing in recorded.items():
             if key in after:
                 continue
             if any(owner not in self._touched for owner in self.store.owners(key)):
                 after[key] = thing
-            elif thing.permanent:
-                was = self.store.previous(key)
-                if was is None and isinstance(thing, Sysctl) and thing.usual:
-                    was = replace(thing, value=thing.usual)
+            else:
+                surplus[key] = thing
+        gone = made_by(surplus)
+        for key, thing in surplus.items():
+            if thing.permanent and gone.isdisjoint(thing.uses):
+                was = self._former(thing)
                 if was is not None:
                     after[key] = was
+
+    def _former(self, thing: Thing) -> Thing | None:
+        """State of a standing thing before plumb; None if that is not known or it is gone."""
+        was = self.store.previous(thing.key)
+        if was is None and isinstance(thing, Sysctl) and thing.usual:
+            was = replace(thing, value=thing.usual)
+        if was is not None and thing.uses and self.kernel.look([thing])[0] is None:
+            return None
+        return was
 
     def _previous(
         self, wanted: dict[Key, Thing], recorded: dict[Key, Thing], before: dict[Key, Thing]
@@ -371,13 +394,3 @@ class Operation(Lookup):
 def made_by(things: dict[Key, Thing]) -> set[Key]:
     """Keys of the objects that the kernel makes along with these things."""
     return {key for thing in things.values() for key in thing.makes}
-
-
-def restore(before: dict[Key, Thing], after: dict[Key, Thing], kernel: Kernel) -> list[PlumbError]:
-    """Bring back what went by itself together with something that was taken away.
-
-    Errors do not stop it.
-    """
-    concerned = [*{**after, **before}.values()]
-    there = [thing for thing in kernel.look(concerned) if thing is not None]
-    return take_all(plan(there, before.values()), kernel)

@@ -15,6 +15,7 @@ from plumb.engine.operation import Operation
 from plumb.model import keywords
 from plumb.model.cnm import Attachment, Network, Sandbox
 from plumb.model.keywords import ContainerOptions, EndpointOptions, NetworkOptions, reference, text
+from plumb.things.sandbox import GRACE
 
 
 class Verbs(ABC):
@@ -115,22 +116,28 @@ class Verbs(ABC):
             box = containers.create(op, keywords.sandbox(name, options))
             return containers.start(op, box.id, foreground)
 
-    def stop(self, container: str | Sandbox, exit_code: int | None = None) -> Sandbox:
+    def stop(
+        self, container: str | Sandbox, exit_code: int | None = None, timeout: float = GRACE
+    ) -> Sandbox:
         """`stop`.
 
         Args:
             exit_code: of a command that has ended by itself.
+            timeout: seconds between SIGTERM and SIGKILL; below 0, no SIGKILL.
         """
         with self._within() as op:
-            return containers.stop(op, reference(container, "container"), exit_code)
+            return containers.stop(op, reference(container, "container"), exit_code, timeout)
 
-    def restart(self, container: str | Sandbox) -> Sandbox:
+    def restart(self, container: str | Sandbox, timeout: float = GRACE) -> Sandbox:
         """`restart`: its command ends and starts again, in a network namespace that is new.
 
         What was chosen by plumb may change, what was asked for stays.
+
+        Args:
+            timeout: seconds between SIGTERM and SIGKILL; below 0, no SIGKILL.
         """
         with self._within() as op:
-            box = containers.stop(op, reference(container, "container"))
+            box = containers.stop(op, reference(container, "container"), timeout=timeout)
             return containers.start(op, box.id)
 
     def remove(self, container: str | Sandbox, force: bool = False) -> Sandbox:

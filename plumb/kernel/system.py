@@ -10,10 +10,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Interface
 from typing import TypeVar
 
-from plumb.address import IPAddress, IPNetwork
+from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.kernel.process import host_files
 
 T = TypeVar("T")
@@ -39,7 +38,7 @@ class System:
         host_file: the text of a file of the host's /etc, "" where it cannot be read.
         resolv_path: where the host's resolv.conf lies; resolv_source: its text.
         kind_of: the kind of a link, None where there is none of that name.
-        address_of: a link's first IPv4 address.
+        addresses_of: a link's addresses of one family.
         on_link: the networks that the host itself is attached to.
         trial: the errno with which a port (protocol, address, port) cannot be bound, 0 if it can.
         holder: the program that has a port, as far as that can be seen: "nginx (pid 12)", or "".
@@ -58,7 +57,7 @@ class System:
     resolv_path: Callable[[], str] = host_files.resolv_path
     resolv_source: Callable[[], str] = host_files.resolv_source
     kind_of: Callable[[str], str | None] = lambda name: None
-    address_of: Callable[[str], IPv4Interface | None] = lambda name: None
+    addresses_of: Callable[[str, int], Sequence[IPInterface]] = lambda name, version: ()
     on_link: Callable[[], Sequence[IPNetwork]] = lambda: ()
     trial: Callable[[str, IPAddress, int], int] = lambda protocol, ip, port: 0
     holder: Callable[[str, IPAddress, int], str] = lambda protocol, ip, port: ""
@@ -90,7 +89,7 @@ def this_system() -> System:
 
     return System(
         kind_of=host_links.kind_of,
-        address_of=host_links.address_of,
+        addresses_of=host_links.addresses_of,
         on_link=host_links.on_link_networks,
         trial=host_ports.trial,
         holder=host_ports.holder_of,

@@ -23,7 +23,7 @@ from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
+from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
 
@@ -131,7 +131,9 @@ NFTABLES = Firewall("nftables", _nftables)
 PROCESS = one_by_one("process", commands.look, commands.take)
 SYSCTL = one_by_one("sysctl", _look_sysctl, _take_sysctl)
 WRITERS: dict[type[Thing], Writer] = {
-    **dict.fromkeys((Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Up, Address, Route), NETLINK),
+    **dict.fromkeys(
+        (Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Up, LinkAddress, Address, Route), NETLINK
+    ),
     **dict.fromkeys((Chain, Rule, Policy), IPTABLES),
     **dict.fromkeys((NftTable, NftMap, NftChain, NftElement, NftRule), NFTABLES),
     **dict.fromkeys((Directory, File), FILE),

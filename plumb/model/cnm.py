@@ -68,6 +68,7 @@ class Network:
         milliseconds apart.
         foreign: its link was there before the network; it is used, never changed or deleted.
         kept: gateway addresses that it had already, which are left alone as well.
+        link_ipv6: the kernel has IPv6 on that link; link_mac: its MAC address, where it is foreign.
         opens: the address families for which the host did not forward before plumb.
         number: networks are numbered as they are made.
     """
@@ -89,6 +90,8 @@ class Network:
     advertise_interval: int = 1000
     foreign: bool = False
     kept: tuple[IPAddress, ...] = ()
+    link_ipv6: bool = True
+    link_mac: str = ""
     opens: tuple[int, ...] = ()
     created: str = ""
     number: int = 0

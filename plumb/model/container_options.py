@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv6Address
 
 from plumb.address import IPAddress
 from plumb.errors import Invalid
-from plumb.model.parse import ENDPOINT, address, alias, comma_separated, nearest, object_name, pairs
+from plumb.model.parse import ENDPOINT, address, host_address, nearest, object_name
 from plumb.model.ports import PortBinding
 
 # -- ports ---------------------------------------------------------------
 
+PROTOCOLS = ("tcp", "udp", "sctp")
+"""Protocols that have ports, in the order of listings."""
+
 
 def exposed(text: str) -> tuple[str, ...]:
-    """`--expose 80`, `--expose 7000-7005/udp` as "80/tcp" words."""
-    ports, slash, protocol = text.partition("/")
+    """`--expose 80`, `--expose 7000-7005/udp` as "80/tcp" words.
+
+    Docker shows a protocol that it does not know as 0, and opens nothing for it.
+    """
+    ports, _, protocol = text.partition("/")
     first, last = port_range(ports, "expose")
-    return tuple(
-        f"{port}/{_protocol(protocol if slash else 'tcp')}" for port in range(first, last + 1)
-    )
+    shown = protocol.lower() if protocol.lower() in PROTOCOLS else "0" if protocol else "tcp"
+    return tuple(f"{port}/{shown}" for port in range(first, last + 1))
 
 
 def port_range(text: str, what: str) -> tuple[int, int]:
@@ -49,8 +53,7 @@ def published(text: str) -> tuple[PortBinding, ...]:
     """
     if "=" in text:
         return _published_long(text)
-    spec, slash, protocol = text.partition("/")
-    protocol = _protocol(protocol if slash else "tcp")
+    spec, protocol = _with_protocol(text)
     head, _, container = spec.rpartition(":")
     host, _, ports = head.rpartition(":") if ":" in head else ("", "", head)
     if head.endswith(":"):
@@ -60,35 +63,40 @@ def published(text: str) -> tuple[PortBinding, ...]:
     return _bindings(container, ports, protocol, _host_address(host))
 
 
+def _with_protocol(text: str) -> tuple[str, str]:
+    """The words before and behind the slash; tcp where none is named. Docker drops a third."""
+    spec, *rest = text.split("/")
+    return spec, _protocol(rest[0] if rest and rest[0] else "tcp")
+
+
 def _host_address(text: str) -> IPAddress | None:
     """A host address, IPv6 in brackets or not."""
     if text.startswith("[") != text.endswith("]"):
         raise Invalid(f"invalid IP address {text!r}")
-    ip = address(text[1:-1] if text.startswith("[") else text) if text else None
-    # An IPv4 address in IPv6's spelling (RFC 4291, 2.5.5.2) is the IPv4 address, as in Docker.
-    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
+    try:
+        return host_address(text[1:-1] if text.startswith("[") else text) if text else None
+    except ValueError:
+        raise Invalid(f"invalid IP address {text!r}") from None
 
 
 def _published_long(text: str) -> tuple[PortBinding, ...]:
-    fields = dict(pairs(comma_separated(text), "published port"))
-    known = ("target", "published", "protocol", "host_ip", "mode")
-    for key in fields:
-        if key not in known:
-            raise Invalid(f"invalid field {key!r} in --publish", nearest(key, known))
-    if "target" not in fields:
+    """The long form; as Docker, fields of other names have no effect."""
+    fields = {"target": "", "published": "", "protocol": "tcp", "host_ip": ""}
+    for word in text.split(","):
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise Invalid(
+                f"invalid publish opts format (should be name=value but got '{word}')",
+                "it is written published=8080,target=80",
+            )
+        fields[key] = value
+    if not fields["target"]:
         raise Invalid(
             f"invalid --publish {text!r}: the target is missing",
             "it is written published=8080,target=80",
         )
-    if fields.get("mode", "host") not in ("host", "ingress"):
-        raise Invalid(f"invalid mode {fields['mode']!r} in --publish", "it can be host or ingress")
-    where = _host_address(fields.get("host_ip", ""))
-    return _bindings(
-        fields["target"],
-        fields.get("published", ""),
-        _protocol(fields.get("protocol", "tcp")),
-        where,
-    )
+    where = _host_address(fields["host_ip"])
+    return _bindings(fields["target"], fields["published"], _protocol(fields["protocol"]), where)
 
 
 def _bindings(
@@ -110,7 +118,7 @@ def _bindings(
 
 
 def _protocol(text: str) -> str:
-    if text.lower() not in ("tcp", "udp", "sctp"):
+    if text.lower() not in PROTOCOLS:
         raise Invalid(f"invalid proto: {text}")
     return text.lower()
 
@@ -223,7 +231,14 @@ def link(text: str) -> tuple[str, str]:
     name, _, other = text.partition(":")
     if name.startswith("/"):
         other = other.rpartition("/")[2]
-    return object_name(name, "link"), alias(other or name.removeprefix("/"))
+    return object_name(name, "link"), _link_alias(other or name.removeprefix("/"))
+
+
+def _link_alias(text: str) -> str:
+    """A name that a hosts file and the names of environment variables can have."""
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", text) or ".." in text:
+        raise Invalid(f"invalid alias {text!r}: it is a DNS name")
+    return text
 
 
 def extra_host(text: str) -> tuple[str, str]:
@@ -237,7 +252,7 @@ def extra_host(text: str) -> tuple[str, str]:
         Invalid: with Docker's words.
     """
     name, separator, ip = text.partition("=" if "=" in text else ":")
-    if not separator or not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", name):
+    if not separator or not name or ":" in name or not name.isprintable() or len(name) > 253:
         raise Invalid(f'bad format for add-host: "{text}"', "it is written NAME:IP")
     if ip == "host-gateway":
         return name, ip

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from plumb.address import IPAddress
+
 
 @dataclass(frozen=True)
 class DriverOptions:
@@ -77,7 +79,7 @@ class BridgeOptions(DriverOptions):
     icc: bool = True
     mode4: GatewayMode = GatewayMode.NAT
     mode6: GatewayMode = GatewayMode.NAT
-    host_binding: IPv4Address | None = None
+    host_binding: IPAddress | None = None
     inhibit_ipv4: bool = False
     trusted: tuple[str, ...] = ()
     mtu: int | None = None

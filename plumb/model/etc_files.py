@@ -25,6 +25,7 @@ from ipaddress import IPv6Address, ip_address
 
 from plumb.address import IPAddress
 from plumb.model.cnm import DEFAULT_NETWORK, Ends, Sandbox, Status
+from plumb.model.net.gateways import GATEWAY_NETWORK
 from plumb.model.net.resolv_conf import ResolvConf, parse
 from plumb.model.settings import Settings
 from plumb.things.dns import ADDRESS, Upstream
@@ -62,7 +63,10 @@ def hosts(box: Sandbox, ends: Ends) -> str:
     own = full if short == full else f"{full} {short}"
     entries = [(ip, name) for name, text in box.extra_hosts for ip in _extra(box, text)]
     entries += [(ip, link.names) for link in box.linked for ip in link.ips]
-    entries += [(ip.ip, own) for end, _ in ends for ip in end.ips] if box.mode != "host" else []
+    if box.mode != "host":
+        entries += [
+            (ip.ip, own) for end, net in ends if net.name != GATEWAY_NETWORK for ip in end.ips
+        ]
     return "".join(
         [
             LOCALHOST4,

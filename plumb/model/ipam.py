@@ -6,8 +6,9 @@ Docker's rules. A subnet: the first of the default pools, in their order, that o
 another network nor a network that the host itself is attached to. An address: the lowest that is
 free, so one that was given back is handed out again at once. Of an IPv4 subnet the first and last
 address are nobody's (network and broadcast), but for /31 and /32, where all count (RFC 3021); of an
-IPv6 subnet the first is the routers' anycast address (RFC 4291). An --ip-range narrows what is
-handed out by itself; its own first and last addresses are ordinary ones.
+IPv6 subnet of any size the first is the routers' anycast address (RFC 4291), so that a /128 has
+room for nobody. An --ip-range narrows what is handed out by itself; its own first and last
+addresses are ordinary ones.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-from plumb.address import IPAddress, IPNetwork
+from plumb.address import IPAddress, IPNetwork, reserved
 from plumb.errors import Exhausted, Invalid
 from plumb.model.cnm import Pool
 from plumb.model.parse import address
@@ -78,15 +79,6 @@ def choose_subnet(candidates: Iterable[AddressPool], taken: Iterable[IPNetwork])
     )
 
 
-def reserved(ip: IPAddress, subnet: IPNetwork) -> bool:
-    """True if no endpoint may have this address of the subnet."""
-    if subnet.max_prefixlen - subnet.prefixlen < 2:
-        return False
-    if ip == subnet.network_address:
-        return True
-    return ip.version == 4 and ip == subnet.broadcast_address
-
-
 def lowest_free(pool: Pool, taken: Taken, start: IPAddress | None = None) -> IPAddress | None:
     """The lowest address that can be handed out by itself, or None.
 
@@ -95,9 +87,11 @@ def lowest_free(pool: Pool, taken: Taken, start: IPAddress | None = None) -> IPA
         taken: whether somebody has an address.
         start: an address below which none is free, to begin there.
     """
-    span = pool.range or pool.subnet
+    span = _span(pool)
     make: Callable[[int], IPAddress] = IPv4Address if span.version == 4 else IPv6Address
     number, last = int(span.network_address), int(span.broadcast_address)
+    if span.network_address not in pool.subnet:
+        return None
     if start is not None:
         number = max(number, int(start))
     while number <= last:
@@ -106,6 +100,16 @@ def lowest_free(pool: Pool, taken: Taken, start: IPAddress | None = None) -> IPA
             return ip
         number += 1
     return None
+
+
+def _span(pool: Pool) -> IPNetwork:
+    """The part of a subnet that addresses are chosen from.
+
+    A range that is larger than the subnet, by the setting fixed-cidr, narrows nothing.
+    """
+    if pool.range is None or pool.range.prefixlen < pool.subnet.prefixlen:
+        return pool.subnet
+    return pool.range
 
 
 def plan_pools(

@@ -16,6 +16,7 @@ from plumb.errors import Invalid
 from plumb.model import container_options as own
 from plumb.model import ipam, parse
 from plumb.model.cnm import Attachment, Network, Pairs, Sandbox
+from plumb.model.net import attachment as attachments
 from plumb.model.ports import PortBinding
 
 Texts = str | Iterable[str]
@@ -85,7 +86,7 @@ class ContainerOptions(TypedDict, total=False):
         exposed: exposed ports, "80/tcp", "7000-7005/udp".
         hostname, domainname: its names; the hostname is the id's first twelve digits.
         mac: the MAC address of its first endpoint.
-        dns, dns_search, dns_options: lines of its resolv.conf.
+        dns, dns_each(parse.search_domain), dns_options: lines of its resolv.conf.
         extra_hosts: lines of its hosts file: name and address, or "host-gateway".
         links: name and alias of containers that it shall know.
         environment: NAME=value words.
@@ -269,7 +270,7 @@ def attachment(network: str, options: Mapping[str, Any]) -> Attachment:
     """
     refuse_unknown(options, EndpointOptions, "an endpoint")
     read = {key: ENDPOINT[key](value, key) for key, value in options.items()}
-    return parse.make_attachment(network, **read)
+    return attachments.make_attachment(network, **read)
 
 
 def _address(value: object, what: str) -> str:
@@ -323,7 +324,7 @@ def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
 
 def _networks(value: object, what: str) -> tuple[Attachment, ...]:
     return tuple(
-        each if isinstance(each, Attachment) else parse.attachment(reference(each, what))
+        each if isinstance(each, Attachment) else attachments.attachment(reference(each, what))
         for each in _several(value, what, str, Network, Attachment)
     )
 
@@ -364,8 +365,8 @@ def _hosts(value: object, what: str) -> Pairs:
     return tuple(own.extra_host(f"{name}:{ip}") for name, ip in pairs(value, what))
 
 
-def _capabilities(value: object, what: str) -> tuple[str, ...]:
-    return tuple(own.capability(each) for each in texts(value, what))
+def _each(parser: Callable[[str], str]) -> Callable[[object, str], tuple[str, ...]]:
+    return lambda value, what: tuple(parser(each) for each in texts(value, what))
 
 
 def _sysctls(value: object, what: str) -> Pairs:
@@ -383,13 +384,13 @@ CONTAINER: dict[str, Callable[[object, str], Any]] = {
     "domainname": _host_name,
     "mac": _mac,
     "dns": _servers,
-    "dns_search": texts,
-    "dns_options": texts,
+    "dns_search": _each(parse.search_domain),
+    "dns_options": _each(parse.line),
     "extra_hosts": _hosts,
     "links": pairs,
     "environment": texts,
-    "cap_add": _capabilities,
-    "cap_drop": _capabilities,
+    "cap_add": _each(own.capability),
+    "cap_drop": _each(own.capability),
     "privileged": flag,
     "sysctls": _sysctls,
     "labels": pairs,

@@ -19,6 +19,7 @@ from ipaddress import IPv4Address
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Linked, Sandbox
+from plumb.model.container_options import PROTOCOLS
 
 Open = tuple[int, str]
 """A port and its protocol."""
@@ -31,7 +32,8 @@ def known(box: Sandbox, alias: str, ips: Sequence[IPAddress]) -> Linked:
         ips: its addresses on the default network.
     """
     names = [alias, box.hostname, *([box.name] if box.name != alias else [])]
-    ports = dict.fromkeys((*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)))
+    exposed = [spec for spec in box.exposed if spec.partition("/")[2] in PROTOCOLS]
+    ports = dict.fromkeys((*exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)))
     return Linked(box.id, alias, " ".join(names), tuple(ips), tuple(ports))
 
 

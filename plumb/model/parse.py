@@ -7,8 +7,7 @@ another network than was asked for. plumb refuses it and names the nearest key t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from ipaddress import (
     AddressValueError,
     IPv4Address,
@@ -21,12 +20,13 @@ from typing import TypeVar
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Invalid
-from plumb.model.cnm import Attachment, Pairs
+from plumb.model.cnm import Pairs
 
 T = TypeVar("T")
 A = TypeVar("A", IPv4Address, IPv6Address)
 PREFIX = "com.docker.network."
 BRIDGE = PREFIX + "bridge."
+ENDPOINT = PREFIX + "endpoint."
 
 
 # -- plain values ---------------------------------------------------------------
@@ -104,6 +104,15 @@ def ipv4(text: str) -> IPv4Address:
     return IPv4Address(text)
 
 
+def host_address(text: str) -> IPAddress:
+    """An address of the host, of either family, on which ports are published.
+
+    An IPv4 address in IPv6's spelling (RFC 4291, 2.5.5.2) is the IPv4 address, as in Docker.
+    """
+    ip = ipv6(text) if ":" in text else ipv4(text)
+    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
+
+
 def source4(text: str) -> IPv4Address:
     """An IPv4 address that packets can come from."""
     return _source(ipv4(text))
@@ -170,6 +179,8 @@ def mac(text: str) -> str:
         Invalid: it is none, or a group address, which no interface can have.
     """
     plain = text.lower().replace("-", ":")
+    if re.fullmatch(r"([0-9a-f]{4}\.){2}[0-9a-f]{4}", plain):
+        plain = ":".join(re.findall("..", plain.replace(".", "")))
     if not re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", plain) or plain == "00:00:00:00:00:00":
         raise Invalid(f"invalid MAC address {text!r}: it is written like 02:42:ac:11:00:02")
     if int(plain[:2], 16) & 1:
@@ -184,6 +195,16 @@ def object_name(text: str, what: str) -> str:
     return text.lstrip("/")
 
 
+def container_name(text: str) -> str:
+    """A name for a new container: an object name of two characters or more, as in Docker."""
+    if not re.fullmatch(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+", text):
+        raise Invalid(
+            f"Invalid container name ({text}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+            "it has two characters at least",
+        )
+    return text
+
+
 def network_name(text: str) -> str:
     """A name for a network: nearly anything that is not blank and can be printed on one line."""
     if not text.strip():
@@ -196,9 +217,38 @@ def network_name(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """A host name that sethostname and a hosts file can take."""
-    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62})", text) or ".." in text:
-        raise Invalid(f"invalid hostname {text!r}: it is 1 to 63 letters, digits, '-', '_' or '.'")
+    """A host name that sethostname and a line of a hosts file can take.
+
+    Docker takes any text, though few programs take one with a blank in it.
+    """
+    if not text or not text.isprintable() or len(text.encode()) > 64:
+        raise Invalid(f"invalid hostname {text!r}: it is 1 to 64 bytes that can be printed")
+    return text
+
+
+DOMAIN_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+
+
+def search_domain(text: str) -> str:
+    """A domain of resolv.conf's search line, without the dot at its end; "." is the empty list.
+
+    Raises:
+        Invalid: with Docker's words.
+    """
+    domain = text.strip(" ")
+    if domain == ".":
+        return domain
+    domain = domain.removesuffix(".")
+    named = re.fullmatch(rf"{DOMAIN_LABEL}(\.{DOMAIN_LABEL})*", domain)
+    if not named or not re.search("[A-Za-z]", domain) or len(domain) > 254:
+        raise Invalid(f"{text} is not a valid domain")
+    return domain
+
+
+def line(text: str) -> str:
+    """Text for a line of a file, which must not become two."""
+    if not text.isprintable():
+        raise Invalid(f"invalid text {text!r}: it must be one line that can be printed")
     return text
 
 
@@ -236,162 +286,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else ""
 
 
-# -- endpoints ---------------------------------------------------------------
-
-
-ENDPOINT = PREFIX + "endpoint."
-
-
-def interface_sysctls(text: str) -> Pairs:
-    """`net.ipv4.conf.IFNAME.log_martians=1,…` as names with slashes, IFNAME still in them."""
-    found = []
-    for item in text.split(","):
-        name, _, value = item.strip().partition("=")
-        words = name.split(".")
-        if (
-            not value.strip()
-            or not value.isprintable()
-            or len(words) < 5
-            or not re.fullmatch(r"[A-Za-z0-9_.-]+", name)
-            or "" in words
-        ):
-            raise ValueError(
-                f"invalid sysctl {item!r}: it is written net.ipv4.conf.IFNAME.key=value"
-            )
-        if words[0] != "net" or words[1] not in ("ipv4", "ipv6", "mpls"):
-            raise ValueError(
-                f"unrecognised network interface sysctl {name!r}: "
-                "it begins with net.ipv4, net.ipv6 or net.mpls"
-            )
-        if len(words) != 5 or words[3].upper() != "IFNAME":
-            raise ValueError(f"sysctl {name!r} must have IFNAME in place of the interface's name")
-        found.append((f"net/{words[1]}/{words[2]}/IFNAME/{words[4]}", value))
-    return tuple(found)
-
-
-def endpoint_options(attachment: Attachment, options: Pairs) -> Attachment:
-    """An attachment with its driver options.
-
-    Raises:
-        Invalid: an unknown key, or a value that cannot be parsed.
-    """
-    known = {ENDPOINT + "ifname", ENDPOINT + "sysctls"}
-    for key, text in options:
-        if key == ENDPOINT + "ifname":
-            attachment = replace(attachment, ifname=parsed(key, text, link_name))
-        elif key == ENDPOINT + "sysctls":
-            attachment = replace(attachment, sysctls=parsed(key, text, interface_sysctls))
-        else:
-            raise Invalid(f"unknown option {key!r} of an endpoint", nearest(key, known))
-    return replace(attachment, driver_opts=options)
-
-
-ATTACHMENT_KEYS = (
-    "name",
-    "alias",
-    "ip",
-    "ip6",
-    "mac-address",
-    "link-local-ip",
-    "driver-opt",
-    "gw-priority",
-)
-
-
-def attachment(text: str) -> Attachment:
-    """`--network NAME` or the long form `--network name=N,alias=A,ip=…,driver-opt=K=V,…`.
-
-    Raises:
-        Invalid: a field that there is not, or a value that makes no sense.
-    """
-    if "=" not in text:
-        return Attachment(text)
-    fields: dict[str, list[str]] = {}
-    for word in comma_separated(text):
-        key, equals, value = word.partition("=")
-        if not equals or key.lower() not in ATTACHMENT_KEYS:
-            raise Invalid(f"invalid field {word!r} in --network", nearest(key, ATTACHMENT_KEYS))
-        fields.setdefault(key.lower(), []).append(value)
-    if not fields.get("name"):
-        raise Invalid(f"--network {text!r} does not say name=")
-    return make_attachment(
-        fields["name"][-1],
-        ip=_last(fields, "ip"),
-        ip6=_last(fields, "ip6"),
-        mac_address=_last(fields, "mac-address"),
-        link_local=fields.get("link-local-ip", ()),
-        aliases=fields.get("alias"),
-        gw_priority=_last(fields, "gw-priority"),
-        driver_opts=pairs(fields.get("driver-opt", ()), "driver option"),
-    )
-
-
-def _last(fields: Mapping[str, list[str]], key: str) -> str:
-    return fields.get(key, [""])[-1]
-
-
 def comma_separated(text: str) -> list[str]:
-    """Words parted by commas; a word in double quotes may hold some."""
-    words = re.findall(r'(?:[^,"]|"[^"]*")+', text)
-    return [word.replace('"', "") for word in words]
-
-
-def make_attachment(
-    name: str,
-    *,
-    ip: str = "",
-    ip6: str = "",
-    mac_address: str = "",
-    link_local: Iterable[str] = (),
-    aliases: Iterable[str] | None = None,
-    links: Pairs = (),
-    gw_priority: str | int = "",
-    driver_opts: Pairs = (),
-) -> Attachment:
-    """An attachment from the words of `network connect` or `run`.
-
-    Raises:
-        Invalid: with Docker's words.
-    """
-    try:
-        made = Attachment(
-            name,
-            ip=ipv4(ip) if ip else None,
-            ip6=ipv6(ip6) if ip6 else None,
-            mac=mac(mac_address) if mac_address else "",
-            gw_priority=whole(str(gw_priority)) if gw_priority != "" else 0,
-            link_local=tuple(address(word, "link-local IP address") for word in link_local),
-            aliases=None if aliases is None else tuple(alias(word) for word in aliases),
-            links=tuple(links),
-        )
-    except AddressValueError:
-        wrong = ("IPv4", ip) if ip and not _is(ipv4, ip) else ("IPv6", ip6)
-        raise Invalid(f"invalid {wrong[0]} address: {wrong[1]}") from None
-    except ValueError as error:
-        raise Invalid(f"invalid endpoint settings: {error}") from None
-    for found in made.link_local:
-        if not found.is_link_local:
-            raise Invalid(f"invalid link-local IP address: {found}")
-    if made.ip6 is not None and made.ip6.ipv4_mapped:
-        raise Invalid(f"invalid IPv6 address: {ip6}")
-    for wanted in (made.ip, made.ip6):
-        if wanted is not None and (
-            wanted.is_multicast or wanted.is_unspecified or wanted.is_loopback
-        ):
-            raise Invalid(f"invalid IP address {wanted}: no host can have it")
-    return endpoint_options(made, driver_opts)
-
-
-def _is(parser: Callable[[str], object], text: str) -> bool:
-    try:
-        parser(text)
-    except ValueError:
-        return False
-    return True
-
-
-def alias(text: str) -> str:
-    """A network-scoped name."""
-    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", text) or ".." in text:
-        raise Invalid(f"invalid alias {text!r}: it is a DNS name")
-    return text
+    """Fields parted by commas; one in double quotes may hold some. An empty field is one too."""
+    fields = re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', text)
+    return [field.replace('"', "") for field in fields]

@@ -4,7 +4,8 @@
 publishes as long as it is its container's gateway, for each address family on its own, because a
 reply must leave by the path of the request:
 
-    host address    the requested one, else the network's (host_binding_ipv4), else 0.0.0.0 and ::
+    host address    the requested one, else the network's (host_binding_ipv4, of either family),
+                    else 0.0.0.0 and ::
     host port       the requested one, else the next free one of the range,
                     else of the kernel's ephemeral ports
     routed          no host address, no host port: the outside has a route to the container,
@@ -25,13 +26,13 @@ from typing import NamedTuple
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
+from plumb.model.container_options import PROTOCOLS
 from plumb.model.driver_options import GatewayMode
 from plumb.model.net.gateways import gateway_of
 from plumb.model.parse import address
 from plumb.model.ports import Port, PortBinding
 
 ANY: dict[int, IPAddress] = {4: address("0.0.0.0"), 6: address("::")}
-PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 class Request(NamedTuple):
@@ -66,7 +67,7 @@ def wanted(box: Sandbox) -> tuple[PortBinding, ...]:
         *(
             PortBinding(port, protocol)
             for port, protocol in exposed
-            if (port, protocol) not in said
+            if (port, protocol) not in said and protocol in PROTOCOLS
         ),
     )
 
@@ -135,10 +136,10 @@ def _host_address(binding: PortBinding, net: Network, version: int, ipv6: bool) 
     """The host address of a binding in one family; None where it has none there."""
     if binding.host_ip is not None:
         return binding.host_ip if binding.host_ip.version == version else None
-    default = net.bridge.host_binding
-    if default is not None and not default.is_unspecified:
-        return default if version == 4 else None
-    return ANY[version] if version == 4 or ipv6 else None
+    default = net.bridge.host_binding or ANY[4]
+    if default == ANY[4] and version == 6:
+        return ANY[6] if ipv6 else None
+    return default if default.version == version else None
 
 
 def _turn(request: Request) -> tuple[bool, bool, int, int, int, int, int, int]:

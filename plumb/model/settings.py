@@ -16,13 +16,14 @@ from ipaddress import (
     IPv4Interface,
     IPv4Network,
     IPv6Address,
+    IPv6Interface,
     IPv6Network,
     ip_interface,
 )
 from pathlib import Path
 from typing import Any
 
-from plumb.address import IPAddress, IPNetwork
+from plumb.address import IPAddress, IPInterface, IPNetwork, reserved
 from plumb.errors import Invalid
 from plumb.model import parse as opt
 from plumb.model.cnm import Pairs
@@ -55,12 +56,13 @@ class Settings:
     ipv6: bool = False
     bridge: str = ""
     bip: IPv4Interface | None = None
+    bip6: IPv6Interface | None = None
     fixed_cidr: IPv4Network | None = None
     fixed_cidr_v6: IPv6Network | None = None
     default_gateway: IPv4Address | None = None
     default_gateway_v6: IPv6Address | None = None
     icc: bool = True
-    ip: IPv4Address = ANY4
+    ip: IPAddress = ANY4
     mtu: int | None = None
     userland_proxy: bool = True
     allow_direct_routing: bool = False
@@ -119,18 +121,27 @@ def _mtu(value: Any) -> int | None:
     return opt.mtu(str(value))
 
 
-def _bip(value: Any) -> IPv4Interface:
-    text = _text(value)
-    interface = ip_interface(text)
-    if (
-        not isinstance(interface, IPv4Interface)
-        or "/" not in text
-        or interface.ip == interface.network.network_address
-    ):
-        raise ValueError(
-            "it is the bridge's own IPv4 address with its prefix length, like 10.77.0.1/24"
-        )
-    return interface
+def _bip(version: int) -> Callable[[Any], IPInterface]:
+    example = "10.77.0.1/24" if version == 4 else "fd00:77::1/64"
+
+    def parse(value: Any) -> IPInterface:
+        text = _text(value)
+        found = ip_interface(text)
+        if found.version != version or "/" not in text or reserved(found.ip, found.network):
+            raise ValueError(
+                f"it is the bridge's own IPv{version} address with its prefix length, "
+                f"like {example}"
+            )
+        return found
+
+    return parse
+
+
+def _gateway_ips(value: Any) -> tuple[IPAddress, ...]:
+    found: tuple[IPAddress, ...] = _many(_typed(opt.address))(value)
+    if len({ip.version for ip in found}) < len(found):
+        raise ValueError("only one IPv4 address and one IPv6 address is allowed")
+    return found
 
 
 def _cidr(version: int) -> Callable[[Any], IPNetwork]:
@@ -199,23 +210,24 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     "ip-masq": _bool,
     "ipv6": _bool,
     "bridge": _typed(lambda t: t and opt.link_name(t)),
-    "bip": _bip,
+    "bip": _bip(4),
+    "bip6": _bip(6),
     "fixed-cidr": _cidr(4),
     "fixed-cidr-v6": _cidr(6),
     "default-gateway": _typed(opt.ipv4),
     "default-gateway-v6": _typed(opt.ipv6),
     "icc": _bool,
-    "ip": _typed(opt.ipv4),
+    "ip": _typed(lambda t: opt.host_address(t) if t else ANY4),
     "mtu": _mtu,
     "userland-proxy": _bool,
     "allow-direct-routing": _bool,
     "bridge-accept-fwmark": _fwmark,
-    "host-gateway-ips": _many(_typed(opt.address)),
+    "host-gateway-ips": _gateway_ips,
     "default-address-pools": _many(_pool),
     "default-network-opts": _network_opts,
     "dns": _many(_typed(opt.address)),
-    "dns-search": _many(_text),
-    "dns-opts": _many(_text),
+    "dns-search": _many(_typed(opt.search_domain)),
+    "dns-opts": _many(_typed(opt.line)),
 }
 
 
@@ -252,24 +264,18 @@ def checked(settings: Settings, where: str) -> Settings:
 
     `iptables: false` switches masquerading off, as in Docker.
     """
-    if settings.bridge and settings.bip:
-        raise Invalid(
-            f"{where}: bridge and bip are mutually exclusive: the bridge has its address already"
-        )
+    for key, bip in (("bip", settings.bip), ("bip6", settings.bip6)):
+        if settings.bridge and bip:
+            raise Invalid(
+                f"{where}: bridge and {key} are mutually exclusive: "
+                "the bridge has its address already"
+            )
     if not settings.icc and not settings.iptables:
         raise Invalid(
             f"{where}: icc: false needs iptables: it is a firewall rule that parts the containers"
         )
     if not settings.icc and settings.ipv6 and not settings.ip6tables:
         raise Invalid(f"{where}: icc: false with ipv6 needs ip6tables")
-    if (
-        settings.bip
-        and settings.fixed_cidr
-        and not settings.fixed_cidr.subnet_of(settings.bip.network)
-    ):
-        raise Invalid(
-            f"{where}: fixed-cidr {settings.fixed_cidr} is not within {settings.bip.network}"
-        )
     if (
         settings.bip
         and settings.default_gateway

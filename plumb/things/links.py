@@ -170,3 +170,25 @@ class Up(OnLink):
 
     def __str__(self) -> str:
         return f"link {self.dev} up"
+
+
+@dataclass(frozen=True)
+class LinkAddress(OnLink):
+    """`ip link set DEV address MAC`: a bridge's MAC address, made its own.
+
+    Another program's bridge may have no MAC address of its own. The kernel gives such a bridge the
+    lowest of its ports', and none when the last port goes. It keeps an address that was set once,
+    so that nothing is left to undo: the address is the one that the bridge had before.
+    """
+
+    stage: ClassVar = Stage.LINK
+    dev: str
+    mac: str
+    ns: str = HOST
+
+    @property
+    def key(self) -> Key:
+        return ("link address", self.ns, self.dev)
+
+    def __str__(self) -> str:
+        return f"address {self.mac} of link {self.dev}"

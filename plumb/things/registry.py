@@ -7,7 +7,7 @@ from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
+from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
 
@@ -22,6 +22,7 @@ KINDS: dict[str, type[Thing]] = {
         Ipvlan,
         Macvlan,
         Up,
+        LinkAddress,
         Veth,
         Vlan,
         Chain,

@@ -7,11 +7,14 @@ a sandbox needs no process to stay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
 from plumb.things import Key, Stage, Thing, link_key, namespace_key
+
+GRACE = 10.0
+"""Seconds between SIGTERM and SIGKILL, as `docker stop` waits."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class Process(OfStart):
         environment: NAME=value words.
         root, config: of the plumb that settles the sandbox when the command ends by itself.
         start: the number of the sandbox's start that it is of.
+        grace: seconds between SIGTERM and SIGKILL when it is ended; below 0, it is not killed.
     """
 
     stage: ClassVar = Stage.PROCESS
@@ -119,6 +123,7 @@ class Process(OfStart):
     root: str = ""
     config: str = ""
     start: int = 0
+    grace: float = field(default=GRACE, compare=False)
 
     @property
     def key(self) -> Key:

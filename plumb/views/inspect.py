@@ -210,9 +210,7 @@ def _ports(box: Sandbox, ends: Ends) -> Json:
     """NetworkSettings.Ports: the published bindings of each port, null for a port only exposed."""
     if box.status is not Status.RUNNING or box.target or box.mode == "host":
         return {}
-    found: Json = dict.fromkeys(
-        sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)})
-    )
+    found: Json = dict.fromkeys(_exposed(box, ends))
     for port in shown(port for end, _ in ends for port in end.ports):
         spec = f"{port.port}/{port.protocol}"
         found[spec] = [
@@ -220,6 +218,13 @@ def _ports(box: Sandbox, ends: Ends) -> Json:
             {"HostIp": str(port.host_ip), "HostPort": str(port.host_port or "")},
         ]
     return found
+
+
+def _exposed(box: Sandbox, ends: Ends) -> list[str]:
+    """Exposed ports as "80/tcp"; as in Docker, a bridge network shows them, no other does."""
+    if not any(net.traits.publishes_ports for _, net in ends):
+        return []
+    return sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)})
 
 
 def ports_column(box: Sandbox, ends: Ends) -> str:
@@ -236,12 +241,8 @@ def ports_column(box: Sandbox, ends: Ends) -> str:
         else:
             runs.append((port, 1))
     open_ones = {f"{port.port}/{port.protocol}" for end, _ in ends for port in end.ports}
-    exposed = [
-        spec
-        for spec in (*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports))
-        if spec not in open_ones
-    ]
-    return ", ".join([*(_run(port, length) for port, length in runs), *sorted(set(exposed))])
+    exposed = [spec for spec in _exposed(box, ends) if spec not in open_ones]
+    return ", ".join([*(_run(port, length) for port, length in runs), *exposed])
 
 
 def _in_runs(port: Port) -> tuple[int, int, str, int, int]:
@@ -271,7 +272,7 @@ def _run(port: Port, length: int) -> str:
 def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
     if box.mode in ("host", "none"):
         net = next((net for net in known.values() if net.name == box.mode), None)
-        return {box.mode: _endpoint(box, Attachment(box.mode), None, net, ends)}
+        return {box.mode: _endpoint(box, Attachment(box.mode, mac=box.mac), None, net, ends)}
     live = {end.network: end for end, _ in ends}
     found = {}
     for wish in box.attachments:

@@ -16,7 +16,7 @@ from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Dummy, Ipvlan, Macvlan, Up, Veth, Vlan
+from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
 from plumb.views import shell_agent as agent
@@ -75,6 +75,7 @@ TYPED: dict[type[Thing], Typed] = {
     Macvlan: Typed(ip.add_macvlan, ip.remove_link_on_parent, ip.change_macvlan),
     Ipvlan: Typed(ip.add_ipvlan, ip.remove_link_on_parent, ip.change_ipvlan),
     Up: Typed(ip.add_up, ip.remove_up),
+    LinkAddress: Typed(ip.set_link_address),
     Address: Typed(ip.add_address, ip.remove_address),
     Route: Typed(ip.add_route, ip.remove_route, ip.change_route),
     Sysctl: Typed(ip.add_sysctl),

@@ -9,7 +9,18 @@ import shlex
 
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Dummy, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
+from plumb.things.links import (
+    Bridge,
+    Dummy,
+    InHost,
+    Ipvlan,
+    LinkAddress,
+    Macvlan,
+    OnParent,
+    Up,
+    Veth,
+    Vlan,
+)
 
 # -- links ---------------------------------------------------------------
 
@@ -100,6 +111,10 @@ def add_up(thing: Up) -> list[str]:
 
 def remove_up(thing: Up) -> list[str]:
     return [f"ip link set {thing.dev} down"]
+
+
+def set_link_address(thing: LinkAddress) -> list[str]:
+    return [f"ip link set {thing.dev} address {thing.mac}"]
 
 
 # -- layer 3 ---------------------------------------------------------------

@@ -53,7 +53,17 @@ class Bench:
 
     def play(self, *argv: str) -> tuple[int, str]:
         """Run a command line; its exit status and what it said on stderr."""
-        out, complaints = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+        status, _, complaints = self._played(*argv)
+        return status, complaints
+
+    def say(self, *argv: str) -> tuple[int, str]:
+        """Run a command line; its exit status and what it printed."""
+        status, printed, _ = self._played(*argv)
+        return status, printed
+
+    def _played(self, *argv: str) -> tuple[int, str, str]:
+        printed, complaints = io.BytesIO(), io.StringIO()
+        out = io.TextIOWrapper(printed, "utf-8")
         with (
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(complaints),
@@ -62,7 +72,8 @@ class Bench:
             patch.setenv("PLUMB_ROOT", str(self.root))
             patch.setattr("plumb.engine.host.Host", functools.partial(Host, kernel=self.kernel))
             status = cli.main(["--config", str(self.config), *argv])
-        return status, complaints.getvalue()
+        out.flush()
+        return status, printed.getvalue().decode(), complaints.getvalue()
 
     def shape(self) -> tuple[Any, ...]:
         """All that is in the kernel and in the store."""
@@ -321,7 +332,6 @@ CONNECT = (
     "--link-local-ip",
     "--driver-opt",
     "--gw-priority",
-    "--mac-address",
     "--dry-run",
     "--nonsense",
 )

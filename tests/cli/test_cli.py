@@ -265,8 +265,8 @@ def test_a_command_s_own_status(shop: Lab, argv: list[str], status: int) -> None
 
 def test_a_foreground_run_is_remembered(lab: Lab) -> None:
     """What ran and how it ended is seen afterwards, as with -d."""
-    lab.plumb("run", "--name", "a", "sh", "-c", "exit 7", status=7)
-    assert lines(lab, "inspect", "-f", "{{.State.ExitCode}} {{.Path}}", "a") == ["7 sh"]
+    lab.plumb("run", "--name", "aa", "sh", "-c", "exit 7", status=7)
+    assert lines(lab, "inspect", "-f", "{{.State.ExitCode}} {{.Path}}", "aa") == ["7 sh"]
 
 
 def test_several_names_are_done_one_by_one(lab: Lab) -> None:

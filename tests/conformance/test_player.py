@@ -114,6 +114,14 @@ def test_every_missing_entry_names_a_scenario() -> None:
     ] == []
 
 
+def test_every_intended_difference_is_of_a_scenario() -> None:
+    """A reason for which nothing is left out must go."""
+    assert [name for name in later.INTENDED if name not in BOOK] == []
+    assert later.intended("found-shared-restart", "c2 address eth0 10.1.0.2/24")
+    assert not later.intended("found-shared-restart", "c1 address eth0 10.1.0.2/24")
+    assert not later.intended("bridge-user", "c2 address eth0 10.1.0.2/24")
+
+
 def test_observation_reads_back_what_is_there(lab: Lab) -> None:
     """Links, addresses, routes, sysctls, rules and listeners are read from the namespace."""
     sh("""ip link add br0 type bridge; ip link add d0 type veth peer name d1

@@ -14,7 +14,7 @@ from plumb import Host
 from plumb.engine.container_links import NO_HOST
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
 from plumb.model.cnm import Network
-from plumb.model.parse import attachment
+from plumb.model.net.attachment import attachment
 from plumb.things.dns import Resolver
 from plumb.things.iptables import Rule
 from plumb.things.nftables import NftRule

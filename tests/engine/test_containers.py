@@ -17,7 +17,10 @@ from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Sandbox, Status
 from plumb.plan import Step, StepFailed
 from plumb.store.change import Change
+from plumb.things.dns import Names
 from plumb.things.layer3 import Route
+from plumb.things.sandbox import GRACE, File, Process
+from tests.memory_host import FRESH
 
 IFNAME = "com.docker.network.endpoint.ifname"
 
@@ -451,10 +454,6 @@ def test_a_stop_gives_back_and_keeps(host: Host) -> None:
         ({"network": "name=bridge,alias=x"}, "only supported for user-defined"),
         ({"network": "container:"}, "invalid container format"),
         ({"network": "container:lead", "hostname": "x"}, "conflicting options: hostname"),
-        (
-            {"network": "host", "mac": "02:00:00:00:00:01"},
-            "conflicting options: custom MAC address",
-        ),
     ],
 )
 def test_what_does_not_go_together(host: Host, asked: dict[str, Any], message: str) -> None:
@@ -462,6 +461,14 @@ def test_what_does_not_go_together(host: Host, asked: dict[str, Any], message: s
     host.run("lead", network="lab")
     with pytest.raises(Invalid, match=message):
         host.run("a", **asked)
+
+
+@pytest.mark.parametrize("network", ["host", "container:lead", "none"])
+def test_a_mac_address_without_a_link_of_one_s_own(host: Host, network: str) -> None:
+    """It is kept and shown, as in Docker, and no link has it."""
+    host.run("lead", network="lab")
+    box = host.run("a", network=network, mac="02:00:00:00:00:01")
+    assert (box.mac, host.endpoints(box)) == ("02:00:00:00:00:01", [])
 
 
 def test_one_that_shares_needs_the_other_running(host: Host) -> None:
@@ -491,3 +498,78 @@ def test_a_container_that_leaves_none_can_be_on_others(host: Host) -> None:
     host.connect("a", "c1")
 
     assert [host.network(end.network).name for end in host.endpoints(host.container("c1"))] == ["a"]
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_the_time_that_a_command_has_to_end(tmp_path: Path, verb: str) -> None:
+    """It is of this stop alone: the step that ends the command carries it."""
+    taken: list[Step] = []
+    with Host(tmp_path, kernel=MemoryKernel(FRESH), on_steps=taken.extend) as host:
+        host.run("web", command=["sleep", "1000"])
+        getattr(host, verb)("web", timeout=0)
+    graces = [step.before.grace for step in taken if isinstance(step.before, Process)]
+    assert graces == [0]
+    assert all(step.after.grace == GRACE for step in taken if isinstance(step.after, Process))
+
+
+# -- without a gateway ---------------------------------------------------------------
+
+NO_IPV6 = {"net.ipv6.conf.all.disable_ipv6": "1"}
+
+
+def networks_of(host: Host, name: str) -> list[str]:
+    """The networks that a container has endpoints on."""
+    return [host.network(end.network).name for end in host.endpoints(host.container(name))]
+
+
+def test_one_that_no_network_gives_a_gateway(host: Host) -> None:
+    """It leaves by a network of its own kind, as by Docker's docker_gwbridge."""
+    host.create_network("six", subnet="fd00:2::/64", ipv4=False, ipv6=True)
+    box = host.run("web", network="six", sysctls=NO_IPV6, publish="8080:80")
+    gateway = host.network("plumb_gwbridge")
+    (end,) = [end for end in host.endpoints(box) if end.network == gateway.id]
+    assert (end.ifname, gateway.bridge.icc, gateway.link) == ("eth1", False, "plumb_gwbridge")
+    assert [port.host_port for port in end.ports if port.host_ip.version == 4] == [8080]
+    host.run("other", network="six", sysctls=NO_IPV6)
+    assert [net.name for net in host.networks()].count("plumb_gwbridge") == 1
+
+
+def test_a_gateway_that_comes_and_goes(host: Host) -> None:
+    """The endpoint is there as long as no other network leads out; the network stays."""
+    host.create_network("six", subnet="fd00:2::/64", ipv4=False, ipv6=True)
+    host.run("web", network="six", sysctls=NO_IPV6)
+    assert networks_of(host, "web") == ["six", "plumb_gwbridge"]
+    host.connect("lab", "web")
+    assert networks_of(host, "web") == ["six", "lab"]
+    host.disconnect("lab", "web")
+    assert networks_of(host, "web") == ["six", "plumb_gwbridge"]
+    host.disconnect("six", "web")
+    assert networks_of(host, "web") == []
+    assert host.remove_network("plumb_gwbridge").name == "plumb_gwbridge"
+
+
+@pytest.mark.parametrize(
+    "options", [{"internal": True}, {"driver": "macvlan"}, {"subnet": "fd00:2::/64"}]
+)
+def test_one_that_needs_no_gateway(host: Host, options: dict[str, Any]) -> None:
+    """On an internal network, on a LAN, or with IPv6: as its network says."""
+    asked = {"subnet": "10.7.0.0/24", **options}
+    six = ":" in asked["subnet"]
+    host.create_network("n", ipv4=not six, ipv6=six, **asked)
+    host.run("web", network="n")
+    assert networks_of(host, "web") == ["n"]
+
+
+def test_a_gateway_network_has_no_names(host: Host) -> None:
+    """Neither in DNS nor in the hosts file."""
+    host.create_network("six", subnet="fd00:2::/64", ipv4=False, ipv6=True)
+    box = host.run("web", network="six", sysctls=NO_IPV6)
+    things = host.store.things()
+    named = [thing.network for thing in things if isinstance(thing, Names)]
+    assert named == [host.network("six").id]
+    (hosts,) = [
+        thing.text
+        for thing in things
+        if isinstance(thing, File) and thing.path == f"{host.layout.container(box.id)}/hosts"
+    ]
+    assert box.id[:12] not in hosts

@@ -12,7 +12,7 @@ import pytest
 
 from plumb import Host
 from plumb.kernel.system import System
-from plumb.model.parse import attachment
+from plumb.model.net.attachment import attachment
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.dns import Names, Resolver, Upstream

@@ -5,7 +5,7 @@ On a kernel that is a dict.
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.system import System
 from plumb.model.cnm import Network
 from plumb.model.settings import Settings
+from plumb.plan import Step
 from plumb.things.iptables import Family, Policy
 from plumb.things.layer3 import Address, Sysctl
+from plumb.things.links import Bridge
 from tests.memory_host import FRESH, MemoryHosts
 
 
@@ -95,10 +97,39 @@ def test_the_gateway_is_the_first_of_the_range(host: Host) -> None:
     assert gateways(net) == ["172.28.5.0"]
 
 
-def test_the_gateway_goes_around_what_is_spoken_for(host: Host) -> None:
-    """An auxiliary address is nobody's, not the gateway's either."""
-    net = host.create_network("a", subnet="10.9.0.0/24", aux_addresses={"router": "10.9.0.1"})
-    assert gateways(net) == ["10.9.0.2"]
+@pytest.mark.parametrize(
+    ("subnet", "span", "aux"),
+    [
+        ("10.9.0.0/24", "", "10.9.0.1"),
+        ("10.9.0.0/24", "10.9.0.64/28", "10.9.0.64"),
+        ("10.9.0.0/31", "", "10.9.0.0"),
+        ("fd09::/64", "", "fd09::1"),
+    ],
+)
+def test_the_gateway_is_chosen_before_auxiliary_addresses(
+    host: Host, subnet: str, span: str, aux: str
+) -> None:
+    """So none can be the address that the gateway has by default, as in Docker."""
+    with pytest.raises(
+        Conflict, match=rf"secondary ip address \(router:{aux}\): Address already in use"
+    ):
+        host.create_network(
+            "a", subnet=subnet, ip_range=span or (), aux_addresses={"router": aux}, ipv6=":" in aux
+        )
+
+
+def test_a_gateway_of_one_s_own_leaves_the_first_address(host: Host) -> None:
+    """An auxiliary address can be the default gateway's where another one is named."""
+    aux = {"router": "10.9.0.1"}
+    net = host.create_network("a", subnet="10.9.0.0/24", gateway="10.9.0.9", aux_addresses=aux)
+    assert gateways(net) == ["10.9.0.9"]
+    assert str(host.endpoints(host.run("x", network="a"))[0].ip) == "10.9.0.2/24"
+
+
+def test_a_subnet_of_one_ipv6_address_has_no_room_for_a_gateway(host: Host) -> None:
+    """Its first address is the routers' anycast address (RFC 4291), whatever its size."""
+    with pytest.raises(Exhausted, match="no available addresses on this pool"):
+        host.create_network("a", subnet="fd00:9::/128", ipv6=True)
 
 
 def test_an_isolated_network_sets_no_address_aside(host: Host) -> None:
@@ -253,6 +284,135 @@ def test_the_default_network_follows_the_settings(tmp_path: Path) -> None:
     assert str(end.ip) == "10.77.0.128/24"
 
 
+def on_default(tmp_path: Path, addresses: list[str], **settings: Any) -> Network:
+    """The default network with these settings, on a bridge own0 that has these addresses."""
+    named = {key.replace("_", "-"): value for key, value in settings.items()}
+    found = [ip_interface(text) for text in addresses]
+    system = System(
+        kind_of=lambda name: "bridge" if name == "own0" else None,
+        addresses_of=lambda name, version: [ip for ip in found if ip.version == version],
+    )
+    bridge = [Bridge("own0", "02:00:00:00:00:01"), *(Address("own0", ip) for ip in found)]
+    with Host(tmp_path, settings=named, kernel=MemoryKernel(bridge), system=system) as host:
+        host.run("x")
+        return host.network("bridge")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"bip": "172.17.0.1/16"},
+        {"fixed_cidr": "172.17.0.0/16"},
+        {"default_address_pools": [{"base": "172.17.0.0/16", "size": 16}]},
+    ],
+)
+def test_a_default_gateway_holds_whatever_chose_the_subnet(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """It is an auxiliary address of the network, as in Docker."""
+    net = on_default(tmp_path, [], default_gateway="172.17.0.77", **settings)
+    assert net.pools[0].aux == (("DefaultGatewayIPv4", ip_address("172.17.0.77")),)
+    assert net.pools[0].router == ip_address("172.17.0.77")
+
+
+def test_a_default_gateway_on_a_bridge_of_one_s_own(tmp_path: Path) -> None:
+    """The bridge's address stays the bridge's."""
+    net = on_default(tmp_path, ["10.66.0.1/24"], bridge="own0", default_gateway="10.66.0.254")
+    assert (net.pools[0].gateway, net.pools[0].router) == (
+        ip_address("10.66.0.1"),
+        ip_address("10.66.0.254"),
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"default_gateway": "10.9.9.9"},
+        {"ipv6": True, "default_gateway_v6": "fd00:99::1"},
+        {"ipv6": True, "bip6": "fd00:77::1/64", "default_gateway_v6": "fd00:99::1"},
+    ],
+)
+def test_a_default_gateway_elsewhere(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """It must be in the subnet, chosen or given; dockerd does not start then."""
+    with pytest.raises(Invalid, match="must be part of the network"):
+        on_default(tmp_path, [], **settings)
+
+
+def test_a_default_gateway_cannot_be_the_bridge(tmp_path: Path) -> None:
+    """The bridge has its address first, by default as well."""
+    with pytest.raises(Conflict, match=r"DefaultGatewayIPv4:172.17.0.1\): Address already in use"):
+        on_default(tmp_path, [], default_gateway="172.17.0.1")
+
+
+def test_the_default_network_s_own_ipv6_address(tmp_path: Path) -> None:
+    """bip6 is to IPv6 what bip is to IPv4; without ipv6 it is nothing."""
+    settings = {"bip6": "fd00:77::5/64", "fixed_cidr_v6": "fd00:77::/80"}
+    net = on_default(tmp_path, [], ipv6=True, **settings)
+    pool = net.pool(6)
+    assert pool is not None
+    assert (str(pool.subnet), str(pool.range), str(pool.gateway)) == (
+        "fd00:77::/64",
+        "fd00:77::/80",
+        "fd00:77::5",
+    )
+
+
+def test_a_bip6_without_ipv6(tmp_path: Path) -> None:
+    """As in Docker, the key alone enables nothing."""
+    assert on_default(tmp_path, [], bip6="fd00:77::5/64").pool(6) is None
+
+
+def test_a_range_larger_than_the_default_subnet_narrows_nothing(tmp_path: Path) -> None:
+    """fixed-cidr outside bip is taken, and shown."""
+    settings = {"bip": "10.77.0.1/24", "fixed-cidr": "10.77.0.0/16"}
+    with Host(tmp_path, settings=settings, kernel=MemoryKernel()) as host:
+        ips = [str(host.endpoints(host.run(name))[0].ip) for name in ("x", "y")]
+        assert str(host.network("bridge").pools[0].range) == "10.77.0.0/16"
+    assert ips == ["10.77.0.2/24", "10.77.0.3/24"]
+
+
+def test_a_range_beside_the_default_subnet_has_no_address(tmp_path: Path) -> None:
+    """The network can be made, as in Docker; no container can be on it."""
+    with pytest.raises(Exhausted, match="no available IPv4 addresses"):
+        on_default(tmp_path, [], bip="10.77.0.1/24", fixed_cidr="10.99.0.0/24")
+
+
+@pytest.mark.parametrize(
+    ("fixed", "gateway", "span"),
+    [
+        (None, "10.66.0.1", None),
+        ("10.67.0.128/25", "10.67.0.1", "10.67.0.128/25"),
+        ("10.64.0.0/13", "10.66.0.1", None),
+        ("10.99.0.0/24", "10.66.0.1", None),
+    ],
+)
+def test_a_bridge_of_one_s_own_with_several_addresses(
+    tmp_path: Path, fixed: str | None, gateway: str, span: str | None
+) -> None:
+    """The one around fixed-cidr, else the first; a range that does not fit in it is left out."""
+    settings = {"fixed_cidr": fixed} if fixed else {}
+    net = on_default(tmp_path, ["10.66.0.1/24", "10.67.0.1/24"], bridge="own0", **settings)
+    pool = net.pools[0]
+    assert (str(pool.gateway), pool.range) == (gateway, ip_network(span) if span else None)
+
+
+def test_a_bridge_of_one_s_own_with_ipv6(tmp_path: Path) -> None:
+    """The kernel's own link-local address names no subnet, another IPv6 address does."""
+    addresses = ["fe80::1/64", "fd00:66::1/64", "10.66.0.1/24"]
+    pool = on_default(tmp_path, addresses, bridge="own0", ipv6=True).pool(6)
+    assert pool is not None
+    assert (str(pool.subnet), str(pool.gateway)) == ("fd00:66::/64", "fd00:66::1")
+
+
+def test_an_ipv6_range_beside_the_bridge_s(tmp_path: Path) -> None:
+    """For IPv6 Docker is strict."""
+    with pytest.raises(Invalid, match="is outside any subnet implied by addresses"):
+        on_default(
+            tmp_path, ["fd00:66::1/64"], bridge="own0", ipv6=True, fixed_cidr_v6="fd00:99::/80"
+        )
+
+
 def test_a_setting_of_a_link_goes_when_nobody_wants_it(tmp_path: Path) -> None:
     """Without the proxy, loopback addresses are routed on the bridge; with it again, no more."""
     kernel = MemoryKernel(FRESH)
@@ -262,6 +422,36 @@ def test_a_setting_of_a_link_goes_when_nobody_wants_it(tmp_path: Path) -> None:
     with Host(tmp_path, settings={}, kernel=kernel) as host:
         host.create_network("b")
     assert kernel.look([setting]) != [setting]
+
+
+def test_a_network_goes_without_the_proxy(tmp_path: Path) -> None:
+    """The setting of its link goes with it, by `rm` and by `prune`; restored, it would fail."""
+    kernel = MemoryKernel(FRESH)
+    with Host(tmp_path, settings={"userland-proxy": False}, kernel=kernel) as host:
+        host.create_network("first")
+        before = dict(kernel.things)
+        host.create_network("a")
+        host.remove_network("a")
+        assert kernel.things == before
+        host.create_network("a")
+        host.create_network("b", ipv4=False, ipv6=True)
+        assert [net.name for net in host.prune_networks(lambda net: net.name == "first")] == [
+            "a",
+            "b",
+        ]
+        assert kernel.things == before
+
+
+def test_a_foreign_bridge_may_be_gone_before_its_network(tmp_path: Path) -> None:
+    """Nothing of a link that another hand took away is put back."""
+    kernel = MemoryKernel([*FRESH, Bridge("lab0", "02:00:00:00:00:01")])
+    kernel.take([Step(None, Sysctl("net/ipv4/conf/lab0/route_localnet", "0"))])
+    system = System(kind_of={"lab0": "bridge"}.get)
+    settings = {"userland-proxy": False}
+    with Host(tmp_path, settings=settings, kernel=kernel, system=system) as host:
+        host.create_network("a", options={"com.docker.network.bridge.name": "lab0"})
+        kernel.take([Step(Bridge("lab0", "02:00:00:00:00:01"), None)])
+        assert host.remove_network("a").name == "a"
 
 
 def test_no_default_network_if_the_settings_say_so(tmp_path: Path) -> None:

@@ -8,17 +8,36 @@ from plumb import NotFound
 from tests.labs import INTERNET, Lab, sh, state
 
 
+def mac_of(link: str) -> str:
+    """The MAC address of a link of the host."""
+    return sh(f"ip -br link show {link}").split()[2]
+
+
 def test_a_bridge_of_the_administrators(lan: Lab) -> None:
-    """The setting `bridge` names it: its address is the gateway, and it is left as it was."""
+    """The setting `bridge` names it: its address is the gateway, and it is left as it was.
+
+    Its MAC address too, which the kernel takes from the ports of a bridge that was given none.
+    """
     sh("ip link add own0 type bridge; ip addr add 10.33.0.1/24 dev own0; ip link set own0 up")
-    before = state()
+    before, mac = state(), mac_of("own0")
     with lan.host(settings={"bridge": "own0"}) as host:
         box = host.run("c1")
 
+        assert sh("sysctl -n net.ipv6.conf.own0.accept_ra").strip() == "0"
+        assert mac_of("own0") == mac
         assert str(host.endpoints(box)[0].ip) == "10.33.0.2/24"
         assert "1 received" in lan.inside(host, box, f"ping -c1 -W10 {INTERNET}")
         host.reset()
     assert state() == before
+    assert mac_of("own0") == mac
+
+
+def test_a_bridge_of_the_administrators_without_ipv6(lan: Lab) -> None:
+    """The kernel has no IPv6 settings of a link whose MTU is below 1280 (RFC 8200)."""
+    sh("ip link add own0 mtu 1200 type bridge; ip addr add 10.33.0.1/24 dev own0")
+    with lan.host(settings={"bridge": "own0"}) as host:
+        assert str(host.endpoints(host.run("c1"))[0].ip) == "10.33.0.2/24"
+        host.reset()
 
 
 def test_a_bridge_that_is_not_there(lan: Lab) -> None:

@@ -33,7 +33,7 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.ports import free_ports
 from plumb.kernel.system import System, this_system
 from plumb.model.cnm import Attachment, Sandbox, Status
-from plumb.model.parse import attachment
+from plumb.model.net.attachment import attachment
 from plumb.probes.promises.dns_names import ask, name_promises
 from plumb.probes.promises.reachability import Member
 from plumb.things.dns import Resolver

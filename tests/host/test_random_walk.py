@@ -46,17 +46,19 @@ KINDS: tuple[tuple[str, ...], ...] = ((), ("--internal",), ("--ipv6",))
 PORTS: tuple[tuple[str, ...], ...] = ((), ("-p", "8080:80"), ("-p", "8443:443", "-p", "53/udp"))
 RUN, COMMAND = ("run", "-d", "--name"), ("-e", MARK, "sleep", "1000")
 COMMANDS: tuple[tuple[str, ...], ...] = ((), COMMAND)
+EACH = "for link in $(ls /sys/class/net | grep ^{} | {} -1); do ip {}; done"
 HANDS = (
     "iptables -F",
     "iptables -t nat -F; iptables -t raw -F",
     "ip6tables -F FORWARD",
     "iptables -P FORWARD ACCEPT",
     "sysctl -qw net.ipv4.ip_forward=0",
-    "for link in $(ls /sys/class/net | grep ^veth | head -1); do ip link del $link; done",
-    "for link in $(ls /sys/class/net | grep ^br- | head -1); do ip link del $link; done",
-    "for link in $(ls /sys/class/net | grep ^br- | tail -1); do ip address flush dev $link; done",
-    "for link in $(ls /sys/class/net | grep ^veth | tail -1); do ip link set $link down nomaster; done",
-    "for link in $(ls /sys/class/net | grep ^veth | tail -1); do ip link set $link down name other0; done",
+    EACH.format("veth", "head", "link del $link"),
+    EACH.format("br-", "head", "link del $link"),
+    EACH.format("br-", "tail", "address flush dev $link"),
+    EACH.format("br-", "tail", "route flush dev $link"),
+    EACH.format("veth", "tail", "link set $link down nomaster"),
+    EACH.format("veth", "tail", "link set $link down name other0"),
 )
 """What others do to a host, as shell lines."""
 HANDS_INSIDE = (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumb.address import IPAddress, IPNetwork
+from plumb.address import IPAddress, IPNetwork, reserved
 from plumb.errors import Exhausted, Invalid
 from plumb.model import ipam
 from plumb.model.cnm import Pool
@@ -120,8 +120,8 @@ def test_the_chosen_subnet_is_the_first_free_one(taken: list[tuple[int, int]]) -
         ("10.0.0.0/31", ["10.0.0.0", "10.0.0.1"]),
         ("10.0.0.7/32", ["10.0.0.7"]),
         ("fd00::/126", ["fd00::1", "fd00::2", "fd00::3"]),
-        ("fd00::/127", ["fd00::", "fd00::1"]),
-        ("fd00::7/128", ["fd00::7"]),
+        ("fd00::/127", ["fd00::1"]),
+        ("fd00::7/128", []),
     ],
 )
 def test_what_a_subnet_hands_out(subnet: str, given_out: list[str]) -> None:
@@ -299,15 +299,14 @@ def test_a_subnet_that_holds_what_nobody_can_have_is_refused(subnet: str) -> Non
         ("10.0.0.0", "10.0.0.0/32", False),
         ("fd00::", "fd00::/64", True),
         ("fd00::ffff:ffff:ffff:ffff", "fd00::/64", False),
-        ("fd00::", "fd00::/127", False),
+        ("fd00::", "fd00::/127", True),
+        ("fd00::1", "fd00::/127", False),
+        ("fd00::7", "fd00::7/128", True),
     ],
 )
 def test_reserved(ip: str, subnet: str, nobodys: bool) -> None:
-    """IPv4: network and broadcast; IPv6: the routers' anycast address.
-
-    Not in point-to-point subnets.
-    """
-    assert ipam.reserved(addr(ip), net(subnet)) is nobodys
+    """IPv4: network and broadcast, not in point-to-point subnets; IPv6: the anycast address."""
+    assert reserved(addr(ip), net(subnet)) is nobodys
 
 
 def test_the_router_may_be_another_than_the_bridge() -> None:

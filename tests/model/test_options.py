@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from plumb.drivers.bridge import DRIVER as BRIDGE
 from plumb.errors import Invalid
 from plumb.model import container_options as own
+from plumb.model import legacy_links, port_mapping
 from plumb.model import parse as opt
-from plumb.model.cnm import Attachment
+from plumb.model.cnm import Attachment, Sandbox
 from plumb.model.driver_options import BridgeOptions, GatewayMode
+from plumb.model.net import attachment as attachments
 from plumb.model.ports import PortBinding
 
 # -- plain values ---------------------------------------------------------------
@@ -169,7 +171,7 @@ def test_mac(text: str, read: str) -> None:
         "",
         "02:42",
         "02:42:ac:11:00:zz",
-        "0242.ac11.0002",
+        "0242.ac11",
         "00:00:00:00:00:00",
         "01:00:5e:00:00:01",
         "ff:ff:ff:ff:ff:ff",
@@ -221,11 +223,39 @@ def test_what_is_no_network_name(text: str, message: str) -> None:
         opt.network_name(text)
 
 
-@pytest.mark.parametrize("text", ["", "a b", "a\n1.2.3.4 bank", "x" * 64, "-x", "ü"])
+@pytest.mark.parametrize("text", ["", "a\n1.2.3.4 bank", "x" * 65, "ü" * 33])
 def test_what_is_no_host_name(text: str) -> None:
     """It goes into a hosts file and to sethostname."""
     with pytest.raises(Invalid, match="invalid hostname"):
         opt.host_name(text)
+
+
+@pytest.mark.parametrize("text", ["a b", "-x", ".", "ü", "x" * 64])
+def test_host_names_are_nearly_free(text: str) -> None:
+    """Docker takes what the kernel takes."""
+    assert opt.host_name(text) == text
+
+
+@pytest.mark.parametrize("text", ["a", "/a", "", ".x", "-x", "a b"])
+def test_what_is_no_new_container_s_name(text: str) -> None:
+    """One character is too short, in Docker's words."""
+    with pytest.raises(Invalid, match=r"Invalid container name \(.*\), only "):
+        opt.container_name(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"), [("lab.", "lab"), (" a.b ", "a.b"), (".", "."), ("a-b.c1", "a-b.c1")]
+)
+def test_search_domains(text: str, domain: str) -> None:
+    """Without the dot at the end; the dot alone stands for none."""
+    assert opt.search_domain(text) == domain
+
+
+@pytest.mark.parametrize("text", ["-bad", "a..b", "a b", "a_b", "10.0.0", "", "x" * 255, "a\nb"])
+def test_what_is_no_search_domain(text: str) -> None:
+    """Docker's own rule: labels of letters, digits and inner hyphens."""
+    with pytest.raises(Invalid, match="is not a valid domain"):
+        opt.search_domain(text)
 
 
 def test_the_last_of_a_repeated_key_counts() -> None:
@@ -290,7 +320,8 @@ def test_all_the_labels() -> None:
         ("advertise_addr_nmsgs", "4"),
         ("advertise_addr_ms", "99"),
         ("advertise_addr_ms", "2001"),
-        ("bridge.host_binding_ipv4", "::"),
+        ("bridge.host_binding_ipv4", "::1%lo"),
+        ("bridge.host_binding_ipv4", ""),
         ("bridge.trusted_host_interfaces", "eth0:a/b"),
         ("enable_ipv4", "perhaps"),
         ("internal", ""),
@@ -338,12 +369,12 @@ def test_a_slip_of_the_pen_is_named() -> None:
 
 def test_a_name_alone_is_a_network() -> None:
     """The short form."""
-    assert opt.attachment("shop") == Attachment("shop")
+    assert attachments.attachment("shop") == Attachment("shop")
 
 
 def test_the_long_form() -> None:
     """Every field; a word in quotes may hold commas."""
-    found = opt.attachment(
+    found = attachments.attachment(
         "name=shop,alias=a,alias=b,ip=10.9.0.5,ip6=fd09::5,mac-address=02:00:00:00:00:01,"
         "link-local-ip=169.254.1.1,gw-priority=-3,"
         '"driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.forwarding=1,net.ipv6.conf.ifname.mtu=1400"'
@@ -363,6 +394,21 @@ def test_the_long_form() -> None:
     )
 
 
+def test_the_long_form_is_in_lower_case() -> None:
+    """Docker's command line makes it so, values too; the short form is as it is written."""
+    found = attachments.attachment(
+        "NAME=Foo,Alias= DB,driver-opt=com.docker.network.endpoint.ifname=WAN0"
+    )
+    assert (found.network, found.aliases, found.ifname) == ("foo", ("db",), "wan0")
+    assert attachments.attachment("Foo").network == "Foo"
+
+
+@pytest.mark.parametrize("alias", ["", "a b", "-x"])
+def test_aliases_are_nearly_free(alias: str) -> None:
+    """Docker takes any; nobody can ask for such a name."""
+    assert attachments.make_attachment("n", aliases=[alias]).aliases == (alias,)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -376,7 +422,8 @@ def test_the_long_form() -> None:
         ("name=a,ip6=::1", "no host can have it"),
         ("name=a,ip6=::ffff:1.2.3.4", "invalid IPv6 address"),
         ("name=a,link-local-ip=10.0.0.1", "invalid link-local"),
-        ("name=a,alias=", "invalid alias"),
+        ("name=a,alias=x\ny", "invalid alias"),
+        ("name=a,,alias=x", "invalid field ''"),
         ("name=a,gw-priority=1.5", "not a whole number"),
         ("name=a,driver-opt=x=y", "unknown option 'x'"),
         ("name=a,b", "invalid field 'b'"),
@@ -386,7 +433,7 @@ def test_the_long_form() -> None:
 def test_an_attachment_that_makes_no_sense(text: str, message: str) -> None:
     """Each with words that say what."""
     with pytest.raises(Invalid, match=message):
-        opt.attachment(text)
+        attachments.attachment(text)
 
 
 @pytest.mark.parametrize(
@@ -406,7 +453,7 @@ def test_an_attachment_that_makes_no_sense(text: str, message: str) -> None:
 def test_an_interface_sysctl_that_is_none(text: str, message: str) -> None:
     """net.X.Y.IFNAME.Z=VALUE, X one of ipv4, ipv6 and mpls."""
     with pytest.raises(ValueError, match=message):
-        opt.interface_sysctls(text)
+        attachments.interface_sysctls(text)
 
 
 # -- ports ---------------------------------------------------------------
@@ -452,14 +499,15 @@ def test_published_ports(text: str, bindings: list[PortBinding]) -> None:
         ("localhost:80:80", "invalid IP address"),
         ("1.2.3.4.5:80:80", "invalid IP address"),
         ("80/icmp", "invalid proto: icmp"),
-        ("80/", "invalid proto"),
         ("65536", "invalid containerPort"),
         ("x", "invalid containerPort"),
         ("0:65536", "invalid containerPort"),
         ("٨٠", "invalid containerPort"),
-        ("target=80,nonsense=1", "invalid field 'nonsense'"),
+        ("target=80,nonsense", "invalid publish opts format"),
+        ("target=80,,published=1", "invalid publish opts format"),
+        ("target=80,=1", "invalid publish opts format"),
         ("published=8080", "the target is missing"),
-        ("target=", "invalid containerPort"),
+        ("target=", "the target is missing"),
     ],
 )
 def test_a_published_port_that_is_none(text: str, message: str) -> None:
@@ -469,12 +517,26 @@ def test_a_published_port_that_is_none(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[::1:80:80", "::1]:80:80", "[127.0.0.1]]:80:80", "target=80,mode=nonsense"]
+    "text", ["[::1:80:80", "::1]:80:80", "[127.0.0.1]]:80:80", "target=80,protocol=icmp"]
 )
 def test_more_published_ports_that_are_none(text: str) -> None:
     """Docker refuses these as well."""
     with pytest.raises(Invalid):
         own.published(text)
+
+
+@pytest.mark.parametrize("text", ["7001:80/", "7001:80/tcp/udp", "target=80,published=7001,x=y"])
+def test_what_docker_leaves_out_of_a_published_port(text: str) -> None:
+    """An empty protocol is tcp, a second one is nothing, and so is an unknown field."""
+    assert own.published(text) == own.published("7001:80")
+
+
+def test_an_exposed_port_of_an_unknown_protocol() -> None:
+    """Docker shows it as protocol 0; it is neither published with -P nor opened for a link."""
+    box = Sandbox("1" * 64, "box", exposed=own.exposed("90/bogus"), publish_all=True)
+    assert box.exposed == ("90/0",)
+    assert port_mapping.wanted(box) == ()
+    assert legacy_links.known(box, "other", ()).ports == ()
 
 
 def test_host_port_0_is_any_free_port() -> None:

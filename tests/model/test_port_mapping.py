@@ -87,6 +87,26 @@ def test_an_ipv4_address_in_ipv6_s_spelling_is_the_ipv4_address() -> None:
     assert [r.host_ip for r in asked("[::ffff:127.0.0.1]:8080:80")] == [ip_address("127.0.0.1")]
 
 
+@pytest.mark.parametrize("own", ["::", "::1", "2001:db8::1"])
+def test_the_network_s_own_ipv6_address_stands_in(own: str) -> None:
+    """Alone, as Docker's manual has it; the proxy leads from there to a container without IPv6."""
+    net = network(host_binding=ip_address(own))
+    assert [r.host_ip for r in asked("8080:80", net=net)] == [ip_address(own)]
+    assert [r.host_ip for r in asked("8080:80", net=net, ipv6=False)] == [ip_address(own)]
+    assert [r.host_ip for r in asked("0.0.0.0:8080:80", net=net)] == [ANY]
+    four = network(six=False, host_binding=ip_address(own))
+    end = endpoint(four, six=False)
+    assert [r.host_ip for r in asked("8080:80", end=end, net=four)] == [ip_address(own)]
+    assert asked("8080:80", end=end, net=four, proxy=False) == []
+
+
+def test_a_routed_network_is_open_in_the_family_of_its_own_address() -> None:
+    """Nothing of the host is bound there, so that it is the family alone that counts."""
+    routed = GatewayMode.ROUTED
+    net = network(host_binding=ip_address("::1"), mode4=routed, mode6=routed)
+    assert [(r.routed, r.host_ip) for r in asked("8080:80", net=net)] == [(True, ANY6)]
+
+
 def test_the_network_s_own_address_stands_in() -> None:
     """host_binding_ipv4 says where to publish what names no address.
 

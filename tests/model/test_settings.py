@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv4Interface, ip_network
+from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,19 @@ def test_the_keys_are_docker_s() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "ip"), [("", "0.0.0.0"), ("::", "::"), ("::1", "::1"), ("::ffff:10.0.0.1", "10.0.0.1")]
+)
+def test_the_address_to_publish_on(text: str, ip: str) -> None:
+    """Of either family; an empty one is the default."""
+    assert read(ip=text).ip == ip_address(ip)
+
+
+def test_a_bridge_that_is_a_subnet_by_itself() -> None:
+    """A /32 has room for the bridge alone; dockerd takes it."""
+    assert read(bip="10.77.0.1/32").bip == IPv4Interface("10.77.0.1/32")
+
+
 def test_iptables_false_switches_masquerading_off() -> None:
     """As in Docker: without rules nothing can be masqueraded."""
     assert not read(iptables=False).ip_masq
@@ -89,7 +102,13 @@ def test_iptables_false_switches_masquerading_off() -> None:
         ({"dns": "1.1.1.1"}, "it must be a list"),
         ({"dns": ["dns.example.org"]}, "invalid IP address"),
         ({"dns_search": [1]}, "it must be a string"),
-        ({"ip": "::"}, "invalid ip"),
+        ({"ip": "::1%lo"}, "invalid ip"),
+        ({"bip": "10.77.0.255/24"}, "the bridge's own"),
+        ({"bip6": "fd00:77::/64"}, "the bridge's own"),
+        ({"bip6": "10.77.0.1/24"}, "the bridge's own"),
+        ({"dns_search": ["a b"]}, "not a valid domain"),
+        ({"dns_opts": ["a\nb"]}, "one line"),
+        ({"host_gateway_ips": ["10.0.0.1", "10.0.0.2"]}, "only one IPv4 address"),
         ({"bridge_accept_fwmark": "x"}, "invalid bridge-accept-fwmark"),
         ({"bridge_accept_fwmark": "0x100000000"}, "32 bits"),
         ({"default_network_opts": {"bridge": "mtu"}}, "it is written"),
@@ -108,7 +127,7 @@ def test_a_setting_that_makes_no_sense(keys: dict[str, Any], message: str) -> No
         ({"bridge": "br0", "bip": "10.77.0.1/24"}, "mutually exclusive"),
         ({"icc": False, "iptables": False}, "icc: false needs iptables"),
         ({"icc": False, "ipv6": True, "ip6tables": False}, "ip6tables"),
-        ({"bip": "10.77.0.1/24", "fixed_cidr": "10.78.0.0/24"}, "is not within"),
+        ({"bridge": "br0", "bip6": "fd00:77::1/64"}, "mutually exclusive"),
         ({"bip": "10.77.0.1/24", "default_gateway": "10.78.0.1"}, "must be part of 10.77.0.0/24"),
     ],
 )

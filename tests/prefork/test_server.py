@@ -106,9 +106,9 @@ def test_what_changes_something_is_done_warm(shop: Lab) -> None:
     with counted(shop, 5):
         for argv in (
             ["network", "create", "n"],
-            ["run", "-d", "--name", "c", "-p", "80", "--network", "home", "sleep", "100"],
-            ["network", "connect", "n", "c"],
-            ["rm", "-f", "c"],
+            ["run", "-d", "--name", "cc", "-p", "80", "--network", "home", "sleep", "100"],
+            ["network", "connect", "n", "cc"],
+            ["rm", "-f", "cc"],
             ["network", "rm", "n"],
         ):
             status, _, errors = said(start(shop, *argv))

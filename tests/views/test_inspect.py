@@ -10,6 +10,7 @@ import pytest
 
 from plumb import Host
 from plumb.model import container_options, parse
+from plumb.model.net.attachment import attachment
 from plumb.views import inspect as docker
 
 
@@ -136,7 +137,7 @@ def test_a_running_container_s_network(host: Host) -> None:
     """Docker's fields of an endpoint."""
     box = host.run(
         "web",
-        network=parse.attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"),
+        network=attachment("name=shop,ip=10.9.0.200,alias=www,gw-priority=3"),
         hostname="www1",
     )
     found = container(host, "web")["NetworkSettings"]["Networks"]["shop"]
@@ -163,7 +164,7 @@ def test_a_running_container_s_network(host: Host) -> None:
 
 def test_a_stopped_container_has_wishes_only(host: Host) -> None:
     """The requested values stay, those of a running container are empty."""
-    host.run("web", network=parse.attachment("name=shop,ip=10.9.0.200,alias=www"))
+    host.run("web", network=attachment("name=shop,ip=10.9.0.200,alias=www"))
     host.stop("web")
     settings = container(host, "web")["NetworkSettings"]
     found = settings["Networks"]["shop"]
@@ -301,3 +302,29 @@ def test_a_routed_port_is_bound_nowhere(host: Host) -> None:
         "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]
     }
     assert ports_of(host, "web") == "80/tcp"
+
+
+@pytest.mark.parametrize("network", ["none", "shop", "lan"])
+def test_exposed_ports_are_those_of_bridge_networks(host: Host, network: str) -> None:
+    """A container without one shows none, in `inspect` and in `ps`, as in Docker."""
+    host.create_network("lan", driver="macvlan", subnet="10.7.0.0/24")
+    box = host.run("web", network=network, publish="8080:80", exposed="90")
+    ends = [(end, host.network(end.network)) for end in host.endpoints(box)]
+    shown = container(host, "web")["NetworkSettings"]["Ports"]
+    expected = {"90/tcp", "80/tcp"} if network == "shop" else set()
+    assert set(shown) == expected
+    assert ("90/tcp" in docker.ports_column(box, ends)) == bool(expected)
+
+
+def test_exposed_ports_go_with_the_last_network(host: Host) -> None:
+    """A running container that left its networks has none."""
+    host.run("web", network="shop", publish="8080:80")
+    host.disconnect("shop", "web")
+    assert container(host, "web")["NetworkSettings"]["Ports"] == {}
+
+
+def test_a_mac_address_on_the_host_s_network_is_shown(host: Host) -> None:
+    """Though no link has it."""
+    host.run("web", network="host", mac="02:00:00:00:00:31")
+    networks = container(host, "web")["NetworkSettings"]["Networks"]
+    assert networks["host"]["MacAddress"] == "02:00:00:00:00:31"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Network
 
+from plumb.address import IPInterface
 from plumb.kernel.net.namespace_state import NamespaceState
 from plumb.kernel.netlink.uapi.linux_rtnetlink import RT_SCOPE_LINK
 
@@ -28,8 +29,7 @@ def kind_of(name: str) -> str | None:
     return None if found is None else found.kind
 
 
-def address_of(dev: str) -> IPv4Interface | None:
-    """A link's first IPv4 address, None where it has none."""
+def addresses_of(dev: str, version: int) -> list[IPInterface]:
+    """A link's addresses of one family, in the kernel's order."""
     with NamespaceState() as state:
-        found = state.addresses(dev, 4)
-    return next((ip for ip in found if isinstance(ip, IPv4Interface)), None)
+        return state.addresses(dev, version)

@@ -39,7 +39,18 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
 )
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route
-from plumb.things.links import Bridge, Dummy, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
+from plumb.things.links import (
+    Bridge,
+    Dummy,
+    InHost,
+    Ipvlan,
+    LinkAddress,
+    Macvlan,
+    OnParent,
+    Up,
+    Veth,
+    Vlan,
+)
 
 IPVLAN_MODES = {"l2": IPVLAN_MODE_L2, "l3": IPVLAN_MODE_L3, "l3s": IPVLAN_MODE_L3S}
 IPVLAN_FLAGS = {"bridge": 0, "private": IPVLAN_F_PRIVATE, "vepa": IPVLAN_F_VEPA}
@@ -190,6 +201,15 @@ def add_up(thing: Up, descriptor: NetnsFd) -> list[Message]:
 
 
 @adding.register
+def add_link_address(thing: LinkAddress, descriptor: NetnsFd) -> list[Message]:
+    return set_link_address(thing)
+
+
+def set_link_address(thing: LinkAddress) -> list[Message]:
+    return [Message(RTM_NEWLINK, 0, link(thing.dev, ("IFLA_ADDRESS", thing.mac)))]
+
+
+@adding.register
 def add_address(thing: Address, descriptor: NetnsFd) -> list[Message]:
     return [Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, address(thing))]
 
@@ -221,6 +241,11 @@ def remove_up(thing: Up) -> list[Message]:
 
 
 @removing.register
+def remove_link_address(thing: LinkAddress) -> list[Message]:
+    return []
+
+
+@removing.register
 def remove_address(thing: Address) -> list[Message]:
     return [Message(RTM_DELADDR, 0, address(thing))]
 
@@ -245,6 +270,11 @@ def change_bridge(thing: Bridge) -> list[Message]:
             link(thing.name, ("IFLA_MTU", thing.mtu or 1500), ("IFLA_ADDRESS", thing.mac)),
         )
     ]
+
+
+@changing.register
+def change_link_address(thing: LinkAddress) -> list[Message]:
+    return set_link_address(thing)
 
 
 @changing.register

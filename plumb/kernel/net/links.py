@@ -37,7 +37,17 @@ from plumb.kernel.netns.namespaces import entered, is_namespace
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route
-from plumb.things.links import Bridge, InHost, Ipvlan, Macvlan, OnParent, Up, Veth, Vlan
+from plumb.things.links import (
+    Bridge,
+    InHost,
+    Ipvlan,
+    LinkAddress,
+    Macvlan,
+    OnParent,
+    Up,
+    Veth,
+    Vlan,
+)
 
 MANY = 2  # veth pairs from this number on are removed together
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
@@ -230,7 +240,7 @@ def _fine(step: Step, answer: NetlinkAck) -> bool:
 
 def look(things: Sequence[Thing]) -> list[Thing | None]:
     """Read links, addresses and routes of the calling thread's namespace."""
-    links = sum(isinstance(thing, InHost | Up) for thing in things)
+    links = sum(isinstance(thing, InHost | Up | LinkAddress) for thing in things)
     addresses = sum(isinstance(thing, Address) for thing in things)
     with NamespaceState(links, addresses) as state:
         return [_look(thing, state) for thing in things]
@@ -245,6 +255,9 @@ def _look(thing: Thing, state: NamespaceState) -> Thing | None:
         case Up(dev=dev):
             found = state.link(dev)
             return thing if found and found.up else None
+        case LinkAddress(dev=dev):
+            found = state.link(dev)
+            return replace(thing, mac=found.mac) if found else None
         case Address(dev=dev, ip=ip):
             if ip not in state.addresses(dev, ip.version):
                 return None

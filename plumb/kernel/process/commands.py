@@ -24,11 +24,9 @@ from plumb.kernel.process import caller, shim
 from plumb.model.container_options import CAPABILITIES
 from plumb.plan import Step
 from plumb.things import Thing
-from plumb.things.sandbox import Process
+from plumb.things.sandbox import GRACE, Process
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-GRACE = 10.0
-"""Seconds between SIGTERM and SIGKILL, as docker stop waits."""
 
 
 def spec(process: Process, beside: int = 0) -> dict[str, Any]:
@@ -97,7 +95,7 @@ def take(step: Step) -> None:
     process = step.thing
     assert isinstance(process, Process)
     if step.after is None:
-        end(process.folder)
+        end(process.folder, process.grace)
     elif step.before is None:
         start(process)
 
@@ -156,7 +154,11 @@ _LAUNCH = (
 
 
 def end(folder: str, grace: float = GRACE) -> None:
-    """End the command: SIGTERM, SIGKILL after a while; return when all its processes have ended."""
+    """End the command; return when all its processes have ended.
+
+    Args:
+        grace: seconds between SIGTERM and SIGKILL; below 0, it is never killed.
+    """
     command, shim_pid = alive(folder)
     if shim_pid == caller.this.pid:
         shim_pid = 0  # the shim has become the command that settles, which is this one
@@ -214,8 +216,8 @@ def _signal(pid: int, kind: signal.Signals, timeout: float) -> bool:
 
 
 def _wait_for_end(descriptor: int, seconds: float) -> bool:
-    """Wait for a process to end; True if it did."""
-    return bool(select.select([descriptor], [], [], seconds)[0])
+    """Wait for a process to end, for ever if seconds are below 0; True if it did."""
+    return bool(select.select([descriptor], [], [], seconds if seconds >= 0 else None)[0])
 
 
 def join(process: Process) -> None:

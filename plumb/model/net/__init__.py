@@ -1,5 +1,6 @@
 """Formats of the network that probes and traces share. No I/O.
 
+attachment   the words of --network and network connect
 gateways     which of a sandbox's networks provides the default gateway
 packet       headers of a frame, and an echo request to send
 resolv_conf  the directives of resolv.conf(5)

@@ -2,11 +2,18 @@
 
 Docker chooses for each address family on its own, and anew whenever a network comes or goes. The
 order is also the one in which names are looked up.
+
+A sandbox that no network gives a gateway, though one of them is not internal, gets one more
+endpoint, on GATEWAY_NETWORK (Docker's docker_gwbridge): one on an IPv6 network whose IPv6 is off.
 """
 
 from __future__ import annotations
 
 from plumb.model.cnm import Endpoint, Ends, Network
+
+GATEWAY_NETWORK = "plumb_gwbridge"
+"""Bridge network that is there for the default gateway only: its containers are parted from each
+other, and it has no names."""
 
 
 def gateway_order(ends: Ends) -> Ends:
@@ -34,3 +41,16 @@ def gateway_of(ends: Ends, version: int) -> tuple[Endpoint, Network] | None:
         if ip is not None and network.leads_out(ip):
             return endpoint, network
     return None
+
+
+def lacks_gateway(ends: Ends) -> bool:
+    """True if a sandbox needs an endpoint on GATEWAY_NETWORK.
+
+    On a LAN it needs none, though its network has no gateway, and an internal network asks for
+    none.
+
+    Args:
+        ends: its endpoints, without the one on GATEWAY_NETWORK.
+    """
+    asking = [(end, net) for end, net in ends if not net.internal and not net.on_lan]
+    return bool(asking) and not any(net.router(ip) for end, net in asking for ip in end.ips)
