@@ -185,13 +185,19 @@ class _Transaction:
         return adding or bool(self._listing.rules(chain.family, *where))
 
     def _table(self, family: Family, table: str, chain: str = "") -> Iterator[Request]:
-        """Make a table, and a built-in chain of it, before the first thing that needs them."""
-        if (family, table) not in self._made:
-            self._made.add((family, table))
+        """Make a table, and a built-in chain of it, where the first thing that needs them is new.
+
+        A chain that is there is not made again: the kernel takes that for a change of it, and
+        closing the socket then waits until no packet meets the former state, some 10 ms.
+        """
+        there = self._listing.chains(family)
+        if (family, table) not in self._made and not any(of == table for of, _ in there):
             yield tables.new_table(family, table)
+        self._made.add((family, table))
         if chain in BUILT_IN and (family, table, chain) not in self._made:
             self._made.add((family, table, chain))
-            yield tables.new_built_in(family, table, chain)
+            if (table, chain) not in there:
+                yield tables.new_built_in(family, table, chain)
 
     def _handle(self, rule: Rule) -> int:
         """The handle of the first such rule that has not been deleted yet.
