@@ -273,6 +273,7 @@ def clear(layout: Layout, made: bool) -> None:
     """
     for suffix in ("", "-wal", "-shm"):
         Path(layout.database + suffix).unlink(missing_ok=True)
+    Path(layout.queue).unlink(missing_ok=True)
     for folder in (layout.containers, layout.namespaces):
         shutil.rmtree(folder, ignore_errors=True)
     for folder in {layout.run, layout.root} if made else ():

@@ -36,6 +36,11 @@ class Layout:
         return f"{self.root}/plumb.db"
 
     @property
+    def queue(self) -> str:
+        """The file that waiting writers lock one after the other."""
+        return f"{self.root}/queue"
+
+    @property
     def namespaces(self) -> str:
         """The folder of namespace files."""
         return f"{self.run}/netns"

@@ -91,7 +91,7 @@ class SqliteStore:
         Raises:
             Conflict: another process has held it for two minutes.
         """
-        return writers_turn(self._layout.root)
+        return writers_turn(self._layout.root, self._layout.queue)
 
     # -- the intent ---------------------------------------------------------------
 
