@@ -113,8 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"see '{where.command_path} --help'" if where else "",
             failed,
         )
-    except (click.Abort, KeyboardInterrupt):
-        return complain("interrupted", "", 130)
+    except (click.Abort, KeyboardInterrupt) as stopped:
+        # click raises Abort from a KeyboardInterrupt
+        signal = stopped.__cause__ or stopped
+        return complain(str(signal) or "interrupted", "", getattr(signal, "status", 130))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,7 @@ import click
 
 from plumb.cli import common
 from plumb.engine.host import Host
-from plumb.errors import Invalid, PlumbError
+from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import container_options as own
 from plumb.model import parse as opt
@@ -131,8 +133,6 @@ def _name(asked: dict[str, Any]) -> str:
 
 
 def _variable(text: str) -> str:
-    import os
-
     name, equals, _ = text.partition("=")
     if not name or "\0" in text:
         raise Invalid(f"invalid environment variable {text!r}")
@@ -213,37 +213,64 @@ def warn(host: Host, box: Sandbox) -> None:
 
 @click.command("run", context_settings=COMMAND_FOLLOWS)
 @click.option("-d", "--detach", is_flag=True, help="Do not wait for the command.")
+@click.option(
+    "--sig-proxy",
+    type=bool,
+    flag_value="true",
+    is_flag=False,
+    default=True,
+    metavar="BOOL",
+    help="Pass signals on to the command (default true).",
+)
 @container_options
-def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
+def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
     """Create and run a container. Without a command, the sandbox just stays."""
     wish = wish_of(asked)
-    argv: tuple[str, ...] = asked["command"]
-    foreground = bool(argv) and not detach
+    foreground = bool(asked["command"]) and not detach
     if foreground:
         caller.this.require_own_process()
     with common.opened(dry_run, show_commands) as host:
+        if foreground and not dry_run:
+            return _foreground(host, _name(asked), wish, sig_proxy)
         box = host.run(_name(asked), foreground=foreground, **wish)
-        if dry_run:
-            return 0
-        warn(host, box)
-        if not foreground:
-            print(box.id)
-            return 0
-        return _foreground(host, box, argv)
+        if not dry_run:
+            warn(host, box)
+            _print_id(host, box)
+        return 0
 
 
-def _foreground(host: Host, box: Sandbox, argv: tuple[str, ...]) -> int:
+def _foreground(host: Host, name: str, wish: ContainerOptions, sig_proxy: bool) -> int:
     """Run the command here, then let the container stop as if the command had been its own."""
-    from plumb.kernel.process import commands
+    from plumb.kernel.process.foreground import Foreground
 
-    sys.stdout.flush()
-    code = 137
+    box, code = None, 137
+    with Foreground(sig_proxy) as here:
+        try:
+            with host.operation() as verbs:
+                box = verbs.run(name, foreground=True, **wish)
+            warn(host, box)
+            sys.stdout.flush()
+            code = here.run(host.command(box, box.argv))
+            return code
+        finally:
+            if box is not None and host.store.get(Sandbox, box.id):
+                _let_go(host, box, code)
+
+
+def _let_go(host: Host, box: Sandbox, code: int) -> None:
+    with suppress(NotFound), host.operation() as verbs:  # another plumb may have removed it
+        verbs.remove(box.id, force=True) if box.auto_remove else verbs.stop(box.id, code)
+
+
+def _print_id(host: Host, box: Sandbox) -> None:
+    """Print a new container's id; without a reader, nobody could refer to it, and it is removed."""
     try:
-        code = commands.spawn(host.command(box, argv))
-        return code
-    finally:
-        with host.operation() as verbs:
-            verbs.remove(box.id, force=True) if box.auto_remove else verbs.stop(box.id, code)
+        print(box.id, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(NotFound):
+            host.remove(box.id, force=True)
+        raise
 
 
 @click.command("create", context_settings=COMMAND_FOLLOWS)
@@ -254,7 +281,7 @@ def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
         box = host.create(_name(asked), **wish_of(asked))
         if not dry_run:
             warn(host, box)
-            print(box.id)
+            _print_id(host, box)
 
 
 @click.command("start")
@@ -314,8 +341,6 @@ def restart(containers: tuple[str, ...], timeout: int, dry_run: bool, show_comma
 @click.argument("containers", nargs=-1, required=True)
 def rm(containers: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
     """Remove containers."""
-    from plumb.errors import NotFound
-
     with common.opened(dry_run, show_commands) as host:
 
         def remove(name: str) -> str:

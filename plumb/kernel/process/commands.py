@@ -226,33 +226,3 @@ def join(process: Process) -> None:
     If the sandbox's own command runs, it shares that one's mount and UTS namespaces.
     """
     caller.this.become(spec(process, alive(process.folder)[0]))
-
-
-def spawn(process: Process) -> int:
-    """Run the sandbox's own command in the foreground, with the caller's input and output.
-
-    Returns:
-        Its exit status.
-    """
-    child = os.fork()
-    if child == 0:
-        try:
-            shim.become(spec(process))
-        except OSError as error:
-            sys.stderr.write(f"plumb: cannot enter the sandbox: {error.strerror}\n")
-            sys.stderr.flush()
-        finally:
-            os._exit(126)
-    here = os.getpid()
-    Path(process.folder, "pid").write_text(
-        f"{child} {shim.started(child)} {here} {shim.started(here)}"
-    )
-    handlers = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)
-    }
-    try:
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return 128 - code if code < 0 else code
