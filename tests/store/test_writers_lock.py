@@ -113,6 +113,12 @@ def switches(pid: int) -> list[str]:
     )
 
 
+def states(pid: int) -> set[str]:
+    """The states of a process's threads (proc_pid_stat(5))."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks}
+
+
 def test_a_waiter_that_is_killed_holds_nobody_up(writers: Writers) -> None:
     """The kernel takes it out of the queue."""
     with writers_turn(*writers.paths):
@@ -130,6 +136,7 @@ def test_a_waiter_that_is_stopped_is_passed_after_a_while(
     with writers_turn(*writers.paths):
         stopped = writers.waiter("a")
         os.kill(stopped, signal.SIGSTOP)
+        wait_until(lambda: states(stopped) == {"T"}, "all its threads are stopped")
     writers.say("x")
     os.kill(stopped, signal.SIGCONT)
     assert writers.said() == "xa"

@@ -162,7 +162,7 @@ def end(folder: str, grace: float = GRACE) -> None:
     command, shim_pid = alive(folder)
     if shim_pid == caller.this.pid:
         shim_pid = 0  # the shim has become the command that settles, which is this one
-    with suppress(FileNotFoundError):  # the folder may be gone already, and all with it
+    with suppress(OSError):  # the folder may be gone already, and all with it; or the disk is full
         Path(folder, "ending").touch()
     if command:
         _signal(command, signal.SIGTERM, grace) or _signal(command, signal.SIGKILL, 5.0)

@@ -226,7 +226,8 @@ def main() -> int:
         os.dup2(null, number)
     status = reap(child)
     if not failure_text:
-        _write(f"{spec['folder']}/exit", str(os.waitstatus_to_exitcode(status)))
+        with contextlib.suppress(OSError):  # a full disk, or the folder is gone
+            _write(f"{spec['folder']}/exit", str(os.waitstatus_to_exitcode(status)))
         if not os.path.exists(f"{spec['folder']}/ending"):
             # It ended by itself: the engine lets go of its network, as Docker does when a container
             # exits.
