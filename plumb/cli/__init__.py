@@ -7,6 +7,7 @@ command's own for one that ran, 1 else.
     common     opens the host; --dry-run, --show-commands, --format
     container  run, create, start, stop, restart, rm, exec
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
+    logs       logs
     listings   ps, inspect, port
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
@@ -38,6 +39,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restart": ("plumb.cli.container", "Restart containers"),
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.container", "Run a command in a running container"),
+    "logs": ("plumb.cli.logs", "Print the output of a detached command"),
     "ps": ("plumb.cli.listings", "List containers"),
     "port": ("plumb.cli.listings", "Show published ports, and which clients reach them"),
     "inspect": ("plumb.cli.listings", "Show containers or networks in Docker's JSON"),

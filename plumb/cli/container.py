@@ -76,6 +76,12 @@ OPTIONS: list[Callable[[Command], Command]] = [
     ),
     click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]"),
     click.option("-l", "--label", multiple=True, metavar="KEY=VALUE"),
+    click.option(
+        "--log-opt",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Bounds of the output that is kept: max-size=10m, max-file=3.",
+    ),
     click.option("--rm", "auto_remove", is_flag=True, help="Remove it when its command ends."),
     click.option(
         "-i", "--interactive", is_flag=True, help="Keep the input open, as without -d it always is."
@@ -125,6 +131,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "environment": tuple(_variable(text) for text in asked["env"]),
         "labels": opt.pairs(asked["label"], "label"),
         "auto_remove": asked["auto_remove"],
+        "log_opt": asked["log_opt"],
     }
 
 

@@ -92,7 +92,7 @@ class ContainerOptions(TypedDict, total=False):
         environment: NAME=value words.
         cap_add, cap_drop: capabilities, with or without CAP_; privileged: it has all.
         sysctls: settings of its network namespace, "net.ipv4.ip_forward" or with slashes.
-        labels: names and values.
+        labels: names and values; log_opt: bounds of its log, "max-size=10m".
         auto_remove: it is removed when its command ends.
     """
 
@@ -117,6 +117,7 @@ class ContainerOptions(TypedDict, total=False):
     sysctls: Mapped
     labels: Mapped
     auto_remove: bool
+    log_opt: Texts
 
 
 # -- values ---------------------------------------------------------------
@@ -313,6 +314,7 @@ def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
     published = read.pop("publish", ())
     if published:
         read["ports"] = (*read.get("ports", ()), *published)
+    read.update(read.pop("log_opt", {}))
     return Sandbox(
         "",
         text(name, "a container's name"),
@@ -395,4 +397,5 @@ CONTAINER: dict[str, Callable[[object, str], Any]] = {
     "sysctls": _sysctls,
     "labels": pairs,
     "auto_remove": flag,
+    "log_opt": lambda value, what: own.log_limits(texts(value, what)),
 }

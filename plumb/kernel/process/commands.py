@@ -40,6 +40,8 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
         "capabilities": [CAPABILITIES.index(name) for name in process.capabilities],
         "beside": beside,
         "environment": environment(process),
+        "log_size": process.log_size,
+        "log_files": process.log_files,
         "settle": [sys.executable, "-m", "plumb", "settle", process.id],
         "settle_environment": {
             "PLUMB_ROOT": process.root,
