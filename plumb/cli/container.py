@@ -231,7 +231,11 @@ def warn(host: Host, box: Sandbox) -> None:
 )
 @container_options
 def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
-    """Create and run a container. Without a command, the sandbox just stays."""
+    """Create and run a container. Without a command, the sandbox just stays.
+
+    A container isolates the network only: its command shares the host's files, processes and users.
+    As root in it is the host's root, --cap-drop does not protect the host.
+    """
     wish = wish_of(asked)
     foreground = bool(asked["command"]) and not detach
     if foreground:
