@@ -289,7 +289,7 @@ class SqliteStore:
         )
 
     def _write(self, work: Callable[[], W], frees: bool) -> W:
-        """Write to the file; with the reserve's space, where there is no other and it frees some."""
+        """Write to the file; in the reserve's space if there is no other and it frees some."""
         try:
             try:
                 return work()

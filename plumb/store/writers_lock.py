@@ -29,20 +29,21 @@ QUEUE_SECONDS = 60.0
 
 
 @contextmanager
-def writers_turn(root: str, queue: str) -> Iterator[None]:
+def writers_turn(root: str, queue: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """The writers' turn on a root, for the length of a with block.
 
     Args:
         root: the root folder's path; queue: the path of the file in it that those lock who wait.
+        seconds: how long to wait for the turn.
 
     Raises:
-        Conflict: other processes have held it for two minutes.
+        Conflict: other processes have held it all that time.
     """
     turn = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     # An iptables-restore inherits it: what a killed plumb has set off is waited for as well.
     os.set_inheritable(turn, True)
     try:
-        deadline = time.monotonic() + LOCK_SECONDS
+        deadline = time.monotonic() + seconds
         with _first_of(queue):
             if not _lock(turn, deadline - time.monotonic()):
                 raise Conflict(

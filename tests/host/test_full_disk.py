@@ -1,4 +1,4 @@
-"""A root on a disk that is full, or that can only be read: what frees space works, and all that reads.
+"""A root on a full disk, or one for reading only: what frees space works, and what reads.
 
 The disk is a small tmpfs. It is filled to the last page after networks and containers are there.
 """

@@ -142,13 +142,12 @@ def test_a_waiter_that_is_stopped_is_passed_after_a_while(
     assert writers.said() == "xa"
 
 
-def test_who_waits_in_vain_is_told(writers: Writers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_in_vain_is_told(writers: Writers) -> None:
     """In one line, and has let go of its place."""
-    monkeypatch.setattr(writers_lock, "LOCK_SECONDS", 0.2)
     with (
         writers_turn(*writers.paths),
         pytest.raises(Conflict, match="another plumb is at work"),
-        writers_turn(*writers.paths),
+        writers_turn(*writers.paths, seconds=0.2),
     ):
         pass
     writers.say("x")

@@ -120,7 +120,7 @@ class Foreground:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _become(self, process: Process, blocked: set[Any]) -> None:
-        """Become the command, in the child; a signal that has come meanwhile has its usual effect."""
+        """Become the command in the child; signals that came meanwhile have their usual effect."""
         try:
             for number in self._before:
                 signal.signal(number, signal.SIG_DFL)

@@ -17,7 +17,7 @@ def held() -> Iterator[set[int]]:
     """Block all signals for the length of a with block; the kernel delivers them at its end.
 
     Returns:
-        The signals that were blocked before, which a child that is forked in the block blocks again.
+        The signals that were blocked before; a child that is forked in the block restores them.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:

@@ -174,7 +174,7 @@ def test_a_timeout_leaves_nothing(net: Lab) -> None:
 def test_a_signal_while_it_starts_leaves_nothing(
     net: Lab, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """At any moment: at most one line, no traceback, no container, no process, the host as before."""
+    """At any moment: at most one line, no container, no process, and the host as before."""
     before = host(net)
     script = tmp_path / "begun.py"
     script.write_text(BEGUN)

@@ -47,7 +47,7 @@ def test_logs_prints_output_and_errors(root: Lab) -> None:
 
 
 def test_a_log_is_bounded(root: Lab) -> None:
-    """A file is begun anew when it is full, and the oldest goes; `logs` prints those that are there."""
+    """A file that is full is followed by another, and the oldest goes; `logs` prints all."""
     folder = run(root, COUNT, "--log-opt", "max-size=1k", "--log-opt", "max-file=3")
     ended(root)
     sizes = {path.name: path.stat().st_size for path in folder.glob("log*")}
