@@ -6,6 +6,7 @@ command's own for one that ran, 1 else.
 
     common     opens the host; --dry-run, --show-commands, --format
     container  run, create, start, stop, restart, rm, exec
+    foreground_run  what a `run` in the foreground does
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
     logs       logs
     listings   ps, inspect, port

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from plumb.cli import common
-from plumb.engine.host import Host
+from plumb.cli import common, foreground_run
 from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import container_options as own
 from plumb.model import parse as opt
-from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox
 from plumb.model.keywords import ContainerOptions
 from plumb.model.net import attachment as attachments
 from plumb.things.sandbox import GRACE
@@ -193,31 +191,6 @@ def _users_own(network: str) -> bool:
     return not (network in (*PREDEFINED, "default") or network.startswith("container:"))
 
 
-def warn(host: Host, box: Sandbox) -> None:
-    """Say what was asked for and has no effect now."""
-    if not (box.ports or box.publish_all):
-        return
-    if box.mode == "host":
-        print(
-            "plumb: warning: published ports are discarded when using host network mode",
-            file=sys.stderr,
-        )
-    elif (
-        box.ports
-        and box.status is Status.RUNNING
-        and not any(end.ports for end in host.endpoints(box))
-    ):
-        open_ones = [
-            net.name for end in host.endpoints(box) if (net := host.network(end.network)).on_lan
-        ]
-        why = (
-            f"clients on {open_ones[0]} reach all ports of the container"
-            if open_ones
-            else "they are published when the container joins a network with external connectivity"
-        )
-        print(f"plumb: warning: no port is published: {why}", file=sys.stderr)
-
-
 @click.command("run", context_settings=COMMAND_FOLLOWS)
 @click.option("-d", "--detach", is_flag=True, help="Do not wait for the command.")
 @click.option(
@@ -242,46 +215,12 @@ def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **ask
         caller.this.require_own_process()
     with common.opened(dry_run, show_commands) as host:
         if foreground and not dry_run:
-            return _foreground(host, _name(asked), wish, sig_proxy)
+            return foreground_run.run(host, _name(asked), wish, sig_proxy)
         box = host.run(_name(asked), foreground=foreground, **wish)
         if not dry_run:
-            warn(host, box)
-            _print_id(host, box)
+            foreground_run.warn(host, box)
+            foreground_run.print_id(host, box)
         return 0
-
-
-def _foreground(host: Host, name: str, wish: ContainerOptions, sig_proxy: bool) -> int:
-    """Run the command here, then let the container stop as if the command had been its own."""
-    from plumb.kernel.process.foreground import Foreground
-
-    box, code = None, 137
-    with Foreground(sig_proxy) as here:
-        try:
-            with host.operation() as verbs:
-                box = verbs.run(name, foreground=True, **wish)
-            warn(host, box)
-            sys.stdout.flush()
-            code = here.run(host.command(box, box.argv))
-            return code
-        finally:
-            if box is not None and host.store.get(Sandbox, box.id):
-                _let_go(host, box, code)
-
-
-def _let_go(host: Host, box: Sandbox, code: int) -> None:
-    with suppress(NotFound), host.operation() as verbs:  # another plumb may have removed it
-        verbs.remove(box.id, force=True) if box.auto_remove else verbs.stop(box.id, code)
-
-
-def _print_id(host: Host, box: Sandbox) -> None:
-    """Print a new container's id; without a reader, nobody could refer to it, and it is removed."""
-    try:
-        print(box.id, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        with suppress(NotFound):
-            host.remove(box.id, force=True)
-        raise
 
 
 @click.command("create", context_settings=COMMAND_FOLLOWS)
@@ -291,8 +230,8 @@ def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
     with common.opened(dry_run, show_commands) as host:
         box = host.create(_name(asked), **wish_of(asked))
         if not dry_run:
-            warn(host, box)
-            _print_id(host, box)
+            foreground_run.warn(host, box)
+            foreground_run.print_id(host, box)
 
 
 @click.command("start")

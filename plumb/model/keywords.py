@@ -89,10 +89,9 @@ class ContainerOptions(TypedDict, total=False):
         dns, dns_each(parse.search_domain), dns_options: lines of its resolv.conf.
         extra_hosts: lines of its hosts file: name and address, or "host-gateway".
         links: name and alias of containers that it shall know.
-        environment: NAME=value words.
+        environment: NAME=value words; labels: names and values; log_opt: "max-size=10m".
         cap_add, cap_drop: capabilities, with or without CAP_; privileged: it has all.
         sysctls: settings of its network namespace, "net.ipv4.ip_forward" or with slashes.
-        labels: names and values; log_opt: bounds of its log, "max-size=10m".
         auto_remove: it is removed when its command ends.
     """
 
