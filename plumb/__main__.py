@@ -6,20 +6,28 @@ So it imports next to nothing (`plumb.prefork.client`), and the rest only if the
 process, or PLUMB_WARM=0 says so.
 """
 
+import _signal  # type: ignore[import-not-found]  # what signal wraps; see plumb.prefork.client
 import os
 import sys
 
 
 def main() -> int:
     """Run this process's command line; its exit status."""
+    try:
+        return _forwarded_or_here()
+    except KeyboardInterrupt:
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+        sys.stderr.write("plumb: interrupted\n")
+        return 130
+
+
+def _forwarded_or_here() -> int:
     from plumb.prefork import client
 
     try:
         status = client.ask()
     except client.Died:
         status = _died()
-    except KeyboardInterrupt:
-        status = _interrupted()
     if status is None:
         from plumb import cli
 
@@ -35,12 +43,6 @@ def _died() -> int:
         "run 'plumb check' to verify the host's state",
         125 if first_verb(sys.argv[1:]) == "run" else 1,
     )
-
-
-def _interrupted() -> int:
-    from plumb.cli import complain
-
-    return complain("interrupted", "", 130)
 
 
 if __name__ == "__main__":

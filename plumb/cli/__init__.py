@@ -6,7 +6,9 @@ command's own for one that ran, 1 else.
 
     common     opens the host; --dry-run, --show-commands, --format
     container  run, create, start, stop, restart, rm, exec
+    foreground_run  what a `run` in the foreground does
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
+    logs       logs
     listings   ps, inspect, port
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
@@ -38,6 +40,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restart": ("plumb.cli.container", "Restart containers"),
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.container", "Run a command in a running container"),
+    "logs": ("plumb.cli.logs", "Print the output of a detached command"),
     "ps": ("plumb.cli.listings", "List containers"),
     "port": ("plumb.cli.listings", "Show published ports, and which clients reach them"),
     "inspect": ("plumb.cli.listings", "Show containers or networks in Docker's JSON"),
@@ -113,8 +116,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"see '{where.command_path} --help'" if where else "",
             failed,
         )
-    except (click.Abort, KeyboardInterrupt):
-        return complain("interrupted", "", 130)
+    except (click.Abort, KeyboardInterrupt) as stopped:
+        # click raises Abort from a KeyboardInterrupt
+        signal = stopped.__cause__ or stopped
+        return complain(str(signal) or "interrupted", "", getattr(signal, "status", 130))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,13 +10,12 @@ from typing import Any
 
 import click
 
-from plumb.cli import common
-from plumb.engine.host import Host
-from plumb.errors import Invalid, PlumbError
+from plumb.cli import common, foreground_run
+from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import container_options as own
 from plumb.model import parse as opt
-from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox
 from plumb.model.keywords import ContainerOptions
 from plumb.model.net import attachment as attachments
 from plumb.things.sandbox import GRACE
@@ -74,6 +74,12 @@ OPTIONS: list[Callable[[Command], Command]] = [
     ),
     click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]"),
     click.option("-l", "--label", multiple=True, metavar="KEY=VALUE"),
+    click.option(
+        "--log-opt",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Bounds of the output that is kept: max-size=10m, max-file=3.",
+    ),
     click.option("--rm", "auto_remove", is_flag=True, help="Remove it when its command ends."),
     click.option(
         "-i", "--interactive", is_flag=True, help="Keep the input open, as without -d it always is."
@@ -123,6 +129,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "environment": tuple(_variable(text) for text in asked["env"]),
         "labels": opt.pairs(asked["label"], "label"),
         "auto_remove": asked["auto_remove"],
+        "log_opt": asked["log_opt"],
     }
 
 
@@ -131,8 +138,6 @@ def _name(asked: dict[str, Any]) -> str:
 
 
 def _variable(text: str) -> str:
-    import os
-
     name, equals, _ = text.partition("=")
     if not name or "\0" in text:
         raise Invalid(f"invalid environment variable {text!r}")
@@ -186,64 +191,36 @@ def _users_own(network: str) -> bool:
     return not (network in (*PREDEFINED, "default") or network.startswith("container:"))
 
 
-def warn(host: Host, box: Sandbox) -> None:
-    """Say what was asked for and has no effect now."""
-    if not (box.ports or box.publish_all):
-        return
-    if box.mode == "host":
-        print(
-            "plumb: warning: published ports are discarded when using host network mode",
-            file=sys.stderr,
-        )
-    elif (
-        box.ports
-        and box.status is Status.RUNNING
-        and not any(end.ports for end in host.endpoints(box))
-    ):
-        open_ones = [
-            net.name for end in host.endpoints(box) if (net := host.network(end.network)).on_lan
-        ]
-        why = (
-            f"clients on {open_ones[0]} reach all ports of the container"
-            if open_ones
-            else "they are published when the container joins a network with external connectivity"
-        )
-        print(f"plumb: warning: no port is published: {why}", file=sys.stderr)
-
-
 @click.command("run", context_settings=COMMAND_FOLLOWS)
 @click.option("-d", "--detach", is_flag=True, help="Do not wait for the command.")
+@click.option(
+    "--sig-proxy",
+    type=bool,
+    flag_value="true",
+    is_flag=False,
+    default=True,
+    metavar="BOOL",
+    help="Pass signals on to the command (default true).",
+)
 @container_options
-def run(detach: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
-    """Create and run a container. Without a command, the sandbox just stays."""
+def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **asked: Any) -> int:
+    """Create and run a container. Without a command, the sandbox just stays.
+
+    A container isolates the network only: its command shares the host's files, processes and users.
+    As root in it is the host's root, --cap-drop does not protect the host.
+    """
     wish = wish_of(asked)
-    argv: tuple[str, ...] = asked["command"]
-    foreground = bool(argv) and not detach
+    foreground = bool(asked["command"]) and not detach
     if foreground:
         caller.this.require_own_process()
     with common.opened(dry_run, show_commands) as host:
+        if foreground and not dry_run:
+            return foreground_run.run(host, _name(asked), wish, sig_proxy)
         box = host.run(_name(asked), foreground=foreground, **wish)
-        if dry_run:
-            return 0
-        warn(host, box)
-        if not foreground:
-            print(box.id)
-            return 0
-        return _foreground(host, box, argv)
-
-
-def _foreground(host: Host, box: Sandbox, argv: tuple[str, ...]) -> int:
-    """Run the command here, then let the container stop as if the command had been its own."""
-    from plumb.kernel.process import commands
-
-    sys.stdout.flush()
-    code = 137
-    try:
-        code = commands.spawn(host.command(box, argv))
-        return code
-    finally:
-        with host.operation() as verbs:
-            verbs.remove(box.id, force=True) if box.auto_remove else verbs.stop(box.id, code)
+        if not dry_run:
+            foreground_run.warn(host, box)
+            foreground_run.print_id(host, box)
+        return 0
 
 
 @click.command("create", context_settings=COMMAND_FOLLOWS)
@@ -253,8 +230,8 @@ def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
     with common.opened(dry_run, show_commands) as host:
         box = host.create(_name(asked), **wish_of(asked))
         if not dry_run:
-            warn(host, box)
-            print(box.id)
+            foreground_run.warn(host, box)
+            foreground_run.print_id(host, box)
 
 
 @click.command("start")
@@ -314,8 +291,6 @@ def restart(containers: tuple[str, ...], timeout: int, dry_run: bool, show_comma
 @click.argument("containers", nargs=-1, required=True)
 def rm(containers: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
     """Remove containers."""
-    from plumb.errors import NotFound
-
     with common.opened(dry_run, show_commands) as host:
 
         def remove(name: str) -> str:

@@ -99,4 +99,6 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
             layout.root,
             config,
             box.start,
+            log_size=box.log_size,
+            log_files=box.log_files,
         )

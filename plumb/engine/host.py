@@ -216,7 +216,7 @@ class Host(Reader, Verbs):
         privileged: bool = False,
         environment: Sequence[str] = (),
     ) -> Process:
-        """A command in a running container, for `kernel.process.commands.join` and `spawn`."""
+        """A command in a running container, for `commands.join` and `Foreground.run`."""
         from plumb.drivers import sandbox
 
         if box.status is not Status.RUNNING:

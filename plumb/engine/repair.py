@@ -251,7 +251,8 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
     store.begin_reset()
     errors += take_all(steps_to_reset(store), kernel)
     if not errors:
-        store.empty()
+        with suppress(Broken):  # a full disk: the file goes all the same
+            store.empty()
         # folds the WAL into the file: one that is left behind would be read into the next store
         store.close()
         clear(layout, made)
@@ -271,8 +272,13 @@ def clear(layout: Layout, made: bool) -> None:
     Args:
         made: the root itself was made by plumb, so it goes as well if it is empty then.
     """
-    for suffix in ("", "-wal", "-shm"):
-        Path(layout.database + suffix).unlink(missing_ok=True)
+    # The log first: SQLite would read one that is left behind into the next store.
+    for path in (
+        *(f"{layout.database}{suffix}" for suffix in ("-wal", "-shm", "")),
+        layout.reserve,
+        layout.queue,
+    ):
+        Path(path).unlink(missing_ok=True)
     for folder in (layout.containers, layout.namespaces):
         shutil.rmtree(folder, ignore_errors=True)
     for folder in {layout.run, layout.root} if made else ():

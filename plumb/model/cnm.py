@@ -319,6 +319,7 @@ class Sandbox:
             where it lies; hosts_source: the host's hosts file, for one in host mode.
         dns_udp, dns_tcp: the ports of its embedded DNS server while that runs, else 0.
         start: the number of its last start, from 0.
+        log_size, log_files: bytes of a file of its log, and how many there are at most.
     """
 
     id: str
@@ -350,6 +351,8 @@ class Sandbox:
     linked_by: tuple[str, ...] = ()
     labels: Pairs = ()
     auto_remove: bool = False
+    log_size: int = 10 << 20
+    log_files: int = 3
     created: str = ""
     number: int = 0
     status: Status = Status.CREATED

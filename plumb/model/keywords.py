@@ -89,10 +89,9 @@ class ContainerOptions(TypedDict, total=False):
         dns, dns_each(parse.search_domain), dns_options: lines of its resolv.conf.
         extra_hosts: lines of its hosts file: name and address, or "host-gateway".
         links: name and alias of containers that it shall know.
-        environment: NAME=value words.
+        environment: NAME=value words; labels: names and values; log_opt: "max-size=10m".
         cap_add, cap_drop: capabilities, with or without CAP_; privileged: it has all.
         sysctls: settings of its network namespace, "net.ipv4.ip_forward" or with slashes.
-        labels: names and values.
         auto_remove: it is removed when its command ends.
     """
 
@@ -117,6 +116,7 @@ class ContainerOptions(TypedDict, total=False):
     sysctls: Mapped
     labels: Mapped
     auto_remove: bool
+    log_opt: Texts
 
 
 # -- values ---------------------------------------------------------------
@@ -313,6 +313,7 @@ def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
     published = read.pop("publish", ())
     if published:
         read["ports"] = (*read.get("ports", ()), *published)
+    read.update(read.pop("log_opt", {}))
     return Sandbox(
         "",
         text(name, "a container's name"),
@@ -395,4 +396,5 @@ CONTAINER: dict[str, Callable[[object, str], Any]] = {
     "sysctls": _sysctls,
     "labels": pairs,
     "auto_remove": flag,
+    "log_opt": lambda value, what: own.log_limits(texts(value, what)),
 }

@@ -36,6 +36,16 @@ class Layout:
         return f"{self.root}/plumb.db"
 
     @property
+    def queue(self) -> str:
+        """The file that waiting writers lock one after the other."""
+        return f"{self.root}/queue"
+
+    @property
+    def reserve(self) -> str:
+        """The file whose space is freed when the disk is full."""
+        return f"{self.root}/reserve"
+
+    @property
     def namespaces(self) -> str:
         """The folder of namespace files."""
         return f"{self.run}/netns"

@@ -13,24 +13,32 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
 from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
-from plumb.store import T, codec
+from plumb.store import T, codec, reserve
 from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
 from plumb.store.sqlite_change import apply, key_text
-from plumb.store.sqlite_schema import prepare, transaction
+from plumb.store.sqlite_schema import (
+    MEMORY,
+    TABLES,
+    connect,
+    connect_read_only,
+    transaction,
+    unwritable,
+)
 from plumb.store.writers_lock import writers_turn
 
 if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
+W = TypeVar("W")
 NO_FILE = (0, 0)
 
 
@@ -48,20 +56,37 @@ class SqliteStore:
         made = not os.path.exists(layout.root)
         if create and not there:
             self._make_root()
-        where = layout.database if create or there else ":memory:"
+        where = layout.database if create or there else MEMORY
+        self._frees, self._lent = True, False
         try:
-            self._db = sqlite3.connect(
-                where, isolation_level=None, timeout=30, check_same_thread=False
-            )
-            prepare(self._db, where)
+            self._open(where)
             self._file = _identity(layout.database)
+            if create:
+                reserve.keep(layout.reserve)
             if create and not there and made:
                 self.remark("root", "made")
         except sqlite3.Error as error:
             raise Broken(
                 f"the store {layout.database} cannot be used: {error}",
-                "it is plumb's record of what exists: restore it, or remove the root by hand",
+                "it is plumb's record of what exists: free space there, or restore it from a copy",
             ) from error
+
+    def _open(self, where: str) -> None:
+        """Open the file; on a full disk with the reserve's space, else for reading only."""
+        try:
+            self._db = connect(where)
+        except sqlite3.Error as error:
+            if where == MEMORY or reserve.primary(error) not in reserve.READ_ONLY:
+                raise
+            self._open_without_space(where)
+
+    def _open_without_space(self, where: str) -> None:
+        if reserve.free(self._layout.reserve):
+            with suppress(sqlite3.Error):
+                self._db = connect(where)
+                reserve.keep(self._layout.reserve)
+                return
+        self._db = connect_read_only(where)
 
     def _make_root(self) -> None:
         try:
@@ -82,8 +107,11 @@ class SqliteStore:
         return self._file == _identity(self._layout.database) != NO_FILE
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; what a reserve has lent is put back, where there was one."""
         self._db.close()
+        if self._lent and self.current:
+            reserve.keep(self._layout.reserve)
+        self._lent = False
 
     def lock(self) -> AbstractContextManager[None]:
         """The writers' turn on this root, for the length of a with block.
@@ -91,7 +119,7 @@ class SqliteStore:
         Raises:
             Conflict: another process has held it for two minutes.
         """
-        return writers_turn(self._layout.root)
+        return writers_turn(self._layout.root, self._layout.queue)
 
     # -- the intent ---------------------------------------------------------------
 
@@ -223,22 +251,55 @@ class SqliteStore:
     # -- changes ---------------------------------------------------------------
 
     def begin(self, before: Iterable[Thing], after: Iterable[Thing], change: Change) -> int:
-        """Write down what is about to be done, before it is done; the journal's number of it."""
+        """Write down what is about to be done, before it is done; the journal's number of it.
+
+        Raises:
+            Broken: it cannot be written; for what frees space there is a reserve.
+        """
+        before, after = list(before), list(after)
+        now, then = ({thing.key for thing in things} for things in (before, after))
+        self._frees = then <= now and (bool(change.drop) or then < now or not change.put)
         text = write_entry(before, after, change)
+        return self._write(lambda: self._begin(text), self._frees)
+
+    def _begin(self, text: str) -> int:
         with transaction(self._db):
             return int(
                 self._db.execute("INSERT INTO journal (json) VALUES (?)", (text,)).lastrowid or 0
             )
 
     def finish(self, number: int, change: Change) -> None:
-        """Make a change count and strike it from the journal, in one transaction."""
-        with transaction(self._db):
-            apply(self._db, change)
-            self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
+        """Make a change count and strike it from the journal, in one transaction.
+
+        Raises:
+            Broken: it cannot be written; the journal still has it.
+        """
+
+        def work() -> None:
+            with transaction(self._db):
+                apply(self._db, change)
+                self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
+
+        self._write(work, self._frees)
 
     def abandon(self, number: int) -> None:
         """Strike an operation that was taken back from the journal; nothing else changes."""
-        self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
+        self._write(
+            lambda: self._db.execute("DELETE FROM journal WHERE number = ?", (number,)), True
+        )
+
+    def _write(self, work: Callable[[], W], frees: bool) -> W:
+        """Write to the file; in the reserve's space if there is no other and it frees some."""
+        try:
+            try:
+                return work()
+            except sqlite3.OperationalError as error:
+                if not frees or reserve.primary(error) not in reserve.NO_SPACE:
+                    raise
+                self._lent = reserve.free(self._layout.reserve)
+                return work()
+        except sqlite3.OperationalError as error:
+            raise unwritable(self._layout.database, error) from error
 
     def unfinished(self) -> list[Unfinished]:
         """Operations that were begun by a process that has died since."""
@@ -247,28 +308,25 @@ class SqliteStore:
 
     def remark(self, key: str, value: str) -> None:
         """Write down a remark about the root."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self._write(
+            lambda: self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value)),
+            True,
+        )
 
     def begin_reset(self) -> None:
         """Write down that all is about to be taken away."""
-        self.remark("reset", "begun")
+        with suppress(Broken):  # a reset that is interrupted must be begun again then
+            self.remark("reset", "begun")
 
     def empty(self) -> None:
         """Forget everything: all has been taken away."""
-        with transaction(self._db):
-            for table in (
-                "meta",
-                "network",
-                "sandbox",
-                "endpoint",
-                "address",
-                "port",
-                "hint",
-                "thing",
-                "owner",
-                "journal",
-            ):
-                self._db.execute(f"DELETE FROM {table}")
+
+        def work() -> None:
+            with transaction(self._db):
+                for table in TABLES:
+                    self._db.execute(f"DELETE FROM {table}")
+
+        self._write(work, True)
 
     def meta(self, key: str) -> str:
         """A remark about the root: its id, the boot in which it was last at work."""

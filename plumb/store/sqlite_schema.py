@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,76 @@ CREATE TABLE journal (number INTEGER PRIMARY KEY, json TEXT);
 """
 
 
+MEMORY = ":memory:"
+TABLES = (
+    "meta",
+    "network",
+    "sandbox",
+    "endpoint",
+    "address",
+    "port",
+    "hint",
+    "thing",
+    "owner",
+    "journal",
+)
+
+
+def connect(where: str) -> sqlite3.Connection:
+    """Open a store's file, and make or upgrade its tables.
+
+    Args:
+        where: the file's path, or MEMORY.
+
+    Raises:
+        Broken: the file is of a version that this plumb does not know.
+        sqlite3.Error: SQLite cannot use it.
+    """
+    db = sqlite3.connect(where, isolation_level=None, timeout=30, check_same_thread=False)
+    try:
+        prepare(db, where)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def connect_read_only(where: str) -> sqlite3.Connection:
+    """Open a store's file for reading, on a disk where nothing can be written.
+
+    Where it has no write-ahead log, all is in the file itself, and SQLite needs no other
+    (immutable).
+
+    Raises:
+        sqlite3.Error: SQLite cannot use it, or it is of another version.
+    """
+    path = where.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    try:
+        immutable = os.stat(f"{where}-wal").st_size == 0
+    except FileNotFoundError:
+        immutable = True
+    db = sqlite3.connect(
+        f"file:{path}?mode=ro" + "&immutable=1" * immutable,
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    if _version(db) != VERSION:
+        raise sqlite3.DatabaseError("it is of another version, and cannot be written")
+    return db
+
+
+def unwritable(where: str, error: sqlite3.Error) -> Broken:
+    """The error that a store's file cannot be written."""
+    full = getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_READONLY
+    return Broken(
+        f"the store {where} cannot be written: {error}",
+        "free space there: 'plumb rm -f' and 'plumb reset --force' work all the same"
+        if full
+        else "make its file system writable, then run the command again",
+    )
+
+
 def prepare(db: sqlite3.Connection, where: str) -> None:
     """Set up a connection, and make or upgrade the tables.
 
@@ -50,7 +121,7 @@ def prepare(db: sqlite3.Connection, where: str) -> None:
     Raises:
         Broken: the file is of a version that this plumb does not know.
     """
-    if where != ":memory:":
+    if where != MEMORY:
         db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = OFF")
     version = _version(db)
@@ -75,10 +146,11 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
 
 
 def _version(db: sqlite3.Connection) -> int:

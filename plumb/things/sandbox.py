@@ -78,6 +78,7 @@ class Namespace(OfStart):
 
     Attributes:
         start: the number of the sandbox's start that it is of.
+        log_size, log_files: bytes of a file of its output, and how many of them are kept.
     """
 
     stage: ClassVar = Stage.NAMESPACE
@@ -109,6 +110,7 @@ class Process(OfStart):
         root, config: of the plumb that settles the sandbox when the command ends by itself.
         start: the number of the sandbox's start that it is of.
         grace: seconds between SIGTERM and SIGKILL when it is ended; below 0, it is not killed.
+        log_size, log_files: bytes of a file of its output, and how many of them are kept.
     """
 
     stage: ClassVar = Stage.PROCESS
@@ -124,6 +126,8 @@ class Process(OfStart):
     config: str = ""
     start: int = 0
     grace: float = field(default=GRACE, compare=False)
+    log_size: int = 10 << 20
+    log_files: int = 3
 
     @property
     def key(self) -> Key:

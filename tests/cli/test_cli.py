@@ -53,6 +53,13 @@ def test_every_verb_has_help(shop: Lab, verb: list[str]) -> None:
     assert lines(shop, *verb, "--help")[0].startswith(f"Usage: plumb {' '.join(verb)} ")
 
 
+def test_help_of_run_says_what_a_container_is_not(shop: Lab) -> None:
+    """Whoever runs something in one reads that it is not protected from it."""
+    text = " ".join(shop.plumb("run", "--help").stdout.split())
+    assert "shares the host's files, processes and users" in text
+    assert "--cap-drop does not protect the host" in text
+
+
 @pytest.mark.parametrize(
     ("line", "status", "out"),
     [

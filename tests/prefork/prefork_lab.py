@@ -76,11 +76,21 @@ def state(pid: int) -> str:
 
 
 def start(
-    lab: Lab, *argv: str, env: dict[str, str] | None = None, **asked: Any
+    lab: Lab,
+    *argv: str,
+    env: dict[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+    program: tuple[str, ...] = ("-m", "plumb"),
+    **asked: Any,
 ) -> subprocess.Popen[str]:
-    """Start a command line."""
+    """Start a command line.
+
+    Args:
+        prefix: words before the interpreter, as `timeout 2`.
+        program: what the interpreter runs.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "plumb", *argv],
+        [*prefix, sys.executable, *program, *argv],
         text=True,
         **{
             "cwd": "/",

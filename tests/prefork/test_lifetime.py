@@ -415,14 +415,25 @@ def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPat
             os.close(descriptor)
 
 
-def test_an_interrupt_while_nobody_answers_is_told(lab: Lab) -> None:
-    """In one line, with the status of an interrupt."""
+def test_an_interrupt_while_nobody_answers_is_told(lab: Lab, tmp_path: Path) -> None:
+    """In one line, with the status of an interrupt.
+
+    The command waits for as long as a busy machine may need to send it.
+    """
     lab.root.mkdir()
+    patient = tmp_path / "patient.py"
+    patient.write_text(
+        "import sys\n"
+        "from plumb import __main__\n"
+        "from plumb.prefork import client\n"
+        "client.TIMEOUT = 600\n"
+        "sys.exit(__main__.main())\n"
+    )
     with agent_socket.listen(
         str(lab.root), agent_socket.COMMAND, socket.SOCK_SEQPACKET
     ) as listener:
-        listener.settimeout(10)
-        ran = start(lab, "ps")
+        listener.settimeout(60)
+        ran = start(lab, "ps", program=(str(patient),))
         conn, _ = listener.accept()
         conn.recv(1)
         ran.send_signal(signal.SIGINT)

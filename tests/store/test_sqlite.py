@@ -329,6 +329,6 @@ def test_writers_take_turns(store: SqliteStore, tmp_path: Path) -> None:
 
 def test_nobody_waits_for_ever(store: SqliteStore, tmp_path: Path) -> None:
     """After a while it is an error that says who is in the way."""
-    mine = writers_turn(str(tmp_path / "root"), seconds=0.01)
+    mine = writers_turn(str(tmp_path / "root"), str(tmp_path / "root/queue"), seconds=0.01)
     with store.lock(), pytest.raises(Conflict, match="another plumb is at work"), mine:
         pass

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -22,6 +23,7 @@ from plumb.errors import HINTS, NAMES, KernelRefused, NotFound, PlumbError, Unsu
 from plumb.kernel.features.table import FEATURES, GROUPS, NO_SUCH_KIND, Feature
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.setns import CLONE_NEWNET
+from plumb.kernel.process import signals
 from plumb.model.parse import nearest
 
 DENIED = frozenset({errno.EPERM, errno.EACCES})
@@ -104,9 +106,11 @@ def _in_a_child(names: Sequence[str]) -> tuple[list[Ability], int]:
         The results until it ended, and its exit status, negative for a signal.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
-    if pid == 0:
-        _child(names, writing)
+    with signals.held() as blocked:
+        pid = os.fork()
+        if pid == 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            _child(names, writing)
     os.close(writing)
     with open(reading, encoding="utf-8") as file:
         found = [Ability(**json.loads(line)) for line in file if line.endswith("\n")]

@@ -21,7 +21,7 @@ from contextlib import suppress
 from plumb.kernel.netns import fake_host
 from plumb.kernel.netns.namespaces import call
 from plumb.kernel.netns.setns import CLONE_NEWNET, libc
-from plumb.kernel.process import shim
+from plumb.kernel.process import shim, signals
 
 ALL = (
     fake_host.CLONE_NEWNS
@@ -46,17 +46,32 @@ def start(host: int, enter: Callable[[], None], function: Callable[[], bytes]) -
 
     Raises:
         OSError: no process can be forked.
+        KeyboardInterrupt: Ctrl-C came meanwhile; the fork has been ended.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC)
+    pid = 0
+    try:
+        with signals.held() as blocked:
+            pid = _fork()
+            if pid == 0:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                _go(host, enter, function, writing)
+    except BaseException:
+        os.close(reading)
+        if pid:
+            _end(pid)
+        raise
+    finally:
+        os.close(writing)
+    return pid, reading
+
+
+def _fork() -> int:
     with warnings.catch_warnings():
         # Python 3.12 warns of forks in a process with threads, whose locks nobody will open: the
         # child takes none of theirs.
         warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        _go(host, enter, function, writing)
-    os.close(writing)
-    return pid, reading
+        return os.fork()
 
 
 def _go(host: int, enter: Callable[[], None], function: Callable[[], bytes], writing: int) -> None:
@@ -111,6 +126,10 @@ def collect(pid: int, reading: int, deadline: float) -> bytes | None:
         return None
     finally:
         os.close(reading)
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        _end(pid)
+
+
+def _end(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

@@ -40,6 +40,8 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
         "capabilities": [CAPABILITIES.index(name) for name in process.capabilities],
         "beside": beside,
         "environment": environment(process),
+        "log_size": process.log_size,
+        "log_files": process.log_files,
         "settle": [sys.executable, "-m", "plumb", "settle", process.id],
         "settle_environment": {
             "PLUMB_ROOT": process.root,
@@ -162,7 +164,7 @@ def end(folder: str, grace: float = GRACE) -> None:
     command, shim_pid = alive(folder)
     if shim_pid == caller.this.pid:
         shim_pid = 0  # the shim has become the command that settles, which is this one
-    with suppress(FileNotFoundError):  # the folder may be gone already, and all with it
+    with suppress(OSError):  # the folder may be gone already, and all with it; or the disk is full
         Path(folder, "ending").touch()
     if command:
         _signal(command, signal.SIGTERM, grace) or _signal(command, signal.SIGKILL, 5.0)
@@ -226,33 +228,3 @@ def join(process: Process) -> None:
     If the sandbox's own command runs, it shares that one's mount and UTS namespaces.
     """
     caller.this.become(spec(process, alive(process.folder)[0]))
-
-
-def spawn(process: Process) -> int:
-    """Run the sandbox's own command in the foreground, with the caller's input and output.
-
-    Returns:
-        Its exit status.
-    """
-    child = os.fork()
-    if child == 0:
-        try:
-            shim.become(spec(process))
-        except OSError as error:
-            sys.stderr.write(f"plumb: cannot enter the sandbox: {error.strerror}\n")
-            sys.stderr.flush()
-        finally:
-            os._exit(126)
-    here = os.getpid()
-    Path(process.folder, "pid").write_text(
-        f"{child} {shim.started(child)} {here} {shim.started(here)}"
-    )
-    handlers = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)
-    }
-    try:
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return 128 - code if code < 0 else code
