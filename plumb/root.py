@@ -4,7 +4,8 @@ This module needs next to no imports, since the command line uses it before anyt
 
 The default root is split as distributions want it: what outlives a boot in /var/lib/plumb,
 namespace files and sockets in /run/plumb. An explicit root (PLUMB_ROOT, or an argument) holds
-everything. Two roots share nothing.
+everything. Two roots share no files, and a network namespace takes one of them at a time
+(`kernel.netns.claim`).
 """
 
 import os

@@ -26,6 +26,7 @@ from plumb.engine import containers, networks, repair
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import Reader
 from plumb.engine.repair import Drift
+from plumb.engine.roots import beside, claim
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
@@ -109,18 +110,22 @@ class Host(Reader, Verbs):
 
     @contextmanager
     def _turn(self, insist: bool = True) -> Iterator[Operation]:
-        if self._dry_run and not Path(self.layout.database).exists():
+        fresh = not Path(self.layout.database).exists()
+        if fresh or self._dry_run:
+            claim.require(self.store, self.layout, self.system)
+        if self._dry_run and fresh:
             yield self._operation(self.store)
             return
-        fresh = not Path(self.layout.database).exists()
         with self._my_turn(create=not self._dry_run) as store:
-            if not self._dry_run:
-                self._recover(store, insist)
             try:
+                if not self._dry_run:
+                    claim.take(store, self.layout, self.system)
+                    self._recover(store, insist)
                 yield self._operation(store)
             except PlumbError:
                 if fresh and not store.meta("settings") and not store.unfinished():
                     made = store.meta("root") == "made"
+                    claim.release(store, self.layout, self.system)
                     self.close()
                     repair.clear(
                         self.layout, made
@@ -267,16 +272,25 @@ class Host(Reader, Verbs):
         if not Path(self.layout.database).exists():
             return
         if self._dry_run:
-            if self._on_steps is not None:
-                self._on_steps(repair.steps_to_reset(self.store))
+            self._show(self.store)
             return
         with self._my_turn(create=True) as store:
-            if self._on_steps is not None:
-                self._on_steps(repair.steps_to_reset(store))
-            errors = repair.reset(store, self.kernel, self.layout)
+            self._show(store)
+            if claim.is_anothers(store, self.system):
+                errors = beside.reset(store, self.kernel, self.layout)
+            else:
+                errors = repair.reset(store, self.kernel, self.layout, self.system)
         self.close()
         if errors:
             raise Broken(
                 f"cannot remove everything: {'; '.join(map(str, errors))}",
                 "remove the cause, then run 'plumb reset' again",
+            )
+
+    def _show(self, store: Store) -> None:
+        """Show the steps of a reset."""
+        if self._on_steps is not None:
+            another = claim.is_anothers(store, self.system)
+            self._on_steps(
+                beside.steps(store, self.kernel) if another else repair.steps_to_reset(store)
             )

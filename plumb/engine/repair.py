@@ -21,8 +21,10 @@ from plumb.engine import containers
 from plumb.engine.allocate import renewed
 from plumb.engine.desired_state import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
+from plumb.kernel.system import System
 from plumb.model.cnm import Endpoint, Network, Sandbox, Status
 from plumb.model.paths import Layout
 from plumb.plan import Kernel, Step, plan, take_all
@@ -236,7 +238,7 @@ def serves(op: Operation, box: Sandbox) -> bool:
 # -- reset ---------------------------------------------------------------
 
 
-def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
+def reset(store: Store, kernel: Kernel, layout: Layout, system: System) -> list[PlumbError]:
     """Take all that is plumb's away, as far as it can be.
 
     What could not be is returned, and stays recorded.
@@ -252,6 +254,7 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
     errors += take_all(steps_to_reset(store), kernel)
     if not errors:
         store.empty()
+        claim.release(store, layout, system)
         # folds the WAL into the file: one that is left behind would be read into the next store
         store.close()
         clear(layout, made)

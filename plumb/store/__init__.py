@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
 T = TypeVar("T", Network, Sandbox, Endpoint)
+CLAIM = "claim"
+"""Remark with the token of the root's claim on its network namespace (`kernel.netns.claim`)."""
 
 
 class Store(Protocol):
@@ -134,4 +136,4 @@ class Store(Protocol):
         """Write down that all is about to be taken away."""
 
     def empty(self) -> None:
-        """Forget everything: all has been taken away."""
+        """Forget everything but the claim on the network namespace: all has been taken away."""

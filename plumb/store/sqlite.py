@@ -22,7 +22,7 @@ from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
 from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
-from plumb.store import T, codec
+from plumb.store import CLAIM, T, codec
 from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
 from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import prepare, transaction
@@ -254,10 +254,10 @@ class SqliteStore:
         self.remark("reset", "begun")
 
     def empty(self) -> None:
-        """Forget everything: all has been taken away."""
+        """Forget everything but the claim on the network namespace: all has been taken away."""
         with transaction(self._db):
+            self._db.execute("DELETE FROM meta WHERE key != ?", (CLAIM,))
             for table in (
-                "meta",
                 "network",
                 "sandbox",
                 "endpoint",

@@ -1,0 +1,6 @@
+"""Roots: one at a time builds in a network namespace, and none may take another's for its own.
+
+claim      the root's claim on its network namespace, taken before anything is touched
+beside     reset of a root whose namespace another root has
+leavings   what a root whose record was lost has left
+"""

@@ -1,0 +1,91 @@
+"""Claim of a root: it is taken before the first change, and released when all is taken away."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from plumb.errors import Conflict
+from plumb.kernel.netns.claim import Claim
+from plumb.kernel.system import System
+from plumb.model.paths import Layout
+from plumb.store import CLAIM, Store
+
+
+def of(store: Store, layout: Layout) -> Claim | None:
+    """Return the claim that a root has written into its record."""
+    token = store.meta(CLAIM)
+    return Claim(layout.root, token) if token else None
+
+
+def is_own(found: Claim, store: Store) -> bool:
+    """Tell whether a claim on the namespace is the one in this record."""
+    return found.token == store.meta(CLAIM)
+
+
+def is_anothers(store: Store, system: System) -> bool:
+    """Tell whether another root has the network namespace."""
+    found = system.claimed()
+    return found is not None and not is_own(found, store)
+
+
+def require(store: Store, layout: Layout, system: System) -> None:
+    """Refuse to go on where another root has the network namespace.
+
+    Raises:
+        Conflict: another has it; the message names it.
+    """
+    found = system.claimed()
+    if found is not None and not is_own(found, store):
+        raise refusal(found, layout)
+
+
+def take(store: Store, layout: Layout, system: System) -> None:
+    """Claim the network namespace for this root.
+
+    The token is on record before the kernel has it: a root that is killed in between finds its own
+    claim, or none.
+
+    Raises:
+        Conflict: another root has it; the message names it.
+    """
+    found = system.claimed()
+    if found is not None:
+        if not is_own(found, store):
+            raise refusal(found, layout)
+        return
+    own = of(store, layout)
+    if own is None:
+        own = Claim(layout.root, secrets.token_hex(4))
+        store.remark(CLAIM, own.token)
+    found = system.claim(own)
+    if found.token != own.token:
+        raise refusal(found, layout)
+
+
+def release(store: Store, layout: Layout, system: System) -> None:
+    """Give the network namespace back."""
+    own = of(store, layout)
+    if own is not None:
+        system.release(own)
+
+
+def refusal(found: Claim, layout: Layout) -> Conflict:
+    """Build the error for a root that meets another root's claim."""
+    if found.root == layout.root:
+        return Conflict(
+            f"this network namespace has networks of {layout.root} whose record is not there: it "
+            "was lost, or is in another mount namespace",
+            "'plumb check' shows them, 'plumb reset --force' removes them",
+        )
+    if os.path.exists(Layout(found.root).database):
+        return Conflict(
+            f"the root {found.root} is in use in this network namespace, which takes one root",
+            f"use that one (PLUMB_ROOT={found.root}), reset it, or give this root a network "
+            "namespace of its own (unshare --net)",
+        )
+    return Conflict(
+        f"the root {found.root} is in use in this network namespace, and its record is lost or in "
+        "another mount namespace",
+        f"'PLUMB_ROOT={found.root} plumb reset --force' removes what it has built",
+    )
