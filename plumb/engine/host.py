@@ -80,7 +80,7 @@ class Host(Reader, Verbs):
             return self._kernel
         from plumb.kernel.linux import LinuxKernel
 
-        return LinuxKernel()
+        return LinuxKernel(folders=(self.layout.root, self.layout.run))
 
     @cached_property
     def system(self) -> System:

@@ -22,6 +22,7 @@ from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
 from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
+from plumb.root import make_folder
 from plumb.store import CLAIM, T, codec
 from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
 from plumb.store.sqlite_change import apply, key_text
@@ -65,8 +66,9 @@ class SqliteStore:
 
     def _make_root(self) -> None:
         try:
-            os.makedirs(self._layout.root, mode=0o700, exist_ok=True)
-            os.close(os.open(self._layout.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            make_folder(self._layout.root, 0o700)
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            os.close(os.open(self._layout.database, flags, 0o600))
         except OSError as error:
             raise Invalid(
                 f"cannot make the root {self._layout.root}: {error.strerror}",
