@@ -16,7 +16,7 @@ block of `operation()`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from plumb.engine import containers, networks, repair
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import Reader
 from plumb.engine.repair import Drift
-from plumb.engine.roots import beside, claim
+from plumb.engine.roots import beside, claim, lost
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
@@ -37,6 +37,7 @@ from plumb.model.settings import Settings
 from plumb.plan import StepFailed
 from plumb.store import Store
 from plumb.store.sqlite import SqliteStore
+from plumb.store.writers_lock import writers_turn
 
 if TYPE_CHECKING:
     from plumb.engine.foreign_firewalls import Obstacle
@@ -180,6 +181,7 @@ class Host(Reader, Verbs):
         except BaseException:
             repair.recover(self.store, self.kernel)  # interrupted: nobody knows how far it had come
             raise
+        claim.note(self.store, self.layout, self.system)
         self._announce(op)
 
     def _announce(self, op: Operation) -> None:
@@ -242,8 +244,17 @@ class Host(Reader, Verbs):
             pass
 
     def check(self) -> list[Drift]:
-        """Differences between the record and the kernel; empty when there are none."""
-        return repair.check(self.store, self.kernel)
+        """Differences between the record and the kernel; empty when there are none.
+
+        Raises:
+            Broken: the record cannot be read.
+        """
+        left = (
+            lost.check(self.layout, self.system)
+            if lost.is_lost(self.layout, self.store, self.system)
+            else []
+        )
+        return [*repair.check(self.store, self.kernel), *left]
 
     def obstacles(self) -> list[Obstacle]:
         """Chains of other firewalls that drop the networks' packets; plumb does not change them."""
@@ -269,7 +280,8 @@ class Host(Reader, Verbs):
         Raises:
             Broken: some of it could not be; the message says what.
         """
-        if not Path(self.layout.database).exists():
+        if not self._readable():
+            self._reset_lost()
             return
         if self._dry_run:
             self._show(self.store)
@@ -281,11 +293,26 @@ class Host(Reader, Verbs):
             else:
                 errors = repair.reset(store, self.kernel, self.layout, self.system)
         self.close()
-        if errors:
-            raise Broken(
-                f"cannot remove everything: {'; '.join(map(str, errors))}",
-                "remove the cause, then run 'plumb reset' again",
-            )
+        _raise(errors)
+
+    def _readable(self) -> bool:
+        """Tell whether there is a record, and all of it can be read."""
+        try:
+            for read in (self.store.things, self.store.unfinished):
+                read()
+            return not lost.is_lost(self.layout, self.store, self.system)
+        except Broken:
+            return False
+
+    def _reset_lost(self) -> None:
+        """Take away what was built without a record that can be read."""
+        self.close()
+        if self._on_steps is not None:
+            self._on_steps(lost.steps(self.layout, self.system))
+        if not self._dry_run:
+            there = Path(self.layout.root).is_dir()
+            with writers_turn(self.layout.root) if there else nullcontext():
+                _raise(lost.reset(self.layout, self.kernel, self.system))
 
     def _show(self, store: Store) -> None:
         """Show the steps of a reset."""
@@ -294,3 +321,11 @@ class Host(Reader, Verbs):
             self._on_steps(
                 beside.steps(store, self.kernel) if another else repair.steps_to_reset(store)
             )
+
+
+def _raise(errors: Sequence[PlumbError]) -> None:
+    if errors:
+        raise Broken(
+            f"cannot remove everything: {'; '.join(map(str, errors))}",
+            "remove the cause, then run 'plumb reset' again",
+        )

@@ -40,7 +40,7 @@ class Drift:
 
     Attributes:
         thing: the thing as recorded.
-        state: "missing", "changed" or "out of order".
+        state: "missing", "changed" or "out of order"; "left behind" without a record.
         now: its present state; None if it is missing or a rule out of order.
     """
 

@@ -15,6 +15,8 @@ from typing import TypeVar
 from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.kernel.netns.claim import Claim
 from plumb.kernel.process import host_files
+from plumb.model.paths import Layout
+from plumb.things import Thing
 
 T = TypeVar("T")
 Ports = tuple[int, int]
@@ -50,6 +52,8 @@ class System:
             can.
         claimed: the claim of a root on this network namespace; claim: takes it where nobody has,
             and tells who has it then; release: gives it back.
+        marked: the links of the host that have plumb's mark.
+        leavings: what is there by plumb's marks, without a record.
     """
 
     now: Callable[[], str] = utc_now
@@ -72,6 +76,8 @@ class System:
     claimed: Callable[[], Claim | None] = lambda: None
     claim: Callable[[Claim], Claim] = lambda wanted: wanted
     release: Callable[[Claim], None] = lambda had: None
+    marked: Callable[[], Sequence[str]] = lambda: ()
+    leavings: Callable[[Layout], Sequence[Thing]] = lambda layout: ()
 
     def new_id(self) -> str:
         """64 random hex digits, as Docker's ids."""
@@ -90,6 +96,7 @@ class System:
 
 def this_system() -> System:
     """The system that this process runs on."""
+    from plumb.kernel import leavings
     from plumb.kernel.net import host_links
     from plumb.kernel.netns import claim
     from plumb.kernel.ports import free_ports, host_ports
@@ -106,4 +113,6 @@ def this_system() -> System:
         claimed=claim.holder,
         claim=claim.take,
         release=claim.release,
+        marked=leavings.marked,
+        leavings=leavings.find,
     )

@@ -5,6 +5,7 @@
     sqlite          the store in an SQLite file
     sqlite_schema   its tables and their versions
     sqlite_change   a change written into them
+    salvage         what can still be read of a damaged file, and what is wrong with it
     writers_lock    the turn of those who change a root
     change          an operation's change to the store, as a value and as the journal's text
     codec           frozen values as JSON

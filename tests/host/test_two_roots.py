@@ -119,7 +119,7 @@ def test_an_alias_of_the_loopback_link_stays(lan: Lab) -> None:
     sh("ip link set lo alias 'of the administrator'")
     with lan.host() as first:
         first.create_network("shop", subnet="10.9.0.0/24")
-        assert f"of the administrator plumb id={first.store.meta('claim')} root=" in sh(
+        assert f"of the administrator plumb id={first.store.meta('claim')} was=" in sh(
             "ip link show lo"
         )
         first.reset()

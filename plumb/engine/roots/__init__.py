@@ -2,5 +2,6 @@
 
 claim      the root's claim on its network namespace, taken before anything is touched
 beside     reset of a root whose namespace another root has
+lost       a root whose record is gone or damaged: reported, and removed by marks
 leavings   what a root whose record was lost has left
 """

@@ -4,12 +4,43 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import replace
 
 from plumb.errors import Conflict
 from plumb.kernel.netns.claim import Claim
 from plumb.kernel.system import System
+from plumb.model.cnm import Network
 from plumb.model.paths import Layout
 from plumb.store import CLAIM, Store
+from plumb.things import Thing
+from plumb.things.iptables import Family, Policy
+from plumb.things.layer3 import Sysctl
+
+STANDING: dict[str, Thing] = {
+    "f": Sysctl("net/ipv4/ip_forward", "0"),
+    "g": Sysctl("net/ipv6/conf/all/forwarding", "0"),
+    "h": Sysctl("net/ipv6/conf/default/forwarding", "0"),
+    "b": Sysctl("net/bridge/bridge-nf-call-iptables", "0"),
+    "c": Sysctl("net/bridge/bridge-nf-call-ip6tables", "0"),
+    "p": Policy(Family.V4, "filter", "FORWARD", "ACCEPT"),
+    "q": Policy(Family.V6, "filter", "FORWARD", "ACCEPT"),
+}
+"""The host's settings that plumb changes, as they are on a fresh host; `Claim.was` has their letters."""
+
+
+def standing(was: str) -> list[Thing]:
+    """List the settings that a claim names, as they were."""
+    return [STANDING[letter] for letter in was if letter in STANDING]
+
+
+def note(store: Store, layout: Layout, system: System) -> None:
+    """Write into the claim which of the host's settings were at their defaults before plumb."""
+    was = "".join(
+        letter for letter, thing in STANDING.items() if store.previous(thing.key) == thing
+    )
+    own, found = of(store, layout), system.claimed()
+    if own is not None and found is not None and found.was != was:
+        system.claim(replace(own, was=was))
 
 
 def of(store: Store, layout: Layout) -> Claim | None:
@@ -56,11 +87,27 @@ def take(store: Store, layout: Layout, system: System) -> None:
         return
     own = of(store, layout)
     if own is None:
+        _refuse_marked(store, system)
         own = Claim(layout.root, secrets.token_hex(4))
         store.remark(CLAIM, own.token)
     found = system.claim(own)
     if found.token != own.token:
         raise refusal(found, layout)
+
+
+def _refuse_marked(store: Store, system: System) -> None:
+    """Refuse to begin a root where links are left of one that was lost, as if they were the host's.
+
+    Raises:
+        Conflict: there are such links.
+    """
+    left = () if store.all(Network) else system.marked()
+    if left:
+        raise Conflict(
+            f"the link {left[0]} is there already, and no record of this root has it: a root that "
+            "was lost has left it",
+            "'plumb check' shows all that is left, 'plumb reset --force' removes it",
+        )
 
 
 def release(store: Store, layout: Layout, system: System) -> None:

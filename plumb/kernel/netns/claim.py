@@ -8,9 +8,10 @@ of the loopback link, which every network namespace has:
 
     $ ip link show lo
     1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 …
-        alias plumb id=5f0c1d2e root=/var/lib/plumb
+        alias plumb id=5f0c1d2e was=fp root=/var/lib/plumb
 
-An alias that somebody else gave the link stays in front of it. Two roots that claim a namespace at
+`was` names the host's settings that plumb has changed, so that a root whose record is lost can
+still be taken away whole. An alias that somebody else gave the link stays in front of it. Two roots that claim a namespace at
 the same moment take turns by a flock(2) on the namespace itself (nsfs), which has the same inode
 for all who are in it.
 """
@@ -23,7 +24,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from plumb.errors import KernelRefused
 from plumb.kernel.netlink.codec import attribute, attribute_u32, attributes, text
@@ -42,7 +43,10 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
 LOOPBACK_IFINDEX = 1
 SECONDS = 5.0
 """The longest wait for the turn; any process of the namespace could hold it for ever."""
-WRITTEN = re.compile(r"(?P<others>.*?) ?\bplumb id=(?P<token>[0-9a-f]+) root=(?P<root>/.*)$", re.S)
+WRITTEN = re.compile(
+    r"(?P<others>.*?) ?\bplumb id=(?P<token>[0-9a-f]+) was=(?P<was>[a-z]*) root=(?P<root>/.*)$",
+    re.S,
+)
 
 
 @dataclass(frozen=True)
@@ -52,21 +56,23 @@ class Claim:
     Attributes:
         root: its path; of a long one, the beginning.
         token: hex digits that only this root's store knows.
+        was: a letter for each of the host's settings that was at its default before plumb.
     """
 
     root: str
     token: str
+    was: str = field(default="", compare=False)
 
 
 def holder() -> Claim | None:
     """Return the claim on the calling thread's network namespace."""
     with Connection(NETLINK_ROUTE) as kernel:
         found = WRITTEN.fullmatch(_alias(kernel))
-    return Claim(found["root"], found["token"]) if found else None
+    return Claim(found["root"], found["token"], found["was"]) if found else None
 
 
 def take(claim: Claim) -> Claim:
-    """Claim the calling thread's network namespace where nobody has.
+    """Claim the calling thread's network namespace where nobody has, or write the own claim anew.
 
     Returns:
         The claim that is on it now, which may be another root's.
@@ -75,11 +81,11 @@ def take(claim: Claim) -> Claim:
         KernelRefused: the caller may not change the namespace.
     """
     with _turn(), Connection(NETLINK_ROUTE) as kernel:
-        others = _alias(kernel)
-        found = WRITTEN.fullmatch(others)
-        if found:
-            return Claim(found["root"], found["token"])
-        _set_alias(kernel, _text(claim, others))
+        alias = _alias(kernel)
+        found = WRITTEN.fullmatch(alias)
+        if found and found["token"] != claim.token:
+            return Claim(found["root"], found["token"], found["was"])
+        _set_alias(kernel, _text(claim, found["others"] if found else alias))
     return claim
 
 
@@ -98,7 +104,7 @@ def release(claim: Claim) -> None:
 def _text(claim: Claim, others: str) -> str:
     """Write the alias; the kernel takes fewer than IFALIASZ bytes, and cuts a long root's path."""
     head = f"{others} " if others else ""
-    whole = f"{head}plumb id={claim.token} root={claim.root}".encode()
+    whole = f"{head}plumb id={claim.token} was={claim.was} root={claim.root}".encode()
     return whole[: IFALIASZ - 1].decode(errors="ignore")
 
 
