@@ -26,7 +26,7 @@ from plumb.engine import containers, networks, repair
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import Reader
 from plumb.engine.repair import Drift
-from plumb.engine.roots import beside, claim, lost
+from plumb.engine.roots import beside, claim, lost, lost_namespaces
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
@@ -265,14 +265,32 @@ class Host(Reader, Verbs):
         return obstacles(self.store, self.settings)
 
     def repair(self) -> list[Drift]:
-        """Make it as it should be; what was not."""
+        """Make it as it should be; what was not.
+
+        Raises:
+            Broken: some of it cannot be restored; the message says what, and all else is.
+        """
         with self._turn(insist=False) as op:
             found = repair.check(self.store, self.kernel)
             if not self._dry_run:
-                repair.repair(op, self.kernel)
+                self._repair(op)
             elif self._on_steps is not None:
                 self._on_steps(repair.steps_to_repair(op, self.kernel))
         return found
+
+    def _repair(self, op: Operation) -> None:
+        if self._kernel is None:
+            lost_namespaces.find(op)
+            lost_namespaces.make_room(op, self.kernel)
+        try:
+            repair.repair(op, self.kernel)
+        except StepFailed as failure:
+            errors = repair.repair_in_parts(lambda: self._operation(self.store), self.kernel)
+            if errors:
+                raise Broken(
+                    f"cannot restore everything: {'; '.join(map(str, errors))}",
+                    "remove the cause, then run 'plumb repair' again; all else is restored",
+                ) from failure
 
     def reset(self) -> None:
         """Take away all that is plumb's under this root.

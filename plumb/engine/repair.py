@@ -12,9 +12,10 @@ that is plumb's away.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from plumb.engine import containers
@@ -25,7 +26,7 @@ from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
 from plumb.kernel.system import System
-from plumb.model.cnm import Endpoint, Network, Sandbox, Status
+from plumb.model.cnm import Network, Sandbox, Status
 from plumb.model.paths import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store import Store
@@ -201,23 +202,60 @@ def steps_to_repair(op: Operation, kernel: OrderedKernel) -> list[Step]:
     ]
 
 
+def repair_in_parts(start: Callable[[], Operation], kernel: OrderedKernel) -> list[PlumbError]:
+    """Restore what can be, one network and one container after the other, and go past what cannot.
+
+    Args:
+        start: begins an operation.
+        kernel: the kernel to restore.
+
+    Returns:
+        The errors of the parts that could not be restored; those are as they were.
+    """
+    op = start()
+    parts: list[Callable[[Operation], None]] = [
+        lambda op: op.touch(HOST_OWNER),
+        *(partial(_touch_network, net=net) for net in op.all(Network)),
+        *(partial(_touch_container, box=box) for box in op.all(Sandbox)),
+    ]
+    errors: list[PlumbError] = []
+    for touch in parts:
+        op = start()
+        try:
+            touch(op)
+            op.carry_out(now=lambda things: look(kernel, things))
+        except PlumbError as error:
+            errors.append(error)
+    return errors + take_all(reordering(op.store.things(), kernel), kernel)
+
+
 def touch_all(op: Operation) -> None:
-    """Have everything narrated again.
+    """Have everything narrated again."""
+    op.touch(HOST_OWNER)
+    for box in op.all(Sandbox):
+        _touch_container(op, box)
+    for net in op.all(Network):
+        _touch_network(op, net)
+
+
+def _touch_network(op: Operation, net: Network) -> None:
+    op.touch(network_owner(net))
+
+
+def _touch_container(op: Operation, box: Sandbox) -> None:
+    """Have a container and its endpoints narrated again.
 
     A command that has ended since (a crash, a reboot) is not started again: its container is
     stopped. A DNS server that is gone comes back on other ports where a program of the container
     has taken its own.
     """
-    op.touch(HOST_OWNER)
-    for box in op.all(Sandbox):
-        if box.status is Status.RUNNING and box.argv and gone(op, box):
-            containers.stop(op, box.id, exit_code=137)
-        elif box.dns_udp and not serves(op, box):
-            op.put(renewed(op, box))
-        op.touch(sandbox_owner(box))
-    for net in op.all(Network):
-        op.touch(network_owner(net))
-    for end in op.all(Endpoint):
+    ends = op.endpoints(sandbox=box.id)
+    if box.status is Status.RUNNING and box.argv and gone(op, box):
+        containers.stop(op, box.id, exit_code=137)
+    elif box.dns_udp and not serves(op, box):
+        op.put(renewed(op, box))
+    op.touch(sandbox_owner(box))
+    for end in ends:
         op.touch(endpoint_owner(end))
 
 

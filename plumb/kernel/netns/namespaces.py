@@ -94,6 +94,23 @@ def make(path: str) -> None:
         raise
 
 
+def pin(path: str, pid: int) -> None:
+    """Mount a process's netns on a file whose mount was lost; the file is made where it is gone.
+
+    Raises:
+        KernelRefused: the process has ended, or the file is in use.
+    """
+    doing = f"mount the namespace of process {pid} on {path}"
+    try:
+        make_folder(os.path.dirname(path), 0o700)
+        flags = os.O_CREAT | os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(path, flags, 0o600))
+    except OSError as error:
+        raise KernelRefused(doing, error.errno or 0) from error
+    source = f"/proc/{pid}/ns/net".encode()
+    call("mount", source, path.encode(), b"none", MS_BIND, None, doing=doing)
+
+
 def drop(path: str) -> None:
     """Unpin a netns: the kernel removes it when no process is in it."""
     if is_namespace(path):
