@@ -3,7 +3,7 @@
     chains            PLUMB, PLUMB-FORWARD, …; the user's own, PLUMB-USER, only where it is empty
     rules             jumps to those chains, and rules of built-in chains about plumb's links
     nft tables        plumb-bridges
-    links             the alias `plumb`, which plumb gives the bridges, dummies and VLAN links that it
+    links             the alias `plumb`, which the bridges, dummies and VLAN links have that plumb
                       makes; plumb0 and br-<12 hex digits> named in those chains; their veths
     below the root    namespace files, containers' folders and commands, the agent
 
@@ -73,7 +73,7 @@ class _Link:
 
 
 def find(layout: Layout) -> list[Thing]:
-    """List what has plumb's marks in this network namespace, and below a root, in building order."""
+    """List what has plumb's marks in this network namespace and below a root, as built."""
     rules = {family: _saved(family) for family in Family}
     specs = [spec for family in Family for spec in _own_specs(rules[family])]
     links = _links()

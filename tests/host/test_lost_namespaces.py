@@ -1,4 +1,4 @@
-"""A namespace whose file was lost: a repair mends it, and what it cannot mend stops nothing else."""
+"""A namespace whose file was lost: a repair mends it, and goes past what it cannot mend."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def lose(lab: Lab) -> None:
 
 
 def test_what_a_lost_root_left_is_told_and_removed(lan: Lab, wall: Firewall) -> None:
-    """`check` names it with status 1; no root builds over it; `reset --force` leaves a bare host."""
+    """`check` names it with status 1; no root builds over it; `reset --force` bares the host."""
     sh(FORWARDS)
     before = host(lan)
     build(lan, wall)

@@ -90,7 +90,8 @@ def test_a_root_is_seen_from_another_mount_namespace(lan: Lab) -> None:
     with lan.host() as first:
         first.create_network("shop", subnet="10.9.0.0/24")
         said = sh(
-            f"unshare --mount --propagation private sh -c 'for each in /run {lan.root.parent} /var; "
+            "unshare --mount --propagation private sh -c 'for each in /run /var "
+            f"{lan.root.parent}; "
             "do mount -t tmpfs none $each; done; cd /; "
             f"PYTHONPATH={REPOSITORY} {sys.executable} -m plumb network create foo 2>&1; "
             "ls /var/lib 2>&1' || true"

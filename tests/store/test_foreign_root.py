@@ -1,4 +1,4 @@
-"""A root that is somebody else's: it is not read, not used, and nothing that it names is touched."""
+"""A root that is somebody else's: it is not used, and nothing that it names is touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A power cut: whatever of the last writes is lost or torn, the record is whole and has what succeeded.
+"""A power cut: whatever is lost or torn, the record is whole and has what succeeded.
 
 A process makes changes as commands do, each with a store of its own, and a recorder notes each of
 its system calls. Then the power is cut at many moments, on a disk that loses and tears what was not
@@ -35,7 +35,8 @@ from plumb.store.sqlite import SqliteStore
 layout = Layout(sys.argv[1])
 for number in range(int(sys.argv[2])):
     store = SqliteStore(layout, create=True)
-    net = Network(f"{number:064x}", f"n{number}", "bridge", number=number, options=(("x", "y" * 3000),))
+    long = (("x", "y" * 3000),)
+    net = Network(f"{number:064x}", f"n{number}", "bridge", number=number, options=long)
     change = Change(put=(net,))
     store.finish(store.begin([], [], change), change)
     with suppress(FileNotFoundError):

@@ -29,7 +29,7 @@ def steps(store: Store, kernel: Kernel) -> list[Step]:
 
 
 def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
-    """Take away what only this root has made, as far as it can be; what could not be is returned."""
+    """Take away what only this root has made, as far as it can be; return the errors."""
     made = store.meta("root") == "made"
     errors = take_all(steps(store, kernel), kernel)
     if not errors:

@@ -25,7 +25,7 @@ STANDING: dict[str, Thing] = {
     "p": Policy(Family.V4, "filter", "FORWARD", "ACCEPT"),
     "q": Policy(Family.V6, "filter", "FORWARD", "ACCEPT"),
 }
-"""The host's settings that plumb changes, as they are on a fresh host; `Claim.was` has their letters."""
+"""Settings that plumb changes, as on a fresh host; `Claim.was` has their letters."""
 
 
 def standing(was: str) -> list[Thing]:

@@ -11,9 +11,9 @@ of the loopback link, which every network namespace has:
         alias plumb id=5f0c1d2e was=fp root=/var/lib/plumb
 
 `was` names the host's settings that plumb has changed, so that a root whose record is lost can
-still be taken away whole. An alias that somebody else gave the link stays in front of it. Two roots that claim a namespace at
-the same moment take turns by a flock(2) on the namespace itself (nsfs), which has the same inode
-for all who are in it.
+still be taken away whole. An alias that somebody else gave the link stays in front of it. Two roots
+that claim a namespace at the same moment take turns by a flock(2) on the namespace itself (nsfs),
+which has the same inode for all who are in it.
 """
 
 from __future__ import annotations
