@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from errno import EEXIST
 from typing import Protocol
 
 from plumb.errors import PlumbError
@@ -45,6 +46,10 @@ class Step:
         return f"{verb} {self.thing}"
 
 
+TABLES = (Stage.CHAIN, Stage.RULE)
+"""Stages of what the firewall's writers put into tables, a table at a time."""
+
+
 class StepFailed(PlumbError):
     """Step of a plan that failed.
 
@@ -61,6 +66,19 @@ class StepFailed(PlumbError):
         self.step = step
         self.done = list(done)
         self.stuck: list[PlumbError] = []
+
+    @property
+    def made(self) -> list[Thing]:
+        """Things that were added, and the one whose add failed half way.
+
+        An add that was refused because something is there (EEXIST) has made nothing, nor has one
+        in a table, which is written whole or not at all.
+        """
+        made = [step.after for step in self.done if step.before is None and step.after]
+        half, number = self.step.after, getattr(self.cause, "errno", 0)
+        if half and self.step.before is None and number != EEXIST and half.stage not in TABLES:
+            made.append(half)
+        return made
 
     def __str__(self) -> str:
         left = "".join(f"; while taking back: {error}" for error in self.stuck)
@@ -188,13 +206,16 @@ def take_all(steps: Sequence[Step], kernel: Kernel) -> list[PlumbError]:
     return errors
 
 
-def restore(
-    before: Mapping[Key, Thing], after: Mapping[Key, Thing], kernel: Kernel
-) -> list[PlumbError]:
+def restore(before: Mapping[Key, Thing], made: Sequence[Thing], kernel: Kernel) -> list[PlumbError]:
     """Bring back what went by itself together with something that was taken away.
 
-    Errors do not stop it.
+    What this operation did not make stays: an add that was refused because something is there has
+    made nothing. Errors do not stop it.
+
+    Args:
+        before: the things concerned as they were.
+        made: those that the operation added.
     """
-    concerned = [*{**after, **before}.values()]
+    concerned = [*{**{thing.key: thing for thing in made}, **before}.values()]
     there = [thing for thing in kernel.look(concerned) if thing is not None]
     return take_all(plan(there, before.values()), kernel)

@@ -4,10 +4,12 @@ This module needs next to no imports, since the command line uses it before anyt
 
 The default root is split as distributions want it: what outlives a boot in /var/lib/plumb,
 namespace files and sockets in /run/plumb. An explicit root (PLUMB_ROOT, or an argument) holds
-everything. Two roots share nothing.
+everything. Two roots share no files, and a network namespace takes one of them at a time
+(`kernel.netns.claim`).
 """
 
 import os
+import stat
 
 DEFAULT_ROOT = "/var/lib/plumb"
 DEFAULT_RUN = "/run/plumb"
@@ -28,3 +30,74 @@ def named(given: str = "") -> str:
 def run(root: str) -> str:
     """Return the folder under a root that a boot clears."""
     return DEFAULT_RUN if root == DEFAULT_ROOT else root
+
+
+def make_folder(path: str, mode: int = 0o755) -> None:
+    """Make a folder, and those above it, which nobody but its owner may write to.
+
+    Args:
+        path: of the folder; one that is there stays as it is.
+        mode: its mode, whatever the umask allows beyond it; of those above it 0755.
+    """
+    if os.path.isdir(path):
+        return
+    make_folder(os.path.dirname(path))
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
+def distrust(root: str) -> str:
+    """Say why a root cannot be used: it is, or could have been written by, somebody else.
+
+    A root that another user has made, or may write to, says what that user wants: which folders a
+    reset deletes, which process is the agent. Its files are trusted only where the folder is.
+
+    Returns:
+        The reason, empty for a root that can be used or does not exist yet.
+    """
+    folder = run(root)
+    parts = (
+        *(((folder, True),) if folder != root else ()),
+        *((f"{folder}/netns", True), (f"{root}/containers", True)),
+        *((f"{root}/plumb.db{suffix}", False) for suffix in ("", "-wal", "-shm")),
+        *((f"{folder}/{name}.sock", False) for name in ("agent", "command")),
+    )
+    return _distrust_root(root) or next(filter(None, (_distrust(*part) for part in parts)), "")
+
+
+def _distrust_root(root: str) -> str:
+    """Say why a root folder cannot be used; a symbolic link must be its owner's as well."""
+    try:
+        link, folder = os.lstat(root), os.stat(root)
+    except OSError:
+        return ""
+    if link.st_uid != os.geteuid():
+        return f"{root} belongs to {_user(link.st_uid)}"
+    return _why(root, folder, directory=True)
+
+
+def _distrust(path: str, directory: bool) -> str:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return ""
+    if stat.S_ISLNK(found.st_mode):
+        return f"{path} is a symbolic link"
+    return _why(path, found, directory=directory)
+
+
+def _why(path: str, found: os.stat_result, *, directory: bool) -> str:
+    if found.st_uid != os.geteuid():
+        return f"{path} belongs to {_user(found.st_uid)}"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"{path} can be written by others (mode {stat.S_IMODE(found.st_mode):04o})"
+    if directory != stat.S_ISDIR(found.st_mode):
+        return f"{path} is {'no folder' if directory else 'a folder'}"
+    return ""
+
+
+def _user(number: int) -> str:
+    return "root" if number == 0 else f"user {number}"

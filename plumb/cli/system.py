@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def check(as_json: bool) -> int:
+@click.option("--store", is_flag=True, help="Check the record itself, page by page, row by row.")
+def check(as_json: bool, store: bool) -> int:
     """Report differences from the recorded state. Exit status 1 if there are any.
 
     Also warn of published ports and containers' DNS that are short of the agent's descriptors.
     """
+    if store:
+        return _check_store()
     with common.opened() as host:
         found, obstacles = host.check(), host.obstacles()
         short = _short(host)
     _print(found, as_json)
     if found:
-        common.say("" if as_json else "run 'plumb repair' to restore the recorded state")
+        common.say("" if as_json else _advice(found))
     for obstacle in obstacles:
         print(
             json.dumps(_in_the_way(obstacle))
@@ -59,6 +62,26 @@ def _short(host: Host) -> list[tuple[str, dict[str, object]]]:
         for party in (usage.parties if usage else ())
         if party.pressed
     ]
+
+
+def _check_store() -> int:
+    """Print what is wrong with the record, and return the exit status."""
+    from plumb.model.paths import Layout
+    from plumb.store.salvage import damage
+
+    path = Layout.of().database
+    found = damage(path)
+    for line in found:
+        print(f"{path}: {line}")
+    if found:
+        common.say("run 'plumb reset --force' to begin anew; it keeps a copy of the record")
+    return 1 if found else 0
+
+
+def _advice(found: list[Drift]) -> str:
+    if any(drift.state == "left behind" for drift in found):
+        return "the record of it is lost: run 'plumb reset --force' to remove it"
+    return "run 'plumb repair' to restore the recorded state"
 
 
 def _in_the_way(obstacle: Obstacle) -> dict[str, object]:

@@ -16,7 +16,7 @@ block of `operation()`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from plumb.engine import containers, networks, repair
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import Reader
 from plumb.engine.repair import Drift
+from plumb.engine.roots import beside, claim, lost, lost_namespaces
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
@@ -36,6 +37,7 @@ from plumb.model.settings import Settings
 from plumb.plan import StepFailed
 from plumb.store import Store
 from plumb.store.sqlite import SqliteStore
+from plumb.store.writers_lock import writers_turn
 
 if TYPE_CHECKING:
     from plumb.engine.foreign_firewalls import Obstacle
@@ -79,7 +81,7 @@ class Host(Reader, Verbs):
             return self._kernel
         from plumb.kernel.linux import LinuxKernel
 
-        return LinuxKernel()
+        return LinuxKernel(folders=(self.layout.root, self.layout.run))
 
     @cached_property
     def system(self) -> System:
@@ -109,18 +111,22 @@ class Host(Reader, Verbs):
 
     @contextmanager
     def _turn(self, insist: bool = True) -> Iterator[Operation]:
-        if self._dry_run and not Path(self.layout.database).exists():
+        fresh = not Path(self.layout.database).exists()
+        if fresh or self._dry_run:
+            claim.require(self.store, self.layout, self.system)
+        if self._dry_run and fresh:
             yield self._operation(self.store)
             return
-        fresh = not Path(self.layout.database).exists()
         with self._my_turn(create=not self._dry_run) as store:
-            if not self._dry_run:
-                self._recover(store, insist)
             try:
+                if not self._dry_run:
+                    claim.take(store, self.layout, self.system)
+                    self._recover(store, insist)
                 yield self._operation(store)
             except PlumbError:
                 if fresh and not store.meta("settings") and not store.unfinished():
                     made = store.meta("root") == "made"
+                    claim.release(store, self.layout, self.system)
                     self.close()
                     repair.clear(
                         self.layout, made
@@ -175,6 +181,7 @@ class Host(Reader, Verbs):
         except BaseException:
             repair.recover(self.store, self.kernel)  # interrupted: nobody knows how far it had come
             raise
+        claim.note(self.store, self.layout, self.system)
         self._announce(op)
 
     def _announce(self, op: Operation) -> None:
@@ -237,8 +244,17 @@ class Host(Reader, Verbs):
             pass
 
     def check(self) -> list[Drift]:
-        """Differences between the record and the kernel; empty when there are none."""
-        return repair.check(self.store, self.kernel)
+        """Differences between the record and the kernel; empty when there are none.
+
+        Raises:
+            Broken: the record cannot be read.
+        """
+        left = (
+            lost.check(self.layout, self.system)
+            if lost.is_lost(self.layout, self.store, self.system)
+            else []
+        )
+        return [*repair.check(self.store, self.kernel), *left]
 
     def obstacles(self) -> list[Obstacle]:
         """Chains of other firewalls that drop the networks' packets; plumb does not change them."""
@@ -249,14 +265,32 @@ class Host(Reader, Verbs):
         return obstacles(self.store, self.settings)
 
     def repair(self) -> list[Drift]:
-        """Make it as it should be; what was not."""
+        """Make it as it should be; what was not.
+
+        Raises:
+            Broken: some of it cannot be restored; the message says what, and all else is.
+        """
         with self._turn(insist=False) as op:
             found = repair.check(self.store, self.kernel)
             if not self._dry_run:
-                repair.repair(op, self.kernel)
+                self._repair(op)
             elif self._on_steps is not None:
                 self._on_steps(repair.steps_to_repair(op, self.kernel))
         return found
+
+    def _repair(self, op: Operation) -> None:
+        if self._kernel is None:
+            lost_namespaces.find(op)
+            lost_namespaces.make_room(op, self.kernel)
+        try:
+            repair.repair(op, self.kernel)
+        except StepFailed as failure:
+            errors = repair.repair_in_parts(lambda: self._operation(self.store), self.kernel)
+            if errors:
+                raise Broken(
+                    f"cannot restore everything: {'; '.join(map(str, errors))}",
+                    "remove the cause, then run 'plumb repair' again; all else is restored",
+                ) from failure
 
     def reset(self) -> None:
         """Take away all that is plumb's under this root.
@@ -264,19 +298,52 @@ class Host(Reader, Verbs):
         Raises:
             Broken: some of it could not be; the message says what.
         """
-        if not Path(self.layout.database).exists():
+        if not self._readable():
+            self._reset_lost()
             return
         if self._dry_run:
-            if self._on_steps is not None:
-                self._on_steps(repair.steps_to_reset(self.store))
+            self._show(self.store)
             return
         with self._my_turn(create=True) as store:
-            if self._on_steps is not None:
-                self._on_steps(repair.steps_to_reset(store))
-            errors = repair.reset(store, self.kernel, self.layout)
+            self._show(store)
+            if claim.is_anothers(store, self.system):
+                errors = beside.reset(store, self.kernel, self.layout)
+            else:
+                errors = repair.reset(store, self.kernel, self.layout, self.system)
         self.close()
-        if errors:
-            raise Broken(
-                f"cannot remove everything: {'; '.join(map(str, errors))}",
-                "remove the cause, then run 'plumb reset' again",
+        _raise(errors)
+
+    def _readable(self) -> bool:
+        """Tell whether there is a record, and all of it can be read."""
+        try:
+            for read in (self.store.things, self.store.unfinished):
+                read()
+            return not lost.is_lost(self.layout, self.store, self.system)
+        except Broken:
+            return False
+
+    def _reset_lost(self) -> None:
+        """Take away what was built without a record that can be read."""
+        self.close()
+        if self._on_steps is not None:
+            self._on_steps(lost.steps(self.layout, self.system))
+        if not self._dry_run:
+            there = Path(self.layout.root).is_dir()
+            with writers_turn(self.layout.root, self.layout.queue) if there else nullcontext():
+                _raise(lost.reset(self.layout, self.kernel, self.system))
+
+    def _show(self, store: Store) -> None:
+        """Show the steps of a reset."""
+        if self._on_steps is not None:
+            another = claim.is_anothers(store, self.system)
+            self._on_steps(
+                beside.steps(store, self.kernel) if another else repair.steps_to_reset(store)
             )
+
+
+def _raise(errors: Sequence[PlumbError]) -> None:
+    if errors:
+        raise Broken(
+            f"cannot remove everything: {'; '.join(map(str, errors))}",
+            "remove the cause, then run 'plumb reset' again",
+        )

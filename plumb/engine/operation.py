@@ -12,6 +12,7 @@ from dataclasses import replace
 from plumb.address import IPAddress, IPNetwork
 from plumb.engine.desired_state import Narrator
 from plumb.engine.lookup import Lookup
+from plumb.engine.roots import leavings
 from plumb.engine.rule_order import OrderedKernel, reordering
 from plumb.kernel.system import System
 from plumb.model.cnm import Endpoint, Network, Sandbox
@@ -374,13 +375,14 @@ class Operation(Lookup):
         steps = plan(before.values(), after.values())
         if self._on_steps is not None:
             self._on_steps(steps)
+        leavings.refuse(steps, self.kernel)
         number = self.store.begin(before.values(), after.values(), change)
         try:
             carry_out(steps, self.kernel)
         except StepFailed as failure:
             # What could not be undone step by step, since what it stands on came back later, can be
             # by now.
-            failure.stuck = restore(before, after, self.kernel)
+            failure.stuck = restore(before, failure.made, self.kernel)
             if any(isinstance(step.before, InChain) for step in steps):
                 failure.stuck += take_all(reordering(self.store.things(), self.kernel), self.kernel)
             if not failure.stuck:

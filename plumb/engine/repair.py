@@ -12,18 +12,21 @@ that is plumb's away.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from plumb.engine import containers
 from plumb.engine.allocate import renewed
 from plumb.engine.desired_state import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
-from plumb.model.cnm import Endpoint, Network, Sandbox, Status
+from plumb.kernel.system import System
+from plumb.model.cnm import Network, Sandbox, Status
 from plumb.model.paths import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store import Store
@@ -38,7 +41,7 @@ class Drift:
 
     Attributes:
         thing: the thing as recorded.
-        state: "missing", "changed" or "out of order".
+        state: "missing", "changed" or "out of order"; "left behind" without a record.
         now: its present state; None if it is missing or a rule out of order.
     """
 
@@ -199,23 +202,60 @@ def steps_to_repair(op: Operation, kernel: OrderedKernel) -> list[Step]:
     ]
 
 
+def repair_in_parts(start: Callable[[], Operation], kernel: OrderedKernel) -> list[PlumbError]:
+    """Restore what can be, one network and one container after the other, and go past what cannot.
+
+    Args:
+        start: begins an operation.
+        kernel: the kernel to restore.
+
+    Returns:
+        The errors of the parts that could not be restored; those are as they were.
+    """
+    op = start()
+    parts: list[Callable[[Operation], None]] = [
+        lambda op: op.touch(HOST_OWNER),
+        *(partial(_touch_network, net=net) for net in op.all(Network)),
+        *(partial(_touch_container, box=box) for box in op.all(Sandbox)),
+    ]
+    errors: list[PlumbError] = []
+    for touch in parts:
+        op = start()
+        try:
+            touch(op)
+            op.carry_out(now=lambda things: look(kernel, things))
+        except PlumbError as error:
+            errors.append(error)
+    return errors + take_all(reordering(op.store.things(), kernel), kernel)
+
+
 def touch_all(op: Operation) -> None:
-    """Have everything narrated again.
+    """Have everything narrated again."""
+    op.touch(HOST_OWNER)
+    for box in op.all(Sandbox):
+        _touch_container(op, box)
+    for net in op.all(Network):
+        _touch_network(op, net)
+
+
+def _touch_network(op: Operation, net: Network) -> None:
+    op.touch(network_owner(net))
+
+
+def _touch_container(op: Operation, box: Sandbox) -> None:
+    """Have a container and its endpoints narrated again.
 
     A command that has ended since (a crash, a reboot) is not started again: its container is
     stopped. A DNS server that is gone comes back on other ports where a program of the container
     has taken its own.
     """
-    op.touch(HOST_OWNER)
-    for box in op.all(Sandbox):
-        if box.status is Status.RUNNING and box.argv and gone(op, box):
-            containers.stop(op, box.id, exit_code=137)
-        elif box.dns_udp and not serves(op, box):
-            op.put(renewed(op, box))
-        op.touch(sandbox_owner(box))
-    for net in op.all(Network):
-        op.touch(network_owner(net))
-    for end in op.all(Endpoint):
+    ends = op.endpoints(sandbox=box.id)
+    if box.status is Status.RUNNING and box.argv and gone(op, box):
+        containers.stop(op, box.id, exit_code=137)
+    elif box.dns_udp and not serves(op, box):
+        op.put(renewed(op, box))
+    op.touch(sandbox_owner(box))
+    for end in ends:
         op.touch(endpoint_owner(end))
 
 
@@ -236,7 +276,7 @@ def serves(op: Operation, box: Sandbox) -> bool:
 # -- reset ---------------------------------------------------------------
 
 
-def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
+def reset(store: Store, kernel: Kernel, layout: Layout, system: System) -> list[PlumbError]:
     """Take all that is plumb's away, as far as it can be.
 
     What could not be is returned, and stays recorded.
@@ -253,6 +293,7 @@ def reset(store: Store, kernel: Kernel, layout: Layout) -> list[PlumbError]:
     if not errors:
         with suppress(Broken):  # a full disk: the file goes all the same
             store.empty()
+        claim.release(store, layout, system)
         # folds the WAL into the file: one that is left behind would be read into the next store
         store.close()
         clear(layout, made)

@@ -9,6 +9,8 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     writers       the table type of thing -> writer
     memory        the same interface onto a dict, for tests
     netlink       netlink messages and sockets, family by family
+    leavings      finds by its marks what a root without a record has left
+    own_paths     refuses files, namespaces and processes outside of the root
     net           links, addresses, routes, neighbours, sysctls
     netfilter     writes plumb's rules to iptables or nftables, and reads all rules
     netns         makes, enters and compares network namespaces; hosts made of them for tests

@@ -292,7 +292,7 @@ def start(folder: str) -> None:
     Raises:
         KernelRefused: it runs already, or could not start.
     """
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    root.make_folder(folder, 0o700)
     reader, writer = os.pipe()
     try:
         try:

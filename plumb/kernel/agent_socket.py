@@ -65,7 +65,7 @@ def claim(folder: str) -> int:
     path = f"{folder}/{PID}"
     deadline = time.monotonic() + DYING
     while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,7 +101,10 @@ def sign(lock: int) -> None:
 def running(folder: str) -> tuple[int, str]:
     """A running agent's pid and start time; 0 and an empty text where there is none."""
     try:
-        with open(f"{folder}/{PID}", encoding="ascii", errors="replace") as file:
+        descriptor = os.open(f"{folder}/{PID}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(descriptor, encoding="ascii", errors="replace") as file:
+            if os.fstat(descriptor).st_uid != os.geteuid():
+                return 0, ""  # whoever wrote it chooses which process plumb ends
             pid, _, ticks = file.read().partition(" ")
     except OSError:
         return 0, ""

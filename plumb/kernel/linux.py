@@ -9,6 +9,7 @@ from itertools import groupby
 from plumb.errors import KernelRefused
 from plumb.kernel.net import carrier
 from plumb.kernel.netns import namespaces
+from plumb.kernel.own_paths import require_below
 from plumb.kernel.writer import Writer
 from plumb.kernel.writers import WRITERS
 from plumb.plan import Step, StepFailed
@@ -23,10 +24,13 @@ class LinuxKernel:
 
     Args:
         writers: the writer for each type of thing.
+        folders: those below which files, namespaces and processes' folders may lie; any, if none.
     """
 
-    def __init__(self, writers: Mapping[type[Thing], Writer] = WRITERS) -> None:
-        self._writers = writers
+    def __init__(
+        self, writers: Mapping[type[Thing], Writer] = WRITERS, folders: Sequence[str] = ()
+    ) -> None:
+        self._writers, self._folders = writers, folders
 
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
         """Read how these are now, in one visit per namespace."""
@@ -49,6 +53,7 @@ class LinuxKernel:
 
     def take(self, steps: Sequence[Step]) -> None:
         """Take the steps in order, neighbours of one kind together."""
+        require_below(self._folders, steps)
         done: list[Step] = []
         for where, visit in groupby(steps, key=lambda step: step.thing.where):
             mine = list(visit)

@@ -7,6 +7,7 @@ something that is not. What uses a removed thing goes with it, as in the kernel.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from errno import EEXIST
 
 from plumb.errors import KernelRefused
 from plumb.plan import Step, StepFailed
@@ -34,7 +35,8 @@ class MemoryKernel:
         for step in steps:
             wrong = self._wrong(step)
             if wrong:
-                raise StepFailed(KernelRefused(str(step), said=wrong), step, done)
+                number = EEXIST if self._is_there(step) else 0
+                raise StepFailed(KernelRefused(str(step), number, wrong), step, done)
             if step.after is not None:
                 self.things[step.after.key] = step.after
             elif step.before is not None:
@@ -52,10 +54,14 @@ class MemoryKernel:
             )
         ]
 
+    def _is_there(self, step: Step) -> bool:
+        """Tell whether a step adds what is there."""
+        return step.before is None and step.thing.key in self.things
+
     def _wrong(self, step: Step) -> str:
         if step.after is None:
             return ""
-        if step.before is None and step.after.key in self.things:
+        if self._is_there(step):
             return "it is there already"
         made = {key for thing in self.things.values() for key in thing.makes}
         missing = [key for key in step.after.uses if key not in made]

@@ -13,7 +13,10 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.kernel.netns.claim import Claim
 from plumb.kernel.process import host_files
+from plumb.model.paths import Layout
+from plumb.things import Thing
 
 T = TypeVar("T")
 Ports = tuple[int, int]
@@ -47,6 +50,10 @@ class System:
             those between them that are not.
         spare: a UDP and a TCP port that can be bound in a namespace; those that are named, if they
             can.
+        claimed: the claim of a root on this network namespace; claim: takes it where nobody has,
+            and tells who has it then; release: gives it back.
+        marked: the links of the host that have plumb's mark.
+        leavings: what is there by plumb's marks, without a record.
     """
 
     now: Callable[[], str] = utc_now
@@ -66,6 +73,11 @@ class System:
     spare: Callable[[str, Ports], Ports] = lambda ns, wanted: (
         wanted if all(wanted) else (61053, 61054)
     )
+    claimed: Callable[[], Claim | None] = lambda: None
+    claim: Callable[[Claim], Claim] = lambda wanted: wanted
+    release: Callable[[Claim], None] = lambda had: None
+    marked: Callable[[], Sequence[str]] = lambda: ()
+    leavings: Callable[[Layout], Sequence[Thing]] = lambda layout: ()
 
     def new_id(self) -> str:
         """64 random hex digits, as Docker's ids."""
@@ -84,7 +96,9 @@ class System:
 
 def this_system() -> System:
     """The system that this process runs on."""
+    from plumb.kernel import leavings
     from plumb.kernel.net import host_links
+    from plumb.kernel.netns import claim
     from plumb.kernel.ports import free_ports, host_ports
 
     return System(
@@ -96,4 +110,9 @@ def this_system() -> System:
         listens_v6=host_ports.listens_v6,
         ephemeral=host_ports.ephemeral,
         spare=free_ports.ports,
+        claimed=claim.holder,
+        claim=claim.take,
+        release=claim.release,
+        marked=leavings.marked,
+        leavings=leavings.find,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumb import root as roots
+from plumb.errors import Invalid
 
 if TYPE_CHECKING:
     from plumb.model.cnm import Sandbox
@@ -22,8 +23,20 @@ class Layout:
 
     @classmethod
     def of(cls, root: str | Path | None = None) -> Layout:
-        """The layout of that root, of PLUMB_ROOT, or of the default one."""
-        return cls(roots.named(str(root or "")))
+        """The layout of that root, of PLUMB_ROOT, or of the default one.
+
+        Raises:
+            Invalid: it is, or could have been written by, somebody else.
+        """
+        path = roots.named(str(root or ""))
+        reason = roots.distrust(path)
+        if reason:
+            raise Invalid(
+                f"the root {path} is not used, since {reason}",
+                "a root belongs to the user who runs plumb, and only that user writes to it: run "
+                "it as that user (sudo), change owner or mode, or name another root (PLUMB_ROOT)",
+            )
+        return cls(path)
 
     @property
     def run(self) -> str:

@@ -149,6 +149,8 @@ def ask() -> int | None:
         "/fd/" in word for word in (*sys.argv[1:], *(os.environ.get(name, "") for name in PATHS))
     ):
         return None  # a descriptor's number is this process's: --config <(…)
+    if root.distrust(root.named()):
+        return None  # somebody else's server would get the streams and the environment
     try:
         connection = _connect(root.run(root.named()))
     except OSError:

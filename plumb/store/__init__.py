@@ -6,6 +6,7 @@
     sqlite_schema   its tables and their versions
     sqlite_change   a change written into them
     reserve         the disk space that is kept for what frees some
+    salvage         what can still be read of a damaged file, and what is wrong with it
     writers_lock    the turn of those who change a root
     change          an operation's change to the store, as a value and as the journal's text
     codec           frozen values as JSON
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
 T = TypeVar("T", Network, Sandbox, Endpoint)
+CLAIM = "claim"
+"""Remark with the token of the root's claim on its network namespace (`kernel.netns.claim`)."""
 
 
 class Store(Protocol):
@@ -135,4 +138,4 @@ class Store(Protocol):
         """Write down that all is about to be taken away."""
 
     def empty(self) -> None:
-        """Forget everything: all has been taken away."""
+        """Forget everything but the claim on the network namespace: all has been taken away."""

@@ -5,8 +5,12 @@ address), what of it exists in the kernel (things, by key, with their owners; of
 also what it was before), and the journal (what an operation that has begun may come to leave).
 
 Readers never wait: the file is in WAL mode. Writers take turns by a lock on the root folder
-(`writers_lock`). Commits do not wait for the disk: what they describe is gone after a power cut as
-well, and the WAL keeps the file whole.
+(`writers_lock`).
+
+A command that has succeeded outlasts a power cut: `finish` and `empty` wait for the disk
+(synchronous FULL). `begin` does not (NORMAL): the kernel's objects, which the journal is about, are
+gone after a power cut whatever it says, and a process that is killed loses nothing that it has
+written. The WAL keeps the file whole either way. On a tmpfs there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
+from functools import wraps
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,14 +27,17 @@ from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
 from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
-from plumb.store import T, codec, reserve
+from plumb.root import make_folder
+from plumb.store import CLAIM, T, codec, reserve
 from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
+from plumb.store.salvage import UNREADABLE
 from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import (
     MEMORY,
     TABLES,
     connect,
     connect_read_only,
+    durable,
     transaction,
     unwritable,
 )
@@ -40,6 +48,10 @@ if TYPE_CHECKING:
 
 W = TypeVar("W")
 NO_FILE = (0, 0)
+DAMAGED_HINT = (
+    "'plumb check --store' tells what is wrong with it; 'plumb reset --force' removes all that was "
+    "built, as far as it can be found, and keeps a copy of the record"
+)
 
 
 class SqliteStore:
@@ -67,8 +79,7 @@ class SqliteStore:
                 self.remark("root", "made")
         except sqlite3.Error as error:
             raise Broken(
-                f"the store {layout.database} cannot be used: {error}",
-                "it is plumb's record of what exists: free space there, or restore it from a copy",
+                f"the store {layout.database} cannot be used: {error}", DAMAGED_HINT
             ) from error
 
     def _open(self, where: str) -> None:
@@ -90,8 +101,9 @@ class SqliteStore:
 
     def _make_root(self) -> None:
         try:
-            os.makedirs(self._layout.root, mode=0o700, exist_ok=True)
-            os.close(os.open(self._layout.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            make_folder(self._layout.root, 0o700)
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            os.close(os.open(self._layout.database, flags, 0o600))
         except OSError as error:
             raise Invalid(
                 f"cannot make the root {self._layout.root}: {error.strerror}",
@@ -276,7 +288,7 @@ class SqliteStore:
         """
 
         def work() -> None:
-            with transaction(self._db):
+            with durable(self._db):
                 apply(self._db, change)
                 self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
 
@@ -319,12 +331,14 @@ class SqliteStore:
             self.remark("reset", "begun")
 
     def empty(self) -> None:
-        """Forget everything: all has been taken away."""
+        """Forget everything but the claim on the network namespace: all has been taken away."""
 
         def work() -> None:
-            with transaction(self._db):
+            with durable(self._db):
+                self._db.execute("DELETE FROM meta WHERE key != ?", (CLAIM,))
                 for table in TABLES:
-                    self._db.execute(f"DELETE FROM {table}")
+                    if table != "meta":
+                        self._db.execute(f"DELETE FROM {table}")
 
         self._write(work, True)
 
@@ -332,6 +346,32 @@ class SqliteStore:
         """A remark about the root: its id, the boot in which it was last at work."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else ""
+
+
+def _tells(name: str, method: Callable[..., object]) -> Callable[..., object]:
+    """Wrap a method of the store, so that a page or row that cannot be read is told in one line."""
+
+    @wraps(method)
+    def wrapped(self: SqliteStore, *args: object, **named: object) -> object:
+        try:
+            return method(self, *args, **named)
+        except (sqlite3.OperationalError, sqlite3.IntegrityError):
+            raise
+        except (sqlite3.DatabaseError, *UNREADABLE) as error:
+            raise Broken(
+                f"the store {self._layout.database} cannot be read ({name}): {error!r}",
+                DAMAGED_HINT,
+            ) from error
+
+    return wrapped
+
+
+for _name in (
+    *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
+    *("ports", "things", "things_of", "thing", "previous", "owners", "unfinished", "meta"),
+    *("begin", "finish", "abandon", "remark", "empty"),
+):
+    setattr(SqliteStore, _name, _tells(_name, getattr(SqliteStore, _name)))
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -123,7 +123,7 @@ def prepare(db: sqlite3.Connection, where: str) -> None:
     """
     if where != MEMORY:
         db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = OFF")
+    db.execute("PRAGMA synchronous = NORMAL")
     version = _version(db)
     if version == 0 or version in UPGRADES:
         with transaction(db):
@@ -136,7 +136,8 @@ def prepare(db: sqlite3.Connection, where: str) -> None:
     elif version != VERSION:
         raise Broken(
             f"the store {where} is of version {version}, this plumb knows version {VERSION}",
-            "use the plumb that made it, or reset with that one first",
+            "use the plumb that made it; 'plumb reset --force' removes what it built and keeps a "
+            "copy of the record",
         )
 
 
@@ -151,6 +152,21 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
             db.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def durable(db: sqlite3.Connection) -> Iterator[None]:
+    """Write all that a with block writes, or nothing of it, and wait until the disk has it.
+
+    In WAL mode NORMAL keeps the file whole, but a power cut may take the last transactions; FULL
+    waits for the WAL, with all that was written before, at the end of each.
+    """
+    db.execute("PRAGMA synchronous = FULL")
+    try:
+        with transaction(db):
+            yield
+    finally:
+        db.execute("PRAGMA synchronous = NORMAL")
 
 
 def _version(db: sqlite3.Connection) -> int:

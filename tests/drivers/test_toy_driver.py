@@ -55,7 +55,9 @@ def test_from_create_to_rm(host: Host) -> None:
     with host.operation():
         pass
     before = host.store.things()
-    net = host.create_network("t", driver="toy", subnet="10.7.0.0/24", options={"mode": "private"})
+    net = host.create_network(
+        "t", driver="toy", subnet="10.7.0.0/24", internal=True, options={"mode": "private"}
+    )
     assert net.link == f"ty-{net.id[:12]}"
     assert net.link in [thing.name for thing in host.store.things() if isinstance(thing, Dummy)]
     host.run("c1", network="t")
@@ -108,7 +110,7 @@ def test_it_is_named_among_the_drivers(host: Host) -> None:
 
 def test_what_is_shown_and_promised(host: Host) -> None:
     """Containers of one network reach each other; the host and others are not spoken of wrongly."""
-    host.create_network("t", driver="toy", subnet="10.7.0.0/24")
+    host.create_network("t", driver="toy", subnet="10.7.0.0/24", internal=True)
     host.run("c1", network="t", publish="8080:80")
     host.run("c2", network="t")
     host.run("c3")

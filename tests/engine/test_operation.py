@@ -147,3 +147,18 @@ def test_what_is_given_up_is_as_before(tmp_path: Path) -> None:
     assert kernel.things == {thing.key: thing for thing in FRESH}
     assert store.unfinished() == []
     store.close()
+
+
+def test_a_refused_add_takes_nothing_of_somebody_else_away(tmp_path: Path) -> None:
+    """What was there before, and made an add fail, is there afterwards."""
+    kernel = MemoryKernel(FRESH)
+    foreign = Bridge("plumb0", "02:00:00:00:00:01")
+    kernel.things[foreign.key] = foreign
+    before = dict(kernel.things)
+    with Host(tmp_path / "root", settings={}, kernel=kernel) as host:
+        with pytest.raises(StepFailed, match="it is there already"):
+            host.create_network("n1")
+        assert kernel.things == before
+        with pytest.raises(StepFailed, match="it is there already"):
+            host.create_network("n1")
+        assert kernel.things == before

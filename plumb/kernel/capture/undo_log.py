@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any
 
 from plumb.kernel.process.shim import started
+from plumb.root import make_folder
 
 FOLDER = "tracing"
 Note = dict[str, Any]
@@ -44,7 +45,7 @@ def write(memory: str, number: int, note: Note) -> str:
         The note's file.
     """
     path = f"{memory}/{FOLDER}/{name()}-{number}"
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    make_folder(os.path.dirname(path), 0o700)
     with open(path + "~", "w", encoding="utf-8") as file:
         json.dump(note, file)
     os.replace(path + "~", path)

@@ -75,6 +75,11 @@ def link(name: str, *attributes: tuple[str, object], up: bool | None = None) -> 
     return body
 
 
+def marked(name: str, *attributes: tuple[str, object]) -> Message:
+    """The message that marks a new link as plumb's; the kernel takes no alias at birth."""
+    return Message(RTM_NEWLINK, 0, link(name, ("IFLA_IFALIAS", "plumb"), *attributes))
+
+
 # -- things as messages -------------------------------------------------------
 
 
@@ -95,9 +100,7 @@ def add_bridge(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
     ]
     # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports'
     # smallest.
-    return made + (
-        [Message(RTM_NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))] if thing.mtu else []
-    )
+    return [*made, marked(thing.name, *([("IFLA_MTU", thing.mtu)] if thing.mtu else []))]
 
 
 @adding.register
@@ -133,7 +136,10 @@ def _hairpin(thing: Veth) -> list[Message]:
 
 @adding.register
 def add_dummy(thing: Dummy, descriptor: NetnsFd) -> list[Message]:
-    return [Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link(thing.name, info("dummy")))]
+    return [
+        Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link(thing.name, info("dummy"))),
+        marked(thing.name),
+    ]
 
 
 @adding.register
@@ -144,7 +150,8 @@ def add_vlan(thing: Vlan, descriptor: NetnsFd) -> list[Message]:
             RTM_NEWLINK,
             NLM_F_CREATE | NLM_F_EXCL,
             link(thing.name, parent, info("vlan", ("IFLA_VLAN_ID", thing.id))),
-        )
+        ),
+        marked(thing.name),
     ]
 
 

@@ -1,6 +1,7 @@
 """Network namespaces, and sockets in them.
 
 namespaces     makes, enters, holds and drops network namespaces
+claim          the root that has a network namespace, written where every root sees it
 setns          moves the calling thread into another namespace, and back
 references     namespaces by name: by a file, by a process
 fork_into      runs a function in other namespaces, in a fork

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from plumb.errors import KernelRefused
 from plumb.kernel.netns import setns
 from plumb.kernel.netns.setns import CLONE_NEWNET, SELF, libc
+from plumb.root import make_folder
 from plumb.things import HOST
 
 MS_BIND, MNT_DETACH = 4096, 2
@@ -75,7 +76,7 @@ def make(path: str) -> None:
     """Create a netns and mount it on a new file; if that fails, nothing of it is left."""
     doing = f"make namespace {path}"
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        make_folder(os.path.dirname(path), 0o700)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         if not isinstance(error, FileExistsError) or is_namespace(path):
@@ -91,6 +92,23 @@ def make(path: str) -> None:
     except KernelRefused:
         os.unlink(path)
         raise
+
+
+def pin(path: str, pid: int) -> None:
+    """Mount a process's netns on a file whose mount was lost; the file is made where it is gone.
+
+    Raises:
+        KernelRefused: the process has ended, or the file is in use.
+    """
+    doing = f"mount the namespace of process {pid} on {path}"
+    try:
+        make_folder(os.path.dirname(path), 0o700)
+        flags = os.O_CREAT | os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(path, flags, 0o600))
+    except OSError as error:
+        raise KernelRefused(doing, error.errno or 0) from error
+    source = f"/proc/{pid}/ns/net".encode()
+    call("mount", source, path.encode(), b"none", MS_BIND, None, doing=doing)
 
 
 def drop(path: str) -> None:

@@ -34,6 +34,7 @@ from pathlib import Path
 from plumb.errors import KernelRefused
 from plumb.kernel.process.line_merge import merge
 from plumb.plan import Step
+from plumb.root import make_folder
 from plumb.things import Thing
 from plumb.things.sandbox import Directory, Edits, File
 
@@ -88,7 +89,8 @@ def take(step: Step) -> None:
         match step.thing:
             case Directory(path=path):
                 if step.after is not None:
-                    os.makedirs(path, mode=0o755)
+                    make_folder(os.path.dirname(path))
+                    os.mkdir(path, 0o755)
                 else:
                     shutil.rmtree(path, ignore_errors=True)
             case File(path=path, text=text, edits=edits):
@@ -175,7 +177,9 @@ def _replace(path: str, text: str) -> None:
 
 
 def _write(path: str, text: str, flags: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o644)
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o644
+    )
     try:
         os.fchmod(descriptor, 0o644)
         raw = text.encode(errors="surrogateescape")
@@ -188,7 +192,7 @@ def _write(path: str, text: str, flags: int) -> None:
 def _overwrite(path: str, text: str) -> None:
     """Write in place, so that no reader sees a part of it."""
     raw = text.encode(errors="surrogateescape")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         padded = raw.ljust(os.fstat(descriptor).st_size, b"\n")
         if os.pwrite(descriptor, padded, 0) < len(padded):
