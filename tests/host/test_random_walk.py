@@ -83,7 +83,7 @@ class Walk(RuleBasedStateMachine):
         self._stack.enter_context(namespaces.entered(made.netns))
         disk = made.root.parent / "disk"
         disk.mkdir()
-        sh(f"mount -t tmpfs -o size=24m small {disk}")
+        sh(f"mount -t tmpfs -o mode=700,size=24m small {disk}")
         self._stack.callback(sh, f"umount -l {disk}", check=False)
         self._disk = disk
         self._lab: Lab = replace(made, root=disk)
