@@ -37,7 +37,9 @@ GROWS = [
 def disk(lab: Lab) -> Iterator[Lab]:
     """A lab whose root is a disk of 8 MB, with a network and two containers; box has a command."""
     lab.root.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700,size=8m", "tmpfs", str(lab.root)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "mode=700,size=8m", "tmpfs", str(lab.root)], check=True
+    )
     plumb(lab, "network", "create", "net", *QUIET)
     plumb(lab, "run", "-d", "--name", "box", "--network", "net", "-e", MARK, "sleep", "1000")
     plumb(lab, "run", "-d", "--name", "bare", "--network", "net")
