@@ -79,8 +79,8 @@ def at_own_address(
 ) -> list[Promise]:
     """Promises of the published ports to a client outside that routes to the containers.
 
-    The hole for a published port is open to whatever passes the raw PREROUTING rule, so behind NAT
-    that rule alone keeps such a client out.
+    FORWARD accepts a published port's packets whatever they were sent to, so behind NAT the raw
+    PREROUTING rule alone keeps such a client out.
 
     Args:
         direct: True if routing straight to containers is allowed (`allow-direct-routing`).
