@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from plumb.engine.reader import Reader
+from plumb.engine.reader import REBOOTED, REBUILD, Reader
 from plumb.kernel.capture.undo import sweep
 
 if TYPE_CHECKING:
@@ -38,9 +38,17 @@ def read() -> Reader:
     """
     reader = Reader(settings=click.get_current_context().find_root().obj)
     sweep(reader.layout.run)
-    if reader.agent_lost:
+    reader.settings  # noqa: B018 - a broken file is an error of every command
+    if reader.rebooted:
+        tell(f"{REBOOTED}; {REBUILD}")
+    elif reader.agent_lost:
         revive()
     return reader
+
+
+def tell(text: str) -> None:
+    """Print a line about the state of things on stderr."""
+    print(f"plumb: {text}", file=sys.stderr)
 
 
 def revive() -> None:

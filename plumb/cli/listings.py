@@ -51,6 +51,7 @@ def ps(
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
         found = [(box, ends_of(host, box, known)) for box in reversed(host.containers())]
+        lost = host.rebooted
     shown = [
         (box, ends)
         for box, ends in found
@@ -62,9 +63,16 @@ def ps(
         )
     ]
     rows = [docker.container_row(box, ends, known, truncate=not no_trunc) for box, ends in shown]
+    if lost:
+        rows = [_gone(row) if row["Status"] == "Up" else row for row in rows]
     if quiet and not template:
         template = "{{.ID}}"
     common.columns_of(COLUMNS, as_json, template, rows)
+
+
+def _gone(row: dict[str, object]) -> dict[str, object]:
+    """Row of a container that was running when the machine went down."""
+    return {**row, "Status": "Lost (reboot)", "Ports": ""}
 
 
 def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:

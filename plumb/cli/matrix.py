@@ -99,7 +99,7 @@ def _expected(
         members,
         places,
         surroundings(members, resolver.networks, outside, world),
-        Host(settings.userland_proxy, filtered),
+        Host(settings.userland_proxy, filtered, settings.allow_direct_routing),
     )
 
 

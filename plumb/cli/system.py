@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from plumb.cli import common
+from plumb.engine.reader import REBOOTED
 from plumb.kernel.process import caller
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def check(as_json: bool, store: bool) -> int:
     if store:
         return _check_store()
     with common.opened() as host:
+        if host.rebooted:
+            common.tell(REBOOTED)
         found, obstacles = host.check(), host.obstacles()
         short = _short(host)
     _print(found, as_json)

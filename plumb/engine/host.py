@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 from plumb.engine import containers, networks, repair
 from plumb.engine.operation import OnSteps, Operation
-from plumb.engine.reader import Reader
+from plumb.engine.reader import REBOOTED, REBUILD, Reader, forgotten
 from plumb.engine.repair import Drift
 from plumb.engine.roots import beside, claim, lost, lost_namespaces
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
+from plumb.kernel.capabilities import require_root
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.system import System, this_system
 from plumb.model.cnm import Endpoint, Sandbox, Status
@@ -118,10 +119,14 @@ class Host(Reader, Verbs):
             yield self._operation(self.store)
             return
         with self._my_turn(create=not self._dry_run) as store:
+            if insist and self.rebooted:
+                raise Broken(REBOOTED, REBUILD)
             try:
                 if not self._dry_run:
                     claim.take(store, self.layout, self.system)
                     self._recover(store, insist)
+                if insist and not self._dry_run:
+                    self._remember_boot(store)
                 yield self._operation(store)
             except PlumbError:
                 if fresh and not store.meta("settings") and not store.unfinished():
@@ -132,6 +137,16 @@ class Host(Reader, Verbs):
                         self.layout, made
                     )  # refused before anything was done: not even a root is left
                 raise
+
+    @property
+    def rebooted(self) -> bool:
+        """State of the machine: True if it was booted again since the record was written."""
+        return forgotten(self.store, self.system.boot())
+
+    def _remember_boot(self, store: Store) -> None:
+        """Write down the boot in which the things are made, if another one is."""
+        if store.meta("boot") != self.system.boot():
+            store.remark("boot", self.system.boot())
 
     def _recover(self, store: Store, insist: bool) -> None:
         """Make good what somebody died over; who only wants to mend goes on without."""
@@ -249,12 +264,24 @@ class Host(Reader, Verbs):
         Raises:
             Broken: the record cannot be read.
         """
+        if self._kernel is None:
+            require_root("compare the record with the kernel")
         left = (
             lost.check(self.layout, self.system)
             if lost.is_lost(self.layout, self.store, self.system)
             else []
         )
-        return [*repair.check(self.store, self.kernel), *left]
+        return [*self._differences(), *left]
+
+    def _differences(self) -> list[Drift]:
+        """Differences that are there after the command that is at work, if there is one.
+
+        It may have written down what it has not made yet, and the reverse.
+        """
+        if not repair.check(self.store, self.kernel):
+            return []
+        with self._my_turn(create=False) as store:
+            return repair.check(store, self.kernel)
 
     def obstacles(self) -> list[Obstacle]:
         """Chains of other firewalls that drop the networks' packets; plumb does not change them."""
@@ -274,6 +301,7 @@ class Host(Reader, Verbs):
             found = repair.check(self.store, self.kernel)
             if not self._dry_run:
                 self._repair(op)
+                self._remember_boot(op.store)
             elif self._on_steps is not None:
                 self._on_steps(repair.steps_to_repair(op, self.kernel))
         return found

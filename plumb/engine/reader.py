@@ -18,6 +18,18 @@ from plumb.model.settings import Settings
 from plumb.store import Store
 from plumb.store.sqlite import SqliteStore
 
+REBOOTED = "this machine was booted again: what plumb made is gone from the kernel"
+REBUILD = "'plumb repair' builds it anew, 'plumb reset' forgets it"
+
+
+def forgotten(store: Store, boot: str) -> bool:
+    """Test for things that were made in another boot than this one.
+
+    Args:
+        boot: the id of this boot, empty if it is not known.
+    """
+    return bool(boot) and store.meta("boot") not in ("", boot) and bool(store.things())
+
 
 class Reader:
     """Read access to plumb's state under one root.
@@ -126,6 +138,16 @@ class Reader:
         from plumb.kernel import agent_socket
 
         return not agent_socket.running(self.layout.run)[0]
+
+    @property
+    def rebooted(self) -> bool:
+        """State of the machine: True if it was booted again since the record was written.
+
+        The kernel has then forgotten all networks and namespaces.
+        """
+        from plumb.kernel.boot import boot_id
+
+        return forgotten(self.store, boot_id())
 
     def namespace(self, box: Sandbox) -> str:
         """Return the file of a container's network namespace, "" for the host's own."""

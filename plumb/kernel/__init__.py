@@ -17,6 +17,8 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     process       containers' commands, files and host names
     ports         binds host ports, finds free ones, and names the owner of one
     capture       records packets, rule traces and drops for a trace
+    boot          the id of this boot
+    capabilities  refuses what this process has no capabilities for
     features      tries which features this kernel has
     agent_client  starts, asks and ends the agent, for the engine
     agent_rows    what an agent has, as rows of requests and answers

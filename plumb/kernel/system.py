@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.kernel.boot import boot_id
 from plumb.kernel.netns.claim import Claim
 from plumb.kernel.process import host_files
 from plumb.model.paths import Layout
@@ -37,6 +38,7 @@ class System:
     Attributes:
         now: this moment, as Docker writes it.
         token_hex: so many random bytes, as hex digits; token_bytes: the bytes themselves.
+        boot: the id of this boot, "" where the kernel does not tell it.
         host_name: the host's name.
         host_file: the text of a file of the host's /etc, "" where it cannot be read.
         resolv_path: where the host's resolv.conf lies; resolv_source: its text.
@@ -59,6 +61,7 @@ class System:
     now: Callable[[], str] = utc_now
     token_hex: Callable[[int], str] = secrets.token_hex
     token_bytes: Callable[[int], bytes] = secrets.token_bytes
+    boot: Callable[[], str] = boot_id
     host_name: Callable[[], str] = host_files.host_name
     host_file: Callable[[str], str] = host_files.host_file
     resolv_path: Callable[[], str] = host_files.resolv_path

@@ -8,7 +8,7 @@ Causes (`causes`) are found in them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from plumb.address import IPAddress, IPInterface
 from plumb.model.observations import Netns
@@ -74,6 +74,28 @@ class Neighbour:
     ip: IPAddress
     mac: str
     state: str
+
+
+@dataclass(frozen=True)
+class NeighbourTable:
+    """State of the kernel's neighbour table of an address family, one for all namespaces.
+
+    Attributes:
+        file: the file of its statistics.
+        entries: the number of its entries.
+        fulls: how often the kernel had no room for another one (table_fulls), since it started or
+            between two readings.
+        limit: the most that it takes (gc_thresh3 of the first namespace), 0 if it is not known.
+    """
+
+    file: str
+    entries: int
+    fulls: int
+    limit: int = 0
+
+    def since(self, before: NeighbourTable) -> NeighbourTable:
+        """The table, with the refusals since an earlier reading."""
+        return replace(self, fulls=self.fulls - before.fulls)
 
 
 @dataclass(frozen=True)
@@ -191,6 +213,7 @@ class Facts:
         there: the routing's answer for the question's destination as the namespace saw it; back:
         for the answer's.
         settings: sysctls by name, as net/ipv4/ip_forward.
+        far: the other ends of veth pairs in namespaces that were not read, by the link's name.
     """
 
     place: Netns
@@ -202,6 +225,7 @@ class Facts:
     settings: Mapping[str, str] = field(default_factory=dict)
     there: RouteAnswer | None = None
     back: RouteAnswer | None = None
+    far: Mapping[str, Link] = field(default_factory=dict)
 
     def link(self, name: str) -> Link | None:
         """A link by its name."""

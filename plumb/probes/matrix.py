@@ -20,7 +20,7 @@ from plumb.address import IPAddress, IPInterface
 from plumb.probes.promises.dns_names import NameOutcome, NamePromise, QueryType, ask, name_promises
 from plumb.probes.promises.duplicate_addresses import Claim, Claimed, claims_of, look
 from plumb.probes.promises.promise import HOST, WORLD, Member, Promise, Protocol
-from plumb.probes.promises.published_ports import PublishingHost, published
+from plumb.probes.promises.published_ports import PublishingHost, at_own_address, published
 from plumb.probes.promises.reachability import BOTH, promises
 from plumb.probes.promises.verdicts import Observation
 from plumb.probes.traffic.observe import try_out
@@ -63,10 +63,12 @@ class Host:
     Attributes:
         proxy: the user-land proxy serves published ports.
         filtered: the address families in which the host forwards and has firewall rules.
+        direct: routing straight to containers is allowed.
     """
 
     proxy: bool = True
     filtered: frozenset[int] = BOTH
+    direct: bool = False
 
 
 @dataclass
@@ -134,9 +136,13 @@ def expected(
         )
         if promise.source != WORLD or promise.address in outside.routed
     ]
-    promised += published(
-        members, PublishingHost([ip.ip for ip in outside.own], host.proxy, host.filtered)
-    )
+    publishing = PublishingHost([ip.ip for ip in outside.own], host.proxy, host.filtered)
+    promised += published(members, publishing)
+    promised += [
+        promise
+        for promise in at_own_address(members, publishing, host.direct)
+        if promise.address in outside.routed
+    ]
     # A world that is an address alone sends no probes, and plumb knows of no listener on its ports.
     reach = [
         promise

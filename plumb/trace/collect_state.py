@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from plumb.address import IPAddress
 from plumb.errors import PlumbError
@@ -34,11 +34,14 @@ MANY = 1000
 """Entries in the conntrack table beyond which plumb does not read it."""
 
 
-def facts(place: Netns, story: Story, goal: IPAddress) -> Facts:
+def facts(
+    place: Netns, story: Story, goal: IPAddress, exits: Collection[tuple[str, str]] = ()
+) -> Facts:
     """Read the state of a namespace on the packet's path, actual or expected.
 
     Args:
         goal: the packet's destination, for a namespace that sent it and captured nothing.
+        exits: links whose other end no watched namespace has, by namespace and name.
 
     Returns:
         Links, addresses, neighbours, listeners, conntrack entries, sysctls and routes.
@@ -57,7 +60,18 @@ def facts(place: Netns, story: Story, goal: IPAddress) -> Facts:
             dict(_settings(place, story, links)),
             there,
             back,
+            dict(_far_ends(inventory, links, exits)),
         )
+
+
+def _far_ends(
+    inventory: LinkInventory, links: Sequence[Link], exits: Collection[tuple[str, str]]
+) -> Iterator[tuple[str, Link]]:
+    for link in links:
+        if (inventory.place.name, link.name) in exits:
+            far = inventory.far_end(link)
+            if far is not None:
+                yield link.name, far
 
 
 def _listeners(lookup: RouteLookup, protocol: str) -> list[Listener]:
@@ -82,7 +96,7 @@ def _routes(
     ]
     question = story.packet(place, Direction.THERE)
     if place == story.source:
-        there = lookup.route(goal)
+        there = lookup.route(goal if question is None else question.dst)
     elif came and question is not None:
         there = lookup.route(question.dst, came[-1].packet.src, came[-1].dev)
     else:

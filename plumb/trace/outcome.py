@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from plumb.model.observations import Netns, RuleHit
-from plumb.trace import nat
+from plumb.model.observations import KernelDrop, Netns, RuleHit
+from plumb.trace import headers, nat
 from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, End, Ending, Material, Step
 from plumb.trace.rule_steps import RuleLine
 
 NOBODY = ("port unreachable", "protocol unreachable")
 """ICMP errors of a namespace that received the packet, and has no socket for it."""
+REFUSALS = ("RST", "RST ACK", "ABORT")
+"""Replies that refuse a connection."""
+NOT_FOR_US = "OTHERHOST"
+"""The kernel's reason for a frame to another MAC address, which a bridge's flood also delivers."""
 
 
 def end(
@@ -56,9 +60,8 @@ def _answer(
 ) -> End:
     """End of a story with a captured reply: refused, or lost on the way back."""
     first, last = answers[0], answers[-1]
-    if last.place == of.source and (
-        last.inbound or first.place == last.place
-    ):  # it reached the client
+    refuses = of.outcome.error or first.packet.kind in REFUSALS
+    if last.place == of.source and refuses and (last.inbound or first.place == last.place):
         return End(
             Ending.REFUSED,
             Direction.BACK,
@@ -118,9 +121,30 @@ def _question(
 
 
 def _kernel(of: Material, found: End) -> End:
-    """Add the kernel's drop reason to an end, if the kernel reported one for this packet."""
-    drop = next((drop for drop in of.dropped if drop.sure), None)
+    """Add the kernel's drop reason to an end, if the kernel reported one for this packet.
+
+    The kernel reports drops of the whole machine. The tap of a link sees a packet when it is on its
+    way to the other end: where no watched namespace has that end, the drop is beyond the link.
+    """
+    drop = next((drop for drop in of.dropped if drop.sure and _ends(drop, found, of)), None)
     if drop is None or found.ending is Ending.ARRIVED:
         return found
-    ending = found.ending if found.ending is Ending.UNSENT else Ending.DROPPED
-    return replace(found, ending=ending, error=drop.reason, function=drop.function)
+    if found.ending is not Ending.UNSENT:
+        found = replace(found, ending=Ending.BEYOND if _leaves(found, of) else Ending.DROPPED)
+    return replace(found, error=drop.reason, function=drop.function)
+
+
+def _ends(drop: KernelDrop, found: End, of: Material) -> bool:
+    """Test for a drop of this end's packet, in its namespace or in one that is not known."""
+    packet = headers.read(drop.packet, ethernet=False) if drop.packet else None
+    way = headers.way(packet, of.flow) if packet else found.way
+    if drop.place is None:
+        return way in (None, found.way) and drop.reason != NOT_FOR_US
+    return way in (None, found.way) and drop.place == found.place
+
+
+def _leaves(found: End, of: Material) -> bool:
+    """Test for a last crossing out by a link whose other end no watched namespace has."""
+    return (
+        found.place is not None and not found.inbound and (found.place.name, found.dev) in of.exits
+    )

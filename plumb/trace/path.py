@@ -90,6 +90,7 @@ class Ending(StrEnum):
     REFUSED = "refused"  # by a RST, or an ICMP error: no socket has that port
     REJECTED = "rejected"  # by an ICMP error of a router on the path
     DROPPED = "dropped"  # by a rule, or by the kernel with a reason
+    BEYOND = "beyond"  # dropped by the kernel, beyond the last watched link
     LOST = "lost"  # after the last crossing
     SILENT = "silent"  # it arrived, and nothing came back
     UNSENT = "unsent"  # it did not leave its sender
@@ -199,7 +200,7 @@ class Material:
         listings: the rules of each namespace, by its name; reasons: the reasons of plumb's own.
         routes: the route of the packet, by namespace and direction.
         proxies: namespaces in which a proxy accepts the packet in the target's stead.
-        wires: the other ends of links.
+        wires: the other ends of links; exits: links whose other end no watched namespace has.
     """
 
     flow: Flow
@@ -214,3 +215,4 @@ class Material:
     routes: Mapping[tuple[str, Direction], Routed] = field(default_factory=dict)
     proxies: tuple[Netns, ...] = ()
     wires: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    exits: frozenset[tuple[str, str]] = frozenset()

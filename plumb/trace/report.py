@@ -146,7 +146,9 @@ class RequestReader:
         target: Target,
     ) -> Destination:
         host = Netns(HOST, "")
-        of_host = topology.has(host, ip) and not (ip.is_loopback and source != host)
+        if ip.is_loopback and source != host:
+            return Destination(source)
+        of_host = topology.has(host, ip)
         destination = self._resolver.destination(
             ip, target.port, target.protocol, of_host=of_host, named=found.place
         )

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from plumb.kernel.capture.collector import Collector, Records
 from plumb.kernel.capture.drops import Drops
+from plumb.kernel.net import neighbours
 from plumb.kernel.net.route_lookup import RouteLookup
 from plumb.kernel.netfilter import ruleset
-from plumb.model.netns_state import Link
+from plumb.model.netns_state import Link, NeighbourTable
 from plumb.model.observations import HOST, CapturedFrame, Netns
 from plumb.trace import rule_steps
 from plumb.trace.assemble import assemble
@@ -34,11 +35,13 @@ class Watched:
 
     Attributes:
         missing: sentences on what plumb could not capture.
+        neighbour_table: the kernel's neighbour table, with its refusals since the packet was sent.
     """
 
     story: Story
     frames: tuple[CapturedFrame, ...]
     missing: tuple[str, ...]
+    neighbour_table: NeighbourTable | None = None
 
 
 def watch(
@@ -70,11 +73,13 @@ def watch(
         trace = stack.enter_context(
             Collector(topology.places, probe.flow, memory=memory, bridges=bridging)
         )
+        before = neighbours.table(question.ip.version)
         probe.send()
         records = _collect(trace, probe, request.seconds)
         dropped = kernel.read(records.frames) if kernel else []
         missing = (*trace.missing, *([kernel.missing] if kernel and kernel.missing else []))
         outcome = probe.outcome()
+        after = neighbours.table(question.ip.version)
     listings = {
         place.name: _listing(place, records)
         for place in topology.places
@@ -93,10 +98,16 @@ def watch(
         reasons,
         proxies=proxies,
         wires=topology.wires,
+        exits=topology.exits,
     )
     # A route lookup needs the packet's addresses and inbound link, which the story has.
     routes = _routes(assemble(material), topology)
-    return Watched(assemble(replace(material, routes=routes)), records.frames, missing)
+    return Watched(
+        assemble(replace(material, routes=routes)),
+        records.frames,
+        missing,
+        after.since(before) if after and before else None,
+    )
 
 
 def _collect(trace: Collector, probe: Probe, seconds: float) -> Records:

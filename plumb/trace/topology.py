@@ -42,6 +42,16 @@ class Topology:
         """Labels of links, by namespace and name."""
         return link_labels.titles(self.members, self.networks, self.links, self.wires)
 
+    @property
+    def exits(self) -> frozenset[Spot]:
+        """Ends of veth pairs whose other end none of these namespaces has."""
+        return frozenset(
+            (place, link.name)
+            for place, own in self.links.items()
+            for link in own
+            if link.kind == "veth" and (place, link.name) not in self.wires
+        )
+
     def has(self, place: Netns, ip: IPAddress) -> bool:
         """Test for an address of a namespace."""
         return any(own.ip == ip for _, own in self.addresses.get(place.name, ()))

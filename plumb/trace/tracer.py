@@ -72,7 +72,7 @@ class Tracer:
         watched = self._watch(request, topology)
         if watched.story.end.good:
             notes = (
-                remarks(_case(watched.story, request, topology))
+                remarks(_case(watched, request, topology))
                 if request.published and request.question.protocol == "udp"
                 else ()
             )
@@ -88,7 +88,7 @@ class Tracer:
         if _worth_repeating(watched.story, request):
             topology = self._wider(topology)
             watched = self._watch(request, topology, drops=True)
-        case = _case(watched.story, request, topology)
+        case = _case(watched, request, topology)
         return Report(
             request,
             watched.story,
@@ -153,14 +153,17 @@ class Tracer:
 def _worth_repeating(story: Story, request: TraceRequest) -> bool:
     """Test for a trace that a repetition could explain better.
 
-    With a port of the user's choice the repetition would be no new flow to connection tracking.
+    With a port of the user's choice the repetition would be no new flow to connection tracking. A
+    refusal that came in by a link is the work of a namespace that plumb has not watched yet.
     """
-    return not (request.question.sport or story.end.line or story.end.ending in SETTLED)
+    end = story.end
+    settled = end.ending in SETTLED and not (end.ending is Ending.REFUSED and end.inbound)
+    return not (request.question.sport or end.line or settled)
 
 
-def _case(story: Story, request: TraceRequest, topology: Topology) -> Case:
+def _case(watched: Watched, request: TraceRequest, topology: Topology) -> Case:
     """Case of a story, with the state of all namespaces of the topology."""
-    asked = request.question
+    asked, story = request.question, watched.story
     case = Case(
         story,
         asked.ip,
@@ -171,10 +174,12 @@ def _case(story: Story, request: TraceRequest, topology: Topology) -> Case:
         topology.networks,
         request.published,
         topology.wires,
+        watched.neighbour_table,
     )
     return replace(
         case,
         facts={
-            place.name: collect_state.facts(place, story, case.goal) for place in topology.places
+            place.name: collect_state.facts(place, story, case.goal, topology.exits)
+            for place in topology.places
         },
     )

@@ -144,6 +144,12 @@ def ending(story: Story, titles: Titles) -> str:
         case Ending.DROPPED:
             function = f" in {end.function}()" if end.function else ""
             return f"{what} was dropped in {place}{_after(end, titles)}: {end.error}{function}"
+        case Ending.BEYOND:
+            function = f" in {end.function}()" if end.function else ""
+            return (
+                f"{what} was dropped{_after(end, titles)}, beyond what was watched:"
+                f" {end.error}{function}"
+            )
         case Ending.LOST:
             return f"{what} was lost{_after(end, titles)}"
 

@@ -218,6 +218,39 @@ def test_shared_stacks_are_as_those_whose_they_are(lan: Lab, typed: Typed) -> No
     assert status == 0
 
 
+MODE = "com.docker.network.bridge.gateway_mode_ipv4"
+
+
+@pytest.mark.parametrize(
+    ("mode", "cut", "as_promised"),
+    [
+        ("nat", "", True),
+        ("nat", "iptables -t raw -F PREROUTING", False),
+        ("nat-unprotected", "", True),
+        ("routed", "", True),
+    ],
+)
+def test_a_published_port_is_tried_at_the_containers_own_address(
+    lan: Lab, typed: Typed, mode: str, cut: str, as_promised: bool
+) -> None:
+    """A client outside that routes there: behind NAT one rule alone keeps it out."""
+    with lan.host() as host:
+        host.create_network("n1", subnet="172.20.0.0/24", options={MODE: mode})
+        host.run("c1", network="n1", publish=("8080:80",))
+        within(lan.lan, "ip route add 172.20.0.0/24 via 192.0.2.10")
+        sh(cut or "true")
+        status, text = typed(lan, "matrix --from $LAN --json -W 0.3")
+        host.reset()
+    tried = [
+        each
+        for each in objects(text)
+        if each.get("address") == "172.20.0.2" and each.get("port") == 80
+    ]
+
+    assert [each["from"] for each in tried] == ["(world)"], text
+    assert (status == 0) == as_promised, text
+
+
 @pytest.mark.needs("macvlan")
 def test_macvlan_and_the_host_are_strangers(lan: Lab, typed: Typed) -> None:
     """On the LAN's own subnet: each other and the world, as themselves.

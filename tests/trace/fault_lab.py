@@ -68,6 +68,11 @@ class Bench:
         if lines:
             sh(lines.format(**self.names))
 
+    def undo(self, lines: str) -> None:
+        """Run shell lines, as far as something is left to undo."""
+        for line in filter(None, lines.split("; ")):
+            sh(line.format(**self.names), check=False)
+
     def trace(self, source: str, to: str, wishes: Wishes) -> Report:
         """Trace a packet; "lan" is the router's namespace."""
         with Reader(self.lab.root, settings={}) as reader:

@@ -21,6 +21,7 @@ from plumb.model.netns_state import (
     Link,
     Listener,
     Neighbour,
+    NeighbourTable,
     RouteAnswer,
 )
 from plumb.model.netns_state import Port as BridgePort
@@ -268,6 +269,33 @@ def test_a_neighbour_that_does_not_answer() -> None:
 
     assert found is not None
     assert found.id == "target-gone"
+
+
+def unasked(fulls: int, *known: Neighbour) -> Case:
+    """Case of a packet of c2's that was not sent, while the kernel refused so many neighbours."""
+    facts = replace(
+        INSIDE["c2"], there=RouteAnswer(IP1, "unicast", "eth0"), neighbours=tuple(known)
+    )
+    table = NeighbourTable("/proc/1/net/stat/arp_cache", 1024, fulls, 1024)
+    return lost(facts={"c2": facts}, neighbour_table=table)
+
+
+def test_the_neighbour_table_of_all_namespaces_is_full() -> None:
+    """The kernel counted a refusal, and has no entry for the next hop: both were read."""
+    found = find(unasked(3))
+
+    assert found is not None
+    assert (found.id, found.sure) == ("neighbour-table-full", True)
+    assert any("table_fulls rose by 3, 1024 entries" in each for each in found.evidence)
+    assert any("no entry for 172.20.0.2 dev eth0" in each for each in found.evidence)
+
+
+def test_a_full_neighbour_table_does_not_explain_every_loss() -> None:
+    """Somebody else was refused, or the next hop has its entry."""
+    known = Neighbour("eth0", IP1, "02:00:00:00:00:01", "REACHABLE")
+    causes = [find(unasked(0)), find(unasked(3, known))]
+
+    assert all(cause is None or cause.id != "neighbour-table-full" for cause in causes)
 
 
 def test_nothing_is_claimed_without_evidence() -> None:

@@ -142,6 +142,15 @@ def test_a_datagram_need_not_be_answered(plain: Bench) -> None:
     assert report.story.end.ending is Ending.ARRIVED
 
 
+@pytest.mark.parametrize("to", ["127.0.0.11:53/udp", "127.0.0.11:53"])
+def test_the_embedded_dns_server(plain: Bench, to: str) -> None:
+    """It is in the container's own namespace, where a datagram arrives and need not be answered."""
+    report = plain.trace("c1", to, QUICK)
+
+    assert report.good
+    assert report.request.aim == report.request.question.place
+
+
 def test_a_datagram_by_the_proxy(plain: Bench) -> None:
     """A published port for datagrams, asked from its own network."""
     report = plain.trace("c2", "host:8053/udp", QUICK)

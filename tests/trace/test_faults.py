@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from plumb.trace.path import Ending
+from plumb.trace.report import Report
 from plumb.views import trace
+from tests.labs import sh
 from tests.trace.fault_lab import Bench, Benches
 from tests.trace.faults import FAULTS, MACVLAN, NO_PROXY, Fault
+from tests.trace.neighbour_faults import NEIGHBOUR_FAULTS
 
 # python-iptables leaves files open where it has to load the legacy tables' modules first.
 pytestmark = pytest.mark.filterwarnings(
@@ -28,6 +35,14 @@ def on_kinds(faults: Mapping[str, Fault]) -> list[Any]:
     ]
 
 
+def on_one_kind(faults: Mapping[str, Fault]) -> list[Any]:
+    """Faults with the first firewall that allows them."""
+    return [
+        pytest.param(fault.kinds[0], fault, id=f"{name}-{fault.kinds[0]}")
+        for name, fault in faults.items()
+    ]
+
+
 @pytest.fixture(scope="module")
 def benches() -> Iterator[Benches]:
     """Bench for all faults of a firewall, one firewall after the other."""
@@ -35,7 +50,7 @@ def benches() -> Iterator[Benches]:
         yield made
 
 
-@pytest.mark.parametrize(("kind", "fault"), on_kinds(FAULTS))
+@pytest.mark.parametrize(("kind", "fault"), on_kinds(FAULTS | NEIGHBOUR_FAULTS))
 def test_a_fault_is_found(benches: Benches, kind: str, fault: Fault) -> None:
     """The trace finds the last namespace, and the cause."""
     check(benches.of(kind), fault)
@@ -54,11 +69,24 @@ def test_a_fault_of_macvlan_is_found(benches: Benches, name: str) -> None:
     check(benches.of("nf_tables", "macvlan"), MACVLAN[name])
 
 
+def traced(lab: Bench, fault: Fault) -> Report:
+    """Trace, once the kernel has room for the neighbours that the packet needs.
+
+    Its neighbour table is one for all workers; what fills it is given up after five seconds.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        report = lab.trace(*fault.ask, fault.wishes)
+        full = report.cause is not None and report.cause.id == "neighbour-table-full"
+        if not full or time.monotonic() > deadline:
+            return report
+
+
 def check(lab: Bench, fault: Fault) -> None:
     """Inject a fault, trace, undo the fault, and compare."""
     try:
         lab.run(fault.inject)
-        report = lab.trace(*fault.ask, fault.wishes)
+        report = traced(lab, fault)
     finally:
         lab.run(fault.undo)
     text = "\n".join(row.text for row in trace.rows(report))
@@ -70,3 +98,86 @@ def check(lab: Bench, fault: Fault) -> None:
     assert place is not None, text
     assert place.name in fault.place.split("|"), text
     assert fault.says in text, text
+
+
+# -- remedies ---------------------------------------------------------------
+
+COMMANDS = ("ip ", "bridge ", "nft ", "sysctl ", "conntrack ", "nsenter ", "iptables", "ip6tables")
+
+
+@pytest.mark.parametrize(("kind", "fault"), on_one_kind(FAULTS | NEIGHBOUR_FAULTS))
+def test_every_remedy_mends(benches: Benches, kind: str, fault: Fault) -> None:
+    """Each command that the trace prints, pasted into a shell: the probe passes afterwards."""
+    mend(benches.of(kind), fault)
+
+
+@pytest.mark.parametrize(("kind", "fault"), on_one_kind(NO_PROXY))
+def test_every_remedy_of_nat_mends(benches: Benches, kind: str, fault: Fault) -> None:
+    """The same without the user-land proxy."""
+    mend(benches.of(kind, proxy=False), fault)
+
+
+def mend(lab: Bench, fault: Fault) -> None:
+    """Inject the fault anew for each of its remedies, apply that one, and trace again."""
+    if not fault.mends:
+        pytest.skip("its remedies are no commands, or not enough by themselves")
+    number = 0
+    while True:
+        try:
+            lab.run(fault.inject)
+            remedies = printed(traced(lab, fault))
+            if number >= len(remedies):
+                return
+            apply(lab, fault, remedies[number])
+            report = patiently(lab, fault)
+        finally:
+            lab.undo(fault.undo)
+        take_back(lab, remedies[number])
+        assert passes(report), "\n".join(
+            [f"after: {remedies[number]}", *(row.text for row in trace.rows(report))]
+        )
+        number += 1
+
+
+def printed(report: Report) -> list[str]:
+    """Remedies of a report that a shell can run."""
+    found = report.cause or (report.after.cause if report.after else None)
+    remedies = found.remedies if found else ()
+    return [
+        each
+        for each in remedies
+        if each == "plumb repair" or (each.startswith(COMMANDS) and shutil.which(each.split()[0]))
+    ]
+
+
+def apply(lab: Bench, fault: Fault, remedy: str) -> None:
+    """Run a remedy on the host, or where its comment says."""
+    if remedy == "plumb repair":
+        lab.host.repair()
+    else:
+        where = fault.where.format(**lab.names) if "    # in the namespace" in remedy else ""
+        sh(f"{where} {remedy}")
+
+
+def passes(report: Report) -> bool:
+    """An answer came; a port of the internet's that nobody has refuses, and that is one."""
+    return report.good or report.story.end.ending is Ending.REFUSED
+
+
+def patiently(lab: Bench, fault: Fault) -> Report:
+    """Trace until the packet passes, for the time that neighbours and links need to come up."""
+    deadline = time.monotonic() + 10
+    while True:
+        report = traced(lab, fault)
+        if passes(report) or time.monotonic() > deadline:
+            return report
+
+
+def take_back(lab: Bench, remedy: str) -> None:
+    """Delete the rules that a remedy has added, and restore what is plumb's."""
+    for command in remedy.split(" && "):
+        if " -I " in command or " -A " in command:
+            sh(re.sub(r" -[IA] ", " -D ", command, count=1), check=False)
+        elif " route replace 203" in command:
+            sh(command.replace(" replace ", " del "), check=False)
+    lab.host.repair()

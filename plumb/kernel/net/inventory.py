@@ -36,6 +36,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     IFLA_BRPORT_STATE,
     IFLA_IPVLAN_MODE,
     IFLA_MACVLAN_MODE,
+    IFLA_TARGET_NETNSID,
     IFLA_VLAN_ID,
     NDA_DST,
     NDA_LLADDR,
@@ -141,6 +142,23 @@ class LinkInventory:
             return None
         nsid = int.from_bytes(found[NETNSA_NSID], sys.byteorder, signed=True)
         return None if nsid < 0 else nsid
+
+    def far_end(self, link: Link) -> Link | None:
+        """The other end of a link, in whatever namespace it is; None where that is not told.
+
+        This namespace's nsid for the other one is enough to read it (IFLA_TARGET_NETNSID).
+        """
+        if not link.peer or link.peer_ns is None:
+            return None
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, link.peer, 0, 0)
+        try:
+            return self._link(
+                self._connection.get(
+                    RTM_GETLINK, body + attribute_u32(IFLA_TARGET_NETNSID, link.peer_ns)
+                )
+            )
+        except OSError:
+            return None
 
     def _link(self, payload: bytes) -> Link:
         found = LinkReply.read(payload)

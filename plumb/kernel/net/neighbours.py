@@ -13,9 +13,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 from ipaddress import ip_address, ip_interface
+from pathlib import Path
 
 from plumb.address import IPAddress, IPInterface, family
+from plumb.errors import KernelRefused
+from plumb.kernel.net import sysctl
 from plumb.kernel.netlink.codec import Request, attribute, attributes
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
@@ -32,6 +36,8 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     RTM_GETADDR,
     RTM_GETNEIGH,
 )
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.netns_state import NeighbourTable
 
 
 def own_addresses() -> list[tuple[str, IPInterface]]:
@@ -61,6 +67,31 @@ def forget_neighbours(addresses: Collection[IPAddress]) -> int:
         ]
         kernel.send(known)  # one that is gone meanwhile is forgotten as well
         return len(known)
+
+
+def table(version: int) -> NeighbourTable | None:
+    """State of the kernel's neighbour table; None where its statistics are not readable.
+
+    The kernel shows them in the first namespace alone: a line for each processor, in hexadecimal,
+    after a line of names.
+    """
+    file = "/proc/1/net/stat/" + ("arp_cache" if version == 4 else "ndisc_cache")
+    try:
+        names, *lines = Path(file).read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    rows = [dict(zip(names.split(), line.split(), strict=False)) for line in lines]
+    if not rows:
+        return None
+    fulls = sum(int(row.get("table_fulls", "0"), 16) for row in rows)
+    return NeighbourTable(file, int(rows[0].get("entries", "0"), 16), fulls, _limit(version))
+
+
+def _limit(version: int) -> int:
+    """Limit of the neighbour table; 0 where the first namespace cannot be entered."""
+    with suppress(KernelRefused), entered("/proc/1/ns/net"):
+        return int(sysctl.read(f"net/ipv{version}/neigh/default/gc_thresh3") or 0)
+    return 0
 
 
 def _learnt(kernel: Connection, version: int) -> list[tuple[bytes, IPAddress]]:

@@ -10,6 +10,7 @@
     one of another network, by the host's address  DNAT, masquerade of its network: the bridge's
     one without a default route                    not reached, no more than the host's address
     any IPv6 client, of an IPv4 container          the proxy: the bridge's IPv4 address
+    outside, by the container's own address        not reached behind NAT; else the client's own
     outside, of a port on 127.0.0.1                not reached, even if the client routes
                                                    127.0.0.0/8 to this host
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
+from plumb.model.driver_options import GatewayMode
 from plumb.model.net.gateways import gateway_of
 from plumb.model.port_mapping import clash
 from plumb.model.ports import Port
@@ -69,6 +71,58 @@ def published(members: Sequence[Member], host: PublishingHost) -> list[Promise]:
             for promise in _of(member, end, net, port, alone, host)
         ],
         members,
+    )
+
+
+def at_own_address(
+    members: Sequence[Member], host: PublishingHost, direct: bool = False
+) -> list[Promise]:
+    """Promises of the published ports to a client outside that routes to the containers.
+
+    FORWARD accepts a published port's packets whatever they were sent to, so behind NAT the raw
+    PREROUTING rule alone keeps such a client out.
+
+    Args:
+        direct: True if routing straight to containers is allowed (`allow-direct-routing`).
+    """
+    made = (
+        promise
+        for box, ends in members
+        if not box.shares
+        for end, net in ends
+        for port in end.ports
+        if port.protocol in (Protocol.TCP, Protocol.UDP) and net.bridge_in_host
+        for promise in _at_own_address(box.name, ends, (end, net, port), host, direct)
+    )
+    return list(dict.fromkeys(made))  # one for 0.0.0.0 and :: together
+
+
+def _at_own_address(
+    name: str,
+    ends: Sequence[tuple[Endpoint, Network]],
+    of: tuple[Endpoint, Network, Port],
+    host: PublishingHost,
+    direct: bool,
+) -> Iterator[Promise]:
+    end, net, port = of
+    target = end.target(port)
+    way, mode = gateway_of(list(ends), target.version), net.bridge.mode(target.version)
+    if way is None or way[1].id != net.id or target.version not in host.firewall:
+        return  # the reply would take another route
+    if mode is GatewayMode.NAT and net.bridge.trusted and not direct:
+        return  # open to clients that come in by the trusted links
+    reach = mode in (GatewayMode.ROUTED, GatewayMode.NAT_UNPROTECTED) or (
+        direct and mode is GatewayMode.NAT
+    )
+    yield Promise(
+        WORLD,
+        name,
+        target,
+        Protocol(port.protocol),
+        reach,
+        "it is published" if reach else f"{net.name} is behind NAT",
+        Service(port.port, target, port.port),
+        OWN if reach else None,
     )
 
 

@@ -13,6 +13,7 @@ by_route       a namespace has no route to the destination, or a route that refu
 by_link        a veth pair or a bridge is down, missing or misconfigured
 by_neighbour   a neighbour does not answer for its address, or another one does
 by_nat         NAT rewrote the packet wrongly, or did not rewrite it
+by_kernel      the kernel reports the cause itself: a full neighbour table, a drop reason
 by_size        the packet was too large, or had passed too many routers
 remedies       commands that correct a fault
 

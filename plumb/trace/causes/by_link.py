@@ -36,8 +36,9 @@ def _causes(case: Case) -> Iterator[Cause | None]:
     for ip in _ends(case):
         holder = case.holder(ip)
         if holder is not None:
+            yield _bridge(case, holder[2])
             yield from _veth(case, *holder)
-            yield from _bridge(case, ip, holder[2])
+            yield _gateway(case, ip, holder[2])
     yield _hairpin(case)
     yield from _ports(case)
     yield by_neighbour.no_neighbour(case)
@@ -179,10 +180,7 @@ def _veth(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[C
             "port-state",
             f"the bridge's port of {who} is {state}, so it passes no frames on",
             (f"{HOST}: bridge link show dev {end.link}: state {state}",),
-            (
-                f"bridge link set dev {end.link} state 3",
-                f"ip link set {net.link} type bridge stp_state 0, or wait for the spanning tree",
-            ),
+            (f"bridge link set dev {end.link} state 3", "wait, if the bridge has a spanning tree"),
         )
 
 
@@ -201,7 +199,7 @@ def _inside(facts: Facts, member: Member, end: Endpoint, net: Network) -> Cause 
             "peer-down",
             f"{end.ifname} in {who} is down",
             (f"{who}: {end.ifname} is down",),
-            (within(member.place, f"ip link set {end.ifname} up"), "plumb repair"),
+            ("plumb repair",),  # its routes went with it
         )
     lost = [ip for ip in end.ips if not facts.has(ip.ip)]
     if lost:
@@ -217,36 +215,44 @@ def _inside(facts: Facts, member: Member, end: Endpoint, net: Network) -> Cause 
 # -- its bridge -----------------------------------------------------------------
 
 
-def _bridge(case: Case, ip: IPAddress, net: Network) -> Iterator[Cause | None]:
-    """Find a cause on the bridge of an end: missing, down, or without the gateway address."""
+def _bridge(case: Case, net: Network) -> Cause | None:
+    """Find a cause on the bridge of an end: missing, or down.
+
+    It comes before its ports: the kernel disables the ports of a bridge that is down.
+    """
     if not net.bridge_in_host or not case.host.links:
-        return
+        return None
     bridge = case.host.link(net.link)
     if bridge is None:
-        yield Cause(
+        return Cause(
             "no-bridge",
             f"the bridge of {net.name} is gone",
             (f"{HOST}: there is no link {net.link}",),
             ("plumb repair",),
         )
-    elif not bridge.up:
-        yield bridge_down(net)
-    else:
-        pool = net.pool_of(ip)
-        wanted = pool.gateway if pool else None
-        routed = (
-            case.holder(case.goal) is None
-            or case.source.name == HOST
-            or case.packet is None
-            or case.packet.ttl < 64
-        )
-        if wanted is not None and not case.host.has(wanted) and routed and not net.internal:
-            yield Cause(
-                "gateway-gone",
-                f"the host does not have {wanted} any more, by which {net.name} leads out",
-                (f"{HOST}: no address {wanted}",),
-                ("plumb repair",),
-            )
+    return None if bridge.up else bridge_down(net)
+
+
+def _gateway(case: Case, ip: IPAddress, net: Network) -> Cause | None:
+    """Find a bridge without the gateway address of a network."""
+    if not net.bridge_in_host or not case.host.links or net.internal:
+        return None
+    pool = net.pool_of(ip)
+    wanted = pool.gateway if pool else None
+    routed = (
+        case.holder(case.goal) is None
+        or case.source.name == HOST
+        or case.packet is None
+        or case.packet.ttl < 64
+    )
+    if wanted is None or case.host.has(wanted) or not routed:
+        return None
+    return Cause(
+        "gateway-gone",
+        f"the host does not have {wanted} any more, by which {net.name} leads out",
+        (f"{HOST}: no address {wanted}",),
+        ("plumb repair",),
+    )
 
 
 def bridge_down(net: Network) -> Cause:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from plumb.model.netns_state import ConntrackEntry
 from plumb.model.observations import HOST
 from plumb.things.host_ports import at
-from plumb.trace.causes.case import Case, Cause
+from plumb.trace.causes.case import VANISHED, Case, Cause
 from plumb.trace.causes.remedies import deleting
 from plumb.trace.headers import Direction
 from plumb.trace.path import Ending
@@ -26,7 +26,7 @@ def likely(case: Case) -> Cause | None:
     if (
         last is None
         or case.end.way is not Direction.THERE
-        or case.end.ending not in (Ending.LOST, Ending.SILENT, Ending.DROPPED)
+        or case.end.ending not in (*VANISHED, Ending.SILENT)
     ):
         return None
     return None if case.network_of(last.packet.dst) is not None else unmasked(case)
@@ -43,7 +43,14 @@ def unmasked(case: Case, *observed: str) -> Cause | None:
         each for each in case.story.crossings() if each.place.name == HOST and not each.inbound
     ]
     holder = case.holder(outside[-1].packet.src) if outside else None
-    if holder is None or not holder[2].bridge_in_host or outside[-1].dev == holder[2].link:
+    link = case.host.link(outside[-1].dev) if outside else None
+    bridged = link is not None and link.port is not None
+    if (
+        holder is None
+        or not holder[2].bridge_in_host
+        or bridged
+        or outside[-1].dev == holder[2].link
+    ):
         return None
     box, net, packet, dev = holder[0].box, holder[2], outside[-1].packet, outside[-1].dev
     pool = net.pool_of(packet.src)
@@ -203,6 +210,8 @@ def _own_source(case: Case) -> Cause | None:
         or not last.inbound
         or case.end.ending is Ending.REFUSED
         or packet.src.is_loopback
+        or packet.about is not None  # the host's own ICMP error to itself, by lo
+        or last.dev == "lo"
     ):
         return None
     if packet.src != packet.dst or not case.of(last.place).has(packet.src):

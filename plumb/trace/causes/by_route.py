@@ -10,9 +10,9 @@ from plumb.address import IPAddress
 from plumb.model.cnm import Network
 from plumb.model.netns_state import Facts, RouteAnswer
 from plumb.model.observations import HOST, Netns
-from plumb.trace.causes import by_link
+from plumb.trace.causes import by_link, by_neighbour
 from plumb.trace.causes.case import Case, Cause
-from plumb.trace.causes.remedies import within
+from plumb.trace.causes.remedies import ip_tool, within
 from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Ending
 
@@ -87,26 +87,35 @@ def _no_way(facts: Facts, answer: RouteAnswer, ip: IPAddress, way: Direction, ca
             f"a route of {place.name} says {answer.type} for {ip}:"
             " it is there so that nothing gets there",
             observed,
-            (
-                within(
-                    place,
-                    f"ip route del {answer.type} PREFIX, for the prefix that 'ip route' shows",
-                ),
-            ),
+            (_deleting_route(place, ip, answer.type),),
         )
     if way is Direction.BACK:
         return Cause(
             "no-reply-route",
             f"{place.name} has no route to {ip}, to whom its answer must go",
             observed,
-            (within(place, f"ip route add {ip} via ROUTER"), *_default(case, place)),
+            _ways(case, place, ip),
         )
-    return Cause(
-        "no-route",
-        f"{place.name} has no route to {ip}",
-        observed,
-        (within(place, f"ip route add {ip} via ROUTER"), *_default(case, place)),
-    )
+    return Cause("no-route", f"{place.name} has no route to {ip}", observed, _ways(case, place, ip))
+
+
+def _deleting_route(place: Netns, ip: IPAddress, kind: str) -> str:
+    """Command that deletes the route of that type which is for an address."""
+    tool = ip_tool(ip.version)
+    shown = within(place, f"{tool} route show match {ip} type {kind}")
+    return f"{within(place, f'{tool} route del')} $({shown} | tail -n 1)"
+
+
+def _ways(case: Case, place: Netns, ip: IPAddress) -> tuple[str, ...]:
+    """Remedies for a namespace without a route: its network's gateway, or a router to be named."""
+    gateways = [
+        within(place, f"{ip_tool(ip.version)} route add default via {gateway} dev {end.ifname}")
+        for member in case.members
+        if member.place == place and place.name != HOST
+        for end, net in member.ends
+        if not net.closed and (pool := net.pool(ip.version)) and (gateway := pool.router)
+    ]
+    return (*(gateways[:1] or [f"a route to {ip} in {place.name}"]), *_default(case, place))
 
 
 def _default(case: Case, place: Netns) -> tuple[str, ...]:
@@ -154,13 +163,14 @@ def _not_forwarded(case: Case, last: Crossing, way: Direction) -> Cause | None:
     own = f"net/ipv{version}/conf/{last.dev}/forwarding"
     off = next((each for each in (name, own) if facts.setting(each) == "0"), "")
     if off and answer is not None and (answer.error or version == 6):
+        if (wrong := by_neighbour.router_that_is_none(case)) is not None:
+            return wrong
         return Cause(
             "ip-forward",
             f"{last.place.name} does not forward what is not for itself: it is no router",
             (f"{last.place.name}: {off} = 0",),
             (
                 within(last.place, f"sysctl -w {off.replace('/', '.')}=1"),
-                "plumb repair",
                 "see who turns it off: grep -r forward /etc/sysctl.d /etc/systemd/network",
             ),
         )
@@ -201,10 +211,24 @@ def _martian(case: Case, last: Crossing, answer: RouteAnswer | None) -> Cause | 
             ),
         ),
         (
-            within(last.place, f"sysctl -w net.ipv4.conf.{last.dev}.rp_filter=2"),
-            f"a route to {packet.src} by {last.dev}",
+            within(last.place, f"ip route replace {packet.src} {_back_to(facts, last)}"),
+            "a loose rp_filter (2), where answers take another way on purpose",
         ),
     )
+
+
+def _back_to(facts: Facts, last: Crossing) -> str:
+    """Words of a route to the neighbour that a packet came from."""
+    router = next(
+        (
+            each.ip
+            for each in facts.neighbours
+            if (each.dev, each.mac) == (last.dev, last.packet.mac[0])
+            and each.ip.version == last.packet.version
+        ),
+        None,
+    )
+    return f"via {router} dev {last.dev}" if router else f"dev {last.dev}"
 
 
 def _other_route(net: Network | None, ip: IPAddress, answer: RouteAnswer | None) -> Cause | None:

@@ -14,7 +14,7 @@ from plumb.things.iptables import FAMILIES
 from plumb.trace.causes import by_nat
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import deleting, tool, within
-from plumb.trace.headers import Direction
+from plumb.trace.headers import Direction, Packet
 from plumb.trace.path import Crossing, Ending
 from plumb.trace.rule_steps import RuleLine
 
@@ -38,18 +38,6 @@ def find(case: Case) -> Cause | None:
         (cause for explain in EXPLAINED if (cause := explain(case, line)) is not None), None
     )
     return known or _other_rule(case, line)
-
-
-def drop_reason(case: Case) -> Cause | None:
-    """Cause from the kernel's own drop reason, for want of another explanation."""
-    if case.end.ending is not Ending.DROPPED or not case.end.error:
-        return None
-    place = case.end.place.name if case.end.place else "the kernel"
-    return Cause(
-        "kernel",
-        f"{place} dropped it for the kernel's reason {case.end.error}",
-        (f"{case.end.error} in {case.end.function or '?'}()",),
-    )
 
 
 # -- Docker's own drop rules -----------------------------------------------------------------
@@ -168,7 +156,9 @@ def _unpublished(case: Case, line: RuleLine) -> Cause | None:
     dropped = line.chain in ("PLUMB", "DOCKER") and UNPUBLISHED.fullmatch(line.text)
     if not dropped and "UNPUBLISHED PORT DROP" not in line.text:
         return None
-    holder, port = case.holder(case.goal), case.packet.dport if case.packet else case.port
+    holder, port = case.holder(case.goal), case.port  # an echo has none
+    if case.packet is not None and case.protocol != "icmp":
+        port = case.packet.dport
     what = f"port {port}/{case.protocol}" if port else "address"
     who = f"{holder[0].box.name}'s {what} on {holder[2].name}" if holder else str(case.goal)
     inside = case.holder(case.packet.src) if case.packet else None
@@ -186,7 +176,7 @@ def _unpublished(case: Case, line: RuleLine) -> Cause | None:
         "unpublished",
         f"{who} is not published, so from outside of its network nobody gets there",
         (_reading(line),),
-        (*share, f"publish it: plumb run -p {port or 'PORT'}:{port or 'PORT'} …"),
+        (*share, *((f"publish it: plumb run -p {port}:{port} …",) if port else ())),
     )
 
 
@@ -267,7 +257,7 @@ def _bridge_netfilter(case: Case, line: RuleLine) -> Cause | None:
         " whose forward hook drops it",
         (_reading(line), f"{name} = {value}"),
         (
-            f"sysctl -w {name.replace('/', '.')}=0, if nothing needs it (icc=false does)",
+            f"sysctl -w {name.replace('/', '.')}=0    # if nothing needs it: icc=false does",
             _accept(case, line),
         ),
     )
@@ -375,26 +365,32 @@ def _verb(line: RuleLine) -> str:
 
 
 def _accept(case: Case, line: RuleLine) -> str:
-    """Command that accepts this packet before that rule."""
+    """Command that accepts this packet before that rule; and its answer, which meets it too."""
     packet = case.packet
     if packet is None:
         return deleting(line)
-    port = (
-        f" --dport {packet.dport}"
-        if packet.protocol in ("tcp", "udp", "sctp") and case.end.way is Direction.THERE
-        else ""
-    )
+    there = case.end.way is Direction.THERE
+    commands = [_accepting(line, packet, "d", port=packet.dport if there else 0)]
+    if there and line.hook == "forward":
+        commands.append(_accepting(line, packet, "s", port=packet.dport))
+    return " && ".join(commands)
+
+
+def _accepting(line: RuleLine, packet: Packet, end: str, port: int) -> str:
+    """Command that accepts packets to an address and port ("d"), or from there ("s")."""
+    port = port if packet.protocol in ("tcp", "udp", "sctp") else 0
     if line.native:
         family = "ip6" if packet.version == 6 else "ip"
-        match = f" {packet.protocol} dport {packet.dport}" if port else ""
+        match = f" {packet.protocol} {end}port {port}" if port else ""
         return within(
             line.place,
             f"nft insert rule {line.family} {line.table} {line.chain}"
-            f" {family} daddr {packet.dst}{match} accept",
+            f" {family} {end}addr {packet.dst}{match} accept",
         )
     protocol = "icmpv6" if packet.protocol == "icmp" and packet.version == 6 else packet.protocol
+    match = f" --{end}port {port}" if port else ""
     return within(
         line.place,
         f"{tool(line)} -t {line.table} -I {line.chain}"
-        f" -d {packet.dst} -p {protocol}{port} -j ACCEPT",
+        f" -{end} {packet.dst} -p {protocol}{match} -j ACCEPT",
     )

@@ -24,8 +24,8 @@ def find(case: Case) -> Cause | None:
             (
                 f"networks with -o com.docker.network.driver.mtu={mtu}",
                 (
-                    "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS"
-                    " --clamp-mss-to-pmtu, for TCP"
+                    "for TCP: iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN"
+                    " -j TCPMSS --clamp-mss-to-pmtu"
                 ),
             ),
         )
@@ -58,23 +58,26 @@ def _veth_mtu(case: Case) -> Cause | None:
     last = case.last
     if last is None or last.inbound or not case.gone:
         return None
-    here, spot = case.of(last.place).link(last.dev), case.wires.get((last.place.name, last.dev))
-    far = _link(case, *spot) if spot else None
+    facts, spot = case.of(last.place), case.wires.get((last.place.name, last.dev))
+    here = facts.link(last.dev)
+    far = _link(case, *spot) if spot else facts.far.get(last.dev)
     if here is None or far is None or far.mtu >= here.mtu or last.packet.length <= far.mtu:
         return None
+    there = ":".join(spot) if spot else f"{far.name}, the other end of {here.name},"
+    larger = f"ip link set {far.name} mtu {here.mtu}"
     return Cause(
         "veth-mtu",
-        f"{':'.join(spot or ())} takes {far.mtu} bytes, its veth peer sends up to {here.mtu}:"
+        f"{there} takes {far.mtu} bytes, its veth peer sends up to {here.mtu}:"
         " what is larger is lost without an error",
         (
             (
-                f"MTU: {last.place.name}:{here.name} {here.mtu}, {':'.join(spot or ())} {far.mtu};"
+                f"MTU: {last.place.name}:{here.name} {here.mtu}, {there} {far.mtu};"
                 f" the packet has {last.packet.length} bytes"
             ),
         ),
         (
-            within(case.of(far.place).place, f"ip link set {far.name} mtu {here.mtu}"),
-            within(last.place, f"ip link set {here.name} mtu {far.mtu}"),
+            within(far.place, larger) if spot else f"{larger}    # in the namespace that has it",
+            f"smaller packets: {within(last.place, f'ip link set {here.name} mtu {far.mtu}')}",
         ),
     )
 

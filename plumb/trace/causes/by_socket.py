@@ -11,6 +11,7 @@ from plumb.model.observations import HOST, Netns
 from plumb.things.dns import ADDRESS as RESOLVER
 from plumb.things.host_ports import at
 from plumb.trace.causes.case import Case, Cause
+from plumb.trace.causes.remedies import within
 from plumb.trace.path import Ending
 
 
@@ -136,5 +137,5 @@ def _echo_ignored(case: Case) -> Cause | None:
         "echo-ignored",
         f"{facts.place.name} is told not to answer echo requests",
         (f"{facts.place.name}: {name} = 1",),
-        (f"sysctl -w {name.replace('/', '.')}=0 there",),
+        (within(facts.place, f"sysctl -w {name.replace('/', '.')}=0"),),
     )

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.targets import Member, Published
-from plumb.model.netns_state import Facts, Link
+from plumb.model.netns_state import Facts, Link, NeighbourTable
 from plumb.model.observations import HOST, Netns
 from plumb.trace.headers import Direction, Packet
 from plumb.trace.link_labels import Spot
 from plumb.trace.path import Crossing, End, Ending, Story
+
+VANISHED = (Ending.LOST, Ending.DROPPED, Ending.BEYOND)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Case:
         members, networks: plumb's running containers and networks.
         published: the published port that the destination is.
         wires: the other ends of links.
+        neighbour_table: the kernel's neighbour table of the packet's family; None if it could not
+            be read.
     """
 
     story: Story
@@ -55,6 +59,7 @@ class Case:
     networks: Sequence[Network] = ()
     published: Published | None = None
     wires: Mapping[Spot, Spot] = field(default_factory=dict)
+    neighbour_table: NeighbourTable | None = None
 
     @property
     def end(self) -> End:
@@ -88,9 +93,9 @@ class Case:
 
     @property
     def goal(self) -> IPAddress:
-        """Destination of the packet at the story's end, after NAT."""
+        """Destination of the packet at the story's end, or of the one that an error is about."""
         if self.packet is not None:
-            return self.packet.dst
+            return (self.packet.about or self.packet).dst
         rewrites = any(line.rewrites for line in self.story.lines())
         return (
             self.published.end.target(self.published.port)
@@ -102,8 +107,7 @@ class Case:
     def gone(self) -> bool:
         """True if the packet disappeared, rather than being refused or dropped by a rule."""
         return (
-            self.end.ending in (Ending.LOST, Ending.SILENT, Ending.UNSENT, Ending.DROPPED)
-            and self.end.line is None
+            self.end.ending in (*VANISHED, Ending.SILENT, Ending.UNSENT) and self.end.line is None
         )
 
     def holder(self, ip: IPAddress) -> tuple[Member, Endpoint, Network] | None:

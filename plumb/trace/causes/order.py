@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plumb.trace.causes import by_link, by_nat, by_neighbour, by_route, by_rule, by_size, by_socket
+from plumb.trace.causes import (
+    by_kernel,
+    by_link,
+    by_nat,
+    by_neighbour,
+    by_route,
+    by_rule,
+    by_size,
+    by_socket,
+)
 from plumb.trace.causes.case import Case, Cause
 
 FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
-    by_neighbour.duplicate_address,
+    by_neighbour.wrong_mac,
     by_nat.find,
     by_route.wrong_link,
     by_rule.find,
     by_size.find,
     by_socket.find,
+    by_kernel.neighbour_table_full,
     by_link.find,
     by_route.find,
     by_nat.likely,
-    by_rule.drop_reason,
+    by_neighbour.set_by_hand,
+    by_kernel.drop_reason,
 )
 
 

@@ -14,6 +14,11 @@ def within(place: Netns, command: str) -> str:
     return f"nsenter --net={place.ns} {command}"
 
 
+def ip_tool(version: int) -> str:
+    """Name of the ip command of an address family."""
+    return "ip -6" if version == 6 else "ip"
+
+
 def tool(line: RuleLine) -> str:
     """Name of the iptables command that wrote a rule."""
     return FAMILIES.get(line.family, "iptables") + ("-legacy" if line.backend == "legacy" else "")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_interface
 
-from plumb.kernel.net.neighbours import forget_neighbours, own_addresses
+import pytest
+
+from plumb.kernel.net.neighbours import forget_neighbours, own_addresses, table
 from tests.labs import HOST_IP, HOST_IP6, ROUTER, ROUTER6, Lab, sh
 
 ROUTERS = {ip_address(ROUTER), ip_address(ROUTER6)}
@@ -42,3 +44,14 @@ def test_what_somebody_wrote_down_stays(lan: Lab) -> None:
 
     assert forget_neighbours(ROUTERS) == 0
     assert "02:00:00:00:00:99" in sh(f"ip neigh show {ROUTER}")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_table_of_all_namespaces(version: int) -> None:
+    """The kernel counts its entries, and the neighbours that it had no room for."""
+    before, after = table(version), table(version)
+
+    assert before is not None
+    assert after is not None
+    assert after.entries > 0 or version == 6
+    assert after.since(before).fulls >= 0

@@ -1,0 +1,54 @@
+"""Causes that the kernel reports itself: a full neighbour table, a drop reason."""
+
+from __future__ import annotations
+
+from plumb.trace.causes import by_neighbour
+from plumb.trace.causes.case import Case, Cause
+from plumb.trace.path import Ending
+
+
+def neighbour_table_full(case: Case) -> Cause | None:
+    """Find a next hop for which the kernel had no room in its neighbour table.
+
+    The table is one for all namespaces, and its limit is a sysctl of the first one. The kernel
+    counts the entries that it could not make; it sends no ARP request for such a next hop.
+    """
+    table, hop = case.neighbour_table, by_neighbour.next_hop(case)
+    if table is None or not table.fulls or not case.gone or not hop.dev:
+        return None
+    if by_neighbour.neighbour(hop) is not None:
+        return None
+    limit = f"net.ipv{hop.ip.version}.neigh.default.gc_thresh3"
+    return Cause(
+        "neighbour-table-full",
+        "the kernel's neighbour table, one for all namespaces of this machine, is full:"
+        f" it has no room for {hop.ip}, and sends neither a question for its MAC address"
+        " nor the packet",
+        (
+            (f"{table.file}: table_fulls rose by {table.fulls}, {table.entries} entries"),
+            f"{hop.facts.place.name}: ip neigh: no entry for {hop.ip} dev {hop.dev}",
+            *((f"{limit} = {table.limit} in the first namespace",) if table.limit else ()),
+        ),
+        (
+            f"nsenter --target 1 --net sysctl -w {limit}={4 * (table.limit or 1024)}",
+            "fewer hosts that ask each other at the same time",
+        ),
+    )
+
+
+def drop_reason(case: Case) -> Cause | None:
+    """Cause from the kernel's own drop reason, for want of another explanation."""
+    end = case.end
+    place = end.place.name if end.place else "the kernel"
+    observed = (f"{end.error} in {end.function or '?'}()",)
+    if end.ending is Ending.BEYOND:
+        return Cause(
+            "dropped-beyond",
+            f"it was dropped beyond {place}'s {end.dev}, where this trace did not watch,"
+            f" for the kernel's reason {end.error}",
+            observed,
+            ("trace again with --also NAMESPACE, the one at the other end",),
+        )
+    if end.ending is not Ending.DROPPED or not end.error:
+        return None
+    return Cause("kernel", f"{place} dropped it for the kernel's reason {end.error}", observed)
