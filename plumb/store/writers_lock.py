@@ -3,9 +3,9 @@
 The turn is a flock(2) on the root folder, which the kernel lets go when its holder dies, however
 it dies. A flock that is released wakes who has waited longest, but is given to nobody: a process
 that takes it again at once is faster than the one that wakes. So there is a queue before it: who
-waits for the turn holds a second flock meanwhile, on a file in the root, and all others
-wait for that one. The holder of the turn cannot come back before them, as it has to wait for the
-queue too.
+waits for the turn holds a second flock meanwhile, on a file in the root, and all others wait for
+that one. The holder of the turn cannot come back before who is at the head of the queue, as it has
+to wait for the queue too.
 
 The kernel wakes a waiter; nobody polls. A waiter that is stopped (SIGSTOP) would hold the queue up:
 after a while in vain who is behind it waits for the turn directly.
