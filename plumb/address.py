@@ -17,6 +17,15 @@ IPInterface = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
 
 
+def ip_on(ip: IPAddress, prefixlen: int) -> IPInterface:
+    """An address with its subnet's prefix length."""
+    return (
+        IPv4Interface((ip, prefixlen))
+        if isinstance(ip, IPv4Address)
+        else IPv6Interface((ip, prefixlen))
+    )
+
+
 def reserved(ip: IPAddress, subnet: IPNetwork) -> bool:
     """True if no host may have this address of the subnet.
 

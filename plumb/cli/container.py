@@ -70,6 +70,11 @@ OPTIONS: list[Callable[[Command], Command]] = [
     click.option("--cap-drop", multiple=True),
     click.option("--privileged", is_flag=True, help="All capabilities."),
     click.option(
+        "--read-only-host",
+        is_flag=True,
+        help="The host's files, /proc and /sys are read-only; /tmp, /run and /dev are its own.",
+    ),
+    click.option(
         "--sysctl", multiple=True, metavar="NAME=VALUE", help="Settings of the network namespace."
     ),
     click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]"),
@@ -125,6 +130,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "cap_add": tuple(own.capability(text) for text in asked["cap_add"]),
         "cap_drop": tuple(own.capability(text) for text in asked["cap_drop"]),
         "privileged": asked["privileged"],
+        "read_only_host": asked["read_only_host"],
         "sysctls": tuple(sysctls.items()),
         "environment": tuple(_variable(text) for text in asked["env"]),
         "labels": opt.pairs(asked["label"], "label"),
@@ -207,7 +213,9 @@ def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **ask
     """Create and run a container. Without a command, the sandbox just stays.
 
     A container isolates the network only: its command shares the host's files, processes and users.
-    As root in it is the host's root, --cap-drop does not protect the host.
+    As root in it is the host's root, --cap-drop does not protect the host. --read-only-host keeps a
+    command from changing files by mistake: processes, signals and sockets outside of /run are still
+    shared, so it does not stop one that means harm.
     """
     wish = wish_of(asked)
     foreground = bool(asked["command"]) and not detach

@@ -30,13 +30,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from plumb.address import IPAddress
+from plumb.address import IPAddress, ip_on
 from plumb.drivers import bridge_iptables, bridge_nftables
 from plumb.drivers.driver import Driver, HostView
 from plumb.drivers.options import Keys
 from plumb.drivers.sandbox import interface
 from plumb.errors import Conflict, Invalid, Unsupported
-from plumb.model.cnm import Endpoint, Linked, Network, Pool, ip_on
+from plumb.model.cnm import Endpoint, Linked, Network, Pool
 from plumb.model.driver_options import BridgeOptions, GatewayMode
 from plumb.model.parse import (
     BRIDGE,

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from plumb.address import IPNetwork
-from plumb.model.cnm import Endpoint, Ends, Sandbox, ip_on
+from plumb.address import IPNetwork, ip_on
+from plumb.model.cnm import Endpoint, Ends, Sandbox
 from plumb.model.container_options import capabilities
 from plumb.model.net.gateways import gateway_of
 from plumb.model.paths import Layout
@@ -101,4 +101,5 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
             box.start,
             log_size=box.log_size,
             log_files=box.log_files,
+            read_only=box.read_only_host,
         )

@@ -10,14 +10,14 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
-from plumb.address import IPAddress, IPInterface, IPNetwork, reserved
+from plumb.address import IPAddress, IPInterface, IPNetwork, ip_on, reserved
 from plumb.drivers import driver_of
 from plumb.drivers.embedded_dns import known_on
 from plumb.engine.operation import Operation
 from plumb.engine.predefined import with_routers
 from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused
 from plumb.model import etc_files, ipam
-from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox, ip_on
+from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox
 from plumb.model.net import resolv_conf
 from plumb.model.settings import Settings
 from plumb.things import Key, Thing

@@ -11,6 +11,7 @@ from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
+from plumb.model.container_options import refuse_undoing
 from plumb.things.sandbox import GRACE
 
 # -- create ---------------------------------------------------------------
@@ -27,6 +28,8 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
         Conflict: the name is in use.
         Invalid: what was asked for does not go together.
     """
+    if wish.read_only_host:
+        refuse_undoing(wish.cap_add, wish.cap_drop, wish.privileged)
     name = opt.object_name(wish.name, "container") if wish.name else allocate.random_name(op)
     rival = op.named(Sandbox, name)
     if rival is not None:

@@ -12,7 +12,7 @@ from plumb.engine import predefined
 from plumb.engine.lookup import Lookup
 from plumb.model import settings as settings_of
 from plumb.model.cnm import Endpoint, Network, Sandbox
-from plumb.model.keywords import reference as reference_of
+from plumb.model.keywords.values import reference as reference_of
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
 from plumb.store import Store

@@ -14,7 +14,8 @@ from plumb.engine import containers, networks
 from plumb.engine.operation import Operation
 from plumb.model import keywords
 from plumb.model.cnm import Attachment, Network, Sandbox
-from plumb.model.keywords import ContainerOptions, EndpointOptions, NetworkOptions, reference, text
+from plumb.model.keywords import ContainerOptions, EndpointOptions, NetworkOptions
+from plumb.model.keywords.values import reference, text
 from plumb.things.sandbox import GRACE
 
 

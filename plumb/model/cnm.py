@@ -319,6 +319,7 @@ class Sandbox:
             where it lies; hosts_source: the host's hosts file, for one in host mode.
         dns_udp, dns_tcp: the ports of its embedded DNS server while that runs, else 0.
         start: the number of its last start, from 0.
+        read_only_host: its command sees the host's files read-only.
         log_size, log_files: bytes of a file of its log, and how many there are at most.
     """
 
@@ -365,6 +366,7 @@ class Sandbox:
     dns_udp: int = 0
     dns_tcp: int = 0
     start: int = 0
+    read_only_host: bool = False
 
     @property
     def key(self) -> str:
@@ -388,12 +390,3 @@ class Sandbox:
 
 Ends = list[tuple[Endpoint, Network]]
 """A sandbox's endpoints with their networks."""
-
-
-def ip_on(ip: IPAddress, prefixlen: int) -> IPInterface:
-    """An address with its subnet's prefix length."""
-    return (
-        IPv4Interface((ip, prefixlen))
-        if isinstance(ip, IPv4Address)
-        else IPv6Interface((ip, prefixlen))
-    )

@@ -216,6 +216,29 @@ def capabilities(
     return tuple(name for name in CAPABILITIES if name in held)
 
 
+UNDOING = ("SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO")
+"""Capabilities that undo a read-only view of the host.
+
+They mount again, load code into the kernel, enter the host's /proc/1/root, and write to memory.
+"""
+
+
+def refuse_undoing(add: Iterable[str], drop: Iterable[str], privileged: bool) -> None:
+    """See that a command that is to see the host's files read-only cannot undo that.
+
+    Raises:
+        Invalid: it would have one of the capabilities for it.
+    """
+    held = set(capabilities(add, drop, privileged))
+    undoing = [name for name in UNDOING if name in held]
+    if undoing:
+        raise Invalid(
+            f"conflicting options: --read-only-host is undone by "
+            f"{'--privileged' if privileged else f'the capability {undoing[0]}'}",
+            "leave one of them out",
+        )
+
+
 def link(text: str) -> tuple[str, str]:
     """`--link NAME[:ALIAS]`: whom, and what it is called there.
 

@@ -15,6 +15,7 @@ pass, and the inside of a sandbox last, all of it in one visit.
     host_ports  Agent, HostPort, Proxy: a published port on the host's side
     dns         Resolver, Names: the embedded DNS server of a sandbox
     sandbox     Directory, File, Namespace, Process: what a sandbox stands on
+    mounts      of a process that sees the host's files read-only
     registry    all kinds of things by name, for those that were written down
 """
 

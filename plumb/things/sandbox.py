@@ -111,6 +111,7 @@ class Process(OfStart):
         start: the number of the sandbox's start that it is of.
         grace: seconds between SIGTERM and SIGKILL when it is ended; below 0, it is not killed.
         log_size, log_files: bytes of a file of its output, and how many of them are kept.
+        read_only: it sees the host's files read-only, as `things.mounts` describes.
     """
 
     stage: ClassVar = Stage.PROCESS
@@ -128,6 +129,7 @@ class Process(OfStart):
     grace: float = field(default=GRACE, compare=False)
     log_size: int = 10 << 20
     log_files: int = 3
+    read_only: bool = False
 
     @property
     def key(self) -> Key:

@@ -169,6 +169,7 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
         "ExtraHosts": [f"{name}:{ip}" for name, ip in box.extra_hosts] or None,
         "Links": [f"/{name}:/{box.name}/{alias}" for name, alias in box.links] or None,
         "PublishAllPorts": box.publish_all,
+        "ReadonlyRootfs": box.read_only_host,
         "Sysctls": {name.replace("/", "."): value for name, value in box.sysctls} or None,
     }
 

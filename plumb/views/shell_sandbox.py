@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from plumb.things import Thing
+from plumb.things import Thing, mounts
 from plumb.things.sandbox import Directory, Edits, File, Namespace, Process
 
 
@@ -67,14 +67,15 @@ def remove_file(thing: File) -> list[str]:
 
 
 def add_process(thing: Process) -> list[str]:
-    mounts = " && ".join(
+    binds = " && ".join(
         f"mount --bind {shlex.quote(f'{thing.files}/{name}')} /etc/{name}"
         for name in ("resolv.conf", "hosts", "hostname")
     )
     caps = ",".join(f"+{name.lower()}" for name in thing.capabilities)
     enter = f"nsenter --net={shlex.quote(thing.ns)} " if thing.ns else ""
     run = f"exec setpriv --bounding-set -all,{caps} {shlex.join(thing.argv)}"
-    inside = f"{mounts} && hostname {shlex.quote(thing.hostname)} && {run}"
+    view = "".join(f" && {line}" for line in _read_only(thing)) if thing.read_only else ""
+    inside = f"{binds}{view} && hostname {shlex.quote(thing.hostname)} && {run}"
     output = shlex.quote(f"{thing.folder}/log")
     return [
         (
@@ -82,6 +83,30 @@ def add_process(thing: Process) -> list[str]:
             f" < /dev/null >> {output} 2>&1 &"
         )
     ]
+
+
+def _read_only(thing: Process) -> list[str]:
+    """Commands that make the host's files read-only.
+
+    mount(8) sets attributes of all mounts at once only from 2.39 on (ro=recursive).
+    """
+    return [
+        "findmnt -nrRo TARGET / | xargs -rn1 mount -o remount,bind,ro,nodev",
+        *(_mount(mount) for mount in mounts.over_host(thing.root)),
+        *(
+            f"mknod -m 666 /dev/{name} c {major} {minor}"
+            for name, (major, minor) in mounts.DEVICES.items()
+        ),
+        *(f"ln -s {target} /dev/{name}" for name, target in mounts.LINKS.items()),
+        f"mkdir {' '.join(mount.path for mount in mounts.IN_DEV)}",
+        *(_mount(mount) for mount in mounts.IN_DEV),
+        "mount -o remount,bind,ro,nosuid /dev",
+    ]
+
+
+def _mount(mount: mounts.Mount) -> str:
+    options = ",".join((*mount.flags, mount.data))
+    return f"mount -t {mount.kind} -o {options} {mount.kind} {shlex.quote(mount.path)}"
 
 
 def remove_process(thing: Process) -> list[str]:

@@ -7,7 +7,8 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 
 import pytest
 
-from plumb.model.cnm import Endpoint, Network, Pool, Sandbox, ip_on
+from plumb.address import ip_on
+from plumb.model.cnm import Endpoint, Network, Pool, Sandbox
 from plumb.model.driver_options import BridgeOptions, IpvlanMode, IpvlanOptions, MacvlanOptions
 from plumb.model.net.gateways import gateway_of, gateway_order
 

@@ -23,7 +23,7 @@ from plumb.errors import Invalid, KernelRefused
 from plumb.kernel.process import caller, shim
 from plumb.model.container_options import CAPABILITIES
 from plumb.plan import Step
-from plumb.things import Thing
+from plumb.things import Thing, mounts
 from plumb.things.sandbox import GRACE, Process
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -40,6 +40,7 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
         "capabilities": [CAPABILITIES.index(name) for name in process.capabilities],
         "beside": beside,
         "environment": environment(process),
+        "read_only": _read_only(process) if process.read_only else {},
         "log_size": process.log_size,
         "log_files": process.log_files,
         "settle": [sys.executable, "-m", "plumb", "settle", process.id],
@@ -48,6 +49,17 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
             "PLUMB_CONFIG": process.config,
             "PYTHONPATH": root.IMPORT_PATH,
         },
+    }
+
+
+def _read_only(process: Process) -> dict[str, Any]:
+    """Mounts of a command that sees the host's files read-only; JSON and marshal can carry them."""
+    return {
+        "root": process.root,
+        "over_host": [list(mount) for mount in mounts.over_host(process.root)],
+        "in_dev": [list(mount) for mount in mounts.IN_DEV],
+        "devices": mounts.DEVICES,
+        "links": mounts.LINKS,
     }
 
 

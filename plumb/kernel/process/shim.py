@@ -8,8 +8,8 @@ waits.
 
 The command has its own: network namespace; /etc/resolv.conf, /etc/hosts and /etc/hostname,
 bind-mounted in a private mount namespace; /sys of its network namespace; host name, in a UTS
-namespace. The rest is the host's file system. Root in it has Docker's default capabilities: the
-bounding set limits those of any program that it executes.
+namespace. The rest is the host's file system, read-only where that is asked for. Root in it has
+Docker's default capabilities: the bounding set limits those of any program that it executes.
 
 The command ends together with its descendants: the shim is their reaper, and kills those that
 outlive the command; the kernel kills the command if the shim dies.
@@ -20,8 +20,10 @@ from __future__ import annotations
 import _thread
 import contextlib
 import ctypes
+import errno
 import os
 import signal
+import stat
 import sys
 import time
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+MS_FLAGS = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8}
+"""MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC by mount(8)'s names for them."""
+MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NODEV = 1, 4
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 24, 36
 LAST_CAPABILITY = 63
 FILES = ("resolv.conf", "hosts", "hostname")
@@ -55,7 +61,8 @@ def enter(spec: dict[str, Any]) -> None:
     Args:
         spec: `ns` (path of the netns, "" for the host's), `files` (the folder with the three
             files), `hostname`, `capabilities` (numbers to keep), `beside` (pid of the sandbox's
-            command, whose mount and UTS namespaces it joins; 0 for new ones).
+            command, whose mount and UTS namespaces it joins; 0 for new ones), `read_only` (what
+            `make_read_only` takes; empty: the host's files stay writable).
     """
     if spec["beside"]:
         # By pidfd, so that a pid which is another process's by now cannot be entered by mistake.
@@ -93,11 +100,79 @@ def _enter_new(spec: dict[str, Any]) -> None:
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
     if spec["ns"]:
         mount_own_sysfs()
-    for name in FILES:
-        source, target = f"{spec['files']}/{name}", f"/etc/{name}"
-        if os.path.exists(source) and os.path.exists(target):
-            _call("mount", source.encode(), target.encode(), None, MS_BIND, None)
+    files = _open_files(spec["files"])
+    if spec["read_only"]:
+        make_read_only(spec["read_only"])
+    for target, source in files.items():
+        _bind(source, target)
+        os.close(source)
     _call("sethostname", spec["hostname"].encode(), len(spec["hostname"].encode()))
+
+
+def _open_files(folder: str) -> dict[str, int]:
+    """Open the sandbox's own files, by what they are mounted on; `make_read_only` hides them.
+
+    The host's /etc/resolv.conf is often a symbolic link into /run.
+    """
+    return {
+        os.path.realpath(f"/etc/{name}"): os.open(f"{folder}/{name}", os.O_PATH | os.O_CLOEXEC)
+        for name in FILES
+        if os.path.exists(f"{folder}/{name}") and os.path.exists(f"/etc/{name}")
+    }
+
+
+def _bind(source: int, target: str, flags: int = 0) -> None:
+    """Bind-mount an open file on a path, which is made if a new /run has hidden it."""
+    if not os.path.exists(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC, 0o644))
+    _call("mount", f"/proc/self/fd/{source}".encode(), target.encode(), None, MS_BIND | flags, None)
+
+
+def make_read_only(view: dict[str, Any]) -> None:
+    """Mount what `things.mounts` describes, in the process's own mount namespace.
+
+    Args:
+        view: `root` (the process leaves it if it is in there), and what the module has, by name.
+
+    Raises:
+        OSError: the kernel is older than 5.12, or something cannot be mounted.
+    """
+    if f"{os.readlink('/proc/self/cwd')}/".startswith(f"{os.path.realpath(view['root'])}/"):
+        os.chdir("/")
+    _set_attributes("/", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, AT_RECURSIVE)
+    for mount in view["over_host"]:
+        _mount(*mount)
+    for name, (major, minor) in view["devices"].items():
+        os.mknod(f"/dev/{name}", stat.S_IFCHR, os.makedev(major, minor))
+        os.chmod(f"/dev/{name}", 0o666)  # noqa: S103  # as on the host, whatever the umask
+    for name, target in view["links"].items():
+        os.symlink(target, f"/dev/{name}")
+    for mount in view["in_dev"]:
+        os.mkdir(mount[1])
+        _mount(*mount)
+    _set_attributes("/dev", MOUNT_ATTR_RDONLY, 0)
+
+
+def _mount(kind: str, path: str, flags: list[str], data: str) -> None:
+    if os.path.isdir(path):
+        number = sum(MS_FLAGS[flag] for flag in flags)
+        _call("mount", kind.encode(), path.encode(), kind.encode(), number, data.encode())
+
+
+def _set_attributes(path: str, attributes: int, flags: int) -> None:
+    """Set attributes of a mount, or of all below it at once; neither glibc nor mount(2) can."""
+    asked = (ctypes.c_uint64 * 4)(attributes)
+    size = ctypes.c_size_t(ctypes.sizeof(asked))
+    try:
+        _call("syscall", MOUNT_SETATTR, AT_FDCWD, path.encode(), flags, ctypes.byref(asked), size)
+    except OSError as error:
+        reason = (
+            "this kernel has no mount_setattr: --read-only-host needs Linux 5.12"
+            if error.errno == errno.ENOSYS
+            else f"mount_setattr {path}: {os.strerror(error.errno or 0)}"
+        )
+        raise OSError(error.errno, reason) from None
 
 
 def mount_own_sysfs() -> None:
@@ -113,14 +188,7 @@ def mount_own_sysfs() -> None:
     with contextlib.suppress(OSError):  # a locked-down host: /sys stays the host's
         _call("mount", b"sysfs", b"/sys", b"sysfs", 0, None)
         if cgroups >= 0:
-            _call(
-                "mount",
-                f"/proc/self/fd/{cgroups}".encode(),
-                b"/sys/fs/cgroup",
-                None,
-                MS_BIND | MS_REC,
-                None,
-            )
+            _bind(cgroups, "/sys/fs/cgroup", MS_REC)
     if cgroups >= 0:
         os.close(cgroups)
 

@@ -74,11 +74,14 @@ class Answers(Places):
         return {"PLUMB_ROOT": ROOT, "PLUMB_CONFIG": "", "PYTHONPATH": root.IMPORT_PATH}
 
     def way(self, node: str) -> Route:
-        """Namespaces of a place: a container is entered as `exec --privileged` does."""
+        """Namespaces of a place: a container is entered as `exec --privileged` does.
+
+        One that sees the host's files read-only is entered as by `exec`, for it refuses the flag.
+        """
         if node in self.places or node.startswith("("):
             return Route(self.place(node))
         box = self._host.container(node)
-        command = self._host.command(box, ["true"], privileged=True)
+        command = self._host.command(box, ["true"], privileged=not box.read_only_host)
         return Route(self.place(node), commands.spec(command, commands.alive(command.folder)[0]))
 
     # -- things to do there ---------------------------------------------------------------

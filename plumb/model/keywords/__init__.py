@@ -3,6 +3,8 @@
 The type checker checks them at every call (PEP 692). A value that it did not check, a misspelt
 keyword or a number where text is meant, is refused here in one sentence. Text is parsed as the
 command line's options are, and values of plumb's own types are taken as they are.
+
+values  text, flags, pairs and references, refused if they are anything else
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from plumb.errors import Invalid
 from plumb.model import container_options as own
 from plumb.model import ipam, parse
 from plumb.model.cnm import Attachment, Network, Pairs, Sandbox
+from plumb.model.keywords.values import flag, pairs, reference, refuse_unknown, several, text, texts
 from plumb.model.net import attachment as attachments
 from plumb.model.ports import PortBinding
 
@@ -91,6 +94,7 @@ class ContainerOptions(TypedDict, total=False):
         links: name and alias of containers that it shall know.
         environment: NAME=value words; labels: names and values; log_opt: "max-size=10m".
         cap_add, cap_drop: capabilities, with or without CAP_; privileged: it has all.
+        read_only_host: it sees the host's files read-only.
         sysctls: settings of its network namespace, "net.ipv4.ip_forward" or with slashes.
         auto_remove: it is removed when its command ends.
     """
@@ -113,99 +117,11 @@ class ContainerOptions(TypedDict, total=False):
     cap_add: Texts
     cap_drop: Texts
     privileged: bool
+    read_only_host: bool
     sysctls: Mapped
     labels: Mapped
     auto_remove: bool
     log_opt: Texts
-
-
-# -- values ---------------------------------------------------------------
-
-
-def refuse_unknown(given: Mapping[str, object], known: type, what: str) -> None:
-    """See that all keywords are known.
-
-    Args:
-        known: the TypedDict that has them.
-        what: what they are about, for the message.
-
-    Raises:
-        Invalid: one is not; the hint names the nearest.
-    """
-    names = known.__annotations__
-    for key in given:
-        if key not in names:
-            raise Invalid(
-                f"unknown keyword {key!r} for {what}",
-                parse.nearest(key, names) or f"there are {', '.join(names)}",
-            )
-
-
-def text(value: object, what: str) -> str:
-    """A value that must be text.
-
-    Raises:
-        Invalid: it is not.
-    """
-    if not isinstance(value, str):
-        raise Invalid(f"{what} is text, not {value!r}")
-    return value
-
-
-def texts(value: object, what: str) -> tuple[str, ...]:
-    """Parse a text or several.
-
-    Raises:
-        Invalid: it is neither.
-    """
-    return tuple(text(each, what) for each in _several(value, what, str))
-
-
-def flag(value: object, what: str) -> bool:
-    """True or False.
-
-    Raises:
-        Invalid: it is neither.
-    """
-    if not isinstance(value, bool):
-        raise Invalid(f"{what} is True or False, not {value!r}")
-    return value
-
-
-def pairs(value: object, what: str) -> Pairs:
-    """Names and values.
-
-    Raises:
-        Invalid: it is neither a mapping of texts nor pairs of them.
-    """
-    items = value.items() if isinstance(value, Mapping) else value
-    if isinstance(items, str) or not isinstance(items, Iterable):
-        raise Invalid(f"{what} is a mapping, or pairs of name and value, not {value!r}")
-    return tuple(_pair(item, what) for item in items)
-
-
-def _pair(value: object, what: str) -> tuple[str, str]:
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise Invalid(f"{what} is a mapping, or pairs of name and value, not {value!r}")
-    return text(value[0], what), text(value[1], what)
-
-
-def reference(value: object, what: str) -> str:
-    """A network or container by id, name or prefix, or itself.
-
-    Raises:
-        Invalid: it is neither text nor a network or a container.
-    """
-    return value.id if isinstance(value, Network | Sandbox) else text(value, f"a {what}'s name")
-
-
-def _several(value: object, what: str, *one: type) -> tuple[object, ...]:
-    """The items of a value; it is one itself if it is of one of these types."""
-    if one and isinstance(value, one):
-        return (value,)
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise Invalid(f"{what} is {'text' if str in one else 'a list'}, not {value!r}")
-    return tuple(value)
 
 
 # -- networks ---------------------------------------------------------------
@@ -326,12 +242,12 @@ def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
 def _networks(value: object, what: str) -> tuple[Attachment, ...]:
     return tuple(
         each if isinstance(each, Attachment) else attachments.attachment(reference(each, what))
-        for each in _several(value, what, str, Network, Attachment)
+        for each in several(value, what, str, Network, Attachment)
     )
 
 
 def _words(value: object, what: str) -> tuple[str, ...]:
-    return tuple(text(each, what) for each in _several(value, what))
+    return tuple(text(each, what) for each in several(value, what))
 
 
 def _publish(value: object, what: str) -> tuple[PortBinding, ...]:
@@ -339,7 +255,7 @@ def _publish(value: object, what: str) -> tuple[PortBinding, ...]:
 
 
 def _ports(value: object, what: str) -> tuple[PortBinding, ...]:
-    found = _several(value, what)
+    found = several(value, what)
     if any(not isinstance(port, PortBinding) for port in found):
         raise Invalid(f"{what} are PortBinding values, not {value!r}", "publish= takes text")
     return tuple(port for port in found if isinstance(port, PortBinding))
@@ -358,8 +274,8 @@ def _mac(value: object, what: str) -> str:
 
 
 def _servers(value: object, what: str) -> tuple[IPAddress, ...]:
-    several = _several(value, what, str, IPv4Address, IPv6Address)
-    return tuple(parse.address(_address(each, what), "name server") for each in several)
+    servers = several(value, what, str, IPv4Address, IPv6Address)
+    return tuple(parse.address(_address(each, what), "name server") for each in servers)
 
 
 def _hosts(value: object, what: str) -> Pairs:
@@ -393,6 +309,7 @@ CONTAINER: dict[str, Callable[[object, str], Any]] = {
     "cap_add": _each(own.capability),
     "cap_drop": _each(own.capability),
     "privileged": flag,
+    "read_only_host": flag,
     "sysctls": _sysctls,
     "labels": pairs,
     "auto_remove": flag,
