@@ -304,7 +304,7 @@ class Host(Reader, Verbs):
             return []
         from plumb.engine.foreign.firewalls import obstacles
 
-        return obstacles(self.store, self.settings)
+        return self._found_in_my_turn(lambda store: obstacles(store, self.settings))
 
     def repair(self) -> list[Drift]:
         """Make it as it should be; what was not.
