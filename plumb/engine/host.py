@@ -296,7 +296,9 @@ class Host(Reader, Verbs):
             return []
         from plumb.engine.foreign import settings as foreign_settings
 
-        return self._found_in_my_turn(lambda store: foreign_settings.find(store, self.layout))
+        return self._found_in_my_turn(
+            lambda store: foreign_settings.find(store, self.layout, self.settings)
+        )
 
     def obstacles(self) -> list[Obstacle]:
         """Chains of other firewalls that drop the networks' packets; plumb does not change them."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from plumb import Host
+from plumb.kernel.netfilter import backends
 from tests import labs
 from tests.host.trial_hosts import tried
 from tests.labs import Lab
@@ -122,3 +123,26 @@ def test_a_given_mtu_is_not_foreign(lab: Lab) -> None:
     assert (found["State"], found["Where"]) == ("foreign", "web")
     assert found["Thing"] == "MTU 1500 of eth0, which was given 1300"
     assert found["Advice"][0].endswith(" ip link set dev eth0 mtu 1300")
+
+
+@pytest.mark.parametrize("variant", ["nf_tables", "legacy"])
+@pytest.mark.parametrize("where", ["PLUMB-FORWARD", "PLUMB-CT", "PLUMB"])
+def test_rules_in_plumbs_own_chains(
+    where: str, variant: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that the record does not have is named; those in PLUMB-USER are the user's."""
+    monkeypatch.setenv("PLUMB_IPTABLES", variant)
+    backends.writer.cache_clear()
+    tool = f"iptables-{variant.removesuffix('_tables').replace('nf', 'nft')}"
+    with lab.host() as host:
+        host.run("web", publish="8080:80")
+        labs.sh(f"{tool} -I PLUMB-USER -s 192.0.2.0/24 -j DROP")
+        assert host.foreign_settings() == []
+        labs.sh(f"{tool} -I {where} -d 172.17.0.2/32 -j DROP")
+        (found,) = host.foreign_settings()
+        labs.sh(found.remedy)
+        assert host.foreign_settings() == []
+        host.reset()
+    backends.writer.cache_clear()
+
+    assert f"rule -A {where} -d 172.17.0.2/32 -j DROP in {tool} table filter" in str(found)

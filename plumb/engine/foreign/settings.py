@@ -3,6 +3,7 @@
     containers' links    another MTU than the one that was given; addresses that plumb has not given
     neighbour tables     a permanent entry, in a container or on the host's bridge, which sends
                          packets for an address of plumb's to another MAC than that address has
+    chains of plumb's    rules of iptables that plumb has not put in
 
 plumb reports them and never changes them: a container's program may have meant them. Each namespace
 is read once, by a dump of its links, addresses and neighbours.
@@ -15,14 +16,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from plumb.address import IPAddress
+from plumb.engine.foreign.firewalls import own_rules
 from plumb.errors import KernelRefused
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.model.cnm import Sandbox
 from plumb.model.netns_state import Link
 from plumb.model.observations import Netns
 from plumb.model.paths import Layout
+from plumb.model.settings import Settings
 from plumb.store import Store
 from plumb.things import HOST
+from plumb.things.iptables import Chain
 from plumb.things.layer3 import Address
 from plumb.things.links import Bridge, Ipvlan, LinkAddress, Macvlan, OnParent, Veth
 
@@ -49,12 +53,13 @@ class ForeignSetting:
         return f"foreign: {self.where}: {self.what}"
 
 
-def find(store: Store, layout: Layout) -> list[ForeignSetting]:
+def find(store: Store, layout: Layout, settings: Settings) -> list[ForeignSetting]:
     """Find what somebody else has set.
 
     Args:
         store: plumb's record.
         layout: the paths of the root, by which namespaces get their containers' names.
+        settings: the host's settings.
     """
     record = _Record(store)
     names = {HOST: "host", **{layout.place(box): box.name for box in store.all(Sandbox)}}
@@ -65,7 +70,27 @@ def find(store: Store, layout: Layout) -> list[ForeignSetting]:
                 found += _of_namespace(namespace, devs, record)
         except KernelRefused:
             continue  # the namespace is gone, which the comparison with the record tells
-    return found
+    return [*found, *_rules(store, settings)]
+
+
+def _rules(store: Store, settings: Settings) -> Iterator[ForeignSetting]:
+    """Yield others' rules in plumb's own chains of iptables; PLUMB-USER is the administrator's."""
+    chains = {
+        (str(each.family), each.table, each.name)
+        for each in store.things_of(Chain)
+        if isinstance(each, Chain) and not each.ns and not each.users
+    }
+    if not chains:
+        return
+    from plumb.kernel.netfilter import foreign_chains
+
+    backend = foreign_chains.backend(settings.firewall_backend)
+    for tool, table, chain, spec in foreign_chains.added(backend, own_rules(store), chains):
+        yield ForeignSetting(
+            "host",
+            f"rule -A {chain} {spec} in {tool} table {table}, in a chain of plumb's",
+            f"{tool} -t {table} -D {chain} {spec}",
+        )
 
 
 class _Record:

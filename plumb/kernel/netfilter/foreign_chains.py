@@ -14,7 +14,7 @@ already: to read another would load it.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from pathlib import Path
 
 from plumb.errors import PlumbError
@@ -54,6 +54,28 @@ def firewalls(backend: str, own: Own = frozenset()) -> list[ForeignFirewall]:
     """
     found = [*_of_nft(backend, own), *_of_legacy(own if backend == "legacy" else None)]
     return [firewall for firewall in found if firewall.drops]
+
+
+def added(
+    backend: str, own: Own, chains: Collection[tuple[str, str, str]]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the rules in plumb's own chains of iptables that are not plumb's.
+
+    Args:
+        backend: the variant of iptables, "nf_tables" or "legacy".
+        own: plumb's rules.
+        chains: tools, tables and names of plumb's chains.
+
+    Yields:
+        tool with its variant, table, chain and words.
+    """
+    suffix = "legacy" if backend == "legacy" else "nft"
+    for tool in sorted({tool for tool, _, _ in chains}):
+        for table, found in saved(f"{tool}-{suffix}-save").items():
+            for name, (_, specs) in found.items():
+                for spec in specs if (tool, table, name) in chains else ():
+                    if (tool, table, name, spec) not in own:
+                        yield f"{tool}-{suffix}", table, name, spec
 
 
 def backend(setting: str) -> str:
