@@ -14,7 +14,8 @@ from plumb.kernel.process import caller
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from plumb.engine.foreign_firewalls import Obstacle
+    from plumb.engine.foreign.firewalls import Obstacle
+    from plumb.engine.foreign.settings import ForeignSetting
     from plumb.engine.host import Host
     from plumb.engine.repair import Drift
     from plumb.kernel.features.detect import Ability
@@ -35,10 +36,13 @@ def check(as_json: bool, store: bool) -> int:
         if host.rebooted:
             common.tell(REBOOTED)
         found, obstacles = host.check(), host.obstacles()
+        foreign = host.foreign_settings()
         short = _short(host)
     _print(found, as_json)
     if found:
         common.say("" if as_json else _advice(found))
+    for setting in foreign:
+        print(json.dumps(_set_by_others(setting)) if as_json else f"{setting}\n  {setting.remedy}")
     for obstacle in obstacles:
         print(
             json.dumps(_in_the_way(obstacle))
@@ -47,7 +51,7 @@ def check(as_json: bool, store: bool) -> int:
         )
     for text, row in short:
         print(json.dumps(row) if as_json else f"warning: {text}")
-    return 1 if found or obstacles else 0
+    return 1 if found or foreign or obstacles else 0
 
 
 def _short(host: Host) -> list[tuple[str, dict[str, object]]]:
@@ -85,6 +89,15 @@ def _advice(found: list[Drift]) -> str:
     if any(drift.state == "left behind" for drift in found):
         return "the record of it is lost: run 'plumb reset --force' to remove it"
     return "run 'plumb repair' to restore the recorded state"
+
+
+def _set_by_others(setting: ForeignSetting) -> dict[str, object]:
+    return {
+        "State": "foreign",
+        "Where": setting.where,
+        "Thing": setting.what,
+        "Advice": [setting.remedy],
+    }
 
 
 def _in_the_way(obstacle: Obstacle) -> dict[str, object]:

@@ -15,12 +15,12 @@ block of `operation()`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.engine import containers, networks, repair
 from plumb.engine.operation import OnSteps, Operation
@@ -42,8 +42,11 @@ from plumb.store.sqlite import SqliteStore
 from plumb.store.writers_lock import writers_turn
 
 if TYPE_CHECKING:
-    from plumb.engine.foreign_firewalls import Obstacle
+    from plumb.engine.foreign.firewalls import Obstacle
+    from plumb.engine.foreign.settings import ForeignSetting
     from plumb.things.sandbox import Process
+
+F = TypeVar("F")
 
 
 class Host(Reader, Verbs):
@@ -281,18 +284,32 @@ class Host(Reader, Verbs):
 
         It may have written down what it has not made yet, and the reverse.
         """
-        if not repair.check(self.store, self.kernel):
+        return self._found_in_my_turn(lambda store: repair.check(store, self.kernel))
+
+    def _found_in_my_turn(self, find: Callable[[Store], list[F]]) -> list[F]:
+        """Look twice where the first look finds something: then no command is at work."""
+        if not find(self.store):
             return []
         with self._my_turn(create=False) as store:
-            return repair.check(store, self.kernel)
+            return find(store)
+
+    def foreign_settings(self) -> list[ForeignSetting]:
+        """Addresses, MTUs, neighbour entries and rules that somebody else has set."""
+        if self._kernel is not None or not self.store.things():
+            return []
+        from plumb.engine.foreign import settings as foreign_settings
+
+        return self._found_in_my_turn(
+            lambda store: foreign_settings.find(store, self.layout, self.settings)
+        )
 
     def obstacles(self) -> list[Obstacle]:
         """Chains of other firewalls that drop the networks' packets; plumb does not change them."""
         if self._kernel is not None or not self.store.all(Endpoint):
             return []
-        from plumb.engine.foreign_firewalls import obstacles
+        from plumb.engine.foreign.firewalls import obstacles
 
-        return obstacles(self.store, self.settings)
+        return self._found_in_my_turn(lambda store: obstacles(store, self.settings))
 
     def repair(self) -> list[Drift]:
         """Make it as it should be; what was not.

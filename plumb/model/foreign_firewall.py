@@ -6,11 +6,16 @@ end of the packet. So a chain of another firewall that drops what it does not kn
 or by a last rule that matches all) drops what plumb has let through as well, and neither `iptables
 -L` nor plumb's own chains show anything of it. That chain must accept the bridges itself.
 
-plumb judges from its rules if it does, for the three kinds of packets that a bridge network needs:
+plumb judges from its rules if it does, for the kinds of packets that a bridge network needs:
 
-    out     from a container to elsewhere, the first packet of a connection
-    back    an answer to it
-    in      from elsewhere to a published port, already rewritten to the container
+    out        from a container to elsewhere, the first packet of a connection
+    back       an answer to it
+    in         from elsewhere to a published port, already rewritten to the container
+    published  from elsewhere to a published port of the host, not rewritten yet
+    proxied    the same, to a port that the user-land proxy serves, and no rule rewrites
+
+Before DNAT, only a rule that names a published port is judged: else the administrator who drops
+what comes to the host means to. What the proxy gets passes the hook input as well.
 
 Rules have conditions that are not known here: ports, marks, times. A rule that names the bridge or
 its subnet and accepts counts as accepting, whatever else its conditions are: its author had this
@@ -34,6 +39,8 @@ class TrafficKind(Enum):
     OUT = "out"
     BACK = "back"
     IN = "in"
+    PUBLISHED = "published"
+    PROXIED = "proxied"
 
 
 class Traffic(NamedTuple):
@@ -43,12 +50,20 @@ class Traffic(NamedTuple):
         way: the kind.
         bridge, subnet: where the containers are.
         uplinks: the links that default routes lead through: where the rest of the world is.
+        protocol, port: "tcp" and the port of the host, for packets to the host.
     """
 
     way: TrafficKind
     bridge: str
     subnet: IPNetwork
     uplinks: frozenset[str] = frozenset()
+    protocol: str = ""
+    port: int = 0
+
+    @property
+    def to_host(self) -> bool:
+        """True if the packets have an address of the host as their destination."""
+        return self.way in (TrafficKind.PUBLISHED, TrafficKind.PROXIED)
 
 
 class Fit(IntEnum):
@@ -81,10 +96,33 @@ class Condition(NamedTuple):
 
     def names(self, traffic: Traffic) -> bool:
         """True if the condition names this very bridge or its subnet."""
-        near = ("iifname", "saddr") if traffic.way is TrafficKind.OUT else ("oifname", "daddr")
+        if traffic.to_host:
+            near: tuple[str, ...] = ("dport",)
+        else:
+            near = ("iifname", "saddr") if traffic.way is TrafficKind.OUT else ("oifname", "daddr")
         return self.key in near and not self.negated and self.fit(traffic) is Fit.ALL
 
+    def _fit_to_host(self, traffic: Traffic) -> Fit:
+        """Share of the packets to a port of the host, from whatever client."""
+        match self.key:
+            case "dport":
+                return ALL_OR_NONE[any(_has_port(value, traffic.port) for value in self.values)]
+            case "l4proto":
+                return ALL_OR_NONE[traffic.protocol in self.values]
+            case "ct state":
+                return ALL_OR_NONE["new" in self.values]
+            case "ct status":
+                return Fit.SOME if "dnat" not in self.values else Fit.NONE
+            case "nfproto":
+                return ALL_OR_NONE[f"ipv{traffic.subnet.version}" in self.values]
+            case "iifname":
+                outside = any(_same(dev, value) for dev in traffic.uplinks for value in self.values)
+                return Fit.ALL if outside else Fit.SOME if set(self.values) - {"lo"} else Fit.NONE
+        return Fit.SOME
+
     def _fit(self, traffic: Traffic) -> Fit:
+        if traffic.to_host:
+            return self._fit_to_host(traffic)
         near, far = ("iif", "oif") if traffic.way is TrafficKind.OUT else ("oif", "iif")
         if self.key == near + "name":
             return ALL_OR_NONE[any(_same(traffic.bridge, value) for value in self.values)]
@@ -107,11 +145,19 @@ class Condition(NamedTuple):
         return Fit.SOME
 
 
+DSTNAT = -100
+"""Priority of DNAT at the hook prerouting (NF_IP_PRI_NAT_DST)."""
 ALL_OR_NONE = (Fit.NONE, Fit.ALL)
 
 
 def _same(name: str, value: str) -> bool:
     return name.startswith(value[:-1]) if value.endswith("*") else name == value
+
+
+def _has_port(value: str, port: int) -> bool:
+    """True if a port is in a number or a range FIRST-LAST; false for the name of a service."""
+    first, _, last = value.partition("-")
+    return first.isdigit() and int(first) <= port <= int(last or first)
 
 
 def _covers(value: str, subnet: IPNetwork) -> Fit:
@@ -160,10 +206,12 @@ class ForeignFirewall:
     Attributes:
         tool: whose it is: "nft", "iptables-nft", "ip6tables-legacy", …
         family: "ip", "ip6" or "inet".
-        hook: "forward", "prerouting" or "postrouting".
+        hook: "forward", "input", "prerouting" or "postrouting".
         priority: base chains of lower numbers come first; iptables' filter is 0.
         policy: "accept" or "drop".
-        lines: the rules of the chain and of those that it jumps to.
+        lines: the rules of the chain and of those that it jumps to, without plumb's.
+        shared: plumb has rules in this chain too; those that stand behind plumb's are left out,
+            since plumb has decided by then.
     """
 
     tool: str
@@ -174,6 +222,22 @@ class ForeignFirewall:
     priority: int
     policy: str
     lines: Mapping[str, tuple[FirewallRule, ...]] = field(default_factory=dict, hash=False)
+    shared: bool = False
+
+    @property
+    def drops(self) -> bool:
+        """True if the chain drops anything."""
+        return self.policy == "drop" or self._reaches_drop({self.chain}, [self.chain])
+
+    def _reaches_drop(self, seen: set[str], ahead: list[str]) -> bool:
+        while ahead:
+            for rule in self.lines.get(ahead.pop(), ()):
+                if rule.verdict == "drop":
+                    return True
+                if rule.target and rule.target not in seen:
+                    seen.add(rule.target)
+                    ahead.append(rule.target)
+        return False
 
     @property
     def stands(self) -> bool:
@@ -188,6 +252,8 @@ class ForeignFirewall:
             "its policy is drop"
             if self.policy == "drop"
             else "its last rule drops all that no other accepts"
+            if self.stands
+            else "a rule of it drops them"
         )
 
     def concerns(self, version: int) -> bool:
@@ -200,14 +266,24 @@ class ForeignFirewall:
         Before routing, packets come from the bridge; after it, they go there. On the other side
         they are the host's own, and an administrator who drops those means to.
         """
+        if traffic.to_host:
+            return self._stops_to_host(traffic)
         if (self.hook, traffic.way is TrafficKind.OUT) in (
             ("prerouting", False),
             ("postrouting", True),
-        ):
+        ) or self.hook == "input":
             return False
         return (
             self._verdict(self.chain, traffic, sure=True, named=False) or self.policy
         ) != "accept"
+
+    def _stops_to_host(self, traffic: Traffic) -> bool:
+        if self.hook == "input" and traffic.way is TrafficKind.PROXIED:
+            verdict = self._verdict(self.chain, traffic, sure=True, named=False)
+            return (verdict or self.policy) != "accept"
+        if self.hook == "prerouting" and self.priority < DSTNAT:
+            return self._verdict(self.chain, traffic, sure=True, named=False) == "drop"
+        return False
 
     def _verdict(self, chain: str, traffic: Traffic, sure: bool, named: bool) -> str:
         """Walk a chain and return its verdict: accept, drop, or nothing.
@@ -227,7 +303,8 @@ class ForeignFirewall:
             if line.verdict == "accept" and (certain or about):
                 return "accept"
             if line.verdict == "drop" and certain:
-                return "drop"
+                deliberate = traffic.to_host and self.hook == "prerouting" and not about
+                return "accept" if deliberate else "drop"
             if line.verdict in ("jump", "goto"):
                 verdict = self._verdict(line.target, traffic, certain, about)
                 if verdict or (certain and line.verdict == "goto"):
@@ -272,3 +349,26 @@ def openings(firewall: ForeignFirewall, bridges: Sequence[str]) -> list[str]:
     names = quoted[0] if len(quoted) == 1 else f"{{ {', '.join(quoted)} }}"
     chain = f"{firewall.family} {firewall.table} {firewall.chain}"
     return [f"nft insert rule {chain} {side}name {names} accept" for side in sides]
+
+
+def port_openings(firewall: ForeignFirewall, ports: Sequence[tuple[str, int]]) -> list[str]:
+    """Commands that insert accepting rules for ports of the host at the head of the chain.
+
+    Args:
+        firewall: the chain.
+        ports: protocols and ports.
+    """
+    if firewall.table == "firewalld":
+        return [
+            f"firewall-cmd {keep}--add-port={port}/{protocol}"
+            for protocol, port in ports
+            for keep in ("", "--permanent ")
+        ]
+    if firewall.tool != "nft":
+        table = "" if firewall.table == "filter" else f"-t {firewall.table} "
+        return [
+            f"{firewall.tool} {table}-I {firewall.chain} -p {protocol} --dport {port} -j ACCEPT"
+            for protocol, port in ports
+        ]
+    chain = f"{firewall.family} {firewall.table} {firewall.chain}"
+    return [f"nft insert rule {chain} {protocol} dport {port} accept" for protocol, port in ports]

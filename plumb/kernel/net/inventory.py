@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 from typing import Self
@@ -27,6 +27,7 @@ from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     BR_STATE_FORWARDING,
     IFA_ADDRESS,
+    IFA_F_PERMANENT,
     IFA_LOCAL,
     IFADDRMSG,
     IFF_LOWER_UP,
@@ -51,6 +52,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     NUD_PROBE,
     NUD_REACHABLE,
     NUD_STALE,
+    RT_SCOPE_UNIVERSE,
     RTGENMSG,
     RTM_GETADDR,
     RTM_GETLINK,
@@ -106,15 +108,30 @@ class LinkInventory:
 
     def addresses(self, links: Sequence[Link]) -> tuple[tuple[str, IPInterface], ...]:
         """The namespace's addresses, with their links' names."""
-        names, found = {link.index: link.name for link in links}, []
+        return tuple((dev, ip) for dev, ip, _, _ in self._addresses(links))
+
+    def given_addresses(self, links: Sequence[Link]) -> tuple[tuple[str, IPInterface], ...]:
+        """The namespace's addresses that somebody has set, and that hold beyond their link.
+
+        Those that the kernel derives from router advertisements, and DHCP leases, have a lifetime.
+        """
+        return tuple(
+            (dev, ip)
+            for dev, ip, flags, scope in self._addresses(links)
+            if flags & IFA_F_PERMANENT and scope == RT_SCOPE_UNIVERSE
+        )
+
+    def _addresses(self, links: Sequence[Link]) -> Iterator[tuple[str, IPInterface, int, int]]:
+        """Yield links' names, their addresses, flags (IFA_F_…) and scopes (RT_SCOPE_…)."""
+        names = {link.index: link.name for link in links}
         body = IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         for payload in self._connection.dump(RTM_GETADDR, body):
-            _, prefix, _, _, index = IFADDRMSG.unpack_from(payload)
+            _, prefix, flags, scope, index = IFADDRMSG.unpack_from(payload)
             reply = attributes(payload, IFADDRMSG.size)
             packed = reply.get(IFA_LOCAL) or reply.get(IFA_ADDRESS)  # the latter without a peer
             if packed:
-                found.append((names.get(index, ""), ip_interface(f"{ip_address(packed)}/{prefix}")))
-        return tuple(found)
+                ip = ip_interface(f"{ip_address(packed)}/{prefix}")
+                yield names.get(index, ""), ip, flags, scope
 
     def neighbours(self, links: Sequence[Link]) -> tuple[Neighbour, ...]:
         """The namespace's neighbour table of IPv4 and IPv6."""

@@ -14,7 +14,7 @@ already: to read another would load it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from pathlib import Path
 
 from plumb.errors import PlumbError
@@ -26,22 +26,56 @@ from plumb.kernel.netfilter.libnftables import JSON, TERSE, nft
 from plumb.model.foreign_firewall import FirewallRule, ForeignFirewall
 from plumb.things.iptables import FAMILIES
 
-HOOKS = {"FORWARD": "forward", "PREROUTING": "prerouting", "POSTROUTING": "postrouting"}
+HOOKS = {
+    "INPUT": "input",
+    "FORWARD": "forward",
+    "PREROUTING": "prerouting",
+    "POSTROUTING": "postrouting",
+}
 PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
 """The tables of iptables that can drop, with their priorities at the hooks."""
 FRIENDS = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay"})
 """Tables of plumb and of Docker, which drop packets only for networks of their own."""
 
 
-def firewalls(backend: str) -> list[ForeignFirewall]:
-    """Read the base chains in the calling thread's namespace that drop packets and are not plumb's.
+Own = Container[tuple[str, str, str, str]]
+"""plumb's rules of iptables: tool ("iptables", "ip6tables"), table, chain, words."""
+DECIDES = "-j PLUMB-FORWARD"
+"""The rule of FORWARD behind which plumb has decided about its networks' packets."""
+
+
+def firewalls(backend: str, own: Own = frozenset()) -> list[ForeignFirewall]:
+    """Read the base chains in the calling thread's namespace that drop packets by others' rules.
 
     Args:
         backend: the back end of plumb's rules: "nf_tables" or "legacy" for iptables of that
         variant, "nftables".
+        own: plumb's rules, which are left out in the chains of that back end.
     """
-    found = [*_of_nft(backend), *(_of_legacy() if backend != "legacy" else ())]
-    return [firewall for firewall in found if firewall.stands]
+    found = [*_of_nft(backend, own), *_of_legacy(own if backend == "legacy" else None)]
+    return [firewall for firewall in found if firewall.drops]
+
+
+def added(
+    backend: str, own: Own, chains: Collection[tuple[str, str, str]]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the rules in plumb's own chains of iptables that are not plumb's.
+
+    Args:
+        backend: the variant of iptables, "nf_tables" or "legacy".
+        own: plumb's rules.
+        chains: tools, tables and names of plumb's chains.
+
+    Yields:
+        tool with its variant, table, chain and words.
+    """
+    suffix = "legacy" if backend == "legacy" else "nft"
+    for tool in sorted({tool for tool, _, _ in chains}):
+        for table, found in saved(f"{tool}-{suffix}-save").items():
+            for name, (_, specs) in found.items():
+                for spec in specs if (tool, table, name) in chains else ():
+                    if (tool, table, name, spec) not in own:
+                        yield f"{tool}-{suffix}", table, name, spec
 
 
 def backend(setting: str) -> str:
@@ -61,13 +95,15 @@ def uplinks(version: int) -> frozenset[str]:
         )
 
 
-def _of_nft(backend: str) -> Iterator[ForeignFirewall]:
+def _of_nft(backend: str, own: Own) -> Iterator[ForeignFirewall]:
+    read: dict[str, list[ForeignFirewall]] = {}
     for chain in _chains():
         family, table, name = chain["family"], chain["table"], chain["name"]
         if family in FAMILIES and table in PRIORITIES and name in HOOKS:
-            ours = backend == "nf_tables" and table == "filter"
-            if not ours and (table == "filter" or chain.get("policy") == "drop"):
-                yield from _of_iptables("nft", family, table, name)
+            if family not in read:
+                ours = own if backend == "nf_tables" else None
+                read[family] = list(_of_iptables("nft", family, PRIORITIES, ours))
+                yield from read[family]
         elif table not in FRIENDS:
             lines: dict[str, tuple[FirewallRule, ...]] = {}
             _follow(family, table, name, lines)
@@ -84,7 +120,7 @@ def _of_nft(backend: str) -> Iterator[ForeignFirewall]:
 
 
 def _chains() -> list[Json]:
-    """List nft's base chains that forwarded packets pass."""
+    """List nft's base chains that packets of containers and to the host pass."""
     found = [item["chain"] for item in nft_json("list chains") if "chain" in item]
     return [
         chain
@@ -119,37 +155,64 @@ def _follow(
             _follow(family, table, line.target, lines)
 
 
-def _of_legacy() -> Iterator[ForeignFirewall]:
+def _of_legacy(own: Own | None) -> Iterator[ForeignFirewall]:
     for family in FAMILIES:
         try:
             names = Path(f"/proc/thread-self/net/{family}_tables_names").read_text().split()
         except OSError:
             continue  # the kernel has none, or has not loaded them
-        for table in PRIORITIES:
-            if table in names:
-                for chain in HOOKS:
-                    yield from _of_iptables("legacy", family, table, chain)
+        tables = [table for table in PRIORITIES if table in names]
+        if tables:
+            yield from _of_iptables("legacy", family, tables, own)
 
 
-def _of_iptables(variant: str, family: str, table: str, chain: str) -> Iterator[ForeignFirewall]:
+def _of_iptables(
+    variant: str, family: str, tables: Iterable[str], own: Own | None
+) -> Iterator[ForeignFirewall]:
+    """Read the base chains of one variant and family.
+
+    Args:
+        variant: "nft" or "legacy".
+        family: "ip" or "ip6".
+        tables: which tables.
+        own: plumb's rules in them; None where plumb writes others.
+    """
     tool = f"{FAMILIES[family]}-{variant}"
-    chains = saved(f"{tool}-save", table).get(table, {})
-    if chain in chains:
+    for table, chains in saved(f"{tool}-save").items():
+        if table not in tables:
+            continue
         names = frozenset(chains)
         lines = {
-            name: tuple(from_iptables(spec, names) for spec in specs)
+            name: tuple(
+                from_iptables(spec, names)
+                for spec in _others(specs, (FAMILIES[family], table, name), own)
+            )
             for name, (_, specs) in chains.items()
         }
-        yield ForeignFirewall(
-            tool,
-            family,
-            table,
-            chain,
-            HOOKS[chain],
-            PRIORITIES[table],
-            chains[chain][0].lower(),
-            lines,
-        )
+        for chain in HOOKS:
+            if chain in chains:
+                shared = own is not None and (table, chain) == ("filter", "FORWARD")
+                policy = "accept" if shared else chains[chain][0].lower()
+                yield ForeignFirewall(
+                    tool,
+                    family,
+                    table,
+                    chain,
+                    HOOKS[chain],
+                    PRIORITIES[table],
+                    policy,
+                    lines,
+                    shared,
+                )
+
+
+def _others(specs: list[str], chain: tuple[str, str, str], own: Own | None) -> Iterator[str]:
+    """Yield the rules of a chain that are not plumb's, up to where plumb decides."""
+    for spec in specs:
+        if own is None or (*chain, spec) not in own:
+            yield spec
+        elif spec == DECIDES:
+            return
 
 
 def nft_json(command: str) -> list[Json]:

@@ -29,6 +29,7 @@ META = {
     "oifkind": "oifkind",
     "nfproto": "nfproto",
     "protocol": "nfproto",
+    "l4proto": "l4proto",
 }
 CT = {"state": "ct state", "status": "ct status"}
 VERDICTS = {
@@ -152,6 +153,10 @@ def _condition(left: Json, values: list[Json], negated: bool) -> Conditions:
         case {"payload": {"protocol": ("ip" | "ip6") as family, "field": field}}:
             key = field if field in ("saddr", "daddr") else ""
             return Condition("nfproto", (NFPROTO[family],)), Condition(key, texts, negated)
+        case {"payload": {"protocol": ("tcp" | "udp" | "sctp") as protocol, "field": "dport"}}:
+            return Condition("l4proto", (protocol,)), Condition("dport", texts, negated)
+        case {"payload": {"protocol": "th", "field": "dport"}}:
+            return (Condition("dport", texts, negated),)
     return (UNKNOWN,)
 
 
@@ -186,6 +191,9 @@ OPTIONS = {
     "-o": "oifname",
     "-s": "saddr",
     "-d": "daddr",
+    "-p": "l4proto",
+    "--dport": "dport",
+    "--dports": "dport",
     "--ctstate": "ct state",
     "--state": "ct state",
     "--ctstatus": "ct status",
@@ -240,4 +248,6 @@ def from_iptables(spec: str, chains: frozenset[str]) -> FirewallRule:
 
 def _iptables_values(key: str, word: str) -> tuple[str, ...]:
     """Convert a value to nft's form: br-+ to br-*, and states in capitals, parted by commas."""
+    if key == "dport":
+        return tuple(word.replace(":", "-").split(","))
     return (word.replace("+", "*"),) if key.endswith("name") else tuple(word.lower().split(","))

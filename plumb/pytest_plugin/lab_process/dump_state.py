@@ -52,7 +52,8 @@ def gather(places: Places, host: Host) -> dict[str, str]:
 
 def _check(host: Host) -> str:
     """Text that `plumb check` prints."""
-    return "\n".join(map(str, [*host.check(), *host.obstacles()])) or "all is as it should be"
+    found = [*host.check(), *host.foreign_settings(), *host.obstacles()]
+    return "\n".join(map(str, found)) or "all is as it should be"
 
 
 def _json(documents: Iterator[object]) -> str:

@@ -14,6 +14,7 @@ from ipaddress import ip_network
 import pytest
 
 from plumb import Host
+from plumb.engine.foreign.firewalls import own_rules
 from plumb.kernel.netfilter import backends, foreign_chains
 from plumb.kernel.netns import namespaces
 from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind
@@ -25,6 +26,7 @@ SUBNETS = {4: ip_network("10.9.0.0/24"), 6: ip_network("2001:db8:9::/64")}
 TARGETS = {4: INTERNET, 6: INTERNET6}
 UPLINKS = frozenset({"eth0"})
 VARIANTS = ("nf_tables", "legacy")
+FORWARDED = (TrafficKind.OUT, TrafficKind.BACK, TrafficKind.IN)
 OTHER = {"nf_tables": "legacy", "legacy": "nft"}
 
 
@@ -178,7 +180,7 @@ def test_what_is_said_is_what_happens(
     guard(rules, before=SETS) if ending == "a policy" else guard(
         f"{rules}; counter reject", "accept", before=SETS
     )
-    found = foreign_chains.firewalls("nf_tables")
+    found = foreign_chains.firewalls("nf_tables", own_rules(shop[1].store))
 
     assert [(wall.table, wall.chain, wall.priority) for wall in found] == [("guard", "wall", 10)]
     for version in (4, 6):
@@ -234,11 +236,11 @@ def test_other_hooks_on_the_way(hook: str, side: str, shop: tuple[Lab, Host], cl
     The side of the bridge is looked at.
     """
     guard(f'{side} "eth0" accept', hook=hook)
-    assert stopped(foreign_chains.firewalls("nf_tables"))
+    assert stopped(foreign_chains.firewalls("nf_tables", own_rules(shop[1].store)))
     assert not passes(*shop)
     sh(f'nft add rule inet guard wall {side} "br-shop" accept')
 
-    assert not stopped(foreign_chains.firewalls("nf_tables"))
+    assert not stopped(foreign_chains.firewalls("nf_tables", own_rules(shop[1].store)))
     arrives(*shop)
 
 
@@ -248,10 +250,6 @@ def test_other_hooks_on_the_way(hook: str, side: str, shop: tuple[Lab, Host], cl
         ("inet guard", "wall { type filter hook input priority 0; policy drop; }"),
         ("inet guard", "wall { type filter hook output priority 0; policy drop; }"),
         ("inet guard", "wall { type filter hook forward priority 0; policy accept; }"),
-        (
-            "inet guard",
-            "wall { type filter hook forward priority 0; policy accept; iifname eth0 drop; }",
-        ),
         ("inet guard", "wall { drop; }"),
         ("bridge guard", "wall { type filter hook forward priority 0; policy drop; }"),
         (
@@ -269,7 +267,7 @@ def test_what_is_no_wall(table: str, chain: str, lab: Lab) -> None:
     Docker."""
     sh(f"nft 'table {table} {{ chain {chain}; }}'")
 
-    assert foreign_chains.firewalls("nf_tables") == []
+    assert not stopped(foreign_chains.firewalls("nf_tables"), ways=FORWARDED)
 
 
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
@@ -511,3 +509,126 @@ def test_looking_at_nft_leaves_iptables_alone(lan: Lab, monkeypatch: pytest.Monk
         assert host.repair() != []
         assert host.check() == []
         assert len(host.obstacles()) == 1
+
+
+# -- rules that drop in chains that let all else pass --------------------------------
+
+DROPS = {
+    "iptables -I FORWARD -i br-shop -j DROP": "chain FORWARD",
+    "iptables -I FORWARD -d 10.9.0.0/24 -j REJECT": "chain FORWARD",
+    "iptables -N THEIRS; iptables -A THEIRS -j DROP; iptables -I FORWARD -j THEIRS": "FORWARD",
+    "iptables -t raw -I PREROUTING -s 10.9.0.0/24 -j DROP": "table raw, chain PREROUTING",
+    "iptables -t raw -I PREROUTING -p tcp --dport 8080 -j DROP": "table raw, chain PREROUTING",
+    "iptables -t mangle -A PREROUTING -i eth0 -p tcp -m multiport --dports 80,8000:8100 -j DROP": (
+        "table mangle, chain PREROUTING"
+    ),
+}
+PASSES = (
+    "iptables -I FORWARD -i br-cafe -j DROP",
+    "iptables -I FORWARD -d 10.8.0.0/24 -j DROP",
+    "iptables -I FORWARD -p tcp --dport 25 -j DROP",
+    "iptables -I FORWARD -m conntrack --ctstate INVALID -j DROP",
+    "iptables -A FORWARD -j DROP",
+    "iptables -I PLUMB-USER -i br-shop -j DROP",
+    "iptables -t raw -I PREROUTING -p tcp --dport 22 -j DROP",
+    "iptables -t raw -I PREROUTING -s 192.0.2.0/24 -j DROP",
+    "iptables -t raw -I PREROUTING -p udp --dport 8080 -j DROP",
+    "iptables -t raw -I PREROUTING -s 192.0.2.0/24 -p tcp --dport 8080 -j DROP",
+    "iptables -I INPUT -p tcp --dport 8080 -j DROP",
+    "iptables -P INPUT DROP",
+)
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def built(request: pytest.FixtureRequest) -> Iterator[tuple[Lab, Host, str]]:
+    """The shop with a published port that rules rewrite, and the variant of iptables."""
+    with labs.lab(lan=True) as lab, lab.host() as host:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PLUMB_IPTABLES", request.param)
+            backends.writer.cache_clear()
+            build(host)
+            host.run("web2", network="shop", publish="8080:80")
+        yield lab, host, request.param
+
+
+@pytest.fixture
+def published(
+    built: tuple[Lab, Host, str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Lab, Host, str]:
+    """The shop with a published port; its iptables command, which plumb uses too."""
+    lab, host, variant = built
+    monkeypatch.setenv("PLUMB_IPTABLES", variant)
+    backends.writer.cache_clear()
+    return lab, host, {"nf_tables": "iptables-nft", "legacy": "iptables-legacy"}[variant]
+
+
+def undone(rules: str, tool: str) -> str:
+    """The commands that take rules back, in reverse."""
+    back = {" -I ": " -D ", " -A ": " -D ", "-P INPUT DROP": "-P INPUT ACCEPT", " -N ": " -X "}
+    lines = rules.replace("iptables", tool).split("; ")
+    for old, new in back.items():
+        lines = [line.replace(old, new) for line in lines]
+    return "; ".join(sorted(lines, key=lambda line: " -X " in line))
+
+
+@pytest.mark.parametrize("rules", DROPS)
+def test_a_rule_that_drops_is_named(rules: str, published: tuple[Lab, Host, str]) -> None:
+    """It stands in a chain whose policy is accept, among plumb's own rules."""
+    _, host, tool = published
+    assert host.obstacles() == []
+    sh(rules.replace("iptables", tool))
+    found = host.obstacles()
+    sh(undone(rules, tool))
+
+    assert [found.firewall.why for found in found][:1] in (
+        ["a rule of it drops them"],
+        ["its last rule drops all that no other accepts"],
+    )
+    assert DROPS[rules] in str(found[0])
+    assert ("port 8080/tcp of shop" in str(found[0])) is ("dport" in rules)
+
+
+@pytest.mark.parametrize("rules", PASSES)
+def test_a_rule_about_other_packets_is_none(rules: str, published: tuple[Lab, Host, str]) -> None:
+    """Other links, subnets, ports, and what stands behind plumb's rules or is the user's."""
+    _, host, tool = published
+    sh(rules.replace("iptables", tool))
+    found = host.obstacles()
+    sh(undone(rules, tool))
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "stops"),
+    [
+        ("ip6tables -P INPUT DROP", True),
+        ("ip6tables -A INPUT -p tcp --dport 8080 -j REJECT", True),
+        ("ip6tables -A INPUT -p tcp --dport 8081 -j REJECT", False),
+        ("ip6tables -A INPUT -p tcp --dport 8080 -j ACCEPT; ip6tables -P INPUT DROP", False),
+        ("ip6tables -A INPUT -i lo -j ACCEPT; ip6tables -P INPUT DROP", True),
+        ("ip6tables -A INPUT -s 2001:db8:77::/64 -p tcp --dport 8080 -j DROP", False),
+        (
+            "nft 'table inet g { chain i { type filter hook input priority 5; policy drop; }; }'",
+            True,
+        ),
+        (
+            (
+                "nft 'table inet g { chain i { type filter hook input priority 5; policy drop; "
+                "tcp dport { 80, 8000-9000 } accept; }; }'"
+            ),
+            False,
+        ),
+    ],
+)
+def test_the_proxys_ports_pass_the_hosts_own_chain(rules: str, stops: bool, lan: Lab) -> None:
+    """An IPv6 port of an IPv4 container goes through INPUT, and can be dropped there."""
+    with lan.host() as host:
+        host.create_network("shop")
+        host.run("web", network="shop", publish="[::]:8080:80")
+        assert host.obstacles() == []
+        sh(rules)
+        found = host.obstacles()
+        host.reset()
+
+    assert [each.ports for each in found] == ([(("tcp", 8080),)] if stops else [])

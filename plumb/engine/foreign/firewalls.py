@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from plumb.model.cnm import Endpoint, Network
-from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind, openings
+from plumb.model.foreign_firewall import (
+    ForeignFirewall,
+    Traffic,
+    TrafficKind,
+    openings,
+    port_openings,
+)
 from plumb.model.settings import Settings
 from plumb.store import Store
+from plumb.things.iptables import Rule
 
 
 @dataclass(frozen=True)
@@ -23,10 +31,12 @@ class Obstacle:
     Attributes:
         firewall: the foreign chain.
         networks: the networks whose packets the chain drops.
+        ports: protocols and ports of the host that it drops; empty if it drops more than that.
     """
 
     firewall: ForeignFirewall
     networks: tuple[Network, ...]
+    ports: tuple[tuple[str, int], ...] = ()
 
     @property
     def advice(self) -> list[str]:
@@ -37,14 +47,21 @@ class Obstacle:
             if chain.tool == "nft"
             else f"{chain.tool} -t {chain.table} -P {chain.chain} ACCEPT"
         )
+        if chain.shared:
+            return [
+                f"remove the rule that drops them; '{chain.tool} -S {chain.chain}' lists the rules"
+            ]
         return [
-            *openings(chain, bridges),
+            *(port_openings(chain, self.ports) if self.ports else openings(chain, bridges)),
             *([f"or: {accept}"] if chain.policy == "drop" and chain.table != "firewalld" else []),
             "or disable that firewall, if it is not the one that protects this host",
         ]
 
     def __str__(self) -> str:
         names = ", ".join(f"{net.name} ({net.link})" for net in self.networks)
+        if self.ports:
+            ports = ", ".join(f"{port}/{protocol}" for protocol, port in self.ports)
+            names = f"port {ports} of {names}"
         return f"blocked: {names} by {self.firewall}: {self.firewall.why}"
 
 
@@ -66,7 +83,8 @@ def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
     from plumb.kernel.netfilter import foreign_chains
 
     found = []
-    for chain in foreign_chains.firewalls(foreign_chains.backend(settings.firewall_backend)):
+    backend = foreign_chains.backend(settings.firewall_backend)
+    for chain in foreign_chains.firewalls(backend, own_rules(store)):
         families = {
             version: foreign_chains.uplinks(version)
             for version in (4, 6)
@@ -79,7 +97,39 @@ def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
         )
         if stopped:
             found.append(Obstacle(chain, stopped))
+        found += _ports_stopped(chain, open_networks, families)
     return found
+
+
+def own_rules(store: Store) -> frozenset[tuple[str, str, str, str]]:
+    """List plumb's rules of iptables in the host: tool, table, chain and words."""
+    return frozenset(
+        (str(rule.family), rule.table, rule.chain, rule.spec)
+        for rule in store.things_of(Rule)
+        if isinstance(rule, Rule) and not rule.ns
+    )
+
+
+def _ports_stopped(
+    chain: ForeignFirewall,
+    members: Sequence[tuple[Network, Sequence[Endpoint]]],
+    families: Mapping[int, frozenset[str]],
+) -> list[Obstacle]:
+    """List the networks with published ports that a chain drops on their way to the host."""
+    found: dict[str, tuple[Network, dict[tuple[str, int], None]]] = {}
+    if chain.hook not in ("input", "prerouting"):
+        return []
+    for net, ends in members:
+        for end in ends:
+            for port in end.ports:
+                version = port.host_ip.version
+                if version in families and port.host_port and not port.host_ip.is_loopback:
+                    way = TrafficKind.PUBLISHED if end.rewrites(port) else TrafficKind.PROXIED
+                    subnet = ip_network(f"{port.host_ip}/{port.host_ip.max_prefixlen}")
+                    spec = (port.protocol, port.host_port)
+                    if chain.stops(Traffic(way, net.link, subnet, families[version], *spec)):
+                        found.setdefault(net.id, (net, {}))[1][spec] = None
+    return [Obstacle(chain, (net,), tuple(ports)) for net, ports in found.values()]
 
 
 def _traffic(

@@ -1,0 +1,208 @@
+"""Foreign settings: what somebody else has set on objects of plumb's, with remedies.
+
+    containers' links    another MTU than the one that was given; addresses that plumb has not given
+    neighbour tables     a permanent entry, in a container or on the host's bridge, which sends
+                         packets for an address of plumb's to another MAC than that address has
+    chains of plumb's    rules of iptables that plumb has not put in
+
+plumb reports them and never changes them: a container's program may have meant them. Each namespace
+is read once, by a dump of its links, addresses and neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from plumb.address import IPAddress
+from plumb.engine.foreign.firewalls import own_rules
+from plumb.errors import KernelRefused
+from plumb.kernel.net.inventory import LinkInventory
+from plumb.model.cnm import Sandbox
+from plumb.model.netns_state import Link
+from plumb.model.observations import Netns
+from plumb.model.paths import Layout
+from plumb.model.settings import Settings
+from plumb.store import Store
+from plumb.things import HOST
+from plumb.things.iptables import Chain
+from plumb.things.layer3 import Address
+from plumb.things.links import Bridge, Ipvlan, LinkAddress, Macvlan, OnParent, Veth
+
+DEFAULT_MTU = 1500
+"""MTU of a new veth pair, bytes (ETH_DATA_LEN)."""
+ON_PARENT = (Macvlan, Ipvlan)
+
+
+@dataclass(frozen=True)
+class ForeignSetting:
+    """Setting on an object of plumb's that plumb has not made.
+
+    Attributes:
+        where: the container's name, or "host".
+        what: the setting, in words.
+        remedy: the command that removes it.
+    """
+
+    where: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"foreign: {self.where}: {self.what}"
+
+
+def find(store: Store, layout: Layout, settings: Settings) -> list[ForeignSetting]:
+    """Find what somebody else has set.
+
+    Args:
+        store: plumb's record.
+        layout: the paths of the root, by which namespaces get their containers' names.
+        settings: the host's settings.
+    """
+    record = _Record(store)
+    names = {HOST: "host", **{layout.place(box): box.name for box in store.all(Sandbox)}}
+    found: list[ForeignSetting] = []
+    for ns, devs in record.segments.items():
+        try:
+            with LinkInventory(Netns(names.get(ns, ns), ns)) as namespace:
+                found += _of_namespace(namespace, devs, record)
+        except KernelRefused:
+            continue  # the namespace is gone, which the comparison with the record tells
+    return [*found, *_rules(store, settings)]
+
+
+def _rules(store: Store, settings: Settings) -> Iterator[ForeignSetting]:
+    """Yield others' rules in plumb's own chains of iptables; PLUMB-USER is the administrator's."""
+    chains = {
+        (str(each.family), each.table, each.name)
+        for each in store.things_of(Chain)
+        if isinstance(each, Chain) and not each.ns and not each.users
+    }
+    if not chains:
+        return
+    from plumb.kernel.netfilter import foreign_chains
+
+    backend = foreign_chains.backend(settings.firewall_backend)
+    for tool, table, chain, spec in foreign_chains.added(backend, own_rules(store), chains):
+        yield ForeignSetting(
+            "host",
+            f"rule -A {chain} {spec} in {tool} table {table}, in a chain of plumb's",
+            f"{tool} -t {table} -D {chain} {spec}",
+        )
+
+
+class _Record:
+    """MTUs, addresses and MACs as plumb has given them."""
+
+    def __init__(self, store: Store) -> None:
+        self.veths = [each for each in store.things_of(Veth) if isinstance(each, Veth)]
+        self._bridges = [each for each in store.things_of(Bridge) if isinstance(each, Bridge)]
+        self._link_addresses = [
+            each for each in store.things_of(LinkAddress) if isinstance(each, LinkAddress)
+        ]
+        self._on_parent = [
+            each
+            for kind in ON_PARENT
+            for each in store.things_of(kind)
+            if isinstance(each, OnParent)
+        ]
+        addresses = [each for each in store.things_of(Address) if isinstance(each, Address)]
+        self.addresses = {(each.ns, each.dev, each.ip) for each in addresses}
+
+    @cached_property
+    def mtus(self) -> dict[tuple[str, str], int]:
+        """MTU by namespace and link; the host's end is compared where an option gives its MTU."""
+        inside = {(veth.peer_ns, veth.peer): veth.mtu or DEFAULT_MTU for veth in self.veths}
+        return inside | {(HOST, veth.name): DEFAULT_MTU for veth in self.veths if veth.mtu is None}
+
+    @cached_property
+    def segments(self) -> dict[str, dict[str, str]]:
+        """Name of the bridge or parent that a link is on, by namespace and link."""
+        found: dict[str, dict[str, str]] = {}
+        for bridge in self._bridges:
+            found.setdefault(HOST, {})[bridge.name] = bridge.name
+        for link in self._link_addresses:
+            found.setdefault(HOST, {})[link.dev] = link.dev
+        for veth in self.veths:
+            found.setdefault(HOST, {}).setdefault(veth.master, veth.master)
+            found.setdefault(veth.peer_ns, {})[veth.peer] = veth.master
+        for own in self._on_parent:
+            found.setdefault(own.ns, {})[own.name] = own.parent
+        return found
+
+    @cached_property
+    def macs(self) -> dict[tuple[str, IPAddress], str]:
+        """MAC by the bridge or parent and an address there; an ipvlan link has its parent's."""
+        of_links = {
+            **{(HOST, bridge.name): bridge.mac for bridge in self._bridges},
+            **{(HOST, link.dev): link.mac for link in self._link_addresses},
+            **{(veth.peer_ns, veth.peer): veth.peer_mac for veth in self.veths},
+            **{(own.ns, own.name): own.mac for own in self._on_parent if isinstance(own, Macvlan)},
+        }
+        return {
+            (self.segments[ns][dev], ip.ip): of_links[ns, dev]
+            for ns, dev, ip in self.addresses
+            if (ns, dev) in of_links
+        }
+
+
+def _of_namespace(
+    namespace: LinkInventory, devs: dict[str, str], record: _Record
+) -> Iterator[ForeignSetting]:
+    """Yield what is foreign in a namespace.
+
+    Args:
+        namespace: the namespace.
+        devs: its links of plumb's, with the bridge or parent that they are on.
+        record: what plumb has given.
+    """
+    links = namespace.links()
+    yield from _mtus(namespace.place, links, record)
+    if namespace.place.ns != HOST:
+        yield from _addresses(namespace, links, devs, record)
+    yield from _neighbours(namespace, links, devs, record)
+
+
+def _mtus(place: Netns, links: tuple[Link, ...], record: _Record) -> Iterator[ForeignSetting]:
+    for link in links:
+        given = record.mtus.get((place.ns, link.name), link.mtu)
+        if link.mtu != given:
+            yield ForeignSetting(
+                place.name,
+                f"MTU {link.mtu} of {link.name}, which was given {given}",
+                _ip(place, f"link set dev {link.name} mtu {given}"),
+            )
+
+
+def _addresses(
+    namespace: LinkInventory, links: tuple[Link, ...], devs: dict[str, str], record: _Record
+) -> Iterator[ForeignSetting]:
+    place = namespace.place
+    for dev, ip in namespace.given_addresses(links):
+        if dev in devs and (place.ns, dev, ip) not in record.addresses:
+            yield ForeignSetting(
+                place.name,
+                f"address {ip} on {dev}, which plumb has not given",
+                _ip(place, f"address del {ip} dev {dev}"),
+            )
+
+
+def _neighbours(
+    namespace: LinkInventory, links: tuple[Link, ...], devs: dict[str, str], record: _Record
+) -> Iterator[ForeignSetting]:
+    place = namespace.place
+    for entry in namespace.neighbours(links):
+        mac = record.macs.get((devs.get(entry.dev, ""), entry.ip), entry.mac)
+        if entry.state == "PERMANENT" and entry.mac != mac:
+            yield ForeignSetting(
+                place.name,
+                f"permanent neighbour entry {entry.ip} lladdr {entry.mac} on {entry.dev}:"
+                f" that address has {mac}",
+                _ip(place, f"neigh del {entry.ip} dev {entry.dev}"),
+            )
+
+
+def _ip(place: Netns, words: str) -> str:
+    return f"{f'nsenter --net={place.ns} ' if place.ns else ''}ip {words}"
