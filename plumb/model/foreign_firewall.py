@@ -229,13 +229,13 @@ class ForeignFirewall:
         """True if the chain drops anything."""
         return self.policy == "drop" or self._reaches_drop({self.chain}, [self.chain])
 
-    def _reaches_drop(self, seen: set[str], ahead: list[str]) -> bool:
+    def _reaches_drop(self, visited: set[str], ahead: list[str]) -> bool:
         while ahead:
             for rule in self.lines.get(ahead.pop(), ()):
                 if rule.verdict == "drop":
                     return True
-                if rule.target and rule.target not in seen:
-                    seen.add(rule.target)
+                if rule.target and rule.target not in visited:
+                    visited.add(rule.target)
                     ahead.append(rule.target)
         return False
 
