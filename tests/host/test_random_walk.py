@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from plumb.kernel.netns import namespaces
+from plumb.model.paths import Layout
+from plumb.store.sqlite import SqliteStore
 from tests import labs, sampling
 from tests.host.trial_hosts import (
     MARK,
@@ -154,6 +156,24 @@ class Walk(RuleBasedStateMachine):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    @rule()
+    def reboot(self) -> None:
+        """The machine boots again: what the kernel had is gone, the record is there."""
+        end_all(self._lab)
+        wait_until(lambda: not marked(self._lab), "processes end", 60)
+        for path in self._namespaces():
+            sh(f"umount -l {path}", check=False)
+        sh(
+            "for link in $(ls /sys/class/net); do ip link del $link; done; nft flush ruleset; "
+            "sysctl -qw net.ipv4.ip_forward=0; ip link set lo alias ''",
+            check=False,
+        )
+        layout = Layout.of(self._lab.root)
+        if os.path.exists(layout.database):
+            store = SqliteStore(layout, create=True)
+            store.remark("boot", "another")
+            store.close()
+
     def _agents(self) -> list[int]:
         return [pid for pid, words in marked(self._lab).items() if "plumb.agent" in words]
 
@@ -163,10 +183,13 @@ class Walk(RuleBasedStateMachine):
         The walk draws a number whether there is one or not: what it draws does not depend on the
         host.
         """
+        there = self._namespaces()
+        return there[which % len(there) :][:1] if there else []
+
+    def _namespaces(self) -> list[str]:
         folder = self._lab.root / "netns"
         there = sorted(map(str, folder.iterdir())) if folder.is_dir() else []
-        there = [path for path in there if namespaces.is_namespace(path)]
-        return there[which % len(there) :][:1] if there else []
+        return [path for path in there if namespaces.is_namespace(path)]
 
     # -- what must hold -------------------------------------------------------
 

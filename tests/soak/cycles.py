@@ -87,6 +87,7 @@ def by_library() -> Iterator[tuple[Lab, Callable[[], None]]]:
         before = host(place)
         plumb.create_network("home")
         plumb.create_network("other", options={"com.docker.network.bridge.enable_icc": "false"})
+        plumb.run("stays", network="home", publish=["8081:80"])  # and the agent with it
 
         def cycle() -> None:
             plumb.run("c", network="home", publish=["8080:80"])
@@ -106,6 +107,7 @@ def by_command() -> Iterator[tuple[Lab, Callable[[], None]]]:
         os.environ[MARK] = str(place.root)
         before = host(place)
         place.plumb("network", "create", "home")
+        place.plumb("run", "-d", "--name", "stays", "--network", "home", "-p", "8081:80")
 
         def cycle() -> None:
             place.plumb("run", "-d", "--name", "c", "--network", "home", "-p", "8080:80")
