@@ -8,6 +8,7 @@ everything. Two roots share no files, and a network namespace takes one of them 
 (`kernel.netns.claim`).
 """
 
+import errno
 import os
 import stat
 
@@ -46,7 +47,7 @@ def make_folder(path: str, mode: int = 0o755) -> None:
         os.mkdir(path, mode)
     except FileExistsError:
         if not os.path.isdir(path):
-            raise
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from None
 
 
 def distrust(root: str) -> str:

@@ -22,13 +22,13 @@ LIMITS = {"network create": 50, "network connect": 60, "run -d -p": 80, "network
 """Milliseconds that each may take at most."""
 LINES = {
     "network create": ["network", "create", "n"],
-    "run -d -p": ["run", "-d", "-p", "80", "--name", "c", "--network", "home"],
-    "network connect": ["network", "connect", "n", "c"],
-    "exec true": ["exec", "c", "true"],
+    "run -d -p": ["run", "-d", "-p", "80", "--name", "c1", "--network", "home"],
+    "network connect": ["network", "connect", "n", "c1"],
+    "exec true": ["exec", "c1", "true"],
     "ps": ["ps"],
     "network ls": ["network", "ls"],
     "port": ["port"],
-    "rm -f": ["rm", "-f", "c"],
+    "rm -f": ["rm", "-f", "c1"],
     "network rm": ["network", "rm", "n"],
 }
 

@@ -20,6 +20,8 @@ from statistics import median
 
 import pytest
 
+from plumb.kernel.netfilter import backends
+from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from tests import labs
 from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb, wait_until
 from tests.labs import Lab
@@ -164,6 +166,16 @@ def test_a_killed_repair_can_be_repeated(lab: Lab) -> None:
         assert labs.state() == before, f"kill {number}"
 
 
+@pytest.fixture
+def _older_iptables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An iptables whose rules iptables-restore has to write."""
+    monkeypatch.setattr(IptablesRestore, "version", lambda restore: (1, 8, 7))
+    backends.writer.cache_clear()
+    yield
+    backends.writer.cache_clear()
+
+
+@pytest.mark.usefixtures("_older_iptables")
 def test_what_a_killed_command_has_set_off_is_waited_for(lab: Lab, tmp_path: Path) -> None:
     """An iptables-restore that outlives its killed plumb has ended before the next command looks at
     the kernel."""

@@ -110,8 +110,8 @@ def by_command() -> Iterator[tuple[Lab, Callable[[], None]]]:
         place.plumb("run", "-d", "--name", "stays", "--network", "home", "-p", "8081:80")
 
         def cycle() -> None:
-            place.plumb("run", "-d", "--name", "c", "--network", "home", "-p", "8080:80")
-            place.plumb("rm", "-f", "c")
+            place.plumb("run", "-d", "--name", "c1", "--network", "home", "-p", "8080:80")
+            place.plumb("rm", "-f", "c1")
 
         yield place, cycle
         place.plumb("reset", "--force")

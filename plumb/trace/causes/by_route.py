@@ -218,13 +218,17 @@ def _martian(case: Case, last: Crossing, answer: RouteAnswer | None) -> Cause | 
 
 
 def _back_to(facts: Facts, last: Crossing) -> str:
-    """Words of a route to the neighbour that a packet came from."""
+    """Words of a route to the neighbour that a packet came from.
+
+    An entry of the packet's own source is no router: no route to it can lead over itself.
+    """
     router = next(
         (
             each.ip
             for each in facts.neighbours
             if (each.dev, each.mac) == (last.dev, last.packet.mac[0])
             and each.ip.version == last.packet.version
+            and each.ip != last.packet.src
         ),
         None,
     )
