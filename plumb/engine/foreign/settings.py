@@ -17,8 +17,8 @@ from functools import cached_property
 
 from plumb.address import IPAddress
 from plumb.engine.foreign.firewalls import own_rules
-from plumb.errors import KernelRefused
 from plumb.kernel.net.inventory import LinkInventory
+from plumb.kernel.netns import namespaces
 from plumb.model.cnm import Sandbox
 from plumb.model.netns_state import Link
 from plumb.model.observations import Netns
@@ -65,11 +65,10 @@ def find(store: Store, layout: Layout, settings: Settings) -> list[ForeignSettin
     names = {HOST: "host", **{layout.place(box): box.name for box in store.all(Sandbox)}}
     found: list[ForeignSetting] = []
     for ns, devs in record.segments.items():
-        try:
-            with LinkInventory(Netns(names.get(ns, ns), ns)) as namespace:
-                found += _of_namespace(namespace, devs, record)
-        except KernelRefused:
-            continue  # the namespace is gone, which the comparison with the record tells
+        if ns and not namespaces.is_namespace(ns):
+            continue  # it is gone, which the comparison with the record tells
+        with LinkInventory(Netns(names.get(ns, ns), ns)) as namespace:
+            found += _of_namespace(namespace, devs, record)
     return [*found, *_rules(store, settings)]
 
 
