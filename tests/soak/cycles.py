@@ -60,11 +60,11 @@ class Part:
 
 def measured(place: Lab) -> Sizes:
     """Sizes as they are now."""
-    agent = next((pid for pid, words in marked(place).items() if "plumb.agent" in words), 0)
+    agent = next(pid for pid, words in marked(place).items() if "plumb.agent" in words)
     files = [path for path in place.root.iterdir() if path.name.startswith("plumb.db")]
     return Sizes(
         *_process(os.getpid()),
-        *(_process(agent) if agent else (0, 0)),
+        *_process(agent),
         sum(path.stat().st_size for path in files),
         len(os.listdir("/sys/class/net")),
         sh("iptables-save; ip6tables-save").count("\n-A "),

@@ -8,16 +8,21 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 
 from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.process import shim
+from tests import REPOSITORY
 from tests.host.test_killed import CASES, build, duration, kill_after, next_command_works
 from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb, tried, wait_until
-from tests.labs import lab
+from tests.labs import Lab, lab
 
 SEED = int(os.environ.get("PLUMB_TESTS_SEED", "20251121"))
-OTHERS = {"the agent": "plumb.agent", "the warm process": "plumb.prefork.server"}
+AGENT, WARM = "the agent", "the warm process"
+OTHERS = (AGENT, WARM)
 
 
 def run(count: int) -> dict[str, int]:
@@ -43,12 +48,11 @@ def run(count: int) -> dict[str, int]:
                 victim = chance.choice([name, name, name, *OTHERS])
                 moment = chance.uniform(0, 1.1 * took[name])
                 about = f"seed {SEED}, kill {number}: {victim} {moment * 1000:.1f} ms into {name}"
-                pid = fork_plumb(place, *case.victim)
                 if victim == name:
-                    kill_after(moment, pid)
+                    kill_after(moment, fork_plumb(place, *case.victim))
+                    killed[victim] += 1
                 else:
-                    _kill_another(OTHERS[victim], moment, pid, marked(place))
-                killed[victim] += 1
+                    killed[victim] += _kill_another(place, victim, moment, case.victim)
                 next_command_works(place, case, about)
                 if number % 25 == 24:
                     plumb(place, "reset", "--force")
@@ -59,11 +63,26 @@ def run(count: int) -> dict[str, int]:
     return killed
 
 
-def _kill_another(program: str, moment: float, command: int, there: dict[int, str]) -> None:
-    """Kill a program of plumb's while a command runs, and let the command end."""
-    victims = [pid for pid, words in there.items() if program in words]
+def _kill_another(place: Lab, victim: str, moment: float, argv: tuple[str, ...]) -> int:
+    """Kill the agent, or the warm process under it, while a command line runs; how many it was.
+
+    The command is a real one: only that asks the warm process.
+    """
+    environment = {**os.environ, "PLUMB_ROOT": str(place.root), "PYTHONPATH": str(REPOSITORY)}
+    command = subprocess.Popen(
+        [sys.executable, "-m", "plumb", *argv],
+        env={**environment, "PLUMB_CONFIG": "", MARK: str(place.root)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+    )
     time.sleep(moment)
-    for pid in victims:
+    agents = [pid for pid, words in marked(place).items() if "plumb.agent" in words]
+    warm = [pid for agent in agents for pid in shim.descendants(agent)]
+    ended = 0
+    for pid in agents if victim == AGENT else warm:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    os.waitpid(command, 0)
+            ended += 1
+    command.wait()
+    return ended

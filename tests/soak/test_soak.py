@@ -26,4 +26,6 @@ def test_nothing_grows(made: Maker) -> None:
 @pytest.mark.slow
 def test_kills_can_be_made_good() -> None:
     """Whatever is killed in the middle of whatever."""
-    assert sum(kills.run(share(50)).values()) == share(50)
+    killed = kills.run(share(100))
+    assert sum(killed.values()) >= share(100) // 2
+    assert killed[kills.AGENT] + killed[kills.WARM] > 0
