@@ -48,7 +48,8 @@ COMMAND_LINE = (
     "tsc=reliable "  # the emulated counter is the machine's own: no need to doubt it
     "rcupdate.rcu_expedited=1"
 )  # namespaces go sooner
-BOOTS = 120.0  # seconds of silence after which a guest will not boot any more
+BOOTS = 300.0  # seconds of silence after which a guest will not boot any more
+TRIES = 2  # an emulated kernel now and then hangs as it measures its clocks
 HANGS = (
     900.0  # seconds of silence after which one hangs: no test takes so long, even under emulation
 )
@@ -74,20 +75,22 @@ class Machine:
     def run(self) -> int | None:
         """Run the guest, with its output on ours, until it powers off or hangs.
 
-        What it ended with, None if it has not come so far.
+        What it ended with, None if it has not come so far. A guest that has not said a word is
+        started once more.
         """
-        with self._started(
-            "-chardev",
-            "file,id=output,path=/dev/stdout",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-        ) as guest:
-            why = follow(guest)
-        if why:
-            print(
-                f"\nthe guest was ended: {why}; what its kernel said is in .vm/console.log",
-                flush=True,
-            )
+        for _ in range(TRIES):
+            with self._started(
+                "-chardev",
+                "file,id=output,path=/dev/stdout",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+            ) as guest:
+                spoken, why = follow(guest)
+            if why:
+                print(f"\nthe guest was ended: {why}; its kernel said:", flush=True)
+                print((self.folder / "console.log").read_text(errors="replace")[-2000:], flush=True)
+            if spoken:
+                break
         return self._status()
 
     def shell(self) -> int | None:
@@ -104,7 +107,8 @@ class Machine:
         return self._status()
 
     def _status(self) -> int | None:
-        said = (self.folder / "status").read_text().strip()
+        status = self.folder / "status"
+        said = status.read_text().strip() if status.exists() else ""
         return int(said) if said else None
 
     @contextmanager
@@ -185,21 +189,24 @@ def started(
             guest.kill()
 
 
-def follow(guest: subprocess.Popen[bytes]) -> str:
-    """Copy what a guest says until it has ended; why it has to be ended, if it has to."""
+def follow(guest: subprocess.Popen[bytes]) -> tuple[bool, str]:
+    """Copy a guest's output until it has ended.
+
+    Whether there was any, and why the guest has to be ended, if it has to.
+    """
     assert guest.stdout is not None
     spoken = False
     with selectors.DefaultSelector() as ready:
         ready.register(guest.stdout, selectors.EVENT_READ)
         while ready.select(HANGS if spoken else BOOTS):
             if not (said := os.read(guest.stdout.fileno(), 1 << 16)):
-                return ""
+                return spoken, ""
             spoken = True
             sys.stdout.buffer.write(said)
             sys.stdout.buffer.flush()
-    return (
-        f"it has been silent for {HANGS:g} s" if spoken else f"it had not booted after {BOOTS:g} s"
-    )
+    if spoken:
+        return True, f"it has been silent for {HANGS:g} s"
+    return False, f"it had not booted after {BOOTS:g} s"
 
 
 @contextmanager

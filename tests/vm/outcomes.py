@@ -30,6 +30,10 @@ class Outcomes:
         """The tests that came to this."""
         return {test for test, found in self.found.items() if found == kind}
 
+    def failures(self) -> set[tuple[str, str]]:
+        """The tests that failed, or could not be set up or torn down."""
+        return self.having("failed") | self.having("error")
+
     def __str__(self) -> str:
         numbers = Counter(self.found.values())
         minutes, seconds = divmod(round(self.seconds), 60)

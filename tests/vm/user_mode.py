@@ -58,7 +58,7 @@ def run(cache: Path, texts: Mapping[str, str], report: Path) -> int | None:
     """
     with _folder(cache, texts) as folder:
         with _started(cache, folder) as guest:
-            if why := machine.follow(guest):
+            if why := machine.follow(guest)[1]:
                 print(f"\nthe guest was ended: {why}; see .vm/console.log", flush=True)
         shutil.copyfile(folder / "console.log", cache / "console.log")
         if (folder / "report.xml").exists():
