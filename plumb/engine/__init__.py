@@ -14,6 +14,7 @@ port_publishing    chooses host ports as a container's networks come and go
 allocate           chooses names, ids, addresses, subnets and interface names
 desired_state      narrates the things that each owner needs, by the drivers
 rule_order         keeps rules in their chains in the order in which they were put in
+cluster            networks that several hosts share
 foreign            finds what other programs have set that stops packets which plumb accepts
 roots              one root for a network namespace, and what a lost root has left
 repair             recover, check, repair and reset

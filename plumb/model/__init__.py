@@ -1,6 +1,7 @@
 """The model: the intended state as frozen values, and the rules for it. No I/O.
 
 cnm                Network, Sandbox, Endpoint: the Container Network Model
+cluster            nodes, and what they share of networks and endpoints
 settings           the keys of Docker's daemon.json that concern networking
 driver_options     the drivers' modes and options, as values
 driver_traits      differences between the drivers' networks: on a LAN, with a bridge, ports

@@ -20,7 +20,13 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import NamedTuple, cast
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
-from plumb.model.driver_options import BridgeOptions, DriverOptions, IpvlanOptions, MacvlanOptions
+from plumb.model.driver_options import (
+    BridgeOptions,
+    DriverOptions,
+    IpvlanOptions,
+    MacvlanOptions,
+    OverlayOptions,
+)
 from plumb.model.driver_traits import TRAITS, Traits
 from plumb.model.ports import Port, PortBinding
 
@@ -63,7 +69,7 @@ class Network:
         id: 64 hex digits.
         driver: "bridge", "host", "null", …
         options: what was given with -o, as given.
-        bridge, macvlan, ipvlan: the same, parsed, for a network of that driver.
+        bridge, macvlan, ipvlan, overlay: the same, parsed, for a network of that driver.
         advertise_count, advertise_interval: how often a new address is announced, and how many
         milliseconds apart.
         foreign: its link was there before the network; it is used, never changed or deleted.
@@ -86,6 +92,7 @@ class Network:
     bridge: BridgeOptions = field(default_factory=BridgeOptions)
     macvlan: MacvlanOptions = field(default_factory=MacvlanOptions)
     ipvlan: IpvlanOptions = field(default_factory=IpvlanOptions)
+    overlay: OverlayOptions = field(default_factory=OverlayOptions)
     advertise_count: int = 3
     advertise_interval: int = 1000
     foreign: bool = False

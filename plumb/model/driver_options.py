@@ -181,3 +181,27 @@ class IpvlanOptions(ParentOptions):
     def sharing_option(self) -> str:
         """The flag's option; `ipvlan_mode` sets the layer."""
         return "ipvlan_flag"
+
+
+@dataclass(frozen=True)
+class OverlayOptions(DriverOptions):
+    """The overlay driver's options, parsed, and what the cluster has allotted to the network.
+
+    Attributes:
+        vnis: VXLAN network identifiers, one for each subnet, in their order.
+        mtu: the MTU of the underlay, from which the encapsulation is subtracted; None: that of the
+            link which leads to the other nodes.
+        encrypted: ESP carries the VXLAN packets between nodes.
+        direct_return: tasks answer a client past the balancer (`--opt dsr`).
+        ingress: it is the network by which published ports are reached on any node.
+        port: UDP port of VXLAN, the cluster's data path port.
+        netns: path of the network's namespace on this node, while a member of it is here.
+    """
+
+    vnis: tuple[int, ...] = ()
+    mtu: int | None = None
+    encrypted: bool = False
+    direct_return: bool = False
+    ingress: bool = False
+    port: int = 4789
+    netns: str = ""

@@ -1,0 +1,4 @@
+"""Networks that several hosts share, in the intent of one.
+
+access      the cluster as the engine asks it
+"""

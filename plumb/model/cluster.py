@@ -1,0 +1,159 @@
+"""A cluster (Docker's swarm): nodes, and what they share of networks and endpoints.
+
+Every node has its own intent (`model.cnm`) in its own store. What more than one node must know
+stands in the cluster's store, etcd: the nodes, the networks of multi-host drivers with their
+subnets and VNIs, who has which address, and the endpoints with the node that each is on. A node
+copies from there into its own intent what concerns it: the networks that it has a member of, and
+the endpoints of these on other nodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
+
+from plumb.address import IPAddress, IPInterface
+from plumb.model.cnm import Network, Pairs
+
+FIRST_VNI = 4096
+"""VNI of the first network, which is the ingress network; networks are numbered serially."""
+LAST_VNI = (1 << 24) - 1
+JOIN_PORT = 2377
+"""TCP port on which managers wait for nodes."""
+DATA_PATH_PORT = 4789
+"""UDP port of VXLAN (RFC 7348), where the swarm was not told another one."""
+
+
+class NodeRole(StrEnum):
+    """Part of a node in the cluster: managers have the store and allocate, workers ask them."""
+
+    WORKER = "worker"
+    MANAGER = "manager"
+
+
+class Availability(StrEnum):
+    """Readiness of a node for tasks of services."""
+
+    ACTIVE = "active"
+    PAUSE = "pause"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the cluster.
+
+    Attributes:
+        id: 25 of 0-9a-z, as Docker's.
+        hostname: its host's name.
+        address: the address at which other nodes reach it (--advertise-addr).
+        data_path: the address of its end of the VXLAN tunnels (--data-path-addr), the VTEP.
+        labels: what `node update --label-add` has given.
+        created: the moment of its joining, as Docker writes it.
+        alive: its lease is valid (state "ready", else "down").
+        leader: it is the managers' leader.
+        key: the hash of its certificate's public key: the node that has it is the one that joined.
+    """
+
+    id: str
+    hostname: str
+    address: IPAddress
+    data_path: IPAddress
+    role: NodeRole = NodeRole.WORKER
+    availability: Availability = Availability.ACTIVE
+    labels: Pairs = ()
+    created: str = ""
+    alive: bool = True
+    leader: bool = False
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Swarm:
+    """The cluster itself.
+
+    Attributes:
+        id: 25 of 0-9a-z.
+        pools: where subnets of networks come from, each cut into subnets of `mask_length` bits.
+        port: UDP port of VXLAN.
+        created: the moment of `swarm init`.
+    """
+
+    id: str
+    pools: tuple[IPv4Network, ...] = (IPv4Network("10.0.0.0/8"),)
+    mask_length: int = 24
+    port: int = DATA_PATH_PORT
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class RemoteEndpoint:
+    """An endpoint on another node, as far as this node needs it: where its frames are to be sent.
+
+    Attributes:
+        id: the endpoint's, 64 hex digits.
+        network: the network's id.
+        node: the node's id; vtep: its end of the tunnel.
+        mac: the endpoint's MAC address.
+        ip, ip6: addresses with the subnet's prefix length.
+        names: the names that it has on the network, the container's name first; none for a
+            balancer.
+        sandbox: the id of its container.
+    """
+
+    id: str
+    network: str
+    node: str
+    vtep: IPAddress
+    mac: str
+    ip: IPv4Interface | None = None
+    ip6: IPv6Interface | None = None
+    names: tuple[str, ...] = ()
+    sandbox: str = ""
+
+    @property
+    def ips(self) -> tuple[IPInterface, ...]:
+        """Addresses in the network's subnets, IPv4 first."""
+        return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+
+@dataclass(frozen=True)
+class AttachRequest:
+    """A container's wish for a place in a network of the cluster, as a node sends it to a manager.
+
+    Attributes:
+        endpoint: the endpoint's id, chosen by the node, so that the wish can be repeated.
+        network: the network's id or name.
+        sandbox: the container's id; empty for a balancer.
+        names: the names that it has on the network.
+        ip, ip6, mac: what was asked for, if anything was.
+    """
+
+    endpoint: str
+    network: str
+    sandbox: str = ""
+    names: tuple[str, ...] = ()
+    ip: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+    mac: str = ""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A manager's answer to an `AttachRequest`: addresses are reserved, nothing is published.
+
+    Attributes:
+        network: the network, its subnets, gateways and VNIs allotted.
+        ip, ip6, mac: the endpoint's; the MAC is 02:42 and the four bytes of the IPv4 address, where
+            none was asked for.
+        balancer: this node's own address on the network, that of its balancer.
+        remotes: the network's endpoints on other nodes.
+    """
+
+    network: Network
+    ip: IPv4Interface | None
+    ip6: IPv6Interface | None
+    mac: str
+    balancer: IPv4Interface | None
+    remotes: tuple[RemoteEndpoint, ...] = ()
