@@ -52,15 +52,15 @@ class NoCluster:
     """A host that is in no cluster."""
 
     def node(self) -> Node | None:
-        """There is none."""
+        """None."""
         return None
 
     def networks(self) -> Sequence[Network]:
-        """There are none."""
+        """No networks."""
         return ()
 
     def network(self, reference: str) -> Network | None:
-        """There is none."""
+        """None."""
         return None
 
     def create_network(self, net: Network) -> Network:
@@ -76,4 +76,4 @@ class NoCluster:
         raise NotFound(f"network {wish.network} not found")
 
     def release(self, endpoints: Sequence[str]) -> None:
-        """Nothing was reserved."""
+        """No addresses to give back."""
