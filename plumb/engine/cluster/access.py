@@ -27,7 +27,7 @@ class Cluster(Protocol):
     """
 
     def node(self) -> Node | None:
-        """This node, None where it is in no cluster."""
+        """Return this node, None where it is in no cluster."""
 
     def networks(self) -> Sequence[Network]:
         """List all networks of the cluster, with their subnets and VNIs; managers only."""
@@ -52,7 +52,7 @@ class NoCluster:
     """A host that is in no cluster."""
 
     def node(self) -> Node | None:
-        """None."""
+        """Return None."""
         return None
 
     def networks(self) -> Sequence[Network]:
@@ -60,7 +60,7 @@ class NoCluster:
         return ()
 
     def network(self, reference: str) -> Network | None:
-        """None."""
+        """Return None."""
         return None
 
     def create_network(self, net: Network) -> Network:
