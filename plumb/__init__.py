@@ -15,6 +15,7 @@ Lower floors first; a module imports from lower floors and from its own package 
     probes          what a network promises, tried with real traffic
     trace           the path of one packet, and the cause where it does not arrive
     views           results as commands, tables, Docker's JSON, capture files
+    lab             hosts made of namespaces, several on one machine
     cli             the command line, in Docker's words
     pytest_plugin   networks in tests, on hosts made of namespaces
     prefork         a process that has everything imported, and the client that hands commands to it

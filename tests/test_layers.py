@@ -33,6 +33,7 @@ FLOORS = (
     ("engine",),
     ("probes", "trace"),
     ("views",),
+    ("lab",),
     ("cli", "pytest_plugin"),
     ("prefork",),
     ("agent",),
