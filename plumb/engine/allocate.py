@@ -169,6 +169,8 @@ def endpoint(
     )
     ip4 = _address(op, net, wish.ip, 4, ident) if net.ipv4 else None
     ip6 = _address(op, net, wish.ip6, 6, ident) if six else None
+    if used:
+        _check_routes(op, box, [ip for ip in (ip4, ip6) if ip is not None])
     mac = wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "")
     if mac and not net.traits.own_mac:
         raise Invalid(
@@ -190,6 +192,23 @@ def endpoint(
         gw_priority=wish.gw_priority,
         number=op.number(Endpoint),
     )
+
+
+def _check_routes(op: Operation, box: Sandbox, ips: Sequence[IPInterface]) -> None:
+    """Refuse an address in a subnet that overlaps one of the sandbox's others, as Docker does.
+
+    Subnets overlap where networks share one by --ip-range. The kernel would send what is meant for
+    either by the interface that was there first.
+    """
+    there = {ip.network for end in op.endpoints(sandbox=box.id) for ip in end.ips}
+    for ip in ips:
+        for subnet in there:
+            if subnet.version == ip.version and subnet.overlaps(ip.network):
+                raise Conflict(
+                    f"cannot program address {ip} in sandbox interface because it conflicts with "
+                    f"existing route {subnet}",
+                    "a container can be on one of the networks that share a subnet",
+                )
 
 
 def interface_name(net: Network, wish: Attachment, used: set[str]) -> str:
