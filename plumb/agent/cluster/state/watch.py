@@ -115,7 +115,8 @@ class Watch:
             (self._known.discard if removed else self._known.add)(key)
         if not changes:
             return None
-        self.revision = int(result["header"]["revision"])
+        # the header's revision is the store's, which etcd may still be on the way to
+        self.revision = max(int(event["kv"]["mod_revision"]) for event in result["events"])
         return self.revision, list(changes.items())
 
 
