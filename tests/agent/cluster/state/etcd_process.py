@@ -56,7 +56,11 @@ class Member:
         return Etcd(UnixSocket(f"{self.folder}/etcd:0"), **how)
 
     def start(self) -> None:
-        """Start it, the first one in a network namespace of its own, the others in that."""
+        """Start it, the first one in a network namespace of its own, the others in that.
+
+        An etcd that was killed leaves its socket, on which the next one could not listen.
+        """
+        (self.folder / "etcd:0").unlink(missing_ok=True)
         enter = ["unshare", "-n"]
         if self.namespace:
             enter = ["nsenter", "-t", str(self.namespace), "-n"]

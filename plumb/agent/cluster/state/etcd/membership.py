@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from plumb.agent.cluster.state.etcd import refusals
 from plumb.agent.cluster.state.etcd.client import Etcd
 from plumb.agent.cluster.state.etcd.operations import Json
+
+SETTLING = 20.0
+"""Seconds for which a change of members is asked for again."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +39,44 @@ def add(etcd: Etcd, peers: Sequence[str]) -> tuple[Member, ...]:
     """Add a member that votes, before it starts; returns all members, the new one without a name.
 
     Raises:
-        EtcdRefused: a peer URL is known already, or a member that was added before is not there
-            yet, so that one more could cost the quorum.
+        EtcdRefused: a peer URL is known already.
+        Unsettled: a member that was added before is not there, so that one more could cost the
+            quorum.
     """
-    return _members(
-        etcd.write("cluster/member/add", {"peerURLs": list(peers)}, f"add etcd's member {peers[0]}")
-    )
+    asked = f"add etcd's member {peers[0]}"
+    return _members(_settled(etcd, "cluster/member/add", {"peerURLs": list(peers)}, asked))
 
 
 def remove(etcd: Etcd, ident: int) -> tuple[Member, ...]:
-    """Remove a member, whose process ends by itself; returns those that remain."""
-    return _members(
-        etcd.write("cluster/member/remove", {"ID": str(ident)}, f"remove etcd's member {ident}")
-    )
+    """Remove a member, whose process ends by itself; returns those that remain.
+
+    Raises:
+        EtcdRefused: there is no such member.
+        Unsettled: the others that are there would be no majority.
+    """
+    asked = f"remove etcd's member {ident}"
+    return _members(_settled(etcd, "cluster/member/remove", {"ID": str(ident)}, asked))
+
+
+def leader(etcd: Etcd) -> str:
+    """Return the name of the member that leads; empty while none does."""
+    leading = etcd.status().leader
+    return next((one.name for one in members(etcd) if one.id == leading), "")
+
+
+def _settled(etcd: Etcd, path: str, body: Json, asked: str) -> Json:
+    """Ask for a change of members, again while a member is new.
+
+    etcd refuses one unless all members have been connected for five seconds; nothing is done then.
+    """
+    deadline = time.monotonic() + SETTLING
+    while True:
+        try:
+            return etcd.write(path, body, asked)
+        except refusals.Unsettled:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.25)
 
 
 def _members(answer: Json) -> tuple[Member, ...]:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from plumb.errors import KernelRefused
 
-NO_QUORUM = (
-    "etcdserver: request timed out",
-    "etcdserver: no leader",
-    "etcdserver: leader changed",
-    "etcdserver: not healthy for reconfigure",
-    "etcdserver: unhealthy cluster",
-)
+NO_QUORUM = ("etcdserver: request timed out", "etcdserver: no leader", "etcdserver: leader changed")
 """Beginnings of etcd's answers where a majority of the members is not there."""
+UNSETTLED = ("etcdserver: unhealthy cluster", "etcdserver: re-configuration failed")
+"""Beginnings of etcd's answers where a member came or went a moment ago."""
 
 
 class EtcdRefused(KernelRefused):
@@ -30,6 +26,10 @@ class Compacted(EtcdRefused):
 
 class LeaseGone(EtcdRefused):
     """A lease that has expired or was revoked."""
+
+
+class Unsettled(EtcdRefused):
+    """A change of members while one of them has not been there for five seconds."""
 
 
 class EtcdAway(KernelRefused):
@@ -83,6 +83,8 @@ def refused(asked: str, said: str, code: int) -> KernelRefused:
         kind = Compacted
     elif "lease not found" in said:
         kind = LeaseGone
+    elif said.startswith(UNSETTLED):
+        kind = Unsettled
     error = kind(f"{asked} in the cluster's store", 0, said)
     error.code = code
     return error
