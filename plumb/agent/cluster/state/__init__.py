@@ -11,6 +11,7 @@ nodes           nodes, and the leases that say which are alive
 networks        networks with subnets, gateways and VNIs allotted
 vnis            serial numbers of VXLAN segments
 addresses       the choice of an address: serial, going round
+serial          the last address of a subnet, as managers share it
 reservations    an endpoint's addresses, until they are given back
 endpoints       places in a network: reserved, published, withdrawn
 absence         reservations of nodes that went away for good

@@ -8,29 +8,33 @@ been carried out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
 
 from plumb.address import IPAddress, IPInterface, IPNetwork, ip_on, reserved
 from plumb.agent.cluster.state import keys
 from plumb.agent.cluster.state.etcd.client import Etcd
-from plumb.agent.cluster.state.etcd.operations import (
-    Compare,
-    Get,
-    KeyValue,
-    Operation,
-    Put,
-    absent,
-    unchanged,
-)
+from plumb.agent.cluster.state.etcd.operations import Compare, Get, Operation, Put, absent
 from plumb.errors import Conflict, Exhausted, Invalid
 from plumb.model.cnm import Network, Pool
 
 PAGE = 256
 """Addresses that are looked up at a time."""
-Occupied = Callable[[IPAddress, IPAddress], set[IPAddress]]
+Occupied = Callable[[IPAddress, IPAddress], Set[IPAddress]]
 """Lookup of addresses that somebody has, from the first to the last given."""
+
+
+class Source(Protocol):
+    """Order in which addresses are given; see `serial`."""
+
+    def following(self, pool: Pool, chosen: Set[IPAddress]) -> IPAddress | None:
+        """Return the next address of a subnet, None if it is full.
+
+        Args:
+            chosen: addresses of the same draft.
+        """
 
 
 def next_fit(pool: Pool, last: IPAddress | None, occupied: Occupied) -> IPAddress | None:
@@ -44,13 +48,18 @@ def next_fit(pool: Pool, last: IPAddress | None, occupied: Occupied) -> IPAddres
         None if none is free.
     """
     make: Callable[[int], IPAddress] = IPv4Address if pool.subnet.version == 4 else IPv6Address
-    for low, high in _parts(pool.range or pool.subnet, last):
+    for low, high in _parts(span(pool), last):
         taken = occupied(make(low), make(high))
         for number in range(low, high + 1):
             ip = make(number)
             if ip not in taken and not reserved(ip, pool.subnet):
                 return ip
     return None
+
+
+def span(pool: Pool) -> IPNetwork:
+    """The part of a subnet that addresses are given from."""
+    return pool.range or pool.subnet
 
 
 def _parts(span: IPNetwork, last: IPAddress | None) -> Iterator[tuple[int, int]]:
@@ -62,7 +71,7 @@ def _parts(span: IPNetwork, last: IPAddress | None) -> Iterator[tuple[int, int]]
             yield page, min(page + PAGE - 1, high)
 
 
-def nobody(_low: IPAddress, _high: IPAddress) -> set[IPAddress]:
+def nobody(_low: IPAddress, _high: IPAddress) -> Set[IPAddress]:
     """Nobody's: for a first try, since what comes next is free as a rule."""
     return set()
 
@@ -70,7 +79,7 @@ def nobody(_low: IPAddress, _high: IPAddress) -> set[IPAddress]:
 def listed(etcd: Etcd, net: Network) -> Occupied:
     """Addresses that are taken by what etcd says."""
 
-    def occupied(low: IPAddress, high: IPAddress) -> set[IPAddress]:
+    def occupied(low: IPAddress, high: IPAddress) -> Set[IPAddress]:
         end = keys.address(net.id, high) + "\0"
         wanted = Get(keys.address(net.id, low), end, keys_only=True)
         return {keys.address_of(found.key) for found in etcd.range(wanted).keys}
@@ -78,68 +87,49 @@ def listed(etcd: Etcd, net: Network) -> Occupied:
     return occupied
 
 
-def cursors(net: Network, found: Sequence[KeyValue]) -> dict[IPNetwork, KeyValue | None]:
-    """Last addresses of a network's subnets, from its serial/ keys."""
-    by_key = {one.key: one for one in found}
-    return {pool.subnet: by_key.get(keys.serial(net.id, pool.subnet)) for pool in net.pools}
-
-
 @dataclass
 class Draft:
     """Addresses chosen for one transaction, with its conditions and operations so far.
 
     Attributes:
-        occupied: `nobody`, or `listed` after an address was found to be taken.
+        chosen: all addresses; drawn: those that nobody asked for.
     """
 
     net: Network
-    cursors: dict[IPNetwork, KeyValue | None]
-    occupied: Occupied
+    source: Source
     compares: list[Compare] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
-    chosen: dict[IPAddress, str] = field(default_factory=dict)
-    _last: dict[IPNetwork, IPAddress] = field(default_factory=dict)
+    chosen: set[IPAddress] = field(default_factory=set)
+    drawn: list[IPAddress] = field(default_factory=list)
 
     def take(self, version: int, wanted: IPAddress | None, owner: str) -> IPInterface:
         """Choose an address of one family for the owner of that key.
 
         Raises:
-            Invalid: no subnet has the wanted one, or it is the network's own.
+            Invalid: no subnet has the wanted one.
+            Conflict: it is the network's own.
             Exhausted: none is free.
         """
         pool, ip = self._find(version) if wanted is None else (self._pool_of(wanted), wanted)
-        self.chosen[ip] = owner
+        self.chosen.add(ip)
+        if wanted is None:
+            self.drawn.append(ip)
         key = keys.address(self.net.id, ip)
         self.compares.append(absent(key))
         self.operations.append(Put(key, owner))
         return ip_on(ip, pool.subnet.prefixlen)
 
-    def finish(self) -> None:
-        """Add the conditions and operations that move the subnets' last addresses."""
-        for subnet, ip in self._last.items():
-            key = keys.serial(self.net.id, subnet)
-            self.compares.append(unchanged(key, self.cursors[subnet]))
-            self.operations.append(Put(key, str(ip)))
-
     def _find(self, version: int) -> tuple[Pool, IPAddress]:
         pools = [pool for pool in self.net.pools if pool.subnet.version == version]
         for pool in pools:
-            found = next_fit(pool, self._last_of(pool.subnet), self._taken)
+            found = self.source.following(pool, self.chosen)
             if found is not None:
-                self._last[pool.subnet] = found
                 return pool, found
         raise Exhausted(
             f"no available IPv{version} addresses on this network's address pools:"
             f" {self.net.name} ({self.net.id})",
             "remove containers from it, or make a network with a larger --subnet",
         )
-
-    def _last_of(self, subnet: IPNetwork) -> IPAddress | None:
-        recorded = self.cursors[subnet]
-        return self._last.get(subnet) or (ip_address(recorded.value) if recorded else None)
-
-    def _taken(self, low: IPAddress, high: IPAddress) -> set[IPAddress]:
-        return self.occupied(low, high) | self.chosen.keys() | set(own(self.net))
 
     def _pool_of(self, ip: IPAddress) -> Pool:
         pool = self.net.pool_of(ip)

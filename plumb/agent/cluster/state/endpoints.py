@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
 from plumb.address import IPAddress
 from plumb.agent.cluster.state import keys, networks
-from plumb.agent.cluster.state.addresses import Draft, Occupied, cursors, in_use, listed, nobody
+from plumb.agent.cluster.state.addresses import Draft, in_use, listed, nobody
 from plumb.agent.cluster.state.etcd import refusals
 from plumb.agent.cluster.state.etcd.client import Etcd, Listing, TxnAnswer
 from plumb.agent.cluster.state.etcd.contention import attempts
@@ -32,6 +32,7 @@ from plumb.agent.cluster.state.etcd.operations import (
     unchanged,
 )
 from plumb.agent.cluster.state.reservations import Reservation, batches, parsed
+from plumb.agent.cluster.state.serial import Guess, Tickets
 from plumb.errors import NotFound, Unsupported
 from plumb.model.cluster import Attached, AttachRequest, RemoteEndpoint
 from plumb.model.cnm import Network
@@ -72,13 +73,14 @@ def reserve(etcd: Etcd, node: str, wish: AttachRequest) -> Attached:
         KernelRefused: etcd does not answer, or other managers are faster all the time.
     """
     network = _network_id(etcd, wish.network)
-    occupied: Occupied = nobody
+    tickets: Tickets | None = None
     with etcd.turns.turn(network):
         for _ in attempts(f"reserve an address on network {wish.network}"):
             place = _look(etcd, node, network, wish)
             if place.done:
                 return place.answer()
-            draft = place.draft(occupied)
+            source = tickets or Guess(place.net, place.lasts, nobody)
+            draft = place.draft(source)
             try:
                 answer = place.write(etcd, draft)
             except refusals.NoQuorum:
@@ -87,9 +89,21 @@ def reserve(etcd: Etcd, node: str, wish: AttachRequest) -> Attached:
                 continue  # done or not: the next look says
             if answer.succeeded:
                 return place.answer()
-            if any(listing.first for listing in answer.listings):
-                occupied = listed(etcd, place.net)
+            tickets = _next_source(etcd, place.net, tickets, draft, answer)
     raise AssertionError
+
+
+def _next_source(
+    etcd: Etcd, net: Network, tickets: Tickets | None, draft: Draft, refused: TxnAnswer
+) -> Tickets:
+    """Source of addresses after an attempt that was late, or that met addresses of others."""
+    taken = {keys.address_of(one.key) for listing in refused.listings for one in listing.keys}
+    if tickets is None:
+        return Tickets(etcd, net, listed(etcd, net) if taken else nobody)
+    tickets.keep(ip for ip in draft.drawn if ip not in taken)
+    if taken:
+        tickets.occupied = listed(etcd, net)
+    return tickets
 
 
 @dataclass
@@ -100,7 +114,7 @@ class _Place:
     wish: AttachRequest
     net: Network
     recorded: KeyValue
-    cursors: Sequence[KeyValue]
+    lasts: Sequence[KeyValue]
     member: Reservation | None
     balancer: Reservation | None
     balancer_found: KeyValue | None
@@ -110,15 +124,15 @@ class _Place:
         """True if there is nothing to reserve."""
         return self.balancer is not None and (self.member is not None or not self.wish.sandbox)
 
-    def draft(self, occupied: Occupied) -> Draft:
+    def draft(self, source: Guess | Tickets) -> Draft:
         """Choose addresses: the member's, then the balancer's."""
-        made = Draft(self.net, cursors(self.net, self.cursors), occupied)
+        made = Draft(self.net, source)
         if self.wish.sandbox and self.member is None:
             self.member = self._reserve(made, self.wish)
         if self.balancer is None:
             ident = keys.balancer_id(self.net.id, self.node)
             self.balancer = self._reserve(made, AttachRequest(ident, self.net.id))
-        made.finish()
+        source.finish(made)
         return made
 
     def _reserve(self, draft: Draft, wish: AttachRequest) -> Reservation:

@@ -9,7 +9,7 @@
     /plumb/networks/NETWORK                 a network, its subnets, gateways and VNIs allotted
     /plumb/names/NAME                       the id of the network of that name
     /plumb/vni/next                         the VNI that the next subnet gets
-    /plumb/serial/NETWORK/SUBNET            the last address that was given there by itself
+    /plumb/serial/NETWORK/SUBNET            the number of the last address that was given there
     /plumb/addresses/NETWORK/ADDRESS        the key of the address's owner
     /plumb/reserved/NODE/NETWORK/ENDPOINT   an endpoint's addresses, for as long as they are its own
     /plumb/balancers/NODE/NETWORK           the same for a node's own place in a network

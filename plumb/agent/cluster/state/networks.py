@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from plumb.address import IPNetwork
-from plumb.agent.cluster.state import addresses, keys, vnis
+from plumb.agent.cluster.state import addresses, keys, serial, vnis
 from plumb.agent.cluster.state.etcd.client import Etcd
 from plumb.agent.cluster.state.etcd.contention import attempts
 from plumb.agent.cluster.state.etcd.operations import (
@@ -176,6 +176,7 @@ def _record(etcd: Etcd, net: Network, following: int, before: KeyValue | None) -
         Put(keys.NAMES + net.name, net.id),
         Put(keys.NEXT_VNI, str(following)),
     ]
+    puts += [serial.beginning(net, pool) for pool in net.pools]
     puts += [Put(keys.address(net.id, ip), keys.NETWORKS + net.id) for ip in addresses.own(net)]
     answer = etcd.txn(
         [

@@ -39,6 +39,7 @@ class KeyValue:
 
     Attributes:
         created, modified: revisions of the store at which the key was made, and last written.
+        version: how often it was written since it was made.
         lease: the lease that it goes with, 0 for none.
     """
 
@@ -47,6 +48,7 @@ class KeyValue:
     created: int
     modified: int
     lease: int = 0
+    version: int = 1
 
 
 def key_value(found: Json) -> KeyValue:
@@ -57,6 +59,7 @@ def key_value(found: Json) -> KeyValue:
         int(found.get("create_revision", 0)),
         int(found.get("mod_revision", 0)),
         int(found.get("lease", 0)),
+        int(found.get("version", 0)),
     )
 
 
@@ -111,6 +114,21 @@ class Put:
 
 
 @dataclass(frozen=True)
+class Count:
+    """Raising of a key's version by one, and nothing else: it has to be there."""
+
+    key: str
+
+    def json(self) -> Json:
+        """The gateway's PutRequest that keeps the value."""
+        return _span(self.key, "") | {"ignore_value": True}
+
+    def request(self) -> Json:
+        """It as an operation of a transaction."""
+        return {"request_put": self.json()}
+
+
+@dataclass(frozen=True)
 class Delete:
     """Removal of a key, or of all from `key` up to and without `end`."""
 
@@ -126,7 +144,7 @@ class Delete:
         return {"request_delete_range": self.json()}
 
 
-Operation = Get | Put | Delete
+Operation = Get | Put | Count | Delete
 
 
 def below(prefix: str) -> Get:
