@@ -54,12 +54,12 @@ class Reservation:
 
     @property
     def key(self) -> str:
-        """Its key in etcd."""
+        """Key in etcd."""
         return keys.reservation(self.node, self.network, self.endpoint)
 
     @property
     def ips(self) -> tuple[IPInterface, ...]:
-        """Its addresses, IPv4 first."""
+        """Addresses, IPv4 first."""
         return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
 
 

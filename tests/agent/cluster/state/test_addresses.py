@@ -9,10 +9,11 @@ import pytest
 from plumb.address import IPAddress
 from plumb.agent.cluster.state import addresses, endpoints, reservations
 from plumb.agent.cluster.state.addresses import next_fit
+from plumb.agent.cluster.state.etcd import Etcd
 from plumb.errors import Conflict, Exhausted, Invalid
 from plumb.model.cluster import AttachRequest, Swarm
 from plumb.model.cnm import Pool
-from tests.agent.cluster.state.clusters import Cluster, Etcd, balancer_of, container, ip_of, new_id
+from tests.agent.cluster.state.clusters import Cluster, balancer_of, container, ip_of, new_id
 
 POOL = Pool(ip_network("10.50.0.0/29"))
 

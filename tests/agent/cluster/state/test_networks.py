@@ -9,12 +9,13 @@ from ipaddress import IPv4Address, IPv4Network, ip_network
 import pytest
 
 from plumb.agent.cluster.state import endpoints, keys, networks, reservations
+from plumb.agent.cluster.state.etcd import Etcd
 from plumb.agent.cluster.state.etcd.operations import below
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
 from plumb.model.cluster import AttachRequest, Swarm
 from plumb.model.cnm import Network, Pool
 from plumb.model.driver_options import OverlayOptions
-from tests.agent.cluster.state.clusters import Cluster, Etcd, container, new_id, wish
+from tests.agent.cluster.state.clusters import Cluster, container, new_id, wish
 
 
 def subnets(net: Network) -> list[str]:

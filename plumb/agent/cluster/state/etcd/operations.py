@@ -91,7 +91,7 @@ class Get:
         }
 
     def request(self) -> Json:
-        """It as an operation of a transaction."""
+        """Wrap it as an operation of a transaction."""
         return {"request_range": self.json()}
 
 
@@ -109,7 +109,7 @@ class Put:
         return _span(self.key, "") | {"value": encoded(self.value)} | lease
 
     def request(self) -> Json:
-        """It as an operation of a transaction."""
+        """Wrap it as an operation of a transaction."""
         return {"request_put": self.json()}
 
 
@@ -124,7 +124,7 @@ class Count:
         return _span(self.key, "") | {"ignore_value": True}
 
     def request(self) -> Json:
-        """It as an operation of a transaction."""
+        """Wrap it as an operation of a transaction."""
         return {"request_put": self.json()}
 
 
@@ -140,7 +140,7 @@ class Delete:
         return _span(self.key, self.end)
 
     def request(self) -> Json:
-        """It as an operation of a transaction."""
+        """Wrap it as an operation of a transaction."""
         return {"request_delete_range": self.json()}
 
 
