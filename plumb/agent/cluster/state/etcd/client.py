@@ -4,7 +4,7 @@
     etcd.txn([absent("/plumb/x")], [Put("/plumb/x", "1")]).succeeded
 
 The gateway is the same etcd over HTTP/1.1 and JSON; no library for gRPC and protobuf is loaded for
-it. Any thread may use a client. What only reads is asked once more where a connection broke; what
+it. Any thread may use a client. What only reads is asked again where a connection broke; what
 writes is repeated only if it was never sent, as nobody knows whether a lost answer was a yes.
 """
 
@@ -35,6 +35,9 @@ TIMEOUT = 10.0
 """Seconds for an answer: etcd itself gives up after 7 where it has no quorum."""
 PATIENCE = 3.0
 """Seconds for which a client waits until an etcd that was killed is there again."""
+
+PAUSE = 0.05
+"""Seconds before an etcd that is not there is tried again."""
 
 
 @dataclass(frozen=True)
@@ -203,18 +206,22 @@ class Etcd:
     # -- requests ---------------------------------------------------------------------
 
     def read(self, path: str, body: Json, asked: str) -> Json:
-        """Ask what changes nothing, and once more where no answer came.
+        """Ask what changes nothing, and again for as long as patience is where no answer came.
 
         Args:
             path: the gateway's, below /v3/.
             asked: what it is for, in an error's words, as in "read /plumb/swarm".
         """
-        try:
-            return self._ask(path, body, asked)
-        except refusals.NoQuorum:
-            raise
-        except refusals.Unanswered:
-            return self._ask(path, body, asked)
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._ask(path, body, asked)
+            except refusals.NoQuorum:
+                raise
+            except refusals.Unanswered:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE)
 
     def write(self, path: str, body: Json, asked: str) -> Json:
         """Ask for a change, once."""
@@ -236,7 +243,7 @@ class Etcd:
             except OSError as error:
                 if time.monotonic() > deadline:
                     raise refusals.away(asked, self.address, error) from error
-            time.sleep(0.05)
+            time.sleep(PAUSE)
 
     def _ask(self, path: str, body: Json, asked: str) -> Json:
         sent = json.dumps(body, separators=(",", ":")).encode()
