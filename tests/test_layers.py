@@ -24,7 +24,7 @@ MODULES = {
 LONGEST = 400
 
 FLOORS = (
-    ("root", "address"),
+    ("root", "address", "frozen"),
     ("errors",),
     ("things",),
     ("plan",),

@@ -14,7 +14,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from plumb.engine.operation import Operation, endpoint_owner, network_owner, san
 from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
+from plumb.frozen import frozen
 from plumb.kernel.system import System
 from plumb.model.cnm import Network, Sandbox, Status
 from plumb.model.paths import Layout
@@ -35,7 +35,7 @@ from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy
 
 
-@dataclass(frozen=True)
+@frozen
 class Drift:
     """A difference between the record and the kernel.
 

@@ -16,13 +16,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from plumb import root
 from plumb.errors import KernelRefused, PlumbError
+from plumb.frozen import frozen
 from plumb.kernel import agent_socket, agent_usage
 from plumb.kernel.agent_rows import Row, rows_of, things_of
 from plumb.kernel.features.table import explain
@@ -50,7 +50,7 @@ Python starts without its folders of libraries, which it would have to look for;
 plumb's and that of dnspython, which the agent loads when it serves names."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Deadlines:
     """Times that an agent gets, in seconds.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.frozen import frozen
 from plumb.kernel.boot import boot_id
 from plumb.kernel.netns.claim import Claim
 from plumb.kernel.process import host_files
@@ -28,7 +28,7 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-@dataclass(frozen=True)
+@frozen
 class System:
     """Functions that answer for the system.
 

@@ -15,11 +15,11 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Self
 
 from plumb import root
 from plumb.errors import Conflict, Invalid, NotFound
+from plumb.frozen import frozen
 from plumb.kernel.netns import fake_host, lab_host
 from plumb.kernel.netns.lab_host import Init, Ran
 from plumb.lab import layout, registry
@@ -35,7 +35,7 @@ START = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class LabHost:
     """A host of a lab.
 

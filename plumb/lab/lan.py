@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -12,8 +11,10 @@ from ipaddress import (
     IPv6Network,
 )
 
+from plumb.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Station:
     """A machine's addresses on the LAN, with the prefix length of their subnets."""
 
@@ -21,7 +22,7 @@ class Station:
     v6: IPv6Interface
 
 
-@dataclass(frozen=True)
+@frozen
 class Lan:
     """The LAN that a host stands on: two subnets, and a router with the internet behind it.
 

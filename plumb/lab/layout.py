@@ -12,11 +12,11 @@ own address.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_interface, ip_network
 
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 from plumb.lab.lan import LAN, SECOND_LAN, Lan, Station
 from plumb.things import HOST, Thing
 from plumb.things.iptables import Family, Rule
@@ -37,7 +37,7 @@ class Between(StrEnum):
     NAT = "nat"
 
 
-@dataclass(frozen=True)
+@frozen
 class Place:
     """A host's place in its lab.
 

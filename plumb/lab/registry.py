@@ -9,10 +9,10 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from plumb.errors import Conflict, Invalid, NotFound
+from plumb.frozen import frozen
 from plumb.kernel.netns.lab_host import Init
 from plumb.lab.layout import Between, Place
 from plumb.root import distrust, make_folder
@@ -22,7 +22,7 @@ DEFAULT = "hosts"
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,31}")
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """A lab that runs.
 

@@ -22,12 +22,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.pytest_plugin import forkserver_client, waiting
 from plumb.pytest_plugin.commands import Command, Ran
 from plumb.pytest_plugin.nodes import Container, Node
@@ -49,7 +49,7 @@ def _on_lan(driver: str) -> bool:
     return driver in DRIVERS and DRIVERS[driver].on_lan
 
 
-@dataclass(frozen=True)
+@frozen
 class Net:
     """A network of the lab, by its name."""
 
@@ -59,7 +59,7 @@ class Net:
         return self.name
 
 
-@dataclass(frozen=True)
+@frozen
 class Lan:
     """The wire before the host, and who is on it.
 

@@ -5,18 +5,18 @@ Interfaces, ways in, what a knock came to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.model.observations import HOST_LABEL
 
 HOST, ROUTER, CLIENT, INTERNET = HOST_LABEL, "(router)", "(client)", "(internet)"
 """Places that are no containers; a container's name has no parentheses."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Interface:
     """A place's interface on a network.
 
@@ -40,7 +40,7 @@ class Interface:
         return self.ip if family == 4 else self.ip6
 
 
-@dataclass(frozen=True)
+@frozen
 class Route:
     """Namespaces of a place, to be entered.
 
@@ -62,7 +62,7 @@ def described(link: dict[str, Any]) -> str:
     return f"{link['name']} is {state}{carrier}, with {addresses}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Asked:
     """A request from one place to another.
 
@@ -83,7 +83,7 @@ class Asked:
         return f"{self.target} ({self.address}) by {self.protocol}{port}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Found:
     """Result of a request.
 

@@ -8,13 +8,13 @@ the peer after it has its addresses, as in Docker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from plumb.frozen import frozen
 from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key, namespace_key
 
 
-@dataclass(frozen=True)
+@frozen
 class InHost(Thing):
     """Link of the host itself; kind is its name in `ip -d link`."""
 
@@ -27,7 +27,7 @@ class InHost(Thing):
         return link_key(HOST, self.name)
 
 
-@dataclass(frozen=True)
+@frozen
 class Bridge(InHost):
     """`ip link add NAME type bridge`.
 
@@ -43,7 +43,7 @@ class Bridge(InHost):
         return f"bridge {self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Veth(InHost):
     """`ip link add NAME master MASTER up type veth peer name PEER netns PEER_NS`.
 
@@ -72,7 +72,7 @@ class Veth(InHost):
         return f"veth {self.name} to {self.peer}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Dummy(InHost):
     """`ip link add NAME type dummy`: a link without a wire, as the parent of others."""
 
@@ -82,7 +82,7 @@ class Dummy(InHost):
         return f"dummy {self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Vlan(InHost):
     """`ip link add link PARENT name NAME type vlan id ID`.
 
@@ -97,7 +97,7 @@ class Vlan(InHost):
         return f"vlan {self.name} on {self.parent}"
 
 
-@dataclass(frozen=True)
+@frozen
 class OnParent(Thing):
     """Link in a sandbox on top of a link PARENT of the host, which it shares.
 
@@ -131,7 +131,7 @@ class OnParent(Thing):
         return f"{self.kind} {self.name} on {self.parent}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Macvlan(OnParent):
     """`ip link add link PARENT name BORN address MAC netns NS type macvlan mode MODE`.
 
@@ -143,7 +143,7 @@ class Macvlan(OnParent):
     mode: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Ipvlan(OnParent):
     """`ip link add link PARENT name BORN netns NS type ipvlan mode MODE FLAG`.
 
@@ -156,7 +156,7 @@ class Ipvlan(OnParent):
     flag: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Up(OnLink):
     """`ip link set DEV up`: without it the link is down."""
 
@@ -172,7 +172,7 @@ class Up(OnLink):
         return f"link {self.dev} up"
 
 
-@dataclass(frozen=True)
+@frozen
 class LinkAddress(OnLink):
     """`ip link set DEV address MAC`: a bridge's MAC address, made its own.
 
