@@ -6,10 +6,12 @@ import ast
 import copy
 import pickle
 from dataclasses import KW_ONLY, FrozenInstanceError, dataclass, field, fields, replace
+from functools import cached_property
 from typing import ClassVar
 
 import pytest
 
+from plumb import frozen as frozen_module
 from plumb.frozen import frozen
 from tests import REPOSITORY
 
@@ -32,6 +34,11 @@ class Home(Place):
     handle: bytes = field(default=b"", repr=False)
     _: KW_ONLY
     floor: int = 0
+
+    @cached_property
+    def sign(self) -> str:
+        """The text at the door."""
+        return f"{self.street} {self.number}"
 
 
 @frozen
@@ -110,6 +117,18 @@ def test_the_library_reads_and_copies_such_instances() -> None:
     assert [each.name for each in fields(home)][:3] == ["street", "number", "guests"]
     assert replace(home, number=2) == Home("Elm", 2, floor=1)
     assert copy.deepcopy(home) == pickle.loads(pickle.dumps(home)) == home  # its own
+
+
+def test_a_copy_with_other_values_is_what_the_library_makes() -> None:
+    """It takes no value with it that was computed from the others, and knows the fields."""
+    home = Home("Elm", guests=["Ann"], floor=1)
+    assert home.sign == "Elm 1"
+
+    other = frozen_module.replace(home, number=2)
+    assert other == replace(home, number=2)
+    assert other.sign == "Elm 2"
+    with pytest.raises(TypeError, match="'hight'"):
+        frozen_module.replace(home, hight=2)  # type: ignore[call-arg]  # the error is what is tested
 
 
 def test_values_of_plumb_are_made_by_it() -> None:

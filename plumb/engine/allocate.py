@@ -6,7 +6,6 @@ The chosen values become part of the intent, so that the drivers compute all thi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -16,6 +15,7 @@ from plumb.drivers.embedded_dns import known_on
 from plumb.engine.operation import Operation
 from plumb.engine.predefined import with_routers
 from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused
+from plumb.frozen import replace
 from plumb.model import etc_files, ipam
 from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox
 from plumb.model.net import resolv_conf

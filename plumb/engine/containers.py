@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
+from plumb.frozen import replace
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
 from plumb.model.container_options import refuse_undoing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from plumb.drivers import DRIVERS, OTHER_NAMES, driver_of
@@ -14,6 +13,7 @@ from plumb.engine.desired_state import HOST_OWNER
 from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.predefined import DEFAULT_DRIVER, default_network, on_bridge, others
 from plumb.errors import Conflict, Invalid, NotFound
+from plumb.frozen import replace
 from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
 from plumb.model.net.gateways import GATEWAY_NETWORK, lacks_gateway
 from plumb.model.parse import BRIDGE, boolean, network_name, parsed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -91,7 +90,7 @@ def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
     For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a
     second; for a group once.
     """
-    group = ("IFLA_GROUP", secrets.randbelow(1 << 30) + (1 << 20))
+    group = ("IFLA_GROUP", int.from_bytes(os.urandom(4)) % (1 << 30) + (1 << 20))
     names = [
         step.before.name
         for step in steps
