@@ -7,7 +7,6 @@ process, or PLUMB_WARM=0 says so.
 """
 
 import _signal  # type: ignore[import-not-found]  # what signal wraps; see plumb.prefork.client
-import gc
 import os
 import sys
 
@@ -34,6 +33,8 @@ def _forwarded_or_here() -> int:
     except client.Died:
         status = _died()
     if status is None:
+        import gc
+
         gc.set_threshold(COLLECTION_THRESHOLD)
         from plumb import cli
 

@@ -229,7 +229,7 @@ def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
 def test_a_caller_in_another_network_namespace_is_served_there(shop: Lab) -> None:
     """What is recorded is missing where the caller is."""
     with counted(shop, 1):
-        ran = start(shop, "check", preexec_fn=lambda: shim._libc().unshare(shim.CLONE_NEWNET))
+        ran = start(shop, "check", preexec_fn=lambda: shim._libc.unshare(shim.CLONE_NEWNET))
         status, out, _ = said(ran)
     assert status == 1
     assert "missing: bridge plumb0" in out

@@ -19,17 +19,16 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import ctypes
 import errno
 import os
 import signal
 import stat
 import sys
 import time
-from functools import cache
 
 TYPE_CHECKING = False  # as typing's, which takes 3 ms to import
 if TYPE_CHECKING:
-    import ctypes
     from typing import Any, NoReturn
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
@@ -47,18 +46,11 @@ IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 A program that it executes would inherit that (signal(7)), and `yes | head -1` would never end.
 """
 
-
-@cache
-def _libc() -> ctypes.CDLL:
-    import ctypes  # 4 ms that whoever asks for a process's start time does not pay
-
-    return ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _call(function: str, *args: object) -> None:
-    import ctypes
-
-    if getattr(_libc(), function)(*args) != 0:
+    if getattr(_libc, function)(*args) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{function}: {os.strerror(number)}")
 
@@ -80,7 +72,7 @@ def enter(spec: dict[str, Any]) -> None:
     kept = set(spec["capabilities"])
     for number in range(LAST_CAPABILITY + 1):
         if number not in kept:
-            _libc().prctl(
+            _libc.prctl(
                 PR_CAPBSET_DROP, number, 0, 0, 0
             )  # EINVAL: this kernel has no such capability
     _drop_held(kept)
@@ -88,8 +80,6 @@ def enter(spec: dict[str, Any]) -> None:
 
 def _drop_held(kept: set[int]) -> None:
     """Remove capabilities from the running process too, not only from programs that it executes."""
-    import ctypes
-
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     held = (ctypes.c_uint32 * 6)()
     _call("capget", ctypes.byref(header), ctypes.byref(held))
@@ -172,8 +162,6 @@ def _mount(kind: str, path: str, flags: list[str], data: str) -> None:
 
 def _set_attributes(path: str, attributes: int, flags: int) -> None:
     """Set attributes of a mount, or of all below it at once; neither glibc nor mount(2) can."""
-    import ctypes
-
     asked = (ctypes.c_uint64 * 4)(attributes)
     size = ctypes.c_size_t(ctypes.sizeof(asked))
     try:
