@@ -6,7 +6,6 @@ A reservation has no lease: a node that was away for a while finds its addresses
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from itertools import islice
 from typing import TypeVar
@@ -26,6 +25,7 @@ from plumb.agent.cluster.state.etcd.operations import (
     none_but,
     unchanged,
 )
+from plumb.frozen import frozen
 from plumb.store import codec
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ BATCH = 25
 """Reservations that one transaction gives back; etcd takes 128 operations in one."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Reservation:
     """Addresses of an endpoint, or of a node itself (its balancer) on a network.
 

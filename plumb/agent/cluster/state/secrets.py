@@ -5,7 +5,7 @@ They are in etcd alone and in the memory of managers: in no log, no argument lis
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from plumb.agent.cluster.state import keys
 from plumb.agent.cluster.state.etcd.client import Etcd
@@ -18,13 +18,14 @@ from plumb.agent.cluster.state.etcd.operations import (
     below,
     unchanged,
 )
+from plumb.frozen import frozen
 from plumb.store import codec
 
 KEPT_KEYS = 3
 """Keys of encrypted networks at a time: the one before, the one in use, the one to come."""
 
 
-@dataclass(frozen=True)
+@frozen
 class EncryptionKey:
     """A key of encrypted networks.
 

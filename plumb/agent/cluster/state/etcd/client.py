@@ -30,6 +30,7 @@ from plumb.agent.cluster.state.etcd.operations import (
     key_value,
 )
 from plumb.agent.cluster.state.etcd.transport import Address, Pool
+from plumb.frozen import frozen
 
 TIMEOUT = 10.0
 """Seconds for an answer: etcd itself gives up after 7 where it has no quorum."""
@@ -40,7 +41,7 @@ PAUSE = 0.05
 """Seconds before an etcd that is not there is tried again."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Listing:
     """Answer to a `Get`: keys in their order, and the revision at which they were read.
 
@@ -58,7 +59,7 @@ class Listing:
         return self.keys[0] if self.keys else None
 
 
-@dataclass(frozen=True)
+@frozen
 class TxnAnswer:
     """Answer to a transaction: its revision, and the listings of its `Get`s in their order."""
 
@@ -67,7 +68,7 @@ class TxnAnswer:
     listings: tuple[Listing, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Status:
     """State of the member that answers; `leader` is 0 while there is none."""
 

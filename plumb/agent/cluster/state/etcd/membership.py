@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from plumb.agent.cluster.state.etcd import refusals
 from plumb.agent.cluster.state.etcd.client import Etcd
 from plumb.agent.cluster.state.etcd.operations import Json
+from plumb.frozen import frozen
 
 SETTLING = 20.0
 """Seconds for which a change of members is asked for again."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Member:
     """A member; its name is empty until it has started for the first time.
 

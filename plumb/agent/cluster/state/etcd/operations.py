@@ -8,8 +8,9 @@ JSON gateway wants for bytes is made and read in this module alone.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from typing import Any
+
+from plumb.frozen import frozen
 
 Json = dict[str, Any]
 
@@ -33,7 +34,7 @@ def _span(key: str, end: str) -> Json:
     return {"key": encoded(key)} | ({"range_end": encoded(end)} if end else {})
 
 
-@dataclass(frozen=True)
+@frozen
 class KeyValue:
     """A key as etcd has it.
 
@@ -63,7 +64,7 @@ def key_value(found: Json) -> KeyValue:
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class Get:
     """Reading of a key, or of all from `key` up to and without `end`, in the order of keys.
 
@@ -95,7 +96,7 @@ class Get:
         return {"request_range": self.json()}
 
 
-@dataclass(frozen=True)
+@frozen
 class Put:
     """Writing of a key; it goes with the lease, if one is named."""
 
@@ -113,7 +114,7 @@ class Put:
         return {"request_put": self.json()}
 
 
-@dataclass(frozen=True)
+@frozen
 class Count:
     """Raising of a key's version by one, and nothing else: it has to be there."""
 
@@ -128,7 +129,7 @@ class Count:
         return {"request_put": self.json()}
 
 
-@dataclass(frozen=True)
+@frozen
 class Delete:
     """Removal of a key, or of all from `key` up to and without `end`."""
 
@@ -157,7 +158,7 @@ def delete_below(prefix: str) -> Delete:
     return Delete(prefix, after(prefix))
 
 
-@dataclass(frozen=True)
+@frozen
 class Compare:
     """Condition of a transaction; with `end` it must hold for every key of the range.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPConnection, HTTPSConnection
 from threading import Lock
@@ -13,6 +12,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 
 KEEPALIVE = 10
 """Seconds of silence on a TCP connection before it is tried whether the other side is there."""
@@ -49,7 +49,7 @@ class _Local(HTTPConnection):
             raise
 
 
-@dataclass(frozen=True)
+@frozen
 class UnixSocket:
     """The Unix socket of an etcd on this host, in a folder that is root's alone."""
 
@@ -65,7 +65,7 @@ class UnixSocket:
         return self.path
 
 
-@dataclass(frozen=True)
+@frozen
 class TlsUrls:
     """Members of an existing cluster, of which the first that is there is asked.
 
