@@ -90,13 +90,16 @@ def run(count: int, cases: dict[str, Case] = CASES) -> dict[str, int]:
                     plumb(place, "reset", "--force")
                     wait_until(lambda: not marked(place), f"{about}: processes end", 60)
                     assert host(place) == before, about
-                    print(
-                        f"{number} tried, {sum(killed.values())} hit; all is good after a reset",
-                        flush=True,
-                    )
+                    print(_progress(number, killed), flush=True)
         finally:
             end_all(place)
     return killed
+
+
+def _progress(attempts: int, killed: dict[str, int]) -> str:
+    """Line about a run that goes on, whose figures count if it is cut off."""
+    others = ", ".join(f"{name} {killed[name]} times" for name in OTHERS)
+    return f"{attempts} tried, {sum(killed.values())} hit ({others}); all is good after a reset"
 
 
 def _duration(place: Lab, case: Case) -> float:
