@@ -27,7 +27,7 @@ COLUMNS = {
 }
 
 
-@click.command("ps")
+@common.command("ps")
 @click.option("-a", "--all", "everything", is_flag=True, help="Also containers that do not run.")
 @click.option("-q", "--quiet", is_flag=True, help="Only ids.")
 @click.option("--no-trunc", is_flag=True, help="Full ids and commands.")
@@ -94,7 +94,7 @@ def _filters(box: Sandbox, ends: Ends) -> dict[str, Callable[[str], bool]]:
     }
 
 
-@click.command("inspect")
+@common.command("inspect")
 @click.option("-f", "--format", "template", default="", help="json or a Go template.")
 @click.option(
     "--type",
@@ -140,7 +140,7 @@ def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> 
     return docker.container(box, ends_of(host, box, known), known, host.layout, pid)
 
 
-@click.command("port")
+@common.command("port")
 @common.template_option
 @click.argument("container", required=False)
 @click.argument("port", required=False, metavar="[PORT[/PROTOCOL]]")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from plumb.kernel.process import shim
+from plumb.kernel.process import become
 
 
 class Caller:
@@ -31,7 +31,7 @@ class Caller:
         Raises:
             OSError: the process could not enter the container.
         """
-        shim.become(spec)
+        become.become(spec)
 
 
 class NotOwnProcess(BaseException):
