@@ -326,8 +326,7 @@ class Sandbox:
             where it lies; hosts_source: the host's hosts file, for one in host mode.
         dns_udp, dns_tcp: the ports of its embedded DNS server while that runs, else 0.
         start: the number of its last start, from 0.
-        read_only_host: its command sees the host's files read-only.
-        isolate: the same, and it sees no processes but its own.
+        read_only_host: its command sees the host's files read-only; isolate: and its own processes.
         log_size, log_files: bytes of a file of its log, and how many there are at most.
     """
 
