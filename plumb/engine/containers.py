@@ -7,10 +7,9 @@ from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
-from plumb.frozen import replace
+from plumb.model import container_options as own
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
-from plumb.model.container_options import refuse_undoing
 from plumb.things.sandbox import GRACE
 
 # -- create ---------------------------------------------------------------
@@ -27,8 +26,8 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
         Conflict: the name is in use.
         Invalid: what was asked for does not go together.
     """
-    if wish.read_only_host:
-        refuse_undoing(wish.cap_add, wish.cap_drop, wish.privileged)
+    wish = replace(wish, read_only_host=wish.read_only_host or wish.isolate)
+    refuse_undoing(wish, privileged=wish.privileged)
     name = opt.object_name(wish.name, "container") if wish.name else allocate.random_name(op)
     rival = op.named(Sandbox, name)
     if rival is not None:
@@ -53,6 +52,25 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     box = _with_host_files(op, box)
     op.put(box)
     return box
+
+
+def refuse_undoing(box: Sandbox, *, privileged: bool) -> None:
+    """See that a command that is to see the host's files read-only cannot undo that.
+
+    Args:
+        box: a container, or what was asked for.
+        privileged: whether this command of it is to have all capabilities.
+
+    Raises:
+        Invalid: it would have a capability for it.
+    """
+    undoing = own.undoing(box.cap_add, box.cap_drop, privileged) if box.read_only_host else ""
+    if undoing:
+        raise Invalid(
+            f"conflicting options: {'--isolate' if box.isolate else '--read-only-host'} is undone "
+            f"by {'--privileged' if privileged else f'the capability {undoing}'}",
+            "leave one of them out",
+        )
 
 
 def _with_host_files(op: Operation, box: Sandbox) -> Sandbox:

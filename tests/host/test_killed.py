@@ -47,9 +47,11 @@ class Case:
 BUILDS = {
     "base": ("network", "create", "base", *QUICK),
     "other": ("network", "create", "other", *QUICK),
+    "extra": ("network", "create", "extra", *QUICK),
     "box": ("run", "-d", "--name", "box", "--network", "base", *COMMAND),
     "alone": ("run", "-d", "--name", "alone", "--network", "none", *COMMAND),
     "ports": ("run", "-d", "--name", "ports", "--network", "base", "-p", "8080:80", "-p", "53/udp"),
+    "made": ("create", "--name", "made", "--network", "base", "-p", "8082:80", *COMMAND),
 }
 REMOVE = ("rm", "-f", "box")
 CASES = {
@@ -123,11 +125,11 @@ def duration(lab: Lab, case: Case) -> float:
     return median(took)
 
 
-def kill_after(seconds: float, pid: int) -> None:
-    """Kill a process, unless it has ended before."""
+def kill_after(seconds: float, pid: int) -> bool:
+    """Kill a process; false if it had ended before."""
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
 def next_command_works(lab: Lab, case: Case, about: str) -> None:
