@@ -7,6 +7,7 @@ from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
+from plumb.frozen import replace
 from plumb.model import container_options as own
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status

@@ -295,7 +295,6 @@ def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
 def _endpoint(
     box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None, ends: Ends
 ) -> Json:
-    from plumb.model.etc_files import dns_names  # a list of networks needs no files
 
     user_defined = net is not None and not net.predefined
     gateways = {

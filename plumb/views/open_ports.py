@@ -8,7 +8,6 @@ has found that out. `plumb.probes.promises` tries the same with real traffic.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from plumb.address import IPAddress
 from plumb.frozen import frozen
