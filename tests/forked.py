@@ -45,7 +45,7 @@ def start(
         argv: the words after `plumb`.
         env: its environment.
         files: descriptors of its standard output and standard error.
-        enter: takes the fork to the host on which the command line is carried out.
+        enter: takes the fork to where the command line is carried out: a host, a folder.
     """
     for needed in IMPORTED:
         import_module(needed)
@@ -83,7 +83,6 @@ def _carry_out(
     status = 70
     try:
         enter()
-        os.chdir("/")
         os.environ.clear()
         os.environ.update(env)
         _redirect(files)

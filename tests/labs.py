@@ -84,7 +84,7 @@ class Lab:
     ) -> subprocess.CompletedProcess[str]:
         """Run the command line in a fork; status None takes any."""
         own = {"PLUMB_ROOT": str(self.root), "PYTHONPATH": str(REPOSITORY), **(env or {})}
-        ran = forked.run(argv, {**os.environ, **own})
+        ran = forked.run(argv, {**os.environ, **own}, lambda: os.chdir("/"))
         assert status is None or ran.returncode == status, (
             f"plumb {' '.join(argv)}: {ran.returncode}: {ran.stderr or ran.stdout}"
         )

@@ -79,6 +79,7 @@ class Host:
         holder = os.pidfd_open(self.pid)
         call("setns", holder, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS, doing="enter the host")
         os.close(holder)
+        os.chdir("/")
 
     def asked(self, *argv: str) -> str:
         """What plumb prints; it must not refuse."""
