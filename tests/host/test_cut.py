@@ -353,6 +353,7 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "name",
     [

@@ -192,6 +192,7 @@ Test_replay.py has that word typed.
 """
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", on_kernels(name for name in CASES if name not in SAME_STEPS))
 def test_a_failed_build_leaves_nothing(name: str) -> None:
     """Whatever step of whatever build fails, the host is as it was."""
