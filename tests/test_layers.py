@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ DOORS = {
 }
 
 
+@cache
 def imports(module: str) -> set[str]:
     """The modules that a module imports anywhere in it, those for type checkers too."""
     found: set[str] = set()
