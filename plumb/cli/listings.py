@@ -111,17 +111,16 @@ def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
     found: list[dict[str, Any]] = []
     status = 0
     with common.read() as host:
-        known = {net.id: net for net in host.networks()}
         for name in names:
             try:
-                found.append(_document(host, name, kind, known))
+                found.append(_document(host, name, kind))
             except NotFound as error:
                 status = complain(str(error), error.hint, 1)
     print_documents(found, template)
     return status
 
 
-def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> dict[str, Any]:
+def _document(host: Reader, name: str, kind: str) -> dict[str, Any]:
     from plumb.kernel.process import commands
     from plumb.views import inspect as docker
 
@@ -137,6 +136,7 @@ def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> 
         except NotFound:
             raise NotFound(f"No such object: {name}") from None
     pid = commands.alive(host.layout.container(box.id))[0] if box.argv else 0
+    known = host.networks_of(box)
     return docker.container(box, ends_of(host, box, known), known, host.layout, pid)
 
 
@@ -157,8 +157,8 @@ def port_(container: str | None, port: str | None, as_json: bool, template: str)
         return
     with common.read() as host:
         box = host.container(container)
-        known = {net.id: net for net in host.networks()}
-        ports = shown(port for end, _ in ends_of(host, box, known) for port in end.ports)
+        ends = ends_of(host, box, host.networks_of(box))
+        ports = shown(port for end, _ in ends for port in end.ports)
     wanted = "" if port is None else port if "/" in port else f"{port}/tcp"
     rows: list[dict[str, object]] = [
         {

@@ -293,7 +293,7 @@ class Host(Reader, Verbs):
 
     def foreign_settings(self) -> list[ForeignSetting]:
         """Addresses, MTUs, neighbour entries and rules that somebody else has set."""
-        if self._kernel is not None or not self.store.things():
+        if self._kernel is not None:
             return []
         from plumb.engine.foreign import settings as foreign_settings
 

@@ -94,6 +94,13 @@ class Reader:
         )
         return [*predefined.others(self.layout), *default]
 
+    def networks_of(self, box: Sandbox) -> dict[str, Network]:
+        """Networks that a container is on, or will be when it runs, by id."""
+        joined = [end.network for end in self.store.endpoints(sandbox=box.id)]
+        ids = dict.fromkeys([*(each.network for each in box.attachments), *joined])
+        found = (self.store.get(Network, ident) for ident in ids)
+        return {net.id: net for net in found if net is not None}
+
     def containers(self) -> list[Sandbox]:
         """List the containers, running or not."""
         return self.store.all(Sandbox)

@@ -177,12 +177,13 @@ def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
     """Compare the record with the kernel."""
     recorded = store.things()
     found = []
-    for thing, now in zip(recorded, kernel.look(recorded), strict=True):
+    present, order = kernel.look_and_order(recorded)
+    for thing, now in zip(recorded, present, strict=True):
         if now is None:
             found.append(Drift(thing, "missing"))
         elif now != thing:
             found.append(Drift(thing, "changed", now))
-    return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, kernel)]
+    return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, order)]
 
 
 def repair(op: Operation, kernel: OrderedKernel) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 
@@ -35,21 +35,54 @@ class LinuxKernel:
     def look(self, things: Sequence[Thing]) -> list[Thing | None]:
         """Read how these are now, in one visit per namespace."""
         found: dict[int, Thing | None] = {}
-        turns = sorted(
-            range(len(things)), key=lambda i: (things[i].where, self._writers[type(things[i])].name)
-        )
-        for where, visit in groupby(turns, key=lambda i: things[i].where):
-            mine = list(visit)
+
+        def read(writer: Writer, numbers: Sequence[int]) -> None:
+            now = writer.look([things[i] for i in numbers])
+            found.update(zip(numbers, now, strict=True))
+
+        self._visit(things, read)
+        return [found.get(i) for i in range(len(things))]
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Read how these are now, and the order of the rules among them, each chain once."""
+        found: dict[int, Thing | None] = {}
+        order: list[Thing] = []
+
+        def read(writer: Writer, numbers: Sequence[int]) -> None:
+            now, ordered = writer.look_and_order([things[i] for i in numbers])
+            found.update(zip(numbers, now, strict=True))
+            order.extend(ordered)
+
+        self._visit(things, read)
+        return [found.get(i) for i in range(len(things))], order
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """List those of the rules that are there, those of each chain in the chain's order."""
+        order: list[Thing] = []
+
+        def read(writer: Writer, numbers: Sequence[int]) -> None:
+            order.extend(writer.order([rules[i] for i in numbers]))
+
+        self._visit(rules, read)
+        return order
+
+    def _visit(
+        self, things: Sequence[Thing], read: Callable[[Writer, Sequence[int]], None]
+    ) -> None:
+        """Enter each namespace once, and have each writer read its things there, by their numbers.
+
+        What is in a namespace that is gone is passed over.
+        """
+        places: dict[str, dict[str, list[int]]] = {}
+        for i, thing in enumerate(things):
+            place = places.setdefault(thing.where, {})
+            place.setdefault(self._writers[type(thing)].name, []).append(i)
+        for where, parts in places.items():
             if where and not namespaces.is_namespace(where):
-                found.update(dict.fromkeys(mine))
                 continue
             with namespaces.entered(where):
-                for writer, part in groupby(mine, key=lambda i: self._writers[type(things[i])]):
-                    numbers = list(part)
-                    found.update(
-                        zip(numbers, writer.look([things[i] for i in numbers]), strict=True)
-                    )
-        return [found[i] for i in range(len(things))]
+                for numbers in parts.values():
+                    read(self._writers[type(things[numbers[0]])], numbers)
 
     def take(self, steps: Sequence[Step]) -> None:
         """Take the steps in order, neighbours of one kind together."""
@@ -98,10 +131,3 @@ class LinuxKernel:
                 KernelRefused
             ):  # all has been built: an old flow that lasts is no reason to take it down
                 conntrack_flush.forget(ports)
-
-    def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """List those of the rules of one chain that are there, in the chain's order."""
-        if not rules or (rules[0].where and not namespaces.is_namespace(rules[0].where)):
-            return []
-        with namespaces.entered(rules[0].where):
-            return self._writers[type(rules[0])].order(rules)

@@ -12,7 +12,7 @@ from errno import EEXIST
 from plumb.errors import KernelRefused
 from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
-from plumb.things.iptables import InChain, ordered_rules
+from plumb.things.iptables import InChain, by_chain, ordered_rules
 
 
 class MemoryKernel:
@@ -44,15 +44,18 @@ class MemoryKernel:
             done.append(step)
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """Existing rules of one chain, in their order there."""
+        """Existing ones of these rules, those of each chain in their order there."""
         wanted = {rule.key for rule in rules}
-        return [
-            *ordered_rules(
-                thing
-                for thing in self.things.values()
-                if isinstance(thing, InChain) and thing.key in wanted
-            )
-        ]
+        there = by_chain(
+            thing
+            for thing in self.things.values()
+            if isinstance(thing, InChain) and thing.key in wanted
+        )
+        return [rule for chain in there for rule in ordered_rules(chain)]
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Present state of things, and the order of the rules among them."""
+        return self.look(things), self.order(things)
 
     def _is_there(self, step: Step) -> bool:
         """Tell whether a step adds what is there."""

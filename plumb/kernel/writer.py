@@ -13,7 +13,7 @@ class Writer(Protocol):
     """Reads and changes things of some types.
 
     Attributes:
-        name: the means by which it does; `LinuxKernel.look` reads in the order of these names.
+        name: the means by which it does, another for each writer.
     """
 
     @property
@@ -30,4 +30,7 @@ class Writer(Protocol):
         """
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """List those of the rules of one chain that are there, in the chain's order."""
+        """List those of the rules that are there, those of each chain in the chain's order."""
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Read what `look` and `order` do, each chain once if the means allow it."""

@@ -40,6 +40,10 @@ class Batches:
         """Refuse: only rules of a firewall have an order."""
         raise TypeError(f"{self.name} has no order")
 
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Read how these are now; none of them has an order."""
+        return self.look(things), []
+
 
 def one_by_one(
     name: str, look: Callable[[Thing], Thing | None], take: Callable[[Step], None]
@@ -78,8 +82,12 @@ class Firewall:
             raise StepFailed(refused, steps[0], done) from refused
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """List those of the rules of one chain that are there, in the chain's order."""
+        """List those of the rules that are there, those of each chain in the chain's order."""
         return self.back_end().order(rules)
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Read how these are now, and the order of the rules among them."""
+        return self.back_end().look_and_order(things)
 
 
 def _nftables() -> Writer:

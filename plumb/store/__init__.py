@@ -96,6 +96,9 @@ class Store(Protocol):
     def things_of(self, kind: type[Thing]) -> list[Thing]:
         """The things of one kind."""
 
+    def things_under(self, *start: str) -> list[Thing]:
+        """The things whose keys begin with these words."""
+
     def thing(self, key: Key) -> Thing | None:
         """The thing under a key."""
 

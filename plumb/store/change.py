@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,11 +60,19 @@ class Unfinished(NamedTuple):
 
 def thing_of(kind: str, text: str) -> Thing:
     """A thing from its kind's name and its JSON text."""
+    return things_of([(kind, text)])[0]
+
+
+def things_of(rows: Sequence[tuple[str, str]]) -> list[Thing]:
+    """Things from their kinds' names and their JSON texts, which are parsed as one."""
     from plumb.things.registry import (
         KINDS as THINGS,
     )  # not needed by those who only read the intent
 
-    return codec.loads(THINGS[kind], text)
+    values = json.loads(f"[{','.join([text for _, text in rows])}]")
+    return [
+        codec.decode(THINGS[kind], value) for (kind, _), value in zip(rows, values, strict=True)
+    ]
 
 
 def write_entry(before: Iterable[Thing], after: Iterable[Thing], change: Change) -> str:
@@ -90,8 +98,11 @@ def _tagged(thing: Thing) -> Any:
     return [type(thing).__name__, codec.plain(thing)]
 
 
-def _untagged(value: Any) -> Thing:
-    return thing_of(value[0], json.dumps(value[1]))
+def _untagged(tagged: Any) -> Thing:
+    from plumb.things.registry import KINDS as THINGS
+
+    kind, value = tagged
+    return codec.decode(THINGS[kind], value)
 
 
 def _to_json(change: Change) -> Any:
@@ -115,7 +126,7 @@ def _from_json(found: Any) -> Change:
         return tuple(tuple(item) for item in found[name])
 
     return Change(
-        put=tuple(codec.loads(KINDS[kind], json.dumps(value)) for kind, value in found["put"]),
+        put=tuple(codec.decode(KINDS[kind], value) for kind, value in found["put"]),
         drop=pairs("drop"),
         released=tuple(found["released"]),
         meta=pairs("meta"),

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Hashable
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -48,7 +48,12 @@ def dumps(value: object) -> str:
 
 def loads(kind: type[T], text: str) -> T:
     """The dataclass of that type from JSON text."""
-    return typing.cast(T, _decoder(typing.cast(Hashable, kind))(json.loads(text)))
+    return decode(kind, json.loads(text))
+
+
+def decode(kind: type[T], value: Any) -> T:
+    """The dataclass of that type from what JSON has, which it may change."""
+    return typing.cast(T, _decoder(typing.cast(Hashable, kind))(value))
 
 
 def plain(value: Any) -> Any:
@@ -92,22 +97,40 @@ def _decoder(wanted: Hashable) -> Callable[[Any], Any]:
     if hint in PLAIN or hint is Any:
         return lambda value: value
     if frozenset({hint}) in BY_TEXT:
-        return BY_TEXT[frozenset({hint})]
+        return _by_text((hint,))
     if isinstance(hint, type) and issubclass(hint, tuple):  # a NamedTuple
         hints = typing.get_type_hints(hint)
         parts = [_decoder(hints[name]) for name in hint._fields]  # type: ignore[attr-defined]  # no type says "NamedTuple"
         return lambda value: hint(*(part(item) for part, item in zip(parts, value, strict=False)))
     if dataclasses.is_dataclass(hint):
         return _dataclass(typing.cast(type, hint))
-    return typing.cast(Callable[[Any], Any], hint)  # an enum
+    return _enum(typing.cast(type[Enum], hint))
 
 
 def _dataclass(kind: type) -> Callable[[Any], Any]:
+    """Decode a dataclass: most of a thing's fields are what JSON has, and need no decoder.
+
+    What was written by a later version may have fields that this one does not know.
+    """
     hints = typing.get_type_hints(kind)
-    parts = {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
-    return lambda value: kind(
-        **{name: parts[name](item) for name, item in value.items() if name in parts}
-    )
+    names = frozenset(field.name for field in dataclasses.fields(kind))
+    parts = [(name, _decoder(hints[name])) for name in names if hints[name] not in (*PLAIN, Any)]
+
+    def decode(value: dict[str, Any]) -> Any:
+        known = (
+            value if value.keys() <= names else {each: value[each] for each in names & value.keys()}
+        )
+        for name, part in parts:
+            if name in known:
+                known[name] = part(known[name])
+        return kind(**known)
+
+    return decode
+
+
+def _enum(kind: type[Enum]) -> Callable[[Any], Any]:
+    members = {member.value: member for member in kind}
+    return lambda value: members[value]
 
 
 def _tuple(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
@@ -120,5 +143,10 @@ def _tuple(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
 
 def _union(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
     kinds = [kind for kind in arguments if kind is not type(None)]
-    one = _decoder(kinds[0]) if len(kinds) == 1 else BY_TEXT[frozenset(kinds)]
+    one = _decoder(kinds[0]) if len(kinds) == 1 else _by_text(tuple(kinds))
     return lambda value: None if value is None else one(value)
+
+
+def _by_text(kinds: tuple[Any, ...]) -> Callable[[str], Any]:
+    """Parse a text once: a subnet, and an address that packets go through, are on many rows."""
+    return lru_cache(maxsize=4096)(BY_TEXT[frozenset(kinds)])

@@ -29,7 +29,7 @@ from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
 from plumb.root import make_folder
 from plumb.store import CLAIM, T, codec, reserve
-from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
+from plumb.store.change import Change, Unfinished, read_entry, thing_of, things_of, write_entry
 from plumb.store.salvage import UNREADABLE
 from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import (
@@ -228,14 +228,21 @@ class SqliteStore:
                 "SELECT kind, json FROM thing NATURAL JOIN owner WHERE owner = ? ORDER BY number"
             )
             rows = self._db.execute(query, (owner,))
-        return [thing_of(kind, text) for kind, text in rows]
+        return things_of(rows.fetchall())
 
     def things_of(self, kind: type[Thing]) -> list[Thing]:
         """Things on record of one kind."""
         rows = self._db.execute(
             "SELECT kind, json FROM thing WHERE kind = ? ORDER BY number", (kind.__name__,)
         )
-        return [thing_of(name, text) for name, text in rows]
+        return things_of(rows.fetchall())
+
+    def things_under(self, *start: str) -> list[Thing]:
+        """Things on record whose keys begin with these words, which an index finds."""
+        words = key_text(start).removesuffix("]")
+        query = "SELECT kind, json FROM thing WHERE key >= ? AND key < ? ORDER BY number"
+        rows = self._db.execute(query, (f"{words},", f"{words}-"))  # "-" follows "," in ASCII
+        return things_of(rows.fetchall())
 
     def thing(self, key: Key) -> Thing | None:
         """Thing that is recorded under a key."""
@@ -368,7 +375,17 @@ def _tells(name: str, method: Callable[..., object]) -> Callable[..., object]:
 
 for _name in (
     *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
-    *("ports", "things", "things_of", "thing", "previous", "owners", "unfinished", "meta"),
+    *(
+        "ports",
+        "things",
+        "things_of",
+        "things_under",
+        "thing",
+        "previous",
+        "owners",
+        "unfinished",
+        "meta",
+    ),
     *("begin", "finish", "abandon", "remark", "empty"),
 ):
     setattr(SqliteStore, _name, _tells(_name, getattr(SqliteStore, _name)))

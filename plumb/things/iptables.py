@@ -63,6 +63,14 @@ class InChain(InNamespace):
 R = TypeVar("R", bound=InChain)
 
 
+def by_chain(rules: Iterable[R]) -> list[list[R]]:
+    """Group rules by chain, those of each chain in the order in which they are given."""
+    found: dict[Key, list[R]] = {}
+    for rule in rules:
+        found.setdefault(rule.key[:-1], []).append(rule)
+    return [*found.values()]
+
+
 def ordered_rules(rules: Iterable[R]) -> list[R]:
     """Order the rules of a chain as the kernel should have them.
 

@@ -35,7 +35,7 @@ from enum import StrEnum
 from plumb.frozen import frozen
 from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns, RuleHit
 from plumb.trace.headers import Direction, Packet
-from plumb.trace.rule_steps import RuleLine, RulesetListing, Whys
+from plumb.trace.rule_steps import NO_RECORD, RuleLine, RulesetListing, Why
 
 
 @frozen
@@ -212,7 +212,7 @@ class Material:
     ruled: Sequence[RuleHit] = ()
     dropped: Sequence[KernelDrop] = ()
     listings: Mapping[str, RulesetListing] = field(default_factory=dict)
-    reasons: Whys = field(default_factory=dict)
+    reasons: Why = NO_RECORD
     routes: Mapping[tuple[str, Direction], Routed] = field(default_factory=dict)
     proxies: tuple[Netns, ...] = ()
     wires: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)

@@ -12,13 +12,14 @@ but its rules are few, and well known (`known`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plumb.frozen import frozen
 from plumb.model.observations import Netns, RuleHit, RuleKind
-from plumb.things.iptables import BUILT_IN, FAMILIES, TABLES, Policy, Rule
-from plumb.things.nftables import COUNTER, NftRule
+from plumb.things import Key, Thing
+from plumb.things.iptables import BUILT_IN, FAMILIES, TABLES, Family, Policy, Rule
+from plumb.things.nftables import COUNTER, NftFamily, NftRule
 from plumb.trace.known_rules import known
 
 Saved = Mapping[str, Mapping[str, tuple[str, list[str]]]]
@@ -162,23 +163,44 @@ def listed(text: str) -> RulesetListing:
     return listing
 
 
-Whys = Mapping[tuple[str, str, str, str], str]
-"""Reasons of rules, by the tool or nft's family, table, chain and text."""
+Why = Callable[[str, str, str, str, str], str | None]
+"""Reason of plumb's own rule, by namespace, tool or nft's family, table, chain and text.
+
+None for a rule that is not plumb's.
+"""
 
 
-def whys(things: Iterable[object]) -> dict[tuple[str, str, str, str], str]:
-    """Reasons of plumb's own rules, as they are recorded."""
-    found = {}
-    for thing in things:
-        if isinstance(thing, Rule | NftRule):
-            found[str(thing.family), thing.table, thing.chain, thing.spec] = thing.why
-        elif isinstance(thing, Policy):
-            found[str(thing.family), thing.table, thing.chain, ""] = thing.why
-    return found
+def recorded(thing: Callable[[Key], Thing | None]) -> Why:
+    """Reasons of plumb's own rules as they are recorded, of which each is looked up.
+
+    Args:
+        thing: finds what is recorded under a key.
+    """
+
+    def why(ns: str, owner: str, table: str, chain: str, words: str) -> str | None:
+        key = _key(ns, owner, table, chain, words)
+        found = thing(key) if key else None
+        return found.why if isinstance(found, Rule | NftRule | Policy) else None
+
+    return why
+
+
+def _key(ns: str, owner: str, table: str, chain: str, words: str) -> Key | None:
+    """Key of a rule, or of a chain's policy where there are no words; plumb has no others."""
+    if owner in FAMILIES.values():
+        of = Family(owner), table, chain
+        return Rule(*of, words, ns=ns).key if words else Policy(*of, "", ns=ns).key
+    if owner in FAMILIES:
+        return NftRule(NftFamily(owner), table, chain, words, ns=ns).key
+    return None
+
+
+NO_RECORD = recorded(lambda key: None)
+"""No reasons: all rules are others'."""
 
 
 def read(
-    steps: Iterable[RuleHit], listings: Mapping[str, RulesetListing], reasons: Whys
+    steps: Iterable[RuleHit], listings: Mapping[str, RulesetListing], reasons: Why
 ) -> Iterator[RuleLine]:
     """Rule hits of one namespace with their text, but for those without an effect.
 
@@ -213,7 +235,7 @@ def read(
             jumps, decided = [], decided + 1
 
 
-def _line(step: RuleHit, listing: RulesetListing, reasons: Whys, hook: str) -> RuleLine:
+def _line(step: RuleHit, listing: RulesetListing, reasons: Why, hook: str) -> RuleLine:
     """Rule hit with its text; without one for the end of a chain, or a deleted rule."""
     saved = listing.saved.get((step.backend, step.family), {}).get(step.table, {})
     native = step.backend == "nft" and step.chain not in saved
@@ -226,8 +248,8 @@ def _line(step: RuleHit, listing: RulesetListing, reasons: Whys, hook: str) -> R
     elif step.kind is RuleKind.POLICY:
         verdict = verdict or saved.get(step.chain, ("ACCEPT", []))[0].lower()
         text = f"policy {verdict.upper()}"
-    key = (owner, step.table, step.chain, words)
-    why = reasons.get(key, "") or (known(step.table, step.chain, words) if words else "")
+    reason = reasons(step.place.ns, owner, step.table, step.chain, words)
+    why = reason or (known(step.table, step.chain, words) if words else "")
     return RuleLine(
         step.place,
         where,
@@ -240,7 +262,7 @@ def _line(step: RuleHit, listing: RulesetListing, reasons: Whys, hook: str) -> R
         step.table,
         step.chain,
         step.kind,
-        key in reasons,
+        reason is not None,
         native,
         step.backend,
         step.handle,

@@ -21,7 +21,7 @@ from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Material, Routed, Story
 from plumb.trace.probe_packet import Probe
 from plumb.trace.report import TraceRequest
-from plumb.trace.rule_steps import RulesetListing, Whys
+from plumb.trace.rule_steps import RulesetListing, Why
 from plumb.trace.topology import Topology
 
 SLICE = 0.02
@@ -46,7 +46,7 @@ class Watched:
 
 
 def watch(
-    request: TraceRequest, topology: Topology, reasons: Whys, memory: str, drops: bool = False
+    request: TraceRequest, topology: Topology, reasons: Why, memory: str, drops: bool = False
 ) -> Watched:
     """Send a probe packet, and capture it in all namespaces of the topology.
 

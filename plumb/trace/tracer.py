@@ -19,15 +19,14 @@ from functools import cached_property
 from plumb.engine.reader import Reader
 from plumb.engine.targets import TargetResolver
 from plumb.model.observations import HOST, Netns
-from plumb.things.iptables import Policy, Rule
-from plumb.things.nftables import NftRule
+from plumb.things import HOST as OF_HOST
+from plumb.things import Key, Thing
 from plumb.trace import collect_state, rule_steps
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.path import Ending, Story
 from plumb.trace.probe_packet import ProbePacket
 from plumb.trace.report import Report, RequestReader, TraceRequest, Wishes
-from plumb.trace.rule_steps import Whys
 from plumb.trace.run import Watched, watch
 from plumb.trace.topology import Topology, TopologyReader
 
@@ -100,16 +99,21 @@ class Tracer:
         )
 
     def _watch(self, request: TraceRequest, topology: Topology, drops: bool = False) -> Watched:
-        return watch(request, topology, self._reasons, self._reader.layout.run, drops)
+        return watch(
+            request, topology, rule_steps.recorded(self._recorded), self._reader.layout.run, drops
+        )
+
+    def _recorded(self, key: Key) -> Thing | None:
+        """Thing on record, in whatever namespace the caller's words name it."""
+        kind, ns, *rest = key
+        if ns in self._namespaces:
+            return self._reader.store.thing(key)
+        same = (self._reader.store.thing((kind, other, *rest)) for other in self._namespaces)
+        return next((thing for thing in same if thing is not None), None)
 
     @cached_property
-    def _reasons(self) -> Whys:
-        """Reasons of plumb's own rules."""
-        return rule_steps.whys(
-            thing
-            for kind in (Rule, NftRule, Policy)
-            for thing in self._reader.store.things_of(kind)
-        )
+    def _namespaces(self) -> frozenset[str]:
+        return frozenset({OF_HOST, *(member.place.ns for member in self._resolver.members)})
 
     def _behind_proxy(
         self, story: Story, request: TraceRequest, topology: Topology

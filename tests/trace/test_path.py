@@ -9,7 +9,7 @@ from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns, Rul
 from plumb.trace.assemble import assemble
 from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Ending, Material, Rewritten, Routed, Story, TraceOutcome
-from plumb.trace.rule_steps import RuleLine, RulesetListing
+from plumb.trace.rule_steps import NO_RECORD, RuleLine, RulesetListing
 
 C1, HOST, LAN = Netns("c1", "/c1"), Netns("host", ""), Netns("lan", "/lan")
 FLOW = Flow(4, "tcp", 20001, 8080)
@@ -101,7 +101,7 @@ def story_of(
             ruled,
             dropped,
             LISTINGS,
-            {},
+            NO_RECORD,
             {("host", Direction.THERE): route},
         )
     )

@@ -10,7 +10,7 @@ from plumb.kernel.netfilter.iptables_save import parse
 from plumb.model.observations import Netns, RuleHit, RuleKind
 from plumb.things.iptables import Family, Policy, Rule
 from plumb.trace.known_rules import SOMEBODYS, known
-from plumb.trace.rule_steps import RulesetListing, listed, read, whys
+from plumb.trace.rule_steps import NO_RECORD, RulesetListing, listed, read, recorded
 
 HOST = Netns("host", "")
 SAVED = parse("""*filter
@@ -75,7 +75,7 @@ def test_steps_without_an_effect_are_left_out() -> None:
     """A jump to a chain in which no rule matched has none; one that led to a verdict has."""
     found = [
         (line.where, line.number, line.verdict, line.hook)
-        for line in read(WALK, {"host": LISTING}, {})
+        for line in read(WALK, {"host": LISTING}, NO_RECORD)
     ]
 
     assert found == [
@@ -91,28 +91,35 @@ def test_a_legacy_walk_is_the_same() -> None:
         for each, number in zip(WALK, (1, 1, 2, 1, 2, 2), strict=True)
     ]
 
-    assert [line.verdict for line in read(walk, {"host": LISTING}, {})] == ["jump PLUMB", "accept"]
+    assert [line.verdict for line in read(walk, {"host": LISTING}, NO_RECORD)] == [
+        "jump PLUMB",
+        "accept",
+    ]
 
 
 def test_a_policy_is_shown_if_it_drops() -> None:
     """A policy that accepts is shown if it alone decided on forwarding."""
     drop = RuleHit(0, HOST, "nft", "ip", "filter", "FORWARD", RuleKind.POLICY, "drop")
-    lines = [*read([drop], {"host": LISTING}, {})]
+    lines = [*read([drop], {"host": LISTING}, NO_RECORD)]
 
     assert [(line.text, line.drops) for line in lines] == [("policy DROP", True)]
-    assert [*read([replace(drop, verdict="accept", chain="INPUT")], {"host": LISTING}, {})] == []
     assert [
-        line.text for line in read([replace(drop, verdict="accept")], {"host": LISTING}, {})
+        *read([replace(drop, verdict="accept", chain="INPUT")], {"host": LISTING}, NO_RECORD)
+    ] == []
+    assert [
+        line.text for line in read([replace(drop, verdict="accept")], {"host": LISTING}, NO_RECORD)
     ] == ["policy ACCEPT"]
     assert [
         line.verdict
-        for line in read([replace(drop, backend="legacy", verdict="")], {"host": LISTING}, {})
+        for line in read(
+            [replace(drop, backend="legacy", verdict="")], {"host": LISTING}, NO_RECORD
+        )
     ] == ["drop"]
 
 
 def test_a_reject_tells_the_sender() -> None:
     """Its verdict is a drop; the rule's text shows the difference."""
-    (line,) = read([step("PLUMB", 22, "drop")], {"host": LISTING}, {})
+    (line,) = read([step("PLUMB", 22, "drop")], {"host": LISTING}, NO_RECORD)
 
     assert line.rejects
 
@@ -124,7 +131,7 @@ def test_rules_of_nfts_own() -> None:
         RuleHit(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "accept", 4),
         RuleHit(0, HOST, "nft", "inet", "fw", "guard", RuleKind.RULE, "drop", 5),
     ]
-    first, second = read(walk, {"host": listing}, {})
+    first, second = read(walk, {"host": listing}, NO_RECORD)
 
     assert (first.where, first.number, first.text, first.hook) == (
         "inet fw guard",
@@ -138,7 +145,7 @@ def test_rules_of_nfts_own() -> None:
 
 def test_a_deleted_rule_is_left_out() -> None:
     """Another program may delete it between the packet and the listing."""
-    assert [*read([step("PLUMB", 99, "accept")], {"host": LISTING}, {})] == []
+    assert [*read([step("PLUMB", 99, "accept")], {"host": LISTING}, NO_RECORD)] == []
 
 
 def test_plumbs_own_reasons_come_first() -> None:
@@ -151,7 +158,7 @@ def test_plumbs_own_reasons_come_first() -> None:
         why="because of c1",
     )
     policy = Policy(Family.V4, "filter", "FORWARD", "DROP", why="forwarding was off")
-    reasons = whys([rule, policy, "anything else"])
+    reasons = recorded({each.key: each for each in (rule, policy)}.get)
     (line,) = read([step("PLUMB", 21, "accept")], {"host": LISTING}, reasons)
     (last,) = read([step("FORWARD", 0, "drop", RuleKind.POLICY)], {"host": LISTING}, reasons)
 

@@ -22,6 +22,7 @@ from plumb.model.foreign_firewall import (
 from plumb.model.ports import Port
 from plumb.model.settings import Settings
 from plumb.store import Store
+from plumb.things import HOST
 from plumb.things.iptables import Rule
 
 
@@ -137,8 +138,8 @@ def own_rules(store: Store) -> frozenset[tuple[str, str, str, str]]:
     """List plumb's rules of iptables in the host: tool, table, chain and words."""
     return frozenset(
         (str(rule.family), rule.table, rule.chain, rule.spec)
-        for rule in store.things_of(Rule)
-        if isinstance(rule, Rule) and not rule.ns
+        for rule in store.things_under("rule", HOST)
+        if isinstance(rule, Rule)
     )
 
 

@@ -78,8 +78,8 @@ def _rules(store: Store, settings: Settings) -> Iterator[ForeignSetting]:
     """Yield others' rules in plumb's own chains of iptables; PLUMB-USER is the administrator's."""
     chains = {
         (str(each.family), each.table, each.name)
-        for each in store.things_of(Chain)
-        if isinstance(each, Chain) and not each.ns and not each.users
+        for each in store.things_under("chain", HOST)
+        if isinstance(each, Chain) and not each.users
     }
     if not chains:
         return
@@ -215,9 +215,9 @@ def _neighbours(
     namespace: LinkInventory, links: tuple[Link, ...], devs: dict[str, str], record: _Record
 ) -> Iterator[ForeignSetting]:
     place = namespace.place
-    for entry in namespace.neighbours(links):
+    for entry in namespace.permanent_neighbours(links):
         mac = record.macs.get((devs.get(entry.dev, ""), entry.ip), entry.mac)
-        if entry.state == "PERMANENT" and entry.mac != mac:
+        if entry.mac != mac:
             yield ForeignSetting(
                 place.name,
                 f"permanent neighbour entry {entry.ip} lladdr {entry.mac} on {entry.dev}:"

@@ -14,13 +14,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 from typing import Self
 
 from plumb.address import IPInterface
-from plumb.kernel.net.namespace_state import MODES, LinkReply
+from plumb.kernel.net.namespace_state import MODES, NO_STATISTICS, LinkReply
 from plumb.kernel.netlink.codec import attribute_u32, attributes, number
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
@@ -76,6 +76,8 @@ NUD = {
     NUD_NOARP: "NOARP",
     NUD_PERMANENT: "PERMANENT",
 }
+ANY_STATE = range(1 << 16)
+"""All that a neighbour entry's state can be (ndm_state)."""
 
 
 class LinkInventory:
@@ -102,13 +104,13 @@ class LinkInventory:
 
     def links(self) -> tuple[Link, ...]:
         """The namespace's links, in the order of their indices."""
-        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS
         found = map(self._link, self._connection.dump(RTM_GETLINK, body))
         return tuple(sorted(found, key=lambda link: link.index))
 
     def addresses(self, links: Sequence[Link]) -> tuple[tuple[str, IPInterface], ...]:
         """The namespace's addresses, with their links' names."""
-        return tuple((dev, ip) for dev, ip, _, _ in self._addresses(links))
+        return tuple((dev, ip_interface(ip)) for dev, ip, _, _ in self._addresses(links))
 
     def given_addresses(self, links: Sequence[Link]) -> tuple[tuple[str, IPInterface], ...]:
         """The namespace's addresses that somebody has set, and that hold beyond their link.
@@ -116,13 +118,18 @@ class LinkInventory:
         Those that the kernel derives from router advertisements, and DHCP leases, have a lifetime.
         """
         return tuple(
-            (dev, ip)
+            (dev, ip_interface(ip))
             for dev, ip, flags, scope in self._addresses(links)
             if flags & IFA_F_PERMANENT and scope == RT_SCOPE_UNIVERSE
         )
 
-    def _addresses(self, links: Sequence[Link]) -> Iterator[tuple[str, IPInterface, int, int]]:
-        """Yield links' names, their addresses, flags (IFA_F_…) and scopes (RT_SCOPE_…)."""
+    def _addresses(
+        self, links: Sequence[Link]
+    ) -> Iterator[tuple[str, tuple[bytes, int], int, int]]:
+        """Yield links' names, their addresses, flags (IFA_F_…) and scopes (RT_SCOPE_…).
+
+        An address is its bytes, and the length of its prefix in bits.
+        """
         names = {link.index: link.name for link in links}
         body = IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         for payload in self._connection.dump(RTM_GETADDR, body):
@@ -130,17 +137,25 @@ class LinkInventory:
             reply = attributes(payload, IFADDRMSG.size)
             packed = reply.get(IFA_LOCAL) or reply.get(IFA_ADDRESS)  # the latter without a peer
             if packed:
-                ip = ip_interface(f"{ip_address(packed)}/{prefix}")
-                yield names.get(index, ""), ip, flags, scope
+                yield names.get(index, ""), (packed, prefix), flags, scope
 
     def neighbours(self, links: Sequence[Link]) -> tuple[Neighbour, ...]:
         """The namespace's neighbour table of IPv4 and IPv6."""
+        return self._neighbours(links, ANY_STATE)
+
+    def permanent_neighbours(self, links: Sequence[Link]) -> tuple[Neighbour, ...]:
+        """The entries of that table that somebody has set."""
+        return self._neighbours(links, (NUD_PERMANENT,))
+
+    def _neighbours(self, links: Sequence[Link], states: Container[int]) -> tuple[Neighbour, ...]:
         names, found = {link.index: link.name for link in links}, []
         body = NDMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         for payload in self._connection.dump(RTM_GETNEIGH, body):
             family, index, state, _, _ = NDMSG.unpack_from(payload)
+            if state not in states or family not in (socket.AF_INET, socket.AF_INET6):
+                continue
             reply = attributes(payload, NDMSG.size)
-            if family in (socket.AF_INET, socket.AF_INET6) and NDA_DST in reply:
+            if NDA_DST in reply:
                 dev, ip = names.get(index, ""), ip_address(reply[NDA_DST])
                 mac = reply.get(NDA_LLADDR, b"").hex(":")
                 found.append(Neighbour(dev, ip, mac, NUD.get(state, "NONE")))

@@ -19,7 +19,7 @@ from plumb.kernel.net.link_messages import (
     removing,
     settling,
 )
-from plumb.kernel.net.namespace_state import MODES, LinkReply, NamespaceState, name_of
+from plumb.kernel.net.namespace_state import FEW, MODES, LinkReply, NamespaceState
 from plumb.kernel.netlink.codec import NetlinkAck
 from plumb.kernel.netlink.connection import BATCH
 from plumb.kernel.netlink.rtnetlink import Message, RouteSocket, ifinfmsg
@@ -34,7 +34,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
 )
 from plumb.kernel.netns.namespaces import entered, is_namespace
 from plumb.plan import Step, StepFailed
-from plumb.things import Thing
+from plumb.things import HOST, Thing
 from plumb.things.layer3 import Address, Route
 from plumb.things.links import (
     Bridge,
@@ -49,6 +49,8 @@ from plumb.things.links import (
 )
 
 MANY = 2  # veth pairs from this number on are removed together
+FEW_OF_SANDBOX = 1
+"""Links of a sandbox that are asked for by name: it has so few that all of them cost no more."""
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
 HINTS = {
     errno.EBUSY: "its parent has links of another kind, or is a bridge's port: "
@@ -241,7 +243,8 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
     """Read links, addresses and routes of the calling thread's namespace."""
     links = sum(isinstance(thing, InHost | Up | LinkAddress) for thing in things)
     addresses = sum(isinstance(thing, Address) for thing in things)
-    with NamespaceState(links, addresses) as state:
+    few = FEW if things[0].where == HOST else FEW_OF_SANDBOX
+    with NamespaceState(links, addresses, few) as state:
         return [_look(thing, state) for thing in things]
 
 
@@ -258,7 +261,7 @@ def _look(thing: Thing, state: NamespaceState) -> Thing | None:
             found = state.link(dev)
             return replace(thing, mac=found.mac) if found else None
         case Address(dev=dev, ip=ip):
-            if ip not in state.addresses(dev, ip.version):
+            if not state.has_address(dev, ip):
                 return None
             return replace(thing, connected=state.is_connected(dev, ip))
     assert isinstance(thing, Route)
@@ -275,12 +278,13 @@ def look_link(thing: InHost, state: NamespaceState) -> Thing | None:
         case Bridge():
             return replace(thing, mtu=mtu) if found.mac == thing.mac else None
         case Vlan():
-            same = name_of(found.parent) == thing.parent and found.own(IFLA_VLAN_ID) == thing.id
-            return thing if same else None
+            same = found.own(IFLA_VLAN_ID) == thing.id
+            return thing if same and state.name_of(found.parent) == thing.parent else None
         case Veth():
             if found.peer_nsid is None:
                 return None  # the peer of plumb's is in another namespace
-            return replace(thing, mtu=mtu, master=found.master, up=found.up, hairpin=found.hairpin)
+            master = state.name_of(found.master_index)
+            return replace(thing, mtu=mtu, master=master, up=found.up, hairpin=found.hairpin)
     return thing
 
 
@@ -326,5 +330,5 @@ def _look_route(thing: Route, state: NamespaceState) -> Route | None:
             and found.protocol == RTPROT_BOOT
             and found.dst == thing.dst.network_address.packed
         ):
-            return replace(thing, via=found.via, dev=name_of(found.dev))
+            return replace(thing, via=found.via, dev=state.name_of(found.dev))
     return None

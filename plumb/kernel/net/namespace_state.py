@@ -15,7 +15,7 @@ from typing import Self
 
 from plumb.address import IPAddress, IPInterface, family
 from plumb.frozen import frozen
-from plumb.kernel.netlink.codec import attribute, attributes, number, text
+from plumb.kernel.netlink.codec import attribute, attribute_u32, attributes, number, text
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
@@ -26,6 +26,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     IFINFOMSG,
     IFLA_ADDRESS,
     IFLA_BRPORT_MODE,
+    IFLA_EXT_MASK,
     IFLA_IFNAME,
     IFLA_INFO_DATA,
     IFLA_INFO_KIND,
@@ -48,6 +49,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     RTA_GATEWAY,
     RTA_OIF,
     RTA_TABLE,
+    RTEXT_FILTER_SKIP_STATS,
     RTM_GETADDR,
     RTM_GETLINK,
     RTM_GETROUTE,
@@ -67,7 +69,9 @@ MODES = {
 NOT_THERE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.ENETUNREACH})
 """How the kernel says that there is no such object."""
 FEW = 8
-"""Links that are asked for by name; for more, all are dumped."""
+"""Links, or addresses, that are asked for one by one; for more, all are dumped."""
+NO_STATISTICS = attribute_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+"""Attribute of a request for links: the kernel leaves out half of each answer."""
 
 
 @frozen
@@ -119,11 +123,6 @@ class LinkReply:
     def master_index(self) -> int:
         """Index of the bridge that the link is a port of, 0 for none."""
         return number(self.attributes.get(IFLA_MASTER, b""))
-
-    @property
-    def master(self) -> str:
-        """Name of that bridge, empty for none."""
-        return name_of(self.master_index)
 
     @cached_property
     def _about(self) -> dict[int, bytes]:
@@ -179,13 +178,16 @@ class NamespaceState:
     Args:
         links: how many links will be asked for.
         addresses: how many addresses will be.
+        few: links that are asked for by name; for more, all are dumped.
     """
 
-    def __init__(self, links: int = 1, addresses: int = 1) -> None:
+    def __init__(self, links: int = 1, addresses: int = 1, few: int = FEW) -> None:
         self._connection = Connection(NETLINK_ROUTE, strict=True)
-        self._many_links, self._many_addresses = links > FEW, addresses > FEW
-        self._addresses: dict[int, dict[int, list[IPInterface]]] = {}
+        self._many_links, self._many_addresses = links > few, addresses > FEW
+        self._known: dict[str, LinkReply | None] = {}
+        self._addresses: dict[int, dict[int, list[tuple[bytes, int]]]] = {}
         self._routes: dict[int, list[RouteReply]] = {}
+        self._routed: dict[int, frozenset[tuple[bytes, int, int]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -194,10 +196,16 @@ class NamespaceState:
         self._connection.close()
 
     def link(self, name: str) -> LinkReply | None:
-        """Read a link; None where there is none of that name."""
+        """Read a link, once; None where there is none of that name."""
         if self._many_links:
             return self._links.get(name)
-        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(IFLA_IFNAME, name)
+        if name not in self._known:
+            self._known[name] = self._ask(name)
+        return self._known[name]
+
+    def _ask(self, name: str) -> LinkReply | None:
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS
+        body += attribute(IFLA_IFNAME, name)
         try:
             return LinkReply.read(self._connection.get(RTM_GETLINK, body))
         except OSError as error:
@@ -207,31 +215,38 @@ class NamespaceState:
 
     @cached_property
     def _links(self) -> dict[str, LinkReply]:
-        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS
         found = map(LinkReply.read, self._connection.dump(RTM_GETLINK, body))
         return {link.name: link for link in found}
 
     def addresses(self, dev: str, version: int) -> list[IPInterface]:
         """The addresses of one family on a link; none where there is no such link."""
-        try:
-            index = socket.if_nametoindex(dev)
-        except OSError:
+        return [ip_interface(ip) for ip in self._packed(dev, version)]
+
+    def has_address(self, dev: str, ip: IPInterface) -> bool:
+        """Tell whether a link has an address, with that prefix."""
+        return (ip.packed, ip.network.prefixlen) in self._packed(dev, ip.version)
+
+    def _packed(self, dev: str, version: int) -> list[tuple[bytes, int]]:
+        """A link's addresses of one family, each with the length of its prefix, bits."""
+        link = self.link(dev)
+        if link is None:
             return []
         if not self._many_addresses:
-            return [ip for _, ip in self._dump_addresses(version, index)]
+            return [ip for _, ip in self._dump_addresses(version, link.index)]
         if version not in self._addresses:
             by_link = self._addresses.setdefault(version, {})
-            for link, ip in self._dump_addresses(version, 0):
-                by_link.setdefault(link, []).append(ip)
-        return self._addresses[version].get(index, [])
+            for index, ip in self._dump_addresses(version, 0):
+                by_link.setdefault(index, []).append(ip)
+        return self._addresses[version].get(link.index, [])
 
-    def _dump_addresses(self, version: int, index: int) -> Iterator[tuple[int, IPInterface]]:
+    def _dump_addresses(self, version: int, index: int) -> Iterator[tuple[int, tuple[bytes, int]]]:
         body = IFADDRMSG.pack(family(version), 0, 0, 0, index)
         for payload in self._dump(RTM_GETADDR, body):
             _, prefix, _, _, link = IFADDRMSG.unpack_from(payload)
             found = attributes(payload, IFADDRMSG.size)
             packed = found.get(IFA_LOCAL) or found[IFA_ADDRESS]  # the latter without a peer
-            yield link, ip_interface((packed, prefix))
+            yield link, (packed, prefix)
 
     def main_table(self, version: int) -> list[RouteReply]:
         """The routes of the main table, one family's."""
@@ -250,8 +265,27 @@ class NamespaceState:
         if link is None or not link.up or ip.network.num_addresses == 1:
             return True
         wanted = (ip.network.network_address.packed, ip.network.prefixlen, link.index)
-        routes = self.main_table(ip.version)
-        return any((route.dst, route.length, route.dev) == wanted for route in routes)
+        return wanted in self._destinations(ip.version)
+
+    def _destinations(self, version: int) -> frozenset[tuple[bytes, int, int]]:
+        """Destinations of the main table, each with the length of its prefix and its link."""
+        if version not in self._routed:
+            routes = self.main_table(version)
+            self._routed[version] = frozenset((way.dst, way.length, way.dev) for way in routes)
+        return self._routed[version]
+
+    def name_of(self, index: int) -> str:
+        """A link's name by its index, empty where there is none."""
+        if self._many_links:
+            return self._names.get(index, "")
+        for link in self._known.values():
+            if link is not None and link.index == index:
+                return link.name
+        return name_of(index)
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {link.index: name for name, link in self._links.items()}
 
     def _dump(self, kind: int, body: bytes) -> list[bytes]:
         try:

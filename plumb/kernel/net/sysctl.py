@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -11,14 +12,22 @@ from plumb.kernel.features.table import FEATURES
 from plumb.things.layer3 import Sysctl
 
 PROC_SYS = Path("/proc/sys")
+LONGEST = 4096
+"""Bytes that the kernel gives of a setting in one read: a page."""
 
 
 def read(name: str) -> str | None:
     """Read a setting, its words parted by single blanks; None where the kernel has none."""
     try:
-        return " ".join((PROC_SYS / name).read_text().split())
+        descriptor = os.open(f"{PROC_SYS}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        return " ".join(os.read(descriptor, LONGEST).decode().split())
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def look(setting: Sysctl) -> Sysctl | None:

@@ -22,7 +22,7 @@ from plumb.errors import KernelRefused, Unsupported
 from plumb.kernel.netfilter.iptables_save import Ruleset, found, parse, search_path
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
-from plumb.things.iptables import Chain, Family, Policy, Rule
+from plumb.things.iptables import Chain, Family, Policy, Rule, by_chain
 
 Netfilter = Chain | Rule | Policy
 
@@ -141,13 +141,21 @@ class IptablesRestore:
         return [now(thing) for thing in things]
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """The present ones of these rules of one chain, in the chain's order."""
-        by_spec = {rule.spec: rule for rule in rules if isinstance(rule, Rule)}
-        if not by_spec:
-            return []
-        one = next(iter(by_spec.values()))
-        _, specs = self._read(one.family, one.table).get(one.table, {}).get(one.chain, ("", []))
-        return [by_spec[spec] for spec in dict.fromkeys(specs) if spec in by_spec]
+        """The present ones of these rules, those of each chain in the chain's order."""
+        read: dict[tuple[Family, str], Ruleset] = {}
+        found: list[Thing] = []
+        for chain in by_chain(rule for rule in rules if isinstance(rule, Rule)):
+            by_spec = {rule.spec: rule for rule in chain}
+            which = (chain[0].family, chain[0].table)
+            if which not in read:
+                read[which] = self._read(*which)
+            _, specs = read[which].get(chain[0].table, {}).get(chain[0].chain, ("", []))
+            found += [by_spec[spec] for spec in dict.fromkeys(specs) if spec in by_spec]
+        return found
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Read things, each as it is now, and the order of the rules among them."""
+        return self.look(things), self.order(things)
 
     def _read(self, family: Family, table: str) -> Ruleset:
         ran = self._run([self._commands[family]["save"], "-t", table])

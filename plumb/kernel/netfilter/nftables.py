@@ -26,7 +26,7 @@ from plumb.kernel.netfilter.libnftables import HANDLES, JSON, nft
 from plumb.kernel.netfilter.nft_expressions import Json, comparable, written
 from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
-from plumb.things.iptables import Position
+from plumb.things.iptables import Position, by_chain
 from plumb.things.nftables import (
     COUNTER,
     NftChain,
@@ -94,14 +94,17 @@ class Nftables:
         return [now(thing) for thing in things]
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """The present ones of these rules of one chain, in the chain's order."""
-        known = {
-            comparable(written(rule)["rule"]): rule for rule in rules if isinstance(rule, NftRule)
-        }
-        if not known:
-            return []
-        listed = _listed(next(iter(known.values())))
-        return [known[words] for words in dict.fromkeys(map(comparable, listed)) if words in known]
+        """The present ones of these rules, those of each chain in the chain's order."""
+        found: list[Thing] = []
+        for chain in by_chain(rule for rule in rules if isinstance(rule, NftRule)):
+            known = {comparable(written(rule)["rule"]): rule for rule in chain}
+            listed = dict.fromkeys(map(comparable, _listed(chain[0])))
+            found += [known[words] for words in listed if words in known]
+        return found
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Read things, each as it is now, and the order of the rules among them."""
+        return self.look(things), self.order(things)
 
 
 # -- writing ---------------------------------------------------------------

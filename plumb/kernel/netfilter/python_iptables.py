@@ -28,7 +28,7 @@ from plumb.errors import KernelRefused, Unsupported
 from plumb.kernel.netfilter import error_hints
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
-from plumb.things.iptables import Chain, Family, Policy, Position, Rule
+from plumb.things.iptables import Chain, Family, Policy, Position, Rule, by_chain
 
 Netfilter = Chain | Rule | Policy
 LOCK = os.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
@@ -188,14 +188,19 @@ class Xtables:
             return [now(thing) for thing in things]
 
     def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """The present ones of these rules of one chain, in the chain's order."""
-        known = [rule for rule in rules if isinstance(rule, Rule)]
-        if not known:
-            return []
+        """The present ones of these rules, those of each chain in the chain's order."""
+        known = (rule for rule in rules if isinstance(rule, Rule))
+        return [rule for chain in by_chain(known) for rule in self._order(chain)]
+
+    def _order(self, chain: Sequence[Rule]) -> list[Thing]:
         with _lock():
-            there = self._rules(self._open(known[0].family, known[0].table), known[0].chain)
-        translated = [(raw, rule) for rule in known if (raw := self._translated(rule)) is not None]
+            there = self._rules(self._open(chain[0].family, chain[0].table), chain[0].chain)
+        translated = [(raw, rule) for rule in chain if (raw := self._translated(rule)) is not None]
         return [rule for found in there for raw, rule in translated if raw == found]
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Read things, each as it is now, and the order of the rules among them."""
+        return self.look(things), self.order(things)
 
     def _rules(self, table: Any, chain: str) -> list[Any]:
         if not (table.is_chain(chain) or table.builtin_chain(chain)):

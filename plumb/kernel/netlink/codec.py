@@ -37,7 +37,9 @@ _NLATTR_SIZE, _NLMSGHDR_SIZE = NLATTR.size, NLMSGHDR.size
 def attribute(kind: int, value: bytes | str) -> bytes:
     """An attribute; text ends with a zero byte."""
     raw = value.encode() + b"\0" if isinstance(value, str) else value
-    return NLATTR.pack(_NLATTR_SIZE + len(raw), kind) + raw + b"\0" * (-len(raw) % 4)
+    length = len(raw)
+    head = NLATTR.pack(_NLATTR_SIZE + length, kind)
+    return head + raw + b"\0" * (-length % 4) if length % 4 else head + raw
 
 
 def attribute_u8(kind: int, value: int) -> bytes:
@@ -62,7 +64,7 @@ def attribute_be16(kind: int, value: int) -> bytes:
 
 def attribute_be32(kind: int, value: int) -> bytes:
     """An attribute of 32 bits in network byte order."""
-    return attribute(kind, struct.pack(">I", value))
+    return NLATTR.pack(_NLATTR_SIZE + 4, kind) + value.to_bytes(4, "big")
 
 
 def nest(kind: int, *parts: bytes) -> bytes:
@@ -84,12 +86,13 @@ def walk(data: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
 def attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
     """The attributes from an offset on, by type; of several of a type the last."""
     found: dict[int, bytes] = {}
-    end = len(data)
-    while at + _NLATTR_SIZE <= end:
-        length, kind = NLATTR.unpack_from(data, at)
-        if length < _NLATTR_SIZE:
+    unpack, head, mask = NLATTR.unpack_from, _NLATTR_SIZE, NLA_TYPE_MASK
+    last = len(data) - head
+    while at <= last:
+        length, kind = unpack(data, at)
+        if length < head:
             break
-        found[kind & NLA_TYPE_MASK] = data[at + _NLATTR_SIZE : at + length]
+        found[kind & mask] = data[at + head : at + length]
         at += (length + 3) & ~3
     return found
 

@@ -62,8 +62,8 @@ def look(thing: Thing) -> Thing | None:
 
 def read(path: str) -> str:
     """Read a file's text; bytes that are not UTF-8 are the same when it is written again."""
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return file.read()
+    with open(path, "rb", buffering=0) as file:
+        return file.read().decode(errors="surrogateescape")
 
 
 def plumb_texts(path: str) -> list[str]:

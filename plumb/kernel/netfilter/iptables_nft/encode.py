@@ -147,15 +147,19 @@ def encode(rule: Rule) -> Encoded:
     Raises:
         NotInVocabulary: iptables has to translate this rule.
     """
-    if '"' in rule.spec or "'" in rule.spec:
-        raise NotInVocabulary(rule.spec)
-    words = read(rule.spec.split())
-    version = 4 if rule.family is Family.V4 else 6
+    return _encoded(rule.spec, 4 if rule.family is Family.V4 else 6)
+
+
+@remembered
+def _encoded(spec: str, version: int) -> Encoded:
+    if '"' in spec or "'" in spec:
+        raise NotInVocabulary(spec)
+    words = read(spec.split())
     _, protocol = words.tests.get("-p", (False, ""))
     try:
         return Encoded(b"".join(_expressions(words, version)), PROTOCOLS.get(protocol, 0))
     except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
-        raise NotInVocabulary(rule.spec) from error
+        raise NotInVocabulary(spec) from error
 
 
 def _expressions(words: Words, version: int) -> Iterator[bytes]:
@@ -178,15 +182,28 @@ def _expressions(words: Words, version: int) -> Iterator[bytes]:
 
 def _expression(name: str, *parts: bytes) -> bytes:
     data = attribute(NFTA_EXPR_DATA, b"".join(parts))
-    return attribute(NFTA_LIST_ELEM, attribute(NFTA_EXPR_NAME, name) + data)
+    return attribute(NFTA_LIST_ELEM, _name(name) + data)
 
 
+@remembered
+def _name(name: str) -> bytes:
+    return attribute(NFTA_EXPR_NAME, name)
+
+
+EQUAL, UNEQUAL = (
+    attribute_be32(NFTA_CMP_SREG, NFT_REG_1) + attribute_be32(NFTA_CMP_OP, comparison)
+    for comparison in (NFT_CMP_EQ, NFT_CMP_NEQ)
+)
+
+
+@remembered
 def _meta(key: int) -> bytes:
     return _expression(
         "meta", attribute_be32(NFTA_META_KEY, key), attribute_be32(NFTA_META_DREG, NFT_REG_1)
     )
 
 
+@remembered
 def _payload(base: int, offset: int, length: int) -> bytes:
     return _expression(
         "payload",
@@ -198,14 +215,11 @@ def _payload(base: int, offset: int, length: int) -> bytes:
 
 
 def _compare(value: bytes, negated: bool = False) -> bytes:
-    return _expression(
-        "cmp",
-        attribute_be32(NFTA_CMP_SREG, NFT_REG_1),
-        attribute_be32(NFTA_CMP_OP, NFT_CMP_NEQ if negated else NFT_CMP_EQ),
-        attribute(NFTA_CMP_DATA, attribute(NFTA_DATA_VALUE, value)),
-    )
+    data = attribute(NFTA_CMP_DATA, attribute(NFTA_DATA_VALUE, value))
+    return _expression("cmp", UNEQUAL if negated else EQUAL, data)
 
 
+@remembered
 def _masked(mask: bytes) -> bytes:
     return _expression(
         "bitwise",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from plumb.frozen import frozen
 from plumb.kernel.netfilter.iptables_nft.encode import COUNTER, encode
 from plumb.kernel.netlink.codec import (
     Request,
@@ -82,8 +82,7 @@ COUNTED = COUNTER[: -(8 + 4 + 8)]
 """A counter's expression up to the first of its two numbers."""
 
 
-@frozen
-class ListedRule:
+class ListedRule(NamedTuple):
     """A rule in a dump: its handle, and its expressions with the counter at zero."""
 
     handle: int
@@ -144,14 +143,16 @@ class Listing:
             self._keep(family, attribute(NFTA_RULE_TABLE, table))
 
     def _keep(self, family: Family, named: bytes) -> None:
+        chains: dict[tuple[bytes, bytes], list[ListedRule]] = {}
         for body in self._dump(NFT_MSG_GETRULE, family, named):
             found = attributes(body, NFGENMSG.size)
-            where = (family, text(found[NFTA_RULE_TABLE]), text(found[NFTA_RULE_CHAIN]))
-            self._rules.setdefault(where, []).append(
-                ListedRule(
-                    be_number(found[NFTA_RULE_HANDLE]), uncounted(found[NFTA_RULE_EXPRESSIONS])
-                )
+            rule = ListedRule(
+                be_number(found[NFTA_RULE_HANDLE]), uncounted(found[NFTA_RULE_EXPRESSIONS])
             )
+            where = (found[NFTA_RULE_TABLE], found[NFTA_RULE_CHAIN])
+            chains.setdefault(where, []).append(rule)
+        for (table, chain), rules in chains.items():
+            self._rules.setdefault((family, text(table), text(chain)), []).extend(rules)
 
     def _dump(self, kind: int, family: Family, body: bytes) -> list[bytes]:
         head = NFGENMSG.pack(FAMILY[family], 0, 0)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from plumb.kernel.netfilter.iptables_nft import tables
 from plumb.kernel.netfilter.iptables_nft.encode import NotInVocabulary, encode
@@ -20,7 +21,7 @@ from plumb.kernel.netlink.codec import Request
 from plumb.kernel.netlink.nfnetlink import Netfilter
 from plumb.plan import Step
 from plumb.things import Key, Thing
-from plumb.things.iptables import BUILT_IN, Chain, Family, Policy, Rule
+from plumb.things.iptables import BUILT_IN, Chain, Family, Policy, Rule, by_chain
 
 ATTEMPTS = 8
 """How often a transaction is composed anew because somebody else changed the rules meanwhile."""
@@ -68,61 +69,97 @@ class IptablesNft:
         is there; one that is not among them, in a chain that has others too, may be there as
         another version of iptables wrote it: iptables-save tells.
         """
-        found: dict[Key, Thing | None] = {}
-        try:
-            with Netfilter() as netfilter:
-                unsure = _look(things, Listing(netfilter), found)
-        except OSError:
-            unsure = list(things)
+        return self._states(things, _dumped(things))
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """The present ones of these rules, those of each chain in the chain's order."""
+        return self._order(_dumped(rules))
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Read things, each as it is now, and the order of the rules among them."""
+        dumps = _dumped(things)
+        return self._states(things, dumps), self._order(dumps)
+
+    def _states(self, things: Sequence[Thing], dumps: _Dumps) -> list[Thing | None]:
+        found, unsure = dict(dumps.found), list(dumps.unsure)
+        for chain in dumps.chains:
+            found.update({rule.key: rule for rule in chain.there})
+            missing = [rule for rule in chain.rules if rule not in chain.there]
+            if chain.strangers:
+                unsure += missing
+            else:
+                found.update(dict.fromkeys((rule.key for rule in missing), None))
         if unsure:
             keys = [thing.key for thing in unsure]
             found.update(zip(keys, self._restore.look(unsure), strict=True))
         return [found[thing.key] for thing in things]
 
-    def order(self, rules: Sequence[Thing]) -> list[Thing]:
-        """The present ones of these rules of one chain, in the chain's order."""
-        wanted = [rule for rule in rules if isinstance(rule, Rule)]
-        if not wanted:
-            return []
-        where = wanted[0].family, wanted[0].table, wanted[0].chain
-        try:
-            with Netfilter() as netfilter:
-                there, strangers = _present(wanted, Listing(netfilter).rules(*where))
-        except OSError:
-            return self._restore.order(rules)
-        if strangers and len(there) < len(wanted):
-            return self._restore.order(rules)
-        return list(there)
+    def _order(self, dumps: _Dumps) -> list[Thing]:
+        order: list[Thing] = []
+        for chain in dumps.chains:
+            sure = not chain.strangers or len(chain.there) == len(chain.rules)
+            order += chain.there if sure else self._restore.order(chain.rules)
+        return order
 
 
 # -- reading ------------------------------------------------------------------
 
 
-def _look(things: Sequence[Thing], listing: Listing, found: dict[Key, Thing | None]) -> list[Thing]:
-    """Note in `found` how things are; those for which iptables-save has to be read are returned."""
-    chains: dict[tuple[Family, str, str], list[Rule]] = {}
-    for thing in things:
-        match thing:
-            case Chain(family=family, table=table, name=name):
-                found[thing.key] = thing if (table, name) in listing.chains(family) else None
-            case Policy(family=family, table=table, chain=chain):
-                now = listing.chains(family).get((table, chain), "ACCEPT")
-                found[thing.key] = replace(thing, verdict=now)
-            case Rule(family=family, table=table, chain=chain):
-                chains.setdefault((family, table, chain), []).append(thing)
-    for (family, table), count in Counter(where[:2] for where in chains).items():
+class _ChainDump(NamedTuple):
+    """Rules of a chain, those of them that are there, in its order, and whether it has others."""
+
+    rules: Sequence[Rule]
+    there: dict[Rule, None]
+    strangers: bool
+
+
+class _Dumps(NamedTuple):
+    """Dumps of what things are in.
+
+    Attributes:
+        found: chains and policies as they are.
+        unsure: things of which iptables-save has to tell.
+        chains: the rules by their chains.
+    """
+
+    found: dict[Key, Thing | None]
+    unsure: Sequence[Thing]
+    chains: Sequence[_ChainDump]
+
+
+def _dumped(things: Sequence[Thing]) -> _Dumps:
+    """Read things from dumps of what they are in; iptables-save has to tell where there is none."""
+    chains = by_chain(thing for thing in things if isinstance(thing, Rule))
+    others = [thing for thing in things if not isinstance(thing, Rule)]
+    try:
+        with Netfilter() as netfilter:
+            listing = Listing(netfilter)
+            found = {thing.key: _look(thing, listing) for thing in others}
+            return _Dumps(found, (), _chain_dumps(chains, listing))
+    except OSError:
+        return _Dumps({}, others, [_ChainDump(rules, {}, True) for rules in chains])
+
+
+def _look(thing: Thing, listing: Listing) -> Thing | None:
+    match thing:
+        case Chain(family=family, table=table, name=name):
+            return thing if (table, name) in listing.chains(family) else None
+        case Policy(family=family, table=table, chain=chain):
+            return replace(thing, verdict=listing.chains(family).get((table, chain), "ACCEPT"))
+    raise TypeError(f"{thing} is not iptables'")
+
+
+def _chain_dumps(chains: Sequence[Sequence[Rule]], listing: Listing) -> list[_ChainDump]:
+    tables = Counter((rules[0].family, rules[0].table) for rules in chains)
+    for (family, table), count in tables.items():
         if count > FEW_CHAINS:
             listing.read_table(family, table)
-    unsure: list[Thing] = []
-    for where, rules in chains.items():
-        there, strangers = _present(rules, listing.rules(*where))
-        missing = [rule for rule in rules if rule not in there]
-        found.update({rule.key: rule for rule in there})
-        if strangers:
-            unsure += missing
-        else:
-            found.update(dict.fromkeys((rule.key for rule in missing), None))
-    return unsure
+    return [
+        _ChainDump(
+            rules, *_present(rules, listing.rules(rules[0].family, rules[0].table, rules[0].chain))
+        )
+        for rules in chains
+    ]
 
 
 def _present(rules: Sequence[Rule], listed: Sequence[ListedRule]) -> tuple[dict[Rule, None], bool]:
