@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from plumb.errors import PlumbError
 from plumb.kernel import agent_client
+from plumb.kernel.cluster import endpoint_records
 from plumb.kernel.net import links, sysctl
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netns import namespaces
@@ -19,13 +20,15 @@ from plumb.kernel.process import commands, files
 from plumb.kernel.writer import Writer
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
+from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Up, Veth, Vlan
+from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
+from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def _take_namespaces(steps: Sequence[Step], done: list[Step]) -> None:
 
 _EACH_NAMESPACE = one_by_one("namespace", _look_namespace, _take_namespace)
 AGENT = Batches("agent", agent_client.look, agent_client.take)
+CLUSTER = Batches("cluster", endpoint_records.look, endpoint_records.take)
 FILE = one_by_one("file", files.look, files.take)
 IPTABLES = Firewall("firewall", backends.writer)
 NAMESPACE = Batches("namespace", _EACH_NAMESPACE.look, _take_namespaces)
@@ -132,12 +136,15 @@ PROCESS = one_by_one("process", commands.look, commands.take)
 SYSCTL = one_by_one("sysctl", _look_sysctl, _take_sysctl)
 WRITERS: dict[type[Thing], Writer] = {
     **dict.fromkeys(
-        (Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Up, LinkAddress, Address, Route), NETLINK
+        (Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Master, Up, LinkAddress, Address, Route),
+        NETLINK,
     ),
+    **dict.fromkeys((Vxlan, FdbEntry, Neighbour), NETLINK),
     **dict.fromkeys((Chain, Rule, Policy), IPTABLES),
     **dict.fromkeys((NftTable, NftMap, NftChain, NftElement, NftRule), NFTABLES),
     **dict.fromkeys((Directory, File), FILE),
     **dict.fromkeys((Agent, HostPort, Proxy, Names, Resolver), AGENT),
+    EndpointRecord: CLUSTER,
     Sysctl: SYSCTL,
     Namespace: NAMESPACE,
     Process: PROCESS,

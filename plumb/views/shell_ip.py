@@ -12,26 +12,33 @@ from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import (
     Bridge,
     Dummy,
-    InHost,
+    InPlace,
     Ipvlan,
     LinkAddress,
     Macvlan,
+    Master,
+    Moved,
     OnParent,
     Up,
     Veth,
     Vlan,
 )
+from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 # -- links ---------------------------------------------------------------
 
 
 def add_bridge(thing: Bridge) -> list[str]:
-    made = [f"ip link add {thing.name} address {thing.mac} type bridge"]
+    pvid = "" if thing.default_pvid is None else f" vlan_default_pvid {thing.default_pvid}"
+    made = [f"ip link add {thing.name} address {thing.mac} type bridge{pvid}"]
     return made + ([f"ip link set {thing.name} mtu {thing.mtu}"] if thing.mtu else [])
 
 
 def change_bridge(thing: Bridge, before: Thing) -> list[str]:
-    return [f"ip link set {thing.name} mtu {thing.mtu or 1500} address {thing.mac}"]
+    pvid = (
+        "" if thing.default_pvid is None else f" type bridge vlan_default_pvid {thing.default_pvid}"
+    )
+    return [f"ip link set {thing.name} mtu {thing.mtu or 1500} address {thing.mac}{pvid}"]
 
 
 def add_veth(thing: Veth) -> list[str]:
@@ -60,7 +67,7 @@ def add_vlan(thing: Vlan) -> list[str]:
     return [f"ip link add link {thing.parent} name {thing.name} type vlan id {thing.id}"]
 
 
-def remove_link(thing: InHost) -> list[str]:
+def remove_link(thing: InPlace) -> list[str]:
     return [f"ip link del {thing.name}"]
 
 
@@ -68,7 +75,7 @@ def _on_parent(thing: OnParent) -> str:
     return f"ip link add link {thing.parent} name {thing.born} netns {shlex.quote(thing.ns)}"
 
 
-def _inside(thing: OnParent, line: str) -> str:
+def _inside(thing: Moved, line: str) -> str:
     return f"nsenter --net={shlex.quote(thing.ns)} {line}"
 
 
@@ -101,8 +108,47 @@ def change_ipvlan(thing: Ipvlan, before: Thing) -> list[str]:
     return [_inside(thing, f"ip link set {thing.name} type ipvlan mode {thing.mode} {thing.flag}")]
 
 
-def remove_link_on_parent(thing: OnParent) -> list[str]:
+def remove_moved_link(thing: Moved) -> list[str]:
     return [_inside(thing, f"ip link del {thing.name}")]
+
+
+def add_vxlan(thing: Vxlan) -> list[str]:
+    # "remote ::" is no remote at all: it makes the link's UDP socket one of IPv6.
+    six = " remote ::" if thing.ipv6 else ""
+    place = f"{thing.born} mtu {thing.mtu} netns {shlex.quote(thing.ns)}"
+    own = f"id {thing.id} dstport {thing.port}{six} learning proxy l2miss l3miss udpcsum"
+    return [
+        f"ip link add {place} type vxlan {own}",
+        _inside(thing, f"ip link set {thing.born} name {thing.name}"),
+    ]
+
+
+def change_vxlan(thing: Vxlan, before: Thing) -> list[str]:
+    return [_inside(thing, f"ip link set {thing.name} mtu {thing.mtu}")]
+
+
+def set_master(thing: Master) -> list[str]:
+    return [f"ip link set {thing.dev} master {thing.bridge}"]
+
+
+def remove_master(thing: Master) -> list[str]:
+    return [f"ip link set {thing.dev} nomaster"]
+
+
+def set_fdb_entry(thing: FdbEntry) -> list[str]:
+    return [f"bridge fdb replace {thing.mac} dev {thing.dev} dst {thing.vtep} self permanent"]
+
+
+def remove_fdb_entry(thing: FdbEntry) -> list[str]:
+    return [f"bridge fdb del {thing.mac} dev {thing.dev} dst {thing.vtep} self permanent"]
+
+
+def set_neighbour(thing: Neighbour) -> list[str]:
+    return [f"ip neigh replace {thing.ip} lladdr {thing.mac} dev {thing.dev} nud permanent"]
+
+
+def remove_neighbour(thing: Neighbour) -> list[str]:
+    return [f"ip neigh del {thing.ip} dev {thing.dev}"]
 
 
 def add_up(thing: Up) -> list[str]:

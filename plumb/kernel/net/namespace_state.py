@@ -43,6 +43,11 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     MACVLAN_MODE_PASSTHRU,
     MACVLAN_MODE_PRIVATE,
     MACVLAN_MODE_VEPA,
+    NDA_DST,
+    NDA_LLADDR,
+    NDMSG,
+    NTF_SELF,
+    NUD_PERMANENT,
     RT_TABLE_MAIN,
     RTA_DST,
     RTA_GATEWAY,
@@ -50,6 +55,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     RTA_TABLE,
     RTM_GETADDR,
     RTM_GETLINK,
+    RTM_GETNEIGH,
     RTM_GETROUTE,
     RTMSG,
 )
@@ -136,7 +142,11 @@ class LinkReply:
 
     def own(self, kind: int) -> int:
         """Number of an attribute that only links of this kind have (IFLA_INFO_DATA); 0 for none."""
-        return number(attributes(self._about.get(IFLA_INFO_DATA, b"")).get(kind, b""))
+        return number(self.own_bytes(kind))
+
+    def own_bytes(self, kind: int) -> bytes:
+        """Bytes of such an attribute, none where the link does not have it."""
+        return attributes(self._about.get(IFLA_INFO_DATA, b"")).get(kind, b"")
 
     @property
     def is_bridge_port(self) -> bool:
@@ -186,6 +196,7 @@ class NamespaceState:
         self._many_links, self._many_addresses = links > FEW, addresses > FEW
         self._addresses: dict[int, dict[int, list[IPInterface]]] = {}
         self._routes: dict[int, list[RouteReply]] = {}
+        self._neighbours: dict[int, dict[str, dict[IPAddress, str]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -225,6 +236,11 @@ class NamespaceState:
                 by_link.setdefault(link, []).append(ip)
         return self._addresses[version].get(index, [])
 
+    def holder(self, ip: IPAddress) -> str:
+        """Name of the link that has an address, empty where none has it."""
+        found = self._dump_addresses(ip.version, 0)
+        return next((name_of(link) for link, own in found if own.ip == ip), "")
+
     def _dump_addresses(self, version: int, index: int) -> Iterator[tuple[int, IPInterface]]:
         body = IFADDRMSG.pack(family(version), 0, 0, 0, index)
         for payload in self._dump(RTM_GETADDR, body):
@@ -232,6 +248,33 @@ class NamespaceState:
             found = attributes(payload, IFADDRMSG.size)
             packed = found.get(IFA_LOCAL) or found[IFA_ADDRESS]  # the latter without a peer
             yield link, ip_interface((packed, prefix))
+
+    def permanent_neighbours(self, dev: str, version: int) -> dict[IPAddress, str]:
+        """Neighbours on a link that somebody wrote down: the MAC address of each IP address."""
+        if version not in self._neighbours:
+            by_link = self._neighbours.setdefault(version, {})
+            for payload in self._dump(RTM_GETNEIGH, NDMSG.pack(family(version), 0, 0, 0, 0)):
+                _, link, state, _, _ = NDMSG.unpack_from(payload)
+                found = attributes(payload, NDMSG.size)
+                if state & NUD_PERMANENT and NDA_DST in found:
+                    mac = found.get(NDA_LLADDR, b"").hex(":")
+                    by_link.setdefault(name_of(link), {})[ip_address(found[NDA_DST])] = mac
+        return self._neighbours[version].get(dev, {})
+
+    def fdb(self, dev: str) -> dict[str, IPAddress]:
+        """The VTEP of each MAC address that somebody wrote down in a VXLAN link's table."""
+        return self._fdb.get(dev, {})
+
+    @cached_property
+    def _fdb(self) -> dict[str, dict[str, IPAddress]]:
+        by_link: dict[str, dict[str, IPAddress]] = {}
+        for payload in self._dump(RTM_GETNEIGH, NDMSG.pack(socket.AF_BRIDGE, 0, 0, 0, 0)):
+            _, link, state, flags, _ = NDMSG.unpack_from(payload)
+            found = attributes(payload, NDMSG.size)
+            if flags & NTF_SELF and state & NUD_PERMANENT and NDA_DST in found:
+                mac = found.get(NDA_LLADDR, b"").hex(":")
+                by_link.setdefault(name_of(link), {})[mac] = ip_address(found[NDA_DST])
+        return by_link
 
     def main_table(self, version: int) -> list[RouteReply]:
         """The routes of the main table, one family's."""

@@ -1,0 +1,4 @@
+"""The cluster that this host is a node of, as far as the machine is concerned.
+
+endpoint_records  publishes endpoints through this host's cluster process, and withdraws them
+"""
