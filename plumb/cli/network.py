@@ -134,7 +134,7 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, tem
     with common.read() as host:
         found = [
             net
-            for net in sorted(host.networks(), key=lambda net: net.name)
+            for net in sorted(host.visible_networks(), key=lambda net: net.name)
             if common.matches(filters, _filters(host, net))
         ]
     rows = [docker.network_row(net, truncate=not no_trunc) for net in found]

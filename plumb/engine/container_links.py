@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plumb.address import IPAddress
-from plumb.engine.operation import Operation, endpoint_owner
+from plumb.engine.desired_state import endpoint_owner
+from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
 from plumb.model import legacy_links
 from plumb.model.cnm import DEFAULT_NETWORK, Network, Pairs, Sandbox, Status

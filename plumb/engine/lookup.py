@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from plumb.errors import Conflict, NotFound
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.driver_traits import TRAITS, Traits
 from plumb.store import Store, T
@@ -61,6 +62,14 @@ class Lookup:
         """Return an endpoint by its id."""
         return self.get(Endpoint, ident)
 
+    def remote(self, ident: str) -> RemoteEndpoint | None:
+        """Return an endpoint on another host by its id."""
+        return self.get(RemoteEndpoint, ident)
+
+    def remotes(self, network: str) -> list[RemoteEndpoint]:
+        """Return the endpoints of a network that are on other hosts."""
+        return self.store.remotes(network)
+
     def ends(self, box: Sandbox) -> Ends:
         """Return a sandbox's endpoints with their networks."""
         pairs = [(end, self.network(end.network)) for end in self.endpoints(sandbox=box.id)]
@@ -106,10 +115,10 @@ class Lookup:
         """Return a container by id, name or prefix.
 
         Raises:
-            NotFound: no container matches.
+            NotFound: no container matches; a balancer is none.
         """
         found = self.find(Sandbox, reference)
-        if found is None:
+        if found is None or found.role:
             raise NotFound(
                 f"No such container: {reference}", "'plumb ps -a' shows those that there are"
             )

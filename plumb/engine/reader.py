@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from plumb.engine import predefined
+from plumb.engine.cluster.access import Cluster, cluster_of
 from plumb.engine.lookup import Lookup
+from plumb.errors import PlumbError
 from plumb.model import settings as settings_of
+from plumb.model.cluster import NodeRole
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.keywords.values import reference as reference_of
 from plumb.model.paths import Layout
@@ -38,6 +42,7 @@ class Reader:
         root: the folder of the state; None: PLUMB_ROOT, or /var/lib/plumb.
         settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file;
             None: PLUMB_CONFIG or /etc/plumb/config.json.
+        cluster: another cluster than that of which this host is a node.
     """
 
     def __init__(
@@ -45,8 +50,10 @@ class Reader:
         root: str | Path | None = None,
         *,
         settings: Settings | Mapping[str, Any] | str | Path | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.layout = Layout.of(root)
+        self._cluster = cluster
         self._given = settings
         self._store: Store | None = None
 
@@ -76,6 +83,11 @@ class Reader:
             return settings_of.from_mapping(self._given)
         return settings_of.load(str(self._given) if self._given else None)
 
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster that this host is a node of."""
+        return self._cluster or cluster_of(self.layout)
+
     @property
     def store(self) -> Store:
         """The store; a missing one reads as empty, and is not created."""
@@ -83,8 +95,23 @@ class Reader:
             self._store = SqliteStore(self.layout)
         return self._store
 
+    def visible_networks(self) -> list[Network]:
+        """List the host's networks, and on a manager those of the cluster as well."""
+        here = self.networks()
+        ids = {net.id for net in here}
+        return [*here, *(net for net in self._in_cluster() if net.id not in ids)]
+
+    def _in_cluster(self) -> Sequence[Network]:
+        """List the cluster's networks, none on a worker, or where the cluster does not answer."""
+        node = self.cluster.node()
+        if node is None or node.role is not NodeRole.MANAGER:
+            return ()
+        with suppress(PlumbError):
+            return self.cluster.networks()
+        return ()
+
     def networks(self) -> list[Network]:
-        """List the networks; the predefined ones also before plumb has built them."""
+        """List the networks that this host has; the predefined ones even before they are built."""
         known = self.store.all(Network)
         if known:
             return known
@@ -97,7 +124,11 @@ class Reader:
 
     def containers(self) -> list[Sandbox]:
         """List the containers, running or not."""
-        return self.store.all(Sandbox)
+        return [box for box in self.store.all(Sandbox) if not box.role]
+
+    def balancers(self) -> list[Sandbox]:
+        """List plumb's own sandboxes, the balancers of networks of the cluster."""
+        return [box for box in self.store.all(Sandbox) if box.role]
 
     def network(self, reference: str | Network) -> Network:
         """Return a network by id, name or prefix, or the current state of a `Network`.
@@ -109,7 +140,17 @@ class Reader:
         for net in self.networks():
             if net.predefined and name in (net.id, net.name):
                 return net
-        return Lookup(self.store).the_network(name)
+        local = Lookup(self.store)
+        return local.find(Network, name) or self._find_in_cluster(name) or local.the_network(name)
+
+    def _find_in_cluster(self, reference: str) -> Network | None:
+        """Find a network of the cluster; None on a worker, or where the cluster does not answer."""
+        node = self.cluster.node()
+        if node is None or node.role is not NodeRole.MANAGER:
+            return None
+        with suppress(PlumbError):
+            return self.cluster.network(reference)
+        return None
 
     def container(self, reference: str | Sandbox) -> Sandbox:
         """Return a container by id, name or prefix, or the current state of a `Sandbox`.

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from plumb.engine import containers
 from plumb.engine.allocate import renewed
-from plumb.engine.desired_state import HOST_OWNER
-from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.desired_state import HOST_OWNER, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.operation import Operation
 from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError

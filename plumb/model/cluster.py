@@ -9,6 +9,7 @@ the endpoints of these on other nodes.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
@@ -116,6 +117,11 @@ class RemoteEndpoint:
     def ips(self) -> tuple[IPInterface, ...]:
         """Addresses in the network's subnets, IPv4 first."""
         return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+
+def balancer_id(network: str, node: str) -> str:
+    """Endpoint id of a node's own place in a network, 64 hex digits like any other."""
+    return hashlib.sha256(f"balancer {network} {node}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,10 @@ class Layout:
         """A sandbox's namespace file."""
         return f"{self.namespaces}/{sandbox[:12]}"
 
+    def overlay(self, network: str) -> str:
+        """The namespace file of a network of the cluster; Docker names it so as well."""
+        return f"{self.namespaces}/1-{network[:10]}"
+
     def place(self, box: Sandbox) -> str:
         """The namespace that a sandbox's processes are in.
 

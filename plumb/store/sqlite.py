@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
 from plumb.root import make_folder
 from plumb.store import CLAIM, T, codec, reserve
-from plumb.store.change import Change, Unfinished, read_entry, thing_of, write_entry
+from plumb.store.change import TABLE_OF, Change, Unfinished, read_entry, thing_of, write_entry
 from plumb.store.salvage import UNREADABLE
 from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import (
@@ -159,18 +160,23 @@ class SqliteStore:
             else self._all(Endpoint, "sandbox = ?", sandbox)
         )
 
+    def remotes(self, network: str) -> list[RemoteEndpoint]:
+        """The endpoints of a network that are on other hosts, in the order of ids."""
+        return self._all(RemoteEndpoint, "network = ?", network)
+
     def _one(self, kind: type[T], where: str, *values: str) -> T | None:
         found = self._all(kind, where, *values)
         return found[0] if found else None
 
     def _all(self, kind: type[T], where: str, *values: str) -> list[T]:
-        table = kind.__name__.lower()
-        rows = self._db.execute(f"SELECT json FROM {table} WHERE {where} ORDER BY number", values)
+        table = TABLE_OF[kind]
+        order = "id" if table == TABLE_OF[RemoteEndpoint] else "number"
+        rows = self._db.execute(f"SELECT json FROM {table} WHERE {where} ORDER BY {order}", values)
         return [codec.loads(kind, text) for (text,) in rows]
 
     def number(self, kind: type[T]) -> int:
         """The next number of a kind."""
-        table = kind.__name__.lower()
+        table = TABLE_OF[kind]
         return int(
             self._db.execute(f"SELECT coalesce(max(number), 0) + 1 FROM {table}").fetchone()[0]
         )
@@ -368,7 +374,17 @@ def _tells(name: str, method: Callable[..., object]) -> Callable[..., object]:
 
 for _name in (
     *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
-    *("ports", "things", "things_of", "thing", "previous", "owners", "unfinished", "meta"),
+    *(
+        "ports",
+        "remotes",
+        "things",
+        "things_of",
+        "thing",
+        "previous",
+        "owners",
+        "unfinished",
+        "meta",
+    ),
     *("begin", "finish", "abandon", "remark", "empty"),
 ):
     setattr(SqliteStore, _name, _tells(_name, getattr(SqliteStore, _name)))

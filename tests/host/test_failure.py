@@ -29,7 +29,7 @@ from plumb.things.iptables import Chain, InChain
 from plumb.things.layer3 import Route
 from plumb.things.links import Dummy, OnParent, Up, Vlan
 from plumb.things.nftables import InTable, NftTable
-from tests import labs
+from tests import fake_cluster, labs
 from tests.cases import CASES, FORWARDS, on_kernels
 from tests.labs import Lab, processes, sh, state
 from tests.sampling import drawn
@@ -196,7 +196,7 @@ Test_replay.py has that word typed.
 def test_a_failed_build_leaves_nothing(name: str) -> None:
     """Whatever step of whatever build fails, the host is as it was."""
     case = CASES[name]
-    with labs.lab(lan=True) as lab:
+    with labs.lab(lan=True) as lab, fake_cluster.processes():
         sh(case.before or "true")
         if not name.startswith("default") and name != "nft-default":
             with lab.host(settings=case.settings) as host, host.operation() as verbs:

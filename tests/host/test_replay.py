@@ -17,7 +17,7 @@ from plumb.kernel.system import this_system
 from plumb.model.cnm import Status
 from plumb.plan import Step
 from plumb.views.shell import commands
-from tests import REPOSITORY, labs
+from tests import REPOSITORY, fake_cluster, labs
 from tests.cases import CASES, Case, fixed, on_kernels
 from tests.labs import Lab, sh, state
 
@@ -54,7 +54,7 @@ def test_what_is_printed_does_what_plumb_does(
     if kind:
         a_legacy_host(tmp_path)
     monkeypatch.setenv("PATH", f"{a_plumb(tmp_path)}:{os.environ['PATH']}")
-    with labs.iptables(kind):
+    with labs.iptables(kind), fake_cluster.processes():
         replay(case, lines, monkeypatch)
 
 

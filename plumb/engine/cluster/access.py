@@ -12,6 +12,7 @@ from typing import Protocol
 from plumb.errors import NotFound, Unsupported
 from plumb.model.cluster import Attached, AttachRequest, Node
 from plumb.model.cnm import Network
+from plumb.model.paths import Layout
 
 NOT_A_MANAGER = "This node is not a swarm manager."
 ADVICE = 'Use "plumb swarm init" or "plumb swarm join" to connect this node to swarm and try again.'
@@ -27,7 +28,7 @@ class Cluster(Protocol):
     """
 
     def node(self) -> Node | None:
-        """This node, None where it is in no cluster."""
+        """Return this node, None where it is in no cluster."""
 
     def networks(self) -> Sequence[Network]:
         """List all networks of the cluster, with their subnets and VNIs; managers only."""
@@ -48,11 +49,16 @@ class Cluster(Protocol):
         """Give back the addresses of endpoints, which may not have been reserved at all."""
 
 
+def cluster_of(layout: Layout) -> Cluster:
+    """Find the cluster that a root's host is a node of."""
+    return NoCluster()
+
+
 class NoCluster:
     """A host that is in no cluster."""
 
     def node(self) -> Node | None:
-        """None."""
+        """Return None."""
         return None
 
     def networks(self) -> Sequence[Network]:
@@ -60,7 +66,7 @@ class NoCluster:
         return ()
 
     def network(self, reference: str) -> Network | None:
-        """None."""
+        """Return None."""
         return None
 
     def create_network(self, net: Network) -> Network:
