@@ -162,8 +162,11 @@ class FakeCluster:
 
 
 @contextmanager
-def processes() -> Iterator[None]:
-    """A cluster process on each host, which keeps what it is to publish, for a with block."""
+def processes() -> Iterator[dict[str, FakeCluster]]:
+    """A cluster process on each host, which keeps what it is to publish, for a with block.
+
+    By folder.
+    """
     found: dict[str, FakeCluster] = {}
     real = endpoint_records.connect
 
@@ -172,7 +175,7 @@ def processes() -> Iterator[None]:
 
     endpoint_records.connect = connect
     try:
-        yield
+        yield found
     finally:
         endpoint_records.connect = real
 

@@ -166,7 +166,9 @@ def _balance(op: Operation, net: Network, ip: IPv4Interface | None) -> None:
     ident = f"lb_{net.id}"
     if ip is not None and op.sandbox(ident) is None:
         box = _balancer(op, net, ident, f"/lb-{net.name}", Role.BALANCER)
-        op.put(_balancer_endpoint(op, net, box, ip))
+        end = _balancer_endpoint(op, net, box, ip)
+        op.reservations.note(end.id)
+        op.put(end)
         op.put(allocate.resolving(op, box))
 
 

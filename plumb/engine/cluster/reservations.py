@@ -31,8 +31,12 @@ class Reservations:
 
     def make(self, wish: AttachRequest) -> Attached:
         """Reserve addresses for an endpoint."""
-        self._made.append(wish.endpoint)
+        self.note(wish.endpoint)
         return self._cluster.attach(wish)
+
+    def note(self, endpoint: str) -> None:
+        """Take note that addresses of an endpoint, a balancer's, came with another's."""
+        self._made.append(endpoint)
 
     def let_go(self, endpoint: str) -> None:
         """Give an endpoint's addresses back at the end, if the operation succeeds."""
