@@ -150,7 +150,7 @@ def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
         "id": lambda value: value in net.id,
         "label": common.has_label(net.labels),
         "name": lambda value: value in net.name,
-        "scope": lambda value: value == "local",
+        "scope": lambda value: value == ("swarm" if net.multi_host else "local"),
         "type": lambda value: _type(value, net),
     }
 
@@ -180,7 +180,7 @@ def inspect(names: tuple[str, ...], template: str, verbose: bool) -> int:
     with common.read() as host:
         for name in names:
             try:
-                found.append(network_document(host, host.network(name)))
+                found.append(network_document(host, host.network(name), verbose))
             except NotFound as error:
                 status = complain(str(error), error.hint, 1)
     print_documents(found, template)

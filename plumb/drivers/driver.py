@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from plumb.address import IPAddress
 from plumb.drivers.options import Keys, parse
-from plumb.model.cluster import RemoteEndpoint
+from plumb.model.cluster import Node, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Linked, Network
 from plumb.model.driver_options import DriverOptions
 from plumb.model.driver_traits import Traits
@@ -49,8 +49,8 @@ class HostView(Protocol):
     def new_mac(self) -> str:
         """A random, locally administered unicast MAC address."""
 
-    def vtep(self) -> IPAddress | None:
-        """Address of the host's end of the tunnels to other nodes, None without a cluster."""
+    def node(self) -> Node | None:
+        """The host as a node of its cluster, None where it is in none."""
 
     def mtu_of(self, ip: IPAddress) -> int:
         """MTU of the link that has an address, bytes; 1500 where none has it."""

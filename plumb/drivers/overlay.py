@@ -57,7 +57,7 @@ from plumb.errors import Invalid
 from plumb.model.cluster import LAST_VNI, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Pool
 from plumb.model.driver_options import OverlayOptions
-from plumb.model.parse import PREFIX, boolean, whole
+from plumb.model.parse import PREFIX, VXLANID_LIST, boolean, whole
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
@@ -236,10 +236,12 @@ def complete(net: Network, host: HostView) -> Network:
 
 def materialise(net: Network, host: HostView) -> Network:
     """The network with what its part on this host needs."""
-    vtep = host.vtep()
+    node = host.node()
+    vtep = node.data_path if node else None
     options = replace(
         net.overlay,
         netns=host.netns(net.id),
+        node=node.id if node else "",
         vtep=vtep,
         mac=host.new_mac(),
         mtu=net.overlay.mtu or (host.mtu_of(vtep) if vtep else None),
@@ -291,7 +293,7 @@ def _flag(text: str) -> bool:
 
 KEYS: Keys = {
     PREFIX + "driver.mtu": ("mtu", _mtu),
-    PREFIX + "driver.overlay.vxlanid_list": ("vnis", _vnis),
+    VXLANID_LIST: ("vnis", _vnis),
     "encrypted": ("encrypted", _flag),
     "dsr": ("direct_return", _flag),
 }

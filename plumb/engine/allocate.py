@@ -17,6 +17,7 @@ from plumb.engine.operation import Operation
 from plumb.engine.predefined import with_routers
 from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused
 from plumb.model import etc_files, ipam
+from plumb.model.cluster import Node
 from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox
 from plumb.model.net import resolv_conf
 from plumb.model.settings import Settings
@@ -64,10 +65,9 @@ class OperationHost:
         """Return a random, locally administered unicast MAC address."""
         return self._op.system.new_mac()
 
-    def vtep(self) -> IPAddress | None:
-        """Return this node's end of the tunnels to other nodes, None without a cluster."""
-        node = self._op.cluster.node()
-        return node.data_path if node is not None else None
+    def node(self) -> Node | None:
+        """Return the host as a node of its cluster, None where it is in none."""
+        return self._op.cluster.node()
 
     def mtu_of(self, ip: IPAddress) -> int:
         """Return the MTU of the link that has an address, bytes; 1500 where none has it."""
