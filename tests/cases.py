@@ -8,15 +8,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from plumb.drivers import DRIVERS
+from plumb.engine.cluster import attach
 from plumb.engine.verbs import Transaction
 from plumb.kernel.system import System
+from plumb.model.cluster import Encryption
 from plumb.model.cnm import Attachment, Network, Pool
 from plumb.model.net.attachment import attachment
 from plumb.model.parse import BRIDGE, PREFIX
@@ -269,6 +271,32 @@ def tagged(driver: str) -> Case:
     return Case(build, needs=(driver, "8021q"))
 
 
+KEYS = Encryption(((1, "11" * 16), (2, "22" * 16)), (2,))
+"""Keys for encrypted networks."""
+ENCRYPTED_NEEDS = ("vxlan", "xfrm", "esp4", "aes-gcm", "mark", "policy", "bpf")
+
+
+def encrypted(settings: Mapping[str, Any] = MappingProxyType({})) -> Case:
+    """c1 on an encrypted overlay network n1 of the cluster, and c9 on the other host."""
+
+    def build(verbs: Transaction) -> None:
+        asked = Network(
+            "5" * 64,
+            "n1",
+            "overlay",
+            (Pool(IPv4Network("10.50.0.0/24")),),
+            attachable=True,
+            **DRIVERS["overlay"].network_fields({"encrypted": ""}),
+        )
+        cluster = FakeCluster(node(LAN.host.v4.ip), others={9: "c9"})
+        cluster.create_network(asked)
+        cluster.taken_by(verbs)
+        attach.encrypt(verbs._operation, KEYS)  # as the cluster process does
+        verbs.run("c1", network="n1")
+
+    return Case(build, settings, FORWARDS if settings else "", ENCRYPTED_NEEDS)
+
+
 def overlay(*subnets: str, internal: bool = False, ipv6: bool = False, mtu: str = "1500") -> Case:
     """An overlay network n1 of the cluster, with c1 and c2 here, and c9 on the other host.
 
@@ -517,6 +545,8 @@ CASES: dict[str, Case] = {
     "overlay-subnets": overlay("10.50.0.0/24", "10.51.0.0/24"),
     "overlay-ipv6": overlay("10.50.0.0/24", "fd00:50::/64", ipv6=True),
     "overlay-internal": overlay("10.50.0.0/24", internal=True),
+    "overlay-encrypted": encrypted(),
+    "nft-overlay-encrypted": encrypted({"firewall-backend": "nftables"}),
     "overlay-mtu": overlay("10.50.0.0/24", mtu="1400"),
     "nft-default": nftables(default_network),
     "nft-default-links": nftables(linked, {"icc": False}),

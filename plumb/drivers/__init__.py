@@ -12,6 +12,7 @@ condition on what is there already, and nothing about taking away: that all foll
     published_ports    its published ports
     macvlan            containers on the LAN, each with a MAC of its own
     overlay            a segment that containers on several hosts share, in VXLAN packets
+    overlay_encryption  ESP around these packets
     ipvlan             containers on the LAN with the host's MAC
     parent_link        the host's links that these two are on
     host               no network stack of its own

@@ -50,6 +50,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from plumb.address import IPAddress, ip_on
+from plumb.drivers import overlay_encryption
 from plumb.drivers.driver import Driver, HostView
 from plumb.drivers.options import Keys
 from plumb.drivers.sandbox import interface
@@ -145,6 +146,8 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
     if net.ipv6:
         yield Sysctl("net/ipv6/conf/all/forwarding", "1" if several else "0", ns)
     yield Up("lo", ns)
+    if net.overlay.encrypted:
+        yield from overlay_encryption.network(net, settings)
     for segment in segments(net):
         yield from _segment(net, segment, ns)
 

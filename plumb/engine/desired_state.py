@@ -7,16 +7,26 @@ net:ID          a network
 ctr:ID          a container: its files, and while it runs its namespace, default routes and command
 ep:ID           an endpoint: a running container's place in a network
 rem:ID          an endpoint on another host
+esp:ADDRESS     the encryption between this host and another one
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from typing import Any, Protocol
 
-from plumb.drivers import DRIVERS, driver_of, embedded_dns, published_ports, sandbox
+from plumb.address import IPAddress
+from plumb.drivers import (
+    DRIVERS,
+    driver_of,
+    embedded_dns,
+    overlay_encryption,
+    published_ports,
+    sandbox,
+)
 from plumb.model import etc_files
-from plumb.model.cluster import RemoteEndpoint
+from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
@@ -48,6 +58,11 @@ def remote_owner(end: RemoteEndpoint) -> str:
     return f"rem:{end.id}"
 
 
+def peer_owner(peer: IPAddress) -> str:
+    """The owner of the things that encrypt what goes to and comes from another host."""
+    return f"esp:{peer}"
+
+
 OWNERS: dict[type[Intent], Callable[[Any], str]] = {
     Network: network_owner,
     Sandbox: sandbox_owner,
@@ -75,6 +90,12 @@ class DesiredState(Protocol):
 
     def remote(self, ident: str) -> RemoteEndpoint | None:
         """Return an endpoint on another host by id."""
+
+    def encryption(self) -> Encryption | None:
+        """Return the keys for encrypted networks, None where the host has none."""
+
+    def encrypted_to(self, peer: IPAddress) -> Network | None:
+        """Return an encrypted network that has an endpoint on another host, None without one."""
 
     def ends(self, box: Sandbox) -> Ends:
         """Return a sandbox's endpoints with their networks, in the order of their creation."""
@@ -105,6 +126,7 @@ class Narrator:
             "ctr": self._container,
             "ep": self._endpoint,
             "rem": self._remote,
+            "esp": self._peer,
         }[kind]
         return list(narrate(ident))
 
@@ -135,6 +157,12 @@ class Narrator:
         return EndpointRecord(
             self._layout.run, end.id, end.network, end.mac, end.ip, end.ip6, known_as, sandbox
         )
+
+    def _peer(self, address: str) -> Iterator[Thing]:
+        peer, keys = ip_address(address), self._view.encryption()
+        net = self._view.encrypted_to(peer)
+        if net is not None and net.overlay.vtep is not None and keys is not None:
+            yield from overlay_encryption.tunnel(net.overlay.vtep, peer, net.overlay.port, keys)
 
     def _remote(self, ident: str) -> Iterator[Thing]:
         end = self._view.remote(ident)

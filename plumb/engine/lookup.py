@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from plumb.address import IPAddress
 from plumb.errors import Conflict, NotFound
-from plumb.model.cluster import RemoteEndpoint
+from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.driver_traits import TRAITS, Traits
-from plumb.store import Store, T
+from plumb.store import Store, T, codec
 
 if TYPE_CHECKING:
     from plumb.model.cnm import Ends
@@ -22,6 +23,8 @@ def _drivers() -> Mapping[str, Traits]:
 
 
 TRAITS.load = _drivers
+ENCRYPTION = "encryption"
+"""Remark with the keys for encrypted networks."""
 
 
 class Lookup:
@@ -69,6 +72,22 @@ class Lookup:
     def remotes(self, network: str) -> list[RemoteEndpoint]:
         """Return the endpoints of a network that are on other hosts."""
         return self.store.remotes(network)
+
+    def remarked(self, key: str) -> str:
+        """Return a remark about the root, or empty."""
+        return self.store.meta(key)
+
+    def encryption(self) -> Encryption | None:
+        """Return the keys for encrypted networks, None where the host has none."""
+        text = self.remarked(ENCRYPTION)
+        return codec.loads(Encryption, text) if text else None
+
+    def encrypted_to(self, peer: IPAddress) -> Network | None:
+        """Return an encrypted network that has an endpoint on another host, None without one."""
+        for net in self.all(Network):
+            if net.overlay.encrypted and any(end.vtep == peer for end in self.remotes(net.id)):
+                return net
+        return None
 
     def ends(self, box: Sandbox) -> Ends:
         """Return a sandbox's endpoints with their networks."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from plumb.errors import PlumbError
 from plumb.kernel import agent_client
-from plumb.kernel.cluster import endpoint_records
+from plumb.kernel.cluster import endpoint_records, ipsec
 from plumb.kernel.net import links, sysctl
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netns import namespaces
@@ -23,6 +23,7 @@ from plumb.things import Thing
 from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.ipsec import XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
@@ -130,6 +131,7 @@ CLUSTER = Batches("cluster", endpoint_records.look, endpoint_records.take)
 FILE = one_by_one("file", files.look, files.take)
 IPTABLES = Firewall("firewall", backends.writer)
 NAMESPACE = Batches("namespace", _EACH_NAMESPACE.look, _take_namespaces)
+IPSEC = Batches("ipsec", ipsec.look, ipsec.take)
 NETLINK = Batches("netlink", links.look, links.take)
 NFTABLES = Firewall("nftables", _nftables)
 PROCESS = one_by_one("process", commands.look, commands.take)
@@ -145,6 +147,7 @@ WRITERS: dict[type[Thing], Writer] = {
     **dict.fromkeys((Directory, File), FILE),
     **dict.fromkeys((Agent, HostPort, Proxy, Names, Resolver), AGENT),
     EndpointRecord: CLUSTER,
+    **dict.fromkeys((XfrmState, XfrmPolicy, XfrmBlock), IPSEC),
     Sysctl: SYSCTL,
     Namespace: NAMESPACE,
     Process: PROCESS,

@@ -10,7 +10,7 @@ the endpoints of these on other nodes.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 
@@ -117,6 +117,20 @@ class RemoteEndpoint:
     def ips(self) -> tuple[IPInterface, ...]:
         """Addresses in the network's subnets, IPv4 first."""
         return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """Keys with which hosts encrypt what encrypted networks send between them.
+
+    Attributes:
+        keys: number and 16 bytes in hexadecimal of each, oldest first; all are good for what
+            arrives.
+        sending: numbers of those for what is sent; the first is used, the others were a moment ago.
+    """
+
+    keys: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+    sending: tuple[int, ...] = ()
 
 
 def balancer_id(network: str, node: str) -> str:

@@ -10,6 +10,7 @@ pass, and the inside of a sandbox last, all of it in one visit.
 
     links       Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Master, Up: what `ip link` makes
     vxlan       Vxlan, FdbEntry, Neighbour: frames between hosts, and who is at which host
+    ipsec       XfrmState, XfrmPolicy, XfrmBlock: what is encrypted between hosts, and how
     layer3      Address, Route, Sysctl
     iptables    Chain, Rule, Policy, in iptables' spelling
     nftables    NftTable, NftChain, NftMap, NftElement, NftRule, in nft's spelling

@@ -6,6 +6,7 @@ from plumb.things import Thing
 from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.ipsec import XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
@@ -46,6 +47,9 @@ KINDS: dict[str, type[Thing]] = {
         NftElement,
         NftRule,
         EndpointRecord,
+        XfrmState,
+        XfrmPolicy,
+        XfrmBlock,
         Vxlan,
         FdbEntry,
         Neighbour,

@@ -15,6 +15,7 @@ from plumb.things import Thing
 from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.ipsec import XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
@@ -79,6 +80,9 @@ TYPED: dict[type[Thing], Typed] = {
     Vxlan: Typed(ip.add_vxlan, ip.remove_moved_link, ip.change_vxlan),
     FdbEntry: Typed(ip.set_fdb_entry, ip.remove_fdb_entry),
     Neighbour: Typed(ip.set_neighbour, ip.remove_neighbour),
+    XfrmState: Typed(ip.add_xfrm_state, ip.remove_xfrm_state),
+    XfrmPolicy: Typed(ip.add_xfrm_policy, ip.remove_xfrm_policy, ip.change_xfrm_policy),
+    XfrmBlock: Typed(ip.add_xfrm_block, ip.remove_xfrm_block),
     Master: Typed(ip.set_master, ip.remove_master),
     Up: Typed(ip.add_up, ip.remove_up),
     LinkAddress: Typed(ip.set_link_address),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 
 from plumb.things import Thing
+from plumb.things.ipsec import CIPHER, ICV_BITS, MARK, XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import (
     Bridge,
@@ -161,6 +162,61 @@ def remove_up(thing: Up) -> list[str]:
 
 def set_link_address(thing: LinkAddress) -> list[str]:
     return [f"ip link set {thing.dev} address {thing.mac}"]
+
+
+# -- IPsec ---------------------------------------------------------------
+
+
+def add_xfrm_state(thing: XfrmState) -> list[str]:
+    # The key is a secret: whoever types this has it in the environment.
+    key = f'"0x${{PLUMB_KEY_{thing.tag}}}{thing.spi:08x}"'
+    how = f"reqid {MARK} mode transport aead {shlex.quote(CIPHER)} {key} {ICV_BITS}"
+    every = "sel src ::/0 dst ::/0" if thing.dst.version == 6 else "sel src 0.0.0.0/0 dst 0.0.0.0/0"
+    return [f"ip xfrm state add {_esp(thing)} {how} {every}"]
+
+
+def _esp(thing: XfrmState | XfrmPolicy) -> str:
+    return f"src {thing.src} dst {thing.dst} proto esp spi {thing.spi:#010x}"
+
+
+def remove_xfrm_state(thing: XfrmState) -> list[str]:
+    return [f"ip xfrm state delete {_esp(thing)}"]
+
+
+def _policy(thing: XfrmPolicy) -> str:
+    length = thing.dst.max_prefixlen
+    ends = f"src {thing.src}/{length} dst {thing.dst}/{length}"
+    return f"{ends} proto udp dport {thing.port} dir out mark {MARK:#x} mask 0xffffffff"
+
+
+def add_xfrm_policy(thing: XfrmPolicy) -> list[str]:
+    return [f"ip xfrm policy add {_policy(thing)} {_template(thing)}"]
+
+
+def change_xfrm_policy(thing: XfrmPolicy, before: Thing) -> list[str]:
+    return [f"ip xfrm policy update {_policy(thing)} {_template(thing)}"]
+
+
+def _template(thing: XfrmPolicy) -> str:
+    return f"tmpl {_esp(thing)} reqid {MARK} mode transport"
+
+
+def remove_xfrm_policy(thing: XfrmPolicy) -> list[str]:
+    return [f"ip xfrm policy delete {_policy(thing)}"]
+
+
+def _block(thing: XfrmBlock) -> str:
+    every = "::/0" if thing.version == 6 else "0.0.0.0/0"
+    what = f"src {every} dst {every} proto udp dport {thing.port}"
+    return f"{what} dir out mark {MARK:#x} mask 0xffffffff"
+
+
+def add_xfrm_block(thing: XfrmBlock) -> list[str]:
+    return [f"ip xfrm policy add {_block(thing)} action block priority 1"]
+
+
+def remove_xfrm_block(thing: XfrmBlock) -> list[str]:
+    return [f"ip xfrm policy delete {_block(thing)}"]
 
 
 # -- layer 3 ---------------------------------------------------------------

@@ -7,6 +7,7 @@ There is no control plane here: each host is told of the other's endpoints by ha
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,14 +19,14 @@ import dns.message
 import dns.query
 import pytest
 
-from plumb import Host
+from plumb import Host, Unsupported
 from plumb.address import IPNetwork
 from plumb.drivers import DRIVERS
 from plumb.engine.cluster import attach
 from plumb.kernel import agent_client
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cluster import RemoteEndpoint
+from plumb.model.cluster import Encryption, RemoteEndpoint, balancer_id
 from plumb.model.cnm import Network, Pool
 from plumb.model.paths import Layout
 from plumb.probes.packets.encapsulation import Tap
@@ -71,6 +72,11 @@ class LabHost:
         """Tell it of the other's endpoints."""
         with self.plumb() as host, host._within() as op:  # as the cluster process does
             attach.apply(op, net.id, remotes)
+
+    def encrypt(self, keys: Encryption) -> None:
+        """Give it keys."""
+        with self.plumb() as host, host._within() as op:  # as the cluster process does
+            attach.encrypt(op, keys)
 
     def told(self) -> list[RemoteEndpoint]:
         """What it has published, as the other host is to know it."""
@@ -247,3 +253,78 @@ def test_a_second_network_with_the_same_number_is_refused() -> None:
             h1.run("c1")
         assert "VNI" in getattr(caught.value, "hint", "")
         assert h1.cluster.reserved == {}
+
+
+# -- encryption ---------------------------------------------------------------
+
+ONE_KEY = Encryption(((1, "11" * 16),), (1,))
+ROTATION = (
+    Encryption(((1, "11" * 16), (2, "22" * 16)), (1,)),
+    Encryption(((1, "11" * 16), (2, "22" * 16)), (2, 1)),
+    Encryption(((2, "22" * 16),), (2,)),
+)
+"""A new key is known everywhere, then used, then the old one goes."""
+
+
+@contextmanager
+def encrypted_pair() -> Iterator[tuple[LabHost, LabHost, Network]]:
+    """c1 on h1 and c2 on h2, on an encrypted network."""
+    net = network(SUBNET, encrypted="")
+    with two_hosts(net) as (h1, h2):
+        for host in (h1, h2):
+            host.encrypt(ONE_KEY)
+        h1.run("c1")
+        h2.run("c2")
+        h1.learn(net, h2.told())
+        h2.learn(net, h1.told())
+        yield h1, h2, net
+
+
+@pytest.mark.needs("esp4", "aes-gcm", "bpf", "policy", "mark")
+def test_an_encrypted_network_is_esp_on_the_wire() -> None:
+    """And nothing of it is in the clear; the largest packet fits."""
+    with encrypted_pair() as (h1, _, _), Tap(h1.netns, "eth0") as wire:
+        assert "1 received" in h1.inside("c1", "ping -c1 -W10 10.50.0.102")
+        assert "1 received" in h1.inside("c1", "ping -c1 -W10 -M do -s 1396 10.50.0.102")
+        seen = wire.packets()
+
+    assert any(packet.spi is not None for packet in seen)
+    assert all(packet.vni is None for packet in seen)
+
+
+@pytest.mark.needs("esp4", "aes-gcm", "bpf", "policy", "mark")
+def test_a_rotation_of_keys_loses_no_packet() -> None:
+    """On one host after the other, while packets go both ways."""
+    with encrypted_pair() as (h1, h2, _):
+        with h1.plumb() as host, entered(host.namespace(host.container("c1"))):
+            pinging = subprocess.Popen(
+                ["ping", "-i", "0.005", "-c", "2000", "-W", "10", "-q", "10.50.0.102"],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        for keys in ROTATION:
+            for host_ in (h1, h2):
+                host_.encrypt(keys)
+        assert "2000 received" in pinging.communicate(timeout=120)[0]
+
+
+@pytest.mark.needs("esp4", "aes-gcm", "bpf", "policy", "mark")
+def test_what_is_in_the_clear_is_dropped() -> None:
+    """Of a host that sends without; and nothing leaves to one for which there is no policy."""
+    with encrypted_pair() as (h1, h2, net), Tap(h2.netns, "eth0") as wire:
+        within(h1.netns, "ip xfrm policy flush")
+        within(h1.netns, "iptables -t mangle -F OUTPUT")
+        assert "1 received" not in h1.inside("c1", "ping -c1 -W1 10.50.0.102", check=False)
+        assert any(packet.vni == net.overlay.vnis[0] for packet in wire.packets())
+        with h1.plumb() as host:
+            host.repair()
+        assert "1 received" in h1.inside("c1", "ping -c1 -W10 10.50.0.102")
+
+
+def test_without_keys_nobody_joins_an_encrypted_network() -> None:
+    """In Docker's words; its addresses are given back."""
+    net = network(SUBNET, encrypted="")
+    with two_hosts(net) as (h1, _):
+        with pytest.raises(Unsupported, match="encryption keys not present"):
+            h1.run("c1")
+        assert h1.cluster.reserved.keys() <= {balancer_id(net.id, h1.cluster.me.id)}

@@ -18,7 +18,7 @@ from plumb.model.cnm import Status
 from plumb.plan import Step
 from plumb.views.shell import commands
 from tests import REPOSITORY, fake_cluster, labs
-from tests.cases import CASES, Case, fixed, on_kernels
+from tests.cases import CASES, KEYS, Case, fixed, on_kernels
 from tests.labs import Lab, sh, state
 
 TYPED = [name for name in CASES if name != "command"]
@@ -78,6 +78,8 @@ def replay(case: Case, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> Non
             built, printed = state(boxes), list(lines)
             host.reset()
         monkeypatch.setenv("PLUMB_ROOT", str(lab.root))
+        for tag, secret in KEYS.keys:
+            monkeypatch.setenv(f"PLUMB_KEY_{tag}", secret)
         sh("\n".join(["set -e", *printed]))
         typed = state(boxes)
         sh("plumb agent stop")

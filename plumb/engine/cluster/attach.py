@@ -13,17 +13,20 @@ well, and is there as long as the host is a node.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
 from plumb.drivers import driver_of
 from plumb.engine import allocate, networks
+from plumb.engine.desired_state import peer_owner
+from plumb.engine.lookup import ENCRYPTION
 from plumb.engine.operation import Operation
-from plumb.errors import Exhausted, Invalid
+from plumb.errors import Exhausted, Invalid, Unsupported
 from plumb.model import etc_files
-from plumb.model.cluster import Attached, AttachRequest, RemoteEndpoint, balancer_id
+from plumb.model.cluster import Attached, AttachRequest, Encryption, RemoteEndpoint, balancer_id
 from plumb.model.cnm import Attachment, Endpoint, Network, Role, Sandbox, Status
+from plumb.store import codec
 from plumb.things.layer3 import Sysctl
 
 INGRESS_SANDBOX = "ingress_sbox"
@@ -65,6 +68,8 @@ def endpoint(
             ident, net.id, box.id, names, wish.ip, wish.ip6, allocate.wanted_mac(box, wish)
         )
     )
+    if net.overlay.encrypted and op.encryption() is None:
+        raise Unsupported("cannot join secure network: encryption keys not present")
     here = materialise(op, found)
     made = _placed(op, here, box, ident, found, allocate.interface_name(here, wish, used), wish)
     op.put(made)
@@ -134,6 +139,8 @@ def materialise(op: Operation, found: Attached) -> Network:
 
 def forget(op: Operation, net: Network) -> None:
     """Take a network of the cluster, and its endpoints on other hosts, out of the intent."""
+    if net.overlay.encrypted:
+        _touch_peers(op, op.remotes(net.id))
     for end in op.remotes(net.id):
         op.drop(end)
     op.drop(net)
@@ -146,8 +153,11 @@ def apply(op: Operation, network: str, remotes: Sequence[RemoteEndpoint]) -> Non
         network: its id; one that has no part on this host is passed over.
         remotes: all that there are on other hosts.
     """
-    if op.network(network) is None:
+    here = op.network(network)
+    if here is None:
         return
+    if here.overlay.encrypted:
+        _touch_peers(op, [*op.remotes(network), *remotes])
     wanted = {end.id: end for end in remotes}
     for end in op.remotes(network):
         if end.id not in wanted:
@@ -156,6 +166,19 @@ def apply(op: Operation, network: str, remotes: Sequence[RemoteEndpoint]) -> Non
             op.put(next(new for new in remotes if new.id == end.id))
     for end in wanted.values():
         op.put(end)
+
+
+def encrypt(op: Operation, keys: Encryption) -> None:
+    """Use these keys from now on between this host and others, for encrypted networks."""
+    op.remark(ENCRYPTION, codec.dumps(keys))
+    for net in op.all(Network):
+        if net.overlay.encrypted:
+            _touch_peers(op, op.remotes(net.id))
+
+
+def _touch_peers(op: Operation, remotes: Iterable[RemoteEndpoint]) -> None:
+    for peer in {end.vtep for end in remotes}:
+        op.touch(peer_owner(peer))
 
 
 # -- balancers ---------------------------------------------------------------
