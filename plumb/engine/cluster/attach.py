@@ -53,6 +53,7 @@ def endpoint(
 
     Raises:
         Invalid: containers may not be put on it by hand.
+        Unsupported: it is encrypted, and this host has no keys yet.
         Conflict, Exhausted: the cluster has no such address.
     """
     if not net.attachable:
@@ -61,6 +62,8 @@ def endpoint(
             f"desc = network {net.name} not manually attachable",
             "networks made with --attachable take containers; others are for services",
         )
+    if net.overlay.encrypted and op.encryption() is None:
+        raise Unsupported("cannot join secure network: encryption keys not present")
     ident = op.system.new_id()
     names = tuple(etc_files.dns_names(box, wish.aliases or ()))
     found = op.reservations.make(
@@ -68,8 +71,6 @@ def endpoint(
             ident, net.id, box.id, names, wish.ip, wish.ip6, allocate.wanted_mac(box, wish)
         )
     )
-    if net.overlay.encrypted and op.encryption() is None:
-        raise Unsupported("cannot join secure network: encryption keys not present")
     here = materialise(op, found)
     made = _placed(op, here, box, ident, found, allocate.interface_name(here, wish, used), wish)
     op.put(made)
