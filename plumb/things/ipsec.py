@@ -50,7 +50,7 @@ class XfrmState(Thing):
         return bytes.fromhex(self.secret) + self.spi.to_bytes(4, "big")
 
     def replaces(self, before: Thing) -> bool:
-        return True  # the kernel changes no key in place
+        return before != self  # the kernel changes no key in place
 
     def __str__(self) -> str:
         return f"xfrm state {self.src} to {self.dst}, spi {self.spi:#010x}, key {self.tag}"
