@@ -22,11 +22,11 @@ from pathlib import Path
 
 from plumb import Host
 from plumb.kernel.netns import namespaces
+from plumb.lab.lan import LAN
 from plumb.probes.promises.dns_names import NameOutcome, ask, name_promises
 from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import HOST, WORLD, Member, promises
 from plumb.probes.traffic.observe import Observation, try_out
-from plumb.pytest_plugin.values import LAN
 from plumb.views import open_ports
 from plumb.views.tables import table
 

@@ -5,6 +5,7 @@ Lower floors first; a module imports from lower floors and from its own package 
     root            finds the root that a command is about, with next to no imports
     errors          the tree of all that can go wrong
     address         unions of both IP versions, and their address family
+    frozen          frozen dataclasses that take little time to define
     things          frozen values for what must exist in a namespace
     plan            steps from what is to what shall be, and back
     model           what is asked for, as frozen values, and the rules for it; no I/O
@@ -15,6 +16,7 @@ Lower floors first; a module imports from lower floors and from its own package 
     probes          what a network promises, tried with real traffic
     trace           the path of one packet, and the cause where it does not arrive
     views           results as commands, tables, Docker's JSON, capture files
+    lab             hosts made of namespaces, several on one machine
     cli             the command line, in Docker's words
     pytest_plugin   networks in tests, on hosts made of namespaces
     prefork         a process that has everything imported, and the client that hands commands to it

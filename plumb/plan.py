@@ -15,15 +15,15 @@ to write, anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from errno import EEXIST
 from typing import Protocol
 
 from plumb.errors import PlumbError
+from plumb.frozen import frozen
 from plumb.things import HOST, Key, Stage, Thing
 
 
-@dataclass(frozen=True)
+@frozen
 class Step:
     """Change to one object."""
 

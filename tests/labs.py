@@ -2,7 +2,7 @@
 
     internet ── router, port0 ── eth0 of the host
 
-The addresses are the LAN's of `plumb.pytest_plugin.values`, which every test reads here.
+The addresses are the LAN's of `plumb.lab.lan`, which every test reads here.
 The calling thread is in the host's namespace for the length of a with block; programs that it
 starts are as well. Nothing here ever touches the machine's own network: `refuse_the_machine` sees
 to it."""
@@ -26,9 +26,9 @@ from plumb.kernel import agent_client
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
+from plumb.lab.lan import LAN as LAN
+from plumb.lab.lan import Station
 from plumb.model.cnm import Sandbox
-from plumb.pytest_plugin.values import LAN as LAN
-from plumb.pytest_plugin.values import Station
 from tests import REPOSITORY
 
 SUBNET, SUBNET6 = str(LAN.subnet), str(LAN.subnet6)

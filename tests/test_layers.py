@@ -24,7 +24,7 @@ MODULES = {
 LONGEST = 400
 
 FLOORS = (
-    ("root", "address"),
+    ("root", "address", "frozen"),
     ("errors",),
     ("things",),
     ("plan",),
@@ -33,6 +33,7 @@ FLOORS = (
     ("engine",),
     ("probes", "trace"),
     ("views",),
+    ("lab",),
     ("cli", "pytest_plugin"),
     ("prefork",),
     ("agent",),
@@ -222,3 +223,33 @@ def test_looking_needs_no_netlink(lab: Lab, line: list[str]) -> None:
         host.create_network("base")
     call = f"import plumb.cli; assert plumb.cli.main({line!r}) == 0"
     assert imported_by(call, str(lab.root)).isdisjoint({"pyroute2", "iptc", "scapy"})
+
+
+BUDGET = {"network ls": 185, "run -d --name web --network base": 340, "rm -f web": 340}
+"""Modules that a command line in a process of its own may load, Python's own among them.
+
+Each costs about half a millisecond. The numbers are one in twenty above what was needed when they
+were set.
+"""
+
+
+def test_a_cold_command_loads_no_more_than_it_needs(lab: Lab) -> None:
+    """Whoever adds an import to a command's path sees it here."""
+    with lab.host() as host:
+        host.create_network("base")
+    loaded = {line: modules_loaded(line.split(), str(lab.root)) for line in BUDGET}
+    assert {line: count for line, count in loaded.items() if count > BUDGET[line]} == {}
+
+
+def modules_loaded(argv: list[str], root: str) -> int:
+    """The number of modules in a fresh interpreter after a command line."""
+    line = f"import plumb.cli; assert plumb.cli.main({argv!r}) == 0\nprint(len(sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys; {line}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PLUMB_ROOT": root, "PLUMB_CONFIG": ""},
+    )
+    return int(ran.stdout.split()[-1])

@@ -16,6 +16,7 @@ command's own for one that ran, 1 else.
     probe      probe
     matrix     matrix
     trace      trace
+    lab        lab hosts, ls, exec, cut, mend, rm
     agent      agent start, stop, ls, hold and the others that --dry-run prints
 """
 
@@ -51,6 +52,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "probe": ("plumb.cli.probe", "Send one probe on the real network"),
     "matrix": ("plumb.cli.matrix", "Test reachability between all containers against the promises"),
     "trace": ("plumb.cli.trace", "Send one packet and show its path"),
+    "lab": ("plumb.cli.lab", "Make hosts out of namespaces, several on one machine"),
     "agent": ("plumb.cli.agent", "Manage the process that holds ports and answers for names"),
     "env": ("plumb.cli.system", "Show what this kernel and host support"),
     "version": ("plumb.cli.system", "Show versions"),

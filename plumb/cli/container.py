@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from plumb.cli import common, foreground_run
+from plumb.cli import common
 from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import container_options as own
@@ -217,6 +217,8 @@ def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **ask
     command from changing files by mistake: processes, signals and sockets outside of /run are still
     shared, so it does not stop one that means harm.
     """
+    from plumb.cli import foreground_run
+
     wish = wish_of(asked)
     foreground = bool(asked["command"]) and not detach
     if foreground:
@@ -235,6 +237,8 @@ def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **ask
 @container_options
 def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
     """Create a container without starting it."""
+    from plumb.cli import foreground_run
+
     with common.opened(dry_run, show_commands) as host:
         box = host.create(_name(asked), **wish_of(asked))
         if not dry_run:

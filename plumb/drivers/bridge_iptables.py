@@ -298,8 +298,9 @@ def published(net: Network, end: Endpoint, port: Port, settings: Settings) -> It
     There are none for an IPv6 address of the host and a container without IPv6: only the proxy
     leads there. A routed port has the accept rule alone.
     """
-    version, target, rewritten = port.host_ip.version, end.target(port), end.rewrites(port)
-    if target.version != version or not settings.firewall(version):
+    target, rewritten = end.target(port), end.rewrites(port)
+    version = target.version
+    if (port.host_port and not rewritten) or not settings.firewall(version):
         return
     tool, br, own = family(version), net.link, f"{target}/{target.max_prefixlen}"
     match, to = f"-p {port.protocol} -m {port.protocol} --dport", at(target, port.port)

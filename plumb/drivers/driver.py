@@ -8,11 +8,12 @@ does nothing by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, field, replace
 from typing import Any, Protocol
 
 from plumb.address import IPAddress
 from plumb.drivers.options import Keys, parse
+from plumb.frozen import frozen
 from plumb.model.cluster import Node, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Linked, Network
 from plumb.model.driver_options import DriverOptions
@@ -79,7 +80,7 @@ def _never(net: Network, version: int) -> bool:
     return False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Driver(Traits):
     """A driver: its traits, and the functions that say what its networks are.
 
@@ -106,6 +107,7 @@ class Driver(Traits):
             adds to an endpoint of the default network.
     """
 
+    _: KW_ONLY
     only_predefined: bool = False
     keys: Keys = field(default_factory=dict)
     defaults: DriverOptions = field(default_factory=DriverOptions)

@@ -46,7 +46,6 @@ host's end of the tunnels), `com.docker.network.driver.overlay.vxlanid_list`, `e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from plumb.address import IPAddress, ip_on
@@ -55,6 +54,7 @@ from plumb.drivers.driver import Driver, HostView
 from plumb.drivers.options import Keys
 from plumb.drivers.sandbox import interface
 from plumb.errors import Invalid
+from plumb.frozen import frozen, replace
 from plumb.model.cluster import LAST_VNI, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Pool
 from plumb.model.driver_options import OverlayOptions
@@ -74,7 +74,7 @@ THRESHOLDS = (8192, 49152, 65536)
 networks are among them."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Segment:
     """A layer-2 segment of a network: an IPv4 subnet and the IPv6 subnet beside it.
 

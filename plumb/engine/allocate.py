@@ -6,7 +6,6 @@ The chosen values become part of the intent, so that the drivers compute all thi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -16,6 +15,7 @@ from plumb.drivers.embedded_dns import known_on
 from plumb.engine.operation import Operation
 from plumb.engine.predefined import with_routers
 from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused
+from plumb.frozen import replace
 from plumb.model import etc_files, ipam
 from plumb.model.cluster import Node
 from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox
@@ -182,6 +182,8 @@ def endpoint(
     six = wants_ipv6(net, box, wish)
     ip4 = _address(op, net, wish.ip, 4, ident) if net.ipv4 else None
     ip6 = _address(op, net, wish.ip6, 6, ident) if six else None
+    if used:
+        _check_routes(op, box, [ip for ip in (ip4, ip6) if ip is not None])
     mac = wanted_mac(box, wish)
     if mac and not net.traits.own_mac:
         raise Invalid(
@@ -217,6 +219,23 @@ def wants_ipv6(net: Network, box: Sandbox, wish: Attachment) -> bool:
 def wanted_mac(box: Sandbox, wish: Attachment) -> str:
     """Return the MAC address that was asked for, of the place or of the container; or empty."""
     return wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "")
+
+
+def _check_routes(op: Operation, box: Sandbox, ips: Sequence[IPInterface]) -> None:
+    """Refuse an address in a subnet that overlaps one of the sandbox's others, as Docker does.
+
+    Subnets overlap where networks share one by --ip-range. The kernel would send what is meant for
+    either by the interface that was there first.
+    """
+    there = {ip.network for end in op.endpoints(sandbox=box.id) for ip in end.ips}
+    for ip in ips:
+        for subnet in there:
+            if subnet.version == ip.version and subnet.overlaps(ip.network):
+                raise Conflict(
+                    f"cannot program address {ip} in sandbox interface because it conflicts with "
+                    f"existing route {subnet}",
+                    "a container can be on one of the networks that share a subnet",
+                )
 
 
 def interface_name(net: Network, wish: Attachment, used: set[str]) -> str:

@@ -7,12 +7,11 @@ user-defined network it is only a DNS name, which no other container can resolve
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from plumb.address import IPAddress
 from plumb.engine.desired_state import endpoint_owner
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
+from plumb.frozen import replace
 from plumb.model import legacy_links
 from plumb.model.cnm import DEFAULT_NETWORK, Network, Pairs, Sandbox, Status
 from plumb.model.etc_files import HOST_GATEWAY

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.cluster import attach
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
+from plumb.frozen import replace
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Network, Sandbox, Status
 from plumb.model.container_options import refuse_undoing
@@ -274,8 +273,11 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
 def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sandbox:
     """Put a container on one more network; at once if it runs, else when it starts.
 
+    A container that does not run, and is on that network already, stays as it is (Docker's rule).
+
     Raises:
-        Conflict: it is on that network already, or can be on no other than its own.
+        Conflict: it runs and is on that network already.
+        Invalid: it can be on no other network than its own.
     """
     net = networks.known(op, network)
     box = op.the_sandbox(container)
@@ -285,6 +287,8 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
     )
     check_endpoint(net, wish)
     if box.attachment(net) is not None:
+        if box.status is not Status.RUNNING:
+            return box
         raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
     box = replace(box, attachments=(*box.attachments, wish))
     if box.status is Status.RUNNING:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +31,7 @@ from plumb.engine.roots import beside, claim, lost, lost_namespaces
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
+from plumb.frozen import replace
 from plumb.kernel.capabilities import require_root
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.system import System, this_system

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 from plumb.drivers import DRIVERS, OTHER_NAMES, driver_of
@@ -16,6 +15,7 @@ from plumb.engine.desired_state import HOST_OWNER, endpoint_owner, network_owner
 from plumb.engine.operation import Operation
 from plumb.engine.predefined import DEFAULT_DRIVER, default_network, on_bridge, others
 from plumb.errors import Conflict, Invalid, NotFound, Unsupported
+from plumb.frozen import replace
 from plumb.model.cluster import NodeRole
 from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
 from plumb.model.net.gateways import GATEWAY_NETWORK, lacks_gateway

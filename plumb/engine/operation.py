@@ -7,7 +7,6 @@ containers are one plan, one line in the journal, and a few sends of netlink mes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.engine.cluster.access import Cluster, NoCluster
@@ -16,6 +15,7 @@ from plumb.engine.desired_state import Narrator, owner_of
 from plumb.engine.lookup import Lookup
 from plumb.engine.roots import leavings
 from plumb.engine.rule_order import OrderedKernel, reordering
+from plumb.frozen import replace
 from plumb.kernel.system import System
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox

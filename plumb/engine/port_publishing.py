@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import combinations
 
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Exhausted
+from plumb.frozen import replace
 from plumb.model import port_mapping
 from plumb.model.cnm import Endpoint, Sandbox
 from plumb.model.port_mapping import Request

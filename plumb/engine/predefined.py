@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.errors import Invalid
+from plumb.frozen import replace
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Network, Pool
 from plumb.model.paths import Layout

@@ -16,7 +16,6 @@ from plumb.errors import PlumbError
 from plumb.model import settings as settings_of
 from plumb.model.cluster import NodeRole
 from plumb.model.cnm import Endpoint, Network, Sandbox
-from plumb.model.keywords.values import reference as reference_of
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
 from plumb.store import Store
@@ -136,7 +135,7 @@ class Reader:
         Raises:
             NotFound: no network matches.
         """
-        name = reference_of(reference, "network")
+        name = _reference(reference, "network")
         for net in self.networks():
             if net.predefined and name in (net.id, net.name):
                 return net
@@ -158,7 +157,7 @@ class Reader:
         Raises:
             NotFound: no container matches.
         """
-        return Lookup(self.store).the_sandbox(reference_of(reference, "container"))
+        return Lookup(self.store).the_sandbox(_reference(reference, "container"))
 
     def endpoints(self, of: Network | Sandbox) -> list[Endpoint]:
         """Return the endpoints of a network, or of a running container."""
@@ -193,3 +192,9 @@ class Reader:
     def namespace(self, box: Sandbox) -> str:
         """Return the file of a container's network namespace, "" for the host's own."""
         return self.layout.place(box)
+
+
+def _reference(value: Any, what: str) -> str:
+    from plumb.model.keywords.values import reference  # listings name nothing
+
+    return reference(value, what)

@@ -11,10 +11,8 @@ that is plumb's away.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +30,7 @@ from plumb.engine.operation import Operation
 from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
+from plumb.frozen import frozen
 from plumb.kernel.system import System
 from plumb.model.cnm import Network, Sandbox, Status
 from plumb.model.paths import Layout
@@ -42,7 +41,7 @@ from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy
 
 
-@dataclass(frozen=True)
+@frozen
 class Drift:
     """A difference between the record and the kernel.
 
@@ -325,6 +324,8 @@ def clear(layout: Layout, made: bool) -> None:
     Args:
         made: the root itself was made by plumb, so it goes as well if it is empty then.
     """
+    import shutil  # 4 ms that only `reset` pays
+
     # The log first: SQLite would read one that is left behind into the next store.
     for path in (
         *(f"{layout.database}{suffix}" for suffix in ("-wal", "-shm", "")),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from plumb.address import IPAddress
 from plumb.engine.reader import Reader
 from plumb.errors import Conflict, Invalid, NotFound
+from plumb.frozen import frozen
 from plumb.kernel.net import name_lookup
 from plumb.kernel.netns import references
 from plumb.model.cnm import Ends, Sandbox, Status
@@ -20,7 +20,7 @@ from plumb.model.net.targets import Member, Published, address_of, holder, publi
 from plumb.model.observations import HOST, Netns
 
 
-@dataclass(frozen=True)
+@frozen
 class ResolvedTarget:
     """The namespace or addresses that a target's name stands for.
 
@@ -35,7 +35,7 @@ class ResolvedTarget:
     addresses: tuple[IPAddress, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Destination:
     """The namespace in which a packet to an address should arrive.
 

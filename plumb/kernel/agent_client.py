@@ -16,14 +16,14 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plumb import root
 from plumb.errors import KernelRefused, PlumbError
-from plumb.kernel import agent_socket, agent_usage
+from plumb.frozen import frozen
+from plumb.kernel import agent_socket
 from plumb.kernel.agent_rows import Row, rows_of, things_of
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.gratuitous_arp import Target
@@ -32,6 +32,9 @@ from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy, at
+
+if TYPE_CHECKING:
+    from plumb.kernel.agent_usage import Usage
 
 TOGETHER = 500
 """Things that are asked after one by one; of more, all are listed."""
@@ -50,7 +53,7 @@ Python starts without its folders of libraries, which it would have to look for;
 plumb's and that of dnspython, which the agent loads when it serves names."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Deadlines:
     """Times that an agent gets, in seconds.
 
@@ -157,8 +160,10 @@ def _listed(
     return answer
 
 
-def usage(folder: str) -> agent_usage.Usage | None:
+def usage(folder: str) -> Usage | None:
     """Ask what the clients of an agent have; None without an agent that can tell."""
+    from plumb.kernel import agent_usage
+
     try:
         return agent_usage.parsed(_ask(folder, {"usage": True}, DEADLINES))
     except (OSError, KeyError):

@@ -27,7 +27,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from plumb.kernel.process import shim
 from plumb.kernel.process.title import set_title
 
 SOCKET, COMMAND, PID, LOG = "agent.sock", "command.sock", "agent.pid", "agent.log"
@@ -94,7 +93,7 @@ def valid(folder: str, lock: int) -> bool:
 def sign(lock: int) -> None:
     """Write this process into the pid file: pid and start time, which no other process has."""
     os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()} {shim.started(os.getpid())}".encode())
+    os.write(lock, f"{os.getpid()} {_started(os.getpid())}".encode())
     set_title(NAME)
 
 
@@ -108,11 +107,13 @@ def running(folder: str) -> tuple[int, str]:
             pid, _, ticks = file.read().partition(" ")
     except OSError:
         return 0, ""
-    return (
-        (int(pid), ticks)
-        if pid.isdigit() and ticks and shim.started(int(pid)) == ticks
-        else (0, "")
-    )
+    return (int(pid), ticks) if pid.isdigit() and ticks and _started(int(pid)) == ticks else (0, "")
+
+
+def _started(pid: int) -> str:
+    from plumb.kernel.process import shim  # its ctypes takes 4 ms
+
+    return shim.started(pid)
 
 
 def clear(folder: str) -> None:

@@ -6,14 +6,16 @@ The agent's side, with what the bounds are for, is `plumb.agent.shares`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from plumb.frozen import frozen
 
 RECENT = 60.0
 """Seconds for which a bound counts as being met now."""
 
 
-@dataclass(frozen=True)
+@frozen
 class PartyUsage:
     """Clients of a published port, or of the DNS of a sandbox.
 
@@ -42,7 +44,7 @@ class PartyUsage:
         return self.seconds is not None and self.seconds < RECENT
 
 
-@dataclass(frozen=True)
+@frozen
 class Usage:
     """Descriptors of an agent.
 

@@ -16,10 +16,10 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from plumb.errors import PlumbError
+from plumb.frozen import frozen
 from plumb.kernel import agent_socket
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.iptables_save import Ruleset, saved
@@ -61,7 +61,7 @@ SOURCE = re.compile(r"-[sd] (\S+)")
 LOOPBACK_PORT = re.compile(r"-d (127\.\S+)/32 ! -i lo .*--dport (\d+) -j DROP")
 
 
-@dataclass(frozen=True)
+@frozen
 class _Link:
     name: str
     kind: str

@@ -6,13 +6,13 @@ tests (and whoever tries a plan out) give another.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.frozen import frozen
 from plumb.kernel.boot import boot_id
 from plumb.kernel.netns.claim import Claim
 from plumb.kernel.process import host_files
@@ -28,7 +28,12 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-@dataclass(frozen=True)
+def _token_hex(length: int) -> str:
+    """Random bytes as hex; `secrets` would be the library's, and imports half of it."""
+    return os.urandom(length).hex()
+
+
+@frozen
 class System:
     """Functions that answer for the system.
 
@@ -60,8 +65,8 @@ class System:
     """
 
     now: Callable[[], str] = utc_now
-    token_hex: Callable[[int], str] = secrets.token_hex
-    token_bytes: Callable[[int], bytes] = secrets.token_bytes
+    token_hex: Callable[[int], str] = _token_hex
+    token_bytes: Callable[[int], bytes] = os.urandom
     boot: Callable[[], str] = boot_id
     host_name: Callable[[], str] = host_files.host_name
     host_file: Callable[[str], str] = host_files.host_file
@@ -101,7 +106,6 @@ class System:
 
 def this_system() -> System:
     """The system that this process runs on."""
-    from plumb.kernel import leavings
     from plumb.kernel.net import host_links
     from plumb.kernel.netns import claim
     from plumb.kernel.ports import free_ports, host_ports
@@ -119,6 +123,18 @@ def this_system() -> System:
         claimed=claim.holder,
         claim=claim.take,
         release=claim.release,
-        marked=leavings.marked,
-        leavings=leavings.find,
+        marked=_marked,
+        leavings=_leavings,
     )
+
+
+def _marked() -> Sequence[str]:
+    from plumb.kernel import leavings  # only for a root without networks
+
+    return leavings.marked()
+
+
+def _leavings(layout: Layout) -> Sequence[Thing]:
+    from plumb.kernel import leavings  # only for a root whose record is lost
+
+    return leavings.find(layout)

@@ -8,9 +8,9 @@ namespace that follow one another; the others take one step after another.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from plumb.errors import PlumbError
+from plumb.frozen import frozen
 from plumb.kernel import agent_client
 from plumb.kernel.cluster import endpoint_records, ipsec
 from plumb.kernel.net import links, sysctl
@@ -32,7 +32,7 @@ from plumb.things.sandbox import Directory, File, Namespace, Process
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 
-@dataclass(frozen=True)
+@frozen
 class Batches:
     """Writer that reads or sends many at once, and whose things have no order."""
 
@@ -61,7 +61,7 @@ def one_by_one(
     return Batches(name, lambda things: [look(thing) for thing in things], take_each)
 
 
-@dataclass(frozen=True)
+@frozen
 class Firewall:
     """Writer of rules: it imports the back end when the first rule is read or written."""
 

@@ -10,11 +10,12 @@ the endpoints of these on other nodes.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 
 from plumb.address import IPAddress, IPInterface
+from plumb.frozen import frozen
 from plumb.model.cnm import Network, Pairs
 
 FIRST_VNI = 4096
@@ -41,7 +42,7 @@ class Availability(StrEnum):
     DRAIN = "drain"
 
 
-@dataclass(frozen=True)
+@frozen
 class Node:
     """A node of the cluster.
 
@@ -70,7 +71,7 @@ class Node:
     key: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Swarm:
     """The cluster itself.
 
@@ -88,7 +89,7 @@ class Swarm:
     created: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class RemoteEndpoint:
     """An endpoint on another node, as far as this node needs it: where its frames are to be sent.
 
@@ -119,7 +120,7 @@ class RemoteEndpoint:
         return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
 
 
-@dataclass(frozen=True)
+@frozen
 class Encryption:
     """Keys with which hosts encrypt what encrypted networks send between them.
 
@@ -138,7 +139,7 @@ def balancer_id(network: str, node: str) -> str:
     return hashlib.sha256(f"balancer {network} {node}".encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@frozen
 class AttachRequest:
     """A container's wish for a place in a network of the cluster, as a node sends it to a manager.
 
@@ -159,7 +160,7 @@ class AttachRequest:
     mac: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Attached:
     """A manager's answer to an `AttachRequest`: addresses are reserved, nothing is published.
 

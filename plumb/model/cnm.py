@@ -14,12 +14,13 @@ in the kernel follows from them alone. They do no I/O.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import cast
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.frozen import frozen
 from plumb.model.driver_options import (
     BridgeOptions,
     DriverOptions,
@@ -35,7 +36,7 @@ Pairs = tuple[tuple[str, str], ...]
 """A mapping with str keys as a frozen value, in the order in which it was given."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Pool:
     """A subnet of a network, and what of it is handed out.
 
@@ -62,7 +63,7 @@ class Pool:
         return dict(self.aux).get(f"DefaultGatewayIPv{self.subnet.version}", self.gateway)
 
 
-@dataclass(frozen=True)
+@frozen
 class Network:
     """A network, its subnets and gateways allotted.
 
@@ -202,7 +203,7 @@ DEFAULT_NETWORK = "bridge"
 PREDEFINED = frozenset({DEFAULT_NETWORK, "host", "none"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Attachment:
     """Options of a sandbox's place in a network; they outlive a stop, unlike the endpoint.
 
@@ -232,7 +233,7 @@ class Attachment:
     driver_opts: Pairs = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Endpoint:
     """A running sandbox's place in a network: names and addresses as they are.
 
@@ -301,7 +302,7 @@ class Role(StrEnum):
     INGRESS = "ingress"  # the same of the ingress network, with a way out
 
 
-@dataclass(frozen=True)
+@frozen
 class Sandbox:
     """A container as asked for, and where it is in its life.
 

@@ -6,14 +6,14 @@ labels (`-o`) that they are made of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class DriverOptions:
     """Questions that any driver's options answer; these are the answers of a driver without any."""
 
@@ -70,7 +70,7 @@ class GatewayMode(StrEnum):
     ISOLATED = "isolated"
 
 
-@dataclass(frozen=True)
+@frozen
 class BridgeOptions(DriverOptions):
     """The bridge driver's options (`-o com.docker.network.…`), parsed."""
 
@@ -97,7 +97,7 @@ class BridgeOptions(DriverOptions):
         return self.mode4 if version == 4 else self.mode6
 
 
-@dataclass(frozen=True)
+@frozen
 class ParentOptions(DriverOptions):
     """The options of a driver whose networks stand on a link of the host.
 
@@ -122,7 +122,7 @@ class MacvlanMode(StrEnum):
     PASSTHRU = "passthru"
 
 
-@dataclass(frozen=True)
+@frozen
 class MacvlanOptions(ParentOptions):
     """The macvlan driver's options, parsed."""
 
@@ -160,7 +160,7 @@ class IpvlanFlag(StrEnum):
     VEPA = "vepa"
 
 
-@dataclass(frozen=True)
+@frozen
 class IpvlanOptions(ParentOptions):
     """The ipvlan driver's options, parsed."""
 
@@ -183,7 +183,7 @@ class IpvlanOptions(ParentOptions):
         return "ipvlan_flag"
 
 
-@dataclass(frozen=True)
+@frozen
 class OverlayOptions(DriverOptions):
     """The overlay driver's options, parsed, and what the cluster has allotted to the network.
 

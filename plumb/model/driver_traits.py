@@ -9,12 +9,13 @@ is first asked. The drivers are many modules, and most commands that only read n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
+from plumb.frozen import frozen
 from plumb.model.driver_options import DriverOptions
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Traits:
     """Properties that all networks of a driver have.
 
@@ -36,6 +37,7 @@ class Traits:
             from the cluster, and their gateways lead to their other subnets only.
     """
 
+    _: KW_ONLY
     name: str
     stored: str = ""
     link_prefix: str = ""

@@ -25,12 +25,13 @@ traffic in mind. A drop counts if it is certain.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, IntEnum
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from plumb.address import IPNetwork
+from plumb.frozen import frozen
 
 
 class TrafficKind(Enum):
@@ -199,7 +200,7 @@ class FirewallRule(NamedTuple):
         return min((condition.fit(traffic) for condition in self.conditions), default=Fit.ALL)
 
 
-@dataclass(frozen=True)
+@frozen
 class ForeignFirewall:
     """A base chain that drops what it does not know.
 

@@ -2,8 +2,8 @@
 
 All pure; the caller keeps what is taken.
 
-Docker's rules. A subnet: the first of the default pools, in their order, that overlaps neither
-another network nor a network that the host itself is attached to. An address: the lowest that is
+Docker's rules. A subnet: the first of the default pools, sorted, that overlaps neither another
+network nor a network that the host itself is attached to. An address: the lowest that is
 free, so one that was given back is handed out again at once. Of an IPv4 subnet the first and last
 address are nobody's (network and broadcast), but for /31 and /32, where all count (RFC 3021); of an
 IPv6 subnet of any size the first is the routers' anycast address (RFC 4291), so that a /128 has
@@ -45,10 +45,14 @@ def unique_local(host: str) -> AddressPool:
 def pools(configured: Sequence[AddressPool], version: int, host: str) -> tuple[AddressPool, ...]:
     """Address pools for the subnets of one family.
 
-    These are the configured pools if there are any, else Docker's.
+    These are the configured pools if there are any, else Docker's. dockerd sorts them, so that
+    subnets are chosen from the lowest addresses first, and drops a pool that is part of another.
     """
-    matching = tuple(pool for pool in configured if pool.base.version == version)
-    return matching or (LOCAL_POOLS if version == 4 else (unique_local(host),))
+    found: list[AddressPool] = []
+    for pool in sorted(configured, key=lambda pool: (pool.base.version, pool.base)):
+        if pool.base.version == version and not (found and pool.base.overlaps(found[-1].base)):
+            found.append(pool)
+    return tuple(found) or (LOCAL_POOLS if version == 4 else (unique_local(host),))
 
 
 def choose_subnet(candidates: Iterable[AddressPool], taken: Iterable[IPNetwork]) -> IPNetwork:

@@ -8,9 +8,10 @@ Causes (`causes`) are found in them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from plumb.address import IPAddress, IPInterface
+from plumb.frozen import frozen
 from plumb.model.observations import Netns
 
 FORWARDING = 3
@@ -18,7 +19,7 @@ FORWARDING = 3
 STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Port:
     """State of a bridge's port, as the bridge has it.
 
@@ -33,7 +34,7 @@ class Port:
     isolated: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Link:
     """A link, as its namespace has it.
 
@@ -63,7 +64,7 @@ class Link:
     port: Port | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Neighbour:
     """An entry of a namespace's neighbour table (ARP, NDP).
 
@@ -76,7 +77,7 @@ class Neighbour:
     state: str
 
 
-@dataclass(frozen=True)
+@frozen
 class NeighbourTable:
     """State of the kernel's neighbour table of an address family, one for all namespaces.
 
@@ -98,7 +99,7 @@ class NeighbourTable:
         return replace(self, fulls=self.fulls - before.fulls)
 
 
-@dataclass(frozen=True)
+@frozen
 class Listener:
     """A socket that waits for what comes in.
 
@@ -122,7 +123,7 @@ class Listener:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class RouteAnswer:
     """Result of a route lookup (RTM_GETROUTE).
 
@@ -154,7 +155,7 @@ class RouteAnswer:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class ConnTuple:
     """Addresses and ports of one direction of a flow, as connection tracking has them.
 
@@ -176,7 +177,7 @@ class ConnTuple:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class ConntrackEntry:
     """An entry of connection tracking: how the question came in, and how its answer will.
 
@@ -205,7 +206,7 @@ class ConntrackEntry:
         return (mine, self.version) == (protocol, version)
 
 
-@dataclass(frozen=True)
+@frozen
 class Facts:
     """State that was read in one namespace.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from plumb.frozen import frozen
 
 HOST = "host"
 """The name of the host's own network namespace, as commands take it."""
@@ -11,7 +12,7 @@ HOST_LABEL = "(host)"
 """The host among containers' names, none of which has parentheses."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Netns:
     """A network namespace.
 
@@ -24,7 +25,7 @@ class Netns:
     ns: str
 
 
-@dataclass(frozen=True)
+@frozen
 class CapturedFrame:
     """A frame at a tap.
 
@@ -52,7 +53,7 @@ class RuleKind(StrEnum):
     POLICY = "policy"
 
 
-@dataclass(frozen=True)
+@frozen
 class RuleHit:
     """A step of a packet through the firewall.
 
@@ -87,7 +88,7 @@ class RuleHit:
     id: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class KernelDrop:
     """A packet that the kernel let go of before its time.
 
@@ -113,7 +114,7 @@ class KernelDrop:
     place: Netns | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Flow:
     """Packets of one conversation, identified by what NAT leaves alone.
 

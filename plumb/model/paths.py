@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumb import root as roots
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 
 if TYPE_CHECKING:
     from plumb.model.cnm import Sandbox
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_ROOT = roots.DEFAULT_ROOT
 
 
-@dataclass(frozen=True)
+@frozen
 class Layout:
     """The paths under a root."""
 

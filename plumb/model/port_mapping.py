@@ -124,7 +124,7 @@ def _request(
     own = end.ip if version == 4 else end.ip6
     if host_ip is None or (own is None and (version == 4 or end.ip is None or not proxy)):
         return None
-    routed = own is not None and net.bridge.mode(version) is GatewayMode.ROUTED
+    routed = net.bridge.mode(version) is GatewayMode.ROUTED  # also without an address of it
     if routed:
         host_ip = ANY[version]
     return Request(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -25,6 +25,7 @@ from typing import Any
 
 from plumb.address import IPAddress, IPInterface, IPNetwork, reserved
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 from plumb.model import parse as opt
 from plumb.model.cnm import Pairs
 
@@ -32,7 +33,7 @@ ANY4 = IPv4Address("0.0.0.0")
 DEFAULT_FILE = Path("/etc/plumb/config.json")
 
 
-@dataclass(frozen=True)
+@frozen
 class AddressPool:
     """A pool that subnets are taken from.
 
@@ -43,7 +44,7 @@ class AddressPool:
     size: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """The settings, typed; the names are Docker's, with _ for -."""
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from plumb.address import IPAddress, IPInterface
+from plumb.frozen import frozen
 from plumb.probes.promises.dns_names import NameOutcome, NamePromise, QueryType, ask, name_promises
 from plumb.probes.promises.duplicate_addresses import Claim, Claimed, claims_of, look
 from plumb.probes.promises.promise import HOST, WORLD, Member, Promise, Protocol
@@ -39,7 +40,7 @@ MORE = 2.0
 Progress = Callable[[int], None]
 
 
-@dataclass(frozen=True)
+@frozen
 class Outside:
     """Addresses and routes beyond the host's networks.
 
@@ -56,7 +57,7 @@ class Outside:
     routed: frozenset[IPAddress] = frozenset()
 
 
-@dataclass(frozen=True)
+@frozen
 class Host:
     """Host settings that promises depend on.
 

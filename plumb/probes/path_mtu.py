@@ -19,9 +19,9 @@ import socket
 import struct
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.kernel.net.probe_socket import HEADERS, IP_PMTUDISC_PROBE, MTU_DISCOVER, TTL
 from plumb.probes.traffic.responders import MARK, NUMBER, IcmpListener, numbered_echo
 from plumb.probes.traffic.socket_errors import ExtendedError, extended_error
@@ -31,7 +31,7 @@ FURTHEST = 30
 TRIES = 2
 
 
-@dataclass(frozen=True)
+@frozen
 class PathMtu:
     """Result of a path MTU search.
 

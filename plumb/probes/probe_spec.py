@@ -15,13 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.model.net.targets import ProbeKind, TargetGrammar
 from plumb.model.observations import Netns
 
 PROBE_GRAMMAR = TargetGrammar("probe")
 
 
-@dataclass(frozen=True)
+@frozen
 class ProbeSpec:
     """A probe that can be sent.
 

@@ -14,12 +14,12 @@ import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+from plumb.frozen import frozen
 from plumb.pytest_plugin.waiting import Deadline, Hopeless, Waited
 
 
-@dataclass(frozen=True)
+@frozen
 class Ran:
     """A command that has ended, with subprocess's words.
 

@@ -22,12 +22,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.pytest_plugin import forkserver_client, waiting
 from plumb.pytest_plugin.commands import Command, Ran
 from plumb.pytest_plugin.nodes import Container, Node
@@ -37,6 +37,7 @@ from plumb.pytest_plugin.waiting import wait
 
 if TYPE_CHECKING:
     from plumb.engine.host import Host
+    from plumb.lab.hosts import Hosts
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ def _on_lan(driver: str) -> bool:
     return driver in DRIVERS and DRIVERS[driver].on_lan
 
 
-@dataclass(frozen=True)
+@frozen
 class Net:
     """A network of the lab, by its name."""
 
@@ -58,7 +59,7 @@ class Net:
         return self.name
 
 
-@dataclass(frozen=True)
+@frozen
 class Lan:
     """The wire before the host, and who is on it.
 
@@ -97,6 +98,7 @@ class Lab:
         self.driver, self.family = driver, family
         self.judged: list[Reach] = []
         self._kept: list[Command] = []
+        self._hosts: list[Hosts] = []
         self.born = forkserver_client.the().bear(settings or {})
         self.host = Node(self, HOST)
         self.plumb = cast("Host", Remote(self))
@@ -196,6 +198,22 @@ class Lab:
         self.ask("lan")
         return Lan(Node(self, ROUTER), Node(self, CLIENT), Node(self, INTERNET))
 
+    def hosts(self, count: int, between: str = "switch", mtu: int | None = None) -> Hosts:
+        """Several hosts beside the lab's own, h1, h2, …, which end with it.
+
+        Args:
+            count, between, mtu: as `plumb.lab.hosts.Hosts` has them.
+
+        Raises:
+            PlumbError: there can be no such hosts.
+        """
+        __tracebackhide__ = True
+        from plumb.lab.hosts import Hosts
+
+        made = Hosts(count, between, mtu)
+        self._hosts.append(made)
+        return made
+
     @contextmanager
     def operation(self) -> Iterator[None]:
         """Networks and containers of a with block as one operation of plumb's.
@@ -270,12 +288,16 @@ class Lab:
     @property
     def descriptors(self) -> set[int]:
         """File descriptors that pytest holds for the lab."""
-        return self.born.descriptors | {
-            descriptor for command in self._kept for descriptor in command.descriptors
-        }
+        return (
+            self.born.descriptors
+            | {descriptor for command in self._kept for descriptor in command.descriptors}
+            | {hosts.descriptor for hosts in self._hosts}
+        )
 
     def close(self) -> None:
         """End it, and all that runs in it."""
+        while self._hosts:
+            self._hosts.pop().close()
         self.born.end()
         while self._kept:
             self._kept.pop().close()

@@ -14,10 +14,10 @@ import pickle
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from plumb.errors import PlumbError
+from plumb.frozen import frozen
 from plumb.plan import StepFailed
 
 LENGTH = struct.Struct("=I")
@@ -25,7 +25,7 @@ MOST = 16
 """Descriptors in one message."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Raised:
     """An error on the way back.
 
@@ -45,7 +45,7 @@ class Raised:
         return made
 
 
-@dataclass(frozen=True)
+@frozen
 class Handed:
     """An answer with descriptors, which are closed here once they are on their way."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plumb.address import IPAddress, IPNetwork
+from plumb.frozen import frozen
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.store import codec
@@ -28,7 +28,7 @@ TABLE_OF: dict[type[Intent], str] = {
 KINDS: dict[str, type[Intent]] = {name: kind for kind, name in TABLE_OF.items()}
 
 
-@dataclass(frozen=True)
+@frozen
 class Change:
     """Changes of one operation to the store, written all at once after its steps.
 

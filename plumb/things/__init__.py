@@ -24,9 +24,10 @@ pass, and the inside of a sandbox last, all of it in one visit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
+
+from plumb.frozen import frozen
 
 Key = tuple[str, ...]
 
@@ -51,7 +52,7 @@ class Stage(IntEnum):
     PROCESS = 11
 
 
-@dataclass(frozen=True)
+@frozen
 class Thing:
     """Object that must exist; each subclass is a kind of object."""
 

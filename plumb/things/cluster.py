@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import ClassVar
 
+from plumb.frozen import frozen
 from plumb.things import Key, Stage, Thing
 
 
-@dataclass(frozen=True)
+@frozen
 class EndpointRecord(Thing):
     """Record of an endpoint in the cluster, by which other hosts send to it.
 

@@ -11,11 +11,11 @@ their replies on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import ClassVar, NamedTuple
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.things import Key, Stage, namespace_key
 from plumb.things.host_ports import OfAgent
 
@@ -48,7 +48,7 @@ class NamedPort(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Resolver(OfAgent):
     """Embedded DNS server of a sandbox.
 
@@ -92,7 +92,7 @@ class Resolver(OfAgent):
         return f"resolver {self.ip} in {self.ns}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Names(OfAgent):
     """Names of an endpoint on its network.
 

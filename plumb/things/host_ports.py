@@ -17,14 +17,15 @@ connection begins on the wrong route; the filter stays on a port that has no pro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.things import Key, Stage, Thing
 
 
-@dataclass(frozen=True)
+@frozen
 class Agent(Thing):
     """Background process of a root, which holds its sockets.
 
@@ -54,7 +55,7 @@ class OfAgent(Thing):
     agent: str
 
 
-@dataclass(frozen=True)
+@frozen
 class OfPort(OfAgent):
     """Thing that an agent holds for a published port.
 
@@ -73,7 +74,7 @@ class OfPort(OfAgent):
     to_port: int
 
 
-@dataclass(frozen=True)
+@frozen
 class HostPort(OfPort):
     """Port of the host that is bound, so that no other program can have it.
 
@@ -91,7 +92,7 @@ class HostPort(OfPort):
         return f"port {at(self.ip, self.port)}/{self.protocol}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Proxy(OfPort):
     """User-land proxy of a bound port: it forwards to the container, in the host's name."""
 

@@ -12,10 +12,11 @@ for what goes out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.things import Key, Stage, Thing
 
 MARK = 0xD0C4E3
@@ -25,7 +26,7 @@ ICV_BITS = 64
 """Length of ESP's check value."""
 
 
-@dataclass(frozen=True)
+@frozen
 class XfrmState(Thing):
     """`ip xfrm state add src SRC dst DST proto esp spi SPI reqid REQID mode transport aead …`.
 
@@ -56,7 +57,7 @@ class XfrmState(Thing):
         return f"xfrm state {self.src} to {self.dst}, spi {self.spi:#010x}, key {self.tag}"
 
 
-@dataclass(frozen=True)
+@frozen
 class XfrmPolicy(Thing):
     """`ip xfrm policy add src SRC dst DST proto udp dport PORT dir out mark MARK tmpl … esp`.
 
@@ -78,7 +79,7 @@ class XfrmPolicy(Thing):
         return f"xfrm policy {self.src} to {self.dst} port {self.port}, spi {self.spi:#010x}"
 
 
-@dataclass(frozen=True)
+@frozen
 class XfrmBlock(Thing):
     """`ip xfrm policy add proto udp dport PORT dir out mark MARK action block priority 1`.
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import ClassVar, TypeVar
 
+from plumb.frozen import frozen
 from plumb.things import HOST, InNamespace, Key, Stage
 
 
@@ -82,7 +83,7 @@ def ordered_rules(rules: Iterable[R]) -> list[R]:
 BUILT_IN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Chain(InNamespace):
     """`iptables -t TABLE -N NAME`.
 
@@ -105,7 +106,7 @@ class Chain(InNamespace):
         return f"{self.family} chain {self.table}/{self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Rule(InChain):
     """`iptables -t TABLE -A CHAIN SPEC`; `why` is a sentence about its purpose."""
 
@@ -148,7 +149,7 @@ class Rule(InChain):
         return f"{self.place} {self.chain} {self.spec}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Policy(InNamespace):
     """`iptables -t TABLE -P CHAIN VERDICT`.
 

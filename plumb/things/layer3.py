@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.frozen import frozen
 from plumb.things import HOST, InNamespace, Key, OnLink, Stage, Thing, lost_with
 
 
-@dataclass(frozen=True)
+@frozen
 class Address(OnLink):
     """`ip address add IP dev DEV`; IPv6 always `nodad`.
 
@@ -41,7 +42,7 @@ class Address(OnLink):
         return f"address {self.ip} on {self.dev}{without}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Route(OnLink):
     """`ip route replace DST [via VIA] dev DEV proto boot`.
 
@@ -66,7 +67,7 @@ class Route(OnLink):
         return f"route {'default' if self.dst.prefixlen == 0 else self.dst}{via} dev {self.dev}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Sysctl(InNamespace):
     """`sysctl -w NAME=VALUE`, the name with slashes, since a link's name may hold dots.
 

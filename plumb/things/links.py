@@ -9,9 +9,10 @@ in Docker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
+from plumb.frozen import frozen
 from plumb.things import (
     HOST,
     InNamespace,
@@ -25,7 +26,7 @@ from plumb.things import (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class InPlace(InNamespace):
     """Link that is made in the namespace in which it stays; kind is its name in `ip -d link`."""
 
@@ -39,7 +40,7 @@ class InPlace(InNamespace):
         return link_key(self.ns, self.name)
 
 
-@dataclass(frozen=True)
+@frozen
 class Bridge(InPlace):
     """`ip link add NAME type bridge`.
 
@@ -60,7 +61,7 @@ class Bridge(InPlace):
         return f"bridge {self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Veth(InPlace):
     """`ip link add NAME master MASTER up type veth peer name PEER netns PEER_NS`.
 
@@ -93,7 +94,7 @@ class Veth(InPlace):
         return f"veth {self.name} to {self.peer}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Dummy(InPlace):
     """`ip link add NAME type dummy`: a link without a wire, as the parent of others."""
 
@@ -103,7 +104,7 @@ class Dummy(InPlace):
         return f"dummy {self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Vlan(InPlace):
     """`ip link add link PARENT name NAME type vlan id ID`.
 
@@ -143,7 +144,7 @@ class Moved(Thing):
         return (namespace_key(self.ns),)
 
 
-@dataclass(frozen=True)
+@frozen
 class OnParent(Moved):
     """Link in a sandbox on top of a link PARENT of the host, which it shares.
 
@@ -160,7 +161,7 @@ class OnParent(Moved):
         return f"{self.kind} {self.name} on {self.parent}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Macvlan(OnParent):
     """`ip link add link PARENT name BORN address MAC netns NS type macvlan mode MODE`.
 
@@ -172,7 +173,7 @@ class Macvlan(OnParent):
     mode: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Ipvlan(OnParent):
     """`ip link add link PARENT name BORN netns NS type ipvlan mode MODE FLAG`.
 
@@ -185,7 +186,7 @@ class Ipvlan(OnParent):
     flag: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Master(OnLink):
     """`ip link set DEV master BRIDGE`: a link as a port of a bridge, where it was not born one."""
 
@@ -206,7 +207,7 @@ class Master(OnLink):
         return f"master {self.bridge} of link {self.dev}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Up(OnLink):
     """`ip link set DEV up`: without it the link is down."""
 
@@ -222,7 +223,7 @@ class Up(OnLink):
         return f"link {self.dev} up"
 
 
-@dataclass(frozen=True)
+@frozen
 class LinkAddress(OnLink):
     """`ip link set DEV address MAC`: a bridge's MAC address, made its own.
 

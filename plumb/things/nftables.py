@@ -11,10 +11,11 @@ table.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import ClassVar
 
+from plumb.frozen import frozen
 from plumb.things import HOST, InNamespace, Key, Stage
 from plumb.things.iptables import InChain, Position
 
@@ -46,7 +47,7 @@ class InTable(InNamespace):
         return (self.home,)
 
 
-@dataclass(frozen=True)
+@frozen
 class NftTable(InNamespace):
     """`nft add table FAMILY NAME`."""
 
@@ -63,7 +64,7 @@ class NftTable(InNamespace):
         return f"nft table {self.family} {self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class NftMap(InTable):
     """`nft add map FAMILY TABLE NAME { type ifname : verdict; }`: a chain for each link name."""
 
@@ -81,7 +82,7 @@ class NftMap(InTable):
         return f"nft map {self.family} {self.table} {self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class NftChain(InTable):
     """`nft add chain FAMILY TABLE NAME`.
 
@@ -115,7 +116,7 @@ class NftChain(InTable):
         return f"nft chain {self.family} {self.table} {self.name}{hooked}"
 
 
-@dataclass(frozen=True)
+@frozen
 class NftElement(InTable):
     """`nft add element FAMILY TABLE MAP { "LINK" : jump CHAIN }`.
 
@@ -144,7 +145,7 @@ class NftElement(InTable):
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class NftRule(InChain, InTable):
     """`nft add rule FAMILY TABLE CHAIN SPEC`.
 

@@ -7,17 +7,18 @@ a sandbox needs no process to stay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import ClassVar
 
+from plumb.frozen import frozen
 from plumb.things import Key, Stage, Thing, link_key, namespace_key
 
 GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL, as `docker stop` waits."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Directory(Thing):
     """`mkdir -m 0755 PATH`; plumb removes it with its contents."""
 
@@ -37,7 +38,7 @@ class Edits(StrEnum):
     MERGED = "merged"  # plumb's lines come and go, the user's stay
 
 
-@dataclass(frozen=True)
+@frozen
 class File(Thing):
     """File with this text; plumb changes it in place, so that a bind mount of it shows the change.
 
@@ -72,7 +73,7 @@ class OfStart(Thing):
         return isinstance(before, OfStart) and before.start != self.start
 
 
-@dataclass(frozen=True)
+@frozen
 class Namespace(OfStart):
     """Network namespace, bind-mounted on the file `path`.
 
@@ -94,7 +95,7 @@ class Namespace(OfStart):
         return (self.key, link_key(self.path, "lo"))
 
 
-@dataclass(frozen=True)
+@frozen
 class Process(OfStart):
     """Command in a sandbox: in its netns, with mount and UTS namespaces of its own.
 

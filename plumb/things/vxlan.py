@@ -14,15 +14,15 @@ MAC address an IP address has. The link answers ARP and neighbour solicitations 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.things import Key, OnLink, Stage, Thing
 from plumb.things.links import Moved
 
 
-@dataclass(frozen=True)
+@frozen
 class Vxlan(Moved):
     """`ip link add BORN mtu MTU netns NS type vxlan id ID dstport PORT learning proxy …`.
 
@@ -59,7 +59,7 @@ class Vxlan(Moved):
         return f"vxlan {self.name}, VNI {self.id}"
 
 
-@dataclass(frozen=True)
+@frozen
 class FdbEntry(OnLink):
     """`bridge fdb replace MAC dev DEV dst VTEP self permanent`.
 
@@ -80,7 +80,7 @@ class FdbEntry(OnLink):
         return f"fdb entry {self.mac} on {self.dev} to {self.vtep}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Neighbour(OnLink):
     """`ip neigh replace IP lladdr MAC dev DEV nud permanent`."""
 

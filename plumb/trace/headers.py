@@ -7,10 +7,11 @@ request, an error), the time to live, and the packet inside an ICMP error (RFC 7
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.model.net.packet import (
     ECHO_TYPES,
     ETH_P_IP,
@@ -90,7 +91,7 @@ ERRORS6 = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Packet:
     """A packet.
 

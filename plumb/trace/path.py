@@ -32,12 +32,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from plumb.frozen import frozen
 from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns, RuleHit
 from plumb.trace.headers import Direction, Packet
 from plumb.trace.rule_steps import RuleLine, RulesetListing, Whys
 
 
-@dataclass(frozen=True)
+@frozen
 class Crossing:
     """Packet at a link.
 
@@ -55,7 +56,7 @@ class Crossing:
     also: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Rewritten:
     """Address that NAT rewrote.
 
@@ -70,7 +71,7 @@ class Rewritten:
     now: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Routed:
     """Route that a namespace has for the packet, in the form of `ip route get`."""
 
@@ -96,7 +97,7 @@ class Ending(StrEnum):
     UNSENT = "unsent"  # it did not leave its sender
 
 
-@dataclass(frozen=True)
+@frozen
 class End:
     """End of a story.
 
@@ -126,7 +127,7 @@ class End:
         return self.ending in (Ending.ANSWERED, Ending.ARRIVED)
 
 
-@dataclass(frozen=True)
+@frozen
 class TraceOutcome:
     """Outcome at the client's socket.
 
@@ -141,7 +142,7 @@ class TraceOutcome:
     accepts: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Story:
     """Probe packet, its path, the path of its reply, and the end.
 

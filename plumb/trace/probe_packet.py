@@ -11,11 +11,11 @@ import errno
 import os
 import secrets
 import socket
-from dataclasses import dataclass
 from typing import Self
 
 from plumb.address import IPAddress
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 from plumb.kernel.net.probe_socket import (
     HEADERS,
     IP_PMTUDISC_DO,
@@ -33,7 +33,7 @@ PORTS = range(20000, 32000)
 """Ports below those that the kernel assigns itself (net.ipv4.ip_local_port_range)."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ProbePacket:
     """Packet to send.
 

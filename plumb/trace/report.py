@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import Destination, ResolvedTarget, TargetResolver, without_address
+from plumb.frozen import frozen
 from plumb.model.net.targets import ProbeKind, Published, Target, TargetGrammar
 from plumb.model.observations import HOST, CapturedFrame, Netns
 from plumb.trace.causes.case import Cause
@@ -19,7 +19,7 @@ TRACE_GRAMMAR = TargetGrammar(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Wishes:
     """Options of a trace.
 
@@ -45,7 +45,7 @@ class Wishes:
         return (self.version,) if self.version else (4, 6)
 
 
-@dataclass(frozen=True)
+@frozen
 class TraceRequest:
     """Probe packet, with the target that it should reach.
 
@@ -64,7 +64,7 @@ class TraceRequest:
     seconds: float
 
 
-@dataclass(frozen=True)
+@frozen
 class Report:
     """Result of a trace.
 

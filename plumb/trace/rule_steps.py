@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from plumb.frozen import frozen
 from plumb.model.observations import Netns, RuleHit, RuleKind
 from plumb.things.iptables import BUILT_IN, FAMILIES, TABLES, Policy, Rule
 from plumb.things.nftables import COUNTER, NftRule
@@ -27,7 +28,7 @@ Chain = tuple[str, str, str]
 HANDLE = re.compile(r" # handle (\d+)$")
 
 
-@dataclass(frozen=True)
+@frozen
 class Hooked:
     """Base chain's hook, priority and policy."""
 
@@ -36,7 +37,7 @@ class Hooked:
     policy: str
 
 
-@dataclass(frozen=True)
+@frozen
 class RuleLine:
     """Step through the firewall, with text.
 

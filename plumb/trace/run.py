@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from plumb.frozen import frozen
 from plumb.kernel.capture.collector import Collector, Records
 from plumb.kernel.capture.drops import Drops
 from plumb.kernel.net import neighbours
@@ -29,7 +30,7 @@ SETTLE = 0.01
 """Seconds to wait after a drop, for an ICMP error or RST that the rule sends."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Watched:
     """Story of a probe packet, with its captured frames.
 

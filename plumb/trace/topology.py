@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import TargetResolver
+from plumb.frozen import frozen
 from plumb.kernel.net import inventory
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.model.cnm import Network
@@ -19,7 +19,7 @@ from plumb.trace import link_labels
 from plumb.trace.link_labels import Spot
 
 
-@dataclass(frozen=True)
+@frozen
 class Topology:
     """Namespaces of a trace, with their links and addresses.
 

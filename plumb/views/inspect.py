@@ -7,7 +7,6 @@ from typing import Any
 
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Sandbox, Status
-from plumb.model.etc_files import dns_names
 from plumb.model.net.gateways import GATEWAY_NETWORK
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
@@ -323,6 +322,8 @@ def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
 def _endpoint(
     box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None, ends: Ends
 ) -> Json:
+    from plumb.model.etc_files import dns_names  # a list of networks needs no files
+
     user_defined = net is not None and not net.predefined
     gateways = {
         version: str(net.router(ip) or "") if net is not None and ip is not None else ""

@@ -7,9 +7,9 @@ neighbours on the same network. `plumb.probes.promises` tries the same with real
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
 from plumb.model.driver_options import GatewayMode
 from plumb.model.port_mapping import shown
@@ -19,7 +19,7 @@ from plumb.things.host_ports import at
 ROUTE = "clients with a route to it"
 
 
-@dataclass(frozen=True)
+@frozen
 class Opening:
     """Address at which a container is reachable.
 

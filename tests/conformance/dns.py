@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from plumb.pytest_plugin.values import LAN
+from plumb.lab.lan import LAN
 
 TYPES = {"": 1, "A": 1, "AAAA": 28, "PTR": 12}
 CODES = {2: "servfail", 3: "nxdomain", 5: "refused"}

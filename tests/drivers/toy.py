@@ -14,12 +14,12 @@ The dummy has no address, so that the host reaches nobody and nobody has a gatew
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from plumb.drivers.driver import Driver, HostView
 from plumb.drivers.options import Keys, choice
 from plumb.drivers.sandbox import interface
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.driver_options import DriverOptions, MacvlanMode
 from plumb.model.parse import link_prefix
@@ -28,7 +28,7 @@ from plumb.things import Thing
 from plumb.things.links import Dummy, Macvlan, Up
 
 
-@dataclass(frozen=True)
+@frozen
 class ToyOptions(DriverOptions):
     """The toy driver's options, parsed."""
 

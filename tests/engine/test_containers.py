@@ -317,6 +317,13 @@ def test_families_leave_by_different_networks(host: Host) -> None:
 # -- connect and disconnect ---------------------------------------------------------------
 
 
+def test_a_stopped_container_may_be_connected_to_its_own_network(host: Host) -> None:
+    """Nothing changes, and nothing is refused: Docker's rule."""
+    host.run("a", network="lab")
+    stopped = host.stop("a")
+    assert host.connect("lab", "a", aliases=("db",)) == stopped
+
+
 @pytest.mark.parametrize(
     ("network", "box", "error", "message"),
     [

@@ -273,6 +273,20 @@ def test_networks_share_a_subnet_where_a_range_parts_them(host: Host) -> None:
     assert found == [f"192.0.2.{number}/24" for number in range(64, 68)]
 
 
+def test_a_container_is_on_one_of_the_networks_that_share_a_subnet(host: Host) -> None:
+    """Its second link would have a route to where the first one leads (Docker's words)."""
+    for name, span in {"a": "192.0.2.64/27", "b": "192.0.2.96/27"}.items():
+        host.create_network(
+            name, driver="macvlan", subnet="192.0.2.0/24", ip_range=span, options={"parent": "eth0"}
+        )
+    host.run("c1", network="a")
+    words = r"cannot program address 192\.0\.2\.96/24 in sandbox interface because it conflicts"
+    with pytest.raises(Conflict, match=words):
+        host.connect("b", "c1")
+    with pytest.raises(Conflict, match=r"conflicts with existing route 192\.0\.2\.0/24"):
+        host.run("c2", network=["a", "b"])
+
+
 def test_the_same_range_twice_is_an_overlap(host: Host) -> None:
     """And so is a subnet without a range."""
     host.create_network(

@@ -79,6 +79,13 @@ def test_configured_pools_replace_docker_s_family_by_family() -> None:
     assert ipam.pools((), 4, "host") == ipam.LOCAL_POOLS
 
 
+def test_configured_pools_are_taken_from_the_lowest_address_up() -> None:
+    """dockerd sorts default-address-pools, and drops those that are part of a larger one."""
+    low, high = AddressPool(net("10.200.0.0/16"), 24), AddressPool(net("192.168.0.0/16"), 20)
+    inner = AddressPool(net("10.200.128.0/17"), 28)
+    assert ipam.pools((inner, high, low), 4, "host") == (low, high)
+
+
 def test_a_pool_as_large_as_its_size_is_one_subnet() -> None:
     """The test case of Docker's own suite: 175.30.0.0/16 as one, then 175.33.0.0/16 in /24s."""
     mine = (AddressPool(net("175.30.0.0/16"), 16), AddressPool(net("175.33.0.0/16"), 24))

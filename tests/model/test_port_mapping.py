@@ -146,6 +146,13 @@ def test_a_routed_network_binds_nothing() -> None:
     assert [(r.routed, r.host_ip) for r in asked("80", net=net)] == [(False, ANY6), (True, ANY)]
 
 
+def test_a_routed_family_is_not_proxied_to_the_other() -> None:
+    """An IPv4 network with gateway_mode_ipv6=routed binds no port of :: (Docker's rule)."""
+    net = network(six=False, mode6=GatewayMode.ROUTED)
+    found = asked("8080:80", end=endpoint(net, six=False), net=net)
+    assert [(r.routed, r.host_ip) for r in found] == [(False, ANY), (True, ANY6)]
+
+
 def test_exact_ports_come_before_ranges_and_any() -> None:
     """Then container ports, protocols, host ports, addresses: Docker's order."""
     words = ("8000-8010:80", "80", "9001:80/udp", "9001:80", "127.0.0.1:8081:80", "8084:81")

@@ -14,7 +14,6 @@ well, and is there as long as the host is a node.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from ipaddress import IPv4Interface
 
 from plumb.drivers import driver_of
@@ -23,6 +22,7 @@ from plumb.engine.desired_state import peer_owner
 from plumb.engine.lookup import ENCRYPTION
 from plumb.engine.operation import Operation
 from plumb.errors import Exhausted, Invalid, Unsupported
+from plumb.frozen import replace
 from plumb.model import etc_files
 from plumb.model.cluster import Attached, AttachRequest, Encryption, RemoteEndpoint, balancer_id
 from plumb.model.cnm import Attachment, Endpoint, Network, Role, Sandbox, Status

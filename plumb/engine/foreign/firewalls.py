@@ -8,9 +8,9 @@ rules ("iptables": false), the firewall is the administrator's responsibility.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_network
 
+from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.foreign_firewall import (
     ForeignFirewall,
@@ -24,7 +24,7 @@ from plumb.store import Store
 from plumb.things.iptables import Rule
 
 
-@dataclass(frozen=True)
+@frozen
 class Obstacle:
     """Foreign chain, and the networks whose packets it drops.
 

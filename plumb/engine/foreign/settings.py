@@ -12,11 +12,11 @@ is read once, by a dump of its links, addresses and neighbours.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from plumb.address import IPAddress
 from plumb.engine.foreign.firewalls import own_rules
+from plumb.frozen import frozen
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.netns import namespaces
 from plumb.model.cnm import Sandbox
@@ -35,7 +35,7 @@ DEFAULT_MTU = 1500
 ON_PARENT = (Macvlan, Ipvlan)
 
 
-@dataclass(frozen=True)
+@frozen
 class ForeignSetting:
     """Setting on an object of plumb's that plumb has not made.
 

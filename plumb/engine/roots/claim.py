@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
-from dataclasses import replace
 
 from plumb.errors import Conflict
+from plumb.frozen import replace
 from plumb.kernel.netns.claim import Claim
 from plumb.kernel.system import System
 from plumb.model.cnm import Network
@@ -88,7 +87,7 @@ def take(store: Store, layout: Layout, system: System) -> None:
     own = of(store, layout)
     if own is None:
         _refuse_marked(store, system)
-        own = Claim(layout.root, secrets.token_hex(4))
+        own = Claim(layout.root, os.urandom(4).hex())
         store.remark(CLAIM, own.token)
     found = system.claim(own)
     if found.token != own.token:

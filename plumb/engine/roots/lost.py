@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -69,6 +68,8 @@ def keep(layout: Layout) -> str:
     """Keep a copy of a damaged record; its path, empty where there is no record."""
     if not os.path.exists(layout.database):
         return ""
+    import shutil  # 4 ms that only a damaged record costs
+
     for suffix in ("", "-wal"):
         with suppress(FileNotFoundError):
             shutil.copyfile(layout.database + suffix, layout.database + COPY + suffix)

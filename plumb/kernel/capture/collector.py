@@ -25,10 +25,10 @@ import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Self
 
 from plumb.errors import KernelRefused
+from plumb.frozen import frozen
 from plumb.kernel.capture import iptables_trace, nftrace, nftrace_rules, packet_taps
 from plumb.kernel.capture.flow_filter import Asked, compiled
 from plumb.kernel.capture.nf_log import SavedNfLog
@@ -50,7 +50,7 @@ from plumb.model.observations import CapturedFrame, Flow, Netns, RuleHit
 SIOCGIFNAME = 0x8910
 
 
-@dataclass(frozen=True)
+@frozen
 class Records:
     """Frames and rule hits that a collector has read so far.
 

@@ -15,9 +15,9 @@ encapsulation         VXLAN (RFC 7348) is UDP with a whole frame inside, which t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.kernel.capture import bpf
 from plumb.kernel.capture.bpf import Program
 from plumb.model.net.packet import ECHO_TYPES, IP_OFFSET, ip_header, network_layer
@@ -38,7 +38,7 @@ NEXT, TYPE = 0, 1
 """Words of the program's memory: the protocol behind the IP header, an inner frame's type."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Asked:
     """Packets that a filter passes besides those of the flow.
 

@@ -21,8 +21,8 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from plumb.frozen import frozen
 from plumb.kernel.capture.flow_filter import ICMP, ICMP6, IPV4, IPV6, UDP, Asked, number
 from plumb.kernel.netlink.codec import Request, attribute, attribute_be32, nest
 from plumb.kernel.netlink.nfnetlink import request
@@ -97,7 +97,7 @@ VXLAN_FRAME = 8 + 8 + 14
 """Bytes from UDP's header to the inner IP header: 8 of UDP, 8 of VXLAN, 14 of the inner frame."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Match:
     """Bytes at an offset of the transport's header, which a rule compares."""
 

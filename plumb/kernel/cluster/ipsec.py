@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
 
 from plumb.address import IPAddress, family
 from plumb.errors import KernelRefused
+from plumb.frozen import replace
 from plumb.kernel.features.table import FEATURES
 from plumb.kernel.netlink.codec import Request, attribute, attributes
 from plumb.kernel.netlink.connection import Connection

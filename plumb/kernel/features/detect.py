@@ -15,11 +15,12 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from typing import NoReturn
 
 from plumb.errors import HINTS, NAMES, KernelRefused, NotFound, PlumbError, Unsupported
+from plumb.frozen import frozen
 from plumb.kernel.features.table import FEATURES, GROUPS, NO_SUCH_KIND, Feature
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.setns import CLONE_NEWNET
@@ -31,7 +32,7 @@ CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 16384, 1 << 18
 
 
-@dataclass(frozen=True)
+@frozen
 class Ability:
     """Result of the attempt at a feature.
 

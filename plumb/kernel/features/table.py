@@ -21,7 +21,8 @@ it. This module neither reads nor changes the machine: `detect` tries features.
 from __future__ import annotations
 
 import errno as errnos
-from dataclasses import dataclass
+
+from plumb.frozen import frozen
 
 NO_SUCH_KIND = frozenset(
     {errnos.EOPNOTSUPP, errnos.EPROTONOSUPPORT, errnos.ESOCKTNOSUPPORT, errnos.EAFNOSUPPORT}
@@ -32,7 +33,7 @@ ENODEV is not among them: for a link it means that the parent is gone.
 """
 
 
-@dataclass(frozen=True)
+@frozen
 class Feature:
     """A piece of the kernel.
 
@@ -279,7 +280,7 @@ FEATURES: dict[str, Feature] = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Group:
     """A driver, or something else that one wants to do, and what it takes.
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from plumb.errors import KernelRefused
+from plumb.frozen import replace
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.link_messages import (
     IPVLAN_FLAGS,
@@ -104,7 +103,7 @@ def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
     For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a
     second; for a group once.
     """
-    group = ("IFLA_GROUP", secrets.randbelow(1 << 30) + (1 << 20))
+    group = ("IFLA_GROUP", int.from_bytes(os.urandom(4)) % (1 << 30) + (1 << 20))
     names = [
         step.before.name
         for step in steps

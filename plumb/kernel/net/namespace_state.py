@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address, ip_interface
 from typing import Self
 
 from plumb.address import IPAddress, IPInterface, family
+from plumb.frozen import frozen
 from plumb.kernel.netlink.codec import attribute, attributes, number, text
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
@@ -76,7 +76,7 @@ FEW = 8
 """Links that are asked for by name; for more, all are dumped."""
 
 
-@dataclass(frozen=True)
+@frozen
 class LinkReply:
     """A link's message: struct ifinfomsg's index and flags, and its attributes."""
 
@@ -164,7 +164,7 @@ class LinkReply:
         return bool(number(self.port.get(IFLA_BRPORT_MODE, b"")))
 
 
-@dataclass(frozen=True)
+@frozen
 class RouteReply:
     """A route of the main table.
 

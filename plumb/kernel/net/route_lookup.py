@@ -22,13 +22,13 @@ import errno
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Self
 
 from plumb.address import IPAddress
 from plumb.errors import KernelRefused
+from plumb.frozen import frozen
 from plumb.kernel.net import sysctl
 from plumb.kernel.netlink import ctnetlink
 from plumb.kernel.netlink.codec import attribute, attribute_u32, attributes, number
@@ -103,7 +103,7 @@ MEANINGS = {
 """Meanings of a route lookup's errnos."""
 
 
-@dataclass(frozen=True)
+@frozen
 class FdbEntry:
     """An entry of a forwarding table: the destination of frames to a MAC address.
 

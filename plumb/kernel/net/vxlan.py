@@ -7,9 +7,9 @@ within the link's own namespace.
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 
 from plumb.address import family
+from plumb.frozen import replace
 from plumb.kernel.net.link_messages import (
     NetnsFd,
     adding,

@@ -11,18 +11,17 @@ look for it: so plumb writes to the one that the host's own `iptables` command i
 from __future__ import annotations
 
 import os
-import shutil
 from functools import lru_cache
 
 from plumb.errors import PlumbError, Unsupported
-from plumb.kernel.netfilter.iptables_save import search_path
+from plumb.kernel.netfilter.iptables_save import found
 from plumb.kernel.writer import Writer
 
 
 def variant() -> str:
     """The variant of the host's `iptables` command: "nf_tables", "legacy", or "" without one."""
-    command = shutil.which("iptables", path=search_path())
-    if command is None:
+    command = found("iptables")
+    if not command:
         return ""
     return "legacy" if "legacy" in os.path.basename(os.path.realpath(command)) else "nf_tables"
 
@@ -66,7 +65,7 @@ def _legacy() -> Writer:
 
         return Xtables()
     except PlumbError as missing:
-        if shutil.which("iptables-nft-restore", path=search_path()):
+        if found("iptables-nft-restore"):
             return _nf_tables("nft-")
         raise Unsupported(
             f"no firewall to write to: {missing}",

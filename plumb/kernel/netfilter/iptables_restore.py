@@ -12,7 +12,6 @@ table once more.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,8 +19,7 @@ from functools import cache
 from itertools import groupby
 
 from plumb.errors import KernelRefused, Unsupported
-from plumb.kernel.netfilter import error_hints
-from plumb.kernel.netfilter.iptables_save import Ruleset, parse, search_path
+from plumb.kernel.netfilter.iptables_save import Ruleset, found, parse, search_path
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.iptables import Chain, Family, Policy, Rule
@@ -100,7 +98,7 @@ class IptablesRestore:
             f"write {family} table {tables[failed][0]}" + (f" ({words})" if words else ""),
             0,
             re.sub(r"^.*?\(nf_tables\):\s*", "", said),
-            error_hints.of_iptables(said),
+            _hint(said),
         )
         return failed, refused
 
@@ -155,9 +153,7 @@ class IptablesRestore:
         ran = self._run([self._commands[family]["save"], "-t", table])
         if ran.returncode:
             said = " ".join(ran.stderr.split())
-            raise KernelRefused(
-                f"read {family} table {table}", 0, said, error_hints.of_iptables(said)
-            )
+            raise KernelRefused(f"read {family} table {table}", 0, said, _hint(said))
         return parse(ran.stdout)
 
     def _run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
@@ -180,10 +176,16 @@ def _command(name: str, path: str) -> str:
     Raises:
         Unsupported: the command is not installed.
     """
-    found = shutil.which(name, path=path)
-    if found is None:
+    command = found(name, path)
+    if not command:
         raise Unsupported(f"cannot find {name}", "install iptables (Debian: apt install iptables)")
-    return found
+    return command
+
+
+def _hint(said: str) -> str:
+    from plumb.kernel.netfilter import error_hints  # only for what failed
+
+    return error_hints.of_iptables(said)
 
 
 def _thing(step: Step) -> Netfilter:

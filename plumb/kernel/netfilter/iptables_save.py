@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 
 Ruleset = dict[str, dict[str, tuple[str, list[str]]]]
@@ -13,6 +12,18 @@ Ruleset = dict[str, dict[str, tuple[str, list[str]]]]
 def search_path() -> str:
     """PATH with the sbin folders, which a user's own PATH often lacks."""
     return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def found(command: str, path: str = "") -> str:
+    """Find a command of iptables in a search path, by default `search_path`; "" without one.
+
+    `shutil.which` does the same, and imports three libraries of compression first.
+    """
+    for folder in (path or search_path()).split(":"):
+        file = os.path.join(folder or ".", command)
+        if os.access(file, os.X_OK) and os.path.isfile(file):
+            return file
+    return ""
 
 
 def parse(text: str) -> Ruleset:
@@ -38,8 +49,8 @@ def saved(command: str, *tables: str) -> Ruleset:
         command: which one: "iptables-nft-save", "ip6tables-legacy-save".
         tables: one by its name; none: all that the kernel has already.
     """
-    path = shutil.which(command, path=search_path())
-    if path is None:
+    path = found(command)
+    if not path:
         return {}
     options = [word for table in tables for word in ("-t", table)]
     ran = subprocess.run([path, *options], capture_output=True, text=True, check=False)

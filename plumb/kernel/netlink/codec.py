@@ -13,9 +13,9 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from plumb.frozen import frozen
 from plumb.kernel.netlink.uapi.linux_netlink import (
     NLA_F_NESTED,
     NLA_TYPE_MASK,
@@ -152,7 +152,7 @@ def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 # -- acknowledgements ---------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class NetlinkAck:
     """The kernel's answer to one request.
 

@@ -7,6 +7,7 @@ references     namespaces by name: by a file, by a process
 fork_into      runs a function in other namespaces, in a fork
 sockets        opens sockets in a sandbox's namespace, for the agent
 fake_host      a host made of namespaces, which ends with its process
+lab_host       entry of a lab's hosts by other processes
 snapshot       all state that a test could leave behind on a host
 snapshot_rtnl  links, addresses, routes and rules for a snapshot, read fast
 """

@@ -24,9 +24,10 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from plumb.errors import KernelRefused
+from plumb.frozen import frozen
 from plumb.kernel.netlink.codec import attribute, attribute_u32, attributes, text
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
@@ -49,7 +50,7 @@ WRITTEN = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Claim:
     """Root that has the network namespace.
 

@@ -9,7 +9,6 @@ services have no port there either.
 from __future__ import annotations
 
 import errno
-import random
 import socket
 
 from plumb.errors import KernelRefused
@@ -39,11 +38,17 @@ def ports(ns: str, wanted: tuple[int, int] = (0, 0), last: int = LAST) -> tuple[
 
 
 def _any(wanted: int, last: int) -> int:
-    return wanted or random.randint(FIRST, last)
+    return wanted or _some(last)
+
+
+def _some(last: int) -> int:
+    import random  # 2 ms that only a probe or an agent pays
+
+    return random.randint(FIRST, last)
 
 
 def _free(kind: socket.SocketKind, wanted: int, last: int) -> int:
-    for number in (_any(wanted, last), *(random.randint(FIRST, last) for _ in range(TRIES))):
+    for number in (_any(wanted, last), *(_some(last) for _ in range(TRIES))):
         with socket.socket(socket.AF_INET, kind) as trial:
             trial.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
             try:

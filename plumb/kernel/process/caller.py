@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from plumb.kernel.process import shim
-
 
 class Caller:
     """Caller whose own process runs the command: this one."""
@@ -31,6 +29,8 @@ class Caller:
         Raises:
             OSError: the process could not enter the container.
         """
+        from plumb.kernel.process import shim
+
         shim.become(spec)
 
 

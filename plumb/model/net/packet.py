@@ -8,10 +8,10 @@ link has none. A tag that the kernel has taken out of a frame comes beside it, a
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 
 # linux/if_ether.h, linux/in.h, linux/in6.h
 ETH_HLEN = 14
@@ -33,7 +33,7 @@ TPACKET_AUXDATA = struct.Struct("=IIIHHHH")
 TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 1 << 4, 1 << 6
 
 
-@dataclass(frozen=True)
+@frozen
 class IPHeader:
     """The fixed header of an IP packet (RFC 791, RFC 8200).
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 
 from plumb.address import IPAddress
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.observations import Netns
 from plumb.model.port_mapping import clash
@@ -50,7 +50,7 @@ TO = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Target:
     """The other end of a probe, as it was written.
 
@@ -65,7 +65,7 @@ class Target:
     protocol: ProbeKind
 
 
-@dataclass(frozen=True)
+@frozen
 class TargetGrammar:
     """TO[:PORT][/PROTOCOL], for one command.
 
@@ -123,7 +123,7 @@ def address_of(name: str) -> IPAddress | None:
 # -- whose an address or a port is ------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class Member:
     """A running container.
 
@@ -142,7 +142,7 @@ class Member:
         return any(own.ip == ip for end, _ in self.ends for own in end.ips)
 
 
-@dataclass(frozen=True)
+@frozen
 class Published:
     """A published port, whose it is, and by which of its endpoints."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Self
 
 from scapy.layers.inet import IP
@@ -21,6 +20,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 
+from plumb.frozen import frozen
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.net.packet import with_vlan_tag
 
@@ -28,7 +28,7 @@ ETH_P_ALL, ESP = 3, 50
 SOL_PACKET, AUXDATA = 263, 8
 
 
-@dataclass(frozen=True)
+@frozen
 class EncapsulatedPacket:
     """A packet as a link carries it.
 

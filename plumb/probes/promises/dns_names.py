@@ -27,6 +27,7 @@ import dns.message
 import dns.rdatatype
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.gateways import GATEWAY_NETWORK, gateway_order
@@ -47,7 +48,7 @@ class QueryType(StrEnum):
         return 4 if self is QueryType.A else 6
 
 
-@dataclass(frozen=True)
+@frozen
 class NamePromise:
     """Addresses that a container must get for a name.
 

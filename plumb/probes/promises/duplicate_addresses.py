@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network
 from plumb.probes.promises.promise import HOST, Member
 
 
-@dataclass(frozen=True)
+@frozen
 class Claim:
     """An address of an endpoint, and the link that requests it on the segment.
 

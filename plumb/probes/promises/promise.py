@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.observations import HOST_LABEL
 
@@ -28,7 +28,7 @@ class Protocol(StrEnum):
     UDP = "udp"
 
 
-@dataclass(frozen=True)
+@frozen
 class Service:
     """The container's own end of a published port.
 
@@ -42,7 +42,7 @@ class Service:
     own_port: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Promise:
     """`source` reaches `target` at `address`, or must not.
 

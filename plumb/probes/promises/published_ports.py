@@ -21,9 +21,9 @@ rule still answers, through the proxy, and the container observes the bridge's a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.driver_options import GatewayMode
 from plumb.model.net.gateways import gateway_of
@@ -43,7 +43,7 @@ from plumb.probes.promises.reachability import masquerade_addresses, masquerades
 from plumb.probes.promises.shared_netns import with_sharers
 
 
-@dataclass(frozen=True)
+@frozen
 class PublishingHost:
     """The host's part in the promises of published ports.
 

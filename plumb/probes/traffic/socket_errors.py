@@ -6,10 +6,10 @@ import errno
 import os
 import socket
 import struct
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 
 NO_WAY = "no route"
 """The error of the source's own kernel, which sends nothing then."""
@@ -38,7 +38,7 @@ def words(number: int) -> str:
     return WORDS.get(number) or os.strerror(number).lower()
 
 
-@dataclass(frozen=True)
+@frozen
 class ExtendedError:
     """An error about a packet (struct sock_extended_err).
 

@@ -5,7 +5,7 @@ A LAN with a router, another machine on it, and the internet behind the router.
     host      eth0 ── port-host ───┐
     client    eth0 ── port-client ─┴─ sw0, a bridge in the router, whose lo has "the internet"
 
-The addresses are in `plumb.pytest_plugin.values.LAN`.
+The addresses are in `plumb.lab.lan.LAN`.
 
 The router has routes for private addresses (RFC 1918, RFC 4193) through the host, so that each
 machine outside has a route to the containers: the firewall alone then keeps them unreachable, no
@@ -19,8 +19,9 @@ from ipaddress import ip_interface, ip_network
 
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host, namespaces
+from plumb.lab.lan import LAN
 from plumb.plan import plan
-from plumb.pytest_plugin.values import CLIENT, HOST, INTERNET, LAN, ROUTER, Interface
+from plumb.pytest_plugin.values import CLIENT, HOST, INTERNET, ROUTER, Interface
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Up, Veth

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.targets import Member, Published
 from plumb.model.netns_state import Facts, Link, NeighbourTable
@@ -17,7 +18,7 @@ from plumb.trace.path import Crossing, End, Ending, Story
 VANISHED = (Ending.LOST, Ending.DROPPED, Ending.BEYOND)
 
 
-@dataclass(frozen=True)
+@frozen
 class Cause:
     """Explanation of a story's end.
 
@@ -36,7 +37,7 @@ class Cause:
     sure: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class Case:
     """Material for finding a cause.
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 from plumb.kernel.netlink.codec import attribute, attribute_be32
 from plumb.kernel.netlink.uapi.linux_netfilter import (
     NF_ACCEPT,
@@ -86,7 +87,7 @@ class NotInVocabulary(ValueError):
     """A rule has a word that only iptables itself can translate."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Words:
     """A rule's words, taken apart.
 

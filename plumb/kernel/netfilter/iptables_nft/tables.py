@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from plumb.frozen import frozen
 from plumb.kernel.netfilter.iptables_nft.encode import COUNTER, encode
 from plumb.kernel.netlink.codec import (
     Request,
@@ -81,7 +82,7 @@ COUNTED = COUNTER[: -(8 + 4 + 8)]
 """A counter's expression up to the first of its two numbers."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ListedRule:
     """A rule in a dump: its handle, and its expressions with the counter at zero."""
 

@@ -1,0 +1,97 @@
+"""Names of the cluster's keys in etcd, all of them here.
+
+    /plumb/swarm                            the cluster: pools, mask length, port of VXLAN
+    /plumb/secrets/NAME                     keys of the certificate authorities, join tokens
+    /plumb/encryption/N                     keys of encrypted networks, in order
+    /plumb/nodes/NODE                       a node
+    /plumb/alive/NODE                       its lease's number; goes when the lease expires
+    /plumb/away/NODE                        since when it has been without a lease, in seconds
+    /plumb/networks/NETWORK                 a network, its subnets, gateways and VNIs allotted
+    /plumb/names/NAME                       the id of the network of that name
+    /plumb/vni/next                         the VNI that the next subnet gets
+    /plumb/serial/NETWORK/SUBNET            the number of the last address that was given there
+    /plumb/addresses/NETWORK/ADDRESS        the key of the address's owner
+    /plumb/reserved/NODE/NETWORK/ENDPOINT   an endpoint's addresses, for as long as they are its own
+    /plumb/balancers/NODE/NETWORK           the same for a node's own place in a network
+    /plumb/endpoints/NETWORK/ENDPOINT       an endpoint as others need it; goes with the lease
+
+Addresses are written with all their digits, 010.050.000.002, so that the order of keys is theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from ipaddress import ip_address
+
+from plumb.address import IPAddress, IPNetwork
+
+ROOT = "/plumb/"
+SWARM = ROOT + "swarm"
+SECRETS = ROOT + "secrets/"
+ENCRYPTION = ROOT + "encryption/"
+NODES = ROOT + "nodes/"
+ALIVE = ROOT + "alive/"
+AWAY = ROOT + "away/"
+NETWORKS = ROOT + "networks/"
+NAMES = ROOT + "names/"
+NEXT_VNI = ROOT + "vni/next"
+SERIAL = ROOT + "serial/"
+ADDRESSES = ROOT + "addresses/"
+RESERVED = ROOT + "reserved/"
+BALANCERS = ROOT + "balancers/"
+ENDPOINTS = ROOT + "endpoints/"
+
+
+def last(key: str) -> str:
+    """A key's last part."""
+    return key.rpartition("/")[2]
+
+
+def serial(network: str, subnet: IPNetwork) -> str:
+    """Key of the last address that was given in a subnet."""
+    return f"{SERIAL}{network}/{subnet}"
+
+
+def digits(ip: IPAddress) -> str:
+    """An address with all its digits, in whose order texts stand as the addresses do."""
+    if ip.version == 6:
+        return ip.exploded
+    return ".".join(f"{byte:03}" for byte in ip.packed)
+
+
+def address(network: str, ip: IPAddress) -> str:
+    """Key of an address of a network."""
+    return f"{ADDRESSES}{network}/{digits(ip)}"
+
+
+def address_of(key: str) -> IPAddress:
+    """The address that a key of one is about."""
+    text = last(key)
+    return ip_address(text if ":" in text else ".".join(str(int(part)) for part in text.split(".")))
+
+
+def reservations(node: str, network: str = "") -> str:
+    """Beginning of the keys of a node's reservations, on one network or on all."""
+    return f"{RESERVED}{node}/{network}/" if network else f"{RESERVED}{node}/"
+
+
+def balancer(network: str, node: str) -> str:
+    """Key of a node's own place in a network."""
+    return f"{BALANCERS}{node}/{network}"
+
+
+def balancer_id(network: str, node: str) -> str:
+    """Endpoint id of a node's own place in a network, 64 hex digits like any other."""
+    return hashlib.sha256(f"balancer {network} {node}".encode()).hexdigest()
+
+
+def reservation(node: str, network: str, endpoint: str) -> str:
+    """Key of the reservation of an endpoint, which may be the node's balancer."""
+    if endpoint == balancer_id(network, node):
+        return balancer(network, node)
+    return reservations(node, network) + endpoint
+
+
+def endpoint(network: str, ident: str) -> str:
+    """Key of an endpoint that is published."""
+    return f"{ENDPOINTS}{network}/{ident}"

@@ -1,0 +1,147 @@
+"""Nodes of the cluster, and the leases that say which of them are alive.
+
+A node that is alive renews a lease. What goes with the lease is removed by etcd when it expires:
+the key that says so, and the endpoints that the node has published. The node itself stays, until it
+is removed by `node rm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from plumb.agent.cluster.state import keys
+from plumb.agent.cluster.state.etcd import refusals
+from plumb.agent.cluster.state.etcd.client import Etcd
+from plumb.agent.cluster.state.etcd.contention import attempts
+from plumb.agent.cluster.state.etcd.operations import (
+    Delete,
+    Get,
+    KeyValue,
+    Put,
+    absent,
+    below,
+    present,
+    unchanged,
+)
+from plumb.errors import Conflict, NotFound
+from plumb.model.cluster import Node
+from plumb.store import codec
+
+LEASE = 10
+"""Seconds without a renewal after which a node is down."""
+
+
+def put(etcd: Etcd, node: Node) -> None:
+    """Record a node that joins.
+
+    Raises:
+        Conflict: another node has this id.
+    """
+    key = keys.NODES + node.id
+    if not etcd.txn([absent(key)], [Put(key, _text(node))]).succeeded:
+        found = etcd.get(key)
+        if found is None or found.value != _text(node):
+            raise Conflict(f"node {node.id} is in the cluster already")
+
+
+def change(etcd: Etcd, ident: str, how: Callable[[Node], Node]) -> Node:
+    """Change a node that is there; `how` is called again where another manager was faster.
+
+    Raises:
+        NotFound: it is in the cluster no more.
+    """
+    key = keys.NODES + ident
+    for _ in attempts(f"change node {ident}"):
+        found = etcd.get(key)
+        if found is None:
+            raise _unknown(ident)
+        changed = how(_node(found))
+        if etcd.txn([unchanged(key, found)], [Put(key, _text(changed))]).succeeded:
+            return changed
+    raise AssertionError
+
+
+def get(etcd: Etcd, ident: str) -> Node | None:
+    """Return a node by its id, None if it is in the cluster no more."""
+    nodes, leases = etcd.read_all([Get(keys.NODES + ident), Get(keys.ALIVE + ident)]).listings
+    return replace(_node(nodes.first), alive=bool(leases.keys)) if nodes.first else None
+
+
+def everyone(etcd: Etcd) -> list[Node]:
+    """List all nodes, by hostname, with those alive that are."""
+    found, leases = etcd.read_all([below(keys.NODES), below(keys.ALIVE)]).listings
+    living = {keys.last(one.key) for one in leases.keys}
+    nodes = [replace(_node(one), alive=keys.last(one.key) in living) for one in found.keys]
+    return sorted(nodes, key=lambda node: (node.hostname, node.id))
+
+
+def alive(etcd: Etcd) -> set[str]:
+    """Return the ids of those whose leases are valid."""
+    wanted = replace(below(keys.ALIVE), keys_only=True)
+    return {keys.last(one.key) for one in etcd.range(wanted).keys}
+
+
+def renew(etcd: Etcd, ident: str, lease: int = 0, ttl: int = LEASE) -> int:
+    """Renew a node's lease, or take a new one where it has none.
+
+    Args:
+        lease: the lease that the node had, 0 for none: then the one that etcd has for it, if any.
+        ttl: seconds of a new lease.
+
+    Returns:
+        The lease. If it is another one than before, the node has to publish its endpoints again.
+
+    Raises:
+        NotFound: the node is in the cluster no more.
+    """
+    known = lease or _lease(etcd, ident)
+    if known:
+        try:
+            etcd.lease_keepalive(known)
+            return known
+        except refusals.LeaseGone:
+            pass
+    return _grant(etcd, ident, ttl)
+
+
+def remove(etcd: Etcd, ident: str) -> None:
+    """Remove a node: from then on, it can neither reserve nor publish; what it published goes.
+
+    Its reservations are released by `endpoints.release_node`.
+    """
+    lease = _lease(etcd, ident)
+    etcd.txn(
+        [], [Delete(keys.NODES + ident), Delete(keys.ALIVE + ident), Delete(keys.AWAY + ident)]
+    )
+    if lease:
+        etcd.lease_revoke(lease)
+
+
+def _grant(etcd: Etcd, ident: str, ttl: int) -> int:
+    lease = etcd.lease_grant(ttl)
+    answer = etcd.txn(
+        [present(keys.NODES + ident)],
+        [Put(keys.ALIVE + ident, str(lease), lease), Delete(keys.AWAY + ident)],
+    )
+    if not answer.succeeded:
+        etcd.lease_revoke(lease)
+        raise _unknown(ident)
+    return lease
+
+
+def _lease(etcd: Etcd, ident: str) -> int:
+    found = etcd.get(keys.ALIVE + ident)
+    return found.lease if found else 0
+
+
+def _text(node: Node) -> str:
+    return codec.dumps(replace(node, alive=True, leader=False))
+
+
+def _node(found: KeyValue) -> Node:
+    return codec.loads(Node, found.value)
+
+
+def _unknown(ident: str) -> NotFound:
+    return NotFound(f"node {ident} not found")

@@ -1,0 +1,249 @@
+"""Labs of several hosts, for programs.
+
+    with Hosts(2) as hosts:
+        hosts["h1"].plumb("swarm", "init", "--advertise-addr", hosts["h1"].address)
+        hosts["h2"].cut()
+
+The hosts end with the with block, and also if the process ends in another way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Self
+
+from plumb import root
+from plumb.errors import Conflict, Invalid, NotFound
+from plumb.frozen import frozen
+from plumb.kernel.netns import fake_host, lab_host
+from plumb.kernel.netns.lab_host import Init, Ran
+from plumb.lab import layout, registry
+from plumb.lab.layout import Between, Place
+from plumb.lab.registry import Entry
+
+ROOT = f"{fake_host.OWN_FILES}/root"
+"""plumb's root on a host, which its own /run has."""
+PROCESS = "plumb.lab.process"
+START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from plumb.__main__ import main; "
+    "sys.exit(main())"
+)
+
+
+@frozen
+class LabHost:
+    """A host of a lab.
+
+    Attributes:
+        place: its number and what lies between it and the others.
+        init: its first process.
+        lab: the lab's process, which has the switches' namespace.
+    """
+
+    place: Place
+    init: Init
+    lab: Init
+
+    @property
+    def name(self) -> str:
+        """Host name, from h1 on."""
+        return self.place.name
+
+    @property
+    def address(self) -> str:
+        """IPv4 address on its segment."""
+        return str(self.place.station.v4.ip)
+
+    @property
+    def address6(self) -> str:
+        """IPv6 address on its segment."""
+        return str(self.place.station.v6.ip)
+
+    @property
+    def netns(self) -> str:
+        """Path of its network namespace, seen from the machine."""
+        return self.init.netns
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of its commands: plumb manages this host there."""
+        here = {
+            name: os.environ[name] for name in ("TERM", "LANG", "NO_COLOR") if name in os.environ
+        }
+        path = f"{os.path.dirname(sys.executable)}:{os.environ.get('PATH', os.defpath)}"
+        return {**here, "PATH": path, "HOME": "/root", "PLUMB_ROOT": ROOT, "PLUMB_CONFIG": ""}
+
+    def run(self, *argv: str, seconds: float | None = 120.0, check: bool = True) -> Ran:
+        """Run a command on the host; its output and exit status.
+
+        Args:
+            argv: the command's words.
+            seconds: how long it may take.
+            check: complain where its exit status is not 0.
+
+        Raises:
+            Conflict: it failed, and `check` is set; the message has its error output.
+            NotFound: the host is gone.
+        """
+        self._there()
+        ran = lab_host.run(self.init, argv, self.environment, seconds)
+        if check and ran.returncode:
+            said = ran.stderr.strip() or ran.stdout.strip()
+            raise Conflict(f"{' '.join(argv)} on {self.name}: exit status {ran.returncode}: {said}")
+        return ran
+
+    def plumb(self, *argv: str, seconds: float | None = 120.0, check: bool = True) -> Ran:
+        """Run plumb's command line on the host, as `run` does."""
+        return self.run(*plumb_words(argv), seconds=seconds, check=check)
+
+    def execute(self, argv: Sequence[str]) -> None:
+        """Become a command on the host; it does not return."""
+        self._there()
+        lab_host.execute(self.init, argv, self.environment)
+
+    def cut(self) -> None:
+        """Pull its plug: its port on the switch goes down, so that no frame passes."""
+        self._switch(down=True)
+
+    def mend(self) -> None:
+        """Put the plug back."""
+        self._switch(down=False)
+
+    def _switch(self, down: bool) -> None:
+        from plumb.kernel.linux import LinuxKernel
+        from plumb.kernel.netns.namespaces import entered
+        from plumb.plan import Step
+
+        self._there()
+        port = layout.carrier(self.place)
+        step = Step(port, None) if down else Step(None, port)
+        with entered(self.lab.netns):
+            LinuxKernel().take([step])
+
+    def _there(self) -> None:
+        if not self.init.runs:
+            raise NotFound(f"host {self.name} has ended", "'plumb lab rm' and start the lab anew")
+
+
+def plumb_words(argv: Sequence[str]) -> list[str]:
+    """A command line of plumb's, by the interpreter and the modules of this process."""
+    return [sys.executable, "-c", START, root.IMPORT_PATH, *argv]
+
+
+class Hosts:
+    """Several hosts on this machine, with what lies between them.
+
+    Args:
+        count: how many, at most 200.
+        between: "switch": one segment; "router": two, with a router between; "nat": the second
+            one's hosts are hidden behind the router's address.
+        mtu: of the links between them, in bytes.
+        name: for a lab that stays, until `close` or `plumb lab rm NAME`; without a name it ends
+            with this process.
+
+    Raises:
+        Invalid: no such lab can be; Conflict: one of that name runs; KernelRefused: the kernel
+        refused a namespace or a link.
+    """
+
+    def __init__(
+        self, count: int, between: str = Between.SWITCH, mtu: int | None = None, name: str = ""
+    ) -> None:
+        try:
+            kind = Between(between)
+        except ValueError:
+            raise Invalid(
+                f"'{between}' cannot connect hosts", f"there are {', '.join(Between)}"
+            ) from None
+        layout.places(count, kind)
+        if name:
+            with suppress(NotFound):
+                registry.find(name)
+                raise Conflict(f"lab {name} runs already", f"'plumb lab rm {name}' ends it")
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            process = fake_host.launch(PROCESS, theirs.fileno())
+        asked = {"count": count, "between": kind, "mtu": mtu, "stays": bool(name)}
+        self._control.sendall(json.dumps(asked).encode() + b"\n")
+        with self._control.makefile("rb") as heard:
+            answer = json.loads(heard.readline() or '{"refused": "the lab ended", "hint": ""}')
+        if "refused" in answer:
+            process.wait()
+            self._control.close()
+            raise Conflict(answer["refused"], answer["hint"])
+        inits = tuple(Init(*each) for each in answer["hosts"])
+        self.entry = Entry(name, Init.of(process.pid), kind, inits)
+        self._process = process
+        if name:
+            registry.write(self.entry)
+
+    def __getitem__(self, name: str) -> LabHost:
+        """The host of that name, from h1 on."""
+        return host(self.entry, name)
+
+    def __iter__(self) -> Iterator[LabHost]:
+        """The hosts in their order."""
+        return iter(hosts(self.entry))
+
+    def __len__(self) -> int:
+        """Number of hosts."""
+        return len(self.entry.hosts)
+
+    def __enter__(self) -> Self:
+        """Do nothing: the hosts are there."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """End the lab."""
+        self.close()
+
+    @property
+    def descriptor(self) -> int:
+        """File descriptor of this process that holds the lab."""
+        return self._control.fileno()
+
+    def close(self) -> None:
+        """End all hosts, and wait until they have ended."""
+        self._control.close()
+        end(self.entry)
+        self._process.wait()
+
+
+def hosts(entry: Entry) -> list[LabHost]:
+    """The hosts of a lab that runs."""
+    return [
+        LabHost(place, init, entry.process)
+        for place, init in zip(entry.places, entry.hosts, strict=True)
+    ]
+
+
+def host(entry: Entry, name: str) -> LabHost:
+    """A lab's host by name.
+
+    Raises:
+        NotFound: it has none of that name.
+    """
+    found = next((each for each in hosts(entry) if each.name == name), None)
+    if found is None:
+        names = ", ".join(each.name for each in hosts(entry)[:8])
+        raise NotFound(f"lab has no host '{name}'", f"its hosts are {names}")
+    return found
+
+
+def end(entry: Entry) -> None:
+    """End a lab that runs: its hosts, with all that runs there, and then its process."""
+    for init in (*entry.hosts, entry.process):
+        with suppress(ProcessLookupError):
+            process = os.pidfd_open(init.pid)
+            try:
+                if init.runs:
+                    fake_host.end(process)
+            finally:
+                os.close(process)
+    if entry.name:
+        registry.forget(entry.name)

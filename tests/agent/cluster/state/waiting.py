@@ -1,0 +1,16 @@
+"""Waiting for a condition, with a deadline that a busy machine keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+DEADLINE = 60.0
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
