@@ -150,7 +150,7 @@ def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
         "id": lambda value: value in net.id,
         "label": common.has_label(net.labels),
         "name": lambda value: value in net.name,
-        "scope": lambda value: value == ("swarm" if net.multi_host else "local"),
+        "scope": lambda value: value == ("swarm" if net.overlay.vnis else "local"),
         "type": lambda value: _type(value, net),
     }
 

@@ -49,7 +49,6 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from plumb.address import IPAddress, ip_on
-from plumb.drivers import overlay_encryption
 from plumb.drivers.driver import Driver, HostView
 from plumb.drivers.options import Keys
 from plumb.drivers.sandbox import interface
@@ -147,6 +146,8 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
         yield Sysctl("net/ipv6/conf/all/forwarding", "1" if several else "0", ns)
     yield Up("lo", ns)
     if net.overlay.encrypted:
+        from plumb.drivers import overlay_encryption  # lazy: few networks are encrypted
+
         yield from overlay_encryption.network(net, settings)
     for segment in segments(net):
         yield from _segment(net, segment, ns)

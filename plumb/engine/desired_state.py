@@ -17,14 +17,7 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 
 from plumb.address import IPAddress
-from plumb.drivers import (
-    DRIVERS,
-    driver_of,
-    embedded_dns,
-    overlay_encryption,
-    published_ports,
-    sandbox,
-)
+from plumb.drivers import DRIVERS, driver_of, embedded_dns, published_ports, sandbox
 from plumb.model import etc_files
 from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
@@ -159,6 +152,8 @@ class Narrator:
         )
 
     def _peer(self, address: str) -> Iterator[Thing]:
+        from plumb.drivers import overlay_encryption  # lazy: few networks are encrypted
+
         peer, keys = ip_address(address), self._view.encryption()
         net = self._view.encrypted_to(peer)
         if net is not None and net.overlay.vtep is not None and keys is not None:

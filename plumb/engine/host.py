@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.engine import containers, networks, repair
 from plumb.engine.cluster.access import Cluster
-from plumb.engine.cluster.rehearsal import Rehearsal
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import REBOOTED, REBUILD, Reader, forgotten
 from plumb.engine.repair import Drift
@@ -188,11 +187,16 @@ class Host(Reader, Verbs):
 
     def _operation(self, store: Store) -> Operation:
         config = str(self._given) if isinstance(self._given, str | Path) else ""
-        cluster = Rehearsal(self.cluster) if self._dry_run else self.cluster
+        cluster = self._rehearsal() if self._dry_run else self.cluster
         system, layout = self.system, self.layout
         return Operation(
             store, self.kernel, self.settings, layout, system, config, self._on_steps, cluster
         )
+
+    def _rehearsal(self) -> Cluster:
+        from plumb.engine.cluster.rehearsal import Rehearsal  # lazy: dry runs alone need it
+
+        return Rehearsal(self.cluster)
 
     def _end(self, op: Operation) -> None:
         if self._dry_run:

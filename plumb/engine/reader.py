@@ -7,10 +7,9 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from plumb.engine import predefined
-from plumb.engine.cluster.access import Cluster, cluster_of
 from plumb.engine.lookup import Lookup
 from plumb.errors import PlumbError
 from plumb.model import settings as settings_of
@@ -20,6 +19,9 @@ from plumb.model.paths import Layout
 from plumb.model.settings import Settings
 from plumb.store import Store
 from plumb.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from plumb.engine.cluster.access import Cluster
 
 REBOOTED = "this machine was booted again: what plumb made is gone from the kernel"
 REBUILD = "'plumb repair' builds it anew, 'plumb reset' forgets it"
@@ -85,6 +87,8 @@ class Reader:
     @cached_property
     def cluster(self) -> Cluster:
         """The cluster that this host is a node of."""
+        from plumb.engine.cluster.access import cluster_of  # lazy: most readers need no cluster
+
         return self._cluster or cluster_of(self.layout)
 
     @property
@@ -100,10 +104,17 @@ class Reader:
         ids = {net.id for net in here}
         return [*here, *(net for net in self._in_cluster() if net.id not in ids)]
 
+    @property
+    def _manages(self) -> bool:
+        """True if this host is a manager of a cluster; without a cluster that costs nothing."""
+        if self._cluster is None and not Path(self.layout.cluster_socket).exists():
+            return False
+        node = self.cluster.node()
+        return node is not None and node.role is NodeRole.MANAGER
+
     def _in_cluster(self) -> Sequence[Network]:
         """List the cluster's networks, none on a worker, or where the cluster does not answer."""
-        node = self.cluster.node()
-        if node is None or node.role is not NodeRole.MANAGER:
+        if not self._manages:
             return ()
         with suppress(PlumbError):
             return self.cluster.networks()
@@ -144,8 +155,7 @@ class Reader:
 
     def _find_in_cluster(self, reference: str) -> Network | None:
         """Find a network of the cluster; None on a worker, or where the cluster does not answer."""
-        node = self.cluster.node()
-        if node is None or node.role is not NodeRole.MANAGER:
+        if not self._manages:
             return None
         with suppress(PlumbError):
             return self.cluster.network(reference)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from plumb.errors import PlumbError
 from plumb.frozen import frozen
 from plumb.kernel import agent_client
-from plumb.kernel.cluster import endpoint_records, ipsec
 from plumb.kernel.net import links, sysctl
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netns import namespaces
@@ -59,6 +58,26 @@ def one_by_one(
             done.append(step)
 
     return Batches(name, lambda things: [look(thing) for thing in things], take_each)
+
+
+@frozen
+class Later:
+    """Writer of things that few hosts have: it is imported when the first is read or written."""
+
+    name: str
+    found: Callable[[], Batches]
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """Read how these are now, None for one that is not there."""
+        return self.found().look(things)
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take the steps."""
+        self.found().take(steps, done)
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """Refuse: only rules of a firewall have an order."""
+        return self.found().order(rules)
 
 
 @frozen
@@ -127,11 +146,25 @@ def _take_namespaces(steps: Sequence[Step], done: list[Step]) -> None:
 
 _EACH_NAMESPACE = one_by_one("namespace", _look_namespace, _take_namespace)
 AGENT = Batches("agent", agent_client.look, agent_client.take)
-CLUSTER = Batches("cluster", endpoint_records.look, endpoint_records.take)
+
+
+def _endpoint_records() -> Batches:
+    from plumb.kernel.cluster import endpoint_records
+
+    return Batches("cluster", endpoint_records.look, endpoint_records.take)
+
+
+def _ipsec() -> Batches:
+    from plumb.kernel.cluster import ipsec
+
+    return Batches("ipsec", ipsec.look, ipsec.take)
+
+
 FILE = one_by_one("file", files.look, files.take)
 IPTABLES = Firewall("firewall", backends.writer)
 NAMESPACE = Batches("namespace", _EACH_NAMESPACE.look, _take_namespaces)
-IPSEC = Batches("ipsec", ipsec.look, ipsec.take)
+CLUSTER = Later("cluster", _endpoint_records)
+IPSEC = Later("ipsec", _ipsec)
 NETLINK = Batches("netlink", links.look, links.take)
 NFTABLES = Firewall("nftables", _nftables)
 PROCESS = one_by_one("process", commands.look, commands.take)

@@ -9,7 +9,6 @@ the endpoints of these on other nodes.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
@@ -136,6 +135,8 @@ class Encryption:
 
 def balancer_id(network: str, node: str) -> str:
     """Endpoint id of a node's own place in a network, 64 hex digits like any other."""
+    import hashlib  # lazy: six modules, and whoever reads a listing hashes nothing
+
     return hashlib.sha256(f"balancer {network} {node}".encode()).hexdigest()
 
 

@@ -59,6 +59,11 @@ class Layout:
         return f"{self.root}/reserve"
 
     @property
+    def cluster_socket(self) -> str:
+        """The socket of the process by which the host is a node of a cluster."""
+        return f"{self.run}/cluster.sock"
+
+    @property
     def namespaces(self) -> str:
         """The folder of namespace files."""
         return f"{self.run}/netns"

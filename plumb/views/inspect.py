@@ -7,11 +7,9 @@ from typing import Any
 
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Sandbox, Status
-from plumb.model.net.gateways import GATEWAY_NETWORK
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
 from plumb.model.ports import Port, PortBinding
-from plumb.views import inspect_cluster
 
 NEVER = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]
@@ -33,6 +31,8 @@ def network(
         remotes: its endpoints on other hosts.
         verbose: with all endpoints of the cluster, by service.
     """
+    from plumb.views import inspect_cluster  # lazy: listings need none of it
+
     peers = inspect_cluster.peers(net, remotes)
     return {
         "Name": net.name,
@@ -61,8 +61,8 @@ def network(
 
 
 def scope(net: Network) -> str:
-    """Reach of a network: one host, or the cluster (Docker's swarm)."""
-    return "swarm" if net.multi_host else "local"
+    """Reach of a network: one host, or the cluster (Docker's swarm), which allots it VNIs."""
+    return "swarm" if net.overlay.vnis else "local"
 
 
 def _label(box: Sandbox) -> str:
@@ -93,6 +93,8 @@ def _member(net: Network, end: Endpoint, box: Sandbox) -> Json:
 
 def _endpoint_name(net: Network, box: Sandbox) -> str:
     """Name of a sandbox's endpoint; those that the user has not asked for have their own."""
+    from plumb.model.net.gateways import GATEWAY_NETWORK  # lazy: listings need none of it
+
     if net.name == GATEWAY_NETWORK and box.attachment(net) is None:
         return f"gateway_{_label(box) if box.role else box.key[:12]}"
     return f"{net.name}-endpoint" if box.role else box.name
