@@ -219,6 +219,11 @@ def read_only_host(verbs: Transaction) -> None:
     verbs.run("c1", command=("sleep", "1000"), hostname="box", read_only_host=True)
 
 
+def isolated(verbs: Transaction) -> None:
+    """A container with a command that sees no processes but its own."""
+    verbs.run("c1", command=("sleep", "1000"), hostname="box", isolate=True)
+
+
 def linked(verbs: Transaction) -> None:
     """c2, linked to c1 on the default network, where containers do not reach each other."""
     verbs.run("c1", exposed=("80/tcp", "53/udp"))
@@ -495,6 +500,7 @@ CASES: dict[str, Case] = {
     "modes": Case(modes),
     "command": Case(command),
     "read-only-host": Case(read_only_host),
+    "isolate": Case(isolated),
     "names": Case(named),
     "published": Case(published(*PORTS, subnet=DUAL, ipv6=True)),
     "published-v4": Case(published("8080:80", "80", subnet="172.20.0.0/24")),

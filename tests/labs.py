@@ -29,7 +29,7 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.lab.lan import LAN as LAN
 from plumb.lab.lan import Station
 from plumb.model.cnm import Sandbox
-from tests import REPOSITORY
+from tests import REPOSITORY, forked
 
 SUBNET, SUBNET6 = str(LAN.subnet), str(LAN.subnet6)
 ROUTER, ROUTER6 = str(LAN.router.v4.ip), str(LAN.router.v6.ip)
@@ -82,23 +82,9 @@ class Lab:
     def plumb(
         self, *argv: str, status: int | None = 0, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command line; status None takes any."""
-        import sys
-
-        repository = str(REPOSITORY)
-        ran = subprocess.run(
-            [sys.executable, "-m", "plumb", *argv],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-            env={
-                **os.environ,
-                "PLUMB_ROOT": str(self.root),
-                "PYTHONPATH": repository,
-                **(env or {}),
-            },
-        )
+        """Run the command line in a fork; status None takes any."""
+        own = {"PLUMB_ROOT": str(self.root), "PYTHONPATH": str(REPOSITORY), **(env or {})}
+        ran = forked.run(argv, {**os.environ, **own}, lambda: os.chdir("/"))
         assert status is None or ran.returncode == status, (
             f"plumb {' '.join(argv)}: {ran.returncode}: {ran.stderr or ran.stdout}"
         )

@@ -7,6 +7,7 @@ The seed is in the head of pytest's output; the same seed draws the same part. T
 to sample:
 
     @pytest.mark.sampled(3)      one third of such tests is run, the others are deselected
+    @pytest.mark.sampled(3, "name")    the same of each value that the parameter `name` has
     drawn(steps, 8, "case")      eight of the steps that a test would walk
     share(1000)                  a count (of examples, of packets) that a fifth of stands for
 """
@@ -74,12 +75,33 @@ def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
     if complete() or any("::" in word for word in config.args):
         return
-    left_out = [item for item in items if not _is_drawn(item)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if _is_drawn(item)]
+    undrawn = left_out(items)
+    if undrawn:
+        config.hook.pytest_deselected(items=[item for item in items if item in undrawn])
+        items[:] = [item for item in items if item not in undrawn]
 
 
-def _is_drawn(item: pytest.Item) -> bool:
-    mark = item.get_closest_marker("sampled")
-    return mark is None or zlib.crc32(f"{seed()} {item.nodeid}".encode()) % mark.args[0] == 0
+def left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
+    """Tests marked `sampled` that are not drawn: of each kind at least one is."""
+    kinds: dict[tuple[str, str], list[pytest.Item]] = {}
+    parts = {}
+    for item in items:
+        if mark := item.get_closest_marker("sampled"):
+            kind = _kind(item, *mark.args[1:])
+            kinds.setdefault(kind, []).append(item)
+            parts[kind] = mark.args[0]
+    return {
+        item
+        for kind, alike in kinds.items()
+        for item in sorted(alike, key=_lot)[-(-len(alike) // parts[kind]) :]
+    }
+
+
+def _kind(item: pytest.Item, parameter: str = "") -> tuple[str, str]:
+    """The tests among which is drawn: one function's, with one value of a parameter if named."""
+    function = item.nodeid.partition("[")[0]
+    return function, str(item.callspec.params[parameter]) if parameter else ""  # type: ignore[attr-defined]  # what is parametrised has it
+
+
+def _lot(item: pytest.Item) -> int:
+    return zlib.crc32(f"{seed()} {item.nodeid}".encode())

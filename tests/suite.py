@@ -12,6 +12,7 @@ kernel that gets a tenth of a processor takes itself for hung.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ CHECKED = (
 
 def main(tier: str) -> int:
     """Run a tier; 0 if all has passed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its parts are ended then
     guest.CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="suite-", dir=guest.CACHE) as folder:
         reports = Path(folder)
@@ -101,6 +103,7 @@ class _Part:
 
     def __init__(self, prefix: str, argv: list[str]) -> None:
         environment = {**os.environ, "PLUMB_TESTS_PYTHON": sys.executable}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # one compiles for all
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from tests import sampling
@@ -30,3 +34,34 @@ def test_a_complete_run_has_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(sampling.LONG, "1")
     assert sampling.drawn(range(100), 8, "key") == list(range(100))
     assert sampling.share(1000) == 1000
+
+
+@dataclass(frozen=True)
+class Item:
+    """What pytest knows of a test that is drawn by one of its parameters."""
+
+    name: str
+    backend: str
+
+    @property
+    def nodeid(self) -> str:
+        """Its node id."""
+        return f"tests/test_it.py::test_it[{self.name}-{self.backend}]"
+
+    @property
+    def callspec(self) -> SimpleNamespace:
+        """The values of its parameters."""
+        return SimpleNamespace(params={"name": self.name, "backend": self.backend})
+
+    def get_closest_marker(self, name: str) -> pytest.Mark:
+        """One third of each backend's tests is run."""
+        return pytest.mark.sampled(3, "backend").mark
+
+
+def test_of_each_kind_some_are_run() -> None:
+    """A third of the tests of each value, rounded up: of a kind that has one test, that one."""
+    counts = {"iptables": 9, "legacy": 2, "nftables": 1}
+    items = [Item(f"case{n}", backend) for backend, count in counts.items() for n in range(count)]
+    left_out = {each.nodeid for each in sampling.left_out(cast("list[pytest.Item]", items))}
+    run = [item.backend for item in items if item.nodeid not in left_out]
+    assert [run.count(backend) for backend in counts] == [3, 1, 1]

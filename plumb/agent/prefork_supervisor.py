@@ -141,14 +141,11 @@ class PreforkSupervisor:
             self._loop.unwatch(self._listener.fileno())
             self._may_start = True
         else:
-            with (
-                suppress(OSError),
-                open(f"{self._folder}/{agent_socket.LOG}", "a", encoding="utf-8") as log,
-            ):
-                log.write(
-                    "the prefork server ended before it was ready: "
-                    "a module of plumb cannot be imported\n"
-                )
+            agent_socket.log(
+                self._folder,
+                "the prefork server ended before it was ready: "
+                "a module of plumb cannot be imported\n",
+            )
         self._loop.forget(ready)
         os.close(ready)
 

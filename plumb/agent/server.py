@@ -300,5 +300,4 @@ def _log(folder: str, failure: Exception) -> None:
     """Log an error of plumb itself; it ends only the connection that caused it."""
     import traceback
 
-    with suppress(OSError), open(f"{folder}/{agent_socket.LOG}", "a", encoding="utf-8") as log:
-        traceback.print_exception(failure, file=log)
+    agent_socket.log(folder, "".join(traceback.format_exception(failure)))

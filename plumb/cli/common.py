@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -29,6 +30,80 @@ def changing(function: F) -> F:
         is_flag=True,
         help="Print the equivalent commands as they are carried out.",
     )(function)
+
+
+class DockerCommand(click.Command):
+    """Command whose flags take a value by =VALUE alone, as Docker's do: `--rm=false`."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Parse the words, flags' values in click's form.
+
+        Raises:
+            Invalid: a flag's value is neither true nor false.
+        """
+        return super().parse_args(context, list(self._plain(context, deque(args))))
+
+    def _plain(self, context: click.Context, words: deque[str]) -> Iterator[str]:
+        """Yield the words up to the command's own, with `--FLAG=VALUE` as click knows it."""
+        options = {
+            name: each
+            for each in self.params
+            if isinstance(each, click.Option)
+            for name in each.opts
+        }
+        while words:
+            word = words.popleft()
+            name, equals, value = word.partition("=")
+            option = options.get(name)
+            if word == "--" or (not _is_option(word) and not context.allow_interspersed_args):
+                yield from (word, *words)
+                return
+            if option is not None and _is_flag(option):
+                yield from _flag(option, name, value if equals else "true")
+                continue
+            yield word
+            if _is_option(word) and not equals and words and _takes_next(word, options):
+                yield words.popleft()
+
+
+def _is_option(word: str) -> bool:
+    return len(word) > 1 and word[0] == "-"
+
+
+def _is_flag(option: click.Option) -> bool:
+    return option.is_flag or option.type is click.BOOL
+
+
+def _takes_next(word: str, options: Mapping[str, click.Option]) -> bool:
+    """True if the next word is the value of this one, an option or short ones like -dp."""
+    if word[:2] == "--":
+        return word in options
+    valued = [
+        place
+        for place, letter in enumerate(word)
+        if (option := options.get(f"-{letter}")) and not _is_flag(option)
+    ]
+    return bool(valued) and valued[0] == len(word) - 1
+
+
+def _flag(option: click.Option, name: str, value: str) -> Iterator[str]:
+    """Yield a flag in click's form: alone, or with its value where it is not off by default."""
+    from plumb.errors import Invalid
+    from plumb.model.parse import boolean
+
+    try:
+        on = boolean(value)
+    except ValueError as error:
+        raise Invalid(f"invalid argument {value!r} for {name}: {error}") from None
+    if not option.is_flag:
+        yield f"{name}={str(on).lower()}"
+    elif on:
+        yield name
+
+
+def command(name: str, **settings: Any) -> Callable[[F], click.Command]:
+    """Declare a verb with flags as Docker's."""
+    return click.command(name, cls=DockerCommand, **settings)
 
 
 def read() -> Reader:

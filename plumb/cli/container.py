@@ -75,6 +75,11 @@ OPTIONS: list[Callable[[Command], Command]] = [
         help="The host's files, /proc and /sys are read-only; /tmp, /run and /dev are its own.",
     ),
     click.option(
+        "--isolate",
+        is_flag=True,
+        help="The same, with processes and System V IPC of its own: it sees none of the host's.",
+    ),
+    click.option(
         "--sysctl", multiple=True, metavar="NAME=VALUE", help="Settings of the network namespace."
     ),
     click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]"),
@@ -131,6 +136,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "cap_drop": tuple(own.capability(text) for text in asked["cap_drop"]),
         "privileged": asked["privileged"],
         "read_only_host": asked["read_only_host"],
+        "isolate": asked["isolate"],
         "sysctls": tuple(sysctls.items()),
         "environment": tuple(_variable(text) for text in asked["env"]),
         "labels": opt.pairs(asked["label"], "label"),
@@ -197,13 +203,11 @@ def _users_own(network: str) -> bool:
     return not (network in (*PREDEFINED, "default") or network.startswith("container:"))
 
 
-@click.command("run", context_settings=COMMAND_FOLLOWS)
+@common.command("run", context_settings=COMMAND_FOLLOWS)
 @click.option("-d", "--detach", is_flag=True, help="Do not wait for the command.")
 @click.option(
     "--sig-proxy",
     type=bool,
-    flag_value="true",
-    is_flag=False,
     default=True,
     metavar="BOOL",
     help="Pass signals on to the command (default true).",
@@ -215,7 +219,8 @@ def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **ask
     A container isolates the network only: its command shares the host's files, processes and users.
     As root in it is the host's root, --cap-drop does not protect the host. --read-only-host keeps a
     command from changing files by mistake: processes, signals and sockets outside of /run are still
-    shared, so it does not stop one that means harm.
+    shared. --isolate hides the host's processes too; users, what root can read, and the kernel with
+    all its system calls stay shared.
     """
     from plumb.cli import foreground_run
 
@@ -233,7 +238,7 @@ def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **ask
         return 0
 
 
-@click.command("create", context_settings=COMMAND_FOLLOWS)
+@common.command("create", context_settings=COMMAND_FOLLOWS)
 @container_options
 def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
     """Create a container without starting it."""
@@ -246,7 +251,7 @@ def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
             foreground_run.print_id(host, box)
 
 
-@click.command("start")
+@common.command("start")
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
 def start(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
@@ -268,7 +273,7 @@ timeout_option = click.option(
 )
 
 
-@click.command("stop")
+@common.command("stop")
 @timeout_option
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
@@ -280,7 +285,7 @@ def stop(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands
         )
 
 
-@click.command("restart")
+@common.command("restart")
 @timeout_option
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
@@ -292,7 +297,7 @@ def restart(containers: tuple[str, ...], timeout: int, dry_run: bool, show_comma
         )
 
 
-@click.command("rm")
+@common.command("rm")
 @click.option(
     "-f",
     "--force",
@@ -320,7 +325,7 @@ def _named(box: Sandbox, name: str, dry_run: bool) -> str:
     return "" if dry_run else name
 
 
-@click.command("exec", context_settings=COMMAND_FOLLOWS)
+@common.command("exec", context_settings=COMMAND_FOLLOWS)
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]")
 @click.option("--privileged", is_flag=True, help="All capabilities.")
 @click.option("-i", "--interactive", is_flag=True, help="Keep the input open, as it always is.")

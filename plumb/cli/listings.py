@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plumb.cli import common
 from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
-from plumb.errors import NotFound
+from plumb.errors import KernelRefused, NotFound
 from plumb.model.cnm import Ends, Network, Sandbox, Status
+
+if TYPE_CHECKING:
+    from plumb.views.open_ports import Dropped
 
 COLUMNS = {
     "ID": "CONTAINER ID",
@@ -24,7 +27,7 @@ COLUMNS = {
 }
 
 
-@click.command("ps")
+@common.command("ps")
 @click.option("-a", "--all", "everything", is_flag=True, help="Also containers that do not run.")
 @click.option("-q", "--quiet", is_flag=True, help="Only ids.")
 @click.option("--no-trunc", is_flag=True, help="Full ids and commands.")
@@ -91,7 +94,7 @@ def _filters(box: Sandbox, ends: Ends) -> dict[str, Callable[[str], bool]]:
     }
 
 
-@click.command("inspect")
+@common.command("inspect")
 @click.option("-f", "--format", "template", default="", help="json or a Go template.")
 @click.option(
     "--type",
@@ -137,7 +140,7 @@ def _document(host: Reader, name: str, kind: str, known: dict[str, Network]) -> 
     return docker.container(box, ends_of(host, box, known), known, host.layout, pid)
 
 
-@click.command("port")
+@common.command("port")
 @common.template_option
 @click.argument("container", required=False)
 @click.argument("port", required=False, metavar="[PORT[/PROTOCOL]]")
@@ -197,7 +200,21 @@ def show_openings(networks: tuple[str, ...], as_json: bool, template: str) -> No
             direct=own.allow_direct_routing,
             proxy=own.userland_proxy,
             firewall=frozenset(version for version in (4, 6) if own.firewall(version)),
+            dropped=_dropped(host),
         )
     common.columns_of(
-        open_ports.COLUMNS, as_json, template, [dict(opening.row) for opening in found]
+        open_ports.COLUMNS, as_json, template, [opening.document for opening in found]
     )
+
+
+def _dropped(host: Reader) -> Dropped | None:
+    """Published ports that other firewalls drop; None, and a line on stderr, without root."""
+    from plumb.engine.foreign.firewalls import dropped_ports
+    from plumb.kernel.capabilities import require_root
+
+    try:
+        require_root("read the other firewalls of this host, which may drop these ports")
+    except KernelRefused as refused:
+        common.tell(f"{refused}; {refused.hint}" if refused.hint else str(refused))
+        return None
+    return dropped_ports(host.store, host.settings)

@@ -17,7 +17,7 @@ PAUSE = 0.2
 """Seconds between two looks for more output."""
 
 
-@click.command("logs")
+@common.command("logs")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the command ends.")
 @click.option("-n", "--tail", default="all", metavar="LINES", help="Only the last lines.")
 @click.argument("container")

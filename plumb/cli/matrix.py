@@ -23,7 +23,7 @@ PROGRESS_FROM = 2000
 """Promises from which a progress bar is worth it: about a second."""
 
 
-@click.command("matrix")
+@common.command("matrix")
 @click.option(
     "--from",
     "outside",

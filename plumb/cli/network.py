@@ -26,19 +26,10 @@ def network() -> None:
     """Manage networks."""
 
 
-class _WithSwitches(click.Command):
-    """A command whose --ipv4 and --ipv6 take a value only behind an equals sign.
-
-    `--ipv6 NAME` is a flag and a name.
-    """
-
-    def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
-        return super().parse_args(
-            context, [f"{word}=true" if word in ("--ipv4", "--ipv6") else word for word in words]
-        )
+network.command_class = common.DockerCommand
 
 
-@network.command("create", cls=_WithSwitches)
+@network.command("create")
 @click.option("-d", "--driver", default="bridge", show_default=True)
 @click.option("--subnet", multiple=True, help="Subnet in CIDR format.")
 @click.option(
@@ -56,8 +47,8 @@ class _WithSwitches(click.Command):
     help="Auxiliary addresses, not given to containers.",
 )
 @click.option("--internal", is_flag=True, help="Restrict external access to the network.")
-@click.option("--ipv4", "ipv4", type=str, default=None, help="IPv4 (default true).")
-@click.option("--ipv6", "ipv6", type=str, default=None, help="IPv6 (default false).")
+@click.option("--ipv4", type=bool, default=None, help="IPv4 (default true).")
+@click.option("--ipv6", type=bool, default=None, help="IPv6 (default false).")
 @click.option("--attachable", is_flag=True, help="Of no effect on one host, as in Docker.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver options.")
 @click.option("--label", multiple=True, metavar="KEY=VALUE")
@@ -71,8 +62,8 @@ def create(
     gateway: tuple[str, ...],
     aux_address: tuple[str, ...],
     internal: bool,
-    ipv4: str | None,
-    ipv6: str | None,
+    ipv4: bool | None,
+    ipv6: bool | None,
     attachable: bool,
     options: tuple[str, ...],
     label: tuple[str, ...],
@@ -90,8 +81,8 @@ def create(
             aux_addresses=dict(opt.pairs(aux_address, "auxiliary address")),
             internal=internal,
             attachable=attachable,
-            ipv4=_switch("--ipv4", ipv4),
-            ipv6=_switch("--ipv6", ipv6),
+            ipv4=ipv4,
+            ipv6=ipv6,
             options=dict(opt.pairs(options, "option")),
             labels=dict(opt.pairs(label, "label")),
         )
@@ -102,14 +93,6 @@ def create(
 def _several(words: tuple[str, ...]) -> list[str]:
     """The values of a flag that Docker takes more than once and parted by commas; none is empty."""
     return [each for word in words for each in word.split(",") if each]
-
-
-def _switch(flag: str, text: str | None) -> bool | None:
-    """A flag that can be given alone, or as --flag=false."""
-    try:
-        return None if text is None else opt.boolean(text)
-    except ValueError as error:
-        raise Invalid(f"invalid argument {text!r} for {flag}: {error}") from None
 
 
 COLUMNS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE"}

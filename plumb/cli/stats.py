@@ -19,7 +19,7 @@ Counters = dict[str, Mapping[str, int]]
 """Each endpoint's link's, by the endpoint's id."""
 
 
-@click.command("stats")
+@common.command("stats")
 @click.option(
     "-w", "--watch", is_flag=True, help="Update repeatedly, with rates, until interrupted."
 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from plumb.kernel.features.table import Group
 
 
-@click.command("check")
+@common.command("check")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--store", is_flag=True, help="Check the record itself, page by page, row by row.")
 def check(as_json: bool, store: bool) -> int:
@@ -128,7 +128,7 @@ def _print(found: list[Drift], as_json: bool) -> None:
         )
 
 
-@click.command("repair")
+@common.command("repair")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @common.changing
 def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
@@ -137,7 +137,7 @@ def repair(as_json: bool, dry_run: bool, show_commands: bool) -> None:
         _print(host.repair(), as_json)
 
 
-@click.command("reset")
+@common.command("reset")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @common.changing
 def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
@@ -151,7 +151,7 @@ def reset(force: bool, dry_run: bool, show_commands: bool) -> None:
         host.reset()
 
 
-@click.command("settle")
+@common.command("settle")
 @click.argument("container")
 def settle(container: str) -> None:
     """Release the network of a container whose command has ended (called by its shim)."""
@@ -159,7 +159,7 @@ def settle(container: str) -> None:
         host.settle(container)
 
 
-@click.command("env")
+@common.command("env")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def env(as_json: bool) -> None:
     """Show what this kernel and host support, found by trying in a scratch namespace."""
@@ -236,7 +236,7 @@ def _print_coloured(lines: list[tuple[str, str, str]]) -> None:
         click.echo(line[:start] + click.style(word, fg=COLOURS[word]) + line[start + len(word) :])
 
 
-@click.command("version")
+@common.command("version")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
 def version(as_json: bool) -> None:
     """Show versions."""

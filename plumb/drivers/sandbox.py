@@ -110,4 +110,5 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
             log_size=box.log_size,
             log_files=box.log_files,
             read_only=box.read_only_host,
+            isolated=box.isolate,
         )

@@ -9,9 +9,9 @@ from plumb.engine.cluster import attach
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
 from plumb.frozen import replace
+from plumb.model import container_options as own
 from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Network, Sandbox, Status
-from plumb.model.container_options import refuse_undoing
 from plumb.things.sandbox import GRACE
 
 # -- create ---------------------------------------------------------------
@@ -28,8 +28,8 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
         Conflict: the name is in use.
         Invalid: what was asked for does not go together.
     """
-    if wish.read_only_host:
-        refuse_undoing(wish.cap_add, wish.cap_drop, wish.privileged)
+    wish = replace(wish, read_only_host=wish.read_only_host or wish.isolate)
+    refuse_undoing(wish, privileged=wish.privileged)
     name = opt.object_name(wish.name, "container") if wish.name else allocate.random_name(op)
     rival = op.named(Sandbox, name)
     if rival is not None:
@@ -54,6 +54,25 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     box = _with_host_files(op, box)
     op.put(box)
     return box
+
+
+def refuse_undoing(box: Sandbox, *, privileged: bool) -> None:
+    """See that a command that is to see the host's files read-only cannot undo that.
+
+    Args:
+        box: a container, or what was asked for.
+        privileged: whether this command of it is to have all capabilities.
+
+    Raises:
+        Invalid: it would have a capability for it.
+    """
+    undoing = own.undoing(box.cap_add, box.cap_drop, privileged) if box.read_only_host else ""
+    if undoing:
+        raise Invalid(
+            f"conflicting options: {'--isolate' if box.isolate else '--read-only-host'} is undone "
+            f"by {'--privileged' if privileged else f'the capability {undoing}'}",
+            "leave one of them out",
+        )
 
 
 def _with_host_files(op: Operation, box: Sandbox) -> Sandbox:
@@ -209,15 +228,6 @@ def _join(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set
     return end
 
 
-def _part(op: Operation, end: Endpoint) -> None:
-    """Take a container's endpoint away."""
-    net = op.network(end.network)
-    if net is not None and net.multi_host:
-        attach.leave(op, end, net)
-    else:
-        op.drop(end)
-
-
 def stop(
     op: Operation, reference: str, exit_code: int | None = None, timeout: float = GRACE
 ) -> Sandbox:
@@ -232,7 +242,7 @@ def stop(
         return box
     op.allow(box, timeout)
     for end in op.endpoints(sandbox=box.id):
-        _part(op, end)
+        attach.leave(op, end)
     if exit_code is None:
         exit_code = 143 if box.argv else 0  # 128 + SIGTERM
     box = replace(
@@ -375,7 +385,7 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
         )
     for end in op.endpoints(sandbox=box.id):
         if net is not None and end.network == net.id:
-            _part(op, end)
+            attach.leave(op, end)
     box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
     op.put(box)
     if box.status is Status.RUNNING:

@@ -35,7 +35,6 @@ from plumb.kernel.capabilities import require_root
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.system import System, this_system
 from plumb.model.cnm import Endpoint, Sandbox, Status
-from plumb.model.container_options import refuse_undoing
 from plumb.model.settings import Settings
 from plumb.plan import StepFailed
 from plumb.store import Store
@@ -256,8 +255,7 @@ class Host(Reader, Verbs):
 
         if box.status is not Status.RUNNING:
             raise PlumbError(f"container {box.id} is not running", f"plumb start {box.name}")
-        if box.read_only_host:
-            refuse_undoing(box.cap_add, box.cap_drop, privileged)
+        containers.refuse_undoing(box, privileged=privileged)
         wish = replace(
             box,
             argv=tuple(argv),

@@ -29,7 +29,10 @@ from contextlib import contextmanager, suppress
 
 from plumb.kernel.process.title import set_title
 
-SOCKET, COMMAND, PID, LOG = "agent.sock", "command.sock", "agent.pid", "agent.log"
+SOCKET, COMMAND, PID = "agent.sock", "command.sock", "agent.pid"
+LOG, OLDER_LOG = "agent.log", "agent.log.1"
+LOG_SIZE = 1 << 20
+"""Bytes of the agent's log at which it becomes the older one; there are two at most."""
 NAME = "plumb-agent"
 BACKLOG = 64
 SO_PEERPIDFD = 77
@@ -76,7 +79,7 @@ def claim(folder: str) -> int:
         if valid(folder, lock):
             break
         os.close(lock)  # its last owner has just taken it away
-    for name in (SOCKET, COMMAND, LOG):
+    for name in (SOCKET, COMMAND, LOG, OLDER_LOG):
         with suppress(FileNotFoundError):
             os.unlink(f"{folder}/{name}")
     return lock
@@ -95,6 +98,15 @@ def sign(lock: int) -> None:
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()} {_started(os.getpid())}".encode())
     set_title(NAME)
+
+
+def log(folder: str, text: str) -> None:
+    """Add lines to the agent's log, which is bounded; where nothing can be written, nothing is."""
+    path = f"{folder}/{LOG}"
+    with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+        if file.tell() > LOG_SIZE:
+            os.rename(path, f"{folder}/{OLDER_LOG}")
+        file.write(text[-LOG_SIZE:])
 
 
 def running(folder: str) -> tuple[int, str]:
@@ -131,7 +143,7 @@ def abandon(folder: str, lock: int) -> None:
 
     The pid file is the last, as the lock is on it.
     """
-    for name in (SOCKET, COMMAND, LOG, PID) if valid(folder, lock) else ():
+    for name in (SOCKET, COMMAND, LOG, OLDER_LOG, PID) if valid(folder, lock) else ():
         with suppress(FileNotFoundError):
             os.unlink(f"{folder}/{name}")
 

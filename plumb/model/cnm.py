@@ -323,7 +323,7 @@ class Sandbox:
             where it lies; hosts_source: the host's hosts file, for one in host mode.
         dns_udp, dns_tcp: the ports of its embedded DNS server while that runs, else 0.
         start: the number of its last start, from 0.
-        read_only_host: its command sees the host's files read-only.
+        read_only_host: its command sees the host's files read-only; isolate: and its own processes.
         log_size, log_files: bytes of a file of its log, and how many there are at most.
         role: a container, or a balancer of plumb's own, whose name begins with a slash so that no
             container can have it.
@@ -373,6 +373,7 @@ class Sandbox:
     dns_tcp: int = 0
     start: int = 0
     read_only_host: bool = False
+    isolate: bool = False
     role: Role = Role.CONTAINER
 
     @property

@@ -223,20 +223,10 @@ They mount again, load code into the kernel, enter the host's /proc/1/root, and 
 """
 
 
-def refuse_undoing(add: Iterable[str], drop: Iterable[str], privileged: bool) -> None:
-    """See that a command that is to see the host's files read-only cannot undo that.
-
-    Raises:
-        Invalid: it would have one of the capabilities for it.
-    """
+def undoing(add: Iterable[str], drop: Iterable[str], privileged: bool) -> str:
+    """First capability held with which a command could write to the host's files again; or ""."""
     held = set(capabilities(add, drop, privileged))
-    undoing = [name for name in UNDOING if name in held]
-    if undoing:
-        raise Invalid(
-            f"conflicting options: --read-only-host is undone by "
-            f"{'--privileged' if privileged else f'the capability {undoing[0]}'}",
-            "leave one of them out",
-        )
+    return next((name for name in UNDOING if name in held), "")
 
 
 def link(text: str) -> tuple[str, str]:
@@ -341,3 +331,9 @@ def log_limits(words: Iterable[str]) -> dict[str, int]:
         if number < 1:
             raise Invalid(f"invalid value for {key}: {value!r}", "as max-size=10m, max-file=3")
     return limits
+
+
+def size(number: int) -> str:
+    """Bytes in the form of `--log-opt max-size=`: 10m, in the greatest unit that divides them."""
+    unit = next((unit for unit in "gmk" if number % UNITS[unit] == 0), "")
+    return f"{number // UNITS[unit]}{unit}"

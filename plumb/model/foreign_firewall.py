@@ -12,7 +12,8 @@ plumb judges from its rules if it does, for the kinds of packets that a bridge n
     back       an answer to it
     in         from elsewhere to a published port, already rewritten to the container
     published  from elsewhere to a published port of the host, not rewritten yet
-    proxied    the same, to a port that the user-land proxy serves, and no rule rewrites
+    proxied    the same, to a port that the user-land proxy serves, and no rule rewrites; at a
+               loopback address it comes from the host itself
 
 Before DNAT, only a rule that names a published port is judged: else the administrator who drops
 what comes to the host means to. What the proxy gets passes the hook input as well.
@@ -116,6 +117,13 @@ class Condition(NamedTuple):
                 return Fit.SOME if "dnat" not in self.values else Fit.NONE
             case "nfproto":
                 return ALL_OR_NONE[f"ipv{traffic.subnet.version}" in self.values]
+            case "daddr" if traffic.subnet.is_loopback:
+                return max(_covers(value, traffic.subnet) for value in self.values)
+            case "saddr" if traffic.subnet.is_loopback:
+                source = LOOPBACK[traffic.subnet.version]
+                return max(_covers(value, source) for value in self.values)
+            case "iifname" if traffic.subnet.is_loopback:
+                return ALL_OR_NONE[any(_same("lo", value) for value in self.values)]
             case "iifname":
                 outside = any(_same(dev, value) for dev in traffic.uplinks for value in self.values)
                 return Fit.ALL if outside else Fit.SOME if set(self.values) - {"lo"} else Fit.NONE
@@ -148,6 +156,8 @@ class Condition(NamedTuple):
 
 DSTNAT = -100
 """Priority of DNAT at the hook prerouting (NF_IP_PRI_NAT_DST)."""
+LOOPBACK = {4: ip_network("127.0.0.1"), 6: ip_network("::1")}
+"""Source of the host's packets to its loopback addresses, by family."""
 ALL_OR_NONE = (Fit.NONE, Fit.ALL)
 
 

@@ -282,10 +282,10 @@ def _become(spec_bytes: bytes) -> bytes:
     """
     import marshal
 
-    from plumb.kernel.process import shim
+    from plumb.kernel.process import become
 
     spec = marshal.loads(spec_bytes)  # noqa: S302  # it is from a process of root's, who has asked for it
     try:
-        shim.become(spec)
+        become.become(spec)
     except OSError as error:
         return os.fsencode(f"{error.errno} {error.strerror}")

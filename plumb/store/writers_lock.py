@@ -7,8 +7,9 @@ waits for the turn holds a second flock meanwhile, on a file in the root, and al
 that one. The holder of the turn cannot come back before who is at the head of the queue, as it has
 to wait for the queue too.
 
-The kernel wakes a waiter; nobody polls. A waiter that is stopped (SIGSTOP) would hold the queue up:
-after a while in vain who is behind it waits for the turn directly.
+The kernel wakes a waiter; nobody polls for the turn. A waiter that is stopped (SIGSTOP) would hold
+the queue up: who is behind it looks at the turn now and then, and takes it if it is free, since
+then the head of the queue has not taken it.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from plumb.errors import Conflict
 
 LOCK_SECONDS = 120.0
 """Seconds that a writer waits for its turn."""
-QUEUE_SECONDS = 60.0
-"""Seconds of these that it waits in the queue."""
+PATIENCE = 2.0
+"""Seconds between two looks of a writer in the queue at the turn."""
 
 
 @contextmanager
@@ -44,8 +45,8 @@ def writers_turn(root: str, queue: str, seconds: float = LOCK_SECONDS) -> Iterat
     os.set_inheritable(turn, True)
     try:
         deadline = time.monotonic() + seconds
-        with _first_of(queue):
-            if not _lock(turn, deadline - time.monotonic()):
+        with _first_of(queue, turn, deadline):
+            if not _lock(turn, deadline):
                 raise Conflict(
                     f"another plumb is at work under {root}", "try again when it has ended"
                 )
@@ -55,8 +56,11 @@ def writers_turn(root: str, queue: str, seconds: float = LOCK_SECONDS) -> Iterat
 
 
 @contextmanager
-def _first_of(path: str) -> Iterator[None]:
-    """The first place in the queue; without a queue where no file can be made for it."""
+def _first_of(path: str, turn: int, deadline: float) -> Iterator[None]:
+    """The first place in the queue; without a queue where no file can be made for it.
+
+    Who takes the turn meanwhile, or waits until the deadline, has no place any more.
+    """
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         queue = os.open(path, flags, 0o600)
@@ -64,20 +68,34 @@ def _first_of(path: str) -> Iterator[None]:
         yield
         return
     try:
-        _lock(queue, QUEUE_SECONDS)
+        _lock(queue, deadline, lambda: _take(turn))
         yield
     finally:
         os.close(queue)
 
 
-def _lock(descriptor: int, seconds: float) -> bool:
-    """Lock a file, and wait for that if need be; True if it is locked within so many seconds.
+def _take(descriptor: int) -> bool:
+    """Lock a file if nobody else has; true if it is locked."""
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _lock(
+    descriptor: int, deadline: float, passed_over: Callable[[], bool] = lambda: False
+) -> bool:
+    """Lock a file, and wait for that if need be; true if it is locked.
 
     flock(2) has no timeout, so a thread waits. If it comes too late, the file is open there alone
     by then, and the lock goes with it.
+
+    Args:
+        descriptor: the file's.
+        deadline: the time at which the wait ends.
+        passed_over: is asked now and then, and ends the wait as well.
     """
-    with suppress(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if _take(descriptor):
         return True
     same, locked = os.dup(descriptor), threading.Event()
 
@@ -90,7 +108,8 @@ def _lock(descriptor: int, seconds: float) -> bool:
 
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
-    if not locked.wait(seconds):
-        return False
+    while not locked.wait(max(0.0, min(PATIENCE, deadline - time.monotonic()))):
+        if time.monotonic() >= deadline or passed_over():
+            return False
     waiter.join()  # a process with two threads cannot enter a mount namespace
     return True

@@ -39,6 +39,9 @@ def over_host(root: str) -> tuple[Mount, ...]:
     )
 
 
+OWN_PROC = Mount("proc", "/proc", ("ro", "nosuid", "nodev", "noexec"), "")
+"""Mount of an isolated command, last of those over the host's: it shows its PID namespace."""
+
 IN_DEV = (
     Mount("devpts", "/dev/pts", ("nosuid", "noexec"), "newinstance,ptmxmode=0666,mode=0620,gid=5"),
     Mount("tmpfs", "/dev/shm", ("nosuid", "nodev", "noexec"), "mode=1777"),

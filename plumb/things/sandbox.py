@@ -113,6 +113,7 @@ class Process(OfStart):
         grace: seconds between SIGTERM and SIGKILL when it is ended; below 0, it is not killed.
         log_size, log_files: bytes of a file of its output, and how many of them are kept.
         read_only: it sees the host's files read-only, as `things.mounts` describes.
+        isolated: it has PID and IPC namespaces of its own besides.
     """
 
     stage: ClassVar = Stage.PROCESS
@@ -131,6 +132,7 @@ class Process(OfStart):
     log_size: int = 10 << 20
     log_files: int = 3
     read_only: bool = False
+    isolated: bool = False
 
     @property
     def key(self) -> Key:

@@ -7,6 +7,8 @@ from typing import Any
 
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Sandbox, Status
+from plumb.model.container_options import size
+from plumb.model.etc_files import dns_names
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
 from plumb.model.ports import Port, PortBinding
@@ -205,6 +207,11 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
         "Links": [f"/{name}:/{box.name}/{alias}" for name, alias in box.links] or None,
         "PublishAllPorts": box.publish_all,
         "ReadonlyRootfs": box.read_only_host,
+        "PidMode": "" if box.isolate else "host",
+        "LogConfig": {
+            "Type": "json-file",
+            "Config": {"max-size": size(box.log_size), "max-file": str(box.log_files)},
+        },
         "Sysctls": {name.replace("/", "."): value for name, value in box.sysctls} or None,
     }
 
@@ -324,7 +331,6 @@ def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
 def _endpoint(
     box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None, ends: Ends
 ) -> Json:
-    from plumb.model.etc_files import dns_names  # a list of networks needs no files
 
     user_defined = net is not None and not net.predefined
     gateways = {

@@ -1,17 +1,19 @@
 """Open ports: addresses and ports of running containers, and the places that reach them.
 
 They follow from the intent: published ports, routed or unprotected networks, trusted interfaces,
-neighbours on the same network. `plumb.probes.promises` tries the same with real traffic.
+neighbours on the same network; and from what other firewalls of the host drop, as far as a caller
+has found that out. `plumb.probes.promises` tries the same with real traffic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from plumb.address import IPAddress
 from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
 from plumb.model.driver_options import GatewayMode
+from plumb.model.foreign_firewall import ForeignFirewall
 from plumb.model.port_mapping import shown
 from plumb.model.ports import Port
 from plumb.things.host_ports import at
@@ -29,6 +31,8 @@ class Opening:
         address: an address of the host with its port, or the container's own.
         whom: the clients that may reach it, in words.
         way: the mechanism: "DNAT", "proxy", "route", "bridge", or the driver's name.
+        dropped_by: the chain of another firewall that drops it; "" if there is none, None if that
+            has not been looked at.
     """
 
     container: str
@@ -37,6 +41,7 @@ class Opening:
     address: str
     whom: str
     way: str
+    dropped_by: str | None = None
 
     @property
     def row(self) -> dict[str, str]:
@@ -50,6 +55,11 @@ class Opening:
             "Way": self.way,
         }
 
+    @property
+    def document(self) -> dict[str, object]:
+        """Row as JSON and templates have it."""
+        return {**self.row, "DroppedBy": self.dropped_by}
+
 
 COLUMNS = {
     "Container": "CONTAINER",
@@ -61,12 +71,17 @@ COLUMNS = {
 }
 
 
+Dropped = Mapping[tuple[str, Port], ForeignFirewall]
+"""Chains of other firewalls that drop published ports, by the endpoint's id and the port."""
+
+
 def openings(
     members: Sequence[tuple[Sandbox, Ends]],
     *,
     direct: bool = False,
     proxy: bool = True,
     firewall: frozenset[int] = frozenset({4, 6}),
+    dropped: Dropped | None = None,
 ) -> list[Opening]:
     """Addresses and ports at which these containers are reachable.
 
@@ -75,25 +90,34 @@ def openings(
         direct: True if routing straight to containers is allowed (`allow-direct-routing`).
         proxy: True if there is a user-land proxy (`userland-proxy`).
         firewall: the address families with firewall rules of plumb's (`iptables`, `ip6tables`).
+        dropped: published ports that other firewalls drop; None if nobody has looked.
     """
-    return [
-        Opening(box.name, net.name, *way)
-        for box, ends in members
-        for end, net in ends
-        for way in (*_published(end, proxy, firewall), *_direct(end, net, direct, firewall))
-    ]
+    found: list[Opening] = []
+    for box, ends in members:
+        for end, net in ends:
+            ways = _published(end, proxy, firewall, dropped)
+            found += [Opening(box.name, net.name, *way) for way in ways]
+            own = _direct(end, net, direct, firewall)
+            found += [Opening(box.name, net.name, *way) for way in own]
+    return found
 
 
 def _published(
-    end: Endpoint, proxy: bool, firewall: frozenset[int]
-) -> Iterator[tuple[str, str, str, str]]:
+    end: Endpoint, proxy: bool, firewall: frozenset[int], dropped: Dropped | None
+) -> Iterator[tuple[str, str, str, str, str | None]]:
     for port in shown(end.ports):
         spec, target = f"{port.port}/{port.protocol}", end.target(port)
         way = _way(end, port, proxy, firewall)
+        by = None if dropped is None else str(dropped.get((end.id, port), ""))
         if way == "route":
-            yield spec, at(target, port.port), ROUTE, way
+            yield spec, at(target, port.port), ROUTE, way, None
         elif way:
-            yield spec, at(port.host_ip, port.host_port), _whom(port.host_ip), way
+            whom = _nobody(port.host_ip, by) if by else _whom(port.host_ip)
+            yield spec, at(port.host_ip, port.host_port), whom, way, by
+
+
+def _nobody(ip: IPAddress, by: str) -> str:
+    return f"nobody{'' if ip.is_loopback else ' outside this host'}: dropped by {by}"
 
 
 def _whom(ip: IPAddress) -> str:

@@ -76,10 +76,11 @@ def add_process(thing: Process) -> list[str]:
     run = f"exec setpriv --bounding-set -all,{caps} {shlex.join(thing.argv)}"
     view = "".join(f" && {line}" for line in _read_only(thing)) if thing.read_only else ""
     inside = f"{binds}{view} && hostname {shlex.quote(thing.hostname)} && {run}"
+    own = "--ipc --pid --kill-child " if thing.isolated else ""
     output = shlex.quote(f"{thing.folder}/log")
     return [
         (
-            f"{enter}unshare --mount --uts setsid sh -c {shlex.quote(inside)}"
+            f"{enter}unshare --mount --uts {own}setsid sh -c {shlex.quote(inside)}"
             f" < /dev/null >> {output} 2>&1 &"
         )
     ]
@@ -93,6 +94,7 @@ def _read_only(thing: Process) -> list[str]:
     return [
         "findmnt -nrRo TARGET / | xargs -rn1 mount -o remount,bind,ro,nodev",
         *(_mount(mount) for mount in mounts.over_host(thing.root)),
+        *([_mount(mounts.OWN_PROC)] if thing.isolated else []),
         *(
             f"mknod -m 666 /dev/{name} c {major} {minor}"
             for name, (major, minor) in mounts.DEVICES.items()
@@ -105,7 +107,7 @@ def _read_only(thing: Process) -> list[str]:
 
 
 def _mount(mount: mounts.Mount) -> str:
-    options = ",".join((*mount.flags, mount.data))
+    options = ",".join(filter(None, (*mount.flags, mount.data)))
     return f"mount -t {mount.kind} -o {options} {mount.kind} {shlex.quote(mount.path)}"
 
 

@@ -420,3 +420,12 @@ def test_an_agent_without_room_says_so(folder: str) -> None:
         take(*added(*ports))
     take(*removed(*(step.thing for step in failure.value.done)))
     assert look(ports[0]) == [None]
+
+
+def test_its_log_is_bounded(tmp_path: Path) -> None:
+    """Two files of a megabyte, and something more, however much goes wrong."""
+    for _ in range(55):
+        agent_socket.log(str(tmp_path), "wrong " * 20_000)
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert len(sizes) == 2
+    assert sum(sizes) < 3 << 20

@@ -139,3 +139,50 @@ def test_an_empty_alias_is_shown_and_is_no_name(bench: Bench) -> None:
     names = inspected(bench, "c1")["n1"]["DNSNames"]
     assert isinstance(names, list)
     assert names[:2] == ["c1", ""]
+
+
+@pytest.mark.parametrize(
+    ("words", "argv", "auto_remove"),
+    [
+        (["--rm", "true"], ["true"], True),
+        (["--rm=true", "true"], ["true"], True),
+        (["--rm=false", "true"], ["true"], False),
+        (["--privileged=0", "--rm=T", "true"], ["true"], True),
+        (["--sig-proxy", "sh", "-c", "true"], ["sh", "-c", "true"], False),
+        (["--sig-proxy=false", "true"], ["true"], False),
+        (
+            ["-e", "--rm=false", "echo", "--rm=false", "--sig-proxy"],
+            ["echo", "--rm=false", "--sig-proxy"],
+            False,
+        ),
+        (["-itp", "80", "--", "--rm=true"], ["--rm=true"], False),
+    ],
+)
+def test_flags_take_a_value_behind_an_equals_sign_alone(
+    words: list[str], argv: list[str], auto_remove: bool, bench: Bench
+) -> None:
+    """The next word is not theirs, and the command's own words are left alone."""
+    assert bench.say(*RUN, "--network", "none", *words)[0] == 0
+    status, out = bench.say("inspect", "c1")
+    (box,) = json.loads(out)
+    assert status == 0
+    assert box["HostConfig"]["AutoRemove"] is auto_remove
+    assert [box["Path"], *box["Args"]] == argv
+
+
+@pytest.mark.parametrize("words", [["--rm=maybe"], ["--sig-proxy=2"], ["--privileged="]])
+def test_a_flag_is_true_or_false(words: list[str], bench: Bench) -> None:
+    """Anything else is refused in one line."""
+    status, complaint = bench.play(*RUN, *words, "true")
+    assert status == 125
+    assert complaint.startswith("plumb: invalid argument")
+
+
+def test_a_containers_log_config(bench: Bench) -> None:
+    """HostConfig.LogConfig: Docker's driver json-file, with the bounds that hold."""
+    assert bench.say(*RUN, "--network", "none", "--log-opt", "max-size=2m", "true")[0] == 0
+    (box,) = json.loads(bench.say("inspect", "c1")[1])
+    assert box["HostConfig"]["LogConfig"] == {
+        "Type": "json-file",
+        "Config": {"max-size": "2m", "max-file": "3"},
+    }

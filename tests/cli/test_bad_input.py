@@ -26,9 +26,13 @@ from plumb import cli
 from plumb.engine.host import Host
 from plumb.kernel.memory import MemoryKernel
 from tests.labs import Lab, mounts, state
+from tests.sampling import share
 
 quick = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=share(100),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )
 
 

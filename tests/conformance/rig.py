@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,7 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests import REPOSITORY
+from plumb.kernel.netns.fake_host import CLONE_NEWNS, CLONE_NEWUTS
+from plumb.kernel.netns.namespaces import call
+from plumb.kernel.netns.setns import CLONE_NEWNET
+from tests import REPOSITORY, forked
 from tests.labs import LAN, ROUTER, router, station, within
 
 _LAN = f"""set -e
@@ -70,26 +72,14 @@ class Host:
             "PLUMB_ROOT": f"{self.folder}/root",
             "PLUMB_CONFIG": f"{self.folder}/daemon.json",
         }
-        return subprocess.run(
-            [
-                "nsenter",
-                "-t",
-                str(self.pid),
-                "-n",
-                "-m",
-                "-u",
-                "--",
-                sys.executable,
-                "-m",
-                "plumb",
-                *argv,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=env,
-            cwd="/",
-        )
+        return forked.run(argv, env, self._enter)
+
+    def _enter(self) -> None:
+        """Move a process that has one thread to this host: its network, mounts and host name."""
+        holder = os.pidfd_open(self.pid)
+        call("setns", holder, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS, doing="enter the host")
+        os.close(holder)
+        os.chdir("/")
 
     def asked(self, *argv: str) -> str:
         """What plumb prints; it must not refuse."""

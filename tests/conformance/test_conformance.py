@@ -57,6 +57,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(3, "backend")
 @pytest.mark.parametrize(("name", "backend"), ELSEWHERE)
 def test_names_on_other_firewalls(name: str, backend: str) -> None:
     """Files, sockets and answers are the same, whatever writes the rules that lead there."""

@@ -130,7 +130,7 @@ def port(pattern: str) -> Callable[[Thing, str], bool]:
     )
 
 
-FORMS = 8
+FORMS = 4
 """So many things of a scene are cut in a sampled run."""
 FORWARDS = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
 """On a host that forwards already the FORWARD policy stays ACCEPT, and is no second wall."""
@@ -353,6 +353,7 @@ UNSEEN: dict[Reason, Callable[[Thing, Scene], bool]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "name",
     [

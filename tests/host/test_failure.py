@@ -36,7 +36,7 @@ from tests.labs import Lab, processes, sh, state
 from tests.sampling import drawn
 
 Do = Callable[[Transaction], object]
-DRAWN = 6
+DRAWN = 3
 """So many steps of an operation fail in a sampled run."""
 
 
@@ -201,6 +201,7 @@ Test_replay.py has that word typed.
 """
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", on_kernels(name for name in CASES if name not in SAME_STEPS))
 def test_a_failed_build_leaves_nothing(name: str) -> None:
     """Whatever step of whatever build fails, the host is as it was."""
@@ -233,6 +234,7 @@ CHANGES: dict[str, Do] = {
 }
 
 
+@pytest.mark.sampled(3, "name")
 @pytest.mark.parametrize("backend", ["iptables", "legacy", "nftables"])
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_failed_change_leaves_all_as_it_was(name: str, backend: str) -> None:

@@ -260,6 +260,7 @@ def under_attack(site: Site, attack: Attack) -> Iterator[None]:
         yield
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ATTACKS)
 def test_the_others_lose_nothing(site: Site, name: str) -> None:
     """While the attack lasts; and when it is over, all is as before."""

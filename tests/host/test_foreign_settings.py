@@ -146,3 +146,34 @@ def test_rules_in_plumbs_own_chains(
     backends.writer.cache_clear()
 
     assert f"rule -A {where} -d 172.17.0.2/32 -j DROP in {tool} table filter" in str(found)
+
+
+def test_objects_in_plumbs_own_tables_of_nftables(lab: Lab) -> None:
+    """Rules, chains and map elements that the record does not have are named, with a remedy."""
+    table = "ip plumb-bridges"
+    foreign = {
+        f"insert rule {table} filter-FORWARD ip daddr 192.0.2.9 counter drop": (
+            f"foreign: host: rule ip daddr 192.0.2.9 counter drop in chain filter-FORWARD of"
+            f" table {table}, which is plumb's"
+        ),
+        f"add chain {table} theirs {{ type filter hook forward priority 5; policy drop; }}": (
+            f"foreign: host: chain theirs in table {table}, which is plumb's"
+        ),
+        f'add element {table} filter-forward-in-jumps {{ "br-x" : drop }}': (
+            f'foreign: host: element "br-x" of map filter-forward-in-jumps in table {table},'
+            " which is plumb's"
+        ),
+    }
+    labs.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+    with lab.host(settings={"firewall-backend": "nftables"}) as host:
+        host.run("web", publish="8080:80")
+        assert host.foreign_settings() == []
+        for command, told in foreign.items():
+            labs.sh(f"nft '{command}'")
+            found = host.foreign_settings()
+            for each in found:
+                labs.sh(each.remedy)
+            assert [str(each) for each in found] == [told]
+            assert host.foreign_settings() == []
+            assert host.check() == []
+        host.reset()

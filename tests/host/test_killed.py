@@ -25,6 +25,7 @@ from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from tests import labs
 from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb, wait_until
 from tests.labs import Lab
+from tests.sampling import share
 
 SEED = int(os.environ.get("PLUMB_TESTS_SEED", "20251121"))
 QUICK = ("-o", "com.docker.network.advertise_addr_ms=100")
@@ -47,9 +48,11 @@ class Case:
 BUILDS = {
     "base": ("network", "create", "base", *QUICK),
     "other": ("network", "create", "other", *QUICK),
+    "extra": ("network", "create", "extra", *QUICK),
     "box": ("run", "-d", "--name", "box", "--network", "base", *COMMAND),
     "alone": ("run", "-d", "--name", "alone", "--network", "none", *COMMAND),
     "ports": ("run", "-d", "--name", "ports", "--network", "base", "-p", "8080:80", "-p", "53/udp"),
+    "made": ("create", "--name", "made", "--network", "base", "-p", "8082:80", *COMMAND),
 }
 REMOVE = ("rm", "-f", "box")
 CASES = {
@@ -85,13 +88,14 @@ def test_a_killed_command_leaves_nothing_that_cannot_be_made_good(name: str, lab
     print(f"seed {SEED}")
     before = host(lab)
     took = duration(lab, case)
-    for number in range(case.kills):
+    kills = share(case.kills)
+    for number in range(kills):
         build(lab, case)
         moment = chance.uniform(0, 1.1 * took)
         kill_after(moment, fork_plumb(lab, *case.victim))
         about = f"{name}, kill {number} after {moment * 1000:.1f} ms of {took * 1000:.1f} ms"
         next_command_works(lab, case, about)
-        if number % 10 == 9:
+        if number % 10 == 9 or number == kills - 1:
             plumb(lab, "reset", "--force")
             wait_until(lambda: not marked(lab), f"{about}: processes end: {marked(lab)}")
             assert host(lab) == before, about
@@ -123,11 +127,11 @@ def duration(lab: Lab, case: Case) -> float:
     return median(took)
 
 
-def kill_after(seconds: float, pid: int) -> None:
-    """Kill a process, unless it has ended before."""
+def kill_after(seconds: float, pid: int) -> bool:
+    """Kill a process; false if it had ended before."""
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
 def next_command_works(lab: Lab, case: Case, about: str) -> None:

@@ -183,6 +183,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("what", DAMAGES)
 def test_damage_is_named_and_mended(what: str, shop: Shop) -> None:
     """`check` names what is missing or changed, with exit status 1.

@@ -42,7 +42,7 @@ def a_legacy_host(folder: Path) -> None:
         (folder / tool).symlink_to(shutil.which(f"{tool}-legacy", path=search_path()) or "")
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(12, "kind")
 @pytest.mark.parametrize(("name", "kind"), [*on_kernels(TYPED, ""), *on_kernels(LEGACY, "legacy")])
 def test_what_is_printed_does_what_plumb_does(
     name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,30 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 
-from tests import labs
+from tests import forked, labs
 from tests.labs import Lab
 
 MARK = "PLUMB_TESTS_MARK"
-IMPORTED = (
-    "plumb.cli.network",
-    "plumb.cli.container",
-    "plumb.cli.system",
-    "plumb.kernel.linux",
-    "plumb.kernel.net.announce_endpoints",
-    "plumb.kernel.netfilter.iptables_restore",
-    "plumb.kernel.agent_client",
-    "plumb.kernel.ports.host_ports",
-    "plumb.kernel.netfilter.conntrack_flush",
-)
-"""What a command line would import when it is used."""
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = 30.0) -> None:
@@ -74,40 +59,13 @@ def host(lab: Lab) -> dict[str, list[str]]:
 
 
 def fork_plumb(lab: Lab, *argv: str, env: dict[str, str] | None = None) -> int:
-    """Run a command line in a fork of this process; its pid."""
-    for needed in IMPORTED:
-        import_module(needed)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.environ.update(
-                {
-                    "PLUMB_ROOT": str(lab.root),
-                    "PLUMB_CONFIG": "",
-                    MARK: str(lab.root),
-                    **(env or {}),
-                }
-            )
-            os.setsid()
-            _run(lab, argv)
-        except BaseException:
-            os.write(2, traceback.format_exc().encode())
-        finally:
-            os._exit(70)
-    return pid
-
-
-def _run(lab: Lab, argv: tuple[str, ...]) -> None:
-    from plumb.cli import main
-
+    """Run a command line in a fork of this process, in a session of its own; its pid."""
+    own = {"PLUMB_ROOT": str(lab.root), "PLUMB_CONFIG": "", MARK: str(lab.root), **(env or {})}
     output = os.open(output_of(lab), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # pytest has replaced them
-    status = main(argv)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    try:
+        return forked.start(argv, {**os.environ, **own}, (output, output), os.setsid)
+    finally:
+        os.close(output)
 
 
 def output_of(lab: Lab) -> Path:

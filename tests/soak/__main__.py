@@ -13,7 +13,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--library", type=int, default=10_000, help="cycles by the library")
     parser.add_argument("--commands", type=int, default=1_000, help="cycles by the command line")
-    parser.add_argument("--kills", type=int, default=1_000, help="kills at random moments")
+    parser.add_argument(
+        "--kills", type=int, default=1_000, help="kills that hit, at random moments"
+    )
     asked = parser.parse_args()
     faults: list[str] = []
     for title, made, count in (
@@ -21,9 +23,12 @@ def main() -> int:
         ("commands", cycles.by_command, asked.commands),
     ):
         if count:
+            print(cycles.heading(title), flush=True)
+            parts = []
             with made() as (place, cycle):
-                parts = cycles.run(place, cycle, count)
-            print(*cycles.table(title, parts), sep="\n", flush=True)
+                for part in cycles.run(place, cycle, count):
+                    parts.append(part)
+                    print(cycles.line(part, len(parts)), flush=True)
             faults += [f"{title}: {line}" for line in cycles.grown(parts)]
     if asked.kills:
         for victim, times in kills.run(asked.kills).items():

@@ -118,17 +118,15 @@ def by_command() -> Iterator[tuple[Lab, Callable[[], None]]]:
         assert host(place) == before, "something is left after reset"
 
 
-def run(place: Lab, cycle: Callable[[], None], count: int) -> list[Part]:
-    """Run cycles; figures of each tenth of them."""
-    found = []
+def run(place: Lab, cycle: Callable[[], None], count: int) -> Iterator[Part]:
+    """Run cycles; figures of each tenth of them, as soon as it has ended."""
     for _ in range(PARTS):
         took = []
         for _ in range(max(1, count // PARTS)):
             begun = time.perf_counter()
             cycle()
             took.append((time.perf_counter() - begun) * 1000)
-        found.append(Part(len(took), median(took), measured(place)))
-    return found
+        yield Part(len(took), median(took), measured(place))
 
 
 GROWTH = {"memory": 4096, "agent_memory": 4096, "store": 1 << 20}
@@ -145,14 +143,14 @@ def grown(parts: list[Part]) -> list[str]:
     ]
 
 
-def table(title: str, parts: list[Part]) -> Iterator[str]:
-    """The figures as lines."""
-    names = [field.name for field in fields(Sizes)]
-    yield f"{title:12}{'cycles':>8}{'ms':>8}" + "".join(
-        f"{name.replace('_', ' '):>19}" for name in names
+def heading(title: str) -> str:
+    """Names of the figures in a line."""
+    return f"{title:12}{'cycles':>8}{'ms':>8}" + "".join(
+        f"{field.name.replace('_', ' '):>19}" for field in fields(Sizes)
     )
-    done = 0
-    for part in parts:
-        done += part.cycles
-        cells = "".join(f"{getattr(part.sizes, name):>19,}" for name in names)
-        yield f"{'':12}{done:>8,}{part.milliseconds:>8.1f}{cells}"
+
+
+def line(part: Part, number: int) -> str:
+    """Figures of the tenth with that number, from 1, as a line under the heading."""
+    cells = "".join(f"{getattr(part.sizes, field.name):>19,}" for field in fields(Sizes))
+    return f"{'':12}{number * part.cycles:>8,}{part.milliseconds:>8.1f}{cells}"

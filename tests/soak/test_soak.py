@@ -19,7 +19,7 @@ Maker = Callable[[], AbstractContextManager[tuple[Lab, Callable[[], None]]]]
 def test_nothing_grows(made: Maker) -> None:
     """Sizes of processes, store and host stay as they are while containers come and go."""
     with made() as (place, cycle):
-        parts = cycles.run(place, cycle, share(200))
+        parts = list(cycles.run(place, cycle, share(200)))
     assert cycles.grown(parts) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def test_a_waiter_that_is_stopped_is_passed_after_a_while(
     writers: Writers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-Z of a command that waits blocks no other for good."""
-    monkeypatch.setattr(writers_lock, "QUEUE_SECONDS", 0.2)
+    monkeypatch.setattr(writers_lock, "PATIENCE", 0.2)
     with writers_turn(*writers.paths):
         stopped = writers.waiter("a")
         os.kill(stopped, signal.SIGSTOP)
@@ -142,6 +143,20 @@ def test_a_waiter_that_is_stopped_is_passed_after_a_while(
     writers.say("x")
     os.kill(stopped, signal.SIGCONT)
     assert writers.said() == "xa"
+
+
+def test_a_stopped_waiter_costs_the_others_two_seconds(writers: Writers) -> None:
+    """Who is behind it takes the turn as soon as it sees that it is free."""
+    with writers_turn(*writers.paths):
+        stopped = writers.waiter("a")
+        os.kill(stopped, signal.SIGSTOP)
+        wait_until(lambda: states(stopped) == {"T"}, "all its threads are stopped")
+    begun = time.monotonic()
+    with writers_turn(*writers.paths):
+        took = time.monotonic() - begun
+    os.kill(stopped, signal.SIGCONT)
+    assert writers.said() == "a"
+    assert took < 20  # of 60 that it was
 
 
 def test_who_waits_in_vain_is_told(writers: Writers) -> None:

@@ -348,3 +348,30 @@ def test_older_clients_of_a_port_are_remarked_on() -> None:
     assert noted(new) == ()
     assert len(noted(old, new)) == 1
     assert "172.20.0.9" in noted(old)[0]
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "route"),
+    [
+        ((IP2,), "dev eth0"),
+        ((IP2, IPv4Address("172.20.0.9")), "via 172.20.0.9 dev eth0"),
+        ((), "dev eth0"),
+    ],
+)
+def test_a_strict_rp_filters_route_leads_over_no_source_of_the_packet(
+    neighbours: tuple[IPv4Address, ...], route: str
+) -> None:
+    """The neighbour with the frame's MAC is the router, unless that is the packet's own source."""
+    mac = "02:00:00:00:00:99"
+    known = tuple(Neighbour("eth0", ip, mac, "REACHABLE") for ip in neighbours)
+    inside = replace(
+        INSIDE["c1"],
+        neighbours=known,
+        settings={"net/ipv4/conf/eth0/rp_filter": "1"},
+        there=RouteAnswer(IP1, error="EXDEV"),
+    )
+    came = Crossing(C1, "eth0", True, replace(SYN, mac=(mac, END1.mac)), 1)
+    found = find(lost(came, facts={"c1": inside}))
+    assert found is not None
+    assert found.id == "rp-filter"
+    assert found.remedies[0].endswith(f"ip route replace {IP2} {route}")

@@ -50,6 +50,7 @@ def benches() -> Iterator[Benches]:
         yield made
 
 
+@pytest.mark.sampled(3, "fault")
 @pytest.mark.parametrize(("kind", "fault"), on_kinds(FAULTS | NEIGHBOUR_FAULTS))
 def test_a_fault_is_found(benches: Benches, kind: str, fault: Fault) -> None:
     """The trace finds the last namespace, and the cause."""
@@ -105,6 +106,7 @@ def check(lab: Bench, fault: Fault) -> None:
 COMMANDS = ("ip ", "bridge ", "nft ", "sysctl ", "conntrack ", "nsenter ", "iptables", "ip6tables")
 
 
+@pytest.mark.sampled(4, "kind")
 @pytest.mark.parametrize(("kind", "fault"), on_one_kind(FAULTS | NEIGHBOUR_FAULTS))
 def test_every_remedy_mends(benches: Benches, kind: str, fault: Fault) -> None:
     """Each command that the trace prints, pasted into a shell: the probe passes afterwards."""

@@ -10,6 +10,7 @@ import pytest
 from plumb import Host
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.cnm import Status
+from plumb.model.foreign_firewall import ForeignFirewall
 from plumb.model.parse import BRIDGE
 from plumb.views.open_ports import openings
 
@@ -20,7 +21,8 @@ def table(host: Host, direct: bool = False) -> list[tuple[str, str, str, str]]:
     running = [box for box in host.containers() if box.status is Status.RUNNING]
     members = [(box, [(end, known[end.network]) for end in host.endpoints(box)]) for box in running]
     return [
-        (each.port, each.address, each.whom, each.way) for each in openings(members, direct=direct)
+        (each.port, each.address, each.whom, each.way)
+        for each in openings(members, direct=direct, dropped={})
     ]
 
 
@@ -122,3 +124,17 @@ def test_without_firewall_rules(tmp_path: Path) -> None:
             "bridge",
             "route",
         ]
+
+
+def test_a_port_that_another_firewall_drops(host: Host) -> None:
+    """Nobody outside reaches it, and the chain is named; a loopback port is the host's alone."""
+    run(host, "127.0.0.1:8080:80")
+    wall = ForeignFirewall("nft", "inet", "guard", "in", "input", 0, "drop")
+    (end,) = host.endpoints(host.container("c1"))
+    known = {net.id: net for net in host.networks()}
+    members = [(host.container("c1"), [(end, known[end.network])])]
+    found = openings(members, dropped={(end.id, end.ports[0]): wall})[0]
+    name = "table inet guard, chain in (hook input, priority 0)"
+    assert found.whom == f"nobody: dropped by {name}"
+    assert found.document["DroppedBy"] == name
+    assert openings(members)[0].document["DroppedBy"] is None

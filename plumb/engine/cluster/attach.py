@@ -109,9 +109,16 @@ def _port_name(op: Operation, net: Network) -> str:
     return next(name for number in range(len(taken) + 1) if (name := f"veth{number}") not in taken)
 
 
-def leave(op: Operation, end: Endpoint, net: Network) -> None:
-    """Drop an endpoint; the last container's takes the network's part on this host with it."""
+def leave(op: Operation, end: Endpoint) -> None:
+    """Drop an endpoint of any network.
+
+    That of the last container on a network of the cluster takes the network's part on this host
+    along.
+    """
+    net = op.network(end.network)
     op.drop(end)
+    if net is None or not net.multi_host:
+        return
     op.reservations.let_go(end.id)
     rest = [(left, op.sandbox(left.sandbox)) for left in op.endpoints(network=net.id)]
     if any(box is not None and box.role is not Role.BALANCER for _, box in rest):

@@ -19,6 +19,7 @@ from plumb.model.foreign_firewall import (
     openings,
     port_openings,
 )
+from plumb.model.ports import Port
 from plumb.model.settings import Settings
 from plumb.store import Store
 from plumb.things.iptables import Rule
@@ -70,7 +71,41 @@ def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
 
     Without such a network plumb does not read the firewalls.
     """
-    open_networks = [
+    found, members = [], _open_networks(store, settings)
+    for chain, families in _foreign(store, settings) if members else ():
+        stopped = tuple(
+            net for net, ends in members if any(map(chain.stops, _traffic(net, ends, families)))
+        )
+        if stopped:
+            found.append(Obstacle(chain, stopped))
+        found += _ports_stopped(chain, members, families, settings)
+    return found
+
+
+def dropped_ports(store: Store, settings: Settings) -> dict[tuple[str, Port], ForeignFirewall]:
+    """Find the published ports that a foreign chain drops, by their endpoint's id.
+
+    Returns:
+        The first such chain of each, be it before DNAT, at the proxy, or where the bridge begins.
+    """
+    found: dict[tuple[str, Port], ForeignFirewall] = {}
+    members = _open_networks(store, settings)
+    for chain, families in _foreign(store, settings) if members else ():
+        for net, ends in members:
+            for end in ends:
+                for port in end.ports:
+                    ways = [
+                        *_to_host(net, end, port, families, settings),
+                        *_to_container(net, end, port, families),
+                    ]
+                    if any(map(chain.stops, ways)):
+                        found.setdefault((end.id, port), chain)
+    return found
+
+
+def _open_networks(store: Store, settings: Settings) -> list[tuple[Network, list[Endpoint]]]:
+    """List the networks that plumb's own rules let packets through for, with their endpoints."""
+    return [
         (net, ends)
         for net in store.all(Network)
         if net.bridge_in_host
@@ -78,27 +113,24 @@ def obstacles(store: Store, settings: Settings) -> list[Obstacle]:
         and any(settings.firewall(pool.subnet.version) for pool in net.pools)
         and (ends := store.endpoints(network=net.id))
     ]
-    if not open_networks:
-        return []
+
+
+def _foreign(
+    store: Store, settings: Settings
+) -> Iterator[tuple[ForeignFirewall, Mapping[int, frozenset[str]]]]:
+    """Yield the chains that drop packets, each with the uplinks of the families it concerns."""
     from plumb.kernel.netfilter import foreign_chains
 
-    found = []
     backend = foreign_chains.backend(settings.firewall_backend)
     for chain in foreign_chains.firewalls(backend, own_rules(store)):
-        families = {
-            version: foreign_chains.uplinks(version)
-            for version in (4, 6)
-            if chain.concerns(version) and settings.firewall(version)
-        }
-        stopped = tuple(
-            net
-            for net, ends in open_networks
-            if any(map(chain.stops, _traffic(net, ends, families)))
+        yield (
+            chain,
+            {
+                version: foreign_chains.uplinks(version)
+                for version in (4, 6)
+                if chain.concerns(version) and settings.firewall(version)
+            },
         )
-        if stopped:
-            found.append(Obstacle(chain, stopped))
-        found += _ports_stopped(chain, open_networks, families)
-    return found
 
 
 def own_rules(store: Store) -> frozenset[tuple[str, str, str, str]]:
@@ -114,22 +146,51 @@ def _ports_stopped(
     chain: ForeignFirewall,
     members: Sequence[tuple[Network, Sequence[Endpoint]]],
     families: Mapping[int, frozenset[str]],
+    settings: Settings,
 ) -> list[Obstacle]:
     """List the networks with published ports that a chain drops on their way to the host."""
     found: dict[str, tuple[Network, dict[tuple[str, int], None]]] = {}
-    if chain.hook not in ("input", "prerouting"):
-        return []
     for net, ends in members:
         for end in ends:
             for port in end.ports:
-                version = port.host_ip.version
-                if version in families and port.host_port and not port.host_ip.is_loopback:
-                    way = TrafficKind.PUBLISHED if end.rewrites(port) else TrafficKind.PROXIED
-                    subnet = ip_network(f"{port.host_ip}/{port.host_ip.max_prefixlen}")
+                if any(map(chain.stops, _to_host(net, end, port, families, settings))):
                     spec = (port.protocol, port.host_port)
-                    if chain.stops(Traffic(way, net.link, subnet, families[version], *spec)):
-                        found.setdefault(net.id, (net, {}))[1][spec] = None
+                    found.setdefault(net.id, (net, {}))[1][spec] = None
     return [Obstacle(chain, (net,), tuple(ports)) for net, ports in found.values()]
+
+
+def _to_host(
+    net: Network,
+    end: Endpoint,
+    port: Port,
+    families: Mapping[int, frozenset[str]],
+    settings: Settings,
+) -> Iterator[Traffic]:
+    """Yield the packets to a published port of the host; at a loopback address the host's own."""
+    version, loopback = port.host_ip.version, port.host_ip.is_loopback
+    if version not in families or not port.host_port:
+        return
+    if loopback and not settings.userland_proxy:
+        return  # the hook output's NAT serves it, and no chain that plumb reads is on that way
+    proxied = loopback or not end.rewrites(port)
+    yield Traffic(
+        TrafficKind.PROXIED if proxied else TrafficKind.PUBLISHED,
+        net.link,
+        ip_network(f"{port.host_ip}/{port.host_ip.max_prefixlen}"),
+        frozenset({"lo"}) if loopback else families[version],
+        port.protocol,
+        port.host_port,
+    )
+
+
+def _to_container(
+    net: Network, end: Endpoint, port: Port, families: Mapping[int, frozenset[str]]
+) -> Iterator[Traffic]:
+    """Yield the packets to a published port that NAT has given the container's address."""
+    version = port.host_ip.version
+    pool = net.pool(version)
+    if version in families and pool and end.rewrites(port) and not port.host_ip.is_loopback:
+        yield Traffic(TrafficKind.IN, net.link, pool.subnet, families[version])
 
 
 def _traffic(

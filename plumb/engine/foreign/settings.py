@@ -4,6 +4,7 @@
     neighbour tables     a permanent entry, in a container or on the host's bridge, which sends
                          packets for an address of plumb's to another MAC than that address has
     chains of plumb's    rules of iptables that plumb has not put in
+    tables of plumb's    chains, rules and elements of nftables that plumb has not put in
 
 plumb reports them and never changes them: a container's program may have meant them. Each namespace
 is read once, by a dump of its links, addresses and neighbours.
@@ -29,6 +30,7 @@ from plumb.things import HOST
 from plumb.things.iptables import Chain
 from plumb.things.layer3 import Address
 from plumb.things.links import Bridge, Ipvlan, LinkAddress, Macvlan, OnParent, Veth
+from plumb.things.nftables import InTable, NftChain, NftElement, NftRule, NftTable
 
 DEFAULT_MTU = 1500
 """MTU of a new veth pair, bytes (ETH_DATA_LEN)."""
@@ -69,7 +71,7 @@ def find(store: Store, layout: Layout, settings: Settings) -> list[ForeignSettin
             continue  # it is gone, which the comparison with the record tells
         with LinkInventory(Netns(names.get(ns, ns), ns)) as namespace:
             found += _of_namespace(namespace, devs, record)
-    return [*found, *_rules(store, settings)]
+    return [*found, *_rules(store, settings), *_nftables(store)]
 
 
 def _rules(store: Store, settings: Settings) -> Iterator[ForeignSetting]:
@@ -90,6 +92,27 @@ def _rules(store: Store, settings: Settings) -> Iterator[ForeignSetting]:
             f"rule -A {chain} {spec} in {tool} table {table}, in a chain of plumb's",
             f"{tool} -t {table} -D {chain} {spec}",
         )
+
+
+def _nftables(store: Store) -> Iterator[ForeignSetting]:
+    """Yield others' objects in plumb's own tables of nftables, all of which are plumb's."""
+    tables = [
+        each for each in store.things_of(NftTable) if isinstance(each, NftTable) and not each.ns
+    ]
+    if not tables:
+        return
+    from plumb.kernel.netfilter import foreign_objects
+
+    own = [
+        each
+        for kind in (NftChain, NftRule, NftElement)
+        for each in store.things_of(kind)
+        if isinstance(each, InTable)
+    ]
+    for table in tables:
+        inside = [each for each in own if each.home == table.key]
+        for what, remedy in foreign_objects.find(table, inside):
+            yield ForeignSetting("host", f"{what}, which is plumb's", remedy)
 
 
 class _Record:

@@ -12,5 +12,6 @@ error_hints       error messages of iptables and nft, and the missing kernel fea
 conntrack_flush   deletes conntrack entries that began under other rules
 ruleset           all rules of a namespace, in the words of the tools that list them
 foreign_chains    chains of other firewalls on this host that drop packets
+foreign_objects   objects that others have put into plumb's own tables of nf_tables
 foreign_rules     nft's JSON and iptables' words as rules in a common form
 """

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from plumb.kernel.process import become
+
 
 class Caller:
     """Caller whose own process runs the command: this one."""
@@ -29,9 +31,7 @@ class Caller:
         Raises:
             OSError: the process could not enter the container.
         """
-        from plumb.kernel.process import shim
-
-        shim.become(spec)
+        become.become(spec)
 
 
 class NotOwnProcess(BaseException):

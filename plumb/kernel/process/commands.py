@@ -41,6 +41,7 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
         "beside": beside,
         "environment": environment(process),
         "read_only": _read_only(process) if process.read_only else {},
+        "isolated": process.isolated,
         "log_size": process.log_size,
         "log_files": process.log_files,
         "settle": [sys.executable, "-m", "plumb", "settle", process.id],
@@ -54,9 +55,10 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
 
 def _read_only(process: Process) -> dict[str, Any]:
     """Mounts of a command that sees the host's files read-only; JSON and marshal can carry them."""
+    own_proc = (mounts.OWN_PROC,) if process.isolated else ()
     return {
         "root": process.root,
-        "over_host": [list(mount) for mount in mounts.over_host(process.root)],
+        "over_host": [list(mount) for mount in (*mounts.over_host(process.root), *own_proc)],
         "in_dev": [list(mount) for mount in mounts.IN_DEV],
         "devices": mounts.DEVICES,
         "links": mounts.LINKS,
@@ -237,6 +239,7 @@ def _wait_for_end(descriptor: int, seconds: float) -> bool:
 def join(process: Process) -> None:
     """Make the calling process a command of the sandbox (exec).
 
-    If the sandbox's own command runs, it shares that one's mount and UTS namespaces.
+    If the sandbox's own command runs, it shares that one's namespaces. An isolated one is a child
+    of the calling process, which ends as it does.
     """
     caller.this.become(spec(process, alive(process.folder)[0]))

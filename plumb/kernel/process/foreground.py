@@ -19,29 +19,17 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from plumb.kernel.process import commands, shim
+from plumb.kernel.process.become import become
+from plumb.kernel.process.pid_namespace import (
+    PASSED_ON,
+    STOPPING,
+    exit_status,
+    fork_init,
+    wait_passing_on,
+)
 from plumb.things.sandbox import Process
 
-SI_KERNEL = 0x80
 ENDING = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
-STOPPING = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-"""Signals of a shell's job control; the caller's shell waits for this process to stop."""
-OWN = frozenset(
-    {
-        signal.SIGKILL,
-        signal.SIGSTOP,
-        signal.SIGCHLD,
-        signal.SIGPIPE,
-        signal.SIGURG,
-        signal.SIGILL,
-        signal.SIGTRAP,
-        signal.SIGBUS,
-        signal.SIGFPE,
-        signal.SIGSEGV,
-        signal.SIGSYS,
-    }
-)
-"""Signals that no process can catch, or that are about this process itself."""
-PASSED_ON = frozenset(signal.valid_signals()) - OWN
 
 
 class Interrupted(KeyboardInterrupt):
@@ -108,14 +96,14 @@ class Foreground:
         awaited = {signal.SIGCHLD, *STOPPING, *self._before}
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
         try:
-            child = os.fork()
+            child = fork_init() if process.isolated else os.fork()
             if child == 0:
                 self._become(process, blocked)
             self._interruptible = False
             _note(process, child)
             if not self._sig_proxy:
                 return self._wait_without_proxy(child, blocked)
-            return _passing_on(child, awaited - blocked)
+            return wait_passing_on(child, awaited - blocked)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
@@ -125,7 +113,7 @@ class Foreground:
             for number in self._before:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            shim.become(commands.spec(process))
+            become(commands.spec(process))
         except OSError as error:
             sys.stderr.write(f"plumb: cannot enter the sandbox: {error.strerror}\n")
             sys.stderr.flush()
@@ -138,7 +126,7 @@ class Foreground:
             signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         try:
-            return _status(os.waitpid(child, 0)[1])
+            return exit_status(os.waitpid(child, 0)[1])
         finally:
             for number in self._before:
                 signal.signal(number, self._handle)
@@ -155,21 +143,3 @@ def _note(process: Process, child: int) -> None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         raise
-
-
-def _passing_on(child: int, awaited: set[Any]) -> int:
-    """Wait for the command, pass signals on to it, and stop together with it."""
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return _status(status)
-        came = signal.sigwaitinfo(awaited)
-        if came.si_signo != signal.SIGCHLD and came.si_code != SI_KERNEL:
-            os.kill(child, came.si_signo)
-        if came.si_signo in STOPPING:
-            os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def _status(wait_status: int) -> int:
-    code = os.waitstatus_to_exitcode(wait_status)
-    return 128 - code if code < 0 else code

@@ -3,8 +3,7 @@
 It enters the sandbox, starts the command, waits for it, and writes its exit code to a file.
 
 plumb executes this file as a script in a fresh interpreter, and imports it for `exec`; it uses the
-standard library only, so that it starts in a hundredth of a second and takes little memory while it
-waits.
+standard library only, to start in a hundredth of a second and take little memory while it waits.
 
 The command has its own: network namespace; /etc/resolv.conf, /etc/hosts and /etc/hostname,
 bind-mounted in a private mount namespace; /sys of its network namespace; host name, in a UTS
@@ -22,6 +21,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import select
 import signal
 import stat
 import sys
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
+CLONE_NEWIPC, CLONE_NEWPID = 0x8000000, 0x20000000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
-MS_FLAGS = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8}
-"""MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC by mount(8)'s names for them."""
+MS_FLAGS = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8}  # MS_RDONLY, … by mount(8)'s names
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NODEV = 1, 4
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 24, 36
@@ -62,11 +62,14 @@ def enter(spec: dict[str, Any]) -> None:
         spec: `ns` (path of the netns, "" for the host's), `files` (the folder with the three
             files), `hostname`, `capabilities` (numbers to keep), `beside` (pid of the sandbox's
             command, whose mount and UTS namespaces it joins; 0 for new ones), `read_only` (what
-            `make_read_only` takes; empty: the host's files stay writable).
+            `make_read_only` takes; empty: the host's files stay writable), `isolated` (its PID and
+            IPC namespaces are its own).
     """
     if spec["beside"]:
         # By pidfd, so that a pid which is another process's by now cannot be entered by mistake.
-        _call("setns", os.pidfd_open(spec["beside"]), CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWNET)
+        flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWNET
+        flags |= CLONE_NEWIPC | CLONE_NEWPID if spec["isolated"] else 0
+        _call("setns", os.pidfd_open(spec["beside"]), flags)
     else:
         _enter_new(spec)
     kept = set(spec["capabilities"])
@@ -96,7 +99,7 @@ def _enter_new(spec: dict[str, Any]) -> None:
         descriptor = os.open(spec["ns"], os.O_RDONLY | os.O_CLOEXEC)
         _call("setns", descriptor, CLONE_NEWNET)
         os.close(descriptor)
-    _call("unshare", CLONE_NEWNS | CLONE_NEWUTS)
+    _call("unshare", CLONE_NEWNS | CLONE_NEWUTS | (CLONE_NEWIPC if spec["isolated"] else 0))
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
     if spec["ns"]:
         mount_own_sysfs()
@@ -204,19 +207,6 @@ def started(pid: int) -> str:
     except OSError:
         return ""
     return "" if fields[0] in "ZX" else fields[19]
-
-
-def become(spec: dict[str, Any]) -> NoReturn:
-    """Enter the sandbox and execute the command.
-
-    Args:
-        spec: as in `enter`, with `argv` and `environment`.
-
-    Raises:
-        OSError: the process could not enter the sandbox.
-    """
-    enter(spec)
-    execute(spec["argv"], spec["environment"])
 
 
 def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
@@ -329,10 +319,16 @@ def main() -> int:
     _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for caught in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(caught, signal.SIG_IGN)
-    output, parent, ready = os.pipe(), os.getpid(), os.pipe()
-    child = os.fork()
+    output, ready = os.pipe(), os.pipe()
+    if spec["isolated"]:
+        sys.path.append(spec["settle_environment"]["PYTHONPATH"])
+        from plumb.kernel.process import pid_namespace
+
+        child = pid_namespace.fork_init()
+    else:
+        child = os.fork()
     if child == 0:
-        _run_child(spec, parent, output[1], ready)
+        _run_child(spec, output[1], ready)
     os.close(ready[1])
     os.close(output[1])
     log = Log(f"{spec['folder']}/log", spec["log_size"], spec["log_files"])
@@ -342,7 +338,7 @@ def main() -> int:
     answer = (
         f"- {failure_text}"
         if failure_text
-        else f"{child} {started(child)} {parent} {started(parent)}"
+        else f"{child} {started(child)} {os.getpid()} {started(os.getpid())}"
     )
     if not failure_text:
         _write(f"{spec['folder']}/pid", answer)
@@ -366,8 +362,9 @@ def main() -> int:
     return 0
 
 
-def _run_child(spec: dict[str, Any], parent: int, output: int, ready: tuple[int, int]) -> None:
+def _run_child(spec: dict[str, Any], output: int, ready: tuple[int, int]) -> None:
     try:
+        os.close(ready[0])
         os.set_inheritable(ready[1], False)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, *IGNORED):
             signal.signal(number, signal.SIG_DFL)
@@ -375,11 +372,15 @@ def _run_child(spec: dict[str, Any], parent: int, output: int, ready: tuple[int,
         null = os.open(os.devnull, os.O_RDONLY)
         enter(spec)
         _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
+        if select.select([ready[1]], [], [], 0)[0]:  # POLLERR: the shim has ended
             os._exit(1)
         for source, target in ((null, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
         os.closerange(3, ready[1])
+        if spec["isolated"]:
+            from plumb.kernel.process import pid_namespace
+
+            pid_namespace.fork_waiting(os.fork)
         os.execvpe(spec["argv"][0], spec["argv"], spec["environment"])
     except OSError as error:
         os.write(ready[1], f"{error.errno} {spec['argv'][0]}: {error.strerror or error}".encode())

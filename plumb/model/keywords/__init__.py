@@ -94,7 +94,7 @@ class ContainerOptions(TypedDict, total=False):
         links: name and alias of containers that it shall know.
         environment: NAME=value words; labels: names and values; log_opt: "max-size=10m".
         cap_add, cap_drop: capabilities, with or without CAP_; privileged: it has all.
-        read_only_host: it sees the host's files read-only.
+        read_only_host: it sees the host's files read-only; isolate: and only its own processes.
         sysctls: settings of its network namespace, "net.ipv4.ip_forward" or with slashes.
         auto_remove: it is removed when its command ends.
     """
@@ -118,6 +118,7 @@ class ContainerOptions(TypedDict, total=False):
     cap_drop: Texts
     privileged: bool
     read_only_host: bool
+    isolate: bool
     sysctls: Mapped
     labels: Mapped
     auto_remove: bool
@@ -310,6 +311,7 @@ CONTAINER: dict[str, Callable[[object, str], Any]] = {
     "cap_drop": _each(own.capability),
     "privileged": flag,
     "read_only_host": flag,
+    "isolate": flag,
     "sysctls": _sysctls,
     "labels": pairs,
     "auto_remove": flag,

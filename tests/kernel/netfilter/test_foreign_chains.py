@@ -7,18 +7,21 @@ not."""
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
 import pytest
 
 from plumb import Host
-from plumb.engine.foreign.firewalls import own_rules
+from plumb.engine.foreign.firewalls import dropped_ports, own_rules
 from plumb.kernel.netfilter import backends, foreign_chains
 from plumb.kernel.netns import namespaces
 from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind
-from tests import labs
+from tests import REPOSITORY, labs
 from tests.host.trial_hosts import tried, wait_until
 from tests.labs import INTERNET, INTERNET6, Lab, sh
 
@@ -27,6 +30,7 @@ TARGETS = {4: INTERNET, 6: INTERNET6}
 UPLINKS = frozenset({"eth0"})
 VARIANTS = ("nf_tables", "legacy")
 FORWARDED = (TrafficKind.OUT, TrafficKind.BACK, TrafficKind.IN)
+UNPRIVILEGED = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
 OTHER = {"nf_tables": "legacy", "legacy": "nft"}
 
 
@@ -632,3 +636,66 @@ def test_the_proxys_ports_pass_the_hosts_own_chain(rules: str, stops: bool, lan:
         host.reset()
 
     assert [each.ports for each in found] == ([(("tcp", 8080),)] if stops else [])
+
+
+@pytest.mark.parametrize(
+    ("rules", "stops"),
+    [
+        ("iptables -A INPUT -i lo -p tcp --dport 8080 -j DROP", True),
+        ("iptables -A INPUT -d 127.0.0.0/8 -p tcp --dport 8080 -j REJECT", True),
+        ("iptables -t raw -A PREROUTING -i lo -p tcp --dport 8080 -j DROP", True),
+        ("iptables -P INPUT DROP", True),
+        ("iptables -A INPUT -i lo -j ACCEPT; iptables -P INPUT DROP", False),
+        ("iptables -A INPUT -s 127.0.0.0/8 -j ACCEPT; iptables -P INPUT DROP", False),
+        ("iptables -A INPUT -i eth0 -j DROP", False),
+        ("iptables -A INPUT -i lo -p tcp --dport 8081 -j DROP", False),
+    ],
+)
+def test_a_loopback_port_of_the_proxy_passes_the_hosts_own_chain(
+    rules: str, stops: bool, lan: Lab
+) -> None:
+    """Packets to it come from the host itself, by lo; what is said is what a client meets."""
+    with lan.host() as host:
+        host.create_network("shop")
+        host.run("web", network="shop", publish="127.0.0.1:8080:80")
+        assert host.obstacles() == []
+        sh(rules)
+        found = host.obstacles()
+        open_to = [str(wall) for wall in dropped_ports(host.store, host.settings).values()]
+        if stops:
+            assert not _connects_to_loopback(8080)
+        else:
+            wait_until(lambda: _connects_to_loopback(8080), "the proxy's listener accepts")
+        host.reset()
+
+    assert [each.ports for each in found] == ([(("tcp", 8080),)] if stops else [])
+    assert len(open_to) == stops
+
+
+def _connects_to_loopback(port: int) -> bool:
+    """Whether the proxy's listener accepts a connection."""
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_listing_says_who_is_kept_out(lan: Lab) -> None:
+    """`network ports` names the chain; where it may not look, it says so and promises nothing."""
+    with lan.host() as host:
+        host.create_network("shop")
+        host.run("web", network="shop", publish=["8080:80", "[::]:8081:81"])
+    sh("ip6tables -P INPUT DROP; iptables -I FORWARD -o br-+ -j DROP")
+
+    listed = lan.plumb("network", "ports", "--json").stdout
+    rows = [json.loads(line) for line in listed.splitlines()]
+    by = {row["Address"]: row["DroppedBy"] for row in rows}
+    assert "chain FORWARD" in by["0.0.0.0:8080"]
+    assert "chain INPUT" in by["[::]:8081"]
+    assert "nobody outside this host: dropped by ip6tables" in lan.plumb("port").stdout
+
+    blind = [*UNPRIVILEGED, sys.executable, "-m", "plumb", "port", "--json"]
+    env = {**os.environ, "PLUMB_ROOT": str(lan.root), "PYTHONPATH": str(REPOSITORY)}
+    ran = subprocess.run(blind, env=env, cwd="/", capture_output=True, text=True, check=True)
+    assert "cannot read the other firewalls" in ran.stderr
+    assert {json.loads(line)["DroppedBy"] for line in ran.stdout.splitlines()[:2]} == {None}
+    lan.plumb("reset", "--force")
