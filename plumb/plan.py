@@ -158,12 +158,17 @@ def _replaced(have: Mapping[Key, Thing], want: Mapping[Key, Thing]) -> set[Key]:
 def in_order(things: Iterable[Thing]) -> list[Thing]:
     """Sort things into building order.
 
-    The host's by stage, then each sandbox's inside in one visit, then proxies and names, then
+    The host's by stage, then each namespace's inside in one visit, those from which links lead into
+    others first (an overlay network's before its sandboxes'), then proxies and names, then
     processes.
 
     Within a stage they keep the order that the driver gave them.
     """
+    things = list(things)
     visits: dict[str, int] = {}
+    for thing in things:
+        if thing.where != HOST and _leads_elsewhere(thing):
+            visits.setdefault(thing.where, len(visits))
 
     def turn(thing: Thing) -> tuple[int, int, int]:
         if thing.where == HOST:
@@ -171,6 +176,11 @@ def in_order(things: Iterable[Thing]) -> list[Thing]:
         return (1, visits.setdefault(thing.where, len(visits)), thing.stage)
 
     return sorted(things, key=turn)
+
+
+def _leads_elsewhere(thing: Thing) -> bool:
+    """True if it comes with a link of another namespace, as a veth with its peer."""
+    return any(key[0] == "link" and key[1] != thing.where for key in thing.makes)
 
 
 def carry_out(steps: Sequence[Step], kernel: Kernel) -> None:

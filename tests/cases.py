@@ -8,17 +8,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from plumb.drivers import DRIVERS
+from plumb.engine.cluster import attach
 from plumb.engine.verbs import Transaction
 from plumb.kernel.system import System
-from plumb.model.cnm import Attachment
+from plumb.model.cluster import Encryption
+from plumb.model.cnm import Attachment, Network, Pool
 from plumb.model.net.attachment import attachment
 from plumb.model.parse import BRIDGE, PREFIX
+from tests.fake_cluster import FakeCluster, node
 from tests.labs import HOST_IP, LAN, ROUTER, ROUTER6, SUBNET, SUBNET6
 
 ENDPOINT = PREFIX + "endpoint."
@@ -272,6 +276,69 @@ def tagged(driver: str) -> Case:
     return Case(build, needs=(driver, "8021q"))
 
 
+KEYS = Encryption(((1, "11" * 16), (2, "22" * 16)), (2,))
+"""Keys for encrypted networks."""
+ENCRYPTED_NEEDS = ("vxlan", "xfrm", "esp4", "aes-gcm", "mark", "policy", "bpf")
+
+
+def encrypted(settings: Mapping[str, Any] = MappingProxyType({})) -> Case:
+    """c1 on an encrypted overlay network n1 of the cluster, and c9 on the other host."""
+
+    def build(verbs: Transaction) -> None:
+        asked = Network(
+            "5" * 64,
+            "n1",
+            "overlay",
+            (Pool(IPv4Network("10.50.0.0/24")),),
+            attachable=True,
+            **DRIVERS["overlay"].network_fields({"encrypted": ""}),
+        )
+        cluster = FakeCluster(node(LAN.host.v4.ip), others={9: "c9"})
+        cluster.create_network(asked)
+        cluster.taken_by(verbs)
+        attach.encrypt(verbs._operation, KEYS)  # as the cluster process does
+        verbs.run("c1", network="n1")
+
+    return Case(build, settings, FORWARDS if settings else "", ENCRYPTED_NEEDS)
+
+
+def overlay(*subnets: str, internal: bool = False, ipv6: bool = False, mtu: str = "1500") -> Case:
+    """An overlay network n1 of the cluster, with c1 and c2 here, and c9 on the other host.
+
+    c3 is on it and on a bridge network.
+    """
+
+    def build(verbs: Transaction) -> None:
+        cluster = FakeCluster(node(LAN.host.v4.ip), others={9: "c9", 10: ""})
+        asked = Network(
+            "5" * 64,
+            "n1",
+            "overlay",
+            tuple(Pool(ip_network(subnet)) for subnet in subnets),
+            ipv6=ipv6,
+            internal=internal,
+            attachable=True,
+            **DRIVERS["overlay"].network_fields({PREFIX + "driver.mtu": mtu}),
+        )
+        cluster.create_network(asked)
+        cluster.taken_by(verbs)
+        verbs.run("c1", network="n1")
+        verbs.run(
+            "c2",
+            network=Attachment(
+                "n1",
+                ip=IPv4Address(
+                    [subnet for subnet in subnets if "." in subnet][-1].replace(".0/24", ".77")
+                ),
+            ),
+        )
+        verbs.create_network("n2", subnet="172.21.0.0/24")
+        verbs.run("c3", network="n2")
+        verbs.connect("n1", "c3", aliases=("web",))
+
+    return Case(build, needs=("vxlan",))
+
+
 def many_subnets(driver: str, **options: str) -> Case:
     """Two subnets of each family, the second of each with a gateway.
 
@@ -480,6 +547,13 @@ CASES: dict[str, Case] = {
     "ipvlan-l3s": many_subnets("ipvlan", ipvlan_mode="l3s"),
     "ipvlan-vlan": tagged("ipvlan"),
     "ipvlan-alone": alone("ipvlan", subnet=DUAL, ipv6=True, mode="l3"),
+    "overlay": overlay("10.50.0.0/24"),
+    "overlay-subnets": overlay("10.50.0.0/24", "10.51.0.0/24"),
+    "overlay-ipv6": overlay("10.50.0.0/24", "fd00:50::/64", ipv6=True),
+    "overlay-internal": overlay("10.50.0.0/24", internal=True),
+    "overlay-encrypted": encrypted(),
+    "nft-overlay-encrypted": encrypted({"firewall-backend": "nftables"}),
+    "overlay-mtu": overlay("10.50.0.0/24", mtu="1400"),
     "nft-default": nftables(default_network),
     "nft-default-links": nftables(linked, {"icc": False}),
     "nft-ipv6": nftables(network(subnet=DUAL, ipv6=True)),

@@ -206,6 +206,9 @@ def state(sandboxes: dict[str, str] | None = None) -> dict[str, list[str]]:
         "iptables": _rules("iptables"),
         "ip6tables": _rules("ip6tables"),
         "nft": _native(),
+        "xfrm": [*_lines("ip", "xfrm", "state"), *_lines("ip", "xfrm", "policy")],
+        "neighbours": sorted(_lines("ip", "neigh", "show", "nud", "permanent")),
+        "fdb": sorted(line for line in _lines("bridge", "fdb", "show") if " dst " in line),
     }
     for label, path in (sandboxes or {}).items():
         with entered(path):

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from plumb import Host
+from plumb.engine.cluster.access import Cluster
 from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.system import System
 from plumb.things import Thing
@@ -36,9 +37,17 @@ class MemoryHosts(ExitStack):
         super().__init__()
         self.root, self.kernel = root, MemoryKernel(FRESH)
 
-    def __call__(self, system: System | None = None, **settings: object) -> Host:
+    def __call__(
+        self, system: System | None = None, cluster: Cluster | None = None, **settings: object
+    ) -> Host:
         """plumb with these settings (daemon.json's keys, with underscores), on that system."""
         named = {key.replace("_", "-"): value for key, value in settings.items()}
         return self.enter_context(
-            Host(self.root, settings=named, kernel=self.kernel, system=system or System())
+            Host(
+                self.root,
+                settings=named,
+                kernel=self.kernel,
+                system=system or System(),
+                cluster=cluster,
+            )
         )

@@ -9,14 +9,13 @@ from plumb.engine.reader import Reader
 from plumb.model.cnm import Network
 
 
-def network_document(host: Reader, net: Network) -> dict[str, Any]:
-    """A network in Docker's JSON."""
+def network_document(host: Reader, net: Network, verbose: bool = False) -> dict[str, Any]:
+    """A network in Docker's JSON; verbose: with its endpoints on other hosts."""
     from plumb.views import inspect as docker
 
-    boxes = {box.id: box for box in host.containers()}
-    return docker.network(
-        net, [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
-    )
+    boxes = {box.id: box for box in (*host.containers(), *host.balancers())}
+    ends = [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
+    return docker.network(net, ends, host.store.remotes(net.id), verbose)
 
 
 def print_documents(found: list[dict[str, Any]], template: str) -> None:

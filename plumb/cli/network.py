@@ -117,7 +117,7 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, tem
     with common.read() as host:
         found = [
             net
-            for net in sorted(host.networks(), key=lambda net: net.name)
+            for net in sorted(host.visible_networks(), key=lambda net: net.name)
             if common.matches(filters, _filters(host, net))
         ]
     rows = [docker.network_row(net, truncate=not no_trunc) for net in found]
@@ -133,7 +133,7 @@ def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
         "id": lambda value: value in net.id,
         "label": common.has_label(net.labels),
         "name": lambda value: value in net.name,
-        "scope": lambda value: value == "local",
+        "scope": lambda value: value == ("swarm" if net.overlay.vnis else "local"),
         "type": lambda value: _type(value, net),
     }
 
@@ -163,7 +163,7 @@ def inspect(names: tuple[str, ...], template: str, verbose: bool) -> int:
     with common.read() as host:
         for name in names:
             try:
-                found.append(network_document(host, host.network(name)))
+                found.append(network_document(host, host.network(name), verbose))
             except NotFound as error:
                 status = complain(str(error), error.hint, 1)
     print_documents(found, template)

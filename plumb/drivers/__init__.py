@@ -11,6 +11,8 @@ condition on what is there already, and nothing about taking away: that all foll
     rule_reasons       why each of the firewall's rules exists, in a sentence
     published_ports    its published ports
     macvlan            containers on the LAN, each with a MAC of its own
+    overlay            a segment that containers on several hosts share, in VXLAN packets
+    overlay_encryption  ESP around these packets
     ipvlan             containers on the LAN with the host's MAC
     parent_link        the host's links that these two are on
     host               no network stack of its own
@@ -35,7 +37,7 @@ No module outside this folder and the command line compares a driver's name.
 
 from __future__ import annotations
 
-from plumb.drivers import bridge, host, ipvlan, macvlan, none
+from plumb.drivers import bridge, host, ipvlan, macvlan, none, overlay
 from plumb.drivers.driver import Driver
 from plumb.model.cnm import Network
 from plumb.model.driver_traits import TRAITS
@@ -44,6 +46,7 @@ DRIVERS: dict[str, Driver] = {
     "bridge": bridge.DRIVER,
     "macvlan": macvlan.DRIVER,
     "ipvlan": ipvlan.DRIVER,
+    "overlay": overlay.DRIVER,
     "host": host.DRIVER,
     "null": none.DRIVER,
 }

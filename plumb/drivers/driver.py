@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, field, replace
 from typing import Any, Protocol
 
+from plumb.address import IPAddress
 from plumb.drivers.options import Keys, parse
 from plumb.frozen import frozen
+from plumb.model.cluster import Node, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Linked, Network
 from plumb.model.driver_options import DriverOptions
 from plumb.model.driver_traits import Traits
@@ -41,6 +43,18 @@ class HostView(Protocol):
 
     def look(self, things: Sequence[Thing]) -> Sequence[Thing | None]:
         """The state of each of these in the kernel now, None for one that is not there."""
+
+    def netns(self, network: str) -> str:
+        """The file for the namespace of a network that has one of its own."""
+
+    def new_mac(self) -> str:
+        """A random, locally administered unicast MAC address."""
+
+    def node(self) -> Node | None:
+        """The host as a node of its cluster, None where it is in none."""
+
+    def mtu_of(self, ip: IPAddress) -> int:
+        """MTU of the link that has an address, bytes; 1500 where none has it."""
 
     def allot_subnets(self, net: Network) -> Network:
         """The network with a subnet for each address family and a gateway where it needs one.
@@ -81,6 +95,10 @@ class Driver(Traits):
         check_join: (network, host); raises if no container can join it any more.
         needs_gateway: (network, address family) -> whether an address of the subnet is set aside
             for its gateway.
+        materialise: (network of the cluster, host) -> network with all that is chosen for this
+            host's part of it.
+        remote: (network, endpoint on another host, settings) -> the things by which this host
+            reaches it.
         shared: settings -> the things that are there once for all networks of the driver.
         network: (network, settings) -> the network's things, in building order.
         endpoint: (network, endpoint, namespace file, settings) -> the things of a container's place
@@ -97,6 +115,8 @@ class Driver(Traits):
     check_settings: Callable[[Network, HostView], None] = _accept
     check_join: Callable[[Network, HostView], None] = _accept
     needs_gateway: Callable[[Network, int], bool] = _never
+    materialise: Callable[[Network, HostView], Network] = _as_is
+    remote: Callable[[Network, RemoteEndpoint, Settings], Iterator[Thing]] = _nothing
     shared: Callable[[Settings], Iterator[Thing]] = _nothing
     network: Callable[[Network, Settings], Iterator[Thing]] = _nothing
     endpoint: Callable[[Network, Endpoint, str, Settings], Iterator[Thing]] = _nothing

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
 from plumb.model.net.gateways import GATEWAY_NETWORK, gateway_of, gateway_order
 from plumb.model.settings import Settings
@@ -79,8 +80,10 @@ def server(
     )
 
 
-def names(end: Endpoint, net: Network, known_as: tuple[str, ...], folder: str) -> Iterator[Thing]:
-    """The names of an endpoint.
+def names(
+    end: Endpoint | RemoteEndpoint, net: Network, known_as: tuple[str, ...], folder: str
+) -> Iterator[Thing]:
+    """The names of an endpoint, of this host or of another.
 
     Args:
         known_as: the container's names on this network.

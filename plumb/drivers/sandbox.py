@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 from plumb.address import IPNetwork, ip_on
-from plumb.model.cnm import Endpoint, Ends, Sandbox
+from plumb.model.cnm import Endpoint, Ends, Role, Sandbox
 from plumb.model.container_options import capabilities
 from plumb.model.net.gateways import gateway_of
 from plumb.model.paths import Layout
@@ -28,6 +28,18 @@ from plumb.things.sandbox import Directory, Edits, File, Namespace, Process
 EDITS = {"resolv.conf": Edits.LEFT, "hosts": Edits.MERGED}
 """What becomes of what the user writes into them; anything else is overwritten."""
 LINK_LOCAL_PREFIX = {4: 16, 6: 64}
+FORWARDING = {"net/ipv4/ip_forward": "1"}
+"""A balancer hands on what is not for itself. It takes over no setting from the first namespace,
+where it may be either."""
+SETTINGS: dict[Role, dict[str, str]] = {
+    Role.CONTAINER: {
+        "net/ipv4/ip_unprivileged_port_start": "0",
+        "net/ipv4/ping_group_range": "0 2147483647",
+    },
+    Role.BALANCER: FORWARDING,
+    Role.INGRESS: FORWARDING,
+}
+"""Settings of a new namespace, by the part that its sandbox plays."""
 EVERYWHERE: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
 
@@ -42,11 +54,7 @@ def files(box: Sandbox, layout: Layout, texts: dict[str, str]) -> Iterator[Thing
 def namespace(box: Sandbox, ns: str) -> Iterator[Thing]:
     """Network namespace of a sandbox, with `lo` up and the sysctls set."""
     yield Namespace(ns, box.start)
-    settings = {
-        "net/ipv4/ip_unprivileged_port_start": "0",
-        "net/ipv4/ping_group_range": "0 2147483647",
-    }
-    for name, value in {**settings, **dict(box.sysctls)}.items():
+    for name, value in {**SETTINGS[box.role], **dict(box.sysctls)}.items():
         yield Sysctl(name, value, ns)
     yield Up("lo", ns)
 

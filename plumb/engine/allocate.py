@@ -17,6 +17,7 @@ from plumb.engine.predefined import with_routers
 from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused
 from plumb.frozen import replace
 from plumb.model import etc_files, ipam
+from plumb.model.cluster import Node
 from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox
 from plumb.model.net import resolv_conf
 from plumb.model.settings import Settings
@@ -55,6 +56,22 @@ class OperationHost:
     def look(self, things: Sequence[Thing]) -> Sequence[Thing | None]:
         """Read the current state of each thing from the kernel."""
         return self._op.kernel.look(things)
+
+    def netns(self, network: str) -> str:
+        """Return the file for the namespace of a network that has one of its own."""
+        return self._op.layout.overlay(network)
+
+    def new_mac(self) -> str:
+        """Return a random, locally administered unicast MAC address."""
+        return self._op.system.new_mac()
+
+    def node(self) -> Node | None:
+        """Return the host as a node of its cluster, None where it is in none."""
+        return self._op.cluster.node()
+
+    def mtu_of(self, ip: IPAddress) -> int:
+        """Return the MTU of the link that has an address, bytes; 1500 where none has it."""
+        return self._op.system.mtu_of(ip)
 
     def allot_subnets(self, net: Network) -> Network:
         """Add subnets and gateways to a network, as `subnets` chooses them."""
@@ -162,16 +179,12 @@ def endpoint(
         used: the interface names that the sandbox already has, or that other attachments request.
     """
     ident = op.system.new_id()
-    six = (
-        net.ipv6
-        and etc_files.has_ipv6(box)
-        and ("net/ipv6/conf/IFNAME/disable_ipv6", "1") not in wish.sysctls
-    )
+    six = wants_ipv6(net, box, wish)
     ip4 = _address(op, net, wish.ip, 4, ident) if net.ipv4 else None
     ip6 = _address(op, net, wish.ip6, 6, ident) if six else None
     if used:
         _check_routes(op, box, [ip for ip in (ip4, ip6) if ip is not None])
-    mac = wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "")
+    mac = wanted_mac(box, wish)
     if mac and not net.traits.own_mac:
         raise Invalid(
             f"{net.driver} interfaces do not support custom mac address assignment",
@@ -192,6 +205,20 @@ def endpoint(
         gw_priority=wish.gw_priority,
         number=op.number(Endpoint),
     )
+
+
+def wants_ipv6(net: Network, box: Sandbox, wish: Attachment) -> bool:
+    """Tell whether an endpoint is to have an IPv6 address."""
+    return (
+        net.ipv6
+        and etc_files.has_ipv6(box)
+        and ("net/ipv6/conf/IFNAME/disable_ipv6", "1") not in wish.sysctls
+    )
+
+
+def wanted_mac(box: Sandbox, wish: Attachment) -> str:
+    """Return the MAC address that was asked for, of the place or of the container; or empty."""
+    return wish.mac or (box.mac if box.attachments and box.attachments[0] == wish else "")
 
 
 def _check_routes(op: Operation, box: Sandbox, ips: Sequence[IPInterface]) -> None:

@@ -8,7 +8,8 @@ user-defined network it is only a DNS name, which no other container can resolve
 from __future__ import annotations
 
 from plumb.address import IPAddress
-from plumb.engine.operation import Operation, endpoint_owner
+from plumb.engine.desired_state import endpoint_owner
+from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
 from plumb.frozen import replace
 from plumb.model import legacy_links

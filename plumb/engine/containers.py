@@ -5,12 +5,13 @@ from __future__ import annotations
 from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
+from plumb.engine.cluster import attach
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
 from plumb.frozen import replace
 from plumb.model import container_options as own
 from plumb.model import parse as opt
-from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Network, Sandbox, Status
 from plumb.things.sandbox import GRACE
 
 # -- create ---------------------------------------------------------------
@@ -124,7 +125,8 @@ def _canonical(op: Operation, reference: str) -> str:
     """
     if reference.startswith("container:"):
         return reference
-    net = op.find(Network, DEFAULT_NETWORK if reference == "default" else reference)
+    reference = DEFAULT_NETWORK if reference == "default" else reference
+    net = op.find(Network, reference) or op.cluster.network(reference)
     return reference if net is None else net.name if net.predefined else net.id
 
 
@@ -206,17 +208,24 @@ def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
         raise Conflict("two interfaces of one container cannot have the same name")
     for wish in box.attachments:
-        net = check_endpoint(op.the_network(wish.network), wish)
-        driver_of(net).check_join(net, allocate.OperationHost(op))
-        end = allocate.endpoint(op, net, box, wish, used - {wish.ifname})
-        used.add(end.ifname)
-        op.put(end)
+        net = check_endpoint(networks.known(op, wish.network), wish)
+        used.add(_join(op, net, box, wish, used - {wish.ifname}).ifname)
     networks.way_out(op, box)
     box = resolving(op, box)
     op.put(box)
     port_publishing.publish(op, box)
     container_links.moved(op, box)
     return box
+
+
+def _join(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[str]) -> Endpoint:
+    """Put a running container on a network; used: names that its other interfaces have."""
+    if net.multi_host:
+        return attach.endpoint(op, net, box, wish, used)
+    driver_of(net).check_join(net, allocate.OperationHost(op))
+    end = allocate.endpoint(op, net, box, wish, used)
+    op.put(end)
+    return end
 
 
 def stop(
@@ -233,7 +242,7 @@ def stop(
         return box
     op.allow(box, timeout)
     for end in op.endpoints(sandbox=box.id):
-        op.drop(end)
+        attach.leave(op, end)
     if exit_code is None:
         exit_code = 143 if box.argv else 0  # 128 + SIGTERM
     box = replace(
@@ -280,7 +289,7 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
         Conflict: it runs and is on that network already.
         Invalid: it can be on no other network than its own.
     """
-    net = op.the_network(network)
+    net = networks.known(op, network)
     box = op.the_sandbox(container)
     _check_joins(net, box)
     wish = replace(
@@ -293,9 +302,7 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
         raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
     box = replace(box, attachments=(*box.attachments, wish))
     if box.status is Status.RUNNING:
-        driver_of(net).check_join(net, allocate.OperationHost(op))
-        used = {end.ifname for end in op.endpoints(sandbox=box.id)}
-        op.put(allocate.endpoint(op, net, box, wish, used))
+        _join(op, net, box, wish, {end.ifname for end in op.endpoints(sandbox=box.id)})
         networks.way_out(op, box)
         box = resolving(op, box)
         port_publishing.publish(op, box)
@@ -357,7 +364,7 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
         Conflict: it is not on that network.
     """
     box = op.the_sandbox(container)
-    net = op.find(Network, network) if force else op.the_network(network)
+    net = op.find(Network, network) if force else networks.known(op, network)
     if net is not None and net.name == "host" and box.mode == "host":
         raise Invalid(
             "cannot disconnect container from host network - "
@@ -378,7 +385,7 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
         )
     for end in op.endpoints(sandbox=box.id):
         if net is not None and end.network == net.id:
-            op.drop(end)
+            attach.leave(op, end)
     box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
     op.put(box)
     if box.status is Status.RUNNING:

@@ -6,22 +6,67 @@ host            the things that all networks of a driver share
 net:ID          a network
 ctr:ID          a container: its files, and while it runs its namespace, default routes and command
 ep:ID           an endpoint: a running container's place in a network
+rem:ID          an endpoint on another host
+esp:ADDRESS     the encryption between this host and another one
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from typing import Any, Protocol
 
+from plumb.address import IPAddress
 from plumb.drivers import DRIVERS, driver_of, embedded_dns, published_ports, sandbox
 from plumb.model import etc_files
+from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
+from plumb.store.change import Intent
 from plumb.things import Thing
+from plumb.things.cluster import EndpointRecord
 from plumb.things.sandbox import Process
 
 HOST_OWNER = "host"
+
+
+def network_owner(net: Network) -> str:
+    """The owner of a network's things."""
+    return f"net:{net.id}"
+
+
+def sandbox_owner(box: Sandbox) -> str:
+    """The owner of a container's things."""
+    return f"ctr:{box.id}"
+
+
+def endpoint_owner(end: Endpoint) -> str:
+    """The owner of an endpoint's things."""
+    return f"ep:{end.id}"
+
+
+def remote_owner(end: RemoteEndpoint) -> str:
+    """The owner of the things of an endpoint on another host."""
+    return f"rem:{end.id}"
+
+
+def peer_owner(peer: IPAddress) -> str:
+    """The owner of the things that encrypt what goes to and comes from another host."""
+    return f"esp:{peer}"
+
+
+OWNERS: dict[type[Intent], Callable[[Any], str]] = {
+    Network: network_owner,
+    Sandbox: sandbox_owner,
+    Endpoint: endpoint_owner,
+    RemoteEndpoint: remote_owner,
+}
+
+
+def owner_of(value: Intent) -> str:
+    """The owner of a value's things."""
+    return OWNERS[type(value)](value)
 
 
 class DesiredState(Protocol):
@@ -35,6 +80,15 @@ class DesiredState(Protocol):
 
     def endpoint(self, ident: str) -> Endpoint | None:
         """Return an endpoint by id."""
+
+    def remote(self, ident: str) -> RemoteEndpoint | None:
+        """Return an endpoint on another host by id."""
+
+    def encryption(self) -> Encryption | None:
+        """Return the keys for encrypted networks, None where the host has none."""
+
+    def encrypted_to(self, peer: IPAddress) -> Network | None:
+        """Return an encrypted network that has an endpoint on another host, None without one."""
 
     def ends(self, box: Sandbox) -> Ends:
         """Return a sandbox's endpoints with their networks, in the order of their creation."""
@@ -60,7 +114,13 @@ class Narrator:
         kind, _, ident = owner.partition(":")
         if kind == HOST_OWNER:
             return [thing for driver in DRIVERS.values() for thing in driver.shared(self._settings)]
-        narrate = {"net": self._network, "ctr": self._container, "ep": self._endpoint}[kind]
+        narrate = {
+            "net": self._network,
+            "ctr": self._container,
+            "ep": self._endpoint,
+            "rem": self._remote,
+            "esp": self._peer,
+        }[kind]
         return list(narrate(ident))
 
     def _network(self, ident: str) -> Iterator[Thing]:
@@ -76,8 +136,36 @@ class Narrator:
                 net, end, self._layout.namespace(end.sandbox), self._settings
             )
             yield from published_ports.endpoint(end, self._layout.run, self._settings)
-            yield from embedded_dns.names(end, net, self._known_as(end, net), self._layout.run)
+            known_as = self._known_as(end, net)
+            if known_as:
+                yield from embedded_dns.names(end, net, known_as, self._layout.run)
             yield from self._links(end, net)
+            if net.multi_host:
+                yield self._record(end, known_as)
+
+    def _record(self, end: Endpoint, known_as: tuple[str, ...]) -> EndpointRecord:
+        """The cluster's record of an endpoint, by which other hosts reach it."""
+        box = self._view.sandbox(end.sandbox)
+        sandbox = "" if box is None or box.role else box.id
+        return EndpointRecord(
+            self._layout.run, end.id, end.network, end.mac, end.ip, end.ip6, known_as, sandbox
+        )
+
+    def _peer(self, address: str) -> Iterator[Thing]:
+        from plumb.drivers import overlay_encryption  # lazy: few networks are encrypted
+
+        peer, keys = ip_address(address), self._view.encryption()
+        net = self._view.encrypted_to(peer)
+        if net is not None and net.overlay.vtep is not None and keys is not None:
+            yield from overlay_encryption.tunnel(net.overlay.vtep, peer, net.overlay.port, keys)
+
+    def _remote(self, ident: str) -> Iterator[Thing]:
+        end = self._view.remote(ident)
+        net = self._view.network(end.network) if end else None
+        if end is not None and net is not None:
+            yield from driver_of(net).remote(net, end, self._settings)
+            if end.names:
+                yield from embedded_dns.names(end, net, end.names, self._layout.run)
 
     def _links(self, end: Endpoint, net: Network) -> Iterator[Thing]:
         """Yield an endpoint's things for the running containers that its container is linked to."""
@@ -89,7 +177,7 @@ class Narrator:
 
     def _known_as(self, end: Endpoint, net: Network) -> tuple[str, ...]:
         box = self._view.sandbox(end.sandbox)
-        if box is None:
+        if box is None or box.role:
             return ()
         wish = box.attachment(net)
         return tuple(etc_files.dns_names(box, (wish.aliases if wish else None) or ()))
@@ -99,7 +187,8 @@ class Narrator:
         if box is None:
             return
         ends = self._view.ends(box)
-        yield from sandbox.files(box, self._layout, self.texts(box, ends))
+        if not box.role:
+            yield from sandbox.files(box, self._layout, self.texts(box, ends))
         if box.status is not Status.RUNNING:
             return
         ns = self._layout.place(box)

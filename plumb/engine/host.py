@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.engine import containers, networks, repair
+from plumb.engine.cluster.access import Cluster
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import REBOOTED, REBUILD, Reader, forgotten
 from plumb.engine.repair import Drift
@@ -61,6 +62,7 @@ class Host(Reader, Verbs):
         on_steps: is called with the steps of each operation before they are taken.
         stays: the process goes on for a while (it is not one command that ends right after).
         dry_run: work everything out, show it to `on_steps`, and change nothing.
+        cluster: another cluster than that of which this host is a node.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class Host(Reader, Verbs):
         on_steps: OnSteps | None = None,
         dry_run: bool = False,
         stays: bool = True,
+        cluster: Cluster | None = None,
     ) -> None:
-        super().__init__(root, settings=settings)
+        super().__init__(root, settings=settings, cluster=cluster)
         self._kernel, self._system = kernel, system
         self._on_steps, self._dry_run, self._stays = on_steps, dry_run, stays
 
@@ -109,9 +112,13 @@ class Host(Reader, Verbs):
     @contextmanager
     def _within(self) -> Iterator[Operation]:
         with self._turn() as op:
-            networks.ensure(op)
-            yield op
-            self._end(op)
+            try:
+                networks.ensure(op)
+                yield op
+                self._end(op)
+            except BaseException:
+                op.reservations.undo()
+                raise
 
     @contextmanager
     def _turn(self, insist: bool = True) -> Iterator[Operation]:
@@ -178,19 +185,23 @@ class Host(Reader, Verbs):
                     return
 
     def _operation(self, store: Store) -> Operation:
-        config = (
-            ""
-            if self._given is None or not isinstance(self._given, str | Path)
-            else str(self._given)
-        )
+        config = str(self._given) if isinstance(self._given, str | Path) else ""
+        cluster = self._rehearsal() if self._dry_run else self.cluster
+        system, layout = self.system, self.layout
         return Operation(
-            store, self.kernel, self.settings, self.layout, self.system, config, self._on_steps
+            store, self.kernel, self.settings, layout, system, config, self._on_steps, cluster
         )
+
+    def _rehearsal(self) -> Cluster:
+        from plumb.engine.cluster.rehearsal import Rehearsal  # lazy: dry runs alone need it
+
+        return Rehearsal(self.cluster)
 
     def _end(self, op: Operation) -> None:
         if self._dry_run:
             if self._on_steps is not None:
                 self._on_steps(op.steps())
+            op.reservations.undo()
             return
         try:
             op.carry_out()
@@ -199,17 +210,15 @@ class Host(Reader, Verbs):
         except BaseException:
             repair.recover(self.store, self.kernel)  # interrupted: nobody knows how far it had come
             raise
+        op.reservations.end()
         claim.note(self.store, self.layout, self.system)
         self._announce(op)
 
     def _announce(self, op: Operation) -> None:
         if self._kernel is not None:
             return
-        fresh = [
-            (end, net)
-            for end in op.fresh_endpoints()
-            if (net := op.network(end.network)) is not None
-        ]
+        pairs = [(end, op.network(end.network)) for end in op.fresh_endpoints()]
+        fresh = [(end, net) for end, net in pairs if net is not None]
         if any(net.advertise_count for _, net in fresh):
             from plumb.kernel.net import announce_endpoints
 
@@ -275,14 +284,8 @@ class Host(Reader, Verbs):
             if lost.is_lost(self.layout, self.store, self.system)
             else []
         )
-        return [*self._differences(), *left]
-
-    def _differences(self) -> list[Drift]:
-        """Differences that are there after the command that is at work, if there is one.
-
-        It may have written down what it has not made yet, and the reverse.
-        """
-        return self._found_in_my_turn(lambda store: repair.check(store, self.kernel))
+        # A command that is at work may have written down what it has not made yet, and the reverse.
+        return [*self._found_in_my_turn(lambda store: repair.check(store, self.kernel)), *left]
 
     def _found_in_my_turn(self, find: Callable[[Store], list[F]]) -> list[F]:
         """Look twice where the first look finds something: then no command is at work."""

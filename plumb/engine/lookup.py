@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from plumb.address import IPAddress
 from plumb.errors import Conflict, NotFound
+from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.driver_traits import TRAITS, Traits
-from plumb.store import Store, T
+from plumb.store import Store, T, codec
 
 if TYPE_CHECKING:
     from plumb.model.cnm import Ends
@@ -21,6 +23,8 @@ def _drivers() -> Mapping[str, Traits]:
 
 
 TRAITS.load = _drivers
+ENCRYPTION = "encryption"
+"""Remark with the keys for encrypted networks."""
 
 
 class Lookup:
@@ -60,6 +64,30 @@ class Lookup:
     def endpoint(self, ident: str) -> Endpoint | None:
         """Return an endpoint by its id."""
         return self.get(Endpoint, ident)
+
+    def remote(self, ident: str) -> RemoteEndpoint | None:
+        """Return an endpoint on another host by its id."""
+        return self.get(RemoteEndpoint, ident)
+
+    def remotes(self, network: str) -> list[RemoteEndpoint]:
+        """Return the endpoints of a network that are on other hosts."""
+        return self.store.remotes(network)
+
+    def remarked(self, key: str) -> str:
+        """Return a remark about the root, or empty."""
+        return self.store.meta(key)
+
+    def encryption(self) -> Encryption | None:
+        """Return the keys for encrypted networks, None where the host has none."""
+        text = self.remarked(ENCRYPTION)
+        return codec.loads(Encryption, text) if text else None
+
+    def encrypted_to(self, peer: IPAddress) -> Network | None:
+        """Return an encrypted network that has an endpoint on another host, None without one."""
+        for net in self.all(Network):
+            if net.overlay.encrypted and any(end.vtep == peer for end in self.remotes(net.id)):
+                return net
+        return None
 
     def ends(self, box: Sandbox) -> Ends:
         """Return a sandbox's endpoints with their networks."""
@@ -106,10 +134,10 @@ class Lookup:
         """Return a container by id, name or prefix.
 
         Raises:
-            NotFound: no container matches.
+            NotFound: no container matches; a balancer is none.
         """
         found = self.find(Sandbox, reference)
-        if found is None:
+        if found is None or found.role:
             raise NotFound(
                 f"No such container: {reference}", "'plumb ps -a' shows those that there are"
             )

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from plumb.drivers import DRIVERS, OTHER_NAMES, driver_of
 from plumb.drivers.driver import Driver
 from plumb.drivers.options import ENABLE4, ENABLE6, INTERNAL
 from plumb.engine import allocate, port_publishing
-from plumb.engine.desired_state import HOST_OWNER
-from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.cluster.access import ADVICE, NOT_A_MANAGER
+from plumb.engine.desired_state import HOST_OWNER, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.operation import Operation
 from plumb.engine.predefined import DEFAULT_DRIVER, default_network, on_bridge, others
-from plumb.errors import Conflict, Invalid, NotFound
+from plumb.errors import Conflict, Invalid, NotFound, Unsupported
 from plumb.frozen import replace
+from plumb.model.cluster import NodeRole
 from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
 from plumb.model.net.gateways import GATEWAY_NETWORK, lacks_gateway
 from plumb.model.parse import BRIDGE, boolean, network_name, parsed
 from plumb.store import codec
 
-LATER = ("overlay",)
-"""Drivers of Docker that plumb does not have yet."""
+WORKER = (
+    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
+    "Please run this command on a manager node or promote the current node to a manager."
+)
+
+
+def known(op: Operation, reference: str) -> Network:
+    """Return a network of this host, or else of the cluster, by id, name or prefix.
+
+    Raises:
+        NotFound: no network matches.
+    """
+    there = op.find(Network, reference) or op.cluster.network(reference)
+    return there or op.the_network(reference)
 
 
 # -- create ---------------------------------------------------------------
@@ -56,7 +71,9 @@ def create(
         raise Conflict(f"operation is not permitted on predefined {name} network")
     driver = driver or DEFAULT_DRIVER
     kind = _driver(driver)
-    if op.named(Network, name) is not None:
+    if kind.multi_host:
+        require_manager(op)
+    if op.named(Network, name) is not None or op.cluster.network(name) is not None:
         raise Conflict(f"network with name {name} already exists")
     defaults = dict(dict(op.settings.default_network_opts).get(driver, ()))
     given = {
@@ -86,8 +103,23 @@ def create(
                 "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false",
             )
     net = kind.complete(net, allocate.OperationHost(op))
+    if kind.multi_host:
+        return op.reservations.create(net)  # it comes to a host with its first container there
     op.put(net)
     return net
+
+
+def require_manager(op: Operation) -> None:
+    """Refuse, in Docker's words, on a host that is no manager of a cluster.
+
+    Raises:
+        Unsupported: it is a worker, or in no cluster.
+    """
+    node = op.cluster.node()
+    if node is None:
+        raise Unsupported(NOT_A_MANAGER, ADVICE)
+    if node.role is not NodeRole.MANAGER:
+        raise Unsupported(WORKER)
 
 
 def _driver(name: str) -> Driver:
@@ -95,12 +127,7 @@ def _driver(name: str) -> Driver:
     found = DRIVERS.get(OTHER_NAMES.get(name, name))
     if found is None:
         *free, last = sorted(DRIVERS, key=lambda known: DRIVERS[known].only_predefined)
-        raise NotFound(
-            f'plugin "{name}" not found',
-            f"the {name} driver is not built yet"
-            if name in LATER
-            else f"drivers are {', '.join(free)} and {last}",
-        )
+        raise NotFound(f'plugin "{name}" not found', f"drivers are {', '.join(free)} and {last}")
     if found.only_predefined:
         raise Conflict(f'only one instance of "{name}" network is allowed')
     return found
@@ -119,14 +146,19 @@ def remove(op: Operation, reference: str) -> Network:
     """Remove a network.
 
     Raises:
-        Conflict: the network is predefined, or a running container is on it.
+        Conflict: the network is predefined, or a running container is on it, on any host.
         NotFound: no network matches.
+        Unsupported: it is the cluster's, and this host is no manager.
     """
     if reference in PREDEFINED:
         raise Conflict(f"{reference} is a pre-defined network and cannot be removed")
-    net = op.the_network(reference)
+    net = known(op, reference)
     if net.predefined:
         raise Conflict(f"{net.name} is a pre-defined network and cannot be removed")
+    if net.multi_host:
+        require_manager(op)
+        op.cluster.remove_network(net.id)
+        return net
     ends = op.endpoints(network=net.id)
     if ends:
         names = [
@@ -148,11 +180,26 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
     unused = [
         net
         for net in op.all(Network)
-        if not net.predefined and not keep(net) and not op.endpoints(network=net.id)
+        if not net.predefined
+        and not net.multi_host
+        and not keep(net)
+        and not op.endpoints(network=net.id)
     ]
     for net in unused:
         op.drop(net)
-    return unused
+    return [*unused, *_prune_in_cluster(op, keep)]
+
+
+def _prune_in_cluster(op: Operation, keep: Callable[[Network], bool]) -> list[Network]:
+    """Remove the cluster's networks that nobody is on; a manager finds out by trying."""
+    node = op.cluster.node()
+    removed = []
+    for net in op.cluster.networks() if node and node.role is NodeRole.MANAGER else ():
+        if not net.overlay.ingress and not keep(net):
+            with suppress(Conflict):
+                op.cluster.remove_network(net.id)
+                removed.append(net)
+    return removed
 
 
 # -- the gateway network ---------------------------------------------------------------

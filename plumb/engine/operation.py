@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from plumb.address import IPAddress, IPNetwork
-from plumb.engine.desired_state import Narrator
+from plumb.engine.cluster.access import Cluster, NoCluster
+from plumb.engine.cluster.reservations import Reservations
+from plumb.engine.desired_state import Narrator, owner_of
 from plumb.engine.lookup import Lookup
 from plumb.engine.roots import leavings
 from plumb.engine.rule_order import OrderedKernel, reordering
 from plumb.frozen import replace
 from plumb.kernel.system import System
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import clash
 from plumb.model.settings import Settings
 from plumb.plan import Step, StepFailed, carry_out, plan, restore, take_all
 from plumb.store import Store, T
-from plumb.store.change import Change
+from plumb.store.change import TABLE_OF, Change, Intent
 from plumb.things import Key, Thing
 from plumb.things.iptables import InChain
 from plumb.things.layer3 import Sysctl
@@ -32,21 +35,6 @@ Look = Callable[[Sequence[Thing]], Things]
 OnSteps = Callable[[Sequence[Step]], None]
 
 
-def network_owner(net: Network) -> str:
-    """The owner of a network's things."""
-    return f"net:{net.id}"
-
-
-def sandbox_owner(box: Sandbox) -> str:
-    """The owner of a container's things."""
-    return f"ctr:{box.id}"
-
-
-def endpoint_owner(end: Endpoint) -> str:
-    """The owner of an endpoint's things."""
-    return f"ep:{end.id}"
-
-
 class Operation(Lookup):
     """A change to the intent.
 
@@ -54,6 +42,7 @@ class Operation(Lookup):
         store, kernel, settings, layout, system: the record and the machine to change.
         config: the settings file's path.
         on_steps: called with the steps before they are taken.
+        cluster: the cluster that this host is a node of.
     """
 
     def __init__(
@@ -65,14 +54,17 @@ class Operation(Lookup):
         system: System,
         config: str = "",
         on_steps: OnSteps | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         super().__init__(store)
+        self.cluster = cluster or NoCluster()
+        self.reservations = Reservations(self.cluster)
         self.kernel, self.settings, self.layout = kernel, settings, layout
         self.system = system
         self.narrator = Narrator(self, settings, layout, config)
         self._on_steps = on_steps
-        self._cached: dict[str, Network | Sandbox | Endpoint] = {}
-        self._put: dict[str, Network | Sandbox | Endpoint] = {}
+        self._cached: dict[str, Intent] = {}
+        self._put: dict[str, Intent] = {}
         self._names: dict[tuple[type, str], str] = {}
         self._drop: dict[tuple[str, str], None] = {}
         self._ends: dict[str, list[str]] = {}
@@ -88,8 +80,8 @@ class Operation(Lookup):
     # -- the view ---------------------------------------------------------------
 
     def get(self, kind: type[T], ident: str) -> T | None:
-        """A network, sandbox or endpoint by its full id."""
-        if (kind.__name__.lower(), ident) in self._drop:
+        """A network, sandbox or endpoint, here or elsewhere, by its full id."""
+        if (TABLE_OF[kind], ident) in self._drop:
             return None
         found = self._put.get(ident) or self._cached.get(ident)
         return found if isinstance(found, kind) else self._see(super().get(kind, ident))
@@ -133,25 +125,28 @@ class Operation(Lookup):
         found = [end for ident in idents if (end := self.endpoint(ident)) is not None]
         return sorted(found, key=lambda end: end.number)
 
+    def remotes(self, network: str) -> list[RemoteEndpoint]:
+        """The endpoints of a network that are on other hosts."""
+        stored = [now for old in super().remotes(network) if (now := self.remote(old.id))]
+        known = {end.id for end in stored}
+        fresh = (end for end in self._put.values() if isinstance(end, RemoteEndpoint))
+        return stored + [end for end in fresh if end.network == network and end.id not in known]
+
     def fresh_endpoints(self) -> list[Endpoint]:
         """The endpoints that are new in this operation."""
         return [value for value in self._put.values() if isinstance(value, Endpoint)]
 
     # -- changes to the intent -----------------------------------------------------
 
-    def put(self, value: Network | Sandbox | Endpoint) -> None:
+    def put(self, value: Intent) -> None:
         """Add or replace one; its things will be narrated anew."""
         self._put[value.id] = value
-        self._drop.pop((type(value).__name__.lower(), value.id), None)
+        self._drop.pop((TABLE_OF[type(value)], value.id), None)
+        self.touch(owner_of(value))
         match value:
-            case Network():
-                self._names[Network, value.name] = value.id
-                self.touch(network_owner(value))
-            case Sandbox():
-                self._names[Sandbox, value.name] = value.id
-                self.touch(sandbox_owner(value))
+            case Network() | Sandbox():
+                self._names[type(value), value.name] = value.id
             case Endpoint():
-                self.touch(endpoint_owner(value))
                 for where in (value.network, value.sandbox):
                     self._ends.setdefault(where, []).append(value.id)
                 for port in value.ports:
@@ -159,16 +154,13 @@ class Operation(Lookup):
                         (port.host_ip, value.id)
                     )
 
-    def drop(self, value: Network | Sandbox | Endpoint) -> None:
+    def drop(self, value: Intent) -> None:
         """Remove one, its addresses and its things."""
         self._put.pop(value.id, None)
         self._cached.pop(value.id, None)
-        self._drop[type(value).__name__.lower(), value.id] = None
+        self._drop[TABLE_OF[type(value)], value.id] = None
         self.release(value.id)
-        owner = {Network: network_owner, Sandbox: sandbox_owner, Endpoint: endpoint_owner}[
-            type(value)
-        ](value)  # type: ignore[operator]  # the table pairs each type with its own function
-        self.touch(owner)
+        self.touch(owner_of(value))
 
     def touch(self, owner: str) -> None:
         """An owner's things may have changed."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from plumb.engine import predefined
 from plumb.engine.lookup import Lookup
+from plumb.errors import PlumbError
 from plumb.model import settings as settings_of
+from plumb.model.cluster import NodeRole
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
 from plumb.store import Store
 from plumb.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from plumb.engine.cluster.access import Cluster
 
 REBOOTED = "this machine was booted again: what plumb made is gone from the kernel"
 REBUILD = "'plumb repair' builds it anew, 'plumb reset' forgets it"
@@ -37,6 +43,7 @@ class Reader:
         root: the folder of the state; None: PLUMB_ROOT, or /var/lib/plumb.
         settings: Docker's daemon.json keys and values, a `Settings`, or the path of such a file;
             None: PLUMB_CONFIG or /etc/plumb/config.json.
+        cluster: another cluster than that of which this host is a node.
     """
 
     def __init__(
@@ -44,8 +51,10 @@ class Reader:
         root: str | Path | None = None,
         *,
         settings: Settings | Mapping[str, Any] | str | Path | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.layout = Layout.of(root)
+        self._cluster = cluster
         self._given = settings
         self._store: Store | None = None
 
@@ -75,6 +84,13 @@ class Reader:
             return settings_of.from_mapping(self._given)
         return settings_of.load(str(self._given) if self._given else None)
 
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster that this host is a node of."""
+        from plumb.engine.cluster.access import cluster_of  # lazy: most readers need no cluster
+
+        return self._cluster or cluster_of(self.layout)
+
     @property
     def store(self) -> Store:
         """The store; a missing one reads as empty, and is not created."""
@@ -82,8 +98,30 @@ class Reader:
             self._store = SqliteStore(self.layout)
         return self._store
 
+    def visible_networks(self) -> list[Network]:
+        """List the host's networks, and on a manager those of the cluster as well."""
+        here = self.networks()
+        ids = {net.id for net in here}
+        return [*here, *(net for net in self._in_cluster() if net.id not in ids)]
+
+    @property
+    def _manages(self) -> bool:
+        """True if this host is a manager of a cluster; without a cluster that costs nothing."""
+        if self._cluster is None and not Path(self.layout.cluster_socket).exists():
+            return False
+        node = self.cluster.node()
+        return node is not None and node.role is NodeRole.MANAGER
+
+    def _in_cluster(self) -> Sequence[Network]:
+        """List the cluster's networks, none on a worker, or where the cluster does not answer."""
+        if not self._manages:
+            return ()
+        with suppress(PlumbError):
+            return self.cluster.networks()
+        return ()
+
     def networks(self) -> list[Network]:
-        """List the networks; the predefined ones also before plumb has built them."""
+        """List the networks that this host has; the predefined ones even before they are built."""
         known = self.store.all(Network)
         if known:
             return known
@@ -103,7 +141,11 @@ class Reader:
 
     def containers(self) -> list[Sandbox]:
         """List the containers, running or not."""
-        return self.store.all(Sandbox)
+        return [box for box in self.store.all(Sandbox) if not box.role]
+
+    def balancers(self) -> list[Sandbox]:
+        """List plumb's own sandboxes, the balancers of networks of the cluster."""
+        return [box for box in self.store.all(Sandbox) if box.role]
 
     def network(self, reference: str | Network) -> Network:
         """Return a network by id, name or prefix, or the current state of a `Network`.
@@ -115,7 +157,16 @@ class Reader:
         for net in self.networks():
             if net.predefined and name in (net.id, net.name):
                 return net
-        return Lookup(self.store).the_network(name)
+        local = Lookup(self.store)
+        return local.find(Network, name) or self._find_in_cluster(name) or local.the_network(name)
+
+    def _find_in_cluster(self, reference: str) -> Network | None:
+        """Find a network of the cluster; None on a worker, or where the cluster does not answer."""
+        if not self._manages:
+            return None
+        with suppress(PlumbError):
+            return self.cluster.network(reference)
+        return None
 
     def container(self, reference: str | Sandbox) -> Sandbox:
         """Return a container by id, name or prefix, or the current state of a `Sandbox`.

@@ -18,8 +18,15 @@ from pathlib import Path
 
 from plumb.engine import containers
 from plumb.engine.allocate import renewed
-from plumb.engine.desired_state import HOST_OWNER
-from plumb.engine.operation import Operation, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.desired_state import (
+    HOST_OWNER,
+    endpoint_owner,
+    network_owner,
+    peer_owner,
+    remote_owner,
+    sandbox_owner,
+)
+from plumb.engine.operation import Operation
 from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
@@ -239,7 +246,12 @@ def touch_all(op: Operation) -> None:
 
 
 def _touch_network(op: Operation, net: Network) -> None:
+    """Have a network narrated again, with its endpoints on other hosts."""
     op.touch(network_owner(net))
+    for end in op.remotes(net.id):
+        op.touch(remote_owner(end))
+        if net.overlay.encrypted:
+            op.touch(peer_owner(end.vtep))
 
 
 def _touch_container(op: Operation, box: Sandbox) -> None:

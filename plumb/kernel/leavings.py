@@ -43,7 +43,7 @@ from plumb.model.paths import Layout
 from plumb.things import Thing
 from plumb.things.host_ports import Agent
 from plumb.things.iptables import BUILT_IN, Chain, Family, Rule
-from plumb.things.links import Bridge, Dummy, InHost, Veth, Vlan
+from plumb.things.links import Bridge, Dummy, InPlace, Veth, Vlan
 from plumb.things.nftables import NftFamily, NftTable
 from plumb.things.sandbox import Directory, Namespace, Process
 
@@ -207,7 +207,7 @@ def _read(said: dict[int, bytes], names: dict[int, str]) -> _Link:
     )
 
 
-def _thing(link: _Link) -> InHost | None:
+def _thing(link: _Link) -> InPlace | None:
     match link.kind:
         case "bridge":
             return Bridge(link.name, link.mac)

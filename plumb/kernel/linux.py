@@ -114,7 +114,10 @@ class LinuxKernel:
         """
         raised = {(step.after.ns, step.after.dev) for step in steps if isinstance(step.after, Up)}
         new = [step.after for step in steps if isinstance(step.after, Veth) and step.before is None]
-        carrier.await_running([veth.name for veth in new if (veth.peer_ns, veth.peer) in raised])
+        running = [veth for veth in new if (veth.peer_ns, veth.peer) in raised]
+        for where, veths in groupby(running, key=lambda veth: veth.ns):
+            with namespaces.entered(where):
+                carrier.await_running([veth.name for veth in veths])
         # A port that is only held anew, by an agent that was killed, has its rules and its flows
         # still.
         ruled = any(isinstance(step.thing, InChain) for step in steps)

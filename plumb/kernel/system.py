@@ -50,6 +50,7 @@ class System:
         kind_of: the kind of a link, None where there is none of that name.
         addresses_of: a link's addresses of one family.
         on_link: the networks that the host itself is attached to.
+        mtu_of: the MTU of the link that has an address, 1500 where none has it.
         trial: the errno with which a port (protocol, address, port) cannot be bound, 0 if it can.
         holder: the program that has a port, as far as that can be seen: "nginx (pid 12)", or "".
         listens_v6: whether a program can listen on IPv6.
@@ -74,6 +75,7 @@ class System:
     kind_of: Callable[[str], str | None] = lambda name: None
     addresses_of: Callable[[str, int], Sequence[IPInterface]] = lambda name, version: ()
     on_link: Callable[[], Sequence[IPNetwork]] = lambda: ()
+    mtu_of: Callable[[IPAddress], int] = lambda ip: 1500
     trial: Callable[[str, IPAddress, int], int] = lambda protocol, ip, port: 0
     holder: Callable[[str, IPAddress, int], str] = lambda protocol, ip, port: ""
     listens_v6: Callable[[], bool] = lambda: True
@@ -112,6 +114,7 @@ def this_system() -> System:
         kind_of=host_links.kind_of,
         addresses_of=host_links.addresses_of,
         on_link=host_links.on_link_networks,
+        mtu_of=host_links.mtu_of,
         trial=host_ports.trial,
         holder=host_ports.holder_of,
         listens_v6=host_ports.listens_v6,

@@ -19,13 +19,16 @@ from plumb.kernel.process import commands, files
 from plumb.kernel.writer import Writer
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
+from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.ipsec import XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Up, Veth, Vlan
+from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
+from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 
 @frozen
@@ -59,6 +62,30 @@ def one_by_one(
             done.append(step)
 
     return Batches(name, lambda things: [look(thing) for thing in things], take_each)
+
+
+@frozen
+class Later:
+    """Writer of things that few hosts have: it is imported when the first is read or written."""
+
+    name: str
+    found: Callable[[], Batches]
+
+    def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+        """Read how these are now, None for one that is not there."""
+        return self.found().look(things)
+
+    def take(self, steps: Sequence[Step], done: list[Step]) -> None:
+        """Take the steps."""
+        self.found().take(steps, done)
+
+    def order(self, rules: Sequence[Thing]) -> list[Thing]:
+        """Refuse: only rules of a firewall have an order."""
+        return self.found().order(rules)
+
+    def look_and_order(self, things: Sequence[Thing]) -> tuple[list[Thing | None], list[Thing]]:
+        """Refuse likewise."""
+        return self.found().look_and_order(things)
 
 
 @frozen
@@ -131,21 +158,41 @@ def _take_namespaces(steps: Sequence[Step], done: list[Step]) -> None:
 
 _EACH_NAMESPACE = one_by_one("namespace", _look_namespace, _take_namespace)
 AGENT = Batches("agent", agent_client.look, agent_client.take)
+
+
+def _endpoint_records() -> Batches:
+    from plumb.kernel.cluster import endpoint_records
+
+    return Batches("cluster", endpoint_records.look, endpoint_records.take)
+
+
+def _ipsec() -> Batches:
+    from plumb.kernel.cluster import ipsec
+
+    return Batches("ipsec", ipsec.look, ipsec.take)
+
+
 FILE = one_by_one("file", files.look, files.take)
 IPTABLES = Firewall("firewall", backends.writer)
 NAMESPACE = Batches("namespace", _EACH_NAMESPACE.look, _take_namespaces)
+CLUSTER = Later("cluster", _endpoint_records)
+IPSEC = Later("ipsec", _ipsec)
 NETLINK = Batches("netlink", links.look, links.take)
 NFTABLES = Firewall("nftables", _nftables)
 PROCESS = one_by_one("process", commands.look, commands.take)
 SYSCTL = one_by_one("sysctl", _look_sysctl, _take_sysctl)
 WRITERS: dict[type[Thing], Writer] = {
     **dict.fromkeys(
-        (Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Up, LinkAddress, Address, Route), NETLINK
+        (Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Master, Up, LinkAddress, Address, Route),
+        NETLINK,
     ),
+    **dict.fromkeys((Vxlan, FdbEntry, Neighbour), NETLINK),
     **dict.fromkeys((Chain, Rule, Policy), IPTABLES),
     **dict.fromkeys((NftTable, NftMap, NftChain, NftElement, NftRule), NFTABLES),
     **dict.fromkeys((Directory, File), FILE),
     **dict.fromkeys((Agent, HostPort, Proxy, Names, Resolver), AGENT),
+    EndpointRecord: CLUSTER,
+    **dict.fromkeys((XfrmState, XfrmPolicy, XfrmBlock), IPSEC),
     Sysctl: SYSCTL,
     Namespace: NAMESPACE,
     Process: PROCESS,

@@ -9,6 +9,7 @@ the endpoints of these on other nodes.
 
 from __future__ import annotations
 
+from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 
@@ -116,6 +117,27 @@ class RemoteEndpoint:
     def ips(self) -> tuple[IPInterface, ...]:
         """Addresses in the network's subnets, IPv4 first."""
         return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+
+@frozen
+class Encryption:
+    """Keys with which hosts encrypt what encrypted networks send between them.
+
+    Attributes:
+        keys: number and 16 bytes in hexadecimal of each, oldest first; all are good for what
+            arrives.
+        sending: numbers of those for what is sent; the first is used, the others were a moment ago.
+    """
+
+    keys: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+    sending: tuple[int, ...] = ()
+
+
+def balancer_id(network: str, node: str) -> str:
+    """Endpoint id of a node's own place in a network, 64 hex digits like any other."""
+    import hashlib  # lazy: six modules, and whoever reads a listing hashes nothing
+
+    return hashlib.sha256(f"balancer {network} {node}".encode()).hexdigest()
 
 
 @frozen

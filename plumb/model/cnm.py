@@ -17,7 +17,7 @@ import hashlib
 from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import NamedTuple, cast
+from typing import cast
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.frozen import frozen
@@ -29,6 +29,7 @@ from plumb.model.driver_options import (
     OverlayOptions,
 )
 from plumb.model.driver_traits import TRAITS, Traits
+from plumb.model.net.linked import Linked as Linked
 from plumb.model.ports import Port, PortBinding
 
 Pairs = tuple[tuple[str, str], ...]
@@ -143,6 +144,11 @@ class Network:
         return self.traits.on_lan
 
     @property
+    def multi_host(self) -> bool:
+        """True if it is a network of the cluster, with members on several hosts."""
+        return self.traits.multi_host
+
+    @property
     def predefined(self) -> bool:
         """True if it is one of Docker's three predefined networks: bridge, host and none."""
         return self.name in PREDEFINED
@@ -178,8 +184,10 @@ class Network:
 
     def router(self, ip: IPInterface) -> IPAddress | None:
         """The default gateway that it offers to a container with this address."""
+        if self.closed or self.layer3 or self.multi_host:
+            return None
         pool = self.pool_of(ip.ip)
-        return None if pool is None or self.closed or self.layer3 else pool.router
+        return None if pool is None else pool.router
 
     def leads_out(self, ip: IPInterface) -> bool:
         """True if the network connects a container with this address to the outside.
@@ -286,24 +294,12 @@ class Status(StrEnum):
     EXITED = "exited"
 
 
-class Linked(NamedTuple):
-    """A container that another one links to, as it was when both were running.
+class Role(StrEnum):
+    """Part that a sandbox plays: containers are the user's, the others are plumb's own."""
 
-    The link is one of the default network; user-defined networks have aliases instead.
-
-    Attributes:
-        id, alias: which, and what it is called where it is linked to.
-        names: what the linking container's hosts file calls it.
-        ips: its addresses on the default network, IPv4 first.
-        ports: its exposed ports as "80/tcp", which the link opens where containers are parted from
-        each other.
-    """
-
-    id: str
-    alias: str
-    names: str
-    ips: tuple[IPAddress, ...]
-    ports: tuple[str, ...] = ()
+    CONTAINER = ""
+    BALANCER = "balancer"  # of a network of the cluster, on this node
+    INGRESS = "ingress"  # the same of the ingress network, with a way out
 
 
 @frozen
@@ -329,6 +325,8 @@ class Sandbox:
         start: the number of its last start, from 0.
         read_only_host: its command sees the host's files read-only; isolate: and its own processes.
         log_size, log_files: bytes of a file of its log, and how many there are at most.
+        role: a container, or a balancer of plumb's own, whose name begins with a slash so that no
+            container can have it.
     """
 
     id: str
@@ -376,6 +374,7 @@ class Sandbox:
     start: int = 0
     read_only_host: bool = False
     isolate: bool = False
+    role: Role = Role.CONTAINER
 
     @property
     def key(self) -> str:

@@ -196,6 +196,10 @@ class OverlayOptions(DriverOptions):
         ingress: it is the network by which published ports are reached on any node.
         port: UDP port of VXLAN, the cluster's data path port.
         netns: path of the network's namespace on this node, while a member of it is here.
+        node: this node's id; vtep: its end of the tunnels.
+        mac: MAC address of the first of the network's bridges on this node; each host has its own.
+        thresholds: values to which plumb raises the kernel's limits of neighbours (gc_thresh1 to
+            gc_thresh3), 0 for one that is high enough or that the namespace does not have.
     """
 
     vnis: tuple[int, ...] = ()
@@ -205,3 +209,7 @@ class OverlayOptions(DriverOptions):
     ingress: bool = False
     port: int = 4789
     netns: str = ""
+    node: str = ""
+    vtep: IPAddress | None = None
+    mac: str = ""
+    thresholds: tuple[int, int, int] = (0, 0, 0)

@@ -33,6 +33,8 @@ class Traits:
             the parent's segment, and none of the host's bridges, rules and NAT is in between.
         publishes_ports: `-p` has a meaning on its networks.
         own_mac: each container's link has a MAC of its own.
+        multi_host: its networks are the cluster's, with members on several hosts; addresses come
+            from the cluster, and their gateways lead to their other subnets only.
     """
 
     _: KW_ONLY
@@ -43,6 +45,7 @@ class Traits:
     on_lan: bool = False
     publishes_ports: bool = False
     own_mac: bool = True
+    multi_host: bool = False
 
     def own_options(self, options: tuple[tuple[str, str], ...]) -> DriverOptions:
         """The driver's own options from `-o` keys and values; none unless a driver says so."""

@@ -25,6 +25,7 @@ from plumb.model.cnm import Pairs
 T = TypeVar("T")
 A = TypeVar("A", IPv4Address, IPv6Address)
 PREFIX = "com.docker.network."
+VXLANID_LIST = "com.docker.network.driver.overlay.vxlanid_list"
 BRIDGE = PREFIX + "bridge."
 ENDPOINT = PREFIX + "endpoint."
 

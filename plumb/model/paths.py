@@ -59,6 +59,11 @@ class Layout:
         return f"{self.root}/reserve"
 
     @property
+    def cluster_socket(self) -> str:
+        """The socket of the process by which the host is a node of a cluster."""
+        return f"{self.run}/cluster.sock"
+
+    @property
     def namespaces(self) -> str:
         """The folder of namespace files."""
         return f"{self.run}/netns"
@@ -71,6 +76,10 @@ class Layout:
     def namespace(self, sandbox: str) -> str:
         """A sandbox's namespace file."""
         return f"{self.namespaces}/{sandbox[:12]}"
+
+    def overlay(self, network: str) -> str:
+        """The namespace file of a network of the cluster; Docker names it so as well."""
+        return f"{self.namespaces}/1-{network[:10]}"
 
     def place(self, box: Sandbox) -> str:
         """The namespace that a sandbox's processes are in.

@@ -19,13 +19,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from plumb.address import IPAddress, IPNetwork
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 
 if TYPE_CHECKING:
     from plumb.store.change import Change, Unfinished
     from plumb.things import Key, Thing
 
-T = TypeVar("T", Network, Sandbox, Endpoint)
+T = TypeVar("T", Network, Sandbox, Endpoint, RemoteEndpoint)
 CLAIM = "claim"
 """Remark with the token of the root's claim on its network namespace (`kernel.netns.claim`)."""
 
@@ -67,6 +68,9 @@ class Store(Protocol):
 
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
         """The endpoints of a network or of a sandbox, by its id, in the order of making."""
+
+    def remotes(self, network: str) -> list[RemoteEndpoint]:
+        """The endpoints of a network that are on other hosts, by its id, in the order of ids."""
 
     def number(self, kind: type[T]) -> int:
         """The next number of a kind."""

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.frozen import frozen
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.store import codec
 
 if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
-KINDS: dict[str, type[Network | Sandbox | Endpoint]] = {
-    kind.__name__.lower(): kind for kind in (Network, Sandbox, Endpoint)
+Intent = Network | Sandbox | Endpoint | RemoteEndpoint
+"""Values that the intent consists of."""
+TABLE_OF: dict[type[Intent], str] = {
+    Network: "network",
+    Sandbox: "sandbox",
+    Endpoint: "endpoint",
+    RemoteEndpoint: "remote",
 }
+"""Names of kinds of values: their tables, and what the journal calls them."""
+KINDS: dict[str, type[Intent]] = {name: kind for kind, name in TABLE_OF.items()}
 
 
 @frozen
@@ -25,7 +33,7 @@ class Change:
     """Changes of one operation to the store, written all at once after its steps.
 
     Attributes:
-        put: networks, sandboxes and endpoints to add or replace.
+        put: networks, sandboxes and endpoints, here and elsewhere, to add or replace.
         drop: (kind, id) of those to remove.
         addresses: (subnet, address, owner) handed out; released: owners whose addresses are free
         again.
@@ -36,7 +44,7 @@ class Change:
         meta: remarks about the root.
     """
 
-    put: tuple[Network | Sandbox | Endpoint, ...] = ()
+    put: tuple[Intent, ...] = ()
     drop: tuple[tuple[str, str], ...] = ()
     addresses: tuple[tuple[IPNetwork, IPAddress, str], ...] = ()
     released: tuple[str, ...] = ()
@@ -107,7 +115,7 @@ def _untagged(tagged: Any) -> Thing:
 
 def _to_json(change: Change) -> Any:
     return {
-        "put": [[type(value).__name__.lower(), codec.plain(value)] for value in change.put],
+        "put": [[TABLE_OF[type(value)], codec.plain(value)] for value in change.put],
         "drop": change.drop,
         "released": change.released,
         "addresses": codec.plain(change.addresses),

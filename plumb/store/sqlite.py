@@ -25,11 +25,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
 from plumb.root import make_folder
 from plumb.store import CLAIM, T, codec, reserve
-from plumb.store.change import Change, Unfinished, read_entry, thing_of, things_of, write_entry
+from plumb.store.change import (
+    TABLE_OF,
+    Change,
+    Unfinished,
+    read_entry,
+    thing_of,
+    things_of,
+    write_entry,
+)
 from plumb.store.salvage import UNREADABLE
 from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import (
@@ -153,27 +162,27 @@ class SqliteStore:
 
     def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
         """The endpoints of a network or of a sandbox, in the order in which they were made."""
-        return (
-            self._all(Endpoint, "network = ?", network)
-            if network
-            else self._all(Endpoint, "sandbox = ?", sandbox)
-        )
+        column = "network" if network else "sandbox"
+        return self._all(Endpoint, f"{column} = ?", network or sandbox)
+
+    def remotes(self, network: str) -> list[RemoteEndpoint]:
+        """The endpoints of a network that are on other hosts, in the order of ids."""
+        return self._all(RemoteEndpoint, "network = ?", network)
 
     def _one(self, kind: type[T], where: str, *values: str) -> T | None:
         found = self._all(kind, where, *values)
         return found[0] if found else None
 
     def _all(self, kind: type[T], where: str, *values: str) -> list[T]:
-        table = kind.__name__.lower()
-        rows = self._db.execute(f"SELECT json FROM {table} WHERE {where} ORDER BY number", values)
+        table = TABLE_OF[kind]
+        order = "id" if table == TABLE_OF[RemoteEndpoint] else "number"
+        rows = self._db.execute(f"SELECT json FROM {table} WHERE {where} ORDER BY {order}", values)
         return [codec.loads(kind, text) for (text,) in rows]
 
     def number(self, kind: type[T]) -> int:
         """The next number of a kind."""
-        table = kind.__name__.lower()
-        return int(
-            self._db.execute(f"SELECT coalesce(max(number), 0) + 1 FROM {table}").fetchone()[0]
-        )
+        query = f"SELECT coalesce(max(number), 0) + 1 FROM {TABLE_OF[kind]}"
+        return int(self._db.execute(query).fetchone()[0])
 
     # -- addresses ---------------------------------------------------------------
 
@@ -212,9 +221,8 @@ class SqliteStore:
 
     def ports(self, protocol: str, port: int) -> list[tuple[IPAddress, str]]:
         """Addresses on which a port of the host is published, each with the endpoint's id."""
-        rows = self._db.execute(
-            "SELECT ip, owner FROM port WHERE protocol = ? AND port = ?", (protocol, port)
-        )
+        query = "SELECT ip, owner FROM port WHERE protocol = ? AND port = ?"
+        rows = self._db.execute(query, (protocol, port))
         return [(ip_address(ip), owner) for ip, owner in rows]
 
     # -- what exists in the kernel ---------------------------------------------------
@@ -232,9 +240,8 @@ class SqliteStore:
 
     def things_of(self, kind: type[Thing]) -> list[Thing]:
         """Things on record of one kind."""
-        rows = self._db.execute(
-            "SELECT kind, json FROM thing WHERE kind = ? ORDER BY number", (kind.__name__,)
-        )
+        query = "SELECT kind, json FROM thing WHERE kind = ? ORDER BY number"
+        rows = self._db.execute(query, (kind.__name__,))
         return things_of(rows.fetchall())
 
     def things_under(self, *start: str) -> list[Thing]:
@@ -246,26 +253,20 @@ class SqliteStore:
 
     def thing(self, key: Key) -> Thing | None:
         """Thing that is recorded under a key."""
-        row = self._db.execute(
-            "SELECT kind, json FROM thing WHERE key = ?", (key_text(key),)
-        ).fetchone()
+        query = "SELECT kind, json FROM thing WHERE key = ?"
+        row = self._db.execute(query, (key_text(key),)).fetchone()
         return thing_of(*row) if row else None
 
     def previous(self, key: Key) -> Thing | None:
         """State of a standing thing before plumb changed it."""
-        row = self._db.execute(
-            "SELECT kind, previous FROM thing WHERE key = ?", (key_text(key),)
-        ).fetchone()
+        query = "SELECT kind, previous FROM thing WHERE key = ?"
+        row = self._db.execute(query, (key_text(key),)).fetchone()
         return thing_of(row[0], row[1]) if row and row[1] else None
 
     def owners(self, key: Key) -> list[str]:
         """Owners that need a thing."""
-        return [
-            name
-            for (name,) in self._db.execute(
-                "SELECT owner FROM owner WHERE key = ?", (key_text(key),)
-            )
-        ]
+        rows = self._db.execute("SELECT owner FROM owner WHERE key = ?", (key_text(key),))
+        return [name for (name,) in rows]
 
     # -- changes ---------------------------------------------------------------
 
@@ -377,6 +378,7 @@ for _name in (
     *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
     *(
         "ports",
+        "remotes",
         "things",
         "things_of",
         "things_under",

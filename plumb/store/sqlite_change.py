@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.store import codec
 from plumb.store.change import Change
@@ -103,7 +104,18 @@ def _put_endpoint(db: sqlite3.Connection, end: Endpoint) -> None:
     )
 
 
-_PUT: dict[type, Any] = {Network: _put_network, Sandbox: _put_sandbox, Endpoint: _put_endpoint}
+def _put_remote(db: sqlite3.Connection, end: RemoteEndpoint) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO remote VALUES (?, ?, ?)", (end.id, end.network, codec.dumps(end))
+    )
+
+
+_PUT: dict[type, Any] = {
+    Network: _put_network,
+    Sandbox: _put_sandbox,
+    Endpoint: _put_endpoint,
+    RemoteEndpoint: _put_remote,
+}
 
 
 def key_text(key: Key) -> str:

@@ -9,13 +9,17 @@ from contextlib import contextmanager
 
 from plumb.errors import Broken
 
-VERSION = 2
+VERSION = 3
 PORTS = """
 CREATE TABLE port (protocol TEXT, port INTEGER, ip TEXT, owner TEXT, \
 PRIMARY KEY (protocol, port, ip)) WITHOUT ROWID;
 CREATE INDEX port_owner ON port (owner)
 """
-UPGRADES = {1: PORTS}
+REMOTES = """
+CREATE TABLE remote (id TEXT PRIMARY KEY, network TEXT, json TEXT) WITHOUT ROWID;
+CREATE INDEX remote_network ON remote (network)
+"""
+UPGRADES = {1: PORTS, 2: REMOTES}
 """What a store of an earlier version lacks."""
 SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -32,6 +36,7 @@ CREATE INDEX sandbox_number ON sandbox (number);
 CREATE TABLE address (subnet TEXT, ip TEXT, owner TEXT, PRIMARY KEY (subnet, ip)) WITHOUT ROWID;
 CREATE INDEX address_owner ON address (owner);
 {PORTS};
+{REMOTES};
 CREATE TABLE hint (subnet TEXT, span TEXT, ip TEXT, PRIMARY KEY (subnet, span)) WITHOUT ROWID;
 CREATE TABLE thing (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, json TEXT, \
 previous TEXT);
@@ -47,6 +52,7 @@ TABLES = (
     "network",
     "sandbox",
     "endpoint",
+    "remote",
     "address",
     "port",
     "hint",

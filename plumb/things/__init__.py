@@ -8,12 +8,15 @@ Things have stages, which is the order in which a careful administrator builds: 
 its contents, links before their addresses, the firewall before the links come up and packets can
 pass, and the inside of a sandbox last, all of it in one visit.
 
-    links       Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Up: what `ip link` makes
+    links       Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Master, Up: what `ip link` makes
+    vxlan       Vxlan, FdbEntry, Neighbour: frames between hosts, and who is at which host
+    ipsec       XfrmState, XfrmPolicy, XfrmBlock: what is encrypted between hosts, and how
     layer3      Address, Route, Sysctl
     iptables    Chain, Rule, Policy, in iptables' spelling
     nftables    NftTable, NftChain, NftMap, NftElement, NftRule, in nft's spelling
     host_ports  Agent, HostPort, Proxy: a published port on the host's side
     dns         Resolver, Names: the embedded DNS server of a sandbox
+    cluster     EndpointRecord: an endpoint as other hosts know it
     sandbox     Directory, File, Namespace, Process: what a sandbox stands on
     mounts      of a process that sees the host's files read-only
     registry    all kinds of things by name, for those that were written down

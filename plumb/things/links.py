@@ -1,50 +1,68 @@
 """Links: the objects of `ip link`.
 
-A veth pair has two ends, here always one in the host and its peer in a sandbox. Both ends, their
-names, the MTU, the master bridge and the sandbox's netns go to the kernel in one message, so that
-no half-made link is ever visible. The host's end is up from the start; an `Up` of its own raises
-the peer after it has its addresses, as in Docker.
+A veth pair has two ends, here always one at a bridge, in the host or in an overlay network's
+netns, and its peer in a sandbox. Both ends, their names, the MTU, the master bridge and the
+sandbox's netns go to the kernel in one message, so that no half-made link is ever visible. The
+bridge's end is up from the start; an `Up` of its own raises the peer after it has its addresses, as
+in Docker.
 """
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import ClassVar
 
 from plumb.frozen import frozen
-from plumb.things import HOST, Key, OnLink, Stage, Thing, link_key, namespace_key
+from plumb.things import (
+    HOST,
+    InNamespace,
+    Key,
+    OnLink,
+    Stage,
+    Thing,
+    link_key,
+    lost_with,
+    namespace_key,
+)
 
 
 @frozen
-class InHost(Thing):
-    """Link of the host itself; kind is its name in `ip -d link`."""
+class InPlace(InNamespace):
+    """Link that is made in the namespace in which it stays; kind is its name in `ip -d link`."""
 
     stage: ClassVar = Stage.LINK
     kind: ClassVar[str]
     name: str
+    ns: str = field(default=HOST, kw_only=True)
 
     @property
     def key(self) -> Key:
-        return link_key(HOST, self.name)
+        return link_key(self.ns, self.name)
 
 
 @frozen
-class Bridge(InHost):
+class Bridge(InPlace):
     """`ip link add NAME type bridge`.
 
     plumb sets the MAC: a bridge without one of its own takes the lowest of its ports', so that it
     would change, and every neighbour's ARP entry go stale, as containers come and go.
+
+    Attributes:
+        default_pvid: the VLAN of its ports' untagged frames; 0 for none, None for the kernel's
+            choice.
     """
 
     kind: ClassVar = "bridge"
     mac: str
     mtu: int | None = None
+    default_pvid: int | None = None
 
     def __str__(self) -> str:
         return f"bridge {self.name}"
 
 
 @frozen
-class Veth(InHost):
+class Veth(InPlace):
     """`ip link add NAME master MASTER up type veth peer name PEER netns PEER_NS`.
 
     A hairpin port may send a frame back through the port that it came from. A container needs that
@@ -65,15 +83,19 @@ class Veth(InHost):
         return (self.key, link_key(self.peer_ns, self.peer))
 
     @property
+    def uses(self) -> tuple[Key, ...]:
+        return ()  # the kernel removes it with either netns, but later: plumb does not wait for it
+
+    @property
     def stands_on(self) -> tuple[Key, ...]:
-        return (namespace_key(self.peer_ns),)
+        return (namespace_key(self.peer_ns), *lost_with(self.ns))
 
     def __str__(self) -> str:
         return f"veth {self.name} to {self.peer}"
 
 
 @frozen
-class Dummy(InHost):
+class Dummy(InPlace):
     """`ip link add NAME type dummy`: a link without a wire, as the parent of others."""
 
     kind: ClassVar = "dummy"
@@ -83,7 +105,7 @@ class Dummy(InHost):
 
 
 @frozen
-class Vlan(InHost):
+class Vlan(InPlace):
     """`ip link add link PARENT name NAME type vlan id ID`.
 
     It carries the parent's frames with this tag (IEEE 802.1Q).
@@ -97,25 +119,19 @@ class Vlan(InHost):
         return f"vlan {self.name} on {self.parent}"
 
 
-@frozen
-class OnParent(Thing):
-    """Link in a sandbox on top of a link PARENT of the host, which it shares.
+class Moved(Thing):
+    """Link of another namespace that one message creates in the host and moves there at once.
 
-    The host's stack does not see its packets.
-
-    One message creates it in the host, where its parent is, and moves it into the sandbox at once.
     Its name is BORN until then: older kernels (6.1) refuse a name that a link of the host has, and
     nearly every host has an eth0.
 
-    It goes with the sandbox's netns, but the kernel does that later, and until then the parent
-    refuses another link with the same MAC or IP address. So plumb removes it in a step of its own
-    first.
+    It goes with its netns, but the kernel does that later, and until then it refuses another link
+    of the same kind in its place. So plumb removes it in a step of its own first.
     """
 
     stage: ClassVar = Stage.LINK
     kind: ClassVar[str]
     name: str
-    parent: str
     ns: str
     born: str
 
@@ -126,6 +142,20 @@ class OnParent(Thing):
     @property
     def stands_on(self) -> tuple[Key, ...]:
         return (namespace_key(self.ns),)
+
+
+@frozen
+class OnParent(Moved):
+    """Link in a sandbox on top of a link PARENT of the host, which it shares.
+
+    The host's stack does not see its packets. The parent refuses a second link with the same MAC or
+    IP address, whatever netns it is in.
+    """
+
+    name: str
+    parent: str
+    ns: str
+    born: str
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} on {self.parent}"
@@ -154,6 +184,27 @@ class Ipvlan(OnParent):
     kind: ClassVar = "ipvlan"
     mode: str
     flag: str
+
+
+@frozen
+class Master(OnLink):
+    """`ip link set DEV master BRIDGE`: a link as a port of a bridge, where it was not born one."""
+
+    dev: str
+    bridge: str
+    ns: str = HOST
+    stage: ClassVar = Stage.LINK_SYSCTL
+
+    @property
+    def key(self) -> Key:
+        return ("master", self.ns, self.dev)
+
+    @property
+    def uses(self) -> tuple[Key, ...]:
+        return (*lost_with(self.ns, self.dev), link_key(self.ns, self.bridge))
+
+    def __str__(self) -> str:
+        return f"master {self.bridge} of link {self.dev}"
 
 
 @frozen

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from plumb.things import Thing
+from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.ipsec import XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Up, Veth, Vlan
+from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
+from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 KINDS: dict[str, type[Thing]] = {
     kind.__name__: kind
@@ -21,6 +24,7 @@ KINDS: dict[str, type[Thing]] = {
         Dummy,
         Ipvlan,
         Macvlan,
+        Master,
         Up,
         LinkAddress,
         Veth,
@@ -42,5 +46,12 @@ KINDS: dict[str, type[Thing]] = {
         NftChain,
         NftElement,
         NftRule,
+        EndpointRecord,
+        XfrmState,
+        XfrmPolicy,
+        XfrmBlock,
+        Vxlan,
+        FdbEntry,
+        Neighbour,
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Sandbox, Status
 from plumb.model.container_options import size
 from plumb.model.etc_files import dns_names
@@ -19,13 +20,27 @@ Json = dict[str, Any]
 # -- networks ---------------------------------------------------------------
 
 
-def network(net: Network, ends: Sequence[tuple[Endpoint, Sandbox]] = ()) -> Json:
-    """`network inspect`."""
+def network(
+    net: Network,
+    ends: Sequence[tuple[Endpoint, Sandbox]] = (),
+    remotes: Sequence[RemoteEndpoint] = (),
+    verbose: bool = False,
+) -> Json:
+    """`network inspect`.
+
+    Args:
+        ends: its endpoints with their sandboxes, balancers too.
+        remotes: its endpoints on other hosts.
+        verbose: with all endpoints of the cluster, by service.
+    """
+    from plumb.views import inspect_cluster  # lazy: listings need none of it
+
+    peers = inspect_cluster.peers(net, remotes)
     return {
         "Name": net.name,
         "Id": net.id,
         "Created": net.created or NEVER,
-        "Scope": "local",
+        "Scope": scope(net),
         "Driver": net.driver,
         "EnableIPv4": net.ipv4,
         "EnableIPv6": net.ipv6,
@@ -36,13 +51,25 @@ def network(net: Network, ends: Sequence[tuple[Endpoint, Sandbox]] = ()) -> Json
         },
         "Internal": net.internal,
         "Attachable": net.attachable,
-        "Ingress": False,
+        "Ingress": net.overlay.ingress,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
-        "Options": dict(net.options),
+        "Options": inspect_cluster.options(net),
         "Labels": dict(net.labels),
-        "Containers": {box.id: _member(end, box) for end, box in ends},
+        "Containers": {_label(box): _member(net, end, box) for end, box in ends},
+        **({"Peers": peers} if peers else {}),
+        **({"Services": inspect_cluster.services(net, ends, remotes)} if verbose else {}),
     }
+
+
+def scope(net: Network) -> str:
+    """Reach of a network: one host, or the cluster (Docker's swarm), which allots it VNIs."""
+    return "swarm" if net.overlay.vnis else "local"
+
+
+def _label(box: Sandbox) -> str:
+    """A container's id; for a balancer its name."""
+    return box.name.removeprefix("/") if box.role else box.id
 
 
 def _pool(pool: Pool) -> Json:
@@ -56,14 +83,23 @@ def _pool(pool: Pool) -> Json:
     return found
 
 
-def _member(end: Endpoint, box: Sandbox) -> Json:
+def _member(net: Network, end: Endpoint, box: Sandbox) -> Json:
     return {
-        "Name": box.name,
+        "Name": _endpoint_name(net, box),
         "EndpointID": end.id,
         "MacAddress": end.mac,
         "IPv4Address": str(end.ip or ""),
         "IPv6Address": str(end.ip6 or ""),
     }
+
+
+def _endpoint_name(net: Network, box: Sandbox) -> str:
+    """Name of a sandbox's endpoint; those that the user has not asked for have their own."""
+    from plumb.model.net.gateways import GATEWAY_NETWORK  # lazy: listings need none of it
+
+    if net.name == GATEWAY_NETWORK and box.attachment(net) is None:
+        return f"gateway_{_label(box) if box.role else box.key[:12]}"
+    return f"{net.name}-endpoint" if box.role else box.name
 
 
 def network_row(net: Network, truncate: bool = True) -> Json:
@@ -72,7 +108,7 @@ def network_row(net: Network, truncate: bool = True) -> Json:
         "ID": net.id[:12] if truncate else net.id,
         "Name": net.name,
         "Driver": net.driver,
-        "Scope": "local",
+        "Scope": scope(net),
         "IPv4": str(net.ipv4).lower(),
         "IPv6": str(net.ipv6).lower(),
         "Internal": str(net.internal).lower(),

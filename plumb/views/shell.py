@@ -12,13 +12,16 @@ from typing import Any, NamedTuple
 
 from plumb.plan import Step
 from plumb.things import Thing
+from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
+from plumb.things.ipsec import XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
-from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Up, Veth, Vlan
+from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
+from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 from plumb.views import shell_agent as agent
 from plumb.views import shell_firewall as firewall
 from plumb.views import shell_ip as ip
@@ -72,8 +75,15 @@ TYPED: dict[type[Thing], Typed] = {
     Veth: Typed(ip.add_veth, ip.remove_link, ip.change_veth),
     Dummy: Typed(ip.add_dummy, ip.remove_link),
     Vlan: Typed(ip.add_vlan, ip.remove_link),
-    Macvlan: Typed(ip.add_macvlan, ip.remove_link_on_parent, ip.change_macvlan),
-    Ipvlan: Typed(ip.add_ipvlan, ip.remove_link_on_parent, ip.change_ipvlan),
+    Macvlan: Typed(ip.add_macvlan, ip.remove_moved_link, ip.change_macvlan),
+    Ipvlan: Typed(ip.add_ipvlan, ip.remove_moved_link, ip.change_ipvlan),
+    Vxlan: Typed(ip.add_vxlan, ip.remove_moved_link, ip.change_vxlan),
+    FdbEntry: Typed(ip.set_fdb_entry, ip.remove_fdb_entry),
+    Neighbour: Typed(ip.set_neighbour, ip.remove_neighbour),
+    XfrmState: Typed(ip.add_xfrm_state, ip.remove_xfrm_state),
+    XfrmPolicy: Typed(ip.add_xfrm_policy, ip.remove_xfrm_policy, ip.change_xfrm_policy),
+    XfrmBlock: Typed(ip.add_xfrm_block, ip.remove_xfrm_block),
+    Master: Typed(ip.set_master, ip.remove_master),
     Up: Typed(ip.add_up, ip.remove_up),
     LinkAddress: Typed(ip.set_link_address),
     Address: Typed(ip.add_address, ip.remove_address),
@@ -96,6 +106,7 @@ TYPED: dict[type[Thing], Typed] = {
     Agent: Typed(agent.add_agent, agent.remove_agent),
     Resolver: Typed(agent.add_resolver, agent.remove_resolver),
     Names: Typed(agent.add_names, agent.remove_names),
+    EndpointRecord: Typed(agent.publish, agent.withdraw),
     HostPort: Typed(agent.add_port_or_proxy, agent.remove_port_or_proxy),
     Proxy: Typed(agent.add_port_or_proxy, agent.remove_port_or_proxy),
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from plumb.kernel import agent_verbs as verbs
 from plumb.model.paths import DEFAULT_ROOT, Layout
+from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy, at
 
@@ -38,6 +39,19 @@ def add_port_or_proxy(thing: HostPort | Proxy) -> list[str]:
 def remove_port_or_proxy(thing: HostPort | Proxy) -> list[str]:
     verb = verbs.RELEASE if isinstance(thing, HostPort) else verbs.UNPROXY
     return [_agent(thing.agent, _port(thing, verb))]
+
+
+def publish(thing: EndpointRecord) -> list[str]:
+    return [f"# plumb-cluster publishes {thing.endpoint[:12]} {_place(thing)}"]
+
+
+def withdraw(thing: EndpointRecord) -> list[str]:
+    return [f"# plumb-cluster withdraws {thing.endpoint[:12]} {_place(thing)}"]
+
+
+def _place(thing: EndpointRecord) -> str:
+    ips = " ".join(str(ip.ip) for ip in (thing.ip, thing.ip6) if ip is not None)
+    return f"{ips} {thing.mac} of network {thing.network[:12]}"
 
 
 def _each(option: str, values: Iterable[str]) -> str:

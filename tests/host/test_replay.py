@@ -17,8 +17,8 @@ from plumb.kernel.system import this_system
 from plumb.model.cnm import Status
 from plumb.plan import Step
 from plumb.views.shell import commands
-from tests import REPOSITORY, labs
-from tests.cases import CASES, Case, fixed, on_kernels
+from tests import REPOSITORY, fake_cluster, labs
+from tests.cases import CASES, KEYS, Case, fixed, on_kernels
 from tests.labs import Lab, sh, state
 
 TYPED = [name for name in CASES if name != "command"]
@@ -54,7 +54,7 @@ def test_what_is_printed_does_what_plumb_does(
     if kind:
         a_legacy_host(tmp_path)
     monkeypatch.setenv("PATH", f"{a_plumb(tmp_path)}:{os.environ['PATH']}")
-    with labs.iptables(kind):
+    with labs.iptables(kind), fake_cluster.processes():
         replay(case, lines, monkeypatch)
 
 
@@ -78,6 +78,8 @@ def replay(case: Case, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> Non
             built, printed = state(boxes), list(lines)
             host.reset()
         monkeypatch.setenv("PLUMB_ROOT", str(lab.root))
+        for tag, secret in KEYS.keys:
+            monkeypatch.setenv(f"PLUMB_KEY_{tag}", secret)
         sh("\n".join(["set -e", *printed]))
         typed = state(boxes)
         sh("plumb agent stop")

@@ -8,8 +8,7 @@ host's sysctls and policies, and all of a network whose link is not there, are t
 
 from __future__ import annotations
 
-from plumb.engine.desired_state import HOST_OWNER
-from plumb.engine.operation import endpoint_owner, network_owner
+from plumb.engine.desired_state import HOST_OWNER, endpoint_owner, network_owner
 from plumb.engine.repair import clear, look
 from plumb.errors import PlumbError
 from plumb.model.cnm import Network
@@ -17,7 +16,7 @@ from plumb.model.paths import Layout
 from plumb.plan import Kernel, Step, plan, take_all
 from plumb.store import Store
 from plumb.things import HOST, Key, Stage, Thing
-from plumb.things.links import InHost
+from plumb.things.links import InPlace
 
 OF_ROOT = (Stage.NAMESPACE, Stage.PORT, Stage.SERVICE, Stage.PROCESS)
 """Stages of what lies under a root's folder, or is in its agent."""
@@ -54,7 +53,7 @@ def _keys_of_networks(store: Store, kernel: Kernel) -> set[Key]:
     found: set[Key] = set()
     for net in store.all(Network):
         things = store.things(network_owner(net))
-        if look(kernel, [thing for thing in things if isinstance(thing, InHost)]):
+        if look(kernel, [thing for thing in things if isinstance(thing, InPlace)]):
             ends = store.endpoints(network=net.id)
             owners = [network_owner(net), *map(endpoint_owner, ends)]
             found |= {thing.key for owner in owners for thing in store.things(owner)}

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from plumb.engine.operation import Operation, endpoint_owner
+from plumb.engine.desired_state import endpoint_owner
+from plumb.engine.operation import Operation
 from plumb.engine.repair import look
 from plumb.errors import PlumbError
 from plumb.kernel.netns import namespaces

@@ -3,6 +3,7 @@
 links               takes steps on links, addresses and routes, and looks at them
 namespace_state     links, addresses and routes of a namespace, read as they are asked for
 link_messages       things as messages: RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE
+vxlan               VXLAN links, entries of their tables and neighbours as messages, and read
 carrier             waits until new links run
 sysctl              reads and writes /proc/sys
 host_links          the host's links, as plumb reads them before it builds a network

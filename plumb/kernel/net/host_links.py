@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from plumb.address import IPInterface
+from plumb.address import IPAddress, IPInterface
 from plumb.kernel.net.namespace_state import NamespaceState
 from plumb.kernel.netlink.uapi.linux_rtnetlink import RT_SCOPE_LINK
 
@@ -20,6 +20,14 @@ def on_link_networks() -> list[IPv4Network]:
             for found in state.main_table(4)
             if found.scope == RT_SCOPE_LINK and found.length
         ]
+
+
+def mtu_of(ip: IPAddress) -> int:
+    """MTU of the link that has an address, bytes; 1500 where none has it."""
+    with NamespaceState() as state:
+        dev = state.holder(ip)
+        found = state.link(dev) if dev else None
+    return 1500 if found is None else found.mtu
 
 
 def kind_of(name: str) -> str | None:

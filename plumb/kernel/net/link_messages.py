@@ -2,9 +2,9 @@
 
 What brings it into another state.
 
-All of them are for a socket in the host's namespace, or in the thing's own, but for a link on a
-parent (macvlan, ipvlan): it is made in the host, where its parent is, and changed and taken away in
-its sandbox.
+All of them are for a socket in the host's namespace, or in the thing's own, but for a link that is
+moved (macvlan, ipvlan, VXLAN): it is made in the host, and changed and taken away in its own
+namespace. Those of VXLAN are in vxlan.py.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ from plumb.things.layer3 import Address, Route
 from plumb.things.links import (
     Bridge,
     Dummy,
-    InHost,
+    InPlace,
     Ipvlan,
     LinkAddress,
     Macvlan,
+    Master,
+    Moved,
     OnParent,
     Up,
     Veth,
@@ -95,12 +97,22 @@ def add_bridge(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
         Message(
             RTM_NEWLINK,
             NLM_F_CREATE | NLM_F_EXCL,
-            link(thing.name, ("IFLA_ADDRESS", thing.mac), info("bridge")),
+            link(thing.name, ("IFLA_ADDRESS", thing.mac), _bridge_info(thing)),
         )
     ]
     # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports'
     # smallest.
-    return [*made, marked(thing.name, *([("IFLA_MTU", thing.mtu)] if thing.mtu else []))]
+    mtu = [("IFLA_MTU", thing.mtu)] if thing.mtu else []
+    if thing.ns:  # the namespace file says whose link it is
+        return [*made, Message(RTM_NEWLINK, 0, link(thing.name, *mtu))]
+    return [*made, marked(thing.name, *mtu)]
+
+
+def _bridge_info(thing: Bridge) -> tuple[str, object]:
+    """A kernel without CONFIG_BRIDGE_VLAN_FILTERING passes over the default VLAN."""
+    if thing.default_pvid is None:
+        return info("bridge")
+    return info("bridge", ("IFLA_BR_VLAN_DEFAULT_PVID", thing.default_pvid))
 
 
 @adding.register
@@ -185,8 +197,8 @@ def add_link_on_parent(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
     ]
 
 
-def settling(thing: OnParent) -> list[Message]:
-    """Messages from within the sandbox: the link's name.
+def settling(thing: Moved) -> list[Message]:
+    """Messages from within its own namespace: the link's name.
 
     And the MAC of a passthru link, which the kernel creates with its parent's.
     """
@@ -200,6 +212,20 @@ def settling(thing: OnParent) -> list[Message]:
     )
     body["index"] = index(thing.born)
     return [Message(RTM_NEWLINK, 0, body)]
+
+
+def removing_newborn(thing: Moved) -> list[Message]:
+    """Messages from within its own namespace that take away a link which has no name yet."""
+    return [Message(RTM_DELLINK, 0, link(thing.born))]
+
+
+@adding.register
+def add_master(thing: Master, descriptor: NetnsFd) -> list[Message]:
+    return set_master(thing)
+
+
+def set_master(thing: Master) -> list[Message]:
+    return [Message(RTM_NEWLINK, 0, link(thing.dev, ("IFLA_MASTER", index(thing.bridge))))]
 
 
 @adding.register
@@ -238,8 +264,13 @@ def removing(thing: Thing) -> list[Message]:
 @removing.register(Vlan)
 @removing.register(Macvlan)
 @removing.register(Ipvlan)
-def remove_link(thing: InHost | OnParent) -> list[Message]:
+def remove_link(thing: InPlace | Moved) -> list[Message]:
     return [Message(RTM_DELLINK, 0, link(thing.name))]
+
+
+@removing.register
+def remove_master(thing: Master) -> list[Message]:
+    return [Message(RTM_NEWLINK, 0, link(thing.dev, ("IFLA_MASTER", 0)))]
 
 
 @removing.register
@@ -274,9 +305,19 @@ def change_bridge(thing: Bridge) -> list[Message]:
         Message(
             RTM_NEWLINK,
             0,
-            link(thing.name, ("IFLA_MTU", thing.mtu or 1500), ("IFLA_ADDRESS", thing.mac)),
+            link(
+                thing.name,
+                ("IFLA_MTU", thing.mtu or 1500),
+                ("IFLA_ADDRESS", thing.mac),
+                *([] if thing.default_pvid is None else [_bridge_info(thing)]),
+            ),
         )
     ]
+
+
+@changing.register
+def change_master(thing: Master) -> list[Message]:
+    return set_master(thing)
 
 
 @changing.register

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from plumb.errors import KernelRefused
+from plumb.frozen import replace
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.link_messages import (
     IPVLAN_FLAGS,
@@ -17,13 +17,16 @@ from plumb.kernel.net.link_messages import (
     index,
     link,
     removing,
+    removing_newborn,
     settling,
 )
 from plumb.kernel.net.namespace_state import FEW, MODES, LinkReply, NamespaceState
-from plumb.kernel.netlink.codec import NetlinkAck
+from plumb.kernel.net.vxlan import as_vxlan, look_fdb_entry, look_neighbour
+from plumb.kernel.netlink.codec import NetlinkAck, number
 from plumb.kernel.netlink.connection import BATCH
 from plumb.kernel.netlink.rtnetlink import Message, RouteSocket, ifinfmsg
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFLA_BR_VLAN_DEFAULT_PVID,
     IFLA_IPVLAN_FLAGS,
     IFLA_IPVLAN_MODE,
     IFLA_MACVLAN_MODE,
@@ -38,25 +41,35 @@ from plumb.things import HOST, Thing
 from plumb.things.layer3 import Address, Route
 from plumb.things.links import (
     Bridge,
-    InHost,
+    InPlace,
     Ipvlan,
     LinkAddress,
     Macvlan,
+    Master,
+    Moved,
     OnParent,
     Up,
     Veth,
     Vlan,
 )
+from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 MANY = 2  # veth pairs from this number on are removed together
 FEW_OF_SANDBOX = 1
 """Links of a sandbox that are asked for by name: it has so few that all of them cost no more."""
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT})
+TAKEN = (
+    "its parent has links of another kind, or is a bridge's port: "
+    "an ipvlan network cannot share it with a macvlan network"
+)
+ONE = "in passthru mode there is room for one container on a parent"
 HINTS = {
-    errno.EBUSY: "its parent has links of another kind, or is a bridge's port: "
-    "an ipvlan network cannot share it with a macvlan network",
-    errno.EINVAL: "in passthru mode there is room for one container on a parent",
+    **{(kind, errno.EBUSY): TAKEN for kind in ("macvlan", "ipvlan")},
+    **{(kind, errno.EINVAL): ONE for kind in ("macvlan", "ipvlan")},
+    ("vxlan", errno.EEXIST): "another VXLAN link of this host, in whatever namespace, has this VNI "
+    "and port: 'ip -d link show type vxlan', or another plumb or Docker on this host has it",
 }
+"""Remedies by the kind of link and the errno."""
 
 
 # -- take ---------------------------------------------------------------------
@@ -118,7 +131,7 @@ class _Sender:
 
     def add(self, step: Step) -> None:
         """Take a step, now or with the next ones."""
-        if isinstance(step.thing, OnParent) and step.before is not None:
+        if isinstance(step.thing, Moved) and step.before is not None:
             self.flush()
             self._ask_inside(step, step.thing, removing if step.after is None else changing)
             return
@@ -134,22 +147,20 @@ class _Sender:
             raise StepFailed(refused, step, self._done) from refused
         if len(self._descriptors) >= BATCH:
             self.flush()
-        if isinstance(step.thing, OnParent):
+        if isinstance(step.thing, Moved):
             self.flush()
             self._done.remove(step)
             try:
                 self._ask_inside(step, step.thing, settling)
             except StepFailed:
-                self._ask_inside(
-                    Step(step.thing, None), replace(step.thing, name=step.thing.born), removing
-                )
+                self._ask_inside(Step(step.thing, None), step.thing, removing_newborn)
                 self._done.pop()
                 raise
 
     def _ask_inside(
-        self, step: Step, thing: OnParent, messages: Callable[[OnParent], list[Message]]
+        self, step: Step, thing: Moved, messages: Callable[[Moved], list[Message]]
     ) -> None:
-        """Send a step's messages from within its sandbox."""
+        """Send a step's messages from within the link's own namespace."""
         if step.after is not None or is_namespace(thing.ns):
             try:
                 with entered(thing.ns), RouteSocket() as kernel:
@@ -214,7 +225,7 @@ class _Sender:
 def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
     if step.after is None:
         assert step.before is not None
-        if isinstance(step.before, InHost) and not _is_there(step.before):
+        if isinstance(step.before, InPlace) and not _is_there(step.before):
             return []  # a link of this name that is not plumb's stays
         return removing(step.before)
     if step.before is None or isinstance(step.after, Up):
@@ -225,10 +236,8 @@ def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
 def _refused(step: Step, number: int, said: str = "") -> KernelRefused:
     """A refusal, with a remedy, which names a kind of link that the kernel does not have."""
     thing, hint = step.thing, ""
-    if isinstance(thing, InHost | OnParent):
-        hint = explain(thing.kind, number) or (
-            HINTS.get(number, "") if isinstance(thing, OnParent) else ""
-        )
+    if isinstance(thing, InPlace | Moved):
+        hint = explain(thing.kind, number) or HINTS.get((thing.kind, number), "")
     return KernelRefused(str(step), number, said, hint)
 
 
@@ -241,7 +250,7 @@ def _fine(step: Step, answer: NetlinkAck) -> bool:
 
 def look(things: Sequence[Thing]) -> list[Thing | None]:
     """Read links, addresses and routes of the calling thread's namespace."""
-    links = sum(isinstance(thing, InHost | Up | LinkAddress) for thing in things)
+    links = sum(isinstance(thing, InPlace | Up | LinkAddress) for thing in things)
     addresses = sum(isinstance(thing, Address) for thing in things)
     few = FEW if things[0].where == HOST else FEW_OF_SANDBOX
     with NamespaceState(links, addresses, few) as state:
@@ -250,10 +259,20 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
 
 def _look(thing: Thing, state: NamespaceState) -> Thing | None:
     match thing:
-        case InHost():
+        case InPlace():
             return look_link(thing, state)
+        case Vxlan():
+            return _look_vxlan(thing)
         case OnParent():
             return _look_on_parent(thing)
+        case FdbEntry():
+            return look_fdb_entry(thing, state)
+        case Neighbour():
+            return look_neighbour(thing, state)
+        case Master(dev=dev):
+            found = state.link(dev)
+            bridge = state.name_of(found.master_index) if found else ""
+            return replace(thing, bridge=bridge) if bridge else None
         case Up(dev=dev):
             found = state.link(dev)
             return thing if found and found.up else None
@@ -268,7 +287,7 @@ def _look(thing: Thing, state: NamespaceState) -> Thing | None:
     return _look_route(thing, state)
 
 
-def look_link(thing: InHost, state: NamespaceState) -> Thing | None:
+def look_link(thing: InPlace, state: NamespaceState) -> Thing | None:
     """Read a link of the host; None where there is none, or one that is not plumb's."""
     found = state.link(thing.name)
     if found is None or found.kind != thing.kind:
@@ -276,7 +295,7 @@ def look_link(thing: InHost, state: NamespaceState) -> Thing | None:
     mtu = found.mtu if getattr(thing, "mtu", None) else None
     match thing:
         case Bridge():
-            return replace(thing, mtu=mtu) if found.mac == thing.mac else None
+            return _as_bridge(found, thing, mtu) if found.mac == thing.mac else None
         case Vlan():
             same = found.own(IFLA_VLAN_ID) == thing.id
             return thing if same and state.name_of(found.parent) == thing.parent else None
@@ -288,7 +307,12 @@ def look_link(thing: InHost, state: NamespaceState) -> Thing | None:
     return thing
 
 
-def _is_there(thing: InHost) -> bool:
+def _as_bridge(found: LinkReply, thing: Bridge, mtu: int | None) -> Bridge:
+    pvid = found.own_bytes(IFLA_BR_VLAN_DEFAULT_PVID) if thing.default_pvid is not None else b""
+    return replace(thing, mtu=mtu, default_pvid=number(pvid) if pvid else thing.default_pvid)
+
+
+def _is_there(thing: InPlace) -> bool:
     with NamespaceState() as state:
         return look_link(thing, state) is not None
 
@@ -306,6 +330,17 @@ def _look_on_parent(thing: OnParent) -> OnParent | None:
     if found is None or found.kind != thing.kind or found.parent != parent:
         return None
     return _as_on_parent(found, thing)
+
+
+def _look_vxlan(thing: Vxlan) -> Vxlan | None:
+    """Read a VXLAN link where it was moved to; None where there is none."""
+    if not is_namespace(thing.ns):
+        return None
+    with entered(thing.ns), NamespaceState() as state:
+        found = state.link(thing.name) or state.link(thing.born)
+    if found is None or found.kind != thing.kind:
+        return None
+    return as_vxlan(found, thing)
 
 
 def _as_on_parent(found: LinkReply, made: OnParent) -> OnParent:

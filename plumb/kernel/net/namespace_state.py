@@ -44,6 +44,11 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     MACVLAN_MODE_PASSTHRU,
     MACVLAN_MODE_PRIVATE,
     MACVLAN_MODE_VEPA,
+    NDA_DST,
+    NDA_LLADDR,
+    NDMSG,
+    NTF_SELF,
+    NUD_PERMANENT,
     RT_TABLE_MAIN,
     RTA_DST,
     RTA_GATEWAY,
@@ -52,6 +57,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     RTEXT_FILTER_SKIP_STATS,
     RTM_GETADDR,
     RTM_GETLINK,
+    RTM_GETNEIGH,
     RTM_GETROUTE,
     RTMSG,
 )
@@ -135,7 +141,11 @@ class LinkReply:
 
     def own(self, kind: int) -> int:
         """Number of an attribute that only links of this kind have (IFLA_INFO_DATA); 0 for none."""
-        return number(attributes(self._about.get(IFLA_INFO_DATA, b"")).get(kind, b""))
+        return number(self.own_bytes(kind))
+
+    def own_bytes(self, kind: int) -> bytes:
+        """Bytes of such an attribute, none where the link does not have it."""
+        return attributes(self._about.get(IFLA_INFO_DATA, b"")).get(kind, b"")
 
     @property
     def is_bridge_port(self) -> bool:
@@ -188,6 +198,7 @@ class NamespaceState:
         self._addresses: dict[int, dict[int, list[tuple[bytes, int]]]] = {}
         self._routes: dict[int, list[RouteReply]] = {}
         self._routed: dict[int, frozenset[tuple[bytes, int, int]]] = {}
+        self._neighbours: dict[int, dict[str, dict[IPAddress, str]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -240,6 +251,11 @@ class NamespaceState:
                 by_link.setdefault(index, []).append(ip)
         return self._addresses[version].get(link.index, [])
 
+    def holder(self, ip: IPAddress) -> str:
+        """Name of the link that has an address, empty where none has it."""
+        found = self._dump_addresses(ip.version, 0)
+        return next((self.name_of(link) for link, own in found if own[0] == ip.packed), "")
+
     def _dump_addresses(self, version: int, index: int) -> Iterator[tuple[int, tuple[bytes, int]]]:
         body = IFADDRMSG.pack(family(version), 0, 0, 0, index)
         for payload in self._dump(RTM_GETADDR, body):
@@ -247,6 +263,33 @@ class NamespaceState:
             found = attributes(payload, IFADDRMSG.size)
             packed = found.get(IFA_LOCAL) or found[IFA_ADDRESS]  # the latter without a peer
             yield link, (packed, prefix)
+
+    def permanent_neighbours(self, dev: str, version: int) -> dict[IPAddress, str]:
+        """Neighbours on a link that somebody wrote down: the MAC address of each IP address."""
+        if version not in self._neighbours:
+            by_link = self._neighbours.setdefault(version, {})
+            for payload in self._dump(RTM_GETNEIGH, NDMSG.pack(family(version), 0, 0, 0, 0)):
+                _, link, state, _, _ = NDMSG.unpack_from(payload)
+                found = attributes(payload, NDMSG.size)
+                if state & NUD_PERMANENT and NDA_DST in found:
+                    mac = found.get(NDA_LLADDR, b"").hex(":")
+                    by_link.setdefault(self.name_of(link), {})[ip_address(found[NDA_DST])] = mac
+        return self._neighbours[version].get(dev, {})
+
+    def fdb(self, dev: str) -> dict[str, IPAddress]:
+        """The VTEP of each MAC address that somebody wrote down in a VXLAN link's table."""
+        return self._fdb.get(dev, {})
+
+    @cached_property
+    def _fdb(self) -> dict[str, dict[str, IPAddress]]:
+        by_link: dict[str, dict[str, IPAddress]] = {}
+        for payload in self._dump(RTM_GETNEIGH, NDMSG.pack(socket.AF_BRIDGE, 0, 0, 0, 0)):
+            _, link, state, flags, _ = NDMSG.unpack_from(payload)
+            found = attributes(payload, NDMSG.size)
+            if flags & NTF_SELF and state & NUD_PERMANENT and NDA_DST in found:
+                mac = found.get(NDA_LLADDR, b"").hex(":")
+                by_link.setdefault(self.name_of(link), {})[mac] = ip_address(found[NDA_DST])
+        return by_link
 
     def main_table(self, version: int) -> list[RouteReply]:
         """The routes of the main table, one family's."""

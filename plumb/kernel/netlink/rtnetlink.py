@@ -52,7 +52,10 @@ NOT_THERE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.ENETUNREAC
 
 
 class Message(NamedTuple):
-    """A request: its type, its flags besides NLM_F_REQUEST and NLM_F_ACK, a message object."""
+    """A request: its type, its flags besides NLM_F_REQUEST and NLM_F_ACK, and its body.
+
+    The body is a message object, or the bytes behind the header.
+    """
 
     kind: int
     flags: int
@@ -107,6 +110,8 @@ class RouteSocket:
 
 def encoded(body: Any) -> bytes:
     """Encode a message object; the bytes behind its header."""
+    if isinstance(body, bytes):
+        return body
     body.encode()
     return bytes(body.data[NLMSGHDR.size :])
 

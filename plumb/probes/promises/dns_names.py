@@ -30,7 +30,7 @@ from plumb.address import IPAddress
 from plumb.frozen import frozen
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Endpoint, Network
-from plumb.model.net.gateways import gateway_order
+from plumb.model.net.gateways import GATEWAY_NETWORK, gateway_order
 from plumb.probes.promises.promise import Member, Protocol
 
 SERVER = ("127.0.0.11", 53)
@@ -121,7 +121,8 @@ def _meanings(
     zones: Mapping[str, Mapping[str, list[IPAddress]]],
 ) -> Iterator[tuple[str, list[IPAddress], str]]:
     """Names, their addresses for a container with these endpoints, and the reasons."""
-    mine = [net for _, net in gateway_order(ends) if not net.predefined]
+    named = [net for _, net in gateway_order(ends) if not net.predefined]
+    mine = [net for net in named if net.name != GATEWAY_NETWORK]  # its containers have no names
     if not mine:
         return  # the default network has no embedded DNS server
     known = {name: net for net in reversed(mine) for name in zones[net.id]}

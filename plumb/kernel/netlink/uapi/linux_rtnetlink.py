@@ -54,7 +54,8 @@ IFLA_IPVLAN_MODE, IFLA_IPVLAN_FLAGS = 1, 2
 IPVLAN_MODE_L2, IPVLAN_MODE_L3, IPVLAN_MODE_L3S = 0, 1, 2
 IPVLAN_F_PRIVATE, IPVLAN_F_VEPA = 0x1, 0x2
 IFLA_VLAN_ID = 1
-IFLA_VXLAN_ID, IFLA_VXLAN_PORT = 1, 15
+IFLA_VXLAN_ID, IFLA_VXLAN_PORT, IFLA_VXLAN_GROUP6 = 1, 15, 16
+IFLA_BR_VLAN_DEFAULT_PVID = 39
 
 # -- linux/if_addr.h ----------------------------------------------------------
 
@@ -70,6 +71,7 @@ NDMSG = struct.Struct("=BxxxiHBB")
 NDA_DST, NDA_LLADDR, NDA_VLAN, NDA_MASTER = 1, 2, 5, 9
 NUD_INCOMPLETE, NUD_REACHABLE, NUD_STALE, NUD_DELAY = 0x01, 0x02, 0x04, 0x08
 NUD_PROBE, NUD_FAILED, NUD_NOARP, NUD_PERMANENT = 0x10, 0x20, 0x40, 0x80
+NTF_SELF = 0x02
 
 # -- linux/net_namespace.h ----------------------------------------------------
 

@@ -1,0 +1,284 @@
+"""Networks of the cluster on this host: built with their first member here, gone with the last.
+
+A container's place in such a network has two halves. The manager reserves its addresses; this host
+copies the network into its own intent, with the endpoints that are on other hosts, puts a balancer
+beside its containers, and builds all of it like anything else that is its own. The endpoint's
+record, by which other hosts send to it, is a thing of the endpoint: it is published when all else
+stands, and withdrawn first.
+
+A **balancer** is a sandbox of plumb's own with one endpoint: the address from which this host
+speaks on the network for a service. The ingress network's is called ingress_sbox, has a way out as
+well, and is there as long as the host is a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Interface
+
+from plumb.drivers import driver_of
+from plumb.engine import allocate, networks
+from plumb.engine.desired_state import peer_owner
+from plumb.engine.lookup import ENCRYPTION
+from plumb.engine.operation import Operation
+from plumb.errors import Exhausted, Invalid, Unsupported
+from plumb.frozen import replace
+from plumb.model import etc_files
+from plumb.model.cluster import Attached, AttachRequest, Encryption, RemoteEndpoint, balancer_id
+from plumb.model.cnm import Attachment, Endpoint, Network, Role, Sandbox, Status
+from plumb.store import codec
+from plumb.things.layer3 import Sysctl
+
+INGRESS_SANDBOX = "ingress_sbox"
+"""Id of the ingress network's balancer, as Docker has it."""
+IPVS = (
+    ("net/ipv4/vs/conn_reuse_mode", "0"),
+    ("net/ipv4/vs/expire_nodest_conn", "1"),
+    ("net/ipv4/vs/expire_quiescent_template", "1"),
+)
+"""Settings with which a balancer lets go of a task that is gone, where the kernel has them."""
+
+
+# -- a container's place ---------------------------------------------------------------
+
+
+def endpoint(
+    op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[str]
+) -> Endpoint:
+    """Create a container's endpoint on a network of the cluster; the network comes with it.
+
+    Args:
+        net: the network, of this host's intent or as the cluster has it.
+        wish: what is asked of its place there; used: interface names that are taken.
+
+    Raises:
+        Invalid: containers may not be put on it by hand.
+        Unsupported: it is encrypted, and this host has no keys yet.
+        Conflict, Exhausted: the cluster has no such address.
+    """
+    if not net.attachable:
+        raise Invalid(
+            f"Could not attach to network {net.name}: rpc error: code = PermissionDenied "
+            f"desc = network {net.name} not manually attachable",
+            "networks made with --attachable take containers; others are for services",
+        )
+    if net.overlay.encrypted and op.encryption() is None:
+        raise Unsupported("cannot join secure network: encryption keys not present")
+    ident = op.system.new_id()
+    names = tuple(etc_files.dns_names(box, wish.aliases or ()))
+    found = op.reservations.make(
+        AttachRequest(
+            ident, net.id, box.id, names, wish.ip, wish.ip6, allocate.wanted_mac(box, wish)
+        )
+    )
+    here = materialise(op, found)
+    made = _placed(op, here, box, ident, found, allocate.interface_name(here, wish, used), wish)
+    op.put(made)
+    _balance(op, here, found.balancer)
+    return made
+
+
+def _placed(
+    op: Operation,
+    net: Network,
+    box: Sandbox,
+    ident: str,
+    found: Attached,
+    ifname: str,
+    wish: Attachment,
+) -> Endpoint:
+    return Endpoint(
+        ident,
+        net.id,
+        box.id,
+        link=_port_name(op, net),
+        ifname=ifname,
+        mac=found.mac,
+        ip=found.ip,
+        ip6=found.ip6 if allocate.wants_ipv6(net, box, wish) else None,
+        link_local=wish.link_local,
+        sysctls=wish.sysctls,
+        gw_priority=wish.gw_priority,
+        number=op.number(Endpoint),
+    )
+
+
+def _port_name(op: Operation, net: Network) -> str:
+    """Choose the lowest free name of veth0, veth1 … for a port of the network's bridge."""
+    taken = {end.link for end in op.endpoints(network=net.id)}
+    return next(name for number in range(len(taken) + 1) if (name := f"veth{number}") not in taken)
+
+
+def leave(op: Operation, end: Endpoint) -> None:
+    """Drop an endpoint of any network.
+
+    That of the last container on a network of the cluster takes the network's part on this host
+    along.
+    """
+    net = op.network(end.network)
+    op.drop(end)
+    if net is None or not net.multi_host:
+        return
+    op.reservations.let_go(end.id)
+    rest = [(left, op.sandbox(left.sandbox)) for left in op.endpoints(network=net.id)]
+    if any(box is not None and box.role is not Role.BALANCER for _, box in rest):
+        return
+    for left, box in rest:
+        op.drop(left)
+        op.reservations.let_go(left.id)
+        if box is not None:
+            _end_balancer(op, box)
+    forget(op, net)
+
+
+# -- the network ---------------------------------------------------------------
+
+
+def materialise(op: Operation, found: Attached) -> Network:
+    """Put a network of the cluster into this host's intent, with its endpoints on other hosts."""
+    here = op.network(found.network.id)
+    if here is None:
+        here = driver_of(found.network).materialise(found.network, allocate.OperationHost(op))
+        here = replace(here, number=op.number(Network))
+        op.put(here)
+    apply(op, here.id, found.remotes)
+    return here
+
+
+def forget(op: Operation, net: Network) -> None:
+    """Take a network of the cluster, and its endpoints on other hosts, out of the intent."""
+    if net.overlay.encrypted:
+        _touch_peers(op, op.remotes(net.id))
+    for end in op.remotes(net.id):
+        op.drop(end)
+    op.drop(net)
+
+
+def apply(op: Operation, network: str, remotes: Sequence[RemoteEndpoint]) -> None:
+    """Make a network's endpoints on other hosts those of a listing.
+
+    Args:
+        network: its id; one that has no part on this host is passed over.
+        remotes: all that there are on other hosts.
+    """
+    here = op.network(network)
+    if here is None:
+        return
+    if here.overlay.encrypted:
+        _touch_peers(op, [*op.remotes(network), *remotes])
+    wanted = {end.id: end for end in remotes}
+    for end in op.remotes(network):
+        if end.id not in wanted:
+            op.drop(end)
+        elif wanted.pop(end.id) != end:
+            op.put(next(new for new in remotes if new.id == end.id))
+    for end in wanted.values():
+        op.put(end)
+
+
+def encrypt(op: Operation, keys: Encryption) -> None:
+    """Use these keys from now on between this host and others, for encrypted networks."""
+    op.remark(ENCRYPTION, codec.dumps(keys))
+    for net in op.all(Network):
+        if net.overlay.encrypted:
+            _touch_peers(op, op.remotes(net.id))
+
+
+def _touch_peers(op: Operation, remotes: Iterable[RemoteEndpoint]) -> None:
+    for peer in {end.vtep for end in remotes}:
+        op.touch(peer_owner(peer))
+
+
+# -- balancers ---------------------------------------------------------------
+
+
+def _balance(op: Operation, net: Network, ip: IPv4Interface | None) -> None:
+    """Put the network's balancer beside its first container here, if there is an address for it."""
+    ident = f"lb_{net.id}"
+    if ip is not None and op.sandbox(ident) is None:
+        box = _balancer(op, net, ident, f"/lb-{net.name}", Role.BALANCER)
+        end = _balancer_endpoint(op, net, box, ip)
+        op.reservations.note(end.id)
+        op.put(end)
+        op.put(allocate.resolving(op, box))
+
+
+def _balancer(op: Operation, net: Network, ident: str, name: str, role: Role) -> Sandbox:
+    now = op.system.now()
+    asked = [Sysctl(setting, value) for setting, value in IPVS]
+    there = [was is not None for was in op.kernel.look(asked)]
+    box = Sandbox(
+        ident,
+        name,
+        attachments=(Attachment(net.id),),
+        sysctls=tuple(pair for pair, has in zip(IPVS, there, strict=True) if has),
+        created=now,
+        started=now,
+        number=op.number(Sandbox),
+        status=Status.RUNNING,
+        resolv_source=op.system.resolv_source(),
+        resolv_path=op.system.resolv_path(),
+        role=role,
+    )
+    op.put(box)
+    return box
+
+
+def _balancer_endpoint(op: Operation, net: Network, box: Sandbox, ip: IPv4Interface) -> Endpoint:
+    node = op.cluster.node()
+    if node is None:
+        raise Exhausted(f"no address for the balancer of network {net.name}: this is no node")
+    return Endpoint(
+        balancer_id(net.id, node.id),
+        net.id,
+        box.id,
+        link=_port_name(op, net),
+        ifname="eth0",
+        mac="02:42:" + ip.ip.packed.hex(":"),
+        ip=ip,
+        number=op.number(Endpoint),
+    )
+
+
+# -- a node's own ---------------------------------------------------------------
+
+
+def join(op: Operation, ingress: Attached) -> None:
+    """Build what every node has: the ingress network and its balancer, with a way out.
+
+    Args:
+        ingress: the ingress network, with the node's own address there as the balancer's.
+
+    Raises:
+        Exhausted: it has no address left.
+    """
+    net = materialise(op, ingress)
+    if op.sandbox(INGRESS_SANDBOX) is not None:
+        return
+    if ingress.balancer is None:
+        raise Exhausted(f"network {net.name} has no address left for this node")
+    box = _balancer(op, net, INGRESS_SANDBOX, "/ingress-sbox", Role.INGRESS)
+    op.put(_balancer_endpoint(op, net, box, ingress.balancer))
+    networks.way_out(op, box)
+    op.put(allocate.resolving(op, box))
+
+
+def depart(op: Operation) -> None:
+    """Take this host's part in all networks of the cluster away; containers run on without."""
+    for net in [net for net in op.all(Network) if net.multi_host]:
+        for end in op.endpoints(network=net.id):
+            box = op.sandbox(end.sandbox)
+            op.drop(end)
+            op.reservations.let_go(end.id)
+            if box is not None and box.role:
+                _end_balancer(op, box)
+            elif box is not None:
+                networks.way_out(op, box)
+                op.put(box)
+        forget(op, net)
+
+
+def _end_balancer(op: Operation, box: Sandbox) -> None:
+    for end in op.endpoints(sandbox=box.id):
+        op.drop(end)
+    op.drop(box)

@@ -1,0 +1,54 @@
+"""Parts of `network inspect` that networks of the cluster have: peers, services, their VNIs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from plumb.address import IPInterface
+from plumb.model.cluster import RemoteEndpoint
+from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.parse import VXLANID_LIST
+
+Json = dict[str, Any]
+
+
+def options(net: Network) -> Json:
+    """Options of a network as given, and the VNIs that the cluster has allotted."""
+    vnis = ",".join(map(str, net.overlay.vnis))
+    return {**dict(net.options), **({VXLANID_LIST: vnis} if vnis else {})}
+
+
+def peers(net: Network, remotes: Sequence[RemoteEndpoint]) -> list[Json]:
+    """Hosts with a member of the network, by the ends of their tunnels; none on one without."""
+    found = {str(end.vtep): end.node[:12] for end in remotes}
+    if net.overlay.vtep is not None:
+        found[str(net.overlay.vtep)] = net.overlay.node[:12]
+    return [{"Name": name, "IP": ip} for ip, name in sorted(found.items())]
+
+
+def services(
+    net: Network, ends: Sequence[tuple[Endpoint, Sandbox]], remotes: Sequence[RemoteEndpoint]
+) -> Json:
+    """Endpoints of the whole cluster by service; containers are of none, as Docker shows them."""
+    if not net.multi_host:
+        return {}
+    tasks = sorted(_tasks(net, ends, remotes), key=lambda task: str(task["Name"]))
+    none = {"VIP": "", "Ports": [], "LocalLBIndex": 0, "Tasks": tasks}
+    return {"": none} if tasks else {}
+
+
+def _tasks(
+    net: Network, ends: Sequence[tuple[Endpoint, Sandbox]], remotes: Sequence[RemoteEndpoint]
+) -> Iterator[Json]:
+    for end, box in ends:
+        if not box.role:
+            yield _task(box.name, end.id, end.ips, str(net.overlay.vtep or ""))
+    for other in remotes:
+        if other.names:
+            yield _task(other.names[0], other.id, other.ips, str(other.vtep))
+
+
+def _task(name: str, ident: str, ips: Sequence[IPInterface], host: str) -> Json:
+    ip = str(ips[0].ip) if ips else ""
+    return {"Name": name, "EndpointID": ident, "EndpointIP": ip, "Info": {"Host IP": host}}
