@@ -188,10 +188,8 @@ class SqliteStore:
 
     def taken(self, subnet: IPNetwork, ip: IPAddress) -> bool:
         """Tell whether an address of the subnet is handed out."""
-        row = self._db.execute(
-            "SELECT 1 FROM address WHERE subnet = ? AND ip = ?", (str(subnet), ip.packed.hex())
-        )
-        return row.fetchone() is not None
+        query = "SELECT 1 FROM address WHERE subnet = ? AND ip = ?"
+        return self._db.execute(query, (str(subnet), ip.packed.hex())).fetchone() is not None
 
     def holder(self, subnet: IPNetwork, ip: IPAddress) -> str:
         """Id of the network or endpoint that has it, or empty."""
