@@ -118,6 +118,7 @@ def read() -> Reader:
         tell(f"{REBOOTED}; {REBUILD}")
     elif reader.agent_lost:
         revive()
+    revive_cluster(reader)
     return reader
 
 
@@ -135,6 +136,18 @@ def revive() -> None:
 
     with suppress(PlumbError), opened() as host:
         host.revive()
+
+
+def revive_cluster(reader: Reader) -> None:
+    """Bring back the cluster process of a node, which was killed or which a boot has ended."""
+    from plumb.kernel.cluster import places
+
+    if places.is_member(reader.layout):
+        from plumb.engine.cluster import health
+        from plumb.errors import PlumbError
+
+        with suppress(PlumbError):
+            health.mend(reader.layout)
 
 
 def opened(dry_run: bool = False, show_commands: bool = False) -> Host:

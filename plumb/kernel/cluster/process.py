@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from plumb import root
@@ -52,6 +51,8 @@ def stop(layout: Layout) -> None:
 
 def _libraries() -> list[str]:
     """Import paths of the libraries, which are found without being loaded."""
+    from importlib.util import find_spec
+
     found = []
     for name in LIBRARIES:
         spec = find_spec(name)

@@ -22,7 +22,7 @@ from plumb.model.cluster import Node
 from plumb.model.paths import Layout
 from plumb.store import codec
 from tests.agent.cluster.state.waiting import until
-from tests.labs import sh, within
+from tests.labs import Lab, sh, within
 
 FIRST = IPv4Address("192.0.2.10")
 
@@ -79,6 +79,12 @@ class Machine:
         """The cluster's nodes by their names, as this host's managers see them."""
         found = [codec.decode(Node, one) for one in self.ask("nodes")]
         return {node.hostname: node for node in found}
+
+    def plumb(self, *argv: str, status: int = 0) -> str:
+        """Run a command line on it; what it printed, or its error."""
+        with entered(self.netns):
+            ran = Lab(Path(self.layout.root), self.netns).plumb(*argv, status=status)
+        return ran.stdout if status == 0 else ran.stderr
 
     def within(self, command: str) -> str:
         """Run a shell line on it."""
