@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,9 +141,7 @@ def revive() -> None:
 
 def revive_cluster(reader: Reader) -> None:
     """Bring back the cluster process of a node, which was killed or which a boot has ended."""
-    from plumb.kernel.cluster import places
-
-    if places.is_member(reader.layout):
+    if os.path.exists(reader.layout.membership):
         from plumb.engine.cluster import health
         from plumb.errors import PlumbError
 

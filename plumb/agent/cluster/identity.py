@@ -60,6 +60,7 @@ class Papers:
     """
 
     def __init__(self, layout: Layout) -> None:
+        self._membership = layout.membership
         self.kept, self.run = places.kept(layout), places.folder(layout)
         root.make_folder(self.kept, 0o700)
         root.make_folder(self.run, 0o700)
@@ -75,12 +76,12 @@ class Papers:
 
     def load(self) -> Membership | None:
         """Read where this node is a member; None where it is in no cluster."""
-        text = secret_files.read(self.path(places.MEMBERSHIP))
+        text = secret_files.read(self._membership)
         return codec.loads(Membership, text.decode()) if text else None
 
     def save(self, membership: Membership) -> None:
         """Write it down."""
-        self.write(places.MEMBERSHIP, codec.dumps(membership))
+        secret_files.write(self._membership, codec.dumps(membership).encode())
 
     def write(self, name: str, text: str) -> str:
         """Write a file; its path."""
@@ -97,7 +98,7 @@ class Papers:
 
     def erase(self) -> None:
         """Forget the cluster: keys, certificates, etcd's data. What says so goes first."""
-        secret_files.remove(self.path(places.MEMBERSHIP))
+        secret_files.remove(self._membership)
         for entry in os.scandir(self.kept):
             if entry.name not in places.OF_PROCESS:
                 if entry.is_dir(follow_symlinks=False):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from contextlib import suppress
-from dataclasses import dataclass
 
 from plumb.errors import PlumbError
-from plumb.kernel import cluster_client
-from plumb.kernel.cluster import places, process
+from plumb.frozen import frozen
+from plumb.kernel.cluster import places
 from plumb.model.paths import Layout
 
 
-@dataclass(frozen=True)
+@frozen
 class Finding:
-    """Something that is wrong with this node's part of the cluster.
+    """A fault of this node's part of the cluster.
 
     Attributes:
         text: what; advice: what to try.
@@ -31,6 +30,9 @@ def findings(layout: Layout) -> list[Finding]:
     """List what is wrong; nothing is started for it, and nothing where there is no cluster."""
     if not places.is_member(layout):
         return []
+    from plumb.kernel import cluster_client
+    from plumb.kernel.cluster import process
+
     folder = places.folder(layout)
     if not process.running(layout):
         return [
@@ -67,11 +69,22 @@ def mend(layout: Layout) -> bool:
     Raises:
         KernelRefused: it does not start.
     """
+    if not places.is_member(layout):
+        return False
+    from plumb.kernel.cluster import process
+
     return process.ensure(layout)
 
 
 def forget(layout: Layout) -> None:
     """Leave the cluster without conditions, and remove all files of it."""
+    if not os.path.isdir(places.kept(layout)):
+        return
+    import shutil
+
+    from plumb.kernel import cluster_client
+    from plumb.kernel.cluster import process
+
     if places.is_member(layout):
         with suppress(PlumbError):
             cluster_client.ask(layout, "leave", {"force": True})

@@ -7,8 +7,6 @@ import os
 from plumb.kernel import agent_socket
 from plumb.model.paths import Layout
 
-MEMBERSHIP = "node.json"
-"""File that says that this node is in a cluster, and in which."""
 OF_PROCESS = (agent_socket.PID, agent_socket.SOCKET, agent_socket.LOG, "cluster.log", "etcd.log")
 """Files of the process, which lie beside the node's where a root holds everything."""
 
@@ -20,9 +18,9 @@ def folder(layout: Layout) -> str:
 
 def kept(layout: Layout) -> str:
     """Folder with what outlives a boot: keys, certificates, etcd's data."""
-    return f"{layout.root}/cluster"
+    return layout.cluster
 
 
 def is_member(layout: Layout) -> bool:
     """Tell whether this root is a node of a cluster."""
-    return os.path.exists(f"{kept(layout)}/{MEMBERSHIP}")
+    return os.path.exists(layout.membership)

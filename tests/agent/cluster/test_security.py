@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,14 @@ def test_etcd_is_reached_by_its_socket_and_its_peers_alone(pair: Pair) -> None:
     context = tls.unverified()
     context.load_cert_chain(papers(worker, "node.pem"))
     connection = tls.Connection("192.0.2.10:2380", context, 10)
-    with entered(worker.netns), pytest.raises((ssl.SSLError, ConnectionError)):
-        connection.ask("GET", "/version").read()
+    refused = pytest.raises((ssl.SSLError, ConnectionError))
+    with entered(worker.netns), closing(connection), refused:
+        _read(connection, "/version")
+
+
+def _read(connection: tls.Connection, path: str) -> bytes:
+    with closing(connection.ask("GET", path)) as answer:
+        return answer.read()
 
 
 def test_secrets_are_where_root_alone_reads_them() -> None:
