@@ -4,8 +4,9 @@
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
-# The compiler is for python-iptables, which has a small part in C.
-TOOLS   := dnsperf iproute2 iptables iputils-ping nftables procps python3-venv python3-dev gcc libc6-dev
+# The compiler is for python-iptables, which has a small part in C. Debian's etcd-server would start an etcd for all on
+# this machine; its unit is masked beforehand (plumb starts its own), unless etcd is here already.
+TOOLS   := dnsperf etcd-server iproute2 iptables iputils-ping nftables procps python3-venv python3-dev gcc libc6-dev
 OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
@@ -63,9 +64,10 @@ clean:                           ## remove what make made
 # -- what that needs ---------------------------------------------------------------
 
 $(BIN)/.plumb: pyproject.toml
-	@for tool in ip iptables nft sysctl ping gcc; do command -v $$tool >/dev/null || missing=1; done; \
+	@for tool in ip iptables nft sysctl ping gcc etcd; do command -v $$tool >/dev/null || missing=1; done; \
 	 $(PYTHON) -c 'import ensurepip' 2>/dev/null || missing=1; \
 	 $(PYTHON) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || missing=1; \
+	 command -v etcd >/dev/null || { mkdir -p /etc/systemd/system; ln -s /dev/null /etc/systemd/system/etcd.service; } 2>/dev/null; \
 	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(TOOLS); fi
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -e .
@@ -77,6 +79,7 @@ $(BIN)/.dev: $(BIN)/.plumb
 
 .vm/user-mode: $(BIN)/.dev
 	@for tool in qemu-system-x86_64 depmod setpriv; do command -v $$tool >/dev/null || missing=1; done; \
+	 command -v etcd >/dev/null || { mkdir -p /etc/systemd/system; ln -s /dev/null /etc/systemd/system/etcd.service; } 2>/dev/null; \
 	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	 apt-get install -y -qq --no-install-recommends qemu-system-x86 kmod util-linux; fi
 	@$(BIN)/python -m tests.vm.kernel $(@D)

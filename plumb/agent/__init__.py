@@ -6,7 +6,7 @@ shares              fair shares of file descriptors, and who gives way to whom
 descriptors         how many there are for promises, proxies and DNS
 loop                one epoll loop for all sockets of the process
 prefork_supervisor  starts and watches the prefork server
-cluster             a node's part in a cluster, in a process beside the agent
 dns                 the embedded DNS server at 127.0.0.11
+cluster             the process of a cluster's node, beside the agent
 proxy               the user-land proxy for published ports
 """

@@ -17,6 +17,8 @@ command's own for one that ran, 1 else.
     matrix     matrix
     trace      trace
     lab        lab hosts, ls, exec, cut, mend, rm
+    swarm      swarm init, join, leave, join-token, ca
+    node       node ls, inspect, update, promote, demote, rm, ps
     agent      agent start, stop, ls, hold and the others that --dry-run prints
 """
 
@@ -53,6 +55,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "matrix": ("plumb.cli.matrix", "Test reachability between all containers against the promises"),
     "trace": ("plumb.cli.trace", "Send one packet and show its path"),
     "lab": ("plumb.cli.lab", "Make hosts out of namespaces, several on one machine"),
+    "swarm": ("plumb.cli.swarm", "Manage a swarm: several hosts that share networks"),
+    "node": ("plumb.cli.node", "Manage the nodes of a swarm"),
     "agent": ("plumb.cli.agent", "Manage the process that holds ports and answers for names"),
     "env": ("plumb.cli.system", "Show what this kernel and host support"),
     "version": ("plumb.cli.system", "Show versions"),

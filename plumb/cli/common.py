@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,6 +119,7 @@ def read() -> Reader:
         tell(f"{REBOOTED}; {REBUILD}")
     elif reader.agent_lost:
         revive()
+    revive_cluster(reader)
     return reader
 
 
@@ -135,6 +137,16 @@ def revive() -> None:
 
     with suppress(PlumbError), opened() as host:
         host.revive()
+
+
+def revive_cluster(reader: Reader) -> None:
+    """Bring back the cluster process of a node, which was killed or which a boot has ended."""
+    if os.path.exists(reader.layout.membership):
+        from plumb.engine.cluster import health
+        from plumb.errors import PlumbError
+
+        with suppress(PlumbError):
+            health.mend(reader.layout)
 
 
 def opened(dry_run: bool = False, show_commands: bool = False) -> Host:

@@ -14,6 +14,7 @@ from plumb.kernel.process import caller
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from plumb.engine.cluster.health import Finding
     from plumb.engine.foreign.firewalls import Obstacle
     from plumb.engine.foreign.settings import ForeignSetting
     from plumb.engine.host import Host
@@ -37,7 +38,7 @@ def check(as_json: bool, store: bool) -> int:
             common.tell(REBOOTED)
         found, obstacles = host.check(), host.obstacles()
         foreign = host.foreign_settings()
-        short = _short(host)
+        short, cluster = _short(host), _of_cluster(host)
     _print(found, as_json)
     if found:
         common.say("" if as_json else _advice(found))
@@ -51,7 +52,17 @@ def check(as_json: bool, store: bool) -> int:
         )
     for text, row in short:
         print(json.dumps(row) if as_json else f"warning: {text}")
-    return 1 if found or foreign or obstacles else 0
+    for one in cluster:
+        row = {"Cluster": one.text, "Advice": one.advice}
+        print(json.dumps(row) if as_json else f"{one}\n  {one.advice}")
+    return 1 if found or foreign or obstacles or cluster else 0
+
+
+def _of_cluster(host: Host) -> list[Finding]:
+    """List what is wrong with this node's part of the cluster."""
+    from plumb.engine.cluster import health
+
+    return health.findings(host.layout)
 
 
 def _short(host: Host) -> list[tuple[str, dict[str, object]]]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.engine import containers, networks, repair
+from plumb.engine.cluster import health
 from plumb.engine.cluster.access import Cluster
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import REBOOTED, REBUILD, Reader, forgotten
@@ -321,6 +322,7 @@ class Host(Reader, Verbs):
         with self._turn(insist=False) as op:
             found = repair.check(self.store, self.kernel)
             if not self._dry_run:
+                health.mend(self.layout)
                 self._repair(op)
                 self._remember_boot(op.store)
             elif self._on_steps is not None:
@@ -355,6 +357,7 @@ class Host(Reader, Verbs):
             return
         with self._my_turn(create=True) as store:
             self._show(store)
+            health.forget(self.layout)
             if claim.is_anothers(store, self.system):
                 errors = beside.reset(store, self.kernel, self.layout)
             else:
@@ -377,6 +380,7 @@ class Host(Reader, Verbs):
         if self._on_steps is not None:
             self._on_steps(lost.steps(self.layout, self.system))
         if not self._dry_run:
+            health.forget(self.layout)
             there = Path(self.layout.root).is_dir()
             with writers_turn(self.layout.root, self.layout.queue) if there else nullcontext():
                 _raise(lost.reset(self.layout, self.kernel, self.system))

@@ -25,5 +25,7 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     agent_rows    what an agent has, as rows of requests and answers
     agent_usage   descriptors of the agent's clients, and the bounds that they have met
     agent_verbs   the verbs of requests and of `plumb agent`
+    cluster       processes and files of a cluster's node
+    cluster_client  asks this node's cluster process
     agent_socket  the agent's sockets and lock, and the check of a client's rights
 """

@@ -43,14 +43,22 @@ REQUEST = 1 << 18
 LIST = "'plumb agent ls' shows what there is"
 ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTDIR)
 """How it shows that there is no agent, or none any more."""
-LAUNCH = (
-    "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; "
-    "from plumb.agent.server import main; main()"
-)
-"""It forks once more, so that it is nobody's child who would have to wait for it.
 
-Python starts without its folders of libraries, which it would have to look for; it is told two,
-plumb's and that of dnspython, which the agent loads when it serves names."""
+
+def launcher(module: str) -> str:
+    """Text of a program that runs the `main` of a module of plumb.
+
+    Its arguments are a file descriptor, what `main` takes, and import paths. It forks once more, so
+    that it is nobody's child who would have to wait for it. Python starts without its folders of
+    libraries, which it would have to look for; it is told those that it needs.
+    """
+    return (
+        "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; "
+        f"from {module} import main; main()"
+    )
+
+
+LAUNCH = launcher("plumb.agent.server")
 
 
 @frozen
@@ -298,12 +306,25 @@ def start(folder: str) -> None:
         KernelRefused: it runs already, or could not start.
     """
     root.make_folder(folder, 0o700)
+    launch(f"agent {folder}", LAUNCH, [folder, *_libraries()])
+
+
+def launch(what: str, program: str, arguments: Sequence[str]) -> None:
+    """Start a background process, and wait until it is ready.
+
+    Args:
+        what: its name, for an error.
+        program: as `launcher` makes it.
+        arguments: what its `main` takes, and import paths.
+
+    Raises:
+        KernelRefused: it runs already, or could not start.
+    """
     reader, writer = os.pipe()
     try:
         try:
-            command = [sys.executable, "-I", "-S", "-c", LAUNCH, str(writer), folder, *_libraries()]
             child = subprocess.Popen(
-                command,
+                [sys.executable, "-I", "-S", "-c", program, str(writer), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -320,7 +341,7 @@ def start(folder: str) -> None:
     if answer != "ready":
         number, _, words = answer.partition(" ")
         raise KernelRefused(
-            f"add agent {folder}",
+            f"add {what}",
             int(number) if number.isdigit() else 0,
             words or "it ended before it was ready",
             LIST,

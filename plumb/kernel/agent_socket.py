@@ -93,11 +93,16 @@ def valid(folder: str, lock: int) -> bool:
         return False
 
 
-def sign(lock: int) -> None:
-    """Write this process into the pid file: pid and start time, which no other process has."""
+def sign(lock: int, name: str = NAME) -> None:
+    """Write this process into the pid file: pid and start time, which no other process has.
+
+    Args:
+        lock: on the pid file.
+        name: the title that `ps` shows.
+    """
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()} {_started(os.getpid())}".encode())
-    set_title(NAME)
+    set_title(name)
 
 
 def log(folder: str, text: str) -> None:

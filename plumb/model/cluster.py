@@ -55,6 +55,8 @@ class Node:
         alive: its lease is valid (state "ready", else "down").
         leader: it is the managers' leader.
         key: the hash of its certificate's public key: the node that has it is the one that joined.
+        port: the TCP port at which it is reached as a manager (--advertise-addr IP:PORT).
+        issuer: the digest of the authority that has signed its certificate, as a join token has it.
     """
 
     id: str
@@ -68,6 +70,8 @@ class Node:
     alive: bool = True
     leader: bool = False
     key: str = ""
+    port: int = JOIN_PORT
+    issuer: str = ""
 
 
 @frozen

@@ -69,6 +69,16 @@ class Layout:
         return f"{self.run}/netns"
 
     @property
+    def cluster(self) -> str:
+        """The folder of a cluster's node: keys, certificates, etcd's data."""
+        return f"{self.root}/cluster"
+
+    @property
+    def membership(self) -> str:
+        """The file that says that this root is a node of a cluster, and of which."""
+        return f"{self.cluster}/node.json"
+
+    @property
     def containers(self) -> str:
         """The folder with a folder for each container."""
         return f"{self.root}/containers"

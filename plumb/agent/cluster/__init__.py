@@ -1,4 +1,14 @@
 """The cluster: what a node does beside its own networks, and what managers keep in etcd.
 
-state   the cluster's state in etcd, as functions over plain values
+process        the process
+local          requests of this host's commands
+member         this node: what it is in its cluster, and becomes
+entry          the way in and out: init, join, leave
+identity       its papers on the disk
+published      what it publishes
+session        its lease, and the stream of changes
+managers       requests to whichever manager answers
+certificates   authorities, certificates, join tokens, TLS
+manager        a manager's work: etcd's member, port 2377
+state          the cluster's state in etcd, as functions over plain values
 """

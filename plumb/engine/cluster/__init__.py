@@ -1,7 +1,11 @@
 """Networks that several hosts share, in the intent of one.
 
 access        the cluster as the engine asks it
+client        it, by way of this node's cluster process
 attach        networks of the cluster on this host, and containers' places in them
 reservations  addresses that an operation reserves in the cluster, and gives back
 rehearsal     the same cluster for a dry run, which changes nothing there
+advertise     the address by which other nodes reach this host
+swarm         the swarm and its nodes, for a manager
+health        what `check`, `repair` and `reset` do about it
 """

@@ -1,5 +1,12 @@
-"""The cluster that this host is a node of, as far as the machine is concerned.
+"""Processes, files and kernel objects of a cluster's node.
 
+places            paths of the cluster process
+secret_files      files that only root may read
+process           start, look-up and end of the cluster process
+etcd_process      etcd as a child process
+publisher         endpoints that the cluster process publishes
+endpoint_records  endpoint records as things, by way of the publisher
 ipsec             IPsec's states and policies, for encrypted networks
-endpoint_records  publishes endpoints through this host's cluster process, and withdraws them
+failures          errors between processes and hosts
+words             Docker's words for a node in no swarm
 """

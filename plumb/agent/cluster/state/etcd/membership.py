@@ -47,6 +47,33 @@ def add(etcd: Etcd, peers: Sequence[str]) -> tuple[Member, ...]:
     return _members(_settled(etcd, "cluster/member/add", {"peerURLs": list(peers)}, asked))
 
 
+def add_learner(etcd: Etcd, peers: Sequence[str]) -> tuple[Member, ...]:
+    """Add a member that follows, and cannot cost the quorum should it never come; as `add`."""
+    wanted = {"peerURLs": list(peers), "isLearner": True}
+    return _members(_settled(etcd, "cluster/member/add", wanted, f"add etcd's member {peers[0]}"))
+
+
+def promote(etcd: Etcd, ident: int) -> tuple[Member, ...]:
+    """Give a learner its vote; returns all members.
+
+    Raises:
+        EtcdRefused: it has not caught up with the leader yet.
+    """
+    asked = f"give etcd's member {ident} a vote"
+    return _members(etcd.write("cluster/member/promote", {"ID": str(ident)}, asked))
+
+
+def hand_over(etcd: Etcd) -> None:
+    """Let another member lead, if the one that answers does: then nobody waits for an election."""
+    status = etcd.status()
+    if status.leader != status.member:
+        return
+    heirs = [one for one in members(etcd) if one.id != status.member and not one.learner]
+    if heirs:
+        wanted = {"targetID": str(heirs[0].id)}
+        etcd.write("maintenance/transfer-leadership", wanted, "let another member lead etcd")
+
+
 def remove(etcd: Etcd, ident: int) -> tuple[Member, ...]:
     """Remove a member, whose process ends by itself; returns those that remain.
 

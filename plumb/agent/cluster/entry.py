@@ -1,0 +1,281 @@
+"""A node's way into a cluster and out of it: init, join, leave.
+
+Each is done whole or taken back. What says that this node is in a cluster is written down last,
+and removed first.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from ipaddress import IPv4Network, ip_address
+from typing import Any
+
+from plumb.agent.cluster import managers as managers_of
+from plumb.agent.cluster.certificates import authority, pki, tls, tokens
+from plumb.agent.cluster.identity import Membership
+from plumb.agent.cluster.manager.etcd_member import STATE_NEW, peer_url
+from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, write_store
+from plumb.agent.cluster.member import NODE, TRUSTED, Member, now
+from plumb.agent.cluster.state import nodes, swarm
+from plumb.agent.cluster.state.etcd import membership as etcd_members
+from plumb.errors import KernelRefused, PlumbError, Unsupported
+from plumb.kernel.cluster.words import ALREADY
+from plumb.model.cluster import DATA_PATH_PORT, Availability, Node, NodeRole, Swarm
+from plumb.store import codec
+
+Wish = dict[str, Any]
+LEAVING = 20.0
+"""Seconds for which a node that leaves waits for a manager that can take note of it."""
+
+
+def init(member: Member, wish: Wish) -> dict[str, Any]:
+    """Make a cluster with this node as its first manager.
+
+    Args:
+        member: this node.
+        wish: `hostname`, `address`, `data_path`, `port`, `listen`, `availability` of the node;
+            `pools`, `mask_length`, `tunnel_port` of the swarm; `store` with the URLs and papers of
+            an existing etcd, or nothing.
+
+    Returns:
+        The node's id and the join tokens.
+
+    Raises:
+        Unsupported: it is in a cluster, or etcd is not installed.
+        KernelRefused: etcd does not start, or a port is taken.
+    """
+    with member.changing:
+        if member.membership is not None:
+            raise Unsupported(ALREADY)
+        try:
+            return _init(member, wish)
+        except BaseException:
+            member.forget()
+            raise
+
+
+def _init(member: Member, wish: Wish) -> dict[str, Any]:
+    made = _swarm(wish)
+    membership = _membership(wish, tokens.new_id(), made, NodeRole.MANAGER)
+    membership = replace(membership, managers=(membership.endpoint,))
+    issuer, peers = pki.new_authority(authority.NAME), pki.new_authority("etcd-ca")
+    request = _first_papers(member, membership, issuer, peers, wish)
+    member.manager = manager = member.new_manager(membership)
+    manager.start_etcd()
+    manager.wait_etcd()
+    swarm.create(manager.etcd, made)
+    authority.create(manager.etcd, issuer, peers)
+    nodes.put(manager.etcd, _node(wish, membership, pki.request_key_hash(request), issuer))
+    manager.serve()
+    member.papers.save(membership)
+    member.membership = membership
+    member.open_session()
+    member.wait_lease()
+    return {"node": membership.node, "tokens": member.ask("tokens", {})}
+
+
+def _first_papers(
+    member: Member, membership: Membership, issuer: pki.Authority, peers: pki.Authority, wish: Wish
+) -> str:
+    """Write the papers of a first manager; the request for its certificate."""
+    key, peer_key, papers = pki.new_key(), pki.new_key(), member.papers
+    request, node = pki.request(key), membership.node
+    certificate = pki.sign_node(issuer, request, node, NodeRole.MANAGER, membership.swarm)
+    papers.write(NODE, key + certificate)
+    papers.write(TRUSTED, issuer.certificate)
+    if membership.store:
+        write_store(papers, wish["store"])
+        return request
+    peer = pki.sign_peer(peers, pki.request(peer_key), node, membership.address)
+    papers.write(PEER, peer_key + peer)
+    papers.write(PEER_AUTHORITY, peers.certificate)
+    papers.write(INITIAL, f"{STATE_NEW} {node}={peer_url(membership.address)}")
+    return request
+
+
+def join(member: Member, wish: Wish) -> dict[str, Any]:
+    """Come into a cluster.
+
+    Args:
+        member: this node.
+        wish: `token`, `remote` (HOST:PORT of a manager); of the node as for `init`, `address`
+            empty for the one from which the manager is reached.
+
+    Returns:
+        The node's id and role.
+
+    Raises:
+        Invalid: the token is none, or of another cluster.
+        Unsupported: this node is in a cluster.
+        KernelRefused: the manager does not answer.
+    """
+    token = tokens.parse(str(wish["token"]))
+    host, port = tls.split(str(wish["remote"]))
+    with member.changing:
+        if member.membership is not None:
+            raise Unsupported(ALREADY)
+        try:
+            role = _join(
+                member, wish, token, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            )
+            if role is NodeRole.MANAGER:
+                member.rise()
+        except BaseException:
+            member.forget()
+            raise
+    return {"node": member.the_membership().node, "role": role.value}
+
+
+def _join(member: Member, wish: Wish, token: tokens.Token, place: str) -> NodeRole:
+    pinned = managers_of.authorities(place, token)
+    own = str(wish.get("address") or _source(place))
+    key = pki.new_key()
+    asked = {
+        "secret": token.secret,
+        "request": pki.request(key),
+        "hostname": wish["hostname"],
+        "address": own,
+        "data_path": str(wish.get("data_path") or own),
+        "port": int(wish["port"]),
+        "availability": wish.get("availability") or Availability.ACTIVE.value,
+    }
+    answer = managers_of.ask_as_stranger(place, pinned, "join", asked)
+    node, made = codec.decode(Node, answer["node"]), codec.decode(Swarm, answer["swarm"])
+    membership = replace(
+        _membership({**wish, **asked}, node.id, made, NodeRole.WORKER),
+        managers=(place, *(one for one in answer["managers"] if one != place)),
+    )
+    member.papers.write(NODE, key + answer["certificate"])
+    member.papers.write(TRUSTED, "".join(answer["authorities"]))
+    member.papers.save(membership)
+    member.membership = membership
+    member.open_session()
+    member.wait_lease()
+    return node.role
+
+
+def leave(member: Member, force: bool) -> bool:
+    """Leave the cluster, and forget it.
+
+    Args:
+        member: this node.
+        force: even where this is a manager, or no manager answers.
+
+    Raises:
+        Unsupported: this node is in no cluster, or a manager.
+        KernelRefused: no manager answers.
+    """
+    membership = member.the_membership()
+    if membership.role is NodeRole.MANAGER and not force:
+        raise Unsupported(_why_stay(member))
+    try:
+        _say_goodbye(member, membership)
+    except PlumbError as error:
+        if not force and member.removed is None:
+            raise
+        member.complain(f"left without a word to the managers: {error}")
+    with member.changing:
+        member.kept.clear()
+        member.forget()
+    return True
+
+
+def _say_goodbye(member: Member, membership: Membership) -> None:
+    if membership.role is NodeRole.MANAGER:
+        others = [one for one in _nodes(member) if one.id != membership.node]
+        if not any(one.role is NodeRole.MANAGER for one in others):
+            _clear_store(member, membership)
+            return  # the cluster ends with its last manager
+        if member.manager is not None and not membership.store:
+            etcd_members.hand_over(member.manager.etcd)
+        demotion = {"node": membership.node, "role": NodeRole.WORKER.value}
+        member.ask("node-update", demotion, but=membership.endpoint, patience=LEAVING)
+    member.ask("leave", {}, but=membership.endpoint, patience=LEAVING)
+
+
+def _clear_store(member: Member, membership: Membership) -> None:
+    """Remove what is plumb's from a store that goes on without it."""
+    if membership.store and member.manager is not None:
+        swarm.clear(member.manager.etcd)
+
+
+def _nodes(member: Member) -> list[Node]:
+    return [codec.decode(Node, one) for one in member.ask("nodes", {})]
+
+
+def _why_stay(member: Member) -> str:
+    """The reason for which a manager does not leave, in Docker's words."""
+    text = "You are attempting to leave the swarm on a node that is participating as a manager. "
+    try:
+        managers = [one for one in _nodes(member) if one.role is NodeRole.MANAGER]
+    except PlumbError:
+        text += "Doing so may lose the consensus of your cluster. "
+    else:
+        alive = sum(one.alive for one in managers)
+        if len(managers) < 2:
+            return (
+                f"{text}Removing the last manager erases all current state of the swarm. "
+                "Use `--force` to ignore this message."
+            )
+        if alive - 1 < len(managers) // 2 + 1:
+            text += (
+                f"Removing this node leaves {alive - 1} managers out of {len(managers)}. "
+                "Without a Raft quorum your swarm will be inaccessible. "
+            )
+    return (
+        f"{text}The only way to restore a swarm that has lost consensus is to reinitialize it "
+        "with `--force-new-cluster`. Use `--force` to suppress this message."
+    )
+
+
+def _swarm(wish: Wish) -> Swarm:
+    pools = tuple(IPv4Network(text) for text in wish.get("pools") or ())
+    made = Swarm(
+        tokens.new_id(),
+        mask_length=int(wish.get("mask_length") or 24),
+        port=int(wish.get("tunnel_port") or DATA_PATH_PORT),
+        created=now(),
+    )
+    return replace(made, pools=pools) if pools else made
+
+
+def _membership(wish: Wish, node: str, made: Swarm, role: NodeRole) -> Membership:
+    return Membership(
+        node=node,
+        swarm=made.id,
+        role=role,
+        address=ip_address(wish["address"]),
+        data_path=ip_address(wish.get("data_path") or wish["address"]),
+        port=int(wish["port"]),
+        listen=str(wish.get("listen") or ""),
+        store=tuple(map(str, (wish.get("store") or {}).get("urls", ()))),
+        tunnel_port=made.port,
+    )
+
+
+def _node(wish: Wish, membership: Membership, key: str, issuer: pki.Authority) -> Node:
+    return Node(
+        id=membership.node,
+        hostname=str(wish["hostname"]),
+        address=membership.address,
+        data_path=membership.data_path,
+        role=NodeRole.MANAGER,
+        availability=Availability(wish.get("availability") or "active"),
+        created=now(),
+        key=key,
+        port=membership.port,
+        issuer=tokens.digest(issuer.certificate),
+    )
+
+
+def _source(place: str) -> str:
+    """The address of this host from which a manager is reached."""
+    host, port = tls.split(place)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(found[0], socket.SOCK_DGRAM) as probe:
+            probe.connect(found[4])
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise KernelRefused(f"find a route to {host}", error.errno or 0, str(error)) from None

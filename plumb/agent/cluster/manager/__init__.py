@@ -1,0 +1,9 @@
+"""A manager's work.
+
+parts         all of it together
+etcd_member   etcd's member and its supervision
+listener      TCP port 2377
+api           who may ask for what
+requests      what managers do on request
+feed          what changes, told to each node
+"""

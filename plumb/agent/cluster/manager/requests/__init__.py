@@ -1,0 +1,40 @@
+"""Functions that carry out what nodes ask of managers, each with who may ask.
+
+Each takes the `Api`, the node that asks (None where anybody may) and the request's arguments.
+
+joining    the way into the cluster: tokens, certificates, etcd's members, the CA
+members    nodes: their leases, their roles, their removal
+networks   networks and places in them
+"""
+
+from __future__ import annotations
+
+from plumb.agent.cluster.manager.api import Access, Function
+from plumb.agent.cluster.manager.requests import joining, members, networks
+
+REQUESTS: dict[str, tuple[Access, Function]] = {
+    "join": (Access.ANYBODY, joining.join),
+    "renew": (Access.NODE, joining.renew),
+    "authorities": (Access.NODE, joining.authorities),
+    "manage": (Access.MANAGER, joining.manage),
+    "vote": (Access.MANAGER, joining.vote),
+    "tokens": (Access.MANAGER, joining.join_tokens),
+    "rotate-token": (Access.MANAGER, joining.rotate_token),
+    "rotate-ca": (Access.MANAGER, joining.rotate_authority),
+    "heartbeat": (Access.NODE, members.heartbeat),
+    "leave": (Access.NODE, members.leave),
+    "swarm": (Access.NODE, members.swarm_of),
+    "nodes": (Access.MANAGER, members.everyone),
+    "node-update": (Access.MANAGER, members.update),
+    "node-remove": (Access.MANAGER, members.remove),
+    "networks": (Access.MANAGER, networks.everything),
+    "network": (Access.NODE, networks.find),
+    "network-create": (Access.MANAGER, networks.create),
+    "network-remove": (Access.MANAGER, networks.remove),
+    "network-endpoints": (Access.MANAGER, networks.endpoints_of),
+    "attach": (Access.NODE, networks.attach),
+    "release": (Access.NODE, networks.release),
+    "publish": (Access.NODE, networks.publish),
+    "withdraw": (Access.NODE, networks.withdraw),
+}
+"""Requests by name."""

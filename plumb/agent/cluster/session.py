@@ -1,0 +1,303 @@
+"""A node's session with its managers: its lease, what changes for it, what it publishes.
+
+Two threads. One renews the lease every few seconds; a node whose lease has expired is down, and
+its endpoints are gone from the others. The other one holds a stream open, on which a manager tells
+all endpoints of the networks that this node has a part in, and then what changes. Both begin anew
+for as long as it takes, at whichever manager answers.
+
+The stream tells this node's own endpoints as well. Where they differ from what it publishes, as
+after a lease that expired while it lived on, it publishes and withdraws: so it comes back by
+itself. While no manager answers, the last known endpoints of other nodes stay.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from http.client import HTTPException, HTTPResponse
+from typing import Any, Protocol
+
+from plumb.agent.cluster.managers import Managers
+from plumb.agent.cluster.published import Published
+from plumb.errors import KernelRefused, NotFound, PlumbError, Unsupported
+from plumb.kernel.cluster import failures
+from plumb.model.cluster import Node, RemoteEndpoint
+from plumb.store import codec
+
+SILENCE = 15.0
+"""Seconds without a line of the stream, not even an empty one, until another manager is asked."""
+PAUSES = (0.1, 3.0)
+"""Seconds before the next try: the first time, and at most."""
+BEAT = 3.0
+"""Seconds between two renewals of the lease; the manager's answer may say otherwise."""
+BATCH = 200
+"""Endpoints that one request publishes."""
+APPLY_AGAIN = 5.0
+"""Seconds until what could not be applied to this host is tried again."""
+
+
+class Events(Protocol):
+    """Receiver of what happens; called from the session's threads, one call at a time each."""
+
+    def on_remote(self, network: str, endpoints: tuple[RemoteEndpoint, ...]) -> None:
+        """Take all endpoints that a network has on other nodes at present."""
+
+    def on_node(self, node: Node) -> None:
+        """Take this node as the managers have it: its role, its availability, its labels."""
+
+    def on_managers(self, places: tuple[str, ...]) -> None:
+        """Take the list of managers."""
+
+    def on_authorities(self, digest: str) -> None:
+        """Take the digest of the authorities that are trusted now."""
+
+    def on_removed(self, reason: PlumbError) -> None:
+        """Take note that the managers do not know this node any more."""
+
+
+class Session:
+    """The session; see the module.
+
+    Args:
+        node: this node's id.
+        managers: whom it asks.
+        published: what it publishes.
+        events: takes what happens.
+        complain: takes lines for the log.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        managers: Managers,
+        published: Published,
+        events: Events,
+        complain: Callable[[str], None],
+    ) -> None:
+        self.node, self.managers, self.published = node, managers, published
+        self._events, self._complain = events, complain
+        self._ending, self._beat_now = threading.Event(), threading.Event()
+        self._lock, self._dirty = threading.Lock(), threading.Condition()
+        self._remote: dict[str, dict[str, RemoteEndpoint]] = {}
+        self._changed: set[str] = set()
+        self._lease, self.revision = 0, 0
+        self.since = 0.0
+        self.failure = ""
+        self._stream: Any = None
+        self._threads = [
+            threading.Thread(target=run, name=run.__name__, daemon=True)
+            for run in (self._beats, self._watches, self._applies)
+        ]
+
+    def start(self) -> None:
+        """Begin, in threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the session; the lease is left to expire."""
+        self._ending.set()
+        self._beat_now.set()
+        with self._dirty:
+            self._dirty.notify_all()
+        self._hang_up()
+        self.managers.close()
+
+    @property
+    def connected(self) -> bool:
+        """True while a manager renews the lease."""
+        return not self.failure and self.since > 0
+
+    def remotes(self, network: str) -> tuple[RemoteEndpoint, ...]:
+        """The endpoints of a network on other nodes, as last known."""
+        with self._lock:
+            return tuple(self._remote.get(network, {}).values())
+
+    # -- what this node publishes --------------------------------------------------------
+
+    def publish(self, ends: Sequence[RemoteEndpoint]) -> None:
+        """Publish endpoints, now or as soon as a manager answers.
+
+        Raises:
+            PlumbError: the managers refuse one.
+        """
+        for end in ends:
+            self.published.add(end)
+        try:
+            self._send(ends)
+        except KernelRefused as away:
+            self._complain(f"{away}; {len(ends)} endpoints will be published later")
+            self._beat_now.set()
+        except PlumbError:
+            for end in ends:
+                self.published.remove(end.id)
+            raise
+
+    def _send(self, ends: Sequence[RemoteEndpoint]) -> None:
+        rows = [codec.plain(end) for end in ends]
+        for first in range(0, len(rows), BATCH):
+            body = {"endpoints": rows[first : first + BATCH], "lease": self._lease}
+            self.managers.ask("publish", body, BEAT, patience=0)
+
+    def withdraw(self, idents: list[str]) -> None:
+        """Withdraw endpoints, now or as soon as a manager answers."""
+        for ident in idents:
+            self.published.remove(ident)
+        try:
+            self.managers.ask("withdraw", {"endpoints": idents}, BEAT, patience=0)
+        except KernelRefused as away:
+            # What the stream tells of this node when it is back is compared with what is published.
+            self._complain(f"{away}; endpoints will be withdrawn later")
+
+    def _agree(self, own: list[RemoteEndpoint]) -> None:
+        """Publish and withdraw what differs from what a manager has of this node."""
+        there = {end.id: end for end in own}
+        self._send([end for end in self.published.all() if there.get(end.id) != end])
+        surplus = [ident for ident in there if self.published.get(ident) is None]
+        if surplus:
+            self.managers.ask("withdraw", {"endpoints": surplus})
+
+    # -- the lease -----------------------------------------------------------------------
+
+    def _beats(self) -> None:
+        pause = BEAT
+        while not self._ending.is_set():
+            self._beat_now.clear()
+            try:
+                pause = self._beat()
+                self.failure, self.since = "", self.since or time.time()
+            except PlumbError as error:
+                if not isinstance(error, KernelRefused):
+                    self._events.on_removed(error)
+                if not self.failure:
+                    self._complain(str(error))
+                self.failure, self.since = str(error), 0.0
+                pause = BEAT / 2
+            except Exception as error:
+                self._complain(f"renewing the lease failed: {error!r}")
+                self.failure, self.since = str(error), 0.0
+            self._beat_now.wait(pause * random.uniform(0.8, 1.0))
+
+    def _beat(self) -> float:
+        answer = self.managers.ask("heartbeat", {"lease": self._lease}, BEAT, patience=0)
+        expired, self._lease = answer["lease"] != self._lease, answer["lease"]
+        self.managers.know(answer["managers"])
+        self._events.on_managers(self.managers.places)
+        self._events.on_authorities(answer["authorities"])
+        self._events.on_node(codec.decode(Node, answer["node"]))
+        if expired:
+            self._send(self.published.all())
+        return float(answer.get("every", BEAT))
+
+    @property
+    def lease(self) -> int:
+        """The lease's number, 0 before the first renewal."""
+        return self._lease
+
+    # -- what changes --------------------------------------------------------------------
+
+    def _watches(self) -> None:
+        pause = PAUSES[0]
+        while not self._ending.is_set():
+            began = time.monotonic()
+            try:
+                self._watch()
+            except (PlumbError, OSError, HTTPException, ValueError, KeyError) as error:
+                if not self._ending.is_set() and isinstance(error, NotFound | Unsupported):
+                    self._events.on_removed(error)
+            except Exception as error:
+                self._complain(f"watching failed: {error!r}")
+            steady = time.monotonic() - began > SILENCE
+            pause = PAUSES[0] if steady else min(pause * 2, PAUSES[1])
+            self._ending.wait(pause * random.uniform(0.5, 1.0))
+
+    def _watch(self) -> None:
+        connection, response = self.managers.stream(SILENCE)
+        self._stream = connection
+        try:
+            while not self._ending.is_set():
+                line = response.readline()
+                if not line:
+                    return
+                if line.strip():
+                    self._take(json.loads(line))
+        finally:
+            self._stream = None
+            _close(response)
+            connection.close()
+
+    def _hang_up(self) -> None:
+        stream = self._stream
+        if stream is not None and stream.sock is not None:
+            try:
+                stream.sock.shutdown(2)
+            except OSError:
+                pass
+
+    def _take(self, change: dict[str, Any]) -> None:
+        """Take a line of the stream: `networks` in full, `put` and `gone` for single endpoints."""
+        if "error" in change:
+            raise failures.decoded(change)
+        own: list[RemoteEndpoint] = []
+        touched: set[str] = set()
+        with self._lock:
+            if change.get("all"):
+                touched |= set(self._remote)
+                self._remote.clear()
+            for network, ends in change.get("networks", {}).items():
+                known = [codec.decode(RemoteEndpoint, end) for end in ends]
+                self._remote[network] = {end.id: end for end in known if end.node != self.node}
+                touched.add(network)
+            for network in change.get("left", ()):
+                self._remote.pop(network, None)
+                touched.add(network)
+            for one in change.get("put", ()):
+                end = codec.decode(RemoteEndpoint, one)
+                if end.node != self.node:
+                    self._remote.setdefault(end.network, {})[end.id] = end
+                    touched.add(end.network)
+            for network, ident in change.get("gone", ()):
+                if self._remote.get(network, {}).pop(ident, None) is not None:
+                    touched.add(network)
+        if "own" in change:
+            own = [codec.decode(RemoteEndpoint, end) for end in change["own"]]
+            self._agree(own)
+        elif any(self.published.get(ident) for _, ident in change.get("gone", ())):
+            self._beat_now.set()
+        if "node" in change:
+            self._events.on_node(codec.decode(Node, change["node"]))
+        self.revision = int(change.get("revision", self.revision))
+        self._mark(touched)
+
+    def _mark(self, networks: set[str]) -> None:
+        with self._dirty:
+            self._changed |= networks
+            self._dirty.notify_all()
+
+    def _applies(self) -> None:
+        """Apply networks that have changed; of several changes of one, the last counts."""
+        while not self._ending.is_set():
+            with self._dirty:
+                self._dirty.wait_for(lambda: self._changed or self._ending.is_set(), APPLY_AGAIN)
+                networks, self._changed = self._changed, set()
+            failed = {network for network in networks if not self._apply(network)}
+            if failed and not self._ending.wait(APPLY_AGAIN):
+                self._mark(failed)
+
+    def _apply(self, network: str) -> bool:
+        try:
+            self._events.on_remote(network, self.remotes(network))
+        except Exception as error:
+            self._complain(f"cannot apply what changed in network {network[:12]}: {error}")
+            return False
+        return True
+
+
+def _close(response: HTTPResponse) -> None:
+    try:
+        response.close()
+    except OSError:
+        pass

@@ -1,0 +1,26 @@
+"""Paths of the cluster process: what a boot clears, and what it must not."""
+
+from __future__ import annotations
+
+import os
+
+from plumb.kernel import agent_socket
+from plumb.model.paths import Layout
+
+OF_PROCESS = (agent_socket.PID, agent_socket.SOCKET, agent_socket.LOG, "cluster.log", "etcd.log")
+"""Files of the process, which lie beside the node's where a root holds everything."""
+
+
+def folder(layout: Layout) -> str:
+    """Folder with the process's socket, pid file and logs, and etcd's socket."""
+    return f"{layout.run}/cluster"
+
+
+def kept(layout: Layout) -> str:
+    """Folder with what outlives a boot: keys, certificates, etcd's data."""
+    return layout.cluster
+
+
+def is_member(layout: Layout) -> bool:
+    """Tell whether this root is a node of a cluster."""
+    return os.path.exists(layout.membership)
