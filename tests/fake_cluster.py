@@ -4,7 +4,7 @@ It allots addresses in a row, as a manager does, and keeps what a host publishes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
@@ -14,6 +14,7 @@ from plumb.engine.cluster.reservations import Reservations
 from plumb.engine.verbs import Transaction
 from plumb.errors import Conflict, NotFound
 from plumb.kernel.cluster import endpoint_records
+from plumb.kernel.cluster.publisher import Row
 from plumb.model.cluster import (
     FIRST_VNI,
     Attached,
@@ -25,7 +26,6 @@ from plumb.model.cluster import (
 )
 from plumb.model.cnm import Network, Pool
 from plumb.model.driver_options import OverlayOptions
-from plumb.things.cluster import EndpointRecord
 
 OTHER = IPv4Address("192.0.2.11")
 """The data path address of the other node."""
@@ -59,7 +59,7 @@ class FakeCluster:
     me: Node
     nets: dict[str, Network] = field(default_factory=dict)
     others: Mapping[int, str] = field(default_factory=dict)
-    published: dict[str, EndpointRecord] = field(default_factory=dict)
+    published: dict[str, Row] = field(default_factory=dict)
     reserved: dict[str, tuple[IPv4Interface | None, IPv6Interface | None]] = field(
         default_factory=dict
     )
@@ -97,7 +97,7 @@ class FakeCluster:
         """Remove one that nobody is on."""
         if ident not in self.nets:
             raise NotFound(f"network {ident} not found")
-        if any(record.network == ident for record in self.published.values()):
+        if any(record["network"] == ident for record in self.published.values()):
             raise Conflict(f"network {ident} is in use")
         del self.nets[ident]
 
@@ -140,18 +140,18 @@ class FakeCluster:
 
     # -- what the writer of endpoint records asks ---------------------------------------------
 
-    def publish(self, records: Sequence[EndpointRecord]) -> None:
-        """Keep records."""
-        self.published.update((record.endpoint, record) for record in records)
+    def publish(self, rows: Sequence[Row]) -> None:
+        """Keep rows."""
+        self.published.update((row["id"], row) for row in rows)
 
     def withdraw(self, endpoints: Sequence[str]) -> None:
         """Drop records."""
         for ident in endpoints:
             self.published.pop(ident, None)
 
-    def records(self) -> Iterable[EndpointRecord]:
-        """The records that this host has published."""
-        return self.published.values()
+    def rows(self) -> list[Row]:
+        """The rows that this host has published."""
+        return list(self.published.values())
 
     # -- for tests ---------------------------------------------------------------
 
@@ -173,7 +173,7 @@ def processes() -> Iterator[dict[str, FakeCluster]]:
     def connect(folder: str) -> FakeCluster:
         return found.setdefault(folder, FakeCluster(node(OTHER)))
 
-    endpoint_records.connect = connect
+    endpoint_records.connect = connect  # type: ignore[assignment]  # it has what is asked of it
     try:
         yield found
     finally:

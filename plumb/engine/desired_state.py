@@ -148,7 +148,14 @@ class Narrator:
         box = self._view.sandbox(end.sandbox)
         sandbox = "" if box is None or box.role else box.id
         return EndpointRecord(
-            self._layout.run, end.id, end.network, end.mac, end.ip, end.ip6, known_as, sandbox
+            self._layout.cluster_process,
+            end.id,
+            end.network,
+            end.mac,
+            end.ip,
+            end.ip6,
+            known_as,
+            sandbox,
         )
 
     def _peer(self, address: str) -> Iterator[Thing]:

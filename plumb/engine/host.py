@@ -16,7 +16,7 @@ block of `operation()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -109,6 +109,10 @@ class Host(Reader, Verbs):
         """
         with self._within() as op:
             yield Transaction(op)
+
+    def change(self) -> AbstractContextManager[Operation]:
+        """A change of the intent itself as one operation, for what no verb does."""
+        return self._within()
 
     @contextmanager
     def _within(self) -> Iterator[Operation]:

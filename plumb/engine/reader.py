@@ -107,7 +107,7 @@ class Reader:
     @property
     def _manages(self) -> bool:
         """True if this host is a manager of a cluster; without a cluster that costs nothing."""
-        if self._cluster is None and not Path(self.layout.cluster_socket).exists():
+        if self._cluster is None and not Path(self.layout.membership).exists():
             return False
         node = self.cluster.node()
         return node is not None and node.role is NodeRole.MANAGER

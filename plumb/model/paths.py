@@ -59,9 +59,9 @@ class Layout:
         return f"{self.root}/reserve"
 
     @property
-    def cluster_socket(self) -> str:
-        """The socket of the process by which the host is a node of a cluster."""
-        return f"{self.run}/cluster.sock"
+    def cluster_process(self) -> str:
+        """The folder of the process by which the host is a node of a cluster: socket, logs."""
+        return f"{self.run}/cluster"
 
     @property
     def namespaces(self) -> str:

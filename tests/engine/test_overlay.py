@@ -235,7 +235,13 @@ def test_a_network_in_use_stays(here: Host, cluster: FakeCluster) -> None:
     """The cluster says so; unused ones go with prune."""
     here.create_network("n2", driver="overlay")
     here.run("c1", network="n1")
-    cluster.publish([t for t in here.store.things() if isinstance(t, EndpointRecord)])
+    cluster.publish(
+        [
+            {"id": t.endpoint, "network": t.network}
+            for t in here.store.things()
+            if isinstance(t, EndpointRecord)
+        ]
+    )
     with pytest.raises(Conflict):
         here.remove_network("n1")
     assert [net.name for net in here.prune_networks() if net.multi_host] == ["n2"]

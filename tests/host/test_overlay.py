@@ -30,6 +30,7 @@ from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.cnm import Network, Pool
 from plumb.model.paths import Layout
 from plumb.probes.packets.encapsulation import Tap
+from plumb.store import codec
 from tests import fake_cluster
 from tests.fake_cluster import FakeCluster, node
 from tests.labs import sh, within
@@ -80,20 +81,8 @@ class LabHost:
 
     def told(self) -> list[RemoteEndpoint]:
         """What it has published, as the other host is to know it."""
-        return [
-            RemoteEndpoint(
-                record.endpoint,
-                record.network,
-                self.cluster.me.id,
-                self.cluster.me.data_path,
-                record.mac,
-                record.ip,
-                record.ip6,
-                record.names,
-                record.sandbox,
-            )
-            for record in self.cluster.records()
-        ]
+        own = {"node": self.cluster.me.id, "vtep": str(self.cluster.me.data_path)}
+        return [codec.decode(RemoteEndpoint, {**row, **own}) for row in self.cluster.rows()]
 
 
 def network(*subnets: IPNetwork, internal: bool = False, **options: str) -> Network:

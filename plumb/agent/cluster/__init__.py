@@ -6,6 +6,7 @@ member         this node: what it is in its cluster, and becomes
 entry          the way in and out: init, join, leave
 identity       its papers on the disk
 published      what it publishes
+host_networks  the cluster's networks on this host, by the engine
 session        its lease, and the stream of changes
 managers       requests to whichever manager answers
 certificates   authorities, certificates, join tokens, TLS

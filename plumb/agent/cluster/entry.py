@@ -6,7 +6,9 @@ and removed first.
 
 from __future__ import annotations
 
+import secrets
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_address
 from typing import Any
@@ -17,11 +19,14 @@ from plumb.agent.cluster.identity import Membership
 from plumb.agent.cluster.manager.etcd_member import STATE_NEW, peer_url
 from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, write_store
 from plumb.agent.cluster.member import NODE, TRUSTED, Member, now
-from plumb.agent.cluster.state import nodes, swarm
+from plumb.agent.cluster.state import networks, nodes, swarm
 from plumb.agent.cluster.state.etcd import membership as etcd_members
+from plumb.engine.cluster.node import INGRESS
 from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.cluster.words import ALREADY
 from plumb.model.cluster import DATA_PATH_PORT, Availability, Node, NodeRole, Swarm
+from plumb.model.cnm import Network
+from plumb.model.driver_options import OverlayOptions
 from plumb.store import codec
 
 Wish = dict[str, Any]
@@ -65,6 +70,7 @@ def _init(member: Member, wish: Wish) -> dict[str, Any]:
     manager.start_etcd()
     manager.wait_etcd()
     swarm.create(manager.etcd, made)
+    networks.create(manager.etcd, made, _ingress())
     authority.create(manager.etcd, issuer, peers)
     nodes.put(manager.etcd, _node(wish, membership, pki.request_key_hash(request), issuer))
     manager.serve()
@@ -72,6 +78,7 @@ def _init(member: Member, wish: Wish) -> dict[str, Any]:
     member.membership = membership
     member.open_session()
     member.wait_lease()
+    member.host.join()
     return {"node": membership.node, "tokens": member.ask("tokens", {})}
 
 
@@ -152,6 +159,7 @@ def _join(member: Member, wish: Wish, token: tokens.Token, place: str) -> NodeRo
     member.membership = membership
     member.open_session()
     member.wait_lease()
+    member.host.join()
     return node.role
 
 
@@ -175,10 +183,24 @@ def leave(member: Member, force: bool) -> bool:
         if not force and member.removed is None:
             raise
         member.complain(f"left without a word to the managers: {error}")
+    _end(member)
+    member.host.depart()
+    return True
+
+
+def forget(member: Member) -> bool:
+    """Leave the cluster without conditions; a reset takes this host's networks away."""
+    if member.membership is not None:
+        with suppress(PlumbError):
+            _say_goodbye(member, member.membership)
+        _end(member)
+    return True
+
+
+def _end(member: Member) -> None:
     with member.changing:
         member.kept.clear()
         member.forget()
-    return True
 
 
 def _say_goodbye(member: Member, membership: Membership) -> None:
@@ -226,6 +248,17 @@ def _why_stay(member: Member) -> str:
     return (
         f"{text}The only way to restore a swarm that has lost consensus is to reinitialize it "
         "with `--force-new-cluster`. Use `--force` to suppress this message."
+    )
+
+
+def _ingress() -> Network:
+    """The network by which published ports are reached on any node, the first of a cluster."""
+    return Network(
+        secrets.token_hex(32),
+        INGRESS,
+        "overlay",
+        overlay=OverlayOptions(ingress=True),
+        created=now(),
     )
 
 

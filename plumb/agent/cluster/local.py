@@ -59,6 +59,7 @@ REQUESTS: dict[str, Callable[[Member, dict[str, Any]], Any]] = {
     "init": entry.init,
     "join": entry.join,
     "leave": lambda member, body: entry.leave(member, bool(body.get("force"))),
+    "forget": lambda member, body: entry.forget(member),
     "publish": publish,
     "withdraw": withdraw,
     "published": published,

@@ -18,6 +18,7 @@ from typing import Any
 
 from plumb.agent.cluster.certificates import pki, tls
 from plumb.agent.cluster.certificates.authority import trust_digest
+from plumb.agent.cluster.host_networks import HostNetworks
 from plumb.agent.cluster.identity import Membership, Papers
 from plumb.agent.cluster.manager.etcd_member import STATE_EXISTING
 from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, Manager, write_store
@@ -39,8 +40,6 @@ SETTLED = 10.0
 RENEW_CHECK = 3600.0
 """Seconds between two looks at how long the certificate is valid."""
 
-OnRemote = Callable[[str, tuple[RemoteEndpoint, ...]], None]
-
 
 class Member:
     """The node; see the module.
@@ -48,11 +47,11 @@ class Member:
     Args:
         papers: its files.
         complain: takes lines for the log.
-        remote: takes all endpoints that a network has on other nodes, whenever they change.
+        host: the cluster's networks on this host.
     """
 
-    def __init__(self, papers: Papers, complain: Callable[[str], None], remote: OnRemote) -> None:
-        self.papers, self.complain, self._remote = papers, complain, remote
+    def __init__(self, papers: Papers, complain: Callable[[str], None], host: HostNetworks) -> None:
+        self.papers, self.complain, self.host = papers, complain, host
         self.kept = Published(f"{papers.run}/endpoints")
         self.changing = threading.Lock()
         self.ending = threading.Event()
@@ -141,7 +140,7 @@ class Member:
 
     def on_remote(self, network: str, endpoints: tuple[RemoteEndpoint, ...]) -> None:
         """Pass endpoints of other nodes on to this host."""
-        self._remote(network, endpoints)
+        self.host.follow(network, endpoints)
 
     def on_node(self, node: Node) -> None:
         """Become what the managers say that this node is."""

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
+from plumb.agent.cluster.host_networks import HostNetworks
 from plumb.agent.cluster.identity import Papers
 from plumb.agent.cluster.local import LocalServer
-from plumb.agent.cluster.member import Member, OnRemote
+from plumb.agent.cluster.member import Member
 from plumb.errors import PlumbError
 from plumb.kernel import agent_socket
 from plumb.kernel.cluster import places
-from plumb.model.cluster import RemoteEndpoint
 from plumb.model.paths import Layout
 
 NAME = "plumb-cluster"
@@ -53,7 +53,7 @@ def main() -> None:
         return
     log = _logger(f"{folder}/cluster.log")
     try:
-        run(layout, lock, ready, log, _unheard)
+        run(layout, lock, ready, log)
     except (PlumbError, OSError) as error:
         log(str(error))
         with suppress(OSError):
@@ -66,22 +66,15 @@ def _end(number: int, frame: FrameType | None) -> None:
     sys.exit()
 
 
-def _unheard(network: str, endpoints: tuple[RemoteEndpoint, ...]) -> None:
-    """Pass over what changes on other nodes; commands ask for it (`remotes`)."""
-
-
-def run(
-    layout: Layout, lock: int, ready: int, log: Callable[[str], None], remote: OnRemote
-) -> None:
+def run(layout: Layout, lock: int, ready: int, log: Callable[[str], None]) -> None:
     """Serve until this node leaves its cluster.
 
     Args:
         lock: on the pid file.
         ready: the pipe to whoever started the process.
         log: takes lines.
-        remote: applies endpoints of other nodes to this host.
     """
-    member = Member(Papers(layout), log, remote)
+    member = Member(Papers(layout), log, HostNetworks(layout))
     try:
         member.resume()
         server = LocalServer(agent_socket.listen(places.folder(layout)), member, log)

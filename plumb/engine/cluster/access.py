@@ -6,6 +6,7 @@ cluster there is `NoCluster`, which refuses in Docker's words.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -51,7 +52,11 @@ class Cluster(Protocol):
 
 def cluster_of(layout: Layout) -> Cluster:
     """Find the cluster that a root's host is a node of."""
-    return NoCluster()
+    if not os.path.exists(layout.membership):
+        return NoCluster()
+    from plumb.engine.cluster.client import ClusterClient  # lazy: few hosts are in one
+
+    return ClusterClient(layout)
 
 
 class NoCluster:

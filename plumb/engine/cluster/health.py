@@ -87,7 +87,7 @@ def forget(layout: Layout) -> None:
 
     if places.is_member(layout):
         with suppress(PlumbError):
-            cluster_client.ask(layout, "leave", {"force": True})
+            cluster_client.ask(layout, "forget", {})
     process.stop(layout)
     for folder in {places.kept(layout), places.folder(layout)}:
         shutil.rmtree(folder, ignore_errors=True)

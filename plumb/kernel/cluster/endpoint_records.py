@@ -6,36 +6,47 @@ process compares the cluster's records of this host with what the host has, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from ipaddress import IPv4Interface, IPv6Interface
 from itertools import groupby
-from typing import Protocol
 
-from plumb.errors import KernelRefused
+from plumb.errors import KernelRefused, PlumbError
+from plumb.kernel import agent_socket
+from plumb.kernel.cluster.publisher import Publisher, Row
 from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.cluster import EndpointRecord
 
 
-class Publisher(Protocol):
-    """A cluster process, as far as endpoint records need it."""
-
-    def records(self) -> Iterable[EndpointRecord]:
-        """List the records of this host that it has published."""
-
-    def publish(self, records: Sequence[EndpointRecord]) -> None:
-        """Publish records, or publish them anew.
-
-        Raises:
-            KernelRefused: the cluster does not answer, or refuses.
-        """
-
-    def withdraw(self, endpoints: Sequence[str]) -> None:
-        """Withdraw the records of endpoints, now or as soon as the cluster answers."""
-
-
 def connect(folder: str) -> Publisher | None:
     """Find the cluster process of a folder; None where none runs."""
-    return None
+    return Publisher(folder) if agent_socket.running(folder)[0] else None
+
+
+def _row(record: EndpointRecord) -> Row:
+    return {
+        "id": record.endpoint,
+        "network": record.network,
+        "mac": record.mac,
+        "ip": str(record.ip) if record.ip else None,
+        "ip6": str(record.ip6) if record.ip6 else None,
+        "names": list(record.names),
+        "sandbox": record.sandbox,
+    }
+
+
+def _record(folder: str, row: Row) -> EndpointRecord:
+    """A record from a row, which leaves out what has its default value."""
+    return EndpointRecord(
+        folder,
+        row["id"],
+        row["network"],
+        row["mac"],
+        IPv4Interface(row["ip"]) if row.get("ip") else None,
+        IPv6Interface(row["ip6"]) if row.get("ip6") else None,
+        tuple(row.get("names", ())),
+        row.get("sandbox", ""),
+    )
 
 
 def look(things: Sequence[Thing]) -> list[Thing | None]:
@@ -44,8 +55,8 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
     now: dict[tuple[str, str], EndpointRecord] = {}
     for folder in {thing.folder for thing in asked}:
         process = connect(folder)
-        for record in process.records() if process is not None else ():
-            now[folder, record.endpoint] = record
+        for row in process.rows() if process is not None else ():
+            now[folder, row["id"]] = _record(folder, row)
     return [now.get((thing.folder, thing.endpoint)) for thing in asked]
 
 
@@ -59,7 +70,7 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
         mine = list(together)
         try:
             (_publish if adds else _withdraw)(mine)
-        except KernelRefused as refused:
+        except PlumbError as refused:
             raise StepFailed(refused, mine[0], done) from refused
         done += mine
 
@@ -74,7 +85,7 @@ def _publish(steps: Sequence[Step]) -> None:
                 said="this node's cluster process does not run",
                 hint="'plumb repair' starts it again; 'plumb swarm leave --force' ends the cluster",
             )
-        process.publish([record for record in records if record.folder == folder])
+        process.publish([_row(record) for record in records if record.folder == folder])
 
 
 def _withdraw(steps: Sequence[Step]) -> None:

@@ -13,7 +13,7 @@ OF_PROCESS = (agent_socket.PID, agent_socket.SOCKET, agent_socket.LOG, "cluster.
 
 def folder(layout: Layout) -> str:
     """Folder with the process's socket, pid file and logs, and etcd's socket."""
-    return f"{layout.run}/cluster"
+    return layout.cluster_process
 
 
 def kept(layout: Layout) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from plumb.kernel import agent_socket, cluster_client
+from plumb.kernel import cluster_client
 
 Row = dict[str, Any]
 """An endpoint: `id`, `network`, `mac`, `ip`, `ip6`, `names`, `sandbox` (`RemoteEndpoint`); node and
@@ -37,8 +37,3 @@ class Publisher:
     def withdraw(self, endpoints: Sequence[str]) -> None:
         """Withdraw endpoints by their ids, now or as soon as a manager answers."""
         cluster_client.ask_running(self._folder, "withdraw", {"endpoints": list(endpoints)})
-
-
-def connect(folder: str) -> Publisher | None:
-    """Find the cluster process of a folder; None where none runs."""
-    return Publisher(folder) if agent_socket.running(folder)[0] else None

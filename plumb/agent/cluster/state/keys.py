@@ -20,10 +20,10 @@ Addresses are written with all their digits, 010.050.000.002, so that the order 
 
 from __future__ import annotations
 
-import hashlib
 from ipaddress import ip_address
 
 from plumb.address import IPAddress, IPNetwork
+from plumb.model.cluster import balancer_id as balancer_id
 
 ROOT = "/plumb/"
 SWARM = ROOT + "swarm"
@@ -78,11 +78,6 @@ def reservations(node: str, network: str = "") -> str:
 def balancer(network: str, node: str) -> str:
     """Key of a node's own place in a network."""
     return f"{BALANCERS}{node}/{network}"
-
-
-def balancer_id(network: str, node: str) -> str:
-    """Endpoint id of a node's own place in a network, 64 hex digits like any other."""
-    return hashlib.sha256(f"balancer {network} {node}".encode()).hexdigest()
 
 
 def reservation(node: str, network: str, endpoint: str) -> str:

@@ -1,0 +1,39 @@
+"""The cluster's networks on this host: what changes elsewhere, carried out here by the engine.
+
+It is an operation like any command's, with the writers' turn, a journal and a plan. So it is in a
+thread of its own, and never in one that answers a command: that command may have the turn.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from plumb.engine.cluster import node
+from plumb.model.cluster import RemoteEndpoint
+from plumb.model.paths import Layout
+
+
+class HostNetworks:
+    """The networks of a root.
+
+    Args:
+        layout: the root's.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout, self._turn = layout, threading.Lock()
+
+    def join(self) -> None:
+        """Build this host's part in the ingress network, unless it is there."""
+        with self._turn, node.host_of(self._layout) as host:
+            node.join(host)
+
+    def follow(self, network: str, remotes: tuple[RemoteEndpoint, ...]) -> None:
+        """Make a network's endpoints on other hosts those of a listing."""
+        with self._turn, node.host_of(self._layout) as host:
+            node.follow(host, {network: remotes})
+
+    def depart(self) -> None:
+        """Take this host's part in the cluster's networks away."""
+        with self._turn, node.host_of(self._layout) as host:
+            node.depart(host)

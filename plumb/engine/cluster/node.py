@@ -1,0 +1,72 @@
+"""This host's part in its cluster, as its cluster process has it built: join, follow, depart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from plumb.engine.cluster import attach
+from plumb.engine.host import Host
+from plumb.errors import Unsupported
+from plumb.model.cluster import AttachRequest, RemoteEndpoint, balancer_id
+from plumb.model.paths import Layout
+from plumb.model.settings import Settings
+from plumb.store import codec
+from plumb.store.sqlite import SqliteStore
+
+INGRESS = "ingress"
+"""Name of the network by which published ports are reached, as `swarm init` makes it."""
+
+
+def host_of(layout: Layout) -> Host:
+    """The host of a root, with the settings that its networks were built with last."""
+    store = SqliteStore(layout)
+    try:
+        text = store.meta("settings")
+    finally:
+        store.close()
+    settings: Settings | None = codec.loads(Settings, text) if text else None
+    return Host(layout.root, settings=settings)
+
+
+def join(host: Host) -> None:
+    """Build what every node has: the ingress network's part here, and its balancer.
+
+    Raises:
+        Unsupported: this host is in no cluster.
+        PlumbError: the cluster or the kernel refuses.
+    """
+    node = host.cluster.node()
+    if node is None:
+        raise Unsupported("this host is in no swarm")
+    net = host.cluster.network(INGRESS)
+    if net is None:
+        return  # somebody has removed it, and publishes no ports that way
+    wish = AttachRequest(balancer_id(net.id, node.id), net.id)
+    with host.change() as op:
+        if op.sandbox(attach.INGRESS_SANDBOX) is None:
+            attach.join(op, host.cluster.attach(wish))
+
+
+def follow(host: Host, remotes: Mapping[str, Sequence[RemoteEndpoint]]) -> None:
+    """Make the endpoints on other hosts those of a listing, of each of some networks.
+
+    Args:
+        remotes: by the network's id; networks that have no part on this host are passed over.
+    """
+    here = {net.id for net in host.networks()}
+    changed = {
+        ident: ends
+        for ident, ends in remotes.items()
+        if ident in here and set(ends) != set(host.store.remotes(ident))
+    }
+    if changed:
+        with host.change() as op:
+            for ident, ends in changed.items():
+                attach.apply(op, ident, ends)
+
+
+def depart(host: Host) -> None:
+    """Take this host's part in all networks of the cluster away."""
+    if any(net.multi_host for net in host.networks()):
+        with host.change() as op:
+            attach.depart(op)
