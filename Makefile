@@ -67,6 +67,7 @@ $(BIN)/.plumb: pyproject.toml
 	@for tool in ip iptables nft sysctl ping gcc etcd; do command -v $$tool >/dev/null || missing=1; done; \
 	 $(PYTHON) -c 'import ensurepip' 2>/dev/null || missing=1; \
 	 $(PYTHON) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || missing=1; \
+	 : "Debian's etcd-server starts a service of its own when it is installed: mask it"; \
 	 command -v etcd >/dev/null || { mkdir -p /etc/systemd/system; ln -s /dev/null /etc/systemd/system/etcd.service; } 2>/dev/null; \
 	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(TOOLS); fi
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -79,7 +80,6 @@ $(BIN)/.dev: $(BIN)/.plumb
 
 .vm/user-mode: $(BIN)/.dev
 	@for tool in qemu-system-x86_64 depmod setpriv; do command -v $$tool >/dev/null || missing=1; done; \
-	 command -v etcd >/dev/null || { mkdir -p /etc/systemd/system; ln -s /dev/null /etc/systemd/system/etcd.service; } 2>/dev/null; \
 	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	 apt-get install -y -qq --no-install-recommends qemu-system-x86 kmod util-linux; fi
 	@$(BIN)/python -m tests.vm.kernel $(@D)
