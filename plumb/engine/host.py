@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.engine import containers, networks, repair
-from plumb.engine.cluster import health
 from plumb.engine.cluster.access import Cluster
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import REBOOTED, REBUILD, Reader, forgotten
@@ -31,7 +30,6 @@ from plumb.engine.roots import beside, claim, lost, lost_namespaces
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
-from plumb.frozen import replace
 from plumb.kernel.capabilities import require_root
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.system import System, this_system
@@ -45,7 +43,6 @@ from plumb.store.writers_lock import writers_turn
 if TYPE_CHECKING:
     from plumb.engine.foreign.firewalls import Obstacle
     from plumb.engine.foreign.settings import ForeignSetting
-    from plumb.things.sandbox import Process
 
 F = TypeVar("F")
 
@@ -247,28 +244,6 @@ class Host(Reader, Verbs):
                 containers.remove(op, box.id)
             self._end(op)
 
-    def command(
-        self,
-        box: Sandbox,
-        argv: Sequence[str],
-        *,
-        privileged: bool = False,
-        environment: Sequence[str] = (),
-    ) -> Process:
-        """A command in a running container, for `commands.join` and `Foreground.run`."""
-        from plumb.drivers import sandbox
-
-        if box.status is not Status.RUNNING:
-            raise PlumbError(f"container {box.id} is not running", f"plumb start {box.name}")
-        containers.refuse_undoing(box, privileged=privileged)
-        wish = replace(
-            box,
-            argv=tuple(argv),
-            privileged=box.privileged or privileged,
-            environment=(*box.environment, *environment),
-        )
-        return next(sandbox.process(wish, self.namespace(box), self.layout, ""))
-
     # -- mending ---------------------------------------------------------------
 
     def revive(self) -> None:
@@ -323,6 +298,8 @@ class Host(Reader, Verbs):
         Raises:
             Broken: some of it cannot be restored; the message says what, and all else is.
         """
+        from plumb.engine.cluster import health  # lazy, as below: most operations need it not
+
         with self._turn(insist=False) as op:
             found = repair.check(self.store, self.kernel)
             if not self._dry_run:
@@ -359,6 +336,8 @@ class Host(Reader, Verbs):
         if self._dry_run:
             self._show(self.store)
             return
+        from plumb.engine.cluster import health
+
         with self._my_turn(create=True) as store:
             self._show(store)
             health.forget(self.layout)
@@ -380,6 +359,8 @@ class Host(Reader, Verbs):
 
     def _reset_lost(self) -> None:
         """Take away what was built without a record that can be read."""
+        from plumb.engine.cluster import health
+
         self.close()
         if self._on_steps is not None:
             self._on_steps(lost.steps(self.layout, self.system))

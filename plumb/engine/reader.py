@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from plumb.engine import predefined
 from plumb.engine.lookup import Lookup
 from plumb.errors import PlumbError
+from plumb.frozen import replace
 from plumb.model import settings as settings_of
 from plumb.model.cluster import NodeRole
-from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.cnm import Endpoint, Network, Sandbox, Status
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
 from plumb.store import Store
@@ -22,6 +23,7 @@ from plumb.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from plumb.engine.cluster.access import Cluster
+    from plumb.things.sandbox import Process
 
 REBOOTED = "this machine was booted again: what plumb made is gone from the kernel"
 REBUILD = "'plumb repair' builds it anew, 'plumb reset' forgets it"
@@ -87,9 +89,15 @@ class Reader:
     @cached_property
     def cluster(self) -> Cluster:
         """The cluster that this host is a node of."""
-        from plumb.engine.cluster.access import cluster_of  # lazy: most readers need no cluster
+        if self._cluster is not None:
+            return self._cluster
+        if not Path(self.layout.membership).exists():
+            from plumb.engine.cluster.access import NoCluster  # lazy: most readers need no cluster
 
-        return self._cluster or cluster_of(self.layout)
+            return NoCluster()
+        from plumb.engine.cluster.client import ClusterClient  # lazy: few hosts are in one
+
+        return ClusterClient(self.layout)
 
     @property
     def store(self) -> Store:
@@ -209,6 +217,29 @@ class Reader:
     def namespace(self, box: Sandbox) -> str:
         """Return the file of a container's network namespace, "" for the host's own."""
         return self.layout.place(box)
+
+    def command(
+        self,
+        box: Sandbox,
+        argv: Sequence[str],
+        *,
+        privileged: bool = False,
+        environment: Sequence[str] = (),
+    ) -> Process:
+        """A command in a running container, for `commands.join` and `Foreground.run`."""
+        from plumb.drivers import sandbox
+        from plumb.engine.containers import refuse_undoing
+
+        if box.status is not Status.RUNNING:
+            raise PlumbError(f"container {box.id} is not running", f"plumb start {box.name}")
+        refuse_undoing(box, privileged=privileged)
+        wish = replace(
+            box,
+            argv=tuple(argv),
+            privileged=box.privileged or privileged,
+            environment=(*box.environment, *environment),
+        )
+        return next(sandbox.process(wish, self.namespace(box), self.layout, ""))
 
 
 def _reference(value: Any, what: str) -> str:

@@ -20,12 +20,11 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     boot          the id of this boot
     capabilities  refuses what this process has no capabilities for
     features      tries which features this kernel has
-    cluster       this host's part in a cluster: records of endpoints
     agent_client  starts, asks and ends the agent, for the engine
     agent_rows    what an agent has, as rows of requests and answers
     agent_usage   descriptors of the agent's clients, and the bounds that they have met
     agent_verbs   the verbs of requests and of `plumb agent`
-    cluster       processes and files of a cluster's node
+    cluster       a node's part in its cluster: its processes, files and records of endpoints
     cluster_client  asks this node's cluster process
     agent_socket  the agent's sockets and lock, and the check of a client's rights
 """

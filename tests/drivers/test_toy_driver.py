@@ -105,7 +105,7 @@ def test_it_is_named_among_the_drivers(host: Host) -> None:
     """For one who has misspelt another."""
     with pytest.raises(NotFound) as caught:
         host.create_network("t", driver="bridg")
-    assert caught.value.hint == "drivers are bridge, macvlan, ipvlan, toy, host and null"
+    assert caught.value.hint == "drivers are bridge, macvlan, ipvlan, overlay, toy, host and null"
 
 
 def test_what_is_shown_and_promised(host: Host) -> None:

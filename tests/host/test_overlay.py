@@ -124,7 +124,7 @@ def two_hosts(*nets: Network) -> Iterator[tuple[LabHost, LabHost]]:
             cluster.nets = {net.id: net for net in nets}
             cluster.last = {str(SUBNET): 1 + 100 * number}
             root = Path(f"{folder}/root{number}")
-            running[Layout(str(root)).run] = cluster
+            running[Layout(str(root)).cluster_process] = cluster
             made.append(LabHost(netns, root, cluster))
             stack.callback(agent_client.stop, f"{folder}/root{number}")
         yield made[0], made[1]

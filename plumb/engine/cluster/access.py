@@ -6,14 +6,12 @@ cluster there is `NoCluster`, which refuses in Docker's words.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Protocol
 
 from plumb.errors import NotFound, Unsupported
 from plumb.model.cluster import Attached, AttachRequest, Node
 from plumb.model.cnm import Network
-from plumb.model.paths import Layout
 
 NOT_A_MANAGER = "This node is not a swarm manager."
 ADVICE = 'Use "plumb swarm init" or "plumb swarm join" to connect this node to swarm and try again.'
@@ -48,15 +46,6 @@ class Cluster(Protocol):
 
     def release(self, endpoints: Sequence[str]) -> None:
         """Give back the addresses of endpoints, which may not have been reserved at all."""
-
-
-def cluster_of(layout: Layout) -> Cluster:
-    """Find the cluster that a root's host is a node of."""
-    if not os.path.exists(layout.membership):
-        return NoCluster()
-    from plumb.engine.cluster.client import ClusterClient  # lazy: few hosts are in one
-
-    return ClusterClient(layout)
 
 
 class NoCluster:

@@ -75,6 +75,14 @@ WORDS: dict[str, Callable[[Found], Json]] = {
         {"payload": {"protocol": "ip", "field": "protocol"}}, "icmp"
     ),
     "meta l4proto ipv6-icmp": lambda _: _match({"meta": {"key": "l4proto"}}, "ipv6-icmp"),
+    r"@th,(?P<offset>\d+),(?P<bits>\d+) (?P<value>0x[0-9a-f]+)": lambda found: _match(
+        {"payload": {"base": "th", "offset": int(found["offset"]), "len": int(found["bits"])}},
+        int(found["value"], 16),
+    ),
+    "meta ipsec missing": lambda _: _match({"meta": {"key": "ipsec"}}, False),
+    rf"meta mark set (?P<value>{HEX})": lambda found: {
+        "mangle": {"key": {"meta": {"key": "mark"}}, "value": int(found["value"], 16)}
+    },
     r"fib (?P<field>[sd]addr) type local": lambda found: _match(
         {"fib": {"result": "type", "flags": [found["field"]]}}, "local"
     ),

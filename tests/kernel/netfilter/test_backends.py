@@ -159,10 +159,10 @@ def test_the_writer_is_the_hosts_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
             shutil.which(f"iptables-{kind}", path=iptables_save.search_path()) or ""
         )
         with monkeypatch.context() as patch:
-            patch.setattr(backends, "search_path", lambda folder=folder: str(folder))
+            patch.setattr(iptables_save, "search_path", lambda folder=folder: str(folder))
 
             assert backends.variant() == {"nft": "nf_tables", "legacy": "legacy"}[kind]
-    monkeypatch.setattr(backends, "search_path", lambda: str(tmp_path))
+    monkeypatch.setattr(iptables_save, "search_path", lambda: str(tmp_path))
 
     assert backends.variant() == ""
 
@@ -182,7 +182,7 @@ def test_a_kernel_without_legacy_tables_gets_the_other_path(
     try:
         assert backends.writer().name == "iptables-nft"
         backends.writer.cache_clear()
-        monkeypatch.setattr(backends, "search_path", lambda: "/nonexistent")
+        monkeypatch.setattr(iptables_save, "search_path", lambda: "/nonexistent")
         with pytest.raises(Unsupported, match="no firewall to write to: this kernel has no legacy"):
             backends.writer()
     finally:

@@ -123,12 +123,13 @@ def test_every_rule_comes_back_and_goes(writer: Nftables, tmp_path: Path) -> Non
 
 
 def test_all_goes_with_the_table(writer: Nftables, tmp_path: Path) -> None:
-    """The plan that takes everything away has two steps, one for each family's table."""
+    """The plan that takes everything away has a step for each table."""
     things = everything(tmp_path)
     writer.take(add(*things), [])
     steps = plan(things, [])
 
     assert [str(step) for step in steps] == [
+        "remove nft table ip plumb-overlay",
         "remove nft table ip6 plumb-bridges",
         "remove nft table ip plumb-bridges",
     ]
