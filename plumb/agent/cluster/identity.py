@@ -70,6 +70,11 @@ class Papers:
         return f"{self.kept}/{name}"
 
     @property
+    def endpoints(self) -> str:
+        """Path of the folder of the endpoints that this node publishes."""
+        return f"{self.run}/{places.ENDPOINTS}"
+
+    @property
     def certificate(self) -> str:
         """Path of the node's certificate, its key in the same file, so that they change as one."""
         return self.path("node.pem")

@@ -52,7 +52,7 @@ class Member:
 
     def __init__(self, papers: Papers, complain: Callable[[str], None], host: HostNetworks) -> None:
         self.papers, self.complain, self.host = papers, complain, host
-        self.kept = Published(f"{papers.run}/endpoints")
+        self.kept = Published(papers.endpoints)
         self.changing = threading.Lock()
         self.ending = threading.Event()
         self.membership: Membership | None = None

@@ -7,7 +7,12 @@ import os
 from plumb.kernel import agent_socket
 from plumb.model.paths import Layout
 
-OF_PROCESS = (agent_socket.PID, agent_socket.SOCKET, agent_socket.LOG, "cluster.log", "etcd.log")
+ENDPOINTS = "endpoints"
+"""Folder of the endpoints that the process publishes, among the process's files."""
+OF_PROCESS = (
+    *(agent_socket.PID, agent_socket.SOCKET, agent_socket.LOG),
+    *("cluster.log", "etcd.log", ENDPOINTS),
+)
 """Files of the process, which lie beside the node's where a root holds everything."""
 
 
