@@ -13,8 +13,9 @@ LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up 
 
 .PHONY: demo check test test-long test-vm test-all vm-shell lint docs golden bench soak coverage clean
 
-demo: $(BIN)/.plumb              ## build the three-tier lab, show it, try it, take it down
-	@$(LAB) $(BIN)/python examples/three_tier.py
+demo: $(BIN)/.plumb              ## build the three-tier lab, and an overlay on two hosts; show, try, take down
+	@$(LAB) $(BIN)/python -m examples.three_tier
+	@$(LAB) $(BIN)/python -m examples.two_hosts
 
 TESTS := PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m
 

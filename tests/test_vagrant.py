@@ -33,6 +33,7 @@ NEEDS = {
     "macvlan-vlan": ["macvlan", "8021q"],
     "ipvlan-l2": ["ipvlan"],
     "ipvlan-l3": ["ipvlan"],
+    "overlay": ["vxlan"],
 }
 
 
@@ -396,7 +397,12 @@ def test_a_lab_makes_its_point(name: str, lab: Lab, bench: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bridge", pytest.param("macvlan", marks=pytest.mark.needs("macvlan"))]
+    "name",
+    [
+        "bridge",
+        pytest.param("macvlan", marks=pytest.mark.needs("macvlan")),
+        pytest.param("overlay", marks=pytest.mark.needs("vxlan")),
+    ],
 )
 def test_a_lab_on_a_real_wire_takes_back_what_it_made(name: str, lan: Lab, bench: Path) -> None:
     """With PARENT a lab plays on a link of the host and with a client elsewhere.

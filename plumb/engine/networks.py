@@ -14,7 +14,7 @@ from plumb.engine.cluster.access import ADVICE, NOT_A_MANAGER
 from plumb.engine.desired_state import HOST_OWNER, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.operation import Operation
 from plumb.engine.predefined import DEFAULT_DRIVER, default_network, on_bridge, others
-from plumb.errors import Conflict, Invalid, NotFound, Unsupported
+from plumb.errors import Conflict, Invalid, NotFound, PlumbError, Unsupported
 from plumb.frozen import replace
 from plumb.model.cluster import NodeRole
 from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
@@ -73,7 +73,7 @@ def create(
     kind = _driver(driver)
     if kind.multi_host:
         require_manager(op)
-    if op.named(Network, name) is not None or op.cluster.network(name) is not None:
+    if op.named(Network, name) is not None or _known_in_cluster(op, name):
         raise Conflict(f"network with name {name} already exists")
     defaults = dict(dict(op.settings.default_network_opts).get(driver, ()))
     given = {
@@ -107,6 +107,17 @@ def create(
         return op.reservations.create(net)  # it comes to a host with its first container there
     op.put(net)
     return net
+
+
+def _known_in_cluster(op: Operation, name: str) -> bool:
+    """Look for a name in the cluster.
+
+    A cluster that does not answer keeps nobody from making a network of this host, as in Docker;
+    one of its own it refuses itself.
+    """
+    with suppress(PlumbError):
+        return op.cluster.network(name) is not None
+    return False
 
 
 def require_manager(op: Operation) -> None:

@@ -1,0 +1,35 @@
+"""A node whose managers are away goes on with networks of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from examples import two_hosts
+from plumb.errors import Conflict
+from plumb.lab import Hosts, LabHost
+
+pytestmark = pytest.mark.needs("vxlan")
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[LabHost]:
+    """A worker that has been cut off from its only manager."""
+    with Hosts(2) as hosts:
+        manager, worker = hosts
+        two_hosts.join(manager, worker)
+        worker.cut()
+        yield worker
+
+
+def test_a_local_network_needs_no_manager(alone: LabHost) -> None:
+    alone.plumb("network", "create", "home")
+    alone.plumb("run", "-d", "--name", "web", "--network", "home")
+
+    alone.plumb("run", "--rm", "--network", "home", "ping", "-c", "1", "-w", "20", "web")
+
+
+def test_an_overlay_network_needs_one(alone: LabHost) -> None:
+    with pytest.raises(Conflict, match="not a swarm manager"):
+        alone.plumb("network", "create", "-d", "overlay", "shop")
