@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from plumb.errors import NotFound, Unsupported
-from plumb.model.cluster import Attached, AttachRequest, Node
+from plumb.model.cluster import Attached, AttachRequest, Encryption, Node
 from plumb.model.cnm import Network
 from plumb.model.paths import Layout
 
@@ -48,6 +48,13 @@ class Cluster(Protocol):
 
     def release(self, endpoints: Sequence[str]) -> None:
         """Give back the addresses of endpoints, which may not have been reserved at all."""
+
+    def encryption(self) -> Encryption | None:
+        """Return the keys of encrypted networks, None where there are none.
+
+        Raises:
+            Unsupported: this host's kernel cannot encrypt.
+        """
 
 
 def cluster_of(layout: Layout) -> Cluster:
@@ -88,3 +95,7 @@ class NoCluster:
 
     def release(self, endpoints: Sequence[str]) -> None:
         """No addresses to give back."""
+
+    def encryption(self) -> Encryption | None:
+        """Return None."""
+        return None
