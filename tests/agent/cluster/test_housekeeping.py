@@ -12,6 +12,7 @@ import pytest
 
 from plumb.engine.lookup import ENCRYPTION
 from plumb.errors import PlumbError
+from plumb.kernel.features import detect
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cluster import AttachRequest, Encryption, Node
 from plumb.model.cnm import Network
@@ -189,3 +190,20 @@ def test_a_joining_that_fails_leaves_no_node(machines: list[Machine]) -> None:
     assert set(first.nodes()) == {"h1"}
     assert network(first).name == "n1"  # etcd has its quorum
     assert not os.path.exists(second.layout.membership)
+
+
+def test_a_kernel_without_esp_joins_no_encrypted_network(swarm: list[Machine]) -> None:
+    """It is one line, and nothing is left: no addresses, no container, no keys."""
+    if all(one.able for one in detect.tried(("xfrm", "esp4", "aes-gcm", "bpf", "policy", "mark"))):
+        pytest.skip("this kernel encrypts")
+    first, second, _ = swarm
+    made = ("network", "create", "-d", "overlay", "--attachable", "--opt", "encrypted", "n1")
+    first.plumb(*made)
+
+    said = second.plumb("run", "-d", "--name", "c1", "--network", "n1", "sleep", "9", status=125)
+
+    assert "cannot join an encrypted network: this kernel has no" in said
+    assert len(said.strip().splitlines()) == 1
+    assert second.ask("reservations") == []
+    assert recorded(second) == ""
+    assert second.plumb("ps", "-aq") == ""
