@@ -19,6 +19,7 @@ from plumb.model.cluster import (
     FIRST_VNI,
     Attached,
     AttachRequest,
+    Encryption,
     Node,
     NodeRole,
     RemoteEndpoint,
@@ -132,6 +133,10 @@ class FakeCluster:
         key = str(pool.subnet)
         self.last[key] = self.last.get(key, 1) + 1
         return ip_on(pool.subnet.network_address + self.last[key], pool.subnet.prefixlen)
+
+    def encryption(self) -> Encryption | None:
+        """No keys: tests give them, as a cluster process does."""
+        return None
 
     def release(self, endpoints: Sequence[str]) -> None:
         """Give addresses back."""

@@ -183,7 +183,7 @@ class Operation(Lookup):
 
     def remarked(self, key: str) -> str:
         """A remark about the root, as it is now."""
-        return self.remarks.get(key) or self.store.meta(key)
+        return self.remarks[key] if key in self.remarks else self.store.meta(key)
 
     # -- host ports ---------------------------------------------------------------
 

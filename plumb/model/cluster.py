@@ -136,6 +136,12 @@ class Encryption:
     keys: tuple[tuple[int, str], ...] = field(default=(), repr=False)
     sending: tuple[int, ...] = ()
 
+    @property
+    def numbers(self) -> str:
+        """Numbers of the keys, and of those for what is sent, as "1,2,3/2": no key itself."""
+        known = ",".join(str(number) for number, _ in self.keys)
+        return f"{known}/{','.join(map(str, self.sending))}"
+
 
 def balancer_id(network: str, node: str) -> str:
     """Endpoint id of a node's own place in a network, 64 hex digits like any other."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_address
@@ -19,7 +20,7 @@ from plumb.agent.cluster.identity import Membership
 from plumb.agent.cluster.manager.etcd_member import STATE_NEW, peer_url
 from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, write_store
 from plumb.agent.cluster.member import NODE, TRUSTED, Member, now
-from plumb.agent.cluster.state import networks, nodes, swarm
+from plumb.agent.cluster.state import encryption, networks, nodes, swarm
 from plumb.agent.cluster.state.etcd import membership as etcd_members
 from plumb.engine.cluster.node import INGRESS
 from plumb.errors import KernelRefused, PlumbError, Unsupported
@@ -72,6 +73,7 @@ def _init(member: Member, wish: Wish) -> dict[str, Any]:
     swarm.create(manager.etcd, made)
     networks.create(manager.etcd, made, _ingress())
     authority.create(manager.etcd, issuer, peers)
+    encryption.create(manager.etcd, int(time.time()))
     nodes.put(manager.etcd, _node(wish, membership, pki.request_key_hash(request), issuer))
     manager.serve()
     member.papers.save(membership)
@@ -129,9 +131,22 @@ def join(member: Member, wish: Wish) -> dict[str, Any]:
             if role is NodeRole.MANAGER:
                 member.rise()
         except BaseException:
-            member.forget()
+            _undo_join(member)
             raise
     return {"node": member.the_membership().node, "role": role.value}
+
+
+def _undo_join(member: Member) -> None:
+    """Take a joining back that has failed, here and where a manager has taken note of it."""
+    membership = member.membership
+    if membership is None:
+        member.forget()
+        return
+    with suppress(PlumbError):
+        member.ask("join-undo", {}, but=membership.endpoint)
+    _forget(member)
+    with suppress(PlumbError):
+        member.host.depart()
 
 
 def _join(member: Member, wish: Wish, token: tokens.Token, place: str) -> NodeRole:
@@ -199,8 +214,12 @@ def forget(member: Member) -> bool:
 
 def _end(member: Member) -> None:
     with member.changing:
-        member.kept.clear()
-        member.forget()
+        _forget(member)
+
+
+def _forget(member: Member) -> None:
+    member.kept.clear()
+    member.forget()
 
 
 def _say_goodbye(member: Member, membership: Membership) -> None:

@@ -7,9 +7,10 @@ thread of its own, and never in one that answers a command: that command may hav
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from plumb.engine.cluster import node
-from plumb.model.cluster import RemoteEndpoint
+from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.paths import Layout
 
 
@@ -32,6 +33,16 @@ class HostNetworks:
         """Make a network's endpoints on other hosts those of a listing."""
         with self._turn, node.host_of(self._layout) as host:
             node.follow(host, {network: remotes})
+
+    def encrypt(self, keys: Encryption) -> None:
+        """Use these keys for the encrypted networks that have a part on this host."""
+        with self._turn, node.host_of(self._layout) as host:
+            node.encrypt(host, keys)
+
+    def unknown(self, endpoints: Sequence[str]) -> list[str]:
+        """List those of some endpoints, by their ids, that this host does not have."""
+        with self._turn, node.host_of(self._layout) as host:
+            return node.unknown(host, endpoints)
 
     def depart(self) -> None:
         """Take this host's part in the cluster's networks away."""

@@ -54,6 +54,13 @@ def remotes(member: Member, body: dict[str, Any]) -> list[Any]:
     return [codec.plain(end) for end in found]
 
 
+def encryption(member: Member, body: dict[str, Any]) -> Any:
+    """Return the keys of encrypted networks, as the managers have told them last."""
+    session = member.session
+    known = session.keys if session is not None else None
+    return codec.plain(known) if known else member.ask("encryption", {})
+
+
 REQUESTS: dict[str, Callable[[Member, dict[str, Any]], Any]] = {
     "status": lambda member, body: member.status(),
     "init": entry.init,
@@ -64,6 +71,7 @@ REQUESTS: dict[str, Callable[[Member, dict[str, Any]], Any]] = {
     "withdraw": withdraw,
     "published": published,
     "remotes": remotes,
+    "encryption": encryption,
 }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +28,7 @@ from plumb.agent.cluster.published import Published
 from plumb.agent.cluster.session import Session
 from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.cluster.words import NOT_IN_SWARM
-from plumb.model.cluster import Node, NodeRole, RemoteEndpoint
+from plumb.model.cluster import Encryption, Node, NodeRole, RemoteEndpoint
 from plumb.store import codec
 
 NODE, TRUSTED = "node.pem", "ca.pem"
@@ -37,6 +38,8 @@ VOTE_TRIES, VOTE_PAUSE = 150, 0.2
 """Tries to get a vote in etcd, and seconds between them: a new member copies the data first."""
 SETTLED = 10.0
 """Seconds that `init` and `join` wait for the first lease."""
+COMPARE = 60.0
+"""Seconds between two looks at what is reserved for this node."""
 RENEW_CHECK = 3600.0
 """Seconds between two looks at how long the certificate is valid."""
 
@@ -90,7 +93,8 @@ class Member:
         managers = Managers(membership.managers, self._client_context)
         self.session = Session(membership.node, managers, self.kept, self, self.complain)
         self.session.start()
-        threading.Thread(target=self._renewals, name="renewals", daemon=True).start()
+        for run in (self._renewals, self._comparisons):
+            threading.Thread(target=run, name=run.__name__, daemon=True).start()
 
     def the_membership(self) -> Membership:
         if self.membership is None:
@@ -142,6 +146,10 @@ class Member:
         """Pass endpoints of other nodes on to this host."""
         self.host.follow(network, endpoints)
 
+    def on_keys(self, keys: Encryption) -> None:
+        """Use these keys for encrypted networks on this host."""
+        self.host.encrypt(keys)
+
     def on_node(self, node: Node) -> None:
         """Become what the managers say that this node is."""
         self.node, self.removed = node, None
@@ -175,6 +183,34 @@ class Member:
     def _note(self, **changed: Any) -> None:
         self.membership = replace(self.the_membership(), **changed)
         self.papers.save(self.membership)
+
+    def _comparisons(self) -> None:
+        """Give back, now and then, what was reserved for endpoints that never came; in a thread.
+
+        A command that is killed between the two leaves such.
+        """
+        session, said = self.session, ""
+        while self.session is session:
+            try:
+                self.compare()
+                said = ""
+            except PlumbError as error:
+                if str(error) != said:
+                    said = str(error)
+                    self.complain(f"cannot compare this node's addresses: {error}")
+            if self.ending.wait(COMPARE):
+                return
+
+    def compare(self) -> None:
+        """Give back the addresses of endpoints that this host does not have.
+
+        Raises:
+            PlumbError: no manager answers, or the host's record cannot be read.
+        """
+        reserved = [ident for ident in self.ask("reservations", {}) if not self.kept.get(ident)]
+        if reserved and (unused := self.host.unknown(reserved)):
+            self.complain(f"{len(unused)} endpoints have addresses and are not here: given back")
+            self.ask("release", {"endpoints": unused})
 
     # -- certificates ----------------------------------------------------------------------
 
@@ -252,6 +288,8 @@ class Member:
             self._renew()
             manager.serve()
         except BaseException:
+            with suppress(PlumbError):
+                self.ask("manage-undo", {}, but=self.the_membership().endpoint)
             manager.erase()
             raise
         self.manager = manager

@@ -58,6 +58,7 @@ class Published:
         path = self._path(end.id)
         with self._lock:
             if self._known.get(end.id) != end:
+                root.make_folder(self._folder, 0o700)  # a node that has left has erased it
                 secret_files.write(path, json.dumps(kept).encode())
                 self._known[end.id] = end
 

@@ -24,7 +24,7 @@ from plumb.agent.cluster.managers import Managers
 from plumb.agent.cluster.published import Published
 from plumb.errors import KernelRefused, NotFound, PlumbError, Unsupported
 from plumb.kernel.cluster import failures
-from plumb.model.cluster import Node, RemoteEndpoint
+from plumb.model.cluster import Encryption, Node, RemoteEndpoint
 from plumb.store import codec
 
 SILENCE = 15.0
@@ -44,6 +44,9 @@ class Events(Protocol):
 
     def on_remote(self, network: str, endpoints: tuple[RemoteEndpoint, ...]) -> None:
         """Take all endpoints that a network has on other nodes at present."""
+
+    def on_keys(self, keys: Encryption) -> None:
+        """Take the keys of encrypted networks; what this returns from is in use."""
 
     def on_node(self, node: Node) -> None:
         """Take this node as the managers have it: its role, its availability, its labels."""
@@ -84,6 +87,8 @@ class Session:
         self._remote: dict[str, dict[str, RemoteEndpoint]] = {}
         self._changed: set[str] = set()
         self._lease, self.revision = 0, 0
+        self.keys: Encryption | None = None
+        self._used: Encryption | None = None
         self.since = 0.0
         self.failure = ""
         self._stream: Any = None
@@ -182,7 +187,9 @@ class Session:
             self._beat_now.wait(pause * random.uniform(0.8, 1.0))
 
     def _beat(self) -> float:
-        answer = self.managers.ask("heartbeat", {"lease": self._lease}, BEAT, patience=0)
+        used = self._used.numbers if self._used else ""
+        body = {"lease": self._lease, "programmed": used}
+        answer = self.managers.ask("heartbeat", body, BEAT, patience=0)
         expired, self._lease = answer["lease"] != self._lease, answer["lease"]
         self.managers.know(answer["managers"])
         self._events.on_managers(self.managers.places)
@@ -267,10 +274,16 @@ class Session:
             self._agree(own)
         elif any(self.published.get(ident) for _, ident in change.get("gone", ())):
             self._beat_now.set()
-        if "node" in change:
-            self._events.on_node(codec.decode(Node, change["node"]))
+        self._take_single(change)
         self.revision = int(change.get("revision", self.revision))
         self._mark(touched)
+
+    def _take_single(self, change: dict[str, Any]) -> None:
+        """Take of a line what there is one of: the keys of encrypted networks, this node."""
+        if change.get("encryption"):
+            self.keys = codec.decode(Encryption, change["encryption"])
+        if "node" in change:
+            self._events.on_node(codec.decode(Node, change["node"]))
 
     def _mark(self, networks: set[str]) -> None:
         with self._dirty:
@@ -278,14 +291,32 @@ class Session:
             self._dirty.notify_all()
 
     def _applies(self) -> None:
-        """Apply networks that have changed; of several changes of one, the last counts."""
+        """Apply what has changed, networks and keys; of several changes of one, the last counts."""
         while not self._ending.is_set():
             with self._dirty:
-                self._dirty.wait_for(lambda: self._changed or self._ending.is_set(), APPLY_AGAIN)
+                self._dirty.wait_for(self._has_work, APPLY_AGAIN)
                 networks, self._changed = self._changed, set()
+            used = self._use_keys()
             failed = {network for network in networks if not self._apply(network)}
-            if failed and not self._ending.wait(APPLY_AGAIN):
+            if (failed or not used) and not self._ending.wait(APPLY_AGAIN):
                 self._mark(failed)
+
+    def _has_work(self) -> bool:
+        return bool(self._changed) or self.keys != self._used or self._ending.is_set()
+
+    def _use_keys(self) -> bool:
+        """Use the keys that the managers have told last, and report it at once."""
+        keys = self.keys
+        if keys is None or keys == self._used:
+            return True
+        try:
+            self._events.on_keys(keys)
+        except Exception as error:
+            self._complain(f"cannot use the keys of encrypted networks: {error}")
+            return False
+        self._used = keys
+        self._beat_now.set()
+        return True
 
     def _apply(self, network: str) -> bool:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from plumb.errors import NotFound, Unsupported
-from plumb.model.cluster import Attached, AttachRequest, Node
+from plumb.model.cluster import Attached, AttachRequest, Encryption, Node
 from plumb.model.cnm import Network
 
 NOT_A_MANAGER = "This node is not a swarm manager."
@@ -47,6 +47,13 @@ class Cluster(Protocol):
     def release(self, endpoints: Sequence[str]) -> None:
         """Give back the addresses of endpoints, which may not have been reserved at all."""
 
+    def encryption(self) -> Encryption | None:
+        """Return the keys of encrypted networks, None where there are none.
+
+        Raises:
+            Unsupported: this host's kernel cannot encrypt.
+        """
+
 
 class NoCluster:
     """A host that is in no cluster."""
@@ -77,3 +84,7 @@ class NoCluster:
 
     def release(self, endpoints: Sequence[str]) -> None:
         """No addresses to give back."""
+
+    def encryption(self) -> Encryption | None:
+        """Return None."""
+        return None

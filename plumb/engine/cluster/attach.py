@@ -53,7 +53,7 @@ def endpoint(
 
     Raises:
         Invalid: containers may not be put on it by hand.
-        Unsupported: it is encrypted, and this host has no keys yet.
+        Unsupported: it is encrypted, and this host has no keys yet, or a kernel without ESP.
         Conflict, Exhausted: the cluster has no such address.
     """
     if not net.attachable:
@@ -62,8 +62,8 @@ def endpoint(
             f"desc = network {net.name} not manually attachable",
             "networks made with --attachable take containers; others are for services",
         )
-    if net.overlay.encrypted and op.encryption() is None:
-        raise Unsupported("cannot join secure network: encryption keys not present")
+    if net.overlay.encrypted:
+        _have_keys(op)
     ident = op.system.new_id()
     names = tuple(etc_files.dns_names(box, wish.aliases or ()))
     found = op.reservations.make(
@@ -152,6 +152,8 @@ def forget(op: Operation, net: Network) -> None:
     for end in op.remotes(net.id):
         op.drop(end)
     op.drop(net)
+    if net.overlay.encrypted and not any(left.overlay.encrypted for left in op.all(Network)):
+        op.remark(ENCRYPTION, "")  # keys are where they are needed, and nowhere else
 
 
 def apply(op: Operation, network: str, remotes: Sequence[RemoteEndpoint]) -> None:
@@ -174,6 +176,15 @@ def apply(op: Operation, network: str, remotes: Sequence[RemoteEndpoint]) -> Non
             op.put(next(new for new in remotes if new.id == end.id))
     for end in wanted.values():
         op.put(end)
+
+
+def _have_keys(op: Operation) -> None:
+    """Take the keys of encrypted networks, with the first of them on this host."""
+    if op.encryption() is None:
+        keys = op.cluster.encryption()
+        if keys is None:
+            raise Unsupported("cannot join secure network: encryption keys not present")
+        encrypt(op, keys)
 
 
 def encrypt(op: Operation, keys: Encryption) -> None:

@@ -9,10 +9,13 @@ from plumb.engine.cluster.access import ADVICE, NOT_A_MANAGER
 from plumb.errors import NotFound, Unsupported
 from plumb.kernel import cluster_client
 from plumb.kernel.cluster import places
-from plumb.model.cluster import Attached, AttachRequest, Node, RemoteEndpoint
+from plumb.model.cluster import Attached, AttachRequest, Encryption, Node, RemoteEndpoint
 from plumb.model.cnm import Network
 from plumb.model.paths import Layout
 from plumb.store import codec
+
+ENCRYPTED = "overlay, encrypted"
+"""Name of what the kernel must be able to do, in the table of features."""
 
 
 class ClusterClient:
@@ -82,6 +85,18 @@ class ClusterClient:
         if self._member and endpoints:
             self._ask("release", endpoints=list(endpoints))
 
+    def encryption(self) -> Encryption | None:
+        """Return the keys of encrypted networks, None before a manager has told any.
+
+        Raises:
+            Unsupported: this host's kernel cannot encrypt.
+        """
+        if not self._member:
+            return None
+        _must_encrypt()
+        found = self._ask("encryption")
+        return codec.decode(Encryption, found) if found else None
+
     def publish(self, ends: Sequence[RemoteEndpoint]) -> None:
         """Let other nodes send to endpoints of this one, now or as soon as a manager answers.
 
@@ -107,3 +122,13 @@ class ClusterClient:
             return ()
         found = self._ask("remotes", network=network)
         return tuple(codec.decode(RemoteEndpoint, one) for one in found)
+
+
+def _must_encrypt() -> None:
+    """Refuse an encrypted network where this kernel lacks what it needs."""
+    from plumb.kernel.features import detect, table  # lazy: few networks are encrypted
+
+    group = next(group for group in table.GROUPS if group.name == ENCRYPTED)
+    missing = next((one for one in detect.tried(group.needs) if not one.able), None)
+    if missing is not None:
+        raise Unsupported(f"cannot join an encrypted network: {missing}")

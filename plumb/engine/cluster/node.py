@@ -1,13 +1,15 @@
-"""This host's part in its cluster, as its cluster process has it built: join, follow, depart."""
+"""Part of this host in its cluster, as the cluster process has it built."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from plumb.engine.cluster import attach
 from plumb.engine.host import Host
 from plumb.errors import Unsupported
-from plumb.model.cluster import AttachRequest, RemoteEndpoint, balancer_id
+from plumb.model.cluster import AttachRequest, Encryption, RemoteEndpoint, balancer_id
+from plumb.model.cnm import Endpoint, Network
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
 from plumb.store import codec
@@ -63,6 +65,32 @@ def follow(host: Host, remotes: Mapping[str, Sequence[RemoteEndpoint]]) -> None:
         with host.change() as op:
             for ident, ends in changed.items():
                 attach.apply(op, ident, ends)
+
+
+def encrypt(host: Host, keys: Encryption) -> None:
+    """Use these keys for encrypted networks, if any has a part on this host.
+
+    It waits for its turn even where none has: the command that has the turn may be about to build
+    one, with the keys that it was told before. So all is with these keys when this returns.
+    """
+    if not os.path.exists(host.layout.database):
+        return  # nothing was ever built here, nor is a command at work
+    with host.change() as op:
+        here = any(net.overlay.encrypted for net in op.all(Network))
+        if here and op.encryption() != keys:
+            attach.encrypt(op, keys)
+
+
+def unknown(host: Host, endpoints: Sequence[str]) -> list[str]:
+    """List those of some endpoints that this host does not have, nor a command at work will have.
+
+    Args:
+        endpoints: ids, from a listing that was made before.
+    """
+    if all(host.store.get(Endpoint, ident) for ident in endpoints):
+        return []
+    with host.change() as op:
+        return [ident for ident in endpoints if op.endpoint(ident) is None]
 
 
 def depart(host: Host) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plumb.engine.cluster.access import Cluster
-from plumb.model.cluster import Attached, AttachRequest, Node
+from plumb.model.cluster import Attached, AttachRequest, Encryption, Node
 from plumb.model.cnm import Network
 
 
@@ -44,3 +44,7 @@ class Rehearsal:
     def release(self, endpoints: Sequence[str]) -> None:
         """Give back the addresses of endpoints."""
         self._cluster.release(endpoints)
+
+    def encryption(self) -> Encryption | None:
+        """Return the keys of encrypted networks."""
+        return self._cluster.encryption()

@@ -83,7 +83,7 @@ def test_a_killed_process_goes_on_with_what_it_published(swarm: list[Machine]) -
     second.ask("status")  # any command starts it again
     until(lambda: known(second, net) == {here.id})
 
-    assert [end.id for end in second.client.published()] == [there.id]
+    assert there.id in {end.id for end in second.client.published()}
     assert known(first, net) == {there.id}
 
 

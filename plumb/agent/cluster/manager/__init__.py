@@ -6,4 +6,5 @@ listener      TCP port 2377
 api           who may ask for what
 requests      what managers do on request
 feed          what changes, told to each node
+housekeeping  what the leader does unasked: keys move on, lost nodes give back addresses
 """

@@ -23,7 +23,7 @@ QUIET = 5.0
 """Seconds after which a node gets an empty line, so that both sides see that the other is there."""
 STALE = 6.0
 """Seconds without etcd after which this manager ends its streams: others may have a quorum."""
-PREFIXES = (keys.NODES, keys.BALANCERS, keys.ENDPOINTS)
+PREFIXES = (keys.NODES, keys.BALANCERS, keys.ENDPOINTS, keys.ENCRYPTION)
 
 Json = dict[str, Any]
 
@@ -41,12 +41,14 @@ class Follower:
         self.came: set[str] = set()
         self.left: set[str] = set()
         self.own_node: Json | None = None
+        self.encryption: Json | None = None
         self.removed = False
 
     @property
     def waits(self) -> bool:
         """True if there is something to tell."""
-        return bool(self.ends or self.came or self.left or self.own_node or self.removed)
+        changes = self.ends or self.came or self.left or self.own_node or self.encryption
+        return bool(changes or self.removed)
 
 
 class Feed:
@@ -60,6 +62,7 @@ class Feed:
     def __init__(self, etcd: Etcd, complain: Callable[[str], None]) -> None:
         self._complain = complain
         self._nodes: dict[str, Json] = {}
+        self._encryption: Json | None = None
         self._places: dict[str, set[str]] = {}
         self._ends: dict[str, dict[str, Json]] = {}
         self._followers: set[Follower] = set()
@@ -93,6 +96,7 @@ class Feed:
             keys.NODES: self._take_node,
             keys.BALANCERS: self._take_place,
             keys.ENDPOINTS: self._take_end,
+            keys.ENCRYPTION: self._take_encryption,
         }[prefix]
         for revision, changes in watch:
             with self._changed:
@@ -140,6 +144,11 @@ class Feed:
             if network in self._places.get(follower.node, ()):
                 follower.ends[network, ident] = end
 
+    def _take_encryption(self, parts: list[str], text: str | None) -> None:
+        self._encryption = None if text is None else json.loads(text)["keys"]
+        for follower in self._followers:
+            follower.encryption = self._encryption
+
     def _of(self, ident: str) -> list[Follower]:
         return [follower for follower in self._followers if follower.node == ident]
 
@@ -183,6 +192,7 @@ class Feed:
             "all": True,
             "networks": networks,
             "own": own,
+            "encryption": self._encryption,
             **own_node,
         }
 
@@ -203,6 +213,8 @@ class Feed:
         line: Json = {"revision": self.revision}
         if follower.own_node:
             line["node"] = follower.own_node
+        if follower.encryption:
+            line["encryption"] = follower.encryption
         if follower.left:
             line["left"] = sorted(follower.left)
         if follower.came:

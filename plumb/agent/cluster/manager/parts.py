@@ -14,8 +14,10 @@ from plumb.agent.cluster.manager import etcd_member
 from plumb.agent.cluster.manager.api import Api
 from plumb.agent.cluster.manager.etcd_member import EtcdMember, MemberFiles
 from plumb.agent.cluster.manager.feed import Feed
+from plumb.agent.cluster.manager.housekeeping import Housekeeping
 from plumb.agent.cluster.manager.listener import Listener
 from plumb.agent.cluster.manager.requests import REQUESTS
+from plumb.agent.cluster.manager.requests.members import leader
 from plumb.agent.cluster.state.etcd import Etcd
 from plumb.agent.cluster.state.etcd.transport import TlsUrls, UnixSocket
 from plumb.errors import KernelRefused, PlumbError
@@ -54,6 +56,7 @@ class Manager:
         self.member = None if membership.store else self._member(options)
         self.etcd = Etcd(self._address())
         self._feed: Feed | None = None
+        self._housekeeping: Housekeeping | None = None
         self.listener: Listener | None = None
 
     def _member(self, options: tuple[str, ...]) -> EtcdMember:
@@ -133,7 +136,11 @@ class Manager:
                 error.errno or 0,
                 hint="'ss -ltnp' shows who has it; --listen-addr takes another address",
             ) from None
+        self._housekeeping = Housekeeping(
+            self.etcd, lambda: leader(api) == self._membership.node, self._complain
+        )
         self._feed.start()
+        self._housekeeping.start()
         self.listener.start()
 
     def _context(self) -> Any:
@@ -155,6 +162,8 @@ class Manager:
         """Stop all of it."""
         if self.listener is not None:
             self.listener.close()
+        if self._housekeeping is not None:
+            self._housekeeping.close()
         if self._feed is not None:
             self._feed.close()
         if self.member is not None:

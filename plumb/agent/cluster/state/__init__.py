@@ -6,7 +6,8 @@ one transaction, so that managers may do the same at once and a killed one leave
 etcd            the client: requests, transactions, leases, errors
 keys            names of all keys
 swarm           the cluster itself
-secrets         keys of the certificate authorities, join tokens, encryption keys
+secrets         keys of the certificate authorities, join tokens
+encryption      keys of encrypted networks, and their rotation
 nodes           nodes, and the leases that say which are alive
 networks        networks with subnets, gateways and VNIs allotted
 vnis            serial numbers of VXLAN segments

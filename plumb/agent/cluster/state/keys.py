@@ -2,7 +2,8 @@
 
     /plumb/swarm                            the cluster: pools, mask length, port of VXLAN
     /plumb/secrets/NAME                     keys of the certificate authorities, join tokens
-    /plumb/encryption/N                     keys of encrypted networks, in order
+    /plumb/encryption                       keys of encrypted networks, and which of them to use
+    /plumb/programmed/NODE                  numbers of the keys that a node uses; with its lease
     /plumb/nodes/NODE                       a node
     /plumb/alive/NODE                       its lease's number; goes when the lease expires
     /plumb/away/NODE                        since when it has been without a lease, in seconds
@@ -28,7 +29,8 @@ from plumb.model.cluster import balancer_id as balancer_id
 ROOT = "/plumb/"
 SWARM = ROOT + "swarm"
 SECRETS = ROOT + "secrets/"
-ENCRYPTION = ROOT + "encryption/"
+ENCRYPTION = ROOT + "encryption"
+PROGRAMMED = ROOT + "programmed/"
 NODES = ROOT + "nodes/"
 ALIVE = ROOT + "alive/"
 AWAY = ROOT + "away/"

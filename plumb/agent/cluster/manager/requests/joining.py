@@ -10,7 +10,7 @@ from typing import Any
 from plumb.agent.cluster.certificates import pki, tokens
 from plumb.agent.cluster.manager.api import Api
 from plumb.agent.cluster.manager.etcd_member import peer_url
-from plumb.agent.cluster.manager.requests.members import managers
+from plumb.agent.cluster.manager.requests.members import managers, take_member
 from plumb.agent.cluster.state import nodes
 from plumb.agent.cluster.state.etcd import membership
 from plumb.errors import Invalid, KernelRefused
@@ -130,6 +130,15 @@ def vote(api: Api, caller: Node, body: dict[str, Any]) -> bool:
                 membership.promote(api.etcd, member.id)
             return True
     raise KernelRefused("give a vote in etcd", 0, f"there is no member {url}", "promote it again")
+
+
+def undo_manage(api: Api, caller: Node, body: dict[str, Any]) -> bool:
+    """Take the member of a node that could not become a manager out of etcd.
+
+    It must run still: of two members with a vote, one alone cannot take the other out.
+    """
+    take_member(api, caller)
+    return True
 
 
 def join_tokens(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, str]:

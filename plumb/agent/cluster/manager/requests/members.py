@@ -10,7 +10,8 @@ from typing import Any
 from plumb.agent.cluster.certificates import tls, tokens
 from plumb.agent.cluster.certificates.authority import trust_digest
 from plumb.agent.cluster.manager.api import Api
-from plumb.agent.cluster.state import keys, nodes, reservations
+from plumb.agent.cluster.manager.etcd_member import peer_url
+from plumb.agent.cluster.state import encryption, keys, nodes, reservations
 from plumb.agent.cluster.state.etcd import membership
 from plumb.agent.cluster.state.etcd.refusals import EtcdAway
 from plumb.errors import Conflict, NotFound
@@ -19,6 +20,8 @@ from plumb.store import codec
 
 ELECTION = 9.0
 """Seconds for which a change waits for a leader of etcd, where one was taken away."""
+LONGEST_NUMBERS = 200
+"""Letters of a report of keys in use, at most."""
 BEAT = nodes.LEASE / 3
 """Seconds between two renewals of a lease, so that two may be lost."""
 
@@ -27,13 +30,16 @@ def heartbeat(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
     """Renew a node's lease, and tell it what it must know.
 
     Args:
-        body: `lease`, the one it had, 0 for none.
+        body: `lease`, the one it had, 0 for none; `programmed`, the numbers of the keys of
+            encrypted networks that it uses.
 
     Returns:
         The lease, the node as it is recorded, the managers, a digest of the trusted authorities,
         and after how many seconds to ask again.
     """
     lease = nodes.renew(api.etcd, caller.id, _own_lease(api, caller, int(body.get("lease", 0))))
+    if numbers := str(body.get("programmed", ""))[:LONGEST_NUMBERS]:
+        encryption.report(api.etcd, caller.id, numbers, lease)
     _forget_old_authorities(api)
     return {
         "lease": lease,
@@ -80,13 +86,13 @@ def swarm_of(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
 
 def everyone(api: Api, caller: Node, body: dict[str, Any]) -> list[dict[str, Any]]:
     """List all nodes, with `alive` and `leader`."""
-    leader = _leader(api)
+    leads = leader(api)
     return [
-        codec.plain(replace(node, leader=node.id == leader)) for node in nodes.everyone(api.etcd)
+        codec.plain(replace(node, leader=node.id == leads)) for node in nodes.everyone(api.etcd)
     ]
 
 
-def _leader(api: Api) -> str:
+def leader(api: Api) -> str:
     """The id of the managers' leader: the node whose member leads etcd.
 
     With an existing store it is the manager of the lowest id, as all of them are alike.
@@ -184,8 +190,14 @@ def _demote(api: Api, node: Node) -> None:
             "attempting to demote the last manager of the swarm",
             "promote another node first, or let this one leave with 'plumb swarm leave --force'",
         )
+    take_member(api, node)
+
+
+def take_member(api: Api, node: Node) -> None:
+    """Take a node's member out of etcd, one that has not started yet too."""
     for member in membership.members(api.etcd) if not api.store else ():
-        if member.name == node.id:
+        starting = not member.name and peer_url(node.address) in member.peers
+        if member.name == node.id or starting:
             membership.remove(api.etcd, member.id)
 
 
@@ -216,6 +228,19 @@ def remove(api: Api, caller: Node, body: dict[str, Any]) -> str:
     nodes.remove(api.etcd, node.id)
     reservations.release_node(api.etcd, node.id)
     return node.id
+
+
+def undo_join(api: Api, caller: Node, body: dict[str, Any]) -> bool:
+    """Forget a node whose joining has failed on its side: it is in no list, and holds nothing.
+
+    Raises:
+        Conflict: it is the only manager.
+    """
+    if caller.role is NodeRole.MANAGER:
+        _demote(api, caller)
+    nodes.remove(api.etcd, caller.id)
+    reservations.release_node(api.etcd, caller.id)
+    return True
 
 
 def leave(api: Api, caller: Node, body: dict[str, Any]) -> bool:

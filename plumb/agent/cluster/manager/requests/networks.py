@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from plumb.agent.cluster.manager.api import Api
-from plumb.agent.cluster.state import endpoints, networks, reservations
+from plumb.agent.cluster.state import encryption, endpoints, networks, reservations
 from plumb.errors import Invalid, NotFound
 from plumb.model.cluster import AttachRequest, Node, RemoteEndpoint
 from plumb.model.cnm import Network
@@ -51,6 +51,24 @@ def attach(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
 def release(api: Api, caller: Node, body: dict[str, Any]) -> bool:
     """Give back the addresses of `endpoints` of the node that asks."""
     reservations.release(api.etcd, caller.id, [str(ident) for ident in body["endpoints"]])
+    return True
+
+
+def reserved(api: Api, caller: Node, body: dict[str, Any]) -> list[str]:
+    """List the ids of endpoints for which the node that asks has addresses; no balancers."""
+    held = reservations.of_node(api.etcd, caller.id)
+    return [one.endpoint for one in held if one.sandbox]
+
+
+def encryption_keys(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the keys of encrypted networks."""
+    found = encryption.load(api.etcd)
+    return None if found is None else codec.plain(found)
+
+
+def rotate_encryption(api: Api, caller: Node, body: dict[str, Any]) -> bool:
+    """Begin a rotation of the keys of encrypted networks now; the leader goes on with it."""
+    encryption.rotate(api.etcd)
     return True
 
 
