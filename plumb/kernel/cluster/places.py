@@ -10,6 +10,9 @@ from plumb.model.paths import Layout
 OF_PROCESS = (agent_socket.PID, agent_socket.SOCKET, agent_socket.LOG, "cluster.log", "etcd.log")
 """Files of the process, which lie beside the node's where a root holds everything."""
 
+CERTIFICATE, TRUSTED = "node.pem", "ca.pem"
+"""Files of a node's keys: its certificate and key, and the authorities that it trusts."""
+
 
 def folder(layout: Layout) -> str:
     """Folder with the process's socket, pid file and logs, and etcd's socket."""
