@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 @common.command("check")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--store", is_flag=True, help="Check the record itself, page by page, row by row.")
-def check(as_json: bool, store: bool) -> int:
+@click.option("--peers", is_flag=True, help="Try what lies between this node and the others.")
+def check(as_json: bool, store: bool, peers: bool) -> int:
     """Report differences from the recorded state. Exit status 1 if there are any.
 
     Also warn of published ports and containers' DNS that are short of the agent's descriptors.
     """
+    if peers:
+        return _check_peers(as_json)
     if store:
         return _check_store()
     with common.opened() as host:
@@ -80,6 +83,18 @@ def _short(host: Host) -> list[tuple[str, dict[str, object]]]:
         for party in (usage.parties if usage else ())
         if party.pressed
     ]
+
+
+def _check_peers(as_json: bool) -> int:
+    """Print what lies between this node and the others, and return the exit status."""
+    from plumb.probes.peers.check_peers import check_peers
+    from plumb.views.nodes import peer_documents, peer_lines
+
+    with common.opened() as host:
+        report = check_peers(host)
+    for line in peer_documents(report) if as_json else peer_lines(report):
+        print(line)
+    return 0 if report.good else 1
 
 
 def _check_store() -> int:

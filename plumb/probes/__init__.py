@@ -6,6 +6,7 @@ target_addresses   the addresses at which a target is probed
 arp_dns_mtu        probes whose reply carries data: neighbours, names, the path MTU
 path_mtu           finds the longest packet that reaches an address unfragmented
 matrix             all members to all members: promises and traffic, for `plumb matrix`
+peers              what lies between the nodes of a cluster, for `plumb check --peers`
 promises           reachability that the intent requires or excludes (pure)
 traffic            tries promises with sockets, all at once
 packets            ARP, neighbour discovery and captures (the only package that imports scapy)

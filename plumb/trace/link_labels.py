@@ -35,7 +35,9 @@ def titles(
     """
     found = dict(_by_kind(links, wires))
     for net in networks:
-        if net.bridge_in_host:
+        if net.multi_host:
+            found.update(_of_overlay(net))
+        elif net.bridge_in_host:
             found[HOST, net.link] = f"bridge of {net.name}"
         elif net.on_lan:
             before = found.get((HOST, net.link), "")
@@ -48,8 +50,20 @@ def titles(
         for end, net in member.ends:
             found[member.place.name, end.ifname] = f"on {net.name}"
             if end.link:
-                found[HOST, end.link] = f"{member.box.name}'s port on {net.name}"
+                found[place_of(net).name, end.link] = f"{member.box.name}'s port on {net.name}"
     return found
+
+
+def place_of(net: Network) -> Netns:
+    """Namespace in which a network's bridges are."""
+    return Netns(f"overlay {net.name}", net.overlay.netns) if net.multi_host else Netns(HOST, "")
+
+
+def _of_overlay(net: Network) -> Iterator[tuple[Spot, str]]:
+    place = place_of(net).name
+    for number, vni in enumerate(net.overlay.vnis):
+        yield (place, f"br{number}"), f"bridge of {net.name}"
+        yield (place, f"vxlan{number}"), f"VXLAN of {net.name}, VNI {vni}"
 
 
 def _by_kind(

@@ -32,6 +32,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from plumb.address import IPAddress
 from plumb.frozen import frozen
 from plumb.model.observations import CapturedFrame, Flow, KernelDrop, Netns, RuleHit
 from plumb.trace.headers import Direction, Packet
@@ -80,7 +81,30 @@ class Routed:
     dev: str = ""
 
 
-Step = Crossing | RuleLine | Rewritten | Routed
+@frozen
+class Tunnelled:
+    """Packet in a VXLAN packet between this host and another one.
+
+    Attributes:
+        dev: the VXLAN link; uplink: the host's link that leads to the other host.
+        vni: the VXLAN network identifier; port: the UDP port.
+        mac: the inner destination's MAC address.
+        src, dst: the outer addresses; dst is None if the FDB has no entry of that MAC address.
+        inbound: it came from the other host.
+    """
+
+    place: Netns
+    dev: str
+    uplink: str
+    vni: int
+    port: int
+    mac: str
+    src: IPAddress | None
+    dst: IPAddress | None
+    inbound: bool
+
+
+Step = Crossing | RuleLine | Rewritten | Routed | Tunnelled
 
 
 class Ending(StrEnum):

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import Destination, ResolvedTarget, TargetResolver, without_address
 from plumb.frozen import frozen
-from plumb.model.net.targets import ProbeKind, Published, Target, TargetGrammar
+from plumb.model.net.targets import Member, ProbeKind, Published, Target, TargetGrammar
 from plumb.model.observations import HOST, CapturedFrame, Netns
+from plumb.trace import link_labels
 from plumb.trace.causes.case import Cause
 from plumb.trace.path import Story
 from plumb.trace.probe_packet import ProbePacket
@@ -128,7 +129,8 @@ class RequestReader:
         ip = found.addresses[0] if found.addresses else _address(topology, place, found, wishes)
         aim = self._destination(topology, place, found, ip, target)
         containers = [each.place for each in self._resolver.members] if wishes.everywhere else []
-        concerned = _present(place, Netns(HOST, ""), aim.place, *further, *containers)
+        segments = overlays(self._resolver.members, place, ip)
+        concerned = _present(place, Netns(HOST, ""), aim.place, *segments, *further, *containers)
         if set(concerned) - set(topology.places):
             topology = self._topology.read(concerned)
         packet = ProbePacket(
@@ -153,6 +155,17 @@ class RequestReader:
             ip, target.port, target.protocol, of_host=of_host, named=found.place
         )
         return destination if destination.place else Destination(topology.having(ip))
+
+
+def overlays(members: Iterable[Member], source: Netns, ip: IPAddress) -> list[Netns]:
+    """Namespaces of the source's overlay networks that an address is in."""
+    return [
+        link_labels.place_of(net)
+        for member in members
+        if member.place == source
+        for _, net in member.ends
+        if net.multi_host and any(ip in pool.subnet for pool in net.pools)
+    ]
 
 
 def _present(*places: Netns | None) -> list[Netns]:

@@ -11,7 +11,7 @@ from plumb.frozen import frozen
 from plumb.kernel.net import inventory
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.model.cnm import Network
-from plumb.model.net.gateways import gateway_order
+from plumb.model.net.gateways import GATEWAY_NETWORK, gateway_order
 from plumb.model.net.targets import Member
 from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns
@@ -66,9 +66,10 @@ class Topology:
         member = next(
             (each for each in self.members if each.place == place and place.name != HOST), None
         )
-        first = (
-            [ip for end, _ in gateway_order(list(member.ends)) for ip in end.ips] if member else []
-        )
+        ends = gateway_order(list(member.ends)) if member else []
+        # Its containers do not reach each other by the network for the way out.
+        ends = sorted(ends, key=lambda each: each[1].name == GATEWAY_NETWORK)
+        first = [ip for end, _ in ends for ip in end.ips]
         return [*first, *(ip for ip in own if ip not in first)]
 
 

@@ -1,12 +1,22 @@
-"""Nodes of a swarm in Docker's words: rows of `node ls`, JSON and text of `node inspect`."""
+"""Nodes of a swarm in Docker's words: rows of `node ls`, JSON and text of `node inspect`.
+
+What lies between them, as `check --peers` prints it, is here as well.
+"""
 
 from __future__ import annotations
 
+import json
 import platform
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from plumb import __version__
 from plumb.model.cluster import Node, NodeRole
+
+if TYPE_CHECKING:
+    from plumb.probes.peers.finding import Fault, PeersReport
+
+NO_GOSSIP = "TCP and UDP 7946 need not be open: they carry Docker's gossip, and plumb has none"
 
 
 def row(node: Node, own: str) -> dict[str, object]:
@@ -95,3 +105,46 @@ def pretty(node: Node) -> str:
             f" Leader:\t\t{'Yes' if node.leader else 'No'}",
         ]
     return "\n".join([*lines, f"Engine Version:\t\t{__version__}"])
+
+
+# -- between nodes ---------------------------------------------------------------
+
+
+def peer_lines(report: PeersReport) -> Iterator[str]:
+    """Yield lines of `check --peers` for people."""
+    for fault in report.own:
+        yield from _said("this node", fault)
+    for peer in report.peers:
+        if peer.looked:
+            yield f"{peer}: as it must be: {'; '.join(peer.looked)}"
+        for fault in peer.faults:
+            yield from _said(str(peer), fault)
+    if not report.peers:
+        yield "there is no other node"
+    yield NO_GOSSIP
+
+
+def _said(who: str, fault: Fault) -> Iterator[str]:
+    yield f"{who}: {fault.cause}: {fault.text}"
+    yield f"  {fault.advice}"
+
+
+def peer_documents(report: PeersReport) -> Iterator[str]:
+    """Yield a JSON object for this node's own faults, if there are any, and for each peer."""
+    if report.own:
+        yield json.dumps({"Node": "", "Faults": [_document(fault) for fault in report.own]})
+    for peer in report.peers:
+        yield json.dumps(
+            {
+                "Node": peer.node.id,
+                "Hostname": peer.node.hostname,
+                "Address": str(peer.node.address),
+                "DataPath": str(peer.node.data_path),
+                "Good": list(peer.looked),
+                "Faults": [_document(fault) for fault in peer.faults],
+            }
+        )
+
+
+def _document(fault: Fault) -> dict[str, str]:
+    return {"Cause": fault.cause, "Text": fault.text, "Advice": fault.advice}

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from plumb.model.observations import CapturedFrame
-from plumb.trace.path import Crossing, Rewritten, Routed, Story
+from plumb.trace.path import Crossing, Rewritten, Routed, Story, Tunnelled
 from plumb.trace.rule_steps import RuleLine
 
 SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
@@ -69,7 +69,7 @@ def _comments(frames: Sequence[CapturedFrame], story: Story) -> dict[int, list[s
     return found
 
 
-def _words(step: RuleLine | Rewritten | Routed) -> str:
+def _words(step: RuleLine | Rewritten | Routed | Tunnelled) -> str:
     match step:
         case RuleLine():
             why = f" ({step.why})" if step.why else ""
@@ -78,6 +78,9 @@ def _words(step: RuleLine | Rewritten | Routed) -> str:
             return f"{step.place.name}: {step.what} {step.before} to {step.now}"
         case Routed():
             return f"{step.place.name}: route {step.text}"
+        case Tunnelled():
+            outer = f"{step.src} to {step.dst or 'no known host'}"
+            return f"{step.place.name}: VXLAN, VNI {step.vni}, {outer}"
 
 
 # -- blocks ---------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plumb.things.host_ports import at
 from plumb.trace.headers import Direction, Packet
-from plumb.trace.path import Crossing, End, Ending, Rewritten, Routed, Step, Story
+from plumb.trace.path import Crossing, End, Ending, Rewritten, Routed, Step, Story, Tunnelled
 from plumb.trace.rule_steps import RuleLine
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _crossing(step: Crossing, titles: Titles, width: int, column: int, shown: st
     return f"  {step.place.name.ljust(width)}  {_spot(step).ljust(column)}   {words}".rstrip()
 
 
-def _decided(step: RuleLine | Rewritten | Routed, margin: str) -> Iterator[Row]:
+def _decided(step: RuleLine | Rewritten | Routed | Tunnelled, margin: str) -> Iterator[Row]:
     """Lines for one decision; only the first line names the namespace."""
     below = margin if margin.lstrip().startswith("│") else "  │".ljust(len(margin))
     match step:
@@ -111,6 +111,23 @@ def _decided(step: RuleLine | Rewritten | Routed, margin: str) -> Iterator[Row]:
             yield Row(f"{margin} {step.what:{LABEL}} {step.before} → {step.now}", "magenta")
         case Routed():
             yield Row(f"{margin} {'route':{LABEL}} {step.text}")
+        case Tunnelled():
+            yield from _tunnelled(step, margin, below)
+
+
+def _tunnelled(step: Tunnelled, margin: str, below: str) -> Iterator[Row]:
+    """Lines for a packet in VXLAN: the FDB entry, and the outer packet on the host's link."""
+    if step.dst is None or step.src is None:
+        yield Row(f"{margin} {'fdb':{LABEL}} {step.dev} has no entry of {step.mac}", "red")
+        return
+    peer = step.src if step.inbound else step.dst
+    way = "comes from" if step.inbound else "leaves this host to"
+    yield Row(f"{margin} {'fdb':{LABEL}} {step.mac} dev {step.dev} dst {peer}")
+    yield Row(
+        f"{below} {'vxlan':{LABEL}} {way} VTEP {peer} by {step.uplink or 'no link'}: "
+        f"{step.src} > {step.dst}, UDP {step.port}, VNI {step.vni}",
+        "magenta",
+    )
 
 
 # -- the ending ---------------------------------------------------------------
@@ -251,6 +268,19 @@ def _step(step: Step, titles: Titles) -> dict[str, Any]:
             }
         case Routed():
             return {"Kind": "route", "Place": step.place.name, "Text": step.text}
+        case Tunnelled():
+            return {
+                "Kind": "vxlan",
+                "Place": step.place.name,
+                "Link": step.dev,
+                "In": step.inbound,
+                "Vni": step.vni,
+                "Mac": step.mac,
+                "Source": str(step.src or ""),
+                "Destination": str(step.dst or ""),
+                "DestinationPort": step.port,
+                "Uplink": step.uplink,
+            }
 
 
 def _packet(packet: Packet) -> dict[str, Any]:

@@ -15,6 +15,9 @@ OF_PROCESS = (
 )
 """Files of the process, which lie beside the node's where a root holds everything."""
 
+CERTIFICATE, TRUSTED = "node.pem", "ca.pem"
+"""Files of a node's keys: its certificate and key, and the authorities that it trusts."""
+
 
 def folder(layout: Layout) -> str:
     """Folder with the process's socket, pid file and logs, and etcd's socket."""

@@ -15,6 +15,7 @@ by_neighbour   a neighbour does not answer for its address, or another one does
 by_nat         NAT rewrote the packet wrongly, or did not rewrite it
 by_kernel      the kernel reports the cause itself: a full neighbour table, a drop reason
 by_size        the packet was too large, or had passed too many routers
+by_tunnel      an overlay's VXLAN link does not know the other host, or the packet is lost behind it
 remedies       commands that correct a fault
 
 Each finder is a pure function of the case; the first that returns a cause wins.

@@ -13,12 +13,14 @@ from plumb.trace.causes import (
     by_rule,
     by_size,
     by_socket,
+    by_tunnel,
 )
 from plumb.trace.causes.case import Case, Cause
 
 FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     by_neighbour.wrong_mac,
     by_nat.find,
+    by_tunnel.find,
     by_route.wrong_link,
     by_rule.find,
     by_size.find,

@@ -27,6 +27,7 @@ REQUESTS: dict[str, tuple[Access, Function]] = {
     "join-undo": (Access.NODE, members.undo_join),
     "swarm": (Access.NODE, members.swarm_of),
     "nodes": (Access.MANAGER, members.everyone),
+    "peers": (Access.NODE, members.peers),
     "node-update": (Access.MANAGER, members.update),
     "node-remove": (Access.MANAGER, members.remove),
     "networks": (Access.MANAGER, networks.everything),

@@ -92,6 +92,14 @@ def everyone(api: Api, caller: Node, body: dict[str, Any]) -> list[dict[str, Any
     ]
 
 
+def peers(api: Api, caller: Node, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """List what any node may know of the others: addresses, roles, `alive`."""
+    return [
+        codec.plain(replace(node, labels=(), key="", issuer=""))
+        for node in nodes.everyone(api.etcd)
+    ]
+
+
 def leader(api: Api) -> str:
     """The id of the managers' leader: the node whose member leads etcd.
 

@@ -1,0 +1,99 @@
+"""Traces on an overlay of two hosts: in the network's namespace, and as far as the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from plumb.lab.hosts import Hosts
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Hosts]:
+    """Network n1 with c1 and c3 on h1, c2 on h2."""
+    with Hosts(2) as hosts:
+        one, two = hosts
+        one.plumb("swarm", "init", "--advertise-addr", one.address)
+        token = one.plumb("swarm", "join-token", "-q", "worker").stdout.strip()
+        own = ("--advertise-addr", two.address)
+        two.plumb("swarm", "join", *own, "--token", token, f"{one.address}:2377")
+        subnet = ("--subnet", "10.50.0.0/24")
+        one.plumb("network", "create", "-d", "overlay", "--attachable", *subnet, "n1")
+        for host, name in ((one, "c1"), (two, "c2"), (one, "c3")):
+            host.plumb("run", "-d", "--name", name, "--network", "n1", "sleep", "1000")
+        one.plumb("exec", "c1", "ping", "-c", "1", "-w", "20", "c2")
+        yield hosts
+
+
+def trace(hosts: Hosts, to: str, status: int = 0) -> Any:
+    """A trace from c1, as JSON."""
+    ran = hosts["h1"].plumb("trace", "--json", "c1", to, check=False)
+    assert ran.returncode == status, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def links(steps: list[Any]) -> list[tuple[str, str]]:
+    """Namespaces and links that were crossed."""
+    return [(step["Place"], step["Link"]) for step in steps if step["Kind"] == "link"]
+
+
+def test_containers_of_one_host_meet_in_the_networks_namespace(pair: Hosts) -> None:
+    found = trace(pair, "c3")
+
+    assert found["Address"].startswith("10.50.0.")
+    [first, enters, leaves, last] = links(found["There"])
+    assert (first, last) == (("c1", "eth0"), ("c3", "eth0"))
+    assert enters[0] == leaves[0] == "overlay n1"
+
+
+def test_a_packet_to_another_host_is_followed_to_the_wire(pair: Hosts) -> None:
+    found = trace(pair, "c2")
+
+    assert links(found["There"])[-1] == ("overlay n1", "vxlan0")
+    outer = found["There"][-1]
+    assert outer["Mac"] == "02:42:" + ":".join(f"{int(x):02x}" for x in found["Address"].split("."))
+    ends = [outer[key] for key in ("Source", "Destination", "DestinationPort", "Vni", "Uplink")]
+    assert ends == ["192.0.2.10", "192.0.2.11", 4789, 4097, "eth0"]
+    assert found["Back"][0]["Source"] == "192.0.2.11"
+
+
+def test_a_capture_file_has_the_outer_packet_as_a_comment(pair: Hosts) -> None:
+    said = pair["h1"].run("sh", "-c", "mktemp").stdout.strip()
+    pair["h1"].plumb("trace", "--pcap", said, "c1", "c2")
+
+    assert pair["h1"].run("grep", "-c", "VXLAN, VNI 4097, 192.0.2.10 to 192.0.2.11", said).stdout
+    pair["h1"].run("rm", said)
+
+
+def test_a_loss_behind_the_wire_points_at_the_check_of_peers(pair: Hosts) -> None:
+    rule = ["INPUT", "-p", "udp", "--dport", "4789", "-j", "DROP"]
+    pair["h2"].run("iptables", "-I", *rule)
+    try:
+        found = trace(pair, "c2", status=1)
+    finally:
+        pair["h2"].run("iptables", "-D", *rule)
+
+    assert found["Cause"]["Id"] == "behind-vxlan"
+    assert "plumb check --peers" in found["Cause"]["Remedies"]
+
+
+def test_a_mac_address_that_the_vxlan_link_does_not_know(pair: Hosts) -> None:
+    mac = trace(pair, "c2")["There"][-1]["Mac"]
+    for netns in pair["h1"].run("sh", "-c", "ls -d /run/plumb-lab/root/netns/1-*").stdout.split():
+        delete = f"nsenter --net={netns} bridge fdb del {mac} dev vxlan0 dst 192.0.2.11 self"
+        pair["h1"].run(*delete.split(), check=False)
+    try:
+        found = trace(pair, "c2", status=1)
+    finally:
+        pair["h1"].plumb("repair")
+
+    assert found["Cause"]["Id"] == "no-fdb-entry"
+    assert found["Cause"]["Remedies"] == ["plumb repair"]
+
+
+def test_all_is_as_promised_on_both_hosts(pair: Hosts) -> None:
+    for host in pair:
+        assert "all as promised" in host.plumb("matrix").stdout
