@@ -150,7 +150,7 @@ def _nothing_leaks(machine: Machine, secrets: list[str]) -> None:
     for folder, _, names in os.walk(machine.layout.root):
         for path in (Path(folder, name) for name in names):
             found = path.lstat()
-            if not stat.S_ISREG(found.st_mode) or path.is_mount():
+            if not stat.S_ISREG(found.st_mode) or os.path.ismount(path):
                 continue
             private = stat.S_IMODE(found.st_mode) & 0o077 == 0
             text = path.read_bytes().decode(errors="replace")
