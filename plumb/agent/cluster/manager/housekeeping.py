@@ -42,8 +42,10 @@ class Housekeeping:
         self._thread.start()
 
     def close(self) -> None:
-        """End it."""
+        """End it, after the request that is under way."""
         self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(TICK)
 
     def _run(self) -> None:
         said = ""
