@@ -99,6 +99,11 @@ def in_containers(tmp_path: Path) -> list[Thing]:
     return [*host, *dns]
 
 
+def has_program(thing: Thing) -> bool:
+    """Tell of a rule that matches by a program of BPF."""
+    return isinstance(thing, Rule) and "--bytecode" in thing.spec
+
+
 def by_table(thing: Thing) -> tuple[int, str]:
     """Key for the order in which iptables-restore makes tables: handles count them."""
     assert isinstance(thing, Chain | Rule | Policy)
@@ -125,8 +130,11 @@ def test_the_kernel_has_the_same_bytes(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_no_rule_of_a_case_needs_a_process(alone: IptablesNft, tmp_path: Path) -> None:
-    """All are written, read, put in order and deleted by nfnetlink."""
-    things = in_containers(tmp_path)
+    """All are written, read, put in order and deleted by nfnetlink.
+
+    But for those of encrypted networks: a program of BPF is xt_bpf's to translate.
+    """
+    things = [thing for thing in in_containers(tmp_path) if not has_program(thing)]
     alone.take([Step(None, thing) for thing in things], [])
     assert alone.look(things) == things
     gone = [Step(thing, None) for thing in reversed(things) if not isinstance(thing, Policy)]
