@@ -100,6 +100,7 @@ def _expected(
         places,
         surroundings(members, resolver.networks, outside, world),
         Host(settings.userland_proxy, filtered, settings.allow_direct_routing),
+        {net.id: reader.store.remotes(net.id) for net in resolver.networks if net.multi_host},
     )
 
 

@@ -15,14 +15,17 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 
 from plumb.address import IPAddress, IPInterface
 from plumb.frozen import frozen
+from plumb.probes.promises import remote_endpoints
 from plumb.probes.promises.dns_names import NameOutcome, NamePromise, QueryType, ask, name_promises
 from plumb.probes.promises.duplicate_addresses import Claim, Claimed, claims_of, look
 from plumb.probes.promises.promise import HOST, WORLD, Member, Promise, Protocol
 from plumb.probes.promises.published_ports import PublishingHost, at_own_address, published
 from plumb.probes.promises.reachability import BOTH, promises
+from plumb.probes.promises.remote_endpoints import Remotes
 from plumb.probes.promises.verdicts import Observation
 from plumb.probes.traffic.observe import try_out
 
@@ -117,13 +120,18 @@ class Matrix:
 
 
 def expected(
-    members: Sequence[Member], places: Mapping[str, str], outside: Outside, host: Host
+    members: Sequence[Member],
+    places: Mapping[str, str],
+    outside: Outside,
+    host: Host,
+    remotes: Remotes = MappingProxyType({}),
 ) -> Expected:
     """Promises to and about these containers.
 
     Args:
         members: the running containers with their endpoints and networks.
         places: the namespace file of each container, and of HOST.
+        remotes: the endpoints of their networks on other hosts.
     """
     there = {**places, **({WORLD: outside.place} if outside.place else {})}
     promised = [
@@ -151,14 +159,18 @@ def expected(
         if promise.source in there
         and (promise.target in there or promise.protocol is Protocol.ICMP)
     ]
-    names = name_promises(members)
+    reach += remote_endpoints.reached(members, remotes)
+    names = name_promises(members, remotes)
     if len(members) > CROWDED:
         names = _sample(names, [box.name for box, _ in members])
     world = [WORLD] if outside.place or outside.addresses else []
     networks = {
         box.name: tuple(sorted(net.name for _, net in ends)) or (box.mode,) for box, ends in members
     }
-    return Expected([*networks, HOST, *world], networks, there, reach, names, claims_of(members))
+    others = remote_endpoints.titles(remotes, members)
+    return Expected(
+        [*networks, *others, HOST, *world], networks, there, reach, names, claims_of(members)
+    )
 
 
 def _sample(names: Sequence[NamePromise], members: Sequence[str]) -> list[NamePromise]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plumb.lab.hosts import Hosts
+from plumb.lab.hosts import Hosts, LabHost
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,28 @@ def test_a_mac_address_that_the_vxlan_link_does_not_know(pair: Hosts) -> None:
     assert found["Cause"]["Remedies"] == ["plumb repair"]
 
 
-def test_all_is_as_promised_on_both_hosts(pair: Hosts) -> None:
+def promises(host: LabHost, status: int = 0) -> list[Any]:
+    """What `plumb matrix` has tried."""
+    ran = host.plumb("matrix", "--json", check=False)
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def test_all_is_as_promised_on_both_hosts_and_between_them(pair: Hosts) -> None:
     for host in pair:
+        promises(host)
         assert "all as promised" in host.plumb("matrix").stdout
+    reach = [row for row in promises(pair["h1"]) if row["kind"] == "reach"]
+    assert [row["verdict"] for row in reach if (row["from"], row["to"]) == ("c1", "c2")] == ["kept"]
+
+
+def test_a_container_of_another_host_that_is_not_reached_breaks_a_promise(pair: Hosts) -> None:
+    rule = ["INPUT", "-p", "udp", "--dport", "4789", "-j", "DROP"]
+    pair["h2"].run("iptables", "-I", *rule)
+    try:
+        ran = pair["h1"].plumb("matrix", check=False)
+    finally:
+        pair["h2"].run("iptables", "-D", *rule)
+
+    assert ran.returncode == 1
+    assert "both are on n1, c2 on host 192.0.2.11" in ran.stdout

@@ -4,6 +4,7 @@ promise               a promise, its two ends and its content (values)
 reachability          all promises between containers, the host and the world
 published_ports       clients that reach a published port, and the address the container observes
 lan_drivers           promises of macvlan and ipvlan
+remote_endpoints      promises about containers on other hosts of the cluster
 shared_netns          promises of containers that share a network stack
 dns_names             answers that containers must get for names, and real queries for them
 duplicate_addresses   each address belongs to one interface alone

@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
+from types import MappingProxyType
 
 import dns.exception
 import dns.message
@@ -29,9 +30,11 @@ import dns.rdatatype
 from plumb.address import IPAddress
 from plumb.frozen import frozen
 from plumb.kernel.netns.namespaces import entered
+from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.gateways import GATEWAY_NETWORK, gateway_order
 from plumb.probes.promises.promise import Member, Protocol
+from plumb.probes.promises.remote_endpoints import Remotes
 
 SERVER = ("127.0.0.11", 53)
 
@@ -93,10 +96,16 @@ class NameOutcome:
         return self.found == self.promise.means and (self.answered or not self.promise.means)
 
 
-def name_promises(members: Sequence[Member]) -> list[NamePromise]:
-    """Promises to these running containers about each other's names."""
+def name_promises(
+    members: Sequence[Member], remotes: Remotes = MappingProxyType({})
+) -> list[NamePromise]:
+    """Promises to these running containers about each other's names.
+
+    Args:
+        remotes: the endpoints on other hosts, whose names they know as well.
+    """
     zones = {
-        net.id: _zone(net, members)
+        net.id: _zone(net, members, remotes.get(net.id, ()))
         for net in {net.id: net for _, ends in members for _, net in ends}.values()
     }
     return [
@@ -142,7 +151,9 @@ def _meanings(
             )
 
 
-def _zone(net: Network, members: Sequence[Member]) -> dict[str, list[IPAddress]]:
+def _zone(
+    net: Network, members: Sequence[Member], remotes: Sequence[RemoteEndpoint]
+) -> dict[str, list[IPAddress]]:
     """Names on a network with their addresses.
 
     A container has its name, its short id, its aliases, and its host name if one was given.
@@ -160,6 +171,9 @@ def _zone(net: Network, members: Sequence[Member]) -> dict[str, list[IPAddress]]
                     *([box.hostname] if box.owns_hostname else []),
                 }:
                     found.setdefault(name, []).extend(ip.ip for ip in end.ips)
+    for remote in remotes:
+        for name in remote.names:
+            found.setdefault(name, []).extend(ip.ip for ip in remote.ips)
     return found
 
 
