@@ -15,7 +15,7 @@ import pytest
 from plumb.lab.hosts import Hosts, LabHost
 from tests.host.swarm_hosts import address, pings, swarm, until
 
-pytestmark = pytest.mark.needs("vxlan", "rpfilter")
+pytestmark = [pytest.mark.slow, pytest.mark.needs("vxlan", "rpfilter")]
 SEND = """
 import socket, struct, sys
 outer, source, inner, payload = sys.argv[1:]
