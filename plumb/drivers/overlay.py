@@ -39,13 +39,25 @@ place.
 subnets only. Containers get one more interface, on the bridge network plumb_gwbridge, with the
 default route; not with `--internal`.
 
+**Who may send.** VXLAN has no password: a host takes a frame from anybody who knows a VNI. So port
+4789 is closed but to hosts that have an endpoint of a network of this one, which every node of the
+cluster has, and what a container sends there itself is dropped on its way: it would leave with this
+host's address, as if it came from vxlan0.
+
+    raw PREROUTING        UDP to 4789 → PLUMB-OVERLAY       what comes in, and what is forwarded
+    raw PLUMB-OVERLAY     from 192.0.2.11, by the link that leads there → taken
+                          to 192.0.2.11, from anybody else → dropped
+                          to this host, from anybody else → dropped
+
+A host on the same link can still write another's address into its packets: only ESP answers that.
+
 Options: `com.docker.network.driver.mtu` (of the underlay; else it is that of the link that has this
 host's end of the tunnels), `com.docker.network.driver.overlay.vxlanid_list`, `encrypted`, `dsr`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
 from plumb.address import IPAddress, ip_on
@@ -60,10 +72,12 @@ from plumb.model.driver_options import OverlayOptions
 from plumb.model.parse import PREFIX, VXLANID_LIST, boolean, whole
 from plumb.model.settings import Settings
 from plumb.things import Thing
+from plumb.things.iptables import Chain, Family, Position, Rule
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Master, Up, Veth
+from plumb.things.nftables import NftChain, NftFamily, NftRule, NftTable
 from plumb.things.sandbox import Namespace
-from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
+from plumb.things.vxlan import TABLE, FdbEntry, Neighbour, Vxlan
 
 ENCAPSULATION = {4: 14 + 8 + 8 + 20, 6: 14 + 8 + 8 + 40}
 """Bytes around an inner IP packet, by the IP version of the underlay."""
@@ -71,6 +85,11 @@ ESP = 26
 THRESHOLDS = (8192, 49152, 65536)
 """Neighbours that the kernel keeps in any case, in the long run, and at most: the endpoints of all
 networks are among them."""
+GUARD, NFT_GUARD = "PLUMB-OVERLAY", "vxlan-in"
+TUNNELS = "what comes to the port of the tunnels, or passes by, must come from another node"
+A_NODE = "another node of the cluster, heard on the link that leads to it"
+FORWARDED = "a container does not speak to another node's tunnels in this host's name"
+STRANGERS = "nobody else puts frames into this host's overlay networks"
 
 
 @frozen
@@ -145,6 +164,7 @@ def network(net: Network, settings: Settings) -> Iterator[Thing]:
     if net.ipv6:
         yield Sysctl("net/ipv6/conf/all/forwarding", "1" if several else "0", ns)
     yield Up("lo", ns)
+    yield from GUARDS[settings.firewall_backend].closed(net)
     if net.overlay.encrypted:
         from plumb.drivers import overlay_encryption  # lazy: few networks are encrypted
 
@@ -209,6 +229,62 @@ def remote(net: Network, end: RemoteEndpoint, settings: Settings) -> Iterator[Th
         vxlan = segment_of(net, ip.ip).vxlan
         yield FdbEntry(vxlan, end.mac, end.vtep, ns)
         yield Neighbour(vxlan, ip.ip, end.mac, ns)
+    yield from GUARDS[settings.firewall_backend].opened(end.vtep, net.overlay.port)
+
+
+# -- who may send ---------------------------------------------------------------
+
+
+def _iptables_closed(net: Network) -> Iterator[Thing]:
+    family = _family(net)
+    port = f"-p udp -m udp --dport {net.overlay.port}"
+    yield Chain(family, "raw", GUARD)
+    yield Rule(family, "raw", "PREROUTING", f"{port} -j {GUARD}", why=TUNNELS)
+    yield Rule(family, "raw", GUARD, "-m addrtype --dst-type LOCAL -j DROP", why=STRANGERS)
+
+
+def _iptables_opened(peer: IPAddress, port: int) -> Iterator[Thing]:
+    family, one = (Family.V6, f"{peer}/128") if peer.version == 6 else (Family.V4, f"{peer}/32")
+    known = f"-s {one} -m rpfilter -j RETURN"
+    yield Rule(family, "raw", GUARD, known, Position.HEAD, A_NODE)
+    yield Rule(family, "raw", GUARD, f"-d {one} -j DROP", why=FORWARDED)
+
+
+def _nftables_closed(net: Network) -> Iterator[Thing]:
+    family = NftFamily.V6 if _family(net) is Family.V6 else NftFamily.V4
+    yield NftTable(family, TABLE)
+    yield NftChain(family, TABLE, NFT_GUARD, "filter", "prerouting", -300, "accept")
+    strangers = f"udp dport {net.overlay.port} fib daddr type local counter drop"
+    yield NftRule(family, TABLE, NFT_GUARD, strangers, why=STRANGERS)
+
+
+def _nftables_opened(peer: IPAddress, port: int) -> Iterator[Thing]:
+    family = NftFamily.V6 if peer.version == 6 else NftFamily.V4
+    known = f"{family} saddr {peer} udp dport {port} fib saddr . iif oif exists counter return"
+    yield NftRule(family, TABLE, NFT_GUARD, known, Position.HEAD, why=A_NODE)
+    passing = f"{family} daddr {peer} udp dport {port} counter drop"
+    yield NftRule(family, TABLE, NFT_GUARD, passing, why=FORWARDED)
+
+
+def _family(net: Network) -> Family:
+    """The firewall that sees the packets between hosts."""
+    six = net.overlay.vtep is not None and net.overlay.vtep.version == 6
+    return Family.V6 if six else Family.V4
+
+
+@frozen
+class Guard:
+    """A back end's rules about who may send: all that is there, and what each other host adds."""
+
+    closed: Callable[[Network], Iterator[Thing]]
+    opened: Callable[[IPAddress, int], Iterator[Thing]]
+
+
+GUARDS = {
+    "iptables": Guard(_iptables_closed, _iptables_opened),
+    "nftables": Guard(_nftables_closed, _nftables_opened),
+}
+"""By the setting firewall-backend."""
 
 
 # -- before it is built ---------------------------------------------------------------

@@ -34,10 +34,11 @@ from plumb.things import Thing
 from plumb.things.ipsec import MARK, XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Family, Position, Rule
 from plumb.things.nftables import NftChain, NftFamily, NftRule, NftTable
+from plumb.things.vxlan import TABLE
 
 FNV_PRIME, FNV_BASIS = 0x01000193, 0x811C9DC5
 """Of the hash FNV-1a, 32 bits."""
-TABLE, OUT, IN = "plumb-overlay", "enc-out", "enc-in"
+OUT, IN = "enc-out", "enc-in"
 MARKS = "what an encrypted network sends to another host is to be encrypted"
 DROPS = "what comes for an encrypted network must have been encrypted"
 

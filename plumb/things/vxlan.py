@@ -21,6 +21,9 @@ from plumb.frozen import frozen
 from plumb.things import Key, OnLink, Stage, Thing
 from plumb.things.links import Moved
 
+TABLE = "plumb-overlay"
+"""nftables' table of the rules about packets between hosts."""
+
 
 @frozen
 class Vxlan(Moved):

@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 
 from tests import labs
-from tests.bench import agent_memory, at_scale, bulk, cli, competitors, dns, ports, proxy, single
+from tests.bench import (
+    agent_memory,
+    at_scale,
+    bulk,
+    cli,
+    competitors,
+    dns,
+    overlay,
+    ports,
+    proxy,
+    single,
+)
 from tests.bench.figures import Report
 from tests.bench.netns import MEMORY, beneath
 
@@ -29,6 +40,7 @@ class Extent:
         ports: how many are published when one more is.
         mebibytes, connections: sent through a port, and made to it, in one round.
         sandboxes: that have a DNS server.
+        nodes: of the clusters with an overlay network, each of so many hosts.
         seconds: after which no part begins another round.
     """
 
@@ -41,6 +53,7 @@ class Extent:
     mebibytes: int
     connections: int
     sandboxes: int
+    nodes: tuple[int, ...]
     seconds: float
 
 
@@ -54,6 +67,7 @@ FULL = Extent(
     mebibytes=1024,
     connections=5000,
     sandboxes=1000,
+    nodes=(2, 10),
     seconds=30,
 )
 QUICK = Extent(
@@ -66,6 +80,7 @@ QUICK = Extent(
     mebibytes=32,
     connections=100,
     sandboxes=50,
+    nodes=(2,),
     seconds=2,
 )
 
@@ -81,6 +96,7 @@ def measure(extent: Extent) -> Report:
     ports.measure(report, extent.ports, extent.rounds, 2 * extent.seconds)
     proxy.measure(report, extent.mebibytes, extent.connections, extent.rounds, extent.seconds)
     dns.measure(report, extent.sandboxes, extent.rounds, extent.seconds)
+    overlay.measure(report, extent.nodes, extent.rounds, extent.mebibytes, extent.seconds)
     competitors.measure(report, extent.present, extent.rounds, extent.seconds)
     return report
 

@@ -116,7 +116,11 @@ def test_every_missing_entry_names_a_scenario() -> None:
 
 def test_every_intended_difference_is_of_a_scenario() -> None:
     """A reason for which nothing is left out must go."""
-    assert [name for name in later.INTENDED if name not in BOOK] == []
+    assert [
+        pattern
+        for pattern in later.INTENDED
+        if not any(fnmatchcase(name, pattern) for name in BOOK)
+    ] == []
     assert later.intended("found-shared-restart", "c2 address eth0 10.1.0.2/24")
     assert not later.intended("found-shared-restart", "c1 address eth0 10.1.0.2/24")
     assert not later.intended("bridge-user", "c2 address eth0 10.1.0.2/24")

@@ -198,6 +198,7 @@ def _nft_trace() -> str:
 FIREWALL: dict[str, Callable[[], str]] = {
     "conntrack": partial(rules, "filter", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
     "addrtype": partial(rules, "nat", "-m addrtype --dst-type LOCAL -j ACCEPT"),
+    "rpfilter": partial(rules, "raw", "-m rpfilter -j ACCEPT"),
     "MASQUERADE": partial(rules, "nat", "-j MASQUERADE", families=(Family.V4,)),
     "DNAT": partial(
         rules,

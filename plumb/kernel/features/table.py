@@ -153,6 +153,13 @@ FEATURES: dict[str, Feature] = {
             errors=UNKNOWN,
         ),
         Feature(
+            "rpfilter",
+            "ipt_rpfilter",
+            "IP_NF_MATCH_RPFILTER",
+            "-m rpfilter, for overlay networks",
+            errors=UNKNOWN,
+        ),
+        Feature(
             "MASQUERADE",
             "xt_MASQUERADE",
             "NETFILTER_XT_TARGET_MASQUERADE",
@@ -307,7 +314,7 @@ GROUPS = (
     Group("firewall: nftables", ("nf_tables", "nft_chain_nat", "nft_fib")),
     Group("macvlan", ("macvlan",), ("8021q", "dummy")),
     Group("ipvlan", ("ipvlan",), ("ipvlan-l3s", "8021q", "dummy")),
-    Group("overlay", ("vxlan", "bridge", "veth")),
+    Group("overlay", ("vxlan", "bridge", "veth"), ("rpfilter",)),
     Group(
         "overlay, encrypted",
         ("vxlan", "bridge", "veth", "xfrm", "esp4", "aes-gcm", "mark", "policy", "bpf"),

@@ -86,9 +86,12 @@ WORDS: dict[str, Callable[[Found], Json]] = {
     r"fib (?P<field>[sd]addr) type local": lambda found: _match(
         {"fib": {"result": "type", "flags": [found["field"]]}}, "local"
     ),
+    r"fib saddr \. iif oif exists": lambda _: _match(
+        {"fib": {"result": "oif", "flags": ["saddr", "iif"]}}, True
+    ),
     rf"meta mark (?:& (?P<mask>{HEX}) == )?(?P<value>{HEX})": _mark,
     "counter": lambda _: {"counter": None},
-    "(?P<verdict>accept|drop|masquerade)": lambda found: {found["verdict"]: None},
+    "(?P<verdict>accept|drop|return|masquerade)": lambda found: {found["verdict"]: None},
     rf"jump (?P<chain>{NAME})": lambda found: {"jump": {"target": found["chain"]}},
     r"snat to :(?P<port>\d+)": lambda found: {"snat": {"port": int(found["port"])}},
     rf"snat to (?P<ip>{IP})": lambda found: {"snat": {"addr": found["ip"]}},

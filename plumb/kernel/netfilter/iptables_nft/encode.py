@@ -17,7 +17,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
@@ -310,8 +310,7 @@ def _mark(option: str, written: str) -> bytes:
 def _sctp(option: str, port: str) -> bytes:
     """`-m sctp`, struct xt_sctp_info.
 
-    Two ranges of ports, 256 bits of chunk types, four chunk flags, what of it counts, what is
-    negated.
+    Two ranges of ports, 256 bits of chunk types, chunk flags, what of it counts, what is negated.
     """
     flag = {"--sport": XT_SCTP_SRC_PORTS, "--dport": XT_SCTP_DEST_PORTS}[option]
     ports = [int(port)] * 2
@@ -329,6 +328,7 @@ MATCHES: dict[str, Callable[..., bytes]] = {
     "udp": _ports,
     "sctp": _sctp,
     "addrtype": _addrtype,
+    "rpfilter": partial(_extension, "match", "rpfilter", 0, b"\0"),
     "conntrack": _conntrack,
     "mark": _mark,
 }

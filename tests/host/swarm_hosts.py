@@ -1,0 +1,92 @@
+"""Hosts of a lab that are nodes of one cluster, and containers on an overlay network of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from plumb.lab.hosts import ROOT, Hosts, LabHost
+
+SUBNET = "10.50.0.0/16"
+PROCESSES = {"agent": f"{ROOT}/agent.pid", "cluster": f"{ROOT}/cluster/agent.pid"}
+
+
+@contextmanager
+def swarm(count: int, managers: int = 1, network: str = "n1") -> Iterator[Hosts]:
+    """Make so many hosts nodes of a cluster with an overlay network."""
+    with Hosts(count) as hosts:
+        first, *others = hosts
+        first.plumb("swarm", "init", "--advertise-addr", first.address)
+        tokens = {
+            role: first.plumb("swarm", "join-token", "-q", role).stdout.strip()
+            for role in ("manager", "worker")
+        }
+        for number, host in enumerate(others, 2):
+            join(host, first, tokens["manager" if number <= managers else "worker"])
+        create = ("network", "create", "-d", "overlay", "--attachable", "--subnet", SUBNET)
+        first.plumb(*create, network)
+        yield hosts
+
+
+def join(host: LabHost, manager: LabHost, token: str) -> None:
+    """Make a host a node."""
+    place = f"{manager.address}:2377"
+    host.plumb("swarm", "join", "--advertise-addr", host.address, "--token", token, place)
+
+
+def run(host: LabHost, name: str, network: str = "n1") -> None:
+    """Run a container there."""
+    host.plumb("run", "-d", "--name", name, "--network", network, "sleep", "100000")
+
+
+def address(host: LabHost, name: str, network: str = "n1") -> str:
+    """IPv4 address of a container on the network."""
+    (found,) = json.loads(host.plumb("inspect", name).stdout)
+    ip: str = found["NetworkSettings"]["Networks"][network]["IPAddress"]
+    return ip
+
+
+def pings(host: LabHost, name: str, target: str) -> bool:
+    """Whether a container there reaches an address or a name with one packet."""
+    words = ("exec", name, "ping", "-n", "-c", "1", "-W", "1", target)
+    return host.plumb(*words, check=False).returncode == 0
+
+
+def findings(host: LabHost) -> str:
+    """What `check` says there."""
+    ran = host.plumb("check", check=False)
+    return (ran.stdout + ran.stderr).strip()
+
+
+def entries(host: LabHost) -> int:
+    """Number of FDB entries that lead to other hosts, of the overlay networks there."""
+    script = (
+        f"for ns in {ROOT}/netns/*; do nsenter --net=$ns bridge fdb show; done 2>/dev/null"
+        " | grep -c ' dst '"
+    )
+    return int(host.run("sh", "-c", script, check=False).stdout or 0)
+
+
+def pid(host: LabHost, process: str) -> int:
+    """Process id of the host's agent or cluster process, seen from the host; 0 without one."""
+    said = host.run("cat", PROCESSES[process], check=False).stdout.split()
+    return int(said[0]) if said else 0
+
+
+def kill(host: LabHost, process: str) -> None:
+    """End it as a lack of memory does."""
+    found = pid(host, process)
+    if found:
+        host.run("kill", "-9", str(found), check=False)
+
+
+def until(done: Callable[[], bool], what: str, seconds: float = 60.0) -> float:
+    """Wait for it; how long it took, seconds."""
+    began = time.monotonic()
+    while not done():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+    return time.monotonic() - began
