@@ -63,7 +63,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 LONGEST = 1000
 """Of a message that quotes what somebody pasted by mistake, the two ends are enough."""
-HIDDEN = {"settle": "plumb.cli.system"}
+HIDDEN = {"settle": "plumb.cli.system", "service": "plumb.cli.swarm"}
 
 
 class LazyGroup(click.Group):

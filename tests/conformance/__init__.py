@@ -6,6 +6,7 @@ observe.py     a namespace, read back with the system's own tools
 probes.py      traffic: echo servers, a resolver, and probes, on plain sockets
 recording.py   a scenario played, in the recordings' format: what is random is replaced by what
                it stands for
+swarm.py       what is seen besides of a swarm: its nodes, networks and their namespaces
 facts.py       a recording as small facts, and where two differ
 later.py       what plumb does not have yet: scenarios that are not played
 """

@@ -19,6 +19,7 @@ from typing import Any
 from tests.conformance.scenarios import Recording
 
 Facts = Counter[str]
+CONTROL_PLANE = r" listens (tcp|udp) \S+:(7946|2379|2380)$"
 NO_MAC = "00:00:00:00:00:00"
 
 
@@ -43,11 +44,17 @@ def differences(docker: Recording, plumb: Recording) -> list[Difference]:
     found = []
     for group, wanted in theirs.items():
         got = as_docker(ours[group])
+        wanted, got = _telling(wanted), _telling(got)
         if group == "host":
             wanted, got = wanted - bare, got - bare
         found += [Difference(group, "-", fact) for fact in (wanted - got).elements()]
         found += [Difference(group, "+", fact) for fact in (got - wanted).elements()]
     return sorted(found)
+
+
+def _telling(found: Facts) -> Facts:
+    """The facts without listeners by which managers talk: gossip in Docker, etcd in plumb."""
+    return Counter({fact: n for fact, n in found.items() if not re.search(CONTROL_PLANE, fact)})
 
 
 def as_docker(ours: Facts) -> Facts:
@@ -159,6 +166,7 @@ def facts(recording: Recording) -> dict[str, Facts]:
                     for key, network in recording["networks"].items()
                     for fact in _network(key, network)
                 ),
+                *_nodes(recording.get("swarm", {})),
             ]
         ),
         "reach": Counter(_reach(recording["reach"])),
@@ -200,6 +208,9 @@ def state_facts(where: str, state: Mapping[str, Any]) -> Iterator[str]:
     yield from _native(f"{where} nft", state["nft"])
     for what in ("state", "policy"):
         yield from (f"{where} xfrm {what} {line}" for line in state["xfrm"][what])
+    yield from (f"{where} rule {line}" for line in state.get("rules", ()))
+    if state.get("ipvs_timeouts"):
+        yield f"{where} ipvs timeouts {state['ipvs_timeouts']}"
 
 
 def _rules(where: str, tables: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -254,8 +265,26 @@ def _network(key: str, network: Mapping[str, Any]) -> Iterator[str]:
             )
         elif name in ("Options", "Labels"):
             yield from (f"network {key} {name} {k}={v}" for k, v in (value or {}).items())
+        elif name in ("Peers", "Containers"):
+            yield from (f"network {key} {name[:-1].lower()} {each}" for each in value)
+        elif name == "Services":
+            for service, about in value.items():
+                yield (
+                    f"network {key} service {service} VIP {about['VIP']} ports {about['Ports']} "
+                    f"balanced {about['Balanced']}"
+                )
+                yield from (f"network {key} service {service} task {t}" for t in about["Tasks"])
         else:
             yield f"network {key} {name} {value}"
+
+
+def _nodes(swarm: Mapping[str, Any]) -> Iterator[str]:
+    for name, fields in swarm.get("nodes", {}).items():
+        yield from (
+            f"node {name} {key} {value}" for key, value in fields.items() if value not in (None, "")
+        )
+    for name, role in swarm.get("roles", {}).items():
+        yield f"host {name} is {role}"
 
 
 def _reach(reach: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from plumb.kernel.netns.namespaces import entered
@@ -31,6 +32,8 @@ class State(TypedDict):
     listeners: list[str]
     ipvs: list[str]
     xfrm: dict[str, list[str]]
+    rules: list[str]
+    ipvs_timeouts: str
 
 
 TOOLS = {
@@ -49,6 +52,8 @@ TOOLS = {
     "ipvs": "ipvsadm -Sn",
     "states": "ip -d xfrm state",
     "policies": "ip -d xfrm policy",
+    "rules": "ip rule show",
+    "timeouts": "ipvsadm -ln --timeout",
 }
 _SCRIPT = "exec 2>/dev/null\n" + "\n".join(
     f"printf '\\n%%%% {name}\\n'\n{command}" for name, command in TOOLS.items()
@@ -71,6 +76,17 @@ LINK_SYSCTLS = (
     *(("ipv4", leaf) for leaf in ("route_localnet", "forwarding", "arp_notify", "proxy_arp")),
     *(("ipv6", leaf) for leaf in ("disable_ipv6", "accept_ra", "forwarding", "addr_gen_mode")),
 )
+DEEP = (
+    "net.ipv4.vs.snat_reroute",
+    "net.ipv4.vs.sloppy_tcp",
+    "net.ipv4.vs.schedule_icmp",
+    "net.ipv4.vs.nat_icmp_send",
+    "net.ipv4.vs.pmtu_disc",
+    "net.ipv4.conf.all.arp_ignore",
+    "net.ipv4.conf.all.arp_announce",
+)
+DEEP_LINK = ("arp_ignore", "arp_announce")
+TIMEOUTS = "Timeout (tcp tcpfin udp):"
 FLAGS = {"UP", "BROADCAST", "NOARP", "PROMISC", "ALLMULTI"}
 PORT = ("hairpin", "isolated", "learning", "flood")
 PARAMETERS = {
@@ -95,8 +111,13 @@ PARAMETERS = {
 FRONT_ENDS = ("filter", "nat", "mangle", "raw", "security")  # nft tables that are iptables' own
 
 
-def observe(netns: str) -> State:
-    """What there is in the namespace of that file."""
+def observe(netns: str, deeply: Sequence[str] = (), of_links: Sequence[str] = ()) -> State:
+    """What there is in the namespace of that file.
+
+    Args:
+        netns: the namespace's file.
+        deeply: sysctls to read besides SYSCTLS; of_links: of each link, besides LINK_SYSCTLS.
+    """
     with entered(netns):
         said = _sections(sh(_SCRIPT, check=False))
         links = _json(said["links"])
@@ -109,7 +130,7 @@ def observe(netns: str) -> State:
                 for n in _json(said["neighbours4"]) + _json(said["neighbours6"])
             ),
             "fdb": _fdb(said["fdb"]),
-            "sysctls": _sysctls([link["ifname"] for link in links]),
+            "sysctls": _sysctls([link["ifname"] for link in links], deeply, of_links),
             "iptables": _tables(said["iptables"]),
             "ip6tables": _tables(said["ip6tables"]),
             "nft": _native(said["nft"]),
@@ -119,6 +140,12 @@ def observe(netns: str) -> State:
             ),
             "ipvs": said["ipvs"].splitlines(),
             "xfrm": {"state": _xfrm(said["states"]), "policy": _xfrm(said["policies"])},
+            "rules": [
+                " ".join(line.split())
+                for line in said["rules"].splitlines()
+                if not re.match(r"(0|32766|32767):\s+from all lookup", line)
+            ],
+            "ipvs_timeouts": " ".join(said["timeouts"].replace(TIMEOUTS, "").split()),
         }
 
 
@@ -196,14 +223,14 @@ def _fdb(text: str) -> list[str]:
     )
 
 
-def _sysctls(links: list[str]) -> dict[str, str]:
+def _sysctls(links: list[str], deeply: Sequence[str], of_links: Sequence[str]) -> dict[str, str]:
     """The values; /proc/sys/net is that of the calling thread's namespace."""
-    paths = {name: name.replace(".", "/") for name in SYSCTLS}
+    paths = {name: name.replace(".", "/") for name in (*SYSCTLS, *deeply)}
     for link in links:  # whose name may hold dots
         paths.update(
             {
                 f"net.{family}.conf.{link}.{leaf}": f"net/{family}/conf/{link}/{leaf}"
-                for family, leaf in LINK_SYSCTLS
+                for family, leaf in (*LINK_SYSCTLS, *(("ipv4", leaf) for leaf in of_links))
             }
         )
     found = {}

@@ -10,12 +10,13 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from plumb.kernel.netns.namespaces import entered
+from tests.conformance import swarm
 from tests.conformance.facts import left_behind
 from tests.conformance.observe import State, observe
 from tests.conformance.probes import Probe, Results, Server, laboratory
@@ -50,6 +51,7 @@ NETWORK = (
     "Options",
     "Labels",
 )
+Look = Callable[[str], State]
 PATIENCE = 15.0  # seconds in which a namespace must be gone, or an address usable
 
 
@@ -88,13 +90,18 @@ class Box:
 
 @dataclass
 class Seen:
-    """All that was observed, as it is, names and random values included."""
+    """All that was observed, as it is, names and random values included.
+
+    Attributes:
+        more: of a swarm's scenario, what is recorded besides of each network.
+    """
 
     hosts: dict[str, State]
     boxes: list[Box]
     networks: dict[str, dict[str, Any]]
     others: dict[str, tuple[str, State]] = field(default_factory=dict)
     reach: Results = field(default_factory=dict)
+    more: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def play(scenario: Scenario) -> Recording:
@@ -102,16 +109,24 @@ def play(scenario: Scenario) -> Recording:
 
     Besides what Docker's recordings have: `bare`, the hosts' state before, and `left`, what is not
     as before after the reset."""
-    with rig(scenario.hosts, scenario.daemon) as lab:
+    look = swarm.observe_deeply if scenario.swarm else observe
+    with rig(scenario.hosts, scenario.daemon, "{name}" if scenario.swarm else "vm") as lab:
         for route in scenario.lan_routes:
             within(lab.lan, f"ip route add {route}")
         for line in scenario.host_setup:
             within(lab.hosts["h1"].netns, line)
-        bare = {name: observe(host.netns) for name, host in lab.hosts.items()}
+        bare = {name: look(host.netns) for name, host in lab.hosts.items()}
         steps = list(_steps(scenario, lab))
-        seen = _see(lab)
+        time.sleep(scenario.settle)
+        seen = _see(lab, look)
+        if scenario.swarm:
+            seen.others = swarm.by_network(seen.others, seen.networks)
+            seen.more = {key: swarm.network(found) for key, found in seen.networks.items()}
         seen.reach = _reach(lab, seen)
-        return {**_normal(seen), "steps": steps, "bare": bare, "left": _reset(lab, bare)}
+        normal = _normal(seen)
+        if scenario.swarm:
+            normal = swarm.recorded(normal, lab)
+        return {**normal, "steps": steps, "bare": bare, "left": _reset(lab, bare, look)}
 
 
 def _steps(scenario: Scenario, lab: Rig) -> Iterator[dict[str, object]]:
@@ -123,11 +138,14 @@ def _steps(scenario: Scenario, lab: Rig) -> Iterator[dict[str, object]]:
         if keeps := re.match(r"([A-Z]+) = (.*)", command):
             kept[keeps[1]] = lab.hosts[name].asked(*shlex.split(keeps[2])).strip()
             continue
+        if command.startswith("sleep "):
+            time.sleep(float(command.split()[1]))
+            continue
         ran = lab.hosts[name].plumb(*shlex.split(command))
         yield {"step": line, "rc": ran.returncode, "error": ran.stderr.strip()}
 
 
-def _reset(lab: Rig, bare: dict[str, State]) -> list[str]:
+def _reset(lab: Rig, bare: dict[str, State], look: Look) -> list[str]:
     """Take everything back; what is not as before once the kernel has had time to take it down."""
     for host in lab.hosts.values():
         host.asked("reset", "--force")
@@ -139,7 +157,7 @@ def _reset(lab: Rig, bare: dict[str, State]) -> list[str]:
             for path in host.mounted()
         ]
         for name, host in lab.hosts.items():
-            left += left_behind(name, bare[name], observe(host.netns))
+            left += left_behind(name, bare[name], look(host.netns))
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.05)
@@ -148,22 +166,22 @@ def _reset(lab: Rig, bare: dict[str, State]) -> list[str]:
 # -- observing ----------------------------------------------------------------------------
 
 
-def _see(lab: Rig) -> Seen:
+def _see(lab: Rig, look: Look) -> Seen:
     """Read everything back; the command line and the tools work side by side."""
     with ThreadPoolExecutor(4) as pool:
         networks = {
-            name: pool.submit(host.listed, "network", listing="ls")
+            name: pool.submit(host.listed, "network", listing="ls", flags=["-v"])
             for name, host in lab.hosts.items()
         }
         found = [
-            (host, boxes, box)
+            (host, boxes, box, look)
             for host in lab.hosts.values()
             for boxes in [host.listed(listing="ps")]
             for box in boxes
         ]
-        for host, boxes, box in found:
+        for host, boxes, box, _ in found:
             _wait_for_addresses(host.container_netns(box, boxes))
-        states = {name: pool.submit(observe, host.netns) for name, host in lab.hosts.items()}
+        states = {name: pool.submit(look, host.netns) for name, host in lab.hosts.items()}
         boxes_seen = list(pool.map(lambda each: _box(*each), found))
         return Seen(
             {name: state.result() for name, state in states.items()},
@@ -173,15 +191,15 @@ def _see(lab: Rig) -> Seen:
                 for host, all_of_it in networks.items()
                 for n in all_of_it.result()
             },
-            _others(lab, boxes_seen),
+            _others(lab, boxes_seen, look),
         )
 
 
-def _box(host: Host, boxes: list[dict[str, Any]], box: dict[str, Any]) -> Box:
+def _box(host: Host, boxes: list[dict[str, Any]], box: dict[str, Any], look: Look) -> Box:
     name, netns = box["Name"].lstrip("/"), host.container_netns(box, boxes)
     show = "; ".join(f"cat /etc/{file}; printf '\\0'" for file in FILES)
     texts = host.asked("exec", name, "sh", "-c", show).split("\0")
-    return Box(host, name, netns, box, observe(netns), dict(zip(FILES, texts, strict=False)))
+    return Box(host, name, netns, box, look(netns), dict(zip(FILES, texts, strict=False)))
 
 
 def _wait_for_addresses(netns: str) -> None:
@@ -192,7 +210,7 @@ def _wait_for_addresses(netns: str) -> None:
             time.sleep(0.05)
 
 
-def _others(lab: Rig, boxes: list[Box]) -> dict[str, tuple[str, State]]:
+def _others(lab: Rig, boxes: list[Box], look: Look) -> dict[str, tuple[str, State]]:
     """Namespaces that are no container's, by host and the kinds of links in them."""
     known = {
         os.stat(path).st_ino
@@ -205,7 +223,7 @@ def _others(lab: Rig, boxes: list[Box]) -> dict[str, tuple[str, State]]:
             if inode in known:
                 continue
             known.add(inode)
-            state = observe(path)
+            state = look(path)
             kinds = {link["kind"] or name for name, link in state["links"].items()}
             label = f"{host.name} {'+'.join(sorted(kinds))}"
             found[label if label not in found else f"{label} #{len(found)}"] = host.name, state
@@ -322,13 +340,14 @@ def _normal(seen: Seen) -> Recording:
             for box in seen.boxes
         },
         "others": {
-            label: {"host": host, "state": _tidy(state)}
+            label: {"host": host, "state": _resolver_labelled(_tidy(state))}
             for label, (host, state) in seen.others.items()
         },
         "networks": {
             key: {
                 **{k: network.get(k) for k in NETWORK},
                 "IPAM": (network.get("IPAM") or {}).get("Config"),
+                **seen.more.get(key, {}),
             }
             for key, network in seen.networks.items()
         },
@@ -402,7 +421,8 @@ def _labels(seen: Seen) -> dict[str, str]:
     for box in seen.boxes:
         ident = box.inspected["Id"]
         labels[ident] = labels[ident[:12]] = f"<ctr {box.name}>"
-        labels[box.settings.get("SandboxID") or ""] = f"<sandbox {box.name}>"
+        sandbox = box.settings.get("SandboxID") or ""
+        labels[sandbox] = labels[sandbox[:12]] = f"<sandbox {box.name}>"
         if box.mode != "host":
             macs = {
                 link["mac"] or "": f"<mac {box.name} {name}>"

@@ -34,7 +34,7 @@ _LAN = f"""set -e
     {router("sw0")}"""
 
 _MOUNTS = """set -e
-    hostname vm; ip link set lo up
+    hostname {hostname}; ip link set lo up
     mkdir cgroup; mount --rbind /sys/fs/cgroup cgroup; mount -t sysfs sysfs /sys
     mount --rbind cgroup /sys/fs/cgroup
     mount -t tmpfs tmpfs /run
@@ -87,10 +87,21 @@ class Host:
         assert ran.returncode == 0, f"plumb {' '.join(argv)}: {ran.stderr}"
         return ran.stdout
 
-    def listed(self, *kind: str, listing: str) -> list[dict[str, Any]]:
+    def listed(self, *kind: str, listing: str, flags: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Every object of a kind, newest first, as `inspect` has it."""
         ids = self.asked(*kind, listing, "-q", "--no-trunc").split()
-        found: list[dict[str, Any]] = json.loads(self.asked(*kind, "inspect", *ids)) if ids else []
+        shown = self.asked(*kind, "inspect", *flags, *ids) if ids else "[]"
+        found: list[dict[str, Any]] = json.loads(shown)
+        return found
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes of its swarm, as `node inspect` has them; none where it is no manager."""
+        listing = self.plumb("node", "ls", "-q")
+        if listing.returncode or not listing.stdout.strip():
+            return []
+        found: list[dict[str, Any]] = json.loads(
+            self.asked("node", "inspect", *listing.stdout.split())
+        )
         return found
 
     def container_netns(self, box: dict[str, Any], boxes: Sequence[dict[str, Any]]) -> str:
@@ -123,8 +134,12 @@ class Rig:
 
 
 @contextmanager
-def rig(names: Sequence[str], daemon: dict[str, Any]) -> Iterator[Rig]:
-    """A lab with bare hosts of these names; the settings are every host's."""
+def rig(names: Sequence[str], daemon: dict[str, Any], hostname: str = "vm") -> Iterator[Rig]:
+    """A lab with bare hosts of these names; the settings are every host's.
+
+    `hostname` is what every host is called in its UTS namespace, "{name}": by its own name, and
+    then none of them forwards before an engine comes, whatever the machine does.
+    """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="plumb-rig-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -132,18 +147,25 @@ def rig(names: Sequence[str], daemon: dict[str, Any]) -> Iterator[Rig]:
         made = Rig(f"/proc/{lan}/ns/net")
         within(made.lan, _LAN)
         for number, name in enumerate(names):
-            made.hosts[name] = stack.enter_context(_host(folder / name, name, number, lan, daemon))
+            made.hosts[name] = stack.enter_context(
+                _host(folder / name, name, number, lan, daemon, hostname)
+            )
+            if hostname != "vm":
+                within(made.hosts[name].netns, "sysctl -qw net.ipv4.ip_forward=0")
             within(made.lan, f"ip link set port{number} master sw0 up")
         yield made
 
 
 @contextmanager
-def _host(folder: Path, name: str, number: int, lan: int, daemon: dict[str, Any]) -> Iterator[Host]:
+def _host(
+    folder: Path, name: str, number: int, lan: int, daemon: dict[str, Any], hostname: str
+) -> Iterator[Host]:
     folder.mkdir()
     (folder / "resolv.conf").write_text(f"nameserver {ROUTER}\n")
     (folder / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     (folder / "daemon.json").write_text(json.dumps(daemon))
-    with _held(_MOUNTS, folder) as pid:
+    mounts = _MOUNTS.replace("{hostname}", hostname.format(name=name))
+    with _held(mounts, folder) as pid:
         own = LAN.station(10 + number)
         host = Host(name, pid, str(own.v4.ip), str(own.v6.ip), folder)
         within(host.netns, _HOST.format(number=number, lan=lan, station=station(own)))

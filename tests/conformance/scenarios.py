@@ -29,6 +29,9 @@ class Scenario:
         the LAN's router.
         needs: the kernel's feature without which it cannot be played, empty where every kernel will
         do.
+        swarm: True: the hosts have names of their own, and more is observed (swarm.py).
+        settle: seconds until what one host knows of another is known, before traffic is tried.
+        ignore: patterns of facts that Docker itself makes now so, now otherwise.
     """
 
     name: str
@@ -38,6 +41,9 @@ class Scenario:
     host_setup: tuple[str, ...]
     lan_routes: tuple[str, ...]
     needs: str
+    swarm: bool = False
+    settle: float = 0.0
+    ignore: tuple[str, ...] = ()
 
 
 def scenarios() -> dict[str, Scenario]:
@@ -52,6 +58,9 @@ def scenarios() -> dict[str, Scenario]:
             tuple(s.get("host_setup", ())),
             tuple(s.get("lan_routes", ())),
             s.get("vm", ""),
+            s.get("swarm", False),
+            s.get("settle", 0.0),
+            tuple(s.get("ignore", ())),
         )
         for name, s in book.items()
         if _golden(name).exists()

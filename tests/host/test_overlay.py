@@ -191,6 +191,15 @@ def test_a_name_on_the_other_host_resolves(pair: tuple[LabHost, LabHost, Network
     assert [str(item) for found in answer.answer for item in found] == ["10.50.0.102"]
 
 
+def test_no_link_of_the_host_is_taken_for_a_containers_other_end(
+    pair: tuple[LabHost, LabHost, Network],
+) -> None:
+    """The index that eth0 names in "@if…" is a link's of the network's namespace alone."""
+    h1, _, _ = pair
+    other_end = h1.inside("c1", "cat /sys/class/net/eth0/iflink")
+    assert other_end not in within(h1.netns, "ip -o link | cut -d: -f1").split()
+
+
 def test_an_endpoint_that_goes_takes_its_entries_along(
     pair: tuple[LabHost, LabHost, Network],
 ) -> None:

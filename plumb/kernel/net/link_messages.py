@@ -9,6 +9,7 @@ namespace. Those of VXLAN are in vxlan.py.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from functools import singledispatch
@@ -133,10 +134,18 @@ def add_veth(thing: Veth, descriptor: NetnsFd) -> list[Message]:
         info("veth", ("VETH_INFO_PEER", peer)),
         up=thing.up,
     )
+    if thing.ns:  # where the kernel counts from 1, as it does on the host
+        body["index"] = _high_index()
+        peer["index"] = body["index"] + 1
     return [
         Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body),
         *(_hairpin(thing) if thing.hairpin else []),
     ]
+
+
+def _high_index() -> int:
+    """An index that no link of the host has: or "eth0@if2" in a container would be taken for it."""
+    return 1 << 30 | int.from_bytes(os.urandom(4)) >> 2 & ~1
 
 
 def _hairpin(thing: Veth) -> list[Message]:

@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from plumb.kernel.netns.namespaces import entered
 from tests.agent.cluster.hosts import Machine
 from tests.agent.cluster.state.waiting import until
@@ -102,6 +104,15 @@ def test_what_is_unknown_is_named(pair: tuple[Machine, Machine]) -> None:
 
 def test_a_host_in_no_swarm_has_no_nodes(machines: list[Machine]) -> None:
     assert "This node is not a swarm manager" in machines[0].plumb("node", "ls", status=1)
+
+
+@pytest.mark.parametrize("argv", [("create", "--name", "s0", "-p", "80:80"), ("rm", "s0")])
+def test_services_are_refused(machines: list[Machine], argv: tuple[str, ...]) -> None:
+    """Outside a swarm in Docker's words; within one because there are none yet."""
+    first = machines[0]
+    assert "This node is not a swarm manager" in first.plumb("service", *argv, status=1)
+    first.init()
+    assert "has no services yet" in first.plumb("service", *argv, status=1)
 
 
 def test_an_address_is_chosen_only_where_there_is_one(machines: list[Machine]) -> None:
