@@ -37,6 +37,8 @@ else:
         made = object.__new__(type(value))
         made.__dict__.update({name: before[name] for name in known if name in before})
         made.__dict__.update(changes)
+        if hasattr(made, "__post_init__"):
+            made.__post_init__()
         return made
 
 
@@ -44,8 +46,9 @@ else:
 def frozen(cls: type[T]) -> type[T]:
     """Make a frozen dataclass of a class whose body declares the fields, as `dataclass` would.
 
-    A `__post_init__` is not called.
+    A `__repr__` of the class's own stays.
     """
+    shows_itself = "__repr__" in cls.__dict__
     made = dataclass(init=False, repr=False, eq=False)(cls)
     own: dict[str, Any] = {
         "__init__": _first_init(made),
@@ -55,6 +58,8 @@ def frozen(cls: type[T]) -> type[T]:
         "__setattr__": _setattr,
         "__delattr__": _delattr,
     }
+    if shows_itself:
+        del own["__repr__"]
     for name, function in own.items():
         setattr(made, name, function)
     return made
@@ -122,6 +127,8 @@ def _compiled_init(cls: type[Any]) -> Callable[..., None]:
             parameter = f"{name}=_default_{name}"
         (named if each.kw_only else positional).append(parameter)
         body.append(f" _set(self, {name!r}, {value})")
+    if hasattr(cls, "__post_init__"):
+        body.append(" self.__post_init__()")
     parameters = [*positional, *(["*", *named] if named else [])]
     source = "\n".join([f"def __init__({', '.join(parameters)}):", *body, " return"])
     exec(source, scope)  # noqa: S102  # of names and fixed words alone

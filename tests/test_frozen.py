@@ -81,6 +81,36 @@ def test_a_missing_argument_is_an_error_that_names_it() -> None:
             Fresh()  # type: ignore[call-arg]  # the error is what is tested
 
 
+def test_a_check_of_the_class_runs_for_each_instance_and_each_copy() -> None:
+    """As `dataclasses` calls `__post_init__`."""
+
+    @frozen
+    class Even:
+        number: int
+
+        def __post_init__(self) -> None:
+            if self.number % 2:
+                raise ValueError(self.number)
+
+    with pytest.raises(ValueError, match="3"):
+        Even(3)
+    with pytest.raises(ValueError, match="5"):
+        frozen_module.replace(Even(2), number=5)
+
+
+def test_a_class_shows_itself_as_it_wants() -> None:
+    """One that has a secret does not show it."""
+
+    @frozen
+    class Key:
+        secret: str
+
+        def __repr__(self) -> str:
+            return "Key(…)"
+
+    assert repr(Key("x")) == "Key(…)"
+
+
 def test_instances_of_the_same_class_and_fields_are_equal() -> None:
     """Fields that are not compared count for nothing, and a subclass is another class."""
     assert Home("Elm", why="a") == Home("Elm", why="b")
