@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 
 from plumb import root
 from plumb.address import IPAddress
 from plumb.agent.cluster.certificates import tls
+from plumb.frozen import frozen
 from plumb.kernel.cluster import places, secret_files
 from plumb.model.cluster import DATA_PATH_PORT, JOIN_PORT, NodeRole
 from plumb.model.paths import Layout
 from plumb.store import codec
 
 
-@dataclass(frozen=True)
+@frozen
 class Membership:
     """Place of this node in a cluster.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -18,6 +17,7 @@ from plumb.address import IPNetwork
 from plumb.engine.cluster import advertise
 from plumb.engine.cluster.client import ClusterClient
 from plumb.errors import Invalid, NotFound, Unsupported
+from plumb.frozen import frozen
 from plumb.kernel import cluster_client
 from plumb.kernel.cluster import places
 from plumb.kernel.cluster.words import ADVICE
@@ -30,7 +30,7 @@ PORTS = range(1024, 49152)
 """UDP ports that --data-path-port may name."""
 
 
-@dataclass(frozen=True)
+@frozen
 class NodeRequest:
     """A node's own part of `init` and `join`.
 
@@ -48,7 +48,7 @@ class NodeRequest:
     availability: Availability = Availability.ACTIVE
 
 
-@dataclass(frozen=True)
+@frozen
 class ExistingStore:
     """An etcd that is there already, with the paths of a client's papers (PEM)."""
 
@@ -58,7 +58,7 @@ class ExistingStore:
     authority: str
 
 
-@dataclass(frozen=True)
+@frozen
 class InitRequest(NodeRequest):
     """A new swarm.
 

@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from plumb.address import IPAddress
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 from plumb.model.cluster import NodeRole
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ SERVER_NAMES = {NodeRole.MANAGER: "swarm-manager", NodeRole.WORKER: "swarm-worke
 """Names that a role's certificate has, by which a client tells a manager (Docker's)."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Authority:
     """A certificate authority: certificate and key, PEM.
 

@@ -12,9 +12,9 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
 
 from plumb.errors import Invalid
+from plumb.frozen import frozen
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 DIGEST_DIGITS, SECRET_DIGITS = 50, 25
@@ -22,7 +22,7 @@ SECRET_BITS = 128
 FORM = re.compile(r"SWMTKN-1-([0-9a-z]{50})-([0-9a-z]{25})")
 
 
-@dataclass(frozen=True)
+@frozen
 class Token:
     """A join token."""
 

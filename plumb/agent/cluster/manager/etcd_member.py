@@ -14,11 +14,11 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from plumb import root
 from plumb.address import IPAddress
 from plumb.errors import KernelRefused
+from plumb.frozen import frozen
 from plumb.kernel.cluster.etcd_process import EtcdProcess
 
 PEER_PORT = 2380
@@ -33,7 +33,7 @@ CHECK_INTERVAL = 5.0
 STATE_NEW, STATE_EXISTING = "new", "existing"
 
 
-@dataclass(frozen=True)
+@frozen
 class MemberFiles:
     """Paths of a member.
 
