@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from plumb.engine.cluster.client import ClusterClient
-from plumb.kernel import cluster_client
+from plumb.kernel import agent_client, cluster_client
 from plumb.kernel.cluster import process
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
@@ -105,7 +105,9 @@ def hosts(count: int) -> Iterator[list[Machine]]:
     finally:
         for machine in made:
             process.stop(machine.layout)
-        for path in [*(machine.netns for machine in made), switch]:
+            agent_client.stop(machine.layout.run)
+        pinned = folder.glob("*/netns/*")  # of networks that a test has left on its hosts
+        for path in [*map(str, pinned), *(machine.netns for machine in made), switch]:
             namespaces.drop(path)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -96,6 +96,8 @@ class Member:
     def signal(self, number: int) -> None:
         assert self.process
         os.kill(self.process.pid, number)
+        if number == signal.SIGSTOP:
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def kill(self) -> None:
         """Kill it at once, as a crash does."""
