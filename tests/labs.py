@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,19 @@ class Lab:
             f"plumb {' '.join(argv)}: {ran.returncode}: {ran.stderr or ran.stdout}"
         )
         return ran
+
+    def command(self, *argv: str, env: dict[str, str] | None = None) -> None:
+        """Run the command line in a process of its own, as a shell does: where time counts."""
+        own = {"PLUMB_ROOT": str(self.root), "PYTHONPATH": str(REPOSITORY), **(env or {})}
+        ran = subprocess.run(
+            [sys.executable, "-m", "plumb", *argv],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env={**os.environ, **own},
+        )
+        assert ran.returncode == 0, f"plumb {' '.join(argv)}: {ran.stderr or ran.stdout}"
 
     def inside(self, host: Host, box: Sandbox | str, command: str, check: bool = True) -> str:
         """Run a shell line in a container's namespace."""

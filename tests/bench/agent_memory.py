@@ -30,7 +30,7 @@ def measure(report: Report, wanted: int, seconds: float) -> None:
     with lab() as ours, ours.host() as host:
         host.create_network("home")
         for _ in rounds(wanted, seconds):
-            table.add(LISTING, WALL, timed(lambda: ours.plumb("network", "ls")))
+            table.add(LISTING, WALL, timed(lambda: ours.command("network", "ls")))
             for words, script in SCRIPTS.items():
                 table.add(words, WALL, timed(partial(python, script)))
         host.reset()

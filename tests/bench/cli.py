@@ -37,23 +37,23 @@ def measure(report: Report, wanted: int, seconds: float) -> None:
     """The commands in turn, warm and not."""
     table = report.section("a command line, with an agent", WARM, COLD, RATIO)
     with lab() as place:
-        place.plumb("network", "create", "home")
-        place.plumb("run", "-d", "-p", "80", "--name", "other", "--network", "home")
+        place.command("network", "create", "home")
+        place.command("run", "-d", "-p", "80", "--name", "other", "--network", "home")
         warm_up(place)
         for _ in rounds(wanted, seconds):
             for column, env in ((WARM, {}), (COLD, {"PLUMB_WARM": "0"})):
                 for row, words in LINES.items():
-                    table.add(row, column, timed(partial(place.plumb, *words, env=env)))
+                    table.add(row, column, timed(partial(place.command, *words, env=env)))
         for row in LINES:
             table.add(row, RATIO, table.median(row, COLD) / table.median(row, WARM))
-        place.plumb("reset", "--force")
+        place.command("reset", "--force")
     for row, limit in LIMITS.items():
         report.target(f"plumb {row}, warm", table.median(row, WARM), limit)
 
 
 def warm_up(place: Lab) -> None:
     """Have the agent start its warm process, and wait until that is ready."""
-    place.plumb("ps")
+    place.command("ps")
     agent = agent_socket.running(str(place.root))[0]
     wait_until(lambda: len(shim.descendants(agent)) == 2, "the warm process and its spare fork")
     assert [Path(f"/proc/{pid}/comm").read_text().strip() for pid in shim.descendants(agent)] == [

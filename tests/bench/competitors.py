@@ -83,10 +83,10 @@ class Command(Library):
     name = "plumb, command"
 
     def up(self, number: int) -> None:
-        self.place.plumb("run", "-d", "--name", f"c{number}", "--network", "crowd")
+        self.place.command("run", "-d", "--name", f"c{number}", "--network", "crowd")
 
     def down(self, number: int) -> None:
-        self.place.plumb("rm", "-f", f"c{number}")
+        self.place.command("rm", "-f", f"c{number}")
 
 
 class Program(Tool):

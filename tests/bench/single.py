@@ -21,7 +21,7 @@ def measure(report: Report, wanted: int, seconds: float) -> None:
 
         def command(*argv: str) -> float:
             with entered(theirs.netns):
-                return timed(lambda: theirs.plumb(*argv))
+                return timed(lambda: theirs.command(*argv))
 
         host.create_network("home")
         command("network", "create", "home")
