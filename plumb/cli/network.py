@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +11,7 @@ import click
 from plumb.cli import common
 from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
-from plumb.errors import Invalid, NotFound
+from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import parse as opt
 from plumb.model.cnm import Network
@@ -117,13 +117,22 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, tem
     with common.read() as host:
         found = [
             net
-            for net in sorted(host.visible_networks(), key=lambda net: net.name)
+            for net in sorted([*host.networks(), *_elsewhere(host)], key=lambda net: net.name)
             if common.matches(filters, _filters(host, net))
         ]
     rows = [docker.network_row(net, truncate=not no_trunc) for net in found]
     if quiet and not template:
         template = "{{.ID}}"
     common.columns_of(COLUMNS, as_json, template, rows)
+
+
+def _elsewhere(host: Reader) -> Sequence[Network]:
+    """Networks of the cluster that this host has no part in, as far as the cluster answers."""
+    try:
+        return host.elsewhere()
+    except PlumbError as error:
+        common.tell(f"the cluster's other networks are not listed: {error}")
+        return ()
 
 
 def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
@@ -133,7 +142,7 @@ def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
         "id": lambda value: value in net.id,
         "label": common.has_label(net.labels),
         "name": lambda value: value in net.name,
-        "scope": lambda value: value == ("swarm" if net.overlay.vnis else "local"),
+        "scope": lambda value: value == ("swarm" if net.multi_host else "local"),
         "type": lambda value: _type(value, net),
     }
 

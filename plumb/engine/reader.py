@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -106,12 +105,6 @@ class Reader:
             self._store = SqliteStore(self.layout)
         return self._store
 
-    def visible_networks(self) -> list[Network]:
-        """List the host's networks, and on a manager those of the cluster as well."""
-        here = self.networks()
-        ids = {net.id for net in here}
-        return [*here, *(net for net in self._in_cluster() if net.id not in ids)]
-
     @property
     def _manages(self) -> bool:
         """True if this host is a manager of a cluster; without a cluster that costs nothing."""
@@ -120,13 +113,16 @@ class Reader:
         node = self.cluster.node()
         return node is not None and node.role is NodeRole.MANAGER
 
-    def _in_cluster(self) -> Sequence[Network]:
-        """List the cluster's networks, none on a worker, or where the cluster does not answer."""
+    def elsewhere(self) -> Sequence[Network]:
+        """List networks of the cluster without a part on this host; none on a worker.
+
+        Raises:
+            PlumbError: the cluster does not answer.
+        """
         if not self._manages:
             return ()
-        with suppress(PlumbError):
-            return self.cluster.networks()
-        return ()
+        here = {net.id for net in self.networks()}
+        return [net for net in self.cluster.networks() if net.id not in here]
 
     def networks(self) -> list[Network]:
         """List the networks that this host has; the predefined ones even before they are built."""
@@ -169,12 +165,12 @@ class Reader:
         return local.find(Network, name) or self._find_in_cluster(name) or local.the_network(name)
 
     def _find_in_cluster(self, reference: str) -> Network | None:
-        """Find a network of the cluster; None on a worker, or where the cluster does not answer."""
-        if not self._manages:
-            return None
-        with suppress(PlumbError):
-            return self.cluster.network(reference)
-        return None
+        """Find a network of the cluster; None on a worker.
+
+        Raises:
+            PlumbError: the cluster does not answer: nobody can say that there is none.
+        """
+        return self.cluster.network(reference) if self._manages else None
 
     def container(self, reference: str | Sandbox) -> Sandbox:
         """Return a container by id, name or prefix, or the current state of a `Sandbox`.

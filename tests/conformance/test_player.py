@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from tests.conformance import dns, later
-from tests.conformance.facts import differences, misordered
+from tests.conformance.facts import differences, hide_random, misordered
 from tests.conformance.observe import observe
 from tests.conformance.scenarios import Recording, recorded, scenarios
 from tests.labs import Lab, sh
@@ -162,3 +162,12 @@ def test_observation_reads_back_what_is_there(lab: Lab) -> None:
 def test_the_resolver_of_the_world(question: str, answer: str) -> None:
     """It knows external.test, and nothing else."""
     assert dns.told(dns.answer(dns.query(question))) == answer
+
+
+def test_states_of_ipsec_are_compared_but_for_what_is_random() -> None:
+    """A missing state, and one with another mode, are differences; another SPI is none."""
+    state = "src 192.0.2.10 dst 192.0.2.11 proto esp spi {} reqid 13681891 mode transport"
+    recorded = hide_random(state.format("0xabc09095"))
+    assert hide_random(state.format("0x3ccb7f34")) == recorded
+    assert hide_random(state.format("0x3ccb7f34").replace("transport", "tunnel")) != recorded
+    assert not later.intended("overlay-encrypted", f"h1 xfrm state {recorded}")

@@ -48,7 +48,7 @@ def test_a_network_alone_is_the_cluster_s(here: Host, cluster: FakeCluster) -> N
     assert [net.name for net in cluster.networks()] == ["n1"]
     assert of_overlays(here) == []
     assert here.network("n1").overlay.vnis == (4097,)
-    assert "n1" in [net.name for net in here.visible_networks()]
+    assert "n1" in [net.name for net in here.elsewhere()]
 
 
 def test_the_first_container_brings_it(here: Host) -> None:

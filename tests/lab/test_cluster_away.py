@@ -33,3 +33,21 @@ def test_a_local_network_needs_no_manager(alone: LabHost) -> None:
 def test_an_overlay_network_needs_one(alone: LabHost) -> None:
     with pytest.raises(Conflict, match="not a swarm manager"):
         alone.plumb("network", "create", "-d", "overlay", "shop")
+
+
+def test_a_listing_says_what_it_could_not_see() -> None:
+    """On a manager without a quorum; its own networks are listed all the same."""
+    with Hosts(2) as hosts:
+        first, second = hosts
+        first.plumb("swarm", "init", "--advertise-addr", first.address)
+        token = first.plumb("swarm", "join-token", "-q", "manager").stdout.strip()
+        second.plumb("swarm", "join", "--token", token, f"{first.address}:2377")
+        first.plumb("network", "create", "-d", "overlay", "shop")
+        second.cut()
+
+        listed = first.plumb("network", "ls", "--format", "{{.Name}}")
+        assert {"bridge", "ingress"} <= set(listed.stdout.split())
+        assert "the cluster's other networks are not listed: " in listed.stderr
+        with pytest.raises(Conflict) as refused:
+            first.plumb("network", "inspect", "shop")
+        assert "not found" not in str(refused.value)

@@ -1,6 +1,6 @@
 """The cluster as the engine uses it: addresses and networks that several hosts share.
 
-`kernel.cluster_client` is the implementation that asks this node's cluster process; without a
+`client.ClusterClient` is the implementation that asks this node's cluster process; without a
 cluster there is `NoCluster`, which refuses in Docker's words.
 """
 
