@@ -11,6 +11,7 @@ hosts with both their headers, and takes everything down again.
 
 from __future__ import annotations
 
+import difflib
 import sys
 import tempfile
 import time
@@ -45,12 +46,12 @@ def main() -> int:
         seen = ping(first, "db")
         show(first, resolved, seen)
         take_down(first, second)
-        left = [state(host) for host in hosts] != before
+        left = remains(list(hosts), before)
     crossed = any(packet.spi is not None or packet.vni is not None for packet in seen)
     print(
         ("The packets crossed. " if crossed else "NOTHING CROSSED. ")
         + (
-            "SOMETHING WAS LEFT BEHIND."
+            f"SOMETHING WAS LEFT BEHIND:\n{left}"
             if left
             else "Everything was taken down; both hosts are as they were, and go."
         )
@@ -154,6 +155,20 @@ def take_down(first: LabHost, second: LabHost) -> None:
     first.plumb("swarm", "leave", "--force")
     for host in (first, second):
         host.plumb("reset", "--force")
+
+
+def remains(hosts: list[LabHost], before: list[str]) -> str:
+    """Differences from before, once processes that end have had the time to; empty without one."""
+    deadline = time.monotonic() + 10
+    while True:
+        now = [state(host) for host in hosts]
+        if now == before or time.monotonic() > deadline:
+            return "\n".join(
+                line
+                for was, then in zip(before, now, strict=True)
+                for line in difflib.unified_diff(was.splitlines(), then.splitlines(), n=0)
+            )
+        time.sleep(0.1)
 
 
 def state(host: LabHost) -> str:
