@@ -2,6 +2,7 @@
 
 cnm                Network, Sandbox, Endpoint: the Container Network Model
 cluster            nodes, and what they share of networks and endpoints
+service            services, their tasks, and what a host needs of them
 settings           the keys of Docker's daemon.json that concern networking
 driver_options     the drivers' modes and options, as values
 driver_traits      differences between the drivers' networks: on a LAN, with a bridge, ports

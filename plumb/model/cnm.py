@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import field
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import cast
 
@@ -30,6 +29,9 @@ from plumb.model.driver_options import (
 )
 from plumb.model.driver_traits import TRAITS, Traits
 from plumb.model.net.linked import Linked as Linked
+from plumb.model.net.status import Role as Role
+from plumb.model.net.status import Status as Status
+from plumb.model.net.status import TaskOf
 from plumb.model.ports import Port, PortBinding
 
 Pairs = tuple[tuple[str, str], ...]
@@ -286,22 +288,6 @@ class Endpoint:
         return bool(port.host_port) and self.target(port).version == port.host_ip.version
 
 
-class Status(StrEnum):
-    """State in a sandbox's life."""
-
-    CREATED = "created"
-    RUNNING = "running"
-    EXITED = "exited"
-
-
-class Role(StrEnum):
-    """Part that a sandbox plays: containers are the user's, the others are plumb's own."""
-
-    CONTAINER = ""
-    BALANCER = "balancer"  # of a network of the cluster, on this node
-    INGRESS = "ingress"  # the same of the ingress network, with a way out
-
-
 @frozen
 class Sandbox:
     """A container as asked for, and where it is in its life.
@@ -327,6 +313,7 @@ class Sandbox:
         log_size, log_files: bytes of a file of its log, and how many there are at most.
         role: a container, or a balancer of plumb's own, whose name begins with a slash so that no
             container can have it.
+        task: the service that it is a task of.
     """
 
     id: str
@@ -375,6 +362,7 @@ class Sandbox:
     read_only_host: bool = False
     isolate: bool = False
     role: Role = Role.CONTAINER
+    task: TaskOf | None = None
 
     @property
     def key(self) -> str:

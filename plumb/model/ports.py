@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from plumb.address import IPAddress
+from plumb.frozen import frozen
 
 
 class PortBinding(NamedTuple):
@@ -34,3 +36,25 @@ class Port(NamedTuple):
     protocol: str
     host_ip: IPAddress
     host_port: int
+
+
+class PublishMode(StrEnum):
+    """Place of a published port: on every node of the cluster, or on those with a task."""
+
+    INGRESS = "ingress"
+    HOST = "host"
+
+
+@frozen
+class ServicePort:
+    """A published port.
+
+    Attributes:
+        target: the port of the task's command; published: the hosts' port, 0: any that is free.
+        protocol: "tcp", "udp" or "sctp".
+    """
+
+    target: int
+    published: int = 0
+    protocol: str = "tcp"
+    mode: PublishMode = PublishMode.INGRESS

@@ -5,5 +5,6 @@ gateways     which of a sandbox's networks provides the default gateway
 linked       a container that another one links to, as that one remembers it
 packet       headers of a frame, and an echo request to send
 resolv_conf  the directives of resolv.conf(5)
+status       state and part of a sandbox
 targets      who is asked, as words of a command line
 """
