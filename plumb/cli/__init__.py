@@ -18,6 +18,7 @@ command's own for one that ran, 1 else.
     trace      trace
     lab        lab hosts, ls, exec, cut, mend, rm
     swarm      swarm init, join, leave, join-token, ca
+    service    service create, ls, ps, inspect, update, scale, rollback, logs, rm
     node       node ls, inspect, update, promote, demote, rm, ps
     agent      agent start, stop, ls, hold and the others that --dry-run prints
 """
@@ -56,6 +57,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "trace": ("plumb.cli.trace", "Send one packet and show its path"),
     "lab": ("plumb.cli.lab", "Make hosts out of namespaces, several on one machine"),
     "swarm": ("plumb.cli.swarm", "Manage a swarm: several hosts that share networks"),
+    "service": ("plumb.cli.service", "Manage services: many containers under one name"),
     "node": ("plumb.cli.node", "Manage the nodes of a swarm"),
     "agent": ("plumb.cli.agent", "Manage the process that holds ports and answers for names"),
     "env": ("plumb.cli.system", "Show what this kernel and host support"),
@@ -63,7 +65,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 LONGEST = 1000
 """Of a message that quotes what somebody pasted by mistake, the two ends are enough."""
-HIDDEN = {"settle": "plumb.cli.system", "service": "plumb.cli.swarm"}
+HIDDEN = {"settle": "plumb.cli.system"}
 
 
 class LazyGroup(click.Group):

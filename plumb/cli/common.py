@@ -203,6 +203,26 @@ def template_option(function: F) -> F:
     )
 
 
+def tasks_options(function: F) -> F:
+    """The options of `service ps` and `node ps`."""
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="Ids alone."),
+        click.option(
+            "-f",
+            "--filter",
+            "filters",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="id, name, node, desired-state.",
+        ),
+        click.option("--no-trunc", is_flag=True, help="Full ids, commands and errors."),
+        click.option("--no-resolve", is_flag=True, help="Ids in place of names."),
+        template_option,
+    ):
+        function = option(function)
+    return function
+
+
 def columns_of(
     known: dict[str, str], as_json: bool, template: str, rows: Sequence[dict[str, object]]
 ) -> None:

@@ -138,7 +138,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "read_only_host": asked["read_only_host"],
         "isolate": asked["isolate"],
         "sysctls": tuple(sysctls.items()),
-        "environment": tuple(_variable(text) for text in asked["env"]),
+        "environment": tuple(variable(text) for text in asked["env"]),
         "labels": opt.pairs(asked["label"], "label"),
         "auto_remove": asked["auto_remove"],
         "log_opt": asked["log_opt"],
@@ -149,7 +149,8 @@ def _name(asked: dict[str, Any]) -> str:
     return opt.container_name(asked["name"]) if asked["name"] else ""
 
 
-def _variable(text: str) -> str:
+def variable(text: str) -> str:
+    """An environment variable; of one without a value, the caller's."""
     name, equals, _ = text.partition("=")
     if not name or "\0" in text:
         raise Invalid(f"invalid environment variable {text!r}")
@@ -352,7 +353,7 @@ def exec_(
             host.container(container),
             command,
             privileged=privileged,
-            environment=[_variable(text) for text in env],
+            environment=[variable(text) for text in env],
         )
     sys.stdout.flush()
     try:

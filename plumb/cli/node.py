@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,10 +22,6 @@ COLUMNS = {
     "Availability": "AVAILABILITY",
     "ManagerStatus": "MANAGER STATUS",
     "EngineVersion": "ENGINE VERSION",
-}
-TASK_COLUMNS = {
-    name: name.upper()
-    for name in ("ID", "Name", "Image", "Node", "Desired state", "Current state", "Error", "Ports")
 }
 
 
@@ -159,12 +155,16 @@ def rm(force: bool, names: tuple[str, ...]) -> int:
     return common.for_each(names, remove)
 
 
-@node.command("ps")
-@common.template_option
+@node.command("ps", cls=common.DockerCommand)
+@common.tasks_options
 @click.argument("names", nargs=-1, metavar="[NODE...]")
-def ps(as_json: bool, template: str, names: tuple[str, ...]) -> None:
-    """List tasks of services on nodes, of which there are none yet."""
-    asked = client()
+def ps(names: tuple[str, ...], **asked: Any) -> None:
+    """List tasks of services on nodes; without one, on this node."""
+    from plumb.cli.service.listings import print_tasks
+    from plumb.engine.cluster.services import ServiceClient
+
+    services = ServiceClient(client())
+    found = []
     for name in names or ("self",):
-        asked.one(name)
-    common.columns_of(TASK_COLUMNS, as_json, template, [])
+        found += services.tasks(node=services.swarm.one(name).id)
+    print_tasks(services, found, **asked)

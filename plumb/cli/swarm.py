@@ -11,7 +11,7 @@ import click
 
 from plumb.cli import common
 from plumb.cli.common import F
-from plumb.errors import Invalid, Unsupported
+from plumb.errors import Invalid
 from plumb.model.cluster import DATA_PATH_PORT, Availability, NodeRole
 
 if TYPE_CHECKING:
@@ -248,18 +248,3 @@ def ca(rotate: bool, detach: bool, quiet: bool) -> None:
     certificate = asked.rotate_authority() if rotate else asked.authority()
     if not rotate or not (detach or quiet):
         print(certificate.strip())
-
-
-@click.command(
-    "service",
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-    add_help_option=False,
-)
-def service() -> None:
-    """Refuse: there are no services yet."""
-    client().nodes()  # refuses in Docker's words outside a swarm
-    raise Unsupported(
-        "a swarm of plumb has no services yet",
-        "'plumb network create -d overlay --attachable' makes a network that containers of "
-        "several hosts join: 'plumb run --network'",
-    )

@@ -10,6 +10,7 @@ templates   Go templates, as far as --format needs them
 inspect     Docker's JSON for inspect, network inspect and ps
 inspect_cluster  its parts that networks of the cluster have
 nodes       a swarm's nodes, and what lies between them: rows, JSON, text
+services    a swarm's services and their tasks: rows, JSON, text
 open_ports  open ports and the places that reach them, for `plumb port` and `network ports`
 stats       counters as rows
 agent_usage  descriptors of the agent's clients, and the bounds that they have met

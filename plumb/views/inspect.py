@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Sandbox, Status
@@ -12,6 +12,9 @@ from plumb.model.etc_files import dns_names
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
 from plumb.model.ports import Port, PortBinding
+
+if TYPE_CHECKING:
+    from plumb.model.service.virtual import VirtualService
 
 NEVER = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]
@@ -25,6 +28,7 @@ def network(
     ends: Sequence[tuple[Endpoint, Sandbox]] = (),
     remotes: Sequence[RemoteEndpoint] = (),
     verbose: bool = False,
+    virtual: Sequence[VirtualService] = (),
 ) -> Json:
     """`network inspect`.
 
@@ -32,6 +36,7 @@ def network(
         ends: its endpoints with their sandboxes, balancers too.
         remotes: its endpoints on other hosts.
         verbose: with all endpoints of the cluster, by service.
+        virtual: the services on it.
     """
     from plumb.views import inspect_cluster  # lazy: listings need none of it
 
@@ -58,7 +63,7 @@ def network(
         "Labels": dict(net.labels),
         "Containers": {_label(box): _member(net, end, box) for end, box in ends},
         **({"Peers": peers} if peers else {}),
-        **({"Services": inspect_cluster.services(net, ends, remotes)} if verbose else {}),
+        **({"Services": inspect_cluster.services(net, ends, remotes, virtual)} if verbose else {}),
     }
 
 

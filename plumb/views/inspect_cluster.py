@@ -9,8 +9,11 @@ from plumb.address import IPInterface
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.parse import VXLANID_LIST
+from plumb.model.service.virtual import VirtualService
 
 Json = dict[str, Any]
+NO_MARK = 1
+"""Index of a service that no mark stands for, as nothing balances it."""
 
 
 def options(net: Network) -> Json:
@@ -28,17 +31,40 @@ def peers(net: Network, remotes: Sequence[RemoteEndpoint]) -> list[Json]:
 
 
 def services(
-    net: Network, ends: Sequence[tuple[Endpoint, Sandbox]], remotes: Sequence[RemoteEndpoint]
+    net: Network,
+    ends: Sequence[tuple[Endpoint, Sandbox]],
+    remotes: Sequence[RemoteEndpoint],
+    virtual: Sequence[VirtualService] = (),
 ) -> Json:
-    """Endpoints of the whole cluster by service; containers are of none, as Docker shows them."""
+    """Endpoints of the whole cluster by service; containers are of none, as Docker shows them.
+
+    A service without a task is not shown.
+    """
     if not net.multi_host:
         return {}
-    tasks = sorted(_tasks(net, ends, remotes), key=lambda task: str(task["Name"]))
-    none = {"VIP": "", "Ports": [], "LocalLBIndex": 0, "Tasks": tasks}
-    return {"": none} if tasks else {}
+    found = sorted(_members(net, ends, remotes), key=lambda task: str(task["Name"]))
+    by_ip = {str(task["EndpointIP"]): task for task in found}
+    made: Json = {}
+    for service in virtual:
+        addresses = [str(backend.ip.ip) for backend in service.backends]
+        tasks = [by_ip.pop(ip) for ip in addresses if ip in by_ip]
+        if tasks:
+            made[service.name] = _service(service, tasks)
+    none = {"VIP": "", "Ports": [], "LocalLBIndex": 0, "Tasks": list(by_ip.values())}
+    return {**made, **({"": none} if by_ip else {})}
 
 
-def _tasks(
+def _service(service: VirtualService, tasks: list[Json]) -> Json:
+    """A service; its index is its firewall mark on this host, Docker's also without an address."""
+    return {
+        "VIP": str(service.ip.ip) if service.ip else "",
+        "Ports": [f"Target: {port.target}, Publish: {port.published}" for port in service.ports],
+        "LocalLBIndex": service.mark or NO_MARK,
+        "Tasks": tasks,
+    }
+
+
+def _members(
     net: Network, ends: Sequence[tuple[Endpoint, Sandbox]], remotes: Sequence[RemoteEndpoint]
 ) -> Iterator[Json]:
     for end, box in ends:

@@ -7,6 +7,7 @@ reservations  addresses that an operation reserves in the cluster, and gives bac
 rehearsal     the same cluster for a dry run, which changes nothing there
 advertise     the address by which other nodes reach this host
 swarm         the swarm and its nodes, for a manager
+services      its services, the same way
 node          this host's part in its cluster, as its cluster process has it built
 health        what `check`, `repair` and `reset` do about it
 """

@@ -1,0 +1,104 @@
+"""plumb service logs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+
+import click
+
+from plumb.cli import common
+from plumb.cli.service.changes import client
+from plumb.engine.cluster.services import Output, ServiceClient
+from plumb.errors import Invalid, NotFound, Unsupported
+from plumb.model.service.task import Task
+
+PAUSE = 0.5
+"""Seconds between two looks for more output."""
+
+
+@common.command("logs")
+@click.option("-f", "--follow", is_flag=True, help="Go on until all tasks have ended.")
+@click.option("-n", "--tail", default="all", metavar="LINES", help="Only the last lines of each.")
+@click.option("--raw", is_flag=True, help="Without the name of the task before each line.")
+@click.option("--no-task-ids", is_flag=True, help="Leave the ids of tasks out of their names.")
+@click.option("--no-resolve", is_flag=True, help="Ids in place of names.")
+@click.option("--no-trunc", is_flag=True, help="Full ids.")
+@click.option("--details", is_flag=True, hidden=True)
+@click.option("-t", "--timestamps", is_flag=True, hidden=True)
+@click.option("--since", default="", hidden=True)
+@click.argument("reference", metavar="SERVICE|TASK")
+def logs(
+    reference: str,
+    follow: bool,
+    tail: str,
+    raw: bool,
+    no_task_ids: bool,
+    no_resolve: bool,
+    no_trunc: bool,
+    details: bool,
+    timestamps: bool,
+    since: str,
+) -> None:
+    """Print the output of a service's tasks, or of one task."""
+    if details or timestamps or since:
+        raise Unsupported("tasks' output is kept as it is, without times and labels")
+    if tail != "all" and not tail.isdecimal():
+        raise Invalid(f"invalid number of lines {tail!r}", "as --tail 100, or --tail all")
+    services = client()
+    tasks, name = _tasks(services, reference)
+    hosts = {node.id: node.hostname for node in services.swarm.nodes()}
+    labels = {
+        task.id: "" if raw else _label(task, name, hosts, no_task_ids, no_resolve, no_trunc)
+        for task in tasks
+    }
+    _print_all(services, labels, None if tail == "all" else int(tail), follow)
+
+
+def _tasks(services: ServiceClient, reference: str) -> tuple[list[Task], str]:
+    """Tasks of a service, or the one task, and the service's name."""
+    try:
+        service = services.one(reference)
+        return [task for task in services.tasks(service) if task.node], service.spec.name
+    except NotFound:
+        pass
+    found = [task for task in services.tasks() if task.id.startswith(reference)]
+    if len(found) != 1:
+        raise NotFound(f"no such task or service: {reference}")
+    return found, services.one(found[0].service).spec.name
+
+
+def _label(
+    task: Task,
+    name: str,
+    hosts: Mapping[str, str],
+    no_task_ids: bool,
+    no_resolve: bool,
+    no_trunc: bool,
+) -> str:
+    parts = [task.service if no_resolve else name, str(task.slot or task.node)]
+    if not no_task_ids:
+        parts.append(task.id if no_trunc else task.id[:12])
+    return f"{'.'.join(parts)}@{task.node if no_resolve else hosts.get(task.node, task.node)}"
+
+
+def _print_all(
+    services: ServiceClient, labels: Mapping[str, str], tail: int | None, follow: bool
+) -> None:
+    width = max(map(len, labels.values()), default=0)
+    outputs = {ident: services.output(ident, tail=tail) for ident in labels}
+    while outputs:
+        for ident, output in outputs.items():
+            _print(output, labels[ident], width)
+        outputs = {ident: each for ident, each in outputs.items() if each.more and follow}
+        time.sleep(PAUSE if outputs else 0)
+        outputs = {
+            ident: services.output(ident, offset=each.offset) for ident, each in outputs.items()
+        }
+
+
+def _print(output: Output, label: str, width: int) -> None:
+    before = f"{label:<{width}} | " if label else ""
+    sys.stdout.write("".join(f"{before}{line}\n" for line in output.text.splitlines()))
+    sys.stdout.flush()

@@ -1,0 +1,292 @@
+"""Flags of `service create` and `service update`, and what a service of plumb's has none of."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import click
+
+from plumb.cli.container import variable
+from plumb.errors import Invalid, Unsupported
+from plumb.model import parse
+from plumb.model.service import words
+from plumb.model.service.changes import Change
+from plumb.model.service.spec import Balancing, Condition, EndpointMode, FailureAction, Order
+
+F = TypeVar("F", bound=Callable[..., object])
+Wrap = Callable[[F], F]
+Parser = Callable[[str], Any]
+FIELD, ADDED, REMOVED = "field", "added", "removed"
+"""Beginnings of the names of parameters that change a specification's field."""
+
+
+def _ratio(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise Invalid(f"invalid ratio {text!r}", "from 0 to 1")
+    return found
+
+
+def number(text: str) -> int:
+    """A whole number from 0 upwards."""
+    if not text.isdecimal() or len(text) > 9:
+        raise Invalid(f"invalid number {text!r}", "a whole number from 0 upwards")
+    return int(text)
+
+
+PLAIN: Sequence[tuple[str, str, Parser | type, str]] = (
+    ("--hostname", "hostname", parse.host_name, "Tasks' host name; {{.Node.Hostname}} and others."),
+    ("--endpoint-mode", "endpoint_mode", EndpointMode, "Answer to its name: vip or dnsrr."),
+    ("--lb-algorithm", "balancing", Balancing, "Choice of a task: rr, wrr, lc, sh or random."),
+    ("--replicas", "replicas", number, "Number of tasks."),
+    ("--max-concurrent", "concurrent", number, "Tasks of a job that run at a time."),
+    ("--stop-grace-period", "stop_grace", words.duration, "Time before a task is ended by force."),
+    ("--restart-condition", "restart.condition", Condition, "When a task is replaced."),
+    ("--restart-delay", "restart.delay", words.duration, "Time between two attempts."),
+    ("--restart-max-attempts", "restart.attempts", number, "Attempts at most; 0: no limit."),
+    ("--restart-window", "restart.window", words.duration, "Time within which attempts count."),
+    ("--health-cmd", "health.command", str, "Command that tells whether a task is healthy."),
+    ("--health-interval", "health.interval", words.duration, "Time between two checks."),
+    ("--health-retries", "health.retries", number, "Failures in a row until unhealthy."),
+    ("--health-start-period", "health.start_period", words.duration, "Time in which none counts."),
+    ("--health-timeout", "health.timeout", words.duration, "Time after which a check has failed."),
+    *(
+        (f"--{policy}-{flag}", f"{policy}.{field}", kind, text)
+        for policy in ("update", "rollback")
+        for flag, field, kind, text in (
+            ("parallelism", "parallelism", number, "Tasks that are replaced at a time; 0: all."),
+            ("delay", "delay", words.duration, "Time between two groups of tasks."),
+            ("order", "order", Order, "stop-first or start-first."),
+            ("failure-action", "failure", FailureAction, "Reaction to new tasks that fail."),
+            ("max-failure-ratio", "failure_ratio", _ratio, "Share of tasks that may fail."),
+            ("monitor", "monitor", words.duration, "Time for which a new task is watched."),
+        )
+    ),
+)
+"""Flags with one value, the field that each is, and its parser."""
+
+
+def _label(text: str) -> tuple[str, str]:
+    ((key, value),) = parse.pairs([text], "label")
+    return key, value
+
+
+def _server(text: str) -> Any:
+    return parse.address(text, "name server")
+
+
+def _one(parser: Parser) -> Parser:
+    """The parser of a flag that gives one entry with each value."""
+    return lambda text: (parser(text),)
+
+
+SEVERAL: Sequence[tuple[str, str, Parser, Parser, str]] = (
+    ("--env", "environment", _one(variable), str, "Environment variable."),
+    ("--label", "labels", _one(_label), str, "Label of the service."),
+    ("--container-label", "container_labels", _one(_label), str, "Label of its containers."),
+    ("--constraint", "constraints", _one(str), str, "Nodes for its tasks: node.hostname==h1."),
+    ("--host", "extra_hosts", _one(words.extra_host), words.extra_host, "Line of hosts files."),
+    ("--dns", "dns", _one(_server), _server, "Name server."),
+    ("--dns-search", "dns_search", _one(str), str, "Search domain."),
+    ("--dns-option", "dns_options", _one(str), str, "Option of resolv.conf."),
+    ("--network", "networks", _one(words.network), str, "Network: NAME, or name=N,alias=A."),
+    ("--publish", "ports", words.published, words.target, "Port: 8080:80, or the long form."),
+)
+"""Flags with several values: the field, the parser of a value's entries and of one to remove."""
+SHORT = {"--env": "-e", "--label": "-l", "--publish": "-p"}
+
+NO_IMAGES = "tasks of plumb are commands on their host, of no image"
+NO_LIMITS = "plumb isolates the network of a task, and sets no limits to its resources"
+NO_FILES = "tasks of plumb share their hosts' files"
+AS_ROOT = "a task's command runs as root, as those of 'plumb run'"
+SPREAD = "tasks are spread evenly over the nodes; '--constraint' chooses among them"
+WRAPPED = "wrap the command: sh -c"
+REFUSED: Sequence[tuple[str, str, bool]] = (
+    *((name, NO_IMAGES, False) for name in ("image", "entrypoint")),
+    *((name, NO_IMAGES, True) for name in ("no-resolve-image", "with-registry-auth")),
+    *(
+        (name, NO_LIMITS, False)
+        for name in (
+            *("limit-cpu", "limit-memory", "limit-pids", "reserve-cpu", "reserve-memory"),
+            *("ulimit", "ulimit-add", "ulimit-rm", "oom-score-adj"),
+            *("generic-resource", "generic-resource-add", "generic-resource-rm"),
+        )
+    ),
+    *(
+        (name, NO_FILES, False)
+        for name in (
+            *("mount", "mount-add", "mount-rm", "config", "config-add", "config-rm"),
+            *("secret", "secret-add", "secret-rm", "credential-spec", "workdir"),
+        )
+    ),
+    ("read-only", NO_FILES, True),
+    *((name, AS_ROOT, False) for name in ("user", "group", "group-add", "group-rm")),
+    *((name, AS_ROOT, False) for name in ("cap-add", "cap-drop")),
+    *(
+        (name, SPREAD, False)
+        for name in (
+            *("placement-pref", "placement-pref-add", "placement-pref-rm"),
+            "replicas-max-per-node",
+        )
+    ),
+    ("isolation", "it is about Windows", False),
+    ("tty", "a task has no terminal", True),
+    ("init", "a task's command has plumb's own process above it, which reaps", True),
+    ("log-driver", "what tasks print is kept by their nodes: 'plumb service logs'", False),
+    ("log-opt", "what tasks print is kept by their nodes: 'plumb service logs'", False),
+    ("stop-signal", "a task is stopped by SIGTERM", False),
+    ("health-start-interval", "'--health-interval' counts from the start", False),
+    *(
+        (name, "'--sysctl' of 'plumb run' has no counterpart in services yet", False)
+        for name in ("sysctl", "sysctl-add", "sysctl-rm")
+    ),
+)
+"""Flags of Docker's that plumb refuses, the reason, and True for those without a value."""
+
+
+def _parsing(parser: Parser | type) -> Callable[..., Any]:
+    """Make click parse a flag's value once."""
+
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        return None if value is None else parser(value)
+
+    return callback
+
+
+def _each(parser: Parser) -> Callable[..., Any]:
+    """The same of a flag that can be repeated, whose values have one entry or several."""
+
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        return tuple(entry for text in value for entry in parser(text))
+
+    return callback
+
+
+def _parameter(kind: str, field: str) -> str:
+    return f"{kind}__{field.replace('.', '__')}"
+
+
+def _plain(flag: str, field: str, kind: Parser | type, text: str) -> Wrap[Any]:
+    """A flag with one value; an enum's is one of its words."""
+    words_of_it: Any = None
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        words_of_it = click.Choice([one.value for one in kind])
+    return click.option(
+        flag,
+        _parameter(FIELD, field),
+        type=words_of_it,
+        default=None,
+        callback=_parsing(kind),
+        help=text,
+    )
+
+
+SHORT_REFUSED = {"user": "-u", "workdir": "-w", "tty": "-t"}
+
+
+def _refused(flag: str, reason: str, alone: bool) -> Wrap[Any]:
+    """A flag that is refused; one without a value may be given as false."""
+
+    def refuse(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value:
+            raise Unsupported(f"--{flag} is not supported: {reason}")
+
+    given: dict[str, Any] = {"is_flag": True} if alone else {"default": None}
+    names = [*filter(None, (SHORT_REFUSED.get(flag),)), f"--{flag}"]
+    return click.option(*names, hidden=True, expose_value=False, callback=refuse, **given)
+
+
+def _common() -> Iterator[Wrap[Any]]:
+    for flag, field, kind, text in PLAIN:
+        yield _plain(flag, field, kind, text)
+    yield click.option("--no-healthcheck", is_flag=True, help="No check of health.")
+    for flag, reason, alone in REFUSED:
+        yield _refused(flag, reason, alone)
+    yield click.option("-d", "--detach", is_flag=True, help="Do not wait until its tasks run.")
+    yield click.option("-q", "--quiet", is_flag=True, help="No display of progress.")
+
+
+def creating(function: F) -> F:
+    """The flags of `service create`."""
+    for flag, field, parser, _, text in SEVERAL:
+        names = [*filter(None, (SHORT.get(flag),)), flag]
+        function = click.option(
+            *names, _parameter(ADDED, field), multiple=True, callback=_each(parser), help=text
+        )(function)
+    function = click.option(
+        "--env-file", multiple=True, metavar="FILE", help="A file with environment variables."
+    )(function)
+    for option in _common():
+        function = option(function)
+    return function
+
+
+def updating(function: F) -> F:
+    """The flags of `service update`."""
+    for flag, field, parser, ending, text in SEVERAL:
+        function = click.option(
+            f"{flag}-add",
+            _parameter(ADDED, field),
+            multiple=True,
+            callback=_each(parser),
+            help=f"Add: {text}",
+        )(function)
+        function = click.option(
+            f"{flag}-rm",
+            _parameter(REMOVED, field),
+            multiple=True,
+            callback=_each(_one(ending)),
+            help=f"Remove: {text}",
+        )(function)
+    function = click.option("--args", default=None, help="Its tasks' command, as a shell has it.")(
+        function
+    )
+    for option in _common():
+        function = option(function)
+    return function
+
+
+def change(asked: dict[str, Any], environment: Sequence[str] = ()) -> Change:
+    """The change that flags ask for.
+
+    Args:
+        asked: parameters of the command.
+        environment: variables besides those of flags, which replace them.
+    """
+    given: dict[str, dict[str, Any]] = {FIELD: {}, ADDED: {}, REMOVED: {}}
+    for name, value in asked.items():
+        kind, parted, field = name.partition("__")
+        if parted and value not in (None, ()):
+            given[kind][field.replace("__", ".")] = value
+    if asked["no_healthcheck"]:
+        if any(field.startswith("health.") for field in given[FIELD]):
+            raise Invalid("--no-healthcheck conflicts with --health-* options")
+        given[FIELD]["health.command"] = ""
+    if environment:
+        given[ADDED]["environment"] = (*environment, *given[ADDED].get("environment", ()))
+    return Change(given[FIELD], given[ADDED], given[REMOVED])
+
+
+def file_variables(paths: Sequence[str]) -> Iterator[str]:
+    """Yield the variables of environment files: a line each, comments and empty ones left out."""
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Invalid(f"cannot read {path}: {error}") from None
+        yield from (variable(line) for line in lines if line.strip() and line[0] != "#")
+
+
+def command_words(text: str) -> tuple[str, ...]:
+    """Words of a command line, as a shell parts them."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise Invalid(f"invalid --args {text!r}: {error}") from None
