@@ -4,6 +4,9 @@ book.py        the scenarios (scenarios.toml) and the recordings (golden/*.json)
 rig.py         hosts and a LAN in namespaces, and plumb's command line on them
 observe.py     a namespace, read back with the system's own tools
 probes.py      traffic: echo servers, a resolver, and probes, on plain sockets
+seen.py        all that was observed, as it is
+services.py    a swarm's services: what is said of them, and what is asked about them
+interchange.py tasks of a service given their places anew, since chance decides about them
 recording.py   a scenario played, in the recordings' format: what is random is replaced by what
                it stands for
 swarm.py       what is seen besides of a swarm: its nodes, networks and their namespaces

@@ -175,7 +175,7 @@ def facts(recording: Recording) -> dict[str, Facts]:
                     for key, network in recording["networks"].items()
                     for fact in _network(key, network)
                 ),
-                *_nodes(recording.get("swarm", {})),
+                *_swarm(recording.get("swarm", {})),
             ]
         ),
         "reach": Counter(_reach(recording["reach"])),
@@ -287,13 +287,26 @@ def _network(key: str, network: Mapping[str, Any]) -> Iterator[str]:
             yield f"network {key} {name} {value}"
 
 
-def _nodes(swarm: Mapping[str, Any]) -> Iterator[str]:
-    for name, fields in swarm.get("nodes", {}).items():
-        yield from (
-            f"node {name} {key} {value}" for key, value in fields.items() if value not in (None, "")
-        )
+def _swarm(swarm: Mapping[str, Any]) -> Iterator[str]:
+    """Services, tasks and nodes."""
+    for kind in ("services", "nodes"):
+        for name, fields in swarm.get(kind, {}).items():
+            for key, value in fields.items():
+                yield from (f"{kind[:-1]} {name} {key}{each}" for each in _values(value))
+    for name, tasks in swarm.get("tasks", {}).items():
+        yield from (f"service {name} task {task}" for task in tasks)
     for name, role in swarm.get("roles", {}).items():
         yield f"host {name} is {role}"
+
+
+def _values(value: Any) -> Iterator[str]:
+    """A field's value, or each of its values."""
+    if isinstance(value, dict):
+        yield from (f" {key} {json.dumps(each, sort_keys=True)}" for key, each in value.items())
+    elif isinstance(value, list):
+        yield from (f" {json.dumps(each, sort_keys=True)}" for each in value)
+    elif value not in (None, ""):
+        yield f" {value}"
 
 
 def _reach(reach: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

@@ -20,6 +20,7 @@ import errno
 import itertools
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ WHICH_ADDRESS = {
 ECHO = {4: (8, 0), 6: (128, 129)}  # ICMP's echo request and reply
 IDENTS = itertools.count(1000)
 
+NOBODY = ("timeout", "unreachable", "refused")
+"""Answers after which there is no need to insist."""
+
 Results = dict[str, dict[str, str]]  # where from → probe → what it found
 
 
@@ -49,7 +53,8 @@ Results = dict[str, dict[str, str]]  # where from → probe → what it found
 class Probe:
     """One question: `ident` names it.
 
-    For dns, `host` is the name asked for and `server` the resolver.
+    For dns, `host` is the name asked for and `server` the resolver. A question for a balancer is
+    put several `times`, one after the other, and the answers are counted.
     """
 
     ident: str
@@ -57,6 +62,7 @@ class Probe:
     host: str
     port: int = 0
     server: str = ""
+    times: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,15 +131,23 @@ class Laboratory:
                 self.loop.add_reader(listener, answer, listener, name)
 
     def ask(self, questions: Mapping[str, tuple[str, Sequence[Probe]]]) -> Results:
-        """Put every question at once.
+        """Put every question at once, and then those that are to be repeated.
 
         `questions` are by the name of where they are asked, with its namespace.
         """
+        found = self._at_once(questions)
+        for source, (netns, probes) in questions.items():
+            for probe in sorted(probes, key=lambda probe: probe.ident):
+                if probe.times:
+                    found[source][probe.ident] = self._counted(netns, probe)
+        return found
+
+    def _at_once(self, questions: Mapping[str, tuple[str, Sequence[Probe]]]) -> Results:
         with ExitStack() as stack:
             tasks: dict[asyncio.Task[str], tuple[str, Probe]] = {}
             for source, (netns, probes) in questions.items():
                 with entered(netns):
-                    for probe in probes:
+                    for probe in (each for each in probes if not each.times):
                         endpoint = stack.enter_context(closing(_endpoint(probe)))
                         tasks[self.loop.create_task(_attempt(endpoint, probe))] = source, probe
             self.loop.run_until_complete(_until_quiet(tasks))
@@ -141,6 +155,21 @@ class Laboratory:
             for task, (source, probe) in tasks.items():
                 found[source][probe.ident] = "timeout" if task.cancelled() else task.result()
             return found
+
+    def _counted(self, netns: str, probe: Probe) -> str:
+        """Put a question several times: "a saw 10.0.0.2 x2, b saw 10.0.0.2 x2"."""
+        counts: Counter[str] = Counter()
+        for _ in range(probe.times):
+            with entered(netns):
+                endpoint = _endpoint(probe)
+            with closing(endpoint):
+                said = self.loop.run_until_complete(_in_time(endpoint, probe))
+            counts[said] += 1
+            if said in NOBODY and len(counts) == 1:
+                break
+        if len(counts) == 1 and " saw " not in said:
+            return said
+        return ", ".join(f"{who} x{number}" for who, number in sorted(counts.items()))
 
 
 @contextmanager
@@ -196,6 +225,14 @@ async def _until_quiet(tasks: dict[asyncio.Task[str], tuple[str, Probe]]) -> Non
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def _in_time(endpoint: socket.socket, probe: Probe) -> str:
+    try:
+        async with asyncio.timeout(QUIET * ROUNDS):
+            return await _attempt(endpoint, probe)
+    except TimeoutError:
+        return "timeout"
 
 
 def _endpoint(probe: Probe) -> socket.socket:

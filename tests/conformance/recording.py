@@ -12,16 +12,18 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 from plumb.kernel.netns.namespaces import entered
 from tests.conformance import swarm
 from tests.conformance.facts import left_behind
+from tests.conformance.interchange import interchanged
 from tests.conformance.observe import State, observe
 from tests.conformance.probes import Probe, Results, Server, laboratory
 from tests.conformance.rig import Host, Rig, rig
 from tests.conformance.scenarios import Recording, Scenario
+from tests.conformance.seen import Box, Seen
+from tests.conformance.services import Services
 from tests.labs import INTERNET, INTERNET6, ROUTER, sh, within
 
 HOST_PORT = 9000  # where a host's own echo server listens
@@ -55,55 +57,6 @@ Look = Callable[[str], State]
 PATIENCE = 15.0  # seconds in which a namespace must be gone, or an address usable
 
 
-@dataclass(frozen=True)
-class Box:
-    """A container: where it is, and what `inspect`, its files and its namespace say."""
-
-    host: Host
-    name: str
-    netns: str
-    inspected: dict[str, Any]
-    state: State
-    files: dict[str, str]
-
-    @property
-    def mode(self) -> str:
-        """How it was attached: a network's name, host, none or container:ID."""
-        return str(self.inspected["HostConfig"].get("NetworkMode"))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Its NetworkSettings."""
-        found: dict[str, Any] = self.inspected["NetworkSettings"]
-        return found
-
-    @property
-    def addresses(self) -> list[str]:
-        """Where it can be asked."""
-        return [
-            address.split("/")[0]
-            for link, found in self.state["addrs"].items()
-            for address in found
-            if link != "lo"
-        ]
-
-
-@dataclass
-class Seen:
-    """All that was observed, as it is, names and random values included.
-
-    Attributes:
-        more: of a swarm's scenario, what is recorded besides of each network.
-    """
-
-    hosts: dict[str, State]
-    boxes: list[Box]
-    networks: dict[str, dict[str, Any]]
-    others: dict[str, tuple[str, State]] = field(default_factory=dict)
-    reach: Results = field(default_factory=dict)
-    more: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
 def play(scenario: Scenario) -> Recording:
     """Play a scenario on a fresh host, and take everything back; the recording.
 
@@ -119,13 +72,17 @@ def play(scenario: Scenario) -> Recording:
         steps = list(_steps(scenario, lab))
         time.sleep(scenario.settle)
         seen = _see(lab, look)
+        services = Services()
         if scenario.swarm:
+            services = swarm.services(lab, seen.networks)
             seen.others = swarm.by_network(seen.others, seen.networks)
             seen.more = {key: swarm.network(found) for key, found in seen.networks.items()}
-        seen.reach = _reach(lab, seen)
+        seen.reach = _reach(lab, seen, services)
+        if scenario.swarm:
+            seen = interchanged(seen, services)
         normal = _normal(seen)
         if scenario.swarm:
-            normal = swarm.recorded(normal, lab)
+            normal = swarm.recorded(normal, lab, seen.swarm)
         return {**normal, "steps": steps, "bare": bare, "left": _reset(lab, bare, look)}
 
 
@@ -140,6 +97,9 @@ def _steps(scenario: Scenario, lab: Rig) -> Iterator[dict[str, object]]:
             continue
         if command.startswith("sleep "):
             time.sleep(float(command.split()[1]))
+            continue
+        if command.startswith("await "):
+            swarm.wait_for_tasks(lab, command.split()[1], int(command.split()[2]))
             continue
         ran = lab.hosts[name].plumb(*shlex.split(command))
         yield {"step": line, "rc": ran.returncode, "error": ran.stderr.strip()}
@@ -233,9 +193,10 @@ def _others(lab: Rig, boxes: list[Box], look: Look) -> dict[str, tuple[str, Stat
 # -- who reaches whom ---------------------------------------------------------------------
 
 
-def _reach(lab: Rig, seen: Seen) -> Results:
+def _reach(lab: Rig, seen: Seen, services: Services) -> Results:
     """Every container, every host and the LAN try every address, every published port and every
     name."""
+    hosts = list(lab.hosts.values())
     guests = [box for box in seen.boxes if box.mode != "host"]
     servers = [
         Server(lab.lan, "lan", (80, HOST_PORT)),
@@ -243,12 +204,23 @@ def _reach(lab: Rig, seen: Seen) -> Results:
         *(Server(box.netns, box.name, GUEST_PORTS) for box in guests),
     ]
     questions: dict[str, tuple[str, list[Probe]]] = {
-        "lan": (lab.lan, [*_to_containers("lan", guests), *_to_published("lan", seen.boxes)])
+        "lan": (
+            lab.lan,
+            [
+                *_to_containers("lan", guests),
+                *_to_published("lan", seen.boxes),
+                *services.to_ingress(seen.boxes, hosts, local=False),
+            ],
+        )
     }
     for name, host in lab.hosts.items():
         questions[name] = (
             host.netns,
-            [*_to_containers(name, guests), *_to_published(name, seen.boxes)],
+            [
+                *_to_containers(name, guests),
+                *_to_published(name, seen.boxes),
+                *services.to_ingress(seen.boxes, hosts, local=True),
+            ],
         )
     for box in guests:
         questions[box.name] = (
@@ -256,8 +228,10 @@ def _reach(lab: Rig, seen: Seen) -> Results:
             [
                 *_to_containers(box.name, guests),
                 *_to_published(box.name, seen.boxes),
+                *services.to_ingress(seen.boxes, hosts, local=False),
+                *services.to_virtual(seen.boxes),
                 *_to_world(lab),
-                *_to_names(box, guests, seen.boxes),
+                *_to_names(box, guests, seen.boxes, services.names()),
             ],
         )
     with laboratory(servers, (lab.lan, ROUTER)) as made:
@@ -300,9 +274,9 @@ def _to_world(lab: Rig) -> Iterator[Probe]:
         yield Probe(f"{host.name} tcp", "tcp", host.v4, HOST_PORT)
 
 
-def _to_names(box: Box, guests: list[Box], boxes: list[Box]) -> Iterator[Probe]:
+def _to_names(box: Box, guests: list[Box], boxes: list[Box], services: set[str]) -> Iterator[Probe]:
     """Every name there may be, put to the resolver that the container's resolv.conf names."""
-    asked = {"external.test", "external.test/AAAA", "nosuch.test"}
+    asked = {"external.test", "external.test/AAAA", "nosuch.test"} | services
     for guest in guests:
         asked |= {guest.name, f"{guest.name}/AAAA"}
         asked |= {

@@ -96,13 +96,25 @@ class Host:
 
     def nodes(self) -> list[dict[str, Any]]:
         """The nodes of its swarm, as `node inspect` has them; none where it is no manager."""
-        listing = self.plumb("node", "ls", "-q")
+        return self._of_swarm("node")
+
+    def services(self) -> list[dict[str, Any]]:
+        """The services, the same way."""
+        return self._of_swarm("service")
+
+    def _of_swarm(self, kind: str) -> list[dict[str, Any]]:
+        listing = self.plumb(kind, "ls", "-q")
         if listing.returncode or not listing.stdout.strip():
             return []
         found: list[dict[str, Any]] = json.loads(
-            self.asked("node", "inspect", *listing.stdout.split())
+            self.asked(kind, "inspect", *listing.stdout.split())
         )
         return found
+
+    def tasks(self, service: str) -> list[dict[str, Any]]:
+        """The tasks of a service, as `service ps` lists them."""
+        rows = self.asked("service", "ps", "--no-trunc", "--format", "{{json .}}", service)
+        return [json.loads(row) for row in rows.splitlines()]
 
     def container_netns(self, box: dict[str, Any], boxes: Sequence[dict[str, Any]]) -> str:
         """The file of a container's network namespace, as this process sees it."""

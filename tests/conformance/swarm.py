@@ -6,6 +6,7 @@ n1"; a network tells its peers, containers and services; nodes tell their roles.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from ipaddress import ip_interface, ip_network
 from typing import Any
@@ -13,9 +14,14 @@ from typing import Any
 from tests.conformance.observe import DEEP, DEEP_LINK, State, observe
 from tests.conformance.rig import Rig
 from tests.conformance.scenarios import Recording
+from tests.conformance.services import Services
 
 INHERITED = re.compile(r"net\.ipv4\.(ip_forward|conf\..*\.forwarding)")
 """A new namespace forwards IPv4 if the machine's first one does, which says nothing."""
+
+
+PATIENCE = 180.0
+"""Seconds in which a service's tasks must run."""
 
 
 def observe_deeply(netns: str) -> State:
@@ -23,17 +29,51 @@ def observe_deeply(netns: str) -> State:
     return observe(netns, DEEP, DEEP_LINK)
 
 
-def recorded(normal: Recording, lab: Rig) -> Recording:
-    """The recording, with what the lab's nodes are."""
+def recorded(normal: Recording, lab: Rig, services: Mapping[str, Any]) -> Recording:
+    """The recording, with what the lab's nodes and services are."""
     for box in normal["containers"].values():
         _forget_inherited(box["state"])
     for other in normal["others"].values():
         _forget_inherited(other["state"])
-    return {**normal, "reach": _at_home(normal), "swarm": _nodes(lab)}
+    return {**normal, "reach": _at_home(normal), "swarm": {**_nodes(lab), **services}}
 
 
 def _forget_inherited(state: dict[str, Any]) -> None:
     state["sysctls"] = {k: v for k, v in state["sysctls"].items() if not INHERITED.fullmatch(k)}
+
+
+def services(lab: Rig, networks: Mapping[str, Mapping[str, Any]]) -> Services:
+    """The services of the lab's swarm, as its first manager tells them."""
+    names = {net["Id"]: net["Name"] for net in networks.values()}
+    for host in lab.hosts.values():
+        if nodes := host.nodes():
+            inspected = host.services()
+            tasks = {one["Spec"]["Name"]: host.tasks(one["Spec"]["Name"]) for one in inspected}
+            return Services(inspected, tasks, nodes, names)
+    return Services(networks=names)
+
+
+def wait_for_tasks(lab: Rig, service: str, number: int) -> None:
+    """Wait until so many tasks of a service run, and no update of it is under way."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        running = sum(
+            name.startswith(f"{service}.")
+            for host in lab.hosts.values()
+            for name in host.asked("ps", "--format", "{{.Names}}").split()
+        )
+        known = [
+            one
+            for host in lab.hosts.values()
+            for one in host.services()
+            if one["Spec"]["Name"] == service
+        ]
+        updating = any((one.get("UpdateStatus") or {}).get("State") == "updating" for one in known)
+        if running == number and not updating:
+            return
+        assert known or not number, f"await {service} {number}: there is no such service"
+        assert time.monotonic() < deadline, f"await {service} {number}: {running} run"
+        time.sleep(0.5)
 
 
 def network(network: Mapping[str, Any]) -> dict[str, Any]:
