@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 from plumb.agent.cluster import managers as managers_of
-from plumb.agent.cluster.certificates import authority, pki, tls, tokens
+from plumb.agent.cluster.certificates import authority, pki, signing, tls, tokens
 from plumb.agent.cluster.identity import Membership
 from plumb.agent.cluster.manager.etcd_member import STATE_NEW, peer_url
 from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, write_store
@@ -65,7 +65,7 @@ def _init(member: Member, wish: Wish) -> dict[str, Any]:
     made = _swarm(wish)
     membership = _membership(wish, tokens.new_id(), made, NodeRole.MANAGER)
     membership = replace(membership, managers=(membership.endpoint,))
-    issuer, peers = pki.new_authority(authority.NAME), pki.new_authority("etcd-ca")
+    issuer, peers = signing.new_authority(authority.NAME), signing.new_authority("etcd-ca")
     request = _first_papers(member, membership, issuer, peers, wish)
     member.manager = manager = member.new_manager(membership)
     manager.start_etcd()
@@ -74,7 +74,7 @@ def _init(member: Member, wish: Wish) -> dict[str, Any]:
     networks.create(manager.etcd, made, _ingress())
     authority.create(manager.etcd, issuer, peers)
     encryption.create(manager.etcd, int(time.time()))
-    nodes.put(manager.etcd, _node(wish, membership, pki.request_key_hash(request), issuer))
+    nodes.put(manager.etcd, _node(wish, membership, signing.request_key_hash(request), issuer))
     manager.serve()
     member.papers.save(membership)
     member.membership = membership
@@ -88,15 +88,15 @@ def _first_papers(
     member: Member, membership: Membership, issuer: pki.Authority, peers: pki.Authority, wish: Wish
 ) -> str:
     """Write the papers of a first manager; the request for its certificate."""
-    key, peer_key, papers = pki.new_key(), pki.new_key(), member.papers
-    request, node = pki.request(key), membership.node
-    certificate = pki.sign_node(issuer, request, node, NodeRole.MANAGER, membership.swarm)
+    key, peer_key, papers = signing.new_key(), signing.new_key(), member.papers
+    request, node = signing.request(key), membership.node
+    certificate = signing.sign_node(issuer, request, node, NodeRole.MANAGER, membership.swarm)
     papers.write(NODE, key + certificate)
     papers.write(TRUSTED, issuer.certificate)
     if membership.store:
         write_store(papers, wish["store"])
         return request
-    peer = pki.sign_peer(peers, pki.request(peer_key), node, membership.address)
+    peer = signing.sign_peer(peers, signing.request(peer_key), node, membership.address)
     papers.write(PEER, peer_key + peer)
     papers.write(PEER_AUTHORITY, peers.certificate)
     papers.write(INITIAL, f"{STATE_NEW} {node}={peer_url(membership.address)}")
@@ -152,10 +152,10 @@ def _undo_join(member: Member) -> None:
 def _join(member: Member, wish: Wish, token: tokens.Token, place: str) -> NodeRole:
     pinned = managers_of.authorities(place, token)
     own = str(wish.get("address") or _source(place))
-    key = pki.new_key()
+    key = signing.new_key()
     asked = {
         "secret": token.secret,
-        "request": pki.request(key),
+        "request": signing.request(key),
         "hostname": wish["hostname"],
         "address": own,
         "data_path": str(wish.get("data_path") or own),

@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from plumb.agent.cluster.certificates import pki, tls
+from plumb.agent.cluster.certificates import der, signing, tls
 from plumb.agent.cluster.certificates.authority import trust_digest
 from plumb.agent.cluster.host_networks import HostNetworks
 from plumb.agent.cluster.identity import Membership, Papers
@@ -225,7 +225,7 @@ class Member:
     def _renew(self) -> None:
         """Have the node's key signed anew."""
         key = self.papers.read(NODE).partition("-----BEGIN CERTIFICATE-----")[0]
-        answer = self.ask("renew", {"request": pki.request(key)})
+        answer = self.ask("renew", {"request": signing.request(key)})
         self.papers.write(NODE, key + answer["certificate"])
         self._trust(answer["authorities"])
 
@@ -240,7 +240,7 @@ class Member:
         """Renew the certificate after half of its life; in a thread."""
         session = self.session
         while self.session is session and not self.ending.wait(RENEW_CHECK):
-            begin, end = pki.validity(_certificate(self.papers.read(NODE)))
+            begin, end = der.validity(_certificate(self.papers.read(NODE)))
             if datetime.now(UTC) > begin + (end - begin) / 2:
                 try:
                     with self.changing:
@@ -268,8 +268,8 @@ class Member:
         Raises:
             KernelRefused: etcd does not start, or does not get its vote.
         """
-        key = pki.new_key()
-        answer = self.ask("manage", {"request": pki.request(key)})
+        key = signing.new_key()
+        answer = self.ask("manage", {"request": signing.request(key)})
         if "store" in answer:
             write_store(self.papers, answer["store"])
             self.membership = replace(

@@ -35,6 +35,9 @@ BEAT = 3.0
 """Seconds between two renewals of the lease; the manager's answer may say otherwise."""
 BATCH = 200
 """Endpoints that one request publishes."""
+REST, LONGEST_REST = 2.0, 1.0
+"""Rest after an application, in times that it took, and at most, seconds: what changes meanwhile is
+one plan. So a host on which many others start containers spends a third of its time on them."""
 APPLY_AGAIN = 5.0
 """Seconds until what could not be applied to this host is tried again."""
 
@@ -296,10 +299,12 @@ class Session:
             with self._dirty:
                 self._dirty.wait_for(self._has_work, APPLY_AGAIN)
                 networks, self._changed = self._changed, set()
+            began = time.monotonic()
             used = self._use_keys()
             failed = {network for network in networks if not self._apply(network)}
             if (failed or not used) and not self._ending.wait(APPLY_AGAIN):
                 self._mark(failed)
+            self._ending.wait(min(REST * (time.monotonic() - began), LONGEST_REST))
 
     def _has_work(self) -> bool:
         return bool(self._changed) or self.keys != self._used or self._ending.is_set()
