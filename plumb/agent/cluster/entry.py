@@ -58,6 +58,8 @@ def init(member: Member, wish: Wish) -> dict[str, Any]:
             return _init(member, wish)
         except BaseException:
             member.forget()
+            with suppress(PlumbError):
+                member.host.depart()
             raise
 
 
@@ -162,7 +164,7 @@ def _join(member: Member, wish: Wish, token: tokens.Token, place: str) -> NodeRo
         "port": int(wish["port"]),
         "availability": wish.get("availability") or Availability.ACTIVE.value,
     }
-    answer = managers_of.ask_as_stranger(place, pinned, "join", asked)
+    answer = _ask_to_join(place, pinned, asked)
     node, made = codec.decode(Node, answer["node"]), codec.decode(Swarm, answer["swarm"])
     membership = replace(
         _membership({**wish, **asked}, node.id, made, NodeRole.WORKER),
@@ -176,6 +178,13 @@ def _join(member: Member, wish: Wish, token: tokens.Token, place: str) -> NodeRo
     member.wait_lease()
     member.host.join()
     return node.role
+
+
+def _ask_to_join(place: str, pinned: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Ask to be taken in, and again where no answer came: the manager knows the key by then."""
+    with suppress(KernelRefused):
+        return dict(managers_of.ask_as_stranger(place, pinned, "join", asked))
+    return dict(managers_of.ask_as_stranger(place, pinned, "join", asked))
 
 
 def leave(member: Member, force: bool) -> bool:
@@ -193,7 +202,7 @@ def leave(member: Member, force: bool) -> bool:
     if membership.role is NodeRole.MANAGER and not force:
         raise Unsupported(_why_stay(member))
     try:
-        _say_goodbye(member, membership)
+        _say_goodbye(member, membership, _patience(member, force))
     except PlumbError as error:
         if not force and member.removed is None:
             raise
@@ -207,7 +216,7 @@ def forget(member: Member) -> bool:
     """Leave the cluster without conditions; a reset takes this host's networks away."""
     if member.membership is not None:
         with suppress(PlumbError):
-            _say_goodbye(member, member.membership)
+            _say_goodbye(member, member.membership, _patience(member, force=True))
         _end(member)
     return True
 
@@ -222,7 +231,16 @@ def _forget(member: Member) -> None:
     member.forget()
 
 
-def _say_goodbye(member: Member, membership: Membership) -> None:
+def _patience(member: Member, force: bool) -> float:
+    """Seconds for which a node that leaves waits for a manager: none by force, where none answers.
+
+    A process that has just been started does not know yet whether one answers.
+    """
+    session = member.session
+    return 0.0 if force and session is not None and session.failure else LEAVING
+
+
+def _say_goodbye(member: Member, membership: Membership, patience: float) -> None:
     if membership.role is NodeRole.MANAGER:
         others = [one for one in _nodes(member) if one.id != membership.node]
         if not any(one.role is NodeRole.MANAGER for one in others):
@@ -231,8 +249,8 @@ def _say_goodbye(member: Member, membership: Membership) -> None:
         if member.manager is not None and not membership.store:
             etcd_members.hand_over(member.manager.etcd)
         demotion = {"node": membership.node, "role": NodeRole.WORKER.value}
-        member.ask("node-update", demotion, but=membership.endpoint, patience=LEAVING)
-    member.ask("leave", {}, but=membership.endpoint, patience=LEAVING)
+        member.ask("node-update", demotion, but=membership.endpoint, patience=patience)
+    member.ask("leave", {}, but=membership.endpoint, patience=patience)
 
 
 def _clear_store(member: Member, membership: Membership) -> None:

@@ -36,21 +36,13 @@ def join(api: Api, caller: None, body: dict[str, Any]) -> dict[str, Any]:
     """
     role = api.secrets.role_of(str(body["secret"]))
     issuer = api.secrets.authority()
-    node = Node(
-        id=tokens.new_id(),
-        hostname=_hostname(str(body["hostname"])),
-        address=ip_address(body["address"]),
-        data_path=ip_address(body["data_path"]),
-        role=role,
-        availability=Availability(body.get("availability", "active")),
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        key=signing.request_key_hash(str(body["request"])),
-        port=int(body["port"]),
-        issuer=tokens.digest(issuer.certificate),
-    )
+    key = signing.request_key_hash(str(body["request"]))
+    node = nodes.of_key(api.etcd, key)  # the answer to an earlier try may have been lost
+    if node is None:
+        node = _new_node(body, role, key, tokens.digest(issuer.certificate))
+        nodes.put(api.etcd, node)
     swarm = api.swarm()
-    certificate = signing.sign_node(issuer, str(body["request"]), node.id, role, swarm.id)
-    nodes.put(api.etcd, node)
+    certificate = signing.sign_node(issuer, str(body["request"]), node.id, node.role, swarm.id)
     return {
         "node": codec.plain(node),
         "swarm": codec.plain(swarm),
@@ -58,6 +50,21 @@ def join(api: Api, caller: None, body: dict[str, Any]) -> dict[str, Any]:
         "authorities": api.authorities(),
         "managers": managers(api),
     }
+
+
+def _new_node(body: dict[str, Any], role: NodeRole, key: str, issuer: str) -> Node:
+    return Node(
+        id=tokens.new_id(),
+        hostname=_hostname(str(body["hostname"])),
+        address=ip_address(body["address"]),
+        data_path=ip_address(body["data_path"]),
+        role=role,
+        availability=Availability(body.get("availability", "active")),
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        key=key,
+        port=int(body["port"]),
+        issuer=issuer,
+    )
 
 
 def _hostname(text: str) -> str:
