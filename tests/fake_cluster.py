@@ -72,6 +72,10 @@ class FakeCluster:
         """This host."""
         return self.me
 
+    def connected(self) -> bool:
+        """It is in this process."""
+        return True
+
     def networks(self) -> Sequence[Network]:
         """All networks."""
         return list(self.nets.values())

@@ -227,6 +227,13 @@ def test_looking_needs_no_netlink(lab: Lab, line: list[str]) -> None:
     assert imported_by(call, str(lab.root)).isdisjoint({"pyroute2", "iptc", "scapy"})
 
 
+def test_the_prefork_server_leaves_out_what_few_commands_need(tmp_path: Path) -> None:
+    """Scapy alone would take half of its start and of its memory."""
+    loaded = imported_by("from plumb.prefork import server; server.load()", str(tmp_path))
+    assert {"pyroute2", "click"} <= loaded
+    assert loaded.isdisjoint({"scapy", "pytest"})
+
+
 BUDGET = {"network ls": 190, "run -d --name web --network base": 340, "rm -f web": 340}
 """Modules that a command line in a process of its own may load, Python's own among them.
 

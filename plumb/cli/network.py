@@ -291,8 +291,11 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
     def keep(net: Network) -> bool:
         return not all(passes(net) for passes in tests)
 
+    def unseen(error: PlumbError) -> None:
+        common.tell(f"networks of the cluster stay: {error}")
+
     with common.opened(dry_run, show_commands) as host:
-        gone = host.prune_networks(keep)
+        gone = host.prune_networks(keep, unseen)
     if gone and not dry_run:
         print("Deleted Networks:", *(net.name for net in gone), sep="\n")
 

@@ -14,7 +14,7 @@ from plumb.engine.cluster.access import ADVICE, NOT_A_MANAGER
 from plumb.engine.desired_state import HOST_OWNER, endpoint_owner, network_owner, sandbox_owner
 from plumb.engine.operation import Operation
 from plumb.engine.predefined import DEFAULT_DRIVER, default_network, on_bridge, others
-from plumb.errors import Conflict, Invalid, NotFound, PlumbError, Unsupported
+from plumb.errors import Conflict, Invalid, KernelRefused, NotFound, PlumbError, Unsupported
 from plumb.frozen import replace
 from plumb.model.cluster import NodeRole
 from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
@@ -112,11 +112,11 @@ def create(
 def _known_in_cluster(op: Operation, name: str) -> bool:
     """Look for a name in the cluster.
 
-    A cluster that does not answer keeps nobody from making a network of this host, as in Docker;
-    one of its own it refuses itself.
+    A cluster that does not answer keeps nobody from making a network of this host, as in Docker,
+    nor holds it up; one of its own it refuses itself.
     """
     with suppress(PlumbError):
-        return op.cluster.network(name) is not None
+        return op.cluster.connected() and op.cluster.network(name) is not None
     return False
 
 
@@ -186,8 +186,14 @@ def remove(op: Operation, reference: str) -> Network:
     return net
 
 
-def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
-    """Remove the networks without endpoints, except the predefined ones and those to keep."""
+def prune(
+    op: Operation, keep: Callable[[Network], bool], unseen: Callable[[PlumbError], None]
+) -> list[Network]:
+    """Remove the networks without endpoints, except the predefined ones and those to keep.
+
+    Args:
+        unseen: takes the error of a cluster that does not answer; its networks stay.
+    """
     unused = [
         net
         for net in op.all(Network)
@@ -198,19 +204,24 @@ def prune(op: Operation, keep: Callable[[Network], bool] = lambda net: False) ->
     ]
     for net in unused:
         op.drop(net)
-    return [*unused, *_prune_in_cluster(op, keep)]
+    removed: list[Network] = []
+    try:
+        _prune_in_cluster(op, keep, removed)
+    except KernelRefused as error:
+        unseen(error)
+    return [*unused, *removed]
 
 
-def _prune_in_cluster(op: Operation, keep: Callable[[Network], bool]) -> list[Network]:
+def _prune_in_cluster(
+    op: Operation, keep: Callable[[Network], bool], removed: list[Network]
+) -> None:
     """Remove the cluster's networks that nobody is on; a manager finds out by trying."""
     node = op.cluster.node()
-    removed = []
     for net in op.cluster.networks() if node and node.role is NodeRole.MANAGER else ():
         if not net.overlay.ingress and not keep(net):
             with suppress(Conflict):
                 op.cluster.remove_network(net.id)
                 removed.append(net)
-    return removed
 
 
 # -- the gateway network ---------------------------------------------------------------

@@ -127,7 +127,9 @@ class Operation(Lookup):
 
     def remotes(self, network: str) -> list[RemoteEndpoint]:
         """The endpoints of a network that are on other hosts."""
-        stored = [now for old in super().remotes(network) if (now := self.remote(old.id))]
+        recorded = super().remotes(network)
+        self._cached.update((end.id, end) for end in recorded)
+        stored = [now for old in recorded if (now := self.remote(old.id))]
         known = {end.id for end in stored}
         fresh = (end for end in self._put.values() if isinstance(end, RemoteEndpoint))
         return stored + [end for end in fresh if end.network == network and end.id not in known]

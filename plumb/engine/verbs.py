@@ -12,6 +12,7 @@ from typing import Unpack
 
 from plumb.engine import containers, networks
 from plumb.engine.operation import Operation
+from plumb.errors import PlumbError
 from plumb.model import keywords
 from plumb.model.cnm import Attachment, Network, Sandbox
 from plumb.model.keywords import ContainerOptions, EndpointOptions, NetworkOptions
@@ -49,14 +50,19 @@ class Verbs(ABC):
         with self._within() as op:
             return networks.remove(op, reference(network, "network"))
 
-    def prune_networks(self, keep: Callable[[Network], bool] = lambda net: False) -> list[Network]:
+    def prune_networks(
+        self,
+        keep: Callable[[Network], bool] = lambda net: False,
+        unseen: Callable[[PlumbError], None] = lambda error: None,
+    ) -> list[Network]:
         """`network prune`.
 
         Args:
             keep: says of a network that nobody is on whether it stays.
+            unseen: takes the error of a cluster that does not answer; its networks stay.
         """
         with self._within() as op:
-            return networks.prune(op, keep)
+            return networks.prune(op, keep, unseen)
 
     def connect(
         self,

@@ -30,8 +30,7 @@ ROOT = f"{fake_host.OWN_FILES}/root"
 """plumb's root on a host, which its own /run has."""
 PROCESS = "plumb.lab.process"
 START = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from plumb.__main__ import main; "
-    "sys.exit(main())"
+    "import sys; sys.path[0] = sys.argv.pop(1); from plumb.__main__ import main; sys.exit(main())"
 )
 
 

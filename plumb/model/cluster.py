@@ -160,6 +160,8 @@ class AttachRequest:
         sandbox: the container's id; empty for a balancer.
         names: the names that it has on the network.
         ip, ip6, mac: what was asked for, if anything was.
+        follows: True if the node has a part in the network already, and so is told what changes
+            there: the answer need not list the endpoints on other nodes.
     """
 
     endpoint: str
@@ -169,6 +171,7 @@ class AttachRequest:
     ip: IPv4Address | None = None
     ip6: IPv6Address | None = None
     mac: str = ""
+    follows: bool = False
 
 
 @frozen
@@ -180,7 +183,7 @@ class Attached:
         ip, ip6, mac: the endpoint's; the MAC is 02:42 and the four bytes of the IPv4 address, where
             none was asked for.
         balancer: this node's own address on the network, that of its balancer.
-        remotes: the network's endpoints on other nodes.
+        remotes: the network's endpoints on other nodes, empty where the node follows them.
     """
 
     network: Network

@@ -45,6 +45,8 @@ READ_ONCE = ("PYTHON", "XTABLES_")
 """Prefixes of variables that are read when a module is imported,"""
 NOT_COMPARED = ("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONIOENCODING")
 """except those whose effect sys.path and the streams show as well."""
+PROGRAM = ("-m", "-c")
+"""Options that name a program, and change nothing of the interpreter that runs it."""
 PATHS = ("PLUMB_CONFIG", "PLUMB_ROOT")
 """Variables that hold a path."""
 
@@ -143,7 +145,7 @@ def ask() -> int | None:
         Died: the worker was killed while it ran the command.
     """
     option = "".join(sys.orig_argv[1:2])
-    if (option.startswith("-") and option != "-m") or os.environ.get("PLUMB_WARM") == "0":
+    if (option[:1] == "-" and option not in PROGRAM) or os.environ.get("PLUMB_WARM") == "0":
         return None  # an interpreter with options of its own is left alone
     if any(
         "/fd/" in word for word in (*sys.argv[1:], *(os.environ.get(name, "") for name in PATHS))

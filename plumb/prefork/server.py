@@ -40,6 +40,7 @@ import sys
 import time
 from contextlib import suppress
 from importlib import import_module
+from types import ModuleType
 from typing import Any, NoReturn
 
 import plumb
@@ -100,12 +101,19 @@ def main() -> None:
 
 def load() -> None:
     """Import every module that a command could import."""
-    for module in pkgutil.walk_packages(plumb.__path__, "plumb."):
-        if not module.name.startswith(NOT_LOADED):
-            import_module(module.name)
+    _load_package(plumb)
     if backends.variant() == "legacy":
         import_module("iptc")
     adopt.preload(LIBRARY)
+
+
+def _load_package(package: ModuleType) -> None:
+    """Import a package's modules, without a look into packages that are not loaded."""
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if not module.name.startswith(NOT_LOADED):
+            loaded = import_module(module.name)
+            if module.ispkg:
+                _load_package(loaded)
 
 
 def own_files() -> list[str]:

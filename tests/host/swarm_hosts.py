@@ -62,11 +62,16 @@ def findings(host: LabHost) -> str:
 
 def entries(host: LabHost) -> int:
     """Number of FDB entries that lead to other hosts, of the overlay networks there."""
+    return len(listed_entries(host))
+
+
+def listed_entries(host: LabHost) -> list[str]:
+    """These entries, as `bridge fdb` has them."""
     script = (
         f"for ns in {ROOT}/netns/*; do nsenter --net=$ns bridge fdb show; done 2>/dev/null"
-        " | grep -c ' dst '"
+        " | grep ' dst '"
     )
-    return int(host.run("sh", "-c", script, check=False).stdout or 0)
+    return host.run("sh", "-c", script, check=False).stdout.splitlines()
 
 
 def pid(host: LabHost, process: str) -> int:
@@ -75,11 +80,10 @@ def pid(host: LabHost, process: str) -> int:
     return int(said[0]) if said else 0
 
 
-def kill(host: LabHost, process: str) -> None:
-    """End it as a lack of memory does."""
+def kill(host: LabHost, process: str) -> bool:
+    """End it as a lack of memory does; False where none ran."""
     found = pid(host, process)
-    if found:
-        host.run("kill", "-9", str(found), check=False)
+    return bool(found) and host.run("kill", "-9", str(found), check=False).returncode == 0
 
 
 def until(done: Callable[[], bool], what: str, seconds: float = 60.0) -> float:

@@ -15,7 +15,18 @@ import pytest
 
 from plumb.lab.hosts import ROOT, Hosts, LabHost
 from plumb.root import IMPORT_PATH
-from tests.host.swarm_hosts import address, entries, findings, join, kill, pings, run, swarm, until
+from tests.host.swarm_hosts import (
+    address,
+    entries,
+    findings,
+    join,
+    kill,
+    listed_entries,
+    pings,
+    run,
+    swarm,
+    until,
+)
 from tests.sampling import complete, dice
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("vxlan")]
@@ -45,7 +56,11 @@ def agree(hosts: Hosts, names: Sequence[tuple[str, str]], seconds: float = 30) -
         mine = sum(1 for other, _ in names if other == host.name)
         # A container, a balancer per host on n1 where this host has a part in it, and on ingress.
         wanted = (len(names) - mine + len(there) if mine else 0) + len(hosts) - 1
-        until(lambda: entries(host) == wanted, f"{host.name} has {wanted} entries", seconds)  # noqa: B023
+        try:
+            until(lambda: entries(host) == wanted, f"{host.name} has {wanted} entries", seconds)  # noqa: B023
+        except AssertionError as missed:
+            log = host.run("tail", "-n", "20", f"{ROOT}/cluster/cluster.log", check=False).stdout
+            raise AssertionError(f"{missed}, but {listed_entries(host)}; {log}") from None
     until(lambda: quiet(hosts), "check is silent", seconds)
 
 
@@ -59,7 +74,7 @@ def churn(host: LabHost, name: str, ended: threading.Event) -> None:
 
 def test_processes_killed_at_random_moments_lose_nothing(pair: Hosts) -> None:
     """The agent's or the cluster process of either host, while both run and remove containers."""
-    random_ = dice("overlay kills")
+    random_, hit = dice("overlay kills"), 0
     for host in pair:
         run(host, f"stay-{host.name}")
     ended = threading.Event()
@@ -68,7 +83,8 @@ def test_processes_killed_at_random_moments_lose_nothing(pair: Hosts) -> None:
         try:
             for _ in range(KILLS):
                 time.sleep(random_.uniform(0.0, 1.5))  # what is killed is at a random place
-                kill(random_.choice(list(pair)), random_.choice(("agent", "cluster")))
+                victim = random_.choice(list(pair)), random_.choice(("agent", "cluster"))
+                hit += kill(*victim)
         finally:
             ended.set()
         for each in work:
@@ -76,7 +92,11 @@ def test_processes_killed_at_random_moments_lose_nothing(pair: Hosts) -> None:
     for host in pair:
         host.plumb("rm", "-f", f"come-{host.name}", check=False)
         host.plumb("repair")
+    began = time.monotonic()
     agree(pair, [("h1", "stay-h1"), ("h2", "stay-h2")])
+    print(
+        f"{hit} of {KILLS} hit a process, converged {time.monotonic() - began:.1f} s after repair"
+    )
 
 
 def test_a_host_that_was_cut_off_comes_back_with_its_addresses(pair: Hosts) -> None:

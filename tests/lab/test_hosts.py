@@ -15,6 +15,7 @@ from plumb.errors import Conflict, Invalid, NotFound
 from plumb.kernel.netns import fake_host
 from plumb.lab.hosts import Hosts
 from tests import REPOSITORY
+from tests.host.trial_hosts import wait_until
 
 PING = ("ping", "-c", "1", "-W", "5")
 
@@ -54,6 +55,20 @@ def test_a_container_of_one_host_reaches_the_other_host(two: Hosts) -> None:
     two["h1"].plumb("run", "-d", "--name", "c1", "sleep", "1000")
     two["h1"].plumb("exec", "c1", *PING, two["h2"].address)
     two["h1"].plumb("rm", "-f", "c1")
+
+
+def test_a_host_has_its_prefork_server(two: Hosts) -> None:
+    """Commands on a host take as long as on any other that has been up for a while."""
+    two["h1"].plumb("network", "create", "named")  # names need the agent, and it starts the server
+    two["h1"].plumb("run", "-d", "--name", "c1", "--network", "named", "sleep", "1000")
+
+    def served() -> bool:
+        two["h1"].plumb("ps")
+        return "plumb-warm" in two["h1"].run("ps", "-eo", "comm").stdout
+
+    wait_until(served, "a command has started it")
+    two["h1"].plumb("rm", "-f", "c1")
+    two["h1"].plumb("network", "rm", "named")
 
 
 def test_a_host_sees_its_own_processes_only(two: Hosts) -> None:

@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 from plumb.agent.cluster import managers as managers_of
-from plumb.agent.cluster.certificates import authority, pki, tls, tokens
+from plumb.agent.cluster.certificates import authority, pki, signing, tls, tokens
 from plumb.agent.cluster.identity import Membership
 from plumb.agent.cluster.manager.etcd_member import STATE_NEW, peer_url
 from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, write_store
@@ -58,6 +58,8 @@ def init(member: Member, wish: Wish) -> dict[str, Any]:
             return _init(member, wish)
         except BaseException:
             member.forget()
+            with suppress(PlumbError):
+                member.host.depart()
             raise
 
 
@@ -65,7 +67,7 @@ def _init(member: Member, wish: Wish) -> dict[str, Any]:
     made = _swarm(wish)
     membership = _membership(wish, tokens.new_id(), made, NodeRole.MANAGER)
     membership = replace(membership, managers=(membership.endpoint,))
-    issuer, peers = pki.new_authority(authority.NAME), pki.new_authority("etcd-ca")
+    issuer, peers = signing.new_authority(authority.NAME), signing.new_authority("etcd-ca")
     request = _first_papers(member, membership, issuer, peers, wish)
     member.manager = manager = member.new_manager(membership)
     manager.start_etcd()
@@ -74,7 +76,7 @@ def _init(member: Member, wish: Wish) -> dict[str, Any]:
     networks.create(manager.etcd, made, _ingress())
     authority.create(manager.etcd, issuer, peers)
     encryption.create(manager.etcd, int(time.time()))
-    nodes.put(manager.etcd, _node(wish, membership, pki.request_key_hash(request), issuer))
+    nodes.put(manager.etcd, _node(wish, membership, signing.request_key_hash(request), issuer))
     manager.serve()
     member.papers.save(membership)
     member.membership = membership
@@ -88,15 +90,15 @@ def _first_papers(
     member: Member, membership: Membership, issuer: pki.Authority, peers: pki.Authority, wish: Wish
 ) -> str:
     """Write the papers of a first manager; the request for its certificate."""
-    key, peer_key, papers = pki.new_key(), pki.new_key(), member.papers
-    request, node = pki.request(key), membership.node
-    certificate = pki.sign_node(issuer, request, node, NodeRole.MANAGER, membership.swarm)
+    key, peer_key, papers = signing.new_key(), signing.new_key(), member.papers
+    request, node = signing.request(key), membership.node
+    certificate = signing.sign_node(issuer, request, node, NodeRole.MANAGER, membership.swarm)
     papers.write(NODE, key + certificate)
     papers.write(TRUSTED, issuer.certificate)
     if membership.store:
         write_store(papers, wish["store"])
         return request
-    peer = pki.sign_peer(peers, pki.request(peer_key), node, membership.address)
+    peer = signing.sign_peer(peers, signing.request(peer_key), node, membership.address)
     papers.write(PEER, peer_key + peer)
     papers.write(PEER_AUTHORITY, peers.certificate)
     papers.write(INITIAL, f"{STATE_NEW} {node}={peer_url(membership.address)}")
@@ -152,17 +154,17 @@ def _undo_join(member: Member) -> None:
 def _join(member: Member, wish: Wish, token: tokens.Token, place: str) -> NodeRole:
     pinned = managers_of.authorities(place, token)
     own = str(wish.get("address") or _source(place))
-    key = pki.new_key()
+    key = signing.new_key()
     asked = {
         "secret": token.secret,
-        "request": pki.request(key),
+        "request": signing.request(key),
         "hostname": wish["hostname"],
         "address": own,
         "data_path": str(wish.get("data_path") or own),
         "port": int(wish["port"]),
         "availability": wish.get("availability") or Availability.ACTIVE.value,
     }
-    answer = managers_of.ask_as_stranger(place, pinned, "join", asked)
+    answer = _ask_to_join(place, pinned, asked)
     node, made = codec.decode(Node, answer["node"]), codec.decode(Swarm, answer["swarm"])
     membership = replace(
         _membership({**wish, **asked}, node.id, made, NodeRole.WORKER),
@@ -176,6 +178,13 @@ def _join(member: Member, wish: Wish, token: tokens.Token, place: str) -> NodeRo
     member.wait_lease()
     member.host.join()
     return node.role
+
+
+def _ask_to_join(place: str, pinned: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Ask to be taken in, and again where no answer came: the manager knows the key by then."""
+    with suppress(KernelRefused):
+        return dict(managers_of.ask_as_stranger(place, pinned, "join", asked))
+    return dict(managers_of.ask_as_stranger(place, pinned, "join", asked))
 
 
 def leave(member: Member, force: bool) -> bool:
@@ -193,7 +202,7 @@ def leave(member: Member, force: bool) -> bool:
     if membership.role is NodeRole.MANAGER and not force:
         raise Unsupported(_why_stay(member))
     try:
-        _say_goodbye(member, membership)
+        _say_goodbye(member, membership, _patience(member, force))
     except PlumbError as error:
         if not force and member.removed is None:
             raise
@@ -207,7 +216,7 @@ def forget(member: Member) -> bool:
     """Leave the cluster without conditions; a reset takes this host's networks away."""
     if member.membership is not None:
         with suppress(PlumbError):
-            _say_goodbye(member, member.membership)
+            _say_goodbye(member, member.membership, _patience(member, force=True))
         _end(member)
     return True
 
@@ -222,7 +231,16 @@ def _forget(member: Member) -> None:
     member.forget()
 
 
-def _say_goodbye(member: Member, membership: Membership) -> None:
+def _patience(member: Member, force: bool) -> float:
+    """Seconds for which a node that leaves waits for a manager: none by force, where none answers.
+
+    A process that has just been started does not know yet whether one answers.
+    """
+    session = member.session
+    return 0.0 if force and session is not None and session.failure else LEAVING
+
+
+def _say_goodbye(member: Member, membership: Membership, patience: float) -> None:
     if membership.role is NodeRole.MANAGER:
         others = [one for one in _nodes(member) if one.id != membership.node]
         if not any(one.role is NodeRole.MANAGER for one in others):
@@ -231,8 +249,8 @@ def _say_goodbye(member: Member, membership: Membership) -> None:
         if member.manager is not None and not membership.store:
             etcd_members.hand_over(member.manager.etcd)
         demotion = {"node": membership.node, "role": NodeRole.WORKER.value}
-        member.ask("node-update", demotion, but=membership.endpoint, patience=LEAVING)
-    member.ask("leave", {}, but=membership.endpoint, patience=LEAVING)
+        member.ask("node-update", demotion, but=membership.endpoint, patience=patience)
+    member.ask("leave", {}, but=membership.endpoint, patience=patience)
 
 
 def _clear_store(member: Member, membership: Membership) -> None:

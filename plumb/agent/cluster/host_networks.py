@@ -44,6 +44,11 @@ class HostNetworks:
         with self._turn, node.host_of(self._layout) as host:
             return node.unknown(host, endpoints)
 
+    def withdrawn(self, endpoints: Sequence[str]) -> list[str]:
+        """List those of some endpoints that are published, and that this host has taken away."""
+        with self._turn, node.host_of(self._layout) as host:
+            return node.withdrawn(host, endpoints)
+
     def depart(self) -> None:
         """Take this host's part in the cluster's networks away."""
         with self._turn, node.host_of(self._layout) as host:

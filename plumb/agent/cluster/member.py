@@ -10,6 +10,7 @@ and writes down what it is. A step that fails is tried again when the lease is r
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from plumb.agent.cluster.certificates import pki, tls
+from plumb.agent.cluster.certificates import der, pki, signing, tls
 from plumb.agent.cluster.certificates.authority import trust_digest
 from plumb.agent.cluster.host_networks import HostNetworks
 from plumb.agent.cluster.identity import Membership, Papers
@@ -25,7 +26,7 @@ from plumb.agent.cluster.manager.etcd_member import STATE_EXISTING
 from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, Manager, write_store
 from plumb.agent.cluster.managers import PATIENCE, Managers
 from plumb.agent.cluster.published import Published
-from plumb.agent.cluster.session import Session
+from plumb.agent.cluster.session import BEAT, Session
 from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.cluster.words import NOT_IN_SWARM
 from plumb.model.cluster import Encryption, Node, NodeRole, RemoteEndpoint
@@ -127,6 +128,8 @@ class Member:
             raise Unsupported(NOT_IN_SWARM)
         if self.removed is not None:
             raise self.removed
+        if session.lost:  # commands are not held up, each for as long as the first
+            return session.managers.ask(name, body, BEAT, but, patience=0)
         return session.managers.ask(name, body, but=but, patience=patience)
 
     def _elsewhere(self, name: str, body: dict[str, Any]) -> Any:
@@ -154,7 +157,7 @@ class Member:
         """Become what the managers say that this node is."""
         self.node, self.removed = node, None
         membership = self.membership
-        if membership is None or node.role is membership.role:
+        if membership is None or node.role is membership.role is self._certified():
             return
         threading.Thread(target=self._change_role, args=(node.role,), daemon=True).start()
 
@@ -187,7 +190,8 @@ class Member:
     def _comparisons(self) -> None:
         """Give back, now and then, what was reserved for endpoints that never came; in a thread.
 
-        A command that is killed between the two leaves such.
+        A command that is killed between the two leaves such; and one that took a container away
+        while this process did not run could not withdraw its endpoint.
         """
         session, said = self.session, ""
         while self.session is session:
@@ -202,11 +206,14 @@ class Member:
                 return
 
     def compare(self) -> None:
-        """Give back the addresses of endpoints that this host does not have.
+        """Withdraw what is published and not here, and give back the addresses of what is not.
 
         Raises:
             PlumbError: no manager answers, or the host's record cannot be read.
         """
+        if withdrawn := self.host.withdrawn([end.id for end in self.kept.all()]):
+            self.complain(f"{len(withdrawn)} endpoints are published and not here: withdrawn")
+            self.withdraw(withdrawn)
         reserved = [ident for ident in self.ask("reservations", {}) if not self.kept.get(ident)]
         if reserved and (unused := self.host.unknown(reserved)):
             self.complain(f"{len(unused)} endpoints have addresses and are not here: given back")
@@ -225,9 +232,15 @@ class Member:
     def _renew(self) -> None:
         """Have the node's key signed anew."""
         key = self.papers.read(NODE).partition("-----BEGIN CERTIFICATE-----")[0]
-        answer = self.ask("renew", {"request": pki.request(key)})
+        answer = self.ask("renew", {"request": signing.request(key)})
         self.papers.write(NODE, key + answer["certificate"])
         self._trust(answer["authorities"])
+
+    def _certified(self) -> NodeRole:
+        """The role that this node's certificate is for."""
+        certificate = ssl.PEM_cert_to_DER_cert(_certificate(self.papers.read(NODE)))
+        manager = pki.SERVER_NAMES[NodeRole.MANAGER].encode() in certificate
+        return NodeRole.MANAGER if manager else NodeRole.WORKER
 
     def _reload(self) -> None:
         """Use the new papers in connections to come."""
@@ -240,7 +253,7 @@ class Member:
         """Renew the certificate after half of its life; in a thread."""
         session = self.session
         while self.session is session and not self.ending.wait(RENEW_CHECK):
-            begin, end = pki.validity(_certificate(self.papers.read(NODE)))
+            begin, end = der.validity(_certificate(self.papers.read(NODE)))
             if datetime.now(UTC) > begin + (end - begin) / 2:
                 try:
                     with self.changing:
@@ -257,6 +270,8 @@ class Member:
         try:
             if self.membership is not None and self.membership.role is not role:
                 (self.rise if role is NodeRole.MANAGER else self._descend)()
+            elif self.membership is not None and self._certified() is not role:
+                self._renew()  # it has changed its role, and no manager signed for the new one
         except (PlumbError, OSError) as error:
             self.complain(f"cannot become a {role}: {error}")
         finally:
@@ -268,8 +283,8 @@ class Member:
         Raises:
             KernelRefused: etcd does not start, or does not get its vote.
         """
-        key = pki.new_key()
-        answer = self.ask("manage", {"request": pki.request(key)})
+        key = signing.new_key()
+        answer = self.ask("manage", {"request": signing.request(key)})
         if "store" in answer:
             write_store(self.papers, answer["store"])
             self.membership = replace(
@@ -357,8 +372,9 @@ class Member:
 
 
 def _certificate(papers: str) -> str:
+    """The node's own certificate, the first of its papers."""
     begin = papers.index("-----BEGIN CERTIFICATE-----")
-    return papers[begin:]
+    return papers[begin : papers.index(END_OF_CERTIFICATE) + len(END_OF_CERTIFICATE)]
 
 
 def now() -> str:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from plumb.agent.cluster.managers import Managers
 from plumb.agent.cluster.published import Published
-from plumb.errors import KernelRefused, NotFound, PlumbError, Unsupported
+from plumb.errors import Invalid, KernelRefused, NotFound, PlumbError, Unsupported
 from plumb.kernel.cluster import failures
 from plumb.model.cluster import Encryption, Node, RemoteEndpoint
 from plumb.store import codec
@@ -33,8 +33,13 @@ PAUSES = (0.1, 3.0)
 """Seconds before the next try: the first time, and at most."""
 BEAT = 3.0
 """Seconds between two renewals of the lease; the manager's answer may say otherwise."""
+LOST = 5.0
+"""Seconds without an answer after which commands wait for none; a new leader is there before."""
 BATCH = 200
 """Endpoints that one request publishes."""
+REST, LONGEST_REST = 2.0, 1.0
+"""Rest after an application, in times that it took, and at most, seconds: what changes meanwhile is
+one plan. So a host on which many others start containers spends a third of its time on them."""
 APPLY_AGAIN = 5.0
 """Seconds until what could not be applied to this host is tried again."""
 
@@ -86,11 +91,12 @@ class Session:
         self._lock, self._dirty = threading.Lock(), threading.Condition()
         self._remote: dict[str, dict[str, RemoteEndpoint]] = {}
         self._changed: set[str] = set()
+        self._refused: set[str] = set()
         self._lease, self.revision = 0, 0
         self.keys: Encryption | None = None
         self._used: Encryption | None = None
         self.since = 0.0
-        self.failure = ""
+        self.failure, self._failing = "", 0.0
         self._stream: Any = None
         self._threads = [
             threading.Thread(target=run, name=run.__name__, daemon=True)
@@ -115,6 +121,11 @@ class Session:
     def connected(self) -> bool:
         """True while a manager renews the lease."""
         return not self.failure and self.since > 0
+
+    @property
+    def lost(self) -> bool:
+        """True if no manager has answered for longer than the election of a leader takes."""
+        return bool(self._failing) and time.monotonic() - self._failing > LOST
 
     def remotes(self, network: str) -> tuple[RemoteEndpoint, ...]:
         """The endpoints of a network on other nodes, as last known."""
@@ -147,6 +158,19 @@ class Session:
             body = {"endpoints": rows[first : first + BATCH], "lease": self._lease}
             self.managers.ask("publish", body, BEAT, patience=0)
 
+    def _send_again(self, ends: Sequence[RemoteEndpoint]) -> None:
+        """Publish endpoints of before; one that is refused holds up no others, and no session."""
+        try:
+            self._send(ends)
+        except (NotFound, Invalid):
+            for end in ends:
+                try:
+                    self._send([end])
+                except (NotFound, Invalid) as refused:
+                    if end.id not in self._refused:
+                        self._complain(f"container {end.sandbox[:12]} is not published: {refused}")
+                    self._refused.add(end.id)
+
     def withdraw(self, idents: list[str]) -> None:
         """Withdraw endpoints, now or as soon as a manager answers."""
         for ident in idents:
@@ -160,7 +184,7 @@ class Session:
     def _agree(self, own: list[RemoteEndpoint]) -> None:
         """Publish and withdraw what differs from what a manager has of this node."""
         there = {end.id: end for end in own}
-        self._send([end for end in self.published.all() if there.get(end.id) != end])
+        self._send_again([end for end in self.published.all() if there.get(end.id) != end])
         surplus = [ident for ident in there if self.published.get(ident) is None]
         if surplus:
             self.managers.ask("withdraw", {"endpoints": surplus})
@@ -174,17 +198,22 @@ class Session:
             try:
                 pause = self._beat()
                 self.failure, self.since = "", self.since or time.time()
+                self._failing = 0.0
             except PlumbError as error:
                 if not isinstance(error, KernelRefused):
                     self._events.on_removed(error)
                 if not self.failure:
                     self._complain(str(error))
-                self.failure, self.since = str(error), 0.0
+                self._fail(error)
                 pause = BEAT / 2
             except Exception as error:
                 self._complain(f"renewing the lease failed: {error!r}")
-                self.failure, self.since = str(error), 0.0
+                self._fail(error)
             self._beat_now.wait(pause * random.uniform(0.8, 1.0))
+
+    def _fail(self, error: Exception) -> None:
+        self.failure, self.since = str(error), 0.0
+        self._failing = self._failing or time.monotonic()
 
     def _beat(self) -> float:
         used = self._used.numbers if self._used else ""
@@ -196,7 +225,7 @@ class Session:
         self._events.on_authorities(answer["authorities"])
         self._events.on_node(codec.decode(Node, answer["node"]))
         if expired:
-            self._send(self.published.all())
+            self._send_again(self.published.all())
         return float(answer.get("every", BEAT))
 
     @property
@@ -296,10 +325,12 @@ class Session:
             with self._dirty:
                 self._dirty.wait_for(self._has_work, APPLY_AGAIN)
                 networks, self._changed = self._changed, set()
+            began = time.monotonic()
             used = self._use_keys()
             failed = {network for network in networks if not self._apply(network)}
             if (failed or not used) and not self._ending.wait(APPLY_AGAIN):
                 self._mark(failed)
+            self._ending.wait(min(REST * (time.monotonic() - began), LONGEST_REST))
 
     def _has_work(self) -> bool:
         return bool(self._changed) or self.keys != self._used or self._ending.is_set()

@@ -29,6 +29,9 @@ class Cluster(Protocol):
     def node(self) -> Node | None:
         """Return this node, None where it is in no cluster."""
 
+    def connected(self) -> bool:
+        """True while a manager answers this node, which is known without asking one."""
+
     def networks(self) -> Sequence[Network]:
         """List all networks of the cluster, with their subnets and VNIs; managers only."""
 
@@ -61,6 +64,10 @@ class NoCluster:
     def node(self) -> Node | None:
         """Return None."""
         return None
+
+    def connected(self) -> bool:
+        """Return False."""
+        return False
 
     def networks(self) -> Sequence[Network]:
         """No networks."""

@@ -51,6 +51,11 @@ def advertised(text: str, port: int, own: Sequence[IPNetwork] = ()) -> tuple[IPA
     found = _resolved(host, known, BAD_ADVERTISE)
     if found.is_unspecified:
         raise Invalid(BAD_ADVERTISE)
+    if not found.is_loopback and found not in (ip.ip for _, ip in known):
+        raise Invalid(
+            f"advertise address {found} is not one of this host's",
+            "'ip address' shows those that it has; other nodes send VXLAN packets there",
+        )
     return found, port
 
 

@@ -66,10 +66,9 @@ def endpoint(
         _have_keys(op)
     ident = op.system.new_id()
     names = tuple(etc_files.dns_names(box, wish.aliases or ()))
+    mac, follows = allocate.wanted_mac(box, wish), op.network(net.id) is not None
     found = op.reservations.make(
-        AttachRequest(
-            ident, net.id, box.id, names, wish.ip, wish.ip6, allocate.wanted_mac(box, wish)
-        )
+        AttachRequest(ident, net.id, box.id, names, wish.ip, wish.ip6, mac, follows)
     )
     here = materialise(op, found)
     made = _placed(op, here, box, ident, found, allocate.interface_name(here, wish, used), wish)
@@ -135,13 +134,16 @@ def leave(op: Operation, end: Endpoint) -> None:
 
 
 def materialise(op: Operation, found: Attached) -> Network:
-    """Put a network of the cluster into this host's intent, with its endpoints on other hosts."""
+    """Put a network of the cluster into this host's intent, with its endpoints on other hosts.
+
+    Of a network that is there already the cluster process follows these (`node.follow`).
+    """
     here = op.network(found.network.id)
     if here is None:
         here = driver_of(found.network).materialise(found.network, allocate.OperationHost(op))
         here = replace(here, number=op.number(Network))
         op.put(here)
-    apply(op, here.id, found.remotes)
+        apply(op, here.id, found.remotes)
     return here
 
 
@@ -172,8 +174,8 @@ def apply(op: Operation, network: str, remotes: Sequence[RemoteEndpoint]) -> Non
     for end in op.remotes(network):
         if end.id not in wanted:
             op.drop(end)
-        elif wanted.pop(end.id) != end:
-            op.put(next(new for new in remotes if new.id == end.id))
+        elif (new := wanted.pop(end.id)) != end:
+            op.put(new)
     for end in wanted.values():
         op.put(end)
 

@@ -42,6 +42,10 @@ class ClusterClient:
         found = self._ask("status")["node"]
         return codec.decode(Node, found) if found else None
 
+    def connected(self) -> bool:
+        """True while a manager answers this node, which its cluster process knows."""
+        return self._member and bool(self._ask("status").get("connected"))
+
     def networks(self) -> Sequence[Network]:
         """List all networks of the cluster; none where this node is in no cluster.
 

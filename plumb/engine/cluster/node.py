@@ -12,8 +12,9 @@ from plumb.model.cluster import AttachRequest, Encryption, RemoteEndpoint, balan
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
-from plumb.store import codec
+from plumb.store import Store, codec
 from plumb.store.sqlite import SqliteStore
+from plumb.things.cluster import EndpointRecord
 
 INGRESS = "ingress"
 """Name of the network by which published ports are reached, as `swarm init` makes it."""
@@ -91,6 +92,24 @@ def unknown(host: Host, endpoints: Sequence[str]) -> list[str]:
         return []
     with host.change() as op:
         return [ident for ident in endpoints if op.endpoint(ident) is None]
+
+
+def withdrawn(host: Host, endpoints: Sequence[str]) -> list[str]:
+    """List those of some endpoints, by their ids, whose records this host has taken away.
+
+    A command that takes one away while no cluster process runs cannot tell it.
+    """
+    if set(endpoints) <= _recorded(host.store):
+        return []
+    with host.change() as op:
+        recorded = _recorded(op.store)
+        return [ident for ident in endpoints if ident not in recorded]
+
+
+def _recorded(store: Store) -> set[str]:
+    """Ids of the endpoints that this host has published."""
+    records = store.things_of(EndpointRecord)
+    return {one.endpoint for one in records if isinstance(one, EndpointRecord)}
 
 
 def depart(host: Host) -> None:

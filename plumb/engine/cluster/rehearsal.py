@@ -22,6 +22,10 @@ class Rehearsal:
         """Return this node, None where it is in no cluster."""
         return self._cluster.node()
 
+    def connected(self) -> bool:
+        """True while a manager answers this node."""
+        return self._cluster.connected()
+
     def networks(self) -> Sequence[Network]:
         """List all networks of the cluster."""
         return self._cluster.networks()

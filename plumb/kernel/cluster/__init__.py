@@ -4,6 +4,7 @@ places            paths of the cluster process
 secret_files      files that only root may read
 process           start, look-up and end of the cluster process
 etcd_process      etcd as a child process
+line_process      a Python process that answers lines
 publisher         endpoints that the cluster process publishes
 endpoint_records  endpoint records as things, by way of the publisher
 ipsec             IPsec's states and policies, for encrypted networks

@@ -15,12 +15,15 @@ from typing import Any
 
 from plumb.engine.cluster.client import ClusterClient
 from plumb.kernel import agent_client, cluster_client
-from plumb.kernel.cluster import process
+from plumb.kernel.cluster import places, process
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cluster import Node
+from plumb.model.cluster import Node, RemoteEndpoint
 from plumb.model.paths import Layout
 from plumb.store import codec
+from plumb.store.change import Change
+from plumb.store.sqlite import SqliteStore
+from plumb.things.cluster import EndpointRecord
 from tests.agent.cluster.state.waiting import until
 from tests.labs import Lab, sh, within
 
@@ -69,6 +72,15 @@ class Machine:
     def etcd(self) -> int:
         """Id of its etcd's process."""
         return int(self.ask("status")["etcd"])
+
+    def record(self, end: RemoteEndpoint) -> None:
+        """Write an endpoint down in this host's record, as the command does that publishes it."""
+        thing = EndpointRecord(
+            places.folder(self.layout), end.id, end.network, end.mac, end.ip, sandbox=end.sandbox
+        )
+        change, store = Change(things=((thing, None),)), SqliteStore(self.layout)
+        store.finish(store.begin([], [thing], change), change)
+        store.close()
 
     def kill(self) -> None:
         """Kill the process."""

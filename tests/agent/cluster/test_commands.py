@@ -122,6 +122,12 @@ def test_an_address_is_chosen_only_where_there_is_one(machines: list[Machine]) -
     assert first.client.node() is None
 
 
+def test_an_address_of_another_host_is_refused_at_once(machines: list[Machine]) -> None:
+    said = machines[0].plumb("swarm", "init", "--advertise-addr", "192.0.2.99", status=1)
+    assert "advertise address 192.0.2.99 is not one of this host's" in said
+    assert machines[0].pid == 0
+
+
 def test_check_tells_what_is_wrong_and_repair_mends_it(machines: list[Machine]) -> None:
     first, second, _ = machines
     second.join(first.init()["worker"], first)

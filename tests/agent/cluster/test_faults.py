@@ -6,9 +6,13 @@ import os
 import secrets
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from plumb.agent.cluster.state import reservations
+from plumb.agent.cluster.state.etcd import Etcd, UnixSocket
+from plumb.kernel.cluster import places
 from plumb.model.cluster import AttachRequest, RemoteEndpoint
 from plumb.model.cnm import Network
 from tests.agent.cluster.hosts import Machine, hosts
@@ -41,16 +45,22 @@ def network(manager: Machine, name: str = "n1") -> Network:
 
 def run(machine: Machine, net: Network) -> RemoteEndpoint:
     """Reserve a container's addresses, and publish it."""
+    end = reserve(machine, net)
+    machine.client.publish([end])
+    machine.record(end)
+    return end
+
+
+def reserve(machine: Machine, net: Network) -> RemoteEndpoint:
+    """Reserve a container's addresses; the endpoint, as it would be published."""
     wish = AttachRequest(secrets.token_hex(32), net.id, secrets.token_hex(32), ("web",))
     got = machine.client.attach(wish)
     own = machine.client.node()
     assert own is not None
-    end = RemoteEndpoint(
+    return RemoteEndpoint(
         wish.endpoint, net.id, own.id, own.data_path, got.mac, got.ip, got.ip6, wish.names,
         wish.sandbox,
     )  # fmt: skip
-    machine.client.publish([end])
-    return end
 
 
 def known(machine: Machine, net: Network) -> set[str]:
@@ -84,6 +94,26 @@ def test_a_killed_process_goes_on_with_what_it_published(swarm: list[Machine]) -
     until(lambda: known(second, net) == {here.id})
 
     assert there.id in {end.id for end in second.client.published()}
+    assert known(first, net) == {there.id}
+
+
+def test_what_goes_while_no_process_runs_is_withdrawn_later(swarm: list[Machine]) -> None:
+    """A command that takes a container away finds nobody to tell; nor has it its addresses then."""
+    first, second = swarm
+    net = network(first)
+    run(first, net)
+    there, lost = run(second, net), reserve(second, net)
+    until(lambda: known(first, net) == {there.id})
+    second.client.publish([lost])  # and nothing of it is in the host's record
+    until(lambda: known(first, net) == {there.id, lost.id})
+
+    second.kill()
+    with closing(Etcd(UnixSocket(f"{places.folder(first.layout)}/etcd:0"))) as etcd:
+        reservations.release(etcd, lost.node, [lost.id])
+    second.ask("status")
+
+    until(lambda: lost.id not in {end.id for end in second.client.published()})
+    until(lambda: second.ask("status")["connected"])
     assert known(first, net) == {there.id}
 
 

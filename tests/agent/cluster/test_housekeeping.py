@@ -14,13 +14,13 @@ from plumb.engine.lookup import ENCRYPTION
 from plumb.errors import PlumbError
 from plumb.kernel.features import detect
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.cluster import AttachRequest, Encryption, Node
+from plumb.model.cluster import AttachRequest, Encryption, Node, RemoteEndpoint
 from plumb.model.cnm import Network
 from plumb.model.driver_options import OverlayOptions
 from plumb.store import codec
 from plumb.store.change import Change
 from plumb.store.sqlite import SqliteStore
-from tests.agent.cluster.hosts import Machine
+from tests.agent.cluster.hosts import FIRST, Machine
 from tests.agent.cluster.state.waiting import until
 
 
@@ -119,18 +119,9 @@ def test_what_is_published_stays_reserved(swarm: list[Machine]) -> None:
     net = network(first)
     lost, kept = reserve(second, net), reserve(second, net)
     got = second.client.attach(kept)
-    second.ask(
-        "publish",
-        endpoints=[
-            {
-                "id": kept.endpoint,
-                "network": net.id,
-                "mac": got.mac,
-                "ip": str(got.ip),
-                "sandbox": kept.sandbox,
-            }
-        ],
-    )
+    end = RemoteEndpoint(kept.endpoint, net.id, "", FIRST, got.mac, got.ip, sandbox=kept.sandbox)
+    second.client.publish([end])
+    second.record(end)
 
     second.kill()
     second.ask("status")

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
+import time
+from typing import Any
+
 import pytest
 
+from plumb.agent.cluster import managers
+from plumb.agent.cluster.certificates import signing, tokens
+from plumb.agent.cluster.identity import Papers
+from plumb.agent.cluster.member import NODE
 from plumb.errors import Conflict, Invalid, PlumbError, Unsupported
+from plumb.kernel.netns.namespaces import entered
 from plumb.model.cluster import NodeRole
 from tests.agent.cluster.hosts import Machine
 from tests.agent.cluster.state.waiting import until
@@ -71,6 +80,45 @@ def test_a_worker_leaves_and_is_down(machines: list[Machine]) -> None:
     assert set(first.nodes()) == {"h1"}
 
 
+def test_a_join_whose_answer_was_lost_makes_one_node(machines: list[Machine]) -> None:
+    """The node asks again with the same key, and gets the same place."""
+    first, second, _ = machines
+    token = tokens.parse(first.init()["worker"])
+    place, wish = f"{first.address}:2377", asked(second, token.secret)
+    with entered(second.netns):
+        pinned = managers.authorities(place, token)
+        answers = [managers.ask_as_stranger(place, pinned, "join", wish) for _ in range(2)]
+
+    assert answers[0]["node"]["id"] == answers[1]["node"]["id"]
+    assert len(first.ask("nodes")) == 2
+
+
+def asked(machine: Machine, secret: str) -> dict[str, Any]:
+    """What a host asks a manager for when it joins."""
+    own = str(machine.address)
+    return {
+        "secret": secret,
+        "request": signing.request(signing.new_key()),
+        "hostname": machine.name,
+        "address": own,
+        "data_path": own,
+        "port": 2377,
+    }
+
+
+def test_a_worker_without_managers_leaves_at_once_by_force(machines: list[Machine]) -> None:
+    first, second, _ = machines
+    second.join(first.init()["worker"], first)
+    first.within("ip link set eth0 down")
+    until(lambda: not second.ask("status")["connected"])
+
+    begun = time.monotonic()
+    second.ask("leave", force=True)
+
+    assert time.monotonic() - begun < 15
+    assert second.client.node() is None
+
+
 def test_the_last_manager_does_not_leave_unless_forced(machines: list[Machine]) -> None:
     first = machines[0]
     first.init()
@@ -112,7 +160,30 @@ def test_a_worker_becomes_a_manager_and_a_worker_again(machines: list[Machine]) 
     second.ask("node-update", node="h2", role="worker")
     until(lambda: second.ask("status")["role"] == "worker")
     until(lambda: not second.within("ss -ltnH 'sport = :2377 or sport = :2380'"))
+    until(lambda: not certified_manager(second))
     assert first.nodes()["h2"].role is NodeRole.WORKER
+
+
+def certified_manager(machine: Machine) -> bool:
+    """Whether its certificate is a manager's, by which it could pass for one."""
+    _, mark, rest = Papers(machine.layout).read(NODE).partition("-----BEGIN CERTIFICATE-----")
+    end = "-----END CERTIFICATE-----\n"
+    return b"swarm-manager" in ssl.PEM_cert_to_DER_cert(mark + rest.partition(end)[0] + end)
+
+
+def test_a_certificate_that_was_not_renewed_after_a_demotion_is_later(
+    machines: list[Machine],
+) -> None:
+    """The node may have been killed between the two."""
+    first, second, _ = machines
+    second.join(first.init()["manager"], first)
+    papers = Papers(second.layout)
+    old = papers.read(NODE)
+    second.ask("node-update", node="h2", role="worker")
+    until(lambda: second.ask("status")["role"] == "worker" and not certified_manager(second))
+
+    papers.write(NODE, old)
+    until(lambda: not certified_manager(second))
 
 
 def test_the_last_manager_is_not_demoted(pair: tuple[Machine, Machine]) -> None:

@@ -7,7 +7,7 @@ import json
 import time
 from dataclasses import replace
 
-from plumb.agent.cluster.certificates import pki, tokens
+from plumb.agent.cluster.certificates import pki, signing, tokens
 from plumb.agent.cluster.state import secrets
 from plumb.agent.cluster.state.etcd import Etcd
 from plumb.errors import Broken, Conflict, Invalid
@@ -78,7 +78,7 @@ class Authorities:
     def rotate(self) -> pki.Authority:
         """Make a new authority; the old one is trusted until every node has a new certificate."""
         old = self.authority()
-        made = pki.successor(old, NAME)
+        made = signing.successor(old, NAME)
         if not secrets.replace(self._etcd, AUTHORITY, codec.dumps(old), codec.dumps(made)):
             raise Conflict("another manager has just rotated the CA", "'plumb swarm ca' shows it")
         self._trusted = []

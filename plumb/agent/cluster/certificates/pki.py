@@ -12,7 +12,7 @@ certificate says in its subject, as Docker's, the node's id (CN), its role (OU) 
 What a certificate allows is decided at each request by what etcd has of the node whose key it is.
 So a lost key is worth nothing once the node is removed, and there is no list of revoked ones.
 
-`cryptography` is imported by those that make or sign something, not by a node that runs.
+`signing` has these functions carried out in a process of their own, as they need `cryptography`.
 """
 
 from __future__ import annotations
@@ -213,22 +213,8 @@ def _sign(
     return _pem(certificate) + authority.cross
 
 
-def key_hash(certificate: bytes) -> str:
-    """SHA-256 of a certificate's public key, in hex, by which a node is known (`Node.key`).
-
-    Args:
-        certificate: DER.
-    """
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-
-    key = x509.load_der_x509_certificate(certificate).public_key()
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()
-
-
 def request_key_hash(wanted: str) -> str:
-    """SHA-256 of the public key in a request, as `key_hash`'s.
+    """SHA-256 of the public key in a request, as `der.key_hash` has a certificate's.
 
     Raises:
         Invalid: it is no request.
@@ -242,14 +228,6 @@ def request_key_hash(wanted: str) -> str:
         raise Invalid(f"invalid certificate signing request: {error}") from None
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()
-
-
-def validity(certificate: str) -> tuple[datetime, datetime]:
-    """The two moments between which a certificate (PEM) is valid."""
-    from cryptography import x509
-
-    found = x509.load_pem_x509_certificate(certificate.encode())
-    return found.not_valid_before_utc, found.not_valid_after_utc
 
 
 def _new_key() -> ec.EllipticCurvePrivateKey:

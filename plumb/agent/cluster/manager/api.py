@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from enum import Enum
 from typing import Any
 
-from plumb.agent.cluster.certificates import pki
+from plumb.agent.cluster.certificates import der
 from plumb.agent.cluster.certificates.authority import Authorities
 from plumb.agent.cluster.manager.feed import Feed
 from plumb.agent.cluster.manager.listener import Shown
@@ -124,5 +124,5 @@ class Api:
         if certificate not in self._keys:
             if len(self._keys) > 4096:
                 self._keys.clear()
-            self._keys[certificate] = pki.key_hash(certificate)
+            self._keys[certificate] = der.key_hash(certificate)
         return self._keys[certificate]

@@ -1,7 +1,8 @@
 """Nodes that went away for good: their reservations are given back after a day.
 
-Until then a node that comes back has the addresses that it had. Any manager may sweep, several at
-once too; nothing depends on how often.
+Until then a node that comes back has the addresses that it had. A node that has never had a lease,
+as where the answer to its `swarm join` was lost, is removed within minutes. Any manager may sweep,
+several at once too; nothing depends on how often.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from plumb.agent.cluster.state.etcd.operations import Delete, Put, absent, below
 
 DAY = 24 * 3600
 """Seconds for which a node without a lease keeps its addresses."""
+
+NEVER_CAME = 120
+"""Seconds that a node may take from `swarm join` to its first lease."""
 
 
 def sweep(etcd: Etcd, now: float, longest: float = DAY) -> list[str]:
@@ -31,11 +35,14 @@ def sweep(etcd: Etcd, now: float, longest: float = DAY) -> list[str]:
     known = {node.id: node for node in nodes.everyone(etcd)}
     since = {keys.last(one.key): float(one.value) for one in etcd.range(below(keys.AWAY)).keys}
     gone = _holders(etcd) - known.keys()
+    joining = {keys.last(one.key) for one in etcd.range(below(keys.JOINING)).keys}
     for node in known.values():
         if node.alive:
             _note_return(etcd, node.id, node.id in since)
         elif node.id not in since:
             _note_absence(etcd, node.id, now)
+        elif node.id in joining and now - since[node.id] > NEVER_CAME:
+            nodes.remove(etcd, node.id)
         elif now - since[node.id] > longest:
             gone.add(node.id)
     return [node for node in sorted(gone) if reservations.release_node(etcd, node)]

@@ -49,9 +49,12 @@ ID_LENGTH = 64
 def attach(etcd: Etcd, node: str, wish: AttachRequest) -> Attached:
     """Reserve addresses for an endpoint, and list the network's endpoints on other nodes.
 
-    See `reserve`.
+    See `reserve`. A node that follows the network gets no list: with it each new endpoint would
+    cost as much as there are endpoints.
     """
     answer = reserve(etcd, node, wish)
+    if wish.follows:
+        return answer
     remotes = [one for one in of_network(etcd, answer.network.id) if one.node != node]
     return replace(answer, remotes=tuple(remotes))
 

@@ -5,6 +5,7 @@
     /plumb/encryption                       keys of encrypted networks, and which of them to use
     /plumb/programmed/NODE                  numbers of the keys that a node uses; with its lease
     /plumb/nodes/NODE                       a node
+    /plumb/joining/NODE                     a node that has not had a lease yet
     /plumb/alive/NODE                       its lease's number; goes when the lease expires
     /plumb/away/NODE                        since when it has been without a lease, in seconds
     /plumb/networks/NETWORK                 a network, its subnets, gateways and VNIs allotted
@@ -32,6 +33,7 @@ SECRETS = ROOT + "secrets/"
 ENCRYPTION = ROOT + "encryption"
 PROGRAMMED = ROOT + "programmed/"
 NODES = ROOT + "nodes/"
+JOINING = ROOT + "joining/"
 ALIVE = ROOT + "alive/"
 AWAY = ROOT + "away/"
 NETWORKS = ROOT + "networks/"

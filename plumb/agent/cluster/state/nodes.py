@@ -33,13 +33,14 @@ LEASE = 10
 
 
 def put(etcd: Etcd, node: Node) -> None:
-    """Record a node that joins.
+    """Record a node that joins; until its first lease it counts as one that may never come.
 
     Raises:
         Conflict: another node has this id.
     """
     key = keys.NODES + node.id
-    if not etcd.txn([absent(key)], [Put(key, _text(node))]).succeeded:
+    puts = [Put(key, _text(node)), Put(keys.JOINING + node.id, node.created)]
+    if not etcd.txn([absent(key)], puts).succeeded:
         found = etcd.get(key)
         if found is None or found.value != _text(node):
             raise Conflict(f"node {node.id} is in the cluster already")
@@ -66,6 +67,11 @@ def get(etcd: Etcd, ident: str) -> Node | None:
     """Return a node by its id, None if it is in the cluster no more."""
     nodes, leases = etcd.read_all([Get(keys.NODES + ident), Get(keys.ALIVE + ident)]).listings
     return replace(_node(nodes.first), alive=bool(leases.keys)) if nodes.first else None
+
+
+def of_key(etcd: Etcd, key: str) -> Node | None:
+    """Return the node whose certificate has this key (`Node.key`), None without one."""
+    return next((node for node in everyone(etcd) if node.key == key), None)
 
 
 def everyone(etcd: Etcd) -> list[Node]:
@@ -111,9 +117,8 @@ def remove(etcd: Etcd, ident: str) -> None:
     Its reservations are released by `endpoints.release_node`.
     """
     lease = _lease(etcd, ident)
-    etcd.txn(
-        [], [Delete(keys.NODES + ident), Delete(keys.ALIVE + ident), Delete(keys.AWAY + ident)]
-    )
+    of_node = (keys.NODES, keys.ALIVE, keys.AWAY, keys.JOINING)
+    etcd.txn([], [Delete(prefix + ident) for prefix in of_node])
     if lease:
         etcd.lease_revoke(lease)
 
@@ -122,7 +127,11 @@ def _grant(etcd: Etcd, ident: str, ttl: int) -> int:
     lease = etcd.lease_grant(ttl)
     answer = etcd.txn(
         [present(keys.NODES + ident)],
-        [Put(keys.ALIVE + ident, str(lease), lease), Delete(keys.AWAY + ident)],
+        [
+            Put(keys.ALIVE + ident, str(lease), lease),
+            Delete(keys.AWAY + ident),
+            Delete(keys.JOINING + ident),
+        ],
     )
     if not answer.succeeded:
         etcd.lease_revoke(lease)

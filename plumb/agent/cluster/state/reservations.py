@@ -26,6 +26,7 @@ from plumb.agent.cluster.state.etcd.operations import (
     unchanged,
 )
 from plumb.frozen import frozen
+from plumb.model.cluster import RemoteEndpoint
 from plumb.store import codec
 
 T = TypeVar("T")
@@ -73,6 +74,18 @@ def of_node(etcd: Etcd, node: str) -> list[Reservation]:
     prefixes = (keys.reservations(node), keys.balancer("", node))
     listings = etcd.read_all([below(prefix) for prefix in prefixes]).listings
     return [parsed(found) for listing in listings for found in listing.keys]
+
+
+def of_endpoints(
+    etcd: Etcd, node: str, endpoints: Iterable[RemoteEndpoint]
+) -> dict[str, Reservation]:
+    """Return what a node has reserved for some of its endpoints, by the endpoints' ids."""
+    held: dict[str, Reservation] = {}
+    for some in batches(endpoints, BATCH):
+        wanted = [Get(keys.reservation(node, one.network, one.id)) for one in some]
+        found = [parsed(one.first) for one in etcd.read_all(wanted).listings if one.first]
+        held.update((one.endpoint, one) for one in found)
+    return held
 
 
 def release(etcd: Etcd, node: str, endpoints: Iterable[str]) -> None:

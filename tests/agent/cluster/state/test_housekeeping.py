@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from ipaddress import IPv4Address
 
 from plumb.agent.cluster.manager.housekeeping import Housekeeping
-from plumb.agent.cluster.state import encryption, keys, reservations
+from plumb.agent.cluster.state import absence, encryption, keys, nodes, reservations
+from plumb.model.cluster import Node
 from tests.agent.cluster.state.clusters import Cluster
 from tests.agent.cluster.state.waiting import until
 
@@ -30,6 +32,21 @@ def test_a_node_that_was_away_for_a_day_keeps_no_addresses(cluster: Cluster) -> 
         until(lambda: said)
 
     assert "node h1" in said[0]
+
+
+def test_a_node_that_never_came_is_removed(cluster: Cluster) -> None:
+    """As where the answer to its join was lost; one that was there once stays, and is down."""
+    ip = IPv4Address("192.0.2.99")
+    nodes.put(cluster.etcd, Node("lost", "lost", ip, ip))
+    cluster.etcd.lease_revoke(cluster.leases["h1"])
+
+    absence.sweep(cluster.etcd, 1000)
+    absence.sweep(cluster.etcd, 1000 + absence.NEVER_CAME)
+    assert nodes.get(cluster.etcd, "lost") is not None
+    absence.sweep(cluster.etcd, 1001 + absence.NEVER_CAME)
+
+    assert nodes.get(cluster.etcd, "lost") is None
+    assert nodes.get(cluster.etcd, "h1") is not None
 
 
 def test_a_cluster_of_an_older_version_gets_keys(cluster: Cluster) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 
-from plumb.agent.cluster.certificates import pki, tokens
+from plumb.agent.cluster.certificates import signing, tokens
 from plumb.agent.cluster.manager.api import Api
 from plumb.agent.cluster.manager.etcd_member import peer_url
 from plumb.agent.cluster.manager.requests.members import managers, take_member
@@ -36,21 +36,13 @@ def join(api: Api, caller: None, body: dict[str, Any]) -> dict[str, Any]:
     """
     role = api.secrets.role_of(str(body["secret"]))
     issuer = api.secrets.authority()
-    node = Node(
-        id=tokens.new_id(),
-        hostname=_hostname(str(body["hostname"])),
-        address=ip_address(body["address"]),
-        data_path=ip_address(body["data_path"]),
-        role=role,
-        availability=Availability(body.get("availability", "active")),
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        key=pki.request_key_hash(str(body["request"])),
-        port=int(body["port"]),
-        issuer=tokens.digest(issuer.certificate),
-    )
+    key = signing.request_key_hash(str(body["request"]))
+    node = nodes.of_key(api.etcd, key)  # the answer to an earlier try may have been lost
+    if node is None:
+        node = _new_node(body, role, key, tokens.digest(issuer.certificate))
+        nodes.put(api.etcd, node)
     swarm = api.swarm()
-    certificate = pki.sign_node(issuer, str(body["request"]), node.id, role, swarm.id)
-    nodes.put(api.etcd, node)
+    certificate = signing.sign_node(issuer, str(body["request"]), node.id, node.role, swarm.id)
     return {
         "node": codec.plain(node),
         "swarm": codec.plain(swarm),
@@ -58,6 +50,21 @@ def join(api: Api, caller: None, body: dict[str, Any]) -> dict[str, Any]:
         "authorities": api.authorities(),
         "managers": managers(api),
     }
+
+
+def _new_node(body: dict[str, Any], role: NodeRole, key: str, issuer: str) -> Node:
+    return Node(
+        id=tokens.new_id(),
+        hostname=_hostname(str(body["hostname"])),
+        address=ip_address(body["address"]),
+        data_path=ip_address(body["data_path"]),
+        role=role,
+        availability=Availability(body.get("availability", "active")),
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        key=key,
+        port=int(body["port"]),
+        issuer=issuer,
+    )
 
 
 def _hostname(text: str) -> str:
@@ -72,11 +79,11 @@ def renew(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
     Args:
         body: `request`, of the key that the node has.
     """
-    if pki.request_key_hash(str(body["request"])) != caller.key:
+    if signing.request_key_hash(str(body["request"])) != caller.key:
         raise Invalid("cannot renew a certificate for another key", "leave the cluster, and join")
     issuer = api.secrets.authority()
     swarm = api.swarm()
-    certificate = pki.sign_node(issuer, str(body["request"]), caller.id, caller.role, swarm.id)
+    certificate = signing.sign_node(issuer, str(body["request"]), caller.id, caller.role, swarm.id)
     digest = tokens.digest(issuer.certificate)
     nodes.change(api.etcd, caller.id, lambda node: replace(node, issuer=digest))
     return {"certificate": certificate, "authorities": api.authorities()}
@@ -103,7 +110,7 @@ def manage(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
         return {"store": api.store}
     url = peer_url(caller.address)
     issuer = api.secrets.peers()
-    certificate = pki.sign_peer(issuer, str(body["request"]), caller.id, caller.address)
+    certificate = signing.sign_peer(issuer, str(body["request"]), caller.id, caller.address)
     for member in membership.members(api.etcd):
         if url in member.peers or member.name == caller.id:
             membership.remove(api.etcd, member.id)  # an earlier try of it, or its predecessor

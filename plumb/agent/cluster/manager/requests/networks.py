@@ -79,7 +79,7 @@ def publish(api: Api, caller: Node, body: dict[str, Any]) -> bool:
     or a node could draw the traffic of another's endpoint.
     """
     ends = [codec.decode(RemoteEndpoint, row) for row in body["endpoints"]]
-    held = {one.endpoint: one for one in reservations.of_node(api.etcd, caller.id)}
+    held = reservations.of_endpoints(api.etcd, caller.id, ends)
     for end in ends:
         own = held.get(end.id)
         if own is None or own.network != end.network:
