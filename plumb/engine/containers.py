@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.cluster import attach
+from plumb.engine.cluster.attach import Given
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid
 from plumb.frozen import replace
@@ -170,11 +174,17 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
 # -- start, stop, rm ---------------------------------------------------------------
 
 
-def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
+def start(
+    op: Operation,
+    reference: str,
+    foreground: bool = False,
+    given: Mapping[str, Given] = MappingProxyType({}),
+) -> Sandbox:
     """Start a container: its namespace, its endpoints, its published ports, its command.
 
     Args:
         foreground: whoever starts it will run the command.
+        given: places in networks of the cluster that it has already, by the networks' ids.
 
     Raises:
         NotFound: it, or a network that it shall be on, is not there.
@@ -208,7 +218,11 @@ def start(op: Operation, reference: str, foreground: bool = False) -> Sandbox:
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
         raise Conflict("two interfaces of one container cannot have the same name")
     for wish in box.attachments:
-        net = check_endpoint(networks.known(op, wish.network), wish)
+        place = given.get(wish.network)
+        if place is not None:
+            used.add(attach.given(op, box, wish, place, used - {wish.ifname}).ifname)
+            continue
+        net = networks.check_endpoint(networks.known(op, wish.network), wish)
         used.add(_join(op, net, box, wish, used - {wish.ifname}).ifname)
     networks.way_out(op, box)
     box = resolving(op, box)
@@ -295,7 +309,7 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
     wish = replace(
         wish, network=net.id if not net.default else DEFAULT_NETWORK, aliases=wish.aliases or ()
     )
-    check_endpoint(net, wish)
+    networks.check_endpoint(net, wish)
     if box.attachment(net) is not None:
         if box.status is not Status.RUNNING:
             return box
@@ -327,31 +341,6 @@ def _check_joins(net: Network, box: Sandbox) -> None:
             "container cannot be connected to multiple networks "
             "with one of the networks in private (none) mode"
         )
-
-
-def check_endpoint(net: Network, wish: Attachment) -> Network:
-    """The network, if an endpoint of it can have what is asked for.
-
-    Raises:
-        Invalid: it cannot, in Docker's words.
-    """
-    wrong = []
-    if net.default and (wish.ip or wish.ip6):
-        wrong.append("user-specified IP address is supported on user-defined networks only")
-    if net.default and wish.links:
-        wrong.append("links are only supported for user-defined networks")
-    if net.default and wish.aliases:
-        wrong.append("network-scoped aliases are only supported for user-defined networks")
-    wrong += [
-        f"no configured subnet contains IP address {ip}"
-        for ip in (wish.ip, wish.ip6)
-        if ip and net.pool_of(ip) is None
-    ]
-    if wrong:
-        raise Invalid(
-            f"invalid config for network {net.name}: invalid endpoint settings: {'; '.join(wrong)}"
-        )
-    return net
 
 
 def disconnect(op: Operation, network: str, container: str, force: bool = False) -> Sandbox:

@@ -8,6 +8,8 @@ identity       its papers on the disk
 published      what it publishes
 host_networks  the cluster's networks on this host, by the engine
 session        its lease, and the stream of changes
+stream         what that brings, applied to this host
+tasks          this node's tasks: containers that come and go as the leader says
 managers       requests to whichever manager answers
 certificates   authorities, certificates, join tokens, TLS
 manager        a manager's work: etcd's member, port 2377

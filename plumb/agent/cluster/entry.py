@@ -19,9 +19,10 @@ from plumb.agent.cluster.certificates import authority, pki, signing, tls, token
 from plumb.agent.cluster.identity import Membership
 from plumb.agent.cluster.manager.etcd_member import STATE_NEW, peer_url
 from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, write_store
-from plumb.agent.cluster.member import NODE, TRUSTED, Member, now
+from plumb.agent.cluster.member import NODE, TRUSTED, Member
 from plumb.agent.cluster.state import encryption, networks, nodes, swarm
 from plumb.agent.cluster.state.etcd import membership as etcd_members
+from plumb.agent.cluster.state.service import moments
 from plumb.engine.cluster.node import INGRESS
 from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.cluster.words import ALREADY
@@ -295,7 +296,7 @@ def _ingress() -> Network:
         INGRESS,
         "overlay",
         overlay=OverlayOptions(ingress=True),
-        created=now(),
+        created=moments.now(),
     )
 
 
@@ -305,7 +306,7 @@ def _swarm(wish: Wish) -> Swarm:
         tokens.new_id(),
         mask_length=int(wish.get("mask_length") or 24),
         port=int(wish.get("tunnel_port") or DATA_PATH_PORT),
-        created=now(),
+        created=moments.now(),
     )
     return replace(made, pools=pools) if pools else made
 
@@ -332,7 +333,7 @@ def _node(wish: Wish, membership: Membership, key: str, issuer: pki.Authority) -
         data_path=membership.data_path,
         role=NodeRole.MANAGER,
         availability=Availability(wish.get("availability") or "active"),
-        created=now(),
+        created=moments.now(),
         key=key,
         port=membership.port,
         issuer=tokens.digest(issuer.certificate),

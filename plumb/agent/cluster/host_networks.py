@@ -7,11 +7,15 @@ thread of its own, and never in one that answers a command: that command may hav
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from plumb.engine.cluster import node
-from plumb.model.cluster import Encryption, RemoteEndpoint
+from plumb.engine.cluster import node, tasks
+from plumb.model.cluster import Encryption, Node, RemoteEndpoint
+from plumb.model.cnm import Sandbox
 from plumb.model.paths import Layout
+from plumb.model.ports import ServicePort
+from plumb.model.service.assignment import Assignment
+from plumb.model.service.virtual import VirtualService
 
 
 class HostNetworks:
@@ -33,6 +37,28 @@ class HostNetworks:
         """Make a network's endpoints on other hosts those of a listing."""
         with self._turn, node.host_of(self._layout) as host:
             node.follow(host, {network: remotes})
+
+    def balance(self, network: str, services: tuple[VirtualService, ...]) -> None:
+        """Make a network's services those of a listing."""
+
+    def tasks(self) -> tuple[tuple[Sandbox, tuple[ServicePort, ...]], ...]:
+        """List containers that are tasks, each with its ports of mode host."""
+        with node.host_of(self._layout) as host:
+            return tuple((box, tasks.ports(host, box)) for box in tasks.here(host))
+
+    def begin(self, assignments: Sequence[Assignment], own: Node) -> None:
+        """Build the containers of tasks of this node, all of them or none."""
+        with self._turn, node.host_of(self._layout) as host:
+            tasks.begin(host, assignments, own)
+
+    def finish(self, over: Iterable[tuple[str, int | None]], gone: Iterable[str]) -> None:
+        """Take networks of containers away whose commands have ended, and remove others."""
+        with self._turn, node.host_of(self._layout) as host:
+            tasks.finish(host, over, gone)
+
+    def folder(self, box: Sandbox) -> str:
+        """Folder of a container's command."""
+        return self._layout.container(box.id)
 
     def encrypt(self, keys: Encryption) -> None:
         """Use these keys for the encrypted networks that have a part on this host."""

@@ -27,9 +27,12 @@ from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, Man
 from plumb.agent.cluster.managers import PATIENCE, Managers
 from plumb.agent.cluster.published import Published
 from plumb.agent.cluster.session import BEAT, Session
+from plumb.agent.cluster.tasks.runner import TaskRunner
 from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.cluster.words import NOT_IN_SWARM
 from plumb.model.cluster import Encryption, Node, NodeRole, RemoteEndpoint
+from plumb.model.service.assignment import Assignment, TaskStatus
+from plumb.model.service.virtual import VirtualService
 from plumb.store import codec
 
 NODE, TRUSTED = "node.pem", "ca.pem"
@@ -61,6 +64,7 @@ class Member:
         self.ending = threading.Event()
         self.membership: Membership | None = None
         self.session: Session | None = None
+        self.runner: TaskRunner | None = None
         self.manager: Manager | None = None
         self.removed: PlumbError | None = None
         self.node: Node | None = None
@@ -81,6 +85,8 @@ class Member:
     def close(self) -> None:
         """End all that runs; the papers stay."""
         self.ending.set()
+        if self.runner is not None:
+            self.runner.close()
         if self.session is not None:
             self.session.close()
         if self.manager is not None:
@@ -93,6 +99,8 @@ class Member:
         membership = self.the_membership()
         managers = Managers(membership.managers, self._client_context)
         self.session = Session(membership.node, managers, self.kept, self, self.complain)
+        self.runner = TaskRunner(self.host, self._node, self._report, self.complain)
+        self.runner.start()
         self.session.start()
         for run in (self._renewals, self._comparisons):
             threading.Thread(target=run, name=run.__name__, daemon=True).start()
@@ -107,11 +115,15 @@ class Member:
 
     def forget(self) -> None:
         """End all that runs, and forget the cluster."""
+        if self.runner is not None:
+            self.runner.close()
         if self.session is not None:
             self.session.close()
         if self.manager is not None:
             self.manager.erase()
-        self.session = self.manager = self.membership = self.removed = self.node = None
+        self.session = self.runner = self.manager = self.membership = self.removed = self.node = (
+            None
+        )
         self.papers.erase()
 
     def ask(
@@ -148,6 +160,18 @@ class Member:
     def on_remote(self, network: str, endpoints: tuple[RemoteEndpoint, ...]) -> None:
         """Pass endpoints of other nodes on to this host."""
         self.host.follow(network, endpoints)
+
+    def on_services(self, network: str, services: tuple[VirtualService, ...]) -> None:
+        """Have a network's services balanced on this host."""
+        self.host.balance(network, services)
+
+    def on_tasks(self, tasks: tuple[Assignment, ...]) -> None:
+        """Pass this node's tasks on to what runs them."""
+        if self.runner is not None:
+            self.runner.assign(tasks)
+
+    def _report(self, statuses: list[TaskStatus]) -> None:
+        self.ask("task-status", {"tasks": [codec.plain(one) for one in statuses]}, patience=0)
 
     def on_keys(self, keys: Encryption) -> None:
         """Use these keys for encrypted networks on this host."""
@@ -238,7 +262,7 @@ class Member:
 
     def _certified(self) -> NodeRole:
         """The role that this node's certificate is for."""
-        certificate = ssl.PEM_cert_to_DER_cert(_certificate(self.papers.read(NODE)))
+        certificate = ssl.PEM_cert_to_DER_cert(pki.first_certificate(self.papers.read(NODE)))
         manager = pki.SERVER_NAMES[NodeRole.MANAGER].encode() in certificate
         return NodeRole.MANAGER if manager else NodeRole.WORKER
 
@@ -253,7 +277,7 @@ class Member:
         """Renew the certificate after half of its life; in a thread."""
         session = self.session
         while self.session is session and not self.ending.wait(RENEW_CHECK):
-            begin, end = der.validity(_certificate(self.papers.read(NODE)))
+            begin, end = der.validity(pki.first_certificate(self.papers.read(NODE)))
             if datetime.now(UTC) > begin + (end - begin) / 2:
                 try:
                     with self.changing:
@@ -345,18 +369,19 @@ class Member:
         """List what this node publishes."""
         return self.kept.all()
 
+    def _node(self) -> Node:
+        """Return this node as the managers have it, or as it is known here before that."""
+        here = self.the_membership()
+        return self.node or Node(
+            here.node, socket.gethostname(), here.address, here.data_path, here.role
+        )
+
     def status(self) -> dict[str, Any]:
         """Tell what this node is, without asking anybody."""
         membership, session, manager = self.membership, self.session, self.manager
         if membership is None or session is None:
             return {"node": None}
-        node = self.node or Node(
-            membership.node,
-            socket.gethostname(),
-            membership.address,
-            membership.data_path,
-            membership.role,
-        )
+        node = self._node()
         etcd = manager.member.pid if manager is not None and manager.member is not None else 0
         return {
             "node": codec.plain(node),
@@ -369,14 +394,3 @@ class Member:
             "removed": self.removed is not None,
             "etcd": etcd,
         }
-
-
-def _certificate(papers: str) -> str:
-    """The node's own certificate, the first of its papers."""
-    begin = papers.index("-----BEGIN CERTIFICATE-----")
-    return papers[begin : papers.index(END_OF_CERTIFICATE) + len(END_OF_CERTIFICATE)]
-
-
-def now() -> str:
-    """The moment, as Docker writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,9 +1,10 @@
 """A node's session with its managers: its lease, what changes for it, what it publishes.
 
-Two threads. One renews the lease every few seconds; a node whose lease has expired is down, and
+Threads. One renews the lease every few seconds; a node whose lease has expired is down, and
 its endpoints are gone from the others. The other one holds a stream open, on which a manager tells
 all endpoints of the networks that this node has a part in, and then what changes. Both begin anew
-for as long as it takes, at whichever manager answers.
+for as long as it takes, at whichever manager answers. What has changed is applied to this host in
+threads of its own (`stream.applying`).
 
 The stream tells this node's own endpoints as well. Where they differ from what it publishes, as
 after a lease that expired while it lived on, it publishes and withdraws: so it comes back by
@@ -17,11 +18,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
-from typing import Any, Protocol
+from typing import Any
 
 from plumb.agent.cluster.managers import Managers
 from plumb.agent.cluster.published import Published
+from plumb.agent.cluster.stream.applying import Applier
+from plumb.agent.cluster.stream.events import Events
+from plumb.agent.cluster.stream.services import StreamServices
 from plumb.errors import Invalid, KernelRefused, NotFound, PlumbError, Unsupported
 from plumb.kernel.cluster import failures
 from plumb.model.cluster import Encryption, Node, RemoteEndpoint
@@ -37,33 +42,6 @@ LOST = 5.0
 """Seconds without an answer after which commands wait for none; a new leader is there before."""
 BATCH = 200
 """Endpoints that one request publishes."""
-REST, LONGEST_REST = 2.0, 1.0
-"""Rest after an application, in times that it took, and at most, seconds: what changes meanwhile is
-one plan. So a host on which many others start containers spends a third of its time on them."""
-APPLY_AGAIN = 5.0
-"""Seconds until what could not be applied to this host is tried again."""
-
-
-class Events(Protocol):
-    """Receiver of what happens; called from the session's threads, one call at a time each."""
-
-    def on_remote(self, network: str, endpoints: tuple[RemoteEndpoint, ...]) -> None:
-        """Take all endpoints that a network has on other nodes at present."""
-
-    def on_keys(self, keys: Encryption) -> None:
-        """Take the keys of encrypted networks; what this returns from is in use."""
-
-    def on_node(self, node: Node) -> None:
-        """Take this node as the managers have it: its role, its availability, its labels."""
-
-    def on_managers(self, places: tuple[str, ...]) -> None:
-        """Take the list of managers."""
-
-    def on_authorities(self, digest: str) -> None:
-        """Take the digest of the authorities that are trusted now."""
-
-    def on_removed(self, reason: PlumbError) -> None:
-        """Take note that the managers do not know this node any more."""
 
 
 class Session:
@@ -88,23 +66,23 @@ class Session:
         self.node, self.managers, self.published = node, managers, published
         self._events, self._complain = events, complain
         self._ending, self._beat_now = threading.Event(), threading.Event()
-        self._lock, self._dirty = threading.Lock(), threading.Condition()
+        self._lock = threading.Lock()
         self._remote: dict[str, dict[str, RemoteEndpoint]] = {}
-        self._changed: set[str] = set()
         self._refused: set[str] = set()
         self._lease, self.revision = 0, 0
-        self.keys: Encryption | None = None
-        self._used: Encryption | None = None
+        self.services = StreamServices()
+        self._applier = Applier(self, events, complain)
         self.since = 0.0
         self.failure, self._failing = "", 0.0
         self._stream: Any = None
         self._threads = [
             threading.Thread(target=run, name=run.__name__, daemon=True)
-            for run in (self._beats, self._watches, self._applies)
+            for run in (self._beats, self._watches)
         ]
 
     def start(self) -> None:
         """Begin, in threads."""
+        self._applier.start()
         for thread in self._threads:
             thread.start()
 
@@ -112,8 +90,7 @@ class Session:
         """End the session; the lease is left to expire."""
         self._ending.set()
         self._beat_now.set()
-        with self._dirty:
-            self._dirty.notify_all()
+        self._applier.close()
         self._hang_up()
         self.managers.close()
 
@@ -216,7 +193,7 @@ class Session:
         self._failing = self._failing or time.monotonic()
 
     def _beat(self) -> float:
-        used = self._used.numbers if self._used else ""
+        used = self._applier.used.numbers if self._applier.used else ""
         body = {"lease": self._lease, "programmed": used}
         answer = self.managers.ask("heartbeat", body, BEAT, patience=0)
         expired, self._lease = answer["lease"] != self._lease, answer["lease"]
@@ -227,6 +204,24 @@ class Session:
         if expired:
             self._send_again(self.published.all())
         return float(answer.get("every", BEAT))
+
+    @property
+    def keys(self) -> Encryption | None:
+        """The keys of encrypted networks, as a manager has told them last."""
+        return self._applier.keys
+
+    def acknowledge(self, revision: int) -> None:
+        """Tell the managers by which revision of the tasks this node balances.
+
+        Tasks that drain wait a little longer where no manager answers.
+        """
+        body = {"revision": revision, "lease": self._lease}
+        with suppress(PlumbError):
+            self.managers.ask("tasks-applied", body, BEAT, patience=0)
+
+    def beat_now(self) -> None:
+        """Renew the lease at once, and report what has changed with it."""
+        self._beat_now.set()
 
     @property
     def lease(self) -> int:
@@ -304,58 +299,18 @@ class Session:
         elif any(self.published.get(ident) for _, ident in change.get("gone", ())):
             self._beat_now.set()
         self._take_single(change)
+        self.services.take(change)
         self.revision = int(change.get("revision", self.revision))
-        self._mark(touched)
+        self._applier.mark(touched)
+        if "tasks" in change and (assigned := self.services.assignments(self.remotes)) is not None:
+            self._events.on_tasks(assigned)
 
     def _take_single(self, change: dict[str, Any]) -> None:
         """Take of a line what there is one of: the keys of encrypted networks, this node."""
         if change.get("encryption"):
-            self.keys = codec.decode(Encryption, change["encryption"])
+            self._applier.keys = codec.decode(Encryption, change["encryption"])
         if "node" in change:
             self._events.on_node(codec.decode(Node, change["node"]))
-
-    def _mark(self, networks: set[str]) -> None:
-        with self._dirty:
-            self._changed |= networks
-            self._dirty.notify_all()
-
-    def _applies(self) -> None:
-        """Apply what has changed, networks and keys; of several changes of one, the last counts."""
-        while not self._ending.is_set():
-            with self._dirty:
-                self._dirty.wait_for(self._has_work, APPLY_AGAIN)
-                networks, self._changed = self._changed, set()
-            began = time.monotonic()
-            used = self._use_keys()
-            failed = {network for network in networks if not self._apply(network)}
-            if (failed or not used) and not self._ending.wait(APPLY_AGAIN):
-                self._mark(failed)
-            self._ending.wait(min(REST * (time.monotonic() - began), LONGEST_REST))
-
-    def _has_work(self) -> bool:
-        return bool(self._changed) or self.keys != self._used or self._ending.is_set()
-
-    def _use_keys(self) -> bool:
-        """Use the keys that the managers have told last, and report it at once."""
-        keys = self.keys
-        if keys is None or keys == self._used:
-            return True
-        try:
-            self._events.on_keys(keys)
-        except Exception as error:
-            self._complain(f"cannot use the keys of encrypted networks: {error}")
-            return False
-        self._used = keys
-        self._beat_now.set()
-        return True
-
-    def _apply(self, network: str) -> bool:
-        try:
-            self._events.on_remote(network, self.remotes(network))
-        except Exception as error:
-            self._complain(f"cannot apply what changed in network {network[:12]}: {error}")
-            return False
-        return True
 
 
 def _close(response: HTTPResponse) -> None:

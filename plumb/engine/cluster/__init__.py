@@ -8,6 +8,7 @@ rehearsal     the same cluster for a dry run, which changes nothing there
 advertise     the address by which other nodes reach this host
 swarm         the swarm and its nodes, for a manager
 services      its services, the same way
+tasks         containers of services, as the leader of the managers gives them to this host
 node          this host's part in its cluster, as its cluster process has it built
 health        what `check`, `repair` and `reset` do about it
 """

@@ -22,7 +22,7 @@ from plumb.engine.desired_state import peer_owner
 from plumb.engine.lookup import ENCRYPTION
 from plumb.engine.operation import Operation
 from plumb.errors import Exhausted, Invalid, Unsupported
-from plumb.frozen import replace
+from plumb.frozen import frozen, replace
 from plumb.model import etc_files
 from plumb.model.cluster import Attached, AttachRequest, Encryption, RemoteEndpoint, balancer_id
 from plumb.model.cnm import Attachment, Endpoint, Network, Role, Sandbox, Status
@@ -70,8 +70,28 @@ def endpoint(
     found = op.reservations.make(
         AttachRequest(ident, net.id, box.id, names, wish.ip, wish.ip6, mac, follows)
     )
-    here = materialise(op, found)
-    made = _placed(op, here, box, ident, found, allocate.interface_name(here, wish, used), wish)
+    materialise(op, found)
+    return given(op, box, wish, Given(ident, found), used)
+
+
+@frozen
+class Given:
+    """A place in a network of the cluster that was given already.
+
+    Attributes:
+        endpoint: the endpoint's id; attached: the answer of a manager about it.
+    """
+
+    endpoint: str
+    attached: Attached
+
+
+def given(op: Operation, box: Sandbox, wish: Attachment, place: Given, used: set[str]) -> Endpoint:
+    """Create the endpoint of a place in a network that is in this host's intent."""
+    found = place.attached
+    here = op.network(found.network.id) or materialise(op, found)
+    ifname = allocate.interface_name(here, wish, used)
+    made = _placed(op, here, box, place.endpoint, found, ifname, wish)
     op.put(made)
     _balance(op, here, found.balancer)
     return made

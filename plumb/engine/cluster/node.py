@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from plumb.engine.cluster import attach
+from plumb.engine.cluster import attach, tasks
 from plumb.engine.host import Host
 from plumb.errors import Unsupported
 from plumb.model.cluster import AttachRequest, Encryption, RemoteEndpoint, balancer_id
@@ -114,6 +114,7 @@ def _recorded(store: Store) -> set[str]:
 
 def depart(host: Host) -> None:
     """Take this host's part in all networks of the cluster away."""
-    if any(net.multi_host for net in host.networks()):
+    if any(net.multi_host for net in host.networks()) or tasks.here(host):
         with host.change() as op:
+            tasks.depart(op)
             attach.depart(op)

@@ -9,6 +9,7 @@ files          makes and compares folders and files of a sandbox
 line_merge     merges plumb's lines with those that a user has written into a file
 host_files     the host's resolv.conf, hosts and host name
 adopt          takes over another process's namespaces, folder, limits and signals
+deaths         tells when commands end
 signals        holds signals back around a fork
 caller         the process that called for a command
 title          the name that `ps` shows for a process

@@ -76,6 +76,10 @@ class Task:
         draining: it is to end, and gets no new connection from now on.
         places: its endpoints.
         ports: those of mode host, with the numbers that its node chose.
+        template: digest of all that its container was made from: a task with another one than its
+            service's is out of date.
+        restarts: moments of its place's restarts that count for `RestartPolicy.attempts`, in
+            seconds since the epoch.
         created, since: moments as in RFC 3339: of the task, of its state.
     """
 
@@ -94,8 +98,15 @@ class Task:
     draining: bool = False
     places: tuple[Place, ...] = ()
     ports: tuple[ServicePort, ...] = ()
+    template: str = ""
+    restarts: tuple[float, ...] = ()
     created: str = ""
     since: str = ""
+
+    @property
+    def stands(self) -> bool:
+        """True if it runs or is to run, and nobody has asked for its end."""
+        return not (self.state.ended or self.draining or self.desired is not TaskState.RUNNING)
 
     def name(self, service: str) -> str:
         """Name of its container: "web.1.ID", or "web.NODE.ID" of a global service."""

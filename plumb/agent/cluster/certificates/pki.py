@@ -279,3 +279,9 @@ def _private(key: ec.EllipticCurvePrivateKey) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
+
+
+def first_certificate(papers: str) -> str:
+    """Return a node's own certificate, the first of its papers, without its key."""
+    end = "-----END CERTIFICATE-----\n"
+    return papers[papers.index("-----BEGIN CERTIFICATE-----") : papers.index(end) + len(end)]

@@ -3,6 +3,8 @@
 A node is told the endpoints of the networks that it has a part in, which is where it has a place
 of its own (its balancer), and no others. It gets them all when it begins and when it comes to a
 network; then what changes. A node that reads slowly gets what happened meanwhile as one change.
+The same holds for services (`service_feed`): a node is told of those on its networks, and of its
+own tasks.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
+from plumb.agent.cluster.manager.service_feed import ServiceFeed, Where
 from plumb.agent.cluster.state import keys
 from plumb.agent.cluster.state.etcd import Etcd
 from plumb.agent.cluster.state.watch import Watch
@@ -23,7 +26,19 @@ QUIET = 5.0
 """Seconds after which a node gets an empty line, so that both sides see that the other is there."""
 STALE = 6.0
 """Seconds without etcd after which this manager ends its streams: others may have a quorum."""
-PREFIXES = (keys.NODES, keys.BALANCERS, keys.ENDPOINTS, keys.ENCRYPTION)
+PREFIXES = (
+    keys.NODES,
+    keys.BALANCERS,
+    keys.ENDPOINTS,
+    keys.ENCRYPTION,
+    keys.NETWORKS,
+    keys.SERVICES,
+    keys.TASKS,
+    keys.ALIVE,
+    keys.APPLIED,
+)
+ASSIGNING = (keys.NODES, keys.NETWORKS, keys.SERVICES, keys.TASKS, keys.ALIVE, keys.APPLIED)
+"""Beginnings of keys that the leader follows."""
 
 Json = dict[str, Any]
 
@@ -42,13 +57,15 @@ class Follower:
         self.left: set[str] = set()
         self.own_node: Json | None = None
         self.encryption: Json | None = None
+        self.assigned = False
+        self.services: set[Where] = set()
         self.removed = False
 
     @property
     def waits(self) -> bool:
         """True if there is something to tell."""
         changes = self.ends or self.came or self.left or self.own_node or self.encryption
-        return bool(changes or self.removed)
+        return bool(changes or self.assigned or self.services or self.removed)
 
 
 class Feed:
@@ -62,8 +79,12 @@ class Feed:
     def __init__(self, etcd: Etcd, complain: Callable[[str], None]) -> None:
         self._complain = complain
         self._nodes: dict[str, Json] = {}
+        self._services = ServiceFeed()
+        self._tasks_revision = 0
+        self.on_change: Callable[[], None] = lambda: None
         self._encryption: Json | None = None
         self._places: dict[str, set[str]] = {}
+        self._own_places: dict[str, dict[str, str]] = {}
         self._ends: dict[str, dict[str, Json]] = {}
         self._followers: set[Follower] = set()
         self._changed = threading.Condition()
@@ -97,6 +118,11 @@ class Feed:
             keys.BALANCERS: self._take_place,
             keys.ENDPOINTS: self._take_end,
             keys.ENCRYPTION: self._take_encryption,
+            keys.NETWORKS: self._take_network,
+            keys.SERVICES: self._take_service,
+            keys.TASKS: self._take_task,
+            keys.ALIVE: _take_nothing,
+            keys.APPLIED: _take_nothing,
         }[prefix]
         for revision, changes in watch:
             with self._changed:
@@ -107,7 +133,27 @@ class Feed:
                         self._complain(f"{key} in etcd is not understood: {error!r}")
                 self._listed.add(prefix)
                 self.revision = max(self.revision, revision)
+                if prefix == keys.TASKS:
+                    self._tasks_revision = revision
                 self._changed.notify_all()
+            if prefix in ASSIGNING:
+                self.on_change()
+
+    def _take_network(self, parts: list[str], text: str | None) -> None:
+        self._touch(*self._services.take_network(parts[0], text))
+
+    def _take_service(self, parts: list[str], text: str | None) -> None:
+        self._touch(*self._services.take_service(parts[0], text))
+
+    def _take_task(self, parts: list[str], text: str | None) -> None:
+        self._touch(*self._services.take_task(parts[0], text))
+
+    def _touch(self, nodes: set[str], where: set[Where]) -> None:
+        """Take note that nodes' own tasks have changed, and services on networks."""
+        for follower in self._followers:
+            follower.assigned = follower.assigned or follower.node in nodes
+            on = self._places.get(follower.node, ())
+            follower.services |= {one for one in where if one[0] in on}
 
     def _take_node(self, parts: list[str], text: str | None) -> None:
         (ident,) = parts
@@ -123,12 +169,20 @@ class Feed:
         ident, network = parts
         networks = self._places.setdefault(ident, set())
         (networks.discard if text is None else networks.add)(network)
+        own = self._own_places.setdefault(ident, {})
+        if text is None:
+            own.pop(network, None)
+        else:
+            own[network] = json.loads(text).get("ip", "")
         for follower in self._of(ident):
             now, before = follower.came, follower.left
             if text is None:
                 now, before = before, now
             now.add(network)
             before.discard(network)
+            follower.assigned = True
+            if text is not None:
+                follower.services |= self._services.services_on(network)
 
     def _take_end(self, parts: list[str], text: str | None) -> None:
         network, ident = parts
@@ -194,7 +248,24 @@ class Feed:
             "own": own,
             "encryption": self._encryption,
             **own_node,
+            **self._task_rows(node, set().union(*map(self._services.services_on, networks))),
         }
+
+    def _task_rows(self, node: str, services: set[Where]) -> Json:
+        """A node's own tasks, and services on networks."""
+        return {
+            "tasks": {**self._services.assignments(node), "balancers": self._balancers(node)},
+            **self._service_rows(services),
+        }
+
+    def _service_rows(self, services: set[Where]) -> Json:
+        """Services on networks, whole, and the revision of the tasks that they follow from."""
+        rows = [[*where, self._services.virtual(where)] for where in sorted(services)]
+        return {"services": rows, "tasks_revision": self._tasks_revision}
+
+    def _balancers(self, node: str) -> Json:
+        """A node's own addresses by network."""
+        return dict(self._own_places.get(node, {}))
 
     def _next(self, follower: Follower) -> Json | None:
         with self._changed:
@@ -215,6 +286,10 @@ class Feed:
             line["node"] = follower.own_node
         if follower.encryption:
             line["encryption"] = follower.encryption
+        if follower.assigned:
+            line |= self._task_rows(follower.node, follower.services)
+        elif follower.services:
+            line |= self._service_rows(follower.services)
         if follower.left:
             line["left"] = sorted(follower.left)
         if follower.came:
@@ -237,6 +312,10 @@ class Feed:
         if all(watch.broken is None for watch in self._watches):
             self._sound = now
         return now - self._sound > STALE
+
+
+def _take_nothing(parts: list[str], text: str | None) -> None:
+    """Pass over what the leader alone follows."""
 
 
 def _stale() -> KernelRefused:

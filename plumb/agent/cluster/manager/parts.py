@@ -16,6 +16,7 @@ from plumb.agent.cluster.manager.etcd_member import EtcdMember, MemberFiles
 from plumb.agent.cluster.manager.feed import Feed
 from plumb.agent.cluster.manager.housekeeping import Housekeeping
 from plumb.agent.cluster.manager.listener import Listener
+from plumb.agent.cluster.manager.orchestrator.leader import Leader
 from plumb.agent.cluster.manager.requests import REQUESTS
 from plumb.agent.cluster.manager.requests.members import leader
 from plumb.agent.cluster.state.etcd import Etcd
@@ -57,6 +58,7 @@ class Manager:
         self.etcd = Etcd(self._address())
         self._feed: Feed | None = None
         self._housekeeping: Housekeeping | None = None
+        self._leader: Leader | None = None
         self.listener: Listener | None = None
 
     def _member(self, options: tuple[str, ...]) -> EtcdMember:
@@ -139,7 +141,10 @@ class Manager:
         self._housekeeping = Housekeeping(
             self.etcd, lambda: leader(api) == self._membership.node, self._complain
         )
+        self._leader = Leader(self.etcd, self._membership.node, self._complain)
+        self._feed.on_change = self._leader.changed
         self._feed.start()
+        self._leader.start()
         self._housekeeping.start()
         self.listener.start()
 
@@ -162,6 +167,8 @@ class Manager:
         """Stop all of it."""
         if self.listener is not None:
             self.listener.close()
+        if self._leader is not None:
+            self._leader.close()
         if self._housekeeping is not None:
             self._housekeeping.close()
         if self._feed is not None:

@@ -16,5 +16,6 @@ serial          the last address of a subnet, as managers share it
 reservations    an endpoint's addresses, until they are given back
 endpoints       places in a network: reserved, published, withdrawn
 absence         reservations of nodes that went away for good
+service         services and tasks
 watch           changes below a prefix, from a listing on
 """

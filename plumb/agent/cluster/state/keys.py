@@ -16,6 +16,12 @@
     /plumb/reserved/NODE/NETWORK/ENDPOINT   an endpoint's addresses, for as long as they are its own
     /plumb/balancers/NODE/NETWORK           the same for a node's own place in a network
     /plumb/endpoints/NETWORK/ENDPOINT       an endpoint as others need it; goes with the lease
+    /plumb/services/SERVICE                 a service, its virtual addresses allotted
+    /plumb/service-names/NAME               the id of the service of that name
+    /plumb/ports/PROTOCOL/PORT              the id of the service that every node publishes there
+    /plumb/tasks/TASK                       a task, its node chosen and its addresses allotted
+    /plumb/election                         the manager that assigns tasks; goes with its lease
+    /plumb/applied/NODE                     revision of the tasks that a node balances by; the same
 
 Addresses are written with all their digits, 010.050.000.002, so that the order of keys is theirs.
 """
@@ -44,6 +50,12 @@ ADDRESSES = ROOT + "addresses/"
 RESERVED = ROOT + "reserved/"
 BALANCERS = ROOT + "balancers/"
 ENDPOINTS = ROOT + "endpoints/"
+SERVICES = ROOT + "services/"
+SERVICE_NAMES = ROOT + "service-names/"
+PORTS = ROOT + "ports/"
+TASKS = ROOT + "tasks/"
+ELECTION = ROOT + "election"
+APPLIED = ROOT + "applied/"
 
 
 def last(key: str) -> str:
@@ -94,3 +106,8 @@ def reservation(node: str, network: str, endpoint: str) -> str:
 def endpoint(network: str, ident: str) -> str:
     """Key of an endpoint that is published."""
     return f"{ENDPOINTS}{network}/{ident}"
+
+
+def port(protocol: str, number: int) -> str:
+    """Key of a port that every node publishes."""
+    return f"{PORTS}{protocol}/{number}"

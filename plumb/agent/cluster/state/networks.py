@@ -32,6 +32,7 @@ from plumb.errors import Conflict, Invalid, NotFound
 from plumb.model import ipam
 from plumb.model.cluster import FIRST_VNI, Swarm
 from plumb.model.cnm import Network, Pool
+from plumb.model.service.service import Service
 from plumb.model.settings import AddressPool
 from plumb.store import codec
 
@@ -95,9 +96,12 @@ def remove(etcd: Etcd, ident: str) -> None:
     """
     place = keys.ADDRESSES + ident + "/"
     for _ in attempts(f"remove network {ident}"):
-        nets, owners = etcd.read_all([Get(keys.NETWORKS + ident), below(place)]).listings
+        nets, owners, services = etcd.read_all(
+            [Get(keys.NETWORKS + ident), below(place), below(keys.SERVICES)]
+        ).listings
         if nets.first is None:
             raise NotFound(f"network {ident} not found")
+        _check_services(_network(nets.first), services.keys)
         used = next((one for one in owners.keys if one.value.startswith(keys.RESERVED)), None)
         if used:
             raise Conflict(f"network {ident} is in use by task {keys.last(used.value)}")
@@ -105,6 +109,18 @@ def remove(etcd: Etcd, ident: str) -> None:
         if _erase(etcd, _network(nets.first), addressed):
             _drop(etcd, [one.value for one in owners.keys if one.value.startswith(keys.BALANCERS)])
             return
+
+
+def _check_services(net: Network, found: Sequence[KeyValue]) -> None:
+    """Refuse to remove a network that a service is on, or is published by."""
+    for one in found:
+        service = codec.loads(Service, one.value)
+        if any(own.network == net.id for own in service.spec.networks):
+            raise Conflict(f"network {net.id} is in use by service {service.id}")
+        if net.overlay.ingress and service.spec.on_ingress:
+            raise Conflict(
+                f"ingress network cannot be removed because service {service.id} depends on it"
+            )
 
 
 # -- making ---------------------------------------------------------------------------

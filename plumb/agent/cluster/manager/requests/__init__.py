@@ -5,12 +5,13 @@ Each takes the `Api`, the node that asks (None where anybody may) and the reques
 joining    the way into the cluster: tokens, certificates, etcd's members, the CA
 members    nodes: their leases, their roles, their removal
 networks   networks and places in them
+services   services and tasks
 """
 
 from __future__ import annotations
 
 from plumb.agent.cluster.manager.api import Access, Function
-from plumb.agent.cluster.manager.requests import joining, members, networks
+from plumb.agent.cluster.manager.requests import joining, members, networks, services
 
 REQUESTS: dict[str, tuple[Access, Function]] = {
     "join": (Access.ANYBODY, joining.join),
@@ -42,5 +43,14 @@ REQUESTS: dict[str, tuple[Access, Function]] = {
     "rotate-encryption": (Access.MANAGER, networks.rotate_encryption),
     "publish": (Access.NODE, networks.publish),
     "withdraw": (Access.NODE, networks.withdraw),
+    "service-create": (Access.MANAGER, services.create),
+    "services": (Access.MANAGER, services.everything),
+    "service": (Access.MANAGER, services.find),
+    "service-update": (Access.MANAGER, services.update),
+    "service-rollback": (Access.MANAGER, services.roll_back),
+    "service-remove": (Access.MANAGER, services.remove),
+    "tasks": (Access.MANAGER, services.tasks_of),
+    "task-status": (Access.NODE, services.report),
+    "tasks-applied": (Access.NODE, services.applied),
 }
 """Requests by name."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from plumb.agent.cluster.manager.api import Api
 from plumb.agent.cluster.state import encryption, endpoints, networks, reservations
+from plumb.agent.cluster.state.service import tasks
 from plumb.errors import Invalid, NotFound
 from plumb.model.cluster import AttachRequest, Node, RemoteEndpoint
 from plumb.model.cnm import Network
@@ -55,9 +56,14 @@ def release(api: Api, caller: Node, body: dict[str, Any]) -> bool:
 
 
 def reserved(api: Api, caller: Node, body: dict[str, Any]) -> list[str]:
-    """List the ids of endpoints for which the node that asks has addresses; no balancers."""
+    """List the ids of endpoints for which the node that asks has addresses.
+
+    Balancers are not among them, nor endpoints of tasks, which the leader has chosen before the
+    node has built them.
+    """
     held = reservations.of_node(api.etcd, caller.id)
-    return [one.endpoint for one in held if one.sandbox]
+    given = {task.id for task in tasks.everything(api.etcd) if not task.state.ended}
+    return [one.endpoint for one in held if one.sandbox and one.sandbox not in given]
 
 
 def encryption_keys(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any] | None:

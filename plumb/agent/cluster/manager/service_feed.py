@@ -1,0 +1,158 @@
+"""Services and tasks as nodes are told of them, for the feed.
+
+A node is told its own tasks, all of them whenever one changes, and the services of each network
+that it has a place in, each of them whole when something of it has changed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from plumb.agent.cluster.state.service.template import digest
+from plumb.model.cnm import Network
+from plumb.model.service.service import Service
+from plumb.model.service.spec import EndpointMode, ServiceSpec
+from plumb.model.service.task import Place, Task, TaskState
+from plumb.model.service.virtual import Backend, VirtualService
+from plumb.store import codec
+
+Json = dict[str, Any]
+Where = tuple[str, str]
+"""Ids of a network and of a service on it."""
+
+
+class ServiceFeed:
+    """Services, tasks and networks as they are in etcd; the feed guards it by its lock."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, Service] = {}
+        self._tasks: dict[str, Task] = {}
+        self._networks: dict[str, Network] = {}
+        self._of_service: dict[str, dict[str, Task]] = defaultdict(dict)
+        self._of_node: dict[str, dict[str, Task]] = defaultdict(dict)
+
+    # -- what changes --------------------------------------------------------------------
+
+    def take_service(self, ident: str, text: str | None) -> tuple[set[str], set[Where]]:
+        """Take a service; the nodes whose tasks it concerns, and where it is balanced."""
+        was = self._services.pop(ident, None)
+        touched = set(self._where(was)) if was else set()
+        if text is not None:
+            self._services[ident] = codec.loads(Service, text)
+            touched |= set(self._where(self._services[ident]))
+        return {task.node for task in self._of_service[ident].values()}, touched
+
+    def take_task(self, ident: str, text: str | None) -> tuple[set[str], set[Where]]:
+        """Take a task; the nodes that it concerns, and where its service is balanced."""
+        was = self._tasks.pop(ident, None)
+        if was is not None:
+            self._of_service[was.service].pop(ident, None)
+            self._of_node[was.node].pop(ident, None)
+        now = None if text is None else codec.loads(Task, text)
+        if now is not None:
+            self._tasks[ident] = now
+            self._of_service[now.service][ident] = now
+            self._of_node[now.node][ident] = now
+        both = [task for task in (was, now) if task is not None]
+        nodes = {task.node for task in both if task.node}
+        if was is not None and now is not None and _balanced(was) == _balanced(now):
+            return nodes, set()
+        return nodes, {(place.network, task.service) for task in both for place in task.places}
+
+    def take_network(self, ident: str, text: str | None) -> tuple[set[str], set[Where]]:
+        """Take a network; the nodes that have tasks on it."""
+        if text is None:
+            self._networks.pop(ident, None)
+        else:
+            self._networks[ident] = codec.loads(Network, text)
+        on_it = {
+            task.node
+            for task in self._tasks.values()
+            if any(place.network == ident for place in task.places)
+        }
+        return on_it, set()
+
+    def _where(self, service: Service) -> Iterable[Where]:
+        for ident in self._networks_of(service):
+            yield ident, service.id
+
+    def _networks_of(self, service: Service) -> Iterable[str]:
+        yield from (one.network for one in service.spec.networks)
+        yield from (one.network for one in service.addresses)
+
+    # -- what is told --------------------------------------------------------------------
+
+    def assignments(self, node: str) -> Json:
+        """List all tasks of a node, with the networks that they are on."""
+        rows, nets = [], {}
+        for task in self._of_node.get(node, {}).values():
+            service = self._services.get(task.service)
+            spec = self._spec(task, service)
+            rows.append({"task": codec.plain(task), "spec": codec.plain(spec)})
+            for place in task.places:
+                if place.network in self._networks and not task.state.ended:
+                    nets[place.network] = codec.plain(self._networks[place.network])
+        return {"rows": rows, "networks": nets}
+
+    def _spec(self, task: Task, service: Service | None) -> ServiceSpec:
+        """The specification that a task was made from; the present one where that is not known."""
+        if service is None:
+            return ServiceSpec("")
+        old = service.previous
+        older = old is not None and task.version < service.version
+        if old is not None and older and digest(old) == task.template:
+            return old
+        return service.spec
+
+    def services_on(self, network: str) -> set[Where]:
+        """Services that there are on a network."""
+        return {
+            (network, service.id)
+            for service in self._services.values()
+            if network in self._networks_of(service)
+        }
+
+    def virtual(self, where: Where) -> Json | None:
+        """A service on a network as its hosts need it, None if it is not on it."""
+        network, ident = where
+        service = self._services.get(ident)
+        if service is None or network not in set(self._networks_of(service)):
+            return None
+        return dict(codec.plain(self._virtual(network, service)))
+
+    def _virtual(self, network: str, service: Service) -> VirtualService:
+        spec = service.spec
+        own = next((one for one in spec.networks if one.network == network), None)
+        address = next((one for one in service.addresses if one.network == network), None)
+        has_address = address is not None and spec.endpoint_mode is EndpointMode.VIP
+        return VirtualService(
+            service.id,
+            network,
+            spec.name,
+            own.aliases if own else (),
+            address.ip if address and has_address else None,
+            address.ip6 if address and has_address else None,
+            () if own else spec.on_ingress,
+            spec.balancing,
+            tuple(self._backends(network, service)),
+        )
+
+    def _backends(self, network: str, service: Service) -> Iterable[Backend]:
+        tasks = self._of_service.get(service.id, {}).values()
+        for task in sorted(tasks, key=lambda task: (task.slot, task.node, task.created, task.id)):
+            for place in task.places:
+                if place.network == network and task.state is TaskState.RUNNING:
+                    yield _backend(task, place, service.spec.name)
+
+
+def _backend(task: Task, place: Place, service: str) -> Backend:
+    ready = task.stands and task.healthy
+    return Backend(task.id, task.name(service), place.ip, place.ip6, weight=int(ready), named=ready)
+
+
+def _balanced(task: Task) -> tuple[object, ...]:
+    """Parts of a task that its service's balancing follows."""
+    running = task.state is TaskState.RUNNING
+    return running, task.stands, task.healthy, task.places, task.node

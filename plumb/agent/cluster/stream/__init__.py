@@ -1,0 +1,6 @@
+"""Stream of changes, as a node takes it.
+
+events     receiver of what it brings
+services   services and tasks of it
+applying   what has changed, applied to this host
+"""

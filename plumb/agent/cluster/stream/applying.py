@@ -1,0 +1,151 @@
+"""Changes from the stream, applied to this host: endpoints elsewhere, keys, services.
+
+Two threads, as a name that is gone must not wait for a hundred endpoints that have come. Of several
+changes of one network the last counts; before a network's services are balanced, its endpoints are
+applied, so that no connection is sent to one that is not known yet.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from plumb.agent.cluster.stream.events import Events
+from plumb.agent.cluster.stream.services import StreamServices
+from plumb.model.cluster import Encryption, RemoteEndpoint
+from plumb.model.service.virtual import VirtualService
+
+REST, LONGEST_REST = 2.0, 1.0
+"""Rest after an application, in times that it took, and at most, seconds: what changes meanwhile is
+one plan. So a host on which many others start containers spends a third of its time on them."""
+APPLY_AGAIN = 5.0
+"""Seconds until what could not be applied to this host is tried again."""
+
+
+class Source(Protocol):
+    """Session, as far as what it brings is applied."""
+
+    services: StreamServices
+
+    def remotes(self, network: str) -> tuple[RemoteEndpoint, ...]:
+        """Return the endpoints of a network on other nodes, as last known."""
+
+    def acknowledge(self, revision: int) -> None:
+        """Tell the managers by which revision of the tasks this node balances."""
+
+    def beat_now(self) -> None:
+        """Renew the lease at once, and report what has changed with it."""
+
+
+class Applier:
+    """The threads; see the module.
+
+    Args:
+        source: where it comes from.
+        events: applies it.
+        complain: takes lines for the log.
+
+    Attributes:
+        keys: those that the managers have told last; used: those that are in use.
+    """
+
+    def __init__(self, source: Source, events: Events, complain: Callable[[str], None]) -> None:
+        self._source, self._events, self._complain = source, events, complain
+        self._ending, self._dirty = threading.Event(), threading.Condition()
+        self._changed: set[str] = set()
+        self._balanced = 0
+        self.keys: Encryption | None = None
+        self.used: Encryption | None = None
+        self._threads = [
+            threading.Thread(target=run, name=run.__name__, daemon=True)
+            for run in (self._applies, self._balances)
+        ]
+
+    def start(self) -> None:
+        """Begin, in threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End."""
+        self._ending.set()
+        self.mark(set())
+
+    def mark(self, networks: set[str]) -> None:
+        """Take note of networks whose endpoints have changed, and look at all else."""
+        with self._dirty:
+            self._changed |= networks
+            self._dirty.notify_all()
+
+    # -- endpoints and keys --------------------------------------------------------------
+
+    def _applies(self) -> None:
+        """Apply what has changed, networks and keys."""
+        while not self._ending.is_set():
+            with self._dirty:
+                self._dirty.wait_for(self._has_work, APPLY_AGAIN)
+                networks, self._changed = self._changed, set()
+            began = time.monotonic()
+            used = self._use_keys()
+            failed = {network for network in networks if not self._apply(network)}
+            if (failed or not used) and not self._ending.wait(APPLY_AGAIN):
+                self.mark(failed)
+            self._ending.wait(min(REST * (time.monotonic() - began), LONGEST_REST))
+
+    def _has_work(self) -> bool:
+        return bool(self._changed) or self.keys != self.used or self._ending.is_set()
+
+    def _use_keys(self) -> bool:
+        """Use the keys that the managers have told last, and report it at once."""
+        keys = self.keys
+        if keys is None or keys == self.used:
+            return True
+        try:
+            self._events.on_keys(keys)
+        except Exception as error:
+            self._complain(f"cannot use the keys of encrypted networks: {error}")
+            return False
+        self.used = keys
+        self._source.beat_now()
+        return True
+
+    def _apply(self, network: str) -> bool:
+        try:
+            self._events.on_remote(network, self._source.remotes(network))
+        except Exception as error:
+            self._complain(f"cannot apply what changed in network {network[:12]}: {error}")
+            return False
+        return True
+
+    # -- services ------------------------------------------------------------------------
+
+    def _balances(self) -> None:
+        """Balance services that have changed."""
+        while not self._ending.is_set():
+            with self._dirty:
+                self._dirty.wait_for(self._has_services, APPLY_AGAIN)
+            if not self._ending.is_set() and not self._balance_all():
+                self._ending.wait(APPLY_AGAIN)
+
+    def _has_services(self) -> bool:
+        services = self._source.services
+        return services.waits or services.revision != self._balanced or self._ending.is_set()
+
+    def _balance_all(self) -> bool:
+        """Balance, and tell the managers by which revision of the tasks; True if all could be."""
+        services = self._source.services
+        revision = services.balance(self._balance, self._complain)
+        if revision and revision != self._balanced:
+            self._balanced = revision
+            self._source.acknowledge(revision)
+        return not services.waits or bool(revision)
+
+    def _balance(self, network: str, services: tuple[VirtualService, ...]) -> None:
+        with self._dirty:
+            late = network in self._changed
+            self._changed.discard(network)
+        if late and not self._apply(network):
+            self.mark({network})
+        self._events.on_services(network, services)

@@ -1,0 +1,258 @@
+"""Runner of this node's tasks: makes the containers those that the leader has given to the node.
+
+Each round compares what is to be with what is: new tasks are built in one operation, commands of
+those that shall end get their stop signal and then their time, and what has become of each is
+reported. Nothing is remembered that the host's record does not say, so that a process which was
+killed goes on where it was. Without a manager all runs on as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from plumb.agent.cluster.host_networks import HostNetworks
+from plumb.agent.cluster.tasks import state
+from plumb.errors import PlumbError
+from plumb.kernel.process import deaths
+from plumb.model.cluster import Node
+from plumb.model.cnm import Sandbox, Status
+from plumb.model.ports import ServicePort
+from plumb.model.service.assignment import Assignment, TaskStatus
+from plumb.model.service.task import TaskState
+
+BATCH = 25
+"""Containers that one operation builds."""
+TICK = 5.0
+"""Seconds after which a round begins even if nothing is known to have happened."""
+SOON = 0.2
+AGAIN = 3.0
+"""Seconds after which a report is sent again that no manager has taken down."""
+STOP_GRACE = 10.0
+Report = Callable[[list[TaskStatus]], None]
+
+
+@dataclass
+class _Round:
+    """Findings of one round, by task."""
+
+    assigned: dict[str, Assignment]
+    boxes: dict[str, tuple[Sandbox, tuple[ServicePort, ...]]]
+    codes: dict[str, int | None] = field(default_factory=dict)
+    statuses: list[TaskStatus] = field(default_factory=list)
+
+
+class TaskRunner:
+    """The thread; see the module.
+
+    Args:
+        host: this host.
+        node: returns this node.
+        report: tells a manager about tasks.
+        complain: takes lines for the log.
+    """
+
+    def __init__(
+        self,
+        host: HostNetworks,
+        node: Callable[[], Node],
+        report: Report,
+        complain: Callable[[str], None],
+    ) -> None:
+        self._host, self._node, self._report, self._complain = host, node, report, complain
+        self._assigned: tuple[Assignment, ...] | None = None
+        self._deaths = deaths.Deaths()
+        self._ending = threading.Event()
+        self._asked: dict[str, float] = {}
+        self._rejected: dict[str, TaskStatus] = {}
+        self._sent: dict[str, tuple[TaskStatus, float]] = {}
+        self._said = ""
+        self._thread = threading.Thread(target=self._run, name="tasks", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the round that is under way; the tasks run on."""
+        self._ending.set()
+        self._deaths.wake()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(30)
+
+    def assign(self, tasks: tuple[Assignment, ...]) -> None:
+        """Take all tasks of this node."""
+        self._assigned = tasks
+        self._deaths.wake()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._ending.is_set():
+            self._deaths.wait(pause)
+            if self._ending.is_set():
+                return
+            try:
+                pause = self._round()
+                self._said = ""
+            except Exception as error:
+                pause = 1.0
+                if str(error) != self._said:
+                    self._said = str(error)
+                    self._complain(f"tasks wait: {error!r}")
+
+    def _round(self) -> float:
+        """Compare and act once; returns the seconds until the next round."""
+        assigned = self._assigned
+        if assigned is None:
+            return TICK
+        found = _Round(
+            {one.task.id: one for one in assigned},
+            {box.task.task: (box, ports) for box, ports in self._host.tasks() if box.task},
+        )
+        pause = self._end(found)
+        self._finish(found)
+        self._build(found)
+        self._observe(found)
+        return min(pause, self._send(found))
+
+    # -- the end --------------------------------------------------------------------------
+
+    def _end(self, found: _Round) -> float:
+        """Send stop signals, and kill what has had its time; seconds until the next is due."""
+        now, pause = time.monotonic(), TICK
+        for ident, (box, _) in found.boxes.items():
+            folder = self._host.folder(box)
+            found.codes[ident] = state.exit_code(box, folder)
+            if found.codes[ident] is not None or self._is_wanted(found, ident):
+                continue
+            if not box.argv:
+                found.codes[ident] = 0
+                continue
+            if ident not in self._asked:
+                grace = (
+                    found.assigned[ident].spec.stop_grace if ident in found.assigned else STOP_GRACE
+                )
+                self._asked[ident] = now + grace
+                deaths.ask_to_end(folder)
+            elif now >= self._asked[ident]:
+                deaths.kill(folder)
+            pause = min(pause, SOON if now >= self._asked[ident] else self._asked[ident] - now)
+            self._deaths.watch(folder)
+        return pause
+
+    def _is_wanted(self, found: _Round, ident: str) -> bool:
+        """True of a task that is to run here."""
+        one = found.assigned.get(ident)
+        return one is not None and _is_to_run(one)
+
+    def _finish(self, found: _Round) -> None:
+        """Take away networks of those that have ended, and containers of those that are over."""
+        over = [
+            (box.id, None if ident in self._asked else found.codes[ident])
+            for ident, (box, _) in found.boxes.items()
+            if box.status is Status.RUNNING and found.codes[ident] is not None
+        ]
+        gone = [
+            box.id
+            for ident, (box, _) in found.boxes.items()
+            if ident not in found.assigned and found.codes[ident] is not None
+        ]
+        # The managers hear of ends first: names and balancers elsewhere wait for it.
+        self._observe_ends(found)
+        if over or gone:
+            self._send(found)
+            self._host.finish(over, gone)
+        for ident in list(self._asked):
+            if ident not in found.boxes or found.codes[ident] is not None:
+                del self._asked[ident]
+
+    def _observe_ends(self, found: _Round) -> None:
+        for ident, (box, _) in found.boxes.items():
+            code = found.codes[ident]
+            if code is not None:
+                found.statuses.append(state.ended(box, code, found.assigned.get(ident)))
+
+    # -- the beginning --------------------------------------------------------------------
+
+    def _build(self, found: _Round) -> None:
+        """Build the containers of new tasks, some at a time."""
+        new = [
+            one
+            for ident, one in found.assigned.items()
+            if ident not in found.boxes
+            and ident not in self._rejected
+            and one.complete
+            and _is_to_run(one)
+        ]
+        for first in range(0, len(new), BATCH):
+            some = new[first : first + BATCH]
+            if self._ending.is_set():
+                return
+            self._begin(some)
+            known = {one.task.id for one in some}
+            for box, ports in self._host.tasks():
+                if box.task is not None and box.task.task in known:
+                    found.boxes[box.task.task] = box, ports
+                    found.codes[box.task.task] = state.exit_code(box, self._host.folder(box))
+            self._observe(found)
+            self._send(found)
+
+    def _begin(self, some: Sequence[Assignment]) -> None:
+        try:
+            self._host.begin(some, self._node())
+        except PlumbError as error:
+            if len(some) > 1:
+                for one in some:
+                    self._begin([one])
+                return
+            ident = some[0].task.id
+            self._complain(f"cannot build task {some[0].name}: {error}")
+            self._rejected[ident] = TaskStatus(ident, TaskState.REJECTED, "preparing", str(error))
+
+    # -- reports --------------------------------------------------------------------------
+
+    def _observe(self, found: _Round) -> None:
+        """Watch what runs, and note what is to be reported of it."""
+        self._rejected = {k: v for k, v in self._rejected.items() if k in found.assigned}
+        for ident, (box, ports) in found.boxes.items():
+            if found.codes.get(ident) is None:
+                found.statuses.append(state.running(box, ports))
+                if box.argv:
+                    self._deaths.watch(self._host.folder(box))
+        found.statuses += self._rejected.values()
+        found.statuses += [
+            TaskStatus(ident, TaskState.SHUTDOWN, "shutdown")
+            for ident, one in found.assigned.items()
+            if ident not in found.boxes and one.task.desired is not TaskState.RUNNING
+        ]
+
+    def _send(self, found: _Round) -> float:
+        """Report what the managers have not taken down yet; seconds until that is tried again."""
+        now = time.monotonic()
+        latest = {one.task: one for one in found.statuses}
+        new = [
+            one
+            for ident, one in latest.items()
+            if ident in found.assigned
+            and not state.is_recorded(one, found.assigned[ident])
+            and not self._was_sent(one, now)
+        ]
+        self._sent = {ident: sent for ident, sent in self._sent.items() if ident in found.assigned}
+        if not new:
+            return TICK
+        try:
+            self._report(new)
+        except PlumbError:
+            return AGAIN / 2
+        self._sent |= {one.task: (one, now) for one in new}
+        return AGAIN
+
+    def _was_sent(self, status: TaskStatus, now: float) -> bool:
+        before = self._sent.get(status.task)
+        return before is not None and before[0] == status and now - before[1] < AGAIN
+
+
+def _is_to_run(one: Assignment) -> bool:
+    return one.task.desired is TaskState.RUNNING and not one.task.state.ended

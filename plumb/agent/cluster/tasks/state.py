@@ -1,0 +1,57 @@
+"""State of a task by what its container is, and by what is asked of it."""
+
+from __future__ import annotations
+
+from plumb.kernel.process import commands
+from plumb.model.cnm import Sandbox, Status
+from plumb.model.ports import ServicePort
+from plumb.model.service.assignment import Assignment, TaskStatus
+from plumb.model.service.task import TaskState
+
+UNKNOWN = 137
+"""Exit code of a command that nobody saw end, as of one that was killed."""
+
+
+def exit_code(box: Sandbox, folder: str) -> int | None:
+    """Exit code of a container's command, None while it runs."""
+    if box.status is not Status.RUNNING:
+        return box.exit_code
+    if not box.argv or commands.alive(folder)[0]:
+        return None
+    code = commands.exit_code(folder)
+    if code is None:
+        return None if commands.alive(folder)[1] else UNKNOWN  # its shim is writing it down
+    return code
+
+
+def running(box: Sandbox, ports: tuple[ServicePort, ...]) -> TaskStatus:
+    """Report about a task that runs."""
+    assert box.task
+    return TaskStatus(box.task.task, TaskState.RUNNING, "started", container=box.id, ports=ports)
+
+
+def ended(box: Sandbox, code: int, assignment: Assignment | None) -> TaskStatus:
+    """Report about a task whose command has ended: on demand, well, or with an error."""
+    assert box.task
+    ident = box.task.task
+    asked = assignment is None or assignment.task.desired is not TaskState.RUNNING
+    if asked:
+        return TaskStatus(ident, TaskState.SHUTDOWN, "shutdown", "", box.id, code)
+    if code == 0:
+        return TaskStatus(ident, TaskState.COMPLETE, "finished", "", box.id, code)
+    error = f"task: non-zero exit ({code})"
+    return TaskStatus(ident, TaskState.FAILED, "started", error, box.id, code)
+
+
+def is_recorded(status: TaskStatus, assignment: Assignment) -> bool:
+    """True if the managers have taken a report down already."""
+    task = assignment.task
+    if task.state.ended:
+        return True
+    return (
+        task.state is status.state
+        and task.healthy == status.healthy
+        and task.error == status.error
+        and task.container == (status.container or task.container)
+        and task.ports == (status.ports or task.ports)
+    )

@@ -1,0 +1,135 @@
+"""Tasks as containers of this host: built, ended and removed, many in one operation.
+
+A task's places in networks of the cluster were given to it by the leader; all else is chosen here,
+as for any container. Without a network of the cluster it is on the default bridge network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from plumb.engine import containers
+from plumb.engine.cluster import attach
+from plumb.engine.cluster.attach import Given
+from plumb.engine.host import Host
+from plumb.engine.operation import Operation
+from plumb.model.cluster import Node
+from plumb.model.cnm import Attachment, Endpoint, Sandbox, Status
+from plumb.model.net.status import TaskOf
+from plumb.model.ports import PortBinding, PublishMode, ServicePort
+from plumb.model.service.assignment import Assignment, filled
+
+HOST = "host"
+LABEL = "com.docker.swarm."
+
+
+def here(host: Host) -> list[Sandbox]:
+    """List the containers of this host that are tasks."""
+    return [box for box in host.store.all(Sandbox) if box.task is not None]
+
+
+def begin(host: Host, assignments: Sequence[Assignment], node: Node) -> None:
+    """Build containers of tasks, and start their commands, as one operation.
+
+    Args:
+        assignments: complete ones.
+        node: this host as a node.
+
+    Raises:
+        PlumbError: one of them cannot be; none is there then.
+    """
+    with host.change() as op:
+        found = [one for each in assignments for one in each.attached]
+        for one in {one.network.id: one for one in found}.values():
+            attach.materialise(op, one)
+        for each in assignments:
+            box = containers.create(op, sandbox(each, node))
+            places = zip(each.task.places, each.attached, strict=True)
+            given = {place.network: Given(place.endpoint, found) for place, found in places}
+            containers.start(op, box.id, given=given)
+
+
+def finish(host: Host, over: Iterable[tuple[str, int | None]], gone: Iterable[str]) -> None:
+    """Take the networks of containers away whose commands have ended, and remove others.
+
+    Args:
+        over: ids of containers that have ended, each with its exit code, None if it was stopped.
+        gone: ids of containers that are to be removed.
+    """
+    with host.change() as op:
+        for ident, exit_code in over:
+            if op.sandbox(ident) is not None:
+                containers.stop(op, ident, exit_code, timeout=0.0)
+        for ident in gone:
+            if op.sandbox(ident) is not None:
+                containers.remove(op, ident, force=True)
+
+
+def depart(op: Operation) -> None:
+    """End and remove all tasks, as this host leaves the cluster."""
+    for box in op.all(Sandbox):
+        if box.task is not None:
+            if box.status is Status.RUNNING:
+                containers.stop(op, box.id, timeout=0.0)
+            containers.remove(op, box.id)
+
+
+def ports(host: Host, box: Sandbox) -> tuple[ServicePort, ...]:
+    """Ports of mode host that a task has, with the numbers that were chosen here."""
+    ends: Iterable[Endpoint] = host.store.endpoints(sandbox=box.id)
+    found = {
+        ServicePort(port.port, port.host_port, port.protocol, PublishMode.HOST)
+        for end in ends
+        for port in end.ports
+        if port.host_port
+    }
+    return tuple(sorted(found, key=lambda port: (port.target, port.protocol, port.published)))
+
+
+def sandbox(assignment: Assignment, node: Node) -> Sandbox:
+    """Container of a task, as it is to be made.
+
+    Raises:
+        Invalid: its host name or a variable has a placeholder that there is not.
+    """
+    task, spec = assignment.task, assignment.spec
+    hostname = filled(spec.hostname, assignment, node)
+    return Sandbox(
+        "",
+        assignment.name,
+        attachments=_attachments(assignment),
+        hostname=hostname,
+        argv=spec.argv,
+        environment=tuple(filled(one, assignment, node) for one in spec.environment),
+        ports=tuple(_binding(port) for port in spec.ports if port.mode is PublishMode.HOST),
+        dns=spec.dns,
+        dns_search=spec.dns_search,
+        dns_options=spec.dns_options,
+        extra_hosts=spec.extra_hosts,
+        labels=(*spec.container_labels, *_labels(assignment, node)),
+        task=TaskOf(task.id, task.service, spec.name, task.slot, node.id, spec.on_ingress),
+    )
+
+
+def _attachments(assignment: Assignment) -> tuple[Attachment, ...]:
+    if any(one.network == HOST for one in assignment.spec.networks):
+        return (Attachment(HOST),)
+    return tuple(Attachment(place.network, aliases=()) for place in assignment.task.places)
+
+
+def _binding(port: ServicePort) -> PortBinding:
+    first = port.published or None
+    return PortBinding(port.target, port.protocol, None, first, first)
+
+
+def _labels(assignment: Assignment, node: Node) -> tuple[tuple[str, str], ...]:
+    """Labels by which Docker's containers say which task they are."""
+    task = assignment.task
+    return (
+        (f"{LABEL}node.id", node.id),
+        (f"{LABEL}service.id", task.service),
+        (f"{LABEL}service.name", assignment.spec.name),
+        (f"{LABEL}task", ""),
+        (f"{LABEL}task.id", task.id),
+        (f"{LABEL}task.name", assignment.name),
+    )

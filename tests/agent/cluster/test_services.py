@@ -1,0 +1,191 @@
+"""Services on hosts: containers come up, change places, and end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from plumb.model.service.service import Service
+from plumb.model.service.spec import ServiceNetwork, ServiceSpec
+from plumb.model.service.task import Task, TaskState
+from plumb.store import codec
+from tests.agent.cluster.hosts import Machine, hosts
+from tests.agent.cluster.state.waiting import until
+
+
+class Swarm:
+    """Hosts in a swarm, and its services by the requests of a manager."""
+
+    def __init__(self, manager: Machine, *workers: Machine) -> None:
+        self.manager, self.machines = manager, (manager, *workers)
+
+    def create(self, name: str, *nets: str, **more: Any) -> Service:
+        """Create a service."""
+        on = tuple(ServiceNetwork(net) for net in nets)
+        spec = ServiceSpec(name, networks=on, **{"argv": ("sleep", "1000"), **more})
+        return codec.decode(Service, self.manager.ask("service-create", spec=codec.plain(spec)))
+
+    def update(self, service: Service, spec: ServiceSpec) -> Service:
+        """Give a service another specification."""
+        now = self.manager.ask("service", reference=service.id)
+        version = codec.decode(Service, now).version
+        body = {"id": service.id, "version": version, "spec": codec.plain(spec)}
+        return codec.decode(Service, self.manager.ask("service-update", **body))
+
+    def tasks(self, service: Service) -> list[Task]:
+        """Tasks of a service, those that have ended too."""
+        found = self.manager.ask("tasks", service=service.id)
+        return [codec.decode(Task, one) for one in found]
+
+    def running(self, service: Service) -> list[Task]:
+        """Tasks of a service that run, and are to."""
+        found = [one for one in self.tasks(service) if one.stands]
+        return [one for one in found if one.state is TaskState.RUNNING]
+
+    def containers(self) -> dict[str, list[str]]:
+        """Names of containers by host."""
+        return {
+            machine.name: machine.plumb("ps", "-a", "--format", "{{.Names}}").split()
+            for machine in self.machines
+        }
+
+    def remove(self, service: Service) -> None:
+        """Remove a service, and wait until nothing of it is left."""
+        self.manager.ask("service-remove", id=service.id)
+        until(lambda: not self.tasks(service))
+
+
+@pytest.fixture(scope="module")
+def swarm() -> Iterator[Swarm]:
+    """Two hosts in a swarm with a network n1; each test removes its services."""
+    with hosts(2) as (manager, worker):
+        tokens = manager.init()
+        worker.join(tokens["worker"], manager)
+        manager.plumb("network", "create", "-d", "overlay", "--subnet", "10.50.0.0/24", "n1")
+        yield Swarm(manager, worker)
+
+
+def test_tasks_are_containers_that_reach_each_other(swarm: Swarm) -> None:
+    web = swarm.create("web", "n1", replicas=2)
+    until(lambda: len(swarm.running(web)) == 2)
+
+    one, two = swarm.running(web)
+    assert swarm.containers() == {
+        machine.name: [task.name("web") for task in (one, two) if _is_on(task, machine)]
+        for machine in swarm.machines
+    }
+    here = next(task for task in (one, two) if _is_on(task, swarm.manager))
+    there = next(task for task in (one, two) if task is not here)
+    swarm.manager.plumb("exec", here.name("web"), "ping", "-c1", "-W5", str(there.places[0].ip.ip))
+    assert [machine.plumb("check") for machine in swarm.machines] == ["", ""]
+
+    swarm.remove(web)
+    until(lambda: swarm.containers() == {"h1": [], "h2": []})
+    assert swarm.manager.ask("reservations") == []
+
+
+def _is_on(task: Task, machine: Machine) -> bool:
+    return bool(task.node == machine.ask("status")["node"]["id"])
+
+
+def test_a_command_that_was_killed_is_started_anew_elsewhere_or_here(swarm: Swarm) -> None:
+    from plumb.model.service.spec import RestartPolicy
+
+    web = swarm.create("web", "n1", replicas=1, restart=RestartPolicy(delay=0.5))
+    until(lambda: len(swarm.running(web)) == 1)
+    (first,) = swarm.running(web)
+    machine = next(one for one in swarm.machines if _is_on(first, one))
+
+    machine.plumb("exec", first.name("web"), "sh", "-c", "kill -9 $(pidof sleep)")
+
+    until(lambda: [one.id for one in swarm.running(web)] not in ([], [first.id]))
+    failed = next(one for one in swarm.tasks(web) if one.id == first.id)
+    assert (failed.state, failed.error) == (TaskState.FAILED, "task: non-zero exit (137)")
+    swarm.remove(web)
+
+
+def test_a_command_that_there_is_not_is_rejected_with_the_reason(swarm: Swarm) -> None:
+    web = swarm.create("web", "n1", argv=("/no/such/command",))
+
+    until(lambda: any(one.state is TaskState.REJECTED for one in swarm.tasks(web)))
+
+    rejected = [one for one in swarm.tasks(web) if one.state is TaskState.REJECTED]
+    assert "cannot start the command" in rejected[0].error
+    swarm.remove(web)
+
+
+def test_a_rolling_update_replaces_all(swarm: Swarm) -> None:
+    from plumb.frozen import replace
+    from plumb.model.service.spec import UpdatePolicy
+
+    quick = UpdatePolicy(monitor=0.5)
+    web = swarm.create("web", "n1", replicas=2, update=quick)
+    until(lambda: len(swarm.running(web)) == 2)
+    before = {one.id for one in swarm.running(web)}
+
+    swarm.update(web, replace(web.spec, argv=("sleep", "2000")))
+
+    until(lambda: _status(swarm, web) == "completed")
+    after = {one.id for one in swarm.running(web)}
+    assert len(after) == 2
+    assert before.isdisjoint(after)
+    swarm.remove(web)
+
+
+def _status(swarm: Swarm, service: Service) -> str:
+    found = codec.decode(Service, swarm.manager.ask("service", reference=service.id))
+    return found.update.state.value
+
+
+def test_a_drained_node_has_no_tasks(swarm: Swarm) -> None:
+    web = swarm.create("web", "n1", replicas=2)
+    until(lambda: len(swarm.running(web)) == 2)
+
+    swarm.manager.ask("node-update", node="h2", availability="drain")
+
+    here = swarm.manager.ask("status")["node"]["id"]
+    until(lambda: [one.node for one in swarm.running(web)] == [here, here])
+    swarm.manager.ask("node-update", node="h2", availability="active")
+    swarm.remove(web)
+
+
+def test_a_killed_process_takes_its_tasks_up_again(swarm: Swarm) -> None:
+    web = swarm.create("web", "n1", replicas=2)
+    until(lambda: len(swarm.running(web)) == 2)
+    before = {one.id for one in swarm.running(web)}
+    worker = swarm.machines[1]
+
+    worker.kill()
+    worker.plumb("ps")  # the next command starts it again
+    worker.ask("status")
+
+    swarm.update(web, _with_replicas(web, 4))
+    until(lambda: len(swarm.running(web)) == 4)
+    running = swarm.running(web)
+    assert before < {one.id for one in running}
+    assert Counter(one.node for one in running).most_common(1)[0][1] == 2
+    swarm.remove(web)
+
+
+def _with_replicas(service: Service, count: int) -> ServiceSpec:
+    from plumb.frozen import replace
+
+    return replace(service.spec, replicas=count)
+
+
+def test_placeholders_are_filled_in(swarm: Swarm) -> None:
+    variable = "WHO={{.Task.Name}} on {{.Node.Hostname}}"
+    web = swarm.create(
+        "web", "n1", hostname="{{.Service.Name}}-{{.Task.Slot}}", environment=(variable,)
+    )
+    until(lambda: len(swarm.running(web)) == 1)
+    (task,) = swarm.running(web)
+    machine = next(one for one in swarm.machines if _is_on(task, one))
+
+    said = machine.plumb("exec", task.name("web"), "sh", "-c", "echo $HOSTNAME $WHO")
+
+    assert said.split() == ["web-1", task.name("web"), "on", machine.name]
+    swarm.remove(web)
