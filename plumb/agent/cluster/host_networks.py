@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from plumb.engine.cluster import node
 from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.paths import Layout
+from plumb.model.service.virtual import VirtualService
 
 
 class HostNetworks:
@@ -33,6 +34,15 @@ class HostNetworks:
         """Make a network's endpoints on other hosts those of a listing."""
         with self._turn, node.host_of(self._layout) as host:
             node.follow(host, {network: remotes})
+
+    def balance(self, network: str, services: Sequence[VirtualService]) -> None:
+        """Make a network's services those of a listing.
+
+        Raises:
+            PlumbError: one of them could not be built; the others are.
+        """
+        with self._turn, node.host_of(self._layout) as host:
+            node.balance(host, network, services)
 
     def encrypt(self, keys: Encryption) -> None:
         """Use these keys for the encrypted networks that have a part on this host."""
