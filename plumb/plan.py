@@ -129,8 +129,8 @@ def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
         for key, thing in have.items()
         if key in replaced or (key not in want and not thing.permanent)
     )
-    gone = {key for thing in surplus for key in thing.makes}
-    removals = [Step(thing, None) for thing in surplus if not gone.intersection(thing.uses)]
+    gone = {key: turn for turn, thing in enumerate(surplus) for key in thing.makes}
+    removals = [Step(thing, None) for thing in surplus if not _goes_along(thing, gone)]
     kept = {key: thing for key, thing in have.items() if key not in replaced}
     changes = [
         Step(kept.get(thing.key), thing)
@@ -138,6 +138,19 @@ def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
         if kept.get(thing.key) != thing
     ]
     return removals[::-1] + changes
+
+
+def _goes_along(thing: Thing, gone: Mapping[Key, int]) -> bool:
+    """True if the kernel removes it together with another object, in time.
+
+    What cannot be removed while it is there, as the chain that a rule jumps to, must not have its
+    turn before that other object.
+
+    Args:
+        gone: keys of what is removed, the last ones first.
+    """
+    turns = [gone[key] for key in thing.uses if key in gone]
+    return bool(turns) and all(gone[key] <= max(turns) for key in thing.holds if key in gone)
 
 
 def _replaced(have: Mapping[Key, Thing], want: Mapping[Key, Thing]) -> set[Key]:

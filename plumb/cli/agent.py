@@ -224,6 +224,7 @@ def unserve(namespace: str) -> None:
 @click.option(
     "--port", multiple=True, metavar="NAME,PROTOCOL,PORT", help="A port that has a name (SRV)."
 )
+@click.option("--service", is_flag=True, help="A service's: no reverse names, addresses or not.")
 def name_(
     endpoint: str,
     network: str,
@@ -231,6 +232,7 @@ def name_(
     names: tuple[str, ...],
     ip: tuple[str, ...],
     port: tuple[str, ...],
+    service: bool,
 ) -> None:
     """Know the names of an endpoint on its network."""
     from plumb.model.container_options import port_range
@@ -241,7 +243,8 @@ def name_(
     for text in port:
         called, protocol, number = _parts(text, 3, "port")
         ports.append(NamedPort(called, protocol, port_range(number, "port")[0]))
-    _make(Names(_folder(), endpoint, network, title, names, tuple(map(address, ip)), tuple(ports)))
+    ips = tuple(map(address, ip))
+    _make(Names(_folder(), endpoint, network, title, names, ips, tuple(ports), service))
 
 
 @agent.command(verbs.UNNAME)

@@ -18,6 +18,7 @@ condition on what is there already, and nothing about taking away: that all foll
     host               no network stack of its own
     none               a network stack with nobody else in it (Docker's driver "null")
     sandbox            a container's network stack, whatever networks it is on
+    services           one name, one address and one port for many containers
     embedded_dns       the DNS server at 127.0.0.11
 
 To add a driver, write one file here and add it to the table below:

@@ -7,6 +7,7 @@ net:ID          a network
 ctr:ID          a container: its files, and while it runs its namespace, default routes and command
 ep:ID           an endpoint: a running container's place in a network
 rem:ID          an endpoint on another host
+vs:ID           a service on a network
 esp:ADDRESS     the encryption between this host and another one
 """
 
@@ -14,19 +15,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plumb.address import IPAddress
 from plumb.drivers import DRIVERS, driver_of, embedded_dns, published_ports, sandbox
 from plumb.model import etc_files
-from plumb.model.cluster import Encryption, RemoteEndpoint
+from plumb.model.cluster import Encryption, RemoteEndpoint, balancer_sandbox
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
+from plumb.model.net.gateways import GATEWAY_NETWORK
 from plumb.model.paths import Layout
+from plumb.model.service.virtual import VirtualService
 from plumb.model.settings import Settings
 from plumb.store.change import Intent
 from plumb.things import Thing
 from plumb.things.cluster import EndpointRecord
 from plumb.things.sandbox import Process
+
+if TYPE_CHECKING:
+    from plumb.drivers.services.balancer import Balancer
 
 HOST_OWNER = "host"
 
@@ -56,11 +62,17 @@ def peer_owner(peer: IPAddress) -> str:
     return f"esp:{peer}"
 
 
+def service_owner(service: VirtualService) -> str:
+    """The owner of the things of a service on a network."""
+    return f"vs:{service.id}"
+
+
 OWNERS: dict[type[Intent], Callable[[Any], str]] = {
     Network: network_owner,
     Sandbox: sandbox_owner,
     Endpoint: endpoint_owner,
     RemoteEndpoint: remote_owner,
+    VirtualService: service_owner,
 }
 
 
@@ -83,6 +95,9 @@ class DesiredState(Protocol):
 
     def remote(self, ident: str) -> RemoteEndpoint | None:
         """Return an endpoint on another host by id."""
+
+    def service(self, ident: str) -> VirtualService | None:
+        """Return a service on a network by id."""
 
     def encryption(self) -> Encryption | None:
         """Return the keys for encrypted networks, None where the host has none."""
@@ -120,6 +135,7 @@ class Narrator:
             "ep": self._endpoint,
             "rem": self._remote,
             "esp": self._peer,
+            "vs": self._service,
         }[kind]
         return list(narrate(ident))
 
@@ -141,6 +157,7 @@ class Narrator:
                 yield from embedded_dns.names(end, net, known_as, self._layout.run)
             yield from self._links(end, net)
             if net.multi_host:
+                yield from self._task(end, net)
                 yield self._record(end, known_as)
 
     def _record(self, end: Endpoint, known_as: tuple[str, ...]) -> EndpointRecord:
@@ -157,6 +174,37 @@ class Narrator:
             known_as,
             sandbox,
         )
+
+    def _task(self, end: Endpoint, net: Network) -> Iterator[Thing]:
+        """Yield what an endpoint needs as that of a service's task."""
+        box = self._view.sandbox(end.sandbox)
+        if box is not None and box.task is not None:
+            from plumb.drivers.services import task  # lazy: few containers are tasks
+
+            ns = self._layout.namespace(end.sandbox)
+            known = self._view.service(f"{box.task.service}.{net.id}")
+            yield from task.things(end, net, box.task, known, ns, self._settings)
+
+    def _service(self, ident: str) -> Iterator[Thing]:
+        one = self._view.service(ident)
+        net = self._view.network(one.network) if one else None
+        if one is not None and net is not None:
+            from plumb.drivers.services import service  # lazy likewise
+
+            here = self._balancer(net)
+            yield from service.things(one, net, here, self._layout.run, self._settings)
+
+    def _balancer(self, net: Network) -> Balancer | None:
+        """A network's balancer on this host, None where there is none."""
+        from plumb.drivers.services.balancer import Balancer, Gate
+
+        box = self._view.sandbox(balancer_sandbox(net.id, net.overlay.ingress))
+        ends = self._view.ends(box) if box is not None else []
+        own = next((end for end, there in ends if there.id == net.id), None)
+        if box is None or own is None:
+            return None
+        ways = (Gate(there, end) for end, there in ends if there.name == GATEWAY_NETWORK)
+        return Balancer(net, self._layout.place(box), own, next(ways, None))
 
     def _peer(self, address: str) -> Iterator[Thing]:
         from plumb.drivers import overlay_encryption  # lazy: few networks are encrypted

@@ -10,6 +10,7 @@ from plumb.errors import Conflict, NotFound
 from plumb.model.cluster import Encryption, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.driver_traits import TRAITS, Traits
+from plumb.model.service.virtual import VirtualService
 from plumb.store import Store, T, codec
 
 if TYPE_CHECKING:
@@ -72,6 +73,14 @@ class Lookup:
     def remotes(self, network: str) -> list[RemoteEndpoint]:
         """Return the endpoints of a network that are on other hosts."""
         return self.store.remotes(network)
+
+    def service(self, ident: str) -> VirtualService | None:
+        """Return a service on a network by its id, SERVICE.NETWORK."""
+        return self.get(VirtualService, ident)
+
+    def services(self, network: str) -> list[VirtualService]:
+        """Return the services on a network."""
+        return self.store.services(network)
 
     def remarked(self, key: str) -> str:
         """Return a remark about the root, or empty."""

@@ -11,7 +11,13 @@ from plumb.drivers.driver import Driver
 from plumb.drivers.options import ENABLE4, ENABLE6, INTERNAL
 from plumb.engine import allocate, port_publishing
 from plumb.engine.cluster.access import ADVICE, NOT_A_MANAGER
-from plumb.engine.desired_state import HOST_OWNER, endpoint_owner, network_owner, sandbox_owner
+from plumb.engine.desired_state import (
+    HOST_OWNER,
+    endpoint_owner,
+    network_owner,
+    sandbox_owner,
+    service_owner,
+)
 from plumb.engine.operation import Operation
 from plumb.engine.predefined import DEFAULT_DRIVER, default_network, on_bridge, others
 from plumb.errors import Conflict, Invalid, KernelRefused, NotFound, PlumbError, Unsupported
@@ -304,6 +310,8 @@ def ensure(op: Operation) -> None:
     for net in op.all(Network) if changed else ():
         driver_of(net).check_settings(net, host)
         op.touch(network_owner(net))
+        for service in op.services(net.id):
+            op.touch(service_owner(service))
         for end in op.endpoints(network=net.id):
             op.touch(endpoint_owner(end))
             box = op.sandbox(end.sandbox)

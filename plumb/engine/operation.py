@@ -21,6 +21,7 @@ from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import clash
+from plumb.model.service.virtual import VirtualService
 from plumb.model.settings import Settings
 from plumb.plan import Step, StepFailed, carry_out, plan, restore, take_all
 from plumb.store import Store, T
@@ -133,6 +134,13 @@ class Operation(Lookup):
         known = {end.id for end in stored}
         fresh = (end for end in self._put.values() if isinstance(end, RemoteEndpoint))
         return stored + [end for end in fresh if end.network == network and end.id not in known]
+
+    def services(self, network: str) -> list[VirtualService]:
+        """The services on a network."""
+        stored = [now for old in super().services(network) if (now := self.service(old.id))]
+        known = {service.id for service in stored}
+        fresh = (value for value in self._put.values() if isinstance(value, VirtualService))
+        return stored + [one for one in fresh if one.network == network and one.id not in known]
 
     def fresh_endpoints(self) -> list[Endpoint]:
         """The endpoints that are new in this operation."""

@@ -25,8 +25,9 @@ from plumb.engine.desired_state import (
     peer_owner,
     remote_owner,
     sandbox_owner,
+    service_owner,
 )
-from plumb.engine.operation import Operation
+from plumb.engine.operation import Operation, made_by
 from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
@@ -252,6 +253,8 @@ def _touch_network(op: Operation, net: Network) -> None:
         op.touch(remote_owner(end))
         if net.overlay.encrypted:
             op.touch(peer_owner(end.vtep))
+    for service in op.services(net.id):
+        op.touch(service_owner(service))
 
 
 def _touch_container(op: Operation, box: Sandbox) -> None:
@@ -315,7 +318,12 @@ def reset(store: Store, kernel: Kernel, layout: Layout, system: System) -> list[
 def steps_to_reset(store: Store) -> list[Step]:
     """Steps from all that is recorded to the state before plumb."""
     recorded = store.things()
-    before = [store.previous(thing.key) for thing in recorded if thing.permanent]
+    made = made_by({thing.key: thing for thing in recorded})
+    before = [
+        store.previous(thing.key)
+        for thing in recorded
+        if thing.permanent and made.isdisjoint(thing.uses)
+    ]
     return plan(recorded, [thing for thing in before if thing is not None])
 
 

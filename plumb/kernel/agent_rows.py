@@ -108,6 +108,8 @@ def _fields_of(thing: Resolver | Names) -> dict[str, Any]:
         if each.name != "agent"
     }
     if isinstance(thing, Names):
+        if not thing.service:  # an agent of an earlier version does not know it
+            del fields["service"]
         return {**fields, "ips": [str(ip) for ip in thing.ips]}
     return {
         **fields,

@@ -53,6 +53,7 @@ class System:
         mtu_of: the MTU of the link that has an address, 1500 where none has it.
         trial: the errno with which a port (protocol, address, port) cannot be bound, 0 if it can.
         holder: the program that has a port, as far as that can be seen: "nginx (pid 12)", or "".
+        has_ipvs: whether the kernel has IPVS, and nothing keeps this process from it.
         listens_v6: whether a program can listen on IPv6.
         ephemeral: the first and the last port that are given out where none was asked for, and
             those between them that are not.
@@ -78,6 +79,7 @@ class System:
     mtu_of: Callable[[IPAddress], int] = lambda ip: 1500
     trial: Callable[[str, IPAddress, int], int] = lambda protocol, ip, port: 0
     holder: Callable[[str, IPAddress, int], str] = lambda protocol, ip, port: ""
+    has_ipvs: Callable[[], bool] = lambda: False
     listens_v6: Callable[[], bool] = lambda: True
     ephemeral: Callable[[], tuple[int, int, frozenset[int]]] = lambda: (32768, 60999, frozenset())
     spare: Callable[[str, Ports], Ports] = lambda ns, wanted: (
@@ -117,6 +119,7 @@ def this_system() -> System:
         mtu_of=host_links.mtu_of,
         trial=host_ports.trial,
         holder=host_ports.holder_of,
+        has_ipvs=_has_ipvs,
         listens_v6=host_ports.listens_v6,
         ephemeral=host_ports.ephemeral,
         spare=free_ports.ports,
@@ -126,6 +129,12 @@ def this_system() -> System:
         marked=_marked,
         leavings=_leavings,
     )
+
+
+def _has_ipvs() -> bool:
+    from plumb.kernel.cluster import ipvs  # only for services of a cluster
+
+    return ipvs.there()
 
 
 def _marked() -> Sequence[str]:

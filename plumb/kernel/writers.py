@@ -24,6 +24,7 @@ from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
 from plumb.things.ipsec import XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Chain, Policy, Rule
+from plumb.things.ipvs import IpvsDestination, IpvsService, IpvsTimeouts
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
@@ -172,11 +173,18 @@ def _ipsec() -> Batches:
     return Batches("ipsec", ipsec.look, ipsec.take)
 
 
+def _ipvs() -> Batches:
+    from plumb.kernel.cluster import ipvs
+
+    return Batches("ipvs", ipvs.look, ipvs.take)
+
+
 FILE = one_by_one("file", files.look, files.take)
 IPTABLES = Firewall("firewall", backends.writer)
 NAMESPACE = Batches("namespace", _EACH_NAMESPACE.look, _take_namespaces)
 CLUSTER = Later("cluster", _endpoint_records)
 IPSEC = Later("ipsec", _ipsec)
+IPVS = Later("ipvs", _ipvs)
 NETLINK = Batches("netlink", links.look, links.take)
 NFTABLES = Firewall("nftables", _nftables)
 PROCESS = one_by_one("process", commands.look, commands.take)
@@ -193,6 +201,7 @@ WRITERS: dict[type[Thing], Writer] = {
     **dict.fromkeys((Agent, HostPort, Proxy, Names, Resolver), AGENT),
     EndpointRecord: CLUSTER,
     **dict.fromkeys((XfrmState, XfrmPolicy, XfrmBlock), IPSEC),
+    **dict.fromkeys((IpvsService, IpvsDestination, IpvsTimeouts), IPVS),
     Sysctl: SYSCTL,
     Namespace: NAMESPACE,
     Process: PROCESS,

@@ -143,6 +143,15 @@ class Encryption:
         return f"{known}/{','.join(map(str, self.sending))}"
 
 
+INGRESS_SANDBOX = "ingress_sbox"
+"""Id of the ingress network's balancer, as Docker has it."""
+
+
+def balancer_sandbox(network: str, ingress: bool) -> str:
+    """Id of the sandbox that is a network's balancer on a host."""
+    return INGRESS_SANDBOX if ingress else f"lb_{network}"
+
+
 def balancer_id(network: str, node: str) -> str:
     """Endpoint id of a node's own place in a network, 64 hex digits like any other."""
     import hashlib  # lazy: six modules, and whoever reads a listing hashes nothing

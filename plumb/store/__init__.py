@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from plumb.address import IPAddress, IPNetwork
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.service.virtual import VirtualService
 
 if TYPE_CHECKING:
     from plumb.store.change import Change, Unfinished
     from plumb.things import Key, Thing
 
-T = TypeVar("T", Network, Sandbox, Endpoint, RemoteEndpoint)
+T = TypeVar("T", Network, Sandbox, Endpoint, RemoteEndpoint, VirtualService)
 CLAIM = "claim"
 """Remark with the token of the root's claim on its network namespace (`kernel.netns.claim`)."""
 
@@ -71,6 +72,9 @@ class Store(Protocol):
 
     def remotes(self, network: str) -> list[RemoteEndpoint]:
         """The endpoints of a network that are on other hosts, by its id, in the order of ids."""
+
+    def services(self, network: str) -> list[VirtualService]:
+        """The services on a network, by its id, in the order of ids."""
 
     def number(self, kind: type[T]) -> int:
         """The next number of a kind."""

@@ -11,18 +11,20 @@ from plumb.address import IPAddress, IPNetwork
 from plumb.frozen import frozen
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.service.virtual import VirtualService
 from plumb.store import codec
 
 if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
-Intent = Network | Sandbox | Endpoint | RemoteEndpoint
+Intent = Network | Sandbox | Endpoint | RemoteEndpoint | VirtualService
 """Values that the intent consists of."""
 TABLE_OF: dict[type[Intent], str] = {
     Network: "network",
     Sandbox: "sandbox",
     Endpoint: "endpoint",
     RemoteEndpoint: "remote",
+    VirtualService: "service",
 }
 """Names of kinds of values: their tables, and what the journal calls them."""
 KINDS: dict[str, type[Intent]] = {name: kind for kind, name in TABLE_OF.items()}

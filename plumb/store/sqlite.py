@@ -28,6 +28,7 @@ from plumb.errors import Broken, Invalid
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint
 from plumb.model.paths import Layout
+from plumb.model.service.virtual import VirtualService
 from plumb.root import make_folder
 from plumb.store import CLAIM, T, codec, reserve
 from plumb.store.change import (
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from plumb.things import Key, Thing
 
 W = TypeVar("W")
+UNNUMBERED = {TABLE_OF[RemoteEndpoint], TABLE_OF[VirtualService]}
 NO_FILE = (0, 0)
 DAMAGED_HINT = (
     "'plumb check --store' tells what is wrong with it; 'plumb reset --force' removes all that was "
@@ -169,13 +171,17 @@ class SqliteStore:
         """The endpoints of a network that are on other hosts, in the order of ids."""
         return self._all(RemoteEndpoint, "network = ?", network)
 
+    def services(self, network: str) -> list[VirtualService]:
+        """The services on a network, in the order of ids."""
+        return self._all(VirtualService, "network = ?", network)
+
     def _one(self, kind: type[T], where: str, *values: str) -> T | None:
         found = self._all(kind, where, *values)
         return found[0] if found else None
 
     def _all(self, kind: type[T], where: str, *values: str) -> list[T]:
         table = TABLE_OF[kind]
-        order = "id" if table == TABLE_OF[RemoteEndpoint] else "number"
+        order = "id" if table in UNNUMBERED else "number"
         rows = self._db.execute(f"SELECT json FROM {table} WHERE {where} ORDER BY {order}", values)
         return [codec.loads(kind, text) for (text,) in rows]
 
@@ -374,19 +380,8 @@ def _tells(name: str, method: Callable[..., object]) -> Callable[..., object]:
 
 for _name in (
     *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
-    *(
-        "ports",
-        "remotes",
-        "things",
-        "things_of",
-        "things_under",
-        "thing",
-        "previous",
-        "owners",
-        "unfinished",
-        "meta",
-    ),
-    *("begin", "finish", "abandon", "remark", "empty"),
+    *("ports", "remotes", "services", "things", "things_of", "things_under", "thing", "previous"),
+    *("owners", "unfinished", "meta", "begin", "finish", "abandon", "remark", "empty"),
 ):
     setattr(SqliteStore, _name, _tells(_name, getattr(SqliteStore, _name)))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
+from plumb.model.service.virtual import VirtualService
 from plumb.store import codec
 from plumb.store.change import Change
 
@@ -110,11 +111,19 @@ def _put_remote(db: sqlite3.Connection, end: RemoteEndpoint) -> None:
     )
 
 
+def _put_service(db: sqlite3.Connection, service: VirtualService) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO service VALUES (?, ?, ?)",
+        (service.id, service.network, codec.dumps(service)),
+    )
+
+
 _PUT: dict[type, Any] = {
     Network: _put_network,
     Sandbox: _put_sandbox,
     Endpoint: _put_endpoint,
     RemoteEndpoint: _put_remote,
+    VirtualService: _put_service,
 }
 
 

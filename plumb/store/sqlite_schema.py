@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from plumb.errors import Broken
 
-VERSION = 3
+VERSION = 4
 PORTS = """
 CREATE TABLE port (protocol TEXT, port INTEGER, ip TEXT, owner TEXT, \
 PRIMARY KEY (protocol, port, ip)) WITHOUT ROWID;
@@ -19,7 +19,11 @@ REMOTES = """
 CREATE TABLE remote (id TEXT PRIMARY KEY, network TEXT, json TEXT) WITHOUT ROWID;
 CREATE INDEX remote_network ON remote (network)
 """
-UPGRADES = {1: PORTS, 2: REMOTES}
+SERVICES = """
+CREATE TABLE service (id TEXT PRIMARY KEY, network TEXT, json TEXT) WITHOUT ROWID;
+CREATE INDEX service_network ON service (network)
+"""
+UPGRADES = {1: PORTS, 2: REMOTES, 3: SERVICES}
 """What a store of an earlier version lacks."""
 SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -37,6 +41,7 @@ CREATE TABLE address (subnet TEXT, ip TEXT, owner TEXT, PRIMARY KEY (subnet, ip)
 CREATE INDEX address_owner ON address (owner);
 {PORTS};
 {REMOTES};
+{SERVICES};
 CREATE TABLE hint (subnet TEXT, span TEXT, ip TEXT, PRIMARY KEY (subnet, span)) WITHOUT ROWID;
 CREATE TABLE thing (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, json TEXT, \
 previous TEXT);
@@ -53,6 +58,7 @@ TABLES = (
     "sandbox",
     "endpoint",
     "remote",
+    "service",
     "address",
     "port",
     "hint",

@@ -14,6 +14,7 @@ pass, and the inside of a sandbox last, all of it in one visit.
     layer3      Address, Route, Sysctl
     iptables    Chain, Rule, Policy, in iptables' spelling
     nftables    NftTable, NftChain, NftMap, NftElement, NftRule, in nft's spelling
+    ipvs        IpvsService, IpvsDestination, IpvsTimeouts: one address for many containers
     host_ports  Agent, HostPort, Proxy: a published port on the host's side
     dns         Resolver, Names: the embedded DNS server of a sandbox
     cluster     EndpointRecord: an endpoint as other hosts know it
@@ -78,6 +79,11 @@ class Thing:
     @property
     def uses(self) -> tuple[Key, ...]:
         """Keys of objects with which the kernel removes this one, so that plumb need not."""
+        return ()
+
+    @property
+    def holds(self) -> tuple[Key, ...]:
+        """Keys of objects that the kernel does not remove while this one is there."""
         return ()
 
     @property

@@ -103,6 +103,8 @@ class Names(OfAgent):
         names: the first is the reverse name of its addresses.
         ips: the addresses of the names.
         ports: named ports of a service, for SRV.
+        service: True for the names of a service: its addresses have other reverse names or none,
+            and the names are known even while it has no address.
     """
 
     stage: ClassVar = Stage.SERVICE
@@ -113,6 +115,7 @@ class Names(OfAgent):
     names: tuple[str, ...]
     ips: tuple[IPAddress, ...]
     ports: tuple[NamedPort, ...] = ()
+    service: bool = False
 
     @property
     def key(self) -> Key:

@@ -153,6 +153,11 @@ class Rule(InChain):
             return super().uses
         return (("chain", self.ns, self.family, self.table, self.chain),)
 
+    @property
+    def holds(self) -> tuple[Key, ...]:
+        target = self.spec.rpartition("-j ")[2]  # a chain, or a target that is no object
+        return (("chain", self.ns, self.family, self.table, target),)
+
     def __str__(self) -> str:
         return f"{self.place} {self.chain} {self.spec}"
 

@@ -2,7 +2,7 @@
 
 shell       steps as commands, for --dry-run and --show-commands
 shell_ip    links, addresses, routes and sysctls as commands of iproute2 and sysctl
-shell_firewall  chains, rules and tables as commands of iptables and nft
+shell_firewall  chains, rules and tables as commands of iptables, nft and ipvsadm
 shell_sandbox   namespaces, files and processes as commands
 shell_agent     ports, proxies and names as commands of `plumb agent`
 tables      listings: columns for people, one object a line for programs

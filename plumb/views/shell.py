@@ -17,6 +17,7 @@ from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy
 from plumb.things.ipsec import XfrmBlock, XfrmPolicy, XfrmState
 from plumb.things.iptables import Chain, Policy, Rule
+from plumb.things.ipvs import IpvsDestination, IpvsService, IpvsTimeouts
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
@@ -92,6 +93,15 @@ TYPED: dict[type[Thing], Typed] = {
     Chain: Typed(firewall.add_chain, firewall.remove_chain),
     Rule: Typed(firewall.add_rule, firewall.remove_rule),
     Policy: Typed(firewall.add_policy),
+    IpvsService: Typed(
+        firewall.add_ipvs_service, firewall.remove_ipvs_service, firewall.change_ipvs_service
+    ),
+    IpvsDestination: Typed(
+        firewall.add_ipvs_destination,
+        firewall.remove_ipvs_destination,
+        firewall.change_ipvs_destination,
+    ),
+    IpvsTimeouts: Typed(firewall.set_ipvs_timeouts),
     NftTable: Typed(firewall.add_nft_table, firewall.remove_nft_object),
     NftMap: Typed(firewall.add_nft_map, firewall.remove_nft_object),
     NftChain: Typed(firewall.add_nft_chain, firewall.remove_nft_object),

@@ -81,6 +81,7 @@ def remove_resolver(thing: Resolver) -> list[str]:
 def add_names(thing: Names) -> list[str]:
     ports = (f"{name},{protocol},{port}" for name, protocol, port in thing.ports)
     options = _each("name", thing.names) + _each("ip", map(str, thing.ips)) + _each("port", ports)
+    options += " --service" if thing.service else ""
     return [
         _agent(
             thing.agent,

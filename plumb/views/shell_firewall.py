@@ -1,4 +1,4 @@
-"""Things as commands of iptables, ip6tables and nft."""
+"""Things as commands of iptables, ip6tables, nft and ipvsadm."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shlex
 
 from plumb.things import Thing
 from plumb.things.iptables import Chain, Policy, Position, Rule
+from plumb.things.ipvs import Forward, IpvsDestination, IpvsService, IpvsTimeouts
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 
 # -- iptables ---------------------------------------------------------------
@@ -111,3 +112,50 @@ def remove_nft_rule(thing: NftRule) -> list[str]:
             f" handle {_handle(thing, thing.spec)}"
         )
     ]
+
+
+# -- IPVS ---------------------------------------------------------------
+
+
+FORWARDS = {Forward.MASQ: "-m", Forward.ROUTE: "-g"}
+
+
+def add_ipvs_service(thing: IpvsService) -> list[str]:
+    return [f"ipvsadm -A {_ipvs_mark(thing.mark, thing.version)} -s {thing.scheduler}"]
+
+
+def change_ipvs_service(thing: IpvsService, before: Thing) -> list[str]:
+    return [f"ipvsadm -E {_ipvs_mark(thing.mark, thing.version)} -s {thing.scheduler}"]
+
+
+def remove_ipvs_service(thing: IpvsService) -> list[str]:
+    return [f"ipvsadm -D {_ipvs_mark(thing.mark, thing.version)}"]
+
+
+def add_ipvs_destination(thing: IpvsDestination) -> list[str]:
+    return [f"ipvsadm -a {_ipvs_destination(thing)} {_forwarded(thing)}"]
+
+
+def change_ipvs_destination(thing: IpvsDestination, before: Thing) -> list[str]:
+    return [f"ipvsadm -e {_ipvs_destination(thing)} {_forwarded(thing)}"]
+
+
+def remove_ipvs_destination(thing: IpvsDestination) -> list[str]:
+    return [f"ipvsadm -d {_ipvs_destination(thing)}"]
+
+
+def set_ipvs_timeouts(thing: IpvsTimeouts) -> list[str]:
+    return [f"ipvsadm --set {thing.tcp} {thing.tcp_fin} {thing.udp}"]
+
+
+def _ipvs_mark(mark: int, version: int) -> str:
+    return f"-f {mark}" + (" -6" if version == 6 else "")
+
+
+def _ipvs_destination(thing: IpvsDestination) -> str:
+    real = f"[{thing.ip}]:0" if thing.ip.version == 6 else f"{thing.ip}:0"
+    return f"{_ipvs_mark(thing.mark, thing.ip.version)} -r {real}"
+
+
+def _forwarded(thing: IpvsDestination) -> str:
+    return f"{FORWARDS[thing.forward]} -w {thing.weight}"

@@ -285,10 +285,12 @@ def test_a_store_of_an_earlier_version_is_brought_up(tmp_path: Path) -> None:
     with sqlite3.connect(layout.database) as db:
         db.execute("DROP TABLE port")
         db.execute("DROP TABLE remote")
+        db.execute("DROP TABLE service")
         db.execute("PRAGMA user_version = 1")
     db.close()
     again = SqliteStore(layout)
-    assert (again.all(Network), again.ports("tcp", 80), again.remotes("a")) == ([net("a")], [], [])
+    assert again.all(Network) == [net("a")]
+    assert (again.ports("tcp", 80), again.remotes("a"), again.services("a")) == ([], [], [])
 
 
 def test_a_store_of_a_later_version(tmp_path: Path) -> None:

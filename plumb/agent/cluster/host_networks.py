@@ -38,9 +38,6 @@ class HostNetworks:
         with self._turn, node.host_of(self._layout) as host:
             node.follow(host, {network: remotes})
 
-    def balance(self, network: str, services: tuple[VirtualService, ...]) -> None:
-        """Make a network's services those of a listing."""
-
     def tasks(self) -> tuple[tuple[Sandbox, tuple[ServicePort, ...]], ...]:
         """List containers that are tasks, each with its ports of mode host."""
         with node.host_of(self._layout) as host:
@@ -59,6 +56,15 @@ class HostNetworks:
     def folder(self, box: Sandbox) -> str:
         """Folder of a container's command."""
         return self._layout.container(box.id)
+
+    def balance(self, network: str, services: Sequence[VirtualService]) -> None:
+        """Make a network's services those of a listing.
+
+        Raises:
+            PlumbError: one of them could not be built; the others are.
+        """
+        with self._turn, node.host_of(self._layout) as host:
+            node.balance(host, network, services)
 
     def encrypt(self, keys: Encryption) -> None:
         """Use these keys for the encrypted networks that have a part on this host."""

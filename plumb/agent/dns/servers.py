@@ -148,7 +148,15 @@ class Embedded:
             if wanted is None
             else [entries[endpoint] for endpoint in wanted if endpoint in entries]
         )
-        return [{**entry._asdict(), "ips": [str(ip) for ip in entry.ips]} for entry in found]
+        return [_row(entry) for entry in found]
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    """Names as an answer has them, without what few have."""
+    row = {**entry._asdict(), "ips": [str(ip) for ip in entry.ips]}
+    if not entry.service:
+        del row["service"]
+    return row
 
 
 def _namespace_id(ns: str) -> NamespaceId:
@@ -187,7 +195,16 @@ def _served(
     )
 
 
-def _entry(*, endpoint: Any, network: Any, title: Any, names: Any, ips: Any, ports: Any) -> Entry:
+def _entry(
+    *,
+    endpoint: Any,
+    network: Any,
+    title: Any,
+    names: Any,
+    ips: Any,
+    ports: Any,
+    service: Any = False,
+) -> Entry:
     return Entry(
         _text(endpoint),
         _text(network),
@@ -197,6 +214,7 @@ def _entry(*, endpoint: Any, network: Any, title: Any, names: Any, ips: Any, por
         tuple(
             (_text(name), _text(protocol), _port(number)) for name, protocol, number in _list(ports)
         ),
+        _bool(service),
     )
 
 

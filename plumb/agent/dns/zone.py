@@ -43,6 +43,8 @@ class Entry(NamedTuple):
         endpoint: its id; network: its network's id; title: that network's name.
         names: the first is the reverse name of its addresses.
         ports: name, protocol, number.
+        service: True for those of a service, which give its addresses no reverse name, and are
+            known even without an address.
     """
 
     endpoint: str
@@ -51,6 +53,17 @@ class Entry(NamedTuple):
     names: tuple[str, ...]
     ips: tuple[IPAddress, ...]
     ports: tuple[tuple[str, str, int], ...] = ()
+    service: bool = False
+
+    @property
+    def known(self) -> bool:
+        """True if questions for its names are answered here."""
+        return bool(self.names and (self.ips or self.service))
+
+    @property
+    def reversed(self) -> tuple[IPAddress, ...]:
+        """Addresses whose reverse name is the first of its names."""
+        return () if self.service else self.ips
 
 
 class ZoneView(NamedTuple):
@@ -105,13 +118,13 @@ class Zone:
         self.drop(entry.endpoint)
         self.entries[entry.endpoint] = entry
         self.version += 1
-        if not entry.ips or not entry.names:
+        if not entry.known:
             return
         net = self._networks.setdefault(entry.network, Network(entry.title))
         net.title = entry.title
         for name in entry.names:
             net.named.setdefault(name.lower(), {})[entry.endpoint] = entry
-        for ip in entry.ips:
+        for ip in entry.reversed:
             net.called.setdefault(ip.packed, {})[entry.endpoint] = entry.names[0]
 
     def drop(self, endpoint: str) -> None:
@@ -121,11 +134,11 @@ class Zone:
             return
         self.version += 1
         net = self._networks.get(entry.network)
-        if net is None or not entry.ips or not entry.names:
+        if net is None or not entry.known:
             return
         for name in entry.names:
             _remove(net.named, name.lower(), endpoint)
-        for ip in entry.ips:
+        for ip in entry.reversed:
             _remove(net.called, ip.packed, endpoint)
         if not net.named and not net.called:
             del self._networks[entry.network]

@@ -18,19 +18,26 @@ from ipaddress import IPv4Interface
 
 from plumb.drivers import driver_of
 from plumb.engine import allocate, networks
+from plumb.engine.cluster import balancing
 from plumb.engine.desired_state import peer_owner
 from plumb.engine.lookup import ENCRYPTION
 from plumb.engine.operation import Operation
 from plumb.errors import Exhausted, Invalid, Unsupported
 from plumb.frozen import frozen, replace
 from plumb.model import etc_files
-from plumb.model.cluster import Attached, AttachRequest, Encryption, RemoteEndpoint, balancer_id
+from plumb.model.cluster import (
+    INGRESS_SANDBOX,
+    Attached,
+    AttachRequest,
+    Encryption,
+    RemoteEndpoint,
+    balancer_id,
+    balancer_sandbox,
+)
 from plumb.model.cnm import Attachment, Endpoint, Network, Role, Sandbox, Status
 from plumb.store import codec
 from plumb.things.layer3 import Sysctl
 
-INGRESS_SANDBOX = "ingress_sbox"
-"""Id of the ingress network's balancer, as Docker has it."""
 IPVS = (
     ("net/ipv4/vs/conn_reuse_mode", "0"),
     ("net/ipv4/vs/expire_nodest_conn", "1"),
@@ -173,6 +180,7 @@ def forget(op: Operation, net: Network) -> None:
         _touch_peers(op, op.remotes(net.id))
     for end in op.remotes(net.id):
         op.drop(end)
+    balancing.forget(op, net.id)
     op.drop(net)
     if net.overlay.encrypted and not any(left.overlay.encrypted for left in op.all(Network)):
         op.remark(ENCRYPTION, "")  # keys are where they are needed, and nowhere else
@@ -227,19 +235,21 @@ def _touch_peers(op: Operation, remotes: Iterable[RemoteEndpoint]) -> None:
 
 def _balance(op: Operation, net: Network, ip: IPv4Interface | None) -> None:
     """Put the network's balancer beside its first container here, if there is an address for it."""
-    ident = f"lb_{net.id}"
-    if ip is not None and op.sandbox(ident) is None:
+    ident = balancer_sandbox(net.id, net.overlay.ingress)
+    if ip is not None and not net.overlay.ingress and op.sandbox(ident) is None:
         box = _balancer(op, net, ident, f"/lb-{net.name}", Role.BALANCER)
         end = _balancer_endpoint(op, net, box, ip)
         op.reservations.note(end.id)
         op.put(end)
         op.put(allocate.resolving(op, box))
+        balancing.touch(op, net.id)
 
 
 def _balancer(op: Operation, net: Network, ident: str, name: str, role: Role) -> Sandbox:
     now = op.system.now()
     asked = [Sysctl(setting, value) for setting, value in IPVS]
-    there = [was is not None for was in op.kernel.look(asked)]
+    has_ipvs = op.system.has_ipvs()
+    there = [has_ipvs and was is not None for was in op.kernel.look(asked)]
     box = Sandbox(
         ident,
         name,
@@ -294,6 +304,7 @@ def join(op: Operation, ingress: Attached) -> None:
     op.put(_balancer_endpoint(op, net, box, ingress.balancer))
     networks.way_out(op, box)
     op.put(allocate.resolving(op, box))
+    balancing.touch(op, net.id)
 
 
 def depart(op: Operation) -> None:

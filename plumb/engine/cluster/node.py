@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from plumb.engine.cluster import attach, tasks
+from plumb.engine.cluster import attach, balancing, tasks
 from plumb.engine.host import Host
 from plumb.errors import Unsupported
-from plumb.model.cluster import AttachRequest, Encryption, RemoteEndpoint, balancer_id
+from plumb.model.cluster import (
+    INGRESS_SANDBOX,
+    AttachRequest,
+    Encryption,
+    RemoteEndpoint,
+    balancer_id,
+)
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.paths import Layout
+from plumb.model.service.virtual import VirtualService
 from plumb.model.settings import Settings
+from plumb.plan import StepFailed
 from plumb.store import Store, codec
 from plumb.store.sqlite import SqliteStore
 from plumb.things.cluster import EndpointRecord
@@ -46,7 +54,7 @@ def join(host: Host) -> None:
         return  # somebody has removed it, and publishes no ports that way
     wish = AttachRequest(balancer_id(net.id, node.id), net.id)
     with host.change() as op:
-        if op.sandbox(attach.INGRESS_SANDBOX) is None:
+        if op.sandbox(INGRESS_SANDBOX) is None:
             attach.join(op, host.cluster.attach(wish))
 
 
@@ -66,6 +74,46 @@ def follow(host: Host, remotes: Mapping[str, Sequence[RemoteEndpoint]]) -> None:
         with host.change() as op:
             for ident, ends in changed.items():
                 attach.apply(op, ident, ends)
+
+
+def balance(host: Host, network: str, services: Sequence[VirtualService]) -> None:
+    """Make the services of a network those of a listing.
+
+    One that cannot be built, since a program of this host has its port, does not keep the others
+    from what they need.
+
+    Args:
+        network: its id; one that has no part on this host is passed over.
+
+    Raises:
+        PlumbError: a service could not be built; the others are.
+    """
+    if all(net.id != network for net in host.networks()):
+        return
+    try:
+        with host.change() as op:
+            balancing.apply(op, network, services)
+    except StepFailed as failure:
+        if len(services) < 2:
+            raise
+        _one_by_one(host, network, services, failure)
+
+
+def _one_by_one(
+    host: Host, network: str, services: Sequence[VirtualService], failure: StepFailed
+) -> None:
+    """Build as many of these services as can be, and raise the first one's failure."""
+    refused: StepFailed | None = None
+    with host.change() as op:
+        balancing.keep(op, network, services)
+    for one in services:
+        try:
+            with host.change() as op:
+                balancing.put(op, one)
+        except StepFailed as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused from failure
 
 
 def encrypt(host: Host, keys: Encryption) -> None:

@@ -57,12 +57,34 @@ def _dnat(found: Found) -> Json:
     return {"dnat": {"addr": found["ip"].strip("[]"), "port": int(found["port"])}}
 
 
+def _chosen(found: Found) -> Json:
+    """An address that a number chooses from a map: one that counts up or is random, or a hash."""
+    count = {"mod": int(found["count"])}
+    if found["mode"]:
+        key: Json = {"numgen": {"mode": found["mode"], **count, "offset": 0}}
+    else:
+        source = {"payload": {"protocol": found["family"], "field": "saddr"}}
+        key = {"jhash": {**count, "seed": int(found["seed"], 16), "expr": source}}
+    pairs = (pair.split(" : ") for pair in found["pairs"].split(", "))
+    data = {"set": [[int(number), ip] for number, ip in pairs]}
+    return {"dnat": {"addr": {"map": {"key": key, "data": data}}}}
+
+
 NOT, NAME, IP, HEX = "(?P<not>!= )?", r"[A-Za-z0-9_.@-]+", r"[0-9a-f:.]+", "0x[0-9a-f]{8}"
 LINK = f'"{NAME}"'
+NUMBER = (
+    r"(?:numgen (?P<mode>inc|random)|jhash (?P<family>ip6?) saddr) mod (?P<count>\d+)"
+    r"(?: seed (?P<seed>0x[0-9a-f]+))?"
+)
 WORDS: dict[str, Callable[[Found], Json]] = {
     "ct state established,related": lambda _: _match(
         {"ct": {"key": "state"}}, ["established", "related"], "in"
     ),
+    "ct state established,new": lambda _: _match(
+        {"ct": {"key": "state"}}, ["established", "new"], "in"
+    ),
+    "ct state established": lambda _: _match({"ct": {"key": "state"}}, "established", "in"),
+    "ct status dnat": lambda _: _match({"ct": {"key": "status"}}, "dnat", "in"),
     rf"(?P<key>[io]ifname) {NOT}(?P<names>{LINK}|\{{ {LINK}(?:, {LINK})* \}})": _link,
     rf"(?P<key>[io]ifname) vmap (?P<map>@{NAME})": lambda found: {
         "vmap": {"key": {"meta": {"key": found["key"]}}, "data": found["map"]}
@@ -71,10 +93,12 @@ WORDS: dict[str, Callable[[Found], Json]] = {
     r"(?P<protocol>tcp|udp|sctp) (?P<field>[sd]port) (?P<port>\d+)": lambda found: _match(
         {"payload": {"protocol": found["protocol"], "field": found["field"]}}, int(found["port"])
     ),
-    "ip protocol icmp": lambda _: _match(
-        {"payload": {"protocol": "ip", "field": "protocol"}}, "icmp"
+    "ip protocol (?P<protocol>icmp|tcp|udp|sctp)": lambda found: _match(
+        {"payload": {"protocol": "ip", "field": "protocol"}}, found["protocol"]
     ),
-    "meta l4proto ipv6-icmp": lambda _: _match({"meta": {"key": "l4proto"}}, "ipv6-icmp"),
+    f"meta l4proto {NOT}(?P<protocol>icmp|ipv6-icmp)": lambda found: _match(
+        {"meta": {"key": "l4proto"}}, found["protocol"], _op(found)
+    ),
     r"@th,(?P<offset>\d+),(?P<bits>\d+) (?P<value>0x[0-9a-f]+)": lambda found: _match(
         {"payload": {"base": "th", "offset": int(found["offset"]), "len": int(found["bits"])}},
         int(found["value"], 16),
@@ -95,6 +119,11 @@ WORDS: dict[str, Callable[[Found], Json]] = {
     rf"jump (?P<chain>{NAME})": lambda found: {"jump": {"target": found["chain"]}},
     r"snat to :(?P<port>\d+)": lambda found: {"snat": {"port": int(found["port"])}},
     rf"snat to (?P<ip>{IP})": lambda found: {"snat": {"addr": found["ip"]}},
+    rf"dnat to {NUMBER} map \{{ (?P<pairs>\d+ : {IP}(?:, \d+ : {IP})*) \}}": _chosen,
+    r"dnat to (?P<ip>[0-9.]+|[0-9a-f]*:[0-9a-f]*:[0-9a-f:]*)": lambda found: {
+        "dnat": {"addr": found["ip"]}
+    },
+    r"redirect to :(?P<port>\d+)": lambda found: {"redirect": {"port": int(found["port"])}},
     rf"dnat to (?P<ip>[0-9.]+|\[{IP}\]):(?P<port>\d+)": _dnat,
 }
 COMMENT = re.compile(r'(?:(?P<words>.*) )?comment "(?P<text>[A-Za-z0-9 ]*)"')

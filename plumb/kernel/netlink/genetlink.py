@@ -73,6 +73,19 @@ class GenericFamily:
         head = GENLMSGHDR.pack(command, self._version)
         return attributes(self._connection.get(self.id, head + body), GENLMSGHDR.size)
 
+    def dump(self, command: int, body: bytes = b"") -> list[dict[int, bytes]]:
+        """Send a command that lists objects; the attributes of each.
+
+        Args:
+            command: its number; body: its attributes.
+
+        Raises:
+            OSError: the kernel refused.
+        """
+        head = GENLMSGHDR.pack(command, self._version)
+        found = self._connection.dump(self.id, head + body)
+        return [attributes(each, GENLMSGHDR.size) for each in found]
+
     def change(self, command: int, body: bytes = b"") -> None:
         """Send a command that changes something.
 

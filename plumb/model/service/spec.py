@@ -7,6 +7,7 @@ from enum import StrEnum
 from plumb.address import IPAddress
 from plumb.frozen import frozen
 from plumb.model.ports import PublishMode, ServicePort
+from plumb.model.service.virtual import Balancing as Balancing
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -25,16 +26,6 @@ class EndpointMode(StrEnum):
 
     VIP = "vip"
     DNSRR = "dnsrr"
-
-
-class Balancing(StrEnum):
-    """Choice of a task for a new connection, by the names of IPVS's schedulers (ipvsadm(8))."""
-
-    RR = "rr"  # one after the other
-    WRR = "wrr"  # the same, by weight
-    LC = "lc"  # the one with the fewest connections; IPVS alone can tell
-    SH = "sh"  # by the client's address, so that a client stays with one task
-    RANDOM = "random"
 
 
 class Condition(StrEnum):

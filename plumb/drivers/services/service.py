@@ -1,0 +1,41 @@
+"""Things of a service on a network of this host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from plumb.address import ip_on
+from plumb.drivers.services import by_iptables, by_ipvs, by_nftables, ingress, names
+from plumb.drivers.services.balancer import Balancer, Served
+from plumb.model.cnm import Network
+from plumb.model.service.virtual import Mechanism, VirtualService
+from plumb.model.settings import Settings
+from plumb.things import Thing
+from plumb.things.layer3 import Address
+
+WAYS: dict[tuple[Mechanism, str], Callable[[Served], Iterator[Thing]]] = {
+    (Mechanism.IPVS, "iptables"): by_ipvs.with_iptables,
+    (Mechanism.IPVS, "nftables"): by_ipvs.with_nftables,
+    (Mechanism.RULES, "iptables"): by_iptables.things,
+    (Mechanism.RULES, "nftables"): by_nftables.things,
+}
+"""By the host's means and the setting firewall-backend."""
+
+
+def things(
+    one: VirtualService, net: Network, here: Balancer | None, folder: str, settings: Settings
+) -> Iterator[Thing]:
+    """Yield a service's things.
+
+    Args:
+        one: the service on the network `net`.
+        here: the network's balancer on this host; None where it has none.
+        folder: the agent's.
+    """
+    yield from names.service(one, net, folder)
+    if here is not None and one.serving:
+        for ip in one.ips:
+            yield Address(here.end.ifname, ip_on(ip.ip, ip.max_prefixlen), here.ns)
+            yield from WAYS[one.mechanism, settings.firewall_backend](Served(one, here, ip.ip))
+        if one.ports and here.gate is not None:
+            yield from ingress.host(one, here.gate, folder, settings)
