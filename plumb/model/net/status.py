@@ -13,6 +13,7 @@ class Status(StrEnum):
 
     CREATED = "created"
     RUNNING = "running"
+    RESTARTING = "restarting"  # its command has ended, and starts again after a back-off
     EXITED = "exited"
 
 
