@@ -29,7 +29,7 @@ from plumb.model.driver_options import (
 )
 from plumb.model.driver_traits import TRAITS, Traits
 from plumb.model.lifecycle import CommandOptions, HealthCheck, LogOptions, RestartPolicy, Restarts
-from plumb.model.net.linked import Linked as Linked
+from plumb.model.net.status import Linked as Linked
 from plumb.model.net.status import Role as Role
 from plumb.model.net.status import Status as Status
 from plumb.model.net.status import TaskOf
