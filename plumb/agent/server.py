@@ -24,14 +24,25 @@ line back.
                         ["name", {"endpoint", "network", "title", "names", "ips", "ports"}]
                                     set the names of an endpoint (things.dns.Names)
                         ["unname", ENDPOINT]
+    and rows about containers' commands (`agent.supervision`)
+                        ["check", {"id", "process", "follows", "interval", "timeout", "retries",
+                                   "start_period", "start_interval", "start"}, SPEC]
+                                    run a health check (things.supervision.HealthProbe); SPEC is
+                                    the command's, as `kernel.process.become` takes it
+                        ["uncheck", CONTAINER]
+                        ["delay", {"id", "seconds", "start", "root", "config"}, COMMAND, VARIABLES]
+                                    run COMMAND with the container's id so much later
+                        ["undelay", CONTAINER]
     {"list": true}      everything
     {"list": {"ports": [[PROTOCOL, IP, PORT], …], "resolvers": [NAMESPACE, …],
-              "names": [ENDPOINT, …]}}
+              "names": [ENDPOINT, …], "checks": [CONTAINER, …], "starts": [CONTAINER, …]}}
                         these only; nothing of a kind that is not mentioned
     {"announce": [[NAMESPACE, LINK, MAC, [IP, …], TIMES, MILLISECONDS], …]}
                         announce by ARP and NDP who has these addresses, so often and so far apart
                         (`kernel.net.gratuitous_arp`); with "at once": true the reply comes after
                         the first announcement
+    {"health": [CONTAINER, …]}
+                        the state of containers that are checked, as Docker's .State.Health
     {"usage": true}     file descriptors: what there are, and who has them (`agent.descriptors`)
     {"stop": true}      end
 
@@ -39,7 +50,9 @@ line back.
                         the first three rows were carried out, the fourth failed
     {"done": 0, "pid": 1234,
      "ports": [[PROTOCOL, IP, PORT, TO_IP, TO_PORT, PROXIED_TO_IP, PROXIED_TO_PORT], …],
-     "resolvers": [{as in serve}, …], "names": [{as in name}, …]}
+     "resolvers": [{as in serve}, …], "names": [{as in name}, …],
+     "checks": [{as in check}, …], "starts": [{as in delay}, …]}
+    {"done": 0, "health": {CONTAINER: {"Status", "FailingStreak", "Log"}, …}}
 
 To hold a port that is held is an error (EEXIST), and so are other ports for a namespace that has a
 server; to release a port that is not held succeeds, and so on.
@@ -65,10 +78,11 @@ from plumb.agent.held_ports import Ports, parse_port_row
 from plumb.agent.loop import IN, OUT, Loop
 from plumb.agent.prefork_supervisor import PreforkSupervisor
 from plumb.kernel import agent_socket
-from plumb.kernel.agent_verbs import DNS_VERBS
+from plumb.kernel.agent_verbs import DNS_VERBS, HEALTH_VERBS, START_VERBS
 
 if TYPE_CHECKING:
     from plumb.agent.dns.servers import Embedded
+    from plumb.agent.supervision.supervisor import Supervisor
     from plumb.kernel.net.announce_queue import Announcer
 
 MAX_REQUEST = 1 << 26
@@ -98,6 +112,7 @@ class Control:
         self._reserve: list[int] = []
         self._announcer: Announcer | None = None
         self._embedded: Embedded | None = None
+        self._supervisor: Supervisor | None = None
         loop.watch(listener.fileno(), IN, self._accept)
         with self._reserved_fds():  # so that it is there from the first
             pass
@@ -151,12 +166,18 @@ class Control:
                 return {"done": 0, "pid": os.getpid(), **self._list(request["list"])}
             if "announce" in request:
                 return {"done": self._announce(request["announce"], bool(request.get("at once")))}
+            if "health" in request:
+                found = self._supervisor
+                return {
+                    "done": 0,
+                    "health": found.checks.states(request["health"]) if found else {},
+                }
             if "usage" in request:
                 return {"done": 0, "pid": os.getpid(), **self._budget.usage()}
             if "stop" in request:
                 self.loop.end()
                 return {"done": 1}
-            raise ValueError("there are take, list, announce, usage and stop")
+            raise ValueError("there are take, list, announce, health, usage and stop")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             return {"done": 0, "errno": errno.EINVAL, "said": f"not understood: {error}"}
 
@@ -171,23 +192,27 @@ class Control:
     def _list(self, wanted: Any) -> dict[str, list[Any]]:
         if wanted is not True and not isinstance(wanted, dict):
             raise ValueError("list is true, or says of what")
-        ports, resolvers, names = (
+        ports, resolvers, names, checks, starts = (
             None if wanted is True else wanted.get(what, [])
-            for what in ("ports", "resolvers", "names")
+            for what in ("ports", "resolvers", "names", "checks", "starts")
         )
-        embedded = self._embedded
+        embedded, supervisor = self._embedded, self._supervisor
         return {
             "ports": self.ports.rows(
                 None if ports is None else [(protocol, ip, port) for protocol, ip, port in ports]
             ),
             "resolvers": embedded.resolvers(resolvers) if embedded else [],
             "names": embedded.names(names) if embedded else [],
+            "checks": supervisor.checks.rows(checks) if supervisor else [],
+            "starts": supervisor.starts.rows(starts) if supervisor else [],
         }
 
     def _parse_row(self, row: Any) -> Callable[[], None]:
         """Validate a row of a request, and return the action that carries it out."""
         if isinstance(row, list) and len(row) == 2 and row[0] in DNS_VERBS:
             return self._dns().parsed(*row)
+        if isinstance(row, list) and row and row[0] in (*HEALTH_VERBS, *START_VERBS):
+            return self._supervision().parsed(*row)
         verb, port, target = parse_port_row(row)
         return lambda: self.ports.take(verb, port, target)
 
@@ -199,6 +224,14 @@ class Control:
 
             self._embedded = Embedded(self.loop, sockets, self.loop.failed, self._budget)
         return self._embedded
+
+    def _supervision(self) -> Supervisor:
+        """Return the supervisor; its code is loaded with the first row that needs it."""
+        if self._supervisor is None:
+            from plumb.agent.supervision.supervisor import Supervisor
+
+            self._supervisor = Supervisor(self.loop, self._budget)
+        return self._supervisor
 
     def _take(self, rows: list[Callable[[], None]]) -> dict[str, Any]:
         for done, take in enumerate(rows):

@@ -9,6 +9,7 @@ command's own for one that ran, 1 else.
     foreground_run  what a `run` in the foreground does
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
     logs       logs
+    lifecycle  update, and options of run and create about a container's life
     listings   ps, inspect, port
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
@@ -42,6 +43,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "start": ("plumb.cli.container", "Start containers"),
     "stop": ("plumb.cli.container", "Stop containers"),
     "restart": ("plumb.cli.container", "Restart containers"),
+    "update": ("plumb.cli.lifecycle.restarts", "Change the restart policy of containers"),
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.container", "Run a command in a running container"),
     "logs": ("plumb.cli.logs", "Print the output of a detached command"),
@@ -65,7 +67,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 LONGEST = 1000
 """Of a message that quotes what somebody pasted by mistake, the two ends are enough."""
-HIDDEN = {"settle": "plumb.cli.system"}
+HIDDEN = {"settle": "plumb.cli.system", "resume": "plumb.cli.lifecycle.restarts"}
 
 
 class LazyGroup(click.Group):

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from plumb.cli import common
+from plumb.cli import common, lifecycle
 from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import container_options as own
@@ -90,6 +90,7 @@ OPTIONS: list[Callable[[Command], Command]] = [
         metavar="KEY=VALUE",
         help="Bounds of the output that is kept: max-size=10m, max-file=3.",
     ),
+    *lifecycle.OPTIONS,
     click.option("--rm", "auto_remove", is_flag=True, help="Remove it when its command ends."),
     click.option(
         "-i", "--interactive", is_flag=True, help="Keep the input open, as without -d it always is."
@@ -142,6 +143,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "labels": opt.pairs(asked["label"], "label"),
         "auto_remove": asked["auto_remove"],
         "log_opt": asked["log_opt"],
+        **lifecycle.wish_of(asked),
     }
 
 

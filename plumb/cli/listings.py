@@ -12,6 +12,7 @@ from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
 from plumb.errors import KernelRefused, NotFound
 from plumb.model.cnm import Ends, Network, Sandbox, Status
+from plumb.model.lifecycle import Health
 
 if TYPE_CHECKING:
     from plumb.views.open_ports import Dropped
@@ -37,7 +38,7 @@ COLUMNS = {
     "filters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="id, label, name, network, status.",
+    help="health, id, label, name, network, status.",
 )
 @common.template_option
 def ps(
@@ -49,25 +50,28 @@ def ps(
     template: str,
 ) -> None:
     """List containers."""
+    from plumb.model.lifecycle.status import ALIVE
     from plumb.views import inspect as docker
 
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
         found = [(box, ends_of(host, box, known)) for box in reversed(host.containers())]
         lost = host.rebooted
+        health = host.health(box for box, _ in found)
     shown = [
         (box, ends)
         for box, ends in found
-        if common.matches(filters, _filters(box, ends))
+        if common.matches(filters, _filters(box, ends, health.get(box.id)))
         and (
-            everything
-            or box.status is Status.RUNNING
-            or any(word.startswith("status=") for word in filters)
+            everything or box.status in ALIVE or any(word.startswith("status=") for word in filters)
         )
     ]
-    rows = [docker.container_row(box, ends, known, truncate=not no_trunc) for box, ends in shown]
+    rows = [
+        docker.container_row(box, ends, known, not no_trunc, health.get(box.id))
+        for box, ends in shown
+    ]
     if lost:
-        rows = [_gone(row) if row["Status"] == "Up" else row for row in rows]
+        rows = [_gone(row) if row["State"] == Status.RUNNING else row for row in rows]
     if quiet and not template:
         template = "{{.ID}}"
     common.columns_of(COLUMNS, as_json, template, rows)
@@ -83,10 +87,13 @@ def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:
     return [(end, known[end.network]) for end in host.endpoints(box) if end.network in known]
 
 
-def _filters(box: Sandbox, ends: Ends) -> dict[str, Callable[[str], bool]]:
+def _filters(box: Sandbox, ends: Ends, health: Health | None) -> dict[str, Callable[[str], bool]]:
+    from plumb.model.lifecycle.status import health_status
+
     networks = {name for _, net in ends for name in (net.name, net.id)}
     return {
         "id": box.id.startswith,
+        "health": lambda value: value == health_status(box, health),
         "label": common.has_label(box.labels),
         "name": lambda value: value in box.name,
         "network": lambda value: value in networks,
@@ -137,7 +144,8 @@ def _document(host: Reader, name: str, kind: str) -> dict[str, Any]:
             raise NotFound(f"No such object: {name}") from None
     pid = commands.alive(host.layout.container(box.id))[0] if box.argv else 0
     known = host.networks_of(box)
-    return docker.container(box, ends_of(host, box, known), known, host.layout, pid)
+    health = host.health([box]).get(box.id)
+    return docker.container(box, ends_of(host, box, known), known, host.layout, pid, health)
 
 
 @common.command("port")

@@ -16,14 +16,18 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 from plumb.address import IPNetwork, ip_on
-from plumb.model.cnm import Endpoint, Ends, Role, Sandbox
+from plumb.frozen import replace
+from plumb.model.cnm import Endpoint, Ends, Role, Sandbox, Status
 from plumb.model.container_options import capabilities
+from plumb.model.lifecycle import Restart
 from plumb.model.net.gateways import gateway_of
 from plumb.model.paths import Layout
 from plumb.things import Thing
+from plumb.things.host_ports import Agent
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Up
 from plumb.things.sandbox import Directory, Edits, File, Namespace, Process
+from plumb.things.supervision import DelayedStart, HealthProbe
 
 EDITS = {"resolv.conf": Edits.LEFT, "hosts": Edits.MERGED}
 """What becomes of what the user writes into them; anything else is overwritten."""
@@ -40,6 +44,7 @@ SETTINGS: dict[Role, dict[str, str]] = {
     Role.INGRESS: FORWARDING,
 }
 """Settings of a new namespace, by the part that its sandbox plays."""
+SHELL = ("/bin/sh", "-c")
 EVERYWHERE: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
 
@@ -112,3 +117,33 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
             read_only=box.read_only_host,
             isolated=box.isolate,
         )
+
+
+def supervision(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Thing]:
+    """Things of the agent for a container that runs, or that waits for its next start."""
+    if box.restart.name is not Restart.NO and box.argv:
+        # From the first, as each start would begin an agent, and each end would end it.
+        yield Agent(layout.run)
+    if box.status is Status.RESTARTING:
+        back_off = box.restarts.back_off
+        yield DelayedStart(layout.run, box.id, back_off, box.start, layout.root, config)
+    elif box.health.command:
+        yield Agent(layout.run)
+        yield _probe(box, ns, layout, config)
+
+
+def _probe(box: Sandbox, ns: str, layout: Layout, config: str) -> HealthProbe:
+    check = box.health
+    wish = replace(box, argv=(*SHELL, check.command))
+    return HealthProbe(
+        layout.run,
+        box.id,
+        next(process(wish, ns, layout, config)),
+        bool(box.argv),
+        check.interval,
+        check.timeout,
+        check.retries,
+        check.start_period,
+        check.start_interval,
+        box.start,
+    )

@@ -8,7 +8,9 @@ lookup             finds networks, containers and endpoints as the command line 
 targets            resolves the words of a target to a network namespace and addresses
 networks           changes of the intent by network create, rm and prune
 predefined         the networks bridge, host and none, as the settings say them
-containers         changes of the intent by create, start, stop, rm, connect and disconnect
+containers         changes of the intent by create, start, stop and rm
+attachments        changes of the intent by connect and disconnect
+lifecycle          what follows when a container's command ends
 container_links    resolves --link and --add-host when a container starts
 port_publishing    chooses host ports as a container's networks come and go
 allocate           chooses names, ids, addresses, subnets and interface names

@@ -1,12 +1,11 @@
-"""Containers in the intent: create, start, stop, rm, and their places in networks."""
+"""Containers in the intent: create, start, stop, rm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from plumb.drivers import driver_of
-from plumb.engine import allocate, container_links, networks, port_publishing
+from plumb.engine import allocate, attachments, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.cluster import attach
 from plumb.engine.cluster.attach import Given
@@ -15,8 +14,11 @@ from plumb.errors import Conflict, Invalid
 from plumb.frozen import replace
 from plumb.model import container_options as own
 from plumb.model import parse as opt
-from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Network, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Network, Sandbox, Status
+from plumb.model.lifecycle import Restarts
 from plumb.things.sandbox import GRACE
+
+NO_RESTARTS = Restarts()
 
 # -- create ---------------------------------------------------------------
 
@@ -178,12 +180,14 @@ def start(
     op: Operation,
     reference: str,
     foreground: bool = False,
+    restarts: Restarts = NO_RESTARTS,
     given: Mapping[str, Given] = MappingProxyType({}),
 ) -> Sandbox:
     """Start a container: its namespace, its endpoints, its published ports, its command.
 
     Args:
         foreground: whoever starts it will run the command.
+        restarts: automatic starts, this one included; none where the user starts it.
         given: places in networks of the cluster that it has already, by the networks' ids.
 
     Raises:
@@ -213,6 +217,8 @@ def start(
         start=box.start + 1 if box.started else 0,
         started=op.system.now(),
         exit_code=0,
+        error="",
+        restarts=restarts,
     )
     used = {wish.ifname for wish in box.attachments if wish.ifname}
     if len(used) < sum(bool(wish.ifname) for wish in box.attachments):
@@ -222,24 +228,14 @@ def start(
         if place is not None:
             used.add(attach.given(op, box, wish, place, used - {wish.ifname}).ifname)
             continue
-        net = networks.check_endpoint(networks.known(op, wish.network), wish)
-        used.add(_join(op, net, box, wish, used - {wish.ifname}).ifname)
+        net = attachments.check_endpoint(networks.known(op, wish.network), wish)
+        used.add(attachments.join(op, net, box, wish, used - {wish.ifname}).ifname)
     networks.way_out(op, box)
     box = resolving(op, box)
     op.put(box)
     port_publishing.publish(op, box)
     container_links.moved(op, box)
     return box
-
-
-def _join(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[str]) -> Endpoint:
-    """Put a running container on a network; used: names that its other interfaces have."""
-    if net.multi_host:
-        return attach.endpoint(op, net, box, wish, used)
-    driver_of(net).check_join(net, allocate.OperationHost(op))
-    end = allocate.endpoint(op, net, box, wish, used)
-    op.put(end)
-    return end
 
 
 def stop(
@@ -252,6 +248,8 @@ def stop(
         timeout: seconds that its command has after SIGTERM; below 0, it is not killed.
     """
     box = op.the_sandbox(reference)
+    if exit_code is None:
+        box = _by_hand(op, box)
     if box.status is not Status.RUNNING:
         return box
     op.allow(box, timeout)
@@ -272,6 +270,15 @@ def stop(
     return box
 
 
+def _by_hand(op: Operation, box: Sandbox) -> Sandbox:
+    """Note that the user stops a container, so that no policy starts it again."""
+    status = Status.EXITED if box.status is Status.RESTARTING else box.status
+    noted = replace(box, status=status, restarts=replace(box.restarts, stopped=True))
+    if noted != box:
+        op.put(noted)
+    return noted
+
+
 def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
     """Take a container away.
 
@@ -279,106 +286,13 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
         Conflict: it runs, and force is not given.
     """
     box = op.the_sandbox(reference)
-    if box.status is Status.RUNNING:
+    if box.status in (Status.RUNNING, Status.RESTARTING):
         if not force:
             raise Conflict(
-                f'cannot remove container "/{box.name}": container is running: '
+                f'cannot remove container "/{box.name}": container is {box.status}: '
                 "stop the container before removing or force remove"
             )
         stop(op, box.id)
     container_links.forget(op, box)
     op.drop(box)
-    return box
-
-
-# -- connect, disconnect ---------------------------------------------------------------
-
-
-def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sandbox:
-    """Put a container on one more network; at once if it runs, else when it starts.
-
-    A container that does not run, and is on that network already, stays as it is (Docker's rule).
-
-    Raises:
-        Conflict: it runs and is on that network already.
-        Invalid: it can be on no other network than its own.
-    """
-    net = networks.known(op, network)
-    box = op.the_sandbox(container)
-    _check_joins(net, box)
-    wish = replace(
-        wish, network=net.id if not net.default else DEFAULT_NETWORK, aliases=wish.aliases or ()
-    )
-    networks.check_endpoint(net, wish)
-    if box.attachment(net) is not None:
-        if box.status is not Status.RUNNING:
-            return box
-        raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
-    box = replace(box, attachments=(*box.attachments, wish))
-    if box.status is Status.RUNNING:
-        _join(op, net, box, wish, {end.ifname for end in op.endpoints(sandbox=box.id)})
-        networks.way_out(op, box)
-        box = resolving(op, box)
-        port_publishing.publish(op, box)
-        container_links.moved(op, box)
-    op.put(box)
-    return box
-
-
-def _check_joins(net: Network, box: Sandbox) -> None:
-    if net.name == "host" and box.mode != "host":
-        raise Invalid(
-            "cannot connect container to host network - "
-            "container must be created in host network mode"
-        )
-    if box.shares:
-        raise Invalid(
-            "container sharing network namespace with another container or host "
-            "cannot be connected to any other network"
-        )
-    if box.mode == "none" or net.name == "none":
-        raise Invalid(
-            "container cannot be connected to multiple networks "
-            "with one of the networks in private (none) mode"
-        )
-
-
-def disconnect(op: Operation, network: str, container: str, force: bool = False) -> Sandbox:
-    """Take a container off a network.
-
-    Args:
-        force: also where the network is not there any more.
-
-    Raises:
-        Conflict: it is not on that network.
-    """
-    box = op.the_sandbox(container)
-    net = op.find(Network, network) if force else networks.known(op, network)
-    if net is not None and net.name == "host" and box.mode == "host":
-        raise Invalid(
-            "cannot disconnect container from host network - "
-            "container was created in host network mode"
-        )
-    if net is not None and net.name == "none" and box.mode == "none":
-        box = replace(box, mode="network")  # from now on it can be on others
-        op.put(box)
-        return box
-    wish = (
-        box.attachment(net)
-        if net
-        else next((w for w in box.attachments if w.network == network), None)
-    )
-    if wish is None:
-        raise Conflict(
-            f"container {box.id} is not connected to network {net.name if net else network}"
-        )
-    for end in op.endpoints(sandbox=box.id):
-        if net is not None and end.network == net.id:
-            attach.leave(op, end)
-    box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
-    op.put(box)
-    if box.status is Status.RUNNING:
-        networks.way_out(op, box)
-    container_links.moved(op, box)
-    port_publishing.publish(op, box)
     return box

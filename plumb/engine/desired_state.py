@@ -244,9 +244,14 @@ class Narrator:
         ends = self._view.ends(box)
         if not box.role:
             yield from sandbox.files(box, self._layout, self.texts(box, ends))
+        if box.status in (Status.RUNNING, Status.RESTARTING):
+            yield from self._running(box, ends)
+
+    def _running(self, box: Sandbox, ends: Ends) -> Iterator[Thing]:
+        ns = self._layout.place(box)
+        yield from sandbox.supervision(box, ns, self._layout, self._config)
         if box.status is not Status.RUNNING:
             return
-        ns = self._layout.place(box)
         if not box.shares:
             yield from sandbox.namespace(box, ns)
             yield from sandbox.gateways(ends, ns)

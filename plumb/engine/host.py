@@ -21,19 +21,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from plumb.engine import containers, networks, repair
+from plumb.engine import networks, repair
 from plumb.engine.cluster.access import Cluster
 from plumb.engine.operation import OnSteps, Operation
 from plumb.engine.reader import REBOOTED, REBUILD, Reader, forgotten
 from plumb.engine.repair import Drift
-from plumb.engine.roots import beside, claim, lost, lost_namespaces
+from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
 from plumb.kernel.capabilities import require_root
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.system import System, this_system
-from plumb.model.cnm import Endpoint, Sandbox, Status
+from plumb.model.cnm import Endpoint
 from plumb.model.settings import Settings
 from plumb.plan import StepFailed
 from plumb.store import Store
@@ -231,18 +231,21 @@ class Host(Reader, Verbs):
 
         Let go of its network, and of itself if it was run with --rm.
         """
-        from plumb.kernel.process import commands
+        from plumb.engine.lifecycle import endings  # lazy: few commands need it
 
         with self._turn() as op:
-            box = op.find(Sandbox, container)
-            folder = self.layout.container(box.id) if box else ""
-            if box is None or box.status is not Status.RUNNING or commands.alive(folder)[0]:
-                return
-            code = commands.exit_code(folder)
-            containers.stop(op, box.id, exit_code=137 if code is None else code)
-            if box.auto_remove:
-                containers.remove(op, box.id)
-            self._end(op)
+            if endings.settled(op, container):
+                self._end(op)
+
+    def resume(self, container: str) -> None:
+        """Start a container again, as its back-off is over (called by the agent).
+
+        Raises:
+            PlumbError: it could not be started; it is stopped then, and says why.
+        """
+        from plumb.engine.lifecycle import endings  # lazy, as above
+
+        endings.resume(self._within, container)
 
     # -- mending ---------------------------------------------------------------
 
@@ -257,6 +260,8 @@ class Host(Reader, Verbs):
         Raises:
             Broken: the record cannot be read.
         """
+        from plumb.engine.roots import lost  # lazy: few commands need it
+
         if self._kernel is None:
             require_root("compare the record with the kernel")
         left = (
@@ -300,6 +305,7 @@ class Host(Reader, Verbs):
         """
         from plumb.engine.cluster import health  # lazy, as below: most operations need it not
 
+        rebooted = self.rebooted
         with self._turn(insist=False) as op:
             found = repair.check(self.store, self.kernel)
             if not self._dry_run:
@@ -308,9 +314,15 @@ class Host(Reader, Verbs):
                 self._remember_boot(op.store)
             elif self._on_steps is not None:
                 self._on_steps(repair.steps_to_repair(op, self.kernel))
+        if rebooted and not self._dry_run:
+            from plumb.engine.lifecycle import endings  # lazy, as above
+
+            endings.start_with_host(self.containers(), self.start)
         return found
 
     def _repair(self, op: Operation) -> None:
+        from plumb.engine.roots import lost_namespaces  # lazy: few commands need it
+
         if self._kernel is None:
             lost_namespaces.find(op)
             lost_namespaces.make_room(op, self.kernel)
@@ -330,7 +342,9 @@ class Host(Reader, Verbs):
         Raises:
             Broken: some of it could not be; the message says what.
         """
-        if not self._readable():
+        from plumb.engine.roots import beside, lost  # lazy, as above
+
+        if not lost.readable(self, self.system):
             self._reset_lost()
             return
         if self._dry_run:
@@ -348,18 +362,10 @@ class Host(Reader, Verbs):
         self.close()
         _raise(errors)
 
-    def _readable(self) -> bool:
-        """Tell whether there is a record, and all of it can be read."""
-        try:
-            for read in (self.store.things, self.store.unfinished):
-                read()
-            return not lost.is_lost(self.layout, self.store, self.system)
-        except Broken:
-            return False
-
     def _reset_lost(self) -> None:
         """Take away what was built without a record that can be read."""
         from plumb.engine.cluster import health
+        from plumb.engine.roots import lost
 
         self.close()
         if self._on_steps is not None:
@@ -372,6 +378,8 @@ class Host(Reader, Verbs):
 
     def _show(self, store: Store) -> None:
         """Show the steps of a reset."""
+        from plumb.engine.roots import beside
+
         if self._on_steps is not None:
             another = claim.is_anothers(store, self.system)
             self._on_steps(

@@ -44,34 +44,6 @@ def known(op: Operation, reference: str) -> Network:
     return there or op.the_network(reference)
 
 
-# -- places ---------------------------------------------------------------
-
-
-def check_endpoint(net: Network, wish: Attachment) -> Network:
-    """The network, if an endpoint of it can have what is asked for.
-
-    Raises:
-        Invalid: it cannot, in Docker's words.
-    """
-    wrong = []
-    if net.default and (wish.ip or wish.ip6):
-        wrong.append("user-specified IP address is supported on user-defined networks only")
-    if net.default and wish.links:
-        wrong.append("links are only supported for user-defined networks")
-    if net.default and wish.aliases:
-        wrong.append("network-scoped aliases are only supported for user-defined networks")
-    wrong += [
-        f"no configured subnet contains IP address {ip}"
-        for ip in (wish.ip, wish.ip6)
-        if ip and net.pool_of(ip) is None
-    ]
-    if wrong:
-        raise Invalid(
-            f"invalid config for network {net.name}: invalid endpoint settings: {'; '.join(wrong)}"
-        )
-    return net
-
-
 # -- create ---------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -209,6 +209,15 @@ class Reader:
         from plumb.kernel.boot import boot_id
 
         return forgotten(self.store, boot_id())
+
+    def health(self, boxes: Iterable[Sandbox]) -> dict[str, dict[str, Any]]:
+        """Read what health checks have found, by the container's id; as Docker's .State.Health."""
+        checked = {box.id: self.layout.container(box.id) for box in boxes if box.health.command}
+        if not checked:
+            return {}
+        from plumb.kernel.process import health
+
+        return health.states(self.layout.run, checked)
 
     def namespace(self, box: Sandbox) -> str:
         """Return the file of a container's network namespace, "" for the host's own."""

@@ -16,7 +16,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from plumb.engine import containers
 from plumb.engine.allocate import renewed
 from plumb.engine.desired_state import (
     HOST_OWNER,
@@ -40,6 +39,7 @@ from plumb.store import Store
 from plumb.things import Key, Thing
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy
+from plumb.things.supervision import DelayedStart, HealthProbe
 
 
 @frozen
@@ -144,7 +144,7 @@ def give_up(store: Store, kernel: Kernel) -> list[PlumbError]:
     return errors
 
 
-OF_AGENT = (HostPort, Proxy, Names, Resolver)
+OF_AGENT = (HostPort, Proxy, Names, Resolver, HealthProbe, DelayedStart)
 
 
 def answering(agent: Thing, kernel: Kernel) -> Thing | None:
@@ -260,13 +260,15 @@ def _touch_network(op: Operation, net: Network) -> None:
 def _touch_container(op: Operation, box: Sandbox) -> None:
     """Have a container and its endpoints narrated again.
 
-    A command that has ended since (a crash, a reboot) is not started again: its container is
-    stopped. A DNS server that is gone comes back on other ports where a program of the container
-    has taken its own.
+    A command that has ended since (a crash, a reboot) is started again if the container's restart
+    policy says so, else its container is stopped. A DNS server that is gone comes back on other
+    ports where a program of the container has taken its own.
     """
     ends = op.endpoints(sandbox=box.id)
     if box.status is Status.RUNNING and box.argv and gone(op, box):
-        containers.stop(op, box.id, exit_code=137)
+        from plumb.engine.lifecycle import endings  # lazy: few commands need it
+
+        endings.lost(op, box)
     elif box.dns_udp and not serves(op, box):
         op.put(renewed(op, box))
     op.touch(sandbox_owner(box))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Unpack
 
-from plumb.engine import containers, networks
+from plumb.engine import attachments, containers, networks
 from plumb.engine.operation import Operation
 from plumb.errors import PlumbError
 from plumb.model import keywords
@@ -79,7 +79,7 @@ class Verbs(ABC):
         with self._within() as op:
             net = reference(network, "network")
             asked = keywords.attachment(net, options)
-            return containers.connect(op, net, reference(container, "container"), wish or asked)
+            return attachments.connect(op, net, reference(container, "container"), wish or asked)
 
     def disconnect(
         self, network: str | Network, container: str | Sandbox, force: bool = False
@@ -90,7 +90,7 @@ class Verbs(ABC):
             force: also from a network that is not there any more.
         """
         with self._within() as op:
-            return containers.disconnect(
+            return attachments.disconnect(
                 op, reference(network, "network"), reference(container, "container"), force
             )
 
@@ -129,11 +129,16 @@ class Verbs(ABC):
         """`stop`.
 
         Args:
-            exit_code: of a command that has ended by itself.
+            exit_code: of a command that has ended by itself; the restart policy decides then.
             timeout: seconds between SIGTERM and SIGKILL; below 0, no SIGKILL.
         """
         with self._within() as op:
-            return containers.stop(op, reference(container, "container"), exit_code, timeout)
+            name = reference(container, "container")
+            if exit_code is not None:
+                from plumb.engine.lifecycle import endings  # lazy: few commands need it
+
+                return endings.ended(op, name, exit_code)
+            return containers.stop(op, name, timeout=timeout)
 
     def restart(self, container: str | Sandbox, timeout: float = GRACE) -> Sandbox:
         """`restart`: its command ends and starts again, in a network namespace that is new.
@@ -146,6 +151,19 @@ class Verbs(ABC):
         with self._within() as op:
             box = containers.stop(op, reference(container, "container"), timeout=timeout)
             return containers.start(op, box.id)
+
+    def update(self, container: str | Sandbox, *, restart: str) -> Sandbox:
+        """`update`: change a container's restart policy.
+
+        Args:
+            restart: no, always, unless-stopped or on-failure[:N].
+        """
+        from plumb.engine.lifecycle import endings  # lazy, as above
+        from plumb.model.lifecycle import restart as restarts
+
+        policy = restarts.policy(text(restart, "restart"))
+        with self._within() as op:
+            return endings.update(op, reference(container, "container"), policy)
 
     def remove(self, container: str | Sandbox, force: bool = False) -> Sandbox:
         """`rm`.

@@ -32,6 +32,7 @@ from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, OfAgent, Proxy, at
+from plumb.things.supervision import DelayedStart, HealthProbe
 
 if TYPE_CHECKING:
     from plumb.kernel.agent_usage import Usage
@@ -126,7 +127,9 @@ def look(things: Sequence[Thing], deadlines: Deadlines = DEADLINES) -> list[Thin
 
 def _asked(things: Iterable[Thing]) -> dict[str, list[Any]]:
     """Request to an agent for the state of these things."""
-    asked: dict[str, list[Any]] = {"ports": [], "resolvers": [], "names": []}
+    asked: dict[str, list[Any]] = {
+        what: [] for what in ("ports", "resolvers", "names", "checks", "starts")
+    }
     for thing in things:
         match thing:
             case HostPort() | Proxy():
@@ -135,6 +138,10 @@ def _asked(things: Iterable[Thing]) -> dict[str, list[Any]]:
                 asked["resolvers"].append(thing.ns)
             case Names():
                 asked["names"].append(thing.endpoint)
+            case HealthProbe():
+                asked["checks"].append(thing.id)
+            case DelayedStart():
+                asked["starts"].append(thing.id)
     return asked
 
 
@@ -154,7 +161,7 @@ def _listed(
 ) -> dict[str, Any] | None:
     short = asked is not None and sum(map(len, asked.values())) <= TOGETHER
     try:
-        answer = _ask(folder, {"list": asked if short else True}, deadlines)
+        answer = ask(folder, {"list": asked if short else True}, deadlines)
         if "ports" not in answer:
             raise OSError(errno.EPROTO, answer.get("said", "it is another version's"))
     except OSError as error:
@@ -173,7 +180,7 @@ def usage(folder: str) -> Usage | None:
     from plumb.kernel import agent_usage
 
     try:
-        return agent_usage.parsed(_ask(folder, {"usage": True}, DEADLINES))
+        return agent_usage.parsed(ask(folder, {"usage": True}, DEADLINES))
     except (OSError, KeyError):
         return None
 
@@ -242,7 +249,7 @@ def _take_rows(
 ) -> None:
     steps, rows = [step for step, _ in batch], [(step, row) for step, mine in batch for row in mine]
     try:
-        answer = _ask(folder, {"take": [row for _, row in rows]}, deadlines)
+        answer = ask(folder, {"take": [row for _, row in rows]}, deadlines)
     except OSError as error:
         gone = error.errno in ABSENT and not agent_socket.running(folder)[0]
         for step in steps:
@@ -278,14 +285,18 @@ def announce(folder: str, targets: Sequence[Target], at_once: bool) -> bool:
         at_once: the first time is over when this returns.
     """
     try:
-        answer = _ask(folder, {"announce": targets, "at once": at_once}, DEADLINES)
+        answer = ask(folder, {"announce": targets, "at once": at_once}, DEADLINES)
     except OSError:
         return False
     return answer.get("done") == len(targets)
 
 
-def _ask(folder: str, request: dict[str, Any], deadlines: Deadlines) -> dict[str, Any]:
-    """Ask a folder's agent."""
+def ask(folder: str, request: dict[str, Any], deadlines: Deadlines) -> dict[str, Any]:
+    """Ask a folder's agent.
+
+    Raises:
+        OSError: there is none, or it does not answer.
+    """
     with agent_socket.connect(folder, deadlines.answer) as agent:
         agent.sendall(json.dumps(request).encode() + b"\n")
         with agent.makefile("rb") as heard:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
+from plumb import root
 from plumb.kernel import agent_verbs as verbs
 from plumb.plan import Step
 from plumb.things.dns import NamedPort, Names, Resolver, Upstream
 from plumb.things.host_ports import HostPort, OfAgent, Proxy
+from plumb.things.sandbox import Process
+from plumb.things.supervision import DelayedStart, HealthProbe
 
 Row = tuple[Any, ...]
 
@@ -30,7 +34,16 @@ def things_of(folder: str, answer: Mapping[str, Any]) -> list[OfAgent]:
         *found,
         *(_resolver(folder, **row) for row in answer["resolvers"]),
         *(_names(folder, **row) for row in answer["names"]),
+        *(_probe(folder, **row) for row in answer.get("checks", ())),
+        *(DelayedStart(folder, **row) for row in answer.get("starts", ())),
     ]
+
+
+def _probe(folder: str, *, process: dict[str, Any], **row: Any) -> HealthProbe:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in process.items()
+    }
+    return HealthProbe(folder, process=Process(**fields), **row)
 
 
 def _resolver(
@@ -97,7 +110,33 @@ def rows_of(step: Step) -> list[Row]:
                 if step.after is None
                 else (verbs.NAME, _fields_of(thing))
             ]
+        case HealthProbe():
+            return [(verbs.UNCHECK, thing.id) if step.after is None else _check_row(thing)]
+        case DelayedStart():
+            return [(verbs.UNDELAY, thing.id) if step.after is None else _delay_row(thing)]
     raise NotImplementedError(type(thing))
+
+
+def _check_row(thing: HealthProbe) -> Row:
+    from plumb.kernel.process import commands
+
+    fields = {
+        each.name: getattr(thing, each.name)
+        for each in dataclasses.fields(thing)
+        if each.name != "agent"
+    }
+    process = dataclasses.asdict(thing.process)
+    return (verbs.CHECK, {**fields, "process": process}, commands.spec(thing.process))
+
+
+def _delay_row(thing: DelayedStart) -> Row:
+    fields = {name: value for name, value in dataclasses.asdict(thing).items() if name != "agent"}
+    environment = {
+        "PLUMB_ROOT": thing.root,
+        "PLUMB_CONFIG": thing.config,
+        "PYTHONPATH": root.IMPORT_PATH,
+    }
+    return (verbs.DELAY, fields, [sys.executable, "-m", "plumb", "resume"], environment)
 
 
 def _fields_of(thing: Resolver | Names) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
+from plumb.things.supervision import DelayedStart, HealthProbe
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 
@@ -198,7 +199,7 @@ WRITERS: dict[type[Thing], Writer] = {
     **dict.fromkeys((Chain, Rule, Policy), IPTABLES),
     **dict.fromkeys((NftTable, NftMap, NftChain, NftElement, NftRule), NFTABLES),
     **dict.fromkeys((Directory, File), FILE),
-    **dict.fromkeys((Agent, HostPort, Proxy, Names, Resolver), AGENT),
+    **dict.fromkeys((Agent, HostPort, Proxy, Names, Resolver, HealthProbe, DelayedStart), AGENT),
     EndpointRecord: CLUSTER,
     **dict.fromkeys((XfrmState, XfrmPolicy, XfrmBlock), IPSEC),
     **dict.fromkeys((IpvsService, IpvsDestination, IpvsTimeouts), IPVS),

@@ -8,6 +8,7 @@ driver_options     the drivers' modes and options, as values
 driver_traits      differences between the drivers' networks: on a LAN, with a bridge, ports
 ports              published ports, as a container requests them and as its endpoints have them
 keywords           keyword parameters of the library's verbs: types, and their values parsed
+lifecycle          status, health checks and restart policies of a container
 container_options  options of one container other than its networks', parsed
 parse              labels and flags: text in, typed values out
 ipam               the choice of a network's subnet and of an endpoint's address

@@ -28,7 +28,8 @@ from plumb.model.driver_options import (
     OverlayOptions,
 )
 from plumb.model.driver_traits import TRAITS, Traits
-from plumb.model.net.linked import Linked as Linked
+from plumb.model.lifecycle import CommandOptions, HealthCheck, LogOptions, RestartPolicy, Restarts
+from plumb.model.net.status import Linked as Linked
 from plumb.model.net.status import Role as Role
 from plumb.model.net.status import Status as Status
 from plumb.model.net.status import TaskOf
@@ -313,7 +314,9 @@ class Sandbox:
         log_size, log_files: bytes of a file of its log, and how many there are at most.
         role: a container, or a balancer of plumb's own, whose name begins with a slash so that no
             container can have it.
-        task: the service that it is a task of.
+        task: the service that it is a task of; health: its health check.
+        restart: what becomes of it when its command ends; restarts: what has; error: why not.
+        command, log: further options of its command and of its log.
     """
 
     id: str
@@ -363,6 +366,12 @@ class Sandbox:
     isolate: bool = False
     role: Role = Role.CONTAINER
     task: TaskOf | None = None
+    error: str = ""
+    restart: RestartPolicy = RestartPolicy()
+    restarts: Restarts = Restarts()
+    health: HealthCheck = HealthCheck()
+    command: CommandOptions = CommandOptions()
+    log: LogOptions = LogOptions()
 
     @property
     def key(self) -> str:

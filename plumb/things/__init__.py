@@ -19,6 +19,7 @@ pass, and the inside of a sandbox last, all of it in one visit.
     dns         Resolver, Names: the embedded DNS server of a sandbox
     cluster     EndpointRecord: an endpoint as other hosts know it
     sandbox     Directory, File, Namespace, Process: what a sandbox stands on
+    supervision  HealthProbe, DelayedStart: what the agent does for a container's command
     mounts      of a process that sees the host's files read-only
     registry    all kinds of things by name, for those that were written down
 """
@@ -51,6 +52,7 @@ class Stage(IntEnum):
     ROUTE = 9
     SERVICE = 10  # proxies, DNS servers, names
     PROCESS = 11
+    SUPERVISION = 12  # of a command that runs
 
 
 @frozen

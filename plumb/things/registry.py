@@ -13,6 +13,7 @@ from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
+from plumb.things.supervision import DelayedStart, HealthProbe
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 KINDS: dict[str, type[Thing]] = {
@@ -57,5 +58,7 @@ KINDS: dict[str, type[Thing]] = {
         IpvsService,
         IpvsDestination,
         IpvsTimeouts,
+        HealthProbe,
+        DelayedStart,
     )
 }

@@ -9,6 +9,7 @@ from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Sandbox, Status
 from plumb.model.container_options import size
 from plumb.model.etc_files import dns_names
+from plumb.model.lifecycle import NEVER, Health
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
 from plumb.model.ports import Port, PortBinding
@@ -16,7 +17,6 @@ from plumb.model.ports import Port, PortBinding
 if TYPE_CHECKING:
     from plumb.model.service.virtual import VirtualService
 
-NEVER = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]
 
 
@@ -126,7 +126,12 @@ def network_row(net: Network, truncate: bool = True) -> Json:
 
 
 def container(
-    box: Sandbox, ends: Ends, known: Mapping[str, Network], layout: Layout, pid: int = 0
+    box: Sandbox,
+    ends: Ends,
+    known: Mapping[str, Network],
+    layout: Layout,
+    pid: int = 0,
+    health: Health | None = None,
 ) -> Json:
     """`inspect`.
 
@@ -134,20 +139,23 @@ def container(
         ends: its endpoints with their networks.
         known: all networks by id, for attachments of a container that does not run.
         pid: the process id of its command, 0 if none runs.
+        health: what its health checks have found, None without one.
     """
+    from plumb.model.lifecycle import status  # lazy: networks need none of it
+
     folder = layout.container(box.target or box.id)
     return {
         "Id": box.id,
         "Created": box.created,
         "Path": box.argv[0] if box.argv else "",
         "Args": list(box.argv[1:]),
-        "State": _state(box, pid),
+        "State": status.state(box, pid, health),
         "ResolvConfPath": f"{folder}/resolv.conf",
         "HostnamePath": f"{folder}/hostname",
         "HostsPath": f"{folder}/hosts",
         "LogPath": f"{layout.container(box.id)}/log",
         "Name": f"/{box.name}",
-        "RestartCount": 0,
+        "RestartCount": box.restarts.count,
         "Driver": "",
         "Platform": "linux",
         "HostConfig": _host_config(box, known),
@@ -158,22 +166,6 @@ def container(
             "Ports": _ports(box, ends),
             "Networks": _networks(box, ends, known),
         },
-    }
-
-
-def _state(box: Sandbox, pid: int) -> Json:
-    return {
-        "Status": str(box.status),
-        "Running": box.status is Status.RUNNING,
-        "Paused": False,
-        "Restarting": False,
-        "OOMKilled": False,
-        "Dead": False,
-        "Pid": pid,
-        "ExitCode": box.exit_code,
-        "Error": "",
-        "StartedAt": box.started or NEVER,
-        "FinishedAt": box.finished or NEVER,
     }
 
 
@@ -201,6 +193,7 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
     return {
         "NetworkMode": mode(box, known),
         "PortBindings": bindings(box.ports),
+        "RestartPolicy": {"Name": str(box.restart.name), "MaximumRetryCount": box.restart.maximum},
         "AutoRemove": box.auto_remove,
         "CapAdd": list(box.cap_add) or None,
         "CapDrop": list(box.cap_drop) or None,
@@ -249,6 +242,10 @@ def _config(box: Sandbox) -> Json:
     }
     if exposed:
         found["ExposedPorts"] = {spec: {} for spec in sorted(exposed)}
+    from plumb.model.lifecycle.health import configured  # lazy: networks need none of it
+
+    if check := configured(box.health):
+        found["Healthcheck"] = check
     if box.mac:
         found["MacAddress"] = box.mac
     return found
@@ -368,21 +365,22 @@ def _endpoint(
 
 
 def container_row(
-    box: Sandbox, ends: Ends, known: Mapping[str, Network], truncate: bool = True
+    box: Sandbox,
+    ends: Ends,
+    known: Mapping[str, Network],
+    truncate: bool = True,
+    health: Health | None = None,
 ) -> Json:
     """A line of `ps`."""
+    from plumb.model.lifecycle import status  # lazy: networks need none of it
+
     command = " ".join(box.argv)
-    status = {
-        Status.RUNNING: "Up",
-        Status.CREATED: "Created",
-        Status.EXITED: f"Exited ({box.exit_code})",
-    }[box.status]
     names = [net.name for _, net in ends] or ([mode(box, known)] if box.mode != "network" else [])
     return {
         "ID": box.id[:12] if truncate else box.id,
         "Names": box.name,
         "State": str(box.status),
-        "Status": status,
+        "Status": status.shown(box, health),
         "Command": f'"{command[:19]}…"' if truncate and len(command) > 20 else f'"{command}"',
         "Networks": ",".join(names),
         "Ports": ports_column(box, ends) if box.status is Status.RUNNING else "",

@@ -22,6 +22,7 @@ from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from plumb.things.sandbox import Directory, File, Namespace, Process
+from plumb.things.supervision import DelayedStart, HealthProbe
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 from plumb.views import shell_agent as agent
 from plumb.views import shell_firewall as firewall
@@ -117,6 +118,8 @@ TYPED: dict[type[Thing], Typed] = {
     Resolver: Typed(agent.add_resolver, agent.remove_resolver),
     Names: Typed(agent.add_names, agent.remove_names),
     EndpointRecord: Typed(agent.publish, agent.withdraw),
+    HealthProbe: Typed(agent.check, agent.uncheck),
+    DelayedStart: Typed(agent.delay, agent.undelay),
     HostPort: Typed(agent.add_port_or_proxy, agent.remove_port_or_proxy),
     Proxy: Typed(agent.add_port_or_proxy, agent.remove_port_or_proxy),
 }

@@ -10,6 +10,7 @@ from plumb.model.paths import DEFAULT_ROOT, Layout
 from plumb.things.cluster import EndpointRecord
 from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import Agent, HostPort, Proxy, at
+from plumb.things.supervision import DelayedStart, HealthProbe
 
 
 def _agent(folder: str, words: str) -> str:
@@ -47,6 +48,22 @@ def publish(thing: EndpointRecord) -> list[str]:
 
 def withdraw(thing: EndpointRecord) -> list[str]:
     return [f"# plumb-cluster withdraws {thing.endpoint[:12]} {_place(thing)}"]
+
+
+def check(thing: HealthProbe) -> list[str]:
+    return [f"# plumb-agent runs in {thing.id[:12]}: {shlex.join(thing.process.argv)}"]
+
+
+def uncheck(thing: HealthProbe) -> list[str]:
+    return [f"# plumb-agent ends the health check of {thing.id[:12]}"]
+
+
+def delay(thing: DelayedStart) -> list[str]:
+    return [f"# plumb-agent starts {thing.id[:12]} in {thing.seconds:g} s"]
+
+
+def undelay(thing: DelayedStart) -> list[str]:
+    return [f"# plumb-agent no longer waits to start {thing.id[:12]}"]
 
 
 def _place(thing: EndpointRecord) -> str:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
+from plumb.engine.reader import Reader
 from plumb.engine.repair import Drift, clear
 from plumb.engine.roots import claim
-from plumb.errors import PlumbError
+from plumb.errors import Broken, PlumbError
 from plumb.kernel.netns.claim import Claim
 from plumb.kernel.system import System
 from plumb.model.paths import Layout
@@ -30,6 +31,16 @@ def found(layout: Layout, system: System) -> list[Thing]:
     if holder is not None and not _is_same(holder, layout):
         return []
     return [*system.leavings(layout)]
+
+
+def readable(host: Reader, system: System) -> bool:
+    """Tell whether there is a record, and all of it can be read."""
+    try:
+        for read in (host.store.things, host.store.unfinished):
+            read()
+        return not is_lost(host.layout, host.store, system)
+    except Broken:
+        return False
 
 
 def check(layout: Layout, system: System) -> list[Drift]:

@@ -4,7 +4,8 @@ The type checker checks them at every call (PEP 692). A value that it did not ch
 keyword or a number where text is meant, is refused here in one sentence. Text is parsed as the
 command line's options are, and values of plumb's own types are taken as they are.
 
-values  text, flags, pairs and references, refused if they are anything else
+values     text, flags, pairs and references, refused if they are anything else
+lifecycle  keywords about restarts, health checks and a container's command
 """
 
 from __future__ import annotations
@@ -97,6 +98,10 @@ class ContainerOptions(TypedDict, total=False):
         read_only_host: it sees the host's files read-only; isolate: and only its own processes.
         sysctls: settings of its network namespace, "net.ipv4.ip_forward" or with slashes.
         auto_remove: it is removed when its command ends.
+        restart: its restart policy: no, always, unless-stopped, on-failure[:N].
+        health_cmd: a line for the shell that tells whether it works; no_healthcheck: there is none.
+        health_interval, health_timeout, health_start_period, health_start_interval: seconds, or
+        text as 1m30s; health_retries: failures in a row that make it unhealthy.
     """
 
     network: Joined | Iterable[Joined]
@@ -123,6 +128,14 @@ class ContainerOptions(TypedDict, total=False):
     labels: Mapped
     auto_remove: bool
     log_opt: Texts
+    restart: str
+    health_cmd: str
+    health_interval: str | float
+    health_timeout: str | float
+    health_retries: int
+    health_start_period: str | float
+    health_start_interval: str | float
+    no_healthcheck: bool
 
 
 # -- networks ---------------------------------------------------------------
@@ -226,11 +239,16 @@ def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
         Invalid: an unknown keyword, or a value that makes no sense.
     """
     refuse_unknown(options, ContainerOptions, "a container")
-    read = {key: CONTAINER[key](value, key) for key, value in options.items()}
+    plain = {key: value for key, value in options.items() if key in CONTAINER}
+    read = {key: CONTAINER[key](value, key) for key, value in plain.items()}
     published = read.pop("publish", ())
     if published:
         read["ports"] = (*read.get("ports", ()), *published)
     read.update(read.pop("log_opt", {}))
+    if len(plain) < len(options):
+        from plumb.model.keywords import lifecycle  # lazy: most containers need none of it
+
+        read.update(lifecycle.parsed(options))
     return Sandbox(
         "",
         text(name, "a container's name"),

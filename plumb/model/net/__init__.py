@@ -2,9 +2,8 @@
 
 attachment   the words of --network and network connect
 gateways     which of a sandbox's networks provides the default gateway
-linked       a container that another one links to, as that one remembers it
 packet       headers of a frame, and an echo request to send
 resolv_conf  the directives of resolv.conf(5)
-status       state and part of a sandbox
+status       state and part of a sandbox, and those that it links to
 targets      who is asked, as words of a command line
 """

@@ -1,9 +1,11 @@
-"""State of a sandbox, and the part that it plays."""
+"""State of a sandbox, the part that it plays, and what it remembers of those it links to."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
+from plumb.address import IPAddress
 from plumb.frozen import frozen
 from plumb.model.ports import ServicePort
 
@@ -13,6 +15,7 @@ class Status(StrEnum):
 
     CREATED = "created"
     RUNNING = "running"
+    RESTARTING = "restarting"  # its command has ended, and starts again after a back-off
     EXITED = "exited"
 
 
@@ -41,3 +44,23 @@ class TaskOf:
     slot: int = 0
     node: str = ""
     ports: tuple[ServicePort, ...] = ()
+
+
+class Linked(NamedTuple):
+    """A container that another one links to, as it was when both were running.
+
+    The link is one of the default network; user-defined networks have aliases instead.
+
+    Attributes:
+        id, alias: which, and what it is called where it is linked to.
+        names: what the linking container's hosts file calls it.
+        ips: its addresses on the default network, IPv4 first.
+        ports: its exposed ports as "80/tcp", which the link opens where containers are parted from
+        each other.
+    """
+
+    id: str
+    alias: str
+    names: str
+    ips: tuple[IPAddress, ...]
+    ports: tuple[str, ...] = ()

@@ -1,0 +1,71 @@
+"""A container's life on the command line: restart policies, health checks, signals.
+
+The options of run and create about it are here, and the library's keywords for them.
+
+restarts   update, and the commands by which the agent starts a container again
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import click
+
+from plumb.model.keywords import ContainerOptions
+
+RESTART = click.option(
+    "--restart",
+    default="no",
+    metavar="POLICY",
+    help="Start it again when its command ends: no, always, unless-stopped, on-failure[:N].",
+)
+OPTIONS = [
+    RESTART,
+    click.option("--health-cmd", default="", help="A line for the shell: 0 means healthy."),
+    click.option(
+        "--health-interval", default="0s", metavar="TIME", help="Time between checks (30s)."
+    ),
+    click.option(
+        "--health-timeout", default="0s", metavar="TIME", help="Time that a check may take (30s)."
+    ),
+    click.option(
+        "--health-retries",
+        type=int,
+        default=0,
+        metavar="N",
+        help="Failures in a row that make it unhealthy (3).",
+    ),
+    click.option(
+        "--health-start-period",
+        default="0s",
+        metavar="TIME",
+        help="Time after the start in which failures do not count.",
+    ),
+    click.option(
+        "--health-start-interval",
+        default="0s",
+        metavar="TIME",
+        help="Time between checks in the start period (5s).",
+    ),
+    click.option("--no-healthcheck", is_flag=True, help="No health check."),
+]
+
+
+def wish_of(asked: dict[str, Any]) -> ContainerOptions:
+    """Keywords of the library for those of the options that were given."""
+    names = [str(option_name) for option_name in PLAIN if asked[option_name] not in DEFAULTS]
+    return cast(ContainerOptions, {name: asked[name] for name in names})
+
+
+PLAIN = (
+    "restart",
+    "health_cmd",
+    "health_interval",
+    "health_timeout",
+    "health_retries",
+    "health_start_period",
+    "health_start_interval",
+    "no_healthcheck",
+)
+"""Options that are keywords of the library by the same name."""
+DEFAULTS = ("", "0s", 0, False, "no", None, ())

@@ -1,0 +1,137 @@
+"""Containers' places in networks: made when they start or connect, ended when they disconnect."""
+
+from __future__ import annotations
+
+from plumb.drivers import driver_of
+from plumb.engine import allocate, container_links, networks, port_publishing
+from plumb.engine.allocate import resolving
+from plumb.engine.cluster import attach
+from plumb.engine.operation import Operation
+from plumb.errors import Conflict, Invalid
+from plumb.frozen import replace
+from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Network, Sandbox, Status
+
+
+def join(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[str]) -> Endpoint:
+    """Put a running container on a network; used: names that its other interfaces have."""
+    if net.multi_host:
+        return attach.endpoint(op, net, box, wish, used)
+    driver_of(net).check_join(net, allocate.OperationHost(op))
+    end = allocate.endpoint(op, net, box, wish, used)
+    op.put(end)
+    return end
+
+
+def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sandbox:
+    """Put a container on one more network; at once if it runs, else when it starts.
+
+    A container that does not run, and is on that network already, stays as it is (Docker's rule).
+
+    Raises:
+        Conflict: it runs and is on that network already.
+        Invalid: it can be on no other network than its own.
+    """
+    net = networks.known(op, network)
+    box = op.the_sandbox(container)
+    _check_joins(net, box)
+    wish = replace(
+        wish, network=net.id if not net.default else DEFAULT_NETWORK, aliases=wish.aliases or ()
+    )
+    check_endpoint(net, wish)
+    if box.attachment(net) is not None:
+        if box.status is not Status.RUNNING:
+            return box
+        raise Conflict(f"endpoint with name {box.name} already exists in network {net.name}")
+    box = replace(box, attachments=(*box.attachments, wish))
+    if box.status is Status.RUNNING:
+        join(op, net, box, wish, {end.ifname for end in op.endpoints(sandbox=box.id)})
+        networks.way_out(op, box)
+        box = resolving(op, box)
+        port_publishing.publish(op, box)
+        container_links.moved(op, box)
+    op.put(box)
+    return box
+
+
+def _check_joins(net: Network, box: Sandbox) -> None:
+    if net.name == "host" and box.mode != "host":
+        raise Invalid(
+            "cannot connect container to host network - "
+            "container must be created in host network mode"
+        )
+    if box.shares:
+        raise Invalid(
+            "container sharing network namespace with another container or host "
+            "cannot be connected to any other network"
+        )
+    if box.mode == "none" or net.name == "none":
+        raise Invalid(
+            "container cannot be connected to multiple networks "
+            "with one of the networks in private (none) mode"
+        )
+
+
+def check_endpoint(net: Network, wish: Attachment) -> Network:
+    """The network, if an endpoint of it can have what is asked for.
+
+    Raises:
+        Invalid: it cannot, in Docker's words.
+    """
+    wrong = []
+    if net.default and (wish.ip or wish.ip6):
+        wrong.append("user-specified IP address is supported on user-defined networks only")
+    if net.default and wish.links:
+        wrong.append("links are only supported for user-defined networks")
+    if net.default and wish.aliases:
+        wrong.append("network-scoped aliases are only supported for user-defined networks")
+    wrong += [
+        f"no configured subnet contains IP address {ip}"
+        for ip in (wish.ip, wish.ip6)
+        if ip and net.pool_of(ip) is None
+    ]
+    if wrong:
+        raise Invalid(
+            f"invalid config for network {net.name}: invalid endpoint settings: {'; '.join(wrong)}"
+        )
+    return net
+
+
+def disconnect(op: Operation, network: str, container: str, force: bool = False) -> Sandbox:
+    """Take a container off a network.
+
+    Args:
+        force: also where the network is not there any more.
+
+    Raises:
+        Conflict: it is not on that network.
+    """
+    box = op.the_sandbox(container)
+    net = op.find(Network, network) if force else networks.known(op, network)
+    if net is not None and net.name == "host" and box.mode == "host":
+        raise Invalid(
+            "cannot disconnect container from host network - "
+            "container was created in host network mode"
+        )
+    if net is not None and net.name == "none" and box.mode == "none":
+        box = replace(box, mode="network")  # from now on it can be on others
+        op.put(box)
+        return box
+    wish = (
+        box.attachment(net)
+        if net
+        else next((w for w in box.attachments if w.network == network), None)
+    )
+    if wish is None:
+        raise Conflict(
+            f"container {box.id} is not connected to network {net.name if net else network}"
+        )
+    for end in op.endpoints(sandbox=box.id):
+        if net is not None and end.network == net.id:
+            attach.leave(op, end)
+    box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
+    op.put(box)
+    if box.status is Status.RUNNING:
+        networks.way_out(op, box)
+    container_links.moved(op, box)
+    port_publishing.publish(op, box)
+    return box

@@ -1,0 +1,4 @@
+"""A container's life after its start: what follows when its command ends, and when it is to.
+
+endings    the end of a command: the container stops, goes, or starts again after a back-off
+"""
