@@ -12,11 +12,11 @@ import click
 
 from plumb.cli import common
 from plumb.cli.listings import ends_of
-from plumb.errors import KernelRefused
-from plumb.model.cnm import Ends, Sandbox, Status
+from plumb.errors import Invalid, KernelRefused
+from plumb.model.cnm import Ends, Network, Sandbox, Status
 
 Counters = dict[str, Mapping[str, int]]
-"""Each endpoint's link's, by the endpoint's id."""
+"""Each endpoint's link's, by the endpoint's id; a VXLAN link's by its VNI."""
 
 
 @common.command("stats")
@@ -31,21 +31,32 @@ Counters = dict[str, Mapping[str, int]]
     metavar="SECONDS",
     help="Seconds between updates with --watch.",
 )
+@click.option(
+    "--networks",
+    is_flag=True,
+    help="What went between hosts instead: a row for each VXLAN link; names are networks'.",
+)
 @common.template_option
-@click.argument("containers", nargs=-1)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 def stats(
-    watch: bool, interval: float, as_json: bool, template: str, containers: tuple[str, ...]
+    watch: bool,
+    interval: float,
+    networks: bool,
+    as_json: bool,
+    template: str,
+    names: tuple[str, ...],
 ) -> None:
     """Show what went through containers' interfaces, and their connections by state.
 
     All containers' without a name.
     """
-    from plumb.views.stats import COLUMNS
+    from plumb.views.stats import COLUMNS, TUNNEL_COLUMNS
 
+    measure, columns = (_tunnels, TUNNEL_COLUMNS) if networks else (_measured, COLUMNS)
     before: Counters = {}
     while True:
         started = time.monotonic()
-        rows, now = _measured(containers, before, interval)
+        rows, now = measure(names, before, interval)
         if watch and not (as_json or template) and sys.stdout.isatty():
             click.clear()
         if as_json:
@@ -57,8 +68,9 @@ def stats(
                     )
                 )
         else:
-            common.columns_of(COLUMNS, False, template, rows)
-            for text in () if template else dict.fromkeys(t for row in rows for t in row["Bounds"]):
+            common.columns_of(columns, False, template, rows)
+            bounds = dict.fromkeys(text for row in rows for text in row.get("Bounds", ()))
+            for text in () if template else bounds:
                 print(text)
         sys.stdout.flush()
         if not watch:
@@ -109,4 +121,46 @@ def _members(names: tuple[str, ...]) -> tuple[str, list[tuple[Sandbox, str, Ends
             (box, host.layout.place(box), ends_of(host, box, known))
             for box in chosen
             if box.status is Status.RUNNING and not box.shares
+        ]
+
+
+def _tunnels(
+    names: tuple[str, ...], before: Counters, seconds: float
+) -> tuple[list[dict[str, Any]], Counters]:
+    """The rows of overlay networks' VXLAN links, as `_measured`.
+
+    Raises:
+        Invalid: a network that was named has none.
+    """
+    from plumb.kernel.net import statistics
+    from plumb.views.stats import tunnel_row
+
+    now: Counters = {}
+    rows = []
+    for net, peers in _overlays(names):
+        try:
+            traffic, _ = statistics.inside(net.overlay.netns)
+        except KernelRefused:
+            continue  # its last container here has gone meanwhile
+        for number, vni in enumerate(net.overlay.vnis):
+            if (link := f"vxlan{number}") in traffic:
+                counted = now[str(vni)] = traffic[link]._asdict()
+                earlier = before.get(str(vni))
+                rows.append(tunnel_row(net, number, peers, counted, earlier, seconds))
+    return rows, now
+
+
+def _overlays(names: tuple[str, ...]) -> list[tuple[Network, int]]:
+    """Overlay networks with a part on this host, and the number of other hosts with one."""
+    with common.read() as host:
+        chosen = [host.network(name) for name in names] or host.networks()
+        for net in chosen:
+            if names and not net.multi_host:
+                raise Invalid(
+                    f"network {net.name} is on this host alone", "'plumb stats' has its containers"
+                )
+        return [
+            (net, len({end.vtep for end in host.store.remotes(net.id)}))
+            for net in chosen
+            if net.multi_host
         ]

@@ -98,7 +98,7 @@ def availability_option(default: str | None) -> Callable[[F], F]:
     default=24,
     help="Prefix length of a network's subnet.",
 )
-@click.option("--force-new-cluster", is_flag=True, help="Not supported; see the error.")
+@click.option("--force-new-cluster", is_flag=True, help="Go on alone, its quorum lost.")
 @click.option("--store", multiple=True, metavar="URL", help="An existing etcd, https://HOST:PORT.")
 @click.option("--store-cert", default="", metavar="FILE", help="This client's certificate for it.")
 @click.option("--store-key", default="", metavar="FILE", help="The key of that certificate.")
@@ -120,12 +120,6 @@ def init(
     """Make a swarm, with this host as its first manager."""
     from plumb.engine.cluster.swarm import InitRequest
 
-    if force_new_cluster:
-        raise Invalid(
-            "--force-new-cluster is not supported",
-            "'plumb swarm leave --force' and 'plumb swarm init' make a new swarm; networks are to "
-            "be made anew",
-        )
     asked = client()
     node, tokens = asked.init(
         InitRequest(
@@ -137,6 +131,7 @@ def init(
             mask_length,
             port or DATA_PATH_PORT,
             _store(store, store_cert, store_key, store_ca),
+            force_new_cluster,
         )
     )
     print(f"Swarm initialized: current node ({node}) is now a manager.\n")

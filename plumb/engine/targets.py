@@ -15,7 +15,7 @@ from plumb.errors import Conflict, Invalid, NotFound
 from plumb.frozen import frozen
 from plumb.kernel.net import name_lookup
 from plumb.kernel.netns import references
-from plumb.model.cnm import Ends, Sandbox, Status
+from plumb.model.cnm import Ends, Network, Sandbox, Status
 from plumb.model.net.targets import Member, Published, address_of, holder, published
 from plumb.model.observations import HOST, Netns
 
@@ -159,6 +159,14 @@ class TargetResolver:
             return Destination(found.member.place, found)
         member = holder(self.members, ip)
         return Destination(named or (member.place if member else None))
+
+    def vtep(self, net: Network, ip: IPAddress) -> IPAddress | None:
+        """Return the end of the tunnel behind which an overlay's address is.
+
+        None for an address that no endpoint on another host has.
+        """
+        remotes = self._reader.store.remotes(net.id)
+        return next((end.vtep for end in remotes if any(own.ip == ip for own in end.ips)), None)
 
     def _member(self, reference: str) -> Member | None:
         """Return the running container of that name, None if no container has it."""

@@ -23,11 +23,10 @@ from plumb.frozen import frozen
 from plumb.kernel.netns import fake_host, lab_host
 from plumb.kernel.netns.lab_host import Init, Ran
 from plumb.lab import layout, registry
+from plumb.lab.layout import ROOT as ROOT
 from plumb.lab.layout import Between, Place
 from plumb.lab.registry import Entry
 
-ROOT = f"{fake_host.OWN_FILES}/root"
-"""plumb's root on a host, which its own /run has."""
 PROCESS = "plumb.lab.process"
 START = (
     "import sys; sys.path[0] = sys.argv.pop(1); from plumb.__main__ import main; sys.exit(main())"

@@ -20,10 +20,10 @@ from typing import Any, NoReturn
 from plumb.errors import PlumbError
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host
-from plumb.kernel.netns.lab_host import Init, reap_until_closed
+from plumb.kernel.netns.lab_host import Init, introduce, reap_until_closed
 from plumb.kernel.process.title import set_title
 from plumb.lab import layout
-from plumb.lab.layout import Between, Place
+from plumb.lab.layout import ROOT, Between, Place
 from plumb.plan import plan
 
 TITLE = "plumb-hosts"
@@ -65,6 +65,7 @@ def build(places: tuple[Place, ...], mtu: int | None) -> list[Init]:
         ),
     ]
     LinuxKernel().take(plan([], things))
+    introduce(dict(zip((place.name for place in places), inits, strict=True)), ROOT)
     return inits
 
 

@@ -91,6 +91,8 @@ class Tunnelled:
         mac: the inner destination's MAC address.
         src, dst: the outer addresses; dst is None if the FDB has no entry of that MAC address.
         inbound: it came from the other host.
+        spi: in ESP, by the state of that SPI; 0 where it is the other host's to know; None: in the
+            clear.
     """
 
     place: Netns
@@ -102,6 +104,7 @@ class Tunnelled:
     src: IPAddress | None
     dst: IPAddress | None
     inbound: bool
+    spi: int | None = None
 
 
 Step = Crossing | RuleLine | Rewritten | Routed | Tunnelled

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import Destination, ResolvedTarget, TargetResolver, without_address
 from plumb.frozen import frozen
+from plumb.model.cnm import Network
 from plumb.model.net.targets import Member, ProbeKind, Published, Target, TargetGrammar
 from plumb.model.observations import HOST, CapturedFrame, Netns
-from plumb.trace import link_labels
+from plumb.trace import link_labels, overlay
 from plumb.trace.causes.case import Cause
+from plumb.trace.overlay import OtherHost
 from plumb.trace.path import Story
 from plumb.trace.probe_packet import ProbePacket
 from plumb.trace.topology import Topology, TopologyReader
@@ -129,15 +131,28 @@ class RequestReader:
         ip = found.addresses[0] if found.addresses else _address(topology, place, found, wishes)
         aim = self._destination(topology, place, found, ip, target)
         containers = [each.place for each in self._resolver.members] if wishes.everywhere else []
-        segments = overlays(self._resolver.members, place, ip)
-        concerned = _present(place, Netns(HOST, ""), aim.place, *segments, *further, *containers)
+        nets = overlays(self._resolver.members, place, ip)
+        segments = [link_labels.place_of(net) for net in nets]
+        beyond = self._beyond(nets, ip)
+        there = beyond.places(ip) if beyond else []
+        concerned = _present(
+            place, Netns(HOST, ""), aim.place, *segments, *there, *further, *containers
+        )
         if set(concerned) - set(topology.places):
-            topology = self._topology.read(concerned)
+            topology = self._topology.read(concerned, beyond)
+        if beyond and (member := beyond.member(ip)):
+            aim = Destination(member.place)
         packet = ProbePacket(
             place, ip, target.protocol, target.port, wishes.sport, wishes.size, wishes.ttl
         )
         words = (place.name, _written(to, target, found))
         return TraceRequest(words, packet, aim.place, aim.published, wishes.seconds), topology
+
+    def _beyond(self, nets: Iterable[Network], ip: IPAddress) -> OtherHost | None:
+        """Host that has an overlay's address, if it is another one on this machine."""
+        vteps = (self._resolver.vtep(net, ip) for net in nets)
+        vtep = next((each for each in vteps if each is not None), None)
+        return overlay.other_host(vtep) if vtep is not None else None
 
     def _destination(
         self,
@@ -157,10 +172,10 @@ class RequestReader:
         return destination if destination.place else Destination(topology.having(ip))
 
 
-def overlays(members: Iterable[Member], source: Netns, ip: IPAddress) -> list[Netns]:
-    """Namespaces of the source's overlay networks that an address is in."""
+def overlays(members: Iterable[Member], source: Netns, ip: IPAddress) -> list[Network]:
+    """Overlay networks of the source that an address is in."""
     return [
-        link_labels.place_of(net)
+        net
         for member in members
         if member.place == source
         for _, net in member.ends

@@ -13,13 +13,13 @@ from plumb.kernel.capture.drops import Drops
 from plumb.kernel.net import neighbours
 from plumb.kernel.net.route_lookup import RouteLookup
 from plumb.kernel.netfilter import ruleset
-from plumb.model.cnm import Network
 from plumb.model.netns_state import Link, NeighbourTable
 from plumb.model.observations import HOST, CapturedFrame, Netns
-from plumb.trace import link_labels, rule_steps
+from plumb.trace import rule_steps
 from plumb.trace.assemble import assemble
 from plumb.trace.headers import Direction
-from plumb.trace.path import Crossing, Material, Routed, Step, Story, Tunnelled
+from plumb.trace.overlay import Tunnels
+from plumb.trace.path import Crossing, Material, Routed, Story
 from plumb.trace.probe_packet import Probe
 from plumb.trace.report import TraceRequest
 from plumb.trace.rule_steps import RulesetListing, Why
@@ -104,8 +104,9 @@ def watch(
     )
     # A route lookup needs the packet's addresses and inbound link, which the story has.
     routes = _routes(assemble(material), topology)
+    tunnels = Tunnels(topology.networks, topology.links, topology.beyond)
     return Watched(
-        _tunnelled(assemble(replace(material, routes=routes)), topology),
+        tunnels.beside(assemble(replace(material, routes=routes))),
         records.frames,
         missing,
         after.since(before) if after and before else None,
@@ -156,46 +157,6 @@ def _routes(story: Story, topology: Topology) -> dict[tuple[str, Direction], Rou
             if way is Direction.THERE or answer.type != "local":
                 found[place.name, way] = Routed(place, str(answer), answer.dev)
     return found
-
-
-def _tunnelled(story: Story, topology: Topology) -> Story:
-    """Add the VXLAN packet beside each crossing of a VXLAN link."""
-    nets = {link_labels.place_of(net): net for net in topology.networks if net.multi_host}
-    ways = {
-        way: tuple(
-            each
-            for step in steps
-            for each in (
-                _with_tunnel(step, nets[step.place], topology)
-                if isinstance(step, Crossing) and step.place in nets
-                else (step,)
-            )
-        )
-        for way, steps in story.ways.items()
-    }
-    return replace(story, ways=ways)
-
-
-def _with_tunnel(step: Crossing, net: Network, topology: Topology) -> tuple[Step, ...]:
-    """A crossing in an overlay's namespace, with the VXLAN packet if it is at a VXLAN link."""
-    link = next((one for one in topology.links[step.place.name] if one.name == step.dev), None)
-    if link is None or link.kind != "vxlan":
-        return (step,)
-    own, port = net.overlay.vtep, net.overlay.port
-    mac = step.packet.mac[0 if step.inbound else 1]
-    with RouteLookup(step.place) as lookup:
-        peer = next(
-            (row.ip for row in lookup.fdb() if row.ip and (row.dev, row.mac) == (step.dev, mac)),
-            None,
-        )
-    uplink = ""
-    if peer is not None:
-        with RouteLookup(Netns(HOST, "")) as lookup:
-            uplink = lookup.route(peer).dev
-    vni = net.overlay.vnis[int(step.dev.removeprefix("vxlan"))]
-    src, dst = (peer, own) if step.inbound else (own, peer)
-    outer = Tunnelled(step.place, step.dev, uplink, vni, port, mac, src, dst, step.inbound)
-    return (outer, step) if step.inbound else (step, outer)
 
 
 def _on_ports(crossed: Sequence[Crossing], links: Sequence[Link]) -> bool:

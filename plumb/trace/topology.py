@@ -17,6 +17,7 @@ from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns
 from plumb.trace import link_labels
 from plumb.trace.link_labels import Spot
+from plumb.trace.overlay import OtherHost
 
 
 @frozen
@@ -28,6 +29,8 @@ class Topology:
         places: the namespaces in which plumb captures.
         links, addresses: those of each namespace, by its name.
         wires: the other ends of links, as far as these namespaces have them.
+        beyond: the host at the other end of an overlay's tunnel, if it is on this machine; its
+            containers and networks are among the members and networks.
     """
 
     members: tuple[Member, ...]
@@ -36,6 +39,7 @@ class Topology:
     links: Mapping[str, tuple[Link, ...]]
     addresses: Mapping[str, tuple[tuple[str, IPInterface], ...]]
     wires: Mapping[Spot, Spot]
+    beyond: OtherHost | None = None
 
     @cached_property
     def titles(self) -> dict[Spot, str]:
@@ -83,8 +87,12 @@ class TopologyReader:
     def __init__(self, resolver: TargetResolver) -> None:
         self._resolver = resolver
 
-    def read(self, concerned: Iterable[Netns]) -> Topology:
-        """Read the links and addresses of these namespaces."""
+    def read(self, concerned: Iterable[Netns], beyond: OtherHost | None = None) -> Topology:
+        """Read the links and addresses of these namespaces.
+
+        Args:
+            beyond: another host that some of them are of.
+        """
         places = tuple(dict.fromkeys(concerned))
         opened = [LinkInventory(place) for place in places]
         try:
@@ -94,6 +102,7 @@ class TopologyReader:
         finally:
             for each in opened:
                 each.close()
-        return Topology(
-            self._resolver.members, self._resolver.networks, places, links, addresses, wires
-        )
+        other = beyond or OtherHost(Netns(HOST, ""))
+        members = (*self._resolver.members, *other.members)
+        networks = (*self._resolver.networks, *other.networks)
+        return Topology(members, networks, places, links, addresses, wires, beyond)

@@ -151,7 +151,7 @@ class Tracer:
             for member in self._resolver.members
             if any(net.id in near for _, net in member.ends)
         ]
-        return self._topology.read([*topology.places, *others[:NEIGHBOURS]])
+        return self._topology.read([*topology.places, *others[:NEIGHBOURS]], topology.beyond)
 
 
 def _worth_repeating(story: Story, request: TraceRequest) -> bool:

@@ -21,6 +21,16 @@ COLUMNS = {
     "Sockets": "SOCKETS",
     "Flows": "FLOWS",
 }
+TUNNEL_COLUMNS = {
+    "Network": "NETWORK",
+    "Vni": "VNI",
+    "Interface": "INTERFACE",
+    "Peers": "PEERS",
+    "Received": "RECEIVED",
+    "Sent": "SENT",
+    "Errors": "ERRORS",
+    "Dropped": "DROPPED",
+}
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 Json = dict[str, Any]
 Clients = Mapping[tuple[str | int, ...], PartyUsage]
@@ -56,29 +66,65 @@ def row(
     names = [(port.protocol, str(port.host_ip), port.host_port) for port in end.ports]
     proxied = [clients[name] for name in names if name in clients]
     asking = [clients[ns,]] if (ns,) in clients else []
-    counters = {
-        "".join(word.capitalize() for word in name.split("_")): number
-        for name, number in traffic.items()
-    }
     return {
         "Container": box.name,
         "ID": box.id,
         "Network": net.name,
         "Interface": end.ifname,
-        **counters,
+        **_named(traffic),
         "Connections": nested(own),
         "Tracked": nested(flows),
         "Proxy": summed(proxied),
         "DNS": summed(asking),
-        "Received": _amount("rx", traffic, before, seconds),
-        "Sent": _amount("tx", traffic, before, seconds),
-        "Errors": str(traffic["rx_errors"] + traffic["tx_errors"]),
-        "Dropped": str(traffic["rx_dropped"] + traffic["tx_dropped"]),
+        **_words(traffic, before, seconds),
         "Sockets": summary(own),
         "Flows": summary(flows),
         "Bounds": [
             line(party, {ns: box.name}) for party in (*proxied, *asking) if any(party.hits.values())
         ],
+    }
+
+
+def tunnel_row(
+    net: Network,
+    number: int,
+    peers: int,
+    traffic: Mapping[str, int],
+    before: Mapping[str, int] | None = None,
+    seconds: float = 1.0,
+) -> Json:
+    """The row of an overlay's VXLAN link: what this host had from others, and sent to them.
+
+    Args:
+        number: of the network's segment; peers: hosts that have endpoints of the network.
+        traffic: the link's counters by name; before: earlier ones, for rates; seconds: since then.
+    """
+    return {
+        "Network": net.name,
+        "ID": net.id,
+        "Vni": net.overlay.vnis[number],
+        "Interface": f"vxlan{number}",
+        "Peers": peers,
+        **_named(traffic),
+        **_words(traffic, before, seconds),
+    }
+
+
+def _named(traffic: Mapping[str, int]) -> Json:
+    """A link's counters, as programs get them."""
+    return {
+        "".join(word.capitalize() for word in name.split("_")): number
+        for name, number in traffic.items()
+    }
+
+
+def _words(traffic: Mapping[str, int], before: Mapping[str, int] | None, seconds: float) -> Json:
+    """A link's counters, as people get them."""
+    return {
+        "Received": _amount("rx", traffic, before, seconds),
+        "Sent": _amount("tx", traffic, before, seconds),
+        "Errors": str(traffic["rx_errors"] + traffic["tx_errors"]),
+        "Dropped": str(traffic["rx_dropped"] + traffic["tx_dropped"]),
     }
 
 

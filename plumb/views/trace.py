@@ -121,13 +121,16 @@ def _tunnelled(step: Tunnelled, margin: str, below: str) -> Iterator[Row]:
         yield Row(f"{margin} {'fdb':{LABEL}} {step.dev} has no entry of {step.mac}", "red")
         return
     peer = step.src if step.inbound else step.dst
-    way = "comes from" if step.inbound else "leaves this host to"
+    way = "comes from" if step.inbound else "goes to"
     yield Row(f"{margin} {'fdb':{LABEL}} {step.mac} dev {step.dev} dst {peer}")
     yield Row(
         f"{below} {'vxlan':{LABEL}} {way} VTEP {peer} by {step.uplink or 'no link'}: "
         f"{step.src} > {step.dst}, UDP {step.port}, VNI {step.vni}",
         "magenta",
     )
+    if step.spi is not None:
+        state = f"SPI {step.spi:#010x}" if step.spi else "by a state of the other host's choice"
+        yield Row(f"{below} {'esp':{LABEL}} encrypted on the wire, {state}", "magenta")
 
 
 # -- the ending ---------------------------------------------------------------
@@ -280,6 +283,7 @@ def _step(step: Step, titles: Titles) -> dict[str, Any]:
                 "Destination": str(step.dst or ""),
                 "DestinationPort": step.port,
                 "Uplink": step.uplink,
+                "Spi": step.spi,
             }
 
 

@@ -55,6 +55,14 @@ def test_it_says_whether_it_is_encrypted(told: str) -> None:
     assert ("in the clear" in head) == bool(two_hosts.cannot_encrypt())
 
 
+@pytest.mark.needs("xfrm", "esp4", "aes-gcm", "mark", "policy", "bpf")
+def test_where_the_kernel_can_it_is_encrypted(told: str) -> None:
+    """The demo, and both directions on the wire."""
+    assert "with encryption (ESP)" in told
+    assert len(re.findall(r"^192\.0\.2\.1[01] > .* ESP spi 0x[0-9a-f]+ ", told, re.MULTILINE)) == 2
+    assert "VXLAN 4097" not in told
+
+
 def test_nothing_is_left(told: str) -> None:
     assert told.endswith("both hosts are as they were, and go.\n")
     assert "LEFT BEHIND" not in told

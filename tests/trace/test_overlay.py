@@ -1,13 +1,16 @@
-"""Traces on an overlay of two hosts: in the network's namespace, and as far as the wire."""
+"""Traces on an overlay of two hosts: in the network's namespace, on to the other host where that
+is on this machine, and as far as the wire where it is not."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from plumb.kernel.netns.lab_host import NEIGHBOURS
 from plumb.lab.hosts import Hosts, LabHost
 
 
@@ -49,8 +52,67 @@ def test_containers_of_one_host_meet_in_the_networks_namespace(pair: Hosts) -> N
     assert enters[0] == leaves[0] == "overlay n1"
 
 
-def test_a_packet_to_another_host_is_followed_to_the_wire(pair: Hosts) -> None:
+def outer_packets(steps: list[Any]) -> list[Any]:
+    """The VXLAN packets of one direction."""
+    return [step for step in steps if step["Kind"] == "vxlan"]
+
+
+@contextmanager
+def alone(host: LabHost) -> Iterator[None]:
+    """A host that does not know its lab's others, for the length of a with block."""
+    host.run("mv", NEIGHBOURS, f"{NEIGHBOURS}.not")
+    try:
+        yield
+    finally:
+        host.run("mv", f"{NEIGHBOURS}.not", NEIGHBOURS)
+
+
+def test_a_packet_is_followed_to_the_other_host_and_back(pair: Hosts) -> None:
+    """Through both namespaces of the network to c2's interface; the outer packet at both ends."""
     found = trace(pair, "c2")
+
+    there = [
+        *(("c1", "eth0"), ("overlay n1", "veth0"), ("overlay n1", "vxlan0")),
+        *(("overlay n1 on h2", "vxlan0"), ("overlay n1 on h2", "veth0"), ("c2 on h2", "eth0")),
+    ]
+    assert _same_places(links(found["There"]), there)
+    assert _same_places(links(found["Back"]), there[::-1])
+    sent, received = outer_packets(found["There"])
+    ends = ("Source", "Destination", "Vni", "DestinationPort")
+    assert [sent[key] for key in ends] == [received[key] for key in ends]
+    assert [sent["In"], received["In"], received["Uplink"]] == [False, True, "eth0"]
+
+
+def _same_places(crossed: list[tuple[str, str]], expected: list[tuple[str, str]]) -> bool:
+    """Test for the same namespaces; a port's number depends on who came first."""
+    ports = [(place, dev.rstrip("0123456789")) for place, dev in crossed]
+    return ports == [(place, dev.rstrip("0123456789")) for place, dev in expected]
+
+
+def test_a_refusal_on_the_other_host_has_its_cause_there(pair: Hosts) -> None:
+    found = trace(pair, "c2:80", status=1)
+
+    assert found["End"]["Place"] == "c2 on h2"
+    assert "nobody listens" in found["Cause"]["Says"]
+
+
+def test_a_rule_of_the_other_host_that_drops_is_named(pair: Hosts) -> None:
+    """One in c2's own namespace."""
+    pair["h2"].plumb(
+        "exec", "--privileged", "c2", "iptables", "-A", "INPUT", "-p", "icmp", "-j", "DROP"
+    )
+    try:
+        found = trace(pair, "c2", status=1)
+    finally:
+        pair["h2"].plumb("exec", "--privileged", "c2", "iptables", "-F", "INPUT")
+
+    assert found["End"]["Place"] == "c2 on h2"
+    assert "-j DROP" in found["End"]["Rule"]["Text"]
+
+
+def test_a_packet_to_a_host_elsewhere_is_followed_to_the_wire(pair: Hosts) -> None:
+    with alone(pair["h1"]):
+        found = trace(pair, "c2")
 
     assert links(found["There"])[-1] == ("overlay n1", "vxlan0")
     outer = found["There"][-1]
@@ -81,7 +143,7 @@ def test_a_loss_behind_the_wire_points_at_the_check_of_peers(pair: Hosts) -> Non
 
 
 def test_a_mac_address_that_the_vxlan_link_does_not_know(pair: Hosts) -> None:
-    mac = trace(pair, "c2")["There"][-1]["Mac"]
+    mac = outer_packets(trace(pair, "c2")["There"])[0]["Mac"]
     for netns in pair["h1"].run("sh", "-c", "ls -d /run/plumb-lab/root/netns/1-*").stdout.split():
         delete = f"nsenter --net={netns} bridge fdb del {mac} dev vxlan0 dst 192.0.2.11 self"
         pair["h1"].run(*delete.split(), check=False)
@@ -92,6 +154,25 @@ def test_a_mac_address_that_the_vxlan_link_does_not_know(pair: Hosts) -> None:
 
     assert found["Cause"]["Id"] == "no-fdb-entry"
     assert found["Cause"]["Remedies"] == ["plumb repair"]
+
+
+@pytest.mark.needs("xfrm", "esp4", "aes-gcm", "bpf", "policy", "mark")
+def test_an_encrypted_packet_has_its_spi(pair: Hosts) -> None:
+    """That of the sender's policy, in both directions; nothing says so in the clear."""
+    one, two = pair
+    create = ("network", "create", "-d", "overlay", "--attachable", "--opt", "encrypted")
+    one.plumb(*create, "--subnet", "10.60.0.0/24", "secret")
+    for host, name in ((one, "d1"), (two, "d2")):
+        host.plumb("run", "-d", "--name", name, "--network", "secret", "sleep", "1000")
+    one.plumb("exec", "d1", "ping", "-c", "1", "-w", "60", "d2")
+    ran = one.plumb("trace", "--json", "d1", "d2")
+    found = json.loads(ran.stdout)
+
+    spis = {step["Spi"] for way in ("There", "Back") for step in outer_packets(found[way])}
+    policies = "".join(host.run("ip", "xfrm", "policy").stdout for host in pair)
+    assert len(spis) == 2
+    assert all(f"spi {spi:#010x}" in policies for spi in spis)
+    assert {step["Spi"] for step in outer_packets(trace(pair, "c2")["There"])} == {None}
 
 
 def promises(host: LabHost, status: int = 0) -> list[Any]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import REPOSITORY
+from tests.sampling import LONG, SEED
 from tests.vm import archive, contents, machine, user_mode
 from tests.vm.kernel import Kernel, kernel
 from tests.vm.machine import Machine
@@ -65,6 +66,7 @@ def run(argv: Sequence[str], report: Path, in_user_mode: bool = False) -> int | 
     ]
     script = f"""cd {shlex.quote(str(REPOSITORY))}
 export PLUMB_TESTS_STRICT=1 PLUMB_TESTS_PYTHON={shlex.quote(sys.executable)}
+{_sample()}
 exec {shlex.join(pytest)}\n"""
     texts = {"run": script, "arguments": "".join(f"{word}\n" for word in argv)}
     if in_user_mode:
@@ -77,6 +79,13 @@ exec {shlex.join(pytest)}\n"""
         if status is not None:
             shutil.copyfile(ready.folder / "report.xml", report)
     return status
+
+
+def _sample() -> str:
+    """What tests.sampling is told there, as here."""
+    told = {name: os.environ[name] for name in (SEED, LONG) if name in os.environ}
+    words = [f"{name}={shlex.quote(value)}" for name, value in told.items()]
+    return f"export {' '.join(words)}" if words else ""
 
 
 def shell() -> int:

@@ -32,6 +32,7 @@ from plumb.model.driver_options import OverlayOptions
 from plumb.store import codec
 
 Wish = dict[str, Any]
+FORCE_NEW = "--force-new-cluster"
 LEAVING = 20.0
 """Seconds for which a node that leaves waits for a manager that can take note of it."""
 
@@ -43,7 +44,8 @@ def init(member: Member, wish: Wish) -> dict[str, Any]:
         member: this node.
         wish: `hostname`, `address`, `data_path`, `port`, `listen`, `availability` of the node;
             `pools`, `mask_length`, `tunnel_port` of the swarm; `store` with the URLs and papers of
-            an existing etcd, or nothing.
+            an existing etcd, or nothing; `force_new` to go on alone with the state that this
+            manager has.
 
     Returns:
         The node's id and the join tokens.
@@ -54,6 +56,8 @@ def init(member: Member, wish: Wish) -> dict[str, Any]:
     """
     with member.changing:
         if member.membership is not None:
+            if wish.get("force_new"):
+                return _go_on_alone(member)
             raise Unsupported(ALREADY)
         try:
             return _init(member, wish)
@@ -84,6 +88,33 @@ def _init(member: Member, wish: Wish) -> dict[str, Any]:
     member.open_session()
     member.wait_lease()
     member.host.join()
+    return {"node": membership.node, "tokens": member.ask("tokens", {})}
+
+
+def _go_on_alone(member: Member) -> dict[str, Any]:
+    """Make a cluster of one manager out of the state that this one has, its quorum being lost.
+
+    etcd does it: it starts once with --force-new-cluster, and knows no other member then. It must
+    not be told so again, or members that come later were forgotten at its next start.
+    """
+    membership, manager = member.the_membership(), member.manager
+    if manager is None or manager.member is None:
+        raise Unsupported(
+            "cannot make a new cluster of this node's state: it has none of its own",
+            "a manager with a member of etcd has; an existing store's owner restores that",
+        )
+    manager.close()
+    for options in ((FORCE_NEW,), ()):
+        member.manager = manager = member.new_manager(membership, *options)
+        manager.start_etcd()
+        manager.wait_etcd()
+        if options:
+            manager.close()
+    for node in nodes.everyone(manager.etcd):
+        if node.role is NodeRole.MANAGER and node.id != membership.node:
+            nodes.change(manager.etcd, node.id, lambda one: replace(one, role=NodeRole.WORKER))
+    manager.serve()
+    member.on_managers((membership.endpoint,))
     return {"node": membership.node, "tokens": member.ask("tokens", {})}
 
 

@@ -67,12 +67,15 @@ class InitRequest(NodeRequest):
         mask_length: the prefix length of each network's subnet.
         port: UDP port of the tunnels.
         store: an existing etcd; None: managers have members of their own.
+        force_new: a manager whose cluster has lost its quorum goes on alone, with its own copy of
+            the state; the other managers become workers.
     """
 
     pools: tuple[IPv4Network, ...] = ()
     mask_length: int = 24
     port: int = DATA_PATH_PORT
     store: ExistingStore | None = None
+    force_new: bool = False
 
 
 class SwarmClient(ClusterClient):
@@ -118,6 +121,7 @@ class SwarmClient(ClusterClient):
             "mask_length": wish.mask_length,
             "tunnel_port": wish.port,
             "store": _papers(wish.store) if wish.store else None,
+            "force_new": wish.force_new,
         }
         answer = cluster_client.ask(self.layout, "init", body, start=True)
         return answer["node"], {NodeRole(role): text for role, text in answer["tokens"].items()}

@@ -182,7 +182,9 @@ class Xtables:
                 case Rule():
                     if (*which, thing.chain) not in rules:
                         rules[*which, thing.chain] = self._rules(table, thing.chain)
-                    return thing if self._translated(thing) in rules[*which, thing.chain] else None
+                    raw = self._translated(thing)
+                    there = raw is not None and raw in rules[*which, thing.chain]
+                    return thing if there else None
 
         with _lock():
             return [now(thing) for thing in things]

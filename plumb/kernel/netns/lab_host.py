@@ -2,20 +2,33 @@
 
 A process of a host has all of its namespaces, so nsenter(1) with that process's pid enters them
 all. A pid may be another process's by now: its start time says whether it is.
+
+A lab's hosts know each other: each has a list of them, and beside its own /proc the one in which
+their first processes are. So a trace can follow a packet from one host to another.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
+from plumb.errors import KernelRefused
+from plumb.kernel.netns.fake_host import CLONE_NEWNS, MS_NODEV, MS_NOEXEC, MS_NOSUID, OWN_FILES
+from plumb.kernel.netns.namespaces import call
 from plumb.kernel.process import shim
 
+T = TypeVar("T")
+CLONE_FS = 0x200  # linux/sched.h
 Ran = subprocess.CompletedProcess[str]
 """A command that has ended: its exit status, output and error output, as text."""
+PROC, NEIGHBOURS = f"{OWN_FILES}/proc", f"{OWN_FILES}/hosts.json"
+"""On each host: the lab's /proc, and the list of the lab's hosts."""
 NSENTER = ("nsenter", "--net", "--mount", "--uts", "--ipc", "--pid", "--wd=/")
 
 
@@ -44,6 +57,106 @@ class Init(NamedTuple):
     def netns(self) -> str:
         """Path of its network namespace."""
         return f"/proc/{self.pid}/ns/net"
+
+
+class Neighbour(NamedTuple):
+    """A host of a lab, as the lab's hosts see it.
+
+    Attributes:
+        name: its host name.
+        pid: pid of its first process in the lab's /proc.
+        plumb: plumb's root on it.
+    """
+
+    name: str
+    pid: int
+    plumb: str
+
+    @property
+    def netns(self) -> str:
+        """Path of its network namespace."""
+        return f"{PROC}/{self.pid}/ns/net"
+
+    def path(self, own: str) -> str:
+        """Path of one of its files."""
+        return f"{PROC}/{self.pid}/root{own}"
+
+
+def introduce(hosts: Mapping[str, Init], plumb: str) -> None:
+    """Let a lab's hosts know each other.
+
+    Args:
+        hosts: the first process of each, by name.
+        plumb: plumb's root on each.
+
+    Raises:
+        KernelRefused: the kernel refused the mount of a host's second /proc.
+    """
+    listed = json.dumps([Neighbour(name, init.pid, plumb) for name, init in hosts.items()])
+    for init in hosts.values():
+        _in_mounts_of(init.pid)
+        Path(f"/proc/{init.pid}/root{NEIGHBOURS}").write_text(listed, encoding="utf-8")
+
+
+def _in_mounts_of(pid: int) -> None:
+    """Mount this process's /proc at PROC, in the mount namespace of another process.
+
+    A child does it: a /proc shows the pid namespace of the process that mounts it.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            there = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+            call("setns", there, CLONE_NEWNS, doing="enter a host's mounts")
+            os.mkdir(PROC)
+            flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+            call(
+                "mount", b"proc", PROC.encode(), b"proc", flags, None, doing="mount the lab's /proc"
+            )
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1]:
+        raise KernelRefused("give a host the lab's /proc", 0)
+
+
+def neighbours() -> list[Neighbour]:
+    """List the hosts of the lab that the calling process is on; none outside of labs."""
+    try:
+        rows = json.loads(Path(NEIGHBOURS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [Neighbour(*row) for row in rows]
+
+
+def among_files_of(neighbour: Neighbour, work: Callable[[], T]) -> T:
+    """Do some work in a thread whose files are another host's.
+
+    By a path through /proc SQLite would not come there: it resolves symbolic links itself.
+
+    Returns:
+        Its result.
+
+    Raises:
+        KernelRefused: the host has ended.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_entering_mounts, neighbour, work).result()
+
+
+def _entering_mounts(neighbour: Neighbour, work: Callable[[], T]) -> T:
+    doing = f"enter the mounts of {neighbour.name}"
+    try:
+        there = os.open(f"{PROC}/{neighbour.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelRefused(doing, error.errno or 0) from error
+    try:
+        call("unshare", CLONE_FS, doing=doing)
+        call("setns", there, CLONE_NEWNS, doing=doing)
+    finally:
+        os.close(there)
+    return work()
 
 
 def entering(init: Init, argv: Sequence[str]) -> list[str]:

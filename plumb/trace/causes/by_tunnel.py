@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from plumb.trace.causes.case import Case, Cause
-from plumb.trace.headers import Direction
 from plumb.trace.path import Ending, Tunnelled
 
 
 def find(case: Case) -> Cause | None:
     """Find what became of a packet that left by a VXLAN link."""
-    steps = case.story.ways[Direction.THERE]
+    steps = case.story.ways[case.end.way]
     last = steps[-1] if steps else None
     if not isinstance(last, Tunnelled) or last.inbound or not case.gone:
         return None

@@ -62,6 +62,14 @@ def everything(tmp_path: Path) -> list[Thing]:
     return in_order(found.values())
 
 
+def test_a_jump_to_a_chain_that_is_gone_is_no_rule_that_is_there(writer: Writer) -> None:
+    """Beside another rule in its chain; after a rollback, say."""
+    there = Rule(Family.V4, "raw", "PREROUTING", "-d 10.0.0.1/32 -j DROP")
+    writer.take([Step(None, there)], [])
+    jump = Rule(Family.V4, "raw", "PREROUTING", "-p udp -m udp --dport 4789 -j PLUMB-OVERLAY")
+    assert writer.look([jump, there]) == [None, there]
+
+
 def test_every_rule_comes_back_and_goes(writer: Writer, tmp_path: Path) -> None:
     """What was written is found again, word for word, in its order; and it can be taken away."""
     things = everything(tmp_path)
