@@ -77,12 +77,9 @@ def _short(host: Host) -> list[tuple[str, dict[str, object]]]:
     from plumb.views.agent_usage import line, warning
 
     usage = agent_client.usage(host.layout.run)
-    names = {host.layout.place(box): box.name for box in host.containers()} if usage else {}
-    return [
-        (line(party, names), warning(party, names))
-        for party in (usage.parties if usage else ())
-        if party.pressed
-    ]
+    pressed = [party for party in usage.parties if party.pressed] if usage else []
+    names = {host.layout.place(box): box.name for box in host.containers()} if pressed else {}
+    return [(line(party, names), warning(party, names)) for party in pressed]
 
 
 def _check_peers(as_json: bool) -> int:

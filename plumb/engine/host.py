@@ -30,6 +30,7 @@ from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel
 from plumb.engine.verbs import Transaction, Verbs
 from plumb.errors import Broken, PlumbError
+from plumb.frozen import collector_paused
 from plumb.kernel.capabilities import require_root
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.system import System, this_system
@@ -274,10 +275,11 @@ class Host(Reader, Verbs):
 
     def _found_in_my_turn(self, find: Callable[[Store], list[F]]) -> list[F]:
         """Look twice where the first look finds something: then no command is at work."""
-        if not find(self.store):
-            return []
-        with self._my_turn(create=False) as store:
-            return find(store)
+        with collector_paused():
+            if not find(self.store):
+                return []
+            with self._my_turn(create=False) as store:
+                return find(store)
 
     def foreign_settings(self) -> list[ForeignSetting]:
         """Addresses, MTUs, neighbour entries and rules that somebody else has set."""

@@ -54,6 +54,11 @@ def one_by_one(
     name: str, look: Callable[[Thing], Thing | None], take: Callable[[Step], None]
 ) -> Batches:
     """Make a writer of functions for one thing and one step."""
+    return Batches(name, lambda things: [look(thing) for thing in things], each(take))
+
+
+def each(take: Callable[[Step], None]) -> Callable[[Sequence[Step], list[Step]], None]:
+    """Make a function that takes one step after another of one that takes a step."""
 
     def take_each(steps: Sequence[Step], done: list[Step]) -> None:
         for step in steps:
@@ -63,7 +68,7 @@ def one_by_one(
                 raise StepFailed(refused, step, done) from refused
             done.append(step)
 
-    return Batches(name, lambda things: [look(thing) for thing in things], take_each)
+    return take_each
 
 
 @frozen
@@ -125,11 +130,6 @@ def _nftables() -> Writer:
     return nftables.writer()
 
 
-def _look_sysctl(thing: Thing) -> Thing | None:
-    assert isinstance(thing, Sysctl)
-    return sysctl.look(thing)
-
-
 def _take_sysctl(step: Step) -> None:
     if isinstance(step.after, Sysctl):
         sysctl.write(step.after)
@@ -189,7 +189,7 @@ IPVS = Later("ipvs", _ipvs)
 NETLINK = Batches("netlink", links.look, links.take)
 NFTABLES = Firewall("nftables", _nftables)
 PROCESS = one_by_one("process", commands.look, commands.take)
-SYSCTL = one_by_one("sysctl", _look_sysctl, _take_sysctl)
+SYSCTL = Batches("sysctl", sysctl.look, each(_take_sysctl))
 WRITERS: dict[type[Thing], Writer] = {
     **dict.fromkeys(
         (Bridge, Veth, Dummy, Vlan, Macvlan, Ipvlan, Master, Up, LinkAddress, Address, Route),

@@ -115,6 +115,7 @@ def _dataclass(kind: type) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(kind)
     names = frozenset(field.name for field in dataclasses.fields(kind))
     parts = [(name, _decoder(hints[name])) for name in names if hints[name] not in (*PLAIN, Any)]
+    make = _maker(kind)
 
     def decode(value: dict[str, Any]) -> Any:
         known = (
@@ -123,9 +124,35 @@ def _dataclass(kind: type) -> Callable[[Any], Any]:
         for name, part in parts:
             if name in known:
                 known[name] = part(known[name])
-        return kind(**known)
+        return make(known)
 
     return decode
+
+
+def _maker(kind: type) -> Callable[[dict[str, Any]], Any]:
+    """Make instances of a dataclass of their fields' values, without a call of `__init__` each.
+
+    A class that makes some of its fields itself is left to do so.
+    """
+    fields = dataclasses.fields(kind)
+    defaults = {each.name: each.default for each in fields}
+    if hasattr(kind, "__post_init__") or any(
+        each.default_factory is not dataclasses.MISSING for each in fields
+    ):
+        return lambda values: kind(**values)
+    missing = dataclasses.MISSING
+    needed = frozenset(name for name, default in defaults.items() if default is missing)
+
+    def make(values: dict[str, Any]) -> Any:
+        if not needed <= values.keys():
+            return kind(**values)  # which says what is missing
+        made: Any = object.__new__(kind)
+        own = made.__dict__
+        own.update(defaults)
+        own.update(values)
+        return made
+
+    return make
 
 
 def _enum(kind: type[Enum]) -> Callable[[Any], Any]:
@@ -149,4 +176,4 @@ def _union(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
 
 def _by_text(kinds: tuple[Any, ...]) -> Callable[[str], Any]:
     """Parse a text once: a subnet, and an address that packets go through, are on many rows."""
-    return lru_cache(maxsize=4096)(BY_TEXT[frozenset(kinds)])
+    return lru_cache(maxsize=1 << 14)(BY_TEXT[frozenset(kinds)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 
 from plumb.address import IPAddress
@@ -11,7 +12,7 @@ from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.net.route_lookup import RouteLookup
 from plumb.kernel.netfilter import conntrack_flush
 from plumb.kernel.netns.namespaces import entered
-from plumb.model.netns_state import ConntrackEntry, Facts, Link, Listener, RouteAnswer
+from plumb.model.netns_state import ConntrackEntry, Facts, Link, Listener, Neighbour, RouteAnswer
 from plumb.model.observations import Netns
 from plumb.trace.headers import Direction
 from plumb.trace.path import Story
@@ -30,6 +31,8 @@ OF_LINK = (
     "net/ipv4/conf/{}/rp_filter",
     "net/ipv4/conf/{}/route_localnet",
 )
+PAUSE = 0.02
+"""Seconds between two looks at a neighbour entry."""
 MANY = 1000
 """Entries in the conntrack table beyond which plumb does not read it."""
 
@@ -62,6 +65,31 @@ def facts(
             back,
             dict(_far_ends(inventory, links, exits)),
         )
+
+
+def awaited(place: Netns, known: Neighbour, state: str, seconds: float) -> str:
+    """Wait until a neighbour entry has another state, and return that; empty if it is gone.
+
+    Args:
+        place: the namespace; known: its entry.
+        state: the state that is to end.
+        seconds: how long to wait at most; the state is returned then.
+    """
+    deadline = time.monotonic() + seconds
+    with LinkInventory(place) as inventory:
+        links = inventory.links()
+        while True:
+            now = next(
+                (
+                    each.state
+                    for each in inventory.neighbours(links)
+                    if (each.dev, each.ip) == (known.dev, known.ip)
+                ),
+                "",
+            )
+            if now != state or time.monotonic() >= deadline:
+                return now
+            time.sleep(PAUSE)
 
 
 def _far_ends(

@@ -5,7 +5,8 @@
                probe_packet)
     assemble   captured frames and rule hits in order, with the rules' text and the routes
     repeat     only without a reply: the probe packet once more, with the kernel's drops recorded,
-               and the state of each namespace read, to find the cause (collect_state, causes)
+               and the state of each namespace read, to find the cause (collect_state, causes);
+               where the packet still waits for a neighbour's MAC address, plumb waits too
 
 So a trace of a packet that arrives costs little more than the packet itself. A trace leaves nothing
 behind, and takes no lock.
@@ -22,6 +23,7 @@ from plumb.model.observations import HOST, Netns
 from plumb.things import HOST as OF_HOST
 from plumb.things import Key, Thing
 from plumb.trace import collect_state, rule_steps
+from plumb.trace.causes import by_neighbour
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.path import Ending, Story
@@ -32,6 +34,8 @@ from plumb.trace.topology import Topology, TopologyReader
 
 NEIGHBOURS = 16
 """Further containers of the same networks in which plumb captures the second time."""
+RESOLUTION = 3.5
+"""Seconds that the kernel asks for a neighbour: three times, a second apart (mcast_solicit)."""
 SETTLED = (Ending.REFUSED, Ending.REJECTED)
 """Ends that explain themselves, and are not repeated: the kernel remembers a path's MTU."""
 
@@ -70,24 +74,18 @@ class Tracer:
     def _report(self, request: TraceRequest, topology: Topology) -> Report:
         watched = self._watch(request, topology)
         if watched.story.end.good:
-            notes = (
-                remarks(_case(watched, request, topology))
-                if request.published and request.question.protocol == "udp"
-                else ()
-            )
-            return Report(
-                request,
-                watched.story,
-                topology,
-                watched.frames,
-                watched.missing,
-                remarks=notes,
-                after=self._behind_proxy(watched.story, request, topology),
-            )
+            return self._good(watched, request, topology)
         if _worth_repeating(watched.story, request):
             topology = self._wider(topology)
             watched = self._watch(request, topology, drops=True)
         case = _case(watched, request, topology)
+        if (state := _resolved(case)) is not None:
+            # Somebody answers after all: the packet that waited for that was not watched any more.
+            if state not in by_neighbour.DEAD:
+                watched = self._watch(request, topology, drops=True)
+            case = _case(watched, request, topology)
+        if watched.story.end.good:
+            return self._good(watched, request, topology)
         return Report(
             request,
             watched.story,
@@ -96,6 +94,22 @@ class Tracer:
             watched.missing,
             find(case),
             remarks(case),
+        )
+
+    def _good(self, watched: Watched, request: TraceRequest, topology: Topology) -> Report:
+        notes = (
+            remarks(_case(watched, request, topology))
+            if request.published and request.question.protocol == "udp"
+            else ()
+        )
+        return Report(
+            request,
+            watched.story,
+            topology,
+            watched.frames,
+            watched.missing,
+            remarks=notes,
+            after=self._behind_proxy(watched.story, request, topology),
         )
 
     def _watch(self, request: TraceRequest, topology: Topology, drops: bool = False) -> Watched:
@@ -163,6 +177,19 @@ def _worth_repeating(story: Story, request: TraceRequest) -> bool:
     end = story.end
     settled = end.ending in SETTLED and not (end.ending is Ending.REFUSED and end.inbound)
     return not (request.question.sport or end.line or settled)
+
+
+def _resolved(case: Case) -> str | None:
+    """Wait for the kernel's decision about the next hop, and return its entry's state.
+
+    None where the cause is sure, or the kernel asks nobody that could answer.
+    """
+    known = None if case.end.good else by_neighbour.undecided(case)
+    cause = find(case) if known is not None else None
+    if known is None or (cause is not None and cause.sure):
+        return None
+    place = by_neighbour.next_hop(case).facts.place
+    return collect_state.awaited(place, known, by_neighbour.ASKING, RESOLUTION)
 
 
 def _case(watched: Watched, request: TraceRequest, topology: Topology) -> Case:

@@ -93,12 +93,19 @@ def test_whoever_comes_back_at_once_goes_behind(writers: Writers) -> None:
     assert said.index("a") < said.index("x")
 
 
-def test_a_waiter_is_woken_and_does_not_poll(writers: Writers) -> None:
-    """It does not run while it waits: the kernel counts no switch to it (proc_pid_status(5))."""
+def test_a_waiter_is_woken_and_does_not_poll(
+    writers: Writers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not run while it waits: the kernel counts no switch to it (proc_pid_status(5)).
+
+    One of its threads is in flock(2) when the waiter is counted; then all of them sleep at once
+    only when the other has come to its own wait.
+    """
+    monkeypatch.setattr(writers_lock, "PATIENCE", 60)
     with writers_turn(*writers.paths):
         writers.waiter("a")
         pid = writers.waiter("b")
-        wait_until(lambda: switches(pid) == switches(pid), "it sleeps")
+        wait_until(lambda: states(pid) == {"S"}, "it sleeps")
         before = switches(pid)
         with pytest.raises(AssertionError):
             wait_until(lambda: switches(pid) != before, "it runs", 0.5)

@@ -27,6 +27,7 @@ from plumb.model.netns_state import (
 from plumb.model.netns_state import Port as BridgePort
 from plumb.model.observations import Flow, Netns, RuleKind
 from plumb.model.ports import Port
+from plumb.trace.causes import by_neighbour
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.headers import Direction, Packet
@@ -269,6 +270,43 @@ def test_a_neighbour_that_does_not_answer() -> None:
 
     assert found is not None
     assert found.id == "target-gone"
+
+
+ROUTER = IPv4Address("172.20.0.1")
+
+
+@pytest.mark.parametrize("state", ["INCOMPLETE", "FAILED"])
+def test_a_gateway_is_not_called_gone(state: str) -> None:
+    """It is no container's address; while the kernel still asks for it, nothing is sure."""
+    outside = IPv4Address("198.51.100.1")
+    facts = replace(
+        INSIDE["c2"],
+        there=RouteAnswer(outside, "unicast", "eth0", via=ROUTER, net="default"),
+        neighbours=(Neighbour("eth0", ROUTER, "", state),),
+    )
+    host = replace(HOST_FACTS, addresses=(("br1", IPv4Interface("172.20.0.1/24")),))
+    asked = lost(ip=outside, facts={"c2": facts, "host": host})
+    found = find(asked)
+
+    assert found is not None
+    assert (found.id, found.sure) == ("no-neighbour", state == "FAILED")
+    assert (by_neighbour.undecided(asked) is not None) == (state == "INCOMPLETE")
+
+
+def test_an_address_that_no_container_has_is_not_waited_for() -> None:
+    """The kernel still asks for it, and plumb has looked it up."""
+    gone = IPv4Address("172.20.0.99")
+    facts = replace(
+        INSIDE["c2"],
+        there=RouteAnswer(gone, "unicast", "eth0"),
+        neighbours=(Neighbour("eth0", gone, "", "INCOMPLETE"),),
+    )
+    asked = lost(ip=gone, facts={"c2": facts})
+    found = find(asked)
+
+    assert found is not None
+    assert (found.id, found.sure) == ("target-gone", True)
+    assert by_neighbour.undecided(asked) is None
 
 
 def unasked(fulls: int, *known: Neighbour) -> Case:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from plumb.trace import collect_state
 from plumb.trace.path import Ending
-from plumb.trace.report import Report
+from plumb.trace.report import Report, Wishes
 from plumb.views import trace
 from tests.labs import sh
 from tests.trace.fault_lab import Bench, Benches
@@ -55,6 +56,28 @@ def benches() -> Iterator[Benches]:
 def test_a_fault_is_found(benches: Benches, kind: str, fault: Fault) -> None:
     """The trace finds the last namespace, and the cause."""
     check(benches.of(kind), fault)
+
+
+def test_a_packet_that_waits_for_a_neighbour_is_followed(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that answers late is no cause: what comes after its answer is watched."""
+    lab, awaited = benches.of("nf_tables"), collect_state.awaited
+    solicit = "{c1} sysctl -qw net.ipv4.neigh.eth0.retrans_time_ms=%s"
+    solicit += " net.ipv4.neigh.eth0.mcast_solicit=%s; "
+
+    def answered(*asked: Any) -> str:
+        lab.run("ip link set {br1} arp on")
+        return awaited(*asked)
+
+    monkeypatch.setattr(collect_state, "awaited", answered)
+    flush = "ip link set {br1} arp off; {c1} ip neigh flush dev eth0"
+    try:
+        lab.run(solicit % (100, 600) + flush)
+        report = lab.trace("c1", "198.51.100.1", Wishes(seconds=0.3))
+    finally:
+        lab.run("ip link set {br1} arp on; " + solicit % (1000, 3))
+    assert report.good, "\n".join(row.text for row in trace.rows(report))
 
 
 @pytest.mark.parametrize(("kind", "fault"), on_kinds(NO_PROXY))

@@ -12,16 +12,16 @@ is read once, by a dump of its links, addresses and neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from plumb.address import IPAddress
 from plumb.engine.foreign.firewalls import own_rules
 from plumb.frozen import frozen
 from plumb.kernel.net.inventory import LinkInventory
+from plumb.kernel.net.namespace_state import LinkReply
 from plumb.kernel.netns import namespaces
 from plumb.model.cnm import Sandbox
-from plumb.model.netns_state import Link
 from plumb.model.observations import Netns
 from plumb.model.paths import Layout
 from plumb.model.settings import Settings
@@ -180,14 +180,14 @@ def _of_namespace(
         devs: its links of plumb's, with the bridge or parent that they are on.
         record: what plumb has given.
     """
-    links = namespace.links()
+    links = namespace.link_replies()
     yield from _mtus(namespace.place, links, record)
     if namespace.place.ns != HOST:
         yield from _addresses(namespace, links, devs, record)
     yield from _neighbours(namespace, links, devs, record)
 
 
-def _mtus(place: Netns, links: tuple[Link, ...], record: _Record) -> Iterator[ForeignSetting]:
+def _mtus(place: Netns, links: Sequence[LinkReply], record: _Record) -> Iterator[ForeignSetting]:
     for link in links:
         given = record.mtus.get((place.ns, link.name), link.mtu)
         if link.mtu != given:
@@ -199,7 +199,7 @@ def _mtus(place: Netns, links: tuple[Link, ...], record: _Record) -> Iterator[Fo
 
 
 def _addresses(
-    namespace: LinkInventory, links: tuple[Link, ...], devs: dict[str, str], record: _Record
+    namespace: LinkInventory, links: Sequence[LinkReply], devs: dict[str, str], record: _Record
 ) -> Iterator[ForeignSetting]:
     place = namespace.place
     for dev, ip in namespace.given_addresses(links):
@@ -212,7 +212,7 @@ def _addresses(
 
 
 def _neighbours(
-    namespace: LinkInventory, links: tuple[Link, ...], devs: dict[str, str], record: _Record
+    namespace: LinkInventory, links: Sequence[LinkReply], devs: dict[str, str], record: _Record
 ) -> Iterator[ForeignSetting]:
     place = namespace.place
     for entry in namespace.permanent_neighbours(links):

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_interface
-from typing import Self
+from typing import Protocol, Self
 
 from plumb.address import IPInterface
 from plumb.kernel.net.namespace_state import MODES, NO_STATISTICS, LinkReply
@@ -80,6 +80,16 @@ ANY_STATE = range(1 << 16)
 """All that a neighbour entry's state can be (ndm_state)."""
 
 
+class Named(Protocol):
+    """A link, by which others of the kernel's messages name it and by its name."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
 class LinkInventory:
     """An rtnetlink socket of a namespace, which stays there wherever the thread goes.
 
@@ -104,15 +114,22 @@ class LinkInventory:
 
     def links(self) -> tuple[Link, ...]:
         """The namespace's links, in the order of their indices."""
-        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS
-        found = map(self._link, self._connection.dump(RTM_GETLINK, body))
+        found = map(self._link, self._dumped_links())
         return tuple(sorted(found, key=lambda link: link.index))
 
-    def addresses(self, links: Sequence[Link]) -> tuple[tuple[str, IPInterface], ...]:
+    def link_replies(self) -> tuple[LinkReply, ...]:
+        """The namespace's links as the kernel tells them, where few of their parts are read."""
+        return tuple(map(LinkReply.read, self._dumped_links()))
+
+    def _dumped_links(self) -> list[bytes]:
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS
+        return self._connection.dump(RTM_GETLINK, body)
+
+    def addresses(self, links: Sequence[Named]) -> tuple[tuple[str, IPInterface], ...]:
         """The namespace's addresses, with their links' names."""
         return tuple((dev, ip_interface(ip)) for dev, ip, _, _ in self._addresses(links))
 
-    def given_addresses(self, links: Sequence[Link]) -> tuple[tuple[str, IPInterface], ...]:
+    def given_addresses(self, links: Sequence[Named]) -> tuple[tuple[str, IPInterface], ...]:
         """The namespace's addresses that somebody has set, and that hold beyond their link.
 
         Those that the kernel derives from router advertisements, and DHCP leases, have a lifetime.
@@ -124,7 +141,7 @@ class LinkInventory:
         )
 
     def _addresses(
-        self, links: Sequence[Link]
+        self, links: Sequence[Named]
     ) -> Iterator[tuple[str, tuple[bytes, int], int, int]]:
         """Yield links' names, their addresses, flags (IFA_F_…) and scopes (RT_SCOPE_…).
 
@@ -139,15 +156,15 @@ class LinkInventory:
             if packed:
                 yield names.get(index, ""), (packed, prefix), flags, scope
 
-    def neighbours(self, links: Sequence[Link]) -> tuple[Neighbour, ...]:
+    def neighbours(self, links: Sequence[Named]) -> tuple[Neighbour, ...]:
         """The namespace's neighbour table of IPv4 and IPv6."""
         return self._neighbours(links, ANY_STATE)
 
-    def permanent_neighbours(self, links: Sequence[Link]) -> tuple[Neighbour, ...]:
+    def permanent_neighbours(self, links: Sequence[Named]) -> tuple[Neighbour, ...]:
         """The entries of that table that somebody has set."""
         return self._neighbours(links, (NUD_PERMANENT,))
 
-    def _neighbours(self, links: Sequence[Link], states: Container[int]) -> tuple[Neighbour, ...]:
+    def _neighbours(self, links: Sequence[Named], states: Container[int]) -> tuple[Neighbour, ...]:
         names, found = {link.index: link.name for link in links}, []
         body = NDMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         for payload in self._connection.dump(RTM_GETNEIGH, body):
@@ -194,12 +211,13 @@ class LinkInventory:
 
     def _link(self, payload: bytes) -> Link:
         found = LinkReply.read(payload)
-        own = found.own(OWN[found.kind]) if found.kind in OWN else 0
+        kind = found.kind
+        own = found.own(OWN[kind]) if kind in OWN else 0
         return Link(
             self.place,
             found.index,
             found.name,
-            found.kind,
+            kind,
             found.mac,
             found.mtu,
             found.up,
@@ -207,8 +225,8 @@ class LinkInventory:
             found.master_index,
             found.parent,
             found.peer_nsid,
-            MODES.get(found.kind, {}).get(own, ""),
-            own if found.kind == "vlan" else 0,
+            MODES.get(kind, {}).get(own, ""),
+            own if kind == "vlan" else 0,
             _port(found),
         )
 

@@ -15,7 +15,14 @@ from typing import Self
 
 from plumb.address import IPAddress, IPInterface, family
 from plumb.frozen import frozen
-from plumb.kernel.netlink.codec import attribute, attribute_u32, attributes, number, text
+from plumb.kernel.netlink.codec import (
+    attribute,
+    attribute_u32,
+    attributes,
+    chosen_attributes,
+    number,
+    text,
+)
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
@@ -79,10 +86,15 @@ FEW = 8
 NO_STATISTICS = attribute_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
 """Attribute of a request for links: the kernel leaves out half of each answer."""
 
+_READ = frozenset(
+    {IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_MASTER, IFLA_MTU}
+)
+"""Attributes of a link that `LinkReply` has properties for."""
+
 
 @frozen
 class LinkReply:
-    """A link's message: struct ifinfomsg's index and flags, and its attributes."""
+    """A link's message: struct ifinfomsg's index and flags, and those attributes that are read."""
 
     index: int
     flags: int
@@ -92,7 +104,7 @@ class LinkReply:
     def read(cls, payload: bytes) -> LinkReply:
         """Read what follows a message's header."""
         _, _, index, flags, _ = IFINFOMSG.unpack_from(payload)
-        return cls(index, flags, attributes(payload, IFINFOMSG.size))
+        return cls(index, flags, chosen_attributes(payload, IFINFOMSG.size, _READ))
 
     @property
     def name(self) -> str:

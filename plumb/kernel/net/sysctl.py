@@ -1,14 +1,23 @@
-"""Sysctls: /proc/sys, in the namespace of the calling thread."""
+"""Sysctls: /proc/sys, in the namespace of the calling thread.
+
+/proc/sys/net/ipv4 and /proc/sys/net/ipv6 of all namespaces are entries of one name in one folder,
+so the kernel keeps them in one hash chain of its dentry cache, and walks that chain for each path
+that leads through them: 0.2 ms with a thousand namespaces. So plumb opens such a folder once for
+all settings below it that it reads of a namespace.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 
 from plumb.errors import KernelRefused, Unsupported
 from plumb.kernel.features.table import FEATURES
+from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 
 PROC_SYS = Path("/proc/sys")
@@ -18,8 +27,12 @@ LONGEST = 4096
 
 def read(name: str) -> str | None:
     """Read a setting, its words parted by single blanks; None where the kernel has none."""
+    return _read(f"{PROC_SYS}/{name}", None)
+
+
+def _read(path: str, folder: int | None) -> str | None:
     try:
-        descriptor = os.open(f"{PROC_SYS}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
         return None
     try:
@@ -30,10 +43,40 @@ def read(name: str) -> str | None:
         os.close(descriptor)
 
 
-def look(setting: Sysctl) -> Sysctl | None:
-    """Read a setting's present value; None where the kernel has no such setting."""
-    value = read(setting.name)
+def look(things: Sequence[Thing]) -> list[Thing | None]:
+    """Read settings' present values; None for one that the kernel does not have."""
+    settings = [thing for thing in things if isinstance(thing, Sysctl)]
+    found: list[Thing | None] = []
+    for folder, inside in groupby(settings, key=_folder):
+        with _opened(folder) as descriptor:
+            found += [_look(each, folder, descriptor) for each in inside]
+    return found
+
+
+def _look(setting: Sysctl, folder: str, descriptor: int | None) -> Sysctl | None:
+    if descriptor is None:
+        return None
+    value = _read(setting.name.removeprefix(folder), descriptor)
     return None if value is None else Sysctl(setting.name, value, setting.ns)
+
+
+def _folder(setting: Sysctl) -> str:
+    """First two words of a setting's name, with their slashes: "net/ipv4/"."""
+    return "".join(f"{word}/" for word in setting.name.split("/")[:-1][:2])
+
+
+@contextmanager
+def _opened(folder: str) -> Iterator[int | None]:
+    """Open a folder of settings for the length of a with block; None where there is none."""
+    try:
+        descriptor = os.open(f"{PROC_SYS}/{folder}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def write(setting: Sysctl) -> None:

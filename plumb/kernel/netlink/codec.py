@@ -97,6 +97,22 @@ def attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
     return found
 
 
+def chosen_attributes(data: bytes, at: int, kinds: frozenset[int]) -> dict[int, bytes]:
+    """The attributes of these types from an offset on; a link has some forty others."""
+    found: dict[int, bytes] = {}
+    unpack, head, mask = NLATTR.unpack_from, _NLATTR_SIZE, NLA_TYPE_MASK
+    last = len(data) - head
+    while at <= last:
+        length, kind = unpack(data, at)
+        if length < head:
+            break
+        kind &= mask
+        if kind in kinds:
+            found[kind] = data[at + head : at + length]
+        at += (length + 3) & ~3
+    return found
+
+
 def array(data: bytes) -> list[bytes]:
     """The values of a nest whose members are a list: their types say nothing."""
     return [value for _, value in walk(data)]

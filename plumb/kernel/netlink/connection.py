@@ -15,6 +15,7 @@ import errno
 import select
 import socket
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
@@ -57,6 +58,20 @@ _LONGEST = 1 << 18
 (64 KiB)."""
 _ROOM = 1 << 22
 """Bytes of a receive buffer for what comes unasked."""
+
+
+class _Buffer(threading.local):
+    """Memory that a thread's connections read into.
+
+    `recv` would map 256 KiB anew for each datagram and unmap them again, which takes longer than
+    the kernel takes for a short dump.
+    """
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_LONGEST))
+
+
+_BUFFER = _Buffer()
 
 
 class DumpInterrupted(OSError):
@@ -258,7 +273,8 @@ class Connection:
             OSError: ENOBUFS, there was no room for an answer.
         """
         try:
-            return self._socket.recv(_LONGEST)
+            view = _BUFFER.view
+            return bytes(view[: self._socket.recv_into(view)])
         except BlockingIOError as error:
             raise TimeoutError(errno.ETIMEDOUT, "the kernel does not answer") from error
 

@@ -13,7 +13,9 @@ from plumb.trace.causes.remedies import ip_tool, within
 from plumb.trace.headers import Direction
 from plumb.trace.path import Crossing, Ending
 
-DEAD = ("FAILED", "INCOMPLETE")
+ASKING = "INCOMPLETE"
+"""State of an entry whose neighbour the kernel still asks: the packet waits, and is not lost."""
+DEAD = ("FAILED", ASKING)
 
 
 class NextHop(NamedTuple):
@@ -201,6 +203,29 @@ def _forgetting(hop: NextHop) -> str:
 # -- no MAC address ----------------------------------------------------------------------
 
 
+def undecided(case: Case) -> Neighbour | None:
+    """Entry of the next hop that may answer yet: the packet waits for the kernel's decision.
+
+    None for an address of a bridge network that none of its containers has, nor its gateway: what
+    the kernel will find is known.
+    """
+    hop = next_hop(case)
+    known = neighbour(hop)
+    if known is None or known.state != ASKING or _nobody_has(case, hop.ip):
+        return None
+    return known
+
+
+def _nobody_has(case: Case, ip: IPAddress) -> bool:
+    """True for an address of a bridge network that no container has, and no namespace."""
+    net = case.network_of(ip)
+    if net is None or not net.bridge_in_host:
+        return False
+    gateways = [pool.router for pool in net.pools]
+    there = case.holder(ip) is not None or any(facts.has(ip) for facts in case.facts.values())
+    return not there and ip not in gateways
+
+
 def no_neighbour(case: Case) -> Cause | None:
     """Find a next hop that does not answer for its address."""
     hop = next_hop(case)
@@ -219,8 +244,7 @@ def no_neighbour(case: Case) -> Cause | None:
         + ("" if link is None or link.carrier else " (no carrier)")
         + f" answers for {ip}"
     )
-    net = case.network_of(ip)
-    if case.holder(ip) is None and net is not None and net.bridge_in_host:
+    if _nobody_has(case, ip):
         return Cause(
             "target-gone",
             f"{what}: no running container has that address",
@@ -232,9 +256,10 @@ def no_neighbour(case: Case) -> Cause | None:
         )
     return Cause(
         "no-neighbour",
-        what,
+        f"{what} yet" if known.state == ASKING else what,
         (observed,),
         (f"see that {ip} is up, and on the segment of {facts.place.name}:{dev}",),
+        sure=known.state != ASKING,
     )
 
 
