@@ -14,7 +14,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -393,4 +393,5 @@ class Member:
             "managers": list(session.managers.places),
             "removed": self.removed is not None,
             "etcd": etcd,
+            "traffic": asdict(manager.etcd.traffic) if manager is not None else None,
         }
