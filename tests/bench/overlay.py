@@ -60,7 +60,9 @@ def measure(
     """For each number of hosts, a cluster of its own."""
     reached = report.section("overlay: from run on one host to a ping from another", REACHED)
     rate = report.section("overlay: containers that join", RATE, unit="per second")
-    etcd = report.section("overlay: a manager's requests to etcd, per container", *ETCD, unit="number")
+    etcd = report.section(
+        "overlay: a manager's requests to etcd, per container", *ETCD, unit="number"
+    )
     busy = report.section("overlay: CPU of cluster processes, per container", *BUSY)
     memory = report.section("overlay: memory of a node, PSS", *PARTS, unit="MiB")
     speed = report.section("overlay: one TCP connection", VXLAN, BARE, unit="MiB/s")

@@ -141,7 +141,7 @@ class Member:
         if self.removed is not None:
             raise self.removed
         if session.lost:  # commands are not held up, each for as long as the first
-            return session.managers.ask(name, body, BEAT, but, patience=0)
+            return session.managers.ask(name, body, 2 * BEAT, but, patience=0)
         return session.managers.ask(name, body, but=but, patience=patience)
 
     def _elsewhere(self, name: str, body: dict[str, Any]) -> Any:
