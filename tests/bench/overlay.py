@@ -76,8 +76,8 @@ def measure(
             joined = count * EACH
             for column, was, now in zip(ETCD, asked, traffic(hosts["h1"]), strict=True):
                 etcd.add(row, column, (now - was) / joined)
-            for column, host, was in zip(BUSY, hosts, used, strict=False):
-                busy.add(row, column, (processor(host) - was) * 1000 / joined)
+            for column, host, before in zip(BUSY, hosts, used, strict=False):
+                busy.add(row, column, (processor(host) - before) * 1000 / joined)
             _weigh(memory, f"manager of {row}", hosts["h1"])
             _weigh(memory, f"worker of {row}", hosts["h2"])
             if count == counts[0]:
