@@ -67,7 +67,7 @@ FULL = Extent(
     mebibytes=1024,
     connections=5000,
     sandboxes=1000,
-    nodes=(2, 10),
+    nodes=(2, 10, 50),
     seconds=30,
 )
 QUICK = Extent(
@@ -96,7 +96,7 @@ def measure(extent: Extent) -> Report:
     ports.measure(report, extent.ports, extent.rounds, 2 * extent.seconds)
     proxy.measure(report, extent.mebibytes, extent.connections, extent.rounds, extent.seconds)
     dns.measure(report, extent.sandboxes, extent.rounds, extent.seconds)
-    overlay.measure(report, extent.nodes, extent.rounds, extent.mebibytes, extent.seconds)
+    overlay.measure(report, extent.nodes, 6 * extent.rounds, extent.mebibytes, 2 * extent.seconds)
     competitors.measure(report, extent.present, extent.rounds, extent.seconds)
     return report
 

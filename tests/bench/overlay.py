@@ -4,15 +4,28 @@ All hosts are on this machine and share its processors, which a real cluster's d
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from plumb.lab.hosts import ROOT, Hosts, LabHost
+from plumb.root import IMPORT_PATH
 from tests.bench.figures import Report, Section, rounds
-from tests.host.swarm_hosts import SUBNET, pid, pings, run, swarm, until
+from tests.host.swarm_hosts import SUBNET, entries, pid, pings, run, swarm, until
 
 REACHED, RATE = "run to ping", "endpoints a second, all hosts at once"
 VXLAN, BARE = "over VXLAN", "bare veth"
+ETCD = ("requests", "bytes sent", "bytes received")
+BUSY = ("of the manager", "of a worker")
+EACH = 4
+"""Containers that each host starts when all do at once."""
+TRAFFIC = (
+    "import json; from plumb.engine.cluster.swarm import SwarmClient; "
+    "from plumb.model.paths import Layout; "
+    f"print(json.dumps(SwarmClient(Layout('{ROOT}')).status()['traffic']))"
+)
 PARTS = ("agent", "cluster process", "etcd")
 TRY = "until ping -n -q -c 1 -W 0.05 {ip} >/dev/null; do ip neigh flush dev eth0; done"
 """Without the flush the kernel would wait a second after each question (ARP) without an answer."""
@@ -47,19 +60,36 @@ def measure(
     """For each number of hosts, a cluster of its own."""
     reached = report.section("overlay: from run on one host to a ping from another", REACHED)
     rate = report.section("overlay: containers that join", RATE, unit="per second")
+    etcd = report.section(
+        "overlay: a manager's requests to etcd, per container", *ETCD, unit="number"
+    )
+    busy = report.section("overlay: CPU of cluster processes, per container", *BUSY)
     memory = report.section("overlay: memory of a node, PSS", *PARTS, unit="MiB")
     speed = report.section("overlay: one TCP connection", VXLAN, BARE, unit="MiB/s")
     for count in counts:
         with swarm(count) as hosts:
             row = f"{count} hosts"
+            _settle(hosts)
             _reach(reached, row, hosts, wanted, seconds)
+            asked, used = traffic(hosts["h1"]), [processor(hosts[name]) for name in ("h1", "h2")]
             _join_at_once(rate, row, hosts)
+            joined = count * EACH
+            for column, was, now in zip(ETCD, asked, traffic(hosts["h1"]), strict=True):
+                etcd.add(row, column, (now - was) / joined)
+            for column, host, before in zip(BUSY, hosts, used, strict=False):
+                busy.add(row, column, (processor(host) - before) * 1000 / joined)
             _weigh(memory, f"manager of {row}", hosts["h1"])
             _weigh(memory, f"worker of {row}", hosts["h2"])
             if count == counts[0]:
                 _stream(speed, hosts["h1"], hosts["h2"], mebibytes)
-        slow = percentile(reached.samples[row, REACHED], 0.99)
+        samples = reached.samples[row, REACHED]
+        slow = percentile(samples, 0.99)
         report.target(f"run to ping at {row}, p99", slow, 1000 if count <= 10 else 2000)
+        load = os.getloadavg()[0]
+        report.remarks.append(
+            f"run to ping at {row}: p50 {percentile(samples, 0.5):,.0f} ms, p99 {slow:,.0f} ms of "
+            f"{len(samples)}; load of the machine {load:.0f}"
+        )
 
 
 def percentile(samples: list[float], part: float) -> float:
@@ -67,11 +97,38 @@ def percentile(samples: list[float], part: float) -> float:
     return sorted(samples)[min(len(samples) - 1, int(len(samples) * part))]
 
 
+def traffic(manager: LabHost) -> tuple[int, int, int]:
+    """A manager's requests to etcd up to now, with the bytes sent and received for them."""
+    script = f"import sys; sys.path.insert(0, {IMPORT_PATH!r}); {TRAFFIC}"
+    found = json.loads(manager.run(sys.executable, "-c", script).stdout)
+    return found["requests"], found["sent"], found["received"]
+
+
+def processor(host: LabHost) -> float:
+    """Processor time of a host's cluster process up to now, seconds."""
+    said = host.run("cat", f"/proc/{pid(host, 'cluster')}/stat").stdout.rpartition(")")[2].split()
+    return (int(said[11]) + int(said[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _settle(hosts: Hosts) -> None:
+    """A container on each host, a prefork server on the first, all known everywhere."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda host: run(host, f"here-{host.name}"), hosts))
+    one, two = hosts["h1"], hosts["h2"]
+    until(lambda: pings(two, "here-h2", "here-h1"), "the hosts reach each other")
+
+    def served() -> bool:
+        one.plumb("ps")
+        return "plumb-warm" in one.run("ps", "-eo", "comm").stdout
+
+    until(served, "a prefork server runs")
+    wanted = 3 * (len(hosts) - 1)  # a container and two balancers of each
+    for host in hosts:
+        until(lambda: entries(host) == wanted, f"{host.name} knows all", 300)  # noqa: B023
+
+
 def _reach(table: Section, row: str, hosts: Hosts, wanted: int, seconds: float) -> None:
     one, two = hosts["h1"], hosts["h2"]
-    for host in hosts:
-        run(host, f"here-{host.name}")
-    until(lambda: pings(two, "here-h2", "here-h1"), "the hosts reach each other")
     netns = namespace(two, "here-h2")
     with ThreadPoolExecutor(1) as pool:
         for number in rounds(wanted, seconds):
@@ -92,7 +149,7 @@ def namespace(host: LabHost, name: str) -> str:
     return f"{ROOT}/netns/{ident[:12]}"
 
 
-def _join_at_once(table: Section, row: str, hosts: Hosts, each: int = 4) -> None:
+def _join_at_once(table: Section, row: str, hosts: Hosts, each: int = EACH) -> None:
     begun = time.perf_counter()
     with ThreadPoolExecutor(len(hosts)) as pool:
         list(pool.map(lambda host: _fill(host, each), hosts))

@@ -39,6 +39,8 @@ ROWS = {
     },
     "overlay: from run on one host to a ping from another": {"2 hosts"},
     "overlay: containers that join, per second": {"2 hosts"},
+    "overlay: a manager's requests to etcd, per container, number": {"2 hosts"},
+    "overlay: CPU of cluster processes, per container": {"2 hosts"},
     "overlay: memory of a node, PSS, MiB": {"manager of 2 hosts", "worker of 2 hosts"},
     "overlay: one TCP connection, MiB/s": {"32 MiB"},
     "one more container": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from plumb.lab.hosts import ROOT, Hosts, LabHost
@@ -23,8 +24,10 @@ def swarm(count: int, managers: int = 1, network: str = "n1") -> Iterator[Hosts]
             role: first.plumb("swarm", "join-token", "-q", role).stdout.strip()
             for role in ("manager", "worker")
         }
-        for number, host in enumerate(others, 2):
-            join(host, first, tokens["manager" if number <= managers else "worker"])
+        for host in others[: managers - 1]:
+            join(host, first, tokens["manager"])
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda host: join(host, first, tokens["worker"]), others[managers - 1 :]))
         create = ("network", "create", "-d", "overlay", "--attachable", "--subnet", SUBNET)
         first.plumb(*create, network)
         yield hosts

@@ -14,7 +14,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -141,7 +141,7 @@ class Member:
         if self.removed is not None:
             raise self.removed
         if session.lost:  # commands are not held up, each for as long as the first
-            return session.managers.ask(name, body, BEAT, but, patience=0)
+            return session.managers.ask(name, body, 2 * BEAT, but, patience=0)
         return session.managers.ask(name, body, but=but, patience=patience)
 
     def _elsewhere(self, name: str, body: dict[str, Any]) -> Any:
@@ -393,4 +393,5 @@ class Member:
             "managers": list(session.managers.places),
             "removed": self.removed is not None,
             "etcd": etcd,
+            "traffic": asdict(manager.etcd.traffic) if manager is not None else None,
         }

@@ -38,7 +38,7 @@ PAUSES = (0.1, 3.0)
 """Seconds before the next try: the first time, and at most."""
 BEAT = 3.0
 """Seconds between two renewals of the lease; the manager's answer may say otherwise."""
-LOST = 5.0
+LOST = 10.0
 """Seconds without an answer after which commands wait for none; a new leader is there before."""
 BATCH = 200
 """Endpoints that one request publishes."""
