@@ -26,15 +26,18 @@ from plumb.kernel.netlink.codec import (
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    DEVCONF_DISABLE_IPV6,
     IFA_ADDRESS,
     IFA_LOCAL,
     IFADDRMSG,
     IFF_UP,
     IFINFOMSG,
     IFLA_ADDRESS,
+    IFLA_AF_SPEC,
     IFLA_BRPORT_MODE,
     IFLA_EXT_MASK,
     IFLA_IFNAME,
+    IFLA_INET6_CONF,
     IFLA_INFO_DATA,
     IFLA_INFO_KIND,
     IFLA_INFO_SLAVE_DATA,
@@ -226,11 +229,27 @@ class NamespaceState:
             self._known[name] = self._ask(name)
         return self._known[name]
 
+    def disable_ipv6(self, name: str) -> int | None:
+        """The link's sysctl disable_ipv6; None where there is no such link, or no IPv6 on it."""
+        payload = self._message(name)
+        if payload is None:
+            return None
+        families = attributes(payload, IFINFOMSG.size).get(IFLA_AF_SPEC, b"")
+        of_ipv6 = attributes(attributes(families).get(socket.AF_INET6, b""))
+        at = 4 * DEVCONF_DISABLE_IPV6
+        value = of_ipv6.get(IFLA_INET6_CONF, b"")[at : at + 4]
+        return number(value) if value else None
+
     def _ask(self, name: str) -> LinkReply | None:
+        payload = self._message(name)
+        return None if payload is None else LinkReply.read(payload)
+
+    def _message(self, name: str) -> bytes | None:
+        """Ask for a link; what follows the header of the kernel's answer."""
         body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS
         body += attribute(IFLA_IFNAME, name)
         try:
-            return LinkReply.read(self._connection.get(RTM_GETLINK, body))
+            return self._connection.get(RTM_GETLINK, body)
         except OSError as error:
             if error.errno in NOT_THERE:
                 return None

@@ -9,6 +9,7 @@ all settings below it that it reads of a namespace.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 
 PROC_SYS = Path("/proc/sys")
+OF_LINK = re.compile("net/ipv6/conf/(?!all/|default/)[^/]+/disable_ipv6")
+"""Name of the setting that rtnetlink tells too."""
 LONGEST = 4096
 """Bytes that the kernel gives of a setting in one read: a page."""
 
@@ -47,10 +50,23 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
     """Read settings' present values; None for one that the kernel does not have."""
     settings = [thing for thing in things if isinstance(thing, Sysctl)]
     found: list[Thing | None] = []
-    for folder, inside in groupby(settings, key=_folder):
+    for folder, group in groupby(settings, key=_folder):
+        inside = list(group)
+        if len(inside) == 1 and OF_LINK.fullmatch(inside[0].name):
+            found.append(_disable_ipv6(inside[0]))
+            continue
         with _opened(folder) as descriptor:
             found += [_look(each, folder, descriptor) for each in inside]
     return found
+
+
+def _disable_ipv6(setting: Sysctl) -> Sysctl | None:
+    """Read net/ipv6/conf/LINK/disable_ipv6; None where there is no such link, or no IPv6 on it."""
+    from plumb.kernel.net.namespace_state import NamespaceState  # who reads one setting needs none
+
+    with NamespaceState() as state:
+        value = state.disable_ipv6(setting.name.split("/")[-2])
+    return Sysctl(setting.name, str(value), setting.ns) if value is not None else None
 
 
 def _look(setting: Sysctl, folder: str, descriptor: int | None) -> Sysctl | None:

@@ -126,6 +126,10 @@ class Listing:
             }
         return self._chains[family]
 
+    def has_chain(self, family: Family, table: str, name: str) -> bool:
+        """Tell whether there is a chain; no dump is needed for one whose rules were dumped."""
+        return bool(self._rules.get((family, table, name))) or (table, name) in self.chains(family)
+
     def rules(self, family: Family, table: str, chain: str) -> list[ListedRule]:
         """The rules of a chain, in its order; none where there is no such chain."""
         where = (family, table, chain)

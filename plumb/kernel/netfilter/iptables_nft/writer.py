@@ -134,8 +134,8 @@ def _dumped(things: Sequence[Thing]) -> _Dumps:
     try:
         with Netfilter() as netfilter:
             listing = Listing(netfilter)
-            found = {thing.key: _look(thing, listing) for thing in others}
-            return _Dumps(found, (), _chain_dumps(chains, listing))
+            dumps = _chain_dumps(chains, listing)
+            return _Dumps({thing.key: _look(thing, listing) for thing in others}, (), dumps)
     except OSError:
         return _Dumps({}, others, [_ChainDump(rules, {}, True) for rules in chains])
 
@@ -143,7 +143,7 @@ def _dumped(things: Sequence[Thing]) -> _Dumps:
 def _look(thing: Thing, listing: Listing) -> Thing | None:
     match thing:
         case Chain(family=family, table=table, name=name):
-            return thing if (table, name) in listing.chains(family) else None
+            return thing if listing.has_chain(family, table, name) else None
         case Policy(family=family, table=table, chain=chain):
             return replace(thing, verdict=listing.chains(family).get((table, chain), "ACCEPT"))
     raise TypeError(f"{thing} is not iptables'")
