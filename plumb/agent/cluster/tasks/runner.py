@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from plumb.agent.cluster.host_networks import HostNetworks
 from plumb.agent.cluster.tasks import state
@@ -22,6 +23,7 @@ from plumb.model.cnm import Sandbox, Status
 from plumb.model.ports import ServicePort
 from plumb.model.service.assignment import Assignment, TaskStatus
 from plumb.model.service.task import TaskState
+from plumb.store import codec
 
 BATCH = 25
 """Containers that one operation builds."""
@@ -31,7 +33,17 @@ SOON = 0.2
 AGAIN = 3.0
 """Seconds after which a report is sent again that no manager has taken down."""
 STOP_GRACE = 10.0
-Report = Callable[[list[TaskStatus]], None]
+
+
+class Ask(Protocol):
+    """Request to the managers, as this node's."""
+
+    def __call__(self, name: str, body: dict[str, Any], *, patience: float = ...) -> Any:
+        """Ask.
+
+        Raises:
+            PlumbError: it is refused, or no manager answers.
+        """
 
 
 @dataclass
@@ -50,7 +62,7 @@ class TaskRunner:
     Args:
         host: this host.
         node: returns this node.
-        report: tells a manager about tasks.
+        ask: sends managers reports.
         complain: takes lines for the log.
     """
 
@@ -58,10 +70,10 @@ class TaskRunner:
         self,
         host: HostNetworks,
         node: Callable[[], Node],
-        report: Report,
+        ask: Ask,
         complain: Callable[[str], None],
     ) -> None:
-        self._host, self._node, self._report, self._complain = host, node, report, complain
+        self._host, self._node, self._ask, self._complain = host, node, ask, complain
         self._assigned: tuple[Assignment, ...] | None = None
         self._deaths = deaths.Deaths()
         self._ending = threading.Event()
@@ -178,6 +190,7 @@ class TaskRunner:
 
     def _build(self, found: _Round) -> None:
         """Build the containers of new tasks, some at a time."""
+        held = self._held(found)
         new = [
             one
             for ident, one in found.assigned.items()
@@ -185,6 +198,7 @@ class TaskRunner:
             and ident not in self._rejected
             and one.complete
             and _is_to_run(one)
+            and held.isdisjoint(state.host_ports(one.spec.ports))
         ]
         for first in range(0, len(new), BATCH):
             some = new[first : first + BATCH]
@@ -198,6 +212,15 @@ class TaskRunner:
                     found.codes[box.task.task] = state.exit_code(box, self._host.folder(box))
             self._observe(found)
             self._send(found)
+
+    def _held(self, found: _Round) -> set[tuple[str, int]]:
+        """Ports of this host that tasks have which are about to end: new ones wait for them."""
+        return {
+            port
+            for ident, (_, ports) in found.boxes.items()
+            if found.codes[ident] is None and not self._is_wanted(found, ident)
+            for port in state.host_ports(ports)
+        }
 
     def _begin(self, some: Sequence[Assignment]) -> None:
         try:
@@ -243,7 +266,8 @@ class TaskRunner:
         if not new:
             return TICK
         try:
-            self._report(new)
+            rows = [codec.plain(one) for one in new]
+            self._ask("task-status", {"tasks": rows}, patience=0.0)
         except PlumbError:
             return AGAIN / 2
         self._sent |= {one.task: (one, now) for one in new}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from plumb.kernel.process import commands
 from plumb.model.cnm import Sandbox, Status
-from plumb.model.ports import ServicePort
+from plumb.model.ports import PublishMode, ServicePort
 from plumb.model.service.assignment import Assignment, TaskStatus
 from plumb.model.service.task import TaskState
 
@@ -41,6 +43,15 @@ def ended(box: Sandbox, code: int, assignment: Assignment | None) -> TaskStatus:
         return TaskStatus(ident, TaskState.COMPLETE, "finished", "", box.id, code)
     error = f"task: non-zero exit ({code})"
     return TaskStatus(ident, TaskState.FAILED, "started", error, box.id, code)
+
+
+def host_ports(ports: Iterable[ServicePort]) -> set[tuple[str, int]]:
+    """Protocol and number of ports that are taken on a task's own host."""
+    return {
+        (port.protocol, port.published)
+        for port in ports
+        if port.mode is PublishMode.HOST and port.published
+    }
 
 
 def is_recorded(status: TaskStatus, assignment: Assignment) -> bool:
