@@ -69,7 +69,7 @@ def follow_ingress(host: Host, network: str) -> None:
         network: its id; empty while there is none.
     """
     node = host.cluster.node()
-    ends = host.store.endpoints(sandbox=attach.INGRESS_SANDBOX)
+    ends = host.store.endpoints(sandbox=INGRESS_SANDBOX)
     there = {net.id for net in host.networks() if net.multi_host}
     now = next((end.network for end in ends if end.network in there), "")
     if now == network or node is None:

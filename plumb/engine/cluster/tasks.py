@@ -17,9 +17,11 @@ from plumb.errors import NotFound
 from plumb.frozen import frozen
 from plumb.model.cluster import Node
 from plumb.model.cnm import Attachment, Endpoint, Sandbox, Status
+from plumb.model.lifecycle import HealthCheck
 from plumb.model.net.status import TaskOf
 from plumb.model.ports import PortBinding, PublishMode, ServicePort
 from plumb.model.service.assignment import Assignment, filled
+from plumb.model.service.spec import Health
 
 HOST = "host"
 LABEL = "com.docker.swarm."
@@ -150,7 +152,20 @@ def sandbox(assignment: Assignment, node: Node) -> Sandbox:
         dns_options=spec.dns_options,
         extra_hosts=spec.extra_hosts,
         labels=(*spec.container_labels, *_labels(assignment, node)),
+        health=_health(spec.health),
         task=TaskOf(task.id, task.service, spec.name, task.slot, node.id, spec.on_ingress),
+    )
+
+
+def _health(asked: Health) -> HealthCheck:
+    if not asked.command:
+        return HealthCheck()
+    return HealthCheck(
+        asked.command,
+        interval=asked.interval,
+        timeout=asked.timeout,
+        retries=asked.retries,
+        start_period=asked.start_period,
     )
 
 

@@ -15,6 +15,7 @@ from plumb.model.driver_options import OverlayOptions
 from plumb.model.ports import PublishMode, ServicePort
 from plumb.model.service.service import Service
 from plumb.model.service.spec import (
+    Health,
     RestartPolicy,
     ServiceMode,
     ServiceNetwork,
@@ -245,3 +246,24 @@ def _ingress_address(machine: Machine) -> str:
     """Addresses in a host's ingress namespace, empty without one."""
     path = f"{machine.layout.run}/netns/ingress_sbox"
     return machine.within(f"nsenter --net={path} ip -4 -br addr 2>/dev/null || true")
+
+
+def test_a_task_runs_when_it_is_healthy_and_is_replaced_when_it_is_not(swarm: Swarm) -> None:
+    check = Health("test -e /tmp/healthy-$HOSTNAME", interval=0.3, timeout=5.0, retries=2)
+    web = swarm.create(
+        "web", health=check, hostname="web-{{.Task.ID}}", restart=RestartPolicy(delay=0.0)
+    )
+    until(lambda: [one.state for one in swarm.tasks(web)] == [TaskState.STARTING])
+    (first,) = swarm.tasks(web)
+    machine = next(one for one in swarm.machines if _is_on(first, one))
+
+    marker = f"/tmp/healthy-web-{first.id}"
+    machine.within(f"touch {marker}")
+    until(lambda: len(swarm.running(web)) == 1)
+    machine.within(f"rm {marker}")
+    until(lambda: any(one.state is TaskState.FAILED for one in swarm.tasks(web)))
+
+    failed = next(one for one in swarm.tasks(web) if one.id == first.id)
+    assert failed.error.endswith(": unhealthy container")
+    until(lambda: len([one for one in swarm.tasks(web) if one.stands]) == 1)
+    swarm.remove(web)

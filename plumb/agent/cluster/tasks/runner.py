@@ -20,6 +20,7 @@ from plumb.errors import PlumbError
 from plumb.kernel.process import deaths
 from plumb.model.cluster import Node
 from plumb.model.cnm import Sandbox, Status
+from plumb.model.lifecycle.health import UNHEALTHY
 from plumb.model.ports import ServicePort
 from plumb.model.service.assignment import Assignment, TaskStatus
 from plumb.model.service.task import TaskState
@@ -29,6 +30,10 @@ BATCH = 25
 """Containers that one operation builds."""
 TICK = 5.0
 """Seconds after which a round begins even if nothing is known to have happened."""
+HEALTH_TICK = 0.5
+"""The same where the health of a task is checked."""
+DRAINING = 1.0
+"""Seconds between the report that a task is not healthy and its end."""
 SOON = 0.2
 AGAIN = 3.0
 """Seconds after which a report is sent again that no manager has taken down."""
@@ -78,6 +83,7 @@ class TaskRunner:
         self._deaths = deaths.Deaths()
         self._ending = threading.Event()
         self._asked: dict[str, float] = {}
+        self._unhealthy: dict[str, float] = {}
         self._rejected: dict[str, TaskStatus] = {}
         self._sent: dict[str, tuple[TaskStatus, float]] = {}
         self._said = ""
@@ -123,11 +129,25 @@ class TaskRunner:
             {one.task.id: one for one in assigned},
             {box.task.task: (box, ports) for box, ports in self._host.tasks() if box.task},
         )
-        pause = self._end(found)
+        pause = min(self._check_health(found), self._end(found))
         self._finish(found)
         self._build(found)
         self._observe(found)
         return min(pause, self._send(found))
+
+    def _check_health(self, found: _Round) -> float:
+        """Note what is not healthy any more; seconds until the next look."""
+        checked = [
+            (ident, box)
+            for ident, (box, _) in found.boxes.items()
+            if box.health.command and box.status is Status.RUNNING
+        ]
+        for ident, box in checked:
+            folder = self._host.folder(box)
+            if state.health(box, folder) == UNHEALTHY and state.exit_code(box, folder) is None:
+                self._unhealthy.setdefault(ident, time.monotonic() + DRAINING)
+        self._unhealthy = {k: v for k, v in self._unhealthy.items() if k in found.boxes}
+        return HEALTH_TICK if checked else TICK
 
     # -- the end --------------------------------------------------------------------------
 
@@ -157,7 +177,8 @@ class TaskRunner:
     def _is_wanted(self, found: _Round, ident: str) -> bool:
         """True of a task that is to run here."""
         one = found.assigned.get(ident)
-        return one is not None and _is_to_run(one)
+        until = self._unhealthy.get(ident, float("inf"))
+        return one is not None and _is_to_run(one) and time.monotonic() < until
 
     def _finish(self, found: _Round) -> None:
         """Take away networks of those that have ended, and containers of those that are over."""
@@ -184,7 +205,8 @@ class TaskRunner:
         for ident, (box, _) in found.boxes.items():
             code = found.codes[ident]
             if code is not None:
-                found.statuses.append(state.ended(box, code, found.assigned.get(ident)))
+                one = found.assigned.get(ident)
+                found.statuses.append(state.ended(box, code, one, ident in self._unhealthy))
 
     # -- the beginning --------------------------------------------------------------------
 
@@ -241,9 +263,10 @@ class TaskRunner:
         self._rejected = {k: v for k, v in self._rejected.items() if k in found.assigned}
         for ident, (box, ports) in found.boxes.items():
             if found.codes.get(ident) is None:
-                found.statuses.append(state.running(box, ports))
+                folder = self._host.folder(box)
+                found.statuses.append(state.running(box, ports, state.health(box, folder)))
                 if box.argv:
-                    self._deaths.watch(self._host.folder(box))
+                    self._deaths.watch(folder)
         found.statuses += self._rejected.values()
         found.statuses += [
             TaskStatus(ident, TaskState.SHUTDOWN, "shutdown")
