@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from plumb.engine.cluster import node, tasks
+from plumb.engine.cluster.tasks import Output
 from plumb.model.cluster import Encryption, Node, RemoteEndpoint
 from plumb.model.cnm import Sandbox
 from plumb.model.paths import Layout
@@ -37,6 +38,16 @@ class HostNetworks:
         """Make a network's endpoints on other hosts those of a listing."""
         with self._turn, node.host_of(self._layout) as host:
             node.follow(host, {network: remotes})
+
+    def follow_ingress(self, network: str) -> None:
+        """Build this host's part in the ingress network of that id, in place of another one's."""
+        with self._turn, node.host_of(self._layout) as host:
+            node.follow_ingress(host, network)
+
+    def output(self, task: str, tail: int | None, offset: int) -> Output:
+        """Read what a task's command has printed; see `engine.cluster.tasks.output`."""
+        with node.host_of(self._layout) as host:
+            return tasks.output(host, task, tail, offset)
 
     def tasks(self) -> tuple[tuple[Sandbox, tuple[ServicePort, ...]], ...]:
         """List containers that are tasks, each with its ports of mode host."""

@@ -27,11 +27,12 @@ from plumb.agent.cluster.manager.parts import INITIAL, PEER, PEER_AUTHORITY, Man
 from plumb.agent.cluster.managers import PATIENCE, Managers
 from plumb.agent.cluster.published import Published
 from plumb.agent.cluster.session import BEAT, Session
+from plumb.agent.cluster.tasks import questions
 from plumb.agent.cluster.tasks.runner import TaskRunner
 from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.cluster.words import NOT_IN_SWARM
 from plumb.model.cluster import Encryption, Node, NodeRole, RemoteEndpoint
-from plumb.model.service.assignment import Assignment, TaskStatus
+from plumb.model.service.assignment import Assignment
 from plumb.model.service.virtual import VirtualService
 from plumb.store import codec
 
@@ -85,10 +86,9 @@ class Member:
     def close(self) -> None:
         """End all that runs; the papers stay."""
         self.ending.set()
-        if self.runner is not None:
-            self.runner.close()
-        if self.session is not None:
-            self.session.close()
+        for part in (self.runner, self.session):
+            if part is not None:
+                part.close()
         if self.manager is not None:
             self.manager.close()
 
@@ -99,7 +99,7 @@ class Member:
         membership = self.the_membership()
         managers = Managers(membership.managers, self._client_context)
         self.session = Session(membership.node, managers, self.kept, self, self.complain)
-        self.runner = TaskRunner(self.host, self._node, self._report, self.complain)
+        self.runner = TaskRunner(self.host, self._node, self.ask, self.complain)
         self.runner.start()
         self.session.start()
         for run in (self._renewals, self._comparisons):
@@ -115,10 +115,9 @@ class Member:
 
     def forget(self) -> None:
         """End all that runs, and forget the cluster."""
-        if self.runner is not None:
-            self.runner.close()
-        if self.session is not None:
-            self.session.close()
+        for part in (self.runner, self.session):
+            if part is not None:
+                part.close()
         if self.manager is not None:
             self.manager.erase()
         self.session = self.runner = self.manager = self.membership = self.removed = self.node = (
@@ -127,7 +126,7 @@ class Member:
         self.papers.erase()
 
     def ask(
-        self, name: str, body: dict[str, Any], but: str = "", patience: float = PATIENCE
+        self, name: str, body: dict[str, Any], *, but: str = "", patience: float = PATIENCE
     ) -> Any:
         """Ask the managers for something, as this node.
 
@@ -170,8 +169,13 @@ class Member:
         if self.runner is not None:
             self.runner.assign(tasks)
 
-    def _report(self, statuses: list[TaskStatus]) -> None:
-        self.ask("task-status", {"tasks": [codec.plain(one) for one in statuses]}, patience=0)
+    def on_ingress(self, network: str) -> None:
+        """Have this host's part in the ingress network built."""
+        self.host.follow_ingress(network)
+
+    def on_question(self, ident: str, question: dict[str, Any]) -> None:
+        """Answer a question of a manager, in a thread."""
+        questions.answer(self.ask, self.host, ident, question)
 
     def on_keys(self, keys: Encryption) -> None:
         """Use these keys for encrypted networks on this host."""

@@ -309,6 +309,9 @@ class Session:
         """Take of a line what there is one of: the keys of encrypted networks, this node."""
         if change.get("encryption"):
             self._applier.keys = codec.decode(Encryption, change["encryption"])
+        self._applier.ingress = change.get("ingress", self._applier.ingress)
+        for ident, question in change.get("questions", {}).items():
+            self._events.on_question(ident, question)
         if "node" in change:
             self._events.on_node(codec.decode(Node, change["node"]))
 

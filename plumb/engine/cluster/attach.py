@@ -307,6 +307,18 @@ def join(op: Operation, ingress: Attached) -> None:
     balancing.touch(op, net.id)
 
 
+def end_ingress(op: Operation) -> None:
+    """Take this host's part in the ingress network away, its balancer too."""
+    box = op.sandbox(INGRESS_SANDBOX)
+    if box is None:
+        return
+    nets = [op.network(end.network) for end in op.endpoints(sandbox=box.id)]
+    _end_balancer(op, box)
+    for net in nets:
+        if net is not None and net.multi_host:
+            forget(op, net)
+
+
 def depart(op: Operation) -> None:
     """Take this host's part in all networks of the cluster away; containers run on without."""
     for net in [net for net in op.all(Network) if net.multi_host]:

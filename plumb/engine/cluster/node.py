@@ -51,11 +51,34 @@ def join(host: Host) -> None:
         raise Unsupported("this host is in no swarm")
     net = host.cluster.network(INGRESS)
     if net is None:
-        return  # somebody has removed it, and publishes no ports that way
-    wish = AttachRequest(balancer_id(net.id, node.id), net.id)
+        return  # it was removed, or has another name: the managers will tell
+    _join(host, net.id, node.id)
+
+
+def _join(host: Host, network: str, node: str) -> None:
+    wish = AttachRequest(balancer_id(network, node), network)
     with host.change() as op:
         if op.sandbox(INGRESS_SANDBOX) is None:
             attach.join(op, host.cluster.attach(wish))
+
+
+def follow_ingress(host: Host, network: str) -> None:
+    """Build this host's part in the ingress network, in place of another one's.
+
+    Args:
+        network: its id; empty while there is none.
+    """
+    node = host.cluster.node()
+    ends = host.store.endpoints(sandbox=INGRESS_SANDBOX)
+    there = {net.id for net in host.networks() if net.multi_host}
+    now = next((end.network for end in ends if end.network in there), "")
+    if now == network or node is None:
+        return
+    if now:
+        with host.change() as op:
+            attach.end_ingress(op)
+    if network:
+        _join(host, network, node.id)
 
 
 def follow(host: Host, remotes: Mapping[str, Sequence[RemoteEndpoint]]) -> None:

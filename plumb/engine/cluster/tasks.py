@@ -13,14 +13,20 @@ from plumb.engine.cluster import attach
 from plumb.engine.cluster.attach import Given
 from plumb.engine.host import Host
 from plumb.engine.operation import Operation
+from plumb.errors import NotFound
+from plumb.frozen import frozen
 from plumb.model.cluster import Node
 from plumb.model.cnm import Attachment, Endpoint, Sandbox, Status
+from plumb.model.lifecycle import HealthCheck
 from plumb.model.net.status import TaskOf
 from plumb.model.ports import PortBinding, PublishMode, ServicePort
 from plumb.model.service.assignment import Assignment, filled
+from plumb.model.service.spec import Health
 
 HOST = "host"
 LABEL = "com.docker.swarm."
+LARGEST = 1 << 18
+"""Bytes of output that are told at a time, the last ones."""
 
 
 def here(host: Host) -> list[Sandbox]:
@@ -86,6 +92,45 @@ def ports(host: Host, box: Sandbox) -> tuple[ServicePort, ...]:
     return tuple(sorted(found, key=lambda port: (port.target, port.protocol, port.published)))
 
 
+def output(host: Host, task: str, tail: int | None, offset: int) -> Output:
+    """Read what a task's command has printed.
+
+    Args:
+        task: the task's id.
+        tail: the last lines alone, None: all that is kept.
+        offset: bytes that are known already; then `tail` does not matter.
+
+    Raises:
+        NotFound: this host has no container of it.
+    """
+    from plumb.kernel.process import commands, output_files
+
+    box = next((box for box in here(host) if box.task and box.task.task == task), None)
+    if box is None:
+        raise NotFound(f"task {task} has no container on this node", "it was removed, or not built")
+    folder = host.layout.container(box.id)
+    runs = bool(commands.alive(folder)[0])
+    text = output_files.read(folder, box.log_files)
+    end = len(text)
+    new = text[offset:] if offset else text
+    if tail is not None and not offset:
+        new = b"".join(new.splitlines(keepends=True)[-tail:] if tail else [])
+    return Output(new[-LARGEST:].decode(errors="replace"), end, runs)
+
+
+@frozen
+class Output:
+    """Output of a task's command.
+
+    Attributes:
+        offset: bytes that there are so far; more: True as long as the command runs.
+    """
+
+    text: str
+    offset: int
+    more: bool
+
+
 def sandbox(assignment: Assignment, node: Node) -> Sandbox:
     """Container of a task, as it is to be made.
 
@@ -107,7 +152,20 @@ def sandbox(assignment: Assignment, node: Node) -> Sandbox:
         dns_options=spec.dns_options,
         extra_hosts=spec.extra_hosts,
         labels=(*spec.container_labels, *_labels(assignment, node)),
+        health=_health(spec.health),
         task=TaskOf(task.id, task.service, spec.name, task.slot, node.id, spec.on_ingress),
+    )
+
+
+def _health(asked: Health) -> HealthCheck:
+    if not asked.command:
+        return HealthCheck()
+    return HealthCheck(
+        asked.command,
+        interval=asked.interval,
+        timeout=asked.timeout,
+        retries=asked.retries,
+        start_period=asked.start_period,
     )
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
+from plumb.frozen import replace
+from plumb.model.cnm import Network, Pool
+from plumb.model.driver_options import OverlayOptions
+from plumb.model.ports import PublishMode, ServicePort
 from plumb.model.service.service import Service
-from plumb.model.service.spec import ServiceNetwork, ServiceSpec
+from plumb.model.service.spec import (
+    Health,
+    RestartPolicy,
+    ServiceMode,
+    ServiceNetwork,
+    ServiceSpec,
+    UpdatePolicy,
+)
 from plumb.model.service.task import Task, TaskState
 from plumb.store import codec
 from tests.agent.cluster.hosts import Machine, hosts
@@ -92,8 +104,6 @@ def _is_on(task: Task, machine: Machine) -> bool:
 
 
 def test_a_command_that_was_killed_is_started_anew_elsewhere_or_here(swarm: Swarm) -> None:
-    from plumb.model.service.spec import RestartPolicy
-
     web = swarm.create("web", "n1", replicas=1, restart=RestartPolicy(delay=0.5))
     until(lambda: len(swarm.running(web)) == 1)
     (first,) = swarm.running(web)
@@ -118,9 +128,6 @@ def test_a_command_that_there_is_not_is_rejected_with_the_reason(swarm: Swarm) -
 
 
 def test_a_rolling_update_replaces_all(swarm: Swarm) -> None:
-    from plumb.frozen import replace
-    from plumb.model.service.spec import UpdatePolicy
-
     quick = UpdatePolicy(monitor=0.5)
     web = swarm.create("web", "n1", replicas=2, update=quick)
     until(lambda: len(swarm.running(web)) == 2)
@@ -171,8 +178,6 @@ def test_a_killed_process_takes_its_tasks_up_again(swarm: Swarm) -> None:
 
 
 def _with_replicas(service: Service, count: int) -> ServiceSpec:
-    from plumb.frozen import replace
-
     return replace(service.spec, replicas=count)
 
 
@@ -188,4 +193,77 @@ def test_placeholders_are_filled_in(swarm: Swarm) -> None:
     said = machine.plumb("exec", task.name("web"), "sh", "-c", "echo $HOSTNAME $WHO")
 
     assert said.split() == ["web-1", task.name("web"), "on", machine.name]
+    swarm.remove(web)
+
+
+def test_what_a_task_has_printed_is_asked_of_its_node(swarm: Swarm) -> None:
+    web = swarm.create("web", replicas=2, argv=("sh", "-c", "echo hello; sleep 1000"))
+    until(lambda: len(swarm.running(web)) == 2)
+
+    for task in swarm.running(web):
+        until(lambda: _logs(swarm, task) == {"text": "hello\n", "offset": 6, "more": True})  # noqa: B023
+
+    swarm.remove(web)
+
+
+def _logs(swarm: Swarm, task: Task) -> Any:
+    return swarm.manager.ask("task-logs", task=task.id, tail=1, offset=0)
+
+
+def test_ports_of_mode_host_and_the_hosts_own_network(swarm: Swarm) -> None:
+    ports = (ServicePort(80, 8081, mode=PublishMode.HOST), ServicePort(81, mode=PublishMode.HOST))
+    web = swarm.create("web", mode=ServiceMode.GLOBAL, ports=ports)
+    own = swarm.create("own", "host", mode=ServiceMode.GLOBAL)
+    until(lambda: len(swarm.running(web)) == len(swarm.running(own)) == 2)
+
+    for task in swarm.running(web):
+        fixed, chosen = task.ports
+        assert fixed.published == 8081
+        assert chosen.published >= 32768
+        assert task.places == ()
+    assert swarm.manager.within("ss -Hltn sport = :8081")
+
+    swarm.remove(web)
+    swarm.remove(own)
+
+
+def test_an_ingress_network_made_anew_is_on_every_node_at_once(swarm: Swarm) -> None:
+    old = swarm.manager.ask("network", reference="ingress")
+    swarm.manager.ask("network-remove", network=old["id"])
+    until(lambda: not any(map(_ingress_address, swarm.machines)))
+
+    options = OverlayOptions(ingress=True)
+    door = Network(
+        "d" * 64, "door", "overlay", (Pool(ip_network("10.77.0.0/24")),), overlay=options
+    )
+    swarm.manager.ask("network-create", network=codec.plain(door))
+
+    until(lambda: all("10.77.0." in _ingress_address(machine) for machine in swarm.machines))
+    assert [machine.plumb("check") for machine in swarm.machines] == ["", ""]
+
+
+def _ingress_address(machine: Machine) -> str:
+    """Addresses in a host's ingress namespace, empty without one."""
+    path = f"{machine.layout.run}/netns/ingress_sbox"
+    return machine.within(f"nsenter --net={path} ip -4 -br addr 2>/dev/null || true")
+
+
+def test_a_task_runs_when_it_is_healthy_and_is_replaced_when_it_is_not(swarm: Swarm) -> None:
+    check = Health("test -e /tmp/healthy-$HOSTNAME", interval=0.3, timeout=5.0, retries=2)
+    web = swarm.create(
+        "web", health=check, hostname="web-{{.Task.ID}}", restart=RestartPolicy(delay=0.0)
+    )
+    until(lambda: [one.state for one in swarm.tasks(web)] == [TaskState.STARTING])
+    (first,) = swarm.tasks(web)
+    machine = next(one for one in swarm.machines if _is_on(first, one))
+
+    marker = f"/tmp/healthy-web-{first.id}"
+    machine.within(f"touch {marker}")
+    until(lambda: len(swarm.running(web)) == 1)
+    machine.within(f"rm {marker}")
+    until(lambda: any(one.state is TaskState.FAILED for one in swarm.tasks(web)))
+
+    failed = next(one for one in swarm.tasks(web) if one.id == first.id)
+    assert failed.error.endswith(": unhealthy container")
+    until(lambda: len([one for one in swarm.tasks(web) if one.stands]) == 1)
     swarm.remove(web)

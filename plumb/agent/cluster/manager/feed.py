@@ -36,6 +36,7 @@ PREFIXES = (
     keys.TASKS,
     keys.ALIVE,
     keys.APPLIED,
+    keys.QUESTIONS,
 )
 ASSIGNING = (keys.NODES, keys.NETWORKS, keys.SERVICES, keys.TASKS, keys.ALIVE, keys.APPLIED)
 """Beginnings of keys that the leader follows."""
@@ -59,13 +60,16 @@ class Follower:
         self.encryption: Json | None = None
         self.assigned = False
         self.services: set[Where] = set()
+        self.ingress = False
+        self.questions: dict[str, Json] = {}
         self.removed = False
 
     @property
     def waits(self) -> bool:
         """True if there is something to tell."""
         changes = self.ends or self.came or self.left or self.own_node or self.encryption
-        return bool(changes or self.assigned or self.services or self.removed)
+        services = self.assigned or self.services or self.ingress or self.questions
+        return bool(changes or services or self.removed)
 
 
 class Feed:
@@ -123,6 +127,7 @@ class Feed:
             keys.TASKS: self._take_task,
             keys.ALIVE: _take_nothing,
             keys.APPLIED: _take_nothing,
+            keys.QUESTIONS: self._take_question,
         }[prefix]
         for revision, changes in watch:
             with self._changed:
@@ -140,7 +145,15 @@ class Feed:
                 self.on_change()
 
     def _take_network(self, parts: list[str], text: str | None) -> None:
+        before = self._services.ingress
         self._touch(*self._services.take_network(parts[0], text))
+        for follower in self._followers:
+            follower.ingress = follower.ingress or self._services.ingress != before
+
+    def _take_question(self, parts: list[str], text: str | None) -> None:
+        node, ident = parts
+        for follower in self._of(node) if text is not None else ():
+            follower.questions[ident] = json.loads(text or "")
 
     def _take_service(self, parts: list[str], text: str | None) -> None:
         self._touch(*self._services.take_service(parts[0], text))
@@ -248,6 +261,7 @@ class Feed:
             "own": own,
             "encryption": self._encryption,
             **own_node,
+            "ingress": self._services.ingress,
             **self._task_rows(node, set().union(*map(self._services.services_on, networks))),
         }
 
@@ -290,6 +304,10 @@ class Feed:
             line |= self._task_rows(follower.node, follower.services)
         elif follower.services:
             line |= self._service_rows(follower.services)
+        if follower.ingress:
+            line["ingress"] = self._services.ingress
+        if follower.questions:
+            line["questions"] = follower.questions
         if follower.left:
             line["left"] = sorted(follower.left)
         if follower.came:

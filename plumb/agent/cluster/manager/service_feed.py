@@ -74,6 +74,12 @@ class ServiceFeed:
         }
         return on_it, set()
 
+    @property
+    def ingress(self) -> str:
+        """Id of the ingress network, empty while there is none."""
+        found = (ident for ident, net in self._networks.items() if net.overlay.ingress)
+        return next(found, "")
+
     def _where(self, service: Service) -> Iterable[Where]:
         for ident in self._networks_of(service):
             yield ident, service.id

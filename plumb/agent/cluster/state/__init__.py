@@ -16,6 +16,7 @@ serial          the last address of a subnet, as managers share it
 reservations    an endpoint's addresses, until they are given back
 endpoints       places in a network: reserved, published, withdrawn
 absence         reservations of nodes that went away for good
+questions       questions of managers to nodes
 service         services and tasks
 watch           changes below a prefix, from a listing on
 """

@@ -20,6 +20,8 @@
     /plumb/service-names/NAME               the id of the service of that name
     /plumb/ports/PROTOCOL/PORT              the id of the service that every node publishes there
     /plumb/tasks/TASK                       a task, its node chosen and its addresses allotted
+    /plumb/questions/NODE/QUESTION          a manager's question to a node; goes within seconds
+    /plumb/answers/QUESTION                 the node's answer; the same
     /plumb/election                         the manager that assigns tasks; goes with its lease
     /plumb/applied/NODE                     revision of the tasks that a node balances by; the same
 
@@ -54,6 +56,8 @@ SERVICES = ROOT + "services/"
 SERVICE_NAMES = ROOT + "service-names/"
 PORTS = ROOT + "ports/"
 TASKS = ROOT + "tasks/"
+QUESTIONS = ROOT + "questions/"
+ANSWERS = ROOT + "answers/"
 ELECTION = ROOT + "election"
 APPLIED = ROOT + "applied/"
 

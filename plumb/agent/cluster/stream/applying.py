@@ -49,6 +49,7 @@ class Applier:
 
     Attributes:
         keys: those that the managers have told last; used: those that are in use.
+        ingress: id of the ingress network, empty without one; None before it was told.
     """
 
     def __init__(self, source: Source, events: Events, complain: Callable[[str], None]) -> None:
@@ -58,6 +59,8 @@ class Applier:
         self._balanced = 0
         self.keys: Encryption | None = None
         self.used: Encryption | None = None
+        self.ingress: str | None = None
+        self._built: str | None = None
         self._threads = [
             threading.Thread(target=run, name=run.__name__, daemon=True)
             for run in (self._applies, self._balances)
@@ -88,14 +91,28 @@ class Applier:
                 self._dirty.wait_for(self._has_work, APPLY_AGAIN)
                 networks, self._changed = self._changed, set()
             began = time.monotonic()
-            used = self._use_keys()
+            used = self._use_keys() and self._use_ingress()
             failed = {network for network in networks if not self._apply(network)}
             if (failed or not used) and not self._ending.wait(APPLY_AGAIN):
                 self.mark(failed)
             self._ending.wait(min(REST * (time.monotonic() - began), LONGEST_REST))
 
     def _has_work(self) -> bool:
-        return bool(self._changed) or self.keys != self.used or self._ending.is_set()
+        other = self.keys != self.used or self.ingress != self._built
+        return bool(self._changed) or other or self._ending.is_set()
+
+    def _use_ingress(self) -> bool:
+        """Build this host's part in the ingress network that there is now."""
+        wanted = self.ingress
+        if wanted is None or wanted == self._built:
+            return True
+        try:
+            self._events.on_ingress(wanted)
+        except Exception as error:
+            self._complain(f"cannot build the ingress network: {error}")
+            return False
+        self._built = wanted
+        return True
 
     def _use_keys(self) -> bool:
         """Use the keys that the managers have told last, and report it at once."""

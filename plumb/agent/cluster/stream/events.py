@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from plumb.errors import PlumbError
 from plumb.model.cluster import Encryption, Node, RemoteEndpoint
@@ -18,6 +18,12 @@ class Events(Protocol):
 
     def on_services(self, network: str, services: tuple[VirtualService, ...]) -> None:
         """Take all services of a network; what this returns from is in effect on this host."""
+
+    def on_ingress(self, network: str) -> None:
+        """Take the id of the ingress network, empty while there is none."""
+
+    def on_question(self, ident: str, question: dict[str, Any]) -> None:
+        """Take a question of a manager; what answers it does so in its own time."""
 
     def on_tasks(self, tasks: tuple[Assignment, ...]) -> None:
         """Take all tasks of this node."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from plumb.agent.cluster.host_networks import HostNetworks
 from plumb.agent.cluster.tasks import state
@@ -19,19 +20,35 @@ from plumb.errors import PlumbError
 from plumb.kernel.process import deaths
 from plumb.model.cluster import Node
 from plumb.model.cnm import Sandbox, Status
+from plumb.model.lifecycle.health import UNHEALTHY
 from plumb.model.ports import ServicePort
 from plumb.model.service.assignment import Assignment, TaskStatus
 from plumb.model.service.task import TaskState
+from plumb.store import codec
 
 BATCH = 25
 """Containers that one operation builds."""
 TICK = 5.0
 """Seconds after which a round begins even if nothing is known to have happened."""
+HEALTH_TICK = 0.5
+"""The same where the health of a task is checked."""
+DRAINING = 1.0
+"""Seconds between the report that a task is not healthy and its end."""
 SOON = 0.2
 AGAIN = 3.0
 """Seconds after which a report is sent again that no manager has taken down."""
 STOP_GRACE = 10.0
-Report = Callable[[list[TaskStatus]], None]
+
+
+class Ask(Protocol):
+    """Request to the managers, as this node's."""
+
+    def __call__(self, name: str, body: dict[str, Any], *, patience: float = ...) -> Any:
+        """Ask.
+
+        Raises:
+            PlumbError: it is refused, or no manager answers.
+        """
 
 
 @dataclass
@@ -50,7 +67,7 @@ class TaskRunner:
     Args:
         host: this host.
         node: returns this node.
-        report: tells a manager about tasks.
+        ask: sends managers reports.
         complain: takes lines for the log.
     """
 
@@ -58,14 +75,15 @@ class TaskRunner:
         self,
         host: HostNetworks,
         node: Callable[[], Node],
-        report: Report,
+        ask: Ask,
         complain: Callable[[str], None],
     ) -> None:
-        self._host, self._node, self._report, self._complain = host, node, report, complain
+        self._host, self._node, self._ask, self._complain = host, node, ask, complain
         self._assigned: tuple[Assignment, ...] | None = None
         self._deaths = deaths.Deaths()
         self._ending = threading.Event()
         self._asked: dict[str, float] = {}
+        self._unhealthy: dict[str, float] = {}
         self._rejected: dict[str, TaskStatus] = {}
         self._sent: dict[str, tuple[TaskStatus, float]] = {}
         self._said = ""
@@ -111,11 +129,25 @@ class TaskRunner:
             {one.task.id: one for one in assigned},
             {box.task.task: (box, ports) for box, ports in self._host.tasks() if box.task},
         )
-        pause = self._end(found)
+        pause = min(self._check_health(found), self._end(found))
         self._finish(found)
         self._build(found)
         self._observe(found)
         return min(pause, self._send(found))
+
+    def _check_health(self, found: _Round) -> float:
+        """Note what is not healthy any more; seconds until the next look."""
+        checked = [
+            (ident, box)
+            for ident, (box, _) in found.boxes.items()
+            if box.health.command and box.status is Status.RUNNING
+        ]
+        for ident, box in checked:
+            folder = self._host.folder(box)
+            if state.health(box, folder) == UNHEALTHY and state.exit_code(box, folder) is None:
+                self._unhealthy.setdefault(ident, time.monotonic() + DRAINING)
+        self._unhealthy = {k: v for k, v in self._unhealthy.items() if k in found.boxes}
+        return HEALTH_TICK if checked else TICK
 
     # -- the end --------------------------------------------------------------------------
 
@@ -145,7 +177,8 @@ class TaskRunner:
     def _is_wanted(self, found: _Round, ident: str) -> bool:
         """True of a task that is to run here."""
         one = found.assigned.get(ident)
-        return one is not None and _is_to_run(one)
+        until = self._unhealthy.get(ident, float("inf"))
+        return one is not None and _is_to_run(one) and time.monotonic() < until
 
     def _finish(self, found: _Round) -> None:
         """Take away networks of those that have ended, and containers of those that are over."""
@@ -172,12 +205,14 @@ class TaskRunner:
         for ident, (box, _) in found.boxes.items():
             code = found.codes[ident]
             if code is not None:
-                found.statuses.append(state.ended(box, code, found.assigned.get(ident)))
+                one = found.assigned.get(ident)
+                found.statuses.append(state.ended(box, code, one, ident in self._unhealthy))
 
     # -- the beginning --------------------------------------------------------------------
 
     def _build(self, found: _Round) -> None:
         """Build the containers of new tasks, some at a time."""
+        held = self._held(found)
         new = [
             one
             for ident, one in found.assigned.items()
@@ -185,6 +220,7 @@ class TaskRunner:
             and ident not in self._rejected
             and one.complete
             and _is_to_run(one)
+            and held.isdisjoint(state.host_ports(one.spec.ports))
         ]
         for first in range(0, len(new), BATCH):
             some = new[first : first + BATCH]
@@ -198,6 +234,15 @@ class TaskRunner:
                     found.codes[box.task.task] = state.exit_code(box, self._host.folder(box))
             self._observe(found)
             self._send(found)
+
+    def _held(self, found: _Round) -> set[tuple[str, int]]:
+        """Ports of this host that tasks have which are about to end: new ones wait for them."""
+        return {
+            port
+            for ident, (_, ports) in found.boxes.items()
+            if found.codes[ident] is None and not self._is_wanted(found, ident)
+            for port in state.host_ports(ports)
+        }
 
     def _begin(self, some: Sequence[Assignment]) -> None:
         try:
@@ -218,9 +263,10 @@ class TaskRunner:
         self._rejected = {k: v for k, v in self._rejected.items() if k in found.assigned}
         for ident, (box, ports) in found.boxes.items():
             if found.codes.get(ident) is None:
-                found.statuses.append(state.running(box, ports))
+                folder = self._host.folder(box)
+                found.statuses.append(state.running(box, ports, state.health(box, folder)))
                 if box.argv:
-                    self._deaths.watch(self._host.folder(box))
+                    self._deaths.watch(folder)
         found.statuses += self._rejected.values()
         found.statuses += [
             TaskStatus(ident, TaskState.SHUTDOWN, "shutdown")
@@ -243,7 +289,8 @@ class TaskRunner:
         if not new:
             return TICK
         try:
-            self._report(new)
+            rows = [codec.plain(one) for one in new]
+            self._ask("task-status", {"tasks": rows}, patience=0.0)
         except PlumbError:
             return AGAIN / 2
         self._sent |= {one.task: (one, now) for one in new}

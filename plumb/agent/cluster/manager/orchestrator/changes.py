@@ -26,11 +26,11 @@ from plumb.agent.cluster.state.etcd.operations import (
 from plumb.agent.cluster.state.reservations import Reservation, batches
 from plumb.agent.cluster.state.service import allotting, asked, services
 from plumb.agent.cluster.state.service.allotting import Drafts, Written
-from plumb.errors import PlumbError
+from plumb.errors import Exhausted, PlumbError
 from plumb.frozen import replace
 from plumb.model.cluster import AttachRequest
 from plumb.model.cnm import Network
-from plumb.model.service.task import Place, Task
+from plumb.model.service.task import Place, Task, TaskState
 from plumb.store import codec
 
 BATCH = 60
@@ -38,6 +38,9 @@ BATCH = 60
 ROOM = 100
 """Operations of a transaction that gives addresses."""
 ATTEMPTS = 4
+Placed = tuple[Task | None, Task, tuple[Network, ...]]
+"""A task before and after its node was chosen, and the networks that it is on."""
+Batch = Sequence[Placed]
 
 
 class Changes:
@@ -74,7 +77,7 @@ class Changes:
                     self._write_tasks([one])
         placed.sort(key=lambda pair: _order(board, pair[1]))
         for batch in self._by_room(board, placed):
-            self._place(board, batch)
+            self._place_what_can_be(board, batch)
         self._give_places(board)
 
     # -- services -----------------------------------------------------------------------
@@ -117,11 +120,9 @@ class Changes:
         spec = board.services[task.service].spec
         return asked.joined(spec, self._snapshot.networks)
 
-    def _by_room(
-        self, board: Board, placed: Iterable[tuple[Task | None, Task]]
-    ) -> Iterator[list[tuple[Task | None, Task, tuple[Network, ...]]]]:
+    def _by_room(self, board: Board, placed: Iterable[tuple[Task | None, Task]]) -> Iterator[Batch]:
         """Part new tasks into batches that one transaction can hold."""
-        batch: list[tuple[Task | None, Task, tuple[Network, ...]]] = []
+        batch: list[Placed] = []
         room = ROOM
         for was, now in placed:
             try:
@@ -138,9 +139,7 @@ class Changes:
         if batch:
             yield batch
 
-    def _place(
-        self, board: Board, batch: Sequence[tuple[Task | None, Task, tuple[Network, ...]]]
-    ) -> None:
+    def _place(self, batch: Batch) -> None:
         """Give tasks to their nodes, with addresses."""
         nets = [net for _, _, own in batch for net in own]
 
@@ -160,6 +159,22 @@ class Changes:
                 if allotting.write(self._etcd, nets, compose, attempt).succeeded:
                     return
         self._did(False)
+
+    def _place_what_can_be(self, board: Board, batch: Batch) -> None:
+        """Give tasks to their nodes; those without an address wait, and hold up no others."""
+        try:
+            self._place(batch)
+        except Exhausted as error:
+            if len(batch) > 1:
+                for one in batch:
+                    self._place_what_can_be(board, [one])
+                return
+            was, now, _ = batch[0]
+            waits = replace(
+                now, node="", state=TaskState.PENDING, error=str(error), since=now.created
+            )
+            if was is None or was.error != waits.error:
+                self._write_tasks([(was, waits)])
 
     def _give_places(self, board: Board) -> None:
         """Give each node its own place in the networks of its tasks, where it has none."""

@@ -50,6 +50,8 @@ REQUESTS: dict[str, tuple[Access, Function]] = {
     "service-rollback": (Access.MANAGER, services.roll_back),
     "service-remove": (Access.MANAGER, services.remove),
     "tasks": (Access.MANAGER, services.tasks_of),
+    "task-logs": (Access.MANAGER, services.logs),
+    "answer": (Access.NODE, services.answer),
     "task-status": (Access.NODE, services.report),
     "tasks-applied": (Access.NODE, services.applied),
 }

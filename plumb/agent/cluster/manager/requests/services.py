@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from plumb.agent.cluster.manager.api import Api
-from plumb.agent.cluster.state import keys
+from plumb.agent.cluster.state import keys, questions
 from plumb.agent.cluster.state.etcd.operations import Put, present
 from plumb.agent.cluster.state.service import services, tasks
-from plumb.errors import Conflict
+from plumb.errors import Conflict, NotFound
 from plumb.model.cluster import Node
 from plumb.model.service.assignment import TaskStatus
 from plumb.model.service.spec import ServiceSpec
@@ -64,6 +64,31 @@ def tasks_of(api: Api, caller: Node, body: Json) -> list[Json]:
         for task in tasks.everything(api.etcd)
         if all(getattr(task, name) == ident for name, ident in wanted.items())
     ]
+
+
+def logs(api: Api, caller: Node, body: Json) -> Json:
+    """Return what a `task` has printed, from an `offset`, or the last lines (`tail`) of it.
+
+    Raises:
+        NotFound: there is no such task, or its node is away.
+    """
+    ident = str(body["task"])
+    task = tasks.get(api.etcd, ident)
+    if task is None or not task.node:
+        raise NotFound(f"task {ident} not found", "or it has no node yet")
+    tail = body.get("tail")
+    asked = {
+        "logs": ident,
+        "tail": None if tail is None else int(tail),
+        "offset": int(body.get("offset") or 0),
+    }
+    return dict(questions.ask(api.etcd, task.node, asked))
+
+
+def answer(api: Api, caller: Node, body: Json) -> bool:
+    """Take down the `reply` of the node that asks to a `question`."""
+    questions.answer(api.etcd, caller.id, str(body["question"]), dict(body["reply"]))
+    return True
 
 
 def report(api: Api, caller: Node, body: Json) -> bool:

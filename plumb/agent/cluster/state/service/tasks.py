@@ -29,6 +29,12 @@ def everything(etcd: Etcd) -> list[Task]:
     return sorted(found, key=lambda task: (task.created, task.id))
 
 
+def get(etcd: Etcd, ident: str) -> Task | None:
+    """Return a task by its id, None without one."""
+    found = etcd.get(keys.TASKS + ident)
+    return parsed(found) if found else None
+
+
 def parsed(found: KeyValue) -> Task:
     """A task as it was read."""
     return codec.loads(Task, found.value)
