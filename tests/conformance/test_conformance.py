@@ -6,13 +6,14 @@ In the kernel, in files, in what it says, and for traffic.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests import labs
 from tests.conformance import later
-from tests.conformance.facts import differences, misordered
+from tests.conformance.facts import Difference, differences, misordered
 from tests.conformance.recording import play
 from tests.conformance.scenarios import recorded, scenarios
 
@@ -31,21 +32,40 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
 def test_does_what_docker_did(name: str) -> None:
     """Every fact of the scenario is Docker's; afterwards the host is as bare as before."""
     docker, seen = recorded(name), play(BOOK[name])
-    found = differences(docker, seen)
-    wrong = [
-        *(
-            str(each)
-            for each in found
-            if not later.intended(name, each.fact)
-            and not any(re.search(pattern, each.fact) for pattern in BOOK[name].ignore)
-        ),
-        *(f"~ [order] {each}" for each in misordered(docker, seen)),
+    _fail(
+        [
+            *_unintended(name, differences(docker, seen)),
+            *(f"~ [order] {each}" for each in misordered(docker, seen)),
+        ]
+    )
+
+
+def _unintended(name: str, found: Iterable[Difference]) -> list[str]:
+    return [
+        str(each)
+        for each in found
+        if not later.intended(name, each.fact)
+        and not any(re.search(pattern, each.fact) for pattern in BOOK[name].ignore)
     ]
+
+
+def _fail(wrong: Sequence[str]) -> None:
     if wrong:
         pytest.fail(
             f"{len(wrong)} facts differ (- Docker's, + plumb's):\n" + "\n".join(wrong),
             pytrace=False,
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in BOOK if BOOK[name].needs == "ip_vs"])
+def test_services_without_ipvs(name: str) -> None:
+    """Who is reached, by which name and from where, is Docker's also where the firewall balances.
+
+    Left out are the balancers' own tables alone.
+    """
+    found = differences(recorded(name), play(BOOK[name]))
+    _fail(_unintended(name, (each for each in found if not later.BALANCING.search(each.fact))))
 
 
 FORWARDS = (
