@@ -57,15 +57,24 @@ def _fail(wrong: Sequence[str]) -> None:
         )
 
 
+def _encrypted(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.needs("esp4")] if name.endswith("encrypted") else []
+
+
+BALANCED = [
+    pytest.param(name, marks=_encrypted(name)) for name in BOOK if BOOK[name].needs == "ip_vs"
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in BOOK if BOOK[name].needs == "ip_vs"])
+@pytest.mark.parametrize("name", BALANCED)
 def test_services_without_ipvs(name: str) -> None:
     """Who is reached, by which name and from where, is Docker's also where the firewall balances.
 
     Left out are the balancers' own tables alone.
     """
     found = differences(recorded(name), play(BOOK[name]))
-    _fail(_unintended(name, (each for each in found if not later.BALANCING.search(each.fact))))
+    _fail(_unintended(name, (each for each in found if not later.balancing(name, each.fact))))
 
 
 FORWARDS = (
