@@ -14,6 +14,11 @@ MISSING: Mapping[str, str] = {
 }
 
 
+FEATURES: Mapping[str, tuple[str, ...]] = {"ip_vs": ("ipvs", "ipvs-rr", "xt_ipvs")}
+"""Kernel features by the module that a scenario names."""
+ESP = ("esp4", "aes-gcm", "bpf", "policy", "mark")
+
+
 def missing(scenario: str) -> str:
     """Why that scenario cannot be played, empty if it can."""
     return next(

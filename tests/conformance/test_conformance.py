@@ -20,11 +20,17 @@ from tests.conformance.scenarios import recorded, scenarios
 BOOK = scenarios()
 
 
+def _encrypted(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.needs(*later.ESP)] if name.endswith("encrypted") else []
+
+
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     """What a scenario waits for: plumb, else a kernel's feature."""
     if why := later.missing(name):
         return [pytest.mark.skip(why)]
-    return [pytest.mark.needs(BOOK[name].needs)] if BOOK[name].needs else []
+    needs = BOOK[name].needs
+    own = [pytest.mark.needs(*later.FEATURES.get(needs, (needs,)))] if needs else []
+    return own + (_encrypted(name) if needs == "ip_vs" else [])
 
 
 @pytest.mark.slow
@@ -55,10 +61,6 @@ def _fail(wrong: Sequence[str]) -> None:
             f"{len(wrong)} facts differ (- Docker's, + plumb's):\n" + "\n".join(wrong),
             pytrace=False,
         )
-
-
-def _encrypted(name: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.needs("esp4")] if name.endswith("encrypted") else []
 
 
 BALANCED = [
