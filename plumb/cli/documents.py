@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from plumb.engine.reader import Reader
-from plumb.model.cnm import Network
+from plumb.model.cnm import Network, Status
 
 
 def network_document(host: Reader, net: Network, verbose: bool = False) -> dict[str, Any]:
@@ -15,7 +15,9 @@ def network_document(host: Reader, net: Network, verbose: bool = False) -> dict[
 
     boxes = {box.id: box for box in (*host.containers(), *host.balancers())}
     ends = [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
-    return docker.network(net, ends, host.store.remotes(net.id), verbose)
+    bare = [box for box in boxes.values() if box.mode == net.name and box.status is Status.RUNNING]
+    remotes, services = host.store.remotes(net.id), host.store.services(net.id)
+    return docker.network(net, ends, remotes, verbose, services, bare)
 
 
 def print_documents(found: list[dict[str, Any]], template: str) -> None:

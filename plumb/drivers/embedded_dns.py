@@ -41,9 +41,14 @@ FROM_PORT_53 = "an answer comes from where the question was sent to"
 def known_on(net: Network) -> bool:
     """True if the server resolves names of a network: of user-defined ones, not of the default.
 
-    Nor of the network that is there for a gateway only.
+    Nor of the network that is there for a gateway only, and of that for published ports only.
     """
-    return not net.predefined and net.name != GATEWAY_NETWORK
+    return served_on(net) and not net.overlay.ingress
+
+
+def served_on(net: Network) -> bool:
+    """True if a container on the network has the server, whatever it resolves there."""
+    return not (net.predefined or net.name == GATEWAY_NETWORK)
 
 
 def server(

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from plumb.address import IPAddress, IPInterface, IPNetwork, ip_on, reserved
 from plumb.drivers import driver_of
-from plumb.drivers.embedded_dns import known_on
+from plumb.drivers.embedded_dns import served_on
 from plumb.engine.operation import Operation
 from plumb.engine.predefined import with_routers
 from plumb.errors import Conflict, Exhausted, Invalid, KernelRefused
@@ -298,7 +298,7 @@ def _any(op: Operation, net: Network, pools: Sequence[Pool]) -> tuple[Pool, IPAd
 
 def resolving(op: Operation, box: Sandbox) -> Sandbox:
     """The container, with a DNS server from the first time that it is on a network with names."""
-    if box.dns_udp or not any(known_on(net) for _, net in op.ends(box)):
+    if box.dns_udp or not any(served_on(net) for _, net in op.ends(box)):
         return box
     return _with_ports(op, box)
 

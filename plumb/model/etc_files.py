@@ -65,7 +65,10 @@ def hosts(box: Sandbox, ends: Ends) -> str:
     entries += [(ip, link.names) for link in box.linked for ip in link.ips]
     if box.mode != "host":
         entries += [
-            (ip.ip, own) for end, net in ends if net.name != GATEWAY_NETWORK for ip in end.ips
+            (ip.ip, own)
+            for end, net in ends
+            if net.name != GATEWAY_NETWORK and not net.overlay.ingress
+            for ip in end.ips
         ]
     return "".join(
         [

@@ -29,6 +29,7 @@ def network(
     remotes: Sequence[RemoteEndpoint] = (),
     verbose: bool = False,
     virtual: Sequence[VirtualService] = (),
+    bare: Sequence[Sandbox] = (),
 ) -> Json:
     """`network inspect`.
 
@@ -37,6 +38,7 @@ def network(
         remotes: its endpoints on other hosts.
         verbose: with all endpoints of the cluster, by service.
         virtual: the services on it.
+        bare: containers on it that have no endpoint, as those in the host's namespace.
     """
     from plumb.views import inspect_cluster  # lazy: listings need none of it
 
@@ -61,7 +63,10 @@ def network(
         "ConfigOnly": False,
         "Options": inspect_cluster.options(net),
         "Labels": dict(net.labels),
-        "Containers": {_label(box): _member(net, end, box) for end, box in ends},
+        "Containers": {
+            **{_label(box): _member(net, end, box) for end, box in ends},
+            **{box.id: {**dict.fromkeys(MEMBER, ""), "Name": box.name} for box in bare},
+        },
         **({"Peers": peers} if peers else {}),
         **({"Services": inspect_cluster.services(net, ends, remotes, virtual)} if verbose else {}),
     }
@@ -86,6 +91,9 @@ def _pool(pool: Pool) -> Json:
     if pool.aux:
         found["AuxiliaryAddresses"] = {name: str(ip) for name, ip in pool.aux}
     return found
+
+
+MEMBER = ("Name", "EndpointID", "MacAddress", "IPv4Address", "IPv6Address")
 
 
 def _member(net: Network, end: Endpoint, box: Sandbox) -> Json:

@@ -6,24 +6,31 @@ In the kernel, in files, in what it says, and for traffic.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests import labs
 from tests.conformance import later
-from tests.conformance.facts import differences, misordered
+from tests.conformance.facts import Difference, differences, misordered
 from tests.conformance.recording import play
 from tests.conformance.scenarios import recorded, scenarios
 
 BOOK = scenarios()
 
 
+def _encrypted(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.needs(*later.ESP)] if name.endswith("encrypted") else []
+
+
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     """What a scenario waits for: plumb, else a kernel's feature."""
     if why := later.missing(name):
         return [pytest.mark.skip(why)]
-    return [pytest.mark.needs(BOOK[name].needs)] if BOOK[name].needs else []
+    needs = BOOK[name].needs
+    own = [pytest.mark.needs(*later.FEATURES.get(needs, (needs,)))] if needs else []
+    return own + (_encrypted(name) if needs == "ip_vs" else [])
 
 
 @pytest.mark.slow
@@ -31,21 +38,45 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
 def test_does_what_docker_did(name: str) -> None:
     """Every fact of the scenario is Docker's; afterwards the host is as bare as before."""
     docker, seen = recorded(name), play(BOOK[name])
-    found = differences(docker, seen)
-    wrong = [
-        *(
-            str(each)
-            for each in found
-            if not later.intended(name, each.fact)
-            and not any(re.search(pattern, each.fact) for pattern in BOOK[name].ignore)
-        ),
-        *(f"~ [order] {each}" for each in misordered(docker, seen)),
+    _fail(
+        [
+            *_unintended(name, differences(docker, seen)),
+            *(f"~ [order] {each}" for each in misordered(docker, seen)),
+        ]
+    )
+
+
+def _unintended(name: str, found: Iterable[Difference]) -> list[str]:
+    return [
+        str(each)
+        for each in found
+        if not later.intended(name, each.fact)
+        and not any(re.search(pattern, each.fact) for pattern in BOOK[name].ignore)
     ]
+
+
+def _fail(wrong: Sequence[str]) -> None:
     if wrong:
         pytest.fail(
             f"{len(wrong)} facts differ (- Docker's, + plumb's):\n" + "\n".join(wrong),
             pytrace=False,
         )
+
+
+BALANCED = [
+    pytest.param(name, marks=_encrypted(name)) for name in BOOK if BOOK[name].needs == "ip_vs"
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BALANCED)
+def test_services_without_ipvs(name: str) -> None:
+    """Who is reached, by which name and from where, is Docker's also where the firewall balances.
+
+    Left out are the balancers' own tables alone.
+    """
+    found = differences(recorded(name), play(BOOK[name]))
+    _fail(_unintended(name, (each for each in found if not later.balancing(name, each.fact))))
 
 
 FORWARDS = (
