@@ -9,7 +9,7 @@ command's own for one that ran, 1 else.
     foreground_run  what a `run` in the foreground does
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
     logs       logs
-    lifecycle  update, and options of run and create about a container's life
+    lifecycle  update, kill, rename, wait, and options of run and create about a container's life
     listings   ps, inspect, port
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
@@ -44,6 +44,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "stop": ("plumb.cli.container", "Stop containers"),
     "restart": ("plumb.cli.container", "Restart containers"),
     "update": ("plumb.cli.lifecycle.restarts", "Change the restart policy of containers"),
+    "kill": ("plumb.cli.lifecycle.signals", "Send a signal to the commands of containers"),
+    "rename": ("plumb.cli.lifecycle.signals", "Give a container another name"),
+    "wait": ("plumb.cli.lifecycle.signals", "Wait until containers stop"),
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.container", "Run a command in a running container"),
     "logs": ("plumb.cli.logs", "Print the output of a detached command"),
