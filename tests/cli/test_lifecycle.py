@@ -98,3 +98,30 @@ def test_rename_refuses_a_name_in_use(net: Lab) -> None:
     for name, words in (("other", "already in use"), ("box", "same name")):
         status, printed = tried(net, "rename", "box", name)
         assert (status, words in printed) == (1, True)
+
+
+def test_containers_and_networks_have_dockers_longer_names(net: Lab) -> None:
+    """The same commands; `container inspect` knows no networks."""
+    plumb(net, "container", "run", "-d", "--name", "box", "--network", "net")
+    assert plumb(net, "container", "ls") == plumb(net, "container", "list")
+    assert plumb(net, "container", "inspect", "-f", "{{.Name}}", "box") == "/box\n"
+    status, printed = tried(net, "container", "inspect", "net")
+    assert (status, "No such container: net" in printed) == (1, True)
+    assert plumb(net, "network", "list") == plumb(net, "network", "ls")
+    plumb(net, "container", "remove", "-f", "box")
+    plumb(net, "network", "remove", "net")
+    assert tried(net, "container", "run", "--nope")[0] == 125
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["nework", "ls"], "did you mean network?"),
+        (["network", "creat"], "did you mean create?"),
+        (["container", "stopp"], "did you mean stop?"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told(lab: Lab, words: list[str], meant: str) -> None:
+    """With the verb that was probably meant."""
+    status, printed = tried(lab, *words)
+    assert (status, "unknown command: plumb " in printed, meant in printed) == (1, True, True)
