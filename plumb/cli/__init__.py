@@ -9,7 +9,7 @@ command's own for one that ran, 1 else.
     foreground_run  what a `run` in the foreground does
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
     logs       logs
-    lifecycle  update, and options of run and create about a container's life
+    lifecycle  update, kill, rename, wait, and options of run and create about a container's life
     listings   ps, inspect, port
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
@@ -28,15 +28,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
 from plumb.errors import Invalid, PlumbError
 
 VERBS: dict[str, tuple[str, str]] = {
+    "container": ("plumb.cli.lifecycle.group", "Manage containers"),
     "network": ("plumb.cli.network", "Manage networks"),
     "run": ("plumb.cli.container", "Create and run a container"),
     "create": ("plumb.cli.container", "Create a container"),
@@ -44,6 +45,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "stop": ("plumb.cli.container", "Stop containers"),
     "restart": ("plumb.cli.container", "Restart containers"),
     "update": ("plumb.cli.lifecycle.restarts", "Change the restart policy of containers"),
+    "kill": ("plumb.cli.lifecycle.signals", "Send a signal to the commands of containers"),
+    "rename": ("plumb.cli.lifecycle.signals", "Give a container another name"),
+    "wait": ("plumb.cli.lifecycle.signals", "Wait until containers stop"),
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.container", "Run a command in a running container"),
     "logs": ("plumb.cli.logs", "Print the output of a detached command"),
@@ -70,7 +74,41 @@ LONGEST = 1000
 HIDDEN = {"settle": "plumb.cli.system", "resume": "plumb.cli.lifecycle.restarts"}
 
 
-class LazyGroup(click.Group):
+class DockerGroup(click.Group):
+    """Group of verbs with Docker's other names for some, and a hint for a word that is none.
+
+    Attributes:
+        aliases: verbs by other names.
+    """
+
+    aliases: ClassVar[Mapping[str, str]] = {}
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a verb's command; None for an unknown verb."""
+        return super().get_command(context, self.aliases.get(name, name))
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb of a command line.
+
+        Raises:
+            Invalid: there is no such verb, with the one that was probably meant.
+        """
+        if args[0].startswith("-") or self.get_command(context, args[0]) is not None:
+            return super().resolve_command(context, args)
+        from plumb.model.parse import nearest
+
+        path = context.command_path
+        known = [*self.list_commands(context), *self.aliases]
+        meant = nearest(args[0], known)
+        raise Invalid(
+            f"unknown command: {path} {args[0]}",
+            f"{meant} " * bool(meant) + f"'{path} --help' shows those that there are",
+        )
+
+
+class LazyGroup(DockerGroup):
     """The verbs, imported when they are used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -156,12 +194,12 @@ def _reopen() -> None:
 
 
 def first_verb(words: Sequence[str]) -> str:
-    """The verb of a command line."""
+    """The verb of a command line; of `container VERB` the second word."""
     rest = iter(words)
     for word in rest:
         if word == "--config":
             next(rest, None)
-        elif not word.startswith("-"):
+        elif not word.startswith("-") and word != "container":
             return word
     return ""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
-from plumb.cli import common
+from plumb.cli import DockerGroup, common
 from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
 from plumb.errors import Invalid, NotFound, PlumbError
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-@click.group("network")
+class NetworkGroup(DockerGroup):
+    """Verbs of networks, with Docker's other names."""
+
+    aliases: ClassVar = {"list": "ls", "remove": "rm"}
+
+
+@click.group("network", cls=NetworkGroup)
 def network() -> None:
     """Manage networks."""
 

@@ -37,12 +37,7 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     wish = replace(wish, read_only_host=wish.read_only_host or wish.isolate)
     refuse_undoing(wish, privileged=wish.privileged)
     name = opt.object_name(wish.name, "container") if wish.name else allocate.random_name(op)
-    rival = op.named(Sandbox, name)
-    if rival is not None:
-        raise Conflict(
-            f'Conflict. The container name "/{name}" is already in use by container "{rival.id}". '
-            "You have to remove (or rename) that container to be able to reuse that name."
-        )
+    refuse_taken(op, name)
     ident = op.system.new_id()
     box = replace(
         wish,
@@ -60,6 +55,20 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     box = _with_host_files(op, box)
     op.put(box)
     return box
+
+
+def refuse_taken(op: Operation, name: str) -> None:
+    """See that no container has a name.
+
+    Raises:
+        Conflict: one has it.
+    """
+    rival = op.named(Sandbox, name)
+    if rival is not None:
+        raise Conflict(
+            f'Conflict. The container name "/{name}" is already in use by container "{rival.id}". '
+            "You have to remove (or rename) that container to be able to reuse that name."
+        )
 
 
 def refuse_undoing(box: Sandbox, *, privileged: bool) -> None:

@@ -34,7 +34,7 @@ from plumb.frozen import collector_paused
 from plumb.kernel.capabilities import require_root
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.system import System, this_system
-from plumb.model.cnm import Endpoint
+from plumb.model.cnm import Endpoint, Sandbox
 from plumb.model.settings import Settings
 from plumb.plan import StepFailed
 from plumb.store import Store
@@ -238,12 +238,14 @@ class Host(Reader, Verbs):
             if endings.settled(op, container):
                 self._end(op)
 
-    def resume(self, container: str) -> None:
-        """Start a container again, as its back-off is over (called by the agent).
+    def kill(self, container: str | Sandbox, number: int = 9) -> None:
+        """`kill`: send a signal to a container's command; after SIGKILL it has stopped."""
+        from plumb.engine.lifecycle import signals  # lazy, as above
 
-        Raises:
-            PlumbError: it could not be started; it is stopped then, and says why.
-        """
+        signals.kill(self, self._within, container, number)
+
+    def resume(self, container: str) -> None:
+        """Start a container again, as its back-off is over, or stop it (called by the agent)."""
         from plumb.engine.lifecycle import endings  # lazy, as above
 
         endings.resume(self._within, container)

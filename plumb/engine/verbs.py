@@ -165,6 +165,13 @@ class Verbs(ABC):
         with self._within() as op:
             return endings.update(op, reference(container, "container"), policy)
 
+    def rename(self, container: str | Sandbox, name: str) -> Sandbox:
+        """`rename`."""
+        from plumb.engine.lifecycle import signals  # lazy, as above
+
+        with self._within() as op:
+            return signals.rename(op, reference(container, "container"), text(name, "a name"))
+
     def remove(self, container: str | Sandbox, force: bool = False) -> Sandbox:
         """`rm`.
 

@@ -2,6 +2,8 @@
 
 The options of run and create about it are here, and the library's keywords for them.
 
+group      container, the verbs of containers under Docker's longer names
+signals    kill, rename and wait
 restarts   update, and the commands by which the agent starts a container again
 """
 

@@ -195,6 +195,18 @@ def end(folder: str, grace: float = GRACE) -> None:
         _signal(shim_pid, signal.SIGKILL, 5.0)
 
 
+def send(folder: str, number: int) -> None:
+    """Send a signal to a sandbox's command; one that has ended meanwhile gets none."""
+    command = alive(folder)[0]
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(command) if command else -1
+        if descriptor >= 0:
+            try:
+                signal.pidfd_send_signal(descriptor, number)
+            finally:
+                os.close(descriptor)
+
+
 def sweep(namespaces: Iterable[str]) -> None:
     """Kill the processes that plumb started in these network namespaces.
 

@@ -5,6 +5,7 @@ What a sandbox records of it is here.
 durations  Go's spelling of durations, 1m30s
 status     state of a container as Docker shows it
 health     results of health checks, and the status that follows from them
+signals    signals by name and number
 restart    restart policies, and the back-off between two starts
 """
 
