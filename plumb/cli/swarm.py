@@ -12,7 +12,7 @@ import click
 
 from plumb.cli import common
 from plumb.cli.common import F
-from plumb.errors import Invalid
+from plumb.errors import Invalid, Unsupported
 from plumb.model.cluster import DATA_PATH_PORT, Availability, NodeRole
 
 if TYPE_CHECKING:

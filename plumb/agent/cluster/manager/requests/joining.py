@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 
@@ -42,9 +42,8 @@ def join(api: Api, caller: None, body: dict[str, Any]) -> dict[str, Any]:
         node = _new_node(body, role, key, tokens.digest(issuer.certificate))
         nodes.put(api.etcd, node)
     swarm = api.swarm()
-    lifetime = timedelta(hours=swarm.cert_expiry)
     certificate = signing.sign_node(
-        issuer, str(body["request"]), node.id, node.role, swarm.id, lifetime
+        issuer, str(body["request"]), node.id, node.role, swarm.id, swarm.cert_expiry
     )
     return {
         "node": codec.plain(node),
@@ -86,9 +85,8 @@ def renew(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
         raise Invalid("cannot renew a certificate for another key", "leave the cluster, and join")
     issuer = api.secrets.authority()
     swarm = api.swarm()
-    lifetime = timedelta(hours=swarm.cert_expiry)
     certificate = signing.sign_node(
-        issuer, str(body["request"]), caller.id, caller.role, swarm.id, lifetime
+        issuer, str(body["request"]), caller.id, caller.role, swarm.id, swarm.cert_expiry
     )
     digest = tokens.digest(issuer.certificate)
     nodes.change(api.etcd, caller.id, lambda node: replace(node, issuer=digest))
