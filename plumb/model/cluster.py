@@ -83,6 +83,8 @@ class Swarm:
         pools: where subnets of networks come from, each cut into subnets of `mask_length` bits.
         port: UDP port of VXLAN.
         created: the moment of `swarm init`.
+        cert_expiry: hours for which a node's certificate is valid.
+        task_history: tasks of a service that are kept when they have ended.
     """
 
     id: str
@@ -90,6 +92,8 @@ class Swarm:
     mask_length: int = 24
     port: int = DATA_PATH_PORT
     created: str = ""
+    cert_expiry: int = 90 * 24
+    task_history: int = 5
 
 
 @frozen

@@ -21,7 +21,7 @@ from plumb.frozen import frozen
 from plumb.kernel import cluster_client
 from plumb.kernel.cluster import places
 from plumb.kernel.cluster.words import ADVICE
-from plumb.model.cluster import DATA_PATH_PORT, JOIN_PORT, Availability, Node, NodeRole
+from plumb.model.cluster import DATA_PATH_PORT, JOIN_PORT, Availability, Node, NodeRole, Swarm
 from plumb.model.paths import Layout
 from plumb.store import codec
 
@@ -168,6 +168,24 @@ class SwarmClient(ClusterClient):
             force: even where this is a manager, or no manager answers.
         """
         cluster_client.ask(self.layout, "leave", {"force": force})
+
+    def change(self, *, cert_expiry: int | None = None, task_history: int | None = None) -> Swarm:
+        """Change the swarm's settings.
+
+        Args:
+            cert_expiry: hours for which a node's certificate is valid, from its next renewal on.
+            task_history: tasks of a service that are kept when they have ended.
+
+        Raises:
+            Invalid: a certificate would be valid for less than an hour, or a number is negative.
+        """
+        wanted = {"cert_expiry": cert_expiry, "task_history": task_history}
+        if cert_expiry is not None and cert_expiry < 1:
+            raise Invalid("invalid certificate expiry: minimum expiry time is 1h0m0s")
+        if task_history is not None and task_history < 0:
+            raise Invalid(f"invalid task history limit {task_history}", "it is 0 or more")
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return codec.decode(Swarm, self.ask("swarm-update", body))
 
     def tokens(self) -> dict[NodeRole, str]:
         """Return the join tokens."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from plumb.agent.cluster.certificates import der
 from plumb.kernel.netns.namespaces import entered
 from tests.agent.cluster.hosts import Machine
 from tests.agent.cluster.state.waiting import until
@@ -152,3 +154,30 @@ def test_a_reset_leaves_the_swarm(machines: list[Machine]) -> None:
     assert second.client.node() is None
     assert not Path(second.layout.root, "cluster").exists()
     assert not first.nodes()["h2"].alive
+
+
+def test_a_swarm_s_certificates_last_as_long_as_it_is_told(machines: list[Machine]) -> None:
+    """Those that are signed from now on."""
+    first, second, _ = machines
+    token = first.init()["worker"]
+    assert first.plumb("swarm", "update", "--cert-expiry", "48h30m0s") == "Swarm updated.\n"
+    second.join(token, first)
+    papers = Path(f"{second.layout.cluster}/node.pem").read_text()
+    begin, end = der.validity(papers[papers.index("-----BEGIN CERT") :])
+    assert timedelta(hours=48) <= end - begin <= timedelta(hours=50)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--autolock",), "--autolock is not supported"),
+        (("--dispatcher-heartbeat", "5s"), "--dispatcher-heartbeat is not supported"),
+        (("--cert-expiry", "30m"), "minimum expiry time is 1h0m0s"),
+        (("--cert-expiry", "soon"), 'invalid duration "soon"'),
+        (("--task-history-limit", "-1"), "invalid task history limit"),
+    ],
+)
+def test_what_a_swarm_is_not_told(
+    words: tuple[str, ...], said: str, pair: tuple[Machine, Machine]
+) -> None:
+    assert said in pair[0].plumb("swarm", "update", *words, status=1)

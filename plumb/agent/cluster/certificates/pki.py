@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
-LIFETIME = timedelta(days=90)
+HOURS = 90 * 24
+LIFETIME = timedelta(hours=HOURS)
 CA_LIFETIME = timedelta(days=365 * 20)
 SKEW = timedelta(hours=1)
 """Difference of two nodes' clocks that a certificate bears."""
@@ -129,14 +130,12 @@ def request(key: str) -> str:
 
 
 def sign_node(
-    authority: Authority,
-    wanted: str,
-    node: str,
-    role: NodeRole,
-    swarm: str,
-    lifetime: timedelta = LIFETIME,
+    authority: Authority, wanted: str, node: str, role: NodeRole, swarm: str, hours: int = HOURS
 ) -> str:
     """Sign a node's request: id, role and swarm are the signer's, the request gives but the key.
+
+    Args:
+        hours: validity.
 
     Returns:
         The certificate and what proves its issuer to a node that knows the one before, PEM.
@@ -150,7 +149,9 @@ def sign_node(
         ("ORGANIZATIONAL_UNIT_NAME", SERVER_NAMES[role]),
         ("COMMON_NAME", node),
     )
-    return _sign(authority, wanted, subject, names, (), role is NodeRole.MANAGER, lifetime)
+    return _sign(
+        authority, wanted, subject, names, (), role is NodeRole.MANAGER, timedelta(hours=hours)
+    )
 
 
 def sign_peer(authority: Authority, wanted: str, node: str, address: IPAddress) -> str:

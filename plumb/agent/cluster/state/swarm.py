@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from plumb.agent.cluster.state import keys
 from plumb.agent.cluster.state.etcd.client import Etcd
-from plumb.agent.cluster.state.etcd.operations import Put, absent, delete_below
+from plumb.agent.cluster.state.etcd.contention import attempts
+from plumb.agent.cluster.state.etcd.operations import Put, absent, delete_below, unchanged
 from plumb.errors import Conflict
 from plumb.model.cluster import Swarm
 from plumb.store import codec
@@ -28,6 +31,23 @@ def load(etcd: Etcd) -> Swarm | None:
     """Return the cluster; None before `create`."""
     found = etcd.get(keys.SWARM)
     return codec.loads(Swarm, found.value) if found else None
+
+
+def change(etcd: Etcd, how: Callable[[Swarm], Swarm]) -> Swarm:
+    """Change the cluster; `how` is called again where another manager was faster.
+
+    Raises:
+        Conflict: there is none.
+    """
+    for _ in attempts("change the swarm"):
+        found = etcd.get(keys.SWARM)
+        if found is None:
+            raise Conflict("cannot change the swarm: there is none in the store")
+        changed = how(codec.loads(Swarm, found.value))
+        wanted = [Put(keys.SWARM, codec.dumps(changed))]
+        if etcd.txn([unchanged(keys.SWARM, found)], wanted).succeeded:
+            return changed
+    raise AssertionError
 
 
 def clear(etcd: Etcd) -> None:

@@ -27,6 +27,7 @@ REQUESTS: dict[str, tuple[Access, Function]] = {
     "leave": (Access.NODE, members.leave),
     "join-undo": (Access.NODE, members.undo_join),
     "swarm": (Access.NODE, members.swarm_of),
+    "swarm-update": (Access.MANAGER, members.update_swarm),
     "nodes": (Access.MANAGER, members.everyone),
     "peers": (Access.NODE, members.peers),
     "node-update": (Access.MANAGER, members.update),

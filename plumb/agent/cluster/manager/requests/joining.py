@@ -42,7 +42,9 @@ def join(api: Api, caller: None, body: dict[str, Any]) -> dict[str, Any]:
         node = _new_node(body, role, key, tokens.digest(issuer.certificate))
         nodes.put(api.etcd, node)
     swarm = api.swarm()
-    certificate = signing.sign_node(issuer, str(body["request"]), node.id, node.role, swarm.id)
+    certificate = signing.sign_node(
+        issuer, str(body["request"]), node.id, node.role, swarm.id, swarm.cert_expiry
+    )
     return {
         "node": codec.plain(node),
         "swarm": codec.plain(swarm),
@@ -83,7 +85,9 @@ def renew(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
         raise Invalid("cannot renew a certificate for another key", "leave the cluster, and join")
     issuer = api.secrets.authority()
     swarm = api.swarm()
-    certificate = signing.sign_node(issuer, str(body["request"]), caller.id, caller.role, swarm.id)
+    certificate = signing.sign_node(
+        issuer, str(body["request"]), caller.id, caller.role, swarm.id, swarm.cert_expiry
+    )
     digest = tokens.digest(issuer.certificate)
     nodes.change(api.etcd, caller.id, lambda node: replace(node, issuer=digest))
     return {"certificate": certificate, "authorities": api.authorities()}

@@ -11,7 +11,7 @@ from plumb.agent.cluster.certificates import tls, tokens
 from plumb.agent.cluster.certificates.authority import trust_digest
 from plumb.agent.cluster.manager.api import Api
 from plumb.agent.cluster.manager.etcd_member import peer_url
-from plumb.agent.cluster.state import encryption, keys, nodes, reservations
+from plumb.agent.cluster.state import encryption, keys, nodes, reservations, swarm
 from plumb.agent.cluster.state.etcd import membership
 from plumb.agent.cluster.state.etcd.refusals import EtcdAway
 from plumb.errors import Conflict, NotFound
@@ -82,6 +82,17 @@ def swarm_of(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
         "nodes": len(known),
         "managers": sum(node.role is NodeRole.MANAGER for node in known),
     }
+
+
+def update_swarm(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
+    """Change the swarm's settings, and return it.
+
+    Args:
+        body: some of `cert_expiry` (hours) and `task_history`.
+    """
+    names = ("cert_expiry", "task_history")
+    changed: dict[str, Any] = {name: int(body[name]) for name in names if name in body}
+    return dict(codec.plain(swarm.change(api.etcd, lambda now: replace(now, **changed))))
 
 
 def everyone(api: Api, caller: Node, body: dict[str, Any]) -> list[dict[str, Any]]:
