@@ -18,7 +18,6 @@ from ipaddress import IPv4Interface
 
 from plumb.drivers import driver_of
 from plumb.engine import allocate, networks
-from plumb.engine.cluster import balancing
 from plumb.engine.desired_state import peer_owner
 from plumb.engine.lookup import ENCRYPTION
 from plumb.engine.operation import Operation
@@ -180,6 +179,8 @@ def forget(op: Operation, net: Network) -> None:
         _touch_peers(op, op.remotes(net.id))
     for end in op.remotes(net.id):
         op.drop(end)
+    from plumb.engine.cluster import balancing  # lazy: few networks are a cluster's
+
     balancing.forget(op, net.id)
     op.drop(net)
     if net.overlay.encrypted and not any(left.overlay.encrypted for left in op.all(Network)):
@@ -242,6 +243,8 @@ def _balance(op: Operation, net: Network, ip: IPv4Interface | None) -> None:
         op.reservations.note(end.id)
         op.put(end)
         op.put(allocate.resolving(op, box))
+        from plumb.engine.cluster import balancing  # lazy: few networks are a cluster's
+
         balancing.touch(op, net.id)
 
 
@@ -304,6 +307,8 @@ def join(op: Operation, ingress: Attached) -> None:
     op.put(_balancer_endpoint(op, net, box, ingress.balancer))
     networks.way_out(op, box)
     op.put(allocate.resolving(op, box))
+    from plumb.engine.cluster import balancing  # lazy: few networks are a cluster's
+
     balancing.touch(op, net.id)
 
 
