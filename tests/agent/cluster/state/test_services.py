@@ -18,7 +18,13 @@ from plumb.frozen import replace
 from plumb.model.ports import PublishMode, ServicePort
 from plumb.model.service.assignment import TaskStatus
 from plumb.model.service.service import Service, UpdateState
-from plumb.model.service.spec import EndpointMode, ServiceNetwork, ServiceSpec
+from plumb.model.service.spec import (
+    EndpointMode,
+    FailureAction,
+    ServiceNetwork,
+    ServiceSpec,
+    UpdatePolicy,
+)
 from plumb.model.service.task import Task, TaskState
 from tests.agent.cluster.state.clusters import Cluster
 from tests.agent.cluster.state.waiting import until
@@ -315,3 +321,33 @@ def test_a_service_made_twice_by_one_id_is_one(cluster: Cluster) -> None:
     again: Service = services.create(cluster.etcd, spec(), ident)
 
     assert again == made
+
+
+def test_a_service_without_addresses_left_holds_up_no_other(cluster: Cluster) -> None:
+    cluster.network("small", "10.50.0.0/29")
+    cluster.network("large", "10.51.0.0/24")
+    services.create(cluster.etcd, spec("small", name="a", replicas=9))
+    services.create(cluster.etcd, spec("large", name="b", replicas=2))
+
+    made = lead(cluster)
+
+    waiting = [task for task in made if task.state is TaskState.PENDING]
+    assert len(waiting) == 9 - 4, "four addresses are left beside the service's own"
+    assert all("no available IPv4 addresses" in task.error for task in waiting)
+    assert len([task for task in made if task.node]) == 4 + 2
+
+
+def test_an_update_that_cannot_be_rolled_back_is_paused(cluster: Cluster) -> None:
+    cluster.ingress()
+    pace = UpdatePolicy(failure=FailureAction.ROLLBACK)
+    made = services.create(cluster.etcd, spec(ports=(ServicePort(80, 8080),), update=pace))
+    services.update(cluster.etcd, made.id, 1, spec(argv=("false",), update=pace))
+    services.create(cluster.etcd, spec(name="b", replicas=0, ports=(ServicePort(80, 8080),)))
+    (task,) = lead(cluster)
+    tasks.report(cluster.etcd, task.node, [TaskStatus(task.id, TaskState.FAILED)])
+
+    lead(cluster)
+
+    status = services.find(cluster.etcd, "web").update  # type: ignore[union-attr]
+    assert status.state is UpdateState.PAUSED
+    assert "port '8080' is already in use by service 'b'" in status.message

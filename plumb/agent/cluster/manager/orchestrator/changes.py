@@ -26,10 +26,11 @@ from plumb.agent.cluster.state.etcd.operations import (
 from plumb.agent.cluster.state.reservations import Reservation, batches
 from plumb.agent.cluster.state.service import allotting, asked, services
 from plumb.agent.cluster.state.service.allotting import Drafts, Written
-from plumb.errors import Exhausted, PlumbError
+from plumb.errors import Conflict, Exhausted, Invalid, NotFound, PlumbError
 from plumb.frozen import replace
 from plumb.model.cluster import AttachRequest
 from plumb.model.cnm import Network
+from plumb.model.service.service import Service, UpdateState
 from plumb.model.service.task import Place, Task, TaskState
 from plumb.store import codec
 
@@ -89,7 +90,17 @@ class Changes:
                 compare, put = services.put(found, service)
                 self._did(self._etcd.txn([self._condition, compare], [put]).succeeded)
         for one in board.rollbacks:
-            services.roll_back(self._etcd, one.service, one.message, [self._condition])
+            try:
+                services.roll_back(self._etcd, one.service, one.message, [self._condition])
+            except (Conflict, Invalid, NotFound) as error:
+                self._pause(board.moment.services[one.service], f"{one.message}: {error}")
+
+    def _pause(self, service: Service, message: str) -> None:
+        """Pause an update that cannot be rolled back, as where another service has its port."""
+        status = replace(service.update, state=UpdateState.PAUSED, message=message)
+        found = self._snapshot.found[keys.SERVICES + service.id]
+        compare, put = services.put(found, replace(service, update=status))
+        self._did(self._etcd.txn([self._condition, compare], [put]).succeeded)
 
     def _did(self, succeeded: bool) -> bool:
         self.late = self.late or not succeeded
@@ -186,7 +197,10 @@ class Changes:
         for net, node in wanted:
             if keys.balancer(net, node) not in self._snapshot.balancers and board.up(node):
                 ident = keys.balancer_id(net, node)
-                endpoints.reserve(self._etcd, node, AttachRequest(ident, net))
+                try:
+                    endpoints.reserve(self._etcd, node, AttachRequest(ident, net))
+                except (Exhausted, NotFound) as error:  # the network, or the node, is gone or full
+                    self._complain(f"node {node} has no place in network {net[:12]}: {error}")
 
     def _known_networks(self, board: Board, task: Task) -> list[str]:
         if task.places:

@@ -75,7 +75,7 @@ class Update:
         if standing:
             return False
         going = any(not task.state.ended for task in tasks)
-        return going or (bool(tasks) and tasks[-1].template != self._seats.template)
+        return going or not tasks or tasks[-1].template != self._seats.template
 
     def _is_new(self, task: Task) -> bool:
         return task.template == self._seats.template and task.created >= self._state.started
