@@ -10,6 +10,7 @@ command's own for one that ran, 1 else.
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
     logs       logs
     listings   ps, inspect, port
+    filters    --filter of listings and of prune
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
     system     check, repair, reset, env, version

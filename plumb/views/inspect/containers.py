@@ -1,123 +1,19 @@
-"""Docker's JSON for `inspect` and `network inspect`, field by field as in Docker's API."""
+"""A container in Docker's JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plumb.model.cluster import RemoteEndpoint
-from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pairs, Pool, Sandbox, Status
+from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.container_options import size
 from plumb.model.etc_files import dns_names
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
-from plumb.model.ports import Port, PortBinding
+from plumb.model.ports import PortBinding
+from plumb.views.inspect.moments import NEVER
 
-NEVER = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]
-
-
-# -- networks ---------------------------------------------------------------
-
-
-def network(
-    net: Network,
-    ends: Sequence[tuple[Endpoint, Sandbox]] = (),
-    remotes: Sequence[RemoteEndpoint] = (),
-    verbose: bool = False,
-) -> Json:
-    """`network inspect`.
-
-    Args:
-        ends: its endpoints with their sandboxes, balancers too.
-        remotes: its endpoints on other hosts.
-        verbose: with all endpoints of the cluster, by service.
-    """
-    from plumb.views import inspect_cluster  # lazy: listings need none of it
-
-    peers = inspect_cluster.peers(net, remotes)
-    return {
-        "Name": net.name,
-        "Id": net.id,
-        "Created": net.created or NEVER,
-        "Scope": scope(net),
-        "Driver": net.driver,
-        "EnableIPv4": net.ipv4,
-        "EnableIPv6": net.ipv6,
-        "IPAM": {
-            "Driver": "default",
-            "Options": None,
-            "Config": [_pool(pool) for pool in net.pools] or None,
-        },
-        "Internal": net.internal,
-        "Attachable": net.attachable,
-        "Ingress": net.overlay.ingress,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
-        "Options": inspect_cluster.options(net),
-        "Labels": dict(net.labels),
-        "Containers": {_label(box): _member(net, end, box) for end, box in ends},
-        **({"Peers": peers} if peers else {}),
-        **({"Services": inspect_cluster.services(net, ends, remotes)} if verbose else {}),
-    }
-
-
-def scope(net: Network) -> str:
-    """Reach of a network: one host, or the cluster (Docker's swarm), which allots it VNIs."""
-    return "swarm" if net.overlay.vnis else "local"
-
-
-def _label(box: Sandbox) -> str:
-    """A container's id; for a balancer its name."""
-    return box.name.removeprefix("/") if box.role else box.id
-
-
-def _pool(pool: Pool) -> Json:
-    found: Json = {"Subnet": str(pool.subnet)}
-    if pool.range is not None:
-        found["IPRange"] = str(pool.range)
-    if pool.gateway is not None:
-        found["Gateway"] = str(pool.gateway)
-    if pool.aux:
-        found["AuxiliaryAddresses"] = {name: str(ip) for name, ip in pool.aux}
-    return found
-
-
-def _member(net: Network, end: Endpoint, box: Sandbox) -> Json:
-    return {
-        "Name": _endpoint_name(net, box),
-        "EndpointID": end.id,
-        "MacAddress": end.mac,
-        "IPv4Address": str(end.ip or ""),
-        "IPv6Address": str(end.ip6 or ""),
-    }
-
-
-def _endpoint_name(net: Network, box: Sandbox) -> str:
-    """Name of a sandbox's endpoint; those that the user has not asked for have their own."""
-    from plumb.model.net.gateways import GATEWAY_NETWORK  # lazy: listings need none of it
-
-    if net.name == GATEWAY_NETWORK and box.attachment(net) is None:
-        return f"gateway_{_label(box) if box.role else box.key[:12]}"
-    return f"{net.name}-endpoint" if box.role else box.name
-
-
-def network_row(net: Network, truncate: bool = True) -> Json:
-    """A line of `network ls`."""
-    return {
-        "ID": net.id[:12] if truncate else net.id,
-        "Name": net.name,
-        "Driver": net.driver,
-        "Scope": scope(net),
-        "IPv4": str(net.ipv4).lower(),
-        "IPv6": str(net.ipv6).lower(),
-        "Internal": str(net.internal).lower(),
-        "Labels": _joined(net.labels),
-        "CreatedAt": net.created,
-    }
-
-
-# -- containers ---------------------------------------------------------------
 
 
 def container(
@@ -253,7 +149,7 @@ def _ports(box: Sandbox, ends: Ends) -> Json:
     """NetworkSettings.Ports: the published bindings of each port, null for a port only exposed."""
     if box.status is not Status.RUNNING or box.target or box.mode == "host":
         return {}
-    found: Json = dict.fromkeys(_exposed(box, ends))
+    found: Json = dict.fromkeys(exposed(box, ends))
     for port in shown(port for end, _ in ends for port in end.ports):
         spec = f"{port.port}/{port.protocol}"
         found[spec] = [
@@ -263,53 +159,11 @@ def _ports(box: Sandbox, ends: Ends) -> Json:
     return found
 
 
-def _exposed(box: Sandbox, ends: Ends) -> list[str]:
+def exposed(box: Sandbox, ends: Ends) -> list[str]:
     """Exposed ports as "80/tcp"; as in Docker, a bridge network shows them, no other does."""
     if not any(net.traits.publishes_ports for _, net in ends):
         return []
     return sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)})
-
-
-def ports_column(box: Sandbox, ends: Ends) -> str:
-    """PORTS column of `ps`: runs of neighbouring ports as ranges, then ports only exposed."""
-    runs: list[tuple[Port, int]] = []
-    for port in sorted((port for end, _ in ends for port in end.ports), key=_in_runs):
-        first, length = runs[-1] if runs else (None, 0)
-        if (
-            first is not None
-            and first.host_port
-            and _in_runs(port) == _in_runs(_moved(first, length))
-        ):
-            runs[-1] = (first, length + 1)
-        else:
-            runs.append((port, 1))
-    open_ones = {f"{port.port}/{port.protocol}" for end, _ in ends for port in end.ports}
-    exposed = [spec for spec in _exposed(box, ends) if spec not in open_ones]
-    return ", ".join([*(_run(port, length) for port, length in runs), *exposed])
-
-
-def _in_runs(port: Port) -> tuple[int, int, str, int, int]:
-    return (
-        port.host_ip.version,
-        int(port.host_ip),
-        port.protocol,
-        port.host_port - port.port if port.host_port else 0,
-        port.port,
-    )
-
-
-def _moved(port: Port, by: int) -> Port:
-    return port._replace(port=port.port + by, host_port=port.host_port + by)
-
-
-def _run(port: Port, length: int) -> str:
-    def span(first: int) -> str:
-        return str(first) if length == 1 else f"{first}-{first + length - 1}"
-
-    if not port.host_port:
-        return f"{span(port.port)}/{port.protocol}"
-    host = f"[{port.host_ip}]" if port.host_ip.version == 6 else str(port.host_ip)
-    return f"{host}:{span(port.host_port)}->{span(port.port)}/{port.protocol}"
 
 
 def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
@@ -360,32 +214,3 @@ def _endpoint(
         "GlobalIPv6PrefixLen": end.ip6.network.prefixlen if end and end.ip6 else 0,
         "DNSNames": dns_names(box, wish.aliases or ()) if user_defined and end else None,
     }
-
-
-def container_row(
-    box: Sandbox, ends: Ends, known: Mapping[str, Network], truncate: bool = True
-) -> Json:
-    """A line of `ps`."""
-    command = " ".join(box.argv)
-    status = {
-        Status.RUNNING: "Up",
-        Status.CREATED: "Created",
-        Status.EXITED: f"Exited ({box.exit_code})",
-    }[box.status]
-    names = [net.name for _, net in ends] or ([mode(box, known)] if box.mode != "network" else [])
-    return {
-        "ID": box.id[:12] if truncate else box.id,
-        "Names": box.name,
-        "State": str(box.status),
-        "Status": status,
-        "Command": f'"{command[:19]}…"' if truncate and len(command) > 20 else f'"{command}"',
-        "Networks": ",".join(names),
-        "Ports": ports_column(box, ends) if box.status is Status.RUNNING else "",
-        "Addresses": ", ".join(str(ip.ip) for end, _ in ends for ip in end.ips),
-        "Labels": _joined(box.labels),
-        "CreatedAt": box.created,
-    }
-
-
-def _joined(labels: Pairs) -> str:
-    return ",".join(f"{key}={value}" for key, value in labels)

@@ -1,0 +1,10 @@
+"""Docker's JSON for `inspect` and `network inspect`, and the lines of `ps` and `network ls`.
+
+networks     network inspect, network ls
+cluster      parts of network inspect that networks of the cluster have
+containers   inspect
+field_types  Go's types of the fields, for templates
+rows         ps
+ports        the PORTS column
+moments      points in time and durations, in Docker's words
+"""
