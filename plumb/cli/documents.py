@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from plumb.engine.reader import Reader
-from plumb.model.cnm import Network
+from plumb.model.cnm import Endpoint, Network, Sandbox, Status
 
 if TYPE_CHECKING:
     from plumb.views.template import Format
@@ -20,7 +20,15 @@ def network_document(host: Reader, net: Network, verbose: bool = False) -> dict[
     from plumb.views.inspect import networks as docker
 
     boxes = {box.id: box for box in (*host.containers(), *host.balancers())}
-    ends = [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
+    ends: list[tuple[Endpoint | None, Sandbox]] = [
+        (end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes
+    ]
+    if net.name in ("host", "none"):
+        ends += [
+            (None, box)
+            for box in boxes.values()
+            if box.mode == net.name and box.status is Status.RUNNING
+        ]
     return docker.network(net, ends, host.store.remotes(net.id), verbose)
 
 

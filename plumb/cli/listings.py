@@ -142,6 +142,8 @@ def _document(host: Reader, name: str, kind: str) -> dict[str, Any]:
             raise NotFound(f"No such object: {name}") from None
     pid = commands.alive(host.layout.container(box.id))[0] if box.argv else 0
     known = host.networks_of(box)
+    if box.mode in ("host", "none"):
+        known = {net.id: net for net in host.networks() if net.name == box.mode}
     return docker.container(box, ends_of(host, box, known), known, host.layout, pid)
 
 

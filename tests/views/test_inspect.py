@@ -92,7 +92,7 @@ def test_a_network_s_addresses(host: Host) -> None:
     """Gateways are bare addresses; fields that were not given are left out."""
     assert network(host, "shop")["IPAM"] == {
         "Driver": "default",
-        "Options": None,
+        "Options": {},
         "Config": [
             {
                 "Subnet": "10.9.0.0/24",

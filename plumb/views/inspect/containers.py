@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.container_options import size
 from plumb.model.etc_files import dns_names
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
 from plumb.model.ports import PortBinding
+from plumb.views.inspect import zeros
 from plumb.views.inspect.moments import NEVER
 
 Json = dict[str, Any]
@@ -33,23 +35,52 @@ def container(
         "Path": box.argv[0] if box.argv else "",
         "Args": list(box.argv[1:]),
         "State": _state(box, pid),
-        "ResolvConfPath": f"{folder}/resolv.conf",
-        "HostnamePath": f"{folder}/hostname",
-        "HostsPath": f"{folder}/hosts",
-        "LogPath": f"{layout.container(box.id)}/log",
+        "Image": "",
+        "ResolvConfPath": f"{folder}/resolv.conf" if box.started else "",
+        "HostnamePath": f"{folder}/hostname" if box.started else "",
+        "HostsPath": f"{folder}/hosts" if box.started else "",
+        "LogPath": f"{layout.container(box.id)}/log" if box.started else "",
         "Name": f"/{box.name}",
         "RestartCount": 0,
         "Driver": "",
         "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
         "HostConfig": _host_config(box, known),
+        "GraphDriver": {"Data": None, "Name": ""},
+        "Mounts": [],
         "Config": _config(box),
-        "NetworkSettings": {
-            "SandboxID": "" if box.status is not Status.RUNNING else box.key,
-            "SandboxKey": _sandbox_key(box, layout),
-            "Ports": _ports(box, ends),
-            "Networks": _networks(box, ends, known),
-        },
+        "NetworkSettings": _network_settings(box, ends, known, layout),
     }
+
+
+def _network_settings(
+    box: Sandbox, ends: Ends, known: Mapping[str, Network], layout: Layout
+) -> Json:
+    """NetworkSettings; what the default network gives stands there as well, as it once did."""
+    networks = _networks(box, ends, known)
+    on_default = networks.get(DEFAULT_NETWORK, {})
+    return {
+        "SandboxID": "" if box.status is not Status.RUNNING else box.key,
+        "SandboxKey": _sandbox_key(box, layout),
+        "Ports": _ports(box, ends),
+        **{field: on_default[field] for field in OF_DEFAULT_NETWORK if on_default},
+        "Networks": networks,
+    }
+
+
+OF_DEFAULT_NETWORK = (
+    "EndpointID",
+    "Gateway",
+    "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen",
+    "IPAddress",
+    "IPPrefixLen",
+    "IPv6Gateway",
+    "MacAddress",
+)
 
 
 def _state(box: Sandbox, pid: int) -> Json:
@@ -89,7 +120,8 @@ def mode(box: Sandbox, known: Mapping[str, Network]) -> str:
 
 
 def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
-    return {
+    found: Json = {
+        **zeros.HOST_CONFIG,
         "NetworkMode": mode(box, known),
         "PortBindings": bindings(box.ports),
         "AutoRemove": box.auto_remove,
@@ -104,12 +136,18 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
         "PublishAllPorts": box.publish_all,
         "ReadonlyRootfs": box.read_only_host,
         "PidMode": "" if box.isolate else "host",
-        "LogConfig": {
-            "Type": "json-file",
-            "Config": {"max-size": size(box.log_size), "max-file": str(box.log_files)},
-        },
-        "Sysctls": {name.replace("/", "."): value for name, value in box.sysctls} or None,
+        "LogConfig": {"Type": "json-file", "Config": _log_config(box)},
     }
+    if box.sysctls:
+        found["Sysctls"] = {name.replace("/", "."): value for name, value in box.sysctls}
+    return found
+
+
+def _log_config(box: Sandbox) -> Json:
+    """Bounds of a log; as in Docker, none are shown where nobody has asked for any."""
+    if (box.log_size, box.log_files) == (Sandbox.log_size, Sandbox.log_files):
+        return {}
+    return {"max-size": size(box.log_size), "max-file": str(box.log_files)}
 
 
 def bindings(ports: Sequence[PortBinding]) -> dict[str, list[dict[str, str]]]:
@@ -132,17 +170,24 @@ def bindings(ports: Sequence[PortBinding]) -> dict[str, list[dict[str, str]]]:
 def _config(box: Sandbox) -> Json:
     exposed = {*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)}
     found: Json = {
+        **zeros.CONFIG,
         "Hostname": box.hostname,
         "Domainname": box.domainname,
+        **dict.fromkeys(("AttachStdout", "AttachStderr"), _attaches(box)),
         "Cmd": list(box.argv) or None,
-        "Env": list(box.environment),
-        "Labels": dict(box.labels),
+        "Env": list(box.environment) or None,
+        "Labels": dict(sorted(box.labels)),
     }
     if exposed:
         found["ExposedPorts"] = {spec: {} for spec in sorted(exposed)}
     if box.mac:
         found["MacAddress"] = box.mac
     return found
+
+
+def _attaches(box: Sandbox) -> bool:
+    """True for a command in the foreground, and as in Docker for one that `create` has prepared."""
+    return box.foreground or box.status is Status.CREATED
 
 
 def _ports(box: Sandbox, ends: Ends) -> Json:
@@ -169,7 +214,9 @@ def exposed(box: Sandbox, ends: Ends) -> list[str]:
 def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
     if box.mode in ("host", "none"):
         net = next((net for net in known.values() if net.name == box.mode), None)
-        return {box.mode: _endpoint(box, Attachment(box.mode, mac=box.mac), None, net, ends)}
+        shown = _endpoint(box, Attachment(box.mode), None, net)
+        ident = stand_in(box) if box.status is Status.RUNNING else ""
+        return {box.mode: {**shown, "EndpointID": ident, "MacAddress": box.mac}}
     live = {end.network: end for end, _ in ends}
     found = {}
     for wish in box.attachments:
@@ -177,15 +224,17 @@ def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
             (net for net in known.values() if net.name == wish.network), None
         )
         found[net.name if net else wish.network] = _endpoint(
-            box, wish, live.get(net.id) if net else None, net, ends
+            box, wish, live.get(net.id) if net else None, net
         )
     return found
 
 
-def _endpoint(
-    box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None, ends: Ends
-) -> Json:
+def stand_in(box: Sandbox) -> str:
+    """Id for the endpoint that Docker has on the networks host and none; plumb needs none there."""
+    return hashlib.sha256(f"endpoint {box.id}".encode()).hexdigest()
 
+
+def _endpoint(box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None) -> Json:
     user_defined = net is not None and not net.predefined
     gateways = {
         version: str(net.router(ip) or "") if net is not None and ip is not None else ""
@@ -203,14 +252,14 @@ def _endpoint(
         "Aliases": None if wish.aliases is None else list(wish.aliases),
         "DriverOpts": dict(wish.driver_opts) or None,
         "GwPriority": wish.gw_priority,
-        "NetworkID": net.id if net else "",
+        "NetworkID": net.id if net and box.started else "",
         "EndpointID": end.id if end else "",
         "Gateway": gateways[4],
         "IPAddress": str(end.ip.ip) if end and end.ip else "",
         "IPPrefixLen": end.ip.network.prefixlen if end and end.ip else 0,
-        "MacAddress": end.mac if end else wish.mac,
+        "MacAddress": end.mac if end else "",
         "IPv6Gateway": gateways[6],
         "GlobalIPv6Address": str(end.ip6.ip) if end and end.ip6 else "",
         "GlobalIPv6PrefixLen": end.ip6.network.prefixlen if end and end.ip6 else 0,
-        "DNSNames": dns_names(box, wish.aliases or ()) if user_defined and end else None,
+        "DNSNames": dns_names(box, wish.aliases or ()) if user_defined and box.started else None,
     }

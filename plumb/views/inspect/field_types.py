@@ -28,6 +28,17 @@ FIELDS = {
     "Services": "map[string]network.ServiceInfo",
     "IPAMConfig": "*network.EndpointIPAMConfig",
     "Dns": "[]netip.Addr",
+    "Config.?ExposedPorts": "map[network.Port]struct {}",
+    "Config.?OnBuild": "[]string",
+    "Config.?StopSignal": "string",
+    "Config.?StopTimeout": "*int",
+    "Config.?Healthcheck": "*container.HealthConfig",
+    "State.?Health": "*container.Health",
+    "HostConfig.?Sysctls": "map[string]string",
+    "HostConfig.?Init": "*bool",
+    "HostConfig.?Tmpfs": "map[string]string",
+    "HostConfig.?Annotations": "map[string]string",
+    "HostConfig.?Mounts": "[]mount.Mount",
     "GraphDriver": "*storage.DriverData",
 }
 """Go's types by field; "Struct.Field" where the field's name alone has several."""

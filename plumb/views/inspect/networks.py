@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Pool, Sandbox
+from plumb.views.inspect.containers import stand_in
 from plumb.views.inspect.moments import NEVER, go_time
 from plumb.views.tables import Line, joined
 
@@ -15,20 +16,22 @@ Json = dict[str, Any]
 
 def network(
     net: Network,
-    ends: Sequence[tuple[Endpoint, Sandbox]] = (),
+    ends: Sequence[tuple[Endpoint | None, Sandbox]] = (),
     remotes: Sequence[RemoteEndpoint] = (),
     verbose: bool = False,
 ) -> Json:
     """`network inspect`.
 
     Args:
-        ends: its endpoints with their sandboxes, balancers too.
+        ends: its endpoints with their sandboxes, balancers too; None for a container of the
+            networks host and none.
         remotes: its endpoints on other hosts.
         verbose: with all endpoints of the cluster, by service.
     """
     from plumb.views.inspect import cluster  # lazy: listings need none of it
 
     peers = cluster.peers(net, remotes)
+    joined_ends = [(end, box) for end, box in ends if end is not None]
     return {
         "Name": net.name,
         "Id": net.id,
@@ -39,7 +42,7 @@ def network(
         "EnableIPv6": net.ipv6,
         "IPAM": {
             "Driver": "default",
-            "Options": None,
+            "Options": None if net.predefined else {},
             "Config": [_pool(pool) for pool in net.pools] or None,
         },
         "Internal": net.internal,
@@ -48,10 +51,10 @@ def network(
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
         "Options": cluster.options(net),
-        "Labels": dict(net.labels),
-        "Containers": {_label(box): _member(net, end, box) for end, box in ends},
+        "Labels": dict(sorted(net.labels)),
+        "Containers": dict(sorted(_members(net, ends))),
         **({"Peers": peers} if peers else {}),
-        **({"Services": cluster.services(net, ends, remotes)} if verbose else {}),
+        **({"Services": cluster.services(net, joined_ends, remotes)} if verbose else {}),
     }
 
 
@@ -76,7 +79,17 @@ def _pool(pool: Pool) -> Json:
     return found
 
 
-def _member(net: Network, end: Endpoint, box: Sandbox) -> Json:
+def _members(
+    net: Network, ends: Sequence[tuple[Endpoint | None, Sandbox]]
+) -> Iterator[tuple[str, Json]]:
+    for end, box in ends:
+        yield _label(box), _member(net, end, box)
+
+
+def _member(net: Network, end: Endpoint | None, box: Sandbox) -> Json:
+    if end is None:
+        none = {"MacAddress": "", "IPv4Address": "", "IPv6Address": ""}
+        return {"Name": box.name, "EndpointID": stand_in(box), **none}
     return {
         "Name": _endpoint_name(net, box),
         "EndpointID": end.id,

@@ -197,10 +197,10 @@ class Evaluator:
             return self.result(dot, function, node, name, args, final)
         given = len(args) > 1 or final is not NOTHING
         match value:
-            case Struct() if name in value:
+            case Struct() if name in value or name in value.omitted:
                 if given:
                     raise self.stopped(f"{name} has arguments but cannot be invoked as function")
-                return value[name]
+                return value[name] if name in value else value.omitted[name]
             case Map(key="string") | Null() if kind(value) == "map":
                 if given:
                     raise self.stopped(f"{name} is not a method but has arguments")

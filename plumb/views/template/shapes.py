@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from plumb.views.template.values import List, Map, Null, Pointer, Struct
+from plumb.views.template.values import List, Map, Null, Pointer, Struct, zero
 
 
 def typed(document: Any, of: str, fields: Mapping[str, str], place: str = "") -> Any:
@@ -17,7 +17,8 @@ def typed(document: Any, of: str, fields: Mapping[str, str], place: str = "") ->
 
     Args:
         of: the type in Go's words, "" for what the document itself says.
-        fields: types by field's name, or by "Struct.Field" where the name alone is not enough.
+        fields: types by field's name, or by "Struct.Field" where the name alone is not enough;
+            "Struct.?Field" for one that JSON leaves out where it is empty.
         place: name of the field that holds the document.
     """
     if not of:
@@ -34,12 +35,14 @@ def typed(document: Any, of: str, fields: Mapping[str, str], place: str = "") ->
     if of.startswith("*"):
         return Pointer(typed(document, of[1:], fields, place))
     if isinstance(document, Mapping):
+        omitted = (name for name in fields if name.startswith(f"{place}.?"))
         return Struct(
             {
                 name: typed(item, fields.get(f"{place}.{name}", fields.get(name, "")), fields, name)
                 for name, item in document.items()
             },
             of,
+            {name.partition("?")[2]: zero(fields[name]) for name in omitted},
         )
     return document
 

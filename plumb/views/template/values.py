@@ -45,11 +45,15 @@ class Map(dict[str, Any]):
 
 
 class Struct(dict[str, Any]):
-    """Struct of a named type; its fields in the order in which it declares them."""
+    """Struct of a named type; its fields in the order in which it declares them.
 
-    def __init__(self, items: Any, name: str) -> None:
+    `omitted` are fields that JSON leaves out, as they are empty.
+    """
+
+    def __init__(self, items: Any, name: str, omitted: Mapping[str, Any] | None = None) -> None:
         super().__init__(items)
         self.name = name
+        self.omitted = omitted or {}
 
 
 @frozen
