@@ -11,6 +11,7 @@ command's own for one that ran, 1 else.
     logs       logs
     lifecycle  update, kill, rename, wait, and options of run and create about a container's life
     listings   ps, inspect, port
+    filters    --filter of listings and of prune
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
     system     check, repair, reset, env, version

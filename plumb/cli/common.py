@@ -224,12 +224,21 @@ def tasks_options(function: F) -> F:
 
 
 def columns_of(
-    known: dict[str, str], as_json: bool, template: str, rows: Sequence[dict[str, object]]
+    known: Mapping[str, str],
+    as_json: bool,
+    template: str,
+    rows: Sequence[Mapping[str, object]],
+    shown: Sequence[str] = (),
 ) -> None:
-    """Print a listing."""
+    """Print a listing.
+
+    Args:
+        known: headings by column.
+        shown: columns of the table without a template; all by default.
+    """
     from plumb.views.tables import listing
 
-    sys.stdout.write(listing(rows, known, "json" if as_json else template))
+    sys.stdout.write(listing(rows, known, "json" if as_json else template, shown))
 
 
 def for_each(names: Sequence[str], act: Callable[[str], str]) -> int:
@@ -247,33 +256,3 @@ def for_each(names: Sequence[str], act: Callable[[str], str]) -> int:
         except PlumbError as error:
             status = complain(str(error), error.hint, 1)
     return status
-
-
-def matches(filters: Sequence[str], known: dict[str, Callable[[str], bool]]) -> bool:
-    """True if an object passes --filter KEY=VALUE words: one of the values of each key.
-
-    Raises:
-        Invalid: a key that there is not.
-    """
-    from plumb.errors import Invalid
-    from plumb.model.parse import nearest
-
-    results: dict[str, list[bool]] = {}
-    for word in filters:
-        key, equals, value = word.partition("=")
-        if not equals or key not in known:
-            raise Invalid(
-                f"invalid filter '{word}'", nearest(key, known) or f"there are {', '.join(known)}"
-            )
-        results.setdefault(key, []).append(known[key](value))
-    return all(any(of_key) for of_key in results.values())
-
-
-def has_label(labels: Sequence[tuple[str, str]]) -> Callable[[str], bool]:
-    """A filter on labels: KEY or KEY=VALUE."""
-
-    def passes(wanted: str) -> bool:
-        key, equals, value = wanted.partition("=")
-        return (key, value) in labels if equals else key in dict(labels)
-
-    return passes

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from plumb.engine.reader import Reader
 from plumb.model.cnm import Network, Status
 
+if TYPE_CHECKING:
+    from plumb.views.template import Format
+
+BROKEN_TEMPLATE = 64
+
 
 def network_document(host: Reader, net: Network, verbose: bool = False) -> dict[str, Any]:
     """A network in Docker's JSON; verbose: with its endpoints on other hosts."""
-    from plumb.views import inspect as docker
+    from plumb.views.inspect import networks as docker
 
     boxes = {box.id: box for box in (*host.containers(), *host.balancers())}
     ends = [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
@@ -20,11 +26,42 @@ def network_document(host: Reader, net: Network, verbose: bool = False) -> dict[
     return docker.network(net, ends, remotes, verbose, services, bare)
 
 
-def print_documents(found: list[dict[str, Any]], template: str) -> None:
-    """Print as a JSON array, or each by a template."""
-    from plumb.views.templates import render
+def print_documents(found: Sequence[dict[str, Any]], template: str) -> int:
+    """Print as a JSON array, or each by a template.
+
+    Returns:
+        The exit status: Docker's 64 for a template that cannot be parsed, 1 for one that does not
+        fit a document.
+    """
+    from plumb.cli import complain
 
     if not template:
-        print(json.dumps(found, indent=4))
-    for one in found if template else ():
-        print(json.dumps(one) if template == "json" else render(template, one))
+        print(json.dumps(found, indent=4, ensure_ascii=False))
+        return 0
+    if template == "json":
+        print(json.dumps(found, separators=(",", ":"), ensure_ascii=False))
+        return 0
+    from plumb.views.template import Format, Refused
+
+    try:
+        form = Format(template)
+    except Refused as error:
+        return complain(f"template parsing error: {error}", "", BROKEN_TEMPLATE)
+    return _print_each(found, form)
+
+
+def _print_each(found: Sequence[dict[str, Any]], form: Format) -> int:
+    """Print each document by a template, then complain of those that it does not fit."""
+    from plumb.cli import complain
+    from plumb.views.inspect.field_types import FIELDS
+    from plumb.views.template import Stopped
+    from plumb.views.template.shapes import typed
+
+    printed, errors = [], []
+    for one in found:
+        try:
+            printed.append(form.document(typed(one, "*types.Document", FIELDS), one))
+        except Stopped as error:
+            errors.append(f"template parsing error: {error}")
+    print(*printed, sep="\n")
+    return [complain(error, "", 1) for error in errors][-1] if errors else 0

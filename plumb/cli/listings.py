@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,20 +11,29 @@ from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
 from plumb.errors import KernelRefused, NotFound
 from plumb.model.cnm import Ends, Network, Sandbox, Status
-from plumb.model.lifecycle import Health
 
 if TYPE_CHECKING:
     from plumb.views.open_ports import Dropped
+    from plumb.views.tables import Line
 
-COLUMNS = {
+HEADINGS = {
     "ID": "CONTAINER ID",
+    "Image": "IMAGE",
     "Command": "COMMAND",
+    "RunningFor": "CREATED",
     "Status": "STATUS",
-    "Networks": "NETWORKS",
-    "Addresses": "ADDRESSES",
     "Ports": "PORTS",
     "Names": "NAMES",
+    "Size": "SIZE",
+    "State": "STATE",
+    "Networks": "NETWORKS",
+    "Addresses": "ADDRESSES",
+    "Labels": "LABELS",
+    "Mounts": "MOUNTS",
+    "LocalVolumes": "LOCAL VOLUMES",
+    "CreatedAt": "CREATED AT",
 }
+COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 
 
 @common.command("ps")
@@ -38,67 +46,63 @@ COLUMNS = {
     "filters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="health, id, label, name, network, status.",
+    help="before, exited, expose, health, id, label, name, network, publish, since, status.",
 )
+@click.option(
+    "-n", "--last", type=int, default=-1, metavar="N", help="The last N made, in all states."
+)
+@click.option("-l", "--latest", is_flag=True, help="The last one made, in all states.")
+@click.option("-s", "--size", is_flag=True, help="A column of sizes: no container has files.")
 @common.template_option
 def ps(
     everything: bool,
     quiet: bool,
     no_trunc: bool,
     filters: tuple[str, ...],
+    last: int,
+    latest: bool,
+    size: bool,
     as_json: bool,
     template: str,
 ) -> None:
     """List containers."""
     from plumb.model.lifecycle.status import ALIVE
-    from plumb.views import inspect as docker
+    from plumb.views.inspect import rows as docker
 
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
         found = [(box, ends_of(host, box, known)) for box in reversed(host.containers())]
         lost = host.rebooted
         health = host.health(box for box, _ in found)
-    shown = [
-        (box, ends)
-        for box, ends in found
-        if common.matches(filters, _filters(box, ends, health.get(box.id)))
-        and (
-            everything or box.status in ALIVE or any(word.startswith("status=") for word in filters)
-        )
-    ]
+    if filters:
+        from plumb.cli.filters.containers import of_containers  # lazy: most listings have none
+
+        found = of_containers(filters, found, known, health)
+    last = 1 if latest else last
+    everything |= last > 0 or any(word.startswith("status=") for word in filters)
+    shown = [(box, ends) for box, ends in found if everything or box.status in ALIVE]
+    if last > 0:
+        del shown[last:]
     rows = [
         docker.container_row(box, ends, known, not no_trunc, health.get(box.id))
         for box, ends in shown
     ]
     if lost:
-        rows = [_gone(row) if row["State"] == Status.RUNNING else row for row in rows]
+        rows = [_gone(row) if row["State"] == "running" else row for row in rows]
     if quiet and not template:
         template = "{{.ID}}"
-    common.columns_of(COLUMNS, as_json, template, rows)
+    common.columns_of(HEADINGS, as_json, template, rows, (*COLUMNS, "Size") if size else COLUMNS)
 
 
-def _gone(row: dict[str, object]) -> dict[str, object]:
+def _gone(row: Line) -> Line:
     """Row of a container that was running when the machine went down."""
-    return {**row, "Status": "Lost (reboot)", "Ports": ""}
+    row.update({"Status": "Lost (reboot)", "Ports": ""})
+    return row
 
 
 def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:
     """A container's endpoints with their networks."""
     return [(end, known[end.network]) for end in host.endpoints(box) if end.network in known]
-
-
-def _filters(box: Sandbox, ends: Ends, health: Health | None) -> dict[str, Callable[[str], bool]]:
-    from plumb.model.lifecycle.status import health_status
-
-    networks = {name for _, net in ends for name in (net.name, net.id)}
-    return {
-        "id": box.id.startswith,
-        "health": lambda value: value == health_status(box, health),
-        "label": common.has_label(box.labels),
-        "name": lambda value: value in box.name,
-        "network": lambda value: value in networks,
-        "status": lambda value: value == box.status,
-    }
 
 
 @common.command("inspect")
@@ -123,13 +127,12 @@ def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
                 found.append(_document(host, name, kind))
             except NotFound as error:
                 status = complain(str(error), error.hint, 1)
-    print_documents(found, template)
-    return status
+    return print_documents(found, template) or status
 
 
 def _document(host: Reader, name: str, kind: str) -> dict[str, Any]:
     from plumb.kernel.process import commands
-    from plumb.views import inspect as docker
+    from plumb.views.inspect import containers as docker
 
     try:
         if kind == "network":
@@ -145,6 +148,8 @@ def _document(host: Reader, name: str, kind: str) -> dict[str, Any]:
     pid = commands.alive(host.layout.container(box.id))[0] if box.argv else 0
     known = host.networks_of(box)
     health = host.health([box]).get(box.id)
+    if box.mode in ("host", "none"):
+        known = {net.id: net for net in host.networks() if net.name == box.mode}
     return docker.container(box, ends_of(host, box, known), known, host.layout, pid, health)
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import click
 
 from plumb.cli import DockerGroup, common
 from plumb.cli.documents import network_document, print_documents
+from plumb.cli.filters.words import expression, matches, moment, values
+from plumb.cli.filters.words import label as label_test
 from plumb.engine.reader import Reader
 from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.process import caller
 from plumb.model import parse as opt
 from plumb.model.cnm import Network
 from plumb.model.net import attachment as attachments
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class NetworkGroup(DockerGroup):
@@ -101,7 +99,18 @@ def _several(words: tuple[str, ...]) -> list[str]:
     return [each for word in words for each in word.split(",") if each]
 
 
-COLUMNS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE"}
+HEADINGS = {
+    "ID": "NETWORK ID",
+    "Name": "NAME",
+    "Driver": "DRIVER",
+    "Scope": "SCOPE",
+    "IPv4": "IPV4",
+    "IPv6": "IPV6",
+    "Internal": "INTERNAL",
+    "Labels": "LABELS",
+    "CreatedAt": "CREATED AT",
+}
+COLUMNS = ("ID", "Name", "Driver", "Scope")
 
 
 @network.command("ls")
@@ -118,18 +127,18 @@ COLUMNS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCO
 @common.template_option
 def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], as_json: bool, template: str) -> None:
     """List networks."""
-    from plumb.views import inspect as docker
+    from plumb.views.inspect import networks as docker
 
     with common.read() as host:
         found = [
             net
             for net in sorted([*host.networks(), *_elsewhere(host)], key=lambda net: net.name)
-            if common.matches(filters, _filters(host, net))
+            if matches(filters, _filters(host, net))
         ]
     rows = [docker.network_row(net, truncate=not no_trunc) for net in found]
     if quiet and not template:
         template = "{{.ID}}"
-    common.columns_of(COLUMNS, as_json, template, rows)
+    common.columns_of(HEADINGS, as_json, template, rows, COLUMNS)
 
 
 def _elsewhere(host: Reader) -> Sequence[Network]:
@@ -145,9 +154,9 @@ def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
     return {
         "dangling": lambda value: _truth(value) == (not net.predefined and not host.endpoints(net)),
         "driver": lambda value: net.driver == value,
-        "id": lambda value: value in net.id,
-        "label": common.has_label(net.labels),
-        "name": lambda value: value in net.name,
+        "id": expression(net.id),
+        "label": label_test(net.labels),
+        "name": expression(net.name),
         "scope": lambda value: value == ("swarm" if net.multi_host else "local"),
         "type": lambda value: _type(value, net),
     }
@@ -181,8 +190,7 @@ def inspect(names: tuple[str, ...], template: str, verbose: bool) -> int:
                 found.append(network_document(host, host.network(name), verbose))
             except NotFound as error:
                 status = complain(str(error), error.hint, 1)
-    print_documents(found, template)
-    return status
+    return print_documents(found, template) or status
 
 
 @network.command("ports")
@@ -284,18 +292,17 @@ def disconnect(
 @common.changing
 def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
     """Remove all networks that no running container is on."""
+    passes = _prunable(filters)
     if not (force or dry_run):
         caller.this.require_own_process()  # the terminal is its
-        click.confirm(
-            "This will remove all custom networks not used by at least one container.\n"
-            "Are you sure?",
-            abort=True,
-        )
-
-    tests = [_prunable(word) for word in filters]
+        if not click.confirm(
+            "WARNING! This will remove all custom networks not used by at least one container.\n"
+            "Are you sure you want to continue?"
+        ):
+            return
 
     def keep(net: Network) -> bool:
-        return not all(passes(net) for passes in tests)
+        return not passes(net)
 
     def unseen(error: PlumbError) -> None:
         common.tell(f"networks of the cluster stay: {error}")
@@ -306,44 +313,24 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
         print("Deleted Networks:", *(net.name for net in gone), sep="\n")
 
 
-def _prunable(word: str) -> Callable[[Network], bool]:
-    """A filter of prune."""
+PRUNE_KEYS = ("label", "label!", "until")
+
+
+def _prunable(words: Sequence[str]) -> Callable[[Network], bool]:
+    """Test of prune's filters: labels that are there, labels that are not, made before a time."""
     from datetime import UTC, datetime
 
-    key, equals, value = word.partition("=")
-    if key.endswith("!"):
-        key, negate = key[:-1], True
-    else:
-        negate = False
-    if not equals or key not in ("label", "until") or (negate and key == "until"):
-        raise Invalid(f"invalid filter '{word}'", "there are label, label! and until")
-    if key == "label":
-        return lambda net: common.has_label(net.labels)(value) != negate
-    limit = _moment(value, datetime.now(UTC))
-    return lambda net: datetime.fromisoformat(net.created) < limit
+    wanted = values(words, PRUNE_KEYS)
+    limits = [moment(text, datetime.now(UTC)) for text in wanted.get("until", ())]
+    if len(limits) > 1:
+        raise Invalid("more than one until filter specified")
 
+    def passes(net: Network) -> bool:
+        has = label_test(net.labels)
+        return (
+            all(map(has, wanted.get("label", ())))
+            and not ("label!" in wanted and all(map(has, wanted["label!"])))
+            and all(datetime.fromisoformat(net.created) < limit for limit in limits)
+        )
 
-def _moment(text: str, now: datetime) -> datetime:
-    """A point in time: a date, or how long ago, like 1h30m."""
-    from datetime import UTC, datetime, timedelta
-
-    units = {"h": "hours", "m": "minutes", "s": "seconds"}
-    if re.fullmatch(r"([0-9]+[hms])+", text):
-        try:
-            return now - sum(
-                (
-                    timedelta(**{units[unit]: int(n)})
-                    for n, unit in re.findall(r"([0-9]+)([hms])", text)
-                ),
-                timedelta(),
-            )
-        except OverflowError:
-            return datetime.min.replace(tzinfo=UTC)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid(
-            f"invalid filter 'until={text}'",
-            "a date like 2026-01-31T12:00:00, or how long ago, like 24h",
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return passes

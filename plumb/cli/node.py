@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plumb.cli import common
+from plumb.cli.filters.words import label as label_test
+from plumb.cli.filters.words import matches
 from plumb.cli.swarm import availability_option, client
 from plumb.errors import Invalid, PlumbError
 from plumb.model.cluster import Availability, Node, NodeRole
@@ -45,7 +47,7 @@ def ls(quiet: bool, filters: tuple[str, ...], as_json: bool, template: str) -> N
     rows = [
         docker.row(one, own)
         for one in sorted(found, key=lambda one: (one.hostname, one.id))
-        if common.matches(filters, _filters(one))
+        if matches(filters, _filters(one))
     ]
     if quiet and not template:
         template = "{{.ID}}"
@@ -61,7 +63,7 @@ def _filters(one: Node) -> dict[str, Callable[[str], bool]]:
         "role": lambda value: one.role.value == value,
         "membership": lambda value: value == "accepted",
         "label": lambda value: False,  # an engine's labels, which plumb has none of
-        "node.label": common.has_label(one.labels),
+        "node.label": label_test(one.labels),
     }
 
 
@@ -85,9 +87,8 @@ def inspect(template: str, pretty: bool, names: tuple[str, ...]) -> int:
             status = complain(str(error), error.hint, 1)
     if pretty or template == "pretty":
         print("\n\n".join(map(docker.pretty, found)))
-    else:
-        print_documents([docker.document(one) for one in found], template)
-    return status
+        return status
+    return print_documents([docker.document(one) for one in found], template) or status
 
 
 @node.command("update")

@@ -265,7 +265,8 @@ def stop(
     for end in op.endpoints(sandbox=box.id):
         attach.leave(op, end)
     if exit_code is None:
-        exit_code = 143 if box.argv else 0  # 128 + SIGTERM
+        ended_by = 143 if timeout else 137  # 128 + SIGTERM, 128 + SIGKILL
+        exit_code = ended_by if box.argv else 0
     box = replace(
         box,
         status=Status.EXITED,

@@ -6,9 +6,8 @@ shell_firewall  chains, rules and tables as commands of iptables, nft and ipvsad
 shell_sandbox   namespaces, files and processes as commands
 shell_agent     ports, proxies and names as commands of `plumb agent`
 tables      listings: columns for people, one object a line for programs
-templates   Go templates, as far as --format needs them
-inspect     Docker's JSON for inspect, network inspect and ps
-inspect_cluster  its parts that networks of the cluster have
+template    Go templates, which --format takes
+inspect     Docker's JSON for inspect and network inspect, lines of ps and network ls
 nodes       a swarm's nodes, and what lies between them: rows, JSON, text
 services    a swarm's services and their tasks: rows, JSON, text
 open_ports  open ports and the places that reach them, for `plumb port` and `network ports`

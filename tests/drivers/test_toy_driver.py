@@ -18,7 +18,8 @@ from plumb.plan import Step
 from plumb.probes.promises.promise import HOST, WORLD, Member, Promise
 from plumb.probes.promises.reachability import promises
 from plumb.things.links import Dummy, Macvlan
-from plumb.views import inspect, open_ports
+from plumb.views import open_ports
+from plumb.views.inspect import networks
 from tests.drivers import toy
 from tests.labs import Lab, sh
 from tests.memory_host import FRESH
@@ -114,8 +115,8 @@ def test_what_is_shown_and_promised(host: Host) -> None:
     host.run("c1", network="t", publish="8080:80")
     host.run("c2", network="t")
     host.run("c3")
-    assert inspect.network(host.network("t"))["Driver"] == "toy"
-    assert inspect.network(host.network("t"))["IPAM"]["Config"] == [{"Subnet": "10.7.0.0/24"}]
+    assert networks.network(host.network("t"))["Driver"] == "toy"
+    assert networks.network(host.network("t"))["IPAM"]["Config"] == [{"Subnet": "10.7.0.0/24"}]
     assert not any(end.ports for end in host.endpoints(host.network("t")))
     ways = [way for way in open_ports.openings(members(host)) if way.network == "t"]
     assert {way.whom for way in ways} == {"containers of t"}

@@ -19,7 +19,7 @@ from plumb.things.dns import Resolver
 from plumb.things.iptables import Rule
 from plumb.things.nftables import NftRule
 from plumb.things.sandbox import File, Process
-from plumb.views import inspect as docker
+from plumb.views.inspect import containers as docker
 from tests.memory_host import MemoryHosts
 
 

@@ -16,7 +16,7 @@ from plumb.model.service.service import Service, UpdateState, UpdateStatus
 from plumb.model.service.spec import ServiceMode, ServiceNetwork, ServiceSpec
 from plumb.model.service.task import Task, TaskState
 from plumb.model.service.virtual import Backend, VirtualService
-from plumb.views import inspect_cluster
+from plumb.views.inspect import cluster
 from plumb.views.services import document, rows
 from plumb.views.services.progress import lines
 from tests.fake_services import N1, NODES
@@ -132,7 +132,7 @@ def test_verbose_shows_tasks_below_their_service() -> None:
         backends=(Backend("t", "web.1.t", IPv4Interface("10.50.0.3/24")),),
         mark=256,
     )
-    found = inspect_cluster.services(N1, [], [remote(3, "web.1.t"), remote(4, "c1")], [web])
+    found = cluster.services(N1, [], [remote(3, "web.1.t"), remote(4, "c1")], [web])
     assert (found["web"]["VIP"], found["web"]["LocalLBIndex"]) == ("10.50.0.2", 256)
     assert found["web"]["Ports"] == ["Target: 80, Publish: 8080"]
     assert [each["Name"] for each in found["web"]["Tasks"]] == ["web.1.t"]
@@ -140,4 +140,4 @@ def test_verbose_shows_tasks_below_their_service() -> None:
 
 
 def test_a_service_without_tasks_is_not_shown() -> None:
-    assert inspect_cluster.services(N1, [], [], [VirtualService(WEB.id, N1.id, "web")]) == {}
+    assert cluster.services(N1, [], [], [VirtualService(WEB.id, N1.id, "web")]) == {}

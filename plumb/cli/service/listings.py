@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from plumb.cli import common
+from plumb.cli.filters.words import label, matches
 from plumb.cli.service.changes import client
 from plumb.engine.cluster.services import ServiceClient
 from plumb.errors import Invalid, NotFound
@@ -29,7 +30,7 @@ Filters = dict[str, Callable[[str], bool]]
 def ls(quiet: bool, filters: tuple[str, ...], no_trunc: bool, as_json: bool, template: str) -> None:
     """List the services."""
     asked = client()
-    found = [one for one in asked.all() if common.matches(filters, _of_service(one))]
+    found = [one for one in asked.all() if matches(filters, _of_service(one))]
     found.sort(key=lambda one: one.spec.name)
     if quiet and not template:
         print("".join(f"{one.id}\n" for one in found), end="")
@@ -47,7 +48,7 @@ def ls(quiet: bool, filters: tuple[str, ...], no_trunc: bool, as_json: bool, tem
 def _of_service(one: Service) -> Filters:
     return {
         "id": one.id.startswith,
-        "label": common.has_label(one.spec.labels),
+        "label": label(one.spec.labels),
         "mode": lambda value: one.spec.mode.value == value,
         "name": lambda value: value in one.spec.name,
     }
@@ -97,7 +98,7 @@ def print_tasks(
     """Print tasks as `service ps` does."""
     known = {one.id: one for one in services.all()}
     nodes = {node.id: node for node in services.swarm.nodes()}
-    shown = [task for task in found if common.matches(filters, _of_task(task, known, nodes))]
+    shown = [task for task in found if matches(filters, _of_task(task, known, nodes))]
     if quiet and not template:
         template = "{{.ID}}"
     lines = rows.tasks(shown, known, nodes, short=not no_trunc, resolve=not no_resolve)
@@ -144,6 +145,5 @@ def inspect(template: str, pretty: bool, names: tuple[str, ...]) -> int:
     if pretty or template == "pretty":
         networks = {net.id: net.name for net in services.swarm.networks()}
         print("\n\n".join(text(one, networks) for one in found))
-    else:
-        print_documents([document.document(one) for one in found], template)
-    return status
+        return status
+    return print_documents([document.document(one) for one in found], template) or status

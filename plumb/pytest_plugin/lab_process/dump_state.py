@@ -12,7 +12,7 @@ from plumb.kernel.process import commands
 from plumb.model.cnm import Status
 from plumb.pytest_plugin.lab_process.places import Places
 from plumb.pytest_plugin.values import INTERNET
-from plumb.views import inspect
+from plumb.views.inspect import containers, networks
 
 COMMANDS = {
     "links": ("ip", "-d", "-s", "link"),
@@ -62,7 +62,7 @@ def _json(documents: Iterator[object]) -> str:
 
 def _networks(host: Host) -> Iterator[object]:
     for net in host.networks():
-        yield inspect.network(
+        yield networks.network(
             net, [(end, host.container(end.sandbox)) for end in host.endpoints(net)]
         )
 
@@ -71,6 +71,6 @@ def _containers(host: Host) -> Iterator[object]:
     known = {net.id: net for net in host.networks()}
     for box in host.containers():
         ends = [(end, known[end.network]) for end in host.endpoints(box)]
-        yield inspect.container(
+        yield containers.container(
             box, ends, known, host.layout, commands.alive(host.layout.container(box.id))[0]
         )
