@@ -385,10 +385,9 @@ class Member:
         membership, session, manager = self.membership, self.session, self.manager
         if membership is None or session is None:
             return {"node": None}
-        node = self._node()
         etcd = manager.member.pid if manager is not None and manager.member is not None else 0
         return {
-            "node": codec.plain(node),
+            "node": codec.plain(self._node()),
             "swarm": membership.swarm,
             "role": membership.role.value,
             "tunnel_port": membership.tunnel_port,

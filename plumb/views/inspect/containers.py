@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from plumb.model.paths import Layout
 from plumb.model.port_mapping import shown
 from plumb.model.ports import PortBinding
 from plumb.views.inspect import zeros
+from plumb.views.inspect.networks import stand_in
 
 Json = dict[str, Any]
 
@@ -222,11 +222,6 @@ def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:
             box, wish, live.get(net.id) if net else None, net
         )
     return found
-
-
-def stand_in(box: Sandbox) -> str:
-    """Id for the endpoint that Docker has on the networks host and none; plumb needs none there."""
-    return hashlib.sha256(f"endpoint {box.id}".encode()).hexdigest()
 
 
 def _endpoint(box: Sandbox, wish: Attachment, end: Endpoint | None, net: Network | None) -> Json:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Pool, Sandbox
 from plumb.model.lifecycle import NEVER
-from plumb.views.inspect.containers import stand_in
 from plumb.views.inspect.moments import go_time
 from plumb.views.tables import Line, joined
 
@@ -93,6 +93,11 @@ def _members(
     none = {"MacAddress": "", "IPv4Address": "", "IPv6Address": ""}
     for box in bare:
         yield box.id, {"Name": box.name, "EndpointID": stand_in(box), **none}
+
+
+def stand_in(box: Sandbox) -> str:
+    """Id for the endpoint that Docker has on the networks host and none; plumb needs none there."""
+    return hashlib.sha256(f"endpoint {box.id}".encode()).hexdigest()
 
 
 def _member(net: Network, end: Endpoint, box: Sandbox) -> Json:
