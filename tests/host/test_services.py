@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Interface
 
 import dns.message
@@ -15,30 +16,46 @@ from plumb.engine.cluster import node
 from plumb.errors import PlumbError
 from plumb.frozen import replace
 from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.system import this_system
 from plumb.model.service.virtual import Balancing, VirtualService
 from tests import labs
 from tests.host.service_hosts import PORT, VIP, ServiceHost, ask, counted, even, service_host
 
 pytestmark = pytest.mark.needs("vxlan")
 INGRESS_OWN = "10.0.0.2"
-BACK_ENDS = ["iptables", "nftables"]
+IPVS = pytest.mark.needs("ipvs", "ipvs-rr", "xt_ipvs")
+MEANS = [
+    pytest.param("iptables", marks=pytest.mark.needs("statistic")),
+    pytest.param("nftables", marks=pytest.mark.needs("nft_numgen")),
+    pytest.param("ipvs", marks=IPVS),
+]
+"""Means of balancing, and of the ingress mesh's rules."""
 EVEN = {"web1": 1, "web2": 1, "web3": 1}
 
 
-@pytest.fixture(params=BACK_ENDS)
+@contextmanager
+def balanced(means: str) -> Iterator[ServiceHost]:
+    """A host that balances by IPVS, or by rules of iptables or nftables."""
+    system = replace(this_system(), has_ipvs=lambda: means == "ipvs")
+    backend = "nftables" if means == "nftables" else "iptables"
+    with service_host(system, firewall_backend=backend) as made:
+        yield made
+
+
+@pytest.fixture(params=MEANS)
 def here(request: pytest.FixtureRequest) -> Iterator[ServiceHost]:
     """A host with three tasks of web on n1, and a client c1."""
-    with service_host(firewall_backend=request.param) as made:
+    with balanced(request.param) as made:
         made.start(3)
         made.run("c1", "n1")
         made.balance(made.service())
         yield made
 
 
-@pytest.fixture(params=BACK_ENDS)
+@pytest.fixture(params=MEANS)
 def door(request: pytest.FixtureRequest) -> Iterator[ServiceHost]:
     """A host with two tasks of web, whose port 80 is published as 8080."""
-    with service_host(firewall_backend=request.param) as made:
+    with balanced(request.param) as made:
         made.join()
         made.start(2, "ingress", ports=(PORT,))
         made.balance(made.published())
