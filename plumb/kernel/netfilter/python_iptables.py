@@ -245,7 +245,7 @@ def translate(rule: Rule) -> Any:
     return made
 
 
-FLAGS = frozenset({"--ipvs"})
+FLAGS = frozenset({"--ipvs", "--restore-mark"})
 """Options that take no value."""
 PLAIN = {"-s": "src", "-d": "dst", "-i": "in_interface", "-o": "out_interface", "-p": "protocol"}
 
