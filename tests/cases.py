@@ -8,21 +8,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_network
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from plumb.drivers import DRIVERS
-from plumb.engine.cluster import attach
+from plumb.engine.cluster import attach, balancing
 from plumb.engine.verbs import Transaction
 from plumb.kernel.system import System
-from plumb.model.cluster import Encryption
-from plumb.model.cnm import Attachment, Network, Pool
+from plumb.model.cluster import AttachRequest, Encryption, balancer_id
+from plumb.model.cnm import Attachment, Network, Pool, Sandbox
 from plumb.model.net.attachment import attachment
+from plumb.model.net.status import TaskOf
 from plumb.model.parse import BRIDGE, PREFIX
-from tests.fake_cluster import FakeCluster, node
+from plumb.model.ports import ServicePort
+from plumb.model.service.virtual import Backend, Balancing, Mechanism, VirtualService
+from tests.fake_cluster import INGRESS, FakeCluster, node
 from tests.labs import HOST_IP, LAN, ROUTER, ROUTER6, SUBNET, SUBNET6
 
 ENDPOINT = PREFIX + "endpoint."
@@ -302,6 +305,73 @@ def encrypted(settings: Mapping[str, Any] = MappingProxyType({})) -> Case:
     return Case(build, settings, FORWARDS if settings else "", ENCRYPTED_NEEDS)
 
 
+NFTABLES = {"firewall-backend": "nftables"}
+
+
+def service(
+    way: Balancing = Balancing.RR,
+    mechanism: Mechanism = Mechanism.RULES,
+    *,
+    direct: bool = False,
+    kept: bool = False,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Case:
+    """A service web of two tasks here and one on the other host, with a port and two names.
+
+    Its tasks have the weights 2, 1 and 1; c1 is its client.
+    """
+    by_ipvs = mechanism is Mechanism.IPVS
+
+    def build(verbs: Transaction) -> None:
+        op, cluster = verbs._operation, FakeCluster(node(LAN.host.v4.ip), others={9: "web.3.c"})
+        op.system = replace(op.system, has_ipvs=lambda: by_ipvs)
+        options = DRIVERS["overlay"].network_fields({"dsr": ""} if direct else {})
+        pools = (Pool(IPv4Network("10.50.0.0/24")),)
+        n1 = Network("5" * 64, "n1", "overlay", pools, attachable=True, **options)
+        source = replace(INGRESS.overlay, preserve_source=kept)
+        ingress = replace(INGRESS, attachable=True, overlay=source)
+        for net in (ingress, n1):
+            cluster.create_network(net)
+        cluster.taken_by(verbs)
+        own = AttachRequest(balancer_id(INGRESS.id, cluster.me.id), INGRESS.id)
+        attach.join(op, cluster.attach(own))
+        verbs.run("c1", network="n1")
+        for slot in (1, 2):
+            box = verbs.run(f"web.{slot}", network="ingress")
+            op.put(replace(box, task=TaskOf(f"task{slot}", "web", "web", slot, ports=(PORT,))))
+            verbs.connect("n1", f"web.{slot}")
+        for net, last in ((n1, 9), (ingress, 9)):
+            ends = _backends(verbs, net.id, last)
+            virtual = IPv4Interface(f"{net.pools[0].subnet[100]}/24")
+            ports = (PORT,) if net is ingress else ()
+            one = VirtualService("web", net.id, "web", ("www",), virtual, ports=ports)
+            balancing.apply(op, net.id, [replace(one, balancing=way, backends=ends)])
+
+    needs = ("ipvs", "ipvs-rr", "xt_ipvs") if by_ipvs else ()
+    return Case(build, settings, FORWARDS if settings else "", ("vxlan", *needs))
+
+
+PORT = ServicePort(80, 8080)
+
+
+def _backends(verbs: Transaction, network: str, elsewhere: int) -> tuple[Backend, ...]:
+    """Two tasks here, and one on the other host at the address that ends in this number."""
+    op = verbs._operation
+    here = [end for end in op.endpoints(network=network) if _is_task(op.sandbox(end.sandbox))]
+    found = [
+        Backend(f"task{slot}", f"web.{slot}", end.ip, weight=3 - slot)
+        for slot, end in enumerate(here, 1)
+        if end.ip is not None
+    ]
+    subnet = op.network(network).pools[0].subnet  # type: ignore[union-attr]  # it has been built
+    last = IPv4Interface(f"{subnet[elsewhere]}/24")
+    return (*found, Backend("task3", "web.3", last))
+
+
+def _is_task(box: Sandbox | None) -> bool:
+    return box is not None and box.task is not None
+
+
 def overlay(*subnets: str, internal: bool = False, ipv6: bool = False, mtu: str = "1500") -> Case:
     """An overlay network n1 of the cluster, with c1 and c2 here, and c9 on the other host.
 
@@ -553,6 +623,20 @@ CASES: dict[str, Case] = {
     "overlay-internal": overlay("10.50.0.0/24", internal=True),
     "overlay-encrypted": encrypted(),
     "nft-overlay-encrypted": encrypted({"firewall-backend": "nftables"}),
+    "service": service(),
+    "service-weights": service(Balancing.WRR),
+    "service-random": service(Balancing.RANDOM),
+    "service-source": service(Balancing.SH),
+    "service-ipvs": service(mechanism=Mechanism.IPVS),
+    "service-ipvs-weights": service(Balancing.WRR, Mechanism.IPVS),
+    "service-ipvs-direct": service(mechanism=Mechanism.IPVS, direct=True),
+    "service-client": service(kept=True),
+    "nft-service-client": service(kept=True, settings=NFTABLES),
+    "nft-service": service(settings=NFTABLES),
+    "nft-service-weights": service(Balancing.WRR, settings=NFTABLES),
+    "nft-service-random": service(Balancing.RANDOM, settings=NFTABLES),
+    "nft-service-source": service(Balancing.SH, settings=NFTABLES),
+    "nft-service-ipvs": service(mechanism=Mechanism.IPVS, settings=NFTABLES),
     "overlay-mtu": overlay("10.50.0.0/24", mtu="1400"),
     "nft-default": nftables(default_network),
     "nft-default-links": nftables(linked, {"icc": False}),

@@ -52,7 +52,8 @@ host's address, as if it came from vxlan0.
 A host on the same link can still write another's address into its packets: only ESP answers that.
 
 Options: `com.docker.network.driver.mtu` (of the underlay; else it is that of the link that has this
-host's end of the tunnels), `com.docker.network.driver.overlay.vxlanid_list`, `encrypted`, `dsr`.
+host's end of the tunnels), `com.docker.network.driver.overlay.vxlanid_list`, `encrypted`, `dsr`;
+`plumb.ingress.source` of an ingress network (drivers/services/source.py).
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ from plumb.frozen import frozen, replace
 from plumb.model.cluster import LAST_VNI, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Pool
 from plumb.model.driver_options import OverlayOptions
-from plumb.model.parse import PREFIX, VXLANID_LIST, boolean, whole
+from plumb.model.parse import INGRESS_SOURCE, PREFIX, VXLANID_LIST, boolean, ingress_source, whole
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.iptables import Chain, Family, Position, Rule
@@ -300,6 +301,8 @@ def complete(net: Network, host: HostView) -> Network:
         raise Invalid("IPv4 cannot be disabled in a Swarm scoped network")
     if net.overlay.ingress and net.attachable:
         raise Invalid("ingress network cannot be attachable")
+    if net.overlay.preserve_source and not net.overlay.ingress:
+        raise Invalid(f"{INGRESS_SOURCE} is an option of the ingress network (--ingress)")
     four, six = (sum(pool.subnet.version == v for pool in net.pools) for v in (4, 6))
     if six > max(four, 1):
         raise Invalid(
@@ -376,6 +379,7 @@ KEYS: Keys = {
     VXLANID_LIST: ("vnis", _vnis),
     "encrypted": ("encrypted", _flag),
     "dsr": ("direct_return", _flag),
+    INGRESS_SOURCE: ("preserve_source", ingress_source),
 }
 
 DRIVER = Driver(

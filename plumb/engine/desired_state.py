@@ -13,14 +13,14 @@ esp:ADDRESS     the encryption between this host and another one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
 from plumb.address import IPAddress
 from plumb.drivers import DRIVERS, driver_of, embedded_dns, published_ports, sandbox
 from plumb.model import etc_files
-from plumb.model.cluster import Encryption, RemoteEndpoint, balancer_sandbox
+from plumb.model.cluster import Encryption, RemoteEndpoint, balancer_sandbox, is_balancer
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.net.gateways import GATEWAY_NETWORK
 from plumb.model.paths import Layout
@@ -98,6 +98,9 @@ class DesiredState(Protocol):
 
     def service(self, ident: str) -> VirtualService | None:
         """Return a service on a network by id."""
+
+    def remotes(self, network: str) -> Sequence[RemoteEndpoint]:
+        """Return the endpoints of a network that are on other hosts."""
 
     def encryption(self) -> Encryption | None:
         """Return the keys for encrypted networks, None where the host has none."""
@@ -183,7 +186,15 @@ class Narrator:
 
             ns = self._layout.namespace(end.sandbox)
             known = self._view.service(f"{box.task.service}.{net.id}")
-            yield from task.things(end, net, box.task, known, ns, self._settings)
+            balancers = self._balancers(net) if net.overlay.preserve_source else []
+            yield from task.things(end, net, box.task, balancers, known, ns, self._settings)
+
+    def _balancers(self, net: Network) -> list[IPv4Address]:
+        """Addresses of a network's balancers, on this host and on others."""
+        here = self._balancer(net)
+        ips = [here.end.ip] if here is not None else []
+        ips += [end.ip for end in self._view.remotes(net.id) if is_balancer(end)]
+        return [ip.ip for ip in ips if ip is not None]
 
     def _service(self, ident: str) -> Iterator[Thing]:
         one = self._view.service(ident)

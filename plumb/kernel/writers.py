@@ -28,6 +28,7 @@ from plumb.things.ipvs import IpvsDestination, IpvsService, IpvsTimeouts
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
+from plumb.things.policy_routing import RoutingRule, TableRoute
 from plumb.things.sandbox import Directory, File, Namespace, Process
 from plumb.things.supervision import DelayedStart, HealthProbe
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
@@ -180,12 +181,19 @@ def _ipvs() -> Batches:
     return Batches("ipvs", ipvs.look, ipvs.take)
 
 
+def _policy_routing() -> Batches:
+    from plumb.kernel.cluster import policy_routing
+
+    return Batches("policy routing", policy_routing.look, policy_routing.take)
+
+
 FILE = one_by_one("file", files.look, files.take)
 IPTABLES = Firewall("firewall", backends.writer)
 NAMESPACE = Batches("namespace", _EACH_NAMESPACE.look, _take_namespaces)
 CLUSTER = Later("cluster", _endpoint_records)
 IPSEC = Later("ipsec", _ipsec)
 IPVS = Later("ipvs", _ipvs)
+POLICY_ROUTING = Later("policy routing", _policy_routing)
 NETLINK = Batches("netlink", links.look, links.take)
 NFTABLES = Firewall("nftables", _nftables)
 PROCESS = one_by_one("process", commands.look, commands.take)
@@ -203,6 +211,7 @@ WRITERS: dict[type[Thing], Writer] = {
     EndpointRecord: CLUSTER,
     **dict.fromkeys((XfrmState, XfrmPolicy, XfrmBlock), IPSEC),
     **dict.fromkeys((IpvsService, IpvsDestination, IpvsTimeouts), IPVS),
+    **dict.fromkeys((RoutingRule, TableRoute), POLICY_ROUTING),
     Sysctl: SYSCTL,
     Namespace: NAMESPACE,
     Process: PROCESS,

@@ -156,6 +156,11 @@ def balancer_sandbox(network: str, ingress: bool) -> str:
     return INGRESS_SANDBOX if ingress else f"lb_{network}"
 
 
+def is_balancer(end: RemoteEndpoint) -> bool:
+    """True for another node's own place in a network."""
+    return end.id == balancer_id(end.network, end.node)
+
+
 def balancer_id(network: str, node: str) -> str:
     """Endpoint id of a node's own place in a network, 64 hex digits like any other."""
     import hashlib  # lazy: six modules, and whoever reads a listing hashes nothing

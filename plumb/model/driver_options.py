@@ -193,6 +193,8 @@ class OverlayOptions(DriverOptions):
             link which leads to the other nodes.
         encrypted: ESP carries the VXLAN packets between nodes.
         direct_return: tasks answer a client past the balancer (`--opt dsr`).
+        preserve_source: tasks see the clients of published ports
+            (`-o plumb.ingress.source=preserve`).
         ingress: it is the network by which published ports are reached on any node.
         port: UDP port of VXLAN, the cluster's data path port.
         netns: path of the network's namespace on this node, while a member of it is here.
@@ -206,6 +208,7 @@ class OverlayOptions(DriverOptions):
     mtu: int | None = None
     encrypted: bool = False
     direct_return: bool = False
+    preserve_source: bool = False
     ingress: bool = False
     port: int = 4789
     netns: str = ""

@@ -26,11 +26,23 @@ T = TypeVar("T")
 A = TypeVar("A", IPv4Address, IPv6Address)
 PREFIX = "com.docker.network."
 VXLANID_LIST = "com.docker.network.driver.overlay.vxlanid_list"
+INGRESS_SOURCE = "plumb.ingress.source"
 BRIDGE = PREFIX + "bridge."
 ENDPOINT = PREFIX + "endpoint."
 
 
 # -- plain values ---------------------------------------------------------------
+
+
+def ingress_source(text: str) -> bool:
+    """Parse the option plumb.ingress.source: True if tasks are to see a published port's client.
+
+    Raises:
+        Invalid: it is neither "nat", the default, nor "preserve".
+    """
+    if text not in ("nat", "preserve"):
+        raise Invalid(f"invalid {INGRESS_SOURCE} value {text}", "it is nat or preserve")
+    return text == "preserve"
 
 
 def boolean(text: str) -> bool:

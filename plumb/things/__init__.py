@@ -15,6 +15,7 @@ pass, and the inside of a sandbox last, all of it in one visit.
     iptables    Chain, Rule, Policy, in iptables' spelling
     nftables    NftTable, NftChain, NftMap, NftElement, NftRule, in nft's spelling
     ipvs        IpvsService, IpvsDestination, IpvsTimeouts: one address for many containers
+    policy_routing  RoutingRule, TableRoute: a mark chooses a route
     host_ports  Agent, HostPort, Proxy: a published port on the host's side
     dns         Resolver, Names: the embedded DNS server of a sandbox
     cluster     EndpointRecord: an endpoint as other hosts know it

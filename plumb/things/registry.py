@@ -12,6 +12,7 @@ from plumb.things.ipvs import IpvsDestination, IpvsService, IpvsTimeouts
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
+from plumb.things.policy_routing import RoutingRule, TableRoute
 from plumb.things.sandbox import Directory, File, Namespace, Process
 from plumb.things.supervision import DelayedStart, HealthProbe
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
@@ -60,5 +61,7 @@ KINDS: dict[str, type[Thing]] = {
         IpvsTimeouts,
         HealthProbe,
         DelayedStart,
+        RoutingRule,
+        TableRoute,
     )
 }

@@ -21,6 +21,7 @@ from plumb.things.ipvs import IpvsDestination, IpvsService, IpvsTimeouts
 from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import Bridge, Dummy, Ipvlan, LinkAddress, Macvlan, Master, Up, Veth, Vlan
 from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
+from plumb.things.policy_routing import RoutingRule, TableRoute
 from plumb.things.sandbox import Directory, File, Namespace, Process
 from plumb.things.supervision import DelayedStart, HealthProbe
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
@@ -90,6 +91,8 @@ TYPED: dict[type[Thing], Typed] = {
     LinkAddress: Typed(ip.set_link_address),
     Address: Typed(ip.add_address, ip.remove_address),
     Route: Typed(ip.add_route, ip.remove_route, ip.change_route),
+    RoutingRule: Typed(ip.add_routing_rule, ip.remove_routing_rule),
+    TableRoute: Typed(ip.add_table_route, ip.remove_table_route, ip.change_table_route),
     Sysctl: Typed(ip.add_sysctl),
     Chain: Typed(firewall.add_chain, firewall.remove_chain),
     Rule: Typed(firewall.add_rule, firewall.remove_rule),

@@ -24,6 +24,7 @@ from plumb.things.links import (
     Veth,
     Vlan,
 )
+from plumb.things.policy_routing import PRIORITY, RoutingRule, TableRoute
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
 # -- links ---------------------------------------------------------------
@@ -253,6 +254,30 @@ def change_route(thing: Route, before: Thing) -> list[str]:
 
 def remove_route(thing: Route) -> list[str]:
     return [f"ip -{thing.dst.version} route del {_route(thing)}"]
+
+
+def add_routing_rule(thing: RoutingRule) -> list[str]:
+    return [f"ip rule add {_routing_rule(thing)}"]
+
+
+def remove_routing_rule(thing: RoutingRule) -> list[str]:
+    return [f"ip rule del {_routing_rule(thing)}"]
+
+
+def _routing_rule(thing: RoutingRule) -> str:
+    return f"fwmark {thing.mark:#x} lookup {thing.table} priority {PRIORITY}"
+
+
+def add_table_route(thing: TableRoute) -> list[str]:
+    return [f"ip route add default via {thing.via} dev {thing.dev} table {thing.table}"]
+
+
+def change_table_route(thing: TableRoute, before: Thing) -> list[str]:
+    return [f"ip route replace default via {thing.via} dev {thing.dev} table {thing.table}"]
+
+
+def remove_table_route(thing: TableRoute) -> list[str]:
+    return [f"ip route del default table {thing.table}"]
 
 
 def add_sysctl(thing: Sysctl) -> list[str]:

@@ -170,12 +170,12 @@ def service_host(
 # -- clients ---------------------------------------------------------------
 
 
-def ask(place: str, ip: object, port: int = 80, kind: str = "tcp") -> str:
+def ask(place: str, ip: object, port: int = 80, kind: str = "tcp", seconds: float = SECONDS) -> str:
     """What a server says to one client: its name, and the address that it sees."""
     text = str(ip)
     family = socket.AF_INET6 if ":" in text else socket.AF_INET
     with entered(place), socket.socket(family, _kind(kind)) as client:
-        client.settimeout(SECONDS)
+        client.settimeout(seconds)
         client.connect((text, port))
         if kind == "udp":
             client.send(b"hello")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Interface
 
 import dns.message
@@ -15,30 +16,48 @@ from plumb.engine.cluster import node
 from plumb.errors import PlumbError
 from plumb.frozen import replace
 from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.system import this_system
+from plumb.model.cnm import Network
 from plumb.model.service.virtual import Balancing, VirtualService
 from tests import labs
-from tests.host.service_hosts import PORT, VIP, ServiceHost, ask, counted, even, service_host
+from tests.fake_cluster import INGRESS
+from tests.host.service_hosts import N1, PORT, VIP, ServiceHost, ask, counted, even, service_host
 
 pytestmark = pytest.mark.needs("vxlan")
 INGRESS_OWN = "10.0.0.2"
-BACK_ENDS = ["iptables", "nftables"]
+IPVS = pytest.mark.needs("ipvs", "ipvs-rr", "xt_ipvs")
+MEANS = [
+    pytest.param("iptables", marks=pytest.mark.needs("statistic")),
+    pytest.param("nftables", marks=pytest.mark.needs("nft_numgen")),
+    pytest.param("ipvs", marks=IPVS),
+]
+"""Means of balancing, and of the ingress mesh's rules."""
 EVEN = {"web1": 1, "web2": 1, "web3": 1}
 
 
-@pytest.fixture(params=BACK_ENDS)
+@contextmanager
+def balanced(means: str, nets: Sequence[Network] = ()) -> Iterator[ServiceHost]:
+    """A host that balances by IPVS, or by rules of iptables or nftables."""
+    system = replace(this_system(), has_ipvs=lambda: means == "ipvs")
+    backend = "nftables" if means == "nftables" else "iptables"
+    with service_host(system, nets, firewall_backend=backend) as made:
+        yield made
+
+
+@pytest.fixture(params=MEANS)
 def here(request: pytest.FixtureRequest) -> Iterator[ServiceHost]:
     """A host with three tasks of web on n1, and a client c1."""
-    with service_host(firewall_backend=request.param) as made:
+    with balanced(request.param) as made:
         made.start(3)
         made.run("c1", "n1")
         made.balance(made.service())
         yield made
 
 
-@pytest.fixture(params=BACK_ENDS)
+@pytest.fixture(params=MEANS)
 def door(request: pytest.FixtureRequest) -> Iterator[ServiceHost]:
     """A host with two tasks of web, whose port 80 is published as 8080."""
-    with service_host(firewall_backend=request.param) as made:
+    with balanced(request.param) as made:
         made.join()
         made.start(2, "ingress", ports=(PORT,))
         made.balance(made.published())
@@ -282,3 +301,66 @@ def _connected(ip: str, port: int = 80) -> socket.socket:
 
 def _bound(port: int) -> socket.socket:
     return socket.create_server(("0.0.0.0", port))
+
+
+# -- the client's own address ---------------------------------------------------------------
+
+
+@pytest.fixture(params=MEANS)
+def open_door(request: pytest.FixtureRequest) -> Iterator[ServiceHost]:
+    """The same as `door`, with an ingress network that keeps the client's address."""
+    kept = replace(INGRESS.overlay, preserve_source=True)
+    with balanced(request.param, (N1, replace(INGRESS, attachable=True, overlay=kept))) as made:
+        made.join()
+        made.start(2, "ingress", ports=(PORT,))
+        made.balance(made.published())
+        yield made
+
+
+def test_a_task_sees_the_client_of_a_published_port(open_door: ServiceHost) -> None:
+    """From outside: its own address, whichever task it is."""
+    found = {ask(open_door.lab.lan, labs.HOST_IP, 8080) for _ in range(4)}
+    assert found == {f"web{number} {labs.ROUTER}" for number in (1, 2)}
+
+
+def test_the_host_and_ipv6_clients_are_served_too(open_door: ServiceHost) -> None:
+    """They are seen as the host, which speaks for them."""
+    for place, ip in (
+        (open_door.lab.netns, labs.HOST_IP),
+        (open_door.lab.netns, "127.0.0.1"),
+        (open_door.lab.lan, labs.HOST_IP6),
+    ):
+        assert ask(place, ip, 8080).split()[1] in ("172.18.0.1", labs.HOST_IP)
+
+
+# -- what IPVS alone can do ---------------------------------------------------------------
+
+
+@IPVS
+def test_the_task_with_the_fewest_connections_gets_the_next() -> None:
+    """Connections that are held count: three new ones go to the other task."""
+    with balanced("ipvs") as made:
+        made.start(2)
+        made.run("c1", "n1")
+        made.balance(made.service(balancing=Balancing.LC, backends=made.backends("n1", web2=0)))
+        with entered(made.inside("c1")):
+            held = [_connected(str(VIP.ip)) for _ in range(3)]
+            assert {client.recv(64).split()[0] for client in held} == {b"web1"}
+            made.balance(made.service(balancing=Balancing.LC))
+            more = [_connected(str(VIP.ip)) for _ in range(3)]
+            assert {client.recv(64).split()[0] for client in more} == {b"web2"}
+        for client in (*held, *more):
+            client.close()
+
+
+@IPVS
+def test_direct_return_leaves_the_clients_address() -> None:
+    """Tasks answer past the balancer, which has rewritten nothing."""
+    net = replace(N1, overlay=replace(N1.overlay, direct_return=True))
+    with balanced("ipvs", (net,)) as made:
+        made.start(2)
+        client = made.run("c1", "n1")
+        made.balance(made.service())
+        own = made.host.endpoints(client)[0].ips[0].ip
+        answers = {ask(made.inside("c1"), VIP.ip) for _ in range(4)}
+        assert answers == {f"web1 {own}", f"web2 {own}"}

@@ -26,7 +26,10 @@ from tests.vm.kernel import Kernel, user_mode_kernel
 HERE = Path(__file__).parent
 MEMORY = "3072M"
 LACKS = frozenset(
-    {"drop_monitor", "nf_tables", "nft-trace", "nft_chain_nat", "nft_fib", "tracefs", "xt_ipvs"}
+    {
+        *("drop_monitor", "nf_tables", "nft-trace", "nft_chain_nat", "nft_fib", "nft_numgen"),
+        "tracefs",
+    }
 )
 """Features that Debian has not built into this kernel, or that end who tries them in it."""
 WITHOUT_AVX = {

@@ -19,6 +19,7 @@ by_ipvs      choice of a task by IPVS
 by_iptables  the same by iptables' statistic and HMARK
 by_nftables  the same by nftables' numgen and jhash
 ingress      published ports: of the host, and of a task
+source       the client's own address, where the ingress network keeps it
 task         a task's endpoint, beside what every endpoint has
 names        names of a service
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from plumb.address import IPAddress
+from plumb.address import IPAddress, IPInterface
 from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.ports import ServicePort
@@ -105,9 +105,16 @@ class Served:
         found = end.ip if self.version == 4 else end.ip6
         return found.ip if found is not None else None
 
+    @property
+    def _own(self) -> IPInterface | None:
+        return self.here.end.address(self.version)
+
     def returns(self) -> Iterator[tuple[str, str]]:
-        """Yield a subnet of tasks, and the balancer's address that they are to answer to."""
-        own = self.here.end.address(self.version)
+        """Yield a subnet of tasks, and the balancer's address that they are to answer to.
+
+        None where they see the client itself.
+        """
+        own = None if self.here.net.overlay.preserve_source else self._own
         for pool in self.here.net.pools if own is not None else ():
             if pool.subnet.version == self.version:
                 assert own is not None

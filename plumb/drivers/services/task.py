@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address
 
 from plumb.address import ip_on
-from plumb.drivers.services import ingress
+from plumb.drivers.services import ingress, source
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.status import TaskOf
 from plumb.model.service.virtual import Mechanism, VirtualService
@@ -21,6 +22,7 @@ def things(
     end: Endpoint,
     net: Network,
     part: TaskOf,
+    balancers: Sequence[IPv4Address],
     known: VirtualService | None,
     ns: str,
     settings: Settings,
@@ -29,11 +31,14 @@ def things(
 
     Args:
         part: the part that its container plays.
+        balancers: addresses of the network's balancers on all hosts.
         known: its service on this network, None where the host has not been told of it yet.
         ns: the task's namespace.
     """
     if net.overlay.ingress:
         yield from ingress.task(end, part.ports, ns, settings)
+    if net.overlay.preserve_source and part.ports:
+        yield from source.task(end, balancers, ns, settings)
     if net.overlay.direct_return and known is not None and known.mechanism is Mechanism.IPVS:
         yield from _direct_return(end, known, ns)
 

@@ -18,7 +18,7 @@ from ipaddress import IPv4Interface
 
 from plumb.drivers import driver_of
 from plumb.engine import allocate, networks
-from plumb.engine.desired_state import peer_owner
+from plumb.engine.desired_state import endpoint_owner, peer_owner
 from plumb.engine.lookup import ENCRYPTION
 from plumb.engine.operation import Operation
 from plumb.errors import Exhausted, Invalid, Unsupported
@@ -32,6 +32,7 @@ from plumb.model.cluster import (
     RemoteEndpoint,
     balancer_id,
     balancer_sandbox,
+    is_balancer,
 )
 from plumb.model.cnm import Attachment, Endpoint, Network, Role, Sandbox, Status
 from plumb.store import codec
@@ -199,6 +200,8 @@ def apply(op: Operation, network: str, remotes: Sequence[RemoteEndpoint]) -> Non
         return
     if here.overlay.encrypted:
         _touch_peers(op, [*op.remotes(network), *remotes])
+    if here.overlay.preserve_source:
+        _touch_tasks(op, here, remotes)
     wanted = {end.id: end for end in remotes}
     for end in op.remotes(network):
         if end.id not in wanted:
@@ -207,6 +210,18 @@ def apply(op: Operation, network: str, remotes: Sequence[RemoteEndpoint]) -> Non
             op.put(new)
     for end in wanted.values():
         op.put(end)
+
+
+def _touch_tasks(op: Operation, net: Network, remotes: Sequence[RemoteEndpoint]) -> None:
+    """Have tasks here narrated again that answer by way of balancers, if these are others now."""
+    before, after = (
+        {(end.id, end.ip) for end in ends if is_balancer(end)}
+        for ends in (op.remotes(net.id), remotes)
+    )
+    for end in op.endpoints(network=net.id) if before != after else ():
+        box = op.sandbox(end.sandbox)
+        if box is not None and box.task is not None:
+            op.touch(endpoint_owner(end))
 
 
 def _have_keys(op: Operation) -> None:

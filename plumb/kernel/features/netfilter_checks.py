@@ -181,6 +181,20 @@ def _native(type_: str, hook: str, priority: int, *specs: str) -> str:
     return writer().name
 
 
+def _chosen(words: str) -> str:
+    """Write a rule that looks an address up by a number, which these words make."""
+    from plumb.kernel.netfilter.libnftables import nft
+
+    table = f"try{next(number)}"
+    nft().run(
+        f"add table ip {table}; "
+        f"add chain ip {table} c {{ type nat hook prerouting priority -100; }}; "
+        f"add rule ip {table} c dnat to {words} mod 2 map {{ 0 : 192.0.2.1, 1 : 192.0.2.2 }}",
+        "choose an address by a number",
+    )
+    return ""
+
+
 def _nft_trace() -> str:
     """Write a rule that marks packets for tracing, and join the group NFNLGRP_NFTRACE."""
     from plumb.kernel.netfilter.libnftables import nft
@@ -211,6 +225,15 @@ FIREWALL: dict[str, Callable[[], str]] = {
     "policy": partial(rules, "filter", "-m policy --dir in --pol none -j DROP"),
     "bpf": partial(rules, "filter", '-m bpf --bytecode "1,6 0 0 0" -j DROP'),
     "xt_ipvs": partial(rules, "nat", "-m ipvs --ipvs -j ACCEPT", families=(Family.V4,)),
+    "statistic": partial(
+        rules, "mangle", "-m statistic --mode nth --every 2 --packet 1 -j MARK --set-mark 0x1"
+    ),
+    "HMARK": partial(
+        rules,
+        "mangle",
+        "-j HMARK --hmark-src-prefix 32 --hmark-rnd 0x00000001 --hmark-mod 2 --hmark-offset 1",
+        families=(Family.V4,),
+    ),
     "REDIRECT": partial(
         rules, "nat", "-p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080", families=(Family.V4,)
     ),
@@ -232,5 +255,7 @@ FIREWALL: dict[str, Callable[[], str]] = {
     "nft_fib": partial(
         _native, "nat", "postrouting", 100, "fib saddr type local counter masquerade"
     ),
+    "nft_numgen": partial(_chosen, "numgen inc"),
+    "nft_hash": partial(_chosen, "jhash ip saddr"),
     "nft-trace": _nft_trace,
 }

@@ -201,6 +201,20 @@ FEATURES: dict[str, Feature] = {
             kind="ipvs",
         ),
         Feature(
+            "statistic",
+            "xt_statistic",
+            "NETFILTER_XT_MATCH_STATISTIC",
+            "-m statistic, for services of a swarm without IPVS",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "HMARK",
+            "xt_HMARK",
+            "NETFILTER_XT_TARGET_HMARK",
+            "-j HMARK, for services by the client's address without IPVS",
+            errors=UNKNOWN,
+        ),
+        Feature(
             "REDIRECT",
             "xt_REDIRECT",
             "NETFILTER_XT_TARGET_REDIRECT",
@@ -265,6 +279,16 @@ FEATURES: dict[str, Feature] = {
             "published ports with firewall-backend nftables",
             errors=UNKNOWN,
         ),
+        Feature(
+            "nft_numgen",
+            "nft_numgen",
+            "NFT_NUMGEN",
+            "services of a swarm without IPVS, with firewall-backend nftables",
+            errors=UNKNOWN,
+        ),
+        Feature(
+            "nft_hash", "nft_hash", "NFT_HASH", "the same, by the client's address", errors=UNKNOWN
+        ),
         # To see what happens
         Feature("packet", "af_packet", "PACKET", "to listen on a link, as tcpdump does"),
         Feature("nft-trace", "nf_tables", "NF_TABLES", "a packet's way through nf_tables"),
@@ -322,6 +346,11 @@ GROUPS = (
     Group(
         "services of a swarm",
         ("vxlan", "bridge", "veth", "ipvs", "ipvs-rr", "xt_ipvs", "mark", "REDIRECT"),
+    ),
+    Group(
+        "services without IPVS",
+        ("vxlan", "bridge", "veth", "statistic", "mark", "DNAT", "REDIRECT"),
+        ("HMARK", "nft_numgen", "nft_hash"),
     ),
     Group("delay and loss", ("netem",)),
     Group(

@@ -83,6 +83,16 @@ WORDS: dict[str, Callable[[Found], Json]] = {
     "ct state established,new": lambda _: _match(
         {"ct": {"key": "state"}}, ["established", "new"], "in"
     ),
+    "ct state new": lambda _: _match({"ct": {"key": "state"}}, "new", "in"),
+    "ether saddr (?P<mac>[0-9a-f:]{17})": lambda found: _match(
+        {"payload": {"protocol": "ether", "field": "saddr"}}, found["mac"]
+    ),
+    rf"ct mark set (?P<value>{HEX})": lambda found: {
+        "mangle": {"key": {"ct": {"key": "mark"}}, "value": int(found["value"], 16)}
+    },
+    "meta mark set ct mark": lambda _: {
+        "mangle": {"key": {"meta": {"key": "mark"}}, "value": {"ct": {"key": "mark"}}}
+    },
     "ct state established": lambda _: _match({"ct": {"key": "state"}}, "established", "in"),
     "ct status dnat": lambda _: _match({"ct": {"key": "status"}}, "dnat", "in"),
     rf"(?P<key>[io]ifname) {NOT}(?P<names>{LINK}|\{{ {LINK}(?:, {LINK})* \}})": _link,

@@ -236,7 +236,8 @@ def translate(rule: Rule) -> Any:
             # iptables has two names for ICMPv6.
             setattr(made, PLAIN[word], inverted + next(words).replace("ipv6-icmp", "icmpv6"))
         else:
-            setattr(owner, word.removeprefix("--").replace("-", "_"), inverted + next(words))
+            value = "" if word in FLAGS else next(words)
+            setattr(owner, word.removeprefix("--").replace("-", "_"), inverted + value)
         inverted = ""
     # Some extensions complete their data here (MASQUERADE its range's size): without it no later
     # comparison would find the rule.
@@ -244,6 +245,8 @@ def translate(rule: Rule) -> Any:
     return made
 
 
+FLAGS = frozenset({"--ipvs", "--restore-mark"})
+"""Options that take no value."""
 PLAIN = {"-s": "src", "-d": "dst", "-i": "in_interface", "-o": "out_interface", "-p": "protocol"}
 
 
