@@ -54,6 +54,7 @@ network.command_class = common.DockerCommand
 @click.option("--ipv4", type=bool, default=None, help="IPv4 (default true).")
 @click.option("--ipv6", type=bool, default=None, help="IPv6 (default false).")
 @click.option("--attachable", is_flag=True, help="Of no effect on one host, as in Docker.")
+@click.option("--ingress", is_flag=True, help="The network for ports that every node publishes.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver options.")
 @click.option("--label", multiple=True, metavar="KEY=VALUE")
 @common.changing
@@ -69,6 +70,7 @@ def create(
     ipv4: bool | None,
     ipv6: bool | None,
     attachable: bool,
+    ingress: bool,
     options: tuple[str, ...],
     label: tuple[str, ...],
     dry_run: bool,
@@ -85,6 +87,7 @@ def create(
             aux_addresses=dict(opt.pairs(aux_address, "auxiliary address")),
             internal=internal,
             attachable=attachable,
+            ingress=ingress,
             ipv4=ipv4,
             ipv6=ipv6,
             options=dict(opt.pairs(options, "option")),

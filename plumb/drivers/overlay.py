@@ -189,18 +189,25 @@ def _segment(net: Network, segment: Segment, ns: str) -> Iterator[Thing]:
     )
     yield Master(vxlan, br, ns)
     six = any(pool.subnet.version == 6 for pool in segment.pools)
-    yield Sysctl(f"net/ipv6/conf/{br}/disable_ipv6", "0" if six else "1", ns)
+    if speaks_ipv6(net):
+        yield Sysctl(f"net/ipv6/conf/{br}/disable_ipv6", "0" if six else "1", ns)
     if six:
         # It is this segment's router, and takes no container's word for another one.
         yield Sysctl(f"net/ipv6/conf/{br}/accept_ra", "0", ns)
         # A link takes IPv6 neighbours if it has IPv6 itself; it need not have an address.
         yield Sysctl(f"net/ipv6/conf/{vxlan}/addr_gen_mode", "1", ns)
-    yield Sysctl(f"net/ipv6/conf/{vxlan}/disable_ipv6", "0" if six else "1", ns)
+    if speaks_ipv6(net):
+        yield Sysctl(f"net/ipv6/conf/{vxlan}/disable_ipv6", "0" if six else "1", ns)
     for pool in segment.pools:
         if pool.gateway is not None:
             yield Address(br, ip_on(pool.gateway, pool.subnet.prefixlen), ns)
     yield Up(br, ns)
     yield Up(vxlan, ns)
+
+
+def speaks_ipv6(net: Network) -> bool:
+    """True if the kernel has IPv6 on this network's links: not below an MTU of 1280 (RFC 8200)."""
+    return inner_mtu(net) >= 1280
 
 
 def _bridge_mac(net: Network, segment: Segment) -> str:
@@ -214,8 +221,9 @@ def endpoint(net: Network, end: Endpoint, ns: str, settings: Settings) -> Iterat
     here = net.overlay.netns
     own = segment_of(net, end.ips[0].ip)
     yield Veth(end.link, own.bridge, end.ifname, ns, end.mac, inner_mtu(net), ns=here)
-    yield Sysctl(f"net/ipv6/conf/{end.link}/disable_ipv6", "1", here)
-    yield from interface(end, ns)
+    if speaks_ipv6(net):
+        yield Sysctl(f"net/ipv6/conf/{end.link}/disable_ipv6", "1", here)
+    yield from interface(end, ns, ipv6=speaks_ipv6(net))
     for ip in end.ips:
         mine = net.pool_of(ip.ip)
         for other in net.pools:

@@ -57,6 +57,7 @@ def create(
     ipv6: bool | None = None,
     internal: bool = False,
     attachable: bool = False,
+    ingress: bool = False,
     options: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Network:
@@ -67,6 +68,7 @@ def create(
         pools: the requested subnets; for a family without one, plumb chooses one from the default
             pools.
         ipv4, ipv6: the families; None: as the options say, else IPv4 only.
+        ingress: whether it is the network by which ports are published on every node.
         options: the driver's options, Docker's labels.
 
     Raises:
@@ -108,11 +110,26 @@ def create(
                 f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
                 "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false",
             )
+    if ingress:
+        net = _ingress(net)
     net = kind.complete(net, allocate.OperationHost(op))
     if kind.multi_host:
         return op.reservations.create(net)  # it comes to a host with its first container there
     op.put(net)
     return net
+
+
+def _ingress(net: Network) -> Network:
+    """The network as the one for published ports.
+
+    Raises:
+        Invalid: it is of this host alone.
+    """
+    if not net.multi_host:
+        raise Invalid(
+            f"network driver '{net.driver}' cannot be used for an ingress network", "add -d overlay"
+        )
+    return replace(net, overlay=replace(net.overlay, ingress=True))
 
 
 def _known_in_cluster(op: Operation, name: str) -> bool:

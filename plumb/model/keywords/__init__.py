@@ -38,7 +38,7 @@ class NetworkOptions(TypedDict, total=False):
         subnet, ip_range, gateway: one or several, as text: "10.9.0.0/24", "10.9.0.1".
         aux_addresses: addresses that are not handed out, by name.
         driver: "bridge" where none is named.
-        internal, attachable: as the flags; False.
+        internal, attachable, ingress: as the flags; False.
         ipv4, ipv6: the address families; None: as the options say, else IPv4 alone.
         options: driver options, as -o takes them.
     """
@@ -50,6 +50,7 @@ class NetworkOptions(TypedDict, total=False):
     driver: str
     internal: bool
     attachable: bool
+    ingress: bool
     ipv4: bool | None
     ipv6: bool | None
     options: Mapped | None
@@ -182,6 +183,7 @@ NETWORK: dict[str, Callable[[object, str], Any]] = {
     "driver": text,
     "internal": flag,
     "attachable": flag,
+    "ingress": flag,
     "ipv4": _family,
     "ipv6": _family,
     "options": _mapping,
