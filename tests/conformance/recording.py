@@ -88,6 +88,7 @@ def play(scenario: Scenario) -> Recording:
 
 def _steps(scenario: Scenario, lab: Rig) -> Iterator[dict[str, object]]:
     kept: dict[str, str] = {}
+    said = ""
     for line in scenario.steps:
         name, command = line[1:].split(" ", 1) if line.startswith("@") else ("h1", line)
         for variable, value in kept.items():
@@ -99,10 +100,12 @@ def _steps(scenario: Scenario, lab: Rig) -> Iterator[dict[str, object]]:
             time.sleep(float(command.split()[1]))
             continue
         if command.startswith("await "):
-            swarm.wait_for_tasks(lab, command.split()[1], int(command.split()[2]))
+            service, number = command.split()[1:]
+            assert swarm.wait_for_tasks(lab, service, int(number)), f"{command}: after {said!r}"
             continue
         ran = lab.hosts[name].plumb(*shlex.split(command))
-        yield {"step": line, "rc": ran.returncode, "error": ran.stderr.strip()}
+        said = ran.stderr.strip()
+        yield {"step": line, "rc": ran.returncode, "error": said}
 
 
 def _reset(lab: Rig, bare: dict[str, State], look: Look) -> list[str]:
