@@ -12,6 +12,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from plumb.kernel.netns.namespaces import entered
@@ -379,11 +380,16 @@ def _tidy(state: State) -> dict[str, Any]:
 def _resolver_labelled(state: dict[str, Any]) -> dict[str, Any]:
     """The embedded resolver's own ports are labelled, in the rules that lead to them as well."""
     text = json.dumps(state)
-    for proto in ("tcp", "udp"):
+    for proto in ("tcp", "udp"):  # both may have the same number
         for port in re.findall(rf"{proto} 127\.0\.0\.11:(\d+)", text):
-            text = re.sub(rf"\b{port}\b", f"<dns {proto} port>", text)
+            lines = re.compile(rf'"[^"]*\b{proto}\b[^"]*"')
+            text = lines.sub(partial(_with_label, port, f"<dns {proto} port>"), text)
     labelled: dict[str, Any] = json.loads(text)
     return labelled
+
+
+def _with_label(port: str, label: str, line: re.Match[str]) -> str:
+    return re.sub(rf"\b{port}\b", label, line[0])
 
 
 def _labels(seen: Seen) -> dict[str, str]:
