@@ -70,7 +70,7 @@ from plumb.frozen import frozen, replace
 from plumb.model.cluster import LAST_VNI, RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Pool
 from plumb.model.driver_options import OverlayOptions
-from plumb.model.parse import INGRESS_SOURCE, PREFIX, VXLANID_LIST, boolean, ingress_source, whole
+from plumb.model.parse import INGRESS_SOURCE, PREFIX, VXLANID_LIST, flag, ingress_source, whole
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.iptables import Chain, Family, Position, Rule
@@ -377,16 +377,11 @@ def _vnis(text: str) -> tuple[int, ...]:
     return numbers
 
 
-def _flag(text: str) -> bool:
-    """An option that need not have a value, as in `--opt encrypted`."""
-    return boolean(text) if text else True
-
-
 KEYS: Keys = {
     PREFIX + "driver.mtu": ("mtu", _mtu),
     VXLANID_LIST: ("vnis", _vnis),
-    "encrypted": ("encrypted", _flag),
-    "dsr": ("direct_return", _flag),
+    "encrypted": ("encrypted", flag),
+    "dsr": ("direct_return", flag),
     INGRESS_SOURCE: ("preserve_source", ingress_source),
 }
 

@@ -58,6 +58,11 @@ def boolean(text: str) -> bool:
     raise ValueError("it can be true or false")
 
 
+def flag(text: str) -> bool:
+    """An option that need not have a value, as in `--opt encrypted`."""
+    return boolean(text) if text else True
+
+
 def whole(text: str) -> int:
     """A whole number, in ASCII digits."""
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
