@@ -101,6 +101,7 @@ def _expected(
         surroundings(members, resolver.networks, outside, world),
         Host(settings.userland_proxy, filtered, settings.allow_direct_routing),
         {net.id: reader.store.remotes(net.id) for net in resolver.networks if net.multi_host},
+        {net.id: reader.store.services(net.id) for net in resolver.networks if net.multi_host},
     )
 
 

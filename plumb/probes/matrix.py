@@ -4,6 +4,7 @@
                 (`published_ports`)
     names       answers that containers get for each other's names (`dns_names`)
     claims      each address belongs to one interface alone (`duplicate_addresses`)
+    services    connections to a service reach its tasks (`balancing`)
 
 plumb tries broken promises once more with a longer timeout: on a busy machine an answer may be
 late. An answer that must not come is final.
@@ -20,6 +21,12 @@ from types import MappingProxyType
 from plumb.address import IPAddress, IPInterface
 from plumb.frozen import frozen
 from plumb.probes.promises import remote_endpoints
+from plumb.probes.promises.balancing import (
+    ServiceOutcome,
+    ServicePromise,
+    Services,
+    service_promises,
+)
 from plumb.probes.promises.dns_names import NameOutcome, NamePromise, QueryType, ask, name_promises
 from plumb.probes.promises.duplicate_addresses import Claim, Claimed, claims_of, look
 from plumb.probes.promises.promise import HOST, WORLD, Member, Promise, Protocol
@@ -27,6 +34,7 @@ from plumb.probes.promises.published_ports import PublishingHost, at_own_address
 from plumb.probes.promises.reachability import BOTH, promises
 from plumb.probes.promises.remote_endpoints import Remotes
 from plumb.probes.promises.verdicts import Observation
+from plumb.probes.traffic.balanced import balance
 from plumb.probes.traffic.observe import try_out
 
 CROWDED = 30
@@ -41,6 +49,7 @@ AT_A_TIME = 2000
 MORE = 2.0
 """Factor of the second trial's timeout."""
 Progress = Callable[[int], None]
+Outcome = Observation | NameOutcome | Claimed | ServiceOutcome
 
 
 @frozen
@@ -91,11 +100,12 @@ class Expected:
     reach: list[Promise]
     names: list[NamePromise]
     claims: list[Claim]
+    services: list[ServicePromise] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         """Number of promises."""
-        return len(self.reach) + len(self.names) + len(self.claims)
+        return len(self.reach) + len(self.names) + len(self.claims) + len(self.services)
 
 
 @dataclass
@@ -106,16 +116,17 @@ class Matrix:
     reach: list[Observation] = field(default_factory=list)
     names: list[NameOutcome] = field(default_factory=list)
     claims: list[Claimed] = field(default_factory=list)
+    services: list[ServiceOutcome] = field(default_factory=list)
 
     @property
     def tried(self) -> int:
         """Number of promises that were tried."""
-        return len(self.reach) + len(self.names) + len(self.claims)
+        return len(self.reach) + len(self.names) + len(self.claims) + len(self.services)
 
     @property
-    def differing(self) -> list[Observation | NameOutcome | Claimed]:
+    def differing(self) -> list[Outcome]:
         """Observations that break their promise, or do not show it."""
-        every: list[Observation | NameOutcome | Claimed] = [*self.reach, *self.names, *self.claims]
+        every: list[Outcome] = [*self.reach, *self.names, *self.claims, *self.services]
         return [each for each in every if not each.kept]
 
 
@@ -125,6 +136,7 @@ def expected(
     outside: Outside,
     host: Host,
     remotes: Remotes = MappingProxyType({}),
+    services: Services = MappingProxyType({}),
 ) -> Expected:
     """Promises to and about these containers.
 
@@ -132,6 +144,7 @@ def expected(
         members: the running containers with their endpoints and networks.
         places: the namespace file of each container, and of HOST.
         remotes: the endpoints of their networks on other hosts.
+        services: the cluster's services on this host's networks.
     """
     there = {**places, **({WORLD: outside.place} if outside.place else {})}
     promised = [
@@ -160,7 +173,7 @@ def expected(
         and (promise.target in there or promise.protocol is Protocol.ICMP)
     ]
     reach += remote_endpoints.reached(members, remotes)
-    names = name_promises(members, remotes)
+    names = name_promises(members, remotes, services)
     if len(members) > CROWDED:
         names = _sample(names, [box.name for box, _ in members])
     world = [WORLD] if outside.place or outside.addresses else []
@@ -169,7 +182,13 @@ def expected(
     }
     others = remote_endpoints.titles(remotes, members)
     return Expected(
-        [*networks, *others, HOST, *world], networks, there, reach, names, claims_of(members)
+        [*networks, *others, HOST, *world],
+        networks,
+        there,
+        reach,
+        names,
+        claims_of(members),
+        service_promises(members, services, outside.own, list(there)),
     )
 
 
@@ -207,13 +226,15 @@ def hold(wanted: Expected, seconds: float = 1.0, progress: Progress = lambda don
     with ThreadPoolExecutor() as threads:
         names = threads.submit(_query_names, wanted, wanted.names, seconds)
         claims = threads.submit(look, wanted.claims, wanted.places)
+        services = threads.submit(balance, wanted.services, wanted.places, seconds)
         found = Matrix(
             wanted.members,
             try_out(wanted.reach, wanted.places, seconds, progress),
             names.result(),
             claims.result(),
+            services.result(),
         )
-    progress(len(wanted.names) + len(wanted.claims))
+    progress(len(wanted.names) + len(wanted.claims) + len(wanted.services))
     _retry(found, wanted, seconds * MORE)
     return found
 
@@ -263,3 +284,7 @@ def _retry(found: Matrix, wanted: Expected, seconds: float) -> None:
         lost, look([found.claims[number].claim for number in lost], wanted.places), strict=True
     ):
         found.claims[number] = claim
+    broken = [number for number, each in enumerate(found.services) if not each.kept]
+    again = balance([found.services[number].promise for number in broken], wanted.places, seconds)
+    for number, outcome in zip(broken, again, strict=True):
+        found.services[number] = outcome

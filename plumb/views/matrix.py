@@ -10,7 +10,8 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from plumb.probes.matrix import Matrix
+from plumb.probes.matrix import Matrix, Outcome
+from plumb.probes.promises.balancing import ServiceOutcome
 from plumb.probes.promises.dns_names import NameOutcome
 from plumb.probes.promises.duplicate_addresses import Claimed
 from plumb.probes.promises.promise import Promise
@@ -66,6 +67,11 @@ def tables(
                 lambda promise: _port(promise, grouped),
             ),
         ),
+        (
+            "services",
+            list(dict.fromkeys(each.promise.title for each in found.services)),
+            _services(found.services, grouped),
+        ),
         ("who knows whose name", rows, _names(found.names, grouped, found.members)),
     ):
         clients = [row for row in rows if any((row, column) in cells for column in columns)]
@@ -96,7 +102,17 @@ def _cells(
     return {pair: _symbol(part) for pair, part in parts.items()}
 
 
-def _symbol(part: Sequence[Observation]) -> str:
+def _services(
+    outcomes: Sequence[ServiceOutcome], grouped: Mapping[str, str]
+) -> dict[tuple[str, str], str]:
+    parts: dict[tuple[str, str], list[ServiceOutcome]] = defaultdict(list)
+    for each in outcomes:
+        source = grouped.get(each.promise.source, each.promise.source)
+        parts[source, each.promise.title].append(each)
+    return {pair: _symbol(part) for pair, part in parts.items()}
+
+
+def _symbol(part: Sequence[Observation] | Sequence[ServiceOutcome]) -> str:
     verdicts = {each.verdict for each in part}
     if Verdict.BROKEN in verdicts:
         return BROKEN
@@ -181,7 +197,7 @@ def differences(found: Matrix) -> list[str]:
     return [*lines[:LISTED], *more, *list(pairs)[:3]]
 
 
-def _line(each: Observation | NameOutcome | Claimed) -> tuple[str, str]:
+def _line(each: Outcome) -> tuple[str, str]:
     """Format a difference: the line, which equal differences share, and its protocol."""
     if isinstance(each, Claimed):
         claim = each.claim
@@ -204,6 +220,8 @@ def _line(each: Observation | NameOutcome | Claimed) -> tuple[str, str]:
             ),
             str(each.promise.protocol),
         )
+    if isinstance(each, ServiceOutcome):
+        return _service_line(each), ""
     promise = each.promise
     port = f" port {promise.service.port}" if promise.service else ""
     verb = "must reach" if promise.reach else "must not reach"
@@ -215,6 +233,19 @@ def _line(each: Observation | NameOutcome | Claimed) -> tuple[str, str]:
             f" ({promise.why}): {observed}"
         ),
         str(promise.protocol),
+    )
+
+
+def _service_line(each: ServiceOutcome) -> str:
+    promise = each.promise
+    number = f" port {promise.port}" if promise.port else ""
+    tasks = " and ".join(sorted(promise.chosen)) or (
+        "a task on another host" if promise.slots else "no task"
+    )
+    unshown = "not shown: " if each.verdict is Verdict.NOT_SHOWN else ""
+    return (
+        f"{promise.source} must reach {tasks} by {promise.service} at {promise.address}{number}"
+        f" ({promise.why}): {unshown}{each.observed}"
     )
 
 
@@ -242,7 +273,9 @@ def summary(found: Matrix) -> str:
     broken = [
         each
         for each in found.differing
-        if not (isinstance(each, Observation) and each.verdict is Verdict.NOT_SHOWN)
+        if not (
+            isinstance(each, Observation | ServiceOutcome) and each.verdict is Verdict.NOT_SHOWN
+        )
     ]
     unshown = len(found.differing) - len(broken)
     verdict = "all as promised" if not found.differing else f"{len(broken)} not as promised"
@@ -299,11 +332,31 @@ def documents(found: Matrix) -> Iterator[str]:
                 "verdict": str(Verdict.KEPT if claimed.kept else Verdict.BROKEN),
             }
         )
+    yield from map(_service_document, found.services)
     yield json.dumps(
         {
             "kind": "summary",
             "tried": found.tried,
             "differing": len(found.differing),
             "members": found.members,
+        }
+    )
+
+
+def _service_document(each: ServiceOutcome) -> str:
+    promise = each.promise
+    return json.dumps(
+        {
+            "kind": "service",
+            "from": promise.source,
+            "service": promise.service,
+            "address": str(promise.address),
+            "port": promise.port or None,
+            "expected": sorted(promise.chosen),
+            "why": promise.why,
+            "observed": dict(sorted(each.by_task.items())),
+            "connections": each.tried,
+            "verdict": str(each.verdict),
+            "said": each.observed,
         }
     )

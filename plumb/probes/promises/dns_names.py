@@ -4,6 +4,8 @@
     "NAME.NETWORK"                    the same addresses, independent of the order of networks
     on several networks               the embedded DNS server searches them in gateway order; the
                                       first network that has the name gives the whole answer
+    a service of the cluster          NAME: its virtual address, or its named tasks without one;
+                                      tasks.NAME: its named tasks
     of other networks, or the default one    no answer for the name
 
 Queries go to 127.0.0.11, by UDP and by TCP, from the containers' own namespaces.
@@ -33,6 +35,8 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.gateways import GATEWAY_NETWORK, gateway_order
+from plumb.model.service.virtual import VirtualService
+from plumb.probes.promises.balancing import Services
 from plumb.probes.promises.promise import Member, Protocol
 from plumb.probes.promises.remote_endpoints import Remotes
 
@@ -97,15 +101,18 @@ class NameOutcome:
 
 
 def name_promises(
-    members: Sequence[Member], remotes: Remotes = MappingProxyType({})
+    members: Sequence[Member],
+    remotes: Remotes = MappingProxyType({}),
+    services: Services = MappingProxyType({}),
 ) -> list[NamePromise]:
     """Promises to these running containers about each other's names.
 
     Args:
         remotes: the endpoints on other hosts, whose names they know as well.
+        services: those on their networks.
     """
     zones = {
-        net.id: _zone(net, members, remotes.get(net.id, ()))
+        net.id: _zone(net, members, remotes.get(net.id, ()), services.get(net.id, ()))
         for net in {net.id: net for _, ends in members for _, net in ends}.values()
     }
     return [
@@ -152,13 +159,19 @@ def _meanings(
 
 
 def _zone(
-    net: Network, members: Sequence[Member], remotes: Sequence[RemoteEndpoint]
+    net: Network,
+    members: Sequence[Member],
+    remotes: Sequence[RemoteEndpoint],
+    services: Sequence[VirtualService],
 ) -> dict[str, list[IPAddress]]:
     """Names on a network with their addresses.
 
-    A container has its name, its short id, its aliases, and its host name if one was given.
+    A container has its name, its short id, its aliases, and its host name if one was given. The
+    ingress network is for published ports alone, and has no names.
     """
     found: dict[str, list[IPAddress]] = {}
+    if net.overlay.ingress:
+        return found
     for box, ends in members:
         for end, on in ends:
             if on.id == net.id:
@@ -174,7 +187,21 @@ def _zone(
     for remote in remotes:
         for name in remote.names:
             found.setdefault(name, []).extend(ip.ip for ip in remote.ips)
+    for one in services:
+        for name, addresses in _service_names(one):
+            found.setdefault(name, []).extend(addresses)
     return found
+
+
+def _service_names(one: VirtualService) -> Iterator[tuple[str, list[IPAddress]]]:
+    """Yield the names of a service, each with its addresses."""
+    tasks = [
+        ip.ip for end in one.backends if end.named for ip in (end.ip, end.ip6) if ip is not None
+    ]
+    virtual = [ip.ip for ip in one.ips] if one.backends else []
+    for name in dict.fromkeys((one.name, *one.aliases)):
+        yield name, virtual if one.ips else tasks
+        yield f"tasks.{name}", tasks
 
 
 # -- trying ---------------------------------------------------------------

@@ -10,6 +10,7 @@ and options, so that real traffic shows whether the things in the kernel mean th
         nat               not reached: only published ports lead in
         nat-unprotected   reached
         routed            pings reach, ports do not unless they are published
+    on the ingress network            pings reach; ports are promised by way of the service alone
     the host                          reaches each container on whose bridge it has an address, and
                                       is reached there; it is reached by its other addresses from
                                       every container with a default route
@@ -116,7 +117,7 @@ def _between(
     for other, theirs in members:
         for end, net in theirs if other.id != box.id else ():
             for ip in end.ips:
-                for protocol in Protocol:
+                for protocol in [Protocol.ICMP] if net.overlay.ingress else Protocol:
                     verdict = _verdict(ends, (end, net), theirs, protocol, ip, own, filtered)
                     if verdict is not None:
                         reach, why, sources = verdict

@@ -1,6 +1,7 @@
 """Traffic: promises tried with real sockets, all at once.
 
 observe          tries promises against the kernel, in rounds of requests
+balanced         makes connections to services, and tells which tasks they came to
 client           sends the requests, and polls the sockets of both sides
 client_sockets   the client's sockets: one for each namespace and IP version
 responders       the listeners that answer, in every namespace
