@@ -7,7 +7,7 @@ other name is asked of the asker's own resolver, as its programs would.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from plumb.address import IPAddress
 from plumb.engine.reader import Reader
@@ -15,9 +15,11 @@ from plumb.errors import Conflict, Invalid, NotFound
 from plumb.frozen import frozen
 from plumb.kernel.net import name_lookup
 from plumb.kernel.netns import references
+from plumb.model.cluster import balancer_sandbox
 from plumb.model.cnm import Ends, Network, Sandbox, Status
-from plumb.model.net.targets import Member, Published, address_of, holder, published
+from plumb.model.net.targets import Balanced, Member, Published, address_of, holder, published
 from plumb.model.observations import HOST, Netns
+from plumb.model.service.virtual import VirtualService
 
 
 @frozen
@@ -159,6 +161,36 @@ class TargetResolver:
             return Destination(found.member.place, found)
         member = holder(self.members, ip)
         return Destination(named or (member.place if member else None))
+
+    def balancer(self, net: Network) -> Netns:
+        """Return the namespace of a network's balancer on this host, whether it is there or not."""
+        name = balancer_sandbox(net.id, net.overlay.ingress)
+        return Netns(f"balancer {net.name}", self._reader.layout.namespace(name))
+
+    def balanced(
+        self, ip: IPAddress, port: int, protocol: str, *, of_host: bool
+    ) -> Balanced | None:
+        """Find the service of the cluster that a packet is for; None without one on this host.
+
+        Args:
+            ip, port, protocol: the packet's destination.
+            of_host: whether the address is the host's own, where published ports are.
+        """
+        for net in self.networks:
+            for one in self._reader.store.services(net.id) if net.multi_host else ():
+                ports = {(each.published, str(each.protocol)) for each in one.ports}
+                virtual = any(own.ip == ip for own in one.ips)
+                if virtual or (of_host and (port, protocol) in ports):
+                    place = self.balancer(net)
+                    tasks = tuple(self._tasks(one))
+                    return Balanced(one, net, place, tasks) if os.path.exists(place.ns) else None
+        return None
+
+    def _tasks(self, one: VirtualService) -> Iterator[Member]:
+        for end in one.backends:
+            member = holder(self.members, end.ip.ip)
+            if member is not None:
+                yield member
 
     def vtep(self, net: Network, ip: IPAddress) -> IPAddress | None:
         """Return the end of the tunnel behind which an overlay's address is.

@@ -1,7 +1,7 @@
 """Trace: the path of one packet and of its reply, assembled from captured frames and rule hits.
 
 tracer          the whole of a trace: topology, probe packet, captured frames, cause
-overlay         VXLAN packets of a story, and the other host, where it is on this machine
+cluster         overlays and services: VXLAN packets, the other host, the task that was chosen
 topology        links and addresses of the namespaces concerned, read once before the packet is sent
 link_labels     labels of links: a network's bridge, a container's port, a parent
 probe_packet    the probe packet, sent by a plain socket

@@ -8,11 +8,12 @@ from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import Destination, ResolvedTarget, TargetResolver, without_address
 from plumb.frozen import frozen
 from plumb.model.cnm import Network
-from plumb.model.net.targets import Member, ProbeKind, Published, Target, TargetGrammar
+from plumb.model.net.targets import Balanced, Member, ProbeKind, Published, Target, TargetGrammar
 from plumb.model.observations import HOST, CapturedFrame, Netns
-from plumb.trace import link_labels, overlay
+from plumb.trace import link_labels
 from plumb.trace.causes.case import Cause
-from plumb.trace.overlay import OtherHost
+from plumb.trace.cluster import overlay
+from plumb.trace.cluster.overlay import OtherHost
 from plumb.trace.path import Story
 from plumb.trace.probe_packet import ProbePacket
 from plumb.trace.topology import Topology, TopologyReader
@@ -20,6 +21,9 @@ from plumb.trace.topology import Topology, TopologyReader
 TRACE_GRAMMAR = TargetGrammar(
     "trace to", (ProbeKind.TCP, ProbeKind.UDP, ProbeKind.SCTP, ProbeKind.ICMP)
 )
+
+TASKS = 16
+"""Tasks of a service on this host in which plumb captures."""
 
 
 @frozen
@@ -58,6 +62,7 @@ class TraceRequest:
         aim: the namespace that it should reach; None if no known namespace has the address.
         published: the published port that the destination is.
         seconds: the time limit for a reply.
+        balanced: the service of the cluster that the destination is.
     """
 
     asked: tuple[str, str]
@@ -65,6 +70,7 @@ class TraceRequest:
     aim: Netns | None
     published: Published | None
     seconds: float
+    balanced: Balanced | None = None
 
 
 @frozen
@@ -79,6 +85,7 @@ class Report:
         missing: sentences on what plumb could not capture.
         cause: the cause of a missing reply, if it is known.
         remarks: sentences on other faults.
+        choice: the task that a service's connection went to, and why, in sentences.
         after: the report on the packet that the user-land proxy sends in the client's stead.
     """
 
@@ -90,6 +97,7 @@ class Report:
     cause: Cause | None = None
     remarks: tuple[str, ...] = ()
     after: Report | None = None
+    choice: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -134,10 +142,14 @@ class RequestReader:
         nets = overlays(self._resolver.members, place, ip)
         segments = [link_labels.place_of(net) for net in nets]
         beyond = self._beyond(nets, ip)
+        balanced = self._resolver.balanced(
+            ip, target.port, target.protocol, of_host=topology.has(Netns(HOST, ""), ip)
+        )
         there = beyond.places(ip) if beyond else []
         concerned = _present(
             place, Netns(HOST, ""), aim.place, *segments, *there, *further, *containers
         )
+        concerned += _of_service(balanced) if balanced else []
         if set(concerned) - set(topology.places):
             topology = self._topology.read(concerned, beyond)
         if beyond and (member := beyond.member(ip)):
@@ -146,7 +158,8 @@ class RequestReader:
             place, ip, target.protocol, target.port, wishes.sport, wishes.size, wishes.ttl
         )
         words = (place.name, _written(to, target, found))
-        return TraceRequest(words, packet, aim.place, aim.published, wishes.seconds), topology
+        request = TraceRequest(words, packet, aim.place, aim.published, wishes.seconds, balanced)
+        return request, topology
 
     def _beyond(self, nets: Iterable[Network], ip: IPAddress) -> OtherHost | None:
         """Host that has an overlay's address, if it is another one on this machine."""
@@ -170,6 +183,12 @@ class RequestReader:
             ip, target.port, target.protocol, of_host=of_host, named=found.place
         )
         return destination if destination.place else Destination(topology.having(ip))
+
+
+def _of_service(balanced: Balanced) -> list[Netns]:
+    """Namespaces in which a service's connections can be seen."""
+    tasks = [member.place for member in balanced.tasks[:TASKS]]
+    return [balanced.place, link_labels.place_of(balanced.net), *tasks]
 
 
 def overlays(members: Iterable[Member], source: Netns, ip: IPAddress) -> list[Network]:

@@ -17,8 +17,8 @@ from plumb.model.netns_state import Link, NeighbourTable
 from plumb.model.observations import HOST, CapturedFrame, Netns
 from plumb.trace import rule_steps
 from plumb.trace.assemble import assemble
+from plumb.trace.cluster.overlay import Tunnels
 from plumb.trace.headers import Direction
-from plumb.trace.overlay import Tunnels
 from plumb.trace.path import Crossing, Material, Routed, Story
 from plumb.trace.probe_packet import Probe
 from plumb.trace.report import TraceRequest

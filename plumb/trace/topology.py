@@ -16,8 +16,8 @@ from plumb.model.net.targets import Member
 from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns
 from plumb.trace import link_labels
+from plumb.trace.cluster.overlay import OtherHost
 from plumb.trace.link_labels import Spot
-from plumb.trace.overlay import OtherHost
 
 
 @frozen

@@ -26,6 +26,7 @@ from plumb.trace import collect_state, rule_steps
 from plumb.trace.causes import by_neighbour
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
+from plumb.trace.cluster import balancing
 from plumb.trace.path import Ending, Story
 from plumb.trace.probe_packet import ProbePacket
 from plumb.trace.report import Report, RequestReader, TraceRequest, Wishes
@@ -94,6 +95,7 @@ class Tracer:
             watched.missing,
             find(case),
             remarks(case),
+            choice=balancing.choice(request.balanced, watched.story),
         )
 
     def _good(self, watched: Watched, request: TraceRequest, topology: Topology) -> Report:
@@ -110,6 +112,7 @@ class Tracer:
             watched.missing,
             remarks=notes,
             after=self._behind_proxy(watched.story, request, topology),
+            choice=balancing.choice(request.balanced, watched.story),
         )
 
     def _watch(self, request: TraceRequest, topology: Topology, drops: bool = False) -> Watched:
@@ -127,7 +130,11 @@ class Tracer:
 
     @cached_property
     def _namespaces(self) -> frozenset[str]:
-        return frozenset({OF_HOST, *(member.place.ns for member in self._resolver.members)})
+        balancers = (
+            self._resolver.balancer(net).ns for net in self._resolver.networks if net.multi_host
+        )
+        members = (member.place.ns for member in self._resolver.members)
+        return frozenset({OF_HOST, *members, *balancers})
 
     def _behind_proxy(
         self, story: Story, request: TraceRequest, topology: Topology
@@ -206,6 +213,7 @@ def _case(watched: Watched, request: TraceRequest, topology: Topology) -> Case:
         request.published,
         topology.wires,
         watched.neighbour_table,
+        request.balanced,
     )
     return replace(
         case,

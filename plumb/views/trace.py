@@ -40,6 +40,8 @@ def rows(report: Report) -> Iterator[Row]:
         yield from _ladder(steps, titles)
     yield Row("")
     yield Row(ending(story, titles), "green" if story.end.good else "red")
+    for sentence in report.choice:
+        yield Row(sentence, "magenta")
     for words in report.missing:
         yield Row(f"not seen: {words}", "yellow")
     if report.cause is not None:
@@ -231,6 +233,7 @@ def document(report: Report) -> dict[str, Any]:
             "Remedies": list(cause.remedies),
         },
         "Notes": [*report.remarks, *(f"not seen: {words}" for words in report.missing)],
+        "Choice": list(report.choice),
         "Good": report.good,
         "Proxied": None if report.after is None else document(report.after),
     }

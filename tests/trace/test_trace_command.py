@@ -100,6 +100,7 @@ def test_the_document(lab: Bench) -> None:
         "End",
         "Cause",
         "Notes",
+        "Choice",
         "Good",
         "Proxied",
     }

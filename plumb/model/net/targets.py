@@ -25,6 +25,7 @@ from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.observations import Netns
 from plumb.model.port_mapping import clash
 from plumb.model.ports import Port
+from plumb.model.service.virtual import VirtualService
 
 
 class ProbeKind(StrEnum):
@@ -150,6 +151,22 @@ class Published:
     member: Member
     end: Endpoint
     net: Network
+
+
+@frozen
+class Balanced:
+    """A service of the cluster, which an address or a published port leads to.
+
+    Attributes:
+        one: the service on the network `net`.
+        place: the namespace of the network's balancer on this host.
+        tasks: the service's tasks on this host.
+    """
+
+    one: VirtualService
+    net: Network
+    place: Netns
+    tasks: tuple[Member, ...] = ()
 
 
 def published(

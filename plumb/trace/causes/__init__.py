@@ -14,6 +14,7 @@ by_link        a veth pair or a bridge is down, missing or misconfigured
 by_neighbour   a neighbour does not answer for its address, or another one does
 by_nat         NAT rewrote the packet wrongly, or did not rewrite it
 by_kernel      the kernel reports the cause itself: a full neighbour table, a drop reason
+by_service     a service of the cluster has no task to go to, or no virtual address
 by_size        the packet was too large, or had passed too many routers
 by_tunnel      an overlay's VXLAN link does not know the other host, or the packet is lost behind it
 remedies       commands that correct a fault

@@ -8,7 +8,7 @@ from dataclasses import field
 from plumb.address import IPAddress
 from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network
-from plumb.model.net.targets import Member, Published
+from plumb.model.net.targets import Balanced, Member, Published
 from plumb.model.netns_state import Facts, Link, NeighbourTable
 from plumb.model.observations import HOST, Netns
 from plumb.trace.headers import Direction, Packet
@@ -49,6 +49,7 @@ class Case:
         wires: the other ends of links.
         neighbour_table: the kernel's neighbour table of the packet's family; None if it could not
             be read.
+        balanced: the service of the cluster that the destination is.
     """
 
     story: Story
@@ -61,6 +62,7 @@ class Case:
     published: Published | None = None
     wires: Mapping[Spot, Spot] = field(default_factory=dict)
     neighbour_table: NeighbourTable | None = None
+    balanced: Balanced | None = None
 
     @property
     def end(self) -> End:

@@ -11,6 +11,7 @@ from plumb.trace.causes import (
     by_neighbour,
     by_route,
     by_rule,
+    by_service,
     by_size,
     by_socket,
     by_tunnel,
@@ -18,6 +19,7 @@ from plumb.trace.causes import (
 from plumb.trace.causes.case import Case, Cause
 
 FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
+    by_service.find,
     by_neighbour.wrong_mac,
     by_nat.find,
     by_tunnel.find,
