@@ -15,7 +15,7 @@ from plumb.model.service.progress import progress
 from plumb.model.service.service import Service, UpdateState, UpdateStatus
 from plumb.model.service.spec import ServiceMode, ServiceNetwork, ServiceSpec
 from plumb.model.service.task import Task, TaskState
-from plumb.model.service.virtual import Backend, VirtualService
+from plumb.model.service.virtual import Backend, Mechanism, VirtualService
 from plumb.views.inspect import cluster
 from plumb.views.services import document, rows
 from plumb.views.services.progress import lines
@@ -137,6 +137,19 @@ def test_verbose_shows_tasks_below_their_service() -> None:
     assert found["web"]["Ports"] == ["Target: 80, Publish: 8080"]
     assert [each["Name"] for each in found["web"]["Tasks"]] == ["web.1.t"]
     assert [each["Name"] for each in found[""]["Tasks"]] == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "way"), [(Mechanism.IPVS, "direct"), (Mechanism.RULES, "balancer")]
+)
+def test_verbose_tells_by_what_a_service_is_balanced(mechanism: Mechanism, way: str) -> None:
+    """And that answers come by way of the balancer without IPVS, whatever the network asks for."""
+    net = replace(N1, overlay=replace(N1.overlay, direct_return=True))
+    one = IPv4Interface("10.50.0.2/24")
+    tasks = (Backend("t", "web.1.t", IPv4Interface("10.50.0.3/24")),)
+    web = VirtualService(WEB.id, net.id, "web", ip=one, backends=tasks, mechanism=mechanism)
+    found = cluster.services(net, [], [remote(3, "web.1.t")], [web])
+    assert found["web"]["Balancing"] == {"Algorithm": "rr", "Mechanism": mechanism, "Return": way}
 
 
 def test_a_service_without_tasks_is_not_shown() -> None:

@@ -9,7 +9,7 @@ from plumb.address import IPInterface
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.parse import VXLANID_LIST
-from plumb.model.service.virtual import VirtualService
+from plumb.model.service.virtual import Mechanism, VirtualService
 
 Json = dict[str, Any]
 NO_MARK = 1
@@ -49,17 +49,27 @@ def services(
         addresses = [str(backend.ip.ip) for backend in service.backends]
         tasks = [by_ip.pop(ip) for ip in addresses if ip in by_ip]
         if tasks:
-            made[service.name] = _service(service, tasks)
+            made[service.name] = _service(net, service, tasks)
     none = {"VIP": "", "Ports": [], "LocalLBIndex": 0, "Tasks": list(by_ip.values())}
     return {**made, **({"": none} if by_ip else {})}
 
 
-def _service(service: VirtualService, tasks: list[Json]) -> Json:
-    """A service; its index is its firewall mark on this host, Docker's also without an address."""
+def _service(net: Network, service: VirtualService, tasks: list[Json]) -> Json:
+    """A service; its index is its firewall mark on this host, Docker's also without an address.
+
+    Its balancing is a key of plumb's own: without IPVS nothing returns directly.
+    """
+    direct = net.overlay.direct_return and service.mechanism is Mechanism.IPVS
+    means = {
+        "Algorithm": str(service.balancing),
+        "Mechanism": str(service.mechanism),
+        "Return": "direct" if direct else "balancer",
+    }
     return {
         "VIP": str(service.ip.ip) if service.ip else "",
         "Ports": [f"Target: {port.target}, Publish: {port.published}" for port in service.ports],
         "LocalLBIndex": service.mark or NO_MARK,
+        "Balancing": means if service.ip else None,
         "Tasks": tasks,
     }
 
