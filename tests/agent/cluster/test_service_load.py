@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import dns.message
+import dns.query
 import pytest
 
 from plumb.frozen import replace
+from plumb.kernel.netns.namespaces import entered
 from plumb.model.ports import ServicePort
 from plumb.model.service.service import Service, UpdateState
 from plumb.model.service.spec import Health, Order, RestartPolicy, UpdatePolicy
@@ -24,6 +28,7 @@ from tests.host.service_hosts import ask
 from tests.labs import within
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.needs("vxlan")]
+N1 = "10.50.0."
 SERVER = """
 import socket
 name = socket.gethostname()
@@ -89,7 +94,7 @@ def site() -> Iterator[Site]:
     with hosts(2) as (manager, worker):
         worker.join(manager.init()["worker"], manager)
         swarm = Swarm(manager, worker)
-        words = "network create -d overlay --attachable --subnet 10.50.0.0/24 n1"
+        words = f"network create -d overlay --attachable --subnet {N1}0/24 n1"
         manager.plumb(*words.split())
         manager.plumb("run", "-d", "--name", "c1", "--network", "n1", "sleep", "10000")
         ident = manager.plumb("inspect", "--format", "{{.Id}}", "c1").strip()
@@ -140,6 +145,34 @@ def _kill(site: Site, task: Task) -> None:
 def _there(site: Site) -> list[Task]:
     """Tasks that run, those that are about to end among them."""
     return [one for one in site.swarm.tasks(site.web) if one.state is TaskState.RUNNING]
+
+
+def test_a_task_that_is_killed_is_gone_from_the_names_at_once(site: Site) -> None:
+    """Within a second; the deadline is a busy machine's."""
+    victim = site.swarm.running(site.web)[0]
+    own = str(next(place.ip.ip for place in victim.places if str(place.ip.ip).startswith(N1)))
+    assert own in _named(site)
+    _kill(site, victim)
+    began = time.monotonic()
+    until(lambda: own not in _named(site))
+    assert time.monotonic() - began < 10
+
+
+def _named(site: Site) -> set[str]:
+    """Addresses of tasks.web, as a container of n1 is told them."""
+    with entered(site.inside):
+        asked = dns.message.make_query("tasks.web.", "A")
+        answer = dns.query.udp(asked, "127.0.0.11", timeout=10)
+    return {str(item) for found in answer.answer for item in found}
+
+
+def test_a_new_task_answers_soon(site: Site) -> None:
+    """Some time is its command's own: to start, and to be found healthy."""
+    before = {one.id for one in site.swarm.running(site.web)}
+    began = time.monotonic()
+    site.swarm.update(site.web, replace(site.now().spec, replicas=4))
+    until(lambda: ask(site.inside, site.vip, seconds=20.0) not in before)
+    assert time.monotonic() - began < 30
 
 
 def test_scaling_up_and_down_refuses_nobody(site: Site) -> None:
