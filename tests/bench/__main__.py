@@ -23,6 +23,7 @@ from tests.bench import (
     overlay,
     ports,
     proxy,
+    services,
     single,
 )
 from tests.bench.figures import Report
@@ -97,6 +98,7 @@ def measure(extent: Extent) -> Report:
     proxy.measure(report, extent.mebibytes, extent.connections, extent.rounds, extent.seconds)
     dns.measure(report, extent.sandboxes, extent.rounds, extent.seconds)
     overlay.measure(report, extent.nodes, 6 * extent.rounds, extent.mebibytes, 2 * extent.seconds)
+    services.measure(report, extent.connections, extent.rounds, extent.seconds)
     competitors.measure(report, extent.present, extent.rounds, extent.seconds)
     return report
 

@@ -43,6 +43,8 @@ ROWS = {
     "overlay: CPU of cluster processes, per container": {"2 hosts"},
     "overlay: memory of a node, PSS, MiB": {"manager of 2 hosts", "worker of 2 hosts"},
     "overlay: one TCP connection, MiB/s": {"32 MiB"},
+    "services: short connections, 32 at once, per second": {"iptables", "nftables"},
+    "services: a task goes from the balancer, or comes": {"iptables", "nftables"},
     "one more container": {
         "up, with 1 there",
         "down, with 1 there",

@@ -145,6 +145,24 @@ def test_a_task_takes_the_place_of_another(here: ServiceHost) -> None:
     assert counted(here.inside("c1"), VIP.ip, 8) == {"web1": 4, "web3": 4}
 
 
+def test_a_client_of_udp_does_not_stay_with_a_task_that_is_gone(here: ServiceHost) -> None:
+    """It sends from the same port all the time; as long as its task drains, it keeps it."""
+    with entered(here.inside("c1")), socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.connect((str(VIP.ip), 80))
+        first = _said(client)
+        here.balance(here.service(backends=here.backends("n1", **{first: 0})))
+        assert _said(client) == first
+        others = tuple(end for end in here.backends("n1") if end.task != first)
+        here.balance(here.service(backends=others))
+        assert _said(client) in {end.name for end in others}
+
+
+def _said(client: socket.socket) -> str:
+    client.send(b"hello")
+    return client.recv(64).decode().split()[0]
+
+
 def test_a_service_without_tasks_has_no_address(here: ServiceHost) -> None:
     """Nor anything else in the balancer."""
     here.balance(here.service(backends=()))

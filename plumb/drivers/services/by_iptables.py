@@ -3,13 +3,17 @@
     mangle PREROUTING     new, to the virtual address or a published port → PLUMB-VS-100
     mangle PLUMB-VS-100   mark = slot 0; every third connection: slot 1; every third: slot 2
     nat PREROUTING        a mark of service 0x100 → PLUMB-VS-100
-    nat PLUMB-VS-100      slot 0 → DNAT to 10.50.0.3; slot 1 → …
+    nat PLUMB-VS-100      slot 1 → DNAT to 10.50.0.4; slot 2 → …
+    nat PREROUTING        any other mark of service 0x100, as slot 0's → DNAT to 10.50.0.3
     nat POSTROUTING       rewritten, to the network → the balancer's own address as source
 
 Each connection passes all rules of mangle's chain, and the last one that fits has the say. So they
 count alike whatever order they are in, and a task that comes in the place of another changes one
 rule of nat's chain alone. Connection tracking keeps a connection with its task: a slot without
 weight loses no connection that it has.
+
+The two tables cannot change at once. In between, a connection with the mark of a slot that is not
+there goes to the first one, and not to the balancer itself, which would refuse it.
 
 At random, the k-th rule overrides those before it in one of k cases, which makes all slots equally
 likely, and lets slots come and go at the end.
@@ -32,6 +36,7 @@ STEP = 1 << 31
 IN_TURN = "connections go to the slots in turn"
 AT_RANDOM = "slots are equally likely: each takes its share from those before it"
 BY_SOURCE = "a client's address chooses the slot, so that a client stays with one task"
+REST = "the first slot; also in place of one that is gone before mangle's rules know it"
 FIRST = "the first slot, unless another one is chosen"
 
 
@@ -43,7 +48,7 @@ def things(served: Served) -> Iterator[Thing]:
         yield Chain(tool, table, name, ns=ns)
     for spec, why in _choice(served):
         yield Rule(tool, "mangle", name, spec, why=why, ns=ns)
-    for number, ip in enumerate(served.slots):
+    for number, ip in enumerate(served.slots[1:], 1):
         spec = f"-m mark --mark {slot(served, number):#x} -j DNAT --to-destination {ip}"
         yield Rule(tool, "nat", name, spec, why=CHOSEN, ns=ns)
     for port in served.ports:
@@ -51,8 +56,11 @@ def things(served: Served) -> Iterator[Thing]:
         yield Rule(tool, "mangle", "PREROUTING", f"{match} -j {name}", why=PUBLISHED, ns=ns)
     own = f"-d {served.vip}/{served.vip.max_prefixlen} ! -p {ICMP[served.version]} {NEW}"
     yield Rule(tool, "mangle", "PREROUTING", f"{own} -j {name}", why=MARKED, ns=ns)
-    ours = f"-m mark --mark {slot(served, 0):#x}/{0xFFFF << SLOT_BITS:#x} -j {name}"
-    yield Rule(tool, "nat", "PREROUTING", ours, why=CHOSEN, ns=ns)
+    ours = f"-m mark --mark {slot(served, 0):#x}/{0xFFFF << SLOT_BITS:#x}"
+    yield Rule(tool, "nat", "PREROUTING", f"{ours} -j {name}", why=CHOSEN, ns=ns)
+    for ip in served.slots[:1]:
+        spec = f"{ours} -j DNAT --to-destination {ip}"
+        yield Rule(tool, "nat", "PREROUTING", spec, why=REST, ns=ns)
     for subnet, source in served.returns():
         snat = f"-d {subnet} -m conntrack --ctstate DNAT -j SNAT --to-source {source}"
         yield Rule(tool, "nat", "POSTROUTING", snat, why=RETURN_BY_BALANCER, ns=ns)

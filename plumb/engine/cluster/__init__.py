@@ -4,6 +4,7 @@ access        the cluster as the engine asks it
 client        it, by way of this node's cluster process
 attach        networks of the cluster on this host, and containers' places in them
 balancing     services on networks of this host
+stale_flows   flows to tasks that are gone, which a balancer forgets
 reservations  addresses that an operation reserves in the cluster, and gives back
 rehearsal     the same cluster for a dry run, which changes nothing there
 advertise     the address by which other nodes reach this host

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from plumb.engine.cluster import attach, balancing, tasks
+from plumb.engine.cluster import attach, balancing, stale_flows, tasks
 from plumb.engine.host import Host
 from plumb.errors import Unsupported
 from plumb.model.cluster import (
@@ -113,6 +113,7 @@ def balance(host: Host, network: str, services: Sequence[VirtualService]) -> Non
     """
     if all(net.id != network for net in host.networks()):
         return
+    before = stale_flows.targets(host.store.services(network))
     try:
         with host.change() as op:
             balancing.apply(op, network, services)
@@ -120,6 +121,9 @@ def balance(host: Host, network: str, services: Sequence[VirtualService]) -> Non
         if len(services) < 2:
             raise
         _one_by_one(host, network, services, failure)
+    finally:
+        after = stale_flows.targets(host.store.services(network))
+        stale_flows.forget(host, network, before - after)
 
 
 def _one_by_one(

@@ -11,6 +11,8 @@ deletes entries when a published port comes or goes, once the new rules are in p
     by target    those rewritten to the container's address, of every protocol
     by port      those of UDP that came in for the published port, wherever they went
 
+Of a service's task that is gone the balancer forgets flows by target alone.
+
 TCP that came in for the port and was not rewritten stays: that is the proxy's, or the host's own.
 
 The kernel keeps the entries of all namespaces in one hash table and walks the whole of it for each
@@ -83,7 +85,21 @@ def forget(ports: Iterable[HostPort], few: int = FEW) -> int:
         KernelRefused: the kernel did not answer as it should. A kernel without connection tracking
         is no error.
     """
-    sought = _sought(ports)
+    return _forget(_sought(ports), few)
+
+
+def forget_targets(targets: Iterable[IPAddress], few: int = FEW) -> int:
+    """Forget the flows that were rewritten to these addresses, where nobody answers any more.
+
+    How many they were. The next packet of each asks the rules, as the first one did.
+
+    Raises:
+        KernelRefused: the kernel did not answer as it should.
+    """
+    return _forget(dict.fromkeys(ByTarget(ip) for ip in targets), few)
+
+
+def _forget(sought: dict[Sought, None], few: int) -> int:
     there = int(sysctl.read("net/netfilter/nf_conntrack_count") or 0)
     if not sought or not there:
         return 0

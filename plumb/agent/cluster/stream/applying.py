@@ -61,6 +61,7 @@ class Applier:
         self.used: Encryption | None = None
         self.ingress: str | None = None
         self._built: str | None = None
+        self._under_way: set[str] = set()
         self._threads = [
             threading.Thread(target=run, name=run.__name__, daemon=True)
             for run in (self._applies, self._balances)
@@ -90,9 +91,11 @@ class Applier:
             with self._dirty:
                 self._dirty.wait_for(self._has_work, APPLY_AGAIN)
                 networks, self._changed = self._changed, set()
+                self._under_way = networks
             began = time.monotonic()
             used = self._use_keys() and self._use_ingress()
             failed = {network for network in networks if not self._apply(network)}
+            self._under_way = set()
             if (failed or not used) and not self._ending.wait(APPLY_AGAIN):
                 self.mark(failed)
             self._ending.wait(min(REST * (time.monotonic() - began), LONGEST_REST))
@@ -161,7 +164,7 @@ class Applier:
 
     def _balance(self, network: str, services: tuple[VirtualService, ...]) -> None:
         with self._dirty:
-            late = network in self._changed
+            late = network in self._changed | self._under_way
             self._changed.discard(network)
         if late and not self._apply(network):
             self.mark({network})
