@@ -18,7 +18,6 @@ from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox
 from plumb.model.keywords import ContainerOptions
 from plumb.model.net import attachment as attachments
-from plumb.things.sandbox import GRACE
 
 COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 """Words behind the first that is no option are the command's."""
@@ -263,40 +262,56 @@ def start(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> in
         return common.for_each(containers, lambda name: _named(host.start(name), name, dry_run))
 
 
-timeout_option = click.option(
-    "-t",
-    "--timeout",
-    "--time",
-    "timeout",
-    type=int,
-    default=int(GRACE),
-    show_default=True,
-    metavar="SECONDS",
-    help="Seconds before the command is killed; below 0, it is not.",
-)
+def stop_options(function: Command) -> Command:
+    """The options of stop and restart."""
+    signal = click.option(
+        "-s", "--signal", default="", metavar="SIGNAL", help="Signal that asks the command to end."
+    )
+    timeout = click.option(
+        "-t",
+        "--timeout",
+        "--time",
+        "timeout",
+        type=int,
+        metavar="SECONDS",
+        help="Seconds before the command is killed (10); below 0, it is not.",
+    )
+    return signal(timeout(common.changing(function)))
 
 
 @common.command("stop")
-@timeout_option
-@common.changing
+@stop_options
 @click.argument("containers", nargs=-1, required=True)
-def stop(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands: bool) -> int:
+def stop(
+    containers: tuple[str, ...],
+    timeout: int | None,
+    signal: str,
+    dry_run: bool,
+    show_commands: bool,
+) -> int:
     """Stop containers: their commands end, their networks are let go, their configuration stays."""
     with common.opened(dry_run, show_commands) as host:
         return common.for_each(
-            containers, lambda name: _named(host.stop(name, timeout=timeout), name, dry_run)
+            containers,
+            lambda name: _named(host.stop(name, timeout=timeout, signal=signal), name, dry_run),
         )
 
 
 @common.command("restart")
-@timeout_option
-@common.changing
+@stop_options
 @click.argument("containers", nargs=-1, required=True)
-def restart(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands: bool) -> int:
+def restart(
+    containers: tuple[str, ...],
+    timeout: int | None,
+    signal: str,
+    dry_run: bool,
+    show_commands: bool,
+) -> int:
     """Stop containers and start them again."""
     with common.opened(dry_run, show_commands) as host:
         return common.for_each(
-            containers, lambda name: _named(host.restart(name, timeout=timeout), name, dry_run)
+            containers,
+            lambda name: _named(host.restart(name, timeout=timeout, signal=signal), name, dry_run),
         )
 
 

@@ -50,12 +50,23 @@ OPTIONS = [
         help="Time between checks in the start period (5s).",
     ),
     click.option("--no-healthcheck", is_flag=True, help="No health check."),
+    click.option(
+        "--stop-signal", default="", metavar="SIGNAL", help="Signal by which stop asks it to end."
+    ),
+    click.option(
+        "--stop-timeout",
+        type=int,
+        metavar="SECONDS",
+        help="Time until stop kills its command (10); below 0, it does not.",
+    ),
 ]
 
 
 def wish_of(asked: dict[str, Any]) -> ContainerOptions:
     """Keywords of the library for those of the options that were given."""
     names = [str(option_name) for option_name in PLAIN if asked[option_name] not in DEFAULTS]
+    if asked["stop_timeout"] == 0:  # which no other option's default is
+        names.append("stop_timeout")
     return cast(ContainerOptions, {name: asked[name] for name in names})
 
 
@@ -68,6 +79,8 @@ PLAIN = (
     "health_start_period",
     "health_start_interval",
     "no_healthcheck",
+    "stop_signal",
+    "stop_timeout",
 )
 """Options that are keywords of the library by the same name."""
 DEFAULTS = ("", "0s", 0, False, "no", None, ())

@@ -111,7 +111,7 @@ def take(step: Step) -> None:
     process = step.thing
     assert isinstance(process, Process)
     if step.after is None:
-        end(process.folder, process.grace)
+        end(process.folder, process.grace, process.stop_signal)
     elif step.before is None:
         start(process)
 
@@ -169,11 +169,12 @@ _LAUNCH = (
 )
 
 
-def end(folder: str, grace: float = GRACE) -> None:
+def end(folder: str, grace: float = GRACE, stop_signal: int = signal.SIGTERM) -> None:
     """End the command; return when all its processes have ended.
 
     Args:
-        grace: seconds between SIGTERM and SIGKILL; below 0, it is never killed.
+        grace: seconds between the stop signal and SIGKILL; below 0, it is never killed.
+        stop_signal: number of the signal that asks it to end.
     """
     command, shim_pid = alive(folder)
     if shim_pid == caller.this.pid:
@@ -181,7 +182,7 @@ def end(folder: str, grace: float = GRACE) -> None:
     with suppress(OSError):  # the folder may be gone already, and all with it; or the disk is full
         Path(folder, "ending").touch()
     if command:
-        _signal(command, signal.SIGTERM, grace) or _signal(command, signal.SIGKILL, 5.0)
+        _signal(command, stop_signal, grace) or _signal(command, signal.SIGKILL, 5.0)
     # The shim kills what the command left behind, and then writes how it ended.
     deadline = time.monotonic() + 6
     while (
@@ -228,7 +229,7 @@ def sweep(namespaces: Iterable[str]) -> None:
                     _signal(int(entry), signal.SIGKILL, 1.0)
 
 
-def _signal(pid: int, kind: signal.Signals, timeout: float) -> bool:
+def _signal(pid: int, kind: int, timeout: float) -> bool:
     """Send a signal and wait for the process to end; True if it did."""
     try:
         descriptor = os.pidfd_open(pid)

@@ -177,6 +177,10 @@ def _config(box: Sandbox) -> Json:
         found["Healthcheck"] = check
     if box.mac:
         found["MacAddress"] = box.mac
+    if box.command.stop_signal:
+        found["StopSignal"] = box.command.stop_signal
+    if box.command.stop_timeout is not None:
+        found["StopTimeout"] = box.command.stop_timeout
     return found
 
 
