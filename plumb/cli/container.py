@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -138,7 +137,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "read_only_host": asked["read_only_host"],
         "isolate": asked["isolate"],
         "sysctls": tuple(sysctls.items()),
-        "environment": tuple(variable(text) for text in asked["env"]),
+        "environment": lifecycle.variables(asked["env"], asked["env_file"]),
         "labels": opt.pairs(asked["label"], "label"),
         "auto_remove": asked["auto_remove"],
         "log_opt": asked["log_opt"],
@@ -148,14 +147,6 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
 
 def _name(asked: dict[str, Any]) -> str:
     return opt.container_name(asked["name"]) if asked["name"] else ""
-
-
-def variable(text: str) -> str:
-    """An environment variable; of one without a value, the caller's."""
-    name, equals, _ = text.partition("=")
-    if not name or "\0" in text:
-        raise Invalid(f"invalid environment variable {text!r}")
-    return text if equals else f"{name}={os.environ.get(name, '')}"
 
 
 PLAIN = {
@@ -344,7 +335,11 @@ def _named(box: Sandbox, name: str, dry_run: bool) -> str:
 
 
 @common.command("exec", context_settings=COMMAND_FOLLOWS)
+@click.option("-d", "--detach", is_flag=True, help="Do not wait for it, nor show its output.")
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]")
+@lifecycle.ENV_FILE
+@click.option("-u", "--user", default="", metavar="USER", help="NAME|UID[:GROUP|GID].")
+@click.option("-w", "--workdir", default="", help="The folder that it starts in.")
 @click.option("--privileged", is_flag=True, help="All capabilities.")
 @click.option("-i", "--interactive", is_flag=True, help="Keep the input open, as it always is.")
 @click.option(
@@ -355,7 +350,11 @@ def _named(box: Sandbox, name: str, dry_run: bool) -> str:
 def exec_(
     container: str,
     command: tuple[str, ...],
+    detach: bool,
     env: tuple[str, ...],
+    env_file: tuple[str, ...],
+    user: str,
+    workdir: str,
     privileged: bool,
     interactive: bool,
     tty: bool,
@@ -370,11 +369,13 @@ def exec_(
             host.container(container),
             command,
             privileged=privileged,
-            environment=[variable(text) for text in env],
+            environment=lifecycle.variables(env, env_file),
+            user=user,
+            working_dir=workdir,
         )
     sys.stdout.flush()
     try:
-        commands.join(process)
+        commands.detach(process) if detach else commands.join(process)
     except OSError as error:
         raise PlumbError(
             f"cannot enter container {container}: {error}", "run 'plumb check' to verify its state"

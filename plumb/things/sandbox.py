@@ -117,6 +117,8 @@ class Process(OfStart):
         log_size, log_files: bytes of a file of its output, and how many of them are kept.
         read_only: it sees the host's files read-only, as `things.mounts` describes.
         isolated: it has PID and IPC namespaces of its own besides.
+        user: NAME|UID[:GROUP|GID] of the host's files; empty: root.
+        working_dir: the folder that it starts in; empty: that of the process which starts it.
     """
 
     stage: ClassVar = Stage.PROCESS
@@ -137,6 +139,8 @@ class Process(OfStart):
     log_files: int = 3
     read_only: bool = False
     isolated: bool = False
+    user: str = ""
+    working_dir: str = ""
 
     @property
     def key(self) -> Key:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plumb import root
 from plumb.errors import Invalid, KernelRefused
@@ -26,11 +26,18 @@ from plumb.plan import Step
 from plumb.things import Thing, mounts
 from plumb.things.sandbox import GRACE, Process
 
+if TYPE_CHECKING:
+    from plumb.kernel.process.identity.users import User
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def spec(process: Process, beside: int = 0) -> dict[str, Any]:
-    """Build the shim's input."""
+    """Build the shim's input.
+
+    Raises:
+        Invalid: there is no such user as the process is to have.
+    """
     return {
         "ns": process.ns,
         "folder": process.folder,
@@ -40,6 +47,8 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
         "capabilities": [CAPABILITIES.index(name) for name in process.capabilities],
         "beside": beside,
         "environment": environment(process),
+        "user": list(_user(process.user)[:3]) if process.user else [],
+        "working_dir": process.working_dir,
         "read_only": _read_only(process) if process.read_only else {},
         "isolated": process.isolated,
         "log_size": process.log_size,
@@ -71,10 +80,16 @@ def environment(process: Process) -> dict[str, str]:
     return {
         "PATH": PATH,
         "HOSTNAME": process.hostname,
-        "HOME": "/root",
+        "HOME": _user(process.user).home if process.user else "/root",
         "TERM": os.environ.get("TERM", "xterm"),
         **given,
     }
+
+
+def _user(name: str) -> User:
+    from plumb.kernel.process.identity import users  # lazy: most commands run as root
+
+    return users.known(name)
 
 
 def alive(folder: str) -> tuple[int, int]:
@@ -247,6 +262,33 @@ def _signal(pid: int, kind: int, timeout: float) -> bool:
 def _wait_for_end(descriptor: int, seconds: float) -> bool:
     """Wait for a process to end, for ever if seconds are below 0; True if it did."""
     return bool(select.select([descriptor], [], [], seconds if seconds >= 0 else None)[0])
+
+
+def detach(process: Process) -> None:
+    """Start a command beside the sandbox's own, in a session of its own, without input or output.
+
+    Raises:
+        Invalid: there is no such command.
+        OSError: the sandbox could not be entered.
+    """
+    import shutil  # lazy: no other command needs it
+
+    path = environment(process)["PATH"]
+    if shutil.which(process.argv[0], path=path) is None:
+        raise Invalid(
+            f"cannot start the command: {process.argv[0]}: not found or not executable",
+            "it is looked for in the host's file system",
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "plumb.kernel.process.become"],
+        input=json.dumps(spec(process, alive(process.folder)[0])).encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": root.IMPORT_PATH},
+        check=False,
+    )
+    if done.stdout:
+        raise OSError(done.stdout.decode(errors="replace"))
 
 
 def join(process: Process) -> None:

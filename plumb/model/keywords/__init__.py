@@ -105,6 +105,8 @@ class ContainerOptions(TypedDict, total=False):
         text as 1m30s; health_retries: failures in a row that make it unhealthy.
         stop_signal: the signal that asks its command to end: "TERM"; stop_timeout: seconds until it
         is killed after that; 10.
+        user: NAME|UID[:GROUP|GID] that its command runs as; working_dir: the folder it starts in.
+        init: accepted as Docker's; every command has a process above it that reaps orphans.
     """
 
     network: Joined | Iterable[Joined]
@@ -141,6 +143,9 @@ class ContainerOptions(TypedDict, total=False):
     no_healthcheck: bool
     stop_signal: str
     stop_timeout: int | None
+    user: str
+    working_dir: str
+    init: bool
 
 
 # -- networks ---------------------------------------------------------------

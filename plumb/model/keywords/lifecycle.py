@@ -20,7 +20,7 @@ HEALTH = {
     "no_healthcheck": "disabled",
 }
 """Keywords of a health check, and the field that each is."""
-COMMAND = ("stop_signal", "stop_timeout")
+COMMAND = ("stop_signal", "stop_timeout", "user", "working_dir", "init")
 """Keywords that are options of the command by the same name."""
 SHORTEST = 0.001
 """Seconds that Docker's daemon takes at least."""
@@ -87,6 +87,15 @@ def _stop_timeout(value: object, what: str) -> int | None:
     return value
 
 
+def _folder(value: object, what: str) -> str:
+    folder = text(value, what)
+    if folder and not folder.startswith("/"):
+        raise Invalid(
+            f"the working directory '{folder}' is invalid, it needs to be an absolute path"
+        )
+    return folder
+
+
 PARSERS: dict[str, Callable[[object, str], Any]] = {
     "restart": lambda value, what: restart.policy(text(value, what)),
     "health_cmd": text,
@@ -98,5 +107,8 @@ PARSERS: dict[str, Callable[[object, str], Any]] = {
     "no_healthcheck": flag,
     "stop_signal": _stop_signal,
     "stop_timeout": _stop_timeout,
+    "user": text,
+    "working_dir": _folder,
+    "init": flag,
 }
 """Parsers of the keywords, as in the parent's table."""
