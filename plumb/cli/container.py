@@ -313,14 +313,26 @@ def restart(
     is_flag=True,
     help="Also containers that run; no error for those that are not there.",
 )
+@click.option("-v", "--volumes", is_flag=True, help="No effect: containers have no volumes.")
+@click.option("-l", "--link", is_flag=True, help="Remove links, named PARENT/ALIAS.")
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
-def rm(containers: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
+def rm(
+    containers: tuple[str, ...],
+    force: bool,
+    volumes: bool,
+    link: bool,
+    dry_run: bool,
+    show_commands: bool,
+) -> int:
     """Remove containers."""
     with common.opened(dry_run, show_commands) as host:
 
         def remove(name: str) -> str:
             try:
+                if link:
+                    host.remove_link(name)
+                    return "" if dry_run else name
                 return _named(host.remove(name, force), name, dry_run)
             except NotFound:
                 if not force:

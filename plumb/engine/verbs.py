@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Unpack
 
-from plumb.engine import attachments, containers, networks
+from plumb.engine import attachments, container_links, containers, networks
 from plumb.engine.operation import Operation
 from plumb.errors import PlumbError
 from plumb.model import keywords
@@ -188,6 +188,15 @@ class Verbs(ABC):
         """
         with self._within() as op:
             return containers.remove(op, reference(container, "container"), force)
+
+    def remove_link(self, link: str) -> None:
+        """`rm --link`.
+
+        Args:
+            link: PARENT/ALIAS: the container that was run with --link, and its name for the other.
+        """
+        with self._within() as op:
+            container_links.remove(op, text(link, "a link"))
 
 
 class Transaction(Verbs):

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+FROM_HOST = (
+    "there are no images: the first word after the options is the command, "
+    "which is looked for in the host's file system"
+)
+"""Advice on a command that cannot be executed; often it is meant as an image, nginx:latest."""
+
 
 def spec(process: Process, beside: int = 0) -> dict[str, Any]:
     """Build the shim's input.
@@ -166,9 +172,7 @@ def start(process: Process) -> None:
         child.wait()
         number, _, reason = answer.removeprefix("- ").partition(" ")
         if number in ("2", "13", "8"):
-            raise Invalid(
-                f"cannot start the command: {reason}", "it is looked for in the host's file system"
-            )
+            raise Invalid(f"cannot start the command: {reason}", FROM_HOST)
         raise KernelRefused(
             f"start {process.argv[0]} in the sandbox",
             int(number or 0) if number.isdigit() else 0,
@@ -276,8 +280,7 @@ def detach(process: Process) -> None:
     path = environment(process)["PATH"]
     if shutil.which(process.argv[0], path=path) is None:
         raise Invalid(
-            f"cannot start the command: {process.argv[0]}: not found or not executable",
-            "it is looked for in the host's file system",
+            f"cannot start the command: {process.argv[0]}: not found or not executable", FROM_HOST
         )
     done = subprocess.run(
         [sys.executable, "-m", "plumb.kernel.process.become"],
