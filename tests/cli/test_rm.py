@@ -52,3 +52,5 @@ def test_an_image_is_told_from_a_command(linked: Lab) -> None:
     """The first word after the options is the command."""
     status, printed = tried(linked, "run", "-d", "nginx:latest")
     assert (status != 0, "there are no images" in printed) == (True, True)
+    status, printed = tried(linked, "run", "--rm", "nginx:latest")
+    assert (status, "there are no images" in printed) == (127, True)

@@ -5,6 +5,7 @@ The options of run and create about it are here, and the library's keywords for 
 group        container, the verbs of containers under Docker's longer names
 signals      kill, rename and wait
 environment  --env and --env-file
+top          top
 restarts     update, and the commands by which the agent starts a container again
 """
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,6 +268,45 @@ def _wait_for_end(descriptor: int, seconds: float) -> bool:
     return bool(select.select([descriptor], [], [], seconds if seconds >= 0 else None)[0])
 
 
+def exists(process: Process) -> bool:
+    """Tell whether the host has the program that a process is to execute."""
+    import shutil  # lazy: few commands need it
+
+    return shutil.which(process.argv[0], path=environment(process)["PATH"]) is not None
+
+
+def pids(folder: str) -> list[int]:
+    """List the processes of a sandbox with a command, those of `exec` among them.
+
+    They are those in the mount namespace of the command, which is no other's.
+    """
+    command = alive(folder)[0]
+    found: list[int] = []
+    with suppress(OSError):
+        own = os.stat(f"/proc/{command}/ns/mnt").st_ino if command else 0
+        for entry in filter(str.isdecimal, os.listdir("/proc")):
+            with suppress(OSError):
+                if os.stat(f"/proc/{entry}/ns/mnt").st_ino == own:
+                    found.append(int(entry))
+    return found
+
+
+def listed(arguments: Sequence[str]) -> str:
+    """Run the host's ps(1) and return what it prints.
+
+    Raises:
+        Invalid: ps is missing, or refuses the arguments.
+    """
+    try:
+        done = subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise Invalid(f"cannot run ps: {error.strerror}", "install procps") from error
+    if done.returncode:
+        told = done.stderr.strip().splitlines() or ["it fails"]
+        raise Invalid(f"ps {' '.join(arguments)}: {told[0]}", "as -ef, aux, -o pid,cmd")
+    return done.stdout
+
+
 def detach(process: Process) -> None:
     """Start a command beside the sandbox's own, in a session of its own, without input or output.
 
@@ -275,10 +314,7 @@ def detach(process: Process) -> None:
         Invalid: there is no such command.
         OSError: the sandbox could not be entered.
     """
-    import shutil  # lazy: no other command needs it
-
-    path = environment(process)["PATH"]
-    if shutil.which(process.argv[0], path=path) is None:
+    if not exists(process):
         raise Invalid(
             f"cannot start the command: {process.argv[0]}: not found or not executable", FROM_HOST
         )
