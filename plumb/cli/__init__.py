@@ -48,6 +48,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "update": ("plumb.cli.lifecycle.restarts", "Change the restart policy of containers"),
     "kill": ("plumb.cli.lifecycle.signals", "Send a signal to the commands of containers"),
     "rename": ("plumb.cli.lifecycle.signals", "Give a container another name"),
+    "top": ("plumb.cli.lifecycle.top", "Show the processes of a container"),
     "wait": ("plumb.cli.lifecycle.signals", "Wait until containers stop"),
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.container", "Run a command in a running container"),

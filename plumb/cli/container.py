@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +17,6 @@ from plumb.model import parse as opt
 from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox
 from plumb.model.keywords import ContainerOptions
 from plumb.model.net import attachment as attachments
-from plumb.things.sandbox import GRACE
 
 COMMAND_FOLLOWS = {"allow_interspersed_args": False}
 """Words behind the first that is no option are the command's."""
@@ -139,7 +137,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "read_only_host": asked["read_only_host"],
         "isolate": asked["isolate"],
         "sysctls": tuple(sysctls.items()),
-        "environment": tuple(variable(text) for text in asked["env"]),
+        "environment": lifecycle.variables(asked["env"], asked["env_file"]),
         "labels": opt.pairs(asked["label"], "label"),
         "auto_remove": asked["auto_remove"],
         "log_opt": asked["log_opt"],
@@ -149,14 +147,6 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
 
 def _name(asked: dict[str, Any]) -> str:
     return opt.container_name(asked["name"]) if asked["name"] else ""
-
-
-def variable(text: str) -> str:
-    """An environment variable; of one without a value, the caller's."""
-    name, equals, _ = text.partition("=")
-    if not name or "\0" in text:
-        raise Invalid(f"invalid environment variable {text!r}")
-    return text if equals else f"{name}={os.environ.get(name, '')}"
 
 
 PLAIN = {
@@ -263,40 +253,56 @@ def start(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> in
         return common.for_each(containers, lambda name: _named(host.start(name), name, dry_run))
 
 
-timeout_option = click.option(
-    "-t",
-    "--timeout",
-    "--time",
-    "timeout",
-    type=int,
-    default=int(GRACE),
-    show_default=True,
-    metavar="SECONDS",
-    help="Seconds before the command is killed; below 0, it is not.",
-)
+def stop_options(function: Command) -> Command:
+    """The options of stop and restart."""
+    signal = click.option(
+        "-s", "--signal", default="", metavar="SIGNAL", help="Signal that asks the command to end."
+    )
+    timeout = click.option(
+        "-t",
+        "--timeout",
+        "--time",
+        "timeout",
+        type=int,
+        metavar="SECONDS",
+        help="Seconds before the command is killed (10); below 0, it is not.",
+    )
+    return signal(timeout(common.changing(function)))
 
 
 @common.command("stop")
-@timeout_option
-@common.changing
+@stop_options
 @click.argument("containers", nargs=-1, required=True)
-def stop(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands: bool) -> int:
+def stop(
+    containers: tuple[str, ...],
+    timeout: int | None,
+    signal: str,
+    dry_run: bool,
+    show_commands: bool,
+) -> int:
     """Stop containers: their commands end, their networks are let go, their configuration stays."""
     with common.opened(dry_run, show_commands) as host:
         return common.for_each(
-            containers, lambda name: _named(host.stop(name, timeout=timeout), name, dry_run)
+            containers,
+            lambda name: _named(host.stop(name, timeout=timeout, signal=signal), name, dry_run),
         )
 
 
 @common.command("restart")
-@timeout_option
-@common.changing
+@stop_options
 @click.argument("containers", nargs=-1, required=True)
-def restart(containers: tuple[str, ...], timeout: int, dry_run: bool, show_commands: bool) -> int:
+def restart(
+    containers: tuple[str, ...],
+    timeout: int | None,
+    signal: str,
+    dry_run: bool,
+    show_commands: bool,
+) -> int:
     """Stop containers and start them again."""
     with common.opened(dry_run, show_commands) as host:
         return common.for_each(
-            containers, lambda name: _named(host.restart(name, timeout=timeout), name, dry_run)
+            containers,
+            lambda name: _named(host.restart(name, timeout=timeout, signal=signal), name, dry_run),
         )
 
 
@@ -307,14 +313,26 @@ def restart(containers: tuple[str, ...], timeout: int, dry_run: bool, show_comma
     is_flag=True,
     help="Also containers that run; no error for those that are not there.",
 )
+@click.option("-v", "--volumes", is_flag=True, help="No effect: containers have no volumes.")
+@click.option("-l", "--link", is_flag=True, help="Remove links, named PARENT/ALIAS.")
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
-def rm(containers: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) -> int:
+def rm(
+    containers: tuple[str, ...],
+    force: bool,
+    volumes: bool,
+    link: bool,
+    dry_run: bool,
+    show_commands: bool,
+) -> int:
     """Remove containers."""
     with common.opened(dry_run, show_commands) as host:
 
         def remove(name: str) -> str:
             try:
+                if link:
+                    host.remove_link(name)
+                    return "" if dry_run else name
                 return _named(host.remove(name, force), name, dry_run)
             except NotFound:
                 if not force:
@@ -329,7 +347,11 @@ def _named(box: Sandbox, name: str, dry_run: bool) -> str:
 
 
 @common.command("exec", context_settings=COMMAND_FOLLOWS)
+@click.option("-d", "--detach", is_flag=True, help="Do not wait for it, nor show its output.")
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]")
+@lifecycle.ENV_FILE
+@click.option("-u", "--user", default="", metavar="USER", help="NAME|UID[:GROUP|GID].")
+@click.option("-w", "--workdir", default="", help="The folder that it starts in.")
 @click.option("--privileged", is_flag=True, help="All capabilities.")
 @click.option("-i", "--interactive", is_flag=True, help="Keep the input open, as it always is.")
 @click.option(
@@ -340,7 +362,11 @@ def _named(box: Sandbox, name: str, dry_run: bool) -> str:
 def exec_(
     container: str,
     command: tuple[str, ...],
+    detach: bool,
     env: tuple[str, ...],
+    env_file: tuple[str, ...],
+    user: str,
+    workdir: str,
     privileged: bool,
     interactive: bool,
     tty: bool,
@@ -355,11 +381,13 @@ def exec_(
             host.container(container),
             command,
             privileged=privileged,
-            environment=[variable(text) for text in env],
+            environment=lifecycle.variables(env, env_file),
+            user=user,
+            working_dir=workdir,
         )
     sys.stdout.flush()
     try:
-        commands.join(process)
+        commands.detach(process) if detach else commands.join(process)
     except OSError as error:
         raise PlumbError(
             f"cannot enter container {container}: {error}", "run 'plumb check' to verify its state"

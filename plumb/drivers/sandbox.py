@@ -116,6 +116,8 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
             log_files=box.log_files,
             read_only=box.read_only_host,
             isolated=box.isolate,
+            user=box.command.user,
+            working_dir=box.command.working_dir,
         )
 
 

@@ -126,6 +126,33 @@ def forget(op: Operation, box: Sandbox) -> None:
             )
 
 
+def remove(op: Operation, link: str) -> None:
+    """Remove a link of a container on the default network; the other container stays.
+
+    Args:
+        link: PARENT/ALIAS, the container that has the link and its name for the other.
+
+    Raises:
+        Invalid: it names no link.
+        NotFound: there is no such container, or it has no such link.
+    """
+    parent, _, alias = link.strip("/").rpartition("/")
+    if not parent:
+        raise Invalid(f"{link} names no link", "as PARENT/ALIAS")
+    box = op.the_sandbox(parent)
+    others = [name for name, known in box.links if known == alias]
+    if not others:
+        raise NotFound(f"container {box.name} has no link {alias}")
+    left = tuple(pair for pair in box.links if pair[1] != alias)
+    op.put(replace(box, links=left, linked=tuple(one for one in box.linked if one.alias != alias)))
+    other = op.named(Sandbox, others[0])
+    if other is not None and other.name not in [name for name, _ in left]:
+        known = tuple(ident for ident in other.linked_by if ident != box.id)
+        op.put(replace(other, linked_by=known))
+    for end in op.endpoints(sandbox=box.id):
+        op.touch(endpoint_owner(end))
+
+
 def host_gateways(op: Operation, extra: Pairs) -> tuple[IPAddress, ...]:
     """Return the addresses of "host-gateway".
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from signal import SIGKILL
 from types import MappingProxyType
 
 from plumb.engine import allocate, attachments, container_links, networks, port_publishing
@@ -248,25 +249,32 @@ def start(
 
 
 def stop(
-    op: Operation, reference: str, exit_code: int | None = None, timeout: float = GRACE
+    op: Operation,
+    reference: str,
+    exit_code: int | None = None,
+    timeout: float | None = None,
+    stop_signal: str = "",
 ) -> Sandbox:
     """Stop a container: its endpoints go, its configuration stays.
 
     Args:
         exit_code: how its command ended, if it ended by itself.
-        timeout: seconds that its command has after SIGTERM; below 0, it is not killed.
+        timeout: seconds that its command has after the signal; below 0, it is not killed; None: as
+            the container was made, else ten.
+        stop_signal: the signal's name or number; empty: as the container was made, else SIGTERM.
+
+    Raises:
+        Invalid: there is no such signal.
     """
     box = op.the_sandbox(reference)
     if exit_code is None:
         box = _by_hand(op, box)
     if box.status is not Status.RUNNING:
         return box
-    op.allow(box, timeout)
+    if exit_code is None:
+        exit_code = _ask_to_end(op, box, timeout, stop_signal)
     for end in op.endpoints(sandbox=box.id):
         attach.leave(op, end)
-    if exit_code is None:
-        ended_by = 143 if timeout else 137  # 128 + SIGTERM, 128 + SIGKILL
-        exit_code = ended_by if box.argv else 0
     box = replace(
         box,
         status=Status.EXITED,
@@ -278,6 +286,23 @@ def stop(
     op.put(box)
     container_links.moved(op, box)
     return box
+
+
+def _ask_to_end(op: Operation, box: Sandbox, timeout: float | None, stop_signal: str) -> int:
+    """Plan the end of a container's command; return the exit code that it has if it obeys.
+
+    Once the command has ended, `exit_codes` records the one that it had.
+    """
+    if not (box.argv or stop_signal):
+        return 0
+    from plumb.model.lifecycle import signals  # lazy: not for sandboxes without a command
+
+    asked = signals.number(stop_signal or box.command.stop_signal or "TERM")
+    if timeout is None:
+        given = box.command.stop_timeout
+        timeout = GRACE if given is None else given
+    op.allow(box, timeout, asked)
+    return 128 + (asked if timeout else SIGKILL) if box.argv else 0
 
 
 def _by_hand(op: Operation, box: Sandbox) -> Sandbox:

@@ -75,7 +75,7 @@ class Operation(Lookup):
         self._hints: dict[tuple[IPNetwork, str], IPAddress] = {}
         self._ports: dict[tuple[str, int], list[tuple[IPAddress, str]]] = {}
         self._numbers: dict[type, int] = {}
-        self._graces: dict[str, float] = {}
+        self._endings: dict[str, tuple[float, int]] = {}
         self.remarks: dict[str, str] = {}
 
     # -- the view ---------------------------------------------------------------
@@ -104,11 +104,8 @@ class Operation(Lookup):
         """Objects of a kind, with this operation's changes."""
         stored = [now for old in super().all(kind) if (now := self.get(kind, old.id)) is not None]
         known = {value.id for value in stored}
-        return stored + [
-            value
-            for value in self._put.values()
-            if isinstance(value, kind) and value.id not in known
-        ]
+        fresh = (value for value in self._put.values() if isinstance(value, kind))
+        return stored + [value for value in fresh if value.id not in known]
 
     def prefixed(self, prefix: str, kind: type[T]) -> list[T]:
         """Objects whose id begins with a prefix, with this operation's changes."""
@@ -176,9 +173,9 @@ class Operation(Lookup):
         """An owner's things may have changed."""
         self._touched[owner] = None
 
-    def allow(self, box: Sandbox, seconds: float) -> None:
-        """Set the time that a container's command has to end by itself, if it is ended."""
-        self._graces[box.id] = seconds
+    def allow(self, box: Sandbox, seconds: float, stop_signal: int) -> None:
+        """Set the signal that asks a container's command to end, and the time that it has."""
+        self._endings[box.id] = seconds, stop_signal
 
     def number(self, kind: type[T]) -> int:
         """The next number of a kind, of this operation's new ones too."""
@@ -290,8 +287,9 @@ class Operation(Lookup):
         return before, after, self._change(things, tuple(owners))
 
     def _timed(self, thing: Thing) -> Thing:
-        if isinstance(thing, Process) and thing.id in self._graces:
-            return replace(thing, grace=self._graces[thing.id])
+        if isinstance(thing, Process) and thing.id in self._endings:
+            seconds, number = self._endings[thing.id]
+            return replace(thing, grace=seconds, stop_signal=number)
         return thing
 
     def _keep_shared(self, recorded: dict[Key, Thing], after: dict[Key, Thing]) -> None:
@@ -387,11 +385,13 @@ class Operation(Lookup):
             failure.stuck = restore(before, failure.made, self.kernel)
             if any(isinstance(step.before, InChain) for step in steps):
                 failure.stuck += take_all(reordering(self.store.things(), self.kernel), self.kernel)
-            if not failure.stuck:
-                self.store.abandon(
-                    number
-                )  # else the journal keeps it, and the next command tries again
+            if not failure.stuck:  # else the journal keeps it, and the next command tries again
+                self.store.abandon(number)
             raise
+        if self._endings:
+            from plumb.engine.lifecycle import exit_codes  # lazy: few operations end commands
+
+            change = exit_codes.noted(change, self._endings, self.layout)
         self.store.finish(number, change)
 
 

@@ -230,8 +230,14 @@ class Reader:
         *,
         privileged: bool = False,
         environment: Sequence[str] = (),
+        user: str = "",
+        working_dir: str = "",
     ) -> Process:
-        """A command in a running container, for `commands.join` and `Foreground.run`."""
+        """A command in a running container, for `commands.join` and `Foreground.run`.
+
+        Args:
+            user, working_dir: other ones than the container's.
+        """
         from plumb.drivers import sandbox
         from plumb.engine.containers import refuse_undoing
 
@@ -243,6 +249,11 @@ class Reader:
             argv=tuple(argv),
             privileged=box.privileged or privileged,
             environment=(*box.environment, *environment),
+            command=replace(
+                box.command,
+                user=user or box.command.user,
+                working_dir=working_dir or box.command.working_dir,
+            ),
         )
         return next(sandbox.process(wish, self.namespace(box), self.layout, ""))
 

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Unpack
 
-from plumb.engine import attachments, containers, networks
+from plumb.engine import attachments, container_links, containers, networks
 from plumb.engine.operation import Operation
 from plumb.errors import PlumbError
 from plumb.model import keywords
 from plumb.model.cnm import Attachment, Network, Sandbox
 from plumb.model.keywords import ContainerOptions, EndpointOptions, NetworkOptions
 from plumb.model.keywords.values import reference, text
-from plumb.things.sandbox import GRACE
 
 
 class Verbs(ABC):
@@ -124,13 +123,19 @@ class Verbs(ABC):
             return containers.start(op, box.id, foreground)
 
     def stop(
-        self, container: str | Sandbox, exit_code: int | None = None, timeout: float = GRACE
+        self,
+        container: str | Sandbox,
+        exit_code: int | None = None,
+        timeout: float | None = None,
+        signal: str = "",
     ) -> Sandbox:
         """`stop`.
 
         Args:
             exit_code: of a command that has ended by itself; the restart policy decides then.
-            timeout: seconds between SIGTERM and SIGKILL; below 0, no SIGKILL.
+            timeout: seconds between the signal and SIGKILL; below 0, no SIGKILL; None: as the
+                container was made, else ten.
+            signal: its name or number; empty: as the container was made, else SIGTERM.
         """
         with self._within() as op:
             name = reference(container, "container")
@@ -138,18 +143,21 @@ class Verbs(ABC):
                 from plumb.engine.lifecycle import endings  # lazy: few commands need it
 
                 return endings.ended(op, name, exit_code)
-            return containers.stop(op, name, timeout=timeout)
+            return containers.stop(op, name, timeout=timeout, stop_signal=signal)
 
-    def restart(self, container: str | Sandbox, timeout: float = GRACE) -> Sandbox:
+    def restart(
+        self, container: str | Sandbox, timeout: float | None = None, signal: str = ""
+    ) -> Sandbox:
         """`restart`: its command ends and starts again, in a network namespace that is new.
 
         What was chosen by plumb may change, what was asked for stays.
 
         Args:
-            timeout: seconds between SIGTERM and SIGKILL; below 0, no SIGKILL.
+            timeout, signal: as of `stop`.
         """
         with self._within() as op:
-            box = containers.stop(op, reference(container, "container"), timeout=timeout)
+            name = reference(container, "container")
+            box = containers.stop(op, name, timeout=timeout, stop_signal=signal)
             return containers.start(op, box.id)
 
     def update(self, container: str | Sandbox, *, restart: str) -> Sandbox:
@@ -180,6 +188,15 @@ class Verbs(ABC):
         """
         with self._within() as op:
             return containers.remove(op, reference(container, "container"), force)
+
+    def remove_link(self, link: str) -> None:
+        """`rm --link`.
+
+        Args:
+            link: PARENT/ALIAS: the container that was run with --link, and its name for the other.
+        """
+        with self._within() as op:
+            container_links.remove(op, text(link, "a link"))
 
 
 class Transaction(Verbs):

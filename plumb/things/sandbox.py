@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from enum import StrEnum
+from signal import SIGTERM
 from typing import ClassVar
 
 from plumb.frozen import frozen
@@ -110,10 +111,14 @@ class Process(OfStart):
         environment: NAME=value words.
         root, config: of the plumb that settles the sandbox when the command ends by itself.
         start: the number of the sandbox's start that it is of.
-        grace: seconds between SIGTERM and SIGKILL when it is ended; below 0, it is not killed.
+        grace: seconds between the stop signal and SIGKILL when it is ended; below 0, it is not
+            killed.
+        stop_signal: number of the signal that asks it to end.
         log_size, log_files: bytes of a file of its output, and how many of them are kept.
         read_only: it sees the host's files read-only, as `things.mounts` describes.
         isolated: it has PID and IPC namespaces of its own besides.
+        user: NAME|UID[:GROUP|GID] of the host's files; empty: root.
+        working_dir: the folder that it starts in; empty: that of the process which starts it.
     """
 
     stage: ClassVar = Stage.PROCESS
@@ -129,10 +134,13 @@ class Process(OfStart):
     config: str = ""
     start: int = 0
     grace: float = field(default=GRACE, compare=False)
+    stop_signal: int = field(default=SIGTERM, compare=False)
     log_size: int = 10 << 20
     log_files: int = 3
     read_only: bool = False
     isolated: bool = False
+    user: str = ""
+    working_dir: str = ""
 
     @property
     def key(self) -> Key:

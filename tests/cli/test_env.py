@@ -15,7 +15,7 @@ from plumb.kernel.features.table import FEATURES, GROUPS
 from tests import REPOSITORY
 from tests.labs import Lab
 
-LINE = re.compile(r"^(\s*)(\S.*?)\s{2,}(yes|no)(?:\s+(\S.*))?$")
+LINE = re.compile(r"^(\s*)(\S.*?)\s{2,}(yes|no)(?:\s+(\S.*))?\s*$")
 
 
 def rows(text: str) -> list[tuple[bool, str, bool, str]]:

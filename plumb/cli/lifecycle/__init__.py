@@ -2,13 +2,16 @@
 
 The options of run and create about it are here, and the library's keywords for them.
 
-group      container, the verbs of containers under Docker's longer names
-signals    kill, rename and wait
-restarts   update, and the commands by which the agent starts a container again
+group        container, the verbs of containers under Docker's longer names
+signals      kill, rename and wait
+environment  --env and --env-file
+top          top
+restarts     update, and the commands by which the agent starts a container again
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import click
@@ -21,8 +24,12 @@ RESTART = click.option(
     metavar="POLICY",
     help="Start it again when its command ends: no, always, unless-stopped, on-failure[:N].",
 )
+ENV_FILE = click.option(
+    "--env-file", multiple=True, metavar="FILE", help="A file with a variable on each line."
+)
 OPTIONS = [
     RESTART,
+    ENV_FILE,
     click.option("--health-cmd", default="", help="A line for the shell: 0 means healthy."),
     click.option(
         "--health-interval", default="0s", metavar="TIME", help="Time between checks (30s)."
@@ -50,13 +57,40 @@ OPTIONS = [
         help="Time between checks in the start period (5s).",
     ),
     click.option("--no-healthcheck", is_flag=True, help="No health check."),
+    click.option("-u", "--user", default="", metavar="USER", help="NAME|UID[:GROUP|GID]."),
+    click.option("-w", "--workdir", "working_dir", default="", help="The folder it starts in."),
+    click.option("--init", is_flag=True, help="Reap orphans and pass signals on, as it always is."),
+    click.option(
+        "--stop-signal", default="", metavar="SIGNAL", help="Signal by which stop asks it to end."
+    ),
+    click.option(
+        "--stop-timeout",
+        type=int,
+        metavar="SECONDS",
+        help="Time until stop kills its command (10); below 0, it does not.",
+    ),
 ]
 
 
 def wish_of(asked: dict[str, Any]) -> ContainerOptions:
     """Keywords of the library for those of the options that were given."""
     names = [str(option_name) for option_name in PLAIN if asked[option_name] not in DEFAULTS]
+    if asked["stop_timeout"] == 0:  # which no other option's default is
+        names.append("stop_timeout")
     return cast(ContainerOptions, {name: asked[name] for name in names})
+
+
+def variables(words: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
+    """Environment variables of files, then those that were given one by one.
+
+    Raises:
+        Invalid: a file cannot be read, or something is no variable.
+    """
+    if not (words or files):
+        return ()
+    from plumb.cli.lifecycle import environment  # lazy: most commands name none
+
+    return environment.variables(words, files)
 
 
 PLAIN = (
@@ -68,6 +102,11 @@ PLAIN = (
     "health_start_period",
     "health_start_interval",
     "no_healthcheck",
+    "stop_signal",
+    "stop_timeout",
+    "user",
+    "working_dir",
+    "init",
 )
 """Options that are keywords of the library by the same name."""
 DEFAULTS = ("", "0s", 0, False, "no", None, ())

@@ -21,6 +21,7 @@ VERBS = [
     "start",
     "stats",
     "stop",
+    "top",
     "update",
     "wait",
 ]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from plumb.cli.container import variable
+from plumb.cli.lifecycle.environment import variable
 from plumb.errors import Invalid, Unsupported
 from plumb.model import parse
 from plumb.model.service import words

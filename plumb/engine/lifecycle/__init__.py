@@ -1,5 +1,6 @@
 """A container's life after its start: what follows when its command ends, and when it is to.
 
-signals    kill and rename
-endings    the end of a command: the container stops, goes, or starts again after a back-off
+signals     kill and rename
+endings     the end of a command: the container stops, goes, or starts again after a back-off
+exit_codes  codes of commands that plumb has ended
 """

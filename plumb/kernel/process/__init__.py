@@ -7,6 +7,7 @@ health_file    the same as the agent writes it down
 shim           runs beside each such command; standard library only
 become         makes a process the command of a sandbox
 pid_namespace  forks a command below an init, and waits for it
+identity       assumes a user and a working directory, and looks users up
 files          makes and compares folders and files of a sandbox
 line_merge     merges plumb's lines with those that a user has written into a file
 host_files     the host's resolv.conf, hosts and host name

@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plumb import root
 from plumb.errors import Invalid, KernelRefused
@@ -26,11 +26,24 @@ from plumb.plan import Step
 from plumb.things import Thing, mounts
 from plumb.things.sandbox import GRACE, Process
 
+if TYPE_CHECKING:
+    from plumb.kernel.process.identity.users import User
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+FROM_HOST = (
+    "there are no images: the first word after the options is the command, "
+    "which is looked for in the host's file system"
+)
+"""Advice on a command that cannot be executed; often it is meant as an image, nginx:latest."""
 
 
 def spec(process: Process, beside: int = 0) -> dict[str, Any]:
-    """Build the shim's input."""
+    """Build the shim's input.
+
+    Raises:
+        Invalid: there is no such user as the process is to have.
+    """
     return {
         "ns": process.ns,
         "folder": process.folder,
@@ -40,6 +53,8 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
         "capabilities": [CAPABILITIES.index(name) for name in process.capabilities],
         "beside": beside,
         "environment": environment(process),
+        "user": list(_user(process.user)[:3]) if process.user else [],
+        "working_dir": process.working_dir,
         "read_only": _read_only(process) if process.read_only else {},
         "isolated": process.isolated,
         "log_size": process.log_size,
@@ -71,10 +86,16 @@ def environment(process: Process) -> dict[str, str]:
     return {
         "PATH": PATH,
         "HOSTNAME": process.hostname,
-        "HOME": "/root",
+        "HOME": _user(process.user).home if process.user else "/root",
         "TERM": os.environ.get("TERM", "xterm"),
         **given,
     }
+
+
+def _user(name: str) -> User:
+    from plumb.kernel.process.identity import users  # lazy: most commands run as root
+
+    return users.known(name)
 
 
 def alive(folder: str) -> tuple[int, int]:
@@ -111,7 +132,7 @@ def take(step: Step) -> None:
     process = step.thing
     assert isinstance(process, Process)
     if step.after is None:
-        end(process.folder, process.grace)
+        end(process.folder, process.grace, process.stop_signal)
     elif step.before is None:
         start(process)
 
@@ -151,9 +172,7 @@ def start(process: Process) -> None:
         child.wait()
         number, _, reason = answer.removeprefix("- ").partition(" ")
         if number in ("2", "13", "8"):
-            raise Invalid(
-                f"cannot start the command: {reason}", "it is looked for in the host's file system"
-            )
+            raise Invalid(f"cannot start the command: {reason}", FROM_HOST)
         raise KernelRefused(
             f"start {process.argv[0]} in the sandbox",
             int(number or 0) if number.isdigit() else 0,
@@ -169,11 +188,12 @@ _LAUNCH = (
 )
 
 
-def end(folder: str, grace: float = GRACE) -> None:
+def end(folder: str, grace: float = GRACE, stop_signal: int = signal.SIGTERM) -> None:
     """End the command; return when all its processes have ended.
 
     Args:
-        grace: seconds between SIGTERM and SIGKILL; below 0, it is never killed.
+        grace: seconds between the stop signal and SIGKILL; below 0, it is never killed.
+        stop_signal: number of the signal that asks it to end.
     """
     command, shim_pid = alive(folder)
     if shim_pid == caller.this.pid:
@@ -181,7 +201,7 @@ def end(folder: str, grace: float = GRACE) -> None:
     with suppress(OSError):  # the folder may be gone already, and all with it; or the disk is full
         Path(folder, "ending").touch()
     if command:
-        _signal(command, signal.SIGTERM, grace) or _signal(command, signal.SIGKILL, 5.0)
+        _signal(command, stop_signal, grace) or _signal(command, signal.SIGKILL, 5.0)
     # The shim kills what the command left behind, and then writes how it ended.
     deadline = time.monotonic() + 6
     while (
@@ -228,7 +248,7 @@ def sweep(namespaces: Iterable[str]) -> None:
                     _signal(int(entry), signal.SIGKILL, 1.0)
 
 
-def _signal(pid: int, kind: signal.Signals, timeout: float) -> bool:
+def _signal(pid: int, kind: int, timeout: float) -> bool:
     """Send a signal and wait for the process to end; True if it did."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -246,6 +266,68 @@ def _signal(pid: int, kind: signal.Signals, timeout: float) -> bool:
 def _wait_for_end(descriptor: int, seconds: float) -> bool:
     """Wait for a process to end, for ever if seconds are below 0; True if it did."""
     return bool(select.select([descriptor], [], [], seconds if seconds >= 0 else None)[0])
+
+
+def exists(process: Process) -> bool:
+    """Tell whether the host has the program that a process is to execute."""
+    import shutil  # lazy: few commands need it
+
+    return shutil.which(process.argv[0], path=environment(process)["PATH"]) is not None
+
+
+def pids(folder: str) -> list[int]:
+    """List the processes of a sandbox with a command, those of `exec` among them.
+
+    They are those in the mount namespace of the command, which is no other's.
+    """
+    command = alive(folder)[0]
+    found: list[int] = []
+    with suppress(OSError):
+        own = os.stat(f"/proc/{command}/ns/mnt").st_ino if command else 0
+        for entry in filter(str.isdecimal, os.listdir("/proc")):
+            with suppress(OSError):
+                if os.stat(f"/proc/{entry}/ns/mnt").st_ino == own:
+                    found.append(int(entry))
+    return found
+
+
+def listed(arguments: Sequence[str]) -> str:
+    """Run the host's ps(1) and return what it prints.
+
+    Raises:
+        Invalid: ps is missing, or refuses the arguments.
+    """
+    try:
+        done = subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise Invalid(f"cannot run ps: {error.strerror}", "install procps") from error
+    if done.returncode:
+        told = done.stderr.strip().splitlines() or ["it fails"]
+        raise Invalid(f"ps {' '.join(arguments)}: {told[0]}", "as -ef, aux, -o pid,cmd")
+    return done.stdout
+
+
+def detach(process: Process) -> None:
+    """Start a command beside the sandbox's own, in a session of its own, without input or output.
+
+    Raises:
+        Invalid: there is no such command.
+        OSError: the sandbox could not be entered.
+    """
+    if not exists(process):
+        raise Invalid(
+            f"cannot start the command: {process.argv[0]}: not found or not executable", FROM_HOST
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "plumb.kernel.process.become"],
+        input=json.dumps(spec(process, alive(process.folder)[0])).encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": root.IMPORT_PATH},
+        check=False,
+    )
+    if done.stdout:
+        raise OSError(done.stdout.decode(errors="replace"))
 
 
 def join(process: Process) -> None:

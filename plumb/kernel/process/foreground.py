@@ -95,10 +95,11 @@ class Foreground:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         awaited = {signal.SIGCHLD, *STOPPING, *self._before}
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+        spec = commands.spec(process)
         try:
             child = fork_init() if process.isolated else os.fork()
             if child == 0:
-                self._become(process, blocked)
+                self._become(spec, blocked)
             self._interruptible = False
             _note(process, child)
             if not self._sig_proxy:
@@ -107,13 +108,13 @@ class Foreground:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def _become(self, process: Process, blocked: set[Any]) -> None:
+    def _become(self, spec: dict[str, Any], blocked: set[Any]) -> None:
         """Become the command in the child; signals that came meanwhile have their usual effect."""
         try:
             for number in self._before:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            become(commands.spec(process))
+            become(spec)
         except OSError as error:
             sys.stderr.write(f"plumb: cannot enter the sandbox: {error.strerror}\n")
             sys.stderr.flush()

@@ -61,10 +61,13 @@ def enter(spec: dict[str, Any]) -> None:
     Args:
         spec: `ns` (path of the netns, "" for the host's), `files` (the folder with the three
             files), `hostname`, `capabilities` (numbers to keep), `beside` (pid of the sandbox's
-            command, whose mount and UTS namespaces it joins; 0 for new ones), `read_only` (what
-            `make_read_only` takes; empty: the host's files stay writable), `isolated` (its PID and
-            IPC namespaces are its own).
+            command, whose mount and UTS namespaces it joins; 0 for new ones), `read_only` (as
+            `make_read_only` takes it, or empty), `isolated` (its PID and IPC namespaces are its
+            own), `user` and `working_dir` (as `identity.assume` takes them).
     """
+    if spec["user"] or spec["working_dir"]:
+        from plumb.kernel.process import identity  # now, since a new /tmp may hide it
+
     if spec["beside"]:
         # By pidfd, so that a pid which is another process's by now cannot be entered by mistake.
         flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWNET
@@ -75,9 +78,10 @@ def enter(spec: dict[str, Any]) -> None:
     kept = set(spec["capabilities"])
     for number in range(LAST_CAPABILITY + 1):
         if number not in kept:
-            _libc.prctl(
-                PR_CAPBSET_DROP, number, 0, 0, 0
-            )  # EINVAL: this kernel has no such capability
+            # EINVAL: this kernel has no such capability
+            _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+    if spec["user"] or spec["working_dir"]:
+        identity.assume(spec["user"], spec["working_dir"])
     _drop_held(kept)
 
 
@@ -183,11 +187,9 @@ def mount_own_sysfs() -> None:
 
     The host's cgroups stay as they are.
     """
-    cgroups = (
-        os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_CLOEXEC | os.O_PATH)
-        if os.path.isdir("/sys/fs/cgroup")
-        else -1
-    )
+    cgroups = -1
+    if os.path.isdir("/sys/fs/cgroup"):
+        cgroups = os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_CLOEXEC | os.O_PATH)
     with contextlib.suppress(OSError):  # a locked-down host: /sys stays the host's
         _call("mount", b"sysfs", b"/sys", b"sysfs", 0, None)
         if cgroups >= 0:
@@ -320,8 +322,8 @@ def main() -> int:
     for caught in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(caught, signal.SIG_IGN)
     output, ready = os.pipe(), os.pipe()
+    sys.path.append(spec["settle_environment"]["PYTHONPATH"])
     if spec["isolated"]:
-        sys.path.append(spec["settle_environment"]["PYTHONPATH"])
         from plumb.kernel.process import pid_namespace
 
         child = pid_namespace.fork_init()
@@ -353,12 +355,10 @@ def main() -> int:
         with contextlib.suppress(OSError):  # a full disk, or the folder is gone
             _write(f"{spec['folder']}/exit", str(os.waitstatus_to_exitcode(status)))
         if not os.path.exists(f"{spec['folder']}/ending"):
-            # It ended by itself: the engine lets go of its network, as Docker does when a container
-            # exits.
+            # It ended by itself: the engine lets go of its network, as Docker does at an exit.
             os.chdir("/")
-            os.execve(
-                spec["settle"][0], spec["settle"], {**os.environ, **spec["settle_environment"]}
-            )
+            os.environ.update(spec["settle_environment"])
+            os.execv(spec["settle"][0], spec["settle"])
     return 0
 
 

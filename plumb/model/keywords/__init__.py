@@ -103,6 +103,10 @@ class ContainerOptions(TypedDict, total=False):
         health_cmd: a line for the shell that tells whether it works; no_healthcheck: there is none.
         health_interval, health_timeout, health_start_period, health_start_interval: seconds, or
         text as 1m30s; health_retries: failures in a row that make it unhealthy.
+        stop_signal: the signal that asks its command to end: "TERM"; stop_timeout: seconds until it
+        is killed after that; 10.
+        user: NAME|UID[:GROUP|GID] that its command runs as; working_dir: the folder it starts in.
+        init: accepted as Docker's; every command has a process above it that reaps orphans.
     """
 
     network: Joined | Iterable[Joined]
@@ -137,6 +141,11 @@ class ContainerOptions(TypedDict, total=False):
     health_start_period: str | float
     health_start_interval: str | float
     no_healthcheck: bool
+    stop_signal: str
+    stop_timeout: int | None
+    user: str
+    working_dir: str
+    init: bool
 
 
 # -- networks ---------------------------------------------------------------
@@ -247,16 +256,13 @@ def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
     if published:
         read["ports"] = (*read.get("ports", ()), *published)
     read.update(read.pop("log_opt", {}))
+    argv = read.pop("command", ())
     if len(plain) < len(options):
         from plumb.model.keywords import lifecycle  # lazy: most containers need none of it
 
         read.update(lifecycle.parsed(options))
     return Sandbox(
-        "",
-        text(name, "a container's name"),
-        attachments=read.pop("network", ()),
-        argv=read.pop("command", ()),
-        **read,
+        "", text(name, "a container's name"), attachments=read.pop("network", ()), argv=argv, **read
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from plumb.errors import Invalid
 from plumb.model.keywords.values import flag, text
-from plumb.model.lifecycle import HealthCheck, RestartPolicy, restart
+from plumb.model.lifecycle import CommandOptions, HealthCheck, RestartPolicy, restart, signals
 from plumb.model.lifecycle.durations import duration
 
 HEALTH = {
@@ -20,6 +20,8 @@ HEALTH = {
     "no_healthcheck": "disabled",
 }
 """Keywords of a health check, and the field that each is."""
+COMMAND = ("stop_signal", "stop_timeout", "user", "working_dir", "init")
+"""Keywords that are options of the command by the same name."""
 SHORTEST = 0.001
 """Seconds that Docker's daemon takes at least."""
 
@@ -37,7 +39,9 @@ def parsed(options: Mapping[str, Any]) -> dict[str, Any]:
         raise Invalid("--no-healthcheck conflicts with --health-* options")
     if options.get("auto_remove") and read.get("restart", RestartPolicy()) != RestartPolicy():
         raise Invalid("conflicting options: cannot specify both --restart and --rm")
-    return {**read, **({"health": check} if given else {})}
+    command = CommandOptions(**{key: read.pop(key) for key in COMMAND if key in read})
+    found = {**read, "command": command} if command != CommandOptions() else read
+    return {**found, **({"health": check} if given else {})}
 
 
 def _seconds(value: object, what: str) -> float:
@@ -67,6 +71,31 @@ def _retries(value: object, what: str) -> int:
     return value
 
 
+def _stop_signal(value: object, what: str) -> str:
+    name = text(value, what)
+    if name:
+        signals.number(name)
+    return name
+
+
+def _stop_timeout(value: object, what: str) -> int | None:
+    """Seconds; those below 0 mean that the command is never killed."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Invalid(f"{what} is a whole number, not {value!r}")
+    return value
+
+
+def _folder(value: object, what: str) -> str:
+    folder = text(value, what)
+    if folder and not folder.startswith("/"):
+        raise Invalid(
+            f"the working directory '{folder}' is invalid, it needs to be an absolute path"
+        )
+    return folder
+
+
 PARSERS: dict[str, Callable[[object, str], Any]] = {
     "restart": lambda value, what: restart.policy(text(value, what)),
     "health_cmd": text,
@@ -76,5 +105,10 @@ PARSERS: dict[str, Callable[[object, str], Any]] = {
     "health_start_period": _seconds,
     "health_start_interval": _seconds,
     "no_healthcheck": flag,
+    "stop_signal": _stop_signal,
+    "stop_timeout": _stop_timeout,
+    "user": text,
+    "working_dir": _folder,
+    "init": flag,
 }
 """Parsers of the keywords, as in the parent's table."""

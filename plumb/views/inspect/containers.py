@@ -131,6 +131,8 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
         "PidMode": "" if box.isolate else "host",
         "LogConfig": {"Type": "json-file", "Config": _log_config(box)},
     }
+    if box.command.init:
+        found["Init"] = True
     if box.sysctls:
         found["Sysctls"] = {name.replace("/", "."): value for name, value in box.sysctls}
     return found
@@ -166,9 +168,11 @@ def _config(box: Sandbox) -> Json:
         **zeros.CONFIG,
         "Hostname": box.hostname,
         "Domainname": box.domainname,
+        "User": box.command.user,
         **dict.fromkeys(("AttachStdout", "AttachStderr"), _attaches(box)),
         "Cmd": list(box.argv) or None,
         "Env": list(box.environment) or None,
+        "WorkingDir": box.command.working_dir,
         "Labels": dict(sorted(box.labels)),
     }
     if exposed:
@@ -177,6 +181,10 @@ def _config(box: Sandbox) -> Json:
         found["Healthcheck"] = check
     if box.mac:
         found["MacAddress"] = box.mac
+    if box.command.stop_signal:
+        found["StopSignal"] = box.command.stop_signal
+    if box.command.stop_timeout is not None:
+        found["StopTimeout"] = box.command.stop_timeout
     return found
 
 
