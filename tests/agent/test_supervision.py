@@ -38,7 +38,7 @@ def run(lab: Lab, *words: str) -> str:
 
 def state(lab: Lab) -> dict[str, Any]:
     """Its .State."""
-    found: dict[str, Any] = json.loads(plumb(lab, "inspect", "-f", "json", "box"))["State"]
+    found: dict[str, Any] = json.loads(plumb(lab, "inspect", "box"))[0]["State"]
     return found
 
 

@@ -139,7 +139,7 @@ class Member:
             raise Unsupported(NOT_IN_SWARM)
         if self.removed is not None:
             raise self.removed
-        if session.lost:  # commands are not held up, each for as long as the first
+        if session.lost or not patience:  # commands are not held up, each for as long as the first
             return session.managers.ask(name, body, 2 * BEAT, but, patience=0)
         return session.managers.ask(name, body, but=but, patience=patience)
 

@@ -106,7 +106,12 @@ class IptablesRestore:
         """A table's name, then its lines."""
         table = _thing(part[0]).table
         kept = self._users_chains(family, table, part)
-        return [table, *(line for step in part for line in _words(step, kept))]
+        emptied = frozenset(
+            thing.name
+            for step in part
+            if step.after is None and isinstance(thing := _thing(step), Chain) and not thing.users
+        )
+        return [table, *(line for step in part for line in _words(step, kept, emptied))]
 
     def _users_chains(self, family: Family, table: str, part: Sequence[Step]) -> frozenset[str]:
         """The user's chains among these steps that stay as they are.
@@ -206,8 +211,15 @@ def _table(step: Step) -> str:
     return _thing(step).table
 
 
-def _words(step: Step, kept: frozenset[str]) -> Iterator[str]:
-    """Yield a step as lines of iptables-restore's input."""
+def _words(step: Step, kept: frozenset[str], emptied: frozenset[str]) -> Iterator[str]:
+    """Yield a step as lines of iptables-restore's input.
+
+    Of a chain that is deleted as well, a rule goes with all others: iptables-nft-restore forgets a
+    rule's deletion at the later -F of its chain, and a chain that the rule jumps to stays in use.
+
+    Args:
+        kept: the user's chains that stay; emptied: chains that are deleted.
+    """
     thing = _thing(step)
     adding = step.after is not None
     match thing:
@@ -219,6 +231,8 @@ def _words(step: Step, kept: frozenset[str]) -> Iterator[str]:
                 if adding
                 else ([] if thing.users else [f"-F {name}"]) + [f"-X {name}"]
             )
+        case Rule() if not adding and thing.chain in emptied:
+            yield f"-F {thing.chain}"
         case Rule():
             yield f"{thing.place if adding else '-D'} {thing.chain} {thing.spec}"
         case Policy():

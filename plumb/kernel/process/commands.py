@@ -302,8 +302,8 @@ def listed(arguments: Sequence[str]) -> str:
     except OSError as error:
         raise Invalid(f"cannot run ps: {error.strerror}", "install procps") from error
     if done.returncode:
-        told = done.stderr.strip().splitlines() or ["it fails"]
-        raise Invalid(f"ps {' '.join(arguments)}: {told[0]}", "as -ef, aux, -o pid,cmd")
+        complaint = (done.stderr.strip().splitlines() or ["it fails"])[0]
+        raise Invalid(f"ps {' '.join(arguments)}: {complaint}", "as -ef, aux, -o pid,cmd")
     return done.stdout
 
 
