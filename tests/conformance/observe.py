@@ -116,7 +116,8 @@ def observe(netns: str, deeply: Sequence[str] = (), of_links: Sequence[str] = ()
 
     Args:
         netns: the namespace's file.
-        deeply: sysctls to read besides SYSCTLS; of_links: of each link, besides LINK_SYSCTLS.
+        deeply: sysctls to read besides SYSCTLS, and with them the timeouts of IPVS.
+        of_links: sysctls of each link to read besides LINK_SYSCTLS.
     """
     with entered(netns):
         said = _sections(sh(_SCRIPT, check=False))
@@ -145,7 +146,9 @@ def observe(netns: str, deeply: Sequence[str] = (), of_links: Sequence[str] = ()
                 for line in said["rules"].splitlines()
                 if not re.match(r"(0|32766|32767):\s+from all lookup", line)
             ],
-            "ipvs_timeouts": " ".join(said["timeouts"].replace(TIMEOUTS, "").split()),
+            "ipvs_timeouts": " ".join(said["timeouts"].replace(TIMEOUTS, "").split())
+            if deeply
+            else "",
         }
 
 
