@@ -30,7 +30,10 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
         return [pytest.mark.skip(why)]
     needs = BOOK[name].needs
     own = [pytest.mark.needs(*later.FEATURES.get(needs, (needs,)))] if needs else []
-    return own + (_encrypted(name) if needs == "ip_vs" else [])
+    if needs != "ip_vs":
+        return own
+    # A guest plays them some minutes each, and `test_services_without_ipvs` plays all of them.
+    return [*own, *_encrypted(name), pytest.mark.sampled(5)]
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from plumb.probes.peers import managers, tunnel
 from plumb.probes.peers.finding import Cause
 from plumb.probes.peers.packet_tap import Observed
 from plumb.probes.peers.tunnel import Tunnel
+from tests.host.trial_hosts import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,7 @@ def test_a_managers_port_is_blocked(pair: Hosts, verdict: str, words: str) -> No
 def test_a_path_mtu_that_does_not_fit(pair: Hosts) -> None:
     pair["h1"].run("ip", "link", "set", "eth0", "mtu", "1400")
     try:
+        wait_until(lambda: len(faults(pair["h1"])) == 1, "one thing alone is wrong")
         [(cause, text)] = faults(pair["h1"])
     finally:
         pair["h1"].run("ip", "link", "set", "eth0", "mtu", "1500")
@@ -123,7 +125,7 @@ def test_a_vxlan_link_that_is_gone(pair: Hosts) -> None:
 
     assert [cause for cause, _ in there] == [Cause.DATA_PATH_PORT]
     assert Cause.MISMATCH in [cause for cause, _ in here]
-    assert faults(pair["h1"]) == []
+    wait_until(lambda: faults(pair["h1"]) == [], "nothing is wrong any more")
 
 
 def test_a_host_that_is_cut_off(pair: Hosts) -> None:
