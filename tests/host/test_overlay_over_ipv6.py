@@ -15,6 +15,7 @@ import pytest
 from plumb.lab.hosts import Hosts, LabHost
 from plumb.probes.packets.encapsulation import EncapsulatedPacket, Tap
 from tests.host.swarm_hosts import findings, pings, run, until
+from tests.sampling import complete
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("vxlan", "rpfilter")]
 ESP = pytest.mark.needs("xfrm", "esp4", "aes-gcm", "bpf", "policy", "mark")
@@ -98,6 +99,7 @@ def test_only_nodes_may_send(hosts: Hosts) -> None:
 
 
 @ESP
+@pytest.mark.skipif(not complete(), reason="minutes in a guest: make test-long")
 def test_an_encrypted_network_is_esp_in_ipv6(hosts: Hosts) -> None:
     """And its largest packet fits."""
     first, second, _ = hosts
