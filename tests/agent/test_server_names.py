@@ -82,6 +82,8 @@ def test_names_are_served_listed_and_changed(running: str, box: str) -> None:
         "ports": [],
         "resolvers": [server(box)],
         "names": [ENTRY],
+        "checks": [],
+        "starts": [],
     }
     with namespaces.entered(box):
         answer = dns.query.udp(dns.message.make_query("db", "A"), "127.0.0.11", 5, 5300)

@@ -29,13 +29,18 @@ def rich() -> Iterator[Lab]:
             server.listen()
         for step in STEPS:
             made.plumb(*words(step))
+        made.plumb("wait", "halted")
         yield made
         made.plumb("reset", "--force")
 
 
 def words(line: str) -> list[str]:
-    """Arguments of a line; a container's command is the recorded one's."""
-    argv = shlex.split(line.replace("docker0", "plumb0"))
+    """Arguments of a line; a container's command is the recorded one's.
+
+    The recorded `sleep` was PID 1, to which the kernel gives no SIGTERM that it does not handle:
+    what ended it was SIGKILL. Here it is not PID 1, so SIGKILL is sent at once.
+    """
+    argv = shlex.split(line.replace("docker0", "plumb0").replace("stop -t 0", "kill"))
     return [*argv, "sleep", "1000000"] if argv[:1] in (["run"], ["create"]) else argv
 
 

@@ -18,7 +18,7 @@ from tests.labs import Lab
 
 QUIET = ("-o", "com.docker.network.advertise_addr_nmsgs=0")
 READS = [
-    ("ps", "-a"),
+    ("ps", "-a", "--format", "{{.Names}} {{.State}} {{.Command}} {{.Networks}}"),
     ("inspect", "box"),
     ("network", "ls"),
     ("network", "inspect", "net"),
