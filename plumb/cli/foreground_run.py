@@ -11,13 +11,9 @@ from plumb.errors import NotFound
 from plumb.model.cnm import Sandbox, Status
 from plumb.model.keywords import ContainerOptions
 
-NOT_FOUND = 127
-"""Exit code of a command that the host does not have, as in shells and Docker."""
-
 
 def run(host: Host, name: str, wish: ContainerOptions, sig_proxy: bool) -> int:
     """Run the command here, then let the container stop as if the command had been its own."""
-    from plumb.kernel.process import commands
     from plumb.kernel.process.foreground import Foreground
 
     box, code = None, 137
@@ -27,10 +23,7 @@ def run(host: Host, name: str, wish: ContainerOptions, sig_proxy: bool) -> int:
                 box = verbs.run(name, foreground=True, **wish)
             warn(host, box)
             sys.stdout.flush()
-            process = host.command(box, box.argv)
-            code = here.run(process)
-            if code == NOT_FOUND and not commands.exists(process):
-                print(f"plumb: hint: {commands.FROM_HOST}", file=sys.stderr)
+            code = here.run(host.command(box, box.argv))
             return code
         finally:
             if box is not None and host.store.get(Sandbox, box.id):

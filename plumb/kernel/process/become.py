@@ -32,7 +32,7 @@ def become(spec: dict[str, Any]) -> NoReturn:
     shim.enter(spec)
     if spec["isolated"]:
         fork_waiting(os.fork)
-    shim.execute(spec["argv"], spec["environment"])
+    shim.execute(spec["argv"], spec["environment"], spec["advice"])
 
 
 def main() -> None:

@@ -57,6 +57,7 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
         "working_dir": process.working_dir,
         "read_only": _read_only(process) if process.read_only else {},
         "isolated": process.isolated,
+        "advice": f"; {FROM_HOST}",
         "log_size": process.log_size,
         "log_files": process.log_files,
         "settle": [sys.executable, "-m", "plumb", "settle", process.id],

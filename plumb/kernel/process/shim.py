@@ -211,8 +211,8 @@ def started(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
-def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
-    """Execute the command.
+def execute(argv: list[str], environment: dict[str, str], advice: str = "") -> NoReturn:
+    """Execute the command; if it cannot be, say why and then the advice.
 
     Exit status 127 if it does not exist and 126 if it cannot be run, as in shells and Docker.
     """
@@ -221,7 +221,7 @@ def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:
-        sys.stderr.write(f"plumb: {argv[0]}: {error.strerror}\n")
+        sys.stderr.write(f"plumb: {argv[0]}: {error.strerror}{advice}\n")
         sys.stderr.flush()
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
