@@ -12,6 +12,7 @@ Lower floors first; a module imports from lower floors and from its own package 
     drivers         what a network and an endpoint of each kind consist of
     store           what was asked for, what may exist because of it, and the journal
     kernel          the only code that reads and changes the machine
+    foreign         containers and networks that other engines have made on this host
     engine          one change from its request to the record: allocate, plan, carry out, repair
     probes          what a network promises, tried with real traffic
     trace           the path of one packet, and the cause where it does not arrive

@@ -31,6 +31,7 @@ FLOORS = (
     ("plan",),
     ("model",),
     ("drivers", "store", "kernel"),
+    ("foreign",),
     ("engine",),
     ("probes", "trace"),
     ("views",),

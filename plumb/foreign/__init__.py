@@ -1,0 +1,10 @@
+"""Containers and networks of other engines on this host, as the values that plumb's own are.
+
+`read_host.read()` asks each engine that it finds. Nothing is changed, no lock is taken.
+
+values      containers and networks, each with its source
+fields      fields of documents that other programs wrote, checked
+docker      documents of Docker's Engine API as containers and networks
+docker_api  asks Docker's Engine API
+read_host   reads all engines of this host
+"""

@@ -1,0 +1,49 @@
+"""Reading of all engines on this host.
+
+An engine counts if it runs in the calling thread's network namespace: in a lab, or in a container,
+the machine's engines are those of another host.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from plumb.errors import PlumbError
+from plumb.foreign.values import Engine, ForeignHost, Source
+
+DOCKER_SOCKET = "/run/docker.sock"
+SECONDS = 1.0
+"""Time for all engines together, however slow they are."""
+
+
+def read(seconds: float = SECONDS) -> ForeignHost:
+    """Read the containers and networks of all engines on this host.
+
+    Args:
+        seconds: the time that engines have for their answers, all together.
+
+    Returns:
+        What there is; what could not be read is among the sentences of `missing`.
+    """
+    return _api(docker_socket(), Engine.DOCKER, time.monotonic() + seconds)
+
+
+def docker_socket() -> str:
+    """Return the path of Docker's socket: DOCKER_HOST's, if that is one."""
+    kind, _, path = os.environ.get("DOCKER_HOST", "").partition("://")
+    return path if kind == "unix" and path else DOCKER_SOCKET
+
+
+def _api(path: str, engine: Engine, deadline: float) -> ForeignHost:
+    if not os.path.exists(path):
+        return ForeignHost()
+    from plumb.foreign import docker_api  # lazy: most hosts of plumb's labs have no engine
+    from plumb.kernel.foreign import unix_http
+
+    try:
+        if not unix_http.serves_this_host(path, deadline):
+            return ForeignHost()
+        return docker_api.read(path, engine, deadline)
+    except PlumbError as error:
+        return ForeignHost(sources=(Source(engine, path),), missing=(str(error),))

@@ -1,0 +1,8 @@
+"""Readings of what other programs on this host tell of their containers: sockets, files, processes.
+
+All of it is read, nothing changed, and nothing trusted: answers and files have a largest size,
+no symbolic link is followed, and a dead daemon costs no more than the time it is given.
+
+unix_http  asks a daemon's HTTP API at its Unix socket
+processes  processes by their network namespaces
+"""

@@ -1,0 +1,1 @@
+"""Other engines' containers on this host: recorded answers, and engines that really run."""

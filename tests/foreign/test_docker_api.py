@@ -1,0 +1,137 @@
+"""Docker's containers and networks, from answers of its Engine API that were recorded."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+
+from plumb.foreign import read_host
+from plumb.foreign.values import Engine, ForeignContainer, ForeignHost
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.observations import HOST, Netns
+from plumb.model.ports import Port
+from tests.foreign import api
+from tests.labs import Lab
+
+
+@pytest.fixture
+def endpoint(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Path of the socket that DOCKER_HOST names, on a host of its own."""
+    path = tmp_path / "docker.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    return path
+
+
+@pytest.fixture
+def docker(endpoint: Path) -> Iterator[ForeignHost]:
+    """What Docker 20.10 told of its containers."""
+    with api.served(endpoint, api.recorded("docker-20.10")):
+        yield read_host.read()
+
+
+def named(host: ForeignHost, name: str) -> ForeignContainer:
+    """The container of that name."""
+    return next(each for each in host.containers if each.member.box.name == name)
+
+
+def test_a_container_has_name_process_namespace_and_address(docker: ForeignHost) -> None:
+    """The namespace is that of its first process."""
+    web = named(docker, "web")
+
+    ((end, net),) = web.member.ends
+    assert web.member.place == Netns("web", f"/proc/{web.pid}/ns/net")
+    assert (end.ip, net.name) == (ip_interface("172.20.0.2/24"), "n1")
+    assert web.source.engine is Engine.DOCKER
+    assert web.source.age == 0
+
+
+def test_aliases_and_name_servers_are_known(docker: ForeignHost) -> None:
+    """As they were given to `docker run`."""
+    box = named(docker, "web").member.box
+
+    assert "www" in (box.attachments[0].aliases or ())
+    assert box.dns == (ip_address("192.0.2.99"),)
+
+
+def test_published_ports_belong_to_an_endpoint(docker: ForeignHost) -> None:
+    """Each as it is, at an address of the host."""
+    ((end, _),) = named(docker, "dflt").member.ends
+
+    assert end.ports == (Port(80, "tcp", ip_address("127.0.0.1"), 8081),)
+
+
+def test_a_namespace_that_containers_share_is_one(docker: ForeignHost) -> None:
+    """`--network container:web` and `--network host` make no namespace."""
+    assert named(docker, "side").member.place == named(docker, "web").member.place
+    assert named(docker, "hosty").member.place == Netns(HOST, "")
+
+
+def test_what_does_not_run_is_known_by_its_name(docker: ForeignHost) -> None:
+    """It has no namespace."""
+    assert [box.name for box, _ in docker.stopped] == ["idle"]
+
+
+def test_networks_have_their_subnets_bridge_and_options(docker: ForeignHost) -> None:
+    """Docker 20.10 tells the default network's gateway with its containers only."""
+    nets = {each.network.name: each.network for each in docker.networks}
+
+    assert nets["bridge"].link == "docker0"
+    assert nets["bridge"].pools[0].gateway == ip_address("172.17.0.1")
+    assert nets["n1"].link == f"br-{nets['n1'].id[:12]}"
+    assert nets["n2"].internal
+    assert [pool.subnet for pool in nets["n2"].pools] == [
+        ip_network("172.21.0.0/24"),
+        ip_network("fd21::/64"),
+    ]
+
+
+def test_a_daemon_that_does_not_answer_costs_a_second(endpoint: Path) -> None:
+    """It is among what could not be read."""
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(endpoint))
+        silent.listen()
+        begun = time.monotonic()
+        found = read_host.read(seconds=0.2)
+
+    assert time.monotonic() - begun < 5
+    assert found.missing == (f"cannot ask {endpoint} for /version: no answer in time",)
+
+
+def test_an_engine_in_another_network_namespace_is_of_another_host(
+    endpoint: Path, lan: Lab
+) -> None:
+    """A lab does not see the containers of the machine that it runs on."""
+    with api.served(endpoint, api.recorded("docker-20.10")):
+        assert not ThreadPoolExecutor().submit(_read_in, lan.lan).result()
+
+
+def _read_in(namespace: str) -> ForeignHost:
+    """Read the engines of a namespace; on the main thread the whole process would be in it."""
+    with entered(namespace):
+        return read_host.read()
+
+
+def test_no_text_of_an_answer_reaches_the_terminal_as_a_command(endpoint: Path) -> None:
+    """A name or label may hold anything."""
+    answers = api.recorded("docker-20.10")
+    answers["/networks"][0]["Name"] = "\x1b[31mred"
+
+    with api.served(endpoint, answers):
+        nets = [each.network.name for each in read_host.read().networks]
+
+    assert "\ufffd[31mred" in nets
+
+
+@pytest.mark.parametrize("answer", [[], [1, None], {"a": 1}, "x", [{"Id": 5, "IPAM": []}]])
+def test_an_answer_of_another_shape_is_no_error(endpoint: Path, answer: object) -> None:
+    """Whatever is missing is left out."""
+    answers = api.recorded("docker-20.10") | {"/networks": answer}
+
+    with api.served(endpoint, answers):
+        assert named(read_host.read(), "web").pid
