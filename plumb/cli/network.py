@@ -9,7 +9,7 @@ import click
 
 from plumb.cli import DockerGroup, common
 from plumb.cli.documents import network_document, print_documents
-from plumb.cli.filters.words import expression, matches, moment, values
+from plumb.cli.filters.words import expression, matches, values
 from plumb.cli.filters.words import label as label_test
 from plumb.engine.reader import Reader
 from plumb.errors import Invalid, NotFound, PlumbError
@@ -321,10 +321,12 @@ PRUNE_KEYS = ("label", "label!", "until")
 
 def _prunable(words: Sequence[str]) -> Callable[[Network], bool]:
     """Test of prune's filters: labels that are there, labels that are not, made before a time."""
-    from datetime import UTC, datetime
+    import time
 
-    wanted = values(words, PRUNE_KEYS)
-    limits = [moment(text, datetime.now(UTC)) for text in wanted.get("until", ())]
+    from plumb.model.lifecycle.moments import moment
+
+    wanted, now = values(words, PRUNE_KEYS), time.time_ns()
+    limits = [moment(text, now, f"filter 'until={text}'") for text in wanted.get("until", ())]
     if len(limits) > 1:
         raise Invalid("more than one until filter specified")
 
@@ -333,7 +335,7 @@ def _prunable(words: Sequence[str]) -> Callable[[Network], bool]:
         return (
             all(map(has, wanted.get("label", ())))
             and not ("label!" in wanted and all(map(has, wanted["label!"])))
-            and all(datetime.fromisoformat(net.created) < limit for limit in limits)
+            and all(moment(net.created, now, "time") < limit for limit in limits)
         )
 
     return passes

@@ -16,6 +16,7 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     netns         makes, enters and compares network namespaces; hosts made of them for tests
     process       containers' commands, files and host names
     ports         binds host ports, finds free ones, and names the owner of one
+    events        waits for changes of files
     capture       records packets, rule traces and drops for a trace
     boot          the id of this boot
     capabilities  refuses what this process has no capabilities for

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
-from plumb.cli.filters import words as filters
 from plumb.cli.filters.containers import NOT_HERE, of_containers
 from plumb.cli.network import _prunable
 from plumb.errors import Invalid
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Sandbox, Status
+from plumb.model.lifecycle.moments import moment
 from plumb.model.ports import Port
 from tests import REPOSITORY, labs
 from tests.labs import Lab
@@ -24,6 +25,7 @@ FRONT = Network("f" * 64, "front", "bridge", labels=(("tier", "web"), ("keep", "
 BACK = Network("b" * 64, "back", "bridge")
 KNOWN = {net.id: net for net in (FRONT, BACK)}
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+NOW_NS = int(NOW.timestamp()) * 10**9
 
 
 def made(number: int, name: str, network: Network, **fields: object) -> tuple[Sandbox, Ends]:
@@ -131,19 +133,27 @@ def test_words_that_ps_refuses(word: str, message: str) -> None:
         ("1769857200.5", timedelta(minutes=59, seconds=59.5)),
     ],
 )
-def test_points_in_time(text: str, ago: timedelta) -> None:
-    """Durations as Go's, dates, Unix times."""
-    assert NOW - filters.moment(text, NOW) == ago
+def test_points_in_time(text: str, ago: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Durations as Go's, dates in the host's time zone, Unix times."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert NOW_NS - moment(text, NOW_NS, "time") == ago // timedelta(microseconds=1) * 1000
+
+
+def test_a_date_may_have_nanoseconds() -> None:
+    """And a Unix time."""
+    same = ("1769857200.123456789", "2026-01-31T12:00:00.123456789+01:00")
+    assert [moment(text, NOW_NS, "time") for text in same] == [1769857200123456789] * 2
 
 
 @pytest.mark.parametrize("text", ["bogus", "", "5", "5x", "1h30", "2026-13-01"])
 def test_what_is_no_point_in_time(text: str) -> None:
     """A single number is a Unix time; all else is refused."""
     if text.isdigit():
-        assert filters.moment(text, NOW).year == 1970
+        assert moment(text, NOW_NS, "filter") == int(text) * 10**9
         return
     with pytest.raises(Invalid, match="invalid filter 'until="):
-        filters.moment(text, NOW)
+        moment(text, NOW_NS, f"filter 'until={text}'")
 
 
 @pytest.mark.parametrize(

@@ -334,3 +334,18 @@ def test_logs_name_the_task_before_each_line(swarm: Managers, shell: Shell) -> N
     assert shell.say("service", "logs", "--raw", "-n", "1", "web") == "two\nthree\n"
     assert shell.say("service", "logs", "--raw", second) == "three\n"
     assert "no such task or service: nosuch" in shell.refused("service", "logs", "nosuch")
+
+
+def test_logs_of_a_service_have_times(swarm: Managers, shell: Shell) -> None:
+    shell.say(*CREATE, "--name", "web")
+    swarm.outputs = dict.fromkeys(
+        swarm.tasks,
+        '{"log":"one\\n","stream":"stdout","time":"2026-01-31T12:00:00.5Z"}\n'
+        '{"log":"two\\n","stream":"stdout","time":"2026-01-31T12:00:01Z"}\n',
+    )
+    since = ("service", "logs", "--raw", "--since", "2026-01-31T12:00:01Z", "web")
+    assert shell.say(*since) == "two\n"
+    assert shell.say("service", "logs", "--raw", "-t", "web").splitlines() == [
+        "2026-01-31T12:00:00.500000000Z one",
+        "2026-01-31T12:00:01.000000000Z two",
+    ]

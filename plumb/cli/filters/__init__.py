@@ -1,5 +1,5 @@
 """Filters: `--filter KEY=VALUE`, with the engine's rules.
 
-words       keys and values, regular expressions, labels, points in time
+words       keys and values, regular expressions, labels
 containers  what each key of ps's filters tells of a container
 """

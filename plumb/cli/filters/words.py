@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 
 from plumb.errors import Invalid
 from plumb.model.parse import nearest
@@ -76,45 +75,3 @@ def label(labels: Sequence[tuple[str, str]]) -> Callable[[str], bool]:
         return (key, value) in labels if equals else key in dict(labels)
 
     return passes
-
-
-# -- points in time ----------------------------------------------------------------
-
-DURATION = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h)")
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
-UNIX_TIME = re.compile(r"\d+(?:\.\d{1,9})?")
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """A point in time: a date, a Unix time, or how long ago as Go writes durations (1h30m, -5h).
-
-    Raises:
-        Invalid: it is none of them.
-    """
-    try:
-        if (seconds := _duration(text)) is not None:
-            return now - timedelta(seconds=seconds)
-        if UNIX_TIME.fullmatch(text):
-            return datetime.fromtimestamp(float(text), UTC)
-        found = datetime.fromisoformat(text)
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
-    except ValueError:
-        raise Invalid(
-            f"invalid filter 'until={text}'",
-            "a date like 2026-01-31T12:00:00, a Unix time, or how long ago, like 24h",
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _duration(text: str) -> float | None:
-    """Seconds of a duration like 1h30m or -1.5s; None for anything else."""
-    sign, plain = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
-    parts = DURATION.findall(plain)
-    if not parts or "".join(parts) != plain:
-        return None
-    seconds = 0.0
-    for part in parts:
-        unit = part.lstrip("0123456789.")
-        seconds += float(part.removesuffix(unit)) * UNITS[unit]
-    return -seconds if sign == "-" else seconds

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 import click
 
 from plumb.cli import common
+from plumb.cli.logs import log_options, print_text, span
 from plumb.cli.service.changes import client
 from plumb.engine.cluster.services import Output, ServiceClient
-from plumb.errors import Invalid, NotFound, Unsupported
+from plumb.errors import NotFound, Unsupported
+from plumb.kernel.process.logs import reading
+from plumb.kernel.process.logs.reading import Span
 from plumb.model.service.task import Task
 
 PAUSE = 0.5
@@ -20,14 +23,12 @@ PAUSE = 0.5
 
 @common.command("logs")
 @click.option("-f", "--follow", is_flag=True, help="Go on until all tasks have ended.")
-@click.option("-n", "--tail", default="all", metavar="LINES", help="Only the last lines of each.")
+@log_options
 @click.option("--raw", is_flag=True, help="Without the name of the task before each line.")
 @click.option("--no-task-ids", is_flag=True, help="Leave the ids of tasks out of their names.")
 @click.option("--no-resolve", is_flag=True, help="Ids in place of names.")
 @click.option("--no-trunc", is_flag=True, help="Full ids.")
 @click.option("--details", is_flag=True, hidden=True)
-@click.option("-t", "--timestamps", is_flag=True, hidden=True)
-@click.option("--since", default="", hidden=True)
 @click.argument("reference", metavar="SERVICE|TASK")
 def logs(
     reference: str,
@@ -42,10 +43,9 @@ def logs(
     since: str,
 ) -> None:
     """Print the output of a service's tasks, or of one task."""
-    if details or timestamps or since:
-        raise Unsupported("tasks' output is kept as it is, without times and labels")
-    if tail != "all" and not tail.isdecimal():
-        raise Invalid(f"invalid number of lines {tail!r}", "as --tail 100, or --tail all")
+    if details:
+        raise Unsupported("labels are not kept with tasks' output")
+    asked = span(since, "", tail)
     services = client()
     tasks, name = _tasks(services, reference)
     hosts = {node.id: node.hostname for node in services.swarm.nodes()}
@@ -53,7 +53,7 @@ def logs(
         task.id: "" if raw else _label(task, name, hosts, no_task_ids, no_resolve, no_trunc)
         for task in tasks
     }
-    _print_all(services, labels, None if tail == "all" else int(tail), follow)
+    _print_all(services, labels, asked, follow, timestamps)
 
 
 def _tasks(services: ServiceClient, reference: str) -> tuple[list[Task], str]:
@@ -84,13 +84,14 @@ def _label(
 
 
 def _print_all(
-    services: ServiceClient, labels: Mapping[str, str], tail: int | None, follow: bool
+    services: ServiceClient, labels: Mapping[str, str], asked: Span, follow: bool, timestamps: bool
 ) -> None:
     width = max(map(len, labels.values()), default=0)
-    outputs = {ident: services.output(ident, tail=tail) for ident in labels}
+    outputs = {ident: services.output(ident, tail=asked.tail) for ident in labels}
     while outputs:
         for ident, output in outputs.items():
-            _print(output, labels[ident], width)
+            label = f"{labels[ident]:<{width}} | " if labels[ident] else ""
+            _print(output, label.encode(), asked, timestamps)
         outputs = {ident: each for ident, each in outputs.items() if each.more and follow}
         time.sleep(PAUSE if outputs else 0)
         outputs = {
@@ -98,7 +99,9 @@ def _print_all(
         }
 
 
-def _print(output: Output, label: str, width: int) -> None:
-    before = f"{label:<{width}} | " if label else ""
-    sys.stdout.write("".join(f"{before}{line}\n" for line in output.text.splitlines()))
+def _print(output: Output, label: bytes, asked: Span, timestamps: bool) -> None:
+    lines = output.text.encode().removesuffix(b"\n").split(b"\n") if output.text else []
+    for entry in reading.entries([line + b"\n" for line in lines]):
+        if asked.holds(entry):
+            print_text(entry, timestamps, label)
     sys.stdout.flush()

@@ -103,19 +103,19 @@ def output(host: Host, task: str, tail: int | None, offset: int) -> Output:
     Raises:
         NotFound: this host has no container of it.
     """
-    from plumb.kernel.process import commands, output_files
+    from plumb.kernel.process.logs import reading
 
     box = next((box for box in here(host) if box.task and box.task.task == task), None)
     if box is None:
         raise NotFound(f"task {task} has no container on this node", "it was removed, or not built")
     folder = host.layout.container(box.id)
-    runs = bool(commands.alive(folder)[0])
-    text = output_files.read(folder, box.log_files)
-    end = len(text)
-    new = text[offset:] if offset else text
-    if tail is not None and not offset:
-        new = b"".join(new.splitlines(keepends=True)[-tail:] if tail else [])
-    return Output(new[-LARGEST:].decode(errors="replace"), end, runs)
+    runs = bool(reading.writer(folder))
+    lines = reading.read(folder, box.log_files)
+    text = b"".join(lines)
+    new = text[offset:] if offset else b"".join(reading.Span(tail=tail).tailed(lines))
+    if len(new) > LARGEST:
+        new = new[-LARGEST:].partition(b"\n")[2]
+    return Output(new.decode(errors="replace"), len(text), runs)
 
 
 @frozen
@@ -123,6 +123,7 @@ class Output:
     """Output of a task's command.
 
     Attributes:
+        text: lines of its log, in the form of Docker's json-file driver.
         offset: bytes that there are so far; more: True as long as the command runs.
     """
 

@@ -13,7 +13,7 @@ line_merge     merges plumb's lines with those that a user has written into a fi
 host_files     the host's resolv.conf, hosts and host name
 adopt          takes over another process's namespaces, folder, limits and signals
 deaths         tells when commands end
-output_files   reads what a command has printed
+logs           keeps what a command prints, and reads it
 signals        holds signals back around a fork
 caller         the process that called for a command
 title          the name that `ps` shows for a process

@@ -58,8 +58,11 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
         "read_only": _read_only(process) if process.read_only else {},
         "isolated": process.isolated,
         "advice": f"; {FROM_HOST}",
-        "log_size": process.log_size,
-        "log_files": process.log_files,
+        "log": {
+            "path": f"{process.folder}/log",
+            "size": process.log_size,
+            "files": process.log_files,
+        },
         "settle": [sys.executable, "-m", "plumb", "settle", process.id],
         "settle_environment": {
             "PLUMB_ROOT": process.root,

@@ -16,7 +16,6 @@ outlive the command; the kernel kills the command if the shim dies.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import ctypes
 import errno
@@ -257,61 +256,6 @@ def reap(main: int) -> int:
     return status
 
 
-class Log:
-    """File of the command's output; when it is full it becomes FILE.1, and so on.
-
-    Docker's json-file driver names and bounds its files so. Where nothing can be written, as on a
-    full disk, output is dropped, and the command goes on.
-
-    Args:
-        path: FILE; size: bytes of a file; files: how many there are, FILE included.
-    """
-
-    def __init__(self, path: str, size: int, files: int) -> None:
-        self._path, self._size, self._files = path, size, files
-        self._file = -1
-        self.copied = _thread.allocate_lock()
-        """Locked as long as the command's output is copied."""
-
-    def copy(self, source: int) -> None:
-        """Begin to copy from a pipe, until its end."""
-        with contextlib.suppress(OSError):
-            self._open()
-        self.copied.acquire()
-        _thread.start_new_thread(self._copy, (source,))
-
-    def _copy(self, source: int) -> None:
-        try:
-            while output := os.read(source, 1 << 16):
-                for start in range(0, len(output), self._size):
-                    with contextlib.suppress(OSError):
-                        self._write(output[start : start + self._size])
-        finally:
-            self.copied.release()
-
-    def _write(self, output: bytes) -> None:
-        if self._file < 0:
-            self._open()
-        if os.fstat(self._file).st_size + len(output) > self._size:
-            os.close(self._file)
-            self._file = -1
-            self._rotate()
-            self._open()
-        os.write(self._file, output)
-
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(self._path, flags, 0o600)
-
-    def _rotate(self) -> None:
-        names = [self._path, *(f"{self._path}.{number}" for number in range(1, self._files))]
-        if len(names) == 1:
-            os.unlink(self._path)
-        for newer, older in zip(names[-2::-1], names[:0:-1], strict=True):
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(newer, older)
-
-
 def main() -> int:
     """Start the command that stdin describes (JSON), write its pid to descriptor 3, and wait."""
     import json
@@ -321,7 +265,7 @@ def main() -> int:
     _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for caught in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(caught, signal.SIG_IGN)
-    output, ready = os.pipe(), os.pipe()
+    output, errors, ready = os.pipe(), os.pipe(), os.pipe()
     sys.path.append(spec["settle_environment"]["PYTHONPATH"])
     if spec["isolated"]:
         from plumb.kernel.process import pid_namespace
@@ -330,11 +274,13 @@ def main() -> int:
     else:
         child = os.fork()
     if child == 0:
-        _run_child(spec, output[1], ready)
-    os.close(ready[1])
-    os.close(output[1])
-    log = Log(f"{spec['folder']}/log", spec["log_size"], spec["log_files"])
-    log.copy(output[0])
+        _run_child(spec, output[1], errors[1], ready)
+    for theirs in (ready[1], output[1], errors[1]):
+        os.close(theirs)
+    from plumb.kernel.process.logs import copier
+
+    sources = {"stdout": output[0], "stderr": errors[0]}
+    log = copier.Copier(sources, copier.keepers(spec["log"]))
     with os.fdopen(ready[0], "rb") as failure:
         failure_text = failure.read().decode(errors="replace")
     answer = (
@@ -362,7 +308,7 @@ def main() -> int:
     return 0
 
 
-def _run_child(spec: dict[str, Any], output: int, ready: tuple[int, int]) -> None:
+def _run_child(spec: dict[str, Any], output: int, errors: int, ready: tuple[int, int]) -> None:
     try:
         os.close(ready[0])
         os.set_inheritable(ready[1], False)
@@ -374,7 +320,7 @@ def _run_child(spec: dict[str, Any], output: int, ready: tuple[int, int]) -> Non
         _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if select.select([ready[1]], [], [], 0)[0]:  # POLLERR: the shim has ended
             os._exit(1)
-        for source, target in ((null, 0), (output, 1), (output, 2)):
+        for source, target in ((null, 0), (output, 1), (errors, 2)):
             os.dup2(source, target)
         os.closerange(3, ready[1])
         if spec["isolated"]:

@@ -3,6 +3,7 @@
 What a sandbox records of it is here.
 
 durations  Go's spelling of durations, 1m30s
+moments    points in time: dates, Unix times, how long ago
 status     state of a container as Docker shows it
 health     results of health checks, and the status that follows from them
 signals    signals by name and number

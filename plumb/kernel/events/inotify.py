@@ -1,0 +1,67 @@
+"""Waits for changes of files by inotify(7)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+from types import TracebackType
+
+IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100
+ROOM = 1 << 16
+"""Bytes of events that are read at once."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Watch:
+    """Watch of a folder for files that are made, written or renamed into it, in a with block.
+
+    Changes between two waits end the second one at once: so nothing is missed by who looks at the
+    files between them.
+
+    Args:
+        folder: its path.
+
+    Raises:
+        OSError: it is not there, or the user has no watches left (fs.inotify.max_user_watches).
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._descriptor = _check(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify_init")
+        try:
+            changes = IN_MODIFY | IN_MOVED_TO | IN_CREATE
+            added = _libc.inotify_add_watch(self._descriptor, os.fsencode(folder), changes)
+            _check(added, f"inotify_add_watch {folder}")
+        except OSError:
+            os.close(self._descriptor)
+            raise
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._descriptor)
+
+    def wait(self, *others: int, seconds: float | None = None) -> None:
+        """Return when a file has changed.
+
+        Args:
+            others: descriptors; it returns when one of them is readable, too.
+            seconds: how long to wait at most; None: without a limit.
+        """
+        ready = select.select([self._descriptor, *others], [], [], seconds)[0]
+        if self._descriptor in ready:
+            os.read(self._descriptor, ROOM)
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return int(result)

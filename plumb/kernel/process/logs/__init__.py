@@ -1,0 +1,9 @@
+"""Logs of detached commands: writers and readers of their output.
+
+copier        copies a command's output and errors, line by line, to what keeps them
+json_file     lines of Docker's json-file driver
+bounded_file  files that follow each other when they are full
+reading       reads a log, also while it grows
+
+The standard library only, but for `reading`: the shim imports it.
+"""

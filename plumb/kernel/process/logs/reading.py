@@ -1,0 +1,148 @@
+"""Reader of a log: what is kept of a detached command's output, and what is added to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from io import FileIO
+
+from plumb.frozen import frozen
+from plumb.kernel.process import commands
+from plumb.kernel.process.logs import json_file
+
+
+@frozen
+class Entry:
+    """Line of a log.
+
+    Attributes:
+        time: as of `json_file.padded`; empty: an older plumb wrote the line, which kept no times.
+        stream: "stdout" or "stderr".
+        text: with its newline, unless it is a part of a longer line, or the last without one.
+    """
+
+    time: str
+    stream: str
+    text: bytes
+
+
+@frozen
+class Span:
+    """Part of a log that is asked for.
+
+    Attributes:
+        since, until: times as of `json_file.padded`; empty: without a limit.
+        tail: so many of the last lines alone, before `since` and `until` count; None: all.
+    """
+
+    since: str = ""
+    until: str = ""
+    tail: int | None = None
+
+    def holds(self, entry: Entry) -> bool:
+        """Tell whether an entry's time is in the span; one without a time is the oldest."""
+        return self.since <= entry.time and not self.is_over(entry)
+
+    def is_over(self, entry: Entry) -> bool:
+        """Tell whether an entry comes after the span."""
+        return bool(self.until) and entry.time > self.until
+
+    def tailed(self, lines: list[bytes]) -> list[bytes]:
+        """Return the last lines, or all."""
+        return lines if self.tail is None else lines[len(lines) - min(self.tail, len(lines)) :]
+
+
+def entries(lines: list[bytes]) -> list[Entry]:
+    """Decode lines of a log."""
+    return [Entry(*json_file.decode(line)) for line in lines]
+
+
+def read(folder: str, files: int) -> list[bytes]:
+    """Read the lines that are kept, the oldest first, in the form in which they are kept.
+
+    Args:
+        folder: the container's.
+        files: how many there are at most, as `Sandbox.log_files`.
+    """
+    with closing(Log(folder, files)) as log:
+        return [*log.more(), *log.last()]
+
+
+def follow(folder: str, files: int) -> Iterator[list[bytes]]:
+    """Yield the lines that are kept, then those that are added, until the command has ended.
+
+    Args:
+        folder, files: as of `read`.
+    """
+    from plumb.kernel.events.inotify import Watch  # lazy: its ctypes takes 4 ms
+
+    with closing(Log(folder, files)) as log, Watch(folder) as watch:
+        while True:
+            shim = writer(folder)  # before the files are read, so that nothing is missed
+            yield log.more()
+            if not shim:
+                yield log.last()
+                return
+            with ExitStack() as stack, suppress(ProcessLookupError):
+                ended = os.pidfd_open(shim)
+                stack.callback(os.close, ended)
+                watch.wait(ended)
+
+
+def writer(folder: str) -> int:
+    """Return the pid of the shim that writes a log; 0 if nothing will be added."""
+    return commands.alive(folder)[1] if commands.exit_code(folder) is None else 0
+
+
+class Log:
+    """Files of a log that is read on and on, also when they have other names by then."""
+
+    def __init__(self, folder: str, files: int) -> None:
+        self._names = [f"{folder}/log", *(f"{folder}/log.{n}" for n in range(1, files))]
+        self._file: FileIO | None = None
+        self._rest = b""
+
+    def close(self) -> None:
+        """Close the file that was read last."""
+        if self._file:
+            self._file.close()
+
+    def more(self) -> list[bytes]:
+        """Read the lines that were added."""
+        newer = self._newer()  # before the present file is read: nothing is added to it then
+        output = self._file.readall() if self._file else b""
+        for file in newer:
+            output += file.readall()
+            if self._file:
+                self._file.close()
+            self._file = file
+        *lines, self._rest = (self._rest + output).split(b"\n")
+        return [line + b"\n" for line in lines]
+
+    def last(self) -> list[bytes]:
+        """Return the last line, if it has no newline."""
+        return [self._rest] if self._rest else []
+
+    def _newer(self) -> list[FileIO]:
+        """Open the files that are newer than the one that was read last, the oldest first.
+
+        That one is kept open: so no other has its inode number.
+        """
+        last = _number(self._file) if self._file else 0
+        found: dict[int, FileIO] = {}
+        for name in self._names:
+            try:
+                file = FileIO(name)
+            except FileNotFoundError:
+                break
+            number = _number(file)
+            if number == last:
+                file.close()
+                break
+            found.setdefault(number, file)  # a file that was renamed meanwhile comes twice
+        return [*found.values()][::-1]
+
+
+def _number(file: FileIO) -> int:
+    return os.fstat(file.fileno()).st_ino
