@@ -53,7 +53,7 @@ class Node:
         labels: what `node update --label-add` has given.
         created: the moment of its joining, as Docker writes it.
         alive: its lease is valid (state "ready", else "down").
-        leader: it is the managers' leader.
+        leader: it is the managers' leader, which assigns the tasks.
         key: the hash of its certificate's public key: the node that has it is the one that joined.
         port: the TCP port at which it is reached as a manager (--advertise-addr IP:PORT).
         issuer: the digest of the authority that has signed its certificate, as a join token has it.

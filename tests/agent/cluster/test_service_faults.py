@@ -50,13 +50,28 @@ def test_another_manager_goes_on_where_the_leader_was_killed() -> None:
         leader = next(one for one in machines if "assigns the tasks now" in _log(one))
         survivors = [one for one in machines if one is not leader]
         swarm.manager = survivors[0]
+        assert _leaders(leader) == [_hostname(leader)]
 
         leader.kill()
         until(lambda: any("assigns the tasks now" in _log(one) for one in survivors))
+        heir = next(one for one in survivors if "assigns the tasks now" in _log(one))
+        until(lambda: _leaders(heir) == [_hostname(heir)])
         until(lambda: [one.slot for one in _on(swarm, survivors, web)] == [1, 2, 3])
 
         leader.plumb("ps")  # starts its process again
         until(lambda: sum(one.plumb("ps").count("web.") for one in machines) == 3)
+
+
+def _leaders(machine: Machine) -> list[str]:
+    """Hostnames of the leaders that `node ls` shows."""
+    lines = machine.plumb("node", "ls", "--format", "{{.ManagerStatus}} {{.Hostname}}").splitlines()
+    return [
+        name for status, _, name in (line.partition(" ") for line in lines) if status == "Leader"
+    ]
+
+
+def _hostname(machine: Machine) -> str:
+    return str(machine.ask("status")["node"]["hostname"])
 
 
 def _on(swarm: Swarm, machines: list[Machine], service: Service) -> list[Task]:

@@ -18,7 +18,6 @@ from plumb.agent.cluster.manager.housekeeping import Housekeeping
 from plumb.agent.cluster.manager.listener import Listener
 from plumb.agent.cluster.manager.orchestrator.leader import Leader
 from plumb.agent.cluster.manager.requests import REQUESTS
-from plumb.agent.cluster.manager.requests.members import leader
 from plumb.agent.cluster.state.etcd import Etcd
 from plumb.agent.cluster.state.etcd.transport import TlsUrls, UnixSocket
 from plumb.errors import KernelRefused, PlumbError
@@ -138,10 +137,8 @@ class Manager:
                 error.errno or 0,
                 hint="'ss -ltnp' shows who has it; --listen-addr takes another address",
             ) from None
-        self._housekeeping = Housekeeping(
-            self.etcd, lambda: leader(api) == self._membership.node, self._complain
-        )
-        self._leader = Leader(self.etcd, self._membership.node, self._complain)
+        self._leader = lead = Leader(self.etcd, self._membership.node, self._complain)
+        self._housekeeping = Housekeeping(self.etcd, lambda: lead.leads, self._complain)
         self._feed.on_change = self._leader.changed
         self._feed.start()
         self._leader.start()

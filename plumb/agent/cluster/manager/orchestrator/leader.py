@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from plumb.agent.cluster.certificates import tokens
 from plumb.agent.cluster.manager.orchestrator.board import Board, Moment
@@ -51,7 +52,9 @@ class Leader:
         self._thread = threading.Thread(target=self._run, name="leader", daemon=True)
 
     def start(self) -> None:
-        """Begin, in a thread."""
+        """Stand for election, so that a new cluster has a leader at once; begin, in a thread."""
+        with suppress(PlumbError):  # without a quorum the thread tries again
+            self._stand()
         self._thread.start()
 
     def changed(self) -> None:

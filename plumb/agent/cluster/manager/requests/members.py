@@ -14,6 +14,7 @@ from plumb.agent.cluster.manager.etcd_member import peer_url
 from plumb.agent.cluster.state import encryption, keys, nodes, reservations, swarm
 from plumb.agent.cluster.state.etcd import membership
 from plumb.agent.cluster.state.etcd.refusals import EtcdAway
+from plumb.agent.cluster.state.service import election
 from plumb.errors import Conflict, NotFound
 from plumb.model.cluster import Availability, Node, NodeRole
 from plumb.store import codec
@@ -96,10 +97,11 @@ def update_swarm(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]
 
 
 def everyone(api: Api, caller: Node, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """List all nodes, with `alive` and `leader`."""
-    leads = leader(api)
+    """List all nodes, with `alive` and `leader`, which the manager is that assigns tasks."""
+    leads = election.leader(api.etcd)
     return [
-        codec.plain(replace(node, leader=node.id == leads)) for node in nodes.everyone(api.etcd)
+        codec.plain(replace(node, leader=node.alive and node.id == leads))
+        for node in nodes.everyone(api.etcd)
     ]
 
 
@@ -109,17 +111,6 @@ def peers(api: Api, caller: Node, body: dict[str, Any]) -> list[dict[str, Any]]:
         codec.plain(replace(node, labels=(), key="", issuer=""))
         for node in nodes.everyone(api.etcd)
     ]
-
-
-def leader(api: Api) -> str:
-    """The id of the managers' leader: the node whose member leads etcd.
-
-    With an existing store it is the manager of the lowest id, as all of them are alike.
-    """
-    if api.store:
-        alive = (n for n in nodes.everyone(api.etcd) if n.alive and n.role is NodeRole.MANAGER)
-        return min((node.id for node in alive), default="")
-    return membership.leader(api.etcd)
 
 
 def find(known: Sequence[Node], reference: str, own: str) -> Node:

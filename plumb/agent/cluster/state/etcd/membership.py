@@ -85,12 +85,6 @@ def remove(etcd: Etcd, ident: int) -> tuple[Member, ...]:
     return _members(_settled(etcd, "cluster/member/remove", {"ID": str(ident)}, asked))
 
 
-def leader(etcd: Etcd) -> str:
-    """Return the name of the member that leads; empty while none does."""
-    leading = etcd.status().leader
-    return next((one.name for one in members(etcd) if one.id == leading), "")
-
-
 def _settled(etcd: Etcd, path: str, body: Json, asked: str) -> Json:
     """Ask for a change of members, again while a member is new.
 
