@@ -302,10 +302,16 @@ def encrypted(settings: Mapping[str, Any] = MappingProxyType({})) -> Case:
         attach.encrypt(verbs._operation, KEYS)  # as the cluster process does
         verbs.run("c1", network="n1")
 
-    return Case(build, settings, FORWARDS if settings else "", ENCRYPTED_NEEDS)
+    return Case(build, settings, FORWARDS if settings else "", _needs(settings, *ENCRYPTED_NEEDS))
 
 
 NFTABLES = {"firewall-backend": "nftables"}
+
+
+def _needs(settings: Mapping[str, Any], *features: str) -> tuple[str, ...]:
+    """Name what a case with these settings needs, in a guest too whose kernel has no nf_tables."""
+    rules = ("nf_tables", "nft_chain_nat") if settings == NFTABLES else ()
+    return (*features, *rules)
 
 
 def service(
@@ -348,7 +354,7 @@ def service(
             balancing.apply(op, net.id, [replace(one, balancing=way, backends=ends)])
 
     needs = ("ipvs", "ipvs-rr", "xt_ipvs") if by_ipvs else ()
-    return Case(build, settings, FORWARDS if settings else "", ("vxlan", *needs))
+    return Case(build, settings, FORWARDS if settings else "", _needs(settings, "vxlan", *needs))
 
 
 PORT = ServicePort(80, 8080)

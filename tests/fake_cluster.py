@@ -55,6 +55,7 @@ class FakeCluster:
             there; empty for a balancer.
         published: what this host has published, by endpoint.
         reserved: addresses by endpoint; last: the number that each subnet gave last.
+        keys: those of encrypted networks; none where tests give them, as a cluster process does.
     """
 
     me: Node
@@ -65,6 +66,7 @@ class FakeCluster:
         default_factory=dict
     )
     last: dict[str, int] = field(default_factory=dict)
+    keys: Encryption | None = None
 
     # -- what the engine asks ---------------------------------------------------------------
 
@@ -139,8 +141,8 @@ class FakeCluster:
         return ip_on(pool.subnet.network_address + self.last[key], pool.subnet.prefixlen)
 
     def encryption(self) -> Encryption | None:
-        """No keys: tests give them, as a cluster process does."""
-        return None
+        """The keys of encrypted networks."""
+        return self.keys
 
     def release(self, endpoints: Sequence[str]) -> None:
         """Give addresses back."""

@@ -135,7 +135,7 @@ def hide_random(xfrm: str) -> str:
     How many there are, between whom, with which algorithm and mark, is left.
     """
     uncounted = re.sub(r" anti-replay context: .*?(?= sel |$)", "", xfrm)
-    return re.sub(r"\bspi 0x\w+", "spi *", uncounted)
+    return re.sub(r"\bspi (0x\w+|<spi>)", "spi *", uncounted)
 
 
 def facts(recording: Recording) -> dict[str, Facts]:

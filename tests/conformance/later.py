@@ -48,15 +48,15 @@ LEFT = (
     r"^h1 iptables (filter|nat) .*DOCKER-INGRESS|route_localnet = "
     r"|POSTROUTING -o docker_gwbridge -m addrtype --src-type LOCAL -j MASQUERADE$"
 )
+BLOCK = r"^h\d xfrm policy .* action block "
 INTENDED: Mapping[str, re.Pattern[str]] = {
     # A balancer forwards, whatever the machine's first namespace does (docs/differences.md).
     "overlay-one-host": BALANCER,
     "overlay-two-hosts": BALANCER,
     # What would leave in the clear is blocked by a policy as well, and Docker sets its balancers'
     # IPVS settings on the host (docs/differences.md).
-    "overlay-encrypted": re.compile(
-        BALANCER.pattern + r"|^h\d xfrm policy .* action block |^h\d sysctl net\.ipv4\.vs\."
-    ),
+    "overlay-encrypted": re.compile(rf"{BALANCER.pattern}|{BLOCK}|^h\d sysctl net\.ipv4\.vs\."),
+    "swarm-two-hosts-encrypted": re.compile(BLOCK),
     # So does the namespace of a network with several subnets, which is a router between them.
     "swarm-overlay-subnets": re.compile(r"-> c\d 10\.5[01]\.0\.\d+ (icmp|tcp/80|udp/80): "),
     # A subnet that overlaps another one's is refused when the network is created, not when a

@@ -9,15 +9,19 @@ from ipaddress import IPv4Interface, IPv4Network, ip_address
 import pytest
 
 from plumb import Conflict, Host, Invalid, NotFound, StepFailed, Unsupported
-from plumb.engine.cluster import attach
+from plumb.engine.cluster import attach, tasks
 from plumb.errors import KernelRefused
 from plumb.kernel.system import System
-from plumb.model.cluster import Attached, NodeRole
+from plumb.model.cluster import Attached, AttachRequest, NodeRole
 from plumb.model.cnm import Network, Role
 from plumb.model.net.gateways import GATEWAY_NETWORK
+from plumb.model.service.assignment import Assignment
+from plumb.model.service.spec import ServiceSpec
+from plumb.model.service.task import Place, Task
 from plumb.plan import Step
 from plumb.things.cluster import EndpointRecord
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
+from tests.cases import KEYS
 from tests.fake_cluster import INGRESS, OTHER, FakeCluster, node, remote
 from tests.memory_host import MemoryHosts
 
@@ -291,3 +295,16 @@ def test_subnets_of_the_network_are_its_own(here: Host) -> None:
     here.run("c1", network="n1")
     with pytest.raises(Conflict, match="Pool overlaps"):
         here.create_network("b", subnet=str(IPv4Network("10.50.0.0/25")))
+
+
+def test_a_task_brings_the_keys_of_its_encrypted_network(here: Host, cluster: FakeCluster) -> None:
+    """As a container does; without keys nothing of the network would leave this host."""
+    cluster.keys = KEYS
+    net = here.create_network("n2", driver="overlay", options={"encrypted": ""})
+    found = cluster.attach(AttachRequest("e" * 64, net.id))
+    assert found.ip is not None
+    task = Task("t" * 25, "s" * 25, slot=1, places=(Place(net.id, "e" * 64, found.ip),))
+    tasks.begin(here, [Assignment(task, ServiceSpec("web"), (found,))], cluster.me)
+
+    with here.change() as op:
+        assert op.encryption() == KEYS

@@ -69,8 +69,6 @@ def endpoint(
             f"desc = network {net.name} not manually attachable",
             "networks made with --attachable take containers; others are for services",
         )
-    if net.overlay.encrypted:
-        _have_keys(op)
     ident = op.system.new_id()
     names = tuple(etc_files.dns_names(box, wish.aliases or ()))
     mac, follows = allocate.wanted_mac(box, wish), op.network(net.id) is not None
@@ -163,8 +161,14 @@ def leave(op: Operation, end: Endpoint) -> None:
 def materialise(op: Operation, found: Attached) -> Network:
     """Put a network of the cluster into this host's intent, with its endpoints on other hosts.
 
-    Of a network that is there already the cluster process follows these (`node.follow`).
+    Of a network that is there already the cluster process follows these (`node.follow`). An
+    encrypted one takes the keys, whoever brings it: a container, a task or the node itself.
+
+    Raises:
+        Unsupported: it is encrypted, and this host has no keys yet, or a kernel without ESP.
     """
+    if found.network.overlay.encrypted:
+        _have_keys(op)
     here = op.network(found.network.id)
     if here is None:
         here = driver_of(found.network).materialise(found.network, allocate.OperationHost(op))
