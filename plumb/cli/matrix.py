@@ -88,9 +88,9 @@ def _expected(
     order = {container.id: number for number, container in enumerate(reader.containers())}
     members = [
         (member.box, list(member.ends))
-        for member in sorted(resolver.members, key=lambda each: order[each.box.id])
+        for member in sorted(resolver.own, key=lambda each: order[each.box.id])
     ]
-    places = {HOST: "", **{member.box.name: member.place.ns for member in resolver.members}}
+    places = {HOST: "", **{member.box.name: member.place.ns for member in resolver.own}}
     settings = reader.settings
     filtered = frozenset(
         version for version in (4, 6) if settings.firewall(version) and settings.ip_forward

@@ -1,7 +1,8 @@
 """Resolution of names: the network namespaces and addresses that a target's words stand for.
 
-Containers and "host" are known from the record; namespace files and processes from the kernel; any
-other name is asked of the asker's own resolver, as its programs would.
+plumb's containers and "host" are known from the record, other engines' containers from those
+engines (`plumb.foreign`); namespace files and processes from the kernel; any other name is asked of
+the asker's own resolver, as its programs would.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from plumb.address import IPAddress
 from plumb.engine.reader import Reader
 from plumb.errors import Conflict, Invalid, NotFound
+from plumb.foreign import names, read_host
+from plumb.foreign.values import ForeignHost
 from plumb.frozen import frozen
 from plumb.kernel.net import name_lookup
 from plumb.kernel.netns import references
@@ -51,21 +54,28 @@ class Destination:
 
 
 class TargetResolver:
-    """Finds namespaces and addresses by the names of one root.
+    """Finds namespaces and addresses by the names of one root, and by those of other engines.
 
     Args:
         reader: plumb's record.
+        foreign: other engines' containers and networks; None: read those of this host.
 
     Attributes:
-        networks: all networks; members: the running containers.
+        networks: all networks; members: the running containers, plumb's own first.
+        own: plumb's own running containers.
+        foreign: other engines' containers, under names that nobody else has.
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, foreign: ForeignHost | None = None) -> None:
         known = {net.id: net for net in reader.networks()}
         self._reader = reader
-        self.networks = tuple(known.values())
-        running = [box for box in reader.containers() if box.status is Status.RUNNING]
-        self.members = members_of(
+        boxes = reader.containers()
+        self.foreign = names.named_apart(
+            read_host.read() if foreign is None else foreign, {box.name for box in boxes}
+        )
+        self.networks = (*known.values(), *(each.network for each in self.foreign.networks))
+        running = [box for box in boxes if box.status is Status.RUNNING]
+        self.own = members_of(
             (
                 box,
                 [
@@ -77,6 +87,7 @@ class TargetResolver:
             )
             for box in running
         )
+        self.members = (*self.own, *self.foreign.members)
 
     def place(self, reference: str) -> Netns:
         """Return the namespace of a container, of the host, or that `references.file_of` finds.
@@ -85,7 +96,7 @@ class TargetResolver:
             reference: a container's name or ID, "host", the path of a namespace file, or pid:N.
 
         Raises:
-            Conflict: the container is not running.
+            Conflict: the container is not running, or several are called so.
             NotFound: no container and no namespace matches.
         """
         if reference == HOST:
@@ -99,9 +110,12 @@ class TargetResolver:
         Args:
             reference: the text by which the namespace was found; place: the namespace.
         """
-        member = None if reference == HOST else self._member(reference)
+        member = None if reference == HOST else self._own(names.qualifier(reference))
         if member is not None:
             return self._reader.layout.container(member.box.target or member.box.id)
+        for each in self.foreign.containers:
+            if place.ns and each.member.place == place and each.etc:
+                return each.etc
         given = f"/etc/netns/{place.name}"  # as `ip netns exec` mounts them over /etc
         return given if os.path.isdir(given) else "/etc"
 
@@ -202,11 +216,25 @@ class TargetResolver:
 
     def _member(self, reference: str) -> Member | None:
         """Return the running container of that name, None if no container has it."""
+        engine, name = names.qualifier(reference)
+        own = self._own((engine, name))
+        other = names.find(self.foreign, reference) if engine != names.OWN else None
+        if other is None or (own and own.box.name == name != other.name):
+            return own
+        if own is not None and own.box.name == name:
+            raise names.ambiguous(name, [f"{names.OWN}:{name}", other.qualified])
+        return other.member
+
+    def _own(self, qualified: tuple[str, str]) -> Member | None:
+        """Return plumb's own running container of that name, None if none has it."""
+        engine, name = qualified
+        if engine not in ("", names.OWN):
+            return None
         try:
-            box = self._reader.container(reference)
+            box = self._reader.container(name)
         except NotFound:
             return None
-        member = next((each for each in self.members if each.box.id == box.id), None)
+        member = next((each for each in self.own if each.box.id == box.id), None)
         if member is None:
             raise Conflict(
                 f"container {box.name} is not running", f"'plumb start {box.name}' starts it"

@@ -6,5 +6,6 @@ values      containers and networks, each with its source
 fields      fields of documents that other programs wrote, checked
 docker      documents of Docker's Engine API as containers and networks
 docker_api  asks Docker's Engine API
+names      names by which commands take them
 read_host   reads all engines of this host
 """

@@ -82,7 +82,8 @@ def _running(boxes: Iterable[Described], source: Source) -> Iterator[ForeignCont
     for each in sorted(running, key=lambda one: bool(one.box.target)):
         places[each.box.id] = place = _place(each.box, each.pid, places)
         etc = processes.etc_folder(each.pid)
-        yield ForeignContainer(Member(each.box, place, each.ends), each.pid, etc, source)
+        member = Member(each.box, place, each.ends)
+        yield ForeignContainer(each.box.name, member, each.pid, etc, source)
 
 
 def _place(box: Sandbox, pid: int, places: Mapping[str, Netns]) -> Netns:

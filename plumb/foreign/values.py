@@ -6,7 +6,6 @@ ports. So whatever reads plumb's own containers reads these as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
 
 from plumb.frozen import frozen
@@ -46,6 +45,8 @@ class ForeignContainer:
     """A running container of another engine.
 
     Attributes:
+        name: the name that the engine gave it; that of `member.box` has the engine's before it
+            where another container is called the same (`plumb.foreign.names`).
         member: its name, id, DNS settings and aliases (`member.box`), its network namespace
             (`member.place`) and its endpoints with their networks and published ports
             (`member.ends`).
@@ -54,6 +55,7 @@ class ForeignContainer:
         source: where plumb read that.
     """
 
+    name: str
     member: Member
     pid: int
     etc: str
@@ -62,7 +64,7 @@ class ForeignContainer:
     @property
     def qualified(self) -> str:
         """Name with the engine's before it, which no other engine's container has."""
-        return f"{self.source.engine}:{self.member.box.name}"
+        return f"{self.source.engine}:{self.name}"
 
 
 @frozen
@@ -106,17 +108,17 @@ class ForeignHost:
         """Running containers, as plumb's own."""
         return tuple(each.member for each in self.containers)
 
-    def owner(self, ident: str) -> Source | None:
-        """Source of the container or network with that id; None for one that is not foreign."""
-        return next((source for own, source in self._ids() if own == ident), None)
-
-    def _ids(self) -> Iterator[tuple[str, Source]]:
-        yield from ((each.member.box.id, each.source) for each in self.containers)
-        yield from ((each.network.id, each.source) for each in self.networks)
-        yield from ((box.id, source) for box, source in self.stopped)
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """Engines of all containers and networks, by id."""
+        return {
+            **{each.member.box.id: each.source.engine for each in self.containers},
+            **{each.network.id: each.source.engine for each in self.networks},
+            **{box.id: source.engine for box, source in self.stopped},
+        }
 
     def __add__(self, other: ForeignHost) -> ForeignHost:
-        """Sum of two readings."""
+        """Sum of two readings of this host."""
         return ForeignHost(
             self.containers + other.containers,
             self.stopped + other.stopped,

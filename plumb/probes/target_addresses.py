@@ -44,7 +44,7 @@ def _addresses(
     if found.place.name == HOST:
         return _of_host(resolver, source, versions)
     member = next((each for each in resolver.members if each.place == found.place), None)
-    if member is None:
+    if member is None or not member.ends:
         with entered(found.place.ns):
             known = [ip.ip for _, ip in own_addresses()]
     else:

@@ -3,6 +3,7 @@
 tracer          the whole of a trace: topology, probe packet, captured frames, cause
 cluster         overlays and services: VXLAN packets, the other host, the task that was chosen
 topology        links and addresses of the namespaces concerned, read once before the packet is sent
+foreign_ends    links of other engines' containers, found in the kernel
 link_labels     labels of links: a network's bridge, a container's port, a parent
 probe_packet    the probe packet, sent by a plain socket
 run             sends the probe packet and captures frames and rule hits in all namespaces

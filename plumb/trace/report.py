@@ -207,8 +207,8 @@ def _present(*places: Netns | None) -> list[Netns]:
 
 
 def _written(to: str, target: Target, found: ResolvedTarget) -> str:
-    """Target as it was typed, with the name of a namespace in place of its path."""
-    if found.place is not None and "/" in target.name:
+    """Target as it was typed, with the name of a namespace in place of its path or process."""
+    if found.place is not None and ("/" in target.name or target.name.startswith("pid:")):
         return to.replace(target.name, found.place.name)
     return to
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from functools import cached_property
 
 from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import TargetResolver
+from plumb.foreign.values import Engine
 from plumb.frozen import frozen
 from plumb.kernel.net import inventory
 from plumb.kernel.net.inventory import LinkInventory
@@ -15,7 +17,7 @@ from plumb.model.net.gateways import GATEWAY_NETWORK, gateway_order
 from plumb.model.net.targets import Member
 from plumb.model.netns_state import Link
 from plumb.model.observations import HOST, Netns
-from plumb.trace import link_labels
+from plumb.trace import foreign_ends, link_labels
 from plumb.trace.cluster.overlay import OtherHost
 from plumb.trace.link_labels import Spot
 
@@ -31,6 +33,7 @@ class Topology:
         wires: the other ends of links, as far as these namespaces have them.
         beyond: the host at the other end of an overlay's tunnel, if it is on this machine; its
             containers and networks are among the members and networks.
+        engines: the engines of other containers and networks than plumb's own, by id.
     """
 
     members: tuple[Member, ...]
@@ -40,6 +43,7 @@ class Topology:
     addresses: Mapping[str, tuple[tuple[str, IPInterface], ...]]
     wires: Mapping[Spot, Spot]
     beyond: OtherHost | None = None
+    engines: Mapping[str, Engine] = field(default_factory=dict)
 
     @cached_property
     def titles(self) -> dict[Spot, str]:
@@ -86,6 +90,7 @@ class TopologyReader:
 
     def __init__(self, resolver: TargetResolver) -> None:
         self._resolver = resolver
+        self._engines = resolver.foreign.engines
 
     def read(self, concerned: Iterable[Netns], beyond: OtherHost | None = None) -> Topology:
         """Read the links and addresses of these namespaces.
@@ -105,4 +110,5 @@ class TopologyReader:
         other = beyond or OtherHost(Netns(HOST, ""))
         members = (*self._resolver.members, *other.members)
         networks = (*self._resolver.networks, *other.networks)
-        return Topology(members, networks, places, links, addresses, wires, beyond)
+        members = foreign_ends.completed(members, links, addresses, wires)
+        return Topology(members, networks, places, links, addresses, wires, beyond, self._engines)

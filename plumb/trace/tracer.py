@@ -22,7 +22,7 @@ from plumb.engine.targets import TargetResolver
 from plumb.model.observations import HOST, Netns
 from plumb.things import HOST as OF_HOST
 from plumb.things import Key, Thing
-from plumb.trace import collect_state, rule_steps
+from plumb.trace import collect_state, foreign_ends, rule_steps
 from plumb.trace.causes import by_neighbour
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
@@ -210,10 +210,11 @@ def _case(watched: Watched, request: TraceRequest, topology: Topology) -> Case:
         {},
         topology.members,
         topology.networks,
-        request.published,
+        foreign_ends.published_by(topology.members, request.published),
         topology.wires,
         watched.neighbour_table,
         request.balanced,
+        topology.engines,
     )
     return replace(
         case,

@@ -3,6 +3,7 @@
 All of it is read, nothing changed, and nothing trusted: answers and files have a largest size,
 no symbolic link is followed, and a dead daemon costs no more than the time it is given.
 
-unix_http  asks a daemon's HTTP API at its Unix socket
-processes  processes by their network namespaces
+unix_http     asks a daemon's HTTP API at its Unix socket
+files_inside  reads files in a folder that somebody else writes, without leaving it
+processes     processes by their network namespaces
 """

@@ -9,6 +9,7 @@ import os
 from ipaddress import ip_address
 
 from plumb.address import IPAddress
+from plumb.kernel.foreign import files_inside
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.net import resolv_conf
 
@@ -72,6 +73,8 @@ def _by_servers(name: str, ns: str, path: str, versions: tuple[int, ...]) -> lis
 
 def read_name_file(path: str) -> str:
     """The text of a hosts file or a resolv.conf; empty where there is none."""
+    if (root := files_inside.root_of(path)) is not None:
+        return files_inside.read(*root)
     if not os.path.exists(path):
         return ""
     with open(path, encoding="utf-8", errors="replace") as file:

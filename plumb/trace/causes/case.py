@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from plumb.address import IPAddress
+from plumb.foreign.values import Engine
 from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.targets import Balanced, Member, Published
@@ -50,6 +51,7 @@ class Case:
         neighbour_table: the kernel's neighbour table of the packet's family; None if it could not
             be read.
         balanced: the service of the cluster that the destination is.
+        engines: the engines of containers and networks that are not plumb's own, by id.
     """
 
     story: Story
@@ -63,6 +65,7 @@ class Case:
     wires: Mapping[Spot, Spot] = field(default_factory=dict)
     neighbour_table: NeighbourTable | None = None
     balanced: Balanced | None = None
+    engines: Mapping[str, Engine] = field(default_factory=dict)
 
     @property
     def end(self) -> End:

@@ -16,6 +16,7 @@ from plumb.address import IPAddress
 from plumb.engine.reader import Reader
 from plumb.engine.targets import TargetResolver
 from plumb.errors import PlumbError
+from plumb.foreign.values import ForeignHost
 from plumb.frozen import frozen, replace
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.net.route_lookup import RouteLookup
@@ -81,7 +82,7 @@ def other_host(vtep: IPAddress) -> OtherHost | None:
 
 def _recorded(neighbour: Neighbour, place: Netns) -> OtherHost:
     with Reader(neighbour.plumb, settings={}) as reader:
-        resolver = TargetResolver(reader)
+        resolver = TargetResolver(reader, ForeignHost())
         members = tuple(_member(each, neighbour) for each in resolver.members)
         nets = tuple(_network(net, neighbour) for net in resolver.networks if net.multi_host)
     return OtherHost(place, members, nets)

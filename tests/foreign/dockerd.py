@@ -1,0 +1,219 @@
+"""A Docker Engine that really runs, on a lab host of its own: Debian's dockerd.
+
+It has its own folders, socket, containerd and mount namespace; of the machine it shares the cgroups
+alone. Its image is busybox and nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from socket import AF_UNIX, socket
+from typing import Any
+
+from tests import labs
+from tests.agent.cluster.state.waiting import until
+from tests.labs import Lab
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+NEEDED = ("dockerd", "containerd", "runc", "busybox")
+MISSING = [each for each in NEEDED if shutil.which(each, path=PATH) is None]
+APPLETS = ("sh", "sleep", "httpd", "nslookup", "ping", "ip", "nc")
+IMAGE = "busybox"
+HIDDEN = ("/run/docker", "/run/containerd")
+"""Folders of the machine's own engine, if there is one."""
+
+
+class _Connection(HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=120)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket(AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+@dataclass
+class Dockerd:
+    """An Engine that runs.
+
+    Attributes:
+        lab: its host; folder: where all of it lies.
+    """
+
+    lab: Lab
+    folder: Path
+    process: subprocess.Popen[bytes]
+    pids: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def socket(self) -> Path:
+        """The socket of its API."""
+        return self.folder / "docker.sock"
+
+    def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+        """Make a request of its API, and return the document."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection = _Connection(str(self.socket))
+        try:
+            connection.request(method, path, data, {"Content-Type": kind})
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        assert answer.status < 400, f"{method} {path}: {answer.status} {text!r}"
+        return json.loads(text) if text.startswith((b"{", b"[")) else None
+
+    def network(self, name: str, subnet: str, **wishes: Any) -> str:
+        """As `docker network create` does; the network's id."""
+        ipam = {"Config": [{"Subnet": subnet}]}
+        made = self.ask("POST", "/networks/create", {"Name": name, "IPAM": ipam, **wishes})
+        return str(made["Id"])
+
+    def run(
+        self,
+        name: str,
+        network: str,
+        *command: str,
+        publish: Mapping[str, str] | None = None,
+        start: bool = True,
+        **wishes: Any,
+    ) -> None:
+        """As `docker run -d` does.
+
+        Args:
+            publish: host port, or address and port, by the container's "80/tcp".
+            wishes: of the container's HostConfig.
+        """
+        bindings = {
+            port: [dict(zip(("HostPort", "HostIp"), at.split(":")[::-1], strict=False))]
+            for port, at in (publish or {}).items()
+        }
+        host = {"NetworkMode": network, "PortBindings": bindings, **wishes}
+        wish = {
+            "Image": IMAGE,
+            "Cmd": list(command or ("sleep", "1000000")),
+            "ExposedPorts": {key: {} for key in bindings},
+            "HostConfig": host,
+        }
+        self.ask("POST", f"/containers/create?name={name}", wish)
+        if start:
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """As `docker start` does."""
+        self.ask("POST", f"/containers/{name}/start")
+        self.pids[name] = self.ask("GET", f"/containers/{name}/json")["State"]["Pid"]
+
+    def link(self, network: str) -> str:
+        """Name of a network's bridge."""
+        return f"br-{self.ask('GET', f'/networks/{network}')['Id'][:12]}"
+
+    def remove_all(self) -> None:
+        """Remove the containers, running or not."""
+        for each in self.ask("GET", "/containers/json?all=1"):
+            self.ask("DELETE", f"/containers/{each['Id']}?force=1")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What points a command at this Engine."""
+        return {"DOCKER_HOST": f"unix://{self.socket}"}
+
+
+@contextmanager
+def dockerd(**settings: Any) -> Iterator[Dockerd]:
+    """Start an Engine on a host on a LAN; stopped, and all of it gone, afterwards.
+
+    Args:
+        settings: as in daemon.json, with underscores.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="plumb-docker-"))
+    try:
+        with labs.lab(lan=True) as lab:
+            engine = Dockerd(lab, folder, _started(folder, settings))
+            try:
+                until(lambda: _answers(engine))
+                engine.ask(
+                    "POST", f"/images/create?fromSrc=-&repo={IMAGE}", _image(), "application/x-tar"
+                )
+                yield engine
+                engine.remove_all()
+            finally:
+                _stop(engine.process)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(folder: Path, settings: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    config = folder / "daemon.json"
+    config.write_text(json.dumps({key.replace("_", "-"): at for key, at in settings.items()}))
+    for each in HIDDEN:
+        Path(each).mkdir(parents=True, exist_ok=True)
+    hide = "; ".join(f"mount -t tmpfs none {each}" for each in HIDDEN)
+    words = f"""exec dockerd --config-file {config} --data-root {folder}/data
+        --exec-root {folder}/exec --pidfile {folder}/pid -H unix://{folder}/docker.sock
+        --storage-driver vfs --log-level warn"""
+    log = (folder / "log").open("wb")
+    with log:
+        return subprocess.Popen(
+            [
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                f"{hide}; {' '.join(words.split())}",
+            ],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _answers(engine: Dockerd) -> bool:
+    log = engine.folder / "log"
+    assert engine.process.poll() is None, f"dockerd has ended: {log.read_text()[-2000:]}"
+    with suppress(OSError):
+        engine.ask("GET", "/_ping")
+        return True
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End dockerd, which ends its containerd."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _image() -> bytes:
+    """A root file system: busybox, statically linked, under some of its names."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for name in ("bin", "etc", "www"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
+        tar.add(str(shutil.which("busybox", path=PATH)), "bin/busybox")
+        for name in APPLETS:
+            entry = tarfile.TarInfo(f"bin/{name}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(entry)
+    return made.getvalue()
