@@ -12,11 +12,13 @@ import click
 
 from plumb.cli import common
 from plumb.cli.listings import ends_of
-from plumb.errors import Invalid, KernelRefused
+from plumb.errors import Invalid, KernelRefused, NotFound
+from plumb.model.cluster import balancer_sandbox
 from plumb.model.cnm import Ends, Network, Sandbox, Status
+from plumb.model.service.virtual import VirtualService
 
 Counters = dict[str, Mapping[str, int]]
-"""Each endpoint's link's, by the endpoint's id; a VXLAN link's by its VNI."""
+"""Each endpoint's link's, by the endpoint's id; a VXLAN link's by its VNI; a service's task's."""
 
 
 @common.command("stats")
@@ -36,12 +38,19 @@ Counters = dict[str, Mapping[str, int]]
     is_flag=True,
     help="What went between hosts instead: a row for each VXLAN link; names are networks'.",
 )
+@click.option(
+    "--services",
+    is_flag=True,
+    help="Connections of services' tasks instead, as this host's balancers gave them; names are "
+    "services'.",
+)
 @common.template_option
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def stats(
     watch: bool,
     interval: float,
     networks: bool,
+    services: bool,
     as_json: bool,
     template: str,
     names: tuple[str, ...],
@@ -50,9 +59,17 @@ def stats(
 
     All containers' without a name.
     """
-    from plumb.views.stats import COLUMNS, TUNNEL_COLUMNS
+    from plumb.views.stats import COLUMNS, SERVICE_COLUMNS, TUNNEL_COLUMNS
 
-    measure, columns = (_tunnels, TUNNEL_COLUMNS) if networks else (_measured, COLUMNS)
+    if networks and services:
+        raise click.UsageError("--networks and --services are two questions")
+    measure, columns = (
+        (_tunnels, TUNNEL_COLUMNS)
+        if networks
+        else (_balanced, SERVICE_COLUMNS)
+        if services
+        else (_measured, COLUMNS)
+    )
     before: Counters = {}
     while True:
         started = time.monotonic()
@@ -79,7 +96,7 @@ def stats(
         time.sleep(max(0.0, started + interval - time.monotonic()))
 
 
-WORDS = ("Received", "Sent", "Errors", "Dropped", "Sockets", "Flows", "Bounds")
+WORDS = ("Received", "Sent", "Errors", "Dropped", "Sockets", "Flows", "Bounds", "Total")
 """For people; programs have the numbers."""
 
 
@@ -164,3 +181,53 @@ def _overlays(names: tuple[str, ...]) -> list[tuple[Network, int]]:
             for net in chosen
             if net.multi_host
         ]
+
+
+def _balanced(
+    names: tuple[str, ...], before: Counters, seconds: float
+) -> tuple[list[dict[str, Any]], Counters]:
+    """The rows of services' tasks, as `_measured`.
+
+    Raises:
+        NotFound: no balancer of this host has a service that was named.
+    """
+    from plumb.kernel.cluster import balanced
+    from plumb.views.stats import service_row
+
+    now: Counters = {}
+    rows = []
+    for net, ns, service in _served(names):
+        try:
+            loads = balanced.loads(ns, service)
+        except KernelRefused:
+            continue  # its last task here has gone meanwhile
+        for task, load in loads:
+            key = f"{service.id}.{task.task}"
+            if load.total is not None:
+                now[key] = {
+                    "total": load.total,
+                    "in": load.in_bytes or 0,
+                    "out": load.out_bytes or 0,
+                }
+            rows.append(service_row(service, net, task, load, before.get(key), seconds))
+    return rows, now
+
+
+def _served(names: tuple[str, ...]) -> list[tuple[Network, str, VirtualService]]:
+    """Services with a virtual address on this host, each with its network and balancer's place."""
+    with common.read() as host:
+        found = [
+            (net, host.layout.namespace(balancer_sandbox(net.id, net.overlay.ingress)), service)
+            for net in host.networks()
+            if net.multi_host
+            for service in host.store.services(net.id)
+            if service.ips
+        ]
+    known = {service.name for _, _, service in found}
+    if lacking := [name for name in names if name not in known]:
+        raise NotFound(
+            f"no balancer of this host has a service {lacking[0]}",
+            "'plumb service ls' shows all of the cluster; one without a virtual address (dnsrr) "
+            "has no balancer",
+        )
+    return [one for one in found if not names or one[2].name in names]

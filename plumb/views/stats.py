@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from plumb.kernel.agent_usage import PartyUsage
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.views.agent_usage import line, summed
+
+if TYPE_CHECKING:
+    from plumb.kernel.cluster.balanced import TaskLoad
+    from plumb.model.service.virtual import Backend, VirtualService
 
 COLUMNS = {
     "Container": "CONTAINER",
@@ -30,6 +34,17 @@ TUNNEL_COLUMNS = {
     "Sent": "SENT",
     "Errors": "ERRORS",
     "Dropped": "DROPPED",
+}
+SERVICE_COLUMNS = {
+    "Service": "SERVICE",
+    "Network": "NETWORK",
+    "Task": "TASK",
+    "Address": "ADDRESS",
+    "Weight": "WEIGHT",
+    "Active": "ACTIVE",
+    "Total": "TOTAL",
+    "Received": "RECEIVED",
+    "Sent": "SENT",
 }
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 Json = dict[str, Any]
@@ -107,6 +122,48 @@ def tunnel_row(
         "Peers": peers,
         **_named(traffic),
         **_words(traffic, before, seconds),
+    }
+
+
+def service_row(
+    service: VirtualService,
+    net: Network,
+    task: Backend,
+    load: TaskLoad,
+    before: Mapping[str, int] | None = None,
+    seconds: float = 1.0,
+) -> Json:
+    """The row of a service's task: what this host's balancer has given to it.
+
+    Args:
+        before: an earlier load's counters, for rates in the table; seconds: the time since then.
+    """
+    counted = {"total": load.total, "in": load.in_bytes, "out": load.out_bytes}
+
+    def words(name: str, unit: Callable[[float], str]) -> str:
+        number = counted[name]
+        if number is None:
+            return "-"
+        if before is None:
+            return unit(number)
+        return f"{unit((number - before[name]) / seconds)}/s"
+
+    return {
+        "Service": service.name,
+        "ID": service.service,
+        "Network": net.name,
+        "Task": task.name,
+        "Address": str(task.ip.ip),
+        "Weight": task.weight,
+        "Mechanism": str(service.mechanism),
+        "Active": load.active,
+        "Inactive": load.inactive,
+        "Connections": load.total,
+        "RxBytes": load.in_bytes,
+        "TxBytes": load.out_bytes,
+        "Total": words("total", "{:.3g}".format if before else "{:.0f}".format),
+        "Received": words("in", size),
+        "Sent": words("out", size),
     }
 
 

@@ -8,6 +8,7 @@ line_process      a Python process that answers lines
 publisher         endpoints that the cluster process publishes
 endpoint_records  endpoint records as things, by way of the publisher
 ipvs              IPVS's services and destinations, for services of the cluster
+balanced          connections of a service's tasks, as IPVS counts or conntrack knows them
 policy_routing    routing rules, for answers to clients of published ports
 ipsec             IPsec's states and policies, for encrypted networks
 failures          errors between processes and hosts
