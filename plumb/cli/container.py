@@ -82,11 +82,12 @@ OPTIONS: list[Callable[[Command], Command]] = [
     ),
     click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]"),
     click.option("-l", "--label", multiple=True, metavar="KEY=VALUE"),
+    click.option("--log-driver", default="", help="json-file, local, none, syslog or fluentd."),
     click.option(
         "--log-opt",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Bounds of the output that is kept: max-size=10m, max-file=3.",
+        help="Options of the driver: max-size=10m, max-file=3, syslog-address=udp://192.0.2.1.",
     ),
     *lifecycle.OPTIONS,
     click.option("--rm", "auto_remove", is_flag=True, help="Remove it when its command ends."),
@@ -140,6 +141,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "environment": lifecycle.variables(asked["env"], asked["env_file"]),
         "labels": opt.pairs(asked["label"], "label"),
         "auto_remove": asked["auto_remove"],
+        "log_driver": asked["log_driver"],
         "log_opt": asked["log_opt"],
         **lifecycle.wish_of(asked),
     }

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from plumb.cli import common
-from plumb.errors import Invalid
+from plumb.errors import Invalid, Unsupported
 from plumb.kernel.process.logs import json_file, reading
 from plumb.kernel.process.logs.reading import Entry, Span
 
@@ -69,6 +69,11 @@ def logs(
     asked = span(since, until, tail)
     host = common.read()
     box = host.container(container)
+    if not box.log.readable:
+        raise Unsupported(
+            "configured logging driver does not support reading",
+            f"the container was created with --log-driver {box.log.driver}",
+        )
     folder = host.layout.container(box.id)
     if follow:
         blocks = reading.follow(folder, box.log_files)

@@ -17,7 +17,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from plumb.address import IPNetwork, ip_on
 from plumb.frozen import replace
-from plumb.model.cnm import Endpoint, Ends, Role, Sandbox, Status
+from plumb.model.cnm import Endpoint, Ends, Pairs, Role, Sandbox, Status
 from plumb.model.container_options import capabilities
 from plumb.model.lifecycle import Restart
 from plumb.model.net.gateways import gateway_of
@@ -114,11 +114,21 @@ def process(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Proc
             box.start,
             log_size=box.log_size,
             log_files=box.log_files,
+            log_driver=box.log.driver,
+            log_server=_log_server(box),
             read_only=box.read_only_host,
             isolated=box.isolate,
             user=box.command.user,
             working_dir=box.command.working_dir,
         )
+
+
+def _log_server(box: Sandbox) -> Pairs:
+    if box.log.driver not in ("syslog", "fluentd"):
+        return ()
+    from plumb.model.lifecycle import log_drivers  # lazy: most containers have no log server
+
+    return log_drivers.server(box)
 
 
 def supervision(box: Sandbox, ns: str, layout: Layout, config: str) -> Iterator[Thing]:

@@ -306,34 +306,3 @@ def container_sysctl(text: str) -> tuple[str, str]:
             f"'{ENDPOINT}sysctls'"
         )
     return "/".join(words), value
-
-
-UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-
-
-def log_limits(words: Iterable[str]) -> dict[str, int]:
-    """`--log-opt max-size=10m`, `max-file=3`: the bounds of a container's log, as its fields.
-
-    Raises:
-        Invalid: another key, or a value that is no size or no number.
-    """
-    limits = {}
-    for word in words:
-        key, _, value = word.partition("=")
-        match key:
-            case "max-size":
-                found = re.fullmatch(r"(\d{1,12})([kmg]?)b?", value.lower())
-                limits["log_size"] = number = int(found[1]) * UNITS[found[2]] if found else 0
-            case "max-file":
-                limits["log_files"] = number = int(value) if re.fullmatch(r"\d{1,3}", value) else 0
-            case _:
-                raise Invalid(f"unknown log opt {key!r}", "there are max-size and max-file")
-        if number < 1:
-            raise Invalid(f"invalid value for {key}: {value!r}", "as max-size=10m, max-file=3")
-    return limits
-
-
-def size(number: int) -> str:
-    """Bytes in the form of `--log-opt max-size=`: 10m, in the greatest unit that divides them."""
-    unit = next((unit for unit in "gmk" if number % UNITS[unit] == 0), "")
-    return f"{number // UNITS[unit]}{unit}"

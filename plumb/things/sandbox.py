@@ -80,7 +80,6 @@ class Namespace(OfStart):
 
     Attributes:
         start: the number of the sandbox's start that it is of.
-        log_size, log_files: bytes of a file of its output, and how many of them are kept.
     """
 
     stage: ClassVar = Stage.NAMESPACE
@@ -115,6 +114,8 @@ class Process(OfStart):
             killed.
         stop_signal: number of the signal that asks it to end.
         log_size, log_files: bytes of a file of its output, and how many of them are kept.
+        log_driver: the logging driver; log_server: of one that sends, what `log_drivers.server`
+            tells, which the container's next name may change.
         read_only: it sees the host's files read-only, as `things.mounts` describes.
         isolated: it has PID and IPC namespaces of its own besides.
         user: NAME|UID[:GROUP|GID] of the host's files; empty: root.
@@ -137,6 +138,8 @@ class Process(OfStart):
     stop_signal: int = field(default=SIGTERM, compare=False)
     log_size: int = 10 << 20
     log_files: int = 3
+    log_driver: str = "json-file"
+    log_server: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     read_only: bool = False
     isolated: bool = False
     user: str = ""

@@ -62,6 +62,8 @@ def spec(process: Process, beside: int = 0) -> dict[str, Any]:
             "path": f"{process.folder}/log",
             "size": process.log_size,
             "files": process.log_files,
+            "driver": process.log_driver,
+            "server": dict(process.log_server),
         },
         "settle": [sys.executable, "-m", "plumb", "settle", process.id],
         "settle_environment": {

@@ -94,7 +94,8 @@ class ContainerOptions(TypedDict, total=False):
         dns, dns_each(parse.search_domain), dns_options: lines of its resolv.conf.
         extra_hosts: lines of its hosts file: name and address, or "host-gateway".
         links: name and alias of containers that it shall know.
-        environment: NAME=value words; labels: names and values; log_opt: "max-size=10m".
+        environment: NAME=value words; labels: names and values.
+        log_driver: its logging driver: "json-file"; log_opt: its options: "max-size=10m".
         cap_add, cap_drop: capabilities, with or without CAP_; privileged: it has all.
         read_only_host: it sees the host's files read-only; isolate: and only its own processes.
         sysctls: settings of its network namespace, "net.ipv4.ip_forward" or with slashes.
@@ -132,6 +133,7 @@ class ContainerOptions(TypedDict, total=False):
     sysctls: Mapped
     labels: Mapped
     auto_remove: bool
+    log_driver: str
     log_opt: Texts
     restart: str
     health_cmd: str
@@ -255,7 +257,11 @@ def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
     published = read.pop("publish", ())
     if published:
         read["ports"] = (*read.get("ports", ()), *published)
-    read.update(read.pop("log_opt", {}))
+    driver, log_opt = read.pop("log_driver", ""), read.pop("log_opt", ())
+    if driver or log_opt:
+        from plumb.model.lifecycle import log_drivers  # lazy: most containers have neither
+
+        read.update(log_drivers.parsed(driver, log_opt))
     argv = read.pop("command", ())
     if len(plain) < len(options):
         from plumb.model.keywords import lifecycle  # lazy: most containers need none of it
@@ -341,5 +347,6 @@ CONTAINER: dict[str, Callable[[object, str], Any]] = {
     "sysctls": _sysctls,
     "labels": pairs,
     "auto_remove": flag,
-    "log_opt": lambda value, what: own.log_limits(texts(value, what)),
+    "log_opt": texts,
+    "log_driver": text,
 }

@@ -2,12 +2,13 @@
 
 What a sandbox records of it is here.
 
-durations  Go's spelling of durations, 1m30s
-moments    points in time: dates, Unix times, how long ago
-status     state of a container as Docker shows it
-health     results of health checks, and the status that follows from them
-signals    signals by name and number
-restart    restart policies, and the back-off between two starts
+durations    Go's spelling of durations, 1m30s
+moments      points in time: dates, Unix times, how long ago
+status       state of a container as Docker shows it
+health       results of health checks, and the status that follows from them
+log_drivers  logging drivers and their options
+signals      signals by name and number
+restart      restart policies, and the back-off between two starts
 """
 
 from __future__ import annotations
@@ -107,9 +108,14 @@ class LogOptions:
     """Logging driver of a container, where it is not json-file, and the driver's options.
 
     Attributes:
-        driver: "json-file", "none", "syslog" or "fluentd".
+        driver: "json-file", "local", "none", "syslog" or "fluentd".
         options: what was given with --log-opt for a driver that is not json-file.
     """
 
     driver: str = "json-file"
     options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def readable(self) -> bool:
+        """True if lines are kept on this host, so that `logs` can print them."""
+        return self.driver != "none" and ("cache-disabled", "true") not in self.options

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Ends, Network, Sandbox, Status
-from plumb.model.container_options import size
 from plumb.model.etc_files import dns_names
 from plumb.model.lifecycle import Health
 from plumb.model.lifecycle.health import configured
@@ -129,7 +128,7 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
         "PublishAllPorts": box.publish_all,
         "ReadonlyRootfs": box.read_only_host,
         "PidMode": "" if box.isolate else "host",
-        "LogConfig": {"Type": "json-file", "Config": _log_config(box)},
+        "LogConfig": {"Type": box.log.driver, "Config": _log_config(box)},
     }
     if box.command.init:
         found["Init"] = True
@@ -140,8 +139,12 @@ def _host_config(box: Sandbox, known: Mapping[str, Network]) -> Json:
 
 def _log_config(box: Sandbox) -> Json:
     """Bounds of a log; as in Docker, none are shown where nobody has asked for any."""
+    if box.log.driver != "json-file":
+        return dict(box.log.options)
     if (box.log_size, box.log_files) == (Sandbox.log_size, Sandbox.log_files):
         return {}
+    from plumb.model.lifecycle.log_drivers import size  # lazy: few containers have other bounds
+
     return {"max-size": size(box.log_size), "max-file": str(box.log_files)}
 
 

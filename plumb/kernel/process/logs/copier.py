@@ -34,11 +34,24 @@ def keepers(spec: dict[str, Any]) -> list[Keeper]:
     """Make what keeps a command's output.
 
     Args:
-        spec: `path`, `size`, `files` (as of `BoundedFile`).
+        spec: `path`, `size`, `files` (as of `BoundedFile`), `driver`, and `server` (as of
+            `log_drivers.server`; empty: the driver has none).
     """
     from plumb.kernel.process.logs.json_file import JsonFile
 
-    return [JsonFile(spec["path"], spec["size"], spec["files"])]
+    server = spec["server"]
+    made: list[Keeper] = [_log_server(spec["driver"], server)] if server else []
+    kept = bool(server["cached"]) if server else spec["driver"] != "none"
+    return [*made, JsonFile(spec["path"], spec["size"], spec["files"])] if kept else made
+
+
+def _log_server(driver: str, options: dict[str, str]) -> Keeper:
+    from plumb.kernel.process.logs.fluentd import Fluentd
+    from plumb.kernel.process.logs.log_server import LogServer
+    from plumb.kernel.process.logs.syslog import Syslog
+
+    encoder = Syslog(options) if driver == "syslog" else Fluentd(options)
+    return LogServer(options, encoder.encode, int(options["buffer"]))
 
 
 class Copier:
