@@ -52,9 +52,11 @@ class ServicePort:
     Attributes:
         target: the port of the task's command; published: the hosts' port, 0: any that is free.
         protocol: "tcp", "udp" or "sctp".
+        name: by which SRV records tell the port; empty: none does.
     """
 
     target: int
     published: int = 0
     protocol: str = "tcp"
     mode: PublishMode = PublishMode.INGRESS
+    name: str = ""

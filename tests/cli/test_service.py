@@ -97,14 +97,14 @@ def test_a_service_without_a_name_gets_one(swarm: Managers, shell: Shell) -> Non
 def test_ports_have_two_forms(swarm: Managers, shell: Shell) -> None:
     flags = (
         *("-p", "8080:80", "-p", "8080:81/udp", "--publish", "published=8081,target=80"),
-        *("--publish", "mode=host,target=80,published=8082", "-p", "9000-9001:90"),
+        *("--publish", "mode=host,target=80,published=8082,name=http", "-p", "9000-9001:90"),
     )
     shell.say(*CREATE, "--name", "web", *flags)
     assert swarm.spec("web").ports == (
         ServicePort(80, 8080),
         ServicePort(81, 8080, "udp"),
         ServicePort(80, 8081),
-        ServicePort(80, 8082, mode=PublishMode.HOST),
+        ServicePort(80, 8082, mode=PublishMode.HOST, name="http"),
         ServicePort(90, 9000),
         ServicePort(90, 9001),
     )
@@ -162,6 +162,7 @@ def test_a_job_is_started_again_only_where_it_failed(swarm: Managers, shell: She
         (("--publish", "target=80,mode=both"), "must be either ingress or host"),
         (("--publish", "published=80"), 'missing mandatory field "target"'),
         (("--publish", "target=80,when=now"), "invalid field key when"),
+        (("--publish", "target=80,name=-"), "invalid name of a port: '-'"),
         (("--network", "name=n1,ip=10.50.0.9"), "has a name and aliases alone"),
         (("--restart-delay", "5"), "invalid duration '5'"),
         (("--update-max-failure-ratio", "2"), "invalid ratio '2'"),

@@ -211,6 +211,13 @@ def test_names_of_a_service(here: ServiceHost) -> None:
     assert lookup(here, "web", "AAAA") == set()
 
 
+def test_a_named_port_has_an_srv_record(here: ServiceHost) -> None:
+    """Its target is the service, by a name that has the virtual address."""
+    here.balance(here.service(named_ports=(replace(PORT, name="http"),)))
+    assert lookup(here, "_http._tcp.web", "SRV") == {"0 0 80 web.n1."}
+    assert lookup(here, "web.n1") == {str(VIP.ip)}
+
+
 def test_dnsrr_has_no_virtual_address(here: ServiceHost) -> None:
     """Its name is all tasks that are to be named."""
     first, *others = here.backends("n1")

@@ -13,7 +13,7 @@ from plumb.drivers.embedded_dns import known_on
 from plumb.model.cnm import Network
 from plumb.model.service.virtual import VirtualService
 from plumb.things import Thing
-from plumb.things.dns import Names
+from plumb.things.dns import NamedPort, Names
 from plumb.things.host_ports import Agent
 
 
@@ -30,7 +30,12 @@ def service(one: VirtualService, net: Network, folder: str) -> Iterator[Thing]:
         ip.ip for end in one.backends if end.named for ip in (end.ip, end.ip6) if ip is not None
     )
     virtual = tuple(ip.ip for ip in one.ips) if one.backends else ()
+    ports = tuple(NamedPort(port.name, port.protocol, port.target) for port in one.named_ports)
     yield Agent(folder)
-    yield Names(folder, one.id, net.id, net.name, own, virtual if one.ips else tasks, service=True)
+    yield Names(
+        *(folder, one.id, net.id, net.name, own, virtual if one.ips else tasks),
+        ports=ports,
+        service=True,
+    )
     every = tuple(f"tasks.{name}" for name in own)
     yield Names(folder, f"tasks.{one.id}", net.id, net.name, every, tasks, service=True)

@@ -65,6 +65,7 @@ class VirtualService:
             it has no names.
         ip, ip6: its virtual addresses; None with endpoint mode dnsrr.
         ports: those published by way of the ingress network; empty on others.
+        named_ports: ports that SRV records tell; empty on the ingress network.
         backends: its tasks, in the order of their slots.
         mark: firewall mark of its packets on this host, chosen by the host: from 256 upwards.
         mechanism: chosen by the host, as its kernel has it.
@@ -83,6 +84,7 @@ class VirtualService:
     mark: int = 0
     mechanism: Mechanism = Mechanism.RULES
     listens_v6: bool = False
+    named_ports: tuple[ServicePort, ...] = ()
 
     @property
     def id(self) -> str:

@@ -15,7 +15,9 @@ from plumb.model.service.spec import ServiceNetwork
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-LONG_FORM = ("target", "published", "protocol", "mode")
+LONG_FORM = ("target", "published", "protocol", "mode", "name")
+PORT_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9](?:[A-Za-z0-9-]{0,13}[A-Za-z0-9])?")
+"""Name of a service's port (RFC 6335 section 5.1), as SRV records have it after an underscore."""
 
 
 def duration(text: str) -> float:
@@ -93,7 +95,17 @@ def _long_form(text: str) -> ServicePort:
         _port(fields["published"], "published") if fields.get("published", "0") != "0" else 0,
         protocol,
         publish_mode(fields.get("mode", "ingress")),
+        _port_name(fields.get("name", "")),
     )
+
+
+def _port_name(text: str) -> str:
+    if text and not PORT_NAME.fullmatch(text):
+        raise Invalid(
+            f"invalid name of a port: {text!r}",
+            "it has up to 15 letters, digits and '-' between them, one letter at least: http",
+        )
+    return text.lower()
 
 
 def _port(text: str, what: str) -> int:

@@ -159,6 +159,7 @@ def _endpoint(spec: ServiceSpec) -> Json:
 def _ports(ports: tuple[ServicePort, ...]) -> Json:
     found = [
         {
+            **({"Name": port.name} if port.name else {}),
             "Protocol": port.protocol,
             "TargetPort": port.target,
             **({"PublishedPort": port.published} if port.published else {}),

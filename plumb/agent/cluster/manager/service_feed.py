@@ -143,6 +143,7 @@ class ServiceFeed:
             () if own else spec.on_ingress,
             spec.balancing,
             tuple(self._backends(network, service)),
+            named_ports=tuple(port for port in spec.ports if port.name) if own else (),
         )
 
     def _backends(self, network: str, service: Service) -> Iterable[Backend]:
