@@ -5,13 +5,14 @@ one line on stderr, with what to try; the exit status is Docker's: 125 for a `ru
 command's own for one that ran, 1 else.
 
     common     opens the host; --dry-run, --show-commands, --format
-    container  run, create, start, stop, restart, rm, exec
+    container  run, create, start, stop, restart, rm
     foreground_run  what a `run` in the foreground does
     network    network create, ls, inspect, ports, rm, connect, disconnect, prune
     logs       logs
-    lifecycle  update, kill, rename, wait, and options of run and create about a container's life
+    lifecycle  exec, update, kill, rename, wait, top, container prune, and options of run and create
     listings   ps, inspect, port
     filters    --filter of listings and of prune
+    reference  what of Docker's has no meaning here
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
     system     check, repair, reset, env, version
@@ -35,7 +36,7 @@ from typing import Any, ClassVar
 
 import click
 
-from plumb.errors import Invalid, PlumbError
+from plumb.errors import Invalid, PlumbError, Unsupported
 
 VERBS: dict[str, tuple[str, str]] = {
     "container": ("plumb.cli.lifecycle.group", "Manage containers"),
@@ -51,7 +52,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "top": ("plumb.cli.lifecycle.top", "Show the processes of a container"),
     "wait": ("plumb.cli.lifecycle.signals", "Wait until containers stop"),
     "rm": ("plumb.cli.container", "Remove containers"),
-    "exec": ("plumb.cli.container", "Run a command in a running container"),
+    "exec": ("plumb.cli.lifecycle.execution", "Run a command in a running container"),
     "logs": ("plumb.cli.logs", "Print the output of a detached command"),
     "ps": ("plumb.cli.listings", "List containers"),
     "port": ("plumb.cli.listings", "Show published ports, and which clients reach them"),
@@ -96,12 +97,16 @@ class DockerGroup(click.Group):
 
         Raises:
             Invalid: there is no such verb, with the one that was probably meant.
+            Unsupported: Docker has it, and it has no meaning here.
         """
         if args[0].startswith("-") or self.get_command(context, args[0]) is not None:
             return super().resolve_command(context, args)
+        from plumb.cli.reference.refused_verbs import reason
         from plumb.model.parse import nearest
 
         path = context.command_path
+        if why := reason(f"{path} {args[0]}".partition(" ")[2]):
+            raise Unsupported(f"{path} {args[0]} is not supported: {why}")
         known = [*self.list_commands(context), *self.aliases]
         meant = nearest(args[0], known)
         raise Invalid(

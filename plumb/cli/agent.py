@@ -27,7 +27,7 @@ NAMES = {"Address": "ADDRESS", "Network": "NETWORK", "Names": "NAMES"}
 COLUMNS = {"Protocol": "PROTOCOL", "Address": "ADDRESS", "Target": "TARGET", "Proxy": "PROXY"}
 
 
-@click.group("agent")
+@common.group("agent")
 def agent() -> None:
     """Manage the process that holds published ports and answers for names."""
 

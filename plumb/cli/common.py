@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from plumb.cli import DockerGroup
 from plumb.engine.reader import REBOOTED, REBUILD, Reader
 from plumb.kernel.capture.undo import sweep
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from plumb.plan import Step
 
 F = TypeVar("F", bound=Callable[..., object])
+COMMAND_FOLLOWS = {"allow_interspersed_args": False}
+"""Of verbs where words behind the first that is no option are a command's."""
+
+
+SIZE = click.option("-s", "--size", is_flag=True, help="Sizes, 0: no container has files.")
 
 
 def changing(function: F) -> F:
@@ -59,6 +65,11 @@ class DockerCommand(click.Command):
             if word == "--" or (not _is_option(word) and not context.allow_interspersed_args):
                 yield from (word, *words)
                 return
+            if unknown := not context.ignore_unknown_options and _unknown(word, name, options):
+                from plumb.cli.reference.unknown_flags import pass_over  # lazy: rare
+
+                yield from pass_over(verb_of(context), unknown, word, words)
+                continue
             if option is not None and _is_flag(option):
                 yield from _flag(option, name, value if equals else "true")
                 continue
@@ -69,6 +80,27 @@ class DockerCommand(click.Command):
 
 def _is_option(word: str) -> bool:
     return len(word) > 1 and word[0] == "-"
+
+
+def _unknown(word: str, name: str, options: Mapping[str, click.Option]) -> str:
+    """The flag in a word that a verb does not have: a long one, or a letter; empty if none is."""
+    if not _is_option(word) or name in options or name == "--help":
+        return ""
+    if word[1] == "-":
+        return name
+    for letter in word[1:]:
+        option = options.get(f"-{letter}")
+        if option is None:
+            return f"-{letter}"
+        if not _is_flag(option):
+            return ""
+    return ""
+
+
+def verb_of(context: click.Context) -> str:
+    """The verb of a command line, as in `network create`; of `container run`, `run`."""
+    path = context.command_path.partition(" ")[2]
+    return path.removeprefix("container ")
 
 
 def _is_flag(option: click.Option) -> bool:
@@ -105,6 +137,17 @@ def _flag(option: click.Option, name: str, value: str) -> Iterator[str]:
 def command(name: str, **settings: Any) -> Callable[[F], click.Command]:
     """Declare a verb with flags as Docker's."""
     return click.command(name, cls=DockerCommand, **settings)
+
+
+class VerbGroup(DockerGroup):
+    """Group of verbs with flags as Docker's."""
+
+    command_class = DockerCommand
+
+
+def group(name: str) -> Callable[[F], VerbGroup]:
+    """Declare a group of verbs with flags as Docker's."""
+    return click.group(name, cls=VerbGroup)
 
 
 def read() -> Reader:

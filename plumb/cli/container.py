@@ -1,16 +1,16 @@
-"""plumb run|create|start|stop|restart|rm|exec."""
+"""plumb run|create|start|stop|restart|rm."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plumb.cli import common, lifecycle
-from plumb.errors import Invalid, NotFound, PlumbError
+from plumb.errors import Invalid, NotFound
 from plumb.kernel.process import caller
 from plumb.model import container_options as own
 from plumb.model import parse as opt
@@ -18,8 +18,8 @@ from plumb.model.cnm import DEFAULT_NETWORK, PREDEFINED, Attachment, Sandbox
 from plumb.model.keywords import ContainerOptions
 from plumb.model.net import attachment as attachments
 
-COMMAND_FOLLOWS = {"allow_interspersed_args": False}
-"""Words behind the first that is no option are the command's."""
+if TYPE_CHECKING:
+    from plumb.cli.lifecycle.id_file import Note
 
 Command = Callable[..., Any]
 OPTIONS: list[Callable[[Command], Command]] = [
@@ -139,7 +139,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "isolate": asked["isolate"],
         "sysctls": tuple(sysctls.items()),
         "environment": lifecycle.variables(asked["env"], asked["env_file"]),
-        "labels": opt.pairs(asked["label"], "label"),
+        "labels": lifecycle.labels(asked["label"], asked["label_file"]),
         "auto_remove": asked["auto_remove"],
         "log_driver": asked["log_driver"],
         "log_opt": asked["log_opt"],
@@ -198,7 +198,7 @@ def _users_own(network: str) -> bool:
     return not (network in (*PREDEFINED, "default") or network.startswith("container:"))
 
 
-@common.command("run", context_settings=COMMAND_FOLLOWS)
+@common.command("run", context_settings=common.COMMAND_FOLLOWS)
 @click.option("-d", "--detach", is_flag=True, help="Do not wait for the command.")
 @click.option(
     "--sig-proxy",
@@ -223,25 +223,31 @@ def run(detach: bool, sig_proxy: bool, dry_run: bool, show_commands: bool, **ask
     foreground = bool(asked["command"]) and not detach
     if foreground:
         caller.this.require_own_process()
-    with common.opened(dry_run, show_commands) as host:
+    with _noting(asked, dry_run) as note, common.opened(dry_run, show_commands) as host:
         if foreground and not dry_run:
-            return foreground_run.run(host, _name(asked), wish, sig_proxy)
+            return foreground_run.run(host, _name(asked), wish, sig_proxy, note)
         box = host.run(_name(asked), foreground=foreground, **wish)
         if not dry_run:
+            note(box.id)
             foreground_run.warn(host, box)
             foreground_run.print_id(host, box)
         return 0
 
 
-@common.command("create", context_settings=COMMAND_FOLLOWS)
+def _noting(asked: dict[str, Any], dry_run: bool) -> AbstractContextManager[Note]:
+    return lifecycle.noting("" if dry_run else asked["cidfile"])
+
+
+@common.command("create", context_settings=common.COMMAND_FOLLOWS)
 @container_options
 def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
     """Create a container without starting it."""
     from plumb.cli import foreground_run
 
-    with common.opened(dry_run, show_commands) as host:
+    with _noting(asked, dry_run) as note, common.opened(dry_run, show_commands) as host:
         box = host.create(_name(asked), **wish_of(asked))
         if not dry_run:
+            note(box.id)
             foreground_run.warn(host, box)
             foreground_run.print_id(host, box)
 
@@ -346,51 +352,3 @@ def rm(
 
 def _named(box: Sandbox, name: str, dry_run: bool) -> str:
     return "" if dry_run else name
-
-
-@common.command("exec", context_settings=COMMAND_FOLLOWS)
-@click.option("-d", "--detach", is_flag=True, help="Do not wait for it, nor show its output.")
-@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]")
-@lifecycle.ENV_FILE
-@click.option("-u", "--user", default="", metavar="USER", help="NAME|UID[:GROUP|GID].")
-@click.option("-w", "--workdir", default="", help="The folder that it starts in.")
-@click.option("--privileged", is_flag=True, help="All capabilities.")
-@click.option("-i", "--interactive", is_flag=True, help="Keep the input open, as it always is.")
-@click.option(
-    "-t", "--tty", is_flag=True, help="The command has the caller's terminal, as it always does."
-)
-@click.argument("container")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(
-    container: str,
-    command: tuple[str, ...],
-    detach: bool,
-    env: tuple[str, ...],
-    env_file: tuple[str, ...],
-    user: str,
-    workdir: str,
-    privileged: bool,
-    interactive: bool,
-    tty: bool,
-) -> None:
-    """Run a command in a running container."""
-    from plumb.kernel.process import commands
-
-    with common.opened() as host:
-        if host.agent_lost:
-            common.revive()
-        process = host.command(
-            host.container(container),
-            command,
-            privileged=privileged,
-            environment=lifecycle.variables(env, env_file),
-            user=user,
-            working_dir=workdir,
-        )
-    sys.stdout.flush()
-    try:
-        commands.detach(process) if detach else commands.join(process)
-    except OSError as error:
-        raise PlumbError(
-            f"cannot enter container {container}: {error}", "run 'plumb check' to verify its state"
-        ) from error

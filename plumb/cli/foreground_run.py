@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 from plumb.engine.host import Host
@@ -12,8 +13,14 @@ from plumb.model.cnm import Sandbox, Status
 from plumb.model.keywords import ContainerOptions
 
 
-def run(host: Host, name: str, wish: ContainerOptions, sig_proxy: bool) -> int:
-    """Run the command here, then let the container stop as if the command had been its own."""
+def run(
+    host: Host, name: str, wish: ContainerOptions, sig_proxy: bool, note: Callable[[str], None]
+) -> int:
+    """Run the command here, then let the container stop as if the command had been its own.
+
+    Args:
+        note: is told the container's id before the command runs.
+    """
     from plumb.kernel.process.foreground import Foreground
 
     box, code = None, 137
@@ -21,6 +28,7 @@ def run(host: Host, name: str, wish: ContainerOptions, sig_proxy: bool) -> int:
         try:
             with host.operation() as verbs:
                 box = verbs.run(name, foreground=True, **wish)
+            note(box.id)
             warn(host, box)
             sys.stdout.flush()
             code = here.run(host.command(box, box.argv))

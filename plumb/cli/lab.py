@@ -14,7 +14,7 @@ NAME_OPTION = click.option(
 )
 
 
-@click.group("lab")
+@common.group("lab")
 def lab() -> None:
     """Make hosts out of namespaces, to try several of them on one machine.
 

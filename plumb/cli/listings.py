@@ -114,8 +114,9 @@ def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:
     type=click.Choice(["", "container", "network"]),
     help="Only of this type.",
 )
+@common.SIZE
 @click.argument("names", nargs=-1, required=True)
-def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
+def inspect(names: tuple[str, ...], template: str, kind: str, size: bool) -> int:
     """Show containers, or networks, in Docker's JSON."""
     from plumb.cli import complain
 
@@ -124,13 +125,13 @@ def inspect(names: tuple[str, ...], template: str, kind: str) -> int:
     with common.read() as host:
         for name in names:
             try:
-                found.append(_document(host, name, kind))
+                found.append(_document(host, name, kind, size))
             except NotFound as error:
                 status = complain(str(error), error.hint, 1)
     return print_documents(found, template) or status
 
 
-def _document(host: Reader, name: str, kind: str) -> dict[str, Any]:
+def _document(host: Reader, name: str, kind: str, size: bool) -> dict[str, Any]:
     from plumb.kernel.process import commands
     from plumb.views.inspect import containers as docker
 
@@ -150,7 +151,8 @@ def _document(host: Reader, name: str, kind: str) -> dict[str, Any]:
     health = host.health([box]).get(box.id)
     if box.mode in ("host", "none"):
         known = {net.id: net for net in host.networks() if net.name == box.mode}
-    return docker.container(box, ends_of(host, box, known), known, host.layout, pid, health)
+    found = docker.container(box, ends_of(host, box, known), known, host.layout, pid, health)
+    return {**found, "SizeRw": 0, "SizeRootFs": 0} if size else found
 
 
 @common.command("port")

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import click
 
-from plumb.cli import DockerGroup, common
+from plumb.cli import common
 from plumb.cli.documents import network_document, print_documents
-from plumb.cli.filters.words import expression, matches, values
+from plumb.cli.filters.prune import prunable
+from plumb.cli.filters.words import expression, matches
 from plumb.cli.filters.words import label as label_test
 from plumb.engine.reader import Reader
 from plumb.errors import Invalid, NotFound, PlumbError
@@ -19,7 +20,7 @@ from plumb.model.cnm import Network
 from plumb.model.net import attachment as attachments
 
 
-class NetworkGroup(DockerGroup):
+class NetworkGroup(common.VerbGroup):
     """Verbs of networks, with Docker's other names."""
 
     aliases: ClassVar = {"list": "ls", "remove": "rm"}
@@ -28,9 +29,6 @@ class NetworkGroup(DockerGroup):
 @click.group("network", cls=NetworkGroup)
 def network() -> None:
     """Manage networks."""
-
-
-network.command_class = common.DockerCommand
 
 
 @network.command("create")
@@ -55,6 +53,9 @@ network.command_class = common.DockerCommand
 @click.option("--ipv6", type=bool, default=None, help="IPv6 (default false).")
 @click.option("--attachable", is_flag=True, help="Of no effect on one host, as in Docker.")
 @click.option("--ingress", is_flag=True, help="The network for ports that every node publishes.")
+@click.option(
+    "--scope", default="", metavar="local|swarm", help="That of the driver: swarm for overlay."
+)
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver options.")
 @click.option("--label", multiple=True, metavar="KEY=VALUE")
 @common.changing
@@ -71,12 +72,17 @@ def create(
     ipv6: bool | None,
     attachable: bool,
     ingress: bool,
+    scope: str,
     options: tuple[str, ...],
     label: tuple[str, ...],
     dry_run: bool,
     show_commands: bool,
 ) -> None:
     """Create a network."""
+    if scope and scope != (own := "swarm" if driver == "overlay" else "local"):
+        raise Invalid(
+            f"networks of driver {driver} have no scope '{scope}'", f"theirs is --scope {own}"
+        )
     with common.opened(dry_run, show_commands) as host:
         net = host.create_network(
             name,
@@ -295,7 +301,7 @@ def disconnect(
 @common.changing
 def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
     """Remove all networks that no running container is on."""
-    passes = _prunable(filters)
+    passes = prunable(filters)
     if not (force or dry_run):
         caller.this.require_own_process()  # the terminal is its
         if not click.confirm(
@@ -314,28 +320,3 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
         gone = host.prune_networks(keep, unseen)
     if gone and not dry_run:
         print("Deleted Networks:", *(net.name for net in gone), sep="\n")
-
-
-PRUNE_KEYS = ("label", "label!", "until")
-
-
-def _prunable(words: Sequence[str]) -> Callable[[Network], bool]:
-    """Test of prune's filters: labels that are there, labels that are not, made before a time."""
-    import time
-
-    from plumb.model.lifecycle.moments import moment
-
-    wanted, now = values(words, PRUNE_KEYS), time.time_ns()
-    limits = [moment(text, now, f"filter 'until={text}'") for text in wanted.get("until", ())]
-    if len(limits) > 1:
-        raise Invalid("more than one until filter specified")
-
-    def passes(net: Network) -> bool:
-        has = label_test(net.labels)
-        return (
-            all(map(has, wanted.get("label", ())))
-            and not ("label!" in wanted and all(map(has, wanted["label!"])))
-            and all(moment(net.created, now, "time") < limit for limit in limits)
-        )
-
-    return passes

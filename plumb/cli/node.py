@@ -27,7 +27,7 @@ COLUMNS = {
 }
 
 
-@click.group("node")
+@common.group("node")
 def node() -> None:
     """Manage the nodes of a swarm."""
 
@@ -156,7 +156,7 @@ def rm(force: bool, names: tuple[str, ...]) -> int:
     return common.for_each(names, remove)
 
 
-@node.command("ps", cls=common.DockerCommand)
+@node.command("ps")
 @common.tasks_options
 @click.argument("names", nargs=-1, metavar="[NODE...]")
 def ps(names: tuple[str, ...], **asked: Any) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 
 
-@click.command("probe")
+@common.command("probe")
 @click.option("-4", "version", flag_value=4, type=int, help="By IPv4 alone.")
 @click.option("-6", "version", flag_value=6, type=int, help="By IPv6 alone.")
 @click.option(

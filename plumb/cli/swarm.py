@@ -12,7 +12,7 @@ import click
 
 from plumb.cli import common
 from plumb.cli.common import F
-from plumb.errors import Invalid, Unsupported
+from plumb.errors import Invalid
 from plumb.model.cluster import DATA_PATH_PORT, Availability, NodeRole
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ LONGEST_TOKEN = 4096
 """Bytes of a file with a join token, at most."""
 
 
-@click.group("swarm")
+@common.group("swarm")
 def swarm() -> None:
     """Manage a swarm: several hosts that share networks."""
 
@@ -235,30 +235,12 @@ def join_token(rotate: bool, quiet: bool, role: str) -> None:
 
 
 @swarm.command("update")
-@click.option("--autolock", type=bool, is_flag=False, flag_value="true", help="Not supported.")
 @click.option(
     "--cert-expiry", metavar="DURATION", help="Validity of nodes' certificates, as in 2160h0m0s."
 )
-@click.option("--dispatcher-heartbeat", metavar="DURATION", help="Not supported; see the error.")
 @click.option("--task-history-limit", type=int, help="Tasks of a service to keep when they ended.")
-def update(
-    autolock: bool | None,
-    cert_expiry: str | None,
-    dispatcher_heartbeat: str | None,
-    task_history_limit: int | None,
-) -> None:
+def update(cert_expiry: str | None, task_history_limit: int | None) -> None:
     """Change the swarm."""
-    if autolock:
-        raise Unsupported(
-            "--autolock is not supported",
-            "a manager's keys and etcd's data lie in a folder that only root may enter; encrypt "
-            "the disk that it is on",
-        )
-    if dispatcher_heartbeat is not None:
-        raise Unsupported(
-            "--dispatcher-heartbeat is not supported",
-            "a node renews its lease every 3.3 s, and is Down after 10 s without",
-        )
     hours = None if cert_expiry is None else _hours(cert_expiry)
     client().change(cert_expiry=hours, task_history=task_history_limit)
     print("Swarm updated.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from plumb.trace.report import Report
 
 
-@click.command("trace")
+@common.command("trace")
 @click.option("-4", "version", flag_value=4, type=int, help="By IPv4.")
 @click.option("-6", "version", flag_value=6, type=int, help="By IPv6.")
 @click.option(

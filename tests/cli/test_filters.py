@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface
 import pytest
 
 from plumb.cli.filters.containers import NOT_HERE, of_containers
-from plumb.cli.network import _prunable
+from plumb.cli.filters.prune import prunable
 from plumb.errors import Invalid
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.lifecycle.moments import moment
@@ -175,7 +175,7 @@ def test_what_is_no_point_in_time(text: str) -> None:
 def test_filters_of_prune(words: str, pruned: bool) -> None:
     """Labels that are there, labels of which one is not, and networks made before a time."""
     net = Network("f" * 64, "front", "bridge", labels=FRONT.labels, created="2026-01-31T12:00:00Z")
-    assert _prunable(words.split())(net) is pruned
+    assert prunable(words.split())(net) is pruned
 
 
 def test_prune_asks_and_takes_a_no(lab: Lab) -> None:

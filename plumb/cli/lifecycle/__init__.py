@@ -3,20 +3,28 @@
 The options of run and create about it are here, and the library's keywords for them.
 
 group        container, the verbs of containers under Docker's longer names
+execution    exec
 signals      kill, rename and wait
-environment  --env and --env-file
+environment  --env and --env-file, --label-file
+id_file      --cidfile
 top          top
+prune        container prune
 restarts     update, and the commands by which the agent starts a container again
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from plumb.model.keywords import ContainerOptions
+from plumb.model.parse import pairs
+
+if TYPE_CHECKING:
+    from plumb.cli.lifecycle.id_file import Note
 
 RESTART = click.option(
     "--restart",
@@ -30,6 +38,10 @@ ENV_FILE = click.option(
 OPTIONS = [
     RESTART,
     ENV_FILE,
+    click.option(
+        "--label-file", multiple=True, metavar="FILE", help="A file with a label on each line."
+    ),
+    click.option("--cidfile", default="", metavar="FILE", help="Write the container's id there."),
     click.option("--health-cmd", default="", help="A line for the shell: 0 means healthy."),
     click.option(
         "--health-interval", default="0s", metavar="TIME", help="Time between checks (30s)."
@@ -91,6 +103,28 @@ def variables(words: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
     from plumb.cli.lifecycle import environment  # lazy: most commands name none
 
     return environment.variables(words, files)
+
+
+def labels(words: Sequence[str], files: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Labels of files, then those that were given one by one, which have the last word.
+
+    Raises:
+        Invalid: a file cannot be read, or something is no label.
+    """
+    if files:
+        from plumb.cli.lifecycle import environment  # lazy: most commands name none
+
+        words = (*environment.labels(files), *words)
+    return pairs(words, "label")
+
+
+def noting(path: str) -> AbstractContextManager[Note]:
+    """The writer of --cidfile; without one, a writer of nothing."""
+    if not path:
+        return nullcontext(lambda _: None)
+    from plumb.cli.lifecycle.id_file import id_file  # lazy: most commands name none
+
+    return id_file(path)
 
 
 PLAIN = (

@@ -1,4 +1,4 @@
-"""Environment variables of commands: --env and --env-file."""
+"""Environment variables of commands: --env and --env-file; labels of --label-file."""
 
 from __future__ import annotations
 
@@ -27,22 +27,34 @@ def variables(words: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
     return (*found, *(variable(text) for text in words))
 
 
+def labels(files: Sequence[str]) -> Iterator[str]:
+    """Yield the labels of files; a name without a value is none, as in Docker."""
+    for path in files:
+        yield from (line for line in _lines(path, "--label-file") if "=" in line)
+
+
 def _of_file(path: str) -> Iterator[str]:
-    """Read a file by Docker's rules: # begins a comment, and a name alone is the caller's."""
+    """Variables of a file; of a name alone, the caller's, if there is one."""
+    for line in _lines(path, "--env-file"):
+        if "=" in line or line in os.environ:
+            yield variable(line)
+
+
+def _lines(path: str, flag: str) -> Iterator[str]:
+    """Read a file by Docker's rules: # begins a comment, and names have no blanks."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = (error.strerror or "").lower()
-        raise Invalid(f"open {path}: {reason}", "--env-file takes a file") from error
+        raise Invalid(f"open {path}: {reason}", f"{flag} takes a file") from error
     except UnicodeDecodeError as error:
         raise Invalid(f"env file {path} contains invalid utf8 bytes") from error
     for line in map(str.lstrip, text.split("\n")):
-        name, equals, _ = line.partition("=")
+        name, _, _ = line.partition("=")
         if not line or line.startswith("#"):
             continue
         if not name:
             raise Invalid(f"no variable name on line '{line}'", f"of the file {path}")
         if any(map(str.isspace, name)):
             raise Invalid(f"variable '{name}' contains whitespaces", f"of the file {path}")
-        if equals or name in os.environ:
-            yield variable(line.rstrip("\r"))
+        yield line.removesuffix("\r")

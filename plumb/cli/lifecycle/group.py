@@ -14,6 +14,7 @@ VERBS = [
     "logs",
     "ls",
     "port",
+    "prune",
     "rename",
     "restart",
     "rm",
@@ -30,7 +31,7 @@ SHORT = {"ls": "ps", "list": "ps", "ps": "ps", "remove": "rm"}
 
 
 class ContainerGroup(DockerGroup):
-    """Verbs of containers, each the same command as without the group, but for inspect."""
+    """Verbs of containers: the commands without the group, but for inspect and prune."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Names of the verbs."""
@@ -40,6 +41,10 @@ class ContainerGroup(DockerGroup):
         """Return a verb's command; None for an unknown verb."""
         if name == "inspect":
             return inspect
+        if name == "prune":
+            from plumb.cli.lifecycle.prune import prune
+
+            return prune
         known = name in VERBS or name in SHORT
         return plumb.get_command(context, SHORT.get(name, name)) if known else None
 
@@ -51,11 +56,14 @@ def container() -> None:
 
 @common.command("inspect")
 @click.option("-f", "--format", "template", default="", help="json or a Go template.")
+@common.SIZE
 @click.argument("names", nargs=-1, required=True)
-def inspect(names: tuple[str, ...], template: str) -> int:
+def inspect(names: tuple[str, ...], template: str, size: bool) -> int:
     """Show containers in Docker's JSON."""
     from plumb.cli import listings
 
     assert listings.inspect.callback is not None
-    status: int = listings.inspect.callback(names=names, template=template, kind="container")
+    status: int = listings.inspect.callback(
+        names=names, template=template, kind="container", size=size
+    )
     return status

@@ -9,18 +9,15 @@ logs      logs
 
 from __future__ import annotations
 
-import click
-
 from plumb.cli import common
 from plumb.cli.service import changes, listings, logs
 
 
-@click.group("service")
+@common.group("service")
 def service() -> None:
     """Manage services: many containers under one name, one address, one port."""
 
 
-service.command_class = common.DockerCommand
 for _verb in (
     *(changes.create, changes.update, changes.scale, changes.rollback, changes.rm),
     *(listings.ls, listings.ps, listings.inspect, logs.logs),

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from plumb.cli import common
-from plumb.cli.container import COMMAND_FOLLOWS
 from plumb.cli.service import options, progress
 from plumb.engine.cluster.services import ServiceClient
 from plumb.errors import Invalid
@@ -30,7 +29,7 @@ def _wait(asked: ServiceClient, service: Service, detach: bool, quiet: bool) -> 
         progress.follow(asked, service, quiet)
 
 
-@common.command("create", context_settings=COMMAND_FOLLOWS)
+@common.command("create", context_settings=common.COMMAND_FOLLOWS)
 @click.option("--name", default="", help="A name for the service.")
 @click.option(
     "--mode",

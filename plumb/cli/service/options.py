@@ -1,4 +1,4 @@
-"""Flags of `service create` and `service update`, and what a service of plumb's has none of."""
+"""Flags of `service create` and `service update`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from plumb.cli.lifecycle.environment import variable
-from plumb.errors import Invalid, Unsupported
+from plumb.errors import Invalid
 from plumb.model import parse
 from plumb.model.service import words
 from plumb.model.service.changes import Change
@@ -101,54 +101,6 @@ SEVERAL: Sequence[tuple[str, str, Parser, Parser, str]] = (
 """Flags with several values: the field, the parser of a value's entries and of one to remove."""
 SHORT = {"--env": "-e", "--label": "-l", "--publish": "-p"}
 
-NO_IMAGES = "tasks of plumb are commands on their host, of no image"
-NO_LIMITS = "plumb isolates the network of a task, and sets no limits to its resources"
-NO_FILES = "tasks of plumb share their hosts' files"
-AS_ROOT = "a task's command runs as root, as those of 'plumb run'"
-SPREAD = "tasks are spread evenly over the nodes; '--constraint' chooses among them"
-WRAPPED = "wrap the command: sh -c"
-REFUSED: Sequence[tuple[str, str, bool]] = (
-    *((name, NO_IMAGES, False) for name in ("image", "entrypoint")),
-    *((name, NO_IMAGES, True) for name in ("no-resolve-image", "with-registry-auth")),
-    *(
-        (name, NO_LIMITS, False)
-        for name in (
-            *("limit-cpu", "limit-memory", "limit-pids", "reserve-cpu", "reserve-memory"),
-            *("ulimit", "ulimit-add", "ulimit-rm", "oom-score-adj"),
-            *("generic-resource", "generic-resource-add", "generic-resource-rm"),
-        )
-    ),
-    *(
-        (name, NO_FILES, False)
-        for name in (
-            *("mount", "mount-add", "mount-rm", "config", "config-add", "config-rm"),
-            *("secret", "secret-add", "secret-rm", "credential-spec", "workdir"),
-        )
-    ),
-    ("read-only", NO_FILES, True),
-    *((name, AS_ROOT, False) for name in ("user", "group", "group-add", "group-rm")),
-    *((name, AS_ROOT, False) for name in ("cap-add", "cap-drop")),
-    *(
-        (name, SPREAD, False)
-        for name in (
-            *("placement-pref", "placement-pref-add", "placement-pref-rm"),
-            "replicas-max-per-node",
-        )
-    ),
-    ("isolation", "it is about Windows", False),
-    ("tty", "a task has no terminal", True),
-    ("init", "a task's command has plumb's own process above it, which reaps", True),
-    ("log-driver", "what tasks print is kept by their nodes: 'plumb service logs'", False),
-    ("log-opt", "what tasks print is kept by their nodes: 'plumb service logs'", False),
-    ("stop-signal", "a task is stopped by SIGTERM", False),
-    ("health-start-interval", "'--health-interval' counts from the start", False),
-    *(
-        (name, "'--sysctl' of 'plumb run' has no counterpart in services yet", False)
-        for name in ("sysctl", "sysctl-add", "sysctl-rm")
-    ),
-)
-"""Flags of Docker's that plumb refuses, the reason, and True for those without a value."""
-
 
 def _parsing(parser: Parser | type) -> Callable[..., Any]:
     """Make click parse a flag's value once."""
@@ -187,27 +139,10 @@ def _plain(flag: str, field: str, kind: Parser | type, text: str) -> Wrap[Any]:
     )
 
 
-SHORT_REFUSED = {"user": "-u", "workdir": "-w", "tty": "-t"}
-
-
-def _refused(flag: str, reason: str, alone: bool) -> Wrap[Any]:
-    """A flag that is refused; one without a value may be given as false."""
-
-    def refuse(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value:
-            raise Unsupported(f"--{flag} is not supported: {reason}")
-
-    given: dict[str, Any] = {"is_flag": True} if alone else {"default": None}
-    names = [*filter(None, (SHORT_REFUSED.get(flag),)), f"--{flag}"]
-    return click.option(*names, hidden=True, expose_value=False, callback=refuse, **given)
-
-
 def _common() -> Iterator[Wrap[Any]]:
     for flag, field, kind, text in PLAIN:
         yield _plain(flag, field, kind, text)
     yield click.option("--no-healthcheck", is_flag=True, help="No check of health.")
-    for flag, reason, alone in REFUSED:
-        yield _refused(flag, reason, alone)
     yield click.option("-d", "--detach", is_flag=True, help="Do not wait until its tasks run.")
     yield click.option("-q", "--quiet", is_flag=True, help="No display of progress.")
 
