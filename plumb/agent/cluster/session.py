@@ -17,7 +17,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from typing import Any
@@ -69,6 +69,7 @@ class Session:
         self._lock = threading.Lock()
         self._remote: dict[str, dict[str, RemoteEndpoint]] = {}
         self._refused: set[str] = set()
+        self._late: dict[str, RemoteEndpoint | None] = {}
         self._lease, self.revision = 0, 0
         self.services = StreamServices()
         self._applier = Applier(self, events, complain)
@@ -123,6 +124,7 @@ class Session:
             self._send(ends)
         except KernelRefused as away:
             self._complain(f"{away}; {len(ends)} endpoints will be published later")
+            self._note_late({end.id: end for end in ends})
             self._beat_now.set()
         except PlumbError:
             for end in ends:
@@ -155,8 +157,34 @@ class Session:
         try:
             self.managers.ask("withdraw", {"endpoints": idents}, BEAT, patience=0)
         except KernelRefused as away:
-            # What the stream tells of this node when it is back is compared with what is published.
             self._complain(f"{away}; endpoints will be withdrawn later")
+            self._note_late(dict.fromkeys(idents))
+            self._beat_now.set()
+
+    def _note_late(self, ends: Mapping[str, RemoteEndpoint | None]) -> None:
+        """Have endpoints published, or withdrawn (None), when the lease is renewed next.
+
+        A manager that was too slow may have done so already.
+        """
+        with self._lock:
+            self._late |= ends
+
+    def _catch_up(self) -> None:
+        """Publish and withdraw what no manager has answered for so far."""
+        with self._lock:
+            late, self._late = self._late, {}
+        try:
+            self._send_again([end for end in late.values() if end and self._is_published(end)])
+            gone = [ident for ident in late if self.published.get(ident) is None]
+            if gone:
+                self.managers.ask("withdraw", {"endpoints": gone}, BEAT, patience=0)
+        except KernelRefused:
+            with self._lock:
+                self._late = {**late, **self._late}
+            raise
+
+    def _is_published(self, end: RemoteEndpoint) -> bool:
+        return self.published.get(end.id) == end
 
     def _agree(self, own: list[RemoteEndpoint]) -> None:
         """Publish and withdraw what differs from what a manager has of this node."""
@@ -202,7 +230,8 @@ class Session:
         self._events.on_authorities(answer["authorities"])
         self._events.on_node(codec.decode(Node, answer["node"]))
         if expired:
-            self._send_again(self.published.all())
+            self._note_late({end.id: end for end in self.published.all()})
+        self._catch_up()
         return float(answer.get("every", BEAT))
 
     @property
@@ -210,14 +239,15 @@ class Session:
         """The keys of encrypted networks, as a manager has told them last."""
         return self._applier.keys
 
-    def acknowledge(self, revision: int) -> None:
-        """Tell the managers by which revision of the tasks this node balances.
+    def acknowledge(self, revision: int) -> bool:
+        """Tell the managers by which revision of the tasks this node balances; True if they know.
 
         Tasks that drain wait a little longer where no manager answers.
         """
         body = {"revision": revision, "lease": self._lease}
         with suppress(PlumbError):
-            self.managers.ask("tasks-applied", body, BEAT, patience=0)
+            return bool(self.managers.ask("tasks-applied", body, BEAT, patience=0))
+        return False
 
     def beat_now(self) -> None:
         """Renew the lease at once, and report what has changed with it."""

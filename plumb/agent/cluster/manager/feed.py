@@ -207,6 +207,7 @@ class Feed:
                 del self._ends[network]
         else:
             ends[ident] = end
+        self._touch(set(), self._services.take_end(network, ident, end is not None))
         for follower in self._followers:
             if network in self._places.get(follower.node, ()):
                 follower.ends[network, ident] = end

@@ -1,7 +1,9 @@
 """Services and tasks as nodes are told of them, for the feed.
 
 A node is told its own tasks, all of them whenever one changes, and the services of each network
-that it has a place in, each of them whole when something of it has changed.
+that it has a place in, each of them whole when something of it has changed. A task is among those
+that connections are sent to as soon as it runs and its endpoint is published, so that no node sends
+to one that it cannot reach yet.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ class ServiceFeed:
         self._services: dict[str, Service] = {}
         self._tasks: dict[str, Task] = {}
         self._networks: dict[str, Network] = {}
+        self._published: set[str] = set()
+        self._service_of: dict[str, str] = {}
         self._of_service: dict[str, dict[str, Task]] = defaultdict(dict)
         self._of_node: dict[str, dict[str, Task]] = defaultdict(dict)
 
@@ -50,16 +54,26 @@ class ServiceFeed:
         if was is not None:
             self._of_service[was.service].pop(ident, None)
             self._of_node[was.node].pop(ident, None)
+            for place in was.places:
+                self._service_of.pop(place.endpoint, None)
         now = None if text is None else codec.loads(Task, text)
         if now is not None:
             self._tasks[ident] = now
             self._of_service[now.service][ident] = now
             self._of_node[now.node][ident] = now
+            self._service_of |= {place.endpoint: now.service for place in now.places}
         both = [task for task in (was, now) if task is not None]
         nodes = {task.node for task in both if task.node}
         if was is not None and now is not None and _balanced(was) == _balanced(now):
             return nodes, set()
         return nodes, {(place.network, task.service) for task in both for place in task.places}
+
+    def take_end(self, network: str, ident: str, published: bool) -> set[Where]:
+        """Take an endpoint that is published, or not any more; where its service is balanced."""
+        if published == (ident in self._published):
+            return set()
+        (self._published.add if published else self._published.discard)(ident)
+        return {(network, self._service_of[ident])} if ident in self._service_of else set()
 
     def take_network(self, ident: str, text: str | None) -> tuple[set[str], set[Where]]:
         """Take a network; the nodes that have tasks on it."""
@@ -150,7 +164,8 @@ class ServiceFeed:
         tasks = self._of_service.get(service.id, {}).values()
         for task in sorted(tasks, key=lambda task: (task.slot, task.node, task.created, task.id)):
             for place in task.places:
-                if place.network == network and task.state is TaskState.RUNNING:
+                reached = place.network == network and place.endpoint in self._published
+                if reached and task.state is TaskState.RUNNING:
                     yield _backend(task, place, service.spec.name)
 
 

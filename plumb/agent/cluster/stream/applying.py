@@ -22,6 +22,8 @@ REST, LONGEST_REST = 2.0, 1.0
 one plan. So a host on which many others start containers spends a third of its time on them."""
 APPLY_AGAIN = 5.0
 """Seconds until what could not be applied to this host is tried again."""
+TELL_AGAIN = 0.5
+"""Seconds until managers are told again what none has taken down: tasks that end wait for it."""
 
 
 class Source(Protocol):
@@ -32,8 +34,8 @@ class Source(Protocol):
     def remotes(self, network: str) -> tuple[RemoteEndpoint, ...]:
         """Return the endpoints of a network on other nodes, as last known."""
 
-    def acknowledge(self, revision: int) -> None:
-        """Tell the managers by which revision of the tasks this node balances."""
+    def acknowledge(self, revision: int) -> bool:
+        """Tell the managers by which revision this node balances; True if they know."""
 
     def beat_now(self) -> None:
         """Renew the lease at once, and report what has changed with it."""
@@ -147,20 +149,21 @@ class Applier:
             with self._dirty:
                 self._dirty.wait_for(self._has_services, APPLY_AGAIN)
             if not self._ending.is_set() and not self._balance_all():
-                self._ending.wait(APPLY_AGAIN)
+                self._ending.wait(TELL_AGAIN)
 
     def _has_services(self) -> bool:
         services = self._source.services
-        return services.waits or services.revision != self._balanced or self._ending.is_set()
+        untold = services.revision != self._balanced and not services.failed
+        return services.waits or untold or self._ending.is_set()
 
     def _balance_all(self) -> bool:
-        """Balance, and tell the managers by which revision of the tasks; True if all could be."""
-        services = self._source.services
-        revision = services.balance(self._balance, self._complain)
+        """Balance, and tell the managers by which revision of the tasks; True if they know."""
+        revision = self._source.services.balance(self._balance, self._complain)
         if revision and revision != self._balanced:
+            if not self._source.acknowledge(revision):
+                return False
             self._balanced = revision
-            self._source.acknowledge(revision)
-        return not services.waits or bool(revision)
+        return True
 
     def _balance(self, network: str, services: tuple[VirtualService, ...]) -> None:
         with self._dirty:

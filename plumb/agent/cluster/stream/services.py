@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Interface
 from typing import Any
@@ -18,6 +19,8 @@ from plumb.store import codec
 Json = dict[str, Any]
 Remotes = Callable[[str], tuple[RemoteEndpoint, ...]]
 Balance = Callable[[str, tuple[VirtualService, ...]], None]
+AGAIN = 5.0
+"""Seconds until a network that could not be balanced is tried again; others do not wait for it."""
 
 
 class StreamServices:
@@ -25,12 +28,14 @@ class StreamServices:
 
     Attributes:
         revision: of the tasks that the services follow from.
+        failed: networks that could not be balanced, each with the moment of the next try.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._services: dict[str, dict[str, VirtualService]] = {}
         self._changed: set[str] = set()
+        self.failed: dict[str, float] = {}
         self._assigned: Json | None = None
         self.revision = 0
 
@@ -56,29 +61,30 @@ class StreamServices:
 
     @property
     def waits(self) -> bool:
-        """True if services have changed that were not balanced since."""
-        return bool(self._changed)
+        """True if services have changed that were not balanced since, or a next try is due."""
+        now = time.monotonic()
+        return bool(self._changed) or any(when <= now for when in list(self.failed.values()))
 
     def balance(self, balance: Balance, complain: Callable[[str], None]) -> int:
-        """Have all networks balanced whose services have changed.
+        """Have all networks balanced whose services have changed, or whose next try is due.
 
         Returns:
-            The revision of the tasks that is balanced by now; 0 if a network could not be.
+            The revision of the tasks that is balanced by now; 0 while a network could not be.
         """
+        now = time.monotonic()
         with self._lock:
-            changed, self._changed = self._changed, set()
+            changed = self._changed | {net for net, when in self.failed.items() if when <= now}
+            self._changed = set()
             revision = self.revision
             wanted = {net: tuple(self._services.get(net, {}).values()) for net in changed}
-        failed = set()
         for network, services in sorted(wanted.items()):
             try:
                 balance(network, services)
+                self.failed.pop(network, None)
             except Exception as error:
                 complain(f"cannot balance the services of network {network[:12]}: {error}")
-                failed.add(network)
-        with self._lock:
-            self._changed |= failed
-        return 0 if failed else revision
+                self.failed[network] = time.monotonic() + AGAIN
+        return 0 if self.failed else revision
 
     def assignments(self, remotes: Remotes) -> tuple[Assignment, ...] | None:
         """Return this node's tasks; None before the stream has had any.

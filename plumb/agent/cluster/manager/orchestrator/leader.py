@@ -29,8 +29,11 @@ TICK = 1.0
 """Seconds after which it looks whether its own lease must be renewed."""
 IDLE = 10.0
 """Seconds after which it looks even if nobody says that anything has changed."""
-DRAINING = 2.0
-"""Seconds that a task waits at most until no node sends new connections to it."""
+DRAINING = 10.0
+"""Seconds that a task waits at most until no node sends new connections to it: a node is alive for
+as long, and may be busy. One that has no lease is not waited for."""
+LOOK = 0.25
+"""Seconds until the next look at tasks that drain, where nothing else happens."""
 
 
 class Leader:
@@ -143,17 +146,22 @@ class Leader:
     def _drained(self, snapshot: Snapshot) -> frozenset[str]:
         """Ids of tasks that no node sends new connections to any more, or that have waited."""
         draining = [task for task in snapshot.tasks.values() if _is_draining(task)]
-        known = {task.id: self._drains.get(task.id) for task in draining}
         now = time.monotonic()
-        self._drains = {ident: one or (1 << 62, now) for ident, one in known.items()}
+        self._drains = {
+            task.id: self._drains.get(task.id) or (snapshot.modified(task), now)
+            for task in draining
+        }
         return frozenset(task.id for task in draining if self._is_drained(task, snapshot, now))
 
     def _is_drained(self, task: Task, snapshot: Snapshot, now: float) -> bool:
         revision, since = self._drains[task.id]
         places = {node for one in task.places for node in snapshot.places(one.network)}
         asked = places & snapshot.alive
-        done = all(snapshot.applied.get(node, 0) >= revision for node in asked)
-        return done or now - since > DRAINING
+        late = [node for node in asked if snapshot.applied.get(node, 0) < revision]
+        if late and now - since > DRAINING:
+            self._complain(f"task {task.id} ends, and may still be sent to by {', '.join(late)}")
+            return True
+        return not late
 
     def _note(self, board: Board, changes: Changes) -> None:
         """Remember which tasks have begun to drain, and when the next look is due."""
@@ -163,7 +171,7 @@ class Leader:
             if _is_draining(task) and ident not in self._drains:
                 self._drains[ident] = revision, now
         waiting = self._since + nodes.LEASE - now
-        soon = DRAINING / 8 if self._drains else waiting if waiting > 0 else IDLE
+        soon = LOOK if self._drains else waiting if waiting > 0 else IDLE
         self._due = min(board.wake, time.time() + soon)
 
 

@@ -48,6 +48,10 @@ class Snapshot:
     alive: frozenset[str]
     applied: Mapping[str, int]
 
+    def modified(self, task: Task) -> int:
+        """Revision at which a task was written last."""
+        return self.found[keys.TASKS + task.id].modified
+
     def places(self, network: str) -> list[str]:
         """Ids of the nodes that have a place in a network."""
         return [node for node in self.nodes if keys.balancer(network, node) in self.balancers]
