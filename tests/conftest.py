@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from plumb import Host
 from tests import labs, needs, sampling
+from tests.host.trial_hosts import end_all
 from tests.labs import Lab
 from tests.memory_host import MemoryHosts
 
@@ -49,6 +50,16 @@ def lab() -> Iterator[Lab]:
     """A bare host: lo and nothing else."""
     with labs.lab() as made:
         yield made
+
+
+@pytest.fixture
+def emptied(lab: Lab) -> Iterator[Lab]:
+    """A bare host; in the end it is reset, and no command of the test's containers runs on."""
+    yield lab
+    try:
+        lab.plumb("reset", "--force")
+    finally:
+        end_all(lab)
 
 
 @pytest.fixture

@@ -6,28 +6,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from plumb.kernel import agent_socket
 from plumb.kernel.process import health_file
-from tests.host.trial_hosts import MARK, end_all, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, plumb, tried, wait_until
 from tests.labs import Lab
 
 QUICK = ("--health-interval", "100ms", "--health-retries", "2", "--health-timeout", "5s")
-
-
-@pytest.fixture
-def net(lab: Lab) -> Iterator[Lab]:
-    """A lab; in the end nothing of the test's runs."""
-    yield lab
-    try:
-        plumb(lab, "reset", "--force")
-    finally:
-        end_all(lab)
 
 
 def run(lab: Lab, *words: str) -> str:
@@ -52,90 +39,90 @@ def turns(lab: Lab, wanted: str) -> None:
     wait_until(lambda: health(lab) == wanted, f"it is {wanted}")
 
 
-def test_health_follows_the_check(net: Lab, tmp_path: Path) -> None:
+def test_health_follows_the_check(emptied: Lab, tmp_path: Path) -> None:
     """Starting, unhealthy after failures in a row, healthy after one success; ps shows it."""
     sign = tmp_path / "sign"
-    run(net, *QUICK, "--health-cmd", f"echo hello; test -e {sign}", "sleep", "1000")
-    turns(net, "unhealthy")
+    run(emptied, *QUICK, "--health-cmd", f"echo hello; test -e {sign}", "sleep", "1000")
+    turns(emptied, "unhealthy")
     sign.touch()
-    turns(net, "healthy")
-    last = state(net)["Health"]["Log"][-1]
+    turns(emptied, "healthy")
+    last = state(emptied)["Health"]["Log"][-1]
     assert (last["ExitCode"], last["Output"]) == (0, "hello\n")
-    assert "(healthy)" in plumb(net, "ps")
-    assert plumb(net, "ps", "-q", "-f", "health=healthy") != ""
-    assert plumb(net, "ps", "-q", "-f", "health=unhealthy") == ""
-    assert plumb(net, "check") == ""
+    assert "(healthy)" in plumb(emptied, "ps")
+    assert plumb(emptied, "ps", "-q", "-f", "health=healthy") != ""
+    assert plumb(emptied, "ps", "-q", "-f", "health=unhealthy") == ""
+    assert plumb(emptied, "check") == ""
 
 
-def test_a_check_is_in_the_containers_namespaces(net: Lab) -> None:
+def test_a_check_is_in_the_containers_namespaces(emptied: Lab) -> None:
     """Its host name, its mounts, its network, its environment."""
     show = "hostname; readlink /proc/self/ns/net; readlink /proc/self/ns/mnt; echo $COLOUR"
-    run(net, *QUICK, "-e", "COLOUR=red", "-h", "inside", "--health-cmd", show, "sleep", "1000")
-    turns(net, "healthy")
-    pid = state(net)["Pid"]
+    run(emptied, *QUICK, "-e", "COLOUR=red", "-h", "inside", "--health-cmd", show, "sleep", "1000")
+    turns(emptied, "healthy")
+    pid = state(emptied)["Pid"]
     own = [os.readlink(f"/proc/{pid}/ns/{name}") for name in ("net", "mnt")]
-    assert state(net)["Health"]["Log"][0]["Output"].split() == ["inside", *own, "red"]
+    assert state(emptied)["Health"]["Log"][0]["Output"].split() == ["inside", *own, "red"]
 
 
-def test_a_check_that_lasts_too_long_is_killed(net: Lab) -> None:
+def test_a_check_that_lasts_too_long_is_killed(emptied: Lab) -> None:
     """With all that it has started; the exit code is -1."""
     given = ("--health-interval", "100ms", "--health-retries", "1", "--health-timeout", "300ms")
-    run(net, *given, "--health-cmd", "echo begun; sleep 4321 & wait", "sleep", "1000")
-    turns(net, "unhealthy")
-    last = state(net)["Health"]["Log"][-1]
+    run(emptied, *given, "--health-cmd", "echo begun; sleep 4321 & wait", "sleep", "1000")
+    turns(emptied, "unhealthy")
+    last = state(emptied)["Health"]["Log"][-1]
     assert (last["ExitCode"], last["Output"]) == (
         -1,
         "Health check exceeded timeout (300ms): begun\n",
     )
 
 
-def test_long_output_is_cut(net: Lab) -> None:
+def test_long_output_is_cut(emptied: Lab) -> None:
     """The check itself is not held up."""
-    run(net, *QUICK, "--health-cmd", "head -c 1000000 /dev/zero | tr '\\0' x", "sleep", "1000")
-    turns(net, "healthy")
-    assert state(net)["Health"]["Log"][0]["Output"] == "x" * 4096 + "..."
+    run(emptied, *QUICK, "--health-cmd", "head -c 1000000 /dev/zero | tr '\\0' x", "sleep", "1000")
+    turns(emptied, "healthy")
+    assert state(emptied)["Health"]["Log"][0]["Output"] == "x" * 4096 + "..."
 
 
-def test_a_stopped_container_is_unhealthy_and_is_not_checked(net: Lab) -> None:
+def test_a_stopped_container_is_unhealthy_and_is_not_checked(emptied: Lab) -> None:
     """As in Docker; its results stay, and it is starting when it starts again."""
-    run(net, *QUICK, "--health-cmd", "true", "sleep", "1000")
-    turns(net, "healthy")
-    plumb(net, "stop", "-t", "0", "box")
-    assert health(net) == "unhealthy"
-    assert state(net)["Health"]["Log"] != []
-    plumb(net, "start", "box")
-    turns(net, "healthy")
+    run(emptied, *QUICK, "--health-cmd", "true", "sleep", "1000")
+    turns(emptied, "healthy")
+    plumb(emptied, "stop", "-t", "0", "box")
+    assert health(emptied) == "unhealthy"
+    assert state(emptied)["Health"]["Log"] != []
+    plumb(emptied, "start", "box")
+    turns(emptied, "healthy")
 
 
-def test_a_container_without_a_command_is_checked(net: Lab) -> None:
+def test_a_container_without_a_command_is_checked(emptied: Lab) -> None:
     """In its network namespace."""
-    run(net, *QUICK, "--health-cmd", "test $(ls /sys/class/net) = lo")
-    turns(net, "healthy")
+    run(emptied, *QUICK, "--health-cmd", "test $(ls /sys/class/net) = lo")
+    turns(emptied, "healthy")
 
 
-def test_an_agent_that_is_started_in_place_of_a_killed_one_goes_on(net: Lab) -> None:
+def test_an_agent_that_is_started_in_place_of_a_killed_one_goes_on(emptied: Lab) -> None:
     """With the status that was known."""
-    ident = run(net, *QUICK, "--health-cmd", "true", "sleep", "1000")
-    turns(net, "healthy")
-    folder = str(Path(net.root, "containers", ident))
+    ident = run(emptied, *QUICK, "--health-cmd", "true", "sleep", "1000")
+    turns(emptied, "healthy")
+    folder = str(Path(emptied.root, "containers", ident))
     began = (health_file.read(folder) or {})["Began"]
-    os.kill(agent_socket.running(str(net.root))[0], signal.SIGKILL)
-    wait_until(lambda: not agent_socket.running(str(net.root))[0], "it has ended")
-    assert health(net) == "healthy"  # the command has brought it back
-    assert agent_socket.running(str(net.root))[0]
-    before = len(state(net)["Health"]["Log"])
-    wait_until(lambda: len(state(net)["Health"]["Log"]) > before or before == 5, "it checks")
+    os.kill(agent_socket.running(str(emptied.root))[0], signal.SIGKILL)
+    wait_until(lambda: not agent_socket.running(str(emptied.root))[0], "it has ended")
+    assert health(emptied) == "healthy"  # the command has brought it back
+    assert agent_socket.running(str(emptied.root))[0]
+    before = len(state(emptied)["Health"]["Log"])
+    wait_until(lambda: len(state(emptied)["Health"]["Log"]) > before or before == 5, "it checks")
     assert (health_file.read(folder) or {})["Began"] == began
 
 
-def test_the_record_is_left_alone(net: Lab) -> None:
+def test_the_record_is_left_alone(emptied: Lab) -> None:
     """Results are the agent's: no check takes the writers' turn, or writes to the store."""
-    run(net, *QUICK, "--health-cmd", "true", "sleep", "1000")
-    turns(net, "healthy")
-    before = [os.stat(path).st_mtime_ns for path in net.root.glob("plumb.db*")]
-    last = state(net)["Health"]["Log"][-1]["Start"]
-    wait_until(lambda: state(net)["Health"]["Log"][-1]["Start"] > last, "it was checked again")
-    assert [os.stat(path).st_mtime_ns for path in net.root.glob("plumb.db*")] == before
+    run(emptied, *QUICK, "--health-cmd", "true", "sleep", "1000")
+    turns(emptied, "healthy")
+    before = [os.stat(path).st_mtime_ns for path in emptied.root.glob("plumb.db*")]
+    last = state(emptied)["Health"]["Log"][-1]["Start"]
+    wait_until(lambda: state(emptied)["Health"]["Log"][-1]["Start"] > last, "it was checked again")
+    assert [os.stat(path).st_mtime_ns for path in emptied.root.glob("plumb.db*")] == before
 
 
 def restarts(lab: Lab) -> int:
@@ -143,53 +130,53 @@ def restarts(lab: Lab) -> int:
     return int(plumb(lab, "inspect", "-f", "{{.RestartCount}}", "box"))
 
 
-def test_a_command_that_dies_is_started_again(net: Lab, tmp_path: Path) -> None:
+def test_a_command_that_dies_is_started_again(emptied: Lab, tmp_path: Path) -> None:
     """By the agent, in a network namespace that is new."""
     starts = tmp_path / "starts"
-    run(net, "--restart", "on-failure", "sh", "-c", f"echo >> {starts}; exit 3")
+    run(emptied, "--restart", "on-failure", "sh", "-c", f"echo >> {starts}; exit 3")
     wait_until(lambda: starts.exists() and len(starts.read_text()) >= 3, "three starts", 60)
-    assert restarts(net) >= 2
-    plumb(net, "stop", "box")
-    assert state(net)["Status"] == "exited"
-    assert plumb(net, "check") == ""
+    assert restarts(emptied) >= 2
+    plumb(emptied, "stop", "box")
+    assert state(emptied)["Status"] == "exited"
+    assert plumb(emptied, "check") == ""
 
 
-def test_a_command_that_dies_at_once_makes_no_storm(net: Lab, tmp_path: Path) -> None:
+def test_a_command_that_dies_at_once_makes_no_storm(emptied: Lab, tmp_path: Path) -> None:
     """The back-off doubles: in six seconds there are seven starts at most."""
     starts, begin = tmp_path / "starts", time.monotonic()
-    run(net, "--restart", "always", "sh", "-c", f"echo >> {starts}")
+    run(emptied, "--restart", "always", "sh", "-c", f"echo >> {starts}")
     wait_until(lambda: time.monotonic() - begin > 6, "six seconds")
     count = len(starts.read_text()) if starts.exists() else 0
     assert count <= 7 or time.monotonic() - begin > 12
-    assert state(net)["Status"] in ("restarting", "running")
+    assert state(emptied)["Status"] in ("restarting", "running")
 
 
-def test_on_failure_gives_up_after_as_many_starts(net: Lab, tmp_path: Path) -> None:
+def test_on_failure_gives_up_after_as_many_starts(emptied: Lab, tmp_path: Path) -> None:
     """Two more after the first."""
     starts = tmp_path / "starts"
-    run(net, "--restart", "on-failure:2", "sh", "-c", f"echo >> {starts}; exit 3")
-    wait_until(lambda: state(net)["Status"] == "exited", "it has given up", 60)
-    assert (len(starts.read_text()), restarts(net)) == (3, 2)
-    assert state(net)["ExitCode"] == 3
+    run(emptied, "--restart", "on-failure:2", "sh", "-c", f"echo >> {starts}; exit 3")
+    wait_until(lambda: state(emptied)["Status"] == "exited", "it has given up", 60)
+    assert (len(starts.read_text()), restarts(emptied)) == (3, 2)
+    assert state(emptied)["ExitCode"] == 3
 
 
-def test_an_agent_that_was_killed_takes_the_wait_up_again(net: Lab, tmp_path: Path) -> None:
+def test_an_agent_that_was_killed_takes_the_wait_up_again(emptied: Lab, tmp_path: Path) -> None:
     """The next command brings it back, and it starts what waits."""
     starts = tmp_path / "starts"
-    run(net, "--restart", "always", "sh", "-c", f"echo >> {starts}")
-    wait_until(lambda: restarts(net) >= 3, "the wait is long", 60)
-    wait_until(lambda: state(net)["Status"] == "restarting", "it waits", 60)
-    os.kill(agent_socket.running(str(net.root))[0], signal.SIGKILL)
+    run(emptied, "--restart", "always", "sh", "-c", f"echo >> {starts}")
+    wait_until(lambda: restarts(emptied) >= 3, "the wait is long", 60)
+    wait_until(lambda: state(emptied)["Status"] == "restarting", "it waits", 60)
+    os.kill(agent_socket.running(str(emptied.root))[0], signal.SIGKILL)
     before = len(starts.read_text())
-    plumb(net, "ps")
+    plumb(emptied, "ps")
     wait_until(lambda: len(starts.read_text()) > before, "it was started again", 60)
 
 
-def test_a_foreground_run_is_started_again_by_the_agent(net: Lab, tmp_path: Path) -> None:
+def test_a_foreground_run_is_started_again_by_the_agent(emptied: Lab, tmp_path: Path) -> None:
     """Whoever ran it has its exit status, as of Docker's client."""
     starts = tmp_path / "starts"
     script = f"echo >> {starts}; test $(wc -l < {starts}) -gt 1 && exec sleep 1000; exit 3"
     words = ("run", "--name", "box", "--network", "none", "--restart", "always", "-e", MARK)
-    assert tried(net, *words, "sh", "-c", script)[0] == 3
-    wait_until(lambda: state(net)["Status"] == "running", "it runs again", 60)
-    assert restarts(net) == 1
+    assert tried(emptied, *words, "sh", "-c", script)[0] == 3
+    wait_until(lambda: state(emptied)["Status"] == "running", "it runs again", 60)
+    assert restarts(emptied) == 1

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.host.trial_hosts import MARK, end_all, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, plumb, tried, wait_until
 from tests.labs import Lab
 
 NOBODY = "65534"
 ASK = ("sh", "-c", 'echo "$(id -u):$(id -g) $(pwd)"; exec sleep 1000')
-
-
-@pytest.fixture
-def box(lab: Lab) -> Iterator[Lab]:
-    """A lab; in the end nothing of the test's runs."""
-    yield lab
-    try:
-        plumb(lab, "reset", "--force")
-    finally:
-        end_all(lab)
 
 
 def run(lab: Lab, *words: str) -> None:
@@ -40,33 +29,33 @@ def logged(lab: Lab) -> str:
     ("user", "ids"), [("", "0:0"), ("nobody:12", f"{NOBODY}:12"), ("4711", "4711:0")]
 )
 def test_a_command_has_the_user_and_the_folder_asked_for(
-    box: Lab, isolation: list[str], user: str, ids: str
+    emptied: Lab, isolation: list[str], user: str, ids: str
 ) -> None:
     """As inspect shows them; a number need not be anybody's."""
-    run(box, *isolation, "-u", user, "-w", "/usr", "--init", *ASK)
-    assert logged(box) == f"{ids} /usr\n"
+    run(emptied, *isolation, "-u", user, "-w", "/usr", "--init", *ASK)
+    assert logged(emptied) == f"{ids} /usr\n"
     shown = "{{.Config.User}} {{.Config.WorkingDir}} {{.HostConfig.Init}}"
-    assert plumb(box, "inspect", "-f", shown, "box") == f"{user} /usr true\n"
-    assert plumb(box, "exec", "box", *ASK[:2], "pwd") == "/usr\n"
+    assert plumb(emptied, "inspect", "-f", shown, "box") == f"{user} /usr true\n"
+    assert plumb(emptied, "exec", "box", *ASK[:2], "pwd") == "/usr\n"
 
 
-def test_a_user_who_is_not_root_has_no_capabilities(box: Lab) -> None:
+def test_a_user_who_is_not_root_has_no_capabilities(emptied: Lab) -> None:
     """As in Docker: setuid(2) takes them."""
-    run(box, "sleep", "1000")
-    held = plumb(box, "exec", "-u", "nobody", "box", "grep", "CapEff", "/proc/self/status")
+    run(emptied, "sleep", "1000")
+    held = plumb(emptied, "exec", "-u", "nobody", "box", "grep", "CapEff", "/proc/self/status")
     assert int(held.split()[1], 16) == 0
 
 
-def test_exec_takes_a_user_and_a_folder(box: Lab) -> None:
+def test_exec_takes_a_user_and_a_folder(emptied: Lab) -> None:
     """Beside a command that has others; a container in the foreground takes them too."""
-    run(box, "sleep", "1000")
+    run(emptied, "sleep", "1000")
     ask = ("sh", "-c", 'echo "$(id -u) $(pwd)"')
-    assert plumb(box, "exec", "-u", NOBODY, "-w", "/usr", "box", *ask) == f"{NOBODY} /usr\n"
+    assert plumb(emptied, "exec", "-u", NOBODY, "-w", "/usr", "box", *ask) == f"{NOBODY} /usr\n"
     run_words = ("run", "--rm", "--network", "none", "-u", NOBODY, "-w", "/usr", *ask)
-    assert plumb(box, *run_words) == f"{NOBODY} /usr\n"
+    assert plumb(emptied, *run_words) == f"{NOBODY} /usr\n"
 
 
-def test_what_is_no_user_and_no_folder_is_refused(box: Lab) -> None:
+def test_what_is_no_user_and_no_folder_is_refused(emptied: Lab) -> None:
     """In one sentence, and nothing remains."""
     for words, said in (
         (["-u", "nobody-there"], "unable to find user nobody-there"),
@@ -74,31 +63,31 @@ def test_what_is_no_user_and_no_folder_is_refused(box: Lab) -> None:
         (["-w", "usr"], "needs to be an absolute path"),
         (["-w", "/nowhere"], 'chdir to cwd ("/nowhere") failed'),
     ):
-        status, printed = tried(box, "run", "-d", "--network", "none", *words, "sleep", "1000")
+        status, printed = tried(emptied, "run", "-d", "--network", "none", *words, "sleep", "1000")
         assert (status != 0, said in printed, "Traceback" in printed) == (True, True, False)
-    assert plumb(box, "ps", "-aq") == ""
+    assert plumb(emptied, "ps", "-aq") == ""
 
 
-def test_exec_in_the_background_returns_at_once(box: Lab, tmp_path: Path) -> None:
+def test_exec_in_the_background_returns_at_once(emptied: Lab, tmp_path: Path) -> None:
     """Its command is one of the container's, and ends with it."""
-    run(box, "sleep", "1000")
+    run(emptied, "sleep", "1000")
     told = tmp_path / "told"
     script = f"readlink /proc/self/ns/net > {told}.new; mv {told}.new {told}; exec sleep 1000"
-    assert plumb(box, "exec", "-d", "box", "sh", "-c", script) == ""
+    assert plumb(emptied, "exec", "-d", "box", "sh", "-c", script) == ""
     wait_until(told.exists, "the command in the background has come so far")
-    assert told.read_text() == plumb(box, "exec", "box", "readlink", "/proc/self/ns/net")
-    status, printed = tried(box, "exec", "-d", "box", "no-such-command")
+    assert told.read_text() == plumb(emptied, "exec", "box", "readlink", "/proc/self/ns/net")
+    status, printed = tried(emptied, "exec", "-d", "box", "no-such-command")
     assert (status != 0, "no-such-command" in printed) == (True, True)
 
 
-def test_variables_come_from_files_and_from_flags(box: Lab, tmp_path: Path) -> None:
+def test_variables_come_from_files_and_from_flags(emptied: Lab, tmp_path: Path) -> None:
     """Flags have the last word; # begins a comment."""
     file = tmp_path / "env"
     file.write_text("# of the shop\nCOLOUR=red\n  SIZE=a b \nNOT_SET_ANYWHERE\n")
-    run(box, "--env-file", str(file), "-e", "COLOUR=blue", "sleep", "1000")
+    run(emptied, "--env-file", str(file), "-e", "COLOUR=blue", "sleep", "1000")
     ask = ("sh", "-c", 'echo "$COLOUR,$SIZE,${NOT_SET_ANYWHERE-unset}"')
-    assert plumb(box, "exec", "box", *ask) == "blue,a b ,unset\n"
-    assert plumb(box, "exec", "--env-file", str(file), "box", *ask) == "red,a b ,unset\n"
+    assert plumb(emptied, "exec", "box", *ask) == "blue,a b ,unset\n"
+    assert plumb(emptied, "exec", "--env-file", str(file), "box", *ask) == "red,a b ,unset\n"
     file.write_text("A B=1\n")
-    status, printed = tried(box, "run", "--env-file", str(file))
+    status, printed = tried(emptied, "run", "--env-file", str(file))
     assert (status, "contains whitespaces" in printed) == (125, True)

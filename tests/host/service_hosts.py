@@ -20,6 +20,7 @@ from plumb import Host
 from plumb.engine.cluster import attach, node
 from plumb.frozen import replace
 from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.system import this_system
 from plumb.model.cluster import AttachRequest, balancer_id
 from plumb.model.cnm import Network, Pool, Sandbox
 from plumb.model.net.status import TaskOf
@@ -165,6 +166,17 @@ def service_host(
         yield ServiceHost(lab, host, cluster, stack)
         assert host.check() == []
         host.reset()
+
+
+@contextmanager
+def published_site(backend: str) -> Iterator[ServiceHost]:
+    """Two tasks of web on n1, their port 80 published as 8080, and a client c1; without IPVS."""
+    system = replace(this_system(), has_ipvs=lambda: False)
+    with service_host(system, firewall_backend=backend) as made:
+        made.join()
+        made.start(2, "n1", "ingress", ports=(PORT,))
+        made.run("c1", "n1")
+        yield made
 
 
 # -- clients ---------------------------------------------------------------

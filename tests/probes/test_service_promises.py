@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 
-from plumb.frozen import replace
-from plumb.kernel.system import this_system
 from plumb.model.service.virtual import Balancing
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.iptables import Rule
 from plumb.things.layer3 import Address
 from plumb.things.nftables import NftRule
-from tests.host.service_hosts import PORT, VIP, ServiceHost, service_host
+from tests.host.service_hosts import VIP, ServiceHost, published_site
 from tests.probes.conftest import Typed, objects
 
 pytestmark = pytest.mark.needs("vxlan")
@@ -36,11 +34,7 @@ c1                        ●
 @pytest.fixture(scope="module", params=BACKENDS)
 def site(request: pytest.FixtureRequest) -> Iterator[ServiceHost]:
     """Two tasks of web on n1, their port 80 published as 8080, and a client c1."""
-    system = replace(this_system(), has_ipvs=lambda: False)
-    with service_host(system, firewall_backend=request.param) as made:
-        made.join()
-        made.start(2, "n1", "ingress", ports=(PORT,))
-        made.run("c1", "n1")
+    with published_site(request.param) as made:
         yield made
 
 
