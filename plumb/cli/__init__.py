@@ -12,7 +12,7 @@ command's own for one that ran, 1 else.
     lifecycle  exec, update, kill, rename, wait, top, container prune, and options of run and create
     listings   ps, inspect, port
     filters    --filter of listings and of prune
-    reference  what of Docker's has no meaning here
+    reference  completion, man, examples for the help, what of Docker's has no meaning here
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
     system     check, repair, reset, env, version
@@ -69,15 +69,31 @@ VERBS: dict[str, tuple[str, str]] = {
     "service": ("plumb.cli.service", "Manage services: many containers under one name"),
     "node": ("plumb.cli.node", "Manage the nodes of a swarm"),
     "agent": ("plumb.cli.agent", "Manage the process that holds ports and answers for names"),
+    "completion": ("plumb.cli.reference.completion", "Print a shell's completion script"),
+    "man": ("plumb.cli.reference.man_pages", "Write the manual pages"),
     "env": ("plumb.cli.system", "Show what this kernel and host support"),
     "version": ("plumb.cli.system", "Show versions"),
 }
 LONGEST = 1000
 """Of a message that quotes what somebody pasted by mistake, the two ends are enough."""
-HIDDEN = {"settle": "plumb.cli.system", "resume": "plumb.cli.lifecycle.restarts"}
+HIDDEN = {
+    "complete": "plumb.cli.reference.completion",
+    "settle": "plumb.cli.system",
+    "resume": "plumb.cli.lifecycle.restarts",
+}
 
 
-class DockerGroup(click.Group):
+class Documented(click.Command):
+    """Command whose help ends with two examples, and the page about it."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the end of the help."""
+        from plumb.cli.reference.help_text import write_end  # lazy: for help alone
+
+        write_end(context, formatter)
+
+
+class DockerGroup(Documented, click.Group):
     """Group of verbs with Docker's other names for some, and a hint for a word that is none.
 
     Attributes:
@@ -138,8 +154,24 @@ class LazyGroup(DockerGroup):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
+def _say_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        from plumb import __version__
+
+        print(f"plumb version {__version__}")
+        context.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["--help"]})
 @click.option("--config", metavar="FILE", help="Settings, with the keys of Docker's daemon.json.")
+@click.option(
+    *("-v", "--version"),
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Print plumb's version and exit.",
+)
 @click.pass_context
 def plumb(context: click.Context, config: str | None) -> None:
     """Docker's networking, rebuilt from the kernel up."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plumb.cli import DockerGroup
+from plumb.cli import DockerGroup, Documented
 from plumb.engine.reader import REBOOTED, REBUILD, Reader
 from plumb.kernel.capture.undo import sweep
 
@@ -39,7 +39,7 @@ def changing(function: F) -> F:
     )(function)
 
 
-class DockerCommand(click.Command):
+class DockerCommand(Documented):
     """Command whose flags take a value by =VALUE alone, as Docker's do: `--rm=false`."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
