@@ -92,6 +92,11 @@ class RuleLine:
         """Table, chain and number of the rule."""
         return f"{self.where} #{self.number}" if self.number else self.where
 
+    @property
+    def reading(self) -> str:
+        """Evidence: the rule with its namespace and its text."""
+        return f"{self.place.name}: {self.named}: {self.text}"
+
 
 @dataclass
 class RulesetListing:

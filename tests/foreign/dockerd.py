@@ -52,11 +52,15 @@ class Dockerd:
 
     Attributes:
         lab: its host; folder: where all of it lies.
+        settings: its daemon.json; mounts: a process in its mount namespace.
+        pids: first processes of its containers, by name.
     """
 
     lab: Lab
     folder: Path
     process: subprocess.Popen[bytes]
+    settings: Mapping[str, Any]
+    mounts: int
     pids: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -116,11 +120,36 @@ class Dockerd:
     def start(self, name: str) -> None:
         """As `docker start` does."""
         self.ask("POST", f"/containers/{name}/start")
-        self.pids[name] = self.ask("GET", f"/containers/{name}/json")["State"]["Pid"]
+        self.started(name)
 
     def link(self, network: str) -> str:
         """Name of a network's bridge."""
         return f"br-{self.ask('GET', f'/networks/{network}')['Id'][:12]}"
+
+    def cli(self, line: str) -> None:
+        """Carry out a line of `docker`, or of systemctl about it, as far as tests need them."""
+        match line.split():
+            case ["docker", "network", "connect", network, name]:
+                self.ask("POST", f"/networks/{network}/connect", {"Container": name})
+            case ["docker", "network", "disconnect", network, name]:
+                self.ask("POST", f"/networks/{network}/disconnect", {"Container": name})
+            case ["docker", "restart", name]:
+                self.ask("POST", f"/containers/{name}/restart?t=0")
+                self.started(name)
+            case ["systemctl", "restart", "docker"]:
+                _stop(self.process)
+                self.process = _started(self.folder, self.mounts, self.settings)
+                until(lambda: _answers(self))
+            case _:
+                raise AssertionError(f"tests cannot run {line}")
+
+    def started(self, name: str) -> None:
+        """Read a container's process, once it runs."""
+        self.pids[name] = self.ask("GET", f"/containers/{name}/json")["State"]["Pid"]
+
+    def netns(self, name: str) -> str:
+        """File of a container's namespace."""
+        return f"/proc/{self.pids[name]}/ns/net"
 
     def remove_all(self) -> None:
         """Remove the containers, running or not."""
@@ -142,46 +171,51 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
     """
     folder = Path(tempfile.mkdtemp(prefix="plumb-docker-"))
     try:
-        with labs.lab(lan=True) as lab:
-            engine = Dockerd(lab, folder, _started(folder, settings))
+        with labs.lab(lan=True) as lab, _mounts(folder) as mounts:
+            engine = Dockerd(lab, folder, _started(folder, mounts, settings), settings, mounts)
             try:
                 until(lambda: _answers(engine))
                 engine.ask(
                     "POST", f"/images/create?fromSrc=-&repo={IMAGE}", _image(), "application/x-tar"
                 )
                 yield engine
-                engine.remove_all()
             finally:
+                with suppress(OSError, AssertionError):
+                    engine.remove_all()
                 _stop(engine.process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(folder: Path, settings: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+@contextmanager
+def _mounts(folder: Path) -> Iterator[int]:
+    """A mount namespace that outlives a dockerd, as a machine's does; its process."""
+    hide = []
+    for number, each in enumerate(HIDDEN):
+        Path(each).mkdir(parents=True, exist_ok=True)
+        (folder / f"hidden{number}").mkdir()
+        hide.append(f"mount --bind {folder}/hidden{number} {each}")
+    words = ["unshare", "--mount", "--propagation", "private"]
+    line = " && ".join([*hide, "echo ready", "exec cat"])
+    holder = subprocess.Popen(
+        [*words, "sh", "-c", line], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"ready\n"
+        yield holder.pid
+    finally:
+        holder.communicate()
+
+
+def _started(folder: Path, mounts: int, settings: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     config = folder / "daemon.json"
     config.write_text(json.dumps({key.replace("_", "-"): at for key, at in settings.items()}))
-    for each in HIDDEN:
-        Path(each).mkdir(parents=True, exist_ok=True)
-    hide = "; ".join(f"mount -t tmpfs none {each}" for each in HIDDEN)
-    words = f"""exec dockerd --config-file {config} --data-root {folder}/data
+    words = f"""nsenter -t {mounts} -m dockerd --config-file {config} --data-root {folder}/data
         --exec-root {folder}/exec --pidfile {folder}/pid -H unix://{folder}/docker.sock
         --storage-driver vfs --log-level warn"""
-    log = (folder / "log").open("wb")
-    with log:
-        return subprocess.Popen(
-            [
-                "unshare",
-                "--mount",
-                "--propagation",
-                "private",
-                "sh",
-                "-c",
-                f"{hide}; {' '.join(words.split())}",
-            ],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(words.split(), stdout=log, stderr=log, start_new_session=True)
 
 
 def _answers(engine: Dockerd) -> bool:

@@ -90,7 +90,7 @@ def test_a_published_port_is_followed_from_the_lan(docker: Dockerd) -> None:
 
 def test_an_answer_that_is_lost_in_the_container_is_explained(docker: Dockerd) -> None:
     """A container without a default route answers nobody outside."""
-    namespace = f"/proc/{docker.pids['web']}/ns/net"
+    namespace = docker.netns("web")
     within(namespace, "ip route del default")
     try:
         story = plumb(docker, "trace", docker.lab.lan, "host:8080", status=1)

@@ -8,6 +8,7 @@ from state alone, without an observation, is printed with "probably".
 case           a case (story and state of the namespaces) and a cause, as values
 order          all finders, in the order in which they are called
 by_rule        a rule dropped the packet
+by_isolation   a rule that parts networks on purpose dropped the packet
 by_socket      no process listens at the port, or at another address only
 by_route       a namespace has no route to the destination, or a route that refuses
 by_link        a veth pair or a bridge is down, missing or misconfigured
@@ -18,6 +19,7 @@ by_service     a service of the cluster has no task to go to, or no virtual addr
 by_size        the packet was too large, or had passed too many routers
 by_tunnel      an overlay's VXLAN link does not know the other host, or the packet is lost behind it
 remedies       commands that correct a fault
+owners         commands of the engine that has made a network or container
 
 Each finder is a pure function of the case; the first that returns a cause wins.
 """

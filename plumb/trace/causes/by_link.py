@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.targets import Member
-from plumb.model.netns_state import FORWARDING, STATES, Facts
+from plumb.model.netns_state import FORWARDING, STATES, Facts, RouteAnswer
 from plumb.model.observations import HOST
-from plumb.trace.causes import by_neighbour
+from plumb.trace.causes import by_neighbour, owners
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
 from plumb.trace.headers import Direction
@@ -137,15 +137,16 @@ def _veth(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[C
     """Find causes on a container's veth pair, at the host's end first."""
     if not net.bridge_in_host:
         return
-    who, here = member.box.name, case.host.link(end.link)
-    if not case.host.links:
+    who, rejoin = member.box.name, owners.rejoin(case, member.box)
+    if not case.host.links or not (end.link or _known_lost(case, member, end)):
         return
+    here = case.host.link(end.link)
     if here is None:
         yield Cause(
             "no-link",
             f"{who}'s veth pair to {net.name} is gone",
-            (f"{HOST}: there is no link {end.link}",),
-            ("plumb repair",),
+            (f"{HOST}: there is no link {end.link or 'of it'}",),
+            (rejoin,),
         )
         return
     bridge = case.host.link(net.link)
@@ -154,7 +155,7 @@ def _veth(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[C
             "link-down",
             f"{who}'s veth pair to {net.name} is down at the host's end",
             (f"{HOST}: {end.link} is down",),
-            (f"ip link set {end.link} up", "plumb repair"),
+            (f"ip link set {end.link} up", rejoin),
         )
     if bridge is not None and here.master != bridge.index:
         other = next((link.name for link in case.host.links if link.index == here.master), "none")
@@ -162,17 +163,17 @@ def _veth(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[C
             "off-bridge",
             f"{who}'s veth pair is not attached to {net.link}, the bridge of {net.name}",
             (f"{HOST}: {end.link} is a port of {other}",),
-            (f"ip link set {end.link} master {net.link}", "plumb repair"),
+            (f"ip link set {end.link} master {net.link}", rejoin),
         )
     inside = case.facts.get(member.place.name)
     if inside is not None:
-        yield _inside(inside, member, end, net)
+        yield _inside(inside, member, end, net, rejoin)
     elif not here.carrier:
         yield Cause(
             "peer-down",
             f"{who}'s veth pair has no carrier: {end.ifname} in {who} is down",
             (f"{HOST}: {end.link}: no carrier",),
-            ("plumb repair",),
+            (rejoin,),
         )
     if here.port is not None and here.port.state != FORWARDING and here.up and here.carrier:
         state = STATES.get(here.port.state, str(here.port.state))
@@ -184,22 +185,32 @@ def _veth(case: Case, member: Member, end: Endpoint, net: Network) -> Iterator[C
         )
 
 
-def _inside(facts: Facts, member: Member, end: Endpoint, net: Network) -> Cause | None:
-    """Find a cause at the container's end: the link missing or down, or an address missing."""
+def _known_lost(case: Case, member: Member, end: Endpoint) -> bool:
+    """Test for an endpoint of another engine's whose interface is gone from its namespace."""
+    inside = case.facts.get(member.place.name)
+    return inside is not None and bool(inside.links) and not end.ifname
+
+
+def _inside(facts: Facts, member: Member, end: Endpoint, net: Network, rejoin: str) -> Cause | None:
+    """Find a cause at the container's end: the link missing or down, or an address missing.
+
+    Args:
+        rejoin: the command that builds the container's interface anew.
+    """
     who, link = member.box.name, facts.link(end.ifname)
     if link is None:
         return Cause(
             "no-link",
             f"{who} has no {end.ifname}",
             (f"{who}: there is no link {end.ifname}",),
-            ("plumb repair",),
+            (rejoin,),
         )
     if not link.up:
         return Cause(
             "peer-down",
             f"{end.ifname} in {who} is down",
             (f"{who}: {end.ifname} is down",),
-            ("plumb repair",),  # its routes went with it
+            (rejoin,),  # its routes went with it
         )
     lost = [ip for ip in end.ips if not facts.has(ip.ip)]
     if lost:
@@ -207,7 +218,7 @@ def _inside(facts: Facts, member: Member, end: Endpoint, net: Network) -> Cause 
             "address-gone",
             f"{who} does not have {lost[0].ip} any more, its address on {net.name}",
             (f"{who}: no address {lost[0].ip}",),
-            (within(member.place, f"ip addr add {lost[0]} dev {end.ifname}"), "plumb repair"),
+            (within(member.place, f"ip addr add {lost[0]} dev {end.ifname}"), rejoin),
         )
     return None
 
@@ -228,9 +239,9 @@ def _bridge(case: Case, net: Network) -> Cause | None:
             "no-bridge",
             f"the bridge of {net.name} is gone",
             (f"{HOST}: there is no link {net.link}",),
-            ("plumb repair",),
+            (owners.rebuild(case, net),),
         )
-    return None if bridge.up else bridge_down(net)
+    return None if bridge.up else bridge_down(case, net)
 
 
 def _gateway(case: Case, ip: IPAddress, net: Network) -> Cause | None:
@@ -247,21 +258,39 @@ def _gateway(case: Case, ip: IPAddress, net: Network) -> Cause | None:
     )
     if wanted is None or case.host.has(wanted) or not routed:
         return None
+    return _gateway_gone(case, wanted, net)
+
+
+def without_its_route(case: Case, ip: IPAddress, net: Network, answer: RouteAnswer) -> Cause | None:
+    """Cause for a bridge network whose route went with its gateway address.
+
+    Args:
+        answer: the host's route to an address of it, `ip`.
+    """
+    pool = net.pool_of(ip)
+    wanted = pool.gateway if pool else None
+    led_away = answer.dev not in (net.link, "lo") and answer.net in ("", "default")
+    if wanted is None or case.host.has(wanted) or not led_away:
+        return None
+    return _gateway_gone(case, wanted, net)
+
+
+def _gateway_gone(case: Case, wanted: IPAddress, net: Network) -> Cause:
     return Cause(
         "gateway-gone",
         f"the host does not have {wanted} any more, by which {net.name} leads out",
         (f"{HOST}: no address {wanted}",),
-        ("plumb repair",),
+        (owners.rebuild(case, net),),
     )
 
 
-def bridge_down(net: Network) -> Cause:
+def bridge_down(case: Case, net: Network) -> Cause:
     """Cause: a network's bridge is down."""
     return Cause(
         "bridge-down",
         f"the bridge of {net.name} is down",
         (f"{HOST}: {net.link} is down",),
-        (f"ip link set {net.link} up", "plumb repair"),
+        (f"ip link set {net.link} up", owners.rebuild(case, net)),
     )
 
 
@@ -327,5 +356,8 @@ def _hairpin(case: Case) -> Cause | None:
             f"{HOST}: bridge -d link show dev {link.name}: hairpin off",
             f"it came in by {came.dev} and left by {last.dev}",
         ),
-        (f"bridge link set dev {link.name} hairpin on", "plumb repair"),
+        (
+            f"bridge link set dev {link.name} hairpin on",
+            owners.rebuild(case, holder[2] if holder else None),
+        ),
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from plumb.model.netns_state import ConntrackEntry
 from plumb.model.observations import HOST
 from plumb.things.host_ports import at
+from plumb.trace.causes import owners
 from plumb.trace.causes.case import VANISHED, Case, Cause
 from plumb.trace.causes.remedies import deleting
 from plumb.trace.headers import Direction
@@ -65,7 +66,7 @@ def unmasked(case: Case, *observed: str) -> Cause | None:
         f" no rule gave it the host's, {known}",
         (f"{HOST}:{dev}: {packet.ends}", "no source was rewritten", *observed),
         (
-            "plumb repair, if the network should masquerade",
+            f"{owners.rebuild(case, net)}, if the network should masquerade",
             (
                 f"iptables -t nat -A POSTROUTING -s {pool.subnet if pool else packet.src}"
                 f" ! -o {net.link} -j MASQUERADE"
@@ -126,10 +127,11 @@ def _wrong_destination(case: Case) -> Cause | None:
         )
     if line.mine:
         return None
+    engine = owners.words(case, published.net).engine
     return Cause(
         "wrong-dnat",
-        f"a rule that is not plumb's leads port {case.port} to {found}, before plumb's own leads it"
-        f" to {published.member.box.name}'s {wanted}",
+        f"a rule that is not {engine}'s leads port {case.port} to {found},"
+        f" before {engine}'s own leads it to {published.member.box.name}'s {wanted}",
         (f"{HOST}: {line.named}: {line.text}",),
         (deleting(line),),
     )
@@ -159,7 +161,7 @@ def _localnet(case: Case) -> Cause | None:
         f"it was rewritten to {published.member.box.name},"
         f" but what comes from 127.0.0.1 may not leave by {published.net.link}",
         (f"{HOST}: {name} = 0",),
-        (f"sysctl -w {name.replace('/', '.')}=1", "plumb repair"),
+        (f"sysctl -w {name.replace('/', '.')}=1", owners.rebuild(case, published.net)),
     )
 
 
@@ -171,7 +173,7 @@ def _loopback_source(case: Case) -> Cause | None:
     packet, last, published = case.packet, case.last, case.published
     bridge = published.net.link if published else "BRIDGE"
     remedies = (
-        "plumb repair",
+        owners.rebuild(case, published.net if published else None),
         f"iptables -t nat -A POSTROUTING -o {bridge} -m addrtype --src-type LOCAL -j MASQUERADE",
     )
     if packet is not None and last is not None:
@@ -222,7 +224,7 @@ def _own_source(case: Case) -> Cause | None:
         f" and {last.place.name} takes nothing from itself by {last.dev}",
         (f"{last.place.name}:{last.dev}: {packet.ends}",),
         (
-            "plumb repair",
+            owners.rebuild(case, case.network_of(packet.src)),
             f"iptables -t nat -A POSTROUTING -s {packet.src} -d {packet.src} -j MASQUERADE",
         ),
     )

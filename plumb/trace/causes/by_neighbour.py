@@ -8,6 +8,7 @@ from typing import NamedTuple
 from plumb.address import IPAddress
 from plumb.model.net.targets import Member
 from plumb.model.netns_state import Facts, Link, Neighbour, RouteAnswer
+from plumb.trace.causes import owners
 from plumb.trace.causes.case import VANISHED, Case, Cause
 from plumb.trace.causes.remedies import ip_tool, within
 from plumb.trace.headers import Direction
@@ -245,12 +246,16 @@ def no_neighbour(case: Case) -> Cause | None:
         + f" answers for {ip}"
     )
     if _nobody_has(case, ip):
+        engine = owners.words(case, case.network_of(ip))
         return Cause(
             "target-gone",
             f"{what}: no running container has that address",
             (observed,),
             (
-                "plumb ps shows who runs, and plumb repair mends what is left of others",
+                (
+                    f"{engine.command} ps shows who runs,"
+                    f" and {engine.rebuild} mends what is left of others"
+                ),
                 "delete the rule that leads there, if it is an old one",
             ),
         )
@@ -300,7 +305,7 @@ def _wrong_gateway(case: Case, hop: NextHop, member: Member, gateway: str, obser
             f"{hop.facts.place.name}: ip route get {hop.route and hop.route.dst}: {hop.route}",
             observed,
         ),
-        (within(hop.facts.place, command), "plumb repair"),
+        (within(hop.facts.place, command), owners.rejoin(case, member.box)),
     )
 
 

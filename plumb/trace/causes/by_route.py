@@ -10,7 +10,7 @@ from plumb.address import IPAddress
 from plumb.model.cnm import Network
 from plumb.model.netns_state import Facts, RouteAnswer
 from plumb.model.observations import HOST, Netns
-from plumb.trace.causes import by_link, by_neighbour
+from plumb.trace.causes import by_link, by_neighbour, owners
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import ip_tool, within
 from plumb.trace.headers import Direction
@@ -40,20 +40,27 @@ def wrong_link(case: Case) -> Cause | None:
 
     That explains the end, whatever became of the packet on that link.
     """
-    line = case.end.line
-    packet = case.story.packet(case.host.place, Direction.THERE)
-    if (
-        (line is not None and line.hook != "forward")
-        or case.end.way is not Direction.THERE
-        or packet is None
-        or not case.host.links
-    ):
+    line, routed = case.end.line, _routed_by_host(case)
+    if (line is not None and line.hook != "forward") or routed is None or not case.host.links:
         return None
-    net = case.network_of(packet.dst)
+    ip, answer = routed
+    net = case.network_of(ip)
     bridge = case.bridge(net) if net and net.bridge_in_host else None
     if net is not None and bridge is not None and not bridge.up:
-        return by_link.bridge_down(net)
-    return _other_route(net, packet.dst, case.host.there)
+        return by_link.bridge_down(case, net)
+    if net is None or not net.bridge_in_host or answer is None:
+        return None
+    return by_link.without_its_route(case, ip, net, answer) or _other_route(net, ip, answer)
+
+
+def _routed_by_host(case: Case) -> tuple[IPAddress, RouteAnswer | None] | None:
+    """Destination that the host routed last, and the route; None if it routed nothing."""
+    host, there = case.host, case.end.way is Direction.THERE
+    packet = case.story.packet(host.place, case.end.way)
+    if packet is not None:
+        return packet.dst, host.there if there else host.back
+    unsent = case.end.ending is Ending.UNSENT and case.source.name == HOST
+    return (case.goal, host.there) if unsent else None
 
 
 # -- at the sender -----------------------------------------------------------------
@@ -69,11 +76,19 @@ def _unsent(case: Case) -> Cause | None:
             "no-network",
             f"{case.source.name} is on no network: it has no link but its own loopback",
             (f"{case.source.name}: links: lo",),
-            (f"plumb network connect NETWORK {case.source.name}",),
+            (_connect_source(case),),
         )
     if answer is not None and answer.error:
         return _no_way(facts, answer, case.goal, Direction.THERE, case)
     return None
+
+
+def _connect_source(case: Case) -> str:
+    """Command that connects the sender to a network."""
+    member = next((each for each in case.members if each.place == case.source), None)
+    if member is None:
+        return f"plumb network connect NETWORK {case.source.name}"
+    return owners.connect(case, None, member.box)
 
 
 def _no_way(facts: Facts, answer: RouteAnswer, ip: IPAddress, way: Direction, case: Case) -> Cause:
@@ -130,10 +145,10 @@ def _default(case: Case, place: Netns) -> tuple[str, ...]:
         return (
             (
                 f"a network that leads out: {', '.join(closed)} does not:"
-                f" plumb network connect NETWORK {member.box.name}"
+                f" {owners.connect(case, None, member.box)}"
             ),
         )
-    return ("plumb repair",)
+    return (owners.rejoin(case, member.box),)
 
 
 # -- on the way -----------------------------------------------------------------
@@ -235,15 +250,9 @@ def _back_to(facts: Facts, last: Crossing) -> str:
     return f"via {router} dev {last.dev}" if router else f"dev {last.dev}"
 
 
-def _other_route(net: Network | None, ip: IPAddress, answer: RouteAnswer | None) -> Cause | None:
+def _other_route(net: Network, ip: IPAddress, answer: RouteAnswer) -> Cause | None:
     """Cause for a route that leads to another link than the network's own."""
-    if (
-        net is None
-        or not net.link
-        or not net.bridge_in_host
-        or answer is None
-        or answer.dev in (net.link, "", "lo")
-    ):
+    if not net.link or answer.dev in (net.link, "", "lo"):
         return None
     return Cause(
         "other-route",

@@ -1,0 +1,71 @@
+"""Owners: commands by which a network or container is mended, in the words of who has made it.
+
+A container of Docker's is connected by `docker network connect`, and Docker writes its rules again
+when it starts again; `plumb repair` would do nothing for either.
+"""
+
+from __future__ import annotations
+
+from plumb.foreign import names
+from plumb.foreign.values import Engine
+from plumb.frozen import frozen
+from plumb.model.cnm import Network, Sandbox
+from plumb.trace.causes.case import Case
+
+MADE_ANEW = "the container made anew: its CNI plugins run again then"
+
+
+@frozen
+class Words:
+    """Command line of an engine.
+
+    Attributes:
+        engine: its name for people; command: the program.
+        rebuild: builds anew what its networks need on the host: bridges, addresses, rules.
+        rejoin: builds a container's interfaces and routes anew, with {} for its name.
+    """
+
+    engine: str
+    command: str
+    rebuild: str
+    rejoin: str
+
+
+PLUMB = Words("plumb", "plumb", "plumb repair", "plumb repair")
+ENGINES = {
+    Engine.DOCKER: Words("Docker", "docker", "systemctl restart docker", "docker restart {}"),
+    Engine.PODMAN: Words("Podman", "podman", "podman network reload --all", "podman restart {}"),
+    Engine.CONTAINERD: Words("containerd", "nerdctl", MADE_ANEW, MADE_ANEW),
+}
+
+
+def words(case: Case, made: Network | Sandbox | None) -> Words:
+    """Words for a network or container; plumb's own for None."""
+    engine = case.engines.get(made.id) if made is not None else None
+    return ENGINES.get(engine, PLUMB) if engine is not None else PLUMB
+
+
+def bare(made: Sandbox) -> str:
+    """Name of a container as its engine has it."""
+    return names.qualifier(made.name)[1]
+
+
+def rebuild(case: Case, net: Network | None) -> str:
+    """Command that builds anew what a network needs on the host."""
+    return words(case, net).rebuild
+
+
+def rejoin(case: Case, box: Sandbox) -> str:
+    """Command that builds a container's interfaces and routes anew."""
+    return words(case, box).rejoin.format(bare(box))
+
+
+def connect(case: Case, net: Network | None, box: Sandbox) -> str:
+    """Command that connects a container to a network; to one of the user's choice for None."""
+    name = net.name if net else "NETWORK"
+    return f"{words(case, box).command} network connect {name} {bare(box)}"
+
+
+def publish(case: Case, box: Sandbox | None, port: int) -> str:
+    """Command that runs a container with a published port."""
+    return f"{words(case, box).command} run -p {port}:{port} …"
