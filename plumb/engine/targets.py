@@ -70,10 +70,6 @@ class TargetResolver:
         known = {net.id: net for net in reader.networks()}
         self._reader = reader
         boxes = reader.containers()
-        self.foreign = names.named_apart(
-            read_host.read() if foreign is None else foreign, {box.name for box in boxes}
-        )
-        self.networks = (*known.values(), *(each.network for each in self.foreign.networks))
         running = [box for box in boxes if box.status is Status.RUNNING]
         self.own = members_of(
             (
@@ -87,6 +83,10 @@ class TargetResolver:
             )
             for box in running
         )
+        self.foreign = names.named_apart(
+            read_host.read() if foreign is None else foreign, {box.name for box in boxes}
+        )
+        self.networks = (*known.values(), *(each.network for each in self.foreign.networks))
         self.members = (*self.own, *self.foreign.members)
 
     def place(self, reference: str) -> Netns:

@@ -2,10 +2,14 @@
 
 `read_host.read()` asks each engine that it finds. Nothing is changed, no lock is taken.
 
-values      containers and networks, each with its source
-fields      fields of documents that other programs wrote, checked
-docker      documents of Docker's Engine API as containers and networks
-docker_api  asks Docker's Engine API
-names      names by which commands take them
-read_host   reads all engines of this host
+values        containers and networks, each with its source
+fields        fields of documents that other programs wrote, checked
+docker        documents of Docker's Engine API as containers and networks
+docker_api    asks Docker's Engine API
+names         names by which commands take them
+docker_files  reads Docker's containers from files and processes, where dockerd does not answer
+cni           reads the results of CNI's plugins: Kubernetes' pods, nerdctl's containers
+namespaces    finds network namespaces that nobody has told of
+others        adds what files and processes tell to what engines have answered
+read_host     reads all engines of this host
 """

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 
 from plumb.errors import PlumbError
+from plumb.foreign import others
 from plumb.foreign.values import Engine, ForeignHost, Source
 
-DOCKER_SOCKET = "/run/docker.sock"
+DOCKER_SOCKET, PODMAN_SOCKET = "/run/docker.sock", "/run/podman/podman.sock"
 SECONDS = 1.0
 """Time for all engines together, however slow they are."""
 
@@ -26,7 +28,18 @@ def read(seconds: float = SECONDS) -> ForeignHost:
     Returns:
         What there is; what could not be read is among the sentences of `missing`.
     """
-    return _api(docker_socket(), Engine.DOCKER, time.monotonic() + seconds)
+    deadline = time.monotonic() + seconds
+    answered = _api(docker_socket(), Engine.DOCKER, deadline)
+    return others.beside_daemons(answered + _api(PODMAN_SOCKET, Engine.PODMAN, deadline))
+
+
+def read_all(seconds: float = SECONDS, known: Collection[str] = ()) -> ForeignHost:
+    """Read all engines, and the network namespaces of `ip netns` and of processes as well.
+
+    Args:
+        known: files of the namespaces of plumb's own containers, which are none of those.
+    """
+    return others.beside_engines(read(seconds), known)
 
 
 def docker_socket() -> str:

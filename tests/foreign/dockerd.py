@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -142,6 +143,21 @@ class Dockerd:
                 until(lambda: _answers(self))
             case _:
                 raise AssertionError(f"tests cannot run {line}")
+
+    def resume(self) -> None:
+        """Have dockerd answer again, after it was stopped or killed."""
+        self.process.send_signal(signal.SIGCONT)
+        try:
+            self.process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            return
+        (self.folder / "pid").unlink(missing_ok=True)
+        known = self.folder / "exec/containerd/containerd.pid"
+        with suppress(OSError):  # dockerd's own, which serves nobody now
+            os.kill(int(known.read_text()), signal.SIGKILL)
+        known.unlink(missing_ok=True)
+        self.process = _started(self.folder, self.mounts, self.settings)
+        until(lambda: _answers(self))
 
     def started(self, name: str) -> None:
         """Read a container's process, once it runs."""

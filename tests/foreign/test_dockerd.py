@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 
 import pytest
 
+from plumb.foreign import read_host
 from tests import labs
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
 from tests.labs import within
@@ -21,7 +23,7 @@ def docker() -> Iterator[Dockerd]:
     n1: web, which listens at port 80, published as 8080, and c2; n2: far; bridge: dflt. side shares
     web's namespace, hosty the host's; idle does not run; silent's published port leads to nobody.
     """
-    with dockerd() as made:
+    with dockerd(live_restore=True) as made:
         made.network("n1", "172.20.0.0/24")
         made.network("n2", "172.21.0.0/24")
         made.run("web", "n1", "httpd", "-f", "-p", "80", "-h", "/www", publish={"80/tcp": "8080"})
@@ -132,6 +134,35 @@ def test_a_story_as_a_document_has_the_names(docker: Dockerd) -> None:
     document = json.loads(plumb(docker, "trace", "--json", "c2", "web:80"))
 
     assert "web" in json.dumps(document)
+
+
+@pytest.fixture(params=[signal.SIGSTOP, signal.SIGKILL], ids=["hung", "dead"])
+def silent_daemon(request: pytest.FixtureRequest, docker: Dockerd) -> Iterator[Dockerd]:
+    """The Engine, whose dockerd does not answer; its containers go on."""
+    docker.process.send_signal(request.param)
+    try:
+        yield docker
+    finally:
+        docker.resume()
+
+
+def test_without_its_daemon_docker_s_files_are_read(silent_daemon: Dockerd) -> None:
+    """A dockerd that is hung or dead costs a second at most, and its containers go on."""
+    assert "web's port on n1" in plumb(silent_daemon, "trace", "c2", "web:80")
+    assert "refused by silent" in plumb(
+        silent_daemon, "trace", silent_daemon.lab.lan, "host:8090", status=1
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in silent_daemon.environment.items():
+            patch.setenv(name, value)
+        found = read_host.read(0.5)
+    web = next(each for each in found.containers if each.name == "web")
+    ((end, net),) = web.member.ends
+    assert web.source.origin.startswith(str(silent_daemon.folder))
+    assert web.source.age > 0
+    assert (str(end.ip), net.name) == ("172.20.0.2/24", "n1")
+    assert {port.host_port for port in end.ports} == {8080}
+    assert found.missing
 
 
 def test_commands_leave_the_host_as_it_was(docker: Dockerd) -> None:

@@ -3,8 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 
+from plumb.frozen import frozen
 from plumb.kernel.netns.setns import SELF
+
+LONGEST = 1 << 16
+"""Bytes of a command line at most."""
+MANY = 20_000
+"""Processes beyond which plumb looks at no more."""
+
+
+@frozen
+class Process:
+    """A process.
+
+    Attributes:
+        pid: its number; parent: its parent's.
+        name: its name (comm, proc_pid_comm(5)).
+        namespace: device and inode of its network namespace.
+    """
+
+    pid: int
+    parent: int
+    name: str
+    namespace: tuple[int, int]
 
 
 def namespace_file(pid: int) -> str:
@@ -12,14 +36,73 @@ def namespace_file(pid: int) -> str:
     return f"/proc/{pid}/ns/net"
 
 
+def root_folder(pid: int) -> str:
+    """Return the root folder as a process sees it."""
+    return f"/proc/{pid}/root"
+
+
 def etc_folder(pid: int) -> str:
     """Return the folder /etc as a process sees it."""
-    return f"/proc/{pid}/root/etc"
+    return f"{root_folder(pid)}/etc"
 
 
-def in_this_namespace(pid: int) -> bool | None:
-    """Test for a process in the calling thread's network namespace; None if it has ended."""
+def identity(path: str) -> tuple[int, int] | None:
+    """Return device and inode of a namespace's file; None if there is none.
+
+    Args:
+        path: the file, "" for the calling thread's namespace.
+    """
     try:
-        return os.path.samestat(os.stat(namespace_file(pid)), os.stat(SELF))
+        found = os.stat(path or SELF)
     except OSError:
         return None
+    return found.st_dev, found.st_ino
+
+
+def in_this_namespace(pid: int) -> bool:
+    """Test for a process in the calling thread's network namespace."""
+    return identity(namespace_file(pid)) == identity("")
+
+
+def running() -> list[Process]:
+    """List the processes that there are, in order of their numbers."""
+    numbers = sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    return [found for pid in numbers[:MANY] if (found := process(pid)) is not None]
+
+
+def process(pid: int) -> Process | None:
+    """Read a process; None if it has ended, or is a zombie without a namespace."""
+    namespace = identity(namespace_file(pid))
+    if namespace is None:
+        return None
+    with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        text = file.read(4096).decode("utf-8", "replace")
+        before, _, after = text.rpartition(")")
+        return Process(pid, int(after.split()[1]), before.partition("(")[2], namespace)
+    return None
+
+
+def command_line(pid: int) -> list[str]:
+    """Return the words of a process's command line; none if it has ended."""
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read(LONGEST).decode("utf-8", "replace").rstrip("\0").split("\0")
+    return []
+
+
+def option(words: list[str], name: str) -> str:
+    """Return the word behind an option of a command line, "" without one."""
+    after = (words[number + 1] for number, word in enumerate(words[:-1]) if word == name)
+    return next(after, "")
+
+
+def bind_source(pid: int, target: str) -> Iterator[str]:
+    """Paths of files that are bind-mounted where a process has this file.
+
+    A path is that within the file's file system (mountinfo's fourth field): the whole path where
+    nothing is mounted above it.
+    """
+    with suppress(OSError), open(f"/proc/{pid}/mountinfo", encoding="utf-8") as file:
+        for line in file:
+            words = line.split()
+            if len(words) > 4 and words[4] == target:
+                yield words[3]

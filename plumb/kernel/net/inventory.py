@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 from typing import Protocol, Self
@@ -62,7 +62,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.netns.setns import SELF
 from plumb.model.netns_state import Link, Neighbour, Port
-from plumb.model.observations import Netns
+from plumb.model.observations import HOST, Netns
 
 OWN = {"macvlan": IFLA_MACVLAN_MODE, "ipvlan": IFLA_IPVLAN_MODE, "vlan": IFLA_VLAN_ID}
 """The attribute of IFLA_INFO_DATA that plumb reads, by kind of link."""
@@ -258,3 +258,22 @@ def numbers(places: Sequence[LinkInventory]) -> dict[tuple[str, int], Netns]:
             finally:
                 os.close(descriptor)
     return found
+
+
+def joined(files: Iterable[str]) -> frozenset[str]:
+    """Files of namespaces that share a link with the calling thread's.
+
+    The kernel numbers such a namespace at the latest when the link is shown (IFLA_LINK_NETNSID).
+    """
+    found = set()
+    with LinkInventory(Netns(HOST, "")) as here:
+        here.link_replies()
+        for path in files:
+            with suppress(OSError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    if here.number_of(descriptor) is not None:
+                        found.add(path)
+                finally:
+                    os.close(descriptor)
+    return frozenset(found)

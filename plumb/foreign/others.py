@@ -1,0 +1,47 @@
+"""Containers and namespaces that no daemon has told of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from plumb.foreign import namespaces
+from plumb.foreign.values import Engine, ForeignHost
+from plumb.frozen import replace
+from plumb.kernel.foreign import processes
+
+CNI_RESULTS = "/var/lib/cni/results"
+SIGNS = ("/run/containerd", "/var/lib/docker/containers", CNI_RESULTS)
+"""Folders that a host with containers of containerd's has, Docker's among them."""
+
+
+def beside_daemons(found: ForeignHost) -> ForeignHost:
+    """Add Docker's containers, where dockerd has not answered, and those of CNI's networks.
+
+    plumb looks at the processes only on a host that shows a sign of containerd, for there may be
+    thousands.
+
+    Args:
+        found: what the engines have answered, and which of them have not.
+    """
+    if not found.missing and not any(map(os.path.isdir, SIGNS)):
+        return found
+    from plumb.foreign import cni, docker_files  # lazy: few hosts have any of these
+
+    running = processes.running()
+    answered = {each.source.engine for each in found.networks}
+    if Engine.DOCKER not in answered and (read := docker_files.read(running)):
+        kept = tuple(each for each in found.sources if each.engine is not Engine.DOCKER)
+        found = replace(found, sources=kept) + read
+    return found + cni.read(docker_files.shims(running), CNI_RESULTS)
+
+
+def beside_engines(found: ForeignHost, known: Collection[str]) -> ForeignHost:
+    """Add the namespaces that no engine has told of.
+
+    Args:
+        known: files of namespaces that are somebody's already.
+    """
+    files = [*known, *(each.member.place.ns for each in found.containers)]
+    identities = {own for file in files if (own := processes.identity(file)) is not None}
+    return found + namespaces.read(processes.running(), identities)
