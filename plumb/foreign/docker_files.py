@@ -80,7 +80,7 @@ def read(running: Iterable[Process]) -> ForeignHost:
 
 
 def _origin(folders: Iterable[str]) -> str:
-    return next((folder.rpartition("/")[0] for folder in sorted(folders)), "/proc")
+    return next((folder.rpartition("/")[0] for folder in sorted(folders)), "processes")
 
 
 def data_root() -> str:
