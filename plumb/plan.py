@@ -242,3 +242,8 @@ def restore(before: Mapping[Key, Thing], made: Sequence[Thing], kernel: Kernel) 
     concerned = [*{**{thing.key: thing for thing in made}, **before}.values()]
     there = [thing for thing in kernel.look(concerned) if thing is not None]
     return take_all(plan(there, before.values()), kernel)
+
+
+def made_by(things: Mapping[Key, Thing]) -> set[Key]:
+    """Return the keys of the objects that the kernel makes along with these things."""
+    return {key for thing in things.values() for key in thing.makes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
 from types import MappingProxyType
 
 from plumb.engine import allocate, attachments, container_links, networks, port_publishing
@@ -293,11 +293,11 @@ def _ask_to_end(op: Operation, box: Sandbox, timeout: float | None, stop_signal:
 
     Once the command has ended, `exit_codes` records the one that it had.
     """
-    if not (box.argv or stop_signal):
-        return 0
-    from plumb.model.lifecycle import signals  # lazy: not for sandboxes without a command
+    asked = int(SIGTERM)
+    if stop_signal or box.command.stop_signal:
+        from plumb.model.lifecycle import signals  # lazy: most containers have SIGTERM
 
-    asked = signals.number(stop_signal or box.command.stop_signal or "TERM")
+        asked = signals.number(stop_signal or box.command.stop_signal)
     if timeout is None:
         given = box.command.stop_timeout
         timeout = GRACE if given is None else given
@@ -327,7 +327,8 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
                 f'cannot remove container "/{box.name}": container is {box.status}: '
                 "stop the container before removing or force remove"
             )
-        stop(op, box.id)
+        box = stop(op, box.id, timeout=0)
+        op.allow(box, 0, SIGKILL)
     container_links.forget(op, box)
     op.drop(box)
     return box

@@ -12,10 +12,12 @@ from plumb.address import IPAddress, IPNetwork
 from plumb.engine.cluster.access import Cluster, NoCluster
 from plumb.engine.cluster.reservations import Reservations
 from plumb.engine.desired_state import Narrator, owner_of
+from plumb.engine.lifecycle.events import Changed, events
 from plumb.engine.lookup import Lookup
 from plumb.engine.roots import leavings
 from plumb.engine.rule_order import OrderedKernel, reordering
 from plumb.frozen import replace
+from plumb.kernel.events import journal
 from plumb.kernel.system import System
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
@@ -23,7 +25,7 @@ from plumb.model.paths import Layout
 from plumb.model.port_mapping import clash
 from plumb.model.service.virtual import VirtualService
 from plumb.model.settings import Settings
-from plumb.plan import Step, StepFailed, carry_out, plan, restore, take_all
+from plumb.plan import Step, StepFailed, carry_out, made_by, plan, restore, take_all
 from plumb.store import Store, T
 from plumb.store.change import TABLE_OF, Change, Intent
 from plumb.things import Key, Thing
@@ -67,7 +69,7 @@ class Operation(Lookup):
         self._cached: dict[str, Intent] = {}
         self._put: dict[str, Intent] = {}
         self._names: dict[tuple[type, str], str] = {}
-        self._drop: dict[tuple[str, str], None] = {}
+        self._drop: dict[tuple[str, str], Intent] = {}
         self._ends: dict[str, list[str]] = {}
         self._touched: dict[str, None] = {}
         self._addresses: dict[tuple[IPNetwork, IPAddress], str] = {}
@@ -76,6 +78,8 @@ class Operation(Lookup):
         self._ports: dict[tuple[str, int], list[tuple[IPAddress, str]]] = {}
         self._numbers: dict[type, int] = {}
         self._endings: dict[str, tuple[float, int]] = {}
+        self.killed: dict[str, int] = {}
+        """Signals that commands are sent afterwards, by container."""
         self.remarks: dict[str, str] = {}
 
     # -- the view ---------------------------------------------------------------
@@ -164,8 +168,7 @@ class Operation(Lookup):
     def drop(self, value: Intent) -> None:
         """Remove one, its addresses and its things."""
         self._put.pop(value.id, None)
-        self._cached.pop(value.id, None)
-        self._drop[TABLE_OF[type(value)], value.id] = None
+        self._drop[TABLE_OF[type(value)], value.id] = value
         self.release(value.id)
         self.touch(owner_of(value))
 
@@ -380,8 +383,7 @@ class Operation(Lookup):
         try:
             carry_out(steps, self.kernel)
         except StepFailed as failure:
-            # What could not be undone step by step, since what it stands on came back later, can be
-            # by now.
+            # What stood on something that came back only later can be undone by now.
             failure.stuck = restore(before, failure.made, self.kernel)
             if any(isinstance(step.before, InChain) for step in steps):
                 failure.stuck += take_all(reordering(self.store.things(), self.kernel), self.kernel)
@@ -393,8 +395,6 @@ class Operation(Lookup):
 
             change = exit_codes.noted(change, self._endings, self.layout)
         self.store.finish(number, change)
-
-
-def made_by(things: dict[Key, Thing]) -> set[Key]:
-    """Keys of the objects that the kernel makes along with these things."""
-    return {key for thing in things.values() for key in thing.makes}
+        gone, asked = tuple(self._drop.values()), self._endings
+        changed = Changed(change.put, gone, self._cached, asked, self.killed, self.network)
+        journal.append(self.layout.events, events(changed))

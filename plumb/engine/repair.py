@@ -26,7 +26,7 @@ from plumb.engine.desired_state import (
     sandbox_owner,
     service_owner,
 )
-from plumb.engine.operation import Operation, made_by
+from plumb.engine.operation import Operation
 from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
@@ -34,7 +34,7 @@ from plumb.frozen import frozen
 from plumb.kernel.system import System
 from plumb.model.cnm import Network, Sandbox, Status
 from plumb.model.paths import Layout
-from plumb.plan import Kernel, Step, plan, take_all
+from plumb.plan import Kernel, Step, made_by, plan, take_all
 from plumb.store import Store
 from plumb.things import Key, Thing
 from plumb.things.dns import Names, Resolver
@@ -342,6 +342,8 @@ def clear(layout: Layout, made: bool) -> None:
         *(f"{layout.database}{suffix}" for suffix in ("-wal", "-shm", "")),
         layout.reserve,
         layout.queue,
+        layout.events,
+        f"{layout.events}.1",
     ):
         Path(path).unlink(missing_ok=True)
     for folder in (layout.containers, layout.namespaces):

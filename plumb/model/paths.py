@@ -59,6 +59,11 @@ class Layout:
         return f"{self.root}/reserve"
 
     @property
+    def events(self) -> str:
+        """The journal of events."""
+        return f"{self.root}/events"
+
+    @property
     def cluster_process(self) -> str:
         """The folder of the process by which the host is a node of a cluster: socket, logs."""
         return f"{self.run}/cluster"

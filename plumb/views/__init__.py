@@ -11,6 +11,7 @@ inspect     Docker's JSON for inspect and network inspect, lines of ps and netwo
 nodes       a swarm's nodes, and what lies between them: rows, JSON, text
 services    a swarm's services and their tasks: rows, JSON, text
 open_ports  open ports and the places that reach them, for `plumb port` and `network ports`
+events      events as text, as JSON, by a template
 stats       counters as rows
 agent_usage  descriptors of the agent's clients, and the bounds that they have met
 matrix      the table of reachability, and differences from the promises

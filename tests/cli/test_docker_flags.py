@@ -18,7 +18,7 @@ from plumb.errors import Invalid, Unsupported
 from tests.labs import Lab
 
 DOCKER: dict[str, list[str]] = json.loads((Path(__file__).parent / "docker_flags.json").read_text())
-LATER = {"attach", "events"}
+LATER = {"attach"}
 """Verbs that plumb does not have."""
 LINES = [
     pytest.param(verb, flag, id=f"{verb} {flag}")

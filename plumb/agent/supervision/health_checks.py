@@ -11,10 +11,13 @@ from plumb.agent.descriptors import Budget
 from plumb.agent.loop import Loop, Timer
 from plumb.agent.supervision.probe import Probe
 from plumb.kernel.agent_verbs import CHECK
+from plumb.kernel.events import journal
 from plumb.kernel.process import health_file
 from plumb.kernel.process.commands import alive
 from plumb.model.lifecycle import Health, HealthCheck, health
 from plumb.model.lifecycle.durations import spelt
+from plumb.model.lifecycle.events import CONTAINER, Event
+from plumb.model.paths import Layout
 
 DESCRIPTORS = 2
 """Descriptors of a check that is under way: its output's pipe, and its pidfd."""
@@ -146,7 +149,13 @@ class _Check:
         self.state = health.after(before, self._asked, time.time() - self._began, code, result)
         if self.state["Status"] != before["Status"]:
             self._write()
+            self._tell()
         self._wait()
+
+    def _tell(self) -> None:
+        status = Event(CONTAINER, f"health_status: {self.state['Status']}", self.id)
+        root = str(self._spec["settle_environment"]["PLUMB_ROOT"])
+        journal.append(Layout(root).events, [status])
 
     def _write(self) -> None:
         noted = {"Start": self.row["start"], "Began": self._began}

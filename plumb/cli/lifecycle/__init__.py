@@ -9,6 +9,7 @@ environment  --env and --env-file, --label-file
 id_file      --cidfile
 top          top
 prune        container prune
+events       events
 restarts     update, and the commands by which the agent starts a container again
 """
 

@@ -64,6 +64,7 @@ def _note_kill(op: Operation, name: str, number: int) -> Sandbox:
         box = replace(containers.stop(op, box.id), exit_code=128 + number)
     else:
         box = replace(box, restarts=replace(box.restarts, stopped=True))
+        op.killed[box.id] = number
     op.put(box)
     return box
 

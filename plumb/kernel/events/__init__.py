@@ -1,4 +1,5 @@
 """Events on this host, as they come.
 
 inotify  waits until files in a folder change
+journal  keeps events of containers and networks
 """

@@ -7,7 +7,7 @@ import os
 import select
 from types import TracebackType
 
-IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100
+IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE_SELF = 0x2, 0x80, 0x100, 0x400
 ROOM = 1 << 16
 """Bytes of events that are read at once."""
 
@@ -15,7 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Watch:
-    """Watch of a folder for files that are made, written or renamed into it, in a with block.
+    """Watch of a folder for files that are made, written or renamed into it, and for its end.
 
     Changes between two waits end the second one at once: so nothing is missed by who looks at the
     files between them.
@@ -30,7 +30,7 @@ class Watch:
     def __init__(self, folder: str) -> None:
         self._descriptor = _check(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify_init")
         try:
-            changes = IN_MODIFY | IN_MOVED_TO | IN_CREATE
+            changes = IN_MODIFY | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF
             added = _libc.inotify_add_watch(self._descriptor, os.fsencode(folder), changes)
             _check(added, f"inotify_add_watch {folder}")
         except OSError:
@@ -46,6 +46,10 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the watch."""
         os.close(self._descriptor)
 
     def wait(self, *others: int, seconds: float | None = None) -> None:

@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from plumb import root
 from plumb.errors import Invalid, KernelRefused
+from plumb.kernel.events import journal
 from plumb.kernel.process import caller, shim
 from plumb.model.container_options import CAPABILITIES
+from plumb.model.lifecycle.events import CONTAINER, Event
+from plumb.model.paths import Layout
 from plumb.plan import Step
 from plumb.things import Thing, mounts
 from plumb.things.sandbox import GRACE, Process
@@ -334,6 +337,7 @@ def detach(process: Process) -> None:
     )
     if done.stdout:
         raise OSError(done.stdout.decode(errors="replace"))
+    _tell(process)
 
 
 def join(process: Process) -> None:
@@ -342,4 +346,14 @@ def join(process: Process) -> None:
     If the sandbox's own command runs, it shares that one's namespaces. An isolated one is a child
     of the calling process, which ends as it does.
     """
-    caller.this.become(spec(process, alive(process.folder)[0]))
+    found = spec(process, alive(process.folder)[0])
+    _tell(process)
+    caller.this.become(found)
+
+
+def _tell(process: Process) -> None:
+    """Append events of a command of `exec`; nobody waits for its end, so that has none."""
+    known = (("execID", os.urandom(32).hex()),)
+    actions = (f"{action}: {' '.join(process.argv)}" for action in ("exec_create", "exec_start"))
+    events = [Event(CONTAINER, action, process.id, known) for action in actions]
+    journal.append(Layout(process.root).events, events)

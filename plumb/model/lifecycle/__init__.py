@@ -2,6 +2,7 @@
 
 What a sandbox records of it is here.
 
+events       what becomes of containers and networks, in Docker's words
 durations    Go's spelling of durations, 1m30s
 moments      points in time: dates, Unix times, how long ago
 status       state of a container as Docker shows it

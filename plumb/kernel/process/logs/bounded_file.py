@@ -39,6 +39,11 @@ class BoundedFile:
                 self._begin_next()
             self._write(line)
 
+    def close(self) -> None:
+        """Close FILE."""
+        if self._file >= 0:
+            os.close(self._file)
+
     def _write(self, block: bytes) -> None:
         written = os.write(self._file, block)
         if written < len(

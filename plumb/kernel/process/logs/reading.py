@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from io import FileIO
 
 from plumb.frozen import frozen
 from plumb.kernel.process import commands
 from plumb.kernel.process.logs import json_file
+from plumb.kernel.process.logs.growing_files import GrowingFiles
 
 
 @frozen
@@ -65,7 +65,7 @@ def read(folder: str, files: int) -> list[bytes]:
         folder: the container's.
         files: how many there are at most, as `Sandbox.log_files`.
     """
-    with closing(Log(folder, files)) as log:
+    with closing(GrowingFiles(f"{folder}/log", files)) as log:
         return [*log.more(), *log.last()]
 
 
@@ -77,7 +77,7 @@ def follow(folder: str, files: int) -> Iterator[list[bytes]]:
     """
     from plumb.kernel.events.inotify import Watch  # lazy: its ctypes takes 4 ms
 
-    with closing(Log(folder, files)) as log, Watch(folder) as watch:
+    with closing(GrowingFiles(f"{folder}/log", files)) as log, Watch(folder) as watch:
         while True:
             shim = writer(folder)  # before the files are read, so that nothing is missed
             yield log.more()
@@ -93,56 +93,3 @@ def follow(folder: str, files: int) -> Iterator[list[bytes]]:
 def writer(folder: str) -> int:
     """Return the pid of the shim that writes a log; 0 if nothing will be added."""
     return commands.alive(folder)[1] if commands.exit_code(folder) is None else 0
-
-
-class Log:
-    """Files of a log that is read on and on, also when they have other names by then."""
-
-    def __init__(self, folder: str, files: int) -> None:
-        self._names = [f"{folder}/log", *(f"{folder}/log.{n}" for n in range(1, files))]
-        self._file: FileIO | None = None
-        self._rest = b""
-
-    def close(self) -> None:
-        """Close the file that was read last."""
-        if self._file:
-            self._file.close()
-
-    def more(self) -> list[bytes]:
-        """Read the lines that were added."""
-        newer = self._newer()  # before the present file is read: nothing is added to it then
-        output = self._file.readall() if self._file else b""
-        for file in newer:
-            output += file.readall()
-            if self._file:
-                self._file.close()
-            self._file = file
-        *lines, self._rest = (self._rest + output).split(b"\n")
-        return [line + b"\n" for line in lines]
-
-    def last(self) -> list[bytes]:
-        """Return the last line, if it has no newline."""
-        return [self._rest] if self._rest else []
-
-    def _newer(self) -> list[FileIO]:
-        """Open the files that are newer than the one that was read last, the oldest first.
-
-        That one is kept open: so no other has its inode number.
-        """
-        last = _number(self._file) if self._file else 0
-        found: dict[int, FileIO] = {}
-        for name in self._names:
-            try:
-                file = FileIO(name)
-            except FileNotFoundError:
-                break
-            number = _number(file)
-            if number == last:
-                file.close()
-                break
-            found.setdefault(number, file)  # a file that was renamed meanwhile comes twice
-        return [*found.values()][::-1]
-
-
-def _number(file: FileIO) -> int:
-    return os.fstat(file.fileno()).st_ino
