@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,7 @@ from plumb.cli import common
 from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
 from plumb.errors import KernelRefused, NotFound
-from plumb.model.cnm import Ends, Network, Sandbox, Status
+from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
 
 if TYPE_CHECKING:
     from plumb.views.open_ports import Dropped
@@ -170,9 +171,15 @@ def port_(container: str | None, port: str | None, as_json: bool, template: str)
     if container is None:
         show_openings((), as_json, template)
         return
+    from plumb.engine.foreign import containers
+
     with common.read() as host:
-        box = host.container(container)
-        ends = ends_of(host, box, host.networks_of(box))
+        found = containers.find(host, container)
+        ends = (
+            ends_of(host, found, host.networks_of(found))
+            if isinstance(found, Sandbox)
+            else found.ends
+        )
         ports = shown(port for end, _ in ends for port in end.ports)
     wanted = "" if port is None else port if "/" in port else f"{port}/tcp"
     rows: list[dict[str, object]] = [
@@ -199,13 +206,15 @@ def port_(container: str | None, port: str | None, as_json: bool, template: str)
 
 def show_openings(networks: tuple[str, ...], as_json: bool, template: str) -> None:
     """Print what is open to whom, on all networks or on these."""
+    from plumb.engine.foreign import containers
     from plumb.views import open_ports
 
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
-        chosen = {host.network(name).id for name in networks} or set(known)
+        others = containers.known(host)
+        chosen = {containers.network(host, others, name) for name in networks}
         members = [
-            (box, [(end, net) for end, net in ends_of(host, box, known) if net.id in chosen])
+            (box, _on(ends_of(host, box, known), chosen))
             for box in host.containers()
             if box.status is Status.RUNNING
         ]
@@ -217,9 +226,17 @@ def show_openings(networks: tuple[str, ...], as_json: bool, template: str) -> No
             firewall=frozenset(version for version in (4, 6) if own.firewall(version)),
             dropped=_dropped(host),
         )
+        found += open_ports.published(
+            [(each.box, _on(each.ends, chosen)) for each in others.members]
+        )
     common.columns_of(
         open_ports.COLUMNS, as_json, template, [opening.document for opening in found]
     )
+
+
+def _on(ends: Iterable[tuple[Endpoint, Network]], networks: set[str]) -> Ends:
+    """Endpoints on some networks, by id; all of them where none is named."""
+    return [(end, net) for end, net in ends if not networks or net.id in networks]
 
 
 def _dropped(host: Reader) -> Dropped | None:

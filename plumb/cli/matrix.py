@@ -53,9 +53,10 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
     from plumb.views import matrix as view
 
     with common.read() as reader:
+        resolver = TargetResolver(reader)
         wanted = _expected(
             reader,
-            TargetResolver(reader),
+            resolver,
             outside,
             [opt.address(text, "world address") for text in world],
             expected,
@@ -71,7 +72,16 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
         for text in view.differences(found):
             click.echo(text)
         click.echo(view.summary(found))
+    _tell_of_others(resolver)
     return 1 if found.differing else 0
+
+
+def _tell_of_others(resolver: TargetResolver) -> None:
+    """Say on stderr what was not tried: plumb knows no promises of other engines."""
+    from plumb.engine.foreign import containers
+
+    if number := containers.counted(resolver.foreign):
+        common.tell(f"not tried: {number}; 'plumb trace' and 'plumb probe' take them by name")
 
 
 def _expected(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ from plumb.cli.listings import ends_of
 from plumb.errors import Invalid, KernelRefused, NotFound
 from plumb.model.cluster import balancer_sandbox
 from plumb.model.cnm import Ends, Network, Sandbox, Status
+from plumb.model.net.targets import Member
 from plumb.model.service.virtual import VirtualService
 
 Counters = dict[str, Mapping[str, int]]
@@ -57,7 +58,7 @@ def stats(
 ) -> None:
     """Show what went through containers' interfaces, and their connections by state.
 
-    All containers' without a name.
+    All containers' without a name, those of other engines on this host as well.
     """
     from plumb.views.stats import COLUMNS, SERVICE_COLUMNS, TUNNEL_COLUMNS
 
@@ -131,14 +132,36 @@ def _measured(
 
 def _members(names: tuple[str, ...]) -> tuple[str, list[tuple[Sandbox, str, Ends]]]:
     """The agent's folder; the running containers with interfaces of their own, and their place."""
+    from plumb.engine.foreign import containers
+
     with common.read() as host:
         known = {net.id: net for net in host.networks()}
-        chosen = [host.container(name) for name in names] or host.containers()
-        return host.layout.run, [
+        chosen, others = containers.chosen(host, names)
+        own = [
             (box, host.layout.place(box), ends_of(host, box, known))
             for box in chosen
             if box.status is Status.RUNNING and not box.shares
         ]
+        return host.layout.run, [*own, *_of_others(others)]
+
+
+def _of_others(members: list[Member]) -> Iterator[tuple[Sandbox, str, Ends]]:
+    """Other engines' containers with interfaces of their own, whose names the kernel has."""
+    from plumb.kernel.net.inventory import LinkInventory
+    from plumb.trace import foreign_ends
+
+    for member in members:
+        if member.box.shares or not member.place.ns:
+            continue
+        place = member.place.name
+        try:
+            with LinkInventory(member.place) as inventory:
+                links = inventory.links()
+                addresses = inventory.addresses(links)
+        except KernelRefused:
+            continue  # it has stopped meanwhile
+        (found,) = foreign_ends.completed([member], {place: links}, {place: addresses}, {})
+        yield found.box, found.place.ns, list(found.ends)
 
 
 def _tunnels(

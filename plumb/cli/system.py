@@ -36,12 +36,15 @@ def check(as_json: bool, store: bool, peers: bool) -> int:
         return _check_peers(as_json)
     if store:
         return _check_store()
+    from plumb.engine.foreign import containers
+
     with common.opened() as host:
         if host.rebooted:
             common.tell(REBOOTED)
         found, obstacles = host.check(), host.obstacles()
         foreign = host.foreign_settings()
         short, cluster = _short(host), _of_cluster(host)
+        others = containers.counted(containers.known(host))
     _print(found, as_json)
     if found:
         common.say("" if as_json else _advice(found))
@@ -58,6 +61,8 @@ def check(as_json: bool, store: bool, peers: bool) -> int:
     for one in cluster:
         row = {"Cluster": one.text, "Advice": one.advice}
         print(json.dumps(row) if as_json else f"{one}\n  {one.advice}")
+    if others:
+        common.tell(f"not checked: {others}, of which plumb has no record")
     return 1 if found or foreign or obstacles or cluster else 0
 
 

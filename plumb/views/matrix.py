@@ -270,6 +270,8 @@ def _hint(promise: Promise) -> str:
 
 def summary(found: Matrix) -> str:
     """Summary in a sentence: promises tried, and differences."""
+    if not found.tried and not found.differing:
+        return "nothing was tried: plumb has no running container here"
     broken = [
         each
         for each in found.differing

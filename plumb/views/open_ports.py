@@ -102,6 +102,21 @@ def openings(
     return found
 
 
+def published(members: Sequence[tuple[Sandbox, Ends]]) -> list[Opening]:
+    """Published ports alone, of containers whose engine plumb does not know the settings of.
+
+    Args:
+        members: running containers with their endpoints.
+    """
+    return [
+        Opening(box.name, net.name, *way)
+        for box, ends in members
+        for end, net in ends
+        for way in _published(end, True, frozenset({4, 6}), None)
+        if way[3] != "route"
+    ]
+
+
 def _published(
     end: Endpoint, proxy: bool, firewall: frozenset[int], dropped: Dropped | None
 ) -> Iterator[tuple[str, str, str, str, str | None]]:

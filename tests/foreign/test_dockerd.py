@@ -165,6 +165,35 @@ def test_without_its_daemon_docker_s_files_are_read(silent_daemon: Dockerd) -> N
     assert found.missing
 
 
+def test_stats_count_at_docker_s_interfaces(docker: Dockerd) -> None:
+    """Of all, or of those that are named."""
+    plumb(docker, "trace", "c2", "web:80")
+    rows = [json.loads(line) for line in plumb(docker, "stats", "--json", "web").splitlines()]
+
+    assert [(row["Container"], row["Network"], row["Interface"]) for row in rows] == [
+        ("web", "n1", "eth0")
+    ]
+    assert "far" in plumb(docker, "stats")
+
+
+def test_published_ports_are_listed(docker: Dockerd) -> None:
+    """Of one container, of a network, of the host."""
+    assert "80/tcp -> 0.0.0.0:8080" in plumb(docker, "port", "web")
+    assert "80/tcp -> 127.0.0.1:8081" in plumb(docker, "port", "docker:dflt")
+    listed = plumb(docker, "network", "ports", "n1")
+    assert "0.0.0.0:8080" in listed
+    assert "8081" not in listed
+    assert "this host alone" in plumb(docker, "port")
+
+
+def test_what_plumb_does_not_know_is_no_success(docker: Dockerd) -> None:
+    """A check or a matrix that looked at nothing says so."""
+    assert "7 containers of docker" in plumb(docker, "check")
+    tried = plumb(docker, "matrix")
+    assert "nothing was tried: plumb has no running container here" in tried
+    assert "not tried: 7 containers of docker" in tried
+
+
 def test_commands_leave_the_host_as_it_was(docker: Dockerd) -> None:
     """Rules, links, routes and sysctls."""
     before = labs.state()
