@@ -23,6 +23,7 @@ from plumb.agent.cluster.state.etcd.operations import (
     after,
     below,
     none_but,
+    present,
     unchanged,
 )
 from plumb.frozen import frozen
@@ -136,9 +137,12 @@ def _release(etcd: Etcd, node: str, network: str, names: Sequence[str]) -> None:
         balancer = found[-2].first
         going = [parsed(one) for one in had]
         compares = [unchanged(one.key, one) for one in had]
-        if balancer and not others and balancer not in had and not parsed(balancer).standing:
-            going.append(parsed(balancer))
-            compares += _last_members(prefix, names, balancer)
+        if balancer and balancer not in had and not parsed(balancer).standing:
+            if others:
+                compares.append(_stays(prefix, others))
+            else:
+                going.append(parsed(balancer))
+                compares += _last_members(prefix, names, balancer)
         if etcd.txn(compares, [gone for one in going for gone in _erased(one)]).succeeded:
             return
 
@@ -146,6 +150,14 @@ def _release(etcd: Etcd, node: str, network: str, names: Sequence[str]) -> None:
 def _last_members(prefix: str, names: Sequence[str], balancer: KeyValue) -> list[Compare]:
     """Conditions under which a balancer goes: nobody else of the node came meanwhile."""
     return [unchanged(balancer.key, balancer), *none_but(prefix, list(names))]
+
+
+def _stays(prefix: str, others: Iterable[str]) -> Compare:
+    """Condition under which a balancer stays: one that was there beside those that go still is.
+
+    Two members that leave at once, each with the other beside it, would both leave it behind.
+    """
+    return present(prefix + min(others))
 
 
 def _erased(one: Reservation) -> list[Operation]:

@@ -10,11 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from ipaddress import IPv4Address
+from threading import Barrier
+from typing import Any
 
 import pytest
 
 from plumb.agent.cluster.state import endpoints, keys, reservations
 from plumb.agent.cluster.state.etcd import Etcd
+from plumb.agent.cluster.state.etcd.client import TxnAnswer
 from plumb.agent.cluster.state.etcd.operations import below
 from plumb.errors import Conflict, Exhausted
 from plumb.model.cnm import Network
@@ -94,6 +97,36 @@ def test_one_node_s_members_that_come_and_go_share_its_balancer(crowd: Cluster) 
     left = crowd.etcd.range(below(keys.ADDRESSES + net.id + "/")).keys
     assert [str(keys.address_of(one.key)) for one in left] == ["10.50.0.1"]
     assert reservations.of_node(crowd.etcd, "h0") == []
+
+
+def test_the_last_two_members_leave_at_the_same_moment(crowd: Cluster) -> None:
+    """Each sees the other when it looks; the one whose transaction is later takes the balancer."""
+    net = crowd.network("n1", "10.50.0.0/16")
+    members = [container(net), container(net)]
+    for one in members:
+        endpoints.reserve(crowd.etcd, "h0", one)
+    both_have_looked = Barrier(2, timeout=60)
+
+    class Manager(Etcd):
+        """A manager whose first transaction waits for the other's."""
+
+        waits = True
+
+        def txn(self, *given: Any, **named: Any) -> TxnAnswer:
+            if self.waits:
+                self.waits = False
+                both_have_looked.wait()
+            return super().txn(*given, **named)
+
+    def leave(endpoint: str) -> None:
+        with closing(Manager(crowd.etcd.address)) as manager:
+            reservations.release(manager, "h0", [endpoint])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(leave, [one.endpoint for one in members]))
+    assert reservations.of_node(crowd.etcd, "h0") == []
+    left = crowd.etcd.range(below(keys.ADDRESSES + net.id + "/")).keys
+    assert [str(keys.address_of(one.key)) for one in left] == ["10.50.0.1"]
 
 
 def test_of_those_that_ask_for_the_same_address_one_gets_it(crowd: Cluster) -> None:
