@@ -74,6 +74,7 @@ class Prober:
         The result is True if a reply came, the error if one came, None without either.
         """
         self._listener.socket.setsockopt(*TTL[self._version], ttl)
+        first = self._number + 1
         for _ in range(TRIES):
             self._number += 1
             filling = length - HEADERS[self._version] - len(MARK) - NUMBER.size
@@ -81,21 +82,28 @@ class Prober:
                 self._listener.socket.sendto(
                     numbered_echo(self._version, self._number, 1, filling), (str(self._address), 0)
                 )
-            reply = self._reply(time.monotonic() + self._seconds)
+            reply = self._reply(first, time.monotonic() + self._seconds)
             if reply is not None:
                 return reply
         return None
 
-    def _reply(self, deadline: float) -> bool | ExtendedError | None:
+    def _reply(self, first: int, deadline: float) -> bool | ExtendedError | None:
+        """Wait for a reply to this try or one before it, the first of which had that number.
+
+        What has come is read at the end as well: this process may have had no turn until then.
+        """
         poll = select.poll()
         poll.register(self._listener.socket, select.POLLIN)
-        while (left := deadline - time.monotonic()) > 0:
+        while True:
+            left = max(0.0, deadline - time.monotonic())
             poll.poll(left * 1000)
-            if any(ping.reply and ping.number == self._number for ping in self._listener.receive()):
+            mine = range(first, self._number + 1)
+            if any(ping.reply and ping.number in mine for ping in self._listener.receive()):
                 return True
             if (error := self._error()) is not None:
                 return error
-        return None
+            if not left:
+                return None
 
     def _error(self) -> ExtendedError | None:
         try:
