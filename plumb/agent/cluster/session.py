@@ -115,11 +115,15 @@ class Session:
     def publish(self, ends: Sequence[RemoteEndpoint]) -> None:
         """Publish endpoints, now or as soon as a manager answers.
 
+        A network that comes to this host with them gets what was told of it meanwhile.
+
         Raises:
             PlumbError: the managers refuse one.
         """
+        here = {end.network for end in self.published.all()}
         for end in ends:
             self.published.add(end)
+        self._apply_to({end.network for end in ends} - here)
         try:
             self._send(ends)
         except KernelRefused as away:
@@ -130,6 +134,11 @@ class Session:
             for end in ends:
                 self.published.remove(end.id)
             raise
+
+    def _apply_to(self, networks: set[str]) -> None:
+        """Apply what is known of networks to this host, after the operation that is at work."""
+        self.services.mark(networks)
+        self._applier.mark(networks)
 
     def _send(self, ends: Sequence[RemoteEndpoint]) -> None:
         rows = [codec.plain(end) for end in ends]

@@ -85,13 +85,13 @@ def follow(host: Host, remotes: Mapping[str, Sequence[RemoteEndpoint]]) -> None:
     """Make the endpoints on other hosts those of a listing, of each of some networks.
 
     Args:
-        remotes: by the network's id; networks that have no part on this host are passed over.
+        remotes: by the network's id; those that have no part on this host are passed over, once no
+            command is at work that may be about to bring them.
     """
-    here = {net.id for net in host.networks()}
     changed = {
         ident: ends
         for ident, ends in remotes.items()
-        if ident in here and set(ends) != set(host.store.remotes(ident))
+        if set(ends) != set(host.store.remotes(ident))
     }
     if changed:
         with host.change() as op:
@@ -106,13 +106,12 @@ def balance(host: Host, network: str, services: Sequence[VirtualService]) -> Non
     from what they need.
 
     Args:
-        network: its id; one that has no part on this host is passed over.
+        network: its id; one that has no part on this host is passed over, once no command is at
+            work that may be about to bring it.
 
     Raises:
         PlumbError: a service could not be built; the others are.
     """
-    if all(net.id != network for net in host.networks()):
-        return
     before = stale_flows.targets(host.store.services(network))
     try:
         with host.change() as op:

@@ -250,6 +250,25 @@ def _ingress_address(machine: Machine) -> str:
     return machine.within(f"nsenter --net={path} ip -4 -br addr 2>/dev/null || true")
 
 
+def test_a_container_that_comes_later_finds_the_services_that_are_there(swarm: Swarm) -> None:
+    """Its host has no part in the network before; nothing of the service changes afterwards."""
+    swarm.manager.plumb("network", "create", "-d", "overlay", "--attachable", "n2")
+    web = swarm.create("web", "n2", constraints=("node.hostname==h2",))
+    until(lambda: len(swarm.running(web)) == 1)
+    vip = str(next(iter(web.addresses)).ip.ip)
+
+    swarm.manager.plumb("run", "-d", "--name", "c1", "--network", "n2", "sleep", "1000")
+
+    until(lambda: vip in swarm.manager.plumb("exec", "c1", "getent", "ahosts", "web"))
+    own = swarm.running(web)[0].places[0].ip.ip
+    ident = swarm.manager.plumb("inspect", "--format", "{{.Id}}", "c1").strip()
+    there = f"nsenter --net={swarm.manager.layout.namespace(ident)} ping -nc1 -W2 {own} || true"
+    until(lambda: " 0% packet loss" in swarm.manager.within(there))
+    swarm.manager.plumb("rm", "-f", "c1")
+    swarm.remove(web)
+    until(lambda: "n2" in swarm.manager.plumb("network", "rm", "n2"))
+
+
 def test_a_task_runs_when_it_is_healthy_and_is_replaced_when_it_is_not(swarm: Swarm) -> None:
     check = Health("test -e /tmp/healthy-$HOSTNAME", interval=0.3, timeout=5.0, retries=2)
     web = swarm.create(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from plumb.agent.cluster.manager.service_feed import ServiceFeed
 from plumb.agent.cluster.published import Published
 from plumb.agent.cluster.session import Session
+from plumb.agent.cluster.stream.applying import Applier
 from plumb.agent.cluster.stream.services import StreamServices
 from plumb.errors import KernelRefused
 from plumb.model.cluster import Node, RemoteEndpoint
@@ -22,6 +24,7 @@ from plumb.store import codec
 
 N1, N2 = "1" * 64, "2" * 64
 PLACE = Place(N1, "e" * 64, IPv4Interface("10.50.0.5/24"))
+WEB = VirtualService("web", N1, "web")
 END = RemoteEndpoint("e" * 64, N1, "n", IPv4Address("192.0.2.1"), "02:42:0a:32:00:05", PLACE.ip)
 
 
@@ -30,23 +33,23 @@ def test_connections_go_to_a_task_that_runs_and_whose_endpoint_is_published() ->
     spec = ServiceSpec("web", networks=(ServiceNetwork(N1),))
     feed.take_service("web", codec.dumps(Service("web", spec)))
     feed.take_task("t", codec.dumps(_task(TaskState.RUNNING)))
-    assert _targets(feed) == []
+    assert _weights(feed) == {"t": 0}
     assert feed.take_end(N1, PLACE.endpoint, published=True) == {where}
-    assert _targets(feed) == ["t"]
+    assert _weights(feed) == {"t": 1}
     assert feed.take_end(N1, PLACE.endpoint, published=False) == {where}
-    assert _targets(feed) == []
+    assert _weights(feed) == {"t": 0}, "it keeps the connections that it has"
     feed.take_end(N1, PLACE.endpoint, published=True)
     feed.take_task("t", codec.dumps(_task(TaskState.FAILED)))
-    assert _targets(feed) == []
+    assert _weights(feed) == {}
 
 
 def _task(state: TaskState) -> Task:
     return Task("t", "web", node="n", state=state, places=(PLACE,))
 
 
-def _targets(feed: ServiceFeed) -> list[str]:
+def _weights(feed: ServiceFeed) -> dict[str, int]:
     told = codec.decode(VirtualService, feed.virtual((N1, "web")))
-    return [one.task for one in told.backends]
+    return {one.task: one.weight for one in told.backends}
 
 
 def test_a_network_that_cannot_be_balanced_holds_up_no_other() -> None:
@@ -68,6 +71,76 @@ def test_a_network_that_cannot_be_balanced_holds_up_no_other() -> None:
     services.failed[N1] = 0.0
     assert _waits(services)
     assert services.balance(lambda network, found: None, said.append) == 8
+
+
+def test_endpoints_that_are_applied_by_two_threads_are_the_newest_in_the_end() -> None:
+    """A service's change has the endpoints applied at once, while an application is under way."""
+    source, host = Told(), SlowHost()
+    events: Any = host
+    applier = Applier(source, events, print)
+    applier.start()
+    try:
+        applier.mark({N1})
+        assert host.began.wait(60)
+        source.ends = (END,)
+        source.services.take({"services": [[N1, "web", codec.plain(WEB)]], "tasks_revision": 7})
+        applier.mark({N1})
+        host.other.wait(1.0)  # where it does not wait for the first one, it is done by then
+        host.first.set()
+        assert host.ended.wait(60)
+        assert host.balanced.wait(60)
+    finally:
+        applier.close()
+    assert host.ends == (END,)
+
+
+class Told:
+    """What the stream has brought."""
+
+    def __init__(self) -> None:
+        self.services, self.ends = StreamServices(), tuple[RemoteEndpoint, ...]()
+
+    def remotes(self, network: str) -> tuple[RemoteEndpoint, ...]:
+        """Endpoints by now."""
+        return self.ends
+
+    def acknowledge(self, revision: int) -> bool:
+        """Pass over."""
+        return True
+
+    def beat_now(self) -> None:
+        """Pass over."""
+
+
+class NoEvents:
+    """Takes what happens."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+class SlowHost(NoEvents):
+    """Host whose first application of endpoints lasts until it is told to end."""
+
+    def __init__(self) -> None:
+        self.began, self.first, self.ended = Event(), Event(), Event()
+        self.other, self.balanced = Event(), Event()
+        self.ends: tuple[RemoteEndpoint, ...] | None = None
+
+    def on_remote(self, network: str, ends: tuple[RemoteEndpoint, ...]) -> None:
+        """Apply endpoints."""
+        if self.began.is_set():
+            self.ends = ends
+            self.other.set()
+            return
+        self.began.set()
+        assert self.first.wait(60)
+        self.ends = ends
+        self.ended.set()
+
+    def on_services(self, network: str, services: tuple[VirtualService, ...]) -> None:
+        """Note that the services were balanced, when both have applied endpoints."""
+        self.balanced.set()
 
 
 def _waits(services: StreamServices) -> bool:
@@ -94,13 +167,6 @@ class SlowManagers:
             raise KernelRefused(f"ask for {name}")
         self.asked.append((name, body["endpoints"]))
         return True
-
-
-class NoEvents:
-    """Takes what happens."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
 
 
 @pytest.mark.parametrize("lease", [0, 5], ids=["another lease", "the same lease"])

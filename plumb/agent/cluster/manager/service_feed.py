@@ -1,9 +1,9 @@
 """Services and tasks as nodes are told of them, for the feed.
 
 A node is told its own tasks, all of them whenever one changes, and the services of each network
-that it has a place in, each of them whole when something of it has changed. A task is among those
-that connections are sent to as soon as it runs and its endpoint is published, so that no node sends
-to one that it cannot reach yet.
+that it has a place in, each of them whole when something of it has changed. New connections are
+sent to a task as long as it runs and its endpoint is published, so that no node sends to one that
+it cannot reach yet; those that it has it keeps while its node is away.
 """
 
 from __future__ import annotations
@@ -164,13 +164,13 @@ class ServiceFeed:
         tasks = self._of_service.get(service.id, {}).values()
         for task in sorted(tasks, key=lambda task: (task.slot, task.node, task.created, task.id)):
             for place in task.places:
-                reached = place.network == network and place.endpoint in self._published
-                if reached and task.state is TaskState.RUNNING:
-                    yield _backend(task, place, service.spec.name)
+                if place.network == network and task.state is TaskState.RUNNING:
+                    published = place.endpoint in self._published
+                    yield _backend(task, place, service.spec.name, published)
 
 
-def _backend(task: Task, place: Place, service: str) -> Backend:
-    ready = task.stands and task.healthy
+def _backend(task: Task, place: Place, service: str, published: bool) -> Backend:
+    ready = published and task.stands and task.healthy
     return Backend(task.id, task.name(service), place.ip, place.ip6, weight=int(ready), named=ready)
 
 

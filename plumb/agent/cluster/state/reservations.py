@@ -92,7 +92,8 @@ def of_endpoints(
 def release(etcd: Etcd, node: str, endpoints: Iterable[str]) -> None:
     """Give back the addresses of a node's endpoints, and publish them no more.
 
-    The node's balancer goes with its last member of a network. Endpoints without a reservation are
+    The node's balancer goes with its last member of a network, and not before, even if it is asked
+    for: a task may have been given to the node meanwhile. Endpoints without a reservation are
     passed over, so that a release may be repeated.
     """
     wanted = set(endpoints)
@@ -135,15 +136,16 @@ def _release(etcd: Etcd, node: str, network: str, names: Sequence[str]) -> None:
             return
         others = {keys.last(one.key) for one in found[-1].keys} - set(names)
         balancer = found[-2].first
-        going = [parsed(one) for one in had]
+        going = {one.key: parsed(one) for one in had}
         compares = [unchanged(one.key, one) for one in had]
-        if balancer and balancer not in had and not parsed(balancer).standing:
+        if balancer and not parsed(balancer).standing:
+            going.pop(balancer.key, None)
             if others:
                 compares.append(_stays(prefix, others))
             else:
-                going.append(parsed(balancer))
+                going[balancer.key] = parsed(balancer)
                 compares += _last_members(prefix, names, balancer)
-        if etcd.txn(compares, [gone for one in going for gone in _erased(one)]).succeeded:
+        if etcd.txn(compares, [gone for one in going.values() for gone in _erased(one)]).succeeded:
             return
 
 

@@ -57,6 +57,7 @@ class Applier:
     def __init__(self, source: Source, events: Events, complain: Callable[[str], None]) -> None:
         self._source, self._events, self._complain = source, events, complain
         self._ending, self._dirty = threading.Event(), threading.Condition()
+        self._turn = threading.Lock()
         self._changed: set[str] = set()
         self._balanced = 0
         self.keys: Encryption | None = None
@@ -80,7 +81,7 @@ class Applier:
         self.mark(set())
 
     def mark(self, networks: set[str]) -> None:
-        """Take note of networks whose endpoints have changed, and look at all else."""
+        """Take note of networks whose endpoints have changed or apply anew; look at all else."""
         with self._dirty:
             self._changed |= networks
             self._dirty.notify_all()
@@ -134,8 +135,10 @@ class Applier:
         return True
 
     def _apply(self, network: str) -> bool:
+        """Apply a network's endpoints as they are by now, whichever thread asks; True if it did."""
         try:
-            self._events.on_remote(network, self._source.remotes(network))
+            with self._turn:
+                self._events.on_remote(network, self._source.remotes(network))
         except Exception as error:
             self._complain(f"cannot apply what changed in network {network[:12]}: {error}")
             return False

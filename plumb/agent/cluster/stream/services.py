@@ -65,6 +65,11 @@ class StreamServices:
         now = time.monotonic()
         return bool(self._changed) or any(when <= now for when in list(self.failed.values()))
 
+    def mark(self, networks: set[str]) -> None:
+        """Have networks balanced although no service of theirs has changed."""
+        with self._lock:
+            self._changed |= networks & self._services.keys()
+
     def balance(self, balance: Balance, complain: Callable[[str], None]) -> int:
         """Have all networks balanced whose services have changed, or whose next try is due.
 

@@ -38,6 +38,8 @@ SOON = 0.2
 AGAIN = 3.0
 """Seconds after which a report is sent again that no manager has taken down."""
 STOP_GRACE = 10.0
+BUILD_AGAIN = 1.0
+"""Seconds until a container is tried again that could not be built; the second time it counts."""
 
 
 class Ask(Protocol):
@@ -85,6 +87,7 @@ class TaskRunner:
         self._asked: dict[str, float] = {}
         self._unhealthy: dict[str, float] = {}
         self._rejected: dict[str, TaskStatus] = {}
+        self._failed: dict[str, tuple[object, ...]] = {}
         self._sent: dict[str, tuple[TaskStatus, float]] = {}
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="tasks", daemon=True)
@@ -131,7 +134,7 @@ class TaskRunner:
         )
         pause = min(self._check_health(found), self._end(found))
         self._finish(found)
-        self._build(found)
+        pause = min(pause, self._build(found))
         self._observe(found)
         return min(pause, self._send(found))
 
@@ -210,8 +213,8 @@ class TaskRunner:
 
     # -- the beginning --------------------------------------------------------------------
 
-    def _build(self, found: _Round) -> None:
-        """Build the containers of new tasks, some at a time."""
+    def _build(self, found: _Round) -> float:
+        """Build the containers of new tasks, some at a time; seconds until some are tried again."""
         held = self._held(found)
         new = [
             one
@@ -225,7 +228,7 @@ class TaskRunner:
         for first in range(0, len(new), BATCH):
             some = new[first : first + BATCH]
             if self._ending.is_set():
-                return
+                break
             self._begin(some)
             known = {one.task.id for one in some}
             for box, ports in self._host.tasks():
@@ -234,6 +237,9 @@ class TaskRunner:
                     found.codes[box.task.task] = state.exit_code(box, self._host.folder(box))
             self._observe(found)
             self._send(found)
+        waiting = found.assigned.keys() - found.boxes.keys() - self._rejected.keys()
+        self._failed = {k: v for k, v in self._failed.items() if k in waiting}
+        return BUILD_AGAIN if self._failed else TICK
 
     def _held(self, found: _Round) -> set[tuple[str, int]]:
         """Ports of this host that tasks have which are about to end: new ones wait for them."""
@@ -252,8 +258,12 @@ class TaskRunner:
                 for one in some:
                     self._begin([one])
                 return
-            ident = some[0].task.id
+            ident, places = some[0].task.id, tuple(one.balancer for one in some[0].attached)
             self._complain(f"cannot build task {some[0].name}: {error}")
+            if self._failed.get(ident) != places:
+                # The node's own place may have changed after the task was told; that is told soon.
+                self._failed[ident] = places
+                return
             self._rejected[ident] = TaskStatus(ident, TaskState.REJECTED, "preparing", str(error))
 
     # -- reports --------------------------------------------------------------------------
