@@ -27,6 +27,11 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def planned(name: str) -> str:
     """The plan of a case on a fresh host, as text."""
+    return "".join(line + "\n" for line in commands(steps(name), explain=True))
+
+
+def steps(name: str) -> list[Step]:
+    """The plan of a case on a fresh host."""
     case = CASES[name]
     taken: list[Step] = []
 
@@ -51,7 +56,7 @@ def planned(name: str) -> str:
         host.operation() as verbs,
     ):
         case.build(verbs)
-    return "".join(line + "\n" for line in commands(taken, explain=True))
+    return taken
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -33,6 +33,7 @@ FLOORS = (
     ("drivers", "store", "kernel"),
     ("foreign",),
     ("engine",),
+    ("explain",),
     ("probes", "trace"),
     ("views",),
     ("lab",),

@@ -16,9 +16,7 @@ command's own for one that ran, 1 else.
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
     system     check, repair, reset, env, version
-    probe      probe
-    matrix     matrix
-    trace      trace
+    diagnosis  probe, matrix, trace, explain
     lab        lab hosts, ls, exec, cut, mend, rm
     swarm      swarm init, join, leave, join-token, ca
     service    service create, ls, ps, inspect, update, scale, rollback, logs, rm
@@ -62,9 +60,13 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("plumb.cli.system", "Report differences from the recorded state"),
     "repair": ("plumb.cli.system", "Restore the recorded state"),
     "reset": ("plumb.cli.system", "Remove everything that plumb made"),
-    "probe": ("plumb.cli.probe", "Send one probe on the real network"),
-    "matrix": ("plumb.cli.matrix", "Test reachability between all containers against the promises"),
-    "trace": ("plumb.cli.trace", "Send one packet and show its path"),
+    "probe": ("plumb.cli.diagnosis.probe", "Send one probe on the real network"),
+    "matrix": (
+        "plumb.cli.diagnosis.matrix",
+        "Test reachability between all containers against the promises",
+    ),
+    "trace": ("plumb.cli.diagnosis.trace", "Send one packet and show its path"),
+    "explain": ("plumb.cli.diagnosis.explain", "Say what an object is, and why it is there"),
     "lab": ("plumb.cli.lab", "Make hosts out of namespaces, several on one machine"),
     "swarm": ("plumb.cli.swarm", "Manage a swarm: several hosts that share networks"),
     "service": ("plumb.cli.service", "Manage services: many containers under one name"),

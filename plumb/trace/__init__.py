@@ -10,7 +10,6 @@ run             sends the probe packet and captures frames and rule hits in all 
 headers         frames as packets: protocol, addresses, kind, and the packet inside an ICMP error
 match_frames    frames and rule hits of one flow, sorted by direction and namespace
 rule_steps      a step through the firewall: the rule's text, and the reason for the rule
-known_rules     reasons of a real Docker's rules, and the owners of others
 nat             addresses that NAT rewrote
 path            the story: crossings, decisions between them, and the end (values)
 assemble        makes a story of frames, rule hits and routes

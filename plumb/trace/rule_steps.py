@@ -15,12 +15,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from plumb.explain.known_rules import known
 from plumb.frozen import frozen
 from plumb.model.observations import Netns, RuleHit, RuleKind
 from plumb.things import Key, Thing
 from plumb.things.iptables import BUILT_IN, FAMILIES, TABLES, Family, Policy, Rule
 from plumb.things.nftables import COUNTER, NftFamily, NftRule
-from plumb.trace.known_rules import known
 
 Saved = Mapping[str, Mapping[str, tuple[str, list[str]]]]
 """Output of iptables-save: the policy and the rules of each chain of each table."""

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from plumb.explain.known_rules import SOMEBODYS, known
 from plumb.kernel.netfilter.iptables_save import parse
 from plumb.model.observations import Netns, RuleHit, RuleKind
 from plumb.things.iptables import Family, Policy, Rule
-from plumb.trace.known_rules import SOMEBODYS, known
 from plumb.trace.rule_steps import NO_RECORD, RulesetListing, listed, read, recorded
 
 HOST = Netns("host", "")

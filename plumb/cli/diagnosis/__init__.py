@@ -1,0 +1,7 @@
+"""Questions about a network that does not do what it should.
+
+probe    one probe on the real network
+matrix   all pairs of containers against what they promise
+trace    the path of one packet
+explain  what an object is, whose, and why it is there
+"""
