@@ -18,7 +18,7 @@ from plumb.things.sandbox import Namespace
 
 @frozen
 class Explanation:
-    """What an object is, and why it is there.
+    """Object, and the reason why it is there.
 
     Attributes:
         name: the object, in the words of its own tools.
