@@ -10,6 +10,8 @@ fails."""
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import cache
 
 import pytest
 
@@ -20,7 +22,20 @@ STRICT = "PLUMB_TESTS_STRICT"
 
 def lacking(item: pytest.Item) -> str:
     """What a test needs and this kernel does not have, in a line; empty if all is there."""
-    return "; ".join(str(found) for found in map(able, needed(item)) if not found.able)
+    features = needed(item)
+    if features:
+        _load_what_tries()
+    return "; ".join(str(found) for found in map(able, features) if not found.able)
+
+
+@cache
+def _load_what_tries() -> None:
+    """Import here what each attempt imports in a process of its own: half a minute in a guest."""
+    with suppress(Exception):  # where a library is missing, the attempts say so
+        import iptc  # noqa: F401
+        import pyroute2  # noqa: F401
+
+        from plumb.kernel.features import link_checks, netfilter_checks  # noqa: F401
 
 
 def needed(item: pytest.Item) -> list[str]:

@@ -19,6 +19,10 @@ from plumb.model.paths import Layout
 
 ANSWER = 60.0
 """Seconds for an answer; the process itself asks several managers, each for ten at most."""
+ENTRY = 300.0
+"""The same where this node comes into a cluster: certificates, a member of etcd and the ingress
+network are made then, one after the other, on a machine that may be busy."""
+ENTRIES = ("init", "join")
 Json = dict[str, Any]
 
 
@@ -60,7 +64,8 @@ def ask_running(folder: str, name: str, body: Json) -> Any:
 
 
 def _exchange(folder: str, request: Json) -> Json:
-    with agent_socket.connect(folder, ANSWER) as process:
+    seconds = ENTRY if request["ask"] in ENTRIES else ANSWER
+    with agent_socket.connect(folder, seconds) as process:
         process.sendall(json.dumps(request).encode() + b"\n")
         with process.makefile("rb") as heard:
             line = heard.readline()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,20 +28,28 @@ INNER = {4: 1430 - 20 - 8, 6: 1430 - 40 - 8}
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[Hosts]:
     """Three managers, and the network n1 with c1 on h1 and c2 on h2."""
-    with Hosts(3, between="router") as made:
-        first, second, third = made
-        for host in made:
-            host.run("ip", "-4", "address", "flush", "dev", "eth0")
-        first.plumb("swarm", "init", "--advertise-addr", first.address6)
-        token = first.plumb("swarm", "join-token", "-q", "manager").stdout.strip()
-        for host in (second, third):
-            own = ("--advertise-addr", host.address6)
-            host.plumb("swarm", "join", *own, "--token", token, f"[{first.address6}]:2377")
+    with over_ipv6(3, "manager") as made:
+        first, second, _ = made
         subnets = ("--ipv6", "--subnet", "10.50.0.0/24", "--subnet", "fd00:50::/64")
         create(first, "n1", *subnets)
         run(first, "c1")
         run(second, "c2")
         until(lambda: pings(first, "c1", "c2"), "c1 reaches c2")
+        yield made
+
+
+@contextmanager
+def over_ipv6(count: int, role: str) -> Iterator[Hosts]:
+    """Make so many hosts, without IPv4, nodes of a cluster: a manager, and others in a role."""
+    with Hosts(count, between="router") as made:
+        first, *others = made
+        for host in made:
+            host.run("ip", "-4", "address", "flush", "dev", "eth0")
+        first.plumb("swarm", "init", "--advertise-addr", first.address6)
+        token = first.plumb("swarm", "join-token", "-q", role).stdout.strip()
+        for host in others:
+            own = ("--advertise-addr", host.address6)
+            host.plumb("swarm", "join", *own, "--token", token, f"[{first.address6}]:2377")
         yield made
 
 
@@ -100,14 +109,16 @@ def test_only_nodes_may_send(hosts: Hosts) -> None:
 
 @ESP
 @pytest.mark.skipif(not complete(), reason="minutes in a guest: make test-long")
-def test_an_encrypted_network_is_esp_in_ipv6(hosts: Hosts) -> None:
+def test_an_encrypted_network_is_esp_in_ipv6() -> None:
     """And its largest packet fits."""
-    first, second, _ = hosts
-    create(first, "secret", "--opt", "encrypted", "--subnet", "10.60.0.0/24")
-    run(first, "d1", "secret")
-    run(second, "d2", "secret")
-    until(lambda: pings(first, "d1", "d2"), "d1 reaches d2")
-    size = (1430 - 26) // 4 * 4 - 28
-    sent = on_the_wire(first, "d1", "ping", "-c1", "-W10", "-M", "do", "-s", str(size), "d2")
+    with over_ipv6(2, "worker") as (first, second):
+        create(first, "secret", "--opt", "encrypted", "--subnet", "10.60.0.0/24")
+        run(first, "d1", "secret")
+        run(second, "d2", "secret")
+        until(lambda: pings(first, "d1", "d2"), "d1 reaches d2")
+        size = (1430 - 26) // 4 * 4 - 28
+        sent = on_the_wire(first, "d1", "ping", "-c1", "-W10", "-M", "do", "-s", str(size), "d2")
+        ends = {first.address6, second.address6}
+
     assert {packet.vni for packet in sent} == {None}
-    assert {packet.src for packet in sent} == {first.address6, second.address6}
+    assert {packet.src for packet in sent} == ends
