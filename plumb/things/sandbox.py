@@ -107,7 +107,7 @@ class Process(OfStart):
         argv: the command; plumb executes it without a shell.
         hostname: its host name.
         capabilities: those that root has in it, by name without CAP_.
-        environment: NAME=value words.
+        environment: NAME=value words; NAME alone is not set, be it one of the defaults.
         root, config: of the plumb that settles the sandbox when the command ends by itself.
         start: the number of the sandbox's start that it is of.
         grace: seconds between the stop signal and SIGKILL when it is ended; below 0, it is not

@@ -91,3 +91,16 @@ def test_variables_come_from_files_and_from_flags(emptied: Lab, tmp_path: Path) 
     file.write_text("A B=1\n")
     status, printed = tried(emptied, "run", "--env-file", str(file))
     assert (status, "contains whitespaces" in printed) == (125, True)
+
+
+def test_a_variable_without_a_value_is_the_caller_s_or_none(
+    emptied: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is a default of plumb's goes."""
+    monkeypatch.setenv("COLOUR", "red")
+    monkeypatch.delenv("TERM", raising=False)
+    run(emptied, "-e", "COLOUR", "-e", "TERM", "sleep", "1000")
+    ask = ("sh", "-c", "echo ${COLOUR-unset},${TERM-unset}")
+    assert plumb(emptied, "exec", "-e", "COLOUR", "-e", "TERM", "box", *ask) == "red,unset\n"
+    shown = plumb(emptied, "inspect", "-f", "{{.Config.Env}}", "box")
+    assert "COLOUR=red" in shown

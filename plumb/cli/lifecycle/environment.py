@@ -10,11 +10,11 @@ from plumb.errors import Invalid
 
 
 def variable(text: str) -> str:
-    """An environment variable; of one without a value, the caller's."""
+    """An environment variable; of one without a value, the caller's, or a name that is not set."""
     name, equals, _ = text.partition("=")
     if not name or "\0" in text:
         raise Invalid(f"invalid environment variable {text!r}")
-    return text if equals else f"{name}={os.environ.get(name, '')}"
+    return f"{name}={os.environ[name]}" if not equals and name in os.environ else text
 
 
 def variables(words: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:

@@ -90,15 +90,23 @@ def _read_only(process: Process) -> dict[str, Any]:
 
 
 def environment(process: Process) -> dict[str, str]:
-    """Build the command's environment: defaults, then the given variables."""
-    given = dict(word.partition("=")[::2] for word in process.environment)
-    return {
+    """Build the command's environment: defaults, then the given variables.
+
+    One without a value is not set, be it one of the defaults.
+    """
+    found = {
         "PATH": PATH,
         "HOSTNAME": process.hostname,
         "HOME": _user(process.user).home if process.user else "/root",
         "TERM": os.environ.get("TERM", "xterm"),
-        **given,
     }
+    for word in process.environment:
+        name, equals, value = word.partition("=")
+        if equals:
+            found[name] = value
+        else:
+            found.pop(name, None)
+    return found
 
 
 def _user(name: str) -> User:

@@ -94,7 +94,7 @@ class ContainerOptions(TypedDict, total=False):
         dns, dns_each(parse.search_domain), dns_options: lines of its resolv.conf.
         extra_hosts: lines of its hosts file: name and address, or "host-gateway".
         links: name and alias of containers that it shall know.
-        environment: NAME=value words; labels: names and values.
+        environment: NAME=value words, NAME for one that is not set; labels: names and values.
         log_driver: its logging driver: "json-file"; log_opt: its options: "max-size=10m".
         cap_add, cap_drop: capabilities, with or without CAP_; privileged: it has all.
         read_only_host: it sees the host's files read-only; isolate: and only its own processes.
