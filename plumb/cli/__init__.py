@@ -52,6 +52,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "rm": ("plumb.cli.container", "Remove containers"),
     "exec": ("plumb.cli.lifecycle.execution", "Run a command in a running container"),
     "logs": ("plumb.cli.logs", "Print the output of a detached command"),
+    "attach": (
+        "plumb.cli.lifecycle.attach",
+        "Print what a detached command prints, and end with it",
+    ),
     "events": ("plumb.cli.lifecycle.events", "Print what becomes of containers and networks"),
     "ps": ("plumb.cli.listings", "List containers"),
     "port": ("plumb.cli.listings", "Show published ports, and which clients reach them"),

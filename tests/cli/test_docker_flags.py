@@ -18,12 +18,9 @@ from plumb.errors import Invalid, Unsupported
 from tests.labs import Lab
 
 DOCKER: dict[str, list[str]] = json.loads((Path(__file__).parent / "docker_flags.json").read_text())
-LATER = {"attach"}
-"""Verbs that plumb does not have."""
 LINES = [
     pytest.param(verb, flag, id=f"{verb} {flag}")
     for verb, flags in DOCKER.items()
-    if verb not in LATER
     for flag in flags
 ]
 

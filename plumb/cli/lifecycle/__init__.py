@@ -10,6 +10,7 @@ id_file      --cidfile
 top          top
 prune        container prune
 events       events
+attach       attach
 restarts     update, and the commands by which the agent starts a container again
 """
 

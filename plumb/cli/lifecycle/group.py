@@ -7,6 +7,7 @@ import click
 from plumb.cli import DockerGroup, common, plumb
 
 VERBS = [
+    "attach",
     "create",
     "exec",
     "inspect",

@@ -194,6 +194,11 @@ FLAGS: Mapping[str, Flags] = {
     "swarm init": SWARM_INIT,
     "swarm update": SWARM_CHANGES,
     "swarm ca": SWARM_CA,
+    "attach": {
+        "--detach-keys": Refused(
+            "attach reads no input; '--sig-proxy=false' makes Ctrl-C end it alone"
+        )
+    },
     "service create": SERVICE,
     "service update": SERVICE,
 }

@@ -1,0 +1,73 @@
+"""`plumb attach`: a detached command's output from now on, its signals and its exit code."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.host.trial_hosts import MARK, plumb, tried, wait_until
+from tests.labs import Lab
+from tests.prefork.prefork_lab import said, start
+
+ANSWERS = """
+trap 'echo got USR1; echo error >&2; exit 7' USR1
+echo before
+while :; do sleep 0.05; done
+"""
+
+
+def run(lab: Lab, *words: str) -> None:
+    """`run -d` of the container box."""
+    plumb(lab, "run", "-d", "--name", "box", "--network", "none", "-e", MARK, *words)
+
+
+def attached(pid: int) -> bool:
+    """Tell whether a process waits for changes of files."""
+    try:
+        return any("inotify" in path.read_text() for path in Path(f"/proc/{pid}/fdinfo").iterdir())
+    except FileNotFoundError:  # one was closed meanwhile
+        return False
+
+
+def test_attach_prints_what_comes_and_ends_with_the_command(emptied: Lab) -> None:
+    """Not what came before; a signal reaches the command, and its exit code is attach's."""
+    run(emptied, "sh", "-c", ANSWERS)
+    wait_until(lambda: "before" in plumb(emptied, "logs", "box"), "the trap is set")
+    attach = start(emptied, "attach", "box")
+    wait_until(lambda: attached(attach.pid), "it waits")
+    attach.send_signal(signal.SIGUSR1)
+    assert said(attach) == (7, "got USR1\n", "error\n")
+
+
+def test_without_sig_proxy_a_signal_ends_attach_alone(emptied: Lab) -> None:
+    run(emptied, "sh", "-c", ANSWERS)
+    wait_until(lambda: "before" in plumb(emptied, "logs", "box"), "the trap is set")
+    attach = start(emptied, "attach", "--no-stdin", "--sig-proxy=false", "box")
+    wait_until(lambda: attached(attach.pid), "it waits")
+    attach.send_signal(signal.SIGINT)
+    assert said(attach)[0] == 130
+    assert "Up" in plumb(emptied, "ps")
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("--log-driver", "none", "sleep", "1000"), "is not kept on this host"),
+        ((), "has no command"),
+    ],
+)
+def test_what_cannot_be_attached_to(emptied: Lab, words: tuple[str, ...], refusal: str) -> None:
+    """In one line."""
+    run(emptied, *words)
+    status, printed = tried(emptied, "attach", "box")
+    assert (status, printed.count("\n")) == (1, 1)
+    assert refusal in printed
+
+
+def test_a_stopped_container_is_not_attached_to(emptied: Lab) -> None:
+    """In Docker's words."""
+    run(emptied, "sleep", "1000")
+    plumb(emptied, "stop", "-t", "0", "box")
+    assert "You cannot attach to a stopped container" in tried(emptied, "attach", "box")[1]
