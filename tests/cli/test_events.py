@@ -196,3 +196,24 @@ def test_health_is_told(net: Lab) -> None:
     (line,) = plumb(net, *span).splitlines()
     assert "health_status: healthy" in line
     assert "name=box" in line
+
+
+def test_the_kernel_s_changes_are_told_too(net: Lab) -> None:
+    """Links, addresses and routes of the host, between what plumb tells."""
+    form = "{{.Type}} {{.Action}} {{.Actor.ID}} {{.Actor.Attributes.type}}"
+    following = start(net, "events", "--kernel", "--format", form)
+    assert following.stdout is not None
+    wait_until(lambda: _watches(following.pid), "it waits")
+    words = ("--subnet", "10.77.0.0/24", "-o", "com.docker.network.bridge.name=shop0", "shop")
+    plumb(net, "network", "create", *words)
+    plumb(net, "network", "rm", "shop")
+    found: list[str] = []
+    while "network destroy" not in found and len(found) < 1000:
+        found.append(following.stdout.readline().rpartition("\n")[0])
+        found[-1] = " ".join(found[-1].split()[:2]) if "network" in found[-1] else found[-1]
+    following.terminate()
+    following.communicate(timeout=30)
+    assert "link add shop0 bridge" in found
+    assert "address add 10.77.0.1/24 <no value>" in found
+    assert "link del shop0 bridge" in found
+    assert found.index("link add shop0 bridge") < found.index("network create")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from plumb.errors import NotFound
 
 if TYPE_CHECKING:
     from plumb.kernel.events.journal import Journal
+    from plumb.kernel.events.route_monitor import RouteMonitor
 
 Event = dict[str, Any]
 WITHOUT_EVENTS = ("image", "volume", "daemon", "plugin", "service", "node", "secret", "config")
@@ -32,9 +34,12 @@ WITHOUT_EVENTS = ("image", "volume", "daemon", "plugin", "service", "node", "sec
     metavar="KEY=VALUE",
     help="container, event, label, network, scope, type.",
 )
+@click.option(
+    "--kernel", is_flag=True, help="Changes of the host's links, addresses and routes as well."
+)
 @common.template_option
 def events(
-    since: str, until: str, filters: tuple[str, ...], template: str, as_json: bool
+    since: str, until: str, filters: tuple[str, ...], kernel: bool, template: str, as_json: bool
 ) -> int | None:
     """Print what becomes of containers and networks, as it happens, until it is interrupted.
 
@@ -49,7 +54,7 @@ def events(
     matches(filters, _tests({"Actor": {"ID": "", "Attributes": {}}, "Type": "", "Action": ""}))
     try:
         written = views.writer("json" if as_json else template)
-        for event in _events(common.read(), begin, end):
+        for event in _events(common.read(), begin, end, kernel):
             if matches(filters, _tests(event)):
                 print(written(event), flush=True)
     except (Refused, Stopped) as error:
@@ -63,24 +68,33 @@ def _time(text: str, flag: str, now: int) -> int | None:
     return moment(text, now, f'value for "{flag}"') if text else None
 
 
-def _events(host: Reader, begin: int | None, end: int | None) -> Iterator[Event]:
+def _events(host: Reader, begin: int | None, end: int | None, kernel: bool) -> Iterator[Event]:
     """Yield events of a span of time, those to come too.
 
     Args:
         begin, end: nanoseconds since 1970; None: from now on, or without an end.
+        kernel: those of the kernel as well, from now on.
     """
     from plumb.kernel.events.journal import Journal
 
-    with Journal(host.layout.root, host.layout.events) as journal:
-        known = journal.more()
-        for event in _following(
-            journal, known if begin is not None or end is not None else [], end
-        ):
+    with Journal(host.layout.root, host.layout.events) as journal, ExitStack() as stack:
+        monitors = [stack.enter_context(closing(_monitor()))] if kernel else []
+        kept = journal.more()
+        known = kept if begin is not None or end is not None else []
+        for event in _following(journal, monitors, known, end):
             if event["timeNano"] >= (begin or 0):
                 yield _completed(host, event)
 
 
-def _following(journal: Journal, known: Sequence[Event], end: int | None) -> Iterator[Event]:
+def _monitor() -> RouteMonitor:
+    from plumb.kernel.events.route_monitor import RouteMonitor
+
+    return RouteMonitor()
+
+
+def _following(
+    journal: Journal, monitors: Sequence[RouteMonitor], known: Sequence[Event], end: int | None
+) -> Iterator[Event]:
     while True:
         for event in known:
             if end is not None and event["timeNano"] > end:
@@ -89,8 +103,10 @@ def _following(journal: Journal, known: Sequence[Event], end: int | None) -> Ite
         left = None if end is None else (end - time.time_ns()) / 1e9
         if left is not None and left <= 0:
             return
-        journal.wait(left)
-        known = journal.more()
+        journal.wait(left, *(monitor.fileno() for monitor in monitors))
+        now, changes = time.time_ns(), [one for monitor in monitors for one in monitor.more()]
+        rest = [change.document(now + number) for number, change in enumerate(changes)]
+        known = [*rest, *journal.more()]
 
 
 def _completed(host: Reader, event: Event) -> Event:

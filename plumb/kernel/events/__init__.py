@@ -1,5 +1,6 @@
 """Events on this host, as they come.
 
-inotify  waits until files in a folder change
-journal  keeps events of containers and networks
+inotify        waits until files in a folder change
+journal        keeps events of containers and networks
+route_monitor  tells of changes of links, addresses and routes
 """

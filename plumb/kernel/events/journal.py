@@ -97,9 +97,13 @@ class Journal:
         """Read the events that were added since the last call."""
         return [json.loads(line) for line in self._log.more() if line.startswith(b"{")]
 
-    def wait(self, seconds: float | None) -> None:
-        """Return when files under the root have changed, or so many seconds are over."""
-        self._watch.wait(seconds=seconds)
+    def wait(self, seconds: float | None, *others: int) -> None:
+        """Return when files under the root have changed, or so many seconds are over.
+
+        Args:
+            others: descriptors; it returns when one of them is readable, too.
+        """
+        self._watch.wait(*others, seconds=seconds)
         if _number(self._root) != self._number:
             self._log.close()
             self._watch.close()

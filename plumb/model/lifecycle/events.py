@@ -13,11 +13,13 @@ CONTAINER, NETWORK = "container", "network"
 
 @frozen
 class Event:
-    """Change of a container or of a network that has happened.
+    """Change of a container, of a network or of the kernel's links that has happened.
 
     Attributes:
-        type: "container" or "network"; action: "create", "start", "die", "connect", …
-        id: the container's or the network's; attributes: names and values besides.
+        type: "container" or "network"; action: "create", "start", "die", "connect", …; of what the
+            kernel tells "link", "address" or "route", and "add", "del" or "change".
+        id: the container's or the network's, the link's name, the address, the destination;
+        attributes: names and values besides.
     """
 
     type: str
