@@ -18,7 +18,7 @@ from plumb.kernel.cluster.words import ADVICE, NOT_IN_SWARM
 from plumb.model.paths import Layout
 
 ANSWER = 60.0
-"""Seconds for an answer; the process itself asks several managers, each for ten at most."""
+"""Seconds of silence; a process that works on a request gives a sign of life every five."""
 ENTRY = 300.0
 """The same where this node comes into a cluster: certificates, a member of etcd and the ingress
 network are made then, one after the other, on a machine that may be busy."""
@@ -37,7 +37,7 @@ def ask(layout: Layout, name: str, body: Json, start: bool = False) -> Any:
     Raises:
         Unsupported: this root is in no cluster.
         PlumbError: as the process or a manager refuses it.
-        KernelRefused: the process does not answer.
+        KernelRefused: the process is gone, or silent; one that works on is waited for.
     """
     from plumb.kernel.cluster import process
 

@@ -2,6 +2,7 @@
 
 process        the process
 local          requests of this host's commands
+signs_of_life  signs to commands that wait for an answer
 member         this node: what it is in its cluster, and becomes
 entry          the way in and out: init, join, leave
 identity       its papers on the disk

@@ -1,8 +1,9 @@
 """The Unix socket on which this host's commands ask, for root only, and what they may ask.
 
 A line of JSON and a line back, as with the agent: {"ask": NAME, "body": {…}}, answered by
-{"answer": …} or by an error (`kernel.cluster.failures`). What is not in the table below goes to the
-managers, with this node's certificate.
+{"answer": …} or by an error (`kernel.cluster.failures`), with spaces before it while the answer
+takes time (`signs_of_life`). What is not in the table below goes to the managers, with this node's
+certificate.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from plumb.agent.cluster import entry
 from plumb.agent.cluster.member import Member
+from plumb.agent.cluster.signs_of_life import SignsOfLife
 from plumb.errors import Invalid, PlumbError
 from plumb.kernel import agent_socket
 from plumb.kernel.cluster import failures
@@ -89,6 +91,7 @@ class LocalServer:
     ) -> None:
         self._listener, self._member, self._complain = listener, member, complain
         self._free = threading.BoundedSemaphore(MAX_SESSIONS)
+        self._signs = SignsOfLife()
         self.busy = 0
         listener.setblocking(True)
 
@@ -118,7 +121,9 @@ class LocalServer:
     def _serve(self, client: socket.socket) -> None:
         with client.makefile("rb") as heard:
             while (line := heard.readline(MAX_REQUEST)).endswith(b"\n"):
-                client.sendall(json.dumps(self.answer(line)).encode() + b"\n")
+                with self._signs.given_to(client):
+                    answer = self.answer(line)
+                client.sendall(json.dumps(answer).encode() + b"\n")
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """Carry out a request, and return the reply."""
