@@ -100,12 +100,13 @@ class Managers:
         )
         return next(found, None)
 
-    def _service_create(self, spec: dict[str, Any]) -> Service:
+    def _service_create(self, spec: dict[str, Any], ident: str) -> Service:
+        assert len(ident) == 25, "an id with which the request may be repeated"
         wish = codec.decode(ServiceSpec, spec)
         if any(one.spec.name == wish.name for one in self.services.values()):
             raise Conflict(f"name conflicts with an existing object: service {wish.name}")
         nets = tuple(replace(net, network=N1.id) for net in wish.networks if net.network != "host")
-        ident = f"{len(self.services):02}svc".ljust(25, "0")
+        ident = f"{len(self.services):02}svc".ljust(25, "0")  # as tests have it
         own = tuple(VirtualAddress(N1.id, IPv4Interface("10.50.0.2/24")) for _ in nets)
         made = Service(
             ident, replace(wish, networks=nets or wish.networks), addresses=own, created=MOMENT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,7 +175,10 @@ def test_a_job_is_started_again_only_where_it_failed(swarm: Managers, shell: She
         (("--no-healthcheck", "--health-cmd", "true"), "conflicts with --health-*"),
         (("--mount", "type=bind"), "--mount is not supported: tasks of plumb share their hosts'"),
         (("--limit-cpu", "2"), "sets no limits to its resources"),
-        (("-u", "nobody"), "--user is not supported"),
+        (("--group", "nogroup"), "--group is not supported"),
+        (("--stop-signal", "SIGNONE"), "invalid signal: SIGNONE"),
+        (("--sysctl", "kernel.shmmax=1"), "only settings of the network namespace"),
+        (("--cap-add", "NET_ADMINISTRATOR"), "invalid capability 'NET_ADMINISTRATOR'"),
         (("--lb-algorithm", "fastest"), "'fastest' is not one of"),
     ],
 )
@@ -183,6 +187,62 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     assert complaint in shell.refused(*CREATE, *flags)
     assert not swarm.services
+
+
+def test_create_asks_with_an_id_of_its_own(swarm: Managers, shell: Shell) -> None:
+    """So that a request whose answer was lost makes no second service."""
+    shell.say(*CREATE, "--name", "a1")
+    shell.say(*CREATE, "--name", "a2")
+    idents = {body["id"] for name, body in swarm.asked if name == "service-create"}
+    assert len(idents) == 2
+    assert all(re.fullmatch("[0-9a-z]{25}", ident) for ident in idents)
+
+
+def test_a_task_has_options_of_run(swarm: Managers, shell: Shell) -> None:
+    """User, folder, stop signal, settings and capabilities, in the document as Docker has them."""
+    shell.say(*CREATE, "--name", "web", "-u", "nobody", "-w", "/tmp", "--stop-signal", "HUP",
+              "--sysctl", "net.ipv4.ip_forward=1", "--cap-add", "CAP_SYS_TIME",
+              "--cap-drop", "net_raw", "--health-cmd", "true",
+              "--health-start-interval", "2s")  # fmt: skip
+    spec = swarm.spec("web")
+    assert (spec.user, spec.working_dir, spec.stop_signal) == ("nobody", "/tmp", "HUP")
+    assert spec.sysctls == (("net/ipv4/ip_forward", "1"),)
+    assert (spec.cap_add, spec.cap_drop) == (("SYS_TIME",), ("NET_RAW",))
+    assert spec.health.start_interval == 2.0
+    shown = json.loads(shell.say("service", "inspect", "web"))[0]["Spec"]["TaskTemplate"]
+    own = shown["ContainerSpec"]
+    assert (own["User"], own["Dir"], own["StopSignal"]) == ("nobody", "/tmp", "HUP")
+    assert own["Sysctls"] == {"net.ipv4.ip_forward": "1"}
+    assert (own["CapabilityAdd"], own["CapabilityDrop"]) == (["CAP_SYS_TIME"], ["CAP_NET_RAW"])
+    assert own["Healthcheck"]["StartInterval"] == 2_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("flags", "add", "drop"),
+    [
+        ("--cap-add SYS_NICE", ("SYS_NICE", "SYS_TIME"), ("NET_RAW",)),
+        ("--cap-drop SYS_TIME", (), ("NET_RAW",)),
+        ("--cap-add NET_RAW", ("SYS_TIME",), ()),
+        ("--cap-drop CHOWN --cap-add CHOWN", ("CHOWN", "SYS_TIME"), ("NET_RAW",)),
+        ("--cap-drop ALL", ("SYS_TIME",), ("ALL",)),
+    ],
+)
+def test_update_of_capabilities(
+    swarm: Managers, shell: Shell, flags: str, add: tuple[str, ...], drop: tuple[str, ...]
+) -> None:
+    """One that was dropped and is added is neither then, and the other way about."""
+    shell.say(*CREATE, "--name", "web", "--cap-add", "SYS_TIME", "--cap-drop", "NET_RAW")
+    shell.say("service", "update", "-d", *flags.split(), "web")
+    assert (swarm.spec("web").cap_add, swarm.spec("web").cap_drop) == (add, drop)
+
+
+def test_update_of_settings(swarm: Managers, shell: Shell) -> None:
+    """By name; another value takes the place of the one before."""
+    names = ("net.ipv4.ip_forward", "net.ipv4.tcp_syncookies")
+    shell.say(*CREATE, "--name", "web", *(f"--sysctl={name}=1" for name in names))
+    shell.say("service", "update", "-d", "--sysctl-rm", names[0], "--sysctl-add",
+              f"{names[1]}=0", "web")  # fmt: skip
+    assert swarm.spec("web").sysctls == (("net/ipv4/tcp_syncookies", "0"),)
 
 
 def test_update_adds_and_removes(swarm: Managers, shell: Shell) -> None:

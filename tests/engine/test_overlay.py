@@ -14,9 +14,10 @@ from plumb.errors import KernelRefused
 from plumb.kernel.system import System
 from plumb.model.cluster import Attached, AttachRequest, NodeRole
 from plumb.model.cnm import Network, Role
+from plumb.model.lifecycle import CommandOptions
 from plumb.model.net.gateways import GATEWAY_NETWORK
 from plumb.model.service.assignment import Assignment
-from plumb.model.service.spec import ServiceSpec
+from plumb.model.service.spec import Health, ServiceSpec
 from plumb.model.service.task import Place, Task
 from plumb.plan import Step
 from plumb.things.cluster import EndpointRecord
@@ -295,6 +296,27 @@ def test_subnets_of_the_network_are_its_own(here: Host) -> None:
     here.run("c1", network="n1")
     with pytest.raises(Conflict, match="Pool overlaps"):
         here.create_network("b", subnet=str(IPv4Network("10.50.0.0/25")))
+
+
+def test_a_task_has_the_options_of_its_service(here: Host, cluster: FakeCluster) -> None:
+    """Those that a container has by flags of run."""
+    spec = ServiceSpec(
+        "web",
+        sysctls=(("net/ipv4/ip_forward", "1"),),
+        cap_add=("SYS_TIME",),
+        cap_drop=("NET_RAW",),
+        user="nobody",
+        working_dir="/tmp",
+        stop_signal="HUP",
+        health=Health("true", start_interval=2.0),
+    )
+    task = Task("t" * 25, "s" * 25, slot=1)
+    tasks.begin(here, [Assignment(task, spec, ())], cluster.me)
+    (box,) = tasks.here(here)
+    assert box.sysctls == spec.sysctls
+    assert (box.cap_add, box.cap_drop) == (("SYS_TIME",), ("NET_RAW",))
+    assert box.command == CommandOptions("nobody", "/tmp", stop_signal="HUP")
+    assert box.health.start_interval == 2.0
 
 
 def test_a_task_brings_the_keys_of_its_encrypted_network(here: Host, cluster: FakeCluster) -> None:

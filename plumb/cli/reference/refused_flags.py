@@ -156,7 +156,6 @@ def _entries(names: Iterable[str], reason: str) -> dict[str, Refused]:
 TASKS_NO_IMAGES = "tasks of plumb are commands on their host, of no image"
 TASKS_NO_LIMITS = "plumb isolates the network of a task, and sets no limits to its resources"
 TASKS_NO_FILES = "tasks of plumb share their hosts' files"
-AS_ROOT = "a task's command runs as root, as those of 'plumb run'"
 SPREAD = "tasks are spread evenly over the nodes; '--constraint' chooses among them"
 KEPT = "what tasks print is kept by their nodes: 'plumb service logs'"
 SERVICE: Flags = {
@@ -167,20 +166,15 @@ SERVICE: Flags = {
     **_all("--reserve-cpu --reserve-memory --oom-score-adj", TASKS_NO_LIMITS, "0"),
     **_entries(("ulimit", "generic-resource"), TASKS_NO_LIMITS),
     **_entries(("mount", "config", "secret"), TASKS_NO_FILES),
-    **_all("--credential-spec --workdir", TASKS_NO_FILES),
+    "--credential-spec": Refused(WINDOWS),
     "--read-only": _switch(TASKS_NO_FILES),
-    "--user": Refused(AS_ROOT, ("root", "0")),
-    **_entries(("group",), AS_ROOT),
-    **_all("--cap-add --cap-drop", AS_ROOT),
+    **_entries(("group",), "a task's command has the groups of its user"),
     **_entries(("placement-pref",), SPREAD),
     "--replicas-max-per-node": Refused(SPREAD, ("0",)),
     "--isolation": Refused(WINDOWS, ("default",)),
     "--tty": _switch("a task has no terminal"),
     "--init": _switch("a task's command has plumb's own process above it, which reaps", "true"),
     **_all("--log-driver --log-opt", KEPT),
-    "--stop-signal": Refused("a task is stopped by SIGTERM", ("SIGTERM", "TERM", "15")),
-    "--health-start-interval": Refused("'--health-interval' counts from the start"),
-    **_entries(("sysctl",), "'--sysctl' of 'plumb run' has no counterpart in services yet"),
 }
 
 FLAGS: Mapping[str, Flags] = {
@@ -204,7 +198,7 @@ FLAGS: Mapping[str, Flags] = {
 }
 """Flags by the verb that Docker has them for."""
 OF_CREATE = {"-a": "--attach", "-c": "--cpu-shares", "-m": "--memory", "-v": "--volume"}
-OF_SERVICE = {"-u": "--user", "-w": "--workdir", "-t": "--tty"}
+OF_SERVICE = {"-t": "--tty"}
 LETTERS: Mapping[str, Mapping[str, str]] = {
     "run": {**OF_CREATE, "-q": "--quiet"},
     "create": {**OF_CREATE, "-q": "--quiet"},

@@ -12,6 +12,8 @@ import click
 from plumb.cli.lifecycle.environment import variable
 from plumb.errors import Invalid
 from plumb.model import parse
+from plumb.model.container_options import capability, container_sysctl
+from plumb.model.lifecycle import signals
 from plumb.model.service import words
 from plumb.model.service.changes import Change
 from plumb.model.service.spec import Balancing, Condition, EndpointMode, FailureAction, Order
@@ -40,6 +42,11 @@ def number(text: str) -> int:
     return int(text)
 
 
+def _signal(text: str) -> str:
+    signals.number(text)
+    return text
+
+
 PLAIN: Sequence[tuple[str, str, Parser | type, str]] = (
     ("--hostname", "hostname", parse.host_name, "Tasks' host name; {{.Node.Hostname}} and others."),
     ("--endpoint-mode", "endpoint_mode", EndpointMode, "Answer to its name: vip or dnsrr."),
@@ -47,6 +54,9 @@ PLAIN: Sequence[tuple[str, str, Parser | type, str]] = (
     ("--replicas", "replicas", number, "Number of tasks."),
     ("--max-concurrent", "concurrent", number, "Tasks of a job that run at a time."),
     ("--stop-grace-period", "stop_grace", words.duration, "Time before a task is ended by force."),
+    ("--stop-signal", "stop_signal", _signal, "Signal that asks a task to end (SIGTERM)."),
+    ("--user", "user", str, "User of its command: NAME|UID[:GROUP|GID]."),
+    ("--workdir", "working_dir", str, "Folder that its command starts in."),
     ("--restart-condition", "restart.condition", Condition, "When a task is replaced."),
     ("--restart-delay", "restart.delay", words.duration, "Time between two attempts."),
     ("--restart-max-attempts", "restart.attempts", number, "Attempts at most; 0: no limit."),
@@ -55,6 +65,7 @@ PLAIN: Sequence[tuple[str, str, Parser | type, str]] = (
     ("--health-interval", "health.interval", words.duration, "Time between two checks."),
     ("--health-retries", "health.retries", number, "Failures in a row until unhealthy."),
     ("--health-start-period", "health.start_period", words.duration, "Time in which none counts."),
+    ("--health-start-interval", "health.start_interval", words.duration, "Time between two then."),
     ("--health-timeout", "health.timeout", words.duration, "Time after which a check has failed."),
     *(
         (f"--{policy}-{flag}", f"{policy}.{field}", kind, text)
@@ -81,6 +92,11 @@ def _server(text: str) -> Any:
     return parse.address(text, "name server")
 
 
+def _sysctl(text: str) -> str:
+    """The name of a setting, as the parser of one has it."""
+    return container_sysctl(f"{text}=")[0]
+
+
 def _one(parser: Parser) -> Parser:
     """The parser of a flag that gives one entry with each value."""
     return lambda text: (parser(text),)
@@ -95,11 +111,18 @@ SEVERAL: Sequence[tuple[str, str, Parser, Parser, str]] = (
     ("--dns", "dns", _one(_server), _server, "Name server."),
     ("--dns-search", "dns_search", _one(str), str, "Search domain."),
     ("--dns-option", "dns_options", _one(str), str, "Option of resolv.conf."),
+    (
+        "--sysctl",
+        "sysctls",
+        _one(container_sysctl),
+        _sysctl,
+        "Setting of its namespaces: NAME=VALUE.",
+    ),
     ("--network", "networks", _one(words.network), str, "Network: NAME, or name=N,alias=A."),
     ("--publish", "ports", words.published, words.target, "Port: 8080:80, or the long form."),
 )
 """Flags with several values: the field, the parser of a value's entries and of one to remove."""
-SHORT = {"--env": "-e", "--label": "-l", "--publish": "-p"}
+SHORT = {"--env": "-e", "--label": "-l", "--publish": "-p", "--user": "-u", "--workdir": "-w"}
 
 
 def _parsing(parser: Parser | type) -> Callable[..., Any]:
@@ -130,6 +153,7 @@ def _plain(flag: str, field: str, kind: Parser | type, text: str) -> Wrap[Any]:
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         words_of_it = click.Choice([one.value for one in kind])
     return click.option(
+        *filter(None, (SHORT.get(flag),)),
         flag,
         _parameter(FIELD, field),
         type=words_of_it,
@@ -142,6 +166,14 @@ def _plain(flag: str, field: str, kind: Parser | type, text: str) -> Wrap[Any]:
 def _common() -> Iterator[Wrap[Any]]:
     for flag, field, kind, text in PLAIN:
         yield _plain(flag, field, kind, text)
+    for verb in ("add", "drop"):
+        yield click.option(
+            f"--cap-{verb}",
+            _parameter(ADDED, f"cap_{verb}"),
+            multiple=True,
+            callback=_each(_one(capability)),
+            help=f"Capability to {verb}, of those that 'plumb run' gives.",
+        )
     yield click.option("--no-healthcheck", is_flag=True, help="No check of health.")
     yield click.option("-d", "--detach", is_flag=True, help="Do not wait until its tasks run.")
     yield click.option("-q", "--quiet", is_flag=True, help="No display of progress.")

@@ -7,6 +7,8 @@ services.tasks(web)
 
 from __future__ import annotations
 
+import secrets
+import string
 from typing import Any
 
 from plumb.engine.cluster.swarm import SwarmClient
@@ -60,7 +62,8 @@ class ServiceClient:
         """
         if not spec.name:
             spec = replace(spec, name=_made_up_name())
-        return codec.decode(Service, self.swarm.ask("service-create", {"spec": codec.plain(spec)}))
+        body = {"spec": codec.plain(spec), "id": _new_id()}
+        return codec.decode(Service, self.swarm.ask("service-create", body))
 
     def all(self) -> list[Service]:
         """List the services."""
@@ -159,6 +162,11 @@ class ServiceClient:
         body = {"task": task, "tail": tail, "since": "", "offset": offset}
         found = self.swarm.ask("task-logs", body)
         return Output(str(found["text"]), int(found["offset"]), bool(found["more"]))
+
+
+def _new_id() -> str:
+    """An id of Docker's form; managers that are asked twice make one service of it."""
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(25))
 
 
 def _made_up_name() -> str:

@@ -17,7 +17,7 @@ from plumb.errors import NotFound
 from plumb.frozen import frozen
 from plumb.model.cluster import Node
 from plumb.model.cnm import Attachment, Endpoint, Sandbox, Status
-from plumb.model.lifecycle import HealthCheck
+from plumb.model.lifecycle import CommandOptions, HealthCheck
 from plumb.model.net.status import TaskOf
 from plumb.model.ports import PortBinding, PublishMode, ServicePort
 from plumb.model.service.assignment import Assignment, filled
@@ -153,6 +153,10 @@ def sandbox(assignment: Assignment, node: Node) -> Sandbox:
         dns_options=spec.dns_options,
         extra_hosts=spec.extra_hosts,
         labels=(*spec.container_labels, *_labels(assignment, node)),
+        sysctls=spec.sysctls,
+        cap_add=spec.cap_add,
+        cap_drop=spec.cap_drop,
+        command=CommandOptions(spec.user, spec.working_dir, stop_signal=spec.stop_signal),
         health=_health(spec.health),
         task=TaskOf(task.id, task.service, spec.name, task.slot, node.id, spec.on_ingress),
     )
@@ -167,6 +171,7 @@ def _health(asked: Health) -> HealthCheck:
         timeout=asked.timeout,
         retries=asked.retries,
         start_period=asked.start_period,
+        start_interval=asked.start_interval,
     )
 
 

@@ -71,11 +71,14 @@ class Deaths:
             os.close(self._wake)
 
 
-def ask_to_end(folder: str) -> None:
-    """Send a container's command SIGTERM; what follows is up to who asked (no `settle` comes)."""
+def ask_to_end(folder: str, number: int = signal.SIGTERM) -> None:
+    """Send a container's command its stop signal.
+
+    What follows is up to who asked (no `settle` comes).
+    """
     with suppress(OSError):
         Path(folder, "ending").touch()
-    _send(folder, signal.SIGTERM)
+    _send(folder, number)
 
 
 def kill(folder: str) -> None:
@@ -83,7 +86,7 @@ def kill(folder: str) -> None:
     _send(folder, signal.SIGKILL)
 
 
-def _send(folder: str, number: signal.Signals) -> None:
+def _send(folder: str, number: int) -> None:
     pid = commands.alive(folder)[0]
     if pid:
         with suppress(ProcessLookupError):

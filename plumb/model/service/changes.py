@@ -26,8 +26,8 @@ class Change:
     Attributes:
         fields: values by field; those of a policy as "restart.delay".
         added: entries by the field that has several, such as "environment".
-        removed: the same; for "environment" and labels their keys, for "networks" the network's id
-            or name, for "ports" the task's port and the protocol.
+        removed: the same; for "environment", labels and sysctls their keys, for "networks" the
+            network's id or name, for "ports" the task's port and the protocol.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -64,6 +64,7 @@ SEVERAL: Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "dns_search": (_whole, _whole),
     "dns_options": (_whole, _whole),
     "constraints": (_whole, _whole),
+    "sysctls": (_first, _first),
     "networks": (_network, _network),
     "ports": (_whole, _task_port),
 }
@@ -85,11 +86,37 @@ def changed(spec: ServiceSpec, change: Change) -> ServiceSpec:
             found[policy] = replace(found.get(policy, getattr(spec, policy)), **{part: value})
         else:
             found[name] = value
-    for name in (*change.removed, *change.added):
+    for name in dict.fromkeys((*change.removed, *change.added)):
+        if name in CAPABILITIES:
+            continue
         found[name] = _entries(
             name, getattr(spec, name), change.added.get(name, ()), change.removed.get(name, ())
         )
+    found.update(_capabilities(spec, change))
     return replace(spec, **found)
+
+
+CAPABILITIES = ("cap_add", "cap_drop")
+
+
+def _capabilities(spec: ServiceSpec, change: Change) -> dict[str, tuple[str, ...]]:
+    """Capabilities after a change, if it is about them.
+
+    One that was dropped and is added is neither then, and the other way about, as in Docker.
+    """
+    if not any(name in change.added for name in CAPABILITIES):
+        return {}
+    asked = [set(change.added.get(name, ())) for name in CAPABILITIES]
+    adding, dropping = asked[0], asked[1] - asked[0]
+    add, drop = set(spec.cap_add), set(spec.cap_drop)
+    return {
+        "cap_add": _sorted((add | (adding - drop)) - dropping),
+        "cap_drop": _sorted((drop | (dropping - add)) - adding),
+    }
+
+
+def _sorted(names: set[str]) -> tuple[str, ...]:
+    return ("ALL",) if "ALL" in names else tuple(sorted(names))
 
 
 def _check(spec: ServiceSpec, change: Change) -> None:

@@ -106,6 +106,7 @@ class Health:
     Attributes:
         command: for the container's shell; empty: no check.
         interval, timeout, start_period: seconds; retries: failures in a row until unhealthy.
+        start_interval: seconds between checks in the start period, 0: five.
     """
 
     command: str = ""
@@ -113,6 +114,7 @@ class Health:
     timeout: float = 30.0
     retries: int = 3
     start_period: float = 0.0
+    start_interval: float = 0.0
 
 
 @frozen
@@ -127,6 +129,8 @@ class ServiceSpec:
         hostname: may have templates: {{.Node.Hostname}}, {{.Service.Name}}, {{.Task.Slot}}, …
         extra_hosts: name and address, as `run --add-host`.
         constraints: "node.hostname==h1", "node.labels.zone!=a", …: all must hold.
+        sysctls, cap_add, cap_drop: of its tasks' containers, as `run` has them.
+        user, working_dir: of the tasks' command; stop_signal: asks it to end; empty: SIGTERM.
         stop_grace: seconds between the stop signal and the end by force.
         forced: raised by `update --force`, so that all tasks are replaced.
     """
@@ -155,6 +159,12 @@ class ServiceSpec:
     health: Health = Health()
     stop_grace: float = 10.0
     forced: int = 0
+    sysctls: Pairs = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    stop_signal: str = ""
 
     @property
     def job(self) -> bool:

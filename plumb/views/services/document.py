@@ -104,6 +104,12 @@ def _container(spec: ServiceSpec) -> Json:
         "Args": list(spec.argv),
         "Hostname": spec.hostname,
         "Env": list(spec.environment),
+        "Dir": spec.working_dir,
+        "User": spec.user,
+        "StopSignal": spec.stop_signal,
+        "Sysctls": {name.replace("/", "."): value for name, value in spec.sysctls},
+        "CapabilityAdd": [_capability(name) for name in spec.cap_add],
+        "CapabilityDrop": [_capability(name) for name in spec.cap_drop],
         "Labels": dict(spec.container_labels),
         "Hosts": [f"{ip} {name}" for name, ip in spec.extra_hosts],
         "Healthcheck": _health(spec.health),
@@ -120,6 +126,10 @@ def _container(spec: ServiceSpec) -> Json:
     }
 
 
+def _capability(name: str) -> str:
+    return name if name == "ALL" else f"CAP_{name}"
+
+
 def _health(health: Health) -> Json:
     if not health.command:
         return {}
@@ -128,6 +138,7 @@ def _health(health: Health) -> Json:
         "Interval": nanoseconds(health.interval),
         "Timeout": nanoseconds(health.timeout),
         "StartPeriod": nanoseconds(health.start_period),
+        **({"StartInterval": nanoseconds(health.start_interval)} if health.start_interval else {}),
         "Retries": health.retries,
     }
 

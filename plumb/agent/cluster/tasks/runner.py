@@ -20,6 +20,7 @@ from plumb.errors import PlumbError
 from plumb.kernel.process import deaths
 from plumb.model.cluster import Node
 from plumb.model.cnm import Sandbox, Status
+from plumb.model.lifecycle import signals
 from plumb.model.lifecycle.health import UNHEALTHY
 from plumb.model.ports import ServicePort
 from plumb.model.service.assignment import Assignment, TaskStatus
@@ -170,7 +171,7 @@ class TaskRunner:
                     found.assigned[ident].spec.stop_grace if ident in found.assigned else STOP_GRACE
                 )
                 self._asked[ident] = now + grace
-                deaths.ask_to_end(folder)
+                deaths.ask_to_end(folder, signals.number(box.command.stop_signal or "TERM"))
             elif now >= self._asked[ident]:
                 deaths.kill(folder)
             pause = min(pause, SOON if now >= self._asked[ident] else self._asked[ident] - now)
