@@ -20,7 +20,7 @@ from tests.host.trial_hosts import wait_until
 from tests.labs import Lab
 
 ELSEWHERE = ("lab", "swarm", "service", "node", "agent", "completion", "man")
-TRAFFIC = ("probe", "matrix", "trace")
+TRAFFIC = ("probe", "matrix", "trace", "attach")
 STORY = [verb for verb in ENTRIES if verb and verb.split()[0] not in (*ELSEWHERE, *TRAFFIC)]
 """Verbs about one host, in the order of the story that their examples tell."""
 
@@ -62,8 +62,7 @@ def test_help_of_a_verb_by_its_longer_name_ends_the_same(lab: Lab) -> None:
 
 def test_no_entry_is_left_over() -> None:
     """Each belongs to a verb."""
-    known = {context.command_path.partition(" ")[2] for context in contexts()}
-    assert set(ENTRIES) == known
+    assert set(ENTRIES) == {context.command_path.partition(" ")[2] for context in contexts()}
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def test_the_examples_about_one_host_work(host: Lab) -> None:
     """One after the other, as they stand in the table."""
     for verb in STORY:
         for line in entry(verb).examples:
-            if verb in ("exec", "top", "kill", "stop", "restart"):
+            if verb in ("exec", "top", "kill", "stop", "restart", "explain"):
                 host.plumb("start", "web", "db")
             if verb == "kill":
                 wait_until(

@@ -85,9 +85,13 @@ ENTRIES: Mapping[str, Entry] = {
     "logs": Entry(
         "docs/commands.md", ("plumb logs --tail 10 web", "plumb logs --since 10m -t web")
     ),
+    "attach": Entry("docs/commands.md", ("plumb attach job", "plumb attach --sig-proxy=false job")),
     "events": Entry(
         "docs/commands.md",
-        ("plumb events --since 10m --until 0s", "plumb events -f type=network --format json"),
+        (
+            "plumb events --since 10m --until 0s",
+            "plumb events --filter event=die --since 1h --until 0s --format '{{.Actor.ID}}'",
+        ),
     ),
     "exec": Entry(
         "docs/names.md",
@@ -104,7 +108,7 @@ ENTRIES: Mapping[str, Entry] = {
     "stop": Entry("docs/commands.md", ("plumb stop web", "plumb stop -t 2 web db")),
     "probe": Entry("docs/probes.md", ("plumb probe db web:80", "plumb probe -c 3 host web")),
     "matrix": Entry("docs/probes.md", ("plumb matrix", "plumb matrix --json")),
-    "explain": Entry("docs/explain.md", ("plumb explain shop0", "plumb explain port 8080")),
+    "explain": Entry("docs/explain.md", ("plumb explain web", "plumb explain port 8080")),
     "trace": Entry("docs/trace.md", ("plumb trace db web:80", "plumb trace --all host web")),
     "network disconnect": Entry(
         "docs/bridge.md",
