@@ -11,26 +11,27 @@ from plumb.frozen import replace
 from plumb.kernel.foreign import processes
 
 CNI_RESULTS = "/var/lib/cni/results"
-SIGNS = ("/run/containerd", "/var/lib/docker/containers", CNI_RESULTS)
-"""Folders that a host with containers of containerd's has, Docker's among them."""
+DOCKER_FOLDERS = ("/run/containerd", "/var/lib/docker/containers")
+"""Folders that a host with containers of Docker's has."""
 
 
 def beside_daemons(found: ForeignHost) -> ForeignHost:
     """Add Docker's containers, where dockerd has not answered, and those of CNI's networks.
 
-    plumb looks at the processes only on a host that shows a sign of containerd, for there may be
-    thousands.
+    plumb looks at the processes only on a host that shows a sign of such, for there may be
+    thousands of them.
 
     Args:
         found: what the engines have answered, and which of them have not.
     """
-    if not found.missing and not any(map(os.path.isdir, SIGNS)):
+    docker = Engine.DOCKER in {each.source.engine for each in found.networks}
+    signs = (CNI_RESULTS, *(() if docker else DOCKER_FOLDERS))
+    if not found.missing and not any(map(os.path.isdir, signs)):
         return found
     from plumb.foreign import cni, docker_files  # lazy: few hosts have any of these
 
     running = processes.running()
-    answered = {each.source.engine for each in found.networks}
-    if Engine.DOCKER not in answered and (read := docker_files.read(running)):
+    if not docker and (read := docker_files.read(running)):
         kept = tuple(each for each in found.sources if each.engine is not Engine.DOCKER)
         found = replace(found, sources=kept) + read
     return found + cni.read(docker_files.shims(running), CNI_RESULTS)

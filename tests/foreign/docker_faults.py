@@ -155,3 +155,32 @@ FAULTS = {
         "true", "true", "{lan}", "host:8081", "published-on-loopback", "leads to dflt", 0
     ),
 }
+
+NO_PROXY = {
+    "route-localnet": DockerFault(
+        "sysctl -qw net.ipv4.conf.{n1}.route_localnet=0",
+        "sysctl -qw net.ipv4.conf.{n1}.route_localnet=1",
+        "host",
+        "127.0.0.1:8080",
+        "route-localnet",
+        "it was rewritten to web",
+    ),
+    "own-source": DockerFault(
+        "iptables -t nat -D POSTROUTING -s 172.20.0.2/32 -d 172.20.0.2/32 -p tcp"
+        " -m tcp --dport 80 -j MASQUERADE",
+        AGAIN,
+        "web",
+        "host:8080",
+        "own-source",
+        "it came back to web with its own address as the source",
+    ),
+    "hairpin": DockerFault(
+        "bridge link set dev {port} hairpin off",
+        "bridge link set dev {port} hairpin on",
+        "web",
+        "host:8080",
+        "hairpin",
+        "it must go back to web",
+    ),
+}
+"""Faults of a host whose dockerd has no user-land proxy."""

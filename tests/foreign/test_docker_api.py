@@ -28,10 +28,10 @@ def endpoint(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture
-def docker(endpoint: Path) -> Iterator[ForeignHost]:
-    """What Docker 20.10 told of its containers."""
-    with api.served(endpoint, api.recorded("docker-20.10")):
+@pytest.fixture(params=["docker-20.10", "docker-main"])
+def docker(endpoint: Path, request: pytest.FixtureRequest) -> Iterator[ForeignHost]:
+    """What an Engine told of its containers: Debian's, and one in the forms of today's main."""
+    with api.served(endpoint, api.recorded(request.param)):
         yield read_host.read()
 
 

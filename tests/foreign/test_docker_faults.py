@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 
 import pytest
 
 from plumb.engine.reader import Reader
+from plumb.kernel.netns.namespaces import entered
 from plumb.trace.report import Report, Wishes
 from plumb.trace.tracer import Tracer
 from plumb.views import trace
 from tests import labs
 from tests.agent.cluster.state.waiting import until
-from tests.foreign.docker_faults import FAULTS, DockerFault
+from tests.foreign.docker_faults import FAULTS, NO_PROXY, DockerFault
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
 from tests.labs import sh, within
 
@@ -39,11 +41,15 @@ def docker() -> Iterator[Dockerd]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def endpoint(docker: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DOCKER_HOST names that Engine."""
-    for name, value in docker.environment.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(scope="module")
+def without_proxy() -> Iterator[Dockerd]:
+    """An Engine without user-land proxies."""
+    with dockerd(live_restore=True, userland_proxy=False) as made:
+        made.network("n1", "172.20.0.0/24")
+        made.network("n2", "172.21.0.0/24")
+        made.run("web", "n1", *SERVED, "80", publish={"80/tcp": "8080"})
+        made.run("c2", "n1")
+        yield made
 
 
 def lines(docker: Dockerd, text: str) -> None:
@@ -71,9 +77,22 @@ def words(docker: Dockerd) -> dict[str, str]:
     return found | {"lan": docker.lab.lan}
 
 
+@contextmanager
+def asking(docker: Dockerd) -> Iterator[Reader]:
+    """Reader on that Engine's host, with DOCKER_HOST naming the Engine."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        entered(docker.lab.netns),
+        Reader(docker.lab.root, settings={}) as reader,
+    ):
+        for name, value in docker.environment.items():
+            patch.setenv(name, value)
+        yield reader
+
+
 def traced(docker: Dockerd, fault: DockerFault) -> Report:
     """Trace a fault's question."""
-    with Reader(docker.lab.root, settings={}) as reader:
+    with asking(docker) as reader:
         source = fault.source.format(lan=docker.lab.lan)
         return Tracer(reader).trace(source, fault.target, Wishes())
 
@@ -83,10 +102,8 @@ def printed(report: Report) -> str:
     return "\n".join(row.text for row in trace.rows(report))
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_explained(docker: Dockerd, name: str) -> None:
-    """The cause is the right one, in the words of a Docker host."""
-    fault = FAULTS[name]
+def explained(docker: Dockerd, fault: DockerFault) -> None:
+    """Inject a fault; the cause must be the right one, in the words of a Docker host."""
     try:
         lines(docker, fault.inject)
         report = traced(docker, fault)
@@ -99,6 +116,12 @@ def test_a_fault_is_explained(docker: Dockerd, name: str) -> None:
     assert "plumb " not in " ".join(found.remedies), printed(report)
 
 
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_explained(docker: Dockerd, name: str) -> None:
+    """Fault by fault."""
+    explained(docker, FAULTS[name])
+
+
 def runnable(report: Report) -> list[str]:
     """Remedies that are commands."""
     found = report.cause or (report.after.cause if report.after else None)
@@ -106,15 +129,33 @@ def runnable(report: Report) -> list[str]:
         each
         for each in (found.remedies if found else ())
         if (each.startswith(("docker ", "systemctl ")) and "…" not in each and "," not in each)
-        or (shutil.which(each.split()[0]) and each.startswith(("ip", "nft", "sysctl", "nsenter")))
+        or (
+            shutil.which(each.split()[0])
+            and each.startswith(("ip", "nft", "sysctl", "nsenter", "bridge"))
+        )
     ]
 
 
+@pytest.mark.sampled(3, "name")
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.remedies])
 def test_a_remedy_mends_it(docker: Dockerd, name: str) -> None:
     """Each command that is printed makes the same question pass, on its own."""
-    fault, number = FAULTS[name], 0
+    mended(docker, FAULTS[name])
+
+
+@pytest.mark.parametrize("name", NO_PROXY)
+def test_a_host_without_proxy_is_explained_and_mended(without_proxy: Dockerd, name: str) -> None:
+    """There NAT does all, for the host itself and for a container that asks its own port."""
+    with entered(without_proxy.lab.netns):
+        explained(without_proxy, NO_PROXY[name])
+        mended(without_proxy, NO_PROXY[name])
+
+
+def mended(docker: Dockerd, fault: DockerFault) -> None:
+    """Apply each remedy that is a command; the question must pass."""
+    number = 0
     while True:
+        remedies: list[str] = []
         try:
             lines(docker, fault.inject)
             remedies = runnable(traced(docker, fault))[: fault.remedies]
@@ -142,7 +183,7 @@ def _taken_back(remedy: str) -> None:
 
 def test_an_address_that_nobody_has_is_no_container_s(docker: Dockerd) -> None:
     """It is not put down to NAT."""
-    with Reader(docker.lab.root, settings={}) as reader:
+    with asking(docker) as reader:
         report = Tracer(reader).trace("c2", "172.20.0.77:80", Wishes(seconds=5))
 
     assert report.request.question.ip == ip_address("172.20.0.77")

@@ -326,11 +326,17 @@ def _ports(case: Case) -> Iterator[Cause | None]:
 
 
 def _hairpin(case: Case) -> Cause | None:
-    """Find a frame that should leave by the port that it came in by, where hairpin mode is off."""
-    last = case.last
-    if last is None or last.inbound or last.place.name != HOST:
+    """Find a frame that should leave by the port that it came in by, where hairpin mode is off.
+
+    With br_netfilter the bridge rewrites the destination itself, and drops the frame at that port.
+    """
+    last, published = case.last, case.published
+    rewritten = any(line.rewrites for line in case.story.lines())
+    if last is None or last.place.name != HOST or (last.inbound and not (rewritten and published)):
         return None
-    holder = case.holder(last.packet.dst)
+    holder = case.holder(
+        published.end.target(published.port) if last.inbound and published else last.packet.dst
+    )
     came = next(
         (
             each
@@ -354,10 +360,10 @@ def _hairpin(case: Case) -> Cause | None:
         " which a bridge does only in hairpin mode",
         (
             f"{HOST}: bridge -d link show dev {link.name}: hairpin off",
-            f"it came in by {came.dev} and left by {last.dev}",
+            f"it came in by {came.dev}" + ("" if last.inbound else f" and left by {last.dev}"),
         ),
         (
             f"bridge link set dev {link.name} hairpin on",
-            owners.rebuild(case, holder[2] if holder else None),
+            *((owners.rejoin(case, holder[0].box),) if holder else ()),
         ),
     )
