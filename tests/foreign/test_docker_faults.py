@@ -136,7 +136,7 @@ def runnable(report: Report) -> list[str]:
     ]
 
 
-@pytest.mark.sampled(3, "name")
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.remedies])
 def test_a_remedy_mends_it(docker: Dockerd, name: str) -> None:
     """Each command that is printed makes the same question pass, on its own."""
