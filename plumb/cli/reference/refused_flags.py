@@ -107,7 +107,7 @@ NO_CHECKPOINTS = "plumb makes no checkpoints of processes"
 START: Flags = {
     **KEYS,
     "--attach": _switch(
-        "a command that start begins is detached; 'plumb logs -f' shows its output"
+        "a command that start begins is detached; 'plumb attach' shows its output"
     ),
     "--interactive": _switch("a command that start begins is detached, and has no input"),
     **_all("--checkpoint --checkpoint-dir", NO_CHECKPOINTS),
