@@ -106,9 +106,7 @@ KEYS: Flags = {"--detach-keys": Refused(NO_KEYS)}
 NO_CHECKPOINTS = "plumb makes no checkpoints of processes"
 START: Flags = {
     **KEYS,
-    "--attach": _switch(
-        "a command that start begins is detached; 'plumb attach' shows its output"
-    ),
+    "--attach": _switch("a command that start begins is detached; 'plumb attach' shows its output"),
     "--interactive": _switch("a command that start begins is detached, and has no input"),
     **_all("--checkpoint --checkpoint-dir", NO_CHECKPOINTS),
 }
