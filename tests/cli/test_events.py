@@ -217,3 +217,11 @@ def test_the_kernel_s_changes_are_told_too(net: Lab) -> None:
     assert "address add 10.77.0.1/24 <no value>" in found
     assert "link del shop0 bridge" in found
     assert found.index("link add shop0 bridge") < found.index("network create")
+
+
+def test_reset_removes_the_journal(hosts: MemoryHosts) -> None:
+    host = hosts()
+    host.run("web", network="none")
+    assert (hosts.root / "events").exists()
+    host.reset()
+    assert not hosts.root.exists()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from plumb.kernel.process.logs import json_file
 from tests import forked, labs
 from tests.labs import Lab
 
@@ -52,9 +53,20 @@ def end_all(lab: Lab) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+JOURNAL = ("events", "events.1")
+"""Files of what has happened, which a killed command may not have come to."""
+
+
+def printed_so_far(log: Path) -> str:
+    """Text of a container's log."""
+    lines = log.read_bytes().splitlines(keepends=True) if log.exists() else []
+    return b"".join(json_file.decode(line)[2] for line in lines).decode()
+
+
 def host(lab: Lab) -> dict[str, list[str]]:
     """The host as the system's own tools show it, what is mounted, and what lies under the root."""
-    left = [str(path) for path in lab.root.rglob("*")] if lab.root.exists() else []
+    paths = lab.root.rglob("*") if lab.root.exists() else ()
+    left = [str(path) for path in paths if path.name not in JOURNAL]
     return {**labs.state(), "mounts": labs.mounts(), "files": left}
 
 

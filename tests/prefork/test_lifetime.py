@@ -19,7 +19,7 @@ from plumb.kernel.process import shim
 from plumb.prefork import client
 from plumb.prefork.server import TAKEN, PreforkServer, Worker
 from tests import REPOSITORY, labs
-from tests.host.trial_hosts import wait_until
+from tests.host.trial_hosts import printed_so_far, wait_until
 from tests.labs import Lab, sh
 from tests.prefork.prefork_lab import (
     agent,
@@ -235,7 +235,7 @@ def test_a_containers_command_inherits_nothing(busy: Lab) -> None:
             )
         )[1].strip()
     log = busy.root / "containers" / box / "log"
-    wait_until(lambda: len(log.read_text().split()) == 4, "0, 1, 2 and the folder")
+    wait_until(lambda: len(printed_so_far(log).split()) == 4, "0, 1, 2 and the folder")
     said(start(busy, "rm", "-f", box))
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from plumb.kernel.process import shim
 from tests import labs
-from tests.host.trial_hosts import wait_until
+from tests.host.trial_hosts import printed_so_far, wait_until
 from tests.labs import Lab, sh
 from tests.prefork.prefork_lab import (
     agent,
@@ -216,13 +216,13 @@ def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
                 1
             ].strip()
         log = shop.root / "containers" / box / "log"
-        wait_until(lambda: "Groups" in log.read_text(), "it has said all")  # noqa: B023  # it waits here
+        wait_until(lambda: "Groups" in printed_so_far(log), "it has said all")  # noqa: B023  # it waits here
         # Signals 32 and 33 are the C library's own (nptl(7)): nobody may set what becomes of them.
         results.append(
             re.sub(
                 r"(?<=SigIgn:\t)\w+",
                 lambda found: f"{int(found[0], 16) & ~(3 << 31):x}",
-                log.read_text(),
+                printed_so_far(log),
             ).split()
         )
         said(start(shop, "rm", "-f", box))

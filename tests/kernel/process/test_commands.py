@@ -17,7 +17,17 @@ import pytest
 
 from plumb.kernel.process import commands
 from tests import labs
-from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb, tried, wait_until
+from tests.host.trial_hosts import (
+    MARK,
+    end_all,
+    fork_plumb,
+    host,
+    marked,
+    plumb,
+    printed_so_far,
+    tried,
+    wait_until,
+)
 from tests.labs import Lab
 
 CHOWN, NET_ADMIN = 0, 12
@@ -157,10 +167,10 @@ def test_a_command_ignores_no_signal_that_its_caller_does_not(net: Lab) -> None:
     show = ["grep", "SigIgn", "/proc/self/status"]
     run_detached(net, "sh", "-c", f"{' '.join(show)}; exec sleep 1000")
     log = folder(net) / "log"
-    wait_until(lambda: "SigIgn" in log.read_text(), "it has said it")
+    wait_until(lambda: "SigIgn" in printed_so_far(log), "it has said it")
     ignored = {
         int(line.split()[1], 16) & ~THE_LIBRARYS
-        for line in (run(net, *show), plumb(net, "exec", "box", *show), log.read_text())
+        for line in (run(net, *show), plumb(net, "exec", "box", *show), printed_so_far(log))
     }
     assert ignored == {0}
 
