@@ -15,6 +15,7 @@ Lower floors first; a module imports from lower floors and from its own package 
     foreign         containers and networks that other engines have made on this host
     engine          one change from its request to the record: allocate, plan, carry out, repair
     explain         what an object is, whose, why it is there, and what breaks without it
+    compose         networks and containers of compose files
     probes          what a network promises, tried with real traffic
     trace           the path of one packet, and the cause where it does not arrive
     views           results as commands, tables, Docker's JSON, capture files

@@ -34,7 +34,7 @@ FLOORS = (
     ("foreign",),
     ("engine",),
     ("explain",),
-    ("probes", "trace"),
+    ("probes", "trace", "compose"),
     ("views",),
     ("lab",),
     ("cli", "pytest_plugin"),

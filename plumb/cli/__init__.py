@@ -19,6 +19,7 @@ command's own for one that ran, 1 else.
     diagnosis  probe, matrix, trace, explain
     lab        lab hosts, ls, exec, cut, mend, rm
     swarm      swarm init, join, leave, join-token, ca
+    compose    compose up, down, ps, ls, config; up, down
     service    service create, ls, ps, inspect, update, scale, rollback, logs, rm
     node       node ls, inspect, update, promote, demote, rm, ps
     agent      agent start, stop, ls, hold and the others that --dry-run prints
@@ -73,6 +74,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "explain": ("plumb.cli.diagnosis.explain", "Say what an object is, and why it is there"),
     "lab": ("plumb.cli.lab", "Make hosts out of namespaces, several on one machine"),
     "swarm": ("plumb.cli.swarm", "Manage a swarm: several hosts that share networks"),
+    "compose": ("plumb.cli.compose.group", "Make the networks and containers of compose files"),
+    "up": ("plumb.cli.compose.group", "Make what a compose file says, and change only the rest"),
+    "down": ("plumb.cli.compose.group", "Remove what a compose file says"),
     "service": ("plumb.cli.service", "Manage services: many containers under one name"),
     "node": ("plumb.cli.node", "Manage the nodes of a swarm"),
     "agent": ("plumb.cli.agent", "Manage the process that holds ports and answers for names"),

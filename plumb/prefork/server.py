@@ -68,6 +68,7 @@ TAKEN, SERVED, STALE = b"t", b"s", b"o"
 """Reports of a worker: it has a caller; it has run the command; plumb's files have changed."""
 NOT_LOADED = (
     "plumb.__main__",
+    "plumb.compose",
     "plumb.probes",
     "plumb.pytest_plugin",
     "plumb.kernel.netfilter.python_iptables",

@@ -10,6 +10,7 @@ template    Go templates, which --format takes
 inspect     Docker's JSON for inspect and network inspect, lines of ps and network ls
 nodes       a swarm's nodes, and what lies between them: rows, JSON, text
 services    a swarm's services and their tasks: rows, JSON, text
+compose     containers of a compose project, projects of a host: rows
 open_ports  open ports and the places that reach them, for `plumb port` and `network ports`
 events      events as text, as JSON, by a template
 stats       counters as rows

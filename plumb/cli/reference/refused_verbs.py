@@ -8,7 +8,7 @@ NO_IMAGES = "there are no images: a container's command is a program of the host
 NO_FILES = "containers share the host's files, which any program of the host copies and compares"
 NO_FREEZER = "containers have no cgroup that could be frozen; 'plumb kill -s STOP' stops a command"
 NO_DAEMON = "plumb has no daemon to talk to"
-NO_STACKS = "plumb reads no Compose files; 'plumb service create' makes each service of one"
+NO_STACKS = "'plumb compose up' makes a compose file's services on this host"
 UNLOCKED = "managers of plumb are never locked: their keys lie in a folder of root's"
 
 VERBS: Mapping[str, str] = {
@@ -24,7 +24,23 @@ VERBS: Mapping[str, str] = {
     **dict.fromkeys(("config", "secret"), NO_FILES),
     **dict.fromkeys(("pause", "unpause"), NO_FREEZER),
     **dict.fromkeys(("context", "info", "system"), NO_DAEMON),
-    **dict.fromkeys(("compose", "stack"), NO_STACKS),
+    **dict.fromkeys(("stack",), NO_STACKS),
+    **{f"compose {verb}": NO_IMAGES for verb in ("build", "images", "pull", "push", "publish")},
+    **{
+        f"compose {verb}": f"'plumb {verb} PROJECT-SERVICE-1' does it for each container"
+        for verb in (
+            "exec",
+            "kill",
+            "logs",
+            "port",
+            "restart",
+            "rm",
+            "start",
+            "stop",
+            "top",
+            "wait",
+        )
+    },
     "checkpoint": "plumb makes no checkpoints of processes",
     "plugin": "drivers of plumb are a part of it",
     "swarm unlock": UNLOCKED,

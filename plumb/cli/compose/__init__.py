@@ -1,0 +1,7 @@
+"""Compose files on the command line.
+
+group     the group compose, up and down
+project   options about which project is meant, and the project
+changes   up, down
+listings  ps, ls, config
+"""

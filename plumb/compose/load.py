@@ -1,0 +1,212 @@
+"""Loading of a project: its files read, interpolated, merged and checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from plumb.compose.files import Request, Sources, found, name_of, project_name
+from plumb.compose.project import DEFAULT, ComposeNetwork, ComposeService, Project
+from plumb.compose.reading import extending, networks, no_effect, services
+from plumb.compose.reading.document import Node, Place, read
+from plumb.compose.reading.fields import Remarks, text
+from plumb.compose.reading.fields import read as read_keys
+from plumb.compose.reading.interpolate import tree
+from plumb.compose.reading.merge import merged, without_reset
+from plumb.errors import Invalid, NotFound
+from plumb.frozen import replace
+
+
+def load(request: Request, named: Sequence[str] = ()) -> Project:
+    """Load a project.
+
+    Args:
+        named: services that are enabled whatever their profiles are.
+
+    Raises:
+        NotFound: there is no such file.
+        Invalid: a file makes no sense; the message has file and line.
+    """
+    sources = found(request)
+    documents = [each for path in sources.files for each in _documents(path)]
+    name = name_of(documents, sources)
+    sources = replace(
+        sources, name=name, variables={**sources.variables, "COMPOSE_PROJECT_NAME": name}
+    )
+    remarks: Remarks = []
+    model = _model(documents, sources, remarks)
+    return _project(model, sources, frozenset(named), remarks)
+
+
+def of_name_or_files(request: Request) -> Project:
+    """Load a project; one that the caller names without a file is its name alone.
+
+    Raises:
+        NotFound, Invalid: as of `load`.
+    """
+    try:
+        return load(request)
+    except NotFound:
+        if request.name and not request.files:
+            return Project(project_name(request.name))
+        raise
+
+
+def scaled(project: Project, words: Iterable[str]) -> Project:
+    """Return a project with other numbers of containers.
+
+    Args:
+        words: SERVICE=N.
+
+    Raises:
+        NotFound: there is no such service.
+        Invalid: a word is none of the kind, or the containers have one name.
+    """
+    services = dict(project.services)
+    for word in words:
+        name, _, count = word.partition("=")
+        if not count.isdecimal():
+            raise Invalid(f"invalid --scale {word!r}", "it is written SERVICE=N")
+        (*_, service) = project.chosen([name])
+        if service.container_name and int(count) > 1:
+            raise Invalid(f"service {name} has a container_name: there is one container of it")
+        services[name] = replace(service, replicas=int(count))
+    return replace(project, services=services)
+
+
+# -- the model ---------------------------------------------------------------
+
+
+def _model(documents: Iterable[Node], sources: Sources, remarks: Remarks) -> Node:
+    """Merge the documents, their variables interpolated and their services extended."""
+    unset: dict[str, None] = {}
+
+    def interpolated(node: Node) -> Node:
+        return tree(node, sources.variables, unset.setdefault)
+
+    model = Node(Place(sources.files[0], 1), {})
+    for each in documents:
+        whole = interpolated(each)
+        model = merged(
+            model, extending.extended(whole, lambda path: map(interpolated, _documents(path)))
+        )
+    remarks.extend(
+        f'the variable "{variable}" is not set: an empty text stands for it' for variable in unset
+    )
+    return without_reset(model)
+
+
+def _documents(path: str) -> Iterator[Node]:
+    """Read a file's documents.
+
+    Raises:
+        NotFound, Invalid: it is not there, cannot be read, or holds something else.
+    """
+    try:
+        found = read(Path(path).read_text(encoding="utf-8-sig"), _shown(path))
+    except FileNotFoundError:
+        raise NotFound(f"compose file {path} not found") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"compose file {path} cannot be read: {error}") from None
+    for each in found:
+        yield Node(each.place, each.mapping)
+
+
+def _shown(path: str) -> str:
+    """A path for messages: relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def _project(model: Node, sources: Sources, named: frozenset[str], remarks: Remarks) -> Project:
+    last: Remarks = []
+    top = read_keys(model, TOP, no_effect.TOP, last)
+    around = services.Surroundings(sources.folder, sources.variables)
+    described = top.get("services", NOTHING).mapping
+    enabled = [key for key, each in described.items() if _enabled(key, each, sources, named)]
+    project = Project(
+        sources.name,
+        sources.folder,
+        sources.files,
+        {key: _service(key, described[key], around, remarks) for key in enabled},
+        tuple(key for key in described if key not in enabled),
+        {
+            DEFAULT: networks.default(sources.name),
+            **{
+                key: networks.network(key, each, sources.name, remarks)
+                for key, each in top.get("networks", NOTHING).mapping.items()
+            },
+        },
+    )
+    _check(project)
+    return replace(project, remarks=(*remarks, *last))
+
+
+def _enabled(key: str, node: Node, sources: Sources, named: frozenset[str]) -> bool:
+    """True for a service without profiles, with an active one, or that the caller names."""
+    own = node.mapping.get("profiles")
+    wanted = {each.text for each in own.items} if own is not None else set()
+    active = sources.profiles
+    return not wanted or key in named or "*" in active or not wanted.isdisjoint(active)
+
+
+def _service(
+    key: str, node: Node, around: services.Surroundings, remarks: Remarks
+) -> ComposeService:
+    if not re.fullmatch(r"[a-zA-Z0-9._-]+", key):
+        raise node.refused(f"{key!r} is no name for a service", "it has letters, digits and ._-")
+    return services.service(key, node, around, remarks)
+
+
+NOTHING = Node(Place("", 0), {})
+TOP = {"name": text, "services": lambda node: node, "networks": lambda node: node}
+
+
+# -- what services say of others ---------------------------------------------------------------
+
+
+def _check(project: Project) -> None:
+    """See that services and networks that are named are there, and that no service needs itself.
+
+    Raises:
+        Invalid: they are not.
+    """
+    for service in project.services.values():
+        for joined in service.networks:
+            if joined.network not in project.networks:
+                _refuse_network(project.networks, service, joined.network)
+        optional = {each.service for each in service.depends_on if not each.required}
+        for other in service.needed:
+            if other not in project.services and other not in optional:
+                why = "no profile enables it" if other in project.disabled else "there is none"
+                raise Invalid(
+                    f"{service.place}: service {service.name} needs the service {other}: {why}"
+                )
+    done: set[str] = set()
+    for service in project.services.values():
+        _check_cycle(project, service, (), done)
+
+
+def _refuse_network(
+    known: Mapping[str, ComposeNetwork], service: ComposeService, network: str
+) -> None:
+    raise Invalid(
+        f"{service.place}: service {service.name} refers to the undefined network {network}",
+        f"networks of the file are {', '.join(known)}",
+    )
+
+
+def _check_cycle(
+    project: Project, service: ComposeService, above: tuple[str, ...], done: set[str]
+) -> None:
+    if service.name in above:
+        cycle = " -> ".join((*above[above.index(service.name) :], service.name))
+        raise Invalid(f"{service.place}: services need each other in a circle: {cycle}")
+    if service.name in done:
+        return
+    for other in service.needed:
+        if other in project.services:
+            _check_cycle(project, project.services[other], (*above, service.name), done)
+    done.add(service.name)

@@ -1,0 +1,84 @@
+"""Extension of services and inclusion of files: `extends` and `include`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+
+from plumb.compose.reading.document import Node
+from plumb.compose.reading.fields import read, text
+from plumb.compose.reading.merge import merged
+from plumb.errors import Invalid
+from plumb.frozen import replace
+
+Documents = Callable[[str], Iterable[Node]]
+"""Reads a file, its variables interpolated."""
+
+
+def extended(document: Node, documents: Documents) -> Node:
+    """Return a document whose services have what the ones that they extend have.
+
+    Raises:
+        Invalid: there is no such service, or services extend each other in a circle.
+        NotFound: there is no such file.
+    """
+    if "include" in document.mapping:
+        raise document.mapping["include"].refused(
+            "include is not done: a project's files are merged", "name the files by -f, one by one"
+        )
+    services = document.mapping.get("services")
+    if services is None:
+        return document
+    made = {key: _service(key, services.mapping, documents, ()) for key in services.mapping}
+    return replace(document, value={**document.mapping, "services": replace(services, value=made)})
+
+
+def _service(
+    key: str, services: Mapping[str, Node], documents: Documents, above: tuple[str, ...]
+) -> Node:
+    node = services[key]
+    wanted = node.mapping.get("extends")
+    if wanted is None:
+        return node
+    name, path = _wanted(wanted)
+    if f"{path}:{name}" in above:
+        raise wanted.refused(f"services extend each other in a circle: {name}")
+    there = _services(path, documents) if path else services
+    if name not in there:
+        raise wanted.refused(f"there is no service {name} to extend" + f" in {path}" * bool(path))
+    base = _service(name, there, documents, (*above, f"{path}:{name}"))
+    if path:
+        base = _moved(base, os.path.dirname(path))
+    own = {key: each for key, each in node.mapping.items() if key != "extends"}
+    return merged(base, replace(node, value=own), ("services", key))
+
+
+def _wanted(node: Node) -> tuple[str, str]:
+    """Name of the service to extend, and the file that it is in; empty for the same one."""
+    if not isinstance(node.value, Mapping):
+        return node.text, ""
+    found = read(node, {"service": text, "file": text}, {}, [])
+    if not found.get("service"):
+        raise node.refused("extends names no service")
+    path = found.get("file", "")
+    return found["service"], os.path.join(os.path.dirname(node.place.file), path) if path else ""
+
+
+def _services(path: str, documents: Documents) -> Mapping[str, Node]:
+    found = [each.mapping["services"] for each in documents(path) if "services" in each.mapping]
+    if not found:
+        raise Invalid(f"{path}: there are no services to extend")
+    return found[0].mapping
+
+
+def _moved(service: Node, folder: str) -> Node:
+    """Return a service of another file with paths of env_file that are relative to that file."""
+    files = service.mapping.get("env_file")
+    if files is None:
+        return service
+    moved = tuple(
+        replace(each, value=os.path.abspath(os.path.join(folder, each.text)))
+        for each in (files.items if isinstance(files.value, tuple) else (files,))
+        if not isinstance(each.value, Mapping)
+    )
+    return replace(service, value={**service.mapping, "env_file": replace(files, value=moved)})
