@@ -19,6 +19,7 @@ from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Pool, Sandbox, 
 from plumb.model.net.gateways import gateway_of
 from plumb.model.ports import Port, PortBinding
 
+BRIDGE_NAME = "com.docker.network.bridge.name"
 UNKNOWN_DRIVER = "null"
 """Driver of plumb's for networks of a driver that it does not have: one without a link."""
 RUNNING = ("running", "paused", "restarting")
@@ -39,7 +40,7 @@ class Described:
 
 
 def network(document: Any) -> Network:
-    """Read a network."""
+    """Read a network; one of a driver whose options plumb does not know has none."""
     driver = fields.text(document, "Driver")
     known = driver if driver in DRIVERS else UNKNOWN_DRIVER
     options = fields.texts(document, "Options")
@@ -52,7 +53,7 @@ def network(document: Any) -> Network:
         ipv6=fields.truth(document, "EnableIPv6"),
         internal=fields.truth(document, "Internal"),
         attachable=fields.truth(document, "Attachable"),
-        options=tuple(options.items()),
+        options=tuple(options.items()) if DRIVERS[known].stored else (),
         labels=tuple(fields.texts(document, "Labels").items()),
         created=fields.text(document, "Created"),
     )

@@ -19,6 +19,9 @@ from plumb.model.cnm import Network, Sandbox, Status
 from plumb.model.net.targets import Member
 from plumb.model.observations import HOST, Netns
 
+BRIDGES = "/libpod/networks/json"
+"""Podman's own list of networks."""
+
 
 def read(path: str, engine: Engine, deadline: float) -> ForeignHost:
     """Ask an engine for all it has.
@@ -32,11 +35,27 @@ def read(path: str, engine: Engine, deadline: float) -> ForeignHost:
     """
     version = fields.text(unix_http.get(path, "/version", deadline), "Version")
     source = Source(engine, path, version=version)
-    return of_documents(
-        _listed(unix_http.get(path, "/networks", deadline)),
-        list(_documents(path, deadline)),
-        source,
-    )
+    networks = _listed(unix_http.get(path, "/networks", deadline))
+    if engine is Engine.PODMAN:
+        networks = _with_bridges(networks, _listed(unix_http.get(path, BRIDGES, deadline)))
+    return of_documents(networks, list(_documents(path, deadline)), source)
+
+
+def _with_bridges(networks: list[Any], of_podman: list[Any]) -> list[Any]:
+    """Add the names of Podman's bridges, which its own document of a network has only."""
+    bridges = {
+        fields.text(each, "id"): fields.text(each, "network_interface") for each in of_podman
+    }
+    return [
+        {
+            **fields.mapping(each),
+            "Options": {
+                docker.BRIDGE_NAME: bridges.get(fields.text(each, "Id"), ""),
+                **fields.mapping(each, "Options"),
+            },
+        }
+        for each in networks
+    ]
 
 
 def _documents(path: str, deadline: float) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from plumb.foreign import docker_api, fields
+from plumb.foreign.docker import BRIDGE_NAME
 from plumb.foreign.values import Engine, ForeignHost, Source
 from plumb.frozen import frozen
 from plumb.kernel.foreign import documents, processes
@@ -22,7 +23,6 @@ CONFIG_FOLDER, DATA_ROOT = "/etc/docker", "/var/lib/docker"
 DOCKER_NAMESPACE = "moby"
 """Docker's namespace of containerd."""
 DEFAULT_BRIDGE = "docker0"
-BRIDGE_NAME = "com.docker.network.bridge.name"
 
 
 @frozen

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from plumb.engine.reader import Reader
+from plumb.engine.targets import TargetResolver
+from plumb.errors import Conflict
 from plumb.foreign import read_host
 from plumb.foreign.values import Engine, ForeignContainer, ForeignHost
 from plumb.kernel.netns.namespaces import entered
@@ -89,6 +92,53 @@ def test_networks_have_their_subnets_bridge_and_options(docker: ForeignHost) -> 
         ip_network("172.21.0.0/24"),
         ip_network("fd21::/64"),
     ]
+
+
+@pytest.fixture
+def two_engines(endpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TargetResolver]:
+    """Docker and Podman, each with a web."""
+    path = endpoint.parent / "podman.sock"
+    monkeypatch.setattr(read_host, "PODMAN_SOCKET", str(path))
+    nets = api.recorded("docker-main")["/networks"]
+    bridges = [{"id": net["Id"], "network_interface": "podman1"} for net in nets]
+    podman = api.recorded("docker-main", {"web": 1}) | {"/libpod/networks/json": bridges}
+    with (
+        api.served(endpoint, api.recorded("docker-20.10")),
+        api.served(path, podman),
+        Reader(endpoint.parent / "root", settings={}) as reader,
+    ):
+        yield TargetResolver(reader)
+
+
+def test_a_name_that_two_engines_share_is_qualified(two_engines: TargetResolver) -> None:
+    """A bare name says which there are."""
+    assert two_engines.place("docker:web").name == "docker:web"
+    assert two_engines.place("podman:web").name == "podman:web"
+    with pytest.raises(Conflict) as refused:
+        two_engines.place("web")
+    assert refused.value.hint == "name one of them: docker:web, podman:web"
+
+
+def test_podman_s_bridges_have_its_names_for_them(two_engines: TargetResolver) -> None:
+    """The default network's alone has an option."""
+    nets = {
+        each.network.name: each.network.link
+        for each in two_engines.foreign.networks
+        if each.source.engine is Engine.PODMAN
+    }
+
+    assert (nets["bridge"], nets["n1"]) == ("docker0", "podman1")
+
+
+def test_a_network_of_a_driver_that_plumb_does_not_have_has_no_link(endpoint: Path) -> None:
+    """A plugin's, say; its options are not plumb's to read."""
+    answers = api.recorded("docker-main")
+    answers["/networks"][0] |= {"Driver": "weave", "Options": {"works.weave.multicast": "1"}}
+
+    with api.served(endpoint, answers):
+        nets = {each.driver: each.network for each in read_host.read().networks}
+
+    assert nets["weave"].link == ""
 
 
 def test_a_daemon_that_does_not_answer_costs_a_second(endpoint: Path) -> None:
