@@ -21,6 +21,7 @@ from pathlib import Path
 from socket import AF_UNIX, socket
 from typing import Any
 
+from plumb.kernel.foreign import processes
 from tests import labs
 from tests.agent.cluster.state.waiting import until
 from tests.labs import Lab
@@ -199,6 +200,7 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
                 with suppress(OSError, AssertionError):
                     engine.remove_all()
                 _stop(engine.process)
+                _end_containers(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -251,6 +253,21 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _end_containers(folder: Path) -> None:
+    """Kill what a dockerd that has ended too early has left: containers, and their shims."""
+    running = processes.running()
+    shims = {
+        each.pid
+        for each in running
+        if each.name.startswith("containerd-shim")
+        and str(folder) in " ".join(processes.command_line(each.pid))
+    }
+    for each in running:
+        if each.pid in shims or each.parent in shims:
+            with suppress(OSError):
+                os.kill(each.pid, signal.SIGKILL)
 
 
 def _image() -> bytes:
