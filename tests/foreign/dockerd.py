@@ -28,7 +28,9 @@ from tests.labs import Lab
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NEEDED = ("dockerd", "containerd", "runc", "busybox")
-MISSING = [each for each in NEEDED if shutil.which(each, path=PATH) is None]
+MISSING = [f"{each} is not installed" for each in NEEDED if shutil.which(each, path=PATH) is None]
+if not os.access("/sys/fs/cgroup", os.W_OK) or not os.listdir("/sys/fs/cgroup"):
+    MISSING.append("there are no cgroups that can be written")
 APPLETS = ("sh", "sleep", "httpd", "nslookup", "ping", "ip", "nc")
 IMAGE = "busybox"
 HIDDEN = ("/run/docker", "/run/containerd")

@@ -20,7 +20,7 @@ from tests.foreign.docker_faults import FAULTS, NO_PROXY, DockerFault
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
 from tests.labs import sh, within
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)}: not installed")
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING))
 SERVED = ("httpd", "-f", "-h", "/www", "-p")
 
 

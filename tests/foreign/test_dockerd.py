@@ -13,7 +13,7 @@ from tests import labs
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
 from tests.labs import within
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)}: not installed")
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING))
 
 
 @pytest.fixture(scope="module")
