@@ -88,7 +88,7 @@ def down(dry_run: bool, show_commands: bool, **asked: Any) -> None:
 
 def _report(changes: Changes, *, started: bool) -> None:
     """Print a line for each network and container, in Docker's words."""
-    again = {each.name for each in changes.create if each.again}
+    again = [each.name for each in changes.create if each.again]
     gone = [box.name for box in changes.remove if box.name not in again]
     rows = [
         *(("Container", name, "Removed") for name in gone),
