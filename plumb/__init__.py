@@ -18,6 +18,7 @@ Lower floors first; a module imports from lower floors and from its own package 
     compose         networks and containers of compose files
     probes          what a network promises, tried with real traffic
     trace           the path of one packet, and the cause where it does not arrive
+    doctor          known faults of a whole host, found in a snapshot of it
     views           results as commands, tables, Docker's JSON, capture files
     lab             hosts made of namespaces, several on one machine
     cli             the command line, in Docker's words

@@ -34,7 +34,7 @@ FLOORS = (
     ("foreign",),
     ("engine",),
     ("explain",),
-    ("probes", "trace", "compose"),
+    ("probes", "trace", "compose", "doctor"),
     ("views",),
     ("lab",),
     ("cli", "pytest_plugin"),

@@ -20,6 +20,7 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     capture       records packets, rule traces and drops for a trace
     boot          the id of this boot
     capabilities  refuses what this process has no capabilities for
+    diagnosis     reads a whole namespace, and files of the machine, for a snapshot
     foreign       other engines' sockets, files and processes
     features      tries which features this kernel has
     agent_client  starts, asks and ends the agent, for the engine

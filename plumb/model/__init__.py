@@ -19,5 +19,6 @@ paths              paths of files under a root
 netns_state        state of a namespace while a packet passes, for causes
 net                packets, targets and resolv.conf as values, for probes and traces
 observations       sightings of a packet: frames, rule hits, drops
+diagnosis          state of a whole host, and faults found in it
 foreign_firewall   rules of other firewalls in a common form, and what they drop
 """

@@ -1,0 +1,152 @@
+"""Bridges and their ports: a link that is gone, down, or no port of its bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plumb.doctor import remedies
+from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.snapshot import ContainerState, EndState, NetworkState, Snapshot
+from plumb.model.netns_state import FORWARDING, STATES, Link
+
+
+def missing(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find networks whose bridge is gone."""
+    for net in snapshot.bridges:
+        if snapshot.host.link(net.link) is None:
+            yield Finding(
+                "bridge-missing",
+                Grade.PROVEN,
+                Severity.PROBLEM,
+                f"the bridge {net.link} of {net.name} is gone",
+                (net.name,),
+                (f"ip link show {net.link}: does not exist",),
+                "The containers' links lead to no bridge. Somebody deleted it, and its address and"
+                " routes went with it.",
+                (remedies.rebuild(net.engine),),
+            )
+
+
+def down(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find bridges that are down, or have no port that is up."""
+    for net in snapshot.bridges:
+        bridge = snapshot.host.link(net.link)
+        if bridge is not None and not bridge.up:
+            yield Finding(
+                "bridge-down",
+                Grade.PROVEN,
+                Severity.PROBLEM,
+                f"the bridge {net.link} of {net.name} is down",
+                (net.name,),
+                (f"ip link show {net.link}: no UP",),
+                "A bridge that is down passes no frame, and the host's routes to it are gone."
+                " A manager of networks, as NetworkManager, may have taken it down.",
+                (f"ip link set {net.link} up",),
+            )
+
+
+def _host_end(snapshot: Snapshot, box: ContainerState, end: EndState) -> tuple[Link, Link] | None:
+    """The container's link of an endpoint, and its veth's other end in the host."""
+    space = snapshot.space(box)
+    inner = next((found for ip in end.ips if space and (found := space.link_with(ip.ip))), None)
+    if inner is None or space is None:
+        return None
+    for outer, name, other in snapshot.host.peers:
+        if (name, other) == (space.name, inner.name):
+            link = snapshot.host.link(outer)
+            return (inner, link) if link is not None else None
+    return None
+
+
+def off_bridge(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find containers whose link is no port of their network's bridge, or a port that is down."""
+    for box, end, net in snapshot.ends():
+        found = _host_end(snapshot, box, end) if net.bridged else None
+        bridge = snapshot.host.link(net.link)
+        if found is None or bridge is None:
+            continue
+        inner, outer = found
+        if outer.master != bridge.index:
+            yield _off_bridge(box, net, inner, outer)
+        elif not outer.up:
+            yield _port_down(box, net, outer)
+        elif (
+            outer.port is not None
+            and bridge.up
+            and outer.carrier
+            and outer.port.state != FORWARDING
+        ):
+            yield _blocking(box, net, outer)
+
+
+def _off_bridge(box: ContainerState, net: NetworkState, inner: Link, outer: Link) -> Finding:
+    return Finding(
+        "veth-off-bridge",
+        Grade.PROVEN,
+        Severity.PROBLEM,
+        f"{box.name}'s link {outer.name} is no port of {net.link}",
+        (box.name, net.name),
+        (f"ip link show {outer.name}: no master {net.link}", f"{box.name}: {inner.name} there"),
+        "What the container sends ends at the host's end of its veth pair. Somebody took it off the"
+        " bridge, or moved it to another one.",
+        (f"ip link set {outer.name} master {net.link}", remedies.restart(net.engine, box.name)),
+    )
+
+
+def _port_down(box: ContainerState, net: NetworkState, outer: Link) -> Finding:
+    return Finding(
+        "veth-down",
+        Grade.PROVEN,
+        Severity.PROBLEM,
+        f"{box.name}'s link {outer.name} in the host is down",
+        (box.name, net.name),
+        (f"ip link show {outer.name}: no UP",),
+        "A veth pair passes frames only while both ends are up. The container sees NO-CARRIER.",
+        (f"ip link set {outer.name} up",),
+    )
+
+
+def _blocking(box: ContainerState, net: NetworkState, outer: Link) -> Finding:
+    state = STATES.get(outer.port.state if outer.port else 0, "?")
+    return Finding(
+        "port-blocking",
+        Grade.PROVEN,
+        Severity.PROBLEM,
+        f"the bridge {net.link} passes no frames of {box.name}: its port is {state}",
+        (box.name, net.name),
+        (f"bridge link show dev {outer.name}: state {state}",),
+        "The spanning tree protocol has not put the port into the state forwarding. Of a bridge"
+        " for containers it is not needed, and a container's port needs 30 s with it.",
+        (
+            (
+                f"ip link set {net.link} type bridge stp_state 0;"
+                f" bridge link set dev {outer.name} state 3"
+            ),
+        ),
+    )
+
+
+def left_behind(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find ports of engines' bridges with no container behind them."""
+    if snapshot.missing:
+        return  # the containers of an engine that did not answer are not known
+    known = {outer for outer, _, _ in snapshot.host.peers}
+    for net in snapshot.networks:
+        bridge = snapshot.host.link(net.link) if net.bridged else None
+        for port in snapshot.host.ports(bridge) if bridge else ():
+            here = port.kind == "veth" and port.peer_ns is None
+            if port.kind == "veth" and port.name not in known and (here or not port.carrier):
+                yield Finding(
+                    "veth-left-behind",
+                    Grade.LIKELY,
+                    Severity.WARNING,
+                    f"{port.name} is a port of {net.link}, and leads to no container",
+                    (net.name,),
+                    (
+                        f"ip link show {port.name}: "
+                        + ("its peer is in the host" if here else "NO-CARRIER"),
+                    ),
+                    "An engine that was killed leaves its half of a veth pair behind. It does no"
+                    " harm until its name or address is needed again.",
+                    (f"ip link del {port.name}",),
+                )

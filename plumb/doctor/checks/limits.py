@@ -1,0 +1,80 @@
+"""Tables of the kernel that are full, and modules that are not the running kernel's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plumb.doctor import remedies
+from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.snapshot import Snapshot
+
+COUNT, MOST = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
+NEIGHBOURS = "net/ipv4/neigh/default/gc_thresh3"
+NEARLY = 0.8
+
+
+def conntrack(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find connection tracking that has no room for further flows."""
+    count, most = (snapshot.host.setting(name) for name in (COUNT, MOST))
+    if not (count.isdigit() and most.isdigit()) or not int(most):
+        return
+    if int(count) >= NEARLY * int(most):
+        full = int(count) >= int(most)
+        yield Finding(
+            "conntrack-full",
+            Grade.PROVEN if full else Grade.LIKELY,
+            Severity.PROBLEM if full else Severity.WARNING,
+            f"connection tracking has {count} of at most {most} flows",
+            ("host",),
+            (
+                f"sysctl {remedies.dotted(COUNT)} = {count}",
+                f"sysctl {remedies.dotted(MOST)} = {most}",
+            ),
+            "The first packet of a flow that finds no room is dropped, whoever sends it. Existing"
+            " connections go on, so the host seems to work.",
+            (remedies.setting(MOST, str(2 * int(most))),),
+        )
+
+
+def neighbours(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find a neighbour table that has no room: it is one for all namespaces."""
+    most = snapshot.host.setting(NEIGHBOURS)
+    spaces = (snapshot.host, *snapshot.spaces)
+    count = sum(
+        each.ip.version == 4 and each.state not in ("PERMANENT", "NOARP")
+        for space in spaces
+        for each in space.neighbours
+    )
+    if most.isdigit() and count >= NEARLY * int(most):
+        full = count >= int(most)
+        yield Finding(
+            "neighbours-full",
+            Grade.LIKELY,
+            Severity.PROBLEM if full else Severity.WARNING,
+            f"the neighbour table has {count} of at most {most} entries",
+            ("host",),
+            (
+                f"ip neigh, all namespaces: {count} entries",
+                f"sysctl {remedies.dotted(NEIGHBOURS)} = {most}",
+            ),
+            "The kernel has one table of neighbours for all namespaces. A packet to a neighbour for"
+            " whom there is no room is not sent (Neighbour table overflow).",
+            (remedies.setting(NEIGHBOURS, str(4 * int(most))),),
+        )
+
+
+def modules(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find a kernel whose modules were removed by an upgrade."""
+    machine = snapshot.machine
+    if machine.modules and machine.release and machine.release not in machine.modules:
+        yield Finding(
+            "modules-of-another-kernel",
+            Grade.HINT,
+            Severity.WARNING,
+            f"the running kernel {machine.release} has no modules installed",
+            ("host",),
+            (f"/lib/modules: {', '.join(machine.modules)}",),
+            "A link or a rule of a kind that is not loaded fails with 'operation not supported'."
+            " An upgrade replaced the modules, and the machine was not started again.",
+            ("reboot",),
+        )

@@ -1,0 +1,83 @@
+"""Address translation: sources that are not masqueraded, and flows to containers that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plumb.doctor import firewalls, remedies
+from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
+
+
+def no_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find networks whose packets leave the host with an address that nobody outside knows."""
+    for net in snapshot.bridges:
+        if net.internal or not net.masquerade or 4 not in net.nat:
+            continue
+        for subnet in net.subnets:
+            if subnet.version == 4 and not firewalls.masqueraded(snapshot, net, subnet):
+                yield _unmasked(snapshot, net, str(subnet))
+
+
+def _unmasked(snapshot: Snapshot, net: NetworkState, subnet: str) -> Finding:
+    tool = firewalls.engines_tool(snapshot, 4) or "iptables"
+    return Finding(
+        "no-masquerade",
+        Grade.PROVEN,
+        Severity.PROBLEM,
+        f"packets of {net.name} leave the host with their own addresses, of {subnet}",
+        (net.name,),
+        (f"no rule of {tool} -t nat or of nft masquerades {subnet}",),
+        "Machines outside have no route to these addresses, so no answer comes back. The rules were"
+        " removed, or the engine was told to write none.",
+        (
+            remedies.rebuild(net.engine),
+            f"{tool} -t nat -A POSTROUTING -s {subnet} ! -o {net.link} -j MASQUERADE",
+        ),
+    )
+
+
+def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find a rule that masquerades all packets, clients' on their way to containers too."""
+    for chain in snapshot.host.chains:
+        if chain.hook != "postrouting" or not snapshot.bridges:
+            continue
+        for rule in chain.rules:
+            if firewalls.NAT.search(rule.words) and not rule.conditions:
+                mine = chain.tool if chain.tool != "nft" else f"nft, table {chain.table}"
+                yield Finding(
+                    "stray-masquerade",
+                    Grade.PROVEN,
+                    Severity.WARNING,
+                    "a rule masquerades everything that leaves the host, to containers as well",
+                    ("host",),
+                    (f"{mine}: {chain.name} {rule.words}",),
+                    "Programs in containers see the bridge's address instead of their clients'."
+                    " The rule needs the link or the subnet that it is meant for.",
+                    (f"{chain.tool} -t nat -D {chain.name} {rule.words}",)
+                    if chain.tool != "nft"
+                    else (f"nft -a list chain {chain.family} {chain.table} {chain.name}",),
+                )
+
+
+def stale_flow(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find flows of UDP that still go to an address which no container has."""
+    alive = {own.ip for _, end, _ in snapshot.ends() for own in end.ips}
+    subnets = [subnet for net in snapshot.networks for subnet in net.subnets]
+    stale = {
+        (flow.port, flow.target)
+        for flow in snapshot.flows
+        if flow.target not in alive and any(flow.target in subnet for subnet in subnets)
+    }
+    for port, target in sorted(stale, key=str):
+        yield Finding(
+            "stale-flow",
+            Grade.PROVEN,
+            Severity.PROBLEM,
+            f"a client's datagrams to port {port}/udp go to {target}, which no container has",
+            ("host",),
+            (f"conntrack -L -p udp --orig-port-dst {port}: answers come from {target}",),
+            "NAT decides at a flow's first packet, and a client that keeps sending keeps its flow."
+            " The container has another address since it was started again.",
+            (f"conntrack -D -p udp --orig-port-dst {port}",),
+        )

@@ -1,0 +1,143 @@
+"""Published ports: nobody listens behind them, or somebody else listens in front of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from plumb.doctor import remedies
+from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.snapshot import (
+    ContainerState,
+    EndState,
+    NamespaceState,
+    NetworkState,
+    Snapshot,
+)
+from plumb.model.netns_state import Listener
+from plumb.model.ports import Port
+
+HOLDERS = re.compile(r"(docker|rootlesskit|plumb|slirp4netns|pasta|conmon|rootlessport|netavark)")
+"""Programs that hold published ports for their engine."""
+
+
+def _published(
+    snapshot: Snapshot,
+) -> Iterator[tuple[ContainerState, EndState, NetworkState, Port, NamespaceState]]:
+    for box, end, net in snapshot.ends():
+        space = snapshot.space(box)
+        for port in end.ports if space is not None else ():
+            if space is not None and end.ip is not None:
+                yield box, end, net, port, space
+
+
+def behind(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find published ports that lead to nobody, or to a program on the container's loopback."""
+    reported = set()
+    for box, end, net, port, space in _published(snapshot):
+        where = (box.name, port.port, port.protocol)
+        if not box.program or where in reported or port.protocol == "sctp":
+            continue
+        finding = listening(box, end, net, port.port, port.protocol, space)
+        if finding is not None:
+            reported.add(where)
+            yield finding
+
+
+def listening(
+    box: ContainerState,
+    end: EndState,
+    net: NetworkState,
+    port: int,
+    protocol: str,
+    space: NamespaceState,
+) -> Finding | None:
+    """Find why nobody listens at a container's port; None if somebody does."""
+    there = [each for each in space.listeners if each.protocol == protocol]
+    at = [each for each in there if each.port == port]
+    if any(each.takes(own.ip) for each in at for own in end.ips):
+        return None
+    if at and all(each.ip.is_loopback for each in at):
+        return Finding(
+            "listens-on-loopback",
+            Grade.PROVEN,
+            Severity.PROBLEM,
+            f"the program in {box.name} listens at {at[0].ip}:{port} only",
+            (box.name, net.name),
+            (f"{box.name}: ss -ln: {_text(at[0])}",),
+            "A packet from outside is for the container's address, and its loopback address is"
+            " another one. The program's configuration must say 0.0.0.0, or [::].",
+            (f"have the program in {box.name} listen on 0.0.0.0:{port}",),
+        )
+    others = sorted({each.port for each in there if not each.ip.is_loopback})
+    return Finding(
+        "nobody-listens",
+        Grade.PROVEN,
+        Severity.PROBLEM,
+        f"port {port}/{protocol} of {box.name} is published, and nobody listens there",
+        (box.name, net.name),
+        (f"{box.name}: ss -ln: {', '.join(map(_text, there)) or f'no {protocol} at all'}",),
+        "The container answers a connection with a RST; docker-proxy takes it and closes it."
+        " The program has not started, or listens at another port.",
+        (
+            f"{remedies.command(box.engine)} run -p HOSTPORT:{others[0]} …"
+            if others
+            else f"{remedies.command(box.engine)} logs {box.name}",
+        ),
+    )
+
+
+def _text(each: Listener) -> str:
+    at = f"[{each.ip}]" if each.ip.version == 6 else str(each.ip)
+    return f"{each.protocol} {at}:{each.port}" + (f" ({each.who})" if each.who else "")
+
+
+def in_front(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find programs of the host that listen at a published port."""
+    for box, _, _, port, _ in _published(snapshot):
+        for each in snapshot.host.listeners:
+            if (
+                (each.protocol, each.port) == (port.protocol, port.host_port)
+                and each.who
+                and not HOLDERS.match(each.who)
+                and (each.takes(port.host_ip) or port.host_ip.is_unspecified)
+                and each.ip.version == port.host_ip.version
+            ):
+                yield Finding(
+                    "port-shadowed",
+                    Grade.PROVEN,
+                    Severity.PROBLEM,
+                    f"port {port.host_port}/{port.protocol} of {box.name} is another program's",
+                    (box.name,),
+                    (f"ss -lnp: {_text(each)}", f"{box.name}: -p {port.host_port}:{port.port}"),
+                    "Packets from outside are rewritten to the container, and those of the host's"
+                    " own programs reach the other one. Only one of them can mean this port.",
+                    (f"stop {each.who}, or publish another port",),
+                )
+
+
+def localhost(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find published ports that the host's own programs do not reach at 127.0.0.1."""
+    host = snapshot.host
+    reported = set()
+    for box, _, net, port, _ in _published(snapshot):
+        if box.engine != "docker" or port.host_ip.version != 4 or port.protocol != "tcp":
+            continue
+        held = any(
+            each.protocol == "tcp" and each.port == port.host_port for each in host.listeners
+        )
+        name = f"net/ipv4/conf/{net.link}/route_localnet"
+        local = "1" in (host.setting(name), host.setting("net/ipv4/conf/all/route_localnet"))
+        if not held and not local and net.bridged and port.host_port not in reported:
+            reported.add(port.host_port)
+            yield Finding(
+                "no-localhost",
+                Grade.PROVEN,
+                Severity.WARNING,
+                f"127.0.0.1:{port.host_port} does not lead to {box.name}",
+                (box.name,),
+                (f"sysctl {remedies.dotted(name)} = 0", f"ss -ln: nobody at port {port.host_port}"),
+                "No docker-proxy listens at the port, and the host does not route packets of"
+                " 127.0.0.1 to a bridge. Either would do.",
+                (remedies.setting(name, "1"), "systemctl restart docker"),
+            )

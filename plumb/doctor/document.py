@@ -1,0 +1,100 @@
+"""A snapshot as JSON, and back.
+
+A snapshot may come from somebody else, whom plumb does not trust: a file has a largest size, each
+value is of its field's type, and no text has control characters, which a terminal would obey.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any
+
+from plumb.errors import Invalid
+from plumb.foreign.fields import printable
+from plumb.model.diagnosis.snapshot import FORMAT, Snapshot
+from plumb.store import codec
+
+LONGEST = 64 << 20
+"""Bytes of a snapshot at most; one of a host of 200 containers has 2 MB."""
+LONGEST_TEXT = 1 << 16
+KEPT = "\n\t"
+"""Control characters that the text of a file has."""
+
+
+def written(snapshot: Snapshot) -> str:
+    """Write a snapshot as JSON text."""
+    return codec.dumps(snapshot) + "\n"
+
+
+def read(data: bytes, name: str) -> Snapshot:
+    """Read a snapshot.
+
+    Args:
+        data: JSON text.
+        name: the file's name, for errors.
+
+    Raises:
+        Invalid: it is no snapshot, or one of another version.
+    """
+    if len(data) > LONGEST:
+        raise Invalid(f"{name} is larger than {LONGEST >> 20} MiB, which no snapshot is")
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict) or document.get("format", FORMAT) != FORMAT:
+            raise Invalid(
+                f"{name} is no snapshot of version {FORMAT}",
+                "'plumb doctor --save FILE' of the same version of plumb writes one",
+            )
+        found = codec.decode(Snapshot, _clean(document))
+        _check(found, Snapshot)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Invalid(
+            f"{name} is no snapshot: {type(error).__name__} {printable(str(error), 80)}".strip(),
+            "'plumb doctor --save FILE' writes one",
+        ) from error
+    return found
+
+
+def _clean(value: Any) -> Any:
+    """Replace control characters in all texts, and cut them off."""
+    if isinstance(value, str):
+        text = value[:LONGEST_TEXT]
+        return "".join(one if one.isprintable() or one in KEPT else "\ufffd" for one in text)
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): _clean(each) for key, each in value.items()}
+    return value
+
+
+def _check(value: Any, hint: Any) -> None:
+    """Check that a value is of a type, with all that is in it.
+
+    Raises:
+        TypeError: it is not.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if not isinstance(value, arguments):
+            raise TypeError(f"{value!r} is none of {hint}")
+        hint = type(value)
+    elif origin is tuple:
+        several = len(arguments) == 2 and arguments[1] is Ellipsis
+        for each, one in zip(
+            value, [arguments[0]] * len(value) if several else arguments, strict=True
+        ):
+            _check(each, one)
+        return
+    elif type(value) is not hint:
+        raise TypeError(f"{value!r} is no {hint}")
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        for field in dataclasses.fields(hint):
+            _check(getattr(value, field.name), hints[field.name])
+    elif hasattr(hint, "_fields"):
+        hints = typing.get_type_hints(hint)
+        for name in hint._fields:
+            _check(getattr(value, name), hints[name])

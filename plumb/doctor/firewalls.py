@@ -1,0 +1,122 @@
+"""Chains of a snapshot as firewalls that can be asked what becomes of some traffic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from plumb.address import IPNetwork
+from plumb.model.diagnosis.snapshot import ChainState, NetworkState, RuleState, Snapshot
+from plumb.model.foreign_firewall import (
+    Condition,
+    FirewallRule,
+    Fit,
+    ForeignFirewall,
+    Traffic,
+    TrafficKind,
+)
+
+OWN_TABLES = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay", "netavark"})
+"""Tables of nft that engines make for their networks, and that drop what these forbid."""
+HOOKS = ("forward", "prerouting", "postrouting")
+OWN_JUMP = re.compile(r"-j (?:DOCKER|PLUMB|NETAVARK|CNI)[-_]\w+")
+NAT = re.compile(r"\b(?:MASQUERADE|SNAT|masquerade|snat)\b")
+
+
+def forwarding(snapshot: Snapshot) -> Iterator[ForeignFirewall]:
+    """Yield the base chains that forwarded packets pass, engines' own tables of nft left out."""
+    for chain in snapshot.host.chains:
+        own = chain.tool == "nft" and chain.table in OWN_TABLES
+        if chain.hook in HOOKS and chain.table != "nat" and not own:
+            yield firewall(snapshot, chain)
+
+
+def firewall(snapshot: Snapshot, chain: ChainState) -> ForeignFirewall:
+    """Make a firewall of a base chain and the chains of its table."""
+    lines = {
+        each.name: tuple(map(_rule, each.rules))
+        for each in snapshot.host.chains
+        if (each.tool, each.family, each.table) == (chain.tool, chain.family, chain.table)
+    }
+    return ForeignFirewall(
+        chain.tool,
+        chain.family,
+        chain.table,
+        chain.name,
+        chain.hook,
+        chain.priority,
+        chain.policy,
+        lines,
+    )
+
+
+def _rule(rule: RuleState) -> FirewallRule:
+    return FirewallRule(
+        tuple(Condition(*each) for each in rule.conditions), rule.verdict, rule.target
+    )
+
+
+def chain_of(snapshot: Snapshot, tool: str, table: str, name: str) -> ChainState | None:
+    """A chain by its tool, table and name; None where there is none."""
+    return next(
+        (
+            each
+            for each in snapshot.host.chains
+            if (each.tool, each.table, each.name) == (tool, table, name)
+        ),
+        None,
+    )
+
+
+def uplinks(snapshot: Snapshot, version: int) -> frozenset[str]:
+    """The links that default routes of an IP version lead through."""
+    return frozenset(route.dev for route in snapshot.host.defaults(version) if route.dev)
+
+
+def traffic(snapshot: Snapshot, net: NetworkState, subnet: IPNetwork, way: TrafficKind) -> Traffic:
+    """Packets of one kind of a network."""
+    return Traffic(way, net.link, subnet, uplinks(snapshot, subnet.version))
+
+
+def among_containers(net: NetworkState, subnet: IPNetwork) -> Traffic:
+    """Packets from one container of a network to another, as iptables sees them."""
+    return Traffic(TrafficKind.OUT, net.link, subnet, frozenset({net.link}))
+
+
+def masqueraded(snapshot: Snapshot, net: NetworkState, subnet: IPNetwork) -> bool:
+    """True if some rule rewrites the sources of a subnet's packets that leave the host."""
+    outgoing = traffic(snapshot, net, subnet, TrafficKind.OUT)
+    family = "ip" if subnet.version == 4 else "ip6"
+    for chain in snapshot.host.chains:
+        if chain.family not in (family, "inet"):
+            continue
+        for rule in chain.rules:
+            if NAT.search(rule.words) and _covers(_rule(rule), outgoing):
+                return True
+    return False
+
+
+def _covers(rule: FirewallRule, outgoing: Traffic) -> bool:
+    sources = [each for each in rule.conditions if each.key == "saddr"]
+    return rule.fit(outgoing) is not Fit.NONE and all(
+        each.fit(outgoing) is Fit.ALL for each in sources
+    )
+
+
+def variants(snapshot: Snapshot, family: str = "ip") -> dict[str, int]:
+    """Number of rules, and of policies that drop, by variant of iptables."""
+    found: dict[str, int] = {}
+    for chain in snapshot.host.chains:
+        if chain.family == family and chain.tool != "nft":
+            drops = chain.policy == "drop"
+            found[chain.tool] = found.get(chain.tool, 0) + len(chain.rules) + drops
+    return {tool: count for tool, count in found.items() if count}
+
+
+def engines_tool(snapshot: Snapshot, version: int) -> str:
+    """The variant of iptables in which an engine has its chains; empty where none has any."""
+    tool = "iptables-" if version == 4 else "ip6tables-"
+    for chain in snapshot.host.chains:
+        if chain.tool.startswith(tool) and re.match(r"(?:DOCKER|PLUMB)", chain.name):
+            return chain.tool
+    return ""

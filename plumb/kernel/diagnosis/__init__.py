@@ -1,0 +1,7 @@
+"""Readings for a snapshot of a host: whole namespaces, rule sets, files. Nothing is changed.
+
+namespace   links, addresses, routes, neighbours, listeners and settings of one namespace
+routing     routes of all tables, and rules of policy routing
+rule_sets   chains of iptables and nftables with their rules
+machine     the kernel, its modules, processes, and files of settings
+"""

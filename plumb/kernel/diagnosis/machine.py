@@ -1,0 +1,91 @@
+"""State of the machine that is no namespace's: kernel, modules, processes, files of settings."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from plumb.kernel.diagnosis.namespace import text
+from plumb.kernel.foreign import processes
+from plumb.kernel.netlink.ctnetlink import Table
+from plumb.model.diagnosis.snapshot import FlowState, MachineState
+
+MODULES = "/lib/modules"
+SYSCTL_FOLDERS = ("/run/sysctl.d", "/etc/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
+SETTING = re.compile(
+    r"^-?\s*(net[./](?:ipv4[./](?:ip_forward|conf[./]\w+[./]forwarding)"
+    r"|ipv6[./]conf[./]all[./]forwarding))\s*=\s*(\d+)\s*$",
+    re.MULTILINE,
+)
+MANAGERS = frozenset(
+    {
+        "dockerd",
+        "containerd",
+        "docker-proxy",
+        "podman",
+        "firewalld",
+        "fail2ban-server",
+        "tailscaled",
+        "NetworkManager",
+        "systemd-network",
+    }
+)
+"""Processes by their names (15 letters, as the kernel keeps them) that change networks."""
+FLOWS = 1000
+"""Rewritten flows that are kept."""
+
+
+def read() -> MachineState:
+    """Read the machine's state."""
+    return MachineState(
+        os.uname().release, tuple(_modules()), tuple(_processes()), tuple(_persistent())
+    )
+
+
+def _modules() -> Iterator[str]:
+    try:
+        yield from sorted(os.listdir(MODULES))
+    except OSError:
+        return
+
+
+def _processes() -> Iterator[tuple[int, str]]:
+    for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+        name = text(f"/proc/{entry}/comm").strip()
+        if name in MANAGERS and processes.in_this_namespace(int(entry)):
+            yield int(entry), name
+
+
+def _persistent() -> Iterator[tuple[str, str, str]]:
+    """Yield settings that a boot or `sysctl --system` would make, in its order."""
+    files = {
+        path.name: path
+        for folder in reversed(SYSCTL_FOLDERS)
+        for path in sorted(Path(folder).glob("*.conf"))
+    }
+    for path in (*(files[name] for name in sorted(files)), Path("/etc/sysctl.conf")):
+        for name, value in SETTING.findall(text(str(path))):
+            yield str(path), name.replace(".", "/"), value
+
+
+def rewritten_flows(ports: frozenset[int]) -> list[FlowState]:
+    """Read flows of UDP to published ports whose destination was rewritten.
+
+    Args:
+        ports: the published ports of the host.
+
+    Raises:
+        OSError: connection tracking cannot be read.
+    """
+    found: list[FlowState] = []
+    with Table() as table:
+        for flow in table.dump():
+            if flow.protocol != "udp" or flow.way.dport not in ports:
+                continue
+            if flow.reply.src != flow.way.dst and len(found) < FLOWS:
+                found.append(
+                    FlowState(flow.way.dst, flow.way.dport, flow.reply.src, flow.reply.sport)
+                )
+    return found

@@ -1,0 +1,213 @@
+"""State of one network namespace, read once: links, addresses, routes, neighbours, sockets.
+
+A host may have hundreds of containers, so each part is one dump of the kernel, some 2 ms a
+namespace. Owners of sockets are found in one walk through all processes, for all namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from plumb.errors import PlumbError
+from plumb.frozen import replace
+from plumb.kernel.diagnosis import routing, rule_sets
+from plumb.kernel.net import sysctl
+from plumb.kernel.net.inventory import LinkInventory
+from plumb.kernel.netlink.sock_diag import PROTOCOLS, Socket, sockets
+from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.netns.setns import SELF
+from plumb.kernel.ports.listeners import WAITING
+from plumb.model.diagnosis.snapshot import ChainState, NamespaceState
+from plumb.model.netns_state import Link, Listener
+from plumb.model.observations import Netns
+
+T = TypeVar("T")
+LONGEST = 1 << 16
+"""Bytes of a file that are read."""
+COMMON = (
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/rp_filter",
+    "net/ipv4/conf/all/route_localnet",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv6/conf/all/disable_ipv6",
+)
+OF_HOST = (
+    "net/bridge/bridge-nf-call-iptables",
+    "net/bridge/bridge-nf-call-ip6tables",
+    "net/netfilter/nf_conntrack_count",
+    "net/netfilter/nf_conntrack_max",
+    "net/ipv4/neigh/default/gc_thresh3",
+)
+OF_LINK = ("rp_filter", "forwarding", "route_localnet")
+LINKS = 64
+"""Links of the host whose settings are read; ports of bridges are none of them."""
+
+
+def read(place: Netns, *, host: bool = False) -> tuple[NamespaceState, dict[Listener, int]]:
+    """Read a namespace.
+
+    Args:
+        place: its name and file.
+        host: it is the host's own, of which more is read.
+
+    Returns:
+        Its state without its listeners' owners; the inodes of their sockets.
+
+    Raises:
+        PlumbError: there is no such namespace.
+    """
+    reader = _Reader()
+    with LinkInventory(place) as inventory, entered(place.ns):
+        links = reader.part("links", inventory.links)
+        names = {link.index: link.name for link in links}
+        listening = dict(reader.part("sockets", lambda: list(_listeners())))
+        state = NamespaceState(
+            place.name,
+            links,
+            reader.part("addresses", lambda: inventory.addresses(links)),
+            tuple(reader.part("routes", lambda: routing.routes(names))),
+            tuple(reader.part("rules of routing", routing.rules)),
+            reader.part("neighbours", lambda: inventory.neighbours(links)),
+            tuple(listening),
+            tuple(_settings(links, host)),
+            tuple(_counters()),
+            tuple(reader.part("firewall rules", rule_sets.chains)) if host else (),
+            wireless=tuple(_wireless()),
+        )
+    return replace(state, unread=tuple(reader.failed)), listening
+
+
+class _Reader:
+    """Reads parts, and notes those that cannot be read."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def part(self, what: str, read_it: Callable[[], T]) -> T:
+        """Read a part; empty where that fails."""
+        try:
+            return read_it()
+        except (OSError, PlumbError) as error:
+            self.failed.append(f"{what}: {error}")
+            empty: T = ()  # type: ignore[assignment]  # all parts are sequences
+            return empty
+
+
+def _listeners() -> Iterator[tuple[Listener, int]]:
+    for protocol in PROTOCOLS:
+        for version in (4, 6):
+            for each in sockets(protocol, version, (WAITING[protocol],)):
+                if each.port:
+                    yield _listener(each), each.inode
+
+
+def _listener(each: Socket) -> Listener:
+    return Listener(each.protocol, each.ip, each.port, each.v6only)
+
+
+def _settings(links: Sequence[Link], host: bool) -> Iterator[tuple[str, str]]:
+    # The kernel tells nothing of IPv4 by IPv6's names; each setting is a file.
+    names = [*COMMON, *(OF_HOST if host else ())]
+    routed = [link for link in links if not link.master][:LINKS] if host else ()
+    names += [f"net/ipv4/conf/{link.name}/{each}" for link in routed for each in OF_LINK]
+    for name in names:
+        value = sysctl.read(name)
+        if value is not None:
+            yield name, value
+
+
+def _counters() -> Iterator[tuple[str, int]]:
+    """Read the counter of packets that the reverse path filter dropped (/proc/net/netstat)."""
+    lines = text("/proc/thread-self/net/netstat").splitlines()
+    for heads, values in zip(lines[::2], lines[1::2], strict=False):
+        for name, value in zip(heads.split()[1:], values.split()[1:], strict=False):
+            if name == "IPReversePathFilter":
+                yield name, int(value)
+
+
+def _wireless() -> Iterator[str]:
+    for line in text("/proc/thread-self/net/wireless").splitlines()[2:]:
+        yield line.partition(":")[0].strip()
+
+
+def text(path: str) -> str:
+    """Read a text file, up to `LONGEST` bytes; empty where there is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(LONGEST).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def chains(ns: str) -> tuple[ChainState, ...]:
+    """Read the chains of a namespace.
+
+    Raises:
+        PlumbError: there is no such namespace.
+    """
+    with entered(ns):
+        return tuple(rule_sets.chains())
+
+
+def peers(
+    host: Netns, others: Iterable[tuple[Netns, NamespaceState]], state: NamespaceState
+) -> tuple[tuple[str, str, str], ...]:
+    """Find the namespaces and names of the other ends of the host's veth links."""
+    found: list[tuple[str, str, str]] = []
+    with LinkInventory(host) as inventory:
+        spaces: dict[int, NamespaceState] = {}
+        for place, other in others:
+            with suppress(OSError):
+                descriptor = os.open(place.ns or SELF, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    nsid = inventory.number_of(descriptor)
+                finally:
+                    os.close(descriptor)
+                if nsid is not None:
+                    spaces[nsid] = other
+    named = {
+        number: {link.index: link.name for link in space.links} for number, space in spaces.items()
+    }
+    for link in state.links:
+        space = (
+            spaces.get(link.peer_ns) if link.kind == "veth" and link.peer_ns is not None else None
+        )
+        if space is not None and link.peer_ns is not None:
+            found.append((link.name, space.name, named[link.peer_ns].get(link.peer, "")))
+    return tuple(found)
+
+
+def owners(inodes: frozenset[int]) -> dict[int, str]:
+    """Find the programs that have sockets, in one walk through all processes.
+
+    Returns:
+        "nginx, pid 4711" by inode.
+    """
+    found: dict[int, str] = {}
+    for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+        if len(found) == len(inodes):
+            break
+        mine = inodes.intersection(_inodes(entry)) - found.keys()
+        if mine:
+            name = text(f"/proc/{entry}/comm").strip()
+            found.update(dict.fromkeys(mine, f"{name}, pid {entry}"))
+    return found
+
+
+def _inodes(pid: str) -> Iterator[int]:
+    with suppress(OSError):
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                target = os.readlink(f"/proc/{pid}/fd/{number}")
+                if target.startswith("socket:["):
+                    yield int(target[8:-1])
+
+
+def resolv_and_hosts(folder: str) -> tuple[str, str]:
+    """Read resolv.conf and hosts in a folder."""
+    base = Path(folder)
+    return text(str(base / "resolv.conf")), text(str(base / "hosts"))

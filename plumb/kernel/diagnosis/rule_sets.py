@@ -1,0 +1,124 @@
+"""Chains of iptables and nftables in the calling thread's namespace, with their rules.
+
+iptables-save lists the rules of its own variant; libnftables lists all other tables, as JSON. Where
+nothing was ever written, neither is asked: a question for a table could create it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, nft_json
+from plumb.kernel.netfilter.foreign_rules import from_iptables, from_nft
+from plumb.kernel.netfilter.iptables_save import saved
+from plumb.model.diagnosis.snapshot import ChainState, RuleState
+from plumb.model.foreign_firewall import FirewallRule
+from plumb.things.iptables import FAMILIES, TABLES
+
+ALL_HOOKS = {**HOOKS, "OUTPUT": "output"}
+FAMILIES_READ = ("ip", "ip6", "inet")
+
+
+def chains() -> list[ChainState]:
+    """Read the chains of all tables."""
+    items = nft_json("list ruleset")
+    tables = {(item["table"]["family"], item["table"]["name"]) for item in items if "table" in item}
+    found: list[ChainState] = []
+    for family in FAMILIES:
+        if any((family, table) in tables for table in TABLES):
+            found += _of_iptables("nft", family)
+        if _legacy(family):
+            found += _of_iptables("legacy", family)
+    known = {(chain.family, chain.table) for chain in found if chain.tool.endswith("-nft")}
+    return [*found, *_of_nft(items, known)]
+
+
+def _legacy(family: str) -> bool:
+    """Test for tables of the legacy variant that have been used."""
+    try:
+        return bool(Path(f"/proc/thread-self/net/{family}_tables_names").read_text().split())
+    except OSError:
+        return False
+
+
+def _of_iptables(variant: str, family: str) -> Iterator[ChainState]:
+    tool = f"{FAMILIES[family]}-{variant}"
+    for table, found in saved(f"{tool}-save").items():
+        names = frozenset(found)
+        for name, (policy, specs) in found.items():
+            hook = ALL_HOOKS.get(name, "")
+            yield ChainState(
+                tool,
+                family,
+                table,
+                name,
+                tuple(_rule(spec, from_iptables(spec, names)) for spec in specs),
+                hook,
+                PRIORITIES.get(table, 0) if hook else 0,
+                policy.lower() if hook else "",
+            )
+
+
+def _rule(words: str, rule: FirewallRule) -> RuleState:
+    return RuleState(words, tuple((*each,) for each in rule.conditions), rule.verdict, rule.target)
+
+
+def _of_nft(items: list[Any], known: set[tuple[str, str]]) -> Iterator[ChainState]:
+    """Yield the chains of tables that are nft's own."""
+    rules: dict[tuple[str, str, str], list[RuleState]] = {}
+    for item in items:
+        rule = item.get("rule")
+        if rule is not None and rule["family"] in FAMILIES_READ:
+            where = (rule["family"], rule["table"], rule["chain"])
+            if where[:2] not in known:
+                rules.setdefault(where, []).extend(_nft_rules(rule))
+    for item in items:
+        chain = item.get("chain")
+        if chain is None or chain["family"] not in FAMILIES_READ:
+            continue
+        where = (chain["family"], chain["table"], chain["name"])
+        if where[:2] not in known:
+            policy = chain.get("policy", "accept") if "hook" in chain else ""
+            yield ChainState(
+                "nft",
+                *where,
+                tuple(rules.get(where, ())),
+                chain.get("hook", ""),
+                chain.get("prio", 0),
+                policy,
+            )
+
+
+def _nft_rules(rule: Any) -> Iterator[RuleState]:
+    family, table = rule["family"], rule["table"]
+
+    def elements(name: str) -> list[Any]:
+        found = [
+            *nft_json(f"list set {family} {table} {name}"),
+            *nft_json(f"list map {family} {table} {name}"),
+        ]
+        return [
+            each
+            for item in found
+            for kind in ("set", "map")
+            for each in item.get(kind, {}).get("elem", [])
+        ]
+
+    statements = rule.get("expr", [])
+    nat = next((kind for each in statements for kind in each if kind in NAT), "")
+    for one in from_nft(statements, elements):
+        yield _rule(_words(one, nat), one)
+
+
+NAT = ("masquerade", "snat", "dnat", "redirect")
+
+
+def _words(rule: FirewallRule, nat: str) -> str:
+    """A rule of nft in short words; a condition that plumb does not know is …."""
+    conditions = (
+        f"{each.key} {'!= ' * each.negated}{', '.join(each.values)}" if each.key else "…"
+        for each in rule.conditions
+    )
+    return " ".join([*conditions, nat or rule.verdict, rule.target]).strip()

@@ -1,0 +1,5 @@
+"""Diagnosis of a host: what is read of it, and what is found in that. No I/O.
+
+snapshot  the state of a host and of its containers' namespaces at one moment
+finding   a fault: its grade, what was read, why it matters, the command that mends it
+"""

@@ -1,0 +1,340 @@
+"""Snapshot of a host: its own network namespace and those of its containers, at one moment.
+
+`plumb doctor` reads one, and all of its checks are functions of it. As JSON it can be sent to
+somebody else, so each value has fields of plain types, addresses and values of the same kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.frozen import frozen
+from plumb.model.netns_state import Link, Listener, Neighbour
+from plumb.model.observations import HOST
+from plumb.model.ports import Port
+
+FORMAT = 1
+"""Version of a snapshot's JSON."""
+PLUMB = "plumb"
+"""Engine of plumb's own containers and networks."""
+
+
+@frozen
+class RouteState:
+    """A route.
+
+    Attributes:
+        dst: the destinations; table: the number of its table, 254 for main.
+        type: "unicast", "blackhole", "unreachable", "prohibit" or "throw".
+        dev, via: its link and gateway, where it has them; metric: the lower is preferred.
+    """
+
+    dst: IPNetwork
+    table: int = 254
+    type: str = "unicast"
+    dev: str = ""
+    via: IPAddress | None = None
+    metric: int = 0
+
+    def __str__(self) -> str:
+        words = [self.type] if self.type != "unicast" else []
+        words.append("default" if self.dst.prefixlen == 0 else str(self.dst))
+        words += ["via", str(self.via)] if self.via else []
+        words += ["dev", self.dev] if self.dev else []
+        return " ".join([*words, *(["table", str(self.table)] if self.table != 254 else [])])
+
+
+@frozen
+class PolicyRule:
+    """A rule of policy routing (ip rule).
+
+    Attributes:
+        priority: the lowest is asked first; version: 4 or 6.
+        src, dst, iif, oif: what packets it is for; narrow: it has further conditions, as a mark.
+        inverted: it is for all other packets.
+        table: where it looks routes up, 0 for none; suppress: routes of prefixes no longer than
+            that do not count, -1 for no such limit.
+    """
+
+    priority: int
+    version: int
+    table: int
+    src: IPNetwork | None = None
+    dst: IPNetwork | None = None
+    iif: str = ""
+    oif: str = ""
+    narrow: bool = False
+    inverted: bool = False
+    suppress: int = -1
+
+
+@frozen
+class RuleState:
+    """A rule of a firewall.
+
+    Attributes:
+        words: as its tool prints it.
+        conditions: what is compared, with which values, and if they are negated: the fields of
+            `plumb.model.foreign_firewall.Condition`.
+        verdict, target: as of `plumb.model.foreign_firewall.FirewallRule`.
+    """
+
+    words: str
+    conditions: tuple[tuple[str, tuple[str, ...], bool], ...] = ()
+    verdict: str = ""
+    target: str = ""
+
+
+@frozen
+class ChainState:
+    """A chain of a firewall.
+
+    Attributes:
+        tool: "nft", "iptables-nft", "iptables-legacy", "ip6tables-nft" or "ip6tables-legacy".
+        family: "ip", "ip6" or "inet".
+        hook, priority, policy: of a base chain; empty and 0 for another.
+    """
+
+    tool: str
+    family: str
+    table: str
+    name: str
+    rules: tuple[RuleState, ...] = ()
+    hook: str = ""
+    priority: int = 0
+    policy: str = ""
+
+
+@frozen
+class NamespaceState:
+    """State of a network namespace.
+
+    Attributes:
+        name: "host", or the container's.
+        routes: those of all tables but local.
+        settings: sysctls by name, as net/ipv4/ip_forward.
+        counters: counters of the kernel by name, as TcpExt IPReversePathFilter.
+        peers: veth links with the namespace and the name of their other ends, where it is known.
+        resolv, hosts: the text of its resolv.conf and hosts.
+        wireless: links that are Wi-Fi.
+        unread: sentences on what could not be read.
+    """
+
+    name: str
+    links: tuple[Link, ...] = ()
+    addresses: tuple[tuple[str, IPInterface], ...] = ()
+    routes: tuple[RouteState, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    counters: tuple[tuple[str, int], ...] = ()
+    chains: tuple[ChainState, ...] = ()
+    peers: tuple[tuple[str, str, str], ...] = ()
+    resolv: str = ""
+    hosts: str = ""
+    wireless: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    def link(self, name: str) -> Link | None:
+        """A link by its name."""
+        return self._links.get(name)
+
+    @cached_property
+    def _links(self) -> dict[str, Link]:
+        return {link.name: link for link in self.links}
+
+    @cached_property
+    def _settings(self) -> dict[str, str]:
+        return dict(self.settings)
+
+    def setting(self, name: str) -> str:
+        """A sysctl's value, empty where the kernel has none."""
+        return self._settings.get(name, "")
+
+    def counter(self, name: str) -> int:
+        """A counter of the kernel, 0 where it has none."""
+        return dict(self.counters).get(name, 0)
+
+    def link_with(self, ip: IPAddress) -> Link | None:
+        """The link that has an address."""
+        return next((self.link(dev) for dev, own in self.addresses if own.ip == ip), None)
+
+    def master(self, link: Link) -> Link | None:
+        """The bridge that a link is a port of."""
+        return next((one for one in self.links if link.master and one.index == link.master), None)
+
+    def ports(self, bridge: Link) -> list[Link]:
+        """The links that are ports of a bridge."""
+        return [link for link in self.links if link.master == bridge.index]
+
+    def defaults(self, version: int) -> list[RouteState]:
+        """Default routes of the main table, the preferred first."""
+        found = [
+            route
+            for route in self.routes
+            if route.table == 254 and not route.dst.prefixlen and route.dst.version == version
+        ]
+        return sorted(found, key=lambda route: route.metric)
+
+
+@frozen
+class EndState:
+    """A container's place in a network.
+
+    Attributes:
+        network: the network's id.
+        ports: those that are published.
+    """
+
+    network: str
+    mac: str = ""
+    ip: IPInterface | None = None
+    ip6: IPInterface | None = None
+    ports: tuple[Port, ...] = ()
+
+    @property
+    def ips(self) -> tuple[IPInterface, ...]:
+        """Addresses of it, IPv4 first."""
+        return tuple(ip for ip in (self.ip, self.ip6) if ip is not None)
+
+
+@frozen
+class ContainerState:
+    """A running container.
+
+    Attributes:
+        name: its name, with the engine's before it where two engines have one of that name.
+        engine: "plumb", "docker", "podman", …
+        place: the name of its namespace, "host" for the host's.
+        program: it runs a program, which may listen.
+    """
+
+    name: str
+    engine: str
+    place: str
+    ends: tuple[EndState, ...] = ()
+    program: bool = True
+
+
+@frozen
+class NetworkState:
+    """A network.
+
+    Attributes:
+        id, name: as its engine has them; engine: as of a container.
+        driver: the driver's name.
+        link: its bridge; parent: the link of the host that its containers' links are made on.
+        subnets, gateways: of both families.
+        masquerade, icc: the bridge driver's options; nat: the IP versions for which it is in
+            gateway mode nat.
+        default: it is the default bridge network.
+        made: its engine has built it in the kernel.
+    """
+
+    id: str
+    name: str
+    engine: str
+    driver: str
+    link: str = ""
+    parent: str = ""
+    subnets: tuple[IPNetwork, ...] = ()
+    gateways: tuple[IPAddress, ...] = ()
+    ipv6: bool = False
+    internal: bool = False
+    masquerade: bool = True
+    icc: bool = True
+    nat: tuple[int, ...] = (4,)
+    default: bool = False
+
+    @property
+    def bridged(self) -> bool:
+        """True if it has a bridge in the host, which routes for it."""
+        return self.driver == "bridge" and bool(self.link)
+
+
+@frozen
+class FlowState:
+    """A flow of UDP whose destination was rewritten, as connection tracking has it."""
+
+    dst: IPAddress
+    port: int
+    target: IPAddress
+    target_port: int
+
+
+@frozen
+class MachineState:
+    """State of the machine that is not a namespace's.
+
+    Attributes:
+        release: the running kernel's; modules: the kernels for which modules are installed.
+        processes: pids and names of engines and of managers of firewalls.
+        persistent: lines of sysctl's files that set what containers need: file, name, value.
+    """
+
+    release: str = ""
+    modules: tuple[str, ...] = ()
+    processes: tuple[tuple[int, str], ...] = ()
+    persistent: tuple[tuple[str, str, str], ...] = ()
+
+
+@frozen
+class Snapshot:
+    """State of a host.
+
+    Attributes:
+        host: its own namespace; spaces: its containers', each once.
+        drifts: differences from plumb's record, in words.
+        engines: those that were found.
+        missing: sentences on what could not be read.
+        format: the version of this form.
+    """
+
+    host: NamespaceState
+    spaces: tuple[NamespaceState, ...] = ()
+    containers: tuple[ContainerState, ...] = ()
+    networks: tuple[NetworkState, ...] = ()
+    flows: tuple[FlowState, ...] = ()
+    machine: MachineState = MachineState()
+    drifts: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    @cached_property
+    def _spaces(self) -> dict[str, NamespaceState]:
+        return {HOST: self.host, **{space.name: space for space in self.spaces}}
+
+    @cached_property
+    def _networks(self) -> dict[str, NetworkState]:
+        return {net.id: net for net in self.networks}
+
+    def space(self, box: ContainerState) -> NamespaceState | None:
+        """The namespace of a container; None where it was not read."""
+        return self._spaces.get(box.place)
+
+    def network(self, ident: str) -> NetworkState | None:
+        """A network by its id."""
+        return self._networks.get(ident)
+
+    def ends(self) -> Iterator[tuple[ContainerState, EndState, NetworkState]]:
+        """Iterate over the containers' places in networks."""
+        for box in self.containers:
+            for end in box.ends:
+                net = self.network(end.network)
+                if net is not None:
+                    yield box, end, net
+
+    @cached_property
+    def used(self) -> tuple[NetworkState, ...]:
+        """Networks that running containers are on."""
+        ids = {end.network for box in self.containers for end in box.ends}
+        return tuple(net for net in self.networks if net.id in ids)
+
+    @cached_property
+    def bridges(self) -> tuple[NetworkState, ...]:
+        """Networks in use that have a bridge in the host."""
+        return tuple(net for net in self.used if net.bridged)

@@ -1,0 +1,4 @@
+"""Views of what diagnoses found.
+
+doctor  findings of doctor, as text and as JSON
+"""

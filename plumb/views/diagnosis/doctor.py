@@ -1,0 +1,84 @@
+"""Findings of `plumb doctor` as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.snapshot import Snapshot
+
+GRADES = {Grade.PROVEN: "proven", Grade.LIKELY: "likely", Grade.HINT: "a hint"}
+COLOURS = {Severity.PROBLEM: "\x1b[31m", Severity.WARNING: "\x1b[33m"}
+GREEN, BOLD, PLAIN = "\x1b[32m", "\x1b[1m", "\x1b[0m"
+
+
+def lines(
+    found: Sequence[Finding], snapshot: Snapshot, titles: Iterable[str], page: str, colour: bool
+) -> Iterator[str]:
+    """Findings as text.
+
+    Args:
+        found: the findings, in their order.
+        snapshot: what was read.
+        titles: what was looked at.
+        page: the page with a section for each finding.
+        colour: with a terminal's colours.
+    """
+    for finding in found:
+        yield from _finding(finding, page, colour)
+        yield ""
+    word = _verdict(found)
+    yield f"{GREEN}{word}{PLAIN}" if colour and not found else word
+    yield f"looked at: {_looked_at(snapshot)}"
+    yield f"           {', '.join(dict.fromkeys(titles))}"
+
+
+def _finding(finding: Finding, page: str, colour: bool) -> Iterator[str]:
+    head = f"{finding.severity} ({GRADES[finding.grade]}): {finding.subject}"
+    yield f"{COLOURS[finding.severity]}{head}{PLAIN}" if colour else head
+    for each in finding.read:
+        yield f"  read: {each}"
+    yield f"  {finding.why}"
+    for number, each in enumerate(finding.remedies):
+        yield f"  {'or' if number else 'try'}: {each}"
+    yield f"  {page}#{finding.id}"
+
+
+def _verdict(found: Sequence[Finding]) -> str:
+    problems = sum(each.severity is Severity.PROBLEM for each in found)
+    warnings = len(found) - problems
+    counts = [
+        f"{count} {word}{'s' * (count > 1)}"
+        for count, word in ((problems, "problem"), (warnings, "warning"))
+        if count
+    ]
+    return ", ".join(counts) or "no problem found"
+
+
+def _looked_at(snapshot: Snapshot) -> str:
+    engines = {*snapshot.engines, *(net.engine for net in snapshot.networks)}
+    chains = sum(len(chain.rules) for chain in snapshot.host.chains)
+    counts = (
+        (1 + len(snapshot.spaces), "namespace"),
+        (len(snapshot.containers), "container"),
+        (len(snapshot.networks), "network"),
+        (chains, "firewall rule"),
+    )
+    words = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts]
+    return f"{', '.join(words)} ({', '.join(sorted(engines))})"
+
+
+def document(finding: Finding, page: str) -> Mapping[str, Any]:
+    """A finding as a JSON object."""
+    return {
+        "ID": finding.id,
+        "Severity": str(finding.severity),
+        "Grade": str(finding.grade),
+        "Subject": finding.subject,
+        "About": list(finding.about),
+        "Read": list(finding.read),
+        "Why": finding.why,
+        "Remedies": list(finding.remedies),
+        "Page": f"{page}#{finding.id}",
+    }

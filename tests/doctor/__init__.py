@@ -1,0 +1,1 @@
+"""`plumb doctor`: faults that are injected and found, clean hosts, snapshots."""

@@ -1,0 +1,55 @@
+"""Faults that are injected: each is found, nothing else is called proven, its remedy mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from plumb.model.diagnosis.finding import Grade
+from tests.doctor import faults
+from tests.doctor.faults import FAULTS, Fault
+from tests.labs import Lab
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Lab]:
+    """The lab of the faults, one for all."""
+    with faults.scene() as lab:
+        yield lab
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(each, id=each.title.replace(" ", "-"), marks=pytest.mark.needs(*each.needs))
+        if each.needs
+        else pytest.param(each, id=each.title.replace(" ", "-"))
+        for each in FAULTS
+    ],
+)
+def test_a_fault_is_found_and_its_remedy_mends_it(scene: Lab, fault: Fault) -> None:
+    """The finding has the fault's id, its grade, and a remedy that works."""
+    assert faults.found(scene) == []
+    known = faults.inject(scene, fault)
+    try:
+        found = faults.until(scene, lambda found: any(each.id == fault.id for each in found))
+        mine = [each for each in found if each.id == fault.id]
+        assert [each.grade for each in mine] == [fault.grade] * max(len(mine), 1), found
+        assert {each.id for each in found if each.grade is Grade.PROVEN} <= {fault.id}
+        for each in mine if isinstance(fault.remedy, int) else mine[:1]:
+            line = (
+                each.remedies[fault.remedy]
+                if isinstance(fault.remedy, int)
+                else fault.remedy.format(**known)
+            )
+            faults.shell(scene, line)
+        assert faults.until(scene, lambda found: not found) == []
+        faults.shell(scene, fault.after or "true")
+    except BaseException:
+        print("LEFT", faults.found(scene))
+        faults.shell(
+            scene,
+            f"{fault.after or 'true'}; plumb repair; plumb restart web db; plumb rm -f own; true",
+        )
+        raise

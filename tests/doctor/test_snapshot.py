@@ -1,0 +1,194 @@
+"""Snapshots: written, read back, anonymised; what somebody else may have put into one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from plumb.doctor import diagnose, document, read
+from plumb.doctor.anonymise import anonymised
+from plumb.errors import Invalid, NotFound
+from plumb.frozen import replace
+from plumb.kernel.netns import snapshot as kernel_state
+from plumb.model.diagnosis.finding import Finding
+from plumb.model.diagnosis.snapshot import FlowState, MachineState, NamespaceState, Snapshot
+from plumb.model.net.targets import TargetGrammar
+from plumb.model.netns_state import Listener
+from tests.doctor import faults
+from tests.labs import Lab
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Lab]:
+    """The lab of the faults."""
+    with faults.scene() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def taken(scene: Lab) -> Snapshot:
+    """A snapshot of it, of a moment in which all is well."""
+    assert faults.until(scene, lambda found: not found) == []
+    with scene.host() as host:
+        return read.read(host)
+
+
+def ids(snapshot: Snapshot) -> list[str]:
+    """The findings' ids."""
+    return [each.id for each in diagnose.diagnose(snapshot)]
+
+
+def set_to(snapshot: Snapshot, **values: str) -> Snapshot:
+    """A snapshot with other values of the host's sysctls."""
+    settings = {**dict(snapshot.host.settings), **values}
+    return replace(snapshot, host=replace(snapshot.host, settings=tuple(settings.items())))
+
+
+def test_what_is_written_is_read_back(taken: Snapshot) -> None:
+    """A friend's host is diagnosed as if one sat there."""
+    assert document.read(document.written(taken).encode(), "it") == taken
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"host": 1}',
+        '{"host": {"name": 1}}',
+        '{"host": {"name": "host", "settings": [["a"]]}}',
+        '{"host": {"name": "host", "links": "abc"}}',
+        '{"host": {"name": "host"}, "format": 2}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_snapshot_is_refused(text: str) -> None:
+    """In one line, whatever it is."""
+    with pytest.raises(Invalid, match="is no snapshot"):
+        document.read(text.encode(), "it")
+
+
+def test_no_escape_sequence_reaches_the_terminal() -> None:
+    """A name that would clear the screen is printed as what it is."""
+    bad = Snapshot(NamespaceState("host", resolv="nameserver \x1b[2J"))
+
+    assert "\x1b" not in document.read(document.written(bad).encode(), "it").host.resolv
+
+
+def test_the_command_saves_and_reads(scene: Lab, taken: Snapshot, tmp_path: Path) -> None:
+    """`--save` and `--from`: the same findings, and exit status 2 for a problem."""
+    file, fresh = tmp_path / "host.json", tmp_path / "fresh.json"
+    bad = replace(taken, host=set_to(taken, **{"net/ipv4/ip_forward": "0"}).host)
+    file.write_text(document.written(bad))
+
+    ran = scene.plumb("doctor", "--from", str(file), "--json", status=2)
+
+    assert [json.loads(line)["ID"] for line in ran.stdout.splitlines()] == ["ip-forward-off"]
+    assert scene.plumb("doctor", "--save", str(fresh), status=0).stdout == ""
+    assert fresh.stat().st_mode & 0o777 == 0o600
+    assert "no problem found" in scene.plumb("doctor", "--from", str(fresh)).stdout
+
+
+def test_anonymised_it_has_the_same_findings(scene: Lab, taken: Snapshot) -> None:
+    """Names and addresses are others, and each fault is the same."""
+    bad = set_to(taken, **{"net/ipv4/ip_forward": "0"})
+    bad = replace(bad, host=replace(bad.host, routes=bad.host.routes[1:]))
+    other = anonymised(bad)
+    text = document.written(other)
+
+    assert ids(other) == ids(bad)
+    assert diagnose.diagnose(anonymised(taken)) == []
+    for secret in ("web", "shop", "quiet", "172.20.0.2", "192.0.2.1"):
+        assert f'"{secret}"' not in text
+    macs = {link.mac for space in taken.spaces for link in space.links if link.kind == "veth"}
+    assert not any(mac in text for mac in macs)
+
+
+def test_nothing_is_changed_by_looking(scene: Lab) -> None:
+    """Rules, sysctls, links, descriptors and mounts are as before."""
+    before = kernel_state.take()
+    faults.found(scene)
+    after = kernel_state.take()
+    assert before == after
+
+
+# -- faults that no test may inject into a kernel that it shares with others ---------------
+
+
+def test_connection_tracking_that_is_full(taken: Snapshot) -> None:
+    """It is one limit for all namespaces, so no lab may reach it."""
+    full = set_to(
+        taken, **{"net/netfilter/nf_conntrack_count": "99", "net/netfilter/nf_conntrack_max": "99"}
+    )
+    assert ids(full) == ["conntrack-full"]
+
+
+def test_a_datagram_that_goes_to_a_container_that_is_gone(taken: Snapshot) -> None:
+    """NAT decided at the flow's first packet."""
+    gone = FlowState(ip_address("192.0.2.10"), 53, ip_address("172.20.0.77"), 53)
+    assert ids(replace(taken, flows=(gone,))) == ["stale-flow"]
+
+
+def test_two_networks_with_one_subnet(taken: Snapshot) -> None:
+    """plumb refuses that; two engines do not know of each other."""
+    shop, quiet = (next(net for net in taken.networks if net.name == name) for name in NAMES)
+    both = replace(quiet, subnets=shop.subnets, masquerade=False)
+    nets = tuple(both if net.id == quiet.id else net for net in taken.networks)
+    assert ids(replace(taken, networks=nets)) == ["subnet-twice"]
+
+
+NAMES = ("shop", "quiet")
+
+
+def test_a_published_port_that_another_program_listens_at(taken: Snapshot) -> None:
+    """Without a proxy nothing keeps the port from others."""
+    nginx = Listener("tcp", ip_address("0.0.0.0"), 8080, who="nginx, pid 4711")
+    host = replace(taken.host, listeners=(nginx,))
+    assert ids(replace(taken, host=host)) == ["port-shadowed"]
+
+
+def test_modules_of_another_kernel(taken: Snapshot) -> None:
+    """An upgrade without a reboot."""
+    machine = MachineState("6.1.0", ("6.1.1",))
+    assert ids(replace(taken, machine=machine)) == ["modules-of-another-kernel"]
+
+
+def test_what_could_not_be_read_is_a_warning(taken: Snapshot) -> None:
+    """Green means looked at."""
+    found = diagnose.diagnose(replace(taken, missing=("docker: no answer in time",)))
+    assert [each.id for each in found] == ["not-read"]
+    assert diagnose.status(found) == 1
+
+
+# -- two ends ------------------------------------------------------------------------------
+
+
+def between(snapshot: Snapshot, one: str, other: str) -> list[Finding]:
+    """The findings between two ends."""
+    return diagnose.between(snapshot, one, TargetGrammar("diagnose").read(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("web", "q1", ["no-common-network"]),
+        ("q1", "q2", ["icc-off"]),
+        ("db", "web:80", []),
+        ("db", "web:81", ["nobody-listens"]),
+        ("host", "web:80", []),
+    ],
+)
+def test_two_ends(taken: Snapshot, one: str, other: str, expected: list[str]) -> None:
+    """Reasons that are no faults by themselves are told where two ends are named."""
+    assert [each.id for each in between(taken, one, other)] == expected
+
+
+def test_an_unknown_end_is_said(taken: Snapshot) -> None:
+    """In one line."""
+    with pytest.raises(NotFound, match="no container nobody"):
+        between(taken, "nobody", "web:80")
