@@ -1,0 +1,56 @@
+"""A real Docker Engine: a clean one has no fault, and faults are mended in Docker's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from plumb.doctor import diagnose, read
+from plumb.model.diagnosis.finding import Finding
+from tests.doctor import faults
+from tests.foreign.dockerd import MISSING, Dockerd, dockerd
+from tests.labs import sh
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING))
+SERVED = ("httpd", "-f", "-h", "/www", "-p")
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[Dockerd]:
+    """An Engine with containers on networks of each kind, one with a published port."""
+    with dockerd(live_restore=True) as made:
+        made.network("n1", "172.20.0.0/24")
+        made.network("n2", "172.21.0.0/24", Internal=True)
+        made.run("web", "n1", *SERVED, "80", publish={"80/tcp": "8080"})
+        made.run("c2", "n1")
+        made.run("shut", "n2")
+        made.run("plain", "bridge")
+        yield made
+
+
+def found(docker: Dockerd, monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
+    """Diagnose the Engine's host."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{docker.socket}")
+    return faults.until(docker.lab, lambda found: not found)
+
+
+def test_a_clean_docker_host_has_no_fault(docker: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its containers are read, and nothing is found."""
+    assert found(docker, monkeypatch) == []
+    with docker.lab.host() as host:
+        assert {box.engine for box in read.read(host).containers} == {"docker"}
+
+
+def test_a_flushed_docker_host_is_told_to_restart_docker(
+    docker: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rules of Docker are gone, and Docker writes them again."""
+    sh("iptables -t nat -F POSTROUTING")
+    with docker.lab.host() as host:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{docker.socket}")
+        mine = diagnose.diagnose(read.read(host))
+    assert {each.id for each in mine} == {"no-masquerade"}
+    assert mine[0].remedies[0] == "systemctl restart docker"
+    docker.cli("systemctl restart docker")
+    assert found(docker, monkeypatch) == []
