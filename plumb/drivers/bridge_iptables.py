@@ -213,7 +213,7 @@ def _connected(net: Network, version: int, subnet: str, settings: Settings) -> I
         "filter",
         "PLUMB-BRIDGE",
         f"-o {br} -j PLUMB",
-        why="what goes to this bridge meets the wall",
+        why="packets to this bridge: only published ports are let in",
     )
     yield Rule(
         tool,

@@ -14,8 +14,8 @@ USERS_RULES_FIRST = "the administrator's own rules come first"
 ESTABLISHED = "answers to connections that were let through pass"
 INTO_CONTAINERS = "towards containers: only what is published"
 REPLIES = "replies come back"
-UNPUBLISHED = "the wall: from outside, only published ports lead in"
-UNPROTECTED = "no wall: whoever can route here reaches every port"
+UNPUBLISHED = "from outside, only published ports lead in"
+UNPROTECTED = "unprotected: whoever can route here reaches every port"
 ICMP_OF_ROUTED = "a routed network answers pings and reports errors, as hosts do"
 ACCEPTED_MARK = "packets with this mark were let in by the administrator"
 OUTGOING = "containers may send anywhere"
@@ -52,7 +52,7 @@ def internal_ingress(net: Network) -> str:
 
 def published_filter(port: Port) -> str:
     """The reason why a published port is let through."""
-    return f"a hole in the wall: {port.port}/{port.protocol} is published"
+    return f"{port.port}/{port.protocol} is published"
 
 
 def published_nat(net: Network, end: Endpoint, port: Port) -> str:

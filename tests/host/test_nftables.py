@@ -238,14 +238,14 @@ NAT6 = (
     ],
 )
 def test_rules_of_a_published_port(host_ip: str, rules: list[str]) -> None:
-    """Docker's: a hole in the wall, a rewriting, and 127.0.0.1 is nobody else's."""
+    """Docker's: a port let in, a rewriting, and 127.0.0.1 is nobody else's."""
     assert told(Port(80, "tcp", ip_address(host_ip), 8080)) == rules
 
 
 def test_an_ipv6_address_of_the_host_and_a_container_without() -> None:
     """NAT stays within a family.
 
-    The proxy needs a hole in the wall of the container's family, no more.
+    The proxy needs the port let in for the container's family, no more.
     """
     assert told(Port(80, "tcp", ip_address("::"), 8080), ip6=False) == [HOLE4]
 
@@ -277,7 +277,7 @@ def test_a_routed_port_is_a_hole_and_an_unprotected_one_a_rewriting() -> None:
     reason="br_netfilter is not there: no rule sees what stays on a bridge",
 )
 def test_icc_is_off_for_published_ports_too(lan: Lab) -> None:
-    """A neighbour on the bridge is dropped before the hole in the wall.
+    """A neighbour on the bridge is dropped before the rule that lets the port in.
 
     Without that rule it would get in.
     """

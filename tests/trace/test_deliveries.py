@@ -79,7 +79,7 @@ def test_a_published_port_from_outside(lab: Bench, version: int) -> None:
     assert way(lab, report) == "lan:port0 host:eth0 host:br1 host:veth1 c1:eth0"
     assert words == ["host destination", "host source"]
     assert any(line.mine and line.why.startswith("published:") for line in report.story.lines())
-    assert any("a hole in the wall" in line.why for line in report.story.lines())
+    assert any(line.why == "80/tcp is published" for line in report.story.lines())
 
 
 def test_a_published_port_by_the_proxy(lab: Bench) -> None:

@@ -171,12 +171,12 @@ def test_plumbs_own_reasons_come_first() -> None:
     [
         ("filter", "FORWARD", "-j DOCKER-USER", "administrator"),
         ("filter", "DOCKER-USER", "-s 10.0.0.0/8 -j DROP", "administrator's own rule"),
-        ("filter", "DOCKER", "! -i docker0 -o docker0 -j DROP", "the wall"),
+        ("filter", "DOCKER", "! -i docker0 -o docker0 -j DROP", "only published ports"),
         (
             "filter",
             "DOCKER",
             "-d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT",
-            "a hole in the wall",
+            "this port is published",
         ),
         ("filter", "DOCKER-FORWARD", "-i docker0 -j ACCEPT", "may send anywhere"),
         ("filter", "DOCKER-FORWARD", "-i br-0 -o br-0 -j DROP", "icc=false"),

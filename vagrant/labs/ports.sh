@@ -1,11 +1,11 @@
 #!/bin/sh
-# Published ports: holes in the wall before a bridge network.
+# Published ports: what is let in to a bridge network.
 . "$(dirname "$0")/lan.sh"
 
 plumb network create --subnet 172.20.0.0/24 shop
 
 # A port of the host leads to one of the container: a DNAT rule changes the destination of what comes from elsewhere, and
-# connection tracking changes replies back. Another rule lets exactly that through the wall.
+# connection tracking changes replies back. Another rule lets exactly that in.
 plumb run -d --name web --network shop -p 8080:8000 -p 127.0.0.1:8081:8000 python3 -c "$ANSWER" 99
 show plumb port web
 show iptables -t nat -S PLUMB
