@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plumb.address import IPAddress
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import ContainerState, NetworkState, Snapshot
@@ -31,28 +32,34 @@ def address(snapshot: Snapshot) -> Iterator[Finding]:
     """Find addresses that two containers of a network have, or a container and the bridge."""
     for net in snapshot.bridges:
         bridges = {own.ip for dev, own in snapshot.host.addresses if dev == net.link}
-        owners: dict[object, str] = dict.fromkeys(bridges, f"the bridge {net.link}")
+        owners: dict[IPAddress, ContainerState | None] = dict.fromkeys(bridges)
         for box, link in _links(snapshot, net):
             space = snapshot.space(box)
             for dev, own in space.addresses if space else ():
                 if dev != link.name or own.ip.is_link_local:
                     continue
                 if own.ip in owners:
-                    yield _twice(net, str(own.ip), owners[own.ip], box)
-                owners.setdefault(own.ip, box.name)
+                    yield _twice(net, own.ip, owners[own.ip], box)
+                owners.setdefault(own.ip, box)
 
 
-def _twice(net: NetworkState, ip: str, first: str, box: ContainerState) -> Finding:
+def _twice(
+    net: NetworkState, ip: IPAddress, first: ContainerState | None, second: ContainerState
+) -> Finding:
+    """Two have one address; the one whose engine did not give it that is at fault."""
+    if first is not None and not any(own.ip == ip for end in first.ends for own in end.ips):
+        first, second = second, first
+    other = first.name if first else f"the bridge {net.link}"
     return Finding(
         "duplicate-address",
         Grade.PROVEN,
         Severity.PROBLEM,
-        f"{first} and {box.name} both have the address {ip} on {net.name}",
-        (first, box.name, net.name),
-        (f"{first}: {ip}", f"{box.name}: {ip}"),
+        f"{other} and {second.name} both have the address {ip} on {net.name}",
+        (*((first.name,) if first else ()), second.name, net.name),
+        (f"{other}: {ip}", f"{second.name}: {ip}"),
         "Whoever answers ARP first gets the packets, so connections work now and then. An address"
         " was set by hand, or outside of the engine's allotment.",
-        (remedies.restart(box.engine, box.name),),
+        (remedies.restart(second.engine, second.name),),
     )
 
 
