@@ -15,9 +15,19 @@ from plumb.errors import Invalid, NotFound
 from plumb.frozen import replace
 from plumb.kernel.netns import snapshot as kernel_state
 from plumb.model.diagnosis.finding import Finding
-from plumb.model.diagnosis.snapshot import FlowState, MachineState, NamespaceState, Snapshot
+from plumb.model.diagnosis.snapshot import (
+    ChainState,
+    ContainerState,
+    EndState,
+    FlowState,
+    MachineState,
+    NamespaceState,
+    NetworkState,
+    RuleState,
+    Snapshot,
+)
 from plumb.model.net.targets import TargetGrammar
-from plumb.model.netns_state import Listener
+from plumb.model.netns_state import Listener, Neighbour
 from tests.doctor import faults
 from tests.labs import Lab
 
@@ -156,6 +166,55 @@ def test_modules_of_another_kernel(taken: Snapshot) -> None:
     """An upgrade without a reboot."""
     machine = MachineState("6.1.0", ("6.1.1",))
     assert ids(replace(taken, machine=machine)) == ["modules-of-another-kernel"]
+
+
+def test_a_neighbour_table_that_is_full(taken: Snapshot) -> None:
+    """It is one for all namespaces as well."""
+    entry = Neighbour("eth0", ip_address("192.0.2.77"), "02:00:00:00:00:77", "STALE")
+    host = replace(set_to(taken, **{"net/ipv4/neigh/default/gc_thresh3": "1"}).host)
+    assert ids(replace(taken, host=replace(host, neighbours=(entry,)))) == ["neighbours-full"]
+
+
+def test_a_macvlan_network_on_wifi(taken: Snapshot) -> None:
+    """An access point takes frames of one MAC address alone."""
+    (shop,) = (net for net in taken.networks if net.name == "shop")
+    uplink = next(link for link in taken.host.links if link.name == "eth0")
+    lan = NetworkState("f" * 64, "lan", "docker", "macvlan", parent=uplink.name)
+    member = ContainerState("box", "docker", "web", (EndState(lan.id),))
+    host = replace(taken.host, wireless=(uplink.name,))
+    with_lan = replace(
+        taken, host=host, networks=(shop, lan), containers=(*taken.containers, member)
+    )
+    assert "macvlan-wifi" in ids(with_lan)
+
+
+def test_a_name_server_without_a_route_to_it(taken: Snapshot) -> None:
+    """The container has its own servers, and no way out."""
+    spaces = tuple(
+        replace(one, resolv="nameserver 203.0.113.53\n", routes=one.routes[:0], rules=())
+        if one.name == "q1"
+        else one
+        for one in taken.spaces
+    )
+    nets = tuple(replace(net, internal=net.name == "quiet") for net in taken.networks)
+    assert "dns-no-route" in ids(replace(taken, spaces=spaces, networks=nets))
+
+
+def test_a_port_that_127_0_0_1_does_not_lead_to(taken: Snapshot) -> None:
+    """Docker without a proxy, and without route_localnet."""
+    boxes = tuple(replace(box, engine="docker") for box in taken.containers)
+    assert "no-localhost" in ids(
+        replace(taken, containers=boxes, host=replace(taken.host, listeners=()))
+    )
+
+
+def test_rules_in_both_variants_of_iptables(taken: Snapshot) -> None:
+    """Neither lists the other's."""
+    chain = next(one for one in taken.host.chains if one.tool.startswith("iptables-"))
+    tool = "iptables-legacy" if chain.tool == "iptables-nft" else "iptables-nft"
+    other = ChainState(tool, "ip", "filter", "mine", (RuleState("-j RETURN"),))
+    host = replace(taken.host, chains=(*taken.host.chains, other))
+    assert "iptables-variants" in ids(replace(taken, host=host))
 
 
 def test_what_could_not_be_read_is_a_warning(taken: Snapshot) -> None:
