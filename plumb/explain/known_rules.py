@@ -68,10 +68,7 @@ TABLE = (
     ),
     Pattern("filter", WHOSE, r"! -i \S+ -o \S+ -j DROP", rule_reasons.UNPUBLISHED),
     Pattern(
-        "filter",
-        WHOSE,
-        r"-d \S+ ! -i \S+ -o \S+ .*--dport \d+ -j ACCEPT",
-        "this port is published",
+        "filter", WHOSE, r"-d \S+ ! -i \S+ -o \S+ .*--dport \d+ -j ACCEPT", "this port is published"
     ),
     Pattern("filter", FORWARD, r"-i (\S+) -o \1 -j DROP", rule_reasons.NO_ICC),
     Pattern("filter", FORWARD, r"-i \S+(?: ! -o \S+)? -j ACCEPT", rule_reasons.OUTGOING),

@@ -19,7 +19,18 @@ from tests import REPOSITORY
 from tests.host.trial_hosts import wait_until
 from tests.labs import Lab
 
-ELSEWHERE = ("lab", "swarm", "service", "node", "agent", "completion", "man")
+ELSEWHERE = (
+    "lab",
+    "swarm",
+    "service",
+    "node",
+    "agent",
+    "completion",
+    "man",
+    "compose",
+    "up",
+    "down",
+)
 TRAFFIC = ("probe", "matrix", "trace", "attach")
 STORY = [verb for verb in ENTRIES if verb and verb.split()[0] not in (*ELSEWHERE, *TRAFFIC)]
 """Verbs about one host, in the order of the story that their examples tell."""

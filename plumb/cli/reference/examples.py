@@ -115,6 +115,22 @@ ENTRIES: Mapping[str, Entry] = {
         "docs/bridge.md",
         ("plumb network disconnect backend web", "plumb network disconnect -f shop db"),
     ),
+    "up": Entry("docs/compose.md", ("plumb up", "plumb up -f compose.yaml --scale web=3")),
+    "down": Entry("docs/compose.md", ("plumb down", "plumb down -p shop --remove-orphans")),
+    "compose": Entry(
+        "docs/compose.md", ("plumb compose up", "plumb compose config --networks")
+    ),
+    "compose up": Entry(
+        "docs/compose.md", ("plumb compose up", "plumb compose up --force-recreate web")
+    ),
+    "compose down": Entry(
+        "docs/compose.md", ("plumb compose down", "plumb compose down --remove-orphans")
+    ),
+    "compose ps": Entry("docs/compose.md", ("plumb compose ps", "plumb compose ps -a --services")),
+    "compose ls": Entry("docs/compose.md", ("plumb compose ls", "plumb compose ls --json")),
+    "compose config": Entry(
+        "docs/compose.md", ("plumb compose config", "plumb compose config --services")
+    ),
     "container": Entry(
         "docs/commands.md", ("plumb container ls -a", "plumb container logs --tail 5 web")
     ),
