@@ -19,21 +19,21 @@ SECONDS = 1.0
 """Time for all engines together, however slow they are."""
 
 
-def read(seconds: float = SECONDS) -> ForeignHost:
+def read(seconds: float | None = None) -> ForeignHost:
     """Read the containers and networks of all engines on this host.
 
     Args:
-        seconds: the time that engines have for their answers, all together.
+        seconds: the time that engines have for their answers, all together; None: SECONDS.
 
     Returns:
         What there is; what could not be read is among the sentences of `missing`.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (SECONDS if seconds is None else seconds)
     answered = _api(docker_socket(), Engine.DOCKER, deadline)
     return others.beside_daemons(answered + _api(PODMAN_SOCKET, Engine.PODMAN, deadline))
 
 
-def read_all(seconds: float = SECONDS, known: Collection[str] = ()) -> ForeignHost:
+def read_all(seconds: float | None = None, known: Collection[str] = ()) -> ForeignHost:
     """Read all engines, and the network namespaces of `ip netns` and of processes as well.
 
     Args:

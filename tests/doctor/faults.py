@@ -17,6 +17,7 @@ from plumb.doctor import diagnose, read
 from plumb.model.diagnosis.finding import Finding, Grade
 from plumb.model.parse import BRIDGE
 from tests import REPOSITORY, labs
+from tests.agent.cluster.state.waiting import DEADLINE
 from tests.labs import Lab, sh, within
 
 LISTEN = (
@@ -253,8 +254,8 @@ def found(lab: Lab) -> list[Finding]:
 
 
 def until(lab: Lab, good: Callable[[list[Finding]], bool]) -> list[Finding]:
-    """Diagnose until a program that was just started listens, or for ten seconds."""
-    deadline = time.monotonic() + 10
+    """Diagnose until a program that was just started listens, or until the deadline."""
+    deadline = time.monotonic() + DEADLINE
     while not good(last := found(lab)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return last

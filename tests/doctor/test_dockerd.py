@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from plumb.doctor import diagnose, read
+from plumb.doctor import read
 from plumb.model.diagnosis.finding import Finding
 from tests.doctor import faults
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
@@ -29,28 +29,29 @@ def docker() -> Iterator[Dockerd]:
         yield made
 
 
-def found(docker: Dockerd, monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
-    """Diagnose the Engine's host."""
+@pytest.fixture(autouse=True)
+def asked(docker: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have DOCKER_HOST name that Engine."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{docker.socket}")
-    return faults.until(docker.lab, lambda found: not found)
 
 
-def test_a_clean_docker_host_has_no_fault(docker: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
+def until(docker: Dockerd, *ids: str) -> list[Finding]:
+    """Diagnose the Engine's host until these are the findings, or until the deadline."""
+    return faults.until(docker.lab, lambda found: {each.id for each in found} == set(ids))
+
+
+def test_a_clean_docker_host_has_no_fault(docker: Dockerd) -> None:
     """All of its containers are read, and nothing is found."""
-    assert found(docker, monkeypatch) == []
+    assert until(docker) == []
     with docker.lab.host() as host:
         assert {box.engine for box in read.read(host).containers} == {"docker"}
 
 
-def test_a_flushed_docker_host_is_told_to_restart_docker(
-    docker: Dockerd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flushed_docker_host_is_told_to_restart_docker(docker: Dockerd) -> None:
     """The rules of Docker are gone, and Docker writes them again."""
     sh("iptables -t nat -F POSTROUTING")
-    with docker.lab.host() as host:
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{docker.socket}")
-        mine = diagnose.diagnose(read.read(host))
+    mine = until(docker, "no-masquerade")
     assert {each.id for each in mine} == {"no-masquerade"}
     assert mine[0].remedies[0] == "systemctl restart docker"
     docker.cli("systemctl restart docker")
-    assert found(docker, monkeypatch) == []
+    assert until(docker) == []

@@ -30,7 +30,7 @@ def scene() -> Iterator[Lab]:
 )
 def test_a_fault_is_found_and_its_remedy_mends_it(scene: Lab, fault: Fault) -> None:
     """The finding has the fault's id, its grade, and a remedy that works."""
-    assert faults.found(scene) == []
+    assert faults.until(scene, lambda found: not found) == []
     known = faults.inject(scene, fault)
     try:
         found = faults.until(scene, lambda found: any(each.id == fault.id for each in found))

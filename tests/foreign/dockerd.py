@@ -21,10 +21,13 @@ from pathlib import Path
 from socket import AF_UNIX, socket
 from typing import Any
 
+import pytest
+
+from plumb.foreign import read_host
 from plumb.kernel.foreign import processes
 from tests import labs
 from tests.agent.cluster.state.waiting import until
-from tests.labs import Lab
+from tests.labs import Lab, within
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NEEDED = ("dockerd", "containerd", "runc", "busybox")
@@ -35,13 +38,17 @@ APPLETS = ("sh", "sleep", "httpd", "nslookup", "ping", "ip", "nc")
 IMAGE = "busybox"
 HIDDEN = ("/run/docker", "/run/containerd")
 """Folders of the machine's own engine, if there is one."""
+DEADLINE, A_TRY = 300.0, 10.0
+"""Seconds that an Engine on a busy machine has to start, and that each question of it has."""
+ANSWER = 30.0
+"""Seconds that plumb gives an Engine which answers, but on a busy machine."""
 
 
 class _Connection(HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=120)
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
@@ -72,10 +79,17 @@ class Dockerd:
         """The socket of its API."""
         return self.folder / "docker.sock"
 
-    def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        kind: str = "application/json",
+        seconds: float = DEADLINE,
+    ) -> Any:
         """Make a request of its API, and return the document."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection = _Connection(str(self.socket))
+        connection = _Connection(str(self.socket), seconds)
         try:
             connection.request(method, path, data, {"Content-Type": kind})
             answer = connection.getresponse()
@@ -126,6 +140,10 @@ class Dockerd:
         self.ask("POST", f"/containers/{name}/start")
         self.started(name)
 
+    def listens(self, name: str, port: int) -> None:
+        """Wait until a program in a container listens at a TCP port."""
+        until(lambda: within(self.netns(name), f"ss -Hltn sport = :{port}"), DEADLINE)
+
     def link(self, network: str) -> str:
         """Name of a network's bridge."""
         return f"br-{self.ask('GET', f'/networks/{network}')['Id'][:12]}"
@@ -143,7 +161,7 @@ class Dockerd:
             case ["systemctl", "restart", "docker"]:
                 _stop(self.process)
                 self.process = _started(self.folder, self.mounts, self.settings)
-                until(lambda: _answers(self))
+                until(lambda: _answers(self), DEADLINE)
             case _:
                 raise AssertionError(f"tests cannot run {line}")
 
@@ -160,7 +178,7 @@ class Dockerd:
             os.kill(int(known.read_text()), signal.SIGKILL)
         known.unlink(missing_ok=True)
         self.process = _started(self.folder, self.mounts, self.settings)
-        until(lambda: _answers(self))
+        until(lambda: _answers(self), DEADLINE)
 
     def started(self, name: str) -> None:
         """Read a container's process, once it runs."""
@@ -190,10 +208,15 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
     """
     folder = Path(tempfile.mkdtemp(prefix="plumb-docker-"))
     try:
-        with labs.lab(lan=True) as lab, _mounts(folder) as mounts:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            labs.lab(lan=True) as lab,
+            _mounts(folder) as mounts,
+        ):
+            patch.setattr(read_host, "SECONDS", ANSWER)
             engine = Dockerd(lab, folder, _started(folder, mounts, settings), settings, mounts)
             try:
-                until(lambda: _answers(engine))
+                until(lambda: _answers(engine), DEADLINE)
                 engine.ask(
                     "POST", f"/images/create?fromSrc=-&repo={IMAGE}", _image(), "application/x-tar"
                 )
@@ -242,7 +265,7 @@ def _answers(engine: Dockerd) -> bool:
     log = engine.folder / "log"
     assert engine.process.poll() is None, f"dockerd has ended: {log.read_text()[-2000:]}"
     with suppress(OSError):
-        engine.ask("GET", "/_ping")
+        engine.ask("GET", "/_ping", seconds=A_TRY)
         return True
     return False
 

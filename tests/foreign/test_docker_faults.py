@@ -38,6 +38,8 @@ def docker() -> Iterator[Dockerd]:
         made.run("dflt", "bridge", publish={"80/tcp": "127.0.0.1:8081"})
         made.run("inner", "n1", *SERVED, "127.0.0.1:80", publish={"80/tcp": "8082"})
         made.run("silent", "n1", publish={"80/tcp": "8090"})
+        made.listens("web", 80)
+        made.listens("inner", 80)
         yield made
 
 
@@ -49,6 +51,7 @@ def without_proxy() -> Iterator[Dockerd]:
         made.network("n2", "172.21.0.0/24")
         made.run("web", "n1", *SERVED, "80", publish={"80/tcp": "8080"})
         made.run("c2", "n1")
+        made.listens("web", 80)
         yield made
 
 

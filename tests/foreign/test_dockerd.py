@@ -34,6 +34,7 @@ def docker() -> Iterator[Dockerd]:
         made.run("hosty", "host")
         made.run("idle", "n1", start=False)
         made.run("silent", "n1", publish={"80/tcp": "8090"})
+        made.listens("web", 80)
         yield made
 
 
@@ -137,8 +138,11 @@ def test_a_story_as_a_document_has_the_names(docker: Dockerd) -> None:
 
 
 @pytest.fixture(params=[signal.SIGSTOP, signal.SIGKILL], ids=["hung", "dead"])
-def silent_daemon(request: pytest.FixtureRequest, docker: Dockerd) -> Iterator[Dockerd]:
+def silent_daemon(
+    request: pytest.FixtureRequest, docker: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Dockerd]:
     """The Engine, whose dockerd does not answer; its containers go on."""
+    monkeypatch.setattr(read_host, "SECONDS", 0.5)
     docker.process.send_signal(request.param)
     try:
         yield docker
@@ -155,7 +159,7 @@ def test_without_its_daemon_docker_s_files_are_read(silent_daemon: Dockerd) -> N
     with pytest.MonkeyPatch.context() as patch:
         for name, value in silent_daemon.environment.items():
             patch.setenv(name, value)
-        found = read_host.read(0.5)
+        found = read_host.read()
     web = next(each for each in found.containers if each.name == "web")
     ((end, net),) = web.member.ends
     assert web.source.origin.startswith(str(silent_daemon.folder))

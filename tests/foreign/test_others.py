@@ -17,6 +17,7 @@ from plumb.foreign.values import Engine, ForeignHost
 from plumb.kernel.foreign import processes
 from plumb.model.observations import Netns
 from plumb.model.ports import Port
+from tests.agent.cluster.state.waiting import until
 from tests.labs import Lab
 
 CONFIG = {
@@ -69,13 +70,18 @@ def test_a_pod_has_its_name_namespace_address_and_ports(pods: ForeignHost, lan: 
     assert pod.source.age >= 0
 
 
+def sleeps(pid: int) -> bool:
+    """Whether a program that enters another namespace, and becomes sleep there, has done so."""
+    found = processes.process(pid)
+    return found is not None and found.name == "sleep"
+
+
 @pytest.fixture
 def sleeper(lan: Lab) -> Iterator[int]:
     """A process in the LAN's namespace, which shares a link with the host."""
     process = subprocess.Popen(["nsenter", f"--net={lan.lan}", "sleep", "1000"])
     try:
-        while processes.identity(f"/proc/{process.pid}/ns/net") != processes.identity(lan.lan):
-            pass
+        until(lambda: sleeps(process.pid))
         yield process.pid
     finally:
         process.kill()
@@ -117,6 +123,7 @@ def test_a_namespace_without_a_link_to_this_host_is_none_of_its(lab: Lab) -> Non
     """A service may have shut itself off the network."""
     process = subprocess.Popen(["unshare", "--net", "sleep", "1000"])
     try:
+        until(lambda: sleeps(process.pid))
         names = [each.name for each in read_host.read_all().containers]
     finally:
         process.kill()

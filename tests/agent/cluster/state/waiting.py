@@ -8,9 +8,13 @@ from collections.abc import Callable
 DEADLINE = 60.0
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + DEADLINE
+def until(condition: Callable[[], object], seconds: float = DEADLINE) -> None:
+    """Wait until a condition holds.
+
+    Args:
+        seconds: time after which the test fails.
+    """
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.02)
