@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from tests.labs import Lab
 from tests.prefork.prefork_lab import said, start
 
 ANSWERS = """
-trap 'echo got USR1; echo error >&2; exit 7' USR1
+trap 'echo got USR1; echo error >&2' USR1
+trap 'exit 7' TERM
 echo before
 while :; do sleep 0.05; done
 """
@@ -24,11 +27,18 @@ def run(lab: Lab, *words: str) -> None:
 
 
 def attached(pid: int) -> bool:
-    """Tell whether a process waits for changes of files."""
+    """Tell whether a process waits for changes of files; signals are passed on by then."""
     try:
         return any("inotify" in path.read_text() for path in Path(f"/proc/{pid}/fdinfo").iterdir())
     except FileNotFoundError:  # one was closed meanwhile
         return False
+
+
+def answers(attach: subprocess.Popen[str], number: int) -> bool:
+    """Send a signal, and tell whether attach prints an answer soon."""
+    assert attach.stdout is not None
+    attach.send_signal(number)
+    return bool(select.select([attach.stdout], [], [], 1)[0])
 
 
 def test_attach_prints_what_comes_and_ends_with_the_command(emptied: Lab) -> None:
@@ -37,8 +47,19 @@ def test_attach_prints_what_comes_and_ends_with_the_command(emptied: Lab) -> Non
     wait_until(lambda: "before" in plumb(emptied, "logs", "box"), "the trap is set")
     attach = start(emptied, "attach", "box")
     wait_until(lambda: attached(attach.pid), "it waits")
-    attach.send_signal(signal.SIGUSR1)
-    assert said(attach) == (7, "got USR1\n", "error\n")
+    wait_until(lambda: answers(attach, signal.SIGUSR1), "an answer is printed")
+    attach.send_signal(signal.SIGTERM)
+    status, output, errors = said(attach)
+    assert status == 7
+    assert (set(output.splitlines()), set(errors.splitlines())) == ({"got USR1"}, {"error"})
+
+
+def test_attach_to_what_is_removed_ends_as_killed(emptied: Lab) -> None:
+    run(emptied, "sh", "-c", ANSWERS)
+    attach = start(emptied, "attach", "box")
+    wait_until(lambda: attached(attach.pid), "it waits")
+    plumb(emptied, "rm", "-f", "box")
+    assert said(attach)[0] == 137
 
 
 def test_without_sig_proxy_a_signal_ends_attach_alone(emptied: Lab) -> None:

@@ -9,6 +9,7 @@ from types import FrameType
 import click
 
 from plumb.cli import common
+from plumb.cli.lifecycle.signals import ended
 from plumb.cli.logs import print_text
 from plumb.errors import Conflict, Unsupported
 from plumb.kernel.process import caller, commands
@@ -45,7 +46,7 @@ def attach(no_stdin: bool, sig_proxy: bool, container: str) -> int:
         for entry in reading.entries(lines):
             print_text(entry, timestamps=False)
         sys.stdout.flush()
-    return commands.exit_code(folder) or 0
+    return ended(host, box)
 
 
 def _refuse(box: Sandbox) -> None:

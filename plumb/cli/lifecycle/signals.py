@@ -43,20 +43,26 @@ def rename(container: str, name: str, dry_run: bool, show_commands: bool) -> Non
         host.rename(container, name)
 
 
+KILLED = 137
+"""Exit code of a command that was killed: 128 + SIGKILL."""
+
+
 @common.command("wait")
 @click.argument("containers", nargs=-1, required=True)
 def wait(containers: tuple[str, ...]) -> int:
     """Wait until containers stop; print their exit codes."""
     with common.read() as host:
-        return common.for_each(containers, lambda name: str(_ended(host, host.container(name))))
+        return common.for_each(containers, lambda name: str(ended(host, host.container(name))))
 
 
-def _ended(host: Reader, box: Sandbox) -> int:
-    """Wait until a container has stopped; its exit code, also if it goes then (--rm)."""
+def ended(host: Reader, box: Sandbox) -> int:
+    """Wait until a container has stopped; its exit code, also if it goes then (--rm).
+
+    Where it went before its code was seen, that of a command that was killed.
+    """
     from plumb.kernel.process import commands
 
-    folder, code = host.layout.container(box.id), box.exit_code
-    now = box
+    folder, code, now = host.layout.container(box.id), KILLED, box
     while now.status is Status.RUNNING and now.start == box.start:
         time.sleep(PAUSE)
         found = commands.exit_code(folder)

@@ -117,9 +117,7 @@ ENTRIES: Mapping[str, Entry] = {
     ),
     "up": Entry("docs/compose.md", ("plumb up", "plumb up -f compose.yaml --scale web=3")),
     "down": Entry("docs/compose.md", ("plumb down", "plumb down -p shop --remove-orphans")),
-    "compose": Entry(
-        "docs/compose.md", ("plumb compose up", "plumb compose config --networks")
-    ),
+    "compose": Entry("docs/compose.md", ("plumb compose up", "plumb compose config --networks")),
     "compose up": Entry(
         "docs/compose.md", ("plumb compose up", "plumb compose up --force-recreate web")
     ),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plumb.kernel.process.logs.fluentd import Fluentd, packed
-from plumb.kernel.process.logs.log_server import LogServer
+from plumb.kernel.process.logs.log_server import LogServer, connect
 from plumb.kernel.process.logs.syslog import Syslog
 from tests.host.trial_hosts import MARK, end_all, plumb, tried, wait_until
 from tests.labs import Lab
@@ -134,6 +134,38 @@ def test_a_server_that_comes_later_gets_what_waited(tmp_path: Path) -> None:
         path.unlink()
         sender.keep("stdout", [b"late\n"], AT)
     sender.close()
+
+
+def test_lines_go_over_one_connection(tmp_path: Path) -> None:
+    """One after the other, at once: a server that says nothing is no server that has gone."""
+    with closing(listener(tmp_path / "log")) as server:
+        where = options(kind="unix", path=str(tmp_path / "log"))
+        sender = LogServer(where, Syslog(where).encode, 1 << 20)
+        for number in range(3):
+            sender.keep("stdout", [b"line %d\n" % number], AT)
+        with closing(server.accept()[0]) as connection:
+            connection.settimeout(DEADLINE)
+            received = b""
+            while b"line 2" not in received:
+                got = connection.recv(4096)
+                assert got, "it took a server that says nothing for one that has gone"
+                received += got
+        assert received.count(b"\n") == 3
+        sender.close()
+
+
+def test_another_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that listens by IPv4 alone, on a host whose name has an IPv6 address as well."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+        both = [
+            (family, socket.SOCK_STREAM, 6, "", (host, port))
+            for family, host in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1"))
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        where = {"kind": "tcp", "host": "logs", "port": str(port)}
+        with closing(connect(where)) as made:
+            assert made.getpeername() == ("127.0.0.1", port)
 
 
 def test_what_there_is_no_room_for_is_dropped(tmp_path: Path) -> None:

@@ -86,14 +86,15 @@ class Copier:
                         poll.unregister(source)
                         del self._lines[source]
             for keeper in self._keepers:
-                keeper.close()
+                with contextlib.suppress(Exception):
+                    keeper.close()
         finally:
             self.copied.release()
 
     def _keep(self, stream: str, lines: list[bytes]) -> None:
         now = time.time_ns()
         for keeper in self._keepers if lines else ():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):  # whatever it is, the pipe is emptied
                 keeper.keep(stream, lines, now)
 
 

@@ -50,7 +50,7 @@ class GrowingFiles:
             try:
                 file = FileIO(name)
             except FileNotFoundError:
-                break
+                continue  # it is being renamed
             number = _number(file)
             if number == last:
                 file.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import errno
+import select
 import socket
 from _queue import SimpleQueue
 
@@ -71,6 +72,7 @@ class LogServer:
             while (message := self._messages.get()) and self._deliver(message):
                 self._sent += len(message)
         finally:
+            self._disconnect()
             self._ended.release()
 
     def _deliver(self, message: bytes) -> bool:
@@ -80,8 +82,8 @@ class LogServer:
             try:
                 self._connected().sendall(message)
                 return True
-            except OSError as error:
-                if error.errno == errno.EMSGSIZE:
+            except (OSError, UnicodeError) as error:  # the latter: no such name can be
+                if getattr(error, "errno", 0) == errno.EMSGSIZE:
                     return True  # no datagram is as long as this line
                 self._disconnect()
             if self._closing.acquire(timeout=pause):
@@ -105,9 +107,9 @@ def _is_gone(connection: socket.socket) -> bool:
     """Tell whether a server has closed its end, which a first send would not tell."""
     if connection.type != socket.SOCK_STREAM:
         return False
-    with contextlib.suppress(BlockingIOError):
-        return not connection.recv(1 << 16, socket.MSG_DONTWAIT)
-    return False
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0)) and not connection.recv(1 << 16)
 
 
 def connect(address: dict[str, str]) -> socket.socket:
@@ -128,9 +130,18 @@ def connect(address: dict[str, str]) -> socket.socket:
             return _opened(socket.AF_UNIX, socket.SOCK_DGRAM, address["path"])
         case kind:
             form = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
-            known = socket.getaddrinfo(address["host"], int(address["port"]), type=form)
-            family, _, _, _, place = known[0]
+            return _reached(address["host"], int(address["port"]), form)
+
+
+def _reached(host: str, port: int, form: int) -> socket.socket:
+    """Connect to the first address of a host that answers."""
+    refused: OSError | None = None
+    for family, _, _, _, place in socket.getaddrinfo(host, port, type=form):
+        try:
             return _opened(family, form, place)
+        except OSError as error:
+            refused = error
+    raise refused or OSError(errno.ENOENT, f"{host} has no address")
 
 
 def _local() -> socket.socket:

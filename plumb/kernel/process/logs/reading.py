@@ -72,16 +72,19 @@ def read(folder: str, files: int) -> list[bytes]:
 def follow(folder: str, files: int) -> Iterator[list[bytes]]:
     """Yield the lines that are kept, then those that are added, until the command has ended.
 
+    Those of a later start are not among them.
+
     Args:
         folder, files: as of `read`.
     """
     from plumb.kernel.events.inotify import Watch  # lazy: its ctypes takes 4 ms
 
     with closing(GrowingFiles(f"{folder}/log", files)) as log, Watch(folder) as watch:
+        first = writer(folder)
         while True:
             shim = writer(folder)  # before the files are read, so that nothing is missed
             yield log.more()
-            if not shim:
+            if not shim or shim != first:
                 yield log.last()
                 return
             with ExitStack() as stack, suppress(ProcessLookupError):
