@@ -48,8 +48,11 @@ WEB = {
 """A service that tells which task answers; tasks count as soon as they listen."""
 
 
-REFUSED = {"Connection refused", "Connection reset by peer", "closed without an answer"}
-"""Answers of a host whose program is gone."""
+REFUSED = {
+    *("Connection refused", "Connection reset by peer", "closed without an answer"),
+    "No route to host",
+}
+"""Answers of a host whose program is gone; the last one where its address has gone with it."""
 
 
 @dataclass
@@ -88,8 +91,10 @@ class Site:
         doors = ((self.outside, self.swarm.machines[1].address, 8080), (self.inside, self.vip, 80))
         for place, ip, port in doors:
             met: set[str] = set()
+            end = time.monotonic() + PATIENCE
             while len(met) < count:
                 met.add(ask(place, ip, port, seconds=PATIENCE))
+                assert time.monotonic() < end, f"only {met} have answered at {ip}:{port}"
 
     @contextmanager
     def under_load(self) -> Iterator[tuple[Load, Load]]:
