@@ -8,7 +8,9 @@ BIN     := $(VENV)/bin
 # this machine; its unit is masked beforehand (plumb starts its own), unless etcd is here already.
 TOOLS   := dnsperf etcd-server iproute2 iptables iputils-ping nftables procps python3-venv python3-dev gcc libc6-dev
 # Programs that tests and bench try plumb with.
-TRIED   := busybox-static curl docker.io haproxy ipvsadm nginx-light openssl
+TRIED   := curl haproxy ipvsadm nginx-light openssl
+# A real Docker Engine beside plumb, and what its image is made of: without them its tests are skipped, and say so.
+ENGINE  := busybox-static docker.io
 OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
@@ -79,13 +81,16 @@ $(BIN)/.plumb: pyproject.toml
 
 # Debian starts a service of some of these when they are installed: their units are masked beforehand, unless they are here.
 $(BIN)/.dev: $(BIN)/.plumb
-	@for tool in haproxy ipvsadm nginx curl openssl dockerd busybox; do command -v $$tool >/dev/null || missing=1; done; \
+	@for tool in haproxy ipvsadm nginx curl openssl; do command -v $$tool >/dev/null || missing=1; done; \
 	 for unit in haproxy nginx containerd; do command -v $$unit >/dev/null || { mkdir -p /etc/systemd/system; \
 	 ln -s /dev/null /etc/systemd/system/$$unit.service; } 2>/dev/null; done; \
 	 command -v dockerd >/dev/null || for kind in service socket; do \
 	 ln -s /dev/null /etc/systemd/system/docker.$$kind; done 2>/dev/null; \
 	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	 apt-get install -y -qq --no-install-recommends $(TRIED); fi
+	@command -v dockerd >/dev/null && command -v busybox >/dev/null || { apt-get update -qq && \
+	 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(ENGINE); } || \
+	 echo 'there is no dockerd: its tests are skipped'
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
