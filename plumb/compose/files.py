@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
 
-from plumb.compose.reading import dotenv
+from plumb.compose.reading import dotenv, text_file
 from plumb.compose.reading.document import Node
 from plumb.compose.reading.interpolate import tree
 from plumb.errors import Invalid, NotFound
@@ -111,14 +111,13 @@ def _found(working_dir: Path) -> tuple[str, ...]:
 
 def _variables(request: Request, folder: str) -> dict[str, str]:
     """Variables of the caller over those of .env."""
-    if request.env_files:
-        paths = [os.path.join(request.working_dir, path) for path in request.env_files]
-    else:
-        usual = os.path.join(folder, ".env")
-        paths = [usual] if os.path.isfile(usual) else []
     found: dict[str, str] = {}
-    for path in paths:
-        found.update(dotenv.read(path, request.environment))
+    usual = os.path.join(folder, ".env")
+    if not request.env_files and os.path.isfile(usual):
+        found.update(dotenv.read(usual, request.environment))
+    for given in request.env_files:
+        path = os.path.join(request.working_dir, given)
+        found.update(dotenv.read(path, request.environment, text_file.any_kind))
     return {**found, **request.environment}
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import cache
 
 from plumb.compose.files import Request, Sources, found, name_of, project_name
 from plumb.compose.project import DEFAULT, ComposeNetwork, ComposeService, Project
-from plumb.compose.reading import extending, networks, no_effect, services
+from plumb.compose.reading import extending, networks, no_effect, service_keys, services, text_file
 from plumb.compose.reading.document import Node, Place, read
 from plumb.compose.reading.fields import Remarks, text
 from plumb.compose.reading.fields import read as read_keys
@@ -29,6 +29,13 @@ def load(request: Request, named: Sequence[str] = ()) -> Project:
         NotFound: there is no such file.
         Invalid: a file makes no sense; the message has file and line.
     """
+    try:
+        return _loaded(request, named)
+    except RecursionError:
+        raise Invalid("the compose files are nested too deep to be read") from None
+
+
+def _loaded(request: Request, named: Sequence[str]) -> Project:
     sources = found(request)
     documents = [each for path in sources.files for each in _documents(path)]
     name = name_of(documents, sources)
@@ -67,12 +74,14 @@ def scaled(project: Project, words: Iterable[str]) -> Project:
     services = dict(project.services)
     for word in words:
         name, _, count = word.partition("=")
-        if not count.isdecimal():
-            raise Invalid(f"invalid --scale {word!r}", "it is written SERVICE=N")
+        try:
+            replicas = service_keys.REPLICAS(count)
+        except ValueError as error:
+            raise Invalid(f"invalid --scale {word!r}: {error}", "it is written SERVICE=N") from None
         (*_, service) = project.chosen([name])
-        if service.container_name and int(count) > 1:
+        if service.container_name and replicas > 1:
             raise Invalid(f"service {name} has a container_name: there is one container of it")
-        services[name] = replace(service, replicas=int(count))
+        services[name] = replace(service, replicas=replicas)
     return replace(project, services=services)
 
 
@@ -86,12 +95,13 @@ def _model(documents: Iterable[Node], sources: Sources, remarks: Remarks) -> Nod
     def interpolated(node: Node) -> Node:
         return tree(node, sources.variables, unset.setdefault)
 
+    @cache
+    def other(path: str) -> Sequence[Node]:
+        return [interpolated(each) for each in _documents(path)]
+
     model = Node(Place(sources.files[0], 1), {})
     for each in documents:
-        whole = interpolated(each)
-        model = merged(
-            model, extending.extended(whole, lambda path: map(interpolated, _documents(path)))
-        )
+        model = merged(model, extending.extended(interpolated(each), other))
     remarks.extend(
         f'the variable "{variable}" is not set: an empty text stands for it' for variable in unset
     )
@@ -105,10 +115,10 @@ def _documents(path: str) -> Iterator[Node]:
         NotFound, Invalid: it is not there, cannot be read, or holds something else.
     """
     try:
-        found = read(Path(path).read_text(encoding="utf-8-sig"), _shown(path))
+        found = read(text_file.regular(path), _shown(path))
     except FileNotFoundError:
         raise NotFound(f"compose file {path} not found") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise Invalid(f"compose file {path} cannot be read: {error}") from None
     for each in found:
         yield Node(each.place, each.mapping)

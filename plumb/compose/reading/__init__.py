@@ -3,6 +3,7 @@
 document      YAML as a tree, each part with file and line
 interpolate   $NAME and ${NAME…} in values
 dotenv        files of variables
+text_file     text of files, of a largest size
 merge         several files as one
 extending     services that extend others
 fields        tables of keys: how each is read

@@ -17,6 +17,10 @@ from plumb.errors import Invalid
 from plumb.frozen import frozen, replace
 
 Scalar = str | int | float | bool | None
+MOST = 100_000
+"""Values of a file at most, those that an alias names counted wherever it stands."""
+LONGEST_NUMBER = 300
+"""Characters of a number at most."""
 RESET, OVERRIDE = "!reset", "!override"
 """Tags by which a later file takes a value away, or sets it without merging."""
 
@@ -124,7 +128,8 @@ def read(text: str, file: str) -> list[Node]:
         file: its path, for messages.
 
     Raises:
-        Invalid: it is no YAML, a key stands twice, or an alias contains itself.
+        Invalid: it is no YAML, a key stands twice, an alias contains itself, or with its aliases
+            spelt out it has too many values.
     """
     try:
         roots = list(yaml.compose_all(text, Loader=_Loader))
@@ -134,37 +139,58 @@ def read(text: str, file: str) -> list[Node]:
         raise Invalid(f"{file}:{line}: {error.problem}", "it is no YAML") from None
     except yaml.YAMLError as error:
         raise Invalid(f"{file}: {error}", "it is no YAML") from None
-    return [_Tree(file).node(root) for root in roots if root is not None]
+    tree = _Tree(file)
+    return [tree.node(root) for root in roots if root is not None]
 
 
 class _Tree:
-    """Conversion of one document; a value that an alias names twice is converted once."""
+    """Conversion of a file; a value that an alias names twice is converted once.
+
+    What reads the tree later goes through it once for each alias. Ten lines of ten aliases are ten
+    thousand million values, so they are counted here.
+    """
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._known: dict[int, Node] = {}
+        self._known: dict[int, tuple[Node, int]] = {}
         self._open: set[int] = set()
+        self._count = 0
 
     def node(self, node: yaml.Node) -> Node:
         """Convert PyYAML's node."""
-        if id(node) in self._known:
-            return self._known[id(node)]
         place = Place(self._file, node.start_mark.line + 1)
+        if id(node) in self._known:
+            made, count = self._known[id(node)]
+            self._add(count, place)
+            return made
         if id(node) in self._open:
             raise Invalid(f"{place}: an alias contains itself")
         self._open.add(id(node))
         if not node.tag.startswith(PREFIX) and node.tag not in (RESET, OVERRIDE):
             raise Invalid(f"{place}: unknown tag {node.tag}", f"there are {RESET} and {OVERRIDE}")
         tag = node.tag if node.tag in (RESET, OVERRIDE) else ""
-        made = self._known[id(node)] = Node(place, self._value(node), tag)
+        before = self._count
+        self._add(1, place)
+        made = Node(place, self._value(node, place), tag)
+        self._known[id(node)] = made, self._count - before
         return made
 
-    def _value(self, node: yaml.Node) -> Mapping[str, Node] | tuple[Node, ...] | Scalar:
+    def _add(self, count: int, place: Place) -> None:
+        self._count += count
+        if self._count > MOST:
+            raise Invalid(f"{place}: the file has more than {MOST} values, aliases spelt out")
+
+    def _value(
+        self, node: yaml.Node, place: Place
+    ) -> Mapping[str, Node] | tuple[Node, ...] | Scalar:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node)
         if isinstance(node, yaml.SequenceNode):
             return tuple(self.node(item) for item in node.value)
-        return _scalar(node.tag.removeprefix(PREFIX), node.value)
+        try:
+            return _scalar(node.tag.removeprefix(PREFIX), node.value)
+        except ValueError:
+            raise Invalid(f"{place}: {node.value[:20]!r} is no number that can be read") from None
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Node]:
         own: dict[str, Node] = {}
@@ -194,6 +220,8 @@ def _scalar(kind: str, text: str) -> Scalar:
             return None
         case "bool":
             return text.lower() == "true"
+        case "int" | "float" if len(text) > LONGEST_NUMBER:
+            raise ValueError
         case "int":
             return int(text.replace("_", ""), 0)
         case "float":

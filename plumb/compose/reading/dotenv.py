@@ -8,9 +8,10 @@ quotes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from plumb.compose.reading import text_file
 from plumb.compose.reading.interpolate import interpolated
 from plumb.errors import Invalid, NotFound
 
@@ -30,30 +31,36 @@ COMMENT = re.compile(r"\s+#.*")
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "$": "$$"}
 
 
-def read(path: Path | str, variables: Mapping[str, str]) -> dict[str, str]:
+Reader = Callable[[Path | str], str]
+
+
+def read(
+    path: Path | str, variables: Mapping[str, str], reader: Reader = text_file.regular
+) -> dict[str, str]:
     """Read a file of variables.
 
     Args:
         variables: those that are set already, for interpolation and for names without a value.
+        reader: reads the text; of a file that another one names only a regular one is read.
 
     Raises:
         NotFound: there is no such file.
         Invalid: it cannot be read, or a line is none of the kind.
     """
-    return parsed(contents(path), str(path), variables)
+    return parsed(contents(path, reader), str(path), variables)
 
 
-def contents(path: Path | str) -> str:
+def contents(path: Path | str, reader: Reader = text_file.regular) -> str:
     """Text of such a file.
 
     Raises:
         NotFound, Invalid: as of `read`.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+        return reader(path)
     except FileNotFoundError:
         raise NotFound(f"env file {path} not found") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise Invalid(f"env file {path} cannot be read: {error}") from None
 
 

@@ -20,6 +20,8 @@ from plumb.frozen import replace
 Unset = Callable[[str], None]
 """Takes the names of variables that are not set."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LONGEST = 1 << 20
+"""Characters of a value at most: lines A=$A$A double one each time."""
 OPERATOR = re.compile(r":?[-?+]")
 
 
@@ -48,13 +50,16 @@ def interpolated(text: str, variables: Mapping[str, str], unset: Unset = lambda 
     """Interpolate a text.
 
     Raises:
-        ValueError: it is written wrongly, or a variable is demanded that is not set.
+        ValueError: it is written wrongly, it becomes too long, or a variable is demanded that is
+            not set.
     """
     found, at = "", 0
     while (dollar := text.find("$", at)) >= 0:
         found += text[at:dollar]
         value, at = _one(text, dollar + 1, variables, unset)
         found += value
+        if len(found) > LONGEST:
+            raise ValueError(f"a value is longer than {LONGEST >> 20} MiB")
     return found + text[at:]
 
 

@@ -217,7 +217,9 @@ def _restart_policy(node: Node, remarks: Remarks) -> str:
             )
 
 
-DEPLOY: dict[str, Reader] = {"mode": _mode, "replicas": number}
+REPLICAS = parse.between(0, 10_000)
+"""Parser of the number of a service's containers."""
+DEPLOY: dict[str, Reader] = {"mode": _mode, "replicas": parsed(REPLICAS)}
 
 
 def _logging(node: Node) -> dict[str, Any]:
@@ -254,7 +256,7 @@ def _grace(node: Node) -> int:
 SERVICE: dict[str, Reader] = {
     "image": text,
     "container_name": parsed(parse.container_name),
-    "scale": number,
+    "scale": parsed(REPLICAS),
     "network_mode": _network_mode,
     "networks": _networks,
     "entrypoint": words,
