@@ -49,7 +49,7 @@ def _time(text: str, flag: str) -> str:
 
     if not text:
         return ""
-    at = moment(text, time.time_ns(), f'value for "{flag}"')
+    at = max(0, moment(text, time.time_ns(), f'value for "{flag}"'))
     return json_file.padded(json_file.rfc3339(at))
 
 

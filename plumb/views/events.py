@@ -44,7 +44,10 @@ def as_json(event: dict[str, Any]) -> str:
 
 
 def as_text(event: dict[str, Any]) -> str:
-    """An event as Docker's line: time, type, action, id, attributes in the order of their names."""
+    """An event as Docker's line: time, type, action, id, attributes in the order of their names.
+
+    What cannot be printed, as newlines and terminal escapes of a command's arguments, is escaped.
+    """
     seconds, rest = divmod(event["timeNano"], 10**9)
     local = datetime.fromtimestamp(seconds).astimezone()
     zone = local.strftime("%z")
@@ -53,7 +56,12 @@ def as_text(event: dict[str, Any]) -> str:
         f"{key}={value}" for key, value in sorted(event["Actor"]["Attributes"].items())
     )
     line = f"{at} {event['Type']} {event['Action']} {event['Actor']['ID']}"
-    return f"{line} ({attributes})" if attributes else line
+    line = f"{line} ({attributes})" if attributes else line
+    return line if line.isprintable() else "".join(map(_printable, line))
+
+
+def _printable(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
 
 
 def writer(template: str) -> Callable[[dict[str, Any]], str]:

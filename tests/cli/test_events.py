@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -152,6 +153,7 @@ def test_events_are_followed(net: Lab) -> None:
 
 
 def _watches(pid: int) -> bool:
+    """Tell whether it watches the journal, which it does after all else it listens to."""
     try:
         return any("inotify" in path.read_text() for path in Path(f"/proc/{pid}/fdinfo").iterdir())
     except FileNotFoundError:  # one was closed meanwhile
@@ -174,6 +176,41 @@ def test_a_span_of_events(net: Lab) -> None:
     assert len(plumb(net, "events", "--until", until).splitlines()) == 1
     assert tried(net, *span, "--format", "{{")[0] == 64
     assert tried(net, *span, "-f", "nosuch=1")[0] == 1
+
+
+def test_an_end_that_is_centuries_away(net: Lab) -> None:
+    """Is waited for as any other."""
+    form = ("--format", "{{.Action}}")
+    following = start(net, "events", "--until", "9999-12-31", *form)
+    assert following.stdout is not None
+    wait_until(lambda: _watches(following.pid), "it waits")
+    plumb(net, "network", "create", "n1")
+    plumb(net, "network", "rm", "n1")
+    assert [following.stdout.readline() for _ in range(2)] == ["create\n", "destroy\n"]
+    following.terminate()
+    following.communicate(timeout=30)
+
+
+def test_arguments_that_are_no_text_are_told(net: Lab) -> None:
+    """In each form: bytes that are no UTF-8, newlines, a terminal's escapes."""
+    plumb(net, "run", "-d", "-e", MARK, "--name", "box", "--network", "none")
+    plumb(net, "exec", "box", "true", os.fsdecode(b"\xff"), "a\nb", "\x1b[2J")
+    span = ("events", "--since", "1h", "--until", "0s", "-f", "event=exec_start")
+    (line,) = plumb(net, *span).splitlines()
+    assert r"exec_start: true ? a\nb \x1b[2J " in line
+    (line,) = plumb(net, *span, "--format", "json").splitlines()
+    assert json.loads(line)["Action"] == "exec_start: true ? a\nb \x1b[2J"
+
+
+def test_events_of_an_older_plumb_with_bytes_that_are_no_text(net: Lab) -> None:
+    """Do not end the list, whatever the form."""
+    path = Path(net.root, "events")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal.append(str(path), [Event(CONTAINER, "exec_start: \udcff", "x", (("name", "box"),))])
+    span = ("events", "--since", "1h", "--until", "0s")
+    assert r"exec_start: \udcff x" in plumb(net, *span)
+    for form in ("json", "{{.Action}}"):
+        assert "exec_start: ?" in plumb(net, *span, "--format", form)
 
 
 def test_commands_of_exec_are_told(net: Lab) -> None:

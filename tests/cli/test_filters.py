@@ -16,7 +16,7 @@ from plumb.cli.filters.containers import NOT_HERE, of_containers
 from plumb.cli.filters.prune import prunable
 from plumb.errors import Invalid
 from plumb.model.cnm import Attachment, Endpoint, Ends, Network, Sandbox, Status
-from plumb.model.lifecycle.moments import moment
+from plumb.model.lifecycle.moments import LATEST, moment
 from plumb.model.ports import Port
 from tests import REPOSITORY, labs
 from tests.labs import Lab
@@ -146,7 +146,13 @@ def test_a_date_may_have_nanoseconds() -> None:
     assert [moment(text, NOW_NS, "time") for text in same] == [1769857200123456789] * 2
 
 
-@pytest.mark.parametrize("text", ["bogus", "", "5", "5x", "1h30", "2026-13-01"])
+@pytest.mark.parametrize("text", ["9" * 20, "-99999999h", "9999-12-31T23:59:59-12:00"])
+def test_a_point_in_time_has_a_year_of_four_digits(text: str) -> None:
+    """As dates have: what is later is at the end of the year 9999."""
+    assert moment(text, NOW_NS, "time") == LATEST
+
+
+@pytest.mark.parametrize("text", ["bogus", "", "5", "5x", "1h30", "2026-13-01", "z" + "9" * 5000])
 def test_what_is_no_point_in_time(text: str) -> None:
     """A single number is a Unix time; all else is refused."""
     if text.isdigit():

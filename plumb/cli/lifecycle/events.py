@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 WITHOUT_EVENTS = ("image", "volume", "daemon", "plugin", "service", "node", "secret", "config")
 """Keys of Docker's filters that are about what plumb has no events of."""
+LONGEST = 86400.0
+"""Seconds of one wait: select(2) takes no end that is centuries away."""
 
 
 @common.command("events")
@@ -56,7 +58,8 @@ def events(
         written = views.writer("json" if as_json else template)
         for event in _events(common.read(), begin, end, kernel):
             if matches(filters, _tests(event)):
-                print(written(event), flush=True)
+                text = written(event).encode(errors="replace").decode()  # a label may be no UTF-8
+                print(text, flush=True)
     except (Refused, Stopped) as error:
         return complain(f"template parsing error: {error}", "", 64)
     return None
@@ -77,10 +80,12 @@ def _events(host: Reader, begin: int | None, end: int | None, kernel: bool) -> I
     """
     from plumb.kernel.events.journal import Journal
 
-    with Journal(host.layout.root, host.layout.events) as journal, ExitStack() as stack:
+    asked = time.time_ns()
+    oldest = begin if begin is not None else asked if end is None else 0
+    with ExitStack() as stack:
         monitors = [stack.enter_context(closing(_monitor()))] if kernel else []
-        kept = journal.more()
-        known = kept if begin is not None or end is not None else []
+        journal = stack.enter_context(Journal(host.layout.root, host.layout.events))
+        known = [event for event in journal.more() if event["timeNano"] >= oldest]
         for event in _following(journal, monitors, known, end):
             if event["timeNano"] >= (begin or 0):
                 yield _completed(host, event)
@@ -103,7 +108,8 @@ def _following(
         left = None if end is None else (end - time.time_ns()) / 1e9
         if left is not None and left <= 0:
             return
-        journal.wait(left, *(monitor.fileno() for monitor in monitors))
+        wait = None if left is None else min(left, LONGEST)
+        journal.wait(wait, *(monitor.fileno() for monitor in monitors))
         now, changes = time.time_ns(), [one for monitor in monitors for one in monitor.more()]
         rest = [change.document(now + number) for number, change in enumerate(changes)]
         known = [*rest, *journal.more()]

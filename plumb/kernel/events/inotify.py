@@ -5,9 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import struct
+from collections.abc import Iterator
 from types import TracebackType
 
 IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE_SELF = 0x2, 0x80, 0x100, 0x400
+IN_IGNORED = 0x8000
+INOTIFY_EVENT = struct.Struct("=iIII")
+"""Watch, mask, cookie, and the length of the name that follows."""
 ROOM = 1 << 16
 """Bytes of events that are read at once."""
 
@@ -52,16 +57,28 @@ class Watch:
         """End the watch."""
         os.close(self._descriptor)
 
-    def wait(self, *others: int, seconds: float | None = None) -> None:
+    def wait(self, *others: int, seconds: float | None = None) -> bool:
         """Return when a file has changed.
 
         Args:
             others: descriptors; it returns when one of them is readable, too.
             seconds: how long to wait at most; None: without a limit.
+
+        Returns:
+            True if the folder is gone: the kernel tells no more of one that has its name.
         """
         ready = select.select([self._descriptor, *others], [], [], seconds)[0]
-        if self._descriptor in ready:
-            os.read(self._descriptor, ROOM)
+        events = os.read(self._descriptor, ROOM) if self._descriptor in ready else b""
+        return any(mask & (IN_IGNORED | IN_DELETE_SELF) for mask in _masks(events))
+
+
+def _masks(events: bytes) -> Iterator[int]:
+    """Yield what each event tells."""
+    offset = 0
+    while offset < len(events):
+        _, mask, _, length = INOTIFY_EVENT.unpack_from(events, offset)
+        yield mask
+        offset += INOTIFY_EVENT.size + length
 
 
 def _check(result: int, what: str) -> int:

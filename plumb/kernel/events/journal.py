@@ -1,11 +1,13 @@
 """Journal of events: two files under the root, of Docker's JSON, one event a line.
 
 Each operation appends its events at once, when it has been done. Where they cannot be written, as
-on a full disk, they are lost, and the operation counts all the same.
+on a full disk, they are lost, and the operation counts all the same. So are those that another
+process keeps from the file for long: the agent's loop must not stand still for them.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -24,38 +26,57 @@ if TYPE_CHECKING:
 
 SIZE, FILES = 4 << 20, 2
 """Bytes of a file, and how many there are: ten thousand events and more."""
+TRIES, PAUSE = 50, 0.01
+"""Tries to lock the file, and the seconds between two; an append takes less than one of them."""
 
 
 def append(path: str, events: Iterable[Event]) -> None:
-    """Append events, at the present time.
+    """Append events, at the present time; never fail for them, as what they tell has been done.
 
     Args:
         path: `Layout.events`.
+        events: those that raise OSError or ValueError while they are made are lost, too.
     """
-    now = time.time_ns()
-    documents = [event.document(now + number) for number, event in enumerate(events)]
-    lines = [json.dumps(document, separators=(",", ":")).encode() + b"\n" for document in documents]
-    if lines:
-        with suppress(OSError), _alone(path):
-            file = BoundedFile(path, SIZE, FILES)
-            try:
-                file.append(lines)
-            finally:
-                file.close()
+    with suppress(OSError, ValueError):
+        now = time.time_ns()
+        lines = [_line(event, now + number) for number, event in enumerate(events)]
+        if lines:
+            with _alone(path):
+                file = BoundedFile(path, SIZE, FILES)
+                try:
+                    file.append(lines)
+                finally:
+                    file.close()
+
+
+def _line(event: Event, time: int) -> bytes:
+    return json.dumps(event.document(time), separators=(",", ":")).encode() + b"\n"
 
 
 @contextmanager
 def _alone(path: str) -> Iterator[None]:
-    """Lock the file that has the name, since another process may rename it when it is full."""
+    """Lock the file that has the name, since another process may rename it when it is full.
+
+    Raises:
+        OSError: it cannot be opened, or another process keeps it locked (BlockingIOError).
+    """
     while True:
         locked = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(locked, fcntl.LOCK_EX)
+            _lock(locked)
             if os.stat(path).st_ino == os.fstat(locked).st_ino:
                 yield
                 return
         finally:
             os.close(locked)
+
+
+def _lock(descriptor: int) -> None:
+    for _ in range(TRIES):
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(PAUSE)
+    raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
 
 
 class Journal:
@@ -73,13 +94,24 @@ class Journal:
         self._watch, self._log, self._number = self._open()
 
     def _open(self) -> tuple[Watch, GrowingFiles, int]:
-        """Watch the root, or the folder in which it will be."""
+        """Watch the root, or the folder in which it will be.
+
+        The root may come or go between the look at it and the watch: then both are done again.
+        """
         from plumb.kernel.events.inotify import Watch  # lazy: its ctypes takes 4 ms
         from plumb.kernel.process.logs.growing_files import GrowingFiles
 
-        number = _number(self._root)
-        watch = Watch(self._root if number else os.path.dirname(self._root))
-        return watch, GrowingFiles(self._path, FILES), number
+        while True:
+            number = _number(self._root)
+            try:
+                watch = Watch(self._root if number else os.path.dirname(self._root))
+            except FileNotFoundError:
+                if not number:  # nor is the folder there in which it would be
+                    raise
+                continue
+            if _number(self._root) == number:
+                return watch, GrowingFiles(self._path, FILES), number
+            watch.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -94,8 +126,16 @@ class Journal:
         self._watch.close()
 
     def more(self) -> list[Document]:
-        """Read the events that were added since the last call."""
-        return [json.loads(line) for line in self._log.more() if line.startswith(b"{")]
+        """Read the events that were added since the last call.
+
+        A line that cannot be read, as after the machine went down within an append, is passed over.
+        """
+        found: list[Document] = []
+        for line in self._log.more():
+            with suppress(ValueError):
+                document = json.loads(line)
+                found += [document] if isinstance(document, dict) else []
+        return found
 
     def wait(self, seconds: float | None, *others: int) -> None:
         """Return when files under the root have changed, or so many seconds are over.
@@ -103,8 +143,8 @@ class Journal:
         Args:
             others: descriptors; it returns when one of them is readable, too.
         """
-        self._watch.wait(*others, seconds=seconds)
-        if _number(self._root) != self._number:
+        gone = self._watch.wait(*others, seconds=seconds)
+        if gone or _number(self._root) != self._number:  # a new root may have the old one's number
             self._log.close()
             self._watch.close()
             self._watch, self._log, self._number = self._open()

@@ -362,6 +362,7 @@ def join(process: Process) -> None:
 def _tell(process: Process) -> None:
     """Append events of a command of `exec`; nobody waits for its end, so that has none."""
     known = (("execID", os.urandom(32).hex()),)
-    actions = (f"{action}: {' '.join(process.argv)}" for action in ("exec_create", "exec_start"))
+    words = " ".join(process.argv).encode(errors="replace").decode()  # argv may be no UTF-8
+    actions = (f"{action}: {words}" for action in ("exec_create", "exec_start"))
     events = [Event(CONTAINER, action, process.id, known) for action in actions]
     journal.append(Layout(process.root).events, events)

@@ -11,12 +11,12 @@ from plumb.model.lifecycle.durations import duration
 UNIX_TIME = re.compile(r"(\d+)(?:\.(\d{1,9}))?")
 DATE = re.compile(r"(\d{4}-\d\d-\d\d[^.,]*?)(?:[.,](\d{1,9})\d*)?(Z|[-+]\d\d:?\d\d)?")
 """A date with or without a time of day; a fraction of a second; a time zone."""
-EARLIEST = -62135596800 * 10**9
-"""The year 1."""
+EARLIEST, LATEST = -62135596800 * 10**9, 253402300799 * 10**9
+"""The years 1 and 9999, which dates can have."""
 
 
 def moment(text: str, now: int, what: str) -> int:
-    """Parse a point in time into nanoseconds since 1970.
+    """Parse a point in time into nanoseconds since 1970, between EARLIEST and LATEST.
 
     Args:
         text: a date as of RFC 3339, in the host's time zone where it names none and with as much of
@@ -29,14 +29,18 @@ def moment(text: str, now: int, what: str) -> int:
         Invalid: it is none of them.
     """
     try:
-        return max(EARLIEST, now - round(duration(text, what) * 1e9))
+        at = now - round(duration(text, what) * 1e9)
     except (Invalid, OverflowError):
-        pass
-    if unix := UNIX_TIME.fullmatch(text):
-        return int(unix[1]) * 10**9 + _nanoseconds(unix[2])
+        at = _absolute(text, what)
+    return max(EARLIEST, min(LATEST, at))
+
+
+def _absolute(text: str, what: str) -> int:
     try:
+        if unix := UNIX_TIME.fullmatch(text):
+            return int(unix[1]) * 10**9 + _nanoseconds(unix[2])
         return _date(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # ValueError also of thousands of digits
         raise Invalid(
             f'invalid {what}: failed to parse value as time or duration: "{text}"',
             "a date like 2026-01-31T12:00:00, a Unix time, or how long ago, like 24h",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from plumb.cli.logs import span
 from tests.host.trial_hosts import MARK, plumb, tried, wait_until
 from tests.labs import Lab
 from tests.prefork.prefork_lab import said, start
@@ -22,6 +23,15 @@ def run(lab: Lab, script: str, *words: str) -> Path:
     given = ("run", "-d", "--name", "box", "--network", "none", "-e", MARK, *words)
     ident = plumb(lab, *given, "sh", "-c", script).strip()
     return Path(lab.root, "containers", ident)
+
+
+def test_times_far_away() -> None:
+    """Are the ends of what a log's times can be."""
+    asked = span("1900-01-01", "9" * 20, "all")
+    assert (asked.since, asked.until) == (
+        "1970-01-01T00:00:00.000000000Z",
+        "9999-12-31T23:59:59.000000000Z",
+    )
 
 
 def ended(lab: Lab) -> None:
