@@ -3,6 +3,9 @@
 Networks and containers come and go in one operation, whole or not at all. A container that waits
 until another is healthy, or has done its work, is created in it and started later, by an operation
 of its own: the conditions are what time passes for.
+
+A network of the cluster goes only when the containers on it have gone: its removal is an operation
+of its own behind theirs, and the network in its place comes in a third.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from plumb.compose.project import ComposeService, Condition, Dependency, Project
 from plumb.engine.host import Host
 from plumb.engine.operation import Operation
 from plumb.engine.verbs import Transaction
-from plumb.errors import Broken
+from plumb.errors import Broken, Conflict
 from plumb.frozen import frozen
 from plumb.model.cluster import NodeRole
 from plumb.model.cnm import Network, Sandbox, Status
@@ -52,23 +55,41 @@ def up(host: Host, project: Project, asked: UpOptions, *, awaits: bool = True) -
         awaits: conditions of dependencies are awaited; False: all is one operation (dry runs).
 
     Raises:
-        StepFailed: a step failed; all is as before.
+        StepFailed: a step failed; its operation has changed nothing.
         Broken: a dependency is not what another service waits for.
+        Conflict: a container of somebody else is on a network that is to be made anew. On one of
+            the cluster that other nodes use, the project's containers here have gone by then.
         Others as the verbs of the library have them; nothing has changed then.
     """
     chosen = project.chosen(asked.services)
     turn = _turns(project, chosen) if awaits else {}
+    wanted = _changed(host, project, chosen, asked, turn)
+    again = wanted
+    if _of_cluster(wanted) and _remove_from_cluster(host, wanted):
+        again = _changed(host, project, chosen, asked, turn)
+    later = {name: turn[name] for name in again.start if turn.get(name)} if asked.start else {}
+    _start_later(host, project, chosen, later)
+    return wanted
+
+
+def _changed(
+    host: Host,
+    project: Project,
+    chosen: Sequence[ComposeService],
+    asked: UpOptions,
+    turn: dict[str, int],
+) -> Changes:
+    """Remove what is not as the project says; create the rest unless the cluster comes between."""
     with host.change() as op:
         wanted = changes.up(
             project, _present(op), chosen, asked.policy, remove_orphans=asked.remove_orphans
         )
         _remove(op, wanted, asked.timeout)
-        _create(op, project, wanted)
-        later = [name for name in wanted.start if turn.get(name)] if asked.start else []
-        for name in wanted.start if asked.start else ():
-            if name not in later:
-                Transaction(op).start(name)
-    _start_later(host, project, chosen, {name: turn[name] for name in later})
+        if not _of_cluster(wanted):
+            _create(op, project, wanted)
+            for name in wanted.start if asked.start else ():
+                if not turn.get(name):
+                    Transaction(op).start(name)
     return wanted
 
 
@@ -83,16 +104,33 @@ def down(
 
     Raises:
         StepFailed: a step failed; all is as before.
-        Conflict: a container of somebody else is on one of its networks; nothing has changed.
+        Conflict: a container of somebody else is on one of its networks. Nothing has changed then;
+            where it is on another node and the network is the cluster's, the containers and the
+            other networks have gone.
     """
     with host.change() as op:
         wanted = changes.down(project, _present(op), remove_orphans=remove_orphans)
         _remove(op, wanted, timeout)
-    with host.operation() as transaction:
-        for net in wanted.remove_networks:
-            if net.multi_host:
-                transaction.remove_network(net)
+    if _of_cluster(wanted):
+        _remove_from_cluster(host, wanted)
     return wanted
+
+
+def _of_cluster(wanted: Changes) -> list[Network]:
+    """Networks of the cluster that are to go."""
+    return [net for net in wanted.remove_networks if net.multi_host]
+
+
+def _remove_from_cluster(host: Host, wanted: Changes) -> bool:
+    """Remove the cluster's networks, whose containers have gone; False in a dry run: they stay.
+
+    Raises:
+        Conflict: a container of another node is on one.
+    """
+    with host.change() as op:
+        for net in _of_cluster(wanted):
+            Transaction(op).remove_network(net)
+        return not any(op.cluster.network(net.id) for net in _of_cluster(wanted))
 
 
 def _present(op: Operation) -> Present:
@@ -109,8 +147,14 @@ def _elsewhere(op: Operation) -> Iterator[Network]:
 
 
 def _remove(op: Operation, wanted: Changes, timeout: float | None) -> None:
-    """Remove containers and networks; those of the cluster go when their containers have gone."""
+    """Remove containers and networks; those of the cluster go when their containers have gone.
+
+    Raises:
+        Conflict: a container of somebody else is on one; what the cluster refuses later is refused
+            before anything has gone, as far as this host knows.
+    """
     transaction = Transaction(op)
+    _require_unused(op, wanted)
     for box in wanted.remove:
         if timeout is not None:
             transaction.stop(box, timeout=timeout)
@@ -118,6 +162,23 @@ def _remove(op: Operation, wanted: Changes, timeout: float | None) -> None:
     for net in wanted.remove_networks:
         if not net.multi_host:
             transaction.remove_network(net)
+
+
+def _require_unused(op: Operation, wanted: Changes) -> None:
+    """See that nobody else on this host is on the cluster's networks that are to go.
+
+    Raises:
+        Conflict: somebody is.
+    """
+    leaving = {box.id for box in wanted.remove}
+    for net in _of_cluster(wanted):
+        for end in op.endpoints(network=net.id):
+            box = op.sandbox(end.sandbox)
+            if box is not None and not box.role and box.id not in leaving:
+                raise Conflict(
+                    f"network {net.name} is to be removed, and container {box.name} is on it",
+                    f"plumb network disconnect {net.name} {box.name}",
+                )
 
 
 def _create(op: Operation, project: Project, wanted: Changes) -> None:
