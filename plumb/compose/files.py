@@ -61,6 +61,10 @@ class Sources:
     profiles: frozenset[str] = frozenset()
 
 
+class NoFile(NotFound):
+    """Compose file that is in no folder where one is looked for."""
+
+
 def found(request: Request) -> Sources:
     """Find the sources of a project.
 
@@ -104,9 +108,7 @@ def _found(working_dir: Path) -> tuple[str, ...]:
             if (folder / name).is_file():
                 over = [folder / each for each in OVERRIDES if (folder / each).is_file()]
                 return (str(folder / name), *map(str, over[:1]))
-    raise NotFound(
-        f"no compose file in {working_dir} or above it", f"name one by -f, or {FILES[0]}"
-    )
+    raise NoFile(f"no compose file in {working_dir} or above it", f"name one by -f, or {FILES[0]}")
 
 
 def _variables(request: Request, folder: str) -> dict[str, str]:

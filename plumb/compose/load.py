@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
-from plumb.compose.files import Request, Sources, found, name_of, project_name
+from plumb.compose.files import NoFile, Request, Sources, found, name_of, project_name
 from plumb.compose.project import DEFAULT, ComposeNetwork, ComposeService, Project
 from plumb.compose.reading import extending, networks, no_effect, service_keys, services, text_file
 from plumb.compose.reading.document import Node, Place, read
@@ -48,15 +48,15 @@ def _loaded(request: Request, named: Sequence[str]) -> Project:
 
 
 def of_name_or_files(request: Request) -> Project:
-    """Load a project; one that the caller names without a file is its name alone.
+    """Load a project; one that the caller names where there is no compose file is its name alone.
 
     Raises:
         NotFound, Invalid: as of `load`.
     """
     try:
         return load(request)
-    except NotFound:
-        if request.name and not request.files:
+    except NoFile:
+        if request.name:
             return Project(project_name(request.name))
         raise
 

@@ -10,7 +10,7 @@ import pytest
 from plumb import Invalid, NotFound
 from plumb.compose import normal_form
 from plumb.compose.files import Request
-from plumb.compose.load import load
+from plumb.compose.load import load, of_name_or_files
 from tests.compose import project
 
 REFUSED = {
@@ -236,3 +236,54 @@ def test_a_service_extends_one_of_another_file(tmp_path: Path) -> None:
     text = "services: {a: {extends: {file: common/base.yaml, service: b}, domainname: d}}"
     service = project(tmp_path, text).services["a"]
     assert (service.environment, service.hostname, service.domainname) == (("V=1",), "b", "d")
+
+
+def test_all_forms_of_paths_come_along(tmp_path: Path) -> None:
+    """Those of env_file as a mapping, and those of label_file."""
+    base = """
+services:
+  b:
+    env_file: [one.env, {path: raw.env, format: raw}, {path: none.env, required: false}]
+    label_file: own.labels
+"""
+    files(tmp_path / "common", base_yaml=base, one_env="A=1", raw_env="B='2'", own_labels="C=3")
+    text = "services: {a: {extends: {file: common/base.yaml, service: b}}}"
+    service = project(tmp_path, text).services["a"]
+    assert (service.environment, service.labels) == (("A=1", "B='2'"), (("C", "3"),))
+
+
+def test_a_format_of_variables_that_there_is_not(tmp_path: Path) -> None:
+    """The only one is raw."""
+    files(tmp_path, v_env="A=1")
+    with pytest.raises(Invalid, match="yaml:1: format 'yaml' is none"):
+        project(tmp_path, "services: {a: {env_file: [{path: v.env, format: yaml}]}}")
+
+
+def test_what_a_port_and_a_mode_say_without_effect_is_named(tmp_path: Path) -> None:
+    """They are a cluster's, or words for the reader."""
+    text = """
+services:
+  web:
+    command: serve
+    ports:
+      - {target: 80, mode: ingress}
+      - {target: 81, name: api}
+      - {target: 82, app_protocol: http}
+    deploy:
+      mode: global
+"""
+    found = [re.sub(r".*yaml:", "", remark) for remark in project(tmp_path, text).remarks]
+    assert [remark.rpartition(": ")[0] for remark in found] == [
+        *("6: mode", "7: name", "8: app_protocol"),
+        "10: mode",
+    ]
+
+
+def test_a_name_alone_is_meant_only_where_no_file_is(tmp_path: Path) -> None:
+    """A file that is there, but names one that is not, is an error: its services would be lost."""
+    request = Request(name="shop", environment={}, working_dir=str(tmp_path))
+    assert of_name_or_files(request).files == ()
+
+    files(tmp_path, compose_yaml="services: {web: {label_file: none}}")
+    with pytest.raises(NotFound, match="none not found"):
+        of_name_or_files(request)

@@ -41,8 +41,10 @@ def _env_file(node: Node) -> EnvFile:
     found = read(node, {"path": text, "required": flag, "format": text}, {}, [])
     if not found.get("path"):
         raise node.refused("an env_file has no path")
-    is_raw = found.pop("format", "") == "raw"
-    return EnvFile(found.pop("path"), node, raw=is_raw, **found)
+    form = found.pop("format", "")
+    if form not in ("", "raw"):
+        raise node.mapping["format"].refused(f"format {form!r} is none", "the only one is raw")
+    return EnvFile(found.pop("path"), node, raw=form == "raw", **found)
 
 
 def of_service(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 from plumb.compose.reading.document import Node
-from plumb.compose.reading.fields import read, text
+from plumb.compose.reading.fields import nodes, read, text
 from plumb.compose.reading.merge import merged
 from plumb.errors import Invalid
 from plumb.frozen import replace
@@ -72,13 +72,21 @@ def _services(path: str, documents: Documents) -> Mapping[str, Node]:
 
 
 def _moved(service: Node, folder: str) -> Node:
-    """Return a service of another file with paths of env_file that are relative to that file."""
-    files = service.mapping.get("env_file")
-    if files is None:
-        return service
-    moved = tuple(
-        replace(each, value=os.path.abspath(os.path.join(folder, each.text)))
-        for each in (files.items if isinstance(files.value, tuple) else (files,))
-        if not isinstance(each.value, Mapping)
-    )
-    return replace(service, value={**service.mapping, "env_file": replace(files, value=moved)})
+    """Return a service of another file, whose paths of files are relative to that file."""
+    moved = {
+        key: replace(each, value=tuple(_moved_path(path, folder) for path in nodes(each)))
+        for key, each in service.mapping.items()
+        if key in ("env_file", "label_file") and each.value is not None
+    }
+    return replace(service, value={**service.mapping, **moved})
+
+
+def _moved_path(node: Node, folder: str) -> Node:
+    """Return a path, or a mapping that has one, relative to a folder."""
+    if not isinstance(node.value, Mapping):
+        return replace(node, value=os.path.abspath(os.path.join(folder, node.text)), tag="")
+    own = {
+        key: _moved_path(each, folder) if key == "path" else each
+        for key, each in node.mapping.items()
+    }
+    return replace(node, value=own)

@@ -48,6 +48,10 @@ DEPLOY: Mapping[str, str] = {
     **_all(NO_SWARM, "placement update_config rollback_config endpoint_mode"),
     **_all(NO_METADATA, "labels"),
 }
+PORT: Mapping[str, str] = {
+    "mode": "all containers are on this host, and so is the port",
+    **_all(NO_METADATA, "name app_protocol"),
+}
 NETWORK: Mapping[str, str] = {}
 IPAM: Mapping[str, str] = {"options": "plumb's own address management has none"}
 TOP: Mapping[str, str] = {

@@ -93,28 +93,25 @@ PLACE: dict[str, Reader] = {
 }
 
 
-def _ports(node: Node) -> tuple[PortBinding, ...]:
-    found = [port for each in node.items for port in _port(each)]
+def ports(node: Node, remarks: Remarks) -> tuple[PortBinding, ...]:
+    """Read ports, each in its short form, HOST:PORT/PROTOCOL, or in its long one.
+
+    Args:
+        remarks: takes a line for each key without effect.
+    """
+    found = [port for each in node.items for port in _port(each, remarks)]
     return tuple(dict.fromkeys(found))
 
 
-def _port(node: Node) -> tuple[PortBinding, ...]:
-    """A port in its short form, HOST:PORT/PROTOCOL, or in its long one."""
+def _port(node: Node, remarks: Remarks) -> tuple[PortBinding, ...]:
     if not isinstance(node.value, dict):
         return placed(node, own.published)
-    fields = read(node, PORT, {}, [])
-    spelt = ",".join(
-        f"{key}={fields[key]}"
-        for key in ("target", "published", "protocol", "host_ip")
-        if fields.get(key)
-    )
+    fields = read(node, PORT, no_effect.PORT, remarks)
+    spelt = ",".join(f"{key}={fields[key]}" for key in PORT if fields.get(key))
     return placed(replace(node, value=spelt), own.published)
 
 
-PORT: dict[str, Reader] = {
-    **dict.fromkeys(("target", "published", "protocol", "host_ip"), text),
-    **dict.fromkeys(("mode", "name", "app_protocol"), text),
-}
+PORT: dict[str, Reader] = dict.fromkeys(("target", "published", "protocol", "host_ip"), text)
 
 
 def _expose(node: Node) -> tuple[str, ...]:
@@ -189,7 +186,10 @@ def deploy(node: Node, remarks: Remarks) -> dict[str, Any]:
         remarks: takes a line for each key without effect.
     """
     readers = {**DEPLOY, "restart_policy": lambda each: _restart_policy(each, remarks)}
-    return read(node, readers, no_effect.DEPLOY, remarks)
+    found = read(node, readers, no_effect.DEPLOY, remarks)
+    if found.get("mode") == "global":
+        remarks.append(f"{node.mapping['mode'].place}: mode: {no_effect.NO_SWARM}")
+    return found
 
 
 def _mode(node: Node) -> str:
@@ -261,7 +261,6 @@ SERVICE: dict[str, Reader] = {
     "networks": _networks,
     "entrypoint": words,
     "command": words,
-    "ports": _ports,
     "expose": _expose,
     "dns": each_parsed(parse.address),
     "dns_search": each_parsed(parse.search_domain),

@@ -9,7 +9,7 @@ from plumb.compose.project import DEFAULT, ComposeService, Joined
 from plumb.compose.reading import environment, no_effect
 from plumb.compose.reading.document import Node
 from plumb.compose.reading.fields import Remarks, read
-from plumb.compose.reading.service_keys import SERVICE, deploy
+from plumb.compose.reading.service_keys import SERVICE, deploy, ports
 from plumb.frozen import frozen, replace
 from plumb.model.net.attachment import make_attachment
 
@@ -37,7 +37,11 @@ def service(name: str, node: Node, around: Surroundings, remarks: Remarks) -> Co
         Invalid: a key is unknown, or a value makes no sense; with file and line.
         NotFound: a file of variables is not there.
     """
-    readers = {**SERVICE, "deploy": lambda each: deploy(each, remarks)}
+    readers = {
+        **SERVICE,
+        "deploy": lambda each: deploy(each, remarks),
+        "ports": lambda each: ports(each, remarks),
+    }
     found = read(node, readers, no_effect.SERVICE, remarks)
     deployed = found.pop("deploy", {})
     if "stop_grace_period" in found:
