@@ -71,14 +71,16 @@ def read(host: Host) -> Snapshot:
 
 def _spaces(targets: TargetResolver, missing: list[str]) -> list[Reading]:
     """Read the host's namespace, then each container's that has one."""
-    etc = {each.member.place.name: each.etc for each in targets.foreign.containers}
+    known = sorted(targets.foreign.containers, key=lambda each: bool(each.etc))
+    etc = {each.member.place.name: each.etc for each in known}  # last: files that are known
     places = {HOST: Netns(HOST, "")}
     files = {HOST: "/etc"}
     for member in targets.members:
         if member.place.name not in places and member.place.ns:
             places[member.place.name] = member.place
-            files[member.place.name] = etc.get(member.place.name) or targets.name_files(
-                member.place.name, member.place
+            given = etc.get(member.place.name)
+            files[member.place.name] = (
+                targets.name_files(member.place.name, member.place) if given is None else given
             )
 
     def one(place: Netns) -> Reading | str:
@@ -100,6 +102,9 @@ def _spaces(targets: TargetResolver, missing: list[str]) -> list[Reading]:
 
 
 def _name_files(folder: str) -> tuple[str, str]:
+    """Read a namespace's resolv.conf and hosts; empty where no folder of them is known."""
+    if not folder:
+        return "", ""
     inside = files_inside.root_of(folder)
     if inside is None:
         return namespace.resolv_and_hosts(folder)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from plumb.address import IPAddress
 from plumb.engine.reader import Reader
 from plumb.errors import Conflict, Invalid, NotFound
-from plumb.foreign import names, read_host
+from plumb.foreign import names, namespaces, read_host
 from plumb.foreign.values import ForeignHost
 from plumb.frozen import frozen
 from plumb.kernel.net import name_lookup
@@ -116,8 +116,8 @@ class TargetResolver:
         for each in self.foreign.containers:
             if place.ns and each.member.place == place and each.etc:
                 return each.etc
-        given = f"/etc/netns/{place.name}"  # as `ip netns exec` mounts them over /etc
-        return given if os.path.isdir(given) else "/etc"
+        given = f"{namespaces.ETC}/{place.name}"  # as `ip netns exec` mounts them over /etc
+        return given if "/" not in place.name and os.path.isdir(given) else "/etc"
 
     def resolve(
         self, name: str, source: Netns, files: str, versions: tuple[int, ...]

@@ -9,6 +9,7 @@ so a network is known by what its endpoints say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,10 @@ CONFIG_FOLDER, DATA_ROOT = "/etc/docker", "/var/lib/docker"
 DOCKER_NAMESPACE = "moby"
 """Docker's namespace of containerd."""
 DEFAULT_BRIDGE = "docker0"
+IDENT = re.compile(r"[A-Za-z0-9][\w.-]{0,254}", re.ASCII)
+"""An id of containerd's; it is the name of a folder as well."""
+SHIM = "containerd-shim"
+"""The beginning of the name of a shim."""
 
 
 @frozen
@@ -42,23 +47,33 @@ class Shim:
 def shims(running: Iterable[Process]) -> Iterator[Shim]:
     """List the containers of containerd's whose shims are in the calling thread's namespace.
 
+    A process can give itself any name and any words: a shim is one that root runs. Of its children
+    the container's first process is the oldest; `docker exec` adds others.
+
     Args:
         running: the processes of this machine.
     """
-    known = {each.pid: each for each in running}
     here = processes.identity("")
-    for each in known.values():
-        parent = known.get(each.parent)
-        if (
-            parent is None
-            or not parent.name.startswith("containerd-shim")
-            or parent.namespace != here
-        ):
-            continue
-        words = processes.command_line(parent.pid)
-        ident = processes.option(words, "-id")
-        if ident:
-            yield Shim(processes.option(words, "-namespace"), ident, each.pid)
+    by_age = sorted(running, key=lambda each: (each.started, each.pid))
+    parents = {
+        each.pid: each for each in by_age if each.name.startswith(SHIM) and each.namespace == here
+    }
+    found: dict[str, Shim] = {}
+    for each in by_age:
+        parent = parents.get(each.parent)
+        if parent is not None and not _is_runtime_s(each) and processes.is_root_s(parent.pid):
+            words = processes.command_line(parent.pid)
+            ident = processes.option(words, "-id")
+            if IDENT.fullmatch(ident):
+                found.setdefault(
+                    ident, Shim(processes.option(words, "-namespace"), ident, each.pid)
+                )
+    yield from found.values()
+
+
+def _is_runtime_s(process: Process) -> bool:
+    """Test for runc, for its half-made container, or for a shim that starts a shim."""
+    return process.name == "runc" or process.name.startswith(("runc:[", SHIM))
 
 
 def read(running: Iterable[Process]) -> ForeignHost:
@@ -80,7 +95,8 @@ def read(running: Iterable[Process]) -> ForeignHost:
 
 
 def _origin(folders: Iterable[str]) -> str:
-    return next((folder.rpartition("/")[0] for folder in sorted(folders)), "processes")
+    found = next((folder.rpartition("/")[0] for folder in sorted(folders)), "processes")
+    return fields.printable(found)
 
 
 def data_root() -> str:

@@ -28,9 +28,11 @@ def read(seconds: float | None = None) -> ForeignHost:
     Returns:
         What there is; what could not be read is among the sentences of `missing`.
     """
-    deadline = time.monotonic() + (SECONDS if seconds is None else seconds)
-    answered = _api(docker_socket(), Engine.DOCKER, deadline)
-    return others.beside_daemons(answered + _api(PODMAN_SOCKET, Engine.PODMAN, deadline))
+    given = SECONDS if seconds is None else seconds
+    begun = time.monotonic()
+    share = 0.5 if os.path.exists(PODMAN_SOCKET) else 1.0  # a hung dockerd leaves time for Podman
+    answered = _api(docker_socket(), Engine.DOCKER, begun + given * share)
+    return others.beside_daemons(answered + _api(PODMAN_SOCKET, Engine.PODMAN, begun + given))
 
 
 def read_all(seconds: float | None = None, known: Collection[str] = ()) -> ForeignHost:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from plumb.engine.foreign import containers
 from plumb.engine.reader import Reader
 from plumb.engine.targets import TargetResolver
 from plumb.errors import Conflict
@@ -152,6 +155,45 @@ def test_a_daemon_that_does_not_answer_costs_a_second(endpoint: Path) -> None:
 
     assert time.monotonic() - begun < 5
     assert found.missing == (f"cannot ask {endpoint} for /version: no answer in time",)
+
+
+def test_a_docker_that_does_not_answer_leaves_time_for_podman(
+    endpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The half of it."""
+    path = endpoint.parent / "podman.sock"
+    monkeypatch.setattr(read_host, "PODMAN_SOCKET", str(path))
+    answers = api.recorded("docker-main") | {"/libpod/networks/json": []}
+    with socket.socket(socket.AF_UNIX) as silent, api.served(path, answers):
+        silent.bind(str(endpoint))
+        silent.listen()
+        found = read_host.read(seconds=8)
+
+    assert {each.source.engine for each in found.containers} == {Engine.PODMAN}
+
+
+class Counted(dict[str, Any]):
+    """Answers that count how often each was asked for."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        super().__init__(answers)
+        self.asked: Counter[str] = Counter()
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """Answer."""
+        self.asked[path] += 1
+        return super().get(path, default)
+
+
+def test_an_engine_is_asked_once_for_many_names(endpoint: Path) -> None:
+    """One that hangs is waited for once."""
+    answers = Counted(api.recorded("docker-main"))
+    with api.served(endpoint, answers), Reader(endpoint.parent / "root", settings={}) as reader:
+        own, others = containers.chosen(reader, ["web", "far", "dflt"])
+
+    assert not own
+    assert [each.box.name for each in others] == ["web", "far", "dflt"]
+    assert answers.asked["/version"] == 1
 
 
 def test_an_engine_in_another_network_namespace_is_of_another_host(

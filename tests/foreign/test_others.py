@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from plumb.foreign import cni, namespaces, read_host
+from plumb.doctor import read
+from plumb.engine.targets import TargetResolver
+from plumb.foreign import cni, namespaces, others, read_host
 from plumb.foreign.values import Engine, ForeignHost
 from plumb.kernel.foreign import processes
 from plumb.model.observations import Netns
 from plumb.model.ports import Port
 from tests.agent.cluster.state.waiting import until
-from tests.labs import Lab
+from tests.labs import Lab, sh
 
 CONFIG = {
     "name": "mynet",
@@ -42,6 +44,38 @@ def result(netns: str, **more: Any) -> dict[str, Any]:
         "result": {"ips": [{"address": "10.22.0.2/16", "gateway": "10.22.0.1"}]},
         **more,
     }
+
+
+def test_a_pod_without_a_process_has_not_the_host_s_name_servers(
+    lan: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """plumb knows none of its files then."""
+    monkeypatch.setattr(others, "CNI_RESULTS", str(tmp_path))
+    (tmp_path / "mynet-pod-eth0").write_text(json.dumps(result(lan.lan)))
+    (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.53\n")
+    sh(f"mount --bind {tmp_path}/resolv.conf /etc/resolv.conf")
+    try:
+        with lan.host() as host:
+            snapshot = read.read(host)
+    finally:
+        sh("umount /etc/resolv.conf")
+
+    assert snapshot.host.resolv == "nameserver 192.0.2.53\n"
+    assert [(each.name, each.resolv) for each in snapshot.spaces] == [("nginx-7bd8", "")]
+
+
+def test_a_namespace_s_name_is_no_path(
+    lan: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of its files lies in that of `ip netns`."""
+    for each in ("netns/red", "other"):
+        (tmp_path / each).mkdir(parents=True)
+    monkeypatch.setattr(namespaces, "ETC", f"{tmp_path}/netns")
+
+    with lan.host() as host:
+        targets = TargetResolver(host)
+        assert targets.name_files("x", Netns("red", lan.lan)) == f"{tmp_path}/netns/red"
+        assert targets.name_files("x", Netns("../other", lan.lan)) == "/etc"
 
 
 @pytest.fixture

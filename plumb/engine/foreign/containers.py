@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 
 from plumb.engine.reader import Reader
 from plumb.errors import NotFound
@@ -36,8 +37,9 @@ def chosen(reader: Reader, references: Iterable[str]) -> tuple[list[Sandbox], li
     if not references:
         return reader.containers(), list(known(reader).members)
     own, others = [], []
+    foreign = cache(lambda: known(reader))  # an engine that hangs is waited for once
     for reference in references:
-        found = find(reader, reference)
+        found = _found(reader, reference, foreign)
         if isinstance(found, Sandbox):
             own.append(found)
         else:
@@ -52,13 +54,17 @@ def find(reader: Reader, reference: str) -> Sandbox | Member:
         Conflict: several containers fit, or another engine's that does not run.
         NotFound: none does.
     """
+    return _found(reader, reference, lambda: known(reader))
+
+
+def _found(reader: Reader, reference: str, foreign: Callable[[], ForeignHost]) -> Sandbox | Member:
     engine, name = names.qualifier(reference)
     try:
         if engine in ("", names.OWN):
             return reader.container(name)
         raise NotFound(f"No such container: {reference}", f"'{engine} ps' shows those that run")
     except NotFound:
-        other = names.find(known(reader), reference) if engine != names.OWN else None
+        other = names.find(foreign(), reference) if engine != names.OWN else None
         if other is None:
             raise
         return other.member

@@ -22,12 +22,14 @@ class Process:
     Attributes:
         pid: its number; parent: its parent's.
         name: its name (comm, proc_pid_comm(5)).
+        started: clock ticks from the machine's start to its own.
         namespace: device and inode of its network namespace.
     """
 
     pid: int
     parent: int
     name: str
+    started: int
     namespace: tuple[int, int]
 
 
@@ -78,8 +80,23 @@ def process(pid: int) -> Process | None:
     with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
         text = file.read(4096).decode("utf-8", "replace")
         before, _, after = text.rpartition(")")
-        return Process(pid, int(after.split()[1]), before.partition("(")[2], namespace)
+        words = after.split()
+        name = before.partition("(")[2]
+        return Process(pid, int(words[1]), name, int(words[19]), namespace)
     return None
+
+
+def is_root_s(pid: int) -> bool:
+    """Test for a process that root runs, and that no other user has started.
+
+    The owner of /proc/PID does not tell: it is root for any process that cannot be dumped
+    (PR_SET_DUMPABLE, prctl(2)). A set-user-ID program has the uid of its caller besides.
+    """
+    with suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"Uid:"):
+                return set(line.split()[1:]) == {b"0"}
+    return False
 
 
 def command_line(pid: int) -> list[str]:
@@ -99,10 +116,10 @@ def bind_source(pid: int, target: str) -> Iterator[str]:
     """Paths of files that are bind-mounted where a process has this file.
 
     A path is that within the file's file system (mountinfo's fourth field): the whole path where
-    nothing is mounted above it.
+    nothing is mounted above it. Linux's paths are bytes, of any encoding or of none.
     """
-    with suppress(OSError), open(f"/proc/{pid}/mountinfo", encoding="utf-8") as file:
+    with suppress(OSError), open(f"/proc/{pid}/mountinfo", "rb") as file:
         for line in file:
-            words = line.split()
-            if len(words) > 4 and words[4] == target:
-                yield words[3]
+            words = line.split(b" ")
+            if len(words) > 4 and words[4] == os.fsencode(target):
+                yield os.fsdecode(words[3])
