@@ -1,6 +1,7 @@
 """Connections that a balancer has given to a service's tasks.
 
-IPVS counts all that have come since the task is behind it. Where rules balance, connection tracking
+IPVS counts all that have come since the task is behind it; the kernel adds up what its processors
+have counted every two seconds. Where rules balance, connection tracking
 knows the connections of now, and nobody counts those that have ended.
 """
 
