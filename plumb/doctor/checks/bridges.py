@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
@@ -41,7 +42,7 @@ def down(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"ip link show {net.link}: no UP",),
                 "A bridge that is down passes no frame, and the host's routes to it are gone."
                 " A manager of networks, as NetworkManager, may have taken it down.",
-                (f"ip link set {net.link} up",),
+                (f"ip link set {quote(net.link)} up",),
             )
 
 
@@ -89,7 +90,10 @@ def _off_bridge(box: ContainerState, net: NetworkState, inner: Link, outer: Link
         (f"ip link show {outer.name}: no master {net.link}", f"{box.name}: {inner.name} there"),
         "What the container sends ends at the host's end of its veth pair. Somebody took it off the"
         " bridge, or moved it to another one.",
-        (f"ip link set {outer.name} master {net.link}", remedies.restart(net.engine, box.name)),
+        (
+            f"ip link set {quote(outer.name)} master {quote(net.link)}",
+            remedies.restart(net.engine, box.name),
+        ),
     )
 
 
@@ -102,7 +106,7 @@ def _port_down(box: ContainerState, net: NetworkState, outer: Link) -> Finding:
         (box.name, net.name),
         (f"ip link show {outer.name}: no UP",),
         "A veth pair passes frames only while both ends are up. The container sees NO-CARRIER.",
-        (f"ip link set {outer.name} up",),
+        (f"ip link set {quote(outer.name)} up",),
     )
 
 
@@ -119,8 +123,8 @@ def _blocking(box: ContainerState, net: NetworkState, outer: Link) -> Finding:
         " for containers it is not needed, and a container's port needs 30 s with it.",
         (
             (
-                f"ip link set {net.link} type bridge stp_state 0;"
-                f" bridge link set dev {outer.name} state 3"
+                f"ip link set {quote(net.link)} type bridge stp_state 0;"
+                f" bridge link set dev {quote(outer.name)} state 3"
             ),
         ),
     )
@@ -148,5 +152,5 @@ def left_behind(snapshot: Snapshot) -> Iterator[Finding]:
                     ),
                     "An engine that was killed leaves its half of a veth pair behind. It does no"
                     " harm until its name or address is needed again.",
-                    (f"ip link del {port.name}",),
+                    (f"ip link del {quote(port.name)}",),
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
@@ -59,7 +60,7 @@ def link_down(snapshot: Snapshot) -> Iterator[Finding]:
                 " program in the container may set it so with the capability NET_ADMIN.",
                 (
                     remedies.restart(net.engine, box.name),
-                    remedies.inside(net.engine, box.name, f"ip link set {link.name} up"),
+                    remedies.inside(net.engine, box.name, f"ip link set {quote(link.name)} up"),
                 ),
             )
 

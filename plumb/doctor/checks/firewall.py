@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from shlex import quote
 
 from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
@@ -74,7 +75,9 @@ def _flushed(
 
 
 def _second(chain: ForeignFirewall, nets: list[NetworkState]) -> Finding:
-    advice = openings(chain, [net.link for net in nets])
+    links = [net.link for net in nets]
+    words = (chain.tool, chain.family, chain.table, chain.chain, *links)
+    advice = openings(chain, links) if remedies.plain(words) else ["have it accept them"]
     return Finding(
         "second-firewall",
         Grade.PROVEN,
@@ -128,7 +131,9 @@ def bridged_packets_dropped(snapshot: Snapshot) -> Iterator[Finding]:
                 (
                     remedies.setting(CALL, "0"),
                     *(
-                        f"{chain.tool} -I {chain.chain} -i {net.link} -o {net.link} -j ACCEPT"
+                        remedies.quoted(
+                            f"{chain.tool} -I {chain.chain} -i {net.link} -o {net.link} -j ACCEPT"
+                        )
                         for net in nets
                     ),
                 ),
@@ -179,7 +184,7 @@ def both_variants(snapshot: Snapshot) -> Iterator[Finding]:
             tuple(f"{tool}-save: {count} rules and policies" for tool, count in found.items()),
             "Each variant lists its own rules only, and a packet must pass both. Whoever looks at"
             " one of them does not see what the other drops.",
-            tuple(f"{tool} -S" for tool in found if tool != home),
+            tuple(f"{quote(tool)} -S" for tool in found if tool != home),
         )
 
 
@@ -228,8 +233,8 @@ def ufw_bypassed(snapshot: Snapshot) -> Iterator[Finding]:
                     (
                         f"publish it on the loopback: -p 127.0.0.1:{number}:{port.port}",
                         (
-                            f"iptables -I {_users(snapshot)} -p {port.protocol} -m conntrack"
-                            f" --ctorigdstport {number} -j DROP"
+                            f"iptables -I {quote(_users(snapshot))} -p {quote(port.protocol)}"
+                            f" -m conntrack --ctorigdstport {number} -j DROP"
                         ),
                     ),
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
@@ -27,7 +28,9 @@ def parent_down(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"ip link show {net.parent}: {'no UP' if parent else 'does not exist'}",),
                 f"The containers' {net.driver} links send and receive by their parent, and are down"
                 " while it is. If it was deleted, they went with it.",
-                (f"ip link set {net.parent} up",) if parent else (remedies.rebuild(net.engine),),
+                (f"ip link set {quote(net.parent)} up",)
+                if parent
+                else (remedies.rebuild(net.engine),),
             )
         elif not parent.carrier:
             yield Finding(
@@ -39,7 +42,7 @@ def parent_down(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"ip link show {net.parent}: NO-CARRIER",),
                 "Nothing is at the other end of the link: a plug that is out, a switch port that is"
                 " off, or a veth peer that is down. The containers reach each other at most.",
-                (f"ip link show {net.parent}",),
+                (f"ip link show {quote(net.parent)}",),
             )
 
 
@@ -59,7 +62,7 @@ def wireless(snapshot: Snapshot) -> Iterator[Finding]:
                 (
                     (
                         f"{remedies.command(net.engine)} network create -d ipvlan"
-                        f" -o parent={net.parent} …"
+                        f" -o parent={quote(net.parent)} …"
                     ),
                 ),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from shlex import quote
 
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
@@ -74,8 +75,8 @@ def of_pair(snapshot: Snapshot) -> Iterator[Finding]:
                 "A veth's end drops what is larger than its own MTU, without an ICMP error and"
                 " without a counter of IP's. Both ends need one MTU.",
                 (
-                    f"ip link set {outer} mtu {most}"
+                    f"ip link set {quote(outer)} mtu {most}"
                     if mine.mtu < most
-                    else remedies.inside(engine, name, f"ip link set {inner} mtu {most}"),
+                    else remedies.inside(engine, name, f"ip link set {quote(inner)} mtu {most}"),
                 ),
             )

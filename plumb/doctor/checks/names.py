@@ -97,7 +97,7 @@ def _no_route(box: ContainerState, ip: IPAddress) -> Finding:
         (f"{box.name}: resolv.conf: nameserver {ip}", f"{box.name}: ip route get {ip}: no route"),
         "Questions for names cannot leave the container, so each waits for its time limit. The"
         " server is outside, and the container's networks lead nowhere.",
-        (f"{remedies.command(box.engine)} network connect NETWORK {box.name}",),
+        (f"{remedies.command(box.engine)} network connect NETWORK {remedies.own(box.name)}",),
     )
 
 

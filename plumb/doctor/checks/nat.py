@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
@@ -32,7 +33,7 @@ def _unmasked(snapshot: Snapshot, net: NetworkState, subnet: str) -> Finding:
         " removed, or the engine was told to write none.",
         (
             remedies.rebuild(net.engine),
-            f"{tool} -t nat -A POSTROUTING -s {subnet} ! -o {net.link} -j MASQUERADE",
+            f"{quote(tool)} -t nat -A POSTROUTING -s {subnet} ! -o {quote(net.link)} -j MASQUERADE",
         ),
     )
 
@@ -54,9 +55,13 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
                     (f"{mine}: {chain.name} {rule.words}",),
                     "Programs in containers see the bridge's address instead of their clients'."
                     " The rule needs the link or the subnet that it is meant for.",
-                    (f"{chain.tool} -t nat -D {chain.name} {rule.words}",)
+                    (remedies.quoted(f"{chain.tool} -t nat -D {chain.name} {rule.words}"),)
                     if chain.tool != "nft"
-                    else (f"nft -a list chain {chain.family} {chain.table} {chain.name}",),
+                    else (
+                        remedies.quoted(
+                            f"nft -a list chain {chain.family} {chain.table} {chain.name}"
+                        ),
+                    ),
                 )
 
 

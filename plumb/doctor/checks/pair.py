@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from plumb.doctor import remedies
 from plumb.doctor.checks.ports import listening
@@ -51,7 +52,7 @@ def _apart(snapshot: Snapshot, one: ContainerState, other: ContainerState) -> Fi
         ),
         "Engines keep their networks apart: packets from one bridge to another are dropped, and"
         " names of other networks do not resolve. A published port of the host is open to both.",
-        (f"{remedies.command(engine)} network connect {name} {one.name}",),
+        (f"{remedies.command(engine)} network connect {quote(name)} {remedies.own(one.name)}",),
     )
 
 
@@ -110,7 +111,7 @@ def on_one_parent(snapshot: Snapshot, one: ContainerState, host: bool) -> Iterat
                 " All other machines of the segment are reached.",
                 (
                     (
-                        f"ip link add shim link {net.parent} type {net.driver} mode"
+                        f"ip link add shim link {quote(net.parent)} type {net.driver} mode"
                         f" {'bridge' if net.driver == 'macvlan' else 'l2'}, with an address"
                     ),
                 ),

@@ -82,7 +82,7 @@ def listening(
         (
             f"{remedies.command(box.engine)} run -p HOSTPORT:{others[0]} …"
             if others
-            else f"{remedies.command(box.engine)} logs {box.name}",
+            else f"{remedies.command(box.engine)} logs {remedies.own(box.name)}",
         ),
     )
 

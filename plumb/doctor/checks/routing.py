@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from shlex import quote
 
 from plumb.address import IPAddress
 from plumb.doctor import remedies, routes
@@ -40,12 +41,7 @@ def subnet_twice(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"{one.name} ({one.link}): {mine}", f"{other.name} ({other.link}): {yours}"),
                 "The host has one route to a subnet, so packets for containers of one network go to"
                 " the bridge of the other. Both networks were made by hand, or by two engines.",
-                (
-                    (
-                        f"{remedies.command(other.engine)} network rm {other.name}, and make it"
-                        " with another --subnet"
-                    ),
-                ),
+                (remedies.another_subnet(other),),
             )
 
 
@@ -89,15 +85,12 @@ def _elsewhere(net: NetworkState, ip: IPAddress, found: RouteState | None) -> Fi
         "A route that is more specific, or in a table that is asked first, wins over the bridge's"
         " own. VPNs set such routes, and take the containers' subnet with them.",
         (
-            f"ip route del {found}"
+            f"ip route del {remedies.quoted(str(found))}"
             if found and found.dst.prefixlen and found.table == 254
             else f"ip rule add to {subnet} lookup main priority 100"
             if found
-            else f"ip route add {subnet} dev {net.link}",
-            (
-                f"{remedies.command(net.engine)} network rm {net.name}, and make it with another"
-                " --subnet"
-            ),
+            else f"ip route add {subnet} dev {quote(net.link)}",
+            remedies.another_subnet(net),
         ),
     )
 
@@ -112,7 +105,7 @@ def _blackhole(net: NetworkState, ip: IPAddress, found: RouteState) -> Finding:
         (f"ip route get {ip}: {found}",),
         "The route says to drop what goes there, and it wins over the bridge's own. VPNs and"
         " kill switches set such routes.",
-        (f"ip route del {found}",),
+        (f"ip route del {remedies.quoted(str(found))}",),
     )
 
 
@@ -156,10 +149,7 @@ def _overlapping(net: NetworkState, route: RouteState) -> Finding:
         "Packets for machines there with such an address go to the containers' bridge instead."
         " Neither the host nor its containers reach them.",
         (
-            (
-                f"{remedies.command(net.engine)} network rm {net.name}, and make it with another"
-                " --subnet"
-            ),
+            remedies.another_subnet(net),
             "default-address-pools in daemon.json chooses others for new networks",
         ),
     )
