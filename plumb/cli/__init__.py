@@ -260,5 +260,15 @@ def complain(message: str, hint: str, status: int) -> int:
     line = " ".join(f"plumb: {message}".split())
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
-    print(line + (f"; {' '.join(hint.split())}" if hint else ""), file=sys.stderr)
+    line += f"; {' '.join(hint.split())}" if hint else ""
+    print(for_terminal(line), file=sys.stderr)
     return status
+
+
+def for_terminal(line: str) -> str:
+    """Replace what a terminal would obey: names that others gave are quoted in messages."""
+    if line.isprintable():
+        return line
+    from plumb.foreign.fields import printable  # lazy: hardly ever needed
+
+    return printable(line, len(line))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plumb.cli import DockerGroup, Documented
+from plumb.cli import DockerGroup, Documented, for_terminal
 from plumb.engine.reader import REBOOTED, REBUILD, Reader
 from plumb.kernel.capture.undo import sweep
 
@@ -168,7 +168,7 @@ def read() -> Reader:
 
 def tell(text: str) -> None:
     """Print a line about the state of things on stderr."""
-    print(f"plumb: {text}", file=sys.stderr)
+    print(f"plumb: {for_terminal(text)}", file=sys.stderr)
 
 
 def revive() -> None:

@@ -22,6 +22,8 @@ LONGEST = 64 << 20
 LONGEST_TEXT = 1 << 16
 KEPT = "\n\t"
 """Control characters that the text of a file has."""
+FILES = ("resolv", "hosts")
+"""Fields with the text of a file."""
 
 
 def written(snapshot: Snapshot) -> str:
@@ -58,15 +60,20 @@ def read(data: bytes, name: str) -> Snapshot:
     return found
 
 
-def _clean(value: Any) -> Any:
-    """Replace control characters in all texts, and cut them off."""
+def _clean(value: Any, kept: str = "") -> Any:
+    """Replace control characters in all texts, and cut them off.
+
+    Args:
+        value: a part of the document.
+        kept: control characters that stay.
+    """
     if isinstance(value, str):
         text = value[:LONGEST_TEXT]
-        return "".join(one if one.isprintable() or one in KEPT else "\ufffd" for one in text)
+        return "".join(one if one.isprintable() or one in kept else "\ufffd" for one in text)
     if isinstance(value, list):
         return [_clean(each) for each in value]
     if isinstance(value, dict):
-        return {str(key): _clean(each) for key, each in value.items()}
+        return {str(key): _clean(each, KEPT if key in FILES else "") for key, each in value.items()}
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from plumb.foreign.fields import printable
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import Snapshot
 
@@ -18,6 +19,8 @@ def lines(
 ) -> Iterator[str]:
     """Findings as text.
 
+    Names are others': of a link or a program nothing reaches the terminal that it would obey.
+
     Args:
         found: the findings, in their order.
         snapshot: what was read.
@@ -30,19 +33,23 @@ def lines(
         yield ""
     word = _verdict(found)
     yield f"{GREEN}{word}{PLAIN}" if colour and not found else word
-    yield f"looked at: {_looked_at(snapshot)}"
+    yield f"looked at: {_clean(_looked_at(snapshot))}"
     yield f"           {', '.join(dict.fromkeys(titles))}"
 
 
 def _finding(finding: Finding, page: str, colour: bool) -> Iterator[str]:
-    head = f"{finding.severity} ({GRADES[finding.grade]}): {finding.subject}"
+    head = _clean(f"{finding.severity} ({GRADES[finding.grade]}): {finding.subject}")
     yield f"{COLOURS[finding.severity]}{head}{PLAIN}" if colour else head
     for each in finding.read:
-        yield f"  read: {each}"
-    yield f"  {finding.why}"
+        yield f"  read: {_clean(each)}"
+    yield f"  {_clean(finding.why)}"
     for number, each in enumerate(finding.remedies):
-        yield f"  {'or' if number else 'try'}: {each}"
+        yield f"  {'or' if number else 'try'}: {_clean(each)}"
     yield f"  {page}#{finding.id}"
+
+
+def _clean(text: str) -> str:
+    return printable(text, len(text))
 
 
 def _verdict(found: Sequence[Finding]) -> str:
