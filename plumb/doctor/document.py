@@ -10,6 +10,8 @@ import dataclasses
 import json
 import types
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from plumb.errors import Invalid
@@ -22,6 +24,16 @@ LONGEST = 64 << 20
 LONGEST_TEXT = 1 << 16
 KEPT = "\n\t"
 """Control characters that the text of a file has."""
+NONSENSE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+)
+"""Errors by which a value shows itself to be none that a host has."""
 FILES = ("resolv", "hosts")
 """Fields with the text of a file."""
 
@@ -43,7 +55,7 @@ def read(data: bytes, name: str) -> Snapshot:
     """
     if len(data) > LONGEST:
         raise Invalid(f"{name} is larger than {LONGEST >> 20} MiB, which no snapshot is")
-    try:
+    with doubted(name):
         document = json.loads(data)
         if not isinstance(document, dict) or document.get("format", FORMAT) != FORMAT:
             raise Invalid(
@@ -52,12 +64,26 @@ def read(data: bytes, name: str) -> Snapshot:
             )
         found = codec.decode(Snapshot, _clean(document))
         _check(found, Snapshot)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    return found
+
+
+@contextmanager
+def doubted(name: str) -> Iterator[None]:
+    """Refuse a snapshot of somebody else's that plumb cannot make sense of.
+
+    Args:
+        name: the file's name, for errors.
+
+    Raises:
+        Invalid: what was done with it came upon values that no host has.
+    """
+    try:
+        yield
+    except NONSENSE as error:
         raise Invalid(
             f"{name} is no snapshot: {type(error).__name__} {printable(str(error), 80)}".strip(),
             "'plumb doctor --save FILE' writes one",
         ) from error
-    return found
 
 
 def _clean(value: Any, kept: str = "") -> Any:

@@ -161,6 +161,10 @@ LOOPBACK = {4: ip_network("127.0.0.1"), 6: ip_network("::1")}
 ALL_OR_NONE = (Fit.NONE, Fit.ALL)
 
 
+JUMPS = 64
+"""Jumps from chain to chain that are followed; nf_tables takes 16 (NFT_JUMP_STACK_SIZE)."""
+
+
 def _same(name: str, value: str) -> bool:
     return name.startswith(value[:-1]) if value.endswith("*") else name == value
 
@@ -168,7 +172,9 @@ def _same(name: str, value: str) -> bool:
 def _has_port(value: str, port: int) -> bool:
     """True if a port is in a number or a range FIRST-LAST; false for the name of a service."""
     first, _, last = value.partition("-")
-    return first.isdigit() and int(first) <= port <= int(last or first)
+    last = last or first
+    numbers = all(end.isascii() and end.isdigit() and len(end) <= 5 for end in (first, last))
+    return numbers and int(first) <= port <= int(last)
 
 
 def _covers(value: str, subnet: IPNetwork) -> Fit:
@@ -208,6 +214,14 @@ class FirewallRule(NamedTuple):
     def fit(self, traffic: Traffic) -> Fit:
         """Share of the traffic that matches all conditions of the rule."""
         return min((condition.fit(traffic) for condition in self.conditions), default=Fit.ALL)
+
+
+class _Step(NamedTuple):
+    """A chain's name; if all of the traffic comes there; if a rule on the way named it."""
+
+    chain: str
+    sure: bool = True
+    named: bool = False
 
 
 @frozen
@@ -284,40 +298,41 @@ class ForeignFirewall:
             ("postrouting", True),
         ) or self.hook == "input":
             return False
-        return (
-            self._verdict(self.chain, traffic, sure=True, named=False) or self.policy
-        ) != "accept"
+        return (self._verdict(traffic) or self.policy) != "accept"
 
     def _stops_to_host(self, traffic: Traffic) -> bool:
         if self.hook == "input" and traffic.way is TrafficKind.PROXIED:
-            verdict = self._verdict(self.chain, traffic, sure=True, named=False)
+            verdict = self._verdict(traffic)
             return (verdict or self.policy) != "accept"
         if self.hook == "prerouting" and self.priority < DSTNAT:
-            return self._verdict(self.chain, traffic, sure=True, named=False) == "drop"
+            return self._verdict(traffic) == "drop"
         return False
 
-    def _verdict(self, chain: str, traffic: Traffic, sure: bool, named: bool) -> str:
-        """Walk a chain and return its verdict: accept, drop, or nothing.
+    def _verdict(self, traffic: Traffic) -> str:
+        """Walk the chain and return its verdict: accept, drop, or nothing."""
+        return self._walk(_Step(self.chain), traffic, {}, JUMPS)
 
-        Args:
-            chain: its name.
-            traffic: the packets.
-            sure: all of the traffic comes here.
-            named: a rule on the way here was about this very traffic.
-        """
-        for line in self.lines.get(chain, ()):
+    def _walk(self, step: _Step, traffic: Traffic, known: dict[_Step, str], left: int) -> str:
+        """Walk one chain, once; what jumps to itself, which no kernel takes, has no verdict."""
+        if step not in known and left:
+            known[step] = ""
+            known[step] = self._rules(step, traffic, known, left)
+        return known.get(step, "")
+
+    def _rules(self, step: _Step, traffic: Traffic, known: dict[_Step, str], left: int) -> str:
+        for line in self.lines.get(step.chain, ()):
             fit = line.fit(traffic)
             if fit is Fit.NONE:
                 continue
-            certain = sure and fit is Fit.ALL
-            about = named or any(condition.names(traffic) for condition in line.conditions)
+            certain = step.sure and fit is Fit.ALL
+            about = step.named or any(condition.names(traffic) for condition in line.conditions)
             if line.verdict == "accept" and (certain or about):
                 return "accept"
             if line.verdict == "drop" and certain:
                 deliberate = traffic.to_host and self.hook == "prerouting" and not about
                 return "accept" if deliberate else "drop"
             if line.verdict in ("jump", "goto"):
-                verdict = self._verdict(line.target, traffic, certain, about)
+                verdict = self._walk(_Step(line.target, certain, about), traffic, known, left - 1)
                 if verdict or (certain and line.verdict == "goto"):
                     return verdict
             if line.verdict == "return" and fit is Fit.ALL:

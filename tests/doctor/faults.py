@@ -97,6 +97,7 @@ FAULTS = (
         "ufw-bypassed",
         "iptables -N ufw-user-input; iptables -A ufw-user-input -p tcp -m tcp --dport 8080 -j DROP",
         remedy=1,
+        grade=Grade.LIKELY,
         after="iptables -F PLUMB-USER; iptables -F ufw-user-input; iptables -X ufw-user-input",
         title="ufw deny 8080, a published port",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -35,12 +36,22 @@ def doctor(
 
     if len(ends) not in (0, 2):
         raise Invalid("doctor takes no name, or two", "plumb doctor FROM TO:PORT")
-    snapshot = _snapshot(source, anonymise)
-    if save is not None:
-        return _save(snapshot, save)
-    found = _between(snapshot, *ends) if ends else diagnose.diagnose(snapshot)
+    with _doubted(source):
+        snapshot = _snapshot(source, anonymise)
+        if save is not None:
+            return _save(snapshot, save)
+        found = _between(snapshot, *ends) if ends else diagnose.diagnose(snapshot)
     _print(found, snapshot, as_json)
     return diagnose.status(found)
+
+
+def _doubted(source: str | None) -> AbstractContextManager[None]:
+    """Refuse a file that no host has written; a fault of this host's reading is plumb's own."""
+    if source is None:
+        return nullcontext()
+    from plumb.doctor import document
+
+    return document.doubted(source)
 
 
 def _snapshot(source: str | None, anonymise: bool) -> Snapshot:

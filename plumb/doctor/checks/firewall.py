@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from shlex import quote
 
 from plumb.doctor import firewalls, remedies
@@ -13,6 +14,7 @@ from plumb.model.foreign_firewall import ForeignFirewall, TrafficKind, openings
 
 WAYS = (TrafficKind.OUT, TrafficKind.BACK)
 CALL = "net/bridge/bridge-nf-call-iptables"
+PORT = re.compile("[0-9]{1,5}")
 
 
 def _stopped(snapshot: Snapshot, chain: ForeignFirewall) -> list[NetworkState]:
@@ -194,7 +196,15 @@ def _users(snapshot: Snapshot) -> str:
     return names[0] if names else "DOCKER-USER"
 
 
-UFW_DENIES = re.compile(r"-p (tcp|udp) .*--dport (\d+) .*-j (?:DROP|REJECT)")
+def _denied(words: str) -> tuple[str, int] | None:
+    """The protocol and port that a rule of ufw denies to all; None for another rule."""
+    each = words.split()
+    options = dict(pairwise(each))
+    number = options.get("--dport", "")
+    narrow = {"!", "-s", "-d", "-i"} & set(each)
+    if narrow or options.get("-j") not in ("DROP", "REJECT") or not PORT.fullmatch(number):
+        return None
+    return options.get("-p", ""), int(number)
 
 
 def _dropped_by_user(snapshot: Snapshot, port: int) -> bool:
@@ -210,11 +220,11 @@ def _dropped_by_user(snapshot: Snapshot, port: int) -> bool:
 def ufw_bypassed(snapshot: Snapshot) -> Iterator[Finding]:
     """Find published ports that ufw is told to deny."""
     denied = {
-        (found[1], int(found[2]))
+        found
         for chain in snapshot.host.chains
         if chain.name == "ufw-user-input"
         for rule in chain.rules
-        if (found := UFW_DENIES.search(rule.words))
+        if (found := _denied(rule.words))
     }
     for box, end, _ in snapshot.ends():
         for port in end.ports:
@@ -223,7 +233,7 @@ def ufw_bypassed(snapshot: Snapshot) -> Iterator[Finding]:
             if open_ and not _dropped_by_user(snapshot, number):
                 yield Finding(
                     "ufw-bypassed",
-                    Grade.PROVEN,
+                    Grade.LIKELY,
                     Severity.WARNING,
                     f"port {number}/{port.protocol} of {box.name} is open, though ufw denies it",
                     (box.name,),

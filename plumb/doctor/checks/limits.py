@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from plumb.doctor import remedies
@@ -13,13 +14,17 @@ NEIGHBOURS = "net/ipv4/neigh/default/gc_thresh3"
 NEARLY = 0.8
 
 
+def _number(snapshot: Snapshot, name: str) -> int | None:
+    """A sysctl of the host that is a number; None where the kernel has none."""
+    value = snapshot.host.setting(name)
+    return int(value) if re.fullmatch("[0-9]{1,18}", value) else None
+
+
 def conntrack(snapshot: Snapshot) -> Iterator[Finding]:
     """Find connection tracking that has no room for further flows."""
-    count, most = (snapshot.host.setting(name) for name in (COUNT, MOST))
-    if not (count.isdigit() and most.isdigit()) or not int(most):
-        return
-    if int(count) >= NEARLY * int(most):
-        full = int(count) >= int(most)
+    count, most = (_number(snapshot, name) for name in (COUNT, MOST))
+    if count is not None and most and count >= NEARLY * most:
+        full = count >= most
         yield Finding(
             "conntrack-full",
             Grade.PROVEN if full else Grade.LIKELY,
@@ -32,21 +37,21 @@ def conntrack(snapshot: Snapshot) -> Iterator[Finding]:
             ),
             "The first packet of a flow that finds no room is dropped, whoever sends it. Existing"
             " connections go on, so the host seems to work.",
-            (remedies.setting(MOST, str(2 * int(most))),),
+            (remedies.setting(MOST, str(2 * most)),),
         )
 
 
 def neighbours(snapshot: Snapshot) -> Iterator[Finding]:
     """Find a neighbour table that has no room: it is one for all namespaces."""
-    most = snapshot.host.setting(NEIGHBOURS)
+    most = _number(snapshot, NEIGHBOURS)
     spaces = (snapshot.host, *snapshot.spaces)
     count = sum(
         each.ip.version == 4 and each.state not in ("PERMANENT", "NOARP")
         for space in spaces
         for each in space.neighbours
     )
-    if most.isdigit() and count >= NEARLY * int(most):
-        full = count >= int(most)
+    if most is not None and count >= NEARLY * most:
+        full = count >= most
         yield Finding(
             "neighbours-full",
             Grade.LIKELY,
@@ -59,7 +64,7 @@ def neighbours(snapshot: Snapshot) -> Iterator[Finding]:
             ),
             "The kernel has one table of neighbours for all namespaces. A packet to a neighbour for"
             " whom there is no room is not sent (Neighbour table overflow).",
-            (remedies.setting(NEIGHBOURS, str(4 * int(most))),),
+            (remedies.setting(NEIGHBOURS, str(4 * most)),),
         )
 
 
