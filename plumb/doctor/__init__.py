@@ -8,6 +8,7 @@ document    a snapshot as JSON, and back, from somebody who may wish plumb ill
 anonymise   replaces names and addresses in a snapshot, so that its findings stay the same
 diagnose    asks all checks, or those that concern two ends
 catalogue   the table of checks
+evidence    leaves out what only a part that could not be read would prove
 firewalls   chains of a snapshot, asked what becomes of some traffic
 routes      the route that a host of a snapshot would take
 remedies    commands in the words of a thing's owner

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from plumb.doctor.catalogue import CATALOGUE
 from plumb.doctor.checks import pair
+from plumb.doctor.evidence import founded
 from plumb.errors import NotFound
 from plumb.frozen import replace
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
@@ -24,7 +25,7 @@ CONSEQUENCE, MENDS = "plumb-drift", "plumb repair"
 def diagnose(snapshot: Snapshot) -> list[Finding]:
     """Find all faults of a host, the certain ones first."""
     found = [finding for check in CATALOGUE for finding in check.find(snapshot)]
-    return _ordered(found)
+    return _ordered(founded(snapshot, found))
 
 
 def between(snapshot: Snapshot, source: str, target: Target) -> list[Finding]:
@@ -42,7 +43,7 @@ def between(snapshot: Snapshot, source: str, target: Target) -> list[Finding]:
     concerned = {HOST, *(name for box in ends for name in _about(snapshot, box))}
     found = [each for each in diagnose(snapshot) if concerned & set(each.about)]
     known = {(each.id, each.subject) for each in found}
-    own = list(_of_pair(snapshot, one, other, target))
+    own = founded(snapshot, _of_pair(snapshot, one, other, target))
     return _ordered([*found, *(each for each in own if (each.id, each.subject) not in known)])
 
 

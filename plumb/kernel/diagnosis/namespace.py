@@ -21,7 +21,15 @@ from plumb.kernel.netlink.sock_diag import PROTOCOLS, Socket, sockets
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.netns.setns import SELF
 from plumb.kernel.ports.listeners import WAITING
-from plumb.model.diagnosis.snapshot import ChainState, NamespaceState
+from plumb.model.diagnosis.snapshot import (
+    ADDRESSES,
+    LINKS,
+    NEIGHBOURS,
+    POLICY,
+    ROUTES,
+    SOCKETS,
+    NamespaceState,
+)
 from plumb.model.netns_state import Link, Listener
 from plumb.model.observations import Netns
 
@@ -43,7 +51,7 @@ OF_HOST = (
     "net/ipv4/neigh/default/gc_thresh3",
 )
 OF_LINK = ("rp_filter", "forwarding", "route_localnet")
-LINKS = 64
+MOST_LINKS = 64
 """Links of the host whose settings are read; ports of bridges are none of them."""
 
 
@@ -62,20 +70,20 @@ def read(place: Netns, *, host: bool = False) -> tuple[NamespaceState, dict[List
     """
     reader = _Reader()
     with LinkInventory(place) as inventory, entered(place.ns):
-        links = reader.part("links", inventory.links)
+        links = reader.part(LINKS, inventory.links)
         names = {link.index: link.name for link in links}
-        listening = dict(reader.part("sockets", lambda: list(_listeners())))
+        listening = dict(reader.part(SOCKETS, lambda: list(_listeners())))
         state = NamespaceState(
             place.name,
             links,
-            reader.part("addresses", lambda: inventory.addresses(links)),
-            tuple(reader.part("routes", lambda: routing.routes(names))),
-            tuple(reader.part("rules of routing", routing.rules)),
-            reader.part("neighbours", lambda: inventory.neighbours(links)),
+            reader.part(ADDRESSES, lambda: inventory.addresses(links)),
+            tuple(reader.part(ROUTES, lambda: routing.routes(names))),
+            tuple(reader.part(POLICY, routing.rules)),
+            reader.part(NEIGHBOURS, lambda: inventory.neighbours(links)),
             tuple(listening),
             tuple(_settings(links, host)),
             tuple(_counters()),
-            tuple(reader.part("firewall rules", rule_sets.chains)) if host else (),
+            tuple(rule_sets.chains(reader.failed)) if host else (),
             wireless=tuple(_wireless()),
         )
     return replace(state, unread=tuple(reader.failed)), listening
@@ -112,7 +120,7 @@ def _listener(each: Socket) -> Listener:
 def _settings(links: Sequence[Link], host: bool) -> Iterator[tuple[str, str]]:
     # The kernel tells nothing of IPv4 by IPv6's names; each setting is a file.
     names = [*COMMON, *(OF_HOST if host else ())]
-    routed = [link for link in links if not link.master][:LINKS] if host else ()
+    routed = [link for link in links if not link.master][:MOST_LINKS] if host else ()
     names += [f"net/ipv4/conf/{link.name}/{each}" for link in routed for each in OF_LINK]
     for name in names:
         value = sysctl.read(name)
@@ -141,16 +149,6 @@ def text(path: str) -> str:
             return file.read(LONGEST).decode(errors="replace")
     except OSError:
         return ""
-
-
-def chains(ns: str) -> tuple[ChainState, ...]:
-    """Read the chains of a namespace.
-
-    Raises:
-        PlumbError: there is no such namespace.
-    """
-    with entered(ns):
-        return tuple(rule_sets.chains())
 
 
 def peers(

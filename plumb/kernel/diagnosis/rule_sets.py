@@ -7,13 +7,15 @@ nothing was ever written, neither is asked: a question for a table could create 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, nft_json
+from plumb.errors import KernelRefused, PlumbError, Unsupported
+from plumb.kernel.netfilter import iptables_save as save
+from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, listed, nft_json
 from plumb.kernel.netfilter.foreign_rules import from_iptables, from_nft
-from plumb.kernel.netfilter.iptables_save import saved
-from plumb.model.diagnosis.snapshot import ChainState, RuleState
+from plumb.model.diagnosis.snapshot import FIREWALL, ChainState, RuleState
 from plumb.model.foreign_firewall import FirewallRule
 from plumb.things.iptables import FAMILIES, TABLES
 
@@ -21,18 +23,46 @@ ALL_HOOKS = {**HOOKS, "OUTPUT": "output"}
 FAMILIES_READ = ("ip", "ip6", "inet")
 
 
-def chains() -> list[ChainState]:
-    """Read the chains of all tables."""
-    items = nft_json("list ruleset")
+def chains(failed: list[str]) -> list[ChainState]:
+    """Read the chains of all tables.
+
+    Args:
+        failed: sentences on what could not be read are appended. The rest is read all the same.
+    """
+    items: list[Any] = []
+    with _noting(failed):
+        items = _of_all_tables()
     tables = {(item["table"]["family"], item["table"]["name"]) for item in items if "table" in item}
     found: list[ChainState] = []
     for family in FAMILIES:
-        if any((family, table) in tables for table in TABLES):
-            found += _of_iptables("nft", family)
+        # Without the command, libnftables has what there is: tables may have these names.
+        nft = f"{FAMILIES[family]}-nft"
+        if any((family, table) in tables for table in TABLES) and save.found(f"{nft}-save"):
+            with _noting(failed):
+                found += _of_iptables(nft, family)
         if _legacy(family):
-            found += _of_iptables("legacy", family)
+            with _noting(failed):
+                found += _of_iptables(f"{FAMILIES[family]}-legacy", family)
     known = {(chain.family, chain.table) for chain in found if chain.tool.endswith("-nft")}
     return [*found, *_of_nft(items, known)]
+
+
+@contextmanager
+def _noting(failed: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, PlumbError) as error:
+        failed.append(f"{FIREWALL}: {error}")
+
+
+def _of_all_tables() -> list[Any]:
+    """Ask libnftables for all that it has; nothing for a kernel without nf_tables."""
+    try:
+        return listed("list ruleset")
+    except Unsupported as error:
+        if isinstance(error.__cause__, KernelRefused):
+            return []
+        raise
 
 
 def _legacy(family: str) -> bool:
@@ -43,9 +73,8 @@ def _legacy(family: str) -> bool:
         return False
 
 
-def _of_iptables(variant: str, family: str) -> Iterator[ChainState]:
-    tool = f"{FAMILIES[family]}-{variant}"
-    for table, found in saved(f"{tool}-save").items():
+def _of_iptables(tool: str, family: str) -> Iterator[ChainState]:
+    for table, found in save.listed(f"{tool}-save").items():
         names = frozenset(found)
         for name, (policy, specs) in found.items():
             hook = ALL_HOOKS.get(name, "")

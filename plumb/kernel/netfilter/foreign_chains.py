@@ -217,10 +217,20 @@ def _others(specs: list[str], chain: tuple[str, str, str], own: Own | None) -> I
 
 def nft_json(command: str) -> list[Json]:
     """Run a list command of nft; empty where there is no such object, or no nftables."""
-    # The elements of named sets are not read along with all else.
-    terse = 0 if command.startswith(("list set ", "list map ")) else TERSE
     try:
-        found = nft().run(command, "read other firewalls", flags=JSON | terse)
+        return listed(command)
     except PlumbError:
         return []
+
+
+def listed(command: str) -> list[Json]:
+    """Run a list command of nft.
+
+    Raises:
+        Unsupported: there is no libnftables, or the kernel has no nf_tables.
+        KernelRefused: there is no such object, or it may not be read.
+    """
+    # The elements of named sets are not read along with all else.
+    terse = 0 if command.startswith(("list set ", "list map ")) else TERSE
+    found = nft().run(command, "read other firewalls", flags=JSON | terse)
     return list(json.loads(found)["nftables"]) if found else []

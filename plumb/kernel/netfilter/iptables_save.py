@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 
+from plumb.errors import KernelRefused
+
 Ruleset = dict[str, dict[str, tuple[str, list[str]]]]
 """{table: {chain: (policy, specs in order)}}"""
 
@@ -50,8 +52,27 @@ def saved(command: str, *tables: str) -> Ruleset:
         tables: one by its name; none: all that the kernel has already.
     """
     path = found(command)
+    return parse(_run(path, *tables).stdout) if path else {}
+
+
+def listed(command: str) -> Ruleset:
+    """The rules of all tables that the kernel has already.
+
+    Args:
+        command: as of `saved`.
+
+    Raises:
+        KernelRefused: there is no such command, or it could not read them.
+    """
+    path = found(command)
     if not path:
-        return {}
-    options = [word for table in tables for word in ("-t", table)]
-    ran = subprocess.run([path, *options], capture_output=True, text=True, check=False)
+        raise KernelRefused("read the rules", 0, f"there is no {command}")
+    ran = _run(path)
+    if ran.returncode:
+        raise KernelRefused("read the rules", 0, f"{command}: {ran.stderr.strip()}")
     return parse(ran.stdout)
+
+
+def _run(path: str, *tables: str) -> subprocess.CompletedProcess[str]:
+    options = [word for table in tables for word in ("-t", table)]
+    return subprocess.run([path, *options], capture_output=True, text=True, check=False)

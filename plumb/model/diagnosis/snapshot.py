@@ -19,6 +19,9 @@ FORMAT = 1
 """Version of a snapshot's JSON."""
 PLUMB = "plumb"
 """Engine of plumb's own containers and networks."""
+LINKS, ADDRESSES, ROUTES, POLICY = "links", "addresses", "routes", "rules of routing"
+NEIGHBOURS, SOCKETS, FIREWALL = "neighbours", "sockets", "firewall rules"
+"""Parts of a namespace, each of which may not be readable."""
 
 
 @frozen
@@ -119,7 +122,7 @@ class NamespaceState:
         peers: veth links with the namespace and the name of their other ends, where it is known.
         resolv, hosts: the text of its resolv.conf and hosts.
         wireless: links that are Wi-Fi.
-        unread: sentences on what could not be read.
+        unread: sentences on what could not be read, each with its part before a colon.
     """
 
     name: str
@@ -137,6 +140,10 @@ class NamespaceState:
     hosts: str = ""
     wireless: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+
+    def lacks(self, part: str) -> bool:
+        """True if a part could not be read, so that what it has not proves nothing."""
+        return any(each.startswith(f"{part}:") for each in self.unread)
 
     def link(self, name: str) -> Link | None:
         """A link by its name."""

@@ -1,0 +1,137 @@
+"""Parts that cannot be read: nothing is concluded from what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+
+from plumb.doctor import diagnose
+from plumb.errors import KernelRefused
+from plumb.frozen import replace
+from plumb.kernel.diagnosis import rule_sets
+from plumb.kernel.netfilter import iptables_save
+from plumb.model.diagnosis.snapshot import (
+    ContainerState,
+    EndState,
+    NamespaceState,
+    NetworkState,
+    Snapshot,
+)
+from plumb.model.netns_state import Link
+from plumb.model.observations import Netns
+from plumb.model.ports import Port
+from tests.labs import sh
+
+PORT = Port(80, "tcp", ip_address("0.0.0.0"), 8080)
+END = EndState("n", "", ip_interface("172.20.0.2/24"), None, (PORT,))
+LAN = NetworkState("l", "lan", "docker", "macvlan", parent="eth0")
+SHOP = NetworkState(
+    "n",
+    "shop",
+    "docker",
+    "bridge",
+    "br0",
+    "",
+    (ip_network("172.20.0.0/24"),),
+    (ip_address("172.20.0.1"),),
+)
+WEB = ContainerState("web", "docker", "web", (END, EndState("l")))
+BARE = Snapshot(
+    NamespaceState("host", resolv="nameserver 192.0.2.1\n"),
+    (NamespaceState("web", resolv="nameserver 127.0.0.11\n"),),
+    (WEB,),
+    (SHOP, LAN),
+)
+"""A host and a container in which there is nothing at all."""
+
+
+def ids(snapshot: Snapshot) -> set[str]:
+    """The findings' ids."""
+    return {each.id for each in diagnose.diagnose(snapshot)}
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("sockets", {"no-localhost"}),
+        ("links", {"bridge-missing", "parent-down"}),
+        ("firewall rules", {"no-masquerade"}),
+    ],
+)
+def test_a_part_of_the_host_that_was_not_read_proves_nothing(part: str, expected: set[str]) -> None:
+    """Its findings go, `not-read` comes, and the others stay."""
+    host = replace(BARE.host, unread=(f"{part}: operation not permitted",))
+    assert ids(replace(BARE, host=host)) == ids(BARE) - expected | {"not-read"}
+    assert expected <= ids(BARE)
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("sockets", {"nobody-listens", "embedded-dns-silent"}),
+        ("addresses", {"address-missing"}),
+        ("links", {"address-missing"}),
+    ],
+)
+def test_a_part_of_a_container_that_was_not_read_proves_nothing(
+    part: str, expected: set[str]
+) -> None:
+    """As on the host."""
+    web = replace(BARE.spaces[0], unread=(f"{part}: operation not permitted",))
+    assert ids(replace(BARE, spaces=(web,))) == ids(BARE) - expected | {"not-read"}
+    assert expected <= ids(BARE)
+
+
+def test_routes_that_were_not_read_are_none_that_are_gone() -> None:
+    """A container has a default route in all likelihood."""
+    link = Link(Netns("web", ""), 2, "eth0")
+    address = ("eth0", ip_interface("172.20.0.2/24"))
+    web = replace(BARE.spaces[0], links=(link,), addresses=(address,))
+    lost = replace(web, unread=("routes: operation not permitted",))
+    assert "no-default-route" in ids(replace(BARE, spaces=(web,)))
+    assert "no-default-route" not in ids(replace(BARE, spaces=(lost,)))
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A namespace with a rule of iptables, whose iptables-nft-save fails."""
+    sh("iptables-nft -N probed")
+    command = tmp_path / "iptables-nft-save"
+    command.write_text("#!/bin/sh\necho 'no memory' >&2\nexit 1\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    yield
+    monkeypatch.undo()
+    sh("iptables-nft -X probed")
+
+
+@pytest.mark.usefixtures("broken")
+def test_rules_that_iptables_does_not_list_are_said() -> None:
+    """They are read by libnftables all the same."""
+    failed: list[str] = []
+    chains = rule_sets.chains(failed)
+    assert failed == ["firewall rules: cannot read the rules: iptables-nft-save: no memory"]
+    assert "probed" in {chain.name for chain in chains}
+
+
+@pytest.mark.usefixtures("broken")
+def test_other_readers_take_a_failure_for_no_rules() -> None:
+    """`saved` is asked by commands that go on without."""
+    assert iptables_save.saved("iptables-nft-save") == {}
+    with pytest.raises(KernelRefused, match="no memory"):
+        iptables_save.listed("iptables-nft-save")
+
+
+def test_rules_that_libnftables_does_not_list_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may refuse a question while rules change."""
+
+    def refused(command: str) -> list[object]:
+        raise KernelRefused("read other firewalls", 4)
+
+    monkeypatch.setattr(rule_sets, "listed", refused)
+    failed: list[str] = []
+    rule_sets.chains(failed)
+    assert [each.partition(":")[0] for each in failed] == ["firewall rules"]
