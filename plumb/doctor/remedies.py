@@ -12,6 +12,7 @@ from shlex import quote
 
 from plumb.foreign import names
 from plumb.model.diagnosis.snapshot import PLUMB, NetworkState
+from plumb.things.layer3 import dotted
 
 MADE_ANEW = "the container made anew: its CNI plugins run again then"
 COMMANDS = {PLUMB: "plumb", "docker": "docker", "podman": "podman", "containerd": "nerdctl"}
@@ -75,11 +76,6 @@ def quoted(line: str) -> str:
 def plain(words: Iterable[str]) -> bool:
     """True if a shell takes each of the words as it stands."""
     return all(quote(each) == each for each in words)
-
-
-def dotted(name: str) -> str:
-    """A sysctl's name as its command has it: a dot in a link's name is a slash there."""
-    return name.translate(str.maketrans("/.", "./"))
 
 
 def setting(name: str, value: str) -> str:

@@ -115,7 +115,7 @@ class Record:
 
     def explain(self, thing: Thing) -> Explanation:
         """Explain a thing."""
-        owners = tuple(self._owner(owner) for owner in self._store.owners(thing.key))
+        owners = tuple(sorted(self._owner(owner) for owner in self._store.owners(thing.key)))
         return Explanation(str(thing), self.place(thing), owners, reason(thing), thing)
 
     def place(self, thing: Thing) -> str:

@@ -25,7 +25,7 @@ from plumb.things.dns import Names, Resolver
 from plumb.things.host_ports import OfPort
 from plumb.things.iptables import Chain, Policy, Rule
 from plumb.things.ipvs import IpvsDestination
-from plumb.things.layer3 import Address, Route, Sysctl
+from plumb.things.layer3 import Address, Route, Sysctl, dotted
 from plumb.things.links import InPlace, LinkAddress, Moved, Veth
 from plumb.things.nftables import NftChain, NftMap, NftRule, NftTable
 from plumb.things.policy_routing import TableRoute
@@ -112,7 +112,7 @@ NAMES: dict[type[Thing], Callable[[Any], tuple[str, ...]]] = {
     Address: lambda one: (str(one.ip), str(one.ip.ip), str(one.ip.network)),
     Route: lambda one: (str(one.dst), "default" if one.dst.prefixlen == 0 else ""),
     TableRoute: lambda one: (str(one.via),),
-    Sysctl: lambda one: (one.name, one.name.replace("/", ".")),
+    Sysctl: lambda one: (one.name, dotted(one.name)),
     Chain: lambda one: (one.name,),
     Rule: lambda one: (str(one), one.spec),
     Policy: lambda one: (f"-P {one.chain} {one.verdict}",),

@@ -9,6 +9,8 @@ from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.frozen import frozen
 from plumb.things import HOST, InNamespace, Key, OnLink, Stage, Thing, lost_with
 
+DOTS = str.maketrans("/.", "./")
+
 
 @frozen
 class Address(OnLink):
@@ -104,3 +106,8 @@ class Sysctl(InNamespace):
 
     def __str__(self) -> str:
         return f"sysctl {self.name} = {self.value}"
+
+
+def dotted(name: str) -> str:
+    """A setting's name as sysctl(8) takes it: with dots, and slashes for a link's own dots."""
+    return name.translate(DOTS)

@@ -11,6 +11,7 @@ from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
 from plumb.model.foreign_firewall import ForeignFirewall, TrafficKind, openings
+from plumb.things.layer3 import dotted
 
 WAYS = (TrafficKind.OUT, TrafficKind.BACK)
 CALL = "net/bridge/bridge-nf-call-iptables"
@@ -127,7 +128,7 @@ def bridged_packets_dropped(snapshot: Snapshot) -> Iterator[Finding]:
                 Severity.PROBLEM,
                 f"containers of {_names(nets)} do not reach each other",
                 tuple(net.name for net in nets),
-                (f"sysctl {remedies.dotted(CALL)} = 1", _listing(chain)),
+                (f"sysctl {dotted(CALL)} = 1", _listing(chain)),
                 "With br_netfilter the frames between ports of a bridge pass iptables, as if they"
                 " were routed. No rule accepts those from this bridge to itself.",
                 (
@@ -158,7 +159,7 @@ def icc_not_enforced(snapshot: Snapshot) -> Iterator[Finding]:
                 f"containers of {net.name} reach each other, though it has icc=false",
                 (net.name,),
                 (
-                    f"sysctl {remedies.dotted(CALL)} = "
+                    f"sysctl {dotted(CALL)} = "
                     + (snapshot.host.setting(CALL) or "(no br_netfilter)"),
                     f"ports of {net.link} that are not isolated",
                 ),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
+from plumb.things.layer3 import dotted
 
 FORWARD = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
@@ -36,7 +37,7 @@ def off(snapshot: Snapshot) -> Iterator[Finding]:
                 Severity.PROBLEM,
                 f"the host does not forward IPv{version}",
                 ("host", *(net.name for net in nets)),
-                (f"sysctl {remedies.dotted(name)} = 0", *again),
+                (f"sysctl {dotted(name)} = 0", *again),
                 "A container's packets reach its bridge, and the host drops them there, for it is"
                 " no router. Published ports that the user-land proxy serves still work.",
                 (remedies.setting(name, "1"),),
@@ -58,7 +59,7 @@ def off_for_link(snapshot: Snapshot) -> Iterator[Finding]:
                 Severity.PROBLEM,
                 f"the host forwards nothing that comes in by {dev}",
                 ("host", *(net.name for net in nets if net.link == dev or dev in uplinks)),
-                (f"sysctl {remedies.dotted(name)} = 0", "sysctl net.ipv4.ip_forward = 1"),
+                (f"sysctl {dotted(name)} = 0", "sysctl net.ipv4.ip_forward = 1"),
                 "Forwarding is on for the host and off for this link: a change of the link's own"
                 " setting came later. systemd-networkd makes one for links that it manages.",
                 (remedies.setting(name, "1"),),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import Snapshot
+from plumb.things.layer3 import dotted
 
 COUNT, MOST = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
 NEIGHBOURS = "net/ipv4/neigh/default/gc_thresh3"
@@ -31,10 +32,7 @@ def conntrack(snapshot: Snapshot) -> Iterator[Finding]:
             Severity.PROBLEM if full else Severity.WARNING,
             f"connection tracking has {count} of at most {most} flows",
             ("host",),
-            (
-                f"sysctl {remedies.dotted(COUNT)} = {count}",
-                f"sysctl {remedies.dotted(MOST)} = {most}",
-            ),
+            (f"sysctl {dotted(COUNT)} = {count}", f"sysctl {dotted(MOST)} = {most}"),
             "The first packet of a flow that finds no room is dropped, whoever sends it. Existing"
             " connections go on, so the host seems to work.",
             (remedies.setting(MOST, str(2 * most)),),
@@ -58,10 +56,7 @@ def neighbours(snapshot: Snapshot) -> Iterator[Finding]:
             Severity.PROBLEM if full else Severity.WARNING,
             f"the neighbour table has {count} of at most {most} entries",
             ("host",),
-            (
-                f"ip neigh, all namespaces: {count} entries",
-                f"sysctl {remedies.dotted(NEIGHBOURS)} = {most}",
-            ),
+            (f"ip neigh, all namespaces: {count} entries", f"sysctl {dotted(NEIGHBOURS)} = {most}"),
             "The kernel has one table of neighbours for all namespaces. A packet to a neighbour for"
             " whom there is no room is not sent (Neighbour table overflow).",
             (remedies.setting(NEIGHBOURS, str(4 * most)),),

@@ -16,6 +16,7 @@ from plumb.model.diagnosis.snapshot import (
 )
 from plumb.model.netns_state import Listener
 from plumb.model.ports import Port
+from plumb.things.layer3 import dotted
 
 HOLDERS = re.compile(r"(docker|rootlesskit|plumb|slirp4netns|pasta|conmon|rootlessport|netavark)")
 """Programs that hold published ports for their engine."""
@@ -136,7 +137,7 @@ def localhost(snapshot: Snapshot) -> Iterator[Finding]:
                 Severity.WARNING,
                 f"127.0.0.1:{port.host_port} does not lead to {box.name}",
                 (box.name,),
-                (f"sysctl {remedies.dotted(name)} = 0", f"ss -ln: nobody at port {port.host_port}"),
+                (f"sysctl {dotted(name)} = 0", f"ss -ln: nobody at port {port.host_port}"),
                 "No docker-proxy listens at the port, and the host does not route packets of"
                 " 127.0.0.1 to a bridge. Either would do.",
                 (remedies.setting(name, "1"), "systemctl restart docker"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from plumb.model.netns_state import ConntrackEntry
 from plumb.model.observations import HOST
 from plumb.things.host_ports import at
+from plumb.things.layer3 import dotted
 from plumb.trace.causes import owners
 from plumb.trace.causes.case import VANISHED, Case, Cause
 from plumb.trace.causes.remedies import deleting
@@ -161,7 +162,7 @@ def _localnet(case: Case) -> Cause | None:
         f"it was rewritten to {published.member.box.name},"
         f" but what comes from 127.0.0.1 may not leave by {published.net.link}",
         (f"{HOST}: {name} = 0",),
-        (f"sysctl -w {name.replace('/', '.')}=1", owners.rebuild(case, published.net)),
+        (f"sysctl -w {dotted(name)}=1", owners.rebuild(case, published.net)),
     )
 
 

@@ -10,6 +10,7 @@ from plumb.address import IPAddress
 from plumb.model.cnm import Network
 from plumb.model.netns_state import Facts, RouteAnswer
 from plumb.model.observations import HOST, Netns
+from plumb.things.layer3 import dotted
 from plumb.trace.causes import by_link, by_neighbour, owners
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import ip_tool, within
@@ -185,7 +186,7 @@ def _not_forwarded(case: Case, last: Crossing, way: Direction) -> Cause | None:
             f"{last.place.name} does not forward what is not for itself: it is no router",
             (f"{last.place.name}: {off} = 0",),
             (
-                within(last.place, f"sysctl -w {off.replace('/', '.')}=1"),
+                within(last.place, f"sysctl -w {dotted(off)}=1"),
                 "see who turns it off: grep -r forward /etc/sysctl.d /etc/systemd/network",
             ),
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from plumb.model.cnm import Network
 from plumb.model.observations import RuleKind
 from plumb.things.iptables import FAMILIES
+from plumb.things.layer3 import dotted
 from plumb.trace.causes import by_isolation, owners
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import deleting, tool, within
@@ -105,7 +106,7 @@ def _bridge_netfilter(case: Case, line: RuleLine) -> Cause | None:
         " whose forward hook drops it",
         (line.reading, f"{name} = {value}"),
         (
-            f"sysctl -w {name.replace('/', '.')}=0    # if nothing needs it: icc=false does",
+            f"sysctl -w {dotted(name)}=0    # if nothing needs it: icc=false does",
             _accept(case, line),
         ),
     )

@@ -10,6 +10,7 @@ from plumb.model.netns_state import Facts, Listener
 from plumb.model.observations import HOST, Netns
 from plumb.things.dns import ADDRESS as RESOLVER
 from plumb.things.host_ports import at
+from plumb.things.layer3 import dotted
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
 from plumb.trace.path import Ending
@@ -137,5 +138,5 @@ def _echo_ignored(case: Case) -> Cause | None:
         "echo-ignored",
         f"{facts.place.name} is told not to answer echo requests",
         (f"{facts.place.name}: {name} = 1",),
-        (within(facts.place, f"sysctl -w {name.replace('/', '.')}=0"),),
+        (within(facts.place, f"sysctl -w {dotted(name)}=0"),),
     )
