@@ -15,7 +15,7 @@ TOLD_NOT_TO_FORWARD = frozenset({"no-forwarding", "nft-no-forwarding"})
 """Labs in which plumb leaves forwarding off: their containers reach nobody outside."""
 
 
-@pytest.mark.sampled(3, "name")
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     "name", on_kernels(name for name in CASES if name not in TOLD_NOT_TO_FORWARD)
 )
