@@ -208,6 +208,18 @@ def test_a_port_that_127_0_0_1_does_not_lead_to(taken: Snapshot) -> None:
     )
 
 
+def test_a_default_route_without_a_gateway_is_an_l3_network_s(taken: Snapshot) -> None:
+    """ipvlan in mode l3 has none; on a bridge network such a route leads nowhere."""
+    web = next(one for one in taken.spaces if one.name == "web")
+    (own,) = (link.name for link in web.links if link.name != "lo")
+    routes = tuple(replace(one, via=None) if one.dst.prefixlen == 0 else one for one in web.routes)
+    spaces = tuple(replace(one, routes=routes) if one is web else one for one in taken.spaces)
+    assert own in {one.dev for one in routes}
+    assert "wrong-gateway" in ids(replace(taken, spaces=spaces))
+    nets = tuple(replace(net, driver="ipvlan") for net in taken.networks)
+    assert "wrong-gateway" not in ids(replace(taken, spaces=spaces, networks=nets))
+
+
 def test_rules_in_both_variants_of_iptables(taken: Snapshot) -> None:
     """Neither lists the other's."""
     chain = next(one for one in taken.host.chains if one.tool.startswith("iptables-"))

@@ -75,7 +75,12 @@ def no_default_route(snapshot: Snapshot) -> Iterator[Finding]:
         if box.name in reported or not net.bridged or not any(ip.version == 4 for ip in gateways):
             continue
         reported.add(box.name)
-        wrong = [route for route in space.defaults(4) if route.via not in gateways]
+        direct = _without_a_gateway(snapshot, box, space)
+        wrong = [
+            route
+            for route in space.defaults(4)
+            if route.via not in gateways and (route.via or route.dev not in direct)
+        ]
         if not space.defaults(4):
             yield _no_route(box, net, [str(ip) for ip in gateways if ip.version == 4])
         elif wrong and len(wrong) == len(space.defaults(4)):
@@ -90,6 +95,18 @@ def no_default_route(snapshot: Snapshot) -> Iterator[Finding]:
                 " unless a router is there. A VPN in the container may have set it.",
                 (remedies.restart(net.engine, box.name),),
             )
+
+
+def _without_a_gateway(snapshot: Snapshot, box: ContainerState, space: NamespaceState) -> set[str]:
+    """The links of a container on networks of a LAN: ipvlan's L3 modes route by the link alone."""
+    links = [
+        space.link_with(end.ip.ip)
+        for end in box.ends
+        if end.ip is not None
+        and (net := snapshot.network(end.network)) is not None
+        and not net.bridged
+    ]
+    return {link.name for link in links if link is not None}
 
 
 def _no_route(box: ContainerState, net: NetworkState, gateways: list[str]) -> Finding:
