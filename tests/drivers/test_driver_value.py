@@ -35,8 +35,13 @@ OTHERS = {
     ("plumb.trace.causes.by_rule", "line.family != 'bridge'"),
     ("plumb.model.foreign_firewall", "'bridge' in self.values"),
     ("plumb.model.settings", "'bridge':"),
+    ("plumb.model.lifecycle", "self.driver != 'none'"),
+    ("plumb.model.lifecycle.log_drivers", "driver == 'none'"),
 }
-"""What is no driver's name elsewhere: a link's kind, nftables' family, a key of daemon.json."""
+"""What is no network driver's name elsewhere.
+
+A link's kind, nftables' family, a key of daemon.json, the logging driver none.
+"""
 
 
 def words(node: ast.expr | None) -> set[object]:
@@ -68,9 +73,13 @@ def comparisons(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node)
 
 
+WORDS_OF_OTHERS = (*("plumb.foreign", "plumb.compose"), *("plumb.doctor", "plumb.model.diagnosis"))
+"""Modules that read drivers' names in other engines' answers, in files and in snapshots."""
+
+
 def places() -> list[str]:
     """The modules that must not know the drivers' names."""
-    known = ("plumb.drivers", "plumb.cli", *LINK_KINDS)
+    known = ("plumb.drivers", "plumb.cli", *LINK_KINDS, *WORDS_OF_OTHERS)
     return [name for name in MODULES if not any(within(name, each) for each in known)]
 
 

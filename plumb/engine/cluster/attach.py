@@ -69,6 +69,8 @@ def endpoint(
             f"desc = network {net.name} not manually attachable",
             "networks made with --attachable take containers; others are for services",
         )
+    if net.overlay.encrypted:
+        _have_keys(op)  # before an address is reserved
     ident = op.system.new_id()
     names = tuple(etc_files.dns_names(box, wish.aliases or ()))
     mac, follows = allocate.wanted_mac(box, wish), op.network(net.id) is not None

@@ -331,7 +331,9 @@ def _hairpin(case: Case) -> Cause | None:
     With br_netfilter the bridge rewrites the destination itself, and drops the frame at that port.
     """
     last, published = case.last, case.published
-    rewritten = any(line.rewrites for line in case.story.lines())
+    rewritten = case.end.way is Direction.THERE and any(
+        line.rewrites for line in case.story.lines()
+    )
     if last is None or last.place.name != HOST or (last.inbound and not (rewritten and published)):
         return None
     holder = case.holder(
