@@ -37,10 +37,20 @@ OTHERS = {
     ("plumb.model.settings", "'bridge':"),
     ("plumb.model.lifecycle", "self.driver != 'none'"),
     ("plumb.model.lifecycle.log_drivers", "driver == 'none'"),
+    ("plumb.foreign.cni", "kind != 'bridge'"),
+    ("plumb.foreign.docker_files", "name == 'bridge'"),
+    ("plumb.compose.normal_form", "of.driver != 'bridge'"),
+    ("plumb.compose.options", "service.network_mode == 'bridge'"),
+    ("plumb.model.diagnosis.snapshot", "self.driver == 'bridge'"),
+    ("plumb.doctor.checks.lan", "net.driver == 'macvlan'"),
+    ("plumb.doctor.checks.lan", "net.driver in ('macvlan', 'ipvlan')"),
+    ("plumb.doctor.checks.pair", "net.driver == 'macvlan'"),
+    ("plumb.doctor.checks.pair", "net.driver in ('macvlan', 'ipvlan')"),
 }
 """What is no network driver's name elsewhere.
 
-A link's kind, nftables' family, a key of daemon.json, the logging driver none.
+A link's kind, nftables' family, a key of daemon.json, the logging driver none, and words in other
+engines' answers, in compose files and in snapshots of other hosts.
 """
 
 
@@ -73,13 +83,9 @@ def comparisons(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-WORDS_OF_OTHERS = (*("plumb.foreign", "plumb.compose"), *("plumb.doctor", "plumb.model.diagnosis"))
-"""Modules that read drivers' names in other engines' answers, in files and in snapshots."""
-
-
 def places() -> list[str]:
     """The modules that must not know the drivers' names."""
-    known = ("plumb.drivers", "plumb.cli", *LINK_KINDS, *WORDS_OF_OTHERS)
+    known = ("plumb.drivers", "plumb.cli", *LINK_KINDS)
     return [name for name in MODULES if not any(within(name, each) for each in known)]
 
 

@@ -174,6 +174,13 @@ def test_an_encrypted_packet_has_its_spi(pair: Hosts) -> None:
     assert all(f"spi {spi:#010x}" in policies for spi in spis)
 
 
+@pytest.mark.needs("xfrm", "esp4", "aes-gcm", "bpf", "policy", "mark")
+@pytest.mark.xfail(reason="seen once: no outer packet is captured; the cause is not known")
+def test_beside_an_encrypted_network_one_in_the_clear_has_no_spi(pair: Hosts) -> None:
+    pair["h1"].plumb("network", "inspect", "secret")  # the test above has made it
+    assert {step["Spi"] for step in outer_packets(trace(pair, "c2")["There"])} == {None}
+
+
 def test_a_packet_in_the_clear_has_no_spi(pair: Hosts) -> None:
     assert {step["Spi"] for step in outer_packets(trace(pair, "c2")["There"])} == {None}
 

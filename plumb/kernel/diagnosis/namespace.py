@@ -20,7 +20,7 @@ from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.netlink.sock_diag import PROTOCOLS, Socket, sockets
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.netns.setns import SELF
-from plumb.kernel.ports.listeners import WAITING
+from plumb.kernel.ports.listeners import WAITING, sockets_of
 from plumb.model.diagnosis.snapshot import (
     ADDRESSES,
     LINKS,
@@ -189,20 +189,11 @@ def owners(inodes: frozenset[int]) -> dict[int, str]:
     for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
         if len(found) == len(inodes):
             break
-        mine = inodes.intersection(_inodes(entry)) - found.keys()
+        mine = inodes.intersection(sockets_of(int(entry))) - found.keys()
         if mine:
             name = text(f"/proc/{entry}/comm").strip()
             found.update(dict.fromkeys(mine, f"{name}, pid {entry}"))
     return found
-
-
-def _inodes(pid: str) -> Iterator[int]:
-    with suppress(OSError):
-        for number in os.listdir(f"/proc/{pid}/fd"):
-            with suppress(OSError):
-                target = os.readlink(f"/proc/{pid}/fd/{number}")
-                if target.startswith("socket:["):
-                    yield int(target[8:-1])
 
 
 def resolv_and_hosts(folder: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from plumb.kernel.netlink.codec import attributes, messages, number, text
+from plumb.kernel.netlink.connection import subscribed
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     IFA_ADDRESS,
@@ -50,7 +51,6 @@ GROUPS = (
     RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE
 )
 AF_BRIDGE = 7
-SO_RCVBUFFORCE = 33
 BUFFER = 8 << 20
 """Bytes of messages that wait to be read."""
 ROOM = 1 << 16
@@ -64,11 +64,7 @@ class RouteMonitor:
     """
 
     def __init__(self) -> None:
-        form = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-        made = socket.socket(socket.AF_NETLINK, form, NETLINK_ROUTE)
-        made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
-        made.bind((0, GROUPS))
-        self._socket = made
+        self._socket = subscribed(NETLINK_ROUTE, GROUPS, BUFFER)
         self._names = dict(socket.if_nameindex())
         self._links: dict[int, Event] = {}
 

@@ -81,6 +81,24 @@ class DumpInterrupted(OSError):
         super().__init__(errno.EINTR, "what is listed changes all the time")
 
 
+def subscribed(family: int, groups: int, room: int) -> socket.socket:
+    """Open a socket that hears of every change, and asks nothing.
+
+    Args:
+        family: NETLINK_ROUTE, …; groups: its multicast groups, a bit for each (RTMGRP_…).
+        room: bytes of messages that may wait to be read.
+    """
+    form = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    made = socket.socket(socket.AF_NETLINK, form, family)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, room)
+        made.bind((0, groups))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
 class Connection:
     """A netlink socket of the namespace that the calling thread is in when it is made.
 

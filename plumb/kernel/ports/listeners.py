@@ -65,7 +65,7 @@ def _owners(inodes: set[int]) -> dict[int, str]:
     for pid in (*sorted(inside), *sorted(others)):
         if len(found) == len(inodes):
             break
-        mine = inodes.intersection(_sockets(pid)) - found.keys()
+        mine = inodes.intersection(sockets_of(pid)) - found.keys()
         if mine:
             with (
                 suppress(OSError),
@@ -75,7 +75,7 @@ def _owners(inodes: set[int]) -> dict[int, str]:
     return found
 
 
-def _sockets(pid: int) -> Iterator[int]:
+def sockets_of(pid: int) -> Iterator[int]:
     """Iterate over the inodes of a process's sockets; none if it has ended."""
     with suppress(OSError):
         for number in os.listdir(f"/proc/{pid}/fd"):

@@ -249,8 +249,7 @@ def test_a_generic_family_has_a_number_and_groups(lab: Lab) -> None:
 def test_netlink_sockets_are_opened_in_one_module() -> None:
     """All others use a Connection.
 
-    But for the pytest plugin, whose lab process opens one in a node's namespace and hands it over,
-    and for `events`, which asks nothing and hears of every change.
+    But for the pytest plugin, whose lab process opens one in a node's namespace and hands it over.
     """
     users = {
         module
@@ -258,5 +257,4 @@ def test_netlink_sockets_are_opened_in_one_module() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "AF_NETLINK"
     }
-    others = {"plumb.pytest_plugin.nodes", "plumb.kernel.events.route_monitor"}
-    assert users - others == {"plumb.kernel.netlink.connection"}
+    assert users - {"plumb.pytest_plugin.nodes"} == {"plumb.kernel.netlink.connection"}
