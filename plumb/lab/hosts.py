@@ -109,8 +109,14 @@ class LabHost:
         self._switch(down=True)
 
     def mend(self) -> None:
-        """Put the plug back."""
+        """Put the plug back, and wait until both ends run: up to a second, on the kernel's word."""
+        from plumb.kernel.net.carrier import await_running
+        from plumb.kernel.netns.namespaces import entered
+
         self._switch(down=False)
+        for netns, dev in ((self.lab.netns, self.place.port), (self.netns, layout.UPLINK)):
+            with entered(netns):
+                await_running([dev])
 
     def _switch(self, down: bool) -> None:
         from plumb.kernel.linux import LinuxKernel

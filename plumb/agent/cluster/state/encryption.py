@@ -123,8 +123,18 @@ def rotate(etcd: Etcd) -> None:
         Conflict: one is under way, or a node has not reported that it uses the present keys.
     """
     ring, behind = _look(etcd)
-    if behind or not ring.settled or not _replace(etcd, ring, ring.step(ring.rotated)):
-        raise Conflict("cannot rotate the keys of encrypted networks: a rotation is under way")
+    if not ring.settled:
+        raise _cannot_rotate("a rotation is under way")
+    if behind:
+        raise _cannot_rotate(f"no report of the present keys from {', '.join(sorted(behind))}")
+    if not _replace(etcd, ring, ring.step(ring.rotated)):
+        raise _cannot_rotate("another rotation has just begun")
+
+
+def _cannot_rotate(reason: str) -> Conflict:
+    return Conflict(
+        f"cannot rotate the keys of encrypted networks: {reason}", "try again in a few seconds"
+    )
 
 
 def _look(etcd: Etcd) -> tuple[Ring, set[str]]:

@@ -87,6 +87,12 @@ def test_one_rotation_at_a_time(keyed: Cluster) -> None:
         encryption.rotate(keyed.etcd)
 
 
+def test_no_rotation_before_every_node_has_the_present_keys(keyed: Cluster) -> None:
+    keyed.join("h3", 2)
+    with pytest.raises(Conflict, match="no report of the present keys from h3"):
+        encryption.rotate(keyed.etcd)
+
+
 def test_a_node_without_a_lease_reports_nothing(keyed: Cluster) -> None:
     keyed.etcd.lease_revoke(keyed.leases["h2"])
     other = keyed.leases["h1"]
