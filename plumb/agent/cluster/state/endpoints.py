@@ -27,6 +27,7 @@ from plumb.agent.cluster.state.etcd.operations import (
     KeyValue,
     Put,
     absent,
+    after,
     below,
     present,
     unchanged,
@@ -64,13 +65,15 @@ def reserve(etcd: Etcd, node: str, wish: AttachRequest) -> Attached:
 
     Args:
         node: the node's id.
-        wish: one without a sandbox is for the node's own place alone, as ingress needs it.
+        wish: one without a sandbox is for the node's own place alone, which it has on ingress, and
+            on other networks as long as it has a member there.
 
     Returns:
         The answer, without the endpoints of other nodes.
 
     Raises:
-        NotFound: there is no such network, or the node is in the cluster no more.
+        NotFound: there is no such network, the node is in the cluster no more, or its own place is
+            asked for where it has no member.
         Conflict: an address that was asked for is another's.
         Invalid: no subnet has it. Exhausted: no address is free.
         KernelRefused: etcd does not answer, or other managers are faster all the time.
@@ -111,7 +114,11 @@ def _next_source(
 
 @dataclass
 class _Place:
-    """A wish beside what etcd had of it at one moment."""
+    """A wish beside what etcd had of it at one moment.
+
+    Attributes:
+        needed: keys that must be there still when it is written.
+    """
 
     node: str
     wish: AttachRequest
@@ -121,6 +128,7 @@ class _Place:
     member: Reservation | None
     balancer: Reservation | None
     balancer_found: KeyValue | None
+    needed: Sequence[str] = ()
 
     @property
     def done(self) -> bool:
@@ -168,6 +176,7 @@ class _Place:
         conditions = [
             present(keys.NODES + self.node),
             unchanged(self.recorded.key, self.recorded),
+            *map(present, self.needed),
             *draft.compares,
         ]
         if self.balancer_found:
@@ -186,13 +195,15 @@ class _Place:
 def _look(etcd: Etcd, node: str, network: str, wish: AttachRequest) -> _Place:
     """Read all that concerns a wish, at one revision."""
     static = [ip for ip in (wish.ip, wish.ip6) if ip is not None]
-    nodes, nets, lasts, members, balancers, *owners = etcd.read_all(
+    place = keys.reservations(node, network)
+    nodes, nets, lasts, members, balancers, others, *owners = etcd.read_all(
         [
             Get(keys.NODES + node, keys_only=True),
             Get(keys.NETWORKS + network),
             below(keys.SERIAL + network + "/"),
             Get(keys.reservation(node, network, wish.endpoint)),
             Get(keys.balancer(network, node)),
+            Get(place, after(place), 1, keys_only=True),
             *(Get(keys.address(network, ip)) for ip in static),
         ]
     ).listings
@@ -210,7 +221,20 @@ def _look(etcd: Etcd, node: str, network: str, wish: AttachRequest) -> _Place:
     if member is None:
         _check_free(static, owners)
     balancer = parsed(balancers.first) if balancers.first else None
-    return _Place(node, wish, net, nets.first, lasts.keys, member, balancer, balancers.first)
+    needed = () if wish.sandbox or net.overlay.ingress else _members(node, net, others)
+    return _Place(
+        node, wish, net, nets.first, lasts.keys, member, balancer, balancers.first, needed
+    )
+
+
+def _members(node: str, net: Network, found: Listing) -> list[str]:
+    """Key of a member that a node has on a network, without whom it needs no place of its own.
+
+    Without a member nothing would give that place back.
+    """
+    if not found.keys:
+        raise NotFound(f"node {node} has nothing on network {net.name}")
+    return [one.key for one in found.keys]
 
 
 def _check_free(wanted: Sequence[IPAddress], owners: Sequence[Listing]) -> None:

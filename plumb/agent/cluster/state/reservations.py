@@ -105,11 +105,16 @@ def release(etcd: Etcd, node: str, endpoints: Iterable[str]) -> None:
 
 
 def release_node(etcd: Etcd, node: str) -> int:
-    """Give back all that a node has reserved; returns how many reservations it were."""
-    held = of_node(etcd, node)
-    for some in batches(held, BATCH):
-        etcd.txn([], [gone for one in some for gone in _erased(one)])
-    return len(held)
+    """Give back all that a node has reserved; returns how many reservations it were.
+
+    The leader may have given the node a place of its own beside a member, after that was listed.
+    """
+    released = 0
+    while held := of_node(etcd, node):
+        for some in batches(held, BATCH):
+            etcd.txn([], [gone for one in some for gone in _erased(one)])
+        released += len(held)
+    return released
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -74,6 +74,13 @@ def test_a_node_that_was_removed_reserves_nothing(cluster: Cluster, net: Network
         cluster.attach("h1", net)
 
 
+def test_a_node_has_no_place_of_its_own_without_a_member(cluster: Cluster, net: Network) -> None:
+    """Nothing would ever give that place back: it goes with the last member."""
+    with pytest.raises(NotFound, match="node h1 has nothing on network n1"):
+        endpoints.reserve(cluster.etcd, "h1", AttachRequest("", net.id))
+    assert held(cluster, "h1") == []
+
+
 # -- publishing -----------------------------------------------------------------------
 
 

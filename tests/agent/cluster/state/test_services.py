@@ -221,6 +221,43 @@ def test_what_has_ended_gives_its_addresses_back(cluster: Cluster) -> None:
     assert reservations.of_node(cluster.etcd, task.node) == []
 
 
+def test_a_node_gets_no_place_where_its_last_task_has_ended_meanwhile(cluster: Cluster) -> None:
+    """Between the leader's look and its writing, so that the task's end took no place along."""
+    cluster.network("n1", "10.50.0.0/24")
+    services.create(cluster.etcd, spec("n1"))
+    (task,) = lead(cluster)
+    held = reservations.of_node(cluster.etcd, task.node)
+    cluster.etcd.txn(
+        [], [gone for one in held if not one.sandbox for gone in reservations._erased(one)]
+    )
+    candidate = Candidate(cluster.etcd, "h1")
+    assert candidate.stand()
+    snapshot = Reader(cluster.etcd).read()
+    board = decide(Leader(cluster.etcd, "h1", print)._moment(snapshot), lambda: "t1")
+    tasks.report(cluster.etcd, task.node, [TaskStatus(task.id, TaskState.FAILED, error="x")])
+
+    Changes(cluster.etcd, candidate.condition, snapshot, pytest.fail).write(board)
+
+    assert reservations.of_node(cluster.etcd, task.node) == []
+
+
+def test_nothing_is_reserved_for_a_node_that_has_left_meanwhile(cluster: Cluster) -> None:
+    cluster.network("n1", "10.50.0.0/24")
+    services.create(cluster.etcd, spec("n1"))
+    candidate = Candidate(cluster.etcd, "h1")
+    assert candidate.stand()
+    snapshot = Reader(cluster.etcd).read()
+    board = decide(Leader(cluster.etcd, "h1", print)._moment(snapshot), lambda: "t1")
+    for lease in cluster.leases.values():
+        cluster.etcd.lease_revoke(lease)
+
+    changes = Changes(cluster.etcd, candidate.condition, snapshot, pytest.fail)
+    changes.write(board)
+
+    assert changes.late
+    assert [reservations.of_node(cluster.etcd, node) for node in ("h1", "h2")] == [[], []]
+
+
 def test_a_node_reports_its_own_tasks_alone(cluster: Cluster) -> None:
     services.create(cluster.etcd, spec())
     (task,) = lead(cluster)

@@ -156,7 +156,9 @@ class Changes:
 
         def compose(drafts: Drafts) -> Written:
             compares = [self._condition]
-            compares += [present(keys.NODES + node) for node in {now.node for _, now, _ in batch}]
+            given = {now.node for _, now, _ in batch}
+            # Who is about to leave gives back what it has, and nothing that came later.
+            compares += [present(key + node) for node in given for key in (keys.NODES, keys.ALIVE)]
             operations: list[Operation] = []
             for was, now, own in batch:
                 key = keys.TASKS + now.id
@@ -199,7 +201,9 @@ class Changes:
                 ident = keys.balancer_id(net, node)
                 try:
                     endpoints.reserve(self._etcd, node, AttachRequest(ident, net))
-                except (Exhausted, NotFound) as error:  # the network, or the node, is gone or full
+                except NotFound:
+                    pass  # the network, the node or its last task there is gone meanwhile
+                except Exhausted as error:
                     self._complain(f"node {node} has no place in network {net[:12]}: {error}")
 
     def _known_networks(self, board: Board, task: Task) -> list[str]:
