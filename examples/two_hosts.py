@@ -26,7 +26,7 @@ from plumb.views.tables import table
 
 SUBNET = "10.50.0.0/24"
 ICMP = 1
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds after which what should come to pass has not."""
 
 
@@ -98,10 +98,17 @@ def resolve(host: LabHost, name: str) -> str:
 
 
 def ping(host: LabHost, name: str) -> list[EncapsulatedPacket]:
-    """Ping from `web`; what the host's uplink carried of it, each kind of packet once."""
-    with Tap(host.netns, "eth0") as tap:
-        host.plumb("exec", "web", "ping", "-c", "1", "-W", "5", name, check=False)
-        return list(dict.fromkeys(filter(across, tap.packets())))
+    """Ping from `web`, again until the other host has heard of that too.
+
+    Returns:
+        What the host's uplink carried of the echo that was answered, each kind of packet once.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with Tap(host.netns, "eth0") as tap:
+            asked = host.plumb("exec", "web", "ping", "-c", "1", "-W", "5", name, check=False)
+            if asked.returncode == 0 or time.monotonic() > deadline:
+                return list(dict.fromkeys(filter(across, tap.packets())))
 
 
 def across(packet: EncapsulatedPacket) -> bool:
@@ -159,7 +166,7 @@ def take_down(first: LabHost, second: LabHost) -> None:
 
 def remains(hosts: list[LabHost], before: list[str]) -> str:
     """Differences from before, once processes that end have had the time to; empty without one."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while True:
         now = [state(host) for host in hosts]
         if now == before or time.monotonic() > deadline:

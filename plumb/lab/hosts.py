@@ -28,6 +28,8 @@ from plumb.lab.layout import Between, Place
 from plumb.lab.registry import Entry
 
 PROCESS = "plumb.lab.process"
+PATIENCE = 600.0
+"""Seconds that a command may take: labs run in guests without a processor of their own, too."""
 START = (
     "import sys; sys.path[0] = sys.argv.pop(1); from plumb.__main__ import main; sys.exit(main())"
 )
@@ -76,16 +78,17 @@ class LabHost:
         path = f"{os.path.dirname(sys.executable)}:{os.environ.get('PATH', os.defpath)}"
         return {**here, "PATH": path, "HOME": "/root", "PLUMB_ROOT": ROOT, "PLUMB_CONFIG": ""}
 
-    def run(self, *argv: str, seconds: float | None = 120.0, check: bool = True) -> Ran:
+    def run(self, *argv: str, seconds: float | None = PATIENCE, check: bool = True) -> Ran:
         """Run a command on the host; its output and exit status.
 
         Args:
             argv: the command's words.
-            seconds: how long it may take.
+            seconds: how long it may take; None for as long as it likes.
             check: complain where its exit status is not 0.
 
         Raises:
             Conflict: it failed, and `check` is set; the message has its error output.
+            KernelRefused: it took longer, and was killed; the message has what it has printed.
             NotFound: the host is gone.
         """
         self._there()
@@ -95,7 +98,7 @@ class LabHost:
             raise Conflict(f"{' '.join(argv)} on {self.name}: exit status {ran.returncode}: {said}")
         return ran
 
-    def plumb(self, *argv: str, seconds: float | None = 120.0, check: bool = True) -> Ran:
+    def plumb(self, *argv: str, seconds: float | None = PATIENCE, check: bool = True) -> Ran:
         """Run plumb's command line on the host, as `run` does."""
         return self.run(*plumb_words(argv), seconds=seconds, check=check)
 

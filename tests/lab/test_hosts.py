@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from plumb.errors import Conflict, Invalid, NotFound
+from plumb.errors import Conflict, Invalid, KernelRefused, NotFound
 from plumb.kernel.netns import fake_host
 from plumb.lab.hosts import Hosts
 from tests import REPOSITORY
@@ -87,6 +87,13 @@ def test_a_host_that_is_cut_off_is_reached_by_nobody(two: Hosts) -> None:
 def test_a_command_that_fails_is_reported_with_what_it_said(two: Hosts) -> None:
     with pytest.raises(Conflict, match=r"on h1: exit status 1: .*No such file"):
         two["h1"].run("sh", "-c", "cat /nowhere; exit 1")
+
+
+def test_a_command_that_takes_too_long_is_reported_with_what_it_said(two: Hosts) -> None:
+    with pytest.raises(
+        KernelRefused, match=r"not done after 1 s: (halfway|it has printed nothing)"
+    ):
+        two["h1"].run("sh", "-c", "echo halfway; exec sleep 60", seconds=1)
 
 
 def test_hosts_on_two_segments_reach_each_other_by_a_router() -> None:

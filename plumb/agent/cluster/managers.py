@@ -22,8 +22,10 @@ from plumb.kernel.cluster import failures
 
 ANSWER = 10.0
 """Seconds that a manager may take to answer."""
-CONNECT = 3.0
+CONNECT = 10.0
 """Seconds for each step of asking a manager for its authority's certificate."""
+JOINING = 60.0
+"""Seconds that a manager may take to let a node in: it starts the process that signs."""
 PATIENCE, AGAIN = 8.0, 0.2
 """Seconds for which managers that cannot answer are asked again, and between two tries."""
 KEPT = 4
@@ -237,7 +239,7 @@ def ask_as_stranger(place: str, authority: str, name: str, body: dict[str, Any])
     Raises:
         PlumbError: it was refused, or the manager has no certificate of that authority.
     """
-    connection = tls.Connection(place, tls.client(authority), ANSWER)
+    connection = tls.Connection(place, tls.client(authority), JOINING)
     try:
         answer = _read(connection.ask("POST", f"/v1/{name}", json.dumps(body).encode()))
     except (OSError, HTTPException, ValueError) as error:

@@ -41,7 +41,7 @@ NODE, TRUSTED = "node.pem", "ca.pem"
 END_OF_CERTIFICATE = "-----END CERTIFICATE-----\n"
 VOTE_TRIES, VOTE_PAUSE = 150, 0.2
 """Tries to get a vote in etcd, and seconds between them: a new member copies the data first."""
-SETTLED = 10.0
+SETTLED = 60.0
 """Seconds that `init` and `join` wait for the first lease."""
 COMPARE = 60.0
 """Seconds between two looks at what is reserved for this node."""

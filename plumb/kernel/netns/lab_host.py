@@ -172,18 +172,25 @@ def run(init: Init, argv: Sequence[str], env: Mapping[str, str], seconds: float 
         seconds: how long it may take; None for as long as it likes.
 
     Raises:
-        subprocess.TimeoutExpired: it took longer, and was killed.
+        KernelRefused: it took longer, and was killed; the message has what it has printed.
     """
-    return subprocess.run(
-        entering(init, argv),
-        env=env,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        timeout=seconds,
-        stdin=subprocess.DEVNULL,
-    )
+    try:
+        return subprocess.run(
+            entering(init, argv),
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as late:
+        printed = b"".join(each for each in (late.stderr, late.stdout) if each).decode(
+            errors="replace"
+        )
+        said = f"not done after {seconds:g} s: {printed.strip() or 'it has printed nothing'}"
+        raise KernelRefused(f"run '{' '.join(argv)}' on a host of the lab", 0, said) from None
 
 
 def execute(init: Init, argv: Sequence[str], env: Mapping[str, str]) -> None:

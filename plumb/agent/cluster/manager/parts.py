@@ -28,7 +28,7 @@ INITIAL = "initial"
 PEER, PEER_AUTHORITY = "peer.pem", "peer-ca.pem"
 STORE = {"certificate": "store.pem", "key": "store-key.pem", "ca": "store-ca.pem"}
 """Files of a client of an existing store."""
-READY = 30.0
+READY = 60.0
 """Seconds that etcd may take to answer for the first time."""
 
 
