@@ -293,6 +293,24 @@ def test_a_gateway_is_not_called_gone(state: str) -> None:
     assert (by_neighbour.undecided(asked) is not None) == (state == "INCOMPLETE")
 
 
+def test_a_wrong_route_is_found_when_the_host_has_given_up_on_the_neighbour() -> None:
+    """After three seconds the host sends an error about its own packet, over lo."""
+    own = IPv4Address("172.20.0.1")
+    asked = replace(SYN, src=own)
+    error = Packet(4, "icmp", own, own, kind="host unreachable", about=asked)
+    facts = replace(
+        HOST_FACTS,
+        there=RouteAnswer(IP1, "unicast", "br9", net="172.20.0.0/25"),
+        back=RouteAnswer(own, "local", "lo"),
+        neighbours=(Neighbour("br9", IP1, "", "FAILED"),),
+    )
+    end = End(Ending.REJECTED, Direction.BACK, HOST, "lo", False, error, error=error.kind)
+    found = find(case(end, source=HOST, facts={"host": facts}))
+
+    assert found is not None
+    assert (found.id, found.remedies[0]) == ("other-route", "ip route del 172.20.0.0/25 dev br9")
+
+
 def test_an_address_that_no_container_has_is_not_waited_for() -> None:
     """The kernel still asks for it, and plumb has looked it up."""
     gone = IPv4Address("172.20.0.99")

@@ -55,12 +55,18 @@ def wrong_link(case: Case) -> Cause | None:
 
 
 def _routed_by_host(case: Case) -> tuple[IPAddress, RouteAnswer | None] | None:
-    """Destination that the host routed last, and the route; None if it routed nothing."""
-    host, there = case.host, case.end.way is Direction.THERE
-    packet = case.story.packet(host.place, case.end.way)
+    """Destination that the host routed last, and the route; None if it routed nothing.
+
+    The host that gives up on a neighbour, after three seconds, sends an ICMP error about the packet
+    that it routed; until then the packet is unsent.
+    """
+    host, end, there = case.host, case.end, case.end.way is Direction.THERE
+    if end.ending is Ending.REJECTED and end.place == host.place and not end.inbound:
+        return case.goal, host.back if there else host.there
+    packet = case.story.packet(host.place, end.way)
     if packet is not None:
         return packet.dst, host.there if there else host.back
-    unsent = case.end.ending is Ending.UNSENT and case.source.name == HOST
+    unsent = end.ending is Ending.UNSENT and case.source.name == HOST
     return (case.goal, host.there) if unsent else None
 
 
