@@ -273,10 +273,9 @@ class Operation(Lookup):
             mine = {thing.key: thing for thing in self.narrator.things(owner)}
             wanted.update(mine)
             owners.append((owner, tuple(mine)))
-        for key in [key for key in wanted if key not in recorded]:
-            shared = self.store.thing(key)
-            if shared is not None:
-                recorded[key] = shared
+        new = [key for key in wanted if key not in recorded]
+        shared = self.store.things_with(new)
+        recorded.update((key, shared[key]) for key in new if key in shared)
         before, after = {key: self._timed(was) for key, was in recorded.items()}, dict(wanted)
         self._keep_shared(recorded, after)
         previous = self._previous(wanted, recorded, before)
@@ -302,13 +301,11 @@ class Operation(Lookup):
         its link or its namespace.
         """
         surplus: dict[Key, Thing] = {}
-        for key, thing in recorded.items():
-            if key in after:
-                continue
-            if any(owner not in self._touched for owner in self.store.owners(key)):
-                after[key] = thing
-            else:
-                surplus[key] = thing
+        let_go = [key for key in recorded if key not in after]
+        owners = self.store.owners_of(let_go)
+        for key in let_go:
+            needed = any(owner not in self._touched for owner in owners[key])
+            (after if needed else surplus)[key] = recorded[key]
         gone = made_by(surplus)
         for key, thing in surplus.items():
             if thing.permanent and gone.isdisjoint(thing.uses):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 FILE = "/proc/sys/kernel/random/boot_id"
 
 
+@cache
 def boot_id() -> str:
-    """Return the id of this boot; empty where the kernel does not tell it."""
+    """Return the id of this boot, which no process outlives; empty where it is not told."""
     try:
         with open(FILE, encoding="ascii") as file:
             return file.read().strip()

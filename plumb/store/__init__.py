@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -110,11 +110,17 @@ class Store(Protocol):
     def thing(self, key: Key) -> Thing | None:
         """The thing under a key."""
 
+    def things_with(self, keys: Sequence[Key]) -> dict[Key, Thing]:
+        """Things on record under these keys."""
+
     def previous(self, key: Key) -> Thing | None:
         """The state of a standing thing before plumb changed it."""
 
     def owners(self, key: Key) -> list[str]:
         """The owners that need a thing."""
+
+    def owners_of(self, keys: Sequence[Key]) -> dict[Key, list[str]]:
+        """Owners that need each of these things."""
 
     # -- changes ---------------------------------------------------------------
 

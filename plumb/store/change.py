@@ -87,13 +87,12 @@ def things_of(rows: Sequence[tuple[str, str]]) -> list[Thing]:
 
 def write_entry(before: Iterable[Thing], after: Iterable[Thing], change: Change) -> str:
     """A line of the journal."""
-    return json.dumps(
+    return codec.TEXT.encode(
         {
             "before": [_tagged(thing) for thing in before],
             "after": [_tagged(thing) for thing in after],
             "change": _to_json(change),
-        },
-        separators=(",", ":"),
+        }
     )
 
 

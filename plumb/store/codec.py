@@ -41,9 +41,13 @@ BY_TEXT: dict[frozenset[type], Callable[[str], Any]] = {
 }
 
 
+TEXT = json.JSONEncoder(separators=(",", ":"))
+"""The encoder of all JSON in the store."""
+
+
 def dumps(value: object) -> str:
     """A dataclass as JSON text."""
-    return json.dumps(plain(value), separators=(",", ":"))
+    return TEXT.encode(plain(value))
 
 
 def loads(kind: type[T], text: str) -> T:
@@ -58,26 +62,34 @@ def decode(kind: type[T], value: Any) -> T:
 
 def plain(value: Any) -> Any:
     """A value as what JSON has."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, PLAIN):
-        return value
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if dataclasses.is_dataclass(value):
-        return {
-            name: plain(getattr(value, name))
-            for name, default in _fields(typing.cast(Hashable, type(value)))
-            if getattr(value, name) != default
-        }
-    return str(value)
+    return value if type(value) in PLAIN else _encoder(typing.cast(Hashable, type(value)))(value)
 
 
 @cache
-def _fields(kind: Hashable) -> tuple[tuple[str, Any], ...]:
+def _encoder(wanted: Hashable) -> Callable[[Any], Any]:
+    kind = typing.cast(type, wanted)
+    if issubclass(kind, Enum):
+        values = {member: member.value for member in kind}
+        return values.__getitem__
+    if issubclass(kind, PLAIN):
+        return lambda value: value
+    if issubclass(kind, list | tuple):
+        return lambda value: [plain(item) for item in value]
+    if not dataclasses.is_dataclass(kind):
+        return str
+    fields = _fields(kind)
+
+    def encode(value: Any) -> dict[str, Any]:
+        own = value.__dict__
+        return {name: plain(own[name]) for name, default in fields if own[name] != default}
+
+    return encode
+
+
+def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
     """A dataclass's fields and defaults; a default that equals nothing, where there is none."""
     found = []
-    for field in dataclasses.fields(typing.cast(Any, kind)):
+    for field in dataclasses.fields(kind):
         default = field.default
         if default is dataclasses.MISSING:
             factory = field.default_factory

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from plumb.errors import Broken
 from plumb.store import codec
 from plumb.store.change import KINDS, read_entry, thing_of
 from plumb.store.sqlite_schema import VERSION
@@ -15,6 +17,10 @@ from plumb.store.sqlite_schema import VERSION
 if TYPE_CHECKING:
     from plumb.things import Thing
 
+DAMAGED_HINT = (
+    "'plumb check --store' tells what is wrong with it; 'plumb reset --force' removes all that was "
+    "built, as far as it can be found, and keeps a copy of the record"
+)
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 """Errors of a row that is not what plumb has written."""
 
@@ -88,3 +94,21 @@ def _unreadable(db: sqlite3.Connection) -> Iterator[str]:
             read_entry(number, text)
         except UNREADABLE as error:
             yield f"journal {number}: {error!r}"
+
+
+def tells(name: str, method: Callable[..., object]) -> Callable[..., object]:
+    """Wrap a method of the store, so that a page or row that cannot be read is told in one line."""
+
+    @wraps(method)
+    def wrapped(self: Any, *args: object, **named: object) -> object:
+        try:
+            return method(self, *args, **named)
+        except (sqlite3.OperationalError, sqlite3.IntegrityError):
+            raise
+        except (sqlite3.DatabaseError, *UNREADABLE) as error:
+            raise Broken(
+                f"the store {self._layout.database} cannot be read ({name}): {error!r}",
+                DAMAGED_HINT,
+            ) from error
+
+    return wrapped

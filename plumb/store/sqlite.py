@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import wraps
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
@@ -40,7 +39,7 @@ from plumb.store.change import (
     things_of,
     write_entry,
 )
-from plumb.store.salvage import UNREADABLE
+from plumb.store.salvage import DAMAGED_HINT, tells
 from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import (
     MEMORY,
@@ -59,10 +58,8 @@ if TYPE_CHECKING:
 W = TypeVar("W")
 UNNUMBERED = {TABLE_OF[RemoteEndpoint], TABLE_OF[VirtualService]}
 NO_FILE = (0, 0)
-DAMAGED_HINT = (
-    "'plumb check --store' tells what is wrong with it; 'plumb reset --force' removes all that was "
-    "built, as far as it can be found, and keeps a copy of the record"
-)
+TOGETHER = 500
+"""Keys in one statement; SQLite before 3.32 takes 999 at most."""
 
 
 class SqliteStore:
@@ -261,6 +258,11 @@ class SqliteStore:
         row = self._db.execute(query, (key_text(key),)).fetchone()
         return thing_of(*row) if row else None
 
+    def things_with(self, keys: Sequence[Key]) -> dict[Key, Thing]:
+        """Things on record under these keys."""
+        rows = self._of_keys("SELECT kind, json FROM thing", keys)
+        return {thing.key: thing for thing in things_of(rows)}
+
     def previous(self, key: Key) -> Thing | None:
         """State of a standing thing before plumb changed it."""
         query = "SELECT kind, previous FROM thing WHERE key = ?"
@@ -271,6 +273,22 @@ class SqliteStore:
         """Owners that need a thing."""
         rows = self._db.execute("SELECT owner FROM owner WHERE key = ?", (key_text(key),))
         return [name for (name,) in rows]
+
+    def owners_of(self, keys: Sequence[Key]) -> dict[Key, list[str]]:
+        """Owners that need each of these things."""
+        found: dict[str, list[str]] = {}
+        for text, owner in self._of_keys("SELECT key, owner FROM owner", keys):
+            found.setdefault(text, []).append(owner)
+        return {key: found.get(key_text(key), []) for key in keys}
+
+    def _of_keys(self, query: str, keys: Sequence[Key]) -> list[Any]:
+        """Rows of things with these keys, by few statements."""
+        found: list[Any] = []
+        for start in range(0, len(keys), TOGETHER):
+            texts = [key_text(key) for key in keys[start : start + TOGETHER]]
+            marks = ",".join("?" * len(texts))
+            found += self._db.execute(f"{query} WHERE key IN ({marks})", texts)
+        return found
 
     # -- changes ---------------------------------------------------------------
 
@@ -360,30 +378,13 @@ class SqliteStore:
         return row[0] if row else ""
 
 
-def _tells(name: str, method: Callable[..., object]) -> Callable[..., object]:
-    """Wrap a method of the store, so that a page or row that cannot be read is told in one line."""
-
-    @wraps(method)
-    def wrapped(self: SqliteStore, *args: object, **named: object) -> object:
-        try:
-            return method(self, *args, **named)
-        except (sqlite3.OperationalError, sqlite3.IntegrityError):
-            raise
-        except (sqlite3.DatabaseError, *UNREADABLE) as error:
-            raise Broken(
-                f"the store {self._layout.database} cannot be read ({name}): {error!r}",
-                DAMAGED_HINT,
-            ) from error
-
-    return wrapped
-
-
 for _name in (
     *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
     *("ports", "remotes", "services", "things", "things_of", "things_under", "thing", "previous"),
-    *("owners", "unfinished", "meta", "begin", "finish", "abandon", "remark", "empty"),
+    *("things_with", "owners", "owners_of", "unfinished", "meta", "begin", "finish", "abandon"),
+    *("remark", "empty"),
 ):
-    setattr(SqliteStore, _name, _tells(_name, getattr(SqliteStore, _name)))
+    setattr(SqliteStore, _name, tells(_name, getattr(SqliteStore, _name)))
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -129,4 +128,4 @@ _PUT: dict[type, Any] = {
 
 def key_text(key: Key) -> str:
     """A thing's key as the tables have it."""
-    return json.dumps(key, separators=(",", ":"))
+    return codec.TEXT.encode(key)

@@ -104,14 +104,15 @@ def write(setting: Sysctl) -> None:
         Unsupported: this kernel has no br_netfilter.
         KernelRefused: the kernel has no such setting, or refuses the value.
     """
-    path = PROC_SYS / setting.name
-    if setting.name.startswith("net/bridge/") and not path.exists():
+    path = f"{PROC_SYS}/{setting.name}"
+    if setting.name.startswith("net/bridge/") and not os.path.exists(path):
         with suppress(OSError):  # without kmod there is no modprobe, nor are there modules
             subprocess.run(["modprobe", "-q", "br_netfilter"], check=False, capture_output=True)
-        if not path.exists():
+        if not os.path.exists(path):
             raise Unsupported(f"cannot set {setting.name}", FEATURES["br_netfilter"].missing)
     try:
-        path.write_text(setting.value)
+        with open(path, "wb", buffering=0) as file:
+            file.write(setting.value.encode())
     except OSError as error:
         raise KernelRefused(
             f"set sysctl {setting.name} to {setting.value!r}", error.errno or 0

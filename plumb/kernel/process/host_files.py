@@ -31,10 +31,17 @@ def resolv_path(own: str = RESOLV_CONF, resolved: str = RESOLVED_CONF) -> str:
     Args:
         own: the path of the host's file; resolved: of systemd-resolved's.
     """
-    servers = resolv_conf.parse(host_file(own)).servers
-    return resolved if servers == ["127.0.0.53"] and Path(resolved).exists() else own
+    return _found(own, resolved)[0]
 
 
 def resolv_source(own: str = RESOLV_CONF, resolved: str = RESOLVED_CONF) -> str:
     """Read the host's resolv.conf, by the paths of `resolv_path`; empty if it cannot be read."""
-    return host_file(resolv_path(own, resolved))
+    return _found(own, resolved)[1]
+
+
+def _found(own: str, resolved: str) -> tuple[str, str]:
+    """Read the host's resolv.conf once; its path and its text."""
+    text = host_file(own)
+    if resolv_conf.parse(text).servers == ["127.0.0.53"] and Path(resolved).exists():
+        return resolved, host_file(resolved)
+    return own, text
