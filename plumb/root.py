@@ -62,7 +62,7 @@ def distrust(root: str) -> str:
     folder = run(root)
     parts = (
         *(((folder, True),) if folder != root else ()),
-        *((f"{folder}/netns", True), (f"{root}/containers", True)),
+        *((f"{folder}/netns", True), (f"{folder}/fixes", True), (f"{root}/containers", True)),
         *((f"{root}/plumb.db{suffix}", False) for suffix in ("", "-wal", "-shm")),
         *((f"{folder}/{name}.sock", False) for name in ("agent", "command")),
     )

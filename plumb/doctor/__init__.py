@@ -11,6 +11,7 @@ catalogue   the table of checks
 evidence    leaves out what only a part that could not be read would prove
 firewalls   chains of a snapshot, asked what becomes of some traffic
 routes      the route that a host of a snapshot would take
+fix         a finding's remedy applied, and taken back
 remedies    commands in the words of a thing's owner
 checks      the checks, a module for each kind of fault
 """

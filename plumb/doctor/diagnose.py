@@ -87,7 +87,7 @@ def _ordered(found: list[Finding]) -> list[Finding]:
     first, and it alone where the same command mends both.
     """
     others = [each for each in found if each.id not in (CONSEQUENCE, *GENERAL)]
-    if any(MENDS in each.remedies for each in others):
+    if any(MENDS in map(str, each.remedies) for each in others):
         found = [each for each in found if each.id != CONSEQUENCE]
     elif any(each.grade is not Grade.HINT for each in others):
         found = [_likely(each) if each.id == CONSEQUENCE else each for each in found]

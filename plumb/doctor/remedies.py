@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from shlex import quote
 
 from plumb.foreign import names
-from plumb.model.diagnosis.snapshot import PLUMB, NetworkState
+from plumb.model.diagnosis.remedy import Advice, Argv, Remedy, RemedyStep, command
+from plumb.model.diagnosis.snapshot import PLUMB, NamespaceState, NetworkState, RouteState
 from plumb.things.layer3 import dotted
 
 MADE_ANEW = "the container made anew: its CNI plugins run again then"
@@ -20,29 +21,32 @@ CONTAINERD = "containerd"
 """Engine of pods, whose names its own commands do not take."""
 
 
-def rebuild(engine: str) -> str:
+REBUILD: dict[str, Advice] = {
+    PLUMB: command(("plumb", "repair")),
+    "docker": command(("systemctl", "restart", "docker")),
+    "podman": command(("podman", "network", "reload", "--all")),
+    CONTAINERD: MADE_ANEW,
+}
+
+
+def rebuild(engine: str) -> Advice:
     """The command with which an engine writes its rules and links again."""
-    return {
-        PLUMB: "plumb repair",
-        "docker": "systemctl restart docker",
-        "podman": "podman network reload --all",
-        CONTAINERD: MADE_ANEW,
-    }.get(engine, f"restart {quote(engine)}")
+    return REBUILD.get(engine, f"restart {quote(engine)}")
 
 
-def of_networks(nets: Iterable[NetworkState]) -> list[str]:
+def of_networks(nets: Iterable[NetworkState]) -> list[Advice]:
     """Commands that rebuild the networks' rules, one for each engine."""
     return list(dict.fromkeys(rebuild(net.engine) for net in nets))
 
 
-def command(engine: str) -> str:
+def words_of(engine: str) -> str:
     """The command line of an engine: "docker"."""
     return COMMANDS.get(engine, "docker")
 
 
 def another_subnet(net: NetworkState) -> str:
     """The command that makes a network anew, in words for its end."""
-    return f"{command(net.engine)} network rm {quote(net.name)}, and make it with another --subnet"
+    return f"{words_of(net.engine)} network rm {quote(net.name)}, and make it with another --subnet"
 
 
 def own(container: str) -> str:
@@ -50,19 +54,32 @@ def own(container: str) -> str:
     return quote(names.qualifier(container)[1])
 
 
-def inside(engine: str, container: str, line: str) -> str:
-    """The command line that runs another one in a container's network namespace."""
+def inside(engine: str, container: str, place: str, argv: Argv, undo: Argv) -> Remedy:
+    """A command in a container's network namespace.
+
+    Args:
+        engine: the container's; container: its name.
+        place: the name of its namespace.
+        argv, undo: the words of the command and of that which takes it back.
+    """
+    step = RemedyStep(argv, (undo,), place)
+    return Remedy((step,), _inside(engine, container, shlex.join(argv)))
+
+
+def _inside(engine: str, container: str, line: str) -> str:
     if engine == PLUMB:
         return f"plumb exec --privileged {own(container)} {line}"
     if engine == CONTAINERD:
         return f"nsenter -t PID -n {line}, with the pid of a program in {own(container)}"
-    pid = f"$({command(engine)} inspect -f '{{{{.State.Pid}}}}' {own(container)})"
+    pid = f"$({words_of(engine)} inspect -f '{{{{.State.Pid}}}}' {own(container)})"
     return f"nsenter -t {pid} -n {line}"
 
 
-def restart(engine: str, container: str) -> str:
-    """The command that starts a container again."""
-    return MADE_ANEW if engine == CONTAINERD else f"{command(engine)} restart {own(container)}"
+def restart(engine: str, container: str) -> Advice:
+    """The command that starts a container again; its program ends, which nothing takes back."""
+    if engine == CONTAINERD:
+        return MADE_ANEW
+    return command((words_of(engine), "restart", names.qualifier(container)[1]))
 
 
 def quoted(line: str) -> str:
@@ -78,6 +95,69 @@ def plain(words: Iterable[str]) -> bool:
     return all(quote(each) == each for each in words)
 
 
-def setting(name: str, value: str) -> str:
-    """The command that sets a sysctl."""
-    return f"sysctl -w {quote(f'{dotted(name)}={value}')}"
+def setting(space: NamespaceState, name: str, value: str) -> Remedy:
+    """The command that sets a sysctl of the host.
+
+    Args:
+        space: the host's namespace, with the value that it has.
+        name, value: of the sysctl.
+    """
+    old = space.setting(name)
+    undo = (_setting(name, old), *_changed_along(space, name)) if old else ()
+    return Remedy((RemedyStep(_setting(name, value), undo),))
+
+
+def _setting(name: str, value: str) -> Argv:
+    return ("sysctl", "-w", f"{dotted(name)}={value}")
+
+
+def _changed_along(space: NamespaceState, name: str) -> list[Argv]:
+    """Settings that the kernel changes with another one: ip_forward sets that of each link."""
+    if name != "net/ipv4/ip_forward":
+        return []
+    return [
+        _setting(each, value)
+        for each, value in space.settings
+        if each.endswith("/accept_redirects")
+        or (each.startswith("net/ipv4/conf/") and each.endswith("/forwarding") and value != "0")
+    ]
+
+
+def link_up(name: str) -> Remedy:
+    """The command that sets a link of the host up."""
+    return command(("ip", "link", "set", name, "up"), ("ip", "link", "set", name, "down"))
+
+
+def without_route(route: RouteState) -> Remedy:
+    """The command that deletes a route of the host's."""
+    words = tuple(str(route).split())
+    return command(("ip", "route", "del", *words), ("ip", "route", "add", *words, *route.rest))
+
+
+def iptables(tool: str, *words: str, head: bool = False) -> Remedy:
+    """The command that adds a rule of iptables.
+
+    Args:
+        tool: the variant of iptables.
+        words: the table's name and chain, then the rule.
+        head: it goes before the chain's other rules.
+    """
+    table, chain, *rule = words
+    start = (tool,) if table == "filter" else (tool, "-t", table)
+    added = (*start, "-I" if head else "-A", chain, *rule)
+    return command(added, (*start, "-D", chain, *rule))
+
+
+NFT_MARK = "plumb-doctor"
+"""Comment of rules of nft that doctor adds: nft deletes by handle, and a comment finds it."""
+
+
+def opened(line: str) -> Remedy:
+    """A command of `foreign_firewall.openings`, with the one that takes it back."""
+    words = tuple(shlex.split(line))
+    if words[0] == "nft":
+        undo = ("nft", "delete", "rule", *words[3:6], "comment", NFT_MARK)
+        return command((*words, "comment", NFT_MARK), undo)
+    if words[0] == "firewall-cmd":
+        return command(words, [each.replace("--add-", "--remove-") for each in words])
+    return command(words, ["-D" if each == "-I" else each for each in words])

@@ -346,7 +346,7 @@ def clear(layout: Layout, made: bool) -> None:
         f"{layout.events}.1",
     ):
         Path(path).unlink(missing_ok=True)
-    for folder in (layout.containers, layout.namespaces):
+    for folder in (layout.containers, layout.namespaces, layout.fixes):
         shutil.rmtree(folder, ignore_errors=True)
     for folder in {layout.run, layout.root} if made else ():
         with suppress(OSError):

@@ -64,6 +64,11 @@ class Layout:
         return f"{self.root}/events"
 
     @property
+    def fixes(self) -> str:
+        """The folder of what `doctor --fix` has done, to be taken back."""
+        return f"{self.run}/fixes"
+
+    @property
     def cluster_process(self) -> str:
         """The folder of the process by which the host is a node of a cluster: socket, logs."""
         return f"{self.run}/cluster"

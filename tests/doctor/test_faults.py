@@ -39,7 +39,7 @@ def test_a_fault_is_found_and_its_remedy_mends_it(scene: Lab, fault: Fault) -> N
         assert {each.id for each in found if each.grade is Grade.PROVEN} <= {fault.id}
         for each in mine if isinstance(fault.remedy, int) else mine[:1]:
             line = (
-                each.remedies[fault.remedy]
+                str(each.remedies[fault.remedy])
                 if isinstance(fault.remedy, int)
                 else fault.remedy.format(**known)
             )

@@ -17,6 +17,8 @@ from plumb.model.diagnosis.snapshot import (
     Snapshot,
 )
 
+UP, DOWN = ("ip", "link", "set", "eth0", "up"), ("ip", "link", "set", "eth0", "down")
+
 
 @pytest.mark.parametrize(
     ("engine", "container", "expected"),
@@ -29,16 +31,16 @@ from plumb.model.diagnosis.snapshot import (
 )
 def test_a_container_has_its_engines_own_name(engine: str, container: str, expected: str) -> None:
     """Docker knows no docker:web, and a shell would take a semicolon for its own."""
-    assert remedies.restart(engine, container) == expected
+    assert str(remedies.restart(engine, container)) == expected
 
 
 def test_a_pod_of_containerd_has_no_words_of_dockers() -> None:
     """Docker knows nothing of it."""
     lines = (
-        remedies.restart("containerd", "pod"),
-        remedies.rebuild("containerd"),
-        remedies.command("containerd"),
-        remedies.inside("containerd", "pod", "ip link set eth0 up"),
+        str(remedies.restart("containerd", "pod")),
+        str(remedies.rebuild("containerd")),
+        remedies.words_of("containerd"),
+        str(remedies.inside("containerd", "pod", "pod", UP, DOWN)),
     )
     assert not any("docker" in line for line in lines)
     assert lines[3].startswith("nsenter -t PID -n ip link set eth0 up")
@@ -46,8 +48,10 @@ def test_a_pod_of_containerd_has_no_words_of_dockers() -> None:
 
 def test_a_link_with_a_dot_has_a_slash_in_its_sysctl() -> None:
     """sysctl(8) takes either for the separator, by the one that comes first."""
-    line = remedies.setting("net/ipv4/conf/eth0.100/rp_filter", "2")
-    assert line == "sysctl -w net.ipv4.conf.eth0/100.rp_filter=2"
+    name = "net/ipv4/conf/eth0.100/rp_filter"
+    line = remedies.setting(NamespaceState("host", settings=((name, "1"),)), name, "2")
+    assert line.steps[0].undo == (("sysctl", "-w", "net.ipv4.conf.eth0/100.rp_filter=1"),)
+    assert str(line) == "sysctl -w net.ipv4.conf.eth0/100.rp_filter=2"
 
 
 EVIL = "b;reboot"
@@ -75,7 +79,7 @@ def test_names_of_a_snapshot_are_words_of_a_shell() -> None:
 
     found = diagnose.diagnose(bad)
 
-    lines = {each.id: each.remedies for each in found}
+    lines = {each.id: tuple(map(str, each.remedies)) for each in found}
     assert lines["second-firewall"] == ("have it accept them",)
     assert lines["stray-masquerade"] == (
         "iptables-nft -t nat -D POSTROUTING -j 'MASQUERADE;' reboot",

@@ -5,4 +5,5 @@ matrix   all pairs of containers against what they promise
 trace    the path of one packet
 explain  what an object is, whose, and why it is there
 doctor   known faults of the whole host
+fixes    its remedies applied and taken back
 """

@@ -23,19 +23,41 @@ if TYPE_CHECKING:
 @click.option("--from", "source", metavar="FILE", help="Diagnose a file that --save has written.")
 @click.option("--anonymise", is_flag=True, help="Replace names and addresses in it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--fix", metavar="ID", help="Apply the remedy of a finding, and keep an undo.")
+@click.option(
+    "--undo",
+    type=click.IntRange(0),
+    is_flag=False,
+    flag_value=0,
+    metavar="[N]",
+    help="Take the last fix back, or that of this number.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask (--fix and --undo).")
+@click.option("-f", "--force", is_flag=True, help="Also a finding that is not proven (--fix).")
 @click.argument("ends", nargs=-1, metavar="[FROM TO[:PORT]]")
 def doctor(
-    save: str | None, source: str | None, anonymise: bool, as_json: bool, ends: tuple[str, ...]
+    save: str | None,
+    source: str | None,
+    anonymise: bool,
+    as_json: bool,
+    fix: str | None,
+    undo: int | None,
+    yes: bool,
+    force: bool,
+    ends: tuple[str, ...],
 ) -> int:
     """Look for known faults on this host and in all of its containers, also other engines'.
 
-    FROM and TO, containers or 'host', narrow it to what lies between them. Nothing is changed, and
-    no packet is sent. Exit status: 0 without a finding, 1 with warnings, 2 with problems.
+    FROM and TO, containers or 'host', narrow it to what lies between them. Nothing is changed
+    without --fix or --undo, and no packet is sent. Exit status: 0 without a finding, 1 with
+    warnings, 2 with problems.
     """
     from plumb.doctor import diagnose
 
     if len(ends) not in (0, 2):
         raise Invalid("doctor takes no name, or two", "plumb doctor FROM TO:PORT")
+    if fix is not None or undo is not None:
+        return _mend(fix, undo, yes, force, bool(save or source or anonymise or as_json or ends))
     with _doubted(source):
         snapshot = _snapshot(source, anonymise)
         if save is not None:
@@ -43,6 +65,17 @@ def doctor(
         found = _between(snapshot, *ends) if ends else diagnose.diagnose(snapshot)
     _print(found, snapshot, as_json)
     return diagnose.status(found)
+
+
+def _mend(fix: str | None, undo: int | None, yes: bool, force: bool, other: bool) -> int:
+    from plumb.cli.diagnosis import fixes
+
+    if other or (fix is not None and undo is not None):
+        raise Invalid(
+            "--fix and --undo go with --yes and --force alone",
+            "plumb doctor --fix ID; plumb doctor --undo [N]",
+        )
+    return fixes.fix(fix, yes, force) if fix is not None else fixes.undo(undo or 0, yes)
 
 
 def _doubted(source: str | None) -> AbstractContextManager[None]:

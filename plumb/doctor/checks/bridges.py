@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from shlex import quote
 
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.remedy import Remedy, RemedyStep, command
 from plumb.model.diagnosis.snapshot import ContainerState, EndState, NetworkState, Snapshot
 from plumb.model.netns_state import FORWARDING, STATES, Link
 
@@ -42,7 +42,7 @@ def down(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"ip link show {net.link}: no UP",),
                 "A bridge that is down passes no frame, and the host's routes to it are gone."
                 " A manager of networks, as NetworkManager, may have taken it down.",
-                (f"ip link set {quote(net.link)} up",),
+                (remedies.link_up(net.link),),
             )
 
 
@@ -68,7 +68,8 @@ def off_bridge(snapshot: Snapshot) -> Iterator[Finding]:
             continue
         inner, outer = found
         if outer.master != bridge.index:
-            yield _off_bridge(box, net, inner, outer)
+            master = snapshot.host.master(outer)
+            yield _off_bridge(box, net, inner, outer, master.name if master else "")
         elif not outer.up:
             yield _port_down(box, net, outer)
         elif (
@@ -80,7 +81,10 @@ def off_bridge(snapshot: Snapshot) -> Iterator[Finding]:
             yield _blocking(box, net, outer)
 
 
-def _off_bridge(box: ContainerState, net: NetworkState, inner: Link, outer: Link) -> Finding:
+def _off_bridge(
+    box: ContainerState, net: NetworkState, inner: Link, outer: Link, other: str
+) -> Finding:
+    """A port that is another bridge's, or none's: `other` is empty then."""
     return Finding(
         "veth-off-bridge",
         Grade.PROVEN,
@@ -91,7 +95,10 @@ def _off_bridge(box: ContainerState, net: NetworkState, inner: Link, outer: Link
         "What the container sends ends at the host's end of its veth pair. Somebody took it off the"
         " bridge, or moved it to another one.",
         (
-            f"ip link set {quote(outer.name)} master {quote(net.link)}",
+            command(
+                ("ip", "link", "set", outer.name, "master", net.link),
+                ("ip", "link", "set", outer.name, *(("master", other) if other else ("nomaster",))),
+            ),
             remedies.restart(net.engine, box.name),
         ),
     )
@@ -106,12 +113,15 @@ def _port_down(box: ContainerState, net: NetworkState, outer: Link) -> Finding:
         (box.name, net.name),
         (f"ip link show {outer.name}: no UP",),
         "A veth pair passes frames only while both ends are up. The container sees NO-CARRIER.",
-        (f"ip link set {quote(outer.name)} up",),
+        (remedies.link_up(outer.name),),
     )
 
 
 def _blocking(box: ContainerState, net: NetworkState, outer: Link) -> Finding:
-    state = STATES.get(outer.port.state if outer.port else 0, "?")
+    was = outer.port.state if outer.port else 0
+    state = STATES.get(was, "?")
+    stp = ("ip", "link", "set", net.link, "type", "bridge", "stp_state")
+    port = ("bridge", "link", "set", "dev", outer.name, "state")
     return Finding(
         "port-blocking",
         Grade.PROVEN,
@@ -122,9 +132,11 @@ def _blocking(box: ContainerState, net: NetworkState, outer: Link) -> Finding:
         "The spanning tree protocol has not put the port into the state forwarding. Of a bridge"
         " for containers it is not needed, and a container's port needs 30 s with it.",
         (
-            (
-                f"ip link set {quote(net.link)} type bridge stp_state 0;"
-                f" bridge link set dev {quote(outer.name)} state 3"
+            Remedy(
+                (
+                    RemedyStep((*stp, "0"), ((*stp, "1"),)),
+                    RemedyStep((*port, str(FORWARDING)), ((*port, str(was)),)),
+                )
             ),
         ),
     )
@@ -152,5 +164,5 @@ def left_behind(snapshot: Snapshot) -> Iterator[Finding]:
                     ),
                     "An engine that was killed leaves its half of a veth pair behind. It does no"
                     " harm until its name or address is needed again.",
-                    (f"ip link del {quote(port.name)}",),
+                    (command(("ip", "link", "del", port.name)),),
                 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from shlex import quote
 
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
@@ -60,7 +59,13 @@ def link_down(snapshot: Snapshot) -> Iterator[Finding]:
                 " program in the container may set it so with the capability NET_ADMIN.",
                 (
                     remedies.restart(net.engine, box.name),
-                    remedies.inside(net.engine, box.name, f"ip link set {quote(link.name)} up"),
+                    remedies.inside(
+                        net.engine,
+                        box.name,
+                        space.name,
+                        ("ip", "link", "set", link.name, "up"),
+                        ("ip", "link", "set", link.name, "down"),
+                    ),
                 ),
             )
 
@@ -110,6 +115,7 @@ def _without_a_gateway(snapshot: Snapshot, box: ContainerState, space: Namespace
 
 
 def _no_route(box: ContainerState, net: NetworkState, gateways: list[str]) -> Finding:
+    route = ("default", "via", gateways[0])
     return Finding(
         "no-default-route",
         Grade.PROVEN,
@@ -120,7 +126,13 @@ def _no_route(box: ContainerState, net: NetworkState, gateways: list[str]) -> Fi
         "The container reaches only its own subnets, and cannot answer clients of its published"
         " ports. Its route was deleted, or went with a link that was down.",
         (
-            remedies.inside(net.engine, box.name, f"ip route add default via {gateways[0]}"),
+            remedies.inside(
+                net.engine,
+                box.name,
+                box.place,
+                ("ip", "route", "add", *route),
+                ("ip", "route", "del", *route),
+            ),
             remedies.restart(net.engine, box.name),
         ),
     )

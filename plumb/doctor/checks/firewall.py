@@ -9,6 +9,7 @@ from shlex import quote
 
 from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.remedy import Advice, joined
 from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
 from plumb.model.foreign_firewall import ForeignFirewall, TrafficKind, openings
 from plumb.things.layer3 import dotted
@@ -80,7 +81,11 @@ def _flushed(
 def _second(chain: ForeignFirewall, nets: list[NetworkState]) -> Finding:
     links = [net.link for net in nets]
     words = (chain.tool, chain.family, chain.table, chain.chain, *links)
-    advice = openings(chain, links) if remedies.plain(words) else ["have it accept them"]
+    advice: Advice = (
+        joined([remedies.opened(line) for line in openings(chain, links)])
+        if remedies.plain(words)
+        else "have it accept them"
+    )
     return Finding(
         "second-firewall",
         Grade.PROVEN,
@@ -90,7 +95,7 @@ def _second(chain: ForeignFirewall, nets: list[NetworkState]) -> Finding:
         (_listing(chain),),
         "An accept is the last word of its own chain only: a packet must be accepted in every chain"
         " at its hook. This one accepts neither the network's bridge nor its subnet.",
-        ("; ".join(advice),),
+        (advice,),
     )
 
 
@@ -132,10 +137,12 @@ def bridged_packets_dropped(snapshot: Snapshot) -> Iterator[Finding]:
                 "With br_netfilter the frames between ports of a bridge pass iptables, as if they"
                 " were routed. No rule accepts those from this bridge to itself.",
                 (
-                    remedies.setting(CALL, "0"),
+                    remedies.setting(snapshot.host, CALL, "0"),
                     *(
-                        remedies.quoted(
-                            f"{chain.tool} -I {chain.chain} -i {net.link} -o {net.link} -j ACCEPT"
+                        remedies.iptables(
+                            *(chain.tool, chain.table, chain.chain),
+                            *("-i", net.link, "-o", net.link, "-j", "ACCEPT"),
+                            head=True,
                         )
                         for net in nets
                     ),
@@ -166,9 +173,9 @@ def icc_not_enforced(snapshot: Snapshot) -> Iterator[Finding]:
                 "The rule that drops their packets is iptables', and iptables sees frames within a"
                 " bridge only with br_netfilter. Without it they pass from port to port.",
                 (
-                    remedies.setting(CALL, "1")
+                    remedies.setting(snapshot.host, CALL, "1")
                     if snapshot.host.setting(CALL)
-                    else f"modprobe br_netfilter; {remedies.setting(CALL, '1')}",
+                    else f"modprobe br_netfilter; sysctl -w {dotted(CALL)}=1",
                 ),
             )
 
@@ -243,9 +250,10 @@ def ufw_bypassed(snapshot: Snapshot) -> Iterator[Finding]:
                     " forwarded. ufw's rules are in INPUT, which they never pass.",
                     (
                         f"publish it on the loopback: -p 127.0.0.1:{number}:{port.port}",
-                        (
-                            f"iptables -I {quote(_users(snapshot))} -p {quote(port.protocol)}"
-                            f" -m conntrack --ctorigdstport {number} -j DROP"
+                        remedies.iptables(
+                            *("iptables", "filter", _users(snapshot), "-p", port.protocol),
+                            *("-m", "conntrack", "--ctorigdstport", str(number), "-j", "DROP"),
+                            head=True,
                         ),
                     ),
                 )

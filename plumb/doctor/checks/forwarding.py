@@ -40,7 +40,7 @@ def off(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"sysctl {dotted(name)} = 0", *again),
                 "A container's packets reach its bridge, and the host drops them there, for it is"
                 " no router. Published ports that the user-land proxy serves still work.",
-                (remedies.setting(name, "1"),),
+                (remedies.setting(snapshot.host, name, "1"),),
             )
 
 
@@ -62,5 +62,5 @@ def off_for_link(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"sysctl {dotted(name)} = 0", "sysctl net.ipv4.ip_forward = 1"),
                 "Forwarding is on for the host and off for this link: a change of the link's own"
                 " setting came later. systemd-networkd makes one for links that it manages.",
-                (remedies.setting(name, "1"),),
+                (remedies.setting(snapshot.host, name, "1"),),
             )

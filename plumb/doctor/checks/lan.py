@@ -28,9 +28,7 @@ def parent_down(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"ip link show {net.parent}: {'no UP' if parent else 'does not exist'}",),
                 f"The containers' {net.driver} links send and receive by their parent, and are down"
                 " while it is. If it was deleted, they went with it.",
-                (f"ip link set {quote(net.parent)} up",)
-                if parent
-                else (remedies.rebuild(net.engine),),
+                (remedies.link_up(net.parent),) if parent else (remedies.rebuild(net.engine),),
             )
         elif not parent.carrier:
             yield Finding(
@@ -61,7 +59,7 @@ def wireless(snapshot: Snapshot) -> Iterator[Finding]:
                 " container has its own. ipvlan's containers have the parent's.",
                 (
                     (
-                        f"{remedies.command(net.engine)} network create -d ipvlan"
+                        f"{remedies.words_of(net.engine)} network create -d ipvlan"
                         f" -o parent={quote(net.parent)} …"
                     ),
                 ),

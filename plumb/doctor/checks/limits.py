@@ -35,7 +35,7 @@ def conntrack(snapshot: Snapshot) -> Iterator[Finding]:
             (f"sysctl {dotted(COUNT)} = {count}", f"sysctl {dotted(MOST)} = {most}"),
             "The first packet of a flow that finds no room is dropped, whoever sends it. Existing"
             " connections go on, so the host seems to work.",
-            (remedies.setting(MOST, str(2 * most)),),
+            (remedies.setting(snapshot.host, MOST, str(2 * most)),),
         )
 
 
@@ -59,7 +59,7 @@ def neighbours(snapshot: Snapshot) -> Iterator[Finding]:
             (f"ip neigh, all namespaces: {count} entries", f"sysctl {dotted(NEIGHBOURS)} = {most}"),
             "The kernel has one table of neighbours for all namespaces. A packet to a neighbour for"
             " whom there is no room is not sent (Neighbour table overflow).",
-            (remedies.setting(NEIGHBOURS, str(4 * most)),),
+            (remedies.setting(snapshot.host, NEIGHBOURS, str(4 * most)),),
         )
 
 

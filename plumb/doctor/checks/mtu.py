@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from shlex import quote
 
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.remedy import Argv, command
 from plumb.model.diagnosis.snapshot import Snapshot
 
 CLAMPS = re.compile("TCPMSS|maxseg")
 """Rules that tell both ends of a TCP connection to send less."""
+CLAMPING = (
+    *("mangle", "FORWARD", "-p", "tcp", "--tcp-flags", "SYN,RST", "SYN"),
+    *("-j", "TCPMSS", "--clamp-mss-to-pmtu"),
+)
 
 
 def above_uplink(snapshot: Snapshot) -> Iterator[Finding]:
@@ -45,13 +49,10 @@ def above_uplink(snapshot: Snapshot) -> Iterator[Finding]:
                 " it, connections open and then hang. VPNs and clouds have small MTUs.",
                 (
                     (
-                        f"{remedies.command(net.engine)} network create"
+                        f"{remedies.words_of(net.engine)} network create"
                         f" -o com.docker.network.driver.mtu={least.mtu} …"
                     ),
-                    (
-                        "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN"
-                        " -j TCPMSS --clamp-mss-to-pmtu"
-                    ),
+                    remedies.iptables("iptables", *CLAMPING),
                 ),
             )
 
@@ -75,8 +76,15 @@ def of_pair(snapshot: Snapshot) -> Iterator[Finding]:
                 "A veth's end drops what is larger than its own MTU, without an ICMP error and"
                 " without a counter of IP's. Both ends need one MTU.",
                 (
-                    f"ip link set {quote(outer)} mtu {most}"
+                    command(_mtu(outer, most), _mtu(outer, mine.mtu))
                     if mine.mtu < most
-                    else remedies.inside(engine, name, f"ip link set {quote(inner)} mtu {most}"),
+                    else remedies.inside(
+                        engine, name, name, _mtu(inner, most), _mtu(inner, other.mtu)
+                    ),
                 ),
             )
+
+
+def _mtu(link: str, most: int) -> Argv:
+    """The words that set a link's MTU."""
+    return ("ip", "link", "set", link, "mtu", str(most))

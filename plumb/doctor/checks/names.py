@@ -81,7 +81,7 @@ def _loopback(box: ContainerState, ip: IPAddress) -> Finding:
         "The address is that of a resolver on the host, as systemd-resolved's 127.0.0.53. Inside a"
         " container the same address is the container's own, and nobody listens there.",
         (
-            f"{remedies.command(box.engine)} run --dns ADDRESS …",
+            f"{remedies.words_of(box.engine)} run --dns ADDRESS …",
             '"dns": ["ADDRESS"] in daemon.json, and restart the engine',
         ),
     )
@@ -97,7 +97,7 @@ def _no_route(box: ContainerState, ip: IPAddress) -> Finding:
         (f"{box.name}: resolv.conf: nameserver {ip}", f"{box.name}: ip route get {ip}: no route"),
         "Questions for names cannot leave the container, so each waits for its time limit. The"
         " server is outside, and the container's networks lead nowhere.",
-        (f"{remedies.command(box.engine)} network connect NETWORK {remedies.own(box.name)}",),
+        (f"{remedies.words_of(box.engine)} network connect NETWORK {remedies.own(box.name)}",),
     )
 
 

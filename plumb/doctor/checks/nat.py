@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
-from shlex import quote
 
 from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
-from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
+from plumb.model.diagnosis.remedy import Advice, command
+from plumb.model.diagnosis.snapshot import ChainState, NetworkState, Snapshot
 
 
 def no_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
@@ -33,7 +34,9 @@ def _unmasked(snapshot: Snapshot, net: NetworkState, subnet: str) -> Finding:
         " removed, or the engine was told to write none.",
         (
             remedies.rebuild(net.engine),
-            f"{quote(tool)} -t nat -A POSTROUTING -s {subnet} ! -o {quote(net.link)} -j MASQUERADE",
+            remedies.iptables(
+                *(tool, "nat", "POSTROUTING", "-s", subnet, "!", "-o", net.link, "-j", "MASQUERADE")
+            ),
         ),
     )
 
@@ -43,7 +46,7 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
     for chain in snapshot.host.chains:
         if chain.hook != "postrouting" or not snapshot.bridges:
             continue
-        for rule in chain.rules:
+        for number, rule in enumerate(chain.rules, 1):
             if firewalls.NAT.search(rule.words) and not rule.conditions:
                 mine = chain.tool if chain.tool != "nft" else f"nft, table {chain.table}"
                 yield Finding(
@@ -55,7 +58,7 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
                     (f"{mine}: {chain.name} {rule.words}",),
                     "Programs in containers see the bridge's address instead of their clients'."
                     " The rule needs the link or the subnet that it is meant for.",
-                    (remedies.quoted(f"{chain.tool} -t nat -D {chain.name} {rule.words}"),)
+                    (_without(chain, number),)
                     if chain.tool != "nft"
                     else (
                         remedies.quoted(
@@ -63,6 +66,19 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
                         ),
                     ),
                 )
+
+
+def _without(chain: ChainState, number: int) -> Advice:
+    """The command that deletes a rule of iptables, and puts it back in its place."""
+    words = chain.rules[number - 1].words
+    start = (chain.tool, "-t", chain.table)
+    try:
+        rule = shlex.split(words)
+    except ValueError:  # a quotation mark without its partner
+        return remedies.quoted(f"{' '.join(start)} -D {chain.name} {words}")
+    return command(
+        (*start, "-D", chain.name, *rule), (*start, "-I", chain.name, str(number), *rule)
+    )
 
 
 def stale_flow(snapshot: Snapshot) -> Iterator[Finding]:
@@ -84,5 +100,5 @@ def stale_flow(snapshot: Snapshot) -> Iterator[Finding]:
             (f"conntrack -L -p udp --orig-port-dst {port}: answers come from {target}",),
             "NAT decides at a flow's first packet, and a client that keeps sending keeps its flow."
             " The container has another address since it was started again.",
-            (f"conntrack -D -p udp --orig-port-dst {port}",),
+            (command(("conntrack", "-D", "-p", "udp", "--orig-port-dst", str(port))),),
         )

@@ -52,7 +52,7 @@ def _apart(snapshot: Snapshot, one: ContainerState, other: ContainerState) -> Fi
         ),
         "Engines keep their networks apart: packets from one bridge to another are dropped, and"
         " names of other networks do not resolve. A published port of the host is open to both.",
-        (f"{remedies.command(engine)} network connect {quote(name)} {remedies.own(one.name)}",),
+        (f"{remedies.words_of(engine)} network connect {quote(name)} {remedies.own(one.name)}",),
     )
 
 
@@ -66,7 +66,7 @@ def _icc(one: ContainerState, other: ContainerState, net: NetworkState) -> Findi
         (f"{net.name}: com.docker.network.bridge.enable_icc=false",),
         "With icc=false the containers of a network reach the outside, and not each other. Only"
         " published ports, or --link on the default network, let them through.",
-        (f"{remedies.command(net.engine)} network create NETWORK, and connect both to it",),
+        (f"{remedies.words_of(net.engine)} network create NETWORK, and connect both to it",),
     )
 
 
@@ -80,7 +80,7 @@ def _nameless(one: ContainerState, other: ContainerState, net: NetworkState) -> 
         (f"{net.name}: the default network, without embedded DNS",),
         "Names are resolved on networks that a user has made, and not on the default one. By its"
         " address the container is reached all the same.",
-        (f"{remedies.command(net.engine)} network create NETWORK, and connect both to it",),
+        (f"{remedies.words_of(net.engine)} network create NETWORK, and connect both to it",),
     )
 
 

@@ -81,9 +81,9 @@ def listening(
         "The container answers a connection with a RST; docker-proxy takes it and closes it."
         " The program has not started, or listens at another port.",
         (
-            f"{remedies.command(box.engine)} run -p HOSTPORT:{others[0]} …"
+            f"{remedies.words_of(box.engine)} run -p HOSTPORT:{others[0]} …"
             if others
-            else f"{remedies.command(box.engine)} logs {remedies.own(box.name)}",
+            else f"{remedies.words_of(box.engine)} logs {remedies.own(box.name)}",
         ),
     )
 
@@ -140,5 +140,5 @@ def localhost(snapshot: Snapshot) -> Iterator[Finding]:
                 (f"sysctl {dotted(name)} = 0", f"ss -ln: nobody at port {port.host_port}"),
                 "No docker-proxy listens at the port, and the host does not route packets of"
                 " 127.0.0.1 to a bridge. Either would do.",
-                (remedies.setting(name, "1"), "systemctl restart docker"),
+                (remedies.setting(host, name, "1"), remedies.rebuild("docker")),
             )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
-from plumb.model.diagnosis.snapshot import Snapshot
+from plumb.model.diagnosis.snapshot import PLUMB, Snapshot
 
 SHOWN = 5
 
@@ -23,7 +24,7 @@ def drifted(snapshot: Snapshot) -> Iterator[Finding]:
             (*snapshot.drifts[:SHOWN], *((f"and {more} more: plumb check",) if more > 0 else ())),
             "plumb made them otherwise, and somebody has changed or removed them since. What"
             " depends on them may not work.",
-            ("plumb repair",),
+            (remedies.rebuild(PLUMB),),
         )
 
 

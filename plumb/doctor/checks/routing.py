@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from shlex import quote
 
 from plumb.address import IPAddress
 from plumb.doctor import remedies, routes
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.remedy import Remedy, command, joined
 from plumb.model.diagnosis.snapshot import NetworkState, RouteState, Snapshot
 
 
@@ -84,15 +84,19 @@ def _elsewhere(net: NetworkState, ip: IPAddress, found: RouteState | None) -> Fi
         (f"ip route get {ip}: {found if found else 'no route'}",),
         "A route that is more specific, or in a table that is asked first, wins over the bridge's"
         " own. VPNs set such routes, and take the containers' subnet with them.",
-        (
-            f"ip route del {remedies.quoted(str(found))}"
-            if found and found.dst.prefixlen and found.table == 254
-            else f"ip rule add to {subnet} lookup main priority 100"
-            if found
-            else f"ip route add {subnet} dev {quote(net.link)}",
-            remedies.another_subnet(net),
-        ),
+        (_back(net, str(subnet), found), remedies.another_subnet(net)),
     )
+
+
+def _back(net: NetworkState, subnet: str, found: RouteState | None) -> Remedy:
+    """Choose the command that leads packets for a subnet to its bridge again."""
+    if found is None:
+        route = (subnet, "dev", net.link)
+        return command(("ip", "route", "add", *route), ("ip", "route", "del", *route))
+    if found.dst.prefixlen and found.table == 254:
+        return remedies.without_route(found)
+    rule = ("to", subnet, "lookup", "main", "priority", "100")
+    return command(("ip", "rule", "add", *rule), ("ip", "rule", "del", *rule))
 
 
 def _blackhole(net: NetworkState, ip: IPAddress, found: RouteState) -> Finding:
@@ -105,7 +109,7 @@ def _blackhole(net: NetworkState, ip: IPAddress, found: RouteState) -> Finding:
         (f"ip route get {ip}: {found}",),
         "The route says to drop what goes there, and it wins over the bridge's own. VPNs and"
         " kill switches set such routes.",
-        (f"ip route del {remedies.quoted(str(found))}",),
+        (remedies.without_route(found),),
     )
 
 
@@ -181,5 +185,12 @@ def reverse_path(snapshot: Snapshot) -> Iterator[Finding]:
             ),
             "The strict reverse path filter drops a packet that came in by another link than the"
             " host's route to its source. With several ways to the outside that happens.",
-            tuple(remedies.setting(f"net/ipv4/conf/{dev}/rp_filter", "2") for dev in strict),
+            (
+                joined(
+                    [
+                        remedies.setting(host, f"net/ipv4/conf/{dev}/rp_filter", "2")
+                        for dev in strict
+                    ]
+                ),
+            ),
         )

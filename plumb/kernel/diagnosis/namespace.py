@@ -44,6 +44,8 @@ COMMON = (
     "net/ipv6/conf/all/disable_ipv6",
 )
 OF_HOST = (
+    "net/ipv4/conf/all/accept_redirects",
+    "net/ipv4/conf/default/forwarding",
     "net/bridge/bridge-nf-call-iptables",
     "net/bridge/bridge-nf-call-ip6tables",
     "net/netfilter/nf_conntrack_count",

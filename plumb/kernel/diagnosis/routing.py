@@ -28,6 +28,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     RTA_DST,
     RTA_GATEWAY,
     RTA_OIF,
+    RTA_PREFSRC,
     RTA_PRIORITY,
     RTA_TABLE,
     RTM_F_CLONED,
@@ -66,7 +67,7 @@ def routes(names: Mapping[int, str]) -> list[RouteState]:
 
 
 def _route(payload: bytes, names: Mapping[int, str]) -> RouteState | None:
-    family, length, _, _, table, _, _, kind, flags = RTMSG.unpack_from(payload)
+    family, length, _, _, table, protocol, scope, kind, flags = RTMSG.unpack_from(payload)
     said = attributes(payload, RTMSG.size)
     table = number(said[RTA_TABLE]) if RTA_TABLE in said else table
     if table == RT_TABLE_LOCAL or flags & RTM_F_CLONED or kind not in TYPES:
@@ -81,7 +82,16 @@ def _route(payload: bytes, names: Mapping[int, str]) -> RouteState | None:
         names.get(number(said.get(RTA_OIF, b"")), ""),
         ip_address(via) if via else None,
         number(said.get(RTA_PRIORITY, b"")),
+        tuple(_rest(said, protocol, scope)),
     )
+
+
+def _rest(said: Mapping[int, bytes], protocol: int, scope: int) -> Iterator[str]:
+    if RTA_PRIORITY in said:
+        yield from ("metric", str(number(said[RTA_PRIORITY])))
+    yield from ("proto", str(protocol), "scope", str(scope))
+    if RTA_PREFSRC in said:
+        yield from ("src", str(ip_address(said[RTA_PREFSRC])))
 
 
 def _network(family: int, packed: bytes | None, length: int) -> IPNetwork:

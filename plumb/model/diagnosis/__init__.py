@@ -2,4 +2,6 @@
 
 snapshot  the state of a host and of its containers' namespaces at one moment
 finding   a fault: its grade, what was read, why it matters, the command that mends it
+remedy    commands that mend, and those that take them back
+undo      what was done of them, as it is written down
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from plumb.frozen import frozen
+from plumb.model.diagnosis.remedy import Advice
 
 
 class Grade(StrEnum):
@@ -32,7 +33,7 @@ class Finding:
             concerns, "host" for all.
         read: what was read, each with its source.
         why: two sentences: what happens, and for what reason.
-        remedies: commands that mend it, the best first.
+        remedies: commands that mend it, the best first; a text is for somebody to type.
     """
 
     id: str
@@ -42,4 +43,4 @@ class Finding:
     about: tuple[str, ...]
     read: tuple[str, ...]
     why: str
-    remedies: tuple[str, ...] = ()
+    remedies: tuple[Advice, ...] = ()

@@ -32,6 +32,7 @@ class RouteState:
         dst: the destinations; table: the number of its table, 254 for main.
         type: "unicast", "blackhole", "unreachable", "prohibit" or "throw".
         dev, via: its link and gateway, where it has them; metric: the lower is preferred.
+        rest: further words with which `ip route add` makes it: metric, protocol, scope, source.
     """
 
     dst: IPNetwork
@@ -40,6 +41,7 @@ class RouteState:
     dev: str = ""
     via: IPAddress | None = None
     metric: int = 0
+    rest: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         words = [self.type] if self.type != "unicast" else []

@@ -43,8 +43,8 @@ def _finding(finding: Finding, page: str, colour: bool) -> Iterator[str]:
     for each in finding.read:
         yield f"  read: {_clean(each)}"
     yield f"  {_clean(finding.why)}"
-    for number, each in enumerate(finding.remedies):
-        yield f"  {'or' if number else 'try'}: {_clean(each)}"
+    for number, remedy in enumerate(finding.remedies):
+        yield f"  {'or' if number else 'try'}: {_clean(str(remedy))}"
     yield f"  {page}#{finding.id}"
 
 
@@ -86,6 +86,6 @@ def document(finding: Finding, page: str) -> Mapping[str, Any]:
         "About": list(finding.about),
         "Read": list(finding.read),
         "Why": finding.why,
-        "Remedies": list(finding.remedies),
+        "Remedies": list(map(str, finding.remedies)),
         "Page": f"{page}#{finding.id}",
     }

@@ -1,0 +1,107 @@
+"""plumb doctor --fix and --undo."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+
+import click
+
+from plumb.cli import common
+from plumb.doctor import diagnose, read
+from plumb.doctor import fix as fixing
+from plumb.engine.targets import TargetResolver
+from plumb.errors import Invalid
+from plumb.foreign.fields import printable
+from plumb.kernel.capabilities import require_root
+from plumb.kernel.diagnosis.undo_journal import UndoJournal
+from plumb.kernel.process import caller
+from plumb.model.diagnosis.finding import Finding
+from plumb.model.paths import Layout
+
+SECONDS = 5
+"""Time for a program that a remedy has started, until the finding is said to stand."""
+
+
+def fix(ident: str, yes: bool, force: bool) -> int:
+    """Apply the remedy of a finding.
+
+    Returns:
+        0 if it is not found any more, 1 if it is.
+    """
+    require_root("change this host")
+    with common.opened() as host:
+        found = diagnose.diagnose(read.read(host))
+        places = {member.place.name: member.place.ns for member in TargetResolver(host).members}
+    choices = fixing.chosen(found, ident, force)
+    for finding, _ in choices:
+        _say(f"{finding.severity}: {finding.subject}")
+    for step in fixing.steps(choices):
+        where = "" if step.place == "host" else f"   (in the network namespace of {step.place})"
+        _say(f"  would run: {step}{where}")
+        for argv in step.undo:
+            _say(f"  undo:      {shlex.join(argv)}")
+        if not step.undo:
+            _say("  undo:      nothing takes it back")
+    _agreed(yes)
+    number = fixing.apply(_journal(), choices, places)
+    _say(f"done; 'plumb doctor --undo {number}' takes it back")
+    if _stands(ident):
+        _say(f"{ident} is still found: plumb doctor")
+        return 1
+    _say(f"{ident} is not found any more")
+    return 0
+
+
+def undo(number: int, yes: bool) -> int:
+    """Take a fix back: 0 for the last one."""
+    require_root("change this host")
+    entry = fixing.read(_journal(), number)
+    _say(f"fix {entry.number} of {entry.finding}: {entry.subject}")
+    for argv in fixing.undo_steps(entry):
+        _say(f"  would run: {shlex.join(argv)}")
+    _agreed(yes)
+    for said in fixing.take_back(_journal(), entry.number):
+        common.tell(said)
+    _say(f"fix {entry.number} is taken back")
+    return 0
+
+
+def _say(text: str) -> None:
+    """Print a line in which others' names may be."""
+    print(printable(text, len(text)))
+
+
+def _agreed(yes: bool) -> None:
+    """Ask on the terminal.
+
+    Raises:
+        Invalid: there is none.
+        Abort: the answer is no.
+    """
+    if yes:
+        return
+    caller.this.require_own_process()  # the terminal is its
+    if not sys.stdin.isatty():
+        raise Invalid("nobody is there to be asked: no terminal", "--yes does it without asking")
+    click.confirm("Do it?", abort=True)
+
+
+def _journal() -> UndoJournal:
+    return UndoJournal(Layout.of().fixes)
+
+
+def _stands(ident: str) -> bool:
+    """True if a finding is still there, after a time for what was started."""
+    until = time.monotonic() + SECONDS
+    while any(each.id == ident for each in _found()):
+        if time.monotonic() >= until:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _found() -> list[Finding]:
+    with common.opened() as host:
+        return diagnose.diagnose(read.read(host))
