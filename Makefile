@@ -26,7 +26,7 @@ TESTS := PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m
 check: $(BIN)/.dev               ## seconds: ruff, mypy, layers, golden plans, and the tests that need no kernel
 	@$(TESTS) tests.suite check
 
-test: $(BIN)/.dev                ## all that this kernel can run, the dearest of it sampled; ARGS=... for some, in one process
+test: $(BIN)/.dev                ## what this kernel can run, the dearest of it sampled; ARGS=... for some, in one process
 	@$(TESTS) $(if $(ARGS),pytest $(ARGS),tests.suite native)
 
 test-long: $(BIN)/.dev           ## the same without sampling
@@ -35,7 +35,7 @@ test-long: $(BIN)/.dev           ## the same without sampling
 test-vm: .vm/user-mode           ## what this kernel cannot run, on Debian's; GUEST=user-mode|qemu ARGS=tests (docs/testing.md)
 	@$(TESTS) tests.vm $(addprefix --,$(GUEST)) $(ARGS)
 
-test-all: .vm/user-mode          ## all of that at once, with one summary; CI's
+test-all: .vm/user-mode          ## both, with all of the dear modules, and one summary; CI's
 	@$(TESTS) tests.suite all
 
 vm-shell: .vm/user-mode          ## a shell on that kernel, in QEMU

@@ -2,6 +2,8 @@
 
     PLUMB_TESTS_SEED=20260101    the seed that decides which part; the date where none is given
     PLUMB_TESTS_LONG=1           no sampling: everything, as `make test-long` has it
+    PLUMB_TESTS_SHORT=1          one in five of the tests of the modules in dear.txt, as `make test`
+                                 has it; CI has them all
 
 The seed is in the head of pytest's output; the same seed draws the same part. There are three ways
 to sample:
@@ -19,14 +21,17 @@ import random
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 T = TypeVar("T")
-SEED, LONG = "PLUMB_TESTS_SEED", "PLUMB_TESTS_LONG"
+SEED, LONG, SHORT = "PLUMB_TESTS_SEED", "PLUMB_TESTS_LONG", "PLUMB_TESTS_SHORT"
 SHARE = 5
 """The part of a count that a sampled run has: one in so many."""
+DEAR = Path(__file__).with_name("dear.txt")
+"""Modules whose tests take most of the suite's time, a line each."""
 
 
 def seed() -> int:
@@ -41,7 +46,10 @@ def complete() -> bool:
 
 def header() -> str:
     """A line about the sample for the head of the output."""
-    return "sampled: nothing, all is run" if complete() else f"sampled: {SEED}={seed()}"
+    if complete():
+        return "sampled: nothing, all is run"
+    short = f", one in {SHARE} of the modules in {DEAR.name}" if os.environ.get(SHORT) else ""
+    return f"sampled: {SEED}={seed()}{short}"
 
 
 def share(count: int) -> int:
@@ -76,6 +84,8 @@ def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     if complete() or any("::" in word for word in config.args):
         return
     undrawn = left_out(items)
+    if os.environ.get(SHORT):
+        undrawn |= dear_left_out([item for item in items if item not in undrawn])
     if undrawn:
         config.hook.pytest_deselected(items=[item for item in items if item in undrawn])
         items[:] = [item for item in items if item not in undrawn]
@@ -90,11 +100,20 @@ def left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
             kind = _kind(item, *mark.args[1:])
             kinds.setdefault(kind, []).append(item)
             parts[kind] = mark.args[0]
-    return {
-        item
-        for kind, alike in kinds.items()
-        for item in sorted(alike, key=_lot)[-(-len(alike) // parts[kind]) :]
-    }
+    return {item for kind, alike in kinds.items() for item in _undrawn(alike, parts[kind])}
+
+
+def dear_left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
+    """Tests of the dear modules that are not drawn: of each module at least one is."""
+    modules: dict[str, list[pytest.Item]] = {name: [] for name in DEAR.read_text().split()}
+    for item in items:
+        if (alike := modules.get(item.nodeid.partition("::")[0])) is not None:
+            alike.append(item)
+    return {item for alike in modules.values() for item in _undrawn(alike, SHARE)}
+
+
+def _undrawn(alike: Sequence[pytest.Item], parts: int) -> list[pytest.Item]:
+    return sorted(alike, key=_lot)[-(-len(alike) // parts) :]
 
 
 def _kind(item: pytest.Item, parameter: str = "") -> tuple[str, str]:

@@ -65,3 +65,25 @@ def test_of_each_kind_some_are_run() -> None:
     left_out = {each.nodeid for each in sampling.left_out(cast("list[pytest.Item]", items))}
     run = [item.backend for item in items if item.nodeid not in left_out]
     assert [run.count(backend) for backend in counts] == [3, 1, 1]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What pytest knows of a test of some module."""
+
+    nodeid: str
+
+
+def test_of_each_dear_module_a_fifth_is_run() -> None:
+    """Rounded up; modules that are not in the list are run whole."""
+    dear, *_ = sampling.DEAR.read_text().split()
+    items = [Plain(f"{path}::test_{n}") for path in (dear, "tests/x.py") for n in range(11)]
+    left_out = sampling.dear_left_out(cast("list[pytest.Item]", items))
+    assert len(left_out) == 8
+    assert all(each.nodeid.startswith(dear) for each in left_out)
+
+
+@pytest.mark.parametrize("path", sampling.DEAR.read_text().split())
+def test_a_dear_module_is_there(path: str) -> None:
+    """A module that was renamed is not run whole unnoticed."""
+    assert (sampling.DEAR.parents[1] / path).is_file()
