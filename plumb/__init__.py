@@ -14,6 +14,7 @@ Lower floors first; a module imports from lower floors and from its own package 
     kernel          the only code that reads and changes the machine
     foreign         containers and networks that other engines have made on this host
     engine          one change from its request to the record: allocate, plan, carry out, repair
+    draw            what is wired to what, as one value
     explain         what an object is, whose, why it is there, and what breaks without it
     compose         networks and containers of compose files
     probes          what a network promises, tried with real traffic

@@ -35,6 +35,7 @@ FLOORS = (
     ("engine",),
     ("explain",),
     ("probes", "trace", "compose", "doctor"),
+    ("draw",),
     ("views",),
     ("lab",),
     ("cli", "pytest_plugin"),

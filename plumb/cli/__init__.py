@@ -16,7 +16,7 @@ command's own for one that ran, 1 else.
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
     system     check, repair, reset, env, version
-    diagnosis  probe, matrix, trace, explain, doctor
+    diagnosis  probe, matrix, trace, explain, draw, doctor
     lab        lab hosts, ls, exec, cut, mend, rm
     swarm      swarm init, join, leave, join-token, ca
     compose    compose up, down, ps, ls, config; up, down
@@ -72,6 +72,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "trace": ("plumb.cli.diagnosis.trace", "Send one packet and show its path"),
     "explain": ("plumb.cli.diagnosis.explain", "Say what an object is, and why it is there"),
+    "draw": ("plumb.cli.diagnosis.draw", "Draw namespaces, their links, and what joins them"),
     "doctor": ("plumb.cli.diagnosis.doctor", "Find known faults on this host, and what mends them"),
     "lab": ("plumb.cli.lab", "Make hosts out of namespaces, several on one machine"),
     "swarm": ("plumb.cli.swarm", "Manage a swarm: several hosts that share networks"),

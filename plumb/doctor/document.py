@@ -12,13 +12,14 @@ import types
 import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from plumb.errors import Invalid
 from plumb.foreign.fields import printable
 from plumb.model.diagnosis.snapshot import FORMAT, Snapshot
 from plumb.store import codec
 
+T = TypeVar("T")
 LONGEST = 64 << 20
 """Bytes of a snapshot at most; one of a host of 200 containers has 2 MB."""
 LONGEST_TEXT = 1 << 16
@@ -62,8 +63,17 @@ def read(data: bytes, name: str) -> Snapshot:
                 f"{name} is no snapshot of version {FORMAT}",
                 "'plumb doctor --save FILE' of the same version of plumb writes one",
             )
-        found = codec.decode(Snapshot, _clean(document))
-        _check(found, Snapshot)
+        return checked(Snapshot, document)
+
+
+def checked(kind: type[T], document: Any) -> T:
+    """Make a value of what a file had as JSON, that of somebody else's.
+
+    Raises:
+        TypeError, ValueError, LookupError: it is none; see `doubted`.
+    """
+    found = codec.decode(kind, _clean(document))
+    _check(found, kind)
     return found
 
 

@@ -45,7 +45,7 @@ class Link:
         peer: the index of the other end, or of the parent, in whatever namespace that is; 0 for
         none.
         peer_ns: the number by which this namespace knows that one; None: it is this one.
-        mode: a macvlan's or ipvlan's; vlan: a VLAN's number.
+        mode: a macvlan's or ipvlan's; vlan: a VLAN's number; vni: a VXLAN's.
     """
 
     place: Netns
@@ -62,6 +62,7 @@ class Link:
     mode: str = ""
     vlan: int = 0
     port: Port | None = None
+    vni: int = 0
 
 
 @frozen

@@ -33,7 +33,12 @@ def titles(
         links: the links of each namespace, by its name.
         wires: the other ends of links, as far as these namespaces have them.
     """
-    found = dict(_by_kind(links, wires))
+    return {**dict(_by_kind(links, wires)), **of_networks(members, networks)}
+
+
+def of_networks(members: Sequence[Member], networks: Iterable[Network]) -> dict[Spot, str]:
+    """Labels of the links that networks and their containers have."""
+    found: dict[Spot, str] = {}
     for net in networks:
         if net.multi_host:
             found.update(_of_overlay(net))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 
@@ -98,12 +98,14 @@ class TopologyReader:
         Args:
             beyond: another host that some of them are of.
         """
-        places = tuple(dict.fromkeys(concerned))
-        opened = [LinkInventory(place) for place in places]
+        return self.of([LinkInventory(place) for place in dict.fromkeys(concerned)], beyond)
+
+    def of(self, opened: Sequence[LinkInventory], beyond: OtherHost | None = None) -> Topology:
+        """Read the links and addresses of these namespaces, and close them."""
         try:
             links = {each.place.name: each.links() for each in opened}
             addresses = {each.place.name: each.addresses(links[each.place.name]) for each in opened}
-            wires = link_labels.wired(links, inventory.numbers(opened))
+            wires = link_labels.wired(links, inventory.numbers(opened, links))
         finally:
             for each in opened:
                 each.close()
@@ -111,4 +113,5 @@ class TopologyReader:
         members = (*self._resolver.members, *other.members)
         networks = (*self._resolver.networks, *other.networks)
         members = foreign_ends.completed(members, links, addresses, wires)
+        places = tuple(each.place for each in opened)
         return Topology(members, networks, places, links, addresses, wires, beyond, self._engines)

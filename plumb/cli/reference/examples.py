@@ -109,6 +109,7 @@ ENTRIES: Mapping[str, Entry] = {
     "probe": Entry("docs/probes.md", ("plumb probe db web:80", "plumb probe -c 3 host web")),
     "matrix": Entry("docs/probes.md", ("plumb matrix", "plumb matrix --json")),
     "explain": Entry("docs/explain.md", ("plumb explain web", "plumb explain port 8080")),
+    "draw": Entry("docs/draw.md", ("plumb draw", "plumb draw --svg")),
     "doctor": Entry("docs/doctor.md", ("plumb doctor", "plumb doctor db web:80")),
     "trace": Entry("docs/trace.md", ("plumb trace db web:80", "plumb trace --all host web")),
     "network disconnect": Entry(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 from typing import Protocol, Self
@@ -39,6 +39,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     IFLA_MACVLAN_MODE,
     IFLA_TARGET_NETNSID,
     IFLA_VLAN_ID,
+    IFLA_VXLAN_ID,
     NDA_DST,
     NDA_LLADDR,
     NDMSG,
@@ -64,7 +65,12 @@ from plumb.kernel.netns.setns import SELF
 from plumb.model.netns_state import Link, Neighbour, Port
 from plumb.model.observations import HOST, Netns
 
-OWN = {"macvlan": IFLA_MACVLAN_MODE, "ipvlan": IFLA_IPVLAN_MODE, "vlan": IFLA_VLAN_ID}
+OWN = {
+    "macvlan": IFLA_MACVLAN_MODE,
+    "ipvlan": IFLA_IPVLAN_MODE,
+    "vlan": IFLA_VLAN_ID,
+    "vxlan": IFLA_VXLAN_ID,
+}
 """The attribute of IFLA_INFO_DATA that plumb reads, by kind of link."""
 NUD = {
     NUD_INCOMPLETE: "INCOMPLETE",
@@ -228,6 +234,7 @@ class LinkInventory:
             MODES.get(kind, {}).get(own, ""),
             own if kind == "vlan" else 0,
             _port(found),
+            own if kind == "vxlan" else 0,
         )
 
 
@@ -244,17 +251,30 @@ def _port(link: LinkReply) -> Port | None:
     )
 
 
-def numbers(places: Sequence[LinkInventory]) -> dict[tuple[str, int], Netns]:
-    """Map each namespace's name and an nsid in it to the namespace that the nsid stands for."""
+def numbers(
+    places: Sequence[LinkInventory], links: Mapping[str, Sequence[Link]]
+) -> dict[tuple[str, int], Netns]:
+    """Map each namespace's name and an nsid in it to the namespace that the nsid stands for.
+
+    Args:
+        links: the links of each namespace, by its name; plumb asks for the nsids in these.
+    """
     found: dict[tuple[str, int], Netns] = {}
+    wanted = {
+        name: {link.peer_ns for link in own if link.peer_ns is not None}
+        for name, own in links.items()
+    }
     for other in places:
         with suppress(OSError):
             descriptor = os.open(other.place.ns or SELF, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 for place in places:
-                    nsid = place.number_of(descriptor) if place is not other else None
+                    if place is other or not (left := wanted[place.place.name]):
+                        continue
+                    nsid = place.number_of(descriptor)
                     if nsid is not None:
                         found[place.place.name, nsid] = other.place
+                        left.discard(nsid)
             finally:
                 os.close(descriptor)
     return found

@@ -1,0 +1,1 @@
+"""plumb draw: pictures of a host's wiring."""
