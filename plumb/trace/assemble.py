@@ -18,7 +18,8 @@ def assemble(of: Material) -> Story:
     begin, crossed = match_frames.crossings(of.frames, of.flow)
     ruled = match_frames.by_way(of.ruled, of.flow)
     for way, goal in ((Direction.THERE, of.target), (Direction.BACK, of.source)):
-        crossed[way] = match_frames.until(match_frames.gathered(crossed[way], goal, of.wires), goal)
+        merged = match_frames.gathered(crossed[way], goal, of.wires, of.exits)
+        crossed[way] = match_frames.until(merged, goal)
     ways = {way: _way(way, crossed[way], ruled[way], of) for way in Direction}
     return Story(
         of.flow,

@@ -5,7 +5,7 @@ Only the probe packet, the first packet of the reply, and ICMP errors about them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -54,10 +54,19 @@ def until(crossed: Sequence[Crossing], goal: Netns | None) -> list[Crossing]:
     return [*crossed[:arrived], *(each for each in crossed[arrived:] if each.place == goal)]
 
 
-def gathered(crossed: Sequence[Crossing], goal: Netns | None, wires: Wires) -> list[Crossing]:
-    """Merge the crossings of a flood into one.
+def gathered(
+    crossed: Sequence[Crossing],
+    goal: Netns | None,
+    wires: Wires,
+    exits: Collection[tuple[str, str]] = (),
+) -> list[Crossing]:
+    """Merge the crossings of a flood into one, by the port that leads to the target.
 
-    A bridge that has no forwarding entry for a MAC address sends its frame out by all ports.
+    A bridge that has no forwarding entry for a MAC address sends its frame out by all ports. To a
+    target that is behind none of them the frame goes by a tunnel, or by the port of an uplink.
+
+    Args:
+        exits: links whose other end no watched namespace has.
     """
     found: list[Crossing] = []
     aside: set[str] = set()
@@ -74,7 +83,7 @@ def gathered(crossed: Sequence[Crossing], goal: Netns | None, wires: Wires) -> l
                 for each in ports
                 if goal and wires.get((each.place.name, each.dev), ("", ""))[0] == goal.name
             ),
-            ports[0],
+            next((each for each in ports if _leads_on(each, wires, exits)), ports[0]),
         )
         others = [each for each in ports if each is not shown]
         aside |= {
@@ -84,6 +93,13 @@ def gathered(crossed: Sequence[Crossing], goal: Netns | None, wires: Wires) -> l
         }
         found += [*head, replace(shown, also=tuple(each.dev for each in others))]
     return found
+
+
+def _leads_on(port: Crossing, wires: Wires, exits: Collection[tuple[str, str]]) -> bool:
+    """Test for a port that is no end of a veth pair; a tunnel has a link below it."""
+    spot = port.place.name, port.dev
+    other = wires.get(spot)
+    return spot not in exits and (other is None or wires.get(other) != spot)
 
 
 def by_way(ruled: Iterable[RuleHit], flow: Flow) -> dict[Direction, list[RuleHit]]:
