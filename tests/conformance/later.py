@@ -65,6 +65,8 @@ INTENDED: Mapping[str, re.Pattern[str]] = {
     # Nothing is left of a service's ports, and its names are known without a task.
     "swarm-service-rm": re.compile(LEFT),
     "swarm-scale-zero": re.compile(rf"{LEFT}|-> dns (tasks\.web|web\S*): (nodata|nxdomain)"),
+    # What a task asks its own service under direct return reaches all of its tasks, by its rules.
+    "swarm-dsr": re.compile(r"^web#\d (iptables (mangle|nat) |-> vip web n1 \S+ (tcp|udp)/80: )"),
     # Two published ports of one target port have one rule for it.
     "swarm-ingress-forms": re.compile(r"^web#1 iptables filter (INPUT|OUTPUT) .*port 80 "),
     # A port of mode host is listed once.

@@ -376,16 +376,3 @@ def test_the_task_with_the_fewest_connections_gets_the_next() -> None:
             assert {client.recv(64).split()[0] for client in more} == {b"web2"}
         for client in (*held, *more):
             client.close()
-
-
-@IPVS
-def test_direct_return_leaves_the_clients_address() -> None:
-    """Tasks answer past the balancer, which has rewritten nothing."""
-    net = replace(N1, overlay=replace(N1.overlay, direct_return=True))
-    with balanced("ipvs", (net,)) as made:
-        made.start(2)
-        client = made.run("c1", "n1")
-        made.balance(made.service())
-        own = made.host.endpoints(client)[0].ips[0].ip
-        answers = {ask(made.inside("c1"), VIP.ip) for _ in range(4)}
-        assert answers == {f"web1 {own}", f"web2 {own}"}

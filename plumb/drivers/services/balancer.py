@@ -37,17 +37,21 @@ class Gate:
 
 @frozen
 class Balancer:
-    """A network's balancer on this host.
+    """A network's balancer on this host, or a task that balances what it asks its own service.
 
     Attributes:
         ns: path of its network namespace; end: its endpoint on the network.
         gate: by which published ports come to the ingress network's balancer; None of any other.
+        seed: number that makes its choice by the client's address another one than others'.
+        why: reason for which it puts its own address in the place of the client's.
     """
 
     net: Network
     ns: str
     end: Endpoint
     gate: Gate | None = None
+    seed: int = 0
+    why: str = RETURN_BY_BALANCER
 
 
 @frozen
@@ -77,6 +81,11 @@ class Served:
     def mark(self) -> int:
         """Mark of the service's packets."""
         return self.one.mark
+
+    @property
+    def seed(self) -> int:
+        """Seed of the choice by the client's address."""
+        return self.mark ^ self.here.seed
 
     @property
     def balancing(self) -> Balancing:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.drivers.services.balancer import CHOSEN, MARKED, PUBLISHED, RETURN_BY_BALANCER, Served
+from plumb.drivers.services.balancer import CHOSEN, MARKED, PUBLISHED, Served
 from plumb.model.service.virtual import Balancing
 from plumb.things import Thing
 from plumb.things.iptables import Chain, Family, Rule
@@ -40,8 +40,12 @@ REST = "the first slot; also in place of one that is gone before mangle's rules 
 FIRST = "the first slot, unless another one is chosen"
 
 
-def things(served: Served) -> Iterator[Thing]:
-    """Yield a service by rules."""
+def things(served: Served, chain: str = "PREROUTING") -> Iterator[Thing]:
+    """Yield a service by rules.
+
+    Args:
+        chain: by which connections come to the rules; OUTPUT for those of the namespace itself.
+    """
     tool, ns = Family.V4 if served.version == 4 else Family.V6, served.ns
     name = f"PLUMB-VS-{served.mark:X}"
     for table in ("mangle", "nat"):
@@ -53,17 +57,17 @@ def things(served: Served) -> Iterator[Thing]:
         yield Rule(tool, "nat", name, spec, why=CHOSEN, ns=ns)
     for port in served.ports:
         match = f"-p {port.protocol} -m {port.protocol} --dport {port.published} {NEW}"
-        yield Rule(tool, "mangle", "PREROUTING", f"{match} -j {name}", why=PUBLISHED, ns=ns)
+        yield Rule(tool, "mangle", chain, f"{match} -j {name}", why=PUBLISHED, ns=ns)
     own = f"-d {served.vip}/{served.vip.max_prefixlen} ! -p {ICMP[served.version]} {NEW}"
-    yield Rule(tool, "mangle", "PREROUTING", f"{own} -j {name}", why=MARKED, ns=ns)
+    yield Rule(tool, "mangle", chain, f"{own} -j {name}", why=MARKED, ns=ns)
     ours = f"-m mark --mark {slot(served, 0):#x}/{0xFFFF << SLOT_BITS:#x}"
-    yield Rule(tool, "nat", "PREROUTING", f"{ours} -j {name}", why=CHOSEN, ns=ns)
+    yield Rule(tool, "nat", chain, f"{ours} -j {name}", why=CHOSEN, ns=ns)
     for ip in served.slots[:1]:
         spec = f"{ours} -j DNAT --to-destination {ip}"
-        yield Rule(tool, "nat", "PREROUTING", spec, why=REST, ns=ns)
+        yield Rule(tool, "nat", chain, spec, why=REST, ns=ns)
     for subnet, source in served.returns():
         snat = f"-d {subnet} -m conntrack --ctstate DNAT -j SNAT --to-source {source}"
-        yield Rule(tool, "nat", "POSTROUTING", snat, why=RETURN_BY_BALANCER, ns=ns)
+        yield Rule(tool, "nat", "POSTROUTING", snat, why=served.here.why, ns=ns)
 
 
 def slot(served: Served, number: int) -> int:
@@ -75,7 +79,7 @@ def _choice(served: Served) -> Iterator[tuple[str, str]]:
     """Yield the rules that choose a slot, each with its reason."""
     count = len(served.slots)
     if count and served.balancing is Balancing.SH:
-        source = f"--hmark-src-prefix {served.vip.max_prefixlen} --hmark-rnd {served.mark:#010x}"
+        source = f"--hmark-src-prefix {served.vip.max_prefixlen} --hmark-rnd {served.seed:#010x}"
         slots = f"--hmark-mod {count} --hmark-offset {slot(served, 0)}"
         yield f"-j HMARK {source} {slots}", BY_SOURCE
         return

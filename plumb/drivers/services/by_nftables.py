@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.drivers.services.balancer import CHOSEN, MARKED, PUBLISHED, RETURN_BY_BALANCER, Served
+from plumb.drivers.services.balancer import CHOSEN, MARKED, PUBLISHED, Served
 from plumb.model.service.virtual import Balancing
 from plumb.things import Thing
 from plumb.things.nftables import NftChain, NftFamily, NftRule, NftTable
@@ -37,9 +37,13 @@ def rule(served: Served, name: str, spec: str, why: str) -> NftRule:
     return NftRule(family(served), TABLE, name, spec, why=why, ns=served.ns)
 
 
-def things(served: Served) -> Iterator[Thing]:
-    """Yield a service by rules."""
-    yield from chain(served, "services-DNAT", "nat", "prerouting", -100)
+def things(served: Served, hook: str = "prerouting") -> Iterator[Thing]:
+    """Yield a service by rules.
+
+    Args:
+        hook: by which connections come to the rules; "output" for those of the namespace itself.
+    """
+    yield from chain(served, "services-DNAT", "nat", hook, -100)
     yield from chain(served, "services-SNAT", "nat", "postrouting", 100)
     own, words = f"vs-{served.mark:x}", family(served)
     yield NftChain(words, TABLE, own, ns=served.ns)
@@ -52,7 +56,7 @@ def things(served: Served) -> Iterator[Thing]:
     yield rule(served, "services-DNAT", match, MARKED)
     for subnet, source in served.returns():
         spec = f"{words} daddr {subnet} ct status dnat counter snat to {source}"
-        yield rule(served, "services-SNAT", spec, RETURN_BY_BALANCER)
+        yield rule(served, "services-SNAT", spec, served.here.why)
 
 
 def _choice(served: Served) -> str:
@@ -61,7 +65,7 @@ def _choice(served: Served) -> str:
     if len(slots) == 1:
         return str(slots[0])
     number = {
-        Balancing.SH: f"jhash {family(served)} saddr mod {len(slots)} seed {served.mark:#x}",
+        Balancing.SH: f"jhash {family(served)} saddr mod {len(slots)} seed {served.seed:#x}",
         Balancing.RANDOM: f"numgen random mod {len(slots)}",
     }.get(served.balancing, f"numgen inc mod {len(slots)}")
     return f"{number} map {{ {', '.join(f'{k} : {ip}' for k, ip in enumerate(slots))} }}"

@@ -188,15 +188,16 @@ def _virtual(
         named = {each.name for each in tasks}
         for box, ends in members:
             mine = any(on.id == net.id and end.address(vip.version) for end, on in ends)
-            if box.shares or not mine or not tasks or (direct and box.name in named):
+            if box.shares or not mine or not tasks:
                 continue
+            past = direct and box.name not in named  # what a task asks is rewritten in the task
             yield ServicePromise(
                 box.name,
                 one.name,
                 vip.ip,
                 0,
                 0,
-                heard if direct else tasks,
+                heard if past else tasks,
                 len(one.slots),
                 one.balancing is Balancing.SH,
                 f"{one.name} has its virtual address on {net.name}",
