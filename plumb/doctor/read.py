@@ -184,6 +184,9 @@ def _network(net: Network, engine: str, driver: str) -> NetworkState:
         net.bridge.icc,
         tuple(version for version in (4, 6) if net.bridge.mode(version) in NATTED),
         net.default,
+        net.bridge_in_host,
+        net.on_lan,
+        net.traits.own_mac,
     )
 
 

@@ -10,4 +10,6 @@ subject  the words of a command line: a name, an address, a rule, and which thin
 explain  explanations of a subject, from the record
 on_host  the same for what plumb has not made, as this host has it
 known_rules  reasons of a real Docker's rules, and the owners of others
+docker_rules  the patterns of Docker's rules, of both back ends
+known_objects  objects of Docker and of other programs, by their names
 """

@@ -9,19 +9,25 @@ import re
 from collections.abc import Iterator
 
 from plumb.explain.explain import Explanation, Found
+from plumb.explain.known_objects import known_object, owner
 from plumb.explain.known_rules import known
 from plumb.explain.reason import Reason
 from plumb.explain.rules import CHAINS, EFFECTS, first
 from plumb.explain.subject import Subject, normal
 from plumb.foreign import read_host
 from plumb.foreign.values import ForeignContainer, ForeignHost, ForeignNetwork
+from plumb.kernel.net import sysctl
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.netfilter.iptables_save import saved
+from plumb.kernel.netns.namespaces import is_namespace
 from plumb.model.netns_state import Link
 from plumb.model.observations import Netns
 
+SETTING = re.compile(r"net/[\w/.-]+")
+NAMESPACES = ("/run/docker/netns", "/run/netns")
 SAVERS = ("iptables-save", "ip6tables-save")
 KERNEL = "the kernel"
+UNKNOWN = "not known: not plumb"
 
 
 def find(subject: Subject) -> Found:
@@ -33,6 +39,8 @@ def find(subject: Subject) -> Found:
         *_containers(host, text, subject),
         *_links(host, text),
         *_chains(text),
+        *_settings(host, text),
+        *_namespaces(text),
     )
     return Found(exact, tuple(_rules(subject)))
 
@@ -95,13 +103,13 @@ def _links(host: ForeignHost, text: str) -> Iterator[Explanation]:
         links = inventory.links()
     for link in links:
         if text in (link.name, link.mac):
-            owner = next((one for one in host.networks if one.network.link == link.name), None)
+            net = next((one for one in host.networks if one.network.link == link.name), None)
             yield Explanation(
                 f"link {link.name}",
                 "host",
-                (f"network {owner.network.name}",) if owner else (),
+                (f"network {net.network.name}",) if net else (),
                 _link_reason(link, {one.index: one for one in links}),
-                made_by=_maker(owner) if owner else _unknown_maker(link),
+                made_by=_maker(net) if net else _link_owner(link),
             )
 
 
@@ -120,8 +128,11 @@ def _link_reason(link: Link, links: dict[int, Link]) -> Reason:
     )
 
 
-def _unknown_maker(link: Link) -> str:
-    return KERNEL if link.name == "lo" or not link.kind else "not known: not plumb"
+def _link_owner(link: Link) -> str:
+    if link.name == "lo" or not link.kind:
+        return KERNEL
+    found = known_object("link", link.name)
+    return f"{found.owner}, by its name: {found.why}" if found else UNKNOWN
 
 
 def _chains(text: str) -> Iterator[Explanation]:
@@ -137,12 +148,60 @@ def _chains(text: str) -> Iterator[Explanation]:
                     (),
                     Reason(
                         "chain",
-                        first(CHAINS, text, whole=True) or known(table, text, ""),
+                        _why(text) or known(table, text, ""),
                         "the rules in it, and those that lead to it, cannot be",
+                        _option(text),
                         next=f"through its {len(specs)} rules in their order",
                     ),
                     made_by=_owner(text),
                 )
+
+
+def _why(chain: str) -> str:
+    """The purpose of a chain that is known by its name."""
+    found = known_object("chain", chain)
+    return first(CHAINS, chain, whole=True) or (found.why if found else "")
+
+
+def _option(chain: str) -> str:
+    found = known_object("chain", chain)
+    return found.option if found else ""
+
+
+def _settings(host: ForeignHost, text: str) -> Iterator[Explanation]:
+    """Settings that an engine on this host changes; another program may have done so before."""
+    name = text.replace(".", "/") if "/" not in text else text
+    found = known_object("sysctl", name)
+    value = sysctl.read(name) if found and SETTING.fullmatch(name) else None
+    if found is None or value is None or not host:
+        return
+    yield Explanation(
+        f"sysctl {name} = {value}",
+        "host",
+        (),
+        Reason("kernel setting", found.why, "it has the kernel's own value", found.option),
+        made_by=f"{found.owner} sets it; whoever set it last is not recorded",
+    )
+
+
+def _namespaces(text: str) -> Iterator[Explanation]:
+    """Files of network namespaces that an engine keeps."""
+    found = known_object("namespace", text)
+    for folder in NAMESPACES if found else ():
+        path = f"{folder}/{text}"
+        if found is not None and is_namespace(path):
+            yield Explanation(
+                f"network namespace {path}",
+                "host",
+                (),
+                Reason(
+                    "network namespace",
+                    found.why,
+                    "its links, routes and rules are gone with it",
+                    found.option,
+                ),
+                made_by=found.owner,
+            )
 
 
 def _rules(subject: Subject) -> Iterator[Explanation]:
@@ -167,4 +226,6 @@ def _rules(subject: Subject) -> Iterator[Explanation]:
 
 
 def _owner(text: str) -> str:
-    return "docker" if "DOCKER" in text else "not known: not plumb"
+    if "DOCKER" in text:
+        return "docker"
+    return next((whose for word in text.split() if (whose := owner("chain", word))), UNKNOWN)

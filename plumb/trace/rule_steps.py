@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from plumb.explain.known_rules import known
 from plumb.frozen import frozen
-from plumb.model.observations import Netns, RuleHit, RuleKind
+from plumb.model.observations import HOST, Netns, RuleHit, RuleKind
 from plumb.things import Key, Thing
 from plumb.things.iptables import BUILT_IN, FAMILIES, TABLES, Family, Policy, Rule
 from plumb.things.nftables import COUNTER, NftFamily, NftRule
@@ -254,7 +254,7 @@ def _line(step: RuleHit, listing: RulesetListing, reasons: Why, hook: str) -> Ru
         verdict = verdict or saved.get(step.chain, ("ACCEPT", []))[0].lower()
         text = f"policy {verdict.upper()}"
     reason = reasons(step.place.ns, owner, step.table, step.chain, words)
-    why = reason or (known(step.table, step.chain, words) if words else "")
+    why = reason or (known(step.table, step.chain, words, step.place.name != HOST) if words else "")
     return RuleLine(
         step.place,
         where,

@@ -30,7 +30,7 @@ def snapshot(*chains: ChainState, **settings: str) -> Snapshot:
     """A host with one network, and a container with the published port 8080."""
     port = Port(80, "tcp", ip_address("0.0.0.0"), 8080)
     end = EndState("n", "", ip_interface("172.20.0.2/24"), None, (port,))
-    net = NetworkState("n", "shop", "docker", "bridge", "br0", "", (SUBNET,))
+    net = NetworkState("n", "shop", "docker", "bridge", "br0", "", (SUBNET,), bridge_in_host=True)
     host = NamespaceState("host", chains=chains, settings=tuple(settings.items()))
     return Snapshot(host, (), (ContainerState("web", "docker", "web", (end,)),), (net,))
 

@@ -59,7 +59,16 @@ EVIL = "b;reboot"
 
 def test_names_of_a_snapshot_are_words_of_a_shell() -> None:
     """A link, a route, a table and a rule of somebody's file run nothing of theirs."""
-    net = NetworkState("n", "shop", "docker", "bridge", EVIL, "", (ip_network("172.20.0.0/24"),))
+    net = NetworkState(
+        "n",
+        "shop",
+        "docker",
+        "bridge",
+        EVIL,
+        "",
+        (ip_network("172.20.0.0/24"),),
+        bridge_in_host=True,
+    )
     end = EndState("n", "", ip_interface("172.20.0.2/24"))
     chains = (
         ChainState("nft", "inet", EVIL, "forward", (), "forward", 0, "drop"),

@@ -27,7 +27,7 @@ from tests.labs import sh
 
 PORT = Port(80, "tcp", ip_address("0.0.0.0"), 8080)
 END = EndState("n", "", ip_interface("172.20.0.2/24"), None, (PORT,))
-LAN = NetworkState("l", "lan", "docker", "macvlan", parent="eth0")
+LAN = NetworkState("l", "lan", "docker", "macvlan", parent="eth0", on_lan=True)
 SHOP = NetworkState(
     "n",
     "shop",
@@ -37,6 +37,7 @@ SHOP = NetworkState(
     "",
     (ip_network("172.20.0.0/24"),),
     (ip_address("172.20.0.1"),),
+    bridge_in_host=True,
 )
 WEB = ContainerState("web", "docker", "web", (END, EndState("l")))
 BARE = Snapshot(

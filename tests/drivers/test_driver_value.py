@@ -41,16 +41,11 @@ OTHERS = {
     ("plumb.foreign.docker_files", "name == 'bridge'"),
     ("plumb.compose.normal_form", "of.driver != 'bridge'"),
     ("plumb.compose.options", "service.network_mode == 'bridge'"),
-    ("plumb.model.diagnosis.snapshot", "self.driver == 'bridge'"),
-    ("plumb.doctor.checks.lan", "net.driver == 'macvlan'"),
-    ("plumb.doctor.checks.lan", "net.driver in ('macvlan', 'ipvlan')"),
-    ("plumb.doctor.checks.pair", "net.driver == 'macvlan'"),
-    ("plumb.doctor.checks.pair", "net.driver in ('macvlan', 'ipvlan')"),
 }
 """What is no network driver's name elsewhere.
 
 A link's kind, nftables' family, a key of daemon.json, the logging driver none, and words in other
-engines' answers, in compose files and in snapshots of other hosts.
+engines' answers and in compose files.
 """
 
 

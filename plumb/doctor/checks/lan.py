@@ -11,7 +11,7 @@ from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
 
 
 def _on_parents(snapshot: Snapshot) -> Iterator[NetworkState]:
-    return (net for net in snapshot.used if net.driver in ("macvlan", "ipvlan") and net.parent)
+    return (net for net in snapshot.used if net.on_lan and net.parent)
 
 
 def parent_down(snapshot: Snapshot) -> Iterator[Finding]:
@@ -47,7 +47,7 @@ def parent_down(snapshot: Snapshot) -> Iterator[Finding]:
 def wireless(snapshot: Snapshot) -> Iterator[Finding]:
     """Find macvlan networks on Wi-Fi."""
     for net in _on_parents(snapshot):
-        if net.driver == "macvlan" and net.parent in snapshot.host.wireless:
+        if net.own_mac and net.parent in snapshot.host.wireless:
             yield Finding(
                 "macvlan-wifi",
                 Grade.LIKELY,

@@ -99,7 +99,7 @@ def on_one_parent(snapshot: Snapshot, one: ContainerState, host: bool) -> Iterat
     """Find a macvlan or ipvlan container that is asked by its host, or asks it."""
     for end in one.ends if host else ():
         net = snapshot.network(end.network)
-        if net is not None and net.driver in ("macvlan", "ipvlan") and net.parent:
+        if net is not None and net.on_lan and net.parent:
             yield Finding(
                 "host-and-macvlan",
                 Grade.PROVEN,
@@ -112,7 +112,7 @@ def on_one_parent(snapshot: Snapshot, one: ContainerState, host: bool) -> Iterat
                 (
                     (
                         f"ip link add shim link {quote(net.parent)} type {net.driver} mode"
-                        f" {'bridge' if net.driver == 'macvlan' else 'l2'}, with an address"
+                        f" {'bridge' if net.own_mac else 'l2'}, with an address"
                     ),
                 ),
             )

@@ -15,7 +15,7 @@ from plumb.model.netns_state import Link, Listener, Neighbour
 from plumb.model.observations import HOST
 from plumb.model.ports import Port
 
-FORMAT = 1
+FORMAT = 2
 """Version of a snapshot's JSON."""
 PLUMB = "plumb"
 """Engine of plumb's own containers and networks."""
@@ -234,13 +234,13 @@ class NetworkState:
 
     Attributes:
         id, name: as its engine has them; engine: as of a container.
-        driver: the driver's name.
+        driver: the driver's name, as its engine has it.
         link: its bridge; parent: the link of the host that its containers' links are made on.
         subnets, gateways: of both families.
         masquerade, icc: the bridge driver's options; nat: the IP versions for which it is in
             gateway mode nat.
         default: it is the default bridge network.
-        made: its engine has built it in the kernel.
+        bridge_in_host, on_lan, own_mac: its driver's traits, as of `driver_traits.Traits`.
     """
 
     id: str
@@ -257,11 +257,14 @@ class NetworkState:
     icc: bool = True
     nat: tuple[int, ...] = (4,)
     default: bool = False
+    bridge_in_host: bool = False
+    on_lan: bool = False
+    own_mac: bool = True
 
     @property
     def bridged(self) -> bool:
         """True if it has a bridge in the host, which routes for it."""
-        return self.driver == "bridge" and bool(self.link)
+        return self.bridge_in_host and bool(self.link)
 
 
 @frozen
