@@ -1,4 +1,4 @@
-# What one can do here. The targets want root: sudo make demo, sudo make test.
+# What one can do here. The demo needs no root where the tools are installed; the other targets want it: sudo make test.
 # Everything runs in network and mount namespaces of its own; the machine's own network is never touched.
 
 PYTHON  ?= python3
@@ -11,15 +11,20 @@ TOOLS   := dnsperf etcd-server iproute2 iptables iputils-ping nftables procps py
 TRIED   := curl haproxy ipvsadm nginx-light openssl
 # A real Docker Engine beside plumb, and what its image is made of: without them its tests are skipped, and say so.
 ENGINE  := busybox-static docker.io
+ROOT    := $(filter 0,$(shell id -u))
 OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
 
+# The same for an ordinary user: in a user namespace, with a /run of its own.
+ALONE   := unshare --user --map-root-user --pid --fork --mount-proc --net --mount --propagation private \
+           sh -c 'mount -t tmpfs run /run && ip link set lo up && exec "$$@"' lab
+
 .PHONY: demo check test test-long test-vm test-all vm-shell lint docs golden bench soak coverage clean
 
-demo: $(BIN)/.plumb              ## build the three-tier lab, and an overlay on two hosts; show, try, take down
-	@$(LAB) $(BIN)/python -m examples.three_tier
-	@$(LAB) $(BIN)/python -m examples.two_hosts
+demo: $(BIN)/.plumb              ## build the three-tier lab, and an overlay on two hosts; show, try, take down; needs no root
+	@$(if $(ROOT),$(LAB),$(ALONE)) $(BIN)/python -m examples.three_tier
+	@$(if $(ROOT),$(LAB),$(ALONE)) $(BIN)/python -m examples.two_hosts
 
 TESTS := PLUMB_TESTS_OUTSIDE='$(OUTSIDE)' $(LAB) $(BIN)/python -m
 
@@ -74,7 +79,8 @@ $(BIN)/.plumb: pyproject.toml
 	 $(PYTHON) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || missing=1; \
 	 : "Debian's etcd-server starts a service of its own when it is installed: mask it"; \
 	 command -v etcd >/dev/null || { mkdir -p /etc/systemd/system; ln -s /dev/null /etc/systemd/system/etcd.service; } 2>/dev/null; \
-	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(TOOLS); fi
+	 if [ -n "$$missing" ]; then [ -n '$(ROOT)' ] || { echo 'tools are missing: sudo make demo installs them' >&2; exit 1; }; \
+	 apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(TOOLS); fi
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -e .
 	@touch $@

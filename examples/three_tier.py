@@ -6,7 +6,7 @@ A frontend, a backend that is cut off from the world, and a database that only i
                           backend-network  ── frontend, api       (internal)
                           database-network ── api, database       (internal)
 
-Run by `sudo make demo`, in a network and mount namespace of its own that plays the host. It builds
+Run by `make demo`, in a network and mount namespace of its own that plays the host. It builds
 the lab, prints what was built, tries who reaches whom with real traffic, holds that against what
 the networks promise, and takes everything down again.
 """

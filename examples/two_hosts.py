@@ -5,7 +5,7 @@ etcd on the first one, and share a network: encrypted where this kernel can, els
 
     web ── h1 192.0.2.10 ════ VXLAN 4097 ════ 192.0.2.11 h2 ── db
 
-Run by `sudo make demo`. It shows the nodes, a name that resolves across, and the frames between the
+Run by `make demo`. It shows the nodes, a name that resolves across, and the frames between the
 hosts with both their headers, and takes everything down again.
 """
 

@@ -81,6 +81,29 @@ def exec_(lab_name: str, host_name: str, argv: tuple[str, ...]) -> None:
     host(registry.find(lab_name), host_name).execute(words)
 
 
+@lab.command("shell")
+@NAME_OPTION
+@click.argument("host_name", metavar="[HOST]", default="h1")
+def shell(lab_name: str, host_name: str) -> int:
+    """Open a shell on a host; without a lab of that name, on one that ends with the shell.
+
+    The latter has a neighbour on its LAN, h2, 192.0.2.11, and an internet, 198.51.100.1. Nothing
+    of it is the machine's, and it needs no root.
+    """
+    from plumb.errors import NotFound
+    from plumb.lab import registry
+    from plumb.lab.hosts import Hosts, host
+
+    try:
+        entry = registry.find(lab_name)
+    except NotFound:
+        if lab_name != DEFAULT:
+            raise
+        with Hosts(2) as own:
+            return own[host_name].shell()
+    return host(entry, host_name).shell(lab_name)
+
+
 @lab.command("cut")
 @NAME_OPTION
 @click.argument("host_name", metavar="HOST")

@@ -12,27 +12,24 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
-from plumb import root
 from plumb.errors import Conflict, Invalid, NotFound
 from plumb.frozen import frozen
 from plumb.kernel.netns import fake_host, lab_host
 from plumb.kernel.netns.lab_host import Init, Ran
-from plumb.lab import layout, registry
-from plumb.lab.layout import ROOT as ROOT
+from plumb.lab import commands, layout, registry
+from plumb.lab.commands import ROOT as ROOT
+from plumb.lab.commands import plumb_words as plumb_words
 from plumb.lab.layout import Between, Place
 from plumb.lab.registry import Entry
 
 PROCESS = "plumb.lab.process"
 PATIENCE = 600.0
 """Seconds that a command may take: labs run in guests without a processor of their own, too."""
-START = (
-    "import sys; sys.path[0] = sys.argv.pop(1); from plumb.__main__ import main; sys.exit(main())"
-)
 
 
 @frozen
@@ -72,11 +69,7 @@ class LabHost:
     @property
     def environment(self) -> dict[str, str]:
         """Environment of its commands: plumb manages this host there."""
-        here = {
-            name: os.environ[name] for name in ("TERM", "LANG", "NO_COLOR") if name in os.environ
-        }
-        path = f"{os.path.dirname(sys.executable)}:{os.environ.get('PATH', os.defpath)}"
-        return {**here, "PATH": path, "HOME": "/root", "PLUMB_ROOT": ROOT, "PLUMB_CONFIG": ""}
+        return commands.environment()
 
     def run(self, *argv: str, seconds: float | None = PATIENCE, check: bool = True) -> Ran:
         """Run a command on the host; its output and exit status.
@@ -107,6 +100,16 @@ class LabHost:
         self._there()
         lab_host.execute(self.init, argv, self.environment)
 
+    def shell(self, lab_name: str = "") -> int:
+        """Open a shell on the host, with this process's terminal; its exit status.
+
+        Args:
+            lab_name: for its prompt.
+        """
+        self._there()
+        env = {**self.environment, **commands.prompt(lab_name, self.name)}
+        return lab_host.attend(self.init, commands.shell(), env)
+
     def cut(self) -> None:
         """Pull its plug: its port on the switch goes down, so that no frame passes."""
         self._switch(down=True)
@@ -114,32 +117,23 @@ class LabHost:
     def mend(self) -> None:
         """Put the plug back, and wait until both ends run: up to a second, on the kernel's word."""
         from plumb.kernel.net.carrier import await_running
-        from plumb.kernel.netns.namespaces import entered
 
         self._switch(down=False)
-        for netns, dev in ((self.lab.netns, self.place.port), (self.netns, layout.UPLINK)):
-            with entered(netns):
-                await_running([dev])
+        for where, dev in ((self.lab, self.place.port), (self.init, layout.UPLINK)):
+            lab_host.in_network_of(where, partial(await_running, [dev]))
 
     def _switch(self, down: bool) -> None:
         from plumb.kernel.linux import LinuxKernel
-        from plumb.kernel.netns.namespaces import entered
         from plumb.plan import Step
 
         self._there()
         port = layout.carrier(self.place)
         step = Step(port, None) if down else Step(None, port)
-        with entered(self.lab.netns):
-            LinuxKernel().take([step])
+        lab_host.in_network_of(self.lab, lambda: LinuxKernel().take([step]))
 
     def _there(self) -> None:
         if not self.init.runs:
             raise NotFound(f"host {self.name} has ended", "'plumb lab rm' and start the lab anew")
-
-
-def plumb_words(argv: Sequence[str]) -> list[str]:
-    """A command line of plumb's, by the interpreter and the modules of this process."""
-    return [sys.executable, "-c", START, root.IMPORT_PATH, *argv]
 
 
 class Hosts:
@@ -177,15 +171,14 @@ class Hosts:
             process = fake_host.launch(PROCESS, theirs.fileno())
         asked = {"count": count, "between": kind, "mtu": mtu, "stays": bool(name)}
         self._control.sendall(json.dumps(asked).encode() + b"\n")
-        with self._control.makefile("rb") as heard:
-            answer = json.loads(heard.readline() or '{"refused": "the lab ended", "hint": ""}')
-        if "refused" in answer:
-            process.wait()
+        said, descriptors, *_ = socket.recv_fds(self._control, 1 << 16, 1 + layout.MOST)
+        process.wait()
+        lab, *inits = (Init.of_descriptor(each) for each in descriptors) if descriptors else (None,)
+        answer = json.loads(said or '{"refused": "the lab ended", "hint": ""}')
+        if lab is None or "refused" in answer:
             self._control.close()
             raise Conflict(answer["refused"], answer["hint"])
-        inits = tuple(Init(*each) for each in answer["hosts"])
-        self.entry = Entry(name, Init.of(process.pid), kind, inits)
-        self._process = process
+        self.entry = Entry(name, lab, kind, tuple(inits))
         if name:
             registry.write(self.entry)
 
@@ -218,7 +211,6 @@ class Hosts:
         """End all hosts, and wait until they have ended."""
         self._control.close()
         end(self.entry)
-        self._process.wait()
 
 
 def hosts(entry: Entry) -> list[LabHost]:

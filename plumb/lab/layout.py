@@ -17,7 +17,6 @@ from ipaddress import ip_interface, ip_network
 
 from plumb.errors import Invalid
 from plumb.frozen import frozen
-from plumb.kernel.netns.fake_host import OWN_FILES
 from plumb.lab.lan import LAN, SECOND_LAN, Lan, Station
 from plumb.things import HOST, Thing
 from plumb.things.iptables import Family, Rule
@@ -27,8 +26,6 @@ from plumb.things.links import Bridge, Up, Veth
 FIRST_STATION, MOST = 10, 200
 """Number of the first host on its segment, and how many hosts a lab has room for."""
 UPLINK = "eth0"
-ROOT = f"{OWN_FILES}/root"
-"""plumb's root on a host, which its own /run has."""
 SWITCHES = ("sw0", "sw1")
 
 

@@ -1,4 +1,6 @@
-"""Labs that run, by name: a file for each in a folder of root's alone below /run.
+"""Labs that run, by name: a file for each in a folder of its user's alone.
+
+Root's is below /run, which a boot clears; other users' in their XDG_RUNTIME_DIR, or below /tmp.
 
 A lab's processes may have been killed, and its file stays: `find` takes such a file away.
 """
@@ -44,6 +46,15 @@ class Entry:
         return tuple(Place(number, self.between) for number in range(len(self.hosts)))
 
 
+def folder_of_user() -> str:
+    """Path of the folder of the calling user's labs."""
+    user = os.geteuid()
+    if user == 0:
+        return FOLDER
+    above = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"
+    return f"{above}/plumb-labs-{user}"
+
+
 def checked(name: str) -> str:
     """A name that a lab can have.
 
@@ -58,32 +69,31 @@ def checked(name: str) -> str:
     return name
 
 
-def write(entry: Entry, folder: str = FOLDER) -> None:
+def write(entry: Entry) -> None:
     """Record a lab.
 
     Raises:
         Conflict: a lab of that name runs.
     """
-    _trusted(folder)
-    path = _path(entry.name, folder)
     with suppress(NotFound):
-        find(entry.name, folder)
+        find(entry.name)
         raise Conflict(f"lab {entry.name} runs already", f"'plumb lab rm {entry.name}' ends it")
+    make_folder(folder_of_user(), 0o700)
+    path = _path(entry.name)
     record = {"process": entry.process, "between": entry.between, "hosts": entry.hosts}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump(record, file)
 
 
-def find(name: str = DEFAULT, folder: str = FOLDER) -> Entry:
+def find(name: str = DEFAULT) -> Entry:
     """The lab of that name.
 
     Raises:
         NotFound: none of that name runs.
     """
-    path = _path(checked(name), folder)
+    path = _path(checked(name))
     with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        _trusted(folder)
         record = json.loads(Path(path).read_text())
         entry = Entry(
             name,
@@ -93,30 +103,34 @@ def find(name: str = DEFAULT, folder: str = FOLDER) -> Entry:
         )
         if entry.process.runs:
             return entry
-        forget(name, folder)
+        forget(name)
     raise NotFound(f"no lab '{name}' runs", "'plumb lab hosts 2' starts one; see 'plumb lab ls'")
 
 
-def every(folder: str = FOLDER) -> list[Entry]:
+def every() -> list[Entry]:
     """List all labs that run, by name."""
     found = []
-    for path in sorted(Path(folder).glob("*.json")):
+    for path in sorted(Path(folder_of_user()).glob("*.json")):
         with suppress(NotFound, Invalid):
-            found.append(find(path.stem, folder))
+            found.append(find(path.stem))
     return found
 
 
-def forget(name: str, folder: str = FOLDER) -> None:
-    """Take a lab's file away."""
+def forget(name: str) -> None:
+    """Take a lab's file away, and the folder after the last one."""
     with suppress(FileNotFoundError):
-        os.unlink(_path(name, folder))
+        os.unlink(_path(name))
+    with suppress(OSError):
+        os.rmdir(folder_of_user())
 
 
-def _path(name: str, folder: str) -> str:
-    return f"{folder}/{name}.json"
+def _path(name: str) -> str:
+    """Path of a lab's file.
 
-
-def _trusted(folder: str) -> None:
-    make_folder(folder, 0o700)
+    Raises:
+        Invalid: somebody else could have written to the folder.
+    """
+    folder = folder_of_user()
     if reason := distrust(folder):
         raise Invalid(f"the folder of labs is not used, since {reason}", "remove it")
+    return f"{folder}/{name}.json"

@@ -163,6 +163,7 @@ ENTRIES: Mapping[str, Entry] = {
         "docs/hosts.md",
         ("plumb lab exec h1 plumb run -d --name web", "plumb lab exec h2 ping -c 1 192.0.2.10"),
     ),
+    "lab shell": Entry("docs/hosts.md", ("plumb lab shell", "plumb lab shell --lab wan h2")),
     "lab cut": Entry("docs/hosts.md", ("plumb lab cut h1", "plumb lab cut --lab wan h2")),
     "lab mend": Entry("docs/hosts.md", ("plumb lab mend h1", "plumb lab mend --lab wan h2")),
     "lab rm": Entry("docs/hosts.md", ("plumb lab rm", "plumb lab rm wan")),

@@ -33,6 +33,7 @@ from typing import Protocol, Self
 from plumb.errors import KernelRefused
 from plumb.kernel.capture import bpf
 from plumb.kernel.capture.flow_filter import ETHERNET_TYPES, Asked, compiled
+from plumb.kernel.netlink.connection import enlarge
 from plumb.kernel.netns.namespaces import call, entered
 from plumb.model.net.packet import with_vlan_tag
 from plumb.model.observations import CapturedFrame, Flow, Netns
@@ -41,7 +42,7 @@ from plumb.model.observations import CapturedFrame, Flow, Netns
 EVERY_PROTOCOL = 0x0003
 SOL_PACKET, AUXDATA, STATISTICS = 263, 8, 6
 OUTGOING = 4
-TIMESTAMPNS, RCVBUFFORCE = 35, 33
+TIMESTAMPNS = 35
 ADDRESS = struct.Struct("=HHiHBB8x")
 STAMP = struct.Struct("@qq")
 ROOM = 1 << 22
@@ -71,9 +72,9 @@ class Tap:
             for level, option, value in (
                 (socket.SOL_SOCKET, TIMESTAMPNS, 1),
                 (SOL_PACKET, AUXDATA, 1),
-                (socket.SOL_SOCKET, RCVBUFFORCE, ROOM),
             ):
                 self.socket.setsockopt(level, option, value)
+            enlarge(self.socket, ROOM)
             self.socket.setblocking(False)
             every_link = ADDRESS.pack(socket.AF_PACKET, socket.htons(EVERY_PROTOCOL), 0, 0, 0, 0)
             call(

@@ -89,6 +89,7 @@ from plumb.kernel.netlink.uapi.linux_xfrm import (
     XFRMA_ALG_CRYPT,
 )
 from plumb.kernel.netns import namespaces
+from plumb.things.layer3 import Sysctl
 
 LOOPBACK = 1
 """The index of lo in every namespace."""
@@ -218,7 +219,7 @@ def _socket(family: int, kind: int, protocol: int) -> str:
 
 def _ping() -> str:
     """Set Docker's sysctls of each container: every user may ping, and bind any port."""
-    (sysctl.PROC_SYS / "net/ipv4/ping_group_range").write_text("0 2147483647")
+    sysctl.write(Sysctl(sysctl.PING_GROUPS, "0 2147483647"))
     (sysctl.PROC_SYS / "net/ipv4/ip_unprivileged_port_start").write_text("0")
     return _socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
 

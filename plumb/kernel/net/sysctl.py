@@ -24,6 +24,7 @@ from plumb.things.layer3 import Sysctl
 PROC_SYS = Path("/proc/sys")
 OF_LINK = re.compile("net/ipv6/conf/(?!all/|default/)[^/]+/disable_ipv6")
 """Name of the setting that rtnetlink tells too."""
+PING_GROUPS = "net/ipv4/ping_group_range"
 LONGEST = 4096
 """Bytes that the kernel gives of a setting in one read: a page."""
 
@@ -73,7 +74,23 @@ def _look(setting: Sysctl, folder: str, descriptor: int | None) -> Sysctl | None
     if descriptor is None:
         return None
     value = _read(setting.name.removeprefix(folder), descriptor)
-    return None if value is None else Sysctl(setting.name, value, setting.ns)
+    if value is None:
+        return None
+    as_asked = setting.name == PING_GROUPS and value == _mapped(setting.value)
+    return Sysctl(setting.name, setting.value if as_asked else value, setting.ns)
+
+
+def _mapped(groups: str) -> str:
+    """Leave of a range of groups, "0 2147483647", what is mapped in this user namespace.
+
+    The kernel refuses groups that do not exist there; the range of all becomes that of all there.
+    """
+    first, _, last = groups.partition(" ")
+    if not (first.isdecimal() and last.isdecimal()):
+        return groups
+    start, _outside, count = Path("/proc/self/gid_map").read_text().splitlines()[0].split()
+    highest = int(start) + int(count) - 1
+    return f"{min(int(first), highest)} {min(int(last), highest)}"
 
 
 def _folder(setting: Sysctl) -> str:
@@ -111,8 +128,9 @@ def write(setting: Sysctl) -> None:
         if not os.path.exists(path):
             raise Unsupported(f"cannot set {setting.name}", FEATURES["br_netfilter"].missing)
     try:
+        value = _mapped(setting.value) if setting.name == PING_GROUPS else setting.value
         with open(path, "wb", buffering=0) as file:
-            file.write(setting.value.encode())
+            file.write(value.encode())
     except OSError as error:
         raise KernelRefused(
             f"set sysctl {setting.name} to {setting.value!r}", error.errno or 0

@@ -81,6 +81,18 @@ class DumpInterrupted(OSError):
         super().__init__(errno.EINTR, "what is listed changes all the time")
 
 
+def enlarge(of: socket.socket, room: int) -> None:
+    """Ask for a receive buffer of so many bytes.
+
+    SO_RCVBUFFORCE takes CAP_NET_ADMIN of the machine (socket(7)). Root of a user namespace gets
+    what net.core.rmem_max allows.
+    """
+    try:
+        of.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, room)
+    except PermissionError:
+        of.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+
+
 def subscribed(family: int, groups: int, room: int) -> socket.socket:
     """Open a socket that hears of every change, and asks nothing.
 
@@ -91,7 +103,7 @@ def subscribed(family: int, groups: int, room: int) -> socket.socket:
     form = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     made = socket.socket(socket.AF_NETLINK, form, family)
     try:
-        made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, room)
+        enlarge(made, room)
         made.bind((0, groups))
     except OSError:
         made.close()
@@ -317,7 +329,7 @@ class Subscriber(Connection):
 
     def __init__(self, family: int) -> None:
         super().__init__(family)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _ROOM)
+        enlarge(self._socket, _ROOM)
         self.lost = 0
         self._kept: list[Notification] = []
 

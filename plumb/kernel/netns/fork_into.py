@@ -52,7 +52,7 @@ def start(host: int, enter: Callable[[], None], function: Callable[[], bytes]) -
     pid = 0
     try:
         with signals.held() as blocked:
-            pid = _fork()
+            pid = fork()
             if pid == 0:
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 _go(host, enter, function, writing)
@@ -66,7 +66,8 @@ def start(host: int, enter: Callable[[], None], function: Callable[[], bytes]) -
     return pid, reading
 
 
-def _fork() -> int:
+def fork() -> int:
+    """Fork, also where the process has threads."""
     with warnings.catch_warnings():
         # Python 3.12 warns of forks in a process with threads, whose locks nobody will open: the
         # child takes none of theirs.

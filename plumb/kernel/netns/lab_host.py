@@ -20,7 +20,10 @@ from typing import NamedTuple, TypeVar
 
 from plumb.errors import KernelRefused
 from plumb.kernel.netns.fake_host import CLONE_NEWNS, MS_NODEV, MS_NOEXEC, MS_NOSUID, OWN_FILES
+from plumb.kernel.netns.fork_into import fork
 from plumb.kernel.netns.namespaces import call
+from plumb.kernel.netns.setns import CLONE_NEWNET
+from plumb.kernel.netns.user_namespace import CLONE_NEWUSER, is_another
 from plumb.kernel.process import shim
 
 T = TypeVar("T")
@@ -30,6 +33,9 @@ Ran = subprocess.CompletedProcess[str]
 PROC, NEIGHBOURS = f"{OWN_FILES}/proc", f"{OWN_FILES}/hosts.json"
 """On each host: the lab's /proc, and the list of the lab's hosts."""
 NSENTER = ("nsenter", "--net", "--mount", "--uts", "--ipc", "--pid", "--wd=/")
+AS_ITS_ROOT = ("--user", "--preserve-credentials")
+"""Flags of nsenter(1) for a user namespace in which one user is mapped, as root: setgroups(2),
+which nsenter would call, is forbidden there."""
 
 
 class Init(NamedTuple):
@@ -47,6 +53,14 @@ class Init(NamedTuple):
     def of(cls, pid: int) -> Init:
         """The process that has this pid now."""
         return cls(pid, shim.started(pid))
+
+    @classmethod
+    def of_descriptor(cls, descriptor: int) -> Init:
+        """The process of a pidfd, which is closed; its pid as this process sees it."""
+        info = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+        os.close(descriptor)
+        pids = (line.split()[1] for line in info.splitlines() if line.startswith("Pid:"))
+        return cls.of(int(next(pids)))
 
     @property
     def runs(self) -> bool:
@@ -161,7 +175,37 @@ def _entering_mounts(neighbour: Neighbour, work: Callable[[], T]) -> T:
 
 def entering(init: Init, argv: Sequence[str]) -> list[str]:
     """A command line that runs another one in a host's namespaces."""
-    return [*NSENTER, f"--target={init.pid}", "--", *argv]
+    user = AS_ITS_ROOT if is_another(init.pid) else ()
+    return [*NSENTER, *user, f"--target={init.pid}", "--", *argv]
+
+
+def in_network_of(init: Init, work: Callable[[], None]) -> None:
+    """Do some work in a fork that has entered a process's user and network namespaces.
+
+    Raises:
+        KernelRefused: it cannot be entered, or the work has failed.
+    """
+    doing = "enter a lab's network"
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    child = fork()
+    if child == 0:
+        said = "it was interrupted"
+        try:
+            flags = CLONE_NEWNET | (CLONE_NEWUSER if is_another(init.pid) else 0)
+            call("setns", os.pidfd_open(init.pid), flags, doing=doing)
+            work()
+            said = ""
+        except Exception as error:
+            said = str(error)
+        finally:
+            os.write(writing, said.encode())
+            os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    if said:
+        raise KernelRefused(doing, 0, said)
 
 
 def run(init: Init, argv: Sequence[str], env: Mapping[str, str], seconds: float | None) -> Ran:
@@ -196,6 +240,27 @@ def run(init: Init, argv: Sequence[str], env: Mapping[str, str], seconds: float 
 def execute(init: Init, argv: Sequence[str], env: Mapping[str, str]) -> None:
     """Become a command in a host, with this process's terminal."""
     os.execvpe(NSENTER[0], entering(init, argv), dict(env))
+
+
+def attend(init: Init, argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run a command in a host with this process's terminal; its exit status.
+
+    Signals of the terminal's keys are for the command, so this process ignores them meanwhile.
+    """
+    import signal
+
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        return subprocess.run(
+            entering(init, argv),
+            env=dict(env),
+            check=False,
+            restore_signals=True,
+            preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in before],
+        ).returncode
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def reap_until_closed(stream: int) -> None:

@@ -150,7 +150,11 @@ def make_read_only(view: dict[str, Any]) -> None:
     for mount in view["over_host"]:
         _mount(*mount)
     for name, (major, minor) in view["devices"].items():
-        os.mknod(f"/dev/{name}", stat.S_IFCHR, os.makedev(major, minor))
+        try:
+            os.mknod(f"/dev/{name}", stat.S_IFCHR, os.makedev(major, minor))
+        except PermissionError:  # CAP_MKNOD of a user namespace counts for nothing (mknod(2))
+            reason = "--read-only-host and --isolate make device nodes, which takes the real root"
+            raise OSError(errno.EPERM, reason) from None
         os.chmod(f"/dev/{name}", 0o666)  # noqa: S103  # as on the host, whatever the umask
     for name, target in view["links"].items():
         os.symlink(target, f"/dev/{name}")

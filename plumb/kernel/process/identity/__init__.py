@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def _only_root() -> str:
+    """Say that no other user exists where the user namespace has one only."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        alone = file.read().split()[2] == "1"
+    return "; in a lab without root there is no user but root" if alone else ""
+
+
 def assume(user: list[Any], working_dir: str) -> None:
     """Become another user, whom the kernel leaves no capabilities, in the folder to start in.
 
@@ -26,9 +33,13 @@ def assume(user: list[Any], working_dir: str) -> None:
     """
     if user:
         uid, gid, groups = user
-        os.setgroups(groups)
-        os.setgid(gid)
-        os.setuid(uid)
+        try:
+            os.setgroups(groups)
+            os.setgid(gid)
+            os.setuid(uid)
+        except OSError as error:
+            reason = f"user {uid}, group {gid}: {os.strerror(error.errno or 0)}{_only_root()}"
+            raise OSError(error.errno, reason) from None
     if working_dir:
         try:
             os.chdir(working_dir)
