@@ -11,6 +11,8 @@ TOOLS   := dnsperf etcd-server iproute2 iptables iputils-ping nftables procps py
 TRIED   := curl haproxy ipvsadm nginx-light openssl
 # A real Docker Engine beside plumb, and what its image is made of: without them its tests are skipped, and say so.
 ENGINE  := busybox-static docker.io
+# Shows the pages of draw and trace to their tests, which are skipped without it.
+BROWSER := chromium
 ROOT    := $(filter 0,$(shell id -u))
 OUTSIDE := $(shell readlink /proc/self/ns/net)
 # A namespace that plays the host: nothing in it but lo.
@@ -97,6 +99,9 @@ $(BIN)/.dev: $(BIN)/.plumb
 	@command -v dockerd >/dev/null && command -v busybox >/dev/null || { apt-get update -qq && \
 	 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(ENGINE); } || \
 	 echo 'there is no dockerd: its tests are skipped'
+	@command -v chromium >/dev/null || { apt-get update -qq && \
+	 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER); } || \
+	 echo 'there is no chromium: its tests are skipped'
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 

@@ -166,6 +166,24 @@ def read() -> Reader:
     return reader
 
 
+def write_file(path: str, text: str) -> None:
+    """Write a text to a file; - is the output.
+
+    Raises:
+        Invalid: the file cannot be written.
+    """
+    from plumb.errors import Invalid
+
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise Invalid(f"cannot write {path}: {error.strerror}") from error
+
+
 def tell(text: str) -> None:
     """Print a line about the state of things on stderr."""
     print(f"plumb: {for_terminal(text)}", file=sys.stderr)

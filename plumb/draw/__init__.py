@@ -7,7 +7,8 @@ read        reads the links of all namespaces on this host
 difference  what has changed between two pictures
 document    a picture as JSON, and back
 trees       interfaces of a box in the order of what stands on what
+explained   reasons of what is in a picture
 columns     where boxes and wires are in a drawing
 
-`plumb.views.draw` prints them as text, SVG, Mermaid and dot.
+`plumb.views.draw` prints them as text, SVG, Mermaid, dot and as a page.
 """

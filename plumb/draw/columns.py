@@ -22,7 +22,7 @@ LETTER, LINE = 7.25, 22
 """Pixels of a letter's width at a size of 12, and of a row's height."""
 HEAD, PAD, INDENT, GAP = 26, 10, 16, 22
 """Pixels of a box's heading, its border, a step in a tree, the space between boxes."""
-CHANNEL = 110
+CHANNEL = 84
 """Pixels between columns, where the wires are."""
 
 

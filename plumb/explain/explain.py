@@ -90,6 +90,10 @@ class Record:
                 own = balancer_sandbox(net.id, net.overlay.ingress)
                 yield reader.layout.namespace(own), f"balancer {net.name}"
 
+    def things(self) -> list[Thing]:
+        """List all things that plumb has made on this host."""
+        return self._store.things()
+
     def find(self, subject: Subject) -> Found:
         """Find what a subject means: things, or all things of a container or network."""
         subject = replace(subject, text=normal(subject.text))
@@ -120,8 +124,11 @@ class Record:
 
     def place(self, thing: Thing) -> str:
         """Name the namespace that a thing is in; of a namespace itself, whose it is."""
-        where = thing.path if isinstance(thing, Namespace) else thing.where
-        return self._places.get(where, where)
+        return self.name_of(thing.path if isinstance(thing, Namespace) else thing.where)
+
+    def name_of(self, namespace: str) -> str:
+        """Name a namespace by its file, as people call it."""
+        return self._places.get(namespace, namespace)
 
     def _reaches(self, thing: Thing, place: str) -> bool:
         """True if a thing is in a namespace, or is a veth pair with an end there."""

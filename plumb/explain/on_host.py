@@ -6,7 +6,7 @@ Each is read from this host as it is: its kernel, its engines' own answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from plumb.explain.explain import Explanation, Found
 from plumb.explain.known_objects import known_object, owner
@@ -108,16 +108,23 @@ def _links(host: ForeignHost, text: str) -> Iterator[Explanation]:
                 f"link {link.name}",
                 "host",
                 (f"network {net.network.name}",) if net else (),
-                _link_reason(link, {one.index: one for one in links}),
-                made_by=_maker(net) if net else _link_owner(link),
+                link_reason(link, {one.index: one for one in links}),
+                made_by=_maker(net) if net else link_owner(link),
             )
 
 
-def _link_reason(link: Link, links: dict[int, Link]) -> Reason:
+def link_reason(link: Link, links: Mapping[int, Link]) -> Reason:
+    """Reason of a link that plumb has not made.
+
+    Args:
+        links: the links of its namespace, by index.
+    """
     master = links.get(link.master)
     state = "up" if link.up else "down"
     if link.name == "lo":
-        return Reason("loopback link", "this host's packets to itself", "nothing reaches 127.0.0.1")
+        return Reason(
+            "loopback link", "packets to this namespace itself", "nothing reaches 127.0.0.1"
+        )
     return Reason(
         f"{link.kind or 'hardware'} link",
         f"{state}, MTU {link.mtu}, MAC address {link.mac}"
@@ -128,7 +135,8 @@ def _link_reason(link: Link, links: dict[int, Link]) -> Reason:
     )
 
 
-def _link_owner(link: Link) -> str:
+def link_owner(link: Link) -> str:
+    """Owner of a link that no engine has made, as far as its name tells."""
     if link.name == "lo" or not link.kind:
         return KERNEL
     found = known_object("link", link.name)

@@ -17,7 +17,7 @@ stats       counters as rows
 agent_usage  descriptors of the agent's clients, and the bounds that they have met
 matrix      the table of reachability, and differences from the promises
 explain     what an object is and why it is there, as text
-draw        pictures of a host's wiring: text, SVG, Mermaid, dot
+draw        pictures of a host's wiring: text, SVG, Mermaid, dot, one page
 diagnosis   what doctor found, as text and as JSON
 trace       the path of a packet and of its reply, as text
 pcapng      the same as a capture file for Wireshark and tcpdump

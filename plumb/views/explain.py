@@ -41,9 +41,10 @@ def text(found: Found, every: bool) -> Iterator[str]:
             yield f"  … and {len(found.related) - len(shown)} more: --all"
 
 
-def _lines(one: Explanation) -> Iterator[str]:
+def rows(one: Explanation) -> list[tuple[str, str]]:
+    """Headings and sentences about an object; those that are empty are left out."""
     reason = one.reason
-    rows = (
+    found = (
         ("what", f"{reason.what}, {'in' if one.place != 'host' else 'on the'} {one.place}"),
         ("made by", f"{one.made_by}, for {', '.join(one.owners)}" if one.owners else one.made_by),
         ("why", reason.why),
@@ -51,17 +52,20 @@ def _lines(one: Explanation) -> Iterator[str]:
         ("without it", reason.without),
         ("next", reason.next),
     )
+    return [(head, words) for head, words in found if words]
+
+
+def _lines(one: Explanation) -> Iterator[str]:
     yield one.name
-    for head, words in rows:
-        if words:
-            yield from textwrap.wrap(
-                words,
-                WIDTH,
-                initial_indent=f"  {head:<11} ",
-                subsequent_indent=" " * 14,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+    for head, words in rows(one):
+        yield from textwrap.wrap(
+            words,
+            WIDTH,
+            initial_indent=f"  {head:<11} ",
+            subsequent_indent=" " * 14,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     if line := command(one):
         yield f"  command     {line}"
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 @click.option("--dot", "form", flag_value="dot", help="As a graph of Graphviz.")
 @click.option("--json", "form", flag_value="json", help="As a JSON document, which --diff reads.")
 @click.option(
+    "--html",
+    metavar="FILE",
+    help="Write one page that explains what one clicks on; it needs no network.",
+)
+@click.option(
     "--diff",
     "before",
     metavar="BEFORE",
@@ -38,7 +43,9 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Seconds between two looks with --watch.",
 )
-def draw(form: str | None, before: str | None, watch: bool, interval: float) -> int:
+def draw(
+    form: str | None, html: str | None, before: str | None, watch: bool, interval: float
+) -> int:
     """Draw this host's wiring: namespaces, their links, and what joins them.
 
     The namespaces are plumb's containers, other engines' containers, those of 'ip netns' and of
@@ -47,6 +54,10 @@ def draw(form: str | None, before: str | None, watch: bool, interval: float) -> 
     from plumb.kernel.capabilities import require_root
 
     require_root("read this host's namespaces")
+    if html is not None:
+        if watch or before or form:
+            raise click.UsageError("--html goes with no other form, nor with --diff or --watch")
+        return _write_page(html)
     if watch and (before or form not in (None, "json")):
         raise click.UsageError("--watch goes with the text and with --json")
     if watch:
@@ -63,6 +74,20 @@ def _read() -> Picture:
 
     with common.read() as reader:
         return read.read(reader)
+
+
+def _write_page(path: str) -> int:
+    from plumb.draw import build, read
+    from plumb.draw.explained import explained
+    from plumb.explain.explain import Record
+    from plumb.views.draw.page import page
+
+    with common.read() as reader:
+        topology, beyond = read.observed(reader)
+        picture = build.picture(topology, beyond)
+        text = page(picture, explained(Record(reader), topology, picture), "Wiring of this host")
+    common.write_file(path, text)
+    return 0
 
 
 def _lines(picture: Picture, form: str | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from plumb.cli import common
 from plumb.errors import Invalid
 
 if TYPE_CHECKING:
+    from plumb.engine.reader import Reader
     from plumb.trace.report import Report
 
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "everywhere", is_flag=True, help="Watch all containers.")
 @click.option("--pcap", metavar="FILE", help="Write the captured frames to this file, as pcapng.")
+@click.option(
+    "--html", metavar="FILE", help="Write one page that plays the packet's path over a picture."
+)
 @click.option("--json", "as_json", is_flag=True, help="As a JSON document.")
 @click.argument("source", metavar="FROM")
 @click.argument("to", metavar="TO[:PORT][/PROTOCOL]")
@@ -57,6 +61,7 @@ def trace(
     also: tuple[str, ...],
     everywhere: bool,
     pcap: str | None,
+    html: str | None,
     as_json: bool,
 ) -> int:
     """Send one packet and show its path.
@@ -71,15 +76,18 @@ def trace(
     from plumb.trace.tracer import Tracer
     from plumb.views import trace as story_view
 
-    if pcap == "-":
-        raise Invalid(
-            "the capture and the story cannot both go to standard output",
-            "name a file: --pcap FILE",
-        )
+    for option, path in (("pcap", pcap), ("html", html)):
+        if path == "-":
+            raise Invalid(
+                f"the output of --{option} and the story cannot both go to standard output",
+                f"name a file: --{option} FILE",
+            )
 
     wishes = Wishes(version or 0, seconds, sport or 0, size or 0, ttl or 0, also, everywhere)
     with common.read() as reader:
         report = Tracer(reader).trace(source, to, wishes)
+        if html:
+            _write_page(html, reader, report)
     if pcap:
         _write(pcap, report)
     if as_json:
@@ -93,6 +101,19 @@ def trace(
             )
             click.echo(styled, color=False if os.environ.get("NO_COLOR") else None)
     return 0 if report.good else 1
+
+
+def _write_page(path: str, reader: Reader, report: Report) -> None:
+    from plumb.draw import build, read
+    from plumb.draw.explained import explained
+    from plumb.explain.explain import Record
+    from plumb.views.draw.page import page
+    from plumb.views.draw.story import played
+
+    topology = report.topology
+    picture = build.picture(topology, read.beyond(topology))
+    objects = explained(Record(reader), topology, picture)
+    common.write_file(path, page(picture, objects, "Path of a packet", played(report)))
 
 
 def _write(path: str, report: Report) -> None:

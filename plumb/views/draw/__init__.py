@@ -5,5 +5,7 @@ text      for a terminal
 changes   what has changed between two pictures, for a terminal
 svg       as an SVG image
 mermaid   as a flowchart of Mermaid
+page      as one page, with explanations and a packet's story
+story     the steps of that story
 dot       as a graph of Graphviz
 """

@@ -1,18 +1,18 @@
 """A picture as an SVG image: no scripts, no fonts and no files of elsewhere.
 
-Each box, interface and wire is a group of the class "object"; in a page its `data-` attributes say
-which one it is. The colours are CSS, for light and dark.
+Each box, interface and wire is a group of the class "object", with a name of its own in
+`data-object`. The colours are CSS, for light and dark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.resources import files
 
 from plumb.draw import columns
 from plumb.draw.columns import Drawing, DrawnBox, DrawnLabel, DrawnRow
-from plumb.draw.picture import LinkState, Picture, Wire, WireKind
+from plumb.draw.picture import End, LinkState, Picture, Wire, WireKind
 from plumb.foreign.fields import printable
 from plumb.views.draw import words
 
@@ -32,6 +32,15 @@ def style() -> str:
     return files("plumb.views.draw").joinpath("assets/picture.css").read_text(encoding="utf-8")
 
 
+def identities(picture: Picture) -> dict[End | Wire, str]:
+    """Name each part of a picture as its group's `data-object` does; a box is an end of it."""
+    names: dict[End | Wire, str] = {}
+    names |= {End(box.name, ""): f"b{number}" for number, box in enumerate(picture.boxes)}
+    names |= {end: f"i{number}" for number, end in enumerate(picture.interfaces)}
+    names |= {wire: f"w{number}" for number, wire in enumerate(picture.wires)}
+    return names
+
+
 def image(picture: Picture) -> str:
     """Draw a picture as a document of its own."""
     return drawn(columns.drawing(picture, WORDS), f"<style>{style()}</style>")
@@ -45,13 +54,14 @@ def drawn(drawing: Drawing, head: str = "") -> str:
     """
     width, height = _n(drawing.width), _n(drawing.height)
     parts = [SVG.format(width=width, height=height), head, ARROW]
-    parts += [text for box in drawing.boxes for text in _box(box)]
+    names = identities(drawing.picture)
+    parts += [text for box in drawing.boxes for text in _box(box, names)]
     middle = {box.box.name for box in drawing.boxes if box.middle}
     labels = {label.wire: label for label in drawing.labels}
-    for number, wire in enumerate(drawing.picture.wires):
+    for wire in drawing.picture.wires:
         label = labels.get(wire)
         path = _from_outside(drawing, label, middle) if label else _between(drawing, wire, middle)
-        parts.append(_wire(wire, number, path, label))
+        parts.append(_wire(wire, names[wire], path, label))
     return "\n".join([*filter(None, parts), "</svg>\n"])
 
 
@@ -59,16 +69,15 @@ def _n(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
-def _attributes(kind: str, title: str, **data: str) -> str:
-    """A group's attributes; its title is what a pointer shows and a reader for the blind says."""
-    named = "".join(f' data-{name}="{escape(value)}"' for name, value in data.items())
-    return f'class="object {escape(kind)}"{named} aria-label="{escape(title)}"'
+def _attributes(kind: str, name: str, title: str) -> str:
+    """A group's attributes; its title is what a reader for the blind says."""
+    return f'class="object {escape(kind)}" data-object="{name}" aria-label="{escape(title)}"'
 
 
-def _box(one: DrawnBox) -> Iterator[str]:
+def _box(one: DrawnBox, names: Mapping[End | Wire, str]) -> Iterator[str]:
     kind = f"box {one.box.kind}"
     title = f"{one.box.kind} {one.heading}"
-    yield f"<g {_attributes(kind, title, box=printable(one.box.name))}>"
+    yield f"<g {_attributes(kind, names[End(one.box.name, '')], title)}>"
     yield (
         f'<rect x="{_n(one.x)}" y="{_n(one.y)}" width="{_n(one.width)}" '
         f'height="{_n(one.height)}" rx="6"/>'
@@ -76,16 +85,15 @@ def _box(one: DrawnBox) -> Iterator[str]:
     yield _text(one.x + columns.PAD, one.y + columns.HEAD / 2, one.heading, "heading")
     yield "</g>"
     for row in one.rows:
-        yield from _row(row)
+        yield from _row(row, names[row.row.end])
 
 
-def _row(one: DrawnRow) -> Iterator[str]:
+def _row(one: DrawnRow, name: str) -> Iterator[str]:
     interface, end = one.row.interface, one.row.end
     state = "" if interface.state is LinkState.UP else " down"
     box = printable(end.box)
     title = f"link {one.text} in {box}"
-    place = {"box": box, "interface": printable(end.interface)}
-    yield f"<g {_attributes(f'interface{state}', title, **place)}>"
+    yield f"<g {_attributes(f'interface{state}', name, title)}>"
     top, height = one.y - columns.LINE / 2 + 1, columns.LINE - 2
     yield (
         f'<rect x="{_n(one.left + 3)}" y="{_n(top)}" width="{_n(one.right - one.left - 6)}" '
@@ -103,13 +111,13 @@ def _text(x: float, y: float, text: str, kind: str = "") -> str:
     return f'<text x="{_n(x)}" y="{_n(y + 4)}"{about} xml:space="preserve">{escape(text)}</text>'
 
 
-def _wire(wire: Wire, number: int, path: str, label: DrawnLabel | None) -> str:
+def _wire(wire: Wire, name: str, path: str, label: DrawnLabel | None) -> str:
     title = f"{wire.kind}: {words.end(wire.one)} to {words.end(wire.other)}"
     title += f", {printable(wire.label)}" if wire.label else ""
     marker = "" if words.both_ways(wire) else ' marker-end="url(#arrow)"'
     text = _text(label.x, label.y, label.text, "outside") if label else ""
-    drawn = f'<path d="{path}"{marker}/>' if path else ""
-    attributes = _attributes(f"wire {wire.kind}", title, wire=str(number))
+    drawn = f'<path class="near" d="{path}"/><path d="{path}"{marker}/>' if path else ""
+    attributes = _attributes(f"wire {wire.kind}", name, title)
     return f"<g {attributes}><title>{escape(title)}</title>{drawn}{text}</g>"
 
 
