@@ -48,6 +48,8 @@ AT_A_TIME = 2000
 """Queries for names that are under way together."""
 MORE = 2.0
 """Factor of the second trial's timeout."""
+AT_LEAST = 2.0
+"""Seconds that it has at least, for a reply that a busy host sends late."""
 Progress = Callable[[int], None]
 Outcome = Observation | NameOutcome | Claimed | ServiceOutcome
 
@@ -235,7 +237,7 @@ def hold(wanted: Expected, seconds: float = 1.0, progress: Progress = lambda don
             services.result(),
         )
     progress(len(wanted.names) + len(wanted.claims) + len(wanted.services))
-    _retry(found, wanted, seconds * MORE)
+    _retry(found, wanted, max(seconds * MORE, AT_LEAST))
     return found
 
 
