@@ -297,12 +297,14 @@ def ask(folder: str, request: dict[str, Any], deadlines: Deadlines) -> dict[str,
     Raises:
         OSError: there is none, or it does not answer.
     """
-    with agent_socket.connect(folder, deadlines.answer) as agent:
+    with agent_socket.connected(folder, deadlines.answer) as agent:
         agent.sendall(json.dumps(request).encode() + b"\n")
-        with agent.makefile("rb") as heard:
-            line = heard.readline()
-    if not line.endswith(b"\n"):
-        raise ConnectionResetError(errno.ECONNRESET, "the agent hung up")
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            part = agent.recv(1 << 16)
+            if not part:
+                raise ConnectionResetError(errno.ECONNRESET, "the agent hung up")
+            line += part
     answer: dict[str, Any] = json.loads(line)
     return answer
 

@@ -189,6 +189,50 @@ def connect(folder: str, seconds: float) -> socket.socket:
     return client
 
 
+_KEPT: list[tuple[int, str, socket.socket]] = []
+"""The connection that was used last, with the process that opened it and the agent's folder."""
+
+
+@contextmanager
+def connected(folder: str, seconds: float) -> Iterator[socket.socket]:
+    """The connection to a folder's agent, kept open after a with block that ends well.
+
+    A request and its answer take less than a connection, for which the agent reads what its client
+    may do. A fork opens its own, and so does a thread while another one waits for an answer.
+
+    Args:
+        seconds: how long an answer may take.
+
+    Raises:
+        OSError: ENOENT, ECONNREFUSED: there is no agent.
+    """
+    client = _kept(folder) or connect(folder, seconds)
+    try:
+        client.settimeout(seconds)
+        yield client
+    except BaseException:
+        client.close()
+        raise
+    _KEPT.append((os.getpid(), folder, client))
+    while len(_KEPT) > 1:
+        with suppress(IndexError):  # another thread has taken it
+            _KEPT.pop(0)[2].close()
+
+
+def _kept(folder: str) -> socket.socket | None:
+    """Take the connection that is kept, if it is one to this agent which has not hung up."""
+    try:
+        owner, where, client = _KEPT.pop()
+    except IndexError:
+        return None
+    heard = select.poll()
+    heard.register(client, select.POLLIN)
+    if (owner, where) == (os.getpid(), folder) and not heard.poll(0):
+        return client
+    client.close()
+    return None
+
+
 def trusted(client: socket.socket) -> int:
     """The client's pid where the agent may serve it, else 0.
 

@@ -90,6 +90,23 @@ def test_several_requests_on_one_connection(running: str) -> None:
         assert json.loads(heard.readline())["pid"] == pid_of(running)
 
 
+def test_a_process_keeps_its_connection(running: str) -> None:
+    """A request is asked on the connection of the one before it."""
+    with agent_socket.connected(running, 5) as first:
+        assert look(Agent(running)) == [Agent(running)]  # on another one, as this one is in use
+    with agent_socket.connected(running, 5) as second:
+        assert second is first
+
+
+def test_a_connection_is_not_kept_beyond_its_agent(running: str) -> None:
+    """An agent that was started anew is asked on a connection of its own."""
+    assert agent_client.held(running) == []
+    agent_client.stop(running)
+    assert agent_client.held(running) is None
+    agent_client.start(running)
+    assert agent_client.held(running) == []
+
+
 @pytest.mark.alone
 def test_who_does_not_come_to_an_end_is_hung_up_on(running: str) -> None:
     """A line of more than a mebibyte is refused."""
