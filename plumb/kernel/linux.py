@@ -8,6 +8,7 @@ from itertools import groupby
 
 from plumb.errors import KernelRefused
 from plumb.kernel.net import carrier
+from plumb.kernel.netlink import nfnetlink
 from plumb.kernel.netns import namespaces
 from plumb.kernel.own_paths import require_below
 from plumb.kernel.writer import Writer
@@ -87,6 +88,11 @@ class LinuxKernel:
     def take(self, steps: Sequence[Step]) -> None:
         """Take the steps in order, neighbours of one kind together."""
         require_below(self._folders, steps)
+        with nfnetlink.closing_last():
+            self._take(steps)
+        self._settle(steps)
+
+    def _take(self, steps: Sequence[Step]) -> None:
         done: list[Step] = []
         for where, visit in groupby(steps, key=lambda step: step.thing.where):
             mine = list(visit)
@@ -105,7 +111,6 @@ class LinuxKernel:
                         writer.take(list(part), done)
             except KernelRefused as refused:
                 raise StepFailed(refused, mine[0], done) from refused
-        self._settle(steps)
 
     def _settle(self, steps: Sequence[Step]) -> None:
         """Wait until new veth pairs whose both ends are up carry packets.
@@ -119,13 +124,15 @@ class LinuxKernel:
             with namespaces.entered(where):
                 carrier.await_running([veth.name for veth in veths])
         # A port that is only held anew, by an agent that was killed, has its rules and its flows
-        # still.
+        # still. A new one of TCP has no flows: those of its container's address went with the port
+        # before it, and a connection to the host itself stays.
         ruled = any(isinstance(step.thing, InChain) for step in steps)
         ports = [
             port
             for step in steps
             for port in (step.before, step.after)
-            if isinstance(port, HostPort) and (ruled or step.before is not None)
+            if isinstance(port, HostPort)
+            and (step.before is not None or (ruled and port.protocol == "udp"))
         ]
         if ports:
             from plumb.kernel.netfilter import conntrack_flush

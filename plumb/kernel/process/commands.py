@@ -255,8 +255,9 @@ def sweep(namespaces: Iterable[str]) -> None:
         with suppress(OSError):
             found = os.stat(path)
             namespace_ids.add((found.st_dev, found.st_ino))
+    own = {str(os.getpid()), str(caller.this.pid)}
     for entry in os.listdir("/proc") if namespace_ids else ():
-        if entry.isdigit() and int(entry) not in (os.getpid(), caller.this.pid):
+        if entry.isdecimal() and entry not in own:
             with suppress(OSError):
                 found = os.stat(f"/proc/{entry}/ns/net")
                 if (found.st_dev, found.st_ino) in namespace_ids and os.stat(

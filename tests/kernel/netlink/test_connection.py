@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from plumb.kernel.netlink import connection
+from plumb.kernel.netlink import connection, nfnetlink
 from plumb.kernel.netlink.codec import (
     Request,
     acknowledgement,
@@ -258,3 +258,24 @@ def test_netlink_sockets_are_opened_in_one_module() -> None:
         if isinstance(node, ast.Attribute) and node.attr == "AF_NETLINK"
     }
     assert users - {"plumb.pytest_plugin.nodes"} == {"plumb.kernel.netlink.connection"}
+
+
+def test_connections_to_netfilter_are_closed_together() -> None:
+    """Each waits for the kernel to dispose of what was deleted, which goes on meanwhile."""
+    with nfnetlink.closing_last():
+        with Netfilter() as first:
+            pass
+        with Netfilter() as second:
+            pass
+        assert first.fileno() >= 0
+        assert second.fileno() >= 0
+    assert (first.fileno(), second.fileno()) == (-1, -1)
+
+
+def test_of_many_connections_the_oldest_is_closed_at_once() -> None:
+    """A process has a limit of open files."""
+    made = [Netfilter() for _ in range(nfnetlink.MOST_OPEN + 1)]
+    with nfnetlink.closing_last():
+        for each in made:
+            each.close()
+        assert [each.fileno() < 0 for each in made] == [True] + [False] * nfnetlink.MOST_OPEN
