@@ -33,7 +33,6 @@ def _load_what_tries() -> None:
     """Import here what each attempt imports in a process of its own: half a minute in a guest."""
     with suppress(Exception):  # where a library is missing, the attempts say so
         import iptc  # noqa: F401
-        import pyroute2  # noqa: F401
 
         from plumb.kernel.features import link_checks, netfilter_checks  # noqa: F401
 

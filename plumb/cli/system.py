@@ -277,7 +277,7 @@ def version(as_json: bool) -> None:
         "plumb": __version__,
         "python": platform.python_version(),
         "kernel": platform.release(),
-        **{name: installed(name) for name in ("pyroute2", "python-iptables", "scapy", "click")},
+        **{name: installed(name) for name in ("python-iptables", "scapy", "click")},
     }
     if as_json:
         print(json.dumps(found))

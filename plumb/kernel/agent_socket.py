@@ -17,6 +17,7 @@ than the client's pid, uid and gid (SO_PEERCRED, unix(7)).
 
 from __future__ import annotations
 
+import atexit
 import errno
 import fcntl
 import os
@@ -231,6 +232,13 @@ def _kept(folder: str) -> socket.socket | None:
         return client
     client.close()
     return None
+
+
+@atexit.register
+def _hang_up() -> None:
+    """Close the connection that is kept."""
+    for _, _, client in _KEPT:
+        client.close()
 
 
 def trusted(client: socket.socket) -> int:

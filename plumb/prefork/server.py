@@ -135,7 +135,7 @@ def libraries() -> list[str]:
     return list(
         {
             os.path.dirname(os.path.dirname(file))
-            for name in ("click", "pyroute2")
+            for name in ("click", "iptc")
             if (file := getattr(sys.modules.get(name), "__file__", None))
         }
     )

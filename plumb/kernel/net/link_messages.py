@@ -13,30 +13,62 @@ import os
 import socket
 from collections.abc import Callable
 from functools import singledispatch
-from typing import Any
 
 from plumb.address import family
-from plumb.kernel.netlink.rtnetlink import Message, ifaddrmsg, ifinfmsg, rtmsg
+from plumb.kernel.net.namespace_state import MODE_NUMBERS
+from plumb.kernel.netlink.codec import (
+    Request,
+    attribute,
+    attribute_u8,
+    attribute_u16,
+    attribute_u32,
+    nest,
+)
 from plumb.kernel.netlink.uapi.linux_netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFA_ADDRESS,
+    IFA_BROADCAST,
     IFA_F_NODAD,
+    IFA_LOCAL,
+    IFADDRMSG,
     IFF_UP,
+    IFINFOMSG,
+    IFLA_ADDRESS,
+    IFLA_BR_VLAN_DEFAULT_PVID,
+    IFLA_BRPORT_MODE,
+    IFLA_IFALIAS,
+    IFLA_IFNAME,
+    IFLA_INFO_DATA,
+    IFLA_INFO_KIND,
+    IFLA_INFO_SLAVE_DATA,
+    IFLA_INFO_SLAVE_KIND,
+    IFLA_IPVLAN_FLAGS,
+    IFLA_IPVLAN_MODE,
+    IFLA_LINK,
+    IFLA_LINKINFO,
+    IFLA_MACVLAN_MODE,
+    IFLA_MASTER,
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
+    IFLA_VLAN_ID,
     IPVLAN_F_PRIVATE,
     IPVLAN_F_VEPA,
-    IPVLAN_MODE_L2,
-    IPVLAN_MODE_L3,
-    IPVLAN_MODE_L3S,
     RT_SCOPE_LINK,
     RT_SCOPE_UNIVERSE,
     RT_TABLE_MAIN,
+    RTA_DST,
+    RTA_GATEWAY,
+    RTA_OIF,
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_DELROUTE,
     RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWROUTE,
+    RTMSG,
     RTN_UNICAST,
     RTPROT_BOOT,
+    VETH_INFO_PEER,
 )
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Route
@@ -55,7 +87,7 @@ from plumb.things.links import (
     Vlan,
 )
 
-IPVLAN_MODES = {"l2": IPVLAN_MODE_L2, "l3": IPVLAN_MODE_L3, "l3s": IPVLAN_MODE_L3S}
+NEW = NLM_F_CREATE | NLM_F_EXCL
 IPVLAN_FLAGS = {"bridge": 0, "private": IPVLAN_F_PRIVATE, "vepa": IPVLAN_F_VEPA}
 NetnsFd = Callable[[str], int]
 
@@ -69,78 +101,86 @@ def index(dev: str) -> int:
     return socket.if_nametoindex(dev)
 
 
-def link(name: str, *attributes: tuple[str, object], up: bool | None = None) -> Any:
-    """A link message about the link of that name."""
-    body = ifinfmsg()
-    body["attrs"] = [("IFLA_IFNAME", name), *attributes]
-    if up is not None:
-        body["flags"], body["change"] = (IFF_UP if up else 0), IFF_UP
-    return body
+def link(name: str, *attributes: bytes, up: bool | None = None, number: int = 0) -> bytes:
+    """A link message about the link of that name.
+
+    Args:
+        up: whether it is to be up; None: as it is.
+        number: its index, where it gets this name or this index.
+    """
+    flags, change = (0, 0) if up is None else (IFF_UP if up else 0, IFF_UP)
+    head = IFINFOMSG.pack(socket.AF_UNSPEC, 0, number, flags, change)
+    return head + attribute(IFLA_IFNAME, name) + b"".join(attributes)
 
 
-def marked(name: str, *attributes: tuple[str, object]) -> Message:
+def mac_address(text: str) -> bytes:
+    """A MAC address as the kernel has it."""
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _mac(text: str) -> bytes:
+    return attribute(IFLA_ADDRESS, mac_address(text))
+
+
+def _mtu(mtu: int | None) -> list[bytes]:
+    return [attribute_u32(IFLA_MTU, mtu)] if mtu else []
+
+
+def _master(bridge: str) -> bytes:
+    return attribute_u32(IFLA_MASTER, index(bridge) if bridge else 0)
+
+
+def marked(name: str, *attributes: bytes) -> Request:
     """The message that marks a new link as plumb's; the kernel takes no alias at birth."""
-    return Message(RTM_NEWLINK, 0, link(name, ("IFLA_IFALIAS", "plumb"), *attributes))
+    return Request(RTM_NEWLINK, 0, link(name, attribute(IFLA_IFALIAS, "plumb"), *attributes))
 
 
 # -- things as messages -------------------------------------------------------
 
 
 @singledispatch
-def adding(thing: Thing, descriptor: NetnsFd) -> list[Message]:
+def adding(thing: Thing, descriptor: NetnsFd) -> list[Request]:
     """The messages that make a thing."""
     raise NotImplementedError(type(thing))
 
 
 @adding.register
-def add_bridge(thing: Bridge, descriptor: NetnsFd) -> list[Message]:
-    made = [
-        Message(
-            RTM_NEWLINK,
-            NLM_F_CREATE | NLM_F_EXCL,
-            link(thing.name, ("IFLA_ADDRESS", thing.mac), _bridge_info(thing)),
-        )
-    ]
+def add_bridge(thing: Bridge, descriptor: NetnsFd) -> list[Request]:
+    made = [Request(RTM_NEWLINK, NEW, link(thing.name, _mac(thing.mac), _bridge_info(thing)))]
     # An MTU that is set, rather than given at birth, stays: the kernel would follow the ports'
     # smallest.
-    mtu = [("IFLA_MTU", thing.mtu)] if thing.mtu else []
+    mtu = _mtu(thing.mtu)
     if thing.ns:  # the namespace file says whose link it is
-        return [*made, Message(RTM_NEWLINK, 0, link(thing.name, *mtu))]
+        return [*made, Request(RTM_NEWLINK, 0, link(thing.name, *mtu))]
     return [*made, marked(thing.name, *mtu)]
 
 
-def _bridge_info(thing: Bridge) -> tuple[str, object]:
+def _bridge_info(thing: Bridge) -> bytes:
     """A kernel without CONFIG_BRIDGE_VLAN_FILTERING passes over the default VLAN."""
     if thing.default_pvid is None:
         return info("bridge")
-    return info("bridge", ("IFLA_BR_VLAN_DEFAULT_PVID", thing.default_pvid))
+    return info("bridge", attribute_u16(IFLA_BR_VLAN_DEFAULT_PVID, thing.default_pvid))
 
 
 @adding.register
-def add_veth(thing: Veth, descriptor: NetnsFd) -> list[Message]:
-    mtu = [("IFLA_MTU", thing.mtu)] if thing.mtu else []
-    peer = {
-        "attrs": [
-            ("IFLA_IFNAME", thing.peer),
-            ("IFLA_ADDRESS", thing.peer_mac),
-            *mtu,
-            ("IFLA_NET_NS_FD", descriptor(thing.peer_ns)),
-        ]
-    }
+def add_veth(thing: Veth, descriptor: NetnsFd) -> list[Request]:
+    number = _high_index() if thing.ns else 0  # where the kernel counts from 1, as on the host
+    peer = link(
+        thing.peer,
+        _mac(thing.peer_mac),
+        *_mtu(thing.mtu),
+        attribute_u32(IFLA_NET_NS_FD, descriptor(thing.peer_ns)),
+        number=number + 1 if number else 0,
+    )
     body = link(
         thing.name,
-        ("IFLA_MASTER", index(thing.master)),
-        *mtu,
-        info("veth", ("VETH_INFO_PEER", peer)),
+        _master(thing.master),
+        *_mtu(thing.mtu),
+        info("veth", attribute(VETH_INFO_PEER, peer)),
         up=thing.up,
+        number=number,
     )
-    if thing.ns:  # where the kernel counts from 1, as it does on the host
-        body["index"] = _high_index()
-        peer["index"] = body["index"] + 1
-    return [
-        Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body),
-        *(_hairpin(thing) if thing.hairpin else []),
-    ]
+    return [Request(RTM_NEWLINK, NEW, body), *(_hairpin(thing) if thing.hairpin else [])]
 
 
 def _high_index() -> int:
@@ -148,121 +188,111 @@ def _high_index() -> int:
     return 1 << 30 | int.from_bytes(os.urandom(4)) >> 2 & ~1
 
 
-def _hairpin(thing: Veth) -> list[Message]:
+def _hairpin(thing: Veth) -> list[Request]:
     """A bridge port's own settings go to the port, which is there only once the link is."""
-    data = {"attrs": [("IFLA_BRPORT_MODE", int(thing.hairpin))]}
-    slave = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data)]}
-    return [Message(RTM_NEWLINK, 0, link(thing.name, ("IFLA_LINKINFO", slave)))]
+    data = nest(IFLA_INFO_SLAVE_DATA, attribute_u8(IFLA_BRPORT_MODE, thing.hairpin))
+    port = nest(IFLA_LINKINFO, attribute(IFLA_INFO_SLAVE_KIND, "bridge"), data)
+    return [Request(RTM_NEWLINK, 0, link(thing.name, port))]
 
 
 @adding.register
-def add_dummy(thing: Dummy, descriptor: NetnsFd) -> list[Message]:
-    return [
-        Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link(thing.name, info("dummy"))),
-        marked(thing.name),
-    ]
+def add_dummy(thing: Dummy, descriptor: NetnsFd) -> list[Request]:
+    return [Request(RTM_NEWLINK, NEW, link(thing.name, info("dummy"))), marked(thing.name)]
 
 
 @adding.register
-def add_vlan(thing: Vlan, descriptor: NetnsFd) -> list[Message]:
-    parent = ("IFLA_LINK", index(thing.parent))
+def add_vlan(thing: Vlan, descriptor: NetnsFd) -> list[Request]:
+    parent = attribute_u32(IFLA_LINK, index(thing.parent))
     return [
-        Message(
+        Request(
             RTM_NEWLINK,
-            NLM_F_CREATE | NLM_F_EXCL,
-            link(thing.name, parent, info("vlan", ("IFLA_VLAN_ID", thing.id))),
+            NEW,
+            link(thing.name, parent, info("vlan", attribute_u16(IFLA_VLAN_ID, thing.id))),
         ),
         marked(thing.name),
     ]
 
 
-def info(kind: str, *data: tuple[str, object]) -> tuple[str, object]:
+def info(kind: str, *data: bytes) -> bytes:
     """The attribute IFLA_LINKINFO: a link's kind, and the attributes of that kind."""
-    more = [("IFLA_INFO_DATA", {"attrs": list(data)})] if data else []
-    return "IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), *more]}
+    more = [nest(IFLA_INFO_DATA, *data)] if data else []
+    return nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, kind), *more)
 
 
-def own_info(thing: OnParent) -> tuple[str, object]:
+def own_info(thing: OnParent) -> bytes:
     """The same of a link on a parent."""
     if isinstance(thing, Macvlan):
-        return info("macvlan", ("IFLA_MACVLAN_MODE", thing.mode))
+        return info(
+            "macvlan", attribute_u32(IFLA_MACVLAN_MODE, MODE_NUMBERS["macvlan"][thing.mode])
+        )
     assert isinstance(thing, Ipvlan)
     return info(
         "ipvlan",
-        ("IFLA_IPVLAN_MODE", IPVLAN_MODES[thing.mode]),
-        ("IFLA_IPVLAN_FLAGS", IPVLAN_FLAGS[thing.flag]),
+        attribute_u16(IFLA_IPVLAN_MODE, MODE_NUMBERS["ipvlan"][thing.mode]),
+        attribute_u16(IFLA_IPVLAN_FLAGS, IPVLAN_FLAGS[thing.flag]),
     )
 
 
 @adding.register(Macvlan)
 @adding.register(Ipvlan)
-def add_link_on_parent(thing: OnParent, descriptor: NetnsFd) -> list[Message]:
-    own = [("IFLA_ADDRESS", thing.mac)] if isinstance(thing, Macvlan) else []
-    place = [("IFLA_LINK", index(thing.parent)), ("IFLA_NET_NS_FD", descriptor(thing.ns))]
-    return [
-        Message(
-            RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link(thing.born, *own, *place, own_info(thing))
-        )
+def add_link_on_parent(thing: OnParent, descriptor: NetnsFd) -> list[Request]:
+    own = [_mac(thing.mac)] if isinstance(thing, Macvlan) else []
+    place = [
+        attribute_u32(IFLA_LINK, index(thing.parent)),
+        attribute_u32(IFLA_NET_NS_FD, descriptor(thing.ns)),
     ]
+    return [Request(RTM_NEWLINK, NEW, link(thing.born, *own, *place, own_info(thing)))]
 
 
-def settling(thing: Moved) -> list[Message]:
-    """Messages from within its own namespace: the link's name.
+def settling(thing: Moved) -> list[Request]:
+    """Requests from within its own namespace: the link's name.
 
     And the MAC of a passthru link, which the kernel creates with its parent's.
     """
-    body = link(
-        thing.name,
-        *(
-            [("IFLA_ADDRESS", thing.mac)]
-            if isinstance(thing, Macvlan) and thing.mode == "passthru"
-            else []
-        ),
-    )
-    body["index"] = index(thing.born)
-    return [Message(RTM_NEWLINK, 0, body)]
+    own = [_mac(thing.mac)] if isinstance(thing, Macvlan) and thing.mode == "passthru" else []
+    return [Request(RTM_NEWLINK, 0, link(thing.name, *own, number=index(thing.born)))]
 
 
-def removing_newborn(thing: Moved) -> list[Message]:
-    """Messages from within its own namespace that take away a link which has no name yet."""
-    return [Message(RTM_DELLINK, 0, link(thing.born))]
+def removing_newborn(thing: Moved) -> list[Request]:
+    """Requests from within its own namespace that take away a link which has no name yet."""
+    return [Request(RTM_DELLINK, 0, link(thing.born))]
 
 
 @adding.register
-def add_master(thing: Master, descriptor: NetnsFd) -> list[Message]:
+def add_master(thing: Master, descriptor: NetnsFd) -> list[Request]:
     return set_master(thing)
 
 
-def set_master(thing: Master) -> list[Message]:
-    return [Message(RTM_NEWLINK, 0, link(thing.dev, ("IFLA_MASTER", index(thing.bridge))))]
+def set_master(thing: Master) -> list[Request]:
+    return [Request(RTM_NEWLINK, 0, link(thing.dev, _master(thing.bridge)))]
 
 
 @adding.register
-def add_up(thing: Up, descriptor: NetnsFd) -> list[Message]:
-    return [Message(RTM_NEWLINK, 0, link(thing.dev, up=True))]
+def add_up(thing: Up, descriptor: NetnsFd) -> list[Request]:
+    return [Request(RTM_NEWLINK, 0, link(thing.dev, up=True))]
 
 
 @adding.register
-def add_link_address(thing: LinkAddress, descriptor: NetnsFd) -> list[Message]:
+def add_link_address(thing: LinkAddress, descriptor: NetnsFd) -> list[Request]:
     return set_link_address(thing)
 
 
-def set_link_address(thing: LinkAddress) -> list[Message]:
-    return [Message(RTM_NEWLINK, 0, link(thing.dev, ("IFLA_ADDRESS", thing.mac)))]
+def set_link_address(thing: LinkAddress) -> list[Request]:
+    return [Request(RTM_NEWLINK, 0, link(thing.dev, _mac(thing.mac)))]
 
 
 @adding.register
-def add_address(thing: Address, descriptor: NetnsFd) -> list[Message]:
-    return [Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, address(thing))]
+def add_address(thing: Address, descriptor: NetnsFd) -> list[Request]:
+    return [Request(RTM_NEWADDR, NEW, address(thing))]
 
 
 @adding.register
-def add_route(thing: Route, descriptor: NetnsFd) -> list[Message]:
-    return [Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route(thing))]
+def add_route(thing: Route, descriptor: NetnsFd) -> list[Request]:
+    return [Request(RTM_NEWROUTE, NEW, route(thing))]
 
 
 @singledispatch
-def removing(thing: Thing) -> list[Message]:
+def removing(thing: Thing) -> list[Request]:
     """The messages that take a thing away."""
     raise NotImplementedError(type(thing))
 
@@ -273,127 +303,93 @@ def removing(thing: Thing) -> list[Message]:
 @removing.register(Vlan)
 @removing.register(Macvlan)
 @removing.register(Ipvlan)
-def remove_link(thing: InPlace | Moved) -> list[Message]:
-    return [Message(RTM_DELLINK, 0, link(thing.name))]
+def remove_link(thing: InPlace | Moved) -> list[Request]:
+    return [Request(RTM_DELLINK, 0, link(thing.name))]
 
 
 @removing.register
-def remove_master(thing: Master) -> list[Message]:
-    return [Message(RTM_NEWLINK, 0, link(thing.dev, ("IFLA_MASTER", 0)))]
+def remove_master(thing: Master) -> list[Request]:
+    return [Request(RTM_NEWLINK, 0, link(thing.dev, _master("")))]
 
 
 @removing.register
-def remove_up(thing: Up) -> list[Message]:
-    return [Message(RTM_NEWLINK, 0, link(thing.dev, up=False))]
+def remove_up(thing: Up) -> list[Request]:
+    return [Request(RTM_NEWLINK, 0, link(thing.dev, up=False))]
 
 
 @removing.register
-def remove_link_address(thing: LinkAddress) -> list[Message]:
+def remove_link_address(thing: LinkAddress) -> list[Request]:
     return []
 
 
 @removing.register
-def remove_address(thing: Address) -> list[Message]:
-    return [Message(RTM_DELADDR, 0, address(thing))]
+def remove_address(thing: Address) -> list[Request]:
+    return [Request(RTM_DELADDR, 0, address(thing))]
 
 
 @removing.register
-def remove_route(thing: Route) -> list[Message]:
-    return [Message(RTM_DELROUTE, 0, route(thing))]
+def remove_route(thing: Route) -> list[Request]:
+    return [Request(RTM_DELROUTE, 0, route(thing))]
 
 
 @singledispatch
-def changing(thing: Thing) -> list[Message]:
+def changing(thing: Thing) -> list[Request]:
     """The messages that bring a thing which is there into this state."""
     raise NotImplementedError(type(thing))
 
 
 @changing.register
-def change_bridge(thing: Bridge) -> list[Message]:
-    return [
-        Message(
-            RTM_NEWLINK,
-            0,
-            link(
-                thing.name,
-                ("IFLA_MTU", thing.mtu or 1500),
-                ("IFLA_ADDRESS", thing.mac),
-                *([] if thing.default_pvid is None else [_bridge_info(thing)]),
-            ),
-        )
-    ]
+def change_bridge(thing: Bridge) -> list[Request]:
+    pvid = [] if thing.default_pvid is None else [_bridge_info(thing)]
+    body = link(thing.name, *_mtu(thing.mtu or 1500), _mac(thing.mac), *pvid)
+    return [Request(RTM_NEWLINK, 0, body)]
+
+
+changing.register(Master, set_master)
+changing.register(LinkAddress, set_link_address)
 
 
 @changing.register
-def change_master(thing: Master) -> list[Message]:
-    return set_master(thing)
-
-
-@changing.register
-def change_link_address(thing: LinkAddress) -> list[Message]:
-    return set_link_address(thing)
-
-
-@changing.register
-def change_veth(thing: Veth) -> list[Message]:
-    attributes = (
-        ("IFLA_MASTER", index(thing.master) if thing.master else 0),
-        ("IFLA_MTU", thing.mtu or 1500),
-    )
+def change_veth(thing: Veth) -> list[Request]:
+    attributes = (_master(thing.master), *_mtu(thing.mtu or 1500))
     port = _hairpin(thing) if thing.master else []
-    return [Message(RTM_NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *port]
+    return [Request(RTM_NEWLINK, 0, link(thing.name, *attributes, up=thing.up)), *port]
 
 
 @changing.register
-def change_macvlan(thing: Macvlan) -> list[Message]:
-    return [Message(RTM_NEWLINK, 0, link(thing.name, ("IFLA_ADDRESS", thing.mac), own_info(thing)))]
+def change_macvlan(thing: Macvlan) -> list[Request]:
+    return [Request(RTM_NEWLINK, 0, link(thing.name, _mac(thing.mac), own_info(thing)))]
 
 
 @changing.register
-def change_ipvlan(thing: Ipvlan) -> list[Message]:
-    return [Message(RTM_NEWLINK, 0, link(thing.name, own_info(thing)))]
+def change_ipvlan(thing: Ipvlan) -> list[Request]:
+    return [Request(RTM_NEWLINK, 0, link(thing.name, own_info(thing)))]
 
 
 @changing.register
-def change_route(thing: Route) -> list[Message]:
-    return [Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route(thing))]
+def change_route(thing: Route) -> list[Request]:
+    return [Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route(thing))]
 
 
-def address(thing: Address) -> Any:
+def address(thing: Address) -> bytes:
     """An address message."""
-    body = ifaddrmsg()
-    ip = thing.ip
-    body["family"], body["prefixlen"], body["index"] = (
-        family(ip.version),
-        ip.network.prefixlen,
-        index(thing.dev),
-    )
-    body["attrs"] = [("IFA_LOCAL", str(ip.ip)), ("IFA_ADDRESS", str(ip.ip))]
-    if ip.version == 6:
-        body["flags"] = IFA_F_NODAD
-    elif ip.network.prefixlen < 31:
-        body["attrs"].append(("IFA_BROADCAST", str(ip.network.broadcast_address)))
-    return body
+    ip, prefix = thing.ip, thing.ip.network.prefixlen
+    flags = IFA_F_NODAD if ip.version == 6 else 0
+    own = attribute(IFA_LOCAL, ip.packed) + attribute(IFA_ADDRESS, ip.packed)
+    if ip.version == 4 and prefix < 31:
+        own += attribute(IFA_BROADCAST, ip.network.broadcast_address.packed)
+    return IFADDRMSG.pack(family(ip.version), prefix, flags, 0, index(thing.dev)) + own
 
 
-def route(thing: Route) -> Any:
+def route(thing: Route) -> bytes:
     """A route message; `proto boot`, as for what is typed by hand."""
-    body = rtmsg()
-    body["family"], body["dst_len"], body["table"] = (
-        family(thing.dst.version),
-        thing.dst.prefixlen,
-        RT_TABLE_MAIN,
-    )
-    on_link = thing.via is None and thing.dst.version == 4
-    body["proto"], body["scope"], body["type"] = (
-        RTPROT_BOOT,
-        RT_SCOPE_LINK if on_link else RT_SCOPE_UNIVERSE,
-        RTN_UNICAST,
-    )
-    body["attrs"] = [
-        *([("RTA_GATEWAY", str(thing.via))] if thing.via else []),
-        ("RTA_OIF", index(thing.dev)),
-    ]
-    if thing.dst.prefixlen:
-        body["attrs"].append(("RTA_DST", str(thing.dst.network_address)))
+    dst, on_link = thing.dst, thing.via is None and thing.dst.version == 4
+    scope = RT_SCOPE_LINK if on_link else RT_SCOPE_UNIVERSE
+    kind = (RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST)
+    body = RTMSG.pack(family(dst.version), dst.prefixlen, 0, 0, *kind, 0)
+    if thing.via is not None:
+        body += attribute(RTA_GATEWAY, thing.via.packed)
+    body += attribute_u32(RTA_OIF, index(thing.dev))
+    if dst.prefixlen:
+        body += attribute(RTA_DST, dst.network_address.packed)
     return body

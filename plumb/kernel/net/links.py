@@ -22,11 +22,13 @@ from plumb.kernel.net.link_messages import (
 )
 from plumb.kernel.net.namespace_state import FEW, MODES, LinkReply, NamespaceState
 from plumb.kernel.net.vxlan import as_vxlan, look_fdb_entry, look_neighbour
-from plumb.kernel.netlink.codec import NetlinkAck, number
-from plumb.kernel.netlink.connection import BATCH
-from plumb.kernel.netlink.rtnetlink import Message, RouteSocket, ifinfmsg
+from plumb.kernel.netlink.codec import NetlinkAck, Request, attribute_u32, number
+from plumb.kernel.netlink.connection import BATCH, Connection
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFINFOMSG,
     IFLA_BR_VLAN_DEFAULT_PVID,
+    IFLA_GROUP,
     IFLA_IPVLAN_FLAGS,
     IFLA_IPVLAN_MODE,
     IFLA_MACVLAN_MODE,
@@ -85,7 +87,7 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
     Raises:
         StepFailed: the kernel refused a step.
     """
-    with RouteSocket() as kernel:
+    with _route_socket() as kernel:
         veths = [step for step in steps if step.after is None and isinstance(step.before, Veth)]
         removed = set(_remove_together(kernel, veths)) if len(veths) >= MANY else set()
         done += removed
@@ -99,22 +101,24 @@ def take(steps: Sequence[Step], done: list[Step]) -> None:
             sender.close()
 
 
-def _remove_together(kernel: RouteSocket, steps: list[Step]) -> list[Step]:
+def _route_socket() -> Connection:
+    return Connection(NETLINK_ROUTE, strict=True)
+
+
+def _remove_together(kernel: Connection, steps: list[Step]) -> list[Step]:
     """Remove many veth pairs at a time: put them into a link group, and delete the group.
 
     For each deletion the kernel waits until all CPUs have let go of the link, a hundredth of a
     second; for a group once.
     """
-    group = ("IFLA_GROUP", int.from_bytes(os.urandom(4)) % (1 << 30) + (1 << 20))
+    group = attribute_u32(IFLA_GROUP, int.from_bytes(os.urandom(4)) % (1 << 30) + (1 << 20))
     names = [
         step.before.name
         for step in steps
         if isinstance(step.before, Veth) and _is_there(step.before)
     ]
-    kernel.send([Message(RTM_NEWLINK, 0, link(name, group)) for name in names])
-    body = ifinfmsg()
-    body["attrs"] = [group]
-    answer = kernel.send([Message(RTM_DELLINK, 0, body)])[0]
+    kernel.send([Request(RTM_NEWLINK, 0, link(name, group)) for name in names])
+    answer = kernel.send([Request(RTM_DELLINK, 0, bytes(IFINFOMSG.size) + group)])[0]
     return steps if answer.errno == 0 or answer.errno in GONE else []
 
 
@@ -124,9 +128,9 @@ class _Sender:
     They wait until there are enough, or until a step needs the effect of those before it.
     """
 
-    def __init__(self, kernel: RouteSocket, done: list[Step]) -> None:
+    def __init__(self, kernel: Connection, done: list[Step]) -> None:
         self._kernel, self._done = kernel, done
-        self._waiting: list[tuple[Step, list[Message]]] = []
+        self._waiting: list[tuple[Step, list[Request]]] = []
         self._descriptors: dict[str, int] = {}
 
     def add(self, step: Step) -> None:
@@ -158,12 +162,12 @@ class _Sender:
                 raise
 
     def _ask_inside(
-        self, step: Step, thing: Moved, messages: Callable[[Moved], list[Message]]
+        self, step: Step, thing: Moved, messages: Callable[[Moved], list[Request]]
     ) -> None:
         """Send a step's messages from within the link's own namespace."""
         if step.after is not None or is_namespace(thing.ns):
             try:
-                with entered(thing.ns), RouteSocket() as kernel:
+                with entered(thing.ns), _route_socket() as kernel:
                     bad = next(
                         (
                             answer
@@ -222,7 +226,7 @@ class _Sender:
             os.close(self._descriptors.popitem()[1])
 
 
-def _messages(step: Step, descriptor: NetnsFd) -> list[Message]:
+def _messages(step: Step, descriptor: NetnsFd) -> list[Request]:
     if step.after is None:
         assert step.before is not None
         if isinstance(step.before, InPlace) and not _is_there(step.before):

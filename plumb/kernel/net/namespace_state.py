@@ -81,7 +81,10 @@ MODES = {
     },
     "ipvlan": {IPVLAN_MODE_L2: "l2", IPVLAN_MODE_L3: "l3", IPVLAN_MODE_L3S: "l3s"},
 }
-"""The kernel's number of a link's mode, by kind of link, as iproute2 names it."""
+"""The name that iproute2 has for a link's mode, by kind of link and the kernel's number."""
+MODE_NUMBERS = {
+    kind: {name: number for number, name in modes.items()} for kind, modes in MODES.items()
+}
 NOT_THERE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.ENETUNREACH})
 """How the kernel says that there is no such object."""
 FEW = 8

@@ -11,23 +11,38 @@ import socket
 from plumb.address import family
 from plumb.frozen import replace
 from plumb.kernel.net.link_messages import (
+    NEW,
     NetnsFd,
     adding,
     changing,
     index,
     info,
     link,
+    mac_address,
     remove_link,
     removing,
 )
 from plumb.kernel.net.namespace_state import LinkReply, NamespaceState
-from plumb.kernel.netlink.codec import attribute, be_number
-from plumb.kernel.netlink.rtnetlink import Message
-from plumb.kernel.netlink.uapi.linux_netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
+from plumb.kernel.netlink.codec import (
+    Request,
+    attribute,
+    attribute_be16,
+    attribute_u8,
+    attribute_u32,
+    be_number,
+)
+from plumb.kernel.netlink.uapi.linux_netlink import NLM_F_CREATE, NLM_F_REPLACE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
     IFLA_VXLAN_GROUP6,
     IFLA_VXLAN_ID,
+    IFLA_VXLAN_L2MISS,
+    IFLA_VXLAN_L3MISS,
+    IFLA_VXLAN_LEARNING,
     IFLA_VXLAN_PORT,
+    IFLA_VXLAN_PROXY,
+    IFLA_VXLAN_UDP_CSUM,
     NDA_DST,
     NDA_LLADDR,
     NDMSG,
@@ -40,26 +55,35 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
 )
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 
+FLAGS = (
+    IFLA_VXLAN_LEARNING,
+    IFLA_VXLAN_PROXY,
+    IFLA_VXLAN_L2MISS,
+    IFLA_VXLAN_L3MISS,
+    IFLA_VXLAN_UDP_CSUM,
+)
 REPLACE = NLM_F_CREATE | NLM_F_REPLACE
 
 # -- the link ---------------------------------------------------------------
 
 
 @adding.register
-def add_vxlan(thing: Vxlan, descriptor: NetnsFd) -> list[Message]:
-    place = (("IFLA_MTU", thing.mtu), ("IFLA_NET_NS_FD", descriptor(thing.ns)))
-    return [Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link(thing.born, *place, _own(thing)))]
+def add_vxlan(thing: Vxlan, descriptor: NetnsFd) -> list[Request]:
+    place = (
+        attribute_u32(IFLA_MTU, thing.mtu),
+        attribute_u32(IFLA_NET_NS_FD, descriptor(thing.ns)),
+    )
+    return [Request(RTM_NEWLINK, NEW, link(thing.born, *place, _own(thing)))]
 
 
-def _own(thing: Vxlan) -> tuple[str, object]:
+def _own(thing: Vxlan) -> bytes:
     """The parameters with which Docker makes it."""
-    flags = ("LEARNING", "PROXY", "L2MISS", "L3MISS", "UDP_CSUM")
     return info(
         "vxlan",
-        ("IFLA_VXLAN_ID", thing.id),
-        ("IFLA_VXLAN_PORT", thing.port),
-        *((f"IFLA_VXLAN_{flag}", 1) for flag in flags),
-        *([("IFLA_VXLAN_GROUP6", "::")] if thing.ipv6 else []),
+        attribute_u32(IFLA_VXLAN_ID, thing.id),
+        attribute_be16(IFLA_VXLAN_PORT, thing.port),
+        *(attribute_u8(flag, 1) for flag in FLAGS),
+        *([attribute(IFLA_VXLAN_GROUP6, bytes(16))] if thing.ipv6 else []),
     )
 
 
@@ -67,8 +91,8 @@ removing.register(Vxlan, remove_link)
 
 
 @changing.register
-def change_vxlan(thing: Vxlan) -> list[Message]:
-    return [Message(RTM_NEWLINK, 0, link(thing.name, ("IFLA_MTU", thing.mtu)))]
+def change_vxlan(thing: Vxlan) -> list[Request]:
+    return [Request(RTM_NEWLINK, 0, link(thing.name, attribute_u32(IFLA_MTU, thing.mtu)))]
 
 
 def as_vxlan(found: LinkReply, made: Vxlan) -> Vxlan:
@@ -87,51 +111,47 @@ def as_vxlan(found: LinkReply, made: Vxlan) -> Vxlan:
 
 
 @adding.register
-def add_fdb_entry(thing: FdbEntry, descriptor: NetnsFd) -> list[Message]:
+def add_fdb_entry(thing: FdbEntry, descriptor: NetnsFd) -> list[Request]:
     return set_fdb_entry(thing)
 
 
 @changing.register
-def set_fdb_entry(thing: FdbEntry) -> list[Message]:
+def set_fdb_entry(thing: FdbEntry) -> list[Request]:
     body = _fdb(thing) + attribute(NDA_DST, thing.vtep.packed)
-    return [Message(RTM_NEWNEIGH, REPLACE, body)]
+    return [Request(RTM_NEWNEIGH, REPLACE, body)]
 
 
 @removing.register
-def remove_fdb_entry(thing: FdbEntry) -> list[Message]:
-    return [Message(RTM_DELNEIGH, 0, _fdb(thing))]
+def remove_fdb_entry(thing: FdbEntry) -> list[Request]:
+    return [Request(RTM_DELNEIGH, 0, _fdb(thing))]
 
 
 def _fdb(thing: FdbEntry) -> bytes:
     # NUD_NOARP: it does not age; NUD_PERMANENT: nor does it go when the link goes down.
     state = NUD_NOARP | NUD_PERMANENT
     header = NDMSG.pack(socket.AF_BRIDGE, index(thing.dev), state, NTF_SELF, 0)
-    return header + attribute(NDA_LLADDR, _mac(thing.mac))
+    return header + attribute(NDA_LLADDR, mac_address(thing.mac))
 
 
 @adding.register
-def add_neighbour(thing: Neighbour, descriptor: NetnsFd) -> list[Message]:
+def add_neighbour(thing: Neighbour, descriptor: NetnsFd) -> list[Request]:
     return set_neighbour(thing)
 
 
 @changing.register
-def set_neighbour(thing: Neighbour) -> list[Message]:
-    body = _neighbour(thing) + attribute(NDA_LLADDR, _mac(thing.mac))
-    return [Message(RTM_NEWNEIGH, REPLACE, body)]
+def set_neighbour(thing: Neighbour) -> list[Request]:
+    body = _neighbour(thing) + attribute(NDA_LLADDR, mac_address(thing.mac))
+    return [Request(RTM_NEWNEIGH, REPLACE, body)]
 
 
 @removing.register
-def remove_neighbour(thing: Neighbour) -> list[Message]:
-    return [Message(RTM_DELNEIGH, 0, _neighbour(thing))]
+def remove_neighbour(thing: Neighbour) -> list[Request]:
+    return [Request(RTM_DELNEIGH, 0, _neighbour(thing))]
 
 
 def _neighbour(thing: Neighbour) -> bytes:
     header = NDMSG.pack(family(thing.ip.version), index(thing.dev), NUD_PERMANENT, 0, 0)
     return header + attribute(NDA_DST, thing.ip.packed)
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
 
 
 # -- look ---------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 codec          messages and attributes to bytes and back; acknowledgements, errors
 connection     one socket: requests with an acknowledgement each, dumps, notifications
-rtnetlink      links, addresses, routes as pyroute2's message objects, many in one send
 nfnetlink      netfilter's subsystems: requests, nf_tables' transactions, notifications
 ctnetlink      connection tracking's entries: listed with a filter, deleted
 genetlink      generic netlink: a family by its name, its commands, its multicast groups
@@ -10,5 +9,5 @@ sock_diag      the sockets of a namespace, as ss(8) lists them
 uapi           constants and structs of the kernel's headers, under their own names
 
 AF_NETLINK sockets are opened in `connection` only. docs/adr/0001-own-netlink-path.md says why
-pyroute2 has no part in most of this.
+pyroute2 has no part in this.
 """

@@ -34,7 +34,6 @@ from plumb.kernel.netlink.codec import (
     text,
 )
 from plumb.kernel.netlink.connection import Connection
-from plumb.kernel.netlink.rtnetlink import encoded
 from plumb.kernel.netlink.uapi import linux_rtnetlink as rt
 from plumb.kernel.netlink.uapi.linux_genetlink import (
     CTRL_ATTR_FAMILY_NAME,
@@ -42,7 +41,7 @@ from plumb.kernel.netlink.uapi.linux_genetlink import (
     GENLMSGHDR,
 )
 from plumb.kernel.netlink.uapi.linux_netfilter import CTA_TUPLE_ORIG, NFGENMSG
-from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE, NLA_F_NESTED, NLATTR
+from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE, NLA_F_NESTED, NLATTR, NLMSGHDR
 from plumb.model.observations import Flow
 from tests.labs import Lab, sh
 
@@ -55,7 +54,8 @@ def made(kind: type[Any], attrs: list[Any], **fields: Any) -> bytes:
     for name, value in fields.items():
         body[name] = value
     body["attrs"] = attrs
-    return encoded(body)
+    body.encode()
+    return bytes(body.data[NLMSGHDR.size :])
 
 
 def plain(data: bytes, at: int) -> list[Any]:

@@ -16,7 +16,7 @@ from plumb.kernel.netlink import uapi
 HEADERS = """
 sys/socket.h asm/socket.h linux/netlink.h linux/rtnetlink.h linux/if.h linux/if_link.h
 linux/if_addr.h linux/if_bridge.h linux/ipv6.h linux/neighbour.h linux/net_namespace.h
-linux/fib_rules.h linux/pkt_sched.h linux/netfilter.h linux/netfilter/nfnetlink.h
+linux/fib_rules.h linux/pkt_sched.h linux/veth.h linux/netfilter.h linux/netfilter/nfnetlink.h
 linux/netfilter/nf_tables.h linux/netfilter/nf_tables_compat.h linux/netfilter/nfnetlink_log.h
 linux/netfilter/nfnetlink_conntrack.h linux/netfilter/nf_conntrack_common.h linux/genetlink.h
 linux/net_dropmon.h linux/ip_vs.h linux/sock_diag.h linux/inet_diag.h linux/xfrm.h

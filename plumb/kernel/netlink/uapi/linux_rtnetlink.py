@@ -42,6 +42,7 @@ IFF_LOWER_UP = 0x10000
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 18, 20, 29, 37
+IFLA_GROUP, IFLA_NET_NS_FD = 27, 28
 IFLA_AF_SPEC, IFLA_INET6_CONF = 26, 2
 DEVCONF_DISABLE_IPV6 = 26
 """Index in IFLA_INET6_CONF, an array of 32 bits each (linux/ipv6.h)."""
@@ -58,13 +59,16 @@ IPVLAN_MODE_L2, IPVLAN_MODE_L3, IPVLAN_MODE_L3S = 0, 1, 2
 IPVLAN_F_PRIVATE, IPVLAN_F_VEPA = 0x1, 0x2
 IFLA_VLAN_ID = 1
 IFLA_VXLAN_ID, IFLA_VXLAN_PORT, IFLA_VXLAN_GROUP6 = 1, 15, 16
+IFLA_VXLAN_LEARNING, IFLA_VXLAN_PROXY, IFLA_VXLAN_UDP_CSUM = 7, 11, 18
+IFLA_VXLAN_L2MISS, IFLA_VXLAN_L3MISS = 13, 14
+VETH_INFO_PEER = 1  # linux/veth.h
 IFLA_BR_VLAN_DEFAULT_PVID = 39
 
 # -- linux/if_addr.h ----------------------------------------------------------
 
 IFADDRMSG = struct.Struct("=BBBBI")
 """struct ifaddrmsg: family, prefix length, flags, scope, index."""
-IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
+IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
 IFA_F_NODAD, IFA_F_DADFAILED, IFA_F_TENTATIVE, IFA_F_PERMANENT = 0x02, 0x08, 0x40, 0x80
 
 # -- linux/neighbour.h --------------------------------------------------------
