@@ -27,6 +27,7 @@ ON_HOST = {
     "mtu-above-uplink": (FIREWALL,),
     "ufw-bypassed": (FIREWALL,),
     "no-localhost": (SOCKETS,),
+    "hairpin-off": (SOCKETS,),
 }
 """Parts of the host's namespace in which a finding misses something, by its id."""
 IN_CONTAINER = {

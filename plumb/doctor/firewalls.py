@@ -96,6 +96,11 @@ def masqueraded(snapshot: Snapshot, net: NetworkState, subnet: IPNetwork) -> boo
     return False
 
 
+def matches(rule: RuleState, packets: Traffic) -> bool:
+    """True if all of some packets match all conditions of a rule."""
+    return _rule(rule).fit(packets) is Fit.ALL
+
+
 def _covers(rule: FirewallRule, outgoing: Traffic) -> bool:
     sources = [each for each in rule.conditions if each.key == "saddr"]
     return rule.fit(outgoing) is not Fit.NONE and all(

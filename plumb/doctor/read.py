@@ -187,6 +187,7 @@ def _network(net: Network, engine: str, driver: str) -> NetworkState:
         net.bridge_in_host,
         net.on_lan,
         net.traits.own_mac,
+        net.traits.multi_host,
     )
 
 

@@ -300,6 +300,13 @@ class ForeignFirewall:
             return False
         return (self._verdict(traffic) or self.policy) != "accept"
 
+    def refuses(self, traffic: Traffic) -> bool:
+        """True if a rule of an input chain drops packets to the host for certain.
+
+        A policy is no proof: rules before it may accept for reasons that are not known here.
+        """
+        return self.hook == "input" and self._verdict(traffic) == "drop"
+
     def _stops_to_host(self, traffic: Traffic) -> bool:
         if self.hook == "input" and traffic.way is TrafficKind.PROXIED:
             verdict = self._verdict(traffic)

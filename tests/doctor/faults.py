@@ -223,6 +223,26 @@ FAULTS = (
         title="the host's resolv.conf is empty",
     ),
     Fault("embedded-dns-silent", "plumb agent stop", title="the embedded DNS server is killed"),
+    Fault(
+        "dns-blocked",
+        "plumb run -d --name own --dns 172.17.0.1;"
+        " iptables -A INPUT -i plumb0 -p udp --dport 53 -j DROP",
+        after="iptables -F INPUT; plumb rm -f own",
+        title="INPUT drops questions to a name server on the host",
+    ),
+    Fault(
+        "port-taken-by-rule",
+        "iptables -t nat -I PREROUTING -p tcp --dport 8080 -j REDIRECT --to-ports 22",
+        title="a REDIRECT of a published port before the engine's rules",
+    ),
+    Fault(
+        "accept-ra-off",
+        "sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.eth0.accept_ra=1;"
+        " ip -6 route add default via fe80::1 dev eth0 proto ra metric 1",
+        grade=Grade.LIKELY,
+        after="ip -6 route del default proto ra; sysctl -qw net.ipv6.conf.all.forwarding=0",
+        title="IPv6 forwarding with accept_ra=1 on the uplink",
+    ),
     Fault("plumb-drift", "iptables -t nat -D PLUMB 1", title="one of plumb's rules is deleted"),
 )
 

@@ -55,3 +55,19 @@ def test_a_flushed_docker_host_is_told_to_restart_docker(docker: Dockerd) -> Non
     assert str(mine[0].remedies[0]) == "systemctl restart docker"
     docker.cli("systemctl restart docker")
     assert until(docker) == []
+
+
+def test_a_port_without_hairpin_mode_is_found_where_docker_has_no_proxy() -> None:
+    """A container does not reach itself by its published port then."""
+    with dockerd(userland_proxy=False) as docker, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{docker.socket}")
+        docker.network("n1", "172.20.0.0/24")
+        docker.run("web", "n1", *SERVED, "80", publish={"80/tcp": "8080"})
+        assert until(docker) == []
+        (port,) = (line.split()[1] for line in sh("bridge link").splitlines())
+        sh(f"bridge link set dev {port.partition('@')[0].rstrip(':')} hairpin off")
+
+        (found,) = until(docker, "hairpin-off")
+
+        sh(str(found.remedies[0]))
+        assert until(docker) == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from plumb.model.diagnosis.finding import Grade
-from tests.doctor import faults
+from tests.doctor import faults, matrix
 from tests.doctor.faults import FAULTS, Fault
 from tests.labs import Lab
 
@@ -33,7 +33,9 @@ def test_a_fault_is_found_and_its_remedy_mends_it(scene: Lab, fault: Fault) -> N
     assert faults.until(scene, lambda found: not found) == []
     known = faults.inject(scene, fault)
     try:
-        found = faults.until(scene, lambda found: any(each.id == fault.id for each in found))
+        row = matrix.rows()[fault.title]
+        found = faults.until(scene, lambda found: matrix.of(found) == row)
+        assert matrix.of(found) == row, "docs/doctor.md: python -m tests.doctor.matrix prints it"
         mine = [each for each in found if each.id == fault.id]
         assert [each.grade for each in mine] == [fault.grade] * max(len(mine), 1), found
         assert {each.id for each in found if each.grade is Grade.PROVEN} <= {fault.id}

@@ -263,3 +263,20 @@ def test_an_unknown_end_is_said(taken: Snapshot) -> None:
     """In one line."""
     with pytest.raises(NotFound, match="no container nobody"):
         between(taken, "nobody", "web:80")
+
+
+def test_ports_of_overlay_networks_that_the_host_drops(taken: Snapshot) -> None:
+    """A rule that drops them is proof; a policy, or a rule for some senders, is none."""
+    net = NetworkState("o" * 25, "mesh", "plumb", "overlay", multi_host=True)
+
+    def with_rules(*rules: RuleState, policy: str = "accept") -> list[str]:
+        chain = ChainState("iptables-nft", "ip", "filter", "INPUT", rules, "input", 0, policy)
+        others = (each for each in taken.host.chains if each.name != "INPUT")
+        host = replace(taken.host, chains=(*others, chain))
+        return ids(replace(taken, host=host, networks=(*taken.networks, net)))
+
+    tunnel = (("l4proto", ("udp",), False), ("dport", ("4789",), False))
+    some = (*tunnel, ("saddr", ("10.0.0.0/8",), False))
+    assert with_rules(RuleState("-p udp --dport 4789 -j DROP", tunnel, "drop")) == ["overlay-ports"]
+    assert with_rules(RuleState("-s 10.0.0.0/8 -j DROP", some, "drop")) == []
+    assert with_rules(policy="drop") == []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from plumb.doctor import remedies
+from plumb.doctor.checks.ports import proxied
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Remedy, RemedyStep, command
 from plumb.model.diagnosis.snapshot import ContainerState, EndState, NetworkState, Snapshot
 from plumb.model.netns_state import FORWARDING, STATES, Link
+from plumb.model.ports import Port
 
 
 def missing(snapshot: Snapshot) -> Iterator[Finding]:
@@ -79,6 +81,37 @@ def off_bridge(snapshot: Snapshot) -> Iterator[Finding]:
             and outer.port.state != FORWARDING
         ):
             yield _blocking(box, net, outer)
+
+
+def hairpin_off(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find containers that do not reach their own published port, without Docker's proxy."""
+    for box, end, net in snapshot.ends():
+        ports = [port for port in end.ports if port.protocol == "tcp" and port.host_ip.version == 4]
+        found = _host_end(snapshot, box, end) if ports and box.engine == "docker" else None
+        if found is None or net.internal or _proxied(snapshot, ports):
+            continue
+        outer = found[1]
+        if outer.port is not None and not outer.port.hairpin:
+            line = ("bridge", "link", "set", "dev", outer.name, "hairpin")
+            yield Finding(
+                "hairpin-off",
+                Grade.PROVEN,
+                Severity.WARNING,
+                f"{box.name} does not reach its own published port {ports[0].host_port}",
+                (box.name, net.name),
+                (
+                    f"bridge -d link show dev {outer.name}: hairpin off",
+                    f"ss -ln: nobody at port {ports[0].host_port}",
+                ),
+                "Without docker-proxy the packet must leave the bridge by the port that it came in"
+                " by, which a bridge does in hairpin mode alone.",
+                (command((*line, "on"), (*line, "off")), remedies.restart(net.engine, box.name)),
+            )
+
+
+def _proxied(snapshot: Snapshot, ports: Sequence[Port]) -> bool:
+    """True if docker-proxy serves one of the ports."""
+    return any(proxied(snapshot.host, port.host_port) for port in ports)
 
 
 def _off_bridge(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Advice, command
 from plumb.model.diagnosis.snapshot import ChainState, NetworkState, Snapshot
+from plumb.model.foreign_firewall import Traffic, TrafficKind
+
+REWRITES = re.compile(r"-j (?:DNAT|REDIRECT)\b")
+ENGINES = re.compile(r"DOCKER|PLUMB|CNI-HOSTPORT-DNAT|NETAVARK-HOSTPORT-DNAT")
+"""Chains in which engines rewrite published ports."""
 
 
 def no_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
@@ -66,6 +73,43 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
                         ),
                     ),
                 )
+
+
+def dnat_first(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find rules that rewrite a published port's packets before its engine's own rules do."""
+    published = {
+        (port.protocol, port.host_port): box.name
+        for box, end, net in snapshot.ends()
+        for port in end.ports
+        if net.bridged and port.host_port
+    }
+    anybody = ip_network("0.0.0.0/0")
+    for chain in snapshot.host.chains:
+        if (chain.table, chain.name, chain.family) != ("nat", "PREROUTING", "ip"):
+            continue
+        for number, rule in enumerate(chain.rules, 1):
+            if ENGINES.fullmatch(rule.target):
+                break
+            for (protocol, port), name in published.items() if REWRITES.search(rule.words) else ():
+                uplinks = firewalls.uplinks(snapshot, 4)
+                packets = Traffic(TrafficKind.PROXIED, "", anybody, uplinks, protocol, port)
+                if rule.conditions and firewalls.matches(rule, packets):
+                    yield _taken(chain, number, name, f"{port}/{protocol}")
+
+
+def _taken(chain: ChainState, number: int, name: str, port: str) -> Finding:
+    words = chain.rules[number - 1].words
+    return Finding(
+        "port-taken-by-rule",
+        Grade.PROVEN,
+        Severity.PROBLEM,
+        f"another rule takes port {port} before it comes to {name}",
+        (name, "host"),
+        (f"{chain.tool} -t nat -S PREROUTING: rule {number}: {words}",),
+        "A packet is rewritten once, by the first rule that fits, and this one stands before the"
+        " engine's own. Connections to the published port end elsewhere.",
+        (_without(chain, number), f"publish another port of {name}"),
+    )
 
 
 def _without(chain: ChainState, number: int) -> Advice:

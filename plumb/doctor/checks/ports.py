@@ -117,6 +117,14 @@ def in_front(snapshot: Snapshot) -> Iterator[Finding]:
                 )
 
 
+def proxied(host: NamespaceState, number: int) -> bool:
+    """True if a program serves a TCP port of the host; dockerd itself only holds it."""
+    return any(
+        each.protocol == "tcp" and each.port == number and not each.who.startswith("dockerd,")
+        for each in host.listeners
+    )
+
+
 def localhost(snapshot: Snapshot) -> Iterator[Finding]:
     """Find published ports that the host's own programs do not reach at 127.0.0.1."""
     host = snapshot.host
@@ -124,12 +132,14 @@ def localhost(snapshot: Snapshot) -> Iterator[Finding]:
     for box, _, net, port, _ in _published(snapshot):
         if box.engine != "docker" or port.host_ip.version != 4 or port.protocol != "tcp":
             continue
-        held = any(
-            each.protocol == "tcp" and each.port == port.host_port for each in host.listeners
-        )
         name = f"net/ipv4/conf/{net.link}/route_localnet"
         local = "1" in (host.setting(name), host.setting("net/ipv4/conf/all/route_localnet"))
-        if not held and not local and net.bridged and port.host_port not in reported:
+        if (
+            not proxied(host, port.host_port)
+            and not local
+            and net.bridged
+            and port.host_port not in reported
+        ):
             reported.add(port.host_port)
             yield Finding(
                 "no-localhost",

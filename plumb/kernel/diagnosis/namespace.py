@@ -124,6 +124,7 @@ def _settings(links: Sequence[Link], host: bool) -> Iterator[tuple[str, str]]:
     names = [*COMMON, *(OF_HOST if host else ())]
     routed = [link for link in links if not link.master][:MOST_LINKS] if host else ()
     names += [f"net/ipv4/conf/{link.name}/{each}" for link in routed for each in OF_LINK]
+    names += [f"net/ipv6/conf/{link.name}/accept_ra" for link in routed]
     for name in names:
         value = sysctl.read(name)
         if value is not None:

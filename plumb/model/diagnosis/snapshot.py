@@ -240,7 +240,7 @@ class NetworkState:
         masquerade, icc: the bridge driver's options; nat: the IP versions for which it is in
             gateway mode nat.
         default: it is the default bridge network.
-        bridge_in_host, on_lan, own_mac: its driver's traits, as of `driver_traits.Traits`.
+        bridge_in_host, on_lan, own_mac, multi_host: traits of its driver (`driver_traits`).
     """
 
     id: str
@@ -260,6 +260,7 @@ class NetworkState:
     bridge_in_host: bool = False
     on_lan: bool = False
     own_mac: bool = True
+    multi_host: bool = False
 
     @property
     def bridged(self) -> bool:
