@@ -238,7 +238,8 @@ def _line(each: Outcome) -> tuple[str, str]:
 
 def _service_line(each: ServiceOutcome) -> str:
     promise = each.promise
-    number = f" port {promise.port}" if promise.port else ""
+    kind = "/udp" if promise.protocol == "udp" else ""
+    number = f" port {promise.port}{kind}" if promise.port else ""
     tasks = " and ".join(sorted(promise.chosen)) or (
         "a task on another host" if promise.slots else "no task"
     )
@@ -354,6 +355,7 @@ def _service_document(each: ServiceOutcome) -> str:
             "service": promise.service,
             "address": str(promise.address),
             "port": promise.port or None,
+            "protocol": str(promise.protocol),
             "expected": sorted(promise.chosen),
             "why": promise.why,
             "observed": dict(sorted(each.by_task.items())),

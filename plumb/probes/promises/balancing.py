@@ -6,7 +6,8 @@
     the host and the world           the published port answers, whether this host has a task or not
 
 Tasks on other hosts take their share, but nobody listens there for plumb: with a task here, what
-is shown is that each of this host's is reached.
+is shown is that each of this host's is reached. A program that has a task's UDP port may never
+answer what it does not understand: its silence shows nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from plumb.frozen import frozen
 from plumb.model.cnm import Network
 from plumb.model.ports import ServicePort
 from plumb.model.service.virtual import Backend, Balancing, Mechanism, VirtualService
-from plumb.probes.promises.promise import HOST, WORLD, Member
+from plumb.probes.promises.promise import HOST, WORLD, Member, Protocol
 from plumb.probes.promises.verdicts import Verdict
 
 Services = Mapping[str, Sequence[VirtualService]]
@@ -56,6 +57,7 @@ class ServicePromise:
         tasks: those on this host.
         slots: turns of all tasks, on this host and on others; 0: no new connection goes anywhere.
         sticky: all connections of one client go to one task.
+        protocol: TCP, or UDP for a port of that.
     """
 
     source: str
@@ -67,6 +69,7 @@ class ServicePromise:
     slots: int
     sticky: bool
     why: str
+    protocol: Protocol = Protocol.TCP
 
     @property
     def chosen(self) -> frozenset[str]:
@@ -76,7 +79,7 @@ class ServicePromise:
     @property
     def title(self) -> str:
         """Name of the service, with its port if it is published."""
-        return f"{self.service}:{self.port}/tcp" if self.port else self.service
+        return f"{self.service}:{self.port}/{self.protocol}" if self.port else self.service
 
 
 @dataclass
@@ -107,7 +110,12 @@ class ServiceOutcome:
     def missing(self) -> frozenset[str]:
         """Tasks that must be reached, and have not been."""
         unseen = self.promise.chosen - set(self.by_task)
-        return unseen - self.busy if self.others else unseen
+        return unseen - self.busy if self.others or self.datagrams else unseen
+
+    @property
+    def datagrams(self) -> bool:
+        """True for UDP, in which silence says nothing of a program."""
+        return self.promise.protocol is Protocol.UDP
 
     @property
     def wrong(self) -> frozenset[str]:
@@ -122,10 +130,12 @@ class ServiceOutcome:
             return Verdict.BROKEN
         if not promise.slots:
             return Verdict.KEPT
-        if promise.chosen and not promise.sticky:
+        if promise.chosen and not promise.sticky and (self.missing or answered):
             return Verdict.BROKEN if self.missing else Verdict.KEPT
         if answered:
             return Verdict.KEPT
+        if self.datagrams and (self.busy or promise.slots > len(promise.chosen)):
+            return Verdict.NOT_SHOWN
         # The answer of a task on another host, in which no program has the port.
         elsewhere = promise.slots > len(promise.chosen) and self.said.startswith(REFUSED)
         if not elsewhere:
@@ -141,7 +151,8 @@ class ServiceOutcome:
     def settled(self) -> bool:
         """True if more connections would show nothing more."""
         enough = self.tried >= 2 * self.promise.slots + 2
-        return bool(self.wrong) or (enough and self.kept)
+        silent = self.datagrams and self.verdict is Verdict.NOT_SHOWN
+        return bool(self.wrong) or (enough and (self.kept or silent))
 
     @property
     def observed(self) -> str:
@@ -210,11 +221,11 @@ def _published(
     own: Sequence[IPInterface],
     clients: Sequence[str],
 ) -> Iterator[ServicePromise]:
-    """Yield the promises of a service's published ports of TCP."""
+    """Yield the promises of a service's published ports of TCP and UDP."""
     versions = (4, 6) if one.listens_v6 else (4,)
     tasks = _tasks(one, 4, members)  # the ingress network leads on by IPv4
     for port in one.ports if one.backends else ():
-        for source in clients if port.protocol == "tcp" else ():
+        for source in clients if port.protocol in (Protocol.TCP, Protocol.UDP) else ():
             for address in own:
                 if address.version in versions:
                     yield _at(one, port, source, address.ip, tasks)
@@ -230,7 +241,8 @@ def _at(
     why = f"{one.name} publishes it on every host"
     sticky = one.balancing is Balancing.SH
     where = source, one.name, address, port.published, port.target
-    return ServicePromise(*where, tasks, len(one.slots), sticky, why)
+    protocol = Protocol(port.protocol)
+    return ServicePromise(*where, tasks, len(one.slots), sticky, why, protocol)
 
 
 def _tasks(one: VirtualService, version: int, members: Sequence[Member]) -> tuple[TaskHere, ...]:

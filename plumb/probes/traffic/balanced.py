@@ -9,8 +9,8 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -18,8 +18,8 @@ from plumb.kernel.net.neighbours import forget_neighbours
 from plumb.kernel.netns.namespaces import entered
 from plumb.probes.promises.balancing import ServiceOutcome, ServicePromise
 from plumb.probes.promises.promise import Protocol
-from plumb.probes.traffic.client_sockets import connection
-from plumb.probes.traffic.responders import TOKEN, Listener, Listeners, answer
+from plumb.probes.traffic.client_sockets import connection, datagrams
+from plumb.probes.traffic.responders import MARK, TOKEN, Listener, Listeners, answer
 from plumb.probes.traffic.socket_errors import words
 
 ROUNDS = 12
@@ -85,7 +85,7 @@ def _trial(promise: ServicePromise, listeners: Listeners) -> _Trial:
     """Open a promise's listeners, one in each task of this host."""
     for port in [promise.own_port] if promise.own_port else _ports(promise):
         found = {
-            task.name: listeners.at(task.name, task.ip, Protocol.TCP, port)
+            task.name: listeners.at(task.name, task.ip, promise.protocol, port)
             for task in promise.tasks
         }
         busy = {name for name, each in found.items() if each.foreign}
@@ -132,10 +132,20 @@ def _connections(trial: _Trial, places: Mapping[str, str]) -> Iterator[_Connecti
     count = min(MOST, max(FEWEST, promise.slots))
     trial.outcome.tried += count
     with entered(places[promise.source]):
-        made = [connection(promise.address.version) for _ in range(count)]
+        made = [CLIENTS[promise.protocol](promise.address.version) for _ in range(count)]
     for each in made:
         each.connect_ex((str(promise.address), trial.port))
+        if promise.protocol is Protocol.UDP:
+            with suppress(OSError):  # an error of before; the next read has it as well
+                each.send(MARK)
         yield _Connection(trial, each)
+
+
+CLIENTS: Mapping[Protocol, Callable[[int], socket.socket]] = {
+    Protocol.TCP: connection,
+    Protocol.UDP: datagrams,
+}
+"""Socket of a client, by IP version."""
 
 
 def _read(made: _Connection) -> bool:
@@ -167,7 +177,7 @@ def _accepted(watch: selectors.BaseSelector) -> list[_Connection]:
 def _established(made: _Connection) -> bool:
     """Test for a connection to where no listener of plumb's is to answer."""
     outcome = made.trial.outcome
-    if outcome.promise.chosen and not outcome.busy:
+    if outcome.datagrams or (outcome.promise.chosen and not outcome.busy):
         return False
     try:
         made.socket.getpeername()

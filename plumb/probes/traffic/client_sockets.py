@@ -53,8 +53,7 @@ class ClientSockets:
         key = self._places[name], version
         if key not in self._senders:
             with entered(self._places[name]):
-                made = nonblocking(socket.socket(family(version), socket.SOCK_DGRAM))
-            made.setsockopt(*RECVERR[version], 1)
+                made = datagrams(version)
             self._senders[key] = self._stack.enter_context(made)
             self._watch.register(made, selectors.EVENT_READ, made)
         return self._senders[key]
@@ -76,4 +75,11 @@ def connection(version: int) -> socket.socket:
     made.setblocking(False)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
     made.setsockopt(*RECVERR[version], 1)  # routers' ICMP errors are reported at once
+    return made
+
+
+def datagrams(version: int) -> socket.socket:
+    """A UDP socket of the namespace that the calling thread is in."""
+    made = nonblocking(socket.socket(family(version), socket.SOCK_DGRAM))
+    made.setsockopt(*RECVERR[version], 1)
     return made
