@@ -114,11 +114,11 @@ class FakeCluster:
         if net is None:
             raise NotFound(f"network {wish.network} not found")
         four, six = self._reserve(net, wish.endpoint, wish.ip, wish.ip6)
-        balancer, _ = self._reserve(net, balancer_id(net.id, self.me.id), None, None)
+        balancer, balancer6 = self._reserve(net, balancer_id(net.id, self.me.id), None, None)
         assert four is not None
         mac = wish.mac or "02:42:" + four.ip.packed.hex(":")
         there = tuple(remote(net, last, name=name) for last, name in self.others.items())
-        return Attached(net, four, six, mac, balancer, there)
+        return Attached(net, four, six, mac, balancer, there, balancer6)
 
     def _reserve(
         self, net: Network, owner: str, ip: IPAddress | None, ip6: IPAddress | None

@@ -200,7 +200,7 @@ class Attached:
         network: the network, its subnets, gateways and VNIs allotted.
         ip, ip6, mac: the endpoint's; the MAC is 02:42 and the four bytes of the IPv4 address, where
             none was asked for.
-        balancer: this node's own address on the network, that of its balancer.
+        balancer, balancer6: this node's own addresses on the network, those of its balancer.
         remotes: the network's endpoints on other nodes, empty where the node follows them.
     """
 
@@ -210,3 +210,4 @@ class Attached:
     mac: str
     balancer: IPv4Interface | None
     remotes: tuple[RemoteEndpoint, ...] = ()
+    balancer6: IPv6Interface | None = None

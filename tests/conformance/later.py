@@ -48,6 +48,11 @@ LEFT = (
     r"^h1 iptables (filter|nat) .*DOCKER-INGRESS|route_localnet = "
     r"|POSTROUTING -o docker_gwbridge -m addrtype --src-type LOCAL -j MASQUERADE$"
 )
+IDLE = (
+    r"^h1 balancer \S+ (iptables nat POSTROUTING -d \S+ -m ipvs --ipvs -j SNAT |"
+    r"sysctl net\.ipv4\.vs\.conntrack = )"
+)
+"""What a balancer without tasks keeps in Docker."""
 BLOCK = r"^h\d xfrm policy .* action block "
 INTENDED: Mapping[str, re.Pattern[str]] = {
     # A balancer forwards, whatever the machine's first namespace does (docs/differences.md).
@@ -63,8 +68,8 @@ INTENDED: Mapping[str, re.Pattern[str]] = {
     # container joins; networks of other drivers are a host's own.
     "swarm-refused": re.compile(r"^step (9|18) |^network h1/(n3|n8) "),
     # Nothing is left of a service's ports, and its names are known without a task.
-    "swarm-service-rm": re.compile(LEFT),
-    "swarm-scale-zero": re.compile(rf"{LEFT}|-> dns (tasks\.web|web\S*): (nodata|nxdomain)"),
+    "swarm-service-rm": re.compile(f"{LEFT}|{IDLE}"),
+    "swarm-scale-zero": re.compile(rf"{LEFT}|{IDLE}|-> dns (tasks\.web|web\S*): (nodata|nxdomain)"),
     # What a task asks its own service under direct return reaches all of its tasks, by its rules.
     "swarm-dsr": re.compile(r"^web#\d (iptables (mangle|nat) |-> vip web n1 \S+ (tcp|udp)/80: )"),
     # Two published ports of one target port have one rule for it.

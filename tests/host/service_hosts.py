@@ -40,7 +40,9 @@ PORT = ServicePort(80, 8080)
 def talk(place: str, name: str, port: int = 80) -> Server:
     """Tell each client of TCP the server's name and the client's address, and answer on and on."""
     with entered(place):
-        stream = socket.create_server(("0.0.0.0", port), backlog=4096)
+        stream = socket.create_server(
+            ("::", port), family=socket.AF_INET6, backlog=4096, dualstack_ipv6=True
+        )
 
     def serve() -> None:
         waiting = selectors.DefaultSelector()
@@ -49,7 +51,7 @@ def talk(place: str, name: str, port: int = 80) -> Server:
             for key, _ in waiting.select():
                 if key.fileobj is stream:
                     client, peer = stream.accept()
-                    client.sendall(f"{name} {peer[0]}\n".encode())
+                    client.sendall(f"{name} {_seen(peer)}\n".encode())
                     waiting.register(client, selectors.EVENT_READ)
                 elif not _answered(key.fileobj, name):  # type: ignore[arg-type]  # a socket
                     waiting.unregister(key.fileobj)
@@ -70,15 +72,20 @@ def _answered(client: socket.socket, name: str) -> bool:
 def echo(place: str, name: str, port: int = 80) -> Server:
     """Tell each client of UDP the same."""
     with entered(place):
-        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        datagrams.bind(("0.0.0.0", port))
+        datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        datagrams.bind(("::", port))
 
     def serve() -> None:
         while True:
             peer = datagrams.recvfrom(64)[1]
-            datagrams.sendto(f"{name} {peer[0]}".encode(), peer)
+            datagrams.sendto(f"{name} {_seen(peer)}".encode(), peer)
 
     return datagrams, serve
+
+
+def _seen(peer: Sequence[Any]) -> str:
+    """A client's address, without what marks IPv4 in a socket of both."""
+    return str(peer[0]).removeprefix("::ffff:")
 
 
 @dataclass

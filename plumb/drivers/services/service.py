@@ -11,7 +11,7 @@ from plumb.model.cnm import Network
 from plumb.model.service.virtual import Mechanism, VirtualService
 from plumb.model.settings import Settings
 from plumb.things import Thing
-from plumb.things.layer3 import Address
+from plumb.things.layer3 import Address, Sysctl
 
 WAYS: dict[tuple[Mechanism, str], Callable[[Served], Iterator[Thing]]] = {
     (Mechanism.IPVS, "iptables"): by_ipvs.with_iptables,
@@ -34,7 +34,10 @@ def things(
     """
     yield from names.service(one, net, folder)
     if here is not None and one.serving:
-        for ip in one.ips:
+        # A node that has its own place from an earlier version has no IPv6 address there.
+        for ip in [each for each in one.ips if here.end.address(each.version) is not None]:
+            if ip.version == 6:
+                yield Sysctl("net/ipv6/conf/all/forwarding", "1", here.ns, usual="0")
             yield Address(here.end.ifname, ip_on(ip.ip, ip.max_prefixlen), here.ns)
             yield from WAYS[one.mechanism, settings.firewall_backend](Served(one, here, ip.ip))
         if one.ports and here.gate is not None:

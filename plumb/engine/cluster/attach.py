@@ -14,7 +14,7 @@ well, and is there as long as the host is a node.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 
 from plumb.drivers import driver_of
 from plumb.engine import allocate, networks
@@ -100,7 +100,7 @@ def given(op: Operation, box: Sandbox, wish: Attachment, place: Given, used: set
     ifname = allocate.interface_name(here, wish, used)
     made = _placed(op, here, box, place.endpoint, found, ifname, wish)
     op.put(made)
-    _balance(op, here, found.balancer)
+    _balance(op, here, found)
     return made
 
 
@@ -255,12 +255,12 @@ def _touch_peers(op: Operation, remotes: Iterable[RemoteEndpoint]) -> None:
 # -- balancers ---------------------------------------------------------------
 
 
-def _balance(op: Operation, net: Network, ip: IPv4Interface | None) -> None:
+def _balance(op: Operation, net: Network, found: Attached) -> None:
     """Put the network's balancer beside its first container here, if there is an address for it."""
     ident = balancer_sandbox(net.id, net.overlay.ingress)
-    if ip is not None and not net.overlay.ingress and op.sandbox(ident) is None:
+    if found.balancer is not None and not net.overlay.ingress and op.sandbox(ident) is None:
         box = _balancer(op, net, ident, f"/lb-{net.name}", Role.BALANCER)
-        end = _balancer_endpoint(op, net, box, ip)
+        end = _balancer_endpoint(op, net, box, found.balancer, found.balancer6)
         op.reservations.note(end.id)
         op.put(end)
         op.put(allocate.resolving(op, box))
@@ -291,7 +291,9 @@ def _balancer(op: Operation, net: Network, ident: str, name: str, role: Role) ->
     return box
 
 
-def _balancer_endpoint(op: Operation, net: Network, box: Sandbox, ip: IPv4Interface) -> Endpoint:
+def _balancer_endpoint(
+    op: Operation, net: Network, box: Sandbox, ip: IPv4Interface, ip6: IPv6Interface | None
+) -> Endpoint:
     node = op.cluster.node()
     if node is None:
         raise Exhausted(f"no address for the balancer of network {net.name}: this is no node")
@@ -303,6 +305,7 @@ def _balancer_endpoint(op: Operation, net: Network, box: Sandbox, ip: IPv4Interf
         ifname="eth0",
         mac="02:42:" + ip.ip.packed.hex(":"),
         ip=ip,
+        ip6=ip6,
         number=op.number(Endpoint),
     )
 
@@ -325,7 +328,7 @@ def join(op: Operation, ingress: Attached) -> None:
     if ingress.balancer is None:
         raise Exhausted(f"network {net.name} has no address left for this node")
     box = _balancer(op, net, INGRESS_SANDBOX, "/ingress-sbox", Role.INGRESS)
-    op.put(_balancer_endpoint(op, net, box, ingress.balancer))
+    op.put(_balancer_endpoint(op, net, box, ingress.balancer, ingress.balancer6))
     networks.way_out(op, box)
     op.put(allocate.resolving(op, box))
     from plumb.engine.cluster import balancing  # lazy: few networks are a cluster's

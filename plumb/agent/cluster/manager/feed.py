@@ -88,7 +88,7 @@ class Feed:
         self.on_change: Callable[[], None] = lambda: None
         self._encryption: Json | None = None
         self._places: dict[str, set[str]] = {}
-        self._own_places: dict[str, dict[str, str]] = {}
+        self._own_places: dict[str, dict[str, Json]] = {}
         self._ends: dict[str, dict[str, Json]] = {}
         self._followers: set[Follower] = set()
         self._changed = threading.Condition()
@@ -186,7 +186,7 @@ class Feed:
         if text is None:
             own.pop(network, None)
         else:
-            own[network] = json.loads(text).get("ip", "")
+            own[network] = json.loads(text)
         for follower in self._of(ident):
             now, before = follower.came, follower.left
             if text is None:
@@ -269,7 +269,11 @@ class Feed:
     def _task_rows(self, node: str, services: set[Where]) -> Json:
         """A node's own tasks, and services on networks."""
         return {
-            "tasks": {**self._services.assignments(node), "balancers": self._balancers(node)},
+            "tasks": {
+                **self._services.assignments(node),
+                "balancers": self._balancers(node, "ip"),
+                "balancers6": self._balancers(node, "ip6"),
+            },
             **self._service_rows(services),
         }
 
@@ -278,9 +282,10 @@ class Feed:
         rows = [[*where, self._services.virtual(where)] for where in sorted(services)]
         return {"services": rows, "tasks_revision": self._tasks_revision}
 
-    def _balancers(self, node: str) -> Json:
-        """A node's own addresses by network."""
-        return dict(self._own_places.get(node, {}))
+    def _balancers(self, node: str, field: str) -> Json:
+        """A node's own addresses of one family by network; empty where it has none."""
+        own = self._own_places.get(node, {})
+        return {net: place.get(field) or "" for net, place in own.items()}
 
     def _next(self, follower: Follower) -> Json | None:
         with self._changed:

@@ -147,13 +147,10 @@ class _Place:
         return made
 
     def _reserve(self, draft: Draft, wish: AttachRequest) -> Reservation:
-        """Choose one's addresses, and draft its reservation.
-
-        A node's own place is an IPv4 address alone, since balancing is of IPv4.
-        """
+        """Choose one's addresses, and draft its reservation."""
         key = keys.reservation(self.node, self.net.id, wish.endpoint)
         ip = draft.take(4, wish.ip, key)
-        ip6 = draft.take(6, wish.ip6, key) if self.net.ipv6 and wish.sandbox else None
+        ip6 = draft.take(6, wish.ip6, key) if self.net.ipv6 else None
         assert isinstance(ip, IPv4Interface)
         assert ip6 is None or isinstance(ip6, IPv6Interface)
         made = Reservation(
@@ -188,8 +185,8 @@ class _Place:
         """Answer of a wish that is reserved."""
         found = self.member if self.wish.sandbox else self.balancer
         assert found
-        own = self.balancer.ip if self.balancer else None
-        return Attached(self.net, found.ip, found.ip6, found.mac, own)
+        own = (self.balancer.ip, self.balancer.ip6) if self.balancer else (None, None)
+        return Attached(self.net, found.ip, found.ip6, found.mac, own[0], balancer6=own[1])
 
 
 def _look(etcd: Etcd, node: str, network: str, wish: AttachRequest) -> _Place:
@@ -317,7 +314,9 @@ def _balancers(etcd: Etcd, node: str, members: Sequence[RemoteEndpoint]) -> list
     listings = etcd.read_all([Get(keys.balancer(net, node)) for net in vteps]).listings
     found = [parsed(listing.first) for listing in listings if listing.first]
     return [
-        RemoteEndpoint(one.endpoint, one.network, node, vteps[one.network], one.mac, one.ip)
+        RemoteEndpoint(
+            one.endpoint, one.network, node, vteps[one.network], one.mac, one.ip, one.ip6
+        )
         for one in found
     ]
 

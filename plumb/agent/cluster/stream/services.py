@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from plumb.model.cluster import Attached, RemoteEndpoint
@@ -108,7 +108,7 @@ class StreamServices:
                 codec.decode(Task, row["task"]),
                 codec.decode(ServiceSpec, row["spec"]),
                 known,
-                found["balancers"],
+                (found["balancers"], found.get("balancers6", {})),
             )
             for row in found["rows"]
         )
@@ -118,22 +118,23 @@ def _assignment(
     task: Task,
     spec: ServiceSpec,
     nets: dict[str, tuple[Network, tuple[RemoteEndpoint, ...]]],
-    balancers: dict[str, str],
+    balancers: tuple[dict[str, str], dict[str, str]],
 ) -> Assignment:
     attached: Sequence[Attached] = [
-        _attached(place, *nets[place.network], balancers[place.network])
+        _attached(place, *nets[place.network], *(each.get(place.network, "") for each in balancers))
         for place in task.places
-        if place.network in nets and place.network in balancers
+        if place.network in nets and place.network in balancers[0]
     ]
     return Assignment(task, spec, tuple(attached))
 
 
 def _attached(
-    place: Place, net: Network, remotes: tuple[RemoteEndpoint, ...], balancer: str
+    place: Place, net: Network, remotes: tuple[RemoteEndpoint, ...], balancer: str, balancer6: str
 ) -> Attached:
     """A task's place as a manager answers a container that asks for one.
 
     The ingress network's balancer is there with the node itself.
     """
     own = None if net.overlay.ingress or not balancer else IPv4Interface(balancer)
-    return Attached(net, place.ip, place.ip6, place.mac, own, remotes)
+    own6 = IPv6Interface(balancer6) if own is not None and balancer6 else None
+    return Attached(net, place.ip, place.ip6, place.mac, own, remotes, own6)
