@@ -180,6 +180,8 @@ def test_a_job_is_started_again_only_where_it_failed(swarm: Managers, shell: She
         (("--sysctl", "kernel.shmmax=1"), "only settings of the network namespace"),
         (("--cap-add", "NET_ADMINISTRATOR"), "invalid capability 'NET_ADMINISTRATOR'"),
         (("--lb-algorithm", "fastest"), "'fastest' is not one of"),
+        (("--log-driver", "syslogd"), "no log driver named 'syslogd'"),
+        (("--log-opt", "max-size=much"), "invalid value for max-size: 'much'"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -215,6 +217,16 @@ def test_a_task_has_options_of_run(swarm: Managers, shell: Shell) -> None:
     assert own["Sysctls"] == {"net.ipv4.ip_forward": "1"}
     assert (own["CapabilityAdd"], own["CapabilityDrop"]) == (["CAP_SYS_TIME"], ["CAP_NET_RAW"])
     assert own["Healthcheck"]["StartInterval"] == 2_000_000_000
+
+
+def test_a_task_has_a_logging_driver(swarm: Managers, shell: Shell) -> None:
+    """Another one begins without options; what is kept nowhere is not read."""
+    shell.say(*CREATE, "--name", "web", "--log-driver", "local", "--log-opt", "max-size=1m")
+    shown = json.loads(shell.say("service", "inspect", "web"))[0]["Spec"]["TaskTemplate"]
+    assert shown["LogDriver"] == {"Name": "local", "Options": {"max-size": "1m"}}
+    shell.say("service", "update", "-d", "--log-driver", "none", "web")
+    spec = swarm.spec("web")
+    assert (spec.log_driver, spec.log_options) == ("none", ())
 
 
 @pytest.mark.parametrize(

@@ -309,6 +309,8 @@ def test_a_task_has_the_options_of_its_service(here: Host, cluster: FakeCluster)
         working_dir="/tmp",
         stop_signal="HUP",
         health=Health("true", start_interval=2.0),
+        log_driver="local",
+        log_options=("max-size=1m",),
     )
     task = Task("t" * 25, "s" * 25, slot=1)
     tasks.begin(here, [Assignment(task, spec, ())], cluster.me)
@@ -317,6 +319,7 @@ def test_a_task_has_the_options_of_its_service(here: Host, cluster: FakeCluster)
     assert (box.cap_add, box.cap_drop) == (("SYS_TIME",), ("NET_RAW",))
     assert box.command == CommandOptions("nobody", "/tmp", stop_signal="HUP")
     assert box.health.start_interval == 2.0
+    assert (box.log.driver, box.log_size) == ("local", 1 << 20)
 
 
 def test_a_task_brings_the_keys_of_its_encrypted_network(here: Host, cluster: FakeCluster) -> None:

@@ -155,7 +155,6 @@ TASKS_NO_IMAGES = "tasks of plumb are commands on their host, of no image"
 TASKS_NO_LIMITS = "plumb isolates the network of a task, and sets no limits to its resources"
 TASKS_NO_FILES = "tasks of plumb share their hosts' files"
 SPREAD = "tasks are spread evenly over the nodes; '--constraint' chooses among them"
-KEPT = "what tasks print is kept by their nodes: 'plumb service logs'"
 SERVICE: Flags = {
     **_all("--image --entrypoint", TASKS_NO_IMAGES),
     "--no-resolve-image": _switch(TASKS_NO_IMAGES, "true"),
@@ -172,7 +171,6 @@ SERVICE: Flags = {
     "--isolation": Refused(WINDOWS, ("default",)),
     "--tty": _switch("a task has no terminal"),
     "--init": _switch("a task's command has plumb's own process above it, which reaps", "true"),
-    **_all("--log-driver --log-opt", KEPT),
 }
 
 FLAGS: Mapping[str, Flags] = {

@@ -15,6 +15,8 @@ from plumb.engine.cluster.services import Output, ServiceClient
 from plumb.errors import NotFound, Unsupported
 from plumb.kernel.process.logs import reading
 from plumb.kernel.process.logs.reading import Span
+from plumb.model.lifecycle import LogOptions
+from plumb.model.service.spec import ServiceSpec
 from plumb.model.service.task import Task
 
 PAUSE = 0.5
@@ -48,6 +50,7 @@ def logs(
     asked = span(since, "", tail)
     services = client()
     tasks, name = _tasks(services, reference)
+    _check_readable(services.one(tasks[0].service).spec if tasks else None)
     hosts = {node.id: node.hostname for node in services.swarm.nodes()}
     labels = {
         task.id: "" if raw else _label(task, name, hosts, no_task_ids, no_resolve, no_trunc)
@@ -67,6 +70,19 @@ def _tasks(services: ServiceClient, reference: str) -> tuple[list[Task], str]:
     if len(found) != 1:
         raise NotFound(f"no such task or service: {reference}")
     return found, services.one(found[0].service).spec.name
+
+
+def _check_readable(spec: ServiceSpec | None) -> None:
+    """Refuse to read the output of tasks whose nodes keep none."""
+    if spec is None or not spec.log_driver:
+        return
+    pairs = (one.partition("=") for one in spec.log_options)
+    log = LogOptions(spec.log_driver, tuple((key, value) for key, _, value in pairs))
+    if not log.readable:
+        raise Unsupported(
+            "configured logging driver does not support reading",
+            f"the service's tasks have --log-driver {log.driver}",
+        )
 
 
 def _label(

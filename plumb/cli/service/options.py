@@ -57,6 +57,7 @@ PLAIN: Sequence[tuple[str, str, Parser | type, str]] = (
     ("--stop-signal", "stop_signal", _signal, "Signal that asks a task to end (SIGTERM)."),
     ("--user", "user", str, "User of its command: NAME|UID[:GROUP|GID]."),
     ("--workdir", "working_dir", str, "Folder that its command starts in."),
+    ("--log-driver", "log_driver", str, "json-file, local, none, syslog or fluentd."),
     ("--restart-condition", "restart.condition", Condition, "When a task is replaced."),
     ("--restart-delay", "restart.delay", words.duration, "Time between two attempts."),
     ("--restart-max-attempts", "restart.attempts", number, "Attempts at most; 0: no limit."),
@@ -174,6 +175,13 @@ def _common() -> Iterator[Wrap[Any]]:
             callback=_each(_one(capability)),
             help=f"Capability to {verb}, of those that 'plumb run' gives.",
         )
+    yield click.option(
+        "--log-opt",
+        _parameter(FIELD, "log_options"),
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Option of the logging driver, in place of those that it has.",
+    )
     yield click.option("--no-healthcheck", is_flag=True, help="No check of health.")
     yield click.option("-d", "--detach", is_flag=True, help="Do not wait until its tasks run.")
     yield click.option("-q", "--quiet", is_flag=True, help="No display of progress.")

@@ -7,6 +7,7 @@ as for any container. Without a network of the cluster it is on the default brid
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from plumb.engine import containers
 from plumb.engine.cluster import attach
@@ -21,7 +22,7 @@ from plumb.model.lifecycle import CommandOptions, HealthCheck
 from plumb.model.net.status import TaskOf
 from plumb.model.ports import PortBinding, PublishMode, ServicePort
 from plumb.model.service.assignment import Assignment, filled
-from plumb.model.service.spec import Health
+from plumb.model.service.spec import Health, ServiceSpec
 
 HOST = "host"
 LABEL = "com.docker.swarm."
@@ -159,7 +160,17 @@ def sandbox(assignment: Assignment, node: Node) -> Sandbox:
         command=CommandOptions(spec.user, spec.working_dir, stop_signal=spec.stop_signal),
         health=_health(spec.health),
         task=TaskOf(task.id, task.service, spec.name, task.slot, node.id, spec.on_ingress),
+        **_log(spec),
     )
+
+
+def _log(spec: ServiceSpec) -> dict[str, Any]:
+    """Fields of a container for its logging driver and the driver's options."""
+    if not (spec.log_driver or spec.log_options):
+        return {}
+    from plumb.model.lifecycle import log_drivers  # lazy: most services have neither
+
+    return log_drivers.parsed(spec.log_driver, spec.log_options)
 
 
 def _health(asked: Health) -> HealthCheck:

@@ -93,7 +93,27 @@ def changed(spec: ServiceSpec, change: Change) -> ServiceSpec:
             name, getattr(spec, name), change.added.get(name, ()), change.removed.get(name, ())
         )
     found.update(_capabilities(spec, change))
+    found.update(_log(spec, change))
     return replace(spec, **found)
+
+
+def _log(spec: ServiceSpec, change: Change) -> dict[str, Any]:
+    """Logging driver and its options after a change, if it is about them.
+
+    Another driver begins without options, as in Docker.
+
+    Raises:
+        Invalid, Unsupported: there is no such driver or option, or a value makes no sense.
+    """
+    fields = change.fields
+    if "log_driver" not in fields and "log_options" not in fields:
+        return {}
+    from plumb.model.lifecycle import log_drivers  # lazy: most services have neither
+
+    driver = fields.get("log_driver", spec.log_driver)
+    options = fields.get("log_options", ())
+    log_drivers.parsed(driver, options)
+    return {"log_driver": driver, "log_options": options}
 
 
 CAPABILITIES = ("cap_add", "cap_drop")

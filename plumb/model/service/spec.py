@@ -132,6 +132,7 @@ class ServiceSpec:
         sysctls, cap_add, cap_drop: of its tasks' containers, as `run` has them.
         user, working_dir: of the tasks' command; stop_signal: asks it to end; empty: SIGTERM.
         stop_grace: seconds between the stop signal and the end by force.
+        log_driver: of its tasks' containers, empty: json-file; log_options: KEY=VALUE of it.
         forced: raised by `update --force`, so that all tasks are replaced.
     """
 
@@ -165,6 +166,8 @@ class ServiceSpec:
     user: str = ""
     working_dir: str = ""
     stop_signal: str = ""
+    log_driver: str = ""
+    log_options: tuple[str, ...] = ()
 
     @property
     def job(self) -> bool:

@@ -74,6 +74,7 @@ def specification(spec: ServiceSpec) -> Json:
             ],
             "ForceUpdate": spec.forced,
             "Runtime": "container",
+            **_log(spec),
         },
         "Mode": _mode(spec),
         "EndpointSpec": _endpoint(spec),
@@ -83,6 +84,13 @@ def specification(spec: ServiceSpec) -> Json:
         made["UpdateConfig"] = _policy(spec.update)
         made["RollbackConfig"] = _policy(spec.rollback)
     return made
+
+
+def _log(spec: ServiceSpec) -> Json:
+    if not (spec.log_driver or spec.log_options):
+        return {}
+    options = {key: value for key, _, value in (one.partition("=") for one in spec.log_options)}
+    return {"LogDriver": {"Name": spec.log_driver, **({"Options": options} if options else {})}}
 
 
 def _mode(spec: ServiceSpec) -> Json:
