@@ -102,11 +102,7 @@ def switching(picture: Picture) -> list[Box]:
         for wire in picture.wires
         if wire.kind in BELOW and wire.one.box == wire.other.box
     }
-    return [
-        box
-        for box in picture.boxes
-        if box.kind in (BoxKind.HOST, BoxKind.NETWORK) or box.name in joined
-    ]
+    return [box for box in picture.boxes if box.kind is BoxKind.HOST or box.name in joined]
 
 
 def standing_by(picture: Picture, middle: Iterable[Box]) -> list[Box]:

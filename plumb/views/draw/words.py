@@ -44,7 +44,7 @@ def interface(one: Interface) -> list[str]:
     if one.kind == "veth" or one.name == "lo":
         kind = ""
     words = [printable(one.name), printable(one.about) or kind, *addresses(one)]
-    if one.about and one.detail:
+    if one.about and one.detail not in one.about:
         words.insert(2, one.detail)
     return [*filter(None, words), *([str(one.state)] if one.state is not LinkState.UP else [])]
 
