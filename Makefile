@@ -22,7 +22,7 @@ LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up 
 ALONE   := unshare --user --map-root-user --pid --fork --mount-proc --net --mount --propagation private \
            sh -c 'mount -t tmpfs run /run && ip link set lo up && exec "$$@"' lab
 
-.PHONY: demo check test test-long test-vm test-all vm-shell lint docs golden bench soak coverage clean
+.PHONY: demo check test test-long test-vm test-all vm-shell lint docs site golden bench soak coverage clean
 
 demo: $(BIN)/.plumb              ## build the three-tier lab, and an overlay on two hosts; show, try, take down; needs no root
 	@$(if $(ROOT),$(LAB),$(ALONE)) $(BIN)/python -m examples.three_tier
@@ -43,6 +43,7 @@ test-vm: .vm/user-mode           ## what this kernel cannot run, on Debian's; GU
 	@$(TESTS) tests.vm $(addprefix --,$(GUEST)) $(ARGS)
 
 test-all: .vm/user-mode          ## both, with all of the dear modules, and one summary; CI's
+	@$(MAKE) --no-print-directory $(BIN)/.site || echo 'there is no mkdocs: its test is skipped'
 	@$(TESTS) tests.suite all
 
 vm-shell: .vm/user-mode          ## a shell on that kernel, in QEMU
@@ -55,6 +56,9 @@ lint: $(BIN)/.dev                ## ruff and mypy alone
 
 docs: $(BIN)/.dev                ## run the examples in README.md and docs/ again and write down what comes out
 	@PLUMB_UPDATE_DOCS=1 $(MAKE) --no-print-directory test ARGS=tests/test_docs.py
+
+site: $(BIN)/.site               ## docs/ as a site, in build/site; it needs no network to be read
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 golden: $(BIN)/.dev              ## write the plans in tests/golden anew (then read the difference)
 	@PLUMB_UPDATE_GOLDEN=1 $(MAKE) --no-print-directory test ARGS=tests/test_golden.py
@@ -103,6 +107,10 @@ $(BIN)/.dev: $(BIN)/.plumb
 	 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER); } || \
 	 echo 'there is no chromium: its tests are skipped'
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(BIN)/.site: $(BIN)/.plumb
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[site]'
 	@touch $@
 
 .vm/user-mode: $(BIN)/.dev
