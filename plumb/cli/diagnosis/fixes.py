@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 
@@ -18,6 +17,7 @@ from plumb.kernel.capabilities import require_root
 from plumb.kernel.diagnosis.undo_journal import UndoJournal
 from plumb.kernel.process import caller
 from plumb.model.diagnosis.finding import Finding
+from plumb.model.diagnosis.remedy import line
 from plumb.model.paths import Layout
 
 SECONDS = 5
@@ -41,7 +41,7 @@ def fix(ident: str, yes: bool, force: bool) -> int:
         where = "" if step.place == "host" else f"   (in the network namespace of {step.place})"
         _say(f"  would run: {step}{where}")
         for argv in step.undo:
-            _say(f"  undo:      {shlex.join(argv)}")
+            _say(f"  undo:      {line(argv)}")
         if not step.undo:
             _say("  undo:      nothing takes it back")
     _agreed(yes)
@@ -60,7 +60,7 @@ def undo(number: int, yes: bool) -> int:
     entry = fixing.read(_journal(), number)
     _say(f"fix {entry.number} of {entry.finding}: {entry.subject}")
     for argv in fixing.undo_steps(entry):
-        _say(f"  would run: {shlex.join(argv)}")
+        _say(f"  would run: {line(argv)}")
     _agreed(yes)
     for said in fixing.take_back(_journal(), entry.number):
         common.tell(said)

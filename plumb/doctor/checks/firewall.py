@@ -20,10 +20,10 @@ PORT = re.compile("[0-9]{1,5}")
 
 
 def _stopped(snapshot: Snapshot, chain: ForeignFirewall) -> list[NetworkState]:
-    """Networks whose packets a chain drops, on their way out or back."""
+    """Networks whose packets a chain drops, on their way out or back, by name."""
     return [
         net
-        for net in snapshot.bridges
+        for net in sorted(snapshot.bridges, key=lambda net: net.name)
         if not net.internal
         and any(
             chain.concerns(subnet.version)

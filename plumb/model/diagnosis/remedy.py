@@ -9,6 +9,13 @@ from plumb.frozen import frozen
 from plumb.model.observations import HOST
 
 Argv = tuple[str, ...]
+PLAIN = frozenset({"!", "{", "}"})
+"""Words that a shell takes as they are wherever they are not the first."""
+
+
+def line(argv: Sequence[str]) -> str:
+    """Words as a line for a shell."""
+    return " ".join(word if word in PLAIN else shlex.quote(word) for word in argv)
 
 
 @frozen
@@ -26,7 +33,7 @@ class RemedyStep:
     place: str = HOST
 
     def __str__(self) -> str:
-        return shlex.join(self.argv)
+        return line(self.argv)
 
 
 @frozen
