@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from plumb.address import IPNetwork
-from plumb.agent.cluster.state import addresses, keys, serial, vnis
+from plumb.agent.cluster.state import addresses, keys, reservations, serial, vnis
 from plumb.agent.cluster.state.etcd.client import Etcd
 from plumb.agent.cluster.state.etcd.contention import attempts
 from plumb.agent.cluster.state.etcd.operations import (
@@ -33,8 +33,12 @@ from plumb.model import ipam
 from plumb.model.cluster import FIRST_VNI, Swarm
 from plumb.model.cnm import Network, Pool
 from plumb.model.service.service import Service
+from plumb.model.service.task import Task
 from plumb.model.settings import AddressPool
 from plumb.store import codec
+
+CONTAINER_ID = 64
+"""Digits of a container's id; a task has 25."""
 
 
 def create(etcd: Etcd, swarm: Swarm, net: Network) -> Network:
@@ -90,25 +94,44 @@ def find(etcd: Etcd, reference: str) -> Network | None:
 def remove(etcd: Etcd, ident: str) -> None:
     """Remove a network that no container is on; nodes' own places in it go with it.
 
+    So do those of tasks that have ended for the cluster, on a node that is away.
+
     Raises:
         NotFound: no network has that id.
         Conflict: a container is on it.
     """
     place = keys.ADDRESSES + ident + "/"
     for _ in attempts(f"remove network {ident}"):
-        nets, owners, services = etcd.read_all(
-            [Get(keys.NETWORKS + ident), below(place), below(keys.SERVICES)]
+        nets, owners, services, tasks = etcd.read_all(
+            [Get(keys.NETWORKS + ident), below(place), below(keys.SERVICES), below(keys.TASKS)]
         ).listings
         if nets.first is None:
             raise NotFound(f"network {ident} not found")
         _check_services(_network(nets.first), services.keys)
-        used = next((one for one in owners.keys if one.value.startswith(keys.RESERVED)), None)
-        if used:
-            raise Conflict(f"network {ident} is in use by task {keys.last(used.value)}")
+        members = [one.value for one in owners.keys if one.value.startswith(keys.RESERVED)]
+        if used := _in_use(etcd, members, tasks.keys):
+            raise Conflict(f"network {ident} is in use by task {used}")
         addressed = [keys.last(one.key) for one in owners.keys]
         if _erase(etcd, _network(nets.first), addressed):
-            _drop(etcd, [one.value for one in owners.keys if one.value.startswith(keys.BALANCERS)])
+            own = [one.value for one in owners.keys if one.value.startswith(keys.BALANCERS)]
+            _drop(etcd, [*own, *members])
             return
+
+
+def _in_use(etcd: Etcd, members: Sequence[str], tasks: Sequence[KeyValue]) -> str:
+    """Id of an endpoint that is on a network, empty where there is none.
+
+    Args:
+        members: keys of reservations; tasks: all tasks.
+    """
+    known = (codec.loads(Task, one.value) for one in tasks) if members else ()
+    living = {task.id for task in known if not task.state.ended}
+    for some in reservations.batches(members, reservations.BATCH):
+        for listing in etcd.read_all([Get(key) for key in some]).listings:
+            held = reservations.parsed(listing.first) if listing.first else None
+            if held and (len(held.sandbox) == CONTAINER_ID or held.sandbox in living):
+                return held.endpoint
+    return ""
 
 
 def _check_services(net: Network, found: Sequence[KeyValue]) -> None:
@@ -225,7 +248,7 @@ def _erase(etcd: Etcd, net: Network, addressed: list[str]) -> bool:
 
 
 def _drop(etcd: Etcd, owners: Sequence[str]) -> None:
-    """Remove nodes' own places in a network that is gone."""
+    """Remove reservations in a network that is gone."""
     left = iter(owners)
     while some := list(islice(left, 100)):
         etcd.txn([], [Delete(key) for key in some])

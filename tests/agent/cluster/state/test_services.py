@@ -11,6 +11,7 @@ from plumb.agent.cluster.manager.orchestrator.decide import decide
 from plumb.agent.cluster.manager.orchestrator.leader import Leader
 from plumb.agent.cluster.manager.orchestrator.snapshot import Reader
 from plumb.agent.cluster.state import endpoints, keys, networks, reservations
+from plumb.agent.cluster.state.etcd.operations import Put
 from plumb.agent.cluster.state.service import services, tasks
 from plumb.agent.cluster.state.service.election import Candidate
 from plumb.errors import Conflict, Invalid, NotFound, PlumbError
@@ -26,6 +27,7 @@ from plumb.model.service.spec import (
     UpdatePolicy,
 )
 from plumb.model.service.task import Task, TaskState
+from plumb.store import codec
 from tests.agent.cluster.state.clusters import Cluster
 from tests.agent.cluster.state.waiting import until
 
@@ -256,6 +258,23 @@ def test_nothing_is_reserved_for_a_node_that_has_left_meanwhile(cluster: Cluster
 
     assert changes.late
     assert [reservations.of_node(cluster.etcd, node) for node in ("h1", "h2")] == [[], []]
+
+
+def test_a_task_that_was_orphaned_holds_no_network(cluster: Cluster) -> None:
+    """Its node is away, and gives nothing back."""
+    net = cluster.network("n1", "10.50.0.0/24")
+    made = services.create(cluster.etcd, spec("n1"))
+    (task,) = lead(cluster)
+    services.remove(cluster.etcd, made.id)
+    with pytest.raises(Conflict, match="is in use by task"):
+        networks.remove(cluster.etcd, net.id)
+    cluster.etcd.lease_revoke(cluster.leases[task.node])
+    gone = replace(task, state=TaskState.ORPHANED)
+    cluster.etcd.txn([], [Put(keys.TASKS + task.id, codec.dumps(gone))])
+
+    networks.remove(cluster.etcd, net.id)
+
+    assert reservations.of_node(cluster.etcd, task.node) == []
 
 
 def test_a_node_reports_its_own_tasks_alone(cluster: Cluster) -> None:
