@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -267,6 +268,40 @@ def test_a_container_that_comes_later_finds_the_services_that_are_there(swarm: S
     swarm.manager.plumb("rm", "-f", "c1")
     swarm.remove(web)
     until(lambda: "n2" in swarm.manager.plumb("network", "rm", "n2"))
+
+
+TELL = """\
+import socket
+server = socket.create_server(("::", 80), family=socket.AF_INET6)
+while True:
+    client = server.accept()[0]
+    client.sendall(socket.gethostname().encode())
+    client.close()
+"""
+ASK = "import socket, sys; print(socket.create_connection((sys.argv[1], 80), 5).recv(9).decode())"
+
+
+def test_a_service_is_reached_by_ipv6_on_both_hosts(swarm: Swarm) -> None:
+    """By its virtual address, from a task of the manager's host."""
+    subnets = ("--ipv6", "--subnet", "10.56.0.0/24", "--subnet", "fd00:56::/64")
+    swarm.manager.plumb("network", "create", "-d", "overlay", *subnets, "n6")
+    argv = (sys.executable, "-c", TELL)
+    web = swarm.create("web", "n6", argv=argv, replicas=2, hostname="{{.Node.Hostname}}")
+    until(lambda: len(swarm.running(web)) == 2)
+    (vip,) = (str(one.ip6.ip) for one in web.addresses if one.ip6)
+    here = next(task for task in swarm.running(web) if _is_on(task, swarm.manager))
+    client = ("exec", here.name("web"), "sh", "-c", '"$0" -c "$1" "$2" || true')
+
+    heard = set[str]()
+    until(
+        lambda: (
+            heard.update(swarm.manager.plumb(*client, sys.executable, ASK, vip).split())
+            or heard == {"h1", "h2"}
+        )
+    )
+    assert [machine.plumb("check") for machine in swarm.machines] == ["", ""]
+    swarm.remove(web)
+    until(lambda: "n6" in swarm.manager.plumb("network", "rm", "n6"))
 
 
 def test_a_task_runs_when_it_is_healthy_and_is_replaced_when_it_is_not(swarm: Swarm) -> None:
