@@ -90,6 +90,7 @@ def test_the_reference_has_every_command(pages: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("link", "path", "place", "there"),
     [
+        ("docs/pictures/a.svg", "README.md", "index.md", "pictures/a.svg"),
         ("docs/trace.md#x", "README.md", "index.md", "trace.md#x"),
         ("../SECURITY.md", "docs/trace.md", "trace.md", "security.md"),
         ("../../SECURITY.md", "docs/adr/0001.md", "adr/0001.md", "../security.md"),
@@ -100,8 +101,9 @@ def test_the_reference_has_every_command(pages: ModuleType) -> None:
 def test_a_link_is_written_as_the_site_has_it(
     pages: ModuleType, link: str, path: str, place: str, there: str
 ) -> None:
-    made = f"[x]({there})" if there else "x"
-    assert pages.relinked(f"[x]({link})", path, place) == made
+    image = "!" if link.endswith("svg") else ""
+    made = f"{image}[x]({there})" if there else "x"
+    assert pages.relinked(f"{image}[x]({link})", path, place) == made
 
 
 def test_the_site_is_built_and_needs_nothing_from_elsewhere(tmp_path: Path) -> None:

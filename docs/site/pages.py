@@ -28,7 +28,7 @@ ROOT_PAGES = {
     "docs/adr/README.md": "adr/index.md",
 }
 """Pages by their path in the repository, with their path in the site."""
-LINK = re.compile(r"(?<!!)\[([^]]*)\]\(([^)#:\s]+)((?:#[\w-]+)?)\)")
+LINK = re.compile(r"(!?)\[([^]]*)\]\(([^)#:\s]+)((?:#[\w-]+)?)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -59,12 +59,12 @@ def relinked(text: str, path: str, place: str) -> str:
     """
 
     def link(found: re.Match[str]) -> str:
-        words, to, anchor = found.groups()
+        image, words, to, anchor = found.groups()
         to = normpath(f"{dirname(path)}/{to}" if dirname(path) else to)
-        if not to.endswith(".md"):
+        if not image and not to.endswith(".md"):
             return words  # a folder of the repository, which the site does not have
         there = ROOT_PAGES.get(to, to.removeprefix("docs/"))
-        return f"[{words}]({relpath(there, dirname(place) or '.')}{anchor})"
+        return f"{image}[{words}]({relpath(there, dirname(place) or '.')}{anchor})"
 
     return LINK.sub(link, text)
 

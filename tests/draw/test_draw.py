@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 from tests import REPOSITORY, labs
 from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh
+from tests.test_docs import alike
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,36 @@ def test_text_shows_what_leads_where(shop: Lab) -> None:
     assert any("source NAT MASQUERADE 172.30.0.0/24 ◀─" in line for line in lines)
     parent = next(line for line in lines if "parent of lan" in line)
     assert "├── printer/eth0  on lan  mode bridge" in parent
+
+
+def drawn(image: str) -> list[str]:
+    """Lines of an image without the order and the numbers that random names have."""
+    return sorted(re.sub(r'data-object="\w+"', "", alike(image)).split("\n"))
+
+
+def test_the_image_in_the_documentation_is_drawn_so() -> None:
+    """The host of docs/draw.md: names that are random are compared as kinds."""
+    with labs.lab(lan=True) as lab:
+        lab.plumb("network", "create", "shop", "--subnet", "172.30.0.0/24")
+        subnet = ("--subnet", "192.0.2.0/24", "--ip-range", "192.0.2.64/26")
+        lab.plumb("network", "create", "-d", "macvlan", "-o", "parent=eth0", *subnet, "lan")
+        lab.plumb("run", "-d", "--name", "web", "--network", "shop", "-p", "8080:80")
+        lab.plumb("run", "-d", "--name", "db", "--network", "shop")
+        lab.plumb("run", "-d", "--name", "printer", "--network", "lan")
+        found = lab.plumb("draw", "--svg").stdout
+        lab.plumb("reset", "--force")
+    image = REPOSITORY / "docs/pictures/host.svg"
+    if os.environ.get("PLUMB_UPDATE_DOCS"):
+        image.write_text(found)
+    assert drawn(image.read_text()) == drawn(found)
+
+
+def test_a_trace_without_a_page_does_not_load_what_draws() -> None:
+    line = "import sys, plumb.cli.diagnosis.trace, plumb.trace.tracer as _; "
+    line += "print('plumb.draw' in sys.modules)"
+    env = {"PYTHONPATH": str(REPOSITORY)}
+    ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, env=env)
+    assert ran.stdout == "False\n"
 
 
 def test_every_kind_of_wire_is_there(shop: Lab) -> None:
