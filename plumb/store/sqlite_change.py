@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from plumb.model.cluster import RemoteEndpoint
@@ -126,6 +127,7 @@ _PUT: dict[type, Any] = {
 }
 
 
+@lru_cache(maxsize=1 << 12)
 def key_text(key: Key) -> str:
     """A thing's key as the tables have it."""
     return codec.TEXT.encode(key)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
 from plumb.model.net import resolv_conf
 
 RESOLV_CONF, RESOLVED_CONF = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
+
+STUB = "127.0.0.53"
 
 
 def host_name() -> str:
@@ -18,7 +21,8 @@ def host_name() -> str:
 def host_file(name: str) -> str:
     """Read a file of the host's /etc, or of this path; empty if it cannot be read."""
     try:
-        return Path("/etc", name).read_text(encoding="utf-8", errors="replace")
+        with open(os.path.join("/etc", name), encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
         return ""
 
@@ -42,6 +46,7 @@ def resolv_source(own: str = RESOLV_CONF, resolved: str = RESOLVED_CONF) -> str:
 def _found(own: str, resolved: str) -> tuple[str, str]:
     """Read the host's resolv.conf once; its path and its text."""
     text = host_file(own)
-    if resolv_conf.parse(text).servers == ["127.0.0.53"] and Path(resolved).exists():
+    stub = STUB in text and resolv_conf.parse(text).servers == [STUB]
+    if stub and Path(resolved).exists():
         return resolved, host_file(resolved)
     return own, text
