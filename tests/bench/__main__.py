@@ -21,6 +21,7 @@ from tests.bench import (
     competitors,
     dns,
     overlay,
+    parts,
     ports,
     proxy,
     services,
@@ -90,6 +91,7 @@ def measure(extent: Extent) -> Report:
     """The whole of it."""
     report = Report()
     single.measure(report, extent.rounds, extent.seconds)
+    parts.measure(report, extent.rounds, extent.seconds)
     agent_memory.measure(report, extent.rounds, extent.seconds)
     cli.measure(report, extent.rounds, 2 * extent.seconds)
     bulk.measure(report, extent.bulk_rounds, 2 * extent.seconds)

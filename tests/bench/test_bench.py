@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 
 from tests import REPOSITORY
-from tests.bench import cli, ports
+from tests.bench import cli, parts, picture, ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ROWS = {
     "one at a time": {"network create", "run -d", "network connect", "rm -f", "network rm"},
+    parts.SECTION: {
+        *(part for _, _, part in parts.POINTS),
+        *("file", "firewall", "namespace", "netlink", "sysctl"),
+        *(parts.REST, parts.PROCESSOR, parts.CLOCK, parts.FLOOR),
+    },
     "nothing to change": {
         "plumb network ls",
         "python, nothing else",
@@ -84,6 +89,13 @@ def test_every_figure_was_measured(quick: tuple[str, Any]) -> None:
         found.setdefault(figure["section"], set()).add(figure["row"])
         assert min(figure["samples"]) > 0, figure
     assert found == ROWS
+
+
+def test_parts_are_drawn(quick: tuple[str, Any]) -> None:
+    """Each part of a container has its bar, the dearest the longest."""
+    drawn = picture.bars(quick[1]["figures"], parts.RUN)
+    assert len(drawn) == len(ROWS[parts.SECTION]) - 3
+    assert drawn[0].count("#") == picture.WIDTH
 
 
 def test_every_target_has_its_line(quick: tuple[str, Any]) -> None:
