@@ -206,3 +206,20 @@ def test_commands_leave_the_host_as_it_was(docker: Dockerd) -> None:
         plumb(docker, *line.split(), status=None)
 
     assert labs.state() == before
+
+
+def test_draw_shows_docker_s_containers_where_they_are(docker: Dockerd) -> None:
+    """Beside their ports, with the ports that they publish; those that share a namespace once."""
+    picture = json.loads(plumb(docker, "draw", "--json"))
+    boxes = {box["name"]: box for box in picture["boxes"]}
+    assert {"host", "web", "c2", "far", "dflt", "silent"} <= set(boxes)
+    assert set(boxes["web"]["containers"]) == {"web", "side"}
+    assert "idle" not in boxes
+    assert {boxes[name]["engine"] for name in ("web", "c2", "far")} == {"docker"}
+    wires = [(wire["kind"], wire["one"], wire["other"]) for wire in picture["wires"]]
+    published = {one["interface"] for kind, one, other in wires if kind == "published"}
+    assert {"0.0.0.0:8080/tcp", "127.0.0.1:8081/tcp"} <= published
+    assert sum(kind == "veth" for kind, *_ in wires) >= 5
+    nat = {one["interface"] for kind, one, _ in wires if kind == "nat"}
+    assert "docker0" in nat
+    assert "web's port on n1" in plumb(docker, "draw")
