@@ -46,6 +46,11 @@ ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno
 """How it shows that there is no agent, or none any more."""
 
 
+ARENAS = "MALLOC_ARENA_MAX"
+"""Variable by which glibc gives threads no arenas of their own, each of which keeps what is freed
+(mallopt(3))."""
+
+
 def launcher(module: str) -> str:
     """Text of a program that runs the `main` of a module of plumb.
 
@@ -55,6 +60,7 @@ def launcher(module: str) -> str:
     """
     return (
         "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; "
+        f"os.environ.pop('{ARENAS}', None); "
         f"from {module} import main; main()"
     )
 
@@ -344,6 +350,7 @@ def launch(what: str, program: str, arguments: Sequence[str]) -> None:
                 cwd="/",
                 start_new_session=True,
                 pass_fds=(writer,),
+                env={**os.environ, ARENAS: "1"},
             )
         finally:
             os.close(writer)

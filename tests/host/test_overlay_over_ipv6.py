@@ -16,7 +16,6 @@ import pytest
 from plumb.lab.hosts import Hosts, LabHost
 from plumb.probes.packets.encapsulation import EncapsulatedPacket, Tap
 from tests.host.swarm_hosts import findings, pings, run, until
-from tests.sampling import complete
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("vxlan", "rpfilter")]
 ESP = pytest.mark.needs("xfrm", "esp4", "aes-gcm", "bpf", "policy", "mark")
@@ -108,7 +107,7 @@ def test_only_nodes_may_send(hosts: Hosts) -> None:
 
 
 @ESP
-@pytest.mark.skipif(not complete(), reason="minutes in a guest: make test-long")
+@pytest.mark.sampled(5)  # minutes in a guest
 def test_an_encrypted_network_is_esp_in_ipv6() -> None:
     """And its largest packet fits."""
     with over_ipv6(2, "worker") as (first, second):

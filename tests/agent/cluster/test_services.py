@@ -293,12 +293,12 @@ def test_a_service_is_reached_by_ipv6_on_both_hosts(swarm: Swarm) -> None:
     client = ("exec", here.name("web"), "sh", "-c", '"$0" -c "$1" "$2" || true')
 
     heard = set[str]()
-    until(
-        lambda: (
-            heard.update(swarm.manager.plumb(*client, sys.executable, ASK, vip).split())
-            or heard == {"h1", "h2"}
-        )
-    )
+
+    def both_were_heard() -> bool:
+        heard.update(swarm.manager.plumb(*client, sys.executable, ASK, vip).split())
+        return heard == {"h1", "h2"}
+
+    until(both_were_heard)
     assert [machine.plumb("check") for machine in swarm.machines] == ["", ""]
     swarm.remove(web)
     until(lambda: "n6" in swarm.manager.plumb("network", "rm", "n6"))
