@@ -33,9 +33,5 @@ def _is_for(rule: PolicyRule, ip: IPAddress) -> bool:
 
 
 def _best(space: NamespaceState, table: int, ip: IPAddress) -> RouteState | None:
-    fitting = [
-        route
-        for route in space.routes
-        if route.table == table and route.dst.version == ip.version and ip in route.dst
-    ]
+    fitting = [route for route in space.table(table, ip.version) if ip in route.dst]
     return max(fitting, key=lambda route: (route.dst.prefixlen, -route.metric), default=None)

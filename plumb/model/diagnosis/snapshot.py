@@ -179,6 +179,17 @@ class NamespaceState:
         """The links that are ports of a bridge."""
         return [link for link in self.links if link.master == bridge.index]
 
+    @cached_property
+    def _tables(self) -> dict[tuple[int, int], list[RouteState]]:
+        found: dict[tuple[int, int], list[RouteState]] = {}
+        for route in self.routes:
+            found.setdefault((route.table, route.dst.version), []).append(route)
+        return found
+
+    def table(self, number: int, version: int) -> list[RouteState]:
+        """The routes of a table and an IP version."""
+        return self._tables.get((number, version), [])
+
     def defaults(self, version: int) -> list[RouteState]:
         """Default routes of the main table, the preferred first."""
         found = [
