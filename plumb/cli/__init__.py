@@ -17,7 +17,8 @@ command's own for one that ran, 1 else.
     stats      stats
     system     check, repair, reset, env, version
     diagnosis  probe, matrix, trace, explain, draw, doctor
-    lab        lab hosts, ls, exec, cut, mend, rm
+    lab        lab hosts, shell, run, ls, exec, cut, mend, rm
+    learn      learn
     swarm      swarm init, join, leave, join-token, ca
     compose    compose up, down, ps, ls, config; up, down
     service    service create, ls, ps, inspect, update, scale, rollback, logs, rm
@@ -75,6 +76,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "draw": ("plumb.cli.diagnosis.draw", "Draw namespaces, their links, and what joins them"),
     "doctor": ("plumb.cli.diagnosis.doctor", "Find known faults on this host, and what mends them"),
     "lab": ("plumb.cli.lab", "Make hosts out of namespaces, several on one machine"),
+    "learn": ("plumb.cli.learn", "Show a lesson's page, and try its goals"),
     "swarm": ("plumb.cli.swarm", "Manage a swarm: several hosts that share networks"),
     "compose": ("plumb.cli.compose.group", "Make the networks and containers of compose files"),
     "up": ("plumb.cli.compose.group", "Make what a compose file says, and change only the rest"),

@@ -45,12 +45,18 @@ def hosts_(between: str, mtu: int | None, lab_name: str, count: int) -> None:
 
 
 @lab.command("ls")
+@click.option("--lessons", is_flag=True, help="List the lessons that 'plumb lab run' starts.")
 @common.template_option
-def ls(as_json: bool, template: str) -> None:
-    """List the hosts of all labs that run."""
+def ls(lessons: bool, as_json: bool, template: str) -> None:
+    """List the hosts of all labs that run, or the lessons that there are."""
     from plumb.lab import registry
     from plumb.lab.hosts import hosts
 
+    if lessons:
+        from plumb.cli.learn import list_lessons
+
+        list_lessons(as_json, template)
+        return
     rows: list[dict[str, object]] = [
         {
             "Lab": entry.name,
@@ -102,6 +108,20 @@ def shell(lab_name: str, host_name: str) -> int:
         with Hosts(2) as own:
             return own[host_name].shell()
     return host(entry, host_name).shell(lab_name)
+
+
+@lab.command("run")
+@click.argument("name", metavar="LESSON")
+def run(name: str) -> None:
+    """Start the lab of a lesson, which stays until 'plumb lab rm LESSON'."""
+    from plumb.lab.lessons import lesson, play
+
+    found = lesson.read(name)
+    play.start(found, name)
+    print(f"{name}: {found.title}, {found.minutes} minutes")
+    print(f"the page: plumb learn {name}")
+    print(f"a shell in it: plumb lab shell --lab {name}")
+    print(f"done? plumb learn --check {name}")
 
 
 @lab.command("cut")

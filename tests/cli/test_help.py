@@ -21,6 +21,7 @@ from tests.labs import Lab
 
 ELSEWHERE = (
     "lab",
+    "learn",
     "swarm",
     "service",
     "node",

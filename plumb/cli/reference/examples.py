@@ -164,6 +164,8 @@ ENTRIES: Mapping[str, Entry] = {
         ("plumb lab exec h1 plumb run -d --name web", "plumb lab exec h2 ping -c 1 192.0.2.10"),
     ),
     "lab shell": Entry("docs/hosts.md", ("plumb lab shell", "plumb lab shell --lab wan h2")),
+    "lab run": Entry("docs/lessons.md", ("plumb lab run three-tier", "plumb lab run publishing")),
+    "learn": Entry("docs/lessons.md", ("plumb learn three-tier", "plumb learn --check three-tier")),
     "lab cut": Entry("docs/hosts.md", ("plumb lab cut h1", "plumb lab cut --lab wan h2")),
     "lab mend": Entry("docs/hosts.md", ("plumb lab mend h1", "plumb lab mend --lab wan h2")),
     "lab rm": Entry("docs/hosts.md", ("plumb lab rm", "plumb lab rm wan")),

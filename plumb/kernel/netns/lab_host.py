@@ -32,6 +32,8 @@ Ran = subprocess.CompletedProcess[str]
 """A command that has ended: its exit status, output and error output, as text."""
 PROC, NEIGHBOURS = f"{OWN_FILES}/proc", f"{OWN_FILES}/hosts.json"
 """On each host: the lab's /proc, and the list of the lab's hosts."""
+LINKED = 8
+"""Hosts of a lab whose own files all others have by name: /run/plumb-lab/h2/token."""
 NSENTER = ("nsenter", "--net", "--mount", "--uts", "--ipc", "--pid", "--wd=/")
 AS_ITS_ROOT = ("--user", "--preserve-credentials")
 """Flags of nsenter(1) for a user namespace in which one user is mapped, as root: setgroups(2),
@@ -110,6 +112,9 @@ def introduce(hosts: Mapping[str, Init], plumb: str) -> None:
     for init in hosts.values():
         _in_mounts_of(init.pid)
         Path(f"/proc/{init.pid}/root{NEIGHBOURS}").write_text(listed, encoding="utf-8")
+        for name, other in list(hosts.items())[:LINKED]:
+            link = Path(f"/proc/{init.pid}/root{OWN_FILES}/{name}")
+            link.symlink_to(f"{PROC}/{other.pid}/root{OWN_FILES}")
 
 
 def _in_mounts_of(pid: int) -> None:
