@@ -34,10 +34,12 @@ def nobody() -> Iterator[User]:
 def lab(nobody: User) -> Iterator[User]:
     """Two hosts of that user's, with a published container on the first."""
     nobody.plumb("lab", "hosts", "2")
-    on(nobody, "plumb network create --subnet 172.20.0.0/24 shop")
-    on(nobody, "plumb run -d --name web --network shop -p 8080:80 python3 -m http.server 80")
-    yield nobody
-    nobody.plumb("lab", "rm")
+    try:
+        on(nobody, "plumb network create --subnet 172.20.0.0/24 shop")
+        on(nobody, "plumb run -d --name web --network shop -p 8080:80 python3 -m http.server 80")
+        yield nobody
+    finally:
+        nobody.plumb("lab", "rm")
 
 
 def on(lab: User, line: str, host: str = "h1", status: int | None = 0) -> str:
