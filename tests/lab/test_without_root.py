@@ -146,8 +146,8 @@ def test_nothing_is_left(nobody: User) -> None:
 def test_a_system_that_forbids_it_is_told_the_setting(nobody: User) -> None:
     """A user namespace of its own has that limit too; without capabilities it cannot be passed."""
     line = (
-        "mount -t tmpfs run /run; echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --inh-caps=-all "
-        "--bounding-set=-all python -m plumb lab hosts 1"
+        "mount -t tmpfs run /run; echo 0 >/proc/sys/user/max_user_namespaces; "
+        "exec setpriv --inh-caps=-all --bounding-set=-all python -m plumb lab hosts 1"
     )
     ran = nobody.run("unshare", "-U", "-r", "-m", "sh", "-c", line, status=1)
     assert ran.stderr.startswith("plumb: a lab without root needs a user namespace: cannot make a ")
