@@ -22,7 +22,7 @@ LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up 
 ALONE   := unshare --user --map-root-user --pid --fork --mount-proc --net --mount --propagation private \
            sh -c 'mount -t tmpfs run /run && ip link set lo up && exec "$$@"' lab
 
-.PHONY: demo check test test-long test-vm test-all vm-shell lint docs site golden bench soak coverage clean
+.PHONY: demo check test test-long test-vm test-all vm-shell lint docs site golden bench soak fuzz coverage clean
 
 demo: $(BIN)/.plumb              ## build the three-tier lab, and an overlay on two hosts; show, try, take down; needs no root
 	@$(if $(ROOT),$(LAB),$(ALONE)) $(BIN)/python -m examples.three_tier
@@ -68,6 +68,9 @@ bench: $(BIN)/.dev               ## how long things take, beside ip, iptables-re
 
 soak: $(BIN)/.dev                ## thousands of cycles, and kills at random moments: what grows, what is left (an hour; ARGS=--help)
 	@$(TESTS) tests.soak $(ARGS)
+
+fuzz: $(BIN)/.dev                ## random scenarios: plumb on its firewalls, and beside a Docker Engine (SEED=7 COUNT=100)
+	@$(TESTS) tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(ARGS)
 
 coverage: $(BIN)/.dev            ## the tests with coverage, of forks and subprocesses too; ARGS is pytest's
 	@rm -rf build/coverage && mkdir -p build/coverage

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import errno as errnos
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class PlumbError(Exception):
@@ -46,6 +48,20 @@ def _again(
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+@contextmanager
+def beginning(words: str) -> Iterator[None]:
+    """Put words before the text of errors: what is being done.
+
+    Args:
+        words: as in "failed to set up container networking: ".
+    """
+    try:
+        yield
+    except PlumbError as error:
+        error.args = (f"{words}{error}", *error.args[1:])
+        raise
 
 
 class Invalid(PlumbError):

@@ -205,19 +205,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except PlumbError as error:
-        return complain(str(error), error.hint, failed)
+        return complain(str(error), error.hint, getattr(error, "status", failed))
     except UnicodeEncodeError:
         return complain("the command line holds bytes that are no UTF-8", "", failed)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.ctx.get_help() if error.ctx else "")
         return 0
     except click.ClickException as error:
-        where = getattr(error, "ctx", None)
-        return complain(
-            error.format_message().rstrip("."),
-            f"see '{where.command_path} --help'" if where else "",
-            failed,
-        )
+        from plumb.cli.reference.usage import complaint  # lazy: for mistakes alone
+
+        return complain(*complaint(error, failed))
     except (click.Abort, KeyboardInterrupt) as stopped:
         # click raises Abort from a KeyboardInterrupt
         signal = stopped.__cause__ or stopped
@@ -263,7 +260,7 @@ def complain(message: str, hint: str, status: int) -> int:
     line = " ".join(f"plumb: {message}".split())
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
-    line += f"; {' '.join(hint.split())}" if hint else ""
+    line += f"{'' if line.endswith('.') else ';'} {' '.join(hint.split())}" if hint else ""
     print(for_terminal(line), file=sys.stderr)
     return status
 

@@ -121,17 +121,44 @@ def _takes_next(word: str, options: Mapping[str, click.Option]) -> bool:
 
 def _flag(option: click.Option, name: str, value: str) -> Iterator[str]:
     """Yield a flag in click's form: alone, or with its value where it is not off by default."""
-    from plumb.errors import Invalid
     from plumb.model.parse import boolean
 
     try:
         on = boolean(value)
     except ValueError as error:
-        raise Invalid(f"invalid argument {value!r} for {name}: {error}") from None
+        from plumb.cli.reference.usage import bad_value  # lazy: for mistakes alone
+
+        why = f'strconv.ParseBool: parsing "{value}": invalid syntax'
+        raise bad_value(option, value, why, str(error)) from None
     if not option.is_flag:
         yield f"{name}={str(on).lower()}"
     elif on:
         yield name
+
+
+def checked(
+    parse: Callable[[str], object],
+) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[str, ...]]:
+    """Make a callback of a flag that may be repeated, which tries a parser on each value.
+
+    Args:
+        parse: raises Invalid for a value that makes no sense.
+    """
+    from plumb.errors import Invalid
+
+    def check(
+        _: click.Context, option: click.Parameter, values: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        for text in values or ():
+            try:
+                parse(text)
+            except Invalid as error:
+                from plumb.cli.reference.usage import bad_value  # lazy: for mistakes alone
+
+                raise bad_value(option, text, error, error.hint) from None
+        return values
+
+    return check
 
 
 def command(name: str, **settings: Any) -> Callable[[F], click.Command]:

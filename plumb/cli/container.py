@@ -29,6 +29,7 @@ OPTIONS: list[Callable[[Command], Command]] = [
         "--net",
         "network",
         multiple=True,
+        callback=common.checked(attachments.long_form),
         help="A network, or name=N,ip=…,alias=…,driver-opt=….",
     ),
     click.option("--ip", default="", help="IPv4 address."),
@@ -44,19 +45,23 @@ OPTIONS: list[Callable[[Command], Command]] = [
     ),
     click.option("-h", "--hostname", default="", help="Host name."),
     click.option("--domainname", default=""),
-    click.option("--dns", multiple=True, help="Name servers."),
-    click.option("--dns-search", multiple=True),
+    click.option(
+        "--dns", multiple=True, callback=common.checked(own.name_server), help="Name servers."
+    ),
+    click.option("--dns-search", multiple=True, callback=common.checked(opt.search_domain)),
     click.option("--dns-option", "--dns-opt", "dns_option", multiple=True),
     click.option(
         "--add-host",
         multiple=True,
         metavar="NAME:IP",
+        callback=common.checked(own.extra_host),
         help="A line for the hosts file; the address can be host-gateway.",
     ),
     click.option(
         "--link",
         multiple=True,
         metavar="NAME[:ALIAS]",
+        callback=common.checked(own.link),
         help="Add a name for another container, known to this one only.",
     ),
     click.option(
@@ -78,10 +83,16 @@ OPTIONS: list[Callable[[Command], Command]] = [
         help="The same, with processes and System V IPC of its own: it sees none of the host's.",
     ),
     click.option(
-        "--sysctl", multiple=True, metavar="NAME=VALUE", help="Settings of the network namespace."
+        "--sysctl",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=common.checked(own.container_sysctl),
+        help="Settings of the network namespace.",
     ),
     click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]"),
-    click.option("-l", "--label", multiple=True, metavar="KEY=VALUE"),
+    click.option(
+        "-l", "--label", multiple=True, metavar="KEY=VALUE", callback=common.checked(opt.label)
+    ),
     click.option("--log-driver", default="", help="json-file, local, none, syslog or fluentd."),
     click.option(
         "--log-opt",
@@ -122,7 +133,7 @@ def wish_of(asked: dict[str, Any]) -> ContainerOptions:
         "mac": opt.mac(asked["mac_address"]) if asked["mac_address"] else "",
         "hostname": asked["hostname"],
         "domainname": opt.host_name(asked["domainname"]) if asked["domainname"] else "",
-        "dns": tuple(opt.address(text, "name server") for text in asked["dns"]),
+        "dns": tuple(map(own.name_server, asked["dns"])),
         "dns_search": asked["dns_search"],
         "dns_options": asked["dns_option"],
         "extra_hosts": tuple(own.extra_host(text) for text in asked["add_host"]),

@@ -10,7 +10,7 @@ import click
 from plumb.cli import common
 from plumb.cli.documents import network_document, print_documents
 from plumb.engine.reader import Reader
-from plumb.errors import KernelRefused, NotFound
+from plumb.errors import Invalid, KernelRefused, NotFound
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
 
 if TYPE_CHECKING:
@@ -106,14 +106,32 @@ def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:
     return [(end, known[end.network]) for end in host.endpoints(box) if end.network in known]
 
 
+ABSENT = ("config", "image", "plugin", "secret", "volume")
+"""Types of Docker's objects of which there is none here."""
+ELSEWHERE = ("node", "service", "task")
+"""Types that have a command of their own."""
+
+
+def _of_docker_s(_: click.Context, __: click.Parameter, kind: str) -> str:
+    types = sorted(("container", "network", *ABSENT, *ELSEWHERE))
+    if kind and kind not in types:
+        listed = ", ".join(f'"{each}"' for each in types)
+        raise Invalid(f'unknown type: "{kind}": must be one of {listed}')
+    if kind in ELSEWHERE:
+        verb = "service ps" if kind == "task" else f"{kind} inspect"
+        raise Invalid(f"objects of type {kind} are not shown here", f"'plumb {verb}' shows them")
+    return kind
+
+
 @common.command("inspect")
 @click.option("-f", "--format", "template", default="", help="json or a Go template.")
 @click.option(
     "--type",
     "kind",
     default="",
-    type=click.Choice(["", "container", "network"]),
-    help="Only of this type.",
+    metavar="TYPE",
+    callback=_of_docker_s,
+    help="Only of this type: container or network.",
 )
 @common.SIZE
 @click.argument("names", nargs=-1, required=True)
@@ -136,6 +154,8 @@ def _document(host: Reader, name: str, kind: str, size: bool) -> dict[str, Any]:
     from plumb.kernel.process import commands
     from plumb.views.inspect import containers as docker
 
+    if kind in ABSENT:
+        raise NotFound(f"No such {kind}: {name}", f"plumb has none of type {kind}")
     try:
         if kind == "network":
             return network_document(host, host.network(name))
@@ -195,7 +215,7 @@ def port_(container: str | None, port: str | None, as_json: bool, template: str)
     ]
     if wanted and not rows:
         raise NotFound(
-            f"no public port '{wanted}' published for {container}",
+            f"No public port '{port}' published for {container}",
             f"'plumb port {container}' shows those that are",
         )
     if as_json or template:

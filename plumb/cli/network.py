@@ -14,7 +14,6 @@ from plumb.cli.filters.words import expression, matches
 from plumb.cli.filters.words import label as label_test
 from plumb.engine.reader import Reader
 from plumb.errors import Invalid, NotFound, PlumbError
-from plumb.kernel.process import caller
 from plumb.model import parse as opt
 from plumb.model.cnm import Network
 from plumb.model.net import attachment as attachments
@@ -57,7 +56,7 @@ def network() -> None:
     "--scope", default="", metavar="local|swarm", help="That of the driver: swarm for overlay."
 )
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver options.")
-@click.option("--label", multiple=True, metavar="KEY=VALUE")
+@click.option("--label", multiple=True, metavar="KEY=VALUE", callback=common.checked(opt.label))
 @common.changing
 @click.argument("name")
 def create(
@@ -97,7 +96,7 @@ def create(
             ipv4=ipv4,
             ipv6=ipv6,
             options=dict(opt.pairs(options, "option")),
-            labels=dict(opt.pairs(label, "label")),
+            labels=dict(map(opt.label, label)),
         )
         if not dry_run:
             print(net.id)
@@ -232,6 +231,12 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
         return common.for_each(names, remove)
 
 
+def _link(text: str) -> tuple[str, str]:
+    from plumb.model import container_options  # lazy: few networks are joined with links
+
+    return container_options.link(text)
+
+
 @network.command("connect")
 @click.option("--ip", default="", help="IPv4 address.")
 @click.option("--ip6", default="", help="IPv6 address.")
@@ -240,11 +245,14 @@ def rm(names: tuple[str, ...], force: bool, dry_run: bool, show_commands: bool) 
     "--link",
     multiple=True,
     metavar="NAME[:ALIAS]",
+    callback=common.checked(_link),
     help="Add a name for another container, known to this one only.",
 )
 @click.option("--link-local-ip", multiple=True)
 @click.option("--driver-opt", multiple=True, metavar="KEY=VALUE")
-@click.option("--gw-priority", default="", help="The highest provides the default gateway.")
+@click.option(
+    "--gw-priority", type=int, default=0, help="The highest provides the default gateway."
+)
 @common.changing
 @click.argument("network_name", metavar="NETWORK")
 @click.argument("container")
@@ -257,22 +265,20 @@ def connect(
     link: tuple[str, ...],
     link_local_ip: tuple[str, ...],
     driver_opt: tuple[str, ...],
-    gw_priority: str,
+    gw_priority: int,
     dry_run: bool,
     show_commands: bool,
 ) -> None:
     """Connect a container to a network."""
-    from plumb.model import container_options as own
-
     wish = attachments.make_attachment(
         network_name,
         ip=ip,
         ip6=ip6,
         aliases=alias,
-        links=tuple(map(own.link, link)),
+        links=tuple(map(_link, link)),
         link_local=link_local_ip,
         gw_priority=gw_priority,
-        driver_opts=opt.pairs(driver_opt, "driver option"),
+        driver_opts=attachments.driver_options(driver_opt),
     )
     with common.opened(dry_run, show_commands) as host:
         host.connect(network_name, container, wish)
@@ -301,14 +307,11 @@ def disconnect(
 @common.changing
 def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: bool) -> None:
     """Remove all networks that no running container is on."""
+    from plumb.cli.lifecycle.prune import agreed
+
     passes = prunable(filters)
-    if not (force or dry_run):
-        caller.this.require_own_process()  # the terminal is its
-        if not click.confirm(
-            "WARNING! This will remove all custom networks not used by at least one container.\n"
-            "Are you sure you want to continue?"
-        ):
-            return
+    if not (force or dry_run or agreed("custom networks not used by at least one container")):
+        return
 
     def keep(net: Network) -> bool:
         return not passes(net)
@@ -319,4 +322,4 @@ def prune(force: bool, filters: tuple[str, ...], dry_run: bool, show_commands: b
     with common.opened(dry_run, show_commands) as host:
         gone = host.prune_networks(keep, unseen)
     if gone and not dry_run:
-        print("Deleted Networks:", *(net.name for net in gone), sep="\n")
+        print("Deleted Networks:", *(net.name for net in gone), "", sep="\n")

@@ -206,9 +206,10 @@ def complete(net: Network, host: HostView) -> Network:
     for other in host.networks():
         if other.driver == net.driver and other.id != net.id and other.link == net.link:
             raise Conflict(
-                f"cannot create network {net.name} ({net.link}):"
-                f" conflicts with network {other.name} ({other.link}):"
-                " networks have same bridge name"
+                f"cannot create network {net.id} ({net.link}):"
+                f" conflicts with network {other.id} ({other.link}):"
+                " networks have same bridge name",
+                f"that is network {other.name}",
             )
     if kind is not None and kind != "bridge" and not recorded:
         raise Conflict(
@@ -225,9 +226,10 @@ def complete(net: Network, host: HostView) -> Network:
                 and any(_overlap(pool, theirs) for theirs in other.pools)
             ):
                 raise Conflict(
-                    f"cannot create network {net.name} ({net.link}):"
-                    f" conflicts with network {other.name} ({other.link}):"
-                    f" networks have overlapping IPv{pool.subnet.version}"
+                    f"cannot create network {net.id} ({net.link}):"
+                    f" conflicts with network {other.id} ({other.link}):"
+                    f" networks have overlapping IPv{pool.subnet.version}",
+                    f"that is network {other.name}",
                 )
     check_settings(net, host)
     return _adopted(net, host) if foreign else net

@@ -275,7 +275,7 @@ def _wanted(op: Operation, pools: Sequence[Pool], ip: IPAddress) -> tuple[Pool, 
     if pool is None:
         raise Invalid(f"invalid endpoint settings: no configured subnet contains IP address {ip}")
     if reserved(ip, pool.subnet):
-        raise Invalid(f"requested address {ip} is out of range: it is reserved in {pool.subnet}")
+        raise Conflict("Address already in use", f"{ip} is reserved in {pool.subnet}")
     if op.taken(pool.subnet, ip):
         raise Conflict("Address already in use", f"{ip} is in use: see 'plumb network inspect'")
     return pool, ip

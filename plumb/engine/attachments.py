@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
 from plumb.engine.cluster import attach
 from plumb.engine.operation import Operation
-from plumb.errors import Conflict, Invalid
+from plumb.errors import Conflict, Invalid, NotFound
 from plumb.frozen import replace
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Network, Sandbox, Status
 
@@ -90,10 +92,18 @@ def check_endpoint(net: Network, wish: Attachment) -> Network:
         if ip and net.pool_of(ip) is None
     ]
     if wrong:
-        raise Invalid(
-            f"invalid config for network {net.name}: invalid endpoint settings: {'; '.join(wrong)}"
-        )
+        raise unfit(wrong)
     return net
+
+
+def unfit(wrong: Sequence[str]) -> Invalid:
+    """Make the error of an endpoint that cannot have what is asked for.
+
+    Args:
+        wrong: all that cannot be, in Docker's words.
+    """
+    listed = wrong[0] if len(wrong) == 1 else " ".join(f"* {each}" for each in wrong)
+    return Invalid(f"invalid endpoint settings: {listed}")
 
 
 def disconnect(op: Operation, network: str, container: str, force: bool = False) -> Sandbox:
@@ -105,8 +115,12 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
     Raises:
         Conflict: it is not on that network.
     """
+    if force and op.find(Sandbox, container) is None:
+        there = networks.known(op, network)
+        raise NotFound(f"endpoint {container} not found", f"nobody on {there.name} is called so")
     box = op.the_sandbox(container)
-    net = op.find(Network, network) if force else networks.known(op, network)
+    forgiving = force or box.status is not Status.RUNNING
+    net = op.find(Network, network) if forgiving else networks.known(op, network)
     if net is not None and net.name == "host" and box.mode == "host":
         raise Invalid(
             "cannot disconnect container from host network - "
@@ -122,8 +136,9 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
         else next((w for w in box.attachments if w.network == network), None)
     )
     if wish is None:
+        the = "network" if net and box.status is Status.RUNNING else "the network"
         raise Conflict(
-            f"container {box.id} is not connected to network {net.name if net else network}"
+            f"container {box.id} is not connected to {the} {net.name if net else network}"
         )
     for end in op.endpoints(sandbox=box.id):
         if net is not None and end.network == net.id:

@@ -75,7 +75,8 @@ def linked(op: Operation, box: Sandbox) -> Sandbox:
         link = legacy_links.known(other, alias, addresses(op, other))
         if not link.ips:
             raise Invalid(
-                f"Cannot link to /{other.name}, as it does not belong to the default network"
+                f"container {other.id} not attached to default bridge network",
+                f"{other.name} is on other networks",
             )
         found.append(link)
         environment += legacy_links.environment(box.name, link, other.environment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from signal import SIGKILL, SIGTERM
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from plumb.engine.allocate import resolving
 from plumb.engine.cluster import attach
 from plumb.engine.cluster.attach import Given
 from plumb.engine.operation import Operation
-from plumb.errors import Conflict, Invalid
+from plumb.errors import Conflict, Invalid, beginning
 from plumb.frozen import replace
 from plumb.model import container_options as own
 from plumb.model import parse as opt
@@ -20,6 +20,7 @@ from plumb.model.lifecycle import Restarts
 from plumb.things.sandbox import GRACE
 
 NO_RESTARTS = Restarts()
+NETWORKING = "failed to set up container networking: "
 
 # -- create ---------------------------------------------------------------
 
@@ -38,7 +39,6 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     wish = replace(wish, read_only_host=wish.read_only_host or wish.isolate)
     refuse_undoing(wish, privileged=wish.privileged)
     name = opt.object_name(wish.name, "container") if wish.name else allocate.random_name(op)
-    refuse_taken(op, name)
     ident = op.system.new_id()
     box = replace(
         wish,
@@ -51,6 +51,7 @@ def create(op: Operation, wish: Sandbox) -> Sandbox:
     box = container_links.asked(
         op, _settle_mode(op, replace(box, owns_hostname=bool(box.hostname)))
     )
+    refuse_taken(op, name)
     if not box.hostname:
         box = replace(box, hostname=op.system.host_name() if box.mode == "host" else ident[:12])
     box = _with_host_files(op, box)
@@ -122,16 +123,34 @@ def _settle_mode(op: Operation, box: Sandbox) -> Sandbox:
     if not names:
         box = replace(box, attachments=(Attachment(DEFAULT_NETWORK),))
     for wish in box.attachments:
-        default = wish.network == DEFAULT_NETWORK
-        if (default or special) and (wish.ip or wish.ip6):
-            raise Invalid("user specified IP address is supported on user defined networks only")
-        if (default or special) and wish.aliases:
-            raise Invalid("network-scoped aliases are only supported for user-defined networks")
-    if len({wish.network for wish in box.attachments}) < len(box.attachments):
-        raise Invalid("a network is given twice")
+        if special or wish.network == DEFAULT_NETWORK:
+            _refuse_places(wish, bool(special))
+    _refuse_twice(op, [wish.network for wish in box.attachments])
     if not special:
         return box
     return _special(op, replace(box, attachments=()), special[0])
+
+
+def _refuse_places(wish: Attachment, special: bool) -> None:
+    """Refuse what an endpoint on a network that the user has not made cannot have."""
+    wrong = []
+    addresses = [ip for ip in (wish.ip, wish.ip6) if ip]
+    if addresses:
+        wrong.append("user-specified IP address is supported on user-defined networks only")
+    if wish.aliases:
+        wrong.append("network-scoped aliases are only supported for user-defined networks")
+    if special:
+        wrong += [f"no configured subnet contains IP address {ip}" for ip in addresses]
+    if wrong:
+        with beginning(f"invalid config for network {wish.network}: "):
+            raise attachments.unfit(wrong)
+
+
+def _refuse_twice(op: Operation, networks: Sequence[str]) -> None:
+    for name in networks:
+        if networks.count(name) > 1:
+            net = op.find(Network, name)
+            raise Invalid(f'network "{net.name if net else name}" is specified multiple times')
 
 
 def _canonical(op: Operation, reference: str) -> str:
@@ -167,8 +186,9 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
         }
     for what, given in conflicts.items():
         if given:
+            mode_of = "container type network mode" if what.startswith("port") else "network mode"
             raise Invalid(
-                f"conflicting options: {what} and the network mode",
+                f"conflicting options: {what} and the {mode_of}",
                 f"the network stack is another's with --network {mode}",
             )
     if mode == "host":
@@ -176,7 +196,8 @@ def _special(op: Operation, box: Sandbox, mode: str) -> Sandbox:
     reference = mode.removeprefix("container:")
     if not reference:
         raise Invalid("invalid container format container:<name|id>")
-    target = op.the_sandbox(reference)
+    with beginning("joining network namespace of container: "):
+        target = op.the_sandbox(reference)
     if target.mode == "host":
         return replace(box, mode="host", hostname=target.hostname)
     owner = target.target or target.id
@@ -211,7 +232,8 @@ def start(
         target = op.the_sandbox(box.target)
         if target.status is not Status.RUNNING:
             raise Conflict(
-                f"cannot join network namespace of a non running container: {target.name}"
+                "cannot join network namespace of a non running container: "
+                f"container {target.name} is {target.status}"
             )
     box = container_links.linked(
         op,
@@ -238,12 +260,17 @@ def start(
         if place is not None:
             used.add(attach.given(op, box, wish, place, used - {wish.ifname}).ifname)
             continue
-        net = attachments.check_endpoint(networks.known(op, wish.network), wish)
-        used.add(attachments.join(op, net, box, wish, used - {wish.ifname}).ifname)
+        with beginning(NETWORKING):
+            net = networks.known(op, wish.network)
+        with beginning(f"invalid config for network {net.name}: "):
+            attachments.check_endpoint(net, wish)
+        with beginning(NETWORKING):
+            used.add(attachments.join(op, net, box, wish, used - {wish.ifname}).ifname)
     networks.way_out(op, box)
     box = resolving(op, box)
     op.put(box)
-    port_publishing.publish(op, box)
+    with beginning(NETWORKING):
+        port_publishing.publish(op, box)
     container_links.moved(op, box)
     return box
 
@@ -324,7 +351,7 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
     if box.status in (Status.RUNNING, Status.RESTARTING):
         if not force:
             raise Conflict(
-                f'cannot remove container "/{box.name}": container is {box.status}: '
+                f'cannot remove container "{box.name}": container is {box.status}: '
                 "stop the container before removing or force remove"
             )
         box = stop(op, box.id, timeout=0)

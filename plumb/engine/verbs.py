@@ -12,7 +12,7 @@ from typing import Unpack
 
 from plumb.engine import attachments, container_links, containers, networks
 from plumb.engine.operation import Operation
-from plumb.errors import PlumbError
+from plumb.errors import PlumbError, beginning
 from plumb.model import keywords
 from plumb.model.cnm import Attachment, Network, Sandbox
 from plumb.model.keywords import ContainerOptions, EndpointOptions, NetworkOptions
@@ -158,7 +158,8 @@ class Verbs(ABC):
         with self._within() as op:
             name = reference(container, "container")
             box = containers.stop(op, name, timeout=timeout, stop_signal=signal)
-            return containers.start(op, box.id)
+            with beginning(f"Cannot restart container {name}: "):
+                return containers.start(op, box.id)
 
     def update(self, container: str | Sandbox, *, restart: str) -> Sandbox:
         """`update`: change a container's restart policy.

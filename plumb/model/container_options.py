@@ -25,9 +25,27 @@ def exposed(text: str) -> tuple[str, ...]:
     Docker shows a protocol that it does not know as 0, and opens nothing for it.
     """
     ports, _, protocol = text.partition("/")
-    first, last = port_range(ports, "expose")
+    try:
+        first, last = port_range(ports, "expose")
+    except Invalid:
+        raise Invalid(
+            f"invalid range format for --expose: {text}, error: {_no_range(ports)}"
+        ) from None
     shown = protocol.lower() if protocol.lower() in PROTOCOLS else "0" if protocol else "tcp"
     return tuple(f"{port}/{shown}" for port in range(first, last + 1))
+
+
+def _no_range(text: str) -> str:
+    """Reason for which a text is no range of ports, in the words of Go's strconv."""
+    first, _, last = text.partition("-")
+    if not text:
+        return "empty string specified for ports."
+    for word in filter(None, (first, last)):
+        if not word.isdecimal():
+            return f'strconv.ParseUint: parsing "{word}": invalid syntax'
+        if int(word) > 65535:
+            return f'strconv.ParseUint: parsing "{word}": value out of range'
+    return f"invalid range specified for port: {text}"
 
 
 def port_range(text: str, what: str) -> tuple[int, int]:
@@ -72,11 +90,11 @@ def _with_protocol(text: str) -> tuple[str, str]:
 def _host_address(text: str) -> IPAddress | None:
     """A host address, IPv6 in brackets or not."""
     if text.startswith("[") != text.endswith("]"):
-        raise Invalid(f"invalid IP address {text!r}")
+        raise Invalid(f"invalid IP address: {text}")
     try:
         return host_address(text[1:-1] if text.startswith("[") else text) if text else None
     except ValueError:
-        raise Invalid(f"invalid IP address {text!r}") from None
+        raise Invalid(f"invalid IP address: {text}") from None
 
 
 def _published_long(text: str) -> tuple[PortBinding, ...]:
@@ -92,7 +110,7 @@ def _published_long(text: str) -> tuple[PortBinding, ...]:
         fields[key] = value
     if not fields["target"]:
         raise Invalid(
-            f"invalid --publish {text!r}: the target is missing",
+            f"no port specified: {fields['published']}:/{fields['protocol']}<empty>",
             "it is written published=8080,target=80",
         )
     where = _host_address(fields["host_ip"])
@@ -196,7 +214,9 @@ def capability(text: str) -> str:
     """A capability by name, with or without CAP_, or ALL."""
     name = text.upper().removeprefix("CAP_")
     if name != "ALL" and name not in CAPABILITIES:
-        raise Invalid(f"invalid capability {text!r}", nearest(name, CAPABILITIES))
+        raise Invalid(
+            f'invalid CapAdd: unknown capability: "CAP_{name}"', nearest(name, CAPABILITIES)
+        )
     return name
 
 
@@ -278,6 +298,18 @@ def extra_host(text: str) -> tuple[str, str]:
     return name, ip
 
 
+def name_server(text: str) -> IPAddress:
+    """`--dns 192.0.2.1`: the address of a name server.
+
+    Raises:
+        Invalid: it is none.
+    """
+    try:
+        return address(text)
+    except Invalid:
+        raise Invalid(f"IP address is not correctly formatted: {text}") from None
+
+
 def container_sysctl(text: str) -> tuple[str, str]:
     """`--sysctl net.ipv4.ip_forward=1`: a setting of the sandbox's own namespace, so one under net.
 
@@ -293,8 +325,8 @@ def container_sysctl(text: str) -> tuple[str, str]:
         or not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+", ".".join(words))
     ):
         raise Invalid(
-            f"invalid sysctl {text!r}: "
-            "only settings of the network namespace, net.…=VALUE, can be given"
+            f"sysctl '{text}' is not allowed",
+            "only settings of the network namespace, net.…=VALUE, can be given",
         )
     if (
         len(words) == 5

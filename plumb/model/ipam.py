@@ -133,9 +133,11 @@ def plan_pools(
         for other in subnets[i + 1 :]:
             if one.version == other.version and one.overlaps(other):
                 raise Invalid("multiple overlapping subnet configuration is not supported")
+    if max(len(ranges), len(gateways)) > len(subnets):
+        raise Invalid("every ip-range or gateway must have a corresponding subnet")
     found = {subnet: Pool(check_subnet(subnet)) for subnet in subnets}
     for span in ranges:
-        pool = _holding(found.values(), span.network_address, f"ip-range {span}")
+        pool = _holding(found.values(), span.network_address, f"range {span}")
         if pool.range is not None:
             raise Invalid(
                 f"cannot configure multiple ranges ({span}, {pool.range})"
@@ -155,8 +157,14 @@ def plan_pools(
                 f" for the same subnet ({pool.subnet})"
             )
         found[pool.subnet] = Pool(pool.subnet, pool.range, usable(gateway, pool.subnet, "gateway"))
+    _reserve(found, aux)
+    return tuple(found.values())
+
+
+def _reserve(found: dict[IPNetwork, Pool], aux: Mapping[str, str]) -> None:
+    """Put auxiliary addresses into their subnets' pools."""
     for name, text in aux.items():
-        extra = address(text, "auxiliary address")
+        extra = _any_address(text, "aux-address")
         pool = _holding(found.values(), extra, f"aux-address {text}")
         if name.startswith("DefaultGatewayIPv") and name != f"DefaultGatewayIPv{extra.version}":
             raise Invalid(
@@ -168,7 +176,23 @@ def plan_pools(
             )
         extras = (*pool.aux, (name, usable(extra, pool.subnet, "auxiliary address")))
         found[pool.subnet] = Pool(pool.subnet, pool.range, pool.gateway, extras)
-    return tuple(found.values())
+
+
+def _any_address(text: str, what: str) -> IPAddress:
+    """An address; what is none is in no subnet, as Docker says it."""
+    try:
+        return address(text)
+    except Invalid:
+        raise Invalid(f"no matching subnet for {what} {text}", "it is not an IP address") from None
+
+
+def gateway(text: str) -> IPAddress:
+    """A gateway's address.
+
+    Raises:
+        Invalid: it is none.
+    """
+    return _any_address(text, "gateway")
 
 
 def _holding(candidates: Iterable[Pool], ip: IPAddress, what: str) -> Pool:

@@ -31,6 +31,20 @@ BRIDGE = PREFIX + "bridge."
 ENDPOINT = PREFIX + "endpoint."
 
 
+class Unfit(ValueError):
+    """Value that a parser refuses.
+
+    Attributes:
+        sentence: Docker's words for a label with that value; {key} and {text} stand in it.
+    """
+
+    def __init__(self, why: str, sentence: str) -> None:
+        super().__init__(why)
+        self.sentence = sentence
+
+
+FAILED = "failed to parse {key} value: {text} "
+
 # -- plain values ---------------------------------------------------------------
 
 
@@ -55,7 +69,9 @@ def boolean(text: str) -> bool:
         return True
     if text in ("0", "f", "F", "FALSE", "false", "False"):
         return False
-    raise ValueError("it can be true or false")
+    raise Unfit(
+        "it can be true or false", FAILED + '(strconv.ParseBool: parsing "{text}": invalid syntax)'
+    )
 
 
 def flag(text: str) -> bool:
@@ -66,7 +82,9 @@ def flag(text: str) -> bool:
 def whole(text: str) -> int:
     """A whole number, in ASCII digits."""
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-        raise ValueError("it is not a whole number")
+        raise Unfit(
+            "it is not a whole number", FAILED + '(strconv.Atoi: parsing "{text}": invalid syntax)'
+        )
     return int(text)
 
 
@@ -76,7 +94,8 @@ def between(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         number = whole(text)
         if not low <= number <= high:
-            raise ValueError(f"it must be in the range {low} to {high}")
+            within = f"must be in the range {low} to {high}"
+            raise Unfit(f"it {within}", f"{{key}} {within}")
         return number
 
     return parse
@@ -86,7 +105,7 @@ def mtu(text: str) -> int | None:
     """An MTU; 0 is the kernel's default. 68 is the least that IPv4 allows (RFC 791)."""
     number = whole(text)
     if number and not 68 <= number <= 65535:
-        raise ValueError("an MTU is 68 to 65535, or 0 for the default")
+        raise Unfit("an MTU is 68 to 65535, or 0 for the default", "invalid MTU number: {text}")
     return number or None
 
 
@@ -101,7 +120,10 @@ def link_name(text: str) -> str:
         "default",
         "lo",
     ):
-        raise ValueError("a link name is 1 to 15 letters, digits, '_', '.', '-' or '@'")
+        raise Unfit(
+            "a link name is 1 to 15 letters, digits, '_', '.', '-' or '@'",
+            "numerical result out of range" if len(text) > 15 else "invalid argument",
+        )
     return text
 
 
@@ -127,7 +149,10 @@ def host_address(text: str) -> IPAddress:
 
     An IPv4 address in IPv6's spelling (RFC 4291, 2.5.5.2) is the IPv4 address, as in Docker.
     """
-    ip = ipv6(text) if ":" in text else ipv4(text)
+    try:
+        ip = ipv6(text) if ":" in text else ipv4(text)
+    except ValueError as error:
+        raise Unfit(str(error), FAILED + "(nil ip)") from None
     return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
@@ -182,12 +207,30 @@ def network(text: str, what: str = "subnet") -> IPNetwork:
         ip_address(host)
         net = ip_network(text, strict=False)
     except (ValueError, AddressValueError, NetmaskValueError):
-        raise Invalid(
-            f"invalid {what} {text!r}: a subnet is written like 172.20.0.0/24 or fd00:20::/64"
-        ) from None
+        written = "a subnet is written like 172.20.0.0/24 or fd00:20::/64"
+        if what == "ip-range":
+            raise Invalid(f"invalid CIDR address: {text}", written) from None
+        if what == "subnet":
+            raise Invalid(f'netip.ParsePrefix("{text}"): {_no_prefix(text)}', written) from None
+        raise Invalid(f"invalid {what} {text!r}: {written}") from None
     if net.network_address != ip_address(host):
-        raise Invalid(f"invalid {what} {text}: it should be {net}")
+        checked = "invalid network config: " if what == "subnet" else ""
+        raise Invalid(f"{checked}invalid {what} {text}: it should be {net}")
     return net
+
+
+def _no_prefix(text: str) -> str:
+    """Reason for which a text is no subnet, in the words of Go's netip."""
+    host, slash, length = text.partition("/")
+    if not slash:
+        return "no '/'"
+    try:
+        address(host)
+    except Invalid:
+        return f'ParseAddr("{host}"): unable to parse IP'
+    return (
+        "prefix length out of range" if length.isdecimal() else f'bad bits after slash: "{length}"'
+    )
 
 
 def mac(text: str) -> str:
@@ -200,7 +243,7 @@ def mac(text: str) -> str:
     if re.fullmatch(r"([0-9a-f]{4}\.){2}[0-9a-f]{4}", plain):
         plain = ":".join(re.findall("..", plain.replace(".", "")))
     if not re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", plain) or plain == "00:00:00:00:00:00":
-        raise Invalid(f"invalid MAC address {text!r}: it is written like 02:42:ac:11:00:02")
+        raise Invalid(f"{text} is not a valid mac address", "it is written like 02:42:ac:11:00:02")
     if int(plain[:2], 16) & 1:
         raise Invalid(f"invalid MAC address {text}: it is a group address")
     return plain
@@ -240,6 +283,8 @@ def host_name(text: str) -> str:
     Docker takes any text, though few programs take one with a blank in it.
     """
     if not text or not text.isprintable() or len(text.encode()) > 64:
+        if len(text.encode()) > 64:
+            raise Invalid(f'hostname "{text}" is too long (maximum 64 bytes)')
         raise Invalid(f"invalid hostname {text!r}: it is 1 to 64 bytes that can be printed")
     return text
 
@@ -281,6 +326,18 @@ def pairs(items: Iterable[str], what: str) -> Pairs:
     return tuple(found.items())
 
 
+def label(text: str) -> tuple[str, str]:
+    """A label, KEY or KEY=VALUE.
+
+    Raises:
+        Invalid: it has no key.
+    """
+    key, _, value = text.partition("=")
+    if not key.strip():
+        raise Invalid(f"invalid label '{text}': empty name", "it is written KEY=VALUE")
+    return key, value
+
+
 # -- labels ---------------------------------------------------------------
 
 
@@ -292,8 +349,11 @@ def parsed(key: str, text: str, parser: Callable[[str], T]) -> T:
     """
     try:
         return parser(text)
+    except Unfit as error:
+        said = error.sentence.format(key=key, text=text)
+        raise Invalid(said, str(error) if key in said else f"{key} is '{text}': {error}") from None
     except ValueError as error:
-        raise Invalid(f"failed to parse {key} value: {text!r} ({error})") from None
+        raise Invalid(FAILED.format(key=key, text=text) + f"({error})") from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

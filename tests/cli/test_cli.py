@@ -228,7 +228,10 @@ def test_inspect_of_one_type(shop: Lab) -> None:
         (
             ["run", "-d", "--network", "nosuch"],
             125,
-            "plumb: network nosuch not found; 'plumb network ls' shows those that there are\n",
+            (
+                "plumb: failed to set up container networking: network nosuch not found; "
+                "'plumb network ls' shows those that there are\n"
+            ),
         ),
         (["--config", "/dev/null", "run", "--nonsense"], 125, None),
         (

@@ -106,7 +106,7 @@ def test_filters_of_ps(words: str, names: str) -> None:
         ("exited=x", "invalid filter 'exited=x'"),
         ("health=x", "invalid filter 'health=x'"),
         ("publish=x", "invalid filter 'publish=x'"),
-        ("before=nosuch", "No such container: nosuch"),
+        ("before=nosuch", "no such container nosuch"),
         *((f"{key}=x", f"invalid filter '{key}': {why}") for key, why in NOT_HERE.items()),
     ],
 )
@@ -158,7 +158,7 @@ def test_what_is_no_point_in_time(text: str) -> None:
     if text.isdigit():
         assert moment(text, NOW_NS, "filter") == int(text) * 10**9
         return
-    with pytest.raises(Invalid, match="invalid filter 'until="):
+    with pytest.raises(Invalid, match="failed to parse value as time or duration"):
         moment(text, NOW_NS, f"filter 'until={text}'")
 
 
@@ -192,7 +192,7 @@ def test_prune_asks_and_takes_a_no(lab: Lab) -> None:
     ran = subprocess.run(line, input="n\n", capture_output=True, text=True, check=True, env=env)
     assert "WARNING!" in ran.stdout
     assert lab.plumb("network", "ls", "-q", "--filter", "name=^idle$").stdout
-    assert lab.plumb("network", "prune", "-f").stdout == "Deleted Networks:\nidle\n"
+    assert lab.plumb("network", "prune", "-f").stdout == "Deleted Networks:\nidle\n\n"
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ def test_a_link_is_in_the_files_and_in_the_environment(lab: Lab) -> None:
         ),
         (("run", "-d", "--link", "a:b:c"), 125, "bad format for links: a:b:c"),
         (("run", "-d", "--add-host", "x"), 125, 'bad format for add-host: "x"'),
-        (("create", "--add-host", "x:y"), 1, 'invalid IP address in add-host: "y"'),
+        (("create", "--add-host", "x:y"), 125, 'invalid IP address in add-host: "y"'),
     ],
 )
 def test_what_is_refused(lab: Lab, argv: tuple[str, ...], status: int, message: str) -> None:

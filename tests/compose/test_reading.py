@@ -37,11 +37,11 @@ REFUSED = {
     "a port": ('services:\n  a:\n    ports:\n      - "99999:80"\n', "4: invalid hostPort: 99999"),
     "an address": (
         "services:\n  a:\n    networks:\n      n: {ipv4_address: 10.0.0}\nnetworks: {n: }\n",
-        "4: invalid IPv4 address: 10.0.0",
+        '4: ParseAddr("10.0.0"): unable to parse IP',
     ),
     "a subnet": (
         "networks:\n  n:\n    ipam:\n      config:\n        - subnet: 10.0.0.1/24\n",
-        "5: invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24",
+        "5: invalid network config: invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24",
     ),
     "a mode beside networks": (
         "services:\n  a:\n    network_mode: host\n    networks: [n]\nnetworks: {n: }\n",

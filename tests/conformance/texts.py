@@ -1,14 +1,14 @@
 """Texts: Docker's answers to lines on one rich host, and how plumb's are held against them.
 
 Forgiven are ids, times, MAC addresses, paths and the engine's name, the fields of an image's, and
-the order of keys in JSON. What an error says is plumb's own: only that there is one is compared.
+the order of keys in JSON. Errors say the same words, what plumb advises behind a semicolon aside.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,10 +30,19 @@ RANDOM = (
     (r"0B \(virtual [\d.]+MB\)", "0B"),
     (r"  +", "  "),
 )
-OTHERWISE = {"port": "plumb shows the ports of all containers"}
+LONG = "run -d --name y1 --network name=front,driver-opt=com.docker.network.endpoint."
+OTHERWISE = {
+    "port": "plumb shows the ports of all containers",
+    f"{LONG}ifname=a/b": "told before a link is made, not when it is renamed",
+    f"{LONG}ifname=lo": "the same",
+    f"{LONG}sysctls=net.ipv4.conf.IFNAME.nosuch=1": "the path is named as that of --sysctl is",
+    "run -d --name y1 --network front --mac-address 01:00:00:00:00:01": "the same",
+}
 """Lines that plumb answers otherwise, and why; docs/differences.md says so too."""
 
 
+ACTIVE = re.compile(r'name:"[^)]*"')
+"""Endpoints of a network, which Docker lists in any order."""
 ID = re.compile("[0-9a-f]{64}")
 
 
@@ -53,12 +62,54 @@ def recorded() -> Iterator[Answer]:
 
 
 def agree(docker: Answer, plumb: Answer) -> bool:
-    """True if both succeed or both fail, and print the same."""
+    """True if both succeed or both fail, and print and say the same.
+
+    What a command that failed has printed of Docker's own is compared with plumb's errors, for
+    `docker exec` prints its errors there.
+    """
     if bool(docker.status) != bool(plumb.status):
         return False
     shown = "inspect" in docker.line.split()[:2]
-    return (bool(docker.status) and not shown) or comparable(docker.stdout) == comparable(
-        plumb.stdout
+    if not docker.status or shown:
+        same = comparable(docker.stdout) == comparable(plumb.stdout)
+        return same and (not docker.status or tells(docker.stderr, plumb.stderr))
+    return tells(docker.stderr or docker.stdout, plumb.stderr)
+
+
+ENGINE = re.compile(
+    r"^(docker: |plumb: |Error response from daemon: |Error: |invalid JSON: "
+    r"|failed to set up container networking: "
+    r"|driver failed programming external connectivity on endpoint \S+ \(\w+\): "
+    r"|failed to create task for container: failed to create shim task: "
+    r"|OCI runtime (create|exec) failed: (runc create|exec) failed: "
+    r"|unable to start container process: (error during container init: )?)+",
+    re.MULTILINE,
+)
+"""Names that an engine gives itself before what it says, and what it was doing."""
+WARNING = re.compile(r"^WARNING: .*\n", re.MULTILINE)
+HELP = re.compile(
+    r"\n\n?(Usage: |Run 'docker |See 'docker ).*|^exit status \d+$"
+    r"|^(Error: )?failed to \w+ container.*$|: unknown$",
+    re.DOTALL | re.MULTILINE,
+)
+"""Docker's pointers to its help, and lines after its errors that add nothing."""
+
+
+def tells(docker: str, plumb: str) -> bool:
+    """True if plumb's errors are Docker's, but for remedies after a semicolon."""
+    wanted = " ".join(ENGINE.sub("", HELP.sub("", WARNING.sub("", docker))).split())
+    found = [" ".join(line.split()) for line in ENGINE.sub("", plumb).strip().splitlines()]
+    return _begin(_words(wanted), [_words(line) for line in found])
+
+
+def _begin(wanted: str, lines: Sequence[str]) -> bool:
+    """True if the words are those of the lines, one after the other, with or without remedies."""
+    if not lines:
+        return not wanted
+    parts = lines[0].split("; ")
+    heads = ("; ".join(parts[: count + 1]) for count in range(len(parts)))
+    return any(
+        wanted.startswith(head) and _begin(wanted[len(head) :].strip(), lines[1:]) for head in heads
     )
 
 
@@ -73,6 +124,7 @@ def comparable(text: str) -> object:
 
 
 def _words(text: str) -> str:
+    text = ACTIVE.sub(lambda found: ", ".join(sorted(found[0].split(", "))), text)
     for form, word in RANDOM:
         text = re.sub(form, word, text)
     return text.replace("docker", "plumb")

@@ -132,16 +132,16 @@ def test_what_is_no_address(text: str) -> None:
     [
         ("10.9.0.1/24", "it should be 10.9.0.0/24"),
         ("fd00::1/64", "it should be fd00::/64"),
-        ("10.9.0.0", "is written like"),
-        ("10.9.0.0/", "is written like"),
-        ("10.9.0.0/33", "is written like"),
-        ("10.9.0.0/255.255.255.0", "is written like"),
-        ("fd00::/129", "is written like"),
-        ("", "is written like"),
-        ("lan/24", "is written like"),
-        ("fe80::%eth0/64", "is written like"),
-        ("10.9.0.0/-1", "is written like"),
-        ("10.9.0.0/24/24", "is written like"),
+        ("10.9.0.0", "no '/'"),
+        ("10.9.0.0/", "bad bits after slash"),
+        ("10.9.0.0/33", "prefix length out of range"),
+        ("10.9.0.0/255.255.255.0", "bad bits after slash"),
+        ("fd00::/129", "prefix length out of range"),
+        ("", "no '/'"),
+        ("lan/24", "unable to parse IP"),
+        ("fe80::%eth0/64", "unable to parse IP"),
+        ("10.9.0.0/-1", "bad bits after slash"),
+        ("10.9.0.0/24/24", "bad bits after slash"),
     ],
 )
 def test_what_is_no_subnet(text: str, message: str) -> None:
@@ -180,7 +180,7 @@ def test_mac(text: str, read: str) -> None:
 )
 def test_what_no_interface_can_have_as_mac(text: str) -> None:
     """Group addresses, zeros, other lengths."""
-    with pytest.raises(Invalid, match="invalid MAC address"):
+    with pytest.raises(Invalid, match=r"is not a valid mac address|is a group address"):
         opt.mac(text)
 
 
@@ -226,7 +226,7 @@ def test_what_is_no_network_name(text: str, message: str) -> None:
 @pytest.mark.parametrize("text", ["", "a\n1.2.3.4 bank", "x" * 65, "ü" * 33])
 def test_what_is_no_host_name(text: str) -> None:
     """It goes into a hosts file and to sethostname."""
-    with pytest.raises(Invalid, match="invalid hostname"):
+    with pytest.raises(Invalid, match=r"invalid hostname|is too long"):
         opt.host_name(text)
 
 
@@ -329,9 +329,12 @@ def test_all_the_labels() -> None:
     ],
 )
 def test_a_label_s_value_that_cannot_be_parsed(key: str, text: str) -> None:
-    """Docker's words, with the label and the value."""
-    with pytest.raises(Invalid, match=f"failed to parse {opt.PREFIX}{key} value: '{text}'"):
+    """Docker's words; with the remedy they have the label and the value."""
+    with pytest.raises(Invalid) as refused:
         BRIDGE.network_fields({opt.PREFIX + key: text})
+    said = f"{refused.value}; {refused.value.hint}"
+    assert f"{opt.PREFIX}{key}" in said
+    assert text in said or "must be in the range" in said
 
 
 @pytest.mark.parametrize(
@@ -412,9 +415,9 @@ def test_aliases_are_nearly_free(alias: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name=a,nmae=b", "invalid field 'nmae=b'"),
-        ("alias=x", "does not say name="),
-        ("name=a,ip=x", "invalid IPv4 address: x"),
+        ("name=a,nmae=b", "invalid field key nmae"),
+        ("alias=x", "network name/id is not specified"),
+        ("name=a,ip=x", r'ParseAddr\("x"\): unable to parse IP'),
         ("name=a,ip=fd00::1", "invalid IPv4 address"),
         ("name=a,ip6=1.2.3.4", "invalid IPv6 address"),
         ("name=a,ip=224.0.0.1", "no host can have it"),
@@ -423,11 +426,11 @@ def test_aliases_are_nearly_free(alias: str) -> None:
         ("name=a,ip6=::ffff:1.2.3.4", "invalid IPv6 address"),
         ("name=a,link-local-ip=10.0.0.1", "invalid link-local"),
         ("name=a,alias=x\ny", "invalid alias"),
-        ("name=a,,alias=x", "invalid field ''"),
+        ("name=a,,alias=x", "invalid field "),
         ("name=a,gw-priority=1.5", "not a whole number"),
         ("name=a,driver-opt=x=y", "unknown option 'x'"),
-        ("name=a,b", "invalid field 'b'"),
-        ("name=a,driver-opt=com.docker.network.endpoint.ifname=a b", "failed to parse"),
+        ("name=a,b", "invalid field b"),
+        ("name=a,driver-opt=com.docker.network.endpoint.ifname=a b", "invalid argument"),
     ],
 )
 def test_an_attachment_that_makes_no_sense(text: str, message: str) -> None:
@@ -439,12 +442,12 @@ def test_an_attachment_that_makes_no_sense(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("net.ipv4.conf.eth0.forwarding=1", "must have IFNAME"),
+        ("net.ipv4.conf.eth0.forwarding=1", "IFNAME stands for"),
         ("net.ipv4.conf.IFNAME.forwarding", "is written"),
-        ("net.ipx.conf.IFNAME.x=1", "unrecognised network interface sysctl"),
-        ("kernel.a.b.IFNAME.c=1", "unrecognised"),
+        ("net.ipx.conf.IFNAME.x=1", "begins with net.ipv4"),
+        ("kernel.a.b.IFNAME.c=1", "begins with net.ipv4"),
         ("net.ipv4.ip_forward=1", "is written"),
-        ("net.ipv4.conf.IFNAME.a.b=1", "must have IFNAME"),
+        ("net.ipv4.conf.IFNAME.a.b=1", "IFNAME stands for"),
         ("", "is written"),
         ("net.ipv4..IFNAME.x=1", "is written"),
         ("net.ipv4.conf.IFNAME.../x=1", "is written"),
@@ -506,8 +509,8 @@ def test_published_ports(text: str, bindings: list[PortBinding]) -> None:
         ("target=80,nonsense", "invalid publish opts format"),
         ("target=80,,published=1", "invalid publish opts format"),
         ("target=80,=1", "invalid publish opts format"),
-        ("published=8080", "the target is missing"),
-        ("target=", "the target is missing"),
+        ("published=8080", "no port specified"),
+        ("target=", "no port specified"),
     ],
 )
 def test_a_published_port_that_is_none(text: str, message: str) -> None:
@@ -567,7 +570,7 @@ def test_capabilities() -> None:
 def test_a_capability_s_name() -> None:
     """With or without CAP_, in any case; others are refused."""
     assert own.capability("cap_net_admin") == own.capability("NET_ADMIN") == "NET_ADMIN"
-    with pytest.raises(Invalid, match="invalid capability") as caught:
+    with pytest.raises(Invalid, match="invalid CapAdd: unknown capability") as caught:
         own.capability("NET_ADMIM")
     assert "NET_ADMIN" in caught.value.hint
 

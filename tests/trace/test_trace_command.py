@@ -44,7 +44,7 @@ def test_anything_else_is_a_failure(lab: Bench) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (("trace", "c1"), "Missing argument"),
+        (("trace", "c1"), "requires"),
         (("trace", "nobody", "c1"), "there is no container"),
         (("trace", "c2", "c1:80", "--pcap", "-"), "cannot both go to standard output"),
         (("trace", "c2", "c1:80", "--pcap", "/nowhere/file"), "cannot write the capture file"),

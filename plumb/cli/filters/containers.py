@@ -90,7 +90,7 @@ def _named(text: str, boxes: Sequence[Sandbox]) -> Sandbox:
             return box
     starting = [box for box in boxes if text and box.id.startswith(text)]
     if len(starting) != 1:
-        raise Invalid(f"No such container: {text}")
+        raise Invalid(f"no such container {text}")
     return starting[0]
 
 

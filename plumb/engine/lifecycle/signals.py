@@ -55,7 +55,10 @@ def _note_kill(op: Operation, name: str, number: int) -> Sandbox:
 
     One without a command, and one that waits for its next start, is stopped.
     """
-    box = op.the_sandbox(name)
+    try:
+        box = op.the_sandbox(name)
+    except NotFound as error:
+        raise NotFound(f"cannot kill container: {name}: {error}", error.hint) from None
     if box.status is Status.RESTARTING:
         return containers.stop(op, box.id)
     if box.status is not Status.RUNNING:

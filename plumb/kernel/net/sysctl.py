@@ -8,6 +8,7 @@ all settings below it that it reads of a namespace.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
-from plumb.errors import KernelRefused, Unsupported
+from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.features.table import FEATURES
 from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
@@ -112,6 +113,18 @@ def _opened(folder: str) -> Iterator[int | None]:
         os.close(descriptor)
 
 
+class NoSuchSetting(KernelRefused):
+    """A setting that this kernel does not have."""
+
+    def __init__(self, path: str) -> None:
+        PlumbError.__init__(
+            self,
+            f"open {path}: no such file or directory",
+            "this kernel has no such setting in a network namespace",
+        )
+        self.errno = errno.ENOENT
+
+
 def write(setting: Sysctl) -> None:
     """Write a setting.
 
@@ -131,6 +144,8 @@ def write(setting: Sysctl) -> None:
         value = _mapped(setting.value) if setting.name == PING_GROUPS else setting.value
         with open(path, "wb", buffering=0) as file:
             file.write(value.encode())
+    except FileNotFoundError as error:
+        raise NoSuchSetting(path) from error
     except OSError as error:
         raise KernelRefused(
             f"set sysctl {setting.name} to {setting.value!r}", error.errno or 0

@@ -214,6 +214,13 @@ def started(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def _not_executed(name: str, error: OSError) -> str:
+    """Docker's words for a command that could not be executed."""
+    if error.errno == errno.ENOENT and "/" not in name:
+        return f'exec: "{name}": executable file not found in $PATH'
+    return f'exec: "{name}": {(error.strerror or str(error)).lower()}'
+
+
 def execute(argv: list[str], environment: dict[str, str], advice: str = "") -> NoReturn:
     """Execute the command; if it cannot be, say why and then the advice.
 
@@ -224,7 +231,7 @@ def execute(argv: list[str], environment: dict[str, str], advice: str = "") -> N
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:
-        sys.stderr.write(f"plumb: {argv[0]}: {error.strerror}{advice}\n")
+        sys.stderr.write(f"plumb: {_not_executed(argv[0], error)}{advice}\n")
         sys.stderr.flush()
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 

@@ -175,7 +175,7 @@ def _subnets(value: object, what: str) -> list[IPNetwork]:
 
 
 def _gateways(value: object, what: str) -> list[IPAddress]:
-    return [parse.address(each, what) for each in texts(value, what)]
+    return [ipam.gateway(each) for each in texts(value, what)]
 
 
 def _family(value: object, what: str) -> bool | None:

@@ -42,8 +42,8 @@ def _absolute(text: str, what: str) -> int:
         return _date(text)
     except (ValueError, OverflowError):  # ValueError also of thousands of digits
         raise Invalid(
-            f'invalid {what}: failed to parse value as time or duration: "{text}"',
-            "a date like 2026-01-31T12:00:00, a Unix time, or how long ago, like 24h",
+            f'failed to parse value as time or duration: invalid seconds "{text}": invalid syntax',
+            f"{what}: a date like 2026-01-31T12:00:00, a Unix time, or how long ago, like 24h",
         ) from None
 
 

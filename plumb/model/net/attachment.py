@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import AddressValueError
 
-from plumb.errors import Invalid
+from plumb.address import IPAddress
+from plumb.errors import Invalid, beginning
 from plumb.model.cnm import Attachment, Pairs
 from plumb.model.parse import (
     ENDPOINT,
+    Unfit,
     address,
     comma_separated,
     ipv4,
@@ -41,14 +43,19 @@ def interface_sysctls(text: str) -> Pairs:
                 f"invalid sysctl {item!r}: it is written net.ipv4.conf.IFNAME.key=value"
             )
         if words[0] != "net" or words[1] not in ("ipv4", "ipv6", "mpls"):
-            raise ValueError(
-                f"unrecognised network interface sysctl {name!r}: "
-                "it begins with net.ipv4, net.ipv6 or net.mpls"
-            )
+            raise Unfit("it begins with net.ipv4, net.ipv6 or net.mpls", _unrecognised(item))
         if len(words) != 5 or words[3].upper() != "IFNAME":
-            raise ValueError(f"sysctl {name!r} must have IFNAME in place of the interface's name")
+            raise Unfit("IFNAME stands for the interface's name", _unrecognised(item))
         found.append((f"net/{words[1]}/{words[2]}/IFNAME/{words[4]}", value))
     return tuple(found)
+
+
+def _unrecognised(sysctl: str) -> str:
+    said = sysctl.replace("{", "{{").replace("}", "}}")
+    return (
+        f"unrecognised network interface sysctl '{said}'; represent 'net.X.Y.ethN.Z=V' as "
+        "'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'"
+    )
 
 
 def endpoint_options(attachment: Attachment, options: Pairs) -> Attachment:
@@ -62,12 +69,14 @@ def endpoint_options(attachment: Attachment, options: Pairs) -> Attachment:
         if key == ENDPOINT + "ifname":
             attachment = replace(attachment, ifname=parsed(key, text, link_name))
         elif key == ENDPOINT + "sysctls":
-            attachment = replace(attachment, sysctls=parsed(key, text, interface_sysctls))
+            with beginning(f"invalid config for network {attachment.network}: {SETTINGS}"):
+                attachment = replace(attachment, sysctls=parsed(key, text, interface_sysctls))
         else:
             raise Invalid(f"unknown option {key!r} of an endpoint", nearest(key, known))
     return replace(attachment, driver_opts=options)
 
 
+SETTINGS = "invalid endpoint settings: "
 ATTACHMENT_KEYS = (
     "name",
     "alias",
@@ -88,16 +97,11 @@ def attachment(text: str) -> Attachment:
     Raises:
         Invalid: a field that there is not, or a value that makes no sense.
     """
-    if not re.search(r"\w=\w", text):
+    if not text:
+        raise Invalid("no name set for network")
+    fields = long_form(text)
+    if not fields:
         return Attachment(text)
-    fields: dict[str, list[str]] = {}
-    for word in comma_separated(text.lower()):
-        key, equals, value = word.partition("=")
-        if not equals or key.strip() not in ATTACHMENT_KEYS:
-            raise Invalid(f"invalid field {word!r} in --network", nearest(key, ATTACHMENT_KEYS))
-        fields.setdefault(key.strip(), []).append(value.strip())
-    if not fields.get("name", [""])[-1]:
-        raise Invalid(f"--network {text!r} does not say name=")
     return make_attachment(
         fields["name"][-1],
         ip=_last(fields, "ip"),
@@ -106,8 +110,41 @@ def attachment(text: str) -> Attachment:
         link_local=fields.get("link-local-ip", ()),
         aliases=fields.get("alias"),
         gw_priority=_last(fields, "gw-priority"),
-        driver_opts=pairs(fields.get("driver-opt", ()), "driver option"),
+        driver_opts=driver_options(fields.get("driver-opt", ())),
     )
+
+
+def driver_options(words: Iterable[str]) -> Pairs:
+    """Parse KEY=VALUE words of `--driver-opt`.
+
+    Raises:
+        Invalid: one is none.
+    """
+    words = tuple(words)
+    if not all(word.find("=") > 0 for word in words):
+        raise Invalid("invalid key/value pair format in driver options")
+    return pairs(words, "driver option")
+
+
+def long_form(text: str) -> Mapping[str, list[str]]:
+    """Fields of the long form of `--network`; none where it is a name.
+
+    Raises:
+        Invalid: a field that there is not, or no name.
+    """
+    fields: dict[str, list[str]] = {}
+    if not re.search(r"\w=\w", text):
+        return fields
+    for word in comma_separated(text.lower()):
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise Invalid(f"invalid field {word}", "it is written KEY=VALUE")
+        if key.strip() not in ATTACHMENT_KEYS:
+            raise Invalid(f"invalid field key {key}", nearest(key, ATTACHMENT_KEYS))
+        fields.setdefault(key.strip(), []).append(value.strip())
+    if not fields.get("name", [""])[-1]:
+        raise Invalid("network name/id is not specified", "name= is missing")
+    return fields
 
 
 def _last(fields: Mapping[str, list[str]], key: str) -> str:
@@ -138,15 +175,14 @@ def make_attachment(
             ip6=ipv6(ip6) if ip6 else None,
             mac=mac(mac_address) if mac_address else "",
             gw_priority=whole(str(gw_priority)) if gw_priority != "" else 0,
-            link_local=tuple(address(word, "link-local IP address") for word in link_local),
+            link_local=tuple(_link_local(word) for word in link_local),
             aliases=None if aliases is None else tuple(alias(word) for word in aliases),
             links=tuple(links),
         )
     except AddressValueError:
-        wrong = ("IPv4", ip) if ip and not _is(ipv4, ip) else ("IPv6", ip6)
-        raise Invalid(f"invalid {wrong[0]} address: {wrong[1]}") from None
+        raise _no_address(name, ip, ip6) from None
     except ValueError as error:
-        raise Invalid(f"invalid endpoint settings: {error}") from None
+        raise Invalid(f"{SETTINGS}{error}") from None
     for found in made.link_local:
         if not found.is_link_local:
             raise Invalid(f"invalid link-local IP address: {found}")
@@ -158,6 +194,24 @@ def make_attachment(
         ):
             raise Invalid(f"invalid IP address {wanted}: no host can have it")
     return endpoint_options(made, driver_opts)
+
+
+def _no_address(network: str, ip: str, ip6: str) -> Invalid:
+    """The error for one of two addresses that is none, or one of the other family."""
+    version, text = ("4", ip) if ip and not _is(ipv4, ip) else ("6", ip6)
+    if not _is(ipv6 if version == "4" else ipv4, text):
+        return Invalid(f'ParseAddr("{text}"): unable to parse IP')
+    return Invalid(
+        f"invalid config for network {network}: {SETTINGS}* invalid IPv{version} address: {text} "
+        f"* no configured subnet contains IP address {text}"
+    )
+
+
+def _link_local(text: str) -> IPAddress:
+    try:
+        return address(text)
+    except Invalid:
+        raise Invalid(f'ParseAddr("{text}"): unable to parse IP') from None
 
 
 def _is(parser: Callable[[str], object], text: str) -> bool:
