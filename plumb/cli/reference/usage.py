@@ -11,6 +11,8 @@ from plumb.errors import Invalid
 
 BAD_FLAG = 125
 """Exit status where a flag is unknown or has a value that it cannot have."""
+NO_NUMBER = re.compile(r"'(.*)' is not a valid (integer|float)( range)?\.?$", re.DOTALL)
+"""Click's text for a value that is no number."""
 
 
 class BadFlag(Invalid):
@@ -59,12 +61,16 @@ def complaint(error: click.ClickException, failed: int) -> Complaint:
         )
     if isinstance(error, click.BadOptionUsage):
         return Complaint(_needing(error.option_name), hint, BAD_FLAG)
-    if isinstance(error, click.MissingParameter) or "unexpected extra argument" in error.message:
-        if where is not None and any(isinstance(p, click.Argument) for p in where.command.params):
+    extra = "unexpected extra argument" in error.message
+    if extra or isinstance(getattr(error, "param", None), click.Argument):
+        if where is not None and (extra or isinstance(error, click.MissingParameter)):
             return Complaint(_counted(where), hint, failed)
-    elif isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
-        text, why = _bad_number(error.message)
-        return Complaint(str(bad_value(error.param, text, why)), hint, BAD_FLAG)
+    elif number := NO_NUMBER.match(error.message):
+        option = getattr(error, "param", None)
+        parser = "ParseInt" if number[2] == "integer" else "ParseFloat"
+        why = f'strconv.{parser}: parsing "{number[1]}": invalid syntax'
+        if option is not None:
+            return Complaint(str(bad_value(option, number[1], why)), hint, BAD_FLAG)
     return Complaint(error.format_message().rstrip("."), hint, failed)
 
 
@@ -78,15 +84,6 @@ def _needing(name: str) -> str:
     if name.startswith("--"):
         return f"flag needs an argument: {name}"
     return f"flag needs an argument: '{name[1:2]}' in {name}"
-
-
-def _bad_number(message: str) -> tuple[str, str]:
-    """The value that click complains of, and what Go would say of it."""
-    if found := re.match(r"'(.*)' is not a valid (integer|float)( range)?\.?$", message, re.DOTALL):
-        parser = "ParseInt" if found[2] == "integer" else "ParseFloat"
-        return found[1], f'strconv.{parser}: parsing "{found[1]}": invalid syntax'
-    found = re.match(r"'(.*?)' (.*?)\.?$", message, re.DOTALL)
-    return (found[1], found[2]) if found else ("", message.rstrip("."))
 
 
 def _counted(context: click.Context) -> str:
