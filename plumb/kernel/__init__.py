@@ -24,6 +24,7 @@ nowhere else, and it converts foreign errors to plumb's own, with errno and the 
     foreign       other engines' sockets, files and processes
     features      tries which features this kernel has
     agent_client  starts, asks and ends the agent, for the engine
+    background    starts the agent and the cluster process
     agent_rows    what an agent has, as rows of requests and answers
     agent_usage   descriptors of the agent's clients, and the bounds that they have met
     agent_verbs   the verbs of requests and of `plumb agent`

@@ -12,8 +12,6 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from plumb import root
 from plumb.errors import KernelRefused, PlumbError
 from plumb.frozen import frozen
-from plumb.kernel import agent_socket
+from plumb.kernel import agent_socket, background
 from plumb.kernel.agent_rows import Row, rows_of, things_of
 from plumb.kernel.features.table import explain
 from plumb.kernel.net.gratuitous_arp import Target
@@ -44,28 +42,7 @@ REQUEST = 1 << 18
 LIST = "'plumb agent ls' shows what there is"
 ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTDIR)
 """How it shows that there is no agent, or none any more."""
-
-
-ARENAS = "MALLOC_ARENA_MAX"
-"""Variable by which glibc gives threads no arenas of their own, each of which keeps what is freed
-(mallopt(3))."""
-
-
-def launcher(module: str) -> str:
-    """Text of a program that runs the `main` of a module of plumb.
-
-    Its arguments are a file descriptor, what `main` takes, and import paths. It forks once more, so
-    that it is nobody's child who would have to wait for it. Python starts without its folders of
-    libraries, which it would have to look for; it is told those that it needs.
-    """
-    return (
-        "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; "
-        f"os.environ.pop('{ARENAS}', None); "
-        f"from {module} import main; main()"
-    )
-
-
-LAUNCH = launcher("plumb.agent.server")
+LAUNCH = background.launcher("plumb.agent.server")
 
 
 @frozen
@@ -325,47 +302,7 @@ def start(folder: str) -> None:
         KernelRefused: it runs already, or could not start.
     """
     root.make_folder(folder, 0o700)
-    launch(f"agent {folder}", LAUNCH, [folder, *_libraries()])
-
-
-def launch(what: str, program: str, arguments: Sequence[str]) -> None:
-    """Start a background process, and wait until it is ready.
-
-    Args:
-        what: its name, for an error.
-        program: as `launcher` makes it.
-        arguments: what its `main` takes, and import paths.
-
-    Raises:
-        KernelRefused: it runs already, or could not start.
-    """
-    reader, writer = os.pipe()
-    try:
-        try:
-            child = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", program, str(writer), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                start_new_session=True,
-                pass_fds=(writer,),
-                env={**os.environ, ARENAS: "1"},
-            )
-        finally:
-            os.close(writer)
-        answer = os.read(reader, 4096).decode(errors="replace")
-    finally:
-        os.close(reader)
-    child.wait()
-    if answer != "ready":
-        number, _, words = answer.partition(" ")
-        raise KernelRefused(
-            f"add {what}",
-            int(number) if number.isdigit() else 0,
-            words or "it ended before it was ready",
-            LIST,
-        )
+    background.launch(f"agent {folder}", LAUNCH, [folder, *_libraries()])
 
 
 def _libraries() -> list[str]:

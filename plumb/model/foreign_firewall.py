@@ -159,8 +159,6 @@ DSTNAT = -100
 LOOPBACK = {4: ip_network("127.0.0.1"), 6: ip_network("::1")}
 """Source of the host's packets to its loopback addresses, by family."""
 ALL_OR_NONE = (Fit.NONE, Fit.ALL)
-
-
 JUMPS = 64
 """Jumps from chain to chain that are followed; nf_tables takes 16 (NFT_JUMP_STACK_SIZE)."""
 
@@ -273,13 +271,10 @@ class ForeignFirewall:
     @property
     def why(self) -> str:
         """Reason why the chain drops packets, in words."""
-        return (
-            "its policy is drop"
-            if self.policy == "drop"
-            else "its last rule drops all that no other accepts"
-            if self.stands
-            else "a rule of it drops them"
-        )
+        if self.policy == "drop":
+            return "its policy is drop"
+        last = "its last rule drops all that no other accepts"
+        return last if self.stands else "a rule of it drops them"
 
     def concerns(self, version: int) -> bool:
         """True if packets of an address family pass this chain."""
@@ -309,8 +304,7 @@ class ForeignFirewall:
 
     def _stops_to_host(self, traffic: Traffic) -> bool:
         if self.hook == "input" and traffic.way is TrafficKind.PROXIED:
-            verdict = self._verdict(traffic)
-            return (verdict or self.policy) != "accept"
+            return (self._verdict(traffic) or self.policy) != "accept"
         if self.hook == "prerouting" and self.priority < DSTNAT:
             return self._verdict(traffic) == "drop"
         return False
@@ -347,11 +341,8 @@ class ForeignFirewall:
         return ""
 
     def __str__(self) -> str:
-        where = (
-            f"table {self.family} {self.table}"
-            if self.tool == "nft"
-            else f"{self.tool} table {self.table}"
-        )
+        owner = f"table {self.family}" if self.tool == "nft" else f"{self.tool} table"
+        where = f"{owner} {self.table}"
         return f"{where}, chain {self.chain} (hook {self.hook}, priority {self.priority})"
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from plumb import root
 from plumb.errors import KernelRefused, Unsupported
-from plumb.kernel import agent_client, agent_socket
+from plumb.kernel import agent_client, agent_socket, background
 from plumb.kernel.cluster import places
 from plumb.model.paths import Layout
 
-LAUNCH = agent_client.launcher("plumb.agent.cluster.process")
+LAUNCH = background.launcher("plumb.agent.cluster.process")
 LIBRARIES = ("cryptography", "cffi")
 
 
@@ -27,7 +27,7 @@ def start(layout: Layout) -> None:
     """
     root.make_folder(places.folder(layout), 0o700)
     root.make_folder(places.kept(layout), 0o700)
-    agent_client.launch("plumb-cluster", LAUNCH, [layout.root, *_libraries()])
+    background.launch("plumb-cluster", LAUNCH, [layout.root, *_libraries()])
 
 
 def ensure(layout: Layout) -> bool:

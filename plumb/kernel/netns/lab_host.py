@@ -74,6 +74,10 @@ class Init(NamedTuple):
         """Path of its network namespace."""
         return f"/proc/{self.pid}/ns/net"
 
+    def path(self, own: str) -> str:
+        """Path of one of its host's files."""
+        return f"/proc/{self.pid}/root{own}"
+
 
 class Neighbour(NamedTuple):
     """A host of a lab, as the lab's hosts see it.

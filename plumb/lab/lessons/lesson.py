@@ -143,5 +143,5 @@ def names() -> tuple[str, ...]:
 
 
 def every() -> list[Lesson]:
-    """All lessons, in their order."""
+    """Read all lessons, in their order."""
     return [read(name) for name in names()]

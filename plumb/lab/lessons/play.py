@@ -62,7 +62,7 @@ def set_up(lesson: Lesson, lab: Entry) -> None:
 
 def put(where: LabHost, path: str, text: str) -> None:
     """Write a file on a host."""
-    Path(f"/proc/{where.init.pid}/root{path}").write_text(text, encoding="utf-8")
+    Path(where.init.path(path)).write_text(text, encoding="utf-8")
 
 
 def typed(lab: Entry, line: Line) -> tuple[int, str]:
