@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +14,9 @@ from plumb.engine.reader import Reader
 from plumb.errors import NotFound
 from plumb.model.cnm import Sandbox, Status
 from plumb.model.lifecycle import signals
+
+if TYPE_CHECKING:
+    from plumb.model.lifecycle.events import Document
 
 PAUSE = 0.05
 """Seconds between two looks at the record."""
@@ -45,6 +51,8 @@ def rename(container: str, name: str, dry_run: bool, show_commands: bool) -> Non
 
 KILLED = 137
 """Exit code of a command that was killed: 128 + SIGKILL."""
+PATIENCE = 10.0
+"""Seconds until the event of an end that is on record is written, on a busy host too."""
 
 
 @common.command("wait")
@@ -56,19 +64,37 @@ def wait(containers: tuple[str, ...]) -> int:
 
 
 def ended(host: Reader, box: Sandbox) -> int:
-    """Wait until a container has stopped; its exit code, also if it goes then (--rm).
-
-    Where it went before its code was seen, that of a command that was killed.
-    """
-    from plumb.kernel.process import commands
-
-    folder, code, now = host.layout.container(box.id), KILLED, box
+    """Wait until a container has stopped; its exit code, also if it goes then (--rm)."""
+    now = box
     while now.status is Status.RUNNING and now.start == box.start:
         time.sleep(PAUSE)
-        found = commands.exit_code(folder)
-        code = code if found is None else found
         try:
             now = host.container(box.id)
         except NotFound:
-            return code
-    return now.exit_code if now.start == box.start else code
+            return _told(host, box)
+    return now.exit_code if now.start == box.start else _told(host, box)
+
+
+def _told(host: Reader, box: Sandbox) -> int:
+    """Exit code by the event of a container's end, which outlives its record.
+
+    Returns:
+        that of a command that was killed, where no event could be written.
+    """
+    from plumb.kernel.events.journal import Journal
+
+    begun = datetime.fromisoformat(box.started).timestamp() * 10**9
+    deadline = time.monotonic() + PATIENCE
+    with suppress(OSError), Journal(host.layout.root, host.layout.events) as journal:
+        while True:
+            for event in journal.more():
+                if event["timeNano"] >= begun and _ends(event, box):
+                    return int(event["Actor"]["Attributes"]["exitCode"])
+            if (left := deadline - time.monotonic()) <= 0:
+                break
+            journal.wait(left)
+    return KILLED
+
+
+def _ends(event: Document, box: Sandbox) -> bool:
+    return (event["Action"], event["Actor"]["ID"]) == ("die", box.id)
