@@ -33,6 +33,7 @@ from plumb.things.sandbox import File, Namespace
 from plumb.things.vxlan import FdbEntry, Neighbour
 
 PORT = re.compile(r"(?:port +|:)(\d{1,5})(?:/(tcp|udp|sctp))?")
+MAX_PORT = 65535
 LONGEST = 300
 """Letters of a subject; a rule has fewer."""
 
@@ -57,7 +58,7 @@ class Subject:
         """Read a command line's words.
 
         Raises:
-            Invalid: there are none, or too many.
+            Invalid: there are none, or too many, or no such port exists.
         """
         text = " ".join(" ".join(words).split())
         if not text or len(text) > LONGEST:
@@ -66,6 +67,8 @@ class Subject:
                 "as in 'plumb explain plumb0', 'plumb explain port 8080'",
             )
         if found := PORT.fullmatch(text):
+            if not 0 < int(found[1]) <= MAX_PORT:
+                raise Invalid(f"there is no port {found[1]}", f"ports are 1 to {MAX_PORT}")
             return cls(text, port=int(found[1]), protocol=found[2] or "")
         place, slash, name = text.partition("/")
         in_container = slash and re.fullmatch(r"[\w.-]+", name) and not _is_network(text)

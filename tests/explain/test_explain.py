@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from plumb.errors import Invalid
+from plumb.explain.subject import Subject
 from tests import labs
 from tests.labs import Lab
 
@@ -81,3 +83,9 @@ def test_rules_that_name_it_follow(shop: Lab) -> None:
 def test_nothing_of_that_name(shop: Lab) -> None:
     refused = shop.plumb("explain", "nosuch0", status=1).stderr
     assert refused.startswith("plumb: nothing on this host is called nosuch0; ")
+
+
+@pytest.mark.parametrize("words", [("port", "0"), (":65536",), ("port", "99999/udp")])
+def test_no_such_port_number(words: tuple[str, ...]) -> None:
+    with pytest.raises(Invalid, match="there is no port "):
+        Subject.parse(words)

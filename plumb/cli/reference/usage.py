@@ -93,7 +93,8 @@ def _counted(context: click.Context) -> str:
     if any(each.nargs < 0 for each in arguments):
         count, last = f"at least {least}", least
     elif least < len(arguments):
-        count, last = f"at least {least} and at most {len(arguments)}", len(arguments)
+        lower = f"at least {least} and " if least else ""
+        count, last = f"{lower}at most {len(arguments)}", len(arguments)
     else:
         count, last = str(least), least
     return f"'{context.command_path}' requires {count} argument{'' if last == 1 else 's'}"
