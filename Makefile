@@ -15,6 +15,8 @@ ENGINE  := busybox-static docker.io
 BROWSER := chromium
 ROOT    := $(filter 0,$(shell id -u))
 OUTSIDE := $(shell readlink /proc/self/ns/net)
+# Users' PATH has no sbin on Debian, where iptables and sysctl are.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # A namespace that plays the host: nothing in it but lo.
 LAB     := unshare --net --mount --propagation private sh -c 'ip link set lo up && exec "$$@"' lab
 

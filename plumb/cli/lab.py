@@ -7,6 +7,7 @@ import sys
 import click
 
 from plumb.cli import common
+from plumb.kernel.process import caller
 from plumb.lab.registry import DEFAULT
 
 NAME_OPTION = click.option(
@@ -82,6 +83,7 @@ def exec_(lab_name: str, host_name: str, argv: tuple[str, ...]) -> None:
     from plumb.lab import registry
     from plumb.lab.hosts import host, plumb_words
 
+    caller.this.require_own_process()  # it becomes the command
     words = plumb_words(argv[1:]) if argv[0] == "plumb" else list(argv)
     sys.stdout.flush()
     host(registry.find(lab_name), host_name).execute(words)
@@ -100,6 +102,7 @@ def shell(lab_name: str, host_name: str) -> int:
     from plumb.lab import registry
     from plumb.lab.hosts import Hosts, host
 
+    caller.this.require_own_process()  # the terminal is its
     try:
         entry = registry.find(lab_name)
     except NotFound:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from plumb.cli import common
+from plumb.errors import NotFound
+from plumb.kernel.process import caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def learn(check: bool, as_json: bool, template: str, name: str) -> int:
     found = lesson.read(name)
     if check:
         return _check(found)
+    caller.this.require_own_process()  # the terminal is its
     click.echo_via_pager(found.text)
     return 0
 
@@ -53,7 +56,11 @@ def _check(found: Lesson) -> int:
     from plumb.lab import registry
     from plumb.lab.lessons import play
 
-    tried = play.tried(found, registry.find(found.name))
+    try:
+        lab = registry.find(found.name)
+    except NotFound as error:
+        raise NotFound(str(error), f"'plumb lab run {found.name}' starts it") from None
+    tried = play.tried(found, lab)
     for each in tried:
         print(f"{'yes' if each.reached else 'no':<4}{each.goal.why}")
     return 0 if all(each.reached for each in tried) else 1

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from plumb.errors import Broken, Invalid, NotFound, PlumbError
+from plumb.errors import Broken, Invalid, NotFound, PlumbError, Unsupported
 from plumb.frozen import replace
 from plumb.kernel.boot import boot_id
 from plumb.kernel.diagnosis import remedy_command
+from plumb.kernel.diagnosis.remedy_command import CommandFailed
 from plumb.kernel.diagnosis.undo_journal import UndoJournal
 from plumb.model.diagnosis.finding import Finding, Grade
 from plumb.model.diagnosis.remedy import Remedy, RemedyStep
@@ -85,14 +86,16 @@ def apply(journal: UndoJournal, choices: Sequence[Choice], places: Places) -> in
         try:
             remedy_command.run(each.step.argv, each.ns)
         except PlumbError as error:
+            if isinstance(error, CommandFailed | Unsupported):  # it has changed nothing
+                _write(journal, replace(entry, begun=number))
             try:
-                take_back(journal, entry.number)
+                said = take_back(journal, entry.number)
             except PlumbError as again:
                 raise PlumbError(
                     f"{error}; and taking back what was done before failed: {again}",
                     f"'plumb doctor --undo {entry.number}' tries it again",
                 ) from error
-            raise PlumbError(str(error), "nothing else was changed") from error
+            raise PlumbError(str(error), "; ".join(said) or "nothing else was changed") from error
         entry = replace(entry, done=number + 1)
         _write(journal, entry)
     return entry.number
@@ -168,7 +171,12 @@ def take_back(journal: UndoJournal, number: int = 0) -> list[str]:
         elif not each.step.undo and sure:
             said.append(f"nothing takes back '{each.step}'")
         else:
-            _inverse(each, sure)
+            try:
+                _inverse(each, sure)
+            except CommandFailed:
+                if len(each.step.undo) == 1:  # it has changed nothing, so the step stands
+                    _write(journal, replace(entry, done=entry.begun))
+                raise
         entry = replace(entry, begun=entry.begun - 1)
         _write(journal, entry)
     journal.remove(entry.number)

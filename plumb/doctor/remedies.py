@@ -9,8 +9,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from shlex import quote
+from zlib import crc32
 
 from plumb.foreign import names
+from plumb.frozen import replace
 from plumb.model.diagnosis.remedy import Advice, Argv, Remedy, RemedyStep, command
 from plumb.model.diagnosis.snapshot import PLUMB, NamespaceState, NetworkState, RouteState
 from plumb.things.layer3 import dotted
@@ -148,16 +150,20 @@ def iptables(tool: str, *words: str, head: bool = False) -> Remedy:
     return command(added, (*start, "-D", chain, *rule))
 
 
-NFT_MARK = "plumb-doctor"
-"""Comment of rules of nft that doctor adds: nft deletes by handle, and a comment finds it."""
+NFT_MARK = "plumb-doctor-"
+"""Beginning of the comment of a rule of nft that doctor adds, behind which comes a digest of the
+rule: nft deletes by handle, and the comment finds it."""
 
 
 def opened(line: str) -> Remedy:
     """A command of `foreign_firewall.openings`, with the one that takes it back."""
     words = tuple(shlex.split(line))
+    if "--permanent" in words:  # what is taken back until the next boot must not outlive it
+        return Remedy((), line)
     if words[0] == "nft":
-        undo = ("nft", "delete", "rule", *words[3:6], "comment", NFT_MARK)
-        return command((*words, "comment", NFT_MARK), undo)
+        mark = f"{NFT_MARK}{crc32(line.encode()):08x}"
+        undo = ("nft", "delete", "rule", *words[3:6], "comment", mark)
+        return replace(command((*words, "comment", mark), undo), text=line)
     if words[0] == "firewall-cmd":
         return command(words, [each.replace("--add-", "--remove-") for each in words])
     return command(words, ["-D" if each == "-I" else each for each in words])

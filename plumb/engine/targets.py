@@ -257,6 +257,7 @@ def members_of(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]
     """Build members from running containers.
 
     A container that shares another's namespace has the other's name as the name of its namespace.
+    The name of the host's is taken.
 
     Args:
         boxes: the containers with their endpoints and the file of their namespace.
@@ -264,7 +265,8 @@ def members_of(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]
     names: dict[str, str] = {"": HOST}
     found = []
     for box, ends, ns in sorted(boxes, key=lambda each: bool(each[0].target)):
-        found.append(Member(box, Netns(names.setdefault(ns, box.name), ns), tuple(ends)))
+        own = f"plumb:{box.name}" if box.name == HOST else box.name
+        found.append(Member(box, Netns(names.setdefault(ns, own), ns), tuple(ends)))
     return tuple(found)
 
 

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Self
 
 from plumb.errors import Conflict, Invalid, NotFound
-from plumb.frozen import frozen
+from plumb.frozen import frozen, replace
 from plumb.kernel.netns import fake_host, lab_host
 from plumb.kernel.netns.lab_host import Init, Ran
 from plumb.lab import commands, layout, registry
@@ -166,6 +166,7 @@ class Hosts:
             with suppress(NotFound):
                 registry.find(name)
                 raise Conflict(f"lab {name} runs already", f"'plumb lab rm {name}' ends it")
+            registry.make_ready(name)
         self._control, theirs = socket.socketpair()
         with theirs:
             process = fake_host.launch(PROCESS, theirs.fileno())
@@ -180,7 +181,16 @@ class Hosts:
             raise Conflict(answer["refused"], answer["hint"])
         self.entry = Entry(name, lab, kind, tuple(inits))
         if name:
+            self._record()
+
+    def _record(self) -> None:
+        """Write the lab down; if that fails, nobody would find it, so it ends."""
+        try:
             registry.write(self.entry)
+        except BaseException:
+            self._control.close()
+            end(replace(self.entry, name=""))
+            raise
 
     def __getitem__(self, name: str) -> LabHost:
         """The host of that name, from h1 on."""

@@ -47,12 +47,18 @@ class Entry:
 
 
 def folder_of_user() -> str:
-    """Path of the folder of the calling user's labs."""
+    """Path of the folder of the calling user's labs.
+
+    XDG_RUNTIME_DIR may be that of another user, behind su, or gone after a logout.
+    """
     user = os.geteuid()
     if user == 0:
         return FOLDER
-    above = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"
-    return f"{above}/plumb-labs-{user}"
+    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    with suppress(OSError):
+        if os.stat(own).st_uid == user:
+            return f"{own}/plumb-labs-{user}"
+    return f"/tmp/plumb-labs-{user}"
 
 
 def checked(name: str) -> str:
@@ -78,12 +84,17 @@ def write(entry: Entry) -> None:
     with suppress(NotFound):
         find(entry.name)
         raise Conflict(f"lab {entry.name} runs already", f"'plumb lab rm {entry.name}' ends it")
-    make_folder(folder_of_user(), 0o700)
-    path = _path(entry.name)
+    path = make_ready(entry.name)
     record = {"process": entry.process, "between": entry.between, "hosts": entry.hosts}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump(record, file)
+
+
+def make_ready(name: str) -> str:
+    """Make the folder of the user's labs, if it is not there; the path of a lab's file in it."""
+    make_folder(folder_of_user(), 0o700)
+    return _path(name)
 
 
 def find(name: str = DEFAULT) -> Entry:
@@ -117,11 +128,16 @@ def every() -> list[Entry]:
 
 
 def forget(name: str) -> None:
-    """Take a lab's file away, and the folder after the last one."""
+    """Take a lab's file away.
+
+    A user's folder goes after the last one. That of root stays: a mount on it in another mount
+    namespace would go along.
+    """
     with suppress(FileNotFoundError):
         os.unlink(_path(name))
-    with suppress(OSError):
-        os.rmdir(folder_of_user())
+    if folder_of_user() != FOLDER:
+        with suppress(OSError):
+            os.rmdir(folder_of_user())
 
 
 def _path(name: str) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from plumb.doctor import fix
+from plumb.doctor import fix, remedies
 from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.diagnosis.undo_journal import UndoJournal
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
-from plumb.model.diagnosis.remedy import Remedy, RemedyStep, command
+from plumb.model.diagnosis.remedy import Remedy, RemedyStep, command, joined
 from plumb.model.paths import Layout
 from tests import REPOSITORY, labs
 from tests.agent.cluster.state.waiting import until
@@ -178,6 +178,49 @@ def test_a_step_that_fails_takes_the_others_back(journal: UndoJournal) -> None:
     assert journal.numbers() == []
 
 
+def test_a_command_that_failed_is_not_taken_back(journal: UndoJournal) -> None:
+    """Somebody else has made the link meanwhile: it is not doctor's to delete."""
+    sh("ip link add first type veth peer name other")
+
+    with pytest.raises(PlumbError, match="File exists") as refused:
+        fix.apply(journal, [(finding(), link("first"))], {})
+
+    assert refused.value.hint == "nothing else was changed"
+    assert "first" in sh("ip -br link")
+
+
+def test_an_undo_that_fails_can_be_tried_again(journal: UndoJournal) -> None:
+    """The step stands, and stays on record."""
+    step = RemedyStep(("true",), (("ip", "link", "del", "late"),))
+    fix.apply(journal, [(finding(), Remedy((step,)))], {})
+    for _ in range(2):
+        with pytest.raises(PlumbError, match="Cannot find device"):
+            fix.take_back(journal)
+
+    sh("ip link add late type veth peer name other")
+    assert fix.take_back(journal) == []
+    assert "late" not in sh("ip -br link")
+
+
+def test_nothing_that_outlives_a_boot_is_done() -> None:
+    """An undo is forgotten at the next one; what lasts is for people."""
+    lines = ["firewall-cmd --zone=trusted --add-interface=br0"]
+    lines.append("firewall-cmd --permanent --zone=trusted --add-interface=br0")
+    made = joined([remedies.opened(each) for each in lines])
+
+    assert [str(step) for step in made.steps] == lines[:1]
+    assert str(made) == "; ".join(lines)
+
+
+def test_each_rule_of_nft_has_a_comment_of_its_own() -> None:
+    """By which it is found again."""
+    rules = [f"nft insert rule inet fw forward iifname br{n} accept" for n in (1, 2)]
+    steps = [step for each in map(remedies.opened, rules) for step in each.steps]
+
+    assert len({step.undo[0][-1] for step in steps}) == 2
+    assert all(step.argv[-1] == step.undo[0][-1] for step in steps)
+
+
 @pytest.mark.parametrize("after", ["the step", "its announcement"])
 def test_a_fix_whose_process_was_killed_is_taken_back(
     lab: Lab, journal: UndoJournal, after: str
@@ -190,7 +233,7 @@ def test_a_fix_whose_process_was_killed_is_taken_back(
     )
     code = f"""
 from tests.doctor.test_fix import finding
-from plumb.doctor import fix
+from plumb.doctor import fix, remedies
 from plumb.kernel.diagnosis.undo_journal import UndoJournal
 from plumb.model.diagnosis.remedy import *
 made = {made!r}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,11 +57,12 @@ def pages(page: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 def traced(lab: Lab, source: str, to: str, path: Path, *, good: bool) -> Any:
     """Trace a packet with a page; the story as programs get it."""
     argv = ("trace", source, to, "--json", "--wait", "5" if good else "0.2", "--html", str(path))
-    for _ in range(10):  # until the server listens
+    deadline = time.monotonic() + 60
+    while True:  # until the server listens
         ran = lab.plumb(*argv, status=None)
         if (ran.returncode == 0) is good:
-            break
-    return json.loads(ran.stdout)
+            return json.loads(ran.stdout)
+        assert time.monotonic() < deadline, ran.stdout
 
 
 def objects(page: Browser, kind: str) -> list[Any]:

@@ -54,7 +54,7 @@ class User:
             text=True,
             cwd="/",
             check=False,
-            timeout=120,
+            timeout=600,
         )
         assert status is None or ran.returncode == status, f"{argv}: {ran.stderr or ran.stdout}"
         return ran

@@ -20,7 +20,7 @@ from plumb.model.diagnosis.finding import Finding
 from plumb.model.diagnosis.remedy import line
 from plumb.model.paths import Layout
 
-SECONDS = 5
+SECONDS = 30
 """Time for a program that a remedy has started, until the finding is said to stand."""
 
 
@@ -46,7 +46,8 @@ def fix(ident: str, yes: bool, force: bool) -> int:
             _say("  undo:      nothing takes it back")
     _agreed(yes)
     number = fixing.apply(_journal(), choices, places)
-    _say(f"done; 'plumb doctor --undo {number}' takes it back")
+    undoable = any(step.undo for step in fixing.steps(choices))
+    _say(f"done; 'plumb doctor --undo {number}' takes it back" if undoable else "done")
     if _stands(ident):
         _say(f"{ident} is still found: plumb doctor")
         return 1

@@ -74,33 +74,50 @@ def trace(
     """
     from plumb.trace.report import Wishes
     from plumb.trace.tracer import Tracer
-    from plumb.views import trace as story_view
 
     for option, path in (("pcap", pcap), ("html", html)):
-        if path == "-":
-            raise Invalid(
-                f"the output of --{option} and the story cannot both go to standard output",
-                f"name a file: --{option} FILE",
-            )
+        if path is not None:
+            _require_file(option, path)
 
     wishes = Wishes(version or 0, seconds, sport or 0, size or 0, ttl or 0, also, everywhere)
     with common.read() as reader:
         report = Tracer(reader).trace(source, to, wishes)
+        _tell(report, as_json)
         if html:
             _write_page(html, reader, report)
     if pcap:
         _write(pcap, report)
+    return 0 if report.good else 1
+
+
+def _require_file(option: str, path: str) -> None:
+    """Refuse, before a packet is sent, a file that cannot be written."""
+    if path == "-":
+        raise Invalid(
+            f"the output of --{option} and the story cannot both go to standard output",
+            f"name a file: --{option} FILE",
+        )
+    there = os.path.exists(path)
+    if os.path.isdir(path) or not os.access(
+        path if there else os.path.dirname(path) or ".", os.W_OK
+    ):
+        what = "capture file" if option == "pcap" else "page"
+        raise Invalid(f"cannot write the {what} {path}", "see that its folder is there")
+
+
+def _tell(report: Report, as_json: bool) -> None:
+    from plumb.views import trace as story_view
+
     if as_json:
         print(json.dumps(story_view.document(report), indent=2))
-    else:
-        for row in story_view.rows(report):
-            styled = (
-                click.style(row.text, bold=True)
-                if row.colour == "bold"
-                else click.style(row.text, fg=row.colour or None)
-            )
-            click.echo(styled, color=False if os.environ.get("NO_COLOR") else None)
-    return 0 if report.good else 1
+        return
+    for row in story_view.rows(report):
+        styled = (
+            click.style(row.text, bold=True)
+            if row.colour == "bold"
+            else click.style(row.text, fg=row.colour or None)
+        )
+        click.echo(styled, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def _write_page(path: str, reader: Reader, report: Report) -> None:

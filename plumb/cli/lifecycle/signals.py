@@ -71,11 +71,11 @@ def ended(host: Reader, box: Sandbox) -> int:
         try:
             now = host.container(box.id)
         except NotFound:
-            return _told(host, box)
-    return now.exit_code if now.start == box.start else _told(host, box)
+            return _by_event(host, box)
+    return now.exit_code if now.start == box.start else _by_event(host, box)
 
 
-def _told(host: Reader, box: Sandbox) -> int:
+def _by_event(host: Reader, box: Sandbox) -> int:
     """Exit code by the event of a container's end, which outlives its record.
 
     Returns:

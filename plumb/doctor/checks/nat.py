@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
+from itertools import takewhile
 
 from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Advice, command
-from plumb.model.diagnosis.snapshot import ChainState, NetworkState, Snapshot
+from plumb.model.diagnosis.snapshot import ChainState, NetworkState, RuleState, Snapshot
 from plumb.model.foreign_firewall import Traffic, TrafficKind
 
 REWRITES = re.compile(r"-j (?:DNAT|REDIRECT)\b")
@@ -53,7 +54,7 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
     for chain in snapshot.host.chains:
         if chain.hook != "postrouting" or not snapshot.bridges:
             continue
-        for number, rule in enumerate(chain.rules, 1):
+        for number, rule in _last_first(chain.rules):
             if firewalls.NAT.search(rule.words) and not rule.conditions:
                 mine = chain.tool if chain.tool != "nft" else f"nft, table {chain.table}"
                 yield Finding(
@@ -87,14 +88,21 @@ def dnat_first(snapshot: Snapshot) -> Iterator[Finding]:
     for chain in snapshot.host.chains:
         if (chain.table, chain.name, chain.family) != ("nat", "PREROUTING", "ip"):
             continue
-        for number, rule in enumerate(chain.rules, 1):
-            if ENGINES.fullmatch(rule.target):
-                break
+        own = takewhile(lambda rule: not ENGINES.fullmatch(rule.target), chain.rules)
+        for number, rule in _last_first(tuple(own)):
             for (protocol, port), name in published.items() if REWRITES.search(rule.words) else ():
                 uplinks = firewalls.uplinks(snapshot, 4)
                 packets = Traffic(TrafficKind.PROXIED, "", anybody, uplinks, protocol, port)
                 if rule.conditions and firewalls.matches(rule, packets):
                     yield _taken(chain, number, name, f"{port}/{protocol}")
+
+
+def _last_first(rules: Sequence[RuleState]) -> list[tuple[int, RuleState]]:
+    """Rules with their numbers in their chain, the last one first.
+
+    Deleted in this order, each has its number until then, so that it can be put back there.
+    """
+    return list(enumerate(rules, 1))[::-1]
 
 
 def _taken(chain: ChainState, number: int, name: str, port: str) -> Finding:

@@ -14,7 +14,7 @@ from plumb.address import IPAddress
 from plumb.engine.host import Host
 from plumb.errors import KernelRefused
 from plumb.model.cluster import balancer_sandbox
-from plumb.model.cnm import Sandbox
+from plumb.model.cnm import Endpoint, Sandbox
 from plumb.model.service.virtual import VirtualService
 
 
@@ -27,16 +27,19 @@ def targets(services: Iterable[VirtualService]) -> set[IPAddress]:
 def forget(host: Host, network: str, gone: set[IPAddress]) -> None:
     """Forget the flows of a network's balancer on this host to tasks that are gone.
 
+    Under direct return each task balances its own connections to its service.
+
     An old flow that lasts is no reason to undo anything.
     """
     net = next((net for net in host.networks() if net.id == network), None)
     if net is None or not gone:
         return
-    box = host.store.get(Sandbox, balancer_sandbox(net.id, net.overlay.ingress))
-    if box is None:
-        return
+    boxes = {balancer_sandbox(net.id, net.overlay.ingress)}
+    if net.overlay.direct_return:
+        boxes |= {end.sandbox for end in host.store.all(Endpoint) if end.network == network}
     from plumb.kernel.netfilter import conntrack_flush
     from plumb.kernel.netns import namespaces
 
-    with suppress(KernelRefused, FileNotFoundError), namespaces.entered(host.namespace(box)):
-        conntrack_flush.forget_targets(gone)
+    for box in filter(None, (host.store.get(Sandbox, ident) for ident in boxes)):
+        with suppress(KernelRefused, FileNotFoundError), namespaces.entered(host.namespace(box)):
+            conntrack_flush.forget_targets(gone)

@@ -17,6 +17,10 @@ SECONDS = 300
 """Time for a command: an engine that is restarted takes its containers along."""
 
 
+class CommandFailed(PlumbError):
+    """A command ended with another status than 0, as one does that has changed nothing."""
+
+
 def inode(ns: str) -> int:
     """The inode of a namespace file, 0 for the host's; -1 where it is gone."""
     try:
@@ -34,7 +38,7 @@ def run(argv: tuple[str, ...], ns: str) -> None:
 
     Raises:
         Unsupported: there is no such command.
-        PlumbError: it failed.
+        CommandFailed: its status was not 0. PlumbError: it did not end.
     """
     with entered(ns):
         words = _words(argv)
@@ -44,7 +48,7 @@ def run(argv: tuple[str, ...], ns: str) -> None:
         ran = _output(words, env)
     if ran.returncode:
         said = (ran.stderr or ran.stdout).strip().splitlines()
-        raise PlumbError(f"{' '.join(argv)}: {said[0] if said else f'status {ran.returncode}'}")
+        raise CommandFailed(f"{' '.join(argv)}: {said[0] if said else f'status {ran.returncode}'}")
 
 
 def _words(argv: tuple[str, ...]) -> list[str]:
@@ -70,7 +74,7 @@ def _handle(chain: tuple[str, ...], mark: str) -> str:
     for rule in HANDLE.finditer(listed):
         if rule["mark"] == mark:
             return rule["handle"]
-    raise PlumbError(f"nft list chain {' '.join(chain)}: no rule has the comment {mark}")
+    raise CommandFailed(f"nft list chain {' '.join(chain)}: no rule has the comment {mark}")
 
 
 def _output(words: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -83,6 +87,7 @@ def _output(words: list[str], env: dict[str, str]) -> subprocess.CompletedProces
             errors="replace",
             check=False,
             env=env,
+            cwd="/",  # where `python -m` looks for modules first, and only root writes
             timeout=SECONDS,
         )
     except subprocess.TimeoutExpired as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -227,23 +228,29 @@ def run(init: Init, argv: Sequence[str], env: Mapping[str, str], seconds: float 
     Raises:
         KernelRefused: it took longer, and was killed; the message has what it has printed.
     """
-    try:
-        return subprocess.run(
-            entering(init, argv),
-            env=env,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=seconds,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired as late:
-        printed = b"".join(each for each in (late.stderr, late.stdout) if each).decode(
-            errors="replace"
-        )
-        said = f"not done after {seconds:g} s: {printed.strip() or 'it has printed nothing'}"
-        raise KernelRefused(f"run '{' '.join(argv)}' on a host of the lab", 0, said) from None
+    with subprocess.Popen(
+        entering(init, argv),
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        process_group=0,  # nsenter's and the command's, which is its child
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as late:
+            os.killpg(process.pid, signal.SIGKILL)
+            printed = b"".join(each for each in (late.stderr, late.stdout) if each).decode(
+                errors="replace"
+            )
+            said = f"not done after {seconds:g} s: {printed.strip() or 'it has printed nothing'}"
+            raise KernelRefused(f"run '{' '.join(argv)}' on a host of the lab", 0, said) from None
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
 
 def execute(init: Init, argv: Sequence[str], env: Mapping[str, str]) -> None:
@@ -256,8 +263,6 @@ def attend(init: Init, argv: Sequence[str], env: Mapping[str, str]) -> int:
 
     Signals of the terminal's keys are for the command, so this process ignores them meanwhile.
     """
-    import signal
-
     before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
     try:
         return subprocess.run(
@@ -278,7 +283,6 @@ def reap_until_closed(stream: int) -> None:
     A host's first process is the parent of all that lost theirs.
     """
     import select
-    import signal
 
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)

@@ -73,4 +73,5 @@ def command(argv: Sequence[str], undo: Sequence[str] = (), place: str = HOST) ->
 
 def joined(parts: Sequence[Remedy]) -> Remedy:
     """A remedy of the steps of several."""
-    return Remedy(tuple(step for part in parts for step in part.steps))
+    text = "; ".join(map(str, parts)) if any(part.text for part in parts) else ""
+    return Remedy(tuple(step for part in parts for step in part.steps), text)

@@ -263,11 +263,13 @@ def leave(api: Api, caller: Node, body: dict[str, Any]) -> bool:
     """
     if caller.role is NodeRole.MANAGER:
         raise Conflict(f"node {caller.id} is a manager", "demote it first")
+    # The long part, which a request that is repeated may find half done: the key is needed for it.
+    reservations.release_node(api.etcd, caller.id)
     lease = api.etcd.get(keys.ALIVE + caller.id)
     # The key is worth nothing from now on: what has left comes back by a token alone.
     nodes.change(api.etcd, caller.id, lambda node: replace(node, key=""))
     if lease is not None and lease.lease:
         api.etcd.lease_revoke(lease.lease)
-    # Only now: to a node that is alive the leader may give a task, with addresses.
+    # Again: until its lease was gone, the leader may have given it a task, with addresses.
     reservations.release_node(api.etcd, caller.id)
     return True
