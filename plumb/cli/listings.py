@@ -106,6 +106,8 @@ def ends_of(host: Reader, box: Sandbox, known: dict[str, Network]) -> Ends:
     return [(end, known[end.network]) for end in host.endpoints(box) if end.network in known]
 
 
+SHOWN = ("container", "network")
+"""Types of Docker's objects that inspect shows."""
 ABSENT = ("config", "image", "plugin", "secret", "volume")
 """Types of Docker's objects of which there is none here."""
 ELSEWHERE = ("node", "service", "task")
@@ -113,7 +115,7 @@ ELSEWHERE = ("node", "service", "task")
 
 
 def _of_docker_s(_: click.Context, __: click.Parameter, kind: str) -> str:
-    types = sorted(("container", "network", *ABSENT, *ELSEWHERE))
+    types = sorted((*SHOWN, *ABSENT, *ELSEWHERE))
     if kind and kind not in types:
         listed = ", ".join(f'"{each}"' for each in types)
         raise Invalid(f'unknown type: "{kind}": must be one of {listed}')
@@ -131,6 +133,7 @@ def _of_docker_s(_: click.Context, __: click.Parameter, kind: str) -> str:
     default="",
     metavar="TYPE",
     callback=_of_docker_s,
+    shell_complete=lambda _, __, begun: [each for each in SHOWN if each.startswith(begun)],
     help="Only of this type: container or network.",
 )
 @common.SIZE

@@ -92,7 +92,7 @@ SCRIPTS = {
         docker run -d --label stage=live --name kept {LONG} >/dev/null
         docker ps -aq --filter label=stage=test | xargs -r docker rm -f | wc -l
         docker ps -aq --filter label=stage=test | xargs -r docker rm -f
-        docker network prune -f --filter label=stage=test | tail -n 1
+        docker network prune -f --filter label=stage=test | sed -n 2p
         docker ps --format '{{{{.Names}}}}'
         """,
         "3 shop kept",
@@ -105,7 +105,7 @@ SCRIPTS = {
         docker ps -a -q | wc -l
         docker container prune -f && docker network prune -f
         """,
-        "2 2 0",
+        "2 2 0 Total reclaimed space: 0B",
     ),
     "it waits until a container is healthy": (
         f"""

@@ -20,10 +20,8 @@ def ask(verb: str, *args: Any, **named: Any) -> Callable[[Host], Any]:
     return lambda host: getattr(host, verb)(*args, **named)
 
 
-NO_SYSCTL = (
-    "invalid sysctl 'kernel.pid_max=5': only settings of the network namespace, net.…=VALUE, "
-    "can be given"
-)
+NO_SYSCTL = "sysctl 'kernel.pid_max=5' is not allowed"
+ONLY_NET = "only settings of the network namespace, net.…=VALUE, can be given"
 REFUSED = {
     "a misspelt keyword of run": (
         ask("run", "c1", netwrk="n1"),
@@ -73,7 +71,11 @@ REFUSED = {
         "labels is a mapping, or pairs of name and value, not 'a=b'",
         "",
     ),
-    "a setting of no namespace": (ask("run", "c1", sysctls={"kernel.pid_max": "5"}), NO_SYSCTL, ""),
+    "a setting of no namespace": (
+        ask("run", "c1", sysctls={"kernel.pid_max": "5"}),
+        NO_SYSCTL,
+        ONLY_NET,
+    ),
     "text for a port's value": (
         ask("run", "c1", ports=["80"]),
         "ports are PortBinding values, not ['80']",

@@ -109,7 +109,8 @@ def fail_everywhere(
 def commands() -> list[str]:
     """The command lines of plumb's processes; a descriptor's number in them says nothing."""
     return sorted(
-        re.sub(r"main\(\) \d+ ", "main() ", line.partition(" ")[2]) for line in processes()
+        re.sub(r"(main\(\)|'__main__'\)) \d+ ", r"\1 ", line.partition(" ")[2])
+        for line in processes()
     )
 
 

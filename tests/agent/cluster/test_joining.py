@@ -159,7 +159,7 @@ def test_a_worker_becomes_a_manager_and_a_worker_again(machines: list[Machine]) 
 
     second.ask("node-update", node="h2", role="worker")
     until(lambda: second.ask("status")["role"] == "worker")
-    until(lambda: not second.within("ss -ltnH 'sport = :2377 or sport = :2380'"))
+    until(lambda: not second.within("ss -ltnH 'sport = :2377 or sport = :2380'"), 180)
     until(lambda: not certified_manager(second))
     assert first.nodes()["h2"].role is NodeRole.WORKER
 

@@ -104,7 +104,7 @@ def test_since_and_until_choose_lines_by_their_times(emptied: Lab) -> None:
     assert plumb(emptied, "logs", "--until", "1h", "box") == ""
     status, printed = tried(emptied, "logs", "--since", "soon", "box")
     assert (status, printed.count("\n")) == (1, 1)
-    assert 'invalid value for "since"' in printed
+    assert 'value for "since"' in printed
 
 
 def test_a_log_of_an_older_plumb_is_read(emptied: Lab) -> None:
