@@ -163,7 +163,7 @@ def opened(line: str) -> Remedy:
     if words[0] == "nft":
         mark = f"{NFT_MARK}{crc32(line.encode()):08x}"
         undo = ("nft", "delete", "rule", *words[3:6], "comment", mark)
-        return replace(command((*words, "comment", mark), undo), text=line)
+        return replace(command((*words, "comment", mark), undo), text=str(command(words)))
     if words[0] == "firewall-cmd":
         return command(words, [each.replace("--add-", "--remove-") for each in words])
     return command(words, ["-D" if each == "-I" else each for each in words])
