@@ -193,6 +193,16 @@ def read() -> Reader:
     return reader
 
 
+interval_option = click.option(
+    "--interval",
+    type=click.FloatRange(0.1),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds between updates with --watch.",
+)
+
+
 def write_file(path: str, text: str) -> None:
     """Write a text to a file; - is the output.
 

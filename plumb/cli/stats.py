@@ -26,14 +26,7 @@ Counters = dict[str, Mapping[str, int]]
 @click.option(
     "-w", "--watch", is_flag=True, help="Update repeatedly, with rates, until interrupted."
 )
-@click.option(
-    "--interval",
-    type=click.FloatRange(0.1),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Seconds between updates with --watch.",
-)
+@common.interval_option
 @click.option(
     "--networks",
     is_flag=True,

@@ -35,14 +35,7 @@ if TYPE_CHECKING:
     help="Print what has changed since this file of --json; exit status 1 if anything has.",
 )
 @click.option("-w", "--watch", is_flag=True, help="Go on, and draw again what has changed.")
-@click.option(
-    "--interval",
-    type=click.FloatRange(0.1),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Seconds between two looks with --watch.",
-)
+@common.interval_option
 def draw(
     form: str | None, html: str | None, before: str | None, watch: bool, interval: float
 ) -> int:
