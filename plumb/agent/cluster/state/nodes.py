@@ -21,7 +21,6 @@ from plumb.agent.cluster.state.etcd.operations import (
     Put,
     absent,
     below,
-    present,
     unchanged,
 )
 from plumb.errors import Conflict, NotFound
@@ -99,7 +98,7 @@ def renew(etcd: Etcd, ident: str, lease: int = 0, ttl: int = LEASE) -> int:
         The lease. If it is another one than before, the node has to publish its endpoints again.
 
     Raises:
-        NotFound: the node is in the cluster no more.
+        NotFound: the node is in the cluster no more, or has left it.
     """
     known = lease or _lease(etcd, ident)
     if known:
@@ -123,20 +122,35 @@ def remove(etcd: Etcd, ident: str) -> None:
         etcd.lease_revoke(lease)
 
 
+def leave(etcd: Etcd, ident: str) -> None:
+    """End a node's lease for good: it is down, and its key is worth nothing from now on.
+
+    It stays in the list until it is removed. The key goes first: a renewal under way, whose sender
+    was let in by it, either has its new lease by then or gets none.
+
+    Raises:
+        NotFound: it is in the cluster no more.
+    """
+    change(etcd, ident, lambda node: replace(node, key=""))
+    if lease := _lease(etcd, ident):
+        etcd.lease_revoke(lease)
+
+
 def _grant(etcd: Etcd, ident: str, ttl: int) -> int:
     lease = etcd.lease_grant(ttl)
-    answer = etcd.txn(
-        [present(keys.NODES + ident)],
-        [
-            Put(keys.ALIVE + ident, str(lease), lease),
-            Delete(keys.AWAY + ident),
-            Delete(keys.JOINING + ident),
-        ],
+    puts = (
+        Put(keys.ALIVE + ident, str(lease), lease),
+        Delete(keys.AWAY + ident),
+        Delete(keys.JOINING + ident),
     )
-    if not answer.succeeded:
-        etcd.lease_revoke(lease)
-        raise _unknown(ident)
-    return lease
+    for _ in attempts(f"give node {ident} a lease"):
+        found = etcd.get(keys.NODES + ident)
+        if found is None or not _node(found).key:
+            etcd.lease_revoke(lease)
+            raise _unknown(ident)
+        if etcd.txn([unchanged(keys.NODES + ident, found)], puts).succeeded:
+            return lease
+    raise AssertionError
 
 
 def _lease(etcd: Etcd, ident: str) -> int:

@@ -24,7 +24,7 @@ class Cluster:
     def join(self, host: str, number: int, ttl: int = 600) -> int:
         """Add a node whose id is its name; returns its lease."""
         ip = IPv4Address("192.0.2.10") + number
-        nodes.put(self.etcd, Node(host, host, ip, ip))
+        nodes.put(self.etcd, Node(host, host, ip, ip, key=f"key of {host}"))
         return nodes.renew(self.etcd, host, ttl=ttl)
 
     def network(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from plumb.agent.cluster.state import absence, endpoints, keys, nodes, reservations
+from plumb.agent.cluster.state.etcd import Etcd
 from plumb.errors import Conflict, NotFound
-from plumb.model.cluster import Availability
+from plumb.model.cluster import Availability, Node
 from tests.agent.cluster.state.clusters import Cluster, new_id
 from tests.agent.cluster.state.waiting import until
 
@@ -72,6 +74,31 @@ def test_a_removed_node_gets_no_lease(cluster: Cluster) -> None:
     nodes.remove(cluster.etcd, "h1")
     with pytest.raises(NotFound, match="node h1 not found"):
         nodes.renew(cluster.etcd, "h1", cluster.leases["h1"])
+
+
+def test_a_node_that_has_left_is_down_and_gets_no_lease(cluster: Cluster) -> None:
+    """A renewal that was under way when it left would make it look alive for as long as a lease."""
+    nodes.leave(cluster.etcd, "h1")
+    assert alive(cluster) == ["h2"]
+    with pytest.raises(NotFound, match="node h1 not found"):
+        nodes.renew(cluster.etcd, "h1", cluster.leases["h1"])
+    assert alive(cluster) == ["h2"]
+
+
+def test_a_lease_that_came_while_a_node_left_ends_too(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal that is faster than the end of the key: its lease is found, and ended."""
+    cluster.etcd.lease_revoke(cluster.leases["h1"])
+    change = nodes.change
+
+    def faster(etcd: Etcd, ident: str, how: Callable[[Node], Node]) -> Node:
+        nodes.renew(etcd, ident)
+        return change(etcd, ident, how)
+
+    monkeypatch.setattr(nodes, "change", faster)
+    nodes.leave(cluster.etcd, "h1")
+    assert alive(cluster) == ["h2"]
 
 
 def test_what_a_removed_node_had_published_goes_at_once(cluster: Cluster) -> None:

@@ -265,11 +265,7 @@ def leave(api: Api, caller: Node, body: dict[str, Any]) -> bool:
         raise Conflict(f"node {caller.id} is a manager", "demote it first")
     # The long part, which a request that is repeated may find half done: the key is needed for it.
     reservations.release_node(api.etcd, caller.id)
-    lease = api.etcd.get(keys.ALIVE + caller.id)
-    # The key is worth nothing from now on: what has left comes back by a token alone.
-    nodes.change(api.etcd, caller.id, lambda node: replace(node, key=""))
-    if lease is not None and lease.lease:
-        api.etcd.lease_revoke(lease.lease)
+    nodes.leave(api.etcd, caller.id)  # it comes back by a token alone
     # Again: until its lease was gone, the leader may have given it a task, with addresses.
     reservations.release_node(api.etcd, caller.id)
     return True
