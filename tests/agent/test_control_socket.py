@@ -21,8 +21,9 @@ from plumb.plan import plan
 from plumb.things.host_ports import Agent
 from plumb.views.shell import commands
 from tests.agent.test_server import added, look, pid_of, port, proxy, take
-from tests.host.trial_hosts import plumb, tried, wait_until
+from tests.host.trial_hosts import plumb, tried
 from tests.labs import Lab
+from tests.waiting import until
 
 ANY, SIX = ip_address("0.0.0.0"), ip_address("::1")
 NOBODY = 65534
@@ -184,7 +185,7 @@ def test_nobody_but_root_is_listened_to(running: str) -> None:
 def test_stop_is_a_request_too(running: str) -> None:
     """It is answered, and then the agent ends."""
     assert ask(running, b'{"stop": true}\n') == {"done": 1}
-    wait_until(lambda: not pid_of(running), "it has ended")
+    until(lambda: not pid_of(running), "it has ended")
     assert os.listdir(running) == []
 
 

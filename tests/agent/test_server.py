@@ -28,8 +28,8 @@ from plumb.kernel.process import shim
 from plumb.plan import Step, carry_out, plan
 from plumb.things import Thing
 from plumb.things.host_ports import Agent, HostPort, Proxy
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh
+from tests.waiting import until
 
 ANY, LOCAL, SIX = ip_address("0.0.0.0"), ip_address("127.0.0.1"), ip_address("::1")
 TARGET = ip_address("127.0.0.3")
@@ -147,7 +147,7 @@ def test_it_inherits_nothing(folder: str) -> None:
     ]  # its lock, its loop, agent.sock and command.sock
     # Of /dev/null three are its streams, and two are kept so that somebody can be heard when no
     # other is left.
-    wait_until(
+    until(
         lambda: links() == sorted(["/dev/null"] * 5 + mine),
         "it has said that it is ready, and has nothing else",
         1,
@@ -174,7 +174,7 @@ def test_what_ends_a_command_does_not_end_the_agent(running: str, number: signal
 def test_sigterm_ends_it_cleanly(running: str) -> None:
     """Its files go with it."""
     os.kill(pid_of(running), signal.SIGTERM)
-    wait_until(lambda: os.listdir(running) == [], "it has tidied up")
+    until(lambda: os.listdir(running) == [], "it has tidied up")
     assert look(Agent(running)) == [None]
 
 
@@ -186,7 +186,7 @@ def test_one_that_was_killed_is_not_there_and_can_be_started_again(running: str)
     held = port(running, 8080), proxy(running, 8080)
     take(*added(*held))
     os.kill(pid_of(running), signal.SIGKILL)
-    wait_until(lambda: not pid_of(running), "it is gone")
+    until(lambda: not pid_of(running), "it is gone")
     assert sorted(os.listdir(running)) == ["agent.pid", "agent.sock", "command.sock"]
     assert look(Agent(running), *held) == [None] * 3
     take(*removed(*reversed(held)))
@@ -199,7 +199,7 @@ def test_one_that_was_killed_is_not_there_and_can_be_started_again(running: str)
 def test_one_that_was_killed_is_removed(running: str) -> None:
     """Removing what is gone counts as done, and takes its files away."""
     os.kill(pid_of(running), signal.SIGKILL)
-    wait_until(lambda: not pid_of(running), "it is gone")
+    until(lambda: not pid_of(running), "it is gone")
     take(*removed(Agent(running)))
     assert os.listdir(running) == []
 
@@ -226,7 +226,7 @@ def test_one_whose_folder_was_deleted_ends(running: str) -> None:
     """Nobody could reach it any more, nor release its ports."""
     take(*added(port(running, 8080)))
     shutil.rmtree(running)
-    wait_until(lambda: host_ports.trial("tcp", LOCAL, 8080) == 0, "it has ended")
+    until(lambda: host_ports.trial("tcp", LOCAL, 8080) == 0, "it has ended")
 
 
 def test_two_starts_at_a_time_make_one_agent(folder: str) -> None:

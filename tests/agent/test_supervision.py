@@ -11,8 +11,9 @@ from typing import Any
 
 from plumb.kernel import agent_socket
 from plumb.kernel.process import health_file
-from tests.host.trial_hosts import MARK, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, plumb, tried
 from tests.labs import Lab
+from tests.waiting import until
 
 QUICK = ("--health-interval", "100ms", "--health-retries", "2", "--health-timeout", "5s")
 
@@ -36,7 +37,7 @@ def health(lab: Lab) -> str:
 
 def turns(lab: Lab, wanted: str) -> None:
     """Wait for a status of its health."""
-    wait_until(lambda: health(lab) == wanted, f"it is {wanted}")
+    until(lambda: health(lab) == wanted, f"it is {wanted}")
 
 
 def test_health_follows_the_check(emptied: Lab, tmp_path: Path) -> None:
@@ -107,11 +108,11 @@ def test_an_agent_that_is_started_in_place_of_a_killed_one_goes_on(emptied: Lab)
     folder = str(Path(emptied.root, "containers", ident))
     began = (health_file.read(folder) or {})["Began"]
     os.kill(agent_socket.running(str(emptied.root))[0], signal.SIGKILL)
-    wait_until(lambda: not agent_socket.running(str(emptied.root))[0], "it has ended")
+    until(lambda: not agent_socket.running(str(emptied.root))[0], "it has ended")
     assert health(emptied) == "healthy"  # the command has brought it back
     assert agent_socket.running(str(emptied.root))[0]
     before = len(state(emptied)["Health"]["Log"])
-    wait_until(lambda: len(state(emptied)["Health"]["Log"]) > before or before == 5, "it checks")
+    until(lambda: len(state(emptied)["Health"]["Log"]) > before or before == 5, "it checks")
     assert (health_file.read(folder) or {})["Began"] == began
 
 
@@ -121,7 +122,7 @@ def test_the_record_is_left_alone(emptied: Lab) -> None:
     turns(emptied, "healthy")
     before = [os.stat(path).st_mtime_ns for path in emptied.root.glob("plumb.db*")]
     last = state(emptied)["Health"]["Log"][-1]["Start"]
-    wait_until(lambda: state(emptied)["Health"]["Log"][-1]["Start"] > last, "it was checked again")
+    until(lambda: state(emptied)["Health"]["Log"][-1]["Start"] > last, "it was checked again")
     assert [os.stat(path).st_mtime_ns for path in emptied.root.glob("plumb.db*")] == before
 
 
@@ -134,7 +135,7 @@ def test_a_command_that_dies_is_started_again(emptied: Lab, tmp_path: Path) -> N
     """By the agent, in a network namespace that is new."""
     starts = tmp_path / "starts"
     run(emptied, "--restart", "on-failure", "sh", "-c", f"echo >> {starts}; exit 3")
-    wait_until(lambda: starts.exists() and len(starts.read_text()) >= 3, "three starts", 60)
+    until(lambda: starts.exists() and len(starts.read_text()) >= 3, "three starts", 60)
     assert restarts(emptied) >= 2
     plumb(emptied, "stop", "box")
     assert state(emptied)["Status"] == "exited"
@@ -145,7 +146,7 @@ def test_a_command_that_dies_at_once_makes_no_storm(emptied: Lab, tmp_path: Path
     """The back-off doubles: in six seconds there are seven starts at most."""
     starts, begin = tmp_path / "starts", time.monotonic()
     run(emptied, "--restart", "always", "sh", "-c", f"echo >> {starts}")
-    wait_until(lambda: time.monotonic() - begin > 6, "six seconds")
+    until(lambda: time.monotonic() - begin > 6, "six seconds")
     count = len(starts.read_text()) if starts.exists() else 0
     assert count <= 7 or time.monotonic() - begin > 12
     assert state(emptied)["Status"] in ("restarting", "running")
@@ -155,7 +156,7 @@ def test_on_failure_gives_up_after_as_many_starts(emptied: Lab, tmp_path: Path) 
     """Two more after the first."""
     starts = tmp_path / "starts"
     run(emptied, "--restart", "on-failure:2", "sh", "-c", f"echo >> {starts}; exit 3")
-    wait_until(lambda: state(emptied)["Status"] == "exited", "it has given up", 60)
+    until(lambda: state(emptied)["Status"] == "exited", "it has given up", 60)
     assert (len(starts.read_text()), restarts(emptied)) == (3, 2)
     assert state(emptied)["ExitCode"] == 3
 
@@ -164,12 +165,12 @@ def test_an_agent_that_was_killed_takes_the_wait_up_again(emptied: Lab, tmp_path
     """The next command brings it back, and it starts what waits."""
     starts = tmp_path / "starts"
     run(emptied, "--restart", "always", "sh", "-c", f"echo >> {starts}")
-    wait_until(lambda: restarts(emptied) >= 3, "the wait is long", 60)
-    wait_until(lambda: state(emptied)["Status"] == "restarting", "it waits", 60)
+    until(lambda: restarts(emptied) >= 3, "the wait is long", 60)
+    until(lambda: state(emptied)["Status"] == "restarting", "it waits", 60)
     os.kill(agent_socket.running(str(emptied.root))[0], signal.SIGKILL)
     before = len(starts.read_text())
     plumb(emptied, "ps")
-    wait_until(lambda: len(starts.read_text()) > before, "it was started again", 60)
+    until(lambda: len(starts.read_text()) > before, "it was started again", 60)
 
 
 def test_a_foreground_run_is_started_again_by_the_agent(emptied: Lab, tmp_path: Path) -> None:
@@ -178,5 +179,5 @@ def test_a_foreground_run_is_started_again_by_the_agent(emptied: Lab, tmp_path: 
     script = f"echo >> {starts}; test $(wc -l < {starts}) -gt 1 && exec sleep 1000; exit 3"
     words = ("run", "--name", "box", "--network", "none", "--restart", "always", "-e", MARK)
     assert tried(emptied, *words, "sh", "-c", script)[0] == 3
-    wait_until(lambda: state(emptied)["Status"] == "running", "it runs again", 60)
+    until(lambda: state(emptied)["Status"] == "running", "it runs again", 60)
     assert restarts(emptied) == 1

@@ -15,8 +15,8 @@ from pathlib import Path
 from plumb.kernel import agent_socket
 from plumb.kernel.process import shim
 from tests.bench.figures import Report, rounds, timed
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, lab
+from tests.waiting import until
 
 WARM, COLD, RATIO = "warm", "by itself", "by itself, to warm"
 LIMITS = {"network create": 50, "network connect": 60, "run -d -p": 80, "network ls": 40}
@@ -57,7 +57,7 @@ def warm_up(place: Lab) -> None:
     place.command("ps")
     agent = agent_socket.running(str(place.root))[0]
     ready = ["plumb-warm", "plumb-spare"]
-    wait_until(lambda: _titles(agent) == ready, "the warm process and its spare fork")
+    until(lambda: _titles(agent) == ready, "the warm process and its spare fork")
 
 
 def _titles(agent: int) -> list[str]:

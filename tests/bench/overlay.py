@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from plumb.lab.hosts import ROOT, Hosts, LabHost
 from plumb.root import IMPORT_PATH
 from tests.bench.figures import Report, Section, rounds
-from tests.host.swarm_hosts import SUBNET, entries, pid, pings, run, swarm, until
+from tests.host.swarm_hosts import SUBNET, entries, pid, pings, run, swarm
+from tests.waiting import until
 
 REACHED, RATE = "run to ping", "endpoints a second, all hosts at once"
 VXLAN, BARE = "over VXLAN", "bare veth"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.trial_hosts import MARK, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, plumb, tried
 from tests.labs import Lab
 from tests.prefork.prefork_lab import said, start
+from tests.waiting import until
 
 ANSWERS = """
 trap 'echo got USR1; echo error >&2' USR1
@@ -44,10 +45,10 @@ def answers(attach: subprocess.Popen[str], number: int) -> bool:
 def test_attach_prints_what_comes_and_ends_with_the_command(emptied: Lab) -> None:
     """Not what came before; a signal reaches the command, and its exit code is attach's."""
     run(emptied, "sh", "-c", ANSWERS)
-    wait_until(lambda: "before" in plumb(emptied, "logs", "box"), "the trap is set")
+    until(lambda: "before" in plumb(emptied, "logs", "box"), "the trap is set")
     attach = start(emptied, "attach", "box")
-    wait_until(lambda: attached(attach.pid), "it waits")
-    wait_until(lambda: answers(attach, signal.SIGUSR1), "an answer is printed")
+    until(lambda: attached(attach.pid), "it waits")
+    until(lambda: answers(attach, signal.SIGUSR1), "an answer is printed")
     attach.send_signal(signal.SIGTERM)
     status, output, errors = said(attach)
     assert status == 7
@@ -57,16 +58,16 @@ def test_attach_prints_what_comes_and_ends_with_the_command(emptied: Lab) -> Non
 def test_attach_to_what_is_removed_ends_as_killed(emptied: Lab) -> None:
     run(emptied, "sh", "-c", ANSWERS)
     attach = start(emptied, "attach", "box")
-    wait_until(lambda: attached(attach.pid), "it waits")
+    until(lambda: attached(attach.pid), "it waits")
     plumb(emptied, "rm", "-f", "box")
     assert said(attach)[0] == 137
 
 
 def test_without_sig_proxy_a_signal_ends_attach_alone(emptied: Lab) -> None:
     run(emptied, "sh", "-c", ANSWERS)
-    wait_until(lambda: "before" in plumb(emptied, "logs", "box"), "the trap is set")
+    until(lambda: "before" in plumb(emptied, "logs", "box"), "the trap is set")
     attach = start(emptied, "attach", "--no-stdin", "--sig-proxy=false", "box")
-    wait_until(lambda: attached(attach.pid), "it waits")
+    until(lambda: attached(attach.pid), "it waits")
     attach.send_signal(signal.SIGINT)
     assert said(attach)[0] == 130
     assert "Up" in plumb(emptied, "ps")

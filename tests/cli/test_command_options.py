@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.trial_hosts import MARK, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, plumb, tried
 from tests.labs import Lab
+from tests.waiting import until
 
 NOBODY = "65534"
 ASK = ("sh", "-c", 'echo "$(id -u):$(id -g) $(pwd)"; exec sleep 1000')
@@ -20,7 +21,7 @@ def run(lab: Lab, *words: str) -> None:
 
 def logged(lab: Lab) -> str:
     """What the command has printed, once it has."""
-    wait_until(lambda: "\n" in plumb(lab, "logs", "box"), "the command has printed a line")
+    until(lambda: "\n" in plumb(lab, "logs", "box"), "the command has printed a line")
     return plumb(lab, "logs", "box")
 
 
@@ -74,7 +75,7 @@ def test_exec_in_the_background_returns_at_once(emptied: Lab, tmp_path: Path) ->
     told = tmp_path / "told"
     script = f"readlink /proc/self/ns/net > {told}.new; mv {told}.new {told}; exec sleep 1000"
     assert plumb(emptied, "exec", "-d", "box", "sh", "-c", script) == ""
-    wait_until(told.exists, "the command in the background has come so far")
+    until(told.exists, "the command in the background has come so far")
     assert told.read_text() == plumb(emptied, "exec", "box", "readlink", "/proc/self/ns/net")
     status, printed = tried(emptied, "exec", "-d", "box", "no-such-command")
     assert (status != 0, "no-such-command" in printed) == (True, True)

@@ -14,10 +14,11 @@ import pytest
 
 from plumb.kernel.events import journal
 from plumb.model.lifecycle.events import CONTAINER, Event
-from tests.host.trial_hosts import MARK, end_all, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, end_all, plumb, tried
 from tests.labs import Lab
 from tests.memory_host import MemoryHosts
 from tests.prefork.prefork_lab import start
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_events_are_followed(net: Lab) -> None:
     form = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}"
     following = start(net, "events", "-f", "container=box", "--format", form)
     assert following.stdout is not None
-    wait_until(lambda: _watches(following.pid), "it waits")
+    until(lambda: _watches(following.pid), "it waits")
     plumb(net, "run", "-d", "-e", MARK, "--name", "box", "--network", "none", "sh", "-c", "exit 3")
     found = [following.stdout.readline().strip() for _ in range(3)]
     following.terminate()
@@ -183,7 +184,7 @@ def test_an_end_that_is_centuries_away(net: Lab) -> None:
     form = ("--format", "{{.Action}}")
     following = start(net, "events", "--until", "9999-12-31", *form)
     assert following.stdout is not None
-    wait_until(lambda: _watches(following.pid), "it waits")
+    until(lambda: _watches(following.pid), "it waits")
     plumb(net, "network", "create", "n1")
     plumb(net, "network", "rm", "n1")
     assert [following.stdout.readline() for _ in range(2)] == ["create\n", "destroy\n"]
@@ -229,7 +230,7 @@ def test_health_is_told(net: Lab) -> None:
     words = ("--name", "box", "--network", "none", "--health-cmd", "true")
     plumb(net, "run", "-d", "-e", MARK, *words, "--health-interval", "100ms", "sleep", "1000")
     span = ("events", "--since", "1h", "--until", "0s", "-f", "event=health_status")
-    wait_until(lambda: plumb(net, *span) != "", "the status is healthy", 60)
+    until(lambda: plumb(net, *span) != "", "the status is healthy", 60)
     (line,) = plumb(net, *span).splitlines()
     assert "health_status: healthy" in line
     assert "name=box" in line
@@ -240,7 +241,7 @@ def test_the_kernel_s_changes_are_told_too(net: Lab) -> None:
     form = "{{.Type}} {{.Action}} {{.Actor.ID}} {{.Actor.Attributes.type}}"
     following = start(net, "events", "--kernel", "--format", form)
     assert following.stdout is not None
-    wait_until(lambda: _watches(following.pid), "it waits")
+    until(lambda: _watches(following.pid), "it waits")
     words = ("--subnet", "10.77.0.0/24", "-o", "com.docker.network.bridge.name=shop0", "shop")
     plumb(net, "network", "create", *words)
     plumb(net, "network", "rm", "shop")

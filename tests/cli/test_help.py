@@ -16,8 +16,8 @@ from plumb.cli import plumb
 from plumb.cli.reference.examples import ENTRIES, entry
 from plumb.cli.reference.man_pages import contexts, name, page
 from tests import REPOSITORY
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab
+from tests.waiting import until
 
 ELSEWHERE = (
     "lab",
@@ -91,9 +91,7 @@ def test_the_examples_about_one_host_work(host: Lab) -> None:
             if verb in ("exec", "top", "kill", "stop", "restart", "explain"):
                 host.plumb("start", "web", "db")
             if verb == "kill":
-                wait_until(
-                    lambda: host.plumb("top", "web", status=None).returncode == 0, "web runs"
-                )
+                until(lambda: host.plumb("top", "web", status=None).returncode == 0, "web runs")
             host.plumb(*shlex.split(line)[1:])
 
 

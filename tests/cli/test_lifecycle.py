@@ -9,9 +9,10 @@ import pytest
 
 from plumb.cli.lifecycle.signals import ended
 from plumb.engine.reader import Reader
-from tests.host.trial_hosts import MARK, end_all, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, end_all, plumb, tried
 from tests.labs import Lab
 from tests.prefork.prefork_lab import said, start
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -48,9 +49,9 @@ def test_kill_returns_when_the_container_has_stopped(net: Lab) -> None:
 def test_kill_sends_any_signal(net: Lab, name: str) -> None:
     """By name or number; the command may go on."""
     run(net, "sh", "-c", "trap 'echo came' USR1; echo ready; while :; do sleep 0.05; done")
-    wait_until(lambda: "ready" in plumb(net, "logs", "box"), "the trap is set")
+    until(lambda: "ready" in plumb(net, "logs", "box"), "the trap is set")
     plumb(net, "kill", "-s", name, "box")
-    wait_until(lambda: "came" in plumb(net, "logs", "box"), "the signal has come")
+    until(lambda: "came" in plumb(net, "logs", "box"), "the signal has come")
     assert shown(net, "{{.State.Running}}") == "true"
 
 
@@ -78,7 +79,7 @@ def test_wait_prints_the_exit_code(net: Lab) -> None:
 def test_wait_knows_the_code_of_what_goes(net: Lab) -> None:
     """Of a container that is removed when its command ends."""
     run(net, "--rm", "sh", "-c", "trap 'exit 7' USR1; echo ready; while :; do sleep 0.05; done")
-    wait_until(lambda: "ready" in plumb(net, "logs", "box"), "the trap is set")
+    until(lambda: "ready" in plumb(net, "logs", "box"), "the trap is set")
     with Reader(net.root, settings={}) as reader, ThreadPoolExecutor(1) as pool:
         box = reader.container("box")
         pool.submit(plumb, net, "kill", "-s", "USR1", "box")

@@ -13,8 +13,8 @@ import pytest
 
 from plumb.errors import Invalid
 from plumb.model import container_options as options
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh
+from tests.waiting import until
 
 # -- words ---------------------------------------------------------------
 
@@ -215,7 +215,7 @@ def test_a_link_leads_through_where_containers_are_parted(
         return ran.stderr.splitlines()[-1] if ran.returncode else "reached"
 
     try:
-        wait_until(lambda: knock("web", 80) == "reached", "the linked container's port is reached")
+        until(lambda: knock("web", 80) == "reached", "the linked container's port is reached")
         assert "timed out" in knock("web", 81)
         assert "timed out" in knock("other", 80)
         lab.plumb("check", env=env)

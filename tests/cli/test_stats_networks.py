@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from plumb.lab.hosts import LabHost
-from tests.host.swarm_hosts import pings, run, swarm, until
+from tests.host.swarm_hosts import pings, run, swarm
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("vxlan")
 

@@ -13,7 +13,7 @@ import pytest
 from plumb.kernel.netns.namespaces import entered
 from tests.host.service_hosts import VIP, ServiceHost
 from tests.host.test_services import MEANS, balanced
-from tests.host.trial_hosts import wait_until
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("vxlan")
 
@@ -62,9 +62,7 @@ def test_only_ipvs_counts_what_there_was(here: ServiceHost, means: str) -> None:
     with connected(here, 6):
         pass
     counted = [3, 3] if means == "ipvs" else [None, None]
-    wait_until(
-        lambda: [row["Connections"] for row in rows(here, "web")] == counted, "they are counted"
-    )
+    until(lambda: [row["Connections"] for row in rows(here, "web")] == counted, "they are counted")
 
 
 def test_a_task_without_weight_gets_none(here: ServiceHost) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.host.trial_hosts import MARK, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, plumb, tried
 from tests.labs import Lab
+from tests.waiting import until
 
 CATCHING = "trap 'echo got {0}; exit 9' {0}; echo ready; while :; do sleep 0.05; done"
 
@@ -13,7 +14,7 @@ CATCHING = "trap 'echo got {0}; exit 9' {0}; echo ready; while :; do sleep 0.05;
 def run(lab: Lab, *words: str) -> None:
     """Run a container named box that has said ready."""
     plumb(lab, "run", "-d", "--name", "box", "--network", "none", "-e", MARK, *words)
-    wait_until(lambda: "ready" in plumb(lab, "logs", "box"), "the command is ready")
+    until(lambda: "ready" in plumb(lab, "logs", "box"), "the command is ready")
 
 
 def shown(lab: Lab, template: str) -> str:

@@ -17,8 +17,8 @@ from plumb.doctor import diagnose, read
 from plumb.model.diagnosis.finding import Finding, Grade
 from plumb.model.parse import BRIDGE
 from tests import REPOSITORY, labs
-from tests.agent.cluster.state.waiting import DEADLINE
 from tests.labs import Lab, sh, within
+from tests.waiting import DEADLINE
 
 LISTEN = (
     "import socket, sys; s = socket.create_server((sys.argv[1], int(sys.argv[2])))\n"

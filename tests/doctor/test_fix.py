@@ -17,10 +17,10 @@ from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Remedy, RemedyStep, command, joined
 from plumb.model.paths import Layout
 from tests import REPOSITORY, labs
-from tests.agent.cluster.state.waiting import until
 from tests.doctor import faults
 from tests.doctor.faults import FAULTS, Fault
 from tests.labs import Lab, sh
+from tests.waiting import until
 
 TAKEN_BACK = (
     "ip_forward is 0",

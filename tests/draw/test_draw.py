@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests import REPOSITORY, labs
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh
 from tests.test_docs import alike
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,9 @@ def test_watch_tells_changes_where_its_output_goes_to_a_file(shop: Lab, tmp_path
     with out.open("w") as file:
         watch = subprocess.Popen(argv, stdout=file, env=env, cwd="/")
     try:
-        wait_until(lambda: "web/eth0" in out.read_text(), "the picture", seconds=60)
+        until(lambda: "web/eth0" in out.read_text(), "the picture", seconds=60)
         sh("ip link add seen type bridge")
-        wait_until(lambda: "+ link host/seen" in out.read_text(), "the change", seconds=60)
+        until(lambda: "+ link host/seen" in out.read_text(), "the change", seconds=60)
     finally:
         watch.send_signal(signal.SIGINT)
         watch.wait(60)

@@ -26,8 +26,8 @@ import pytest
 from plumb.foreign import read_host
 from plumb.kernel.foreign import processes
 from tests import labs
-from tests.agent.cluster.state.waiting import until
 from tests.labs import Lab, within
+from tests.waiting import until
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NEEDED = ("dockerd", "containerd", "runc", "busybox")
@@ -142,7 +142,7 @@ class Dockerd:
 
     def listens(self, name: str, port: int) -> None:
         """Wait until a program in a container listens at a TCP port."""
-        until(lambda: within(self.netns(name), f"ss -Hltn sport = :{port}"), DEADLINE)
+        until(lambda: within(self.netns(name), f"ss -Hltn sport = :{port}"), seconds=DEADLINE)
 
     def link(self, network: str) -> str:
         """Name of a network's bridge."""
@@ -161,7 +161,7 @@ class Dockerd:
             case ["systemctl", "restart", "docker"]:
                 _stop(self.process)
                 self.process = _started(self.folder, self.mounts, self.settings)
-                until(lambda: _answers(self), DEADLINE)
+                until(lambda: _answers(self), seconds=DEADLINE)
             case _:
                 raise AssertionError(f"tests cannot run {line}")
 
@@ -178,7 +178,7 @@ class Dockerd:
             os.kill(int(known.read_text()), signal.SIGKILL)
         known.unlink(missing_ok=True)
         self.process = _started(self.folder, self.mounts, self.settings)
-        until(lambda: _answers(self), DEADLINE)
+        until(lambda: _answers(self), seconds=DEADLINE)
 
     def started(self, name: str) -> None:
         """Read a container's process, once it runs."""
@@ -216,7 +216,7 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
             patch.setattr(read_host, "SECONDS", ANSWER)
             engine = Dockerd(lab, folder, _started(folder, mounts, settings), settings, mounts)
             try:
-                until(lambda: _answers(engine), DEADLINE)
+                until(lambda: _answers(engine), seconds=DEADLINE)
                 engine.ask(
                     "POST", f"/images/create?fromSrc=-&repo={IMAGE}", _image(), "application/x-tar"
                 )

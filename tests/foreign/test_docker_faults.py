@@ -15,10 +15,10 @@ from plumb.trace.report import Report, Wishes
 from plumb.trace.tracer import Tracer
 from plumb.views import trace
 from tests import labs
-from tests.agent.cluster.state.waiting import until
 from tests.foreign.docker_faults import FAULTS, NO_PROXY, DockerFault
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
 from tests.labs import sh, within
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING))
 SERVED = ("httpd", "-f", "-h", "/www", "-p")

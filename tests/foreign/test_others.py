@@ -19,8 +19,8 @@ from plumb.foreign.values import Engine, ForeignHost
 from plumb.kernel.foreign import processes
 from plumb.model.observations import Netns
 from plumb.model.ports import Port
-from tests.agent.cluster.state.waiting import until
 from tests.labs import Lab, sh
+from tests.waiting import until
 
 CONFIG = {
     "name": "mynet",

@@ -15,8 +15,8 @@ from plumb.foreign import docker_files
 from plumb.foreign.docker_files import Shim
 from plumb.kernel.foreign import processes
 from plumb.kernel.foreign.processes import Process
-from tests.agent.cluster.state.waiting import until
 from tests.labs import Lab
+from tests.waiting import until
 
 NOBODY = 65534
 RUNC = "sh -c 'printf runc > /proc/$$/comm; sleep 1000; true'"

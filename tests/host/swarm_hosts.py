@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -87,13 +86,3 @@ def kill(host: LabHost, process: str) -> bool:
     """End it as a lack of memory does; False where none ran."""
     found = pid(host, process)
     return bool(found) and host.run("kill", "-9", str(found), check=False).returncode == 0
-
-
-def until(done: Callable[[], bool], what: str, seconds: float = 60.0) -> float:
-    """Wait for it; how long it took, seconds."""
-    began = time.monotonic()
-    while not done():
-        if time.monotonic() - began > seconds:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.05)
-    return time.monotonic() - began

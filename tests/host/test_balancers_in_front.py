@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests import REPOSITORY, labs
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh
+from tests.waiting import until
 
 PAGE = REPOSITORY / "docs/balancers.md"
 SERVER = """
@@ -74,11 +74,11 @@ def test_haproxy_goes_round_three_containers(shop: Lab, tmp_path: Path) -> None:
     (tmp_path / "haproxy.cfg").write_text(written("haproxy"))
     run = ("run", "-d", "--name", "lb", "--network", "shop", "-p", "80:80")
     shop.plumb(*run, "haproxy", "-f", f"{tmp_path}/haproxy.cfg")
-    wait_until(lambda: len(asked(3)) == 3, "all three answer")
+    until(lambda: len(asked(3)) == 3, "all three answer")
     assert asked(30) == {"api1": 10, "api2": 10, "api3": 10}
 
     shop.plumb("stop", "-t", "0", "api2")
-    wait_until(lambda: asked(10) == {"api1": 5, "api3": 5}, "api2 is left out")
+    until(lambda: asked(10) == {"api1": 5, "api3": 5}, "api2 is left out")
     assert "Server api_back/api2 is DOWN" in shop.plumb("logs", "lb").stdout
 
 
@@ -100,7 +100,7 @@ def haproxy(shop: Lab, tmp_path: Path, certificate: None) -> Lab:
     (tmp_path / "service.cfg").write_text(written("haproxy-service"))
     edge = ("run", "-d", "--name", "edge", "--network", "shop", "-p", "80:80", "-p", "443:443")
     shop.plumb(*edge, "sh", "-c", f"cd {tmp_path} && exec haproxy -f service.cfg")
-    wait_until(lambda: len(asked(9, EDGE)) == 3, "all three answer")
+    until(lambda: len(asked(9, EDGE)) == 3, "all three answer")
     return shop
 
 
@@ -124,10 +124,10 @@ def test_haproxy_keeps_a_client_on_its_task(haproxy: Lab, tmp_path: Path) -> Non
 def test_haproxy_sends_nothing_to_a_task_that_is_ill(haproxy: Lab, tmp_path: Path) -> None:
     """Its process runs, and answers its check with 503."""
     (tmp_path / "api2.sick").touch()
-    wait_until(lambda: set(asked(9, EDGE)) == {"api1", "api3"}, "api2 is left out")
+    until(lambda: set(asked(9, EDGE)) == {"api1", "api3"}, "api2 is left out")
     assert asked(30, EDGE).total() == 30
     (tmp_path / "api2.sick").unlink()
-    wait_until(lambda: len(asked(9, EDGE)) == 3, "api2 is back")
+    until(lambda: len(asked(9, EDGE)) == 3, "api2 is back")
 
 
 @needs("haproxy")
@@ -135,7 +135,7 @@ def test_haproxy_follows_the_names(haproxy: Lab) -> None:
     """One that ends is gone, and none of the requests since fails."""
     haproxy.plumb("rm", "-f", "api1")
     assert asked(30, EDGE).total() == 30
-    wait_until(lambda: set(asked(9, EDGE)) == {"api2", "api3"}, "api1 is gone")
+    until(lambda: set(asked(9, EDGE)) == {"api2", "api3"}, "api1 is gone")
 
 
 @needs("nginx")
@@ -144,7 +144,7 @@ def test_nginx_follows_the_names(shop: Lab, tmp_path: Path, certificate: None) -
     (tmp_path / "nginx.conf").write_text(written("nginx"))
     edge = ("run", "-d", "--name", "edge", "--network", "shop", "-p", "80:80", "-p", "443:443")
     shop.plumb(*edge, "nginx", "-p", str(tmp_path), "-c", "nginx.conf")
-    wait_until(lambda: len(asked(12, EDGE)) == 3, "all three answer")
+    until(lambda: len(asked(12, EDGE)) == 3, "all three answer")
     shop.plumb("rm", "-f", "api1")
     assert asked(30, EDGE).total() == 30
-    wait_until(lambda: set(asked(9, EDGE)) == {"api2", "api3"}, "api1 is gone")
+    until(lambda: set(asked(9, EDGE)) == {"api2", "api3"}, "api1 is gone")

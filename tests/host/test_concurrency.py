@@ -22,8 +22,9 @@ import pytest
 from plumb import Host
 from plumb.model.cnm import Sandbox
 from tests import labs, sampling
-from tests.host.trial_hosts import fork_plumb, host, marked, output_of, plumb, wait_until
+from tests.host.trial_hosts import fork_plumb, host, marked, output_of, plumb
 from tests.labs import Lab
+from tests.waiting import until
 
 SEED = 20251121
 PROCESSES, TURNS = 8, 50 if sampling.complete() else 20
@@ -70,7 +71,7 @@ def test_a_crowd_gets_no_error_and_no_address_twice(lab: Lab, tmp_path: Path) ->
         assert known.check() == []
         assert [len(known.endpoints(known.network(name))) for name in NETWORKS] == [0, 0]
         known.reset()
-    wait_until(lambda: not marked(lab), "processes end")
+    until(lambda: not marked(lab), "processes end")
     assert host(lab) == before
 
 
@@ -107,7 +108,7 @@ def test_a_crowd_goes_on_when_members_are_killed(lab: Lab) -> None:
                 ).splitlines()
             }
         known.reset()
-    wait_until(lambda: not marked(lab), "processes end")
+    until(lambda: not marked(lab), "processes end")
     assert host(lab) == before
 
 
@@ -120,7 +121,7 @@ def test_a_command_that_waits_for_a_reset_begins_anew(lab: Lab) -> None:
     for name in ("one", "two", "three"):
         plumb(lab, "network", "create", name)
     reset = fork_plumb(lab, "reset", "--force")
-    wait_until(lambda: _locked(lab), "the reset has its turn")
+    until(lambda: _locked(lab), "the reset has its turn")
     late = fork_plumb(
         lab, "network", "create", "late", "-o", "com.docker.network.bridge.name=br-late"
     )

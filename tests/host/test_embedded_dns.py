@@ -39,8 +39,8 @@ from plumb.probes.promises.reachability import Member
 from plumb.things.dns import Resolver
 from tests import cases, labs
 from tests.host.test_published_ports import FIREWALLS
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh, within
+from tests.waiting import until
 
 SERVER = "127.0.0.11"
 OUTSIDE = ip_address("198.51.100.80")
@@ -329,7 +329,7 @@ def kill_agent(host: Host) -> None:
     """Kill -9, and wait until it is gone."""
     pid = agent_of(host)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: all_dead(pid), "the agent is gone, with all its threads and sockets")
+    until(lambda: all_dead(pid), "the agent is gone, with all its threads and sockets")
 
 
 def all_dead(pid: int) -> bool:
@@ -352,14 +352,14 @@ def test_a_killed_agent_is_told_of_and_comes_back(site: Host, lan: Lab) -> None:
     box, _ = two(site)
     before = within(site.namespace(box), "iptables-save -t nat; nft list ruleset", check=False)
     with load(site, "c1") as answered:
-        wait_until(lambda: answered, "the load has answers")
+        until(lambda: answered, "the load has answers")
         kill_agent(site)
         missing = [str(drift) for drift in site.check()]
         assert {line.split()[1] for line in missing} == {"agent", "names", "resolver"}, missing
         site.create_network("n2", subnet="172.21.0.0/24")
         assert site.check() == []
         answered.clear()
-        wait_until(lambda: answered, "the load has answers again")
+        until(lambda: answered, "the load has answers again")
     assert broken(site) == []
     assert counted_out(
         within(site.namespace(box), "iptables-save -t nat; nft list ruleset", check=False)

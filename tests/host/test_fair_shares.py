@@ -44,9 +44,9 @@ from tests import REPOSITORY, labs
 from tests.host import attackers
 from tests.host.attackers import attacked
 from tests.host.servers import SECONDS, children, echo, greet, keep, resolve, resolve_tcp
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh, within
 from tests.sampling import share
+from tests.waiting import until
 
 LIMIT = 4096
 """Descriptors of the agent."""
@@ -256,7 +256,7 @@ def under_attack(site: Site, attack: Attack) -> Iterator[None]:
     """While it lasts, from when the agent feels it."""
     party = attack.party(site)
     with attacked(attack.place(site), attack.attack):
-        wait_until(lambda: site.used(*party) >= attack.counted, "it is under attack", 60)
+        until(lambda: site.used(*party) >= attack.counted, "it is under attack", 60)
         yield
 
 
@@ -275,14 +275,14 @@ def test_the_others_lose_nothing(site: Site, name: str) -> None:
     print(f"{name}\nbefore: {quiet.figures()}\nwhile:  {tally.figures()}")
     assert tally.lost == quiet.lost == []
     if "UDP" not in name:  # a flow of UDP has no end but 90 s of silence
-        wait_until(lambda: site.descriptors() <= before + 40, "it is over", 120)
+        until(lambda: site.descriptors() <= before + 40, "it is over", 120)
 
 
 def test_a_bound_is_told_of(site: Site) -> None:
     """By `check` while it is met, as a warning; by `stats` as counters, for the victim alone."""
     assert site.lab.plumb("check").stdout == ""
     with under_attack(site, ATTACKS["held, IPv4"]):
-        wait_until(
+        until(
             lambda: "warning: port 0.0.0.0:8080/tcp: " in site.lab.plumb("check").stdout,
             "check warns",
             60,

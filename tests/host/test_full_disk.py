@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests import labs
-from tests.host.trial_hosts import MARK, end_all, marked, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, end_all, marked, plumb, tried
 from tests.labs import Lab
+from tests.waiting import until
 
 QUIET = ("-o", "com.docker.network.advertise_addr_nmsgs=0")
 READS = [
@@ -152,7 +153,7 @@ def test_reset_on_a_read_only_disk_cleans_the_kernel(disk: Lab) -> None:
     with read_only(disk):
         printed = one_line(disk, "reset", "--force")
         assert "Read-only file system" in printed
-        wait_until(lambda: not marked(disk), "the command has ended")
+        until(lambda: not marked(disk), "the command has ended")
         assert "br-" not in labs.sh("ip -o link")
     plumb(disk, "reset", "--force")
     assert list(disk.root.iterdir()) == []

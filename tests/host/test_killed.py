@@ -23,9 +23,10 @@ import pytest
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from tests import labs
-from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb, wait_until
+from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb
 from tests.labs import Lab
 from tests.sampling import share
+from tests.waiting import until
 
 SEED = int(os.environ.get("PLUMB_TESTS_SEED", "20251121"))
 QUICK = ("-o", "com.docker.network.advertise_addr_ms=100")
@@ -97,7 +98,7 @@ def test_a_killed_command_leaves_nothing_that_cannot_be_made_good(name: str, lab
         next_command_works(lab, case, about)
         if number % 10 == 9 or number == kills - 1:
             plumb(lab, "reset", "--force")
-            wait_until(lambda: not marked(lab), f"{about}: processes end: {marked(lab)}")
+            until(lambda: not marked(lab), f"{about}: processes end: {marked(lab)}")
             assert host(lab) == before, about
 
 
@@ -192,10 +193,10 @@ def test_what_a_killed_command_has_set_off_is_waited_for(lab: Lab, tmp_path: Pat
     victim = fork_plumb(
         lab, "network", "create", "extra", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     )
-    wait_until(asked.exists, "the command comes to the firewall")
+    until(asked.exists, "the command comes to the firewall")
     kill_after(0, victim)
     plumb(lab, "network", "create", "next")
-    wait_until(lambda: not marked(lab), "iptables-restore ends")
+    until(lambda: not marked(lab), "iptables-restore ends")
     plumb(lab, "check")
     plumb(lab, "network", "prune", "-f")
     assert "-i br-" not in labs.sh("iptables-save")

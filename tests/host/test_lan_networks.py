@@ -25,8 +25,8 @@ from plumb.model.cnm import Attachment
 from plumb.plan import StepFailed
 from plumb.probes.packets import who_has
 from tests import cases
-from tests.host.trial_hosts import wait_until
 from tests.labs import HOST_IP, LAN, ROUTER, SUBNET, Lab, sh, state, within
+from tests.waiting import until
 
 HOST, C1, C2 = (LAN.station(number).v4.ip for number in (10, 51, 52))
 PACKET_AUXDATA, SOL_PACKET, ETH_P_ALL = 8, 263, 3
@@ -266,7 +266,7 @@ def test_a_parent_may_be_down(lan: Lab) -> None:
     sh("ip link set eth0 down")
     with built(lan, "macvlan"):
         sh("ip link set eth0 up")
-        wait_until(
+        until(
             lambda: "1 received" in within(lan.lan, f"ping -c1 -W1 {C1}", check=False),
             "c1 is reached",
         )

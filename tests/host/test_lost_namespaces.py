@@ -11,8 +11,9 @@ import pytest
 
 from plumb import Host
 from plumb.kernel.process import commands
-from tests.host.trial_hosts import plumb, tried, wait_until
+from tests.host.trial_hosts import plumb, tried
 from tests.labs import Lab, sh, within
+from tests.waiting import until
 
 LOSSES = {"the mount": "umount -l {path}", "the file": "umount -l {path}; rm {path}"}
 
@@ -75,7 +76,7 @@ def test_a_namespace_that_cannot_be_found_is_built_anew(loss: str, shop: Shop) -
     path = shop.path("db")
     with subprocess.Popen(["nsenter", f"--net={path}", "sleep", "600"]) as keeper:
         inside = os.stat(path).st_ino
-        wait_until(
+        until(
             lambda: os.stat(f"/proc/{keeper.pid}/ns/net").st_ino == inside, "the keeper is inside"
         )
         sh(LOSSES[loss].format(path=path))

@@ -15,7 +15,8 @@ import pytest
 
 from plumb.lab.hosts import Hosts, LabHost
 from plumb.probes.packets.encapsulation import EncapsulatedPacket, Tap
-from tests.host.swarm_hosts import findings, pings, run, until
+from tests.host.swarm_hosts import findings, pings, run
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("vxlan", "rpfilter")]
 ESP = pytest.mark.needs("xfrm", "esp4", "aes-gcm", "bpf", "policy", "mark")

@@ -14,7 +14,8 @@ import pytest
 
 from plumb.errors import Conflict
 from plumb.lab.hosts import Hosts, LabHost
-from tests.host.swarm_hosts import pings, run, swarm, until
+from tests.host.swarm_hosts import pings, run, swarm
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.slow,

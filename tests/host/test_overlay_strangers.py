@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from plumb.lab.hosts import Hosts, LabHost
-from tests.host.swarm_hosts import address, pings, swarm, until
+from tests.host.swarm_hosts import address, pings, swarm
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("vxlan", "rpfilter")]
 SEND = """

@@ -37,8 +37,8 @@ from plumb.probes.traffic.observe import try_out
 from plumb.store.change import Change
 from plumb.things.host_ports import HostPort
 from tests import cases, labs
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab, sh, within
+from tests.waiting import until
 
 FORWARDS = (
     "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 "
@@ -403,7 +403,7 @@ def test_a_killed_agent_is_brought_back_by_the_next_command(lan: Lab) -> None:
         host.run("c1", network="n1", publish="8080:80")
         pid, _ = agent_socket.running(str(lan.root))
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not agent_socket.running(str(lan.root))[0], "it is gone")
+        until(lambda: not agent_socket.running(str(lan.root))[0], "it is gone")
 
         assert {str(drift).split()[1] for drift in host.check()} == {
             "agent",

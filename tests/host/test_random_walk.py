@@ -22,18 +22,9 @@ from plumb.kernel.netns import namespaces
 from plumb.model.paths import Layout
 from plumb.store.sqlite import SqliteStore
 from tests import labs, sampling
-from tests.host.trial_hosts import (
-    MARK,
-    end_all,
-    fork_plumb,
-    host,
-    marked,
-    output_of,
-    plumb,
-    tried,
-    wait_until,
-)
+from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, output_of, plumb, tried
 from tests.labs import Lab, sh
+from tests.waiting import until
 
 NETWORKS, CONTAINERS = ("n0", "n1", "n2"), ("c0", "c1", "c2", "c3")
 QUICK = ("-o", "com.docker.network.advertise_addr_ms=100")
@@ -160,7 +151,7 @@ class Walk(RuleBasedStateMachine):
     def reboot(self) -> None:
         """The machine boots again: what the kernel had is gone, the record is there."""
         end_all(self._lab)
-        wait_until(lambda: not marked(self._lab), "processes end", 60)
+        until(lambda: not marked(self._lab), "processes end", 60)
         for path in self._namespaces():
             sh(f"umount -l {path}", check=False)
         sh(
@@ -206,7 +197,7 @@ class Walk(RuleBasedStateMachine):
             self.repaired()
             plumb(self._lab, "matrix")
             plumb(self._lab, "reset", "--force")
-            wait_until(lambda: not marked(self._lab), "processes end", 60)
+            until(lambda: not marked(self._lab), "processes end", 60)
             # What others have changed of the host's own stays changed.
             left, before = host(self._lab), self._before
             for what in ("links", "addresses", "iptables", "ip6tables", "nft", "mounts", "files"):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,14 +16,6 @@ from tests import forked, labs
 from tests.labs import Lab
 
 MARK = "PLUMB_TESTS_MARK"
-
-
-def wait_until(holds: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Wait for a condition; fail when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(0.005)
 
 
 def marked(lab: Lab) -> dict[int, str]:

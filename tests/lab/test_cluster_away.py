@@ -10,7 +10,7 @@ import pytest
 from examples import two_hosts
 from plumb.errors import Conflict
 from plumb.lab import Hosts, LabHost
-from tests.host.trial_hosts import wait_until
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("vxlan")
 
@@ -34,7 +34,7 @@ def test_a_local_network_needs_no_manager(alone: LabHost) -> None:
 
 def test_a_local_network_is_made_at_once(alone: LabHost) -> None:
     """The node knows by then that no manager answers; asking them again takes ten seconds."""
-    wait_until(lambda: "no manager" in alone.plumb("check", check=False).stdout, "it is known")
+    until(lambda: "no manager" in alone.plumb("check", check=False).stdout, "it is known")
     begun = time.monotonic()
     alone.plumb("network", "create", "shed")
 

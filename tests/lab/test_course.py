@@ -12,8 +12,8 @@ import pytest
 
 from plumb.lab.hosts import Hosts
 from tests import REPOSITORY
-from tests.agent.cluster.state.waiting import until
 from tests.host.swarm_hosts import swarm
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("vxlan")
 HELLO = "cd $(mktemp -d) && hostname >index.html && exec python3 -m http.server -b 0.0.0.0 {port}"

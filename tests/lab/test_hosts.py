@@ -15,7 +15,7 @@ from plumb.errors import Conflict, Invalid, KernelRefused, NotFound
 from plumb.kernel.netns import fake_host
 from plumb.lab.hosts import Hosts
 from tests import REPOSITORY
-from tests.host.trial_hosts import wait_until
+from tests.waiting import until
 
 PING = ("ping", "-c", "1", "-W", "5")
 
@@ -66,7 +66,7 @@ def test_a_host_has_its_prefork_server(two: Hosts) -> None:
         two["h1"].plumb("ps")
         return "plumb-warm" in two["h1"].run("ps", "-eo", "comm").stdout
 
-    wait_until(served, "a command has started it")
+    until(served, "a command has started it")
     two["h1"].plumb("rm", "-f", "c1")
     two["h1"].plumb("network", "rm", "named")
 

@@ -32,8 +32,8 @@ from plumb.lab.lessons.lesson import (
 )
 from plumb.lab.registry import Entry
 from tests import REPOSITORY
-from tests.agent.cluster.state.waiting import DEADLINE
 from tests.test_docs import alike
+from tests.waiting import DEADLINE
 
 LESSONS = [
     pytest.param(each, id=each.name, marks=[pytest.mark.needs(*each.needs)] if each.needs else [])

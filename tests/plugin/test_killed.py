@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from tests import REPOSITORY, labs
-from tests.host.trial_hosts import MARK, wait_until
+from tests.host.trial_hosts import MARK
 from tests.labs import sh
 from tests.plugin.runs import arguments
+from tests.waiting import until
 
 MIDDLE = """
     import json, os, sys, time
@@ -56,6 +58,8 @@ class Middle:
     Attributes:
         pytest, hosts: pids; namespaces: what its labs are made of.
         mark: is in the environment of all that it has started.
+        moment: ticks since the boot: the kernel gives the number of a namespace that has gone to a
+            new one, and who is in that was started later.
     """
 
     pytest: int
@@ -64,6 +68,9 @@ class Middle:
     mark: str
     folder: Path
     run: subprocess.Popen[bytes] = field(repr=False)
+    moment: float = field(
+        default_factory=lambda: time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
+    )
 
     def processes(self) -> list[str]:
         """What runs that it has started, or is in one of its namespaces, other than itself."""
@@ -75,7 +82,8 @@ class Middle:
                     within = {
                         os.readlink(entry / f"ns/{kind}") for kind in ("net", "mnt", "pid")
                     } & set(self.namespaces)
-                    if mine or within:
+                    stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                    if mine or (within and int(stat[19]) <= self.moment):
                         found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
                 except OSError:
                     continue
@@ -100,10 +108,9 @@ def middle(folder: Path, *more: str) -> Iterator[Middle]:
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as run:
         try:
-            wait_until(
+            until(
                 lambda: (folder / "middle").exists() or run.poll() is not None,
                 "the middle of the test",
-                60,
             )
             assert run.poll() is None, run.communicate()[0].decode()
             found = json.loads((folder / "middle").read_text())
@@ -129,8 +136,8 @@ def test_a_killed_pytest_leaves_nothing(tmp_path: Path) -> None:
         assert len(run.processes()) > 10
         assert "canary0" in sh("ip link")
         os.kill(run.pytest, signal.SIGKILL)
-        wait_until(lambda: not run.processes(), "all processes to end")
-        wait_until(lambda: "canary0" not in sh("ip link"), "the lab's network to be taken down")
+        until(lambda: not run.processes(), run.processes)
+        until(lambda: "canary0" not in sh("ip link"), "the lab's network to be taken down")
 
         assert labs.mounts() == mounts
         assert labs.state() == host
@@ -145,10 +152,10 @@ def test_a_killed_pytest_with_workers_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("xdist")
     with middle(tmp_path, "-n", "1") as run:
         os.kill(run.run.pid, signal.SIGKILL)
-        wait_until(
+        until(
             lambda: not any(Path(f"/proc/{pid}").exists() for pid in run.hosts), "the hosts to end"
         )
-        wait_until(lambda: not run.processes(), "all processes to end", 30)
+        until(lambda: not run.processes(), run.processes)
 
 
 def test_a_killed_forkserver_takes_the_labs_along(tmp_path: Path) -> None:
@@ -158,7 +165,7 @@ def test_a_killed_forkserver_takes_the_labs_along(tmp_path: Path) -> None:
             Path(f"/proc/{run.hosts[0]}/stat").read_text().rpartition(")")[2].split()[1]
         )
         os.kill(forkserver, signal.SIGKILL)
-        wait_until(
+        until(
             lambda: not any(Path(f"/proc/{pid}").exists() for pid in run.hosts), "the hosts to end"
         )
         said, _ = run.run.communicate(timeout=300)
@@ -174,4 +181,4 @@ def test_an_interrupted_pytest_leaves_nothing(tmp_path: Path) -> None:
         said, _ = run.run.communicate(timeout=300)
 
         assert "KeyboardInterrupt" in said.decode()
-        wait_until(lambda: not run.processes(), "all processes to end")
+        until(lambda: not run.processes(), run.processes)

@@ -18,8 +18,8 @@ from typing import Any
 from plumb.kernel import agent_socket
 from plumb.kernel.process import shim
 from tests import REPOSITORY
-from tests.host.trial_hosts import wait_until
 from tests.labs import Lab
+from tests.waiting import until
 
 
 def agent(lab: Lab) -> int:
@@ -58,7 +58,7 @@ def publish(lab: Lab) -> None:
 def warm_up(lab: Lab, **asked: Any) -> int:
     """Have a warm process, by a command and a while; its pid."""
     start(lab, "version", **asked).communicate()
-    wait_until(lambda: quiet(lab), "there is a warm process with a spare")
+    until(lambda: quiet(lab), "there is a warm process with a spare")
     return warm_of(lab)
 
 
@@ -126,19 +126,17 @@ def counted(lab: Lab, number: int) -> Iterator[None]:
 
     One that is known to be follows.
     """
-    wait_until(lambda: quiet(lab), "there is a spare")
+    until(lambda: quiet(lab), "there is a spare")
     before = served(lab)
     yield
     start(lab, "version").communicate()
-    wait_until(
-        lambda: served(lab) == before + number + 1, f"{number} commands were carried out warm"
-    )
+    until(lambda: served(lab) == before + number + 1, f"{number} commands were carried out warm")
 
 
 def killed(pid: int) -> None:
     """Kill a process, and wait until it is gone."""
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not shim.started(pid), f"{pid} is gone")
+    until(lambda: not shim.started(pid), f"{pid} is gone")
 
 
 def at_the_root(lab: Lab) -> list[int]:
@@ -161,7 +159,7 @@ def waiting(lab: Lab, *argv: str) -> Iterator[tuple[subprocess.Popen[str], int]]
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)
         ran = start(lab, *argv)
-        wait_until(lambda: at_the_root(lab), "it waits")
+        until(lambda: at_the_root(lab), "it waits")
         yield ran, at_the_root(lab)[0]
     finally:
         os.close(turn)

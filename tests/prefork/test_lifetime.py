@@ -19,7 +19,7 @@ from plumb.kernel.process import shim
 from plumb.prefork import client
 from plumb.prefork.server import TAKEN, PreforkServer, Worker
 from tests import REPOSITORY, labs
-from tests.host.trial_hosts import printed_so_far, wait_until
+from tests.host.trial_hosts import printed_so_far
 from tests.labs import Lab, sh
 from tests.prefork.prefork_lab import (
     agent,
@@ -36,6 +36,7 @@ from tests.prefork.prefork_lab import (
     warm_of,
     warm_up,
 )
+from tests.waiting import until
 
 NOBODY = 65534
 SO_SNDBUFFORCE = 32
@@ -65,10 +66,10 @@ def test_without_a_command_there_is_none(busy: Lab) -> None:
 def test_the_first_command_goes_by_itself_and_the_next_is_warm(busy: Lab) -> None:
     """The first one has a warm process started, and does not wait for it."""
     assert said(start(busy, "network", "ls"))[0] == 0
-    wait_until(lambda: warm_of(busy), "there is a warm process")
+    until(lambda: warm_of(busy), "there is a warm process")
     assert served(busy) == 0
     said(start(busy, "network", "ls"))
-    wait_until(lambda: served(busy) == 1, "a command was carried out warm")
+    until(lambda: served(busy) == 1, "a command was carried out warm")
 
 
 def test_one_that_cannot_come_is_told_of(busy: Lab, tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_one_that_cannot_come_is_told_of(busy: Lab, tmp_path: Path) -> None:
     (tmp_path / "plumb/cli/broken.py").write_text("import nothing_of_that_name\n")
     log = busy.root / agent_socket.LOG
     assert said(start(busy, "ps", "-q", env={"PYTHONPATH": str(tmp_path)}))[0] == 0
-    wait_until(lambda: log.exists() and "cannot be imported" in log.read_text(), "the log says so")
+    until(lambda: log.exists() and "cannot be imported" in log.read_text(), "the log says so")
     assert said(start(busy, "ps", "-q", env={"PYTHONPATH": str(tmp_path)}))[0] == 0
 
 
@@ -146,7 +147,7 @@ def test_only_root_with_all_of_its_capabilities_is_listened_to(busy: Lab) -> Non
     spare = named(busy, "plumb-spare")
     folder = str(busy.root)
     assert answered(folder, lambda: None)[0] == b"{"
-    wait_until(
+    until(
         lambda: named(busy, "plumb-spare") not in ([], spare) and quiet(busy),
         "a spare has been taken",
     )
@@ -235,7 +236,7 @@ def test_a_containers_command_inherits_nothing(busy: Lab) -> None:
             )
         )[1].strip()
     log = busy.root / "containers" / box / "log"
-    wait_until(lambda: len(printed_so_far(log).split()) == 4, "0, 1, 2 and the folder")
+    until(lambda: len(printed_so_far(log).split()) == 4, "0, 1, 2 and the folder")
     said(start(busy, "rm", "-f", box))
 
 
@@ -246,7 +247,7 @@ def test_nothing_is_left_after_a_reset(busy: Lab) -> None:
     """The command that ends the agent is carried out warm, and comes to its end."""
     warm_up(busy)
     assert said(start(busy, "reset", "--force")) == (0, "", "")
-    wait_until(lambda: not labs.processes(), "no process is left")
+    until(lambda: not labs.processes(), "no process is left")
     assert not busy.root.exists()
 
 
@@ -255,8 +256,8 @@ def test_the_last_published_port_takes_the_agent_along(busy: Lab) -> None:
     warm = warm_up(busy)
     assert said(start(busy, "rm", "-f", "base")) == (0, "base\n", "")
     assert not agent(busy)
-    wait_until(lambda: not shim.started(warm), "the warm process has ended")
-    wait_until(lambda: not labs.processes(), "no process is left")
+    until(lambda: not shim.started(warm), "the warm process has ended")
+    until(lambda: not labs.processes(), "no process is left")
 
 
 def test_killed_it_is_started_anew(busy: Lab) -> None:
@@ -264,7 +265,7 @@ def test_killed_it_is_started_anew(busy: Lab) -> None:
     first = warm_up(busy)
     spare = named(busy, "plumb-spare")[0]
     killed(first)
-    wait_until(lambda: not shim.started(spare), "its spare has ended with it")
+    until(lambda: not shim.started(spare), "its spare has ended with it")
     assert warm_up(busy) != first
 
 
@@ -273,7 +274,7 @@ def test_an_agent_that_is_killed_takes_it_along(busy: Lab) -> None:
     warm = warm_up(busy)
     spare = named(busy, "plumb-spare")[0]
     os.kill(agent(busy), signal.SIGKILL)
-    wait_until(lambda: not shim.started(warm) and not shim.started(spare), "both have ended")
+    until(lambda: not shim.started(warm) and not shim.started(spare), "both have ended")
     assert said(start(busy, "ps", "-q"))[0] == 0
 
 
@@ -293,7 +294,7 @@ def test_work_goes_on_when_the_warm_process_ends_as_it_begins(busy: Lab) -> None
     with waiting(busy, "network", "create", "n") as (ran, _):
         os.kill(warm, signal.SIGTERM)
         os.kill(warm, signal.SIGCONT)
-        wait_until(lambda: not shim.started(warm), "the warm process has ended")
+        until(lambda: not shim.started(warm), "the warm process has ended")
     assert said(ran)[::2] == (0, "")
 
 
@@ -325,10 +326,10 @@ def test_changed_files_are_read_again(busy: Lab, tmp_path: Path) -> None:
     edited.write_text(edited.read_text().replace("CONTAINER ID", "IDENTITY"))
     with_edit = said(start(busy, "ps", env=env))
     assert with_edit[1].startswith("IDENTITY")
-    wait_until(lambda: not shim.started(first), "the old one has ended")
+    until(lambda: not shim.started(first), "the old one has ended")
     second = warm_up(busy, env=env)
     assert said(start(busy, "ps", env=env))[1].startswith("IDENTITY")
-    wait_until(lambda: served(busy) == 1, "it was carried out warm")
+    until(lambda: served(busy) == 1, "it was carried out warm")
     assert second == warm_of(busy)
 
 
@@ -398,7 +399,7 @@ def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPat
     def slow() -> int:
         pid = fork()
         if pid:
-            wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "it has ended")
+            until(lambda: not os.path.exists(f"/proc/{pid}"), "it has ended")
         return pid
 
     monkeypatch.setattr(os, "fork", slow)
@@ -452,4 +453,4 @@ def test_nonsense_is_no_request(busy: Lab, message: bytes) -> None:
         conn.send(message)
         assert conn.recv(1) == b""
     assert agent_client.held(str(busy.root))
-    wait_until(lambda: warm_of(busy) == warm, "there is another spare")
+    until(lambda: warm_of(busy) == warm, "there is another spare")

@@ -18,7 +18,7 @@ import pytest
 
 from plumb.kernel.process import shim
 from tests import labs
-from tests.host.trial_hosts import printed_so_far, wait_until
+from tests.host.trial_hosts import printed_so_far
 from tests.labs import Lab, sh
 from tests.prefork.prefork_lab import (
     agent,
@@ -31,6 +31,7 @@ from tests.prefork.prefork_lab import (
     waiting,
     warm_up,
 )
+from tests.waiting import until
 
 COLD = {"PLUMB_WARM": "0"}
 
@@ -216,7 +217,7 @@ def test_limits_umask_and_signals_are_the_callers(shop: Lab) -> None:
                 1
             ].strip()
         log = shop.root / "containers" / box / "log"
-        wait_until(lambda: "Groups" in printed_so_far(log), "it has said all")  # noqa: B023  # it waits here
+        until(lambda: "Groups" in printed_so_far(log), "it has said all")  # noqa: B023  # it waits here
         # Signals 32 and 33 are the C library's own (nptl(7)): nobody may set what becomes of them.
         results.append(
             re.sub(
@@ -336,7 +337,7 @@ def test_in_the_background_nothing_is_asked(shop: Lab, argv: list[str]) -> None:
         )
         os.close(slave)
         job = int(terminal.readline())
-        wait_until(lambda: state(job) == "T", "it is stopped")
+        until(lambda: state(job) == "T", "it is stopped")
         terminal.write(b"y\n")
         assert ran.wait(30) == 0
     assert said(start(shop, "check"))[:2] == (0, "")
@@ -425,16 +426,16 @@ def test_what_ends_the_caller_ends_the_work(shop: Lab, number: signal.Signals) -
     with waiting(shop, "network", "create", "n") as (ran, worker):
         ran.send_signal(number)
         assert said(ran)[0] == -number
-        wait_until(lambda: not shim.started(worker), "the work has ended")
+        until(lambda: not shim.started(worker), "the work has ended")
 
 
 def test_a_stopped_command_goes_on(shop: Lab) -> None:
     """Ctrl-Z stops the work as well; fg lets both go on."""
     with waiting(shop, "network", "create", "n") as (ran, worker):
         ran.send_signal(signal.SIGTSTP)
-        wait_until(lambda: state(ran.pid) == state(worker) == "T", "both are stopped")
+        until(lambda: state(ran.pid) == state(worker) == "T", "both are stopped")
         ran.send_signal(signal.SIGCONT)
-        wait_until(lambda: "T" not in (state(ran.pid), state(worker)), "both go on")
+        until(lambda: "T" not in (state(ran.pid), state(worker)), "both go on")
     assert said(ran)[0] == 0
     said(start(shop, "network", "rm", "n"))
 
@@ -461,9 +462,7 @@ def test_a_command_that_ends_by_itself_is_settled_warm(shop: Lab) -> None:
     """The shim becomes `plumb settle`, which finds out that the shim is itself."""
     with counted(shop, 2):
         box = said(start(shop, "run", "-d", "--rm", "-p", "80", "sleep", "0.2"))[1].strip()
-        wait_until(
-            lambda: box[:12] not in said(start(shop, "ps", "-aq", env=COLD))[1], "it is settled"
-        )
-        wait_until(lambda: not any(box in line for line in labs.processes()), "its shim has ended")
+        until(lambda: box[:12] not in said(start(shop, "ps", "-aq", env=COLD))[1], "it is settled")
+        until(lambda: not any(box in line for line in labs.processes()), "its shim has ended")
     assert not sh("ss -Hlnt sport = :80")
     assert agent(shop)

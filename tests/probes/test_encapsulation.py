@@ -9,8 +9,8 @@ from scapy.layers.vxlan import VXLAN
 
 from plumb.kernel.netns.namespaces import entered
 from plumb.probes.packets.encapsulation import EncapsulatedPacket, Tap, parse_frame
-from tests.host.trial_hosts import wait_until
 from tests.labs import HOST_IP, ROUTER, Lab, sh, within
+from tests.waiting import until
 
 ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 INNER = IP(src="10.0.9.2", dst="10.0.9.3") / ICMP()
@@ -68,7 +68,7 @@ def test_a_tag_that_the_kernel_takes_off_is_put_back(lan: Lab) -> None:
         with entered(lan.lan), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
             wire.bind(("port0", 0))
             wire.send(bytes(Ether(dst="ff:ff:ff:ff:ff:ff") / Dot1Q(vlan=10) / INNER))
-        wait_until(
+        until(
             lambda: "VLAN 10, 10.0.9.2 > 10.0.9.3" in map(str, tap.packets()), "the tagged packet"
         )
 

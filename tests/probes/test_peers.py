@@ -25,7 +25,7 @@ from plumb.probes.peers import managers, tunnel
 from plumb.probes.peers.finding import Cause
 from plumb.probes.peers.packet_tap import Observed
 from plumb.probes.peers.tunnel import Tunnel
-from tests.host.trial_hosts import wait_until
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_a_managers_port_is_blocked(pair: Hosts, verdict: str, words: str) -> No
 def test_a_path_mtu_that_does_not_fit(pair: Hosts) -> None:
     pair["h1"].run("ip", "link", "set", "eth0", "mtu", "1400")
     try:
-        wait_until(lambda: len(faults(pair["h1"])) == 1, "one thing alone is wrong")
+        until(lambda: len(faults(pair["h1"])) == 1, "one thing alone is wrong")
         [(cause, text)] = faults(pair["h1"])
     finally:
         pair["h1"].run("ip", "link", "set", "eth0", "mtu", "1500")
@@ -133,7 +133,7 @@ def test_an_answer_counts_that_came_while_the_process_had_no_turn(pair: Hosts) -
     """A process that is late finds the time to be over, and the answer beside it."""
     prober = Prober(pair["h1"].netns, ip_address(pair["h2"].address), seconds=0.0)
     try:
-        wait_until(lambda: prober.send(100) is True, "an answer is found without waiting for it")
+        until(lambda: prober.send(100) is True, "an answer is found without waiting for it")
     finally:
         prober.close()
 

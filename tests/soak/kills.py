@@ -26,8 +26,9 @@ from tests.host.test_killed import (
     kill_after,
     next_command_works,
 )
-from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb, tried
 from tests.labs import Lab, lab, sh
+from tests.waiting import until
 
 SEED = int(os.environ.get("PLUMB_TESTS_SEED", "20251121"))
 AGENT, WARM = "the agent", "the warm process"
@@ -88,7 +89,7 @@ def run(count: int, cases: dict[str, Case] = CASES) -> dict[str, int]:
                 number += 1
                 if number % 25 == 0:
                     plumb(place, "reset", "--force")
-                    wait_until(lambda: not marked(place), f"{about}: processes end", 60)
+                    until(lambda: not marked(place), f"{about}: processes end", 60)
                     assert host(place) == before, about
                     print(_progress(number, killed), flush=True)
         finally:

@@ -13,7 +13,7 @@ import pytest
 from plumb.errors import Conflict
 from plumb.store import writers_lock
 from plumb.store.writers_lock import writers_turn
-from tests.host.trial_hosts import wait_until
+from tests.waiting import until
 
 
 class Writers:
@@ -41,7 +41,7 @@ class Writers:
         """A process that waits: it says its name when it has its turn. Its pid."""
         before = self.waiting()
         pid = self.fork(lambda: self.say(name))
-        wait_until(lambda: self.waiting() > before, f"{name} waits")
+        until(lambda: self.waiting() > before, f"{name} waits")
         return pid
 
     def say(self, name: str) -> None:
@@ -105,10 +105,10 @@ def test_a_waiter_is_woken_and_does_not_poll(
     with writers_turn(*writers.paths):
         writers.waiter("a")
         pid = writers.waiter("b")
-        wait_until(lambda: states(pid) == {"S"}, "it sleeps")
+        until(lambda: states(pid) == {"S"}, "it sleeps")
         before = switches(pid)
         with pytest.raises(AssertionError):
-            wait_until(lambda: switches(pid) != before, "it runs", 0.5)
+            until(lambda: switches(pid) != before, "it runs", 0.5)
     assert writers.said() == "ab"
 
 
@@ -146,7 +146,7 @@ def test_a_waiter_that_is_stopped_is_passed_after_a_while(
     with writers_turn(*writers.paths):
         stopped = writers.waiter("a")
         os.kill(stopped, signal.SIGSTOP)
-        wait_until(lambda: states(stopped) == {"T"}, "all its threads are stopped")
+        until(lambda: states(stopped) == {"T"}, "all its threads are stopped")
     writers.say("x")
     os.kill(stopped, signal.SIGCONT)
     assert writers.said() == "xa"
@@ -157,7 +157,7 @@ def test_a_stopped_waiter_costs_the_others_two_seconds(writers: Writers) -> None
     with writers_turn(*writers.paths):
         stopped = writers.waiter("a")
         os.kill(stopped, signal.SIGSTOP)
-        wait_until(lambda: states(stopped) == {"T"}, "all its threads are stopped")
+        until(lambda: states(stopped) == {"T"}, "all its threads are stopped")
     begun = time.monotonic()
     with writers_turn(*writers.paths):
         took = time.monotonic() - begun

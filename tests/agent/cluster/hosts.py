@@ -24,8 +24,8 @@ from plumb.store import codec
 from plumb.store.change import Change
 from plumb.store.sqlite import SqliteStore
 from plumb.things.cluster import EndpointRecord
-from tests.agent.cluster.state.waiting import until
 from tests.labs import Lab, sh, within
+from tests.waiting import until
 
 FIRST = IPv4Address("192.0.2.10")
 

@@ -12,8 +12,8 @@ from plumb.errors import Invalid
 from plumb.lab.hosts import Hosts, LabHost
 from plumb.model.cluster import NodeRole
 from tests.host.swarm_hosts import pid
-from tests.host.trial_hosts import wait_until
 from tests.labs import processes
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def resident(host: LabHost, process: str) -> int:
 
 def test_the_process_that_makes_certificates_ends(certificate: str) -> None:
     signing.new_key()
-    wait_until(lambda: not any("signing" in line for line in processes()), "it is idle")
+    until(lambda: not any("signing" in line for line in processes()), "it is idle")
     assert "PRIVATE KEY" in signing.new_key()
 
 

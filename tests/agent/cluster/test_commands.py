@@ -13,8 +13,8 @@ import pytest
 from plumb.agent.cluster.certificates import der
 from plumb.kernel.netns.namespaces import entered
 from tests.agent.cluster.hosts import Machine
-from tests.agent.cluster.state.waiting import until
 from tests.labs import Lab
+from tests.waiting import until
 
 TOKEN = re.compile(r"SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}")
 

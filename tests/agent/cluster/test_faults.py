@@ -16,7 +16,7 @@ from plumb.kernel.cluster import places
 from plumb.model.cluster import AttachRequest, RemoteEndpoint
 from plumb.model.cnm import Network
 from tests.agent.cluster.hosts import Machine, hosts
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 
 @pytest.fixture

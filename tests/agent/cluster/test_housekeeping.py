@@ -21,7 +21,7 @@ from plumb.store import codec
 from plumb.store.change import Change
 from plumb.store.sqlite import SqliteStore
 from tests.agent.cluster.hosts import FIRST, Machine
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from plumb.errors import Conflict, Invalid, PlumbError, Unsupported
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cluster import NodeRole
 from tests.agent.cluster.hosts import Machine
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 
 def test_a_token_stands_for_a_role(machines: list[Machine]) -> None:
@@ -159,7 +159,7 @@ def test_a_worker_becomes_a_manager_and_a_worker_again(machines: list[Machine]) 
 
     second.ask("node-update", node="h2", role="worker")
     until(lambda: second.ask("status")["role"] == "worker")
-    until(lambda: not second.within("ss -ltnH 'sport = :2377 or sport = :2380'"), 180)
+    until(lambda: not second.within("ss -ltnH 'sport = :2377 or sport = :2380'"), seconds=180)
     until(lambda: not certified_manager(second))
     assert first.nodes()["h2"].role is NodeRole.WORKER
 

@@ -17,7 +17,7 @@ from plumb.errors import Unsupported
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cluster import NodeRole
 from tests.agent.cluster.hosts import Machine, hosts
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 Pair = tuple[Machine, Machine]
 

@@ -9,9 +9,9 @@ from plumb.model.service.service import Service
 from plumb.model.service.spec import RestartPolicy
 from plumb.model.service.task import Task, TaskState
 from tests.agent.cluster.hosts import Machine, hosts
-from tests.agent.cluster.state.waiting import until
 from tests.agent.cluster.test_services import Swarm
 from tests.labs import within
+from tests.waiting import until
 
 
 def test_a_node_that_is_cut_off_is_replaced_and_ends_its_tasks_when_it_is_back() -> None:

@@ -21,11 +21,11 @@ from plumb.model.service.spec import Health, Order, RestartPolicy, UpdatePolicy
 from plumb.model.service.task import Task, TaskState
 from plumb.store import codec
 from tests.agent.cluster.hosts import hosts
-from tests.agent.cluster.state.waiting import until
 from tests.agent.cluster.test_services import Swarm
 from tests.host.load import PATIENCE, Load, load
 from tests.host.service_hosts import ask
 from tests.labs import within
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.needs("vxlan")]
 N1 = "10.50.0."

@@ -27,7 +27,7 @@ from plumb.model.service.spec import (
 from plumb.model.service.task import Task, TaskState
 from plumb.store import codec
 from tests.agent.cluster.hosts import Machine, hosts
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 
 class Swarm:

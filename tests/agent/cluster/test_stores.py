@@ -14,7 +14,7 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.model.cluster import NodeRole
 from tests.agent.cluster.hosts import Machine, hosts
 from tests.agent.cluster.state.etcd_process import require_etcd
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 FORCE = ("swarm", "init", "--force-new-cluster", "--advertise-addr")
 

@@ -38,8 +38,8 @@ from tests.agent.dns.dns_process import (
     question,
     told,
 )
-from tests.host.trial_hosts import wait_until
 from tests.labs import within
+from tests.waiting import until
 
 # -- an answer ---------------------------------------------------------------
 
@@ -335,7 +335,7 @@ def test_who_waits_too_long_for_a_slot_is_refused() -> None:
         assert rcodes(client, 5) == [dns.rcode.NOERROR] * 5
         assert rcodes(client, 5) == [dns.rcode.REFUSED] * 5
         assert rcodes(client, 10) == [dns.rcode.SERVFAIL] * 10
-        wait_until(lambda: process.descriptors() == before, "all sockets are closed")
+        until(lambda: process.descriptors() == before, "all sockets are closed")
 
 
 def test_all_sandboxes_together_have_a_bound_and_each_its_share() -> None:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from plumb.agent.dns import message
 from plumb.agent.dns.limits import Limits
 from tests.agent.dns.dns_process import Process, embedded, ips
-from tests.host.trial_hosts import wait_until
 from tests.sampling import share
+from tests.waiting import until
 
 BASE = [
     dns.message.make_query(name, kind, use_edns=edns, payload=4096).to_wire()
@@ -177,7 +177,7 @@ def test_the_server_does_not_grow() -> None:
         settled = process.memory()
         flood(process, share(40000))
         assert process.memory() - settled < 1024
-        wait_until(lambda: process.descriptors() == before, "all sockets are closed")
+        until(lambda: process.descriptors() == before, "all sockets are closed")
         assert ips(process.ask("web")) == ["172.18.0.2"]
         assert process.ask("web", tcp=True).answer
 

@@ -25,8 +25,8 @@ from tests.agent.dns.dns_process import (
     elsewhere_tcp,
     embedded,
 )
-from tests.host.trial_hosts import wait_until
 from tests.labs import within
+from tests.waiting import until
 
 WEB = dns.message.make_query("web", "A").to_wire()[2:]
 ELSEWHERE = dns.message.make_query("example.com", "A").to_wire()[2:]
@@ -154,7 +154,7 @@ def test_only_so_many_questions_of_a_client_are_elsewhere(process: Process) -> N
         assert greeted(client)  # its own descriptor is there as well
         before = process.descriptors()
         client.sendall(asked(40, ELSEWHERE))
-        wait_until(lambda: process.descriptors() >= before + 16, "sixteen are under way")
+        until(lambda: process.descriptors() >= before + 16, "sixteen are under way")
         assert process.descriptors() == before + 16
         for _ in range(40):
             peer, _ = listener.accept()
@@ -239,8 +239,8 @@ def test_who_never_reads_is_hung_up_on(process: Process) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect((ADDRESS, TCP))
         client.sendall(asked(1000, many))
-        wait_until(lambda: process.descriptors() == before + 1, "it is taken")
-        wait_until(lambda: process.descriptors() == before, "it is hung up on")
+        until(lambda: process.descriptors() == before + 1, "it is taken")
+        until(lambda: process.descriptors() == before, "it is hung up on")
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_a_client_that_resets_stops_nobody(process: Process) -> None:
                 client.sendall(said)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert process.ask("web", tcp=True).answer
-    wait_until(lambda: process.descriptors() <= before, "all sockets are closed")
+    until(lambda: process.descriptors() <= before, "all sockets are closed")
 
 
 def test_what_is_kept_no_more_is_counted_no_more() -> None:

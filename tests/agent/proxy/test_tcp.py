@@ -30,9 +30,9 @@ from tests.agent.proxy.proxy_process import (
     serving,
     stream,
 )
-from tests.host.trial_hosts import wait_until
 from tests.labs import sh
 from tests.sampling import share
+from tests.waiting import until
 
 MIB = 1 << 20
 RESET = struct.pack("ii", 1, 0)
@@ -148,7 +148,7 @@ def test_who_does_not_read_is_waited_for(line: Line) -> None:
                 return True
         return False
 
-    wait_until(stuck, "the server is stopped")
+    until(stuck, "the server is stopped")
     assert line.proxy.memory() < before + 2048
     line.client.settimeout(SECONDS)
     heard = 0
@@ -221,7 +221,7 @@ def test_a_connection_that_is_over_leaves_nothing(line: Line) -> None:
     line.client.close()
     assert everything(line.peer) == b""
     line.peer.close()
-    wait_until(lambda: line.proxy.descriptors() == open_ - 2, "two sockets are closed")
+    until(lambda: line.proxy.descriptors() == open_ - 2, "two sockets are closed")
 
 
 @pytest.mark.parametrize("upwards", [True, False], ids=["the client's", "the server's"])
@@ -243,7 +243,7 @@ def test_a_reset_ends_a_stream_that_is_stuck(line: Line) -> None:
         while True:
             line.client.send(bytes(MIB))
     reset(line.client)
-    wait_until(
+    until(
         lambda: line.proxy.descriptors() <= open_ - 2 + 2 * MAX_FREE, "the connection is given up"
     )
     assert refused(line.peer)
@@ -274,9 +274,9 @@ def test_a_client_that_gives_up_is_not_waited_with(box: str) -> None:
     with stream((NOBODY, 80)) as proxy:
         before = proxy.descriptors()
         client = proxy.dial()
-        wait_until(lambda: proxy.descriptors() == before + 2, "the proxy tries to connect")
+        until(lambda: proxy.descriptors() == before + 2, "the proxy tries to connect")
         reset(client)
-        wait_until(lambda: proxy.descriptors() == before, "it has given up", 1)
+        until(lambda: proxy.descriptors() == before, "it has given up", 20)
 
 
 def test_silent_peers_are_asked_whether_they_live(line: Line) -> None:
@@ -292,7 +292,7 @@ def test_silent_peers_are_asked_whether_they_live(line: Line) -> None:
             if "timer:(keepalive,1" in text
         ]
 
-    wait_until(lambda: len(timers()) == 2, "both sockets have a keepalive timer of less than 20 s")
+    until(lambda: len(timers()) == 2, "both sockets have a keepalive timer of less than 20 s")
 
 
 # -- many ---------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_a_thousand_at_once(box: str) -> None:
         ]
         assert proxy.descriptors() <= before + 2000 + 2 * MAX_FREE
         open_.close()
-        wait_until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
+        until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
 
 
 def test_ten_thousand_one_after_the_other(box: str) -> None:
@@ -347,7 +347,7 @@ def test_ten_thousand_one_after_the_other(box: str) -> None:
                 assert client.recv(100) == b"%d" % number
             if number == 1000:
                 memory = proxy.memory()
-        wait_until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
+        until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
         assert proxy.memory() < memory + 512
 
 
@@ -399,13 +399,13 @@ def test_without_descriptors_the_proxy_does_not_spin(box: str) -> None:
         for _ in range(60):
             with suppress(ConnectionResetError):  # it is reset before it knows that it was accepted
                 open_.enter_context(closing(proxy.dial()))
-        wait_until(lambda: proxy.descriptors() >= 39, "none is left")
+        until(lambda: proxy.descriptors() >= 39, "none is left")
         used = proxy.cpu()
         time.sleep(1)
         assert proxy.cpu() - used < 0.2
         open_.close()
-        wait_until(lambda: is_served(proxy, server), "who comes is served")
-        wait_until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
+        until(lambda: is_served(proxy, server), "who comes is served")
+        until(lambda: proxy.descriptors() <= before + 2 * MAX_FREE, "all are closed")
         assert all(is_served(proxy, server) for _ in range(10))
 
 
@@ -436,7 +436,7 @@ def test_an_attacked_port_serves_other_addresses(box: str) -> None:
             with suppress(ConnectionError):  # it may be reset before it knows that it was accepted
                 client = socket.create_connection(proxy.address, SECONDS, (source, 0))
                 open_.enter_context(closing(client)).sendall(b"no")
-        wait_until(lambda: proxy.descriptors() >= before + 100, "the port has all that it may")
+        until(lambda: proxy.descriptors() >= before + 100, "the port has all that it may")
         assert all(is_served(proxy, server, f"127.0.0.{number}") for number in range(10, 20))
 
 

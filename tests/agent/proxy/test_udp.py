@@ -16,7 +16,7 @@ import pytest
 from plumb.agent.proxy.udp import source_control
 from plumb.agent.shares import SILENCE
 from tests.agent.proxy.proxy_process import BOX, SECONDS, Address, bound, boxed, datagrams
-from tests.host.trial_hosts import wait_until
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_who_is_silent_is_forgotten(echo: Echo) -> None:
         client.send(b"hello")
         first = echo.answer()
         assert proxy.descriptors() == before + 1
-        wait_until(lambda: proxy.descriptors() == before, "the client is forgotten")
+        until(lambda: proxy.descriptors() == before, "the client is forgotten")
         client.recv(100)
         client.send(b"hello again")
         assert echo.answer() != first
@@ -229,7 +229,7 @@ def test_a_burst_of_strangers_does_not_cost_more_than_the_bound(echo: Echo) -> N
         for _ in range(1000):
             with asking(proxy.address) as client:
                 client.send(b"hello")
-        wait_until(lambda: proxy.descriptors() == before + 75, "the bound is reached")
+        until(lambda: proxy.descriptors() == before + 75, "the bound is reached")
 
 
 def test_answers_of_a_link_local_address_name_the_link() -> None:

@@ -19,8 +19,8 @@ from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import CapturedFrame, Flow, Netns
 from tests import labs
-from tests.host.trial_hosts import wait_until
 from tests.labs import HOST_IP, HOST_IP6, Lab, sh, within
+from tests.waiting import until
 
 BOX_IP, BOX_IP6 = "10.77.0.2", "fd77::2"
 BOX = {4: BOX_IP, 6: BOX_IP6}
@@ -117,7 +117,7 @@ def crossroads() -> Iterator[Crossroads]:
                 f"ip route add 10.77.0.0/24 via {HOST_IP}; "
                 f"ip -6 route add fd77::/64 via {HOST_IP6}",
             )
-            wait_until(lambda: "state UP" in sh("ip link show br0"), "the bridge has a carrier")
+            until(lambda: "state UP" in sh("ip link show br0"), "the bridge has a carrier")
             yield Crossroads(
                 lab,
                 Netns("lan", lab.lan),

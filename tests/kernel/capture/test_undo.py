@@ -19,9 +19,9 @@ from plumb.kernel.capture.drops import Drops
 from plumb.kernel.capture.undo import sweep
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.observations import Netns
-from tests.host.trial_hosts import wait_until
 from tests.kernel.capture.router_lab import Crossroads, flow
 from tests.labs import sh
+from tests.waiting import until
 
 TOOLS = (
     "nft -a list ruleset",
@@ -159,7 +159,7 @@ def test_after_a_kill_the_kernel_itself_removes_the_triggers(
     with killed(
         lambda stack: stack.enter_context(ruled.collector(flow(version), bridges=[ruled.host]))
     ):
-        wait_until(
+        until(
             lambda: rules() == [each["nft -a list ruleset"] for each in before],
             "the triggers are gone",
             2,
@@ -175,9 +175,7 @@ def test_after_a_kill_the_next_command_puts_the_loggers_back(
     with killed(lambda stack: stack.enter_context(ruled.collector(flow(version)))):
         assert setting({4: 2, 6: 10}[version]) == "nfnetlink_log"
         sweep(ruled.memory)
-        wait_until(
-            lambda: [state(place) for place in ruled.places] == before, "all is as it was", 2
-        )
+        until(lambda: [state(place) for place in ruled.places] == before, "all is as it was", 2)
         assert not any((Path(ruled.memory) / undo_log.FOLDER).glob("*"))
 
 

@@ -28,8 +28,9 @@ from plumb.kernel.net import announce_queue
 from plumb.kernel.net.gratuitous_arp import Target
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
-from tests.host.trial_hosts import marked, plumb, wait_until
+from tests.host.trial_hosts import marked, plumb
 from tests.labs import Lab, within
+from tests.waiting import until
 
 ALL_PROTOCOLS, ARP, IPV6, NEIGHBOUR_ADVERTISEMENT = 0x0003, 0x0806, 0x86DD, 136
 OVERRIDE = 0x20000000
@@ -72,7 +73,7 @@ class Neighbour:
 
     def rest(self) -> list[Heard]:
         """What else was heard, when nobody is left who could say more."""
-        wait_until(lambda: not announcing(self.lab), "the announcers end")
+        until(lambda: not announcing(self.lab), "the announcers end")
         return self.hear(lambda found: False, 0.02)
 
     def knows(self, version: int, ip: str) -> str:
@@ -138,7 +139,7 @@ def neighbour(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Neighbour]:
         f"{MS}=100",
     )
     plumb(lab, "run", "-d", "--name", "neighbour", "--network", "net")
-    wait_until(lambda: not announcing(lab), "its own announcements end")
+    until(lambda: not announcing(lab), "its own announcements end")
     with lab.host() as host, entered(host.namespace(host.container("neighbour"))):
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
         wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -218,7 +219,7 @@ def test_a_program_announces_in_the_background(neighbour: Neighbour) -> None:
         host.run("new", network="net", mac=MAC)
         heard = neighbour.hear(lambda found: len(of("10.9.0.3", found)) == 3)
     assert [one.mac for one in of("10.9.0.3", heard)] == [MAC] * 3
-    wait_until(lambda: not announcing(neighbour.lab), "the announcers end")
+    until(lambda: not announcing(neighbour.lab), "the announcers end")
 
 
 def test_without_an_agent_a_process_announces(lab: Lab) -> None:
@@ -236,7 +237,7 @@ def test_without_an_agent_a_process_announces(lab: Lab) -> None:
         heard = Neighbour(lab, wire).hear(lambda found: len(of("172.17.0.3", found)) == 3)
     assert [one.mac for one in of("172.17.0.3", heard)] == [MAC] * 3
     assert agent_socket.running(str(lab.root)) == (0, "")
-    wait_until(lambda: not announcing(lab), "the announcer ends")
+    until(lambda: not announcing(lab), "the announcer ends")
 
 
 # -- the agent's announcer ---------------------------------------------------------------
@@ -280,7 +281,7 @@ def test_only_so_many_announcements_wait(alone: Neighbour) -> None:
     """What was announced at once beyond that is not announced again."""
     known = targets(alone, 5, 2)
     announce_queue.Announcer(most=3).announce(known, [announce_queue.said(each) for each in known])
-    wait_until(over, "the thread ends")
+    until(over, "the thread ends")
     heard = alone.hear(lambda found: False, 0.02)
     assert [len(of(f"10.9.0.{number}", heard)) for number in range(5)] == [2, 2, 2, 1, 1]
 
@@ -288,7 +289,7 @@ def test_only_so_many_announcements_wait(alone: Neighbour) -> None:
 def test_many_are_announced_by_the_thread_as_far_as_they_may_wait(alone: Neighbour) -> None:
     """Of those beyond nothing is said: they are found as everything else is."""
     announce_queue.Announcer(most=3).announce(targets(alone, 5, 2))
-    wait_until(over, "the thread ends")
+    until(over, "the thread ends")
     heard = alone.hear(lambda found: False, 0.02)
     assert [len(of(f"10.9.0.{number}", heard)) for number in range(5)] == [2, 2, 2, 0, 0]
 
@@ -325,9 +326,9 @@ def test_an_error_does_not_end_the_announcements_for_good(
         broken.setattr(announce_queue, "said", fail)
         speaker = announce_queue.Announcer()
         speaker.announce([first, second])
-        wait_until(over, "the thread ends")
+        until(over, "the thread ends")
     speaker.announce([third])
-    wait_until(over, "the thread ends")
+    until(over, "the thread ends")
     assert [one.ip for one in alone.hear(lambda found: False, 0.02)] == ["10.9.0.1", "10.9.0.2"]
 
 

@@ -25,8 +25,8 @@ from plumb.model.netns_state import ConntrackEntry, ConnTuple
 from plumb.plan import Step
 from plumb.things.host_ports import HostPort
 from plumb.things.iptables import Family, Rule
-from tests.host.trial_hosts import wait_until
 from tests.labs import HOST_IP, HOST_IP6, Lab, sh, within
+from tests.waiting import until
 
 INSIDE, INSIDE6, OTHER_IP = "10.9.0.2", "2001:db8:9::2", "192.0.2.11"
 HOST_OF, INSIDE_OF, TOOL = (
@@ -328,7 +328,7 @@ def test_a_port_that_comes_goes_or_changes_is_settled(lan: Lab, steps: list[Step
     sh(f"tool=iptables; {TRACK}")
     with namespaces.entered(lan.lan), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"hello", (HOST_IP, 5353))
-    wait_until(tracked, "the datagram has come")
+    until(tracked, "the datagram has come")
     assert tracked() == [(HOST_IP, 5353)]
     LinuxKernel()._settle(steps)
 
@@ -343,7 +343,7 @@ def test_a_port_that_is_held_anew_keeps_its_flows(lan: Lab) -> None:
     sh(f"tool=iptables; {TRACK}")
     with namespaces.entered(lan.lan), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"hello", (HOST_IP, 5353))
-    wait_until(tracked, "the datagram has come")
+    until(tracked, "the datagram has come")
     LinuxKernel()._settle([Step(None, PORT)])
 
     assert tracked() == [(HOST_IP, 5353)]

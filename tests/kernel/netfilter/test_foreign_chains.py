@@ -22,8 +22,9 @@ from plumb.kernel.netfilter import backends, foreign_chains
 from plumb.kernel.netns import namespaces
 from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind
 from tests import REPOSITORY, labs
-from tests.host.trial_hosts import tried, wait_until
+from tests.host.trial_hosts import tried
 from tests.labs import INTERNET, INTERNET6, Lab, sh
+from tests.waiting import until
 
 SUBNETS = {4: ip_network("10.9.0.0/24"), 6: ip_network("2001:db8:9::/64")}
 TARGETS = {4: INTERNET, 6: INTERNET6}
@@ -54,7 +55,7 @@ def passes(lab: Lab, host: Host, version: int = 4) -> bool:
 
 def arrives(lab: Lab, host: Host, version: int = 4) -> None:
     """Wait until a ping of web's to the internet comes back."""
-    wait_until(lambda: passes(lab, host, version), "the ping comes back")
+    until(lambda: passes(lab, host, version), "the ping comes back")
 
 
 def stopped(
@@ -401,7 +402,7 @@ def test_a_published_port_behind_a_wall(lan: Lab) -> None:
 
             follow(printed)
             assert tried(lan, "check") == (0, "")
-            wait_until(lambda: connects(lan), "the port is reached")
+            until(lambda: connects(lan), "the port is reached")
         host.reset()
 
 
@@ -665,7 +666,7 @@ def test_a_loopback_port_of_the_proxy_passes_the_hosts_own_chain(
         if stops:
             assert not _connects_to_loopback(8080)
         else:
-            wait_until(lambda: _connects_to_loopback(8080), "the proxy's listener accepts")
+            until(lambda: _connects_to_loopback(8080), "the proxy's listener accepts")
         host.reset()
 
     assert [each.ports for each in found] == ([(("tcp", 8080),)] if stops else [])

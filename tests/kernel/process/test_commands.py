@@ -26,9 +26,9 @@ from tests.host.trial_hosts import (
     plumb,
     printed_so_far,
     tried,
-    wait_until,
 )
 from tests.labs import Lab
+from tests.waiting import until
 
 CHOWN, NET_ADMIN = 0, 12
 DOCKERS = 0xA80425FB
@@ -167,7 +167,7 @@ def test_a_command_ignores_no_signal_that_its_caller_does_not(net: Lab) -> None:
     show = ["grep", "SigIgn", "/proc/self/status"]
     run_detached(net, "sh", "-c", f"{' '.join(show)}; exec sleep 1000")
     log = folder(net) / "log"
-    wait_until(lambda: "SigIgn" in printed_so_far(log), "it has said it")
+    until(lambda: "SigIgn" in printed_so_far(log), "it has said it")
     ignored = {
         int(line.split()[1], 16) & ~THE_LIBRARYS
         for line in (run(net, *show), plumb(net, "exec", "box", *show), printed_so_far(log))
@@ -272,7 +272,7 @@ def test_a_command_that_ends_by_itself_stops_its_container(net: Lab) -> None:
     """Its exit code is in `inspect`, its endpoint is released, and its address free for the
     next."""
     run_detached(net, "sh", "-c", "exit 7")
-    wait_until(lambda: inspected(net)["State"]["Status"] == "exited", "the container stops")
+    until(lambda: inspected(net)["State"]["Status"] == "exited", "the container stops")
     assert inspected(net)["State"]["ExitCode"] == 7
     with net.host() as known:
         assert known.endpoints(known.network("net")) == []
@@ -286,7 +286,7 @@ def test_with_rm_a_command_that_ends_takes_its_container_along(net: Lab) -> None
     run(net, "true")
     before = host(net)
     run_detached(net, "--rm", "true")
-    wait_until(lambda: plumb(net, "ps", "-aq") == "", "the container goes")
+    until(lambda: plumb(net, "ps", "-aq") == "", "the container goes")
     assert host(net) == before
 
 
@@ -298,20 +298,20 @@ def test_nothing_that_a_command_started_outlives_it(end: tuple[str, ...], net: L
     """stop, rm -f and reset end the command and its descendants, daemons in sessions of their own
     among them."""
     run_detached(net, "sh", "-c", FAMILY)
-    wait_until(
+    until(
         lambda: sum("sleep 100" in line for line in marked(net).values()) == 4,
         "all of the family run",
     )
     plumb(net, *end)
-    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}")
+    until(lambda: not marked(net), f"all have ended: {marked(net)}")
 
 
 def test_a_command_that_exits_takes_its_daemons_along(net: Lab) -> None:
     """A daemon does not outlive the command that started it, as it would not outlive a container's
     first process."""
     run_detached(net, "sh", "-c", "setsid sleep 1001 & sleep 0.05")
-    wait_until(lambda: inspected(net)["State"]["Status"] == "exited", "the container stops")
-    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}")
+    until(lambda: inspected(net)["State"]["Status"] == "exited", "the container stops")
+    until(lambda: not marked(net), f"all have ended: {marked(net)}")
 
 
 @pytest.mark.parametrize("end", [("stop", "box"), ("rm", "-f", "box"), ("reset", "--force")])
@@ -319,10 +319,10 @@ def test_what_was_started_by_exec_ends_with_the_container(end: tuple[str, ...], 
     """A command that came by `exec` goes when the container stops, as in Docker."""
     run_detached(net, "sleep", "1000")
     beside = fork_plumb(net, "exec", "-e", MARK, "box", "sleep", "1001")
-    wait_until(lambda: "sleep 1001" in str(marked(net)), "exec runs it")
+    until(lambda: "sleep 1001" in str(marked(net)), "exec runs it")
     plumb(net, *end)
     try:
-        wait_until(lambda: os.waitpid(beside, os.WNOHANG)[0], "the exec ends")
+        until(lambda: os.waitpid(beside, os.WNOHANG)[0], "the exec ends")
     except AssertionError:
         os.kill(beside, signal.SIGKILL)
         os.waitpid(beside, 0)
@@ -346,7 +346,7 @@ def test_exec_sees_what_the_command_sees(net: Lab) -> None:
         "-c",
         "mount -t tmpfs none /mnt && touch /mnt/here && sleep 1000",
     )
-    wait_until(
+    until(
         lambda: tried(net, "exec", "box", "test", "-e", "/mnt/here")[0] == 0,
         "the command has mounted",
     )
@@ -399,7 +399,7 @@ def test_a_killed_shim_takes_its_command_along_and_check_says_so(net: Lab) -> No
     run_detached(net, "sleep", "1000")
     command, shim = pids(net)
     os.kill(shim, signal.SIGKILL)
-    wait_until(lambda: not os.path.exists(f"/proc/{command}/exe"), "the command ends")
+    until(lambda: not os.path.exists(f"/proc/{command}/exe"), "the command ends")
     status, printed = tried(net, "check")
     assert (status, "missing: process sleep 1000" in printed) == (1, True), printed
     plumb(net, "repair")
@@ -415,13 +415,13 @@ def test_a_killed_shim_takes_its_command_along_and_check_says_so(net: Lab) -> No
 def test_daemons_of_a_killed_shim_are_ended_with_the_container(net: Lab) -> None:
     """What the command left behind when its shim was killed goes with `rm -f`."""
     run_detached(net, "sh", "-c", FAMILY)
-    wait_until(
+    until(
         lambda: sum("sleep 100" in line for line in marked(net).values()) == 4,
         "all of the family run",
     )
     os.kill(pids(net)[1], signal.SIGKILL)
     plumb(net, "rm", "-f", "box")
-    wait_until(lambda: not marked(net), f"all have ended: {marked(net)}")
+    until(lambda: not marked(net), f"all have ended: {marked(net)}")
 
 
 def test_a_killed_foreground_run_takes_its_command_along(net: Lab) -> None:
@@ -429,11 +429,11 @@ def test_a_killed_foreground_run_takes_its_command_along(net: Lab) -> None:
     runner = fork_plumb(
         net, "run", "--rm", "--name", "box", "--network", "net", "-e", MARK, "sleep", "1000"
     )
-    wait_until(lambda: "sleep 1000" in str(marked(net)), "the command runs")
+    until(lambda: "sleep 1000" in str(marked(net)), "the command runs")
     os.kill(runner, signal.SIGKILL)
     os.waitpid(runner, 0)
     plumb(net, "reset", "--force")
-    wait_until(lambda: not marked(net), f"the command ends: {marked(net)}")
+    until(lambda: not marked(net), f"the command ends: {marked(net)}")
 
 
 def test_restart_starts_the_command_anew(net: Lab) -> None:
@@ -509,11 +509,11 @@ def test_repair_settles_a_foreground_run_that_was_killed(net: Lab) -> None:
         "1000",
         env={MARK: str(net.root)},
     )
-    wait_until(lambda: "sleep 1000" in " ".join(marked(net).values()), "the command runs")
+    until(lambda: "sleep 1000" in " ".join(marked(net).values()), "the command runs")
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     end_all(net)
-    wait_until(lambda: not marked(net), "the command is gone")
+    until(lambda: not marked(net), "the command is gone")
     plumb(net, "repair")
 
     assert inspected(net)["State"]["Status"] == "exited"

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.host.trial_hosts import MARK, end_all, host, marked, plumb, wait_until
+from tests.host.trial_hosts import MARK, end_all, host, marked, plumb
 from tests.labs import Lab
 from tests.prefork.prefork_lab import said, start
+from tests.waiting import until
 
 PASSED_ON = [
     signal.SIGTERM,
@@ -144,7 +145,7 @@ def test_without_sig_proxy_the_command_goes_on(net: Lab) -> None:
     assert ran.wait(30) == -signal.SIGTERM
     assert "sleep 1000" in str(marked(net))
     plumb(net, "rm", "-f", plumb(net, "ps", "-q").strip())
-    wait_until(lambda: not marked(net), "the command has ended")
+    until(lambda: not marked(net), "the command has ended")
     ran.communicate()
 
 
@@ -165,7 +166,7 @@ def test_a_timeout_leaves_nothing(net: Lab) -> None:
         prefix=("timeout", "2"),
     )
     assert said(ran)[0] == 124
-    wait_until(lambda: not marked(net), "the command has ended")
+    until(lambda: not marked(net), "the command has ended")
     assert plumb(net, "ps", "-aq") == ""
     assert host(net) == before
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests import REPOSITORY, labs
-from tests.host.trial_hosts import MARK, end_all, marked, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, end_all, marked, plumb, tried
 from tests.labs import Lab
+from tests.waiting import until
 
 RUN = ("run", "--rm", "--network", "net", "--isolate")
 ANY_ROOT = "for p in /proc/[0-9]*; do touch $p/root/srv/written; done"
@@ -145,7 +146,7 @@ def test_a_killed_exec_ends_its_command(net: Lab) -> None:
     run_detached(net)
     with started(net, "exec", "box", "sh", "-c", "echo up; exec sleep 2000") as command:
         command.kill()
-    wait_until(lambda: not any("sleep 2000" in words for words in marked(net).values()), "it ends")
+    until(lambda: not any("sleep 2000" in words for words in marked(net).values()), "it ends")
 
 
 def test_stop_ends_it_at_once(net: Lab) -> None:
@@ -161,7 +162,7 @@ def test_what_a_command_leaves_ends_with_it(net: Lab) -> None:
     """The kernel kills all of its PID namespace, and its output stays."""
     run_detached(net, "sh", "-c", "setsid sleep 3000 & echo said; exit 4")
     assert plumb(net, "logs", "-f", "box") == "said\n"
-    wait_until(lambda: "Exited (4)" in plumb(net, "ps", "-a"), "it is settled")
+    until(lambda: "Exited (4)" in plumb(net, "ps", "-a"), "it is settled")
     assert not any("sleep 3000" in words for words in marked(net).values())
 
 
@@ -199,7 +200,7 @@ def test_it_stays_isolated(net: Lab) -> None:
     assert "sleep" in plumb(net, "exec", "box", "cat", "/proc/2/cmdline")
     folder = next(net.root.glob("containers/*/pid"))
     os.kill(int(folder.read_text().split()[2]), signal.SIGKILL)
-    wait_until(lambda: not any("sleep" in words for words in marked(net).values()), "it has ended")
+    until(lambda: not any("sleep" in words for words in marked(net).values()), "it has ended")
     plumb(net, "repair")
     assert tried(net, "check") == (0, "")
     plumb(net, "start", "box")

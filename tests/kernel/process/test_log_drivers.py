@@ -14,9 +14,10 @@ import pytest
 from plumb.kernel.process.logs.fluentd import Fluentd, packed
 from plumb.kernel.process.logs.log_server import LogServer, connect
 from plumb.kernel.process.logs.syslog import Syslog
-from tests.host.trial_hosts import MARK, end_all, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, end_all, plumb, tried
 from tests.labs import Lab
 from tests.prefork.prefork_lab import said, start
+from tests.waiting import until
 
 AT = 1769857200_123456789  # 2026-01-31T11:00:00.123456789Z
 DEADLINE = 30.0
@@ -40,7 +41,7 @@ def run(lab: Lab, script: str, *words: str) -> str:
 
 def ended(lab: Lab) -> None:
     """Wait until the command has ended."""
-    wait_until(lambda: "Exited" in plumb(lab, "ps", "-a"), "the command has ended", 60)
+    until(lambda: "Exited" in plumb(lab, "ps", "-a"), "the command has ended", 60)
 
 
 def datagrams(path: Path) -> socket.socket:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from plumb.cli.logs import span
-from tests.host.trial_hosts import MARK, plumb, tried, wait_until
+from tests.host.trial_hosts import MARK, plumb, tried
 from tests.labs import Lab
 from tests.prefork.prefork_lab import said, start
+from tests.waiting import until
 
 LINES = 3000
 COUNT = f"i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo line $i; done"
@@ -36,7 +37,7 @@ def test_times_far_away() -> None:
 
 def ended(lab: Lab) -> None:
     """Wait until the command has ended, and its container with it."""
-    wait_until(lambda: "Exited" in plumb(lab, "ps", "-a"), "the command has ended", 60)
+    until(lambda: "Exited" in plumb(lab, "ps", "-a"), "the command has ended", 60)
 
 
 def test_logs_prints_output_as_output_and_errors_as_errors(emptied: Lab) -> None:
@@ -116,7 +117,7 @@ def test_a_log_of_an_older_plumb_is_read(emptied: Lab) -> None:
     assert plumb(emptied, "logs", "-t", "box") == "older\nunended"
     plumb(emptied, "start", "box")
     ended(emptied)
-    wait_until(lambda: "new" in plumb(emptied, "logs", "box"), "the second line is there")
+    until(lambda: "new" in plumb(emptied, "logs", "box"), "the second line is there")
     assert plumb(emptied, "logs", "box") == "older\nunended\nnew\n"
 
 

@@ -10,7 +10,7 @@ from plumb.agent.cluster.manager.housekeeping import Housekeeping
 from plumb.agent.cluster.state import absence, encryption, keys, nodes, reservations
 from plumb.model.cluster import Node
 from tests.agent.cluster.state.clusters import Cluster
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 
 @contextmanager

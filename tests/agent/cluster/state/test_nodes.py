@@ -12,7 +12,7 @@ from plumb.agent.cluster.state.etcd import Etcd
 from plumb.errors import Conflict, NotFound
 from plumb.model.cluster import Availability, Node
 from tests.agent.cluster.state.clusters import Cluster, new_id
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 
 def alive(cluster: Cluster) -> list[str]:

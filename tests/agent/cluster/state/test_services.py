@@ -29,7 +29,7 @@ from plumb.model.service.spec import (
 from plumb.model.service.task import Task, TaskState
 from plumb.store import codec
 from tests.agent.cluster.state.clusters import Cluster
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 
 def spec(*nets: str, name: str = "web", **more: Any) -> ServiceSpec:

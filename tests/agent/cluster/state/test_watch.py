@@ -14,7 +14,7 @@ from plumb.agent.cluster.state.etcd import Etcd
 from plumb.agent.cluster.state.etcd.operations import Delete, Put
 from plumb.agent.cluster.state.watch import Watch
 from tests.agent.cluster.state.etcd_process import Members
-from tests.agent.cluster.state.waiting import until
+from tests.waiting import until
 
 PREFIX = keys.ENDPOINTS
 A, B, C = (f"{PREFIX}n1/{name}" for name in "abc")
