@@ -26,7 +26,8 @@ from tests.vm import guest, lacking
 from tests.vm.outcomes import Outcomes, closing_line, read, summary
 
 PYTEST = (sys.executable, "-m", "pytest")
-MODEST = ("nice", "-n", "10")
+BEFORE_ALL = ("nice", "-n", "-5")
+"""A guest has one processor, and is what the whole waits for at last."""
 WORKERS = 8
 CHECKED = (
     *("tests/test_lint.py", "tests/test_layers.py", "tests/test_golden.py", "tests/test_plan.py"),
@@ -70,7 +71,7 @@ def _run(tier: str, reports: Path) -> Mapping[str, int]:
         if tier == "all":
             guests = _guests(reports)
             later |= {"qemu": guests.pop("qemu")} if "qemu" in guests else {}
-            parts |= {kind: _Part(f"{kind} | ", [*MODEST, *argv]) for kind, argv in guests.items()}
+            parts |= {kind: _Part(f"{kind} | ", [*BEFORE_ALL, *argv]) for kind, argv in guests.items()}
         statuses = {name: part.ended() for name, part in parts.items()}
         for name, argv in later.items():
             parts[name] = _Part(f"{name} | ", argv)
