@@ -54,6 +54,8 @@ class System:
         trial: the errno with which a port (protocol, address, port) cannot be bound, 0 if it can.
         holder: the program that has a port, as far as that can be seen: "nginx (pid 12)", or "".
         has_ipvs: whether the kernel has IPVS, and nothing keeps this process from it.
+        has_choice: whether rules of a firewall's back end can choose among addresses in turn, or,
+            where the second argument is true, by the source.
         listens_v6: whether a program can listen on IPv6.
         ephemeral: the first and the last port that are given out where none was asked for, and
             those between them that are not.
@@ -80,6 +82,7 @@ class System:
     trial: Callable[[str, IPAddress, int], int] = lambda protocol, ip, port: 0
     holder: Callable[[str, IPAddress, int], str] = lambda protocol, ip, port: ""
     has_ipvs: Callable[[], bool] = lambda: False
+    has_choice: Callable[[str, bool], bool] = lambda backend, by_source: True
     listens_v6: Callable[[], bool] = lambda: True
     ephemeral: Callable[[], tuple[int, int, frozenset[int]]] = lambda: (32768, 60999, frozenset())
     spare: Callable[[str, Ports], Ports] = lambda ns, wanted: (
@@ -120,6 +123,7 @@ def this_system() -> System:
         trial=host_ports.trial,
         holder=host_ports.holder_of,
         has_ipvs=_has_ipvs,
+        has_choice=_has_choice,
         listens_v6=host_ports.listens_v6,
         ephemeral=host_ports.ephemeral,
         spare=free_ports.ports,
@@ -135,6 +139,12 @@ def _has_ipvs() -> bool:
     from plumb.kernel.cluster import ipvs  # only for services of a cluster
 
     return ipvs.there()
+
+
+def _has_choice(backend: str, by_source: bool) -> bool:
+    from plumb.kernel.features import choices  # only for services of a cluster
+
+    return choices.able(backend, by_source)
 
 
 def _marked() -> Sequence[str]:

@@ -8,7 +8,7 @@ from plumb.address import ip_on
 from plumb.drivers.services import by_iptables, by_ipvs, by_nftables, ingress, names
 from plumb.drivers.services.balancer import Balancer, Served
 from plumb.model.cnm import Network
-from plumb.model.service.virtual import Mechanism, VirtualService
+from plumb.model.service.virtual import Mechanism, Rules, VirtualService
 from plumb.model.settings import Settings
 from plumb.things import Thing
 from plumb.things.layer3 import Address, Sysctl
@@ -39,6 +39,12 @@ def things(
             if ip.version == 6:
                 yield Sysctl("net/ipv6/conf/all/forwarding", "1", here.ns, usual="0")
             yield Address(here.end.ifname, ip_on(ip.ip, ip.max_prefixlen), here.ns)
-            yield from WAYS[one.mechanism, settings.firewall_backend](Served(one, here, ip.ip))
+            yield from WAYS[one.mechanism, _backend(one, settings)](Served(one, here, ip.ip))
         if one.ports and here.gate is not None:
             yield from ingress.host(one, here.gate, folder, settings)
+
+
+def _backend(one: VirtualService, settings: Settings) -> str:
+    """The firewall's back end: the setting's, but of rules that choose the one that can."""
+    able = one.mechanism is Mechanism.RULES and one.rules in (Rules.IPTABLES, Rules.NFTABLES)
+    return one.rules.value if able else settings.firewall_backend

@@ -6,6 +6,9 @@ balancer without IPVS does, and speaks from the address of its own that is no ot
 
     mangle, nat OUTPUT    new, to the virtual address → DNAT to a task, itself among them
     nat POSTROUTING       rewritten, to the network → the task's own address as source
+
+Where the kernel has nothing to choose with, a task that asks its own service reaches itself alone,
+as in Docker.
 """
 
 from __future__ import annotations
@@ -71,15 +74,17 @@ def _own_connections(
     Connections of one client have one source for all tasks, the virtual address: so that not all
     tasks choose the same one by it, each chooses by a seed of its own.
     """
+    choose = OWN[known.rules or settings.firewall_backend]
     for ip in known.ips if known.serving else ():
         own = end.address(ip.version)
         if own is not None:
             here = Balancer(net, ns, end, seed=int(own.ip) & 0xFFFFFFFF, why=NOT_SHARED)
-            yield from OWN[settings.firewall_backend](Served(known, here, ip.ip))
+            yield from choose(Served(known, here, ip.ip))
 
 
 OWN: dict[str, Callable[[Served], Iterator[Thing]]] = {
     "iptables": partial(by_iptables.things, chain="OUTPUT"),
     "nftables": partial(by_nftables.things, hook="output"),
+    "none": lambda served: iter(()),
 }
-"""By the setting firewall-backend."""
+"""By the setting firewall-backend, or the host's other choice."""

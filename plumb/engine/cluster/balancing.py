@@ -6,14 +6,15 @@ is its own choice: the mark of a service's packets, and the means by which it ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from plumb.engine.desired_state import endpoint_owner, service_owner
 from plumb.engine.operation import Operation
 from plumb.errors import Unsupported
 from plumb.frozen import replace
+from plumb.kernel.system import System
 from plumb.model.cnm import Network
-from plumb.model.service.virtual import Balancing, Mechanism, VirtualService
+from plumb.model.service.virtual import Balancing, Mechanism, Rules, VirtualService
 
 FIRST_MARK = 256
 """Mark of the first service, as Docker counts."""
@@ -51,6 +52,7 @@ def put(op: Operation, one: VirtualService) -> None:
         one,
         mark=known.mark if known is not None else _free_mark(op),
         mechanism=_mechanism(one.balancing, op.system.has_ipvs()),
+        rules=_rules(one.balancing, op.settings.firewall_backend, op.system.has_choice),
         listens_v6=op.system.listens_v6(),
     )
     if chosen != known:
@@ -63,17 +65,43 @@ def _mechanism(balancing: Balancing, has_ipvs: bool) -> Mechanism:
     return Mechanism.IPVS if has_ipvs and balancing is not Balancing.RANDOM else Mechanism.RULES
 
 
-def require(balancing: Balancing, has_ipvs: bool) -> None:
+def _rules(balancing: Balancing, setting: str, able: Callable[[str, bool], bool]) -> Rules:
+    """The setting's rules where the kernel has what they need, else the other back end's."""
+    for found, backend in ((Rules.SETTING, setting), *OTHERS):
+        if able(backend, balancing is Balancing.SH):
+            return found
+    return Rules.NONE
+
+
+OTHERS = ((Rules.NFTABLES, "nftables"), (Rules.IPTABLES, "iptables"))
+
+
+def require(balancing: Balancing, system: System) -> None:
     """Refuse a way of balancing that this host's kernel does not have.
 
     Raises:
-        Unsupported: it needs IPVS, and there is none.
+        Unsupported: the kernel has nothing to do it by; the error says what to load.
     """
-    if balancing is Balancing.LC and not has_ipvs:
+    if _mechanism(balancing, system.has_ipvs()) is Mechanism.IPVS:
+        return
+    if balancing is Balancing.LC:
         raise Unsupported(
             f"--lb-algorithm {balancing} needs IPVS, which this kernel does not have: {NEEDS_IPVS}",
             "rr, wrr, sh and random work without it; 'plumb env' tells what the kernel lacks",
         )
+    if _rules(balancing, "iptables", system.has_choice) is Rules.NONE:
+        needed = " ".join(MODULES[balancing is Balancing.SH])
+        raise Unsupported(
+            f"--lb-algorithm {balancing}: this kernel has neither IPVS nor rules that can choose",
+            f"modprobe -a {needed} (one will do), or --endpoint-mode dnsrr without an ingress port",
+        )
+
+
+MODULES = {
+    False: ("ip_vs_rr", "xt_statistic", "nft_numgen"),
+    True: ("ip_vs_sh", "xt_HMARK", "nft_hash"),
+}
+"""Kernel modules that choose a task: by turns or by lot, and by the client's address."""
 
 
 def _free_mark(op: Operation) -> int:

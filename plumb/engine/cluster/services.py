@@ -17,7 +17,7 @@ from plumb.frozen import frozen, replace
 from plumb.model.cnm import Network
 from plumb.model.service.changes import Change, changed
 from plumb.model.service.service import Service
-from plumb.model.service.spec import ServiceSpec
+from plumb.model.service.spec import EndpointMode, ServiceSpec
 from plumb.model.service.task import Task
 from plumb.store import codec
 
@@ -62,6 +62,7 @@ class ServiceClient:
         """
         if not spec.name:
             spec = replace(spec, name=_made_up_name())
+        _require(spec)
         body = {"spec": codec.plain(spec), "id": _new_id()}
         return codec.decode(Service, self.swarm.ask("service-create", body))
 
@@ -89,6 +90,8 @@ class ServiceClient:
         """
         known = self.one(reference)
         spec = changed(known.spec, self._with_ids(change))
+        if spec.balancing is not known.spec.balancing:
+            _require(spec)
         return self._updated("service-update", known, spec=codec.plain(spec))
 
     def _with_ids(self, change: Change) -> Change:
@@ -162,6 +165,19 @@ class ServiceClient:
         body = {"task": task, "tail": tail, "since": "", "offset": offset}
         found = self.swarm.ask("task-logs", body)
         return Output(str(found["text"]), int(found["offset"]), bool(found["more"]))
+
+
+def _require(spec: ServiceSpec) -> None:
+    """Refuse a service that this host's kernel cannot balance.
+
+    Raises:
+        Unsupported: it has nothing to do it by.
+    """
+    if spec.on_ingress or (spec.networks and spec.endpoint_mode is EndpointMode.VIP):
+        from plumb.engine.cluster import balancing  # lazy: most requests change no balancing
+        from plumb.kernel.system import this_system
+
+        balancing.require(spec.balancing, this_system())
 
 
 def _new_id() -> str:

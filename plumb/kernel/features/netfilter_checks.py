@@ -68,8 +68,8 @@ def _ipv6_nat() -> str:
 
 SOL_IP, SOL_IPV6 = 0, 41
 SO_GET_INFO, GETINFO = 64, 84
-SO_GET_REVISION_TARGET, REVISION = 67, 30
-"""IPT_SO_GET_INFO and IPT_SO_GET_REVISION_TARGET, the same for IPv6, with their structs' sizes.
+SO_GET_REVISION_MATCH, SO_GET_REVISION_TARGET, REVISION = 66, 67, 30
+"""IPT_SO_GET_INFO and IPT_SO_GET_REVISION_…, the same for IPv6, with their structs' sizes.
 
 The names are those of linux/netfilter_ipv4/ip_tables.h.
 """
@@ -133,13 +133,24 @@ def _trace() -> str:
     """
     if modprobe("--dry-run", "xt_TRACE"):
         return "xt_TRACE"
+    return extension("TRACE", target=True)
+
+
+def extension(name: str, *, target: bool) -> str:
+    """Ask the kernel for a match or target of iptables: nft_compat first, then ip_tables.
+
+    The kernel loads its module where it can; nothing is written.
+
+    Raises:
+        OSError, KernelRefused: it has none.
+    """
     try:
-        return _compat("TRACE", 0, target=True)
+        return _compat(name, 0, target=target)
     except OSError:
+        option = SO_GET_REVISION_TARGET if target else SO_GET_REVISION_MATCH
+        doing = f"ask for the {'target' if target else 'match'} {name}"
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
-            _asked(
-                sock, SOL_IP, SO_GET_REVISION_TARGET, b"TRACE", REVISION, "ask for the target TRACE"
-            )
+            _asked(sock, SOL_IP, option, name.encode(), REVISION, doing)
     return ""
 
 

@@ -36,6 +36,15 @@ class Mechanism(StrEnum):
     RULES = "rules"  # of the firewall's back end: iptables' statistic, nftables' numgen
 
 
+class Rules(StrEnum):
+    """Rules of the firewall by which a host's balancers, or tasks with direct return, choose."""
+
+    SETTING = ""  # those of the setting firewall-backend
+    IPTABLES = "iptables"  # the kernel has them, and not what the setting's need
+    NFTABLES = "nftables"
+    NONE = "none"  # the kernel has neither
+
+
 @frozen
 class Backend:
     """A task that connections go to.
@@ -68,7 +77,7 @@ class VirtualService:
         named_ports: ports that SRV records tell; empty on the ingress network.
         backends: its tasks, in the order of their slots.
         mark: firewall mark of its packets on this host, chosen by the host: from 256 upwards.
-        mechanism: chosen by the host, as its kernel has it.
+        mechanism, rules: chosen by the host, as its kernel has them.
         listens_v6: True if programs of this host can listen on IPv6.
     """
 
@@ -85,6 +94,7 @@ class VirtualService:
     mechanism: Mechanism = Mechanism.RULES
     listens_v6: bool = False
     named_ports: tuple[ServicePort, ...] = ()
+    rules: Rules = Rules.SETTING
 
     @property
     def id(self) -> str:

@@ -20,7 +20,7 @@ from plumb.address import IPAddress, IPInterface
 from plumb.frozen import frozen
 from plumb.model.cnm import Network
 from plumb.model.ports import ServicePort
-from plumb.model.service.virtual import Backend, Balancing, Mechanism, VirtualService
+from plumb.model.service.virtual import Backend, Balancing, Mechanism, Rules, VirtualService
 from plumb.probes.promises.promise import HOST, WORLD, Member, Protocol
 from plumb.probes.promises.verdicts import Verdict
 
@@ -202,6 +202,8 @@ def _virtual(
             if box.shares or not mine or not tasks:
                 continue
             past = direct and box.name not in named  # what a task asks is rewritten in the task
+            if direct and not past and one.rules is Rules.NONE:
+                continue  # it reaches itself alone
             yield ServicePromise(
                 box.name,
                 one.name,
