@@ -41,6 +41,7 @@ def main(tier: str) -> int:
     """Run a tier; 0 if all has passed."""
     if tier == "native":
         os.environ[sampling.SHORT] = "1"  # without effect where all is to be run
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # one compiles for all
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its parts are ended then
     guest.CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="suite-", dir=guest.CACHE) as folder:
@@ -60,18 +61,17 @@ def main(tier: str) -> int:
 
 def _run(tier: str, reports: Path) -> Mapping[str, int]:
     """Run the parts of a tier, each with a report in a folder; the exit statuses."""
+    later: dict[str, list[str]] = {}
+    # Before the workers start: it compiles the tests once for all of them.
+    guests = _guests(reports) if tier == "all" else {}
     if tier == "check":
         parts = {"here": _Part("", _pytest(reports / "here.xml", 2, *CHECKED))}
     else:
         parts = {"here": _Part("", _pytest(reports / "here.xml", WORKERS, "-m", "not alone"))}
-    later: dict[str, list[str]] = {}
-    if tier != "check":
         later["alone"] = [*PYTEST, "-m", "alone", f"--junit-xml={reports / 'alone.xml'}"]
+    later |= {"qemu": guests.pop("qemu")} if "qemu" in guests else {}
     try:
-        if tier == "all":
-            guests = _guests(reports)
-            later |= {"qemu": guests.pop("qemu")} if "qemu" in guests else {}
-            parts |= {kind: _Part(f"{kind} | ", [*BEFORE_ALL, *argv]) for kind, argv in guests.items()}
+        parts |= {kind: _Part(f"{kind} | ", [*BEFORE_ALL, *argv]) for kind, argv in guests.items()}
         statuses = {name: part.ended() for name, part in parts.items()}
         for name, argv in later.items():
             parts[name] = _Part(f"{name} | ", argv)
@@ -107,7 +107,6 @@ class _Part:
 
     def __init__(self, prefix: str, argv: list[str]) -> None:
         environment = {**os.environ, "PLUMB_TESTS_PYTHON": sys.executable}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # one compiles for all
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
