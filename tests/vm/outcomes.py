@@ -10,6 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 KINDS = ("failed", "error", "passed", "skipped", "xfailed")
+AGAIN = " again"
+"""The end of the name of a run in which the failures of another were tried alone."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def summary(runs: Mapping[str, Outcomes]) -> str:
     width = max(map(len, runs))
     lines = [f"{name:{width}}  {outcomes}" for name, outcomes in runs.items()]
     lines += [
-        f"{kind.upper()} {name}: {_node(test)}"
+        f"{'UNSTEADY' if test in unsteady(runs, name) else kind.upper()} {name}: {node(test)}"
         for name, outcomes in runs.items()
         for kind in ("failed", "error")
         for test in sorted(outcomes.having(kind))
@@ -107,14 +109,23 @@ def summary(runs: Mapping[str, Outcomes]) -> str:
 def closing_line(runs: Mapping[str, Outcomes]) -> str:
     """Say in one line how many passed, failed and were run in no run, each test counted once."""
     kinds: dict[tuple[str, str], set[str]] = {}
-    for outcomes in runs.values():
+    wavering = {test for name in runs for test in unsteady(runs, name)}
+    for name, outcomes in runs.items():
         for test, kind in outcomes.found.items():
-            kinds.setdefault(test, set()).add(kind)
+            kinds.setdefault(test, set()).add("passed" if test in unsteady(runs, name) else kind)
     failed = sum(bool(found & {"failed", "error"}) for found in kinds.values())
     skipped = sum(found <= {"skipped", "xfailed"} for found in kinds.values())
     passed = len(kinds) - failed - skipped
-    return f"{passed} passed, {failed} failed, {skipped} skipped"
+    said = f", {len(wavering)} of the passed unsteady" if wavering else ""
+    return f"{passed} passed, {failed} failed, {skipped} skipped{said}"
 
 
-def _node(test: tuple[str, str]) -> str:
+def unsteady(runs: Mapping[str, Outcomes], name: str) -> set[tuple[str, str]]:
+    """The tests that failed in a run, beside all others, and passed when they were run alone."""
+    again = runs.get(name + AGAIN, Outcomes())
+    return runs[name].failures() & again.having("passed")
+
+
+def node(test: tuple[str, str]) -> str:
+    """The node id of a test, by which pytest runs it."""
     return f"{test[0].replace('.', '/')}.py::{test[1]}"

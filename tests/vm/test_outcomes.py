@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.vm.outcomes import Outcomes, read, summary
+from tests.vm.outcomes import AGAIN, Outcomes, closing_line, read, summary
 
 HERE = """<testsuites><testsuite time="61.5">
     <testcase classname="tests.test_a" name="test_passes"/>
@@ -57,3 +57,20 @@ def test_the_summary_names_what_failed_and_what_ran_nowhere(tmp_path: Path) -> N
         "could be run nowhere:",
         "    1  not yet",
     ]
+
+
+def test_a_failure_that_passes_alone_is_named_and_counted_as_unsteady(tmp_path: Path) -> None:
+    again = """<testsuites><testsuite time="2">
+        <testcase classname="tests.test_a" name="test_fails[1.2.3.4]"/>
+    </testsuite></testsuites>"""
+    runs = {"here": outcomes(tmp_path, HERE), "here" + AGAIN: outcomes(tmp_path, again)}
+
+    assert "UNSTEADY here: tests/test_a.py::test_fails[1.2.3.4]" in summary(runs).splitlines()
+    assert closing_line(runs) == "2 passed, 0 failed, 3 skipped, 1 of the passed unsteady"
+
+
+def test_a_failure_that_fails_alone_as_well_is_a_failure(tmp_path: Path) -> None:
+    runs = {"here": outcomes(tmp_path, HERE), "here" + AGAIN: outcomes(tmp_path, HERE)}
+
+    assert "ERROR here: tests/test_a.py::test_fails[1.2.3.4]" in summary(runs).splitlines()
+    assert closing_line(runs) == "1 passed, 1 failed, 3 skipped"
