@@ -1,6 +1,6 @@
 """Texts: Docker's answers to lines on one rich host, and how plumb's are held against them.
 
-Forgiven are ids, times, MAC addresses, paths and the engine's name, the fields of an image's, and
+Forgiven are ids, times, MAC addresses, process ids, the folders of paths and the engine's name, and
 the order of keys in JSON. Errors say the same words, what plumb advises behind a semicolon aside.
 """
 
@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 RECORDED = json.loads((Path(__file__).parent / "texts.json").read_text())
 STEPS: list[str] = RECORDED["steps"]
-FORGIVEN = {
-    "Image", "Driver", "GraphDriver", "LogPath", "ResolvConfPath", "HostnamePath", "HostsPath",
-    "SandboxKey", "Pid", "Hostname", "PidMode", "IpcMode", "MaskedPaths", "ReadonlyPaths",
-    "Runtime", "ShmSize",
-}  # fmt: skip
-"""Fields of a container's document that images, files and processes of its own have in Docker."""
+OURS: dict[str, object] = {
+    "Image": "",
+    "Driver": "",
+    "GraphDriver": {"Data": None, "Name": ""},
+    "PidMode": "host",
+    "IpcMode": "host",
+    "MaskedPaths": None,
+    "ReadonlyPaths": None,
+    "Runtime": "",
+    "ShmSize": 0,
+}
+"""Fields of a container's document that tell of an image, or of what it shares with the host here,
+and what plumb has there wherever Docker has them; docs/differences.md says so too."""
+PLACES = {"LogPath", "ResolvConfPath", "HostnamePath", "HostsPath", "SandboxKey", "Pid"}
+"""Fields that have a path or a process id, or are empty."""
 RANDOM = (
     (r"\b[0-9a-f]{64}\b", "<id>"),
     (r"\b[0-9a-f]{12}\b", "<id>"),
@@ -71,7 +81,7 @@ def agree(docker: Answer, plumb: Answer) -> bool:
         return False
     shown = "inspect" in docker.line.split()[:2]
     if not docker.status or shown:
-        same = comparable(docker.stdout) == comparable(plumb.stdout)
+        same = comparable(docker.stdout, OURS) == comparable(plumb.stdout)
         return same and (not docker.status or tells(docker.stderr, plumb.stderr))
     return tells(docker.stderr or docker.stdout, plumb.stderr)
 
@@ -113,11 +123,15 @@ def _begin(wanted: str, lines: Sequence[str]) -> bool:
     )
 
 
-def comparable(text: str) -> object:
-    """A text without what is chance; a JSON document without its order and what is forgiven."""
+def comparable(text: str, ours: Mapping[str, object] = MappingProxyType({})) -> object:
+    """A text without what is chance, a JSON document without its order.
+
+    Args:
+        ours: values to put in place of a container's, by field.
+    """
     if text.startswith("["):
         try:
-            return _plain(json.loads(text))
+            return _plain(json.loads(text), ours)
         except ValueError:
             pass
     return _words(text)
@@ -130,15 +144,15 @@ def _words(text: str) -> str:
     return text.replace("docker", "plumb")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, ours: Mapping[str, object], field: str = "") -> Any:
+    if field in PLACES and value:
+        return f"<{field}>"
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, ours) for item in value]
     if not isinstance(value, dict):
         return _words(value) if isinstance(value, str) else value
     if value and all(ID.fullmatch(key) for key in value):
-        return sorted((_plain(item) for item in value.values()), key=str)
-    return {
-        key: _plain(item)
-        for key, item in value.items()
-        if key not in FORGIVEN or (key == "Driver" and "IPAM" in value)
-    }
+        return sorted((_plain(item, ours) for item in value.values()), key=str)
+    if "IPAM" in value:
+        ours = {}  # a network's
+    return {key: _plain(ours.get(key, item), ours, key) for key, item in value.items()}
