@@ -264,10 +264,20 @@ def create(dry_run: bool, show_commands: bool, **asked: Any) -> None:
 
 
 @common.command("start")
+@click.option(
+    "-a", "--attach", is_flag=True, help="Print what the command prints, and end as it ends."
+)
+@click.option("-i", "--interactive", is_flag=True, help="As --attach: the command has no input.")
 @common.changing
 @click.argument("containers", nargs=-1, required=True)
-def start(containers: tuple[str, ...], dry_run: bool, show_commands: bool) -> int:
+def start(
+    containers: tuple[str, ...], attach: bool, interactive: bool, dry_run: bool, show_commands: bool
+) -> int:
     """Start containers."""
+    if (attach or interactive) and not dry_run:
+        from plumb.cli.lifecycle import attach as attaching
+
+        return attaching.start(containers, show_commands)
     with common.opened(dry_run, show_commands) as host:
         return common.for_each(containers, lambda name: _named(host.start(name), name, dry_run))
 

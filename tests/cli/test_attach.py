@@ -93,3 +93,23 @@ def test_a_stopped_container_is_not_attached_to(emptied: Lab) -> None:
     run(emptied, "sleep", "1000")
     plumb(emptied, "stop", "-t", "0", "box")
     assert "You cannot attach to a stopped container" in tried(emptied, "attach", "box")[1]
+
+
+def test_start_attached_prints_what_this_start_prints(emptied: Lab) -> None:
+    """Not what an earlier one has printed; the exit code is the command's."""
+    script = "echo hello; echo error >&2; exit 3"
+    plumb(emptied, "create", "--name", "box", "--network", "none", "-e", MARK, "sh", "-c", script)
+    for _ in range(2):
+        assert said(start(emptied, "start", "-a", "box")) == (3, "hello\n", "error\n")
+
+
+def test_start_attached_prints_what_a_container_prints_that_goes_at_its_end(emptied: Lab) -> None:
+    words = ("--rm", "--network", "none", "-e", MARK, "echo", "hello")
+    plumb(emptied, "create", "--name", "box", *words)
+    assert said(start(emptied, "start", "-ai", "box")) == (0, "hello\n", "")
+
+
+def test_two_containers_are_not_started_attached(emptied: Lab) -> None:
+    """In Docker's words."""
+    refusal = "you cannot start and attach multiple containers at once"
+    assert refusal in tried(emptied, "start", "-a", "box", "box2")[1]

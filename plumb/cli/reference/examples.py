@@ -46,7 +46,7 @@ ENTRIES: Mapping[str, Entry] = {
             "plumb create --name job --label stage=test sleep 1",
         ),
     ),
-    "start": Entry("docs/commands.md", ("plumb start job", "plumb start web job")),
+    "start": Entry("docs/commands.md", ("plumb start web job", "plumb start -a job")),
     "wait": Entry("docs/commands.md", ("plumb wait job", "plumb wait db job")),
     "rename": Entry("docs/names.md", ("plumb rename job nightly", "plumb rename nightly job")),
     "network connect": Entry(

@@ -104,12 +104,7 @@ CREATE: Flags = {
 }
 KEYS: Flags = {"--detach-keys": Refused(NO_KEYS)}
 NO_CHECKPOINTS = "plumb makes no checkpoints of processes"
-START: Flags = {
-    **KEYS,
-    "--attach": _switch("a command that start begins is detached; 'plumb attach' shows its output"),
-    "--interactive": _switch("a command that start begins is detached, and has no input"),
-    **_all("--checkpoint --checkpoint-dir", NO_CHECKPOINTS),
-}
+START: Flags = {**KEYS, **_all("--checkpoint --checkpoint-dir", NO_CHECKPOINTS)}
 STATS: Flags = {
     "--all": _switch("only the namespace of a running container can be measured"),
     "--no-stream": Refused("'--watch' measures again and again", ("true",), valued=False),
@@ -198,7 +193,6 @@ OF_SERVICE = {"-t": "--tty"}
 LETTERS: Mapping[str, Mapping[str, str]] = {
     "run": {**OF_CREATE, "-q": "--quiet"},
     "create": {**OF_CREATE, "-q": "--quiet"},
-    "start": {"-a": "--attach", "-i": "--interactive"},
     "update": {letter: OF_CREATE[letter] for letter in ("-c", "-m")},
     "stats": {"-a": "--all"},
     "service create": OF_SERVICE,

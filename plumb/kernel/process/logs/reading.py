@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 
 from plumb.frozen import frozen
@@ -77,9 +77,27 @@ def follow(folder: str, files: int) -> Iterator[list[bytes]]:
     Args:
         folder, files: as of `read`.
     """
+    with closing(GrowingFiles(f"{folder}/log", files)) as log:
+        yield from _until_the_end(folder, log)
+
+
+def follow_start(folder: str, files: int, start: Callable[[], object]) -> Iterator[list[bytes]]:
+    """Start a command, and yield the lines that it adds, until it has ended.
+
+    Args:
+        folder, files: as of `read`.
+        start: starts it.
+    """
+    with closing(GrowingFiles(f"{folder}/log", files)) as log:
+        log.more()  # what earlier starts have printed
+        start()
+        yield from _until_the_end(folder, log)
+
+
+def _until_the_end(folder: str, log: GrowingFiles) -> Iterator[list[bytes]]:
     from plumb.kernel.events.inotify import Watch  # lazy: its ctypes takes 4 ms
 
-    with closing(GrowingFiles(f"{folder}/log", files)) as log, Watch(folder) as watch:
+    with Watch(folder) as watch:
         first = writer(folder)
         while True:
             shim = writer(folder)  # before the files are read, so that nothing is missed
