@@ -15,6 +15,7 @@ from plumb.foreign import names
 from plumb.frozen import replace
 from plumb.model.diagnosis.remedy import Advice, Argv, Remedy, RemedyStep, command
 from plumb.model.diagnosis.snapshot import PLUMB, NamespaceState, NetworkState, RouteState
+from plumb.things.iptables import waiting
 from plumb.things.layer3 import dotted
 
 MADE_ANEW = "the container made anew: its CNI plugins run again then"
@@ -145,7 +146,7 @@ def iptables(tool: str, *words: str, head: bool = False) -> Remedy:
         head: it goes before the chain's other rules.
     """
     table, chain, *rule = words
-    start = (tool,) if table == "filter" else (tool, "-t", table)
+    start = (*waiting(tool).split(), *(() if table == "filter" else ("-t", table)))
     added = (*start, "-I" if head else "-A", chain, *rule)
     return command(added, (*start, "-D", chain, *rule))
 

@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 from plumb.address import IPNetwork
 from plumb.frozen import frozen
+from plumb.things.iptables import waiting
 
 
 class TrafficKind(Enum):
@@ -365,7 +366,7 @@ def openings(firewall: ForeignFirewall, bridges: Sequence[str]) -> list[str]:
     if firewall.tool != "nft":
         table = "" if firewall.table == "filter" else f"-t {firewall.table} "
         return [
-            f"{firewall.tool} {table}-I {firewall.chain} -{side[0]} {bridge} -j ACCEPT"
+            f"{waiting(firewall.tool)} {table}-I {firewall.chain} -{side[0]} {bridge} -j ACCEPT"
             for bridge in bridges
             for side in sides
         ]
@@ -391,7 +392,8 @@ def port_openings(firewall: ForeignFirewall, ports: Sequence[tuple[str, int]]) -
     if firewall.tool != "nft":
         table = "" if firewall.table == "filter" else f"-t {firewall.table} "
         return [
-            f"{firewall.tool} {table}-I {firewall.chain} -p {protocol} --dport {port} -j ACCEPT"
+            f"{waiting(firewall.tool)} {table}-I {firewall.chain}"
+            f" -p {protocol} --dport {port} -j ACCEPT"
             for protocol, port in ports
         ]
     chain = f"{firewall.family} {firewall.table} {firewall.chain}"

@@ -29,6 +29,16 @@ class Family(StrEnum):
 
 
 FAMILIES = {"ip": Family.V4, "ip6": Family.V6}
+
+
+def waiting(tool: str) -> str:
+    """The command of iptables with -w, by which it waits for the lock of xtables.
+
+    Without it iptables-legacy fails where another program holds the lock. nf_tables takes none.
+    """
+    return tool if tool.endswith("-nft") else f"{tool} -w"
+
+
 """The tool, by the name that nf_tables has for an address family."""
 TABLES = frozenset({"filter", "nat", "mangle", "raw", "security"})
 

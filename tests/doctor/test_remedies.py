@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import subprocess
 from ipaddress import ip_interface, ip_network
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +20,9 @@ from plumb.model.diagnosis.snapshot import (
     RuleState,
     Snapshot,
 )
+from plumb.model.foreign_firewall import ForeignFirewall, openings
+from tests import labs
+from tests.waiting import until
 
 UP, DOWN = ("ip", "link", "set", "eth0", "up"), ("ip", "link", "set", "eth0", "down")
 
@@ -52,6 +59,45 @@ def test_a_link_with_a_dot_has_a_slash_in_its_sysctl() -> None:
     line = remedies.setting(NamespaceState("host", settings=((name, "1"),)), name, "2")
     assert line.steps[0].undo == (("sysctl", "-w", "net.ipv4.conf.eth0/100.rp_filter=1"),)
     assert str(line) == "sysctl -w net.ipv4.conf.eth0/100.rp_filter=2"
+
+
+@pytest.mark.parametrize(
+    ("tool", "line"),
+    [
+        ("iptables", "iptables -w -I FORWARD -i br0 -j ACCEPT"),
+        ("ip6tables-legacy", "ip6tables-legacy -w -I FORWARD -i br0 -j ACCEPT"),
+        ("iptables-nft", "iptables-nft -I FORWARD -i br0 -j ACCEPT"),
+    ],
+)
+def test_iptables_waits_for_the_lock_of_xtables(tool: str, line: str) -> None:
+    """Somebody else's iptables-restore may have it just then; nf_tables has no such lock."""
+    firewall = ForeignFirewall(tool, "ip", "filter", "FORWARD", "forward", 0, "drop")
+    words = ("filter", "FORWARD", "-i", "br0", "-j", "ACCEPT")
+    assert str(remedies.iptables(tool, *words, head=True)) == line
+    assert openings(firewall, ["br0"])[0] == line
+    assert remedies.opened(line).steps[0].undo == (tuple(line.replace("-I", "-D").split()),)
+
+
+@pytest.mark.needs("ip_tables")
+def test_a_remedy_is_applied_while_another_program_has_the_lock(tmp_path: Path) -> None:
+    """It waits until the lock is free, and takes effect then."""
+    path = tmp_path / "xtables.lock"
+    env = {**os.environ, "XTABLES_LOCKFILE": str(path)}
+    with labs.lab(), path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remedy = remedies.iptables("iptables-legacy", "filter", "INPUT", "-j", "ACCEPT")
+        with subprocess.Popen(remedy.steps[0].argv, env=env) as waits:
+            held = f"/proc/{waits.pid}/fd"
+            until(
+                lambda: any(
+                    os.readlink(f"{held}/{each}").endswith("xtables.lock")
+                    for each in os.listdir(held)
+                ),
+                "iptables asks for the lock",
+            )
+            assert waits.poll() is None
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert waits.wait(60) == 0
 
 
 EVIL = "b;reboot"

@@ -147,7 +147,7 @@ def test_a_rule_that_drops_invalid_packets() -> None:
 
     assert found is not None
     assert (found.id, found.sure) == ("invalid", True)
-    assert any("iptables -t filter -D FORWARD" in remedy for remedy in found.remedies)
+    assert any("iptables -w -t filter -D FORWARD" in remedy for remedy in found.remedies)
 
 
 RAW = {"hook": "prerouting", "chain": "PREROUTING", "table": "raw"}

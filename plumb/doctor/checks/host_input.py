@@ -100,7 +100,7 @@ def overlay_ports(snapshot: Snapshot) -> Iterator[Finding]:
                 "Overlay networks need UDP port 4789 for their packets, 7946 for nodes' news and"
                 " TCP port 2377 on managers. Containers on other nodes are not reached.",
                 tuple(
-                    f"iptables -I INPUT -p {each.partition('/')[2]}"
+                    f"iptables -w -I INPUT -p {each.partition('/')[2]}"
                     f" --dport {each.partition('/')[0]} -s ADDRESS_OF_THE_OTHER_NODES -j ACCEPT"
                     for each in lost
                 ),

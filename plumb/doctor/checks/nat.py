@@ -13,6 +13,7 @@ from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Advice, command
 from plumb.model.diagnosis.snapshot import ChainState, NetworkState, RuleState, Snapshot
 from plumb.model.foreign_firewall import Traffic, TrafficKind
+from plumb.things.iptables import waiting
 
 REWRITES = re.compile(r"-j (?:DNAT|REDIRECT)\b")
 ENGINES = re.compile(r"DOCKER|PLUMB|CNI-HOSTPORT-DNAT|NETAVARK-HOSTPORT-DNAT")
@@ -123,7 +124,7 @@ def _taken(chain: ChainState, number: int, name: str, port: str) -> Finding:
 def _without(chain: ChainState, number: int) -> Advice:
     """The command that deletes a rule of iptables, and puts it back in its place."""
     words = chain.rules[number - 1].words
-    start = (chain.tool, "-t", chain.table)
+    start = (*waiting(chain.tool).split(), "-t", chain.table)
     try:
         rule = shlex.split(words)
     except ValueError:  # a quotation mark without its partner

@@ -69,7 +69,7 @@ def unmasked(case: Case, *observed: str) -> Cause | None:
         (
             f"{owners.rebuild(case, net)}, if the network should masquerade",
             (
-                f"iptables -t nat -A POSTROUTING -s {pool.subnet if pool else packet.src}"
+                f"iptables -w -t nat -A POSTROUTING -s {pool.subnet if pool else packet.src}"
                 f" ! -o {net.link} -j MASQUERADE"
             ),
             *((f"a route to {net.name}'s subnet at the other end",) if not observed else ()),
@@ -175,7 +175,7 @@ def _loopback_source(case: Case) -> Cause | None:
     bridge = published.net.link if published else "BRIDGE"
     remedies = (
         owners.rebuild(case, published.net if published else None),
-        f"iptables -t nat -A POSTROUTING -o {bridge} -m addrtype --src-type LOCAL -j MASQUERADE",
+        f"iptables -w -t nat -A POSTROUTING -o {bridge} -m addrtype --src-type LOCAL -j MASQUERADE",
     )
     if packet is not None and last is not None:
         if not packet.src.is_loopback or last.dev == "lo" or case.end.way is not Direction.THERE:
@@ -226,6 +226,6 @@ def _own_source(case: Case) -> Cause | None:
         (f"{last.place.name}:{last.dev}: {packet.ends}",),
         (
             owners.rebuild(case, case.network_of(packet.src)),
-            f"iptables -t nat -A POSTROUTING -s {packet.src} -d {packet.src} -j MASQUERADE",
+            f"iptables -w -t nat -A POSTROUTING -s {packet.src} -d {packet.src} -j MASQUERADE",
         ),
     )

@@ -24,7 +24,7 @@ def find(case: Case) -> Cause | None:
             (
                 f"networks with -o com.docker.network.driver.mtu={mtu}",
                 (
-                    "for TCP: iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN"
+                    "for TCP: iptables -w -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN"
                     " -j TCPMSS --clamp-mss-to-pmtu"
                 ),
             ),

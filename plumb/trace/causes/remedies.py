@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plumb.model.observations import Netns, RuleKind
-from plumb.things.iptables import FAMILIES
+from plumb.things.iptables import FAMILIES, waiting
 from plumb.trace.rule_steps import RuleLine
 
 
@@ -20,8 +20,9 @@ def ip_tool(version: int) -> str:
 
 
 def tool(line: RuleLine) -> str:
-    """Name of the iptables command that wrote a rule."""
-    return FAMILIES.get(line.family, "iptables") + ("-legacy" if line.backend == "legacy" else "")
+    """The iptables command that wrote a rule."""
+    name = FAMILIES.get(line.family, "iptables") + ("-legacy" if line.backend == "legacy" else "")
+    return waiting(name)
 
 
 def deleting(line: RuleLine) -> str:
