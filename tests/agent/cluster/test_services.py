@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -111,7 +113,8 @@ def test_a_command_that_was_killed_is_started_anew_elsewhere_or_here(swarm: Swar
     (first,) = swarm.running(web)
     machine = next(one for one in swarm.machines if _is_on(first, one))
 
-    machine.plumb("exec", first.name("web"), "sh", "-c", "kill -9 $(pidof sleep)")
+    pid = machine.plumb("inspect", "-f", "{{.State.Pid}}", first.name("web"))
+    os.kill(int(pid), signal.SIGKILL)
 
     until(lambda: [one.id for one in swarm.running(web)] not in ([], [first.id]))
     failed = next(one for one in swarm.tasks(web) if one.id == first.id)
