@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 
 import click
 
-from plumb.errors import Invalid, PlumbError, Unsupported
+from plumb.errors import Invalid, NotFound, PlumbError, Unsupported
 
 VERBS: dict[str, tuple[str, str]] = {
     "container": ("plumb.cli.lifecycle.group", "Manage containers"),
@@ -205,7 +205,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except PlumbError as error:
-        return complain(str(error), error.hint, getattr(error, "status", failed))
+        hint = hint_of(error, first_verb(words))
+        return complain(str(error), hint, getattr(error, "status", failed))
     except UnicodeEncodeError:
         return complain("the command line holds bytes that are no UTF-8", "", failed)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -253,6 +254,19 @@ def first_verb(words: Sequence[str]) -> str:
         elif not word.startswith("-") and word != "container":
             return word
     return ""
+
+
+def hint_of(error: PlumbError, verb: str) -> str:
+    """An error's hint; for a container that another engine has, the command of that engine.
+
+    Args:
+        verb: what plumb was asked for: "exec".
+    """
+    if not isinstance(error, NotFound):
+        return error.hint
+    from plumb.cli.reference import other_engines  # lazy: for mistakes alone
+
+    return other_engines.hint(error, verb)
 
 
 def complain(message: str, hint: str, status: int) -> int:

@@ -344,13 +344,13 @@ def for_each(names: Sequence[str], act: Callable[[str], str]) -> int:
 
     The exit status.
     """
-    from plumb.cli import complain
+    from plumb.cli import complain, hint_of
     from plumb.errors import PlumbError
 
-    status = 0
+    status, verb = 0, click.get_current_context().info_name or ""
     for name in names:
         try:
             say(act(name))
         except PlumbError as error:
-            status = complain(str(error), error.hint, 1)
+            status = complain(str(error), hint_of(error, verb), 1)
     return status

@@ -140,7 +140,7 @@ def _of_docker_s(_: click.Context, __: click.Parameter, kind: str) -> str:
 @click.argument("names", nargs=-1, required=True)
 def inspect(names: tuple[str, ...], template: str, kind: str, size: bool) -> int:
     """Show containers, or networks, in Docker's JSON."""
-    from plumb.cli import complain
+    from plumb.cli import complain, hint_of
 
     found: list[dict[str, Any]] = []
     status = 0
@@ -149,7 +149,7 @@ def inspect(names: tuple[str, ...], template: str, kind: str, size: bool) -> int
             try:
                 found.append(_document(host, name, kind, size))
             except NotFound as error:
-                status = complain(str(error), error.hint, 1)
+                status = complain(str(error), hint_of(error, "inspect"), 1)
     return print_documents(found, template) or status
 
 

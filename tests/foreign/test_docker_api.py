@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from plumb import cli
 from plumb.engine.foreign import containers
 from plumb.engine.reader import Reader
 from plumb.engine.targets import TargetResolver
@@ -228,3 +229,31 @@ def test_an_answer_of_another_shape_is_no_error(endpoint: Path, answer: object) 
 
     with api.served(endpoint, answers):
         assert named(read_host.read(), "web").pid
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("exec web true", "docker has a container of that name: 'docker exec web'"),
+        ("logs web", "'docker logs web'"),
+        ("inspect web", "'docker inspect web'"),
+        ("stop idle", "'docker stop idle'"),
+        ("rm docker:web", "'docker rm web'"),
+        ("exec nosuch true", "'plumb ps -a' shows those that there are"),
+    ],
+)
+def test_an_unknown_container_of_dockers_is_told_with_dockers_command(
+    lab: Lab,
+    endpoint: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    advice: str,
+) -> None:
+    """One line, and plumb touches nothing of it."""
+    monkeypatch.setenv("PLUMB_ROOT", str(lab.root))
+    with api.served(endpoint, api.recorded("docker-20.10")):
+        assert cli.main(line.split()) == 1
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert said.rstrip().endswith(advice), said

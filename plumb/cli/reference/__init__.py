@@ -8,6 +8,7 @@ shells         the scripts for bash, zsh and fish
 man_pages      man
 refused_flags  flags of Docker's that plumb refuses, each with its reason
 refused_verbs  verbs of Docker's that plumb refuses, each with its reason
+other_engines  a container that another engine on this host has
 usage          words and exit status for a command line that is wrong
 unknown_flags  a flag that a verb does not have: passed over where it changes nothing, or refused
 """
