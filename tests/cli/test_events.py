@@ -217,12 +217,36 @@ def test_events_of_an_older_plumb_with_bytes_that_are_no_text(net: Lab) -> None:
 def test_commands_of_exec_are_told(net: Lab) -> None:
     """With the container's name, which the command's process does not know."""
     plumb(net, "run", "-d", "-e", MARK, "--name", "box", "--network", "none")
-    plumb(net, "exec", "box", "true", "x")
-    span = ("events", "--since", "1h", "--until", "0s")
-    lines = plumb(net, *span, "-f", "event=exec_start", "-f", "container=box").splitlines()
-    assert [re.sub(r"^\S+ |\w{64}", "", line) for line in lines] == [
-        "container exec_start: true x  (execID=, name=box)"
+    tried(net, "exec", "box", "sh", "-c", "exit 3")
+    assert exec_events(net) == [
+        "container exec_create: sh -c exit 3  (execID=, name=box)",
+        "container exec_start: sh -c exit 3  (execID=, name=box)",
+        "container exec_die  (execID=, exitCode=3, name=box)",
     ]
+
+
+def test_a_command_in_the_background_is_told(net: Lab) -> None:
+    """Its end too, with the id with which it has begun."""
+    plumb(net, "run", "-d", "-e", MARK, "--name", "box", "--network", "none")
+    plumb(net, "exec", "-d", "box", "sh", "-c", "exit 3")
+    until(lambda: len(exec_events(net)) == 3, "its end is told", 60)
+    (ident,) = set(re.findall(r"execID=(\w{64})", plumb(net, *ALL)))
+    assert f"exec_die {box_id(net)} (execID={ident}, exitCode=3, name=box)" in plumb(net, *ALL)
+
+
+ALL = ("events", "--since", "1h", "--until", "0s")
+
+
+def exec_events(net: Lab) -> list[str]:
+    """Events of commands of `exec`, without times and ids."""
+    lines = plumb(net, *ALL, "-f", "container=box").splitlines()
+    told = [re.sub(r"^\S+ |\w{64}", "", line) for line in lines]
+    return [line for line in told if "exec_" in line]
+
+
+def box_id(net: Lab) -> str:
+    """Id of the container box."""
+    return plumb(net, "inspect", "-f", "{{.Id}}", "box").strip()
 
 
 def test_health_is_told(net: Lab) -> None:

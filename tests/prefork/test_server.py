@@ -392,7 +392,7 @@ def test_a_full_disk_is_told(shop: Lab) -> None:
 
 
 def test_who_is_called_has_a_terminal(shop: Lab) -> None:
-    """exec's command is the very process that was called, with its terminal."""
+    """exec's command is a child of the process that was called, with its terminal."""
     master, slave = pty.openpty()
     with counted(shop, 1):
         ran = start(
@@ -402,7 +402,7 @@ def test_who_is_called_has_a_terminal(shop: Lab) -> None:
             "base",
             "sh",
             "-c",
-            "echo $$; tty",
+            "echo $PPID; tty",
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -37,9 +37,19 @@ def append(path: str, events: Iterable[Event]) -> None:
         path: `Layout.events`.
         events: those that raise OSError or ValueError while they are made are lost, too.
     """
+    append_documents(path, (event.document for event in events))
+
+
+def append_documents(path: str, documents: Iterable[Callable[[int], Document]]) -> None:
+    """Append events as `append` does.
+
+    Args:
+        path: `Layout.events`.
+        documents: make an event's document of its time, nanoseconds since 1970.
+    """
     with suppress(OSError, ValueError):
         now = time.time_ns()
-        lines = [_line(event, now + number) for number, event in enumerate(events)]
+        lines = [_line(document(now + number)) for number, document in enumerate(documents)]
         if lines:
             with _alone(path):
                 file = BoundedFile(path, SIZE, FILES)
@@ -49,8 +59,8 @@ def append(path: str, events: Iterable[Event]) -> None:
                     file.close()
 
 
-def _line(event: Event, time: int) -> bytes:
-    return json.dumps(event.document(time), separators=(",", ":")).encode() + b"\n"
+def _line(document: Document) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
 @contextmanager

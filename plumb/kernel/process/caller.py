@@ -1,9 +1,9 @@
 """Process that called for a command, for the commands that depend on it.
 
 Most commands can run in any process, so a prefork worker runs them (`plumb.prefork.server`). Three
-things only the caller's own process can do: become a command of a container (`exec`), whose pid and
-terminal are the caller's; be the parent of one (`run` in the foreground); and read from the
-terminal, which stops a background process that tries (SIGTTIN), but only one of its own session.
+things only the caller's own process can do: be the parent of a command that has the caller's
+terminal, one that enters a container (`exec`), or its own (`run` in the foreground); and read from
+the terminal, which stops a background process that tries (SIGTTIN), but only one of its session.
 """
 
 from __future__ import annotations

@@ -337,9 +337,10 @@ def detach(process: Process) -> None:
         raise Invalid(
             f"cannot start the command: {process.argv[0]}: not found or not executable", FROM_HOST
         )
+    found = {**spec(process, alive(process.folder)[0]), "end": _tell(process)}
     done = subprocess.run(
         [sys.executable, "-m", "plumb.kernel.process.become"],
-        input=json.dumps(spec(process, alive(process.folder)[0])).encode(),
+        input=json.dumps(found).encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": root.IMPORT_PATH},
@@ -347,24 +348,27 @@ def detach(process: Process) -> None:
     )
     if done.stdout:
         raise OSError(done.stdout.decode(errors="replace"))
-    _tell(process)
 
 
 def join(process: Process) -> None:
-    """Make the calling process a command of the sandbox (exec).
+    """Run a command of the sandbox (exec) as a child of the calling process, which ends as it does.
 
-    If the sandbox's own command runs, it shares that one's namespaces. An isolated one is a child
-    of the calling process, which ends as it does.
+    If the sandbox's own command runs, it shares that one's namespaces.
     """
-    found = spec(process, alive(process.folder)[0])
-    _tell(process)
+    found = {**spec(process, alive(process.folder)[0]), "end": _tell(process)}
     caller.this.become(found)
 
 
-def _tell(process: Process) -> None:
-    """Append events of a command of `exec`; nobody waits for its end, so that has none."""
+def _tell(process: Process) -> dict[str, Any]:
+    """Append events of a command of `exec` that begins.
+
+    Returns:
+        What tells its end: `path`, the journal's, and `document`, that of the event.
+    """
     known = (("execID", os.urandom(32).hex()),)
     words = " ".join(process.argv).encode(errors="replace").decode()  # argv may be no UTF-8
     actions = (f"{action}: {words}" for action in ("exec_create", "exec_start"))
     events = [Event(CONTAINER, action, process.id, known) for action in actions]
-    journal.append(Layout(process.root).events, events)
+    path = Layout(process.root).events
+    journal.append(path, events)
+    return {"path": path, "document": Event(CONTAINER, "exec_die", process.id, known).document(0)}

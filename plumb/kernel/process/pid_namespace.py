@@ -63,7 +63,9 @@ def fork_init() -> int:
         os.close(own)
 
 
-def fork_waiting(fork: Callable[[], int]) -> None:
+def fork_waiting(
+    fork: Callable[[], int], ended: Callable[[int], None] = lambda status: None
+) -> None:
     """Fork: return in the child, which goes on; the parent waits and ends as the child does.
 
     The child ends with the parent. The parent keeps none of the descriptors, so that a pipe's other
@@ -71,6 +73,7 @@ def fork_waiting(fork: Callable[[], int]) -> None:
 
     Args:
         fork: os.fork, or `fork_init`.
+        ended: is called by the parent with the child's exit status, 128 + N for signal N.
     """
     awaited = {signal.SIGCHLD, *STOPPING, *PASSED_ON}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
@@ -86,7 +89,9 @@ def fork_waiting(fork: Callable[[], int]) -> None:
     for number in (0, 1, 2):
         os.dup2(null, number)
     os.closerange(3, 1 << 16)
-    os._exit(wait_passing_on(child, awaited))
+    status = wait_passing_on(child, awaited)
+    ended(status)
+    os._exit(status)
 
 
 def wait_passing_on(child: int, awaited: Iterable[int]) -> int:
