@@ -102,7 +102,7 @@ class Verbs(ABC):
             name: its name; one is made up where none is given.
         """
         with self._within() as op:
-            return containers.create(op, keywords.sandbox(name, options))
+            return containers.create(op, _sandbox(op, name, options))
 
     def start(self, container: str | Sandbox) -> Sandbox:
         """`start`."""
@@ -119,7 +119,7 @@ class Verbs(ABC):
             foreground: the caller will run the command (see `Host.command`).
         """
         with self._within() as op:
-            box = containers.create(op, keywords.sandbox(name, options))
+            box = containers.create(op, _sandbox(op, name, options))
             return containers.start(op, box.id, foreground)
 
     def stop(
@@ -198,6 +198,12 @@ class Verbs(ABC):
         """
         with self._within() as op:
             container_links.remove(op, text(link, "a link"))
+
+
+def _sandbox(op: Operation, name: str, options: ContainerOptions) -> Sandbox:
+    """A container as asked for; the settings tell the usual logging driver."""
+    usual = op.settings
+    return keywords.sandbox(name, options, usual.log_driver, usual.log_opts)
 
 
 class Transaction(Verbs):

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from plumb.address import IPAddress, IPInterface, IPNetwork, reserved
-from plumb.errors import Invalid
+from plumb.errors import Invalid, Unsupported
 from plumb.frozen import frozen
 from plumb.model import parse as opt
 from plumb.model.cnm import Pairs
@@ -74,6 +74,8 @@ class Settings:
     dns: tuple[IPAddress, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_opts: tuple[str, ...] = field(default=())
+    log_driver: str = ""
+    log_opts: Pairs = ()
 
     def firewall(self, version: int) -> bool:
         """True if plumb writes firewall rules for this address family."""
@@ -202,6 +204,12 @@ def _network_opts(value: Any) -> tuple[tuple[str, Pairs], ...]:
     )
 
 
+def _log_opts(value: Any) -> Pairs:
+    if not isinstance(value, dict):
+        raise ValueError('it is written {"max-size": "10m"}')
+    return tuple((key, _text(text)) for key, text in value.items())
+
+
 KEYS: dict[str, Callable[[Any], Any]] = {
     "iptables": _bool,
     "ip6tables": _bool,
@@ -229,6 +237,8 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     "dns": _many(_typed(opt.address)),
     "dns-search": _many(_typed(opt.search_domain)),
     "dns-opts": _many(_typed(opt.line)),
+    "log-driver": _text,
+    "log-opts": _log_opts,
 }
 
 
@@ -286,7 +296,24 @@ def checked(settings: Settings, where: str) -> Settings:
             f"{where}: default gateway {settings.default_gateway}"
             f" must be part of {settings.bip.network}"
         )
+    _check_log(settings, where)
     return settings if settings.iptables else replace(settings, ip_masq=False)
+
+
+def _check_log(settings: Settings, where: str) -> None:
+    """See that there are such a logging driver and such options of it.
+
+    Raises:
+        Invalid: there are not; Unsupported: Docker has them, and plumb does not.
+    """
+    if not (settings.log_driver or settings.log_opts):
+        return
+    from plumb.model.lifecycle import log_drivers  # lazy: few hosts have another default
+
+    try:
+        log_drivers.parsed("", (), settings.log_driver, settings.log_opts)
+    except (Invalid, Unsupported) as error:
+        raise type(error)(f"{where}: {error}", error.hint) from None
 
 
 def load(path: str | None = None, usual: Path = DEFAULT_FILE) -> Settings:

@@ -543,6 +543,8 @@ KEYS = (
     "dns",
     "dns-search",
     "dns-opts",
+    "log-driver",
+    "log-opts",
     "mtuu",
     "",
 )

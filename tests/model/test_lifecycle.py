@@ -216,6 +216,25 @@ def test_what_does_not_go_together(given: dict[str, Any], words: str) -> None:
         keywords.sandbox("web", given)
 
 
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ({}, {"driver": "syslog", "options": {"tag": "lab", "syslog-facility": "local0"}}),
+        (
+            {"log_opt": ["tag=own"]},
+            {"driver": "syslog", "options": {"syslog-facility": "local0", "tag": "own"}},
+        ),
+        ({"log_driver": "json-file"}, {"driver": "json-file", "options": {}}),
+        ({"log_driver": "none"}, {"driver": "none", "options": {}}),
+    ],
+)
+def test_the_logging_driver_of_the_settings(given: dict[str, Any], options: object) -> None:
+    """Is a container's that asks for none; its options are those of no other driver."""
+    usual = (("tag", "lab"), ("syslog-facility", "local0"))
+    log = keywords.sandbox("web", given, "syslog", usual).log
+    assert {"driver": log.driver, "options": dict(log.options)} == options
+
+
 # -- STATUS ---------------------------------------------------------------
 
 

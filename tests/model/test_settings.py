@@ -38,6 +38,8 @@ def test_the_keys_are_docker_s() -> None:
         dns_search=["lab"],
         default_network_opts={"bridge": {"com.docker.network.driver.mtu": "1450"}},
         userland_proxy=False,
+        log_driver="local",
+        log_opts={"max-size": "1m"},
     )
     assert found == Settings(
         bip=IPv4Interface("10.77.0.1/24"),
@@ -51,6 +53,8 @@ def test_the_keys_are_docker_s() -> None:
         dns_search=("lab",),
         default_network_opts=(("bridge", (("com.docker.network.driver.mtu", "1450"),)),),
         userland_proxy=False,
+        log_driver="local",
+        log_opts=(("max-size", "1m"),),
     )
 
 
@@ -108,6 +112,9 @@ def test_iptables_false_switches_masquerading_off() -> None:
         ({"bip6": "10.77.0.1/24"}, "the bridge's own"),
         ({"dns_search": ["a b"]}, "not a valid domain"),
         ({"dns_opts": ["a\nb"]}, "one line"),
+        ({"log_driver": "nosuch"}, "no log driver named 'nosuch'"),
+        ({"log_opts": {"tag": "x"}}, "unknown log opt 'tag' for json-file log driver"),
+        ({"log_opts": {"max-file": 3}}, "must be a string"),
         ({"host_gateway_ips": ["10.0.0.1", "10.0.0.2"]}, "only one IPv4 address"),
         ({"bridge_accept_fwmark": "x"}, "invalid bridge-accept-fwmark"),
         ({"bridge_accept_fwmark": "0x100000000"}, "32 bits"),

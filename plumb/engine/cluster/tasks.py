@@ -23,6 +23,7 @@ from plumb.model.net.status import TaskOf
 from plumb.model.ports import PortBinding, PublishMode, ServicePort
 from plumb.model.service.assignment import Assignment, filled
 from plumb.model.service.spec import Health, ServiceSpec
+from plumb.model.settings import Settings
 
 HOST = "host"
 LABEL = "com.docker.swarm."
@@ -50,7 +51,7 @@ def begin(host: Host, assignments: Sequence[Assignment], node: Node) -> None:
         for one in {one.network.id: one for one in found}.values():
             attach.materialise(op, one)
         for each in assignments:
-            box = containers.create(op, sandbox(each, node))
+            box = containers.create(op, sandbox(each, node, op.settings))
             places = zip(each.task.places, each.attached, strict=True)
             given = {place.network: Given(place.endpoint, found) for place, found in places}
             containers.start(op, box.id, given=given)
@@ -133,8 +134,11 @@ class Output:
     more: bool
 
 
-def sandbox(assignment: Assignment, node: Node) -> Sandbox:
+def sandbox(assignment: Assignment, node: Node, settings: Settings) -> Sandbox:
     """Container of a task, as it is to be made.
+
+    Args:
+        settings: the host's, which tell the usual logging driver.
 
     Raises:
         Invalid: its host name or a variable has a placeholder that there is not.
@@ -160,17 +164,18 @@ def sandbox(assignment: Assignment, node: Node) -> Sandbox:
         command=CommandOptions(spec.user, spec.working_dir, stop_signal=spec.stop_signal),
         health=_health(spec.health),
         task=TaskOf(task.id, task.service, spec.name, task.slot, node.id, spec.on_ingress),
-        **_log(spec),
+        **_log(spec, settings),
     )
 
 
-def _log(spec: ServiceSpec) -> dict[str, Any]:
+def _log(spec: ServiceSpec, settings: Settings) -> dict[str, Any]:
     """Fields of a container for its logging driver and the driver's options."""
-    if not (spec.log_driver or spec.log_options):
+    usual = settings.log_driver, settings.log_opts
+    if not (spec.log_driver or spec.log_options or any(usual)):
         return {}
     from plumb.model.lifecycle import log_drivers  # lazy: most services have neither
 
-    return log_drivers.parsed(spec.log_driver, spec.log_options)
+    return log_drivers.parsed(spec.log_driver, spec.log_options, *usual)
 
 
 def _health(asked: Health) -> HealthCheck:

@@ -245,8 +245,13 @@ ENDPOINT: dict[str, Callable[[object, str], Any]] = {
 # -- containers ---------------------------------------------------------------
 
 
-def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
+def sandbox(
+    name: str, options: Mapping[str, Any], usual_log: str = "", usual_log_options: Pairs = ()
+) -> Sandbox:
     """A container as asked for, from the keywords of `create`.
+
+    Args:
+        usual_log, usual_log_options: `log_driver` and `log_opts` of the settings.
 
     Raises:
         Invalid: an unknown keyword, or a value that makes no sense.
@@ -258,10 +263,10 @@ def sandbox(name: str, options: Mapping[str, Any]) -> Sandbox:
     if published:
         read["ports"] = (*read.get("ports", ()), *published)
     driver, log_opt = read.pop("log_driver", ""), read.pop("log_opt", ())
-    if driver or log_opt:
+    if driver or log_opt or usual_log or usual_log_options:
         from plumb.model.lifecycle import log_drivers  # lazy: most containers have neither
 
-        read.update(log_drivers.parsed(driver, log_opt))
+        read.update(log_drivers.parsed(driver, log_opt, usual_log, usual_log_options))
     argv = read.pop("command", ())
     if len(plain) < len(options):
         from plumb.model.keywords import lifecycle  # lazy: most containers need none of it

@@ -69,23 +69,31 @@ FIXED = {
 """Options that have one value, and the reason."""
 
 
-def parsed(driver: str, words: Iterable[str]) -> dict[str, object]:
+def parsed(
+    driver: str, words: Iterable[str], usual: str = "", usual_options: Pairs = ()
+) -> dict[str, object]:
     """Parse a driver and its options into fields of `Sandbox`.
 
     Args:
-        driver: its name; empty: json-file.
+        driver: its name; empty: the usual one.
         words: KEY=VALUE.
+        usual, usual_options: `log_driver` and `log_opts` of the settings. As in Docker, a container
+            whose driver is the usual one has the usual options that it does not give otherwise.
 
     Raises:
         Invalid: there is no such driver or option, or a value makes no sense.
         Unsupported: Docker has it, and plumb does not.
     """
-    driver = driver or "json-file"
+    usual = usual or "json-file"
+    driver = driver or usual
     if driver == "none":  # as in Docker, its options do not matter
         return {"log": LogOptions("none")}
     if driver not in KEYS:
         raise _no_driver(driver)
     given = tuple((key, value) for key, _, value in (word.partition("=") for word in words))
+    if driver == usual:
+        own = {key for key, _ in given}
+        given = (*(option for option in usual_options if option[0] not in own), *given)
     for key, value in given:
         _check(driver, key, value)
     found = {**LOCAL} if driver == "local" else {}

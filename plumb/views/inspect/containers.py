@@ -141,11 +141,12 @@ def _log_config(box: Sandbox) -> Json:
     """Bounds of a log; as in Docker, none are shown where nobody has asked for any."""
     if box.log.driver != "json-file":
         return dict(box.log.options)
-    if (box.log_size, box.log_files) == (Sandbox.log_size, Sandbox.log_files):
-        return {}
-    from plumb.model.lifecycle.log_drivers import size  # lazy: few containers have other bounds
+    found = {} if box.log_files == Sandbox.log_files else {"max-file": str(box.log_files)}
+    if box.log_size != Sandbox.log_size:
+        from plumb.model.lifecycle.log_drivers import size  # lazy: few containers have another
 
-    return {"max-size": size(box.log_size), "max-file": str(box.log_files)}
+        found["max-size"] = size(box.log_size)
+    return found
 
 
 def bindings(ports: Sequence[PortBinding]) -> dict[str, list[dict[str, str]]]:
