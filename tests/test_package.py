@@ -19,6 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import plumb
+from plumb.cli.reference import man_pages
 from tests import REPOSITORY
 
 NAME = f"netplumb-{plumb.__version__}"
@@ -36,7 +37,7 @@ def ran(*words: str | Path, cwd: Path = REPOSITORY) -> str:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a build reads, so that none leaves anything in the checkout."""
     copy = tmp_path_factory.mktemp("checkout")
-    files = [REPOSITORY / name for name in ("LICENSE", "README.md", "pyproject.toml")]
+    files = [REPOSITORY / name for name in ("LICENSE", "README.md", "pyproject.toml", "setup.py")]
     for path in [*files, *(REPOSITORY / "plumb").rglob("*")]:
         if path.is_file() and path.suffix != ".pyc":
             target = copy / path.relative_to(REPOSITORY)
@@ -112,7 +113,25 @@ def test_a_wheel_holds_the_package_its_licence_and_its_types(wheel: Path) -> Non
     modules = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "plumb").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     assert {"plumb/py.typed", f"{NAME}.dist-info/licenses/LICENSE"} <= names
-    assert {name.split("/")[0] for name in names} == {"plumb", f"{NAME}.dist-info"}
+    folders = {"plumb", f"{NAME}.dist-info", f"{NAME}.data"}
+    assert {name.split("/")[0] for name in names} == folders
+
+
+def test_a_wheel_holds_manual_pages_and_completion(wheel: Path) -> None:
+    """A page of each verb, where man looks for it, and a script where each shell does."""
+    share = f"{NAME}.data/data/share"
+    pages = {f"{share}/man/man1/{man_pages.name(each)}.1" for each in man_pages.contexts()}
+    scripts = {
+        f"{share}/bash-completion/completions/plumb",
+        f"{share}/zsh/site-functions/_plumb",
+        f"{share}/fish/vendor_completions.d/plumb.fish",
+    }
+    assert {name for name in names_in(wheel) if name.startswith(share)} == pages | scripts
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read(f"{share}/man/man1/plumb-run.1").startswith(b".TH PLUMB")
+        assert b"complete -o default -F _plumb plumb" in archive.read(
+            f"{share}/bash-completion/completions/plumb"
+        )
 
 
 def test_an_sdist_holds_what_a_wheel_is_made_of(wheel: Path, sdist: Path) -> None:
@@ -120,7 +139,7 @@ def test_an_sdist_holds_what_a_wheel_is_made_of(wheel: Path, sdist: Path) -> Non
     with tarfile.open(sdist) as archive:
         names = {name.removeprefix(f"{NAME}/") for name in archive.getnames()}
     assert {name for name in names_in(wheel) if name.startswith("plumb/")} <= names
-    assert {"LICENSE", "README.md", "pyproject.toml"} <= names
+    assert {"LICENSE", "README.md", "pyproject.toml", "setup.py"} <= names
     assert not any(name.startswith("tests") for name in names)
 
 
