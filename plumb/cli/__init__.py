@@ -19,6 +19,7 @@ command's own for one that ran, 1 else.
     diagnosis  probe, matrix, trace, explain, draw, doctor
     lab        lab hosts, shell, run, ls, exec, cut, mend, rm
     learn      learn
+    broken_lab  break, solve
     swarm      swarm init, join, leave, join-token, ca
     compose    compose up, down, ps, ls, config; up, down
     service    service create, ls, ps, inspect, update, scale, rollback, logs, rm
@@ -77,6 +78,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("plumb.cli.diagnosis.doctor", "Find known faults on this host, and what mends them"),
     "lab": ("plumb.cli.lab", "Make hosts out of namespaces, several on one machine"),
     "learn": ("plumb.cli.learn", "Show a lesson's page, and try its goals"),
+    "break": ("plumb.cli.broken_lab", "Hide a fault in a lab, to be found"),
+    "solve": ("plumb.cli.broken_lab", "Say if the fault in a lab is mended; hints, the way"),
     "swarm": ("plumb.cli.swarm", "Manage a swarm: several hosts that share networks"),
     "compose": ("plumb.cli.compose.group", "Make the networks and containers of compose files"),
     "up": ("plumb.cli.compose.group", "Make what a compose file says, and change only the rest"),

@@ -4,6 +4,7 @@ lan         the segments: subnets, and the addresses of the machines on them
 layout      the hosts of a lab and what lies between them, as values and as things
 registry    the labs that run, by name, in files below /run
 lessons     labs with a page each: what to do, to look at, to break and to mend
+faults      faults hidden in a lab, to be found
 commands    command lines on a host: plumb's, a shell, their environment
 process     the lab's process: the switches' namespace, and the parent of its hosts
 hosts       labs for the library: Hosts, LabHost

@@ -22,6 +22,8 @@ from tests.waiting import until
 ELSEWHERE = (
     "lab",
     "learn",
+    "break",
+    "solve",
     "swarm",
     "service",
     "node",

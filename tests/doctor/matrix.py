@@ -12,9 +12,11 @@ from functools import cache
 from tempfile import NamedTemporaryFile
 
 from plumb.kernel.features.detect import able
+from plumb.lab.faults.fault import Fault
 from plumb.model.diagnosis.finding import Finding, Grade
 from tests import REPOSITORY, labs
 from tests.doctor import faults
+from tests.doctor.faults import FAULTS
 from tests.labs import Lab, sh
 
 Row = Mapping[Grade, tuple[str, ...]]
@@ -55,25 +57,25 @@ def main() -> None:
     with NamedTemporaryFile("w") as resolv, faults.scene() as lab:
         print(f"nameserver {labs.ROUTER}", file=resolv, flush=True)
         sh(f"mount --bind {resolv.name} /etc/resolv.conf")
-        for fault in faults.FAULTS:
+        for fault in FAULTS:
             if all(able(need).able for need in fault.needs):
                 faults.until(lab, lambda found: not found)
-                known = faults.inject(lab, fault)
+                faults.inject(lab, fault)
                 name = fault.id
                 found = faults.until(lab, lambda found: any(each.id == name for each in found))  # noqa: B023
                 print(line(fault.title, of(found)), flush=True)
-                mend(lab, fault, found, known)
+                mend(lab, fault, found)
             else:
                 print(line(fault.title, {**of(()), fault.grade: (fault.id,)}), flush=True)
 
 
-def mend(lab: Lab, fault: faults.Fault, found: Sequence[Finding], known: dict[str, str]) -> None:
+def mend(lab: Lab, fault: Fault, found: Sequence[Finding]) -> None:
     """Apply the fault's remedy, and tidy up."""
     for each in found:
         if each.id == fault.id:
             remedy = fault.remedy
             text = str(each.remedies[remedy]) if isinstance(remedy, int) else remedy
-            faults.shell(lab, text if isinstance(remedy, int) else text.format(**known))
+            faults.shell(lab, text)
             if not isinstance(remedy, int):
                 break
     faults.shell(lab, fault.after or "true")

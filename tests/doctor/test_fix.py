@@ -13,12 +13,13 @@ import pytest
 from plumb.doctor import fix, remedies
 from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.diagnosis.undo_journal import UndoJournal
+from plumb.lab.faults.fault import Fault
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Remedy, RemedyStep, command, joined
 from plumb.model.paths import Layout
 from tests import REPOSITORY, labs
 from tests.doctor import faults
-from tests.doctor.faults import FAULTS, Fault
+from tests.doctor.faults import FAULTS
 from tests.labs import Lab, sh
 from tests.waiting import until
 

@@ -166,6 +166,8 @@ ENTRIES: Mapping[str, Entry] = {
     "lab shell": Entry("docs/hosts.md", ("plumb lab shell", "plumb lab shell --lab wan h2")),
     "lab run": Entry("docs/lessons.md", ("plumb lab run three-tier", "plumb lab run publishing")),
     "learn": Entry("docs/lessons.md", ("plumb learn three-tier", "plumb learn --check three-tier")),
+    "break": Entry("docs/break.md", ("plumb break --seed 7 --level 1", "plumb break three-tier")),
+    "solve": Entry("docs/break.md", ("plumb solve --hint", "plumb solve")),
     "lab cut": Entry("docs/hosts.md", ("plumb lab cut h1", "plumb lab cut --lab wan h2")),
     "lab mend": Entry("docs/hosts.md", ("plumb lab mend h1", "plumb lab mend --lab wan h2")),
     "lab rm": Entry("docs/hosts.md", ("plumb lab rm", "plumb lab rm wan")),
