@@ -15,7 +15,8 @@ command's own for one that ran, 1 else.
     reference  completion, man, examples for the help, what of Docker's has no meaning here
     documents  what `inspect` prints, as JSON or by a template
     stats      stats
-    system     check, repair, reset, env, version
+    system     check, repair, reset, env
+    info       info, version
     diagnosis  probe, matrix, trace, explain, draw, doctor
     lab        lab hosts, shell, run, ls, exec, cut, mend, rm
     learn      learn
@@ -90,7 +91,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "completion": ("plumb.cli.reference.completion", "Print a shell's completion script"),
     "man": ("plumb.cli.reference.man_pages", "Write the manual pages"),
     "env": ("plumb.cli.system", "Show what this kernel and host support"),
-    "version": ("plumb.cli.system", "Show versions"),
+    "info": ("plumb.cli.info", "Show this host, its containers and its part in a swarm"),
+    "version": ("plumb.cli.info", "Show versions"),
 }
 LONGEST = 1000
 """Of a message that quotes what somebody pasted by mistake, the two ends are enough."""

@@ -340,7 +340,7 @@ def restart(
     "-f",
     "--force",
     is_flag=True,
-    help="Also containers that run; no error for those that are not there.",
+    help="Also containers that run; those that are not there are no failure.",
 )
 @click.option("-v", "--volumes", is_flag=True, help="No effect: containers have no volumes.")
 @click.option("-l", "--link", is_flag=True, help="Remove links, named PARENT/ALIAS.")
@@ -355,6 +355,8 @@ def rm(
     show_commands: bool,
 ) -> int:
     """Remove containers."""
+    from plumb.cli import complain
+
     with common.opened(dry_run, show_commands) as host:
 
         def remove(name: str) -> str:
@@ -363,9 +365,10 @@ def rm(
                     host.remove_link(name)
                     return "" if dry_run else name
                 return _named(host.remove(name, force), name, dry_run)
-            except NotFound:
+            except NotFound as error:
                 if not force:
                     raise
+                complain(str(error), error.hint, 0)
                 return ""
 
         return common.for_each(containers, remove)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plumb.engine.reader import Reader
@@ -33,34 +33,43 @@ def print_documents(found: Sequence[dict[str, Any]], template: str) -> int:
         The exit status: Docker's 64 for a template that cannot be parsed, 1 for one that does not
         fit a document.
     """
-    from plumb.cli import complain
-
     if not template:
         print(json.dumps(found, indent=4, ensure_ascii=False))
         return 0
     if template == "json":
         print(json.dumps(found, separators=(",", ":"), ensure_ascii=False))
         return 0
+    from plumb.views.inspect.field_types import FIELDS
+
+    return _print_by(found, template, FIELDS)
+
+
+def print_document(found: dict[str, Any], template: str) -> int:
+    """Print one that has no maps, by a template or as JSON; returns as `print_documents`."""
+    return _print_by([found], "{{json .}}" if template == "json" else template, {})
+
+
+def _print_by(found: Sequence[dict[str, Any]], template: str, fields: Mapping[str, str]) -> int:
+    from plumb.cli import complain
     from plumb.views.template import Format, Refused
 
     try:
         form = Format(template)
     except Refused as error:
         return complain(f"template parsing error: {error}", "", BROKEN_TEMPLATE)
-    return _print_each(found, form)
+    return _print_each(found, form, fields)
 
 
-def _print_each(found: Sequence[dict[str, Any]], form: Format) -> int:
+def _print_each(found: Sequence[dict[str, Any]], form: Format, fields: Mapping[str, str]) -> int:
     """Print each document by a template, then complain of those that it does not fit."""
     from plumb.cli import complain
-    from plumb.views.inspect.field_types import FIELDS
     from plumb.views.template import Stopped
     from plumb.views.template.shapes import typed
 
     printed, errors = [], []
     for one in found:
         try:
-            printed.append(form.document(typed(one, "*types.Document", FIELDS), one))
+            printed.append(form.document(typed(one, "*types.Document", fields), one))
         except Stopped as error:
             errors.append(f"template parsing error: {error}")
     print(*printed, sep="\n")

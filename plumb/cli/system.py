@@ -1,4 +1,4 @@
-"""plumb check|repair|reset|env|version."""
+"""plumb check|repair|reset|env."""
 
 from __future__ import annotations
 
@@ -262,25 +262,3 @@ def _print_coloured(lines: list[tuple[str, str, str]]) -> None:
     start = max(len(name) for name, _, _ in lines) + 3
     for line, (_, word, _) in zip(table(lines).splitlines(), lines, strict=True):
         click.echo(line[:start] + click.style(word, fg=COLOURS[word]) + line[start + len(word) :])
-
-
-@common.command("version")
-@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
-def version(as_json: bool) -> None:
-    """Show versions."""
-    import platform
-    from importlib.metadata import version as installed
-
-    from plumb import __version__
-
-    found = {
-        "plumb": __version__,
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        **{name: installed(name) for name in ("python-iptables", "scapy", "click")},
-    }
-    if as_json:
-        print(json.dumps(found))
-    else:
-        for name, text in found.items():
-            print(f"{name:16} {text}")

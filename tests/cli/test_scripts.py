@@ -107,6 +107,25 @@ SCRIPTS = {
         """,
         "2 2 0 Total reclaimed space: 0B",
     ),
+    "the engine is asked for before all else": (
+        """
+        docker info >/dev/null 2>&1 || echo "docker does not run"
+        docker info --format '{{.Swarm.LocalNodeState}} {{.ContainersRunning}} {{.OSType}}'
+        [ -n "$(docker version --format '{{.Server.Version}}')" ] && echo there
+        docker rm -f nosuch 2>&1 | grep -o 'No such container: nosuch'
+        """,
+        "inactive 0 linux there No such container: nosuch",
+    ),
+    "a job is started with its output shown": (
+        """
+        id=$(docker create --label job=1 sh -c 'echo done; exit 3')
+        docker start -a "$id" || echo $?
+        docker events --since 1m --until 0s -f "container=$id" -f event=die \
+            --format '{{.Actor.Attributes.exitCode}}'
+        docker ps -aq -f label=job | xargs -r docker rm -f | wc -l
+        """,
+        "done 3 3 1",
+    ),
     "it waits until a container is healthy": (
         f"""
         docker run -d --name web --health-cmd 'test -e /proc/self' --health-interval 1s \

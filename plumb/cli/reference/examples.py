@@ -152,6 +152,7 @@ ENTRIES: Mapping[str, Entry] = {
     "check": Entry("docs/reliability.md", ("plumb check", "plumb check --store")),
     "repair": Entry("docs/reliability.md", ("plumb repair --dry-run", "plumb repair")),
     "env": Entry("docs/host.md", ("plumb env", "plumb env --json")),
+    "info": Entry("docs/commands.md", ("plumb info", "plumb info -f '{{.Swarm.LocalNodeState}}'")),
     "version": Entry("docs/commands.md", ("plumb version", "plumb version --json")),
     "reset": Entry("docs/reliability.md", ("plumb reset --dry-run", "plumb reset --force")),
     "lab": Entry("docs/hosts.md", ("plumb lab hosts 3", "plumb lab exec h1 plumb network ls")),

@@ -23,7 +23,7 @@ VERBS: Mapping[str, str] = {
     **dict.fromkeys(("cp", "diff", "export", "volume"), NO_FILES),
     **dict.fromkeys(("config", "secret"), NO_FILES),
     **dict.fromkeys(("pause", "unpause"), NO_FREEZER),
-    **dict.fromkeys(("context", "info", "system"), NO_DAEMON),
+    **dict.fromkeys(("context", "system"), NO_DAEMON),
     **dict.fromkeys(("stack",), NO_STACKS),
     **{f"compose {verb}": NO_IMAGES for verb in ("build", "images", "pull", "push", "publish")},
     **{
