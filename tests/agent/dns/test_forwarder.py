@@ -320,7 +320,7 @@ def test_who_waits_too_long_for_a_slot_is_refused() -> None:
     at once.
     """
     with (
-        embedded(Limits(timeout=0.4, in_flight=10, queued=10)) as process,
+        embedded(Limits(timeout=2, in_flight=10, queued=10)) as process,
         elsewhere() as server,
         elsewhere("127.0.0.2"),
         process.asking() as client,
@@ -341,7 +341,7 @@ def test_who_waits_too_long_for_a_slot_is_refused() -> None:
 def test_all_sandboxes_together_have_a_bound_and_each_its_share() -> None:
     """Of a crowded agent a sandbox gets what is granted to each."""
     with (
-        embedded(Limits(timeout=0.5, forwards=20, min_forwards=5)) as process,
+        embedded(Limits(timeout=3, forwards=20, min_forwards=5)) as process,
         elsewhere(),
         process.asking() as client,
     ):

@@ -90,7 +90,7 @@ def hung_up(client: socket.socket, seconds: float = SECONDS) -> bool:
 @pytest.fixture(scope="module")
 def process() -> Iterator[Process]:
     """A process that hangs up soon."""
-    with embedded(Limits(idle_timeout=0.5, clients=10)) as made:
+    with embedded(Limits(idle_timeout=2, clients=10)) as made:
         made.serve(upstreams=[["127.0.0.1", False]])
         made.name("e1", "web", "172.18.0.2")
         for number in range(1000):
@@ -174,7 +174,7 @@ def test_who_stops_sending_still_gets_the_answers(process: Process) -> None:
         with closing(peer):
             peer.sendall(framed(answered(peer.recv(1 << 16)[2:])))
         assert heard.ids(1) == [0]
-        assert hung_up(client, 0.3)
+        assert hung_up(client, 1.5)
 
 
 def test_empty_and_short_messages_are_passed_over(process: Process) -> None:
@@ -260,10 +260,10 @@ def test_a_byte_now_and_then_is_not_enough(process: Process) -> None:
     with process.asking(tcp=True) as client:
         begun = time.monotonic()
         with suppress(ConnectionError):
-            while time.monotonic() - begun < 3:
+            while time.monotonic() - begun < 10:
                 client.sendall(b"\1")
                 time.sleep(0.05)
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 5
 
 
 def test_the_one_that_is_silent_for_longest_makes_room(process: Process) -> None:
@@ -278,7 +278,7 @@ def test_the_one_that_is_silent_for_longest_makes_room(process: Process) -> None
         eleventh = open_.enter_context(process.asking(tcp=True))
         eleventh.sendall(asked(1))
         assert Heard(eleventh).ids(1) == [0]
-        assert hung_up(clients[1], 0.2)
+        assert hung_up(clients[1], 1.5)
         assert not hung_up(clients[0], 0.1)
 
 
@@ -377,4 +377,4 @@ def test_all_together_keep_no_more_than_they_may() -> None:
                 client.sendall(b"\xff\xff" + bytes(60000))
         assert process.ask("web", tcp=True).answer
         assert process.memory() - before < 2048
-        assert sum(hung_up(client, 0.02) for client in clients) >= 15
+        until(lambda: sum(hung_up(client, 0.02) for client in clients) >= 15)
