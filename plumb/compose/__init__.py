@@ -5,6 +5,7 @@
 reading      files as values: YAML, variables, merging, each key of networks and services
 files        the command line's words, where files are, variables, a project's name
 load         a project from its files
+model        the files merged, with what they include
 project      values of a project
 normal_form  a project in its long form, and hashes of its parts
 labels       Docker's labels of a project's networks and containers

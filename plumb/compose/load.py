@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 
 from plumb.compose.files import NoFile, Request, Sources, found, name_of, project_name
+from plumb.compose.model import Models, documents_of
 from plumb.compose.project import DEFAULT, ComposeNetwork, ComposeService, Project
-from plumb.compose.reading import extending, networks, no_effect, service_keys, services, text_file
-from plumb.compose.reading.document import Node, Place, read
+from plumb.compose.reading import networks, no_effect, service_keys, services
+from plumb.compose.reading.document import Node, Place
 from plumb.compose.reading.fields import Remarks, text
 from plumb.compose.reading.fields import read as read_keys
-from plumb.compose.reading.interpolate import tree
-from plumb.compose.reading.merge import merged, without_reset
-from plumb.errors import Invalid, NotFound
+from plumb.errors import Invalid
 from plumb.frozen import replace
 
 
@@ -37,7 +34,7 @@ def load(request: Request, named: Sequence[str] = ()) -> Project:
 
 def _loaded(request: Request, named: Sequence[str]) -> Project:
     sources = found(request)
-    documents = [each for path in sources.files for each in _documents(path)]
+    documents = [each for path in sources.files for each in documents_of(path)]
     name = name_of(documents, sources)
     sources = replace(
         sources, name=name, variables={**sources.variables, "COMPOSE_PROJECT_NAME": name}
@@ -85,49 +82,15 @@ def scaled(project: Project, words: Iterable[str]) -> Project:
     return replace(project, services=services)
 
 
-# -- the model ---------------------------------------------------------------
-
-
 def _model(documents: Iterable[Node], sources: Sources, remarks: Remarks) -> Node:
-    """Merge the documents, their variables interpolated and their services extended."""
-    unset: dict[str, None] = {}
-
-    def interpolated(node: Node) -> Node:
-        return tree(node, sources.variables, unset.setdefault)
-
-    @cache
-    def other(path: str) -> Sequence[Node]:
-        return [interpolated(each) for each in _documents(path)]
-
-    model = Node(Place(sources.files[0], 1), {})
-    for each in documents:
-        model = merged(model, extending.extended(interpolated(each), other))
+    """Merge the documents, with a remark for each variable that is not set."""
+    models = Models()
+    model = models.model(documents, sources.folder, sources.variables, sources.files)
     remarks.extend(
-        f'the variable "{variable}" is not set: an empty text stands for it' for variable in unset
+        f'the variable "{variable}" is not set: an empty text stands for it'
+        for variable in models.unset
     )
-    return without_reset(model)
-
-
-def _documents(path: str) -> Iterator[Node]:
-    """Read a file's documents.
-
-    Raises:
-        NotFound, Invalid: it is not there, cannot be read, or holds something else.
-    """
-    try:
-        found = read(text_file.regular(path), _shown(path))
-    except FileNotFoundError:
-        raise NotFound(f"compose file {path} not found") from None
-    except (OSError, ValueError) as error:
-        raise Invalid(f"compose file {path} cannot be read: {error}") from None
-    for each in found:
-        yield Node(each.place, each.mapping)
-
-
-def _shown(path: str) -> str:
-    """A path for messages: relative where that is shorter."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+    return model
 
 
 def _project(model: Node, sources: Sources, named: frozenset[str], remarks: Remarks) -> Project:

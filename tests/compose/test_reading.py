@@ -57,7 +57,8 @@ REFUSED = {
     ),
     "a list for a mapping": ("services:\n  - a\n", "1: a mapping is expected"),
     "a mapping for text": ("services:\n  a:\n    hostname: {b: c}\n", "3: text is expected"),
-    "a file that is to be included": ("include: [x.yaml]\n", "1: include is not done"),
+    "an included file that is not there": ("include: [none.yaml]\n", "1: compose file /"),
+    "an inclusion without a path": ("include: [{env_file: x}]\n", "1: include names no path"),
     "a file of variables that is not there": (
         "services:\n  a:\n    env_file: none.env\n",
         "3: env file",

@@ -6,6 +6,7 @@ dotenv        files of variables
 text_file     text of files, of a largest size
 merge         several files as one
 extending     services that extend others
+including     files that include others
 fields        tables of keys: how each is read
 networks      networks of a file
 services      services of a file

@@ -1,4 +1,4 @@
-"""Extension of services and inclusion of files: `extends` and `include`."""
+"""Extension of services: `extends`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,6 @@ def extended(document: Node, documents: Documents) -> Node:
         Invalid: there is no such service, or services extend each other in a circle.
         NotFound: there is no such file.
     """
-    if "include" in document.mapping:
-        raise document.mapping["include"].refused(
-            "include is not done: a project's files are merged", "name the files by -f, one by one"
-        )
     services = document.mapping.get("services")
     if services is None:
         return document
@@ -48,7 +44,7 @@ def _service(
         raise wanted.refused(f"there is no service {name} to extend" + f" in {path}" * bool(path))
     base = _service(name, there, documents, (*above, f"{path}:{name}"))
     if path:
-        base = _moved(base, os.path.dirname(path))
+        base = moved(base, os.path.dirname(path))
     own = {key: each for key, each in node.mapping.items() if key != "extends"}
     return merged(base, replace(node, value=own), ("services", key))
 
@@ -71,14 +67,14 @@ def _services(path: str, documents: Documents) -> Mapping[str, Node]:
     return found[0].mapping
 
 
-def _moved(service: Node, folder: str) -> Node:
-    """Return a service of another file, whose paths of files are relative to that file."""
-    moved = {
+def moved(service: Node, folder: str) -> Node:
+    """Return a service of another file, whose paths of files are relative to a folder."""
+    own = {
         key: replace(each, value=tuple(_moved_path(path, folder) for path in nodes(each)))
         for key, each in service.mapping.items()
         if key in ("env_file", "label_file") and each.value is not None
     }
-    return replace(service, value={**service.mapping, **moved})
+    return replace(service, value={**service.mapping, **own})
 
 
 def _moved_path(node: Node, folder: str) -> Node:

@@ -1,0 +1,105 @@
+"""The model of a project: its files interpolated, extended, with what they include, and merged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+
+from plumb.compose.reading import dotenv, extending, including, text_file
+from plumb.compose.reading.document import Node, Place, read
+from plumb.compose.reading.including import Inclusion
+from plumb.compose.reading.interpolate import tree
+from plumb.compose.reading.merge import merged, without_reset
+from plumb.errors import Invalid, NotFound
+
+MOST_INCLUDED = 500
+"""Files that a project includes at most: one that includes another twice, and so on, doubles."""
+
+
+class Models:
+    """Models of files, those that they include among them.
+
+    Attributes:
+        unset: names of the variables that are used and not set, in their order.
+    """
+
+    def __init__(self) -> None:
+        self.unset: dict[str, None] = {}
+        self._included = 0
+
+    def model(
+        self,
+        documents: Iterable[Node],
+        folder: str,
+        variables: Mapping[str, str],
+        above: tuple[str, ...],
+    ) -> Node:
+        """Merge documents into one.
+
+        Args:
+            folder: the project's, which paths of included files are relative to.
+            variables: for interpolation.
+            above: the files of the documents, and those that include them.
+
+        Raises:
+            NotFound: a file that one names is not there.
+            Invalid: a file makes no sense.
+        """
+
+        def interpolated(node: Node) -> Node:
+            return tree(node, variables, self.unset.setdefault)
+
+        @cache
+        def other(path: str) -> Sequence[Node]:
+            return [interpolated(each) for each in documents_of(path)]
+
+        def included(wanted: Inclusion) -> Node:
+            return self._inclusion(wanted, variables, above)
+
+        model = Node(Place(above[0], 1), {})
+        for each in documents:
+            whole = extending.extended(interpolated(each), other)
+            model = merged(model, including.included(whole, folder, included))
+        return without_reset(model)
+
+    def _inclusion(
+        self, wanted: Inclusion, variables: Mapping[str, str], above: tuple[str, ...]
+    ) -> Node:
+        """Merge the files of an inclusion; their own variables give way to the project's."""
+        self._included += len(wanted.files)
+        if self._included > MOST_INCLUDED:
+            raise wanted.node.refused(f"more than {MOST_INCLUDED} files are included")
+        for path in wanted.files:
+            if path in above:
+                raise wanted.node.refused(f"files include each other in a circle: {path}")
+        own: dict[str, str] = {}
+        for path in wanted.env_files:
+            own.update(dotenv.read(path, {**own, **variables}))
+        try:
+            documents = [each for path in wanted.files for each in documents_of(path)]
+        except NotFound as error:
+            raise wanted.node.refused(str(error)) from None
+        return self.model(documents, wanted.folder, {**own, **variables}, (*wanted.files, *above))
+
+
+def documents_of(path: str) -> Iterator[Node]:
+    """Read a file's documents.
+
+    Raises:
+        NotFound, Invalid: it is not there, cannot be read, or holds something else.
+    """
+    try:
+        found = read(text_file.regular(path), _shown(path))
+    except FileNotFoundError:
+        raise NotFound(f"compose file {path} not found") from None
+    except (OSError, ValueError) as error:
+        raise Invalid(f"compose file {path} cannot be read: {error}") from None
+    for each in found:
+        yield Node(each.place, each.mapping)
+
+
+def _shown(path: str) -> str:
+    """A path for messages: relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

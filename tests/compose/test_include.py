@@ -1,0 +1,98 @@
+"""Compose files that include others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plumb import Invalid
+from plumb.compose.files import Request
+from plumb.compose.load import load
+from plumb.compose.model import MOST_INCLUDED
+from tests.compose import project
+
+
+def write(folder: Path, **texts: str) -> None:
+    """Write files; in a name _ stands for the dot."""
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / name.replace("_", ".")).write_text(text)
+
+
+def test_services_and_networks_of_an_included_file_are_there(tmp_path: Path) -> None:
+    """Its name is not taken, and what it extends is in its own folder."""
+    base = "services: {b: {hostname: b}}"
+    db = """
+name: elsewhere
+services: {db: {extends: {file: base.yaml, service: b}, networks: [data]}}
+networks: {data: {internal: true}}
+"""
+    write(tmp_path / "db", base_yaml=base, db_yaml=db)
+    found = project(tmp_path, "include: [db/db.yaml]\nservices: {web: {depends_on: [db]}}")
+    assert (found.name, sorted(found.services)) == ("shop", ["db", "web"])
+    assert found.services["db"].hostname == "b"
+    assert found.networks["data"].internal
+
+
+def test_its_paths_and_variables_are_its_folders(tmp_path: Path) -> None:
+    """The project's own variables count before those of its .env."""
+    text = "services: {db: {env_file: v.env, hostname: '$HOST', domainname: '$DOMAIN'}}"
+    write(tmp_path / "db", compose_yaml=text, v_env="V=1")
+    (tmp_path / "db/.env").write_text("HOST=own\nDOMAIN=own\n")
+    db = project(tmp_path, "include: [db/compose.yaml]", DOMAIN="caller").services["db"]
+    assert (db.environment, db.hostname, db.domainname) == (("V=1",), "own", "caller")
+
+
+def test_the_long_form_names_folder_and_variables(tmp_path: Path) -> None:
+    """Several paths are merged, the last one last."""
+    write(
+        tmp_path / "db",
+        a_yaml="services: {db: {env_file: v.env, hostname: a, domainname: '$D'}}",
+        b_yaml="services: {db: {hostname: b}}",
+    )
+    write(tmp_path / "place", v_env="V=2", own_env="D=d")
+    text = """
+include:
+  - path: [db/a.yaml, db/b.yaml]
+    project_directory: place
+    env_file: place/own.env
+"""
+    db = project(tmp_path, text).services["db"]
+    assert (db.environment, db.hostname, db.domainname) == (("V=2",), "b", "d")
+
+
+def test_an_included_file_includes_others(tmp_path: Path) -> None:
+    """Paths are relative to the folder of each."""
+    write(tmp_path / "a", compose_yaml="include: [inner/c.yaml]")
+    write(tmp_path / "a/inner", c_yaml="services: {deep: {}}")
+    assert list(project(tmp_path, "include: [a/compose.yaml]").services) == ["deep"]
+
+
+def test_what_is_there_twice_and_differs_is_refused(tmp_path: Path) -> None:
+    """The same in both is none to refuse; a file that is named by -f overrides it."""
+    write(tmp_path, a_yaml="services: {a: {hostname: one}}")
+    same = project(tmp_path, "include: [a.yaml, a.yaml]\nservices: {a: {hostname: one}}")
+    assert list(same.services) == ["a"]
+    with pytest.raises(Invalid, match=r"yaml:1: services\.a conflicts with imported resource"):
+        project(tmp_path, "include: [a.yaml]\nservices: {a: {hostname: two}}")
+    write(tmp_path, main_yaml="include: [a.yaml]", over_yaml="services: {a: {hostname: two}}")
+    both = ("main.yaml", "over.yaml")
+    found = load(Request(both, "p", environment={}, working_dir=str(tmp_path)))
+    assert found.services["a"].hostname == "two"
+
+
+def test_a_circle_is_refused(tmp_path: Path) -> None:
+    """The message has the line of the inclusion that closes it."""
+    write(tmp_path, a_yaml="\ninclude: [compose.yaml]")
+    with pytest.raises(Invalid, match=r"a\.yaml:2: files include each other in a circle"):
+        project(tmp_path, "include: [a.yaml]")
+
+
+def test_files_that_double_are_refused(tmp_path: Path) -> None:
+    """Each includes the next one twice."""
+    for number in range(20):
+        (tmp_path / f"{number}.yaml").write_text(f"include: [{number + 1}.yaml, {number + 1}.yaml]")
+    (tmp_path / "20.yaml").write_text("{}")
+    with pytest.raises(Invalid, match=f"more than {MOST_INCLUDED} files are included"):
+        project(tmp_path, "include: [0.yaml]")
