@@ -6,7 +6,13 @@ import re
 from collections.abc import Iterator
 
 from plumb.address import IPNetwork
-from plumb.model.diagnosis.snapshot import ChainState, NetworkState, RuleState, Snapshot
+from plumb.model.diagnosis.snapshot import (
+    ChainState,
+    NamespaceState,
+    NetworkState,
+    RuleState,
+    Snapshot,
+)
 from plumb.model.foreign_firewall import (
     Condition,
     FirewallRule,
@@ -28,14 +34,14 @@ def forwarding(snapshot: Snapshot) -> Iterator[ForeignFirewall]:
     for chain in snapshot.host.chains:
         own = chain.tool == "nft" and chain.table in OWN_TABLES
         if chain.hook in HOOKS and chain.table != "nat" and not own:
-            yield firewall(snapshot, chain)
+            yield firewall(snapshot.host, chain)
 
 
-def firewall(snapshot: Snapshot, chain: ChainState) -> ForeignFirewall:
-    """Make a firewall of a base chain and the chains of its table."""
+def firewall(space: NamespaceState, chain: ChainState) -> ForeignFirewall:
+    """Make a firewall of a base chain of a namespace, and the chains of its table."""
     lines = {
         each.name: tuple(map(_rule, each.rules))
-        for each in snapshot.host.chains
+        for each in space.chains
         if (each.tool, each.family, each.table) == (chain.tool, chain.family, chain.table)
     }
     return ForeignFirewall(
@@ -48,6 +54,13 @@ def firewall(snapshot: Snapshot, chain: ChainState) -> ForeignFirewall:
         chain.policy,
         lines,
     )
+
+
+def listing(chain: ForeignFirewall) -> str:
+    """What was read of a base chain: the command that lists it, and why it drops packets."""
+    if chain.tool == "nft":
+        return f"nft list chain {chain.family} {chain.table} {chain.chain}: {chain.why}"
+    return f"{chain.tool} -t {chain.table} -S {chain.chain}: {chain.why}"
 
 
 def _rule(rule: RuleState) -> FirewallRule:

@@ -69,6 +69,11 @@ def inside(engine: str, container: str, place: str, argv: Argv, undo: Argv) -> R
     return Remedy((step,), _inside(engine, container, shlex.join(argv)))
 
 
+def inside_words(engine: str, container: str, argv: Argv) -> str:
+    """The line with which somebody runs a command in a container's network namespace."""
+    return _inside(engine, container, shlex.join(argv))
+
+
 def _inside(engine: str, container: str, line: str) -> str:
     if engine == PLUMB:
         return f"plumb exec --privileged {own(container)} {line}"

@@ -8,6 +8,7 @@ import pytest
 
 from plumb.doctor import read
 from plumb.model.diagnosis.finding import Finding
+from plumb.model.diagnosis.remedy import Remedy
 from tests.doctor import faults
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
 from tests.labs import sh
@@ -54,6 +55,18 @@ def test_a_flushed_docker_host_is_told_to_restart_docker(docker: Dockerd) -> Non
     assert {each.id for each in mine} == {"no-masquerade"}
     assert str(mine[0].remedies[0]) == "systemctl restart docker"
     docker.cli("systemctl restart docker")
+    assert until(docker) == []
+
+
+def test_rules_inside_a_container_are_found(docker: Dockerd) -> None:
+    """They are in no listing of the host's; the remedy is a command in the namespace."""
+    inside = f"nsenter --net={docker.netns('web')} iptables"
+    sh(f"{inside} -P INPUT DROP")
+    (mine,) = until(docker, "port-dropped-inside")
+    assert mine.subject.startswith("web itself drops what comes to its port 80/tcp")
+    assert str(mine.remedies[0]).startswith("nsenter -t $(docker inspect")
+    assert isinstance(mine.remedies[0], Remedy)
+    sh(f"nsenter --net={docker.netns('web')} {mine.remedies[0].steps[0]}")
     assert until(docker) == []
 
 

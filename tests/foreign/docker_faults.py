@@ -120,6 +120,22 @@ FAULTS = {
         "no-reply-route",
         "web has no route to",
     ),
+    "policy-inside": DockerFault(
+        "{web} iptables -P INPUT DROP",
+        "{web} iptables -P INPUT ACCEPT",
+        "c2",
+        "web:80",
+        "input-drop",
+        "web",
+    ),
+    "rule-inside": DockerFault(
+        "{c2} iptables -A OUTPUT -p tcp --dport 80 -j DROP",
+        "{c2} iptables -F OUTPUT",
+        "c2",
+        "web:80",
+        "output-drop",
+        "c2",
+    ),
     "bridge-down": DockerFault(
         "ip link set {n1} down",
         "ip link set {n1} up",

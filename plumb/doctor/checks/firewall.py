@@ -92,17 +92,11 @@ def _second(chain: ForeignFirewall, nets: list[NetworkState]) -> Finding:
         Severity.PROBLEM,
         f"{chain} drops packets of {_names(nets)}: {chain.why}",
         ("host", *(net.name for net in nets)),
-        (_listing(chain),),
+        (firewalls.listing(chain),),
         "An accept is the last word of its own chain only: a packet must be accepted in every chain"
         " at its hook. This one accepts neither the network's bridge nor its subnet.",
         (advice,),
     )
-
-
-def _listing(chain: ForeignFirewall) -> str:
-    if chain.tool == "nft":
-        return f"nft list chain {chain.family} {chain.table} {chain.chain}: {chain.why}"
-    return f"{chain.tool} -t {chain.table} -S {chain.chain}: {chain.why}"
 
 
 def _names(nets: list[NetworkState]) -> str:
@@ -133,7 +127,7 @@ def bridged_packets_dropped(snapshot: Snapshot) -> Iterator[Finding]:
                 Severity.PROBLEM,
                 f"containers of {_names(nets)} do not reach each other",
                 tuple(net.name for net in nets),
-                (f"sysctl {dotted(CALL)} = 1", _listing(chain)),
+                (f"sysctl {dotted(CALL)} = 1", firewalls.listing(chain)),
                 "With br_netfilter the frames between ports of a bridge pass iptables, as if they"
                 " were routed. No rule accepts those from this bridge to itself.",
                 (

@@ -20,7 +20,7 @@ def _chains(snapshot: Snapshot) -> Iterator[ForeignFirewall]:
     """The base chains that packets to the host pass."""
     for chain in snapshot.host.chains:
         if chain.hook == "input" and chain.table not in ("nat", *firewalls.OWN_TABLES):
-            yield firewalls.firewall(snapshot, chain)
+            yield firewalls.firewall(snapshot.host, chain)
 
 
 def _to_host(links: frozenset[str], subnet: IPNetwork, protocol: str, port: int) -> Traffic:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from plumb.doctor import remedies
+from plumb.doctor.checks import inside
 from plumb.doctor.checks.ports import listening
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import ContainerState, NetworkState, Snapshot
@@ -90,9 +91,10 @@ def port(snapshot: Snapshot, box: ContainerState, number: int, protocol: str) ->
     for end in box.ends[:1]:
         net = snapshot.network(end.network)
         if space is not None and net is not None:
-            found = listening(box, end, net, number, protocol, space)
-            if found is not None:
-                yield found
+            dropped = inside.port_dropped(snapshot, box, end, number, protocol)
+            for found in (listening(box, end, net, number, protocol, space), dropped):
+                if found is not None:
+                    yield found
 
 
 def on_one_parent(snapshot: Snapshot, one: ContainerState, host: bool) -> Iterator[Finding]:

@@ -85,7 +85,7 @@ def read(place: Netns, *, host: bool = False) -> tuple[NamespaceState, dict[List
             tuple(listening),
             tuple(_settings(links, host)),
             tuple(_counters()),
-            tuple(rule_sets.chains(reader.failed)) if host else (),
+            tuple((rule_sets.chains if host else rule_sets.of_container)(reader.failed)),
             wireless=tuple(_wireless()),
         )
     return replace(state, unread=tuple(reader.failed)), listening

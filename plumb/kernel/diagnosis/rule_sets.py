@@ -15,6 +15,14 @@ from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.netfilter import iptables_save as save
 from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, listed, nft_json
 from plumb.kernel.netfilter.foreign_rules import from_iptables, from_nft
+from plumb.kernel.netlink.codec import attributes, text
+from plumb.kernel.netlink.nfnetlink import Netfilter
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NFGENMSG,
+    NFNL_SUBSYS_NFTABLES,
+    NFT_MSG_GETCHAIN,
+    NFTA_CHAIN_TYPE,
+)
 from plumb.model.diagnosis.snapshot import FIREWALL, ChainState, RuleState
 from plumb.model.foreign_firewall import FirewallRule
 from plumb.things.iptables import FAMILIES, TABLES
@@ -47,6 +55,32 @@ def chains(failed: list[str]) -> list[ChainState]:
     return [*found, *_of_nft(items, known)]
 
 
+def of_container(failed: list[str]) -> list[ChainState]:
+    """Read the chains of all tables, where any may keep packets from a container.
+
+    Most containers have the embedded DNS server's rules in the table nat, or none: two questions
+    tell, which start no process.
+
+    Args:
+        failed: sentences on what could not be read are appended.
+    """
+    legacy = any(set(_used(family)) - {"nat"} for family in FAMILIES)
+    return chains(failed) if legacy or _filters() else []
+
+
+def _filters() -> bool:
+    """Test for base chains of nf_tables that can drop packets; false without nf_tables."""
+    try:
+        with Netfilter() as kernel:
+            found = kernel.dump(
+                NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NFGENMSG.pack(0, 0, 0)
+            )
+    except OSError:
+        return False
+    kinds = (attributes(body, NFGENMSG.size).get(NFTA_CHAIN_TYPE, b"") for body in found)
+    return any(text(kind) not in ("", "nat") for kind in kinds)
+
+
 @contextmanager
 def _noting(failed: list[str]) -> Iterator[None]:
     try:
@@ -67,10 +101,15 @@ def _of_all_tables() -> list[Any]:
 
 def _legacy(family: str) -> bool:
     """Test for tables of the legacy variant that have been used."""
+    return bool(_used(family))
+
+
+def _used(family: str) -> list[str]:
+    """Tables of the legacy variant that have been used."""
     try:
-        return bool(Path(f"/proc/thread-self/net/{family}_tables_names").read_text().split())
+        return Path(f"/proc/thread-self/net/{family}_tables_names").read_text().split()
     except OSError:
-        return False
+        return []
 
 
 def _of_iptables(tool: str, family: str) -> Iterator[ChainState]:

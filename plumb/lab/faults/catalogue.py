@@ -215,6 +215,25 @@ FAULTS = (
         title="INPUT drops questions to a name server on the host",
     ),
     Fault(
+        "port-dropped-inside",
+        "inside web iptables -P INPUT DROP",
+        title="iptables -P INPUT DROP in a container with a published port",
+    ),
+    Fault(
+        "port-dropped-inside",
+        "inside web iptables -A INPUT -p tcp -m tcp --dport 80 -j REJECT",
+        remedy="inside web iptables -F INPUT",
+        level=3,
+        also="port-rejected-inside",
+        title="a rule in a container rejects its published port",
+    ),
+    Fault(
+        "firewall-inside",
+        "inside db iptables -P OUTPUT DROP",
+        grade=Grade.HINT,
+        title="iptables -P OUTPUT DROP in a container",
+    ),
+    Fault(
         "port-taken-by-rule",
         "iptables -t nat -I PREROUTING -p tcp --dport 8080 -j REDIRECT --to-ports 22",
         level=3,
