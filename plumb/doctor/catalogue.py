@@ -13,7 +13,6 @@ from plumb.doctor.checks import (
     forwarding,
     host_input,
     inside,
-    ipv6,
     lan,
     limits,
     mtu,
@@ -85,7 +84,7 @@ CATALOGUE = (
         ("embedded-dns-silent", "dns-loopback", "dns-no-route"), "name servers", names.unanswered
     ),
     Check(("host-dns-empty",), "name servers", names.host_without),
-    Check(("accept-ra-off",), "IPv6", ipv6.not_accepted),
+    Check(("accept-ra-off",), "IPv6", forwarding.not_accepted),
     Check(("modules-of-another-kernel",), "the kernel", limits.modules),
     Check(("plumb-drift",), "plumb's record", record.drifted),
     Check(("not-read",), "what could be read", record.unread),

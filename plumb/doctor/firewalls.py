@@ -56,8 +56,19 @@ def firewall(space: NamespaceState, chain: ChainState) -> ForeignFirewall:
     )
 
 
+def certain(chain: ForeignFirewall, packets: Traffic) -> bool:
+    """Test for a base chain that drops all of some packets, by a rule or by its policy.
+
+    It is not certain where another rule holds for some of them, or has unknown conditions.
+    """
+    others = (rule for rules in chain.lines.values() for rule in rules)
+    return chain.stops(packets) and not any(
+        rule.verdict not in ("", "drop") and rule.fit(packets) is Fit.SOME for rule in others
+    )
+
+
 def listing(chain: ForeignFirewall) -> str:
-    """What was read of a base chain: the command that lists it, and why it drops packets."""
+    """Evidence of a base chain: the command that lists it, and why it drops packets."""
     if chain.tool == "nft":
         return f"nft list chain {chain.family} {chain.table} {chain.chain}: {chain.why}"
     return f"{chain.tool} -t {chain.table} -S {chain.chain}: {chain.why}"

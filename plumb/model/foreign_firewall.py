@@ -303,20 +303,6 @@ class ForeignFirewall:
         """
         return self.hook == "input" and self._verdict(traffic) == "drop"
 
-    def drops_for_certain(self, traffic: Traffic) -> bool:
-        """True if an input chain drops all packets of the traffic, by a rule or its policy.
-
-        It is not certain where another rule holds for some of them, or has unknown conditions.
-        """
-        rules = (rule for chain in self.lines.values() for rule in chain)
-        return (
-            self.hook == "input"
-            and self._stops_to_host(traffic)
-            and not any(
-                rule.verdict not in ("", "drop") and rule.fit(traffic) is Fit.SOME for rule in rules
-            )
-        )
-
     def _stops_to_host(self, traffic: Traffic) -> bool:
         if self.hook == "input" and traffic.way is TrafficKind.PROXIED:
             return (self._verdict(traffic) or self.policy) != "accept"

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from plumb.explain import on_host
+from plumb.engine.reader import Reader
+from plumb.explain import inside, on_host
+from plumb.explain.explain import Found
 from plumb.explain.known_objects import known_object
 from plumb.explain.known_rules import SOMEBODYS, known
 from plumb.explain.subject import Subject
@@ -103,3 +105,19 @@ def test_explaining_changes_nothing(docker: Dockerd) -> None:
     before = labs.state()
     on_host.find(Subject.parse(("docker0",)))
     assert labs.state() == before
+
+
+def test_rules_inside_a_container_are_explained(docker: Dockerd) -> None:
+    """What is in Docker's container and not Docker's; its name servers' rules are."""
+    inside_web = f"nsenter --net={docker.netns('web')} iptables"
+    sh(f"{inside_web} -P INPUT DROP")
+    try:
+        with Reader(docker.lab.root, settings={}) as reader:
+            found = inside.find(reader, Subject.parse(("web/INPUT",)), Found())
+            whole = inside.find(
+                reader, Subject.parse(("web",)), on_host.find(Subject.parse(("web",)))
+            )
+        assert [each.name for each in found.exact] == ["chain filter/INPUT of iptables-nft"]
+        assert found == whole
+    finally:
+        sh(f"{inside_web} -P INPUT ACCEPT")

@@ -57,6 +57,20 @@ def test_an_object_is_explained(shop: Lab, words: tuple[str, ...], kind: str, ow
     assert all(row["Why"] and row["Without"] and row["Command"] for row in rows)
 
 
+def test_rules_inside_a_container_are_somebodys(shop: Lab) -> None:
+    """They are told with the container, and by their chain; a clean container has none."""
+    assert not [row for row in told(shop, "web") if "firewall of the container" in row["Why"]]
+    with shop.host() as host:
+        place = host.namespace(host.container("web"))
+    labs.within(place, "iptables -P INPUT DROP; iptables -A INPUT -i lo -j ACCEPT")
+    try:
+        named = {row["Name"] for row in told(shop, "web/INPUT")}
+        assert named == {"chain filter/INPUT of iptables-nft", "-A INPUT -i lo -j ACCEPT"}
+        assert named <= {row["Name"] for row in told(shop, "web")}
+    finally:
+        labs.within(place, "iptables -P INPUT ACCEPT; iptables -F INPUT")
+
+
 def test_a_network_is_all_that_belongs_to_it(shop: Lab) -> None:
     kinds = {row["Kind"] for row in told(shop, "shop")}
     assert {"bridge", "address", "rule", "kernel setting", "link that is up"} <= kinds

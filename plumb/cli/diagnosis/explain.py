@@ -18,10 +18,11 @@ def explain(words: tuple[str, ...], every: bool, as_json: bool) -> None:
     """Say what an object on this host is, whose, why it is there, and what breaks without it.
 
     SUBJECT is a link (plumb0, web/eth0), an address, a subnet, a MAC address, a kernel setting
-    (net.ipv4.ip_forward), a chain, a rule or a part of one (behind "--", as it begins with a
-    dash), a network, a container, or a port of this host ("port 8080").
+    (net.ipv4.ip_forward), a chain (DOCKER, or web/INPUT in a container), a rule or a part of one
+    (behind "--", as it begins with a dash), a network, a container, or a port of this host ("port
+    8080").
     """
-    from plumb.explain import on_host
+    from plumb.explain import inside, on_host
     from plumb.explain.explain import Record
     from plumb.explain.subject import Subject
     from plumb.views import explain as view
@@ -31,6 +32,8 @@ def explain(words: tuple[str, ...], every: bool, as_json: bool) -> None:
         found = Record(reader).find(subject)
     if not subject.place and found.leaves_open(subject.text):
         found = found + on_host.find(subject)
+    with common.read() as reader:
+        found = found + inside.find(reader, subject, found)
     if not found:
         raise NotFound(
             f"nothing on this host is called {' '.join(words)}",

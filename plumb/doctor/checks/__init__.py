@@ -1,10 +1,9 @@
 """Checks: functions of a snapshot, a module for each kind of fault.
 
-forwarding  the host is no router for its containers
+forwarding  the host is no router for its containers, or takes no router advertisements
 firewall    chains that drop containers' packets
 host_input  packets to the host itself
 inside      rules in containers' own namespaces
-ipv6        routes that a router advertises
 nat         sources that are not masqueraded, flows to containers that are gone
 routing     subnets that others have as well, routes that lead elsewhere
 bridges     bridges and their ports

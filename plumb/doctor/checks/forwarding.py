@@ -1,4 +1,4 @@
-"""Forwarding: the host is no router for its containers."""
+"""Forwarding: the host is no router for its containers, or ceases to take routers' news."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
 from plumb.things.layer3 import dotted
 
 FORWARD = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
+RTPROT_RA = "9"
 
 
 def _routed(snapshot: Snapshot, version: int) -> list[NetworkState]:
@@ -63,4 +64,30 @@ def off_for_link(snapshot: Snapshot) -> Iterator[Finding]:
                 "Forwarding is on for the host and off for this link: a change of the link's own"
                 " setting came later. systemd-networkd makes one for links that it manages.",
                 (remedies.setting(snapshot.host, name, "1"),),
+            )
+
+
+def not_accepted(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find uplinks that take no more router advertisements since the host forwards."""
+    host = snapshot.host
+    if host.setting(FORWARD[6]) != "1":
+        return
+    for route in host.defaults(6):
+        name = f"net/ipv6/conf/{route.dev}/accept_ra"
+        learnt = ("proto", RTPROT_RA) in zip(route.rest, route.rest[1:], strict=False)
+        if learnt and host.setting(name) == "1":
+            yield Finding(
+                "accept-ra-off",
+                Grade.LIKELY,
+                Severity.WARNING,
+                f"the host's IPv6 default route by {route.dev} will not be renewed",
+                ("host",),
+                (
+                    f"ip -6 route: {route} proto ra",
+                    f"sysctl {dotted(name)} = 1",
+                    f"sysctl {dotted(FORWARD[6])} = 1",
+                ),
+                "A host that forwards IPv6 is a router, and takes no advertisements of others with"
+                " accept_ra=1. The route ends with its lifetime, half an hour as a rule.",
+                (remedies.setting(host, name, "2"),),
             )

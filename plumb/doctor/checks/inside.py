@@ -26,19 +26,19 @@ def blocked(snapshot: Snapshot) -> Iterator[Finding]:
     That packets for a published port are dropped contradicts that it is published; anything else
     may be meant.
     """
-    told = set()
+    reported = set()
     for box, end, _ in snapshot.ends():
         for port in end.ports:
             finding = port_dropped(snapshot, box, end, port.port, port.protocol)
-            if finding is not None and (box.name, port.port) not in told:
-                told |= {(box.name, port.port), (box.place, "input")}
+            if finding is not None and (box.name, port.port) not in reported:
+                reported |= {(box.name, port.port), (box.place, "input")}
                 yield finding
     for box in snapshot.containers:
         space = snapshot.space(box)
         for chain in _chains(space) if space is not None and box.place != "host" else ():
             where = (box.place, chain.hook)
-            if chain.hook in WORDS and where not in told and chain.stands:
-                told.add(where)
+            if chain.hook in WORDS and where not in reported and chain.stands:
+                reported.add(where)
                 yield _stands(box, chain)
 
 
@@ -52,7 +52,7 @@ def port_dropped(
         return None
     packets = Traffic(TrafficKind.PROXIED, "", ANYBODY, frozenset({link.name}), str(protocol), port)
     for chain in _chains(space):
-        if chain.hook == "input" and chain.concerns(4) and chain.drops_for_certain(packets):
+        if chain.hook == "input" and chain.concerns(4) and firewalls.certain(chain, packets):
             return Finding(
                 "port-dropped-inside",
                 Grade.PROVEN,

@@ -1,0 +1,77 @@
+"""Explanations of rules in a container's namespace that plumb and its engine have not made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plumb.engine.foreign import containers
+from plumb.engine.reader import Reader
+from plumb.errors import Conflict, NotFound
+from plumb.explain.explain import Explanation, Found
+from plumb.explain.reason import Reason
+from plumb.explain.rules import EFFECTS, first
+from plumb.explain.subject import Subject
+from plumb.foreign.fields import printable
+from plumb.kernel.diagnosis import rule_sets
+from plumb.kernel.netns.namespaces import entered
+from plumb.model.cnm import Sandbox
+from plumb.model.diagnosis.snapshot import ChainState
+from plumb.model.net.targets import Member
+from plumb.things.iptables import Rule
+
+WHY = "a firewall of the container's own: made by its program, or from the host in its namespace"
+WITHOUT = "the container's program gets and sends all that the host lets through"
+MAKER = "not known: not plumb, and no engine"
+
+
+def find(reader: Reader, subject: Subject, found: Found) -> Found:
+    """Find the chains and rules of a container's own that a subject means.
+
+    Args:
+        reader: plumb's record.
+        subject: a container, or one and a chain: "web", "web/INPUT".
+        found: what has been found: a container only if it is one.
+    """
+    name = subject.place or subject.text
+    if not subject.place and not _is_container(name, found):
+        return Found()
+    try:
+        box = containers.find(reader, name)
+    except (NotFound, Conflict):
+        return Found()
+    namespace = box.place.ns if isinstance(box, Member) else _own(reader, box)
+    if not namespace:
+        return Found()
+    with entered(namespace):
+        chains = rule_sets.of_container([])
+    made = {(one.chain, one.spec) for one in reader.store.things() if isinstance(one, Rule)}
+    return Found(tuple(_explained(name, chains, made, subject.text if subject.place else "")))
+
+
+def _is_container(name: str, found: Found) -> bool:
+    owners = {owner.partition(" on network ")[0] for one in found.exact for owner in one.owners}
+    return f"container {name}" in owners
+
+
+def _own(reader: Reader, box: Sandbox) -> str:
+    return reader.layout.place(box) if box.mode not in ("host", "none") else ""
+
+
+def _explained(
+    place: str, chains: list[ChainState], made: set[tuple[str, str]], wanted: str
+) -> Iterator[Explanation]:
+    for chain in chains:
+        own = [rule for rule in chain.rules if (chain.name, rule.words) not in made]
+        filters = chain.table != "nat" and (own or chain.policy == "drop")
+        if not filters or (wanted and wanted != chain.name):
+            continue
+        where = printable(f"{chain.table}/{chain.name} of {chain.tool}")
+        policy = f", policy {chain.policy}" if chain.policy else ""
+        then = f"through its {len(chain.rules)} rules in their order{policy}"
+        reason = Reason("chain", WHY, WITHOUT, next=then)
+        yield Explanation(f"chain {where}", place, (f"container {place}",), reason, None, MAKER)
+        for rule in own:
+            effect = first(EFFECTS, rule.words) or "what it counts or marks is not"
+            words = printable(f"-A {chain.name} {rule.words}")
+            about = Reason("rule", WHY, effect)
+            yield Explanation(words, place, (f"container {place}",), about, None, MAKER)
