@@ -28,7 +28,8 @@ else:
     def replace(value, /, **changes):
         """Make a copy of a frozen instance with other values for some fields.
 
-        `dataclasses.replace` takes ten times as long, for it calls `__init__` with all fields.
+        An instance that has these very values already is returned itself. `dataclasses.replace`
+        takes ten times as long, for it calls `__init__` with all fields.
 
         Raises:
             TypeError: the class has no such field.
@@ -36,6 +37,8 @@ else:
         known, before = value.__dataclass_fields__, value.__dict__
         if not changes.keys() <= known.keys():
             raise TypeError(f"no field {min(changes.keys() - known.keys())!r}")
+        if all(name in before and before[name] is new for name, new in changes.items()):
+            return value
         made = object.__new__(type(value))
         made.__dict__.update({name: before[name] for name in known if name in before})
         made.__dict__.update(changes)

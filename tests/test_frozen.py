@@ -154,6 +154,7 @@ def test_a_copy_with_other_values_is_what_the_library_makes() -> None:
     home = Home("Elm", guests=["Ann"], floor=1)
     assert home.sign == "Elm 1"
 
+    assert frozen_module.replace(home, number=home.number) is home
     other = frozen_module.replace(home, number=2)
     assert other == replace(home, number=2)
     assert other.sign == "Elm 2"

@@ -189,7 +189,7 @@ def check(store: Store, kernel: OrderedKernel) -> list[Drift]:
     for thing, now in zip(recorded, present, strict=True):
         if now is None:
             found.append(Drift(thing, "missing"))
-        elif now != thing:
+        elif now is not thing and now != thing:
             found.append(Drift(thing, "changed", now))
     return found + [Drift(rules[0], "out of order") for rules, _ in disorder(recorded, order)]
 

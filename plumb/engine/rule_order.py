@@ -31,7 +31,7 @@ class OrderedKernel(Kernel, Protocol):
 def chains(things: Iterable[Thing]) -> list[list[InChain]]:
     """Group the rules among things by chain, each group in the order of insertion."""
     groups = by_chain(thing for thing in things if isinstance(thing, InChain))
-    return sorted(groups, key=lambda rules: rules[0].key[:-1])
+    return sorted(groups, key=lambda rules: rules[0].chain_key)
 
 
 def disorder(
@@ -46,10 +46,10 @@ def disorder(
     Returns:
         for each chain, its rules in the order of insertion, and those that exist in their order.
     """
-    present = {rules[0].key[:-1]: rules for rules in chains(order)}
+    present = {rules[0].chain_key: rules for rules in chains(order)}
     found = []
     for rules in chains(recorded):
-        there = present.get(rules[0].key[:-1], [])
+        there = present.get(rules[0].chain_key, [])
         known = frozenset(there)
         if there != [rule for rule in ordered_rules(rules) if rule in known]:
             found.append((rules, there))

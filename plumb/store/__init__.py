@@ -101,8 +101,8 @@ class Store(Protocol):
     def things(self, owner: str | None = None) -> list[Thing]:
         """The things on record, of one owner or of all, in the order in which they came to be."""
 
-    def things_of(self, kind: type[Thing]) -> list[Thing]:
-        """The things of one kind."""
+    def things_of(self, *kinds: type[Thing]) -> list[Thing]:
+        """The things of these kinds."""
 
     def things_under(self, *start: str) -> list[Thing]:
         """The things whose keys begin with these words."""

@@ -80,9 +80,8 @@ def things_of(rows: Sequence[tuple[str, str]]) -> list[Thing]:
     )  # not needed by those who only read the intent
 
     values = json.loads(f"[{','.join([text for _, text in rows])}]")
-    return [
-        codec.decode(THINGS[kind], value) for (kind, _), value in zip(rows, values, strict=True)
-    ]
+    decoders = {kind: codec.decoder(THINGS[kind]) for kind in {kind for kind, _ in rows}}
+    return [decoders[kind](value) for (kind, _), value in zip(rows, values, strict=True)]
 
 
 def write_entry(before: Iterable[Thing], after: Iterable[Thing], change: Change) -> str:

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
 from functools import cache, lru_cache
 from ipaddress import (
@@ -24,11 +24,12 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 PLAIN = (str, int, bool, float, type(None))
-BY_TEXT: dict[frozenset[type], Callable[[str], Any]] = {
+BY_TEXT: dict[frozenset[type], Callable[[Any], Any]] = {
     frozenset({IPv4Address}): IPv4Address,
     frozenset({IPv6Address}): IPv6Address,
     frozenset({IPv4Interface}): IPv4Interface,
@@ -38,6 +39,15 @@ BY_TEXT: dict[frozenset[type], Callable[[str], Any]] = {
     frozenset({IPv4Address, IPv6Address}): ip_address,
     frozenset({IPv4Interface, IPv6Interface}): ip_interface,
     frozenset({IPv4Network, IPv6Network}): ip_network,
+}
+
+FAMILIES: dict[type, int] = {
+    IPv4Address: AF_INET,
+    IPv6Address: AF_INET6,
+    IPv4Interface: AF_INET,
+    IPv6Interface: AF_INET6,
+    IPv4Network: AF_INET,
+    IPv6Network: AF_INET6,
 }
 
 
@@ -57,7 +67,18 @@ def loads(kind: type[T], text: str) -> T:
 
 def decode(kind: type[T], value: Any) -> T:
     """The dataclass of that type from what JSON has, which it may change."""
-    return typing.cast(T, _decoder(typing.cast(Hashable, kind))(value))
+    return decoder(kind)(value)
+
+
+def decoder(kind: type[T]) -> Callable[[Any], T]:
+    """The function that makes a dataclass of that type of what JSON has, for those with many."""
+    return _decoder(typing.cast(Hashable, kind))
+
+
+def decode_each(kind: type[T], texts: Sequence[str]) -> list[T]:
+    """Dataclasses of one type from the JSON text of each, which are parsed as one."""
+    read, values = decoder(kind), json.loads(f"[{','.join(texts)}]")
+    return [read(value) for _, value in zip(texts, values, strict=True)]
 
 
 def plain(value: Any) -> Any:
@@ -188,4 +209,29 @@ def _union(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
 
 def _by_text(kinds: tuple[Any, ...]) -> Callable[[str], Any]:
     """Parse a text once: a subnet, and an address that packets go through, are on many rows."""
-    return lru_cache(maxsize=1 << 14)(BY_TEXT[frozenset(kinds)])
+    parsed_by_python = BY_TEXT[frozenset(kinds)]
+    makers = {FAMILIES[kind]: kind for kind in kinds}
+    prefixed = kinds[0] not in (IPv4Address, IPv6Address)
+
+    def parse(text: str) -> Any:
+        try:
+            return (_prefixed if prefixed else _address)(text, makers)
+        except (KeyError, OSError, TypeError, ValueError):
+            return parsed_by_python(text)  # which says what is wrong
+
+    return lru_cache(maxsize=1 << 14)(parse)
+
+
+def _address(text: str, makers: Mapping[int, Callable[[Any], Any]]) -> Any:
+    """Read an address by inet_pton(3), which takes a third of the time that `ipaddress` takes."""
+    family = AF_INET6 if ":" in text else AF_INET
+    return makers[family](int.from_bytes(inet_pton(family, text), "big"))
+
+
+def _prefixed(text: str, makers: Mapping[int, Callable[[Any], Any]]) -> Any:
+    """Read an address with the length of its prefix likewise."""
+    address, _, length = text.partition("/")
+    if not (length.isascii() and length.isdigit()):
+        raise ValueError(text)
+    family = AF_INET6 if ":" in text else AF_INET
+    return makers[family]((int.from_bytes(inet_pton(family, address), "big"), int(length)))

@@ -65,6 +65,11 @@ class InChain(InNamespace):
     why: str
 
     @property
+    def chain_key(self) -> Key:
+        """Words that the keys of all rules of its chain begin with."""
+        return self.key[:-1]
+
+    @property
     def must_precede(self) -> str:
         """Spec of a rule of the same chain that must stay behind this one; empty for none."""
         return ""
@@ -77,7 +82,7 @@ def by_chain(rules: Iterable[R]) -> list[list[R]]:
     """Group rules by chain, those of each chain in the order in which they are given."""
     found: dict[Key, list[R]] = {}
     for rule in rules:
-        found.setdefault(rule.key[:-1], []).append(rule)
+        found.setdefault(rule.chain_key, []).append(rule)
     return [*found.values()]
 
 
@@ -151,6 +156,10 @@ class Rule(InChain):
     @property
     def key(self) -> Key:
         return ("rule", self.ns, self.family, self.table, self.chain, self.spec)
+
+    @property
+    def chain_key(self) -> Key:
+        return ("rule", self.ns, self.family, self.table, self.chain)
 
     @property
     def words(self) -> list[str]:

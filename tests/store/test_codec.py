@@ -154,3 +154,10 @@ def test_any_address_there_and_back(ip: IPv4Address | IPv6Address) -> None:
     box = Sandbox("1", "c", dns=(ip,))
     back = codec.loads(Sandbox, codec.dumps(box)).dns[0]
     assert (back, type(back)) == (ip, type(ip))
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/33", "10.0.0.0/2_4", "10.0.0/24", "010.0.0.0/8"])
+def test_a_text_that_is_no_subnet_is_refused(text: str) -> None:
+    """As `ipaddress` refuses it, in its words."""
+    with pytest.raises(ValueError, match="does not appear to be an IPv4 or IPv6 network"):
+        codec.decode(Pool, {"subnet": text})

@@ -106,13 +106,16 @@ def dropped_ports(store: Store, settings: Settings) -> dict[tuple[str, Port], Fo
 
 def _open_networks(store: Store, settings: Settings) -> list[tuple[Network, list[Endpoint]]]:
     """List the networks that plumb's own rules let packets through for, with their endpoints."""
+    members: dict[str, list[Endpoint]] = {}
+    for end in store.all(Endpoint):
+        members.setdefault(end.network, []).append(end)
     return [
-        (net, ends)
+        (net, members[net.id])
         for net in store.all(Network)
-        if net.bridge_in_host
+        if net.id in members
+        and net.bridge_in_host
         and not net.internal
         and any(settings.firewall(pool.subnet.version) for pool in net.pools)
-        and (ends := store.endpoints(network=net.id))
     ]
 
 
