@@ -16,13 +16,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field
 from functools import lru_cache, partial
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from plumb.address import IPAddress
-from plumb.frozen import frozen
 from plumb.kernel.netlink.codec import attribute, attribute_be32
 from plumb.kernel.netlink.uapi.linux_netfilter import (
     NF_ACCEPT,
@@ -87,47 +85,6 @@ class NotInVocabulary(ValueError):
     """A rule has a word that only iptables itself can translate."""
 
 
-@frozen
-class Words:
-    """A rule's words, taken apart.
-
-    Attributes:
-        tests: by option -i, -o, -p, -s, -d: whether it is negated, and its value.
-        matches: by name, the options of each `-m NAME`.
-        target: the words behind -j.
-    """
-
-    tests: dict[str, tuple[bool, str]] = field(default_factory=dict)
-    matches: dict[str, list[str]] = field(default_factory=dict)
-    target: tuple[str, ...] = ()
-
-
-def read(words: Sequence[str]) -> Words:
-    """Take a rule's words apart.
-
-    Raises:
-        NotInVocabulary: the words stand in an order that iptables does not print.
-    """
-    found = Words()
-    at = 0
-    while at < len(words):
-        negated = words[at] == "!"
-        option, *value = words[at + negated : at + negated + 2]
-        at += negated + 2
-        if option == "-j" and not negated:
-            return Words(found.tests, found.matches, (*value, *words[at:]))
-        if option == "-m" and value and not negated:
-            options = found.matches.setdefault(value[0], [])
-            while at < len(words) and words[at] not in ("-m", "-j"):
-                options.append(words[at])
-                at += 1
-        elif option in ("-i", "-o", "-p", "-s", "-d") and value and not found.matches:
-            found.tests[option] = (negated, value[0])
-        else:
-            break
-    raise NotInVocabulary(" ".join(words))
-
-
 class Encoded(NamedTuple):
     """A rule as nf_tables has it.
 
@@ -152,29 +109,58 @@ def encode(rule: Rule) -> Encoded:
 
 @remembered
 def _encoded(spec: str, version: int) -> Encoded:
-    if '"' in spec or "'" in spec:
+    """Translate part by part: most rules share all parts with others but one."""
+    tests, _, target = f" {spec}".partition(" -j ")
+    head, *matches = tests.split(" -m ")
+    names = {match.partition(" ")[0] for match in matches}
+    if '"' in spec or "'" in spec or len(names) < len(matches):
         raise NotInVocabulary(spec)
-    words = read(spec.split())
-    _, protocol = words.tests.get("-p", (False, ""))
     try:
-        return Encoded(b"".join(_expressions(words, version)), PROTOCOLS.get(protocol, 0))
+        first, protocol = _tests(head, version)
+        parts = (first, *map(_match, matches), COUNTER, _target(target, version))
     except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
         raise NotInVocabulary(spec) from error
+    return Encoded(b"".join(parts), protocol)
 
 
-def _expressions(words: Words, version: int) -> Iterator[bytes]:
+@remembered
+def _tests(written: str, version: int) -> tuple[bytes, int]:
+    """Links, protocol and addresses; the number of the protocol."""
+    tests = read(written.split())
+    _, protocol = tests.get("-p", (False, ""))
+    return b"".join(_expressions(tests, version)), PROTOCOLS.get(protocol, 0)
+
+
+def read(words: Sequence[str]) -> dict[str, tuple[bool, str]]:
+    """Take a rule's words before its matches apart.
+
+    Returns:
+        by option -i, -o, -p, -s, -d: whether it is negated, and its value.
+
+    Raises:
+        NotInVocabulary: another option, or none where one should be.
+    """
+    found: dict[str, tuple[bool, str]] = {}
+    at = 0
+    while at < len(words):
+        negated = words[at] == "!"
+        option, *value = words[at + negated : at + negated + 2] or ("",)
+        if option not in ("-i", "-o", "-p", "-s", "-d") or not value:
+            raise NotInVocabulary(" ".join(words))
+        found[option] = (negated, value[0])
+        at += negated + 2
+    return found
+
+
+def _expressions(tests: dict[str, tuple[bool, str]], version: int) -> Iterator[bytes]:
     for option, key in (("-i", NFT_META_IIFNAME), ("-o", NFT_META_OIFNAME)):
-        if option in words.tests:
-            yield _link(key, *words.tests[option])
-    if "-p" in words.tests:
-        yield _protocol(*words.tests["-p"])
+        if option in tests:
+            yield _link(key, *tests[option])
+    if "-p" in tests:
+        yield _protocol(*tests["-p"])
     for option in ("-s", "-d"):
-        if option in words.tests:
-            yield _address(OFFSETS[option, version], *words.tests[option])
-    for name, options in words.matches.items():
-        yield _match(name, *options)
-    yield COUNTER
-    yield _target(words.target, version)
+        if option in tests:
+            yield _address(OFFSETS[option, version], *tests[option])
 
 
 # -- native expressions -------------------------------------------------------
@@ -335,7 +321,8 @@ MATCHES: dict[str, Callable[..., bytes]] = {
 
 
 @remembered
-def _match(name: str, *options: str) -> bytes:
+def _match(written: str) -> bytes:
+    name, *options = written.split()
     return MATCHES[name](*options)
 
 
@@ -343,7 +330,8 @@ def _match(name: str, *options: str) -> bytes:
 
 
 @remembered
-def _target(words: tuple[str, ...], version: int) -> bytes:
+def _target(written: str, version: int) -> bytes:
+    words = tuple(written.split())
     match words:
         case (("ACCEPT" | "DROP" | "RETURN") as name,):
             return _verdict(VERDICTS[name])
@@ -356,7 +344,7 @@ def _target(words: tuple[str, ...], version: int) -> bytes:
             return _extension("target", "DNAT", 2, _range(address, port, 6) + bytes(2))
         case (chain,):  # or an extension without options: the kernel has no such chain then
             return _verdict(NFT_JUMP, chain)
-    raise NotInVocabulary(" ".join(words))
+    raise NotInVocabulary(written)
 
 
 def _verdict(code: int, chain: str = "") -> bytes:
@@ -376,11 +364,14 @@ def _destination(written: str) -> tuple[IPAddress | None, int]:
         return None, int(written[1:])
     if written.startswith("["):
         host, _, port = written[1:].partition("]:")
-        return ip_address(host), int(port)
+        return _ip(host), int(port)
     if written.count(":") == 1:
         host, _, port = written.partition(":")
-        return ip_address(host), int(port)
-    return ip_address(written), 0
+        return _ip(host), int(port)
+    return _ip(written), 0
+
+
+_ip = remembered(ip_address)
 
 
 def _nat(name: str, revision: int, version: int, address: IPAddress | None, port: int) -> bytes:

@@ -84,6 +84,8 @@ class IptablesNft:
         found, unsure = dict(dumps.found), list(dumps.unsure)
         for chain in dumps.chains:
             found.update({rule.key: rule for rule in chain.there})
+            if len(chain.there) == len(chain.rules):
+                continue
             missing = [rule for rule in chain.rules if rule not in chain.there]
             if chain.strangers:
                 unsure += missing
