@@ -7,9 +7,9 @@ from contextlib import suppress
 from itertools import groupby
 
 from plumb.errors import KernelRefused
-from plumb.kernel.net import carrier
+from plumb.kernel.net import carrier, links
 from plumb.kernel.netlink import nfnetlink
-from plumb.kernel.netns import namespaces
+from plumb.kernel.netns import namespaces, proc_sys
 from plumb.kernel.own_paths import require_below
 from plumb.kernel.writer import Writer
 from plumb.kernel.writers import WRITERS
@@ -17,6 +17,7 @@ from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.host_ports import HostPort
 from plumb.things.iptables import InChain
+from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up, Veth
 
 
@@ -77,13 +78,16 @@ class LinuxKernel:
         places: dict[str, dict[str, list[int]]] = {}
         for i, thing in enumerate(things):
             place = places.setdefault(thing.where, {})
-            place.setdefault(self._writers[type(thing)].name, []).append(i)
-        for where, parts in places.items():
-            if where and not namespaces.is_namespace(where):
-                continue
-            with namespaces.entered(where):
-                for numbers in parts.values():
-                    read(self._writers[type(things[numbers[0]])], numbers)
+            place.setdefault(self._reader(thing).name, []).append(i)
+        with proc_sys.renewed(len(places)), namespaces.Tour() as tour:
+            for where, parts in places.items():
+                for numbers in parts.values() if tour.visit(where) else ():
+                    read(self._reader(things[numbers[0]]), numbers)
+
+    def _reader(self, thing: Thing) -> Writer:
+        """Reader of a thing: its writer, but for a setting that comes with its link's message."""
+        kind = type(thing)
+        return self._writers[Up if kind is Sysctl and links.tells(thing) else kind]
 
     def take(self, steps: Sequence[Step]) -> None:
         """Take the steps in order, neighbours of one kind together."""

@@ -17,10 +17,11 @@ from functools import cached_property
 
 from plumb.address import IPAddress
 from plumb.engine.foreign.firewalls import own_rules
+from plumb.errors import KernelRefused
 from plumb.frozen import frozen
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.net.namespace_state import LinkReply
-from plumb.kernel.netns import namespaces
+from plumb.kernel.netns.namespaces import NO_NAMESPACE
 from plumb.model.cnm import Sandbox
 from plumb.model.observations import Netns
 from plumb.model.paths import Layout
@@ -34,6 +35,8 @@ from plumb.things.nftables import InTable, NftChain, NftElement, NftRule, NftTab
 
 DEFAULT_MTU = 1500
 """MTU of a new veth pair, bytes (ETH_DATA_LEN)."""
+FEW = 3
+"""Links of a container from which on one dump of all costs less than a question for each."""
 ON_PARENT = (Macvlan, Ipvlan)
 
 
@@ -67,9 +70,13 @@ def find(store: Store, layout: Layout, settings: Settings) -> list[ForeignSettin
     names = {HOST: "host", **{layout.place(box): box.name for box in store.all(Sandbox)}}
     found: list[ForeignSetting] = []
     for ns, devs in record.segments.items():
-        if ns and not namespaces.is_namespace(ns):
-            continue  # it is gone, which the comparison with the record tells
-        with LinkInventory(Netns(names.get(ns, ns), ns)) as namespace:
+        try:
+            namespace = LinkInventory(Netns(names.get(ns, ns), ns))
+        except KernelRefused as refused:
+            if refused.errno in NO_NAMESPACE:
+                continue  # it is gone, which the comparison with the record tells
+            raise
+        with namespace:
             found += _of_namespace(namespace, devs, record)
     return [*found, *_rules(store, settings), *_nftables(store)]
 
@@ -96,19 +103,14 @@ def _rules(store: Store, settings: Settings) -> Iterator[ForeignSetting]:
 
 def _nftables(store: Store) -> Iterator[ForeignSetting]:
     """Yield others' objects in plumb's own tables of nftables, all of which are plumb's."""
-    tables = [
-        each for each in store.things_of(NftTable) if isinstance(each, NftTable) and not each.ns
-    ]
+    found = store.things_under("nft table", HOST)
+    tables = [each for each in found if isinstance(each, NftTable)]
     if not tables:
         return
     from plumb.kernel.netfilter import foreign_objects
 
-    own = [
-        each
-        for kind in (NftChain, NftRule, NftElement)
-        for each in store.things_of(kind)
-        if isinstance(each, InTable)
-    ]
+    things = store.things_of(NftChain, NftRule, NftElement)
+    own = [each for each in things if isinstance(each, InTable)]
     for table in tables:
         inside = [each for each in own if each.home == table.key]
         for what, remedy in foreign_objects.find(table, inside):
@@ -119,18 +121,12 @@ class _Record:
     """MTUs, addresses and MACs as plumb has given them."""
 
     def __init__(self, store: Store) -> None:
-        self.veths = [each for each in store.things_of(Veth) if isinstance(each, Veth)]
-        self._bridges = [each for each in store.things_of(Bridge) if isinstance(each, Bridge)]
-        self._link_addresses = [
-            each for each in store.things_of(LinkAddress) if isinstance(each, LinkAddress)
-        ]
-        self._on_parent = [
-            each
-            for kind in ON_PARENT
-            for each in store.things_of(kind)
-            if isinstance(each, OnParent)
-        ]
-        addresses = [each for each in store.things_of(Address) if isinstance(each, Address)]
+        things = store.things_of(Veth, Bridge, LinkAddress, *ON_PARENT, Address)
+        self.veths = [each for each in things if isinstance(each, Veth)]
+        self._bridges = [each for each in things if isinstance(each, Bridge)]
+        self._link_addresses = [each for each in things if isinstance(each, LinkAddress)]
+        self._on_parent = [each for each in things if isinstance(each, OnParent)]
+        addresses = [each for each in things if isinstance(each, Address)]
         self.addresses = {(each.ns, each.dev, each.ip) for each in addresses}
 
     @cached_property
@@ -180,9 +176,10 @@ def _of_namespace(
         devs: its links of plumb's, with the bridge or parent that they are on.
         record: what plumb has given.
     """
-    links = namespace.link_replies()
+    in_host = namespace.place.ns == HOST
+    links = namespace.link_replies(devs if len(devs) < FEW and not in_host else ())
     yield from _mtus(namespace.place, links, record)
-    if namespace.place.ns != HOST:
+    if not in_host:
         yield from _addresses(namespace, links, devs, record)
     yield from _neighbours(namespace, links, devs, record)
 

@@ -12,7 +12,6 @@ plumb makes one only for a trace that needs it.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 from contextlib import suppress
@@ -21,11 +20,8 @@ from typing import Self
 
 from plumb.kernel.capture import undo_log
 from plumb.kernel.capture.undo_log import Note
-from plumb.kernel.netns.setns import libc
+from plumb.kernel.netns import detached_mount
 
-# The numbers of these system calls are the same on all architectures (Linux 5.2).
-FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432
-CLOEXEC, CMD_CREATE = 1, 6
 NODE = "tracefs"
 INSTANCES = "instances"
 PREFIX = "plumb-"
@@ -38,20 +34,7 @@ def mounted() -> int:
     Raises:
         OSError: this kernel has no tracefs, or only root of the first user namespace may have it.
     """
-    context = _syscall(FSOPEN, NODE.encode(), CLOEXEC)
-    try:
-        _syscall(FSCONFIG, context, CMD_CREATE, None, None, 0)
-        return _syscall(FSMOUNT, context, CLOEXEC, 0)
-    finally:
-        os.close(context)
-
-
-def _syscall(number: int, *args: object) -> int:
-    libc.syscall.restype = ctypes.c_long
-    found = int(libc.syscall(number, *args))
-    if found < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return found
+    return detached_mount.mounted(NODE)
 
 
 class Instance:

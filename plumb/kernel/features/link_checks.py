@@ -220,7 +220,7 @@ def _socket(family: int, kind: int, protocol: int) -> str:
 def _ping() -> str:
     """Set Docker's sysctls of each container: every user may ping, and bind any port."""
     sysctl.write(Sysctl(sysctl.PING_GROUPS, "0 2147483647"))
-    (sysctl.PROC_SYS / "net/ipv4/ip_unprivileged_port_start").write_text("0")
+    sysctl.write(Sysctl("net/ipv4/ip_unprivileged_port_start", "0"))
     return _socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
 
 

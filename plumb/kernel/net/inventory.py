@@ -14,14 +14,14 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 from typing import Protocol, Self
 
 from plumb.address import IPInterface
-from plumb.kernel.net.namespace_state import MODES, NO_STATISTICS, LinkReply
-from plumb.kernel.netlink.codec import attribute_u32, attributes, number
+from plumb.kernel.net.namespace_state import MODES, NO_STATISTICS, NOT_THERE, LinkReply
+from plumb.kernel.netlink.codec import attribute, attribute_u32, attributes, number
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
@@ -35,6 +35,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
     IFLA_BRPORT_ISOLATED,
     IFLA_BRPORT_MODE,
     IFLA_BRPORT_STATE,
+    IFLA_IFNAME,
     IFLA_IPVLAN_MODE,
     IFLA_MACVLAN_MODE,
     IFLA_TARGET_NETNSID,
@@ -123,9 +124,23 @@ class LinkInventory:
         found = map(self._link, self._dumped_links())
         return tuple(sorted(found, key=lambda link: link.index))
 
-    def link_replies(self) -> tuple[LinkReply, ...]:
-        """The namespace's links as the kernel tells them, where few of their parts are read."""
-        return tuple(map(LinkReply.read, self._dumped_links()))
+    def link_replies(self, names: Collection[str] = ()) -> tuple[LinkReply, ...]:
+        """The namespace's links as the kernel tells them, where few of their parts are read.
+
+        Args:
+            names: those that are read; all, without any.
+        """
+        found = map(self._named_link, names) if names else self._dumped_links()
+        return tuple(LinkReply.read(payload) for payload in found if payload is not None)
+
+    def _named_link(self, name: str) -> bytes | None:
+        body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS
+        try:
+            return self._connection.get(RTM_GETLINK, body + attribute(IFLA_IFNAME, name))
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return None
+            raise
 
     def _dumped_links(self) -> list[bytes]:
         body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS

@@ -20,7 +20,7 @@ from plumb.kernel.net.link_messages import (
     removing_newborn,
     settling,
 )
-from plumb.kernel.net.namespace_state import FEW, MODES, LinkReply, NamespaceState
+from plumb.kernel.net.namespace_state import FEW, IPV6_CONF, MODES, LinkReply, NamespaceState
 from plumb.kernel.net.vxlan import as_vxlan, look_fdb_entry, look_neighbour
 from plumb.kernel.netlink.codec import NetlinkAck, Request, attribute_u32, number
 from plumb.kernel.netlink.connection import BATCH, Connection
@@ -40,7 +40,7 @@ from plumb.kernel.netlink.uapi.linux_rtnetlink import (
 from plumb.kernel.netns.namespaces import entered, is_namespace
 from plumb.plan import Step, StepFailed
 from plumb.things import HOST, Thing
-from plumb.things.layer3 import Address, Route
+from plumb.things.layer3 import Address, Route, Sysctl
 from plumb.things.links import (
     Bridge,
     InPlace,
@@ -253,11 +253,12 @@ def _fine(step: Step, answer: NetlinkAck) -> bool:
 
 
 def look(things: Sequence[Thing]) -> list[Thing | None]:
-    """Read links, addresses and routes of the calling thread's namespace."""
-    links = sum(isinstance(thing, InPlace | Up | LinkAddress) for thing in things)
+    """Read links with some of their settings, addresses and routes of the thread's namespace."""
+    links = {thing.name for thing in things if isinstance(thing, InPlace)}
+    links |= {str(thing.dev) for thing in things if isinstance(thing, Up | LinkAddress | Sysctl)}
     addresses = sum(isinstance(thing, Address) for thing in things)
     few = FEW if things[0].where == HOST else FEW_OF_SANDBOX
-    with NamespaceState(links, addresses, few) as state:
+    with NamespaceState(len(links), addresses, few) as state:
         return [_look(thing, state) for thing in things]
 
 
@@ -280,6 +281,8 @@ def _look(thing: Thing, state: NamespaceState) -> Thing | None:
         case Up(dev=dev):
             found = state.link(dev)
             return thing if found and found.up else None
+        case Sysctl():
+            return _look_sysctl(thing, state)
         case LinkAddress(dev=dev):
             found = state.link(dev)
             return replace(thing, mac=found.mac) if found else None
@@ -360,6 +363,23 @@ def _as_on_parent(found: LinkReply, made: OnParent) -> OnParent:
         mode=MODES["ipvlan"].get(found.own(IFLA_IPVLAN_MODE), ""),
         flag=flags.get(found.own(IFLA_IPVLAN_FLAGS), ""),
     )
+
+
+def tells(thing: Thing) -> bool:
+    """True for a setting that a link's message has too."""
+    return (
+        isinstance(thing, Sysctl)
+        and thing.name.startswith("net/ipv6/conf/")
+        and thing.dev is not None
+        and thing.name.rpartition("/")[2] in IPV6_CONF
+    )
+
+
+def _look_sysctl(thing: Sysctl, state: NamespaceState) -> Sysctl | None:
+    """Read a setting of a link; None where there is no such link, or no IPv6 on it."""
+    found = state.link(thing.dev or "")
+    value = found.ipv6_conf(thing.name.rpartition("/")[2]) if found else None
+    return replace(thing, value=str(value)) if value is not None else None
 
 
 def _look_route(thing: Route, state: NamespaceState) -> Route | None:

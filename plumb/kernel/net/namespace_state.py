@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Iterator
 from functools import cached_property
 from ipaddress import ip_address, ip_interface
@@ -26,6 +27,7 @@ from plumb.kernel.netlink.codec import (
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netlink import NETLINK_ROUTE
 from plumb.kernel.netlink.uapi.linux_rtnetlink import (
+    DEVCONF_ACCEPT_RA,
     DEVCONF_DISABLE_IPV6,
     IFA_ADDRESS,
     IFA_LOCAL,
@@ -92,9 +94,11 @@ FEW = 8
 NO_STATISTICS = attribute_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
 """Attribute of a request for links: the kernel leaves out half of each answer."""
 
+IPV6_CONF = {"accept_ra": DEVCONF_ACCEPT_RA, "disable_ipv6": DEVCONF_DISABLE_IPV6}
+"""Settings net/ipv6/conf/LINK/… that a link's message has too, each with its index there."""
 _READ = frozenset(
     {IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_MASTER, IFLA_MTU}
-)
+) | {IFLA_AF_SPEC}
 """Attributes of a link that `LinkReply` has properties for."""
 
 
@@ -175,6 +179,13 @@ class LinkReply:
         """Attributes of the link as a port (IFLA_BRPORT_…)."""
         return attributes(self._about.get(IFLA_INFO_SLAVE_DATA, b""))
 
+    def ipv6_conf(self, setting: str) -> int | None:
+        """Value of a setting of `IPV6_CONF`; None where the link has no IPv6."""
+        families = attributes(self.attributes.get(IFLA_AF_SPEC, b""))
+        conf = attributes(families.get(socket.AF_INET6, b"")).get(IFLA_INET6_CONF, b"")
+        at = 4 * IPV6_CONF[setting]
+        return struct.unpack_from("=i", conf, at)[0] if len(conf) >= at + 4 else None
+
     @property
     def hairpin(self) -> bool:
         """True if a bridge sends a frame back by the port that it came from."""
@@ -232,27 +243,11 @@ class NamespaceState:
             self._known[name] = self._ask(name)
         return self._known[name]
 
-    def disable_ipv6(self, name: str) -> int | None:
-        """The link's sysctl disable_ipv6; None where there is no such link, or no IPv6 on it."""
-        payload = self._message(name)
-        if payload is None:
-            return None
-        families = attributes(payload, IFINFOMSG.size).get(IFLA_AF_SPEC, b"")
-        of_ipv6 = attributes(attributes(families).get(socket.AF_INET6, b""))
-        at = 4 * DEVCONF_DISABLE_IPV6
-        value = of_ipv6.get(IFLA_INET6_CONF, b"")[at : at + 4]
-        return number(value) if value else None
-
     def _ask(self, name: str) -> LinkReply | None:
-        payload = self._message(name)
-        return None if payload is None else LinkReply.read(payload)
-
-    def _message(self, name: str) -> bytes | None:
-        """Ask for a link; what follows the header of the kernel's answer."""
         body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + NO_STATISTICS
         body += attribute(IFLA_IFNAME, name)
         try:
-            return self._connection.get(RTM_GETLINK, body)
+            return LinkReply.read(self._connection.get(RTM_GETLINK, body))
         except OSError as error:
             if error.errno in NOT_THERE:
                 return None

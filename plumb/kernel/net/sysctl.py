@@ -1,16 +1,12 @@
 """Sysctls: /proc/sys, in the namespace of the calling thread.
 
-/proc/sys/net/ipv4 and /proc/sys/net/ipv6 of all namespaces are entries of one name in one folder,
-so the kernel keeps them in one hash chain of its dentry cache, and walks that chain for each path
-that leads through them: 0.2 ms with a thousand namespaces. So plumb opens such a folder once for
-all settings below it that it reads of a namespace.
+Those that rtnetlink tells too are read with their links (`plumb.kernel.net.links`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,12 +15,11 @@ from pathlib import Path
 
 from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.features.table import FEATURES
+from plumb.kernel.netns import proc_sys
+from plumb.kernel.netns.proc_sys import PROC_SYS
 from plumb.things import Thing
 from plumb.things.layer3 import Sysctl
 
-PROC_SYS = Path("/proc/sys")
-OF_LINK = re.compile("net/ipv6/conf/(?!all/|default/)[^/]+/disable_ipv6")
-"""Name of the setting that rtnetlink tells too."""
 PING_GROUPS = "net/ipv4/ping_group_range"
 LONGEST = 4096
 """Bytes that the kernel gives of a setting in one read: a page."""
@@ -53,22 +48,9 @@ def look(things: Sequence[Thing]) -> list[Thing | None]:
     settings = [thing for thing in things if isinstance(thing, Sysctl)]
     found: list[Thing | None] = []
     for folder, group in groupby(settings, key=_folder):
-        inside = list(group)
-        if len(inside) == 1 and OF_LINK.fullmatch(inside[0].name):
-            found.append(_disable_ipv6(inside[0]))
-            continue
         with _opened(folder) as descriptor:
-            found += [_look(each, folder, descriptor) for each in inside]
+            found += [_look(each, folder, descriptor) for each in group]
     return found
-
-
-def _disable_ipv6(setting: Sysctl) -> Sysctl | None:
-    """Read net/ipv6/conf/LINK/disable_ipv6; None where there is no such link, or no IPv6 on it."""
-    from plumb.kernel.net.namespace_state import NamespaceState  # who reads one setting needs none
-
-    with NamespaceState() as state:
-        value = state.disable_ipv6(setting.name.split("/")[-2])
-    return Sysctl(setting.name, str(value), setting.ns) if value is not None else None
 
 
 def _look(setting: Sysctl, folder: str, descriptor: int | None) -> Sysctl | None:
@@ -77,8 +59,9 @@ def _look(setting: Sysctl, folder: str, descriptor: int | None) -> Sysctl | None
     value = _read(setting.name.removeprefix(folder), descriptor)
     if value is None:
         return None
-    as_asked = setting.name == PING_GROUPS and value == _mapped(setting.value)
-    return Sysctl(setting.name, setting.value if as_asked else value, setting.ns)
+    if value != setting.value and setting.name == PING_GROUPS and value == _mapped(setting.value):
+        value = setting.value
+    return Sysctl(setting.name, value, setting.ns)
 
 
 def _mapped(groups: str) -> str:
@@ -103,7 +86,7 @@ def _folder(setting: Sysctl) -> str:
 def _opened(folder: str) -> Iterator[int | None]:
     """Open a folder of settings for the length of a with block; None where there is none."""
     try:
-        descriptor = os.open(f"{PROC_SYS}/{folder}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = proc_sys.opened(folder)
     except OSError:
         yield None
         return

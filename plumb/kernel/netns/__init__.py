@@ -3,6 +3,8 @@
 namespaces      makes, enters, holds and drops network namespaces
 claim           the root that has a network namespace, written where every root sees it
 setns           moves the calling thread into another namespace, and back
+detached_mount  mounts a file system by its descriptor alone
+proc_sys        opens folders of /proc/sys, also in many namespaces
 references      namespaces by name: by a file, by a process
 fork_into       runs a function in other namespaces, in a fork
 sockets         opens sockets in a sandbox's namespace, for the agent

@@ -8,10 +8,12 @@ does not (a sysfs shows the namespace in which it was mounted).
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from plumb.errors import KernelRefused
 from plumb.kernel.netns import setns
@@ -21,6 +23,8 @@ from plumb.things import HOST
 
 MS_BIND, MNT_DETACH = 4096, 2
 NS_GET_NSTYPE = 0xB703
+NO_NAMESPACE = frozenset({errno.ENOENT, errno.EINVAL})
+"""Errors of a file that is gone, or on which no network namespace is mounted."""
 
 
 def call(function: str, *args: object, doing: str) -> None:
@@ -49,6 +53,38 @@ def entered(path: str) -> Iterator[None]:
         yield
     finally:
         _return(home)
+
+
+class Tour:
+    """Way of the calling thread through many namespaces, and back at the end of a with block.
+
+    Raises:
+        KernelRefused: the thread cannot return.
+    """
+
+    def __enter__(self) -> Self:
+        self._home = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _return(self._home)
+
+    def visit(self, path: str) -> bool:
+        """Move into the netns of that file, HOST for that of the beginning; False where none is.
+
+        Raises:
+            KernelRefused: the file cannot be read.
+        """
+        try:
+            if path == HOST:
+                setns.enter(self._home)
+            else:
+                setns.go(path)
+        except OSError as error:
+            if error.errno in NO_NAMESPACE:
+                return False
+            raise KernelRefused(f"enter namespace {path}", error.errno or 0) from error
+        return True
 
 
 def _return(home: int) -> None:

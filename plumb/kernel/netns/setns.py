@@ -26,15 +26,24 @@ def switch(path: str) -> int:
     """
     home = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _setns(there)
-        finally:
-            os.close(there)
+        go(path)
     except OSError:
         os.close(home)
         raise
     return home
+
+
+def go(path: str) -> None:
+    """Put the calling thread into the namespace of that file, without a way back.
+
+    Raises:
+        OSError: ENOENT, there is no such file; EINVAL, it is no network namespace's.
+    """
+    there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(there)
+    finally:
+        os.close(there)
 
 
 def switch_back(home: int) -> None:
@@ -44,12 +53,17 @@ def switch_back(home: int) -> None:
         OSError: it may not go there any more.
     """
     try:
-        _setns(home)
+        enter(home)
     finally:
         os.close(home)
 
 
-def _setns(descriptor: int) -> None:
+def enter(descriptor: int) -> None:
+    """Put the calling thread into a namespace that it has open.
+
+    Raises:
+        OSError: it may not go there.
+    """
     if libc.setns(descriptor, CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
