@@ -127,7 +127,7 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
             "container was created in host network mode"
         )
     if net is not None and net.name == "none" and box.mode == "none":
-        box = replace(box, mode="network")  # from now on it can be on others
+        box = replace(box, mode="network", made_with="none")  # from now on it can be on others
         op.put(box)
         return box
     wish = (
@@ -143,7 +143,11 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
     for end in op.endpoints(sandbox=box.id):
         if net is not None and end.network == net.id:
             attach.leave(op, end)
-    box = replace(box, attachments=tuple(other for other in box.attachments if other is not wish))
+    made_with = box.made_with or (
+        (net.name if net else network) if wish is box.attachments[0] else ""
+    )
+    others = tuple(other for other in box.attachments if other is not wish)
+    box = replace(box, attachments=others, made_with=made_with)
     op.put(box)
     if box.status is Status.RUNNING:
         networks.way_out(op, box)

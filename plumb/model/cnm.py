@@ -317,6 +317,7 @@ class Sandbox:
         task: the service that it is a task of; health: its health check.
         restart: what becomes of it when its command ends; restarts: what has; error: why not.
         command, log: further options of its command and of its log.
+        made_with: the network that it was made with, once it has left it.
     """
 
     id: str
@@ -372,6 +373,7 @@ class Sandbox:
     health: HealthCheck = HealthCheck()
     command: CommandOptions = CommandOptions()
     log: LogOptions = LogOptions()
+    made_with: str = ""
 
     @property
     def key(self) -> str:

@@ -136,6 +136,18 @@ def test_a_network_s_containers(host: Host) -> None:
     }
 
 
+def test_the_mode_stays_that_of_the_creation(host: Host) -> None:
+    """As in Docker: also when the container has left the network that it was made with."""
+    host.create_network("other")
+    host.run("web", network="shop")
+    host.connect("other", "web")
+    host.disconnect("shop", "web")
+    assert container(host, "web")["HostConfig"]["NetworkMode"] == "shop"
+    host.run("alone", network="none")
+    host.disconnect("none", "alone")
+    assert container(host, "alone")["HostConfig"]["NetworkMode"] == "none"
+
+
 def test_a_running_container_s_network(host: Host) -> None:
     """Docker's fields of an endpoint."""
     box = host.run(

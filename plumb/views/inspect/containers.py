@@ -104,6 +104,8 @@ def mode(box: Sandbox, known: Mapping[str, Network]) -> str:
     """HostConfig.NetworkMode: the network at creation, host, none, or container:ID."""
     if box.mode != "network":
         return box.mode
+    if box.made_with:
+        return box.made_with
     if not box.attachments:
         return "default"
     first = box.attachments[0].network
