@@ -22,7 +22,7 @@ command's own for one that ran, 1 else.
     learn      learn
     broken_lab  break, solve
     swarm      swarm init, join, leave, join-token, ca
-    compose    compose up, down, ps, ls, config; up, down
+    compose    compose up, down, ps, ls, config, check; up, down
     service    service create, ls, ps, inspect, update, scale, rollback, logs, rm
     node       node ls, inspect, update, promote, demote, rm, ps
     agent      agent start, stop, ls, hold and the others that --dry-run prints

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from plumb.compose.files import NoFile, Request, Sources, found, name_of, project_name
 from plumb.compose.model import Models, documents_of
 from plumb.compose.project import DEFAULT, ComposeNetwork, ComposeService, Project
-from plumb.compose.reading import networks, no_effect, service_keys, services
+from plumb.compose.reading import networks, no_effect, promises, service_keys, services
 from plumb.compose.reading.document import Node, Place
 from plumb.compose.reading.fields import Remarks, text
 from plumb.compose.reading.fields import read as read_keys
@@ -112,6 +112,7 @@ def _project(model: Node, sources: Sources, named: frozenset[str], remarks: Rema
                 for key, each in top.get("networks", NOTHING).mapping.items()
             },
         },
+        expect=top.get("x-plumb", ()),
     )
     _check(project)
     return replace(project, remarks=(*remarks, *last))
@@ -134,7 +135,12 @@ def _service(
 
 
 NOTHING = Node(Place("", 0), {})
-TOP = {"name": text, "services": lambda node: node, "networks": lambda node: node}
+TOP = {
+    "name": text,
+    "services": lambda node: node,
+    "networks": lambda node: node,
+    "x-plumb": promises.expected,
+}
 
 
 # -- what services say of others ---------------------------------------------------------------

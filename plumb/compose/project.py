@@ -18,6 +18,7 @@ from plumb.errors import NotFound
 from plumb.frozen import frozen
 from plumb.model.cnm import Attachment, Pairs
 from plumb.model.lifecycle import HealthCheck
+from plumb.model.net.targets import Target
 from plumb.model.ports import PortBinding
 
 DEFAULT = "default"
@@ -175,6 +176,25 @@ class ComposeService:
 
 
 @frozen
+class Expectation:
+    """Promise that a compose file makes.
+
+    Attributes:
+        source: a service, or another name that `plumb probe` knows.
+        target: the other end, a service by its name as well.
+        reached: it is reached, or it is not.
+        text: the promise as it was written.
+        place: its line.
+    """
+
+    source: str
+    target: Target
+    reached: bool
+    text: str
+    place: Place
+
+
+@frozen
 class Project:
     """Compose files, read.
 
@@ -184,6 +204,7 @@ class Project:
         services: those that are enabled, by name; disabled: names of the others.
         networks: all that the files declare or services use, by key.
         remarks: what of the files is without effect, a line each.
+        expect: the promises of x-plumb.
     """
 
     name: str
@@ -193,6 +214,7 @@ class Project:
     disabled: tuple[str, ...] = ()
     networks: dict[str, ComposeNetwork] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    expect: tuple[Expectation, ...] = ()
 
     def container_name(self, service: ComposeService, number: int) -> str:
         """Name of a service's container, numbered from 1."""

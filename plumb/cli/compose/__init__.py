@@ -4,4 +4,5 @@ group     the group compose, up and down
 project   options about which project is meant, and the project
 changes   up, down
 listings  ps, ls, config
+check     check
 """

@@ -8,6 +8,7 @@ import click
 
 from plumb.cli import common
 from plumb.cli.compose.changes import down, up
+from plumb.cli.compose.check import check
 from plumb.cli.compose.listings import config, ls, ps
 from plumb.cli.compose.project import GROUP, which
 
@@ -26,5 +27,5 @@ def compose(context: click.Context, /, **asked: Any) -> None:
     context.meta[GROUP] = asked
 
 
-for _verb in (up, down, ps, ls, config):
+for _verb in (up, down, ps, ls, config, check):
     compose.add_command(_verb)

@@ -130,6 +130,9 @@ ENTRIES: Mapping[str, Entry] = {
     "compose config": Entry(
         "docs/compose.md", ("plumb compose config", "plumb compose config --services")
     ),
+    "compose check": Entry(
+        "docs/compose.md", ("plumb compose check", "plumb compose check -f compose.yaml --json")
+    ),
     "container": Entry(
         "docs/commands.md", ("plumb container ls -a", "plumb container logs --tail 5 web")
     ),

@@ -11,6 +11,7 @@ fields        tables of keys: how each is read
 networks      networks of a file
 services      services of a file
 service_keys  readers of a service's keys
+promises      promises that are tried with traffic
 environment   variables and labels of services, files of them
 no_effect     keys without effect here, each with its reason
 """
