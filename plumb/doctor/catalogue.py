@@ -64,6 +64,7 @@ CATALOGUE = (
     Check(("hairpin-off",), "bridges", bridges.hairpin_off),
     Check(("bridge-down",), "bridges", bridges.down),
     Check(("veth-off-bridge", "veth-down", "port-blocking"), "bridges", bridges.off_bridge),
+    Check(("networkd-manages",), "bridges", bridges.managed),
     Check(("veth-left-behind",), "bridges", bridges.left_behind),
     Check(("no-default-route", "wrong-gateway"), "containers", containers.no_default_route),
     Check(("address-missing",), "containers", containers.address_missing),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,8 +15,9 @@ from plumb.doctor import diagnose, document, read
 from plumb.doctor.anonymise import anonymised
 from plumb.errors import Invalid, NotFound
 from plumb.frozen import replace
+from plumb.kernel.diagnosis import machine
 from plumb.kernel.netns import snapshot as kernel_state
-from plumb.model.diagnosis.finding import Finding
+from plumb.model.diagnosis.finding import Finding, Grade
 from plumb.model.diagnosis.snapshot import (
     ChainState,
     ContainerState,
@@ -30,6 +33,7 @@ from plumb.model.net.targets import TargetGrammar
 from plumb.model.netns_state import Listener, Neighbour
 from tests.doctor import faults
 from tests.labs import Lab
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +165,30 @@ def test_a_published_port_that_another_program_listens_at(taken: Snapshot) -> No
     nginx = Listener("tcp", ip_address("0.0.0.0"), 8080, who="nginx, pid 4711")
     host = replace(taken.host, listeners=(nginx,))
     assert ids(replace(taken, host=host)) == ["port-shadowed"]
+
+
+def test_links_that_networkd_takes_for_its_own(
+    scene: Lab, taken: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files by the links' indices are read where it runs in this namespace."""
+    bridge = taken.host.link(taken.bridges[0].link)
+    assert bridge is not None
+    wild = "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/all.network\n"
+    (tmp_path / str(bridge.index)).write_text(wild)
+    (tmp_path / "1").write_text("ADMIN_STATE=unmanaged\n")
+    monkeypatch.setattr(machine, "LINKS", str(tmp_path))
+    assert machine.read().managed == ()
+    program = shutil.copy("/bin/sleep", tmp_path / machine.NETWORKD)
+    with subprocess.Popen([program, "1000"]) as networkd:
+        try:
+            until(lambda: machine.read().managed, "networkd runs")
+            managed = machine.read().managed
+        finally:
+            networkd.kill()
+    assert managed == ((bridge.index, "/etc/systemd/network/all.network"),)
+    (found,) = diagnose.diagnose(replace(taken, machine=replace(taken.machine, managed=managed)))
+    assert (found.id, found.grade) == ("networkd-manages", Grade.HINT)
+    assert found.read == (f"networkctl status {bridge.name}: /etc/systemd/network/all.network",)
 
 
 def test_modules_of_another_kernel(taken: Snapshot) -> None:

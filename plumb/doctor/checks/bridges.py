@@ -199,3 +199,34 @@ def left_behind(snapshot: Snapshot) -> Iterator[Finding]:
                     " harm until its name or address is needed again.",
                     (command(("ip", "link", "del", port.name)),),
                 )
+
+
+def managed(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find bridges of engines, and their ports, that systemd-networkd configures as its own."""
+    host, files = snapshot.host, dict(snapshot.machine.managed)
+    for net in snapshot.bridges:
+        bridge = host.link(net.link)
+        links = [bridge, *host.ports(bridge)] if bridge is not None else []
+        taken = [link for link in links if link.index in files]
+        if taken:
+            names = ", ".join(link.name for link in taken)
+            read = tuple(
+                f"networkctl status {link.name}: {files[link.index] or 'configured'}"
+                for link in taken
+            )
+            yield Finding(
+                "networkd-manages",
+                Grade.HINT,
+                Severity.WARNING,
+                f"systemd-networkd configures links of {net.name}: {names}",
+                (net.name,),
+                read,
+                "A .network file matches them, so networkd sets their addresses, forwarding and"
+                " bridge, too, and takes away what it has not set. The engine has made them.",
+                (
+                    (
+                        f"a .network file that comes before it, with [Match] Name={net.link} veth*"
+                        " and [Link] Unmanaged=yes; then networkctl reload"
+                    ),
+                ),
+            )

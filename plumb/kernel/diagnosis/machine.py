@@ -19,6 +19,11 @@ SETTING = re.compile(
     r"|ipv6[./]conf[./]all[./]forwarding))\s*=\s*(\d+)\s*$",
     re.MULTILINE,
 )
+NETWORKD = "systemd-network"
+LINKS = "/run/systemd/netif/links"
+"""Folder of systemd-networkd's state of each link, by the link's index."""
+MANAGED = re.compile(r"^ADMIN_STATE=(?:configured|configuring)$", re.MULTILINE)
+NETWORK_FILE = re.compile(r"^NETWORK_FILE=(\S+)$", re.MULTILINE)
 MANAGERS = frozenset(
     {
         "dockerd",
@@ -29,7 +34,7 @@ MANAGERS = frozenset(
         "fail2ban-server",
         "tailscaled",
         "NetworkManager",
-        "systemd-network",
+        NETWORKD,
     }
 )
 """Processes by their names (15 letters, as the kernel keeps them) that change networks."""
@@ -39,8 +44,14 @@ FLOWS = 1000
 
 def read() -> MachineState:
     """Read the machine's state."""
+    running = tuple(_processes())
+    networkd = any(name == NETWORKD for _, name in running)
     return MachineState(
-        os.uname().release, tuple(_modules()), tuple(_processes()), tuple(_persistent())
+        os.uname().release,
+        tuple(_modules()),
+        running,
+        tuple(_persistent()),
+        tuple(_managed()) if networkd else (),
     )
 
 
@@ -56,6 +67,19 @@ def _processes() -> Iterator[tuple[int, str]]:
         name = text(f"/proc/{entry}/comm").strip()
         if name in MANAGERS and processes.in_this_namespace(int(entry)):
             yield int(entry), name
+
+
+def _managed() -> Iterator[tuple[int, str]]:
+    """Yield the links that systemd-networkd configures, with the .network file that matches."""
+    try:
+        names = sorted(filter(str.isdigit, os.listdir(LINKS)), key=int)
+    except OSError:
+        return
+    for name in names:
+        state = text(f"{LINKS}/{name}")
+        if MANAGED.search(state):
+            found = NETWORK_FILE.search(state)
+            yield int(name), found[1] if found else ""
 
 
 def _persistent() -> Iterator[tuple[str, str, str]]:

@@ -297,12 +297,14 @@ class MachineState:
         release: the running kernel's; modules: the kernels for which modules are installed.
         processes: pids and names of engines and of managers of firewalls.
         persistent: lines of sysctl's files that set what containers need: file, name, value.
+        managed: indices of links that systemd-networkd configures, with the file that says so.
     """
 
     release: str = ""
     modules: tuple[str, ...] = ()
     processes: tuple[tuple[int, str], ...] = ()
     persistent: tuple[tuple[str, str, str], ...] = ()
+    managed: tuple[tuple[int, str], ...] = ()
 
 
 @frozen
