@@ -30,10 +30,13 @@ RENAMED = (
     (r"Invalid filter", "invalid filter"),
     (r"\.$", ""),
     (r"port '(\d+)/tcp'", r"port '\1'"),
+    (r'^strconv\.ParseUint: parsing "(\w+)": invalid syntax', r"No public port '\1'"),
+    (r"^(Error: )?(No public port '\S+') published for \S+", r"\2"),
     (r"^default (?=[{\[])", "bridge "),
 )
 """Texts of 20.10, and the same today; where they say less, both sides are shortened."""
 SHORTENED = (
+    (r"(No public port '\S+') published for \S+?(?=;|$)", r"\1"),
     (r'cannot remove container "\S+":', "cannot remove container:"),
     (r"\.$", ""),
     (r"port '(\d+)/tcp'", r"port '\1'"),
