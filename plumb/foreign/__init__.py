@@ -8,6 +8,7 @@ docker        documents of Docker's Engine API as containers and networks
 docker_api    asks Docker's Engine API
 names         names by which commands take them
 docker_files  reads Docker's containers from files and processes, where dockerd does not answer
+podman_files  reads root's Podman from conmon's command lines, where its service does not answer
 cni           reads the results of CNI's plugins: Kubernetes' pods, nerdctl's containers
 namespaces    finds network namespaces that nobody has told of
 others        adds what files and processes tell to what engines have answered

@@ -13,10 +13,12 @@ from plumb.kernel.foreign import processes
 CNI_RESULTS = "/var/lib/cni/results"
 DOCKER_FOLDERS = ("/run/containerd", "/var/lib/docker/containers")
 """Folders that a host with containers of Docker's has."""
+PODMAN_FOLDER = "/run/libpod"
+"""Folder that a host has on which root's Podman has run since the boot."""
 
 
 def beside_daemons(found: ForeignHost) -> ForeignHost:
-    """Add Docker's containers, where dockerd has not answered, and those of CNI's networks.
+    """Add Docker's and Podman's containers, where they have not answered, and CNI's networks'.
 
     plumb looks at the processes only on a host that shows a sign of such, for there may be
     thousands of them.
@@ -24,16 +26,24 @@ def beside_daemons(found: ForeignHost) -> ForeignHost:
     Args:
         found: what the engines have answered, and which of them have not.
     """
-    docker = Engine.DOCKER in {each.source.engine for each in found.networks}
-    signs = (CNI_RESULTS, *(() if docker else DOCKER_FOLDERS))
+    answered = {each.source.engine for each in found.networks}
+    docker, podman = Engine.DOCKER in answered, Engine.PODMAN in answered
+    signs = (
+        CNI_RESULTS,
+        *(() if docker else DOCKER_FOLDERS),
+        *(() if podman else (PODMAN_FOLDER,)),
+    )
     if not found.missing and not any(map(os.path.isdir, signs)):
         return found
-    from plumb.foreign import cni, docker_files  # lazy: few hosts have any of these
+    from plumb.foreign import cni, docker_files, podman_files  # lazy: few hosts have any of these
 
     running = processes.running()
     if not docker and (read := docker_files.read(running)):
         kept = tuple(each for each in found.sources if each.engine is not Engine.DOCKER)
         found = replace(found, sources=kept) + read
+    if not podman and (of_podman := podman_files.read(running)):
+        kept = tuple(each for each in found.sources if each.engine is not Engine.PODMAN)
+        found = replace(found, sources=kept) + of_podman
     return found + cni.read(docker_files.shims(running), CNI_RESULTS)
 
 
