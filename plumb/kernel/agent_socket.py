@@ -28,6 +28,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from plumb.kernel.process.start_time import started
 from plumb.kernel.process.title import set_title
 
 SOCKET, COMMAND, PID = "agent.sock", "command.sock", "agent.pid"
@@ -102,7 +103,7 @@ def sign(lock: int, name: str = NAME) -> None:
         name: the title that `ps` shows.
     """
     os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()} {_started(os.getpid())}".encode())
+    os.write(lock, f"{os.getpid()} {started(os.getpid())}".encode())
     set_title(name)
 
 
@@ -125,13 +126,7 @@ def running(folder: str) -> tuple[int, str]:
             pid, _, ticks = file.read().partition(" ")
     except OSError:
         return 0, ""
-    return (int(pid), ticks) if pid.isdigit() and ticks and _started(int(pid)) == ticks else (0, "")
-
-
-def _started(pid: int) -> str:
-    from plumb.kernel.process import shim  # its ctypes takes 4 ms
-
-    return shim.started(pid)
+    return (int(pid), ticks) if pid.isdigit() and ticks and started(int(pid)) == ticks else (0, "")
 
 
 def clear(folder: str) -> None:

@@ -24,7 +24,7 @@ from plumb import StepFailed
 from plumb.kernel import agent_client, agent_socket
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.ports import host_ports
-from plumb.kernel.process import shim
+from plumb.kernel.process import start_time
 from plumb.plan import Step, carry_out, plan
 from plumb.things import Thing
 from plumb.things.host_ports import Agent, HostPort, Proxy
@@ -94,7 +94,7 @@ def test_the_agent_is_a_thing_of_the_plan(folder: str) -> None:
     pid = pid_of(folder)
     carry_out(plan(things, []), LinuxKernel())
     assert look(*things) == [None] * 5
-    assert (os.listdir(folder), sh("ss -Hlntu"), shim.started(pid)) == ([], "", "")
+    assert (os.listdir(folder), sh("ss -Hlntu"), start_time.started(pid)) == ([], "", "")
 
 
 def test_there_is_one_agent(running: str) -> None:
@@ -209,7 +209,7 @@ def test_one_that_hangs_is_killed(running: str) -> None:
     pid = pid_of(running)
     os.kill(pid, signal.SIGSTOP)
     agent_client.stop(running, agent_client.Deadlines(end=0.2))
-    assert not shim.started(pid)
+    assert not start_time.started(pid)
     assert os.listdir(running) == []
 
 

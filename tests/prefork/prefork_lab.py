@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from plumb.kernel import agent_socket
-from plumb.kernel.process import shim
+from plumb.kernel.process import shim, start_time
 from tests import REPOSITORY
 from tests.labs import Lab
 from tests.waiting import until
@@ -136,7 +136,7 @@ def counted(lab: Lab, number: int) -> Iterator[None]:
 def killed(pid: int) -> None:
     """Kill a process, and wait until it is gone."""
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not shim.started(pid), f"{pid} is gone")
+    until(lambda: not start_time.started(pid), f"{pid} is gone")
 
 
 def at_the_root(lab: Lab) -> list[int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from plumb.kernel import agent_client, agent_socket
-from plumb.kernel.process import shim
+from plumb.kernel.process import shim, start_time
 from plumb.prefork import client
 from plumb.prefork.server import TAKEN, PreforkServer, Worker
 from tests import REPOSITORY, labs
@@ -256,7 +256,7 @@ def test_the_last_published_port_takes_the_agent_along(busy: Lab) -> None:
     warm = warm_up(busy)
     assert said(start(busy, "rm", "-f", "base")) == (0, "base\n", "")
     assert not agent(busy)
-    until(lambda: not shim.started(warm), "the warm process has ended")
+    until(lambda: not start_time.started(warm), "the warm process has ended")
     until(lambda: not labs.processes(), "no process is left")
 
 
@@ -265,7 +265,7 @@ def test_killed_it_is_started_anew(busy: Lab) -> None:
     first = warm_up(busy)
     spare = named(busy, "plumb-spare")[0]
     killed(first)
-    until(lambda: not shim.started(spare), "its spare has ended with it")
+    until(lambda: not start_time.started(spare), "its spare has ended with it")
     assert warm_up(busy) != first
 
 
@@ -274,7 +274,7 @@ def test_an_agent_that_is_killed_takes_it_along(busy: Lab) -> None:
     warm = warm_up(busy)
     spare = named(busy, "plumb-spare")[0]
     os.kill(agent(busy), signal.SIGKILL)
-    until(lambda: not shim.started(warm) and not shim.started(spare), "both have ended")
+    until(lambda: not start_time.started(warm) and not start_time.started(spare), "both have ended")
     assert said(start(busy, "ps", "-q"))[0] == 0
 
 
@@ -294,7 +294,7 @@ def test_work_goes_on_when_the_warm_process_ends_as_it_begins(busy: Lab) -> None
     with waiting(busy, "network", "create", "n") as (ran, _):
         os.kill(warm, signal.SIGTERM)
         os.kill(warm, signal.SIGCONT)
-        until(lambda: not shim.started(warm), "the warm process has ended")
+        until(lambda: not start_time.started(warm), "the warm process has ended")
     assert said(ran)[::2] == (0, "")
 
 
@@ -326,7 +326,7 @@ def test_changed_files_are_read_again(busy: Lab, tmp_path: Path) -> None:
     edited.write_text(edited.read_text().replace("CONTAINER ID", "IDENTITY"))
     with_edit = said(start(busy, "ps", env=env))
     assert with_edit[1].startswith("IDENTITY")
-    until(lambda: not shim.started(first), "the old one has ended")
+    until(lambda: not start_time.started(first), "the old one has ended")
     second = warm_up(busy, env=env)
     assert said(start(busy, "ps", env=env))[1].startswith("IDENTITY")
     until(lambda: served(busy) == 1, "it was carried out warm")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from plumb.kernel.process import shim
+from plumb.kernel.process import shim, start_time
 from tests import labs
 from tests.host.trial_hosts import printed_so_far
 from tests.labs import Lab, sh
@@ -426,7 +426,7 @@ def test_what_ends_the_caller_ends_the_work(shop: Lab, number: signal.Signals) -
     with waiting(shop, "network", "create", "n") as (ran, worker):
         ran.send_signal(number)
         assert said(ran)[0] == -number
-        until(lambda: not shim.started(worker), "the work has ended")
+        until(lambda: not start_time.started(worker), "the work has ended")
 
 
 def test_a_stopped_command_goes_on(shop: Lab) -> None:

@@ -16,21 +16,16 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from plumb.kernel.process.start_time import started
 from plumb.root import make_folder
 
 FOLDER = "tracing"
 Note = dict[str, Any]
 
 
-def _started(pid: int) -> str:
-    from plumb.kernel.process import shim  # its ctypes takes 4 ms
-
-    return shim.started(pid)
-
-
 @cache
 def _named(pid: int) -> str:
-    return f"{pid}-{_started(pid)}"
+    return f"{pid}-{started(pid)}"
 
 
 def name() -> str:
@@ -72,7 +67,7 @@ def orphaned(memory: str) -> Iterator[tuple[str, Note]]:
     for entry in sorted(entries):
         pid, _, rest = entry.partition("-")
         path = f"{memory}/{FOLDER}/{entry}"
-        if not pid.isdigit() or _started(int(pid)) == rest.partition("-")[0]:
+        if not pid.isdigit() or started(int(pid)) == rest.partition("-")[0]:
             continue
         if entry.endswith("~"):
             tear(path)  # it was killed while it wrote, so before it changed anything

@@ -25,7 +25,7 @@ from plumb.kernel.netns.fork_into import fork
 from plumb.kernel.netns.namespaces import call
 from plumb.kernel.netns.setns import CLONE_NEWNET
 from plumb.kernel.netns.user_namespace import CLONE_NEWUSER, is_another
-from plumb.kernel.process import shim
+from plumb.kernel.process import start_time
 
 T = TypeVar("T")
 CLONE_FS = 0x200  # linux/sched.h
@@ -55,7 +55,7 @@ class Init(NamedTuple):
     @classmethod
     def of(cls, pid: int) -> Init:
         """The process that has this pid now."""
-        return cls(pid, shim.started(pid))
+        return cls(pid, start_time.started(pid))
 
     @classmethod
     def of_descriptor(cls, descriptor: int) -> Init:
@@ -68,7 +68,7 @@ class Init(NamedTuple):
     @property
     def runs(self) -> bool:
         """True if it has not ended."""
-        return bool(self.ticks) and shim.started(self.pid) == self.ticks
+        return bool(self.ticks) and start_time.started(self.pid) == self.ticks
 
     @property
     def netns(self) -> str:

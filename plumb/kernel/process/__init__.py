@@ -16,5 +16,6 @@ deaths         tells when commands end
 logs           keeps what a command prints, and reads it
 signals        holds signals back around a fork
 caller         the process that called for a command
+start_time     identifies a process for good
 title          the name that `ps` shows for a process
 """

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from plumb import root
 from plumb.errors import Invalid, KernelRefused
 from plumb.kernel.events import journal
-from plumb.kernel.process import caller, shim
+from plumb.kernel.process import caller, shim, start_time
 from plumb.model.container_options import CAPABILITIES
 from plumb.model.lifecycle.events import CONTAINER, Event
 from plumb.model.paths import Layout
@@ -124,7 +124,8 @@ def alive(folder: str) -> tuple[int, int]:
     if len(words) != 4:
         return 0, 0
     found = [
-        int(pid) if shim.started(int(pid)) == ticks else 0 for pid, ticks in (words[:2], words[2:])
+        int(pid) if start_time.started(int(pid)) == ticks else 0
+        for pid, ticks in (words[:2], words[2:])
     ]
     return found[0], found[1]
 
@@ -223,12 +224,12 @@ def end(folder: str, grace: float = GRACE, stop_signal: int = signal.SIGTERM) ->
     deadline = time.monotonic() + 6
     while (
         shim_pid
-        and shim.started(shim_pid)
+        and start_time.started(shim_pid)
         and exit_code(folder) is None
         and time.monotonic() < deadline
     ):
         time.sleep(0.002)
-    if shim_pid and shim.started(shim_pid):
+    if shim_pid and start_time.started(shim_pid):
         _signal(shim_pid, signal.SIGKILL, 5.0)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from plumb.kernel.process import commands, shim
+from plumb.kernel.process import commands, start_time
 from plumb.kernel.process.become import become
 from plumb.kernel.process.pid_namespace import (
     PASSED_ON,
@@ -138,7 +138,7 @@ def _note(process: Process, child: int) -> None:
     here = os.getpid()
     try:
         Path(process.folder, "pid").write_text(
-            f"{child} {shim.started(child)} {here} {shim.started(here)}"
+            f"{child} {start_time.started(child)} {here} {start_time.started(here)}"
         )
     except OSError:
         os.kill(child, signal.SIGKILL)

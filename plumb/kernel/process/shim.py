@@ -201,19 +201,6 @@ def mount_own_sysfs() -> None:
         os.close(cgroups)
 
 
-def started(pid: int) -> str:
-    """Read a process's start time, in clock ticks since boot; empty if it does not run.
-
-    Pid and start time together identify a process for good.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
-
-
 def _not_executed(name: str, error: OSError) -> str:
     """Docker's words for a command that could not be executed."""
     if error.errno == errno.ENOENT and "/" not in name:
@@ -289,6 +276,7 @@ def main() -> int:
     for theirs in (ready[1], output[1], errors[1]):
         os.close(theirs)
     from plumb.kernel.process.logs import copier
+    from plumb.kernel.process.start_time import started
 
     sources = {"stdout": output[0], "stderr": errors[0]}
     log = copier.Copier(sources, copier.keepers(spec["log"]))
