@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from plumb import Host
+from plumb.lab import registry
+from plumb.root import make_folder
 from tests import labs, needs, sampling
 from tests.host.trial_hosts import end_all
 from tests.labs import Lab
@@ -43,6 +45,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test marked with `needs` runs where the kernel has it."""
     needs.check(item)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_labs() -> Iterator[None]:
+    """An empty folder of labs that run: those of the tests beside these have the same names."""
+    make_folder(registry.FOLDER, 0o700)
+    labs.sh(f"mount -t tmpfs -o mode=700 plumb-labs {registry.FOLDER}")
+    yield
+    labs.sh(f"umount -l {registry.FOLDER}")
 
 
 @pytest.fixture
