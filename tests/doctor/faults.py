@@ -25,11 +25,14 @@ FAULTS = (
 
 @contextmanager
 def scene() -> Iterator[Lab]:
-    """The lab of the faults."""
+    """The lab of the faults; its commands end with it."""
     with labs.lab(lan=True) as lab:
-        for line in set_up():
-            shell(lab, line)
-        yield lab
+        try:
+            for line in set_up():
+                shell(lab, line)
+            yield lab
+        finally:
+            lab.plumb("reset", "--force")
 
 
 def found(lab: Lab) -> list[Finding]:
