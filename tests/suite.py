@@ -26,7 +26,7 @@ from typing import IO
 
 from tests import sampling
 from tests.vm import guest, lacking
-from tests.vm.outcomes import AGAIN, Outcomes, closing_line, node, read, summary
+from tests.vm.outcomes import AGAIN, Outcomes, closing_line, node, read, summary, unsteady
 
 PYTEST = (sys.executable, "-m", "pytest")
 BEFORE_ALL = ("nice", "-n", "-5")
@@ -83,7 +83,7 @@ def _run(tier: str, reports: Path) -> Mapping[str, int]:
                 again = name + AGAIN
                 parts[again] = _Part(f"{again} | ", argv)
                 statuses[again] = parts[again].ended()
-                statuses[name] = 0  # its failures are judged by the second run
+                statuses[name] = int(_some_fail_again(name, reports))
         return statuses
     finally:
         for part in parts.values():
@@ -93,6 +93,11 @@ def _run(tier: str, reports: Path) -> Mapping[str, int]:
 def _outcomes(reports: Path, name: str) -> Outcomes:
     report = reports / f"{name}.xml"
     return read(report) if report.exists() else Outcomes()
+
+
+def _some_fail_again(name: str, reports: Path) -> bool:
+    runs = {each: _outcomes(reports, each) for each in (name, name + AGAIN)}
+    return runs[name].failures() != unsteady(runs, name)
 
 
 def _again(name: str, status: int, reports: Path) -> list[str]:
