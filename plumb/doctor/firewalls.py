@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from plumb.address import IPNetwork
+from plumb.foreign.fields import printable
+from plumb.frozen import replace
 from plumb.model.diagnosis.snapshot import (
     ChainState,
     NamespaceState,
@@ -26,6 +29,7 @@ OWN_TABLES = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay", "ne
 """Tables of nft that engines make for their networks, and that drop what these forbid."""
 HOOKS = ("forward", "prerouting", "postrouting")
 OWN_JUMP = re.compile(r"-j (?:DOCKER|PLUMB|NETAVARK|CNI)[-_]\w+")
+REWRITES = re.compile(r"\b(?:DNAT|REDIRECT|dnat|redirect)\b")
 NAT = re.compile(r"\b(?:MASQUERADE|SNAT|masquerade|snat)\b")
 
 
@@ -67,11 +71,44 @@ def certain(chain: ForeignFirewall, packets: Traffic) -> bool:
     )
 
 
-def listing(chain: ForeignFirewall) -> str:
+def decision(state: ChainState, chain: ForeignFirewall, packets: Traffic) -> str:
+    """Reason why an input chain drops some packets: its rule that does, or else its policy."""
+    lines = chain.lines[chain.chain]
+
+    def decided(first: int) -> bool:
+        return replace(chain, lines={**chain.lines, chain.chain: lines[:first]}).refuses(packets)
+
+    number = bisect_left(range(len(lines) + 1), True, key=decided)
+    if number > len(lines):
+        return "its policy is drop"
+    return f"a rule drops them: {printable(state.rules[number - 1].words, 80)}"
+
+
+def rewriting(space: NamespaceState, packets: Traffic) -> str:
+    """Words of a rule that may send some packets to another port before they are let in."""
+    by_name = {(each.tool, each.family, each.table, each.name): each for each in space.chains}
+    ahead = [each for each in space.chains if each.nat and each.hook == "prerouting"]
+    known = {each.name for each in ahead}
+    while ahead:
+        chain = ahead.pop()
+        for rule in chain.rules:
+            if _rule(rule).fit(packets) is Fit.NONE:
+                continue
+            if REWRITES.search(rule.words):
+                return f"{chain.table}/{chain.name}: {printable(rule.words, 80)}"
+            target = by_name.get((chain.tool, chain.family, chain.table, rule.target))
+            if target is not None and target.name not in known:
+                known.add(target.name)
+                ahead.append(target)
+    return ""
+
+
+def listing(chain: ForeignFirewall, why: str = "") -> str:
     """Evidence of a base chain: the command that lists it, and why it drops packets."""
+    why = why or chain.why
     if chain.tool == "nft":
-        return f"nft list chain {chain.family} {chain.table} {chain.chain}: {chain.why}"
-    return f"{chain.tool} -t {chain.table} -S {chain.chain}: {chain.why}"
+        return f"nft list chain {chain.family} {chain.table} {chain.chain}: {why}"
+    return f"{chain.tool} -t {chain.table} -S {chain.chain}: {why}"
 
 
 def _rule(rule: RuleState) -> FirewallRule:

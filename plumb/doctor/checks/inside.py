@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
+from typing import NamedTuple
 
 from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
-from plumb.model.diagnosis.remedy import Advice
-from plumb.model.diagnosis.snapshot import ContainerState, EndState, NamespaceState, Snapshot
+from plumb.model.diagnosis.remedy import Advice, joined
+from plumb.model.diagnosis.snapshot import (
+    ChainState,
+    ContainerState,
+    EndState,
+    NamespaceState,
+    Snapshot,
+)
 from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind
 from plumb.things.iptables import waiting
 
@@ -20,22 +27,32 @@ FIREWALL_INSIDE = (
 )
 
 
+Published = tuple[EndState, int, str]
+"""A place in a network, a port of the container, and its protocol."""
+
+
+class Inside(NamedTuple):
+    """A container's namespace, with those of its base chains that can drop packets."""
+
+    space: NamespaceState
+    chains: tuple[tuple[ChainState, ForeignFirewall], ...]
+
+
 def blocked(snapshot: Snapshot) -> Iterator[Finding]:
     """Find containers whose own rules drop what comes to them, or what they send.
 
     That packets for a published port are dropped contradicts that it is published; anything else
     may be meant.
     """
+    places = {box.place: _inside(snapshot, box) for box in snapshot.containers}
     reported = set()
-    for box, end, _ in snapshot.ends():
-        for port in end.ports:
-            finding = port_dropped(snapshot, box, end, port.port, port.protocol)
-            if finding is not None and (box.name, port.port) not in reported:
-                reported |= {(box.name, port.port), (box.place, "input")}
-                yield finding
     for box in snapshot.containers:
-        space = snapshot.space(box)
-        for chain in _chains(space) if space is not None and box.place != "host" else ():
+        ports = [(end, each.port, str(each.protocol)) for end in box.ends for each in end.ports]
+        for finding in _dropped(box, places[box.place], ports):
+            reported.add((box.place, "input"))
+            yield finding
+    for box in snapshot.containers:
+        for _, chain in places[box.place].chains:
             where = (box.place, chain.hook)
             if chain.hook in WORDS and where not in reported and chain.stands:
                 reported.add(where)
@@ -44,32 +61,62 @@ def blocked(snapshot: Snapshot) -> Iterator[Finding]:
 
 def port_dropped(
     snapshot: Snapshot, box: ContainerState, end: EndState, port: int, protocol: str
-) -> Finding | None:
-    """Find rules of a container that drop a client's first packet to a port; None without any."""
+) -> Iterator[Finding]:
+    """Find rules of a container that drop a client's first packet to a port."""
+    yield from _dropped(box, _inside(snapshot, box), [(end, port, protocol)])
+
+
+def _inside(snapshot: Snapshot, box: ContainerState) -> Inside:
     space = snapshot.space(box)
-    link = None if space is None or end.ip is None else space.link_with(end.ip.ip)
-    if space is None or link is None or box.place == "host":
-        return None
-    packets = Traffic(TrafficKind.PROXIED, "", ANYBODY, frozenset({link.name}), str(protocol), port)
-    for chain in _chains(space):
-        if chain.hook == "input" and chain.concerns(4) and firewalls.certain(chain, packets):
-            return Finding(
-                "port-dropped-inside",
-                Grade.PROVEN,
-                Severity.PROBLEM,
-                f"{box.name} itself drops what comes to its port {port}/{protocol}: {chain.why}",
-                (box.name,),
-                (f"{box.name}: {firewalls.listing(chain)}",),
-                FIREWALL_INSIDE,
-                (_remedy(box, chain),),
-            )
-    return None
+    if space is None or box.place == "host":
+        return Inside(NamespaceState(box.place), ())
+    chains = (
+        (each, firewalls.firewall(space, each))
+        for each in space.chains
+        if each.hook and not each.nat and each.table not in firewalls.OWN_TABLES
+    )
+    return Inside(space, tuple(chains))
 
 
-def _chains(space: NamespaceState) -> Iterator[ForeignFirewall]:
-    for chain in space.chains:
-        if chain.hook and chain.table not in ("nat", *firewalls.OWN_TABLES):
-            yield firewalls.firewall(space, chain)
+def _dropped(box: ContainerState, inside: Inside, ports: Sequence[Published]) -> Iterator[Finding]:
+    """Yield a finding for each chain that drops a client's first packet to some of the ports."""
+    for state, chain in inside.chains:
+        dropped: dict[tuple[int, str], Traffic] = {}
+        for end, port, protocol in ports if chain.hook == "input" and chain.concerns(4) else ():
+            link = inside.space.link_with(end.ip.ip) if end.ip is not None else None
+            if link is not None:
+                links = frozenset({link.name})
+                packets = Traffic(TrafficKind.PROXIED, "", ANYBODY, links, protocol, port)
+                if firewalls.certain(chain, packets):
+                    dropped.setdefault((port, protocol), packets)
+        if dropped:
+            yield _ports(box, inside.space, state, chain, dropped)
+
+
+def _ports(
+    box: ContainerState,
+    space: NamespaceState,
+    state: ChainState,
+    chain: ForeignFirewall,
+    dropped: dict[tuple[int, str], Traffic],
+) -> Finding:
+    every = dropped.values()
+    why = firewalls.decision(state, chain, next(iter(every)))
+    rewritten = next(filter(None, (firewalls.rewriting(space, each) for each in every)), "")
+    names = ", ".join(f"{port}/{protocol}" for port, protocol in dropped)
+    return Finding(
+        "port-dropped-inside",
+        Grade.LIKELY if rewritten else Grade.PROVEN,
+        Severity.PROBLEM,
+        f"{box.name} itself drops what comes to its port{'s' * (len(dropped) > 1)} {names}: {why}",
+        (box.name,),
+        (
+            f"{box.name}: {firewalls.listing(chain, why)}",
+            *([f"{box.name}: may go to another port before: {rewritten}"] if rewritten else ()),
+        ),
+        FIREWALL_INSIDE,
+        (_accepting(box, chain, dropped),),
+    )
 
 
 def _stands(box: ContainerState, chain: ForeignFirewall) -> Finding:
@@ -81,18 +128,38 @@ def _stands(box: ContainerState, chain: ForeignFirewall) -> Finding:
         (box.name,),
         (f"{box.name}: {firewalls.listing(chain)}",),
         FIREWALL_INSIDE,
-        (_remedy(box, chain),),
+        (_listing(box, chain),),
     )
 
 
-def _remedy(box: ContainerState, chain: ForeignFirewall) -> Advice:
-    """The command that lets packets through again, or shows the rules to whoever decides."""
+def _start(chain: ForeignFirewall) -> tuple[str, ...]:
+    return (*waiting(chain.tool).split(), "-t", chain.table)
+
+
+def _accepting(
+    box: ContainerState, chain: ForeignFirewall, ports: Iterable[tuple[int, str]]
+) -> Advice:
+    """The commands that let packets to ports through, and to no others."""
+    if chain.tool == "nft":
+        return _listing(box, chain)
+    rules = [("-p", protocol, "--dport", str(port), "-j", "ACCEPT") for port, protocol in ports]
+    return joined(
+        [
+            remedies.inside(
+                box.engine,
+                box.name,
+                box.place,
+                (*_start(chain), "-I", chain.chain, *rule),
+                (*_start(chain), "-D", chain.chain, *rule),
+            )
+            for rule in rules
+        ]
+    )
+
+
+def _listing(box: ContainerState, chain: ForeignFirewall) -> str:
+    """The command that shows the rules to whoever decides."""
+    words: tuple[str, ...] = (*_start(chain), "-S", chain.chain)
     if chain.tool == "nft":
         words = ("nft", "list", "chain", chain.family, chain.table, chain.chain)
-        return remedies.inside_words(box.engine, box.name, words)
-    start = (*waiting(chain.tool).split(), "-t", chain.table)
-    if chain.policy == "drop":
-        policy = (*start, "-P", chain.chain)
-        undo = (*policy, "DROP")
-        return remedies.inside(box.engine, box.name, box.place, (*policy, "ACCEPT"), undo)
-    return remedies.inside_words(box.engine, box.name, (*start, "-S", chain.chain))
+    return remedies.inside_words(box.engine, box.name, words)

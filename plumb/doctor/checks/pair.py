@@ -92,9 +92,9 @@ def port(snapshot: Snapshot, box: ContainerState, number: int, protocol: str) ->
         net = snapshot.network(end.network)
         if space is not None and net is not None:
             dropped = inside.port_dropped(snapshot, box, end, number, protocol)
-            for found in (listening(box, end, net, number, protocol, space), dropped):
-                if found is not None:
-                    yield found
+            found = listening(box, end, net, number, protocol, space)
+            yield from [found] if found is not None else []
+            yield from dropped
 
 
 def on_one_parent(snapshot: Snapshot, one: ContainerState, host: bool) -> Iterator[Finding]:

@@ -6,14 +6,16 @@ nothing was ever written, neither is asked: a question for a table could create 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from plumb.errors import KernelRefused, PlumbError, Unsupported
 from plumb.kernel.netfilter import iptables_save as save
-from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, listed, nft_json
+from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, elements, listed, tables
 from plumb.kernel.netfilter.foreign_rules import from_iptables, from_nft
 from plumb.kernel.netlink.codec import attributes, text
 from plumb.kernel.netlink.nfnetlink import Netfilter
@@ -29,30 +31,42 @@ from plumb.things.iptables import FAMILIES, TABLES
 
 ALL_HOOKS = {**HOOKS, "OUTPUT": "output"}
 FAMILIES_READ = ("ip", "ip6", "inet")
+LARGEST = 4 << 20
+"""Bytes of one listing of a container's rules at most: whoever wrote them is not trusted."""
+ABSENT = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT})
+"""Answers of a kernel without nf_tables."""
 
 
-def chains(failed: list[str]) -> list[ChainState]:
-    """Read the chains of all tables.
+def chains(failed: list[str], most: int = 0) -> list[ChainState]:
+    """Read the chains of all tables, but for those that are switched off.
 
     Args:
         failed: sentences on what could not be read are appended. The rest is read all the same.
+        most: bytes of one listing at most; 0 for any number.
     """
     items: list[Any] = []
+    off: dict[tuple[str, str], bool] = {}
     with _noting(failed):
-        items = _of_all_tables()
-    tables = {(item["table"]["family"], item["table"]["name"]) for item in items if "table" in item}
+        off = _tables()
+        items = _of_all_tables(most)
     found: list[ChainState] = []
     for family in FAMILIES:
         # Without the command, libnftables has what there is: tables may have these names.
         nft = f"{FAMILIES[family]}-nft"
-        if any((family, table) in tables for table in TABLES) and save.found(f"{nft}-save"):
+        if any((family, table) in off for table in TABLES) and save.found(f"{nft}-save"):
             with _noting(failed):
-                found += _of_iptables(nft, family)
+                found += _of_iptables(nft, family, most)
         if _legacy(family):
             with _noting(failed):
-                found += _of_iptables(f"{FAMILIES[family]}-legacy", family)
+                found += _of_iptables(f"{FAMILIES[family]}-legacy", family, most)
     known = {(chain.family, chain.table) for chain in found if chain.tool.endswith("-nft")}
-    return [*found, *_of_nft(items, known)]
+    with _noting(failed):
+        found += _of_nft(items, known)
+    return [
+        chain
+        for chain in found
+        if chain.tool.endswith("-legacy") or not off.get((chain.family, chain.table))
+    ]
 
 
 def of_container(failed: list[str]) -> list[ChainState]:
@@ -64,8 +78,20 @@ def of_container(failed: list[str]) -> list[ChainState]:
     Args:
         failed: sentences on what could not be read are appended.
     """
-    legacy = any(set(_used(family)) - {"nat"} for family in FAMILIES)
-    return chains(failed) if legacy or _filters() else []
+    filters = any(set(_used(family)) - {"nat"} for family in FAMILIES)
+    with _noting(failed):
+        filters = filters or _filters()
+    return chains(failed, LARGEST) if filters else []
+
+
+def _tables() -> dict[tuple[str, str], bool]:
+    """Read the tables of nf_tables, see `tables`; none without nf_tables."""
+    try:
+        return tables()
+    except OSError as error:
+        if error.errno in ABSENT:
+            return {}
+        raise
 
 
 def _filters() -> bool:
@@ -75,8 +101,10 @@ def _filters() -> bool:
             found = kernel.dump(
                 NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NFGENMSG.pack(0, 0, 0)
             )
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in ABSENT:
+            return False
+        raise
     kinds = (attributes(body, NFGENMSG.size).get(NFTA_CHAIN_TYPE, b"") for body in found)
     return any(text(kind) not in ("", "nat") for kind in kinds)
 
@@ -85,14 +113,14 @@ def _filters() -> bool:
 def _noting(failed: list[str]) -> Iterator[None]:
     try:
         yield
-    except (OSError, PlumbError) as error:
+    except (OSError, PlumbError, ValueError, KeyError, RuntimeError) as error:
         failed.append(f"{FIREWALL}: {error}")
 
 
-def _of_all_tables() -> list[Any]:
+def _of_all_tables(most: int) -> list[Any]:
     """Ask libnftables for all that it has; nothing for a kernel without nf_tables."""
     try:
-        return listed("list ruleset")
+        return listed("list ruleset", most)
     except Unsupported as error:
         if isinstance(error.__cause__, KernelRefused):
             return []
@@ -112,8 +140,8 @@ def _used(family: str) -> list[str]:
         return []
 
 
-def _of_iptables(tool: str, family: str) -> Iterator[ChainState]:
-    for table, found in save.listed(f"{tool}-save").items():
+def _of_iptables(tool: str, family: str, most: int) -> Iterator[ChainState]:
+    for table, found in save.listed(f"{tool}-save", most).items():
         names = frozenset(found)
         for name, (policy, specs) in found.items():
             hook = ALL_HOOKS.get(name, "")
@@ -156,27 +184,14 @@ def _of_nft(items: list[Any], known: set[tuple[str, str]]) -> Iterator[ChainStat
                 chain.get("hook", ""),
                 chain.get("prio", 0),
                 policy,
+                chain.get("type", ""),
             )
 
 
 def _nft_rules(rule: Any) -> Iterator[RuleState]:
-    family, table = rule["family"], rule["table"]
-
-    def elements(name: str) -> list[Any]:
-        found = [
-            *nft_json(f"list set {family} {table} {name}"),
-            *nft_json(f"list map {family} {table} {name}"),
-        ]
-        return [
-            each
-            for item in found
-            for kind in ("set", "map")
-            for each in item.get(kind, {}).get("elem", [])
-        ]
-
     statements = rule.get("expr", [])
     nat = next((kind for each in statements for kind in each if kind in NAT), "")
-    for one in from_nft(statements, elements):
+    for one in from_nft(statements, partial(elements, rule["family"], rule["table"])):
         yield _rule(_words(one, nat), one)
 
 

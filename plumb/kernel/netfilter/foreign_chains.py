@@ -15,14 +15,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Container, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
-from plumb.errors import PlumbError
+from plumb.errors import KernelRefused, PlumbError
 from plumb.kernel.net.namespace_state import NamespaceState, name_of
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.foreign_rules import Json, from_iptables, from_nft
 from plumb.kernel.netfilter.iptables_save import saved
 from plumb.kernel.netfilter.libnftables import JSON, TERSE, nft
+from plumb.kernel.netlink.codec import attributes, text
+from plumb.kernel.netlink.nfnetlink import Netfilter
+from plumb.kernel.netlink.uapi.linux_netfilter import (
+    NFGENMSG,
+    NFNL_SUBSYS_NFTABLES,
+    NFPROTO_INET,
+    NFPROTO_IPV4,
+    NFPROTO_IPV6,
+    NFT_MSG_GETTABLE,
+    NFT_TABLE_F_DORMANT,
+    NFTA_TABLE_FLAGS,
+    NFTA_TABLE_NAME,
+)
 from plumb.model.foreign_firewall import FirewallRule, ForeignFirewall
 from plumb.things.iptables import FAMILIES
 
@@ -37,6 +51,8 @@ PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
 FRIENDS = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay"})
 """Tables of plumb and of Docker, which drop packets only for networks of their own."""
 
+NUMBERS = {NFPROTO_INET: "inet", NFPROTO_IPV4: "ip", NFPROTO_IPV6: "ip6"}
+"""nft's names of the families."""
 
 Own = Container[tuple[str, str, str, str]]
 """plumb's rules of iptables: tool ("iptables", "ip6tables"), table, chain, words."""
@@ -122,10 +138,13 @@ def _of_nft(backend: str, own: Own) -> Iterator[ForeignFirewall]:
 def _chains() -> list[Json]:
     """List nft's base chains that packets of containers and to the host pass."""
     found = [item["chain"] for item in nft_json("list chains") if "chain" in item]
+    off = tables() if found else {}
     return [
         chain
         for chain in found
-        if chain.get("hook") in HOOKS.values() and chain["family"] in ("ip", "ip6", "inet")
+        if chain.get("hook") in HOOKS.values()
+        and chain["family"] in ("ip", "ip6", "inet")
+        and not off.get((chain["family"], chain["table"]))
     ]
 
 
@@ -133,26 +152,47 @@ def _follow(
     family: str, table: str, chain: str, lines: dict[str, tuple[FirewallRule, ...]]
 ) -> None:
     """Read the rules of a chain, and of the chains that it jumps to, into `lines`."""
-
-    def elements(name: str) -> list[Json]:
-        found = [
-            *nft_json(f"list set {family} {table} {name}"),
-            *nft_json(f"list map {family} {table} {name}"),
-        ]
-        return [
-            each
-            for item in found
-            for kind in ("set", "map")
-            for each in item.get(kind, {}).get("elem", [])
-        ]
-
     rules = [
         item["rule"] for item in nft_json(f"list chain {family} {table} {chain}") if "rule" in item
     ]
-    lines[chain] = tuple(line for rule in rules for line in from_nft(rule["expr"], elements))
+    named = partial(elements, family, table)
+    lines[chain] = tuple(line for rule in rules for line in from_nft(rule["expr"], named))
     for line in lines[chain]:
         if line.target and line.target not in lines:
             _follow(family, table, line.target, lines)
+
+
+def elements(family: str, table: str, name: str) -> list[Json] | None:
+    """Read the elements of a named set or map; None where there is none, or it is not read."""
+    found = [
+        item[kind]
+        for kind in ("set", "map")
+        for item in nft_json(f"list {kind} {family} {table} {name}")
+        if kind in item
+    ]
+    return [each for one in found for each in one.get("elem", [])] if found else None
+
+
+def tables() -> dict[tuple[str, str], bool]:
+    """Read the tables of nf_tables.
+
+    Some versions of libnftables print JSON of tables with flags that is none.
+
+    Returns:
+        by family and name: True for one that is switched off, whose chains no packet passes.
+
+    Raises:
+        OSError: the kernel's errno.
+    """
+    with Netfilter() as kernel:
+        found = kernel.dump(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE, NFGENMSG.pack(0, 0, 0))
+    tables = {}
+    for body in found:
+        family, known = NFGENMSG.unpack_from(body)[0], attributes(body, NFGENMSG.size)
+        flags = int.from_bytes(known.get(NFTA_TABLE_FLAGS, b""))
+        where = NUMBERS.get(family, ""), text(known[NFTA_TABLE_NAME])
+        tables[where] = bool(flags & NFT_TABLE_F_DORMANT)
+    return tables
 
 
 def _of_legacy(own: Own | None) -> Iterator[ForeignFirewall]:
@@ -223,14 +263,20 @@ def nft_json(command: str) -> list[Json]:
         return []
 
 
-def listed(command: str) -> list[Json]:
+def listed(command: str, most: int = 0) -> list[Json]:
     """Run a list command of nft.
+
+    Args:
+        command: in nft's language.
+        most: letters of an answer that are taken at most; 0 for any number.
 
     Raises:
         Unsupported: there is no libnftables, or the kernel has no nf_tables.
-        KernelRefused: there is no such object, or it may not be read.
+        KernelRefused: there is no such object, it may not be read, or is too large.
     """
     # The elements of named sets are not read along with all else.
     terse = 0 if command.startswith(("list set ", "list map ")) else TERSE
     found = nft().run(command, "read other firewalls", flags=JSON | terse)
+    if most and len(found) > most:
+        raise KernelRefused("read the rules", 0, f"nft {command}: more than {most >> 20} MiB")
     return list(json.loads(found)["nftables"]) if found else []

@@ -14,8 +14,8 @@ from plumb.model.foreign_firewall import Condition, FirewallRule
 
 Json = Any
 """A part of libnftables-json(5)."""
-Elements = Callable[[str], list[Json]]
-"""The elements of a named set or map."""
+Elements = Callable[[str], list[Json] | None]
+"""The elements of a named set or map; None where it cannot be read."""
 Conditions = tuple[Condition, ...]
 
 UNKNOWN = Condition("")
@@ -76,11 +76,10 @@ def from_nft(statements: list[Json], elements: Elements) -> Iterator[FirewallRul
         if kind == "match":
             known = [old + new for old in known for new in _match(what, elements)]
         elif kind == "vmap":
-            pairs = (
-                _values(what["data"], elements)
-                if _small(what["key"]) or not _named(what["data"])
-                else []
-            )
+            pairs = _values(what["key"], what["data"], elements)
+            if pairs is None:  # some of its verdicts may be accept
+                yield from (FirewallRule((*old, UNKNOWN), "accept") for old in known)
+                return
             yield from (
                 FirewallRule(old + new, *_verdict(*next(iter(verdict.items()))))
                 for old in known
@@ -100,11 +99,10 @@ def _verdict(kind: str, what: Json) -> tuple[str, str]:
 
 
 def _match(match: Json, elements: Elements) -> list[Conditions]:
-    if match["op"] not in ("==", "!=", "in") or (
-        _named(match["right"]) and not _small(match["left"])
-    ):
+    values = _values(match["left"], match["right"], elements)
+    if match["op"] not in ("==", "!=", "in") or values is None:
         return [(UNKNOWN,)]
-    return _alternatives(match["left"], _values(match["right"], elements), match["op"] == "!=")
+    return _alternatives(match["left"], values, match["op"] == "!=")
 
 
 def _named(right: Json) -> bool:
@@ -160,10 +158,13 @@ def _condition(left: Json, values: list[Json], negated: bool) -> Conditions:
     return (UNKNOWN,)
 
 
-def _values(right: Json, elements: Elements) -> list[Json]:
-    """The values to compare with: one, a list, a set in the rule, or a named set."""
+def _values(left: Json, right: Json, elements: Elements) -> list[Json] | None:
+    """The values to compare with: one, a list, a set in the rule, or a named set.
+
+    None for a named set that is large, or cannot be read.
+    """
     if _named(right):
-        return elements(right[1:])
+        return elements(right[1:]) if _small(left) else None
     if isinstance(right, dict) and "set" in right:
         return list(right["set"])
     return list(right) if isinstance(right, list) else [right]

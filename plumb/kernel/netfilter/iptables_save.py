@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 
 from plumb.errors import KernelRefused
 
@@ -29,10 +31,14 @@ def found(command: str, path: str = "") -> str:
 
 
 def parse(text: str) -> Ruleset:
-    """Read what iptables-save prints."""
+    """Read what iptables-save prints.
+
+    Raises:
+        ValueError, KeyError: it is no such text.
+    """
     tables: Ruleset = {}
     chains: dict[str, tuple[str, list[str]]] = {}
-    for line in text.splitlines():
+    for line in _lines(text):
         if line.startswith("*"):
             chains = tables.setdefault(line[1:], {})
         elif line.startswith(":"):
@@ -42,6 +48,24 @@ def parse(text: str) -> Ruleset:
             _, chain, spec = (line + " ").split(" ", 2)
             chains[chain][1].append(spec.rstrip())
     return tables
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield lines; a comment may have the end of one between its quotation marks."""
+    line = ""
+    for each in text.split("\n"):
+        line += each
+        if line.startswith("-A ") and _MARKS.sub("", line).count('"') % 2:
+            line += "\n"
+            continue
+        yield line
+        line = ""
+    if line:
+        yield line
+
+
+_MARKS = re.compile(r"\\.", re.DOTALL)
+"""A quotation mark, or another letter, that iptables-save has escaped."""
 
 
 def saved(command: str, *tables: str) -> Ruleset:
@@ -55,24 +79,35 @@ def saved(command: str, *tables: str) -> Ruleset:
     return parse(_run(path, *tables).stdout) if path else {}
 
 
-def listed(command: str) -> Ruleset:
+def listed(command: str, most: int = 0) -> Ruleset:
     """The rules of all tables that the kernel has already.
 
     Args:
         command: as of `saved`.
+        most: bytes that are read at most; 0 for all.
 
     Raises:
-        KernelRefused: there is no such command, or it could not read them.
+        KernelRefused: there is no such command, it could not read them, or there are more.
+        ValueError, KeyError: what it prints is not understood.
     """
     path = found(command)
     if not path:
         raise KernelRefused("read the rules", 0, f"there is no {command}")
-    ran = _run(path)
-    if ran.returncode:
-        raise KernelRefused("read the rules", 0, f"{command}: {ran.stderr.strip()}")
-    return parse(ran.stdout)
+    with subprocess.Popen([path], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        printed = process.stdout.read(most + 1 if most else -1)
+        if most and len(printed) > most:
+            process.kill()
+            raise KernelRefused("read the rules", 0, f"{command}: more than {most >> 20} MiB")
+        _, said = process.communicate()
+    if process.returncode:
+        words = said.decode(errors="replace").strip()
+        raise KernelRefused("read the rules", 0, f"{command}: {words}")
+    return parse(printed.decode(errors="replace"))
 
 
 def _run(path: str, *tables: str) -> subprocess.CompletedProcess[str]:
     options = [word for table in tables for word in ("-t", table)]
-    return subprocess.run([path, *options], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [path, *options], capture_output=True, text=True, errors="replace", check=False
+    )

@@ -100,6 +100,7 @@ class ChainState:
         tool: "nft", "iptables-nft", "iptables-legacy", "ip6tables-nft" or "ip6tables-legacy".
         family: "ip", "ip6" or "inet".
         hook, priority, policy: of a base chain; empty and 0 for another.
+        kind: of a base chain: "filter", "nat" or "route"; empty where it is not known.
     """
 
     tool: str
@@ -110,6 +111,12 @@ class ChainState:
     hook: str = ""
     priority: int = 0
     policy: str = ""
+    kind: str = ""
+
+    @property
+    def nat(self) -> bool:
+        """True if it is asked for the first packet of a connection alone, and rewrites it."""
+        return self.kind == "nat" or self.table == "nat"
 
 
 @frozen
