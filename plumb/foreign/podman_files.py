@@ -8,6 +8,7 @@ are those that the namespace's own links show.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from plumb.foreign import fields
@@ -20,14 +21,17 @@ from plumb.model.net.targets import Member
 from plumb.model.observations import HOST, Netns
 
 CONMON = "conmon"
-RUNTIMES = (CONMON, "crun", "runc")
-"""Beginnings of the names of programs that are no container's, or not yet."""
+RUNTIMES = frozenset({CONMON, "crun", "runc"})
+"""Names of programs that are no container's, or not yet."""
+RUNC_INIT = "runc:["
+"""Beginning of the name of runc's first program in a container."""
 
 
 def read(running: Iterable[Process]) -> ForeignHost:
     """Read the containers of root's Podman that run in the calling thread's namespace.
 
-    A process can give itself any name and any words: a conmon is one that root runs.
+    A process can give itself any name and any words: a conmon is one that root runs, in plumb's own
+    PID namespace, which a container's processes have one below.
 
     Args:
         running: the processes of this machine.
@@ -40,7 +44,8 @@ def read(running: Iterable[Process]) -> ForeignHost:
     done: set[int] = set()
     for each in by_age:
         mine = each.parent in parents and each.parent not in done
-        if mine and not each.name.startswith(RUNTIMES) and processes.is_root_s(each.parent):
+        early = each.name in RUNTIMES or each.name.startswith(RUNC_INIT)
+        if mine and not early and processes.is_root_s(each.parent) and _outside(each.parent):
             done.add(each.parent)
             ident, name = _named(each.parent)
             if ident and ident not in found:  # `podman exec` has a conmon, too
@@ -51,9 +56,20 @@ def read(running: Iterable[Process]) -> ForeignHost:
     return ForeignHost(tuple(found.values()), sources=sources)
 
 
+def _outside(conmon: int) -> bool:
+    """Test for a process in plumb's own PID namespace."""
+    own = processes.identity(processes.pid_namespace_file())
+    return own is not None and processes.identity(processes.pid_namespace_file(conmon)) == own
+
+
 def _named(conmon: int) -> tuple[str, str]:
-    """Id and name of a conmon's container; empty where its words are none of Podman's."""
+    """Id and name of a conmon's container; empty where its words are none of Podman's.
+
+    CRI-O has conmon, too. Podman gives it itself as the program to run at the container's end.
+    """
     words = processes.command_line(conmon)
+    if os.path.basename(processes.option(words, "--exit-command")) != Engine.PODMAN:
+        return "", ""
     ident, name = processes.option(words, "-c"), processes.option(words, "-n")
     return (ident, fields.printable(name)) if IDENT.fullmatch(ident) and name else ("", "")
 

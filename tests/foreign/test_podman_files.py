@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,26 +16,57 @@ import pytest
 from plumb.engine.targets import TargetResolver
 from plumb.foreign import others, podman_files, read_host
 from plumb.foreign.values import Engine, ForeignContainer
+from plumb.frozen import replace
 from plumb.kernel.foreign import processes
 from tests.labs import Lab
 from tests.waiting import until
 
 IDENT = "5f6e7d" * 10 + "abcd"
 WORDS = ("--api-version", "1", "-c", IDENT, "-u", IDENT, "-n", "web")
+EXIT = ("--exit-command", "/usr/bin/podman", "--exit-command-arg", "container")
 
 
 @contextmanager
-def watching(folder: Path, namespace: str) -> Iterator[int]:
-    """A program of conmon's name and words, with a child in another namespace."""
+def watching(
+    folder: Path, namespace: str, *, exits: Sequence[str] = EXIT, before: Sequence[str] = ()
+) -> Iterator[int]:
+    """A program of conmon's name and words, with a child in another namespace.
+
+    Args:
+        folder: a folder for it.
+        namespace: the file of the child's namespace.
+        exits: its words about the container's end.
+        before: a command that runs it.
+    """
     shutil.copy(sys.executable, folder / "conmon")
     child = f"nsenter --net={namespace} sleep 1000"
     code = f"import subprocess; subprocess.run({child.split()!r})"
     # Words behind a script's name are the script's, and are none of Python's.
-    line = [str(folder / "conmon"), "-I", "-S", str(_script(folder, code)), *WORDS]
-    with subprocess.Popen(line) as process:
-        until(lambda: _first(process.pid), "the container's first process runs")
-        yield process.pid
-        subprocess.run(["kill", str(_first(process.pid)), str(process.pid)], check=True)
+    line = [str(folder / "conmon"), "-I", "-S", str(_script(folder, code)), *WORDS, *exits]
+    with subprocess.Popen([*before, *line]) as process:
+        try:
+            until(lambda: _conmon(process.pid), "conmon runs")
+            conmon = _conmon(process.pid)
+            until(lambda: _first(conmon), "the container's first process runs")
+            yield conmon
+        finally:
+            _end(process)
+
+
+def _conmon(pid: int) -> int:
+    """The process of conmon's name that this one is, or has as its child; 0 until then."""
+    every = processes.running()
+    return next((p.pid for p in every if pid in (p.pid, p.parent) and p.name == "conmon"), 0)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and those below it, the lowest first."""
+    found = [process.pid]
+    for each in found:
+        found += [other.pid for other in processes.running() if other.parent == each]
+    for pid in reversed(found):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -68,7 +101,41 @@ def test_a_container_has_its_name_and_namespace(conmon: int, lan: Lab) -> None:
 
 def test_only_a_program_called_conmon_is_one(conmon: int) -> None:
     """Another program with the same words is none."""
-    assert not podman_files.read([each for each in processes.running() if each.pid != conmon])
+    every = processes.running()
+    assert podman_files.read(every)
+    others = [replace(each, name="other") if each.pid == conmon else each for each in every]
+    assert not podman_files.read(others)
+
+
+def test_a_conmon_that_another_user_runs_is_none(
+    conmon: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can give a process this name."""
+    monkeypatch.setattr(processes, "is_root_s", lambda pid: pid != conmon)
+    assert not podman_files.read(processes.running())
+
+
+@pytest.mark.parametrize("exits", [(), ("--exit-command", "/usr/bin/crio")])
+def test_the_conmon_of_another_engine_is_none(
+    lan: Lab, tmp_path: Path, exits: Sequence[str]
+) -> None:
+    """CRI-O watches over its containers by conmon, too."""
+    with watching(tmp_path, lan.lan, exits=exits):
+        assert not podman_files.read(processes.running())
+
+
+def test_a_conmon_in_a_container_is_none(lan: Lab, tmp_path: Path) -> None:
+    """Root in a container on the host's network may call a program anything."""
+    with watching(tmp_path, lan.lan, before=("unshare", "--pid", "--fork")):
+        assert not podman_files.read(processes.running())
+
+
+@pytest.mark.parametrize(("name", "counts"), [("runc", 0), ("runc:[2:INIT]", 0), ("runcible", 1)])
+def test_a_runtime_is_known_by_its_whole_name(conmon: int, name: str, counts: int) -> None:
+    """A container's program may have a name that begins so."""
+    every = processes.running()
+    renamed = [replace(each, name=name) if each.parent == conmon else each for each in every]
+    assert len(podman_files.read(renamed).containers) == counts
 
 
 def test_podman_exec_is_no_container_of_its_own(

@@ -38,6 +38,11 @@ def namespace_file(pid: int) -> str:
     return f"/proc/{pid}/ns/net"
 
 
+def pid_namespace_file(pid: int | str = "self") -> str:
+    """Return the file of a process's PID namespace, by default of plumb's own."""
+    return f"/proc/{pid}/ns/pid"
+
+
 def root_folder(pid: int) -> str:
     """Return the root folder as a process sees it."""
     return f"/proc/{pid}/root"
