@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+from contextlib import suppress
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
@@ -87,17 +88,24 @@ def test_a_remedy_is_applied_while_another_program_has_the_lock(tmp_path: Path) 
         fcntl.flock(lock, fcntl.LOCK_EX)
         remedy = remedies.iptables("iptables-legacy", "filter", "INPUT", "-j", "ACCEPT")
         with subprocess.Popen(remedy.steps[0].argv, env=env) as waits:
-            held = f"/proc/{waits.pid}/fd"
-            until(
-                lambda: any(
-                    os.readlink(f"{held}/{each}").endswith("xtables.lock")
-                    for each in os.listdir(held)
-                ),
-                "iptables asks for the lock",
-            )
-            assert waits.poll() is None
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            assert waits.wait(60) == 0
+            try:
+                until(lambda: _opened(waits.pid, "xtables.lock"), "iptables asks for the lock")
+                assert waits.poll() is None
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                assert waits.wait(60) == 0
+            finally:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                waits.kill()
+
+
+def _opened(pid: int, name: str) -> bool:
+    """True if a process has a file of this name open; it may close others meanwhile."""
+    with suppress(OSError):
+        for each in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{each}").endswith(name):
+                    return True
+    return False
 
 
 EVIL = "b;reboot"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from plumb.doctor import diagnose, document, read
 from plumb.doctor.anonymise import anonymised
+from plumb.doctor.checks import bridges
 from plumb.errors import Invalid, NotFound
 from plumb.frozen import replace
 from plumb.kernel.diagnosis import machine
@@ -30,7 +32,8 @@ from plumb.model.diagnosis.snapshot import (
     Snapshot,
 )
 from plumb.model.net.targets import TargetGrammar
-from plumb.model.netns_state import Listener, Neighbour
+from plumb.model.netns_state import Link, Listener, Neighbour
+from plumb.model.observations import Netns
 from tests.doctor import faults
 from tests.labs import Lab
 from tests.waiting import until
@@ -186,9 +189,27 @@ def test_links_that_networkd_takes_for_its_own(
         finally:
             networkd.kill()
     assert managed == ((bridge.index, "/etc/systemd/network/all.network"),)
+    monkeypatch.setattr(bridges, "CHOSEN", re.compile(bridge.name))
     (found,) = diagnose.diagnose(replace(taken, machine=replace(taken.machine, managed=managed)))
     assert (found.id, found.grade) == ("networkd-manages", Grade.HINT)
-    assert found.read == (f"networkctl status {bridge.name}: /etc/systemd/network/all.network",)
+    read = f"/run/systemd/netif/links/{bridge.index} ({bridge.name}): "
+    assert found.read == (f"{read}/etc/systemd/network/all.network",)
+
+
+@pytest.mark.parametrize(("name", "uplink"), [("br0", False), ("docker0", True)])
+def test_a_bridge_that_networkd_may_own_is_no_fault(name: str, uplink: bool) -> None:
+    """One with a name of somebody's, or with a link of the host's; its veth links are told."""
+    host = Netns("host", "")
+    bridge = Link(host, 2, name, kind="bridge")
+    veth = Link(host, 3, "veth1", kind="veth", master=2)
+    links = (bridge, veth, *([Link(host, 4, "eth0", master=2)] * uplink))
+    net = NetworkState("n", "n", "docker", "bridge", name, bridge_in_host=True)
+    box = ContainerState("web", "docker", "web", (EndState("n"),))
+    space = NamespaceState("host", links)
+    every = MachineState(managed=tuple((each.index, "") for each in links))
+    (found,) = bridges.managed(Snapshot(space, (), (box,), (net,), machine=every))
+    assert found.read == ("/run/systemd/netif/links/3 (veth1): configured",)
+    assert "Name=veth*" in str(found.remedies[0])
 
 
 def test_modules_of_another_kernel(taken: Snapshot) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 from plumb.errors import NotFound, PlumbError
+
+if TYPE_CHECKING:
+    from plumb.foreign.values import ForeignHost
 
 UNKNOWN = ("No such container: ", "No such object: ")
 """Beginnings of errors about a name that plumb does not know, by its verbs."""
@@ -26,16 +32,24 @@ def hint(error: PlumbError, verb: str) -> str:
 
 
 def _of_engine(name: str, verb: str) -> str:
-    from plumb.foreign import names, read_host
+    from plumb.foreign import names
 
     engine, own = names.qualifier(name)
-    found = read_host.read()
+    found = _read()
     known = [(each.member.box, each.source) for each in found.containers]
     for box, source in [*known, *found.stopped]:
         fits = own in (box.name, box.id) or (len(own) >= SHORT and box.id.startswith(own))
         if fits and engine in ("", source.engine) and source.engine in COMMANDS:
             return f"{source.engine} has a container of that name: '{source.engine} {verb} {own}'"
     return ""
+
+
+@cache
+def _read() -> ForeignHost:
+    """The containers of all engines, asked once: `rm` may be given many names."""
+    from plumb.foreign import read_host
+
+    return read_host.read()
 
 
 SHORT = 12

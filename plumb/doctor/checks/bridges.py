@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from plumb.doctor import remedies
@@ -11,6 +12,9 @@ from plumb.model.diagnosis.remedy import Remedy, RemedyStep, command
 from plumb.model.diagnosis.snapshot import ContainerState, EndState, NetworkState, Snapshot
 from plumb.model.netns_state import FORWARDING, STATES, Link
 from plumb.model.ports import Port
+
+CHOSEN = re.compile(r"(?:plumb|docker|podman|cni-podman|cni|nerdctl)\d+|br-[0-9a-f]{12}")
+"""Names of bridges that engines choose."""
 
 
 def missing(snapshot: Snapshot) -> Iterator[Finding]:
@@ -206,12 +210,18 @@ def managed(snapshot: Snapshot) -> Iterator[Finding]:
     host, files = snapshot.host, dict(snapshot.machine.managed)
     for net in snapshot.bridges:
         bridge = host.link(net.link)
-        links = [bridge, *host.ports(bridge)] if bridge is not None else []
+        ports = host.ports(bridge) if bridge is not None else ()
+        veths = [port for port in ports if port.kind == "veth"]
+        # A bridge with a link of the host's, or with a name of somebody's, may be networkd's.
+        made = CHOSEN.fullmatch(net.link) and len(veths) == len(ports)
+        links = [bridge, *veths] if bridge is not None and made else veths
         taken = [link for link in links if link.index in files]
         if taken:
+            matched = " ".join([net.link] * (taken[0] is bridge) + ["veth*"])
             names = ", ".join(link.name for link in taken)
             read = tuple(
-                f"networkctl status {link.name}: {files[link.index] or 'configured'}"
+                f"/run/systemd/netif/links/{link.index} ({link.name}): "
+                + (files[link.index] or "configured")
                 for link in taken
             )
             yield Finding(
@@ -225,7 +235,7 @@ def managed(snapshot: Snapshot) -> Iterator[Finding]:
                 " bridge, too, and takes away what it has not set. The engine has made them.",
                 (
                     (
-                        f"a .network file that comes before it, with [Match] Name={net.link} veth*"
+                        f"a .network file that comes before it, with [Match] Name={matched}"
                         " and [Link] Unmanaged=yes; then networkctl reload"
                     ),
                 ),

@@ -48,11 +48,14 @@ def put(op: Operation, one: VirtualService) -> None:
     net, known = op.network(one.network), op.service(one.id)
     if net is None:
         return
+    mechanism = _mechanism(one.balancing, op.system.has_ipvs())
+    by_rules = mechanism is Mechanism.RULES or net.overlay.direct_return
+    backend, able = op.settings.firewall_backend, op.system.has_choice
     chosen = replace(
         one,
         mark=known.mark if known is not None else _free_mark(op),
-        mechanism=_mechanism(one.balancing, op.system.has_ipvs()),
-        rules=_rules(one.balancing, op.settings.firewall_backend, op.system.has_choice),
+        mechanism=mechanism,
+        rules=_rules(one.balancing, backend, able) if by_rules else Rules.SETTING,
         listens_v6=op.system.listens_v6(),
     )
     if chosen != known:

@@ -90,7 +90,7 @@ class ServiceClient:
         """
         known = self.one(reference)
         spec = changed(known.spec, self._with_ids(change))
-        if spec.balancing is not known.spec.balancing:
+        if spec.balancing is not known.spec.balancing or not _balanced(known.spec):
             _require(spec)
         return self._updated("service-update", known, spec=codec.plain(spec))
 
@@ -167,13 +167,19 @@ class ServiceClient:
         return Output(str(found["text"]), int(found["offset"]), bool(found["more"]))
 
 
+def _balanced(spec: ServiceSpec) -> bool:
+    """Test for a service with a virtual address, on its networks or the ingress network."""
+    vip = spec.endpoint_mode is EndpointMode.VIP
+    return bool(spec.on_ingress or (spec.networks and vip))
+
+
 def _require(spec: ServiceSpec) -> None:
     """Refuse a service that this host's kernel cannot balance.
 
     Raises:
         Unsupported: it has nothing to do it by.
     """
-    if spec.on_ingress or (spec.networks and spec.endpoint_mode is EndpointMode.VIP):
+    if _balanced(spec):
         from plumb.engine.cluster import balancing  # lazy: most requests change no balancing
         from plumb.kernel.system import this_system
 

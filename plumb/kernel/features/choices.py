@@ -12,19 +12,25 @@ from functools import cache, partial
 from plumb.errors import PlumbError
 
 
-@cache
 def able(backend: str, by_source: bool) -> bool:
-    """Test for what a rule needs that chooses an address, once in a process.
+    """Test for what a rule needs that chooses an address.
+
+    What the kernel has is asked once in a process; what it lacks may be loaded later.
 
     Args:
         backend: "iptables" or "nftables".
         by_source: True for a choice by the client's address, False for one in turn or by lot.
     """
     try:
-        ATTEMPTS[backend, by_source]()
+        _attempt(backend, by_source)
     except (PlumbError, OSError):
         return False
     return True
+
+
+@cache
+def _attempt(backend: str, by_source: bool) -> None:
+    ATTEMPTS[backend, by_source]()
 
 
 def _extension(name: str, target: bool) -> None:
