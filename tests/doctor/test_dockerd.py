@@ -67,6 +67,8 @@ def test_rules_inside_a_container_are_found(docker: Dockerd) -> None:
     assert str(mine.remedies[0]).startswith("nsenter -t $(docker inspect")
     assert isinstance(mine.remedies[0], Remedy)
     sh(f"nsenter --net={docker.netns('web')} {mine.remedies[0].steps[0]}")
+    assert [each.id for each in until(docker, "firewall-inside")] == ["firewall-inside"]
+    sh(f"{inside} -P INPUT ACCEPT; {inside} -F INPUT")
     assert until(docker) == []
 
 
