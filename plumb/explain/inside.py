@@ -57,8 +57,8 @@ def find(reader: Reader, subject: Subject, found: Found) -> Found:
         failed.append(str(error))
     rules = (one for one in reader.store.things() if isinstance(one, Rule))
     made = {(one.table, one.chain, one.spec) for one in rules if one.ns == namespace}
-    told = explained(name, chains, made, subject.text if subject.place else "")
-    return Found((*told, *(unread(name, each) for each in failed)))
+    items = explained(name, chains, made, subject.text if subject.place else "")
+    return Found((*items, *(unread(name, each) for each in failed)))
 
 
 def unread(place: str, sentence: str) -> Explanation:
