@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from plumb.compose.files import NoFile, Request, Sources, found, name_of, project_name
 from plumb.compose.model import Models, documents_of
 from plumb.compose.project import DEFAULT, ComposeNetwork, ComposeService, Project
-from plumb.compose.reading import networks, no_effect, promises, service_keys, services
+from plumb.compose.reading import networks, no_effect, service_keys, services
 from plumb.compose.reading.document import Node, Place
-from plumb.compose.reading.fields import Remarks, text
+from plumb.compose.reading.fields import Remarks
 from plumb.compose.reading.fields import read as read_keys
+from plumb.compose.reading.including import TOP
 from plumb.errors import Invalid
 from plumb.frozen import replace
 
@@ -86,6 +87,7 @@ def _model(documents: Iterable[Node], sources: Sources, remarks: Remarks) -> Nod
     """Merge the documents, with a remark for each variable that is not set."""
     models = Models()
     model = models.model(documents, sources.folder, sources.variables, sources.files)
+    remarks.extend(models.remarks)
     remarks.extend(
         f'the variable "{variable}" is not set: an empty text stands for it'
         for variable in models.unset
@@ -135,12 +137,6 @@ def _service(
 
 
 NOTHING = Node(Place("", 0), {})
-TOP = {
-    "name": text,
-    "services": lambda node: node,
-    "networks": lambda node: node,
-    "x-plumb": promises.expected,
-}
 
 
 # -- what services say of others ---------------------------------------------------------------

@@ -8,6 +8,7 @@ from functools import cache
 
 from plumb.compose.reading import dotenv, extending, including, text_file
 from plumb.compose.reading.document import Node, Place, read
+from plumb.compose.reading.fields import Remarks
 from plumb.compose.reading.including import Inclusion
 from plumb.compose.reading.interpolate import tree
 from plumb.compose.reading.merge import merged, without_reset
@@ -22,10 +23,12 @@ class Models:
 
     Attributes:
         unset: names of the variables that are used and not set, in their order.
+        remarks: what of included files is without effect, a line each.
     """
 
     def __init__(self) -> None:
         self.unset: dict[str, None] = {}
+        self.remarks: Remarks = []
         self._included = 0
 
     def model(
@@ -59,7 +62,7 @@ class Models:
 
         model = Node(Place(above[0], 1), {})
         for each in documents:
-            whole = extending.extended(interpolated(each), other)
+            whole = extending.extended(interpolated(each), other, folder)
             model = merged(model, including.included(whole, folder, included))
         return without_reset(model)
 
@@ -80,7 +83,9 @@ class Models:
             documents = [each for path in wanted.files for each in documents_of(path)]
         except NotFound as error:
             raise wanted.node.refused(str(error)) from None
-        return self.model(documents, wanted.folder, {**own, **variables}, (*wanted.files, *above))
+        known = {**own, **variables}
+        model = self.model(documents, wanted.folder, known, (*wanted.files, *above))
+        return including.resolved(model, known, self.remarks)
 
 
 def documents_of(path: str) -> Iterator[Node]:

@@ -30,6 +30,7 @@ from plumb.model.net.packet import (
     network_layer,
 )
 from plumb.model.net.targets import ProbeKind
+from plumb.model.netns_state import Listener as NetnsListener
 from plumb.model.observations import CapturedFrame, Flow, Netns
 from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 from plumb.probes.promises.promise import Protocol
@@ -152,6 +153,10 @@ class _Datagram(_Socket):
         return str(self._question.address), ""
 
 
+class PortTaken(Invalid):
+    """Port of a target at which plumb cannot listen, as somebody has it."""
+
+
 def ask(question: ProbeSpec, count: int = 1, seconds: float = 1.0) -> ProbeResult:
     """Send a probe some times.
 
@@ -172,6 +177,7 @@ def ask_a_listener(question: ProbeSpec, count: int = 1, seconds: float = 1.0) ->
     """Send a probe some times, to a listener that plumb opens at the target.
 
     Raises:
+        PortTaken: a program has the port.
         Invalid: the target is in no namespace that plumb knows, or no listener can be opened there.
     """
     target = question.target
@@ -187,7 +193,8 @@ def ask_a_listener(question: ProbeSpec, count: int = 1, seconds: float = 1.0) ->
             target.name, address, Protocol(question.kind), question.own_port
         )
         if listener.failed:
-            raise Invalid(
+            refusal = PortTaken if listener.foreign else Invalid
+            raise refusal(
                 f"cannot listen on {question.own_port}/{question.kind} of {target.name}:"
                 f" {words(listener.failed)}",
                 "leave out --listen to ask whoever listens there",
@@ -332,10 +339,15 @@ def _arrival(found: ProbeResult) -> Iterator[str]:
         yield f", where {_listeners_text(question, question.target)}"
 
 
+def listeners_at(question: ProbeSpec, target: Netns) -> list[NetnsListener]:
+    """The listeners on the port at which the request arrives, at any address of the target."""
+    with entered(target.ns):
+        return [each for each in listeners.all_of(question.kind) if each.port == question.own_port]
+
+
 def _listeners_text(question: ProbeSpec, target: Netns) -> str:
     """Listeners on the port at which the request arrives, as text."""
-    with entered(target.ns):
-        known = [each for each in listeners.all_of(question.kind) if each.port == question.own_port]
+    known = listeners_at(question, target)
     if not known:
         return f"nobody listens on {question.own_port}/{question.kind} of {target.name}"
     return " and ".join(f"{each.who or 'somebody'} listens at {each.ip}" for each in known)

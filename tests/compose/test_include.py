@@ -82,6 +82,51 @@ def test_what_is_there_twice_and_differs_is_refused(tmp_path: Path) -> None:
     assert found.services["a"].hostname == "two"
 
 
+def test_what_plumb_does_not_know_in_it_is_told(tmp_path: Path) -> None:
+    """As in the project's own files: a remark, or an error with its line."""
+    write(tmp_path, a_yaml="services: {a: {}}\nvolumes: {v: {}}")
+    (remark, _) = project(tmp_path, "include: [a.yaml]").remarks
+    assert "a.yaml:2: volumes: " in remark
+    write(tmp_path, a_yaml="services: {a: {}}\nservcies: {b: {}}")
+    with pytest.raises(Invalid, match=r"a\.yaml:2: servcies is no key here"):
+        project(tmp_path, "include: [a.yaml]")
+
+
+def test_its_promises_are_the_projects(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml="services: {a: {}}\nx-plumb: {expect: [a -> b]}")
+    own = "include: [a.yaml]\nservices: {b: {}}\n"
+    assert [each.text for each in project(tmp_path, own).expect] == ["a -> b"]
+    both = project(tmp_path, own + "x-plumb: {expect: [b -> a]}")
+    assert sorted(each.text for each in both.expect) == ["a -> b", "b -> a"]
+
+
+def test_a_variable_without_a_value_is_its_folders(tmp_path: Path) -> None:
+    """In both forms; the caller's own counts before it."""
+    write(
+        tmp_path / "db",
+        compose_yaml="services: {a: {environment: [H, C, X]}, b: {environment: {H: , C: }}}",
+    )
+    (tmp_path / "db/.env").write_text("H=own\nC=own\n")
+    found = project(tmp_path, "include: [db/compose.yaml]", C="caller").services
+    assert found["a"].environment == found["b"].environment == ("H=own", "C=caller")
+
+
+def test_project_directory_is_where_it_extends_from(tmp_path: Path) -> None:
+    write(tmp_path / "db", a_yaml="services: {db: {extends: {file: base.yaml, service: b}}}")
+    write(tmp_path / "place", base_yaml="services: {b: {hostname: there}}")
+    text = "include: [{path: db/a.yaml, project_directory: place}]"
+    assert project(tmp_path, text).services["db"].hostname == "there"
+
+
+def test_no_file_and_no_variables_can_be_said(tmp_path: Path) -> None:
+    """An include without items includes nothing, /dev/null stands for no .env."""
+    assert list(project(tmp_path, "include:\nservices: {a: {}}").services) == ["a"]
+    write(tmp_path / "db", compose_yaml="services: {db: {hostname: '${H-none}'}}")
+    (tmp_path / "db/.env").write_text("H=own")
+    text = "include: [{path: db/compose.yaml, env_file: /dev/null}]"
+    assert project(tmp_path, text).services["db"].hostname == "none"
+
+
 def test_a_circle_is_refused(tmp_path: Path) -> None:
     """The message has the line of the inclusion that closes it."""
     write(tmp_path, a_yaml="\ninclude: [compose.yaml]")

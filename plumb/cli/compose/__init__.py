@@ -5,4 +5,5 @@ project   options about which project is meant, and the project
 changes   up, down
 listings  ps, ls, config
 check     check
+trial     trial of those promises, with traffic
 """

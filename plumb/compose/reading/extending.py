@@ -15,8 +15,11 @@ Documents = Callable[[str], Iterable[Node]]
 """Reads a file, its variables interpolated."""
 
 
-def extended(document: Node, documents: Documents) -> Node:
+def extended(document: Node, documents: Documents, folder: str) -> Node:
     """Return a document whose services have what the ones that they extend have.
+
+    Args:
+        folder: what paths of files in it are relative to; in those files it is their own.
 
     Raises:
         Invalid: there is no such service, or services extend each other in a circle.
@@ -25,31 +28,36 @@ def extended(document: Node, documents: Documents) -> Node:
     services = document.mapping.get("services")
     if services is None:
         return document
-    made = {key: _service(key, services.mapping, documents, ()) for key in services.mapping}
+    made = {key: _service(key, services.mapping, documents, folder, ()) for key in services.mapping}
     return replace(document, value={**document.mapping, "services": replace(services, value=made)})
 
 
 def _service(
-    key: str, services: Mapping[str, Node], documents: Documents, above: tuple[str, ...]
+    key: str,
+    services: Mapping[str, Node],
+    documents: Documents,
+    folder: str,
+    above: tuple[str, ...],
 ) -> Node:
     node = services[key]
     wanted = node.mapping.get("extends")
     if wanted is None:
         return node
-    name, path = _wanted(wanted)
+    name, path = _wanted(wanted, folder)
     if f"{path}:{name}" in above:
         raise wanted.refused(f"services extend each other in a circle: {name}")
     there = _services(path, documents) if path else services
     if name not in there:
         raise wanted.refused(f"there is no service {name} to extend" + f" in {path}" * bool(path))
-    base = _service(name, there, documents, (*above, f"{path}:{name}"))
+    around = os.path.dirname(path) if path else folder
+    base = _service(name, there, documents, around, (*above, f"{path}:{name}"))
     if path:
-        base = moved(base, os.path.dirname(path))
+        base = moved(base, around)
     own = {key: each for key, each in node.mapping.items() if key != "extends"}
     return merged(base, replace(node, value=own), ("services", key))
 
 
-def _wanted(node: Node) -> tuple[str, str]:
+def _wanted(node: Node, folder: str) -> tuple[str, str]:
     """Name of the service to extend, and the file that it is in; empty for the same one."""
     if not isinstance(node.value, Mapping):
         return node.text, ""
@@ -57,7 +65,7 @@ def _wanted(node: Node) -> tuple[str, str]:
     if not found.get("service"):
         raise node.refused("extends names no service")
     path = found.get("file", "")
-    return found["service"], os.path.join(os.path.dirname(node.place.file), path) if path else ""
+    return found["service"], os.path.join(folder, path) if path else ""
 
 
 def _services(path: str, documents: Documents) -> Mapping[str, Node]:

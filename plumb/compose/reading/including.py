@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from plumb.compose.reading import no_effect, promises
 from plumb.compose.reading.document import Node
 from plumb.compose.reading.extending import moved
-from plumb.compose.reading.fields import nodes, read, text, texts
+from plumb.compose.reading.fields import Remarks, nodes, read, text, texts
+from plumb.compose.reading.merge import merged
 from plumb.frozen import frozen, replace
 
+TOP = {
+    "name": text,
+    "services": lambda node: node,
+    "networks": lambda node: node,
+    "x-plumb": promises.expected,
+}
+"""Keys of a whole file."""
 TAKEN = ("services", "networks")
-"""What is taken of an included file; its name, and what plumb has no use for, are not."""
+"""What of an included file must not differ from what is there; its promises are added to others,
+its name is not taken."""
 
 
 @frozen
@@ -47,7 +57,7 @@ def included(document: Node, folder: str, model: Callable[[Inclusion], Node]) ->
     whole = replace(
         document, value={key: each for key, each in document.mapping.items() if key != "include"}
     )
-    for item in nodes(wanted):
+    for item in nodes(wanted) if wanted.value is not None else ():
         inclusion = _inclusion(item, folder)
         whole = _taken(whole, model(inclusion), inclusion)
     return whole
@@ -64,9 +74,10 @@ def _inclusion(node: Node, folder: str) -> Inclusion:
         raise node.refused("include names no path")
     own = found.get("project_directory", "")
     there = _joined(folder, own) if own else os.path.dirname(files[0])
-    named = tuple(_joined(folder, path) for path in found.get("env_file", ()))
     usual = os.path.join(there, ".env")
-    return Inclusion(files, there, named or ((usual,) if os.path.isfile(usual) else ()), node)
+    own_env = found.get("env_file", (usual,) if os.path.isfile(usual) else ())
+    named = tuple(_joined(folder, path) for path in own_env)
+    return Inclusion(files, there, tuple(each for each in named if each != os.devnull), node)
 
 
 def _joined(folder: str, path: str) -> str:
@@ -89,7 +100,49 @@ def _taken(document: Node, model: Node, inclusion: Inclusion) -> Node:
                 )
             both[key] = new
         made[kind] = replace(have, value=both)
+    if "x-plumb" in model.mapping:
+        ours = model.mapping["x-plumb"]
+        made["x-plumb"] = merged(made["x-plumb"], ours, ("x-plumb",)) if "x-plumb" in made else ours
     return replace(document, value=made)
+
+
+def resolved(model: Node, variables: Mapping[str, str], remarks: Remarks) -> Node:
+    """Return the model of an inclusion in which variables without a value have that of its own.
+
+    Args:
+        variables: the caller's, and those of the inclusion's files.
+        remarks: takes a line for each key that is without effect.
+
+    Raises:
+        Invalid: a key is unknown, or a promise is none.
+    """
+    read(model, TOP, no_effect.TOP, remarks)
+    services = model.mapping.get("services")
+    if services is None or services.value is None:
+        return model
+    made = {key: _with_values(each, variables) for key, each in services.mapping.items()}
+    return replace(model, value={**model.mapping, "services": replace(services, value=made)})
+
+
+def _with_values(service: Node, variables: Mapping[str, str]) -> Node:
+    wanted = service.mapping.get("environment")
+    if wanted is None or wanted.value is None:
+        return service
+    if isinstance(wanted.value, tuple):
+        found: Mapping[str, Node] | tuple[Node, ...] = tuple(
+            replace(each, value=f"{each.text}={variables[each.text]}")
+            if each.text in variables
+            else each
+            for each in wanted.items
+        )
+    else:
+        found = {
+            name: replace(each, value=variables[name])
+            if each.value is None and name in variables
+            else each
+            for name, each in wanted.mapping.items()
+        }
+    return replace(service, value={**service.mapping, "environment": replace(wanted, value=found)})
 
 
 def _plain(node: Node) -> object:
