@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import click
 
 from plumb.cli import common
@@ -25,20 +23,23 @@ def break_(
 ) -> None:
     """Start a lab called broken, and hide a fault in it: drawn, or by name, or a lesson's.
 
-    Somebody else finds it with any tool, and mends it; 'plumb solve' says if it is mended. Hosts
-    that are no lab's are never touched.
+    Somebody else finds it with any tool, and mends it; 'plumb solve' says if it is mended. No
+    link, rule or setting of a host that is no lab's is changed.
     """
     if listing:
         _list(level, as_json, template)
         return
+    if as_json or template:
+        raise Invalid("--json and --format go with --list", "plumb break --list --json")
     if name and (seed is not None or level is not None):
         raise Invalid("a fault is drawn with --seed and --level, or named, not both")
     from plumb.lab.faults import puzzle
 
-    number = random.randrange(1000) if seed is None else seed
+    number = puzzle.drawable(level) if seed is None else seed
     found = puzzle.named(name or puzzle.drawn(number, level).name)
     puzzle.hide(found)
-    print(f"something is broken in lab {puzzle.LAB}" + ("" if name else f" (seed {number})"))
+    drawn = f"seed {number}" + (f", level {level}" if level is not None else "")
+    print(f"something is broken in lab {puzzle.LAB}" + ("" if name else f" ({drawn})"))
     print(f"a shell in it: plumb lab shell --lab {puzzle.LAB}")
     print("a hint: plumb solve --hint")
     print("mended? plumb solve")

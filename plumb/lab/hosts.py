@@ -255,4 +255,4 @@ def end(entry: Entry) -> None:
             finally:
                 os.close(process)
     if entry.name:
-        registry.forget(entry.name)
+        registry.forget(entry)

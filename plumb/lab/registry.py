@@ -114,7 +114,7 @@ def find(name: str = DEFAULT) -> Entry:
         )
         if entry.process.runs:
             return entry
-        forget(name)
+        forget(entry)
     raise NotFound(f"no lab '{name}' runs", "'plumb lab hosts 2' starts one; see 'plumb lab ls'")
 
 
@@ -127,14 +127,16 @@ def every() -> list[Entry]:
     return found
 
 
-def forget(name: str) -> None:
-    """Take a lab's file away.
+def forget(entry: Entry) -> None:
+    """Take a lab's file away, unless it is that of another lab which has the name by now.
 
     A user's folder goes after the last one. That of root stays: a mount on it in another mount
     namespace would go along.
     """
-    with suppress(FileNotFoundError):
-        os.unlink(_path(name))
+    path = _path(entry.name)
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        if Init(*json.loads(Path(path).read_text())["process"]) == entry.process:
+            os.unlink(path)
     if folder_of_user() != FOLDER:
         with suppress(OSError):
             os.rmdir(folder_of_user())

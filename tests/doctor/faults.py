@@ -50,7 +50,9 @@ def until(lab: Lab, good: Callable[[list[Finding]], bool]) -> list[Finding]:
 
 
 def inject(lab: Lab, fault: Fault) -> None:
-    """Inject a fault."""
+    """Inject a fault; the settings of br_netfilter are there with its module alone."""
+    if "br_netfilter" in fault.needs:
+        sh("modprobe -q br_netfilter || true")
     shell(lab, fault.inject)
 
 

@@ -45,7 +45,11 @@ FAULTS = (
     ),
     Fault(
         "icc-not-enforced",
-        "sysctl -qw net.bridge.bridge-nf-call-iptables=0",
+        "plumb network create --subnet 172.21.0.0/24"
+        " -o com.docker.network.bridge.enable_icc=false quiet;"
+        " plumb run -d --name q1 --network quiet; plumb run -d --name q2 --network quiet;"
+        " sysctl -qw net.bridge.bridge-nf-call-iptables=0",
+        after="plumb rm -f q1 q2; plumb network rm quiet",
         needs=("br_netfilter",),
         level=3,
         title="icc=false and bridge-nf-call-iptables=0",
@@ -108,10 +112,9 @@ FAULTS = (
     ),
     Fault(
         "port-blocking",
-        "ip link set shop0 type bridge stp_state 1;"
-        " ip link set $(port web) down; ip link set $(port web) up",
+        "bridge link set dev $(port web) state 0",
         level=3,
-        title="STP keeps a port of the bridge from forwarding",
+        title="a port of the bridge is in STP's state disabled",
     ),
     Fault(
         "veth-left-behind",
@@ -155,7 +158,7 @@ FAULTS = (
     ),
     Fault(
         "nobody-listens",
-        "plumb run -d --name own --network shop -p 8081:81 sleep 1000",
+        "plumb run -d --name own --network shop -p 8081:81 sleep infinity",
         remedy="plumb rm -f own",
         level=1,
         title="a published port that leads to nobody",
@@ -222,7 +225,7 @@ FAULTS = (
     Fault(
         "port-dropped-inside",
         "inside web iptables -A INPUT -p tcp -m tcp --dport 80 -j REJECT",
-        remedy="inside web iptables -F INPUT",
+        remedy="plumb exec --privileged web iptables -F INPUT",
         level=3,
         also="port-rejected-inside",
         title="a rule in a container rejects its published port",

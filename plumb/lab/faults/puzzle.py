@@ -1,7 +1,8 @@
 """Puzzles: a fault of the catalogue, or a lesson's breakage, hidden in a lab, to be found.
 
-What is hidden stands in a file of the lab's first host, so it goes with the lab. Nothing here
-touches a host that is not a lab's: the lines run on hosts of the lab that `hide` has started.
+What is hidden stands in a file of the lab's first host, so it goes with the lab. The lines run on
+hosts of the lab that `hide` has started: what network namespaces share, the kernel's modules, is
+not theirs, and br_netfilter, which would show all bridges' frames to iptables, has to be there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from plumb.errors import Conflict, Invalid, NotFound, Unsupported
 from plumb.frozen import frozen, replace
+from plumb.kernel.net import sysctl
 from plumb.kernel.netns.fake_host import OWN_FILES
 from plumb.lab import registry
 from plumb.lab.faults.catalogue import FAULTS
@@ -27,6 +29,7 @@ from plumb.lab.lessons.lesson import BREAK, DO, MEND, Lesson, Line, lines
 from plumb.lab.registry import Entry
 
 LAB = "broken"
+CALL = "net/bridge/bridge-nf-call-iptables"
 RECORD = f"{OWN_FILES}/hidden.json"
 SHOWS_BY = 60.0
 """Seconds until what was broken shows: programs start, the kernel notices a carrier."""
@@ -98,7 +101,7 @@ def _of_lesson(page: Lesson) -> Puzzle:
 
 
 def drawn(seed: int, level: int | None) -> Fault:
-    """Draw a fault that this kernel can have: the same for a seed.
+    """Draw a fault: the same for a seed on all hosts, also where the kernel cannot have it.
 
     Args:
         seed: of the draw.
@@ -110,15 +113,23 @@ def drawn(seed: int, level: int | None) -> Fault:
     if level is not None and level not in LEVELS:
         raise Invalid(f"there is no level {level}", f"there are {LEVELS[0]} to {LEVELS[-1]}")
     mine = [each for each in FAULTS if level in (None, each.level)]
-    order = random.Random(seed).sample(mine, len(mine))
-    return next(each for each in order if not missing(each.needs))
+    return random.Random(seed).choice(mine)
+
+
+def drawable(level: int | None) -> int:
+    """Choose at random a seed that draws a fault which this kernel can have."""
+    seeds = random.sample(range(1000), 1000)
+    return next(each for each in seeds if not missing(drawn(each, level).needs))
 
 
 def missing(needs: Sequence[str]) -> list[str]:
-    """The features of some that this kernel lacks."""
+    """The features of some that this kernel lacks; br_netfilter, too, where it is not loaded."""
     from plumb.kernel.features.detect import able
 
-    return [each for each in needs if not able(each).able]
+    lacking = [each for each in needs if not able(each).able]
+    if "br_netfilter" in needs and sysctl.read(CALL) is None:
+        lacking = [*lacking, "br_netfilter"]
+    return list(dict.fromkeys(lacking))
 
 
 def hide(puzzle: Puzzle) -> None:
@@ -212,9 +223,21 @@ def read(lab: Entry) -> Hidden:
 
 
 def findings(lab: Entry) -> list[dict[str, Any]]:
-    """Find what doctor finds on a lab's first host."""
-    said = host(lab, "h1").plumb("doctor", "--json", check=False).stdout
-    return [json.loads(line) for line in said.splitlines()]
+    """Find what doctor finds on a lab's first host.
+
+    Raises:
+        Conflict: doctor has failed, which is not to find nothing.
+    """
+    ran = host(lab, "h1").plumb("doctor", "--json", check=False)
+    with suppress(ValueError):
+        found = [json.loads(line) for line in ran.stdout.splitlines()]
+        if ran.returncode in (0, 1, 2) and (found or not ran.returncode):
+            return found
+    said = ran.stderr.strip() or f"exit status {ran.returncode}"
+    raise Conflict(
+        f"cannot tell what is broken in lab {lab.name}: plumb doctor failed there: {said}",
+        f"'plumb lab exec --lab {lab.name} h1 plumb doctor' shows it",
+    )
 
 
 def broken(lab: Entry, hidden: Hidden) -> list[str]:
@@ -223,8 +246,21 @@ def broken(lab: Entry, hidden: Hidden) -> list[str]:
 
 
 def shows(lab: Entry, hidden: Hidden) -> bool:
-    """True if doctor still finds what was hidden."""
-    return bool(hidden.puzzle.id) and any(each["ID"] == hidden.puzzle.id for each in findings(lab))
+    """True if doctor still finds what was hidden.
+
+    Raises:
+        Conflict: doctor cannot tell, since it could not read a part of the host.
+    """
+    if not hidden.puzzle.id:
+        return False
+    found = {each["ID"]: each for each in findings(lab)}
+    if hidden.puzzle.id not in found and "not-read" in found:
+        why = "; ".join(found["not-read"]["Read"])
+        raise Conflict(
+            f"cannot tell if lab {lab.name} is mended: doctor could not read all of it: {why}",
+            "'plumb solve' again looks again",
+        )
+    return hidden.puzzle.id in found
 
 
 def is_broken(lab: Entry, hidden: Hidden) -> bool:
